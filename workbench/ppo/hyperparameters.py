@@ -1,0 +1,331 @@
+"""Every hyperparameter, declared once: type, range, default, unit, help, and whether it is live.
+
+The window's form, validation, the command line's ``--set`` and the documentation all come from
+this declaration. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+Value = bool | int | float | str
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a form, a validator or a manual needs to know about one hyperparameter."""
+
+    name: str
+    label: str
+    group: str
+    kind: Literal["int", "float", "bool", "choice"]
+    default: Value
+    help: str
+    live: bool
+    minimum: float | None = None
+    maximum: float | None = None
+    unit: str = ""
+    choices: tuple[str, ...] = ()
+    scientific: bool = False
+    """Spans orders of magnitude: step by factors and show as 1e-5."""
+    zero_text: str = ""
+    """What the value 0 means where it switches something off, such as 'off'."""
+    advanced: bool = False
+
+
+class HyperparameterError(ValueError):
+    """One plain sentence for every hyperparameter that cannot be accepted."""
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        self.problems = dict(problems)
+        super().__init__(" ".join(self.problems.values()))
+
+
+def _declare(
+    default: Value,
+    label: str,
+    group: str,
+    text: str,
+    *,
+    ge: float | None = None,
+    le: float | None = None,
+    live: bool = True,
+    **more: Any,
+) -> Any:
+    meta = {"label": label, "group": group, "live": live, **more}
+    return Field(default, ge=ge, le=le, description=text, json_schema_extra=meta)
+
+
+class Hyperparameters(BaseModel):
+    """The settings of a PPO run. Immutable: a change makes a new object (:meth:`with_changes`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    # -- the run
+    num_cycles: int = _declare(
+        20, "Cycles", "Run", "How many PPO cycles to run; the learning rate decays over them.",
+        ge=1, le=100_000,
+    )
+    seed: int = _declare(
+        0, "Seed", "Run",
+        "Decides every random choice of the run: the order of prompts, sampling, mini-batches.",
+        ge=0, le=2**31 - 1, live=False,
+    )
+    comparison_prompts: int = _declare(
+        12, "Prompts compared", "Run",
+        "How many prompts (pinned ones first) are completed after every cycle, always with the "
+        "same random numbers, to compare before and after.",
+        ge=1, le=512, unit="prompts", live=False,
+    )
+
+    # -- phase 1: create completions
+    batch_size: int = _declare(
+        64, "Batch size", "Phase 1: completions",
+        "Completions sampled in each cycle. More make the estimate of what is better less noisy "
+        "and the cycle slower.",
+        ge=1, le=65_536, unit="completions",
+    )
+    response_length: int = _declare(
+        48, "Response length", "Phase 1: completions",
+        "The longest completion. Sampling stops earlier at the end-of-sequence token.",
+        ge=1, le=32_768, unit="tokens",
+    )
+    temperature: float = _declare(
+        1.0, "Temperature", "Phase 1: completions",
+        "Sampling temperature. Logits are divided by it in sampling, training and reference "
+        "alike. Higher is more creative; leave at 1 unless completions are chaotic.",
+        ge=0.05, le=5.0,
+    )
+    missing_eos_penalty: float = _declare(
+        1.0, "Missing-EOS penalty", "Phase 1: completions",
+        "Subtracted from the score of a completion that never ended. Raise it when completions "
+        "run to the length limit.",
+        ge=0.0, le=100.0, zero_text="off",
+    )
+
+    # -- reward
+    kl_coef: float = _declare(
+        0.05, "KL coefficient (β)", "Reward and KL",
+        "Price, per nat, of moving away from the start policy. Raise it when completions become "
+        "odd while the reward climbs; lower it when the reward does not move.",
+        ge=0.0, le=10.0, scientific=True,
+    )
+    kl_estimator: Literal["k1", "k2", "k3"] = _declare(
+        "k1", "KL estimator", "Reward and KL",
+        "How KL is estimated from one sampled token: k1 is unbiased, k2 has less variance and a "
+        "small bias, k3 is never negative.",
+    )
+    kl_in: Literal["reward", "loss"] = _declare(
+        "reward", "KL enters", "Reward and KL",
+        "Whether KL is subtracted from each token's reward (as in Ziegler et al. 2019) or added "
+        "to the loss (as in Shao et al. 2024; use k3 there).",
+        advanced=True,
+    )
+    kl_controller: Literal["fixed", "adaptive"] = _declare(
+        "fixed", "KL controller", "Reward and KL",
+        "Adaptive steers the coefficient so that KL approaches the target (Ziegler et al. 2019).",
+        advanced=True,
+    )
+    kl_target: float = _declare(
+        6.0, "KL target", "Reward and KL",
+        "Where the adaptive controller steers KL to, in nats a completion.",
+        ge=0.01, le=1000.0, unit="nats", advanced=True,
+    )
+    kl_horizon: int = _declare(
+        10_000, "KL horizon", "Reward and KL",
+        "How many completions the adaptive controller takes to correct; smaller reacts faster.",
+        ge=1, le=10_000_000, unit="completions", advanced=True,
+    )
+    normalize_scores: bool = _declare(
+        False, "Normalise scores", "Reward and KL",
+        "Shift and scale scores to mean 0 and deviation 1 on the start policy's own samples, "
+        "measured once. Switch on for a reward model on an unusual scale.",
+        advanced=True,
+    )
+    score_clip: float = _declare(
+        0.0, "Score clip", "Reward and KL",
+        "Limit scores to plus or minus this value, so that one freak score cannot rule a cycle.",
+        ge=0.0, le=1000.0, zero_text="off", advanced=True,
+    )
+    whiten_rewards: bool = _declare(
+        False, "Whiten rewards", "Reward and KL",
+        "Scale the token rewards of a batch to deviation 1, keeping their mean.",
+        advanced=True,
+    )
+
+    # -- advantages
+    gamma: float = _declare(
+        1.0, "Discount (γ)", "Advantages",
+        "Worth of a reward one token later. 1 is usual: a completion is short and its score comes "
+        "at the end.",
+        ge=0.0, le=1.0, advanced=True,
+    )
+    lam: float = _declare(
+        0.95, "GAE λ", "Advantages",
+        "Between trusting the value head (0) and trusting the outcome (1) when judging a token.",
+        ge=0.0, le=1.0,
+    )
+    whiten_advantages: bool = _declare(
+        True, "Whiten advantages", "Advantages",
+        "Shift and scale the advantages of a batch to mean 0 and deviation 1, so that the "
+        "learning rate means the same on every reward scale.",
+        advanced=True,
+    )
+
+    # -- phase 2: update
+    learning_rate: float = _declare(
+        3e-4, "Learning rate", "Phase 2: update",
+        "Step size of AdamW. Lower it when KL or the clip fraction jump; small models bear more "
+        "than large ones.",
+        ge=0.0, le=1.0, scientific=True,
+    )
+    lr_scheduler_type: Literal["linear", "constant"] = _declare(
+        "linear", "Learning-rate schedule", "Phase 2: update",
+        "Linear decays to 0 at the last cycle; constant stays.",
+    )
+    num_ppo_epochs: int = _declare(
+        4, "PPO epochs", "Phase 2: update",
+        "How often each batch of completions is used. More learns faster from the same samples "
+        "until the clip holds the rest back.",
+        ge=1, le=100, unit="epochs",
+    )
+    num_mini_batches: int = _declare(
+        1, "Mini-batches", "Phase 2: update",
+        "Optimiser steps per epoch; must divide the batch size.",
+        ge=1, le=4096,
+    )
+    micro_batch_tokens: int = _declare(
+        4096, "Tokens at once", "Phase 2: update",
+        "How many tokens go through the model at once. Changes memory and speed, never the "
+        "gradient. Lower it when memory runs out.",
+        ge=16, le=10_000_000, unit="tokens", advanced=True,
+    )
+    cliprange: float = _declare(
+        0.2, "Clip range (ε)", "Phase 2: update",
+        "The trust region: within an update a token's probability ratio earns nothing outside "
+        "1 ± ε.",
+        ge=0.001, le=10.0,
+    )
+    dual_clip: float = _declare(
+        0.0, "Dual clip", "Phase 2: update",
+        "Bounds the loss of a token with negative advantage at this multiple of it (Ye et al. "
+        "2020), usually 3; for very off-policy updates.",
+        ge=0.0, le=100.0, zero_text="off", advanced=True,
+    )
+    vf_coef: float = _declare(
+        0.1, "Value coefficient (c₁)", "Phase 2: update",
+        "Weight of the value loss. Raise it when explained variance stays near 0.",
+        ge=0.0, le=10.0,
+    )
+    cliprange_value: float = _declare(
+        0.2, "Value clip range", "Phase 2: update",
+        "How far a value may move from its old estimate within an update.",
+        ge=0.0, le=100.0, zero_text="off", advanced=True,
+    )
+    entropy_coef: float = _declare(
+        0.0, "Entropy coefficient (c₂)", "Phase 2: update",
+        "Reward for keeping options open while training. Raise it slightly when completions "
+        "become alike.",
+        ge=0.0, le=1.0, scientific=True,
+    )
+    max_grad_norm: float = _declare(
+        1.0, "Gradient clip", "Phase 2: update",
+        "Longest gradient of one optimiser step; longer ones are shortened to it.",
+        ge=0.0, le=1000.0, zero_text="off", advanced=True,
+    )
+    target_kl: float = _declare(
+        0.0, "Stop at approx-KL", "Phase 2: update",
+        "Ends the epochs of a cycle once the update has moved this far from the sampling policy.",
+        ge=0.0, le=10.0, zero_text="off", scientific=True, advanced=True,
+    )
+    critic_warmup_cycles: int = _declare(
+        0, "Critic warm-up", "Phase 2: update",
+        "In these first cycles only the value head learns, so that advantages are meaningful "
+        "before the policy moves.",
+        ge=0, le=1000, unit="cycles", advanced=True,
+    )
+
+    def with_changes(self, changes: Mapping[str, object]) -> Hyperparameters:
+        """Return a copy with ``changes``, validated against ranges and against each other.
+
+        Raises:
+            HyperparameterError: with a sentence for each offending name.
+        """
+        return parse({**self.model_dump(), **changes})
+
+    def differences(self, other: Hyperparameters) -> dict[str, tuple[Value, Value]]:
+        """Return ``{name: (mine, the other's)}`` for every hyperparameter that differs."""
+        mine, theirs = self.model_dump(), other.model_dump()
+        return {k: (mine[k], theirs[k]) for k in mine if mine[k] != theirs[k]}
+
+
+@cache
+def specs() -> dict[str, Spec]:
+    """Return the declaration of every hyperparameter by name, in the order of the form."""
+    result = {}
+    for name, field in Hyperparameters.model_fields.items():
+        annotation = field.annotation
+        choices = get_args(annotation) if get_origin(annotation) is Literal else ()
+        kind = "choice" if choices else annotation.__name__  # type: ignore[union-attr]
+        bounds = {k: getattr(m, k) for m in field.metadata for k in ("ge", "le") if hasattr(m, k)}
+        result[name] = Spec(
+            name=name,
+            kind=kind,  # type: ignore[arg-type]
+            default=field.default,
+            help=field.description or "",
+            minimum=bounds.get("ge"),
+            maximum=bounds.get("le"),
+            choices=choices,
+            **field.json_schema_extra,  # type: ignore[arg-type]
+        )
+    return result
+
+
+def parse(values: Mapping[str, object]) -> Hyperparameters:
+    """Build validated hyperparameters from ``values``; missing ones take their default.
+
+    Text is accepted for every type (``"3e-4"``, ``"on"``), as a command line gives it.
+
+    Raises:
+        HyperparameterError: with a sentence for each offending name.
+    """
+    try:
+        result = Hyperparameters.model_validate(dict(values))
+    except ValidationError as error:
+        problems = {str(e["loc"][0]): _sentence(str(e["loc"][0]), e) for e in error.errors()}
+        raise HyperparameterError(problems) from None
+    problems = _conflicts(result)
+    if problems:
+        raise HyperparameterError(problems)
+    return result
+
+
+def _conflicts(values: Hyperparameters) -> dict[str, str]:
+    if values.batch_size % values.num_mini_batches:
+        return {
+            "num_mini_batches": f"Mini-batches ({values.num_mini_batches}) must divide the batch "
+            f"size ({values.batch_size}) without remainder."
+        }
+    return {}
+
+
+def _sentence(name: str, error: Any) -> str:
+    spec = specs().get(name)
+    if spec is None:
+        return f"There is no hyperparameter named {name!r}; see `ppo-workbench train --help`."
+    if spec.kind == "choice":
+        return f"{spec.label} ({name}) must be one of {', '.join(spec.choices)}."
+    if spec.kind == "bool":
+        return f"{spec.label} ({name}) must be on or off."
+    number = "a whole number" if spec.kind == "int" else "a number"
+    low, high = (f"{x:g}" if x is not None and abs(x) < 1e6 else f"{x:,.0f}"
+                 for x in (spec.minimum, spec.maximum))
+    return (
+        f"{spec.label} ({name}) must be {number} between {low} and {high}, "
+        f"not {error['input']!r}."
+    )

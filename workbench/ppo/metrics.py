@@ -1,0 +1,86 @@
+"""What every logged number means: plain label, unit, formula, in one place. No torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A number that every cycle reports. ``name`` is TRL's where TRL has one."""
+
+    name: str
+    label: str
+    unit: str
+    formula: str
+    help: str
+
+
+_ALL = (
+    Metric("objective/scores", "Reward", "score", "mean of the reward model's score r(x, y)",
+           "What the reward model gives the completions of this cycle, on average."),
+    Metric("objective/scores_std", "Reward spread", "score", "deviation of r(x, y)",
+           "How much scores differ within a cycle. Near 0 there is nothing to learn from."),
+    Metric("objective/rlhf_reward", "Reward after KL", "score", "mean of r(x, y) - β·KL",
+           "What PPO maximises: the score less the price of leaving the start policy."),
+    Metric("objective/non_score_reward", "KL price", "score", "mean of -β·KL",
+           "How much reward a completion loses to the KL penalty."),
+    Metric("objective/kl", "KL to start policy", "nats / completion",
+           "mean over completions of Σₜ KL estimate(log π - log π_start)",
+           "How far completions have moved from the start policy. The number trained on."),
+    Metric("objective/entropy", "Surprise of completions", "nats / completion",
+           "mean over completions of -Σₜ log π(token)",
+           "A one-sample estimate of the entropy of whole completions, as TRL logs it."),
+    Metric("objective/length", "Completion length", "tokens", "mean tokens, end token included",
+           "Average length of a completion."),
+    Metric("objective/distinct", "Distinct completions", "share",
+           "different completions ÷ completions",
+           "1 when no two completions of the cycle are the same. A fall means collapse."),
+    Metric("policy/entropy_avg", "Entropy", "nats / token", "mean of -Σ_v π(v)·log π(v)",
+           "How open the next token is. A fast fall means the policy is losing its creativity."),
+    Metric("policy/approxkl_avg", "Step size (approx-KL)", "nats / token",
+           "mean of ½·(log π_new - log π_old)², over all updates of the cycle",
+           "How far one cycle's updates moved the policy from the one that sampled."),
+    Metric("policy/clipfrac_avg", "Clip fraction", "share",
+           "share of tokens where the clipped loss is the larger one",
+           "How often the trust region held an update back. 0.05 to 0.2 is healthy."),
+    Metric("policy/grad_norm", "Gradient norm", "", "mean of ‖∇L‖₂ before clipping",
+           "Length of the gradient; spikes warn of instability."),
+    Metric("policy/epochs", "Epochs run", "epochs", "epochs until approx-KL passed its limit",
+           "Fewer than asked for when the limit on approx-KL ended the cycle early."),
+    Metric("loss/policy_avg", "Policy loss", "",
+           "mean of max(-A·ρ, -A·clip(ρ, 1-ε, 1+ε))",
+           "The clipped surrogate. Its level says little; sudden jumps say something."),
+    Metric("loss/value_avg", "Value loss", "score²", "mean of ½·(V - R)², clipped",
+           "How wrong the value head is about the reward still to come."),
+    Metric("loss/total_avg", "Total loss", "", "L_POLICY + c₁·L_VF + c₂·L_ENT",
+           "What the optimiser minimises."),
+    Metric("val/ratio", "Probability ratio", "", "mean of ρ = exp(log π_new - log π_old)",
+           "1 means the update has not moved the sampled tokens on average."),
+    Metric("val/ratio_var", "Ratio variance", "", "variance of ρ over tokens, at the last epoch",
+           "How unevenly the update moved tokens."),
+    Metric("val/explained_variance", "Explained variance", "share",
+           "1 - Var(R - V) ÷ Var(R)",
+           "1 when the value head foresees the returns, 0 when it knows nothing, below 0 worse."),
+    Metric("val/num_eos_tokens", "Completions that ended", "completions",
+           "completions with an end-of-sequence token",
+           "The rest ran into the length limit."),
+    Metric("val/advantage_std", "Advantage spread", "score", "deviation of A before whitening",
+           "How much better or worse tokens are judged than expected."),
+    Metric("lr", "Learning rate", "", "learning_rate × schedule",
+           "The step size this cycle used."),
+    Metric("kl_coef", "KL coefficient", "", "β", "The price of KL this cycle used."),
+    Metric("tokens_per_second", "Speed", "tokens / s", "sampled tokens ÷ seconds of the cycle",
+           "Completion tokens sampled, scored and learned from per second."),
+    Metric("seconds", "Cycle time", "s", "wall time of the cycle", "How long the cycle took."),
+    Metric("seconds/sampling", "Sampling time", "s", "wall time of sampling",
+           "Phase 1: writing the completions."),
+    Metric("seconds/scoring", "Scoring time", "s", "wall time of reward and reference",
+           "Phase 1: reward model and start policy reading the completions."),
+    Metric("seconds/update", "Update time", "s", "wall time of the epochs",
+           "Phase 2: the gradient steps."),
+    Metric("seconds/comparison", "Comparison time", "s", "wall time of the after-completions",
+           "Completing the compared prompts with the updated policy."),
+)
+
+METRICS: dict[str, Metric] = {m.name: m for m in _ALL}

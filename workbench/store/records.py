@@ -1,0 +1,79 @@
+"""What the store gives back: plain immutable rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Status = Literal["running", "paused", "finished", "stopped", "failed", "interrupted"]
+Kind = Literal["comparison", "rollout"]
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One row of a prompt set. Disabled prompts take no part in a run; pinned ones are compared
+    first."""
+
+    text: str
+    enabled: bool = True
+    pinned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSet:
+    """A named list of prompts as the person left it. ``source`` is the file it came from."""
+
+    name: str
+    prompts: tuple[Prompt, ...]
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """A run: what decided it at the start, and where it stands."""
+
+    id: int
+    name: str
+    created_at: str
+    status: Status
+    policy: str
+    reward: str
+    models: Mapping[str, Mapping[str, object]]
+    hyperparameters: Mapping[str, object]
+    cycles: int
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One metric over cycles; ``values`` holds NaN where the number was not finite."""
+
+    cycles: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRecord:
+    """One completion. ``prompt`` is its position among the run's prompts."""
+
+    position: int
+    prompt: int
+    prompt_text: str
+    text: str
+    score: float
+    kl: float
+    length: int
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRecord:
+    """A hyperparameter changed; ``cycle`` is the first that used the new value."""
+
+    cycle: int
+    at: str
+    name: str
+    old: object
+    new: object
+    by: str

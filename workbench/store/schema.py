@@ -1,0 +1,116 @@
+"""The tables of the experiment database, as migrations that only ever grow."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from sqlite_utils import Database
+from sqlite_utils.migrations import Migrations
+
+from workbench.store.home import StoreError, prepare_home
+
+FILE_NAME = "workbench.db"
+
+migrations = Migrations("ppo-workbench")
+
+
+@migrations()
+def first_tables(db: Database) -> None:
+    """Runs with their prompts, cycles, metrics, completions and changes; saved prompt sets."""
+    db.table("runs").create(
+        {
+            "id": int,
+            "name": str,
+            "created_at": str,
+            "status": str,
+            "owner": str,
+            "policy": str,
+            "reward": str,
+            "models": str,
+            "hyperparameters": str,
+            "cycles": int,
+            "note": str,
+        },
+        pk="id",
+        not_null={"name", "created_at", "status", "hyperparameters", "cycles"},
+        strict=True,
+    )
+    run = [("run_id", "runs", "id")]
+    db.table("run_prompts").create(
+        {"run_id": int, "position": int, "text": str, "pinned": int},
+        pk=("run_id", "position"), foreign_keys=run, strict=True,
+    )
+    db.table("cycles").create(
+        {"run_id": int, "cycle": int, "finished_at": str},
+        pk=("run_id", "cycle"), foreign_keys=run, strict=True,
+    )
+    # A value of NULL is a number that was not finite.
+    db.table("metrics").create(
+        {"run_id": int, "cycle": int, "name": str, "value": float},
+        pk=("run_id", "cycle", "name"), foreign_keys=run, strict=True,
+    )
+    db.table("completions").create(
+        {
+            "run_id": int, "cycle": int, "kind": str, "position": int, "prompt": int,
+            "text": str, "score": float, "kl": float, "length": int, "ended": int,
+        },
+        pk=("run_id", "cycle", "kind", "position"), foreign_keys=run, strict=True,
+    )
+    db.table("changes").create(
+        {"id": int, "run_id": int, "cycle": int, "at": str, "name": str,
+         "old": str, "new": str, "by": str},
+        pk="id", foreign_keys=run, strict=True,
+    )
+    db.table("changes").create_index(["run_id", "cycle"])
+    db.table("prompt_sets").create(
+        {"id": int, "name": str, "source": str, "saved_at": str}, pk="id", strict=True,
+    )
+    db.table("prompt_sets").create_index(["name"], unique=True)
+    db.table("prompts").create(
+        {"set_id": int, "position": int, "text": str, "enabled": int, "pinned": int},
+        pk=("set_id", "position"),
+        foreign_keys=[("set_id", "prompt_sets", "id")], strict=True,
+    )
+
+
+def connect(path: Path) -> Database:
+    """Open a connection with the settings every thread uses (WAL, full durability)."""
+    db = Database(sqlite3.connect(path, timeout=30.0, check_same_thread=False))
+    db.enable_wal()
+    # One commit a cycle: full durability costs milliseconds and survives a power cut.
+    db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA foreign_keys = ON")
+    return db
+
+
+def open_database(home: Path) -> Path:
+    """Create or migrate the database in ``home`` and return its file.
+
+    Raises:
+        StoreError: the folder cannot be written, the file is no database of ours, is damaged, or
+            was written by a newer version.
+    """
+    prepare_home(home)
+    path = home / FILE_NAME
+    try:
+        db = connect(path)
+        try:
+            known = {m.name for m in migrations.pending(db)} | {
+                m.name for m in migrations.applied(db)}
+            ours = {m.name for m in migrations._migrations}
+            if known - ours:
+                raise StoreError(
+                    f"The database {path} was written by a newer version of PPO Workbench; "
+                    "upgrade, or choose another home folder with --home."
+                )
+            if migrations.pending(db):
+                migrations.apply(db)
+        finally:
+            db.close()
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"The database {path} cannot be opened ({error}); move it away to start afresh, or "
+            "choose another home folder with --home."
+        ) from error
+    return path

@@ -1,0 +1,291 @@
+"""The experiment database as the rest of the workbench sees it: queries and writes."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+from sqlite_utils import Database
+
+from workbench.store.records import (
+    ChangeRecord,
+    CompletionRecord,
+    Kind,
+    Prompt,
+    PromptSet,
+    RunRecord,
+    Series,
+    Status,
+)
+from workbench.store.schema import connect, open_database
+from workbench.store.writer import Writer
+
+
+class Store:
+    """One home folder's experiments. Queries run on the caller's thread, on its own connection;
+    writes go through the one writer thread and return a future."""
+
+    def __init__(self, home: Path) -> None:
+        """Open (create, migrate) the store in ``home``.
+
+        Raises:
+            StoreError: with one plain sentence.
+        """
+        self.home = home
+        self.path = open_database(home)
+        self._writer = Writer(self.path)
+        self._local = threading.local()
+        self._readers: list[Database] = []
+        self._writer.submit(_mark_interrupted).result()
+
+    def close(self) -> None:
+        """Commit what waits and close every connection. Safe to call twice."""
+        self._writer.close()
+        while self._readers:
+            self._readers.pop().close()
+
+    # -- queries
+
+    def runs(self) -> list[RunRecord]:
+        """Return every run, newest first."""
+        return [_run(row) for row in self._db.query("select * from runs order by id desc")]
+
+    def run(self, run_id: int) -> RunRecord | None:
+        """Return one run, or None when there is none of that number."""
+        rows = self._db.query("select * from runs where id = ?", [run_id])
+        return next((_run(row) for row in rows), None)
+
+    def metrics(self, run_id: int) -> dict[str, Series]:
+        """Return every metric of a run over its cycles."""
+        result: dict[str, Series] = {}
+        for row in self._db.query(
+            "select name, cycle, value from metrics where run_id = ? order by cycle", [run_id]
+        ):
+            series = result.setdefault(row["name"], Series())
+            series.cycles.append(row["cycle"])
+            series.values.append(math.nan if row["value"] is None else row["value"])
+        return result
+
+    def completions(
+        self, run_id: int, cycle: int, kind: Kind = "comparison"
+    ) -> list[CompletionRecord]:
+        """Return a cycle's completions.
+
+        ``comparison`` holds the compared prompts completed *after* ``cycle`` (0: by the start
+        policy), every time with the same random numbers; ``rollout`` what the cycle learned from.
+        """
+        return [
+            CompletionRecord(
+                position=row["position"], prompt=row["prompt"], prompt_text=row["prompt_text"],
+                text=row["text"], score=_number(row["score"]), kl=_number(row["kl"]),
+                length=row["length"], ended=bool(row["ended"]),
+            )
+            for row in self._db.query(
+                "select c.*, p.text as prompt_text from completions c join run_prompts p "
+                "on p.run_id = c.run_id and p.position = c.prompt "
+                "where c.run_id = ? and c.cycle = ? and c.kind = ? order by c.position",
+                [run_id, cycle, kind],
+            )
+        ]
+
+    def compared_cycles(self, run_id: int) -> list[int]:
+        """Return the cycles after which the compared prompts were completed, ascending."""
+        rows = self._db.query(
+            "select distinct cycle from completions where run_id = ? and kind = 'comparison' "
+            "order by cycle", [run_id])
+        return [row["cycle"] for row in rows]
+
+    def changes(self, run_id: int) -> list[ChangeRecord]:
+        """Return the hyperparameter changes of a run, oldest first."""
+        return [
+            ChangeRecord(
+                cycle=row["cycle"], at=row["at"], name=row["name"],
+                old=json.loads(row["old"]), new=json.loads(row["new"]), by=row["by"])
+            for row in self._db.query("select * from changes where run_id = ? order by id",
+                                      [run_id])
+        ]
+
+    def run_prompts(self, run_id: int) -> list[Prompt]:
+        """Return the prompts of a run in their order."""
+        rows = self._db.query(
+            "select * from run_prompts where run_id = ? order by position", [run_id])
+        return [Prompt(row["text"], pinned=bool(row["pinned"])) for row in rows]
+
+    def prompt_set_names(self) -> list[str]:
+        """Return the names of the saved prompt sets, most recently saved first."""
+        return [row["name"] for row in
+                self._db.query("select name from prompt_sets order by saved_at desc, id desc")]
+
+    def prompt_set(self, name: str) -> PromptSet | None:
+        """Return a saved prompt set, or None."""
+        for found in self._db.query("select * from prompt_sets where name = ?", [name]):
+            rows = self._db.query(
+                "select * from prompts where set_id = ? order by position", [found["id"]])
+            prompts = tuple(
+                Prompt(r["text"], bool(r["enabled"]), bool(r["pinned"])) for r in rows)
+            return PromptSet(name, prompts, found["source"] or "")
+        return None
+
+    # -- writes
+
+    def create_run(
+        self, *, name: str, policy: str, reward: str, models: Mapping[str, object],
+        hyperparameters: Mapping[str, object], prompts: Sequence[Prompt],
+    ) -> Future[int]:
+        """Record a new running run and its prompts; the future gives its number."""
+        def write(db: Database) -> int:
+            run_id = db.table("runs").insert({
+                "name": name, "created_at": now(), "status": "running", "owner": _owner(),
+                "policy": policy, "reward": reward, "models": json.dumps(models),
+                "hyperparameters": json.dumps(hyperparameters), "cycles": 0, "note": "",
+            }).last_pk
+            if not name:
+                db.table("runs").update(run_id, {"name": f"Run {run_id}"})
+            db.table("run_prompts").insert_all(
+                {"run_id": run_id, "position": i, "text": p.text, "pinned": int(p.pinned)}
+                for i, p in enumerate(prompts))
+            return run_id
+        return self._writer.submit(write)
+
+    def record_comparison(
+        self, run_id: int, cycle: int, completions: Iterable[CompletionRecord]
+    ) -> Future[None]:
+        """Record the compared prompts' completions after ``cycle``."""
+        rows = _completion_rows(run_id, cycle, "comparison", completions)
+        return self._writer.submit(lambda db: _upsert(db, "completions", rows))
+
+    def record_cycle(
+        self, run_id: int, cycle: int, *, metrics: Mapping[str, float],
+        rollout: Iterable[CompletionRecord], comparison: Iterable[CompletionRecord],
+    ) -> Future[None]:
+        """Record a finished cycle whole: metrics, what it learned from, the comparison after."""
+        rows = (_completion_rows(run_id, cycle, "rollout", rollout)
+                + _completion_rows(run_id, cycle, "comparison", comparison))
+        numbers = [{"run_id": run_id, "cycle": cycle, "name": k,
+                    "value": float(v) if math.isfinite(v) else None} for k, v in metrics.items()]
+
+        def write(db: Database) -> None:
+            _upsert(db, "metrics", numbers)
+            _upsert(db, "completions", rows)
+            _upsert(db, "cycles", [{"run_id": run_id, "cycle": cycle, "finished_at": now()}])
+            db.table("runs").update(run_id, {"cycles": cycle})
+        return self._writer.submit(write)
+
+    def record_changes(
+        self, run_id: int, cycle: int, changes: Iterable[tuple[str, object, object, str]]
+    ) -> Future[None]:
+        """Record ``(name, old, new, by)`` for each hyperparameter that ``cycle`` uses first."""
+        rows = [{"run_id": run_id, "cycle": cycle, "at": now(), "name": name,
+                 "old": json.dumps(old), "new": json.dumps(new), "by": by}
+                for name, old, new, by in changes]
+        return self._writer.submit(lambda db: _insert(db, "changes", rows))
+
+    def set_status(self, run_id: int, status: Status, note: str = "") -> Future[None]:
+        """Record where a run stands."""
+        def write(db: Database) -> None:
+            db.table("runs").update(run_id, {"status": status, "note": note})
+        return self._writer.submit(write)
+
+    def rename_run(self, run_id: int, name: str) -> Future[None]:
+        """Give a run another name."""
+        def write(db: Database) -> None:
+            db.table("runs").update(run_id, {"name": name})
+        return self._writer.submit(write)
+
+    def delete_run(self, run_id: int) -> Future[None]:
+        """Remove a run and everything recorded of it."""
+        def write(db: Database) -> None:
+            for table in ("metrics", "completions", "changes", "cycles", "run_prompts"):
+                db.table(table).delete_where("run_id = ?", [run_id])
+            db.table("runs").delete(run_id)
+        return self._writer.submit(write)
+
+    def save_prompt_set(self, prompts: PromptSet) -> Future[None]:
+        """Save a prompt set under its name, replacing what was there."""
+        def write(db: Database) -> None:
+            db.execute(
+                "insert into prompt_sets (name, source, saved_at) values (?, ?, ?) "
+                "on conflict (name) do update set source = excluded.source, "
+                "saved_at = excluded.saved_at", [prompts.name, prompts.source, now()])
+            set_id = db.execute(
+                "select id from prompt_sets where name = ?", [prompts.name]).fetchone()[0]
+            db.table("prompts").delete_where("set_id = ?", [set_id])
+            _insert(db, "prompts", [
+                {"set_id": set_id, "position": i, "text": p.text, "enabled": int(p.enabled),
+                 "pinned": int(p.pinned)} for i, p in enumerate(prompts.prompts)])
+        return self._writer.submit(write)
+
+    @property
+    def _db(self) -> Database:
+        db: Database | None = getattr(self._local, "db", None)
+        if db is None:
+            db = self._local.db = connect(self.path)
+            self._readers.append(db)
+        return db
+
+
+def now() -> str:
+    """Return the present moment as the store writes it (UTC, ISO 8601, seconds)."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _run(row: Mapping[str, Any]) -> RunRecord:
+    return RunRecord(
+        id=row["id"], name=row["name"], created_at=row["created_at"], status=row["status"],
+        policy=row["policy"] or "", reward=row["reward"] or "",
+        models=json.loads(row["models"] or "{}"),
+        hyperparameters=json.loads(row["hyperparameters"]),
+        cycles=row["cycles"], note=row["note"] or "")
+
+
+def _completion_rows(
+    run_id: int, cycle: int, kind: Kind, completions: Iterable[CompletionRecord]
+) -> list[dict[str, Any]]:
+    return [
+        {"run_id": run_id, "cycle": cycle, "kind": kind, "position": c.position,
+         "prompt": c.prompt, "text": c.text,
+         "score": c.score if math.isfinite(c.score) else None,
+         "kl": c.kl if math.isfinite(c.kl) else None,
+         "length": c.length, "ended": int(c.ended)}
+        for c in completions
+    ]
+
+
+def _insert(db: Database, table: str, rows: list[dict[str, Any]]) -> None:
+    db.table(table).insert_all(rows)
+
+
+def _upsert(db: Database, table: str, rows: list[dict[str, Any]]) -> None:
+    db.table(table).insert_all(rows, replace=True)
+
+
+def _owner() -> str:
+    """Name this process so that another can tell whether it still lives."""
+    return f"{os.getpid()}:{psutil.Process().create_time():.2f}"
+
+
+def _mark_interrupted(db: Database) -> None:
+    """Runs whose process is gone were interrupted, however it went."""
+    for row in list(db.query("select id, owner from runs where status in ('running', 'paused')")):
+        if not _lives(row["owner"] or ""):
+            db.table("runs").update(row["id"], {"status": "interrupted"})
+
+
+def _lives(owner: str) -> bool:
+    pid, _, created = owner.partition(":")
+    try:
+        return f"{psutil.Process(int(pid)).create_time():.2f}" == created
+    except (psutil.Error, ValueError):
+        return False

@@ -1,0 +1,75 @@
+"""What a client can ask of a run. Each command is a small immutable value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from workbench.ppo.hyperparameters import Hyperparameters, Value
+
+
+@dataclass(frozen=True, slots=True)
+class LoadModels:
+    """Load a policy and a reward model: local folders or hub names."""
+
+    policy: str
+    reward: str
+    reward_label: int | None = None
+    """Which output is the score, for a reward model that has several."""
+    use_chat_template: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CancelLoading:
+    """Give up loading; the models loaded before stay."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptItem:
+    """One enabled prompt of a run. Pinned prompts come first in the comparison."""
+
+    text: str
+    pinned: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Begin a new run from the start policy. ``step`` pauses it after its first cycle."""
+
+    hyperparameters: Hyperparameters
+    prompts: tuple[PromptItem, ...]
+    name: str = ""
+    step: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Hold the run when the cycle in hand is complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Go on with a paused run."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepCycle:
+    """Run one cycle of a paused run, then pause again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End the run within one decode step or one micro-batch; the unfinished cycle is dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetHyperparameters:
+    """Change live hyperparameters from the next cycle on."""
+
+    changes: Mapping[str, Value]
+    by: str = "person"
+
+
+Command = (
+    LoadModels | CancelLoading | Start | Pause | Resume | StepCycle | Stop | SetHyperparameters
+)
