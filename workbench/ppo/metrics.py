@@ -65,6 +65,8 @@ _ALL = (
     Metric("val/num_eos_tokens", "Completions that ended", "completions",
            "completions with an end-of-sequence token",
            "The rest ran into the length limit."),
+    Metric("val/value", "Value estimate", "score", "mean of V over tokens",
+           "The reward the value head expects, on average. It should follow the reward."),
     Metric("val/advantage_std", "Advantage spread", "score", "deviation of A before whitening",
            "How much better or worse tokens are judged than expected."),
     Metric("lr", "Learning rate", "", "learning_rate × schedule",

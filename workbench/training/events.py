@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from workbench.ppo.hyperparameters import Hyperparameters, Value
+from workbench.ppo.phases import Phase
 
 
 class State(StrEnum):
@@ -20,15 +21,6 @@ class State(StrEnum):
     STOPPING = "Stopping"
     FINISHED = "Finished"
     FAILED = "Failed"
-
-
-class Phase(StrEnum):
-    """What a running cycle is doing."""
-
-    SAMPLING = "Phase 1: writing completions"
-    SCORING = "Phase 1: scoring"
-    UPDATING = "Phase 2: updating the policy"
-    COMPARING = "Comparing before and after"
 
 
 @dataclass(frozen=True, slots=True)

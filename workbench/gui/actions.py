@@ -1,0 +1,144 @@
+"""Every action of the window, declared once, for menus, tool bar, palette and shortcut sheet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from PySide6.QtCore import QObject
+from PySide6.QtGui import QAction, QActionGroup, QKeySequence
+
+from workbench.gui.icons import icon
+from workbench.gui.theme import themes
+from workbench.training.events import State
+
+Menu = Literal["File", "Edit", "Run", "View", "Theme", "Help"]
+CAN_START = frozenset({State.READY, State.FINISHED, State.FAILED})
+ALIVE = frozenset({State.RUNNING, State.PAUSED, State.STOPPING})
+"""States in which a run exists that could go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionSpec:
+    """One thing a person can do. ``states`` are those it makes sense in; None: always."""
+
+    id: str
+    text: str
+    tip: str
+    menu: Menu
+    shortcut: str = ""
+    icon: str = ""
+    states: frozenset[State] | None = None
+    toolbar: bool = False
+    checkable: bool = False
+
+
+SPECS = (
+    ActionSpec("open_prompts", "Open prompts…", "Read prompts from a txt, jsonl or csv file",
+               "File", "Ctrl+O", "open"),
+    ActionSpec("quit", "Close", "Close the window; a run that is alive is asked about first",
+               "File", "Ctrl+Q"),
+    ActionSpec("start", "Start", "Begin a new run from the start policy with these settings",
+               "Run", "Ctrl+R", "start", CAN_START, toolbar=True),
+    ActionSpec("pause", "Pause", "Hold the run when the cycle in hand is complete",
+               "Run", "Ctrl+P", "pause", frozenset({State.RUNNING, State.PAUSED}), toolbar=True),
+    ActionSpec("step", "Step", "Run one cycle, then pause", "Run", "Ctrl+E", "step",
+               CAN_START | {State.PAUSED}, toolbar=True),
+    ActionSpec("stop", "Stop", "End the run now; the unfinished cycle is dropped", "Run",
+               "Ctrl+.", "stop", frozenset({State.RUNNING, State.PAUSED}), toolbar=True),
+    ActionSpec("apply", "Apply settings", "Use the edited hyperparameters from the next cycle on",
+               "Run", "Ctrl+Return", states=frozenset({State.RUNNING, State.PAUSED})),
+    ActionSpec("load_models", "Load models", "Load the policy and the reward model named in Models",
+               "Run", "Ctrl+L", states=CAN_START | {State.IDLE}),
+    ActionSpec("cancel_loading", "Cancel loading", "Give up loading; models loaded before stay",
+               "Run", states=frozenset({State.LOADING})),
+    ActionSpec("show_live", "Show the live run", "Show the run that is training now", "View",
+               "Ctrl+J", "follow", ALIVE),
+    ActionSpec("reset_layout", "Reset layout", "Put every dock back where it was at first", "View",
+               icon="reset"),
+    ActionSpec("theme_system", "Theme: like the system", "Follow the system's colour scheme",
+               "Theme", checkable=True),
+    ActionSpec("theme_light", "Theme: light", "Dark text on a light window", "Theme",
+               checkable=True),
+    ActionSpec("theme_dark", "Theme: dark", "Light text on a dark window", "Theme",
+               checkable=True),
+    ActionSpec("palette", "Command palette…", "Find any action by typing a part of its name",
+               "Help", "Ctrl+Shift+P", "search"),
+    ActionSpec("shortcuts", "Keyboard shortcuts", "Show every shortcut", "Help", "F1"),
+    ActionSpec("open_logs", "Open the log folder", "Show the folder with the window's log files",
+               "Help"),
+    ActionSpec("about", "About PPO Workbench", "Version, licence and where your runs are kept",
+               "Help"),
+)
+
+
+class Actions(QObject):
+    """The QActions made from :data:`SPECS`, enabled by the state of the session."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._actions = {spec.id: self._make(spec) for spec in SPECS}
+        self["shortcuts"].setShortcuts([QKeySequence("F1"), QKeySequence("Ctrl+/")])
+        group = QActionGroup(self)
+        for name in ("theme_system", "theme_light", "theme_dark"):
+            group.addAction(self[name])
+        self._state = State.IDLE
+        self.set_state(State.IDLE)
+        self.draw_icons()
+        themes().changed.connect(self.draw_icons)
+
+    def __getitem__(self, name: str) -> QAction:
+        return self._actions[name]
+
+    def __iter__(self) -> Iterator[QAction]:
+        return iter(self._actions.values())
+
+    def on(self, name: str, call: Callable[[], object]) -> None:
+        """Call ``call`` when the action is chosen."""
+        self[name].triggered.connect(lambda _checked=False: call())
+
+    def in_menu(self, menu: Menu) -> list[QAction]:
+        """Return the actions of one menu, in order."""
+        return [self[spec.id] for spec in SPECS if spec.menu == menu]
+
+    def in_toolbar(self) -> list[QAction]:
+        """Return the actions of the tool bar, in order."""
+        return [self[spec.id] for spec in SPECS if spec.toolbar]
+
+    def set_state(self, state: State) -> None:
+        """Enable exactly what makes sense in ``state``."""
+        self._state = state
+        for spec in SPECS:
+            self[spec.id].setEnabled(spec.states is None or state in spec.states)
+        paused = state == State.PAUSED
+        pause = self["pause"]
+        pause.setText("Resume" if paused else "Pause")
+        pause.setIcon(icon("start" if paused else "pause"))
+        set_tip(pause, "Go on with the run" if paused else
+                "Hold the run when the cycle in hand is complete")
+
+    def draw_icons(self) -> None:
+        """Draw the icons in the theme's colours."""
+        for spec in SPECS:
+            if spec.icon:
+                # Start is the tool bar's filled button, so its icon takes the text colour on it.
+                colour = themes().theme.on_accent if spec.id == "start" else ""
+                self[spec.id].setIcon(icon(spec.icon, colour))
+        self.set_state(self._state)
+
+    def _make(self, spec: ActionSpec) -> QAction:
+        action = QAction(spec.text, self)
+        action.setObjectName(spec.id)
+        action.setCheckable(spec.checkable)
+        if spec.shortcut:
+            action.setShortcut(QKeySequence(spec.shortcut))
+        set_tip(action, spec.tip)
+        return action
+
+
+def set_tip(action: QAction, tip: str) -> None:
+    """Give an action its tooltip, with the shortcut, and the same text in the status bar."""
+    shortcut = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
+    action.setToolTip(f"{tip} ({shortcut})" if shortcut else tip)
+    action.setStatusTip(tip)

@@ -1,0 +1,35 @@
+"""Store queries off the main thread: a function runs on a worker, its result comes back here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from PySide6.QtCore import QObject, Qt, Signal, Slot
+
+
+class Background(QObject):
+    """One worker thread, so results come back in the order they were asked for."""
+
+    _done = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="window-reader")
+        self._done.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
+
+    def run(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
+        """Call ``work`` on the worker and ``then`` with its result on the main thread."""
+        future = self._pool.submit(work)
+        future.add_done_callback(lambda done: self._done.emit((done, then)))
+
+    def close(self) -> None:
+        """Drop what has not begun and wait for what has."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    @Slot(object)
+    def _deliver(self, answer: tuple[Future[Any], Callable[[Any], None]]) -> None:
+        future, then = answer
+        if not future.cancelled():
+            then(future.result())

@@ -1,0 +1,1 @@
+"""Completions of the compared prompts, before and after, side by side."""

@@ -1,0 +1,154 @@
+"""What happens to an error nobody expected: the log, and one dialog with a plain sentence."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import traceback
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from PySide6.QtCore import QObject, Qt, Signal, Slot
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QLabel,
+    QPlainTextEdit,
+    QVBoxLayout,
+    QWidget,
+)
+
+log = logging.getLogger(__name__)
+
+UNEXPECTED = (
+    "Something went wrong that the workbench did not expect. Your runs are safe in the store; "
+    "you can go on, and the details help to mend it."
+)
+
+
+def start_log(home: Path) -> logging.Handler:
+    """Write the workbench's log to ``home/logs``, at most a few megabytes of it."""
+    folder = home / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    handler = RotatingFileHandler(folder / "workbench.log", maxBytes=1_000_000, backupCount=3,
+                                  encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger("workbench")
+    root.setLevel(logging.INFO)
+    root.addHandler(handler)
+    return handler
+
+
+def stop_log(handler: logging.Handler) -> None:
+    """Close the log file."""
+    logging.getLogger("workbench").removeHandler(handler)
+    handler.close()
+
+
+class ErrorDialog(QDialog):
+    """One plain sentence; the details are a click away and can be copied."""
+
+    def __init__(self, sentence: str, details: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("error_dialog")
+        self.setWindowTitle("PPO Workbench")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setMinimumWidth(440)
+        self._details = f"{sentence}\n\n{details}".strip()
+        message = QLabel(sentence, wordWrap=True)
+        message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        message.setObjectName("error_sentence")
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(24, 24, 24, 16)
+        layout.setSpacing(16)
+        layout.addWidget(message)
+        if details:
+            text = QPlainTextEdit(details, readOnly=True)
+            text.setObjectName("error_details")
+            text.setAccessibleName("Details of the error")
+            text.setToolTip("What to send along with a bug report")
+            text.hide()
+            layout.addWidget(text)
+            show = buttons.addButton("Show details", QDialogButtonBox.ButtonRole.ActionRole)
+            show.setCheckable(True)
+            show.toggled.connect(text.setVisible)
+            copy = buttons.addButton("Copy details", QDialogButtonBox.ButtonRole.ActionRole)
+            copy.clicked.connect(self.copy)
+            for button, name, tip in ((show, "show_details", "Show what exactly went wrong"),
+                                      (copy, "copy_details", "Copy it for a bug report")):
+                button.setObjectName(name)
+                button.setAccessibleName(button.text())
+                button.setToolTip(tip)
+        layout.addWidget(buttons)
+
+    def copy(self) -> None:
+        """Put the sentence and the details on the clipboard."""
+        QGuiApplication.clipboard().setText(self._details)
+
+
+class ErrorReporter(QObject):
+    """Catches what nothing else did, on any thread, and shows it once at a time."""
+
+    _caught = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.window: QWidget | None = None
+        self._open = False
+        self._old: tuple[Any, Any] | None = None
+        # Queued, since an error may come from any thread.
+        self._caught.connect(self._show, Qt.ConnectionType.QueuedConnection)
+
+    def install(self) -> None:
+        """Take over both of Python's hooks."""
+        self._old = (sys.excepthook, threading.excepthook)
+        sys.excepthook = self._main_hook
+        threading.excepthook = self._thread_hook
+
+    def uninstall(self) -> None:
+        """Give Python's hooks back."""
+        if self._old:
+            sys.excepthook, threading.excepthook = self._old
+            self._old = None
+
+    def loop_handler(self, _loop: object, context: dict[str, Any]) -> None:
+        """Handle an error of the asyncio loop."""
+        error = context.get("exception")
+        details = "".join(traceback.format_exception(error)) if error else str(context)
+        self.report(UNEXPECTED, details)
+
+    def report(self, sentence: str, details: str = "") -> None:
+        """Log and show an error. Safe on any thread."""
+        log.error("%s\n%s", sentence, details)
+        self._caught.emit((sentence, details))
+
+    def _main_hook(self, kind: type[BaseException], error: BaseException,
+                   trace: TracebackType | None) -> None:
+        if issubclass(kind, KeyboardInterrupt):
+            sys.__excepthook__(kind, error, trace)
+            return
+        self.report(UNEXPECTED, "".join(traceback.format_exception(kind, error, trace)))
+
+    def _thread_hook(self, args: threading.ExceptHookArgs) -> None:
+        if args.exc_type is not SystemExit:
+            self.report(UNEXPECTED, "".join(traceback.format_exception(
+                args.exc_type, args.exc_value, args.exc_traceback)))
+
+    @Slot(object)
+    def _show(self, caught: tuple[str, str]) -> None:
+        if self._open:  # the first error is the one that matters; the log has them all
+            return
+        self._open = True
+        dialog = ErrorDialog(*caught, parent=self.window)
+        dialog.finished.connect(self._closed)
+        dialog.open()
+
+    @Slot(int)
+    def _closed(self, _result: int) -> None:
+        self._open = False

@@ -1,0 +1,284 @@
+"""The Hyperparameters dock: the form, what is staged, presets, and the history of changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QMenu,
+    QPushButton,
+    QScrollArea,
+    QToolButton,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from workbench.gui.actions import ALIVE
+from workbench.gui.fields import format_value
+from workbench.gui.hyperparameters_form import HyperparametersForm
+from workbench.gui.presets import PRESETS
+from workbench.gui.section import Section
+from workbench.gui.settings import section, texts
+from workbench.gui.theme import set_look
+from workbench.ppo.hyperparameters import Hyperparameters, Value, specs
+from workbench.store.records import ChangeRecord
+from workbench.training.events import (
+    Change,
+    HyperparametersApplied,
+    HyperparametersStaged,
+    State,
+)
+
+
+class HyperparametersDock(QWidget):
+    """``apply`` carries the live changes to make, by name."""
+
+    apply = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._alive = False
+        self._in_force: dict[str, Value] | None = None
+        self._staged: dict[str, Value] = {}
+        self._effect = ""
+        self.form = HyperparametersForm()
+        self.undo_stack = self.form.undo_stack
+        scroll = QScrollArea(widgetResizable=True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(self.form)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 4, 0, 0)
+        layout.setSpacing(4)
+        layout.addLayout(self._make_header())
+        layout.addWidget(scroll, 1)
+        layout.addWidget(self._make_history())
+        layout.addLayout(self._make_footer())
+        self.form.changed.connect(self._refresh)
+        self._refresh()
+
+    def hyperparameters(self) -> Hyperparameters:
+        """Return what Start would use.
+
+        Raises:
+            HyperparameterError: with a sentence for each field.
+        """
+        return self.form.hyperparameters()
+
+    # -- from the run
+
+    def set_state(self, state: State) -> None:
+        """Lock and unlock with the run."""
+        self._alive = state in ALIVE
+        if not self._alive:
+            self._staged, self._effect = {}, ""
+        self.form.set_alive(self._alive)
+        self._refresh()
+
+    def run_started(self, used: Hyperparameters) -> None:
+        """A run began with ``used``: from now on edits are compared with it."""
+        self._staged, self._effect = {}, ""
+        self._in_force = used.model_dump()
+        self.form.set_reference(self._in_force)
+
+    def staged(self, event: HyperparametersStaged) -> None:
+        """The run accepted changes for a later cycle."""
+        self._staged.update(event.changes)
+        self._effect = f"Takes effect at cycle {event.takes_effect_at}."
+        self._refresh()
+
+    def applied(self, event: HyperparametersApplied) -> None:
+        """A cycle uses changes."""
+        self._in_force = event.hyperparameters.model_dump()
+        self._staged = {k: v for k, v in self._staged.items() if self._in_force[k] != v}
+        if not self._staged:
+            self._effect = ""
+        self.form.set_reference(self._in_force)
+
+    def refused(self, problems: Mapping[str, str]) -> None:
+        """The run did not take values."""
+        self.form.show_refused(problems)
+
+    def show_history(self, changes: Iterable[ChangeRecord]) -> None:
+        """Show the changes of the run on display, oldest first."""
+        self._history.clear()
+        for change in changes:
+            self._add_change(change.cycle, change.name, change.old, change.new, change.by)
+        self._count_history()
+
+    def add_history(self, cycle: int, changes: Iterable[Change]) -> None:
+        """Add changes of the run on display."""
+        for change in changes:
+            self._add_change(cycle, change.name, change.old, change.new, change.by)
+        self._count_history()
+
+    # -- from the person
+
+    def apply_changes(self) -> None:
+        """Send what differs from what the run uses or is about to use."""
+        changes = self._pending()
+        if changes and not self.form.problems():
+            self.apply.emit(changes)
+
+    def revert(self) -> None:
+        """Show again what the run uses."""
+        if self._in_force is not None:
+            self.form.set_values({**self._in_force, **self._staged}, "revert")
+
+    def save_state(self) -> dict[str, object]:
+        """Return what to remember."""
+        return {"values": self.form.values(), "show_all": self._show_all.isChecked(),
+                "open": self.form.open_sections()}
+
+    def restore_state(self, state: dict[str, object]) -> None:
+        """Show again what was remembered; values that are no longer valid are left out."""
+        for name, value in section(state, "values").items():
+            before = self.form.values()
+            self.form.set_values({name: value}, "restore")
+            if name in self.form.problems():
+                self.form.set_values(before, "restore")
+        self.undo_stack.clear()
+        self._show_all.setChecked(state.get("show_all") is True)
+        if "open" in state:
+            self.form.set_open_sections(texts(state, "open"))
+
+    # -- inside
+
+    def _make_header(self) -> QHBoxLayout:
+        self._find = QLineEdit(placeholderText="Find a setting", clearButtonEnabled=True)
+        self._show_all = QToolButton(text="Show all", checkable=True)
+        presets = QToolButton(text="Presets")
+        presets.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(presets)
+        menu.setToolTipsVisible(True)
+        defaults = menu.addAction("Defaults")
+        defaults.setToolTip("Put every setting back to its default")
+        defaults.triggered.connect(lambda: self._take_preset(
+            "Defaults", {name: spec.default for name, spec in specs().items()}))
+        menu.addSeparator()
+        for preset in PRESETS:
+            action = menu.addAction(preset.name)
+            action.setToolTip(preset.help)
+            action.triggered.connect(
+                lambda _=False, p=preset: self._take_preset(p.name, p.values))
+        presets.setMenu(menu)
+        for widget, name, text, tip in (
+            (self._find, "find_setting", "Find a setting",
+             "Show only settings whose name or explanation contains these words"),
+            (self._show_all, "show_all", "Show all settings",
+             "Show the advanced settings as well"),
+            (presets, "presets", "Presets", "Settings that go together, and the defaults"),
+        ):
+            widget.setObjectName(name)
+            widget.setAccessibleName(text)
+            widget.setToolTip(tip)
+        self._find.textChanged.connect(self._filter)
+        self._show_all.toggled.connect(self._filter)
+        row = QHBoxLayout()
+        row.setContentsMargins(8, 0, 8, 0)
+        row.setSpacing(4)
+        row.addWidget(self._find, 1)
+        row.addWidget(self._show_all)
+        row.addWidget(presets)
+        return row
+
+    def _make_history(self) -> Section:
+        self._history = QTreeWidget(rootIsDecorated=False, alternatingRowColors=True)
+        self._history.setHeaderLabels(["Cycle", "Setting", "Change"])
+        self._history.setObjectName("history")
+        self._history.setAccessibleName("History of changes")
+        self._history.setToolTip("Changes made during the run on display, and the first cycle "
+                                 "that used each")
+        self._history.setMaximumHeight(self.fontMetrics().height() * 8)
+        self._history_empty = QLabel(
+            "No changes. Edit a setting during a run and press Apply.", wordWrap=True)
+        self._history_empty.setProperty("role", "muted")
+        self._history_section = Section("History")
+        self._history_section.layout().setContentsMargins(8, 0, 8, 0)
+        self._history_section.body.addWidget(self._history_empty)
+        self._history_section.body.addWidget(self._history)
+        self._count_history()
+        return self._history_section
+
+    def _make_footer(self) -> QVBoxLayout:
+        self._line = QLabel(wordWrap=True)
+        self._line.setObjectName("staged_line")
+        self._line.setAccessibleName("What becomes of the edits")
+        self.apply_button = QPushButton("Apply")
+        self.revert_button = QPushButton("Revert")
+        for button, name, tip, call in (
+            (self.apply_button, "apply_settings",
+             "Use the edited settings from the next cycle on (Ctrl+Return)", self.apply_changes),
+            (self.revert_button, "revert_settings",
+             "Show again what the run uses", self.revert),
+        ):
+            button.setObjectName(name)
+            button.setAccessibleName(f"{button.text()} settings")
+            button.setToolTip(tip)
+            button.clicked.connect(call)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        row.addWidget(self._line, 1)
+        row.addWidget(self.revert_button)
+        row.addWidget(self.apply_button)
+        column = QVBoxLayout()
+        column.setContentsMargins(8, 4, 8, 8)
+        column.addLayout(row)
+        return column
+
+    def _take_preset(self, name: str, values: Mapping[str, Value]) -> None:
+        wanted = {k: v for k, v in values.items() if specs()[k].live or not self._alive}
+        self.form.set_values(wanted, name)
+
+    def _filter(self) -> None:
+        self.form.set_filter(self._find.text(), self._show_all.isChecked())
+
+    def _pending(self) -> dict[str, Value]:
+        if self._in_force is None:
+            return {}
+        soon = {**self._in_force, **self._staged}
+        return {name: value for name, value in self.form.values().items()
+                if specs()[name].live and soon[name] != value}
+
+    def _refresh(self) -> None:
+        pending, problems = self._pending(), self.form.problems()
+        self.apply_button.setEnabled(self._alive and bool(pending) and not problems)
+        self.revert_button.setEnabled(bool(pending))
+        set_look(self.apply_button, role="primary" if self.apply_button.isEnabled() else "")
+        what = "1 setting" if len(pending) == 1 else f"{len(pending)} settings"
+        if problems:
+            text, role = "Correct what is marked.", "error"
+        elif self._alive and pending:
+            text, role = f"{what} edited, not applied.", "warning"
+        elif self._alive:
+            text, role = self._effect or "The run uses these settings.", "muted"
+        elif pending:
+            text, role = f"{what} differ from the last run." if len(pending) > 1 else (
+                f"{what} differs from the last run."), "muted"
+        else:
+            text, role = "Start uses these settings.", "muted"
+        self._line.setText(text)
+        set_look(self._line, role=role)
+
+    def _add_change(self, cycle: int, name: str, old: object, new: object, by: str) -> None:
+        spec = specs().get(name)
+        item = QTreeWidgetItem([
+            str(cycle), spec.label if spec else name,
+            f"{format_value(spec, old)} → {format_value(spec, new)}"])
+        item.setToolTip(1, f"{name}, changed by {by}")
+        self._history.addTopLevelItem(item)
+        self._history.scrollToItem(item)
+
+    def _count_history(self) -> None:
+        count = self._history.topLevelItemCount()
+        self._history.setVisible(count > 0)
+        self._history_empty.setVisible(count == 0)
+        self._history_section.header.setText(f"History ({count})" if count else "History")
+        for column in range(2):
+            self._history.resizeColumnToContents(column)

@@ -1,0 +1,274 @@
+"""The form generated from the declaration of the hyperparameters: fields, marks and undo."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtGui import QUndoCommand, QUndoStack
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+
+from workbench.gui.fields import format_value, make_field
+from workbench.gui.icons import icon
+from workbench.gui.section import Section
+from workbench.gui.theme import set_look, themes
+from workbench.ppo.hyperparameters import (
+    HyperparameterError,
+    Hyperparameters,
+    Spec,
+    Value,
+    parse,
+    specs,
+)
+
+FIXED = "Fixed at start"
+LOCKED = "Locked while a run is alive: it decides the whole run. Stop the run to change it."
+
+
+class Row(QWidget):
+    """Label, field, reset button, and below them what is wrong."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.field = make_field(spec)
+        self.field.setFixedWidth(self.field.fontMetrics().horizontalAdvance("0" * 9) + 48)
+        self.label = QLabel(spec.label, wordWrap=True)
+        self.label.setBuddy(self.field)
+        self.label.setToolTip(self.field.toolTip())
+        unit = QLabel(spec.unit)
+        unit.setProperty("role", "muted")
+        self.reset = QToolButton()
+        self.reset.setObjectName(f"reset_{spec.name}")
+        self.reset.setProperty("role", "flat")
+        self.reset.setAccessibleName(f"Reset {spec.label}")
+        self.reset.setToolTip(f"Back to the default, {format_value(spec, spec.default)}")
+        keep = self.reset.sizePolicy()
+        keep.setRetainSizeWhenHidden(True)
+        self.reset.setSizePolicy(keep)
+        self.problem = QLabel(wordWrap=True)
+        self.problem.setProperty("role", "error")
+        self.problem.setObjectName(f"problem_{spec.name}")
+        self.problem.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        text = QHBoxLayout()
+        text.setSpacing(6)
+        text.addWidget(self.label, 1)
+        text.addWidget(unit)
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setHorizontalSpacing(4)
+        layout.setVerticalSpacing(2)
+        layout.addLayout(text, 0, 0)
+        layout.addWidget(self.field, 0, 1)
+        layout.addWidget(self.reset, 0, 2)
+        layout.addWidget(self.problem, 1, 0, 1, 3)
+        layout.setColumnStretch(0, 1)
+        self.problem.hide()
+
+    def show_problem(self, sentence: str) -> None:
+        """Say under the field what is wrong with it; "" when nothing is."""
+        self.problem.setText(sentence)
+        self.problem.setVisible(bool(sentence))
+
+    def matches(self, words: Iterable[str]) -> bool:
+        """Return whether every word occurs in the label, the name or the help."""
+        text = f"{self.spec.label} {self.spec.name} {self.spec.group} {self.spec.help}".lower()
+        return all(word in text for word in words)
+
+
+class HyperparametersForm(QWidget):
+    """Every hyperparameter. ``changed`` tells that a value or what is wrong with one changed."""
+
+    changed = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.undo_stack = QUndoStack(self)
+        self.rows: dict[str, Row] = {}
+        self.sections: dict[str, Section] = {}
+        self._values: dict[str, Value] = {name: spec.default for name, spec in specs().items()}
+        self._typed: dict[str, str] = {}
+        self._refused: dict[str, str] = {}
+        self._reference: dict[str, Value] | None = None
+        self._words: list[str] = []
+        self._everything = False
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 0, 8, 8)
+        layout.setSpacing(0)
+        for name, spec in specs().items():
+            self._section(spec).body.addWidget(self._row(name, spec))
+        for section in self.sections.values():
+            layout.addWidget(section)
+        layout.addStretch(1)
+        self._lock_hint = QLabel(LOCKED, wordWrap=True)
+        self._lock_hint.setProperty("role", "muted")
+        self.sections[FIXED].body.insertWidget(0, self._lock_hint)
+        self._lock_hint.hide()
+        for title in list(self.sections)[:3]:
+            self.sections[title].set_open(True)
+        self._draw_icons()
+        themes().changed.connect(self._draw_icons)
+        self._filter()
+        self._refresh()
+
+    # -- values
+
+    def values(self) -> dict[str, Value]:
+        """Return what the form shows, valid or not."""
+        return dict(self._values)
+
+    def hyperparameters(self) -> Hyperparameters:
+        """Return the validated values.
+
+        Raises:
+            HyperparameterError: with a sentence for each field.
+        """
+        if self._refused:
+            raise HyperparameterError(self._refused)
+        return parse(self._values)
+
+    def problems(self) -> dict[str, str]:
+        """Return what is wrong, by name."""
+        try:
+            self.hyperparameters()
+        except HyperparameterError as error:
+            return error.problems
+        return {}
+
+    def set_values(self, values: Mapping[str, object], text: str) -> None:
+        """Show ``values`` (unknown names are ignored) as one step that can be undone."""
+        new: dict[str, Value] = {
+            name: value for name, value in values.items()
+            if isinstance(value, bool | int | float | str)
+            and name in self._values and self._values[name] != value}
+        if new:
+            old = {name: self._values[name] for name in new}
+            self.undo_stack.push(_SetValues(self, old, new, text))
+
+    def set_reference(self, values: Mapping[str, Value] | None) -> None:
+        """Highlight fields that differ from ``values``: what the run uses."""
+        self._reference = dict(values) if values is not None else None
+        self._refresh()
+
+    def show_refused(self, problems: Mapping[str, str]) -> None:
+        """Show what the run said against values that looked right here."""
+        self._refused = dict(problems)
+        self._refresh()
+
+    # -- what shows
+
+    def set_alive(self, alive: bool) -> None:
+        """Lock what is fixed at the start of a run while one is alive."""
+        for row in self.rows.values():
+            if not row.spec.live:
+                row.field.setEnabled(not alive)
+                row.reset.setEnabled(not alive)
+                row.label.setEnabled(not alive)
+        self._lock_hint.setVisible(alive)
+
+    def set_filter(self, text: str, everything: bool) -> None:
+        """Show rows that match ``text``; advanced ones only with ``everything`` or a match."""
+        self._words = text.lower().split()
+        self._everything = everything
+        self._filter()
+
+    def open_sections(self) -> list[str]:
+        """Return the titles of the open sections."""
+        return [title for title, section in self.sections.items() if section.is_open]
+
+    def set_open_sections(self, titles: Iterable[str]) -> None:
+        """Open exactly these sections."""
+        wanted = set(titles)
+        for title, section in self.sections.items():
+            section.set_open(title in wanted)
+
+    # -- inside
+
+    def put(self, values: Mapping[str, Value]) -> None:
+        """Show values; called by undo and redo only."""
+        for name, value in values.items():
+            self._values[name] = value
+            field = self.rows[name].field
+            with QSignalBlocker(field):
+                field.set_value(value)
+            self._typed.pop(name, None)
+            self._refused.pop(name, None)
+        self._refresh()
+
+    def _section(self, spec: Spec) -> Section:
+        title = spec.group if spec.live else FIXED
+        if title not in self.sections:
+            self.sections[title] = Section(title)
+        return self.sections[title]
+
+    def _row(self, name: str, spec: Spec) -> Row:
+        row = self.rows[name] = Row(spec)
+        row.field.edited.connect(lambda value: self.set_values({name: value}, spec.label))
+        row.field.problem.connect(lambda sentence: self._say(name, sentence))
+        row.reset.clicked.connect(
+            lambda: self.set_values({name: spec.default}, f"reset {spec.label}"))
+        return row
+
+    def _say(self, name: str, sentence: str) -> None:
+        if sentence:
+            self._typed[name] = sentence
+        else:
+            self._typed.pop(name, None)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        wrong = self.problems()
+        for name, row in self.rows.items():
+            problem = self._typed.get(name) or wrong.get(name, "")
+            row.show_problem(problem)
+            edited = self._reference is not None and self._reference[name] != self._values[name]
+            set_look(row.field, state="invalid" if problem else "edited" if edited else "")
+            row.reset.setVisible(self._values[name] != row.spec.default)
+            if problem:
+                self._section(row.spec).set_open(True)
+                row.show()
+        self.changed.emit()
+
+    def _filter(self) -> None:
+        for row in self.rows.values():
+            common = self._everything or not row.spec.advanced or bool(self._words)
+            row.setVisible(common and row.matches(self._words))
+        for section in self.sections.values():
+            shown = [row for row in section.content.findChildren(Row) if not row.isHidden()]
+            section.setVisible(bool(shown))
+            if shown and self._words:
+                section.set_open(True)
+
+    def _draw_icons(self) -> None:
+        arrow = icon("undo")
+        for row in self.rows.values():
+            row.reset.setIcon(arrow)
+
+
+class _SetValues(QUndoCommand):
+    """One edit; edits of the same single field in a row become one."""
+
+    def __init__(self, form: HyperparametersForm, old: Mapping[str, Value],
+                 new: Mapping[str, Value], text: str) -> None:
+        super().__init__(text)
+        self._form, self._old, self._new = form, dict(old), dict(new)
+
+    def redo(self) -> None:
+        """Show the new values."""
+        self._form.put(self._new)
+
+    def undo(self) -> None:
+        """Show the old values."""
+        self._form.put(self._old)
+
+    def id(self) -> int:
+        """Let only edits of one field be merged."""
+        return 1 if len(self._new) == 1 else -1
+
+    def mergeWith(self, other: QUndoCommand) -> bool:
+        """Take over a later edit of the same field."""
+        if not isinstance(other, _SetValues) or other._new.keys() != self._new.keys():
+            return False
+        self._new = other._new
+        self.setObsolete(self._new == self._old)
+        return True

@@ -1,0 +1,35 @@
+"""The workbench's icons: line drawings in ``resources/icons``, drawn in the theme's colours."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QByteArray, QSize, Qt
+from PySide6.QtGui import QIcon, QPainter, QPixmap
+from PySide6.QtSvg import QSvgRenderer
+
+from workbench.gui.theme import ICONS, themes
+
+# Drawn at each size so that lines stay crisp at 100 %, 150 % and 200 %.
+_SIZES = (16, 20, 24, 32, 40, 48)
+
+
+def icon(name: str, colour: str = "") -> QIcon:
+    """Return an icon in ``colour`` (the theme's text by default), dimmed when disabled."""
+    theme = themes().theme
+    drawing = (ICONS / f"{name}.svg").read_text(encoding="utf-8")
+    result = QIcon()
+    svg = drawing.replace("currentColor", colour or theme.text).encode()
+    renderer = QSvgRenderer(QByteArray(svg))
+    for mode, opacity in ((QIcon.Mode.Normal, 1.0), (QIcon.Mode.Disabled, 0.35)):
+        for size in _SIZES:
+            result.addPixmap(_draw(renderer, size, opacity), mode)
+    return result
+
+
+def _draw(renderer: QSvgRenderer, size: int, opacity: float) -> QPixmap:
+    pixmap = QPixmap(QSize(size, size))
+    pixmap.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(pixmap)
+    painter.setOpacity(opacity)
+    renderer.render(painter)
+    painter.end()
+    return pixmap

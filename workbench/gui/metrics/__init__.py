@@ -1,0 +1,1 @@
+"""Live plots of a run: what each metric did, cycle by cycle."""

@@ -1,0 +1,131 @@
+"""Axes: a y axis that may be logarithmic on both sides of zero, and x in cycles or in time."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pyqtgraph as pg
+
+from workbench.gui.metrics.data import Array, format_number
+
+_DECADES = 5
+_CLOCK = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 86_400)
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How values become heights. ``threshold`` 0 is linear; otherwise the scale is logarithmic
+    beyond the threshold on either side of zero and close to linear within (symmetric log)."""
+
+    threshold: float = 0.0
+
+    @staticmethod
+    def log_for(values: Array) -> Scale:
+        """Return a logarithmic scale that shows up to five decades of ``values``."""
+        sizes = np.abs(values[np.isfinite(values) & (values != 0)])
+        if not len(sizes):
+            return Scale(1.0)
+        largest, smallest = float(sizes.max()), float(np.percentile(sizes, 1))
+        exponent = math.floor(math.log10(max(smallest, largest * 10.0**-_DECADES)))
+        return Scale(10.0 ** (exponent - 1))
+
+    def forward(self, values: Array) -> Array:
+        """Return the heights of ``values``."""
+        if not self.threshold:
+            return values
+        return np.sign(values) * np.log10(1 + np.abs(values) / self.threshold)
+
+    def inverse(self, height: float) -> float:
+        """Return the value at ``height``."""
+        if not self.threshold:
+            return height
+        size = self.threshold * (10 ** min(abs(height), 300.0) - 1)
+        return math.copysign(size, height)
+
+
+class ValueAxis(pg.AxisItem):
+    """The y axis. On a logarithmic scale ticks stand at powers of ten, or at round numbers where
+    the view spans less than a decade or two."""
+
+    def __init__(self) -> None:
+        super().__init__("left")
+        self._log = Scale()
+
+    def set_scale(self, scale: Scale) -> None:
+        """Label heights of this scale."""
+        if scale != self._log:
+            self._log = scale
+            self.picture = None
+            self.update()
+
+    def tickValues(self, minVal, maxVal, size):  # noqa: N803
+        """Return tick heights, grouped by level."""
+        if not self._log.threshold:
+            return super().tickValues(minVal, maxVal, size)
+        low, high = self._log.inverse(minVal), self._log.inverse(maxVal)
+        if low * high > 0 and max(abs(low), abs(high)) < 20 * min(abs(low), abs(high)):
+            values = [v for _, level in super().tickValues(low, high, size)[:1] for v in level]
+        else:
+            values = _powers(low, high, self._log.threshold, int(size // 24))
+        return [(1.0, [float(self._log.forward(np.float64(v))) for v in values])]
+
+    def tickStrings(self, values, scale, spacing):
+        """Return the label of each tick."""
+        if self._log.threshold:
+            return [format_number(_tidy(self._log.inverse(v))) for v in values]
+        return [s.replace("-", "−", 1) for s in super().tickStrings(values, scale, spacing)]
+
+
+class CycleAxis(pg.AxisItem):
+    """The x axis: whole cycles, or time as 0:40, 12:30, 2:05:00."""
+
+    def __init__(self) -> None:
+        super().__init__("bottom")
+        self._wall_time = False
+
+    def set_wall_time(self, wall_time: bool) -> None:
+        """Show seconds since the start as time, or plain cycles."""
+        self._wall_time = wall_time
+        self.picture = None
+        self.update()
+
+    def tickSpacing(self, minVal, maxVal, size):  # noqa: N803
+        """Return the distance between ticks."""
+        room = max(2.0, size / 70)
+        if self._wall_time:
+            wanted = (maxVal - minVal) / room
+            spacing = next((s for s in _CLOCK if s >= wanted), 86_400 * math.ceil(wanted / 86_400))
+            return [(float(spacing), 0)]
+        spacings = super().tickSpacing(minVal, maxVal, size)
+        return [(s, o) for s, o in spacings if s >= 1 and s == int(s)][:2] or [(1.0, 0)]
+
+    def tickStrings(self, values, scale, spacing):
+        """Return the label of each tick."""
+        if not self._wall_time:
+            return [f"{v:,.0f}" for v in values]
+        return [format_duration(v) for v in values]
+
+
+def format_duration(seconds: float) -> str:
+    """Write a duration as 0:40, 12:30 or 2:05:00."""
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def _powers(low: float, high: float, threshold: float, room: int) -> list[float]:
+    """Return 0 and powers of ten between ``low`` and ``high``, at most about ``room`` of them."""
+    first, last = math.ceil(math.log10(threshold)), math.ceil(
+        math.log10(max(abs(low), abs(high), threshold)))
+    exponents = range(first + 1, last + 1)
+    step = max(1, math.ceil(len(exponents) * (2 if low * high < 0 else 1) / max(2, room)))
+    sizes = [10.0**e for e in exponents[::-1][::step]]
+    values = [0.0, *sizes, *(-s for s in sizes)]
+    return sorted(v for v in values if low <= v <= high)
+
+
+def _tidy(value: float) -> float:
+    """Undo the rounding of a transform and its inverse."""
+    return float(f"{value:.6g}") if abs(value) > 1e-12 else 0.0

@@ -1,0 +1,184 @@
+"""The row of controls above the plots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QMouseEvent
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QHBoxLayout,
+    QLabel,
+    QMenu,
+    QSlider,
+    QToolButton,
+    QWidget,
+)
+from superqt import QFlowLayout
+
+from workbench.gui.metrics.export import FILTERS
+from workbench.ppo.metrics import METRICS
+
+MOST_PLOTS = 6
+_GROUPS = {
+    "Reward and KL": ("objective/", "kl_coef"),
+    "Policy": ("policy/", "val/ratio", "loss/policy", "loss/total", "lr"),
+    "Value": ("loss/value", "val/"),
+    "Time": ("seconds", "tokens_per_second"),
+}
+
+
+class _StayingMenu(QMenu):
+    """A menu that stays open while entries are ticked."""
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """Tick without closing."""
+        action = self.activeAction()
+        if action and action.isCheckable() and action.isEnabled():
+            action.trigger()
+        else:
+            super().mouseReleaseEvent(event)
+
+
+class Controls(QWidget):
+    """Which plots, smoothing, scale, x axis, follow, export."""
+
+    plots_chosen = Signal(object)  # list of metric names
+    smoothing_changed = Signal(float)
+    log_toggled = Signal(bool)
+    wall_time_toggled = Signal(bool)
+    follow_clicked = Signal()
+    export_clicked = Signal(str)  # a key of FILTERS
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        layout = QFlowLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setHorizontalSpacing(8)
+        layout.setVerticalSpacing(4)
+        for widget in (self._plots(), self._smoothing(), self._log(), self._x_axis(),
+                       self._follow(), self._export()):
+            layout.addWidget(widget)
+
+    def show_plots(self, names: Sequence[str]) -> None:
+        """Tick the plots on screen; one stays, and six are the most."""
+        for name, action in self._choices.items():
+            action.setChecked(name in names)
+            shown = name in names
+            action.setEnabled(len(names) > 1 if shown else len(names) < MOST_PLOTS)
+
+    def show_settings(self, smoothing: float, log: bool, wall_time: bool) -> None:
+        """Show settings that were restored."""
+        self.slider.setValue(round(smoothing * 100))
+        self.log.setChecked(log)
+        (self.time if wall_time else self.cycle).setChecked(True)
+
+    def show_following(self, following: bool) -> None:
+        """Offer Follow only while the plots do not follow."""
+        self.follow.setEnabled(not following)
+
+    def show_run(self, exists: bool) -> None:
+        """Offer to export only what exists."""
+        self.export.setEnabled(exists)
+
+    def _plots(self) -> QWidget:
+        self.plots = _button("plots", "Plots", "Choose which metrics to plot, one to six")
+        menu = _StayingMenu(self.plots)
+        self._choices = {}
+        left = dict(METRICS)
+        for title, prefixes in _GROUPS.items():
+            group = _StayingMenu(title, menu)
+            group.setToolTipsVisible(True)
+            menu.addMenu(group)
+            for name in [n for n in left if n.startswith(prefixes)]:
+                metric = left.pop(name)
+                action = group.addAction(metric.label)
+                action.setCheckable(True)
+                action.setToolTip(f"{metric.name}: {metric.help}")
+                action.triggered.connect(self._choose)
+                self._choices[name] = action
+        assert not left, left
+        self.plots.setMenu(menu)
+        return self.plots
+
+    def _choose(self) -> None:
+        self.plots_chosen.emit([n for n, action in self._choices.items() if action.isChecked()])
+
+    def _smoothing(self) -> QWidget:
+        box = QWidget()
+        row = QHBoxLayout(box)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(6)
+        self.slider = QSlider(Qt.Orientation.Horizontal)
+        self.slider.setObjectName("smoothing")
+        self.slider.setAccessibleName("Smoothing")
+        tip = ("Smooth the curves: how much of the past a point keeps (debiased exponential "
+               "moving average). The raw curve stays faint behind.")
+        self.slider.setRange(0, 99)
+        self.slider.setFixedWidth(72)
+        label, value = QLabel("Smoothing"), QLabel("off")
+        value.setProperty("role", "muted")
+        value.setMinimumWidth(value.fontMetrics().horizontalAdvance("0.00 "))
+        for widget in (box, label, self.slider, value):
+            widget.setToolTip(tip)
+        label.setBuddy(self.slider)
+        for widget in (label, self.slider, value):
+            row.addWidget(widget)
+        self.slider.valueChanged.connect(
+            lambda v: value.setText(f"{v / 100:.2f}" if v else "off"))
+        self.slider.valueChanged.connect(lambda v: self.smoothing_changed.emit(v / 100))
+        return box
+
+    def _log(self) -> QWidget:
+        self.log = _button("log_scale", "Log", "Logarithmic y axis. Values below zero keep their "
+                           "sign, and near zero the scale is linear")
+        self.log.setAccessibleName("Logarithmic y axis")
+        self.log.setCheckable(True)
+        self.log.toggled.connect(self.log_toggled)
+        return self.log
+
+    def _x_axis(self) -> QWidget:
+        box = QWidget()
+        row = QHBoxLayout(box)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        self.cycle = _button("x_cycle", "Cycles", "Plot against PPO cycles")
+        self.time = _button("x_time", "Time", "Plot against time spent in cycles")
+        group = QButtonGroup(box)
+        for button in (self.cycle, self.time):
+            button.setCheckable(True)
+            group.addButton(button)
+            row.addWidget(button)
+        self.cycle.setChecked(True)
+        self.time.toggled.connect(self.wall_time_toggled)
+        return box
+
+    def _follow(self) -> QWidget:
+        self.follow = _button("follow", "Follow", "Show the whole run again and follow its latest "
+                              "cycle. Dragging or zooming a plot pauses this (F)")
+        self.follow.setEnabled(False)
+        self.follow.clicked.connect(self.follow_clicked)
+        return self.follow
+
+    def _export(self) -> QWidget:
+        self.export = _button("export_plots", "Export", "Save the plots as a picture, or the "
+                              "numbers as a table")
+        menu = QMenu(self.export)
+        for key, text in FILTERS.items():
+            menu.addAction(text.partition(" (")[0] + "…").triggered.connect(
+                lambda _=False, key=key: self.export_clicked.emit(key))
+        self.export.setMenu(menu)
+        self.export.setEnabled(False)
+        return self.export
+
+
+def _button(name: str, text: str, tip: str) -> QToolButton:
+    button = QToolButton()
+    button.setObjectName(name)
+    button.setText(text)
+    button.setAccessibleName(text)
+    button.setToolTip(tip)
+    button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+    button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    return button

@@ -1,0 +1,208 @@
+"""The numbers behind the plots: growing arrays, smoothing, robust ranges. No Qt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from workbench.store.records import Series
+
+Array = np.ndarray
+
+# Percentiles are estimated from this many points: enough for a range, and quick.
+_SAMPLE = 4000
+
+
+class Column:
+    """An array of floats that grows by one in constant time."""
+
+    def __init__(self, values: Sequence[float] | Array = ()) -> None:
+        self._room = np.array(values, dtype=float)
+        self._size = len(self._room)
+
+    def __len__(self) -> int:
+        return self._size
+
+    @property
+    def array(self) -> Array:
+        """The values, as a view without a copy."""
+        return self._room[: self._size]
+
+    def append(self, value: float) -> None:
+        """Add one value at the end."""
+        if self._size == len(self._room):
+            self._room = np.resize(self._room, max(64, 2 * self._size))
+        self._room[self._size] = value
+        self._size += 1
+
+    def truncate(self, size: int) -> None:
+        """Keep only the first ``size`` values."""
+        self._size = min(self._size, size)
+
+
+class Trace:
+    """One metric over cycles, raw and smoothed. Numbers that are not finite become gaps."""
+
+    def __init__(self, series: Series | None = None, weight: float = 0.0) -> None:
+        values = np.array(series.values if series else (), dtype=float)
+        self._cycles = Column(series.cycles if series else ())
+        self._values = Column(np.where(np.isfinite(values), values, np.nan))
+        self._weight = weight
+        self._smooth_all()
+
+    def __len__(self) -> int:
+        return len(self._cycles)
+
+    @property
+    def cycles(self) -> Array:
+        """The cycles, ascending."""
+        return self._cycles.array
+
+    @property
+    def values(self) -> Array:
+        """The raw values."""
+        return self._values.array
+
+    @property
+    def smooth(self) -> Array:
+        """The debiased exponential moving average of the raw values."""
+        return self._smooth.array if self._weight else self.values
+
+    @property
+    def gaps(self) -> list[int]:
+        """The cycles whose number was not finite."""
+        return [int(c) for c in self.cycles[np.isnan(self.values)]]
+
+    @property
+    def weight(self) -> float:
+        """How much of the past the average keeps: 0 is none, 0.99 a hundred cycles."""
+        return self._weight
+
+    @weight.setter
+    def weight(self, weight: float) -> None:
+        if weight != self._weight:
+            self._weight = weight
+            self._smooth_all()
+
+    def append(self, cycle: int, value: float) -> None:
+        """Add a cycle. One that is there already is replaced, with all that follow it."""
+        if len(self) and cycle <= self.cycles[-1]:
+            size = int(np.searchsorted(self.cycles, cycle))
+            self._cycles.truncate(size)
+            self._values.truncate(size)
+            self._smooth_all()
+        value = value if math.isfinite(value) else math.nan
+        self._cycles.append(cycle)
+        self._values.append(value)
+        self._total *= self._weight
+        self._mass *= self._weight
+        if not math.isnan(value):
+            self._total += value
+            self._mass += 1.0
+        self._smooth.append(math.nan if math.isnan(value) else self._total / self._mass)
+
+    def at(self, cycle: float) -> float:
+        """Return the smoothed value at ``cycle``, NaN where there is none."""
+        index = int(np.searchsorted(self.cycles, cycle))
+        found = index < len(self) and self.cycles[index] == cycle
+        return float(self.smooth[index]) if found else math.nan
+
+    def _smooth_all(self) -> None:
+        values = self.values
+        valid = ~np.isnan(values)
+        totals = discounted_sum(np.where(valid, values, 0.0), self._weight)
+        masses = discounted_sum(valid.astype(float), self._weight)
+        self._total = float(totals[-1]) if len(totals) else 0.0
+        self._mass = float(masses[-1]) if len(masses) else 0.0
+        averages = np.divide(totals, masses, out=np.full(len(values), np.nan), where=valid)
+        self._smooth = Column(averages)
+
+
+class RunData:
+    """Everything the plots know of one run."""
+
+    def __init__(self, run_id: int, series: Mapping[str, Series], weight: float = 0.0) -> None:
+        self.run_id = run_id
+        self.traces = {name: Trace(s, weight) for name, s in series.items()}
+        self.marks: list[tuple[int, str]] = []
+        self._weight = weight
+
+    def append(self, cycle: int, metrics: Mapping[str, float]) -> None:
+        """Add the numbers of one cycle."""
+        for name, value in metrics.items():
+            if name not in self.traces:
+                self.traces[name] = Trace(weight=self._weight)
+            self.traces[name].append(cycle, value)
+
+    def set_weight(self, weight: float) -> None:
+        """Smooth every trace anew."""
+        self._weight = weight
+        for trace in self.traces.values():
+            trace.weight = weight
+
+    @property
+    def cycles(self) -> Array:
+        """Every cycle that any metric was logged at, ascending."""
+        longest = max(self.traces.values(), key=len, default=Trace())
+        return longest.cycles
+
+    def positions(self, cycles: Array, wall_time: bool) -> Array:
+        """Return where ``cycles`` lie on the x axis: themselves, or seconds since the start."""
+        seconds = self.traces.get("seconds")
+        if not wall_time or not seconds:
+            return cycles
+        return np.interp(cycles, seconds.cycles, np.cumsum(np.nan_to_num(seconds.values)))
+
+
+def discounted_sum(values: Array, weight: float) -> Array:
+    """Return ``s[t] = values[t] + weight * s[t - 1]``, by doubling: log n passes over the array.
+
+    >>> discounted_sum(np.array([1.0, 1.0, 1.0]), 0.5)
+    array([1.  , 1.5 , 1.75])
+    """
+    result = values.astype(float)
+    reach, factor = 1, weight
+    while reach < len(result) and factor > 1e-12:
+        shifted = result[:-reach] * factor
+        result[reach:] += shifted
+        reach, factor = 2 * reach, factor * factor
+    return result
+
+
+def robust_range(arrays: Sequence[Array]) -> tuple[float, float] | None:
+    """Return a y range that a few outliers cannot stretch, or None without any finite value.
+
+    The 1st to 99th percentile and a margin; the true extremes where they are not far out.
+    """
+    parts = [a[:: max(1, len(a) // _SAMPLE)] for a in arrays]
+    values = np.concatenate(parts) if parts else np.empty(0)
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return None
+    low, high = (float(x) for x in np.percentile(values, (1, 99)))
+    reach = 0.5 * (high - low)
+    least, most = float(values.min()), float(values.max())
+    few = len(values) < 20  # too few to call any an outlier
+    low = least if few or least >= low - reach else low
+    high = most if few or most <= high + reach else high
+    margin = 0.08 * (high - low) or max(abs(high) * 0.1, 1e-6)
+    return low - margin, high + margin
+
+
+def format_number(value: float) -> str:
+    """Write a number in at most about six characters: 1.87, 0.0421, 3.2e-5, 12,400."""
+    if not math.isfinite(value):
+        return "–"
+    size = abs(value)
+    if value == 0:
+        return "0"
+    if size < 1e-3 or size >= 1e6:
+        mantissa, exponent = f"{value:.1e}".split("e")
+        text = f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+    elif size >= 1000:
+        text = f"{value:,.0f}"
+    else:
+        text = f"{value:.{max(0, 2 - math.floor(math.log10(size)))}f}"
+    return text.replace("-", "−", 1) if value < 0 else text

@@ -1,0 +1,319 @@
+"""One plot: a title, the value, the raw trace faint behind the smoothed one."""
+
+from __future__ import annotations
+
+import html
+import math
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtGui import QColor, QFont, QMouseEvent, QPen
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from superqt import QElidingLabel
+
+from workbench.gui.metrics.axes import CycleAxis, Scale, ValueAxis
+from workbench.gui.metrics.data import Array, RunData, Trace, format_number, robust_range
+from workbench.gui.theme import Theme
+from workbench.ppo.metrics import METRICS, Metric
+
+SECOND = {"objective/scores": "objective/rlhf_reward"}
+"""A metric that is drawn dashed in another's plot."""
+
+
+class _ViewBox(pg.ViewBox):
+    """Wheel and drag move along x; on the y axis itself they move y."""
+
+    moved = Signal(int)  # the axis that the person moved
+
+    def wheelEvent(self, ev, axis=None):
+        """Zoom one axis."""
+        super().wheelEvent(ev, axis=axis or 0)
+        self.moved.emit(axis or 0)
+
+    def mouseDragEvent(self, ev, axis=None):
+        """Pan one axis."""
+        super().mouseDragEvent(ev, axis=axis or 0)
+        self.moved.emit(axis or 0)
+
+
+class _Canvas(pg.PlotWidget):
+    """The plotting area. Tells where the pointer is in data coordinates."""
+
+    hovered = Signal(object)  # (x, y) or None
+    reset = Signal()
+
+    def __init__(self) -> None:
+        super().__init__(viewBox=_ViewBox(), enableMenu=False,
+                         axisItems={"left": ValueAxis(), "bottom": CycleAxis()})
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.hideButtons()
+        self.setClipToView(True)
+        self.setDownsampling(auto=True, mode="peak")
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Report the point under the pointer."""
+        super().mouseMoveEvent(event)
+        box = self.getViewBox()
+        scene = self.mapToScene(event.position().toPoint())
+        inside = box.sceneBoundingRect().contains(scene)
+        point = box.mapSceneToView(scene)
+        self.hovered.emit((point.x(), point.y()) if inside else None)
+
+    def leaveEvent(self, event: QEvent) -> None:
+        """Report that the pointer is gone."""
+        super().leaveEvent(event)
+        self.hovered.emit(None)
+
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
+        """Ask for the whole run."""
+        self.reset.emit()
+        event.accept()
+
+
+class MetricPlot(QFrame):
+    """A plot of one metric (and its dashed companion, where it has one).
+
+    Every drawing item is made once; :meth:`draw` only hands over new arrays.
+    """
+
+    hovered = Signal(object)
+    reset = Signal()
+    panned = Signal(float, float)  # the person moved x to this range
+
+    def __init__(self, name: str, theme: Theme, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.about = METRICS[name]
+        second = SECOND.get(name)
+        self.names = (name, second) if second else (name,)
+        self.setObjectName(f"plot_{name}")
+        self.setAccessibleName(f"Plot of {self.about.label}")
+        self._manual_y = False
+        self._scale = Scale()
+        self._build()
+        self.apply_theme(theme)
+
+    # -- what the view tells
+
+    def draw(self, run: RunData, wall_time: bool, log: bool) -> None:
+        """Hand the traces of ``run`` to the curves."""
+        traces = [run.traces.get(name) or Trace() for name in self.names]
+        self._scale = (Scale.log_for(np.concatenate([t.values for t in traces]))
+                       if log else Scale())
+        self._value_axis.set_scale(self._scale)
+        for curves, trace in zip(self._curves, traces, strict=True):
+            x = run.positions(trace.cycles, wall_time)
+            smoothed = trace.weight > 0
+            raw, smooth, head = curves
+            raw.setVisible(smoothed)
+            if smoothed:
+                raw.setData(x, self._scale.forward(trace.values), skipFiniteCheck=False)
+            heights = self._scale.forward(trace.smooth)
+            smooth.setData(x, heights)
+            head.setData(x[-1:], heights[-1:])
+        self._traces, self._positions = traces, [run.positions(t.cycles, wall_time) for t in traces]
+        self._marks.setXVals(run.positions(np.array([c for c, _ in run.marks], float), wall_time))
+        self._warn(traces[0])
+        self.fit()
+
+    def fit(self) -> None:
+        """Choose the y range for the part of x in view, unless the person set one."""
+        if self._manual_y or not self._traces:
+            return
+        low, high = self._box.viewRange()[0]
+        parts: list[Array] = []
+        for trace, x in zip(self._traces, self._positions, strict=True):
+            first, last = np.searchsorted(x, (low, high + 1e-9))
+            for values in ((trace.values, trace.smooth) if trace.weight else (trace.values,)):
+                parts.append(self._scale.forward(values[first:last]))
+        found = robust_range(parts)
+        if found:
+            self._box.setYRange(*found, padding=0)
+
+    def set_x_range(self, low: float, high: float) -> None:
+        """Show this part of x."""
+        self._box.setXRange(low, high, padding=0)
+        self.fit()
+
+    def follow(self) -> None:
+        """Forget a y range that the person set."""
+        self._manual_y = False
+
+    def set_wall_time(self, wall_time: bool) -> None:
+        """Label x as time or as cycles."""
+        self._cycle_axis.set_wall_time(wall_time)
+
+    def show_x_axis(self, shown: bool) -> None:
+        """Show the labels of x, or leave them to the plot below."""
+        self._cycle_axis.setStyle(showValues=shown)
+        self._cycle_axis.setHeight(None if shown else 4)
+
+    def set_cursor(self, cycle: int | None, x: float, note: str) -> None:
+        """Put the crosshair at ``cycle`` and show the values there; None shows the latest."""
+        for line in (self._cursor, self._dots):
+            line.setVisible(cycle is not None)
+        values = [(t.at(cycle) if cycle is not None else float(t.smooth[-1]) if len(t) else
+                   math.nan) for t in self._traces] or [math.nan] * len(self.names)
+        for label, value in zip(self._values, values, strict=True):
+            label.setText(format_number(value))
+        if cycle is not None:
+            self._cursor.setPos(x)
+            heights = [float(self._scale.forward(np.float64(v))) for v in values]
+            self._dots.setData([x] * len(heights), heights)
+        self._note.setVisible(bool(note))
+        if note:
+            self._note.setText(note)
+            left, right = self._box.viewRange()[0]
+            self._note.setAnchor((0 if x < (left + right) / 2 else 1, 0))
+            self._note.setPos(x, self._box.viewRange()[1][1])
+
+    @property
+    def pixel(self) -> float:
+        """The width of a pixel in units of x."""
+        return float(self._box.viewPixelSize()[0])
+
+    # -- making it
+
+    def _build(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 4, 4, 0)
+        layout.setSpacing(0)
+        layout.addLayout(self._header())
+        self._chip = QElidingLabel()
+        self._chip.setProperty("role", "warning")
+        self._chip.setAccessibleName(f"Warning about {self.about.label}")
+        self._chip.hide()
+        layout.addWidget(self._chip)
+        self._canvas = _Canvas()
+        self._canvas.setAccessibleName(f"Curve of {self.about.label}")
+        layout.addWidget(self._canvas, 1)
+
+        self._box: pg.ViewBox = self._canvas.getViewBox()
+        self._value_axis: ValueAxis = self._canvas.getAxis("left")
+        self._cycle_axis: CycleAxis = self._canvas.getAxis("bottom")
+        digits = QFont(self.font())
+        digits.setPointSizeF(self.font().pointSizeF() * 0.85)
+        for axis in (self._value_axis, self._cycle_axis):
+            axis.setTickFont(digits)
+            axis.setStyle(tickLength=-4, tickTextOffset=4)
+        # The same width everywhere, so that plots above each other line up.
+        self._value_axis.setWidth(self.fontMetrics().horizontalAdvance("−0.00e−00"))
+
+        self._curves = []
+        for name in self.names:
+            raw, smooth = _curve(), _curve()
+            head = pg.ScatterPlotItem(size=6, pxMode=True)
+            for z, item in ((1, raw), (3, smooth)):
+                item.setZValue(z - (name != self.names[0]))
+                self._canvas.addItem(item)
+            self._canvas.addItem(head)
+            self._curves.append((raw, smooth, head))
+        self._marks = pg.VTickGroup()
+        self._cursor = pg.InfiniteLine(angle=90)
+        self._dots = pg.ScatterPlotItem(size=7, pxMode=True)
+        self._note = pg.TextItem(anchor=(0, 0))
+        for item in (self._marks, self._cursor, self._dots, self._note):
+            item.setZValue(5)
+            self._canvas.addItem(item, ignoreBounds=True)
+        self._note.setZValue(6)
+        self._box.disableAutoRange()
+        self._traces: list[Trace] = []
+        self._positions: list[Array] = []
+        self._canvas.hovered.connect(self.hovered)
+        self._canvas.reset.connect(self.reset)
+        self._box.moved.connect(self._moved)
+        self.set_cursor(None, 0.0, "")
+
+    def _header(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.setSpacing(6)
+        title = QLabel(self.about.label)
+        title.setProperty("role", "heading")
+        title.setToolTip(describe(self.about))
+        row.addWidget(title)
+        unit = QElidingLabel(self.about.unit)
+        unit.setProperty("role", "muted")
+        unit.setToolTip(describe(self.about))
+        row.addWidget(unit, 1)
+        self._values = []
+        for name in reversed(self.names):
+            metric, value = METRICS[name], QLabel("–")
+            font = value.font()
+            font.setFeature(QFont.Tag("tnum"), 1)
+            if name == self.names[0]:
+                font.setPointSizeF(font.pointSizeF() * 1.25)
+                font.setWeight(QFont.Weight.DemiBold)
+            else:
+                key = QLabel(f"╌ {metric.label.lower()}")
+                key.setProperty("role", "muted")
+                key.setToolTip(describe(metric))
+                row.addWidget(key)
+            value.setFont(font)
+            value.setAccessibleName(f"{metric.label}, current value")
+            value.setToolTip(describe(metric))
+            value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            row.addWidget(value)
+            self._values.insert(0, value)
+        return row
+
+    def apply_theme(self, theme: Theme) -> None:
+        """Draw in the colours of ``theme``."""
+        self._canvas.setBackground(theme.base)
+        self.setStyleSheet(f"MetricPlot {{ background: {theme.base}; "
+                           f"border: 1px solid {theme.border}; border-radius: 4px; }}")
+        for axis in (self._value_axis, self._cycle_axis):
+            axis.setPen(theme.border)
+            axis.setTextPen(theme.muted)
+        self._canvas.showGrid(x=False, y=False)
+        styles = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine)
+        for i, (raw, smooth, head) in enumerate(self._curves):
+            colour = theme.series[i]
+            raw.setPen(pg.mkPen(mix(colour, theme.base, 0.35)))
+            pen = QPen(QColor(colour), 1)
+            pen.setCosmetic(True)
+            pen.setStyle(styles[i])
+            smooth.setPen(pen)
+            head.setPen(None)
+            head.setBrush(colour)
+        self._marks.setPen(pg.mkPen(theme.warning, style=Qt.PenStyle.DotLine))
+        self._cursor.setPen(pg.mkPen(theme.muted))
+        self._dots.setPen(pg.mkPen(theme.base))
+        self._dots.setBrush(theme.text)
+        self._note.setColor(theme.text)
+        self._note.fill = pg.mkBrush(theme.window)
+        self._note.border = pg.mkPen(theme.warning)
+
+    def _moved(self, axis: int) -> None:
+        if axis:
+            self._manual_y = True
+        else:
+            self.panned.emit(*self._box.viewRange()[0])
+
+    def _warn(self, trace: Trace) -> None:
+        gaps = trace.gaps
+        self._chip.setVisible(bool(gaps))
+        if gaps:
+            more = f" and {len(gaps) - 1:,} other cycles" if len(gaps) > 1 else ""
+            self._chip.setText(f"⚠ {self.about.label.lower()} was not a number in cycle "
+                               f"{gaps[-1]:,}{more}")
+            shown = ", ".join(f"{c:,}" for c in gaps[-20:])
+            self._chip.setToolTip(f"Not a number (NaN or infinite) in cycle {shown}. The curve "
+                                  "has a gap there.")
+
+
+def _curve() -> pg.PlotDataItem:
+    # Two points a pixel are all that can be seen; the default of ten costs five times the time.
+    return pg.PlotDataItem(connect="finite", autoDownsampleFactor=1.0)
+
+
+def describe(metric: Metric) -> str:
+    """Return the tooltip of a metric: label, name, formula, help."""
+    return (f"<b>{html.escape(metric.label)}</b> · <code>{html.escape(metric.name)}</code><br>"
+            f"{html.escape(metric.formula)}<br>{html.escape(metric.help)}")
+
+
+def mix(top: str, below: str, share: float) -> str:
+    """Return the opaque colour of ``top`` at ``share`` over ``below`` (cheaper than alpha)."""
+    a, b = QColor(top), QColor(below)
+    return QColor.fromRgbF(*(x * share + y * (1 - share) for x, y in (
+        (a.redF(), b.redF()), (a.greenF(), b.greenF()), (a.blueF(), b.blueF())))).name()

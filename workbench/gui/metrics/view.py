@@ -1,0 +1,347 @@
+"""The plots of a run, all moving together along x."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QKeyEvent, QResizeEvent
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QGridLayout,
+    QLabel,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from workbench.gui.metrics.controls import MOST_PLOTS, Controls
+from workbench.gui.metrics.data import RunData, format_number
+from workbench.gui.metrics.export import FILTERS, export
+from workbench.gui.metrics.plot import MetricPlot
+from workbench.gui.theme import Theme, themes
+from workbench.ppo.hyperparameters import specs
+from workbench.ppo.metrics import METRICS
+from workbench.store.records import ChangeRecord, Series
+from workbench.training.events import Change
+
+DEFAULT_PLOTS = ("objective/scores", "loss/value_avg", "policy/entropy_avg", "objective/kl")
+_TICK_MS = 40
+_MARK_PIXELS = 8
+
+
+class MetricsView(QWidget):
+    """Shows one run. New numbers, a moving pointer and a dragged slider are only noted; a tick
+    draws them, so that no event ever costs a repaint."""
+
+    message = Signal(str, str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("metrics_view")
+        self._run: RunData | None = None
+        self._weight, self._log, self._wall_time = 0.0, False, False
+        self._following, self._cursor = True, None
+        self._plots: list[MetricPlot] = []
+        self._columns = 0
+        self._stale = False
+        self._build()
+        self._tick = QTimer(self)
+        self._tick.setSingleShot(True)
+        self._tick.setInterval(_TICK_MS)
+        self._tick.timeout.connect(self.repaint_now)
+        themes().changed.connect(self._apply_theme)
+        self.choose_plots(DEFAULT_PLOTS)
+
+    # -- what the window tells
+
+    def show_run(
+        self, run_id: int | None, series: Mapping[str, Series], changes: Sequence[ChangeRecord]
+    ) -> None:
+        """Show a run from the store (a run just started has no series yet), or none."""
+        self._run = None if run_id is None else RunData(run_id, series, self._weight)
+        if self._run:
+            self._run.marks = [(c.cycle, _mark_text(c)) for c in changes]
+        self._following, self._cursor = True, None
+        for plot in self._plots:
+            plot.follow()
+        self.controls.show_following(True)
+        self._schedule()
+
+    def append(self, run_id: int, cycle: int, metrics: Mapping[str, float]) -> None:
+        """Add a cycle of the live run; ignored while another run is shown."""
+        if self._run and self._run.run_id == run_id:
+            self._run.append(cycle, metrics)
+            self._schedule()
+
+    def mark_changes(self, run_id: int, cycle: int, changes: Sequence[Change]) -> None:
+        """Draw a vertical mark where ``cycle`` was the first to use changed hyperparameters."""
+        if self._run and self._run.run_id == run_id:
+            self._run.marks += [(cycle, _mark_text(c)) for c in changes]
+            self._schedule()
+
+    def save_state(self) -> dict[str, object]:
+        """Return what the person chose."""
+        return {"plots": self.plots(), "smoothing": self._weight, "log": self._log,
+                "wall_time": self._wall_time}
+
+    def restore_state(self, state: dict[str, object]) -> None:
+        """Choose as :meth:`save_state` told; what is unknown is left out."""
+        names = state.get("plots")
+        known = [n for n in names if n in METRICS] if isinstance(names, list) else []
+        self.choose_plots(known[:MOST_PLOTS] or DEFAULT_PLOTS)
+        smoothing = state.get("smoothing")
+        self.controls.show_settings(
+            smoothing if isinstance(smoothing, float) and 0 <= smoothing < 1 else 0.0,
+            state.get("log") is True, state.get("wall_time") is True)
+
+    # -- what the person does
+
+    def plots(self) -> list[str]:
+        """Return the names of the metrics plotted."""
+        return [plot.about.name for plot in self._plots]
+
+    def choose_plots(self, names: Sequence[str]) -> None:
+        """Plot these metrics, in this order; plots that stay are kept."""
+        kept = {plot.about.name: plot for plot in self._plots}
+        for name in set(kept) - set(names):
+            kept[name].hide()
+            kept[name].deleteLater()
+        self._plots = [kept.get(name) or self._make_plot(name) for name in names]
+        self.controls.show_plots(names)
+        self._columns = 0
+        self._arrange()
+        self._schedule()
+
+    def follow(self) -> None:
+        """Show the whole run and follow its latest cycle."""
+        self._following = True
+        for plot in self._plots:
+            plot.follow()
+        self.controls.show_following(True)
+        self._schedule()
+
+    def export(self, path: Path) -> None:
+        """Write the plots (.png, .svg) or the numbers (.csv), by the file's ending."""
+        if not self._run:
+            return
+        try:
+            export(path, self._grid_page, self._run)
+        except OSError as error:
+            self.message.emit("error", f"{path} could not be written "
+                                       f"({error.strerror or 'unknown reason'}).")
+        else:
+            self.message.emit("info", f"Saved {path.name}.")
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """F follows; left and right move the crosshair, Escape takes it away."""
+        step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(Qt.Key(event.key()))
+        if event.key() == Qt.Key.Key_F:
+            self.follow()
+        elif event.key() == Qt.Key.Key_Escape and self._cursor is not None:
+            self._set_cursor(None)
+        elif step and self._run and len(self._run.cycles):
+            cycles = self._run.cycles
+            here = len(cycles) if self._cursor is None else int(
+                np.searchsorted(cycles, self._cursor))
+            self._set_cursor(int(cycles[min(max(here + step, 0), len(cycles) - 1)]))
+        else:
+            super().keyPressEvent(event)
+
+    # -- drawing
+
+    def repaint_now(self) -> None:
+        """Draw what has changed. The tick calls this."""
+        self._tick.stop()
+        run = self._run
+        empty = run is None or not len(run.cycles)
+        self._pages.setCurrentWidget(self._empty if empty else self._grid_page)
+        self.controls.show_run(not empty)
+        if run is None or empty:
+            self._empty.setText(
+                "Press Start: reward, value loss, entropy and KL appear here." if run is None else
+                "The first cycle is under way: its numbers appear here when it is complete.")
+            return
+        if self._stale:
+            self._stale = False
+            for plot in self._plots:
+                plot.draw(run, self._wall_time, self._log)
+            if self._following:
+                low, high = self._whole_run(run)
+                for plot in self._plots:
+                    plot.set_x_range(low, high)
+        self._draw_cursor(run)
+
+    def _schedule(self) -> None:
+        self._stale = True
+        if not self._tick.isActive():
+            self._tick.start()
+
+    def _whole_run(self, run: RunData) -> tuple[float, float]:
+        x = run.positions(run.cycles, self._wall_time)
+        low, high = float(x[0]), float(x[-1])
+        margin = 0.02 * (high - low) or 1.0
+        return low - margin, high + margin
+
+    def _draw_cursor(self, run: RunData) -> None:
+        if self._cursor is None:
+            for plot in self._plots:
+                plot.set_cursor(None, 0.0, "")
+            self._place.setText("")
+            return
+        x = float(run.positions(np.array([self._cursor], float), self._wall_time)[0])
+        near = _MARK_PIXELS * self._plots[0].pixel
+        notes = [f"{text} (cycle {cycle:,})" for cycle, text in run.marks if abs(float(
+            run.positions(np.array([cycle], float), self._wall_time)[0]) - x) <= near]
+        for plot in self._plots:
+            plot.set_cursor(self._cursor, x, "\n".join(notes))
+        self._place.setText(f"cycle {self._cursor:,}")
+
+    def _set_cursor(self, cycle: int | None) -> None:
+        self._cursor = cycle
+        if not self._tick.isActive():
+            self._tick.start()
+
+    def _hover(self, point: tuple[float, float] | None) -> None:
+        if point is None or not self._run or not len(self._run.cycles):
+            self._set_cursor(None)
+            return
+        x = self._run.positions(self._run.cycles, self._wall_time)
+        index = int(np.searchsorted(x, point[0]))
+        nearest = min((i for i in (index - 1, index) if 0 <= i < len(x)),
+                      key=lambda i: abs(float(x[i]) - point[0]))
+        self._set_cursor(int(self._run.cycles[nearest]))
+
+    def _panned(self, source: MetricPlot, low: float, high: float) -> None:
+        self._following = False
+        self.controls.show_following(False)
+        for plot in self._plots:
+            if plot is source:
+                plot.fit()
+            else:
+                plot.set_x_range(low, high)
+
+    # -- settings
+
+    def _set_weight(self, weight: float) -> None:
+        self._weight = weight
+        if self._run:
+            self._run.set_weight(weight)
+        self._schedule()
+
+    def _set_log(self, log: bool) -> None:
+        self._log = log
+        for plot in self._plots:
+            plot.follow()
+        self._schedule()
+
+    def _set_wall_time(self, wall_time: bool) -> None:
+        self._wall_time = wall_time
+        for plot in self._plots:
+            plot.set_wall_time(wall_time)
+        self.follow()
+
+    def _ask_export(self, key: str) -> None:
+        dialog = QFileDialog(self, "Export plots", f"metrics.{key}", FILTERS[key])
+        dialog.setObjectName("export_dialog")
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setDefaultSuffix(key)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(lambda name: self.export(Path(name)))
+        dialog.open()
+
+    # -- making it
+
+    def _build(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 8, 8, 8)
+        layout.setSpacing(8)
+        self.controls = Controls()
+        self.controls.plots_chosen.connect(self._choose)
+        self.controls.smoothing_changed.connect(self._set_weight)
+        self.controls.log_toggled.connect(self._set_log)
+        self.controls.wall_time_toggled.connect(self._set_wall_time)
+        self.controls.follow_clicked.connect(self.follow)
+        self.controls.export_clicked.connect(self._ask_export)
+        layout.addWidget(self.controls)
+        self._place = QLabel(self.controls)
+        self._place.setProperty("role", "muted")
+        self._place.setAccessibleName("Cycle under the crosshair")
+        self.controls.layout().addWidget(self._place)
+        self._empty = QLabel()
+        self._empty.setObjectName("metrics_empty")
+        self._empty.setProperty("role", "muted")
+        self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._empty.setWordWrap(True)
+        self._grid_page = QWidget()
+        self._grid = QGridLayout(self._grid_page)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setSpacing(8)
+        self._pages = QStackedWidget()
+        self._pages.addWidget(self._empty)
+        self._pages.addWidget(self._grid_page)
+        layout.addWidget(self._pages, 1)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+
+    def sizeHint(self) -> QSize:
+        """Wide enough for two plots beside each other."""
+        return QSize(720, 420)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Rearrange the plots where another number of columns suits better."""
+        super().resizeEvent(event)
+        self._arrange()
+
+    def _choose(self, names: list[str]) -> None:
+        # What was plotted keeps its place; what is new comes last.
+        self.choose_plots([n for n in self.plots() if n in names]
+                          + [n for n in names if n not in self.plots()])
+
+    def _make_plot(self, name: str) -> MetricPlot:
+        plot = MetricPlot(name, themes().theme, self._grid_page)
+        plot.set_wall_time(self._wall_time)
+        plot.hovered.connect(self._hover)
+        plot.reset.connect(self.follow)
+        plot.panned.connect(partial(self._panned, plot))
+        return plot
+
+    def _arrange(self) -> None:
+        count = len(self._plots)
+        columns = best_columns(count, self._pages.width(), self._pages.height())
+        if columns == self._columns:
+            return
+        self._columns = columns
+        for i in range(MOST_PLOTS):
+            self._grid.setRowStretch(i, 0)
+            self._grid.setColumnStretch(i, 0)
+        for i, plot in enumerate(self._plots):
+            self._grid.addWidget(plot, i // columns, i % columns)
+            self._grid.setRowStretch(i // columns, 1)
+            self._grid.setColumnStretch(i % columns, 1)
+            plot.show_x_axis(i + columns >= count)
+            plot.show()
+
+    def _apply_theme(self, theme: Theme) -> None:
+        for plot in self._plots:
+            plot.apply_theme(theme)
+
+
+def best_columns(count: int, width: int, height: int) -> int:
+    """Return how many columns give ``count`` plots a shape nearest to twice as wide as high."""
+    def distance(columns: int) -> float:
+        rows = math.ceil(count / columns)
+        shape = (max(width, 1) / columns) / (max(height, 1) / rows)
+        return abs(math.log(shape / 2)) + 0.3 * (rows * columns - count)
+    return min(range(1, count + 1), key=distance)
+
+
+def _mark_text(change: Change | ChangeRecord) -> str:
+    spec = specs().get(change.name)
+    old, new = (format_number(v) if isinstance(v, (int, float)) and not isinstance(v, bool)
+                else {True: "on", False: "off"}.get(v, str(v)) if isinstance(v, bool) else str(v)
+                for v in (change.old, change.new))
+    return f"{spec.label if spec else change.name} {old} → {new}"

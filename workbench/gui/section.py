@@ -1,0 +1,58 @@
+"""A titled part of a form that folds away."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QSizePolicy, QToolButton, QVBoxLayout, QWidget
+
+from workbench.gui.icons import icon
+
+
+class Section(QWidget):
+    """A heading that shows or hides what is below it.
+
+    superqt's QCollapsible animates a maximum height: that cuts off a problem's sentence when it
+    appears, and Tab still walks through the fields of a closed section. Hiding does neither.
+    """
+
+    toggled = Signal(bool)
+
+    def __init__(self, title: str, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.header = QToolButton(text=title, checkable=True)
+        self.header.setProperty("role", "section")
+        self.header.setObjectName(f"section_{title.lower().replace(' ', '_')}")
+        self.header.setAccessibleName(f"{title}, section")
+        self.header.setToolTip("Show or hide this section")
+        self.header.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.header.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.header.toggled.connect(self._toggle)
+        self.content = QWidget()
+        self.body = QVBoxLayout(self.content)
+        self.body.setContentsMargins(8, 0, 0, 8)
+        self.body.setSpacing(4)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self.header)
+        layout.addWidget(self.content)
+        self._toggle(False)
+
+    @property
+    def title(self) -> str:
+        """The heading."""
+        return self.header.text()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what is below the heading shows."""
+        return self.header.isChecked()
+
+    def set_open(self, opened: bool) -> None:
+        """Show or hide what is below the heading."""
+        self.header.setChecked(opened)
+
+    def _toggle(self, opened: bool) -> None:
+        self.header.setIcon(icon("chevron-down" if opened else "chevron-right"))
+        self.content.setVisible(opened)
+        self.toggled.emit(opened)

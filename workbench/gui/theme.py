@@ -1,0 +1,187 @@
+"""The window's colours, light and dark, and the style sheet made from them.
+
+Widgets say what they are by two dynamic properties and the style sheet does the rest:
+``role`` is "heading", "muted", "error", "primary" (button) or "flat" (tool button);
+``chip`` is "neutral", "accent", "good", "warning" or "bad". Use :func:`set_look` to change one on
+a widget that is already on screen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+from string import Template
+from typing import Literal
+
+from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtGui import QColor, QFont, QFontDatabase, QGuiApplication, QPalette
+from PySide6.QtWidgets import QApplication, QWidget
+
+from workbench.assets import RESOURCES
+
+Mode = Literal["system", "light", "dark"]
+STYLE_SHEET = Path(__file__).with_name("style.qss")
+ICONS = RESOURCES / "icons"
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """One set of colours. ``good``, ``bad``, ``warning`` and ``series`` are readable on ``base``;
+    ``insert`` and ``delete`` are backgrounds for word diffs, readable under ``text``."""
+
+    name: Literal["light", "dark"]
+    window: str
+    base: str
+    alternate: str
+    text: str
+    muted: str
+    border: str
+    accent: str
+    on_accent: str
+    good: str
+    bad: str
+    warning: str
+    insert: str
+    delete: str
+    series: tuple[str, ...]
+
+
+LIGHT = Theme(
+    name="light", window="#f4f5f7", base="#ffffff", alternate="#f6f7f9", text="#1b2027",
+    muted="#58626f", border="#d4d9e0", accent="#1d5fb4", on_accent="#ffffff",
+    good="#16734a", bad="#b02f2a", warning="#8a5700", insert="#cdeedb", delete="#fbd8d4",
+    series=("#0068b5", "#c04a00", "#007d5a", "#a63f86", "#866400", "#2a86b5", "#4b5563",
+            "#6a4fc4"),
+)
+DARK = Theme(
+    name="dark", window="#1b1e23", base="#15181c", alternate="#1a1d22", text="#e4e7eb",
+    muted="#9aa4b1", border="#363c45", accent="#6fa8f5", on_accent="#0c1726",
+    good="#5cc78d", bad="#f38b82", warning="#e2b052", insert="#1d4a34", delete="#5c2b2a",
+    series=("#5fa8ff", "#ff9a57", "#3ccf9f", "#f29bd0", "#ecc24b", "#8fd8ff", "#c3c9d2",
+            "#b9a3ff"),
+)
+
+
+class ThemeManager(QObject):
+    """Knows the theme in force and keeps the application in step with it.
+
+    ``changed`` carries the new :class:`Theme`.
+    """
+
+    changed = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._mode: Mode = "system"
+        self._installed = False
+        self._theme = self._wanted()
+        QGuiApplication.styleHints().colorSchemeChanged.connect(self._update)
+
+    @property
+    def theme(self) -> Theme:
+        """The theme in force."""
+        return self._theme
+
+    @property
+    def mode(self) -> Mode:
+        """What the person chose: follow the system, or one of the two."""
+        return self._mode
+
+    def set_mode(self, mode: Mode) -> None:
+        """Follow the system's colour scheme, or stay with one."""
+        self._mode = mode
+        scheme = {"light": Qt.ColorScheme.Light, "dark": Qt.ColorScheme.Dark}
+        # Native title bars and file dialogs follow where the platform can.
+        hints = QGuiApplication.styleHints()
+        hints.setColorScheme(scheme.get(mode, Qt.ColorScheme.Unknown))
+        self._update()
+
+    def install(self) -> None:
+        """Give the application its style, palette and style sheet, now and on every change."""
+        QApplication.setStyle("Fusion")
+        self._installed = True
+        self._apply()
+
+    def _wanted(self) -> Theme:
+        if self._mode != "system":
+            return DARK if self._mode == "dark" else LIGHT
+        dark = QGuiApplication.styleHints().colorScheme() == Qt.ColorScheme.Dark
+        return DARK if dark else LIGHT
+
+    def _update(self) -> None:
+        wanted = self._wanted()
+        if wanted is self._theme:
+            return
+        self._theme = wanted
+        if self._installed:
+            self._apply()
+        self.changed.emit(wanted)
+
+    def _apply(self) -> None:
+        QApplication.setPalette(palette(self._theme))
+        app = QApplication.instance()
+        assert isinstance(app, QApplication)
+        app.setStyleSheet(style_sheet(self._theme))
+
+
+@cache
+def themes() -> ThemeManager:
+    """Return the application's theme manager. A QApplication must exist."""
+    return ThemeManager(QApplication.instance())
+
+
+def palette(theme: Theme) -> QPalette:
+    """Return the Qt palette of a theme."""
+    role = QPalette.ColorRole
+    colours = {
+        role.Window: theme.window, role.WindowText: theme.text, role.Base: theme.base,
+        role.AlternateBase: theme.alternate, role.Text: theme.text, role.Button: theme.window,
+        role.ButtonText: theme.text, role.BrightText: theme.bad, role.ToolTipBase: theme.base,
+        role.ToolTipText: theme.text, role.PlaceholderText: theme.muted, role.Link: theme.accent,
+        role.LinkVisited: theme.accent, role.Highlight: theme.accent, role.Accent: theme.accent,
+        role.HighlightedText: theme.on_accent, role.Light: theme.base, role.Midlight: theme.border,
+        role.Mid: theme.border, role.Dark: theme.muted, role.Shadow: theme.border,
+    }
+    result = QPalette()
+    for name, colour in colours.items():
+        result.setColor(name, QColor(colour))
+    for name in (role.WindowText, role.Text, role.ButtonText):
+        result.setColor(QPalette.ColorGroup.Disabled, name, QColor(_blend(theme, 0.55)))
+    return result
+
+
+def style_sheet(theme: Theme) -> str:
+    """Return the application's style sheet in the colours of ``theme``."""
+    colours = {k: v for k, v in asdict(theme).items() if k != "series"}
+    return Template(STYLE_SHEET.read_text(encoding="utf-8")).substitute(
+        colours, icons=ICONS.as_posix(), disabled=_blend(theme, 0.55),
+        hover=_blend(theme, 0.08, theme.base), soft=_mix(theme.accent, theme.base, 0.16))
+
+
+def set_look(widget: QWidget, **properties: str) -> None:
+    """Set dynamic properties that the style sheet reads, and restyle the widget."""
+    if all(widget.property(name) == value for name, value in properties.items()):
+        return
+    for name, value in properties.items():
+        widget.setProperty(name, value)
+    widget.style().unpolish(widget)
+    widget.style().polish(widget)
+
+
+def number_font(scale: float = 1.0) -> QFont:
+    """Return the font for numbers: the system's fixed-width one, near the size of the text."""
+    font = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
+    font.setPointSizeF(QApplication.font().pointSizeF() * scale)
+    return font
+
+
+def _blend(theme: Theme, share: float, onto: str | None = None) -> str:
+    """Return the text colour at ``share`` over the window's colour."""
+    return _mix(theme.text, onto or theme.window, share)
+
+
+def _mix(top: str, below: str, share: float) -> str:
+    a, b = QColor(top), QColor(below)
+    parts = ((a.red(), b.red()), (a.green(), b.green()), (a.blue(), b.blue()))
+    return QColor(*(round(x * share + y * (1 - share)) for x, y in parts)).name()

@@ -1,0 +1,58 @@
+"""Advantages: how much better a token turned out than the value head expected."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+WHITEN_EPS = 1e-8
+
+
+def generalized_advantages(
+    rewards: Tensor, values: Tensor, mask: Tensor, *, gamma: float, lam: float
+) -> tuple[Tensor, Tensor]:
+    """Generalised advantage estimation.
+
+    ``delta_t = r_t + gamma * V_{t+1} - V_t`` and ``A_t = delta_t + gamma * lam * A_{t+1}``, with
+    ``V = A = 0`` after the last real token. Schulman et al. 2016 (arXiv:1506.02438), equation 16.
+
+    Args:
+        rewards: (b, T) float, the reward of each token.
+        values: (b, T) float, the value of the state each token was taken in.
+        mask: (b, T) bool, True on real tokens; what lies elsewhere is ignored.
+
+    Returns:
+        ``(advantages, returns)``, (b, T) each and 0 where masked; ``returns = advantages +
+        values``, the target of the value loss.
+    """
+    rewards = rewards.masked_fill(~mask, 0.0)
+    values = values.masked_fill(~mask, 0.0)
+    advantages = torch.zeros_like(values)
+    following_value = torch.zeros_like(values[:, 0])
+    following_advantage = torch.zeros_like(following_value)
+    for t in range(values.shape[1] - 1, -1, -1):
+        delta = rewards[:, t] + gamma * following_value - values[:, t]
+        following_advantage = (delta + gamma * lam * following_advantage) * mask[:, t]
+        following_value = values[:, t]
+        advantages[:, t] = following_advantage
+    return advantages, (advantages + values).masked_fill(~mask, 0.0)
+
+
+def whiten(x: Tensor, mask: Tensor, *, shift_mean: bool = True) -> Tensor:
+    """Scale the real entries of ``x`` to deviation 1 and, if ``shift_mean``, to mean 0.
+
+    The variance is that of the sample (divisor n - 1), as TRL's ``masked_whiten`` takes it.
+
+    Args:
+        x: (b, T) float.
+        mask: (b, T) bool; the other entries become 0 and do not count.
+    """
+    real = x[mask]
+    if real.numel() == 0:
+        return torch.zeros_like(x)
+    mean = real.mean()
+    variance = real.var() if real.numel() > 1 else torch.zeros_like(mean)
+    whitened = (x - mean) * torch.rsqrt(variance + WHITEN_EPS)
+    if not shift_mean:
+        whitened = whitened + mean
+    return whitened.masked_fill(~mask, 0.0)

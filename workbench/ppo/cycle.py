@@ -1,0 +1,271 @@
+"""The PPO cycle: create completions, update the model, begin again with the updated model."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from workbench.ppo.advantages import generalized_advantages, whiten
+from workbench.ppo.control import Control
+from workbench.ppo.device import synchronize
+from workbench.ppo.forward import read
+from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.ppo.kl import adapt_kl_coef, kl_estimate
+from workbench.ppo.objective import explained_variance, masked_mean
+from workbench.ppo.phases import Phase
+from workbench.ppo.policy import Policy
+from workbench.ppo.randomness import Stream, prompt_at, uniforms
+from workbench.ppo.reward_model import RewardModel
+from workbench.ppo.rewards import shape_scores, token_rewards
+from workbench.ppo.sampling import Completions, sample
+from workbench.ppo.scribe import Scribe
+from workbench.ppo.update import Experience, update
+
+ADAM_EPS = 1e-5
+
+
+class NotFiniteError(ArithmeticError):
+    """A number that the update needs is NaN or infinite; the weights have not been touched."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One completion as a person reads it. ``prompt`` is its position among the prompts."""
+
+    prompt: int
+    text: str
+    score: float
+    kl: float
+    length: int
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CycleResult:
+    """What a finished cycle leaves to be recorded."""
+
+    metrics: Mapping[str, float]
+    rollout: list[Written]
+    comparison: list[Written]
+
+
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """A batch of completions with everything that is known about them."""
+
+    completions: Completions
+    written: list[Written]
+    scores: Tensor
+    ref_logprobs: Tensor
+    kl: Tensor
+
+
+class PPO:
+    """Proximal policy optimisation of one policy against one reward model.
+
+    Holds what lives from cycle to cycle: the policy with its value head, the frozen start policy
+    as reference, the optimiser, the KL coefficient and the position in the prompts. Everything
+    random follows from the seed and the cycle number (:mod:`workbench.ppo.randomness`).
+    """
+
+    def __init__(self, policy: Policy, reward: RewardModel, scribe: Scribe) -> None:
+        self.policy = policy
+        self.reward = reward
+        self.scribe = scribe
+        self.reference = copy.deepcopy(policy).requires_grad_(False)
+        self.optimizer = self._make_optimizer()
+        self.kl_coef = 0.0
+        self.score_mean, self.score_std = 0.0, 1.0
+        self.position = 0
+        self.prompts: list[str] = []
+        self._prompt_ids: list[list[int]] = []
+
+    def begin(self, prompts: Sequence[str], hp: Hyperparameters) -> None:
+        """Return to the start policy with a fresh optimiser, for a new run on ``prompts``.
+
+        Raises:
+            PromptError: a prompt cannot be used.
+        """
+        self._prompt_ids = self.scribe.encode(prompts, hp.response_length)
+        self.prompts = list(prompts)
+        self.policy.load_state_dict(self.reference.state_dict())
+        self.policy.reset_value_head()
+        self.optimizer = self._make_optimizer()
+        self.kl_coef = hp.kl_coef
+        self.score_mean, self.score_std = 0.0, 1.0
+        self.position = 0
+
+    def apply(self, old: Hyperparameters, new: Hyperparameters) -> None:
+        """Take over live changes: a KL coefficient set by hand restarts the controller from it.
+
+        Raises:
+            PromptError: a longer response no longer fits a prompt.
+        """
+        if new.response_length > old.response_length:
+            self.scribe.encode(self.prompts, new.response_length)
+        if new.kl_coef != old.kl_coef or new.kl_controller == "fixed":
+            self.kl_coef = new.kl_coef
+
+    def run_cycle(
+        self, cycle: int, hp: Hyperparameters, compared: Sequence[int], control: Control
+    ) -> CycleResult:
+        """Run cycle number ``cycle`` (from 1), complete the ``compared`` prompts with the updated
+        policy, and return all of it.
+
+        Raises:
+            Interrupted: ``control`` asked to end; the policy may be part of the way.
+            NotFiniteError: a score or log-probability is not a number.
+        """
+        clock = _Clock(self.policy.device)
+        drawn = [prompt_at(hp.seed, self.position + i, len(self.prompts))
+                 for i in range(hp.batch_size)]
+        noise = uniforms(hp.seed, Stream.ROLLOUT, cycle, hp.batch_size, hp.response_length)
+        completions = self._sample(drawn, noise, hp, control, Phase.SAMPLING)
+        clock.lap("seconds/sampling")
+        scored = self._score(drawn, completions, hp, control, Phase.SCORING)
+        experience, metrics = self._judge(scored, cycle, hp)
+        clock.lap("seconds/scoring")
+
+        rate = learning_rate(hp, cycle)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        metrics |= update(self.policy, self.optimizer, experience, hp=hp, cycle=cycle,
+                          kl_coef=self.kl_coef, control=control)
+        clock.lap("seconds/update")
+        metrics |= {"lr": rate, "kl_coef": self.kl_coef}
+        if hp.kl_controller == "adaptive":
+            self.kl_coef = adapt_kl_coef(
+                self.kl_coef, metrics["objective/kl"], target=hp.kl_target,
+                horizon=hp.kl_horizon, n=hp.batch_size)
+        self.position += hp.batch_size
+        comparison = self.compare(compared, hp, control)
+        clock.lap("seconds/comparison")
+        metrics |= clock.laps | {
+            "seconds": clock.total,
+            "tokens_per_second": float(completions.mask.sum()) / clock.total,
+        }
+        return CycleResult(metrics, scored.written, comparison)
+
+    def compare(
+        self, prompts: Sequence[int], hp: Hyperparameters, control: Control
+    ) -> list[Written]:
+        """Complete the compared prompts with the present policy.
+
+        The random numbers depend on the seed and the place in ``prompts`` alone, so what differs
+        between two cycles is what the policy learned.
+        """
+        noise = uniforms(hp.seed, Stream.COMPARISON, 0, len(prompts), hp.response_length)
+        completions = self._sample(prompts, noise, hp, control, Phase.COMPARING)
+        return self._score(prompts, completions, hp, control, Phase.COMPARING).written
+
+    def _sample(
+        self, drawn: Sequence[int], noise: Tensor, hp: Hyperparameters, control: Control,
+        phase: Phase,
+    ) -> Completions:
+        return sample(
+            self.policy, [self._prompt_ids[i] for i in drawn], noise,
+            temperature=hp.temperature, eos_ids=self.scribe.eos_ids, control=control, phase=phase)
+
+    def _score(
+        self, drawn: Sequence[int], completions: Completions, hp: Hyperparameters,
+        control: Control, phase: Phase,
+    ) -> _Scored:
+        """Score completions and measure how far they are from the reference."""
+        exchanges = [
+            self.scribe.exchange(self.prompts[p], completions.prompts[row],
+                                 completions.response(row))
+            for row, p in enumerate(drawn)]
+        scores = self.reward.score(exchanges, control=control, phase=phase)
+        ref_logprobs, _, _ = read(
+            self.reference, completions, temperature=hp.temperature,
+            max_tokens=hp.micro_batch_tokens, control=control, phase=phase)
+        kl = kl_estimate(completions.logprobs, ref_logprobs, hp.kl_estimator)
+        totals, lengths, ended = (
+            x.tolist() for x in (kl.sum(dim=1), completions.lengths, completions.ended))
+        written = [
+            Written(p, e.completion, score, total, length, end)
+            for p, e, score, total, length, end in zip(
+                drawn, exchanges, scores.tolist(), totals, lengths, ended, strict=True)]
+        return _Scored(completions, written, scores.to(self.policy.device), ref_logprobs, kl)
+
+    def _judge(
+        self, scored: _Scored, cycle: int, hp: Hyperparameters
+    ) -> tuple[Experience, dict[str, float]]:
+        """Turn scores into token rewards and advantages, and measure the batch."""
+        completions, kl, mask = scored.completions, scored.kl, scored.completions.mask
+        for what, numbers in (("A score", scored.scores),
+                              ("A log-probability", completions.logprobs)):
+            if not bool(torch.isfinite(numbers).all()):
+                raise NotFiniteError(
+                    f"{what} of cycle {cycle} is not a finite number; the policy was left as it "
+                    "was before the cycle. Lower the learning rate, or check the reward model.")
+        if cycle == 1 and hp.normalize_scores:
+            # The first batch is the start policy's own.
+            self.score_mean = scored.scores.mean().item()
+            self.score_std = max(scored.scores.std(unbiased=False).item(), 1e-6)
+        shaped = shape_scores(
+            scored.scores, completions.ended, missing_eos_penalty=hp.missing_eos_penalty,
+            clip=hp.score_clip, mean=self.score_mean, std=self.score_std)
+        price = self.kl_coef if hp.kl_in == "reward" else 0.0
+        rewards = token_rewards(shaped, kl, mask, kl_coef=price)
+        if hp.whiten_rewards:
+            rewards = whiten(rewards, mask, shift_mean=False)
+        advantages, returns = generalized_advantages(
+            rewards, completions.values, mask, gamma=hp.gamma, lam=hp.lam)
+        spread = advantages[mask].std(unbiased=False)
+        if hp.whiten_advantages:
+            advantages = whiten(advantages, mask)
+        total_kl = kl.sum(dim=1).mean().item()
+        scores = scored.scores
+        metrics = {
+            "objective/scores": scores.mean().item(),
+            "objective/scores_std": scores.std(unbiased=False).item(),
+            "objective/rlhf_reward": shaped.mean().item() - self.kl_coef * total_kl,
+            "objective/non_score_reward": -self.kl_coef * total_kl,
+            "objective/kl": total_kl,
+            "objective/entropy": -completions.logprobs.sum(dim=1).mean().item(),
+            "objective/length": completions.lengths.float().mean().item(),
+            "objective/distinct": len({w.text for w in scored.written}) / len(scored.written),
+            "val/num_eos_tokens": float(completions.ended.sum()),
+            "val/explained_variance": explained_variance(
+                completions.values, returns, mask).item(),
+            "val/advantage_std": spread.item(),
+            "val/value": masked_mean(completions.values, mask).item(),
+        }
+        return Experience(completions, scored.ref_logprobs, advantages, returns), metrics
+
+    def _make_optimizer(self) -> torch.optim.Optimizer:
+        parameters = [p for p in self.policy.parameters() if p.requires_grad]
+        fused = self.policy.device.type in ("cpu", "cuda")
+        return torch.optim.AdamW(parameters, lr=0.0, eps=ADAM_EPS, weight_decay=0.0, fused=fused)
+
+
+def learning_rate(hp: Hyperparameters, cycle: int) -> float:
+    """Return the learning rate of ``cycle`` (from 1): falling to 0 after the last, or constant."""
+    if hp.lr_scheduler_type == "constant":
+        return hp.learning_rate
+    return hp.learning_rate * max(0.0, 1.0 - (cycle - 1) / hp.num_cycles)
+
+
+class _Clock:
+    """Wall time of the parts of a cycle."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._start = self._last = time.perf_counter()
+        self.laps: dict[str, float] = {}
+
+    def lap(self, name: str) -> None:
+        synchronize(self._device)
+        now = time.perf_counter()
+        self.laps[name] = now - self._last
+        self._last = now
+
+    @property
+    def total(self) -> float:
+        return self._last - self._start

@@ -1,0 +1,186 @@
+"""Loading a policy and a reward model. The bundled ones take the very same way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+)
+from transformers.models.auto.modeling_auto import (
+    MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
+)
+
+from workbench.ppo.device import Placement
+from workbench.ppo.policy import Policy, UnsupportedModelError
+from workbench.ppo.reward_model import RewardModel
+from workbench.ppo.scribe import Scribe
+from workbench.ppo.sources import LoadError, Report, find_folder
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedPolicy:
+    """A policy ready to write, with what turns text into its tokens and back."""
+
+    source: str
+    policy: Policy
+    scribe: Scribe
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedReward:
+    """A reward model ready to score; ``labels`` names its outputs."""
+
+    source: str
+    reward: RewardModel
+    labels: tuple[str, ...]
+
+
+def load_policy(
+    source: str, placement: Placement, report: Report, *, use_chat_template: bool = False
+) -> LoadedPolicy:
+    """Load a causal language model and its tokenizer.
+
+    Args:
+        source: a folder or a hub name.
+        report: called between the steps; what it raises ends the loading.
+
+    Raises:
+        LoadError: with one plain sentence.
+    """
+    folder = find_folder(source, lambda text, share: report(text, 0.5 * share))
+    report("Reading the policy's configuration", 0.5)
+    config = _read_config(folder)
+    written_for = _architectures(config)
+    causal = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
+    if written_for and not written_for & causal:
+        what = "a reward model" if any(
+            n.endswith("ForSequenceClassification") for n in written_for) else "another kind"
+        raise LoadError(
+            f"{source} is {what} ({', '.join(sorted(written_for))}), not a causal language model; "
+            "as the policy choose a model that writes text.")
+    if config.is_encoder_decoder:
+        raise LoadError(
+            f"{source} is an encoder-decoder; as the policy choose a decoder-only model.")
+    tokenizer = _read_tokenizer(folder, source)
+    report("Reading the policy's weights", 0.6)
+    model = _read_weights(AutoModelForCausalLM, folder, source, torch.float32, placement)
+    if use_chat_template and not tokenizer.chat_template:
+        raise LoadError(
+            f"{source} has no chat template; load it again with the chat template switched off.")
+    report("Preparing the policy", 0.95)
+    try:
+        policy = Policy(model, placement)
+    except UnsupportedModelError as error:
+        raise LoadError(str(error)) from error
+    scribe = Scribe(
+        tokenizer, _eos_ids(model, tokenizer), context_length=policy.context_length,
+        use_chat_template=use_chat_template)
+    return LoadedPolicy(source, policy, scribe)
+
+
+def load_reward(
+    source: str, placement: Placement, report: Report, *, label: int | None = None
+) -> LoadedReward:
+    """Load a sequence classifier and its own tokenizer.
+
+    Args:
+        label: which output is the score, for a model with several.
+
+    Raises:
+        LoadError: with one plain sentence, and with ``labels`` when ``label`` is needed.
+    """
+    folder = find_folder(source, lambda text, share: report(text, 0.5 * share))
+    report("Reading the reward model's configuration", 0.5)
+    config = _read_config(folder)
+    written_for = _architectures(config)
+    classifiers = set(MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES.values())
+    if not written_for & classifiers:
+        raise LoadError(
+            f"{source} is no sequence classifier ({', '.join(sorted(written_for)) or 'unknown'}); "
+            "as the reward model choose a model trained to score text.")
+    labels = tuple(str(config.id2label[i]) for i in range(config.num_labels))
+    if label is None and len(labels) > 1:
+        raise LoadError(
+            f"The reward model {source} has {len(labels)} outputs ({', '.join(labels)}); choose "
+            "which one is the score.", labels=labels)
+    label = label or 0
+    if not 0 <= label < len(labels):
+        raise LoadError(
+            f"The reward model {source} has no output number {label}; it has {len(labels)}.",
+            labels=labels)
+    tokenizer = _read_tokenizer(folder, source)
+    report("Reading the reward model's weights", 0.6)
+    model = _read_weights(
+        AutoModelForSequenceClassification, folder, source, placement.dtype, placement)
+    if tokenizer.pad_token_id is None:
+        # Padding is masked, so any token will do; but the classifier must know which it is.
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
+    if getattr(model.config, "pad_token_id", None) is None:
+        model.config.pad_token_id = tokenizer.pad_token_id
+    tokenizer.padding_side = "right"
+    return LoadedReward(source, RewardModel(model, tokenizer, label, placement), labels)
+
+
+def _read_config(folder: Path) -> Any:
+    try:
+        return AutoConfig.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise LoadError(
+            f"The configuration in {folder} cannot be used: its architecture is unknown to the "
+            "installed transformers, or config.json is damaged.") from error
+
+
+def _architectures(config: Any) -> set[str]:
+    return set(config.architectures or ())
+
+
+def _read_tokenizer(folder: Path, source: str) -> Any:
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise LoadError(
+            f"The tokenizer of {source} cannot be read; its folder needs the tokenizer's files "
+            "(tokenizer.json) beside the weights.") from error
+
+
+def _read_weights(
+    kind: Any, folder: Path, source: str, dtype: torch.dtype, placement: Placement
+) -> Any:
+    try:
+        model, info = kind.from_pretrained(
+            folder, dtype=dtype, local_files_only=True, output_loading_info=True,
+            attn_implementation="sdpa")
+        missing = sorted(info["missing_keys"])
+        if missing:
+            raise LoadError(
+                f"The weights of {source} are incomplete ({missing[0]}"
+                f"{f' and {len(missing) - 1} more' if len(missing) > 1 else ''} missing); they "
+                "were saved for another purpose, or the file is damaged.")
+        return model.to(placement.device)
+    except torch.cuda.OutOfMemoryError as error:
+        raise LoadError(
+            f"{source} does not fit into the memory of {placement.device}; choose a smaller "
+            "model.") from error
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise LoadError(
+            f"The weights of {source} cannot be read; the file may be damaged or incomplete: "
+            "save or download the model again.") from error
+
+
+def _eos_ids(model: Any, tokenizer: Any) -> list[int]:
+    """Every token that ends a text, by the model's generation settings and its tokenizer."""
+    configured = getattr(model.generation_config, "eos_token_id", None)
+    if configured is None:
+        configured = []
+    found = set(configured if isinstance(configured, list) else [configured])
+    if tokenizer.eos_token_id is not None:
+        found.add(tokenizer.eos_token_id)
+    return sorted(found)

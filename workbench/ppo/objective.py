@@ -1,0 +1,115 @@
+"""The objective ``L_PPO = L_POLICY + c1 * L_VF + c2 * L_ENT``, term by term.
+
+Schulman et al. 2017 (arXiv:1707.06347). Each term is a pure function of (b, T) tensors; padding
+never counts.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from workbench.ppo.kl import MAX_LOG_RATIO
+
+
+def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean of ``x`` (b, T) over the True entries of ``mask`` (b, T); 0 if none."""
+    return x.masked_fill(~mask, 0.0).sum() / mask.sum().clamp(min=1)
+
+
+def entropy(logits: Tensor) -> Tensor:
+    """Return ``H = -sum_v p(v) * log p(v)`` of ``softmax(logits)``, over the last dimension.
+
+    Logits of minus infinity have probability 0 and contribute nothing.
+    """
+    logprobs = logits.log_softmax(dim=-1)
+    return -(logprobs.exp() * logprobs.clamp(min=torch.finfo(logprobs.dtype).min)).sum(dim=-1)
+
+
+def probability_ratio(logprobs: Tensor, old_logprobs: Tensor) -> Tensor:
+    """Return ``rho = exp(logprobs - old_logprobs)``, the log-ratio clamped so that it is finite."""
+    return (logprobs - old_logprobs).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
+
+
+def policy_loss_terms(
+    logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, *,
+    cliprange: float, dual_clip: float = 0.0,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The clipped surrogate of each token, before any averaging.
+
+    ``max(-A * rho, -A * clip(rho, 1 - eps, 1 + eps))``. With ``dual_clip`` c > 0, tokens with a
+    negative advantage lose at most ``-c * A`` (Ye et al. 2020, arXiv:1912.09729, equation 5).
+
+    Returns:
+        ``(loss, ratio, clipped)``: the loss and rho of each token, and whether the clipped branch
+        was the larger (the trust region held).
+    """
+    ratio = probability_ratio(logprobs, old_logprobs)
+    plain = -advantages * ratio
+    held = -advantages * ratio.clamp(1.0 - cliprange, 1.0 + cliprange)
+    loss = torch.maximum(plain, held)
+    if dual_clip > 0:
+        bound = -dual_clip * advantages
+        loss = torch.where(advantages < 0, torch.minimum(loss, bound), loss)
+    return loss, ratio, held > plain
+
+
+def policy_loss(
+    logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, mask: Tensor, *,
+    cliprange: float, dual_clip: float = 0.0,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The mean clipped surrogate over real tokens; all arguments (b, T).
+
+    Returns:
+        ``(loss, metrics)`` with ``approxkl`` (``mean(½ (log rho)²)``), ``clipfrac`` and ``ratio``.
+    """
+    loss, ratio, clipped = policy_loss_terms(
+        logprobs, old_logprobs, advantages, cliprange=cliprange, dual_clip=dual_clip)
+    with torch.no_grad():
+        metrics = {
+            "approxkl": masked_mean(0.5 * (logprobs - old_logprobs).square(), mask),
+            "clipfrac": masked_mean(clipped.to(loss.dtype), mask),
+            "ratio": masked_mean(ratio, mask),
+        }
+    return masked_mean(loss, mask), metrics
+
+
+def value_loss_terms(
+    values: Tensor, old_values: Tensor, returns: Tensor, *, cliprange_value: float
+) -> tuple[Tensor, Tensor]:
+    """``½ (V - R)²`` of each token, clipped around the old value; before any averaging.
+
+    With ``cliprange_value`` c > 0 it is ``½ max((V - R)², (clip(V, V_old ± c) - R)²)``, as in
+    Ziegler et al. 2019 and every implementation since; 0 switches the clip off.
+
+    Returns:
+        ``(loss, clipped)`` of each token.
+    """
+    plain = (values - returns).square()
+    if cliprange_value <= 0:
+        return 0.5 * plain, torch.zeros_like(plain, dtype=torch.bool)
+    near = old_values + (values - old_values).clamp(-cliprange_value, cliprange_value)
+    held = (near - returns).square()
+    return 0.5 * torch.maximum(plain, held), held > plain
+
+
+def value_loss(
+    values: Tensor, old_values: Tensor, returns: Tensor, mask: Tensor, *, cliprange_value: float
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The mean value loss over real tokens; all arguments (b, T).
+
+    Returns:
+        ``(loss, metrics)`` with ``clipfrac``, the share of tokens whose value was held back.
+    """
+    loss, clipped = value_loss_terms(
+        values, old_values, returns, cliprange_value=cliprange_value)
+    return masked_mean(loss, mask), {"clipfrac": masked_mean(clipped.to(loss.dtype), mask)}
+
+
+def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> Tensor:
+    """Return ``1 - Var(R - V) / Var(R)`` over real tokens; NaN where the returns are all equal."""
+    target, error = returns[mask], (returns - values)[mask]
+    if target.numel() < 2:
+        return torch.full((), float("nan"))
+    variance = target.var()
+    return torch.where(variance > 0, 1 - error.var() / variance, torch.nan)

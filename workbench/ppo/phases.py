@@ -1,0 +1,12 @@
+"""The phases of a PPO cycle, in the words of the window."""
+
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    """What a running cycle is doing."""
+
+    SAMPLING = "Phase 1: writing completions"
+    SCORING = "Phase 1: scoring"
+    UPDATING = "Phase 2: updating the policy"
+    COMPARING = "Comparing before and after"

@@ -1,0 +1,76 @@
+"""The reward model: a sequence classifier that reads text with its own tokenizer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from workbench.ppo.control import Control
+from workbench.ppo.device import Placement
+from workbench.ppo.phases import Phase
+
+_BATCH_TOKENS = 8192
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A prompt and its completion as text; ``joined`` is both as the policy wrote them."""
+
+    prompt: str
+    completion: str
+    joined: str
+
+
+class RewardModel:
+    """Scores whole completions. It sees text only, so its tokenizer need not be the policy's."""
+
+    def __init__(self, model: Any, tokenizer: Any, label: int, placement: Placement) -> None:
+        """Wrap a sequence classifier on ``placement.device``; ``label`` is the output to use."""
+        self.model = model.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.label = label
+        self.placement = placement
+        config = model.config.get_text_config()
+        # Some tokenizers report an astronomically large limit for "none".
+        limits = [n for n in (getattr(config, "max_position_embeddings", None),
+                              tokenizer.model_max_length) if n and n < 10**9]
+        self.max_length = min(limits, default=None)
+
+    @torch.no_grad()
+    def score(
+        self, exchanges: Sequence[Exchange], *, control: Control, phase: Phase = Phase.SCORING
+    ) -> Tensor:
+        """Return one float32 score a completion, (b,), on the CPU."""
+        encoded = [self._encode(e) for e in exchanges]
+        order = sorted(range(len(encoded)), key=lambda i: -len(encoded[i]))
+        scores = torch.zeros(len(encoded))
+        done = 0
+        while done < len(order):
+            control.step(phase, done, len(order))
+            count = max(1, _BATCH_TOKENS // max(1, len(encoded[order[done]])))
+            rows = order[done : done + count]
+            batch = self.tokenizer.pad(
+                {"input_ids": [encoded[i] for i in rows]}, return_tensors="pt", padding=True,
+            ).to(self.placement.device)
+            logits = self.model(
+                input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+            scores[rows] = logits[:, self.label].float().cpu()
+            done += len(rows)
+        return scores
+
+    def _encode(self, exchange: Exchange) -> list[int]:
+        text = exchange.joined
+        if self.tokenizer.chat_template:
+            text = self.tokenizer.apply_chat_template(
+                [{"role": "user", "content": exchange.prompt},
+                 {"role": "assistant", "content": exchange.completion}], tokenize=False)
+        ids = self.tokenizer(
+            text, add_special_tokens=not self.tokenizer.chat_template,
+            truncation=self.max_length is not None, max_length=self.max_length,
+        )["input_ids"]
+        # A classifier cannot read nothing at all.
+        return ids or [self.tokenizer.pad_token_id or 0]

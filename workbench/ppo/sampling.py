@@ -1,0 +1,146 @@
+"""Phase 1: the policy writes completions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from workbench.ppo.control import Control
+from workbench.ppo.phases import Phase
+from workbench.ppo.policy import Policy
+
+# Rows that have ended are dropped from the batch once this share of it is dead.
+_COMPACT_AT = 0.15
+
+
+@dataclass(frozen=True, slots=True)
+class Completions:
+    """What was sampled. Response tensors are (b, T), padded on the right, on the policy's device.
+
+    ``values[:, t]`` is the value of the state in which token t was chosen, that is, of the text
+    before it.
+    """
+
+    prompts: list[list[int]]
+    tokens: Tensor
+    mask: Tensor
+    logprobs: Tensor
+    values: Tensor
+    ended: Tensor
+
+    def response(self, row: int) -> list[int]:
+        """Return a row's real token ids, the end-of-sequence token included."""
+        return self.tokens[row, self.mask[row]].tolist()
+
+    @property
+    def lengths(self) -> Tensor:
+        """(b,) real tokens of each row."""
+        return self.mask.sum(dim=1)
+
+
+def choose_tokens(logits: Tensor, uniform: Tensor) -> Tensor:
+    """Sample one token a row by inverting the distribution function.
+
+    Args:
+        logits: (n, V) float32, already divided by the temperature.
+        uniform: (n,) numbers in [0, 1).
+
+    Returns:
+        (n,) tokens; one with probability 0 is never chosen.
+    """
+    # Sums over a large vocabulary lose the small probabilities in float32.
+    wide = torch.float32 if logits.device.type == "mps" else torch.float64
+    cumulative = logits.softmax(dim=-1, dtype=wide).cumsum(dim=-1)
+    threshold = uniform.to(cumulative).unsqueeze(-1) * cumulative[:, -1:]
+    tokens = torch.searchsorted(cumulative, threshold, right=True).squeeze(-1)
+    return tokens.clamp(max=logits.shape[-1] - 1)
+
+
+@torch.no_grad()
+def sample(
+    policy: Policy, prompts: Sequence[Sequence[int]], uniforms: Tensor, *,
+    temperature: float, eos_ids: Sequence[int], control: Control,
+    phase: Phase = Phase.SAMPLING,
+) -> Completions:
+    """Complete every prompt, from the full distribution (no top-k, no top-p).
+
+    Args:
+        prompts: b lists of at least one token id.
+        uniforms: (b, T) numbers in [0, 1), one for each token that may be sampled; T is the
+            longest response.
+        eos_ids: a response ends with the first of these, which is part of it.
+    """
+    device, rows = policy.device, len(prompts)
+    length = uniforms.shape[1]
+    width = max(map(len, prompts))
+    ids = torch.zeros(rows, width, dtype=torch.long)
+    attention = torch.ones(rows, width + length, dtype=torch.long)
+    for row, prompt in enumerate(prompts):
+        ids[row, width - len(prompt):] = torch.tensor(prompt)
+        attention[row, : width - len(prompt)] = 0
+    padded = bool((attention == 0).any())
+    ids, attention, uniforms = ids.to(device), attention.to(device), uniforms.to(device)
+    positions = (attention.cumsum(dim=1) - 1).clamp(min=0)
+    eos = torch.tensor(list(eos_ids), dtype=torch.long, device=device)
+
+    tokens = torch.zeros(rows, length, dtype=torch.long, device=device)
+    mask = torch.zeros(rows, length, dtype=torch.bool, device=device)
+    logprobs = torch.zeros(rows, length, device=device)
+    values = torch.zeros(rows, length, device=device)
+    ended = torch.zeros(rows, dtype=torch.bool, device=device)
+
+    # `live` maps the rows still in the batch to their place in the results.
+    live = torch.arange(rows, device=device)
+    cache = DynamicCache(config=policy.model.config)
+    fed, start = ids, 0
+    with policy.autocast():
+        for t in range(length):
+            control.step(phase, t, length)
+            end = width + t
+            hidden = policy.trunk(
+                input_ids=fed,
+                attention_mask=attention[:, :end] if padded else None,
+                position_ids=positions[:, start:end],
+                past_key_values=cache, use_cache=True,
+            ).last_hidden_state[:, -1]
+            logits = policy.logits(hidden) / temperature
+            chosen = choose_tokens(logits, uniforms[live, t])
+            tokens[live, t] = chosen
+            mask[live, t] = True
+            logprobs[live, t] = (
+                logits.gather(-1, chosen.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(dim=-1))
+            values[live, t] = policy.values(hidden)
+            finished = torch.isin(chosen, eos)
+            ended[live] |= finished
+            going = ~ended[live]
+            remaining = int(going.sum())
+            if remaining == 0 or t == length - 1:
+                break
+            # A finished row that is still in the batch goes on unseen: the mask is cut below.
+            if remaining <= (1 - _COMPACT_AT) * len(live):
+                keep = going.nonzero().squeeze(-1)
+                cache.batch_select_indices(keep)
+                live, attention, positions = live[keep], attention[keep], positions[keep]
+                chosen = chosen[keep]
+            fed, start = chosen.unsqueeze(-1), end
+    control.step(phase, length, length)
+    return _cut(list(map(list, prompts)), tokens, mask, logprobs, values, ended, eos)
+
+
+def _cut(
+    prompts: list[list[int]], tokens: Tensor, mask: Tensor, logprobs: Tensor, values: Tensor,
+    ended: Tensor, eos: Tensor,
+) -> Completions:
+    """End each row at its first end-of-sequence token and drop columns nobody reached."""
+    stops = torch.isin(tokens, eos) & mask
+    mask = mask & (stops.cumsum(dim=1) - stops.long() == 0)
+    width = int(mask.sum(dim=1).max())
+    mask = mask[:, :width]
+    return Completions(
+        prompts, tokens[:, :width].masked_fill(~mask, 0), mask,
+        logprobs[:, :width].masked_fill(~mask, 0.0), values[:, :width].masked_fill(~mask, 0.0),
+        ended)

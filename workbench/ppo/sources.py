@@ -1,0 +1,116 @@
+"""Finding a model's folder: on this disk, in the hub's cache, or on the hub."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import constants, snapshot_download
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
+from tqdm.auto import tqdm
+
+Report = Callable[[str, float], None]
+"""Called with what is being done and the share done; may raise to cancel."""
+
+_FILES = ["*.json", "*.safetensors", "*.bin", "*.model", "*.txt", "*.jinja"]
+_HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+
+class LoadError(Exception):
+    """A model cannot be loaded. The message is one plain sentence; ``labels`` are set when the
+    person must say which of several outputs is the score."""
+
+    def __init__(self, sentence: str, *, labels: tuple[str, ...] = ()) -> None:
+        super().__init__(sentence)
+        self.labels = labels
+
+
+def find_folder(source: str, report: Report) -> Path:
+    """Return the local folder of ``source``, a folder or a hub name, downloading if need be.
+
+    Raises:
+        LoadError: there is no such folder or hub name, it holds no model, or no network.
+    """
+    source = source.strip()
+    if not source:
+        raise LoadError("No model was named; choose a folder or type a hub name.")
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return _checked(path)
+    if path.is_file():
+        raise LoadError(f"{path} is a file; choose the folder that holds the model.")
+    if not _HUB_NAME.fullmatch(source) or path.is_absolute() or source.startswith("."):
+        raise LoadError(f"There is no folder {path}; check its name.")
+    return _checked(_download(source, report))
+
+
+def _checked(folder: Path) -> Path:
+    if not (folder / "config.json").is_file():
+        raise LoadError(
+            f"The folder {folder} holds no model: config.json is missing; choose the folder "
+            "that a model was saved to.")
+    if not any(folder.glob("*.safetensors")) and not any(folder.glob("*.bin")):
+        raise LoadError(
+            f"The folder {folder} has no weights (model.safetensors); save or download the model "
+            "again.")
+    return folder
+
+
+def _download(name: str, report: Report) -> Path:
+    try:
+        return Path(snapshot_download(name, allow_patterns=_FILES, local_files_only=True))
+    except LocalEntryNotFoundError:
+        pass
+    except HFValidationError:
+        raise LoadError(f"There is no folder {name}, and it is no name on the hub.") from None
+    if constants.is_offline_mode():
+        raise LoadError(
+            f"There is no folder {name}, and it is not in the hub's cache here while offline "
+            "mode is on; switch offline mode off (HF_HUB_OFFLINE) or choose a folder.")
+    try:
+        return Path(snapshot_download(
+            name, allow_patterns=_FILES, tqdm_class=_progress_class(name, report)))
+    except GatedRepoError as error:
+        raise LoadError(
+            f"{name} asks for permission on the hub; accept its terms there and log in with "
+            "`hf auth login`.") from error
+    except RepositoryNotFoundError as error:
+        raise LoadError(
+            f"There is no folder {name}, and no model of that name on the hub (or it is "
+            "private); check the name.") from error
+    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
+        raise LoadError(
+            f"There is no folder {name}, and the hub cannot be reached; check the network or "
+            "choose a folder.") from error
+
+
+def _progress_class(name: str, report: Report) -> Any:
+    """Make a tqdm that shows nothing and reports downloaded bytes; ``report`` may cancel."""
+
+    class Progress(tqdm):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            kwargs.pop("name", None)
+            super().__init__(*args, **kwargs, disable=False, gui=True)
+
+        def display(self, *args: Any, **kwargs: Any) -> None:
+            return None
+
+        def update(self, n: float | None = 1) -> bool | None:
+            result = super().update(n)
+            if self.unit == "B" and self.total:
+                report(f"Downloading {name}", min(1.0, self.n / self.total))
+            return result
+
+        def refresh(self, *args: Any, **kwargs: Any) -> None:
+            return None
+
+    return Progress

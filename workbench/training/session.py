@@ -1,0 +1,73 @@
+"""A session: one background thread that loads models and runs PPO, driven by commands."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import traceback
+from collections.abc import Callable
+
+from workbench.store.store import Store
+from workbench.training.commands import Command
+from workbench.training.events import CommandRefused, Event, State, StateChanged
+
+Listener = Callable[[Event], None]
+
+
+class Close:
+    """Put into a session's inbox to end its thread."""
+
+
+class Session:
+    """The engine as its clients see it: :meth:`send` commands, be told events.
+
+    The window, the headless command and the tests are clients alike. torch is imported by the
+    thread, not by the caller.
+    """
+
+    def __init__(self, store: Store, listener: Listener, *, threads: int | None = None) -> None:
+        """Start the thread.
+
+        Args:
+            listener: called on the training thread with every event; must return at once.
+            threads: for torch; None leaves its own choice. Leave a core to a window.
+        """
+        self._listener = listener
+        self._inbox: queue.SimpleQueue[Command | Close] = queue.SimpleQueue()
+        self._state = State.IDLE
+        self._thread = threading.Thread(
+            target=self._run, args=(store, threads), name="training", daemon=True)
+        self._thread.start()
+
+    @property
+    def state(self) -> State:
+        """The state last announced."""
+        return self._state
+
+    def send(self, command: Command) -> None:
+        """Ask for something; the answer comes as events. Returns at once."""
+        self._inbox.put(command)
+
+    def close(self) -> None:
+        """End a run within a decode step or micro-batch, and the thread with it; waits."""
+        self._inbox.put(Close())
+        self._thread.join()
+
+    def _run(self, store: Store, threads: int | None) -> None:
+        # Imported here: torch and transformers take seconds, and the caller has a window to show.
+        try:
+            from workbench.training.worker import Worker
+
+            Worker(store, self._inbox, self._emit, threads).serve()
+        except Exception as error:
+            sentence = (
+                f"The training thread ended unexpectedly ({error}); what was recorded is kept. "
+                "Start PPO Workbench again.")
+            details = traceback.format_exc()
+            self._emit(CommandRefused("Session", sentence, {"details": details}))
+            self._emit(StateChanged(State.FAILED, sentence))
+
+    def _emit(self, event: Event) -> None:
+        if isinstance(event, StateChanged):
+            self._state = event.state
+        self._listener(event)
