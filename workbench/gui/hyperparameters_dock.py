@@ -7,10 +7,8 @@ from collections.abc import Iterable, Mapping
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QHBoxLayout,
-    QLabel,
     QLineEdit,
     QMenu,
-    QPushButton,
     QScrollArea,
     QToolButton,
     QTreeWidget,
@@ -20,6 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from workbench.gui.actions import ALIVE
+from workbench.gui.controls import label, named, push_button, tool_button
 from workbench.gui.fields import format_value
 from workbench.gui.hyperparameters_form import HyperparametersForm
 from workbench.gui.presets import PRESETS
@@ -151,9 +150,15 @@ class HyperparametersDock(QWidget):
     # -- inside
 
     def _make_header(self) -> QHBoxLayout:
-        self._find = QLineEdit(placeholderText="Find a setting", clearButtonEnabled=True)
-        self._show_all = QToolButton(text="Show all", checkable=True)
-        presets = QToolButton(text="Presets")
+        self._find = named(
+            QLineEdit(placeholderText="Find a setting", clearButtonEnabled=True),
+            "find_setting", "Find a setting",
+            "Show only settings whose name or explanation contains these words")
+        self._show_all = tool_button("Show all", "show_all", "Show all settings",
+                                     "Show the advanced settings as well")
+        self._show_all.setCheckable(True)
+        presets = tool_button("Presets", "presets", "Presets",
+                              "Settings that go together, and the defaults")
         presets.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(presets)
         menu.setToolTipsVisible(True)
@@ -168,16 +173,6 @@ class HyperparametersDock(QWidget):
             action.triggered.connect(
                 lambda _=False, p=preset: self._take_preset(p.name, p.values))
         presets.setMenu(menu)
-        for widget, name, text, tip in (
-            (self._find, "find_setting", "Find a setting",
-             "Show only settings whose name or explanation contains these words"),
-            (self._show_all, "show_all", "Show all settings",
-             "Show the advanced settings as well"),
-            (presets, "presets", "Presets", "Settings that go together, and the defaults"),
-        ):
-            widget.setObjectName(name)
-            widget.setAccessibleName(text)
-            widget.setToolTip(tip)
         self._find.textChanged.connect(self._filter)
         self._show_all.toggled.connect(self._filter)
         row = QHBoxLayout()
@@ -189,39 +184,29 @@ class HyperparametersDock(QWidget):
         return row
 
     def _make_history(self) -> Section:
-        self._history = QTreeWidget(rootIsDecorated=False, alternatingRowColors=True)
+        self._history = named(
+            QTreeWidget(), "history", "History of changes",
+            "Changes made during the run on display, and the first cycle that used each")
+        self._history.setRootIsDecorated(False)
+        self._history.setAlternatingRowColors(True)
         self._history.setHeaderLabels(["Cycle", "Setting", "Change"])
-        self._history.setObjectName("history")
-        self._history.setAccessibleName("History of changes")
-        self._history.setToolTip("Changes made during the run on display, and the first cycle "
-                                 "that used each")
         self._history.setMaximumHeight(self.fontMetrics().height() * 8)
-        self._history_empty = QLabel(
-            "No changes. Edit a setting during a run and press Apply.", wordWrap=True)
-        self._history_empty.setProperty("role", "muted")
-        self._history_section = Section("History")
-        self._history_section.layout().setContentsMargins(8, 0, 8, 0)
+        self._history_empty = label(
+            "No changes. Edit a setting during a run and press Apply.", "muted", wrap=True)
+        self._history_section = Section("History", margin=8)
         self._history_section.body.addWidget(self._history_empty)
         self._history_section.body.addWidget(self._history)
         self._count_history()
         return self._history_section
 
     def _make_footer(self) -> QVBoxLayout:
-        self._line = QLabel(wordWrap=True)
-        self._line.setObjectName("staged_line")
-        self._line.setAccessibleName("What becomes of the edits")
-        self.apply_button = QPushButton("Apply")
-        self.revert_button = QPushButton("Revert")
-        for button, name, tip, call in (
-            (self.apply_button, "apply_settings",
-             "Use the edited settings from the next cycle on (Ctrl+Return)", self.apply_changes),
-            (self.revert_button, "revert_settings",
-             "Show again what the run uses", self.revert),
-        ):
-            button.setObjectName(name)
-            button.setAccessibleName(f"{button.text()} settings")
-            button.setToolTip(tip)
-            button.clicked.connect(call)
+        self._line = named(label(wrap=True), "staged_line", "What becomes of the edits",
+                           "Edits are staged: nothing changes until Apply or Start")
+        self.apply_button = push_button(
+            "Apply", "apply_settings",
+            "Use the edited settings from the next cycle on (Ctrl+Return)", self.apply_changes)
+        self.revert_button = push_button(
+            "Revert", "revert_settings", "Show again what the run uses", self.revert)
         row = QHBoxLayout()
         row.setSpacing(8)
         row.addWidget(self._line, 1)

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QUndoCommand, QUndoStack
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
+from workbench.gui.controls import label, tool_button
 from workbench.gui.fields import format_value, make_field
 from workbench.gui.icons import icon
 from workbench.gui.section import Section
@@ -36,24 +37,19 @@ class Row(QWidget):
         self.label = QLabel(spec.label, wordWrap=True)
         self.label.setBuddy(self.field)
         self.label.setToolTip(self.field.toolTip())
-        unit = QLabel(spec.unit)
-        unit.setProperty("role", "muted")
-        self.reset = QToolButton()
-        self.reset.setObjectName(f"reset_{spec.name}")
-        self.reset.setProperty("role", "flat")
-        self.reset.setAccessibleName(f"Reset {spec.label}")
-        self.reset.setToolTip(f"Back to the default, {format_value(spec, spec.default)}")
+        self.reset = tool_button(
+            "", f"reset_{spec.name}", f"Reset {spec.label}",
+            f"Back to the default, {format_value(spec, spec.default)}", "flat")
         keep = self.reset.sizePolicy()
         keep.setRetainSizeWhenHidden(True)
         self.reset.setSizePolicy(keep)
-        self.problem = QLabel(wordWrap=True)
-        self.problem.setProperty("role", "error")
+        self.problem = label(role="error", wrap=True)
         self.problem.setObjectName(f"problem_{spec.name}")
         self.problem.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         text = QHBoxLayout()
         text.setSpacing(6)
         text.addWidget(self.label, 1)
-        text.addWidget(unit)
+        text.addWidget(label(spec.unit, "muted"))
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setHorizontalSpacing(4)
@@ -100,8 +96,7 @@ class HyperparametersForm(QWidget):
         for section in self.sections.values():
             layout.addWidget(section)
         layout.addStretch(1)
-        self._lock_hint = QLabel(LOCKED, wordWrap=True)
-        self._lock_hint.setProperty("role", "muted")
+        self._lock_hint = label(LOCKED, "muted", wrap=True)
         self.sections[FIXED].body.insertWidget(0, self._lock_hint)
         self._lock_hint.hide()
         for title in list(self.sections)[:3]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
 
+from workbench.gui.controls import tool_button
 from workbench.gui.icons import icon
 
 
@@ -17,13 +18,11 @@ class Section(QWidget):
 
     toggled = Signal(bool)
 
-    def __init__(self, title: str, parent: QWidget | None = None) -> None:
+    def __init__(self, title: str, margin: int = 0, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.header = QToolButton(text=title, checkable=True)
-        self.header.setProperty("role", "section")
-        self.header.setObjectName(f"section_{title.lower().replace(' ', '_')}")
-        self.header.setAccessibleName(f"{title}, section")
-        self.header.setToolTip("Show or hide this section")
+        self.header = tool_button(title, f"section_{title}", f"{title}, section",
+                                  "Show or hide this section", "section")
+        self.header.setCheckable(True)
         self.header.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.header.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.header.toggled.connect(self._toggle)
@@ -32,7 +31,7 @@ class Section(QWidget):
         self.body.setContentsMargins(8, 0, 0, 8)
         self.body.setSpacing(4)
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setContentsMargins(margin, 0, margin, 0)
         layout.setSpacing(0)
         layout.addWidget(self.header)
         layout.addWidget(self.content)

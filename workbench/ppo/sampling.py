@@ -55,7 +55,8 @@ def choose_tokens(logits: Tensor, uniform: Tensor) -> Tensor:
     # Sums over a large vocabulary lose the small probabilities in float32.
     wide = torch.float32 if logits.device.type == "mps" else torch.float64
     cumulative = logits.softmax(dim=-1, dtype=wide).cumsum(dim=-1)
-    threshold = uniform.to(cumulative).unsqueeze(-1) * cumulative[:, -1:]
+    below_one = 1 - torch.finfo(wide).eps
+    threshold = uniform.to(cumulative).clamp(max=below_one).unsqueeze(-1) * cumulative[:, -1:]
     tokens = torch.searchsorted(cumulative, threshold, right=True).squeeze(-1)
     return tokens.clamp(max=logits.shape[-1] - 1)
 

@@ -113,6 +113,16 @@ class Store:
                                       [run_id])
         ]
 
+    def reward_spans(self) -> dict[int, tuple[float, float]]:
+        """Return the mean reward of every run's first and last cycle."""
+        cell = ("(select value from metrics m where m.run_id = r.id and m.cycle = {} "
+                "and m.name = 'objective/scores')")
+        rows = self._db.query(
+            f"select id, {cell.format(1)} as first, {cell.format('r.cycles')} as last "
+            "from runs r")
+        return {row["id"]: (row["first"], row["last"]) for row in rows
+                if row["first"] is not None and row["last"] is not None}
+
     def run_prompts(self, run_id: int) -> list[Prompt]:
         """Return the prompts of a run in their order."""
         rows = self._db.query(

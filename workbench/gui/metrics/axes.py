@@ -75,7 +75,10 @@ class ValueAxis(pg.AxisItem):
         """Return the label of each tick."""
         if self._log.threshold:
             return [format_number(_tidy(self._log.inverse(v))) for v in values]
-        return [s.replace("-", "−", 1) for s in super().tickStrings(values, scale, spacing)]
+        places = max(0, math.ceil(-math.log10(spacing) - 1e-9))
+        if places > 4 or max(map(abs, values), default=0) >= 1e5:
+            return [format_number(v) for v in values]
+        return [f"{v:,.{places}f}".replace("-", "−") for v in values]
 
 
 class CycleAxis(pg.AxisItem):

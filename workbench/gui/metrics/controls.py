@@ -60,6 +60,10 @@ class Controls(QWidget):
         for widget in (self._plots(), self._smoothing(), self._log(), self._x_axis(),
                        self._follow(), self._export()):
             layout.addWidget(widget)
+        # The flow layout aligns at the top; equal heights line the row up.
+        height = max(w.sizeHint().height() for w in (self.plots, self.follow, self.export))
+        for widget in self.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):
+            widget.setMinimumHeight(height)
 
     def show_plots(self, names: Sequence[str]) -> None:
         """Tick the plots on screen; one stays, and six are the most."""

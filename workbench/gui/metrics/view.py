@@ -168,12 +168,9 @@ class MetricsView(QWidget):
             return
         if self._stale:
             self._stale = False
+            x_range = self._whole_run(run) if self._following else None
             for plot in self._plots:
-                plot.draw(run, self._wall_time, self._log)
-            if self._following:
-                low, high = self._whole_run(run)
-                for plot in self._plots:
-                    plot.set_x_range(low, high)
+                plot.draw(run, self._wall_time, self._log, x_range)
         self._draw_cursor(run)
 
     def _schedule(self) -> None:
@@ -220,10 +217,9 @@ class MetricsView(QWidget):
         self._following = False
         self.controls.show_following(False)
         for plot in self._plots:
-            if plot is source:
-                plot.fit()
-            else:
+            if plot is not source:
                 plot.set_x_range(low, high)
+            plot.fit()
 
     # -- settings
 

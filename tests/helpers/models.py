@@ -1,0 +1,59 @@
+"""Tiny random models of the architectures people use, and a tokenizer to go with them."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+import transformers as tf
+
+from workbench.ppo.device import Placement
+from workbench.ppo.policy import Policy
+
+CPU = Placement(torch.device("cpu"), torch.float32)
+VOCABULARY = 97
+
+_SHAPE = {
+    "vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "max_position_embeddings": 64,
+}
+_GATED = {**_SHAPE, "intermediate_size": 48, "num_key_value_heads": 2}
+
+CONFIGS = {
+    "gpt2": lambda: tf.GPT2Config(**_SHAPE),
+    "llama": lambda: tf.LlamaConfig(**_GATED),
+    "llama-tied": lambda: tf.LlamaConfig(**_GATED, tie_word_embeddings=True),
+    "qwen2": lambda: tf.Qwen2Config(**_GATED),
+    "qwen3": lambda: tf.Qwen3Config(**_GATED, head_dim=8),
+    "gemma": lambda: tf.GemmaConfig(**_GATED, head_dim=8),
+    "gemma2": lambda: tf.Gemma2Config(**_GATED, head_dim=8, sliding_window=16,
+                                      final_logit_softcapping=5.0),
+    "phi": lambda: tf.PhiConfig(**_SHAPE, intermediate_size=48),
+    "pythia": lambda: tf.GPTNeoXConfig(**_SHAPE, intermediate_size=48),
+    "granite": lambda: tf.GraniteConfig(**_GATED, logits_scaling=3.0),
+    "cohere": lambda: tf.CohereConfig(**_GATED, logit_scale=0.25),
+}
+
+
+@cache
+def _state(architecture: str) -> tuple[object, dict[str, torch.Tensor]]:
+    torch.manual_seed(0)
+    config = CONFIGS[architecture]()
+    for name in ("resid_pdrop", "embd_pdrop", "attn_pdrop", "attention_dropout", "hidden_dropout"):
+        if hasattr(config, name):
+            setattr(config, name, 0.1)  # must be off in the workbench whatever the model says
+    # Random weights large enough that distributions are far from uniform.
+    config.initializer_range = 0.3
+    model = tf.AutoModelForCausalLM.from_config(config)
+    return config, model.state_dict()
+
+
+def make_policy(architecture: str = "gpt2") -> Policy:
+    """Return a fresh policy with the same random weights every time, value head not zero."""
+    config, state = _state(architecture)
+    model = tf.AutoModelForCausalLM.from_config(config)
+    model.load_state_dict(state)
+    policy = Policy(model, CPU)
+    torch.manual_seed(1)
+    torch.nn.init.normal_(policy.value_head.weight, std=0.3)
+    return policy

@@ -1,0 +1,42 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from workbench.ppo.kl import adapt_kl_coef, kl_estimate
+
+
+@pytest.mark.parametrize(
+    # d = -1 - -1.2 = .2: .2, .04 / 2, exp(-.2) - 1 + .2
+    ("estimator", "expected"), [("k1", 0.2), ("k2", 0.02), ("k3", 0.0187308)])
+def test_by_hand(estimator, expected):
+    found = kl_estimate(torch.tensor([-1.0]), torch.tensor([-1.2]), estimator)
+    assert found.item() == pytest.approx(expected, abs=1e-6)
+
+
+@given(st.floats(-1e4, 0), st.floats(-1e4, 0))
+def test_k3_is_never_negative_and_always_finite(logprob, ref):
+    found = kl_estimate(torch.tensor([logprob]), torch.tensor([ref]), "k3")
+    assert found.item() >= 0
+    assert torch.isfinite(found).all()
+
+
+def test_k1_and_k3_are_unbiased():
+    # The exact expectation under the policy, over all tokens of a small vocabulary.
+    torch.manual_seed(0)
+    p, q = (torch.randn(7).double().log_softmax(0) for _ in range(2))
+    exact = (p.exp() * (p - q)).sum()
+    for estimator in ("k1", "k3"):
+        torch.testing.assert_close((p.exp() * kl_estimate(p, q, estimator)).sum(), exact)
+
+
+def test_unknown_estimator():
+    with pytest.raises(ValueError, match="k1, k2 or k3"):
+        kl_estimate(torch.zeros(1), torch.zeros(1), "k4")
+
+
+def test_adaptive_coefficient_by_hand():
+    # e = clip(12 / 6 - 1) = .2; .15 * (1 + .2 * 512 / 10000) = .151536
+    assert adapt_kl_coef(0.15, 12.0, target=6.0, horizon=10_000, n=512) == pytest.approx(0.151536)
+    # e = 5.7 / 6 - 1 = -.05; .15 * (1 - .05 * 512 / 10000)
+    assert adapt_kl_coef(0.15, 5.7, target=6.0, horizon=10_000, n=512) == pytest.approx(0.149616)

@@ -1,0 +1,129 @@
+from dataclasses import replace
+
+import pytest
+import torch
+from helpers.models import CONFIGS, VOCABULARY, make_policy
+
+from workbench.ppo.control import Interrupted
+from workbench.ppo.forward import micro_batches, read
+from workbench.ppo.randomness import Stream, uniforms
+from workbench.ppo.sampling import choose_tokens, sample
+
+PROMPTS = [[5, 6, 7], [1], [9, 8, 7, 6, 5], [3, 3]]
+EOS = [2, 11, 17, 23, 29]
+
+
+def draw(policy, unattended, prompts=PROMPTS, *, length=16, temperature=1.0, eos=EOS):
+    noise = uniforms(0, Stream.ROLLOUT, 1, len(prompts), length)
+    return sample(policy, prompts, noise, temperature=temperature, eos_ids=eos,
+                  control=unattended)
+
+
+def brute_force(policy, prompt, response, temperature):
+    """One row alone through the model as transformers runs it: no padding, cache or chunks."""
+    ids = torch.tensor([prompt + response])
+    with torch.no_grad():
+        out = policy.model(ids, output_hidden_states=True)
+        at = slice(len(prompt) - 1, ids.shape[1] - 1)
+        logprobs = (out.logits[0, at] / temperature).log_softmax(-1)
+        values = policy.value_head(out.hidden_states[-1][0, at])[:, 0]
+    taken = logprobs.gather(-1, ids[0, len(prompt):, None])[:, 0]
+    return taken, values, -(logprobs.exp() * logprobs).sum(-1)
+
+
+@pytest.mark.parametrize("architecture", CONFIGS)
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_kept_numbers_agree_with_each_row_alone(architecture, temperature, unattended):
+    policy = make_policy(architecture)
+    completions = draw(policy, unattended, temperature=temperature)
+    logprobs, values, entropies = read(
+        policy, completions, temperature=temperature, max_tokens=40, control=unattended)
+    tolerance = {"rtol": 1e-4, "atol": 2e-4}
+    torch.testing.assert_close(completions.logprobs, logprobs, **tolerance)
+    torch.testing.assert_close(completions.values, values, **tolerance)
+    for row, prompt in enumerate(PROMPTS):
+        alone = brute_force(policy, prompt, completions.response(row), temperature)
+        for found, expected in zip((logprobs, values, entropies), alone, strict=True):
+            torch.testing.assert_close(
+                found[row, completions.mask[row]], expected, **tolerance)
+
+
+def test_a_row_does_not_depend_on_the_others(policy, unattended):
+    together = draw(policy, unattended)
+    noise = uniforms(0, Stream.ROLLOUT, 1, 4, 16)
+    for row, prompt in enumerate(PROMPTS):
+        alone = sample(policy, [prompt], noise[row : row + 1], temperature=1.0, eos_ids=EOS,
+                       control=unattended)
+        assert alone.response(0) == together.response(row)
+    assert len({int(n) for n in together.lengths}) > 1  # rows did end at different times
+
+
+def test_responses_end_at_the_first_end_token_and_keep_it(policy, unattended):
+    completions = draw(policy, unattended, PROMPTS * 4, length=30)
+    assert completions.ended.any()
+    for row in range(16):
+        response = completions.response(row)
+        stops = [i for i, token in enumerate(response) if token in EOS]
+        assert stops == ([len(response) - 1] if completions.ended[row] else [])
+        assert completions.mask[row].tolist() == sorted(
+            completions.mask[row].tolist(), reverse=True)
+    for padded in (completions.tokens, completions.logprobs, completions.values):
+        assert not padded[~completions.mask].any()
+
+
+def test_no_end_token_runs_to_the_limit(policy, unattended):
+    completions = draw(policy, unattended, eos=[])
+    assert completions.lengths.tolist() == [16] * 4
+    assert not completions.ended.any()
+
+
+def test_choice_follows_the_distribution():
+    # Inverting the distribution function at evenly spaced numbers gives each token its share.
+    probabilities = torch.tensor([0.1, 0.0, 0.6, 0.3])
+    uniform = (torch.arange(1000) + 0.5) / 1000
+    chosen = choose_tokens(probabilities.log().expand(1000, 4), uniform.double())
+    assert chosen.bincount(minlength=4).tolist() == [100, 0, 600, 300]
+
+
+def test_choice_at_the_edges():
+    logits = torch.tensor([[-torch.inf, 0.0, -torch.inf]]).expand(2, 3)
+    assert choose_tokens(logits, torch.tensor([0.0, 1 - 1e-16], dtype=torch.double)).tolist() == [1, 1]
+
+
+def test_interruption_leaves_between_two_tokens(policy):
+    class StopAtThree:
+        def step(self, phase, done, total):
+            if done == 3:
+                raise Interrupted
+
+    with pytest.raises(Interrupted):
+        draw(policy, StopAtThree())
+
+
+def test_micro_batches_cover_every_token_once(policy, unattended):
+    completions = draw(policy, unattended)
+    for limit in (1, 20, 10_000):
+        seen = torch.zeros(completions.mask.shape, dtype=torch.long)
+        for batch in micro_batches(completions, torch.arange(4), max_tokens=limit,
+                                   device=policy.device):
+            seen[batch.row, batch.column] += 1
+            assert batch.input_ids.numel() <= max(limit, batch.input_ids.shape[1])
+        assert torch.equal(seen, completions.mask.long())
+
+
+def test_padding_width_changes_nothing(policy, unattended):
+    completions = draw(policy, unattended)
+    extra = torch.zeros(4, 7)
+    wide = replace(
+        completions,
+        tokens=torch.cat([completions.tokens, torch.full((4, 7), VOCABULARY - 1)], dim=1),
+        mask=torch.cat([completions.mask, extra.bool()], dim=1),
+        logprobs=torch.cat([completions.logprobs, extra], dim=1),
+        values=torch.cat([completions.values, extra], dim=1))
+    width = completions.mask.shape[1]
+    options = {"temperature": 1.0, "max_tokens": 40, "control": unattended}
+    for found, expected in zip(
+        read(policy, wide, **options), read(policy, completions, **options), strict=True
+    ):
+        assert torch.equal(found[:, :width], expected)
+        assert not found[:, width:].any()

@@ -1,0 +1,42 @@
+"""Making controls that all have an object name, an accessible name and a tooltip."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from PySide6.QtWidgets import QLabel, QPushButton, QToolButton, QWidget
+
+W = TypeVar("W", bound=QWidget)
+
+
+def named(widget: W, name: str, title: str, tip: str) -> W:
+    """Give ``widget`` its object name, accessible name and tooltip, and return it."""
+    widget.setObjectName(name)
+    widget.setAccessibleName(title)
+    widget.setToolTip(tip)
+    return widget
+
+
+def push_button(text: str, name: str, tip: str, call: Callable[[], object]) -> QPushButton:
+    """Return a button that calls ``call``."""
+    button = named(QPushButton(text), name, text, tip)
+    button.clicked.connect(lambda _checked=False: call())
+    return button
+
+
+def tool_button(text: str, name: str, title: str, tip: str, role: str = "") -> QToolButton:
+    """Return a small button."""
+    button = named(QToolButton(), name, title, tip)
+    button.setText(text)
+    if role:
+        button.setProperty("role", role)
+    return button
+
+
+def label(text: str = "", role: str = "", wrap: bool = False) -> QLabel:
+    """Return a label with a part to play ("heading", "muted", "error", ...)."""
+    made = QLabel(text, wordWrap=wrap)
+    if role:
+        made.setProperty("role", role)
+    return made

@@ -1,0 +1,95 @@
+"""The window's questions and sheets. All are opened, never executed: the window goes on living."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QGridLayout,
+    QMessageBox,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from workbench import __version__
+from workbench.gui.command_palette import plain, shortcut_text
+from workbench.gui.controls import label
+from workbench.gui.theme import number_font
+
+
+def ask_about_closing(parent: QWidget, *, stop: Callable[[], None],
+                      keep: Callable[[], None]) -> QMessageBox:
+    """Ask what to do with a run that is alive when the window is closed."""
+    box = QMessageBox(
+        QMessageBox.Icon.Question, "Close PPO Workbench",
+        "A run is still alive. Stop it and close?", QMessageBox.StandardButton.Cancel, parent)
+    box.setInformativeText("Complete cycles are kept; the cycle in hand is dropped.")
+    box.setObjectName("close_question")
+    stop_button = box.addButton("Stop and close", QMessageBox.ButtonRole.AcceptRole)
+    keep_button = box.addButton("Keep running", QMessageBox.ButtonRole.ActionRole)
+    stop_button.setObjectName("stop_and_close")
+    stop_button.setToolTip("End the run, save everything and close")
+    keep_button.setObjectName("keep_running")
+    keep_button.setToolTip("Let the run go on and put the window away (minimised)")
+    for button in box.buttons():
+        button.setAccessibleName(button.text().replace("&", ""))
+    stop_button.clicked.connect(lambda: stop())
+    keep_button.clicked.connect(lambda: keep())
+    box.setDefaultButton(QMessageBox.StandardButton.Cancel)
+    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    QDialog.open(box)
+    return box
+
+
+def show_about(parent: QWidget, home: Path) -> None:
+    """Say what this is and where everything is kept."""
+    box = QMessageBox(
+        QMessageBox.Icon.NoIcon, "About PPO Workbench", f"PPO Workbench {__version__}",
+        QMessageBox.StandardButton.Close, parent)
+    box.setObjectName("about")
+    box.setInformativeText(
+        "Reinforcement learning from feedback on language models, on one machine: watch it, "
+        f"compare completions, steer it.\n\nYour runs are kept in {home}.\nApache License 2.0.")
+    box.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    QDialog.open(box)
+
+
+def show_shortcuts(parent: QWidget, actions: Iterable[QAction]) -> None:
+    """Show every shortcut and what it does."""
+    dialog = QDialog(parent)
+    dialog.setObjectName("shortcut_sheet")
+    dialog.setWindowTitle("Keyboard shortcuts")
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    sheet = QWidget()
+    grid = QGridLayout(sheet)
+    grid.setHorizontalSpacing(24)
+    grid.setVerticalSpacing(8)
+    rows = [(shortcut_text(a), plain(a), a.statusTip()) for a in actions if shortcut_text(a)]
+    rows += [("Tab, Shift+Tab", "Next or previous control", ""),
+             ("Ctrl+Z, Ctrl+Shift+Z", "Undo or redo", "In Prompts and in Hyperparameters"),
+             ("F2, Enter, Delete", "Rename, show or delete a run", "In the list of runs")]
+    for row, (keys, name, tip) in enumerate(rows):
+        key_label = label(keys)
+        key_label.setFont(number_font())
+        grid.addWidget(key_label, row, 0, Qt.AlignmentFlag.AlignTop)
+        grid.addWidget(label(name, "heading"), row, 1, Qt.AlignmentFlag.AlignTop)
+        grid.addWidget(label(tip, "muted", wrap=True), row, 2, Qt.AlignmentFlag.AlignTop)
+    grid.setColumnStretch(2, 1)
+    grid.setRowStretch(len(rows), 1)
+    scroll = QScrollArea(widgetResizable=True)
+    scroll.setWidget(sheet)
+    buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+    buttons.rejected.connect(dialog.reject)
+    layout = QVBoxLayout(dialog)
+    layout.setContentsMargins(16, 16, 16, 16)
+    layout.addWidget(scroll)
+    layout.addWidget(buttons)
+    dialog.resize(min(720, parent.width() - 32), min(560, parent.height() - 32))
+    dialog.open()

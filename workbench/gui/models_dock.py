@@ -1,0 +1,317 @@
+"""The Models dock: what to load, how far loading is, and what was loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
+from workbench.gui.actions import ALIVE
+from workbench.gui.controls import label, named, push_button
+from workbench.gui.settings import texts
+from workbench.training.commands import CancelLoading, LoadModels
+from workbench.training.events import (
+    LoadingFailed,
+    LoadingProgress,
+    ModelFacts,
+    ModelsLoaded,
+    State,
+)
+
+BUNDLED = "Bundled model"
+_REMEMBERED = 8
+_FACTS = (
+    ("Name", "Where it was loaded from", lambda m: m.name),
+    ("Architecture", "The kind of network", lambda m: m.architecture),
+    ("Parameters", "How many numbers the model has learned", lambda m: count(m.parameters)),
+    ("Vocabulary", "How many different tokens it knows", lambda m: f"{m.vocabulary:,}"),
+    ("Tokenizer", "What cuts text into tokens", lambda m: m.tokenizer),
+    ("Device", "Where it computes", lambda m: m.device),
+    ("Precision", "The format of its numbers", lambda m: m.dtype),
+)
+
+
+def count(number: int) -> str:
+    """Return a large number as people say it: 1.4 M."""
+    for size, unit in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return str(number)
+
+
+class SourceField(QWidget):
+    """A folder or hub name: typed, chosen from recent ones, or browsed for."""
+
+    def __init__(self, name: str, title: str, bundled: Path) -> None:
+        super().__init__()
+        self._title, self._bundled = title, str(bundled)
+        self.combo = named(QComboBox(editable=True), name, title,
+                           f"{title}: a folder with a model, or its name on the Hugging Face hub")
+        self.combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
+        self.combo.setSizeAdjustPolicy(
+            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+        self.combo.setMinimumContentsLength(12)
+        self.combo.addItem(BUNDLED)
+        heading = label(title, "heading")
+        heading.setBuddy(self.combo)
+        browse = push_button("Browse…", f"browse_{name}",
+                             f"Choose the folder of the {title.lower()}", self._browse)
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(heading, 0, 0, 1, 2)
+        layout.addWidget(self.combo, 1, 0)
+        layout.addWidget(browse, 1, 1)
+        layout.setColumnStretch(0, 1)
+
+    def source(self) -> str:
+        """Return what to load: a path or a hub name."""
+        text = self.combo.currentText().strip()
+        return self._bundled if text == BUNDLED else text
+
+    def set_source(self, source: str) -> None:
+        """Show ``source``."""
+        self.combo.setCurrentText(BUNDLED if source == self._bundled else source)
+
+    def recent(self) -> list[str]:
+        """Return the recent sources, latest first; the bundled one is always there."""
+        return [self.combo.itemText(i) for i in range(1, self.combo.count())]
+
+    def remember(self, source: str) -> None:
+        """Put ``source`` first among the recent ones."""
+        if source == self._bundled:
+            return
+        others = [s for s in self.recent() if s != source]
+        current = self.combo.currentText()
+        self.combo.clear()
+        self.combo.addItems([BUNDLED, source, *others][:_REMEMBERED + 1])
+        self.combo.setCurrentText(current)
+
+    def _browse(self) -> None:
+        dialog = QFileDialog(self, f"Folder of the {self._title.lower()}")
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(self.combo.setCurrentText)
+        dialog.open()
+
+
+class ModelsDock(QWidget):
+    """``command`` carries LoadModels and CancelLoading."""
+
+    command = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.policy = SourceField("policy", "Policy", BUNDLED_POLICY)
+        self.reward = SourceField("reward", "Reward model", BUNDLED_REWARD)
+        self.chat = named(
+            QCheckBox("Apply chat template"), "chat_template", "Apply chat template",
+            "Wrap each prompt in the turns the policy was tuned on. For policies that have a "
+            "chat template; takes effect when you press Load.")
+        self.chat.setEnabled(False)
+        self.load_button = push_button("Load", "load", "Load both models (Ctrl+L)", self.load)
+        self.cancel_button = push_button(
+            "Cancel", "cancel_loading", "Give up loading; models loaded before stay",
+            lambda: self.command.emit(CancelLoading()))
+        self.bundled_button = push_button(
+            "Use bundled models", "use_bundled",
+            "Load the small policy and reward model that come with the workbench",
+            self.load_bundled)
+        self._failure = self._details = ""
+        inside = QWidget()
+        layout = QVBoxLayout(inside)
+        layout.setContentsMargins(8, 8, 8, 8)
+        layout.setSpacing(8)
+        layout.addWidget(self.policy)
+        layout.addWidget(self.reward)
+        layout.addWidget(self.chat)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        for button in (self.load_button, self.cancel_button, self.bundled_button):
+            row.addWidget(button)
+        row.addStretch(1)
+        layout.addLayout(row)
+        layout.addWidget(self._make_progress())
+        layout.addWidget(self._make_failure())
+        layout.addWidget(self._make_chooser())
+        layout.addWidget(self._make_facts())
+        layout.addStretch(1)
+        scroll = QScrollArea(widgetResizable=True)
+        scroll.setWidget(inside)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scroll)
+        self.set_state(State.IDLE)
+
+    # -- from the person
+
+    def load(self) -> None:
+        """Load what the two fields name."""
+        self._send(None)
+
+    def load_bundled(self) -> None:
+        """Load the models that come with the workbench."""
+        self.policy.set_source(str(BUNDLED_POLICY))
+        self.reward.set_source(str(BUNDLED_REWARD))
+        self.load()
+
+    def save_state(self) -> dict[str, object]:
+        """Return what to remember."""
+        return {"policy": self.policy.source(), "reward": self.reward.source(),
+                "recent_policies": self.policy.recent(), "recent_rewards": self.reward.recent(),
+                "chat_template": self.chat.isChecked()}
+
+    def restore_state(self, state: dict[str, object]) -> None:
+        """Show again what was remembered."""
+        for field, recent, source in ((self.policy, "recent_policies", "policy"),
+                                      (self.reward, "recent_rewards", "reward")):
+            for name in reversed(texts(state, recent)):
+                field.remember(name)
+            found = state.get(source)
+            if isinstance(found, str) and found:
+                field.set_source(found)
+        self.chat.setChecked(state.get("chat_template") is True)
+
+    # -- from the session
+
+    def set_state(self, state: State) -> None:
+        """Enable what makes sense in ``state``."""
+        loading = state == State.LOADING
+        free = state not in ALIVE and not loading
+        for widget in (self.policy, self.reward, self.load_button, self.bundled_button):
+            widget.setEnabled(free)
+        self.bundled_button.setVisible(not loading)
+        self.cancel_button.setVisible(loading)
+        self._progress_box.setVisible(loading)
+        if loading:
+            self._failure_box.hide()
+            self._chooser.hide()
+
+    def progress(self, event: LoadingProgress) -> None:
+        """Show how far loading is."""
+        self._bar.setValue(round(event.fraction * 1000))
+        self._progress_text.setText(event.text)
+
+    def loaded(self, event: ModelsLoaded) -> None:
+        """Show what was loaded."""
+        self.policy.remember(event.policy.source)
+        self.reward.remember(event.reward.source)
+        self.chat.setEnabled(event.policy.has_chat_template)
+        if not event.policy.has_chat_template:
+            self.chat.setChecked(False)
+        for column, facts in enumerate((event.policy, event.reward)):
+            self._show_facts(column, facts)
+        self._loaded_in.setText(f"Loaded in {event.seconds:.1f} s.")
+        self._facts.show()
+
+    def failed(self, event: LoadingFailed) -> None:
+        """Say in place why loading failed, or ask which output is the score."""
+        self._chooser.setVisible(bool(event.labels))
+        if event.labels:
+            self._labels.clear()
+            self._labels.addItems([f"{i}: {name}" for i, name in enumerate(event.labels)])
+        self._failure, self._details = event.sentence, event.details
+        self._failure_text.setText(event.sentence)
+        self._copy.setVisible(bool(event.details))
+        self._failure_box.setVisible(not event.cancelled)
+
+    # -- inside
+
+    def _send(self, label_number: int | None) -> None:
+        self.command.emit(LoadModels(
+            self.policy.source(), self.reward.source(), label_number,
+            self.chat.isEnabled() and self.chat.isChecked()))
+
+    def _make_progress(self) -> QWidget:
+        self._progress_box = QWidget()
+        self._progress_text = label("Loading…", "muted", wrap=True)
+        self._bar = named(QProgressBar(maximum=1000, textVisible=False), "loading_bar",
+                          "Loading progress", "How far loading is, over both models")
+        layout = QVBoxLayout(self._progress_box)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._progress_text)
+        layout.addWidget(self._bar)
+        return self._progress_box
+
+    def _make_failure(self) -> QWidget:
+        self._failure_box = QWidget()
+        self._failure_text = named(label(role="error", wrap=True), "loading_failure",
+                                   "Why loading failed", "Why loading failed, and what to do")
+        self._failure_text.setTextInteractionFlags(
+            Qt.TextInteractionFlag.TextSelectableByMouse
+            | Qt.TextInteractionFlag.TextSelectableByKeyboard)
+        self._copy = push_button("Copy details", "copy_loading_details",
+                                 "Copy what exactly went wrong, for a bug report",
+                                 self._copy_details)
+        layout = QVBoxLayout(self._failure_box)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._failure_text)
+        layout.addWidget(self._copy, 0, Qt.AlignmentFlag.AlignLeft)
+        self._failure_box.hide()
+        return self._failure_box
+
+    def _make_chooser(self) -> QWidget:
+        self._chooser = QWidget()
+        self._labels = named(QComboBox(), "reward_label", "Which output is the score?",
+                             "The output of the reward model that is the score of a completion")
+        question = label("Which output is the score?", "heading")
+        question.setBuddy(self._labels)
+        use = push_button("Use this output", "use_label", "Load with this output as the score",
+                          lambda: self._send(self._labels.currentIndex()))
+        layout = QVBoxLayout(self._chooser)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(question)
+        layout.addWidget(self._labels)
+        layout.addWidget(use, 0, Qt.AlignmentFlag.AlignLeft)
+        self._chooser.hide()
+        return self._chooser
+
+    def _make_facts(self) -> QWidget:
+        self._facts = QWidget()
+        grid = QGridLayout(self._facts)
+        grid.setContentsMargins(0, 8, 0, 0)
+        grid.setHorizontalSpacing(8)
+        grid.setVerticalSpacing(4)
+        for column, title in ((1, "Policy"), (2, "Reward")):
+            grid.addWidget(label(title, "heading"), 0, column)
+            grid.setColumnStretch(column, 1)
+        self._cells: dict[tuple[str, int], QLabel] = {}
+        for row, (name, tip, _) in enumerate(_FACTS, start=1):
+            caption = label(name, "muted")
+            caption.setToolTip(tip)
+            grid.addWidget(caption, row, 0, Qt.AlignmentFlag.AlignTop)
+            for column in (0, 1):
+                cell = label(wrap=True)
+                cell.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+                self._cells[name, column] = cell
+                grid.addWidget(cell, row, column + 1, Qt.AlignmentFlag.AlignTop)
+        self._loaded_in = label("", "muted")
+        grid.addWidget(self._loaded_in, len(_FACTS) + 1, 0, 1, 3)
+        self._facts.hide()
+        return self._facts
+
+    def _show_facts(self, column: int, facts: ModelFacts) -> None:
+        for name, tip, read in _FACTS:
+            cell = self._cells[name, column]
+            cell.setText(read(facts))
+            cell.setToolTip(facts.source if name == "Name" else tip)
+
+    def _copy_details(self) -> None:
+        QGuiApplication.clipboard().setText(f"{self._failure}\n\n{self._details}")

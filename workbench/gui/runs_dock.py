@@ -1,0 +1,327 @@
+"""The Runs dock: every run in the store; one of them is on display."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
+from PySide6.QtGui import QAction, QFont, QKeySequence
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QDialog,
+    QHBoxLayout,
+    QHeaderView,
+    QLabel,
+    QMessageBox,
+    QStackedLayout,
+    QTableView,
+    QVBoxLayout,
+    QWidget,
+)
+
+from workbench.gui.background import Background
+from workbench.gui.controls import label, named, push_button
+from workbench.gui.fields import format_value
+from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, parse, specs
+from workbench.store.records import RunRecord
+from workbench.store.store import Store
+
+COLUMNS = ("Run", "Started", "Cycles", "Reward", "Status")
+_TIPS = ("Double-click to show the run; F2 renames it", "When the run was started",
+         "Cycles completed", "Mean reward of the first and the last cycle",
+         "Where the run stands")
+_LIVE = {"running", "paused"}
+Index = QModelIndex | QPersistentModelIndex
+
+
+class RunsModel(QAbstractTableModel):
+    """The runs, newest first. Names can be edited in place."""
+
+    renamed = Signal(object, str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.runs: list[RunRecord] = []
+        self._rewards: Mapping[int, tuple[float, float]] = {}
+        self._shown: int | None = None
+
+    def fill(self, runs: list[RunRecord], rewards: Mapping[int, tuple[float, float]]) -> None:
+        """Show these runs, keeping rows where they are when only their contents changed."""
+        same = [r.id for r in runs] == [r.id for r in self.runs]
+        if not same:
+            self.beginResetModel()
+        self.runs, self._rewards = runs, rewards
+        if same:
+            self._repaint()
+        else:
+            self.endResetModel()
+
+    def set_shown(self, run_id: int | None) -> None:
+        """Mark the run that is on display."""
+        self._shown = run_id
+        self._repaint()
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        """Return the number of runs."""
+        return 0 if parent.isValid() else len(self.runs)
+
+    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        """Return the number of columns."""
+        return 0 if parent.isValid() else len(COLUMNS)
+
+    def headerData(self, number: int, orientation: Qt.Orientation, role: int = 0) -> object:
+        """Return a column's title and tooltip."""
+        if orientation != Qt.Orientation.Horizontal:
+            return None
+        return {Qt.ItemDataRole.DisplayRole: COLUMNS, Qt.ItemDataRole.ToolTipRole: _TIPS}.get(
+            Qt.ItemDataRole(role), (None,) * len(COLUMNS))[number]
+
+    def flags(self, index: Index) -> Qt.ItemFlag:
+        """Let names be edited."""
+        flags = super().flags(index)
+        return flags | Qt.ItemFlag.ItemIsEditable if index.column() == 0 else flags
+
+    def data(self, index: Index, role: int = 0) -> object:
+        """Return what a cell shows."""
+        if not index.isValid():
+            return None
+        run, column = self.runs[index.row()], index.column()
+        if role == Qt.ItemDataRole.DisplayRole:
+            return (run.name, _when(run.created_at), str(run.cycles), self._reward(run),
+                    run.status)[column]
+        if role == Qt.ItemDataRole.EditRole and column == 0:
+            return run.name
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return f"{run.name}: {run.status}. {run.note}".strip() if column == 0 else None
+        if role == Qt.ItemDataRole.FontRole and run.id == self._shown:
+            font = QFont()
+            font.setBold(True)
+            return font
+        if role == Qt.ItemDataRole.AccessibleTextRole:
+            on_display = ", on display" if run.id == self._shown else ""
+            return f"{self.data(index)}{on_display}"
+        return None
+
+    def setData(self, index: Index, value: object, role: int = Qt.ItemDataRole.EditRole) -> bool:
+        """Rename a run."""
+        name = str(value).strip()
+        if not name or role != Qt.ItemDataRole.EditRole:
+            return False
+        self.renamed.emit(self.runs[index.row()].id, name)
+        return True
+
+    def _reward(self, run: RunRecord) -> str:
+        pair = self._rewards.get(run.id)
+        return f"{pair[0]:.2f} → {pair[1]:.2f}" if pair else "–"
+
+    def _repaint(self) -> None:
+        if self.runs:
+            self.dataChanged.emit(self.index(0, 0), self.index(len(self.runs) - 1,
+                                                               len(COLUMNS) - 1))
+
+
+class RunsDock(QWidget):
+    """``opened`` carries the number of a run to display, ``settings`` hyperparameters to take
+    over, ``live_wanted`` asks for the run that is alive, ``deleted`` carries a number."""
+
+    opened = Signal(object)
+    settings = Signal(object)
+    live_wanted = Signal()
+    deleted = Signal(object)
+
+    def __init__(
+        self, store: Store, background: Background, parent: QWidget | None = None
+    ) -> None:
+        super().__init__(parent)
+        self._store, self._background = store, background
+        self.model = RunsModel(self)
+        self.model.renamed.connect(self._rename)
+        self.table = named(QTableView(), "runs_table", "Runs",
+                           "Every run; double-click or press Enter to show one")
+        self.table.setModel(self.model)
+        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.EditKeyPressed)
+        self.table.setShowGrid(False)
+        self.table.setAlternatingRowColors(True)
+        self.table.setTabKeyNavigation(False)
+        self.table.setWordWrap(False)
+        self.table.verticalHeader().hide()
+        header = self.table.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setStretchLastSection(True)
+        header.setHighlightSections(False)
+        self.table.doubleClicked.connect(lambda _: self.open_selected())
+        self.table.selectionModel().currentRowChanged.connect(self._show_details)
+        for key, call in ((Qt.Key.Key_Return, self.open_selected),
+                          (Qt.Key.Key_Enter, self.open_selected),
+                          (Qt.Key.Key_Delete, self.delete_selected)):
+            action = QAction(self.table)
+            action.setShortcut(QKeySequence(key))
+            action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
+            action.triggered.connect(call)
+            self.table.addAction(action)
+        self._details = label("", "muted", wrap=True)
+        self._details.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._make_buttons()
+        self._lay_out()
+        self.refresh()
+
+    @property
+    def newest(self) -> RunRecord | None:
+        """The run started last."""
+        return self.model.runs[0] if self.model.runs else None
+
+    def selected(self) -> RunRecord | None:
+        """Return the run of the selected row."""
+        row = self.table.currentIndex().row()
+        return self.model.runs[row] if 0 <= row < len(self.model.runs) else None
+
+    def refresh(self) -> None:
+        """Read the runs again."""
+        kept = self.selected()
+        self.model.fill(self._store.runs(), self._store.reward_spans())
+        self._stack.setCurrentIndex(1 if self.model.runs else 0)
+        if kept:
+            self._select(kept.id)
+        self._show_details()
+
+    def set_shown(self, run_id: int | None, live: bool) -> None:
+        """Mark the run on display; ``live`` says that another run is training now."""
+        self.model.set_shown(run_id)
+        self.live_button.setVisible(live)
+        if run_id is not None:
+            self._select(run_id)
+
+    def open_selected(self) -> None:
+        """Put the selected run on display."""
+        run = self.selected()
+        if run:
+            self.opened.emit(run.id)
+
+    def rename_selected(self) -> None:
+        """Edit the name of the selected run in place."""
+        row = self.table.currentIndex().row()
+        if row >= 0:
+            self.table.edit(self.model.index(row, 0))
+
+    def delete_selected(self) -> None:
+        """Ask, then delete the selected run."""
+        run = self.selected()
+        if run is None or run.status in _LIVE:
+            return
+        box = QMessageBox(
+            QMessageBox.Icon.Question, "Delete run",
+            f"Delete {run.name}? Its curves, completions and settings are removed for good.",
+            QMessageBox.StandardButton.Cancel, self)
+        box.setObjectName("delete_run")
+        delete = box.addButton("Delete", QMessageBox.ButtonRole.DestructiveRole)
+        delete.setObjectName("confirm_delete")
+        box.setDefaultButton(QMessageBox.StandardButton.Cancel)
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        delete.clicked.connect(lambda: self._delete(run.id))
+        QDialog.open(box)
+
+    # -- inside
+
+    def _make_buttons(self) -> None:
+        self.open_button = push_button(
+            "Show", "open_run", "Show this run's curves, completions and settings (Enter)",
+            self.open_selected)
+        self.rename_button = push_button(
+            "Rename", "rename_run", "Give the run another name (F2)", self.rename_selected)
+        self.delete_button = push_button(
+            "Delete…", "delete_run_button", "Remove the run for good (Delete)",
+            self.delete_selected)
+        self.settings_button = push_button(
+            "Use its settings", "use_settings",
+            "Put the settings this run started with into the Hyperparameters form",
+            self._use_settings)
+        self.live_button = push_button(
+            "Show the live run", "show_live_run", "Show the run that is training now (Ctrl+J)",
+            self.live_wanted.emit)
+        self.live_button.hide()
+
+    def _lay_out(self) -> None:
+        empty = QLabel("No runs yet. Press Start: each run is kept here with its curves and "
+                       "completions.", wordWrap=True, alignment=Qt.AlignmentFlag.AlignCenter)
+        empty.setProperty("role", "muted")
+        empty.setMargin(24)
+        full = QWidget()
+        layout = QVBoxLayout(full)
+        layout.setContentsMargins(8, 8, 8, 8)
+        layout.setSpacing(8)
+        layout.addWidget(self.live_button)
+        layout.addWidget(self.table, 1)
+        layout.addWidget(self._details)
+        for buttons in ((self.open_button, self.settings_button),
+                        (self.rename_button, self.delete_button)):
+            row = QHBoxLayout()
+            row.setSpacing(8)
+            for button in buttons:
+                row.addWidget(button)
+            row.addStretch(1)
+            layout.addLayout(row)
+        self._stack = QStackedLayout(self)
+        self._stack.addWidget(empty)
+        self._stack.addWidget(full)
+
+    def _select(self, run_id: int) -> None:
+        for row, run in enumerate(self.model.runs):
+            if run.id == run_id and row != self.table.currentIndex().row():
+                self.table.selectRow(row)
+
+    def _show_details(self) -> None:
+        run = self.selected()
+        self.delete_button.setEnabled(run is not None and run.status not in _LIVE)
+        for button in (self.open_button, self.rename_button, self.settings_button):
+            button.setEnabled(run is not None)
+        self._details.setText(describe(run) if run else "")
+
+    def _settings_of(self, run: RunRecord) -> Hyperparameters | None:
+        known = {k: v for k, v in run.hyperparameters.items() if k in specs()}
+        try:
+            return parse(known)
+        except HyperparameterError:
+            return None
+
+    def _use_settings(self) -> None:
+        run = self.selected()
+        found = self._settings_of(run) if run else None
+        if found:
+            self.settings.emit(found.model_dump())
+
+    def _rename(self, run_id: int, name: str) -> None:
+        self._background.run(
+            lambda: self._store.rename_run(run_id, name).result(), lambda _: self.refresh())
+
+    def _delete(self, run_id: int) -> None:
+        def then(_: object) -> None:
+            self.refresh()
+            self.deleted.emit(run_id)
+        self._background.run(lambda: self._store.delete_run(run_id).result(), then)
+
+
+def describe(run: RunRecord) -> str:
+    """Return a run's models and the settings that are not the default, in a few words."""
+    changed = [
+        f"{spec.label} {format_value(spec, run.hyperparameters[name])}"
+        for name, spec in specs().items()
+        if name in run.hyperparameters and run.hyperparameters[name] != spec.default]
+    settings = ", ".join(changed) if changed else "all defaults"
+    parts = [f"{_short(run.policy)} with {_short(run.reward)}. Settings: {settings}."]
+    if run.note:
+        parts.append(run.note)
+    return " ".join(parts)
+
+
+def _short(source: str) -> str:
+    return source.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] or source
+
+
+def _when(created: str) -> str:
+    try:
+        return datetime.fromisoformat(created).astimezone().strftime("%d %b %H:%M")
+    except ValueError:
+        return created

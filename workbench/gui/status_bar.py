@@ -1,0 +1,117 @@
+"""The line at the bottom: phase, cycle, speed, time gone by and time left."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtWidgets import QProgressBar, QStatusBar, QWidget
+
+from workbench.gui.controls import label, named
+from workbench.gui.theme import number_font
+from workbench.training.events import CycleFinished, Progress, RunStarted, State
+
+_RECENT = 5  # cycles whose mean time tells how long the rest will take
+
+
+def duration(seconds: float) -> str:
+    """Return 1:05 or 2:03:07."""
+    whole = max(0, round(seconds))
+    hours, rest = divmod(whole, 3600)
+    minutes, left = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
+
+
+class StatusBar(QStatusBar):
+    """Told what happens; counts the seconds itself."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("status_bar")
+        self.setAccessibleName("Status")
+        self._state = State.IDLE
+        self._began: float | None = None
+        self._held, self._held_since = 0.0, 0.0
+        self._cycle, self._num_cycles, self._share = 0, 0, 0.0
+        self._cycle_began = 0.0
+        self._seconds: deque[float] = deque(maxlen=_RECENT)
+        self.phase = named(label(), "phase", "Phase", "What the running cycle is doing")
+        self.bar = named(QProgressBar(maximum=1000, textVisible=False), "phase_bar",
+                         "Progress of the phase", "How far this phase of the cycle is")
+        self.bar.setFixedWidth(self.fontMetrics().horizontalAdvance("0") * 14)
+        self.cycle = named(label(), "cycle", "Cycle", "The cycle that is running, of how many")
+        self.speed = named(label(), "speed", "Speed",
+                           "Completion tokens sampled and learned from per second, last cycle")
+        self.elapsed = named(label(), "elapsed", "Elapsed", "Time since Start, pauses left out")
+        self.left = named(label(), "time_left", "Time left",
+                          f"Estimated from the mean of the last {_RECENT} cycles")
+        for widget in (self.phase, self.bar):
+            self.addWidget(widget)
+        for widget in (self.cycle, self.speed, self.elapsed, self.left):
+            widget.setFont(number_font())
+            widget.setContentsMargins(8, 0, 8, 0)
+            widget.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            self.addPermanentWidget(widget)
+        self._timer = QTimer(self, interval=500)
+        self._timer.timeout.connect(self._tick)
+        self.bar.hide()
+
+    def set_state(self, state: State) -> None:
+        """Count time only while the run runs."""
+        was, self._state = self._state, state
+        now = time.monotonic()
+        if state == State.PAUSED and was != State.PAUSED:
+            self._held_since = now
+        elif was == State.PAUSED and state != State.PAUSED:
+            self._held += now - self._held_since
+        running = state in (State.RUNNING, State.STOPPING)
+        if running:
+            self._timer.start()
+        else:
+            self._timer.stop()
+            self.bar.hide()
+            self.phase.setText("")
+            self.left.setText("")
+
+    def run_started(self, event: RunStarted) -> None:
+        """A run began."""
+        self._began, self._held = time.monotonic(), 0.0
+        self._seconds.clear()
+        self._cycle_began = self._began
+        self._cycle, self._num_cycles, self._share = 0, event.hyperparameters.num_cycles, 0.0
+        self.speed.setText("")
+        self._tick()
+
+    def progress(self, event: Progress) -> None:
+        """A cycle got further."""
+        if event.cycle != self._cycle:
+            self._cycle, self._cycle_began = event.cycle, time.monotonic()
+        self._num_cycles = event.num_cycles
+        self.phase.setText(event.phase.value)
+        self.bar.setVisible(event.total > 0)
+        self.bar.setValue(round(1000 * event.done / max(1, event.total)))
+        self.cycle.setText(f"Cycle {event.cycle} of {event.num_cycles}" if event.cycle
+                           else "Before cycle 1")
+
+    def cycle_finished(self, event: CycleFinished) -> None:
+        """A cycle is complete."""
+        self._seconds.append(event.metrics.get("seconds", 0.0))
+        self._cycle, self._num_cycles = event.cycle, event.num_cycles
+        self._cycle_began = time.monotonic()
+        self.cycle.setText(f"Cycle {event.cycle} of {event.num_cycles}")
+        speed = event.metrics.get("tokens_per_second")
+        if speed is not None:
+            self.speed.setText(f"{speed:,.0f} tokens/s")
+        self._tick()
+
+    def _tick(self) -> None:
+        if self._began is None:
+            return
+        now = time.monotonic()
+        self.elapsed.setText(f"{duration(now - self._began - self._held)} elapsed")
+        if self._seconds and self._state == State.RUNNING:
+            mean = sum(self._seconds) / len(self._seconds)
+            done = max(self._cycle - 1, len(self._seconds) and self._cycle - 1)
+            in_this = min(now - self._cycle_began, mean)
+            self.left.setText(f"{duration(mean * (self._num_cycles - done) - in_this)} left")
