@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 
 import torch
 import transformers as tf
 
+from workbench.ppo.cycle import PPO
 from workbench.ppo.device import Placement
+from workbench.ppo.phases import Phase
 from workbench.ppo.policy import Policy
+from workbench.ppo.scribe import Scribe
 
 CPU = Placement(torch.device("cpu"), torch.float32)
 VOCABULARY = 97
@@ -57,3 +61,34 @@ def make_policy(architecture: str = "gpt2") -> Policy:
     torch.manual_seed(1)
     torch.nn.init.normal_(policy.value_head.weight, std=0.3)
     return policy
+
+
+class Letters:
+    """A tokenizer of one character a token, so that text and ids can be read at a glance."""
+
+    bos_token_id = None
+    chat_template = None
+
+    def __call__(self, text: str) -> dict[str, list[int]]:
+        return {"input_ids": [ord(c) - 32 for c in text]}
+
+    def decode(self, ids: list[int], skip_special_tokens: bool = True) -> str:
+        return "".join(chr(32 + i) for i in ids)
+
+
+class TextReward:
+    """A reward given by a function of the completion's text."""
+
+    def __init__(self, function: Callable[[str], float]) -> None:
+        self.function = function
+
+    def score(self, exchanges, *, control, phase=Phase.SCORING):
+        return torch.tensor([float(self.function(e.completion)) for e in exchanges])
+
+
+def make_ppo(
+    reward: Callable[[str], float] = len, *, architecture: str = "gpt2", eos: tuple[int, ...] = ()
+) -> PPO:
+    """Return PPO on a tiny random policy of letters."""
+    scribe = Scribe(Letters(), eos, context_length=64, use_chat_template=False)
+    return PPO(make_policy(architecture), TextReward(reward), scribe)

@@ -27,7 +27,7 @@ from workbench.ppo.hyperparameters import Spec, Value
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 # What may still become a number, such as "1e-".
-_BEGINNING = re.compile(r"[+-]?\d*\.?|(\d+\.?\d*|\.\d+)e[+-]?", re.IGNORECASE)
+_BEGINNING = re.compile(r"[+-]?\.?|(\d+\.?\d*|\.\d+)e[+-]?", re.IGNORECASE)
 # Where the arrows begin from 0 in a field that steps by factors, and where they end at 0 again.
 _FIRST_STEP, _LAST_STEP = 1e-4, 1e-9
 
@@ -114,7 +114,15 @@ class _FreeTyping:
 
     def _check(self, text: str) -> None:
         """Say what is wrong while it is typed; it stays said until the next edit."""
-        bad = self._parse(text) is None and not _BEGINNING.fullmatch(text.strip())
+        self._complain(self._parse(text) is None and not self._may_become(text.strip()))
+
+    def _may_become(self, text: str) -> bool:
+        if _BEGINNING.fullmatch(text):
+            return True
+        # 2 may become 2048; -1 becomes nothing.
+        return bool(_NUMBER.fullmatch(text)) and 0 <= float(text) < (self._spec.minimum or 0)
+
+    def _complain(self, bad: bool) -> None:
         if bad or self._complained:
             self.problem.emit(range_sentence(self._spec) if bad else "")
         self._complained = bad
@@ -148,6 +156,11 @@ class IntegerField(_FreeTyping, QSpinBox):
         """Say whether ``text`` can be taken as it is."""
         return self._judge(text, position)
 
+    def fixup(self, text: str) -> str:
+        """Say why what was typed is not taken; the value before comes back."""
+        self._complain(True)
+        return text
+
     def valueFromText(self, text: str) -> int:
         """Read what was typed."""
         number = self._parse(text)
@@ -175,6 +188,11 @@ class NumberField(_FreeTyping, QDoubleSpinBox):
     def validate(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
         """Say whether ``text`` can be taken as it is."""
         return self._judge(text, position)
+
+    def fixup(self, text: str) -> str:
+        """Say why what was typed is not taken; the value before comes back."""
+        self._complain(True)
+        return text
 
     def textFromValue(self, value: float) -> str:
         """Show 3e-4, not 0.00030000000000."""

@@ -209,11 +209,13 @@ class HyperparametersDock(QWidget):
             "Revert", "revert_settings", "Show again what the run uses", self.revert)
         row = QHBoxLayout()
         row.setSpacing(8)
-        row.addWidget(self._line, 1)
+        row.addStretch(1)
         row.addWidget(self.revert_button)
         row.addWidget(self.apply_button)
         column = QVBoxLayout()
-        column.setContentsMargins(8, 4, 8, 8)
+        column.setContentsMargins(8, 0, 8, 8)
+        column.setSpacing(4)
+        column.addWidget(self._line)
         column.addLayout(row)
         return column
 
@@ -238,7 +240,7 @@ class HyperparametersDock(QWidget):
         set_look(self.apply_button, role="primary" if self.apply_button.isEnabled() else "")
         what = "1 setting" if len(pending) == 1 else f"{len(pending)} settings"
         if problems:
-            text, role = "Correct what is marked.", "error"
+            text, role = next(iter(problems.values())), "error"
         elif self._alive and pending:
             text, role = f"{what} edited, not applied.", "warning"
         elif self._alive:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QUndoCommand, QUndoStack
-from PySide6.QtWidgets import QGridLayout, QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtGui import QFontMetrics, QUndoCommand, QUndoStack
+from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from workbench.gui.controls import label, tool_button
 from workbench.gui.fields import format_value, make_field
 from workbench.gui.icons import icon
 from workbench.gui.section import Section
-from workbench.gui.theme import set_look, themes
+from workbench.gui.theme import Theme, number_font, set_look, themes
 from workbench.ppo.hyperparameters import (
     HyperparameterError,
     Hyperparameters,
@@ -33,8 +33,9 @@ class Row(QWidget):
         super().__init__()
         self.spec = spec
         self.field = make_field(spec)
-        self.field.setFixedWidth(self.field.fontMetrics().horizontalAdvance("0" * 9) + 48)
-        self.label = QLabel(spec.label, wordWrap=True)
+        digits = QFontMetrics(number_font())
+        self.field.setFixedWidth(digits.horizontalAdvance("0" * 9) + 48)
+        self.label = QLabel(wordWrap=True, textFormat=Qt.TextFormat.RichText)
         self.label.setBuddy(self.field)
         self.label.setToolTip(self.field.toolTip())
         self.reset = tool_button(
@@ -46,20 +47,22 @@ class Row(QWidget):
         self.problem = label(role="error", wrap=True)
         self.problem.setObjectName(f"problem_{spec.name}")
         self.problem.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        text = QHBoxLayout()
-        text.setSpacing(6)
-        text.addWidget(self.label, 1)
-        text.addWidget(label(spec.unit, "muted"))
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setHorizontalSpacing(4)
         layout.setVerticalSpacing(2)
-        layout.addLayout(text, 0, 0)
+        layout.addWidget(self.label, 0, 0)
         layout.addWidget(self.field, 0, 1)
         layout.addWidget(self.reset, 0, 2)
         layout.addWidget(self.problem, 1, 0, 1, 3)
         layout.setColumnStretch(0, 1)
         self.problem.hide()
+
+    def draw(self, theme: Theme) -> None:
+        """Draw in the colours of ``theme``."""
+        unit = f' <span style="color:{theme.muted}">{self.spec.unit}</span>'
+        self.label.setText(self.spec.label + (unit if self.spec.unit else ""))
+        self.reset.setIcon(icon("undo"))
 
     def show_problem(self, sentence: str) -> None:
         """Say under the field what is wrong with it; "" when nothing is."""
@@ -93,16 +96,16 @@ class HyperparametersForm(QWidget):
         layout.setSpacing(0)
         for name, spec in specs().items():
             self._section(spec).body.addWidget(self._row(name, spec))
+        self.sections[FIXED] = self.sections.pop(FIXED)  # last
         for section in self.sections.values():
             layout.addWidget(section)
         layout.addStretch(1)
         self._lock_hint = label(LOCKED, "muted", wrap=True)
         self.sections[FIXED].body.insertWidget(0, self._lock_hint)
         self._lock_hint.hide()
-        for title in list(self.sections)[:3]:
-            self.sections[title].set_open(True)
-        self._draw_icons()
-        themes().changed.connect(self._draw_icons)
+        self.set_open_sections(set(self.sections) - {"Advantages", FIXED})
+        self._draw(themes().theme)
+        themes().changed.connect(self._draw)
         self._filter()
         self._refresh()
 
@@ -160,6 +163,7 @@ class HyperparametersForm(QWidget):
                 row.reset.setEnabled(not alive)
                 row.label.setEnabled(not alive)
         self._lock_hint.setVisible(alive)
+        self.sections[FIXED].header.setText(f"{FIXED}: locked" if alive else FIXED)
 
     def set_filter(self, text: str, everything: bool) -> None:
         """Show rows that match ``text``; advanced ones only with ``everything`` or a match."""
@@ -234,10 +238,9 @@ class HyperparametersForm(QWidget):
             if shown and self._words:
                 section.set_open(True)
 
-    def _draw_icons(self) -> None:
-        arrow = icon("undo")
+    def _draw(self, theme: Theme) -> None:
         for row in self.rows.values():
-            row.reset.setIcon(arrow)
+            row.draw(theme)
 
 
 class _SetValues(QUndoCommand):

@@ -17,9 +17,9 @@ def icon(name: str, colour: str = "") -> QIcon:
     theme = themes().theme
     drawing = (ICONS / f"{name}.svg").read_text(encoding="utf-8")
     result = QIcon()
-    svg = drawing.replace("currentColor", colour or theme.text).encode()
-    renderer = QSvgRenderer(QByteArray(svg))
-    for mode, opacity in ((QIcon.Mode.Normal, 1.0), (QIcon.Mode.Disabled, 0.35)):
+    for mode, stroke, opacity in ((QIcon.Mode.Normal, colour or theme.text, 1.0),
+                                  (QIcon.Mode.Disabled, theme.text, 0.4)):
+        renderer = QSvgRenderer(QByteArray(drawing.replace("currentColor", stroke).encode()))
         for size in _SIZES:
             result.addPixmap(_draw(renderer, size, opacity), mode)
     return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QGridLayout,
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QScrollArea,
     QVBoxLayout,
@@ -21,8 +20,10 @@ from PySide6.QtWidgets import (
 
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.gui.actions import ALIVE
-from workbench.gui.controls import label, named, push_button
+from workbench.gui.controls import label, named, push_button, tool_button
+from workbench.gui.icons import icon
 from workbench.gui.settings import texts
+from workbench.gui.theme import themes
 from workbench.training.commands import CancelLoading, LoadModels
 from workbench.training.events import (
     LoadingFailed,
@@ -34,23 +35,22 @@ from workbench.training.events import (
 
 BUNDLED = "Bundled model"
 _REMEMBERED = 8
-_FACTS = (
-    ("Name", "Where it was loaded from", lambda m: m.name),
-    ("Architecture", "The kind of network", lambda m: m.architecture),
-    ("Parameters", "How many numbers the model has learned", lambda m: count(m.parameters)),
-    ("Vocabulary", "How many different tokens it knows", lambda m: f"{m.vocabulary:,}"),
-    ("Tokenizer", "What cuts text into tokens", lambda m: m.tokenizer),
-    ("Device", "Where it computes", lambda m: m.device),
-    ("Precision", "The format of its numbers", lambda m: m.dtype),
-)
-
-
 def count(number: int) -> str:
     """Return a large number as people say it: 1.4 M."""
     for size, unit in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
         if number >= size:
             return f"{number / size:.3g} {unit}"
     return str(number)
+
+
+def facts_sentence(facts: ModelFacts) -> str:
+    """Return what a person wants to know of a loaded model, in one line."""
+    score = ""
+    if facts.label is not None and len(facts.labels) > 1:
+        score = f", score: {facts.labels[facts.label]}"
+    return (f"{facts.architecture}, {count(facts.parameters)} parameters, "
+            f"{facts.vocabulary:,} tokens ({facts.tokenizer}), {facts.dtype} on "
+            f"{facts.device}{score}")
 
 
 class SourceField(QWidget):
@@ -64,19 +64,28 @@ class SourceField(QWidget):
         self.combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.combo.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.combo.setMinimumContentsLength(12)
+        self.combo.setMinimumContentsLength(8)
         self.combo.addItem(BUNDLED)
         heading = label(title, "heading")
         heading.setBuddy(self.combo)
-        browse = push_button("Browse…", f"browse_{name}",
-                             f"Choose the folder of the {title.lower()}", self._browse)
+        self._button = tool_button("", f"browse_{name}", f"Browse for the {title.lower()}",
+                                   f"Choose the folder of the {title.lower()}")
+        self._button.clicked.connect(lambda: self._browse())
+        self._draw()
+        themes().changed.connect(self._draw)
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addWidget(heading, 0, 0, 1, 2)
         layout.addWidget(self.combo, 1, 0)
-        layout.addWidget(browse, 1, 1)
+        layout.addWidget(self._button, 1, 1)
+        self.facts = named(label(role="muted", wrap=True), f"{name}_facts", f"{title}, loaded",
+                           "What is loaded")
+        self.facts.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.facts.hide()
+        layout.addWidget(self.facts, 2, 0, 1, 2)
         layout.setColumnStretch(0, 1)
+        self._show(BUNDLED)
 
     def source(self) -> str:
         """Return what to load: a path or a hub name."""
@@ -85,7 +94,13 @@ class SourceField(QWidget):
 
     def set_source(self, source: str) -> None:
         """Show ``source``."""
-        self.combo.setCurrentText(BUNDLED if source == self._bundled else source)
+        self._show(BUNDLED if source == self._bundled else source)
+
+    def show_facts(self, facts: ModelFacts) -> None:
+        """Show what is loaded."""
+        self.facts.setText(facts_sentence(facts))
+        self.facts.setToolTip(f"Loaded from {facts.source}")
+        self.facts.show()
 
     def recent(self) -> list[str]:
         """Return the recent sources, latest first; the bundled one is always there."""
@@ -99,14 +114,23 @@ class SourceField(QWidget):
         current = self.combo.currentText()
         self.combo.clear()
         self.combo.addItems([BUNDLED, source, *others][:_REMEMBERED + 1])
-        self.combo.setCurrentText(current)
+        self._show(current)
+
+    def _show(self, text: str) -> None:
+        self.combo.setCurrentText(text)
+        line = self.combo.lineEdit()
+        if line:
+            line.setCursorPosition(0)  # its beginning, where there is little room
+
+    def _draw(self) -> None:
+        self._button.setIcon(icon("open"))
 
     def _browse(self) -> None:
         dialog = QFileDialog(self, f"Folder of the {self._title.lower()}")
         dialog.setFileMode(QFileDialog.FileMode.Directory)
         dialog.setOption(QFileDialog.Option.ShowDirsOnly)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(self.combo.setCurrentText)
+        dialog.fileSelected.connect(self.set_source)
         dialog.open()
 
 
@@ -129,13 +153,13 @@ class ModelsDock(QWidget):
             "Cancel", "cancel_loading", "Give up loading; models loaded before stay",
             lambda: self.command.emit(CancelLoading()))
         self.bundled_button = push_button(
-            "Use bundled models", "use_bundled",
+            "Use bundled", "use_bundled",
             "Load the small policy and reward model that come with the workbench",
             self.load_bundled)
         self._failure = self._details = ""
         inside = QWidget()
         layout = QVBoxLayout(inside)
-        layout.setContentsMargins(8, 8, 8, 8)
+        layout.setContentsMargins(8, 0, 8, 8)
         layout.setSpacing(8)
         layout.addWidget(self.policy)
         layout.addWidget(self.reward)
@@ -149,9 +173,9 @@ class ModelsDock(QWidget):
         layout.addWidget(self._make_progress())
         layout.addWidget(self._make_failure())
         layout.addWidget(self._make_chooser())
-        layout.addWidget(self._make_facts())
         layout.addStretch(1)
-        scroll = QScrollArea(widgetResizable=True)
+        scroll = self._scroll = QScrollArea(widgetResizable=True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(inside)
         scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         outer = QVBoxLayout(self)
@@ -215,10 +239,8 @@ class ModelsDock(QWidget):
         self.chat.setEnabled(event.policy.has_chat_template)
         if not event.policy.has_chat_template:
             self.chat.setChecked(False)
-        for column, facts in enumerate((event.policy, event.reward)):
-            self._show_facts(column, facts)
-        self._loaded_in.setText(f"Loaded in {event.seconds:.1f} s.")
-        self._facts.show()
+        self.policy.show_facts(event.policy)
+        self.reward.show_facts(event.reward)
 
     def failed(self, event: LoadingFailed) -> None:
         """Say in place why loading failed, or ask which output is the score."""
@@ -228,8 +250,11 @@ class ModelsDock(QWidget):
             self._labels.addItems([f"{i}: {name}" for i, name in enumerate(event.labels)])
         self._failure, self._details = event.sentence, event.details
         self._failure_text.setText(event.sentence)
-        self._copy.setVisible(bool(event.details))
+        self._copy.setVisible(bool(event.details) and not event.labels)
         self._failure_box.setVisible(not event.cancelled)
+        # Once the layout has made room for it.
+        QTimer.singleShot(0, self, lambda: self._scroll.ensureWidgetVisible(
+            self._chooser if event.labels else self._failure_box))
 
     # -- inside
 
@@ -282,36 +307,6 @@ class ModelsDock(QWidget):
         layout.addWidget(use, 0, Qt.AlignmentFlag.AlignLeft)
         self._chooser.hide()
         return self._chooser
-
-    def _make_facts(self) -> QWidget:
-        self._facts = QWidget()
-        grid = QGridLayout(self._facts)
-        grid.setContentsMargins(0, 8, 0, 0)
-        grid.setHorizontalSpacing(8)
-        grid.setVerticalSpacing(4)
-        for column, title in ((1, "Policy"), (2, "Reward")):
-            grid.addWidget(label(title, "heading"), 0, column)
-            grid.setColumnStretch(column, 1)
-        self._cells: dict[tuple[str, int], QLabel] = {}
-        for row, (name, tip, _) in enumerate(_FACTS, start=1):
-            caption = label(name, "muted")
-            caption.setToolTip(tip)
-            grid.addWidget(caption, row, 0, Qt.AlignmentFlag.AlignTop)
-            for column in (0, 1):
-                cell = label(wrap=True)
-                cell.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-                self._cells[name, column] = cell
-                grid.addWidget(cell, row, column + 1, Qt.AlignmentFlag.AlignTop)
-        self._loaded_in = label("", "muted")
-        grid.addWidget(self._loaded_in, len(_FACTS) + 1, 0, 1, 3)
-        self._facts.hide()
-        return self._facts
-
-    def _show_facts(self, column: int, facts: ModelFacts) -> None:
-        for name, tip, read in _FACTS:
-            cell = self._cells[name, column]
-            cell.setText(read(facts))
-            cell.setToolTip(facts.source if name == "Name" else tip)
 
     def _copy_details(self) -> None:
         QGuiApplication.clipboard().setText(f"{self._failure}\n\n{self._details}")

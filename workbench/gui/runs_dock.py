@@ -27,10 +27,10 @@ from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, 
 from workbench.store.records import RunRecord
 from workbench.store.store import Store
 
-COLUMNS = ("Run", "Started", "Cycles", "Reward", "Status")
-_TIPS = ("Double-click to show the run; F2 renames it", "When the run was started",
-         "Cycles completed", "Mean reward of the first and the last cycle",
-         "Where the run stands")
+COLUMNS = ("Run", "Reward", "Cycles", "Status", "Started")
+_TIPS = ("Double-click to show the run; F2 renames it",
+         "Mean reward of the first and the last cycle", "Cycles completed", "Where the run stands",
+         "When the run was started")
 _LIVE = {"running", "paused"}
 Index = QModelIndex | QPersistentModelIndex
 
@@ -88,13 +88,13 @@ class RunsModel(QAbstractTableModel):
             return None
         run, column = self.runs[index.row()], index.column()
         if role == Qt.ItemDataRole.DisplayRole:
-            return (run.name, _when(run.created_at), str(run.cycles), self._reward(run),
-                    run.status)[column]
+            return (run.name, self._reward(run), str(run.cycles), run.status,
+                    _when(run.created_at))[column]
         if role == Qt.ItemDataRole.EditRole and column == 0:
             return run.name
         if role == Qt.ItemDataRole.ToolTipRole:
             return f"{run.name}: {run.status}. {run.note}".strip() if column == 0 else None
-        if role == Qt.ItemDataRole.FontRole and run.id == self._shown:
+        if role == Qt.ItemDataRole.FontRole and column == 0 and run.id == self._shown:
             font = QFont()
             font.setBold(True)
             return font
@@ -113,7 +113,7 @@ class RunsModel(QAbstractTableModel):
 
     def _reward(self, run: RunRecord) -> str:
         pair = self._rewards.get(run.id)
-        return f"{pair[0]:.2f} → {pair[1]:.2f}" if pair else "–"
+        return f"{pair[0]:z.2f} → {pair[1]:z.2f}" if pair else "–"
 
     def _repaint(self) -> None:
         if self.runs:
@@ -123,12 +123,14 @@ class RunsModel(QAbstractTableModel):
 
 class RunsDock(QWidget):
     """``opened`` carries the number of a run to display, ``settings`` hyperparameters to take
-    over, ``live_wanted`` asks for the run that is alive, ``deleted`` carries a number."""
+    over, ``live_wanted`` asks for the run that is alive, ``deleted`` carries a number;
+    ``renamed`` tells that a name changed."""
 
     opened = Signal(object)
     settings = Signal(object)
     live_wanted = Signal()
     deleted = Signal(object)
+    renamed = Signal()
 
     def __init__(
         self, store: Store, background: Background, parent: QWidget | None = None
@@ -152,6 +154,7 @@ class RunsDock(QWidget):
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setStretchLastSection(True)
         header.setHighlightSections(False)
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.table.doubleClicked.connect(lambda _: self.open_selected())
         self.table.selectionModel().currentRowChanged.connect(self._show_details)
         for key, call in ((Qt.Key.Key_Return, self.open_selected),
@@ -294,7 +297,11 @@ class RunsDock(QWidget):
 
     def _rename(self, run_id: int, name: str) -> None:
         self._background.run(
-            lambda: self._store.rename_run(run_id, name).result(), lambda _: self.refresh())
+            lambda: self._store.rename_run(run_id, name).result(), self._was_renamed)
+
+    def _was_renamed(self, _: object) -> None:
+        self.refresh()
+        self.renamed.emit()
 
     def _delete(self, run_id: int) -> None:
         def then(_: object) -> None:

@@ -29,18 +29,13 @@ class Section(QWidget):
         self.content = QWidget()
         self.body = QVBoxLayout(self.content)
         self.body.setContentsMargins(8, 0, 0, 8)
-        self.body.setSpacing(4)
+        self.body.setSpacing(2)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(margin, 0, margin, 0)
         layout.setSpacing(0)
         layout.addWidget(self.header)
         layout.addWidget(self.content)
         self._toggle(False)
-
-    @property
-    def title(self) -> str:
-        """The heading."""
-        return self.header.text()
 
     @property
     def is_open(self) -> bool:

@@ -33,7 +33,7 @@ class StatusBar(QStatusBar):
         self._state = State.IDLE
         self._began: float | None = None
         self._held, self._held_since = 0.0, 0.0
-        self._cycle, self._num_cycles, self._share = 0, 0, 0.0
+        self._done, self._num_cycles = 0, 0
         self._cycle_began = 0.0
         self._seconds: deque[float] = deque(maxlen=_RECENT)
         self.phase = named(label(), "phase", "Phase", "What the running cycle is doing")
@@ -46,6 +46,7 @@ class StatusBar(QStatusBar):
         self.elapsed = named(label(), "elapsed", "Elapsed", "Time since Start, pauses left out")
         self.left = named(label(), "time_left", "Time left",
                           f"Estimated from the mean of the last {_RECENT} cycles")
+        self.setContentsMargins(8, 0, 0, 0)
         for widget in (self.phase, self.bar):
             self.addWidget(widget)
         for widget in (self.cycle, self.speed, self.elapsed, self.left):
@@ -79,14 +80,12 @@ class StatusBar(QStatusBar):
         self._began, self._held = time.monotonic(), 0.0
         self._seconds.clear()
         self._cycle_began = self._began
-        self._cycle, self._num_cycles, self._share = 0, event.hyperparameters.num_cycles, 0.0
+        self._done, self._num_cycles = 0, event.hyperparameters.num_cycles
         self.speed.setText("")
         self._tick()
 
     def progress(self, event: Progress) -> None:
         """A cycle got further."""
-        if event.cycle != self._cycle:
-            self._cycle, self._cycle_began = event.cycle, time.monotonic()
         self._num_cycles = event.num_cycles
         self.phase.setText(event.phase.value)
         self.bar.setVisible(event.total > 0)
@@ -97,8 +96,8 @@ class StatusBar(QStatusBar):
     def cycle_finished(self, event: CycleFinished) -> None:
         """A cycle is complete."""
         self._seconds.append(event.metrics.get("seconds", 0.0))
-        self._cycle, self._num_cycles = event.cycle, event.num_cycles
-        self._cycle_began = time.monotonic()
+        self._done, self._num_cycles = event.cycle, event.num_cycles
+        self._cycle_began = time.monotonic() - self._held
         self.cycle.setText(f"Cycle {event.cycle} of {event.num_cycles}")
         speed = event.metrics.get("tokens_per_second")
         if speed is not None:
@@ -112,6 +111,6 @@ class StatusBar(QStatusBar):
         self.elapsed.setText(f"{duration(now - self._began - self._held)} elapsed")
         if self._seconds and self._state == State.RUNNING:
             mean = sum(self._seconds) / len(self._seconds)
-            done = max(self._cycle - 1, len(self._seconds) and self._cycle - 1)
-            in_this = min(now - self._cycle_began, mean)
-            self.left.setText(f"{duration(mean * (self._num_cycles - done) - in_this)} left")
+            in_this = min(now - self._held - self._cycle_began, mean)
+            rest = mean * (self._num_cycles - self._done) - in_this
+            self.left.setText(f"{duration(rest)} left")

@@ -1,4 +1,7 @@
-"""Short notices in the lower right corner. They go by themselves and are in the log as well."""
+"""Short notices at the foot of the window. They go by themselves and are in the log as well.
+
+In the middle: in the right corner they would lie on the Apply button.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +54,7 @@ class Toast(QFrame):
         self._timer.start(stay if level == "info" else 2 * stay)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Stay in the corner when the window changes its size."""
+        """Stay in place when the window changes its size."""
         if event.type() == QEvent.Type.Resize and self.isVisible():
             self._place()
         return False
@@ -68,4 +71,4 @@ class Toast(QFrame):
         self.adjustSize()
         status = over.findChild(QWidget, "status_bar")
         below = status.height() if status else 0
-        self.move(over.width() - self.width() - 16, over.height() - below - self.height() - 16)
+        self.move((over.width() - self.width()) // 2, over.height() - below - self.height() - 16)

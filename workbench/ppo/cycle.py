@@ -20,7 +20,7 @@ from workbench.ppo.objective import explained_variance, masked_mean
 from workbench.ppo.phases import Phase
 from workbench.ppo.policy import Policy
 from workbench.ppo.randomness import Stream, prompt_at, uniforms
-from workbench.ppo.reward_model import RewardModel
+from workbench.ppo.reward_model import Reward
 from workbench.ppo.rewards import shape_scores, token_rewards
 from workbench.ppo.sampling import Completions, sample
 from workbench.ppo.scribe import Scribe
@@ -73,7 +73,7 @@ class PPO:
     random follows from the seed and the cycle number (:mod:`workbench.ppo.randomness`).
     """
 
-    def __init__(self, policy: Policy, reward: RewardModel, scribe: Scribe) -> None:
+    def __init__(self, policy: Policy, reward: Reward, scribe: Scribe) -> None:
         self.policy = policy
         self.reward = reward
         self.scribe = scribe

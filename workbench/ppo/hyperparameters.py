@@ -123,7 +123,7 @@ class Hyperparameters(BaseModel):
     kl_in: Literal["reward", "loss"] = _declare(
         "reward", "KL enters", "Reward and KL",
         "Whether KL is subtracted from each token's reward (as in Ziegler et al. 2019) or added "
-        "to the loss (as in Shao et al. 2024; use k3 there).",
+        "to the loss (as in Shao et al. 2024), where k2 has the gradient of the true KL.",
         advanced=True,
     )
     kl_controller: Literal["fixed", "adaptive"] = _declare(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -23,6 +24,8 @@ from workbench.ppo.policy import Policy, UnsupportedModelError
 from workbench.ppo.reward_model import RewardModel
 from workbench.ppo.scribe import Scribe
 from workbench.ppo.sources import LoadError, Report, find_folder
+
+_TOKENIZER_FILES = ("tokenizer.json", "vocab.*", "*.model", "*.tiktoken", "tekken.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,12 +146,16 @@ def _architectures(config: Any) -> set[str]:
 
 
 def _read_tokenizer(folder: Path, source: str) -> Any:
+    sentence = (
+        f"The tokenizer of {source} cannot be read; its folder needs the tokenizer's files "
+        "(tokenizer.json) beside the weights.")
+    # Without any, transformers would make up an empty tokenizer.
+    if not any(any(folder.glob(pattern)) for pattern in _TOKENIZER_FILES):
+        raise LoadError(sentence)
     try:
         return AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LoadError(
-            f"The tokenizer of {source} cannot be read; its folder needs the tokenizer's files "
-            "(tokenizer.json) beside the weights.") from error
+        raise LoadError(sentence) from error
 
 
 def _read_weights(
@@ -169,7 +176,7 @@ def _read_weights(
         raise LoadError(
             f"{source} does not fit into the memory of {placement.device}; choose a smaller "
             "model.") from error
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
         raise LoadError(
             f"The weights of {source} cannot be read; the file may be damaged or incomplete: "
             "save or download the model again.") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -23,6 +23,15 @@ class Exchange:
     prompt: str
     completion: str
     joined: str
+
+
+class Reward(Protocol):
+    """Anything that scores whole completions."""
+
+    def score(
+        self, exchanges: Sequence[Exchange], *, control: Control, phase: Phase = Phase.SCORING
+    ) -> Tensor:
+        """Return one float32 score a completion, (b,), on the CPU."""
 
 
 class RewardModel:

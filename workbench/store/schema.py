@@ -77,10 +77,14 @@ def first_tables(db: Database) -> None:
 def connect(path: Path) -> Database:
     """Open a connection with the settings every thread uses (WAL, full durability)."""
     db = Database(sqlite3.connect(path, timeout=30.0, check_same_thread=False))
-    db.enable_wal()
-    # One commit a cycle: full durability costs milliseconds and survives a power cut.
-    db.execute("PRAGMA synchronous = FULL")
-    db.execute("PRAGMA foreign_keys = ON")
+    try:
+        db.enable_wal()
+        # One commit a cycle: full durability costs milliseconds and survives a power cut.
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA foreign_keys = ON")
+    except sqlite3.Error:
+        db.close()
+        raise
     return db
 
 

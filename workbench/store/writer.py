@@ -64,16 +64,20 @@ class Writer:
     def _commit(self, db: Database, jobs: list[_Job]) -> None:
         outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
         try:
-            with db.atomic():
-                for operation, future in jobs:
-                    try:
-                        with db.atomic():
-                            outcomes.append((future, operation(db), None))
-                    except sqlite3.OperationalError:
-                        raise  # the whole transaction is at risk: disk full, locked, read-only
-                    except Exception as error:
-                        outcomes.append((future, None, error))
+            # Taking the lock at once lets another process's writer be waited for; a transaction
+            # that begins by reading would fail instead of waiting.
+            db.execute("BEGIN IMMEDIATE")
+            for operation, future in jobs:
+                try:
+                    with db.atomic():
+                        outcomes.append((future, operation(db), None))
+                except sqlite3.OperationalError:
+                    raise  # the whole transaction is at risk: disk full, read-only
+                except Exception as error:
+                    outcomes.append((future, None, error))
+            db.execute("COMMIT")
         except sqlite3.Error as error:
+            db.rollback()
             sentence = (
                 f"The experiment database {self._path} could not be written ({error}); free some "
                 "disk space or choose another home folder with --home."

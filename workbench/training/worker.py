@@ -228,7 +228,7 @@ class Worker:
     def _go_on(self, *, step: bool) -> None:
         if self._run is not None:
             self._run.pause_after_cycle = step
-            self._store.set_status(self._run.id, "running")
+            self._store.set_status(self._run.id, "running").result()
             self._enter(State.RUNNING, f"One cycle: {self._run.cycle + 1}" if step else "")
 
     def _one_cycle(self, run: _Run) -> None:
@@ -259,7 +259,7 @@ class Worker:
                 self._finish("stopped")
             elif run.pause_after_cycle:
                 run.pause_after_cycle = False
-                self._store.set_status(run.id, "paused")
+                self._store.set_status(run.id, "paused").result()
                 self._enter(State.PAUSED, f"After cycle {run.cycle}")
 
     def _record(self, run: _Run, result: CycleResult) -> None:

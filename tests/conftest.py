@@ -1,0 +1,58 @@
+"""What every test stands on: no display, no network, a home of its own, nothing left running."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from workbench.store.home import ENVIRONMENT_VARIABLE
+from workbench.store.store import Store
+
+# Before Qt and transformers are first imported. A run of `pytest -m xvfb` keeps the display.
+_chosen = sys.argv[sys.argv.index("-m") + 1] if "-m" in sys.argv[:-1] else ""
+if _chosen != "xvfb":
+    os.environ["QT_QPA_PLATFORM"] = "offscreen"
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests of a real window run only where they are asked for: `pytest -m xvfb`."""
+    if _chosen != "xvfb":
+        skip = pytest.mark.skip(reason="needs a display: xvfb-run pytest -m xvfb")
+        for item in items:
+            if "xvfb" in item.keywords:
+                item.add_marker(skip)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home folder of the test's own, also for what finds its home by itself."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(folder))
+    return folder
+
+
+@pytest.fixture
+def store(home: Path) -> Iterator[Store]:
+    """An empty store."""
+    opened = Store(home)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(autouse=True)
+def _no_dangling_threads(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a thread of ours or any thread that would keep Python from ending."""
+    before = set(threading.enumerate())
+    yield
+    left = [t for t in threading.enumerate() if t not in before and t.is_alive()
+            and (not t.daemon or t.name in ("store-writer", "training"))]
+    for thread in left:
+        thread.join(timeout=2)
+    names = [t.name for t in left if t.is_alive()]
+    assert not names, f"{request.node.nodeid} left threads running: {', '.join(names)}"

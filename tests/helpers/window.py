@@ -1,0 +1,69 @@
+"""A window to test and a run to look at."""
+
+from __future__ import annotations
+
+from workbench.gui.background import Background
+from workbench.gui.controller import Controller
+from workbench.gui.main_window import MainWindow
+from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.store.records import CompletionRecord, Prompt
+from workbench.store.store import Store
+from workbench.training.commands import Command
+from workbench.training.events import ModelFacts
+
+PROMPTS = ("The hotel was", "The film was", "The coffee was")
+
+
+class Opened:
+    """The real window, store and controller. Commands go into ``sent`` instead of to a thread;
+    events are fed by calling ``controller.handle``, as the bridge does."""
+
+    def __init__(self, store: Store) -> None:
+        self.sent: list[Command] = []
+        self.background = Background()
+        self.window = MainWindow()
+        self.window.add_views(store, self.background)
+        self.controller = Controller(self.window, store, self.background, self.sent.append)
+        self._open = True
+
+    def close(self) -> None:
+        """Let the worker end."""
+        if self._open:
+            self._open = False
+            self.background.close()
+
+
+def facts(kind: str, **more: object) -> ModelFacts:
+    """Return facts of a small model."""
+    values = {"source": f"/models/{kind}", "name": kind, "architecture": "GPT2LMHeadModel",
+              "parameters": 1_412_096, "vocabulary": 2048, "dtype": "float32", "device": "cpu",
+              "tokenizer": "PreTrainedTokenizerFast"}
+    return ModelFacts(**(values | more))  # type: ignore[arg-type]
+
+
+def metrics(cycle: int) -> dict[str, float]:
+    """Return plausible numbers of a cycle."""
+    return {"objective/scores": 0.5 * cycle, "objective/rlhf_reward": 0.4 * cycle,
+            "loss/value_avg": 1 / cycle, "policy/entropy_avg": 3 - 0.1 * cycle,
+            "objective/kl": 0.2 * cycle, "seconds": 2.0, "tokens_per_second": 812.0}
+
+
+def completions(cycle: int) -> list[CompletionRecord]:
+    """Return the compared prompts' completions after a cycle."""
+    return [CompletionRecord(i, i, text, f"clean and quiet {cycle}", -1 + 0.3 * cycle, 0.1, 5, True)
+            for i, text in enumerate(PROMPTS)]
+
+
+def fill(store: Store, cycles: int = 3, name: str = "", status: str = "finished") -> int:
+    """Record a run and return its number."""
+    settings = Hyperparameters(learning_rate=1e-4, num_cycles=cycles)
+    run_id = store.create_run(
+        name=name, policy="/models/policy", reward="/models/reward", models={},
+        hyperparameters=settings.model_dump(), prompts=[Prompt(text) for text in PROMPTS]).result()
+    store.record_comparison(run_id, 0, completions(0)).result()
+    for cycle in range(1, cycles + 1):
+        store.record_cycle(run_id, cycle, metrics=metrics(cycle), rollout=[],
+                           comparison=completions(cycle)).result()
+    store.record_changes(run_id, 2, [("kl_coef", 0.05, 0.1, "person")]).result()
+    store.set_status(run_id, status).result()  # type: ignore[arg-type]
+    return run_id

@@ -1,0 +1,141 @@
+"""PPO end to end on problems whose answer is known."""
+
+import math
+
+import pytest
+import torch
+from helpers.models import make_ppo
+
+from workbench.ppo.cycle import NotFiniteError
+from workbench.ppo.hyperparameters import parse
+from workbench.ppo.scribe import PromptError
+
+
+def test_one_token_policy_reaches_the_closed_form(unattended):
+    # For one-token responses argmax E[r] - beta KL is pi* ~ pi_ref exp(r / beta).
+    def reward(text):
+        return 1.5 * (ord(text) % 7 == 0) - 1.0 * (ord(text) % 5 == 0)
+
+    beta = 0.5
+    ppo = make_ppo(reward)
+    hp = parse({
+        "num_cycles": 40, "batch_size": 768, "response_length": 1, "kl_coef": beta,
+        "missing_eos_penalty": 0, "learning_rate": 1e-2, "cliprange": 1.0, "lam": 1.0,
+        "whiten_advantages": False})
+    ppo.begin(["A"], hp)
+    ids = torch.tensor([[ord("A") - 32]])
+
+    @torch.no_grad()
+    def distribution(policy):
+        return policy.model(ids).logits[0, -1].softmax(-1)
+
+    start = distribution(ppo.reference)
+    rewards = torch.tensor([reward(chr(32 + i)) for i in range(len(start))])
+    best = (start.log() + rewards / beta).softmax(-1)
+
+    def distance():
+        return 0.5 * (distribution(ppo.policy) - best).abs().sum().item()
+
+    assert distance() > 0.5
+    for cycle in range(1, hp.num_cycles + 1):
+        metrics = ppo.run_cycle(cycle, hp, [0], unattended).metrics
+    assert distance() < 0.03
+    exact = (best * (best / start).log()).sum().item()
+    assert metrics["objective/kl"] == pytest.approx(exact, abs=0.15)
+
+
+def small(**settings):
+    return parse({"num_cycles": 6, "batch_size": 8, "response_length": 6, **settings})
+
+
+def run(ppo, hp, unattended, cycles):
+    return [ppo.run_cycle(c, hp, range(len(ppo.prompts)), unattended) for c in cycles]
+
+
+def test_same_seed_same_run(unattended):
+    results = []
+    for seed in (3, 3, 4):
+        ppo, hp = make_ppo(), small(seed=seed)
+        ppo.begin(["ab", "c", "de"], hp)
+        results.append(run(ppo, hp, unattended, (1, 2)))
+
+    def numbers(result):
+        return [{k: v for k, v in r.metrics.items() if "second" not in k} for r in result]
+
+    assert numbers(results[0]) == numbers(results[1])
+    assert results[0][1].comparison == results[1][1].comparison
+    assert numbers(results[0]) != numbers(results[2])
+
+
+def test_a_new_run_begins_at_the_start_policy(unattended):
+    ppo, hp = make_ppo(), small()
+    ppo.begin(["ab", "c"], hp)
+    first = run(ppo, hp, unattended, (1, 2))
+    ppo.begin(["ab", "c"], hp)
+    again = run(ppo, hp, unattended, (1, 2))
+    assert [r.rollout for r in again] == [r.rollout for r in first]
+
+
+def test_comparison_leaves_the_run_as_it_was(unattended):
+    runs = []
+    for extra in (0, 3):
+        ppo, hp = make_ppo(), small()
+        ppo.begin(["ab", "c"], hp)
+        run(ppo, hp, unattended, (1,))
+        for _ in range(extra):
+            ppo.compare([1], hp, unattended)
+        runs.append(run(ppo, hp, unattended, (2,))[0].rollout)
+    assert runs[0] == runs[1]
+
+
+def test_comparison_changes_only_with_the_policy(unattended):
+    ppo, hp = make_ppo(), small()
+    ppo.begin(["ab", "c"], hp)
+    before = ppo.compare([0, 1], hp, unattended)
+    assert ppo.compare([0, 1], hp, unattended) == before
+    assert all(abs(w.kl) < 1e-4 for w in before)
+    assert ppo.compare([0], hp, unattended)[0].text == before[0].text
+
+
+def test_adaptive_coefficient_moves_towards_the_target(unattended):
+    ppo = make_ppo()
+    hp = small(kl_controller="adaptive", kl_target=50.0, kl_horizon=8, kl_coef=0.1)
+    ppo.begin(["ab"], hp)
+    run(ppo, hp, unattended, (1,))
+    assert ppo.kl_coef == pytest.approx(0.1 * (1 - 0.2))  # KL 0 is far below 50: e = -.2
+    ppo.apply(hp, hp.with_changes({"kl_coef": 0.4}))
+    assert ppo.kl_coef == 0.4
+
+
+def test_scores_are_normalised_on_the_start_policy(unattended):
+    scores = []
+    ppo = make_ppo(lambda text: 100.0 + text.count("a"))
+    hp = small(normalize_scores=True, missing_eos_penalty=0)
+    ppo.begin(["ab"], hp)
+    result = run(ppo, hp, unattended, (1,))[0]
+    scores = torch.tensor([w.score for w in result.rollout])
+    assert ppo.score_mean == pytest.approx(scores.mean().item())
+    assert ppo.score_std == pytest.approx(max(scores.std(unbiased=False).item(), 1e-6))
+    assert result.metrics["objective/rlhf_reward"] == pytest.approx(0, abs=1e-3)
+    assert result.metrics["objective/scores"] == pytest.approx(scores.mean().item())
+
+
+def test_a_score_that_is_not_a_number_spoils_no_weight(unattended):
+    ppo, hp = make_ppo(lambda text: math.nan), small()
+    ppo.begin(["ab"], hp)
+    before = {k: v.clone() for k, v in ppo.policy.state_dict().items()}
+    with pytest.raises(NotFiniteError, match="cycle 1"):
+        run(ppo, hp, unattended, (1,))
+    assert all(torch.equal(v, before[k]) for k, v in ppo.policy.state_dict().items())
+
+
+def test_a_prompt_that_does_not_fit_is_named():
+    ppo = make_ppo()
+    with pytest.raises(PromptError, match=r"Prompt 2 \(“x+…”\) is too long: its 60 tokens"):
+        ppo.begin(["ok", "x" * 60], small())
+
+
+def test_an_empty_prompt_needs_a_token_to_start_from():
+    with pytest.raises(PromptError, match="empty prompt"):
+        make_ppo().begin([""], small())
+    make_ppo(eos=(2,)).begin([""], small())

@@ -1,0 +1,186 @@
+"""What must not change a gradient, and what must hold before the first step."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from helpers.models import make_policy, make_ppo
+
+from workbench.ppo.advantages import generalized_advantages, whiten
+from workbench.ppo.cycle import learning_rate
+from workbench.ppo.forward import read
+from workbench.ppo.hyperparameters import parse
+from workbench.ppo.objective import entropy, masked_mean, policy_loss, value_loss
+from workbench.ppo.randomness import Stream, uniforms
+from workbench.ppo.sampling import sample
+from workbench.ppo.update import Experience, update
+
+PROMPTS = [[5, 6, 7], [1], [9, 8, 7, 6, 5], [3, 3], [4], [2, 8]]
+
+
+def make_experience(policy, unattended):
+    completions = sample(
+        policy, PROMPTS, uniforms(0, Stream.ROLLOUT, 1, 6, 12), temperature=1.0,
+        eos_ids=[2, 11, 17, 23], control=unattended)
+    mask = completions.mask
+    torch.manual_seed(2)
+    rewards = torch.randn(mask.shape).masked_fill(~mask, 0)
+    advantages, returns = generalized_advantages(
+        rewards, completions.values, mask, gamma=1.0, lam=0.95)
+    # A sampling policy a little away from the present one, so that ratios are not all 1.
+    old = completions.logprobs + 0.3 * torch.randn(mask.shape).masked_fill(~mask, 0)
+    return Experience(replace(completions, logprobs=old), completions.logprobs,
+                      whiten(advantages, mask), returns)
+
+
+def gradient_after(experience, unattended, **settings):
+    """Run one step with a learning rate of 0 and return its gradient and its metrics."""
+    policy = make_policy()
+    kept = {}
+
+    class Keep(torch.optim.SGD):
+        def step(self, closure=None):
+            for name, p in policy.named_parameters():
+                kept[name] = p.grad.clone()
+
+    hp = parse({"num_ppo_epochs": 1, "num_mini_batches": 1, "max_grad_norm": 0,
+                "batch_size": 6, "entropy_coef": 0.01, "vf_coef": 0.5, **settings})
+    metrics = update(policy, Keep(policy.parameters(), lr=0.0), experience, hp=hp, cycle=1,
+                     kl_coef=hp.kl_coef, control=unattended)
+    return kept, metrics
+
+
+def assert_same(found, expected):
+    torch.testing.assert_close(found[0], expected[0], rtol=1e-4, atol=1e-6)
+    for name, number in expected[1].items():
+        assert found[1][name] == pytest.approx(number, rel=1e-4, abs=1e-6), name
+
+
+@pytest.fixture
+def experience(policy, unattended):
+    return make_experience(policy, unattended)
+
+
+def test_gradient_is_that_of_the_formulas(experience, unattended):
+    # The whole objective once more, over the padded batch, from the pure functions.
+    hp = parse({})
+    found, metrics = gradient_after(experience, unattended)
+    policy = make_policy()
+    old, mask = experience.completions, experience.completions.mask
+    rows = []
+    for row, prompt in enumerate(PROMPTS):
+        response = old.response(row)
+        ids = torch.tensor([prompt + response])
+        hidden = policy.hidden_states(ids)[0, len(prompt) - 1 : -1]
+        logits = policy.logits(hidden)
+        taken = logits.log_softmax(-1).gather(-1, torch.tensor(response)[:, None])[:, 0]
+        rows.append((taken, policy.values(hidden), entropy(logits)))
+    logprobs, values, spread = (
+        torch.nn.utils.rnn.pad_sequence(part, batch_first=True) for part in zip(*rows, strict=True))
+    policy_term, policy_metrics = policy_loss(
+        logprobs, old.logprobs, experience.advantages, mask, cliprange=hp.cliprange)
+    value_term, _ = value_loss(
+        values, old.values, experience.returns, mask, cliprange_value=hp.cliprange_value)
+    total = policy_term + 0.5 * value_term - 0.01 * masked_mean(spread, mask)
+    total.backward()
+    expected = {name: p.grad for name, p in policy.named_parameters()}
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-7)
+    assert metrics["loss/total_avg"] == pytest.approx(total.item(), rel=1e-5)
+    assert metrics["policy/clipfrac_avg"] == pytest.approx(policy_metrics["clipfrac"].item())
+    assert metrics["policy/clipfrac_avg"] > 0
+
+
+def test_micro_batches_change_nothing(experience, unattended):
+    whole = gradient_after(experience, unattended, micro_batch_tokens=10_000)
+    for tokens in (16, 40):
+        assert_same(gradient_after(experience, unattended, micro_batch_tokens=tokens), whole)
+
+
+def test_chunks_of_the_head_change_nothing(experience, unattended, monkeypatch):
+    whole = gradient_after(experience, unattended)
+    monkeypatch.setattr("workbench.ppo.update.head_chunks",
+                        lambda n, _: (slice(i, min(i + 5, n)) for i in range(0, n, 5)))
+    assert_same(gradient_after(experience, unattended), whole)
+
+
+def test_padding_width_changes_nothing(experience, unattended):
+    def wide(x):
+        junk = torch.zeros(6, 9, dtype=x.dtype) if x.dtype == torch.bool else torch.full(
+            (6, 9), 1, dtype=x.dtype)
+        return torch.cat([x, junk], dim=1)
+
+    old = experience.completions
+    wider = Experience(
+        replace(old, **{k: wide(getattr(old, k)) for k in ("tokens", "mask", "logprobs", "values")}),
+        wide(experience.ref_logprobs), wide(experience.advantages), wide(experience.returns))
+    assert_same(gradient_after(wider, unattended), gradient_after(experience, unattended))
+
+
+def test_order_of_rows_changes_nothing(experience, unattended):
+    order = [4, 0, 5, 2, 1, 3]
+    old = experience.completions
+    shuffled = Experience(
+        replace(old, prompts=[old.prompts[i] for i in order], ended=old.ended[order],
+                **{k: getattr(old, k)[order] for k in ("tokens", "mask", "logprobs", "values")}),
+        experience.ref_logprobs[order], experience.advantages[order], experience.returns[order])
+    assert_same(gradient_after(shuffled, unattended), gradient_after(experience, unattended))
+
+
+@pytest.mark.parametrize("settings", [
+    {"kl_in": "loss", "kl_estimator": "k2", "kl_coef": 0.3}, {"dual_clip": 1.01},
+    {"temperature": 0.6}])
+def test_options_keep_the_invariance(experience, unattended, settings):
+    whole = gradient_after(experience, unattended, **settings)
+    assert_same(
+        gradient_after(experience, unattended, micro_batch_tokens=16, **settings), whole)
+    plain = gradient_after(experience, unattended)
+    assert any(not torch.allclose(whole[0][k], plain[0][k]) for k in plain[0])
+
+
+def test_ratio_is_one_and_kl_zero_before_the_first_step(unattended):
+    ppo = make_ppo()
+    hp = parse({"batch_size": 8, "response_length": 10, "num_ppo_epochs": 1, "num_cycles": 2,
+                "temperature": 0.8})
+    ppo.begin(["ab", "c"], hp)
+    metrics = ppo.run_cycle(1, hp, [0], unattended).metrics
+    assert metrics["val/ratio"] == pytest.approx(1, abs=1e-5)
+    assert metrics["policy/approxkl_avg"] == pytest.approx(0, abs=1e-8)
+    assert metrics["policy/clipfrac_avg"] == 0
+    assert metrics["objective/kl"] == pytest.approx(0, abs=1e-4)
+
+
+def test_dropout_is_off_whatever_the_model_says(policy, unattended):
+    completions = sample(policy, PROMPTS, uniforms(0, Stream.ROLLOUT, 1, 6, 8), temperature=1.0,
+                         eos_ids=[], control=unattended)
+    options = {"temperature": 1.0, "max_tokens": 64, "control": unattended}
+    first, second = (read(policy, completions, **options)[0] for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_critic_warm_up_moves_the_value_head_alone(unattended):
+    ppo = make_ppo()
+    hp = parse({"batch_size": 8, "response_length": 6, "num_cycles": 4, "critic_warmup_cycles": 1})
+    ppo.begin(["ab"], hp)
+    before = {k: v.clone() for k, v in ppo.policy.state_dict().items()}
+    ppo.run_cycle(1, hp, [0], unattended)
+    moved = {k for k, v in ppo.policy.state_dict().items() if not torch.equal(v, before[k])}
+    assert moved == {"value_head.weight", "value_head.bias"}
+    ppo.run_cycle(2, hp, [0], unattended)
+    assert any("model." in k for k, v in ppo.policy.state_dict().items()
+               if not torch.equal(v, before[k]))
+
+
+def test_epochs_end_early_once_approx_kl_passes_the_limit(unattended):
+    ppo = make_ppo()
+    hp = parse({"batch_size": 16, "response_length": 8, "num_ppo_epochs": 10, "num_cycles": 2,
+                "learning_rate": 3e-3, "target_kl": 1e-3})
+    ppo.begin(["ab"], hp)
+    assert 2 <= ppo.run_cycle(1, hp, [0], unattended).metrics["policy/epochs"] < 10
+
+
+def test_learning_rate_schedule():
+    linear = parse({"learning_rate": 0.1, "num_cycles": 4})
+    assert [learning_rate(linear, c) for c in (1, 2, 3, 4)] == pytest.approx(
+        [0.1, 0.075, 0.05, 0.025])
+    constant = linear.with_changes({"lr_scheduler_type": "constant"})
+    assert learning_rate(constant, 4) == 0.1

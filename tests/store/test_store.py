@@ -1,0 +1,165 @@
+import math
+import sqlite3
+import threading
+
+import pytest
+
+from workbench.store.home import StoreError, find_home
+from workbench.store.records import CompletionRecord, Prompt, PromptSet
+from workbench.store.schema import FILE_NAME
+from workbench.store.store import Store
+
+PROMPTS = [Prompt("first"), Prompt("second", pinned=True)]
+
+
+def completion(position=0, prompt=1, **more):
+    values = {"text": "text", "score": 1.5, "kl": 0.5, "length": 3, "ended": True, **more}
+    return CompletionRecord(position, prompt, PROMPTS[prompt].text, **values)
+
+
+def new_run(store, **more):
+    return store.create_run(
+        name=more.get("name", ""), policy="p", reward="r", models={"policy": {"device": "cpu"}},
+        hyperparameters={"seed": 1}, prompts=PROMPTS).result()
+
+
+def test_a_run_comes_back_as_it_was(store):
+    run_id = new_run(store)
+    store.record_comparison(run_id, 0, [completion()])
+    store.record_cycle(
+        run_id, 1, metrics={"objective/scores": 0.25, "loss/value_avg": math.inf},
+        rollout=[completion(i) for i in range(3)],
+        comparison=[completion(score=math.nan, ended=False)])
+    store.record_changes(run_id, 2, [("kl_coef", 0.05, 0.1, "person")])
+    store.set_status(run_id, "finished").result()
+
+    run = store.run(run_id)
+    assert (run.name, run.status, run.cycles) == ("Run 1", "finished", 1)
+    assert run.models == {"policy": {"device": "cpu"}}
+    assert run.hyperparameters == {"seed": 1}
+    assert store.runs() == [run]
+    series = store.metrics(run_id)
+    assert (series["objective/scores"].cycles, series["objective/scores"].values) == ([1], [0.25])
+    assert math.isnan(series["loss/value_avg"].values[0])
+    assert store.compared_cycles(run_id) == [0, 1]
+    assert store.completions(run_id, 0) == [completion()]
+    after = store.completions(run_id, 1)[0]
+    assert math.isnan(after.score)
+    assert not after.ended
+    assert len(store.completions(run_id, 1, "rollout")) == 3
+    [change] = store.changes(run_id)
+    assert (change.cycle, change.name, change.old, change.new) == (2, "kl_coef", 0.05, 0.1)
+    assert store.run_prompts(run_id) == PROMPTS
+
+
+def test_writes_survive_closing(home):
+    first = Store(home)
+    run_id = new_run(first)
+    first.record_cycle(run_id, 1, metrics={"x": 1.0}, rollout=[], comparison=[])
+    first.close()
+    again = Store(home)
+    assert again.metrics(run_id)["x"].values == [1.0]
+    again.close()
+
+
+def test_a_cycle_recorded_twice_is_there_once(store):
+    run_id = new_run(store)
+    for value in (1.0, 2.0):
+        store.record_cycle(run_id, 1, metrics={"x": value}, rollout=[completion()],
+                           comparison=[completion()]).result()
+    assert store.metrics(run_id)["x"].values == [2.0]
+    assert len(store.completions(run_id, 1)) == 1
+
+
+def test_rename_and_delete(store):
+    keep, drop = new_run(store), new_run(store, name="mine")
+    store.record_cycle(drop, 1, metrics={"x": 1.0}, rollout=[completion()], comparison=[])
+    store.rename_run(keep, "kept").result()
+    store.delete_run(drop).result()
+    assert [r.name for r in store.runs()] == ["kept"]
+    assert store.metrics(drop) == {}
+    assert store.run(drop) is None
+
+
+def test_prompt_sets(store):
+    first = PromptSet("mine", (Prompt("a"), Prompt("b\nc", enabled=False, pinned=True)), "f.txt")
+    store.save_prompt_set(first).result()
+    assert store.prompt_set("mine") == first
+    shorter = PromptSet("mine", (Prompt("z"),))
+    store.save_prompt_set(shorter).result()
+    assert store.prompt_set("mine") == shorter
+    assert store.prompt_set_names() == ["mine"]
+    assert store.prompt_set("other") is None
+
+
+def test_a_run_whose_process_is_gone_was_interrupted(home):
+    store = Store(home)
+    dead, alive, done = new_run(store), new_run(store), new_run(store)
+    store.set_status(done, "finished").result()
+    store.close()
+    with sqlite3.connect(home / FILE_NAME) as db:
+        db.execute("update runs set owner = '999999999:1.00' where id in (?, ?)", [dead, done])
+    db.close()
+    again = Store(home)
+    assert [again.run(i).status for i in (dead, alive, done)] == [
+        "interrupted", "running", "finished"]
+    again.close()
+
+
+def test_a_failing_write_says_so_and_harms_no_other(store):
+    run_id = new_run(store)
+    bad = store.record_comparison(99, 0, [completion()])
+    good = store.set_status(run_id, "paused")
+    with pytest.raises(sqlite3.IntegrityError):
+        bad.result()
+    good.result()
+    assert store.run(run_id).status == "paused"
+
+
+def test_two_stores_on_one_home(home):
+    # A window and a headless run, say.
+    stores = [Store(home), Store(home)]
+
+    def work(store):
+        for _ in range(20):
+            new_run(store)
+
+    threads = [threading.Thread(target=work, args=(s,)) for s in stores]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert len(stores[0].runs()) == len(stores[1].runs()) == 40
+    for s in stores:
+        s.close()
+
+
+def test_a_file_that_is_no_database(home):
+    home.mkdir(parents=True, exist_ok=True)
+    (home / FILE_NAME).write_bytes(b"this is no database " * 100)
+    with pytest.raises(StoreError, match="cannot be opened .*--home"):
+        Store(home)
+
+
+def test_a_database_of_a_newer_version(home):
+    Store(home).close()
+    with sqlite3.connect(home / FILE_NAME) as db:
+        db.execute("insert into _sqlite_migrations (migration_set, name, applied_at) "
+                   "values ('ppo-workbench', 'from_the_future', '')")
+    db.close()
+    with pytest.raises(StoreError, match="newer version"):
+        Store(home)
+
+
+def test_a_home_that_cannot_be(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match="cannot be written"):
+        Store(tmp_path / "file" / "home")
+
+
+def test_where_home_is(monkeypatch, tmp_path):
+    monkeypatch.setenv("PPO_WORKBENCH_HOME", str(tmp_path / "a"))
+    assert find_home() == tmp_path / "a"
+    assert find_home(tmp_path / "b") == tmp_path / "b"
+    monkeypatch.delenv("PPO_WORKBENCH_HOME")
+    assert find_home().name == "ppo-workbench"

@@ -1,0 +1,231 @@
+"""The engine driven as its clients drive it: real models, real store, real thread."""
+
+import pytest
+from helpers.client import Client
+from helpers.folders import save_reward
+
+from workbench.ppo.hyperparameters import parse
+from workbench.store.store import Store
+from workbench.training import commands as do
+from workbench.training import events as ev
+from workbench.training.events import State
+
+PROMPTS = (do.PromptItem("one"), do.PromptItem("two", pinned=True), do.PromptItem("three"))
+
+
+def start(cycles=3, *, step=False, **settings):
+    return do.Start(
+        parse({"num_cycles": cycles, "batch_size": 4, "response_length": 6,
+               "comparison_prompts": 2, **settings}), PROMPTS, step=step)
+
+
+def test_a_run_from_start_to_finish(ready, store):
+    ready.send(start())
+    run_id = ready.wait(ev.RunStarted).run_id
+    assert ready.wait(ev.RunFinished).outcome == "finished"
+    assert ready.wait_for(State.FINISHED)
+    finished = ready.of(ev.CycleFinished)
+    assert [e.cycle for e in finished] == [1, 2, 3]
+    # What was announced is what was recorded.
+    run = store.run(run_id)
+    assert (run.status, run.cycles) == ("finished", 3)
+    series = store.metrics(run_id)
+    for event in finished:
+        for name, value in event.metrics.items():
+            assert series[name].values[event.cycle - 1] == value or value != value
+    assert [e.cycle for e in ready.of(ev.ComparisonReady)] == [0, 1, 2, 3]
+    assert [c.prompt_text for c in store.completions(run_id, 0)] == ["two", "one"]  # pinned first
+    assert len(store.completions(run_id, 3, "rollout")) == 4
+    assert {e.phase for e in ready.of(ev.Progress)} == set(ev.Phase)
+
+
+def test_every_metric_is_described(ready):
+    from workbench.ppo.metrics import METRICS
+
+    ready.send(start(1))
+    assert set(ready.wait(ev.CycleFinished).metrics) == set(METRICS)
+
+
+def test_pause_step_and_resume(ready, store):
+    ready.send(start(5, step=True))
+    run_id = ready.wait(ev.RunStarted).run_id
+    ready.wait_for(State.PAUSED)
+    assert [e.cycle for e in ready.of(ev.CycleFinished)] == [1]
+    assert store.run(run_id).status == "paused"
+    ready.send(do.StepCycle())
+    ready.wait_for(State.PAUSED)
+    assert [e.cycle for e in ready.of(ev.CycleFinished)] == [1, 2]
+    ready.send(do.Resume())
+    ready.wait(ev.CycleFinished)
+    ready.send(do.Pause())
+    ready.wait_for(State.PAUSED)
+    ready.send(do.Resume())
+    assert ready.wait(ev.RunFinished).cycles == 5
+
+
+def test_pausing_changes_no_number(ready, store):
+    for step in (False, True):
+        ready.send(start(3, step=step))
+        while True:
+            event = ready.wait(ev.StateChanged)
+            if event.state is State.PAUSED:
+                ready.send(do.StepCycle())
+            if event.state is State.FINISHED:
+                break
+    whole, stepped = (store.completions(i, 3, "rollout") for i in (1, 2))
+    assert whole == stepped
+
+
+def test_live_change_takes_effect_at_the_next_cycle(ready, store):
+    ready.send(start(3, step=True))
+    run_id = ready.wait(ev.RunStarted).run_id
+    ready.wait_for(State.PAUSED)
+    ready.send(do.SetHyperparameters({"kl_coef": 0.5, "lr_scheduler_type": "constant"}))
+    staged = ready.wait(ev.HyperparametersStaged)
+    assert staged.takes_effect_at == 2
+    ready.send(do.Resume())
+    applied = ready.wait(ev.HyperparametersApplied)
+    assert applied.cycle == 2
+    assert applied.hyperparameters.kl_coef == 0.5
+    ready.wait(ev.RunFinished)
+    assert store.metrics(run_id)["kl_coef"].values == [0.05, 0.5, 0.5]
+    rates = store.metrics(run_id)["lr"].values
+    assert rates[1] == rates[2] == rates[0]
+    assert [(c.cycle, c.name, c.old, c.new, c.by) for c in store.changes(run_id)] == [
+        (2, "kl_coef", 0.05, 0.5, "person"),
+        (2, "lr_scheduler_type", "linear", "constant", "person")]
+
+
+def test_a_change_while_running_says_when(ready):
+    ready.send(start(1000))
+    ready.wait(ev.CycleFinished)
+    ready.send(do.SetHyperparameters({"cliprange": 0.1}))
+    staged = ready.wait(ev.HyperparametersStaged)
+    applied = ready.wait(ev.HyperparametersApplied)
+    assert applied.cycle == staged.takes_effect_at
+    ready.send(do.Stop())
+    ready.wait_for(State.FINISHED)
+
+
+@pytest.mark.parametrize(("changes", "name", "sentence"), [
+    ({"seed": 1}, "seed", "cannot change during a run"),
+    ({"cliprange": -1}, "cliprange", "between 0.001 and 10"),
+    ({"num_mini_batches": 3}, "num_mini_batches", "must divide the batch size"),
+    ({"response_length": 500}, "response_length", "too long"),
+    ({"nonsense": 1}, "nonsense", "no hyperparameter"),
+])
+def test_bad_changes_are_refused_and_the_run_goes_on(ready, changes, name, sentence):
+    ready.send(start(2, step=True))
+    ready.wait_for(State.PAUSED)
+    ready.send(do.SetHyperparameters(changes))
+    refused = ready.wait(ev.CommandRefused)
+    assert sentence in refused.problems[name]
+    ready.send(do.Resume())
+    assert ready.wait(ev.RunFinished).outcome == "finished"
+
+
+def test_fewer_cycles_end_the_run(ready):
+    ready.send(start(1000, step=True))
+    ready.wait_for(State.PAUSED)
+    ready.send(do.SetHyperparameters({"num_cycles": 1}))
+    ready.send(do.Resume())
+    assert ready.wait(ev.RunFinished).cycles == 1
+
+
+@pytest.mark.parametrize("moment", [ev.Phase.SAMPLING, ev.Phase.UPDATING, ev.Phase.COMPARING])
+def test_stop_in_every_phase(ready, store, moment):
+    ready.send(start(1000))
+    run_id = ready.wait(ev.RunStarted).run_id
+    ready.wait(ev.CycleFinished)
+    ready.wait(ev.Progress, lambda e: e.phase is moment)
+    ready.send(do.Stop())
+    finished = ready.wait(ev.RunFinished)
+    assert finished.outcome == "stopped"
+    assert store.run(run_id).status == "stopped"
+    assert store.run(run_id).cycles == finished.cycles >= 1
+    ready.send(start(1))
+    assert ready.wait(ev.RunFinished).outcome == "finished"
+
+
+def test_commands_out_of_place_are_refused(ready):
+    for command in (do.Pause(), do.Resume(), do.StepCycle(), do.Stop(),
+                    do.SetHyperparameters({"kl_coef": 1.0}), do.CancelLoading()):
+        ready.send(command)
+        assert ready.wait(ev.CommandRefused).command == type(command).__name__
+    ready.send(start(1000))
+    ready.wait_for(State.RUNNING)
+    for command in (start(), do.LoadModels("a", "b"), do.Resume()):
+        ready.send(command)
+        assert ready.wait(ev.CommandRefused).command == type(command).__name__
+    ready.send(do.Stop())
+    ready.wait_for(State.FINISHED)
+
+
+def test_nothing_starts_without_models_or_prompts(client, ready):
+    ready.send(do.Start(parse({}), ()))
+    assert "no prompt" in ready.wait(ev.CommandRefused).sentence
+    ready.send(do.Start(parse({}), (do.PromptItem("x" * 200),)))
+    assert "too long" in ready.wait(ev.CommandRefused).sentence
+    assert ready.session.state is State.READY
+
+
+def test_start_before_loading_is_refused(client):
+    client.send(start())
+    assert "when models are loaded" in client.wait(ev.CommandRefused).sentence
+
+
+def test_failed_loading_keeps_the_models_there_were(ready, folders, tmp_path):
+    several = str(save_reward(tmp_path / "several", labels=("a", "b")))
+    for policy, reward, which in (
+        (str(tmp_path), folders[1], "policy"), (folders[0], folders[0], "reward"),
+        (folders[0], several, "reward"),
+    ):
+        ready.send(do.LoadModels(policy, reward))
+        failed = ready.wait(ev.LoadingFailed)
+        assert failed.which == which
+        assert ready.wait(ev.StateChanged).state is State.READY
+    assert failed.labels == ("a", "b")
+    ready.send(start(1))
+    assert ready.wait(ev.RunFinished).outcome == "finished"
+
+
+def test_loading_can_be_cancelled(client, folders):
+    client.send(do.LoadModels(*folders))
+    client.send(do.CancelLoading())
+    assert client.wait(ev.LoadingFailed).cancelled
+    assert client.wait(ev.StateChanged).state is State.IDLE
+
+
+def test_closing_in_the_middle_of_a_run(store, folders):
+    client = Client(store)
+    client.send(do.LoadModels(*folders))
+    client.wait_for(State.READY)
+    client.send(start(1000))
+    client.wait(ev.CycleFinished)
+    client.close()
+    run = store.runs()[0]
+    assert run.status == "stopped"
+    assert run.cycles >= 1
+    assert client.of(ev.RunFinished)
+
+
+def test_a_store_that_fails_ends_the_run_with_a_sentence(ready, home):
+    import sqlite3
+
+    from workbench.store.schema import FILE_NAME
+
+    ready.send(start(1000))
+    run_id = ready.wait(ev.RunStarted).run_id
+    ready.wait(ev.CycleFinished)
+    with sqlite3.connect(home / FILE_NAME) as db:  # stands for a full disk: the write cannot be
+        db.execute("create trigger full before insert on metrics begin "
+                   "select raise(abort, 'database or disk is full'); end")
+    db.close()
+    failed = ready.wait(ev.RunFailed)
+    assert failed.run_id == run_id
+    assert "disk is full" in failed.sentence
+    ready.wait_for(State.FAILED)
+    reader = Store(home)
+    assert reader.run(run_id).status == "failed"
+    assert reader.run(run_id).cycles == max(reader.metrics(run_id)["lr"].cycles)
+    reader.close()

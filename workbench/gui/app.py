@@ -1,0 +1,199 @@
+"""The composition root: puts store, window, bridge, session and controller together, and takes
+them apart again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QLoggingCategory, QTimer
+from PySide6.QtWidgets import QApplication
+from qasync import QEventLoop
+
+from workbench import __version__
+from workbench.gui.actions import ALIVE
+from workbench.gui.background import Background
+from workbench.gui.bridge import Bridge
+from workbench.gui.controller import Controller
+from workbench.gui.dialogs import ask_about_closing
+from workbench.gui.errors import ErrorDialog, ErrorReporter, start_log, stop_log
+from workbench.gui.main_window import MainWindow
+from workbench.gui.settings import Settings
+from workbench.gui.theme import themes
+from workbench.store.home import StoreError
+
+if TYPE_CHECKING:
+    from workbench.store.store import Store
+    from workbench.training.session import Session
+
+AUTOSAVE_MS = 30_000
+
+log = logging.getLogger(__name__)
+
+
+def run(home: Path, policy: str | None = None, reward: str | None = None) -> int:
+    """Open the window on ``home`` and return the exit code when it has closed.
+
+    ``policy`` and ``reward`` name the models to load; None takes those used last, at first the
+    bundled ones.
+    """
+    app = QApplication.instance() or QApplication(sys.argv[:1])
+    assert isinstance(app, QApplication)
+    app.setApplicationName("PPO Workbench")
+    app.setApplicationVersion(__version__)
+    app.setDesktopFileName("ppo-workbench")
+    # One way to close: the main coroutine below. The last window going away is not it.
+    app.setQuitOnLastWindowClosed(False)
+    # Said of every font that lacks a script, hundreds of lines for one odd completion.
+    QLoggingCategory.setFilterRules("qt.text.font.db.warning=false")
+    themes().install()
+    errors = ErrorReporter()
+    errors.install()
+    loop = QEventLoop(app)
+    loop.set_exception_handler(errors.loop_handler)
+    try:
+        with loop:
+            return loop.run_until_complete(_main(home, errors, policy, reward))
+    finally:
+        errors.uninstall()
+
+
+async def _main(
+    home: Path, errors: ErrorReporter, policy: str | None, reward: str | None
+) -> int:
+    workbench = Workbench(home)
+    errors.window = workbench.window
+    try:
+        await workbench.serve(policy, reward)
+    except StoreError as error:
+        await _tell(ErrorDialog(str(error), parent=workbench.window))
+        return 1
+    finally:
+        errors.window = None
+        workbench.window.hide()
+        workbench.window.deleteLater()
+    return 0
+
+
+async def _tell(dialog: ErrorDialog) -> None:
+    closed = asyncio.Event()
+    dialog.finished.connect(lambda _: closed.set())
+    dialog.open()
+    await closed.wait()
+
+
+def _open_store(home: Path) -> Store:
+    # Both take a while to import; numpy is what the plots will want.
+    import numpy  # noqa: F401
+
+    from workbench.store.store import Store
+
+    return Store(home)
+
+
+class Workbench:
+    """The open window with everything behind it."""
+
+    store: Store
+    session: Session
+    bridge: Bridge
+    background: Background
+    controller: Controller
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.settings = Settings(home)
+        self._saved = self.settings.load()
+        self._exit = asyncio.Event()
+        self._painted = asyncio.Event()
+        mode = self._saved.get("theme")
+        if mode in ("light", "dark"):
+            themes().set_mode(mode)
+        self.window = MainWindow()
+        self.window.first_paint.connect(self._painted.set)
+        self.window.close_wanted.connect(self._close_wanted)
+        self.window.restore_frame(self._saved)
+        self.window.restore_docks(self._saved)
+
+    async def serve(self, policy: str | None = None, reward: str | None = None) -> None:
+        """Show the window, keep it going until it is closed, and close what is behind it.
+
+        Raises:
+            StoreError: when there is no store to work with.
+        """
+        self.window.show()
+        await self._painted.wait()
+        self.store = await asyncio.to_thread(_open_store, self.home)
+        log_file = start_log(self.home)
+        try:
+            self._compose()
+            self._first_steps(policy, reward)
+            autosave = QTimer(self.window, interval=AUTOSAVE_MS)
+            autosave.timeout.connect(self.save)
+            autosave.start()
+            log.info("The window is open on %s", self.home)
+            await self._exit.wait()
+            autosave.stop()
+            await self._shut()
+        finally:
+            await asyncio.to_thread(self.store.close)
+            stop_log(log_file)
+
+    def save(self) -> None:
+        """Keep layout, choices and prompts."""
+        self.settings.save(self.window.save_state())
+
+    def _compose(self) -> None:
+        from workbench.training.session import Session
+
+        # The views first: the session's thread imports torch at once, which slows all else.
+        self.background = Background()
+        self.window.add_views(self.store, self.background)
+        self.window.restore_views(self._saved)
+        self.bridge = Bridge(self.window)
+        # torch leaves a core to the window: with all of them it slows both.
+        self.session = Session(
+            self.store, self.bridge.put, threads=max(1, (os.cpu_count() or 2) - 1))
+        self.controller = Controller(
+            self.window, self.store, self.background, self.session.send)
+        self.bridge.events.connect(self.controller.handle)
+
+    def _first_steps(self, policy: str | None, reward: str | None) -> None:
+        """Bring the newest run back and load the models."""
+        newest = self.window.runs.newest
+        self.controller.show_run(newest.id if newest else None)
+        if newest and newest.status == "interrupted":
+            self.window.toast.show_message(
+                "warning", f"{newest.name} was interrupted; its {newest.cycles} complete cycles "
+                "were kept.")
+        models = self.window.models
+        if policy:
+            models.policy.set_source(policy)
+        if reward:
+            models.reward.set_source(reward)
+        models.load()
+
+    def _close_wanted(self) -> None:
+        if self.window.state in ALIVE:
+            ask_about_closing(
+                self.window, stop=self._exit.set, keep=self.window.showMinimized)
+        else:
+            self._exit.set()
+
+    async def _shut(self) -> None:
+        """End the run and every thread while the window still paints."""
+        window = self.window
+        window.note.setText("Closing…")
+        window.menuBar().setEnabled(False)
+        for dock in window.docks.values():
+            dock.setEnabled(False)
+        window.prompts.save()
+        self.save()
+        await asyncio.to_thread(self.session.close)
+        self.bridge.close()
+        await asyncio.to_thread(self.background.close)
+        log.info("The window is closed")

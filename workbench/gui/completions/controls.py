@@ -1,0 +1,160 @@
+"""The row of controls above the completions: which cycles, in which order, copy and export."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QMenu, QToolButton, QWidget
+from superqt import QFlowLayout
+
+from workbench.gui.completions.model import SORTS
+from workbench.gui.completions.wording import cycle_name
+
+
+class Controls(QWidget):
+    """Emits what the person chooses; :meth:`show_cycles` keeps it in step."""
+
+    chosen = Signal(int, int)  # cycles before and after
+    mode_chosen = Signal(str)
+    stepped = Signal(int)
+    sort_chosen = Signal(str, bool)
+    copy_chosen = Signal(str)
+    export_clicked = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        layout = QFlowLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setHorizontalSpacing(8)
+        layout.setVerticalSpacing(4)
+        for widget in (self._cycles(), self._modes(), self._sort(), self._copy()):
+            layout.addWidget(widget)
+        height = max(w.sizeHint().height() for w in (self.before, self.previous, self.menu))
+        for widget in self.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):
+            widget.setMinimumHeight(height)
+
+    def sorting(self) -> tuple[str, bool]:
+        """Return by what and whether descending."""
+        return self.sort.currentText(), self.descending.isChecked()
+
+    def show_sorting(self, name: str, descending: bool) -> None:
+        """Choose a sorting, as if the person had."""
+        self.descending.setChecked(descending)
+        self.sort.setCurrentText(name)
+
+    def show_cycles(
+        self, cycles: Sequence[int], before: int, after: int | None, mode: str
+    ) -> None:
+        """Offer ``cycles`` and show which two are compared and why."""
+        for box, cycle in ((self.before, before), (self.after, after)):
+            with QSignalBlocker(box):
+                if [box.itemData(i) for i in range(box.count())] != list(cycles):
+                    box.clear()
+                    for c in cycles:
+                        box.addItem(cycle_name(c), c)
+                box.setCurrentIndex(-1 if cycle is None or not cycles else cycles.index(cycle))
+            box.setEnabled(len(cycles) > 1)
+        for name, button in self.modes.items():
+            button.setChecked(name == mode)
+            button.setEnabled(len(cycles) > 1)
+        places = [cycles.index(c) for c in (before, after) if c in cycles]
+        both = after is not None and len(places) == 2
+        self.previous.setEnabled(both and min(places) > 0)
+        self.next.setEnabled(both and max(places) < len(cycles) - 1)
+        self.menu.setEnabled(bool(cycles))
+
+    def _cycles(self) -> QWidget:
+        box, row = _row(4)
+        self.previous = _button("cycle_previous", "‹", "Both cycles one back")
+        self.next = _button("cycle_next", "›", "Both cycles one on")
+        self.before = _combo("cycle_before", "Cycle before",
+                             "The policy after this cycle wrote the left completions")
+        self.after = _combo("cycle_after", "Cycle after",
+                            "The policy after this cycle wrote the right completions")
+        self.previous.clicked.connect(lambda: self.stepped.emit(-1))
+        self.next.clicked.connect(lambda: self.stepped.emit(1))
+        for combo in (self.before, self.after):
+            combo.currentIndexChanged.connect(self._choose)
+        for widget in (self.previous, self.before, QLabel("→"), self.after, self.next):
+            row.addWidget(widget)
+        return box
+
+    def _choose(self) -> None:
+        before, after = self.before.currentData(), self.after.currentData()
+        if before is not None and after is not None:
+            self.chosen.emit(before, after)
+
+    def _modes(self) -> QWidget:
+        box, row = _row(0)
+        self.modes = {
+            "latest": _button("mode_latest", "Follow latest", "Always compare the latest cycle "
+                              "with the one before it"),
+            "start": _button("mode_start", "Start vs latest", "Always compare the start policy "
+                             "with the latest cycle"),
+        }
+        for name, button in self.modes.items():
+            button.setCheckable(True)
+            button.clicked.connect(lambda _=False, name=name: self.mode_chosen.emit(name))
+            row.addWidget(button)
+        return box
+
+    def _sort(self) -> QWidget:
+        box, row = _row(4)
+        self.sort = _combo("completions_sort", "Sort by", "Sort the rows by what the completion "
+                           "after shows")
+        self.sort.addItems(list(SORTS))
+        self.descending = _button("completions_descending", "↑", "Lowest first; press for highest "
+                                  "first")
+        self.descending.setCheckable(True)
+        self.descending.setAccessibleName("Highest first")
+        self.descending.toggled.connect(self._turn)
+        self.sort.currentIndexChanged.connect(lambda: self.sort_chosen.emit(*self.sorting()))
+        for widget in (QLabel("Sort"), self.sort, self.descending):
+            row.addWidget(widget)
+        return box
+
+    def _turn(self, descending: bool) -> None:
+        self.descending.setText("↓" if descending else "↑")
+        self.descending.setToolTip("Highest first; press for lowest first" if descending else
+                                   "Lowest first; press for highest first")
+        self.sort_chosen.emit(*self.sorting())
+
+    def _copy(self) -> QWidget:
+        self.menu = _button("completions_export", "Export", "Copy or save what is compared")
+        self.menu.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(self.menu)
+        for text, what in (("Copy row as Markdown", "row"), ("Copy all as Markdown", "all"),
+                           ("Copy all as CSV", "csv")):
+            menu.addAction(text).triggered.connect(
+                lambda _=False, what=what: self.copy_chosen.emit(what))
+        menu.addSeparator()
+        menu.addAction("Save all as CSV…").triggered.connect(lambda: self.export_clicked.emit())
+        self.menu.setMenu(menu)
+        return self.menu
+
+
+def _row(spacing: int) -> tuple[QWidget, QHBoxLayout]:
+    box = QWidget()
+    row = QHBoxLayout(box)
+    row.setContentsMargins(0, 0, 0, 0)
+    row.setSpacing(spacing)
+    return box, row
+
+
+def _button(name: str, text: str, tip: str) -> QToolButton:
+    button = QToolButton()
+    button.setObjectName(name)
+    button.setText(text)
+    button.setAccessibleName(text if len(text) > 1 else tip)
+    button.setToolTip(tip)
+    return button
+
+
+def _combo(name: str, label: str, tip: str) -> QComboBox:
+    combo = QComboBox()
+    combo.setObjectName(name)
+    combo.setAccessibleName(label)
+    combo.setToolTip(tip)
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+    return combo

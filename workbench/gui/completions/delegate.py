@@ -1,0 +1,244 @@
+"""Paints a comparison: the prompt, the two texts side by side, the numbers at the right."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import (
+    QColor,
+    QFont,
+    QFontMetrics,
+    QPainter,
+    QPen,
+    QTextCharFormat,
+    QTextLayout,
+    QTextOption,
+)
+from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+
+from workbench.gui.completions import wording
+from workbench.gui.completions.diff import Span, split, word_difference
+from workbench.gui.completions.model import Comparison, Role
+from workbench.gui.theme import Theme, themes
+from workbench.store.records import CompletionRecord
+
+_PAD = 8
+_GAP = 16
+_LINES = 12
+_CHARACTERS = 1200
+_NOT_YET = "After the next cycle."
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One text, laid out. ``badge`` stands behind its last word or on a line of its own."""
+
+    layout: QTextLayout
+    shown: str
+    height: float
+    badge: str
+    badge_at: QPointF
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A row, laid out for one width."""
+
+    prompt: str
+    sides: tuple[_Side, _Side]
+    height: int
+
+
+class ComparisonDelegate(QStyledItemDelegate):
+    """Lays a row out when its size is asked for and finds its differences when it is painted.
+
+    A long text shows its first lines, with a badge that says how much more there is.
+    """
+
+    def __init__(self, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._view = parent
+        self._rows: dict[int, tuple[Comparison, _Row]] = {}
+        self._width = 0
+        self._fonts()
+
+    def forget(self) -> None:
+        """Lay everything out anew: the font or the colours have changed."""
+        self._rows.clear()
+        self._fonts()
+
+    def sizeHint(
+        self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
+    ) -> QSize:
+        """Return the room that both texts need."""
+        width = self._view.viewport().width()  # type: ignore[attr-defined]
+        return QSize(0, self._row(index.data(Role.COMPARISON), width).height)
+
+    def paint(
+        self, painter: QPainter, option: QStyleOptionViewItem,
+        index: QModelIndex | QPersistentModelIndex,
+    ) -> None:
+        """Paint one row."""
+        theme, comparison = themes().theme, index.data(Role.COMPARISON)
+        rect: QRect = option.rect  # type: ignore[attr-defined]
+        state = option.state  # type: ignore[attr-defined]
+        row = self._row(comparison, rect.width())
+        painter.save()
+        painter.setClipRect(rect)
+        self._background(painter, rect, state, theme)
+        left, column, numbers = self._columns(rect.width())
+        top = rect.top() + _PAD
+        painter.setFont(self._bold)
+        painter.setPen(QColor(theme.text))
+        painter.drawText(QRectF(rect.left() + left, top, 2 * column + _GAP, self._line),
+                         Qt.AlignmentFlag.AlignVCenter, row.prompt)
+        found = word_difference(row.sides[0].shown, row.sides[1].shown) if comparison.after else None
+        spans: tuple[tuple[Span, ...], ...] = (found.deleted, found.inserted) if found else ((), ())
+        for i, (side, colour) in enumerate(zip(row.sides, (theme.delete, theme.insert),
+                                               strict=True)):
+            muted = i == 1 and comparison.after is None
+            painter.setPen(QColor(theme.muted if muted else theme.text))
+            origin = QPointF(rect.left() + left + i * (column + _GAP), top + self._line + 2)
+            side.layout.draw(painter, origin, _highlights(side.shown, spans[i], colour))
+            if side.badge:
+                self._badge(painter, origin + side.badge_at, side.badge, theme)
+        self._numbers(painter, QRectF(rect.right() - numbers - _PAD, top, numbers, rect.height()),
+                      comparison, theme)
+        painter.restore()
+
+    # -- laying out
+
+    def _fonts(self) -> None:
+        self._font = QFont(self._view.font())
+        self._bold = QFont(self._font)
+        self._bold.setWeight(QFont.Weight.DemiBold)
+        self._small = QFont(self._font)
+        self._small.setPointSizeF(self._font.pointSizeF() * 0.85)
+        self._digits = QFont(self._font)
+        self._digits.setFeature(QFont.Tag("tnum"), 1)
+        self._metrics = QFontMetrics(self._font)
+        self._line = self._metrics.lineSpacing()
+        self._numbers_width = self._metrics.horizontalAdvance("reward  −10.00 → −10.00")
+
+    def _columns(self, width: int) -> tuple[int, int, int]:
+        """Return the left edge, the width of a text and the width of the numbers."""
+        left = _PAD + 4
+        column = (width - left - 2 * _GAP - self._numbers_width - _PAD) // 2
+        return left, max(column, 80), self._numbers_width
+
+    def _row(self, comparison: Comparison, width: int) -> _Row:
+        if width != self._width:
+            self._rows.clear()
+            self._width = width
+        # The comparison is kept beside its layout, so that its id stays its own.
+        known = self._rows.get(id(comparison))
+        if known is None:
+            if len(self._rows) > 4096:
+                self._rows.clear()
+            known = self._rows[id(comparison)] = (comparison, self._lay_out(comparison, width))
+        return known[1]
+
+    def _lay_out(self, comparison: Comparison, width: int) -> _Row:
+        _, column, _ = self._columns(width)
+        prompt = " ".join(comparison.prompt.split())
+        if comparison.pinned:
+            prompt = f"★ {prompt}"
+        prompt = QFontMetrics(self._bold).elidedText(
+            prompt, Qt.TextElideMode.ElideMiddle, 2 * column + _GAP)
+        sides = (self._side(comparison.before, column), self._side(comparison.after, column))
+        text = self._line + 2 + max(side.height for side in sides)
+        return _Row(prompt, sides, math.ceil(max(text, 4 * self._line)) + 2 * _PAD)
+
+    def _side(self, record: CompletionRecord | None, width: int) -> _Side:
+        text = record.text.lstrip(" ") if record else _NOT_YET
+        shown = text[:_CHARACTERS].replace("\n", "\u2028")
+        layout = QTextLayout(shown, self._font)
+        option = QTextOption()
+        option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+        layout.setTextOption(option)
+        layout.beginLayout()
+        height, end, last = 0.0, 0, 0.0
+        for _ in range(_LINES):
+            line = layout.createLine()
+            if not line.isValid():
+                break
+            line.setLineWidth(width)
+            line.setPosition(QPointF(0, height))
+            height += line.height()
+            end, last = line.textStart() + line.textLength(), line.naturalTextWidth()
+        layout.endLayout()
+        shown = shown.encode("utf-16-le")[: 2 * end].decode("utf-16-le", "ignore")
+        badges = []
+        if len(shown) < len(text):
+            badges.append(f"{len(text[len(shown):].split()):,} more words")
+        if record and not record.ended:
+            badges.append("cut off")
+        badge = " · ".join(badges)
+        at = QPointF(last + 6, height - self._line)
+        if badge and at.x() + self._badge_width(badge) > width:
+            at, height = QPointF(0, height + 1), height + self._line + 1
+        return _Side(layout, shown, height, badge, at)
+
+    def _badge_width(self, text: str) -> int:
+        return QFontMetrics(self._small).horizontalAdvance(text) + 10
+
+    # -- painting
+
+    def _background(
+        self, painter: QPainter, rect: QRect, state: QStyle.StateFlag, theme: Theme
+    ) -> None:
+        if state & QStyle.StateFlag.State_Selected:
+            soft = QColor(theme.accent)
+            soft.setAlphaF(0.10)
+            painter.fillRect(rect, soft)
+            painter.fillRect(QRect(rect.left(), rect.top(), 3, rect.height()),
+                             QColor(theme.accent))
+        painter.setPen(QPen(QColor(theme.border), 1))
+        painter.drawLine(rect.bottomLeft(), rect.bottomRight())
+
+    def _badge(self, painter: QPainter, at: QPointF, text: str, theme: Theme) -> None:
+        painter.setFont(self._small)
+        painter.setPen(QColor(theme.warning))
+        frame = QRectF(at.x(), at.y() + 1.5, self._badge_width(text), self._line - 3)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.drawRoundedRect(frame.adjusted(0.5, 0, -0.5, 0), 3, 3)
+        painter.drawText(frame, Qt.AlignmentFlag.AlignCenter, text)
+
+    def _numbers(
+        self, painter: QPainter, area: QRectF, comparison: Comparison, theme: Theme
+    ) -> None:
+        before, after = comparison.before, comparison.after
+        lines = [("reward", wording.number(before.score), after and wording.number(after.score)),
+                 ("KL", wording.number(before.kl, 1), after and wording.number(after.kl, 1)),
+                 ("tokens", f"{before.length:,}", after and f"{after.length:,}")]
+        colour = theme.good if comparison.change > 0.005 else (
+            theme.bad if comparison.change < -0.005 else theme.muted)
+        painter.setFont(self._bold)
+        painter.setPen(QColor(colour))
+        line = QRectF(area.left(), area.top(), area.width(), self._line)
+        painter.drawText(line, Qt.AlignmentFlag.AlignRight, wording.change(comparison.change))
+        painter.setFont(self._digits)
+        for name, old, new in lines:
+            line.translate(0, self._line)
+            painter.setPen(QColor(theme.muted))
+            painter.drawText(line, Qt.AlignmentFlag.AlignLeft, name)
+            painter.setPen(QColor(theme.text))
+            painter.drawText(line, Qt.AlignmentFlag.AlignRight, f"{old} → {new}" if new else old)
+
+
+def _highlights(
+    text: str, spans: tuple[Span, ...], colour: str
+) -> list[QTextLayout.FormatRange]:
+    style = QTextCharFormat()
+    style.setBackground(QColor(colour))
+    result, position = [], 0
+    for piece, changed in split(text, spans):
+        length = len(piece.encode("utf-16-le")) // 2  # Qt counts in UTF-16
+        if changed:
+            part = QTextLayout.FormatRange()
+            part.start, part.length, part.format = position, length, style  # type: ignore[misc]
+            result.append(part)
+        position += length
+    return result

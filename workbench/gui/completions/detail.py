@@ -1,0 +1,148 @@
+"""One comparison in full: the two texts beside each other, scrolling together."""
+
+from __future__ import annotations
+
+import math
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QColor, QTextCharFormat, QTextCursor
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QSplitter,
+    QTextEdit,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from workbench.gui.completions import wording
+from workbench.gui.completions.diff import split, word_difference
+from workbench.gui.completions.model import Comparison
+from workbench.gui.theme import themes
+
+
+class Detail(QWidget):
+    """Shows one comparison; the texts may be as long as they like."""
+
+    closed = Signal()
+    moved = Signal(int)  # to the next row (+1) or the previous (-1)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._shown: tuple[Comparison, int, int | None] | None = None
+        self._scrolling = False
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(8)
+        bar = QHBoxLayout()
+        bar.setSpacing(8)
+        bar.addWidget(self._button("detail_back", "‹ All prompts", "Back to the list (Escape)",
+                                   self.closed.emit))
+        bar.addWidget(self._button("detail_previous", "↑", "The previous prompt in the list",
+                                   lambda: self.moved.emit(-1)))
+        bar.addWidget(self._button("detail_next", "↓", "The next prompt in the list",
+                                   lambda: self.moved.emit(1)))
+        self._prompt = QLabel()
+        self._prompt.setObjectName("detail_prompt")
+        self._prompt.setAccessibleName("Prompt")
+        self._prompt.setProperty("role", "heading")
+        self._prompt.setTextFormat(Qt.TextFormat.PlainText)
+        self._prompt.setWordWrap(True)
+        self._prompt.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        bar.addWidget(self._prompt, 1)
+        self._change = QLabel()
+        self._change.setAccessibleName("Change in reward")
+        self._change.setProperty("role", "heading")
+        bar.addWidget(self._change)
+        layout.addLayout(bar)
+        self._titles, self._texts = [], []
+        panes = QSplitter(Qt.Orientation.Horizontal)
+        panes.setChildrenCollapsible(False)
+        for side in ("Before", "After"):
+            pane = QWidget()
+            column = QVBoxLayout(pane)
+            column.setContentsMargins(0, 0, 0, 0)
+            column.setSpacing(4)
+            title, text = QLabel(), QTextEdit()
+            title.setProperty("role", "muted")
+            title.setWordWrap(True)
+            text.setReadOnly(True)
+            text.setObjectName(f"detail_{side.lower()}")
+            text.setAccessibleName(f"Completion {side.lower()}")
+            text.setToolTip("Both texts scroll together. Changed words are marked.")
+            column.addWidget(title)
+            column.addWidget(text, 1)
+            panes.addWidget(pane)
+            self._titles.append(title)
+            self._texts.append(text)
+        layout.addWidget(panes, 1)
+        for one, other in (self._texts, self._texts[::-1]):
+            one.verticalScrollBar().valueChanged.connect(
+                lambda _, one=one, other=other: self._scroll_alike(one, other))
+        themes().changed.connect(self._repaint)
+
+    def show_comparison(self, row: Comparison, before: int, after: int | None) -> None:
+        """Show ``row`` of the cycles ``before`` and ``after``."""
+        same_prompt = self._shown is not None and self._shown[0].prompt == row.prompt
+        places = [text.verticalScrollBar().value() for text in self._texts]
+        self._shown = (row, before, after)
+        theme = themes().theme
+        self._prompt.setText(("★ " if row.pinned else "") + row.prompt)
+        self._change.setText(wording.change(row.change))
+        colour = theme.good if row.change > 0 else theme.bad if row.change < 0 else theme.muted
+        self._change.setStyleSheet(f"color: {colour}")
+        self._change.setVisible(math.isfinite(row.change))
+        found = word_difference(row.before.text, row.after.text) if row.after else None
+        sides = (("Before", before, row.before, found and found.deleted, theme.delete),
+                 ("After", after, row.after, found and found.inserted, theme.insert))
+        for title, text, (name, cycle, record, spans, background) in zip(
+                self._titles, self._texts, sides, strict=True):
+            if record is None or cycle is None:
+                title.setText(f"{name}: the next cycle")
+                text.clear()
+                continue
+            title.setText(f"{name}: {wording.cycle_name(cycle)} · {wording.facts(record)}")
+            _fill(text, split(record.text, spans or ()), background)
+        if same_prompt:  # a new cycle of what is being read: stay in place
+            for text, place in zip(self._texts, places, strict=True):
+                text.verticalScrollBar().setValue(place)
+
+    def take_focus(self) -> None:
+        """Let the keyboard scroll the text after."""
+        self._texts[1].setFocus()
+
+    def _scroll_alike(self, one: QTextEdit, other: QTextEdit) -> None:
+        """Scroll ``other`` to the same share of its length."""
+        if self._scrolling:
+            return
+        self._scrolling = True
+        source, target = one.verticalScrollBar(), other.verticalScrollBar()
+        share = source.value() / source.maximum() if source.maximum() else 0.0
+        target.setValue(round(share * target.maximum()))
+        self._scrolling = False
+
+    def _repaint(self) -> None:
+        if self._shown:
+            self.show_comparison(*self._shown)
+
+    def _button(self, name: str, text: str, tip: str, action: object) -> QToolButton:
+        button = QToolButton()
+        button.setObjectName(name)
+        button.setText(text)
+        button.setAccessibleName(tip.partition(" (")[0])
+        button.setToolTip(tip)
+        button.clicked.connect(action)
+        return button
+
+
+def _fill(text: QTextEdit, pieces: list[tuple[str, bool]], background: str) -> None:
+    text.clear()
+    plain, marked = QTextCharFormat(), QTextCharFormat()
+    marked.setBackground(QColor(background))
+    cursor = QTextCursor(text.document())
+    cursor.beginEditBlock()
+    for piece, changed in pieces:
+        cursor.insertText(piece, marked if changed else plain)
+    cursor.endEditBlock()
+    text.moveCursor(QTextCursor.MoveOperation.Start)

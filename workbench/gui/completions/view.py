@@ -1,0 +1,293 @@
+"""Compares the compared prompts' completions of any two cycles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from PySide6.QtCore import QModelIndex, QSize, QSortFilterProxyModel, Qt, QTimer, Signal
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QFileDialog, QLabel, QStackedWidget, QVBoxLayout, QWidget
+
+from workbench.gui.completions import wording
+from workbench.gui.completions.controls import Controls
+from workbench.gui.completions.delegate import ComparisonDelegate
+from workbench.gui.completions.detail import Detail
+from workbench.gui.completions.list import ComparisonList
+from workbench.gui.completions.model import (
+    SORTS,
+    Comparison,
+    CompletionsModel,
+    Pair,
+    Role,
+    pair_up,
+)
+from workbench.gui.theme import themes
+from workbench.store.store import Store
+
+Mode = Literal["latest", "start", "chosen"]
+_RELOAD_MS = 60
+_SAMPLING = {"temperature": "temperature", "response_length": "response length"}
+
+
+class CompletionsView(QWidget):
+    """Two completions of each compared prompt side by side, with what changed.
+
+    ``mode`` says which cycles: the latest and the one before it, the start policy and the
+    latest, or the two that the person chose.
+    """
+
+    message = Signal(str, str)
+
+    def __init__(self, store: Store, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("completions_view")
+        self._store = store
+        self._run_id: int | None = None
+        self._cycles: list[int] = []
+        self._pinned: frozenset[int] = frozenset()
+        self._mode: Mode = "latest"
+        self._chosen = (0, 0)
+        self._pair = Pair(0, None)
+        self._build()
+        # Several cycles may end within a moment; only the last is worth reading.
+        self._reload = QTimer(self)
+        self._reload.setSingleShot(True)
+        self._reload.setInterval(_RELOAD_MS)
+        self._reload.timeout.connect(self._load)
+        self._load()
+
+    # -- what the window tells
+
+    def show_run(self, run_id: int | None) -> None:
+        """Show a run's completions, or none; follows its latest cycle."""
+        self._run_id = run_id
+        self._cycles = [] if run_id is None else self._store.compared_cycles(run_id)
+        self._pinned = frozenset() if run_id is None else frozenset(
+            i for i, p in enumerate(self._store.run_prompts(run_id)) if p.pinned)
+        if self._mode == "chosen":
+            self._mode = "latest"
+        self._leave_detail()
+        self._load()
+
+    def cycle_available(self, run_id: int, cycle: int) -> None:
+        """Take note that a comparison is in the store; ignored for another run."""
+        if run_id != self._run_id:
+            return
+        # A run that was rolled back writes a cycle anew; what followed is gone.
+        self._cycles = [c for c in self._cycles if c < cycle] + [cycle]
+        self._reload.start()
+
+    def save_state(self) -> dict[str, object]:
+        """Return what the person chose."""
+        name, descending = self.controls.sorting()
+        return {"mode": "latest" if self._mode == "chosen" else self._mode, "sort": name,
+                "descending": descending}
+
+    def restore_state(self, state: dict[str, object]) -> None:
+        """Choose as :meth:`save_state` told; what is unknown is left out."""
+        if state.get("sort") in SORTS:
+            self.controls.show_sorting(str(state["sort"]), state.get("descending") is True)
+        if state.get("mode") in ("latest", "start"):
+            self.set_mode("start" if state["mode"] == "start" else "latest")
+
+    # -- what the person does
+
+    def set_mode(self, mode: Mode) -> None:
+        """Follow the latest cycle, compare the start with it, or stay with the chosen two."""
+        self._mode = mode
+        self._load()
+
+    def choose(self, before: int, after: int) -> None:
+        """Compare these two cycles until told otherwise."""
+        self._chosen = (before, after)
+        self.set_mode("chosen")
+
+    def step(self, by: int) -> None:
+        """Move both cycles on or back by one comparison."""
+        pair = [self._pair.before, self._pair.after]
+        places = [self._cycles.index(c) + by for c in pair if c in self._cycles]
+        if len(places) == 2 and all(0 <= p < len(self._cycles) for p in places):
+            self.choose(self._cycles[places[0]], self._cycles[places[1]])
+
+    def sort(self, name: str, descending: bool) -> None:
+        """Sort the rows by one of ``SORTS``."""
+        self._proxy.setSortRole(SORTS[name])
+        order = Qt.SortOrder.DescendingOrder if descending else Qt.SortOrder.AscendingOrder
+        self._proxy.sort(0, order)
+
+    def rows(self) -> list[Comparison]:
+        """Return the rows in the order shown."""
+        return [self._proxy.index(i, 0).data(Role.COMPARISON)
+                for i in range(self._proxy.rowCount())]
+
+    def copy(self, what: str) -> None:
+        """Copy ``row`` or ``all`` as Markdown, or all as ``csv``."""
+        if what == "csv":
+            text = wording.as_csv(self._in_order())
+        else:
+            current = self.list.currentIndex().data(Role.COMPARISON)
+            rows = self.rows() if what == "all" else [current] if current else []
+            text = wording.as_markdown(rows, self._pair.before, self._pair.after)
+        if text:
+            QGuiApplication.clipboard().setText(text)
+            self.message.emit("info", "Copied.")
+
+    def export(self, path: Path) -> None:
+        """Write the comparison as CSV."""
+        try:
+            path.write_text(wording.as_csv(self._in_order()), encoding="utf-8", newline="")
+        except OSError as error:
+            self.message.emit("error", f"{path} could not be written ({error.strerror}).")
+        else:
+            self.message.emit("info", f"Saved {path.name}.")
+
+    # -- showing
+
+    def _load(self) -> None:
+        self._reload.stop()
+        before, after = self._wanted()
+        rows: tuple[Comparison, ...] = ()
+        if self._run_id is not None and self._cycles:
+            old = self._store.completions(self._run_id, before)
+            new = [] if after is None else self._store.completions(self._run_id, after)
+            rows = pair_up(old, new, self._pinned)
+        self._pair = Pair(before, after, rows)
+        self._model.set_rows(rows)
+        self.controls.show_cycles(self._cycles, before, after, self._mode)
+        self._summarise()
+        if self._pages.currentWidget() is self._detail and rows:
+            self._show_detail(self.list.currentIndex())
+        elif not rows:
+            self._empty.setText(
+                "Press Start: the completions of your prompts appear here, before and after each "
+                "cycle." if self._run_id is None else
+                "The start policy is writing its completions: they appear here first.")
+            self._pages.setCurrentWidget(self._empty)
+        elif self._pages.currentWidget() is self._empty:
+            self._pages.setCurrentWidget(self.list)
+        if rows and not self.list.currentIndex().isValid():
+            self.list.setCurrentIndex(self._proxy.index(0, 0))
+
+    def _wanted(self) -> tuple[int, int | None]:
+        cycles = self._cycles
+        if len(cycles) < 2:
+            return (cycles[0] if cycles else 0), None
+        if self._mode == "chosen" and set(self._chosen) <= set(cycles):
+            return self._chosen
+        return cycles[0 if self._mode == "start" else -2], cycles[-1]
+
+    def _summarise(self) -> None:
+        pair = self._pair
+        self._summary.setVisible(bool(pair.rows))
+        if not pair.rows:
+            return
+        before, after = pair.means
+        count = f"{len(pair.rows):,} {'prompt' if len(pair.rows) == 1 else 'prompts'}"
+        if pair.after is None:
+            self._summary.setText(f"Mean reward <b>{wording.number(before)}</b> · {count}")
+            return
+        gain, theme = after - before, themes().theme
+        colour = theme.good if gain > 0.005 else theme.bad if gain < -0.005 else theme.muted
+        self._summary.setText(
+            f"Mean reward {wording.number(before)} → <b>{wording.number(after)}</b> "
+            f"<b style='color:{colour}'>{wording.change(gain)}</b> · {count} · "
+            f"<span style='color:{theme.muted}'>{self._sameness(pair.before, pair.after)}</span>")
+
+    def _sameness(self, before: int, after: int) -> str:
+        """Say what both completions share; a live change of sampling between them counts."""
+        first, last = sorted((before, after))
+        changed = [] if self._run_id is None else [
+            _SAMPLING[c.name] for c in self._store.changes(self._run_id)
+            if c.name in _SAMPLING and first < c.cycle <= last and c.old != c.new]
+        if changed:
+            return (f"same prompts, same random numbers, but another "
+                    f"{' and '.join(dict.fromkeys(changed))}")
+        return "same prompts, same random numbers, same sampling"
+
+    def _in_order(self) -> Pair:
+        return Pair(self._pair.before, self._pair.after, tuple(self.rows()))
+
+    def _show_detail(self, index: QModelIndex) -> None:
+        row = index.data(Role.COMPARISON)
+        if row is None:
+            return
+        self._detail.show_comparison(row, self._pair.before, self._pair.after)
+        if self._pages.currentWidget() is not self._detail:
+            self._pages.setCurrentWidget(self._detail)
+            self._detail.take_focus()
+
+    def _leave_detail(self) -> None:
+        if self._pages.currentWidget() is self._detail:
+            self._pages.setCurrentWidget(self.list)
+            self.list.setFocus()
+
+    def _move_detail(self, by: int) -> None:
+        row = self.list.currentIndex().row() + by
+        if 0 <= row < self._proxy.rowCount():
+            self.list.setCurrentIndex(self._proxy.index(row, 0))
+            self._show_detail(self.list.currentIndex())
+
+    def _restyle(self) -> None:
+        self.delegate.forget()
+        self._summarise()
+        self.list.viewport().update()
+
+    # -- making it
+
+    def _build(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 8, 8, 8)
+        layout.setSpacing(8)
+        self.controls = Controls()
+        self.controls.chosen.connect(self.choose)
+        self.controls.mode_chosen.connect(self.set_mode)
+        self.controls.stepped.connect(self.step)
+        self.controls.sort_chosen.connect(self.sort)
+        self.controls.copy_chosen.connect(self.copy)
+        self.controls.export_clicked.connect(self._ask_export)
+        layout.addWidget(self.controls)
+        self._summary = QLabel()
+        self._summary.setObjectName("completions_summary")
+        self._summary.setAccessibleName("Mean reward before and after")
+        self._summary.setWordWrap(True)
+        layout.addWidget(self._summary)
+
+        self._model = CompletionsModel(self)
+        self._proxy = QSortFilterProxyModel(self)
+        self._proxy.setSourceModel(self._model)
+        self.list = ComparisonList()
+        self.list.setModel(self._proxy)
+        self.delegate = ComparisonDelegate(self.list)
+        self.list.setItemDelegate(self.delegate)
+        self.list.opened.connect(self._show_detail)
+        self.list.copied.connect(lambda: self.copy("row"))
+        self._detail = Detail()
+        self._detail.closed.connect(self._leave_detail)
+        self._detail.moved.connect(self._move_detail)
+        self._empty = QLabel()
+        self._empty.setObjectName("completions_empty")
+        self._empty.setProperty("role", "muted")
+        self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._empty.setWordWrap(True)
+        self._pages = QStackedWidget()
+        for page in (self._empty, self.list, self._detail):
+            self._pages.addWidget(page)
+        layout.addWidget(self._pages, 1)
+        self.sort(*self.controls.sorting())
+        themes().changed.connect(self._restyle)
+
+    def _ask_export(self) -> None:
+        before, after = self._pair.before, self._pair.after
+        dialog = QFileDialog(self, "Export completions", f"completions-{before}-{after}.csv",
+                             "CSV table (*.csv)")
+        dialog.setObjectName("export_dialog")
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setDefaultSuffix("csv")
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(lambda name: self.export(Path(name)))
+        dialog.open()
+
+    def sizeHint(self) -> QSize:
+        """Wide enough for two texts beside each other."""
+        return QSize(720, 320)

@@ -1,0 +1,78 @@
+"""How completions and their numbers are written, on screen and in files. No Qt."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable
+
+from workbench.gui.completions.model import Comparison, Pair
+from workbench.store.records import CompletionRecord
+
+
+def cycle_name(cycle: int) -> str:
+    """Name the policy after ``cycle``."""
+    return f"cycle {cycle:,}" if cycle else "start policy"
+
+
+def number(value: float, places: int = 2) -> str:
+    """Write a number with a real minus sign, an unknown one as a dash."""
+    return f"{value:.{places}f}".replace("-", "−") if math.isfinite(value) else "–"
+
+
+def change(value: float) -> str:
+    """Write a change with an arrow and a sign: colour is never the only cue."""
+    if not math.isfinite(value):
+        return ""
+    rounded = round(value, 2)
+    arrow = "▲ +" if rounded > 0 else "▼ −" if rounded < 0 else "＝ "
+    return f"{arrow}{abs(rounded):.2f}"
+
+
+def facts(record: CompletionRecord) -> str:
+    """Write a completion's numbers in one line."""
+    parts = [f"reward {number(record.score)}", f"KL {number(record.kl)}",
+             f"{record.length:,} tokens"]
+    return " · ".join(parts if record.ended else [*parts, "cut off"])
+
+
+def as_markdown(rows: Iterable[Comparison], before: int, after: int | None) -> str:
+    """Write rows as Markdown, a section each."""
+    sections = []
+    for row in rows:
+        lines = [f"**{_quote(row.prompt)}**"]
+        if row.after:
+            lines[0] += f" {change(row.change)}"
+        for cycle, record in ((before, row.before), (after, row.after)):
+            if record is not None and cycle is not None:
+                lines += ["", f"{cycle_name(cycle).capitalize()} ({facts(record)}):", "",
+                          *(f"> {line}" for line in record.text.splitlines() or [""])]
+        sections.append("\n".join(lines) + "\n")
+    return "\n".join(sections)
+
+
+def as_csv(pair: Pair) -> str:
+    """Write every row of a pair as CSV."""
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    sides = ("before", "after")
+    writer.writerow(["prompt", "pinned", "change_in_reward", *(
+        f"{name}_{side}" for side in sides
+        for name in ("cycle", "text", "reward", "kl", "length", "ended"))])
+    for row in pair.rows:
+        cells: list[object] = [row.prompt, int(row.pinned), _cell(row.change)]
+        for cycle, record in ((pair.before, row.before), (pair.after, row.after)):
+            cells += ["" for _ in range(6)] if record is None else [
+                cycle, record.text, _cell(record.score), _cell(record.kl), record.length,
+                int(record.ended)]
+        writer.writerow(cells)
+    return file.getvalue()
+
+
+def _cell(value: float) -> str:
+    return repr(value) if math.isfinite(value) else ""
+
+
+def _quote(text: str) -> str:
+    return " ".join(text.split()).replace("*", r"\*")

@@ -1,0 +1,294 @@
+"""What happens between the person, the session and the views."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QUrl
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QFileDialog
+
+from workbench.gui.actions import ALIVE
+from workbench.gui.background import Background
+from workbench.gui.command_palette import CommandPalette
+from workbench.gui.dialogs import show_about, show_shortcuts
+from workbench.gui.errors import ErrorDialog
+from workbench.gui.main_window import MainWindow
+from workbench.gui.theme import Mode, themes
+from workbench.ppo.hyperparameters import HyperparameterError
+from workbench.store.records import ChangeRecord, Series
+from workbench.training import commands as do
+from workbench.training import events as ev
+from workbench.training.events import State
+
+if TYPE_CHECKING:
+    from workbench.store.store import Store
+
+log = logging.getLogger(__name__)
+
+
+class Controller(QObject):
+    """Turns actions into commands and events into what the views show."""
+
+    def __init__(self, window: MainWindow, store: Store, background: Background,
+                 send: Callable[[do.Command], None]) -> None:
+        super().__init__(window)
+        self._window, self._store, self._background = window, store, background
+        self._send = send
+        self._live: int | None = None
+        self._shown: int | None = None
+        self._reading = False
+        self._late: list[ev.CycleFinished | ev.HyperparametersApplied] = []
+        self._pausing = False
+        self._connect()
+
+    @property
+    def shown(self) -> int | None:
+        """The run on display."""
+        return self._shown
+
+    # -- what the person asks for
+
+    def start(self, *, step: bool = False) -> None:
+        """Begin a new run with the settings and the prompts on screen."""
+        _finish_typing()
+        window = self._window
+        try:
+            settings = window.hyperparameters.hyperparameters()
+        except HyperparameterError as error:
+            window.reveal("hyperparameters")
+            window.toast.show_message("error", str(error))
+            return
+        prompts = tuple(do.PromptItem(p.text, p.pinned) for p in window.prompts.prompts()
+                        if p.enabled and p.text.strip())
+        if not prompts:
+            window.reveal("prompts")
+            window.toast.show_message(
+                "error", "No prompt is switched on: add one, or tick one in Prompts.")
+            return
+        self._send(do.Start(settings, prompts, step=step))
+
+    def pause_or_resume(self) -> None:
+        """Hold the run after this cycle, or go on."""
+        if self._window.state == State.PAUSED:
+            self._send(do.Resume())
+            return
+        self._pausing = True
+        self._window.actions_["pause"].setEnabled(False)
+        self._send(do.Pause())
+
+    def step(self) -> None:
+        """Run one cycle."""
+        if self._window.state == State.PAUSED:
+            self._send(do.StepCycle())
+        else:
+            self.start(step=True)
+
+    def stop(self) -> None:
+        """End the run. Shown at once; the run itself needs up to a step to notice."""
+        self._window.show_state(State.STOPPING, "Stopping at the next step")
+        self._send(do.Stop())
+
+    def show_run(self, run_id: int | None) -> None:
+        """Put a run on display; its numbers are read in the background."""
+        self._shown, self._late, self._reading = run_id, [], run_id is not None
+        self._window.completions.show_run(run_id)
+        if run_id is None:
+            self._display(None, ({}, []))
+        else:
+            self._background.run(
+                lambda: (self._store.metrics(run_id), self._store.changes(run_id)),
+                partial(self._display, run_id))
+        self._say_what_shows()
+
+    def open_prompts(self) -> None:
+        """Ask for a file of prompts and open it."""
+        dialog = QFileDialog(self._window, "Open prompts", "",
+                             "Prompts (*.txt *.jsonl *.csv);;All files (*)")
+        dialog.setObjectName("open_prompts_dialog")
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        dialog.fileSelected.connect(lambda name: self._window.prompts.open_file(Path(name)))
+        dialog.finished.connect(dialog.deleteLater)
+        dialog.open()
+
+    # -- what the session says
+
+    def handle(self, events: Sequence[ev.Event]) -> None:
+        """Show a tick's events."""
+        for event in events:
+            self._handle(event)
+
+    def _handle(self, event: ev.Event) -> None:
+        window = self._window
+        match event:
+            case ev.StateChanged():
+                self._state_changed(event)
+            case ev.Progress():
+                window.status.progress(event)
+            case ev.LoadingProgress():
+                window.models.progress(event)
+            case ev.ModelsLoaded():
+                window.models.loaded(event)
+                log.info("Loaded %s and %s", event.policy.source, event.reward.source)
+            case ev.LoadingFailed():
+                window.models.failed(event)
+                log.warning("%s\n%s", event.sentence, event.details)
+                if not event.cancelled:
+                    window.reveal("models")
+            case ev.CommandRefused():
+                self._refused(event)
+            case ev.RunStarted():
+                self._run_started(event)
+            case ev.ComparisonReady():
+                window.completions.cycle_available(event.run_id, event.cycle)
+            case ev.CycleFinished():
+                window.status.cycle_finished(event)
+                self._add(event)
+                window.runs.refresh()
+            case ev.HyperparametersStaged():
+                window.hyperparameters.staged(event)
+            case ev.HyperparametersApplied():
+                window.hyperparameters.applied(event)
+                self._add(event)
+            case ev.RunFinished():
+                self._run_finished(event)
+            case ev.RunFailed():
+                log.error("%s\n%s", event.sentence, event.details)
+                ErrorDialog(event.sentence, event.details, window).open()
+
+    def _state_changed(self, event: ev.StateChanged) -> None:
+        self._window.show_state(event.state, event.note)
+        if event.state == State.RUNNING and self._pausing:
+            self._window.actions_["pause"].setEnabled(False)
+        else:
+            self._pausing = False
+        if event.state not in ALIVE:
+            self._live = None
+        self._say_what_shows()
+
+    def _refused(self, event: ev.CommandRefused) -> None:
+        if event.command in ("SetHyperparameters", "Start") and event.problems:
+            self._window.hyperparameters.refused(event.problems)
+        self._window.toast.show_message("error", event.sentence)
+
+    def _run_started(self, event: ev.RunStarted) -> None:
+        window = self._window
+        self._live = self._shown = event.run_id
+        self._reading = False
+        window.hyperparameters.run_started(event.hyperparameters)
+        window.status.run_started(event)
+        window.metrics.show_run(event.run_id, {}, [])
+        window.hyperparameters.show_history([])
+        window.completions.show_run(event.run_id)
+        window.runs.refresh()
+        self._say_what_shows()
+
+    def _run_finished(self, event: ev.RunFinished) -> None:
+        window = self._window
+        self._live = None
+        window.runs.refresh()
+        run = self._store.run(event.run_id)
+        name = run.name if run else f"Run {event.run_id}"
+        if event.outcome != "failed":
+            cycles = "1 cycle" if event.cycles == 1 else f"{event.cycles} cycles"
+            window.toast.show_message("info", f"{name} {event.outcome} after {cycles}.")
+        QApplication.alert(window)
+        self._say_what_shows()
+
+    def _add(self, event: ev.CycleFinished | ev.HyperparametersApplied) -> None:
+        """Add to the display, or keep it until the run's earlier numbers have been read."""
+        if event.run_id != self._shown:
+            return
+        if self._reading:
+            self._late.append(event)
+        elif isinstance(event, ev.CycleFinished):
+            self._window.metrics.append(event.run_id, event.cycle, event.metrics)
+        else:
+            self._window.metrics.mark_changes(event.run_id, event.cycle, event.changes)
+            self._window.hyperparameters.add_history(event.cycle, event.changes)
+
+    def _display(self, run_id: int | None,
+                 found: tuple[Mapping[str, Series], Sequence[ChangeRecord]]) -> None:
+        if run_id != self._shown:
+            return
+        series, changes = found
+        self._reading = False
+        self._window.metrics.show_run(run_id, series, changes)
+        self._window.hyperparameters.show_history(changes)
+        read = max((s.cycles[-1] for s in series.values() if s.cycles), default=0)
+        marked = {change.cycle for change in changes}
+        late, self._late = self._late, []
+        for event in late:
+            known = (event.cycle <= read if isinstance(event, ev.CycleFinished)
+                     else event.cycle in marked)
+            if not known:
+                self._add(event)
+
+    def _say_what_shows(self) -> None:
+        window = self._window
+        other = self._live is not None and self._live != self._shown
+        window.runs.set_shown(self._shown, other)
+        window.actions_["show_live"].setEnabled(other)
+        run = self._store.run(self._shown) if self._shown is not None else None
+        window.shown.setText(f"Showing {run.name}" if run else "")
+        window.setWindowTitle(f"{run.name} – PPO Workbench" if run else "PPO Workbench")
+
+    # -- wiring
+
+    def _connect(self) -> None:
+        window, on = self._window, self._window.actions_.on
+        on("start", self.start)
+        on("pause", self.pause_or_resume)
+        on("step", self.step)
+        on("stop", self.stop)
+        on("apply", self._apply)
+        on("load_models", window.models.load)
+        on("cancel_loading", lambda: self._send(do.CancelLoading()))
+        on("open_prompts", self.open_prompts)
+        on("show_live", self._show_live)
+        on("reset_layout", window.reset_layout)
+        on("quit", window.close)
+        on("palette", lambda: CommandPalette(window.all_actions(), window).open())
+        on("shortcuts", lambda: show_shortcuts(window, window.all_actions()))
+        on("about", lambda: show_about(window, self._store.home))
+        on("open_logs", lambda: QDesktopServices.openUrl(
+            QUrl.fromLocalFile(str(self._store.home / "logs"))))
+        modes: tuple[Mode, ...] = ("system", "light", "dark")
+        for mode in modes:
+            on(f"theme_{mode}", partial(themes().set_mode, mode))
+            window.actions_[f"theme_{mode}"].setChecked(themes().mode == mode)
+        window.models.command.connect(self._send)
+        window.hyperparameters.apply.connect(
+            lambda changes: self._send(do.SetHyperparameters(changes)))
+        window.runs.opened.connect(self.show_run)
+        window.runs.settings.connect(
+            lambda values: window.hyperparameters.form.set_values(values, "settings of a run"))
+        window.runs.live_wanted.connect(self._show_live)
+        window.runs.deleted.connect(self._deleted)
+        window.runs.renamed.connect(self._say_what_shows)
+        window.prompts.message.connect(window.toast.show_message)
+        window.metrics.message.connect(window.toast.show_message)
+
+    def _apply(self) -> None:
+        _finish_typing()
+        self._window.hyperparameters.apply_changes()
+
+    def _show_live(self) -> None:
+        if self._live is not None:
+            self.show_run(self._live)
+
+    def _deleted(self, run_id: int) -> None:
+        if run_id == self._shown:
+            newest = self._window.runs.newest
+            self.show_run(newest.id if newest else None)
+
+
+def _finish_typing() -> None:
+    """Take over a number that is still being typed."""
+    field = QApplication.focusWidget()
+    if isinstance(field, QAbstractSpinBox):
+        field.interpretText()

@@ -1,0 +1,357 @@
+"""The main window: docks around the story of a run, one tool bar, one status bar."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QByteArray, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QAction, QCloseEvent, QKeySequence, QPaintEvent, QUndoGroup
+from PySide6.QtWidgets import (
+    QApplication,
+    QDockWidget,
+    QMainWindow,
+    QSizePolicy,
+    QToolBar,
+    QToolButton,
+    QWidget,
+)
+
+from workbench.gui.actions import Actions, set_tip
+from workbench.gui.controls import label, named
+from workbench.gui.hyperparameters_dock import HyperparametersDock
+from workbench.gui.models_dock import ModelsDock
+from workbench.gui.settings import section
+from workbench.gui.status_bar import StatusBar
+from workbench.gui.theme import set_look, themes
+from workbench.gui.toast import Toast
+from workbench.training.events import State
+
+if TYPE_CHECKING:
+    from workbench.gui.background import Background
+    from workbench.gui.completions.view import CompletionsView
+    from workbench.gui.metrics.view import MetricsView
+    from workbench.gui.prompts.view import PromptsView
+    from workbench.gui.runs_dock import RunsDock
+    from workbench.store.store import Store
+
+_CHIPS = {
+    State.IDLE: "neutral", State.LOADING: "neutral", State.READY: "good",
+    State.RUNNING: "accent", State.PAUSED: "warning", State.STOPPING: "warning",
+    State.FINISHED: "good", State.FAILED: "bad",
+}
+_LAYOUT_VERSION = 1
+_ROOMY = QSize(1100, 640)  # from here on three columns of docks fit without squeezing
+_TWO_COLUMNS = 800
+
+
+class MainWindow(QMainWindow):
+    """Builds and lays out; what happens between its parts is the controller's.
+
+    ``first_paint`` comes once, after the window with its docks is on the screen;
+    ``close_wanted`` each time the person asks to close it.
+    """
+
+    first_paint = Signal()
+    close_wanted = Signal()
+    metrics: MetricsView
+    completions: CompletionsView
+    prompts: PromptsView
+    runs: RunsDock
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("main_window")
+        self.setWindowTitle("PPO Workbench")
+        self.setDockNestingEnabled(True)
+        self._painted = False
+        self.state = State.IDLE
+        self.actions_ = Actions(self)
+        self.undo_group = QUndoGroup(self)
+        self.docks: dict[str, QDockWidget] = {}
+        self.models = ModelsDock()
+        self.hyperparameters = HyperparametersDock()
+        self._add_dock("models", "Models", self.models)
+        self._add_dock("prompts", "Prompts")
+        self._add_dock("runs", "Runs")
+        self._add_dock("metrics", "Metrics")
+        self._add_dock("completions", "Completions")
+        self._add_dock("hyperparameters", "Hyperparameters", self.hyperparameters)
+        self.status = StatusBar(self)
+        self.setStatusBar(self.status)
+        self._make_toolbar()
+        self._make_menus()
+        self.toast = Toast(self)
+        screen = self.screen().availableSize()
+        self.resize(min(1280, screen.width()), min(720, screen.height()))
+        self.reset_layout()
+        self.show_state(State.IDLE)
+        self.setFocus()  # not the first field: nothing should change by typing at once
+        app = QApplication.instance()
+        assert isinstance(app, QApplication)
+        app.focusChanged.connect(self._follow_focus)
+
+    def add_views(self, store: Store, background: Background) -> None:
+        """Create what needs the store. Called after the first paint: pyqtgraph, numpy and the
+        store take most of a second to import."""
+        from workbench.gui.completions.view import CompletionsView
+        from workbench.gui.metrics.view import MetricsView
+        from workbench.gui.prompts.view import PromptsView
+        from workbench.gui.runs_dock import RunsDock
+
+        self.prompts = PromptsView(store)
+        self.runs = RunsDock(store, background)
+        self.metrics = MetricsView()
+        self.completions = CompletionsView(store)
+        self.docks["prompts"].setWidget(self.prompts)
+        self.docks["runs"].setWidget(self.runs)
+        self.docks["metrics"].setWidget(self.metrics)
+        self.docks["completions"].setWidget(self.completions)
+        for stack in (self.prompts.undo_stack, self.hyperparameters.undo_stack):
+            self.undo_group.addStack(stack)
+
+    # -- what shows
+
+    def show_state(self, state: State, note: str = "") -> None:
+        """Show where the session stands, everywhere."""
+        self.state = state
+        self.chip.setText(state.value)
+        set_look(self.chip, chip=_CHIPS[state])
+        self.chip.setAccessibleDescription(note)
+        self.note.setText(note)
+        self.note.setToolTip(note or "Why, or what it waits for")
+        self.actions_.set_state(state)
+        self.models.set_state(state)
+        self.hyperparameters.set_state(state)
+        self.status.set_state(state)
+
+    def reveal(self, name: str) -> None:
+        """Bring a dock to the front and give it the keyboard."""
+        dock = self.docks[name]
+        dock.show()
+        dock.raise_()
+        if dock.widget():
+            dock.widget().setFocus(Qt.FocusReason.ShortcutFocusReason)
+            if not dock.widget().hasFocus():
+                dock.widget().focusNextChild()
+
+    # -- layout
+
+    def reset_layout(self) -> None:
+        """Put every dock where it was at first."""
+        for dock in self.docks.values():
+            dock.setFloating(False)
+            self.removeDockWidget(dock)
+        if self.width() < _ROOMY.width() or self.height() < _ROOMY.height():
+            self._lay_out_tabs()
+        else:
+            self._lay_out_columns()
+        for dock in self.docks.values():
+            dock.show()
+        self.docks["metrics"].raise_()
+        if not self.tabifiedDockWidgets(self.docks["metrics"]).count(self.docks["prompts"]):
+            self.docks["prompts"].raise_()
+        self._size_docks()
+        # Sizes asked for before the docks have been laid out once are forgotten.
+        QTimer.singleShot(0, self, self._size_docks)
+
+    def _lay_out_columns(self) -> None:
+        left, across, down = (Qt.DockWidgetArea.LeftDockWidgetArea, Qt.Orientation.Horizontal,
+                              Qt.Orientation.Vertical)
+        docks = self.docks
+        self.addDockWidget(left, docks["models"])
+        self.splitDockWidget(docks["models"], docks["metrics"], across)
+        self.splitDockWidget(docks["metrics"], docks["hyperparameters"], across)
+        self.splitDockWidget(docks["models"], docks["prompts"], down)
+        self.splitDockWidget(docks["metrics"], docks["completions"], down)
+        self.tabifyDockWidget(docks["prompts"], docks["runs"])
+
+    def _lay_out_tabs(self) -> None:
+        """Columns of tabs for a small screen or a large scale: two, or one where even two would
+        not fit."""
+        docks = self.docks
+        self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, docks["models"])
+        for name in ("prompts", "hyperparameters", "runs"):
+            self.tabifyDockWidget(docks["models"], docks[name])
+        if self.width() < _TWO_COLUMNS:
+            self.tabifyDockWidget(docks["models"], docks["metrics"])
+        else:
+            self.splitDockWidget(docks["models"], docks["metrics"], Qt.Orientation.Horizontal)
+        self.tabifyDockWidget(docks["metrics"], docks["completions"])
+
+    def _size_docks(self) -> None:
+        across, down, docks = Qt.Orientation.Horizontal, Qt.Orientation.Vertical, self.docks
+        width, height = self.width(), self.height()
+        if width < _ROOMY.width() or height < _ROOMY.height():
+            self.resizeDocks([docks["models"], docks["metrics"]],
+                             [width * 2 // 5, width * 3 // 5], across)
+            return
+        side = max(296, min(400, width // 5))
+        self.resizeDocks([docks["models"], docks["metrics"], docks["hyperparameters"]],
+                         [side, width - 2 * side - 16, side + 16], across)
+        self.resizeDocks([docks["models"], docks["prompts"]],
+                         [height * 9 // 20, height * 11 // 20], down)
+        self.resizeDocks([docks["metrics"], docks["completions"]], [height // 2, height // 2],
+                         down)
+
+    def save_state(self) -> dict[str, object]:
+        """Return everything the window should remember."""
+        views = {
+            "models": self.models, "hyperparameters": self.hyperparameters,
+            "prompts": getattr(self, "prompts", None), "metrics": getattr(self, "metrics", None),
+            "completions": getattr(self, "completions", None),
+        }
+        return {
+            "geometry": _text(self.saveGeometry()), "docks": _text(self.saveState(_LAYOUT_VERSION)),
+            "theme": themes().mode,
+            "views": {name: view.save_state() for name, view in views.items() if view},
+        }
+
+    def restore_frame(self, saved: dict[str, object]) -> None:
+        """Put window and docks where they were."""
+        geometry, docks = saved.get("geometry"), saved.get("docks")
+        if isinstance(geometry, str):
+            self.restoreGeometry(_bytes(geometry))
+        if isinstance(docks, str):
+            self.restoreState(_bytes(docks), _LAYOUT_VERSION)
+
+    def restore_docks(self, saved: dict[str, object]) -> None:
+        """Give the light docks what they remembered."""
+        views = section(saved, "views")
+        self.models.restore_state(section(views, "models"))
+        self.hyperparameters.restore_state(section(views, "hyperparameters"))
+
+    def restore_views(self, saved: dict[str, object]) -> None:
+        """Give the large views what they remembered."""
+        views = section(saved, "views")
+        self.prompts.restore_state(section(views, "prompts"))
+        self.metrics.restore_state(section(views, "metrics"))
+        self.completions.restore_state(section(views, "completions"))
+
+    # -- events
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Tell of the first paint, once the screen has it."""
+        super().paintEvent(event)
+        if not self._painted:
+            self._painted = True
+            QTimer.singleShot(0, self.first_paint.emit)
+
+    def closeEvent(self, event: QCloseEvent) -> None:
+        """Closing is asked for, not done: the run has to end first."""
+        event.ignore()
+        self.close_wanted.emit()
+
+    def sizeHint(self) -> QSize:
+        """Fit a small laptop's screen."""
+        return QSize(1280, 720)
+
+    def all_actions(self) -> list[QAction]:
+        """Return every action, for the palette and the shortcut sheet."""
+        views = [a for dock in self.docks.values() for a in dock.findChildren(QAction)
+                 if a.text() and a.objectName() and not a.isSeparator() and a.menu() is None]
+        return [*self.actions_, *self.undo_actions, *self.dock_actions, *views]
+
+    # -- making it
+
+    def _add_dock(self, name: str, title: str, widget: QWidget | None = None) -> None:
+        dock = named(QDockWidget(title, self), f"dock_{name}", title, "")
+        if widget:
+            dock.setWidget(widget)
+        self.docks[name] = dock
+
+    def _make_toolbar(self) -> None:
+        bar = named(QToolBar("Run"), "run_toolbar", "Run", "")
+        bar.setMovable(False)
+        bar.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        bar.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
+        size = round(self.fontMetrics().height() * 1.1)
+        bar.setIconSize(QSize(size, size))
+        for action in self.actions_.in_toolbar():
+            bar.addAction(action)
+            button = bar.widgetForAction(action)
+            button.setObjectName(f"{action.objectName()}_button")
+            button.setAccessibleName(action.text())
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            if action.objectName() == "start":
+                button.setProperty("role", "primary")
+        self.chip = named(label(), "state_chip", "State", "Where the run stands")
+        self.note = named(label(role="muted"), "state_note", "Note", "Why, or what it waits for")
+        widest = max(self.fontMetrics().horizontalAdvance(state.value) for state in State)
+        self.chip.setMinimumWidth(round(1.2 * widest) + 24)
+        self.chip.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self.chip.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        # A long note gives way, so that no button is pushed off the bar.
+        self.note.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self.note.setMinimumWidth(1)
+        self.note.setContentsMargins(8, 0, 8, 0)
+        gap = QWidget()
+        gap.setFixedWidth(8)
+        bar.addWidget(gap)
+        bar.addWidget(self.chip)
+        bar.addWidget(self.note)
+        self.shown = named(label(role="muted"), "shown_run", "Run on display",
+                           "The run whose curves and completions are shown")
+        self.shown.setContentsMargins(8, 0, 8, 0)
+        bar.addWidget(self.shown)
+        bar.addAction(self.actions_["palette"])
+        button = bar.widgetForAction(self.actions_["palette"])
+        assert isinstance(button, QToolButton)
+        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
+        button.setProperty("role", "flat")
+        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        named(button, "palette_button", "Command palette", self.actions_["palette"].toolTip())
+        self.addToolBar(bar)
+
+    def _make_menus(self) -> None:
+        actions = self.actions_
+        self.dock_actions = [self._dock_action(i, name, dock)
+                             for i, (name, dock) in enumerate(self.docks.items(), start=1)]
+        undo = self.undo_group.createUndoAction(self, "Undo")
+        redo = self.undo_group.createRedoAction(self, "Redo")
+        undo.setShortcut(QKeySequence.StandardKey.Undo)
+        redo.setShortcut(QKeySequence.StandardKey.Redo)
+        undo.setObjectName("undo")
+        redo.setObjectName("redo")
+        self.undo_actions = [undo, redo]
+        bar = self.menuBar()
+        for title, entries in (
+            ("&File", actions.in_menu("File")), ("&Edit", self.undo_actions),
+            ("&Run", actions.in_menu("Run")), ("&View", actions.in_menu("View")),
+            ("&Help", actions.in_menu("Help")),
+        ):
+            menu = bar.addMenu(title)
+            menu.setToolTipsVisible(True)
+            menu.addActions(entries)
+            if title == "&View":
+                theme = menu.addMenu("Theme")
+                theme.addActions(actions.in_menu("Theme"))
+                menu.addSeparator()
+                menu.addActions(self.dock_actions)
+                menu.addSeparator()
+                shown = menu.addMenu("Show or hide")
+                shown.addActions([dock.toggleViewAction() for dock in self.docks.values()])
+
+    def _dock_action(self, number: int, name: str, dock: QDockWidget) -> QAction:
+        action = QAction(f"Go to {dock.windowTitle()}", self)
+        action.setObjectName(f"go_to_{name}")
+        action.setShortcut(QKeySequence(f"Ctrl+{number}"))
+        set_tip(action, f"Bring {dock.windowTitle()} to the front and give it the keyboard")
+        action.triggered.connect(lambda: self.reveal(name))
+        return action
+
+    def _follow_focus(self, _old: QWidget | None, now: QWidget | None) -> None:
+        """Undo what was last edited where the keyboard is."""
+        if now is None:
+            return
+        if self.docks["hyperparameters"].isAncestorOf(now):
+            self.undo_group.setActiveStack(self.hyperparameters.undo_stack)
+        elif self.docks["prompts"].isAncestorOf(now) and hasattr(self, "prompts"):
+            self.undo_group.setActiveStack(self.prompts.undo_stack)
+
+
+def _text(data: QByteArray) -> str:
+    return bytes(data.toBase64().data()).decode("ascii")
+
+
+def _bytes(text: str) -> QByteArray:
+    return QByteArray.fromBase64(text.encode("ascii", "ignore"))

@@ -1,0 +1,160 @@
+"""The buttons above the prompts, and every action on them with its shortcut."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtWidgets import QFileDialog, QInputDialog, QMenu, QToolButton, QWidget
+from superqt import QFlowLayout
+
+from workbench.assets import SAMPLE_PROMPTS
+from workbench.gui.controls import tool_button
+from workbench.store.prompt_files import ENDINGS
+
+if TYPE_CHECKING:
+    from workbench.gui.prompts.view import PromptsView
+
+_FILES = "Prompts (*.txt *.jsonl *.csv)"
+
+
+class Bar(QWidget):
+    """Open, Save, Add and Edit. The actions work on the table while it has the keyboard, and are
+    in its context menu."""
+
+    def __init__(self, view: PromptsView) -> None:
+        super().__init__(view)
+        self._view = view
+        layout = QFlowLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setHorizontalSpacing(8)
+        layout.setVerticalSpacing(4)
+        self._make_actions()
+        add = tool_button("Add", "prompts_add_button", "Add a prompt", "Add a prompt (Insert)")
+        add.clicked.connect(lambda: view.add())
+        for button in (self._open(), self._save(), add, self._edit()):
+            layout.addWidget(button)
+
+    def allow_moving(self, allowed: bool) -> None:
+        """Rows of a filtered list have no place of their own to move to."""
+        for action in self._moves:
+            action.setEnabled(allowed)
+
+    def _make_actions(self) -> None:
+        view, key = self._view, Qt.Key
+        self._action("prompts_add", "Add a prompt", "Insert", view.add)
+        self._action("prompts_duplicate", "Duplicate prompts", "Ctrl+D", view.duplicate)
+        self._action("prompts_delete", "Delete prompts", QKeySequence.StandardKey.Delete,
+                     view.delete)
+        self._separator()
+        self._moves = [
+            self._action("prompts_up", "Move prompts up", "Alt+Up", partial(view.move, -1)),
+            self._action("prompts_down", "Move prompts down", "Alt+Down", partial(view.move, 1)),
+        ]
+        self._separator()
+        self._action("prompts_enable", "Switch prompts on or off", key.Key_Space,
+                     view.toggle_enabled)
+        self._action("prompts_pin", "Pin or unpin prompts", key.Key_P, view.toggle_pinned)
+        self._separator()
+        self._action("prompts_copy", "Copy prompts", QKeySequence.StandardKey.Copy, view.copy)
+        self._action("prompts_paste", "Paste lines as prompts", QKeySequence.StandardKey.Paste,
+                     view.paste)
+        self._separator()
+        # The window gives these their shortcut, wherever the keyboard is.
+        stack = view.undo_stack
+        view.table.addAction(stack.createUndoAction(view.table, "Undo"))
+        view.table.addAction(stack.createRedoAction(view.table, "Redo"))
+
+    def _action(
+        self, name: str, text: str, shortcut: str | Qt.Key | QKeySequence.StandardKey,
+        call: Callable[[], object],
+    ) -> QAction:
+        action = QAction(text, self._view.table)
+        action.setObjectName(name)
+        action.setShortcut(QKeySequence(shortcut))
+        # Only while the table itself has the keyboard: P and Space belong to text fields too.
+        action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
+        action.triggered.connect(lambda: call())
+        self._view.table.addAction(action)
+        return action
+
+    def _separator(self) -> None:
+        separator = QAction(self._view.table)
+        separator.setSeparator(True)
+        self._view.table.addAction(separator)
+
+    def _open(self) -> QToolButton:
+        button, menu = self._menu_button("Open", "prompts_open", "Open prompts from a file, a "
+                                         "built-in set or a saved set")
+        menu.addAction("Open file…").triggered.connect(lambda: self._ask_open())
+        built_in = menu.addMenu("Built-in sets")
+        for path in sorted(p for p in SAMPLE_PROMPTS.glob("*") if p.suffix in ENDINGS):
+            built_in.addAction(path.stem.replace("_", " ").capitalize()).triggered.connect(
+                lambda _=False, path=path: self._view.open_file(path))
+        saved = menu.addMenu("Saved sets")
+
+        def list_sets() -> None:
+            saved.clear()
+            for name in self._view.saved_sets():
+                saved.addAction(name).triggered.connect(
+                    lambda _=False, name=name: self._view.load_set(name))
+            saved.setEnabled(not saved.isEmpty())
+
+        menu.aboutToShow.connect(list_sets)
+        return button
+
+    def _save(self) -> QToolButton:
+        button, menu = self._menu_button("Save", "prompts_save", "Save the prompts to a file, or "
+                                         "under a name. The list itself is kept by itself")
+        menu.addAction("Save to file…").triggered.connect(lambda: self._ask_save())
+        menu.addAction("Save as a named set…").triggered.connect(lambda: self._ask_name())
+        return button
+
+    def _edit(self) -> QToolButton:
+        button, menu = self._menu_button("Edit", "prompts_edit", "Everything that can be done with "
+                                         "the selected prompts")
+        menu.addActions(self._view.table.actions())
+        return button
+
+    def _menu_button(self, text: str, name: str, tip: str) -> tuple[QToolButton, QMenu]:
+        button = tool_button(text, name, f"{text} prompts", tip)
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        menu = QMenu(button)
+        button.setMenu(menu)
+        return button, menu
+
+    def _ask_open(self) -> None:
+        dialog = QFileDialog(self._view, "Open prompts", "", _FILES)
+        dialog.setObjectName("prompts_open_dialog")
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.filesSelected.connect(
+            lambda names: self._view.open_files([Path(name) for name in names]))
+        dialog.open()
+
+    def _ask_save(self) -> None:
+        dialog = QFileDialog(self._view, "Save prompts", "prompts.jsonl",
+                             "JSON Lines (*.jsonl);;CSV table (*.csv);;Plain text (*.txt)")
+        dialog.setObjectName("prompts_save_dialog")
+        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+        dialog.setDefaultSuffix("jsonl")
+        dialog.filterSelected.connect(
+            lambda text: dialog.setDefaultSuffix(text.rpartition(".")[2].rstrip(")")))
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(lambda name: self._view.save_file(Path(name)))
+        dialog.open()
+
+    def _ask_name(self) -> None:
+        dialog = QInputDialog(self._view)
+        dialog.setObjectName("prompts_name_dialog")
+        dialog.setWindowTitle("Save prompts")
+        dialog.setLabelText("Name of the set (a set of that name is replaced):")
+        dialog.setComboBoxItems(self._view.saved_sets())
+        dialog.setComboBoxEditable(True)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.textValueSelected.connect(self._view.save_set)
+        dialog.open()

@@ -1,0 +1,253 @@
+"""The list of prompts as a table, every change to it undoable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from enum import IntEnum
+
+from PySide6.QtCore import (
+    QAbstractTableModel,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    Qt,
+    Signal,
+)
+from PySide6.QtGui import QColor, QUndoCommand, QUndoStack
+
+from workbench.gui.theme import themes
+from workbench.store.records import Prompt
+
+Index = QModelIndex | QPersistentModelIndex
+Rows = tuple[Prompt, ...]
+
+
+class Column(IntEnum):
+    """The columns of the table."""
+
+    ENABLED = 0
+    PINNED = 1
+    TEXT = 2
+
+
+_ROW = (Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.ItemIsDragEnabled
+        | Qt.ItemFlag.ItemIsDropEnabled | Qt.ItemFlag.ItemNeverHasChildren)
+# Made once: Qt asks for flags thousands of times, and joining Python flags is slow.
+_FLAGS = (_ROW | Qt.ItemFlag.ItemIsUserCheckable, _ROW, _ROW | Qt.ItemFlag.ItemIsEditable)
+_ADDING = 1
+_TEXT_ROLES = (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.EditRole)
+_TITLES = ("On", "Pin", "Prompt")
+_TIPS = (
+    "Only prompts that are on take part in a run (Space)",
+    "Pinned prompts are compared first after every cycle (P)",
+    "What the policy completes. Double click or F2 edits; Shift+Enter begins a new line",
+)
+
+
+class PromptsModel(QAbstractTableModel):
+    """Holds the prompts. Every change goes through :meth:`edit`, which can be undone."""
+
+    about_to_apply = Signal()
+    applied = Signal(int, int)  # first row and number of rows that an edit (or its undo) wrote
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._rows: Rows = ()
+        self.undo_stack = QUndoStack(self)
+        self.undo_stack.setUndoLimit(200)
+
+    @property
+    def rows(self) -> Rows:
+        """Every prompt, in order."""
+        return self._rows
+
+    def load(self, rows: Iterable[Prompt]) -> None:
+        """Begin with ``rows``; there is nothing to undo."""
+        self.apply(tuple(rows))
+        self.undo_stack.clear()
+
+    # -- edits
+
+    def edit(self, text: str, rows: Iterable[Prompt], merge: int = -1) -> None:
+        """Make ``rows`` the list, as one step of the undo history called ``text``. Steps that
+        follow each other with the same ``merge`` become one."""
+        new = tuple(rows)
+        if new != self._rows:
+            self.undo_stack.push(_Edit(self, text, self._rows, new, merge))
+
+    def add_blank(self, position: int) -> None:
+        """Insert a prompt to be filled in. Its first text belongs to the same undo step."""
+        self.edit("add a prompt", [*self._rows[:position], Prompt(""), *self._rows[position:]],
+                  _ADDING)
+
+    def drop_blank(self) -> None:
+        """Take back prompts that were never filled in."""
+        blank = [i for i, p in enumerate(self._rows) if not p.text.strip()]
+        last = self.undo_stack.command(self.undo_stack.index() - 1)
+        if blank and isinstance(last, _Edit) and last.id() == _ADDING:
+            last.setObsolete(True)
+            self.undo_stack.undo()
+        elif blank:
+            self.remove(blank)
+
+    def insert(self, text: str, position: int, prompts: Sequence[Prompt]) -> None:
+        """Put ``prompts`` before ``position``."""
+        self.edit(text, [*self._rows[:position], *prompts, *self._rows[position:]])
+
+    def remove(self, rows: Iterable[int]) -> None:
+        """Delete rows."""
+        gone = set(rows)
+        self.edit(f"delete {_prompts(len(gone))}",
+                  (p for i, p in enumerate(self._rows) if i not in gone))
+
+    def change(self, text: str, rows: Iterable[int], how: Callable[[Prompt], Prompt]) -> None:
+        """Replace each of ``rows`` by what ``how`` makes of it."""
+        chosen = set(rows)
+        self.edit(text, (how(p) if i in chosen else p for i, p in enumerate(self._rows)))
+
+    def move(self, rows: Iterable[int], position: int) -> int:
+        """Move rows before ``position``, keeping their order; return where the first is now."""
+        chosen = sorted(set(rows))
+        moved = [self._rows[i] for i in chosen]
+        before = [p for i, p in enumerate(self._rows[:position]) if i not in chosen]
+        after = [p for i, p in enumerate(self._rows[position:], position) if i not in chosen]
+        self.edit(f"move {_prompts(len(moved))}", [*before, *moved, *after])
+        return len(before)
+
+    def apply(self, rows: Rows) -> None:
+        """Make ``rows`` the list and tell views only of what differs. Edits call this."""
+        self.about_to_apply.emit()
+        old = self._rows
+        head = next((i for i, (a, b) in enumerate(zip(old, rows, strict=False)) if a is not b),
+                    min(len(old), len(rows)))
+        tail = next((i for i, (a, b) in enumerate(zip(old[head:][::-1], rows[head:][::-1],
+                                                      strict=False)) if a is not b),
+                    min(len(old), len(rows)) - head)
+        gone, new = len(old) - head - tail, len(rows) - head - tail
+        none = QModelIndex()
+        if gone == new:
+            self._rows = rows
+            if new:
+                self.dataChanged.emit(self.index(head, 0), self.index(head + new - 1, Column.TEXT))
+        else:
+            if gone:
+                self.beginRemoveRows(none, head, head + gone - 1)
+                self._rows = old[:head] + old[head + gone :]
+                self.endRemoveRows()
+            if new:
+                self.beginInsertRows(none, head, head + new - 1)
+                self._rows = rows
+                self.endInsertRows()
+        self.applied.emit(head, new)
+
+    # -- what Qt asks
+
+    def rowCount(self, parent: Index | None = None) -> int:
+        """Return the number of prompts."""
+        return 0 if parent and parent.isValid() else len(self._rows)
+
+    def columnCount(self, parent: Index | None = None) -> int:
+        """Return the number of columns."""
+        return 0 if parent and parent.isValid() else len(_TITLES)
+
+    def headerData(
+        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
+    ) -> object:
+        """Return a column's title and what it means."""
+        if orientation == Qt.Orientation.Horizontal:
+            if role == Qt.ItemDataRole.DisplayRole:
+                return _TITLES[section]
+            if role == Qt.ItemDataRole.ToolTipRole:
+                return _TIPS[section]
+            if role == Qt.ItemDataRole.TextAlignmentRole and section == Column.TEXT:
+                return Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+        return None
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+        """Return a cell's text, check mark, star, colour, or what a screen reader says."""
+        if not index.isValid():
+            return None
+        prompt, column = self._rows[index.row()], index.column()
+        if column == Column.TEXT and role in _TEXT_ROLES:
+            return prompt.text
+        theme = themes().theme
+        if role == Qt.ItemDataRole.ForegroundRole:
+            if column == Column.PINNED and prompt.pinned:
+                return QColor(theme.accent)
+            return None if prompt.enabled and column == Column.TEXT else QColor(theme.muted)
+        if column == Column.ENABLED:
+            if role == Qt.ItemDataRole.CheckStateRole:
+                return Qt.CheckState.Checked if prompt.enabled else Qt.CheckState.Unchecked
+            if role == Qt.ItemDataRole.AccessibleTextRole:
+                return "on" if prompt.enabled else "off"
+        elif column == Column.PINNED:
+            if role == Qt.ItemDataRole.DisplayRole:
+                return "★" if prompt.pinned else "☆"
+            if role == Qt.ItemDataRole.TextAlignmentRole:
+                return Qt.AlignmentFlag.AlignCenter
+            if role == Qt.ItemDataRole.AccessibleTextRole:
+                return "pinned" if prompt.pinned else "not pinned"
+        elif role == Qt.ItemDataRole.ToolTipRole:
+            return prompt.text if "\n" in prompt.text or len(prompt.text) > 40 else None
+        return None
+
+    def setData(self, index: Index, value: object, role: int = Qt.ItemDataRole.EditRole) -> bool:
+        """Change a cell; an empty text is refused."""
+        if not index.isValid():
+            return False
+        row, column = index.row(), index.column()
+        if column == Column.ENABLED and role == Qt.ItemDataRole.CheckStateRole:
+            on = Qt.CheckState(value) == Qt.CheckState.Checked
+            self.change(f"switch prompt {'on' if on else 'off'}", [row],
+                        lambda p: replace(p, enabled=on))
+            return True
+        if column == Column.TEXT and role == Qt.ItemDataRole.EditRole:
+            text = str(value)
+            if not text.strip():
+                return False
+            merge = -1 if self._rows[row].text.strip() else _ADDING
+            self.edit("edit prompt", [*self._rows[:row], replace(self._rows[row], text=text),
+                                      *self._rows[row + 1 :]], merge)
+            return True
+        return False
+
+    def flags(self, index: Index) -> Qt.ItemFlag:
+        """Say what can be done with a cell."""
+        return _FLAGS[index.column()] if index.isValid() else Qt.ItemFlag.ItemIsDropEnabled
+
+    def supportedDropActions(self) -> Qt.DropAction:
+        """Rows can be moved; files can be copied in."""
+        return Qt.DropAction.MoveAction | Qt.DropAction.CopyAction
+
+
+class _Edit(QUndoCommand):
+    """The list before and after. Both share their prompts, so that a step costs a pointer a row."""
+
+    def __init__(
+        self, model: PromptsModel, text: str, before: Rows, after: Rows, merge: int
+    ) -> None:
+        super().__init__(text)
+        self._model, self._before, self._after, self._merge = model, before, after, merge
+
+    def redo(self) -> None:
+        """Show the list after."""
+        self._model.apply(self._after)
+
+    def undo(self) -> None:
+        """Show the list before."""
+        self._model.apply(self._before)
+
+    def id(self) -> int:
+        """Say which steps this one merges with; -1 is none."""
+        return self._merge
+
+    def mergeWith(self, other: QUndoCommand) -> bool:
+        """Take the following step into this one."""
+        assert isinstance(other, _Edit)
+        self._after = other._after
+        return True
+
+
+def _prompts(number: int) -> str:
+    return f"{number:,} {'prompt' if number == 1 else 'prompts'}"
