@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shiboken6
+
 from workbench.gui.background import Background
 from workbench.gui.controller import Controller
 from workbench.gui.main_window import MainWindow
@@ -27,10 +29,12 @@ class Opened:
         self._open = True
 
     def close(self) -> None:
-        """Let the worker end."""
+        """Let the worker end and the window go, before its store is closed."""
         if self._open:
             self._open = False
             self.background.close()
+            self.window.prompts.save()
+            shiboken6.delete(self.window)
 
 
 def facts(kind: str, **more: object) -> ModelFacts:
@@ -56,7 +60,7 @@ def completions(cycle: int) -> list[CompletionRecord]:
 
 def fill(store: Store, cycles: int = 3, name: str = "", status: str = "finished") -> int:
     """Record a run and return its number."""
-    settings = Hyperparameters(learning_rate=1e-4, num_cycles=cycles)
+    settings = Hyperparameters(learning_rate=1e-4, num_cycles=max(1, cycles))
     run_id = store.create_run(
         name=name, policy="/models/policy", reward="/models/reward", models={},
         hyperparameters=settings.model_dump(), prompts=[Prompt(text) for text in PROMPTS]).result()

@@ -29,7 +29,8 @@ def test_one_token_policy_reaches_the_closed_form(unattended):
     def distribution(policy):
         return policy.model(ids).logits[0, -1].softmax(-1)
 
-    start = distribution(ppo.reference)
+    with ppo.reference() as reference:
+        start = distribution(reference)
     rewards = torch.tensor([reward(chr(32 + i)) for i in range(len(start))])
     best = (start.log() + rewards / beta).softmax(-1)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,6 +68,9 @@ async def _main(
 ) -> int:
     workbench = Workbench(home)
     errors.window = workbench.window
+    # The bridge's tick lets Python see a signal within a moment.
+    before = {number: signal.signal(number, lambda *_: workbench.exit())
+              for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         await workbench.serve(policy, reward)
     except StoreError as error:
@@ -74,8 +78,8 @@ async def _main(
         return 1
     finally:
         errors.window = None
-        workbench.window.hide()
-        workbench.window.deleteLater()
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return 0
 
 
@@ -143,6 +147,10 @@ class Workbench:
             await asyncio.to_thread(self.store.close)
             stop_log(log_file)
 
+    def exit(self) -> None:
+        """Close the window; a run that is alive is stopped."""
+        self._exit.set()
+
     def save(self) -> None:
         """Keep layout, choices and prompts."""
         self.settings.save(self.window.save_state())
@@ -180,9 +188,9 @@ class Workbench:
     def _close_wanted(self) -> None:
         if self.window.state in ALIVE:
             ask_about_closing(
-                self.window, stop=self._exit.set, keep=self.window.showMinimized)
+                self.window, stop=self.exit, keep=self.window.showMinimized)
         else:
-            self._exit.set()
+            self.exit()
 
     async def _shut(self) -> None:
         """End the run and every thread while the window still paints."""
@@ -196,4 +204,9 @@ class Workbench:
         await asyncio.to_thread(self.session.close)
         self.bridge.close()
         await asyncio.to_thread(self.background.close)
+        # Gone before the store is: a view's timer may still want to read.
+        gone = asyncio.Event()
+        window.destroyed.connect(gone.set)
+        window.deleteLater()
+        await gone.wait()
         log.info("The window is closed")

@@ -81,6 +81,7 @@ class CommandPalette(QDialog):
             1, QHeaderView.ResizeMode.ResizeToContents)
         self._list.clicked.connect(lambda _: self.accept())
         self._field.textChanged.connect(self._narrow)
+        self._field.returnPressed.connect(self.accept)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.setSpacing(8)
@@ -111,10 +112,9 @@ class CommandPalette(QDialog):
     def _add(self, action: QAction) -> None:
         text = QStandardItem(plain(action))
         keys = QStandardItem(shortcut_text(action))
-        words = f"{plain(action)} {action.toolTip()}".lower()
         keys.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         text.setData(action, _ACTION)
-        text.setData(words, _WORDS)
+        text.setData(plain(action).lower(), _WORDS)
         text.setToolTip(action.toolTip())
         for item in (text, keys):
             item.setEnabled(action.isEnabled())

@@ -17,6 +17,7 @@ from workbench.gui.background import Background
 from workbench.gui.command_palette import CommandPalette
 from workbench.gui.dialogs import show_about, show_shortcuts
 from workbench.gui.errors import ErrorDialog
+from workbench.gui.health import find_warnings
 from workbench.gui.main_window import MainWindow
 from workbench.gui.theme import Mode, themes
 from workbench.ppo.hyperparameters import HyperparameterError
@@ -43,6 +44,7 @@ class Controller(QObject):
         self._shown: int | None = None
         self._reading = False
         self._late: list[ev.CycleFinished | ev.HyperparametersApplied] = []
+        self._first: Mapping[str, float] = {}
         self._pausing = False
         self._connect()
 
@@ -182,6 +184,8 @@ class Controller(QObject):
         window.hyperparameters.run_started(event.hyperparameters)
         window.status.run_started(event)
         window.metrics.show_run(event.run_id, {}, [])
+        window.show_health([])
+        self._first = {}
         window.hyperparameters.show_history([])
         window.completions.show_run(event.run_id)
         window.runs.refresh()
@@ -207,9 +211,16 @@ class Controller(QObject):
             self._late.append(event)
         elif isinstance(event, ev.CycleFinished):
             self._window.metrics.append(event.run_id, event.cycle, event.metrics)
+            self._first = self._first or event.metrics
+            self._judge(event.metrics)
         else:
             self._window.metrics.mark_changes(event.run_id, event.cycle, event.changes)
             self._window.hyperparameters.add_history(event.cycle, event.changes)
+
+    def _judge(self, last: Mapping[str, float]) -> None:
+        """Show what is wrong with the run on display."""
+        target = self._window.hyperparameters.form.values()["kl_target"]
+        self._window.show_health(find_warnings(self._first, last, float(target)))
 
     def _display(self, run_id: int | None,
                  found: tuple[Mapping[str, Series], Sequence[ChangeRecord]]) -> None:
@@ -218,6 +229,8 @@ class Controller(QObject):
         series, changes = found
         self._reading = False
         self._window.metrics.show_run(run_id, series, changes)
+        self._first = {name: s.values[0] for name, s in series.items()}
+        self._judge({name: s.values[-1] for name, s in series.items()})
         self._window.hyperparameters.show_history(changes)
         read = max((s.cycles[-1] for s in series.values() if s.cycles), default=0)
         marked = {change.cycle for change in changes}

@@ -100,7 +100,7 @@ class ErrorReporter(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.window: QWidget | None = None
-        self._open = False
+        self._dialog: ErrorDialog | None = None
         self._old: tuple[Any, Any] | None = None
         # Queued, since an error may come from any thread.
         self._caught.connect(self._show, Qt.ConnectionType.QueuedConnection)
@@ -142,13 +142,12 @@ class ErrorReporter(QObject):
 
     @Slot(object)
     def _show(self, caught: tuple[str, str]) -> None:
-        if self._open:  # the first error is the one that matters; the log has them all
+        if self._dialog:  # the first error is the one that matters; the log has them all
             return
-        self._open = True
-        dialog = ErrorDialog(*caught, parent=self.window)
-        dialog.finished.connect(self._closed)
-        dialog.open()
+        self._dialog = ErrorDialog(*caught, parent=self.window)
+        self._dialog.finished.connect(self._closed)
+        self._dialog.open()
 
     @Slot(int)
     def _closed(self, _result: int) -> None:
-        self._open = False
+        self._dialog = None

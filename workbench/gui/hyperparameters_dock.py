@@ -25,7 +25,13 @@ from workbench.gui.presets import PRESETS
 from workbench.gui.section import Section
 from workbench.gui.settings import section, texts
 from workbench.gui.theme import set_look
-from workbench.ppo.hyperparameters import Hyperparameters, Value, specs
+from workbench.ppo.hyperparameters import (
+    HyperparameterError,
+    Hyperparameters,
+    Value,
+    parse,
+    specs,
+)
 from workbench.store.records import ChangeRecord
 from workbench.training.events import (
     Change,
@@ -137,11 +143,13 @@ class HyperparametersDock(QWidget):
 
     def restore_state(self, state: dict[str, object]) -> None:
         """Show again what was remembered; values that are no longer valid are left out."""
+        good: dict[str, object] = {}
         for name, value in section(state, "values").items():
-            before = self.form.values()
-            self.form.set_values({name: value}, "restore")
-            if name in self.form.problems():
-                self.form.set_values(before, "restore")
+            try:
+                good = parse({**good, name: value}).model_dump()
+            except HyperparameterError:
+                continue
+        self.form.set_values(good, "restore")
         self.undo_stack.clear()
         self._show_all.setChecked(state.get("show_all") is True)
         if "open" in state:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray, QSize, Qt, QTimer, Signal
@@ -18,6 +19,7 @@ from PySide6.QtWidgets import (
 
 from workbench.gui.actions import Actions, set_tip
 from workbench.gui.controls import label, named
+from workbench.gui.health import HealthWarning
 from workbench.gui.hyperparameters_dock import HyperparametersDock
 from workbench.gui.models_dock import ModelsDock
 from workbench.gui.settings import section
@@ -42,6 +44,8 @@ _CHIPS = {
 _LAYOUT_VERSION = 1
 _ROOMY = QSize(1100, 640)  # from here on three columns of docks fit without squeezing
 _TWO_COLUMNS = 800
+# However a view is arranged at the moment, it must not push the window over the screen's edge.
+_SMALLEST = QSize(200, 150)
 
 
 class MainWindow(QMainWindow):
@@ -82,7 +86,8 @@ class MainWindow(QMainWindow):
         self._make_menus()
         self.toast = Toast(self)
         screen = self.screen().availableSize()
-        self.resize(min(1280, screen.width()), min(720, screen.height()))
+        # Room for the frame and a task bar, so that the status bar is on the screen.
+        self.resize(min(1280, screen.width() - 16), min(720, screen.height() - 48))
         self.reset_layout()
         self.show_state(State.IDLE)
         self.setFocus()  # not the first field: nothing should change by typing at once
@@ -102,6 +107,8 @@ class MainWindow(QMainWindow):
         self.runs = RunsDock(store, background)
         self.metrics = MetricsView()
         self.completions = CompletionsView(store)
+        for view in (self.prompts, self.metrics, self.completions):
+            view.setMinimumSize(_SMALLEST)
         self.docks["prompts"].setWidget(self.prompts)
         self.docks["runs"].setWidget(self.runs)
         self.docks["metrics"].setWidget(self.metrics)
@@ -123,6 +130,17 @@ class MainWindow(QMainWindow):
         self.models.set_state(state)
         self.hyperparameters.set_state(state)
         self.status.set_state(state)
+
+    def show_health(self, found: Sequence[HealthWarning]) -> None:
+        """Show what is wrong with the run on display, if anything."""
+        self._health_action.setVisible(bool(found))
+        if found:
+            more = f" (+{len(found) - 1})" if len(found) > 1 else ""
+            self.health.setText(found[0].title + more)
+            advice = [f"<p><b>{w.title}.</b> {w.advice}</p>" for w in found]
+            self.health.setToolTip("".join(advice))
+            self.health.setAccessibleDescription(" ".join(
+                f"{w.title}. {w.advice}" for w in found))
 
     def reveal(self, name: str) -> None:
         """Bring a dock to the front and give it the keyboard."""
@@ -170,13 +188,14 @@ class MainWindow(QMainWindow):
         not fit."""
         docks = self.docks
         self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, docks["models"])
-        for name in ("prompts", "hyperparameters", "runs"):
-            self.tabifyDockWidget(docks["models"], docks[name])
+        # Split first: a dock in tabs cannot be split.
         if self.width() < _TWO_COLUMNS:
             self.tabifyDockWidget(docks["models"], docks["metrics"])
         else:
             self.splitDockWidget(docks["models"], docks["metrics"], Qt.Orientation.Horizontal)
         self.tabifyDockWidget(docks["metrics"], docks["completions"])
+        for name in ("prompts", "hyperparameters", "runs"):
+            self.tabifyDockWidget(docks["models"], docks[name])
 
     def _size_docks(self) -> None:
         across, down, docks = Qt.Orientation.Horizontal, Qt.Orientation.Vertical, self.docks
@@ -289,6 +308,10 @@ class MainWindow(QMainWindow):
         bar.addWidget(gap)
         bar.addWidget(self.chip)
         bar.addWidget(self.note)
+        self.health = named(label(), "health_chip", "Health of the run", "")
+        self.health.setProperty("chip", "warning")
+        self.health.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self._health_action = bar.addWidget(self.health)
         self.shown = named(label(role="muted"), "shown_run", "Run on display",
                            "The run whose curves and completions are shown")
         self.shown.setContentsMargins(8, 0, 8, 0)
@@ -301,6 +324,7 @@ class MainWindow(QMainWindow):
         button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         named(button, "palette_button", "Command palette", self.actions_["palette"].toolTip())
         self.addToolBar(bar)
+        self.show_health([])
 
     def _make_menus(self) -> None:
         actions = self.actions_

@@ -145,9 +145,9 @@ class ModelsDock(QWidget):
         self.reward = SourceField("reward", "Reward model", BUNDLED_REWARD)
         self.chat = named(
             QCheckBox("Apply chat template"), "chat_template", "Apply chat template",
-            "Wrap each prompt in the turns the policy was tuned on. For policies that have a "
-            "chat template; takes effect when you press Load.")
-        self.chat.setEnabled(False)
+            "Wrap each prompt in the turns the policy was tuned on; takes effect when you press "
+            "Load")
+        self.chat.hide()
         self.load_button = push_button("Load", "load", "Load both models (Ctrl+L)", self.load)
         self.cancel_button = push_button(
             "Cancel", "cancel_loading", "Give up loading; models loaded before stay",
@@ -218,7 +218,8 @@ class ModelsDock(QWidget):
         """Enable what makes sense in ``state``."""
         loading = state == State.LOADING
         free = state not in ALIVE and not loading
-        for widget in (self.policy, self.reward, self.load_button, self.bundled_button):
+        for widget in (self.policy, self.reward, self.chat, self.load_button,
+                       self.bundled_button):
             widget.setEnabled(free)
         self.bundled_button.setVisible(not loading)
         self.cancel_button.setVisible(loading)
@@ -236,7 +237,7 @@ class ModelsDock(QWidget):
         """Show what was loaded."""
         self.policy.remember(event.policy.source)
         self.reward.remember(event.reward.source)
-        self.chat.setEnabled(event.policy.has_chat_template)
+        self.chat.setVisible(event.policy.has_chat_template)
         if not event.policy.has_chat_template:
             self.chat.setChecked(False)
         self.policy.show_facts(event.policy)
@@ -261,7 +262,7 @@ class ModelsDock(QWidget):
     def _send(self, label_number: int | None) -> None:
         self.command.emit(LoadModels(
             self.policy.source(), self.reward.source(), label_number,
-            self.chat.isEnabled() and self.chat.isChecked()))
+            not self.chat.isHidden() and self.chat.isChecked()))
 
     def _make_progress(self) -> QWidget:
         self._progress_box = QWidget()

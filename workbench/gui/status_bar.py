@@ -37,6 +37,7 @@ class StatusBar(QStatusBar):
         self._cycle_began = 0.0
         self._seconds: deque[float] = deque(maxlen=_RECENT)
         self.phase = named(label(), "phase", "Phase", "What the running cycle is doing")
+        self.phase.setMinimumWidth(1)  # gives way first where there is little room
         self.bar = named(QProgressBar(maximum=1000, textVisible=False), "phase_bar",
                          "Progress of the phase", "How far this phase of the cycle is")
         self.bar.setFixedWidth(self.fontMetrics().horizontalAdvance("0") * 14)
@@ -88,6 +89,7 @@ class StatusBar(QStatusBar):
         """A cycle got further."""
         self._num_cycles = event.num_cycles
         self.phase.setText(event.phase.value)
+        self.phase.setToolTip(event.phase.value)
         self.bar.setVisible(event.total > 0)
         self.bar.setValue(round(1000 * event.done / max(1, event.total)))
         self.cycle.setText(f"Cycle {event.cycle} of {event.num_cycles}" if event.cycle

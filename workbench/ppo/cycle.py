@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from workbench.ppo.advantages import generalized_advantages, whiten
 from workbench.ppo.control import Control
-from workbench.ppo.device import synchronize
+from workbench.ppo.device import find_placement, synchronize
 from workbench.ppo.forward import read
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.kl import adapt_kl_coef, kl_estimate
 from workbench.ppo.objective import explained_variance, masked_mean
 from workbench.ppo.phases import Phase
-from workbench.ppo.policy import Policy
+from workbench.ppo.policy import (
+    Policy,
+    Trainable,
+    UnsupportedModelError,
+    copy_trunk,
+    is_causal,
+)
 from workbench.ppo.randomness import Stream, prompt_at, uniforms
 from workbench.ppo.reward_model import Reward
 from workbench.ppo.rewards import shape_scores, token_rewards
@@ -74,27 +80,41 @@ class PPO:
     """
 
     def __init__(self, policy: Policy, reward: Reward, scribe: Scribe) -> None:
-        self.policy = policy
+        self._trainable = Trainable(policy)
         self.reward = reward
         self.scribe = scribe
-        self.reference = copy.deepcopy(policy).requires_grad_(False)
-        self.optimizer = self._make_optimizer()
+        self.optimizer: torch.optim.Optimizer
         self.kl_coef = 0.0
         self.score_mean, self.score_std = 0.0, 1.0
         self.position = 0
         self.prompts: list[str] = []
         self._prompt_ids: list[list[int]] = []
 
+    @property
+    def policy(self) -> Policy:
+        """The policy as it stands: in training, or the start policy before the first run."""
+        return self._trainable.policy
+
+    def reference(self) -> AbstractContextManager[Policy]:
+        """Give the start policy, for as long as the context lasts."""
+        return self._trainable.reference()
+
     def begin(self, prompts: Sequence[str], hp: Hyperparameters) -> None:
         """Return to the start policy with a fresh optimiser, for a new run on ``prompts``.
 
         Raises:
             PromptError: a prompt cannot be used.
+            UnsupportedModelError: the models cannot be used as ``hp`` asks.
         """
-        self._prompt_ids = self.scribe.encode(prompts, hp.response_length)
-        self.prompts = list(prompts)
-        self.policy.load_state_dict(self.reference.state_dict())
-        self.policy.reset_value_head()
+        prompt_ids = self.scribe.encode(prompts, hp.response_length)
+        value_trunk = self._make_value_trunk(hp.value_model)
+        self.prompts, self._prompt_ids = list(prompts), prompt_ids
+        # Adapters begin with random numbers; they follow from the seed like all others.
+        with torch.random.fork_rng():
+            torch.manual_seed(hp.seed)
+            self._trainable.begin(
+                find_placement(hp.precision), lora_rank=hp.lora_rank, value_trunk=value_trunk,
+                gradient_checkpointing=hp.gradient_checkpointing)
         self.optimizer = self._make_optimizer()
         self.kl_coef = hp.kl_coef
         self.score_mean, self.score_std = 0.0, 1.0
@@ -167,9 +187,15 @@ class PPO:
         self, drawn: Sequence[int], noise: Tensor, hp: Hyperparameters, control: Control,
         phase: Phase,
     ) -> Completions:
-        return sample(
+        completions = sample(
             self.policy, [self._prompt_ids[i] for i in drawn], noise,
             temperature=hp.temperature, eos_ids=self.scribe.eos_ids, control=control, phase=phase)
+        if self.policy.value_trunk is not None and phase is Phase.SAMPLING:
+            _, values, _ = read(
+                self.policy, completions, temperature=hp.temperature,
+                max_tokens=hp.micro_batch_tokens, control=control, phase=phase)
+            completions = replace(completions, values=values)
+        return completions
 
     def _score(
         self, drawn: Sequence[int], completions: Completions, hp: Hyperparameters,
@@ -181,9 +207,10 @@ class PPO:
                                  completions.response(row))
             for row, p in enumerate(drawn)]
         scores = self.reward.score(exchanges, control=control, phase=phase)
-        ref_logprobs, _, _ = read(
-            self.reference, completions, temperature=hp.temperature,
-            max_tokens=hp.micro_batch_tokens, control=control, phase=phase)
+        with self.reference() as reference:
+            ref_logprobs, _, _ = read(
+                reference, completions, temperature=hp.temperature,
+                max_tokens=hp.micro_batch_tokens, control=control, phase=phase)
         kl = kl_estimate(completions.logprobs, ref_logprobs, hp.kl_estimator)
         totals, lengths, ended = (
             x.tolist() for x in (kl.sum(dim=1), completions.lengths, completions.ended))
@@ -238,6 +265,22 @@ class PPO:
             "val/value": masked_mean(completions.values, mask).item(),
         }
         return Experience(completions, scored.ref_logprobs, advantages, returns), metrics
+
+    def _make_value_trunk(self, kind: str) -> nn.Module | None:
+        if kind == "shared":
+            return None
+        if kind == "policy":
+            with self.reference() as reference:
+                return copy_trunk(reference.model)
+        model = getattr(self.reward, "model", None)
+        tokenizer = getattr(self.reward, "tokenizer", None)
+        if model is None or tokenizer is None or (
+            tokenizer.get_vocab() != self.scribe.tokenizer.get_vocab()
+        ) or not is_causal(model):
+            raise UnsupportedModelError(
+                "The value model can start from the reward model only when that is a causal model "
+                "with the policy's own tokenizer; set Value model to policy or shared.")
+        return copy_trunk(model)
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         parameters = [p for p in self.policy.parameters() if p.requires_grad]

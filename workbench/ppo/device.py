@@ -20,14 +20,21 @@ class Placement:
         return str(self.dtype).removeprefix("torch.")
 
 
-def find_placement() -> Placement:
-    """Choose cuda, else mps, else cpu; bf16 on a cuda device that has it, float32 elsewhere."""
+def find_placement(precision: str = "auto") -> Placement:
+    """Choose cuda, else mps, else cpu, and the precision.
+
+    Args:
+        precision: ``"float32"``, ``"bfloat16"`` or ``"auto"``: bf16 on a cuda device that has it,
+            float32 elsewhere.
+    """
     if torch.cuda.is_available():
-        bf16 = torch.cuda.is_bf16_supported()
-        return Placement(torch.device("cuda"), torch.bfloat16 if bf16 else torch.float32)
-    if torch.backends.mps.is_available():
-        return Placement(torch.device("mps"), torch.float32)
-    return Placement(torch.device("cpu"), torch.float32)
+        device = torch.device("cuda")
+        auto = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+    elif torch.backends.mps.is_available():
+        device, auto = torch.device("mps"), torch.float32
+    else:
+        device, auto = torch.device("cpu"), torch.float32
+    return Placement(device, auto if precision == "auto" else getattr(torch, precision))
 
 
 def synchronize(device: torch.device) -> None:

@@ -81,14 +81,16 @@ def read(
     done = 0
     for batch in micro_batches(completions, rows, max_tokens=max_tokens, device=policy.device):
         control.step(phase, done, len(rows))
-        hidden = policy.hidden_states(batch.input_ids).flatten(0, 1)[batch.source]
+        states = policy.hidden_states(batch.input_ids)
+        value_states = policy.value_states(batch.input_ids, states).flatten(0, 1)[batch.source]
+        hidden = states.flatten(0, 1)[batch.source]
         taken = completions.tokens[batch.row, batch.column]
         for part in head_chunks(len(taken), policy.config.vocab_size):
             logits = policy.logits(hidden[part]) / temperature
             logprobs, entropy = token_statistics(logits, taken[part])
             at = (batch.row[part], batch.column[part])
             for result, numbers in zip(
-                results, (logprobs, policy.values(hidden[part]), entropy), strict=True
+                results, (logprobs, policy.values(value_states[part]), entropy), strict=True
             ):
                 result[at] = numbers
         done += batch.input_ids.shape[0]

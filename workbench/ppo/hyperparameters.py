@@ -83,6 +83,34 @@ class Hyperparameters(BaseModel):
         ge=1, le=512, unit="prompts", live=False,
     )
 
+    # -- the models
+    precision: Literal["auto", "float32", "bfloat16"] = _declare(
+        "auto", "Precision", "Models",
+        "Of the matrix products; weights are kept in float32. Auto is bfloat16 on a CUDA device "
+        "that has it and float32 elsewhere. bfloat16 is faster on CPUs that have it, and less "
+        "exact.",
+        live=False,
+    )
+    lora_rank: int = _declare(
+        0, "LoRA rank", "Models",
+        "Train small adapters of this rank instead of all weights (Hu et al. 2021): far less "
+        "memory, and the start policy needs no second copy. 8 to 64 is usual.",
+        ge=0, le=1024, live=False, zero_text="off: train all weights",
+    )
+    value_model: Literal["shared", "policy", "reward"] = _declare(
+        "shared", "Value model", "Models",
+        "Where values come from: a head on the policy's own trunk, or a separate model that "
+        "starts as a copy of the policy or of the reward model. Separate costs time and memory; "
+        "try it when the value loss disturbs the policy.",
+        live=False, advanced=True,
+    )
+    gradient_checkpointing: bool = _declare(
+        False, "Gradient checkpointing", "Models",
+        "Recompute activations instead of keeping them: less memory, about a third slower "
+        "updates. Changes no number.",
+        live=False, advanced=True,
+    )
+
     # -- phase 1: create completions
     batch_size: int = _declare(
         64, "Batch size", "Phase 1: completions",

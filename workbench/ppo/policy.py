@@ -1,30 +1,44 @@
-"""The policy: a causal language model with a value head on its trunk."""
+"""The policy: a causal language model, and what estimates the value of its states."""
 
 from __future__ import annotations
 
 import contextlib
+import copy
+from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.pytorch_utils import Conv1D
 
 from workbench.ppo.device import Placement
 
 
 class UnsupportedModelError(ValueError):
-    """The model computes its logits in a way the workbench does not know. A plain sentence."""
+    """A model cannot be used in the way asked for. The message is a plain sentence."""
 
 
 class Policy(nn.Module):
     """A causal language model of transformers, seen as trunk, language-model head, value head.
 
-    The trunk turns token ids into hidden states; both heads read them. Only the states that a
+    The trunk turns token ids into hidden states; the heads read them. Only the states that a
     loss needs go through the heads, which is where most of the memory and, for large
     vocabularies, much of the time would go.
+
+    The value head reads the policy's own trunk, or, given ``value_trunk``, that one.
     """
 
-    def __init__(self, model: Any, placement: Placement) -> None:
+    def __init__(
+        self, model: Any, placement: Placement, *, value_trunk: Any = None,
+        gradient_checkpointing: bool = False,
+    ) -> None:
         """Wrap ``model``, which must already lie on ``placement.device``.
+
+        Args:
+            gradient_checkpointing: recompute activations in the backward pass.
 
         Raises:
             UnsupportedModelError: trunk and head together do not give the model's own logits.
@@ -33,10 +47,17 @@ class Policy(nn.Module):
         self.model = model
         self.placement = placement
         self.config = model.config.get_text_config()
-        head = model.get_output_embeddings()
-        self.value_head = nn.Linear(head.weight.shape[1], 1, device=placement.device)
-        self.reset_value_head()
+        self.value_trunk = value_trunk
+        if value_trunk is None:
+            width = model.get_output_embeddings().weight.shape[1]
+        else:
+            width = value_trunk.config.get_text_config().hidden_size
+        self.value_head = nn.Linear(width, 1, device=placement.device)
+        # Zero, so that the first advantages are the plain returns.
+        nn.init.zeros_(self.value_head.weight)
+        nn.init.zeros_(self.value_head.bias)
         self.eval()  # dropout stays off, in training too: the ratio must start at 1
+        self._checkpointed = _checkpoint_layers(self) if gradient_checkpointing else []
         self._check_head()
 
     @property
@@ -53,11 +74,6 @@ class Policy(nn.Module):
     def context_length(self) -> int | None:
         """The most tokens the model can read, or None when it says nothing."""
         return getattr(self.config, "max_position_embeddings", None)
-
-    def reset_value_head(self) -> None:
-        """Zero, so that the first advantages are the plain returns."""
-        nn.init.zeros_(self.value_head.weight)
-        nn.init.zeros_(self.value_head.bias)
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
         """The precision of the matrix products; the weights themselves stay as loaded."""
@@ -77,8 +93,14 @@ class Policy(nn.Module):
         Returns:
             (b, L, H); what stands over padding means nothing.
         """
-        with self.autocast():
-            return self.trunk(input_ids=input_ids, use_cache=False).last_hidden_state
+        return self._run(self.trunk, input_ids)
+
+    def value_states(self, input_ids: Tensor, hidden: Tensor) -> Tensor:
+        """Return what the value head reads: ``hidden`` itself, or the value trunk's states.
+
+        Returns ``hidden`` itself, the same object, when the trunk is shared.
+        """
+        return hidden if self.value_trunk is None else self._run(self.value_trunk, input_ids)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return float32 logits (..., V) for hidden states (..., H)."""
@@ -94,9 +116,30 @@ class Policy(nn.Module):
             logits = cap * torch.tanh(logits / cap)
         return logits
 
-    def values(self, hidden: Tensor) -> Tensor:
-        """Return float32 values (...) for hidden states (..., H)."""
-        return self.value_head(hidden.float()).squeeze(-1)
+    def values(self, states: Tensor) -> Tensor:
+        """Return float32 values (...) for what :meth:`value_states` gave, (..., H)."""
+        with torch.autocast(self.device.type, enabled=False):
+            return self.value_head(states.float()).squeeze(-1)
+
+    def _run(self, trunk: nn.Module, input_ids: Tensor) -> Tensor:
+        with self.autocast(), self._checkpointing():
+            return trunk(input_ids=input_ids, use_cache=False).last_hidden_state
+
+    @contextlib.contextmanager
+    def _checkpointing(self) -> Iterator[None]:
+        """Let layers recompute, where a gradient is wanted.
+
+        They do so only "in training". The flag is set on the layer alone, so that its dropout
+        stays off, and not while sampling, where it would cost them their cache.
+        """
+        wanted = torch.is_grad_enabled()
+        for layer in self._checkpointed:
+            layer.training = wanted
+        try:
+            yield
+        finally:
+            for layer in self._checkpointed:
+                layer.training = False
 
     @torch.no_grad()
     def _check_head(self) -> None:
@@ -108,3 +151,85 @@ class Policy(nn.Module):
             raise UnsupportedModelError(
                 f"The policy's architecture ({type(self.model).__name__}) computes its logits in "
                 "a way PPO Workbench does not know; choose another model.")
+
+
+class Trainable:
+    """The policy in training and its start, which is the reference, in as little memory as goes.
+
+    Training all weights needs a copy of the model. Under LoRA the start model itself is trained,
+    with adapters that are switched off to be the reference again.
+    """
+
+    def __init__(self, start: Policy) -> None:
+        """Freeze ``start``: it stays what it is."""
+        self._start = start.requires_grad_(False)
+        self._adapters: Any = None
+        self.policy = start
+
+    def begin(
+        self, placement: Placement, *, lora_rank: int, value_trunk: nn.Module | None,
+        gradient_checkpointing: bool,
+    ) -> Policy:
+        """Return a policy to train that is the start policy, with a fresh value head."""
+        self._dismantle()
+        if lora_rank:
+            model = self._adapt(lora_rank)
+        else:
+            model = copy.deepcopy(self._start.model).requires_grad_(True)
+        self._start.placement = placement
+        self.policy = Policy(model, placement, value_trunk=value_trunk,
+                             gradient_checkpointing=gradient_checkpointing)
+        return self.policy
+
+    @contextlib.contextmanager
+    def reference(self) -> Iterator[Policy]:
+        """Give the start policy for as long as the context lasts."""
+        if self._adapters is None:
+            yield self._start
+            return
+        self._adapters.disable_adapter_layers()
+        try:
+            yield self.policy
+        finally:
+            self._adapters.enable_adapter_layers()
+
+    def _adapt(self, rank: int) -> Any:
+        from peft import LoraConfig, LoraModel
+
+        # GPT-2's layers hold their weights the other way round.
+        transposed = any(isinstance(m, Conv1D) for m in self._start.model.modules())
+        config = LoraConfig(
+            r=rank, lora_alpha=2 * rank, target_modules="all-linear", fan_in_fan_out=transposed)
+        self._adapters = LoraModel(self._start.model, config, "default")
+        return self._start.model
+
+    def _dismantle(self) -> None:
+        """Let go of the last run's weights before the next takes memory."""
+        self.policy = self._start
+        if self._adapters is not None:
+            self._adapters.unload()
+            self._adapters = None
+
+
+def copy_trunk(model: Any) -> nn.Module:
+    """Return a trainable copy of a model's trunk, for a separate value model."""
+    return copy.deepcopy(model.base_model).float().requires_grad_(True).eval()
+
+
+@torch.no_grad()
+def is_causal(model: Any) -> bool:
+    """Whether a model's states never depend on later tokens; found by trying."""
+    ids = torch.tensor([[1, 2, 3], [1, 2, 4]], device=model.device)
+    states = model.base_model(input_ids=ids).last_hidden_state
+    return torch.allclose(states[0, :2], states[1, :2], atol=1e-5)
+
+
+def _checkpoint_layers(module: nn.Module) -> list[nn.Module]:
+    layers = [m for m in module.modules() if isinstance(m, GradientCheckpointingLayer)]
+    if not layers:
+        raise UnsupportedModelError(
+            "This policy's architecture has no gradient checkpointing; switch it off.")
+    for layer in layers:
+        layer.gradient_checkpointing = True
+        layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
+    return layers

@@ -22,7 +22,8 @@ class Completions:
     """What was sampled. Response tensors are (b, T), padded on the right, on the policy's device.
 
     ``values[:, t]`` is the value of the state in which token t was chosen, that is, of the text
-    before it.
+    before it; it is filled in later (:func:`workbench.ppo.forward.read`) when a separate model
+    gives it.
     """
 
     prompts: list[list[int]]
@@ -114,7 +115,8 @@ def sample(
             mask[live, t] = True
             logprobs[live, t] = (
                 logits.gather(-1, chosen.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(dim=-1))
-            values[live, t] = policy.values(hidden)
+            if policy.value_trunk is None:
+                values[live, t] = policy.values(hidden)
             finished = torch.isin(chosen, eos)
             ended[live] |= finished
             going = ~ended[live]

@@ -90,22 +90,34 @@ def _backward(
     trunk once. The logits of a micro-batch never exist all at the same time.
     """
     with torch.set_grad_enabled(not warming_up):
-        states = policy.hidden_states(batch.input_ids).flatten(0, 1)[batch.source]
-    leaves = []
+        hidden = policy.hidden_states(batch.input_ids)
+    # The shared trunk stays as it is during the warm-up; a separate one is part of the critic.
+    value_hidden = policy.value_states(batch.input_ids, hidden)
+    shared = value_hidden is hidden
+    states = hidden.flatten(0, 1)[batch.source]
+    value_states = states if shared else value_hidden.flatten(0, 1)[batch.source]
+    leaves, value_leaves = [], []
     for part in head_chunks(len(states), policy.config.vocab_size):
         at = (batch.row[part], batch.column[part])
         leaf = states[part].detach().requires_grad_(not warming_up)
+        value_leaf = leaf if shared else value_states[part].detach().requires_grad_()
         leaves.append(leaf)
+        value_leaves.append(value_leaf)
         with torch.set_grad_enabled(not warming_up):
             logprobs, entropy = token_statistics(
                 policy.logits(leaf) / hp.temperature, experience.completions.tokens[at],
                 entropy_gradient=hp.entropy_coef > 0)
-        values = policy.values(leaf)
-        loss = _token_losses(
-            logprobs, entropy, values, at, experience, hp, kl_coef, warming_up, sums)
+        loss = _token_losses(logprobs, entropy, policy.values(value_leaf), at, experience, hp,
+                             kl_coef, warming_up, sums)
         (loss.sum() / count).backward()
     if not warming_up:
-        states.backward(torch.cat([leaf.grad for leaf in leaves if leaf.grad is not None]))
+        states.backward(_gradients(leaves))
+    if not shared:
+        value_states.backward(_gradients(value_leaves))
+
+
+def _gradients(leaves: list[Tensor]) -> Tensor:
+    return torch.cat([leaf.grad for leaf in leaves if leaf.grad is not None])
 
 
 def _token_losses(

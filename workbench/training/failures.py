@@ -8,6 +8,7 @@ import torch
 
 from workbench.ppo.cycle import NotFiniteError
 from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.ppo.policy import UnsupportedModelError
 from workbench.ppo.scribe import PromptError
 from workbench.store.home import StoreError
 
@@ -15,7 +16,7 @@ from workbench.store.home import StoreError
 def explain(error: BaseException, hp: Hyperparameters | None = None) -> tuple[str, str]:
     """Return ``(sentence, details)``. ``details`` is text: a kept traceback would pin tensors."""
     details = "".join(traceback.format_exception(error))
-    if isinstance(error, NotFiniteError | PromptError | StoreError):
+    if isinstance(error, NotFiniteError | PromptError | StoreError | UnsupportedModelError):
         return str(error), details
     if is_out_of_memory(error):
         return _out_of_memory(hp), details

@@ -10,6 +10,7 @@ from superqt import QFlowLayout
 
 from workbench.gui.completions.model import SORTS
 from workbench.gui.completions.wording import cycle_name
+from workbench.gui.controls import named, tool_button
 
 
 class Controls(QWidget):
@@ -143,18 +144,10 @@ def _row(spacing: int) -> tuple[QWidget, QHBoxLayout]:
 
 
 def _button(name: str, text: str, tip: str) -> QToolButton:
-    button = QToolButton()
-    button.setObjectName(name)
-    button.setText(text)
-    button.setAccessibleName(text if len(text) > 1 else tip)
-    button.setToolTip(tip)
-    return button
+    return tool_button(text, name, text if len(text) > 1 else tip, tip)
 
 
-def _combo(name: str, label: str, tip: str) -> QComboBox:
-    combo = QComboBox()
-    combo.setObjectName(name)
-    combo.setAccessibleName(label)
-    combo.setToolTip(tip)
+def _combo(name: str, title: str, tip: str) -> QComboBox:
+    combo = named(QComboBox(), name, title, tip)
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
     return combo

@@ -82,8 +82,8 @@ class ComparisonDelegate(QStyledItemDelegate):
     ) -> None:
         """Paint one row."""
         theme, comparison = themes().theme, index.data(Role.COMPARISON)
-        rect: QRect = option.rect  # type: ignore[attr-defined]
-        state = option.state  # type: ignore[attr-defined]
+        rect: QRect = option.rect
+        state = option.state
         row = self._row(comparison, rect.width())
         painter.save()
         painter.setClipRect(rect)
@@ -94,8 +94,9 @@ class ComparisonDelegate(QStyledItemDelegate):
         painter.setPen(QColor(theme.text))
         painter.drawText(QRectF(rect.left() + left, top, 2 * column + _GAP, self._line),
                          Qt.AlignmentFlag.AlignVCenter, row.prompt)
-        found = word_difference(row.sides[0].shown, row.sides[1].shown) if comparison.after else None
-        spans: tuple[tuple[Span, ...], ...] = (found.deleted, found.inserted) if found else ((), ())
+        shown = [side.shown for side in row.sides]
+        found = word_difference(shown[0], shown[1] if comparison.after else shown[0])
+        spans = (found.deleted, found.inserted)
         for i, (side, colour) in enumerate(zip(row.sides, (theme.delete, theme.insert),
                                                strict=True)):
             muted = i == 1 and comparison.after is None
@@ -103,7 +104,8 @@ class ComparisonDelegate(QStyledItemDelegate):
             origin = QPointF(rect.left() + left + i * (column + _GAP), top + self._line + 2)
             side.layout.draw(painter, origin, _highlights(side.shown, spans[i], colour))
             if side.badge:
-                self._badge(painter, origin + side.badge_at, side.badge, theme)
+                colour = theme.warning if "cut off" in side.badge else theme.muted
+                self._badge(painter, origin + side.badge_at, side.badge, colour)
         self._numbers(painter, QRectF(rect.right() - numbers - _PAD, top, numbers, rect.height()),
                       comparison, theme)
         painter.restore()
@@ -120,7 +122,7 @@ class ComparisonDelegate(QStyledItemDelegate):
         self._digits.setFeature(QFont.Tag("tnum"), 1)
         self._metrics = QFontMetrics(self._font)
         self._line = self._metrics.lineSpacing()
-        self._numbers_width = self._metrics.horizontalAdvance("reward  −10.00 → −10.00")
+        self._numbers_width = self._metrics.horizontalAdvance("reward  −0.00 → −0.00")
 
     def _columns(self, width: int) -> tuple[int, int, int]:
         """Return the left edge, the width of a text and the width of the numbers."""
@@ -198,9 +200,9 @@ class ComparisonDelegate(QStyledItemDelegate):
         painter.setPen(QPen(QColor(theme.border), 1))
         painter.drawLine(rect.bottomLeft(), rect.bottomRight())
 
-    def _badge(self, painter: QPainter, at: QPointF, text: str, theme: Theme) -> None:
+    def _badge(self, painter: QPainter, at: QPointF, text: str, colour: str) -> None:
         painter.setFont(self._small)
-        painter.setPen(QColor(theme.warning))
+        painter.setPen(QColor(colour))
         frame = QRectF(at.x(), at.y() + 1.5, self._badge_width(text), self._line - 3)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.drawRoundedRect(frame.adjusted(0.5, 0, -0.5, 0), 3, 3)
@@ -222,10 +224,12 @@ class ComparisonDelegate(QStyledItemDelegate):
         painter.setFont(self._digits)
         for name, old, new in lines:
             line.translate(0, self._line)
-            painter.setPen(QColor(theme.muted))
-            painter.drawText(line, Qt.AlignmentFlag.AlignLeft, name)
+            text = f"{old} → {new}" if new else old
             painter.setPen(QColor(theme.text))
-            painter.drawText(line, Qt.AlignmentFlag.AlignRight, f"{old} → {new}" if new else old)
+            painter.drawText(line, Qt.AlignmentFlag.AlignRight, text)
+            if self._metrics.horizontalAdvance(name + "  " + text) <= line.width():
+                painter.setPen(QColor(theme.muted))
+                painter.drawText(line, Qt.AlignmentFlag.AlignLeft, name)
 
 
 def _highlights(
@@ -238,7 +242,7 @@ def _highlights(
         length = len(piece.encode("utf-16-le")) // 2  # Qt counts in UTF-16
         if changed:
             part = QTextLayout.FormatRange()
-            part.start, part.length, part.format = position, length, style  # type: ignore[misc]
+            part.start, part.length, part.format = position, length, style
             result.append(part)
         position += length
     return result

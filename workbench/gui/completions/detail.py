@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QColor, QTextCharFormat, QTextCursor
+from PySide6.QtGui import QColor, QKeyEvent, QTextCharFormat, QTextCursor
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -19,6 +20,7 @@ from PySide6.QtWidgets import (
 from workbench.gui.completions import wording
 from workbench.gui.completions.diff import split, word_difference
 from workbench.gui.completions.model import Comparison
+from workbench.gui.controls import tool_button
 from workbench.gui.theme import themes
 
 
@@ -39,9 +41,9 @@ class Detail(QWidget):
         bar.setSpacing(8)
         bar.addWidget(self._button("detail_back", "‹ All prompts", "Back to the list (Escape)",
                                    self.closed.emit))
-        bar.addWidget(self._button("detail_previous", "↑", "The previous prompt in the list",
+        bar.addWidget(self._button("detail_previous", "↑", "The previous prompt (Alt+Up)",
                                    lambda: self.moved.emit(-1)))
-        bar.addWidget(self._button("detail_next", "↓", "The next prompt in the list",
+        bar.addWidget(self._button("detail_next", "↓", "The next prompt (Alt+Down)",
                                    lambda: self.moved.emit(1)))
         self._prompt = QLabel()
         self._prompt.setObjectName("detail_prompt")
@@ -93,9 +95,9 @@ class Detail(QWidget):
         colour = theme.good if row.change > 0 else theme.bad if row.change < 0 else theme.muted
         self._change.setStyleSheet(f"color: {colour}")
         self._change.setVisible(math.isfinite(row.change))
-        found = word_difference(row.before.text, row.after.text) if row.after else None
-        sides = (("Before", before, row.before, found and found.deleted, theme.delete),
-                 ("After", after, row.after, found and found.inserted, theme.insert))
+        found = word_difference(row.before.text, row.after.text if row.after else row.before.text)
+        sides = (("Before", before, row.before, found.deleted, theme.delete),
+                 ("After", after, row.after, found.inserted, theme.insert))
         for title, text, (name, cycle, record, spans, background) in zip(
                 self._titles, self._texts, sides, strict=True):
             if record is None or cycle is None:
@@ -103,10 +105,20 @@ class Detail(QWidget):
                 text.clear()
                 continue
             title.setText(f"{name}: {wording.cycle_name(cycle)} · {wording.facts(record)}")
-            _fill(text, split(record.text, spans or ()), background)
+            _fill(text, split(record.text, spans), background)
         if same_prompt:  # a new cycle of what is being read: stay in place
             for text, place in zip(self._texts, places, strict=True):
                 text.verticalScrollBar().setValue(place)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Escape goes back; Alt with up and down goes through the rows."""
+        step = {Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}.get(Qt.Key(event.key()))
+        if event.key() == Qt.Key.Key_Escape:
+            self.closed.emit()
+        elif step and event.modifiers() & Qt.KeyboardModifier.AltModifier:
+            self.moved.emit(step)
+        else:
+            super().keyPressEvent(event)
 
     def take_focus(self) -> None:
         """Let the keyboard scroll the text after."""
@@ -126,13 +138,9 @@ class Detail(QWidget):
         if self._shown:
             self.show_comparison(*self._shown)
 
-    def _button(self, name: str, text: str, tip: str, action: object) -> QToolButton:
-        button = QToolButton()
-        button.setObjectName(name)
-        button.setText(text)
-        button.setAccessibleName(tip.partition(" (")[0])
-        button.setToolTip(tip)
-        button.clicked.connect(action)
+    def _button(self, name: str, text: str, tip: str, call: Callable[[], object]) -> QToolButton:
+        button = tool_button(text, name, tip.partition(" (")[0], tip)
+        button.clicked.connect(lambda: call())
         return button
 
 

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from functools import lru_cache
+from itertools import pairwise
 
 Span = tuple[int, int]
 """Start and length, in characters."""
@@ -49,7 +50,7 @@ def word_difference(before: str, after: str) -> Difference:
     equal += [(a + head, b + head, n) for a, b, n in blocks if n > 1]
     equal.append((len(old) - tail, len(new) - tail, tail))
     deleted, inserted = [], []
-    for (a, b, n), (next_a, next_b, _) in zip(equal, equal[1:], strict=False):
+    for (a, b, n), (next_a, next_b, _) in pairwise(equal):
         deleted += _span(old, a + n, next_a)
         inserted += _span(new, b + n, next_b)
     return Difference(tuple(deleted), tuple(inserted))

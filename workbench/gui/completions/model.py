@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QPersistentModelIndex, Qt
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
 from workbench.store.records import CompletionRecord
 
@@ -87,8 +87,8 @@ class CompletionsModel(QAbstractListModel):
     """Rows of :class:`Comparison`. New completions of the same prompts change rows in place, so
     that a view keeps its selection and its scroll position."""
 
-    def __init__(self, parent: object = None) -> None:
-        super().__init__(parent)  # type: ignore[call-overload]
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
         self._rows: tuple[Comparison, ...] = ()
 
     def rowCount(self, parent: Index | None = None) -> int:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyqtgraph as pg
 
-from workbench.gui.metrics.data import Array, format_number
+from workbench.gui.metrics.data import Array
 
 _DECADES = 5
 _CLOCK = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 86_400)
@@ -27,7 +27,8 @@ class Scale:
         sizes = np.abs(values[np.isfinite(values) & (values != 0)])
         if not len(sizes):
             return Scale(1.0)
-        largest, smallest = float(sizes.max()), float(np.percentile(sizes, 1))
+        largest = float(sizes.max())
+        smallest = float(np.percentile(sizes, 1, method="lower"))
         exponent = math.floor(math.log10(max(smallest, largest * 10.0**-_DECADES)))
         return Scale(10.0 ** (exponent - 1))
 
@@ -36,6 +37,10 @@ class Scale:
         if not self.threshold:
             return values
         return np.sign(values) * np.log10(1 + np.abs(values) / self.threshold)
+
+    def height(self, value: float) -> float:
+        """Return the height of one value."""
+        return float(self.forward(np.array(value)))
 
     def inverse(self, height: float) -> float:
         """Return the value at ``height``."""
@@ -60,24 +65,28 @@ class ValueAxis(pg.AxisItem):
             self.picture = None
             self.update()
 
+    def tickSpacing(self, minVal, maxVal, size):  # noqa: N803
+        """Return one distance, so that all labels have the same number of decimals."""
+        return [(_round_step((maxVal - minVal) / max(2.5, size / 26)), 0)]
+
     def tickValues(self, minVal, maxVal, size):  # noqa: N803
         """Return tick heights, grouped by level."""
         if not self._log.threshold:
             return super().tickValues(minVal, maxVal, size)
         low, high = self._log.inverse(minVal), self._log.inverse(maxVal)
         if low * high > 0 and max(abs(low), abs(high)) < 20 * min(abs(low), abs(high)):
-            values = [v for _, level in super().tickValues(low, high, size)[:1] for v in level]
+            values = [v for _, level in super().tickValues(low, high, size) for v in level]
         else:
             values = _powers(low, high, self._log.threshold, int(size // 24))
-        return [(1.0, [float(self._log.forward(np.float64(v))) for v in values])]
+        return [(1.0, [self._log.height(v) for v in values])]
 
     def tickStrings(self, values, scale, spacing):
         """Return the label of each tick."""
         if self._log.threshold:
-            return [format_number(_tidy(self._log.inverse(v))) for v in values]
+            return [_plain(float(f"{self._log.inverse(v):.6g}")) for v in values]
         places = max(0, math.ceil(-math.log10(spacing) - 1e-9))
-        if places > 4 or max(map(abs, values), default=0) >= 1e5:
-            return [format_number(v) for v in values]
+        if places > 3 or max(map(abs, values), default=0) >= 1e5:
+            return [_plain(float(f"{v:.6g}")) for v in values]
         return [f"{v:,.{places}f}".replace("-", "−") for v in values]
 
 
@@ -96,13 +105,12 @@ class CycleAxis(pg.AxisItem):
 
     def tickSpacing(self, minVal, maxVal, size):  # noqa: N803
         """Return the distance between ticks."""
-        room = max(2.0, size / 70)
+        room = max(3.0, size / 56)
         if self._wall_time:
             wanted = (maxVal - minVal) / room
             spacing = next((s for s in _CLOCK if s >= wanted), 86_400 * math.ceil(wanted / 86_400))
             return [(float(spacing), 0)]
-        spacings = super().tickSpacing(minVal, maxVal, size)
-        return [(s, o) for s, o in spacings if s >= 1 and s == int(s)][:2] or [(1.0, 0)]
+        return [(max(1.0, _round_step((maxVal - minVal) / room)), 0)]
 
     def tickStrings(self, values, scale, spacing):
         """Return the label of each tick."""
@@ -129,6 +137,19 @@ def _powers(low: float, high: float, threshold: float, room: int) -> list[float]
     return sorted(v for v in values if low <= v <= high)
 
 
-def _tidy(value: float) -> float:
-    """Undo the rounding of a transform and its inverse."""
-    return float(f"{value:.6g}") if abs(value) > 1e-12 else 0.0
+def _round_step(wanted: float) -> float:
+    """Return the smallest of 1, 2, 5 times a power of ten that is not below ``wanted``."""
+    power = 10.0 ** math.floor(math.log10(max(wanted, 1e-12)))
+    return next(m * power for m in (1, 2, 5, 10) if m * power >= wanted * (1 - 1e-9))
+
+
+def _plain(value: float) -> str:
+    """Write a tick's value without needless zeros."""
+    if abs(value) < 1e-12:
+        return "0"
+    if 1e-3 <= abs(value) < 1e5:
+        text = f"{value:,.10f}".rstrip("0").rstrip(".")
+    else:
+        mantissa, exponent = f"{value:.2e}".split("e")
+        text = f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+    return text.replace("-", "−", 1) if value < 0 else text

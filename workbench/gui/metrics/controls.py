@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QMouseEvent
+from PySide6.QtGui import QAction, QMouseEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
     QHBoxLayout,
-    QLabel,
     QMenu,
     QSlider,
     QToolButton,
@@ -17,6 +16,7 @@ from PySide6.QtWidgets import (
 )
 from superqt import QFlowLayout
 
+from workbench.gui.controls import label, named, tool_button
 from workbench.gui.metrics.export import FILTERS
 from workbench.ppo.metrics import METRICS
 
@@ -58,10 +58,10 @@ class Controls(QWidget):
         layout.setHorizontalSpacing(8)
         layout.setVerticalSpacing(4)
         for widget in (self._plots(), self._smoothing(), self._log(), self._x_axis(),
-                       self._follow(), self._export()):
+                       self._follow()):
             layout.addWidget(widget)
         # The flow layout aligns at the top; equal heights line the row up.
-        height = max(w.sizeHint().height() for w in (self.plots, self.follow, self.export))
+        height = max(w.sizeHint().height() for w in (self.plots, self.follow))
         for widget in self.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):
             widget.setMinimumHeight(height)
 
@@ -84,10 +84,12 @@ class Controls(QWidget):
 
     def show_run(self, exists: bool) -> None:
         """Offer to export only what exists."""
-        self.export.setEnabled(exists)
+        for action in self._exports:
+            action.setEnabled(exists)
 
     def _plots(self) -> QWidget:
-        self.plots = _button("plots", "Plots", "Choose which metrics to plot, one to six")
+        self.plots = _menu_button("plots", "Plots", "Choose which metrics to plot, "
+                                  "one to six; save the plots")
         menu = _StayingMenu(self.plots)
         self._choices = {}
         left = dict(METRICS)
@@ -103,6 +105,8 @@ class Controls(QWidget):
                 action.triggered.connect(self._choose)
                 self._choices[name] = action
         assert not left, left
+        menu.addSeparator()
+        self._exports = [self._export(menu, key, text) for key, text in FILTERS.items()]
         self.plots.setMenu(menu)
         return self.plots
 
@@ -114,20 +118,16 @@ class Controls(QWidget):
         row = QHBoxLayout(box)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(6)
-        self.slider = QSlider(Qt.Orientation.Horizontal)
-        self.slider.setObjectName("smoothing")
-        self.slider.setAccessibleName("Smoothing")
         tip = ("Smooth the curves: how much of the past a point keeps (debiased exponential "
                "moving average). The raw curve stays faint behind.")
+        self.slider = named(QSlider(Qt.Orientation.Horizontal), "smoothing", "Smoothing", tip)
         self.slider.setRange(0, 99)
         self.slider.setFixedWidth(72)
-        label, value = QLabel("Smoothing"), QLabel("off")
-        value.setProperty("role", "muted")
+        title, value = label("Smoothing"), label("off", "muted")
         value.setMinimumWidth(value.fontMetrics().horizontalAdvance("0.00 "))
-        for widget in (box, label, self.slider, value):
+        title.setBuddy(self.slider)
+        for widget in (title, self.slider, value):
             widget.setToolTip(tip)
-        label.setBuddy(self.slider)
-        for widget in (label, self.slider, value):
             row.addWidget(widget)
         self.slider.valueChanged.connect(
             lambda v: value.setText(f"{v / 100:.2f}" if v else "off"))
@@ -165,24 +165,19 @@ class Controls(QWidget):
         self.follow.clicked.connect(self.follow_clicked)
         return self.follow
 
-    def _export(self) -> QWidget:
-        self.export = _button("export_plots", "Export", "Save the plots as a picture, or the "
-                              "numbers as a table")
-        menu = QMenu(self.export)
-        for key, text in FILTERS.items():
-            menu.addAction(text.partition(" (")[0] + "…").triggered.connect(
-                lambda _=False, key=key: self.export_clicked.emit(key))
-        self.export.setMenu(menu)
-        self.export.setEnabled(False)
-        return self.export
+    def _export(self, menu: QMenu, key: str, text: str) -> QAction:
+        action = menu.addAction(f"Save plots as {text.partition(' (')[0]}…")
+        action.setObjectName(f"export_plots_{key}")
+        action.setEnabled(False)
+        action.triggered.connect(lambda: self.export_clicked.emit(key))
+        return action
 
 
 def _button(name: str, text: str, tip: str) -> QToolButton:
-    button = QToolButton()
-    button.setObjectName(name)
-    button.setText(text)
-    button.setAccessibleName(text)
-    button.setToolTip(tip)
+    return tool_button(text, name, text, tip)
+
+
+def _menu_button(name: str, text: str, tip: str) -> QToolButton:
+    button = _button(name, text, tip)
     button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-    button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
     return button

@@ -6,7 +6,7 @@ import csv
 import math
 from pathlib import Path
 
-from PySide6.QtCore import QRect, QSize
+from PySide6.QtCore import QPoint, QRect, QSize
 from PySide6.QtGui import QPainter, QPixmap
 from PySide6.QtSvg import QSvgGenerator
 from PySide6.QtWidgets import QWidget
@@ -36,13 +36,15 @@ def export(path: Path, plots: QWidget, run: RunData) -> None:
 
 def _write_svg(path: Path, plots: QWidget) -> None:
     path.touch()  # QSvgGenerator only warns when it cannot write
-    generator = QSvgGenerator()
+    # The tiny profile has no clipping: an outlier would be drawn across the other plots.
+    generator = QSvgGenerator(QSvgGenerator.SvgVersion.Svg11)
+    generator.setResolution(plots.logicalDpiX())
     generator.setFileName(str(path))
     generator.setSize(QSize(plots.width(), plots.height()))
     generator.setViewBox(QRect(0, 0, plots.width(), plots.height()))
     generator.setTitle("Metrics of a PPO run")
     painter = QPainter(generator)
-    plots.render(painter)
+    plots.render(painter, QPoint())
     painter.end()
 
 

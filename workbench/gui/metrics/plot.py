@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QMouseEvent, QPen
+from PySide6.QtGui import QColor, QFont, QMouseEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
@@ -20,7 +20,8 @@ from workbench.ppo.metrics import METRICS, Metric
 SECOND = {"objective/scores": "objective/rlhf_reward"}
 """A metric that is drawn dashed in another's plot."""
 
-# Measured on two cores, four plots: a smooth line costs 1 ms a repaint up to here, 15 ms at 100,000.
+# Up to here a wide smooth line costs nothing to speak of; of 100,000 noisy points it costs as
+# much as all the rest, so that a plain line of one pixel is drawn beyond.
 _FEW = 2000
 _WIDTH = 1.5
 
@@ -91,9 +92,13 @@ class MetricPlot(QFrame):
         second = SECOND.get(name)
         self.names = (name, second) if second else (name,)
         self.setObjectName(f"plot_{name}")
+        self.setMinimumWidth(120)  # so that a long header does not make its column wider
         self.setAccessibleName(f"Plot of {self.about.label}")
         self._manual_y = False
         self._scale = Scale()
+        self._traces: list[Trace] = []
+        self._positions: list[Array] = []
+        self._values: list[QLabel] = []
         self._build()
         self.apply_theme(theme)
 
@@ -117,10 +122,16 @@ class MetricPlot(QFrame):
             if smoothed:
                 raw.setData(x, self._scale.forward(trace.values), skipFiniteCheck=False)
             heights = self._scale.forward(trace.smooth)
-            smooth.setData(x, heights, antialias=len(x) < _FEW)
-            head.setData(x[-1:], heights[-1:])
+            few = len(x) < _FEW
+            smooth.setData(x, heights, antialias=few)
+            if few != (smooth.opts["pen"].widthF() > 1):
+                pen = QPen(smooth.opts["pen"])
+                pen.setWidthF(_WIDTH if few else 1)
+                smooth.setPen(pen)
+            _set_points(head, x[-1:], heights[-1:])
         self._traces, self._positions = traces, [run.positions(t.cycles, wall_time) for t in traces]
         self._marks.setXVals(run.positions(np.array([c for c, _ in run.marks], float), wall_time))
+        self._marks.setVisible(bool(run.marks))
         self._warn(traces[0])
         self.fit()
 
@@ -132,13 +143,26 @@ class MetricPlot(QFrame):
         parts: list[Array] = []
         for trace, x in zip(self._traces, self._positions, strict=True):
             first, last = np.searchsorted(x, (low, high + 1e-9))
-            for values in ((trace.values, trace.smooth) if trace.weight else (trace.values,)):
-                parts.append(self._scale.forward(values[first:last]))
-        found = robust_range(parts)
+            parts += (trace.values[first:last], trace.smooth[first:last])
+        found = robust_range([self._scale.forward(part) for part in parts])
         if found:
             self._box.setYRange(*found, padding=0)
         # Else the first paint finds a stale matrix, mends it and asks for a second.
         self._box.prepareForPaint()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Fit the header."""
+        super().resizeEvent(event)
+        self._fit_header()
+
+    def _fit_header(self) -> None:
+        """Leave the companion out of the header where there is no room for it."""
+        if len(self.names) > 1:
+            extra = (self._key, self._values[1])
+            labels = (self._title, self._values[0], *extra)
+            fits = 24 + sum(w.sizeHint().width() + 6 for w in labels) < self.width()
+            for widget in extra:
+                widget.setVisible(fits)
 
     def set_x_range(self, low: float, high: float) -> None:
         """Show this part of x; :meth:`fit` then chooses y."""
@@ -165,16 +189,20 @@ class MetricPlot(QFrame):
                    math.nan) for t in self._traces] or [math.nan] * len(self.names)
         for label, value in zip(self._values, values, strict=True):
             label.setText(format_number(value))
+        self._fit_header()
         if cycle is not None:
             self._cursor.setPos(x)
-            heights = [float(self._scale.forward(np.float64(v))) for v in values]
-            self._dots.setData([x] * len(heights), heights)
+            heights = np.array([self._scale.height(v) for v in values])
+            _set_points(self._dots, np.full(len(heights), x), heights)
+        self._unit.setText(self.about.unit if cycle is None else f"cycle {cycle:,}")
         self._note.setVisible(bool(note))
         if note:
             self._note.setText(note)
-            left, right = self._box.viewRange()[0]
-            self._note.setAnchor((0 if x < (left + right) / 2 else 1, 0))
-            self._note.setPos(x, self._box.viewRange()[1][1])
+            # To the right of the mark, but never over the edge.
+            (_, right), (_, top) = self._box.viewRange()
+            width = max(1.0, self._note.boundingRect().width() * self.pixel)
+            self._note.setAnchor((min(max(0.0, (x + width - right) / width), 1.0), 0))
+            self._note.setPos(x, top)
 
     @property
     def pixel(self) -> float:
@@ -197,6 +225,7 @@ class MetricPlot(QFrame):
         self._canvas.setAccessibleName(f"Curve of {self.about.label}")
         layout.addWidget(self._canvas, 1)
 
+        self._canvas.getPlotItem().setContentsMargins(0, 6, 0, 0)  # half a tick label
         self._box: pg.ViewBox = self._canvas.getViewBox()
         self._value_axis: ValueAxis = self._canvas.getAxis("left")
         self._cycle_axis: CycleAxis = self._canvas.getAxis("bottom")
@@ -221,14 +250,13 @@ class MetricPlot(QFrame):
         self._marks = pg.VTickGroup()
         self._cursor = pg.InfiniteLine(angle=90)
         self._dots = pg.ScatterPlotItem(size=7, pxMode=True)
-        self._note = pg.TextItem(anchor=(0, 0))
+        self._note = pg.TextItem()
+        self._note.setFont(digits)
         for item in (self._marks, self._cursor, self._dots, self._note):
             item.setZValue(5)
             self._canvas.addItem(item, ignoreBounds=True)
         self._note.setZValue(6)
         self._box.disableAutoRange()
-        self._traces: list[Trace] = []
-        self._positions: list[Array] = []
         self._canvas.hovered.connect(self.hovered)
         self._canvas.reset.connect(self.reset)
         self._box.moved.connect(self._moved)
@@ -237,15 +265,14 @@ class MetricPlot(QFrame):
     def _header(self) -> QHBoxLayout:
         row = QHBoxLayout()
         row.setSpacing(6)
-        title = QLabel(self.about.label)
-        title.setProperty("role", "heading")
-        title.setToolTip(describe(self.about))
-        row.addWidget(title)
-        unit = QElidingLabel(self.about.unit)
-        unit.setProperty("role", "muted")
-        unit.setToolTip(describe(self.about))
-        row.addWidget(unit, 1)
-        self._values = []
+        self._title = QLabel(self.about.label)
+        self._title.setProperty("role", "heading")
+        self._title.setToolTip(describe(self.about))
+        row.addWidget(self._title)
+        self._unit = QElidingLabel(self.about.unit)
+        self._unit.setProperty("role", "muted")
+        self._unit.setToolTip(describe(self.about))
+        row.addWidget(self._unit, 1)
         for name in reversed(self.names):
             metric, value = METRICS[name], QLabel("–")
             font = value.font()
@@ -254,10 +281,9 @@ class MetricPlot(QFrame):
                 font.setPointSizeF(font.pointSizeF() * 1.25)
                 font.setWeight(QFont.Weight.DemiBold)
             else:
-                key = QLabel()
-                key.setToolTip(describe(metric))
-                row.addWidget(key)
-                self._key = key
+                self._key = QLabel()
+                self._key.setToolTip(describe(metric))
+                row.addWidget(self._key)
             value.setFont(font)
             value.setAccessibleName(f"{metric.label}, current value")
             value.setToolTip(describe(metric))
@@ -277,7 +303,7 @@ class MetricPlot(QFrame):
         styles = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine)
         for i, (raw, smooth, head) in enumerate(self._curves):
             colour = theme.series[i]
-            raw.setPen(pg.mkPen(mix(colour, theme.base, 0.35)))
+            raw.setPen(pg.mkPen(mix(colour, theme.base, 0.45)))
             pen = QPen(QColor(colour), _WIDTH)
             pen.setCosmetic(True)
             pen.setStyle(styles[i])
@@ -316,6 +342,12 @@ class MetricPlot(QFrame):
 def _curve() -> pg.PlotDataItem:
     # Two points a pixel are all that can be seen; the default of ten costs five times the time.
     return pg.PlotDataItem(connect="finite", autoDownsampleFactor=1.0)
+
+
+def _set_points(points: pg.ScatterPlotItem, x: Array, y: Array) -> None:
+    # A point that is not a number makes the item's bounds so.
+    finite = np.isfinite(y)
+    points.setData(x[finite], y[finite])
 
 
 def describe(metric: Metric) -> str:

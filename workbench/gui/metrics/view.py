@@ -9,18 +9,19 @@ from pathlib import Path
 
 import numpy as np
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QKeyEvent, QResizeEvent
+from PySide6.QtGui import QKeyEvent, QResizeEvent, QShowEvent
 from PySide6.QtWidgets import (
     QFileDialog,
     QGridLayout,
-    QLabel,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
 
+from workbench.gui.controls import label
+from workbench.gui.fields import format_value
 from workbench.gui.metrics.controls import MOST_PLOTS, Controls
-from workbench.gui.metrics.data import RunData, format_number
+from workbench.gui.metrics.data import RunData
 from workbench.gui.metrics.export import FILTERS, export
 from workbench.gui.metrics.plot import MetricPlot
 from workbench.gui.theme import Theme, themes
@@ -45,15 +46,17 @@ class MetricsView(QWidget):
         self.setObjectName("metrics_view")
         self._run: RunData | None = None
         self._weight, self._log, self._wall_time = 0.0, False, False
-        self._following, self._cursor = True, None
+        self._following = True
+        self._cursor: int | None = None
         self._plots: list[MetricPlot] = []
+        self._pointed: MetricPlot | None = None
         self._columns = 0
         self._stale = False
         self._build()
         self._tick = QTimer(self)
         self._tick.setSingleShot(True)
         self._tick.setInterval(_TICK_MS)
-        self._tick.timeout.connect(self.repaint_now)
+        self._tick.timeout.connect(self._on_tick)
         themes().changed.connect(self._apply_theme)
         self.choose_plots(DEFAULT_PLOTS)
 
@@ -109,6 +112,8 @@ class MetricsView(QWidget):
         """Plot these metrics, in this order; plots that stay are kept."""
         kept = {plot.about.name: plot for plot in self._plots}
         for name in set(kept) - set(names):
+            if kept[name] is self._pointed:
+                self._pointed = None
             kept[name].hide()
             kept[name].deleteLater()
         self._plots = [kept.get(name) or self._make_plot(name) for name in names]
@@ -173,6 +178,10 @@ class MetricsView(QWidget):
                 plot.draw(run, self._wall_time, self._log, x_range)
         self._draw_cursor(run)
 
+    def _on_tick(self) -> None:
+        if self.isVisible():  # behind another tab nothing is drawn; being shown catches up
+            self.repaint_now()
+
     def _schedule(self) -> None:
         self._stale = True
         if not self._tick.isActive():
@@ -188,22 +197,24 @@ class MetricsView(QWidget):
         if self._cursor is None:
             for plot in self._plots:
                 plot.set_cursor(None, 0.0, "")
-            self._place.setText("")
             return
         x = float(run.positions(np.array([self._cursor], float), self._wall_time)[0])
         near = _MARK_PIXELS * self._plots[0].pixel
-        notes = [f"{text} (cycle {cycle:,})" for cycle, text in run.marks if abs(float(
-            run.positions(np.array([cycle], float), self._wall_time)[0]) - x) <= near]
+        marks = run.positions(np.array([cycle for cycle, _ in run.marks], float), self._wall_time)
+        notes = [text for (_, text), at in zip(run.marks, marks, strict=True)
+                 if abs(at - x) <= near]
         for plot in self._plots:
-            plot.set_cursor(self._cursor, x, "\n".join(notes))
-        self._place.setText(f"cycle {self._cursor:,}")
+            # The label only where the person looks, or once when the keyboard moves.
+            shown = plot is (self._pointed or self._plots[0])
+            plot.set_cursor(self._cursor, x, "\n".join(notes) if shown else "")
 
     def _set_cursor(self, cycle: int | None) -> None:
         self._cursor = cycle
         if not self._tick.isActive():
             self._tick.start()
 
-    def _hover(self, point: tuple[float, float] | None) -> None:
+    def _hover(self, plot: MetricPlot, point: tuple[float, float] | None) -> None:
+        self._pointed = plot if point else None
         if point is None or not self._run or not len(self._run.cycles):
             self._set_cursor(None)
             return
@@ -264,15 +275,9 @@ class MetricsView(QWidget):
         self.controls.follow_clicked.connect(self.follow)
         self.controls.export_clicked.connect(self._ask_export)
         layout.addWidget(self.controls)
-        self._place = QLabel(self.controls)
-        self._place.setProperty("role", "muted")
-        self._place.setAccessibleName("Cycle under the crosshair")
-        self.controls.layout().addWidget(self._place)
-        self._empty = QLabel()
+        self._empty = label(role="muted", wrap=True)
         self._empty.setObjectName("metrics_empty")
-        self._empty.setProperty("role", "muted")
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._empty.setWordWrap(True)
         self._grid_page = QWidget()
         self._grid = QGridLayout(self._grid_page)
         self._grid.setContentsMargins(0, 0, 0, 0)
@@ -287,6 +292,11 @@ class MetricsView(QWidget):
         """Wide enough for two plots beside each other."""
         return QSize(720, 420)
 
+    def showEvent(self, event: QShowEvent) -> None:
+        """Draw what came while the view was hidden."""
+        super().showEvent(event)
+        self._schedule()
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Rearrange the plots where another number of columns suits better."""
         super().resizeEvent(event)
@@ -300,7 +310,7 @@ class MetricsView(QWidget):
     def _make_plot(self, name: str) -> MetricPlot:
         plot = MetricPlot(name, themes().theme, self._grid_page)
         plot.set_wall_time(self._wall_time)
-        plot.hovered.connect(self._hover)
+        plot.hovered.connect(partial(self._hover, plot))
         plot.reset.connect(self.follow)
         plot.panned.connect(partial(self._panned, plot))
         return plot
@@ -337,7 +347,5 @@ def best_columns(count: int, width: int, height: int) -> int:
 
 def _mark_text(change: Change | ChangeRecord) -> str:
     spec = specs().get(change.name)
-    old, new = (format_number(v) if isinstance(v, (int, float)) and not isinstance(v, bool)
-                else {True: "on", False: "off"}.get(v, str(v)) if isinstance(v, bool) else str(v)
-                for v in (change.old, change.new))
+    old, new = format_value(spec, change.old), format_value(spec, change.new)
     return f"{spec.label if spec else change.name} {old} → {new}"

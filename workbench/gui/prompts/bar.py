@@ -52,8 +52,10 @@ class Bar(QWidget):
                      view.delete)
         self._separator()
         self._moves = [
-            self._action("prompts_up", "Move prompts up", "Alt+Up", partial(view.move, -1)),
-            self._action("prompts_down", "Move prompts down", "Alt+Down", partial(view.move, 1)),
+            self._action("prompts_up", "Move prompts up", "Alt+Up",
+                         partial(view.move_selected, -1)),
+            self._action("prompts_down", "Move prompts down", "Alt+Down",
+                         partial(view.move_selected, 1)),
         ]
         self._separator()
         self._action("prompts_enable", "Switch prompts on or off", key.Key_Space,

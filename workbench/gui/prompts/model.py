@@ -11,6 +11,7 @@ from PySide6.QtCore import (
     QModelIndex,
     QObject,
     QPersistentModelIndex,
+    QSortFilterProxyModel,
     Qt,
     Signal,
 )
@@ -86,7 +87,7 @@ class PromptsModel(QAbstractTableModel):
         blank = [i for i, p in enumerate(self._rows) if not p.text.strip()]
         last = self.undo_stack.command(self.undo_stack.index() - 1)
         if blank and isinstance(last, _Edit) and last.id() == _ADDING:
-            last.setObsolete(True)
+            last.forgotten = True
             self.undo_stack.undo()
         elif blank:
             self.remove(blank)
@@ -221,6 +222,24 @@ class PromptsModel(QAbstractTableModel):
         return Qt.DropAction.MoveAction | Qt.DropAction.CopyAction
 
 
+class PromptsFilter(QSortFilterProxyModel):
+    """Shows the prompts that contain a text, upper and lower case alike."""
+
+    def __init__(self, model: PromptsModel, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._prompts, self._text = model, ""
+        self.setSourceModel(model)
+
+    def set_text(self, text: str) -> None:
+        """Show only prompts that contain ``text``."""
+        self._text = text.casefold()
+        self.setFilterFixedString(text)  # makes Qt ask again, in every version alike
+
+    def filterAcceptsRow(self, source_row: int, source_parent: Index) -> bool:
+        """Say whether a row is shown. Far quicker than having Qt ask the model for the text."""
+        return self._text in self._prompts.rows[source_row].text.casefold()
+
+
 class _Edit(QUndoCommand):
     """The list before and after. Both share their prompts, so that a step costs a pointer a row."""
 
@@ -229,6 +248,7 @@ class _Edit(QUndoCommand):
     ) -> None:
         super().__init__(text)
         self._model, self._before, self._after, self._merge = model, before, after, merge
+        self.forgotten = False  # leaves the history when it is undone
 
     def redo(self) -> None:
         """Show the list after."""
@@ -237,6 +257,7 @@ class _Edit(QUndoCommand):
     def undo(self) -> None:
         """Show the list before."""
         self._model.apply(self._before)
+        self.setObsolete(self.forgotten)
 
     def id(self) -> int:
         """Say which steps this one merges with; -1 is none."""

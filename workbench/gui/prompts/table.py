@@ -78,8 +78,10 @@ class PromptEditor(QStyledItemDelegate):
         index: QModelIndex | QPersistentModelIndex,
     ) -> None:
         """Give the field some lines, over the rows below."""
-        rect = option.rect  # type: ignore[attr-defined]
-        area = editor.parentWidget().rect()
+        rect = option.rect
+        viewport = editor.parentWidget()
+        assert viewport is not None
+        area = viewport.rect()
         height = min(_EDITOR_LINES * editor.fontMetrics().lineSpacing() + 16, area.height())
         rect.setHeight(max(height, rect.height()))
         rect.moveBottom(min(rect.bottom(), max(area.bottom(), rect.height() - 1)))
@@ -97,7 +99,8 @@ class PromptEditor(QStyledItemDelegate):
 
 
 class PromptsTable(QTableView):
-    """Every row is equally high: one line where that is enough for all, else two."""
+    """Every row is equally high: one line where that is enough for most, else two. What does not
+    fit is in the tooltip and in the editor."""
 
     files_dropped = Signal(object)  # list of paths
     edit_ended = Signal()
@@ -141,19 +144,20 @@ class PromptsTable(QTableView):
         header.setSectionResizeMode(Column.TEXT, QHeaderView.ResizeMode.Stretch)
 
     def fit_rows(self) -> None:
-        """Choose the height of all rows from the longest of the first texts."""
+        """Choose the height of all rows from the first texts."""
         model = self.model()
-        room = max(1, self.columnWidth(Column.TEXT) // self.fontMetrics().averageCharWidth() - 2)
-        texts = (model.index(i, Column.TEXT).data() for i in range(min(model.rowCount(), _SAMPLE)))
-        lines = 2 if any(len(text) > room or "\n" in text for text in texts) else 1
+        metrics, room = self.fontMetrics(), self.columnWidth(Column.TEXT) - 8
+        texts = [model.index(i, Column.TEXT).data() for i in range(min(model.rowCount(), _SAMPLE))]
+        long = sum("\n" in text or metrics.horizontalAdvance(text) > room for text in texts)
+        lines = 2 if 3 * long > len(texts) else 1
         self.setWordWrap(lines > 1)
-        self.verticalHeader().setDefaultSectionSize(lines * self.fontMetrics().lineSpacing() + 8)
+        self.verticalHeader().setDefaultSectionSize(lines * metrics.lineSpacing() + 8)
 
     def selected_rows(self) -> list[int]:
         """Return the selected rows, ascending."""
         # By ranges: asking for selectedRows() takes seconds for thousands of them.
-        return sorted({row for part in self.selectionModel().selection()
-                       for row in range(part.top(), part.bottom() + 1)})
+        parts = list(self.selectionModel().selection())  # type: ignore[call-overload]
+        return sorted({row for p in parts for row in range(p.top(), p.bottom() + 1)})
 
     def give_up_edit(self) -> None:
         """Close the open editor, unless it is what changes the list just now."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 from PySide6.QtCore import (
     QItemSelection,
     QItemSelectionModel,
+    QModelIndex,
     QSize,
-    QSortFilterProxyModel,
     Qt,
     QTimer,
     Signal,
@@ -23,7 +24,7 @@ from workbench.assets import DEFAULT_PROMPTS
 from workbench.gui.background import Background
 from workbench.gui.controls import label, named
 from workbench.gui.prompts.bar import Bar
-from workbench.gui.prompts.model import Column, PromptsModel
+from workbench.gui.prompts.model import Column, PromptsFilter, PromptsModel
 from workbench.gui.prompts.table import PromptsTable, dropped_files
 from workbench.store.home import StoreError
 from workbench.store.prompt_files import PromptFile, PromptFileError, read_prompts, write_prompts
@@ -50,10 +51,7 @@ class PromptsView(QWidget):
         self._dirty = False
         self._model = PromptsModel(self)
         self.undo_stack = self._model.undo_stack
-        self._proxy = QSortFilterProxyModel(self)
-        self._proxy.setSourceModel(self._model)
-        self._proxy.setFilterKeyColumn(Column.TEXT)
-        self._proxy.setFilterCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        self._proxy = PromptsFilter(self._model, self)
         self._build()
         self._load_working_set()
         self._save_timer = self._timer(_SAVE_MS, self.save)
@@ -161,7 +159,7 @@ class PromptsView(QWidget):
             copies = [replace(self._model.rows[i]) for i in rows]
             self._model.insert("duplicate", rows[-1] + 1, copies)
 
-    def move(self, by: int) -> None:
+    def move_selected(self, by: int) -> None:
         """Move the selected prompts one up (-1) or down (+1)."""
         rows = self.selected()
         if rows and not self.filter.text():
@@ -204,7 +202,9 @@ class PromptsView(QWidget):
     # -- keeping up
 
     def _edited(self, first: int, count: int) -> None:
-        if count and count < len(self._model.rows):
+        # Undo and redo lead to what they changed; what is selected already stays so.
+        whole = count == len(self._model.rows)
+        if count and not whole and not {first, first + count - 1} <= set(self.selected()):
             self._select(range(first, first + count))
         self._show_page()
         self._dirty = True
@@ -227,7 +227,7 @@ class PromptsView(QWidget):
     def _filter(self) -> None:
         self._filter_timer.stop()
         self.table.clearSelection()  # filtering would cut a long one into thousands of ranges
-        self._proxy.setFilterFixedString(self.filter.text())
+        self._proxy.set_text(self.filter.text())
         self.bar.allow_moving(not self.filter.text())
         self._show_page()
 
@@ -260,9 +260,9 @@ class PromptsView(QWidget):
         first = self._model.move(rows, position)
         self._select(range(first, first + len(rows)))
 
-    def _click(self, index: object) -> None:
-        if index.column() == Column.PINNED:  # type: ignore[attr-defined]
-            row = self._proxy.mapToSource(index).row()  # type: ignore[call-overload]
+    def _click(self, index: QModelIndex) -> None:
+        if index.column() == Column.PINNED:
+            row = self._proxy.mapToSource(index).row()
             pin = not self._model.rows[row].pinned
             self._model.change("pin" if pin else "unpin", [row], lambda p: replace(p, pinned=pin))
 
@@ -298,7 +298,12 @@ class PromptsView(QWidget):
         except StoreError as error:
             self.message.emit("error", str(error))
         else:
-            future.add_done_callback(self._saved.emit)
+            future.add_done_callback(self._hand_over)
+
+    def _hand_over(self, future: Future[None]) -> None:
+        """Called on the store's thread; the view may be gone by then."""
+        with suppress(RuntimeError):
+            self._saved.emit(future)
 
     def _tell_saved(self, future: Future[None]) -> None:
         error = future.exception()
