@@ -90,10 +90,11 @@ class Sentences(Writer):
     def story(self, target: float) -> Graded:
         """How it came about, and then how it was."""
         start = self.tried()
-        main = self.clause(target)
         roll = self.rng.random()
         if roll < 0.3 and self.domain.past and " because " not in start:
+            main = self.event(target) if self.chance(0.4) else self.about_aspect(target)
             return Graded(f"when {start}, {main.text}", main.value)
+        main = self.clause(target)
         free = " because " not in start and self.chance(0.5)
         joint = "and" if main.value > 0 or free else "but"
         if roll < 0.42:

@@ -18,7 +18,7 @@ from transformers import (
 )
 
 PROMPTS = Path(__file__).resolve().parents[2] / "sample_prompts" / "review_openings.txt"
-STEPS = {"policy": 2400, "reward": 2800}
+STEPS = {"policy": 2400, "reward": 2400}
 TRAIN = {"policy": train_policy.train, "reward": train_reward.train}
 
 

@@ -10,21 +10,14 @@ from pathlib import Path
 import torch
 import torch.nn.functional as fn
 from grammar import stream
+from optimiser import Optimiser
 from torch import Tensor
 from transformers import GenerationConfig, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 from vocabularies import policy_tokenizer
 
 CONTEXT = 256
-BATCH = 80
-PEAK_RATE = 3e-3
-
-
-def schedule(step: int, steps: int, warmup: int = 100) -> float:
-    """Linear warm-up, then a cosine down to a hundredth."""
-    if step < warmup:
-        return (step + 1) / warmup
-    done = (step - warmup) / max(1, steps - warmup)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
+BATCH = 48
+PEAK_RATE = 5e-3
 
 
 def build(tokenizer: PreTrainedTokenizerFast) -> GPT2LMHeadModel:
@@ -84,8 +77,7 @@ def train(folder: Path, seed: int, steps: int) -> dict[str, float]:
     known = set(texts)
     held_out = [r.text for r in stream(seed + 1, 4_000) if r.text not in known]
     model = build(tokenizer)
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=PEAK_RATE, betas=(0.9, 0.98), weight_decay=0.02, fused=True)
+    optimiser = Optimiser(model, PEAK_RATE, steps)
     order: list[int] = []
     for step in range(steps):
         if len(order) < BATCH:
@@ -98,14 +90,9 @@ def train(folder: Path, seed: int, steps: int) -> dict[str, float]:
         # Reviews are short; shifting some of them trains the positions that long prompts reach.
         shift = rng.randrange(CONTEXT - ids.shape[1]) if step % 5 == 0 else 0
         positions = (torch.arange(ids.shape[1]) + shift).expand_as(ids)
-        for group in optimiser.param_groups:
-            group["lr"] = PEAK_RATE * schedule(step, steps)
         with torch.autocast("cpu", torch.bfloat16):
             loss = token_losses(model, ids, real, positions).mean()
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
+        optimiser.step(loss)
         if step % 200 == 0 or step == steps - 1:
             print(f"policy step {step:5d}  loss {loss.item():.3f}  "
                   f"{time.monotonic() - began:.0f} s", flush=True)

@@ -19,8 +19,8 @@ import torch.nn.functional as fn
 from damage import Damage
 from grammar import Review, stream
 from lexicon import load
+from optimiser import Optimiser
 from torch import Tensor
-from train_policy import schedule
 from transformers import (
     DistilBertConfig,
     DistilBertForSequenceClassification,
@@ -28,8 +28,8 @@ from transformers import (
 )
 from vocabularies import reward_tokenizer
 
-BATCH = 96
-PEAK_RATE = 1.5e-3
+BATCH = 64
+PEAK_RATE = 3e-3
 SHARPNESS = 6.0
 DAMAGED = 0.35
 
@@ -100,20 +100,14 @@ def train(folder: Path, seed: int, steps: int) -> dict[str, float]:
     damage = Damage(rng, load())
     tokenizer = reward_tokenizer(review.text for review in reviews[:60_000])
     model = build(tokenizer)
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=PEAK_RATE, betas=(0.9, 0.98), weight_decay=0.02, fused=True)
+    optimiser = Optimiser(model, PEAK_RATE, steps)
     for step in range(steps):
         texts, values = graded(rng, rng.sample(reviews, BATCH), damage, DAMAGED)
         batch = tokenizer(texts, return_tensors="pt", padding=True)
-        for group in optimiser.param_groups:
-            group["lr"] = PEAK_RATE * schedule(step, steps)
         with torch.autocast("cpu", torch.bfloat16):
             scores = model(**batch).logits[:, 0]
         loss = pair_loss(scores.float(), torch.tensor(values))
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
+        optimiser.step(loss)
         if step % 200 == 0 or step == steps - 1:
             print(f"reward step {step:5d}  loss {loss.item():.4f}  "
                   f"{time.monotonic() - began:.0f} s", flush=True)

@@ -252,7 +252,8 @@ class Writer:
 
     def other_person(self, target: float) -> Graded:
         """Someone else's view, then the writer's own, which is the one that counts."""
-        who = self.rng.choice(p.OTHERS)
+        who = self.rng.choice([person for person in p.OTHERS if person not in self.used])
+        self.used.add(who)
         theirs = self.near(p.OTHERS_FELT, target if self.chance(0.45) else -target)
         said = theirs.text.replace("{x}", self.them() if self.last == "thing" else self.name())
         if theirs.value * target > 0:

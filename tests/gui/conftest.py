@@ -22,7 +22,6 @@ def run_id(store: Store) -> int:
 def opened(qtbot: QtBot, store: Store) -> Iterator[Opened]:
     """The window, composed as the application does, with the commands it sends in a list."""
     window = Opened(store)
-    qtbot.addWidget(window.window, before_close_func=lambda _: window.close())
     with qtbot.waitExposed(window.window):
         window.window.show()
     yield window

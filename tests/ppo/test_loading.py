@@ -60,7 +60,7 @@ def test_several_outputs_ask_which(tmp_path):
 
 
 def test_kinds_are_not_mixed_up(policy_folder, reward_folder):
-    with pytest.raises(LoadError, match="is a reward model .*not a causal language model"):
+    with pytest.raises(LoadError, match=r"is a reward model .*not a causal language model"):
         load_policy(str(reward_folder), CPU, quiet)
     with pytest.raises(LoadError, match="no sequence classifier"):
         load_reward(str(policy_folder), CPU, quiet)
@@ -117,7 +117,7 @@ def test_a_classifier_whose_head_was_never_saved(policy_folder, tmp_path):
 def test_a_configuration_nobody_knows(policy_folder, tmp_path, content):
     folder = copy(policy_folder, tmp_path)
     (folder / "config.json").write_text(content)
-    with pytest.raises(LoadError, match="configuration in .* cannot be used"):
+    with pytest.raises(LoadError, match=r"configuration in .* cannot be used"):
         load_policy(str(folder), CPU, quiet)
 
 
@@ -125,7 +125,7 @@ def test_no_tokenizer(policy_folder, tmp_path):
     folder = copy(policy_folder, tmp_path)
     for file in folder.glob("tokenizer*"):
         file.unlink()
-    with pytest.raises(LoadError, match="tokenizer of .* cannot be read"):
+    with pytest.raises(LoadError, match=r"tokenizer of .* cannot be read"):
         load_policy(str(folder), CPU, quiet)
 
 

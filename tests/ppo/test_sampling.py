@@ -41,6 +41,7 @@ def test_kept_numbers_agree_with_each_row_alone(architecture, temperature, unatt
     tolerance = {"rtol": 1e-4, "atol": 2e-4}
     torch.testing.assert_close(completions.logprobs, logprobs, **tolerance)
     torch.testing.assert_close(completions.values, values, **tolerance)
+    torch.testing.assert_close(completions.entropies, entropies, **tolerance)
     for row, prompt in enumerate(PROMPTS):
         alone = brute_force(policy, prompt, completions.response(row), temperature)
         for found, expected in zip((logprobs, values, entropies), alone, strict=True):
@@ -67,7 +68,8 @@ def test_responses_end_at_the_first_end_token_and_keep_it(policy, unattended):
         assert stops == ([len(response) - 1] if completions.ended[row] else [])
         assert completions.mask[row].tolist() == sorted(
             completions.mask[row].tolist(), reverse=True)
-    for padded in (completions.tokens, completions.logprobs, completions.values):
+    for padded in (completions.tokens, completions.logprobs, completions.entropies,
+                   completions.values):
         assert not padded[~completions.mask].any()
 
 
@@ -81,13 +83,14 @@ def test_choice_follows_the_distribution():
     # Inverting the distribution function at evenly spaced numbers gives each token its share.
     probabilities = torch.tensor([0.1, 0.0, 0.6, 0.3])
     uniform = (torch.arange(1000) + 0.5) / 1000
-    chosen = choose_tokens(probabilities.log().expand(1000, 4), uniform.double())
+    chosen = choose_tokens(probabilities.expand(1000, 4), uniform.double())
     assert chosen.bincount(minlength=4).tolist() == [100, 0, 600, 300]
 
 
 def test_choice_at_the_edges():
-    logits = torch.tensor([[-torch.inf, 0.0, -torch.inf]]).expand(2, 3)
-    assert choose_tokens(logits, torch.tensor([0.0, 1 - 1e-16], dtype=torch.double)).tolist() == [1, 1]
+    certain = torch.tensor([[0.0, 1.0, 0.0]]).expand(2, 3)
+    edges = torch.tensor([0.0, 1 - 1e-16], dtype=torch.double)
+    assert choose_tokens(certain, edges).tolist() == [1, 1]
 
 
 def test_interruption_leaves_between_two_tokens(policy):
@@ -119,6 +122,7 @@ def test_padding_width_changes_nothing(policy, unattended):
         tokens=torch.cat([completions.tokens, torch.full((4, 7), VOCABULARY - 1)], dim=1),
         mask=torch.cat([completions.mask, extra.bool()], dim=1),
         logprobs=torch.cat([completions.logprobs, extra], dim=1),
+        entropies=torch.cat([completions.entropies, extra], dim=1),
         values=torch.cat([completions.values, extra], dim=1))
     width = completions.mask.shape[1]
     options = {"temperature": 1.0, "max_tokens": 40, "control": unattended}

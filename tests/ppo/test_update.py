@@ -15,6 +15,7 @@ from workbench.ppo.randomness import Stream, uniforms
 from workbench.ppo.sampling import sample
 from workbench.ppo.update import Experience, update
 
+KEPT = ("tokens", "mask", "logprobs", "entropies", "values")
 PROMPTS = [[5, 6, 7], [1], [9, 8, 7, 6, 5], [3, 3], [4], [2, 8]]
 
 
@@ -111,7 +112,7 @@ def test_padding_width_changes_nothing(experience, unattended):
 
     old = experience.completions
     wider = Experience(
-        replace(old, **{k: wide(getattr(old, k)) for k in ("tokens", "mask", "logprobs", "values")}),
+        replace(old, **{k: wide(getattr(old, k)) for k in KEPT}),
         wide(experience.ref_logprobs), wide(experience.advantages), wide(experience.returns))
     assert_same(gradient_after(wider, unattended), gradient_after(experience, unattended))
 
@@ -121,7 +122,7 @@ def test_order_of_rows_changes_nothing(experience, unattended):
     old = experience.completions
     shuffled = Experience(
         replace(old, prompts=[old.prompts[i] for i in order], ended=old.ended[order],
-                **{k: getattr(old, k)[order] for k in ("tokens", "mask", "logprobs", "values")}),
+                **{k: getattr(old, k)[order] for k in KEPT}),
         experience.ref_logprobs[order], experience.advantages[order], experience.returns[order])
     assert_same(gradient_after(shuffled, unattended), gradient_after(experience, unattended))
 

@@ -2,12 +2,14 @@ import math
 import sqlite3
 import threading
 
+import numpy as np
 import pytest
 
 from workbench.store.home import StoreError, find_home
 from workbench.store.records import CompletionRecord, Prompt, PromptSet
 from workbench.store.schema import FILE_NAME
 from workbench.store.store import Store
+from workbench.store.traces import TraceRecord
 
 PROMPTS = [Prompt("first"), Prompt("second", pinned=True)]
 
@@ -137,7 +139,7 @@ def test_two_stores_on_one_home(home):
 def test_a_file_that_is_no_database(home):
     home.mkdir(parents=True, exist_ok=True)
     (home / FILE_NAME).write_bytes(b"this is no database " * 100)
-    with pytest.raises(StoreError, match="cannot be opened .*--home"):
+    with pytest.raises(StoreError, match=r"cannot be opened .*--home"):
         Store(home)
 
 
@@ -163,3 +165,26 @@ def test_where_home_is(monkeypatch, tmp_path):
     assert find_home(tmp_path / "b") == tmp_path / "b"
     monkeypatch.delenv("PPO_WORKBENCH_HOME")
     assert find_home().name == "ppo-workbench"
+
+
+def trace(position, prompt, length=3):
+    numbers = {name: np.arange(length, dtype=np.float32) + i
+               for i, name in enumerate(("logprob", "value"))}
+    return TraceRecord(
+        position, prompt, np.arange(length, dtype=np.int32), ("a", "ß", "")[:length], numbers)
+
+
+def test_token_traces_come_back_and_old_ones_go(store):
+    run_id = new_run(store)
+    for cycle in (1, 2, 3):
+        store.record_cycle(
+            run_id, cycle, metrics={}, rollout=[], comparison=[],
+            traces=[trace(0, 0), trace(1, 1, length=2)], keep_traces=2).result()
+    # Prompt 1 is pinned: its traces stay.
+    assert [[t.prompt for t in store.traces(run_id, c)] for c in (1, 2, 3)] == [
+        [1], [0, 1], [0, 1]]
+    found, expected = store.traces(run_id, 3)[0], trace(0, 0)
+    assert found.pieces == expected.pieces
+    assert found.tokens.tolist() == expected.tokens.tolist()
+    assert {k: v.tolist() for k, v in found.numbers.items()} == {
+        k: v.tolist() for k, v in expected.numbers.items()}

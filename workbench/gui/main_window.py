@@ -315,6 +315,7 @@ class MainWindow(QMainWindow):
         self.shown = named(label(role="muted"), "shown_run", "Run on display",
                            "The run whose curves and completions are shown")
         self.shown.setContentsMargins(8, 0, 8, 0)
+        self.shown.setMinimumWidth(1)
         bar.addWidget(self.shown)
         bar.addAction(self.actions_["palette"])
         button = bar.widgetForAction(self.actions_["palette"])

@@ -30,6 +30,7 @@ from workbench.ppo.reward_model import Reward
 from workbench.ppo.rewards import shape_scores, token_rewards
 from workbench.ppo.sampling import Completions, sample
 from workbench.ppo.scribe import Scribe
+from workbench.ppo.traces import TokenTrace, trace
 from workbench.ppo.update import Experience, update
 
 ADAM_EPS = 1e-5
@@ -58,6 +59,7 @@ class CycleResult:
     metrics: Mapping[str, float]
     rollout: list[Written]
     comparison: list[Written]
+    traces: list[TokenTrace]
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ class PPO:
         completions = self._sample(drawn, noise, hp, control, Phase.SAMPLING)
         clock.lap("seconds/sampling")
         scored = self._score(drawn, completions, hp, control, Phase.SCORING)
-        experience, metrics = self._judge(scored, cycle, hp)
+        experience, rewards, metrics = self._judge(scored, cycle, hp)
         clock.lap("seconds/scoring")
 
         rate = learning_rate(hp, cycle)
@@ -157,6 +159,12 @@ class PPO:
         metrics |= update(self.policy, self.optimizer, experience, hp=hp, cycle=cycle,
                           kl_coef=self.kl_coef, control=control)
         clock.lap("seconds/update")
+        traces: list[TokenTrace] = []
+        if hp.keep_tokens:
+            logprobs_after, _, _ = read(
+                self.policy, completions, temperature=hp.temperature,
+                max_tokens=hp.micro_batch_tokens, control=control, phase=Phase.COMPARING)
+            traces = list(trace(drawn, experience, rewards, logprobs_after, self.scribe))
         metrics |= {"lr": rate, "kl_coef": self.kl_coef}
         if hp.kl_controller == "adaptive":
             self.kl_coef = adapt_kl_coef(
@@ -169,7 +177,7 @@ class PPO:
             "seconds": clock.total,
             "tokens_per_second": float(completions.mask.sum()) / clock.total,
         }
-        return CycleResult(metrics, scored.written, comparison)
+        return CycleResult(metrics, scored.written, comparison, traces)
 
     def compare(
         self, prompts: Sequence[int], hp: Hyperparameters, control: Control
@@ -222,8 +230,12 @@ class PPO:
 
     def _judge(
         self, scored: _Scored, cycle: int, hp: Hyperparameters
-    ) -> tuple[Experience, dict[str, float]]:
-        """Turn scores into token rewards and advantages, and measure the batch."""
+    ) -> tuple[Experience, Tensor, dict[str, float]]:
+        """Turn scores into token rewards and advantages, and measure the batch.
+
+        Returns:
+            ``(experience, rewards, metrics)``; the rewards, (b, T), are what GAE saw.
+        """
         completions, kl, mask = scored.completions, scored.kl, scored.completions.mask
         for what, numbers in (("A score", scored.scores),
                               ("A log-probability", completions.logprobs)):
@@ -264,7 +276,8 @@ class PPO:
             "val/advantage_std": spread.item(),
             "val/value": masked_mean(completions.values, mask).item(),
         }
-        return Experience(completions, scored.ref_logprobs, advantages, returns), metrics
+        experience = Experience(completions, scored.ref_logprobs, advantages, returns)
+        return experience, rewards, metrics
 
     def _make_value_trunk(self, kind: str) -> nn.Module | None:
         if kind == "shared":

@@ -82,6 +82,13 @@ class Hyperparameters(BaseModel):
         "same random numbers, to compare before and after.",
         ge=1, le=512, unit="prompts", live=False,
     )
+    keep_tokens: int = _declare(
+        10, "Cycles kept by token", "Run",
+        "For how many of the last cycles every token's log-probability, value, reward, advantage "
+        "and ratio are kept; those of pinned prompts are kept for all cycles. Costs one more "
+        "forward pass a cycle, to measure the ratio after the update.",
+        ge=0, le=100_000, unit="cycles", zero_text="off",
+    )
 
     # -- the models
     precision: Literal["auto", "float32", "bfloat16"] = _declare(
@@ -299,7 +306,7 @@ def specs() -> dict[str, Spec]:
     for name, field in Hyperparameters.model_fields.items():
         annotation = field.annotation
         choices = get_args(annotation) if get_origin(annotation) is Literal else ()
-        kind = "choice" if choices else annotation.__name__  # type: ignore[union-attr]
+        kind = "choice" if choices else getattr(annotation, "__name__", "")
         bounds = {k: getattr(m, k) for m in field.metadata for k in ("ge", "le") if hasattr(m, k)}
         result[name] = Spec(
             name=name,
@@ -309,7 +316,7 @@ def specs() -> dict[str, Spec]:
             minimum=bounds.get("ge"),
             maximum=bounds.get("le"),
             choices=choices,
-            **field.json_schema_extra,  # type: ignore[arg-type]
+            **field.json_schema_extra,
         )
     return result
 

@@ -224,8 +224,8 @@ def is_causal(model: Any) -> bool:
     return torch.allclose(states[0, :2], states[1, :2], atol=1e-5)
 
 
-def _checkpoint_layers(module: nn.Module) -> list[nn.Module]:
-    layers = [m for m in module.modules() if isinstance(m, GradientCheckpointingLayer)]
+def _checkpoint_layers(module: nn.Module) -> list[Any]:
+    layers: list[Any] = [m for m in module.modules() if isinstance(m, GradientCheckpointingLayer)]
     if not layers:
         raise UnsupportedModelError(
             "This policy's architecture has no gradient checkpointing; switch it off.")

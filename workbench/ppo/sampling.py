@@ -30,6 +30,7 @@ class Completions:
     tokens: Tensor
     mask: Tensor
     logprobs: Tensor
+    entropies: Tensor
     values: Tensor
     ended: Tensor
 
@@ -43,23 +44,23 @@ class Completions:
         return self.mask.sum(dim=1)
 
 
-def choose_tokens(logits: Tensor, uniform: Tensor) -> Tensor:
+def choose_tokens(probabilities: Tensor, uniform: Tensor) -> Tensor:
     """Sample one token a row by inverting the distribution function.
 
     Args:
-        logits: (n, V) float32, already divided by the temperature.
+        probabilities: (n, V) float32.
         uniform: (n,) numbers in [0, 1).
 
     Returns:
         (n,) tokens; one with probability 0 is never chosen.
     """
     # Sums over a large vocabulary lose the small probabilities in float32.
-    wide = torch.float32 if logits.device.type == "mps" else torch.float64
-    cumulative = logits.softmax(dim=-1, dtype=wide).cumsum(dim=-1)
+    wide = torch.float32 if probabilities.device.type == "mps" else torch.float64
+    cumulative = probabilities.cumsum(dim=-1, dtype=wide)
     below_one = 1 - torch.finfo(wide).eps
     threshold = uniform.to(cumulative).clamp(max=below_one).unsqueeze(-1) * cumulative[:, -1:]
     tokens = torch.searchsorted(cumulative, threshold, right=True).squeeze(-1)
-    return tokens.clamp(max=logits.shape[-1] - 1)
+    return tokens.clamp(max=probabilities.shape[-1] - 1)
 
 
 @torch.no_grad()
@@ -91,8 +92,7 @@ def sample(
 
     tokens = torch.zeros(rows, length, dtype=torch.long, device=device)
     mask = torch.zeros(rows, length, dtype=torch.bool, device=device)
-    logprobs = torch.zeros(rows, length, device=device)
-    values = torch.zeros(rows, length, device=device)
+    logprobs, entropies, values = (torch.zeros(rows, length, device=device) for _ in range(3))
     ended = torch.zeros(rows, dtype=torch.bool, device=device)
 
     # `live` maps the rows still in the batch to their place in the results.
@@ -110,11 +110,14 @@ def sample(
                 past_key_values=cache, use_cache=True,
             ).last_hidden_state[:, -1]
             logits = policy.logits(hidden) / temperature
-            chosen = choose_tokens(logits, uniforms[live, t])
+            normalised = logits.log_softmax(dim=-1)
+            probabilities = normalised.exp()
+            chosen = choose_tokens(probabilities, uniforms[live, t])
             tokens[live, t] = chosen
             mask[live, t] = True
-            logprobs[live, t] = (
-                logits.gather(-1, chosen.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(dim=-1))
+            logprobs[live, t] = normalised.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
+            # Spelled without a dot product: autocast would reduce its precision.
+            entropies[live, t] = -(probabilities * normalised).sum(dim=-1)
             if policy.value_trunk is None:
                 values[live, t] = policy.values(hidden)
             finished = torch.isin(chosen, eos)
@@ -131,19 +134,16 @@ def sample(
                 chosen = chosen[keep]
             fed, start = chosen.unsqueeze(-1), end
     control.step(phase, length, length)
-    return _cut(list(map(list, prompts)), tokens, mask, logprobs, values, ended, eos)
 
-
-def _cut(
-    prompts: list[list[int]], tokens: Tensor, mask: Tensor, logprobs: Tensor, values: Tensor,
-    ended: Tensor, eos: Tensor,
-) -> Completions:
-    """End each row at its first end-of-sequence token and drop columns nobody reached."""
+    # A row that had ended while it was still in the batch went on unseen: cut it there.
     stops = torch.isin(tokens, eos) & mask
-    mask = mask & (stops.cumsum(dim=1) - stops.long() == 0)
+    mask &= stops.cumsum(dim=1) - stops.long() == 0
     width = int(mask.sum(dim=1).max())
     mask = mask[:, :width]
+
+    def cut(x: Tensor) -> Tensor:
+        return x[:, :width].masked_fill(~mask, 0)
+
     return Completions(
-        prompts, tokens[:, :width].masked_fill(~mask, 0), mask,
-        logprobs[:, :width].masked_fill(~mask, 0.0), values[:, :width].masked_fill(~mask, 0.0),
+        list(map(list, prompts)), cut(tokens), mask, cut(logprobs), cut(entropies), cut(values),
         ended)

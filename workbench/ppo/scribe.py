@@ -53,6 +53,16 @@ class Scribe:
             joined[len(lead):] if joined.startswith(lead) else self._decode(response))
         return Exchange(prompt, completion, joined)
 
+    def pieces(self, ids: Sequence[int]) -> tuple[str, ...]:
+        """Return the text of each token, special ones by name; joined, they read as the text."""
+        found, before = [], ""
+        for end in range(1, len(ids) + 1):
+            # A character may be spread over several tokens: its text appears with the last.
+            text = self.tokenizer.decode(ids[:end]).removesuffix("\N{REPLACEMENT CHARACTER}")
+            found.append(text[len(before):])
+            before = text if len(text) > len(before) else before
+        return tuple(found)
+
     def _encode(self, prompt: str) -> list[int]:
         if self.use_chat_template:
             return self.tokenizer.apply_chat_template(

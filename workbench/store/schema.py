@@ -74,6 +74,16 @@ def first_tables(db: Database) -> None:
     )
 
 
+@migrations()
+def token_traces(db: Database) -> None:
+    """Every token of a rollout: ids, texts and numbers, packed by workbench.store.traces."""
+    db.table("traces").create(
+        {"run_id": int, "cycle": int, "position": int, "prompt": int, "tokens": bytes,
+         "pieces": str, "columns": str, "numbers": bytes},
+        pk=("run_id", "cycle", "position"), foreign_keys=[("run_id", "runs", "id")], strict=True,
+    )
+
+
 def connect(path: Path) -> Database:
     """Open a connection with the settings every thread uses (WAL, full durability)."""
     db = Database(sqlite3.connect(path, timeout=30.0, check_same_thread=False))

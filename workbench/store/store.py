@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 from sqlite_utils import Database
@@ -27,6 +27,9 @@ from workbench.store.records import (
 )
 from workbench.store.schema import connect, open_database
 from workbench.store.writer import Writer
+
+if TYPE_CHECKING:  # numpy takes a while to import, and a window wants its store first
+    from workbench.store.traces import TraceRecord
 
 
 class Store:
@@ -96,6 +99,14 @@ class Store:
             )
         ]
 
+    def traces(self, run_id: int, cycle: int) -> list[TraceRecord]:
+        """Return the token traces of a cycle's rollout that are still kept."""
+        from workbench.store.traces import unpack
+
+        return [unpack(row) for row in self._db.query(
+            "select * from traces where run_id = ? and cycle = ? order by position",
+            [run_id, cycle])]
+
     def compared_cycles(self, run_id: int) -> list[int]:
         """Return the cycles after which the compared prompts were completed, ascending."""
         rows = self._db.query(
@@ -152,7 +163,7 @@ class Store:
     ) -> Future[int]:
         """Record a new running run and its prompts; the future gives its number."""
         def write(db: Database) -> int:
-            run_id = db.table("runs").insert({
+            run_id: Any = db.table("runs").insert({
                 "name": name, "created_at": now(), "status": "running", "owner": _owner(),
                 "policy": policy, "reward": reward, "models": json.dumps(models),
                 "hyperparameters": json.dumps(hyperparameters), "cycles": 0, "note": "",
@@ -162,7 +173,7 @@ class Store:
             db.table("run_prompts").insert_all(
                 {"run_id": run_id, "position": i, "text": p.text, "pinned": int(p.pinned)}
                 for i, p in enumerate(prompts))
-            return run_id
+            return int(run_id)
         return self._writer.submit(write)
 
     def record_comparison(
@@ -175,16 +186,26 @@ class Store:
     def record_cycle(
         self, run_id: int, cycle: int, *, metrics: Mapping[str, float],
         rollout: Iterable[CompletionRecord], comparison: Iterable[CompletionRecord],
+        traces: Iterable[TraceRecord] = (), keep_traces: int = 0,
     ) -> Future[None]:
-        """Record a finished cycle whole: metrics, what it learned from, the comparison after."""
+        """Record a finished cycle whole: metrics, what it learned from, the comparison after.
+
+        Traces of cycles before the last ``keep_traces`` are dropped, but for pinned prompts.
+        """
         rows = (_completion_rows(run_id, cycle, "rollout", rollout)
                 + _completion_rows(run_id, cycle, "comparison", comparison))
         numbers = [{"run_id": run_id, "cycle": cycle, "name": k,
                     "value": float(v) if math.isfinite(v) else None} for k, v in metrics.items()]
+        packed = _packed(run_id, cycle, traces)
 
         def write(db: Database) -> None:
             _upsert(db, "metrics", numbers)
             _upsert(db, "completions", rows)
+            _upsert(db, "traces", packed)
+            db.execute(
+                "delete from traces where run_id = ? and cycle <= ? and prompt not in "
+                "(select position from run_prompts where run_id = ? and pinned)",
+                [run_id, cycle - keep_traces, run_id])
             _upsert(db, "cycles", [{"run_id": run_id, "cycle": cycle, "finished_at": now()}])
             db.table("runs").update(run_id, {"cycles": cycle})
         return self._writer.submit(write)
@@ -213,7 +234,9 @@ class Store:
     def delete_run(self, run_id: int) -> Future[None]:
         """Remove a run and everything recorded of it."""
         def write(db: Database) -> None:
-            for table in ("metrics", "completions", "changes", "cycles", "run_prompts"):
+            for table in (
+                "metrics", "completions", "traces", "changes", "cycles", "run_prompts",
+            ):
                 db.table(table).delete_where("run_id = ?", [run_id])
             db.table("runs").delete(run_id)
         return self._writer.submit(write)
@@ -271,6 +294,12 @@ def _completion_rows(
          "length": c.length, "ended": int(c.ended)}
         for c in completions
     ]
+
+
+def _packed(run_id: int, cycle: int, traces: Iterable[TraceRecord]) -> list[dict[str, Any]]:
+    from workbench.store.traces import pack
+
+    return [pack(run_id, cycle, trace) for trace in traces]
 
 
 def _insert(db: Database, table: str, rows: list[dict[str, Any]]) -> None:

@@ -20,6 +20,7 @@ from workbench.ppo.scribe import PromptError
 from workbench.ppo.sources import LoadError
 from workbench.store.records import CompletionRecord, Prompt, Status
 from workbench.store.store import Store
+from workbench.store.traces import TraceRecord
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
@@ -54,6 +55,8 @@ class _Run:
     staged: dict[str, tuple[Value, str]] = field(default_factory=dict)
     pause_after_cycle: bool = False
     compared_start: bool = False
+    in_cycle: bool = False
+    """Whether the next cycle has begun, so that a change comes too late for it."""
 
 
 class Worker:
@@ -243,6 +246,7 @@ class Worker:
                 self._emit(ev.ComparisonReady(run.id, 0))
             self._apply_staged(run)
             if run.cycle < run.hp.num_cycles:
+                run.in_cycle = True
                 result = self._ppo.run_cycle(run.cycle + 1, run.hp, run.compared, self)
                 self._record(run, result)
         except Interrupted:
@@ -266,8 +270,11 @@ class Worker:
         cycle = run.cycle + 1
         self._store.record_cycle(
             run.id, cycle, metrics=result.metrics, rollout=_records(result.rollout, run),
-            comparison=_records(result.comparison, run)).result()
-        run.cycle = cycle
+            comparison=_records(result.comparison, run),
+            traces=[TraceRecord(t.row, t.prompt, t.tokens, t.pieces, t.numbers)
+                    for t in result.traces],
+            keep_traces=run.hp.keep_tokens).result()
+        run.cycle, run.in_cycle = cycle, False
         self._emit(ev.ComparisonReady(run.id, cycle))
         self._emit(ev.CycleFinished(run.id, cycle, run.hp.num_cycles, dict(result.metrics)))
 
@@ -292,9 +299,9 @@ class Worker:
         parsed = new.model_dump()
         for name in command.changes:
             run.staged[name] = (parsed[name], command.by)
-        busy = self._state is State.RUNNING and run.compared_start
         self._emit(ev.HyperparametersStaged(
-            {name: parsed[name] for name in command.changes}, run.cycle + (2 if busy else 1)))
+            {name: parsed[name] for name in command.changes},
+            run.cycle + (2 if run.in_cycle else 1)))
 
     def _check_fits(self, hp: Hyperparameters) -> None:
         if self._ppo is not None:

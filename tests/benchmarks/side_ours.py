@@ -1,0 +1,124 @@
+"""The workbench's side: its own PPO object, loaded and run as the window does it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from sequences import prompt_ids, steer_uniforms, text
+from serve import Phases, Server, matmul_rate
+from work import Work
+
+from workbench.ppo import cycle as cycle_module
+from workbench.ppo.control import Unattended
+from workbench.ppo.cycle import PPO
+from workbench.ppo.device import Placement
+from workbench.ppo.forward import read
+from workbench.ppo.hyperparameters import parse
+from workbench.ppo.loading import load_policy, load_reward
+from workbench.ppo.phases import Phase
+from workbench.ppo.randomness import Stream
+
+
+class Side:
+    """One PPO object and the hyperparameters of the comparison."""
+
+    def __init__(self, work: Work, dtype: torch.dtype, settings: dict[str, str]) -> None:
+        self.work = work
+        self.phases = Phases()
+        self.saw: dict[str, Any] = {}
+        self.cycle = 0
+        placement = Placement(torch.device("cpu"), dtype)
+        loaded = load_policy(f"{work.models}/reference", placement, _silent)
+        moved = load_policy(f"{work.models}/policy", placement, _silent)
+        reward = load_reward(f"{work.models}/reward", placement, _silent).reward
+        self.hp = parse({
+            "num_cycles": 1000, "seed": work.seed, "batch_size": work.rows,
+            "response_length": work.response_length, "num_ppo_epochs": work.epochs,
+            "num_mini_batches": work.mini_batches, "learning_rate": work.learning_rate,
+            "lr_scheduler_type": "constant", "kl_coef": work.kl_coef, "vf_coef": work.vf_coef,
+            "missing_eos_penalty": 0.0, "max_grad_norm": 0.0, **settings})
+        self.ppo = PPO(loaded.policy, reward, loaded.scribe)
+        self.ppo.begin([text(ids) for ids in prompt_ids(work)], self.hp)
+        self.ppo.policy.model.load_state_dict(moved.policy.model.state_dict())
+        head = json.loads(Path(work.models, "value_head.json").read_text())
+        self.ppo.policy.value_head.weight.data.copy_(torch.tensor([head]))
+        self._watch()
+
+    def _watch(self) -> None:
+        """Fix the response lengths, time the reward model, and keep what a check compares."""
+        uniforms, update = cycle_module.uniforms, cycle_module.update
+
+        def steered(seed: int, stream: Stream, *where: int) -> torch.Tensor:
+            drawn = uniforms(seed, stream, *where)
+            if stream is Stream.ROLLOUT:
+                drawn = steer_uniforms(self.work, self.cycle, drawn)
+            return drawn
+
+        def watched(policy: Any, optimizer: Any, experience: Any, **more: Any) -> Any:
+            self.saw = {"experience": experience}
+            return update(policy, optimizer, experience, **more)
+
+        cycle_module.uniforms, cycle_module.update = steered, watched
+        self.ppo.reward.score = self.phases.timed(
+            self.ppo.reward.score,
+            lambda *_, phase=Phase.SCORING, **__: "reward" if phase is Phase.SCORING else None)
+
+    def run(self) -> tuple[float, dict[str, float], Any]:
+        """Run the next cycle; return its seconds, its phases and its result."""
+        self.cycle += 1
+        result = self.ppo.run_cycle(self.cycle, self.hp, [0], Unattended())
+        laps = {name.removeprefix("seconds/"): seconds
+                for name, seconds in result.metrics.items() if name.startswith("seconds/")}
+        # Completing the compared prompt is not part of PPO.
+        total = laps["sampling"] + laps["scoring"] + laps["update"]
+        reward = self.phases.take(0.0)["reward"]
+        phases = {"sampling": laps["sampling"], "reward": reward,
+                  "reference": laps["scoring"] - reward, "update": laps["update"]}
+        if not self.work.ragged and result.metrics["val/num_eos_tokens"]:
+            raise RuntimeError("a response ended where it should not")
+        return total, phases, result
+
+    def check(self, path: str) -> None:
+        """Run one cycle and save everything that the other sides are to reproduce."""
+        _, _, result = self.run()
+        experience = self.saw["experience"]
+        done = experience.completions
+        after, _, _ = read(self.ppo.policy, done, temperature=1.0, max_tokens=4096,
+                           control=Unattended())
+        np.savez(
+            path, prompts=np.array(done.prompts), tokens=done.tokens, logprobs=done.logprobs,
+            ref_logprobs=experience.ref_logprobs, values=done.values,
+            scores=np.array([w.score for w in result.rollout]),
+            advantages=experience.advantages, after=after,
+            policy_loss=result.metrics["loss/policy_avg"],
+            value_loss=result.metrics["loss/value_avg"],
+            approxkl=result.metrics["policy/approxkl_avg"])
+
+
+def _silent(_: str, __: float | None) -> None:
+    """Loading is not reported."""
+
+
+def main() -> None:
+    work = Work.load(sys.argv[1])
+    bf16 = sys.argv[2] == "ours-bf16"
+    server = Server(work)
+    side = Side(work, torch.bfloat16 if bf16 else torch.float32, json.loads(sys.argv[3]))
+    for request in server.requests():
+        if request["do"] == "matmul":
+            server.answer(rates=[matmul_rate(False), matmul_rate(True)])
+        elif request["do"] == "check":
+            side.check(request["save"])
+            server.answer(saved=request["save"])
+        else:
+            seconds, phases, _ = side.run()
+            server.answer_cycle(side.cycle, seconds, phases)
+
+
+if __name__ == "__main__":
+    main()

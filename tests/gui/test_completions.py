@@ -1,0 +1,347 @@
+"""Completions before and after: what changed, in which order, copied and exported."""
+
+import csv
+import math
+import re
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PySide6.QtCore import QSortFilterProxyModel, Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtTest import QAbstractItemModelTester
+from PySide6.QtWidgets import QLabel, QTextEdit, QToolButton, QWidget
+
+from workbench.gui.completions.diff import split, word_difference
+from workbench.gui.completions.model import CompletionsModel, Role, pair_up
+from workbench.gui.completions.view import CompletionsView
+from workbench.gui.completions.wording import as_markdown, change, cycle_name
+from workbench.gui.theme import themes
+from workbench.store.records import CompletionRecord, Prompt
+
+PROMPTS = ("This film is", "The hotel", "My bicycle")
+TEXTS = {
+    0: (" a slow mess", " was fine", " broke"),
+    1: (" a slow joy", " was fine", " broke at once"),
+    2: (" a warm joy to see", " was lovely", " broke at once"),
+}
+SCORES = {0: (-1.0, 0.5, 0.2), 1: (0.25, 0.5, 0.1), 2: (1.5, 0.75, math.nan)}
+
+
+def records(cycle):
+    return [CompletionRecord(i, i, prompt, TEXTS[cycle][i], SCORES[cycle][i], cycle + i / 10,
+                             3 + i, ended=i != 2) for i, prompt in enumerate(PROMPTS)]
+
+
+@pytest.fixture
+def run(store):
+    """A run with the start policy's completions and two cycles'."""
+    prompts = [Prompt(text, pinned=text == "The hotel") for text in PROMPTS]
+    number = store.create_run(name="", policy="p", reward="r", models={}, hyperparameters={},
+                              prompts=prompts).result()
+    for cycle in TEXTS:
+        store.record_comparison(number, cycle, records(cycle)).result()
+    return number
+
+
+@pytest.fixture
+def view(qtbot, store, theme):
+    made = CompletionsView(store)
+    qtbot.addWidget(made)
+    made.resize(760, 420)
+    with qtbot.waitExposed(made):
+        made.show()
+    return made
+
+
+def compared(view):
+    return view._pair.before, view._pair.after
+
+
+def visible_texts(view):
+    return " ".join(w.text() for w in view.findChildren(QLabel) if w.isVisible())
+
+
+def button(view, name):
+    return view.findChild(QToolButton, name)
+
+
+# -- what changed
+
+words = st.lists(st.sampled_from(["a", "good", "bad", "film", "🎬", "映画", ".", "\n"])).map(
+    " ".join)
+
+
+@given(words, words)
+def test_what_is_not_marked_is_the_same_on_both_sides(before, after):
+    found = word_difference(before, after)
+    kept = []
+    for text, spans in ((before, found.deleted), (after, found.inserted)):
+        pieces = split(text, spans)
+        assert "".join(piece for piece, _ in pieces) == text
+        kept.append("".join(re.sub(r"\s", "", piece) for piece, changed in pieces if not changed))
+    assert kept[0] == kept[1]
+
+
+@pytest.mark.parametrize(("before", "after", "deleted", "inserted"), [
+    ("the same", "the same", [], []),
+    ("a slow mess", "a slow joy", ["mess"], ["joy"]),
+    ("good film.", "good film!", ["."], ["!"]),
+    ("", "all new", [], ["all new"]),
+    ("よい映画", "悪い映画", ["よ"], ["悪"]),
+    ("x a y", "p a q", ["x a y"], ["p a q"]),  # a lone common word is no anchor
+])
+def test_word_differences(before, after, deleted, inserted):
+    found = word_difference(before, after)
+    assert [t for t, changed in split(before, found.deleted) if changed] == deleted
+    assert [t for t, changed in split(after, found.inserted) if changed] == inserted
+
+
+# -- which cycles
+
+def test_without_a_run_it_says_what_to_do(view, store):
+    assert "Press Start" in visible_texts(view)
+    assert not view.controls.menu.isEnabled()
+    number = store.create_run(name="", policy="p", reward="r", models={}, hyperparameters={},
+                              prompts=[Prompt("x")]).result()
+    view.show_run(number)
+    assert "start policy is writing" in visible_texts(view)
+
+
+def test_it_follows_the_latest_cycle(qtbot, view, run, store):
+    view.show_run(run)
+    assert compared(view) == (1, 2)
+    for i, record in enumerate(records(2)):
+        store.record_comparison(run, 3, [replace(record, text=f" new {i}", position=i)]).result()
+    view.cycle_available(run + 1, 3)
+    view.cycle_available(run, 3)
+    qtbot.waitUntil(lambda: compared(view) == (2, 3))
+    assert view.rows()[0].after.text == " new 0"
+    assert view.controls.modes["latest"].isChecked()
+
+
+def test_the_start_policy_alone_is_shown_until_there_is_a_cycle(qtbot, view, store):
+    number = store.create_run(name="", policy="p", reward="r", models={}, hyperparameters={},
+                              prompts=[Prompt(p) for p in PROMPTS]).result()
+    view.show_run(number)
+    store.record_comparison(number, 0, records(0)).result()
+    view.cycle_available(number, 0)
+    qtbot.waitUntil(lambda: compared(view) == (0, None) and len(view.rows()) == 3)
+    assert not view.controls.before.isEnabled()
+    view.grab()
+    view.copy("all")
+    assert "Start policy" in QGuiApplication.clipboard().text()
+    store.record_comparison(number, 1, records(1)).result()
+    view.cycle_available(number, 1)
+    qtbot.waitUntil(lambda: compared(view) == (0, 1))
+
+
+def test_cycles_are_chosen_stepped_through_and_followed_again(qtbot, view, run):
+    view.show_run(run)
+    controls = view.controls
+    qtbot.mouseClick(controls.modes["start"], Qt.MouseButton.LeftButton)
+    assert compared(view) == (0, 2)
+    controls.before.setCurrentIndex(controls.before.findText("cycle 2"))
+    assert compared(view) == (2, 2)
+    assert not any(b.isChecked() for b in controls.modes.values())
+    qtbot.mouseClick(controls.previous, Qt.MouseButton.LeftButton)
+    assert compared(view) == (1, 1)
+    qtbot.mouseClick(controls.next, Qt.MouseButton.LeftButton)
+    assert compared(view) == (2, 2)
+    assert not controls.next.isEnabled()
+    view.cycle_available(run, 2)
+    qtbot.waitUntil(lambda: not view._reload.isActive())
+    assert compared(view) == (2, 2)  # what the person chose stays
+    qtbot.mouseClick(controls.modes["latest"], Qt.MouseButton.LeftButton)
+    assert compared(view) == (1, 2)
+    assert controls.before.currentText() == "cycle 1"
+
+
+def test_the_header_tells_mean_change_and_what_is_the_same(view, run, store):
+    view.show_run(run)
+    view.choose(0, 1)
+    text = re.sub("<[^>]*>", "", visible_texts(view))
+    assert "Mean reward −0.10 → 0.28 ▲ +0.38 · 3 prompts" in text
+    assert "same prompts, same random numbers, same sampling" in text
+    view.choose(1, 2)  # one score is not a number there
+    assert "0.38 → 1.12 ▲ +0.75" in re.sub("<[^>]*>", "", visible_texts(view))
+    store.record_changes(run, 2, [("temperature", 1.0, 0.7, "person"),
+                                  ("lam", 0.95, 0.9, "person")]).result()
+    view.choose(1, 2)
+    assert "but another temperature" in visible_texts(view)
+    view.choose(0, 1)
+    assert "same sampling" in visible_texts(view)
+
+
+# -- order
+
+@pytest.mark.parametrize(("name", "descending", "order"), [
+    ("Prompt order", False, [0, 1, 2]),
+    ("Reward", True, [0, 1, 2]),
+    ("Reward", False, [2, 1, 0]),
+    ("Reward change", True, [0, 1, 2]),
+    ("KL", True, [2, 1, 0]),
+    ("Length", False, [0, 1, 2]),
+])
+def test_rows_are_sorted(view, run, name, descending, order):
+    view.show_run(run)
+    view.controls.show_sorting(name, descending)
+    assert [row.before.position for row in view.rows()] == order
+
+
+def test_a_new_cycle_keeps_the_chosen_row(qtbot, view, run, store):
+    view.show_run(run)
+    view.controls.show_sorting("Reward change", True)
+    view.list.setCurrentIndex(view.list.model().index(1, 0))
+    chosen = view.list.currentIndex().data(Role.COMPARISON).prompt
+    better = [replace(r, score=r.position * 10.0) for r in records(2)]
+    store.record_comparison(run, 3, better).result()
+    view.cycle_available(run, 3)
+    qtbot.waitUntil(lambda: compared(view) == (2, 3))
+    assert view.list.currentIndex().data(Role.COMPARISON).prompt == chosen
+
+
+def test_the_model_keeps_its_promises(qtbot, qtmodeltester):
+    model = CompletionsModel()
+    proxy = QSortFilterProxyModel()
+    proxy.setSourceModel(model)
+    proxy.setSortRole(Role.CHANGE)
+    proxy.sort(0, Qt.SortOrder.DescendingOrder)
+    for each in (model, proxy):
+        QAbstractItemModelTester(each, each)
+    model.set_rows(pair_up(records(0), [], frozenset()))
+    model.set_rows(pair_up(records(0), records(1), frozenset({1})))
+    model.set_rows(pair_up(records(1)[:2], records(2), frozenset()))
+    qtmodeltester.check(model)
+    spoken = model.index(0).data(Qt.ItemDataRole.AccessibleTextRole)
+    assert "This film is" in spoken
+    assert "a warm joy" in spoken
+    model.set_rows(())
+    assert model.rowCount() == 0
+
+
+# -- reading, copying, saving
+
+def test_a_row_is_read_in_full_with_both_texts_scrolling_together(qtbot, view, run, store):
+    long = [replace(r, text="word " * 3000 + r.text) for r in records(2)]
+    store.record_comparison(run, 3, long).result()
+    store.record_comparison(run, 4, [replace(r, text=r.text + " more") for r in long]).result()
+    view.show_run(run)
+    view.list.setFocus()
+    qtbot.keyClick(view.list, Qt.Key.Key_Return)
+    before, after = (view.findChild(QTextEdit, f"detail_{s}") for s in ("before", "after"))
+    assert after.isVisible()
+    assert before.toPlainText() == long[0].text
+    after.verticalScrollBar().setValue(after.verticalScrollBar().maximum())
+    assert before.verticalScrollBar().value() == before.verticalScrollBar().maximum()
+    before.verticalScrollBar().setValue(0)
+    assert after.verticalScrollBar().value() == 0
+    qtbot.mouseClick(button(view, "detail_next"), Qt.MouseButton.LeftButton)
+    assert before.toPlainText() == long[1].text
+    for mode in ("dark", "light"):
+        themes().set_mode(mode)
+        view.grab()
+    qtbot.keyClick(after, Qt.Key.Key_Escape)
+    assert view.list.isVisible()
+    assert view.list.currentIndex().row() == 1
+
+
+def test_long_texts_show_their_first_lines_and_say_how_much_more_there_is(view, run, store):
+    store.record_comparison(run, 3, [replace(r, text="word " * 1000) for r in records(2)]).result()
+    view.show_run(run)
+    row = view.delegate._row(view.rows()[2], view.list.viewport().width())
+    assert re.fullmatch(r"[\d,]+ more words · cut off", row.sides[1].badge)
+    assert row.height < 400
+    view.choose(0, 1)
+    row = view.delegate._row(view.rows()[0], view.list.viewport().width())
+    assert row.sides[0].badge == ""
+    assert row.sides[0].shown == "a slow mess"
+
+
+def test_characters_beyond_the_basic_plane_are_marked_in_place(view, run, store):
+    store.record_comparison(run, 3, [replace(r, text="🎬🎬 old end") for r in records(2)]).result()
+    store.record_comparison(run, 4, [replace(r, text="🎬🎬 new end") for r in records(2)]).result()
+    view.show_run(run)
+    view.grab()
+    row = view.delegate._row(view.rows()[0], view.list.viewport().width())
+    assert row.sides[0].shown == "🎬🎬 old end"
+
+
+def test_rows_are_copied(qtbot, view, run):
+    view.show_run(run)
+    view.list.setCurrentIndex(view.list.model().index(2, 0))
+    view.list.setFocus()
+    with qtbot.waitSignal(view.message):
+        qtbot.keyClick(view.list, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+    text = QGuiApplication.clipboard().text()
+    assert text.startswith("**My bicycle**")
+    assert "Cycle 2 (reward –, KL" not in text
+    assert "cut off" in text
+    assert "> broke at once" in text.replace(">  ", "> ")
+    view.copy("all")
+    assert QGuiApplication.clipboard().text().count("**") == 6
+    view.copy("csv")
+    assert QGuiApplication.clipboard().text().startswith("prompt,pinned,change_in_reward,")
+
+
+def test_all_rows_are_saved_as_csv(qtbot, view, run, tmp_path):
+    view.show_run(run)
+    with qtbot.waitSignal(view.message, check_params_cb=lambda level, _: level == "info"):
+        view.export(tmp_path / "out.csv")
+    rows = list(csv.DictReader((tmp_path / "out.csv").read_text().splitlines()))
+    assert [r["prompt"] for r in rows] == list(PROMPTS)
+    assert rows[0]["text_before"] == TEXTS[1][0]
+    assert rows[0]["text_after"] == TEXTS[2][0]
+    assert float(rows[0]["change_in_reward"]) == 1.25
+    assert rows[1]["pinned"] == "1"
+    assert rows[2]["reward_after"] == ""
+    assert rows[2]["ended_after"] == "0"
+    with qtbot.waitSignal(view.message, check_params_cb=lambda level, _: level == "error"):
+        view.export(tmp_path / "missing" / "out.csv")
+
+
+def test_wording():
+    assert [change(v) for v in (0.5, -0.25, 0.001, math.nan)] == ["▲ +0.50", "▼ −0.25", "＝ 0.00",
+                                                                  ""]
+    assert [cycle_name(c) for c in (0, 1200)] == ["start policy", "cycle 1,200"]
+    assert as_markdown(pair_up(records(0), [], frozenset()), 0, None).count("Start policy") == 3
+
+
+def test_state_is_kept(qtbot, view, run, store):
+    view.show_run(run)
+    view.controls.show_sorting("KL", True)
+    view.set_mode("start")
+    other = CompletionsView(store)
+    qtbot.addWidget(other)
+    other.restore_state(view.save_state())
+    other.show_run(run)
+    assert compared(other) == (0, 2)
+    assert other.controls.sorting() == ("KL", True)
+    other.restore_state({"sort": "gone", "mode": 3})
+    assert other.save_state() == view.save_state()
+
+
+def test_512_long_rows_are_shown_at_once(qtbot, view, store):
+    prompts = [Prompt(f"prompt {i}") for i in range(512)]
+    number = store.create_run(name="", policy="p", reward="r", models={}, hyperparameters={},
+                              prompts=prompts).result()
+    for cycle in (0, 1):
+        store.record_comparison(number, cycle, [
+            CompletionRecord(i, i, "", f"word{cycle} and more " * 300, i / 10, 1.0, 900, True)
+            for i in range(512)]).result()
+    view.show_run(number)
+    view.resize(500, 400)
+    bar = view.list.verticalScrollBar()
+    qtbot.waitUntil(lambda: bar.maximum() > 512 * 150)
+    bar.setValue(bar.maximum())
+    view.grab()
+    assert view.list.indexAt(view.list.viewport().rect().center()).row() > 500
+
+
+def test_every_control_says_what_it_is(view, run):
+    view.show_run(run)
+    for child in view.findChildren(QWidget):
+        name = child.objectName()
+        if name and not re.match("qt_|completions_(empty|view)", name):
+            assert child.accessibleName(), name

@@ -1,0 +1,209 @@
+"""The window composed as the application composes it, fed with events as the bridge feeds it."""
+
+import pytest
+from helpers.window import Opened, completions, facts, fill, metrics
+from PySide6.QtWidgets import QApplication, QLabel
+from pytestqt.qtbot import QtBot
+
+from workbench.gui.actions import SPECS
+from workbench.gui.errors import ErrorDialog
+from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.store.records import Prompt
+from workbench.store.store import Store
+from workbench.training import commands as do
+from workbench.training import events as ev
+from workbench.training.events import State
+
+
+def begin(opened: Opened, store: Store) -> int:
+    """Let a run start as the session would."""
+    run_id = fill(store, 0, status="running")
+    opened.controller.handle([
+        ev.RunStarted(run_id, f"Run {run_id}", Hyperparameters()), ev.StateChanged(State.RUNNING)])
+    return run_id
+
+
+def finish_cycle(opened: Opened, store: Store, run_id: int, cycle: int) -> None:
+    store.record_cycle(run_id, cycle, metrics=metrics(cycle), rollout=[],
+                       comparison=completions(cycle)).result()
+    opened.controller.handle([
+        ev.ComparisonReady(run_id, cycle), ev.CycleFinished(run_id, cycle, 20, metrics(cycle))])
+
+
+def click(opened: Opened, action: str) -> None:
+    opened.window.actions_[action].trigger()
+
+
+def plotted(opened: Opened) -> list[int]:
+    run = opened.window.metrics._run
+    return [int(c) for c in run.cycles] if run else []
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_state_is_shown_and_actions_follow_it(opened: Opened, state: State) -> None:
+    window = opened.window
+    opened.controller.handle([ev.StateChanged(state, "because")])
+    assert window.chip.text() == state.value
+    assert window.note.text() == "because"
+    for spec in SPECS:
+        if spec.states is not None and spec.id != "show_live":
+            assert window.actions_[spec.id].isEnabled() is (state in spec.states), spec.id
+    assert window.actions_["pause"].text() == ("Resume" if state == State.PAUSED else "Pause")
+
+
+def test_start_sends_settings_and_enabled_prompts(opened: Opened) -> None:
+    opened.controller.handle([ev.StateChanged(State.READY)])
+    opened.window.hyperparameters.form.set_values({"num_cycles": 3}, "test")
+    click(opened, "start")
+    start = opened.sent[-1]
+    assert isinstance(start, do.Start)
+    assert start.hyperparameters == Hyperparameters(num_cycles=3)
+    wanted = [p for p in opened.window.prompts.prompts() if p.enabled]
+    assert [p.text for p in start.prompts] == [p.text for p in wanted]
+    assert not start.step
+
+
+def test_start_refuses_in_plain_words(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window = opened.window
+    opened.controller.handle([ev.StateChanged(State.READY)])
+    window.hyperparameters.form.set_values({"num_mini_batches": 3}, "test")
+    click(opened, "start")
+    assert "must divide" in window.toast.text
+    window.hyperparameters.form.set_values({"num_mini_batches": 1}, "test")
+    monkeypatch.setattr(window.prompts, "prompts", lambda: (Prompt("Off", enabled=False),))
+    click(opened, "start")
+    assert window.toast.text == "No prompt is switched on: add one, or tick one in Prompts."
+    assert opened.sent == []
+
+
+def test_run_buttons_send_commands(opened: Opened) -> None:
+    handle = opened.controller.handle
+    handle([ev.StateChanged(State.READY)])
+    click(opened, "step")
+    assert isinstance(opened.sent[-1], do.Start)
+    assert opened.sent[-1].step
+    handle([ev.StateChanged(State.RUNNING)])
+    click(opened, "pause")
+    assert opened.sent[-1] == do.Pause()
+    handle([ev.StateChanged(State.RUNNING, "Pausing after cycle 2")])
+    assert not opened.window.actions_["pause"].isEnabled()
+    handle([ev.StateChanged(State.PAUSED)])
+    click(opened, "step")
+    assert opened.sent[-1] == do.StepCycle()
+    handle([ev.StateChanged(State.PAUSED)])
+    click(opened, "pause")
+    assert opened.sent[-1] == do.Resume()
+    handle([ev.StateChanged(State.RUNNING)])
+    click(opened, "stop")
+    assert opened.sent[-1] == do.Stop()
+
+
+def test_stop_is_acknowledged_at_once(opened: Opened) -> None:
+    opened.controller.handle([ev.StateChanged(State.RUNNING)])
+    click(opened, "stop")
+    assert opened.window.chip.text() == "Stopping"
+    assert not opened.window.actions_["stop"].isEnabled()
+
+
+def test_a_run_fills_every_view(qtbot: QtBot, opened: Opened, store: Store) -> None:
+    window = opened.window
+    run_id = begin(opened, store)
+    opened.controller.handle([ev.Progress(run_id, 1, 20, ev.Phase.SAMPLING, 3, 4)])
+    assert window.status.phase.text() == "Phase 1: writing completions"
+    assert window.status.cycle.text() == "Cycle 1 of 20"
+    assert window.status.bar.value() == 750
+    for cycle in (1, 2, 3):
+        finish_cycle(opened, store, run_id, cycle)
+    assert plotted(opened) == [1, 2, 3]
+    assert window.status.speed.text() == "812 tokens/s"
+    assert window.status.left.text() == "0:34 left"  # 17 cycles of 2 seconds
+    assert window.runs.newest.cycles == 3  # type: ignore[union-attr]
+    assert window.windowTitle() == "Run 1 – PPO Workbench"
+    store.set_status(run_id, "finished").result()
+    opened.controller.handle([
+        ev.RunFinished(run_id, "finished", 3), ev.StateChanged(State.FINISHED)])
+    assert window.toast.text == "Run 1 finished after 3 cycles."
+    assert window.runs.newest.status == "finished"  # type: ignore[union-attr]
+
+
+def test_changes_are_applied_recorded_and_marked(opened: Opened, store: Store) -> None:
+    window = opened.window
+    run_id = begin(opened, store)
+    finish_cycle(opened, store, run_id, 1)
+    window.hyperparameters.form.set_values({"kl_coef": 0.1}, "test")
+    click(opened, "apply")
+    assert opened.sent == [do.SetHyperparameters({"kl_coef": 0.1})]
+    opened.controller.handle([ev.HyperparametersStaged({"kl_coef": 0.1}, 3)])
+    change = ev.Change("kl_coef", 0.05, 0.1)
+    opened.controller.handle([ev.HyperparametersApplied(
+        run_id, 3, (change,), Hyperparameters(kl_coef=0.1))])
+    assert [cycle for cycle, _ in window.metrics._run.marks] == [3]  # type: ignore[union-attr]
+    assert window.hyperparameters._history.topLevelItemCount() == 1
+
+
+def test_refused_values_are_shown_where_they_were_typed(opened: Opened, store: Store) -> None:
+    begin(opened, store)
+    opened.controller.handle([ev.CommandRefused(
+        "SetHyperparameters", "Too long.", {"response_length": "Too long."})])
+    row = opened.window.hyperparameters.form.rows["response_length"]
+    assert row.problem.text() == "Too long."
+    assert opened.window.toast.text == "Too long."
+
+
+def test_another_run_can_be_shown_while_one_is_live(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    window = opened.window
+    old = fill(store, 3)
+    live = begin(opened, store)
+    finish_cycle(opened, store, live, 1)
+    assert not window.actions_["show_live"].isEnabled()
+    window.runs.refresh()
+    opened.controller.show_run(old)
+    qtbot.waitUntil(lambda: plotted(opened) == [1, 2, 3])
+    assert window.hyperparameters._history.topLevelItemCount() == 1
+    assert window.runs.live_button.isVisibleTo(window.runs)
+    finish_cycle(opened, store, live, 2)
+    assert plotted(opened) == [1, 2, 3]
+    click(opened, "show_live")
+    finish_cycle(opened, store, live, 3)  # arrives while the run is being read
+    qtbot.waitUntil(lambda: window.metrics._run.run_id == live)  # type: ignore[union-attr]
+    assert plotted(opened) == [1, 2, 3]
+    assert not window.runs.live_button.isVisibleTo(window.runs)
+
+
+def test_deleting_the_shown_run_shows_the_newest(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    first, second = fill(store), fill(store, 2)
+    opened.window.runs.refresh()
+    opened.controller.show_run(second)
+    opened.window.runs._delete(second)
+    qtbot.waitUntil(lambda: opened.controller.shown == first)
+
+
+def test_failed_run_says_what_to_do(opened: Opened, store: Store) -> None:
+    run_id = begin(opened, store)
+    opened.controller.handle([
+        ev.RunFailed(run_id, "Memory ran out: lower Tokens at once.", "Trace"),
+        ev.StateChanged(State.FAILED)])
+    dialog = opened.window.findChild(ErrorDialog)
+    assert dialog.findChild(QLabel, "error_sentence").text().startswith("Memory ran out")
+    dialog.copy()
+    assert QApplication.clipboard().text().endswith("Trace")
+    dialog.close()
+
+
+def test_models_events_reach_the_models_dock(opened: Opened) -> None:
+    window = opened.window
+    opened.controller.handle([ev.StateChanged(State.LOADING), ev.LoadingProgress("Policy", 0.5)])
+    click(opened, "cancel_loading")
+    assert opened.sent == [do.CancelLoading()]
+    opened.controller.handle([
+        ev.LoadingFailed("There is no such folder.", "policy"), ev.StateChanged(State.IDLE)])
+    assert window.models._failure_text.text() == "There is no such folder."
+    opened.controller.handle([
+        ev.ModelsLoaded(facts("policy"), facts("reward"), 1.0), ev.StateChanged(State.READY)])
+    assert window.models.policy.facts.isVisibleTo(window.models)

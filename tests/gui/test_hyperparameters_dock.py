@@ -1,0 +1,174 @@
+"""Edits are staged, applied, reverted, undone; what is wrong is said in place."""
+
+import pytest
+from pytestqt.qtbot import QtBot
+
+from workbench.gui.hyperparameters_dock import HyperparametersDock
+from workbench.gui.hyperparameters_form import FIXED
+from workbench.gui.presets import PRESETS
+from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, parse, specs
+from workbench.store.records import ChangeRecord
+from workbench.training.events import (
+    Change,
+    HyperparametersApplied,
+    HyperparametersStaged,
+    State,
+)
+
+
+@pytest.fixture
+def dock(qtbot: QtBot) -> HyperparametersDock:
+    dock = HyperparametersDock()
+    qtbot.addWidget(dock)
+    dock.resize(320, 600)
+    dock.show()
+    return dock
+
+
+@pytest.fixture
+def running(dock: HyperparametersDock) -> HyperparametersDock:
+    """The dock while a run with the defaults is alive."""
+    dock.run_started(Hyperparameters())
+    dock.set_state(State.RUNNING)
+    return dock
+
+
+def edit(dock: HyperparametersDock, **values: object) -> None:
+    for name, value in values.items():
+        dock.form.rows[name].field.setValue(value)  # type: ignore[union-attr]
+
+
+def line(dock: HyperparametersDock) -> str:
+    return dock._line.text()
+
+
+def test_every_declared_hyperparameter_has_a_row(dock: HyperparametersDock) -> None:
+    assert list(dock.form.rows) == list(specs())
+    assert dock.hyperparameters() == Hyperparameters()
+
+
+def test_edits_are_what_start_uses(dock: HyperparametersDock) -> None:
+    edit(dock, batch_size=32, learning_rate=1e-4)
+    assert dock.hyperparameters() == Hyperparameters(batch_size=32, learning_rate=1e-4)
+    assert not dock.apply_button.isEnabled()
+
+
+def test_apply_sends_only_what_changed(qtbot: QtBot, running: HyperparametersDock) -> None:
+    edit(running, kl_coef=0.1)
+    assert running.form.rows["kl_coef"].field.property("state") == "edited"
+    assert line(running) == "1 setting edited, not applied."
+    with qtbot.waitSignal(running.apply) as sent:
+        running.apply_button.click()
+    assert sent.args == [{"kl_coef": 0.1}]
+    running.staged(HyperparametersStaged({"kl_coef": 0.1}, 7))
+    assert line(running) == "Takes effect at cycle 7."
+    assert not running.apply_button.isEnabled()
+    change = Change("kl_coef", 0.05, 0.1)
+    running.applied(HyperparametersApplied(1, 7, (change,), Hyperparameters(kl_coef=0.1)))
+    assert line(running) == "The run uses these settings."
+    assert running.form.rows["kl_coef"].field.property("state") == ""
+
+
+def test_revert_shows_what_the_run_uses(running: HyperparametersDock) -> None:
+    edit(running, kl_coef=0.1, lam=0.5)
+    running.revert_button.click()
+    assert running.hyperparameters() == Hyperparameters()
+    assert not running.revert_button.isEnabled()
+    running.undo_stack.undo()
+    assert running.hyperparameters() == Hyperparameters(kl_coef=0.1, lam=0.5)
+
+
+def test_undo_takes_a_whole_edit_back(dock: HyperparametersDock) -> None:
+    for value in (65, 66, 67):
+        edit(dock, batch_size=value)
+    edit(dock, lam=0.5)
+    dock.undo_stack.undo()
+    assert dock.hyperparameters() == Hyperparameters(batch_size=67)
+    dock.undo_stack.undo()
+    assert dock.hyperparameters() == Hyperparameters()
+    dock.undo_stack.redo()
+    assert dock.hyperparameters() == Hyperparameters(batch_size=67)
+
+
+def test_what_is_fixed_is_locked_while_a_run_is_alive(dock: HyperparametersDock) -> None:
+    fixed = {name for name, spec in specs().items() if not spec.live}
+    for state in State:
+        dock.set_state(state)
+        alive = state in (State.RUNNING, State.PAUSED, State.STOPPING)
+        locked = {name for name, row in dock.form.rows.items() if not row.field.isEnabled()}
+        assert locked == (fixed if alive else set()), state
+    dock.set_state(State.RUNNING)
+    dock.form.sections[FIXED].set_open(True)
+    assert dock.form._lock_hint.isVisible()
+
+
+def test_conflict_is_said_in_place_and_nothing_is_sent(running: HyperparametersDock) -> None:
+    edit(running, num_mini_batches=3)
+    row = running.form.rows["num_mini_batches"]
+    assert row.problem.isVisible()
+    assert "divide" in row.problem.text()
+    assert "divide" in line(running)
+    assert not running.apply_button.isEnabled()
+    with pytest.raises(HyperparameterError):
+        running.hyperparameters()
+    edit(running, num_mini_batches=4)
+    assert not row.problem.isVisible()
+
+
+def test_what_the_run_refuses_is_said_until_it_is_edited(running: HyperparametersDock) -> None:
+    edit(running, response_length=400)
+    running.refused({"response_length": "The policy reads at most 256 tokens."})
+    assert running.form.rows["response_length"].problem.text().startswith("The policy reads")
+    edit(running, response_length=100)
+    assert running.form.problems() == {}
+
+
+def test_reset_one_field(dock: HyperparametersDock) -> None:
+    row = dock.form.rows["batch_size"]
+    assert not row.reset.isVisible()
+    edit(dock, batch_size=32)
+    assert row.reset.isVisible()
+    row.reset.click()
+    assert row.field.value() == 64
+
+
+@pytest.mark.parametrize("preset", PRESETS, ids=lambda p: p.name)
+def test_presets_are_valid(preset: object) -> None:
+    parse(preset.values)  # type: ignore[attr-defined]
+
+
+def test_defaults_leave_what_is_locked(running: HyperparametersDock) -> None:
+    running.form.set_values({"seed": 5, "lam": 0.5}, "test")
+    running._take_preset("Defaults", {n: s.default for n, s in specs().items()})
+    assert running.form.values()["seed"] == 5
+    assert running.form.values()["lam"] == 0.95
+
+
+def test_advanced_settings_are_behind_show_all_and_found_by_word(dock: HyperparametersDock) -> None:
+    assert not dock.form.rows["dual_clip"].isVisible()
+    dock._show_all.click()
+    assert dock.form.rows["dual_clip"].isVisible()
+    dock._show_all.click()
+    dock._find.setText("dual_clip")
+    visible = [name for name, row in dock.form.rows.items() if row.isVisible()]
+    assert visible == ["dual_clip"]
+
+
+def test_history(dock: HyperparametersDock) -> None:
+    dock.show_history([ChangeRecord(5, "", "learning_rate", 3e-4, 1e-4, "person")])
+    dock.add_history(7, [Change("max_grad_norm", 1.0, 0.0)])
+    rows = [[dock._history.topLevelItem(i).text(c) for c in range(3)] for i in range(2)]
+    assert rows == [["5", "Learning rate", "3e-4 → 1e-4"], ["7", "Gradient clip", "1 → off"]]
+
+
+def test_state_is_remembered_without_what_is_invalid(
+    qtbot: QtBot, dock: HyperparametersDock
+) -> None:
+    edit(dock, batch_size=32, lam=0.5)
+    saved = dock.save_state()
+    saved["values"] |= {"gamma": 7, "no_such_thing": 1, "temperature": "hot"}  # type: ignore[operator]
+    other = HyperparametersDock()
+    qtbot.addWidget(other)
+    other.restore_state(saved)
+    assert other.hyperparameters() == Hyperparameters(batch_size=32, lam=0.5)
+    assert not other.undo_stack.canUndo()

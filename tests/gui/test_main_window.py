@@ -1,0 +1,219 @@
+"""What every part of the window owes the person: layout, keyboard, names, palette, sheets."""
+
+import subprocess
+import sys
+
+import pytest
+from helpers.window import Opened, fill
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractItemView,
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QDialog,
+    QDockWidget,
+    QFrame,
+    QLineEdit,
+    QListView,
+    QScrollBar,
+    QTextEdit,
+    QWidget,
+)
+from pytestqt.qtbot import QtBot
+
+from workbench.gui.command_palette import CommandPalette
+from workbench.gui.main_window import MainWindow
+from workbench.gui.theme import themes
+from workbench.store.store import Store
+from workbench.training.events import Event, State, StateChanged
+
+CONTROLS = (QAbstractButton, QAbstractItemView, QAbstractSlider, QAbstractSpinBox, QComboBox,
+            QLineEdit, QTextEdit)
+
+
+def is_part_of_another(widget: QWidget) -> bool:
+    """Whether Qt made the widget as a part of a control, a title bar or a view."""
+    parent = widget.parentWidget()
+    made_by_qt = ("QTabBar", "QHeaderView", "QTableCornerButton", "QComboBoxPrivateContainer")
+    return (widget.objectName().startswith("qt_")
+            or isinstance(widget, QScrollBar)
+            or isinstance(parent, (*CONTROLS, QDockWidget))
+            or bool({type(widget).__name__, type(parent).__name__} & set(made_by_qt))
+            # the list of a combo box
+            or (type(widget) is QListView and type(parent) is QFrame))
+
+
+def test_every_control_has_a_name_and_a_tooltip(opened: Opened) -> None:
+    bare = [
+        f"{type(w).__name__} {w.objectName()!r} in {type(w.parentWidget()).__name__}"
+        for w in opened.window.findChildren(QWidget)
+        if isinstance(w, CONTROLS) and not is_part_of_another(w)
+        and not (w.objectName() and w.accessibleName()
+                 and (w.toolTip() or isinstance(w, QAbstractItemView)))]
+    assert not bare, "\n".join(bare)
+
+
+def test_no_two_actions_share_a_shortcut(opened: Opened) -> None:
+    seen: dict[str, str] = {}
+    for action in opened.window.all_actions():
+        for key in action.shortcuts():
+            if action.shortcutContext() == Qt.ShortcutContext.WindowShortcut:
+                text = key.toString()
+                assert seen.setdefault(text, action.objectName()) == action.objectName(), text
+
+
+def test_palette_finds_and_does(qtbot: QtBot, opened: Opened) -> None:
+    opened.window.actions_["palette"].trigger()
+    palette = opened.window.findChild(CommandPalette)
+    qtbot.keyClicks(palette._field, "dark theme")
+    with qtbot.waitSignal(opened.window.actions_["theme_dark"].triggered):
+        qtbot.keyClick(palette._field, Qt.Key.Key_Return)
+    assert themes().theme.name == "dark"
+    themes().set_mode("system")
+
+
+def test_palette_does_not_do_what_makes_no_sense_now(qtbot: QtBot, opened: Opened) -> None:
+    done: list[bool] = []
+    opened.window.actions_["stop"].triggered.connect(done.append)
+    palette = CommandPalette([opened.window.actions_["stop"]], opened.window)
+    palette.open()
+    palette.accept()
+    assert done == []
+    assert palette.isVisible()
+    palette.close()
+
+
+def test_palette_has_every_action_of_the_menus(opened: Opened) -> None:
+    known = {a.text() for a in opened.window.all_actions()}
+    in_menus = {a.text() for menu in opened.window.menuBar().actions()
+                for a in menu.menu().actions() if a.text() and not a.menu()}
+    assert in_menus <= known
+
+
+@pytest.mark.parametrize(("action", "name"), [("shortcuts", "shortcut_sheet"), ("about", "about")])
+def test_sheets_open(opened: Opened, action: str, name: str) -> None:
+    opened.window.actions_[action].trigger()
+    dialog = opened.window.findChild(QDialog, name)
+    assert dialog.isVisible()
+    dialog.close()
+
+
+def test_docks_are_reached_by_keyboard(qtbot: QtBot, opened: Opened) -> None:
+    window = opened.window
+    window.activateWindow()
+    for number, (name, dock) in enumerate(window.docks.items(), start=1):
+        dock.close()
+        QTest.keyClick(window, getattr(Qt.Key, f"Key_{number}"),
+                       Qt.KeyboardModifier.ControlModifier)
+        assert dock.isVisible(), name
+        assert dock.isAncestorOf(QApplication.focusWidget()), name
+
+
+@pytest.mark.parametrize("size", [(1920, 1080), (1280, 720), (960, 540), (640, 360)])
+def test_reset_layout_fits(qtbot: QtBot, opened: Opened, size: tuple[int, int]) -> None:
+    window = opened.window
+    window.docks["runs"].close()
+    window.docks["models"].setFloating(True)
+    window.resize(*size)
+    window.actions_["reset_layout"].trigger()
+    for dock in window.docks.values():
+        assert not dock.isFloating()
+        assert not dock.isHidden()
+    QApplication.processEvents()
+    assert (window.width(), window.height()) == size
+    for name, dock in window.docks.items():
+        in_tabs = window.tabifiedDockWidgets(dock)
+        assert any(not d.visibleRegion().isEmpty() for d in (dock, *in_tabs)), name
+        if not dock.visibleRegion().isEmpty():
+            corner = dock.mapTo(window, QPoint(dock.width(), dock.height()))
+            assert corner.x() <= size[0]
+            assert corner.y() <= size[1]
+    assert not window.docks["metrics"].visibleRegion().isEmpty()
+
+
+def test_small_things_are_remembered(qtbot: QtBot, opened: Opened) -> None:
+    window = opened.window
+    window.resize(1300, 800)
+    window.actions_["reset_layout"].trigger()
+    window.docks["models"].close()
+    window.hyperparameters.form.set_values({"lam": 0.5}, "test")
+    saved = window.save_state()
+    other = MainWindow()
+    qtbot.addWidget(other, before_close_func=lambda w: w.deleteLater())
+    other.restore_frame(saved)
+    other.restore_docks(saved)
+    assert not other.docks["models"].isVisibleTo(other)
+    assert other.docks["prompts"].isVisibleTo(other)
+    assert other.hyperparameters.hyperparameters().lam == 0.5
+
+
+def test_closing_is_asked_for_not_done(qtbot: QtBot, opened: Opened) -> None:
+    with qtbot.waitSignal(opened.window.close_wanted):
+        opened.window.close()
+    assert opened.window.isVisible()
+
+
+def test_first_paint_is_told_once(qtbot: QtBot, store: Store) -> None:
+    window = MainWindow()
+    qtbot.addWidget(window, before_close_func=lambda w: w.deleteLater())
+    times: list[int] = []
+    window.first_paint.connect(lambda: times.append(1))
+    with qtbot.waitSignal(window.first_paint):
+        window.show()
+    window.repaint()
+    QApplication.processEvents()
+    assert times == [1]
+
+
+def test_undo_follows_the_keyboard(qtbot: QtBot, opened: Opened) -> None:
+    window = opened.window
+    window.activateWindow()
+    window.reveal("hyperparameters")
+    window.hyperparameters.form.set_values({"lam": 0.5}, "λ")
+    undo = window.undo_actions[0]
+    assert undo.isEnabled()
+    undo.trigger()
+    assert window.hyperparameters.hyperparameters().lam == 0.95
+    window.reveal("prompts")
+    assert window.undo_group.activeStack() is window.prompts.undo_stack
+
+
+def test_toast_is_shown_and_goes(qtbot: QtBot, opened: Opened,
+                                 caplog: pytest.LogCaptureFixture) -> None:
+    toast = opened.window.toast
+    toast.show_message("warning", "Mind the gap.")
+    assert toast.isVisible()
+    assert "Mind the gap." in caplog.text
+    qtbot.mouseClick(toast, Qt.MouseButton.LeftButton)
+    assert not toast.isVisible()
+
+
+@pytest.mark.usefixtures("theme")
+def test_theme_changes_under_a_running_window(opened: Opened, store: Store) -> None:
+    events: list[Event] = [StateChanged(State.RUNNING)]
+    opened.controller.handle(events)
+    opened.controller.show_run(fill(store))
+    for mode in ("dark", "light", "dark"):
+        opened.window.actions_[f"theme_{mode}"].trigger()
+        assert themes().theme.name == mode
+        assert not opened.window.grab().isNull()
+
+
+def test_the_window_imports_no_torch() -> None:
+    code = ("import sys, workbench.gui.app, workbench.gui.controller, workbench.gui.runs_dock, "
+            "workbench.gui.metrics.view, workbench.gui.completions.view, "
+            "workbench.gui.prompts.view, workbench.training.session; "
+            "assert not {'torch', 'transformers'} & set(sys.modules)")
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_first_paint_waits_for_no_plots() -> None:
+    code = ("import sys, workbench.gui.app; "
+            "assert not {'pyqtgraph', 'numpy', 'sqlite_utils'} & set(sys.modules)")
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+

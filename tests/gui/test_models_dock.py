@@ -1,0 +1,121 @@
+"""Loading is asked for, watched, cancelled; a failure is said in place."""
+
+from pathlib import Path
+
+import pytest
+from helpers.window import facts
+from PySide6.QtGui import QGuiApplication
+from pytestqt.qtbot import QtBot
+
+from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
+from workbench.gui.models_dock import BUNDLED, ModelsDock, count
+from workbench.training.commands import CancelLoading, Command, LoadModels
+from workbench.training.events import LoadingFailed, LoadingProgress, ModelsLoaded, State
+
+
+@pytest.fixture
+def sent() -> list[Command]:
+    return []
+
+
+@pytest.fixture
+def dock(qtbot: QtBot, sent: list[Command]) -> ModelsDock:
+    dock = ModelsDock()
+    qtbot.addWidget(dock)
+    dock.command.connect(sent.append)
+    dock.resize(300, 500)
+    dock.show()
+    return dock
+
+
+@pytest.mark.parametrize(("number", "text"), [
+    (999, "999"), (1_412_096, "1.41 M"), (82_000, "82 k"), (7_241_732_096, "7.24 B")])
+def test_large_numbers_as_people_say_them(number: int, text: str) -> None:
+    assert count(number) == text
+
+
+def test_bundled_models_are_the_first_choice(dock: ModelsDock, sent: list[Command]) -> None:
+    dock.load_button.click()
+    assert sent == [LoadModels(str(BUNDLED_POLICY), str(BUNDLED_REWARD))]
+    assert dock.policy.combo.currentText() == BUNDLED
+
+
+def test_loading_can_be_watched_and_cancelled(dock: ModelsDock, sent: list[Command]) -> None:
+    dock.set_state(State.LOADING)
+    dock.progress(LoadingProgress("Reading the policy", 0.4))
+    assert dock._bar.isVisible()
+    assert dock._bar.value() == 400
+    assert dock._progress_text.text() == "Reading the policy"
+    assert not dock.load_button.isEnabled()
+    dock.cancel_button.click()
+    assert sent == [CancelLoading()]
+
+
+def test_facts_and_recent_models(dock: ModelsDock, qtbot: QtBot) -> None:
+    dock.policy.set_source("/models/policy")
+    dock.loaded(ModelsLoaded(facts("policy"), facts("reward"), 1.2))
+    assert dock.policy.facts.text() == (
+        "GPT2LMHeadModel, 1.41 M parameters, 2,048 tokens (PreTrainedTokenizerFast), "
+        "float32 on cpu")
+    assert dock.policy.recent() == ["/models/policy"]
+    assert dock.policy.source() == "/models/policy"
+    other = ModelsDock()
+    qtbot.addWidget(other)
+    other.restore_state(dock.save_state())
+    assert other.save_state() == dock.save_state()
+
+
+def test_recent_models_are_few_and_latest_first(dock: ModelsDock) -> None:
+    for i in range(20):
+        dock.reward.remember(f"/models/{i}")
+    dock.reward.remember("/models/15")
+    assert dock.reward.recent()[:2] == ["/models/15", "/models/19"]
+    assert len(dock.reward.recent()) == 8
+
+
+def test_chat_template_only_where_there_is_one(dock: ModelsDock, sent: list[Command]) -> None:
+    assert not dock.chat.isVisible()
+    dock.loaded(ModelsLoaded(facts("policy", has_chat_template=True), facts("reward"), 1.0))
+    dock.chat.click()
+    dock.load()
+    assert sent[-1].use_chat_template is True  # type: ignore[union-attr]
+    dock.loaded(ModelsLoaded(facts("policy"), facts("reward"), 1.0))
+    dock.load()
+    assert sent[-1].use_chat_template is False  # type: ignore[union-attr]
+
+
+def test_failure_is_said_in_place_and_can_be_copied(dock: ModelsDock) -> None:
+    dock.failed(LoadingFailed("There is no folder /nowhere.", "policy", "Traceback"))
+    assert dock._failure_text.isVisible()
+    dock._copy.click()
+    assert QGuiApplication.clipboard().text() == "There is no folder /nowhere.\n\nTraceback"
+    dock.set_state(State.LOADING)
+    assert not dock._failure_text.isVisible()
+
+
+def test_which_output_is_the_score(dock: ModelsDock, sent: list[Command]) -> None:
+    dock.failed(LoadingFailed("It has two outputs.", "reward", labels=("bad", "good")))
+    assert dock._chooser.isVisible()
+    dock._labels.setCurrentIndex(1)
+    dock._chooser.findChild(object, "use_label").click()
+    assert sent == [LoadModels(str(BUNDLED_POLICY), str(BUNDLED_REWARD), reward_label=1)]
+
+
+def test_cancelling_is_no_failure(dock: ModelsDock) -> None:
+    dock.failed(LoadingFailed("Cancelled.", cancelled=True))
+    assert not dock._failure_text.isVisible()
+
+
+def test_nothing_is_loaded_while_a_run_is_alive(dock: ModelsDock) -> None:
+    for state in State:
+        dock.set_state(state)
+        free = state in (State.IDLE, State.READY, State.FINISHED, State.FAILED)
+        assert dock.load_button.isEnabled() is free, state
+
+
+def test_a_folder_that_was_typed_is_loaded(
+    dock: ModelsDock, sent: list[Command], tmp_path: Path
+) -> None:
+    dock.policy.combo.setEditText(f" {tmp_path} ")
+    dock.load()
+    assert sent[0].policy == str(tmp_path)  # type: ignore[union-attr]

@@ -1,0 +1,317 @@
+"""The prompts: every edit and its undo, files, the clipboard, the working set in the store."""
+
+import os
+import re
+
+import pytest
+from PySide6.QtCore import QAbstractItemModel, QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QAction, QDropEvent, QGuiApplication
+from PySide6.QtTest import QAbstractItemModelTester
+from PySide6.QtWidgets import QPlainTextEdit, QWidget
+
+from workbench.gui.prompts.model import Column, PromptsFilter, PromptsModel
+from workbench.gui.prompts.view import WORKING_SET, PromptsView
+from workbench.store.prompt_files import read_prompts
+from workbench.store.records import Prompt, PromptSet
+
+A, B, C, D = (Prompt(text) for text in ("alpha", "beta", "gamma", "delta"))
+
+
+@pytest.fixture
+def view(qtbot, store):
+    store.save_prompt_set(PromptSet(WORKING_SET, (A, B, C, D))).result()
+    made = PromptsView(store)
+    qtbot.addWidget(made)
+    made.resize(320, 400)
+    with qtbot.waitExposed(made):
+        made.show()
+    return made
+
+
+def texts(view):
+    return "".join(p.text[0] for p in view.prompts())
+
+
+def select(view, *rows):
+    table = view.table
+    table.clearSelection()
+    flag = table.selectionModel().SelectionFlag
+    for row in rows:
+        index = table.model().index(row, Column.TEXT)
+        table.selectionModel().select(index, flag.Select | flag.Rows)
+        table.selectionModel().setCurrentIndex(index, flag.NoUpdate)
+
+
+def press(view, name):
+    view.table.findChild(QAction, name).trigger()
+
+
+@pytest.mark.parametrize(("rows", "action", "result"), [
+    ((1,), "prompts_delete", "agd"),
+    ((0, 3), "prompts_delete", "bg"),
+    ((0, 1, 2, 3), "prompts_delete", ""),
+    ((1, 2), "prompts_duplicate", "abgbgd"),
+    ((2,), "prompts_up", "agbd"),
+    ((2, 3), "prompts_up", "agdb"),
+    ((0,), "prompts_up", "abgd"),
+    ((0, 2), "prompts_down", "bdag"),
+    ((3,), "prompts_down", "abgd"),
+])
+def test_each_edit_can_be_undone_and_redone(view, rows, action, result):
+    QAbstractItemModelTester(view.table.model(), view.table)
+    select(view, *rows)
+    press(view, action)
+    assert texts(view) == result
+    while view.undo_stack.canUndo():
+        view.undo_stack.undo()
+    assert view.prompts() == (A, B, C, D)
+    while view.undo_stack.canRedo():
+        view.undo_stack.redo()
+    assert texts(view) == result
+
+
+def test_space_switches_and_p_pins_the_selected_rows(qtbot, view):
+    select(view, 0, 1)
+    view.table.setFocus()
+    qtbot.keyClick(view.table, Qt.Key.Key_Space)
+    assert [p.enabled for p in view.prompts()] == [False, False, True, True]
+    assert view.count.text() == "4 prompts, 2 on"
+    select(view, 1, 2)
+    qtbot.keyClick(view.table, Qt.Key.Key_Space)
+    assert [p.enabled for p in view.prompts()] == [False, True, True, True]
+    qtbot.keyClick(view.table, Qt.Key.Key_P)
+    assert [p.pinned for p in view.prompts()] == [False, True, True, False]
+
+
+def test_a_click_on_the_box_or_the_star(qtbot, view):
+    for column, name in ((Column.ENABLED, "enabled"), (Column.PINNED, "pinned")):
+        before = getattr(view.prompts()[1], name)
+        place = view.table.visualRect(view.table.model().index(1, column))
+        at = QPoint(place.left() + 11, place.center().y())
+        qtbot.mouseClick(view.table.viewport(), Qt.MouseButton.LeftButton, pos=at)
+        assert getattr(view.prompts()[1], name) is not before
+
+
+def editor(view):
+    return view.table.findChild(QPlainTextEdit, "prompt_editor")
+
+
+def test_a_prompt_is_edited_in_place_with_several_lines(qtbot, view):
+    index = view.table.model().index(1, Column.TEXT)
+    view.table.setCurrentIndex(index)
+    view.table.edit(index)
+    qtbot.keyClicks(editor(view), "one")
+    qtbot.keyClick(editor(view), Qt.Key.Key_Return, Qt.KeyboardModifier.ShiftModifier)
+    qtbot.keyClicks(editor(view), "p two")
+    qtbot.keyClick(editor(view), Qt.Key.Key_Return)
+    assert view.prompts()[1].text == "one\np two"
+    view.undo_stack.undo()
+    assert view.prompts() == (A, B, C, D)
+
+
+def test_an_empty_text_is_refused(view):
+    model = view.table.model()
+    assert not model.setData(model.index(0, Column.TEXT), " \n ")
+    assert view.prompts()[0] == A
+
+
+def test_a_new_prompt_is_one_undo_step(qtbot, view):
+    select(view, 1)
+    press(view, "prompts_add")
+    assert texts(view) == "abgd"  # none yet
+    qtbot.keyClicks(editor(view), "new")
+    qtbot.keyClick(editor(view), Qt.Key.Key_Return)
+    assert texts(view) == "abngd"
+    view.undo_stack.undo()
+    assert view.prompts() == (A, B, C, D)
+    view.undo_stack.redo()
+    assert texts(view) == "abngd"
+
+
+def test_a_new_prompt_left_empty_is_gone_without_a_trace(qtbot, view):
+    press(view, "prompts_add")
+    qtbot.keyClick(editor(view), Qt.Key.Key_Escape)
+    qtbot.waitUntil(lambda: view.table.model().rowCount() == 4)
+    assert not view.undo_stack.canUndo()
+    assert not view.undo_stack.canRedo()
+
+
+def test_a_list_replaced_while_a_prompt_is_edited(qtbot, view, tmp_path):
+    press(view, "prompts_add")
+    qtbot.keyClicks(editor(view), "unfinished")
+    (tmp_path / "a.txt").write_text("x\ny\n")
+    with qtbot.waitSignal(view.changed):
+        view.open_file(tmp_path / "a.txt")
+    qtbot.wait_until(lambda: editor(view) is None)
+    assert texts(view) == "xy"
+
+
+def test_the_filter_shows_what_contains_the_text(qtbot, view):
+    view.filter.setText("TA")
+    qtbot.waitUntil(lambda: view.table.model().rowCount() == 2)
+    assert view.count.text() == "4 prompts, 4 on, 2 shown"
+    assert not view.table.findChild(QAction, "prompts_up").isEnabled()
+    select(view, 1)
+    press(view, "prompts_delete")
+    assert texts(view) == "abg"
+    view.filter.setText("zzz")
+    qtbot.waitUntil(lambda: view.empty.isVisible())
+    assert "No prompt contains" in view.empty.text()
+    view.filter.clear()
+    qtbot.waitUntil(lambda: view.table.model().rowCount() == 3)
+
+
+def test_pasted_lines_become_prompts_below_the_current_one(qtbot, view):
+    QGuiApplication.clipboard().setText("one\n\n two \r\nthree\n")
+    select(view, 0)
+    with qtbot.waitSignal(view.message, check_params_cb=lambda _, text: text == "3 prompts added."):
+        press(view, "prompts_paste")
+    assert [p.text for p in view.prompts()][:4] == ["alpha", "one", " two ", "three"]
+    select(view, 0, 1)
+    press(view, "prompts_copy")
+    assert QGuiApplication.clipboard().text() == "alpha\none"
+    view.undo_stack.undo()
+    assert view.prompts() == (A, B, C, D)
+
+
+def test_a_file_replaces_the_list_and_bad_lines_are_told_once(qtbot, view, tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text('"one"\n\nbad\nworse\n{"prompt": "two", "pinned": true}\n')
+    with qtbot.waitSignal(view.message) as told:
+        view.open_file(path)
+    assert told.args == ["warning", "Line 3 is not JSON; 1 more line left out; 2 prompts read."]
+    assert view.prompts() == (Prompt("one"), Prompt("two", pinned=True))
+    assert not view.selected()  # a stray Delete must not take them all
+    view.undo_stack.undo()
+    assert view.prompts() == (A, B, C, D)
+
+
+def test_a_file_that_cannot_be_read_changes_nothing(qtbot, view, tmp_path):
+    with qtbot.waitSignal(view.message) as told:
+        view.open_file(tmp_path / "none.txt")
+    assert told.args[0] == "error"
+    assert "There is no file" in told.args[1]
+    assert view.prompts() == (A, B, C, D)
+
+
+@pytest.mark.parametrize("onto", ["table", "view"])
+def test_files_are_dropped(qtbot, view, tmp_path, onto):
+    for name in ("a.txt", "b.csv", "c.png"):
+        (tmp_path / name).write_text(f"prompt from {name}\n")
+    data = QMimeData()
+    data.setUrls([QUrl.fromLocalFile(str(tmp_path / n)) for n in ("a.txt", "b.csv", "c.png")])
+    event = QDropEvent(QPointF(9, 9), Qt.DropAction.CopyAction, data,
+                       Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
+    with qtbot.waitSignal(view.changed):
+        (view.table if onto == "table" else view).dropEvent(event)
+    assert [p.text for p in view.prompts()] == ["prompt from a.txt", "prompt from b.csv"]
+
+
+@pytest.mark.parametrize(("rows", "position", "result"), [
+    ((0,), 4, "bgda"), ((0, 1), 3, "gabd"), ((3,), 0, "dabg"), ((1, 3), 2, "abdg"),
+    ((1, 2), 2, "abgd"),
+])
+def test_dragged_rows_go_where_they_are_dropped(view, rows, position, result):
+    select(view, *rows)
+    view.table.rows_dropped.emit(position)
+    assert texts(view) == result
+    assert "".join(view.prompts()[i].text[0] for i in view.selected()) in result
+
+
+@pytest.mark.parametrize("ending", [".txt", ".jsonl", ".csv"])
+def test_the_list_is_saved_to_a_file(qtbot, view, tmp_path, ending):
+    select(view, 0)
+    press(view, "prompts_pin")
+    path = tmp_path / f"out{ending}"
+    with qtbot.waitSignal(view.message) as told:
+        view.save_file(path)
+    assert told.args[0] == "info"
+    assert ("does not keep" in told.args[1]) == (ending == ".txt")
+    found = read_prompts(path).prompts
+    assert found == view.prompts() if ending != ".txt" else len(found) == 4
+
+
+def test_a_file_that_cannot_be_written_is_told(qtbot, view, tmp_path):
+    with qtbot.waitSignal(view.message, check_params_cb=lambda level, _: level == "error"):
+        view.save_file(tmp_path / "missing" / "a.txt")
+
+
+def test_the_working_set_is_saved_after_an_edit(qtbot, view, store):
+    select(view, 0)
+    press(view, "prompts_delete")
+    qtbot.waitUntil(lambda: store.prompt_set(WORKING_SET).prompts == (B, C, D))
+    select(view, 0)
+    press(view, "prompts_delete")
+    view.save()
+    again = PromptsView(store)
+    qtbot.addWidget(again)
+    qtbot.waitUntil(lambda: store.prompt_set(WORKING_SET).prompts == (C, D))
+
+
+def test_named_sets(qtbot, view, store):
+    view.save_set("mine")
+    qtbot.waitUntil(lambda: view.saved_sets() == ["mine"])
+    select(view, 0)
+    press(view, "prompts_delete")
+    view.load_set("mine")
+    assert view.prompts() == (A, B, C, D)
+    view.undo_stack.undo()
+    assert view.prompts() == (B, C, D)
+
+
+def test_a_store_that_is_closed_is_told(qtbot, view, store):
+    select(view, 0)
+    press(view, "prompts_delete")
+    store.close()
+    with qtbot.waitSignal(view.message, check_params_cb=lambda level, _: level == "error"):
+        view.save()
+
+
+def test_the_first_start_has_the_built_in_prompts_and_an_empty_list_says_what_to_do(qtbot, store):
+    view = PromptsView(store)
+    qtbot.addWidget(view)
+    view.show()
+    assert len(view.prompts()) > 8
+    view.table.selectAll()
+    press(view, "prompts_delete")
+    assert view.empty.isVisible()
+    assert "Add" in view.empty.text()
+    press(view, "prompts_add")
+    qtbot.keyClicks(editor(view), "first")
+    qtbot.keyClick(editor(view), Qt.Key.Key_Return)
+    assert [p.text for p in view.prompts()] == ["first"]
+
+
+def test_state_is_kept(qtbot, view, store):
+    view.filter.setText("a")
+    other = PromptsView(store)
+    qtbot.addWidget(other)
+    other.restore_state(view.save_state())
+    assert other.filter.text() == "a"
+    other.restore_state({})
+
+
+def test_models_keep_their_promises(qtbot, qtmodeltester):
+    model = PromptsModel()
+    shown = PromptsFilter(model)
+    for each in (model, shown):
+        QAbstractItemModelTester(each, each)
+    model.load((A, B, C))
+    model.insert("x", 1, [D, D])
+    model.edit("y", [C, D])
+    model.undo_stack.undo()
+    shown.set_text("a")
+    model.move([0, 2], 5)
+    model.remove([0, 1, 2, 3, 4])
+    while model.undo_stack.canUndo():
+        model.undo_stack.undo()
+    qtmodeltester.check(model)
+    assert isinstance(shown, QAbstractItemModel)
+
+
+def test_every_control_says_what_it_is(view):
+    for child in view.findChildren(QWidget):
+        ours = child.objectName() and not child.objectName().startswith("qt_")
+        if ours and not re.match("prompts_(empty|view|count)", child.objectName()):
+            assert child.accessibleName(), child.objectName()
+    assert os.environ["QT_QPA_PLATFORM"] == "offscreen"

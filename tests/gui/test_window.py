@@ -1,0 +1,187 @@
+"""The application as a person meets it: bundled models, a run, a change, closing, coming back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QTimer
+from PySide6.QtWidgets import QApplication, QLabel, QMessageBox
+from qasync import QEventLoop
+
+from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
+from workbench.gui import app
+from workbench.gui.app import Workbench
+from workbench.gui.errors import ErrorDialog, ErrorReporter
+from workbench.training.events import State
+
+SMALL = {"num_cycles": 2, "batch_size": 8, "num_mini_batches": 1, "response_length": 12,
+         "comparison_prompts": 4}
+Scenario = Callable[[Workbench], Coroutine[None, None, None]]
+
+
+async def until(condition: Callable[[], object], seconds: float = 60) -> None:
+    """Wait while the window lives."""
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+def play(qapp: QApplication, home: Path, scenario: Scenario) -> None:
+    """Open the application on ``home``, play ``scenario``, close it, and wait until it is gone."""
+    async def main() -> None:
+        workbench = Workbench(home)
+        serving = asyncio.ensure_future(
+            workbench.serve(str(BUNDLED_POLICY), str(BUNDLED_REWARD)))
+        await until(lambda: hasattr(workbench, "controller") or serving.done())
+        try:
+            await scenario(workbench)
+        finally:
+            workbench.exit()
+            await serving
+
+    qapp.setQuitOnLastWindowClosed(False)
+    loop = QEventLoop(qapp)
+    with loop:
+        loop.run_until_complete(main())
+
+
+def trigger(workbench: Workbench, action: str) -> None:
+    """Do what a click does: nothing when it is greyed."""
+    assert workbench.window.actions_[action].isEnabled(), action
+    workbench.window.actions_[action].trigger()
+
+
+async def start(workbench: Workbench, **settings: object) -> None:
+    window = workbench.window
+    await until(lambda: window.state is State.READY)
+    window.hyperparameters.form.set_values(SMALL | settings, "test")
+    trigger(workbench, "start")
+    await until(lambda: window.state is State.RUNNING)
+
+
+def plotted(workbench: Workbench) -> list[int]:
+    run = workbench.window.metrics._run
+    return [int(c) for c in run.cycles] if run else []
+
+
+def test_a_run_from_start_to_coming_back(qapp: QApplication, home: Path) -> None:
+    async def first(workbench: Workbench) -> None:
+        window = workbench.window
+        await start(workbench, num_cycles=3)
+        window.hyperparameters.form.set_values({"kl_coef": 0.2}, "test")
+        trigger(workbench, "apply")
+        await until(lambda: window.state is State.FINISHED)
+        await until(lambda: plotted(workbench) == [1, 2, 3])
+        assert window.hyperparameters._history.topLevelItemCount() == 1
+        assert workbench.store.compared_cycles(1) == [0, 1, 2, 3]
+        assert window.models.policy.facts.isVisibleTo(window.models)
+
+    async def again(workbench: Workbench) -> None:
+        window = workbench.window
+        await until(lambda: plotted(workbench) == [1, 2, 3])
+        assert window.runs.newest.status == "finished"  # type: ignore[union-attr]
+        assert window.windowTitle() == "Run 1 – PPO Workbench"
+        assert window.hyperparameters.hyperparameters().response_length == 12
+        assert window.hyperparameters._history.topLevelItem(0).text(2) == "0.05 → 0.2"
+        await until(lambda: window.state is State.READY)
+
+    play(qapp, home, first)
+    play(qapp, home, again)
+    assert "The window is closed" in (home / "logs" / "workbench.log").read_text("utf-8")
+
+
+def test_pause_step_resume_stop(qapp: QApplication, home: Path) -> None:
+    async def scenario(workbench: Workbench) -> None:
+        window = workbench.window
+        await start(workbench, num_cycles=50)
+        trigger(workbench, "pause")
+        await until(lambda: window.state is State.PAUSED)
+        done = window.runs.newest.cycles  # type: ignore[union-attr]
+        trigger(workbench, "step")
+        await until(lambda: window.runs.newest.cycles == done + 1  # type: ignore[union-attr]
+                    and window.state is State.PAUSED)
+        trigger(workbench, "pause")
+        await until(lambda: window.state is State.RUNNING)
+        trigger(workbench, "stop")
+        assert window.chip.text() == "Stopping"
+        await until(lambda: window.state is State.FINISHED)
+        assert window.runs.newest.status == "stopped"  # type: ignore[union-attr]
+
+    play(qapp, home, scenario)
+
+
+def test_closing_asks_while_a_run_is_alive(qapp: QApplication, home: Path) -> None:
+    async def scenario(workbench: Workbench) -> None:
+        window = workbench.window
+        await start(workbench, num_cycles=50)
+        window.close()
+        box = window.findChild(QMessageBox, "close_question")
+        box.button(QMessageBox.StandardButton.Cancel).click()
+        assert not workbench._exit.is_set()
+        window.close()
+        await until(lambda: window.findChild(QMessageBox, "close_question") is not box)
+        box = window.findChild(QMessageBox, "close_question")
+        box.findChild(object, "stop_and_close").click()
+        assert workbench._exit.is_set()
+
+    async def after(workbench: Workbench) -> None:
+        assert workbench.window.runs.newest.status == "stopped"  # type: ignore[union-attr]
+
+    play(qapp, home, scenario)
+    play(qapp, home, after)
+
+
+def test_closing_before_anything_is_loaded(qapp: QApplication, home: Path) -> None:
+    async def scenario(workbench: Workbench) -> None:
+        workbench.window.close()
+
+    play(qapp, home, scenario)
+
+
+def test_layout_and_choices_come_back(qapp: QApplication, home: Path) -> None:
+    async def first(workbench: Workbench) -> None:
+        workbench.window.docks["completions"].close()
+        workbench.window.hyperparameters.form.set_values({"lam": 0.5}, "test")
+
+    async def again(workbench: Workbench) -> None:
+        assert workbench.window.docks["completions"].isHidden()
+        assert workbench.window.hyperparameters.hyperparameters().lam == 0.5
+
+    play(qapp, home, first)
+    play(qapp, home, again)
+
+
+def test_a_home_that_cannot_be_used_is_said(qapp: QApplication, tmp_path: Path) -> None:
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder", encoding="utf-8")
+    said: list[str] = []
+
+    def close_dialog() -> None:
+        for dialog in qapp.topLevelWidgets():
+            if isinstance(dialog, ErrorDialog) and dialog.isVisible():
+                said.append(dialog.findChild(QLabel, "error_sentence").text())
+                dialog.reject()
+
+    timer = QTimer(interval=20)
+    timer.timeout.connect(close_dialog)
+    timer.start()
+    assert app.run(blocked / "home") == 1
+    timer.stop()
+    assert len(said) == 1
+    assert str(blocked) in said[0]
+
+
+def test_an_unexpected_error_is_shown_once_and_logged(
+    qapp: QApplication, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    errors = ErrorReporter()
+    for _ in range(3):
+        errors.loop_handler(None, {"exception": ValueError("lost")})
+    qapp.processEvents()
+    dialogs = [w for w in qapp.topLevelWidgets() if isinstance(w, ErrorDialog) and w.isVisible()]
+    assert len(dialogs) == 1
+    assert caplog.text.count("ValueError: lost") == 3
+    dialogs[0].reject()

@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+from helpers.models import make_ppo
+
+from workbench.ppo.hyperparameters import parse
+
+
+def run(unattended, **settings):
+    ppo = make_ppo(lambda text: 2.0 + text.count("a"))
+    hp = parse({"batch_size": 6, "response_length": 7, "num_cycles": 3, "missing_eos_penalty": 0,
+                "learning_rate": 1e-3, **settings})
+    ppo.begin(["ab", "c"], hp)
+    ppo.run_cycle(1, hp, [0], unattended)
+    return ppo, hp, ppo.run_cycle(2, hp, [0], unattended)
+
+
+def test_traces_agree_with_what_the_cycle_reports(unattended):
+    _, hp, result = run(unattended)
+    assert [t.row for t in result.traces] == list(range(6))
+    for trace, written in zip(result.traces, result.rollout, strict=True):
+        numbers = trace.numbers
+        assert "".join(trace.pieces) == written.text
+        assert len(trace.tokens) == written.length
+        kl = numbers["logprob"] - numbers["ref_logprob"]
+        assert kl.sum() == pytest.approx(written.kl, abs=1e-4)
+        # r_t = -beta kl_t, and the score on the last token.
+        expected = -hp.kl_coef * kl
+        expected[-1] += written.score
+        np.testing.assert_allclose(numbers["reward"], expected, atol=1e-5)
+    ratios = np.concatenate([t.numbers["ratio"] for t in result.traces])
+    assert ratios.std() > 0  # measured after the update
+    assert ratios.mean() == pytest.approx(1, abs=0.3)
+
+
+def test_traces_can_be_switched_off(unattended):
+    assert run(unattended, keep_tokens=0)[2].traces == []

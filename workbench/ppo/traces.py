@@ -1,0 +1,56 @@
+"""What happened at every token of a completion, kept for inspection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workbench.ppo.objective import probability_ratio
+from workbench.ppo.sampling import Completions
+from workbench.ppo.scribe import Scribe
+from workbench.ppo.update import Experience
+
+
+@dataclass(frozen=True, slots=True)
+class TokenTrace:
+    """One completion, token by token. Every array has one entry a token.
+
+    ``value`` is that of the state in which the token was chosen; ``advantage`` is the one that
+    entered the loss; ``ratio`` is measured after the cycle's last update; ``entropy`` is that of
+    the distribution the token was drawn from.
+    """
+
+    row: int
+    prompt: int
+    tokens: np.ndarray
+    pieces: tuple[str, ...]
+    numbers: dict[str, np.ndarray]
+
+
+def trace(
+    drawn: list[int], experience: Experience, rewards: Tensor, logprobs_after: Tensor,
+    scribe: Scribe,
+) -> Iterator[TokenTrace]:
+    """Yield the trace of every completion of a cycle; all tensors (b, T)."""
+    completions: Completions = experience.completions
+    columns = {
+        "logprob": completions.logprobs,
+        "ref_logprob": experience.ref_logprobs,
+        "value": completions.values,
+        "reward": rewards,
+        "advantage": experience.advantages,
+        "return": experience.returns,
+        "ratio": probability_ratio(logprobs_after, completions.logprobs),
+        "entropy": completions.entropies,
+    }
+    stacked = torch.stack(list(columns.values())).float().cpu().numpy()
+    for row, prompt in enumerate(drawn):
+        response = completions.response(row)
+        numbers = stacked[:, row, : len(response)]
+        yield TokenTrace(
+            row, prompt, np.array(response, dtype=np.int32), scribe.pieces(response),
+            dict(zip(columns, numbers, strict=True)))
