@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
+from workbench.ppo import snapshot
 from workbench.ppo.advantages import generalized_advantages, whiten
 from workbench.ppo.control import Control
 from workbench.ppo.device import find_placement, synchronize
@@ -89,6 +91,8 @@ class PPO:
         self.kl_coef = 0.0
         self.score_mean, self.score_std = 0.0, 1.0
         self.position = 0
+        self.between_cycles = True
+        """False while the weights are on their way from one cycle's to the next's."""
         self.prompts: list[str] = []
         self._prompt_ids: list[list[int]] = []
 
@@ -121,6 +125,7 @@ class PPO:
         self.kl_coef = hp.kl_coef
         self.score_mean, self.score_std = 0.0, 1.0
         self.position = 0
+        self.between_cycles = True
 
     def apply(self, old: Hyperparameters, new: Hyperparameters) -> None:
         """Take over live changes: a KL coefficient set by hand restarts the controller from it.
@@ -132,6 +137,23 @@ class PPO:
             self.scribe.encode(self.prompts, new.response_length)
         if new.kl_coef != old.kl_coef or new.kl_controller == "fixed":
             self.kl_coef = new.kl_coef
+
+    def snapshot(self) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+        """Return all that the next cycle depends on, as arrays and numbers."""
+        return snapshot.take(self.policy, self.optimizer), {
+            "kl_coef": self.kl_coef, "score_mean": self.score_mean, "score_std": self.score_std,
+            "position": self.position}
+
+    def restore(self, arrays: Mapping[str, np.ndarray], numbers: Mapping[str, float]) -> None:
+        """Go on from a snapshot, after :meth:`begin` with the settings of its run.
+
+        Raises:
+            ValueError: the snapshot belongs to another model.
+        """
+        snapshot.put_back(self.policy, self.optimizer, arrays)
+        self.kl_coef = numbers["kl_coef"]
+        self.score_mean, self.score_std = numbers["score_mean"], numbers["score_std"]
+        self.position = int(numbers["position"])
 
     def run_cycle(
         self, cycle: int, hp: Hyperparameters, compared: Sequence[int], control: Control
@@ -153,6 +175,7 @@ class PPO:
         experience, rewards, metrics = self._judge(scored, cycle, hp)
         clock.lap("seconds/scoring")
 
+        self.between_cycles = False
         rate = learning_rate(hp, cycle)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -173,6 +196,7 @@ class PPO:
         self.position += hp.batch_size
         comparison = self.compare(compared, hp, control)
         clock.lap("seconds/comparison")
+        self.between_cycles = True
         metrics |= clock.laps | {
             "seconds": clock.total,
             "tokens_per_second": float(completions.mask.sum()) / clock.total,

@@ -82,6 +82,16 @@ class Hyperparameters(BaseModel):
         "same random numbers, to compare before and after.",
         ge=1, le=512, unit="prompts", live=False,
     )
+    checkpoint_every: int = _declare(
+        5, "Checkpoint every", "Run",
+        "After how many cycles all that a resume needs is written to disk; also done when a run "
+        "pauses, stops or finishes.",
+        ge=0, le=100_000, unit="cycles", zero_text="only at the end",
+    )
+    keep_checkpoints: int = _declare(
+        2, "Checkpoints kept", "Run", "How many of the last checkpoints stay on disk.",
+        ge=1, le=1000, advanced=True,
+    )
     keep_tokens: int = _declare(
         10, "Cycles kept by token", "Run",
         "For how many of the last cycles every token's log-probability, value, reward, advantage "

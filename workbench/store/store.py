@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 from sqlite_utils import Database
 
+from workbench.store.checkpoints import Checkpoints
 from workbench.store.records import (
     ChangeRecord,
     CompletionRecord,
@@ -44,6 +45,7 @@ class Store:
         """
         self.home = home
         self.path = open_database(home)
+        self.checkpoints = Checkpoints(home)
         self._writer = Writer(self.path)
         self._local = threading.local()
         self._readers: list[Database] = []
@@ -219,6 +221,15 @@ class Store:
                 for name, old, new, by in changes]
         return self._writer.submit(lambda db: _insert(db, "changes", rows))
 
+    def rewind(self, run_id: int, cycle: int) -> Future[None]:
+        """Forget what was recorded after ``cycle``: the run goes on from there."""
+        def write(db: Database) -> None:
+            for table in ("metrics", "completions", "traces", "changes", "cycles"):
+                db.table(table).delete_where("run_id = ? and cycle > ?", [run_id, cycle])
+            db.table("runs").update(
+                run_id, {"cycles": cycle, "status": "running", "owner": _owner(), "note": ""})
+        return self._writer.submit(write)
+
     def set_status(self, run_id: int, status: Status, note: str = "") -> Future[None]:
         """Record where a run stands."""
         def write(db: Database) -> None:
@@ -239,6 +250,7 @@ class Store:
             ):
                 db.table(table).delete_where("run_id = ?", [run_id])
             db.table("runs").delete(run_id)
+            self.checkpoints.delete(run_id)
         return self._writer.submit(write)
 
     def save_prompt_set(self, prompts: PromptSet) -> Future[None]:

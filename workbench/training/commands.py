@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from workbench.ppo.hyperparameters import Hyperparameters, Value
 
@@ -43,6 +43,24 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class ResumeRun:
+    """Go on with a run of the store from its checkpoint after ``cycle`` (None: the last one).
+
+    Its models are loaded if they are not; on a CPU what follows is what would have followed.
+    ``changes`` are settings for the cycles to come, such as more cycles.
+    """
+
+    run_id: int
+    cycle: int | None = None
+    changes: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Write a checkpoint of a paused run now."""
+
+
+@dataclass(frozen=True, slots=True)
 class Pause:
     """Hold the run when the cycle in hand is complete."""
 
@@ -71,5 +89,6 @@ class SetHyperparameters:
 
 
 Command = (
-    LoadModels | CancelLoading | Start | Pause | Resume | StepCycle | Stop | SetHyperparameters
+    LoadModels | CancelLoading | Start | ResumeRun | Checkpoint | Pause | Resume | StepCycle | Stop
+    | SetHyperparameters
 )

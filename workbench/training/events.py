@@ -96,6 +96,33 @@ class RunStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class RunResumed:
+    """A run of the store goes on after ``cycle``; what was recorded of later cycles is gone."""
+
+    run_id: int
+    name: str
+    cycle: int
+    hyperparameters: Hyperparameters
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointWritten:
+    """The run can be resumed from ``cycle`` on."""
+
+    run_id: int
+    cycle: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFailed:
+    """A checkpoint could not be written; the run goes on."""
+
+    run_id: int
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """How far a cycle is: ``done`` of ``total`` steps of ``phase``."""
 
@@ -172,7 +199,8 @@ class RunFailed:
 
 
 Event = (
-    StateChanged | LoadingProgress | ModelsLoaded | LoadingFailed | CommandRefused | RunStarted
-    | Progress | ComparisonReady | CycleFinished | HyperparametersStaged
-    | HyperparametersApplied | RunFinished | RunFailed
+    StateChanged | LoadingProgress | ModelsLoaded | LoadingFailed | CommandRefused
+    | RunStarted | RunResumed | Progress | ComparisonReady | CycleFinished
+    | HyperparametersStaged | HyperparametersApplied | CheckpointWritten | CheckpointFailed
+    | RunFinished | RunFailed
 )

@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import queue
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
 
 import torch
 from transformers.utils import logging as transformers_logging
 
 from workbench.ppo.control import Interrupted
-from workbench.ppo.cycle import PPO, CycleResult, Written
-from workbench.ppo.device import find_placement
-from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, Value, specs
-from workbench.ppo.loading import LoadedPolicy, LoadedReward, load_policy, load_reward
+from workbench.ppo.cycle import PPO, CycleResult
+from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, specs
 from workbench.ppo.phases import Phase
 from workbench.ppo.scribe import PromptError
 from workbench.ppo.sources import LoadError
-from workbench.store.records import CompletionRecord, Prompt, Status
+from workbench.store.checkpoints import CheckpointError
+from workbench.store.records import Prompt, Status
 from workbench.store.store import Store
 from workbench.store.traces import TraceRecord
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
 from workbench.training.failures import explain
+from workbench.training.models import Models
+from workbench.training.run import ResumeError, Run, read_run, records
 from workbench.training.session import Close
 
 # In which states a command makes sense, and what to say otherwise.
@@ -33,6 +32,8 @@ _WHEN: dict[type, tuple[tuple[State, ...], str]] = {
     do.LoadModels: ((State.IDLE, *_IDLE), "Models can be loaded when no run is on."),
     do.CancelLoading: ((State.LOADING,), "Nothing is being loaded."),
     do.Start: (_IDLE, "A run can start when models are loaded and no run is on."),
+    do.ResumeRun: ((State.IDLE, *_IDLE), "A run can be resumed when no other is on."),
+    do.Checkpoint: ((State.PAUSED,), "Pause the run to write a checkpoint."),
     do.Pause: ((State.RUNNING,), "Only a running run can be paused."),
     do.Resume: ((State.PAUSED,), "Only a paused run can go on."),
     do.StepCycle: ((State.PAUSED,), "Only a paused run can be stepped."),
@@ -40,23 +41,6 @@ _WHEN: dict[type, tuple[tuple[State, ...], str]] = {
     do.SetHyperparameters: (
         (State.RUNNING, State.PAUSED), "No run is on; the values are used at its start."),
 }
-
-
-@dataclass(slots=True)
-class _Run:
-    """The run that is on."""
-
-    id: int
-    hp: Hyperparameters
-    prompts: tuple[do.PromptItem, ...]
-    compared: list[int]
-    cycle: int = 0
-    """The last finished cycle."""
-    staged: dict[str, tuple[Value, str]] = field(default_factory=dict)
-    pause_after_cycle: bool = False
-    compared_start: bool = False
-    in_cycle: bool = False
-    """Whether the next cycle has begun, so that a change comes too late for it."""
 
 
 class Worker:
@@ -73,10 +57,8 @@ class Worker:
         self._inbox = inbox
         self._emit = emit
         self._state = State.IDLE
-        self._policy: LoadedPolicy | None = None
-        self._reward: LoadedReward | None = None
-        self._ppo: PPO | None = None
-        self._run: _Run | None = None
+        self._models = Models()
+        self._run: Run | None = None
         self._closing = False
         self._cancelled = False
         self._load_next: do.LoadModels | None = None
@@ -127,6 +109,10 @@ class Worker:
                 self._cancelled = True
             case do.Start():
                 self._start(command)
+            case do.ResumeRun():
+                self._resume_run(command)
+            case do.Checkpoint():
+                self._checkpoint()
             case do.Pause():
                 if self._run is not None:
                     self._run.pause_after_cycle = True
@@ -154,78 +140,91 @@ class Worker:
 
     # -- models
 
-    def _load(self, command: do.LoadModels) -> None:
+    def _load(self, command: do.LoadModels) -> bool:
+        """Load models and say how it went; return whether they are there."""
         self._load_next, self._cancelled = None, False
-        began = time.perf_counter()
-        which = "policy"
-        failed: ev.LoadingFailed
-        try:
-            placement = find_placement()
-            policy = load_policy(
-                command.policy, placement, self._loading(0.0),
-                use_chat_template=command.use_chat_template)
-            which = "reward"
-            reward = load_reward(
-                command.reward, placement, self._loading(0.5), label=command.reward_label)
-            self._ppo = PPO(policy.policy, reward.reward, policy.scribe)
-        except Interrupted:
-            failed = ev.LoadingFailed("Loading was cancelled; nothing changed.", cancelled=True)
-        except LoadError as error:
-            failed = ev.LoadingFailed(
-                str(error), which, explain(error)[1], labels=error.labels)
-        except Exception as error:
-            sentence, details = explain(error)
-            failed = ev.LoadingFailed(
-                sentence.replace("The cycle failed", f"The {which} could not be loaded"),
-                which, details)
-        else:
-            self._policy, self._reward = policy, reward
-            self._emit(ev.ModelsLoaded(
-                _policy_facts(policy), _reward_facts(reward), time.perf_counter() - began))
-            self._enter(State.READY)
-            return
-        self._emit(failed)
-        self._enter(State.READY if self._ppo is not None else State.IDLE)
+        which = ["policy"]
 
-    def _loading(self, start: float) -> Callable[[str, float], None]:
         def report(text: str, share: float) -> None:
             self._attend()
             if self._cancelled or self._closing:
                 raise Interrupted
-            self._emit(ev.LoadingProgress(text, start + 0.5 * share))
-        return report
+            self._emit(ev.LoadingProgress(text, share))
+
+        failed: ev.LoadingFailed
+        try:
+            self._models.load(command, report, begin=which.append)
+        except Interrupted:
+            failed = ev.LoadingFailed("Loading was cancelled; nothing changed.", cancelled=True)
+        except LoadError as error:
+            failed = ev.LoadingFailed(
+                str(error), which[-1], explain(error)[1], labels=error.labels)
+        except Exception as error:
+            sentence, details = explain(error)
+            failed = ev.LoadingFailed(
+                sentence.replace("The cycle failed", f"The {which[-1]} could not be loaded"),
+                which[-1], details)
+        else:
+            if self._models.facts is not None:
+                self._emit(self._models.facts)
+            self._enter(State.READY)
+            return True
+        self._emit(failed)
+        self._enter(State.READY if self._models.ppo is not None else State.IDLE)
+        return False
 
     # -- the run
 
     def _start(self, command: do.Start) -> None:
-        if self._ppo is None or self._policy is None or self._reward is None:
+        ppo, hp = self._models.ppo, command.hyperparameters
+        if ppo is None or self._models.command is None:
             self._refuse(command, "Load a policy and a reward model first.")
             return
         if not command.prompts:
             self._refuse(command, "There is no prompt to complete; add one or switch one on.")
             return
-        hp = command.hyperparameters
-        texts = [p.text for p in command.prompts]
+        prompts = tuple(Prompt(p.text, pinned=p.pinned) for p in command.prompts)
         try:
-            self._ppo.begin(texts, hp)
-            facts = {"policy": asdict(_policy_facts(self._policy)),
-                     "reward": asdict(_reward_facts(self._reward))}
+            ppo.begin([p.text for p in prompts], hp)
             run_id = self._store.create_run(
-                name=command.name, policy=self._policy.source, reward=self._reward.source,
-                models=facts, hyperparameters=hp.model_dump(),
-                prompts=[Prompt(p.text, pinned=p.pinned) for p in command.prompts]).result()
-        except PromptError as error:
+                name=command.name, policy=self._models.command.policy,
+                reward=self._models.command.reward, models=self._models.record(),
+                hyperparameters=hp.model_dump(), prompts=prompts).result()
+        except Exception as error:
+            self._refuse(command, explain(error, hp)[0])
+            return
+        self._run = Run(run_id, hp, prompts, pause_after_cycle=command.step)
+        self._emit(ev.RunStarted(run_id, command.name or f"Run {run_id}", hp))
+        self._enter(State.RUNNING)
+
+    def _resume_run(self, command: do.ResumeRun) -> None:
+        """Go on from a checkpoint, with the settings and changes the journal has."""
+        try:
+            resumed = read_run(self._store, command)
+        except (ResumeError, CheckpointError, HyperparameterError) as error:
             self._refuse(command, str(error))
             return
-        except Exception as error:
-            sentence, _ = explain(error, hp)
-            self._refuse(command, sentence)
+        if self._models.command != resumed.models:
+            self._enter(State.LOADING)
+            if not self._load(resumed.models):
+                return
+        ppo, run = self._models.ppo, resumed.run
+        try:
+            if ppo is None:
+                raise ResumeError("Load a policy and a reward model first.")
+            ppo.begin([p.text for p in run.prompts], run.hp)
+            if resumed.snapshot is not None:
+                ppo.restore(*resumed.snapshot)
+            self._store.rewind(run.id, run.cycle).result()
+        except ValueError:
+            self._refuse(command, "The checkpoint belongs to another model: the policy's files "
+                                  "have changed since; load the one the run began with.")
             return
-        pinned_first = sorted(range(len(texts)), key=lambda i: not command.prompts[i].pinned)
-        self._run = _Run(
-            run_id, hp, command.prompts, pinned_first[: hp.comparison_prompts],
-            pause_after_cycle=command.step)
-        self._emit(ev.RunStarted(run_id, command.name or f"Run {run_id}", hp))
+        except Exception as error:
+            self._refuse(command, explain(error, run.hp)[0])
+            return
+        self._run = run
+        self._emit(ev.RunResumed(run.id, resumed.name, run.cycle, run.hp))
         self._enter(State.RUNNING)
 
     def _go_on(self, *, step: bool) -> None:
@@ -234,21 +233,21 @@ class Worker:
             self._store.set_status(self._run.id, "running").result()
             self._enter(State.RUNNING, f"One cycle: {self._run.cycle + 1}" if step else "")
 
-    def _one_cycle(self, run: _Run) -> None:
+    def _one_cycle(self, run: Run) -> None:
         """Run the next cycle, or whatever comes before and after it."""
-        if self._ppo is None:
+        ppo = self._models.ppo
+        if ppo is None:
             raise RuntimeError("a run is on without models")
         try:
             if not run.compared_start:
-                before = self._ppo.compare(run.compared, run.hp, self)
-                self._store.record_comparison(run.id, 0, _records(before, run)).result()
+                before = ppo.compare(run.compared, run.hp, self)
+                self._store.record_comparison(run.id, 0, records(before, run)).result()
                 run.compared_start = True
                 self._emit(ev.ComparisonReady(run.id, 0))
-            self._apply_staged(run)
+            self._apply_staged(run, ppo)
             if run.cycle < run.hp.num_cycles:
                 run.in_cycle = True
-                result = self._ppo.run_cycle(run.cycle + 1, run.hp, run.compared, self)
-                self._record(run, result)
+                self._record(run, ppo.run_cycle(run.cycle + 1, run.hp, run.compared, self))
         except Interrupted:
             if not self._closing:
                 self._finish("stopped")
@@ -257,26 +256,53 @@ class Worker:
             self._emit(ev.RunFailed(run.id, sentence, details))
             self._finish("failed", sentence)
         else:
-            if run.cycle >= run.hp.num_cycles:
-                self._finish("finished")
-            elif self._state is State.STOPPING:
-                self._finish("stopped")
-            elif run.pause_after_cycle:
-                run.pause_after_cycle = False
-                self._store.set_status(run.id, "paused").result()
-                self._enter(State.PAUSED, f"After cycle {run.cycle}")
+            self._after_cycle(run)
 
-    def _record(self, run: _Run, result: CycleResult) -> None:
+    def _after_cycle(self, run: Run) -> None:
+        done = run.cycle >= run.hp.num_cycles
+        every = run.hp.checkpoint_every
+        if done or run.pause_after_cycle or self._state is State.STOPPING or (
+            every and run.cycle and run.cycle % every == 0
+        ):
+            self._checkpoint()
+        if done:
+            self._finish("finished")
+        elif self._state is State.STOPPING:
+            self._finish("stopped")
+        elif run.pause_after_cycle:
+            run.pause_after_cycle = False
+            self._store.set_status(run.id, "paused").result()
+            self._enter(State.PAUSED, f"After cycle {run.cycle}")
+
+    def _record(self, run: Run, result: CycleResult) -> None:
         cycle = run.cycle + 1
         self._store.record_cycle(
-            run.id, cycle, metrics=result.metrics, rollout=_records(result.rollout, run),
-            comparison=_records(result.comparison, run),
+            run.id, cycle, metrics=result.metrics, rollout=records(result.rollout, run),
+            comparison=records(result.comparison, run),
             traces=[TraceRecord(t.row, t.prompt, t.tokens, t.pieces, t.numbers)
                     for t in result.traces],
             keep_traces=run.hp.keep_tokens).result()
         run.cycle, run.in_cycle = cycle, False
         self._emit(ev.ComparisonReady(run.id, cycle))
         self._emit(ev.CycleFinished(run.id, cycle, run.hp.num_cycles, dict(result.metrics)))
+
+    def _checkpoint(self) -> None:
+        """Write a checkpoint of the run between two cycles. A full disk does not end the run."""
+        run, ppo = self._run, self._models.ppo
+        if run is None or ppo is None or run.checkpointed == run.cycle:
+            return
+        arrays, numbers = ppo.snapshot()
+        checkpoints = self._store.checkpoints
+        try:
+            written = checkpoints.write(
+                run.id, run.cycle, arrays,
+                {"numbers": numbers, "hyperparameters": run.hp.model_dump()})
+        except CheckpointError as error:
+            self._emit(ev.CheckpointFailed(run.id, str(error)))
+            return
+        run.checkpointed = run.cycle
+        checkpoints.prune(run.id, run.hp.keep_checkpoints)
+        self._emit(ev.CheckpointWritten(run.id, run.cycle, written.bytes))
 
     def _stage(self, command: do.SetHyperparameters) -> None:
         run = self._run
@@ -304,19 +330,21 @@ class Worker:
             run.cycle + (2 if run.in_cycle else 1)))
 
     def _check_fits(self, hp: Hyperparameters) -> None:
-        if self._ppo is not None:
-            self._ppo.scribe.encode(self._ppo.prompts, hp.response_length)
+        ppo = self._models.ppo
+        if ppo is not None:
+            ppo.scribe.encode(ppo.prompts, hp.response_length)
 
-    def _apply_staged(self, run: _Run) -> None:
+    def _apply_staged(self, run: Run, ppo: PPO) -> None:
         """Let staged changes take effect at this cycle: record them, then say so."""
-        if not run.staged or self._ppo is None:
+        run.staged = run.journaled.pop(run.cycle + 1, {}) | run.staged
+        if not run.staged:
             return
         new = run.hp.with_changes({name: value for name, (value, _) in run.staged.items()})
         changes = tuple(
             ev.Change(name, old, now, run.staged[name][1])
             for name, (old, now) in run.hp.differences(new).items())
         run.staged.clear()
-        self._ppo.apply(run.hp, new)
+        ppo.apply(run.hp, new)
         run.hp = new
         if changes:
             self._store.record_changes(
@@ -324,48 +352,11 @@ class Worker:
             self._emit(ev.HyperparametersApplied(run.id, run.cycle + 1, changes, new))
 
     def _finish(self, outcome: Status, note: str = "") -> None:
+        if outcome == "stopped" and self._models.ppo and self._models.ppo.between_cycles:
+            self._checkpoint()
         run, self._run = self._run, None
         if run is None:
             return
         self._store.set_status(run.id, outcome, note).exception()
         self._emit(ev.RunFinished(run.id, outcome, run.cycle))
         self._enter(State.FAILED if outcome == "failed" else State.FINISHED, note)
-
-
-def _records(written: list[Written], run: _Run) -> list[CompletionRecord]:
-    return [
-        CompletionRecord(
-            position=i, prompt=w.prompt, prompt_text=run.prompts[w.prompt].text, text=w.text,
-            score=w.score, kl=w.kl, length=w.length, ended=w.ended)
-        for i, w in enumerate(written)
-    ]
-
-
-def _facts(
-    source: str, model: torch.nn.Module, tokenizer: object, dtype: str, device: torch.device
-) -> dict[str, object]:
-    return {
-        "source": source,
-        "name": source.rstrip("/").rsplit("/", 1)[-1],
-        "architecture": type(model).__name__,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "vocabulary": len(tokenizer),  # type: ignore[arg-type]
-        "dtype": dtype,
-        "device": str(device),
-        "tokenizer": type(tokenizer).__name__,
-        "has_chat_template": bool(getattr(tokenizer, "chat_template", None)),
-    }
-
-
-def _policy_facts(loaded: LoadedPolicy) -> ev.ModelFacts:
-    policy = loaded.policy
-    return ev.ModelFacts(**_facts(  # type: ignore[arg-type]
-        loaded.source, policy.model, loaded.scribe.tokenizer, policy.placement.dtype_name,
-        policy.device))
-
-
-def _reward_facts(loaded: LoadedReward) -> ev.ModelFacts:
-    reward = loaded.reward
-    return ev.ModelFacts(labels=loaded.labels, label=reward.label, **_facts(  # type: ignore[arg-type]
-        loaded.source, reward.model, reward.tokenizer, reward.placement.dtype_name,
-        reward.placement.device))

@@ -1,0 +1,172 @@
+"""Interrupted and resumed is never interrupted: bit for bit on a CPU."""
+
+import shutil
+
+import pytest
+from helpers.client import Client
+
+from workbench.ppo.hyperparameters import parse
+from workbench.store.checkpoints import CheckpointError, Checkpoints
+from workbench.store.store import Store
+from workbench.training import commands as do
+from workbench.training import events as ev
+from workbench.training.events import State
+
+PROMPTS = (do.PromptItem("one"), do.PromptItem("two"), do.PromptItem("three"))
+VARIANTS = {
+    "plain": {},
+    "adapters": {"lora_rank": 2},
+    "separate value model": {"value_model": "policy"},
+    "adaptive KL, normalised scores": {"kl_controller": "adaptive", "normalize_scores": True},
+}
+
+
+def start(**settings):
+    return do.Start(parse({
+        "num_cycles": 6, "batch_size": 4, "response_length": 6, "learning_rate": 1e-3,
+        "comparison_prompts": 2, "checkpoint_every": 2, "keep_checkpoints": 9, **settings}),
+        PROMPTS)
+
+
+def outcome(store, run_id):
+    """Everything recorded of a run, without wall times, and its last checkpoint."""
+    metrics = {name: s.values for name, s in store.metrics(run_id).items()
+               if "second" not in name}
+    texts = [store.completions(run_id, c, kind)
+             for c in range(7) for kind in ("rollout", "comparison")]
+    arrays, state = store.checkpoints.read(run_id, 6)
+    return metrics, texts, {k: v.tobytes() for k, v in arrays.items()}, state["numbers"]
+
+
+def finish(client):
+    assert client.wait(ev.RunFinished).outcome == "finished"
+
+
+@pytest.mark.parametrize("settings", VARIANTS.values(), ids=VARIANTS)
+def test_resume_in_another_session_is_exact(store, folders, settings):
+    first = Client(store)
+    first.send(do.LoadModels(*folders))
+    first.wait_for(State.READY)
+    first.send(start(**settings))
+    finish(first)
+    first.send(start(**settings))
+    first.wait(ev.CycleFinished, lambda e: e.cycle == 3)
+    first.close()  # as closing the window does
+
+    second = Client(store)  # has no models loaded: the run brings its own
+    second.send(do.ResumeRun(2))
+    resumed = second.wait(ev.RunResumed)
+    assert resumed.cycle in (2, 3, 4)
+    finish(second)
+    second.close()
+    assert outcome(store, 2) == outcome(store, 1)
+    assert store.run(2).status == "finished"
+
+
+def test_stopped_before_the_first_checkpoint_begins_again_the_same(ready, store):
+    ready.send(start())
+    finish(ready)
+    ready.send(start(checkpoint_every=0))
+    ready.wait(ev.Progress, lambda e: e.cycle == 1 and e.phase is ev.Phase.UPDATING)
+    ready.send(do.Stop())
+    ready.wait_for(State.FINISHED)
+    for checkpoint in store.checkpoints.all(2):  # the stop may have come after the cycle
+        shutil.rmtree(checkpoint.path)
+    ready.send(do.ResumeRun(2))
+    assert ready.wait(ev.RunResumed).cycle == 0
+    finish(ready)
+    assert outcome(store, 2) == outcome(store, 1)
+
+
+def test_changes_made_after_the_checkpoint_are_replayed(ready, store):
+    for resume in (False, True):
+        ready.send(do.Start(start().hyperparameters, PROMPTS, step=True))
+        for cycle in range(1, 6):
+            ready.wait_for(State.PAUSED)
+            if cycle == 3:
+                ready.send(do.SetHyperparameters({"kl_coef": 0.7}))
+            if resume and cycle == 5:
+                ready.send(do.Stop())
+                ready.wait_for(State.FINISHED)
+                ready.send(do.ResumeRun(2, cycle=2))
+                assert ready.wait(ev.RunResumed).hyperparameters.kl_coef == 0.05
+            else:
+                ready.send(do.StepCycle())
+        finish(ready)
+    assert store.metrics(2)["kl_coef"].values == [0.05] * 3 + [0.7] * 3
+    assert outcome(store, 2) == outcome(store, 1)
+    assert [(c.cycle, c.name) for c in store.changes(2)] == [(4, "kl_coef")]
+
+
+def test_a_finished_run_goes_on_with_more_cycles(ready, store):
+    ready.send(start(num_cycles=2))
+    finish(ready)
+    ready.send(do.ResumeRun(1))
+    assert "raise the number of cycles" in ready.wait(ev.CommandRefused).sentence
+    ready.send(do.ResumeRun(1, changes={"num_cycles": 4}))
+    finish(ready)
+    assert store.metrics(1)["lr"].cycles == [1, 2, 3, 4]
+    assert [(c.cycle, c.name, c.old, c.new) for c in store.changes(1)] == [
+        (3, "num_cycles", 2, 4)]
+
+
+def test_what_cannot_be_resumed_says_why(ready, store):
+    ready.send(start(num_cycles=4))
+    finish(ready)
+    more = {"num_cycles": 9}
+    cases = [
+        (do.ResumeRun(99), "no run 99"),
+        (do.ResumeRun(1, 3, more), "no checkpoint after cycle 3"),
+        (do.ResumeRun(1, changes={"seed": 4}), "Seed cannot change"),
+    ]
+    for command, sentence in cases:
+        ready.send(command)
+        assert sentence in ready.wait(ev.CommandRefused).sentence
+    (store.checkpoints.all(1)[-1].path / "tensors.safetensors").write_bytes(b"cut short")
+    ready.send(do.ResumeRun(1, changes=more))
+    assert "damaged; use an earlier one" in ready.wait(ev.CommandRefused).sentence
+    ready.send(do.ResumeRun(1, 2, more))  # the one before is whole
+    finish(ready)
+
+
+def test_old_checkpoints_are_dropped(ready, store):
+    ready.send(start(checkpoint_every=1, keep_checkpoints=2))
+    finish(ready)
+    assert [c.cycle for c in store.checkpoints.all(1)] == [5, 6]
+    assert [e.cycle for e in ready.of(ev.CheckpointWritten)] == [1, 2, 3, 4, 5, 6]
+    store.delete_run(1).result()
+    assert store.checkpoints.all(1) == []
+
+
+def test_a_full_disk_ends_no_run(ready, store, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("workbench.store.checkpoints._flush", full)
+    ready.send(start())
+    assert "No space left" in ready.wait(ev.CheckpointFailed).sentence
+    finish(ready)
+    assert store.checkpoints.all(1) == []
+
+
+def test_half_a_checkpoint_is_none(home):
+    import numpy as np
+
+    checkpoints = Checkpoints(home)
+    checkpoints.write(1, 3, {"a": np.ones(3)}, {"numbers": {}})
+    partial = home / "checkpoints" / "1" / "5.partial"
+    partial.mkdir()
+    assert [c.cycle for c in checkpoints.all(1)] == [3]
+    with pytest.raises(CheckpointError, match="cycle 5 is missing"):
+        checkpoints.read(1, 5)
+    checkpoints.prune(1, 1)
+    assert not partial.exists()
+    assert checkpoints.read(1, 3)[0]["a"].tolist() == [1, 1, 1]
+
+
+def test_the_store_agrees_after_reopening(ready, store, home):
+    ready.send(start(num_cycles=2))
+    finish(ready)
+    again = Store(home)
+    assert [c.cycle for c in again.checkpoints.all(1)] == [2]
+    again.close()

@@ -1,0 +1,58 @@
+"""All that a run of PPO carries from one cycle to the next, as plain arrays and numbers.
+
+Random states are not among it: there are none (:mod:`workbench.ppo.randomness`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+_OPTIMIZER = ("step", "exp_avg", "exp_avg_sq")
+
+
+def take(policy: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, np.ndarray]:
+    """Return the trained weights and the optimiser's state, named by parameter."""
+    arrays = {}
+    for name, parameter in _trained(policy):
+        arrays[f"weights/{name}"] = _array(parameter)
+        for key, value in optimizer.state.get(parameter, {}).items():
+            arrays[f"optimizer/{key}/{name}"] = _array(value)
+    return arrays
+
+
+@torch.no_grad()
+def put_back(
+    policy: nn.Module, optimizer: torch.optim.Optimizer, arrays: Mapping[str, np.ndarray]
+) -> None:
+    """Restore what :func:`take` returned, into a policy and optimiser of the same shape.
+
+    Raises:
+        ValueError: the arrays belong to another model.
+    """
+    wanted = {f"weights/{name}" for name, _ in _trained(policy)}
+    if wanted != {k for k in arrays if k.startswith("weights/")}:
+        raise ValueError("the checkpoint belongs to another model")
+    for name, parameter in _trained(policy):
+        parameter.copy_(torch.from_numpy(arrays[f"weights/{name}"]))
+        state: dict[str, Any] = {}
+        for key in _OPTIMIZER:
+            array = arrays.get(f"optimizer/{key}/{name}")
+            if array is not None:
+                value = torch.from_numpy(array).clone()
+                on_device = key != "step" or parameter.device.type == "cuda"
+                state[key] = value.to(parameter.device) if on_device else value
+        if state:
+            optimizer.state[parameter] = state
+
+
+def _trained(policy: nn.Module) -> list[tuple[str, Tensor]]:
+    return [(n, p) for n, p in policy.named_parameters() if p.requires_grad]
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    return tensor.detach().float().cpu().contiguous().numpy()

@@ -1,0 +1,115 @@
+"""The run that is on, and how one comes back from the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from workbench.ppo.cycle import Written
+from workbench.ppo.hyperparameters import Hyperparameters, Value, parse, specs
+from workbench.store.records import CompletionRecord, Prompt
+from workbench.store.store import Store
+from workbench.training.commands import LoadModels, ResumeRun
+from workbench.training.models import command_of
+
+if TYPE_CHECKING:
+    import numpy as np
+
+Changes = dict[str, tuple[Value, str]]
+"""New value and who wanted it, by hyperparameter."""
+
+
+class ResumeError(ValueError):
+    """A run cannot be resumed. The message is a plain sentence."""
+
+
+@dataclass(slots=True)
+class Run:
+    """Where a run stands between and within its cycles."""
+
+    id: int
+    hp: Hyperparameters
+    prompts: tuple[Prompt, ...]
+    cycle: int = 0
+    """The last finished cycle."""
+    staged: Changes = field(default_factory=dict)
+    """Changes for the next cycle to begin."""
+    journaled: dict[int, Changes] = field(default_factory=dict)
+    """Changes that were made to cycles which a resume runs again."""
+    pause_after_cycle: bool = False
+    compared_start: bool = False
+    in_cycle: bool = False
+    """Whether the next cycle has begun, so that a change comes too late for it."""
+    checkpointed: int | None = None
+
+    @property
+    def compared(self) -> list[int]:
+        """The prompts compared after every cycle: pinned ones first."""
+        order = sorted(range(len(self.prompts)), key=lambda i: not self.prompts[i].pinned)
+        return order[: self.hp.comparison_prompts]
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """A run read back, with all that its next cycle needs."""
+
+    run: Run
+    name: str
+    models: LoadModels
+    snapshot: tuple[Mapping[str, np.ndarray], Mapping[str, float]] | None
+    """For :meth:`workbench.ppo.cycle.PPO.restore`; None: from the very beginning."""
+
+
+def read_run(store: Store, command: ResumeRun) -> Resumed:
+    """Read a run and one of its checkpoints.
+
+    Raises:
+        ResumeError: there is no such run or checkpoint, or nothing is left to do.
+        CheckpointError: the checkpoint is damaged.
+        HyperparameterError: the changes cannot be.
+    """
+    record = store.run(command.run_id)
+    if record is None:
+        raise ResumeError(f"There is no run {command.run_id}.")
+    # The beginning needs no checkpoint: all that is random follows from the seed.
+    there = [0, *(c.cycle for c in store.checkpoints.all(record.id))]
+    cycle = there[-1] if command.cycle is None else command.cycle
+    if cycle not in there:
+        raise ResumeError(
+            f"{record.name} has no checkpoint after cycle {cycle}; there are those after "
+            f"{', '.join(map(str, there))}.")
+    snapshot, settings = None, dict(record.hyperparameters)
+    if cycle:
+        arrays, state = store.checkpoints.read(record.id, cycle)
+        snapshot, settings = (arrays, state["numbers"]), state["hyperparameters"]
+    hp = parse(settings)
+    fixed = [specs()[n].label for n in command.changes if n in specs() and not specs()[n].live]
+    if fixed:
+        raise ResumeError(f"{fixed[0]} cannot change during a run; start a new one.")
+    journaled: dict[int, Changes] = {}
+    for change in store.changes(record.id):
+        if change.cycle > cycle:
+            journaled.setdefault(change.cycle, {})[change.name] = (change.new, change.by)  # type: ignore[assignment]
+    planned = hp.model_dump() | {
+        name: value for changes in journaled.values() for name, (value, _) in changes.items()}
+    wanted = parse(planned | dict(command.changes)).model_dump()
+    if cycle >= wanted["num_cycles"]:
+        raise ResumeError(
+            f"{record.name} has run all its {cycle} cycles; raise the number of cycles to go on.")
+    run = Run(
+        record.id, hp, tuple(store.run_prompts(record.id)), cycle=cycle, compared_start=cycle > 0,
+        staged={name: (wanted[name], "person") for name in command.changes},
+        journaled=journaled, checkpointed=cycle or None)
+    models = command_of(record.policy, record.reward, dict(record.models))
+    return Resumed(run, record.name, models, snapshot)
+
+
+def records(written: list[Written], run: Run) -> list[CompletionRecord]:
+    """Return completions as the store keeps them."""
+    return [
+        CompletionRecord(
+            position=i, prompt=w.prompt, prompt_text=run.prompts[w.prompt].text, text=w.text,
+            score=w.score, kl=w.kl, length=w.length, ended=w.ended)
+        for i, w in enumerate(written)
+    ]
