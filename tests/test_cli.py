@@ -56,6 +56,20 @@ def test_train_writes_a_readable_line_a_cycle(models, home, tmp_path):
     assert (home / "workbench.db").is_file()
 
 
+def test_resume_goes_on_where_a_run_ended(models, home, tmp_path):
+    prompts = tmp_path / "p.txt"
+    prompts.write_text("one\n")
+    run("train", *models, *SMALL, "--prompts", prompts, "--cycles", 2, "--home", home)
+    done = run("resume", 1, "--cycles", 3, "--json", "--home", home)
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["cycle"] for line in done.stdout.splitlines()] == [3]
+    assert run("resume", 1, "--home", home).returncode == 2
+    listed = run("runs", "--home", home, COLUMNS="120").stdout
+    assert "Run 1" in listed
+    assert "finished" in listed
+    assert "2, 3" in listed
+
+
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["--set", "learning_rate=fast"], "must be a number between 0 and 1"),
     (["--set", "nonsense=1"], "no hyperparameter named 'nonsense'"),

@@ -25,6 +25,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from workbench.headless import train
 
             return train(options)
+        case "resume":
+            from workbench.headless import resume
+
+            return resume(options)
+        case "runs":
+            from workbench.headless import list_runs
+
+            return list_runs(options)
         case "doctor":
             from workbench.doctor import doctor
 
@@ -57,13 +65,23 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--chat-template", action="store_true",
                        help="wrap prompts in the policy's chat template")
     train.add_argument("--prompts", metavar="FILE", help="txt, jsonl or csv (default: bundled)")
-    train.add_argument("--cycles", metavar="N", help="the same as --set num_cycles=N")
     train.add_argument("--seed", metavar="N", help="the same as --set seed=N")
-    train.add_argument("--set", metavar="NAME=VALUE", action="append", default=[], dest="settings",
-                       help="set a hyperparameter; may be given several times")
     train.add_argument("--name", default="", help="a name for the run")
-    train.add_argument("--threads", metavar="N", type=int, help="CPU threads for torch")
-    train.add_argument("--json", action="store_true", help="one JSON object per cycle and line")
+    resume = commands.add_parser(
+        "resume", parents=[home], help="go on with a run from a checkpoint",
+        description="Go on with a run; on a CPU as if it had never stopped.")
+    resume.add_argument("run", metavar="RUN", type=int, help="its number (ppo-workbench runs)")
+    resume.add_argument("--cycle", metavar="N", type=int,
+                        help="from the checkpoint after cycle N (default: the last; 0: the start)")
+    for command in (train, resume):
+        command.add_argument("--cycles", metavar="N", help="the same as --set num_cycles=N")
+        command.add_argument(
+            "--set", metavar="NAME=VALUE", action="append", default=[], dest="settings",
+            help="set a hyperparameter; may be given several times")
+        command.add_argument("--threads", metavar="N", type=int, help="CPU threads for torch")
+        command.add_argument(
+            "--json", action="store_true", help="one JSON object per cycle and line")
+    commands.add_parser("runs", parents=[home], help="list the runs of the home folder")
     commands.add_parser("doctor", parents=[home],
                         help="versions, device, memory, home folder, and what is wrong")
     return parser

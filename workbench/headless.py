@@ -1,4 +1,4 @@
-"""``ppo-workbench train``: the same engine and store as the window, without the window."""
+"""``ppo-workbench train`` and ``resume``: the window's engine and store, without the window."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import math
 import queue
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 from workbench import assets
-from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, parse
+from workbench.ppo.hyperparameters import HyperparameterError, parse
 from workbench.store.home import StoreError, find_home
 from workbench.store.prompt_files import PromptFileError, read_prompts
+from workbench.store.records import Series
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
@@ -34,23 +36,47 @@ def train(options: argparse.Namespace) -> int:
     0: finished; 1: the run failed; 2: the request cannot be carried out; 130: interrupted.
     """
     try:
-        hp = _hyperparameters(options)
-        prompts = _prompts(options.prompts)
+        hp = parse(_settings(options))
+        start = do.Start(hp, _prompts(options.prompts), options.name)
+    except (HyperparameterError, PromptFileError, UsageError) as error:
+        return _unusable(error)
+    load = do.LoadModels(
+        options.policy or str(assets.BUNDLED_POLICY), options.reward or str(assets.BUNDLED_REWARD),
+        options.reward_label, options.chat_template)
+    return _run(options, load, start)
+
+
+def resume(options: argparse.Namespace) -> int:
+    """Go on with a run of the store; the exit status is that of :func:`train`."""
+    try:
+        changes: dict[str, Any] = _settings(options)
+    except UsageError as error:
+        return _unusable(error)
+    return _run(options, do.ResumeRun(options.run, options.cycle, changes))
+
+
+def _run(options: argparse.Namespace, first: do.Command, start: do.Start | None = None) -> int:
+    try:
         store = Store(find_home(options.home))
-    except (HyperparameterError, PromptFileError, StoreError, UsageError) as error:
-        print(f"ppo-workbench: {error}", file=sys.stderr)
-        return UNUSABLE
+    except StoreError as error:
+        return _unusable(error)
     events: queue.SimpleQueue[ev.Event] = queue.SimpleQueue()
     session = Session(store, events.put, threads=options.threads)
     try:
         with _stop_on_interrupt(session):
-            return _follow(session, events, options, hp, prompts)
+            session.send(first)
+            return _follow(session, events, start, _quiet if options.json else print)
     finally:
         session.close()
         store.close()
 
 
-def _hyperparameters(options: argparse.Namespace) -> Hyperparameters:
+def _unusable(error: Exception) -> int:
+    print(f"ppo-workbench: {error}", file=sys.stderr)
+    return UNUSABLE
+
+
+def _settings(options: argparse.Namespace) -> dict[str, object]:
     values: dict[str, object] = {}
     for setting in options.settings:
         name, equals, value = setting.partition("=")
@@ -59,9 +85,9 @@ def _hyperparameters(options: argparse.Namespace) -> Hyperparameters:
         values[name.strip()] = value.strip()
     if options.cycles is not None:
         values["num_cycles"] = options.cycles
-    if options.seed is not None:
+    if getattr(options, "seed", None) is not None:
         values["seed"] = options.seed
-    return parse(values)
+    return values
 
 
 def _prompts(file: str | None) -> tuple[do.PromptItem, ...]:
@@ -72,13 +98,11 @@ def _prompts(file: str | None) -> tuple[do.PromptItem, ...]:
 
 
 def _follow(
-    session: Session, events: queue.SimpleQueue[ev.Event], options: argparse.Namespace,
-    hp: Hyperparameters, prompts: tuple[do.PromptItem, ...],
+    session: Session, events: queue.SimpleQueue[ev.Event], start: do.Start | None,
+    say: Callable[..., None],
 ) -> int:
-    session.send(do.LoadModels(
-        options.policy or str(assets.BUNDLED_POLICY), options.reward or str(assets.BUNDLED_REWARD),
-        options.reward_label, options.chat_template))
-    say = _quiet if options.json else print
+    """Send ``start`` once models are loaded; print what happens until the run ends."""
+    as_json = say is _quiet
     while True:
         match events.get():
             case ev.LoadingFailed(sentence=sentence, labels=labels):
@@ -88,22 +112,52 @@ def _follow(
             case ev.ModelsLoaded(policy=policy, reward=reward):
                 say(f"Policy {policy.name} ({policy.parameters / 1e6:.1f} M parameters), reward "
                     f"{reward.name}, on {policy.device} in {policy.dtype}.")
-                session.send(do.Start(hp, prompts, options.name))
+                if start is not None:
+                    session.send(start)
             case ev.CommandRefused(sentence=sentence):
                 print(f"ppo-workbench: {sentence}", file=sys.stderr)
                 return UNUSABLE
-            case ev.RunStarted(name=name):
-                say(f"{name}: {hp.num_cycles} cycles of {hp.batch_size} completions, "
-                    f"{len(prompts)} prompts.")
+            case ev.RunStarted(name=name, hyperparameters=hp):
+                say(f"{name}: {hp.num_cycles} cycles of {hp.batch_size} completions.")
+            case ev.RunResumed(name=name, cycle=cycle, hyperparameters=hp):
+                say(f"{name} goes on after cycle {cycle} of {hp.num_cycles}.")
             case ev.CycleFinished() as finished:
-                print(_json_line(finished) if options.json else _line(finished), flush=True)
+                print(_json_line(finished) if as_json else _line(finished), flush=True)
+            case ev.CheckpointFailed(sentence=sentence):
+                print(f"ppo-workbench: {sentence}", file=sys.stderr)
             case ev.RunFailed(sentence=sentence):
                 print(f"ppo-workbench: {sentence}", file=sys.stderr)
-            case ev.RunFinished(outcome=outcome, cycles=cycles):
+            case ev.RunFinished(run_id=run_id, outcome=outcome, cycles=cycles):
                 say(f"{outcome.capitalize()} after {cycles} cycles.")
+                if outcome == "stopped":
+                    say(f"Go on with: ppo-workbench resume {run_id}")
                 return {"finished": 0, "failed": FAILED}.get(outcome, INTERRUPTED)
             case ev.StateChanged(state=ev.State.FAILED):
                 return FAILED
+
+
+def list_runs(options: argparse.Namespace) -> int:
+    """Print a line for every run of the store."""
+    from rich.console import Console
+    from rich.table import Table
+
+    try:
+        store = Store(find_home(options.home))
+    except StoreError as error:
+        return _unusable(error)
+    table = Table(box=None, pad_edge=False)
+    for heading in ("run", "name", "begun", "status", "cycles", "reward", "checkpoints"):
+        table.add_column(heading, justify="right" if heading in ("run", "cycles") else "left")
+    for run in store.runs():
+        scores = store.metrics(run.id).get("objective/scores", Series()).values
+        table.add_row(
+            str(run.id), run.name, run.created_at, run.status,
+            f"{run.cycles}/{run.hyperparameters.get('num_cycles', '?')}",
+            f"{scores[0]:+.2f} to {scores[-1]:+.2f}" if scores else "",
+            ", ".join(str(c.cycle) for c in store.checkpoints.all(run.id)))
+    store.close()
+    Console(highlight=False).print(table)
+    return 0
 
 
 def _line(event: ev.CycleFinished) -> str:

@@ -156,6 +156,8 @@ class Controller(QObject):
             case ev.HyperparametersApplied():
                 window.hyperparameters.applied(event)
                 self._add(event)
+            case ev.CheckpointFailed():
+                window.toast.show_message("warning", event.sentence)
             case ev.RunFinished():
                 self._run_finished(event)
             case ev.RunFailed():

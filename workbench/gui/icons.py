@@ -9,7 +9,7 @@ from PySide6.QtSvg import QSvgRenderer
 from workbench.gui.theme import ICONS, themes
 
 # Drawn at each size so that lines stay crisp at 100 %, 150 % and 200 %.
-_SIZES = (16, 20, 24, 32, 40, 48)
+_SIZES = (16, 20, 32, 40)
 
 
 def icon(name: str, colour: str = "") -> QIcon:
