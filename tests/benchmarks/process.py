@@ -16,7 +16,7 @@ from work import SEPARATE_VALUE_MODEL, Work, flops
 
 _HERE = Path(__file__).parent
 _SCRIPTS = {
-    "ours": "side_ours.py", "ours-bf16": "side_ours.py",
+    **dict.fromkeys(("ours", "ours-bf16", "ours-separate"), "side_ours.py"),
     "trl-1.12.0": "side_trl_1_12.py", "trl-0.11.4": "side_trl_0_11.py",
 }
 

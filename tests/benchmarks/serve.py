@@ -43,10 +43,11 @@ class Phases:
                 return function(*args, **kwargs)
         return call
 
-    def take(self, total: float) -> dict[str, float]:
-        """Return what was measured; what is left of ``total`` is the update. Start anew."""
+    def take(self, total: float | None = None) -> dict[str, float]:
+        """Return what was measured and start anew; what is left of ``total`` is the update."""
         found, self.seconds = dict(self.seconds), defaultdict(float)
-        found.setdefault("update", total - sum(found.values()))
+        if total is not None:
+            found["update"] = total - sum(found.values())
         return found
 
 

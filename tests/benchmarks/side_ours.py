@@ -16,23 +16,29 @@ from work import Work
 from workbench.ppo import cycle as cycle_module
 from workbench.ppo.control import Unattended
 from workbench.ppo.cycle import PPO
-from workbench.ppo.device import Placement
+from workbench.ppo.device import find_placement
 from workbench.ppo.forward import read
 from workbench.ppo.hyperparameters import parse
 from workbench.ppo.loading import load_policy, load_reward
 from workbench.ppo.phases import Phase
 from workbench.ppo.randomness import Stream
 
+_SETTINGS = {
+    "ours": {},
+    "ours-bf16": {"precision": "bfloat16"},
+    "ours-separate": {"value_model": "policy"},
+}
+
 
 class Side:
     """One PPO object and the hyperparameters of the comparison."""
 
-    def __init__(self, work: Work, dtype: torch.dtype, settings: dict[str, str]) -> None:
+    def __init__(self, work: Work, settings: dict[str, str]) -> None:
         self.work = work
         self.phases = Phases()
         self.saw: dict[str, Any] = {}
         self.cycle = 0
-        placement = Placement(torch.device("cpu"), dtype)
+        placement = find_placement()
         loaded = load_policy(f"{work.models}/reference", placement, _silent)
         moved = load_policy(f"{work.models}/policy", placement, _silent)
         reward = load_reward(f"{work.models}/reward", placement, _silent).reward
@@ -41,12 +47,15 @@ class Side:
             "response_length": work.response_length, "num_ppo_epochs": work.epochs,
             "num_mini_batches": work.mini_batches, "learning_rate": work.learning_rate,
             "lr_scheduler_type": "constant", "kl_coef": work.kl_coef, "vf_coef": work.vf_coef,
-            "missing_eos_penalty": 0.0, "max_grad_norm": 0.0, **settings})
+            "missing_eos_penalty": 0.0, "max_grad_norm": 0.0, "keep_tokens": 0, **settings})
         self.ppo = PPO(loaded.policy, reward, loaded.scribe)
         self.ppo.begin([text(ids) for ids in prompt_ids(work)], self.hp)
-        self.ppo.policy.model.load_state_dict(moved.policy.model.state_dict())
+        policy = self.ppo.policy
+        policy.model.load_state_dict(moved.policy.model.state_dict())
+        if policy.value_trunk is not None:
+            policy.value_trunk.load_state_dict(moved.policy.trunk.state_dict())
         head = json.loads(Path(work.models, "value_head.json").read_text())
-        self.ppo.policy.value_head.weight.data.copy_(torch.tensor([head]))
+        policy.value_head.weight.data.copy_(torch.tensor([head]))
         self._watch()
 
     def _watch(self) -> None:
@@ -67,6 +76,10 @@ class Side:
         self.ppo.reward.score = self.phases.timed(
             self.ppo.reward.score,
             lambda *_, phase=Phase.SCORING, **__: "reward" if phase is Phase.SCORING else None)
+        # A separate value model reads what was sampled.
+        cycle_module.read = self.phases.timed(
+            cycle_module.read,
+            lambda *_, phase=Phase.SCORING, **__: "value" if phase is Phase.SAMPLING else None)
 
     def run(self) -> tuple[float, dict[str, float], Any]:
         """Run the next cycle; return its seconds, its phases and its result."""
@@ -76,9 +89,10 @@ class Side:
                 for name, seconds in result.metrics.items() if name.startswith("seconds/")}
         # Completing the compared prompt is not part of PPO.
         total = laps["sampling"] + laps["scoring"] + laps["update"]
-        reward = self.phases.take(0.0)["reward"]
-        phases = {"sampling": laps["sampling"], "reward": reward,
-                  "reference": laps["scoring"] - reward, "update": laps["update"]}
+        phases = self.phases.take()
+        phases["sampling"] = laps["sampling"] - phases.get("value", 0.0)
+        phases["reference"] = laps["scoring"] - phases["reward"]
+        phases["update"] = laps["update"]
         if not self.work.ragged and result.metrics["val/num_eos_tokens"]:
             raise RuntimeError("a response ended where it should not")
         return total, phases, result
@@ -106,9 +120,8 @@ def _silent(_: str, __: float | None) -> None:
 
 def main() -> None:
     work = Work.load(sys.argv[1])
-    bf16 = sys.argv[2] == "ours-bf16"
     server = Server(work)
-    side = Side(work, torch.bfloat16 if bf16 else torch.float32, json.loads(sys.argv[3]))
+    side = Side(work, _SETTINGS[sys.argv[2]] | json.loads(sys.argv[3]))
     for request in server.requests():
         if request["do"] == "matmul":
             server.answer(rates=[matmul_rate(False), matmul_rate(True)])

@@ -12,11 +12,12 @@ from pathlib import Path
 SIDES = {
     "ours": "the workbench, float32",
     "ours-bf16": "the workbench, bf16",
+    "ours-separate": "the workbench, separate value model",
     "trl-1.12.0": "TRL 1.12.0, separate value model",
     "trl-0.11.4": "TRL 0.11.4, value head on the trunk",
 }
 # Which sides run a second transformer to estimate values.
-SEPARATE_VALUE_MODEL = {"trl-1.12.0"}
+SEPARATE_VALUE_MODEL = {"ours-separate", "trl-1.12.0"}
 EOS, PAD = 0, 1
 
 

@@ -17,6 +17,9 @@ from workbench.ppo.token_statistics import token_statistics
 # Logits of this many entries are held at once (float32: 64 MiB).
 _HEAD_ENTRIES = 1 << 24
 
+# What is fastest where: a CPU's caches want small pieces, a GPU wants large ones.
+_TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 16_384, "mps": 4096}
+
 
 @dataclass(frozen=True, slots=True)
 class MicroBatch:
@@ -32,6 +35,11 @@ class MicroBatch:
     column: Tensor
 
 
+def tokens_at_once(micro_batch_tokens: int, device: torch.device) -> int:
+    """Return how many tokens go through the model at once; 0 asks for what suits the device."""
+    return micro_batch_tokens or _TOKENS_AT_ONCE.get(device.type, 4096)
+
+
 def micro_batches(
     completions: Completions, rows: Tensor, *, max_tokens: int, device: torch.device
 ) -> Iterator[MicroBatch]:
@@ -39,7 +47,11 @@ def micro_batches(
 
     Sequences are prompt and response without the padding between them, so a token's position is
     its index. The last token is never fed: nothing is predicted from it.
+
+    Args:
+        max_tokens: of a micro-batch, padding included; 0 for what suits the device.
     """
+    max_tokens = tokens_at_once(max_tokens, device)
     prompt_lengths = torch.tensor([len(p) for p in completions.prompts])
     response_lengths = completions.lengths.cpu()
     totals = prompt_lengths + response_lengths - 1

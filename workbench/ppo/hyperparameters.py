@@ -245,10 +245,10 @@ class Hyperparameters(BaseModel):
         ge=1, le=4096,
     )
     micro_batch_tokens: int = _declare(
-        4096, "Tokens at once", "Phase 2: update",
+        0, "Tokens at once", "Phase 2: update",
         "How many tokens go through the model at once. Changes memory and speed, never the "
         "gradient. Lower it when memory runs out.",
-        ge=16, le=10_000_000, unit="tokens", advanced=True,
+        ge=0, le=10_000_000, unit="tokens", zero_text="automatic", advanced=True,
     )
     cliprange: float = _declare(
         0.2, "Clip range (ε)", "Phase 2: update",

@@ -7,6 +7,8 @@ import traceback
 import torch
 
 from workbench.ppo.cycle import NotFiniteError
+from workbench.ppo.device import find_placement
+from workbench.ppo.forward import tokens_at_once
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.policy import UnsupportedModelError
 from workbench.ppo.scribe import PromptError
@@ -36,7 +38,9 @@ def is_out_of_memory(error: BaseException) -> bool:
 def _out_of_memory(hp: Hyperparameters | None) -> str:
     if hp is None:
         return "The models do not fit into memory; choose smaller ones."
+    at_once = tokens_at_once(hp.micro_batch_tokens, find_placement().device)
+    batch = hp.batch_size
     return (
-        f"Memory ran out; lower Tokens at once (from {hp.micro_batch_tokens} to "
-        f"{max(16, hp.micro_batch_tokens // 2)}), which changes nothing else, or the batch size "
-        f"(from {hp.batch_size} to {max(1, hp.batch_size // 2)}), and start again.")
+        f"Memory ran out; lower Tokens at once (from {at_once} to {max(16, at_once // 2)}), which "
+        f"changes nothing else, or the batch size (from {batch} to {max(1, batch // 2)}), and "
+        "start again.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import traceback
@@ -54,6 +55,9 @@ class Session:
         self._thread.join()
 
     def _run(self, store: Store, threads: int | None) -> None:
+        # Threads of torch that wait for one another spin; when another program holds a core, a
+        # cycle then takes eight times longer. Giving up soon costs nothing when cores are free.
+        os.environ.setdefault("GOMP_SPINCOUNT", "2000")
         # Imported here: torch and transformers take seconds, and the caller has a window to show.
         try:
             from workbench.training.worker import Worker
