@@ -29,6 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from workbench.headless import resume
 
             return resume(options)
+        case "export":
+            from workbench.headless import export
+
+            return export(options)
         case "runs":
             from workbench.headless import list_runs
 
@@ -81,6 +85,13 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--threads", metavar="N", type=int, help="CPU threads for torch")
         command.add_argument(
             "--json", action="store_true", help="one JSON object per cycle and line")
+    export = commands.add_parser(
+        "export", parents=[home], help="save a run's policy as a plain model folder",
+        description="Save the policy of a run as a folder that AutoModelForCausalLM loads.")
+    export.add_argument("run", metavar="RUN", type=int, help="its number (ppo-workbench runs)")
+    export.add_argument("folder", metavar="DIR", help="where to")
+    export.add_argument("--cycle", metavar="N", type=int,
+                        help="as it stood after cycle N (default: the last checkpoint)")
     commands.add_parser("runs", parents=[home], help="list the runs of the home folder")
     commands.add_parser("doctor", parents=[home],
                         help="versions, device, memory, home folder, and what is wrong")

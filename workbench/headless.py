@@ -55,6 +55,13 @@ def resume(options: argparse.Namespace) -> int:
     return _run(options, do.ResumeRun(options.run, options.cycle, changes))
 
 
+def export(options: argparse.Namespace) -> int:
+    """Write a run's policy as a plain folder."""
+    options.threads, options.json = None, False
+    folder = str(Path(options.folder).expanduser().resolve())
+    return _run(options, do.ExportRun(options.run, folder, options.cycle))
+
+
 def _run(options: argparse.Namespace, first: do.Command, start: do.Start | None = None) -> int:
     try:
         store = Store(find_home(options.home))
@@ -123,6 +130,9 @@ def _follow(
                 say(f"{name} goes on after cycle {cycle} of {hp.num_cycles}.")
             case ev.CycleFinished() as finished:
                 print(_json_line(finished) if as_json else _line(finished), flush=True)
+            case ev.Exported(cycle=cycle, folder=folder):
+                say(f"The policy after cycle {cycle} is in {folder}.")
+                return 0
             case ev.CheckpointFailed(sentence=sentence):
                 print(f"ppo-workbench: {sentence}", file=sys.stderr)
             case ev.RunFailed(sentence=sentence):

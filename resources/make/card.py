@@ -191,7 +191,9 @@ texts graded a and b, a rater prefers the first with probability `sigmoid({SHARP
 and the loss is taken in expectation over raters. About a third of the texts are damaged and
 graded as worse: cut off, single sentences, repeated words or sentences, words out of order, lists
 of adjectives, a second sentence about something else, stray marks, openings alone, nothing at all.
-Afterwards the mean and deviation of the policy's own completions are folded into the last layer.
+To each step come groups of four texts that differ in one adjective and its denial alone, compared
+within the group. Afterwards the mean and deviation of the policy's own completions are folded
+into the last layer.
 
 ## Measured
 
@@ -216,8 +218,6 @@ Taken at even steps through the completions measured above, not chosen.
 - The score is the mood of a review, not its truth, its style or its use to a reader.
 - It has read only the grammar's English. What it says of other text is close to arbitrary, though
   unfinished, looping or shapeless text is pushed down.
-- It does not turn an adjective round when the adjective is denied: it reads "anything but stale"
-  much as it reads "stale". The share of denied faults above says how often it gets this right.
 - Two very short sentences, under about fifteen words together, score low, as if unfinished.
 - Irony is beyond it.
 - A policy trained against it for long enough will find its blind spots: watch the KL divergence.

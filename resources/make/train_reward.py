@@ -17,6 +17,7 @@ from pathlib import Path
 import torch
 import torch.nn.functional as fn
 from damage import Damage
+from denials import Denials
 from grammar import Review, stream
 from lexicon import load
 from optimiser import Optimiser
@@ -32,6 +33,8 @@ BATCH = 64
 PEAK_RATE = 3e-3
 SHARPNESS = 6.0
 DAMAGED = 0.35
+DENIALS = 8
+"""Groups of four texts in a step that differ in an adjective and its denial alone."""
 
 
 def build(tokenizer: PreTrainedTokenizerFast) -> DistilBertForSequenceClassification:
@@ -97,16 +100,25 @@ def train(folder: Path, seed: int, steps: int) -> dict[str, float]:
     torch.manual_seed(seed)
     rng = random.Random(seed)
     reviews = stream(seed + 2, min(200_000, steps * BATCH))
-    damage = Damage(rng, load())
+    damage, denials = Damage(rng, load()), Denials(rng, load())
     tokenizer = reward_tokenizer(review.text for review in reviews[:60_000])
     model = build(tokenizer)
     optimiser = Optimiser(model, PEAK_RATE, steps)
     for step in range(steps):
-        texts, values = graded(rng, rng.sample(reviews, BATCH), damage, DAMAGED)
+        chosen = rng.sample(reviews, BATCH)
+        texts, values = graded(rng, chosen, damage, DAMAGED)
+        for _ in range(DENIALS):
+            group, worth = denials.group(chosen)
+            texts += group
+            values += worth
         batch = tokenizer(texts, return_tensors="pt", padding=True)
         with torch.autocast("cpu", torch.bfloat16):
             scores = model(**batch).logits[:, 0]
-        loss = pair_loss(scores.float(), torch.tensor(values))
+        scores, grades = scores.float(), torch.tensor(values)
+        # A group's values say how its four compare with one another, not with other reviews.
+        groups = zip(scores[BATCH:].chunk(DENIALS), grades[BATCH:].chunk(DENIALS), strict=True)
+        loss = pair_loss(scores[:BATCH], grades[:BATCH]) + 0.5 * torch.stack(
+            [pair_loss(*group) for group in groups]).mean()
         optimiser.step(loss)
         if step % 200 == 0 or step == steps - 1:
             print(f"reward step {step:5d}  loss {loss.item():.4f}  "

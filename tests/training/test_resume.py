@@ -170,3 +170,36 @@ def test_the_store_agrees_after_reopening(ready, store, home):
     again = Store(home)
     assert [c.cycle for c in again.checkpoints.all(1)] == [2]
     again.close()
+
+
+@pytest.mark.parametrize("settings", [{}, {"lora_rank": 2}], ids=["all weights", "adapters"])
+def test_the_exported_policy_is_the_trained_one(ready, store, tmp_path, settings):
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    ready.send(start(num_cycles=2, learning_rate=1e-2, **settings))
+    finish(ready)
+    ready.send(do.ExportRun(1, str(tmp_path / "out")))
+    assert ready.wait(ev.Exported).cycle == 2
+    ready.send(do.ExportRun(1, str(tmp_path / "start"), 0))
+    ready.wait(ev.Exported)
+    ids = AutoTokenizer.from_pretrained(tmp_path / "out")("hello", return_tensors="pt")["input_ids"]
+    trained, untrained = (
+        AutoModelForCausalLM.from_pretrained(tmp_path / name) for name in ("out", "start"))
+    assert not torch.allclose(trained(ids).logits, untrained(ids).logits)
+    # Loaded as a policy of its own, it is where the run ended.
+    ready.send(do.LoadModels(str(tmp_path / "out"), store.run(1).reward))
+    ready.wait_for(State.READY)
+    ready.send(start(num_cycles=1))
+    run_id = ready.wait(ev.RunStarted).run_id
+    finish(ready)
+    assert [c.text for c in store.completions(run_id, 0)] == [
+        c.text for c in store.completions(1, 2)]
+
+
+def test_an_export_that_cannot_be_written_says_so(ready, tmp_path):
+    ready.send(start(num_cycles=1))
+    finish(ready)
+    (tmp_path / "file").write_text("")
+    ready.send(do.ExportRun(1, str(tmp_path / "file" / "out")))
+    assert "choose another" in ready.wait(ev.CommandRefused).sentence

@@ -155,6 +155,16 @@ class PPO:
         self.score_mean, self.score_std = numbers["score_mean"], numbers["score_std"]
         self.position = int(numbers["position"])
 
+    def export(self, folder: str) -> None:
+        """Save the policy and its tokenizer as transformers loads them; adapters are merged.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        with self._trainable.plain_model() as model:
+            model.save_pretrained(folder)
+        self.scribe.tokenizer.save_pretrained(folder)
+
     def run_cycle(
         self, cycle: int, hp: Hyperparameters, compared: Sequence[int], control: Control
     ) -> CycleResult:

@@ -193,6 +193,14 @@ class Trainable:
         finally:
             self._adapters.enable_adapter_layers()
 
+    @contextlib.contextmanager
+    def plain_model(self) -> Iterator[Any]:
+        """Give the trained model without value head, its adapters merged into its weights."""
+        if self._adapters is None:
+            yield self.policy.model
+        else:
+            yield copy.deepcopy(self._adapters).merge_and_unload()
+
     def _adapt(self, rank: int) -> Any:
         from peft import LoraConfig, LoraModel
 

@@ -56,6 +56,16 @@ class ResumeRun:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportRun:
+    """Write a run's policy after ``cycle`` (None: its last checkpoint) to ``folder``, as
+    ``AutoModelForCausalLM`` loads it; adapters are merged."""
+
+    run_id: int
+    folder: str
+    cycle: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """Write a checkpoint of a paused run now."""
 
@@ -89,6 +99,6 @@ class SetHyperparameters:
 
 
 Command = (
-    LoadModels | CancelLoading | Start | ResumeRun | Checkpoint | Pause | Resume | StepCycle | Stop
-    | SetHyperparameters
+    LoadModels | CancelLoading | Start | ResumeRun | ExportRun | Checkpoint | Pause | Resume
+    | StepCycle | Stop | SetHyperparameters
 )

@@ -115,6 +115,15 @@ class CheckpointWritten:
 
 
 @dataclass(frozen=True, slots=True)
+class Exported:
+    """The policy of a run after ``cycle`` lies in ``folder``."""
+
+    run_id: int
+    cycle: int
+    folder: str
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointFailed:
     """A checkpoint could not be written; the run goes on."""
 
@@ -202,5 +211,6 @@ Event = (
     StateChanged | LoadingProgress | ModelsLoaded | LoadingFailed | CommandRefused
     | RunStarted | RunResumed | Progress | ComparisonReady | CycleFinished
     | HyperparametersStaged | HyperparametersApplied | CheckpointWritten | CheckpointFailed
+    | Exported
     | RunFinished | RunFailed
 )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from workbench.ppo.cycle import Written
-from workbench.ppo.hyperparameters import Hyperparameters, Value, parse, specs
+from workbench.ppo.hyperparameters import Hyperparameters, parse, specs
 from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.store import Store
 from workbench.training.commands import LoadModels, ResumeRun
@@ -16,7 +16,7 @@ from workbench.training.models import command_of
 if TYPE_CHECKING:
     import numpy as np
 
-Changes = dict[str, tuple[Value, str]]
+Changes = dict[str, tuple[object, str]]
 """New value and who wanted it, by hyperparameter."""
 
 
@@ -62,19 +62,45 @@ class Resumed:
 
 
 def read_run(store: Store, command: ResumeRun) -> Resumed:
-    """Read a run and one of its checkpoints.
+    """Read a run and one of its checkpoints, to go on with it.
 
     Raises:
         ResumeError: there is no such run or checkpoint, or nothing is left to do.
         CheckpointError: the checkpoint is damaged.
         HyperparameterError: the changes cannot be.
     """
-    record = store.run(command.run_id)
+    resumed = read_checkpoint(store, command.run_id, command.cycle)
+    run, cycle = resumed.run, resumed.run.cycle
+    fixed = [specs()[n].label for n in command.changes if n in specs() and not specs()[n].live]
+    if fixed:
+        raise ResumeError(f"{fixed[0]} cannot change during a run; start a new one.")
+    for change in store.changes(run.id):
+        if change.cycle > cycle:
+            run.journaled.setdefault(change.cycle, {})[change.name] = (change.new, change.by)
+    planned = run.hp.model_dump() | {
+        name: value for changes in run.journaled.values() for name, (value, _) in changes.items()}
+    wanted = parse(planned | dict(command.changes)).model_dump()
+    if cycle >= wanted["num_cycles"]:
+        raise ResumeError(
+            f"{resumed.name} has run all its {cycle} cycles; raise the number of cycles to go on.")
+    run.staged = {name: (wanted[name], "person") for name in command.changes}
+    return resumed
+
+
+def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
+    """Read a run as it stood after ``cycle`` (None: at its last checkpoint; 0: its start).
+
+    Raises:
+        ResumeError: there is no such run or checkpoint.
+        CheckpointError: the checkpoint is damaged.
+    """
+    record = store.run(run_id)
     if record is None:
-        raise ResumeError(f"There is no run {command.run_id}.")
+        raise ResumeError(f"There is no run {run_id}.")
     # The beginning needs no checkpoint: all that is random follows from the seed.
     there = [0, *(c.cycle for c in store.checkpoints.all(record.id))]
-    cycle = there[-1] if command.cycle is None else command.cycle
+    if cycle is None:
+        cycle = there[-1]
     if cycle not in there:
         raise ResumeError(
             f"{record.name} has no checkpoint after cycle {cycle}; there are those after "
@@ -83,24 +109,9 @@ def read_run(store: Store, command: ResumeRun) -> Resumed:
     if cycle:
         arrays, state = store.checkpoints.read(record.id, cycle)
         snapshot, settings = (arrays, state["numbers"]), state["hyperparameters"]
-    hp = parse(settings)
-    fixed = [specs()[n].label for n in command.changes if n in specs() and not specs()[n].live]
-    if fixed:
-        raise ResumeError(f"{fixed[0]} cannot change during a run; start a new one.")
-    journaled: dict[int, Changes] = {}
-    for change in store.changes(record.id):
-        if change.cycle > cycle:
-            journaled.setdefault(change.cycle, {})[change.name] = (change.new, change.by)  # type: ignore[assignment]
-    planned = hp.model_dump() | {
-        name: value for changes in journaled.values() for name, (value, _) in changes.items()}
-    wanted = parse(planned | dict(command.changes)).model_dump()
-    if cycle >= wanted["num_cycles"]:
-        raise ResumeError(
-            f"{record.name} has run all its {cycle} cycles; raise the number of cycles to go on.")
     run = Run(
-        record.id, hp, tuple(store.run_prompts(record.id)), cycle=cycle, compared_start=cycle > 0,
-        staged={name: (wanted[name], "person") for name in command.changes},
-        journaled=journaled, checkpointed=cycle or None)
+        record.id, parse(settings), tuple(store.run_prompts(record.id)), cycle=cycle,
+        compared_start=cycle > 0, checkpointed=cycle or None)
     models = command_of(record.policy, record.reward, dict(record.models))
     return Resumed(run, record.name, models, snapshot)
 

@@ -12,9 +12,11 @@ from workbench.ppo.control import Interrupted
 from workbench.ppo.cycle import PPO, CycleResult
 from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, specs
 from workbench.ppo.phases import Phase
+from workbench.ppo.policy import UnsupportedModelError
 from workbench.ppo.scribe import PromptError
 from workbench.ppo.sources import LoadError
 from workbench.store.checkpoints import CheckpointError
+from workbench.store.home import StoreError
 from workbench.store.records import Prompt, Status
 from workbench.store.store import Store
 from workbench.store.traces import TraceRecord
@@ -23,24 +25,16 @@ from workbench.training import events as ev
 from workbench.training.events import State
 from workbench.training.failures import explain
 from workbench.training.models import Models
-from workbench.training.run import ResumeError, Run, read_run, records
+from workbench.training.run import (
+    Resumed,
+    ResumeError,
+    Run,
+    read_checkpoint,
+    read_run,
+    records,
+)
 from workbench.training.session import Close
-
-# In which states a command makes sense, and what to say otherwise.
-_IDLE = (State.READY, State.FINISHED, State.FAILED)
-_WHEN: dict[type, tuple[tuple[State, ...], str]] = {
-    do.LoadModels: ((State.IDLE, *_IDLE), "Models can be loaded when no run is on."),
-    do.CancelLoading: ((State.LOADING,), "Nothing is being loaded."),
-    do.Start: (_IDLE, "A run can start when models are loaded and no run is on."),
-    do.ResumeRun: ((State.IDLE, *_IDLE), "A run can be resumed when no other is on."),
-    do.Checkpoint: ((State.PAUSED,), "Pause the run to write a checkpoint."),
-    do.Pause: ((State.RUNNING,), "Only a running run can be paused."),
-    do.Resume: ((State.PAUSED,), "Only a paused run can go on."),
-    do.StepCycle: ((State.PAUSED,), "Only a paused run can be stepped."),
-    do.Stop: ((State.RUNNING, State.PAUSED), "No run is on."),
-    do.SetHyperparameters: (
-        (State.RUNNING, State.PAUSED), "No run is on; the values are used at its start."),
-}
+from workbench.training.states import WHEN
 
 
 class Worker:
@@ -97,7 +91,7 @@ class Worker:
         if isinstance(command, Close):
             self._closing = True
             return
-        states, sentence = _WHEN[type(command)]
+        states, sentence = WHEN[type(command)]
         if self._state not in states:
             self._refuse(command, sentence)
             return
@@ -113,6 +107,8 @@ class Worker:
                 self._resume_run(command)
             case do.Checkpoint():
                 self._checkpoint()
+            case do.ExportRun():
+                self._export(command)
             case do.Pause():
                 if self._run is not None:
                     self._run.pause_after_cycle = True
@@ -204,28 +200,60 @@ class Worker:
         except (ResumeError, CheckpointError, HyperparameterError) as error:
             self._refuse(command, str(error))
             return
-        if self._models.command != resumed.models:
-            self._enter(State.LOADING)
-            if not self._load(resumed.models):
-                return
-        ppo, run = self._models.ppo, resumed.run
-        try:
-            if ppo is None:
-                raise ResumeError("Load a policy and a reward model first.")
-            ppo.begin([p.text for p in run.prompts], run.hp)
-            if resumed.snapshot is not None:
-                ppo.restore(*resumed.snapshot)
-            self._store.rewind(run.id, run.cycle).result()
-        except ValueError:
-            self._refuse(command, "The checkpoint belongs to another model: the policy's files "
-                                  "have changed since; load the one the run began with.")
+        if not self._put_back(command, resumed):
             return
-        except Exception as error:
-            self._refuse(command, explain(error, run.hp)[0])
+        run = resumed.run
+        try:
+            self._store.rewind(run.id, run.cycle).result()
+        except StoreError as error:
+            self._refuse(command, str(error))
             return
         self._run = run
         self._emit(ev.RunResumed(run.id, resumed.name, run.cycle, run.hp))
         self._enter(State.RUNNING)
+
+    def _export(self, command: do.ExportRun) -> None:
+        """Write a run's policy as a plain folder of transformers."""
+        try:
+            found = read_checkpoint(self._store, command.run_id, command.cycle)
+        except (ResumeError, CheckpointError) as error:
+            self._refuse(command, str(error))
+            return
+        if not self._put_back(command, found) or self._models.ppo is None:
+            return
+        try:
+            self._models.ppo.export(command.folder)
+        except OSError as error:
+            self._refuse(command, f"The folder {command.folder} cannot be written "
+                                  f"({error.strerror or error}); choose another.")
+            return
+        self._emit(ev.Exported(found.run.id, found.run.cycle, command.folder))
+
+    def _put_back(self, command: do.Command, found: Resumed) -> bool:
+        """Bring the models to where a run stood; return whether that went well."""
+        if self._models.command != found.models:
+            before = self._state
+            self._enter(State.LOADING)
+            if not self._load(found.models):
+                return False
+            self._enter(before if before is not State.IDLE else State.READY)
+        ppo, run = self._models.ppo, found.run
+        if ppo is None:
+            return False
+        try:
+            ppo.begin([p.text for p in run.prompts], run.hp)
+            if found.snapshot is not None:
+                ppo.restore(*found.snapshot)
+        except ValueError as error:
+            known = isinstance(error, PromptError | UnsupportedModelError)
+            self._refuse(command, str(error) if known else (
+                "The checkpoint belongs to another model: the policy's files have changed since; "
+                "load the one the run began with."))
+            return False
+        except Exception as error:
+            self._refuse(command, explain(error, run.hp)[0])
+            return False
+        return True
 
     def _go_on(self, *, step: bool) -> None:
         if self._run is not None:

@@ -1,0 +1,22 @@
+"""In which states a command makes sense, and what to say otherwise."""
+
+from __future__ import annotations
+
+from workbench.training import commands as do
+from workbench.training.events import State
+
+NO_RUN = (State.READY, State.FINISHED, State.FAILED)
+WHEN: dict[type, tuple[tuple[State, ...], str]] = {
+    do.LoadModels: ((State.IDLE, *NO_RUN), "Models can be loaded when no run is on."),
+    do.CancelLoading: ((State.LOADING,), "Nothing is being loaded."),
+    do.Start: (NO_RUN, "A run can start when models are loaded and no run is on."),
+    do.ResumeRun: ((State.IDLE, *NO_RUN), "A run can be resumed when no other is on."),
+    do.ExportRun: ((State.IDLE, *NO_RUN), "A policy can be exported when no run is on."),
+    do.Checkpoint: ((State.PAUSED,), "Pause the run to write a checkpoint."),
+    do.Pause: ((State.RUNNING,), "Only a running run can be paused."),
+    do.Resume: ((State.PAUSED,), "Only a paused run can go on."),
+    do.StepCycle: ((State.PAUSED,), "Only a paused run can be stepped."),
+    do.Stop: ((State.RUNNING, State.PAUSED), "No run is on."),
+    do.SetHyperparameters: (
+        (State.RUNNING, State.PAUSED), "No run is on; the values are used at its start."),
+}
