@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,20 +12,13 @@ import pytest
 from workbench.store.home import ENVIRONMENT_VARIABLE
 from workbench.store.store import Store
 
-# Before Qt and transformers are first imported. A run of `pytest -m xvfb` keeps the display.
-_chosen = sys.argv[sys.argv.index("-m") + 1] if "-m" in sys.argv[:-1] else ""
-if _chosen != "xvfb":
-    os.environ["QT_QPA_PLATFORM"] = "offscreen"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of a real window run only where they are asked for: `pytest -m xvfb`."""
-    if _chosen != "xvfb":
-        skip = pytest.mark.skip(reason="needs a display: xvfb-run pytest -m xvfb")
-        for item in items:
-            if "xvfb" in item.keywords:
-                item.add_marker(skip)
+def pytest_configure(config: pytest.Config) -> None:
+    """Before Qt is first imported: only `pytest -m xvfb` puts windows on a display."""
+    if config.option.markexpr != "xvfb":
+        os.environ["QT_QPA_PLATFORM"] = "offscreen"
 
 
 @pytest.fixture(autouse=True)

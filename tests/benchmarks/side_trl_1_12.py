@@ -47,7 +47,10 @@ class Side:
         value = AutoModelForSequenceClassification.from_pretrained(
             f"{work.models}/policy", num_labels=1)
         head = json.loads(Path(work.models, "value_head.json").read_text())
+        # With a bias, which the other sides' value heads have.
+        value.score = torch.nn.Linear(len(head), 1)
         value.score.weight.data.copy_(torch.tensor([head]))
+        value.score.bias.data.zero_()
         folder = tempfile.mkdtemp()
         config = PPOConfig(
             output_dir=folder, use_cpu=True, bf16=False, gradient_checkpointing=False,

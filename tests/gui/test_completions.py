@@ -6,12 +6,13 @@ import re
 from dataclasses import replace
 
 import pytest
+from helpers.window import Opened, fill
 from hypothesis import given
 from hypothesis import strategies as st
-from PySide6.QtCore import QSortFilterProxyModel, Qt
+from PySide6.QtCore import QPoint, QSortFilterProxyModel, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QAbstractItemModelTester
-from PySide6.QtWidgets import QLabel, QTextEdit, QToolButton, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QTextEdit, QToolButton, QWidget
 
 from workbench.gui.completions.diff import split, word_difference
 from workbench.gui.completions.model import CompletionsModel, Role, pair_up
@@ -19,6 +20,7 @@ from workbench.gui.completions.view import CompletionsView
 from workbench.gui.completions.wording import as_markdown, change, cycle_name
 from workbench.gui.theme import themes
 from workbench.store.records import CompletionRecord, Prompt
+from workbench.store.store import Store
 
 PROMPTS = ("This film is", "The hotel", "My bicycle")
 TEXTS = {
@@ -177,10 +179,10 @@ def test_the_header_tells_mean_change_and_what_is_the_same(view, run, store):
 # -- order
 
 @pytest.mark.parametrize(("name", "descending", "order"), [
-    ("Prompt order", False, [0, 1, 2]),
+    ("Prompt", False, [0, 1, 2]),
     ("Reward", True, [0, 1, 2]),
     ("Reward", False, [2, 1, 0]),
-    ("Reward change", True, [0, 1, 2]),
+    ("Change", True, [0, 1, 2]),
     ("KL", True, [2, 1, 0]),
     ("Length", False, [0, 1, 2]),
 ])
@@ -192,7 +194,7 @@ def test_rows_are_sorted(view, run, name, descending, order):
 
 def test_a_new_cycle_keeps_the_chosen_row(qtbot, view, run, store):
     view.show_run(run)
-    view.controls.show_sorting("Reward change", True)
+    view.controls.show_sorting("Change", True)
     view.list.setCurrentIndex(view.list.model().index(1, 0))
     chosen = view.list.currentIndex().data(Role.COMPARISON).prompt
     better = [replace(r, score=r.position * 10.0) for r in records(2)]
@@ -345,3 +347,15 @@ def test_every_control_says_what_it_is(view, run):
         name = child.objectName()
         if name and not re.match("qt_|completions_(empty|view)", name):
             assert child.accessibleName(), name
+
+
+def test_the_controls_take_one_row_in_a_small_window(opened: Opened, store: Store) -> None:
+    window = opened.window
+    window.resize(1280, 720)
+    window.actions_["reset_layout"].trigger()
+    opened.controller.show_run(fill(store, 12))
+    QApplication.processEvents()
+    controls = window.completions.controls
+    assert controls.after.currentText() == "cycle 12"
+    assert controls.menu.mapTo(controls, QPoint(0, 0)).y() == controls.previous.mapTo(
+        controls, QPoint(0, 0)).y()

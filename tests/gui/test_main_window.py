@@ -151,6 +151,27 @@ def test_small_things_are_remembered(qtbot: QtBot, opened: Opened) -> None:
     assert other.hyperparameters.hyperparameters().lam == 0.5
 
 
+def test_sizes_of_docks_are_remembered(qtbot: QtBot, opened: Opened) -> None:
+    window = opened.window
+    window.resize(1300, 800)
+    window.actions_["reset_layout"].trigger()
+    QApplication.processEvents()
+    window.resizeDocks([window.docks["models"]], [360], Qt.Orientation.Horizontal)
+    QApplication.processEvents()
+    wide = window.docks["models"].width()
+    saved = window.save_state()
+    del saved["geometry"]  # the test's screen is smaller than that
+    other = MainWindow()
+    qtbot.addWidget(other, before_close_func=lambda w: w.deleteLater())
+    other.resize(1300, 800)
+    other.restore_frame(saved)
+    with qtbot.waitExposed(other):
+        other.show()
+    QApplication.processEvents()
+    assert wide > 330
+    assert abs(other.docks["models"].width() - wide) <= 8
+
+
 def test_closing_is_asked_for_not_done(qtbot: QtBot, opened: Opened) -> None:
     with qtbot.waitSignal(opened.window.close_wanted):
         opened.window.close()

@@ -2,50 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 import pytest
+from helpers.play import SMALL, play, until
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication, QLabel, QMessageBox
-from qasync import QEventLoop
 
-from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.gui import app
 from workbench.gui.app import Workbench
 from workbench.gui.errors import ErrorDialog, ErrorReporter
 from workbench.training.events import State
-
-SMALL = {"num_cycles": 2, "batch_size": 8, "num_mini_batches": 1, "response_length": 12,
-         "comparison_prompts": 4}
-Scenario = Callable[[Workbench], Coroutine[None, None, None]]
-
-
-async def until(condition: Callable[[], object], seconds: float = 60) -> None:
-    """Wait while the window lives."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.02)
-
-
-def play(qapp: QApplication, home: Path, scenario: Scenario) -> None:
-    """Open the application on ``home``, play ``scenario``, close it, and wait until it is gone."""
-    async def main() -> None:
-        workbench = Workbench(home)
-        serving = asyncio.ensure_future(
-            workbench.serve(str(BUNDLED_POLICY), str(BUNDLED_REWARD)))
-        await until(lambda: hasattr(workbench, "controller") or serving.done())
-        try:
-            await scenario(workbench)
-        finally:
-            workbench.exit()
-            await serving
-
-    qapp.setQuitOnLastWindowClosed(False)
-    loop = QEventLoop(qapp)
-    with loop:
-        loop.run_until_complete(main())
 
 
 def trigger(workbench: Workbench, action: str) -> None:
@@ -111,6 +78,34 @@ def test_pause_step_resume_stop(qapp: QApplication, home: Path) -> None:
         assert window.runs.newest.status == "stopped"  # type: ignore[union-attr]
 
     play(qapp, home, scenario)
+
+
+def test_a_stopped_run_is_offered_and_resumed(qapp: QApplication, home: Path) -> None:
+    async def first(workbench: Workbench) -> None:
+        await start(workbench, num_cycles=50)
+        await until(lambda: workbench.window.runs.newest.cycles >= 1)  # type: ignore[union-attr]
+        trigger(workbench, "pause")
+        await until(lambda: workbench.window.state is State.PAUSED)
+        assert "written" in workbench.window.toast.text
+        trigger(workbench, "stop")
+        await until(lambda: workbench.window.state is State.FINISHED)
+
+    async def again(workbench: Workbench) -> None:
+        window = workbench.window
+        newest = window.runs.newest
+        assert newest is not None
+        done = newest.cycles
+        assert window.toast.text == f"Run 1 was stopped after cycle {done} of 50."
+        window.toast.action_button.click()  # while the models are still being loaded
+        await until(lambda: window.state is State.RUNNING)
+        await until(lambda: len(plotted(workbench)) > done)
+        assert plotted(workbench) == list(range(1, len(plotted(workbench)) + 1))
+        assert window.completions._cycles[-1] > done
+        assert window.hyperparameters.hyperparameters().num_cycles == 50
+        assert workbench.store.run(2) is None
+
+    play(qapp, home, first)
+    play(qapp, home, again)
 
 
 def test_closing_asks_while_a_run_is_alive(qapp: QApplication, home: Path) -> None:

@@ -161,7 +161,6 @@ DENIED_FAULTS_AND_MERITS = [
 ]
 
 
-@pytest.mark.xfail(reason="this reward model reads a denied adjective as if it were not denied")
 @pytest.mark.parametrize(("better", "worse"), DENIED_FAULTS_AND_MERITS)
 def test_a_denied_fault_beats_a_denied_merit(score: Any, better: str, worse: str) -> None:
     high, low = score(better, worse)

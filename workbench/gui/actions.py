@@ -17,6 +17,8 @@ Menu = Literal["File", "Edit", "Run", "View", "Theme", "Help"]
 CAN_START = frozenset({State.READY, State.FINISHED, State.FAILED})
 ALIVE = frozenset({State.RUNNING, State.PAUSED, State.STOPPING})
 """States in which a run exists that could go on."""
+CAN_RESUME = frozenset(State) - ALIVE
+"""States in which a run of the store can be asked to go on; while loading, it waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,10 @@ SPECS = (
                CAN_START | {State.PAUSED}, toolbar=True),
     ActionSpec("stop", "Stop", "End the run now; the unfinished cycle is dropped", "Run",
                "Ctrl+.", "stop", frozenset({State.RUNNING, State.PAUSED}), toolbar=True),
+    ActionSpec("resume_run", "Resume run", "Go on with the run selected in Runs, from its last "
+               "checkpoint", "Run", "Ctrl+Shift+R", "start", CAN_RESUME),
+    ActionSpec("checkpoint", "Checkpoint now", "Write a checkpoint of the paused run, to resume "
+               "from later", "Run", "Ctrl+S", states=frozenset({State.PAUSED})),
     ActionSpec("apply", "Apply settings", "Use the edited hyperparameters from the next cycle on",
                "Run", "Ctrl+Return", states=frozenset({State.RUNNING, State.PAUSED})),
     ActionSpec("load_models", "Load models", "Load the policy and the reward model named in Models",
@@ -79,6 +85,7 @@ class Actions(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._actions = {spec.id: self._make(spec) for spec in SPECS}
+        self._withheld: set[str] = set()
         self["shortcuts"].setShortcuts([QKeySequence("F1"), QKeySequence("Ctrl+/")])
         group = QActionGroup(self)
         for name in ("theme_system", "theme_light", "theme_dark"):
@@ -106,11 +113,15 @@ class Actions(QObject):
         """Return the actions of the tool bar, in order."""
         return [self[spec.id] for spec in SPECS if spec.toolbar]
 
+    def allow(self, name: str, allowed: bool) -> None:
+        """Say whether an action makes sense for another reason than the state."""
+        (self._withheld.discard if allowed else self._withheld.add)(name)
+        self._enable()
+
     def set_state(self, state: State) -> None:
         """Enable exactly what makes sense in ``state``."""
         self._state = state
-        for spec in SPECS:
-            self[spec.id].setEnabled(spec.states is None or state in spec.states)
+        self._enable()
         paused = state == State.PAUSED
         pause = self["pause"]
         pause.setText("Resume" if paused else "Pause")
@@ -126,6 +137,11 @@ class Actions(QObject):
                 colour = themes().theme.on_accent if spec.id == "start" else ""
                 self[spec.id].setIcon(icon(spec.icon, colour))
         self.set_state(self._state)
+
+    def _enable(self) -> None:
+        for spec in SPECS:
+            fits = spec.states is None or self._state in spec.states
+            self[spec.id].setEnabled(fits and spec.id not in self._withheld)
 
     def _make(self, spec: ActionSpec) -> QAction:
         action = QAction(spec.text, self)

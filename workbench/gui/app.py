@@ -174,10 +174,7 @@ class Workbench:
         """Bring the newest run back and load the models."""
         newest = self.window.runs.newest
         self.controller.show_run(newest.id if newest else None)
-        if newest and newest.status == "interrupted":
-            self.window.toast.show_message(
-                "warning", f"{newest.name} was interrupted; its {newest.cycles} complete cycles "
-                "were kept.")
+        self.controller.resuming.offer(newest)
         models = self.window.models
         if policy:
             models.policy.set_source(policy)

@@ -19,6 +19,8 @@ from workbench.gui.dialogs import show_about, show_shortcuts
 from workbench.gui.errors import ErrorDialog
 from workbench.gui.health import find_warnings
 from workbench.gui.main_window import MainWindow
+from workbench.gui.resuming import Resuming
+from workbench.gui.status_bar import file_size
 from workbench.gui.theme import Mode, themes
 from workbench.ppo.hyperparameters import HyperparameterError
 from workbench.store.records import ChangeRecord, Series
@@ -46,6 +48,8 @@ class Controller(QObject):
         self._late: list[ev.CycleFinished | ev.HyperparametersApplied] = []
         self._first: Mapping[str, float] = {}
         self._pausing = False
+        self._written: ev.CheckpointWritten | None = None
+        self.resuming = Resuming(window, store, send)
         self._connect()
 
     @property
@@ -80,7 +84,7 @@ class Controller(QObject):
             self._send(do.Resume())
             return
         self._pausing = True
-        self._window.actions_["pause"].setEnabled(False)
+        self._window.actions_.allow("pause", False)
         self._send(do.Pause())
 
     def step(self) -> None:
@@ -94,6 +98,17 @@ class Controller(QObject):
         """End the run. Shown at once; the run itself needs up to a step to notice."""
         self._window.show_state(State.STOPPING, "Stopping at the next step")
         self._send(do.Stop())
+
+    def checkpoint(self) -> None:
+        """Write a checkpoint of the paused run. Pausing has usually done so."""
+        run = self._store.run(self._live) if self._live is not None else None
+        there = {c.cycle: c for c in self._store.checkpoints.all(run.id)} if run else {}
+        if run and run.cycles in there:
+            self._window.toast.show_message(
+                "info", f"The checkpoint after cycle {run.cycles} is there already "
+                f"({file_size(there[run.cycles].bytes)}).")
+        else:
+            self._send(do.Checkpoint())
 
     def show_run(self, run_id: int | None) -> None:
         """Put a run on display; its numbers are read in the background."""
@@ -130,6 +145,7 @@ class Controller(QObject):
             case ev.StateChanged():
                 self._state_changed(event)
             case ev.Progress():
+                self._written = None
                 window.status.progress(event)
             case ev.LoadingProgress():
                 window.models.progress(event)
@@ -145,6 +161,8 @@ class Controller(QObject):
                 self._refused(event)
             case ev.RunStarted():
                 self._run_started(event)
+            case ev.RunResumed():
+                self._run_resumed(event)
             case ev.ComparisonReady():
                 window.completions.cycle_available(event.run_id, event.cycle)
             case ev.CycleFinished():
@@ -156,6 +174,8 @@ class Controller(QObject):
             case ev.HyperparametersApplied():
                 window.hyperparameters.applied(event)
                 self._add(event)
+            case ev.CheckpointWritten():
+                self._checkpoint_written(event)
             case ev.CheckpointFailed():
                 window.toast.show_message("warning", event.sentence)
             case ev.RunFinished():
@@ -166,12 +186,15 @@ class Controller(QObject):
 
     def _state_changed(self, event: ev.StateChanged) -> None:
         self._window.show_state(event.state, event.note)
-        if event.state == State.RUNNING and self._pausing:
-            self._window.actions_["pause"].setEnabled(False)
+        self._pausing = self._pausing and event.state == State.RUNNING
+        self._window.actions_.allow("pause", not self._pausing)
+        if event.state in ALIVE:
+            self._window.toast.withdraw_offer()
         else:
-            self._pausing = False
-        if event.state not in ALIVE:
             self._live = None
+        if event.state == State.PAUSED:
+            self._tell_written()
+        self.resuming.state_changed(event.state)
         self._say_what_shows()
 
     def _refused(self, event: ev.CommandRefused) -> None:
@@ -193,6 +216,29 @@ class Controller(QObject):
         window.runs.refresh()
         self._say_what_shows()
 
+    def _run_resumed(self, event: ev.RunResumed) -> None:
+        window = self._window
+        self._live = event.run_id
+        window.hyperparameters.run_resumed(event.hyperparameters)
+        window.status.run_started(event)
+        window.runs.refresh()
+        self.show_run(event.run_id)
+        where = f"after cycle {event.cycle}" if event.cycle else "from its beginning"
+        window.toast.show_message("info", f"{event.name} goes on {where}.")
+
+    def _checkpoint_written(self, event: ev.CheckpointWritten) -> None:
+        """Tell of it only when the person may be about to leave; there is one every few cycles."""
+        log.info("Run %d: %s", event.run_id, _written(event))
+        self._window.status.checkpoint_written(event)
+        self._written = event
+        if self._window.state == State.PAUSED:
+            self._tell_written()
+
+    def _tell_written(self) -> None:
+        written, self._written = self._written, None
+        if written:
+            self._window.toast.show_message("info", _written(written))
+
     def _run_finished(self, event: ev.RunFinished) -> None:
         window = self._window
         self._live = None
@@ -201,7 +247,10 @@ class Controller(QObject):
         name = run.name if run else f"Run {event.run_id}"
         if event.outcome != "failed":
             cycles = "1 cycle" if event.cycles == 1 else f"{event.cycles} cycles"
-            window.toast.show_message("info", f"{name} {event.outcome} after {cycles}.")
+            stopped = self._written if event.outcome == "stopped" else None
+            window.toast.show_message("info", f"{name} {event.outcome} after {cycles}." + (
+                f" {_written(stopped)}" if stopped else ""))
+        self._written = None
         QApplication.alert(window)
         self._say_what_shows()
 
@@ -247,7 +296,7 @@ class Controller(QObject):
         window = self._window
         other = self._live is not None and self._live != self._shown
         window.runs.set_shown(self._shown, other)
-        window.actions_["show_live"].setEnabled(other)
+        window.actions_.allow("show_live", other)
         run = self._store.run(self._shown) if self._shown is not None else None
         window.shown.setText(f"Showing {run.name}" if run else "")
         window.setWindowTitle(f"{run.name} – PPO Workbench" if run else "PPO Workbench")
@@ -260,6 +309,8 @@ class Controller(QObject):
         on("pause", self.pause_or_resume)
         on("step", self.step)
         on("stop", self.stop)
+        on("resume_run", window.runs.resume_selected)
+        on("checkpoint", self.checkpoint)
         on("apply", self._apply)
         on("load_models", window.models.load)
         on("cancel_loading", lambda: self._send(do.CancelLoading()))
@@ -276,10 +327,13 @@ class Controller(QObject):
         for mode in modes:
             on(f"theme_{mode}", partial(themes().set_mode, mode))
             window.actions_[f"theme_{mode}"].setChecked(themes().mode == mode)
-        window.models.command.connect(self._send)
+        window.models.command.connect(self._models_command)
         window.hyperparameters.apply.connect(
             lambda changes: self._send(do.SetHyperparameters(changes)))
         window.runs.opened.connect(self.show_run)
+        window.runs.resumed.connect(self.resuming.resume)
+        window.runs.resumable.connect(partial(window.actions_.allow, "resume_run"))
+        window.runs.set_state(window.state)
         window.runs.settings.connect(
             lambda values: window.hyperparameters.form.set_values(values, "settings of a run"))
         window.runs.live_wanted.connect(self._show_live)
@@ -287,6 +341,11 @@ class Controller(QObject):
         window.runs.renamed.connect(self._say_what_shows)
         window.prompts.message.connect(window.toast.show_message)
         window.metrics.message.connect(window.toast.show_message)
+        window.completions.message.connect(window.toast.show_message)
+
+    def _models_command(self, command: do.Command) -> None:
+        self.resuming.sent(command)
+        self._send(command)
 
     def _apply(self) -> None:
         _finish_typing()
@@ -300,6 +359,10 @@ class Controller(QObject):
         if run_id == self._shown:
             newest = self._window.runs.newest
             self.show_run(newest.id if newest else None)
+
+
+def _written(event: ev.CheckpointWritten) -> str:
+    return f"Checkpoint after cycle {event.cycle} written ({file_size(event.bytes)})."
 
 
 def _finish_typing() -> None:

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QGridLayout,
+    QInputDialog,
     QMessageBox,
     QScrollArea,
     QVBoxLayout,
@@ -21,6 +22,9 @@ from workbench import __version__
 from workbench.gui.command_palette import plain, shortcut_text
 from workbench.gui.controls import label
 from workbench.gui.theme import number_font
+from workbench.ppo.hyperparameters import specs
+
+_MORE_CYCLES = 20
 
 
 def ask_about_closing(parent: QWidget, *, stop: Callable[[], None],
@@ -45,6 +49,25 @@ def ask_about_closing(parent: QWidget, *, stop: Callable[[], None],
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     QDialog.open(box)
     return box
+
+
+def ask_for_cycles(parent: QWidget, name: str, done: int,
+                   then: Callable[[int], None]) -> QInputDialog:
+    """Ask how many cycles a run that has done all of its own shall have."""
+    most = round(specs()["num_cycles"].maximum or 0) or 2**31 - 1
+    dialog = QInputDialog(parent)
+    dialog.setObjectName("more_cycles")
+    dialog.setWindowTitle("Resume run")
+    dialog.setInputMode(QInputDialog.InputMode.IntInput)
+    cycles = "its cycle" if done == 1 else f"all its {done} cycles"
+    dialog.setLabelText(f"{name} has done {cycles}. How many cycles in all?")
+    dialog.setIntRange(min(done + 1, most), most)
+    dialog.setIntValue(done + _MORE_CYCLES)
+    dialog.setOkButtonText("Resume")
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.intValueSelected.connect(then)
+    dialog.open()
+    return dialog
 
 
 def show_about(parent: QWidget, home: Path) -> None:

@@ -86,6 +86,11 @@ class HyperparametersDock(QWidget):
         self.form.set_alive(self._alive)
         self._refresh()
 
+    def run_resumed(self, used: Hyperparameters) -> None:
+        """A run goes on with ``used``: show it."""
+        self.form.set_values(used.model_dump(), "settings of the resumed run")
+        self.run_started(used)
+
     def run_started(self, used: Hyperparameters) -> None:
         """A run began with ``used``: from now on edits are compared with it."""
         self._staged, self._effect = {}, ""
@@ -99,12 +104,17 @@ class HyperparametersDock(QWidget):
         self._refresh()
 
     def applied(self, event: HyperparametersApplied) -> None:
-        """A cycle uses changes."""
+        """A cycle uses changes. Those that were not made here are taken into the form, unless the
+        field has been edited."""
+        before, shown = self._in_force or {}, self.form.values()
         self._in_force = event.hyperparameters.model_dump()
+        elsewhere = {c.name: self._in_force[c.name] for c in event.changes
+                     if c.name not in self._staged and shown[c.name] == before.get(c.name)}
         self._staged = {k: v for k, v in self._staged.items() if self._in_force[k] != v}
         if not self._staged:
             self._effect = ""
         self.form.set_reference(self._in_force)
+        self.form.set_values(elsewhere, "a change made elsewhere")
 
     def refused(self, problems: Mapping[str, str]) -> None:
         """The run did not take values."""

@@ -67,6 +67,8 @@ class MainWindow(QMainWindow):
         self.setObjectName("main_window")
         self.setWindowTitle("PPO Workbench")
         self.setDockNestingEnabled(True)
+        self._sizing = QTimer(self, singleShot=True, interval=0)
+        self._sizing.timeout.connect(self._size_docks)
         self._painted = False
         self.state = State.IDLE
         self.actions_ = Actions(self)
@@ -130,6 +132,8 @@ class MainWindow(QMainWindow):
         self.models.set_state(state)
         self.hyperparameters.set_state(state)
         self.status.set_state(state)
+        if hasattr(self, "runs"):
+            self.runs.set_state(state)
 
     def show_health(self, found: Sequence[HealthWarning]) -> None:
         """Show what is wrong with the run on display, if anything."""
@@ -170,7 +174,7 @@ class MainWindow(QMainWindow):
             self.docks["prompts"].raise_()
         self._size_docks()
         # Sizes asked for before the docks have been laid out once are forgotten.
-        QTimer.singleShot(0, self, self._size_docks)
+        self._sizing.start()
 
     def _lay_out_columns(self) -> None:
         left, across, down = (Qt.DockWidgetArea.LeftDockWidgetArea, Qt.Orientation.Horizontal,
@@ -231,6 +235,7 @@ class MainWindow(QMainWindow):
         if isinstance(geometry, str):
             self.restoreGeometry(_bytes(geometry))
         if isinstance(docks, str):
+            self._sizing.stop()  # or the sizes of the first layout would come after these
             self.restoreState(_bytes(docks), _LAYOUT_VERSION)
 
     def restore_docks(self, saved: dict[str, object]) -> None:

@@ -20,12 +20,14 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from workbench.gui.actions import CAN_RESUME
 from workbench.gui.background import Background
 from workbench.gui.controls import label, named, push_button
 from workbench.gui.fields import format_value
 from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, parse, specs
 from workbench.store.records import RunRecord
 from workbench.store.store import Store
+from workbench.training.events import State
 
 COLUMNS = ("Run", "Reward", "Cycles", "Status", "Started")
 _TIPS = ("Double-click to show the run; F2 renames it",
@@ -122,11 +124,14 @@ class RunsModel(QAbstractTableModel):
 
 
 class RunsDock(QWidget):
-    """``opened`` carries the number of a run to display, ``settings`` hyperparameters to take
-    over, ``live_wanted`` asks for the run that is alive, ``deleted`` carries a number;
-    ``renamed`` tells that a name changed."""
+    """``opened`` carries the number of a run to display, ``resumed`` that of one to go on with,
+    ``settings`` hyperparameters to take over, ``live_wanted`` asks for the run that is alive,
+    ``deleted`` carries a number; ``renamed`` tells that a name changed, ``resumable`` whether the
+    selected run could go on."""
 
     opened = Signal(object)
+    resumed = Signal(object)
+    resumable = Signal(bool)
     settings = Signal(object)
     live_wanted = Signal()
     deleted = Signal(object)
@@ -137,6 +142,7 @@ class RunsDock(QWidget):
     ) -> None:
         super().__init__(parent)
         self._store, self._background = store, background
+        self._state = State.IDLE
         self.model = RunsModel(self)
         self.model.renamed.connect(self._rename)
         self.table = named(QTableView(), "runs_table", "Runs",
@@ -190,6 +196,11 @@ class RunsDock(QWidget):
             self._select(kept.id)
         self._show_details()
 
+    def set_state(self, state: State) -> None:
+        """Let a run go on only when none is alive."""
+        self._state = state
+        self._show_details()
+
     def set_shown(self, run_id: int | None, live: bool) -> None:
         """Mark the run on display; ``live`` says that another run is training now."""
         self.model.set_shown(run_id)
@@ -202,6 +213,12 @@ class RunsDock(QWidget):
         run = self.selected()
         if run:
             self.opened.emit(run.id)
+
+    def resume_selected(self) -> None:
+        """Ask for the selected run to go on."""
+        run = self.selected()
+        if run and self._can_resume(run):
+            self.resumed.emit(run.id)
 
     def rename_selected(self) -> None:
         """Edit the name of the selected run in place."""
@@ -232,6 +249,9 @@ class RunsDock(QWidget):
         self.open_button = push_button(
             "Show", "open_run", "Show this run's curves, completions and settings (Enter)",
             self.open_selected)
+        self.resume_button = push_button(
+            "Resume", "resume_run_button",
+            "Go on with this run from its last checkpoint (Ctrl+Shift+R)", self.resume_selected)
         self.rename_button = push_button(
             "Rename", "rename_run", "Give the run another name (F2)", self.rename_selected)
         self.delete_button = push_button(
@@ -258,7 +278,7 @@ class RunsDock(QWidget):
         layout.addWidget(self.live_button)
         layout.addWidget(self.table, 1)
         layout.addWidget(self._details)
-        for buttons in ((self.open_button, self.settings_button),
+        for buttons in ((self.open_button, self.resume_button, self.settings_button),
                         (self.rename_button, self.delete_button)):
             row = QHBoxLayout()
             row.setSpacing(8)
@@ -280,7 +300,23 @@ class RunsDock(QWidget):
         self.delete_button.setEnabled(run is not None and run.status not in _LIVE)
         for button in (self.open_button, self.rename_button, self.settings_button):
             button.setEnabled(run is not None)
+        can_resume = run is not None and self._can_resume(run)
+        self.resume_button.setEnabled(can_resume)
+        if run is not None and can_resume:
+            self.resume_button.setToolTip(self._resume_tip(run))
+        self.resumable.emit(can_resume)
         self._details.setText(describe(run) if run else "")
+
+    def _can_resume(self, run: RunRecord) -> bool:
+        # A run that is alive while none is here belongs to another process.
+        return self._state in CAN_RESUME and run.status not in _LIVE
+
+    def _resume_tip(self, run: RunRecord) -> str:
+        checkpoints = self._store.checkpoints.all(run.id)
+        done = checkpoints[-1].cycle if checkpoints else 0
+        where = f"after cycle {done}, its last checkpoint" if done else "from its beginning"
+        again = f"; cycles {done + 1} to {run.cycles} are run again" if done < run.cycles else ""
+        return f"Go on with this run {where}{again} (Ctrl+Shift+R)"
 
     def _settings_of(self, run: RunRecord) -> Hyperparameters | None:
         known = {k: v for k, v in run.hyperparameters.items() if k in specs()}

@@ -10,9 +10,25 @@ from PySide6.QtWidgets import QProgressBar, QStatusBar, QWidget
 
 from workbench.gui.controls import label, named
 from workbench.gui.theme import number_font
-from workbench.training.events import CycleFinished, Progress, RunStarted, State
+from workbench.training.events import (
+    CheckpointWritten,
+    CycleFinished,
+    Progress,
+    RunResumed,
+    RunStarted,
+    State,
+)
 
 _RECENT = 5  # cycles whose mean time tells how long the rest will take
+_CYCLE_TIP = "The cycle that is running, of how many"
+
+
+def file_size(count: int) -> str:
+    """Return 812 kB, 6.4 MB or 1.2 GB."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count / 1e3:.0f} kB"
 
 
 def duration(seconds: float) -> str:
@@ -41,10 +57,11 @@ class StatusBar(QStatusBar):
         self.bar = named(QProgressBar(maximum=1000, textVisible=False), "phase_bar",
                          "Progress of the phase", "How far this phase of the cycle is")
         self.bar.setFixedWidth(self.fontMetrics().horizontalAdvance("0") * 14)
-        self.cycle = named(label(), "cycle", "Cycle", "The cycle that is running, of how many")
+        self.cycle = named(label(), "cycle", "Cycle", _CYCLE_TIP)
         self.speed = named(label(), "speed", "Speed",
                            "Completion tokens sampled and learned from per second, last cycle")
-        self.elapsed = named(label(), "elapsed", "Elapsed", "Time since Start, pauses left out")
+        self.elapsed = named(label(), "elapsed", "Elapsed",
+                             "Time since Start or Resume, pauses left out")
         self.left = named(label(), "time_left", "Time left",
                           f"Estimated from the mean of the last {_RECENT} cycles")
         self.setContentsMargins(8, 0, 0, 0)
@@ -76,14 +93,23 @@ class StatusBar(QStatusBar):
             self.phase.setText("")
             self.left.setText("")
 
-    def run_started(self, event: RunStarted) -> None:
-        """A run began."""
+    def run_started(self, event: RunStarted | RunResumed) -> None:
+        """A run began or goes on."""
         self._began, self._held = time.monotonic(), 0.0
         self._seconds.clear()
         self._cycle_began = self._began
-        self._done, self._num_cycles = 0, event.hyperparameters.num_cycles
+        self._done = event.cycle if isinstance(event, RunResumed) else 0
+        self._num_cycles = event.hyperparameters.num_cycles
+        self.cycle.setText(
+            f"Cycle {self._done} of {self._num_cycles}" if self._done else "Before cycle 1")
+        self.cycle.setToolTip(_CYCLE_TIP)
         self.speed.setText("")
         self._tick()
+
+    def checkpoint_written(self, event: CheckpointWritten) -> None:
+        """The run can be resumed from here."""
+        self.cycle.setToolTip(f"{_CYCLE_TIP}. Last checkpoint: after cycle {event.cycle}, "
+                              f"{file_size(event.bytes)}")
 
     def progress(self, event: Progress) -> None:
         """A cycle got further."""

@@ -6,19 +6,23 @@ In the middle: in the right corner they would lie on the Apply button.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QWidget
 
+from workbench.gui.controls import push_button
+
 LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 # Long enough to read: a second to notice, then about 15 characters a second.
 _NOTICE_MS, _MS_PER_CHARACTER = 2500, 60
+_OFFER_MS = 30_000  # to decide, not only to read
 
 log = logging.getLogger(__name__)
 
 
 class Toast(QFrame):
-    """One notice at a time over ``parent``; a click sends it away."""
+    """One notice at a time over ``parent``; a click sends it away. It may offer to do something."""
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
@@ -29,7 +33,13 @@ class Toast(QFrame):
         self._label.setTextFormat(Qt.TextFormat.PlainText)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(16, 8, 16, 8)
+        layout.setSpacing(16)
         layout.addWidget(self._label)
+        self.action_button = push_button("Do it", "toast_action", "Do what the notice offers",
+                                         self._accept)
+        self.action_button.hide()
+        layout.addWidget(self.action_button)
+        self._offered: Callable[[], object] | None = None
         self.setAccessibleName("Notice")
         self.setToolTip("Click to close")
         self._timer = QTimer(self, singleShot=True)
@@ -44,14 +54,35 @@ class Toast(QFrame):
 
     def show_message(self, level: str, sentence: str) -> None:
         """Show ``sentence``. ``level`` is "info", "warning" or "error"."""
+        self._show(level, sentence, "", None)
+
+    def show_offer(self, sentence: str, text: str, tip: str, call: Callable[[], object]) -> None:
+        """Show ``sentence`` with a button that says ``text`` and calls ``call``."""
+        self.action_button.setToolTip(tip)
+        self._show("warning", sentence, text, call)
+
+    def withdraw_offer(self) -> None:
+        """Take an offer away that no longer makes sense."""
+        if self._offered is not None:
+            self.hide()
+
+    def _show(self, level: str, sentence: str, text: str,
+              offered: Callable[[], object] | None) -> None:
         log.log(LEVELS[level], sentence)
         self._label.setText(sentence)
+        self._offered = offered
+        self.action_button.setText(text)
+        self.action_button.setAccessibleName(text or "Do it")
+        self.action_button.setVisible(offered is not None)
         self.setAccessibleDescription(sentence)
         self._place()
         self.show()
         self.raise_()
         stay = _NOTICE_MS + _MS_PER_CHARACTER * len(sentence)
-        self._timer.start(stay if level == "info" else 2 * stay)
+        if offered is not None:
+            self._timer.start(_OFFER_MS)
+        else:
+            self._timer.start(stay if level == "info" else 2 * stay)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Stay in place when the window changes its size."""
@@ -63,11 +94,18 @@ class Toast(QFrame):
         """Go away when clicked."""
         self.hide()
 
+    def _accept(self) -> None:
+        call = self._offered
+        self.hide()
+        if call is not None:
+            call()
+
     def _place(self) -> None:
         over = self._over
+        beside = self.action_button.sizeHint().width() + 16 if self._offered else 0
         metrics = self._label.fontMetrics()
         wanted = metrics.horizontalAdvance(self._label.text()) + 8
-        self._label.setFixedWidth(min(wanted, max(200, min(480, over.width() - 80))))
+        self._label.setFixedWidth(min(wanted, max(200, min(480, over.width() - 80 - beside))))
         self.adjustSize()
         status = over.findChild(QWidget, "status_bar")
         below = status.height() if status else 0

@@ -56,14 +56,14 @@ class Models:
         if self.facts is None or self.command is None:
             raise RuntimeError("no models are loaded")
         return {"policy": asdict(self.facts.policy), "reward": asdict(self.facts.reward),
+                "reward_label": self.command.reward_label,
                 "use_chat_template": self.command.use_chat_template}
 
 
 def command_of(policy: str, reward: str, record: dict[str, Any]) -> LoadModels:
     """Return the command that loads what :meth:`Models.record` describes."""
     return LoadModels(
-        policy, reward, record.get("reward", {}).get("label"),
-        bool(record.get("use_chat_template", False)))
+        policy, reward, record.get("reward_label"), bool(record.get("use_chat_template", False)))
 
 
 def _facts(

@@ -11,6 +11,8 @@ from superqt import QFlowLayout
 from workbench.gui.completions.model import SORTS
 from workbench.gui.completions.wording import cycle_name
 from workbench.gui.controls import named, tool_button
+from workbench.gui.icons import icon
+from workbench.gui.theme import themes
 
 
 class Controls(QWidget):
@@ -53,7 +55,8 @@ class Controls(QWidget):
                 if [box.itemData(i) for i in range(box.count())] != list(cycles):
                     box.clear()
                     for c in cycles:
-                        box.addItem(cycle_name(c), c)
+                        # In a row of five controls there is no room for "start policy".
+                        box.addItem(cycle_name(c) if c else "start", c)
                 box.setCurrentIndex(-1 if cycle is None or not cycles else cycles.index(cycle))
             box.setEnabled(len(cycles) > 1)
         for name, button in self.modes.items():
@@ -89,9 +92,9 @@ class Controls(QWidget):
     def _modes(self) -> QWidget:
         box, row = _row(0)
         self.modes = {
-            "latest": _button("mode_latest", "Follow latest", "Always compare the latest cycle "
-                              "with the one before it"),
-            "start": _button("mode_start", "Start vs latest", "Always compare the start policy "
+            "latest": _button("mode_latest", "Latest", "Follow the run: always compare the latest "
+                              "cycle with the one before it"),
+            "start": _button("mode_start", "From start", "Always compare the start policy "
                              "with the latest cycle"),
         }
         for name, button in self.modes.items():
@@ -102,8 +105,8 @@ class Controls(QWidget):
 
     def _sort(self) -> QWidget:
         box, row = _row(4)
-        self.sort = _combo("completions_sort", "Sort by", "Sort the rows by what the completion "
-                           "after shows")
+        self.sort = _combo("completions_sort", "Sort by", "Sort the rows by the order of the "
+                           "prompts, or by what the completion after shows")
         self.sort.addItems(list(SORTS))
         self.descending = _button("completions_descending", "↑", "Lowest first; press for highest "
                                   "first")
@@ -111,7 +114,7 @@ class Controls(QWidget):
         self.descending.setAccessibleName("Highest first")
         self.descending.toggled.connect(self._turn)
         self.sort.currentIndexChanged.connect(lambda: self.sort_chosen.emit(*self.sorting()))
-        for widget in (QLabel("Sort"), self.sort, self.descending):
+        for widget in (self.sort, self.descending):
             row.addWidget(widget)
         return box
 
@@ -122,7 +125,10 @@ class Controls(QWidget):
         self.sort_chosen.emit(*self.sorting())
 
     def _copy(self) -> QWidget:
-        self.menu = _button("completions_export", "Export", "Copy or save what is compared")
+        self.menu = named(QToolButton(), "completions_export", "Export",
+                          "Export: copy or save what is compared")
+        self._draw_icon()
+        themes().changed.connect(self._draw_icon)
         self.menu.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self.menu)
         for text, what in (("Copy row as Markdown", "row"), ("Copy all as Markdown", "all"),
@@ -133,6 +139,9 @@ class Controls(QWidget):
         menu.addAction("Save all as CSV…").triggered.connect(lambda: self.export_clicked.emit())
         self.menu.setMenu(menu)
         return self.menu
+
+    def _draw_icon(self) -> None:
+        self.menu.setIcon(icon("export"))
 
 
 def _row(spacing: int) -> tuple[QWidget, QHBoxLayout]:

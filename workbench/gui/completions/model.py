@@ -75,9 +75,9 @@ class Role(IntEnum):
 
 
 SORTS: Mapping[str, Role] = {
-    "Prompt order": Role.PROMPT_ORDER,
+    "Prompt": Role.PROMPT_ORDER,
     "Reward": Role.REWARD,
-    "Reward change": Role.CHANGE,
+    "Change": Role.CHANGE,
     "KL": Role.KL,
     "Length": Role.LENGTH,
 }

@@ -1,0 +1,229 @@
+"""A run of the store goes on: asked for in Runs, by the offer at the start, after the models."""
+
+import pytest
+from helpers.window import Opened, fill
+from PySide6.QtWidgets import QInputDialog
+from pytestqt.qtbot import QtBot
+
+from workbench.gui.status_bar import file_size
+from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.store.store import Store
+from workbench.training import commands as do
+from workbench.training import events as ev
+from workbench.training.events import State
+
+
+def select(opened: Opened, run_id: int) -> None:
+    opened.window.runs.refresh()
+    opened.window.runs._select(run_id)
+
+
+def stopped(store: Store, cycles: int = 3, planned: int = 20, checkpoint: int = 0) -> int:
+    """Record a run that was stopped early."""
+    run_id = fill(store, cycles, status="stopped")
+    store.record_changes(run_id, 1, [("num_cycles", 3, planned, "person")]).result()
+    if checkpoint:
+        store.checkpoints.write(run_id, checkpoint, {}, {})
+    return run_id
+
+
+def plotted(opened: Opened) -> list[int]:
+    run = opened.window.metrics._run
+    return [int(c) for c in run.cycles] if run else []
+
+
+def resume(opened: Opened, store: Store, run_id: int, cycle: int) -> None:
+    """Let a run go on as the session would."""
+    store.rewind(run_id, cycle).result()
+    opened.controller.handle([
+        ev.RunResumed(run_id, f"Run {run_id}", cycle,
+                      Hyperparameters(num_cycles=20, learning_rate=1e-4)),
+        ev.StateChanged(State.RUNNING)])
+
+
+@pytest.mark.parametrize("by", ["button", "action"])
+def test_the_selected_run_goes_on(opened: Opened, store: Store, by: str) -> None:
+    window = opened.window
+    run_id = stopped(store)
+    opened.controller.handle([ev.StateChanged(State.READY)])
+    assert not window.actions_["resume_run"].isEnabled()
+    select(opened, run_id)
+    assert window.actions_["resume_run"].isEnabled()
+    if by == "button":
+        window.runs.resume_button.click()
+    else:
+        window.actions_["resume_run"].trigger()
+    assert opened.sent == [do.ResumeRun(run_id)]
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_a_run_goes_on_only_when_none_is_alive(
+    opened: Opened, store: Store, state: State
+) -> None:
+    select(opened, stopped(store))
+    opened.controller.handle([ev.StateChanged(state)])
+    free = state not in (State.RUNNING, State.PAUSED, State.STOPPING)
+    assert opened.window.runs.resume_button.isEnabled() is free
+    assert opened.window.actions_["resume_run"].isEnabled() is free
+
+
+def test_a_run_of_another_process_is_left_alone(opened: Opened, store: Store) -> None:
+    opened.controller.handle([ev.StateChanged(State.READY)])
+    select(opened, fill(store, status="running"))
+    assert not opened.window.runs.resume_button.isEnabled()
+    assert not opened.window.actions_["resume_run"].isEnabled()
+
+
+def test_the_button_says_from_where(opened: Opened, store: Store) -> None:
+    opened.controller.handle([ev.StateChanged(State.READY)])
+    select(opened, stopped(store, cycles=4, checkpoint=2))
+    assert opened.window.runs.resume_button.toolTip() == (
+        "Go on with this run after cycle 2, its last checkpoint; cycles 3 to 4 are run again "
+        "(Ctrl+Shift+R)")
+
+
+def test_a_complete_run_asks_for_more_cycles(opened: Opened, store: Store) -> None:
+    run_id = stopped(store, cycles=3, planned=3, checkpoint=3)
+    opened.controller.handle([ev.StateChanged(State.READY)])
+    select(opened, run_id)
+    opened.window.actions_["resume_run"].trigger()
+    dialog = opened.window.findChild(QInputDialog, "more_cycles")
+    assert dialog.labelText() == "Run 1 has done all its 3 cycles. How many cycles in all?"
+    assert (dialog.intMinimum(), dialog.intValue()) == (4, 23)
+    assert opened.sent == []
+    dialog.setIntValue(8)
+    dialog.accept()
+    assert opened.sent == [do.ResumeRun(run_id, None, {"num_cycles": 8})]
+
+
+def test_the_question_for_more_cycles_can_be_left(opened: Opened, store: Store) -> None:
+    opened.controller.resuming.resume(stopped(store, cycles=3, planned=3, checkpoint=3))
+    opened.window.findChild(QInputDialog, "more_cycles").reject()
+    assert opened.sent == []
+
+
+def test_a_resumed_run_shows_what_was_kept(qtbot: QtBot, opened: Opened, store: Store) -> None:
+    window = opened.window
+    other = fill(store)
+    run_id = stopped(store, cycles=4)
+    opened.controller.show_run(other)
+    resume(opened, store, run_id, 2)
+    qtbot.waitUntil(lambda: plotted(opened) == [1, 2])
+    assert window.completions._cycles == [0, 1, 2]
+    assert window.hyperparameters.hyperparameters().learning_rate == 1e-4
+    assert window.status.cycle.text() == "Cycle 2 of 20"
+    assert window.toast.text == "Run 2 goes on after cycle 2."
+    assert window.windowTitle() == "Run 2 – PPO Workbench"
+    assert not window.runs.live_button.isVisibleTo(window.runs)
+    assert window.hyperparameters._line.text() == "The run uses these settings."
+
+
+def test_time_left_counts_on_from_the_resumed_cycle(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    run_id = stopped(store, cycles=4)
+    resume(opened, store, run_id, 2)
+    opened.controller.handle([ev.CycleFinished(run_id, 3, 20, {"seconds": 2.0})])
+    assert opened.window.status.left.text() == "0:34 left"  # 17 cycles of 2 seconds
+    qtbot.waitUntil(lambda: plotted(opened) == [1, 2, 3])
+
+
+def test_more_cycles_show_in_the_form_once_used(opened: Opened, store: Store) -> None:
+    run_id = stopped(store)
+    resume(opened, store, run_id, 2)
+    dock = opened.window.hyperparameters
+    dock.form.set_values({"kl_coef": 0.2}, "test")
+    used = Hyperparameters(num_cycles=40, learning_rate=1e-4, kl_coef=0.1)
+    opened.controller.handle([ev.HyperparametersApplied(
+        run_id, 3, (ev.Change("num_cycles", 20, 40), ev.Change("kl_coef", 0.05, 0.1)), used)])
+    assert dock.hyperparameters().num_cycles == 40
+    assert dock.hyperparameters().kl_coef == 0.2  # was being edited
+    assert dock._line.text() == "1 setting edited, not applied."
+
+
+def test_a_checkpoint_is_asked_for_when_paused(opened: Opened, store: Store) -> None:
+    run_id = fill(store, 3, status="paused")
+    actions, toast = opened.window.actions_, opened.window.toast
+    opened.controller.handle([
+        ev.RunStarted(run_id, "Run 1", Hyperparameters()), ev.StateChanged(State.RUNNING)])
+    assert not actions["checkpoint"].isEnabled()
+    opened.controller.handle([ev.StateChanged(State.PAUSED)])
+    actions["checkpoint"].trigger()
+    assert opened.sent == [do.Checkpoint()]
+    opened.controller.handle([ev.CheckpointWritten(run_id, 3, 6_400_000)])
+    assert toast.text == "Checkpoint after cycle 3 written (6.4 MB)."
+    store.checkpoints.write(run_id, 3, {}, {})
+    actions["checkpoint"].trigger()
+    assert len(opened.sent) == 1
+    assert toast.text.startswith("The checkpoint after cycle 3 is there already")
+
+
+def test_checkpoints_are_told_of_when_it_matters(opened: Opened, store: Store) -> None:
+    run_id = fill(store, 3, status="running")
+    handle, window = opened.controller.handle, opened.window
+    written = ev.CheckpointWritten(run_id, 3, 6_400_000)
+    handle([ev.RunStarted(run_id, "Run 1", Hyperparameters()), ev.StateChanged(State.RUNNING)])
+    handle([written, ev.Progress(run_id, 4, 20, ev.Phase.SAMPLING, 0, 4),
+            ev.StateChanged(State.PAUSED)])
+    assert window.toast.text == ""  # a periodic one
+    assert window.status.cycle.toolTip().endswith("after cycle 3, 6.4 MB")
+    handle([ev.StateChanged(State.RUNNING), written, ev.StateChanged(State.PAUSED)])
+    assert window.toast.text == "Checkpoint after cycle 3 written (6.4 MB)."
+    handle([ev.StateChanged(State.STOPPING), written, ev.RunFinished(run_id, "stopped", 3)])
+    assert window.toast.text == (
+        "Run 1 stopped after 3 cycles. Checkpoint after cycle 3 written (6.4 MB).")
+    handle([ev.CheckpointFailed(run_id, "The disk is full.")])
+    assert window.toast.text == "The disk is full."
+
+
+def test_a_run_cut_short_is_offered_again(opened: Opened, store: Store) -> None:
+    toast = opened.window.toast
+    run_id = stopped(store)
+    opened.controller.handle([ev.StateChanged(State.READY)])
+    opened.controller.resuming.offer(store.run(run_id))
+    assert toast.text == "Run 1 was stopped after cycle 3 of 20."
+    assert toast.action_button.isVisible()
+    toast.action_button.click()
+    assert not toast.isVisible()
+    assert opened.sent == [do.ResumeRun(run_id)]
+    toast.show_message("info", "Something else.")
+    assert not toast.action_button.isVisible()
+
+
+def test_a_complete_run_is_not_offered(opened: Opened, store: Store) -> None:
+    opened.controller.resuming.offer(store.run(fill(store)))
+    opened.controller.resuming.offer(store.run(stopped(store, planned=3)))
+    opened.controller.resuming.offer(None)
+    assert not opened.window.toast.isVisible()
+
+
+def test_the_offer_goes_when_another_run_starts(opened: Opened, store: Store) -> None:
+    opened.controller.resuming.offer(store.run(stopped(store)))
+    opened.controller.handle([ev.StateChanged(State.RUNNING)])
+    assert not opened.window.toast.isVisible()
+
+
+@pytest.mark.parametrize("loaded", [State.READY, State.IDLE])
+def test_an_accepted_offer_waits_for_the_models(
+    opened: Opened, store: Store, loaded: State
+) -> None:
+    run_id = stopped(store)
+    opened.window.models.load()  # asked for; the session has not said so yet
+    opened.controller.resuming.offer(store.run(run_id))
+    opened.window.toast.action_button.click()
+    assert opened.window.toast.text == "Run 1 goes on when the models are loaded."
+    opened.controller.handle([ev.StateChanged(State.LOADING)])
+    assert len(opened.sent) == 1
+    opened.controller.handle([ev.StateChanged(loaded)])
+    assert opened.sent[1:] == [do.ResumeRun(run_id)]
+
+
+def test_completions_speak_through_the_toast(opened: Opened) -> None:
+    opened.window.completions.message.emit("info", "Copied.")
+    assert opened.window.toast.text == "Copied."
+
+
+@pytest.mark.parametrize(("count", "text"), [
+    (812_400, "812 kB"), (6_400_000, "6.4 MB"), (1_230_000_000, "1.2 GB")])
+def test_sizes_are_written_short(count: int, text: str) -> None:
+    assert file_size(count) == text
