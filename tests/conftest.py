@@ -13,6 +13,8 @@ from workbench.store.home import ENVIRONMENT_VARIABLE
 from workbench.store.store import Store
 
 os.environ["HF_HUB_OFFLINE"] = "1"
+# The models are tiny: a second thread costs more than it gives.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 def pytest_configure(config: pytest.Config) -> None:

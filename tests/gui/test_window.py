@@ -37,7 +37,7 @@ def plotted(workbench: Workbench) -> list[int]:
 def test_a_run_from_start_to_coming_back(qapp: QApplication, home: Path) -> None:
     async def first(workbench: Workbench) -> None:
         window = workbench.window
-        await start(workbench, num_cycles=3)
+        await start(workbench, num_cycles=3, kl_coef=0.05)
         window.hyperparameters.form.set_values({"kl_coef": 0.2}, "test")
         trigger(workbench, "apply")
         await until(lambda: window.state is State.FINISHED)

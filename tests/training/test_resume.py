@@ -24,8 +24,8 @@ VARIANTS = {
 def start(**settings):
     return do.Start(parse({
         "num_cycles": 6, "batch_size": 4, "response_length": 6, "learning_rate": 1e-3,
-        "comparison_prompts": 2, "checkpoint_every": 2, "keep_checkpoints": 9, **settings}),
-        PROMPTS)
+        "kl_coef": 0.05, "comparison_prompts": 2, "checkpoint_every": 2, "keep_checkpoints": 9,
+        **settings}), PROMPTS)
 
 
 def outcome(store, run_id):

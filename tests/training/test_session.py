@@ -15,7 +15,7 @@ PROMPTS = (do.PromptItem("one"), do.PromptItem("two", pinned=True), do.PromptIte
 
 def start(cycles=3, *, step=False, **settings):
     return do.Start(
-        parse({"num_cycles": cycles, "batch_size": 4, "response_length": 6,
+        parse({"num_cycles": cycles, "batch_size": 4, "response_length": 6, "kl_coef": 0.05,
                "comparison_prompts": 2, **settings}), PROMPTS, step=step)
 
 

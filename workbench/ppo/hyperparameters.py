@@ -155,7 +155,7 @@ class Hyperparameters(BaseModel):
 
     # -- reward
     kl_coef: float = _declare(
-        0.05, "KL coefficient (β)", "Reward and KL",
+        0.04, "KL coefficient (β)", "Reward and KL",
         "Price, per nat, of moving away from the start policy. Raise it when completions become "
         "odd while the reward climbs; lower it when the reward does not move.",
         ge=0.0, le=10.0, scientific=True,
@@ -224,7 +224,7 @@ class Hyperparameters(BaseModel):
 
     # -- phase 2: update
     learning_rate: float = _declare(
-        3e-4, "Learning rate", "Phase 2: update",
+        5e-4, "Learning rate", "Phase 2: update",
         "Step size of AdamW. Lower it when KL or the clip fraction jump; small models bear more "
         "than large ones.",
         ge=0.0, le=1.0, scientific=True,
