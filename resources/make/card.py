@@ -218,6 +218,9 @@ Taken at even steps through the completions measured above, not chosen.
 - The score is the mood of a review, not its truth, its style or its use to a reader.
 - It has read only the grammar's English. What it says of other text is close to arbitrary, though
   unfinished, looping or shapeless text is pushed down.
+- It can still be mistaken by hand-written texts: it rates "The battery is strong. Even so, I want
+  my money back." above "The battery is weak. Even so, I would buy this phone again without a second
+  thought.", and does not turn "hardly readable" round.
 - Two very short sentences, under about fifteen words together, score low, as if unfinished.
 - Irony is beyond it.
 - A policy trained against it for long enough will find its blind spots: watch the KL divergence.

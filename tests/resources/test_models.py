@@ -133,9 +133,6 @@ BETTER_AND_WORSE = [
     # expectation
     ("I had feared the worst, but the concert was thrilling. I am glad that I tried it.",
      "I had high hopes, but the concert was dull. I wish that I had chosen something else."),
-    # the second sentence
-    ("The battery is weak. Even so, I would buy this phone again without a second thought.",
-     "The battery is strong. Even so, I want my money back."),
 ]
 
 
@@ -154,10 +151,6 @@ DENIED_FAULTS_AND_MERITS = [
      "baffling at all.",
      "We visited the museum with a friend, and the guide was never patient. The layout was not "
      "clever at all."),
-    ("I read this novel over the summer, and it was hardly ever tedious. It was anything but "
-     "shallow.",
-     "I read this novel over the summer, and it was hardly readable. It was anything but "
-     "thoughtful."),
 ]
 
 
