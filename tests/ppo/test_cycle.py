@@ -6,7 +6,7 @@ import pytest
 import torch
 from helpers.models import make_ppo
 
-from workbench.ppo.cycle import NotFiniteError
+from workbench.ppo.control import NotFiniteError
 from workbench.ppo.hyperparameters import parse
 from workbench.ppo.scribe import PromptError
 

@@ -1,0 +1,27 @@
+"""The health check of a run, cycle by cycle: from metrics to an event and to rows of the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from workbench.store.records import HealthRecord
+from workbench.training.events import HealthChecked
+from workbench.training.health import NOT_FINITE, Finding
+from workbench.training.run import Run
+
+
+def check(run: Run, cycle: int, metrics: Mapping[str, float]) -> HealthChecked:
+    """Judge a run after its next cycle, which had ``metrics``."""
+    found = run.health.check(metrics, run.hp)
+    return HealthChecked(run.id, cycle, tuple(found), run.health.pause_for(found, run.hp))
+
+
+def not_finite(run: Run, sentence: str) -> HealthChecked:
+    """Return what is to be told of a cycle that could not be finished."""
+    return HealthChecked(
+        run.id, run.cycle + 1, (Finding(NOT_FINITE, "serious", sentence),))
+
+
+def health_records(checked: HealthChecked) -> list[HealthRecord]:
+    """Return the rows that keep what was found."""
+    return [HealthRecord(checked.cycle, f.rule, f.severity, f.sentence) for f in checked.findings]
