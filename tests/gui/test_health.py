@@ -55,7 +55,7 @@ def test_the_explanation_leads_to_plot_setting_and_pause(
     form = window.hyperparameters.form
     assert form.values()["pause_on_kl"] is True
     panel.findChild(QPushButton, "try_steps").click()
-    assert form.values()["learning_rate"] == Hyperparameters().learning_rate / 2
+    assert form.values()["learning_rate"] == 5e-5  # half of the run's
     assert not panel.isVisible()
 
     assert "policy/clipfrac_avg" not in window.metrics.plots()
@@ -100,6 +100,6 @@ def test_after_numbers_that_are_not_finite_the_last_checkpoint_is_a_click_away(
         ev.RunFailed(run_id, sentence, "details")])
     box = opened.window.findChild(QMessageBox, "failed_run")
     assert box.text() == sentence
-    assert "Learning rate to 5e-5" in box.informativeText()
+    assert "Learning rate set to 1e-5" in box.informativeText()
     box.findChild(QPushButton, "resume_good").click()
-    assert opened.sent == [ResumeRun(run_id, None, {"learning_rate": 5e-5})]
+    assert opened.sent == [ResumeRun(run_id, None, {"learning_rate": 1e-5})]

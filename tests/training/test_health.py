@@ -118,18 +118,18 @@ def test_a_resumed_run_is_judged_with_its_past(ready, store, folders):
 
 
 def test_a_rule_pauses_when_it_begins_and_not_again(ready, store):
-    ready.send(start(pause_on_steps=True))
+    ready.send(start(pause_on_kl=True, num_cycles=5))
     paused = ready.wait_for(State.PAUSED)
-    assert paused.note == "After cycle 1: Steps are too large"
-    assert ready.of(ev.HealthChecked)[-1].pauses_for == "Steps are too large"
+    assert paused.note == "After cycle 2: KL runs away"
+    assert ready.of(ev.HealthChecked)[-1].pauses_for == "KL runs away"
     assert store.run(1).status == "paused"
-    assert [c.cycle for c in store.checkpoints.all(1)] == [1]
+    assert [c.cycle for c in store.checkpoints.all(1)] == [2]
     ready.send(do.Stop())
     ready.wait(ev.RunFinished)
     # What was found before is not found anew, not even by a session that resumes the run.
     ready.send(do.ResumeRun(1))
     checked = ready.wait(ev.HealthChecked)
-    assert "steps" in [f.rule for f in checked.findings]
+    assert "kl" in [f.rule for f in checked.findings]
     assert checked.pauses_for == ""
 
 

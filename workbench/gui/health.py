@@ -22,7 +22,13 @@ from workbench.gui.controls import label, named, push_button
 from workbench.gui.dialogs import offer_resume
 from workbench.gui.fields import format_value
 from workbench.gui.theme import set_look
-from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, Value, specs
+from workbench.ppo.hyperparameters import (
+    HyperparameterError,
+    Hyperparameters,
+    Value,
+    parse,
+    specs,
+)
 from workbench.ppo.metrics import METRICS
 from workbench.store.records import HealthRecord
 from workbench.training.commands import Command, ResumeRun
@@ -85,10 +91,11 @@ class Health(QObject):
         if failed is None or failed.run_id != event.run_id:
             return False
         checkpoints = self._store.checkpoints.all(event.run_id)
-        change = RULES[NOT_FINITE].suggestion(self._settings())
+        cycle = checkpoints[-1].cycle if checkpoints else 0
+        change = RULES[NOT_FINITE].suggestion(self._settings(event.run_id))
         offer_resume(
-            self._window, event.sentence, event.details, checkpoints[-1].cycle if checkpoints else
-            0, _change_text(change), lambda: self._send(ResumeRun(event.run_id, None, change)))
+            self._window, event.sentence, event.details, cycle, _change_text(change, "set to"),
+            lambda: self._send(ResumeRun(event.run_id, None, change)))
         return True
 
     # -- what the person asks for
@@ -97,7 +104,8 @@ class Health(QObject):
         """Open the explanation below the chip."""
         current = self._found.get(self._cycle, ())
         chip = self._window.health
-        self.panel.show_findings(self._cycle, current, self._earlier(), self._settings())
+        self.panel.show_findings(self._cycle, current, self._earlier(), self._settings(self._run),
+                                 self._window.hyperparameters.form.values())
         at = chip if chip.isVisible() else self._window.chip
         below = at.mapToGlobal(QPoint(at.width(), at.height() + 4))
         if at is chip:
@@ -126,10 +134,15 @@ class Health(QObject):
 
     # -- inside
 
-    def _settings(self) -> Hyperparameters:
+    def _settings(self, run_id: int | None) -> Hyperparameters:
+        """Return what the last cycle of a run used: suggestions start from there."""
+        run = self._store.run(run_id) if run_id is not None else None
+        if run_id is None or run is None:
+            return Hyperparameters()
+        changed = {c.name: c.new for c in self._store.changes(run_id)}
         try:
-            return self._window.hyperparameters.hyperparameters()
-        except HyperparameterError:
+            return parse({**run.hyperparameters, **changed})
+        except HyperparameterError:  # of another version
             return Hyperparameters()
 
     def _show(self) -> None:
@@ -175,8 +188,9 @@ class HealthPanel(QDialog):
         layout.addWidget(self._scroll)
 
     def show_findings(self, cycle: int, found: Sequence[Finding], earlier: Sequence[str],
-                      hp: Hyperparameters) -> None:
-        """Fill the panel and give it its size."""
+                      hp: Hyperparameters, form: Mapping[str, Value]) -> None:
+        """Fill the panel and give it its size. ``hp`` is what the run uses, ``form`` what the
+        person has chosen since."""
         page = QWidget()
         column = QVBoxLayout(page)
         column.setContentsMargins(16, 12, 16, 12)
@@ -185,7 +199,7 @@ class HealthPanel(QDialog):
         if not found:
             column.addWidget(label("No rule of the health check finds anything wrong.", wrap=True))
         for finding in found:
-            self._add(column, finding, hp)
+            self._add(column, finding, hp, form)
         if earlier:
             column.addSpacing(8)
             column.addWidget(label("In this run", "heading"))
@@ -207,7 +221,8 @@ class HealthPanel(QDialog):
             self.close()
         return super().event(event)
 
-    def _add(self, column: QVBoxLayout, finding: Finding, hp: Hyperparameters) -> None:
+    def _add(self, column: QVBoxLayout, finding: Finding, hp: Hyperparameters,
+             form: Mapping[str, Value]) -> None:
         rule = RULES[finding.rule]
         title = label(rule.title, "heading")
         set_look(title, role="error" if finding.severity == "serious" else "warning")
@@ -238,7 +253,7 @@ class HealthPanel(QDialog):
                 f"Pause when {rule.title}",
                 "Put this into Hyperparameters (Automatic pause); Apply uses it from the next "
                 "cycle on")
-            pause.setChecked(getattr(hp, f"pause_on_{rule.name}"))
+            pause.setChecked(form[f"pause_on_{rule.name}"] is True)
             pause.toggled.connect(lambda on: self._health.set_pause(rule.name, on))
             column.addWidget(pause)
 
@@ -260,8 +275,8 @@ def fill_chip(chip: QToolButton, found: Sequence[Finding]) -> None:
     chip.setAccessibleDescription(" ".join(said))
 
 
-def _change_text(change: Mapping[str, Value]) -> str:
+def _change_text(change: Mapping[str, Value], to: str = "to") -> str:
     """Return "Learning rate to 5e-5"."""
     return " and ".join(
-        f"{specs()[name].label} to {format_value(specs()[name], value)}"
+        f"{specs()[name].label} {to} {format_value(specs()[name], value)}"
         for name, value in change.items())

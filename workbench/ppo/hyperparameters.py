@@ -64,7 +64,7 @@ def _declare(
 def _pause(what: str) -> Any:
     return _declare(
         False, f"Pause: {what}", "Automatic pause",
-        f"Pause the run after the cycle in which the health check first finds: {what}. Without "
+        "Pause the run after the cycle in which the health check first finds this. Without "
         "the window the run stops, with a checkpoint.", advanced=True)
 
 
@@ -304,13 +304,13 @@ class Hyperparameters(BaseModel):
 
     # -- the rules of workbench.training.health; one that finds what is not a number always stops
     pause_on_kl: bool = _pause("KL runs away")
-    pause_on_steps: bool = _pause("steps are too large")
+    pause_on_steps: bool = _pause("steps too large")
     pause_on_entropy: bool = _pause("entropy collapses")
-    pause_on_alike: bool = _pause("completions are alike")
-    pause_on_hacking: bool = _pause("reward is being gamed")
-    pause_on_negative_kl: bool = _pause("KL is negative")
+    pause_on_alike: bool = _pause("completions alike")
+    pause_on_hacking: bool = _pause("reward gamed")
+    pause_on_negative_kl: bool = _pause("negative KL")
     pause_on_value_loss: bool = _pause("value loss diverges")
-    pause_on_explained_variance: bool = _pause("values are off")
+    pause_on_explained_variance: bool = _pause("values off")
 
     def with_changes(self, changes: Mapping[str, object]) -> Hyperparameters:
         """Return a copy with ``changes``, validated against ranges and against each other.

@@ -200,6 +200,9 @@ class MetricPlot(QFrame):
         self._note.setVisible(bool(note))
         if note:
             self._note.setText(note)
+            self._note.setTextWidth(-1)
+            if self._note.boundingRect().width() > self._box.width():
+                self._note.setTextWidth(self._box.width())
             # To the right of the mark, but never over the edge.
             (_, right), (_, top) = self._box.viewRange()
             width = max(1.0, self._note.boundingRect().width() * self.pixel)
