@@ -285,7 +285,10 @@ class Worker:
                 self._finish("stopped")
         except Exception as error:
             sentence, details = explain(error, run.hp)
-            self._not_finite(run, error)
+            if isinstance(error, NotFiniteError):
+                if error.intact:
+                    self._checkpoint()
+                self._emit(not_finite(self._store, run, error))
             self._emit(ev.RunFailed(run.id, sentence, details))
             self._finish("failed", sentence)
         else:
@@ -322,15 +325,6 @@ class Worker:
         self._emit(ev.CycleFinished(run.id, cycle, run.hp.num_cycles, dict(result.metrics)))
         self._emit(checked)
         run.pause_after_cycle = run.pause_after_cycle or bool(checked.pauses_for)
-
-    def _not_finite(self, run: Run, error: Exception) -> None:
-        """Keep what a cycle that was not finite left whole, and tell of it."""
-        if isinstance(error, NotFiniteError):
-            if error.intact:
-                self._checkpoint()
-            checked = not_finite(run, str(error))
-            self._store.record_health(run.id, health_records(checked)).result()
-            self._emit(checked)
 
     def _checkpoint(self) -> None:
         """Write a checkpoint of the run between two cycles. A full disk does not end the run."""
