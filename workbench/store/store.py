@@ -287,6 +287,14 @@ class Store:
                  "pinned": int(p.pinned)} for i, p in enumerate(prompts.prompts)])
         return self._writer.submit(write)
 
+    def delete_prompt_set(self, name: str) -> Future[None]:
+        """Remove a saved prompt set; the runs that used its prompts keep them."""
+        def write(db: Database) -> None:
+            db.execute("delete from prompts where set_id in "
+                       "(select id from prompt_sets where name = ?)", [name])
+            db.table("prompt_sets").delete_where("name = ?", [name])
+        return self._writer.submit(write)
+
     @property
     def _db(self) -> Database:
         db: Database | None = getattr(self._local, "db", None)
