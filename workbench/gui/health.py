@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QEvent, QObject, QPoint, Qt
+from PySide6.QtCore import QEvent, QObject, QPoint, QSize, Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QDialog,
     QFrame,
     QHBoxLayout,
     QScrollArea,
+    QSizePolicy,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -258,21 +260,49 @@ class HealthPanel(QDialog):
             column.addWidget(pause)
 
 
-def health_chip() -> QToolButton:
-    """Return the button of the tool bar that names the worst finding."""
-    chip = named(QToolButton(), "health_chip", "Health of the run", "")
-    chip.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-    return chip
+class HealthChip(QToolButton):
+    """Names the worst finding in the tool bar. Gives way where the bar is short."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        named(self, "health_chip", "Health of the run", "")
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self._wide: QSize | None = None
+        self._title = ""
 
-def fill_chip(chip: QToolButton, found: Sequence[Finding]) -> None:
-    """Show the worst of ``found``, which is not empty, and how many more there are."""
-    more = f" (+{len(found) - 1})" if len(found) > 1 else ""
-    chip.setText(RULES[found[0].rule].title + more)
-    set_look(chip, chip="bad" if found[0].severity == "serious" else "warning")
-    said = [f"{RULES[f.rule].title}. {f.sentence}" for f in found]
-    chip.setToolTip("".join(f"<p>{text}</p>" for text in [*said, "Click for what to try."]))
-    chip.setAccessibleDescription(" ".join(said))
+    def show_findings(self, found: Sequence[Finding]) -> None:
+        """Show the worst of ``found``, which is not empty, and how many more there are."""
+        more = f" (+{len(found) - 1})" if len(found) > 1 else ""
+        self._title = RULES[found[0].rule].title + more
+        set_look(self, chip="bad" if found[0].severity == "serious" else "warning")
+        self.setText(self._title)
+        self._wide = super().sizeHint()
+        self._elide()
+        said = [f"{RULES[f.rule].title}. {f.sentence}" for f in found]
+        self.setToolTip("".join(f"<p>{text}</p>" for text in [*said, "Click for what to try."]))
+        self.setAccessibleDescription(" ".join(said))
+
+    def sizeHint(self) -> QSize:
+        """Room for the whole title."""
+        return self._wide or super().sizeHint()
+
+    def minimumSizeHint(self) -> QSize:
+        """Room for its first letters."""
+        wide = self.sizeHint()
+        return QSize(min(wide.width(), self.fontMetrics().averageCharWidth() * 10), wide.height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Shorten the title to the room there is."""
+        super().resizeEvent(event)
+        self._elide()
+
+    def _elide(self) -> None:
+        if self._wide is not None:
+            missing = max(0, self._wide.width() - self.width())
+            room = self.fontMetrics().horizontalAdvance(self._title) - missing
+            self.setText(self.fontMetrics().elidedText(
+                self._title, Qt.TextElideMode.ElideRight, room) if missing else self._title)
 
 
 def _change_text(change: Mapping[str, Value], to: str = "to") -> str:

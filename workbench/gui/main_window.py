@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 
 from workbench.gui.actions import Actions, set_tip
 from workbench.gui.controls import label, named
-from workbench.gui.health import fill_chip, health_chip
+from workbench.gui.health import HealthChip
 from workbench.gui.hyperparameters_dock import HyperparametersDock
 from workbench.gui.models_dock import ModelsDock
 from workbench.gui.settings import section
@@ -140,7 +140,7 @@ class MainWindow(QMainWindow):
         """Show what is wrong with the run on display, if anything."""
         self._health_action.setVisible(bool(found))
         if found:
-            fill_chip(self.health, found)
+            self.health.show_findings(found)
 
     def reveal(self, name: str) -> None:
         """Bring a dock to the front and give it the keyboard."""
@@ -309,7 +309,7 @@ class MainWindow(QMainWindow):
         bar.addWidget(gap)
         bar.addWidget(self.chip)
         bar.addWidget(self.note)
-        self.health = health_chip()
+        self.health = HealthChip()
         self._health_action = bar.addWidget(self.health)
         self.shown = named(label(role="muted"), "shown_run", "Run on display",
                            "The run whose curves and completions are shown")

@@ -10,7 +10,7 @@ import pyqtgraph as pg
 from workbench.gui.metrics.data import RunData
 from workbench.gui.theme import Theme
 
-_HEIGHT = 0.09
+_HEIGHT = 0.12
 _WIDTH = 4
 
 
