@@ -148,7 +148,7 @@ def _follow(
                 print(f"ppo-workbench: {sentence}", file=sys.stderr)
             case ev.RunFinished(run_id=run_id, outcome=outcome, cycles=cycles):
                 say(f"{outcome.capitalize()} after {cycles} cycles.")
-                if outcome == "stopped":
+                if outcome != "finished":
                     say(f"Go on with: ppo-workbench resume {run_id}")
                 return {"finished": 0, "failed": FAILED}.get(outcome, stopped)
             case ev.StateChanged(state=ev.State.FAILED):

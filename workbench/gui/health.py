@@ -265,7 +265,7 @@ class HealthChip(QToolButton):
 
     def __init__(self) -> None:
         super().__init__()
-        named(self, "health_chip", "Health of the run", "")
+        named(self, "health_chip", "Health of the run", "What the health check found")
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self._wide: QSize | None = None

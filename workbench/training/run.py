@@ -115,7 +115,8 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
         record.id, parse(settings), tuple(store.run_prompts(record.id)), cycle=cycle,
         compared_start=cycle > 0, checkpointed=cycle or None)
     for name, series in store.metrics(record.id).items():
-        run.health.know(name, series.values[:cycle])
+        run.health.know(name, [value for at, value in zip(series.cycles, series.values, strict=True)
+                               if at <= cycle])
     run.health.before = frozenset(h.rule for h in store.health(record.id) if h.cycle == cycle)
     models = command_of(record.policy, record.reward, dict(record.models))
     return Resumed(run, record.name, models, snapshot)
