@@ -1,0 +1,37 @@
+"""The colour and line of a run: by its number, so that they are the same wherever it is shown."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QPointF, Qt
+from PySide6.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
+
+from workbench.gui.theme import Theme
+
+_LINES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashDotLine, Qt.PenStyle.DotLine)
+_SIZE = (18, 12)
+
+
+def run_colour(run_id: int, theme: Theme) -> str:
+    """Return the colour of a run; eight different ones follow each other."""
+    return theme.series[(run_id - 1) % len(theme.series)]
+
+
+def run_line(run_id: int) -> Qt.PenStyle:
+    """Return how a run's line is drawn, which tells runs of one colour apart."""
+    return _LINES[(run_id - 1) // 8 % len(_LINES)]
+
+
+def swatch(run_id: int, theme: Theme, drawn: bool) -> QIcon:
+    """Return a short piece of a run's line; pale when the run is not ``drawn``."""
+    picture = QPixmap(_SIZE[0] * 2, _SIZE[1] * 2)
+    picture.setDevicePixelRatio(2)
+    picture.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(picture)
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.setOpacity(1.0 if drawn else 0.35)
+    pen = QPen(QColor(run_colour(run_id, theme)), 3, run_line(run_id), Qt.PenCapStyle.FlatCap)
+    painter.setPen(pen)
+    middle = _SIZE[1] / 2
+    painter.drawLine(QPointF(1, middle), QPointF(_SIZE[0] - 1, middle))
+    painter.end()
+    return QIcon(picture)
