@@ -23,16 +23,14 @@ from PySide6.QtWidgets import (
 from workbench.gui.actions import CAN_BRANCH, CAN_RESUME
 from workbench.gui.background import Background
 from workbench.gui.controls import label, named, push_button
-from workbench.gui.fields import format_value
 from workbench.gui.runs.delegate import TreeDelegate
 from workbench.gui.runs.model import RunsModel
 from workbench.gui.settings import integers
 from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, parse, specs
-from workbench.store.records import RunRecord
+from workbench.ppo.wording import format_value
+from workbench.store.records import ALIVE_STATUS, RunRecord
 from workbench.store.store import Store
 from workbench.training.events import State
-
-_LIVE = {"running", "paused"}
 
 
 class RunsDock(QWidget):
@@ -169,7 +167,7 @@ class RunsDock(QWidget):
     def delete_selected(self) -> None:
         """Ask, then delete the selected run."""
         run = self.selected()
-        if run is None or run.status in _LIVE:
+        if run is None or run.status in ALIVE_STATUS:
             return
         box = QMessageBox(
             QMessageBox.Icon.Question, "Delete run",
@@ -242,7 +240,7 @@ class RunsDock(QWidget):
 
     def _show_details(self) -> None:
         run = self.selected()
-        self.delete_button.setEnabled(run is not None and run.status not in _LIVE)
+        self.delete_button.setEnabled(run is not None and run.status not in ALIVE_STATUS)
         for button in (self.open_button, self.rename_button, self.settings_button):
             button.setEnabled(run is not None)
         can_resume = run is not None and self._can_resume(run)
@@ -272,7 +270,7 @@ class RunsDock(QWidget):
 
     def _can_resume(self, run: RunRecord) -> bool:
         # A run that is alive while none is here belongs to another process.
-        return self._state in CAN_RESUME and run.status not in _LIVE
+        return self._state in CAN_RESUME and run.status not in ALIVE_STATUS
 
     def _resume_tip(self, run: RunRecord) -> str:
         checkpoints = self._store.checkpoints.all(run.id)

@@ -8,6 +8,7 @@ from typing import Literal
 
 Status = Literal[
     "running", "paused", "finished", "stopped", "failed", "interrupted", "abandoned"]
+ALIVE_STATUS: frozenset[Status] = frozenset({"running", "paused"})
 Kind = Literal["comparison", "rollout"]
 
 

@@ -19,7 +19,6 @@ from PySide6.QtWidgets import (
 )
 
 from workbench.gui.controls import label, named
-from workbench.gui.fields import format_value
 from workbench.gui.metrics.controls import MOST_PLOTS, Controls
 from workbench.gui.metrics.data import RunData
 from workbench.gui.metrics.export import FILTERS, export
@@ -28,6 +27,7 @@ from workbench.gui.metrics.plot import MetricPlot
 from workbench.gui.theme import Theme, themes
 from workbench.ppo.hyperparameters import specs
 from workbench.ppo.metrics import METRICS
+from workbench.ppo.wording import format_value
 from workbench.store.records import ChangeRecord, RunRecord, Series
 from workbench.training.events import Change
 

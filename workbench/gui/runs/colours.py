@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from PySide6.QtCore import QPointF, Qt
-from PySide6.QtGui import QColor, QIcon, QPainter, QPen, QPixmap
+from PySide6.QtGui import QColor, QImage, QPainter, QPen
 
 from workbench.gui.theme import Theme
 
@@ -21,9 +23,10 @@ def run_line(run_id: int) -> Qt.PenStyle:
     return _LINES[(run_id - 1) // 8 % len(_LINES)]
 
 
-def swatch(run_id: int, theme: Theme, drawn: bool) -> QIcon:
+@cache
+def swatch(run_id: int, theme: Theme, drawn: bool) -> QImage:
     """Return a short piece of a run's line; pale when the run is not ``drawn``."""
-    picture = QPixmap(_SIZE[0] * 2, _SIZE[1] * 2)
+    picture = QImage(_SIZE[0] * 2, _SIZE[1] * 2, QImage.Format.Format_ARGB32_Premultiplied)
     picture.setDevicePixelRatio(2)
     picture.fill(Qt.GlobalColor.transparent)
     painter = QPainter(picture)
@@ -34,4 +37,4 @@ def swatch(run_id: int, theme: Theme, drawn: bool) -> QIcon:
     middle = _SIZE[1] / 2
     painter.drawLine(QPointF(1, middle), QPointF(_SIZE[0] - 1, middle))
     painter.end()
-    return QIcon(picture)
+    return picture
