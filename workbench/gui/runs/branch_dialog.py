@@ -52,6 +52,7 @@ class BranchDialog(QDialog):
         self._store, self._run, self._then, self._back = store, run, then, back
         self._reference: dict[str, Value] = {}
         self._cycles: list[int | None] = []
+        self._proposed: int | None = None  # more cycles, where the checkpoint is the run's end
         self.setObjectName("go_back_dialog" if back else "fork_dialog")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle(f"Go back in {run.name}" if back else f"Fork {run.name}")
@@ -108,7 +109,9 @@ class BranchDialog(QDialog):
                     item.setTextAlignment(
                         Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
                 self.checkpoints.setItem(row, column, item)
-        self.checkpoints.selectRow(0)
+        # Going back to where the run stands anyway is seldom meant.
+        earlier = [c for c in self._cycles if c is not None and c < run.cycles]
+        self.choose(earlier[0] if self._back and earlier else self._cycles[0])
 
     def _chosen(self) -> None:
         """Show what the run used at the checkpoint, with what has been edited."""
@@ -125,9 +128,11 @@ class BranchDialog(QDialog):
         shaping = {n for n, s in specs().items() if s.structural and cycle} - fixed
         self.form.lock(fixed | shaping, _FIXED if self._back else _STRUCTURAL)
         kept = {n: v for n, v in edits.items() if n not in fixed | shaping}
-        done = int(self._reference["num_cycles"])
-        if cycle >= max(done, int(kept.get("num_cycles", 0))):
-            kept["num_cycles"] = cycle + _MORE_CYCLES
+        if kept.get("num_cycles") == self._proposed:
+            kept.pop("num_cycles", None)
+        self._proposed = None
+        if cycle >= int(kept.get("num_cycles", self._reference["num_cycles"])):
+            kept["num_cycles"] = self._proposed = cycle + _MORE_CYCLES
         self.form.set_reference(self._reference)
         self.form.set_values({**self._reference, **kept}, "checkpoint")
         self.form.undo_stack.clear()
@@ -171,6 +176,9 @@ class BranchDialog(QDialog):
         header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         header.setHighlightSections(False)
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self.checkpoints.horizontalHeaderItem(0).setTextAlignment(
+            Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self._summary = named(label(wrap=True), "fork_changes", "What changes", "")
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.ok = buttons.addButton(

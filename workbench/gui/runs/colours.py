@@ -10,17 +10,19 @@ from PySide6.QtGui import QColor, QImage, QPainter, QPen
 from workbench.gui.theme import Theme
 
 _LINES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashDotLine, Qt.PenStyle.DotLine)
+# Those of the theme's colours that are told apart best, also by the colour-blind.
+_CYCLE = (0, 1, 2, 3, 4, 6)
 _SIZE = (18, 12)
 
 
 def run_colour(run_id: int, theme: Theme) -> str:
-    """Return the colour of a run; eight different ones follow each other."""
-    return theme.series[(run_id - 1) % len(theme.series)]
+    """Return the colour of a run; six different ones follow each other."""
+    return theme.series[_CYCLE[(run_id - 1) % len(_CYCLE)]]
 
 
 def run_line(run_id: int) -> Qt.PenStyle:
     """Return how a run's line is drawn, which tells runs of one colour apart."""
-    return _LINES[(run_id - 1) // 8 % len(_LINES)]
+    return _LINES[(run_id - 1) // len(_CYCLE) % len(_LINES)]
 
 
 @cache

@@ -91,7 +91,7 @@ def _results(store: Store, run: RunRecord) -> dict[str, str]:
     best = max(finite, default=None)
     kl = metrics.get("objective/kl", Series()).values
     return {
-        "Cycles": str(run.cycles),
+        "Cycles run": str(run.cycles),
         "Best reward": f"{format_number(best[0])} at cycle {best[1]}" if best else "–",
         "Last reward": format_number(scores.values[-1]) if scores.values else "–",
         "Last KL": f"{format_number(kl[-1])} nats" if kl else "–",

@@ -9,14 +9,17 @@ from PySide6.QtCore import (
     QModelIndex,
     QPersistentModelIndex,
     QSize,
+    Qt,
 )
-from PySide6.QtGui import QColor, QPainter, QPen
+from PySide6.QtGui import QColor, QIcon, QImage, QPainter, QPen, QPixmap
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from workbench.gui.runs.model import BRANCH_ROLE, Branch
 from workbench.gui.theme import themes
 
 STEP = 14
+# What a style sheet adds to a tick box and Qt leaves out of a cell's size.
+_BOX = 12
 Index = QModelIndex | QPersistentModelIndex
 
 
@@ -35,9 +38,19 @@ class TreeDelegate(QStyledItemDelegate):
             painter.drawLines(_lines(option, lines))
         super().paint(painter, _beside(option, index), index)
 
+    def initStyleOption(self, option: QStyleOptionViewItem, index: Index) -> None:
+        """Show the swatch in its own colour in the selected row too."""
+        super().initStyleOption(option, index)
+        picture = index.data(Qt.ItemDataRole.DecorationRole)
+        if isinstance(picture, QImage):
+            icon, drawn = QIcon(), QPixmap.fromImage(picture)
+            for mode in (QIcon.Mode.Normal, QIcon.Mode.Selected):
+                icon.addPixmap(drawn, mode)
+            option.icon = icon
+
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         """Leave room for the lines."""
-        return super().sizeHint(option, index) + QSize(STEP * _branch(index).depth, 0)
+        return super().sizeHint(option, index) + QSize(STEP * _branch(index).depth + _BOX, 0)
 
     def updateEditorGeometry(
         self, editor: QWidget, option: QStyleOptionViewItem, index: Index

@@ -68,11 +68,15 @@ class SettingsTable(QDialog):
         layout.addWidget(buttons)
         self._fit()
 
-    def _fill(self) -> None:
+    def _draw_heads(self) -> None:
         for column, run in enumerate(self._runs):
             item = QTableWidgetItem(run.name)
             item.setIcon(QIcon(QPixmap.fromImage(swatch(run.id, themes().theme, True))))
             self.table.setHorizontalHeaderItem(column, item)
+
+    def _fill(self) -> None:
+        self._draw_heads()
+        themes().changed.connect(self._draw_heads)
         strong = QFont(self.font())
         strong.setWeight(QFont.Weight.DemiBold)
         for number, row in enumerate(self.rows):
