@@ -164,7 +164,11 @@ class BranchDialog(QDialog):
         self.checkpoints = named(
             QTableWidget(0, len(_COLUMNS)), "checkpoints", "Checkpoints",
             "Where to begin: the checkpoints there are, with the reward and KL of their cycle")
-        self.checkpoints.setHorizontalHeaderLabels(_COLUMNS)
+        for column, title in enumerate(_COLUMNS):
+            heading = QTableWidgetItem(title)
+            if not column:
+                heading.setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+            self.checkpoints.setHorizontalHeaderItem(column, heading)
         self.checkpoints.verticalHeader().hide()
         self.checkpoints.setShowGrid(False)
         self.checkpoints.setTabKeyNavigation(False)
@@ -177,8 +181,6 @@ class BranchDialog(QDialog):
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         header.setHighlightSections(False)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-        self.checkpoints.horizontalHeaderItem(0).setTextAlignment(
-            Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self._summary = named(label(wrap=True), "fork_changes", "What changes", "")
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.ok = buttons.addButton(
