@@ -257,16 +257,19 @@ class RunsDock(QWidget):
         origin = self.model.origin(run)
         return f"Forked {origin}. {describe(run)}" if origin else describe(run)
 
-    def _show_menu(self, at: QPoint) -> None:
-        """Offer what can be done with the run under the pointer."""
-        if not self._menu or not self.table.indexAt(at).isValid():
-            return
+    def make_menu(self) -> QMenu:
+        """Return a menu of what can be done with the selected run."""
         menu = QMenu(self.table)
         menu.setObjectName("run_menu")
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.setToolTipsVisible(True)
         menu.addActions(self._menu)
-        menu.popup(self.table.viewport().mapToGlobal(at))
+        return menu
+
+    def _show_menu(self, at: QPoint) -> None:
+        """Offer what can be done with the run under the pointer."""
+        if self.table.indexAt(at).isValid():
+            self.make_menu().popup(self.table.viewport().mapToGlobal(at))
 
     def _can_resume(self, run: RunRecord) -> bool:
         # A run that is alive while none is here belongs to another process.

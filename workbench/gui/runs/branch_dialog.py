@@ -39,14 +39,14 @@ _FIXED = "Cannot change during a run: fork the run to change it."
 class BranchDialog(QDialog):
     """Asks for a checkpoint and settings. ``back`` goes on with the run itself, else it is forked.
 
-    ``alive`` says whether a run is training now, ``own`` whether it is this one: then the end of
-    the cycle in hand can be chosen too.
+    ``warning`` says what becomes of a run that is alive. With ``cycle_in_hand`` that is this run,
+    and the end of its present cycle can be chosen too.
     """
 
     def __init__(
         self, parent: QWidget, store: Store, run: RunRecord, then: Callable[[Fork | GoBack], None],
-        *, back: bool = False, changes: Mapping[str, Value] | None = None, alive: str = "",
-        own: bool = False,
+        *, back: bool = False, changes: Mapping[str, Value] | None = None,
+        warning: str = "", cycle_in_hand: bool = False,
     ) -> None:
         super().__init__(parent)
         self._store, self._run, self._then, self._back = store, run, then, back
@@ -56,8 +56,8 @@ class BranchDialog(QDialog):
         self.setObjectName("go_back_dialog" if back else "fork_dialog")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle(f"Go back in {run.name}" if back else f"Fork {run.name}")
-        self._build(alive)
-        self._fill(own)
+        self._build(warning)
+        self._fill(cycle_in_hand)
         if changes:
             self.form.set_values(changes, "change")
         self.resize(min(860, parent.width() - 32), min(600, parent.height() - 32))
@@ -90,13 +90,13 @@ class BranchDialog(QDialog):
 
     # -- inside
 
-    def _fill(self, own: bool) -> None:
+    def _fill(self, cycle_in_hand: bool) -> None:
         """List the checkpoints, newest first."""
         run, metrics = self._run, self._store.metrics(self._run.id)
         known = [c for c in self._store.checkpoints.all(run.id) if c.cycle <= run.cycles]
         rows = [(str(c.cycle), *_at(metrics, c.cycle), file_size(c.bytes)) for c in known[::-1]]
         self._cycles = [c.cycle for c in known[::-1]]
-        if own and not self._back:
+        if cycle_in_hand and not self._back:
             rows.insert(0, (f"{run.cycles + 1}, in hand", "", "", ""))
             self._cycles.insert(0, None)
         rows.append(("0, the start", "", "", ""))
@@ -152,7 +152,7 @@ class BranchDialog(QDialog):
         set_look(self._summary, role="error" if problems else "" if changes else "muted")
         self.ok.setEnabled(not problems)
 
-    def _build(self, alive: str) -> None:
+    def _build(self, warning: str) -> None:
         self._explain = label(
             f"{self._run.name} goes on from the checkpoint. Its later cycles are kept as an "
             "abandoned branch." if self._back else
@@ -196,10 +196,8 @@ class BranchDialog(QDialog):
             left.addWidget(widget)
         left.addWidget(label("Checkpoint", "heading"))
         left.addWidget(self.checkpoints, 1)
-        if alive:
-            left.addWidget(label(
-                f"{alive} is training now: it is paused when its cycle is complete and then "
-                "ended. It can be resumed later.", "warning", wrap=True))
+        if warning:
+            left.addWidget(label(warning, "warning", wrap=True))
         across = QHBoxLayout()
         across.setSpacing(16)
         across.addLayout(left, 1)

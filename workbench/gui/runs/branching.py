@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject
 
-from workbench.gui.runs.branch_dialog import BranchDialog
-from workbench.gui.runs.settings_table import SettingsTable
 from workbench.ppo.hyperparameters import Value
 from workbench.store.records import ALIVE_STATUS, Series
 from workbench.training.events import State
@@ -74,15 +72,23 @@ class Branching(QObject):
             self._ask(live, back=False, changes=changes)
 
     def _ask(self, run_id: int, *, back: bool, changes: Mapping[str, Value] | None = None) -> None:
+        # The dialogs bring numpy, which the first paint does not wait for.
+        from workbench.gui.runs.branch_dialog import BranchDialog
+
         run = self._store.run(run_id)
         if run is None:
             return
         alive = self._store.run(self._resuming.live) if self._resuming.live is not None else None
-        running = self._window.state is State.RUNNING and alive is not None
+        running = self._window.state is State.RUNNING
+        own, warning = alive is not None and alive.id == run.id, ""
+        if alive and running:
+            warning = f"{alive.name} is training now: when its cycle is complete it is paused"
+            warning += "." if own and back else " and then ended. It can be resumed later."
+        elif alive and not (own and back):
+            warning = f"{alive.name} is paused: it is ended. It can be resumed later."
         BranchDialog(
             self._window, self._store, run, partial(self._resuming.go_on, run.name), back=back,
-            changes=changes, alive=alive.name if running and alive else "",
-            own=running and alive is not None and alive.id == run.id).open()
+            changes=changes, warning=warning, cycle_in_hand=running and own).open()
 
     # -- drawing over
 
@@ -109,6 +115,8 @@ class Branching(QObject):
 
     def compare(self) -> None:
         """Show where the settings of the run on display and the ticked runs differ."""
+        from workbench.gui.runs.settings_table import SettingsTable
+
         runs = self._window.runs
         wanted = runs.model.ticks | {runs.model.shown}
         chosen = [run for run in runs.model.runs if run.id in wanted]
