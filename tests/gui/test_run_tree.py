@@ -331,11 +331,16 @@ def test_a_drawn_over_run_goes_on_growing(drawn: Opened) -> None:
     assert view._plots[0]._overlays.runs[1].x.tolist() == [1, 2, 3, 4]
 
 
-def test_the_pointer_names_the_curve_it_is_on(drawn: Opened) -> None:
+def test_the_pointer_names_the_curve_it_is_on(qtbot: QtBot, drawn: Opened) -> None:
     plot = drawn.window.metrics._plots[0]
+    drawn.window.resize(1280, 720)
+    drawn.window.reset_layout()
+    qtbot.waitUntil(lambda: plot._box.height() > 0)
     assert plot.nearest(5.0, 5.0) == "Run 2: 5.00"
     assert plot.nearest(5.0, 2.5) == "Run 1: 2.50"
-    assert plot.nearest(5.0, 5.0 + 30 * plot._box.viewPixelSize()[1]) == ""
+    low, high = plot._box.viewRange()[1]
+    assert plot.nearest(5.0, 5.0 + 30 * (high - low) / plot._box.height()) == ""
+    assert plot.nearest(5.0, 5.0 + 9 * (high - low) / plot._box.height()) == "Run 2: 5.00"
 
 
 def test_smoothing_and_scale_reach_the_drawn_over_runs(drawn: Opened) -> None:

@@ -224,9 +224,10 @@ class MetricPlot(QFrame):
         where there is only one run."""
         if not self._overlays.runs:
             return ""
-        pixels = float(self._box.viewPixelSize()[1]) or 1.0
+        low, high = self._box.viewRange()[1]
+        pixel = (high - low) / max(1.0, self._box.height())
         own = Drawn(self._name, self._positions[0], self._traces[0].smooth)
-        found = min((abs(self._scale.height(value) - y) / pixels, drawn.name, value)
+        found = min((abs(self._scale.height(value) - y) / pixel, drawn.name, value)
                     for drawn in (own, *self._overlays.runs)
                     for value in [drawn.at(x)] if math.isfinite(value)) if len(own.x) else None
         return f"{found[1]}: {format_number(found[2])}" if found and found[0] < _NEAR else ""
