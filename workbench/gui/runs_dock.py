@@ -201,7 +201,7 @@ class RunsDock(QWidget):
             "Delete…", "delete_run_button", "Remove the run for good (Delete)",
             self.delete_selected)
         self.settings_button = push_button(
-            "Use its settings", "use_settings",
+            "Use settings", "use_settings",
             "Put the settings this run started with into the Hyperparameters form",
             self._use_settings)
         self.live_button = push_button(

@@ -53,7 +53,7 @@ class Controls(QWidget):
         """Offer ``cycles`` and show which two are compared and why; the last that a fork shares
         is marked."""
         # In a row of five controls there is no room for "start policy".
-        offered = [((cycle_name(c) if c else "start") + (" (fork)" if c == forked_after else ""), c)
+        offered = [(f"{c} (fork)" if c == forked_after else cycle_name(c) if c else "start", c)
                    for c in cycles]
         for box, cycle in ((self.before, before), (self.after, after)):
             with QSignalBlocker(box):
