@@ -201,7 +201,7 @@ class RunsDock(QWidget):
             "Delete…", "delete_run_button", "Remove the run for good (Delete)",
             self.delete_selected)
         self.settings_button = push_button(
-            "Use settings", "use_settings",
+            "Use its settings", "use_settings",
             "Put the settings this run started with into the Hyperparameters form",
             self._use_settings)
         self.live_button = push_button(
@@ -221,8 +221,8 @@ class RunsDock(QWidget):
         layout.addWidget(self.live_button)
         layout.addWidget(self.table, 1)
         layout.addWidget(self._details)
-        for buttons in ((self.open_button, self.resume_button, self.fork_button),
-                        (self.settings_button, self.rename_button, self.delete_button)):
+        for buttons in ((self.open_button, self.resume_button, self.settings_button),
+                        (self.fork_button, self.rename_button, self.delete_button)):
             row = QHBoxLayout()
             row.setSpacing(8)
             for button in buttons:
