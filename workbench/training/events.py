@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from workbench.ppo.hyperparameters import Hyperparameters, Value
 from workbench.ppo.phases import Phase
+from workbench.training.commands import Command
 
 
 class State(StrEnum):
@@ -41,7 +42,10 @@ class LoadingProgress:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What the Models dock shows of a loaded model."""
+    """What the Models dock shows of a loaded model, or of a reward of another kind.
+
+    A Python file has ``sha256`` and ``summary``; a weighted sum has ``parts``.
+    """
 
     source: str
     name: str
@@ -54,11 +58,14 @@ class ModelFacts:
     has_chat_template: bool = False
     labels: tuple[str, ...] = ()
     label: int | None = None
+    sha256: str = ""
+    summary: str = ""
+    parts: tuple[ModelFacts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ModelsLoaded:
-    """Both models are ready on ``policy.device``."""
+    """Policy and reward are ready on ``policy.device``."""
 
     policy: ModelFacts
     reward: ModelFacts
@@ -66,15 +73,31 @@ class ModelsLoaded:
 
 
 @dataclass(frozen=True, slots=True)
+class UntrustedFile:
+    """A Python file that runs only when the person agrees to what it holds; ``changed``: since
+    the run began that is to go on."""
+
+    path: str
+    sha256: str
+    text: str
+    changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class LoadingFailed:
-    """Nothing changed. ``which`` is 'policy' or 'reward'; ``labels`` is set when the person must
-    say which of several outputs is the score; ``cancelled`` when they gave up themselves."""
+    """Nothing changed. ``which`` is 'policy' or 'reward', ``part`` the number of the reward's
+    part; ``labels`` is set when the person must say which of several outputs is the score,
+    ``untrusted`` when they must agree to a Python file (then send ``again``); ``cancelled`` when
+    they gave up themselves."""
 
     sentence: str
     which: str = ""
     details: str = ""
     labels: tuple[str, ...] = ()
     cancelled: bool = False
+    part: int = 0
+    untrusted: UntrustedFile | None = None
+    again: Command | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +120,14 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class RunResumed:
-    """A run of the store goes on after ``cycle``; what was recorded of later cycles is gone."""
+    """A run of the store goes on after ``cycle``; what was recorded of later cycles is gone.
+    ``note`` says what is not as it was."""
 
     run_id: int
     name: str
     cycle: int
     hyperparameters: Hyperparameters
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
