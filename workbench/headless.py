@@ -117,8 +117,8 @@ def _agreed(store: Store, file: ev.UntrustedFile, said_so: bool) -> bool:
               "read it, then add --trust-reward-file.", file=sys.stderr)
         return False
     if not said_so:
-        print(f"{file.text.rstrip()}\n\n{since}{file.path} (above) is a program: it can do whatever "
-              "you can. Run it? [y/N] ", end="", file=sys.stderr, flush=True)
+        print(f"{file.text.rstrip()}\n\n{since}{file.path} (above) is a program: it can do "
+              "whatever you can. Run it? [y/N] ", end="", file=sys.stderr, flush=True)
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             print("ppo-workbench: it was not run.", file=sys.stderr)
             return False

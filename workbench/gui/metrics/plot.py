@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pyqtgraph as pg
@@ -15,7 +16,7 @@ from superqt import QElidingLabel
 from workbench.gui.metrics.axes import CycleAxis, Scale, ValueAxis
 from workbench.gui.metrics.data import Array, RunData, Trace, format_number, robust_range
 from workbench.gui.theme import Theme
-from workbench.ppo.metrics import METRICS, Metric
+from workbench.ppo.metrics import METRICS, Metric, find_metric
 
 SECOND = {"objective/scores": "objective/rlhf_reward"}
 """A metric that is drawn dashed in another's plot."""
@@ -24,6 +25,9 @@ SECOND = {"objective/scores": "objective/rlhf_reward"}
 # much as all the rest, so that a plain line of one pixel is drawn beyond.
 _FEW = 2000
 _WIDTH = 1.5
+_STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine,
+           Qt.PenStyle.DashDotLine)
+_KEYS = ("──", "╌╌", "┈┈", "─·")
 
 
 class _ViewBox(pg.ViewBox):
@@ -77,7 +81,8 @@ class _Canvas(pg.PlotWidget):
 
 
 class MetricPlot(QFrame):
-    """A plot of one metric (and its dashed companion, where it has one).
+    """A plot of one metric (and its dashed companion, where it has one), or of several ``lines``
+    with a legend.
 
     Every drawing item is made once; :meth:`draw` only hands over new arrays.
     """
@@ -86,11 +91,13 @@ class MetricPlot(QFrame):
     reset = Signal()
     panned = Signal(float, float)  # the person moved x to this range
 
-    def __init__(self, name: str, theme: Theme, parent: QWidget | None = None) -> None:
+    def __init__(self, name: str, theme: Theme, parent: QWidget | None = None,
+                 lines: Sequence[str] = ()) -> None:
         super().__init__(parent)
-        self.about = METRICS[name]
+        self.about = find_metric(name)
+        self.lines = tuple(lines)
         second = SECOND.get(name)
-        self.names = (name, second) if second else (name,)
+        self.names = self.lines or ((name, second) if second else (name,))
         self.setObjectName(f"plot_{name}")
         self.setMinimumWidth(120)  # so that a long header does not make its column wider
         self.setAccessibleName(f"Plot of {self.about.label}")
@@ -99,6 +106,7 @@ class MetricPlot(QFrame):
         self._traces: list[Trace] = []
         self._positions: list[Array] = []
         self._values: list[QLabel] = []
+        self._colours = theme.series
         self._build()
         self.apply_theme(theme)
 
@@ -157,7 +165,7 @@ class MetricPlot(QFrame):
 
     def _fit_header(self) -> None:
         """Leave the companion out of the header where there is no room for it."""
-        if len(self.names) > 1:
+        if len(self.names) > 1 and not self.lines:
             extra = (self._key, self._values[1])
             labels = (self._title, self._values[0], *extra)
             fits = 24 + sum(w.sizeHint().width() + 6 for w in labels) < self.width()
@@ -187,8 +195,11 @@ class MetricPlot(QFrame):
             line.setVisible(cycle is not None)
         values = [(t.at(cycle) if cycle is not None else float(t.smooth[-1]) if len(t) else
                    math.nan) for t in self._traces] or [math.nan] * len(self.names)
-        for label, value in zip(self._values, values, strict=True):
-            label.setText(format_number(value))
+        if self.lines:
+            self._show_legend(values)
+        else:
+            for label, value in zip(self._values, values, strict=True):
+                label.setText(format_number(value))
         self._fit_header()
         if cycle is not None:
             self._cursor.setPos(x)
@@ -216,6 +227,13 @@ class MetricPlot(QFrame):
         layout.setContentsMargins(8, 4, 4, 0)
         layout.setSpacing(0)
         layout.addLayout(self._header())
+        if self.lines:
+            self._legend = QLabel()
+            self._legend.setWordWrap(True)
+            self._legend.setTextFormat(Qt.TextFormat.RichText)
+            self._legend.setAccessibleName(f"{self.about.label}, current values")
+            self._legend.setToolTip(describe(self.about))
+            layout.addWidget(self._legend)
         self._chip = QElidingLabel()
         self._chip.setProperty("role", "warning")
         self._chip.setAccessibleName(f"Warning about {self.about.label}")
@@ -273,7 +291,7 @@ class MetricPlot(QFrame):
         self._unit.setProperty("role", "muted")
         self._unit.setToolTip(describe(self.about))
         row.addWidget(self._unit, 1)
-        for name in reversed(self.names):
+        for name in () if self.lines else reversed(self.names):
             metric, value = METRICS[name], QLabel("–")
             font = value.font()
             font.setFeature(QFont.Tag("tnum"), 1)
@@ -300,17 +318,17 @@ class MetricPlot(QFrame):
         for axis in (self._value_axis, self._cycle_axis):
             axis.setPen(theme.border)
             axis.setTextPen(theme.muted)
-        styles = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine)
+        self._colours = theme.series
         for i, (raw, smooth, head) in enumerate(self._curves):
-            colour = theme.series[i]
+            colour = theme.series[i % len(theme.series)]
             raw.setPen(pg.mkPen(mix(colour, theme.base, 0.45)))
             pen = QPen(QColor(colour), _WIDTH)
             pen.setCosmetic(True)
-            pen.setStyle(styles[i])
+            pen.setStyle(_STYLES[i % len(_STYLES)])
             smooth.setPen(pen)
             head.setPen(None)
             head.setBrush(colour)
-            if i:
+            if i and not self.lines:
                 self._key.setText(f"<span style='color:{colour}'>╌╌</span> "
                                   f"{in_sentence(METRICS[self.names[i]])}")
         self._marks.setPen(pg.mkPen(theme.warning, style=Qt.PenStyle.DotLine))
@@ -320,6 +338,16 @@ class MetricPlot(QFrame):
         self._note.setColor(theme.text)
         self._note.fill = pg.mkBrush(theme.window)
         self._note.border = pg.mkPen(theme.warning)
+
+    def _show_legend(self, values: Sequence[float]) -> None:
+        entries = []
+        for i, (name, value) in enumerate(zip(self.lines, values, strict=True)):
+            colour = self._colours[i % len(self._colours)]
+            title = html.escape(find_metric(name).label)
+            entries.append(f"<span style='white-space: nowrap'><span style='color:{colour}'>"
+                           f"{_KEYS[i % len(_KEYS)]}</span> {title} "
+                           f"<b>{format_number(value)}</b></span>")
+        self._legend.setText(" &nbsp; ".join(entries))
 
     def _moved(self, axis: int) -> None:
         if axis:
