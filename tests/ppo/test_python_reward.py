@@ -81,8 +81,8 @@ def test_a_failure_of_all_rows_together(write, unattended):
             assert len(completions) < 2, "too " + "long " * 40
             return [0.0]
         """))
-    with pytest.raises(RewardError, match=r"on 3 completions together, though on each alone it does "
-                                          r"not; the first is .*The hotel was") as caught:
+    with pytest.raises(RewardError, match=r"on 3 completions together, though on each alone "
+                                          r"it does not; the first is .*hotel was") as caught:
         reward.score(ROWS, control=unattended)
     assert "…" in str(caught.value)
     assert "\n" not in str(caught.value)

@@ -64,10 +64,12 @@ class _Row(QWidget):
         assert isinstance(layout, QGridLayout)
         for column, widget in enumerate((self._times, self.weight, self.remove), start=2):
             layout.addWidget(widget, 1, column)
-        layout.addWidget(field.facts, 2, 0, 1, 5)  # below the whole row
+        layout.removeWidget(field.facts)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
+        outer.setSpacing(4)
         outer.addWidget(field)
+        outer.addWidget(field.facts)  # below the whole row
 
     def set_place(self, number: int, alone: bool) -> None:
         """Take the names of part ``number``; show weight and Remove unless it is alone."""
@@ -228,7 +230,7 @@ class RewardParts(QWidget):
                                 "what comes with the workbench")
         field.button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         field.button.setMenu(self._menu(field.button, field.set_source))
-        field.button.setStyleSheet("QToolButton::menu-indicator { image: none; }")
+        field.button.setProperty("role", "choose")
         row.remove.clicked.connect(partial(self._remove_and_arrange, row))
         self._rows.append(row)
         self._layout.addWidget(row)
