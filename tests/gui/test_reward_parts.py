@@ -46,9 +46,9 @@ def test_one_reward_shows_no_weight(dock: ModelsDock) -> None:
 
 
 def test_rewards_are_added_weighed_and_removed(dock: ModelsDock, sent: list[Command]) -> None:
-    choose(dock.reward.add_button, "Example: friendly words (VADER)")
+    choose(dock.reward.add_button, "VADER: friendly words")
     first, second = dock.reward._rows
-    assert second.field.combo.currentText() == "Example: friendly words (VADER)"
+    assert second.field.combo.currentText() == "VADER: friendly words"
     assert first.weight.isVisible()
     assert second.weight.hasFocus() or not dock.isActiveWindow()
     second.weight.setText("-0.5")

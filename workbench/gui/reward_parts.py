@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from workbench.gui.models_dock import SourceField
 
 EXAMPLES = {
-    "Example: friendly words (VADER)": EXAMPLE_REWARDS["vader"],
-    "Example: length and repetition": EXAMPLE_REWARDS["length_and_repetition"],
+    "VADER: friendly words": EXAMPLE_REWARDS["vader"],
+    "Length and repetition": EXAMPLE_REWARDS["length_and_repetition"],
 }
 MOST_PARTS = 8
 _TIP = ("What scores completions: a folder or hub name of a sequence classifier, or a Python file "
@@ -56,8 +56,8 @@ class _Row(QWidget):
             "to punish, 0 to watch it only. Fixed for a run")
         self.weight.setValidator(QDoubleValidator(self.weight))
         self.weight.setAlignment(Qt.AlignmentFlag.AlignRight)
-        self.weight.setFixedWidth(self.weight.fontMetrics().horizontalAdvance("−0.000") + 16)
-        self.remove = tool_button("", "", "", "Take this part out of the reward")
+        self.weight.setFixedWidth(self.weight.fontMetrics().horizontalAdvance("−0.00") + 16)
+        self.remove = tool_button("", "", "", "Take this part out of the reward", role="flat")
         self._times = label("×", "muted")
         field.heading.hide()
         layout = field.layout()
@@ -85,6 +85,7 @@ class _Row(QWidget):
             widget.setAccessibleName(says)
         for widget in (self._times, self.weight, self.remove):
             widget.setVisible(not alone)
+        self.field.button.setVisible(alone)  # a narrow dock has room for one or the other
 
     def part(self) -> RewardPart:
         """Return what the row says."""
@@ -272,7 +273,7 @@ class RewardParts(QWidget):
         menu.addSeparator()
         for text, path in {"Bundled model": BUNDLED_REWARD, **EXAMPLES}.items():
             action = menu.addAction(text)
-            action.setToolTip(f"Comes with the workbench: {path}")
+            action.setToolTip(f"Comes with the workbench, to use or to copy: {path}")
             action.triggered.connect(lambda _=False, path=path: then(str(path)))
         return menu
 
