@@ -85,6 +85,15 @@ def token_traces(db: Database) -> None:
 
 
 @migrations()
+def health_findings(db: Database) -> None:
+    """What the health check said after a cycle. A cycle that failed has a row here only."""
+    db.table("health").create(
+        {"run_id": int, "cycle": int, "rule": str, "severity": str, "sentence": str},
+        pk=("run_id", "cycle", "rule"), foreign_keys=[("run_id", "runs", "id")], strict=True,
+    )
+
+
+@migrations()
 def reward_parts(db: Database) -> None:
     """What each part of a weighted reward gave a completion; Python files that may be run."""
     db.table("completions").add_column("parts", str)
