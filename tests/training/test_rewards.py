@@ -26,7 +26,7 @@ FAILS_LATER = """calls = 0
 def reward(prompts, completions):
     global calls
     calls += 1
-    return [1 / (calls < 4) for c in completions]
+    return [len(c) / (calls < 4) for c in completions]
 """
 
 
@@ -124,7 +124,7 @@ def test_a_failing_file_ends_the_run_cleanly_and_a_mended_one_goes_on(
     assert failed.sentence.startswith(
         "mine.py, line 6: reward raised ZeroDivisionError (division by zero), on completion 1 of 4 "
         "(prompt “")
-    assert "return [1 / (calls < 4) for c in completions]" in failed.details
+    assert "return [len(c) / (calls < 4) for c in completions]" in failed.details
     assert client.wait(ev.RunFinished).cycles == 1
     client.wait_for(State.FAILED)
     assert (store.run(1).status, store.run(1).cycles) == ("failed", 1)
