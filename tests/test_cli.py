@@ -100,7 +100,30 @@ def test_runs_are_forked_sent_back_and_shown(models, home, tmp_path):
     assert "There is no run 9" in missing.stderr
 
 
+def test_a_reward_file_runs_once_it_is_trusted(models, home, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("def reward(prompts, completions):\n    print('hi')\n"
+                    "    return [len(c) for c in completions]\n")
+    train = ["train", *models[:2], *SMALL, "--reward", models[3], "--reward", f"{file}=0.5",
+             "--cycles", 1, "--home", home, "--json"]
+    refused = run(*train)
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        f"ppo-workbench: {file} is a program that you have not agreed to run; read it, then add "
+        "--trust-reward-file.\n")
+    done = run(*train, "--trust-reward-file")
+    assert done.returncode == 0, done.stderr
+    assert "mine.py printed: hi" in done.stderr
+    (line,) = map(json.loads, done.stdout.splitlines())
+    assert line["objective/scores"] == pytest.approx(
+        line["objective/scores/r"] + 0.5 * line["objective/scores/mine"], abs=1e-5)
+    again = run("resume", 1, "--cycles", 2, "--home", home)  # remembered in the home folder
+    assert again.returncode == 0, again.stderr
+    assert "r + 0.5 × mine" in again.stdout
+
+
 @pytest.mark.parametrize(("arguments", "sentence"), [
+    (["--reward", "vader=inf"], "The weight of vader must be a finite number"),
     (["--set", "learning_rate=fast"], "must be a number between 0 and 1"),
     (["--set", "nonsense=1"], "no hyperparameter named 'nonsense'"),
     (["--set", "cliprange"], "--set wants NAME=VALUE"),

@@ -73,9 +73,14 @@ def _parser() -> argparse.ArgumentParser:
         description="Run PPO without a window. The run can be opened in the window afterwards.",
         epilog=_hyperparameter_help(), formatter_class=argparse.RawDescriptionHelpFormatter)
     train.add_argument("--policy", metavar="P", help="folder or hub name (default: bundled)")
-    train.add_argument("--reward", metavar="R", help="folder or hub name (default: bundled)")
-    train.add_argument("--reward-label", metavar="N", type=int,
-                       help="which output is the score, for a reward model with several")
+    train.add_argument(
+        "--reward", metavar="R[=WEIGHT]", action="append",
+        help="folder or hub name of a sequence classifier, a Python file, or one of bundled, "
+             "vader, length_and_repetition (default: bundled); given several times, the reward "
+             "is their weighted sum")
+    train.add_argument("--reward-label", metavar="N", type=int, action=_LabelAction, default=[],
+                       help="which output is the score, for a classifier with several; of the "
+                            "--reward just before it")
     train.add_argument("--chat-template", action="store_true",
                        help="wrap prompts in the policy's chat template")
     train.add_argument("--prompts", metavar="FILE", help="txt, jsonl or csv (default: bundled)")
@@ -99,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     fork.add_argument("--seed", metavar="N", help="the same as --set seed=N")
     fork.add_argument("--name", default="", help="a name for the fork")
     for command in (train, resume, fork):
+        _add_trust(command)
         command.add_argument("--cycles", metavar="N", help="the same as --set num_cycles=N")
         command.add_argument(
             "--set", metavar="NAME=VALUE", action="append", default=[], dest="settings",
@@ -113,6 +119,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("folder", metavar="DIR", help="where to")
     export.add_argument("--cycle", metavar="N", type=int,
                         help="as it stood after cycle N (default: the last checkpoint)")
+    _add_trust(export)
     commands.add_parser("runs", parents=[home], help="list the runs of the home folder as a tree")
     show = commands.add_parser(
         "show", parents=[home], help="print a run's settings, changes, checkpoints and results",
@@ -121,6 +128,22 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("doctor", parents=[home],
                         help="versions, device, memory, home folder, and what is wrong")
     return parser
+
+
+class _LabelAction(argparse.Action):
+    """Keeps each label with the number of the reward it follows."""
+
+    def __call__(self, parser: object, namespace: argparse.Namespace, values: object,
+                 option_string: str | None = None) -> None:
+        place = max(0, len(namespace.reward or []) - 1)
+        namespace.reward_label = [*namespace.reward_label, (place, values)]
+
+
+def _add_trust(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--trust-reward-file", action="store_true",
+        help="run the reward's Python file: a program that can do whatever you can; remembered "
+             "until the file changes")
 
 
 def _hyperparameter_help() -> str:

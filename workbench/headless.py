@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
+import logging
 import math
 import queue
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.health import NOT_FINITE, RULES
+from workbench.training.reward_parts import PartError, RewardPart, parse_part
 from workbench.training.session import Session
 
 FAILED, UNUSABLE, UNWELL, INTERRUPTED = 1, 2, 3, 130
@@ -39,11 +42,10 @@ def train(options: argparse.Namespace) -> int:
     try:
         hp = parse(_settings(options))
         start = do.Start(hp, _prompts(options.prompts), options.name)
-    except (HyperparameterError, PromptFileError, UsageError) as error:
+        load = do.LoadModels(
+            options.policy or str(assets.BUNDLED_POLICY), _reward(options), options.chat_template)
+    except (HyperparameterError, PartError, PromptFileError, UsageError) as error:
         return _unusable(error)
-    load = do.LoadModels(
-        options.policy or str(assets.BUNDLED_POLICY), options.reward or str(assets.BUNDLED_REWARD),
-        options.reward_label, options.chat_template)
     return _run(options, load, start)
 
 
@@ -79,12 +81,14 @@ def _run(options: argparse.Namespace, first: do.Command, start: do.Start | None 
         store = Store(find_home(options.home))
     except StoreError as error:
         return _unusable(error)
+    _show_printed()
     events: queue.SimpleQueue[ev.Event] = queue.SimpleQueue()
     session = Session(store, events.put, threads=options.threads)
     try:
         with _stop_on_interrupt(session):
             session.send(first)
-            return _follow(session, events, start, _quiet if options.json else print)
+            return _follow(session, events, start, _quiet if options.json else print,
+                           lambda file: _agreed(store, file, options.trust_reward_file))
     finally:
         session.close()
         store.close()
@@ -109,6 +113,38 @@ def _settings(options: argparse.Namespace) -> dict[str, object]:
     return values
 
 
+def _reward(options: argparse.Namespace) -> tuple[RewardPart, ...]:
+    parts = [parse_part(text) for text in options.reward or ["bundled"]]
+    for place, label in options.reward_label:
+        parts[place] = replace(parts[place], label=label)
+    return tuple(parts)
+
+
+def _agreed(store: Store, file: ev.UntrustedFile, said_so: bool) -> bool:
+    """Whether the person lets a Python file run: by an option, or when asked on a terminal."""
+    name = Path(file.path).name
+    since = f"{name} has changed since the run began; " if file.changed else ""
+    if not said_so and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        print(f"ppo-workbench: {since}{file.path} is a program that you have not agreed to run; "
+              "read it, then add --trust-reward-file.", file=sys.stderr)
+        return False
+    if not said_so:
+        print(f"{file.text.rstrip()}\n\n{since}{file.path} (above) is a program: it can do "
+              "whatever you can. Run it? [y/N] ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            print("ppo-workbench: it was not run.", file=sys.stderr)
+            return False
+    store.trust(file.sha256, file.path).result()
+    return True
+
+
+def _show_printed() -> None:
+    """Let what a reward's Python file prints be seen, beside the lines of the run."""
+    log = logging.getLogger("workbench.reward")
+    log.setLevel(logging.INFO)
+    log.handlers = [logging.StreamHandler(sys.stderr)]
+
+
 def _prompts(file: str | None) -> tuple[do.PromptItem, ...]:
     found = read_prompts(Path(file).expanduser() if file else assets.DEFAULT_PROMPTS)
     for problem in found.problems:
@@ -118,7 +154,7 @@ def _prompts(file: str | None) -> tuple[do.PromptItem, ...]:
 
 def _follow(
     session: Session, events: queue.SimpleQueue[ev.Event], start: do.Start | None,
-    say: Callable[..., None],
+    say: Callable[..., None], agreed: Callable[[ev.UntrustedFile], bool],
 ) -> int:
     """Send ``start`` once models are loaded; print what happens until the run ends."""
     as_json = say is _quiet
@@ -126,12 +162,16 @@ def _follow(
     stopped = INTERRUPTED
     while True:
         match events.get():
+            case ev.LoadingFailed(untrusted=file, again=again) if file and again:
+                if not agreed(file):
+                    return UNUSABLE
+                session.send(again)
             case ev.LoadingFailed(sentence=sentence, labels=labels):
                 hint = " Say which with --reward-label N, from 0." if labels else ""
                 print(f"ppo-workbench: {sentence}{hint}", file=sys.stderr)
                 return UNUSABLE
             case ev.ModelsLoaded(policy=policy, reward=reward):
-                say(f"Policy {policy.name} ({policy.parameters / 1e6:.1f} M parameters), reward "
+                say(f"Policy {policy.name} ({policy.parameters / 1e6:.1f} M parameters), reward: "
                     f"{reward.name}, on {policy.device} in {policy.dtype}.")
                 if start is not None:
                     session.send(start)
@@ -171,7 +211,7 @@ def _begun(event: ev.RunResumed) -> str:
         return f"{event.name} (run {event.run_id}) is a fork of {event.parent} {where}."
     kept = "" if event.abandoned is None else (
         f" What it did later is kept as run {event.abandoned}.")
-    return f"{event.name} goes on {where}.{kept}"
+    return f"{event.name} goes on {where}.{kept} {event.note}".rstrip()
 
 
 def _tell_health(checked: ev.HealthChecked, said: frozenset[str]) -> frozenset[str]:

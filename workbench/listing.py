@@ -114,9 +114,12 @@ def _tree(runs: Sequence[RunRecord], run: RunRecord) -> Tree:
 
 
 def _models(run: RunRecord) -> Table:
+    models: dict[str, Any] = dict(run.models)
     rows = []
-    for kind, source in (("policy", run.policy), ("reward", run.reward)):
-        facts: dict[str, Any] = dict(run.models.get(kind) or {})
+    for kind, source, facts in (
+        ("policy", run.policy, models["policy"]),
+        *((f"reward × {p['weight']:g}", p["source"], p["facts"]) for p in models["reward"]),
+    ):
         size = facts.get("parameters")
         rows.append((kind, source, str(facts.get("architecture", "")),
                      f"{size / 1e6:.1f} M" if isinstance(size, int) else "",

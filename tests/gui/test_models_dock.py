@@ -11,6 +11,7 @@ from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.gui.models_dock import BUNDLED, ModelsDock, count
 from workbench.training.commands import CancelLoading, Command, LoadModels
 from workbench.training.events import LoadingFailed, LoadingProgress, ModelsLoaded, State
+from workbench.training.reward_parts import RewardPart
 
 
 @pytest.fixture
@@ -98,7 +99,8 @@ def test_which_output_is_the_score(dock: ModelsDock, sent: list[Command]) -> Non
     assert dock._chooser.isVisible()
     dock._labels.setCurrentIndex(1)
     dock._chooser.findChild(object, "use_label").click()
-    assert sent == [LoadModels(str(BUNDLED_POLICY), str(BUNDLED_REWARD), reward_label=1)]
+    assert sent == [LoadModels(
+        str(BUNDLED_POLICY), (RewardPart(str(BUNDLED_REWARD), label=1),))]
 
 
 def test_cancelling_is_no_failure(dock: ModelsDock) -> None:

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QFileDialog
 from workbench.gui.actions import ALIVE
 from workbench.gui.background import Background
 from workbench.gui.command_palette import CommandPalette
+from workbench.gui.consent import ask_to_run
 from workbench.gui.dialogs import show_about, show_shortcuts
 from workbench.gui.errors import ErrorDialog
 from workbench.gui.health import Health
@@ -162,6 +163,8 @@ class Controller(QObject):
                 log.warning("%s\n%s", event.sentence, event.details)
                 if not event.cancelled:
                     window.reveal("models")
+                if event.untrusted:
+                    ask_to_run(window, event.untrusted, partial(self._run_file, event))
             case ev.CommandRefused():
                 self._refused(event)
             case ev.RunStarted():
@@ -236,7 +239,7 @@ class Controller(QObject):
             said = f"{event.name} is a fork of {event.parent} {where}."
         elif event.abandoned is not None:
             said += " What it did later is kept in Runs as an abandoned branch."
-        window.toast.show_message("info", said)
+        window.toast.show_message("info", f"{said} {event.note}".rstrip())
 
     def _checkpoint_written(self, event: ev.CheckpointWritten) -> None:
         """Tell of it only when the person may be about to leave; there is one every few cycles."""
@@ -351,6 +354,12 @@ class Controller(QObject):
     def _models_command(self, command: do.Command) -> None:
         self.resuming.sent(command)
         self._send(command)
+
+    def _run_file(self, event: ev.LoadingFailed) -> None:
+        """Remember that a Python file may be run, and do again what needed it."""
+        if event.untrusted and event.again:
+            self._store.trust(event.untrusted.sha256, event.untrusted.path).result()
+            self._models_command(event.again)
 
     def _apply(self) -> None:
         _finish_typing()

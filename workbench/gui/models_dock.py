@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer, Signal
@@ -22,6 +23,7 @@ from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.gui.actions import ALIVE
 from workbench.gui.controls import label, named, push_button, tool_button
 from workbench.gui.icons import icon
+from workbench.gui.reward_parts import EXAMPLES, RewardParts
 from workbench.gui.settings import texts
 from workbench.gui.theme import themes
 from workbench.training.commands import CancelLoading, LoadModels
@@ -35,6 +37,8 @@ from workbench.training.events import (
 
 BUNDLED = "Bundled model"
 _REMEMBERED = 8
+
+
 def count(number: int) -> str:
     """Return a large number as people say it: 1.4 M."""
     for size, unit in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
@@ -45,6 +49,8 @@ def count(number: int) -> str:
 
 def facts_sentence(facts: ModelFacts) -> str:
     """Return what a person wants to know of a loaded model, in one line."""
+    if facts.sha256:
+        return f"Python file: {facts.summary}" if facts.summary else "Python file"
     score = ""
     if facts.label is not None and len(facts.labels) > 1:
         score = f", score: {facts.labels[facts.label]}"
@@ -56,21 +62,25 @@ def facts_sentence(facts: ModelFacts) -> str:
 class SourceField(QWidget):
     """A folder or hub name: typed, chosen from recent ones, or browsed for."""
 
-    def __init__(self, name: str, title: str, bundled: Path) -> None:
+    def __init__(
+        self, name: str, title: str, bundled: Path, examples: Mapping[str, Path] | None = None
+    ) -> None:
         super().__init__()
-        self._title, self._bundled = title, str(bundled)
+        self._title = title
+        self._shipped = {BUNDLED: str(bundled)} | {
+            text: str(path) for text, path in (examples or {}).items()}
         self.combo = named(QComboBox(editable=True), name, title,
                            f"{title}: a folder with a model, or its name on the Hugging Face hub")
         self.combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.combo.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.combo.setMinimumContentsLength(8)
-        self.combo.addItem(BUNDLED)
-        heading = label(title, "heading")
+        self.combo.addItems(list(self._shipped))
+        heading = self.heading = label(title, "heading")
         heading.setBuddy(self.combo)
-        self._button = tool_button("", f"browse_{name}", f"Browse for the {title.lower()}",
+        self.button = tool_button("", f"browse_{name}", f"Browse for the {title.lower()}",
                                    f"Choose the folder of the {title.lower()}")
-        self._button.clicked.connect(lambda: self._browse())
+        self.button.clicked.connect(lambda: self._browse())
         self._draw()
         themes().changed.connect(self._draw)
         layout = QGridLayout(self)
@@ -78,7 +88,7 @@ class SourceField(QWidget):
         layout.setSpacing(4)
         layout.addWidget(heading, 0, 0, 1, 2)
         layout.addWidget(self.combo, 1, 0)
-        layout.addWidget(self._button, 1, 1)
+        layout.addWidget(self.button, 1, 1)
         self.facts = named(label(role="muted", wrap=True), f"{name}_facts", f"{title}, loaded",
                            "What is loaded")
         self.facts.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -90,30 +100,31 @@ class SourceField(QWidget):
     def source(self) -> str:
         """Return what to load: a path or a hub name."""
         text = self.combo.currentText().strip()
-        return self._bundled if text == BUNDLED else text
+        return self._shipped.get(text, text)
 
     def set_source(self, source: str) -> None:
         """Show ``source``."""
-        self._show(BUNDLED if source == self._bundled else source)
+        self._show(next((text for text, path in self._shipped.items() if path == source), source))
 
     def show_facts(self, facts: ModelFacts) -> None:
         """Show what is loaded."""
         self.facts.setText(facts_sentence(facts))
-        self.facts.setToolTip(f"Loaded from {facts.source}")
+        digest = f"\nContent (sha256): {facts.sha256}" if facts.sha256 else ""
+        self.facts.setToolTip(f"Loaded from {facts.source}{digest}")
         self.facts.show()
 
     def recent(self) -> list[str]:
-        """Return the recent sources, latest first; the bundled one is always there."""
-        return [self.combo.itemText(i) for i in range(1, self.combo.count())]
+        """Return the recent sources, latest first; what is shipped is always there."""
+        return [self.combo.itemText(i) for i in range(len(self._shipped), self.combo.count())]
 
     def remember(self, source: str) -> None:
         """Put ``source`` first among the recent ones."""
-        if source == self._bundled:
+        if source in self._shipped.values():
             return
         others = [s for s in self.recent() if s != source]
         current = self.combo.currentText()
         self.combo.clear()
-        self.combo.addItems([BUNDLED, source, *others][:_REMEMBERED + 1])
+        self.combo.addItems([*self._shipped, *[source, *others][:_REMEMBERED]])
         self._show(current)
 
     def _show(self, text: str) -> None:
@@ -123,7 +134,7 @@ class SourceField(QWidget):
             line.setCursorPosition(0)  # its beginning, where there is little room
 
     def _draw(self) -> None:
-        self._button.setIcon(icon("open"))
+        self.button.setIcon(icon("open"))
 
     def _browse(self) -> None:
         dialog = QFileDialog(self, f"Folder of the {self._title.lower()}")
@@ -142,13 +153,14 @@ class ModelsDock(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.policy = SourceField("policy", "Policy", BUNDLED_POLICY)
-        self.reward = SourceField("reward", "Reward model", BUNDLED_REWARD)
+        self.reward = RewardParts(
+            lambda name, title: SourceField(name, title, BUNDLED_REWARD, EXAMPLES))
         self.chat = named(
             QCheckBox("Apply chat template"), "chat_template", "Apply chat template",
             "Wrap each prompt in the turns the policy was tuned on; takes effect when you press "
             "Load")
         self.chat.hide()
-        self.load_button = push_button("Load", "load", "Load both models (Ctrl+L)", self.load)
+        self.load_button = push_button("Load", "load", "Load policy and reward (Ctrl+L)", self.load)
         self.cancel_button = push_button(
             "Cancel", "cancel_loading", "Give up loading; models loaded before stay",
             lambda: self.command.emit(CancelLoading()))
@@ -157,6 +169,7 @@ class ModelsDock(QWidget):
             "Load the small policy and reward model that come with the workbench",
             self.load_bundled)
         self._failure = self._details = ""
+        self._labelled = 0
         inside = QWidget()
         layout = QVBoxLayout(inside)
         layout.setContentsMargins(8, 0, 8, 8)
@@ -187,7 +200,7 @@ class ModelsDock(QWidget):
 
     def load(self) -> None:
         """Load what the two fields name."""
-        self._send(None)
+        self._send()
 
     def load_bundled(self) -> None:
         """Load the models that come with the workbench."""
@@ -197,19 +210,17 @@ class ModelsDock(QWidget):
 
     def save_state(self) -> dict[str, object]:
         """Return what to remember."""
-        return {"policy": self.policy.source(), "reward": self.reward.source(),
-                "recent_policies": self.policy.recent(), "recent_rewards": self.reward.recent(),
-                "chat_template": self.chat.isChecked()}
+        return {"policy": self.policy.source(), "recent_policies": self.policy.recent(),
+                "chat_template": self.chat.isChecked()} | self.reward.save_state()
 
     def restore_state(self, state: dict[str, object]) -> None:
         """Show again what was remembered."""
-        for field, recent, source in ((self.policy, "recent_policies", "policy"),
-                                      (self.reward, "recent_rewards", "reward")):
-            for name in reversed(texts(state, recent)):
-                field.remember(name)
-            found = state.get(source)
-            if isinstance(found, str) and found:
-                field.set_source(found)
+        for name in reversed(texts(state, "recent_policies")):
+            self.policy.remember(name)
+        found = state.get("policy")
+        if isinstance(found, str) and found:
+            self.policy.set_source(found)
+        self.reward.restore_state(state)
         self.chat.setChecked(state.get("chat_template") is True)
 
     # -- from the session
@@ -236,7 +247,6 @@ class ModelsDock(QWidget):
     def loaded(self, event: ModelsLoaded) -> None:
         """Show what was loaded."""
         self.policy.remember(event.policy.source)
-        self.reward.remember(event.reward.source)
         self.chat.setVisible(event.policy.has_chat_template)
         if not event.policy.has_chat_template:
             self.chat.setChecked(False)
@@ -246,12 +256,13 @@ class ModelsDock(QWidget):
     def failed(self, event: LoadingFailed) -> None:
         """Say in place why loading failed, or ask which output is the score."""
         self._chooser.setVisible(bool(event.labels))
+        self._labelled = event.part
         if event.labels:
             self._labels.clear()
             self._labels.addItems([f"{i}: {name}" for i, name in enumerate(event.labels)])
         self._failure, self._details = event.sentence, event.details
         self._failure_text.setText(event.sentence)
-        self._copy.setVisible(bool(event.details) and not event.labels)
+        self._copy.setVisible(bool(event.details) and not event.labels and not event.untrusted)
         self._failure_box.setVisible(not event.cancelled)
         # Once the layout has made room for it.
         QTimer.singleShot(0, self, lambda: self._scroll.ensureWidgetVisible(
@@ -259,9 +270,13 @@ class ModelsDock(QWidget):
 
     # -- inside
 
-    def _send(self, label_number: int | None) -> None:
+    def _use_label(self) -> None:
+        self.reward.set_label(self._labelled, self._labels.currentIndex())
+        self._send()
+
+    def _send(self) -> None:
         self.command.emit(LoadModels(
-            self.policy.source(), self.reward.source(), label_number,
+            self.policy.source(), self.reward.parts(),
             not self.chat.isHidden() and self.chat.isChecked()))
 
     def _make_progress(self) -> QWidget:
@@ -299,7 +314,7 @@ class ModelsDock(QWidget):
         question = label("Which output is the score?", "heading")
         question.setBuddy(self._labels)
         use = push_button("Use this output", "use_label", "Load with this output as the score",
-                          lambda: self._send(self._labels.currentIndex()))
+                          self._use_label)
         layout = QVBoxLayout(self._chooser)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from workbench.ppo.device import find_placement, synchronize
 from workbench.ppo.forward import read_logprobs, read_values
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.kl import adapt_kl_coef, kl_estimate
+from workbench.ppo.metrics import part_metric
 from workbench.ppo.objective import explained_variance, masked_mean
 from workbench.ppo.phases import Phase
 from workbench.ppo.policy import (
@@ -35,6 +36,7 @@ from workbench.ppo.sampling import Completions, sample
 from workbench.ppo.scribe import Scribe
 from workbench.ppo.traces import TokenTrace, trace
 from workbench.ppo.update import Experience, update
+from workbench.ppo.weighted_reward import score_all
 
 ADAM_EPS = 1e-5
 _MADE_WITH = ("precision", "lora_rank", "value_model", "gradient_checkpointing")
@@ -42,7 +44,8 @@ _MADE_WITH = ("precision", "lora_rank", "value_model", "gradient_checkpointing")
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """One completion as a person reads it. ``prompt`` is its position among the prompts."""
+    """One completion as a person reads it. ``prompt`` is its position among the prompts;
+    ``parts`` has what each part of a weighted sum gave."""
 
     prompt: int
     text: str
@@ -50,6 +53,7 @@ class Written:
     kl: float
     length: int
     ended: bool
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +73,13 @@ class _Scored:
     completions: Completions
     written: list[Written]
     scores: Tensor
+    parts: Mapping[str, Tensor]
     ref_logprobs: Tensor
     kl: Tensor
 
 
 class PPO:
-    """Proximal policy optimisation of one policy against one reward model.
+    """Proximal policy optimisation of one policy against one reward.
 
     Holds what lives from cycle to cycle: the policy with its value head, the frozen start policy
     as reference, the optimiser, the KL coefficient and the position in the prompts. Everything
@@ -181,6 +186,7 @@ class PPO:
         Raises:
             Interrupted: ``control`` asked to end; the policy may be part of the way.
             NotFiniteError: a score, a log-probability or a gradient is not a number.
+            RewardError: a reward's Python file failed.
         """
         clock = _Clock(self.policy.device)
         drawn = [prompt_at(hp.seed, self.position + i, len(self.prompts))
@@ -260,7 +266,7 @@ class PPO:
             self.scribe.exchange(self.prompts[p], completions.prompts[row],
                                  completions.response(row))
             for row, p in enumerate(drawn)]
-        scores = self.reward.score(exchanges, control=control, phase=phase)
+        scores, parts = score_all(self.reward, exchanges, control=control, phase=phase)
         with self.reference() as reference:
             ref_logprobs = read_logprobs(
                 reference, completions, temperature=hp.temperature,
@@ -269,10 +275,12 @@ class PPO:
         totals, lengths, ended = (
             x.tolist() for x in (kl.sum(dim=1), completions.lengths, completions.ended))
         written = [
-            Written(p, e.completion, score, total, length, end)
-            for p, e, score, total, length, end in zip(
-                drawn, exchanges, scores.tolist(), totals, lengths, ended, strict=True)]
-        return _Scored(completions, written, scores.to(self.policy.device), ref_logprobs, kl)
+            Written(p, e.completion, score, total, length, end,
+                    {name: part[row].item() for name, part in parts.items()})
+            for row, (p, e, score, total, length, end) in enumerate(zip(
+                drawn, exchanges, scores.tolist(), totals, lengths, ended, strict=True))]
+        return _Scored(
+            completions, written, scores.to(self.policy.device), parts, ref_logprobs, kl)
 
     def _judge(
         self, scored: _Scored, cycle: int, hp: Hyperparameters
@@ -323,7 +331,7 @@ class PPO:
                 completions.values, returns, mask).item(),
             "val/advantage_std": spread.item(),
             "val/value": masked_mean(completions.values, mask).item(),
-        }
+        } | {part_metric(name): part.mean().item() for name, part in scored.parts.items()}
         experience = Experience(completions, scored.ref_logprobs, advantages, returns)
         return experience, rewards, metrics
 
@@ -339,8 +347,9 @@ class PPO:
             tokenizer.get_vocab() != self.scribe.tokenizer.get_vocab()
         ) or not is_causal(model):
             raise UnsupportedModelError(
-                "The value model can start from the reward model only when that is a causal model "
-                "with the policy's own tokenizer; set Value model to policy or shared.")
+                "The value model can start from the reward model only when the reward is a single "
+                "causal model with the policy's own tokenizer; set Value model to policy or "
+                "shared.")
         return copy_trunk(model)
 
     def _make_optimizer(self) -> torch.optim.Optimizer:

@@ -32,6 +32,8 @@ class LoadError(Exception):
     def __init__(self, sentence: str, *, labels: tuple[str, ...] = ()) -> None:
         super().__init__(sentence)
         self.labels = labels
+        self.part = 0
+        """Which part of a reward it was, where there are several."""
 
 
 def find_folder(source: str, report: Report) -> Path:

@@ -62,7 +62,8 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class CompletionRecord:
-    """One completion. ``prompt`` is its position among the run's prompts."""
+    """One completion. ``prompt`` is its position among the run's prompts; ``parts`` has what
+    each part of a weighted reward gave."""
 
     position: int
     prompt: int
@@ -72,6 +73,7 @@ class CompletionRecord:
     kl: float
     length: int
     ended: bool
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,6 +100,14 @@ def tree_of_runs(db: Database) -> None:
     db.table("runs").add_column("parent_cycle", int)
 
 
+@migrations()
+def reward_parts(db: Database) -> None:
+    """What each part of a weighted reward gave a completion; Python files that may be run."""
+    db.table("completions").add_column("parts", str)
+    db.table("trusted_files").create(
+        {"sha256": str, "path": str, "at": str}, pk="sha256", strict=True)
+
+
 def connect(path: Path) -> Database:
     """Open a connection with the settings every thread uses (WAL, full durability)."""
     db = Database(sqlite3.connect(path, timeout=30.0, check_same_thread=False))

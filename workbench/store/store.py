@@ -94,6 +94,7 @@ class Store:
                 position=row["position"], prompt=row["prompt"], prompt_text=row["prompt_text"],
                 text=row["text"], score=_number(row["score"]), kl=_number(row["kl"]),
                 length=row["length"], ended=bool(row["ended"]),
+                parts={k: _number(v) for k, v in json.loads(row["parts"] or "{}").items()},
             )
             for row in self._db.query(
                 "select c.*, p.text as prompt_text from completions c join run_prompts p "
@@ -174,7 +175,16 @@ class Store:
             return PromptSet(name, prompts, found["source"] or "")
         return None
 
+    def is_trusted(self, sha256: str) -> bool:
+        """Return whether the person has agreed to run a Python file of this content."""
+        return any(self._db.query("select 1 from trusted_files where sha256 = ?", [sha256]))
+
     # -- writes
+
+    def trust(self, sha256: str, path: str) -> Future[None]:
+        """Remember that the person has agreed to run a Python file; ``path`` is where it lay."""
+        row = {"sha256": sha256, "path": path, "at": now()}
+        return self._writer.submit(lambda db: _upsert(db, "trusted_files", [row]))
 
     def create_run(
         self, *, name: str, policy: str, reward: str, models: Mapping[str, object],
@@ -278,6 +288,16 @@ class Store:
             return branch
         return self._writer.submit(write)
 
+    def record_models(self, run_id: int, cycle: int, models: Mapping[str, object]) -> Future[None]:
+        """Record that a run goes on after ``cycle`` with models other than it began with."""
+        def write(db: Database) -> None:
+            run = db.execute("select models from runs where id = ?", [run_id]).fetchone()
+            before = json.loads(run[0] or "{}")
+            history = before.pop("before", [])
+            whole = {**models, "before": [*history, {"until_cycle": cycle, **before}]}
+            db.table("runs").update(run_id, {"models": json.dumps(whole)})
+        return self._writer.submit(write)
+
     def set_status(self, run_id: int, status: Status, note: str = "") -> Future[None]:
         """Record where a run stands."""
         def write(db: Database) -> None:
@@ -362,7 +382,9 @@ def _completion_rows(
          "prompt": c.prompt, "text": c.text,
          "score": c.score if math.isfinite(c.score) else None,
          "kl": c.kl if math.isfinite(c.kl) else None,
-         "length": c.length, "ended": int(c.ended)}
+         "length": c.length, "ended": int(c.ended),
+         "parts": json.dumps({k: v if math.isfinite(v) else None for k, v in c.parts.items()})
+         if c.parts else None}
         for c in completions
     ]
 

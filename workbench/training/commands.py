@@ -6,17 +6,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from workbench.ppo.hyperparameters import Hyperparameters, Value
+from workbench.training.reward_parts import RewardPart
 
 
 @dataclass(frozen=True, slots=True)
 class LoadModels:
-    """Load a policy and a reward model: local folders or hub names."""
+    """Load a policy (a local folder or hub name) and a reward.
+
+    ``reward`` has the parts of a weighted sum; a plain name is a single one of weight 1.
+    """
 
     policy: str
-    reward: str
-    reward_label: int | None = None
-    """Which output is the score, for a reward model that has several."""
+    reward: str | tuple[RewardPart, ...]
     use_chat_template: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.reward, str):
+            object.__setattr__(self, "reward", (RewardPart(self.reward),))
+
+    @property
+    def parts(self) -> tuple[RewardPart, ...]:
+        """The parts of the reward."""
+        assert not isinstance(self.reward, str)
+        return self.reward
 
 
 @dataclass(frozen=True, slots=True)

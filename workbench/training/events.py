@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from workbench.ppo.hyperparameters import Hyperparameters, Value
 from workbench.ppo.phases import Phase
+from workbench.training.commands import Command
 from workbench.training.health import Finding
 
 
@@ -42,7 +43,10 @@ class LoadingProgress:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What the Models dock shows of a loaded model."""
+    """What the Models dock shows of a loaded model, or of a reward of another kind.
+
+    A Python file has ``sha256`` and ``summary``; a weighted sum has ``parts``.
+    """
 
     source: str
     name: str
@@ -55,11 +59,14 @@ class ModelFacts:
     has_chat_template: bool = False
     labels: tuple[str, ...] = ()
     label: int | None = None
+    sha256: str = ""
+    summary: str = ""
+    parts: tuple[ModelFacts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ModelsLoaded:
-    """Both models are ready on ``policy.device``."""
+    """Policy and reward are ready on ``policy.device``."""
 
     policy: ModelFacts
     reward: ModelFacts
@@ -67,15 +74,31 @@ class ModelsLoaded:
 
 
 @dataclass(frozen=True, slots=True)
+class UntrustedFile:
+    """A Python file that runs only when the person agrees to what it holds; ``changed``: since
+    the run began that is to go on."""
+
+    path: str
+    sha256: str
+    text: str
+    changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class LoadingFailed:
-    """Nothing changed. ``which`` is 'policy' or 'reward'; ``labels`` is set when the person must
-    say which of several outputs is the score; ``cancelled`` when they gave up themselves."""
+    """Nothing changed. ``which`` is 'policy' or 'reward', ``part`` the number of the reward's
+    part; ``labels`` is set when the person must say which of several outputs is the score,
+    ``untrusted`` when they must agree to a Python file (then send ``again``); ``cancelled`` when
+    they gave up themselves."""
 
     sentence: str
     which: str = ""
     details: str = ""
     labels: tuple[str, ...] = ()
     cancelled: bool = False
+    part: int = 0
+    untrusted: UntrustedFile | None = None
+    again: Command | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +123,8 @@ class RunStarted:
 class RunResumed:
     """A run goes on after ``cycle``: one of the store, which has no later cycles any more, or one
     just forked from the run named ``parent``. ``abandoned`` is the number of the run that keeps
-    the later cycles, where they were not simply to be run again."""
+    the later cycles, where they were not simply to be run again. ``note`` says what is not as it
+    was."""
 
     run_id: int
     name: str
@@ -108,6 +132,7 @@ class RunResumed:
     hyperparameters: Hyperparameters
     parent: str = ""
     abandoned: int | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

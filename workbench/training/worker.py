@@ -14,6 +14,7 @@ from workbench.ppo.cycle import PPO, CycleResult
 from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, specs
 from workbench.ppo.phases import Phase
 from workbench.ppo.policy import UnsupportedModelError
+from workbench.ppo.python_reward import RewardError
 from workbench.ppo.scribe import PromptError
 from workbench.ppo.sources import LoadError
 from workbench.store.checkpoints import CheckpointError
@@ -26,7 +27,7 @@ from workbench.training import events as ev
 from workbench.training.branching import plan
 from workbench.training.checkup import check, health_records, not_finite
 from workbench.training.events import State
-from workbench.training.failures import explain
+from workbench.training.failures import explain, loading_failed
 from workbench.training.models import Models
 from workbench.training.run import (
     Resumed,
@@ -71,7 +72,7 @@ class Worker:
                 elif self._state is State.STOPPING:  # asked for between two cycles
                     self._finish("stopped")
             elif self._load_next is not None:
-                self._load(self._load_next)
+                self._load(self._load_next, self._load_next)
             else:
                 self._handle(self._inbox.get())
         if self._run is not None:
@@ -140,8 +141,8 @@ class Worker:
 
     # -- models
 
-    def _load(self, command: do.LoadModels) -> bool:
-        """Load models and say how it went; return whether they are there."""
+    def _load(self, command: do.LoadModels, asked: do.Command) -> bool:
+        """Load models for what was ``asked`` and say how it went; return whether they are there."""
         self._load_next, self._cancelled = None, False
         which = ["policy"]
 
@@ -153,12 +154,12 @@ class Worker:
 
         failed: ev.LoadingFailed
         try:
-            self._models.load(command, report, begin=which.append)
+            self._models.load(
+                command, report, begin=which.append, trusted=self._store.is_trusted)
         except Interrupted:
             failed = ev.LoadingFailed("Loading was cancelled; nothing changed.", cancelled=True)
         except LoadError as error:
-            failed = ev.LoadingFailed(
-                str(error), which[-1], explain(error)[1], labels=error.labels)
+            failed = loading_failed(error, which[-1], asked)
         except Exception as error:
             sentence, details = explain(error)
             failed = ev.LoadingFailed(
@@ -177,18 +178,22 @@ class Worker:
 
     def _start(self, command: do.Start) -> None:
         ppo, hp = self._models.ppo, command.hyperparameters
-        if ppo is None or self._models.command is None:
-            self._refuse(command, "Load a policy and a reward model first.")
+        if ppo is None or self._models.command is None or self._models.facts is None:
+            self._refuse(command, "Load a policy and a reward first.")
             return
         if not command.prompts:
             self._refuse(command, "There is no prompt to complete; add one or switch one on.")
+            return
+        if changed := self._models.changed_files():
+            self._refuse(command, f"{changed[0]} has changed since it was loaded; load again to "
+                                  "use it as it is now.")
             return
         prompts = tuple(Prompt(p.text, pinned=p.pinned) for p in command.prompts)
         try:
             ppo.begin([p.text for p in prompts], hp)
             run_id = self._store.create_run(
                 name=command.name, policy=self._models.command.policy,
-                reward=self._models.command.reward, models=self._models.record(),
+                reward=self._models.facts.reward.source, models=self._models.record(),
                 hyperparameters=hp.model_dump(), prompts=prompts).result()
         except Exception as error:
             self._refuse(command, explain(error, hp)[0])
@@ -208,14 +213,18 @@ class Worker:
         run = planned.resumed.run
         if not self._put_back(command, planned.resumed, planned.first):
             return
+        changed = self._models.changed_since(planned.resumed.models.parts)
         try:
             name, abandoned = planned.record(self._store)
+            if changed:
+                self._store.record_models(run.id, run.cycle, self._models.record()).result()
         except (StoreError, CheckpointError) as error:
             self._refuse(command, str(error))
             return
         self._run = run
         parent = planned.resumed.name if isinstance(command, do.Fork) else ""
-        self._emit(ev.RunResumed(run.id, name, run.cycle, run.hp, parent, abandoned))
+        note = f"{changed[0]} has changed since the run began." if changed else ""
+        self._emit(ev.RunResumed(run.id, name, run.cycle, run.hp, parent, abandoned, note))
         self._enter(State.RUNNING)
 
     def _export(self, command: do.ExportRun) -> None:
@@ -240,10 +249,10 @@ class Worker:
     ) -> bool:
         """Bring the models to where a run stood, make sure that they can go on with ``first``, and
         return whether that went well."""
-        if self._models.command != found.models:
+        if self._models.command != found.models or self._models.changed_files():
             before = self._state
             self._enter(State.LOADING)
-            if not self._load(found.models):
+            if not self._load(found.models, command):
                 return False
             self._enter(before if before is not State.IDLE else State.READY)
         ppo, run = self._models.ppo, found.run
@@ -291,6 +300,8 @@ class Worker:
             if not self._closing:
                 self._finish("stopped")
         except Exception as error:
+            if isinstance(error, RewardError) and ppo.between_cycles and run.cycle:
+                self._checkpoint()  # so that the run goes on from here once the file is mended
             sentence, details = explain(error, run.hp)
             if isinstance(error, NotFiniteError):
                 if error.intact:

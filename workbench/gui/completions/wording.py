@@ -32,8 +32,9 @@ def change(value: float) -> str:
 
 def facts(record: CompletionRecord) -> str:
     """Write a completion's numbers in one line."""
-    parts = [f"reward {number(record.score)}", f"KL {number(record.kl)}",
-             f"{record.length:,} tokens"]
+    made_of = ", ".join(f"{name} {number(score)}" for name, score in record.parts.items())
+    reward = f"reward {number(record.score)}" + (f" ({made_of})" if made_of else "")
+    parts = [reward, f"KL {number(record.kl)}", f"{record.length:,} tokens"]
     return " · ".join(parts if record.ended else [*parts, "cut off"])
 
 

@@ -19,13 +19,16 @@ from workbench.gui.metrics.health_marks import HealthTicks
 from workbench.gui.metrics.overlays import FEW, Drawn, Overlays, curve, mix
 from workbench.gui.runs.colours import run_colour
 from workbench.gui.theme import Theme
-from workbench.ppo.metrics import METRICS, Metric
+from workbench.ppo.metrics import METRICS, Metric, find_metric
 
 SECOND = {"objective/scores": "objective/rlhf_reward"}
 """A metric that is drawn dashed in another's plot."""
 
 _NEAR = 24  # pixels between the pointer and the curve it means
 _WIDTH = 1.5
+_STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine,
+           Qt.PenStyle.DashDotLine)
+_KEYS = ("──", "╌╌", "┈┈", "─·")
 
 
 class _ViewBox(pg.ViewBox):
@@ -79,7 +82,8 @@ class _Canvas(pg.PlotWidget):
 
 
 class MetricPlot(QFrame):
-    """A plot of one metric (and its dashed companion, where it has one).
+    """A plot of one metric (and its dashed companion, where it has one), or of several ``lines``
+    with a legend.
 
     Every drawing item is made once; :meth:`draw` only hands over new arrays.
     """
@@ -88,11 +92,13 @@ class MetricPlot(QFrame):
     reset = Signal()
     panned = Signal(float, float)  # the person moved x to this range
 
-    def __init__(self, name: str, theme: Theme, parent: QWidget | None = None) -> None:
+    def __init__(self, name: str, theme: Theme, parent: QWidget | None = None,
+                 lines: Sequence[str] = ()) -> None:
         super().__init__(parent)
-        self.about = METRICS[name]
+        self.about = find_metric(name)
+        self.lines = tuple(lines)
         second = SECOND.get(name)
-        self.names = (name, second) if second else (name,)
+        self.names = self.lines or ((name, second) if second else (name,))
         self.setObjectName(f"plot_{name}")
         self.setMinimumWidth(120)  # so that a long header does not make its column wider
         self.setAccessibleName(f"Plot of {self.about.label}")
@@ -174,7 +180,7 @@ class MetricPlot(QFrame):
 
     def _fit_header(self) -> None:
         """Leave the companion out of the header where there is no room for it."""
-        if len(self.names) > 1:
+        if len(self.names) > 1 and not self.lines:
             extra = (self._key, self._values[1])
             labels = (self._title, self._values[0], *extra)
             fits = 24 + sum(w.sizeHint().width() + 6 for w in labels) < self.width()
@@ -204,8 +210,11 @@ class MetricPlot(QFrame):
             line.setVisible(cycle is not None)
         values = [(t.at(cycle) if cycle is not None else float(t.smooth[-1]) if len(t) else
                    math.nan) for t in self._traces] or [math.nan] * len(self.names)
-        for label, value in zip(self._values, values, strict=True):
-            label.setText(format_number(value))
+        if self.lines:
+            self._show_legend(values)
+        else:
+            for label, value in zip(self._values, values, strict=True):
+                label.setText(format_number(value))
         self._fit_header()
         if cycle is not None:
             self._cursor.setPos(x)
@@ -249,6 +258,13 @@ class MetricPlot(QFrame):
         layout.setContentsMargins(8, 4, 4, 0)
         layout.setSpacing(0)
         layout.addLayout(self._header())
+        if self.lines:
+            self._legend = QLabel()
+            self._legend.setWordWrap(True)
+            self._legend.setTextFormat(Qt.TextFormat.RichText)
+            self._legend.setAccessibleName(f"{self.about.label}, current values")
+            self._legend.setToolTip(describe(self.about))
+            layout.addWidget(self._legend)
         self._chip = QElidingLabel()
         self._chip.setProperty("role", "warning")
         self._chip.setAccessibleName(f"Warning about {self.about.label}")
@@ -311,7 +327,7 @@ class MetricPlot(QFrame):
         self._unit.setProperty("role", "muted")
         self._unit.setToolTip(describe(self.about))
         row.addWidget(self._unit, 1)
-        for name in reversed(self.names):
+        for name in () if self.lines else reversed(self.names):
             metric, value = METRICS[name], QLabel("–")
             font = value.font()
             font.setFeature(QFont.Tag("tnum"), 1)
@@ -340,19 +356,20 @@ class MetricPlot(QFrame):
             axis.setTextPen(theme.muted)
         self._theme = theme
         self._overlays.apply_theme(theme)
-        # The colour says which run, the kind of line which metric.
-        styles = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine)
+        # The colour says which run, the kind of line which metric; but parts have colours too.
         own = run_colour(self._colour_of, theme)
         for i, (raw, smooth, head) in enumerate(self._curves):
             colour = mix(own, theme.base, 0.7) if i else own
+            if self.lines:
+                colour = theme.series[i % len(theme.series)]
             raw.setPen(pg.mkPen(mix(colour, theme.base, 0.45)))
             pen = QPen(QColor(colour), _WIDTH)
             pen.setCosmetic(True)
-            pen.setStyle(styles[i])
+            pen.setStyle(_STYLES[i % len(_STYLES)])
             smooth.setPen(pen)
             head.setPen(None)
             head.setBrush(colour)
-            if i:
+            if i and not self.lines:
                 self._key.setText(f"<span style='color:{colour}'>╌╌</span> "
                                   f"{in_sentence(METRICS[self.names[i]])}")
         self._fork.setPen(pg.mkPen(theme.muted, style=Qt.PenStyle.DashLine))
@@ -364,6 +381,16 @@ class MetricPlot(QFrame):
         self._note.setColor(theme.text)
         self._note.fill = pg.mkBrush(theme.window)
         self._note.border = pg.mkPen(theme.warning)
+
+    def _show_legend(self, values: Sequence[float]) -> None:
+        entries = []
+        for i, (name, value) in enumerate(zip(self.lines, values, strict=True)):
+            colour = self._theme.series[i % len(self._theme.series)]
+            title = html.escape(find_metric(name).label)
+            entries.append(f"<span style='white-space: nowrap'><span style='color:{colour}'>"
+                           f"{_KEYS[i % len(_KEYS)]}</span> {title} "
+                           f"<b>{format_number(value)}</b></span>")
+        self._legend.setText(" &nbsp; ".join(entries))
 
     def _moved(self, axis: int) -> None:
         if axis:

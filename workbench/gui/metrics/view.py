@@ -27,7 +27,7 @@ from workbench.gui.metrics.legend import legend, name_runs
 from workbench.gui.metrics.plot import MetricPlot
 from workbench.gui.theme import Theme, themes
 from workbench.ppo.hyperparameters import specs
-from workbench.ppo.metrics import METRICS
+from workbench.ppo.metrics import METRICS, PARTS
 from workbench.ppo.wording import format_value
 from workbench.store.records import ChangeRecord, RunRecord, Series
 from workbench.training.events import Change
@@ -53,6 +53,8 @@ class MetricsView(QWidget):
         self._following = True
         self._cursor: int | None = None
         self._plots: list[MetricPlot] = []
+        self._parts: tuple[str, ...] = ()
+        self._parts_wanted = True
         self._pointed: MetricPlot | None = None
         self._point: tuple[float, float] | None = None
         self._columns = 0
@@ -76,6 +78,7 @@ class MetricsView(QWidget):
             self._run.marks = [(c.cycle, _mark_text(c)) for c in changes]
         self._name_runs()
         self._following, self._cursor = True, None
+        self._find_parts()
         for plot in self._plots:
             plot.follow()
         self.controls.show_following(True)
@@ -87,6 +90,7 @@ class MetricsView(QWidget):
             if run and run.run_id == run_id:
                 run.append(cycle, metrics)
                 self._schedule()
+        self._find_parts()
 
     def overlay(self, runs: Mapping[int, Mapping[str, Series]]) -> None:
         """Draw these runs, by number, behind the one shown, and no others."""
@@ -123,11 +127,12 @@ class MetricsView(QWidget):
     def save_state(self) -> dict[str, object]:
         """Return what the person chose."""
         return {"plots": self.plots(), "smoothing": self._weight, "log": self._log,
-                "wall_time": self._wall_time}
+                "wall_time": self._wall_time, "parts": self._parts_wanted}
 
     def restore_state(self, state: dict[str, object]) -> None:
         """Choose as :meth:`save_state` told; what is unknown is left out."""
         names = state.get("plots")
+        self._parts_wanted = state.get("parts") is not False
         known = [n for n in names if n in METRICS] if isinstance(names, list) else []
         self.choose_plots(known[:MOST_PLOTS] or DEFAULT_PLOTS)
         smoothing = state.get("smoothing")
@@ -138,19 +143,26 @@ class MetricsView(QWidget):
     # -- what the person does
 
     def plots(self) -> list[str]:
-        """Return the names of the metrics plotted."""
-        return [plot.about.name for plot in self._plots]
+        """Return the names of the metrics plotted. The parts of the reward are not among them."""
+        return [plot.about.name for plot in self._plots if not plot.lines]
 
     def choose_plots(self, names: Sequence[str]) -> None:
         """Plot these metrics, in this order; plots that stay are kept."""
-        kept = {plot.about.name: plot for plot in self._plots}
-        for name in set(kept) - set(names):
-            if kept[name] is self._pointed:
+        kept = {plot.about.name: plot for plot in self._plots if plot.lines in ((), self._parts)}
+        gone = [plot for plot in self._plots if plot.about.name not in kept]
+        shown = list(names)
+        if self._parts and self._parts_wanted:  # right after the reward itself
+            shown.insert(shown.index("objective/scores") + 1 if "objective/scores" in shown else 0,
+                         PARTS)
+        gone += [kept.pop(name) for name in set(kept) - set(shown)]
+        for plot in gone:
+            if plot is self._pointed:
                 self._pointed = None
-            kept[name].hide()
-            kept[name].deleteLater()
-        self._plots = [kept.get(name) or self._make_plot(name) for name in names]
+            plot.hide()
+            plot.deleteLater()
+        self._plots = [kept.get(name) or self._make_plot(name) for name in shown]
         self.controls.show_plots(names)
+        self.controls.show_parts(bool(self._parts), self._parts_wanted)
         self._columns = 0
         self._arrange()
         self._schedule()
@@ -278,6 +290,18 @@ class MetricsView(QWidget):
 
     # -- settings
 
+    def _find_parts(self) -> None:
+        """Plot the parts of the reward for as long as a run is shown that has them."""
+        traces = self._run.traces if self._run else {}
+        parts = tuple(name for name in traces if name.startswith(PARTS))
+        if parts != self._parts:
+            self._parts = parts
+            self.choose_plots(self.plots())
+
+    def _want_parts(self, wanted: bool) -> None:
+        self._parts_wanted = wanted
+        self.choose_plots(self.plots())
+
     def _set_weight(self, weight: float) -> None:
         self._weight = weight
         for run in (self._run, *self._others):
@@ -314,6 +338,7 @@ class MetricsView(QWidget):
         layout.setSpacing(8)
         self.controls = Controls()
         self.controls.plots_chosen.connect(self._choose)
+        self.controls.parts_wanted.connect(self._want_parts)
         self.controls.smoothing_changed.connect(self._set_weight)
         self.controls.log_toggled.connect(self._set_log)
         self.controls.wall_time_toggled.connect(self._set_wall_time)
@@ -360,7 +385,8 @@ class MetricsView(QWidget):
                           + [n for n in names if n not in self.plots()])
 
     def _make_plot(self, name: str) -> MetricPlot:
-        plot = MetricPlot(name, themes().theme, self._grid_page)
+        plot = MetricPlot(name, themes().theme, self._grid_page,
+                          self._parts if name == PARTS else ())
         plot.set_wall_time(self._wall_time)
         plot.hovered.connect(partial(self._hover, plot))
         plot.reset.connect(self.follow)
@@ -373,7 +399,7 @@ class MetricsView(QWidget):
         if columns == self._columns:
             return
         self._columns = columns
-        for i in range(MOST_PLOTS):
+        for i in range(MOST_PLOTS + 1):
             self._grid.setRowStretch(i, 0)
             self._grid.setColumnStretch(i, 0)
         for i, plot in enumerate(self._plots):

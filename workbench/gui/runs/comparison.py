@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from workbench.gui.metrics.data import format_number
 from workbench.ppo.hyperparameters import specs
@@ -50,13 +51,14 @@ def _lines(runs: Sequence[RunRecord], rows: Sequence[Row]) -> list[list[str]]:
 
 def _settings(store: Store, run: RunRecord) -> dict[str, str]:
     """Return everything that decided a run, by title."""
-    policy, reward = (dict(run.models.get(kind) or {}) for kind in ("policy", "reward"))
+    policy: Any = run.models.get("policy") or {}
+    parts: Any = run.models.get("reward") or []
     prompts = store.run_prompts(run.id)
     found = {
         "Forked from": _origin(store, run),
         "Policy": run.policy,
-        "Reward model": run.reward,
-        "Score output": str(reward.get("label") if reward.get("label") is not None else "–"),
+        "Reward": run.reward,
+        "Score output": ", ".join(str(p["label"]) for p in parts if p["label"] is not None) or "–",
         "Chat template": "on" if run.models.get("use_chat_template") else "off",
         "Device": " in ".join(str(policy[k]) for k in ("device", "dtype") if policy.get(k)) or "–",
         "Prompts": _prompts([p.text for p in prompts]),
