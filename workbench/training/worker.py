@@ -35,6 +35,7 @@ from workbench.training.run import (
 )
 from workbench.training.session import Close
 from workbench.training.states import WHEN
+from workbench.training.trying import Trying
 
 
 class Worker:
@@ -52,6 +53,7 @@ class Worker:
         self._emit = emit
         self._state = State.IDLE
         self._models = Models()
+        self._trying = Trying(inbox, store, emit)
         self._run: Run | None = None
         self._closing = False
         self._cancelled = False
@@ -124,6 +126,9 @@ class Worker:
                     self._enter(State.STOPPING, "Stopping at the next step")
             case do.SetHyperparameters():
                 self._stage(command)
+            case do.Try():
+                for waiting in self._trying.run(command, self._models):
+                    self._handle(waiting)
 
     def _enter(self, state: State, note: str = "") -> None:
         self._state = state
