@@ -1,5 +1,7 @@
 """Sampling by hand: the nucleus is the one of the paper, and other weights leave no trace."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 
 from workbench.ppo.control import Interrupted
 from workbench.ppo.decoding import Decoding
-from workbench.ppo.forward import read
+from workbench.ppo.forward import read_logprobs
 from workbench.ppo.trying import (
     WrongWeightsError,
     distribution,
@@ -77,19 +79,21 @@ def test_temperature_comes_before_the_nucleus_and_0_is_greedy():
 def test_log_probabilities_are_the_policys_own(architecture, unattended):
     policy = make_policy(architecture)
     completions = draw(policy, temperature=0.7, top_p=0.8)
-    logprobs, _, _ = read(policy, completions, temperature=1.0, max_tokens=0, control=unattended)
+    logprobs = read_logprobs(
+        policy, completions, temperature=1.0, max_tokens=0, control=unattended)
     torch.testing.assert_close(completions.logprobs, logprobs, rtol=1e-4, atol=2e-4)
 
 
 @pytest.mark.parametrize("architecture", CONFIGS)
 def test_greedy_is_transformers_greedy(architecture):
     policy = make_policy(architecture)
+    policy.model.generation_config.eos_token_id = None
     for prompt, response in zip(PROMPTS, responses(draw(policy, temperature=0, eos=[])),
                                 strict=True):
         ids = torch.tensor([prompt])
         expected = policy.model.generate(
             ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=12,
-            min_new_tokens=12, pad_token_id=0)
+            pad_token_id=0)
         assert response == expected[0, len(prompt):].tolist()
 
 
@@ -107,7 +111,7 @@ def test_every_token_is_told_and_the_end_token_ends():
     completions = draw(make_policy(), seed=1, length=30,
                        written=lambda rows: told.append([list(row) for row in rows]))
     assert told[-1] == responses(completions)
-    for before, after in zip(told, told[1:], strict=False):
+    for before, after in pairwise(told):
         assert all(b[: len(a)] == a and len(b) <= len(a) + 1
                    for a, b in zip(before, after, strict=True))
     ended = completions.ended.tolist()

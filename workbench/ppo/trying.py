@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from workbench.ppo.decoding import Decoding
+from workbench.ppo.kernels import packed_weights
+from workbench.ppo.kv_cache import make_cache
 from workbench.ppo.policy import Policy
 from workbench.ppo.randomness import Stream, uniforms
 from workbench.ppo.sampling import Completions, choose_tokens
@@ -95,29 +96,28 @@ def write(
     positions = (attention.cumsum(dim=1) - 1).clamp(min=0).to(device)
     attention, fed, start = attention.to(device), ids.to(device), 0
     noise = uniforms(decoding.seed, Stream.TRYING, 0, 1, length).to(device)
-    cache = DynamicCache(config=policy.model.config)
+    cache = make_cache(policy.model.config, width + length)
     responses: list[list[int]] = [[] for _ in prompts]
     ended = [False] * rows
     logprobs = torch.zeros(rows, length, device=device)
-    for t in range(length):
-        with policy.autocast():
+    with policy.autocast(), packed_weights(policy.model, policy.placement.dtype):
+        for t in range(length):
             hidden = policy.trunk(
                 input_ids=fed, attention_mask=attention[:, : width + t],
-                position_ids=positions[:, start : width + t],
-                past_key_values=cache, use_cache=True,
+                position_ids=positions[:, start : width + t], cache=cache, use_cache=True,
             ).last_hidden_state[:, -1]
             logits = policy.logits(hidden)
-        chosen = choose_tokens(
-            distribution(logits, decoding.temperature, decoding.top_p), noise[:, t].expand(rows))
-        logprobs[:, t] = logits.log_softmax(dim=-1).gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
-        for row, token in enumerate(chosen.tolist()):
-            if not ended[row]:
-                responses[row].append(token)
-                ended[row] = token in eos_ids
-        written(responses)
-        if all(ended):
-            break
-        fed, start = chosen.unsqueeze(-1), width + t
+            chosen = choose_tokens(distribution(logits, decoding.temperature, decoding.top_p),
+                                   noise[:, t].expand(rows)).unsqueeze(-1)
+            logprobs[:, t] = logits.log_softmax(dim=-1).gather(-1, chosen).squeeze(-1)
+            for row, (token,) in enumerate(chosen.tolist()):
+                if not ended[row]:
+                    responses[row].append(token)
+                    ended[row] = token in eos_ids
+            written(responses)
+            if all(ended):
+                break
+            fed, start = chosen, width + t
     return _completions(prompts, responses, ended, logprobs)
 
 

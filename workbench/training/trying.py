@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from workbench.ppo.control import Interrupted
 from workbench.ppo.cycle import PPO
 from workbench.ppo.decoding import Decoding
-from workbench.ppo.forward import read
+from workbench.ppo.forward import read_logprobs
 from workbench.ppo.phases import Phase
 from workbench.ppo.policy import Policy
 from workbench.ppo.reward_model import Exchange
@@ -123,7 +123,7 @@ class Trying:
     def _distance(self, ppo: PPO, completions: Completions) -> list[float]:
         """Return, for each completion, ``sum(log pi - log pi_start)`` over its tokens."""
         with ppo.reference() as reference:
-            start, _, _ = read(
+            start = read_logprobs(
                 reference, completions, temperature=1.0, max_tokens=0, control=self)
         return (completions.logprobs - start).sum(dim=1).tolist()
 
