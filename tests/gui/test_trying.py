@@ -134,7 +134,7 @@ def test_earlier_tries_are_kept_copied_and_used_again(paused: Opened) -> None:
     assert cell(paused, 1, 1).toPlainText() == "try 2"
     view.history.setCurrentIndex(0)
     assert cell(paused, 1).toPlainText() == "try 1"
-    assert "seed 1" in view.line.text()
+    assert "seed 1" in view.results.findChild(QLabel, "try_settings").text()
     view.copy_button.click()
     assert "**The film was**\n\nstart (reward 1.00 · KL 2.00 · 4 tokens):\n\n>  try 1" in (
         QGuiApplication.clipboard().text())
@@ -187,8 +187,12 @@ def test_prompts_are_picked_from_the_table(opened: Opened) -> None:
     entries = view._pick_menu.actions()
     entries[3].trigger()
     assert split_prompts(view.prompt.toPlainText()) == (rows[0].text,)
-    entries[1].trigger()
-    assert split_prompts(view.prompt.toPlainText()) == tuple(p.text for p in rows if p.pinned)
+    assert not entries[1].isEnabled()
+    table.table.selectRow(2)
+    table.toggle_pinned()
+    view._offer_prompts()
+    view._pick_menu.actions()[1].trigger()
+    assert split_prompts(view.prompt.toPlainText()) == (rows[2].text,)
 
 
 def test_what_was_set_is_remembered(opened: Opened) -> None:

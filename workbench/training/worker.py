@@ -29,6 +29,7 @@ from workbench.training.run import (
     Resumed,
     ResumeError,
     Run,
+    hold_kl_coef,
     read_checkpoint,
     read_run,
     records,
@@ -373,6 +374,8 @@ class Worker:
         if not run.staged:
             return
         new = run.hp.with_changes({name: value for name, (value, _) in run.staged.items()})
+        if hold_kl_coef(run, new, ppo.kl_coef):
+            new = new.with_changes({"kl_coef": run.staged["kl_coef"][0]})
         changes = tuple(
             ev.Change(name, old, now, run.staged[name][1])
             for name, (old, now) in run.hp.differences(new).items())

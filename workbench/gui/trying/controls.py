@@ -24,7 +24,7 @@ class Controls(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        layout = QFlowLayout(self)
+        layout = self._flow = QFlowLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setHorizontalSpacing(12)
         layout.setVerticalSpacing(4)
@@ -43,9 +43,15 @@ class Controls(QWidget):
             row.addWidget(title)
             row.addWidget(field)
             layout.addWidget(box)
-        height = max(f.sizeHint().height() for f in (self.start, *self.fields.values()))
-        for child in self.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):
-            child.setMinimumHeight(height)
+        self._even()
+
+    def add(self, *widgets: QWidget) -> None:
+        """Let these stand together behind the settings, or on a line below."""
+        box, row = _row()
+        for widget in widgets:
+            row.addWidget(widget)
+        self._flow.addWidget(box)
+        self._even()
 
     def sources(self) -> tuple[TrySource, ...]:
         """Return the chosen columns in the order of training."""
@@ -86,6 +92,12 @@ class Controls(QWidget):
             if isinstance(value, int | float) and not isinstance(value, bool) and (
                     (spec.minimum or 0) <= value <= (spec.maximum or 0)):
                 self.fields[name].set_value(value)
+
+    def _even(self) -> None:
+        """Centre the parts of a line on each other."""
+        height = max(f.sizeHint().height() for f in (self.start, *self.fields.values()))
+        for child in self.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):
+            child.setMinimumHeight(height)
 
     def _sources(self) -> QWidget:
         box, row = _row()

@@ -103,7 +103,7 @@ class Results(QScrollArea):
         grid = QGridLayout(page)
         grid.setContentsMargins(0, 0, 8, 0)
         grid.setHorizontalSpacing(12)
-        grid.setVerticalSpacing(4)
+        grid.setVerticalSpacing(2)
         self._titles, self._problems, self._cells = [], [], []
         if attempt is not None:
             self._build(grid, attempt)
@@ -122,7 +122,7 @@ class Results(QScrollArea):
         mean = column.mean if len(attempt.command.prompts) > 1 else None
         self._titles[index].setText(
             column.label if mean is None else
-            f"{column.label} · mean reward {wording.number(mean)}")
+            f"{column.label} · {wording.number(mean)}")
         self._problems[index].setText(column.problem)
         self._problems[index].setVisible(bool(column.problem))
         for row, cell in enumerate(self._cells[index]):
@@ -148,6 +148,7 @@ class Results(QScrollArea):
         for index, column in enumerate(attempt.columns):
             title = label(column.label, "heading", wrap=True)
             problem = label("", "error", wrap=True)
+            title.setToolTip("Who completed the prompts; the mean reward where there are several")
             for widget, name in ((title, "title"), (problem, "problem")):
                 widget.setObjectName(f"try_{name}_{index}")
                 widget.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -168,6 +169,10 @@ class Results(QScrollArea):
                 cell = _Cell(f"try_text_{index}_{row}", f"{column.label}, completion of {prompt}")
                 grid.addWidget(cell, 3 + 2 * row, index)
                 self._cells[index].append(cell)
+        settings = label(attempt.settings, "muted", wrap=True)
+        settings.setObjectName("try_settings")
+        settings.setToolTip("How this try was sampled")
+        grid.addWidget(settings, grid.rowCount(), 0, 1, max(1, len(attempt.columns)))
 
     def _unfinished(self, column: Column, row: int, over: bool) -> str:
         if column.problem:

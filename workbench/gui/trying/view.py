@@ -207,7 +207,7 @@ class TryView(QWidget):
         self._refresh()
 
     def _refresh(self) -> None:
-        attempt, can = self._shown(), self._state in _CAN_TRY
+        can = self._state in _CAN_TRY
         self.button.setText("Stop" if self.busy else "Try")
         self.button.setAccessibleName(self.button.text())
         self.button.setToolTip("End this try (Escape)" if self.busy else
@@ -217,8 +217,9 @@ class TryView(QWidget):
         for widget in (self.history, self.reuse_button, self.copy_button):
             widget.setVisible(bool(self._attempts))
         why = _WHY_NOT.get(self._state, "")
-        self.line.setText(why or (attempt.settings if attempt else
-                                  "Trying changes nothing: the run goes on as if it had not been."))
+        self.line.setText(
+            why or "Trying changes nothing: the run goes on as if it had not been.")
+        self.line.setVisible(bool(why) or not self._attempts)
 
     def _offer_prompts(self) -> None:
         menu, rows = self._pick_menu, list(self._prompts())
@@ -248,7 +249,7 @@ class TryView(QWidget):
         self.prompt.setPlaceholderText("Type a prompt to go on from")
         self.prompt.setTabChangesFocus(True)
         self.setFocusProxy(self.prompt)
-        self.prompt.setFixedHeight(self.fontMetrics().lineSpacing() * 3 + 12)
+        self.prompt.setFixedHeight(self.fontMetrics().lineSpacing() * 3 + 8)
         self.button = push_button("Try", "try_button", "", self.try_or_stop)
         self._pick = tool_button("Pick", "try_pick", "Pick prompts",
                                  "Take prompts from the table of prompts")
@@ -278,20 +279,16 @@ class TryView(QWidget):
         self.reuse_button.clicked.connect(self.reuse)
         self.copy_button = tool_button("Copy", "try_copy", "Copy", "Copy this try as Markdown")
         self.copy_button.clicked.connect(self.copy)
-        self.line = named(label(role="muted", wrap=True), "try_line", "About this try",
-                          "How the try shown was sampled, or why nothing can be tried now")
-        bar = QHBoxLayout()
-        bar.setSpacing(4)
-        bar.addWidget(self.line, 1)
-        for widget in (self.history, self.reuse_button, self.copy_button):
-            bar.addWidget(widget)
+        self.line = named(label(role="muted", wrap=True), "try_line", "About trying",
+                          "Why nothing can be tried now")
+        self.controls.add(self.history, self.reuse_button, self.copy_button)
         self.results = Results()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.setSpacing(8)
         layout.addLayout(top)
         layout.addWidget(self.controls)
-        layout.addLayout(bar)
+        layout.addWidget(self.line)
         layout.addWidget(self.results, 1)
 
     def sizeHint(self) -> QSize:
