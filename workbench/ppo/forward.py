@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -13,11 +15,13 @@ from workbench.ppo.phases import Phase
 from workbench.ppo.policy import Policy
 from workbench.ppo.sampling import Completions
 
-# Logits of this many entries are held at once (float32: 64 MiB).
-_HEAD_ENTRIES = 1 << 24
-
 # What is fastest where: a CPU's caches want small pieces, a GPU wants large ones.
+# Logits of this many entries, four bytes each, are held at once.
+_HEAD_ENTRIES = {"cpu": 1 << 21, "cuda": 1 << 26, "mps": 1 << 24}
 _TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 16_384, "mps": 4096}
+# A row shorter than this share of the longest goes into another micro-batch, unless that would
+# leave this one with less than a quarter of its tokens.
+_SHORTEST, _LEAST = 0.8, 1 / 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ def tokens_at_once(micro_batch_tokens: int, device: torch.device) -> int:
 def micro_batches(
     completions: Completions, rows: Tensor, *, max_tokens: int, device: torch.device
 ) -> Iterator[MicroBatch]:
-    """Split ``rows`` by length so that little padding is computed.
+    """Split ``rows`` by length so that hardly any padding is computed.
 
     Sequences are prompt and response without the padding between them, so a token's position is
     its index. The last token is never fed: nothing is predicted from it.
@@ -59,6 +63,8 @@ def micro_batches(
     while order:
         width = int(totals[order[0]])
         count = max(1, min(len(order), max_tokens // width))
+        close = bisect_right(order[:count], -_SHORTEST * width, key=lambda r: -int(totals[r]))
+        count = min(count, max(close, math.ceil(_LEAST * max_tokens / width)))
         chosen, order = order[:count], order[count:]
         ids = torch.zeros(count, width, dtype=torch.long)
         source, row, column = [], [], []
@@ -74,9 +80,9 @@ def micro_batches(
             ids.to(device), *(torch.cat(part).to(device) for part in (source, row, column)))
 
 
-def head_chunks(tokens: int, vocabulary: int) -> Iterator[slice]:
+def head_chunks(tokens: int, vocabulary: int, device: torch.device) -> Iterator[slice]:
     """Split ``tokens`` so that the logits of a chunk stay within a fixed memory."""
-    size = max(128, _HEAD_ENTRIES // vocabulary)
+    size = max(128, _HEAD_ENTRIES.get(device.type, 1 << 24) // vocabulary)
     return (slice(i, min(i + size, tokens)) for i in range(0, tokens, size))
 
 
@@ -90,7 +96,7 @@ def read_logprobs(
     def numbers(batch: MicroBatch) -> Iterator[Tensor]:
         hidden = policy.hidden_states(batch.input_ids).flatten(0, 1)[batch.source]
         taken = completions.tokens[batch.row, batch.column]
-        for part in head_chunks(len(taken), policy.config.vocab_size):
+        for part in head_chunks(len(taken), policy.config.vocab_size, policy.device):
             logprobs = temper(policy.logits(hidden[part]), temperature).log_softmax(dim=-1)
             yield logprobs.gather(-1, taken[part].unsqueeze(-1)).squeeze(-1)
 
