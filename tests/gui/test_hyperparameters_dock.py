@@ -167,10 +167,14 @@ def test_advanced_settings_are_behind_show_all_and_found_by_word(dock: Hyperpara
 
 
 def test_history(dock: HyperparametersDock) -> None:
-    dock.show_history([ChangeRecord(5, "", "learning_rate", 3e-4, 1e-4, "person")])
+    dock.show_history([ChangeRecord(5, "2026-03-01T10:00:00+00:00", "learning_rate", 3e-4, 1e-4,
+                                    "person")])
     dock.add_history(7, [Change("max_grad_norm", 1.0, 0.0)])
     rows = [[dock._history.topLevelItem(i).text(c) for c in range(3)] for i in range(2)]
     assert rows == [["5", "Learning rate", "3e-4 → 1e-4"], ["7", "Gradient clip", "1 → off"]]
+    item = dock._history.topLevelItem(0)
+    assert item.text(3) == "person"
+    assert "changed by person on 2026-0" in item.toolTip(4)
 
 
 def test_state_is_remembered_without_what_is_invalid(
@@ -184,3 +188,41 @@ def test_state_is_remembered_without_what_is_invalid(
     other.restore_state(saved)
     assert other.hyperparameters() == Hyperparameters(batch_size=32, lam=0.5)
     assert not other.undo_stack.canUndo()
+
+
+def test_undo_after_apply_stages_the_old_value(running: HyperparametersDock) -> None:
+    for value in (0.1, 0.2):
+        edit(running, kl_coef=value)
+        running.apply_button.click()
+        running.staged(HyperparametersStaged({"kl_coef": value}, 3))
+    running.undo_stack.undo()
+    assert running.hyperparameters().kl_coef == 0.1  # not the value before both
+    assert line(running) == "1 setting edited, not applied."
+
+
+def test_what_was_applied_can_be_taken_back_before_it_is_used(
+    qtbot: QtBot, running: HyperparametersDock
+) -> None:
+    edit(running, kl_coef=0.1)
+    running.apply_button.click()
+    running.staged(HyperparametersStaged({"kl_coef": 0.1}, 3))
+    before = Hyperparameters().kl_coef
+    with qtbot.waitSignal(running.apply) as sent:
+        running.revert_button.click()
+    assert sent.args == [{"kl_coef": before}]
+    running.staged(HyperparametersStaged({"kl_coef": before}, 3))
+    assert line(running) == "The run uses these settings."
+    assert not running.revert_button.isEnabled()
+
+
+def test_a_conflict_is_said_at_every_field_that_takes_part(running: HyperparametersDock) -> None:
+    edit(running, num_mini_batches=3)
+    rows = running.form.rows
+    for name in ("num_mini_batches", "batch_size"):
+        assert "2 or 4 would" in rows[name].problem.text()
+    assert line(running).count("must divide") == 1
+    edit(running, num_mini_batches=1, dual_clip=1.1)
+    assert "trust region" in rows["dual_clip"].problem.text()
+    edit(running, dual_clip=3.0, kl_coef=0.0)
+    running.form.set_values({"kl_controller": "adaptive"}, "test")
+    assert "never leaves 0" in rows["kl_coef"].problem.text()

@@ -51,6 +51,8 @@ SPECS = (
                CAN_START | {State.PAUSED}, toolbar=True),
     ActionSpec("stop", "Stop", "End the run now; the unfinished cycle is dropped", "Run",
                "Ctrl+.", "stop", frozenset({State.RUNNING, State.PAUSED}), toolbar=True),
+    ActionSpec("try", "Try the policy…", "Type a prompt and see what the policy, its start and its "
+               "checkpoints make of it", "Run", "Ctrl+T", "try", toolbar=True),
     ActionSpec("resume_run", "Resume run", "Go on with the run selected in Runs, from its last "
                "checkpoint", "Run", "Ctrl+Shift+R", "start", CAN_RESUME),
     ActionSpec("fork_run", "Fork from checkpoint…", "Begin a new run from a checkpoint of the run "
@@ -165,6 +167,8 @@ class Actions(QObject):
     def _make(self, spec: ActionSpec) -> QAction:
         action = QAction(spec.text, self)
         action.setObjectName(spec.id)
+        if " " in spec.text:
+            action.setIconText(spec.text.partition(" ")[0])  # what a tool bar has room for
         action.setCheckable(spec.checkable)
         if spec.shortcut:
             action.setShortcut(QKeySequence(spec.shortcut))

@@ -188,6 +188,9 @@ class Controller(QObject):
                 self._checkpoint_written(event)
             case ev.CheckpointFailed():
                 window.toast.show_message("warning", event.sentence)
+            case (ev.TryStarted() | ev.TryProgress() | ev.TryScored() | ev.TryFailed()
+                  | ev.TryFinished()):
+                window.trying.handle(event)
             case ev.RunFinished():
                 self._run_finished(event)
             case ev.RunFailed():
@@ -211,6 +214,8 @@ class Controller(QObject):
     def _refused(self, event: ev.CommandRefused) -> None:
         if event.command in ("SetHyperparameters", "Start") and event.problems:
             self._window.hyperparameters.refused(event.problems)
+        if event.command == "Try":
+            self._window.trying.refused()
         self._window.toast.show_message("error", event.sentence)
 
     def _run_started(self, event: ev.RunStarted) -> None:
@@ -245,6 +250,7 @@ class Controller(QObject):
         """Tell of it only when the person may be about to leave; there is one every few cycles."""
         log.info("Run %d: %s", event.run_id, _written(event))
         self._window.status.checkpoint_written(event)
+        self._window.trying.show_run(self._live or self._shown)
         self._written = event
         if self._window.state == State.PAUSED:
             self._tell_written()
@@ -303,6 +309,7 @@ class Controller(QObject):
         window = self._window
         other = self._live is not None and self._live != self._shown
         window.runs.set_shown(self._shown, other)
+        window.trying.show_run(self._live or self._shown)
         window.actions_.allow("show_live", other)
         run = self._store.run(self._shown) if self._shown is not None else None
         window.shown.setText(f"Showing {run.name}" if run else "")
@@ -316,6 +323,7 @@ class Controller(QObject):
         on("pause", self.pause_or_resume)
         on("step", self.step)
         on("stop", self.stop)
+        on("try", partial(window.reveal, "trying"))
         on("resume_run", window.runs.resume_selected)
         on("checkpoint", self.checkpoint)
         on("apply", self._apply)
@@ -350,6 +358,8 @@ class Controller(QObject):
         window.prompts.message.connect(window.toast.show_message)
         window.metrics.message.connect(window.toast.show_message)
         window.completions.message.connect(window.toast.show_message)
+        window.trying.message.connect(window.toast.show_message)
+        window.trying.command.connect(self._send)
 
     def _models_command(self, command: do.Command) -> None:
         self.resuming.sent(command)

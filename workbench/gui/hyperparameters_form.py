@@ -153,6 +153,12 @@ class HyperparametersForm(QWidget):
             old = {name: self._values[name] for name in new}
             self.undo_stack.push(_SetValues(self, old, new, text))
 
+    def seal(self) -> None:
+        """Let later edits be steps of their own: undo goes back to what stands here now."""
+        last = self.undo_stack.command(self.undo_stack.index() - 1)
+        if isinstance(last, _SetValues):
+            last.sealed = True
+
     def set_reference(self, values: Mapping[str, Value] | None) -> None:
         """Highlight fields that differ from ``values``: what the run uses."""
         self._reference = dict(values) if values is not None else None
@@ -279,6 +285,7 @@ class _SetValues(QUndoCommand):
                  new: Mapping[str, Value], text: str) -> None:
         super().__init__(text)
         self._form, self._old, self._new = form, dict(old), dict(new)
+        self.sealed = False
 
     def redo(self) -> None:
         """Show the new values."""
@@ -294,7 +301,8 @@ class _SetValues(QUndoCommand):
 
     def mergeWith(self, other: QUndoCommand) -> bool:
         """Take over a later edit of the same field."""
-        if not isinstance(other, _SetValues) or other._new.keys() != self._new.keys():
+        if self.sealed or not isinstance(other, _SetValues) or (
+                other._new.keys() != self._new.keys()):
             return False
         self._new = other._new
         self.setObsolete(self._new == self._old)

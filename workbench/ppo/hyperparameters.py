@@ -45,7 +45,7 @@ class HyperparameterError(ValueError):
 
     def __init__(self, problems: Mapping[str, str]) -> None:
         self.problems = dict(problems)
-        super().__init__(" ".join(self.problems.values()))
+        super().__init__(" ".join(dict.fromkeys(self.problems.values())))
 
 
 def _declare(
@@ -370,12 +370,28 @@ def parse(values: Mapping[str, object]) -> Hyperparameters:
 
 
 def _conflicts(values: Hyperparameters) -> dict[str, str]:
-    if values.batch_size % values.num_mini_batches:
-        return {
-            "num_mini_batches": f"Mini-batches ({values.num_mini_batches}) must divide the batch "
-            f"size ({values.batch_size}) without remainder."
-        }
-    return {}
+    """Return what is wrong between values that are right by themselves, at each that takes part."""
+    problems: dict[str, str] = {}
+    batch, parts = values.batch_size, values.num_mini_batches
+    if batch % parts:
+        below = max(n for n in range(1, parts) if batch % n == 0)
+        above = next((n for n in range(parts, batch + 1) if batch % n == 0), None)
+        fitting = f"{below} or {above} would" if above else f"{below} would"
+        problems |= dict.fromkeys(
+            ("num_mini_batches", "batch_size"),
+            f"Mini-batches ({parts}) must divide the batch size ({batch}) without remainder; "
+            f"{fitting}.")
+    if values.kl_controller == "adaptive" and values.kl_coef == 0:
+        problems |= dict.fromkeys(
+            ("kl_coef", "kl_controller"),
+            "The adaptive KL controller multiplies the KL coefficient, so it never leaves 0; "
+            "begin with a small one such as 0.01.")
+    if 0 < values.dual_clip < 1 + values.cliprange:
+        problems |= dict.fromkeys(
+            ("dual_clip", "cliprange"),
+            f"Dual clip ({values.dual_clip:g}) must be 0 (off) or at least 1 + the clip range "
+            f"({1 + values.cliprange:g}): below, it would cut into the trust region.")
+    return problems
 
 
 def _sentence(name: str, error: Any) -> str:

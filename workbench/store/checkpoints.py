@@ -83,20 +83,24 @@ class Checkpoints:
                 f"space at {self._base}. Earlier checkpoints are kept.") from error
         return Checkpoint(run_id, cycle, final, _size(final))
 
-    def read(self, run_id: int, cycle: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Return the tensors and the state of a checkpoint.
+    def read(
+        self, run_id: int, cycle: int, prefix: str = ""
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return the tensors whose name begins with ``prefix`` and the state of a checkpoint.
 
         Raises:
             CheckpointError: it is missing or damaged.
         """
-        from safetensors.numpy import load_file
+        from safetensors import safe_open
 
         folder = self._base / str(run_id) / str(cycle)
         try:
             state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
             if _digest(folder / _TENSORS) != state.pop("digest"):
                 raise ValueError("digest")
-            return load_file(folder / _TENSORS), state
+            with safe_open(folder / _TENSORS, framework="np") as file:
+                names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
+                return {name: file.get_tensor(name) for name in names}, state
         except Exception as error:
             raise CheckpointError(
                 f"The checkpoint of cycle {cycle} is missing or damaged; use an earlier one."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from workbench.ppo.hyperparameters import Hyperparameters, Value
 from workbench.training.reward_parts import RewardPart
@@ -131,7 +132,39 @@ class SetHyperparameters:
     by: str = "person"
 
 
+@dataclass(frozen=True, slots=True)
+class TrySource:
+    """Whose completions: the current policy's, the start policy's, or a checkpoint's."""
+
+    kind: Literal["current", "start", "checkpoint"]
+    run_id: int = 0
+    cycle: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """Complete these prompts now, with each of the policies, and score the completions.
+
+    Between cycles only, and without a trace in the run. ``temperature``, ``top_p``, ``seed`` and
+    ``length`` are those of :class:`workbench.ppo.decoding.Decoding`; ``id`` comes back in the
+    events.
+    """
+
+    id: int
+    prompts: tuple[str, ...]
+    sources: tuple[TrySource, ...]
+    temperature: float = 1.0
+    top_p: float = 1.0
+    seed: int = 0
+    length: int = 48
+
+
+@dataclass(frozen=True, slots=True)
+class StopTrying:
+    """End a try within a token. What was written so far has been told."""
+
+
 Command = (
     LoadModels | CancelLoading | Start | ResumeRun | GoBack | Fork | ExportRun | Checkpoint | Pause
-    | Resume | StepCycle | Stop | SetHyperparameters
+    | Resume | StepCycle | Stop | SetHyperparameters | Try | StopTrying
 )

@@ -251,10 +251,69 @@ class RunFailed:
     details: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class TryStarted:
+    """A try began; ``labels`` name its sources in order. ``id`` is the command's."""
+
+    id: int
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TryProgress:
+    """What ``source`` has written so far: text and number of tokens for each prompt. At most
+    about 30 a second."""
+
+    id: int
+    source: int
+    texts: tuple[str, ...]
+    tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One completion of a try. ``kl`` is the sum of log pi - log pi_start over its tokens;
+    ``parts`` has what each part of a weighted sum gave."""
+
+    text: str
+    score: float
+    kl: float
+    length: int
+    ended: bool
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TryScored:
+    """``source`` is done: its completion of each prompt."""
+
+    id: int
+    source: int
+    completions: tuple[Tried, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TryFailed:
+    """``source`` could not be tried; the others go on."""
+
+    id: int
+    source: int
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class TryFinished:
+    """Nothing more comes of a try. ``stopped``: it ended early, by StopTrying or another
+    command."""
+
+    id: int
+    stopped: bool
+
+
 Event = (
     StateChanged | LoadingProgress | ModelsLoaded | LoadingFailed | CommandRefused
     | RunStarted | RunResumed | Progress | ComparisonReady | CycleFinished | HealthChecked
     | HyperparametersStaged | HyperparametersApplied | CheckpointWritten | CheckpointFailed
-    | Exported
+    | Exported | TryStarted | TryProgress | TryScored | TryFailed | TryFinished
     | RunFinished | RunFailed
 )

@@ -21,4 +21,7 @@ WHEN: dict[type, tuple[tuple[State, ...], str]] = {
     do.Stop: ((State.RUNNING, State.PAUSED), "No run is on."),
     do.SetHyperparameters: (
         (State.RUNNING, State.PAUSED), "No run is on; the values are used at its start."),
+    do.Try: ((*NO_RUN, State.PAUSED),
+             "Pause first: a policy is tried between cycles, with the models loaded."),
+    do.StopTrying: (tuple(State), ""),  # it may come when the try is over
 }

@@ -33,11 +33,13 @@ from workbench.training.run import (
     Resumed,
     ResumeError,
     Run,
+    hold_kl_coef,
     read_checkpoint,
     records,
 )
 from workbench.training.session import Close
 from workbench.training.states import WHEN
+from workbench.training.trying import Trying
 
 
 class Worker:
@@ -55,6 +57,7 @@ class Worker:
         self._emit = emit
         self._state = State.IDLE
         self._models = Models()
+        self._trying = Trying(inbox, store, emit)
         self._run: Run | None = None
         self._closing = False
         self._cancelled = False
@@ -129,6 +132,9 @@ class Worker:
                     self._enter(State.STOPPING, "Stopping at the next step")
             case do.SetHyperparameters():
                 self._stage(command)
+            case do.Try():
+                for waiting in self._trying.run(command, self._models):
+                    self._handle(waiting)
 
     def _enter(self, state: State, note: str = "") -> None:
         self._state = state
@@ -398,6 +404,8 @@ class Worker:
         if not run.staged:
             return
         new = run.hp.with_changes({name: value for name, (value, _) in run.staged.items()})
+        if hold_kl_coef(run, new, ppo.kl_coef):
+            new = new.with_changes({"kl_coef": run.staged["kl_coef"][0]})
         changes = tuple(
             ev.Change(name, old, now, run.staged[name][1])
             for name, (old, now) in run.hp.differences(new).items())

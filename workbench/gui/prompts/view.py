@@ -68,6 +68,10 @@ class PromptsView(QWidget):
         rows = self._model.rows
         return rows if all(p.text for p in rows) else tuple(p for p in rows if p.text)
 
+    def rows(self) -> tuple[Prompt, ...]:
+        """Return every row of the list, as :meth:`selected` counts them."""
+        return self._model.rows
+
     def open_file(self, path: Path) -> None:
         """Replace the list by a file's prompts (undo brings it back); bad lines are reported."""
         self.open_files([path])
