@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench import assets
+from workbench.known_models import known_policy
 from workbench.ppo.hyperparameters import HyperparameterError, parse
 from workbench.store.home import StoreError, find_home
 from workbench.store.prompt_files import PromptFileError, read_prompts
@@ -40,9 +41,10 @@ def train(options: argparse.Namespace) -> int:
         start = do.Start(hp, _prompts(options.prompts), options.name)
     except (HyperparameterError, PromptFileError, UsageError) as error:
         return _unusable(error)
+    policy, chat = _policy(options)
     load = do.LoadModels(
-        options.policy or str(assets.BUNDLED_POLICY), options.reward or str(assets.BUNDLED_REWARD),
-        options.reward_label, options.chat_template)
+        policy, options.reward or str(assets.BUNDLED_REWARD),
+        options.reward_label, chat)
     return _run(options, load, start)
 
 
@@ -102,6 +104,19 @@ def _prompts(file: str | None) -> tuple[do.PromptItem, ...]:
     for problem in found.problems:
         print(f"ppo-workbench: {problem}", file=sys.stderr)
     return tuple(do.PromptItem(p.text, p.pinned) for p in found.prompts if p.enabled)
+
+
+def _policy(options: argparse.Namespace) -> tuple[str, bool]:
+    """Return what to load as the policy, and whether to apply its chat template."""
+    wanted = options.policy or str(assets.BUNDLED_POLICY)
+    path = Path(wanted).expanduser()
+    if path.exists():
+        # A run is resumed from any folder.
+        wanted = str(path.absolute())
+    known = known_policy(wanted)
+    chat = options.chat_template
+    return (known.source() if known else wanted,
+            bool(known and known.chat) if chat is None else chat)
 
 
 def _follow(

