@@ -158,3 +158,23 @@ def test_prompts_in_any_script_survive(policy_folder, text):
     exchange = scribe.exchange(text, ids, scribe.tokenizer(" ok")["input_ids"])
     assert exchange.joined == text + " ok"
     assert exchange.completion == " ok"
+
+
+def test_the_answer_in_a_chat_is_judged_alone(tmp_path):
+    folder = save_policy(tmp_path / "chat", chat_template="<system>be kind" + CHAT)
+    scribe = load_policy(str(folder), CPU, quiet, use_chat_template=True).scribe
+    [ids] = scribe.encode(["hello"], 8)
+    assert scribe.tokenizer.decode(ids) == "<system>be kind<user>hello<assistant>"
+    answer = scribe.tokenizer(" there")["input_ids"]
+    assert scribe.exchange("hello", ids, answer) == Exchange("hello", " there", " there")
+
+
+def test_the_text_of_every_token(policy_folder):
+    scribe = load_policy(str(policy_folder), CPU, quiet).scribe
+    text = "a €, שלום and 日本 🙂 end" * 3
+    ids = scribe.tokenizer(text)["input_ids"]
+    pieces = scribe.pieces(ids)
+    assert len(pieces) == len(ids)
+    assert "".join(pieces) == text
+    # The bytes of a character spread over tokens: its text stands with the last of them.
+    assert pieces[2:6] == ("", "", "€", ",")

@@ -47,9 +47,10 @@ class Scribe:
     def exchange(self, prompt: str, prompt_ids: Sequence[int], response: Sequence[int]) -> Exchange:
         """Return the text of a prompt and of the response to it."""
         if self.use_chat_template:
-            # The turns around them, and a system prompt, are the policy's own affair.
+            # An answer stands alone. The turns around it and a system prompt are the policy's
+            # own affair, and an instruction is not what a judge of texts was trained on.
             completion = self._decode(response)
-            return Exchange(prompt, completion, f"{prompt}\n{completion}")
+            return Exchange(prompt, completion, completion)
         lead = self._decode(prompt_ids)
         joined = self._decode([*prompt_ids, *response])
         # Decoding both together keeps the space between them right for every tokenizer.
