@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer, Signal
@@ -12,8 +13,10 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QGridLayout,
     QHBoxLayout,
+    QMenu,
     QProgressBar,
     QScrollArea,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -24,6 +27,7 @@ from workbench.gui.controls import label, named, push_button, tool_button
 from workbench.gui.icons import icon
 from workbench.gui.settings import texts
 from workbench.gui.theme import themes
+from workbench.known_models import KNOWN_POLICIES, known_policy
 from workbench.training.commands import CancelLoading, LoadModels
 from workbench.training.events import (
     LoadingFailed,
@@ -54,23 +58,40 @@ def facts_sentence(facts: ModelFacts) -> str:
 
 
 class SourceField(QWidget):
-    """A folder or hub name: typed, chosen from recent ones, or browsed for."""
+    """A folder, a file or a hub name: typed, chosen from recent ones, or browsed for.
 
-    def __init__(self, name: str, title: str, bundled: Path) -> None:
+    ``examples`` are more sources that are always there, by title; ``files`` is a kind of file to
+    browse for beside folders, as a file dialog's filter.
+    """
+
+    chosen = Signal()
+
+    def __init__(
+        self, name: str, title: str, bundled: Path, examples: Mapping[str, str] | None = None,
+        files: str = "",
+    ) -> None:
         super().__init__()
-        self._title, self._bundled = title, str(bundled)
+        self._title, self._files = title, files
+        self._shipped = {BUNDLED: str(bundled)} | dict(examples or {})
+        kinds = "a folder with a model, " + (f"a {files.partition(' (')[0]}, " if files else "")
         self.combo = named(QComboBox(editable=True), name, title,
-                           f"{title}: a folder with a model, or its name on the Hugging Face hub")
+                           f"{title}: {kinds}or a name on the Hugging Face hub")
         self.combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.combo.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.combo.setMinimumContentsLength(8)
-        self.combo.addItem(BUNDLED)
+        self._fill([])
+        self.combo.activated.connect(lambda _: self.chosen.emit())
         heading = label(title, "heading")
         heading.setBuddy(self.combo)
         self._button = tool_button("", f"browse_{name}", f"Browse for the {title.lower()}",
                                    f"Choose the folder of the {title.lower()}")
-        self._button.clicked.connect(lambda: self._browse())
+        if files:
+            self._button.setMenu(self._make_menu())
+            self._button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+            self._button.setToolTip(f"Choose the folder or the file of the {title.lower()}")
+        else:
+            self._button.clicked.connect(lambda: self._browse())
         self._draw()
         themes().changed.connect(self._draw)
         layout = QGridLayout(self)
@@ -90,11 +111,11 @@ class SourceField(QWidget):
     def source(self) -> str:
         """Return what to load: a path or a hub name."""
         text = self.combo.currentText().strip()
-        return self._bundled if text == BUNDLED else text
+        return self._shipped.get(text, text)
 
     def set_source(self, source: str) -> None:
         """Show ``source``."""
-        self._show(BUNDLED if source == self._bundled else source)
+        self._show(next((text for text, path in self._shipped.items() if path == source), source))
 
     def show_facts(self, facts: ModelFacts) -> None:
         """Show what is loaded."""
@@ -103,18 +124,25 @@ class SourceField(QWidget):
         self.facts.show()
 
     def recent(self) -> list[str]:
-        """Return the recent sources, latest first; the bundled one is always there."""
-        return [self.combo.itemText(i) for i in range(1, self.combo.count())]
+        """Return the recent sources, latest first; what is shipped is always there."""
+        return [self.combo.itemText(i) for i in range(len(self._shipped), self.combo.count())]
 
     def remember(self, source: str) -> None:
         """Put ``source`` first among the recent ones."""
-        if source == self._bundled:
+        if source in self._shipped.values():
             return
         others = [s for s in self.recent() if s != source]
         current = self.combo.currentText()
-        self.combo.clear()
-        self.combo.addItems([BUNDLED, source, *others][:_REMEMBERED + 1])
+        self._fill([source, *others][:_REMEMBERED])
         self._show(current)
+
+    def _fill(self, recent: list[str]) -> None:
+        self.combo.clear()
+        self.combo.addItems([*self._shipped, *recent])
+        for place, title in enumerate(self._shipped):
+            known = known_policy(title)
+            if known:
+                self.combo.setItemData(place, known.about, Qt.ItemDataRole.ToolTipRole)
 
     def _show(self, text: str) -> None:
         self.combo.setCurrentText(text)
@@ -125,10 +153,33 @@ class SourceField(QWidget):
     def _draw(self) -> None:
         self._button.setIcon(icon("open"))
 
+    def _make_menu(self) -> QMenu:
+        menu = QMenu(self)
+        menu.setToolTipsVisible(True)
+        kind = self._files.partition(" (")[0]
+        for text, tip, call in (
+            ("Choose a folder…", "A folder with config.json, weights and tokenizer",
+             self._browse),
+            (f"Choose a {kind}…", f"A {kind} that holds the whole model", self._browse_files),
+        ):
+            action = menu.addAction(text)
+            action.setToolTip(tip)
+            action.triggered.connect(lambda _checked=False, call=call: call())
+        return menu
+
     def _browse(self) -> None:
         dialog = QFileDialog(self, f"Folder of the {self._title.lower()}")
         dialog.setFileMode(QFileDialog.FileMode.Directory)
         dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+        self._open(dialog)
+
+    def _browse_files(self) -> None:
+        dialog = QFileDialog(self, f"File of the {self._title.lower()}", "",
+                             f"{self._files};;All files (*)")
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        self._open(dialog)
+
+    def _open(self, dialog: QFileDialog) -> None:
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.fileSelected.connect(self.set_source)
         dialog.open()
@@ -141,7 +192,10 @@ class ModelsDock(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.policy = SourceField("policy", "Policy", BUNDLED_POLICY)
+        self.policy = SourceField(
+            "policy", "Policy", BUNDLED_POLICY, {k.title: k.source() for k in KNOWN_POLICIES},
+            files="GGUF file (*.gguf)")
+        self.policy.chosen.connect(self._suggest_chat)
         self.reward = SourceField("reward", "Reward model", BUNDLED_REWARD)
         self.chat = named(
             QCheckBox("Apply chat template"), "chat_template", "Apply chat template",
@@ -193,6 +247,7 @@ class ModelsDock(QWidget):
         """Load the models that come with the workbench."""
         self.policy.set_source(str(BUNDLED_POLICY))
         self.reward.set_source(str(BUNDLED_REWARD))
+        self._suggest_chat()
         self.load()
 
     def save_state(self) -> dict[str, object]:
@@ -210,7 +265,7 @@ class ModelsDock(QWidget):
             found = state.get(source)
             if isinstance(found, str) and found:
                 field.set_source(found)
-        self.chat.setChecked(state.get("chat_template") is True)
+        self._offer_chat(state.get("chat_template") is True)
 
     # -- from the session
 
@@ -258,6 +313,17 @@ class ModelsDock(QWidget):
             self._chooser if event.labels else self._failure_box))
 
     # -- inside
+
+    def _suggest_chat(self) -> None:
+        """Tick the chat template for a policy known to want it, and for the bundled one not."""
+        source = self.policy.source()
+        known = known_policy(source)
+        if known or source == str(BUNDLED_POLICY):
+            self._offer_chat(known is not None and known.chat)
+
+    def _offer_chat(self, applied: bool) -> None:
+        self.chat.setVisible(applied)
+        self.chat.setChecked(applied)
 
     def _send(self, label_number: int | None) -> None:
         self.command.emit(LoadModels(
