@@ -51,6 +51,9 @@ SPECS = (
                "Ctrl+.", "stop", frozenset({State.RUNNING, State.PAUSED}), toolbar=True),
     ActionSpec("resume_run", "Resume run", "Go on with the run selected in Runs, from its last "
                "checkpoint", "Run", "Ctrl+Shift+R", "start", CAN_RESUME),
+    ActionSpec("export_policy", "Export policy…", "Save the policy of the run selected in Runs as "
+               "a folder that transformers loads", "Run", "Ctrl+Shift+E", "export",
+               CAN_START | {State.IDLE}),
     ActionSpec("checkpoint", "Checkpoint now", "Write a checkpoint of the paused run, to resume "
                "from later", "Run", "Ctrl+S", states=frozenset({State.PAUSED})),
     ActionSpec("apply", "Apply settings", "Use the edited hyperparameters from the next cycle on",

@@ -17,6 +17,7 @@ from workbench.gui.background import Background
 from workbench.gui.command_palette import CommandPalette
 from workbench.gui.dialogs import show_about, show_shortcuts
 from workbench.gui.errors import ErrorDialog
+from workbench.gui.exporting import Exporting
 from workbench.gui.health import find_warnings
 from workbench.gui.main_window import MainWindow
 from workbench.gui.resuming import Resuming
@@ -50,6 +51,7 @@ class Controller(QObject):
         self._pausing = False
         self._written: ev.CheckpointWritten | None = None
         self.resuming = Resuming(window, store, send)
+        self.exporting = Exporting(window, store, send)
         self._connect()
 
     @property
@@ -176,6 +178,8 @@ class Controller(QObject):
                 self._add(event)
             case ev.CheckpointWritten():
                 self._checkpoint_written(event)
+            case ev.Exported():
+                self.exporting.done(event)
             case ev.CheckpointFailed():
                 window.toast.show_message("warning", event.sentence)
             case ev.RunFinished():
@@ -310,6 +314,7 @@ class Controller(QObject):
         on("step", self.step)
         on("stop", self.stop)
         on("resume_run", window.runs.resume_selected)
+        on("export_policy", window.runs.export_selected)
         on("checkpoint", self.checkpoint)
         on("apply", self._apply)
         on("load_models", window.models.load)
@@ -333,6 +338,8 @@ class Controller(QObject):
         window.runs.opened.connect(self.show_run)
         window.runs.resumed.connect(self.resuming.resume)
         window.runs.resumable.connect(partial(window.actions_.allow, "resume_run"))
+        window.runs.exported.connect(self.exporting.ask)
+        window.runs.exportable.connect(partial(window.actions_.allow, "export_policy"))
         window.runs.set_state(window.state)
         window.runs.settings.connect(
             lambda values: window.hyperparameters.form.set_values(values, "settings of a run"))

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.gui.actions import CAN_RESUME
+from workbench.gui.actions import CAN_RESUME, CAN_START
 from workbench.gui.background import Background
 from workbench.gui.controls import label, named, push_button
 from workbench.gui.fields import format_value
@@ -127,7 +127,8 @@ class RunsDock(QWidget):
     """``opened`` carries the number of a run to display, ``resumed`` that of one to go on with,
     ``settings`` hyperparameters to take over, ``live_wanted`` asks for the run that is alive,
     ``deleted`` carries a number; ``renamed`` tells that a name changed, ``resumable`` whether the
-    selected run could go on."""
+    selected run could go on; ``exported`` carries the number of a run whose policy to export,
+    ``exportable`` whether the selected one's could be."""
 
     opened = Signal(object)
     resumed = Signal(object)
@@ -135,6 +136,8 @@ class RunsDock(QWidget):
     settings = Signal(object)
     live_wanted = Signal()
     deleted = Signal(object)
+    exported = Signal(object)
+    exportable = Signal(bool)
     renamed = Signal()
 
     def __init__(
@@ -220,6 +223,12 @@ class RunsDock(QWidget):
         if run and self._can_resume(run):
             self.resumed.emit(run.id)
 
+    def export_selected(self) -> None:
+        """Ask for the policy of the selected run to be exported."""
+        run = self.selected()
+        if run and self._can_export(run):
+            self.exported.emit(run.id)
+
     def rename_selected(self) -> None:
         """Edit the name of the selected run in place."""
         row = self.table.currentIndex().row()
@@ -252,6 +261,9 @@ class RunsDock(QWidget):
         self.resume_button = push_button(
             "Resume", "resume_run_button",
             "Go on with this run from its last checkpoint (Ctrl+Shift+R)", self.resume_selected)
+        self.export_button = push_button(
+            "Export…", "export_run", "Save this run's policy as a folder that transformers loads "
+            "(Ctrl+Shift+E)", self.export_selected)
         self.rename_button = push_button(
             "Rename", "rename_run", "Give the run another name (F2)", self.rename_selected)
         self.delete_button = push_button(
@@ -279,7 +291,7 @@ class RunsDock(QWidget):
         layout.addWidget(self.table, 1)
         layout.addWidget(self._details)
         for buttons in ((self.open_button, self.resume_button, self.settings_button),
-                        (self.rename_button, self.delete_button)):
+                        (self.export_button, self.rename_button, self.delete_button)):
             row = QHBoxLayout()
             row.setSpacing(8)
             for button in buttons:
@@ -305,11 +317,17 @@ class RunsDock(QWidget):
         if run is not None and can_resume:
             self.resume_button.setToolTip(self._resume_tip(run))
         self.resumable.emit(can_resume)
+        can_export = run is not None and self._can_export(run)
+        self.export_button.setEnabled(can_export)
+        self.exportable.emit(can_export)
         self._details.setText(describe(run) if run else "")
 
     def _can_resume(self, run: RunRecord) -> bool:
         # A run that is alive while none is here belongs to another process.
         return self._state in CAN_RESUME and run.status not in _LIVE
+
+    def _can_export(self, run: RunRecord) -> bool:
+        return self._state in CAN_START | {State.IDLE} and run.status not in _LIVE
 
     def _resume_tip(self, run: RunRecord) -> str:
         checkpoints = self._store.checkpoints.all(run.id)
