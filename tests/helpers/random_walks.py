@@ -8,11 +8,12 @@ one letter a node; it ends with the goal's letter.
 from __future__ import annotations
 
 from collections import deque
+from itertools import pairwise
 
 import torch
 import transformers as tf
-
 from helpers.models import CPU, TextReward
+
 from workbench.ppo.cycle import PPO
 from workbench.ppo.policy import Policy
 from workbench.ppo.scribe import Scribe
@@ -60,7 +61,7 @@ class Graph:
         Between them it falls linearly with the steps taken.
         """
         nodes = [ord(letter) - ord("a") for letter in walk]
-        for here, there in zip(nodes, nodes[1:], strict=False):
+        for here, there in pairwise(nodes):
             if there not in self.ways[here]:
                 return 0.0
         if nodes[-1] != GOAL:

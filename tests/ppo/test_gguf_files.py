@@ -110,7 +110,7 @@ def test_an_architecture_that_is_not_read(tmp_path):
 def test_what_is_no_file_of_that_kind(tmp_path):
     other = tmp_path / "m.gguf"
     other.write_bytes(b"something else")
-    with pytest.raises(LoadError, match="is a file; choose the folder .* or a GGUF file"):
+    with pytest.raises(LoadError, match=r"is a file; choose the folder .* or a GGUF file"):
         load_policy(str(other), CPU, quiet)
     for missing in (tmp_path / "no.gguf", "./no.gguf", "no.gguf"):
         with pytest.raises(LoadError, match=r"There is no file .*no\.gguf; check its name"):

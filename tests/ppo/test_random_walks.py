@@ -46,5 +46,5 @@ def test_ppo_finds_the_shortest_way(unattended):
     walked = [r.metrics["objective/scores"] for r in results]
     assert walked[0] < 0.5
     assert walked[-1] > 0.9
-    # Never below the optimum by more than a step, on the average over all starts.
+    # From every node, always with the same random numbers.
     assert sum(w.score for w in results[-1].comparison) / len(prompts) > 0.9

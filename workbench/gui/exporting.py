@@ -140,6 +140,8 @@ class ExportDialog(QDialog):
             self._problem.setText(problem)
             self._problem.show()
             self._folder.setFocus()
+            self.layout().activate()
+            self.adjustSize()  # or the text above would give way
         else:
             super().accept()
 

@@ -51,8 +51,9 @@ def read(path: Path, report: Report) -> tuple[Any, Any]:
             raise LoadError(
                 f"The tokenizer in {path} cannot be used; choose another file, or the folder the "
                 "model was made from.") from error
+        kind: Any = AutoModelForCausalLM
         try:
-            model, info = AutoModelForCausalLM.from_pretrained(
+            model, info = kind.from_pretrained(
                 path.parent, config=config, dtype=torch.float32, output_loading_info=True,
                 attn_implementation="sdpa", **_unpacked(), **where)
         except Interrupted:
