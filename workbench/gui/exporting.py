@@ -86,12 +86,12 @@ class ExportDialog(QDialog):
         self._cycles.currentIndexChanged.connect(self._offer)
         self._folder = named(QLineEdit(), "export_folder", "Folder",
                              "A folder that does not exist yet, or an empty one")
-        self._folder.textChanged.connect(lambda: self._problem.hide())
         browse = push_button("Browse…", "browse_export_folder", "Choose an empty folder",
                              self._browse)
         self._problem = named(label(role="error", wrap=True), "export_problem",
                               "Why the folder cannot be used", "Why the folder cannot be used")
         self._problem.hide()
+        self._folder.textChanged.connect(self._problem.hide)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         export = buttons.addButton("Export", QDialogButtonBox.ButtonRole.AcceptRole)
         named(export, "export_now", "Export", "Write the policy to this folder")
@@ -100,7 +100,7 @@ class ExportDialog(QDialog):
         named(cancel, "cancel_export", "Cancel", "Export nothing")
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
-        grid = QGridLayout(self)
+        grid = self._grid = QGridLayout(self)
         grid.setContentsMargins(24, 24, 24, 16)
         grid.setHorizontalSpacing(8)
         grid.setVerticalSpacing(12)
@@ -140,7 +140,7 @@ class ExportDialog(QDialog):
             self._problem.setText(problem)
             self._problem.show()
             self._folder.setFocus()
-            self.layout().activate()
+            self._grid.activate()
             self.adjustSize()  # or the text above would give way
         else:
             super().accept()
