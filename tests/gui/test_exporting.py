@@ -6,13 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
-from helpers.play import SMALL, play, until
 from helpers.window import Opened, fill
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QApplication, QComboBox, QFileDialog, QLabel, QLineEdit, QPushButton
-from transformers import AutoModelForCausalLM
+from PySide6.QtWidgets import QComboBox, QFileDialog, QLabel, QLineEdit, QPushButton
 
-from workbench.gui.app import Workbench
 from workbench.gui.exporting import ExportDialog
 from workbench.store.folders import why_not_writable
 from workbench.store.store import Store
@@ -125,25 +122,3 @@ def test_where_it_lies_is_told_and_shown(
     assert toast.text == f"The policy of Run 1 after cycle 3 was exported to {tmp_path}."
     toast.action_button.click()
     assert shown == [str(tmp_path)]
-
-
-def test_the_policy_leaves_as_a_plain_folder(
-    qapp: QApplication, home: Path, tmp_path: Path
-) -> None:
-    async def scenario(workbench: Workbench) -> None:
-        window = workbench.window
-        await until(lambda: window.state is State.READY)
-        window.hyperparameters.form.set_values(SMALL | {"num_cycles": 1}, "test")
-        window.actions_["start"].trigger()
-        await until(lambda: window.state is State.FINISHED)
-        window.runs.export_button.click()
-        dialog = window.findChild(ExportDialog)
-        field(dialog).setText(str(tmp_path / "out"))
-        dialog.findChild(QPushButton, "export_now").click()
-        await until(lambda: "was exported to" in window.toast.text)
-        assert window.state is State.FINISHED
-
-    play(qapp, home, scenario)
-    # The copy aside has become the folder itself.
-    assert [p.name for p in tmp_path.iterdir() if p.name.startswith("out")] == ["out"]
-    assert AutoModelForCausalLM.from_pretrained(tmp_path / "out").config.vocab_size > 1000
