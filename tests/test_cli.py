@@ -97,6 +97,36 @@ def test_a_policy_known_by_a_short_name(models, home, tmp_path, monkeypatch):
     assert (tmp_path / "out" / "model.safetensors").is_file()
 
 
+def test_runs_are_forked_sent_back_and_shown(models, home, tmp_path):
+    prompts = tmp_path / "p.txt"
+    prompts.write_text("one\n")
+    run("train", *models, *SMALL, "--prompts", prompts, "--cycles", 2, "--home", home,
+        "--set", "checkpoint_every=1")
+    done = run("fork", 1, "--cycle", 1, "--set", "kl_coef=0.5", "--seed", 3, "--name", "Bold",
+               "--home", home)
+    assert done.returncode == 0, done.stderr
+    assert "Bold (run 2) is a fork of Run 1 after cycle 1." in done.stdout
+    assert "cycle 2/2" in done.stdout
+    done = run("resume", 1, "--cycle", 1, "--cycles", 2, "--json", "--home", home)
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["cycle"] for line in done.stdout.splitlines()] == [2]
+    assert "only a fork from cycle 0" in run(
+        "fork", 1, "--cycle", 1, "--set", "lora_rank=2", "--home", home).stderr
+
+    listed = run("runs", "--home", home, COLUMNS="160").stdout.splitlines()
+    assert [line.split()[0] for line in listed[1:]] == ["1", "3", "2"]
+    assert "└ Bold (from 1, cycle 1)" in listed[3]
+    assert "abandoned" in listed[2]
+    shown = run("show", 2, "--home", home, COLUMNS="200").stdout
+    for part in ("Bold", "finished after 2 cycles", "Run 1, up to cycle 2: abandoned",
+                 "kl_coef", "0.04 → 0.5", "GPT2LMHeadModel", "batch_size", "default 64",
+                 "objective/scores", " MB", "after cycle 2"):
+        assert part in shown, part
+    missing = run("show", 9, "--home", home)
+    assert missing.returncode == 2
+    assert "There is no run 9" in missing.stderr
+
+
 @pytest.mark.parametrize(("arguments", "sentence"), [
     (["--set", "learning_rate=fast"], "must be a number between 0 and 1"),
     (["--set", "nonsense=1"], "no hyperparameter named 'nonsense'"),

@@ -35,10 +35,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from workbench.headless import export
 
             return export(options)
+        case "fork":
+            from workbench.headless import fork
+
+            return fork(options)
         case "runs":
-            from workbench.headless import list_runs
+            from workbench.listing import list_runs
 
             return list_runs(options)
+        case "show":
+            from workbench.listing import show_run
+
+            return show_run(options)
         case "doctor":
             from workbench.doctor import doctor
 
@@ -79,8 +87,19 @@ def _parser() -> argparse.ArgumentParser:
         description="Go on with a run; on a CPU as if it had never stopped.")
     resume.add_argument("run", metavar="RUN", type=int, help="its number (ppo-workbench runs)")
     resume.add_argument("--cycle", metavar="N", type=int,
-                        help="from the checkpoint after cycle N (default: the last; 0: the start)")
-    for command in (train, resume):
+                        help="go back to the checkpoint after cycle N (0: the start); the later "
+                             "cycles are kept as an abandoned branch")
+    fork = commands.add_parser(
+        "fork", parents=[home], help="begin a run from a checkpoint of another",
+        description="Begin a new run where another stood, with changed settings; both share the "
+                    "cycles up to there.",
+        epilog=_hyperparameter_help(), formatter_class=argparse.RawDescriptionHelpFormatter)
+    fork.add_argument("run", metavar="RUN", type=int, help="its number (ppo-workbench runs)")
+    fork.add_argument("--cycle", metavar="N", type=int,
+                      help="from the checkpoint after cycle N (default: the last; 0: the start)")
+    fork.add_argument("--seed", metavar="N", help="the same as --set seed=N")
+    fork.add_argument("--name", default="", help="a name for the fork")
+    for command in (train, resume, fork):
         command.add_argument("--cycles", metavar="N", help="the same as --set num_cycles=N")
         command.add_argument(
             "--set", metavar="NAME=VALUE", action="append", default=[], dest="settings",
@@ -95,7 +114,11 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("folder", metavar="DIR", help="where to")
     export.add_argument("--cycle", metavar="N", type=int,
                         help="as it stood after cycle N (default: the last checkpoint)")
-    commands.add_parser("runs", parents=[home], help="list the runs of the home folder")
+    commands.add_parser("runs", parents=[home], help="list the runs of the home folder as a tree")
+    show = commands.add_parser(
+        "show", parents=[home], help="print a run's settings, changes, checkpoints and results",
+        description="Print what decided a run, where it comes from and how it went.")
+    show.add_argument("run", metavar="RUN", type=int, help="its number (ppo-workbench runs)")
     commands.add_parser("doctor", parents=[home],
                         help="versions, device, memory, home folder, and what is wrong")
     return parser

@@ -1,4 +1,4 @@
-"""``ppo-workbench train`` and ``resume``: the window's engine and store, without the window."""
+"""``ppo-workbench train``, ``resume``, ``fork``: the window's engine, without the window."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from workbench.known_models import known_policy
 from workbench.ppo.hyperparameters import HyperparameterError, parse
 from workbench.store.home import StoreError, find_home
 from workbench.store.prompt_files import PromptFileError, read_prompts
-from workbench.store.records import Series
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
@@ -56,7 +55,18 @@ def resume(options: argparse.Namespace) -> int:
         changes: dict[str, Any] = _settings(options)
     except UsageError as error:
         return _unusable(error)
-    return _run(options, do.ResumeRun(options.run, options.cycle, changes))
+    if options.cycle is not None:
+        return _run(options, do.GoBack(options.run, options.cycle, changes))
+    return _run(options, do.ResumeRun(options.run, changes=changes))
+
+
+def fork(options: argparse.Namespace) -> int:
+    """Begin a run where another stood; the exit status is that of :func:`train`."""
+    try:
+        changes: dict[str, Any] = _settings(options)
+    except UsageError as error:
+        return _unusable(error)
+    return _run(options, do.Fork(options.run, options.cycle, changes, options.name))
 
 
 def export(options: argparse.Namespace) -> int:
@@ -145,8 +155,8 @@ def _follow(
                 return UNUSABLE
             case ev.RunStarted(name=name, hyperparameters=hp):
                 say(f"{name}: {hp.num_cycles} cycles of {hp.batch_size} completions.")
-            case ev.RunResumed(name=name, cycle=cycle, hyperparameters=hp):
-                say(f"{name} goes on after cycle {cycle} of {hp.num_cycles}.")
+            case ev.RunResumed() as resumed:
+                say(_begun(resumed))
             case ev.CycleFinished() as finished:
                 print(_json_line(finished) if as_json else _line(finished), flush=True)
             case ev.HealthChecked() as checked:
@@ -170,28 +180,13 @@ def _follow(
                 return FAILED
 
 
-def list_runs(options: argparse.Namespace) -> int:
-    """Print a line for every run of the store."""
-    from rich.console import Console
-    from rich.table import Table
-
-    try:
-        store = Store(find_home(options.home))
-    except StoreError as error:
-        return _unusable(error)
-    table = Table(box=None, pad_edge=False)
-    for heading in ("run", "name", "begun", "status", "cycles", "reward", "checkpoints"):
-        table.add_column(heading, justify="right" if heading in ("run", "cycles") else "left")
-    for run in store.runs():
-        scores = store.metrics(run.id).get("objective/scores", Series()).values
-        table.add_row(
-            str(run.id), run.name, run.created_at, run.status,
-            f"{run.cycles}/{run.hyperparameters.get('num_cycles', '?')}",
-            f"{scores[0]:+.2f} to {scores[-1]:+.2f}" if scores else "",
-            ", ".join(str(c.cycle) for c in store.checkpoints.all(run.id)))
-    store.close()
-    Console(highlight=False).print(table)
-    return 0
+def _begun(event: ev.RunResumed) -> str:
+    where = f"after cycle {event.cycle}" if event.cycle else "from its beginning"
+    if event.parent:
+        return f"{event.name} (run {event.run_id}) is a fork of {event.parent} {where}."
+    kept = "" if event.abandoned is None else (
+        f" What it did later is kept as run {event.abandoned}.")
+    return f"{event.name} goes on {where}.{kept}"
 
 
 def _tell_health(checked: ev.HealthChecked, said: frozenset[str]) -> frozenset[str]:

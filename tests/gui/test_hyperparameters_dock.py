@@ -4,7 +4,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from workbench.gui.hyperparameters_dock import HyperparametersDock
-from workbench.gui.hyperparameters_form import FIXED
+from workbench.gui.hyperparameters_form import FIXED, LOCKED
 from workbench.gui.presets import PRESETS
 from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, parse, specs
 from workbench.store.records import ChangeRecord
@@ -90,16 +90,28 @@ def test_undo_takes_a_whole_edit_back(dock: HyperparametersDock) -> None:
     assert dock.hyperparameters() == Hyperparameters(batch_size=67)
 
 
-def test_what_is_fixed_is_locked_while_a_run_is_alive(dock: HyperparametersDock) -> None:
-    fixed = {name for name, spec in specs().items() if not spec.live}
-    for state in State:
-        dock.set_state(state)
-        alive = state in (State.RUNNING, State.PAUSED, State.STOPPING)
-        locked = {name for name, row in dock.form.rows.items() if not row.field.isEnabled()}
-        assert locked == (fixed if alive else set()), state
-    dock.set_state(State.RUNNING)
-    dock.form.sections[FIXED].set_open(True)
-    assert dock.form._lock_hint.isVisible()
+def test_what_is_fixed_says_why_and_offers_a_fork(
+    qtbot: QtBot, running: HyperparametersDock
+) -> None:
+    form = running.form
+    form.sections[FIXED].set_open(True)
+    assert form._lock_hint.text() == LOCKED
+    assert not form.fork_button.isVisible()
+    form.set_values({"seed": 5, "lam": 0.5}, "test")
+    assert form._lock_hint.text().startswith("Seed decides the whole run")
+    assert running.apply_button.isEnabled()  # for what is live
+    with qtbot.waitSignal(running.fork_wanted) as wanted:
+        form.fork_button.click()
+    assert wanted.args == [{"seed": 5, "lam": 0.5}]
+    form.set_values({"lam": 0.95}, "test")
+    assert running._line.text() == "Seed can only change in a fork."
+    assert not running.apply_button.isEnabled()
+    running.revert()
+    assert not form.fork_button.isVisible()
+    form.set_values({"seed": 5}, "test")
+    running.set_state(State.FINISHED)
+    assert not form.fork_button.isVisible()
+    assert not form._lock_hint.isVisible()
 
 
 def test_conflict_is_said_in_place_and_nothing_is_sent(running: HyperparametersDock) -> None:

@@ -190,7 +190,7 @@ def test_a_policy_leaves_as_a_plain_folder(
         window = workbench.window
         await start(workbench, num_cycles=1)
         await until(lambda: window.state is State.FINISHED)
-        window.runs.export_button.click()
+        trigger(workbench, "export_policy")
         dialog = window.findChild(ExportDialog)
         dialog.findChild(QLineEdit, "export_folder").setText(str(tmp_path / "out"))
         dialog.findChild(QPushButton, "export_now").click()

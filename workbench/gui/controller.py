@@ -21,6 +21,7 @@ from workbench.gui.exporting import Exporting
 from workbench.gui.health import Health
 from workbench.gui.main_window import MainWindow
 from workbench.gui.resuming import Resuming
+from workbench.gui.runs.branching import Branching
 from workbench.gui.status_bar import file_size
 from workbench.gui.theme import Mode, themes
 from workbench.ppo.hyperparameters import HyperparameterError
@@ -47,11 +48,13 @@ class Controller(QObject):
         self._shown: int | None = None
         self._reading = False
         self._late: list[ev.CycleFinished | ev.HyperparametersApplied] = []
+        self._marked: set[int] = set()
         self._pausing = False
         self._written: ev.CheckpointWritten | None = None
         self.resuming = Resuming(window, store, send)
         self.exporting = Exporting(window, store, send)
         self.health = Health(window, store, send)
+        self.branching = Branching(window, store, background, self.resuming)
         self._connect()
 
     @property
@@ -200,7 +203,7 @@ class Controller(QObject):
         if event.state in ALIVE:
             self._window.toast.withdraw_offer()
         else:
-            self._live = None
+            self._live = self.resuming.live = None
         if event.state == State.PAUSED:
             self._tell_written()
         self.resuming.state_changed(event.state)
@@ -213,8 +216,8 @@ class Controller(QObject):
 
     def _run_started(self, event: ev.RunStarted) -> None:
         window = self._window
-        self._live = self._shown = event.run_id
-        self._reading = False
+        self._live = self._shown = self.resuming.live = event.run_id
+        self._reading, self._marked = False, set()
         window.hyperparameters.run_started(event.hyperparameters)
         window.status.run_started(event)
         window.metrics.show_run(event.run_id, {}, [])
@@ -226,13 +229,18 @@ class Controller(QObject):
 
     def _run_resumed(self, event: ev.RunResumed) -> None:
         window = self._window
-        self._live = event.run_id
+        self._live = self.resuming.live = event.run_id
         window.hyperparameters.run_resumed(event.hyperparameters)
         window.status.run_started(event)
         window.runs.refresh()
         self.show_run(event.run_id)
         where = f"after cycle {event.cycle}" if event.cycle else "from its beginning"
-        window.toast.show_message("info", f"{event.name} goes on {where}.")
+        said = f"{event.name} goes on {where}."
+        if event.parent:
+            said = f"{event.name} is a fork of {event.parent} {where}."
+        elif event.abandoned is not None:
+            said += " What it did later is kept in Runs as an abandoned branch."
+        window.toast.show_message("info", said)
 
     def _checkpoint_written(self, event: ev.CheckpointWritten) -> None:
         """Tell of it only when the person may be about to leave; there is one every few cycles."""
@@ -249,7 +257,7 @@ class Controller(QObject):
 
     def _run_finished(self, event: ev.RunFinished) -> None:
         window = self._window
-        self._live = None
+        self._live = self.resuming.live = None
         window.runs.refresh()
         run = self._store.run(event.run_id)
         name = run.name if run else f"Run {event.run_id}"
@@ -270,7 +278,7 @@ class Controller(QObject):
             self._late.append(event)
         elif isinstance(event, ev.CycleFinished):
             self._window.metrics.append(event.run_id, event.cycle, event.metrics)
-        else:
+        elif event.cycle not in self._marked:
             self._window.metrics.mark_changes(event.run_id, event.cycle, event.changes)
             self._window.hyperparameters.add_history(event.cycle, event.changes)
 
@@ -286,12 +294,10 @@ class Controller(QObject):
         read = max((s.cycles[-1] for s in series.values() if s.cycles), default=0)
         if run_id is not None:
             self.health.read(run_id, read, health)
-        marked = {change.cycle for change in changes}
+        self._marked = {change.cycle for change in changes}
         late, self._late = self._late, []
         for event in late:
-            known = (event.cycle <= read if isinstance(event, ev.CycleFinished)
-                     else event.cycle in marked)
-            if not known:
+            if not isinstance(event, ev.CycleFinished) or event.cycle > read:
                 self._add(event)
 
     def _say_what_shows(self) -> None:

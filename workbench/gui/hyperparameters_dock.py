@@ -19,7 +19,6 @@ from PySide6.QtWidgets import (
 
 from workbench.gui.actions import ALIVE
 from workbench.gui.controls import label, named, push_button, tool_button
-from workbench.gui.fields import format_value
 from workbench.gui.hyperparameters_form import HyperparametersForm
 from workbench.gui.presets import PRESETS
 from workbench.gui.section import Section
@@ -32,6 +31,7 @@ from workbench.ppo.hyperparameters import (
     parse,
     specs,
 )
+from workbench.ppo.wording import format_value
 from workbench.store.records import ChangeRecord
 from workbench.training.events import (
     Change,
@@ -42,9 +42,11 @@ from workbench.training.events import (
 
 
 class HyperparametersDock(QWidget):
-    """``apply`` carries the live changes to make, by name."""
+    """``apply`` carries the live changes to make, by name; ``fork_wanted`` those, and changes to
+    what is fixed during a run, to fork it with."""
 
     apply = Signal(object)
+    fork_wanted = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -66,6 +68,8 @@ class HyperparametersDock(QWidget):
         layout.addWidget(self._make_history())
         layout.addLayout(self._make_footer())
         self.form.changed.connect(self._refresh)
+        self.form.fork_wanted.connect(
+            lambda: self.fork_wanted.emit({**self._pending(), **self.form.fixed_edits()}))
         self._refresh()
 
     def hyperparameters(self) -> Hyperparameters:
@@ -253,14 +257,17 @@ class HyperparametersDock(QWidget):
 
     def _refresh(self) -> None:
         pending, problems = self._pending(), self.form.problems()
+        fixed = self.form.fixed_edits() if self._alive else {}
         self.apply_button.setEnabled(self._alive and bool(pending) and not problems)
-        self.revert_button.setEnabled(bool(pending))
+        self.revert_button.setEnabled(bool(pending or fixed))
         set_look(self.apply_button, role="primary" if self.apply_button.isEnabled() else "")
         what = "1 setting" if len(pending) == 1 else f"{len(pending)} settings"
         if problems:
             text, role = next(iter(problems.values())), "error"
         elif self._alive and pending:
             text, role = f"{what} edited, not applied.", "warning"
+        elif fixed:
+            text, role = f"{specs()[next(iter(fixed))].label} can only change in a fork.", "warning"
         elif self._alive:
             text, role = self._effect or "The run uses these settings.", "muted"
         elif pending:

@@ -218,6 +218,7 @@ class MainWindow(QMainWindow):
             "models": self.models, "hyperparameters": self.hyperparameters,
             "prompts": getattr(self, "prompts", None), "metrics": getattr(self, "metrics", None),
             "completions": getattr(self, "completions", None),
+            "runs": getattr(self, "runs", None),
         }
         return {
             "geometry": _text(self.saveGeometry()), "docks": _text(self.saveState(_LAYOUT_VERSION)),
@@ -246,6 +247,7 @@ class MainWindow(QMainWindow):
         self.prompts.restore_state(section(views, "prompts"))
         self.metrics.restore_state(section(views, "metrics"))
         self.completions.restore_state(section(views, "completions"))
+        self.runs.restore_state(section(views, "runs"))
 
     # -- events
 

@@ -37,6 +37,7 @@ from workbench.ppo.traces import TokenTrace, trace
 from workbench.ppo.update import Experience, update
 
 ADAM_EPS = 1e-5
+_MADE_WITH = ("precision", "lora_rank", "value_model", "gradient_checkpointing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class PPO:
         self.kl_coef = 0.0
         self.score_mean, self.score_std = 0.0, 1.0
         self.position = 0
+        self.comparison_seed = 0
         self.between_cycles = True
         """False while the weights are on their way from one cycle's to the next's."""
         self.prompts: list[str] = []
@@ -122,16 +124,23 @@ class PPO:
         self.kl_coef = hp.kl_coef
         self.score_mean, self.score_std = 0.0, 1.0
         self.position = 0
+        self.comparison_seed = hp.seed
         self.between_cycles = True
 
     def apply(self, old: Hyperparameters, new: Hyperparameters) -> None:
-        """Take over live changes: a KL coefficient set by hand restarts the controller from it.
+        """Take over changes: a KL coefficient set by hand restarts the controller from it, and
+        what concerns the models' making has them made again with the same weights.
 
         Raises:
             PromptError: a longer response no longer fits a prompt.
+            ValueError: a structural hyperparameter changed: there are other weights then.
         """
         if new.response_length > old.response_length:
             self.scribe.encode(self.prompts, new.response_length)
+        if any(getattr(old, name) != getattr(new, name) for name in _MADE_WITH):
+            arrays, numbers = self.snapshot()
+            self.begin(self.prompts, new)
+            self.restore(arrays, numbers)
         if new.kl_coef != old.kl_coef or new.kl_controller == "fixed":
             self.kl_coef = new.kl_coef
 
@@ -139,7 +148,7 @@ class PPO:
         """Return all that the next cycle depends on, as arrays and numbers."""
         return snapshot.take(self.policy, self.optimizer), {
             "kl_coef": self.kl_coef, "score_mean": self.score_mean, "score_std": self.score_std,
-            "position": self.position}
+            "position": self.position, "comparison_seed": self.comparison_seed}
 
     def restore(self, arrays: Mapping[str, np.ndarray], numbers: Mapping[str, float]) -> None:
         """Go on from a snapshot, after :meth:`begin` with the settings of its run.
@@ -151,6 +160,7 @@ class PPO:
         self.kl_coef = numbers["kl_coef"]
         self.score_mean, self.score_std = numbers["score_mean"], numbers["score_std"]
         self.position = int(numbers["position"])
+        self.comparison_seed = int(numbers.get("comparison_seed", self.comparison_seed))
 
     def export(self, folder: str) -> None:
         """Save the policy and its tokenizer as transformers loads them; adapters are merged.
@@ -219,10 +229,11 @@ class PPO:
     ) -> list[Written]:
         """Complete the compared prompts with the present policy.
 
-        The random numbers depend on the seed and the place in ``prompts`` alone, so what differs
-        between two cycles is what the policy learned.
+        The random numbers depend on the seed at the start of the run and the place in ``prompts``
+        alone, so what differs between two cycles is what the policy learned.
         """
-        noise = uniforms(hp.seed, Stream.COMPARISON, 0, len(prompts), hp.response_length)
+        noise = uniforms(
+            self.comparison_seed, Stream.COMPARISON, 0, len(prompts), hp.response_length)
         completions = self._sample(prompts, noise, hp, control, Phase.COMPARING)
         return self._score(prompts, completions, hp, control, Phase.COMPARING).written
 

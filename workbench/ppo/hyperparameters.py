@@ -36,6 +36,8 @@ class Spec:
     zero_text: str = ""
     """What the value 0 means where it switches something off, such as 'off'."""
     advanced: bool = False
+    structural: bool = False
+    """Decides which weights there are, so that a fork can change it only from the start."""
 
 
 class HyperparameterError(ValueError):
@@ -119,14 +121,14 @@ class Hyperparameters(BaseModel):
         0, "LoRA rank", "Models",
         "Train small adapters of this rank instead of all weights (Hu et al. 2021): far less "
         "memory, and the start policy needs no second copy. 8 to 64 is usual.",
-        ge=0, le=1024, live=False, zero_text="off: train all weights",
+        ge=0, le=1024, live=False, zero_text="off: train all weights", structural=True,
     )
     value_model: Literal["shared", "policy", "reward"] = _declare(
         "shared", "Value model", "Models",
         "Where values come from: a head on the policy's own trunk, or a separate model that "
         "starts as a copy of the policy or of the reward model. Separate costs time and memory; "
         "try it when the value loss disturbs the policy.",
-        live=False, advanced=True,
+        live=False, advanced=True, structural=True,
     )
     gradient_checkpointing: bool = _declare(
         False, "Gradient checkpointing", "Models",

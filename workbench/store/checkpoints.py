@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,9 +109,48 @@ class Checkpoints:
         for partial in (self._base / str(run_id)).glob(f"*{_PARTIAL}"):
             shutil.rmtree(partial, ignore_errors=True)
 
+    def share(self, source: int, target: int, cycles: Iterable[int]) -> None:
+        """Give run ``target`` the checkpoints of run ``source`` after ``cycles``, as far as there
+        are any, and no others. Nothing is copied where the file system has hard links.
+
+        Raises:
+            CheckpointError: the disk is full or the folder cannot be written.
+        """
+        self.delete(target)
+        for cycle in cycles:
+            folder = self._base / str(source) / str(cycle)
+            final = self._base / str(target) / str(cycle)
+            partial = final.with_name(f"{cycle}{_PARTIAL}")
+            if not folder.is_dir():
+                continue
+            try:
+                shutil.copytree(folder, partial, copy_function=_link)
+                partial.rename(final)
+                _flush(final.parent)
+            except OSError as error:
+                self.delete(target)
+                raise CheckpointError(
+                    f"The checkpoint of cycle {cycle} could not be taken over "
+                    f"({error.strerror or error}); free some disk space at {self._base}."
+                ) from error
+
+    def drop_after(self, run_id: int, cycle: int) -> None:
+        """Delete the checkpoints of a run that come after ``cycle``."""
+        for checkpoint in self.all(run_id):
+            if checkpoint.cycle > cycle:
+                shutil.rmtree(checkpoint.path, ignore_errors=True)
+
     def delete(self, run_id: int) -> None:
         """Delete every checkpoint of a run."""
         shutil.rmtree(self._base / str(run_id), ignore_errors=True)
+
+
+def _link(source: str, target: str) -> None:
+    # A checkpoint is never written to, only replaced, so that both may share its files.
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _size(folder: Path) -> int:

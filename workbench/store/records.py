@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Status = Literal["running", "paused", "finished", "stopped", "failed", "interrupted"]
+Status = Literal[
+    "running", "paused", "finished", "stopped", "failed", "interrupted", "abandoned"]
+ALIVE_STATUS: frozenset[Status] = frozenset({"running", "paused"})
 Kind = Literal["comparison", "rollout"]
 
 
@@ -31,7 +33,10 @@ class PromptSet:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run: what decided it at the start, and where it stands."""
+    """A run: what decided it at the start, and where it stands.
+
+    ``parent`` is the run it was forked from; they have the cycles up to ``parent_cycle`` in common.
+    """
 
     id: int
     name: str
@@ -43,6 +48,8 @@ class RunRecord:
     hyperparameters: Mapping[str, object]
     cycles: int
     note: str = ""
+    parent: int | None = None
+    parent_cycle: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,13 @@ def health_findings(db: Database) -> None:
     )
 
 
+@migrations()
+def tree_of_runs(db: Database) -> None:
+    """The run a run was forked from, and the last cycle both have in common."""
+    db.table("runs").add_column("parent_id", int)
+    db.table("runs").add_column("parent_cycle", int)
+
+
 def connect(path: Path) -> Database:
     """Open a connection with the settings every thread uses (WAL, full durability)."""
     db = Database(sqlite3.connect(path, timeout=30.0, check_same_thread=False))

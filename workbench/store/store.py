@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 from sqlite_utils import Database
 
+from workbench.store import branches
 from workbench.store.checkpoints import Checkpoints
 from workbench.store.records import (
     ChangeRecord,
@@ -136,6 +137,12 @@ class Store:
                 "order by cycle, severity != 'serious', rowid", [run_id])
         ]
 
+    def settings_after(self, run_id: int, cycle: int) -> dict[str, object]:
+        """Return the hyperparameters a run used in ``cycle`` (0: those it began with)."""
+        record = self.run(run_id)
+        found = dict(record.hyperparameters) if record else {}
+        return found | {c.name: c.new for c in self.changes(run_id) if c.cycle <= cycle}
+
     def reward_spans(self) -> dict[int, tuple[float, float]]:
         """Return the mean reward of every run's first and last cycle."""
         cell = ("(select value from metrics m where m.run_id = r.id and m.cycle = {} "
@@ -182,6 +189,7 @@ class Store:
             }).last_pk
             if not name:
                 db.table("runs").update(run_id, {"name": f"Run {run_id}"})
+            self.checkpoints.delete(int(run_id))  # of a run that was never committed
             db.table("run_prompts").insert_all(
                 {"run_id": run_id, "position": i, "text": p.text, "pinned": int(p.pinned)}
                 for i, p in enumerate(prompts))
@@ -232,21 +240,42 @@ class Store:
         return self._writer.submit(lambda db: _upsert(db, "health", rows))
 
     def record_changes(
-        self, run_id: int, cycle: int, changes: Iterable[tuple[str, object, object, str]]
+        self, run_id: int, cycle: int, changes: Sequence[branches.Change]
     ) -> Future[None]:
         """Record ``(name, old, new, by)`` for each hyperparameter that ``cycle`` uses first."""
-        rows = [{"run_id": run_id, "cycle": cycle, "at": now(), "name": name,
-                 "old": json.dumps(old), "new": json.dumps(new), "by": by}
-                for name, old, new, by in changes]
-        return self._writer.submit(lambda db: _insert(db, "changes", rows))
+        return self._writer.submit(
+            lambda db: branches.replace_changes(db, run_id, cycle, changes, now()))
+
+    def fork_run(
+        self, parent: int, cycle: int, *, name: str, hyperparameters: Mapping[str, object],
+        changes: Sequence[branches.Change],
+    ) -> Future[int]:
+        """Record a new running run that stands where ``parent`` stood after ``cycle``, with its
+        checkpoint; the future gives its number. ``hyperparameters`` are those of its start,
+        ``changes`` what its next cycle uses first."""
+        def write(db: Database) -> int:
+            run_id = branches.fork(
+                db, parent, cycle, name=name, hyperparameters=hyperparameters, changes=changes,
+                moment=now(), owner=_owner())
+            self.checkpoints.share(parent, run_id, [cycle])
+            return run_id
+        return self._writer.submit(write)
 
     def rewind(self, run_id: int, cycle: int) -> Future[None]:
-        """Forget what was recorded after ``cycle``: the run goes on from there."""
-        def write(db: Database) -> None:
-            for table in ("metrics", "completions", "traces", "changes", "cycles", "health"):
-                db.table(table).delete_where("run_id = ? and cycle > ?", [run_id, cycle])
-            db.table("runs").update(
-                run_id, {"cycles": cycle, "status": "running", "owner": _owner(), "note": ""})
+        """Forget what was recorded after ``cycle`` but the changes: they are to be replayed."""
+        return self._writer.submit(lambda db: _forget(db, run_id, cycle, journal=False))
+
+    def go_back(self, run_id: int, cycle: int, *, replay: bool) -> Future[int]:
+        """Let a run stand where it stood after ``cycle``; what followed is kept as an abandoned
+        branch, whose number the future gives. With ``replay`` the changes that followed stay, to
+        be made again."""
+        def write(db: Database) -> int:
+            branch = branches.keep_abandoned(db, run_id, cycle, now())
+            self.checkpoints.share(
+                run_id, branch, [c.cycle for c in self.checkpoints.all(run_id)
+                                 if c.cycle >= cycle])
+            _forget(db, run_id, cycle, journal=not replay)
+            return branch
         return self._writer.submit(write)
 
     def set_status(self, run_id: int, status: Status, note: str = "") -> Future[None]:
@@ -262,13 +291,9 @@ class Store:
         return self._writer.submit(write)
 
     def delete_run(self, run_id: int) -> Future[None]:
-        """Remove a run and everything recorded of it."""
+        """Remove a run and everything recorded of it; its forks stay."""
         def write(db: Database) -> None:
-            for table in (
-                "metrics", "completions", "traces", "changes", "cycles", "health", "run_prompts",
-            ):
-                db.table(table).delete_where("run_id = ?", [run_id])
-            db.table("runs").delete(run_id)
+            branches.delete(db, run_id)
             self.checkpoints.delete(run_id)
         return self._writer.submit(write)
 
@@ -319,7 +344,14 @@ def _run(row: Mapping[str, Any]) -> RunRecord:
         policy=row["policy"] or "", reward=row["reward"] or "",
         models=json.loads(row["models"] or "{}"),
         hyperparameters=json.loads(row["hyperparameters"]),
-        cycles=row["cycles"], note=row["note"] or "")
+        cycles=row["cycles"], note=row["note"] or "", parent=row["parent_id"],
+        parent_cycle=row["parent_cycle"] or 0)
+
+
+def _forget(db: Database, run_id: int, cycle: int, *, journal: bool) -> None:
+    branches.forget(db, run_id, cycle, journal=journal)
+    db.table("runs").update(
+        run_id, {"cycles": cycle, "status": "running", "owner": _owner(), "note": ""})
 
 
 def _completion_rows(

@@ -56,6 +56,27 @@ class ResumeRun:
 
 
 @dataclass(frozen=True, slots=True)
+class GoBack:
+    """Let a run of the store stand again where it stood after ``cycle``, and go on from there with
+    ``changes``; what it did later is kept as an abandoned branch. A paused run is ended first."""
+
+    run_id: int
+    cycle: int
+    changes: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Begin a new run where another stood after ``cycle`` (None: its last checkpoint; 0: its
+    start), with ``changes``, also to what is fixed during a run. A paused run is ended first."""
+
+    run_id: int
+    cycle: int | None = None
+    changes: Mapping[str, Value] = field(default_factory=dict)
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ExportRun:
     """Write a run's policy after ``cycle`` (None: its last checkpoint) to ``folder``, as
     ``AutoModelForCausalLM`` loads it; adapters are merged."""
@@ -99,6 +120,6 @@ class SetHyperparameters:
 
 
 Command = (
-    LoadModels | CancelLoading | Start | ResumeRun | ExportRun | Checkpoint | Pause | Resume
-    | StepCycle | Stop | SetHyperparameters
+    LoadModels | CancelLoading | Start | ResumeRun | GoBack | Fork | ExportRun | Checkpoint | Pause
+    | Resume | StepCycle | Stop | SetHyperparameters
 )

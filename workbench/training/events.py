@@ -98,12 +98,16 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class RunResumed:
-    """A run of the store goes on after ``cycle``; what was recorded of later cycles is gone."""
+    """A run goes on after ``cycle``: one of the store, which has no later cycles any more, or one
+    just forked from the run named ``parent``. ``abandoned`` is the number of the run that keeps
+    the later cycles, where they were not simply to be run again."""
 
     run_id: int
     name: str
     cycle: int
     hyperparameters: Hyperparameters
+    parent: str = ""
+    abandoned: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from workbench.ppo.cycle import Written
-from workbench.ppo.hyperparameters import Hyperparameters, parse, specs
+from workbench.ppo.hyperparameters import Hyperparameters, parse
 from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.store import Store
-from workbench.training.commands import LoadModels, ResumeRun
+from workbench.training.commands import LoadModels
 from workbench.training.health import Watch
 from workbench.training.models import command_of
 
@@ -63,32 +63,6 @@ class Resumed:
     """For :meth:`workbench.ppo.cycle.PPO.restore`; None: from the very beginning."""
 
 
-def read_run(store: Store, command: ResumeRun) -> Resumed:
-    """Read a run and one of its checkpoints, to go on with it.
-
-    Raises:
-        ResumeError: there is no such run or checkpoint, or nothing is left to do.
-        CheckpointError: the checkpoint is damaged.
-        HyperparameterError: the changes cannot be.
-    """
-    resumed = read_checkpoint(store, command.run_id, command.cycle)
-    run, cycle = resumed.run, resumed.run.cycle
-    fixed = [specs()[n].label for n in command.changes if n in specs() and not specs()[n].live]
-    if fixed:
-        raise ResumeError(f"{fixed[0]} cannot change during a run; start a new one.")
-    for change in store.changes(run.id):
-        if change.cycle > cycle:
-            run.journaled.setdefault(change.cycle, {})[change.name] = (change.new, change.by)
-    planned = run.hp.model_dump() | {
-        name: value for changes in run.journaled.values() for name, (value, _) in changes.items()}
-    wanted = parse(planned | dict(command.changes)).model_dump()
-    if cycle >= wanted["num_cycles"]:
-        raise ResumeError(
-            f"{resumed.name} has run all its {cycle} cycles; raise the number of cycles to go on.")
-    run.staged = {name: (wanted[name], "person") for name in command.changes}
-    return resumed
-
-
 def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
     """Read a run as it stood after ``cycle`` (None: at its last checkpoint; 0: its start).
 
@@ -100,7 +74,7 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
     if record is None:
         raise ResumeError(f"There is no run {run_id}.")
     # The beginning needs no checkpoint: all that is random follows from the seed.
-    there = [0, *(c.cycle for c in store.checkpoints.all(record.id))]
+    there = [0, *(c.cycle for c in store.checkpoints.all(record.id) if c.cycle <= record.cycles)]
     if cycle is None:
         cycle = there[-1]
     if cycle not in there:

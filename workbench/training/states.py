@@ -11,6 +11,8 @@ WHEN: dict[type, tuple[tuple[State, ...], str]] = {
     do.CancelLoading: ((State.LOADING,), "Nothing is being loaded."),
     do.Start: (NO_RUN, "A run can start when models are loaded and no run is on."),
     do.ResumeRun: ((State.IDLE, *NO_RUN), "A run can be resumed when no other is on."),
+    do.GoBack: ((State.IDLE, *NO_RUN, State.PAUSED), "Pause or stop the run to go back."),
+    do.Fork: ((State.IDLE, *NO_RUN, State.PAUSED), "Pause or stop the run to fork."),
     do.ExportRun: ((State.IDLE, *NO_RUN), "A policy can be exported when no run is on."),
     do.Checkpoint: ((State.PAUSED,), "Pause the run to write a checkpoint."),
     do.Pause: ((State.RUNNING,), "Only a running run can be paused."),

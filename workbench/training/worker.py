@@ -23,6 +23,7 @@ from workbench.store.store import Store
 from workbench.store.traces import TraceRecord
 from workbench.training import commands as do
 from workbench.training import events as ev
+from workbench.training.branching import plan
 from workbench.training.checkup import check, health_records, not_finite
 from workbench.training.events import State
 from workbench.training.exporting import ExportError, check_folder, export
@@ -33,7 +34,6 @@ from workbench.training.run import (
     ResumeError,
     Run,
     read_checkpoint,
-    read_run,
     records,
 )
 from workbench.training.session import Close
@@ -108,8 +108,8 @@ class Worker:
                 self._cancelled = True
             case do.Start():
                 self._start(command)
-            case do.ResumeRun():
-                self._resume_run(command)
+            case do.ResumeRun() | do.GoBack() | do.Fork():
+                self._go_on_from(command)
             case do.Checkpoint():
                 self._checkpoint()
             case do.ExportRun():
@@ -198,23 +198,25 @@ class Worker:
         self._emit(ev.RunStarted(run_id, command.name or f"Run {run_id}", hp))
         self._enter(State.RUNNING)
 
-    def _resume_run(self, command: do.ResumeRun) -> None:
+    def _go_on_from(self, command: do.ResumeRun | do.GoBack | do.Fork) -> None:
         """Go on from a checkpoint, with the settings and changes the journal has."""
         try:
-            resumed = read_run(self._store, command)
+            planned = plan(self._store, command)
         except (ResumeError, CheckpointError, HyperparameterError) as error:
             self._refuse(command, str(error))
             return
-        if not self._put_back(command, resumed):
+        self._finish("stopped")  # a paused run makes room
+        run = planned.resumed.run
+        if not self._put_back(command, planned.resumed, planned.first):
             return
-        run = resumed.run
         try:
-            self._store.rewind(run.id, run.cycle).result()
-        except StoreError as error:
+            name, abandoned = planned.record(self._store)
+        except (StoreError, CheckpointError) as error:
             self._refuse(command, str(error))
             return
         self._run = run
-        self._emit(ev.RunResumed(run.id, resumed.name, run.cycle, run.hp))
+        parent = planned.resumed.name if isinstance(command, do.Fork) else ""
+        self._emit(ev.RunResumed(run.id, name, run.cycle, run.hp, parent, abandoned))
         self._enter(State.RUNNING)
 
     def _export(self, command: do.ExportRun) -> None:
@@ -239,8 +241,11 @@ class Worker:
             self._enter(before)
             self._emit(ev.Exported(found.run.id, found.run.cycle, command.folder))
 
-    def _put_back(self, command: do.Command, found: Resumed) -> bool:
-        """Bring the models to where a run stood; return whether that went well."""
+    def _put_back(
+        self, command: do.Command, found: Resumed, first: Hyperparameters | None = None
+    ) -> bool:
+        """Bring the models to where a run stood, make sure that they can go on with ``first``, and
+        return whether that went well."""
         if self._models.command != found.models:
             before = self._state
             self._enter(State.LOADING)
@@ -254,6 +259,8 @@ class Worker:
             ppo.begin([p.text for p in run.prompts], run.hp)
             if found.snapshot is not None:
                 ppo.restore(*found.snapshot)
+            if first is not None:
+                ppo.apply(run.hp, first)
         except ValueError as error:
             known = isinstance(error, PromptError | UnsupportedModelError)
             self._refuse(command, str(error) if known else (
@@ -354,7 +361,7 @@ class Worker:
         run = self._run
         if run is None:
             return
-        fixed = {name: f"{specs()[name].label} cannot change during a run; start a new one."
+        fixed = {name: f"{specs()[name].label} cannot change during a run; fork it to change this."
                  for name in command.changes if name in specs() and not specs()[name].live}
         values = {name: value for name, (value, _) in run.staged.items()}
         try:
@@ -392,9 +399,9 @@ class Worker:
         run.staged.clear()
         ppo.apply(run.hp, new)
         run.hp = new
+        self._store.record_changes(
+            run.id, run.cycle + 1, [(c.name, c.old, c.new, c.by) for c in changes]).result()
         if changes:
-            self._store.record_changes(
-                run.id, run.cycle + 1, [(c.name, c.old, c.new, c.by) for c in changes]).result()
             self._emit(ev.HyperparametersApplied(run.id, run.cycle + 1, changes, new))
 
     def _finish(self, outcome: Status, note: str = "") -> None:

@@ -132,6 +132,11 @@ class RunData:
         self.traces = {name: Trace(s, weight) for name, s in series.items()}
         self.marks: list[tuple[int, str]] = []
         self.health: list[HealthMark] = []
+        self.name = f"Run {run_id}"
+        self.origin: tuple[int, str] | None = None
+        """The last cycle a fork has in common with the run it came from, and what to say there."""
+        self.first = 0
+        """From which cycle on it is drawn over another run that shares its past."""
         self._weight = weight
 
     def append(self, cycle: int, metrics: Mapping[str, float]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pyqtgraph as pg
@@ -15,15 +16,15 @@ from superqt import QElidingLabel
 from workbench.gui.metrics.axes import CycleAxis, Scale, ValueAxis
 from workbench.gui.metrics.data import Array, RunData, Trace, format_number, robust_range
 from workbench.gui.metrics.health_marks import HealthTicks
+from workbench.gui.metrics.overlays import FEW, Drawn, Overlays, curve, mix
+from workbench.gui.runs.colours import run_colour
 from workbench.gui.theme import Theme
 from workbench.ppo.metrics import METRICS, Metric
 
 SECOND = {"objective/scores": "objective/rlhf_reward"}
 """A metric that is drawn dashed in another's plot."""
 
-# Up to here a wide smooth line costs nothing to speak of; of 100,000 noisy points it costs as
-# much as all the rest, so that a plain line of one pixel is drawn beyond.
-_FEW = 2000
+_NEAR = 24  # pixels between the pointer and the curve it means
 _WIDTH = 1.5
 
 
@@ -100,20 +101,29 @@ class MetricPlot(QFrame):
         self._traces: list[Trace] = []
         self._positions: list[Array] = []
         self._values: list[QLabel] = []
+        self._theme, self._colour_of, self._name = theme, 1, ""
         self._build()
         self.apply_theme(theme)
 
     # -- what the view tells
 
     def draw(
-        self, run: RunData, wall_time: bool, log: bool, x_range: tuple[float, float] | None
+        self, run: RunData, wall_time: bool, log: bool, x_range: tuple[float, float] | None,
+        overlays: Sequence[RunData] = (),
     ) -> None:
-        """Hand the traces of ``run`` to the curves and show ``x_range``, None keeping it."""
+        """Hand the traces of ``run`` to the curves, those of ``overlays`` to thin ones, and show
+        ``x_range``, None keeping it."""
         if x_range:
             self.set_x_range(*x_range)  # first: what is out of view is not drawn
         traces = [run.traces.get(name) or Trace() for name in self.names]
-        self._scale = (Scale.log_for(np.concatenate([t.values for t in traces]))
+        others = [o.traces.get(self.names[0]) or Trace() for o in overlays]
+        self._scale = (Scale.log_for(np.concatenate([t.values for t in [*traces, *others]]))
                        if log else Scale())
+        if self._colour_of != run.run_id:
+            self._colour_of = run.run_id
+            self.apply_theme(self._theme)
+        self._name = run.name
+        self._overlays.draw(overlays, self.names[0], self._scale, wall_time)
         self._value_axis.set_scale(self._scale)
         for curves, trace in zip(self._curves, traces, strict=True):
             x = run.positions(trace.cycles, wall_time)
@@ -123,7 +133,7 @@ class MetricPlot(QFrame):
             if smoothed:
                 raw.setData(x, self._scale.forward(trace.values), skipFiniteCheck=False)
             heights = self._scale.forward(trace.smooth)
-            few = len(x) < _FEW
+            few = len(x) < FEW
             smooth.setData(x, heights, antialias=few)
             if few != (smooth.opts["pen"].widthF() > 1):
                 pen = QPen(smooth.opts["pen"])
@@ -134,6 +144,10 @@ class MetricPlot(QFrame):
         self._marks.setXVals(run.positions(np.array([c for c, _ in run.marks], float), wall_time))
         self._marks.setVisible(bool(run.marks))
         self._health.draw(run, wall_time)
+        self._fork.setVisible(run.origin is not None)
+        if run.origin:
+            self._fork.setPos(float(run.positions(
+                np.array([run.origin[0]], float), wall_time)[0]))
         self._warn(traces[0])
         self.fit()
 
@@ -146,6 +160,7 @@ class MetricPlot(QFrame):
         for trace, x in zip(self._traces, self._positions, strict=True):
             first, last = np.searchsorted(x, (low, high + 1e-9))
             parts += (trace.values[first:last], trace.smooth[first:last])
+        parts += self._overlays.values_between(low, high)
         found = robust_range([self._scale.forward(part) for part in parts])
         if found:
             self._box.setYRange(*found, padding=0)
@@ -209,6 +224,19 @@ class MetricPlot(QFrame):
             self._note.setAnchor((min(max(0.0, (x + width - right) / width), 1.0), 0))
             self._note.setPos(x, top)
 
+    def nearest(self, x: float, y: float) -> str:
+        """Return the name and the value of the curve at this point; "" where there is none, and
+        where there is only one run."""
+        if not self._overlays.runs:
+            return ""
+        low, high = self._box.viewRange()[1]
+        pixel = (high - low) / max(1.0, self._box.height())
+        own = Drawn(self._name, self._positions[0], self._traces[0].smooth)
+        found = min((abs(self._scale.height(value) - y) / pixel, drawn.name, value)
+                    for drawn in (own, *self._overlays.runs)
+                    for value in [drawn.at(x)] if math.isfinite(value)) if len(own.x) else None
+        return f"{found[1]}: {format_number(found[2])}" if found and found[0] < _NEAR else ""
+
     @property
     def pixel(self) -> float:
         """The width of a pixel in units of x."""
@@ -245,23 +273,27 @@ class MetricPlot(QFrame):
 
         self._curves = []
         for name in self.names:
-            raw, smooth = _curve(), _curve()
+            raw, smooth = curve(), curve()
             head = pg.ScatterPlotItem(size=6, pxMode=True)
             for z, item in ((1, raw), (3, smooth)):
                 item.setZValue(z - (name != self.names[0]))
                 self._canvas.addItem(item)
             self._canvas.addItem(head)
             self._curves.append((raw, smooth, head))
+        self._overlays = Overlays(self._canvas, self._theme)
+        self._fork = pg.InfiniteLine(angle=90)
         self._marks = pg.VTickGroup()
         self._health = HealthTicks(self._canvas, self.names)
         self._cursor = pg.InfiniteLine(angle=90)
         self._dots = pg.ScatterPlotItem(size=7, pxMode=True)
         self._note = pg.TextItem()
         self._note.setFont(digits)
-        for item in (self._marks, self._cursor, self._dots, self._note):
+        for item in (self._fork, self._marks, self._cursor, self._dots, self._note):
             item.setZValue(5)
             self._canvas.addItem(item, ignoreBounds=True)
         self._note.setZValue(6)
+        self._fork.setZValue(0)
+        self._fork.hide()
         self._box.disableAutoRange()
         self._canvas.hovered.connect(self.hovered)
         self._canvas.reset.connect(self.reset)
@@ -306,9 +338,13 @@ class MetricPlot(QFrame):
         for axis in (self._value_axis, self._cycle_axis):
             axis.setPen(theme.border)
             axis.setTextPen(theme.muted)
+        self._theme = theme
+        self._overlays.apply_theme(theme)
+        # The colour says which run, the kind of line which metric.
         styles = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine)
+        own = run_colour(self._colour_of, theme)
         for i, (raw, smooth, head) in enumerate(self._curves):
-            colour = theme.series[i]
+            colour = mix(own, theme.base, 0.7) if i else own
             raw.setPen(pg.mkPen(mix(colour, theme.base, 0.45)))
             pen = QPen(QColor(colour), _WIDTH)
             pen.setCosmetic(True)
@@ -319,6 +355,7 @@ class MetricPlot(QFrame):
             if i:
                 self._key.setText(f"<span style='color:{colour}'>╌╌</span> "
                                   f"{in_sentence(METRICS[self.names[i]])}")
+        self._fork.setPen(pg.mkPen(theme.muted, style=Qt.PenStyle.DashLine))
         self._marks.setPen(pg.mkPen(theme.warning, style=Qt.PenStyle.DotLine))
         self._health.apply_theme(theme)
         self._cursor.setPen(pg.mkPen(theme.muted))
@@ -346,11 +383,6 @@ class MetricPlot(QFrame):
                                   "has a gap there.")
 
 
-def _curve() -> pg.PlotDataItem:
-    # Two points a pixel are all that can be seen; the default of ten costs five times the time.
-    return pg.PlotDataItem(connect="finite", autoDownsampleFactor=1.0)
-
-
 def _set_points(points: pg.ScatterPlotItem, x: Array, y: Array) -> None:
     # A point that is not a number makes the item's bounds so.
     finite = np.isfinite(y)
@@ -367,10 +399,3 @@ def in_sentence(metric: Metric) -> str:
     """Return a metric's label as it stands within a sentence."""
     label = metric.label
     return label if label[1].isupper() else label[0].lower() + label[1:]
-
-
-def mix(top: str, below: str, share: float) -> str:
-    """Return the opaque colour of ``top`` at ``share`` over ``below`` (cheaper than alpha)."""
-    a, b = QColor(top), QColor(below)
-    return QColor.fromRgbF(*(x * share + y * (1 - share) for x, y in (
-        (a.redF(), b.redF()), (a.greenF(), b.greenF()), (a.blueF(), b.blueF())))).name()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,17 +18,18 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.gui.controls import label
-from workbench.gui.fields import format_value
+from workbench.gui.controls import label, named
 from workbench.gui.metrics.controls import MOST_PLOTS, Controls
 from workbench.gui.metrics.data import RunData
 from workbench.gui.metrics.export import FILTERS, export
 from workbench.gui.metrics.health_marks import HealthMark
+from workbench.gui.metrics.legend import legend, name_runs
 from workbench.gui.metrics.plot import MetricPlot
 from workbench.gui.theme import Theme, themes
 from workbench.ppo.hyperparameters import specs
 from workbench.ppo.metrics import METRICS
-from workbench.store.records import ChangeRecord, Series
+from workbench.ppo.wording import format_value
+from workbench.store.records import ChangeRecord, RunRecord, Series
 from workbench.training.events import Change
 
 DEFAULT_PLOTS = ("objective/scores", "loss/value_avg", "policy/entropy_avg", "objective/kl")
@@ -46,11 +47,14 @@ class MetricsView(QWidget):
         super().__init__(parent)
         self.setObjectName("metrics_view")
         self._run: RunData | None = None
+        self._others: list[RunData] = []
+        self._records: Mapping[int, RunRecord] = {}
         self._weight, self._log, self._wall_time = 0.0, False, False
         self._following = True
         self._cursor: int | None = None
         self._plots: list[MetricPlot] = []
         self._pointed: MetricPlot | None = None
+        self._point: tuple[float, float] | None = None
         self._columns = 0
         self._stale = False
         self._build()
@@ -70,6 +74,7 @@ class MetricsView(QWidget):
         self._run = None if run_id is None else RunData(run_id, series, self._weight)
         if self._run:
             self._run.marks = [(c.cycle, _mark_text(c)) for c in changes]
+        self._name_runs()
         self._following, self._cursor = True, None
         for plot in self._plots:
             plot.follow()
@@ -78,9 +83,22 @@ class MetricsView(QWidget):
 
     def append(self, run_id: int, cycle: int, metrics: Mapping[str, float]) -> None:
         """Add a cycle of the live run; ignored while another run is shown."""
-        if self._run and self._run.run_id == run_id:
-            self._run.append(cycle, metrics)
-            self._schedule()
+        for run in (self._run, *self._others):
+            if run and run.run_id == run_id:
+                run.append(cycle, metrics)
+                self._schedule()
+
+    def overlay(self, runs: Mapping[int, Mapping[str, Series]]) -> None:
+        """Draw these runs, by number, behind the one shown, and no others."""
+        self._others = [RunData(i, series, self._weight) for i, series in sorted(runs.items())]
+        self._name_runs()
+        self._schedule()
+
+    def set_records(self, records: Iterable[RunRecord]) -> None:
+        """Take note of what the runs are called and where they were forked."""
+        self._records = {record.id: record for record in records}
+        self._name_runs()
+        self._schedule()
 
     def mark_changes(self, run_id: int, cycle: int, changes: Sequence[Change]) -> None:
         """Draw a vertical mark where ``cycle`` was the first to use changed hyperparameters."""
@@ -190,7 +208,8 @@ class MetricsView(QWidget):
             self._stale = False
             x_range = self._whole_run(run) if self._following else None
             for plot in self._plots:
-                plot.draw(run, self._wall_time, self._log, x_range)
+                plot.draw(run, self._wall_time, self._log, x_range, self._overlays())
+            self._show_legend(run)
         self._draw_cursor(run)
 
     def _on_tick(self) -> None:
@@ -203,8 +222,11 @@ class MetricsView(QWidget):
             self._tick.start()
 
     def _whole_run(self, run: RunData) -> tuple[float, float]:
-        x = run.positions(run.cycles, self._wall_time)
-        low, high = float(x[0]), float(x[-1])
+        ends = [run.positions(r.cycles, self._wall_time) if r is run else
+                r.positions(r.cycles, self._wall_time)[np.searchsorted(r.cycles, r.first):]
+                for r in (run, *self._overlays())]
+        low = min(float(x[0]) for x in ends if len(x))
+        high = max(float(x[-1]) for x in ends if len(x))
         margin = 0.02 * (high - low) or 1.0
         return low - margin, high + margin
 
@@ -215,10 +237,14 @@ class MetricsView(QWidget):
             return
         x = float(run.positions(np.array([self._cursor], float), self._wall_time)[0])
         near = _MARK_PIXELS * self._plots[0].pixel
-        marks = run.positions(np.array([cycle for cycle, _ in run.marks], float), self._wall_time)
-        notes = [text for (_, text), at in zip(run.marks, marks, strict=True)
+        named = [*run.marks, *([run.origin] if run.origin else [])]
+        marks = run.positions(np.array([cycle for cycle, _ in named], float), self._wall_time)
+        notes = [text for (_, text), at in zip(named, marks, strict=True)
                  if abs(at - x) <= near]
         health = run.positions(np.array([m.cycle for m in run.health], float), self._wall_time)
+        if self._pointed and self._point:
+            curve = self._pointed.nearest(*self._point)
+            notes += [curve] if curve else []
         for plot in self._plots:
             # The label only where the person looks, or once when the keyboard moves.
             shown = plot is (self._pointed or self._plots[0])
@@ -232,7 +258,7 @@ class MetricsView(QWidget):
             self._tick.start()
 
     def _hover(self, plot: MetricPlot, point: tuple[float, float] | None) -> None:
-        self._pointed = plot if point else None
+        self._pointed, self._point = plot if point else None, point
         if point is None or not self._run or not len(self._run.cycles):
             self._set_cursor(None)
             return
@@ -254,8 +280,9 @@ class MetricsView(QWidget):
 
     def _set_weight(self, weight: float) -> None:
         self._weight = weight
-        if self._run:
-            self._run.set_weight(weight)
+        for run in (self._run, *self._others):
+            if run:
+                run.set_weight(weight)
         self._schedule()
 
     def _set_log(self, log: bool) -> None:
@@ -297,9 +324,16 @@ class MetricsView(QWidget):
         self._empty.setObjectName("metrics_empty")
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._grid_page = QWidget()
-        self._grid = QGridLayout(self._grid_page)
-        self._grid.setContentsMargins(0, 0, 0, 0)
+        page = QVBoxLayout(self._grid_page)
+        page.setContentsMargins(0, 0, 0, 0)
+        page.setSpacing(4)
+        self.legend = named(label(wrap=True), "legend", "Runs in the plots",
+                            "The run on display and those drawn over it; tick runs in Runs")
+        self.legend.hide()
+        self._grid = QGridLayout()
         self._grid.setSpacing(8)
+        page.addWidget(self.legend)
+        page.addLayout(self._grid, 1)
         self._pages = QStackedWidget()
         self._pages.addWidget(self._empty)
         self._pages.addWidget(self._grid_page)
@@ -349,9 +383,23 @@ class MetricsView(QWidget):
             plot.show_x_axis(i + columns >= count)
             plot.show()
 
+    def _overlays(self) -> list[RunData]:
+        shown = self._run.run_id if self._run else None
+        return [run for run in self._others if run.run_id != shown]
+
+    def _name_runs(self) -> None:
+        name_runs([run for run in (self._run, *self._others) if run], self._records)
+
+    def _show_legend(self, run: RunData) -> None:
+        others = self._overlays()
+        self.legend.setVisible(bool(others))
+        self.legend.setText(legend(run, others, themes().theme))
+
     def _apply_theme(self, theme: Theme) -> None:
         for plot in self._plots:
             plot.apply_theme(theme)
+        if self._run:
+            self._show_legend(self._run)
 
 
 def best_columns(count: int, width: int, height: int) -> int:
