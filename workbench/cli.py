@@ -72,7 +72,8 @@ def _parser() -> argparse.ArgumentParser:
         "train", parents=[home], help="run PPO without a window, into the same store",
         description="Run PPO without a window. The run can be opened in the window afterwards.",
         epilog=_hyperparameter_help(), formatter_class=argparse.RawDescriptionHelpFormatter)
-    train.add_argument("--policy", metavar="P", help="folder or hub name (default: bundled)")
+    train.add_argument("--policy", metavar="P", help="folder, GGUF file, hub name, or smollm2 for "
+                       "SmolLM2-135M-Instruct (default: bundled)")
     train.add_argument(
         "--reward", metavar="R[=WEIGHT]", action="append",
         help="folder or hub name of a sequence classifier, a Python file, or one of bundled, "
@@ -81,8 +82,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--reward-label", metavar="N", type=int, action=_LabelAction, default=[],
                        help="which output is the score, for a classifier with several; of the "
                             "--reward just before it")
-    train.add_argument("--chat-template", action="store_true",
-                       help="wrap prompts in the policy's chat template")
+    train.add_argument("--chat-template", action=argparse.BooleanOptionalAction,
+                       help="wrap prompts in the policy's chat template (default: with smollm2)")
     train.add_argument("--prompts", metavar="FILE", help="txt, jsonl or csv (default: bundled)")
     train.add_argument("--seed", metavar="N", help="the same as --set seed=N")
     train.add_argument("--name", default="", help="a name for the run")

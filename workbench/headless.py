@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench import assets
+from workbench.known_models import known_policy
 from workbench.ppo.hyperparameters import HyperparameterError, parse
 from workbench.store.home import StoreError, find_home
 from workbench.store.prompt_files import PromptFileError, read_prompts
@@ -42,8 +43,8 @@ def train(options: argparse.Namespace) -> int:
     try:
         hp = parse(_settings(options))
         start = do.Start(hp, _prompts(options.prompts), options.name)
-        load = do.LoadModels(
-            options.policy or str(assets.BUNDLED_POLICY), _reward(options), options.chat_template)
+        policy, chat = _policy(options)
+        load = do.LoadModels(policy, _reward(options), chat)
     except (HyperparameterError, PartError, PromptFileError, UsageError) as error:
         return _unusable(error)
     return _run(options, load, start)
@@ -150,6 +151,19 @@ def _prompts(file: str | None) -> tuple[do.PromptItem, ...]:
     for problem in found.problems:
         print(f"ppo-workbench: {problem}", file=sys.stderr)
     return tuple(do.PromptItem(p.text, p.pinned) for p in found.prompts if p.enabled)
+
+
+def _policy(options: argparse.Namespace) -> tuple[str, bool]:
+    """Return what to load as the policy, and whether to apply its chat template."""
+    wanted = options.policy or str(assets.BUNDLED_POLICY)
+    path = Path(wanted).expanduser()
+    if path.exists():
+        # A run is resumed from any folder.
+        wanted = str(path.absolute())
+    known = known_policy(wanted)
+    chat = options.chat_template
+    return (known.source() if known else wanted,
+            bool(known and known.chat) if chat is None else chat)
 
 
 def _follow(

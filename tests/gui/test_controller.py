@@ -46,7 +46,7 @@ def test_state_is_shown_and_actions_follow_it(opened: Opened, state: State) -> N
     assert window.chip.text() == state.value
     assert window.note.text() == "because"
     for spec in SPECS:
-        about_a_run = ("show_live", "resume_run", "fork_run", "go_back")
+        about_a_run = ("show_live", "resume_run", "fork_run", "go_back", "export_policy")
         if spec.states is not None and spec.id not in about_a_run:
             assert window.actions_[spec.id].isEnabled() is (state in spec.states), spec.id
     assert window.actions_["pause"].text() == ("Resume" if state == State.PAUSED else "Pause")

@@ -1,6 +1,7 @@
 """Interrupted and resumed is never interrupted: bit for bit on a CPU."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 from helpers.client import Client
@@ -201,5 +202,22 @@ def test_an_export_that_cannot_be_written_says_so(ready, tmp_path):
     ready.send(start(num_cycles=1))
     finish(ready)
     (tmp_path / "file").write_text("")
-    ready.send(do.ExportRun(1, str(tmp_path / "file" / "out")))
-    assert "choose another" in ready.wait(ev.CommandRefused).sentence
+    for folder, sentence in ((tmp_path / "file" / "out", "is a file; choose a folder"),
+                             (tmp_path, "is not empty; choose an empty one")):
+        ready.send(do.ExportRun(1, str(folder)))
+        assert sentence in ready.wait(ev.CommandRefused).sentence
+
+
+def test_an_export_that_breaks_off_leaves_nothing(ready, tmp_path, monkeypatch):
+    from workbench.ppo.cycle import PPO
+
+    def full(self, folder):
+        Path(folder).mkdir()
+        raise OSError(28, "No space left on device")
+
+    ready.send(start(num_cycles=1))
+    finish(ready)
+    monkeypatch.setattr(PPO, "export", full)
+    ready.send(do.ExportRun(1, str(tmp_path / "out")))
+    assert "(No space left on device); choose another" in ready.wait(ev.CommandRefused).sentence
+    assert list(tmp_path.glob("out*")) == []

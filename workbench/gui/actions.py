@@ -60,6 +60,9 @@ SPECS = (
     ActionSpec("go_back", "Go back to checkpoint…", "Let the run selected in Runs go on from an "
                "earlier checkpoint; what it did later is kept as an abandoned branch", "Run",
                "Ctrl+Shift+B", states=CAN_BRANCH),
+    ActionSpec("export_policy", "Export policy…", "Save the policy of the run selected in Runs as "
+               "a folder that transformers loads", "Run", "Ctrl+Shift+E", "export",
+               CAN_START | {State.IDLE}),
     ActionSpec("checkpoint", "Checkpoint now", "Write a checkpoint of the paused run, to resume "
                "from later", "Run", "Ctrl+S", states=frozenset({State.PAUSED})),
     ActionSpec("apply", "Apply settings", "Use the edited hyperparameters from the next cycle on",

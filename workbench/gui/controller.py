@@ -18,6 +18,7 @@ from workbench.gui.command_palette import CommandPalette
 from workbench.gui.consent import ask_to_run
 from workbench.gui.dialogs import show_about, show_shortcuts
 from workbench.gui.errors import ErrorDialog
+from workbench.gui.exporting import Exporting
 from workbench.gui.health import Health
 from workbench.gui.main_window import MainWindow
 from workbench.gui.resuming import Resuming
@@ -52,6 +53,7 @@ class Controller(QObject):
         self._pausing = False
         self._written: ev.CheckpointWritten | None = None
         self.resuming = Resuming(window, store, send)
+        self.exporting = Exporting(window, store, send)
         self.health = Health(window, store, send)
         self.branching = Branching(window, store, background, self.resuming)
         self._connect()
@@ -186,6 +188,8 @@ class Controller(QObject):
                 self._add(event)
             case ev.CheckpointWritten():
                 self._checkpoint_written(event)
+            case ev.Exported():
+                self.exporting.done(event)
             case ev.CheckpointFailed():
                 window.toast.show_message("warning", event.sentence)
             case (ev.TryStarted() | ev.TryProgress() | ev.TryScored() | ev.TryFailed()
@@ -325,6 +329,7 @@ class Controller(QObject):
         on("stop", self.stop)
         on("try", partial(window.reveal, "trying"))
         on("resume_run", window.runs.resume_selected)
+        on("export_policy", window.runs.export_selected)
         on("checkpoint", self.checkpoint)
         on("apply", self._apply)
         on("load_models", window.models.load)
@@ -349,6 +354,8 @@ class Controller(QObject):
         window.runs.opened.connect(self.show_run)
         window.runs.resumed.connect(self.resuming.resume)
         window.runs.resumable.connect(partial(window.actions_.allow, "resume_run"))
+        window.runs.exported.connect(self.exporting.ask)
+        window.runs.exportable.connect(partial(window.actions_.allow, "export_policy"))
         window.runs.set_state(window.state)
         window.runs.settings.connect(
             lambda values: window.hyperparameters.form.set_values(values, "settings of a run"))

@@ -13,8 +13,10 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QGridLayout,
     QHBoxLayout,
+    QMenu,
     QProgressBar,
     QScrollArea,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -26,6 +28,7 @@ from workbench.gui.icons import icon
 from workbench.gui.reward_parts import EXAMPLES, RewardParts
 from workbench.gui.settings import texts
 from workbench.gui.theme import themes
+from workbench.known_models import KNOWN_POLICIES, known_policy
 from workbench.training.commands import CancelLoading, LoadModels
 from workbench.training.events import (
     LoadingFailed,
@@ -60,27 +63,40 @@ def facts_sentence(facts: ModelFacts) -> str:
 
 
 class SourceField(QWidget):
-    """A folder or hub name: typed, chosen from recent ones, or browsed for."""
+    """A folder, a file or a hub name: typed, chosen from recent ones, or browsed for.
+
+    ``examples`` are more sources that are always there, by title; ``files`` is a kind of file to
+    browse for beside folders, as a file dialog's filter.
+    """
+
+    chosen = Signal()
 
     def __init__(
-        self, name: str, title: str, bundled: Path, examples: Mapping[str, Path] | None = None
+        self, name: str, title: str, bundled: Path, examples: Mapping[str, str] | None = None,
+        files: str = "",
     ) -> None:
         super().__init__()
-        self._title = title
-        self._shipped = {BUNDLED: str(bundled)} | {
-            text: str(path) for text, path in (examples or {}).items()}
+        self._title, self._files = title, files
+        self._shipped = {BUNDLED: str(bundled)} | dict(examples or {})
+        kinds = "a folder with a model, " + (f"a {files.partition(' (')[0]}, " if files else "")
         self.combo = named(QComboBox(editable=True), name, title,
-                           f"{title}: a folder with a model, or its name on the Hugging Face hub")
+                           f"{title}: {kinds}or a name on the Hugging Face hub")
         self.combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.combo.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.combo.setMinimumContentsLength(8)
-        self.combo.addItems(list(self._shipped))
+        self._fill([])
+        self.combo.activated.connect(lambda _: self.chosen.emit())
         heading = self.heading = label(title, "heading")
         heading.setBuddy(self.combo)
         self.button = tool_button("", f"browse_{name}", f"Browse for the {title.lower()}",
                                    f"Choose the folder of the {title.lower()}")
-        self.button.clicked.connect(lambda: self._browse())
+        if files:
+            self.button.setMenu(self._make_menu())
+            self.button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+            self.button.setToolTip(f"Choose the folder or the file of the {title.lower()}")
+        else:
+            self.button.clicked.connect(lambda: self._browse())
         self._draw()
         themes().changed.connect(self._draw)
         layout = QGridLayout(self)
@@ -123,9 +139,16 @@ class SourceField(QWidget):
             return
         others = [s for s in self.recent() if s != source]
         current = self.combo.currentText()
-        self.combo.clear()
-        self.combo.addItems([*self._shipped, *[source, *others][:_REMEMBERED]])
+        self._fill([source, *others][:_REMEMBERED])
         self._show(current)
+
+    def _fill(self, recent: list[str]) -> None:
+        self.combo.clear()
+        self.combo.addItems([*self._shipped, *recent])
+        for place, title in enumerate(self._shipped):
+            known = known_policy(title)
+            if known:
+                self.combo.setItemData(place, known.about, Qt.ItemDataRole.ToolTipRole)
 
     def _show(self, text: str) -> None:
         self.combo.setCurrentText(text)
@@ -136,10 +159,33 @@ class SourceField(QWidget):
     def _draw(self) -> None:
         self.button.setIcon(icon("open"))
 
+    def _make_menu(self) -> QMenu:
+        menu = QMenu(self)
+        menu.setToolTipsVisible(True)
+        kind = self._files.partition(" (")[0]
+        for text, tip, call in (
+            ("Choose a folder…", "A folder with config.json, weights and tokenizer",
+             self._browse),
+            (f"Choose a {kind}…", f"A {kind} that holds the whole model", self._browse_files),
+        ):
+            action = menu.addAction(text)
+            action.setToolTip(tip)
+            action.triggered.connect(lambda _checked=False, call=call: call())
+        return menu
+
     def _browse(self) -> None:
         dialog = QFileDialog(self, f"Folder of the {self._title.lower()}")
         dialog.setFileMode(QFileDialog.FileMode.Directory)
         dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+        self._open(dialog)
+
+    def _browse_files(self) -> None:
+        dialog = QFileDialog(self, f"File of the {self._title.lower()}", "",
+                             f"{self._files};;All files (*)")
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        self._open(dialog)
+
+    def _open(self, dialog: QFileDialog) -> None:
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.fileSelected.connect(self.set_source)
         dialog.open()
@@ -152,7 +198,10 @@ class ModelsDock(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.policy = SourceField("policy", "Policy", BUNDLED_POLICY)
+        self.policy = SourceField(
+            "policy", "Policy", BUNDLED_POLICY, {k.title: k.source() for k in KNOWN_POLICIES},
+            files="GGUF file (*.gguf)")
+        self.policy.chosen.connect(self._suggest_chat)
         self.reward = RewardParts(
             lambda name, title: SourceField(name, title, BUNDLED_REWARD, EXAMPLES))
         self.chat = named(
@@ -206,6 +255,7 @@ class ModelsDock(QWidget):
         """Load the models that come with the workbench."""
         self.policy.set_source(str(BUNDLED_POLICY))
         self.reward.set_source(str(BUNDLED_REWARD))
+        self._suggest_chat()
         self.load()
 
     def save_state(self) -> dict[str, object]:
@@ -221,7 +271,7 @@ class ModelsDock(QWidget):
         if isinstance(found, str) and found:
             self.policy.set_source(found)
         self.reward.restore_state(state)
-        self.chat.setChecked(state.get("chat_template") is True)
+        self._offer_chat(state.get("chat_template") is True)
 
     # -- from the session
 
@@ -273,6 +323,17 @@ class ModelsDock(QWidget):
     def _use_label(self) -> None:
         self.reward.set_label(self._labelled, self._labels.currentIndex())
         self._send()
+
+    def _suggest_chat(self) -> None:
+        """Tick the chat template for a policy known to want it, and for the bundled one not."""
+        source = self.policy.source()
+        known = known_policy(source)
+        if known or source == str(BUNDLED_POLICY):
+            self._offer_chat(known is not None and known.chat)
+
+    def _offer_chat(self, applied: bool) -> None:
+        self.chat.setVisible(applied)
+        self.chat.setChecked(applied)
 
     def _send(self) -> None:
         self.command.emit(LoadModels(

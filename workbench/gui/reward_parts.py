@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from workbench.gui.models_dock import SourceField
 
 EXAMPLES = {
-    "VADER: friendly words": EXAMPLE_REWARDS["vader"],
-    "Length and repetition": EXAMPLE_REWARDS["length_and_repetition"],
+    "VADER: friendly words": str(EXAMPLE_REWARDS["vader"]),
+    "Length and repetition": str(EXAMPLE_REWARDS["length_and_repetition"]),
 }
 MOST_PARTS = 8
 _TIP = ("What scores completions: a folder or hub name of a sequence classifier, or a Python file "
@@ -271,10 +271,10 @@ class RewardParts(QWidget):
             action.setToolTip(tip)
             action.triggered.connect(lambda _=False, call=call: call())
         menu.addSeparator()
-        for text, path in {"Bundled model": BUNDLED_REWARD, **EXAMPLES}.items():
+        for text, path in {"Bundled model": str(BUNDLED_REWARD), **EXAMPLES}.items():
             action = menu.addAction(text)
             action.setToolTip(f"Comes with the workbench, to use or to copy: {path}")
-            action.triggered.connect(lambda _=False, path=path: then(str(path)))
+            action.triggered.connect(lambda _=False, path=path: then(path))
         return menu
 
     def _browse(self, folder: bool, then: Callable[[str], object]) -> None:

@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.gui.actions import CAN_BRANCH, CAN_RESUME
+from workbench.gui.actions import CAN_BRANCH, CAN_RESUME, CAN_START
 from workbench.gui.background import Background
 from workbench.gui.controls import label, named, push_button
 from workbench.gui.runs.delegate import TreeDelegate
@@ -37,8 +37,9 @@ class RunsDock(QWidget):
     """``opened`` carries the number of a run to display, ``resumed`` that of one to go on with,
     ``settings`` hyperparameters to take over, ``live_wanted`` asks for the run that is alive,
     ``deleted`` carries a number; ``renamed`` tells that a name changed, ``resumable`` whether the
-    selected run could go on, ``branchable`` whether it could be forked. ``refreshed`` tells that
-    the runs have been read again."""
+    selected run could go on, ``branchable`` whether it could be forked; ``exported`` carries the
+    number of a run whose policy to export, ``exportable`` whether the selected one's could be.
+    ``refreshed`` tells that the runs have been read again."""
 
     opened = Signal(object)
     resumed = Signal(object)
@@ -48,6 +49,8 @@ class RunsDock(QWidget):
     settings = Signal(object)
     live_wanted = Signal()
     deleted = Signal(object)
+    exported = Signal(object)
+    exportable = Signal(bool)
     renamed = Signal()
     fork_wanted = Signal()
 
@@ -158,6 +161,12 @@ class RunsDock(QWidget):
         if run and self._can_resume(run):
             self.resumed.emit(run.id)
 
+    def export_selected(self) -> None:
+        """Ask for the policy of the selected run to be exported."""
+        run = self.selected()
+        if run and self._can_export(run):
+            self.exported.emit(run.id)
+
     def rename_selected(self) -> None:
         """Edit the name of the selected run in place."""
         row = self.table.currentIndex().row()
@@ -248,6 +257,7 @@ class RunsDock(QWidget):
         if run is not None and can_resume:
             self.resume_button.setToolTip(self._resume_tip(run))
         self.resumable.emit(can_resume)
+        self.exportable.emit(run is not None and self._can_export(run))
         can_branch = run is not None and self._state in CAN_BRANCH
         self.fork_button.setEnabled(can_branch)
         self.branchable.emit(can_branch)
@@ -274,6 +284,9 @@ class RunsDock(QWidget):
     def _can_resume(self, run: RunRecord) -> bool:
         # A run that is alive while none is here belongs to another process.
         return self._state in CAN_RESUME and run.status not in ALIVE_STATUS
+
+    def _can_export(self, run: RunRecord) -> bool:
+        return self._state in CAN_START | {State.IDLE} and run.status not in ALIVE_STATUS
 
     def _resume_tip(self, run: RunRecord) -> str:
         checkpoints = self._store.checkpoints.all(run.id)

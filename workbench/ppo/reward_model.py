@@ -19,7 +19,11 @@ _BATCH_TOKENS = 8192
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A prompt and its completion as text; ``joined`` is both as the policy wrote them."""
+    """A prompt and its completion as text.
+
+    ``joined`` is what a reader who knows no turns should see: both as the policy wrote them, or
+    the completion alone where it answers in a chat.
+    """
 
     prompt: str
     completion: str

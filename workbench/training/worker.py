@@ -27,6 +27,7 @@ from workbench.training import events as ev
 from workbench.training.branching import plan
 from workbench.training.checkup import check, health_records, not_finite
 from workbench.training.events import State
+from workbench.training.exporting import ExportError, check_folder, export
 from workbench.training.failures import explain, loading_failed
 from workbench.training.models import Models
 from workbench.training.run import (
@@ -236,19 +237,24 @@ class Worker:
     def _export(self, command: do.ExportRun) -> None:
         """Write a run's policy as a plain folder of transformers."""
         try:
+            check_folder(command.folder)
             found = read_checkpoint(self._store, command.run_id, command.cycle)
-        except (ResumeError, CheckpointError) as error:
+        except (ExportError, ResumeError, CheckpointError) as error:
             self._refuse(command, str(error))
             return
         if not self._put_back(command, found) or self._models.ppo is None:
             return
+        before = self._state
+        self._enter(State.LOADING, f"Exporting the policy of {found.name}")
+        self._emit(ev.LoadingProgress(f"Writing the policy to {command.folder}", 0.9))
         try:
-            self._models.ppo.export(command.folder)
-        except OSError as error:
-            self._refuse(command, f"The folder {command.folder} cannot be written "
-                                  f"({error.strerror or error}); choose another.")
-            return
-        self._emit(ev.Exported(found.run.id, found.run.cycle, command.folder))
+            export(self._models.ppo, command.folder)
+        except ExportError as error:
+            self._enter(before)
+            self._refuse(command, str(error))
+        else:
+            self._enter(before)
+            self._emit(ev.Exported(found.run.id, found.run.cycle, command.folder))
 
     def _put_back(
         self, command: do.Command, found: Resumed, first: Hyperparameters | None = None

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from workbench.gui.resuming import Resuming
     from workbench.store.store import Store
 
-_MENU = ("fork_run", "go_back", "resume_run", "overlay_run", "clear_overlays", "compare_settings",
-         "rename_selected", "delete_selected")
+_MENU = ("fork_run", "go_back", "resume_run", "export_policy", "overlay_run", "clear_overlays",
+         "compare_settings", "rename_selected", "delete_selected")
 
 
 class Branching(QObject):
