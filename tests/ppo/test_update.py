@@ -8,7 +8,7 @@ from helpers.models import make_policy, make_ppo
 
 from workbench.ppo.advantages import generalized_advantages, whiten
 from workbench.ppo.cycle import learning_rate
-from workbench.ppo.forward import read
+from workbench.ppo.forward import read_logprobs
 from workbench.ppo.hyperparameters import parse
 from workbench.ppo.objective import entropy, masked_mean, policy_loss, value_loss
 from workbench.ppo.randomness import Stream, uniforms
@@ -154,7 +154,7 @@ def test_dropout_is_off_whatever_the_model_says(policy, unattended):
     completions = sample(policy, PROMPTS, uniforms(0, Stream.ROLLOUT, 1, 6, 8), temperature=1.0,
                          eos_ids=[], control=unattended)
     options = {"temperature": 1.0, "max_tokens": 64, "control": unattended}
-    first, second = (read(policy, completions, **options)[0] for _ in range(2))
+    first, second = (read_logprobs(policy, completions, **options) for _ in range(2))
     assert torch.equal(first, second)
 
 

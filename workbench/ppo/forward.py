@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -12,7 +12,6 @@ from workbench.ppo.control import Control
 from workbench.ppo.phases import Phase
 from workbench.ppo.policy import Policy
 from workbench.ppo.sampling import Completions
-from workbench.ppo.token_statistics import token_statistics
 
 # Logits of this many entries are held at once (float32: 64 MiB).
 _HEAD_ENTRIES = 1 << 24
@@ -82,28 +81,53 @@ def head_chunks(tokens: int, vocabulary: int) -> Iterator[slice]:
 
 
 @torch.no_grad()
-def read(
+def read_logprobs(
     policy: Policy, completions: Completions, *, temperature: float, max_tokens: int,
     control: Control, phase: Phase = Phase.SCORING,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return ``(logprobs, values, entropies)`` of the response tokens, (b, T), 0 over padding."""
-    mask = completions.mask
-    results = [torch.zeros(mask.shape, device=mask.device) for _ in range(3)]
-    rows = torch.arange(mask.shape[0])
+) -> Tensor:
+    """Return the log-probabilities of the response tokens, (b, T), 0 over padding."""
+
+    def numbers(batch: MicroBatch) -> Iterator[Tensor]:
+        hidden = policy.hidden_states(batch.input_ids).flatten(0, 1)[batch.source]
+        taken = completions.tokens[batch.row, batch.column]
+        for part in head_chunks(len(taken), policy.config.vocab_size):
+            logprobs = temper(policy.logits(hidden[part]), temperature).log_softmax(dim=-1)
+            yield logprobs.gather(-1, taken[part].unsqueeze(-1)).squeeze(-1)
+
+    return _read(policy, completions, numbers, max_tokens, control, phase)
+
+
+@torch.no_grad()
+def read_values(
+    policy: Policy, completions: Completions, *, max_tokens: int, control: Control,
+    phase: Phase = Phase.SCORING,
+) -> Tensor:
+    """Return the values of the states the response tokens were chosen in, (b, T), 0 over padding.
+
+    Of a separate value model, that is; with a shared trunk sampling has them already.
+    """
+
+    def numbers(batch: MicroBatch) -> Iterator[Tensor]:
+        states = policy.value_states(batch.input_ids).flatten(0, 1)
+        yield policy.values(states[batch.source])
+
+    return _read(policy, completions, numbers, max_tokens, control, phase)
+
+
+def _read(
+    policy: Policy, completions: Completions, numbers: Callable[[MicroBatch], Iterator[Tensor]],
+    max_tokens: int, control: Control, phase: Phase,
+) -> Tensor:
+    result = torch.zeros(completions.mask.shape, device=policy.device)
+    rows = torch.arange(len(result))
     done = 0
     for batch in micro_batches(completions, rows, max_tokens=max_tokens, device=policy.device):
         control.step(phase, done, len(rows))
-        states = policy.hidden_states(batch.input_ids)
-        value_states = policy.value_states(batch.input_ids, states).flatten(0, 1)[batch.source]
-        hidden = states.flatten(0, 1)[batch.source]
-        taken = completions.tokens[batch.row, batch.column]
-        for part in head_chunks(len(taken), policy.config.vocab_size):
-            logits = policy.logits(hidden[part]) / temperature
-            logprobs, entropy = token_statistics(logits, taken[part])
-            at = (batch.row[part], batch.column[part])
-            for result, numbers in zip(
-                results, (logprobs, policy.values(value_states[part]), entropy), strict=True
-            ):
-                result[at] = numbers
+        result[batch.row, batch.column] = torch.cat(list(numbers(batch)))
         done += batch.input_ids.shape[0]
-    return results[0], results[1], results[2]
+    return result
+
+
+def temper(logits: Tensor, temperature: float) -> Tensor:
+    """Divide ``logits`` by ``temperature``, in place: they are large."""
+    return logits if temperature == 1 else logits.div_(temperature)
