@@ -19,11 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
-from transformers import DynamicCache
 from transformers.pytorch_utils import Conv1D
 
 from workbench.ppo.device import Placement, find_placement
 from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.ppo.kernels import packed_weights
+from workbench.ppo.kv_cache import make_cache
 from workbench.ppo.policy import Policy
 from workbench.ppo.token_statistics import token_statistics
 
@@ -109,12 +110,11 @@ class Footprint:
         Raises:
             UnsupportedModelError: it has no gradient checkpointing, and that is asked for.
         """
-        dtype, entropy = find_placement(hp.precision).dtype, hp.entropy_coef > 0
-        key = (dtype, hp.gradient_checkpointing, entropy)
+        placement = Placement(self.device, find_placement(hp.precision).dtype)
+        key = ("policy", placement.dtype, hp.gradient_checkpointing)
         if key not in self._measured:
             self._measured[key] = policy_costs(
-                self._model, Placement(self.device, dtype), entropy_gradient=entropy,
-                gradient_checkpointing=hp.gradient_checkpointing)
+                self._model, placement, gradient_checkpointing=hp.gradient_checkpointing)
         return self._measured[key]
 
     def value_costs(self, hp: Hyperparameters) -> Trunk | None:
@@ -130,7 +130,7 @@ class Footprint:
                             gradient_checkpointing=hp.gradient_checkpointing)
             self._measured[key] = trunk_costs(
                 self._scorer.base_model,
-                lambda ids: reader.value_states(ids, ids), _LENGTH, self.device)
+                reader.value_states, _LENGTH, self.device)
         return self._measured[key]
 
     def value_parameters(self, hp: Hyperparameters) -> int:
@@ -159,15 +159,19 @@ class PolicyCosts:
     writing: Cost
     cache: Cost
     step: Cost
-    """One more token, by the length of the cache it is added to."""
+    """One more token, by the length of the cache with it."""
+    packed: int
+    """The copy of the weights that sampling is fast with."""
     head: Cost
     head_training: Cost
+    head_entropy: Cost
+    """In training with an entropy bonus."""
     width: int
     vocabulary: int
 
 
 def policy_costs(
-    model: Any, placement: Placement, *, gradient_checkpointing: bool, entropy_gradient: bool
+    model: Any, placement: Placement, *, gradient_checkpointing: bool
 ) -> PolicyCosts:
     """Measure a causal language model of transformers.
 
@@ -184,42 +188,49 @@ def policy_costs(
         return [live.peak]
 
     def writing(rows: int, tokens: int) -> list[int]:
-        ids = _ids(rows, tokens + 1, policy.device)
-        attention = torch.ones_like(ids)
-        attention[-1, 0] = 0  # as when prompts differ in length
-        positions = torch.arange(tokens + 1, device=policy.device).expand(rows, -1)
-        cache = DynamicCache(config=model.config)
+        cache = make_cache(model.config, tokens)
         with torch.no_grad(), policy.autocast(), _Live(model) as live:
-            for start, end in ((0, tokens), (tokens, tokens + 1)):
-                if start:
-                    first, kept = live.peak, live.now
-                    live.peak = kept
-                policy.trunk(input_ids=ids[:, start:end], attention_mask=attention[:, :end],
-                             position_ids=positions[:, start:end], past_key_values=cache,
-                             use_cache=True)
-            return [first, kept, live.peak - kept]
+            _write(policy, cache, rows, 0, tokens)
+            return [live.peak, live.now]
 
-    def head(training: bool) -> Callable[[int, int], list[int]]:
+    def step(rows: int, tokens: int) -> list[int]:
+        cache = make_cache(model.config, tokens)
+        with torch.no_grad(), policy.autocast(), _Live(model) as live:
+            _write(policy, cache, rows, 0, tokens - 1)
+            live.peak = before = live.now
+            _write(policy, cache, rows, tokens - 1, tokens)
+            return [live.peak - before]
+
+    def packing() -> int:
+        with torch.no_grad(), _Live(model) as live, packed_weights(model, placement.dtype):
+            return live.now
+
+    def head(training: bool, entropy_gradient: bool = False) -> Callable[[int, int], list[int]]:
         def probe(rows: int, tokens: int) -> list[int]:
             states = torch.zeros(rows * tokens, width, device=policy.device)
             taken = torch.zeros(rows * tokens, dtype=torch.long, device=policy.device)
             with torch.set_grad_enabled(training), _Live(model, states, taken) as live:
                 leaf = states.requires_grad_(training)
-                logprobs, entropy = token_statistics(
-                    policy.logits(leaf) / 1.1, taken,
-                    entropy_gradient=training and entropy_gradient)
+                logits = policy.logits(leaf)
                 if training:
+                    logprobs, entropy = token_statistics(
+                        logits, taken, entropy_gradient=entropy_gradient)
+                    del logits
                     loss = logprobs.sum() + (entropy.sum() if entropy_gradient else 0.0)
                     torch.autograd.grad(loss, [leaf])
+                else:
+                    logits.log_softmax(dim=-1)
             return [live.peak]
         return probe
 
     with _all_trained(model):
-        (wrote, cache, step) = _fit(writing, length)
+        wrote, cache = _fit(writing, length)
         return PolicyCosts(
             trunk=trunk_costs(policy.trunk, policy.hidden_states, length, policy.device),
-            reading=_fit(reading, length)[0], writing=wrote, cache=cache, step=step,
+            reading=_fit(reading, length)[0], writing=wrote, cache=cache,
+            step=_fit(step, length)[0], packed=packing(),
             head=_fit(head(False), length)[0], head_training=_fit(head(True), length)[0],
+            head_entropy=_fit(head(True, True), length)[0],
             width=width, vocabulary=vocabulary)
 
 
@@ -276,12 +287,14 @@ class _Live(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))
         for leaf in tree_leaves(result):
-            if isinstance(leaf, Tensor):
-                self._note(leaf.untyped_storage())
+            if isinstance(leaf, Tensor) and leaf.layout is torch.strided:
+                storage = leaf.untyped_storage()
+                self._note(storage._cdata, storage.nbytes(), storage)
+            elif isinstance(leaf, Tensor):  # in a layout of the kernels' own
+                self._note(id(leaf), leaf.numel() * leaf.itemsize, leaf)
         return result
 
-    def _note(self, storage: torch.UntypedStorage) -> None:
-        key, size = storage._cdata, storage.nbytes()
+    def _note(self, key: int, size: int, thing: object) -> None:
         if key in self._known:
             return
 
@@ -289,7 +302,7 @@ class _Live(TorchDispatchMode):
             self.now -= size
             del self._known[key]
 
-        self._known[key] = weakref.ref(storage, gone)
+        self._known[key] = weakref.ref(thing, gone)
         self.now += size
         self.peak = max(self.peak, self.now)
 
@@ -309,6 +322,15 @@ def _fit(probe: Callable[[int, int], list[int]], length: int) -> list[Cost]:
 
 def _bytes(model: nn.Module) -> int:
     return sum(s.nbytes() for s in _storages(model).values())
+
+
+def _write(policy: Policy, cache: Any, rows: int, start: int, end: int) -> None:
+    """Run a step of sampling, with the mask that prompts of several lengths need."""
+    attention = _ids(rows, end, policy.device)
+    attention[-1, 0] = 0
+    positions = torch.arange(start, end, device=policy.device).expand(rows, -1)
+    policy.trunk(input_ids=_ids(rows, end - start, policy.device), attention_mask=attention,
+                 position_ids=positions, cache=cache, use_cache=True)
 
 
 def _ids(rows: int, length: int, device: torch.device) -> Tensor:

@@ -53,7 +53,7 @@ def memory(models: Footprint, hp: Hyperparameters, work: Work) -> Phases:
     held = _held(models, hp, rows)
     return {
         Phase.SAMPLING: held | _sampling(costs, rows, work.prompt, width),
-        Phase.SCORING: held | _scoring(models, costs, value, hp, rows, work),
+        Phase.SCORING: held | _scoring(models, costs, hp, rows, work),
         Phase.UPDATING: held | _updating(models, costs, value, hp, work),
     }
 
@@ -132,18 +132,18 @@ def _held(models: Footprint, hp: Hyperparameters, rows: int) -> dict[str, int]:
 def _sampling(costs: PolicyCosts, rows: int, prompt: int, width: int) -> dict[str, int]:
     cache, logits = costs.cache(rows, width), _FLOAT * rows * costs.vocabulary
     step = max(costs.step(rows, width) + _CHOSEN * logits, _CHOOSING * logits)
-    # Reading the prompts, when the cache is still small.
-    return {"KV cache": cache, "Sampling": max(step, costs.writing(rows, prompt) - cache)}
+    # Reading the prompts, when the cache holds nothing yet but takes its room.
+    reading = costs.writing(rows, prompt) - costs.cache(rows, prompt)
+    return {"KV cache": cache, "Packed weights": costs.packed, "Sampling": max(step, reading)}
 
 
 def _scoring(
-    models: Footprint, costs: PolicyCosts, value: Trunk | None, hp: Hyperparameters, rows: int,
-    work: Work,
+    models: Footprint, costs: PolicyCosts, hp: Hyperparameters, rows: int, work: Work
 ) -> dict[str, int]:
     longest = work.prompt + hp.response_length - 1
     together = max(1, min(rows, _at_once(models, hp) // longest))
     tokens = together * hp.response_length
-    states = _FLOAT * costs.width * (together * longest + tokens) * (2 if value else 1)
+    states = _FLOAT * costs.width * (together * longest + tokens)
     reading = max(costs.reading(together, longest),
                   states + costs.head(1, _chunk(costs, tokens)))
     scoring = 0
@@ -164,7 +164,8 @@ def _updating(
     # Each weight's gradient is made before it is added to the sum.
     head, layer = (0, 0) if hp.lora_rank else (
         _FLOAT * models.weights.head_parameters, _FLOAT * models.weights.largest_layer)
-    heads = costs.head_training(1, _chunk(costs, tokens)) + head
+    reader = costs.head_entropy if hp.entropy_coef > 0 else costs.head_training
+    heads = reader(1, _chunk(costs, tokens)) + head
     trunk = costs.trunk.peak(rows, longest) - costs.trunk.kept(rows, longest) + states + layer
     return {
         "Gradients": _FLOAT * models.trained(hp),

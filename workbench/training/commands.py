@@ -43,6 +43,14 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class EstimateMemory:
+    """Ask how much memory a run with these settings and prompts would take."""
+
+    hyperparameters: Hyperparameters
+    prompts: tuple[PromptItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ResumeRun:
     """Go on with a run of the store from its checkpoint after ``cycle`` (None: the last one).
 
@@ -99,6 +107,6 @@ class SetHyperparameters:
 
 
 Command = (
-    LoadModels | CancelLoading | Start | ResumeRun | ExportRun | Checkpoint | Pause | Resume
+    LoadModels | CancelLoading | EstimateMemory | Start | ResumeRun | ExportRun | Checkpoint | Pause | Resume
     | StepCycle | Stop | SetHyperparameters
 )
