@@ -13,10 +13,9 @@ from workbench.ppo.phases import Phase
 from workbench.ppo.policy import Policy
 from workbench.ppo.sampling import Completions
 
-# Logits of this many entries are held at once (float32: 64 MiB).
-_HEAD_ENTRIES = 1 << 24
-
 # What is fastest where: a CPU's caches want small pieces, a GPU wants large ones.
+# Logits of this many entries, four bytes each, are held at once.
+_HEAD_ENTRIES = {"cpu": 1 << 21, "cuda": 1 << 26, "mps": 1 << 24}
 _TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 16_384, "mps": 4096}
 
 
@@ -74,9 +73,9 @@ def micro_batches(
             ids.to(device), *(torch.cat(part).to(device) for part in (source, row, column)))
 
 
-def head_chunks(tokens: int, vocabulary: int) -> Iterator[slice]:
+def head_chunks(tokens: int, vocabulary: int, device: torch.device) -> Iterator[slice]:
     """Split ``tokens`` so that the logits of a chunk stay within a fixed memory."""
-    size = max(128, _HEAD_ENTRIES // vocabulary)
+    size = max(128, _HEAD_ENTRIES.get(device.type, 1 << 24) // vocabulary)
     return (slice(i, min(i + size, tokens)) for i in range(0, tokens, size))
 
 
@@ -90,7 +89,7 @@ def read_logprobs(
     def numbers(batch: MicroBatch) -> Iterator[Tensor]:
         hidden = policy.hidden_states(batch.input_ids).flatten(0, 1)[batch.source]
         taken = completions.tokens[batch.row, batch.column]
-        for part in head_chunks(len(taken), policy.config.vocab_size):
+        for part in head_chunks(len(taken), policy.config.vocab_size, policy.device):
             logprobs = temper(policy.logits(hidden[part]), temperature).log_softmax(dim=-1)
             yield logprobs.gather(-1, taken[part].unsqueeze(-1)).squeeze(-1)
 

@@ -97,7 +97,7 @@ def _backward(
     value_states = (
         states if shared else policy.value_states(batch.input_ids).flatten(0, 1)[batch.source])
     leaves, value_leaves = [], []
-    for part in head_chunks(len(states), policy.config.vocab_size):
+    for part in head_chunks(len(states), policy.config.vocab_size, policy.device):
         at = (batch.row[part], batch.column[part])
         leaf = states[part].detach().requires_grad_(not warming_up)
         value_leaf = leaf if shared else value_states[part].detach().requires_grad_()
