@@ -15,6 +15,7 @@ from typing import Any
 
 from workbench import assets
 from workbench.ppo.hyperparameters import HyperparameterError, parse
+from workbench.ppo.sizes import size
 from workbench.store.home import StoreError, find_home
 from workbench.store.prompt_files import PromptFileError, read_prompts
 from workbench.store.records import Series
@@ -121,6 +122,10 @@ def _follow(
                     f"{reward.name}, on {policy.device} in {policy.dtype}.")
                 if start is not None:
                     session.send(start)
+            case ev.MemoryEstimated() as memory:
+                say(f"Memory: about {size(memory.needed)} of {size(memory.available)} free.")
+                if memory.advice:
+                    print(f"ppo-workbench: {memory.advice}", file=sys.stderr)
             case ev.CommandRefused(sentence=sentence):
                 print(f"ppo-workbench: {sentence}", file=sys.stderr)
                 return UNUSABLE
@@ -135,8 +140,11 @@ def _follow(
                 return 0
             case ev.CheckpointFailed(sentence=sentence):
                 print(f"ppo-workbench: {sentence}", file=sys.stderr)
-            case ev.RunFailed(sentence=sentence):
+            case ev.RunFailed(run_id=run_id, sentence=sentence, retry=retry):
                 print(f"ppo-workbench: {sentence}", file=sys.stderr)
+                if retry:
+                    settings = "".join(f" --set {k}={v}" for k, v in retry.items())
+                    say(f"Go on with: ppo-workbench resume {run_id}{settings}")
             case ev.RunFinished(run_id=run_id, outcome=outcome, cycles=cycles):
                 say(f"{outcome.capitalize()} after {cycles} cycles.")
                 if outcome == "stopped":

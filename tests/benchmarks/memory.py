@@ -104,7 +104,7 @@ def run(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[Any, dic
     phases = memory(footprint, hp, Work(prompt, prompt + hp.response_length, len(PROMPTS)))
     ppo = PPO(policy, reward, scribe)
     ppo.begin(PROMPTS, hp)
-    for cycle in (1, 2):
+    for cycle in range(1, hp.num_cycles + 1):
         ppo.run_cycle(cycle, hp, range(len(PROMPTS)), Unattended())
     return phases
 

@@ -21,6 +21,7 @@ from workbench.gui.actions import ALIVE
 from workbench.gui.controls import label, named, push_button, tool_button
 from workbench.gui.fields import format_value
 from workbench.gui.hyperparameters_form import HyperparametersForm
+from workbench.gui.memory import MemoryLine
 from workbench.gui.presets import PRESETS
 from workbench.gui.section import Section
 from workbench.gui.settings import section, texts
@@ -225,6 +226,7 @@ class HyperparametersDock(QWidget):
             "Use the edited settings from the next cycle on (Ctrl+Return)", self.apply_changes)
         self.revert_button = push_button(
             "Revert", "revert_settings", "Show again what the run uses", self.revert)
+        self.memory = MemoryLine()
         row = QHBoxLayout()
         row.setSpacing(8)
         row.addStretch(1)
@@ -234,6 +236,7 @@ class HyperparametersDock(QWidget):
         column.setContentsMargins(8, 0, 8, 8)
         column.setSpacing(4)
         column.addWidget(self._line)
+        column.addWidget(self.memory)
         column.addLayout(row)
         return column
 

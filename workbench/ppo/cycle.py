@@ -113,6 +113,8 @@ class PPO:
             UnsupportedModelError: the models cannot be used as ``hp`` asks.
         """
         prompt_ids = self.scribe.encode(prompts, hp.response_length)
+        # Or the last run's weights would live until the new ones have been made.
+        self.__dict__.pop("optimizer", None)
         value_trunk = self._make_value_trunk(hp.value_model)
         self.prompts, self._prompt_ids = list(prompts), prompt_ids
         # Adapters begin with random numbers; they follow from the seed like all others.
@@ -185,12 +187,12 @@ class PPO:
         experience, rewards, metrics = self._judge(scored, cycle, hp)
         clock.lap("seconds/scoring")
 
-        self.between_cycles = False
         rate = learning_rate(hp, cycle)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         metrics |= update(self.policy, self.optimizer, experience, hp=hp, cycle=cycle,
                           kl_coef=self.kl_coef, control=control)
+        self.between_cycles = False
         clock.lap("seconds/update")
         traces: list[TokenTrace] = []
         if hp.keep_tokens:
@@ -332,7 +334,14 @@ class PPO:
     def _make_optimizer(self) -> torch.optim.Optimizer:
         parameters = [p for p in self.policy.parameters() if p.requires_grad]
         fused = self.policy.device.type in ("cpu", "cuda")
-        return torch.optim.AdamW(parameters, lr=0.0, eps=ADAM_EPS, weight_decay=0.0, fused=fused)
+        optimizer = torch.optim.AdamW(
+            parameters, lr=0.0, eps=ADAM_EPS, weight_decay=0.0, fused=fused)
+        # Until the first step of a cycle the weights are still those of the cycle before.
+        optimizer.register_step_pre_hook(self._leave_cycle)
+        return optimizer
+
+    def _leave_cycle(self, *_: object) -> None:
+        self.between_cycles = False
 
 
 def learning_rate(hp: Hyperparameters, cycle: int) -> float:

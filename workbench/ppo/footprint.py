@@ -96,13 +96,22 @@ class Footprint:
             reward: a reward model, or anything that scores and takes no memory worth counting.
         """
         self._model, self.device = policy.model, policy.device
-        scorer = getattr(reward, "model", None)
-        self._scorer = scorer if isinstance(scorer, nn.Module) else None
+        # A reward may be a sum of several; a Python file has no model.
+        parts = [part.reward for part in getattr(reward, "parts", ())] or [reward]
+        scorers = [m for m in (getattr(part, "model", None) for part in parts)
+                   if isinstance(m, nn.Module)]
+        self._scorer = scorers[0] if scorers else None
         self.weights = Weights.of(policy.model)
         self._width = policy.value_head.in_features
-        self.reward_bytes = _bytes(self._scorer) if self._scorer else 0
-        self.reward = reward_costs(self._scorer) if self._scorer else None
+        self.reward_bytes = sum(_bytes(scorer) for scorer in scorers)
+        self._scorers = scorers
         self._measured: dict[Any, Any] = {}
+
+    def rewards(self) -> list[Cost]:
+        """Return what each reward model costs while it scores."""
+        if "rewards" not in self._measured:
+            self._measured["rewards"] = [reward_costs(scorer) for scorer in self._scorers]
+        return self._measured["rewards"]
 
     def costs(self, hp: Hyperparameters) -> PolicyCosts:
         """Return what the policy costs under these settings.

@@ -91,7 +91,7 @@ def less(models: Footprint, hp: Hyperparameters, work: Work, phase: Phase) -> di
         parts = memory(models, settings, work)[measured]
         return sum(parts.values()) - sum(_held(models, settings, settings.batch_size).values())
 
-    for changes in (_halved_tokens(models, hp, 1), _halved_batch(hp, 1)):
+    for changes in (_halved_tokens(models, hp, work, 1), _halved_batch(hp, 1)):
         if changes:
             lowered = hp.with_changes(changes)
             if "batch_size" in changes or working(lowered) <= 0.8 * working(hp):
@@ -109,11 +109,6 @@ def say_changes(changes: Mapping[str, Value], hp: Hyperparameters, device: torch
 
     return " and ".join(f"{specs()[name].label} from {shown(before[name])} to {shown(value)}"
                         for name, value in changes.items())
-
-
-def size(count: float) -> str:
-    """Return 640 MiB or 1.4 GiB."""
-    return f"{count / 2**30:.1f} GiB" if count >= 0.95 * 2**30 else f"{count / 2**20:.0f} MiB"
 
 
 def _held(models: Footprint, hp: Hyperparameters, rows: int) -> dict[str, int]:
@@ -145,11 +140,9 @@ def _scoring(
     tokens = together * hp.response_length
     states = _FLOAT * costs.width * (together * longest + tokens)
     reading = max(costs.reading(together, longest),
-                  states + costs.head(1, _chunk(costs, tokens)))
-    scoring = 0
-    if models.reward is not None:
-        scoring = models.reward(min(rows, rows_at_once(work.scored)), work.scored)
-    return {"Reading": max(reading, scoring)}
+                  states + costs.head(1, _chunk(costs, tokens, models.device)))
+    texts = min(rows, rows_at_once(work.scored))
+    return {"Reading": max([reading, *(cost(texts, work.scored) for cost in models.rewards())])}
 
 
 def _updating(
@@ -165,7 +158,7 @@ def _updating(
     head, layer = (0, 0) if hp.lora_rank else (
         _FLOAT * models.weights.head_parameters, _FLOAT * models.weights.largest_layer)
     reader = costs.head_entropy if hp.entropy_coef > 0 else costs.head_training
-    heads = reader(1, _chunk(costs, tokens)) + head
+    heads = reader(1, _chunk(costs, tokens, models.device)) + head
     trunk = costs.trunk.peak(rows, longest) - costs.trunk.kept(rows, longest) + states + layer
     return {
         "Gradients": _FLOAT * models.trained(hp),
@@ -179,15 +172,15 @@ def _at_once(models: Footprint, hp: Hyperparameters) -> int:
     return tokens_at_once(hp.micro_batch_tokens, models.device)
 
 
-def _chunk(costs: PolicyCosts, tokens: int) -> int:
-    return next(head_chunks(tokens, costs.vocabulary)).stop
+def _chunk(costs: PolicyCosts, tokens: int, device: torch.device) -> int:
+    return next(head_chunks(tokens, costs.vocabulary, device)).stop
 
 
 def _gentlest_first(
     models: Footprint, hp: Hyperparameters, work: Work
 ) -> Iterator[dict[str, Value]]:
     yield {}
-    tokens = [_halved_tokens(models, hp, times) for times in range(20)]
+    tokens = [_halved_tokens(models, hp, work, times) for times in range(20)]
     batch = [_halved_batch(hp, times) for times in range(20)]
     yield from (t for t in tokens if t)
     yield from (b for b in batch if b)
@@ -198,8 +191,12 @@ def _gentlest_first(
         yield smallest | start
 
 
-def _halved_tokens(models: Footprint, hp: Hyperparameters, times: int) -> dict[str, Value]:
-    lowered = _at_once(models, hp) >> times
+def _halved_tokens(
+    models: Footprint, hp: Hyperparameters, work: Work, times: int
+) -> dict[str, Value]:
+    # More than the whole batch has at once changes nothing.
+    whole = max(hp.batch_size, work.compared) * (work.prompt + hp.response_length)
+    lowered = min(_at_once(models, hp), whole) >> times
     return {"micro_batch_tokens": lowered} if times and lowered >= 16 else {}
 
 

@@ -107,6 +107,6 @@ class SetHyperparameters:
 
 
 Command = (
-    LoadModels | CancelLoading | EstimateMemory | Start | ResumeRun | ExportRun | Checkpoint | Pause | Resume
-    | StepCycle | Stop | SetHyperparameters
+    LoadModels | CancelLoading | EstimateMemory | Start | ResumeRun | ExportRun | Checkpoint
+    | Pause | Resume | StepCycle | Stop | SetHyperparameters
 )

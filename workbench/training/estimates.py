@@ -11,8 +11,9 @@ import torch
 from workbench.ppo.cycle import PPO
 from workbench.ppo.footprint import Footprint
 from workbench.ppo.hyperparameters import Hyperparameters, Value, specs
-from workbench.ppo.memory import Phases, Work, less, memory, needed, relief, say_changes, size
+from workbench.ppo.memory import Phases, Work, less, memory, needed, relief, say_changes
 from workbench.ppo.phases import Phase
+from workbench.ppo.sizes import size
 from workbench.training.events import MemoryEstimated
 
 # Left for the rest of the system before a run is said to fit.

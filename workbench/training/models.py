@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from workbench.ppo.cycle import PPO
 from workbench.ppo.device import find_placement
+from workbench.ppo.hyperparameters import Hyperparameters, Value
 from workbench.ppo.loading import LoadedPolicy, LoadedReward, load_policy, load_reward
-from workbench.training.commands import LoadModels
-from workbench.training.events import ModelFacts, ModelsLoaded
+from workbench.ppo.phases import Phase
+from workbench.store.records import Prompt
+from workbench.training.commands import LoadModels, PromptItem
+from workbench.training.estimates import Estimator, resident
+from workbench.training.events import MemoryEstimated, ModelFacts, ModelsLoaded
+from workbench.training.failures import ran_out
+
+if TYPE_CHECKING:
+    from workbench.training.run import Run
 
 Report = Callable[[str, float], None]
 
@@ -25,6 +34,8 @@ class Models:
         self.ppo: PPO | None = None
         self.facts: ModelsLoaded | None = None
         self.command: LoadModels | None = None
+        self._memory: Estimator | None = None
+        self._before = resident()
 
     def load(self, command: LoadModels, report: Report, *, begin: Callable[[str], None]) -> None:
         """Load both models.
@@ -48,8 +59,26 @@ class Models:
             label=command.reward_label)
         self.ppo = PPO(policy.policy, reward.reward, policy.scribe)
         self.command = command
+        self._memory = Estimator(self.ppo, self._before)
         self.facts = ModelsLoaded(
             _policy_facts(policy), _reward_facts(reward), time.perf_counter() - began)
+
+    def estimate(
+        self, hp: Hyperparameters, prompts: Sequence[PromptItem | Prompt],
+        emit: Callable[[MemoryEstimated], None],
+    ) -> None:
+        """Say what a run will take. It is said or not: no run fails for want of an estimate."""
+        if self._memory is not None:
+            with contextlib.suppress(Exception):
+                emit(self._memory.estimate(hp, [p.text for p in prompts]))
+
+    def ran_out(self, run: Run, phase: Phase) -> tuple[str, Mapping[str, Value]]:
+        """Return a sentence on memory that ran out, and the changes to resume the run with."""
+        if self._memory is None:
+            return ran_out(phase, run.checkpointed or 0, ""), {}
+        advice, changes = self._memory.after_failure(
+            run.hp, [p.text for p in run.prompts], phase)
+        return ran_out(phase, run.checkpointed or 0, advice), changes
 
     def record(self) -> dict[str, Any]:
         """Return what the store keeps of the models: facts, and how they were loaded."""

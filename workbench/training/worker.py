@@ -22,8 +22,9 @@ from workbench.store.store import Store
 from workbench.store.traces import TraceRecord
 from workbench.training import commands as do
 from workbench.training import events as ev
+from workbench.training.estimates import let_go
 from workbench.training.events import State
-from workbench.training.failures import explain
+from workbench.training.failures import explain, is_out_of_memory
 from workbench.training.models import Models
 from workbench.training.run import (
     Resumed,
@@ -56,6 +57,7 @@ class Worker:
         self._closing = False
         self._cancelled = False
         self._load_next: do.LoadModels | None = None
+        self._phase = Phase.SAMPLING
 
     # -- the loop
 
@@ -78,6 +80,7 @@ class Worker:
         self._attend()
         if self._closing or self._state is State.STOPPING:
             raise Interrupted
+        self._phase = phase
         if self._run is not None:
             self._emit(ev.Progress(
                 self._run.id, self._run.cycle + 1 if self._run.compared_start else 0,
@@ -101,6 +104,8 @@ class Worker:
                 self._enter(State.LOADING)
             case do.CancelLoading():
                 self._cancelled = True
+            case do.EstimateMemory(hyperparameters=hp, prompts=prompts):
+                self._models.estimate(hp, prompts, self._emit)
             case do.Start():
                 self._start(command)
             case do.ResumeRun():
@@ -180,6 +185,7 @@ class Worker:
             self._refuse(command, "There is no prompt to complete; add one or switch one on.")
             return
         prompts = tuple(Prompt(p.text, pinned=p.pinned) for p in command.prompts)
+        self._models.estimate(hp, prompts, self._emit)
         try:
             ppo.begin([p.text for p in prompts], hp)
             run_id = self._store.create_run(
@@ -203,6 +209,7 @@ class Worker:
         if not self._put_back(command, resumed):
             return
         run = resumed.run
+        self._models.estimate(run.hp, run.prompts, self._emit)
         try:
             self._store.rewind(run.id, run.cycle).result()
         except StoreError as error:
@@ -266,6 +273,9 @@ class Worker:
         ppo = self._models.ppo
         if ppo is None:
             raise RuntimeError("a run is on without models")
+        result: CycleResult | None = None
+        out_of_memory = False
+        details = ""
         try:
             if not run.compared_start:
                 before = ppo.compare(run.compared, run.hp, self)
@@ -275,16 +285,29 @@ class Worker:
             self._apply_staged(run, ppo)
             if run.cycle < run.hp.num_cycles:
                 run.in_cycle = True
-                self._record(run, ppo.run_cycle(run.cycle + 1, run.hp, run.compared, self))
+                result = ppo.run_cycle(run.cycle + 1, run.hp, run.compared, self)
+                self._record(run, result)
         except Interrupted:
             if not self._closing:
                 self._finish("stopped")
         except Exception as error:
             sentence, details = explain(error, run.hp)
-            self._emit(ev.RunFailed(run.id, sentence, details))
-            self._finish("failed", sentence)
+            if not (out_of_memory := is_out_of_memory(error)):
+                self._emit(ev.RunFailed(run.id, sentence, details))
+                self._finish("failed", sentence)
         else:
             self._after_cycle(run)
+        if out_of_memory:  # only now is what the error held on to free
+            self._out_of_memory(run, ppo, details, intact=result is None and ppo.between_cycles)
+
+    def _out_of_memory(self, run: Run, ppo: PPO, details: str, *, intact: bool) -> None:
+        """End a run for which memory ran out, so that it can go on with less."""
+        let_go(ppo)
+        if intact and run.cycle:
+            self._checkpoint()
+        sentence, retry = self._models.ran_out(run, self._phase)
+        self._emit(ev.RunFailed(run.id, sentence, details, retry))
+        self._finish("failed", sentence)
 
     def _after_cycle(self, run: Run) -> None:
         done = run.cycle >= run.hp.num_cycles
