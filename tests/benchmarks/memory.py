@@ -2,11 +2,11 @@
 
     python tests/benchmarks/memory.py [CASE]...
 
-Each case runs two cycles in a process of its own, on the CPU. Before its models exist the process
-runs a cycle of a tiny model, so that libraries and their buffers are there; its resident set is
-then the base line. The high-water mark is reset (/proc/self/clear_refs), the models are made, two
-cycles are run, and the difference of the new mark to the base line is the measured peak. Needs
-Linux. Responses run to their full length.
+Each case runs a cycle of two epochs in a process of its own, on the CPU. Before its models exist
+the process runs a cycle of a tiny model, so that libraries and their code are there; its resident
+set is then the base line. The high-water mark is reset (/proc/self/clear_refs), the models are
+made, the cycle is run, and the difference of the new mark to the base line is the measured peak.
+Needs Linux. Responses run to their full length.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ GPT2 = {"kind": "gpt2", "vocab_size": 50257, "hidden_size": 768, "num_hidden_lay
 QWEN2 = {"kind": "qwen2", "vocab_size": 50257, "hidden_size": 320, "num_hidden_layers": 8,
          "num_attention_heads": 8, "num_key_value_heads": 2, "intermediate_size": 1280,
          "tie_word_embeddings": True}
-SHORT = {"batch_size": 8, "response_length": 48, "num_ppo_epochs": 1}
+SHORT = {"batch_size": 8, "response_length": 24}
 CASES: dict[str, tuple[dict[str, Any] | None, dict[str, Any]]] = {
     "bundled": (None, {}),
     "bundled, batch 512": (None, {"batch_size": 512, "response_length": 96}),
@@ -81,7 +81,7 @@ def child(request: dict[str, Any]) -> None:
 
 
 def run(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[Any, dict[str, int]]:
-    """Run two cycles and return the estimate that was made before them."""
+    """Run the cycles and return the estimate that was made before them."""
     from workbench import assets
     from workbench.ppo.control import Unattended
     from workbench.ppo.cycle import PPO
@@ -98,7 +98,7 @@ def run(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[Any, dic
     policy = _make(model, placement) if model else bundled.policy
     # No token ends a response: each has the full length, as the estimate supposes.
     scribe = Scribe(bundled.scribe.tokenizer, (), context_length=None, use_chat_template=False)
-    hp = parse({"num_cycles": 2, **settings})
+    hp = parse({"num_cycles": 1, "num_ppo_epochs": 2, **settings})
     footprint = Footprint(policy, reward)
     prompt = max(map(len, scribe.encode(PROMPTS, hp.response_length)))
     phases = memory(footprint, hp, Work(prompt, prompt + hp.response_length, len(PROMPTS)))

@@ -48,7 +48,7 @@ _PARTS = {
 
 def line(event: MemoryEstimated) -> str:
     """Return the estimate in a few words."""
-    return f"About {size(event.needed)} of {size(event.available)} free"
+    return f"about {size(event.needed)} of {size(event.available)} free"
 
 
 class MemoryLine(QToolButton):
@@ -68,9 +68,9 @@ class MemoryLine(QToolButton):
     def show_estimate(self, event: MemoryEstimated) -> None:
         """Show what a run would take."""
         self._event = event
-        self.setText(f"Memory: {'may not fit' if event.advice else line(event).lower()}")
-        self.setToolTip(event.advice or f"{line(event)} on {event.device}: what a run with these "
-                        "settings takes. Click for its parts.")
+        self.setText(f"Memory: {'may not fit' if event.advice else line(event)}")
+        self.setToolTip(event.advice or f"A run with these settings takes {line(event)} on "
+                        f"{event.device}. Click for its parts.")
         self.setAccessibleDescription(event.advice or line(event))
         set_look(self, role="bad" if event.advice else "quiet")
         self.show()
@@ -92,9 +92,8 @@ class MemoryDialog(QDialog):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(24, 24, 24, 16)
         layout.setSpacing(16)
-        layout.addWidget(label(
-            event.advice or f"{line(event)} on {event.device}.", "error" if event.advice else "",
-            wrap=True))
+        says = event.advice or f"A run with these settings takes {line(event)} on {event.device}."
+        layout.addWidget(label(says, "error" if event.advice else "", wrap=True))
         layout.addLayout(self._table(event))
         layout.addWidget(label(
             "What decides is the phase that needs most. Measured on the loaded models, for "

@@ -19,6 +19,7 @@ from workbench.ppo.forward import read_logprobs, read_values
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.kl import adapt_kl_coef, kl_estimate
 from workbench.ppo.objective import explained_variance, masked_mean
+from workbench.ppo.optimizer import check_optimizer, make_optimizer
 from workbench.ppo.phases import Phase
 from workbench.ppo.policy import (
     Policy,
@@ -34,8 +35,6 @@ from workbench.ppo.sampling import Completions, sample
 from workbench.ppo.scribe import Scribe
 from workbench.ppo.traces import TokenTrace, trace
 from workbench.ppo.update import Experience, update
-
-ADAM_EPS = 1e-5
 
 
 class NotFiniteError(ArithmeticError):
@@ -115,6 +114,7 @@ class PPO:
         prompt_ids = self.scribe.encode(prompts, hp.response_length)
         # Or the last run's weights would live until the new ones have been made.
         self.__dict__.pop("optimizer", None)
+        check_optimizer(hp.optimizer, self.policy.device)
         value_trunk = self._make_value_trunk(hp.value_model)
         self.prompts, self._prompt_ids = list(prompts), prompt_ids
         # Adapters begin with random numbers; they follow from the seed like all others.
@@ -123,7 +123,7 @@ class PPO:
             self._trainable.begin(
                 find_placement(hp.precision), lora_rank=hp.lora_rank, value_trunk=value_trunk,
                 gradient_checkpointing=hp.gradient_checkpointing)
-        self.optimizer = self._make_optimizer()
+        self.optimizer = self._make_optimizer(hp.optimizer)
         self.kl_coef = hp.kl_coef
         self.score_mean, self.score_std = 0.0, 1.0
         self.position = 0
@@ -331,11 +331,9 @@ class PPO:
                 "with the policy's own tokenizer; set Value model to policy or shared.")
         return copy_trunk(model)
 
-    def _make_optimizer(self) -> torch.optim.Optimizer:
+    def _make_optimizer(self, kind: str) -> torch.optim.Optimizer:
         parameters = [p for p in self.policy.parameters() if p.requires_grad]
-        fused = self.policy.device.type in ("cpu", "cuda")
-        optimizer = torch.optim.AdamW(
-            parameters, lr=0.0, eps=ADAM_EPS, weight_decay=0.0, fused=fused)
+        optimizer = make_optimizer(kind, parameters, self.policy.device)
         # Until the first step of a cycle the weights are still those of the cycle before.
         optimizer.register_step_pre_hook(self._leave_cycle)
         return optimizer

@@ -25,6 +25,7 @@ from workbench.ppo.device import Placement, find_placement
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.kernels import packed_weights
 from workbench.ppo.kv_cache import make_cache
+from workbench.ppo.optimizer import state_bytes
 from workbench.ppo.policy import Policy
 from workbench.ppo.token_statistics import token_statistics
 
@@ -155,8 +156,8 @@ class Footprint:
         return policy + self._width + 1 + self.value_parameters(hp)
 
     def optimizer_bytes(self, hp: Hyperparameters) -> int:
-        """Return the bytes of the optimiser's state: two moments a parameter."""
-        return 2 * 4 * self.trained(hp)
+        """Return the bytes of the optimiser's state."""
+        return state_bytes(hp.optimizer, self.trained(hp))
 
 
 @dataclass(frozen=True, slots=True)

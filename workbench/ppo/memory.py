@@ -21,6 +21,10 @@ Phases = dict[Phase, dict[str, int]]
 """Bytes of each part that a phase holds at its worst moment."""
 
 _FLOAT = 4
+# Kernels keep buffers of their own, and the system's allocator holds on to pieces it cannot use:
+# the middle of what tests/benchmarks/memory.py found on Linux; with every large piece given back
+# at once (MALLOC_MMAP_THRESHOLD_) the peak is the tensors' and the buffers.
+_BUFFERS, _SLACK = 20 << 20, 0.2
 # A sampled token's id, mask, log-probability, entropy, value, reward, advantage and so on.
 _TOKEN_BYTES = 64
 # (b, V) tensors in float32 while a token is chosen: logits, log-probabilities, probabilities, and
@@ -51,11 +55,14 @@ def memory(models: Footprint, hp: Hyperparameters, work: Work) -> Phases:
     costs, value = models.costs(hp), models.value_costs(hp)
     rows, width = max(hp.batch_size, work.compared), work.prompt + hp.response_length
     held = _held(models, hp, rows)
-    return {
-        Phase.SAMPLING: held | _sampling(costs, rows, work.prompt, width),
-        Phase.SCORING: held | _scoring(models, costs, hp, rows, work),
-        Phase.UPDATING: held | _updating(models, costs, value, hp, work),
+    working = {
+        Phase.SAMPLING: _sampling(costs, rows, work.prompt, width),
+        Phase.SCORING: _scoring(models, costs, hp, rows, work),
+        Phase.UPDATING: _updating(models, costs, value, hp, work),
     }
+    return {
+        phase: held | parts | {"Allocator": round(_BUFFERS + _SLACK * sum(parts.values()))}
+        for phase, parts in working.items()}
 
 
 def needed(phases: Mapping[Phase, Mapping[str, int]]) -> int:
