@@ -100,7 +100,7 @@ def test_micro_batches_change_nothing(experience, unattended):
 def test_chunks_of_the_head_change_nothing(experience, unattended, monkeypatch):
     whole = gradient_after(experience, unattended)
     monkeypatch.setattr("workbench.ppo.update.head_chunks",
-                        lambda n, _: (slice(i, min(i + 5, n)) for i in range(0, n, 5)))
+                        lambda n, *_: (slice(i, min(i + 5, n)) for i in range(0, n, 5)))
     assert_same(gradient_after(experience, unattended), whole)
 
 
