@@ -11,7 +11,6 @@ Needs Linux. Responses run to their full length.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import json
 import subprocess
@@ -65,10 +64,13 @@ def measure(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[str,
 
 def child(request: dict[str, Any]) -> None:
     """Estimate, run and measure; print what was found."""
+    from workbench.memory_allocator import keep_freed_memory, return_freed_memory
+
+    keep_freed_memory()
     run({"kind": "gpt2", "vocab_size": 2048, "hidden_size": 32, "num_hidden_layers": 1,
          "num_attention_heads": 2}, {"batch_size": 4, "response_length": 4, "lora_rank": 2})
     gc.collect()
-    ctypes.CDLL("libc.so.6").malloc_trim(0)
+    return_freed_memory()
     Path("/proc/self/clear_refs").write_text("5")
     base = _kilobytes("VmRSS")
     with ThreadPoolExecutor(1) as thread:  # as the workbench does: its memory is managed apart

@@ -97,6 +97,7 @@ class ErrorDialog(QDialog):
         button.clicked.connect(lambda _checked=False: call())
         self._buttons.addButton(button, QDialogButtonBox.ButtonRole.AcceptRole)
         button.setDefault(True)
+        self.setMinimumWidth(640)  # four buttons side by side
 
     def copy(self) -> None:
         """Put the sentence and the details on the clipboard."""

@@ -10,8 +10,8 @@ from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QGridLayout,
+    QPushButton,
     QSizePolicy,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from workbench.gui.main_window import MainWindow
 
 _ASK_MS = 300  # after the last edit
+_LEAST = 2**19  # bytes worth a line
 _PARTS = {
     "Policy": "Its weights, in float32; with LoRA the adapters as well",
     "Reference": "The start policy's second copy, which KL is measured against; LoRA needs none",
@@ -51,7 +52,7 @@ def line(event: MemoryEstimated) -> str:
     return f"about {size(event.needed)} of {size(event.available)} free"
 
 
-class MemoryLine(QToolButton):
+class MemoryLine(QPushButton):
     """The estimate in one line; a click shows its parts. ``wanted`` carries settings that fit."""
 
     wanted = Signal(object)
@@ -116,7 +117,8 @@ class MemoryDialog(QDialog):
         grid.setHorizontalSpacing(24)
         grid.setVerticalSpacing(4)
         grid.setColumnStretch(0, 1)
-        names = [name for name in _PARTS if any(p.get(name) for p in event.phases.values())]
+        names = [name for name in _PARTS if any(
+            parts.get(name, 0) >= _LEAST for parts in event.phases.values())]
         for column, (phase, parts) in enumerate(event.phases.items(), start=1):
             grid.addWidget(label(_heading(phase.value), "heading"), 0, column,
                            Qt.AlignmentFlag.AlignRight)
@@ -133,7 +135,7 @@ class MemoryDialog(QDialog):
         return grid
 
     def _put(self, grid: QGridLayout, row: int, column: int, count: int, role: str = "") -> None:
-        cell = label(size(count) if count else "", role)
+        cell = label(size(count) if count >= _LEAST else "", role)
         if role != "heading":
             cell.setFont(number_font())
         grid.addWidget(cell, row, column, Qt.AlignmentFlag.AlignRight)
