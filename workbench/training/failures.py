@@ -6,7 +6,7 @@ import traceback
 
 import torch
 
-from workbench.ppo.cycle import NotFiniteError
+from workbench.ppo.control import NotFiniteError
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.phases import Phase
 from workbench.ppo.policy import UnsupportedModelError

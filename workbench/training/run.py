@@ -11,6 +11,7 @@ from workbench.ppo.hyperparameters import Hyperparameters, parse, specs
 from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.store import Store
 from workbench.training.commands import LoadModels, ResumeRun
+from workbench.training.health import Watch
 from workbench.training.models import command_of
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Run:
     in_cycle: bool = False
     """Whether the next cycle has begun, so that a change comes too late for it."""
     checkpointed: int | None = None
+    health: Watch = field(default_factory=Watch)
 
     @property
     def compared(self) -> list[int]:
@@ -112,6 +114,10 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
     run = Run(
         record.id, parse(settings), tuple(store.run_prompts(record.id)), cycle=cycle,
         compared_start=cycle > 0, checkpointed=cycle or None)
+    for name, series in store.metrics(record.id).items():
+        run.health.know(name, [value for at, value in zip(series.cycles, series.values, strict=True)
+                               if at <= cycle])
+    run.health.before = frozenset(h.rule for h in store.health(record.id) if h.cycle == cycle)
     models = command_of(record.policy, record.reward, dict(record.models))
     return Resumed(run, record.name, models, snapshot)
 

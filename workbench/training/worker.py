@@ -9,7 +9,7 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from workbench.memory_allocator import return_freed_memory
-from workbench.ppo.control import Interrupted
+from workbench.ppo.control import Interrupted, NotFiniteError
 from workbench.ppo.cycle import PPO, CycleResult
 from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, specs
 from workbench.ppo.phases import Phase
@@ -23,6 +23,7 @@ from workbench.store.store import Store
 from workbench.store.traces import TraceRecord
 from workbench.training import commands as do
 from workbench.training import events as ev
+from workbench.training.checkup import check, health_records, not_finite
 from workbench.training.estimates import let_go
 from workbench.training.events import State
 from workbench.training.failures import explain, is_out_of_memory
@@ -69,6 +70,8 @@ class Worker:
                 self._attend()
                 if self._state is State.RUNNING:
                     self._one_cycle(self._run)
+                elif self._state is State.STOPPING:  # asked for between two cycles
+                    self._finish("stopped")
             elif self._load_next is not None:
                 self._load(self._load_next)
             else:
@@ -293,6 +296,10 @@ class Worker:
                 self._finish("stopped")
         except Exception as error:
             sentence, details = explain(error, run.hp)
+            if isinstance(error, NotFiniteError):
+                if error.intact:
+                    self._checkpoint()
+                self._emit(not_finite(self._store, run, error))
             if not (out_of_memory := is_out_of_memory(error)):
                 self._emit(ev.RunFailed(run.id, sentence, details))
                 self._finish("failed", sentence)
@@ -324,19 +331,23 @@ class Worker:
         elif run.pause_after_cycle:
             run.pause_after_cycle = False
             self._store.set_status(run.id, "paused").result()
-            self._enter(State.PAUSED, f"After cycle {run.cycle}")
+            why = f": {run.health.paused_for}" if run.health.paused_for else ""
+            self._enter(State.PAUSED, f"After cycle {run.cycle}{why}")
 
     def _record(self, run: Run, result: CycleResult) -> None:
         cycle = run.cycle + 1
+        checked = check(run, cycle, result.metrics)
         self._store.record_cycle(
             run.id, cycle, metrics=result.metrics, rollout=records(result.rollout, run),
             comparison=records(result.comparison, run),
             traces=[TraceRecord(t.row, t.prompt, t.tokens, t.pieces, t.numbers)
                     for t in result.traces],
-            keep_traces=run.hp.keep_tokens).result()
+            keep_traces=run.hp.keep_tokens, health=health_records(checked)).result()
         run.cycle, run.in_cycle = cycle, False
         self._emit(ev.ComparisonReady(run.id, cycle))
         self._emit(ev.CycleFinished(run.id, cycle, run.hp.num_cycles, dict(result.metrics)))
+        self._emit(checked)
+        run.pause_after_cycle = run.pause_after_cycle or bool(checked.pauses_for)
 
     def _checkpoint(self) -> None:
         """Write a checkpoint of the run between two cycles. A full disk does not end the run."""
