@@ -146,7 +146,8 @@ class Footprint:
     def value_parameters(self, hp: Hyperparameters) -> int:
         """Return the parameters of a separate value model."""
         if hp.value_model == "reward" and self._scorer is not None:
-            return sum(p.numel() for p in self._scorer.base_model.parameters())
+            trunk: Any = self._scorer.base_model
+            return sum(p.numel() for p in trunk.parameters())
         return 0 if hp.value_model == "shared" else self.weights.trunk_parameters
 
     def trained(self, hp: Hyperparameters) -> int:

@@ -193,7 +193,8 @@ def _gentlest_first(
     yield from (b for b in batch if b)
     yield from (t | b for b in batch for t in tokens if t and b)
     smallest = next((t for t in reversed(tokens) if t), {})
-    for start in ({"gradient_checkpointing": True}, {"lora_rank": 16}):
+    starts: tuple[dict[str, Value], ...] = ({"gradient_checkpointing": True}, {"lora_rank": 16})
+    for start in starts:
         yield start
         yield smallest | start
 
