@@ -89,11 +89,13 @@ def test_what_each_setting_costs(models):
 
 def test_relief_fits_and_is_gentle(models):
     hp = settings(micro_batch_tokens=4096)
-    most = needed(memory(models, hp, WORK))
+    phases = memory(models, hp, WORK)
+    most = needed(phases)
+    enough = most - phases[Phase.UPDATING]["Activations"] // 2
     assert relief(models, hp, WORK, most) == {}
-    gentle = relief(models, hp, WORK, round(0.8 * most))
+    gentle = relief(models, hp, WORK, enough)
     assert set(gentle) == {"micro_batch_tokens"}
-    assert needed(memory(models, hp.with_changes(gentle), WORK)) <= 0.8 * most
+    assert needed(memory(models, hp.with_changes(gentle), WORK)) <= enough
     assert relief(models, hp, WORK, 1000) == {}  # not even the weights
 
 

@@ -96,7 +96,8 @@ def less(models: Footprint, hp: Hyperparameters, work: Work, phase: Phase) -> di
 
     def working(settings: Hyperparameters) -> int:
         parts = memory(models, settings, work)[measured]
-        return sum(parts.values()) - sum(_held(models, settings, settings.batch_size).values())
+        held = _held(models, settings, settings.batch_size)
+        return sum(parts[name] for name in parts if name not in held and name != "Allocator")
 
     for changes in (_halved_tokens(models, hp, work, 1), _halved_batch(hp, 1)):
         if changes:
