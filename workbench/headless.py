@@ -18,6 +18,7 @@ from typing import Any
 from workbench import assets
 from workbench.known_models import known_policy
 from workbench.ppo.hyperparameters import HyperparameterError, parse
+from workbench.ppo.sizes import size
 from workbench.store.home import StoreError, find_home
 from workbench.store.prompt_files import PromptFileError, read_prompts
 from workbench.store.store import Store
@@ -173,7 +174,7 @@ def _follow(
     """Send ``start`` once models are loaded; print what happens until the run ends."""
     as_json = say is _quiet
     said: frozenset[str] = frozenset()
-    stopped = INTERRUPTED
+    stopped, settings = INTERRUPTED, ""
     while True:
         match events.get():
             case ev.LoadingFailed(untrusted=file, again=again) if file and again:
@@ -189,6 +190,10 @@ def _follow(
                     f"{reward.name}, on {policy.device} in {policy.dtype}.")
                 if start is not None:
                     session.send(start)
+            case ev.MemoryEstimated() as memory:
+                say(f"Memory: about {size(memory.needed)} of {size(memory.available)} free.")
+                if memory.advice:
+                    print(f"ppo-workbench: {memory.advice}", file=sys.stderr)
             case ev.CommandRefused(sentence=sentence):
                 print(f"ppo-workbench: {sentence}", file=sys.stderr)
                 return UNUSABLE
@@ -208,12 +213,13 @@ def _follow(
                 return 0
             case ev.CheckpointFailed(sentence=sentence):
                 print(f"ppo-workbench: {sentence}", file=sys.stderr)
-            case ev.RunFailed(sentence=sentence):
+            case ev.RunFailed(sentence=sentence, retry=retry):
                 print(f"ppo-workbench: {sentence}", file=sys.stderr)
+                settings = "".join(f" --set {k}={v}" for k, v in retry.items())
             case ev.RunFinished(run_id=run_id, outcome=outcome, cycles=cycles):
                 say(f"{outcome.capitalize()} after {cycles} cycles.")
                 if outcome != "finished":
-                    say(f"Go on with: ppo-workbench resume {run_id}")
+                    say(f"Go on with: ppo-workbench resume {run_id}{settings}")
                 return {"finished": 0, "failed": FAILED}.get(outcome, stopped)
             case ev.StateChanged(state=ev.State.FAILED):
                 return FAILED

@@ -21,6 +21,7 @@ from workbench.gui.errors import ErrorDialog
 from workbench.gui.exporting import Exporting
 from workbench.gui.health import Health
 from workbench.gui.main_window import MainWindow
+from workbench.gui.memory import MemoryWatch
 from workbench.gui.resuming import Resuming
 from workbench.gui.runs.branching import Branching
 from workbench.gui.status_bar import file_size
@@ -54,6 +55,7 @@ class Controller(QObject):
         self._written: ev.CheckpointWritten | None = None
         self.resuming = Resuming(window, store, send)
         self.exporting = Exporting(window, store, send)
+        self._memory = MemoryWatch(window, send)
         self.health = Health(window, store, send)
         self.branching = Branching(window, store, background, self.resuming)
         self._connect()
@@ -159,6 +161,7 @@ class Controller(QObject):
                 window.models.progress(event)
             case ev.ModelsLoaded():
                 window.models.loaded(event)
+                self._memory.models_loaded()
                 log.info("Loaded %s and %s", event.policy.source, event.reward.source)
             case ev.LoadingFailed():
                 window.models.failed(event)
@@ -198,9 +201,9 @@ class Controller(QObject):
             case ev.RunFinished():
                 self._run_finished(event)
             case ev.RunFailed():
-                log.error("%s\n%s", event.sentence, event.details)
-                if not self.health.offer(event):
-                    ErrorDialog(event.sentence, event.details, window).open()
+                self._run_failed(event)
+            case ev.MemoryEstimated():
+                window.hyperparameters.memory.show_estimate(event)
 
     def _state_changed(self, event: ev.StateChanged) -> None:
         self._window.show_state(event.state, event.note)
@@ -278,6 +281,18 @@ class Controller(QObject):
         self._written = None
         QApplication.alert(window)
         self._say_what_shows()
+
+    def _run_failed(self, event: ev.RunFailed) -> None:
+        log.error("%s\n%s", event.sentence, event.details)
+        if self.health.offer(event):
+            return
+        dialog = ErrorDialog(event.sentence, event.details, self._window)
+        if event.retry:
+            what = "batch" if "batch_size" in event.retry else "tokens at once"
+            dialog.offer(
+                f"Try again with half the {what}", "Go on with the run from its last checkpoint",
+                lambda: self._send(do.ResumeRun(event.run_id, None, event.retry)))
+        dialog.open()
 
     def _add(self, event: ev.CycleFinished | ev.HyperparametersApplied) -> None:
         """Add to the display, or keep it until the run's earlier numbers have been read."""

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 from workbench.gui.actions import ALIVE
 from workbench.gui.controls import label, named, push_button, tool_button
 from workbench.gui.hyperparameters_form import HyperparametersForm
+from workbench.gui.memory import MemoryLine
 from workbench.gui.presets import PRESETS
 from workbench.gui.section import Section
 from workbench.gui.settings import section, texts
@@ -239,6 +240,7 @@ class HyperparametersDock(QWidget):
         self.revert_button = push_button(
             "Revert", "revert_settings", "Drop the edits; a second time, take back what "
             "was applied and no cycle has used yet", self.revert)
+        self.memory = MemoryLine()
         row = QHBoxLayout()
         row.setSpacing(8)
         row.addStretch(1)
@@ -248,6 +250,7 @@ class HyperparametersDock(QWidget):
         column.setContentsMargins(8, 0, 8, 8)
         column.setSpacing(4)
         column.addWidget(self._line)
+        column.addWidget(self.memory)
         column.addLayout(row)
         return column
 

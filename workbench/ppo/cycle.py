@@ -21,6 +21,7 @@ from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.kl import adapt_kl_coef, kl_estimate
 from workbench.ppo.metrics import part_metric
 from workbench.ppo.objective import explained_variance, masked_mean
+from workbench.ppo.optimizer import check_optimizer, make_optimizer
 from workbench.ppo.phases import Phase
 from workbench.ppo.policy import (
     Policy,
@@ -38,7 +39,6 @@ from workbench.ppo.traces import TokenTrace, trace
 from workbench.ppo.update import Experience, update
 from workbench.ppo.weighted_reward import score_all
 
-ADAM_EPS = 1e-5
 _MADE_WITH = ("precision", "lora_rank", "value_model", "gradient_checkpointing")
 
 
@@ -117,6 +117,9 @@ class PPO:
             UnsupportedModelError: the models cannot be used as ``hp`` asks.
         """
         prompt_ids = self.scribe.encode(prompts, hp.response_length)
+        # Or the last run's weights would live until the new ones have been made.
+        self.__dict__.pop("optimizer", None)
+        check_optimizer(hp.optimizer, self.policy.device)
         value_trunk = self._make_value_trunk(hp.value_model)
         self.prompts, self._prompt_ids = list(prompts), prompt_ids
         # Adapters begin with random numbers; they follow from the seed like all others.
@@ -125,7 +128,7 @@ class PPO:
             self._trainable.begin(
                 find_placement(hp.precision), lora_rank=hp.lora_rank, value_trunk=value_trunk,
                 gradient_checkpointing=hp.gradient_checkpointing)
-        self.optimizer = self._make_optimizer()
+        self.optimizer = self._make_optimizer(hp.optimizer)
         self.kl_coef = hp.kl_coef
         self.score_mean, self.score_std = 0.0, 1.0
         self.position = 0
@@ -198,12 +201,12 @@ class PPO:
         experience, rewards, metrics = self._judge(scored, cycle, hp)
         clock.lap("seconds/scoring")
 
-        self.between_cycles = False
         rate = learning_rate(hp, cycle)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         metrics |= update(self.policy, self.optimizer, experience, hp=hp, cycle=cycle,
                           kl_coef=self.kl_coef, control=control)
+        self.between_cycles = False
         clock.lap("seconds/update")
         traces: list[TokenTrace] = []
         if hp.keep_tokens:
@@ -352,10 +355,15 @@ class PPO:
                 "shared.")
         return copy_trunk(model)
 
-    def _make_optimizer(self) -> torch.optim.Optimizer:
+    def _make_optimizer(self, kind: str) -> torch.optim.Optimizer:
         parameters = [p for p in self.policy.parameters() if p.requires_grad]
-        fused = self.policy.device.type in ("cpu", "cuda")
-        return torch.optim.AdamW(parameters, lr=0.0, eps=ADAM_EPS, weight_decay=0.0, fused=fused)
+        optimizer = make_optimizer(kind, parameters, self.policy.device)
+        # Until the first step of a cycle the weights are still those of the cycle before.
+        optimizer.register_step_pre_hook(self._leave_cycle)
+        return optimizer
+
+    def _leave_cycle(self, *_: object) -> None:
+        self.between_cycles = False
 
 
 def learning_rate(hp: Hyperparameters, cycle: int) -> float:

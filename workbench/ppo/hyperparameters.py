@@ -238,6 +238,12 @@ class Hyperparameters(BaseModel):
         "than large ones.",
         ge=0.0, le=1.0, scientific=True,
     )
+    optimizer: Literal["adamw", "adamw_8bit"] = _declare(
+        "adamw", "Optimiser", "Phase 2: update",
+        "adamw_8bit keeps AdamW's two running means in 8 bits (Dettmers et al. 2022): a quarter "
+        "of its memory. It needs an NVIDIA GPU and `pip install 'ppo-workbench[eightbit]'`.",
+        live=False, advanced=True, structural=True,
+    )
     lr_scheduler_type: Literal["linear", "constant"] = _declare(
         "linear", "Learning-rate schedule", "Phase 2: update",
         "Linear decays to 0 at the last cycle; constant stays.",

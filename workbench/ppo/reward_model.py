@@ -30,6 +30,11 @@ class Exchange:
     joined: str
 
 
+def rows_at_once(length: int) -> int:
+    """Return how many texts of ``length`` tokens a reward model reads at once."""
+    return max(1, _BATCH_TOKENS // max(1, length))
+
+
 class Reward(Protocol):
     """Anything that scores whole completions."""
 
@@ -66,8 +71,7 @@ class RewardModel:
         done = 0
         while done < len(order):
             control.step(phase, done, len(order))
-            count = max(1, _BATCH_TOKENS // max(1, len(encoded[order[done]])))
-            rows = order[done : done + count]
+            rows = order[done : done + rows_at_once(len(encoded[order[done]]))]
             batch = self.tokenizer.pad(
                 {"input_ids": [encoded[i] for i in rows]}, return_tensors="pt", padding=True,
             ).to(self.placement.device)

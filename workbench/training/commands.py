@@ -56,6 +56,14 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class EstimateMemory:
+    """Ask how much memory a run with these settings and prompts would take."""
+
+    hyperparameters: Hyperparameters
+    prompts: tuple[PromptItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ResumeRun:
     """Go on with a run of the store from its checkpoint after ``cycle`` (None: the last one).
 
@@ -165,6 +173,6 @@ class StopTrying:
 
 
 Command = (
-    LoadModels | CancelLoading | Start | ResumeRun | GoBack | Fork | ExportRun | Checkpoint | Pause
-    | Resume | StepCycle | Stop | SetHyperparameters | Try | StopTrying
+    LoadModels | CancelLoading | EstimateMemory | Start | ResumeRun | GoBack | Fork | ExportRun
+    | Checkpoint | Pause | Resume | StepCycle | Stop | SetHyperparameters | Try | StopTrying
 )

@@ -111,6 +111,26 @@ class CommandRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class MemoryEstimated:
+    """What a run with the settings asked about will take, and what there is, in bytes.
+
+    ``phases`` gives each phase's parts; the most is held in one phase, not in all together.
+    ``advice`` is a sentence when it does not fit, ``changes`` the settings with which it would.
+    """
+
+    phases: Mapping[Phase, Mapping[str, int]]
+    available: int
+    device: str
+    advice: str = ""
+    changes: Mapping[str, Value] = field(default_factory=dict)
+
+    @property
+    def needed(self) -> int:
+        """The bytes of the phase that needs most."""
+        return max(sum(parts.values()) for parts in self.phases.values())
+
+
+@dataclass(frozen=True, slots=True)
 class RunStarted:
     """A run exists in the store; its start completions (cycle 0) follow."""
 
@@ -244,11 +264,13 @@ class RunFinished:
 
 @dataclass(frozen=True, slots=True)
 class RunFailed:
-    """A run could not go on. ``sentence`` says what to do, ``details`` is for a bug report."""
+    """A run could not go on. ``sentence`` says what to do, ``details`` is for a bug report;
+    ``retry`` holds the changes to resume it with when memory ran out."""
 
     run_id: int
     sentence: str
     details: str = ""
+    retry: Mapping[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,7 +334,8 @@ class TryFinished:
 
 Event = (
     StateChanged | LoadingProgress | ModelsLoaded | LoadingFailed | CommandRefused
-    | RunStarted | RunResumed | Progress | ComparisonReady | CycleFinished | HealthChecked
+    | MemoryEstimated | RunStarted | RunResumed | Progress | ComparisonReady | CycleFinished
+    | HealthChecked
     | HyperparametersStaged | HyperparametersApplied | CheckpointWritten | CheckpointFailed
     | Exported | TryStarted | TryProgress | TryScored | TryFailed | TryFinished
     | RunFinished | RunFailed

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.ppo.cycle import PPO
 from workbench.ppo.device import find_placement
+from workbench.ppo.hyperparameters import Hyperparameters, Value
 from workbench.ppo.loading import LoadedPolicy, load_policy
-from workbench.training.commands import LoadModels
-from workbench.training.events import ModelFacts, ModelsLoaded
+from workbench.ppo.phases import Phase
+from workbench.store.records import Prompt
+from workbench.training.commands import LoadModels, PromptItem
+from workbench.training.estimates import Estimator, resident
+from workbench.training.events import MemoryEstimated, ModelFacts, ModelsLoaded
+from workbench.training.failures import ran_out
 from workbench.training.model_facts import facts_of
 from workbench.training.reward_loading import Trusted, changed_files, load_rewards
 from workbench.training.reward_parts import RewardPart
+
+if TYPE_CHECKING:
+    from workbench.training.run import Run
 
 Report = Callable[[str, float], None]
 
@@ -28,6 +37,8 @@ class Models:
         self.facts: ModelsLoaded | None = None
         self.command: LoadModels | None = None
         self._digests: dict[str, str] = {}
+        self._memory: Estimator | None = None
+        self._before = resident()
 
     def load(
         self, command: LoadModels, report: Report, *, begin: Callable[[str], None],
@@ -55,6 +66,7 @@ class Models:
             trusted)
         self.ppo = PPO(policy.policy, reward.reward, policy.scribe)
         self.command, self._digests = command, reward.digests
+        self._memory = Estimator(self.ppo, self._before)
         self.facts = ModelsLoaded(
             _policy_facts(policy), reward.facts, time.perf_counter() - began)
 
@@ -66,6 +78,23 @@ class Models:
         """Return the Python files of a run's reward that are loaded with another content."""
         return [Path(part.source).name for part, loaded in zip(
             parts, self._parts(), strict=True) if part.sha256 not in ("", loaded.sha256)]
+
+    def estimate(
+        self, hp: Hyperparameters, prompts: Sequence[PromptItem | Prompt],
+        emit: Callable[[MemoryEstimated], None],
+    ) -> None:
+        """Say what a run will take. It is said or not: no run fails for want of an estimate."""
+        if self._memory is not None:
+            with contextlib.suppress(Exception):
+                emit(self._memory.estimate(hp, [p.text for p in prompts]))
+
+    def ran_out(self, run: Run, phase: Phase) -> tuple[str, Mapping[str, Value]]:
+        """Return a sentence on memory that ran out, and the changes to resume the run with."""
+        if self._memory is None:
+            return ran_out(phase, run.checkpointed or 0, ""), {}
+        advice, changes = self._memory.after_failure(
+            run.hp, [p.text for p in run.prompts], phase)
+        return ran_out(phase, run.checkpointed or 0, advice), changes
 
     def record(self) -> dict[str, Any]:
         """Return what the store keeps of the models: facts, and how they were loaded."""

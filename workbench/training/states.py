@@ -9,6 +9,8 @@ NO_RUN = (State.READY, State.FINISHED, State.FAILED)
 WHEN: dict[type, tuple[tuple[State, ...], str]] = {
     do.LoadModels: ((State.IDLE, *NO_RUN), "Models can be loaded when no run is on."),
     do.CancelLoading: ((State.LOADING,), "Nothing is being loaded."),
+    do.EstimateMemory: (
+        (*NO_RUN, State.RUNNING, State.PAUSED, State.STOPPING), "Load models first."),
     do.Start: (NO_RUN, "A run can start when models are loaded and no run is on."),
     do.ResumeRun: ((State.IDLE, *NO_RUN), "A run can be resumed when no other is on."),
     do.GoBack: ((State.IDLE, *NO_RUN, State.PAUSED), "Pause or stop the run to go back."),

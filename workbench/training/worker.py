@@ -26,9 +26,10 @@ from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.branching import plan
 from workbench.training.checkup import check, health_records, not_finite
+from workbench.training.estimates import let_go
 from workbench.training.events import State
 from workbench.training.exporting import ExportError, check_folder, export
-from workbench.training.failures import explain, loading_failed
+from workbench.training.failures import explain, is_out_of_memory, loading_failed
 from workbench.training.models import Models
 from workbench.training.run import (
     Resumed,
@@ -63,6 +64,7 @@ class Worker:
         self._closing = False
         self._cancelled = False
         self._load_next: do.LoadModels | None = None
+        self._phase = Phase.SAMPLING
 
     # -- the loop
 
@@ -87,6 +89,7 @@ class Worker:
         self._attend()
         if self._closing or self._state is State.STOPPING:
             raise Interrupted
+        self._phase = phase
         if self._run is not None:
             self._emit(ev.Progress(
                 self._run.id, self._run.cycle + 1 if self._run.compared_start else 0,
@@ -110,6 +113,8 @@ class Worker:
                 self._enter(State.LOADING)
             case do.CancelLoading():
                 self._cancelled = True
+            case do.EstimateMemory(hyperparameters=hp, prompts=prompts):
+                self._models.estimate(hp, prompts, self._emit)
             case do.Start():
                 self._start(command)
             case do.ResumeRun() | do.GoBack() | do.Fork():
@@ -196,6 +201,7 @@ class Worker:
                                   "use it as it is now.")
             return
         prompts = tuple(Prompt(p.text, pinned=p.pinned) for p in command.prompts)
+        self._models.estimate(hp, prompts, self._emit)
         try:
             ppo.begin([p.text for p in prompts], hp)
             run_id = self._store.create_run(
@@ -221,6 +227,7 @@ class Worker:
         if not self._put_back(command, planned.resumed, planned.first):
             return
         changed = self._models.changed_since(planned.resumed.models.parts)
+        self._models.estimate(run.hp, run.prompts, self._emit)
         try:
             name, abandoned = planned.record(self._store)
             if changed:
@@ -298,6 +305,9 @@ class Worker:
         ppo = self._models.ppo
         if ppo is None:
             raise RuntimeError("a run is on without models")
+        result: CycleResult | None = None
+        out_of_memory = False
+        details = ""
         try:
             if not run.compared_start:
                 before = ppo.compare(run.compared, run.hp, self)
@@ -307,7 +317,8 @@ class Worker:
             self._apply_staged(run, ppo)
             if run.cycle < run.hp.num_cycles:
                 run.in_cycle = True
-                self._record(run, ppo.run_cycle(run.cycle + 1, run.hp, run.compared, self))
+                result = ppo.run_cycle(run.cycle + 1, run.hp, run.compared, self)
+                self._record(run, result)
         except Interrupted:
             if not self._closing:
                 self._finish("stopped")
@@ -319,10 +330,22 @@ class Worker:
                 if error.intact:
                     self._checkpoint()
                 self._emit(not_finite(self._store, run, error))
-            self._emit(ev.RunFailed(run.id, sentence, details))
-            self._finish("failed", sentence)
+            if not (out_of_memory := is_out_of_memory(error)):
+                self._emit(ev.RunFailed(run.id, sentence, details))
+                self._finish("failed", sentence)
         else:
             self._after_cycle(run)
+        if out_of_memory:  # only now is what the error held on to free
+            self._out_of_memory(run, ppo, details, intact=result is None and ppo.between_cycles)
+
+    def _out_of_memory(self, run: Run, ppo: PPO, details: str, *, intact: bool) -> None:
+        """End a run for which memory ran out, so that it can go on with less."""
+        let_go(ppo)
+        if intact and run.cycle:
+            self._checkpoint()
+        sentence, retry = self._models.ran_out(run, self._phase)
+        self._emit(ev.RunFailed(run.id, sentence, details, retry))
+        self._finish("failed", sentence)
 
     def _after_cycle(self, run: Run) -> None:
         done = run.cycle >= run.hp.num_cycles
