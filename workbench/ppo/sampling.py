@@ -107,7 +107,7 @@ def sample(
                 input_ids=fed,
                 attention_mask=attention[:, :end] if padded else None,
                 position_ids=positions[:, start:end],
-                past_key_values=cache, use_cache=True,
+                cache=cache, use_cache=True,
             ).last_hidden_state[:, -1]
             logits = policy.logits(hidden) / temperature
             normalised = logits.log_softmax(dim=-1)
