@@ -238,6 +238,7 @@ class Store:
                 db.table(table).delete_where("run_id = ? and cycle > ?", [run_id, cycle])
             db.table("runs").update(
                 run_id, {"cycles": cycle, "status": "running", "owner": this_process(), "note": ""})
+            self.checkpoints.rewind(run_id, cycle)
         return self._writer.submit(write)
 
     def set_status(self, run_id: int, status: Status, note: str = "") -> Future[None]:
