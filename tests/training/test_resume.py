@@ -180,6 +180,29 @@ def test_a_full_disk_ends_no_run(ready, store, monkeypatch):
     assert store.checkpoints.all(1) == []
 
 
+def test_changed_model_files_are_noticed(client, store, folders, tmp_path):
+    copy = shutil.copytree(folders[0], tmp_path / "policy")
+    client.send(do.LoadModels(str(copy), folders[1]))
+    client.wait_for(State.READY)
+    client.send(start(num_cycles=2))
+    finish(client)
+    weights = bytearray((copy / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (copy / "model.safetensors").write_bytes(weights)
+    again = Client(store)
+    again.send(do.ResumeRun(1, changes={"num_cycles": 3}))
+    assert again.wait(ev.CommandRefused).sentence == (
+        f"The files of the policy {copy} have changed since the run began; put them back to go on "
+        "with it, or start a new run.")
+    weights[-1] ^= 1
+    (copy / "model.safetensors").write_bytes(weights)
+    again.send(do.LoadModels(str(copy), folders[1]))
+    again.wait_for(State.READY)
+    again.send(do.ResumeRun(1, changes={"num_cycles": 3}))
+    finish(again)
+    again.close()
+
+
 def test_half_a_checkpoint_is_none(home):
     import numpy as np
 

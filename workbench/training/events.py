@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from workbench.ppo.hyperparameters import Hyperparameters, Value
 from workbench.ppo.phases import Phase
-from workbench.training.commands import Command
+from workbench.training.commands import ExportRun, ResumeRun
 
 
 class State(StrEnum):
@@ -86,7 +86,7 @@ class CommandRefused:
     command: str
     sentence: str
     problems: Mapping[str, str] = field(default_factory=dict)
-    instead: Command | None = None
+    instead: ResumeRun | ExportRun | None = None
 
 
 @dataclass(frozen=True, slots=True)

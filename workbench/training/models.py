@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -14,6 +14,7 @@ from workbench.ppo.device import find_placement
 from workbench.ppo.loading import LoadedPolicy, LoadedReward, load_policy, load_reward
 from workbench.training.commands import LoadModels
 from workbench.training.events import ModelFacts, ModelsLoaded
+from workbench.training.fingerprints import fingerprint
 
 Report = Callable[[str, float], None]
 
@@ -25,6 +26,7 @@ class Models:
         self.ppo: PPO | None = None
         self.facts: ModelsLoaded | None = None
         self.command: LoadModels | None = None
+        self.fingerprints: dict[str, str] = {}
 
     def load(self, command: LoadModels, report: Report, *, begin: Callable[[str], None]) -> None:
         """Load both models.
@@ -48,6 +50,9 @@ class Models:
             label=command.reward_label)
         self.ppo = PPO(policy.policy, reward.reward, policy.scribe)
         self.command = command
+        self.fingerprints = {
+            "policy": fingerprint(command.policy, _revision(policy.policy)),
+            "reward": fingerprint(command.reward, _revision(reward.reward))}
         self.facts = ModelsLoaded(
             _policy_facts(policy), _reward_facts(reward), time.perf_counter() - began)
 
@@ -56,14 +61,32 @@ class Models:
         if self.facts is None or self.command is None:
             raise RuntimeError("no models are loaded")
         return {"policy": asdict(self.facts.policy), "reward": asdict(self.facts.reward),
-                "reward_label": self.command.reward_label,
+                "fingerprints": self.fingerprints, "reward_label": self.command.reward_label,
                 "use_chat_template": self.command.use_chat_template}
+
+
+    def changed_since(self, record: Mapping[str, Any]) -> str:
+        """Return a sentence if the models loaded are not those of :meth:`record`, else nothing."""
+        known = record.get("fingerprints", {})
+        changed = [f"{'reward model' if which == 'reward' else which} {record[which]['source']}"
+                   for which, now in self.fingerprints.items()
+                   if known.get(which) and now and known[which] != now]
+        if not changed:
+            return ""
+        return (f"The files of the {' and of the '.join(changed)} have changed since the run "
+                "began; put them back to go on with it, or start a new run.")
 
 
 def command_of(policy: str, reward: str, record: dict[str, Any]) -> LoadModels:
     """Return the command that loads what :meth:`Models.record` describes."""
     return LoadModels(
         policy, reward, record.get("reward_label"), bool(record.get("use_chat_template", False)))
+
+
+def _revision(loaded: object) -> str | None:
+    """Return the commit of a model that came from the hub."""
+    config = getattr(getattr(loaded, "model", None), "config", None)
+    return getattr(config, "_commit_hash", None)
 
 
 def _facts(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench.ppo.cycle import Written
 from workbench.ppo.hyperparameters import Hyperparameters, parse, specs
@@ -72,6 +72,8 @@ class Resumed:
     run: Run
     name: str
     models: LoadModels
+    record: Mapping[str, Any]
+    """What the store has of the models: :meth:`workbench.training.models.Models.record`."""
     snapshot: tuple[Mapping[str, np.ndarray], Mapping[str, float]] | None
     """For :meth:`workbench.ppo.cycle.PPO.restore`; None: from the very beginning."""
 
@@ -137,7 +139,7 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
         record.id, parse(settings), tuple(store.run_prompts(record.id)), cycle=cycle,
         compared_start=cycle > 0, checkpointed=cycle, score=score)
     models = command_of(record.policy, record.reward, dict(record.models))
-    return Resumed(run, record.name, models, snapshot)
+    return Resumed(run, record.name, models, record.models, snapshot)
 
 
 def records(written: list[Written], run: Run) -> list[CompletionRecord]:

@@ -253,6 +253,11 @@ class Worker:
         ppo, run = self._models.ppo, found.run
         if ppo is None:
             return False
+        if isinstance(command, do.ResumeRun) and (
+            sentence := self._models.changed_since(found.record)
+        ):
+            self._refuse(command, sentence)
+            return False
         try:
             ppo.begin([p.text for p in run.prompts], run.hp)
             if found.snapshot is not None:
