@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workbench import __version__
+from workbench.memory_allocator import keep_freed_memory
 
 FAILED, UNUSABLE = 1, 2
 
@@ -20,6 +21,7 @@ FAILED, UNUSABLE = 1, 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     options = _parser().parse_args(arguments)
+    keep_freed_memory()
     match options.command:
         case "train":
             from workbench.headless import train

@@ -13,11 +13,12 @@ from sequences import prompt_ids, steer_uniforms, text
 from serve import Phases, Server, matmul_rate
 from work import Work
 
+from workbench.memory_allocator import keep_freed_memory
 from workbench.ppo import cycle as cycle_module
 from workbench.ppo.control import Unattended
 from workbench.ppo.cycle import PPO
 from workbench.ppo.device import find_placement
-from workbench.ppo.forward import read
+from workbench.ppo.forward import read_logprobs
 from workbench.ppo.hyperparameters import parse
 from workbench.ppo.loading import load_policy, load_reward
 from workbench.ppo.phases import Phase
@@ -77,9 +78,8 @@ class Side:
             self.ppo.reward.score,
             lambda *_, phase=Phase.SCORING, **__: "reward" if phase is Phase.SCORING else None)
         # A separate value model reads what was sampled.
-        cycle_module.read = self.phases.timed(
-            cycle_module.read,
-            lambda *_, phase=Phase.SCORING, **__: "value" if phase is Phase.SAMPLING else None)
+        cycle_module.read_values = self.phases.timed(
+            cycle_module.read_values, lambda *_, **__: "value")
 
     def run(self) -> tuple[float, dict[str, float], Any]:
         """Run the next cycle; return its seconds, its phases and its result."""
@@ -102,8 +102,8 @@ class Side:
         _, _, result = self.run()
         experience = self.saw["experience"]
         done = experience.completions
-        after, _, _ = read(self.ppo.policy, done, temperature=1.0, max_tokens=4096,
-                           control=Unattended())
+        after = read_logprobs(self.ppo.policy, done, temperature=1.0, max_tokens=4096,
+                              control=Unattended())
         np.savez(
             path, prompts=np.array(done.prompts), tokens=done.tokens, logprobs=done.logprobs,
             ref_logprobs=experience.ref_logprobs, values=done.values,
@@ -119,6 +119,7 @@ def _silent(_: str, __: float | None) -> None:
 
 
 def main() -> None:
+    keep_freed_memory()
     work = Work.load(sys.argv[1])
     server = Server(work)
     side = Side(work, _SETTINGS[sys.argv[2]] | json.loads(sys.argv[3]))

@@ -8,7 +8,7 @@ from helpers.models import make_policy, make_ppo
 
 from workbench.ppo.advantages import generalized_advantages, whiten
 from workbench.ppo.cycle import learning_rate
-from workbench.ppo.forward import read
+from workbench.ppo.forward import read_logprobs
 from workbench.ppo.hyperparameters import parse
 from workbench.ppo.objective import entropy, masked_mean, policy_loss, value_loss
 from workbench.ppo.randomness import Stream, uniforms
@@ -100,7 +100,7 @@ def test_micro_batches_change_nothing(experience, unattended):
 def test_chunks_of_the_head_change_nothing(experience, unattended, monkeypatch):
     whole = gradient_after(experience, unattended)
     monkeypatch.setattr("workbench.ppo.update.head_chunks",
-                        lambda n, _: (slice(i, min(i + 5, n)) for i in range(0, n, 5)))
+                        lambda n, *_: (slice(i, min(i + 5, n)) for i in range(0, n, 5)))
     assert_same(gradient_after(experience, unattended), whole)
 
 
@@ -154,7 +154,7 @@ def test_dropout_is_off_whatever_the_model_says(policy, unattended):
     completions = sample(policy, PROMPTS, uniforms(0, Stream.ROLLOUT, 1, 6, 8), temperature=1.0,
                          eos_ids=[], control=unattended)
     options = {"temperature": 1.0, "max_tokens": 64, "control": unattended}
-    first, second = (read(policy, completions, **options)[0] for _ in range(2))
+    first, second = (read_logprobs(policy, completions, **options) for _ in range(2))
     assert torch.equal(first, second)
 
 

@@ -15,7 +15,7 @@ from workbench.ppo import snapshot
 from workbench.ppo.advantages import generalized_advantages, whiten
 from workbench.ppo.control import Control
 from workbench.ppo.device import find_placement, synchronize
-from workbench.ppo.forward import read
+from workbench.ppo.forward import read_logprobs, read_values
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.kl import adapt_kl_coef, kl_estimate
 from workbench.ppo.objective import explained_variance, masked_mean
@@ -198,7 +198,7 @@ class PPO:
         clock.lap("seconds/update")
         traces: list[TokenTrace] = []
         if hp.keep_tokens:
-            logprobs_after, _, _ = read(
+            logprobs_after = read_logprobs(
                 self.policy, completions, temperature=hp.temperature,
                 max_tokens=hp.micro_batch_tokens, control=control, phase=Phase.COMPARING)
             traces = list(trace(drawn, experience, rewards, logprobs_after, self.scribe))
@@ -237,9 +237,9 @@ class PPO:
             self.policy, [self._prompt_ids[i] for i in drawn], noise,
             temperature=hp.temperature, eos_ids=self.scribe.eos_ids, control=control, phase=phase)
         if self.policy.value_trunk is not None and phase is Phase.SAMPLING:
-            _, values, _ = read(
-                self.policy, completions, temperature=hp.temperature,
-                max_tokens=hp.micro_batch_tokens, control=control, phase=phase)
+            values = read_values(
+                self.policy, completions, max_tokens=hp.micro_batch_tokens, control=control,
+                phase=phase)
             completions = replace(completions, values=values)
         return completions
 
@@ -254,7 +254,7 @@ class PPO:
             for row, p in enumerate(drawn)]
         scores = self.reward.score(exchanges, control=control, phase=phase)
         with self.reference() as reference:
-            ref_logprobs, _, _ = read(
+            ref_logprobs = read_logprobs(
                 reference, completions, temperature=hp.temperature,
                 max_tokens=hp.micro_batch_tokens, control=control, phase=phase)
         kl = kl_estimate(completions.logprobs, ref_logprobs, hp.kl_estimator)

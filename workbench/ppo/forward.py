@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -12,13 +14,14 @@ from workbench.ppo.control import Control
 from workbench.ppo.phases import Phase
 from workbench.ppo.policy import Policy
 from workbench.ppo.sampling import Completions
-from workbench.ppo.token_statistics import token_statistics
-
-# Logits of this many entries are held at once (float32: 64 MiB).
-_HEAD_ENTRIES = 1 << 24
 
 # What is fastest where: a CPU's caches want small pieces, a GPU wants large ones.
+# Logits of this many entries, four bytes each, are held at once.
+_HEAD_ENTRIES = {"cpu": 1 << 21, "cuda": 1 << 26, "mps": 1 << 24}
 _TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 16_384, "mps": 4096}
+# A row shorter than this share of the longest goes into another micro-batch, unless that would
+# leave this one with less than a quarter of its tokens.
+_SHORTEST, _LEAST = 0.8, 1 / 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ def tokens_at_once(micro_batch_tokens: int, device: torch.device) -> int:
 def micro_batches(
     completions: Completions, rows: Tensor, *, max_tokens: int, device: torch.device
 ) -> Iterator[MicroBatch]:
-    """Split ``rows`` by length so that little padding is computed.
+    """Split ``rows`` by length so that hardly any padding is computed.
 
     Sequences are prompt and response without the padding between them, so a token's position is
     its index. The last token is never fed: nothing is predicted from it.
@@ -60,6 +63,8 @@ def micro_batches(
     while order:
         width = int(totals[order[0]])
         count = max(1, min(len(order), max_tokens // width))
+        close = bisect_right(order[:count], -_SHORTEST * width, key=lambda r: -int(totals[r]))
+        count = min(count, max(close, math.ceil(_LEAST * max_tokens / width)))
         chosen, order = order[:count], order[count:]
         ids = torch.zeros(count, width, dtype=torch.long)
         source, row, column = [], [], []
@@ -75,35 +80,60 @@ def micro_batches(
             ids.to(device), *(torch.cat(part).to(device) for part in (source, row, column)))
 
 
-def head_chunks(tokens: int, vocabulary: int) -> Iterator[slice]:
+def head_chunks(tokens: int, vocabulary: int, device: torch.device) -> Iterator[slice]:
     """Split ``tokens`` so that the logits of a chunk stay within a fixed memory."""
-    size = max(128, _HEAD_ENTRIES // vocabulary)
+    size = max(128, _HEAD_ENTRIES.get(device.type, 1 << 24) // vocabulary)
     return (slice(i, min(i + size, tokens)) for i in range(0, tokens, size))
 
 
 @torch.no_grad()
-def read(
+def read_logprobs(
     policy: Policy, completions: Completions, *, temperature: float, max_tokens: int,
     control: Control, phase: Phase = Phase.SCORING,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return ``(logprobs, values, entropies)`` of the response tokens, (b, T), 0 over padding."""
-    mask = completions.mask
-    results = [torch.zeros(mask.shape, device=mask.device) for _ in range(3)]
-    rows = torch.arange(mask.shape[0])
+) -> Tensor:
+    """Return the log-probabilities of the response tokens, (b, T), 0 over padding."""
+
+    def numbers(batch: MicroBatch) -> Iterator[Tensor]:
+        hidden = policy.hidden_states(batch.input_ids).flatten(0, 1)[batch.source]
+        taken = completions.tokens[batch.row, batch.column]
+        for part in head_chunks(len(taken), policy.config.vocab_size, policy.device):
+            logprobs = temper(policy.logits(hidden[part]), temperature).log_softmax(dim=-1)
+            yield logprobs.gather(-1, taken[part].unsqueeze(-1)).squeeze(-1)
+
+    return _read(policy, completions, numbers, max_tokens, control, phase)
+
+
+@torch.no_grad()
+def read_values(
+    policy: Policy, completions: Completions, *, max_tokens: int, control: Control,
+    phase: Phase = Phase.SCORING,
+) -> Tensor:
+    """Return the values of the states the response tokens were chosen in, (b, T), 0 over padding.
+
+    Of a separate value model, that is; with a shared trunk sampling has them already.
+    """
+
+    def numbers(batch: MicroBatch) -> Iterator[Tensor]:
+        states = policy.value_states(batch.input_ids).flatten(0, 1)
+        yield policy.values(states[batch.source])
+
+    return _read(policy, completions, numbers, max_tokens, control, phase)
+
+
+def _read(
+    policy: Policy, completions: Completions, numbers: Callable[[MicroBatch], Iterator[Tensor]],
+    max_tokens: int, control: Control, phase: Phase,
+) -> Tensor:
+    result = torch.zeros(completions.mask.shape, device=policy.device)
+    rows = torch.arange(len(result))
     done = 0
     for batch in micro_batches(completions, rows, max_tokens=max_tokens, device=policy.device):
         control.step(phase, done, len(rows))
-        states = policy.hidden_states(batch.input_ids)
-        value_states = policy.value_states(batch.input_ids, states).flatten(0, 1)[batch.source]
-        hidden = states.flatten(0, 1)[batch.source]
-        taken = completions.tokens[batch.row, batch.column]
-        for part in head_chunks(len(taken), policy.config.vocab_size):
-            logits = policy.logits(hidden[part]) / temperature
-            logprobs, entropy = token_statistics(logits, taken[part])
-            at = (batch.row[part], batch.column[part])
-            for result, numbers in zip(
-                results, (logprobs, policy.values(value_states[part]), entropy), strict=True
-            ):
-                result[at] = numbers
+        result[batch.row, batch.column] = torch.cat(list(numbers(batch)))
         done += batch.input_ids.shape[0]
-    return results[0], results[1], results[2]
+    return result
+
+
+def temper(logits: Tensor, temperature: float) -> Tensor:
+    """Divide ``logits`` by ``temperature``, in place: they are large."""
+    return logits if temperature == 1 else logits.div_(temperature)

@@ -15,6 +15,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.pytorch_utils import Conv1D
 
 from workbench.ppo.device import Placement
+from workbench.ppo.kernels import use_native_gelu
 
 
 class UnsupportedModelError(ValueError):
@@ -44,6 +45,7 @@ class Policy(nn.Module):
             UnsupportedModelError: trunk and head together do not give the model's own logits.
         """
         super().__init__()
+        use_native_gelu(model)
         self.model = model
         self.placement = placement
         self.config = model.config.get_text_config()
@@ -95,12 +97,10 @@ class Policy(nn.Module):
         """
         return self._run(self.trunk, input_ids)
 
-    def value_states(self, input_ids: Tensor, hidden: Tensor) -> Tensor:
-        """Return what the value head reads: ``hidden`` itself, or the value trunk's states.
-
-        Returns ``hidden`` itself, the same object, when the trunk is shared.
-        """
-        return hidden if self.value_trunk is None else self._run(self.value_trunk, input_ids)
+    def value_states(self, input_ids: Tensor) -> Tensor:
+        """Run the trunk that the value head reads, as :meth:`hidden_states` does."""
+        return self._run(
+            self.trunk if self.value_trunk is None else self.value_trunk, input_ids)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return float32 logits (..., V) for hidden states (..., H)."""
@@ -117,7 +117,7 @@ class Policy(nn.Module):
         return logits
 
     def values(self, states: Tensor) -> Tensor:
-        """Return float32 values (...) for what :meth:`value_states` gave, (..., H)."""
+        """Return float32 values (...) for the value trunk's states (..., H)."""
         with torch.autocast(self.device.type, enabled=False):
             return self.value_head(states.float()).squeeze(-1)
 

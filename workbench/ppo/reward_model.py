@@ -11,6 +11,7 @@ from torch import Tensor
 
 from workbench.ppo.control import Control
 from workbench.ppo.device import Placement
+from workbench.ppo.kernels import use_native_gelu
 from workbench.ppo.phases import Phase
 
 _BATCH_TOKENS = 8192
@@ -39,6 +40,7 @@ class RewardModel:
 
     def __init__(self, model: Any, tokenizer: Any, label: int, placement: Placement) -> None:
         """Wrap a sequence classifier on ``placement.device``; ``label`` is the output to use."""
+        use_native_gelu(model)
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.label = label

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
 from workbench.ppo.control import Control
+from workbench.ppo.kernels import packed_weights
+from workbench.ppo.kv_cache import make_cache
 from workbench.ppo.phases import Phase
 from workbench.ppo.policy import Policy
 
@@ -22,8 +23,7 @@ class Completions:
     """What was sampled. Response tensors are (b, T), padded on the right, on the policy's device.
 
     ``values[:, t]`` is the value of the state in which token t was chosen, that is, of the text
-    before it; it is filled in later (:func:`workbench.ppo.forward.read`) when a separate model
-    gives it.
+    before it; a separate value model gives it later (:func:`workbench.ppo.forward.read_values`).
     """
 
     prompts: list[list[int]]
@@ -97,9 +97,9 @@ def sample(
 
     # `live` maps the rows still in the batch to their place in the results.
     live = torch.arange(rows, device=device)
-    cache = DynamicCache(config=policy.model.config)
+    cache = make_cache(policy.model.config, width + length)
     fed, start = ids, 0
-    with policy.autocast():
+    with policy.autocast(), packed_weights(policy.model, policy.placement.dtype):
         for t in range(length):
             control.step(phase, t, length)
             end = width + t

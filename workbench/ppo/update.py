@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from workbench.ppo.control import Control
-from workbench.ppo.forward import MicroBatch, head_chunks, micro_batches
+from workbench.ppo.forward import MicroBatch, head_chunks, micro_batches, temper
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.kl import kl_estimate
 from workbench.ppo.objective import policy_loss_terms, value_loss_terms
@@ -92,12 +92,12 @@ def _backward(
     with torch.set_grad_enabled(not warming_up):
         hidden = policy.hidden_states(batch.input_ids)
     # The shared trunk stays as it is during the warm-up; a separate one is part of the critic.
-    value_hidden = policy.value_states(batch.input_ids, hidden)
-    shared = value_hidden is hidden
+    shared = policy.value_trunk is None
     states = hidden.flatten(0, 1)[batch.source]
-    value_states = states if shared else value_hidden.flatten(0, 1)[batch.source]
+    value_states = (
+        states if shared else policy.value_states(batch.input_ids).flatten(0, 1)[batch.source])
     leaves, value_leaves = [], []
-    for part in head_chunks(len(states), policy.config.vocab_size):
+    for part in head_chunks(len(states), policy.config.vocab_size, policy.device):
         at = (batch.row[part], batch.column[part])
         leaf = states[part].detach().requires_grad_(not warming_up)
         value_leaf = leaf if shared else value_states[part].detach().requires_grad_()
@@ -105,7 +105,7 @@ def _backward(
         value_leaves.append(value_leaf)
         with torch.set_grad_enabled(not warming_up):
             logprobs, entropy = token_statistics(
-                policy.logits(leaf) / hp.temperature, experience.completions.tokens[at],
+                temper(policy.logits(leaf), hp.temperature), experience.completions.tokens[at],
                 entropy_gradient=hp.entropy_coef > 0)
         loss = _token_losses(logprobs, entropy, policy.values(value_leaf), at, experience, hp,
                              kl_coef, warming_up, sums)

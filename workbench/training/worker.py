@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 from transformers.utils import logging as transformers_logging
 
+from workbench.memory_allocator import return_freed_memory
 from workbench.ppo.control import Interrupted
 from workbench.ppo.cycle import PPO
 from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, specs
@@ -390,5 +391,6 @@ class Worker:
         if run is None:
             return
         self._store.set_status(run.id, outcome, note).exception()
+        return_freed_memory()
         self._emit(ev.RunFinished(run.id, outcome, run.cycle))
         self._enter(State.FAILED if outcome == "failed" else State.FINISHED, note)

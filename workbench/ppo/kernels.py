@@ -1,0 +1,71 @@
+"""The same layers by faster kernels. Nothing here changes a number beyond rounding."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor, nn
+from transformers.activations import FastGELUActivation, NewGELUActivation
+from transformers.pytorch_utils import Conv1D
+
+# A packed copy of larger weights would cost more memory than the time is worth.
+_PACKED_BYTES_AT_MOST = 1 << 30
+
+
+def use_native_gelu(model: nn.Module) -> None:
+    """Replace GELU's tanh approximation, spelled in Python by eight operations, by PyTorch's one.
+
+    Hendrycks & Gimpel 2016 (arXiv:1606.08415); both compute the same formula.
+    """
+    for parent in model.modules():
+        for name, child in parent.named_children():
+            if isinstance(child, NewGELUActivation | FastGELUActivation):
+                setattr(parent, name, nn.GELU(approximate="tanh"))
+
+
+@contextlib.contextmanager
+def packed_weights(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
+    """Let a CPU's linear layers run on weights laid out for its matrix kernels.
+
+    While tokens are sampled one by one, a weight is used many times and stays as it is; laying
+    it out once makes a product with few rows twice as fast. No gradient flows meanwhile. Does
+    nothing on other devices, or where the copy would take more than 1 GiB.
+
+    Args:
+        dtype: of the products: float32, or what autocast would use.
+    """
+    layers = [m for m in model.modules() if type(m) in (nn.Linear, Conv1D)]
+    size = sum(layer.weight.numel() for layer in layers) * dtype.itemsize
+    if not _can_pack(layers) or size > _PACKED_BYTES_AT_MOST:
+        yield
+        return
+    # A model that ties its head to its embedding has one more use of a weight, not a copy.
+    try:
+        for layer in layers:
+            layer.forward = _packed(layer, dtype)
+        yield
+    finally:
+        for layer in layers:
+            layer.__dict__.pop("forward", None)
+
+
+def _can_pack(layers: list[nn.Module]) -> bool:
+    return bool(layers) and torch.backends.mkldnn.is_available() and all(
+        layer.weight.device.type == "cpu" for layer in layers)
+
+
+def _packed(layer: nn.Module, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
+    weight = layer.weight.detach().to(dtype)
+    if isinstance(layer, Conv1D):
+        # Strided weights fall to a reference kernel a thousand times slower.
+        weight = weight.t().contiguous()
+    packed = torch.ops.mkldnn._reorder_linear_weight(weight, None)
+    bias = None if layer.bias is None else layer.bias.detach().to(dtype)
+    product = torch.ops.mkldnn._linear_pointwise
+
+    def forward(x: Tensor) -> Tensor:
+        return product(x.to(dtype), packed, bias, "none", [], "")
+
+    return forward
