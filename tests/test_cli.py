@@ -116,3 +116,16 @@ def test_version():
 
 def test_help_lists_hyperparameters():
     assert "cliprange_value" in run("train", "--help").stdout
+
+
+def test_a_rule_of_the_health_check_stops_a_run_that_was_told_to_pause(models, home, tmp_path):
+    prompts = tmp_path / "p.txt"
+    prompts.write_text("one\ntwo\n")
+    done = run("train", *models, *SMALL, "--prompts", prompts, "--cycles", 9, "--home", home,
+               "--set", "learning_rate=1", "--set", "pause_on_steps=on")
+    assert done.returncode == 3
+    assert "cycle 1: Steps are too large. " in done.stderr
+    assert "Stopped after 1 cycles." in done.stdout
+    store = Store(home)
+    assert (store.run(1).status, [c.cycle for c in store.checkpoints.all(1)]) == ("stopped", [1])
+    store.close()

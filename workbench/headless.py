@@ -21,9 +21,10 @@ from workbench.store.records import Series
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
+from workbench.training.health import NOT_FINITE, RULES
 from workbench.training.session import Session
 
-FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
+FAILED, UNUSABLE, UNWELL, INTERRUPTED = 1, 2, 3, 130
 
 
 class UsageError(ValueError):
@@ -33,7 +34,8 @@ class UsageError(ValueError):
 def train(options: argparse.Namespace) -> int:
     """Run PPO as the command line says and return the exit status.
 
-    0: finished; 1: the run failed; 2: the request cannot be carried out; 130: interrupted.
+    0: finished; 1: the run failed; 2: the request cannot be carried out;
+    3: stopped for a rule of the health check that it was told to pause for; 130: interrupted.
     """
     try:
         hp = parse(_settings(options))
@@ -110,6 +112,8 @@ def _follow(
 ) -> int:
     """Send ``start`` once models are loaded; print what happens until the run ends."""
     as_json = say is _quiet
+    said: frozenset[str] = frozenset()
+    stopped = INTERRUPTED
     while True:
         match events.get():
             case ev.LoadingFailed(sentence=sentence, labels=labels):
@@ -131,6 +135,11 @@ def _follow(
                 say(f"{name} goes on after cycle {cycle} of {hp.num_cycles}.")
             case ev.CycleFinished() as finished:
                 print(_json_line(finished) if as_json else _line(finished), flush=True)
+            case ev.HealthChecked() as checked:
+                said = _tell_health(checked, said)
+                if checked.pauses_for:
+                    stopped = UNWELL
+                    session.send(do.Stop())
             case ev.Exported(cycle=cycle, folder=folder):
                 say(f"The policy after cycle {cycle} is in {folder}.")
                 return 0
@@ -140,9 +149,9 @@ def _follow(
                 print(f"ppo-workbench: {sentence}", file=sys.stderr)
             case ev.RunFinished(run_id=run_id, outcome=outcome, cycles=cycles):
                 say(f"{outcome.capitalize()} after {cycles} cycles.")
-                if outcome == "stopped":
+                if outcome != "finished":
                     say(f"Go on with: ppo-workbench resume {run_id}")
-                return {"finished": 0, "failed": FAILED}.get(outcome, INTERRUPTED)
+                return {"finished": 0, "failed": FAILED}.get(outcome, stopped)
             case ev.StateChanged(state=ev.State.FAILED):
                 return FAILED
 
@@ -169,6 +178,18 @@ def list_runs(options: argparse.Namespace) -> int:
     store.close()
     Console(highlight=False).print(table)
     return 0
+
+
+def _tell_health(checked: ev.HealthChecked, said: frozenset[str]) -> frozenset[str]:
+    """Print what has gone wrong since the last cycle; return all that is wrong."""
+    for finding in checked.findings:
+        if finding.rule not in said and finding.rule != NOT_FINITE:  # the run's failure says that
+            rule = RULES[finding.rule]
+            print(f"ppo-workbench: cycle {checked.cycle}: {rule.title}. {finding.sentence} "
+                  f"{rule.advice}", file=sys.stderr)
+    if checked.pauses_for:
+        print(f"ppo-workbench: Stopping, as told for: {checked.pauses_for}.", file=sys.stderr)
+    return frozenset(finding.rule for finding in checked.findings)
 
 
 def _line(event: ev.CycleFinished) -> str:

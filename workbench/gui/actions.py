@@ -64,6 +64,8 @@ SPECS = (
                "Run", states=frozenset({State.LOADING})),
     ActionSpec("show_live", "Show the live run", "Show the run that is training now", "View",
                "Ctrl+J", "follow", ALIVE),
+    ActionSpec("health", "Health of the run", "What the health check says of the run on display, "
+               "and what to try", "View", "Ctrl+H"),
     ActionSpec("reset_layout", "Reset layout", "Put every dock back where it was at first", "View",
                icon="reset"),
     ActionSpec("theme_system", "Theme: like the system", "Follow the system's colour scheme",

@@ -19,13 +19,13 @@ from workbench.gui.checkpoints_view import CheckpointsView
 from workbench.gui.command_palette import CommandPalette
 from workbench.gui.dialogs import show_about, show_shortcuts
 from workbench.gui.errors import ErrorDialog
-from workbench.gui.health import find_warnings
+from workbench.gui.health import Health
 from workbench.gui.main_window import MainWindow
 from workbench.gui.resuming import Resuming
 from workbench.gui.status_bar import file_size
 from workbench.gui.theme import Mode, themes
 from workbench.ppo.hyperparameters import HyperparameterError
-from workbench.store.records import ChangeRecord, Series
+from workbench.store.records import ChangeRecord, HealthRecord, Series
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
@@ -48,11 +48,11 @@ class Controller(QObject):
         self._shown: int | None = None
         self._reading = False
         self._late: list[ev.CycleFinished | ev.HyperparametersApplied] = []
-        self._first: Mapping[str, float] = {}
         self._pausing = False
         self._stopped_at = 0.0
         self._written: ev.CheckpointWritten | None = None
         self.resuming = Resuming(window, store, send)
+        self.health = Health(window, store, send)
         self._connect()
 
     @property
@@ -131,11 +131,13 @@ class Controller(QObject):
         """Put a run on display; its numbers are read in the background."""
         self._shown, self._late, self._reading = run_id, [], run_id is not None
         self._window.completions.show_run(run_id)
+        self.health.begin(run_id)
         if run_id is None:
-            self._display(None, ({}, []))
+            self._display(None, ({}, [], []))
         else:
             self._background.run(
-                lambda: (self._store.metrics(run_id), self._store.changes(run_id)),
+                lambda: (self._store.metrics(run_id), self._store.changes(run_id),
+                         self._store.health(run_id)),
                 partial(self._display, run_id))
         self._say_what_shows()
 
@@ -186,6 +188,8 @@ class Controller(QObject):
                 window.status.cycle_finished(event)
                 self._add(event)
                 window.runs.refresh()
+            case ev.HealthChecked():
+                self.health.checked(event)
             case ev.HyperparametersStaged():
                 window.hyperparameters.staged(event)
             case ev.HyperparametersApplied():
@@ -199,7 +203,8 @@ class Controller(QObject):
                 self._run_finished(event)
             case ev.RunFailed():
                 log.error("%s\n%s", event.sentence, event.details)
-                ErrorDialog(event.sentence, event.details, window).open()
+                if not self.health.offer(event):
+                    ErrorDialog(event.sentence, event.details, window).open()
 
     def _state_changed(self, event: ev.StateChanged) -> None:
         self._window.show_state(event.state, event.note)
@@ -229,8 +234,7 @@ class Controller(QObject):
         window.hyperparameters.run_started(event.hyperparameters)
         window.status.run_started(event)
         window.metrics.show_run(event.run_id, {}, [])
-        window.show_health([])
-        self._first = {}
+        self.health.begin(event.run_id)
         window.hyperparameters.show_history([])
         window.completions.show_run(event.run_id)
         window.runs.refresh()
@@ -282,28 +286,22 @@ class Controller(QObject):
             self._late.append(event)
         elif isinstance(event, ev.CycleFinished):
             self._window.metrics.append(event.run_id, event.cycle, event.metrics)
-            self._first = self._first or event.metrics
-            self._judge(event.metrics)
         else:
             self._window.metrics.mark_changes(event.run_id, event.cycle, event.changes)
             self._window.hyperparameters.add_history(event.cycle, event.changes)
 
-    def _judge(self, last: Mapping[str, float]) -> None:
-        """Show what is wrong with the run on display."""
-        target = self._window.hyperparameters.form.values()["kl_target"]
-        self._window.show_health(find_warnings(self._first, last, float(target)))
-
     def _display(self, run_id: int | None,
-                 found: tuple[Mapping[str, Series], Sequence[ChangeRecord]]) -> None:
+                 found: tuple[Mapping[str, Series], Sequence[ChangeRecord],
+                              Sequence[HealthRecord]]) -> None:
         if run_id != self._shown:
             return
-        series, changes = found
+        series, changes, health = found
         self._reading = False
         self._window.metrics.show_run(run_id, series, changes)
-        self._first = {name: s.values[0] for name, s in series.items()}
-        self._judge({name: s.values[-1] for name, s in series.items()})
         self._window.hyperparameters.show_history(changes)
         read = max((s.cycles[-1] for s in series.values() if s.cycles), default=0)
+        if run_id is not None:
+            self.health.read(run_id, read, health)
         marked = {change.cycle for change in changes}
         late, self._late = self._late, []
         for event in late:
@@ -337,6 +335,7 @@ class Controller(QObject):
         on("cancel_loading", lambda: self._send(do.CancelLoading()))
         on("open_prompts", self.open_prompts)
         on("show_live", self._show_live)
+        on("health", self.health.explain)
         on("reset_layout", window.reset_layout)
         on("quit", window.close)
         on("palette", lambda: CommandPalette(window.all_actions(), window).open())

@@ -73,6 +73,29 @@ def ask_for_cycles(parent: QWidget, name: str, done: int,
     return dialog
 
 
+def offer_resume(parent: QWidget, sentence: str, details: str, cycle: int, change: str,
+                 then: Callable[[], None]) -> QMessageBox:
+    """Say why a run failed and offer to go on from its last good checkpoint with a ``change``."""
+    box = QMessageBox(QMessageBox.Icon.Warning, "PPO Workbench", sentence,
+                      QMessageBox.StandardButton.Close, parent)
+    box.setObjectName("failed_run")
+    where = f"the last good checkpoint (cycle {cycle})" if cycle else "its start"
+    box.setInformativeText(f"The run can go on from {where}, with {change}." if change else
+                           f"The run can go on from {where}.")
+    box.setDetailedText(details)
+    resume = box.addButton(f"Resume from cycle {cycle}" if cycle else "Begin it again",
+                           QMessageBox.ButtonRole.AcceptRole)
+    resume.setObjectName("resume_good")
+    resume.setToolTip(f"Go on from {where}; what was recorded of later cycles is dropped")
+    for button in box.buttons():
+        button.setAccessibleName(button.text().replace("&", ""))
+    resume.clicked.connect(lambda: then())
+    box.setDefaultButton(resume)
+    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    QDialog.open(box)
+    return box
+
+
 def show_about(parent: QWidget, home: Path) -> None:
     """Say what this is and where everything is kept."""
     box = QMessageBox(

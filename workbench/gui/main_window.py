@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 
 from workbench.gui.actions import Actions, set_tip
 from workbench.gui.controls import label, named
-from workbench.gui.health import HealthWarning
+from workbench.gui.health import HealthChip
 from workbench.gui.hyperparameters_dock import HyperparametersDock
 from workbench.gui.models_dock import ModelsDock
 from workbench.gui.settings import section
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from workbench.gui.prompts.view import PromptsView
     from workbench.gui.runs_dock import RunsDock
     from workbench.store.store import Store
+    from workbench.training.health import Finding
 
 _CHIPS = {
     State.IDLE: "neutral", State.LOADING: "neutral", State.READY: "good",
@@ -135,16 +136,11 @@ class MainWindow(QMainWindow):
         if hasattr(self, "runs"):
             self.runs.set_state(state)
 
-    def show_health(self, found: Sequence[HealthWarning]) -> None:
+    def show_health(self, found: Sequence[Finding]) -> None:
         """Show what is wrong with the run on display, if anything."""
         self._health_action.setVisible(bool(found))
         if found:
-            more = f" (+{len(found) - 1})" if len(found) > 1 else ""
-            self.health.setText(found[0].title + more)
-            advice = [f"<p><b>{w.title}.</b> {w.advice}</p>" for w in found]
-            self.health.setToolTip("".join(advice))
-            self.health.setAccessibleDescription(" ".join(
-                f"{w.title}. {w.advice}" for w in found))
+            self.health.show_findings(found)
 
     def reveal(self, name: str) -> None:
         """Bring a dock to the front and give it the keyboard."""
@@ -313,9 +309,7 @@ class MainWindow(QMainWindow):
         bar.addWidget(gap)
         bar.addWidget(self.chip)
         bar.addWidget(self.note)
-        self.health = named(label(), "health_chip", "Health of the run", "")
-        self.health.setProperty("chip", "warning")
-        self.health.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self.health = HealthChip()
         self._health_action = bar.addWidget(self.health)
         self.shown = named(label(role="muted"), "shown_run", "Run on display",
                            "The run whose curves and completions are shown")

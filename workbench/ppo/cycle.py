@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from workbench.ppo import snapshot
 from workbench.ppo.advantages import generalized_advantages, whiten
-from workbench.ppo.control import Control
+from workbench.ppo.control import Control, NotFiniteError
 from workbench.ppo.device import find_placement, synchronize
 from workbench.ppo.forward import read_logprobs, read_values
 from workbench.ppo.hyperparameters import Hyperparameters
@@ -36,10 +37,6 @@ from workbench.ppo.traces import TokenTrace, trace
 from workbench.ppo.update import Experience, update
 
 ADAM_EPS = 1e-5
-
-
-class NotFiniteError(ArithmeticError):
-    """A number that the update needs is NaN or infinite; the weights have not been touched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +174,7 @@ class PPO:
 
         Raises:
             Interrupted: ``control`` asked to end; the policy may be part of the way.
-            NotFiniteError: a score or log-probability is not a number.
+            NotFiniteError: a score, a log-probability or a gradient is not a number.
         """
         clock = _Clock(self.policy.device)
         drawn = [prompt_at(hp.seed, self.position + i, len(self.prompts))
@@ -209,6 +206,10 @@ class PPO:
                 horizon=hp.kl_horizon, n=hp.batch_size)
         self.position += hp.batch_size
         comparison = self.compare(compared, hp, control)
+        if not all(math.isfinite(written.kl) for written in comparison):
+            raise NotFiniteError(
+                f"Cycle {cycle} left a policy whose log-probabilities are not finite numbers; the "
+                "cycle was dropped. Lower the learning rate.")
         clock.lap("seconds/comparison")
         self.between_cycles = True
         metrics |= clock.laps | {
@@ -275,12 +276,14 @@ class PPO:
             ``(experience, rewards, metrics)``; the rewards, (b, T), are what GAE saw.
         """
         completions, kl, mask = scored.completions, scored.kl, scored.completions.mask
-        for what, numbers in (("A score", scored.scores),
-                              ("A log-probability", completions.logprobs)):
+        for what, numbers, cause in (
+            ("log-probability", completions.logprobs, "Lower the learning rate."),
+            ("score", scored.scores, "Check the reward model."),
+        ):
             if not bool(torch.isfinite(numbers).all()):
                 raise NotFiniteError(
-                    f"{what} of cycle {cycle} is not a finite number; the policy was left as it "
-                    "was before the cycle. Lower the learning rate, or check the reward model.")
+                    f"A {what} of cycle {cycle} is not a finite number; the policy was left as it "
+                    f"was before the cycle. {cause}", intact=what == "score")
         if cycle == 1 and hp.normalize_scores:
             # The first batch is the start policy's own.
             self.score_mean = scored.scores.mean().item()

@@ -61,6 +61,13 @@ def _declare(
     return Field(default, ge=ge, le=le, description=text, json_schema_extra=meta)
 
 
+def _pause(what: str) -> Any:
+    return _declare(
+        False, f"Pause: {what}", "Automatic pause",
+        "Pause the run after the cycle in which the health check first finds this. Without "
+        "the window the run stops, with a checkpoint.", advanced=True)
+
+
 class Hyperparameters(BaseModel):
     """The settings of a PPO run. Immutable: a change makes a new object (:meth:`with_changes`)."""
 
@@ -296,6 +303,16 @@ class Hyperparameters(BaseModel):
         "before the policy moves.",
         ge=0, le=1000, unit="cycles", advanced=True,
     )
+
+    # -- the rules of workbench.training.health; one that finds what is not a number always stops
+    pause_on_kl: bool = _pause("KL runs away")
+    pause_on_steps: bool = _pause("steps too large")
+    pause_on_entropy: bool = _pause("entropy collapses")
+    pause_on_alike: bool = _pause("completions alike")
+    pause_on_hacking: bool = _pause("reward gamed")
+    pause_on_negative_kl: bool = _pause("negative KL")
+    pause_on_value_loss: bool = _pause("value loss diverges")
+    pause_on_explained_variance: bool = _pause("values off")
 
     def with_changes(self, changes: Mapping[str, object]) -> Hyperparameters:
         """Return a copy with ``changes``, validated against ranges and against each other.

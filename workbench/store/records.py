@@ -72,6 +72,16 @@ class CompletionRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class HealthRecord:
+    """What a rule of the health check said after ``cycle``."""
+
+    cycle: int
+    rule: str
+    severity: str
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChangeRecord:
     """A hyperparameter changed; ``cycle`` is the first that used the new value."""
 

@@ -84,6 +84,15 @@ def token_traces(db: Database) -> None:
     )
 
 
+@migrations()
+def health_findings(db: Database) -> None:
+    """What the health check said after a cycle. A cycle that failed has a row here only."""
+    db.table("health").create(
+        {"run_id": int, "cycle": int, "rule": str, "severity": str, "sentence": str},
+        pk=("run_id", "cycle", "rule"), foreign_keys=[("run_id", "runs", "id")], strict=True,
+    )
+
+
 def connect(path: Path) -> Database:
     """Open a connection with the settings every thread uses (WAL, full durability)."""
     db = Database(sqlite3.connect(path, timeout=30.0, check_same_thread=False))

@@ -20,6 +20,7 @@ from workbench.store.records import (
     LIVE,
     ChangeRecord,
     CompletionRecord,
+    HealthRecord,
     Kind,
     Prompt,
     PromptSet,
@@ -129,6 +130,15 @@ class Store:
                                       [run_id])
         ]
 
+    def health(self, run_id: int) -> list[HealthRecord]:
+        """Return what the health check found in a run, by cycle, serious findings first."""
+        return [
+            HealthRecord(row["cycle"], row["rule"], row["severity"], row["sentence"])
+            for row in self._db.query(
+                "select * from health where run_id = ? "
+                "order by cycle, severity != 'serious', rowid", [run_id])
+        ]
+
     def reward_spans(self) -> dict[int, tuple[float, float]]:
         """Return the mean reward of every run's first and last cycle."""
         cell = ("(select value from metrics m where m.run_id = r.id and m.cycle = {} "
@@ -197,8 +207,10 @@ class Store:
         self, run_id: int, cycle: int, *, metrics: Mapping[str, float],
         rollout: Iterable[CompletionRecord], comparison: Iterable[CompletionRecord],
         traces: Iterable[TraceRecord] = (), keep_traces: int = 0,
+        health: Iterable[HealthRecord] = (),
     ) -> Future[None]:
-        """Record a finished cycle whole: metrics, what it learned from, the comparison after.
+        """Record a finished cycle whole: metrics, what it learned from, the comparison after, and
+        what the health check found.
 
         Traces of cycles before the last ``keep_traces`` are dropped, but for pinned prompts.
         """
@@ -207,11 +219,13 @@ class Store:
         numbers = [{"run_id": run_id, "cycle": cycle, "name": k,
                     "value": float(v) if math.isfinite(v) else None} for k, v in metrics.items()]
         packed = _packed(run_id, cycle, traces)
+        findings = _health_rows(run_id, health)
 
         def write(db: Database) -> None:
             _upsert(db, "metrics", numbers)
             _upsert(db, "completions", rows)
             _upsert(db, "traces", packed)
+            _upsert(db, "health", findings)
             db.execute(
                 "delete from traces where run_id = ? and cycle <= ? and prompt not in "
                 "(select position from run_prompts where run_id = ? and pinned)",
@@ -219,6 +233,11 @@ class Store:
             _upsert(db, "cycles", [{"run_id": run_id, "cycle": cycle, "finished_at": now()}])
             db.table("runs").update(run_id, {"cycles": cycle})
         return self._writer.submit(write)
+
+    def record_health(self, run_id: int, health: Iterable[HealthRecord]) -> Future[None]:
+        """Record findings of a cycle that failed."""
+        rows = _health_rows(run_id, health)
+        return self._writer.submit(lambda db: _upsert(db, "health", rows))
 
     def record_changes(
         self, run_id: int, cycle: int, changes: Iterable[tuple[str, object, object, str]]
@@ -234,7 +253,7 @@ class Store:
         store. The future raises StoreError when another process trains it."""
         def write(db: Database) -> None:
             self._take(db, run_id)
-            for table in ("metrics", "completions", "traces", "changes", "cycles"):
+            for table in ("metrics", "completions", "traces", "changes", "cycles", "health"):
                 db.table(table).delete_where("run_id = ? and cycle > ?", [run_id, cycle])
             db.table("runs").update(
                 run_id, {"cycles": cycle, "status": "running", "owner": this_process(), "note": ""})
@@ -272,7 +291,7 @@ class Store:
         def write(db: Database) -> None:
             self._take(db, run_id)
             for table in (
-                "metrics", "completions", "traces", "changes", "cycles", "run_prompts",
+                "metrics", "completions", "traces", "changes", "cycles", "health", "run_prompts",
             ):
                 db.table(table).delete_where("run_id = ?", [run_id])
             db.table("runs").delete(run_id)
@@ -293,6 +312,14 @@ class Store:
             _insert(db, "prompts", [
                 {"set_id": set_id, "position": i, "text": p.text, "enabled": int(p.enabled),
                  "pinned": int(p.pinned)} for i, p in enumerate(prompts.prompts)])
+        return self._writer.submit(write)
+
+    def delete_prompt_set(self, name: str) -> Future[None]:
+        """Remove a saved prompt set; the runs that used its prompts keep them."""
+        def write(db: Database) -> None:
+            db.execute("delete from prompts where set_id in "
+                       "(select id from prompt_sets where name = ?)", [name])
+            db.table("prompt_sets").delete_where("name = ?", [name])
         return self._writer.submit(write)
 
     def _take(self, db: Database, run_id: int) -> None:
@@ -340,6 +367,11 @@ def _completion_rows(
          "length": c.length, "ended": int(c.ended)}
         for c in completions
     ]
+
+
+def _health_rows(run_id: int, health: Iterable[HealthRecord]) -> list[dict[str, Any]]:
+    return [{"run_id": run_id, "cycle": h.cycle, "rule": h.rule, "severity": h.severity,
+             "sentence": h.sentence} for h in health]
 
 
 def _packed(run_id: int, cycle: int, traces: Iterable[TraceRecord]) -> list[dict[str, Any]]:

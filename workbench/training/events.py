@@ -9,6 +9,7 @@ from enum import StrEnum
 from workbench.ppo.hyperparameters import Hyperparameters, Value
 from workbench.ppo.phases import Phase
 from workbench.training.commands import ExportRun, ResumeRun
+from workbench.training.health import Finding
 
 
 class State(StrEnum):
@@ -165,6 +166,20 @@ class CycleFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class HealthChecked:
+    """What the health check found after ``cycle``, serious findings first; already in the store.
+
+    Comes after every cycle, and before :class:`RunFailed` when numbers were not finite.
+    ``pauses_for`` is the title of a rule for which the run now pauses, or empty.
+    """
+
+    run_id: int
+    cycle: int
+    findings: tuple[Finding, ...]
+    pauses_for: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class HyperparametersStaged:
     """Accepted; used from ``takes_effect_at`` on."""
 
@@ -212,7 +227,7 @@ class RunFailed:
 
 Event = (
     StateChanged | LoadingProgress | ModelsLoaded | LoadingFailed | CommandRefused
-    | RunStarted | RunResumed | Progress | ComparisonReady | CycleFinished
+    | RunStarted | RunResumed | Progress | ComparisonReady | CycleFinished | HealthChecked
     | HyperparametersStaged | HyperparametersApplied | CheckpointWritten | CheckpointFailed
     | Exported
     | RunFinished | RunFailed

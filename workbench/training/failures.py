@@ -6,7 +6,7 @@ import traceback
 
 import torch
 
-from workbench.ppo.cycle import NotFiniteError
+from workbench.ppo.control import NotFiniteError
 from workbench.ppo.device import find_placement
 from workbench.ppo.forward import tokens_at_once
 from workbench.ppo.hyperparameters import Hyperparameters

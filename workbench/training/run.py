@@ -12,6 +12,7 @@ from workbench.store.checkpoints import CheckpointError
 from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.store import Store
 from workbench.training.commands import LoadModels, ResumeRun
+from workbench.training.health import Watch
 from workbench.training.models import command_of
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Run:
     settled: tuple[Hyperparameters, Mapping[str, float]] | None = None
     """Settings and numbers of PPO as the last finished cycle left them. A change for the next
     cycle may already be in use when a run stops, but belongs to that cycle."""
+    health: Watch = field(default_factory=Watch)
 
     @property
     def compared(self) -> list[int]:
@@ -138,6 +140,10 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
     run = Run(
         record.id, parse(settings), tuple(store.run_prompts(record.id)), cycle=cycle,
         compared_start=cycle > 0, checkpointed=cycle, score=score)
+    for name, series in store.metrics(record.id).items():
+        run.health.know(name, [value for at, value in zip(series.cycles, series.values, strict=True)
+                               if at <= cycle])
+    run.health.before = frozenset(h.rule for h in store.health(record.id) if h.cycle == cycle)
     models = command_of(record.policy, record.reward, dict(record.models))
     return Resumed(run, record.name, models, record.models, snapshot)
 

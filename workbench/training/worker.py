@@ -10,7 +10,7 @@ import torch
 from transformers.utils import logging as transformers_logging
 
 from workbench.memory_allocator import return_freed_memory
-from workbench.ppo.control import Interrupted
+from workbench.ppo.control import Interrupted, NotFiniteError
 from workbench.ppo.cycle import PPO
 from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, specs
 from workbench.ppo.phases import Phase
@@ -22,6 +22,7 @@ from workbench.store.records import Prompt, Status
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
+from workbench.training.checkup import not_finite
 from workbench.training.events import State
 from workbench.training.failures import explain
 from workbench.training.models import Models
@@ -301,6 +302,10 @@ class Worker:
                 self._finish("stopped")
         except Exception as error:
             sentence, details = explain(error, run.hp)
+            if isinstance(error, NotFiniteError):
+                if error.intact:
+                    self._checkpoint()
+                self._emit(not_finite(self._store, run, error))
             self._emit(ev.RunFailed(run.id, sentence, details))
             self._finish("failed", sentence)
         else:
@@ -320,7 +325,8 @@ class Worker:
         elif run.pause_after_cycle:
             run.pause_after_cycle = False
             self._store.set_status(run.id, "paused").result()
-            self._enter(State.PAUSED, f"After cycle {run.cycle}")
+            why = f": {run.health.paused_for}" if run.health.paused_for else ""
+            self._enter(State.PAUSED, f"After cycle {run.cycle}{why}")
 
     def _checkpoint(self) -> None:
         """Write a checkpoint of the last finished cycle, if the weights are still its."""

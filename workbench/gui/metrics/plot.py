@@ -14,6 +14,7 @@ from superqt import QElidingLabel
 
 from workbench.gui.metrics.axes import CycleAxis, Scale, ValueAxis
 from workbench.gui.metrics.data import Array, RunData, Trace, format_number, robust_range
+from workbench.gui.metrics.health_marks import HealthTicks
 from workbench.gui.theme import Theme
 from workbench.ppo.metrics import METRICS, Metric
 
@@ -132,6 +133,7 @@ class MetricPlot(QFrame):
         self._traces, self._positions = traces, [run.positions(t.cycles, wall_time) for t in traces]
         self._marks.setXVals(run.positions(np.array([c for c, _ in run.marks], float), wall_time))
         self._marks.setVisible(bool(run.marks))
+        self._health.draw(run, wall_time)
         self._warn(traces[0])
         self.fit()
 
@@ -198,6 +200,9 @@ class MetricPlot(QFrame):
         self._note.setVisible(bool(note))
         if note:
             self._note.setText(note)
+            self._note.setTextWidth(-1)
+            if self._note.boundingRect().width() > self._box.width():
+                self._note.setTextWidth(self._box.width())
             # To the right of the mark, but never over the edge.
             (_, right), (_, top) = self._box.viewRange()
             width = max(1.0, self._note.boundingRect().width() * self.pixel)
@@ -248,6 +253,7 @@ class MetricPlot(QFrame):
             self._canvas.addItem(head)
             self._curves.append((raw, smooth, head))
         self._marks = pg.VTickGroup()
+        self._health = HealthTicks(self._canvas, self.names)
         self._cursor = pg.InfiniteLine(angle=90)
         self._dots = pg.ScatterPlotItem(size=7, pxMode=True)
         self._note = pg.TextItem()
@@ -314,6 +320,7 @@ class MetricPlot(QFrame):
                 self._key.setText(f"<span style='color:{colour}'>╌╌</span> "
                                   f"{in_sentence(METRICS[self.names[i]])}")
         self._marks.setPen(pg.mkPen(theme.warning, style=Qt.PenStyle.DotLine))
+        self._health.apply_theme(theme)
         self._cursor.setPen(pg.mkPen(theme.muted))
         self._dots.setPen(pg.mkPen(theme.base))
         self._dots.setBrush(theme.text)

@@ -23,6 +23,7 @@ from workbench.gui.fields import format_value
 from workbench.gui.metrics.controls import MOST_PLOTS, Controls
 from workbench.gui.metrics.data import RunData
 from workbench.gui.metrics.export import FILTERS, export
+from workbench.gui.metrics.health_marks import HealthMark
 from workbench.gui.metrics.plot import MetricPlot
 from workbench.gui.theme import Theme, themes
 from workbench.ppo.hyperparameters import specs
@@ -86,6 +87,20 @@ class MetricsView(QWidget):
         if self._run and self._run.run_id == run_id:
             self._run.marks += [(cycle, _mark_text(c)) for c in changes]
             self._schedule()
+
+    def mark_health(self, marks: Sequence[HealthMark]) -> None:
+        """Mark what the health check found in the run on display."""
+        if self._run and self._run.health != marks:
+            self._run.health = list(marks)
+            self._schedule()
+
+    def point_at(self, name: str, cycle: int) -> None:
+        """Put the crosshair at ``cycle`` and say what is marked there in the plot of ``name``,
+        which is added where it is missing."""
+        if name not in (shown for plot in self._plots for shown in plot.names):
+            self.choose_plots([*self.plots()[: MOST_PLOTS - 1], name])
+        self._pointed = next(plot for plot in self._plots if name in plot.names)
+        self._set_cursor(cycle)
 
     def save_state(self) -> dict[str, object]:
         """Return what the person chose."""
@@ -203,10 +218,13 @@ class MetricsView(QWidget):
         marks = run.positions(np.array([cycle for cycle, _ in run.marks], float), self._wall_time)
         notes = [text for (_, text), at in zip(run.marks, marks, strict=True)
                  if abs(at - x) <= near]
+        health = run.positions(np.array([m.cycle for m in run.health], float), self._wall_time)
         for plot in self._plots:
             # The label only where the person looks, or once when the keyboard moves.
             shown = plot is (self._pointed or self._plots[0])
-            plot.set_cursor(self._cursor, x, "\n".join(notes) if shown else "")
+            found = [mark.text for mark, at in zip(run.health, health, strict=True)
+                     if abs(at - x) <= near and mark.metric in plot.names] if shown else []
+            plot.set_cursor(self._cursor, x, "\n".join(notes + found) if shown else "")
 
     def _set_cursor(self, cycle: int | None) -> None:
         self._cursor = cycle

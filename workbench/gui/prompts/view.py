@@ -119,6 +119,15 @@ class PromptsView(QWidget):
         self._source = found.source
         self._model.edit(f"load “{name}”", found.prompts)
 
+    def delete_set(self, name: str) -> None:
+        """Remove a set from the store; the list on screen stays."""
+        try:
+            self._store.delete_prompt_set(name).result()
+        except StoreError as error:
+            self.message.emit("error", str(error))
+        else:
+            self.message.emit("info", f"Deleted the saved set “{name}”.")
+
     def saved_sets(self) -> list[str]:
         """Return the names of the sets saved in the store."""
         return [name for name in self._store.prompt_set_names() if name != WORKING_SET]
