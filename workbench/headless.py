@@ -194,8 +194,9 @@ def _follow(
                 say(f"Memory: about {size(memory.needed)} of {size(memory.available)} free.")
                 if memory.advice:
                     print(f"ppo-workbench: {memory.advice}", file=sys.stderr)
-            case ev.CommandRefused(sentence=sentence):
-                print(f"ppo-workbench: {sentence}", file=sys.stderr)
+            case ev.CommandRefused(sentence=sentence, instead=instead):
+                hint = f" Use it with --cycle {instead.cycle}." if instead else ""
+                print(f"ppo-workbench: {sentence}{hint}", file=sys.stderr)
                 return UNUSABLE
             case ev.RunStarted(name=name, hyperparameters=hp):
                 say(f"{name}: {hp.num_cycles} cycles of {hp.batch_size} completions.")
@@ -267,10 +268,14 @@ def _quiet(*_: object) -> None:
 
 @contextlib.contextmanager
 def _stop_on_interrupt(session: Session) -> Iterator[None]:
-    """Ctrl+C stops the run cleanly; a second one ends the process as usual."""
+    """Ctrl+C stops the run cleanly, a second one without waiting for its checkpoint; a third one
+    ends the process as usual."""
+    says = ["Stopping; press Ctrl+C again to end without a checkpoint.", "Ending."]
+
     def stop(*_: object) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        print("Stopping...", file=sys.stderr)
+        print(says.pop(0), file=sys.stderr)
+        if not says:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         session.send(do.Stop())
 
     before = signal.signal(signal.SIGINT, stop)

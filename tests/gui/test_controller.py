@@ -105,7 +105,17 @@ def test_stop_is_acknowledged_at_once(opened: Opened) -> None:
     opened.controller.handle([ev.StateChanged(State.RUNNING)])
     click(opened, "stop")
     assert opened.window.chip.text() == "Stopping"
-    assert not opened.window.actions_["stop"].isEnabled()
+    assert opened.window.note.text() == "Stopping at the next step"
+
+
+def test_a_second_stop_is_sent_but_no_double_click(opened: Opened) -> None:
+    opened.controller.handle([ev.StateChanged(State.RUNNING)])
+    click(opened, "stop")
+    click(opened, "stop")
+    assert opened.sent == [do.Stop()]
+    opened.controller._stopped_at -= 60  # a minute later
+    click(opened, "stop")
+    assert opened.sent == [do.Stop(), do.Stop()]
 
 
 def test_a_run_fills_every_view(qtbot: QtBot, opened: Opened, store: Store) -> None:

@@ -125,7 +125,7 @@ def test_a_run_that_goes_on_with_a_changed_file_says_so(opened: Opened, store: S
     run_id = fill(store)
     opened.controller.handle([ev.RunResumed(
         run_id, "Run 1", 2, opened.window.hyperparameters.hyperparameters(),
-        "mine.py has changed since the run began.")])
+        note="mine.py has changed since the run began.")])
     assert opened.window.toast.text == (
         "Run 1 goes on after cycle 2. mine.py has changed since the run began.")
 

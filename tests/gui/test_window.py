@@ -13,6 +13,7 @@ from workbench.gui import app
 from workbench.gui.app import Workbench
 from workbench.gui.errors import ErrorDialog, ErrorReporter
 from workbench.gui.exporting import ExportDialog
+from workbench.store.home import StoreError
 from workbench.training.events import State
 
 
@@ -128,6 +129,16 @@ def test_closing_asks_while_a_run_is_alive(qapp: QApplication, home: Path) -> No
 
     play(qapp, home, scenario)
     play(qapp, home, after)
+
+
+def test_a_second_window_on_the_same_home_says_so(qapp: QApplication, home: Path) -> None:
+    async def scenario(workbench: Workbench) -> None:
+        second = Workbench(home)
+        with pytest.raises(StoreError, match=f"already open on {home}; use that window, or"):
+            await second.serve()
+        second.window.deleteLater()
+
+    play(qapp, home, scenario)
 
 
 def test_closing_before_anything_is_loaded(qapp: QApplication, home: Path) -> None:

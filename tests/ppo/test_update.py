@@ -128,7 +128,7 @@ def test_order_of_rows_changes_nothing(experience, unattended):
 
 
 @pytest.mark.parametrize("settings", [
-    {"kl_in": "loss", "kl_estimator": "k2", "kl_coef": 0.3}, {"dual_clip": 1.01},
+    {"kl_in": "loss", "kl_estimator": "k2", "kl_coef": 0.3}, {"dual_clip": 1.21},
     {"temperature": 0.6}])
 def test_options_keep_the_invariance(experience, unattended, settings):
     whole = gradient_after(experience, unattended, **settings)

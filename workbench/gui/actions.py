@@ -49,8 +49,9 @@ SPECS = (
                "Run", "Ctrl+P", "pause", frozenset({State.RUNNING, State.PAUSED}), toolbar=True),
     ActionSpec("step", "Step", "Run one cycle, then pause", "Run", "Ctrl+E", "step",
                CAN_START | {State.PAUSED}, toolbar=True),
-    ActionSpec("stop", "Stop", "End the run now; the unfinished cycle is dropped", "Run",
-               "Ctrl+.", "stop", frozenset({State.RUNNING, State.PAUSED}), toolbar=True),
+    ActionSpec("stop", "Stop", "End the run at the next step; the unfinished cycle is dropped. "
+               "Again: without waiting for its checkpoint", "Run", "Ctrl+.", "stop",
+               ALIVE, toolbar=True),
     ActionSpec("try", "Try the policy…", "Type a prompt and see what the policy, its start and its "
                "checkpoints make of it", "Run", "Ctrl+T", "try", toolbar=True),
     ActionSpec("resume_run", "Resume run", "Go on with the run selected in Runs, from its last "
@@ -65,6 +66,8 @@ SPECS = (
                CAN_START | {State.IDLE}),
     ActionSpec("checkpoint", "Checkpoint now", "Write a checkpoint of the paused run, to resume "
                "from later", "Run", "Ctrl+S", states=frozenset({State.PAUSED})),
+    ActionSpec("checkpoints", "Checkpoints…", "See, pin and delete the checkpoints of the run "
+               "selected in Runs", "Run"),
     ActionSpec("apply", "Apply settings", "Use the edited hyperparameters from the next cycle on",
                "Run", "Ctrl+Return", states=frozenset({State.RUNNING, State.PAUSED})),
     ActionSpec("rename_selected", "Rename run", "Give the run selected in Runs another name",

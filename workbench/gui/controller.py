@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QFileDialog
 
 from workbench.gui.actions import ALIVE
 from workbench.gui.background import Background
+from workbench.gui.checkpoints_view import CheckpointsView
 from workbench.gui.command_palette import CommandPalette
 from workbench.gui.consent import ask_to_run
 from workbench.gui.dialogs import show_about, show_shortcuts
@@ -52,6 +54,7 @@ class Controller(QObject):
         self._late: list[ev.CycleFinished | ev.HyperparametersApplied] = []
         self._marked: set[int] = set()
         self._pausing = False
+        self._stopped_at = 0.0
         self._written: ev.CheckpointWritten | None = None
         self.resuming = Resuming(window, store, send)
         self.exporting = Exporting(window, store, send)
@@ -103,8 +106,13 @@ class Controller(QObject):
             self.start(step=True)
 
     def stop(self) -> None:
-        """End the run. Shown at once; the run itself needs up to a step to notice."""
-        self._window.show_state(State.STOPPING, "Stopping at the next step")
+        """End the run; asked again, end it without its checkpoint. Shown at once: the run itself
+        needs up to a step to notice."""
+        if self._window.state != State.STOPPING:
+            self._stopped_at = time.monotonic()
+            self._window.show_state(State.STOPPING, "Stopping at the next step")
+        elif 1000 * (time.monotonic() - self._stopped_at) < QApplication.doubleClickInterval():
+            return  # the second half of a double click
         self._send(do.Stop())
 
     def checkpoint(self) -> None:
@@ -117,6 +125,15 @@ class Controller(QObject):
                 f"({file_size(there[run.cycles].bytes)}).")
         else:
             self._send(do.Checkpoint())
+
+    def checkpoints(self) -> None:
+        """List the checkpoints of the run selected in Runs, or of the one on display."""
+        run = self._window.runs.selected()
+        if run is None:
+            self._window.toast.show_message("info", "There is no run yet.")
+            return
+        CheckpointsView(run, self._store, self._background, self._window.toast.show_message,
+                        self._window).open()
 
     def show_run(self, run_id: int | None) -> None:
         """Put a run on display; its numbers are read in the background."""
@@ -223,7 +240,10 @@ class Controller(QObject):
             self._window.hyperparameters.refused(event.problems)
         if event.command == "Try":
             self._window.trying.refused()
-        self._window.toast.show_message("error", event.sentence)
+        if event.instead is None:
+            self._window.toast.show_message("error", event.sentence)
+        else:
+            self.resuming.offer_instead(event.sentence, event.instead)
 
     def _run_started(self, event: ev.RunStarted) -> None:
         window = self._window
@@ -346,6 +366,7 @@ class Controller(QObject):
         on("resume_run", window.runs.resume_selected)
         on("export_policy", window.runs.export_selected)
         on("checkpoint", self.checkpoint)
+        on("checkpoints", self.checkpoints)
         on("apply", self._apply)
         on("load_models", window.models.load)
         on("cancel_loading", lambda: self._send(do.CancelLoading()))

@@ -33,14 +33,17 @@ def ask_about_closing(parent: QWidget, *, stop: Callable[[], None],
     box = QMessageBox(
         QMessageBox.Icon.Question, "Close PPO Workbench",
         "A run is still alive. Stop it and close?", QMessageBox.StandardButton.Cancel, parent)
-    box.setInformativeText("Complete cycles are kept; the cycle in hand is dropped.")
+    box.setInformativeText(
+        "Complete cycles are kept and the run can be resumed; the cycle in hand is dropped. A run "
+        "that goes on needs its window: it is only put away.")
     box.setObjectName("close_question")
     stop_button = box.addButton("&Stop and close", QMessageBox.ButtonRole.AcceptRole)
-    keep_button = box.addButton("&Keep running", QMessageBox.ButtonRole.ActionRole)
+    keep_button = box.addButton("&Minimise and keep running", QMessageBox.ButtonRole.ActionRole)
     stop_button.setObjectName("stop_and_close")
     stop_button.setToolTip("End the run, save everything and close")
     keep_button.setObjectName("keep_running")
-    keep_button.setToolTip("Let the run go on and put the window away (minimised)")
+    keep_button.setToolTip(
+        "Let the run go on with the window minimised; it opens again from the task bar")
     for button in box.buttons():
         button.setAccessibleName(button.text().replace("&", ""))
     stop_button.clicked.connect(lambda: stop())

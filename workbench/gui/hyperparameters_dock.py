@@ -154,7 +154,7 @@ class HyperparametersDock(QWidget):
         """Drop the edits; where there are none, take back what no cycle has used yet."""
         if self._in_force is None:
             return
-        if self._pending():
+        if self._pending() or self.form.fixed_edits():
             self.form.set_values({**self._in_force, **self._staged}, "revert")
         else:
             self.form.set_values({k: self._in_force[k] for k in self._staged}, "revert")

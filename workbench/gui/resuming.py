@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject
 
 from workbench.gui.dialogs import ask_for_cycles
-from workbench.training.commands import Command, Fork, GoBack, LoadModels, Pause, ResumeRun
+from workbench.training.commands import (
+    Command,
+    ExportRun,
+    Fork,
+    GoBack,
+    LoadModels,
+    Pause,
+    ResumeRun,
+)
 from workbench.training.events import State
 
 if TYPE_CHECKING:
@@ -65,6 +73,16 @@ class Resuming(QObject):
             self._window.toast.show_offer(
                 f"{run.name} was {run.status} after cycle {run.cycles} of {planned}.", "Resume",
                 "Go on with this run from its last checkpoint", lambda: self.resume(run.id))
+
+    def offer_instead(
+        self, sentence: str, command: ResumeRun | GoBack | Fork | ExportRun
+    ) -> None:
+        """Offer what can be done in place of something that was refused."""
+        where = f"cycle {command.cycle}" if command.cycle else "the beginning"
+        verb = {ExportRun: "Export", Fork: "Fork"}.get(type(command), "Resume")
+        self._window.toast.show_offer(
+            sentence, f"{verb} from {where}", f"Use what is whole: {where}",
+            lambda: self._send(command))
 
     def sent(self, command: Command) -> None:
         """Take note of a command: a run cannot go on while models are being loaded."""

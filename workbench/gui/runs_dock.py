@@ -28,7 +28,7 @@ from workbench.gui.runs.model import RunsModel
 from workbench.gui.settings import integers
 from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, parse, specs
 from workbench.ppo.wording import format_value
-from workbench.store.records import ALIVE_STATUS, RunRecord
+from workbench.store.records import LIVE, RunRecord
 from workbench.store.store import Store
 from workbench.training.events import State
 
@@ -176,7 +176,7 @@ class RunsDock(QWidget):
     def delete_selected(self) -> None:
         """Ask, then delete the selected run."""
         run = self.selected()
-        if run is None or run.status in ALIVE_STATUS:
+        if run is None or run.status in LIVE:
             return
         box = QMessageBox(
             QMessageBox.Icon.Question, "Delete run",
@@ -249,7 +249,7 @@ class RunsDock(QWidget):
 
     def _show_details(self) -> None:
         run = self.selected()
-        self.delete_button.setEnabled(run is not None and run.status not in ALIVE_STATUS)
+        self.delete_button.setEnabled(run is not None and run.status not in LIVE)
         for button in (self.open_button, self.rename_button, self.settings_button):
             button.setEnabled(run is not None)
         can_resume = run is not None and self._can_resume(run)
@@ -283,10 +283,10 @@ class RunsDock(QWidget):
 
     def _can_resume(self, run: RunRecord) -> bool:
         # A run that is alive while none is here belongs to another process.
-        return self._state in CAN_RESUME and run.status not in ALIVE_STATUS
+        return self._state in CAN_RESUME and run.status not in LIVE
 
     def _can_export(self, run: RunRecord) -> bool:
-        return self._state in CAN_START | {State.IDLE} and run.status not in ALIVE_STATUS
+        return self._state in CAN_START | {State.IDLE} and run.status not in LIVE
 
     def _resume_tip(self, run: RunRecord) -> str:
         checkpoints = self._store.checkpoints.all(run.id)

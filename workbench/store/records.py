@@ -8,7 +8,8 @@ from typing import Literal
 
 Status = Literal[
     "running", "paused", "finished", "stopped", "failed", "interrupted", "abandoned"]
-ALIVE_STATUS: frozenset[Status] = frozenset({"running", "paused"})
+LIVE: frozenset[Status] = frozenset({"running", "paused"})
+"""Statuses of a run that some process trains."""
 Kind = Literal["comparison", "rollout"]
 
 
@@ -50,6 +51,8 @@ class RunRecord:
     note: str = ""
     parent: int | None = None
     parent_cycle: int = 0
+    owner: str = ""
+    """The process that trains it, or was the last to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,6 @@ class Continuation:
                 run.id, run.cycle, replay=isinstance(command, ResumeRun)).result()
         else:
             store.rewind(run.id, run.cycle).result()
-        store.checkpoints.drop_after(run.id, run.cycle)
         return self.resumed.name, abandoned
 
 
@@ -61,7 +60,7 @@ def plan(store: Store, command: ResumeRun | GoBack | Fork) -> Continuation:
 
     Raises:
         ResumeError: there is no such run or checkpoint, or nothing is left to do.
-        CheckpointError: the checkpoint is damaged.
+        DamagedError: the checkpoint is damaged.
         HyperparameterError: the changes cannot be.
     """
     resumed = read_checkpoint(store, command.run_id, command.cycle)

@@ -19,6 +19,7 @@ from workbench.training.commands import LoadModels, PromptItem
 from workbench.training.estimates import Estimator, resident
 from workbench.training.events import MemoryEstimated, ModelFacts, ModelsLoaded
 from workbench.training.failures import ran_out
+from workbench.training.fingerprints import fingerprint, revision
 from workbench.training.model_facts import facts_of
 from workbench.training.reward_loading import Trusted, changed_files, load_rewards
 from workbench.training.reward_parts import RewardPart
@@ -37,6 +38,7 @@ class Models:
         self.facts: ModelsLoaded | None = None
         self.command: LoadModels | None = None
         self._digests: dict[str, str] = {}
+        self._fingerprints: dict[str, str] = {}
         self._memory: Estimator | None = None
         self._before = resident()
 
@@ -66,6 +68,10 @@ class Models:
             trusted)
         self.ppo = PPO(policy.policy, reward.reward, policy.scribe)
         self.command, self._digests = command, reward.digests
+        self._fingerprints = {
+            f"policy {command.policy}": fingerprint(command.policy, revision(policy.policy.model))
+        } | {f"reward model {source}": fingerprint(source, commit)
+             for source, commit in reward.revisions.items()}
         self._memory = Estimator(self.ppo, self._before)
         self.facts = ModelsLoaded(
             _policy_facts(policy), reward.facts, time.perf_counter() - began)
@@ -104,6 +110,7 @@ class Models:
         return {"policy": asdict(self.facts.policy),
                 "reward": [asdict(part) | {"facts": asdict(about)}
                            for part, about in zip(self._parts(), facts, strict=True)],
+                "fingerprints": self._fingerprints,
                 "use_chat_template": self.command.use_chat_template}
 
     def _parts(self) -> list[RewardPart]:
@@ -113,6 +120,16 @@ class Models:
         facts = self.facts.reward.parts or (self.facts.reward,)
         return [replace(part, sha256=about.sha256)
                 for part, about in zip(self.command.parts, facts, strict=True)]
+
+    def changed_weights(self, record: Mapping[str, Any]) -> str:
+        """Return a sentence if the models loaded are not those of :meth:`record`, else nothing."""
+        known = record.get("fingerprints", {})
+        changed = [name for name, now in self._fingerprints.items()
+                   if known.get(name) and now and known[name] != now]
+        if not changed:
+            return ""
+        return (f"The files of the {' and of the '.join(changed)} have changed since the run "
+                "began; put them back to go on with it, or start a new run.")
 
 
 def command_of(policy: str, reward: str, record: dict[str, Any]) -> LoadModels:

@@ -11,10 +11,11 @@ from workbench.assets import EXAMPLE_REWARDS
 from workbench.ppo.device import Placement
 from workbench.ppo.loading import load_reward
 from workbench.ppo.python_reward import PythonReward, RewardFile, read_reward_file
-from workbench.ppo.reward_model import Reward
+from workbench.ppo.reward_model import Reward, RewardModel
 from workbench.ppo.sources import LoadError, Report
 from workbench.ppo.weighted_reward import WeightedPart, WeightedSum
 from workbench.training.events import ModelFacts
+from workbench.training.fingerprints import revision
 from workbench.training.model_facts import facts_of
 from workbench.training.reward_parts import RewardPart, base_name, describe, unique_names
 
@@ -34,11 +35,13 @@ class UntrustedError(LoadError):
 
 @dataclass(frozen=True, slots=True)
 class LoadedRewards:
-    """A reward ready to score, what is said of it, and the content hash of each Python file."""
+    """A reward ready to score, what is said of it, the content hash of each Python file, and the
+    commit of each classifier, where it came from the hub."""
 
     reward: Reward
     facts: ModelFacts
     digests: dict[str, str]
+    revisions: dict[str, str | None]
 
 
 def load_rewards(
@@ -64,8 +67,10 @@ def load_rewards(
             error.part = number
             raise
     digests = {r.file.path: r.file.sha256 for r, _ in loaded if isinstance(r, PythonReward)}
+    revisions = {facts.source: revision(r.model) for r, facts in loaded
+                 if isinstance(r, RewardModel)}
     if len(parts) == 1 and parts[0].weight == 1:
-        return LoadedRewards(*loaded[0], digests)
+        return LoadedRewards(*loaded[0], digests, revisions)
     names = unique_names([_metric_name(facts) for _, facts in loaded])
     weights = [part.weight for part in parts]
     total = WeightedSum([WeightedPart(name, weight, reward) for name, weight, (reward, _)
@@ -75,7 +80,7 @@ def load_rewards(
         source=text, name=text, architecture="Weighted sum",
         parameters=sum(facts.parameters for _, facts in loaded), vocabulary=0, dtype="",
         device=str(placement.device), tokenizer="",
-        parts=tuple(facts for _, facts in loaded)), digests)
+        parts=tuple(facts for _, facts in loaded)), digests, revisions)
 
 
 def changed_files(digests: dict[str, str]) -> list[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench.ppo.cycle import Written
 from workbench.ppo.hyperparameters import Hyperparameters, parse, specs
+from workbench.store.checkpoints import CheckpointError
 from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.store import Store
 from workbench.training.commands import LoadModels
@@ -23,6 +24,14 @@ Changes = dict[str, tuple[object, str]]
 
 class ResumeError(ValueError):
     """A run cannot be resumed. The message is a plain sentence."""
+
+
+class DamagedError(ResumeError):
+    """The checkpoint is damaged; the one after ``before`` (0: the beginning) is whole."""
+
+    def __init__(self, sentence: str, before: int) -> None:
+        super().__init__(sentence)
+        self.before = before
 
 
 @dataclass(slots=True)
@@ -42,7 +51,13 @@ class Run:
     compared_start: bool = False
     in_cycle: bool = False
     """Whether the next cycle has begun, so that a change comes too late for it."""
-    checkpointed: int | None = None
+    checkpointed: int = 0
+    """The cycle of the last checkpoint; the beginning needs none."""
+    score: float | None = None
+    """The mean score of what the policy writes after ``cycle``."""
+    settled: tuple[Hyperparameters, Mapping[str, float]] | None = None
+    """Settings and numbers of PPO as the last finished cycle left them. A change for the next
+    cycle may already be in use when a run stops, but belongs to that cycle."""
     health: Watch = field(default_factory=Watch)
 
     @property
@@ -59,6 +74,8 @@ class Resumed:
     run: Run
     name: str
     models: LoadModels
+    record: Mapping[str, Any]
+    """What the store has of the models: :meth:`workbench.training.models.Models.record`."""
     snapshot: tuple[Mapping[str, np.ndarray], Mapping[str, float]] | None
     """For :meth:`workbench.ppo.cycle.PPO.restore`; None: from the very beginning."""
 
@@ -68,7 +85,7 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
 
     Raises:
         ResumeError: there is no such run or checkpoint.
-        CheckpointError: the checkpoint is damaged.
+        DamagedError: the checkpoint is damaged.
     """
     record = store.run(run_id)
     if record is None:
@@ -81,19 +98,28 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
         raise ResumeError(
             f"{record.name} has no checkpoint after cycle {cycle}; there are those after "
             f"{', '.join(map(str, there))}.")
-    snapshot, settings = None, dict(record.hyperparameters)
+    snapshot, score, settings = None, None, dict(record.hyperparameters)
     if cycle:
-        arrays, state = store.checkpoints.read(record.id, cycle)
+        try:
+            arrays, state = store.checkpoints.read(record.id, cycle)
+        except CheckpointError as error:
+            before = max(c for c in there if c < cycle and (
+                c == 0 or store.checkpoints.is_whole(record.id, c)))
+            where = f"the one after cycle {before} is whole" if before else (
+                "no earlier one is whole, so only the beginning is left")
+            raise DamagedError(f"The checkpoint of {record.name} after cycle {cycle} is damaged; "
+                               f"{where}.", before) from error
         snapshot, settings = (arrays, state["numbers"]), state["hyperparameters"]
+        score = state["score"]
     run = Run(
         record.id, parse(settings), tuple(store.run_prompts(record.id)), cycle=cycle,
-        compared_start=cycle > 0, checkpointed=cycle or None)
+        compared_start=cycle > 0, checkpointed=cycle, score=score)
     for name, series in store.metrics(record.id).items():
         run.health.know(name, [value for at, value in zip(series.cycles, series.values, strict=True)
                                if at <= cycle])
     run.health.before = frozenset(h.rule for h in store.health(record.id) if h.cycle == cycle)
     models = command_of(record.policy, record.reward, dict(record.models))
-    return Resumed(run, record.name, models, snapshot)
+    return Resumed(run, record.name, models, record.models, snapshot)
 
 
 def hold_kl_coef(run: Run, new: Hyperparameters, kl_coef: float) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from transformers.utils import logging as transformers_logging
@@ -21,17 +22,17 @@ from workbench.store.checkpoints import CheckpointError
 from workbench.store.home import StoreError
 from workbench.store.records import Prompt, Status
 from workbench.store.store import Store
-from workbench.store.traces import TraceRecord
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.branching import plan
-from workbench.training.checkup import check, health_records, not_finite
+from workbench.training.checkup import not_finite
 from workbench.training.estimates import let_go
 from workbench.training.events import State
 from workbench.training.exporting import ExportError, check_folder, export
 from workbench.training.failures import explain, is_out_of_memory, loading_failed
 from workbench.training.models import Models
 from workbench.training.run import (
+    DamagedError,
     Resumed,
     ResumeError,
     Run,
@@ -39,6 +40,7 @@ from workbench.training.run import (
     read_checkpoint,
     records,
 )
+from workbench.training.saving import record_cycle, write_checkpoint
 from workbench.training.session import Close
 from workbench.training.states import WHEN
 from workbench.training.trying import Trying
@@ -63,6 +65,8 @@ class Worker:
         self._run: Run | None = None
         self._closing = False
         self._cancelled = False
+        self._hurried = False
+        self._saving = False
         self._load_next: do.LoadModels | None = None
         self._phase = Phase.SAMPLING
 
@@ -75,8 +79,8 @@ class Worker:
                 self._attend()
                 if self._state is State.RUNNING:
                     self._one_cycle(self._run)
-                elif self._state is State.STOPPING:  # asked for between two cycles
-                    self._finish("stopped")
+            elif self._state is State.STOPPING:  # asked for between two cycles
+                self._finish("stopped")
             elif self._load_next is not None:
                 self._load(self._load_next, self._load_next)
             else:
@@ -132,15 +136,17 @@ class Worker:
             case do.StepCycle():
                 self._go_on(step=True)
             case do.Stop():
-                if self._state is State.PAUSED:
-                    self._finish("stopped")
-                else:
-                    self._enter(State.STOPPING, "Stopping at the next step")
+                self._stop()
             case do.SetHyperparameters():
                 self._stage(command)
             case do.Try():
                 for waiting in self._trying.run(command, self._models):
                     self._handle(waiting)
+
+    def _stop(self) -> None:
+        self._hurried = self._state is State.STOPPING
+        self._enter(State.STOPPING, "Ending without a checkpoint" if self._hurried
+                    else "Stopping at the next step")
 
     def _enter(self, state: State, note: str = "") -> None:
         self._state = state
@@ -150,6 +156,13 @@ class Worker:
         self, command: do.Command, sentence: str, problems: dict[str, str] | None = None
     ) -> None:
         self._emit(ev.CommandRefused(type(command).__name__, sentence, problems or {}))
+
+    def _refuse_reading(
+        self, command: do.ResumeRun | do.GoBack | do.Fork | do.ExportRun,
+        error: ResumeError | HyperparameterError,
+    ) -> None:
+        instead = replace(command, cycle=error.before) if isinstance(error, DamagedError) else None
+        self._emit(ev.CommandRefused(type(command).__name__, str(error), instead=instead))
 
     # -- models
 
@@ -219,8 +232,8 @@ class Worker:
         """Go on from a checkpoint, with the settings and changes the journal has."""
         try:
             planned = plan(self._store, command)
-        except (ResumeError, CheckpointError, HyperparameterError) as error:
-            self._refuse(command, str(error))
+        except (ResumeError, HyperparameterError) as error:
+            self._refuse_reading(command, error)
             return
         self._finish("stopped")  # a paused run makes room
         run = planned.resumed.run
@@ -246,8 +259,11 @@ class Worker:
         try:
             check_folder(command.folder)
             found = read_checkpoint(self._store, command.run_id, command.cycle)
-        except (ExportError, ResumeError, CheckpointError) as error:
+        except ExportError as error:
             self._refuse(command, str(error))
+            return
+        except ResumeError as error:
+            self._refuse_reading(command, error)
             return
         if not self._put_back(command, found) or self._models.ppo is None:
             return
@@ -276,6 +292,11 @@ class Worker:
             self._enter(before if before is not State.IDLE else State.READY)
         ppo, run = self._models.ppo, found.run
         if ppo is None:
+            return False
+        if not isinstance(command, do.ExportRun) and (
+            sentence := self._models.changed_weights(found.record)
+        ):
+            self._refuse(command, sentence)
             return False
         try:
             ppo.begin([p.text for p in run.prompts], run.hp)
@@ -318,7 +339,7 @@ class Worker:
             if run.cycle < run.hp.num_cycles:
                 run.in_cycle = True
                 result = ppo.run_cycle(run.cycle + 1, run.hp, run.compared, self)
-                self._record(run, result)
+                record_cycle(self._store, run, result, ppo.numbers, self._emit)
         except Interrupted:
             if not self._closing:
                 self._finish("stopped")
@@ -364,38 +385,18 @@ class Worker:
             why = f": {run.health.paused_for}" if run.health.paused_for else ""
             self._enter(State.PAUSED, f"After cycle {run.cycle}{why}")
 
-    def _record(self, run: Run, result: CycleResult) -> None:
-        cycle = run.cycle + 1
-        checked = check(run, cycle, result.metrics)
-        self._store.record_cycle(
-            run.id, cycle, metrics=result.metrics, rollout=records(result.rollout, run),
-            comparison=records(result.comparison, run),
-            traces=[TraceRecord(t.row, t.prompt, t.tokens, t.pieces, t.numbers)
-                    for t in result.traces],
-            keep_traces=run.hp.keep_tokens, health=health_records(checked)).result()
-        run.cycle, run.in_cycle = cycle, False
-        self._emit(ev.ComparisonReady(run.id, cycle))
-        self._emit(ev.CycleFinished(run.id, cycle, run.hp.num_cycles, dict(result.metrics)))
-        self._emit(checked)
-        run.pause_after_cycle = run.pause_after_cycle or bool(checked.pauses_for)
-
     def _checkpoint(self) -> None:
-        """Write a checkpoint of the run between two cycles. A full disk does not end the run."""
+        """Write a checkpoint of the last finished cycle, if the weights are still its."""
         run, ppo = self._run, self._models.ppo
-        if run is None or ppo is None or run.checkpointed == run.cycle:
-            return
-        arrays, numbers = ppo.snapshot()
-        checkpoints = self._store.checkpoints
-        try:
-            written = checkpoints.write(
-                run.id, run.cycle, arrays,
-                {"numbers": numbers, "hyperparameters": run.hp.model_dump()})
-        except CheckpointError as error:
-            self._emit(ev.CheckpointFailed(run.id, str(error)))
-            return
-        run.checkpointed = run.cycle
-        checkpoints.prune(run.id, run.hp.keep_checkpoints)
-        self._emit(ev.CheckpointWritten(run.id, run.cycle, written.bytes))
+        if run is not None and ppo is not None and not self._saving:
+            self._saving = True
+            write_checkpoint(self._store, run, ppo, self._emit, self._may_write)
+            self._saving = False
+
+    def _may_write(self) -> bool:
+        """Serve commands between the files of a checkpoint; a second Stop gives it up."""
+        self._attend()
+        return not self._hurried
 
     def _stage(self, command: do.SetHyperparameters) -> None:
         run = self._run
@@ -447,9 +448,11 @@ class Worker:
             self._emit(ev.HyperparametersApplied(run.id, run.cycle + 1, changes, new))
 
     def _finish(self, outcome: Status, note: str = "") -> None:
-        if outcome == "stopped" and self._models.ppo and self._models.ppo.between_cycles:
+        if outcome == "stopped" and not self._hurried:
+            if self._state is State.STOPPING:
+                self._enter(State.STOPPING, "Writing a checkpoint; Stop again ends without it")
             self._checkpoint()
-        run, self._run = self._run, None
+        run, self._run, self._hurried = self._run, None, False
         if run is None:
             return
         self._store.set_status(run.id, outcome, note).exception()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject
 
 from workbench.ppo.hyperparameters import Value
-from workbench.store.records import ALIVE_STATUS, Series
+from workbench.store.records import LIVE, Series
 from workbench.training.events import State
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class Branching(QObject):
         run, allow = self._window.runs.selected(), self._window.actions_.allow
         selected = run is not None
         # A run that is alive while it is not so here belongs to another process.
-        ours = run is not None and (run.status not in ALIVE_STATUS or run.id == self._resuming.live)
+        ours = run is not None and (run.status not in LIVE or run.id == self._resuming.live)
         allow("fork_run", possible)
         allow("go_back", possible and ours)
         for name in ("overlay_run", "rename_selected", "delete_selected"):
