@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 from collections.abc import Iterator
@@ -19,8 +20,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before Qt is first imported: only `pytest -m xvfb` puts windows on a display."""
+    # A training thread must not collect what a window left (workbench.gui.garbage).
+    gc.disable()
     if config.option.markexpr != "xvfb":
         os.environ["QT_QPA_PLATFORM"] = "offscreen"
+
+
+@pytest.fixture(autouse=True)
+def _collect_garbage() -> Iterator[None]:
+    """Collect on the main thread, after each test."""
+    yield
+    gc.collect(1)
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 
@@ -42,6 +41,3 @@ def play(qapp: QApplication, home: Path, scenario: Scenario) -> None:
     loop = QEventLoop(qapp)
     with loop:
         loop.run_until_complete(main())
-    del loop, main
-    # The loop's timers are garbage now; the next window's training thread must not collect them.
-    gc.collect()

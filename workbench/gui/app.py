@@ -22,10 +22,12 @@ from workbench.gui.bridge import Bridge
 from workbench.gui.controller import Controller
 from workbench.gui.dialogs import ask_about_closing
 from workbench.gui.errors import ErrorDialog, ErrorReporter, start_log, stop_log
+from workbench.gui.garbage import GarbageCollector
 from workbench.gui.main_window import MainWindow
 from workbench.gui.settings import Settings
 from workbench.gui.theme import themes
 from workbench.store.home import StoreError
+from workbench.training.events import Event, ModelsLoaded
 
 if TYPE_CHECKING:
     from workbench.store.store import Store
@@ -125,6 +127,7 @@ class Workbench:
         if mode in ("light", "dark"):
             themes().set_mode(mode)
         self.window = MainWindow()
+        self.garbage = GarbageCollector(self.window)
         self.window.first_paint.connect(self._painted.set)
         self.window.close_wanted.connect(self._close_wanted)
         self.window.restore_frame(self._saved)
@@ -176,6 +179,11 @@ class Workbench:
         self.controller = Controller(
             self.window, self.store, self.background, self.session.send)
         self.bridge.events.connect(self.controller.handle)
+        self.bridge.events.connect(self._after_loading)
+
+    def _after_loading(self, events: list[Event]) -> None:
+        if any(isinstance(event, ModelsLoaded) for event in events):
+            self.garbage.settle()
 
     def _first_steps(self, policy: str | None, reward: str | None) -> None:
         """Bring the newest run back and load the models."""
@@ -208,6 +216,7 @@ class Workbench:
         await asyncio.to_thread(self.session.close)
         self.bridge.close()
         await asyncio.to_thread(self.background.close)
+        self.garbage.close()
         # Gone before the store is: a view's timer may still want to read.
         gone = asyncio.Event()
         window.destroyed.connect(gone.set)
