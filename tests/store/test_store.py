@@ -94,20 +94,6 @@ def test_prompt_sets(store):
     assert store.prompt_set("other") is None
 
 
-def test_a_run_whose_process_is_gone_was_interrupted(home):
-    store = Store(home)
-    dead, alive, done = new_run(store), new_run(store), new_run(store)
-    store.set_status(done, "finished").result()
-    store.close()
-    with sqlite3.connect(home / FILE_NAME) as db:
-        db.execute("update runs set owner = '999999999:1.00' where id in (?, ?)", [dead, done])
-    db.close()
-    again = Store(home)
-    assert [again.run(i).status for i in (dead, alive, done)] == [
-        "interrupted", "running", "finished"]
-    again.close()
-
-
 def test_a_failing_write_says_so_and_harms_no_other(store):
     run_id = new_run(store)
     bad = store.record_comparison(99, 0, [completion()])

@@ -122,17 +122,48 @@ def test_what_cannot_be_resumed_says_why(ready, store):
     for command, sentence in cases:
         ready.send(command)
         assert sentence in ready.wait(ev.CommandRefused).sentence
-    (store.checkpoints.all(1)[-1].path / "tensors.safetensors").write_bytes(b"cut short")
+    (store.checkpoints.all(1)[-1].path / "tensors-1.safetensors").write_bytes(b"cut short")
     ready.send(do.ResumeRun(1, changes=more))
-    assert "damaged; use an earlier one" in ready.wait(ev.CommandRefused).sentence
-    ready.send(do.ResumeRun(1, 2, more))  # the one before is whole
+    refused = ready.wait(ev.CommandRefused)
+    assert refused.sentence == (
+        "The checkpoint of Run 1 after cycle 4 is damaged; the one after cycle 2 is whole.")
+    (store.checkpoints.all(1)[0].path / "state.json").write_text("{")
+    ready.send(do.ExportRun(1, "nowhere"))
+    assert ready.wait(ev.CommandRefused).instead == do.ExportRun(1, "nowhere", 0)
+    ready.send(do.ResumeRun(1, 0, more))
     finish(ready)
 
 
-def test_old_checkpoints_are_dropped(ready, store):
-    ready.send(start(checkpoint_every=1, keep_checkpoints=2))
+def test_a_damaged_checkpoint_names_the_one_before(ready, store):
+    ready.send(start(num_cycles=4))
     finish(ready)
-    assert [c.cycle for c in store.checkpoints.all(1)] == [5, 6]
+    (store.checkpoints.all(1)[-1].path / "tensors-1.safetensors").unlink()
+    ready.send(do.ResumeRun(1, changes={"num_cycles": 6}))
+    refused = ready.wait(ev.CommandRefused)
+    assert refused.instead == do.ResumeRun(1, 2, {"num_cycles": 6})
+    ready.send(refused.instead)
+    assert ready.wait(ev.RunResumed).cycle == 2
+    # What followed cycle 2 is another history now; nothing of it can be taken for this one's.
+    assert [c.cycle for c in store.checkpoints.all(1)] == [2]
+    finish(ready)
+
+
+def test_the_last_the_best_and_the_pinned_checkpoints_stay(ready, store):
+    ready.send(start(num_cycles=1, checkpoint_every=1, keep_checkpoints=2, learning_rate=1e-2))
+    finish(ready)
+    store.checkpoints.pin(1, 1, True)
+    ready.send(do.ResumeRun(1, changes={"num_cycles": 6}))
+    finish(ready)
+    scores = {c: sum(x.score for x in store.completions(1, c)) / 2 for c in range(1, 7)}
+    best = max(range(1, 7), key=lambda c: (scores[c], c))
+    there = store.checkpoints.all(1)
+    # 1 is pinned; the best of those that were there when one had to go.
+    assert {1, 5, 6, best} == {c.cycle for c in there}
+    assert [c.pinned for c in there] == [c.cycle == 1 for c in there]
+    assert [c.score for c in there] == [pytest.approx(scores[c.cycle]) for c in there]
+    store.checkpoints.pin(1, 1, False)
+    store.checkpoints.prune(1, 2)
+    assert {c.cycle for c in store.checkpoints.all(1)} == {5, 6, best}
     assert [e.cycle for e in ready.of(ev.CheckpointWritten)] == [1, 2, 3, 4, 5, 6]
     store.delete_run(1).result()
     assert store.checkpoints.all(1) == []

@@ -140,9 +140,13 @@ class PPO:
 
     def snapshot(self) -> tuple[dict[str, np.ndarray], dict[str, float]]:
         """Return all that the next cycle depends on, as arrays and numbers."""
-        return snapshot.take(self.policy, self.optimizer), {
-            "kl_coef": self.kl_coef, "score_mean": self.score_mean, "score_std": self.score_std,
-            "position": self.position}
+        return snapshot.take(self.policy, self.optimizer), self.numbers
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The numbers of a snapshot: all that is carried on beside weights and optimiser."""
+        return {"kl_coef": self.kl_coef, "score_mean": self.score_mean,
+                "score_std": self.score_std, "position": self.position}
 
     def restore(self, arrays: Mapping[str, np.ndarray], numbers: Mapping[str, float]) -> None:
         """Go on from a snapshot, after :meth:`begin` with the settings of its run.

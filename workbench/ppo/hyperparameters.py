@@ -89,7 +89,9 @@ class Hyperparameters(BaseModel):
         ge=0, le=100_000, unit="cycles", zero_text="only at the end",
     )
     keep_checkpoints: int = _declare(
-        2, "Checkpoints kept", "Run", "How many of the last checkpoints stay on disk.",
+        2, "Checkpoints kept", "Run",
+        "How many of the last checkpoints stay on disk, beside the one "
+        "whose compared prompts scored best and those you have pinned.",
         ge=1, le=1000, advanced=True,
     )
     keep_tokens: int = _declare(

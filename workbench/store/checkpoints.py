@@ -1,4 +1,7 @@
-"""Checkpoints on disk: whole or not there at all."""
+"""Checkpoints on disk: whole or not there at all.
+
+Kept are the last few of a run, the best of those written, and the ones a person has pinned.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,29 +17,36 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # numpy takes a while to import, and a window wants its store first
     import numpy as np
 
-_TENSORS, _STATE = "tensors.safetensors", "state.json"
-_PARTIAL = ".partial"
+_STATE, _PINNED, _PARTIAL = "state.json", "pinned", ".partial"
+_FILE_BYTES = 256 * 2**20
+"""Weights are written in files of about this size, so that writing can be given up in between."""
 
 
 class CheckpointError(Exception):
     """A checkpoint cannot be written or read. The message is one plain sentence."""
 
 
+class _GivenUpError(Exception):
+    """The person would not wait for a checkpoint."""
+
+
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A checkpoint taken after ``cycle``."""
+    """A checkpoint taken after ``cycle``. ``score`` is what the policy was worth then."""
 
     run_id: int
     cycle: int
     path: Path
     bytes: int
+    score: float | None = None
+    pinned: bool = False
 
 
 class Checkpoints:
     """The checkpoints under one home folder: ``checkpoints/RUN/CYCLE/``.
 
     A checkpoint is written aside, flushed and renamed, so a folder that bears a cycle's number is
-    complete; its weights carry a digest, which is compared when they are read.
+    complete; each file of weights carries a digest, which is compared when it is read.
     """
 
     def __init__(self, home: Path) -> None:
@@ -48,16 +58,23 @@ class Checkpoints:
         if not folder.is_dir():
             return []
         found = sorted((int(p.name), p) for p in folder.iterdir() if p.name.isdigit())
-        return [Checkpoint(run_id, cycle, path, _size(path)) for cycle, path in found]
+        return [Checkpoint(run_id, cycle, path, _size(path), _score(path),
+                           (path / _PINNED).exists()) for cycle, path in found]
 
     def write(
-        self, run_id: int, cycle: int, tensors: Mapping[str, np.ndarray], state: Mapping[str, Any]
+        self, run_id: int, cycle: int, tensors: Mapping[str, np.ndarray],
+        state: Mapping[str, Any], *, score: float | None = None,
+        proceed: Callable[[], bool] = lambda: True,
     ) -> Checkpoint:
         """Write a checkpoint, replacing one of the same cycle.
 
+        Args:
+            score: the mean score of what the policy writes after ``cycle``.
+            proceed: asked between files; False gives the checkpoint up.
+
         Raises:
-            CheckpointError: the disk is full or the folder cannot be written; what was there
-                before is still there.
+            CheckpointError: the disk is full, the folder cannot be written, or it was given up;
+                what was there before is still there.
         """
         from safetensors.numpy import save_file
 
@@ -66,22 +83,35 @@ class Checkpoints:
         try:
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
-            save_file(dict(tensors), partial / _TENSORS)
-            whole = {"digest": _digest(partial / _TENSORS), **state}
+            digests = {}
+            for number, part in enumerate(_parts(tensors), 1):
+                if not proceed():
+                    raise _GivenUpError
+                file = partial / f"tensors-{number}.safetensors"
+                save_file(part, file)
+                digests[file.name] = _digest(file)
+                _flush(file)
+            whole = {"files": digests, "score": score, **state}
             (partial / _STATE).write_text(json.dumps(whole), encoding="utf-8")
-            for path in (partial / _TENSORS, partial / _STATE, partial):
-                _flush(path)
+            _flush(partial / _STATE)
+            if (final / _PINNED).exists():
+                (partial / _PINNED).touch()
+            _flush(partial)
             # A folder cannot be renamed onto another; the old one goes only now.
-            shutil.rmtree(final, ignore_errors=True)
+            self.remove(run_id, cycle)
             partial.rename(final)
             _flush(final.parent)
+        except _GivenUpError:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise CheckpointError(
+                f"The checkpoint of cycle {cycle} was given up; earlier ones are kept.") from None
         except Exception as error:
             shutil.rmtree(partial, ignore_errors=True)
             reason = getattr(error, "strerror", None) or error
             raise CheckpointError(
                 f"The checkpoint of cycle {cycle} could not be written ({reason}); free some disk "
                 f"space at {self._base}. Earlier checkpoints are kept.") from error
-        return Checkpoint(run_id, cycle, final, _size(final))
+        return Checkpoint(run_id, cycle, final, _size(final), score)
 
     def read(self, run_id: int, cycle: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
         """Return the tensors and the state of a checkpoint.
@@ -93,25 +123,111 @@ class Checkpoints:
 
         folder = self._base / str(run_id) / str(cycle)
         try:
-            state = json.loads((folder / _STATE).read_text(encoding="utf-8"))
-            if _digest(folder / _TENSORS) != state.pop("digest"):
-                raise ValueError("digest")
-            return load_file(folder / _TENSORS), state
+            state = _verified(folder)
+            tensors: dict[str, np.ndarray] = {}
+            for name in state.pop("files"):
+                tensors |= load_file(folder / name)
+            return tensors, state
         except Exception as error:
             raise CheckpointError(
                 f"The checkpoint of cycle {cycle} is missing or damaged; use an earlier one."
             ) from error
 
+    def is_whole(self, run_id: int, cycle: int) -> bool:
+        """Whether every byte of a checkpoint is as it was written. Reads all of it."""
+        try:
+            _verified(self._base / str(run_id) / str(cycle))
+        except (OSError, ValueError, KeyError):
+            return False
+        return True
+
+    def pin(self, run_id: int, cycle: int, pinned: bool) -> None:
+        """Keep a checkpoint for good, or no longer.
+
+        Raises:
+            CheckpointError: the folder cannot be written, or there is no such checkpoint.
+        """
+        marker = self._base / str(run_id) / str(cycle) / _PINNED
+        try:
+            if pinned:
+                marker.touch()
+            else:
+                marker.unlink(missing_ok=True)
+        except OSError as error:
+            raise CheckpointError(
+                f"The checkpoint of cycle {cycle} could not be changed ({error.strerror})."
+            ) from error
+
     def prune(self, run_id: int, keep: int) -> None:
-        """Delete all but the last ``keep`` checkpoints of a run, and what an interruption left."""
-        for checkpoint in self.all(run_id)[:-keep]:
-            shutil.rmtree(checkpoint.path, ignore_errors=True)
+        """Delete all checkpoints of a run but the last ``keep``, the best and the pinned ones, and
+        what an interruption left."""
+        there = self.all(run_id)
+        kept = {c.cycle for c in there[-keep:]} | {c.cycle for c in there if c.pinned}
+        kept |= {best.cycle} if (best := best_of(there)) else set()
+        for checkpoint in there:
+            if checkpoint.cycle not in kept:
+                self.remove(run_id, checkpoint.cycle)
         for partial in (self._base / str(run_id)).glob(f"*{_PARTIAL}"):
             shutil.rmtree(partial, ignore_errors=True)
+
+    def remove(self, run_id: int, cycle: int) -> None:
+        """Delete one checkpoint."""
+        folder = self._base / str(run_id) / str(cycle)
+        doomed = folder.with_name(f"{cycle}.old{_PARTIAL}")
+        shutil.rmtree(doomed, ignore_errors=True)
+        if folder.exists():
+            folder.rename(doomed)  # at once, so that half of it is never taken for a whole one
+            shutil.rmtree(doomed, ignore_errors=True)
+
+    def rewind(self, run_id: int, cycle: int) -> None:
+        """Delete the checkpoints after ``cycle``: what follows is another history."""
+        for checkpoint in self.all(run_id):
+            if checkpoint.cycle > cycle:
+                self.remove(run_id, checkpoint.cycle)
 
     def delete(self, run_id: int) -> None:
         """Delete every checkpoint of a run."""
         shutil.rmtree(self._base / str(run_id), ignore_errors=True)
+
+
+def best_of(checkpoints: list[Checkpoint]) -> Checkpoint | None:
+    """Return the checkpoint with the highest score, the later of equals."""
+    scored = [(c.score, c.cycle, c) for c in checkpoints if c.score is not None]
+    return max(scored)[2] if scored else None
+
+
+def _parts(tensors: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:
+    part: dict[str, np.ndarray] = {}
+    size = 0
+    for name, array in tensors.items():
+        if part and size + array.nbytes > _FILE_BYTES:
+            yield part
+            part, size = {}, 0
+        part[name] = array
+        size += array.nbytes
+    if part:
+        yield part
+
+
+def _verified(folder: Path) -> dict[str, Any]:
+    """Return the state of a checkpoint whose files all have the digests written down.
+
+    Raises:
+        OSError, ValueError, KeyError: it is not whole.
+    """
+    state: dict[str, Any] = json.loads((folder / _STATE).read_text(encoding="utf-8"))
+    for name, digest in state["files"].items():
+        if _digest(folder / name) != digest:
+            raise ValueError(f"{name} is not as it was written")
+    return state
+
+
+def _score(folder: Path) -> float | None:
+    try:
+        score = json.loads((folder / _STATE).read_text(encoding="utf-8"))["score"]
+    except (OSError, ValueError, KeyError):
+        return None
+    return float(score) if isinstance(score, int | float) else None
 
 
 def _size(folder: Path) -> int:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Status = Literal["running", "paused", "finished", "stopped", "failed", "interrupted"]
+LIVE = frozenset({"running", "paused"})
+"""Statuses of a run that some process trains."""
 Kind = Literal["comparison", "rollout"]
 
 
@@ -43,6 +45,8 @@ class RunRecord:
     hyperparameters: Mapping[str, object]
     cycles: int
     note: str = ""
+    owner: str = ""
+    """The process that trains it, or was the last to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
@@ -12,11 +11,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
 from sqlite_utils import Database
 
 from workbench.store.checkpoints import Checkpoints
+from workbench.store.home import StoreError
+from workbench.store.owners import Owners, this_process
 from workbench.store.records import (
+    LIVE,
     ChangeRecord,
     CompletionRecord,
     Kind,
@@ -46,14 +47,16 @@ class Store:
         self.home = home
         self.path = open_database(home)
         self.checkpoints = Checkpoints(home)
+        self.owners = Owners(home)
         self._writer = Writer(self.path)
         self._local = threading.local()
         self._readers: list[Database] = []
-        self._writer.submit(_mark_interrupted).result()
+        self.mark_interrupted().result()
 
     def close(self) -> None:
-        """Commit what waits and close every connection. Safe to call twice."""
+        """Commit what waits, close every connection, let go of every run. Safe to call twice."""
         self._writer.close()
+        self.owners.release_all()
         while self._readers:
             self._readers.pop().close()
 
@@ -163,10 +166,13 @@ class Store:
         self, *, name: str, policy: str, reward: str, models: Mapping[str, object],
         hyperparameters: Mapping[str, object], prompts: Sequence[Prompt],
     ) -> Future[int]:
-        """Record a new running run and its prompts; the future gives its number."""
+        """Record a new running run and its prompts; the future gives its number.
+
+        The run is this store's to train (:attr:`owners`) until it has an outcome.
+        """
         def write(db: Database) -> int:
             run_id: Any = db.table("runs").insert({
-                "name": name, "created_at": now(), "status": "running", "owner": _owner(),
+                "name": name, "created_at": now(), "status": "running", "owner": this_process(),
                 "policy": policy, "reward": reward, "models": json.dumps(models),
                 "hyperparameters": json.dumps(hyperparameters), "cycles": 0, "note": "",
             }).last_pk
@@ -175,6 +181,8 @@ class Store:
             db.table("run_prompts").insert_all(
                 {"run_id": run_id, "position": i, "text": p.text, "pinned": int(p.pinned)}
                 for i, p in enumerate(prompts))
+            # Within the transaction: nobody can see a running run that has no owner.
+            self.owners.take(int(run_id))
             return int(run_id)
         return self._writer.submit(write)
 
@@ -222,18 +230,34 @@ class Store:
         return self._writer.submit(lambda db: _insert(db, "changes", rows))
 
     def rewind(self, run_id: int, cycle: int) -> Future[None]:
-        """Forget what was recorded after ``cycle``: the run goes on from there."""
+        """Forget what was recorded after ``cycle``: the run goes on from there, trained by this
+        store. The future raises StoreError when another process trains it."""
         def write(db: Database) -> None:
+            self._take(db, run_id)
             for table in ("metrics", "completions", "traces", "changes", "cycles"):
                 db.table(table).delete_where("run_id = ? and cycle > ?", [run_id, cycle])
             db.table("runs").update(
-                run_id, {"cycles": cycle, "status": "running", "owner": _owner(), "note": ""})
+                run_id, {"cycles": cycle, "status": "running", "owner": this_process(), "note": ""})
+            self.checkpoints.rewind(run_id, cycle)
         return self._writer.submit(write)
 
     def set_status(self, run_id: int, status: Status, note: str = "") -> Future[None]:
-        """Record where a run stands."""
+        """Record where a run stands; one that has come to an outcome is let go of."""
         def write(db: Database) -> None:
             db.table("runs").update(run_id, {"status": status, "note": note})
+            if status not in LIVE:
+                self.owners.release(run_id)
+        return self._writer.submit(write)
+
+    def mark_interrupted(self) -> Future[list[int]]:
+        """Mark the runs whose process is gone, however it went; the future gives their numbers."""
+        def write(db: Database) -> list[int]:
+            live = [row["id"] for row in db.query(
+                "select id from runs where status in ('running', 'paused')")]
+            gone = [run_id for run_id in live if not self.owners.is_alive(run_id)]
+            for run_id in gone:
+                db.table("runs").update(run_id, {"status": "interrupted"})
+            return gone
         return self._writer.submit(write)
 
     def rename_run(self, run_id: int, name: str) -> Future[None]:
@@ -243,14 +267,17 @@ class Store:
         return self._writer.submit(write)
 
     def delete_run(self, run_id: int) -> Future[None]:
-        """Remove a run and everything recorded of it."""
+        """Remove a run and everything recorded of it. The future raises StoreError when another
+        process trains it."""
         def write(db: Database) -> None:
+            self._take(db, run_id)
             for table in (
                 "metrics", "completions", "traces", "changes", "cycles", "run_prompts",
             ):
                 db.table(table).delete_where("run_id = ?", [run_id])
             db.table("runs").delete(run_id)
             self.checkpoints.delete(run_id)
+            self.owners.forget(run_id)
         return self._writer.submit(write)
 
     def save_prompt_set(self, prompts: PromptSet) -> Future[None]:
@@ -267,6 +294,13 @@ class Store:
                 {"set_id": set_id, "position": i, "text": p.text, "enabled": int(p.enabled),
                  "pinned": int(p.pinned)} for i, p in enumerate(prompts.prompts)])
         return self._writer.submit(write)
+
+    def _take(self, db: Database, run_id: int) -> None:
+        if not self.owners.take(run_id):
+            owner = next((row["owner"] for row in db.query(
+                "select owner from runs where id = ?", [run_id])), None)
+            raise StoreError(f"Run {run_id} is being trained by {owner or 'another process'}; "
+                             "stop it there first.")
 
     @property
     def _db(self) -> Database:
@@ -292,7 +326,7 @@ def _run(row: Mapping[str, Any]) -> RunRecord:
         policy=row["policy"] or "", reward=row["reward"] or "",
         models=json.loads(row["models"] or "{}"),
         hyperparameters=json.loads(row["hyperparameters"]),
-        cycles=row["cycles"], note=row["note"] or "")
+        cycles=row["cycles"], note=row["note"] or "", owner=row["owner"] or "")
 
 
 def _completion_rows(
@@ -320,23 +354,3 @@ def _insert(db: Database, table: str, rows: list[dict[str, Any]]) -> None:
 
 def _upsert(db: Database, table: str, rows: list[dict[str, Any]]) -> None:
     db.table(table).insert_all(rows, replace=True)
-
-
-def _owner() -> str:
-    """Name this process so that another can tell whether it still lives."""
-    return f"{os.getpid()}:{psutil.Process().create_time():.2f}"
-
-
-def _mark_interrupted(db: Database) -> None:
-    """Runs whose process is gone were interrupted, however it went."""
-    for row in list(db.query("select id, owner from runs where status in ('running', 'paused')")):
-        if not _lives(row["owner"] or ""):
-            db.table("runs").update(row["id"], {"status": "interrupted"})
-
-
-def _lives(owner: str) -> bool:
-    pid, _, created = owner.partition(":")
-    try:
-        return f"{psutil.Process(int(pid)).create_time():.2f}" == created
-    except (psutil.Error, ValueError):
-        return False

@@ -87,7 +87,13 @@ class StepCycle:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """End the run within one decode step or one micro-batch; the unfinished cycle is dropped."""
+    """End the run within one decode step or one micro-batch.
+
+    The unfinished cycle is dropped. As long as its update had not begun, a checkpoint of the last
+    finished cycle is written; after that the weights are between two cycles, and a resume runs the
+    cycles since the last checkpoint again, on a CPU to the same numbers. Sent again, it gives up
+    the checkpoint being written: the run ends at once.
+    """
 
 
 @dataclass(frozen=True, slots=True)

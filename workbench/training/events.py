@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from workbench.ppo.hyperparameters import Hyperparameters, Value
 from workbench.ppo.phases import Phase
+from workbench.training.commands import Command
 
 
 class State(StrEnum):
@@ -79,11 +80,13 @@ class LoadingFailed:
 
 @dataclass(frozen=True, slots=True)
 class CommandRefused:
-    """A command that makes no sense in the present state, or bad values, with the reason."""
+    """A command that makes no sense in the present state, or bad values, with the reason.
+    ``instead`` is a command that could be sent in its place."""
 
     command: str
     sentence: str
     problems: Mapping[str, str] = field(default_factory=dict)
+    instead: Command | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from workbench.ppo.cycle import Written
 from workbench.ppo.hyperparameters import Hyperparameters, parse, specs
+from workbench.store.checkpoints import CheckpointError
 from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.store import Store
 from workbench.training.commands import LoadModels, ResumeRun
@@ -22,6 +23,14 @@ Changes = dict[str, tuple[object, str]]
 
 class ResumeError(ValueError):
     """A run cannot be resumed. The message is a plain sentence."""
+
+
+class DamagedError(ResumeError):
+    """The checkpoint is damaged; the one after ``before`` (0: the beginning) is whole."""
+
+    def __init__(self, sentence: str, before: int) -> None:
+        super().__init__(sentence)
+        self.before = before
 
 
 @dataclass(slots=True)
@@ -41,7 +50,13 @@ class Run:
     compared_start: bool = False
     in_cycle: bool = False
     """Whether the next cycle has begun, so that a change comes too late for it."""
-    checkpointed: int | None = None
+    checkpointed: int = 0
+    """The cycle of the last checkpoint; the beginning needs none."""
+    score: float | None = None
+    """The mean score of what the policy writes after ``cycle``."""
+    settled: tuple[Hyperparameters, Mapping[str, float]] | None = None
+    """Settings and numbers of PPO as the last finished cycle left them. A change for the next
+    cycle may already be in use when a run stops, but belongs to that cycle."""
 
     @property
     def compared(self) -> list[int]:
@@ -66,7 +81,7 @@ def read_run(store: Store, command: ResumeRun) -> Resumed:
 
     Raises:
         ResumeError: there is no such run or checkpoint, or nothing is left to do.
-        CheckpointError: the checkpoint is damaged.
+        DamagedError: the checkpoint is damaged.
         HyperparameterError: the changes cannot be.
     """
     resumed = read_checkpoint(store, command.run_id, command.cycle)
@@ -92,26 +107,35 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
 
     Raises:
         ResumeError: there is no such run or checkpoint.
-        CheckpointError: the checkpoint is damaged.
+        DamagedError: the checkpoint is damaged.
     """
     record = store.run(run_id)
     if record is None:
         raise ResumeError(f"There is no run {run_id}.")
     # The beginning needs no checkpoint: all that is random follows from the seed.
-    there = [0, *(c.cycle for c in store.checkpoints.all(record.id))]
+    there = [0, *(c.cycle for c in store.checkpoints.all(record.id) if c.cycle <= record.cycles)]
     if cycle is None:
         cycle = there[-1]
     if cycle not in there:
         raise ResumeError(
             f"{record.name} has no checkpoint after cycle {cycle}; there are those after "
             f"{', '.join(map(str, there))}.")
-    snapshot, settings = None, dict(record.hyperparameters)
+    snapshot, score, settings = None, None, dict(record.hyperparameters)
     if cycle:
-        arrays, state = store.checkpoints.read(record.id, cycle)
+        try:
+            arrays, state = store.checkpoints.read(record.id, cycle)
+        except CheckpointError as error:
+            before = max(c for c in there if c < cycle and (
+                c == 0 or store.checkpoints.is_whole(record.id, c)))
+            where = f"the one after cycle {before} is whole" if before else (
+                "no earlier one is whole, so only the beginning is left")
+            raise DamagedError(f"The checkpoint of {record.name} after cycle {cycle} is damaged; "
+                               f"{where}.", before) from error
         snapshot, settings = (arrays, state["numbers"]), state["hyperparameters"]
+        score = state["score"]
     run = Run(
         record.id, parse(settings), tuple(store.run_prompts(record.id)), cycle=cycle,
-        compared_start=cycle > 0, checkpointed=cycle or None)
+        compared_start=cycle > 0, checkpointed=cycle, score=score)
     models = command_of(record.policy, record.reward, dict(record.models))
     return Resumed(run, record.name, models, snapshot)
 

@@ -16,7 +16,7 @@ WHEN: dict[type, tuple[tuple[State, ...], str]] = {
     do.Pause: ((State.RUNNING,), "Only a running run can be paused."),
     do.Resume: ((State.PAUSED,), "Only a paused run can go on."),
     do.StepCycle: ((State.PAUSED,), "Only a paused run can be stepped."),
-    do.Stop: ((State.RUNNING, State.PAUSED), "No run is on."),
+    do.Stop: ((State.RUNNING, State.PAUSED, State.STOPPING), "No run is on."),
     do.SetHyperparameters: (
         (State.RUNNING, State.PAUSED), "No run is on; the values are used at its start."),
 }

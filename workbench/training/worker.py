@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import queue
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from transformers.utils import logging as transformers_logging
 
 from workbench.ppo.control import Interrupted
-from workbench.ppo.cycle import PPO, CycleResult
+from workbench.ppo.cycle import PPO
 from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, specs
 from workbench.ppo.phases import Phase
 from workbench.ppo.policy import UnsupportedModelError
 from workbench.ppo.scribe import PromptError
 from workbench.ppo.sources import LoadError
-from workbench.store.checkpoints import CheckpointError
 from workbench.store.home import StoreError
 from workbench.store.records import Prompt, Status
 from workbench.store.store import Store
-from workbench.store.traces import TraceRecord
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
 from workbench.training.failures import explain
 from workbench.training.models import Models
 from workbench.training.run import (
+    DamagedError,
     Resumed,
     ResumeError,
     Run,
@@ -33,6 +33,7 @@ from workbench.training.run import (
     read_run,
     records,
 )
+from workbench.training.saving import record_cycle, write_checkpoint
 from workbench.training.session import Close
 from workbench.training.states import WHEN
 
@@ -55,6 +56,8 @@ class Worker:
         self._run: Run | None = None
         self._closing = False
         self._cancelled = False
+        self._hurried = False
+        self._saving = False
         self._load_next: do.LoadModels | None = None
 
     # -- the loop
@@ -66,6 +69,8 @@ class Worker:
                 self._attend()
                 if self._state is State.RUNNING:
                     self._one_cycle(self._run)
+            elif self._state is State.STOPPING:  # asked for between two cycles
+                self._finish("stopped")
             elif self._load_next is not None:
                 self._load(self._load_next)
             else:
@@ -118,12 +123,14 @@ class Worker:
             case do.StepCycle():
                 self._go_on(step=True)
             case do.Stop():
-                if self._state is State.PAUSED:
-                    self._finish("stopped")
-                else:
-                    self._enter(State.STOPPING, "Stopping at the next step")
+                self._stop()
             case do.SetHyperparameters():
                 self._stage(command)
+
+    def _stop(self) -> None:
+        self._hurried = self._state is State.STOPPING
+        self._enter(State.STOPPING, "Ending without a checkpoint" if self._hurried
+                    else "Stopping at the next step")
 
     def _enter(self, state: State, note: str = "") -> None:
         self._state = state
@@ -133,6 +140,12 @@ class Worker:
         self, command: do.Command, sentence: str, problems: dict[str, str] | None = None
     ) -> None:
         self._emit(ev.CommandRefused(type(command).__name__, sentence, problems or {}))
+
+    def _refuse_reading(
+        self, command: do.ResumeRun | do.ExportRun, error: ResumeError | HyperparameterError
+    ) -> None:
+        instead = replace(command, cycle=error.before) if isinstance(error, DamagedError) else None
+        self._emit(ev.CommandRefused(type(command).__name__, str(error), instead=instead))
 
     # -- models
 
@@ -197,8 +210,8 @@ class Worker:
         """Go on from a checkpoint, with the settings and changes the journal has."""
         try:
             resumed = read_run(self._store, command)
-        except (ResumeError, CheckpointError, HyperparameterError) as error:
-            self._refuse(command, str(error))
+        except (ResumeError, HyperparameterError) as error:
+            self._refuse_reading(command, error)
             return
         if not self._put_back(command, resumed):
             return
@@ -216,8 +229,8 @@ class Worker:
         """Write a run's policy as a plain folder of transformers."""
         try:
             found = read_checkpoint(self._store, command.run_id, command.cycle)
-        except (ResumeError, CheckpointError) as error:
-            self._refuse(command, str(error))
+        except ResumeError as error:
+            self._refuse_reading(command, error)
             return
         if not self._put_back(command, found) or self._models.ppo is None:
             return
@@ -275,7 +288,8 @@ class Worker:
             self._apply_staged(run, ppo)
             if run.cycle < run.hp.num_cycles:
                 run.in_cycle = True
-                self._record(run, ppo.run_cycle(run.cycle + 1, run.hp, run.compared, self))
+                result = ppo.run_cycle(run.cycle + 1, run.hp, run.compared, self)
+                record_cycle(self._store, run, result, ppo.numbers, self._emit)
         except Interrupted:
             if not self._closing:
                 self._finish("stopped")
@@ -302,35 +316,18 @@ class Worker:
             self._store.set_status(run.id, "paused").result()
             self._enter(State.PAUSED, f"After cycle {run.cycle}")
 
-    def _record(self, run: Run, result: CycleResult) -> None:
-        cycle = run.cycle + 1
-        self._store.record_cycle(
-            run.id, cycle, metrics=result.metrics, rollout=records(result.rollout, run),
-            comparison=records(result.comparison, run),
-            traces=[TraceRecord(t.row, t.prompt, t.tokens, t.pieces, t.numbers)
-                    for t in result.traces],
-            keep_traces=run.hp.keep_tokens).result()
-        run.cycle, run.in_cycle = cycle, False
-        self._emit(ev.ComparisonReady(run.id, cycle))
-        self._emit(ev.CycleFinished(run.id, cycle, run.hp.num_cycles, dict(result.metrics)))
-
     def _checkpoint(self) -> None:
-        """Write a checkpoint of the run between two cycles. A full disk does not end the run."""
+        """Write a checkpoint of the last finished cycle, if the weights are still its."""
         run, ppo = self._run, self._models.ppo
-        if run is None or ppo is None or run.checkpointed == run.cycle:
-            return
-        arrays, numbers = ppo.snapshot()
-        checkpoints = self._store.checkpoints
-        try:
-            written = checkpoints.write(
-                run.id, run.cycle, arrays,
-                {"numbers": numbers, "hyperparameters": run.hp.model_dump()})
-        except CheckpointError as error:
-            self._emit(ev.CheckpointFailed(run.id, str(error)))
-            return
-        run.checkpointed = run.cycle
-        checkpoints.prune(run.id, run.hp.keep_checkpoints)
-        self._emit(ev.CheckpointWritten(run.id, run.cycle, written.bytes))
+        if run is not None and ppo is not None and not self._saving:
+            self._saving = True
+            write_checkpoint(self._store, run, ppo, self._emit, self._may_write)
+            self._saving = False
+
+    def _may_write(self) -> bool:
+        """Serve commands between the files of a checkpoint; a second Stop gives it up."""
+        self._attend()
+        return not self._hurried
 
     def _stage(self, command: do.SetHyperparameters) -> None:
         run = self._run
@@ -380,9 +377,11 @@ class Worker:
             self._emit(ev.HyperparametersApplied(run.id, run.cycle + 1, changes, new))
 
     def _finish(self, outcome: Status, note: str = "") -> None:
-        if outcome == "stopped" and self._models.ppo and self._models.ppo.between_cycles:
+        if outcome == "stopped" and not self._hurried:
+            if self._state is State.STOPPING:
+                self._enter(State.STOPPING, "Writing a checkpoint; Stop again ends without it")
             self._checkpoint()
-        run, self._run = self._run, None
+        run, self._run, self._hurried = self._run, None, False
         if run is None:
             return
         self._store.set_status(run.id, outcome, note).exception()

@@ -1,0 +1,127 @@
+"""Stop means stop: at the next step, with a checkpoint where one can be had."""
+
+import queue
+
+import pytest
+
+from workbench.ppo.hyperparameters import parse
+from workbench.training import commands as do
+from workbench.training import events as ev
+from workbench.training.events import State
+from workbench.training.session import Session
+
+PROMPTS = (do.PromptItem("one"), do.PromptItem("two"))
+
+
+def start(cycles=1000, **settings):
+    return do.Start(parse({
+        "num_cycles": cycles, "batch_size": 4, "response_length": 6, "kl_coef": 0.05,
+        "comparison_prompts": 2, "checkpoint_every": 0, **settings}), PROMPTS)
+
+
+class Reacting:
+    """A session whose listener may answer an event at once, on the training thread, so that a
+    command arrives at an exact moment."""
+
+    def __init__(self, store, folders, react):
+        self.events = queue.SimpleQueue()
+        self._react = react
+        self.session = Session(store, self._listen, threads=1)
+        self.session.send(do.LoadModels(*folders))
+
+    def _listen(self, event):
+        self.events.put(event)
+        for command in self._react(event):
+            self.session.send(command)
+
+    def until(self, kind, state=None):
+        seen = []
+        while not seen or not isinstance(seen[-1], kind) or state not in (
+            None, getattr(seen[-1], "state", None)
+        ):
+            seen.append(self.events.get(timeout=60))
+        return seen
+
+
+@pytest.fixture
+def reacting(store, folders):
+    opened = []
+
+    def make(react):
+        opened.append(Reacting(store, folders, react))
+        opened[-1].until(ev.StateChanged, State.READY)
+        opened[-1].session.send(start())
+        return opened[-1].until(ev.RunFinished)
+
+    yield make
+    for one in opened:
+        one.session.close()
+
+
+def at(kind, fits=lambda _: True, command=do.Stop):
+    """React once, to the first event of a kind that fits."""
+    done = []
+
+    def react(event):
+        if isinstance(event, kind) and fits(event) and not done:
+            done.append(event)
+            yield command()
+    return react
+
+
+@pytest.mark.parametrize("phase", list(ev.Phase))
+def test_no_step_is_begun_after_a_stop(reacting, store, phase):
+    seen = reacting(at(ev.Progress, lambda e: e.phase is phase and e.cycle == 2))
+    where = next(i for i, e in enumerate(seen) if isinstance(e, ev.StateChanged)
+                 and e.state is State.STOPPING)
+    assert not [e for e in seen[where:] if isinstance(e, ev.Progress)]
+    assert (seen[-1].outcome, seen[-1].cycles, store.run(1).cycles) == ("stopped", 1, 1)
+    # Before its update began, the cycle can be dropped without losing the one before.
+    untouched = phase in (ev.Phase.SAMPLING, ev.Phase.SCORING)
+    assert [c.cycle for c in store.checkpoints.all(1)] == ([1] if untouched else [])
+
+
+def test_a_stop_between_two_cycles(reacting, store):
+    seen = reacting(at(ev.CycleFinished))
+    assert seen[-1] == ev.RunFinished(1, "stopped", 1)
+    assert [c.cycle for c in store.checkpoints.all(1)] == [1]
+
+
+def test_a_second_stop_gives_up_the_checkpoint(reacting, store):
+    first = at(ev.Progress, lambda e: e.cycle == 2)
+    second = at(ev.StateChanged, lambda e: e.note.startswith("Writing a checkpoint"))
+    seen = reacting(lambda event: [*first(event), *second(event)])
+    assert seen[-1].outcome == "stopped"
+    failed = [e.sentence for e in seen if isinstance(e, ev.CheckpointFailed)]
+    assert failed == ["The checkpoint of cycle 1 was given up; earlier ones are kept."]
+    assert store.checkpoints.all(1) == []
+    assert [p.name for p in (store.home / "checkpoints" / "1").iterdir()] == []
+
+
+def test_two_stops_at_once_write_no_checkpoint(reacting, store):
+    first = at(ev.Progress, lambda e: e.cycle == 2)
+    seen = reacting(lambda event: [*first(event)] * 2)
+    assert not [e for e in seen if isinstance(e, ev.CheckpointFailed | ev.CheckpointWritten)]
+    assert store.checkpoints.all(1) == []
+
+
+def test_stopping_a_paused_run_writes_nothing_twice(ready, store):
+    ready.send(do.Start(start().hyperparameters, PROMPTS, step=True))
+    ready.wait_for(State.PAUSED)
+    ready.send(do.Stop())
+    assert ready.wait(ev.RunFinished).outcome == "stopped"
+    assert [e.cycle for e in ready.of(ev.CheckpointWritten)] == [1]
+
+
+def test_a_change_for_a_cycle_that_was_dropped_is_made_when_it_is_run(reacting, ready, store):
+    changed = at(ev.CycleFinished, command=lambda: do.SetHyperparameters({"kl_coef": 0.5}))
+    applied = at(ev.HyperparametersApplied)
+    seen = reacting(lambda event: [*changed(event), *applied(event)])
+    assert seen[-1].cycles == 1
+    state = store.checkpoints.read(1, 1)[1]
+    assert (state["hyperparameters"]["kl_coef"], state["numbers"]["kl_coef"]) == (0.05, 0.05)
+    ready.send(do.ResumeRun(1, changes={"num_cycles": 3}))
+    assert ready.wait(ev.RunFinished).outcome == "finished"
+    assert store.metrics(1)["kl_coef"].values == [0.05, 0.5, 0.5]
+    assert [(c.cycle, c.name, c.new) for c in store.changes(1)] == [
+        (2, "num_cycles", 3), (2, "kl_coef", 0.5)]

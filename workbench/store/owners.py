@@ -1,0 +1,90 @@
+"""Which living process trains a run: one lock of the operating system for each run.
+
+A process that ends, however it ends, lets go of its locks, so a lock that can be taken means that
+nobody trains the run. Process numbers would not do: they are used again, and say nothing about
+another machine or container that shares the home folder.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+_PATIENCE = 0.25  # seconds; another process may be looking, which takes the lock for a moment
+
+
+class Owners:
+    """The locks under one home folder: ``locks/RUN.lock``. Safe to use from any thread."""
+
+    def __init__(self, home: Path) -> None:
+        self._folder = home / "locks"
+        self._held: dict[int, FileLock] = {}
+        self._guard = threading.RLock()
+
+    def take(self, run_id: int) -> bool:
+        """Make a run this store's to train; return False when another has it.
+
+        Raises:
+            OSError: the lock cannot be written.
+        """
+        with self._guard:
+            if run_id not in self._held:
+                lock = self._lock(run_id, _PATIENCE)
+                if lock is None:
+                    return False
+                self._held[run_id] = lock
+            return True
+
+    def release(self, run_id: int) -> None:
+        """Let go of a run, if it is this store's."""
+        with self._guard:
+            lock = self._held.pop(run_id, None)
+            if lock is not None:
+                lock.release()
+
+    def release_all(self) -> None:
+        """Let go of every run."""
+        for run_id in list(self._held):
+            self.release(run_id)
+
+    def forget(self, run_id: int) -> None:
+        """Remove the lock of a run that is deleted."""
+        self.release(run_id)
+        self._path(run_id).unlink(missing_ok=True)
+
+    def is_mine(self, run_id: int) -> bool:
+        """Whether this store trains the run."""
+        return run_id in self._held
+
+    def is_alive(self, run_id: int) -> bool:
+        """Whether this or any other living process trains the run."""
+        with self._guard:
+            if run_id in self._held:
+                return True
+            if not self._path(run_id).exists():
+                return False
+            lock = self._lock(run_id, 0)
+            if lock is not None:
+                lock.release()
+            return lock is None
+
+    def _lock(self, run_id: int, patience: float) -> FileLock | None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self._path(run_id), thread_local=False)
+        try:
+            lock.acquire(timeout=patience, poll_interval=0.01)
+        except Timeout:
+            return None
+        return lock
+
+    def _path(self, run_id: int) -> Path:
+        return self._folder / f"{run_id}.lock"
+
+
+def this_process() -> str:
+    """Name this process, for a person."""
+    return f"process {os.getpid()} on {socket.gethostname()}"
