@@ -128,6 +128,9 @@ def _follow(
                 say(f"{name}: {hp.num_cycles} cycles of {hp.batch_size} completions.")
             case ev.RunResumed(name=name, cycle=cycle, hyperparameters=hp):
                 say(f"{name} goes on after cycle {cycle} of {hp.num_cycles}.")
+            case ev.StateChanged(state=ev.State.PAUSED, note=note):
+                say(f"Paused {note.lower()}, as the window asked; it goes on from there. "
+                    "Ctrl+C stops it.")
             case ev.CycleFinished() as finished:
                 print(_json_line(finished) if as_json else _line(finished), flush=True)
             case ev.Exported(cycle=cycle, folder=folder):

@@ -26,16 +26,16 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-import workbench.training.worker  # noqa: E402, F401 - so that no child has to import torch
-from helpers.folders import save_policy, save_reward  # noqa: E402
+from helpers.folders import save_policy, save_reward
 
-from workbench.ppo.hyperparameters import parse  # noqa: E402
-from workbench.store.schema import FILE_NAME, connect  # noqa: E402
-from workbench.store.store import Store  # noqa: E402
-from workbench.training import commands as do  # noqa: E402
-from workbench.training import events as ev  # noqa: E402
-from workbench.training.run import read_run  # noqa: E402
-from workbench.training.session import Session  # noqa: E402
+import workbench.training.worker  # noqa: F401 - so that no child has to import torch
+from workbench.ppo.hyperparameters import parse
+from workbench.store.schema import FILE_NAME, connect
+from workbench.store.store import Store
+from workbench.training import commands as do
+from workbench.training import events as ev
+from workbench.training.run import read_run
+from workbench.training.session import Session
 
 CYCLES = 12
 SETTINGS = {

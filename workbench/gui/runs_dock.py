@@ -25,7 +25,7 @@ from workbench.gui.background import Background
 from workbench.gui.controls import label, named, push_button
 from workbench.gui.fields import format_value
 from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, parse, specs
-from workbench.store.records import RunRecord
+from workbench.store.records import LIVE, RunRecord
 from workbench.store.store import Store
 from workbench.training.events import State
 
@@ -33,7 +33,6 @@ COLUMNS = ("Run", "Reward", "Cycles", "Status", "Started")
 _TIPS = ("Double-click to show the run; F2 renames it",
          "Mean reward of the first and the last cycle", "Cycles completed", "Where the run stands",
          "When the run was started")
-_LIVE = {"running", "paused"}
 Index = QModelIndex | QPersistentModelIndex
 
 
@@ -47,9 +46,13 @@ class RunsModel(QAbstractTableModel):
         self.runs: list[RunRecord] = []
         self._rewards: Mapping[int, tuple[float, float]] = {}
         self._shown: int | None = None
+        self._elsewhere: frozenset[int] = frozenset()
 
-    def fill(self, runs: list[RunRecord], rewards: Mapping[int, tuple[float, float]]) -> None:
-        """Show these runs, keeping rows where they are when only their contents changed."""
+    def fill(self, runs: list[RunRecord], rewards: Mapping[int, tuple[float, float]],
+             elsewhere: frozenset[int] = frozenset()) -> None:
+        """Show these runs, keeping rows where they are when only their contents changed; those
+        of ``elsewhere`` are trained by another process."""
+        self._elsewhere = elsewhere
         same = [r.id for r in runs] == [r.id for r in self.runs]
         if not same:
             self.beginResetModel()
@@ -90,11 +93,13 @@ class RunsModel(QAbstractTableModel):
             return None
         run, column = self.runs[index.row()], index.column()
         if role == Qt.ItemDataRole.DisplayRole:
-            return (run.name, self._reward(run), str(run.cycles), run.status,
+            return (run.name, self._reward(run), str(run.cycles), self._status(run),
                     _when(run.created_at))[column]
         if role == Qt.ItemDataRole.EditRole and column == 0:
             return run.name
         if role == Qt.ItemDataRole.ToolTipRole:
+            if run.id in self._elsewhere and column in (0, 3):
+                return _elsewhere(run)
             return f"{run.name}: {run.status}. {run.note}".strip() if column == 0 else None
         if role == Qt.ItemDataRole.FontRole and column == 0 and run.id == self._shown:
             font = QFont()
@@ -112,6 +117,9 @@ class RunsModel(QAbstractTableModel):
             return False
         self.renamed.emit(self.runs[index.row()].id, name)
         return True
+
+    def _status(self, run: RunRecord) -> str:
+        return f"{run.status} elsewhere" if run.id in self._elsewhere else run.status
 
     def _reward(self, run: RunRecord) -> str:
         pair = self._rewards.get(run.id)
@@ -190,7 +198,9 @@ class RunsDock(QWidget):
     def refresh(self) -> None:
         """Read the runs again."""
         kept = self.selected()
-        self.model.fill(self._store.runs(), self._store.reward_spans())
+        runs = self._store.runs()
+        self.model.fill(runs, self._store.reward_spans(), frozenset(
+            run.id for run in runs if self._store.is_elsewhere(run)))
         self._stack.setCurrentIndex(1 if self.model.runs else 0)
         if kept:
             self._select(kept.id)
@@ -229,7 +239,7 @@ class RunsDock(QWidget):
     def delete_selected(self) -> None:
         """Ask, then delete the selected run."""
         run = self.selected()
-        if run is None or run.status in _LIVE:
+        if run is None or run.status in LIVE:
             return
         box = QMessageBox(
             QMessageBox.Icon.Question, "Delete run",
@@ -297,7 +307,7 @@ class RunsDock(QWidget):
 
     def _show_details(self) -> None:
         run = self.selected()
-        self.delete_button.setEnabled(run is not None and run.status not in _LIVE)
+        self.delete_button.setEnabled(run is not None and run.status not in LIVE)
         for button in (self.open_button, self.rename_button, self.settings_button):
             button.setEnabled(run is not None)
         can_resume = run is not None and self._can_resume(run)
@@ -305,11 +315,14 @@ class RunsDock(QWidget):
         if run is not None and can_resume:
             self.resume_button.setToolTip(self._resume_tip(run))
         self.resumable.emit(can_resume)
-        self._details.setText(describe(run) if run else "")
+        details = describe(run) if run else ""
+        if run is not None and self._store.is_elsewhere(run):
+            details += " " + _elsewhere(run)
+        self._details.setText(details)
 
     def _can_resume(self, run: RunRecord) -> bool:
         # A run that is alive while none is here belongs to another process.
-        return self._state in CAN_RESUME and run.status not in _LIVE
+        return self._state in CAN_RESUME and run.status not in LIVE
 
     def _resume_tip(self, run: RunRecord) -> str:
         checkpoints = self._store.checkpoints.all(run.id)
@@ -357,6 +370,11 @@ def describe(run: RunRecord) -> str:
     if run.note:
         parts.append(run.note)
     return " ".join(parts)
+
+
+def _elsewhere(run: RunRecord) -> str:
+    return (f"Trained by {run.owner or 'another process'}, without this window; show it to watch "
+            "and steer it.")
 
 
 def _short(source: str) -> str:

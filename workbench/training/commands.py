@@ -104,7 +104,19 @@ class SetHyperparameters:
     by: str = "person"
 
 
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Follow a run that another process trains; what steers a run then goes there."""
+
+    run_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unwatch:
+    """Follow no longer; the run goes on."""
+
+
 Command = (
     LoadModels | CancelLoading | Start | ResumeRun | ExportRun | Checkpoint | Pause | Resume
-    | StepCycle | Stop | SetHyperparameters
+    | StepCycle | Stop | SetHyperparameters | Watch | Unwatch
 )

@@ -109,6 +109,18 @@ class RunResumed:
 
 
 @dataclass(frozen=True, slots=True)
+class RunFollowed:
+    """A run that ``owner``, another process, trains is watched from here; it stands after
+    ``cycle``."""
+
+    run_id: int
+    name: str
+    cycle: int
+    hyperparameters: Hyperparameters
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointWritten:
     """The run can be resumed from ``cycle`` on."""
 
@@ -194,7 +206,8 @@ class HyperparametersApplied:
 
 @dataclass(frozen=True, slots=True)
 class RunFinished:
-    """``outcome`` is the run's status in the store: finished, stopped or failed."""
+    """``outcome`` is the run's status in the store: finished, stopped or failed; of a watched run
+    whose process is gone, interrupted."""
 
     run_id: int
     outcome: str
@@ -212,7 +225,7 @@ class RunFailed:
 
 Event = (
     StateChanged | LoadingProgress | ModelsLoaded | LoadingFailed | CommandRefused
-    | RunStarted | RunResumed | Progress | ComparisonReady | CycleFinished
+    | RunStarted | RunResumed | RunFollowed | Progress | ComparisonReady | CycleFinished
     | HyperparametersStaged | HyperparametersApplied | CheckpointWritten | CheckpointFailed
     | Exported
     | RunFinished | RunFailed

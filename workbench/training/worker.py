@@ -23,6 +23,7 @@ from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
 from workbench.training.failures import explain
+from workbench.training.mailbox import Letter
 from workbench.training.models import Models
 from workbench.training.run import (
     DamagedError,
@@ -42,7 +43,7 @@ class Worker:
     """Owns the models and the run. Lives on the training thread alone."""
 
     def __init__(
-        self, store: Store, inbox: queue.SimpleQueue[do.Command | Close],
+        self, store: Store, inbox: queue.SimpleQueue[do.Command | Close | Letter],
         emit: Callable[[ev.Event], None], threads: int | None,
     ) -> None:
         if threads is not None:
@@ -92,7 +93,11 @@ class Worker:
         while not self._inbox.empty():
             self._handle(self._inbox.get())
 
-    def _handle(self, command: do.Command | Close) -> None:
+    def _handle(self, command: do.Command | Close | Letter) -> None:
+        if isinstance(command, Letter):
+            with command:
+                self._handle(command.command)
+            return
         if isinstance(command, Close):
             self._closing = True
             return
