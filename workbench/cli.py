@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workbench import __version__
+from workbench.memory_allocator import keep_freed_memory
 
 FAILED, UNUSABLE = 1, 2
 
@@ -20,6 +21,7 @@ FAILED, UNUSABLE = 1, 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     options = _parser().parse_args(arguments)
+    keep_freed_memory()
     match options.command:
         case "train":
             from workbench.headless import train
@@ -33,10 +35,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from workbench.headless import export
 
             return export(options)
+        case "fork":
+            from workbench.headless import fork
+
+            return fork(options)
         case "runs":
-            from workbench.headless import list_runs
+            from workbench.listing import list_runs
 
             return list_runs(options)
+        case "show":
+            from workbench.listing import show_run
+
+            return show_run(options)
         case "doctor":
             from workbench.doctor import doctor
 
@@ -62,12 +72,18 @@ def _parser() -> argparse.ArgumentParser:
         "train", parents=[home], help="run PPO without a window, into the same store",
         description="Run PPO without a window. The run can be opened in the window afterwards.",
         epilog=_hyperparameter_help(), formatter_class=argparse.RawDescriptionHelpFormatter)
-    train.add_argument("--policy", metavar="P", help="folder or hub name (default: bundled)")
-    train.add_argument("--reward", metavar="R", help="folder or hub name (default: bundled)")
-    train.add_argument("--reward-label", metavar="N", type=int,
-                       help="which output is the score, for a reward model with several")
-    train.add_argument("--chat-template", action="store_true",
-                       help="wrap prompts in the policy's chat template")
+    train.add_argument("--policy", metavar="P", help="folder, GGUF file, hub name, or smollm2 for "
+                       "SmolLM2-135M-Instruct (default: bundled)")
+    train.add_argument(
+        "--reward", metavar="R[=WEIGHT]", action="append",
+        help="folder or hub name of a sequence classifier, a Python file, or one of bundled, "
+             "vader, length_and_repetition (default: bundled); given several times, the reward "
+             "is their weighted sum")
+    train.add_argument("--reward-label", metavar="N", type=int, action=_LabelAction, default=[],
+                       help="which output is the score, for a classifier with several; of the "
+                            "--reward just before it")
+    train.add_argument("--chat-template", action=argparse.BooleanOptionalAction,
+                       help="wrap prompts in the policy's chat template (default: with smollm2)")
     train.add_argument("--prompts", metavar="FILE", help="txt, jsonl or csv (default: bundled)")
     train.add_argument("--seed", metavar="N", help="the same as --set seed=N")
     train.add_argument("--name", default="", help="a name for the run")
@@ -76,8 +92,20 @@ def _parser() -> argparse.ArgumentParser:
         description="Go on with a run; on a CPU as if it had never stopped.")
     resume.add_argument("run", metavar="RUN", type=int, help="its number (ppo-workbench runs)")
     resume.add_argument("--cycle", metavar="N", type=int,
-                        help="from the checkpoint after cycle N (default: the last; 0: the start)")
-    for command in (train, resume):
+                        help="go back to the checkpoint after cycle N (0: the start); the later "
+                             "cycles are kept as an abandoned branch")
+    fork = commands.add_parser(
+        "fork", parents=[home], help="begin a run from a checkpoint of another",
+        description="Begin a new run where another stood, with changed settings; both share the "
+                    "cycles up to there.",
+        epilog=_hyperparameter_help(), formatter_class=argparse.RawDescriptionHelpFormatter)
+    fork.add_argument("run", metavar="RUN", type=int, help="its number (ppo-workbench runs)")
+    fork.add_argument("--cycle", metavar="N", type=int,
+                      help="from the checkpoint after cycle N (default: the last; 0: the start)")
+    fork.add_argument("--seed", metavar="N", help="the same as --set seed=N")
+    fork.add_argument("--name", default="", help="a name for the fork")
+    for command in (train, resume, fork):
+        _add_trust(command)
         command.add_argument("--cycles", metavar="N", help="the same as --set num_cycles=N")
         command.add_argument(
             "--set", metavar="NAME=VALUE", action="append", default=[], dest="settings",
@@ -92,10 +120,31 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("folder", metavar="DIR", help="where to")
     export.add_argument("--cycle", metavar="N", type=int,
                         help="as it stood after cycle N (default: the last checkpoint)")
-    commands.add_parser("runs", parents=[home], help="list the runs of the home folder")
+    _add_trust(export)
+    commands.add_parser("runs", parents=[home], help="list the runs of the home folder as a tree")
+    show = commands.add_parser(
+        "show", parents=[home], help="print a run's settings, changes, checkpoints and results",
+        description="Print what decided a run, where it comes from and how it went.")
+    show.add_argument("run", metavar="RUN", type=int, help="its number (ppo-workbench runs)")
     commands.add_parser("doctor", parents=[home],
                         help="versions, device, memory, home folder, and what is wrong")
     return parser
+
+
+class _LabelAction(argparse.Action):
+    """Keeps each label with the number of the reward it follows."""
+
+    def __call__(self, parser: object, namespace: argparse.Namespace, values: object,
+                 option_string: str | None = None) -> None:
+        place = max(0, len(namespace.reward or []) - 1)
+        namespace.reward_label = [*namespace.reward_label, (place, values)]
+
+
+def _add_trust(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--trust-reward-file", action="store_true",
+        help="run the reward's Python file: a program that can do whatever you can; remembered "
+             "until the file changes")
 
 
 def _hyperparameter_help() -> str:

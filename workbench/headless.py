@@ -1,29 +1,34 @@
-"""``ppo-workbench train`` and ``resume``: the window's engine and store, without the window."""
+"""``ppo-workbench train``, ``resume``, ``fork``: the window's engine, without the window."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import json
+import logging
 import math
 import queue
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from workbench import assets
+from workbench.known_models import known_policy
 from workbench.ppo.hyperparameters import HyperparameterError, parse
+from workbench.ppo.sizes import size
 from workbench.store.home import StoreError, find_home
 from workbench.store.prompt_files import PromptFileError, read_prompts
-from workbench.store.records import Series
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
+from workbench.training.health import NOT_FINITE, RULES
+from workbench.training.reward_parts import PartError, RewardPart, parse_part
 from workbench.training.session import Session
 
-FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
+FAILED, UNUSABLE, UNWELL, INTERRUPTED = 1, 2, 3, 130
 
 
 class UsageError(ValueError):
@@ -33,16 +38,16 @@ class UsageError(ValueError):
 def train(options: argparse.Namespace) -> int:
     """Run PPO as the command line says and return the exit status.
 
-    0: finished; 1: the run failed; 2: the request cannot be carried out; 130: interrupted.
+    0: finished; 1: the run failed; 2: the request cannot be carried out;
+    3: stopped for a rule of the health check that it was told to pause for; 130: interrupted.
     """
     try:
         hp = parse(_settings(options))
         start = do.Start(hp, _prompts(options.prompts), options.name)
-    except (HyperparameterError, PromptFileError, UsageError) as error:
+        policy, chat = _policy(options)
+        load = do.LoadModels(policy, _reward(options), chat)
+    except (HyperparameterError, PartError, PromptFileError, UsageError) as error:
         return _unusable(error)
-    load = do.LoadModels(
-        options.policy or str(assets.BUNDLED_POLICY), options.reward or str(assets.BUNDLED_REWARD),
-        options.reward_label, options.chat_template)
     return _run(options, load, start)
 
 
@@ -52,7 +57,18 @@ def resume(options: argparse.Namespace) -> int:
         changes: dict[str, Any] = _settings(options)
     except UsageError as error:
         return _unusable(error)
-    return _run(options, do.ResumeRun(options.run, options.cycle, changes))
+    if options.cycle is not None:
+        return _run(options, do.GoBack(options.run, options.cycle, changes))
+    return _run(options, do.ResumeRun(options.run, changes=changes))
+
+
+def fork(options: argparse.Namespace) -> int:
+    """Begin a run where another stood; the exit status is that of :func:`train`."""
+    try:
+        changes: dict[str, Any] = _settings(options)
+    except UsageError as error:
+        return _unusable(error)
+    return _run(options, do.Fork(options.run, options.cycle, changes, options.name))
 
 
 def export(options: argparse.Namespace) -> int:
@@ -67,12 +83,14 @@ def _run(options: argparse.Namespace, first: do.Command, start: do.Start | None 
         store = Store(find_home(options.home))
     except StoreError as error:
         return _unusable(error)
+    _show_printed()
     events: queue.SimpleQueue[ev.Event] = queue.SimpleQueue()
     session = Session(store, events.put, threads=options.threads)
     try:
         with _stop_on_interrupt(session):
             session.send(first)
-            return _follow(session, events, start, _quiet if options.json else print)
+            return _follow(session, events, start, _quiet if options.json else print,
+                           lambda file: _agreed(store, file, options.trust_reward_file))
     finally:
         session.close()
         store.close()
@@ -97,6 +115,38 @@ def _settings(options: argparse.Namespace) -> dict[str, object]:
     return values
 
 
+def _reward(options: argparse.Namespace) -> tuple[RewardPart, ...]:
+    parts = [parse_part(text) for text in options.reward or ["bundled"]]
+    for place, label in options.reward_label:
+        parts[place] = replace(parts[place], label=label)
+    return tuple(parts)
+
+
+def _agreed(store: Store, file: ev.UntrustedFile, said_so: bool) -> bool:
+    """Whether the person lets a Python file run: by an option, or when asked on a terminal."""
+    name = Path(file.path).name
+    since = f"{name} has changed since the run began; " if file.changed else ""
+    if not said_so and not (sys.stdin.isatty() and sys.stderr.isatty()):
+        print(f"ppo-workbench: {since}{file.path} is a program that you have not agreed to run; "
+              "read it, then add --trust-reward-file.", file=sys.stderr)
+        return False
+    if not said_so:
+        print(f"{file.text.rstrip()}\n\n{since}{file.path} (above) is a program: it can do "
+              "whatever you can. Run it? [y/N] ", end="", file=sys.stderr, flush=True)
+        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+            print("ppo-workbench: it was not run.", file=sys.stderr)
+            return False
+    store.trust(file.sha256, file.path).result()
+    return True
+
+
+def _show_printed() -> None:
+    """Let what a reward's Python file prints be seen, beside the lines of the run."""
+    log = logging.getLogger("workbench.reward")
+    log.setLevel(logging.INFO)
+    log.handlers = [logging.StreamHandler(sys.stderr)]
+
+
 def _prompts(file: str | None) -> tuple[do.PromptItem, ...]:
     found = read_prompts(Path(file).expanduser() if file else assets.DEFAULT_PROMPTS)
     for problem in found.problems:
@@ -104,73 +154,100 @@ def _prompts(file: str | None) -> tuple[do.PromptItem, ...]:
     return tuple(do.PromptItem(p.text, p.pinned) for p in found.prompts if p.enabled)
 
 
+def _policy(options: argparse.Namespace) -> tuple[str, bool]:
+    """Return what to load as the policy, and whether to apply its chat template."""
+    wanted = options.policy or str(assets.BUNDLED_POLICY)
+    path = Path(wanted).expanduser()
+    if path.exists():
+        # A run is resumed from any folder.
+        wanted = str(path.absolute())
+    known = known_policy(wanted)
+    chat = options.chat_template
+    return (known.source() if known else wanted,
+            bool(known and known.chat) if chat is None else chat)
+
+
 def _follow(
     session: Session, events: queue.SimpleQueue[ev.Event], start: do.Start | None,
-    say: Callable[..., None],
+    say: Callable[..., None], agreed: Callable[[ev.UntrustedFile], bool],
 ) -> int:
     """Send ``start`` once models are loaded; print what happens until the run ends."""
     as_json = say is _quiet
+    said: frozenset[str] = frozenset()
+    stopped, settings = INTERRUPTED, ""
     while True:
         match events.get():
+            case ev.LoadingFailed(untrusted=file, again=again) if file and again:
+                if not agreed(file):
+                    return UNUSABLE
+                session.send(again)
             case ev.LoadingFailed(sentence=sentence, labels=labels):
                 hint = " Say which with --reward-label N, from 0." if labels else ""
                 print(f"ppo-workbench: {sentence}{hint}", file=sys.stderr)
                 return UNUSABLE
             case ev.ModelsLoaded(policy=policy, reward=reward):
-                say(f"Policy {policy.name} ({policy.parameters / 1e6:.1f} M parameters), reward "
+                say(f"Policy {policy.name} ({policy.parameters / 1e6:.1f} M parameters), reward: "
                     f"{reward.name}, on {policy.device} in {policy.dtype}.")
                 if start is not None:
                     session.send(start)
-            case ev.CommandRefused(sentence=sentence):
-                print(f"ppo-workbench: {sentence}", file=sys.stderr)
+            case ev.MemoryEstimated() as memory:
+                say(f"Memory: about {size(memory.needed)} of {size(memory.available)} free.")
+                if memory.advice:
+                    print(f"ppo-workbench: {memory.advice}", file=sys.stderr)
+            case ev.CommandRefused(sentence=sentence, instead=instead):
+                hint = f" Use it with --cycle {instead.cycle}." if instead else ""
+                print(f"ppo-workbench: {sentence}{hint}", file=sys.stderr)
                 return UNUSABLE
             case ev.RunStarted(name=name, hyperparameters=hp):
                 say(f"{name}: {hp.num_cycles} cycles of {hp.batch_size} completions.")
-            case ev.RunResumed(name=name, cycle=cycle, hyperparameters=hp):
-                say(f"{name} goes on after cycle {cycle} of {hp.num_cycles}.")
+            case ev.RunResumed() as resumed:
+                say(_begun(resumed))
             case ev.StateChanged(state=ev.State.PAUSED, note=note):
                 say(f"Paused {note.lower()}, as the window asked; it goes on from there. "
                     "Ctrl+C stops it.")
             case ev.CycleFinished() as finished:
                 print(_json_line(finished) if as_json else _line(finished), flush=True)
+            case ev.HealthChecked() as checked:
+                said = _tell_health(checked, said)
+                if checked.pauses_for:
+                    stopped = UNWELL
+                    session.send(do.Stop())
             case ev.Exported(cycle=cycle, folder=folder):
                 say(f"The policy after cycle {cycle} is in {folder}.")
                 return 0
             case ev.CheckpointFailed(sentence=sentence):
                 print(f"ppo-workbench: {sentence}", file=sys.stderr)
-            case ev.RunFailed(sentence=sentence):
+            case ev.RunFailed(sentence=sentence, retry=retry):
                 print(f"ppo-workbench: {sentence}", file=sys.stderr)
+                settings = "".join(f" --set {k}={v}" for k, v in retry.items())
             case ev.RunFinished(run_id=run_id, outcome=outcome, cycles=cycles):
                 say(f"{outcome.capitalize()} after {cycles} cycles.")
-                if outcome == "stopped":
-                    say(f"Go on with: ppo-workbench resume {run_id}")
-                return {"finished": 0, "failed": FAILED}.get(outcome, INTERRUPTED)
+                if outcome != "finished":
+                    say(f"Go on with: ppo-workbench resume {run_id}{settings}")
+                return {"finished": 0, "failed": FAILED}.get(outcome, stopped)
             case ev.StateChanged(state=ev.State.FAILED):
                 return FAILED
 
 
-def list_runs(options: argparse.Namespace) -> int:
-    """Print a line for every run of the store."""
-    from rich.console import Console
-    from rich.table import Table
+def _begun(event: ev.RunResumed) -> str:
+    where = f"after cycle {event.cycle}" if event.cycle else "from its beginning"
+    if event.parent:
+        return f"{event.name} (run {event.run_id}) is a fork of {event.parent} {where}."
+    kept = "" if event.abandoned is None else (
+        f" What it did later is kept as run {event.abandoned}.")
+    return f"{event.name} goes on {where}.{kept} {event.note}".rstrip()
 
-    try:
-        store = Store(find_home(options.home))
-    except StoreError as error:
-        return _unusable(error)
-    table = Table(box=None, pad_edge=False)
-    for heading in ("run", "name", "begun", "status", "cycles", "reward", "checkpoints"):
-        table.add_column(heading, justify="right" if heading in ("run", "cycles") else "left")
-    for run in store.runs():
-        scores = store.metrics(run.id).get("objective/scores", Series()).values
-        table.add_row(
-            str(run.id), run.name, run.created_at, run.status,
-            f"{run.cycles}/{run.hyperparameters.get('num_cycles', '?')}",
-            f"{scores[0]:+.2f} to {scores[-1]:+.2f}" if scores else "",
-            ", ".join(str(c.cycle) for c in store.checkpoints.all(run.id)))
-    store.close()
-    Console(highlight=False).print(table)
-    return 0
+
+def _tell_health(checked: ev.HealthChecked, said: frozenset[str]) -> frozenset[str]:
+    """Print what has gone wrong since the last cycle; return all that is wrong."""
+    for finding in checked.findings:
+        if finding.rule not in said and finding.rule != NOT_FINITE:  # the run's failure says that
+            rule = RULES[finding.rule]
+            print(f"ppo-workbench: cycle {checked.cycle}: {rule.title}. {finding.sentence} "
+                  f"{rule.advice}", file=sys.stderr)
+    if checked.pauses_for:
+        print(f"ppo-workbench: Stopping, as told for: {checked.pauses_for}.", file=sys.stderr)
+    return frozenset(finding.rule for finding in checked.findings)
 
 
 def _line(event: ev.CycleFinished) -> str:
@@ -194,10 +271,14 @@ def _quiet(*_: object) -> None:
 
 @contextlib.contextmanager
 def _stop_on_interrupt(session: Session) -> Iterator[None]:
-    """Ctrl+C stops the run cleanly; a second one ends the process as usual."""
+    """Ctrl+C stops the run cleanly, a second one without waiting for its checkpoint; a third one
+    ends the process as usual."""
+    says = ["Stopping; press Ctrl+C again to end without a checkpoint.", "Ending."]
+
     def stop(*_: object) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        print("Stopping...", file=sys.stderr)
+        print(says.pop(0), file=sys.stderr)
+        if not says:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         session.send(do.Stop())
 
     before = signal.signal(signal.SIGINT, stop)

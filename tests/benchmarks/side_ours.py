@@ -13,6 +13,7 @@ from sequences import prompt_ids, steer_uniforms, text
 from serve import Phases, Server, matmul_rate
 from work import Work
 
+from workbench.memory_allocator import keep_freed_memory
 from workbench.ppo import cycle as cycle_module
 from workbench.ppo.control import Unattended
 from workbench.ppo.cycle import PPO
@@ -118,6 +119,7 @@ def _silent(_: str, __: float | None) -> None:
 
 
 def main() -> None:
+    keep_freed_memory()
     work = Work.load(sys.argv[1])
     server = Server(work)
     side = Side(work, _SETTINGS[sys.argv[2]] | json.loads(sys.argv[3]))

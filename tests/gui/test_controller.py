@@ -46,7 +46,8 @@ def test_state_is_shown_and_actions_follow_it(opened: Opened, state: State) -> N
     assert window.chip.text() == state.value
     assert window.note.text() == "because"
     for spec in SPECS:
-        if spec.states is not None and spec.id not in ("show_live", "resume_run"):
+        about_a_run = ("show_live", "resume_run", "fork_run", "go_back", "export_policy")
+        if spec.states is not None and spec.id not in about_a_run:
             assert window.actions_[spec.id].isEnabled() is (state in spec.states), spec.id
     assert window.actions_["pause"].text() == ("Resume" if state == State.PAUSED else "Pause")
 
@@ -104,7 +105,17 @@ def test_stop_is_acknowledged_at_once(opened: Opened) -> None:
     opened.controller.handle([ev.StateChanged(State.RUNNING)])
     click(opened, "stop")
     assert opened.window.chip.text() == "Stopping"
-    assert not opened.window.actions_["stop"].isEnabled()
+    assert opened.window.note.text() == "Stopping at the next step"
+
+
+def test_a_second_stop_is_sent_but_no_double_click(opened: Opened) -> None:
+    opened.controller.handle([ev.StateChanged(State.RUNNING)])
+    click(opened, "stop")
+    click(opened, "stop")
+    assert opened.sent == [do.Stop()]
+    opened.controller._stopped_at -= 60  # a minute later
+    click(opened, "stop")
+    assert opened.sent == [do.Stop(), do.Stop()]
 
 
 def test_a_run_fills_every_view(qtbot: QtBot, opened: Opened, store: Store) -> None:

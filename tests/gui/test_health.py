@@ -1,49 +1,105 @@
-"""A run that goes wrong is told of in plain words, a healthy one is left in peace."""
+"""What the health check found shows on the chip, in its explanation and on the plots."""
 
-import math
+from __future__ import annotations
 
-import pytest
-from helpers.window import Opened
+from helpers.window import Opened, fill, metrics
+from PySide6.QtWidgets import QCheckBox, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 
-from workbench.gui.health import find_warnings
+from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.store.records import HealthRecord
+from workbench.store.store import Store
+from workbench.training import events as ev
+from workbench.training.commands import ResumeRun
+from workbench.training.health import NOT_FINITE, Finding
 
-HEALTHY = {"objective/scores": 1.0, "objective/kl": 4.0, "policy/entropy_avg": 2.0,
-           "loss/policy_avg": 0.0, "loss/value_avg": 0.2, "objective/distinct": 1.0,
-           "policy/clipfrac_avg": 0.1, "val/explained_variance": 0.3}
-
-
-def titles(**last: float) -> list[str]:
-    changed = HEALTHY | {name.replace("__", "/"): value for name, value in last.items()}
-    return [w.title for w in find_warnings(HEALTHY, changed, kl_target=6.0)]
-
-
-def test_a_healthy_run_has_no_warning() -> None:
-    assert titles() == []
-    assert find_warnings({}, {}, 6.0) == []
+KL = Finding("kl", "serious", "Completions are 71 nats from the start policy.")
+STEPS = Finding("steps", "warning", "The trust region holds back 39% of the tokens.")
 
 
-@pytest.mark.parametrize(("name", "value", "title"), [
-    ("objective__kl", 12.1, "KL is high"),
-    ("objective__kl", -0.6, "KL is negative"),
-    ("policy__entropy_avg", 0.9, "Entropy is collapsing"),
-    ("objective__distinct", 0.4, "Completions are alike"),
-    ("policy__clipfrac_avg", 0.35, "Steps are large"),
-    ("val__explained_variance", -0.6, "Values are off"),
-    ("loss__value_avg", math.nan, "Value loss is not a number"),
-    ("objective__kl", math.inf, "KL to start policy is not a number"),
-])
-def test_what_is_wrong_is_said(name: str, value: float, title: str) -> None:
-    assert titles(**{name: value})[0] == title
+def begin(opened: Opened, store: Store, cycles: int = 0) -> int:
+    """Show a live run."""
+    run_id = fill(store, cycles=cycles)
+    opened.controller.handle([ev.RunStarted(run_id, "Run", Hyperparameters())])
+    for cycle in range(1, cycles + 1):
+        opened.controller.handle([ev.CycleFinished(run_id, cycle, 20, metrics(cycle))])
+    return run_id
 
 
-def test_chip_shows_the_worst_and_how_many_more(qtbot: QtBot, opened: Opened) -> None:
-    window = opened.window
-    assert not window.health.isVisible()
-    window.show_health(find_warnings(
-        HEALTHY, HEALTHY | {"objective/kl": 20.0, "objective/distinct": 0.1}, 6.0))
+def test_chip_shows_the_worst_and_how_many_more(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    run_id = begin(opened, store)
+    chip = opened.window.health
+    assert not chip.isVisible()
+    opened.controller.handle([ev.HealthChecked(run_id, 1, (KL, STEPS))])
+    qtbot.waitUntil(chip.isVisible)
+    assert chip.text() == "KL runs away (+1)"
+    assert chip.property("chip") == "bad"
+    assert "71 nats" in chip.toolTip()
+    opened.controller.handle([ev.HealthChecked(run_id, 2, ())])
+    qtbot.waitUntil(chip.isHidden)
+
+
+def test_the_explanation_leads_to_plot_setting_and_pause(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    run_id = begin(opened, store, cycles=3)
+    opened.controller.handle([ev.HealthChecked(run_id, 3, (KL, STEPS))])
+    window, health = opened.window, opened.controller.health
     qtbot.waitUntil(window.health.isVisible)
-    assert window.health.text() == "KL is high (+1)"
-    assert "Raise the KL coefficient" in window.health.toolTip()
-    window.show_health([])
-    qtbot.waitUntil(window.health.isHidden)
+    window.health.click()
+    panel = health.panel
+    assert panel.isVisible()
+    panel.findChild(QCheckBox, "pause_kl").click()
+    form = window.hyperparameters.form
+    assert form.values()["pause_on_kl"] is True
+    panel.findChild(QPushButton, "try_steps").click()
+    assert form.values()["learning_rate"] == 5e-5  # half of the run's
+    assert not panel.isVisible()
+
+    assert "policy/clipfrac_avg" not in window.metrics.plots()
+    window.actions_["health"].trigger()
+    panel.findChild(QPushButton, "show_steps").click()
+    assert "policy/clipfrac_avg" in window.metrics.plots()
+
+
+def test_an_old_run_shows_what_was_found_in_it(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    run_id = fill(store)
+    store.record_health(run_id, [
+        HealthRecord(2, "steps", "warning", "Large."), HealthRecord(3, "kl", "serious", "Far."),
+        HealthRecord(3, "no_longer_a_rule", "warning", "?")]).result()
+    opened.controller.show_run(run_id)
+    qtbot.waitUntil(opened.window.health.isVisible)
+    assert opened.window.health.text() == "KL runs away"
+    marks = opened.window.metrics._run.health
+    assert [(m.cycle, m.metric) for m in marks] == [
+        (2, "policy/clipfrac_avg"), (3, "objective/kl")]
+    opened.controller.show_run(None)
+    qtbot.waitUntil(opened.window.health.isHidden)
+
+
+def test_a_run_that_is_well_says_so(opened: Opened, store: Store) -> None:
+    begin(opened, store)
+    opened.window.actions_["health"].trigger()
+    panel = opened.controller.health.panel
+    assert panel.isVisible()
+    assert not panel.findChildren(QPushButton)
+    panel.close()
+
+
+def test_after_numbers_that_are_not_finite_the_last_checkpoint_is_a_click_away(
+    opened: Opened, store: Store
+) -> None:
+    run_id = begin(opened, store, cycles=3)
+    sentence = "The gradient of cycle 4 is not a finite number."
+    opened.controller.handle([
+        ev.HealthChecked(run_id, 4, (Finding(NOT_FINITE, "serious", sentence),)),
+        ev.RunFailed(run_id, sentence, "details")])
+    box = opened.window.findChild(QMessageBox, "failed_run")
+    assert box.text() == sentence
+    assert "Learning rate set to 1e-5" in box.informativeText()
+    box.findChild(QPushButton, "resume_good").click()
+    assert opened.sent == [ResumeRun(run_id, None, {"learning_rate": 1e-5})]

@@ -4,7 +4,7 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from workbench.gui.hyperparameters_dock import HyperparametersDock
-from workbench.gui.hyperparameters_form import FIXED
+from workbench.gui.hyperparameters_form import FIXED, LOCKED
 from workbench.gui.presets import PRESETS
 from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, parse, specs
 from workbench.store.records import ChangeRecord
@@ -90,16 +90,28 @@ def test_undo_takes_a_whole_edit_back(dock: HyperparametersDock) -> None:
     assert dock.hyperparameters() == Hyperparameters(batch_size=67)
 
 
-def test_what_is_fixed_is_locked_while_a_run_is_alive(dock: HyperparametersDock) -> None:
-    fixed = {name for name, spec in specs().items() if not spec.live}
-    for state in State:
-        dock.set_state(state)
-        alive = state in (State.RUNNING, State.PAUSED, State.STOPPING)
-        locked = {name for name, row in dock.form.rows.items() if not row.field.isEnabled()}
-        assert locked == (fixed if alive else set()), state
-    dock.set_state(State.RUNNING)
-    dock.form.sections[FIXED].set_open(True)
-    assert dock.form._lock_hint.isVisible()
+def test_what_is_fixed_says_why_and_offers_a_fork(
+    qtbot: QtBot, running: HyperparametersDock
+) -> None:
+    form = running.form
+    form.sections[FIXED].set_open(True)
+    assert form._lock_hint.text() == LOCKED
+    assert not form.fork_button.isVisible()
+    form.set_values({"seed": 5, "lam": 0.5}, "test")
+    assert form._lock_hint.text().startswith("Seed decides the whole run")
+    assert running.apply_button.isEnabled()  # for what is live
+    with qtbot.waitSignal(running.fork_wanted) as wanted:
+        form.fork_button.click()
+    assert wanted.args == [{"seed": 5, "lam": 0.5}]
+    form.set_values({"lam": 0.95}, "test")
+    assert running._line.text() == "Seed can only change in a fork."
+    assert not running.apply_button.isEnabled()
+    running.revert()
+    assert not form.fork_button.isVisible()
+    form.set_values({"seed": 5}, "test")
+    running.set_state(State.FINISHED)
+    assert not form.fork_button.isVisible()
+    assert not form._lock_hint.isVisible()
 
 
 def test_conflict_is_said_in_place_and_nothing_is_sent(running: HyperparametersDock) -> None:
@@ -155,10 +167,14 @@ def test_advanced_settings_are_behind_show_all_and_found_by_word(dock: Hyperpara
 
 
 def test_history(dock: HyperparametersDock) -> None:
-    dock.show_history([ChangeRecord(5, "", "learning_rate", 3e-4, 1e-4, "person")])
+    dock.show_history([ChangeRecord(5, "2026-03-01T10:00:00+00:00", "learning_rate", 3e-4, 1e-4,
+                                    "person")])
     dock.add_history(7, [Change("max_grad_norm", 1.0, 0.0)])
     rows = [[dock._history.topLevelItem(i).text(c) for c in range(3)] for i in range(2)]
     assert rows == [["5", "Learning rate", "3e-4 → 1e-4"], ["7", "Gradient clip", "1 → off"]]
+    item = dock._history.topLevelItem(0)
+    assert item.text(3) == "person"
+    assert "changed by person on 2026-0" in item.toolTip(4)
 
 
 def test_state_is_remembered_without_what_is_invalid(
@@ -172,3 +188,41 @@ def test_state_is_remembered_without_what_is_invalid(
     other.restore_state(saved)
     assert other.hyperparameters() == Hyperparameters(batch_size=32, lam=0.5)
     assert not other.undo_stack.canUndo()
+
+
+def test_undo_after_apply_stages_the_old_value(running: HyperparametersDock) -> None:
+    for value in (0.1, 0.2):
+        edit(running, kl_coef=value)
+        running.apply_button.click()
+        running.staged(HyperparametersStaged({"kl_coef": value}, 3))
+    running.undo_stack.undo()
+    assert running.hyperparameters().kl_coef == 0.1  # not the value before both
+    assert line(running) == "1 setting edited, not applied."
+
+
+def test_what_was_applied_can_be_taken_back_before_it_is_used(
+    qtbot: QtBot, running: HyperparametersDock
+) -> None:
+    edit(running, kl_coef=0.1)
+    running.apply_button.click()
+    running.staged(HyperparametersStaged({"kl_coef": 0.1}, 3))
+    before = Hyperparameters().kl_coef
+    with qtbot.waitSignal(running.apply) as sent:
+        running.revert_button.click()
+    assert sent.args == [{"kl_coef": before}]
+    running.staged(HyperparametersStaged({"kl_coef": before}, 3))
+    assert line(running) == "The run uses these settings."
+    assert not running.revert_button.isEnabled()
+
+
+def test_a_conflict_is_said_at_every_field_that_takes_part(running: HyperparametersDock) -> None:
+    edit(running, num_mini_batches=3)
+    rows = running.form.rows
+    for name in ("num_mini_batches", "batch_size"):
+        assert "2 or 4 would" in rows[name].problem.text()
+    assert line(running).count("must divide") == 1
+    edit(running, num_mini_batches=1, dual_clip=1.1)
+    assert "trust region" in rows["dual_clip"].problem.text()
+    edit(running, dual_clip=3.0, kl_coef=0.0)
+    running.form.set_values({"kl_controller": "adaptive"}, "test")
+    assert "never leaves 0" in rows["kl_coef"].problem.text()

@@ -333,7 +333,8 @@ def test_state_is_kept(qtbot, view):
     other.restore_state(view.save_state())
     assert other.save_state() == view.save_state()
     assert other.save_state() == {
-        "plots": ["lr", "objective/kl"], "smoothing": 0.35, "log": True, "wall_time": True}
+        "plots": ["lr", "objective/kl"], "smoothing": 0.35, "log": True, "wall_time": True,
+        "parts": True}
     other.restore_state({"plots": ["gone", 3], "smoothing": "x"})
     assert other.plots() == list(DEFAULT_PLOTS)
 

@@ -4,13 +4,17 @@ from pathlib import Path
 
 import pytest
 from helpers.window import facts
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
+from PySide6.QtWidgets import QFileDialog, QToolButton
 from pytestqt.qtbot import QtBot
 
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.gui.models_dock import BUNDLED, ModelsDock, count
+from workbench.known_models import SMOLLM2
 from workbench.training.commands import CancelLoading, Command, LoadModels
 from workbench.training.events import LoadingFailed, LoadingProgress, ModelsLoaded, State
+from workbench.training.reward_parts import RewardPart
 
 
 @pytest.fixture
@@ -98,7 +102,8 @@ def test_which_output_is_the_score(dock: ModelsDock, sent: list[Command]) -> Non
     assert dock._chooser.isVisible()
     dock._labels.setCurrentIndex(1)
     dock._chooser.findChild(object, "use_label").click()
-    assert sent == [LoadModels(str(BUNDLED_POLICY), str(BUNDLED_REWARD), reward_label=1)]
+    assert sent == [LoadModels(
+        str(BUNDLED_POLICY), (RewardPart(str(BUNDLED_REWARD), label=1),))]
 
 
 def test_cancelling_is_no_failure(dock: ModelsDock) -> None:
@@ -119,3 +124,52 @@ def test_a_folder_that_was_typed_is_loaded(
     dock.policy.combo.setEditText(f" {tmp_path} ")
     dock.load()
     assert sent[0].policy == str(tmp_path)  # type: ignore[union-attr]
+
+
+def choose(dock: ModelsDock, title: str) -> None:
+    """Choose from the policy's list as a click does."""
+    place = dock.policy.combo.findText(title)
+    dock.policy.combo.setCurrentIndex(place)
+    dock.policy.combo.activated.emit(place)
+
+
+def test_a_known_policy_is_one_choice_with_its_chat_template(
+    dock: ModelsDock, sent: list[Command], qtbot: QtBot
+) -> None:
+    choose(dock, SMOLLM2.title)
+    assert dock.chat.isVisible()
+    dock.load()
+    assert sent[-1] == LoadModels(SMOLLM2.source(), str(BUNDLED_REWARD), use_chat_template=True)
+    dock.loaded(ModelsLoaded(
+        facts("policy", source=SMOLLM2.source(), has_chat_template=True), facts("reward"), 1.0))
+    assert dock.policy.recent() == []
+    assert dock.policy.combo.currentText() == SMOLLM2.title
+    tip = dock.policy.combo.itemData(1, Qt.ItemDataRole.ToolTipRole)
+    assert "135 million parameters" in tip
+    # At the next start it is loaded at once, as it was.
+    other = ModelsDock()
+    qtbot.addWidget(other)
+    other.command.connect(sent.append)
+    other.restore_state(dock.save_state())
+    other.load()
+    assert sent[-1] == sent[-2]
+    dock.load_bundled()
+    assert sent[-1] == LoadModels(str(BUNDLED_POLICY), str(BUNDLED_REWARD))
+    choose(dock, SMOLLM2.title)
+    choose(dock, BUNDLED)
+    assert not dock.chat.isVisible()
+
+
+def test_a_policy_is_browsed_for_as_folder_or_file(dock: ModelsDock, tmp_path: Path) -> None:
+    file = tmp_path / "model.gguf"
+    file.write_bytes(b"GGUF")
+    button = dock.findChild(QToolButton, "browse_policy")
+    folder, one_file = button.menu().actions()
+    one_file.trigger()
+    dialog = dock.findChild(QFileDialog)
+    assert dialog.nameFilters()[0] == "GGUF file (*.gguf)"
+    dialog.fileSelected.emit(str(file))
+    assert dock.policy.source() == str(file)
+    dialog.close()
+    folder.trigger()
+    assert dock.findChildren(QFileDialog)[-1].fileMode() is QFileDialog.FileMode.Directory

@@ -7,7 +7,7 @@ import pytest
 from PySide6.QtCore import QAbstractItemModel, QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QAction, QDropEvent, QGuiApplication
 from PySide6.QtTest import QAbstractItemModelTester
-from PySide6.QtWidgets import QPlainTextEdit, QWidget
+from PySide6.QtWidgets import QPlainTextEdit, QPushButton, QToolButton, QWidget
 
 from workbench.gui.prompts.model import Column, PromptsFilter, PromptsModel
 from workbench.gui.prompts.view import WORKING_SET, PromptsView
@@ -256,6 +256,14 @@ def test_named_sets(qtbot, view, store):
     view.load_set("mine")
     assert view.prompts() == (A, B, C, D)
     view.undo_stack.undo()
+    assert view.prompts() == (B, C, D)
+    menu = view.findChild(QToolButton, "prompts_save").menu()
+    menu.aboutToShow.emit()
+    delete = next(a.menu() for a in menu.actions() if a.text() == "Delete a saved set")
+    delete.aboutToShow.emit()
+    delete.actions()[0].trigger()
+    view.findChild(QPushButton, "delete_set").click()
+    qtbot.waitUntil(lambda: view.saved_sets() == [])
     assert view.prompts() == (B, C, D)
 
 

@@ -197,6 +197,15 @@ def test_a_complete_run_is_not_offered(opened: Opened, store: Store) -> None:
     assert not opened.window.toast.isVisible()
 
 
+def test_a_damaged_checkpoint_offers_the_one_before(opened: Opened) -> None:
+    toast, instead = opened.window.toast, do.ResumeRun(1, 2, {"num_cycles": 9})
+    opened.controller.handle([ev.CommandRefused("ResumeRun", "It is damaged.", instead=instead)])
+    assert toast.text == "It is damaged."
+    assert toast.action_button.text() == "Resume from cycle 2"
+    toast.action_button.click()
+    assert opened.sent == [instead]
+
+
 def test_the_offer_goes_when_another_run_starts(opened: Opened, store: Store) -> None:
     opened.controller.resuming.offer(store.run(stopped(store)))
     opened.controller.handle([ev.StateChanged(State.RUNNING)])

@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 from helpers.play import SMALL, play, until
 from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QApplication, QLabel, QMessageBox
+from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QMessageBox, QPushButton
 
 from workbench.gui import app
 from workbench.gui.app import Workbench
 from workbench.gui.errors import ErrorDialog, ErrorReporter
+from workbench.gui.exporting import ExportDialog
+from workbench.store.home import StoreError
 from workbench.training.events import State
 
 
@@ -129,6 +131,16 @@ def test_closing_asks_while_a_run_is_alive(qapp: QApplication, home: Path) -> No
     play(qapp, home, after)
 
 
+def test_a_second_window_on_the_same_home_says_so(qapp: QApplication, home: Path) -> None:
+    async def scenario(workbench: Workbench) -> None:
+        second = Workbench(home)
+        with pytest.raises(StoreError, match=f"already open on {home}; use that window, or"):
+            await second.serve()
+        second.window.deleteLater()
+
+    play(qapp, home, scenario)
+
+
 def test_closing_before_anything_is_loaded(qapp: QApplication, home: Path) -> None:
     async def scenario(workbench: Workbench) -> None:
         workbench.window.close()
@@ -180,3 +192,24 @@ def test_an_unexpected_error_is_shown_once_and_logged(
     assert len(dialogs) == 1
     assert caplog.text.count("ValueError: lost") == 3
     dialogs[0].reject()
+
+
+def test_a_policy_leaves_as_a_plain_folder(
+    qapp: QApplication, home: Path, tmp_path: Path
+) -> None:
+    async def scenario(workbench: Workbench) -> None:
+        window = workbench.window
+        await start(workbench, num_cycles=1)
+        await until(lambda: window.state is State.FINISHED)
+        trigger(workbench, "export_policy")
+        dialog = window.findChild(ExportDialog)
+        dialog.findChild(QLineEdit, "export_folder").setText(str(tmp_path / "out"))
+        dialog.findChild(QPushButton, "export_now").click()
+        await until(lambda: "was exported to" in window.toast.text)
+        assert window.state is State.FINISHED
+
+    play(qapp, home, scenario)
+    # The copy aside has become the folder itself.
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith("out")] == ["out"]
+    assert {"config.json", "model.safetensors", "tokenizer.json"} <= {
+        p.name for p in (tmp_path / "out").iterdir()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import gguf
 import torch
 import transformers as tf
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -44,3 +45,52 @@ def save_reward(folder: Path, *, labels: tuple[str, ...] = ("score",)) -> Path:
     model.save_pretrained(folder)
     words.save_pretrained(folder)
     return folder
+
+
+def save_gguf(
+    file: Path, *, quantised: bool = False, architecture: str = "qwen2", **strings: str
+) -> torch.nn.Module:
+    """Write a Qwen2 of one layer as a GGUF file, as llama.cpp's converter would.
+
+    ``strings`` are more entries of its header, such as a ``tokenizer.chat_template``. Returns the
+    model that was written.
+    """
+    torch.manual_seed(0)
+    known = tokenizer().get_vocab()
+    words = [*sorted(known, key=known.__getitem__), "ab"]
+    model = tf.Qwen2ForCausalLM(tf.Qwen2Config(
+        vocab_size=len(words), hidden_size=32, intermediate_size=64, num_hidden_layers=1,
+        num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=128,
+        tie_word_embeddings=True, eos_token_id=0, initializer_range=0.3)).eval()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    writer = gguf.GGUFWriter(file, architecture)
+    writer.add_context_length(128)
+    writer.add_embedding_length(32)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(64)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(1)
+    writer.add_layer_norm_rms_eps(model.config.rms_norm_eps)
+    writer.add_rope_freq_base(10_000.0)
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(words)
+    writer.add_token_types([gguf.TokenType.CONTROL, *[gguf.TokenType.NORMAL] * (len(words) - 1)])
+    writer.add_token_merges(["a b"])
+    writer.add_eos_token_id(0)
+    for name, text in strings.items():
+        writer.add_string(name, text)
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN2, 1)
+    for name, weight in model.state_dict().items():
+        if name != "lm_head.weight":
+            stem, _, kind = name.rpartition(".")
+            wide = quantised and weight.dim() == 2
+            numbers = weight.numpy()
+            writer.add_tensor(
+                f"{names.get_name(stem)}.{kind}",
+                gguf.quantize(numbers, gguf.GGMLQuantizationType.Q8_0) if wide else numbers,
+                raw_dtype=gguf.GGMLQuantizationType.Q8_0 if wide else None)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return model

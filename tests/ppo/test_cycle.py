@@ -6,7 +6,7 @@ import pytest
 import torch
 from helpers.models import make_ppo
 
-from workbench.ppo.cycle import NotFiniteError
+from workbench.ppo.control import NotFiniteError
 from workbench.ppo.hyperparameters import parse
 from workbench.ppo.scribe import PromptError
 
@@ -128,6 +128,34 @@ def test_a_score_that_is_not_a_number_spoils_no_weight(unattended):
     with pytest.raises(NotFiniteError, match="cycle 1"):
         run(ppo, hp, unattended, (1,))
     assert all(torch.equal(v, before[k]) for k, v in ppo.policy.state_dict().items())
+
+
+def test_a_gradient_that_overflows_spoils_neither_weights_nor_adam(unattended):
+    # Finite scores whose squares are not: the value loss and its gradient overflow.
+    ppo, hp = make_ppo(lambda text: 3e38), small(num_ppo_epochs=2, missing_eos_penalty=0.0)
+    ppo.begin(["ab"], hp)
+    before = {k: v.clone() for k, v in ppo.policy.state_dict().items()}
+    with pytest.raises(NotFiniteError, match="gradient of cycle 1"):
+        run(ppo, hp, unattended, (1,))
+    assert all(torch.equal(v, before[k]) for k, v in ppo.policy.state_dict().items())
+    assert not ppo.optimizer.state
+
+
+def test_a_policy_whose_probabilities_are_lost_is_not_recorded(unattended):
+    ppo, hp = make_ppo(), small()
+    ppo.begin(["ab"], hp)
+    step = ppo.optimizer.step
+
+    def overflow():
+        step()
+        with torch.no_grad():
+            for p in ppo.policy.parameters():
+                p.mul_(1e30)
+
+    ppo.optimizer.step = overflow
+    with pytest.raises(NotFiniteError, match="cycle 1") as caught:
+        run(ppo, hp, unattended, (1,))
+    assert not caught.value.intact
 
 
 def test_a_prompt_that_does_not_fit_is_named():

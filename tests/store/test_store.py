@@ -92,6 +92,10 @@ def test_prompt_sets(store):
     assert store.prompt_set("mine") == shorter
     assert store.prompt_set_names() == ["mine"]
     assert store.prompt_set("other") is None
+    store.save_prompt_set(PromptSet("kept", first.prompts)).result()
+    store.delete_prompt_set("mine").result()
+    assert store.prompt_set_names() == ["kept"]
+    assert len(store.prompt_set("kept").prompts) == 2
 
 
 def test_a_failing_write_says_so_and_harms_no_other(store):

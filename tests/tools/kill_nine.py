@@ -34,7 +34,7 @@ from workbench.store.schema import FILE_NAME, connect
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
-from workbench.training.run import read_run
+from workbench.training.run import read_checkpoint
 from workbench.training.session import Session
 
 CYCLES = 12
@@ -169,7 +169,7 @@ def examine(home: Path, said: list[tuple[str, int]], truth: dict[int, Cycle],
             found["runs finished"] += 1
             return None
         assert run.status == "interrupted", run.status
-        resumed = read_run(store, do.ResumeRun(run.id)).run.cycle if run.cycles < CYCLES else max(
+        resumed = read_checkpoint(store, run.id, None).run.cycle if run.cycles < CYCLES else max(
             there)
         assert resumed == max(there, default=0)
         found["cycles to run again"] += run.cycles - resumed

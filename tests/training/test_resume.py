@@ -1,6 +1,7 @@
 """Interrupted and resumed is never interrupted: bit for bit on a CPU."""
 
 import shutil
+from pathlib import Path
 
 import pytest
 from helpers.client import Client
@@ -180,6 +181,29 @@ def test_a_full_disk_ends_no_run(ready, store, monkeypatch):
     assert store.checkpoints.all(1) == []
 
 
+def test_changed_model_files_are_noticed(client, store, folders, tmp_path):
+    copy = shutil.copytree(folders[0], tmp_path / "policy")
+    client.send(do.LoadModels(str(copy), folders[1]))
+    client.wait_for(State.READY)
+    client.send(start(num_cycles=2))
+    finish(client)
+    weights = bytearray((copy / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (copy / "model.safetensors").write_bytes(weights)
+    again = Client(store)
+    again.send(do.ResumeRun(1, changes={"num_cycles": 3}))
+    assert again.wait(ev.CommandRefused).sentence == (
+        f"The files of the policy {copy} have changed since the run began; put them back to go on "
+        "with it, or start a new run.")
+    weights[-1] ^= 1
+    (copy / "model.safetensors").write_bytes(weights)
+    again.send(do.LoadModels(str(copy), folders[1]))
+    again.wait_for(State.READY)
+    again.send(do.ResumeRun(1, changes={"num_cycles": 3}))
+    finish(again)
+    again.close()
+
+
 def test_half_a_checkpoint_is_none(home):
     import numpy as np
 
@@ -232,5 +256,22 @@ def test_an_export_that_cannot_be_written_says_so(ready, tmp_path):
     ready.send(start(num_cycles=1))
     finish(ready)
     (tmp_path / "file").write_text("")
-    ready.send(do.ExportRun(1, str(tmp_path / "file" / "out")))
-    assert "choose another" in ready.wait(ev.CommandRefused).sentence
+    for folder, sentence in ((tmp_path / "file" / "out", "is a file; choose a folder"),
+                             (tmp_path, "is not empty; choose an empty one")):
+        ready.send(do.ExportRun(1, str(folder)))
+        assert sentence in ready.wait(ev.CommandRefused).sentence
+
+
+def test_an_export_that_breaks_off_leaves_nothing(ready, tmp_path, monkeypatch):
+    from workbench.ppo.cycle import PPO
+
+    def full(self, folder):
+        Path(folder).mkdir()
+        raise OSError(28, "No space left on device")
+
+    ready.send(start(num_cycles=1))
+    finish(ready)
+    monkeypatch.setattr(PPO, "export", full)
+    ready.send(do.ExportRun(1, str(tmp_path / "out")))
+    assert "(No space left on device); choose another" in ready.wait(ev.CommandRefused).sentence
+    assert list(tmp_path.glob("out*")) == []

@@ -96,6 +96,23 @@ def test_live_change_takes_effect_at_the_next_cycle(ready, store):
         (2, "lr_scheduler_type", "linear", "constant", "person")]
 
 
+def test_switching_the_controller_off_keeps_what_it_reached(ready, store):
+    ready.send(start(4, step=True, kl_controller="adaptive", kl_target=0.01, kl_horizon=4))
+    run_id = ready.wait(ev.RunStarted).run_id
+    ready.wait_for(State.PAUSED)
+    ready.send(do.StepCycle())
+    ready.wait_for(State.PAUSED)
+    ready.send(do.SetHyperparameters({"kl_controller": "fixed"}))
+    ready.send(do.Resume())
+    ready.wait(ev.RunFinished)
+    first, second, third, fourth = store.metrics(run_id)["kl_coef"].values
+    assert third == fourth != first == 0.05
+    assert abs(third / second - 1) <= 0.2 + 1e-9
+    journal = {c.name: (c.cycle, c.old, c.new, c.by) for c in store.changes(run_id)}
+    assert journal == {"kl_controller": (3, "adaptive", "fixed", "person"),
+                       "kl_coef": (3, 0.05, third, "controller")}
+
+
 def test_a_change_while_running_says_when(ready):
     ready.send(start(1000))
     ready.wait(ev.CycleFinished)

@@ -19,6 +19,8 @@ ALIVE = frozenset({State.RUNNING, State.PAUSED, State.STOPPING})
 """States in which a run exists that could go on."""
 CAN_RESUME = frozenset(State) - ALIVE
 """States in which a run of the store can be asked to go on; while loading, it waits."""
+CAN_BRANCH = frozenset(State) - {State.STOPPING}
+"""States in which a checkpoint can be chosen to go on from; a running run is paused first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,20 +49,45 @@ SPECS = (
                "Run", "Ctrl+P", "pause", frozenset({State.RUNNING, State.PAUSED}), toolbar=True),
     ActionSpec("step", "Step", "Run one cycle, then pause", "Run", "Ctrl+E", "step",
                CAN_START | {State.PAUSED}, toolbar=True),
-    ActionSpec("stop", "Stop", "End the run now; the unfinished cycle is dropped", "Run",
-               "Ctrl+.", "stop", frozenset({State.RUNNING, State.PAUSED}), toolbar=True),
+    ActionSpec("stop", "Stop", "End the run at the next step; the unfinished cycle is dropped. "
+               "Again: without waiting for its checkpoint", "Run", "Ctrl+.", "stop",
+               ALIVE, toolbar=True),
+    ActionSpec("try", "Try the policy…", "Type a prompt and see what the policy, its start and its "
+               "checkpoints make of it", "Run", "Ctrl+T", "try", toolbar=True),
     ActionSpec("resume_run", "Resume run", "Go on with the run selected in Runs, from its last "
                "checkpoint", "Run", "Ctrl+Shift+R", "start", CAN_RESUME),
+    ActionSpec("fork_run", "Fork from checkpoint…", "Begin a new run from a checkpoint of the run "
+               "selected in Runs, with other settings", "Run", "Ctrl+Shift+F", "fork", CAN_BRANCH),
+    ActionSpec("go_back", "Go back to checkpoint…", "Let the run selected in Runs go on from an "
+               "earlier checkpoint; what it did later is kept as an abandoned branch", "Run",
+               "Ctrl+Shift+B", states=CAN_BRANCH),
+    ActionSpec("export_policy", "Export policy…", "Save the policy of the run selected in Runs as "
+               "a folder that transformers loads", "Run", "Ctrl+Shift+E", "export",
+               CAN_START | {State.IDLE}),
     ActionSpec("checkpoint", "Checkpoint now", "Write a checkpoint of the paused run, to resume "
                "from later", "Run", "Ctrl+S", states=frozenset({State.PAUSED})),
+    ActionSpec("checkpoints", "Checkpoints…", "See, pin and delete the checkpoints of the run "
+               "selected in Runs", "Run"),
     ActionSpec("apply", "Apply settings", "Use the edited hyperparameters from the next cycle on",
                "Run", "Ctrl+Return", states=frozenset({State.RUNNING, State.PAUSED})),
+    ActionSpec("rename_selected", "Rename run", "Give the run selected in Runs another name",
+               "Run"),
+    ActionSpec("delete_selected", "Delete run…", "Remove the run selected in Runs for good",
+               "Run"),
     ActionSpec("load_models", "Load models", "Load the policy and the reward model named in Models",
                "Run", "Ctrl+L", states=CAN_START | {State.IDLE}),
     ActionSpec("cancel_loading", "Cancel loading", "Give up loading; models loaded before stay",
                "Run", states=frozenset({State.LOADING})),
+    ActionSpec("overlay_run", "Draw over the run on display", "Draw the curves of the run selected "
+               "in Runs over those on display, or no longer", "View", "Ctrl+Shift+O"),
+    ActionSpec("clear_overlays", "Draw no other runs", "Leave only the run on display in the plots",
+               "View"),
+    ActionSpec("compare_settings", "Compare settings…", "Show in a table where the settings of the "
+               "run on display and the ticked runs differ", "View", "Ctrl+Shift+D"),
     ActionSpec("show_live", "Show the live run", "Show the run that is training now", "View",
                "Ctrl+J", "follow", ALIVE),
+    ActionSpec("health", "Health of the run", "What the health check says of the run on display, "
+               "and what to try", "View", "Ctrl+H"),
     ActionSpec("reset_layout", "Reset layout", "Put every dock back where it was at first", "View",
                icon="reset"),
     ActionSpec("theme_system", "Theme: like the system", "Follow the system's colour scheme",
@@ -146,6 +173,8 @@ class Actions(QObject):
     def _make(self, spec: ActionSpec) -> QAction:
         action = QAction(spec.text, self)
         action.setObjectName(spec.id)
+        if " " in spec.text:
+            action.setIconText(spec.text.partition(" ")[0])  # what a tool bar has room for
         action.setCheckable(spec.checkable)
         if spec.shortcut:
             action.setShortcut(QKeySequence(spec.shortcut))

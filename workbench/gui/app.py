@@ -97,7 +97,14 @@ def _open_store(home: Path) -> Store:
 
     from workbench.store.store import Store
 
-    return Store(home)
+    store = Store(home)
+    # Two windows would overwrite each other's prompts and layout. Headless runs may write beside
+    # a window: each run has its own owner.
+    if not store.owners.take_window():
+        store.close()
+        raise StoreError(f"PPO Workbench is already open on {home}; use that window, or choose "
+                         "another home folder with --home.")
+    return store
 
 
 class Workbench:

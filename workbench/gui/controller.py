@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,16 +15,21 @@ from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QFileDialog
 
 from workbench.gui.actions import ALIVE
 from workbench.gui.background import Background
+from workbench.gui.checkpoints_view import CheckpointsView
 from workbench.gui.command_palette import CommandPalette
+from workbench.gui.consent import ask_to_run
 from workbench.gui.dialogs import show_about, show_shortcuts
 from workbench.gui.errors import ErrorDialog
-from workbench.gui.health import find_warnings
+from workbench.gui.exporting import Exporting
+from workbench.gui.health import Health
 from workbench.gui.main_window import MainWindow
+from workbench.gui.memory import MemoryWatch
 from workbench.gui.resuming import Resuming
+from workbench.gui.runs.branching import Branching
 from workbench.gui.status_bar import file_size
 from workbench.gui.theme import Mode, themes
 from workbench.ppo.hyperparameters import HyperparameterError
-from workbench.store.records import ChangeRecord, Series
+from workbench.store.records import ChangeRecord, HealthRecord, Series
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
@@ -46,12 +52,16 @@ class Controller(QObject):
         self._shown: int | None = None
         self._reading = False
         self._late: list[ev.CycleFinished | ev.HyperparametersApplied] = []
-        self._first: Mapping[str, float] = {}
         self._watched: int | None = None
         self._read = (0, frozenset[int]())
         self._pausing = False
+        self._stopped_at = 0.0
         self._written: ev.CheckpointWritten | None = None
         self.resuming = Resuming(window, store, send)
+        self.exporting = Exporting(window, store, send)
+        self._memory = MemoryWatch(window, send)
+        self.health = Health(window, store, send)
+        self.branching = Branching(window, store, background, self.resuming)
         self._connect()
 
     @property
@@ -102,8 +112,13 @@ class Controller(QObject):
             self.start(step=True)
 
     def stop(self) -> None:
-        """End the run. Shown at once; the run itself needs up to a step to notice."""
-        self._window.show_state(State.STOPPING, "Stopping at the next step")
+        """End the run; asked again, end it without its checkpoint. Shown at once: the run itself
+        needs up to a step to notice."""
+        if self._window.state != State.STOPPING:
+            self._stopped_at = time.monotonic()
+            self._window.show_state(State.STOPPING, "Stopping at the next step")
+        elif 1000 * (time.monotonic() - self._stopped_at) < QApplication.doubleClickInterval():
+            return  # the second half of a double click
         self._send(do.Stop())
 
     def checkpoint(self) -> None:
@@ -117,16 +132,27 @@ class Controller(QObject):
         else:
             self._send(do.Checkpoint())
 
+    def checkpoints(self) -> None:
+        """List the checkpoints of the run selected in Runs, or of the one on display."""
+        run = self._window.runs.selected()
+        if run is None:
+            self._window.toast.show_message("info", "There is no run yet.")
+            return
+        CheckpointsView(run, self._store, self._background, self._window.toast.show_message,
+                        self._window).open()
+
     def show_run(self, run_id: int | None) -> None:
         """Put a run on display; its numbers are read in the background."""
         self._shown, self._late, self._reading = run_id, [], run_id is not None
         self._watch(run_id)
         self._window.completions.show_run(run_id)
+        self.health.begin(run_id)
         if run_id is None:
-            self._display(None, ({}, []))
+            self._display(None, ({}, [], []))
         else:
             self._background.run(
-                lambda: (self._store.metrics(run_id), self._store.changes(run_id)),
+                lambda: (self._store.metrics(run_id), self._store.changes(run_id),
+                         self._store.health(run_id)),
                 partial(self._display, run_id))
         self._say_what_shows()
 
@@ -159,12 +185,15 @@ class Controller(QObject):
                 window.models.progress(event)
             case ev.ModelsLoaded():
                 window.models.loaded(event)
+                self._memory.models_loaded()
                 log.info("Loaded %s and %s", event.policy.source, event.reward.source)
             case ev.LoadingFailed():
                 window.models.failed(event)
                 log.warning("%s\n%s", event.sentence, event.details)
                 if not event.cancelled:
                     window.reveal("models")
+                if event.untrusted:
+                    ask_to_run(window, event.untrusted, partial(self._run_file, event))
             case ev.CommandRefused():
                 self._refused(event)
             case ev.RunStarted():
@@ -179,6 +208,8 @@ class Controller(QObject):
                 window.status.cycle_finished(event)
                 self._add(event)
                 window.runs.refresh()
+            case ev.HealthChecked():
+                self.health.checked(event)
             case ev.HyperparametersStaged():
                 window.hyperparameters.staged(event)
             case ev.HyperparametersApplied():
@@ -186,13 +217,19 @@ class Controller(QObject):
                 self._add(event)
             case ev.CheckpointWritten():
                 self._checkpoint_written(event)
+            case ev.Exported():
+                self.exporting.done(event)
             case ev.CheckpointFailed():
                 window.toast.show_message("warning", event.sentence)
+            case (ev.TryStarted() | ev.TryProgress() | ev.TryScored() | ev.TryFailed()
+                  | ev.TryFinished()):
+                window.trying.handle(event)
             case ev.RunFinished():
                 self._run_finished(event)
             case ev.RunFailed():
-                log.error("%s\n%s", event.sentence, event.details)
-                ErrorDialog(event.sentence, event.details, window).open()
+                self._run_failed(event)
+            case ev.MemoryEstimated():
+                window.hyperparameters.memory.show_estimate(event)
 
     def _state_changed(self, event: ev.StateChanged) -> None:
         self._window.show_state(event.state, event.note)
@@ -201,7 +238,7 @@ class Controller(QObject):
         if event.state in ALIVE:
             self._window.toast.withdraw_offer()
         else:
-            self._live = None
+            self._live = self.resuming.live = None
         if event.state == State.PAUSED:
             self._tell_written()
         self.resuming.state_changed(event.state)
@@ -210,18 +247,22 @@ class Controller(QObject):
     def _refused(self, event: ev.CommandRefused) -> None:
         if event.command in ("SetHyperparameters", "Start") and event.problems:
             self._window.hyperparameters.refused(event.problems)
-        self._window.toast.show_message("error", event.sentence)
+        if event.command == "Try":
+            self._window.trying.refused()
+        if event.instead is None:
+            self._window.toast.show_message("error", event.sentence)
+        else:
+            self.resuming.offer_instead(event.sentence, event.instead)
 
     def _run_started(self, event: ev.RunStarted) -> None:
         window = self._window
-        self._live = self._shown = event.run_id
+        self._live = self._shown = self.resuming.live = event.run_id
         self._watched, self._read = None, (0, frozenset())
         self._reading = False
         window.hyperparameters.run_started(event.hyperparameters)
         window.status.run_started(event)
         window.metrics.show_run(event.run_id, {}, [])
-        window.show_health([])
-        self._first = {}
+        self.health.begin(event.run_id)
         window.hyperparameters.show_history([])
         window.completions.show_run(event.run_id)
         window.runs.refresh()
@@ -234,12 +275,12 @@ class Controller(QObject):
             if run.id != self._watched:
                 self._send(do.Watch(run.id))
         elif self._watched is not None:
-            self._watched = self._live = None
+            self._watched = self._live = self.resuming.live = None
             self._send(do.Unwatch())
 
     def _run_followed(self, event: ev.RunFollowed) -> None:
         window = self._window
-        self._live = self._watched = event.run_id
+        self._live = self._watched = self.resuming.live = event.run_id
         window.hyperparameters.run_resumed(event.hyperparameters)
         window.status.run_started(event)
         window.runs.refresh()
@@ -249,18 +290,25 @@ class Controller(QObject):
 
     def _run_resumed(self, event: ev.RunResumed) -> None:
         window = self._window
-        self._live, self._watched = event.run_id, None
+        self._live = self.resuming.live = event.run_id
+        self._watched = None
         window.hyperparameters.run_resumed(event.hyperparameters)
         window.status.run_started(event)
         window.runs.refresh()
         self.show_run(event.run_id)
         where = f"after cycle {event.cycle}" if event.cycle else "from its beginning"
-        window.toast.show_message("info", f"{event.name} goes on {where}.")
+        said = f"{event.name} goes on {where}."
+        if event.parent:
+            said = f"{event.name} is a fork of {event.parent} {where}."
+        elif event.abandoned is not None:
+            said += " What it did later is kept in Runs as an abandoned branch."
+        window.toast.show_message("info", f"{said} {event.note}".rstrip())
 
     def _checkpoint_written(self, event: ev.CheckpointWritten) -> None:
         """Tell of it only when the person may be about to leave; there is one every few cycles."""
         log.info("Run %d: %s", event.run_id, _written(event))
         self._window.status.checkpoint_written(event)
+        self._window.trying.show_run(self._live or self._shown)
         self._written = event
         if self._window.state == State.PAUSED:
             self._tell_written()
@@ -272,7 +320,7 @@ class Controller(QObject):
 
     def _run_finished(self, event: ev.RunFinished) -> None:
         window = self._window
-        self._live = self._watched = None
+        self._live = self.resuming.live = self._watched = None
         window.runs.refresh()
         run = self._store.run(event.run_id)
         name = run.name if run else f"Run {event.run_id}"
@@ -287,6 +335,18 @@ class Controller(QObject):
         QApplication.alert(window)
         self._say_what_shows()
 
+    def _run_failed(self, event: ev.RunFailed) -> None:
+        log.error("%s\n%s", event.sentence, event.details)
+        if self.health.offer(event):
+            return
+        dialog = ErrorDialog(event.sentence, event.details, self._window)
+        if event.retry:
+            what = "batch" if "batch_size" in event.retry else "tokens at once"
+            dialog.offer(
+                f"Try again with half the {what}", "Go on with the run from its last checkpoint",
+                lambda: self._send(do.ResumeRun(event.run_id, None, event.retry)))
+        dialog.open()
+
     def _add(self, event: ev.CycleFinished | ev.HyperparametersApplied) -> None:
         """Add to the display, or keep it until the run's earlier numbers have been read."""
         read, marked = self._read
@@ -298,28 +358,22 @@ class Controller(QObject):
             self._late.append(event)
         elif isinstance(event, ev.CycleFinished):
             self._window.metrics.append(event.run_id, event.cycle, event.metrics)
-            self._first = self._first or event.metrics
-            self._judge(event.metrics)
         else:
             self._window.metrics.mark_changes(event.run_id, event.cycle, event.changes)
             self._window.hyperparameters.add_history(event.cycle, event.changes)
 
-    def _judge(self, last: Mapping[str, float]) -> None:
-        """Show what is wrong with the run on display."""
-        target = self._window.hyperparameters.form.values()["kl_target"]
-        self._window.show_health(find_warnings(self._first, last, float(target)))
-
     def _display(self, run_id: int | None,
-                 found: tuple[Mapping[str, Series], Sequence[ChangeRecord]]) -> None:
+                 found: tuple[Mapping[str, Series], Sequence[ChangeRecord],
+                              Sequence[HealthRecord]]) -> None:
         if run_id != self._shown:
             return
-        series, changes = found
+        series, changes, health = found
         self._reading = False
         self._window.metrics.show_run(run_id, series, changes)
-        self._first = {name: s.values[0] for name, s in series.items()}
-        self._judge({name: s.values[-1] for name, s in series.items()})
         self._window.hyperparameters.show_history(changes)
         read = max((s.cycles[-1] for s in series.values() if s.cycles), default=0)
+        if run_id is not None:
+            self.health.read(run_id, read, health)
         # What is told of these again, late or by a run that is watched, adds nothing.
         self._read = read, frozenset(change.cycle for change in changes)
         late, self._late = self._late, []
@@ -330,6 +384,7 @@ class Controller(QObject):
         window = self._window
         other = self._live is not None and self._live != self._shown
         window.runs.set_shown(self._shown, other)
+        window.trying.show_run(self._live or self._shown)
         window.actions_.allow("show_live", other)
         run = self._store.run(self._shown) if self._shown is not None else None
         window.shown.setText(f"Showing {run.name}" if run else "")
@@ -343,13 +398,17 @@ class Controller(QObject):
         on("pause", self.pause_or_resume)
         on("step", self.step)
         on("stop", self.stop)
+        on("try", partial(window.reveal, "trying"))
         on("resume_run", window.runs.resume_selected)
+        on("export_policy", window.runs.export_selected)
         on("checkpoint", self.checkpoint)
+        on("checkpoints", self.checkpoints)
         on("apply", self._apply)
         on("load_models", window.models.load)
         on("cancel_loading", lambda: self._send(do.CancelLoading()))
         on("open_prompts", self.open_prompts)
         on("show_live", self._show_live)
+        on("health", self.health.explain)
         on("reset_layout", window.reset_layout)
         on("quit", window.close)
         on("palette", lambda: CommandPalette(window.all_actions(), window).open())
@@ -367,6 +426,8 @@ class Controller(QObject):
         window.runs.opened.connect(self.show_run)
         window.runs.resumed.connect(self.resuming.resume)
         window.runs.resumable.connect(partial(window.actions_.allow, "resume_run"))
+        window.runs.exported.connect(self.exporting.ask)
+        window.runs.exportable.connect(partial(window.actions_.allow, "export_policy"))
         window.runs.set_state(window.state)
         window.runs.settings.connect(
             lambda values: window.hyperparameters.form.set_values(values, "settings of a run"))
@@ -376,10 +437,18 @@ class Controller(QObject):
         window.prompts.message.connect(window.toast.show_message)
         window.metrics.message.connect(window.toast.show_message)
         window.completions.message.connect(window.toast.show_message)
+        window.trying.message.connect(window.toast.show_message)
+        window.trying.command.connect(self._send)
 
     def _models_command(self, command: do.Command) -> None:
         self.resuming.sent(command)
         self._send(command)
+
+    def _run_file(self, event: ev.LoadingFailed) -> None:
+        """Remember that a Python file may be run, and do again what needed it."""
+        if event.untrusted and event.again:
+            self._store.trust(event.untrusted.sha256, event.untrusted.path).result()
+            self._models_command(event.again)
 
     def _apply(self) -> None:
         _finish_typing()

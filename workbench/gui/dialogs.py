@@ -33,14 +33,17 @@ def ask_about_closing(parent: QWidget, *, stop: Callable[[], None],
     box = QMessageBox(
         QMessageBox.Icon.Question, "Close PPO Workbench",
         "A run is still alive. Stop it and close?", QMessageBox.StandardButton.Cancel, parent)
-    box.setInformativeText("Complete cycles are kept; the cycle in hand is dropped.")
+    box.setInformativeText(
+        "Complete cycles are kept and the run can be resumed; the cycle in hand is dropped. A run "
+        "that goes on needs its window: it is only put away.")
     box.setObjectName("close_question")
     stop_button = box.addButton("&Stop and close", QMessageBox.ButtonRole.AcceptRole)
-    keep_button = box.addButton("&Keep running", QMessageBox.ButtonRole.ActionRole)
+    keep_button = box.addButton("&Minimise and keep running", QMessageBox.ButtonRole.ActionRole)
     stop_button.setObjectName("stop_and_close")
     stop_button.setToolTip("End the run, save everything and close")
     keep_button.setObjectName("keep_running")
-    keep_button.setToolTip("Let the run go on and put the window away (minimised)")
+    keep_button.setToolTip(
+        "Let the run go on with the window minimised; it opens again from the task bar")
     for button in box.buttons():
         button.setAccessibleName(button.text().replace("&", ""))
     stop_button.clicked.connect(lambda: stop())
@@ -68,6 +71,29 @@ def ask_for_cycles(parent: QWidget, name: str, done: int,
     dialog.intValueSelected.connect(then)
     dialog.open()
     return dialog
+
+
+def offer_resume(parent: QWidget, sentence: str, details: str, cycle: int, change: str,
+                 then: Callable[[], None]) -> QMessageBox:
+    """Say why a run failed and offer to go on from its last good checkpoint with a ``change``."""
+    box = QMessageBox(QMessageBox.Icon.Warning, "PPO Workbench", sentence,
+                      QMessageBox.StandardButton.Close, parent)
+    box.setObjectName("failed_run")
+    where = f"the last good checkpoint (cycle {cycle})" if cycle else "its start"
+    box.setInformativeText(f"The run can go on from {where}, with {change}." if change else
+                           f"The run can go on from {where}.")
+    box.setDetailedText(details)
+    resume = box.addButton(f"Resume from cycle {cycle}" if cycle else "Begin it again",
+                           QMessageBox.ButtonRole.AcceptRole)
+    resume.setObjectName("resume_good")
+    resume.setToolTip(f"Go on from {where}; what was recorded of later cycles is dropped")
+    for button in box.buttons():
+        button.setAccessibleName(button.text().replace("&", ""))
+    resume.clicked.connect(lambda: then())
+    box.setDefaultButton(resume)
+    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    QDialog.open(box)
+    return box
 
 
 def show_about(parent: QWidget, home: Path) -> None:

@@ -6,6 +6,7 @@ import logging
 import sys
 import threading
 import traceback
+from collections.abc import Callable
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,8 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+
+from workbench.gui.controls import push_button
 
 log = logging.getLogger(__name__)
 
@@ -86,6 +89,15 @@ class ErrorDialog(QDialog):
                 button.setAccessibleName(button.text())
                 button.setToolTip(tip)
         layout.addWidget(buttons)
+        self._buttons = buttons
+
+    def offer(self, text: str, tip: str, call: Callable[[], object]) -> None:
+        """Add a button that closes the dialog and calls ``call``."""
+        button = push_button(text, "error_offer", tip, self.accept)
+        button.clicked.connect(lambda _checked=False: call())
+        self._buttons.addButton(button, QDialogButtonBox.ButtonRole.AcceptRole)
+        button.setDefault(True)
+        self.setMinimumWidth(640)  # four buttons side by side
 
     def copy(self) -> None:
         """Put the sentence and the details on the clipboard."""

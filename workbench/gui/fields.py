@@ -24,31 +24,13 @@ from PySide6.QtWidgets import (
 
 from workbench.gui.theme import number_font
 from workbench.ppo.hyperparameters import Spec, Value
+from workbench.ppo.wording import format_number, format_value
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 # What may still become a number, such as "1e-".
 _BEGINNING = re.compile(r"[+-]?\.?|(\d+\.?\d*|\.\d+)e[+-]?", re.IGNORECASE)
 # Where the arrows begin from 0 in a field that steps by factors, and where they end at 0 again.
 _FIRST_STEP, _LAST_STEP = 1e-4, 1e-9
-
-
-def format_number(value: float) -> str:
-    """Return the shortest usual form: 20, 0.05, 3e-4."""
-    if value == 0 or 0.01 <= abs(value) < 100_000:
-        return f"{value:.10g}"
-    mantissa, _, exponent = f"{value:.9e}".partition("e")
-    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
-
-
-def format_value(spec: Spec | None, value: object) -> str:
-    """Return a hyperparameter's value as the form shows it."""
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, int | float):
-        if value == 0 and spec and spec.zero_text:
-            return spec.zero_text
-        return str(value) if isinstance(value, int) else format_number(value)
-    return str(value)
 
 
 def range_sentence(spec: Spec) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
@@ -19,8 +20,8 @@ from PySide6.QtWidgets import (
 
 from workbench.gui.actions import ALIVE
 from workbench.gui.controls import label, named, push_button, tool_button
-from workbench.gui.fields import format_value
 from workbench.gui.hyperparameters_form import HyperparametersForm
+from workbench.gui.memory import MemoryLine
 from workbench.gui.presets import PRESETS
 from workbench.gui.section import Section
 from workbench.gui.settings import section, texts
@@ -32,6 +33,7 @@ from workbench.ppo.hyperparameters import (
     parse,
     specs,
 )
+from workbench.ppo.wording import format_value
 from workbench.store.records import ChangeRecord
 from workbench.training.events import (
     Change,
@@ -42,9 +44,11 @@ from workbench.training.events import (
 
 
 class HyperparametersDock(QWidget):
-    """``apply`` carries the live changes to make, by name."""
+    """``apply`` carries the live changes to make, by name; ``fork_wanted`` those, and changes to
+    what is fixed during a run, to fork it with."""
 
     apply = Signal(object)
+    fork_wanted = Signal(object)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -66,6 +70,8 @@ class HyperparametersDock(QWidget):
         layout.addWidget(self._make_history())
         layout.addLayout(self._make_footer())
         self.form.changed.connect(self._refresh)
+        self.form.fork_wanted.connect(
+            lambda: self.fork_wanted.emit({**self._pending(), **self.form.fixed_edits()}))
         self._refresh()
 
     def hyperparameters(self) -> Hyperparameters:
@@ -99,8 +105,10 @@ class HyperparametersDock(QWidget):
 
     def staged(self, event: HyperparametersStaged) -> None:
         """The run accepted changes for a later cycle."""
-        self._staged.update(event.changes)
-        self._effect = f"Takes effect at cycle {event.takes_effect_at}."
+        soon = {**self._staged, **event.changes}
+        # What is back at the value in force takes no effect.
+        self._staged = {k: v for k, v in soon.items() if (self._in_force or {}).get(k) != v}
+        self._effect = (f"Takes effect at cycle {event.takes_effect_at}." if self._staged else "")
         self._refresh()
 
     def applied(self, event: HyperparametersApplied) -> None:
@@ -124,13 +132,13 @@ class HyperparametersDock(QWidget):
         """Show the changes of the run on display, oldest first."""
         self._history.clear()
         for change in changes:
-            self._add_change(change.cycle, change.name, change.old, change.new, change.by)
+            self._add_change(change.cycle, change, change.at)
         self._count_history()
 
     def add_history(self, cycle: int, changes: Iterable[Change]) -> None:
         """Add changes of the run on display."""
         for change in changes:
-            self._add_change(cycle, change.name, change.old, change.new, change.by)
+            self._add_change(cycle, change, datetime.now(UTC).isoformat())
         self._count_history()
 
     # -- from the person
@@ -139,12 +147,18 @@ class HyperparametersDock(QWidget):
         """Send what differs from what the run uses or is about to use."""
         changes = self._pending()
         if changes and not self.form.problems():
+            self.form.seal()
             self.apply.emit(changes)
 
     def revert(self) -> None:
-        """Show again what the run uses."""
-        if self._in_force is not None:
+        """Drop the edits; where there are none, take back what no cycle has used yet."""
+        if self._in_force is None:
+            return
+        if self._pending() or self.form.fixed_edits():
             self.form.set_values({**self._in_force, **self._staged}, "revert")
+        else:
+            self.form.set_values({k: self._in_force[k] for k in self._staged}, "revert")
+            self.apply_changes()
 
     def save_state(self) -> dict[str, object]:
         """Return what to remember."""
@@ -207,7 +221,7 @@ class HyperparametersDock(QWidget):
             "Changes made during the run on display, and the first cycle that used each")
         self._history.setRootIsDecorated(False)
         self._history.setAlternatingRowColors(True)
-        self._history.setHeaderLabels(["Cycle", "Setting", "Change"])
+        self._history.setHeaderLabels(["Cycle", "Setting", "Change", "By", "When"])
         self._history.setMaximumHeight(self.fontMetrics().height() * 8)
         self._history_empty = label(
             "No changes. Edit a setting during a run and press Apply.", "muted", wrap=True)
@@ -224,7 +238,9 @@ class HyperparametersDock(QWidget):
             "Apply", "apply_settings",
             "Use the edited settings from the next cycle on (Ctrl+Return)", self.apply_changes)
         self.revert_button = push_button(
-            "Revert", "revert_settings", "Show again what the run uses", self.revert)
+            "Revert", "revert_settings", "Drop the edits; a second time, take back what "
+            "was applied and no cycle has used yet", self.revert)
+        self.memory = MemoryLine()
         row = QHBoxLayout()
         row.setSpacing(8)
         row.addStretch(1)
@@ -234,6 +250,7 @@ class HyperparametersDock(QWidget):
         column.setContentsMargins(8, 0, 8, 8)
         column.setSpacing(4)
         column.addWidget(self._line)
+        column.addWidget(self.memory)
         column.addLayout(row)
         return column
 
@@ -253,14 +270,18 @@ class HyperparametersDock(QWidget):
 
     def _refresh(self) -> None:
         pending, problems = self._pending(), self.form.problems()
+        fixed = self.form.fixed_edits() if self._alive else {}
         self.apply_button.setEnabled(self._alive and bool(pending) and not problems)
-        self.revert_button.setEnabled(bool(pending))
+        self.revert_button.setEnabled(
+            bool(pending or fixed) or (self._alive and bool(self._staged)))
         set_look(self.apply_button, role="primary" if self.apply_button.isEnabled() else "")
         what = "1 setting" if len(pending) == 1 else f"{len(pending)} settings"
         if problems:
             text, role = next(iter(problems.values())), "error"
         elif self._alive and pending:
             text, role = f"{what} edited, not applied.", "warning"
+        elif fixed:
+            text, role = f"{specs()[next(iter(fixed))].label} can only change in a fork.", "warning"
         elif self._alive:
             text, role = self._effect or "The run uses these settings.", "muted"
         elif pending:
@@ -271,12 +292,17 @@ class HyperparametersDock(QWidget):
         self._line.setText(text)
         set_look(self._line, role=role)
 
-    def _add_change(self, cycle: int, name: str, old: object, new: object, by: str) -> None:
-        spec = specs().get(name)
+    def _add_change(self, cycle: int, change: Change | ChangeRecord, at: str) -> None:
+        spec = specs().get(change.name)
+        when = datetime.fromisoformat(at).astimezone() if at else None
         item = QTreeWidgetItem([
-            str(cycle), spec.label if spec else name,
-            f"{format_value(spec, old)} → {format_value(spec, new)}"])
-        item.setToolTip(1, f"{name}, changed by {by}")
+            str(cycle), spec.label if spec else change.name,
+            f"{format_value(spec, change.old)} → {format_value(spec, change.new)}",
+            change.by, f"{when:%H:%M}" if when else ""])
+        said = f"{change.name}, changed by {change.by}"
+        said += f" on {when:%Y-%m-%d} at {when:%H:%M:%S}" if when else ""
+        for column in range(item.columnCount()):
+            item.setToolTip(column, f"{said}; cycle {cycle} was the first to use it")
         self._history.addTopLevelItem(item)
         self._history.scrollToItem(item)
 
@@ -285,5 +311,5 @@ class HyperparametersDock(QWidget):
         self._history.setVisible(count > 0)
         self._history_empty.setVisible(count == 0)
         self._history_section.header.setText(f"History ({count})" if count else "History")
-        for column in range(2):
+        for column in range(self._history.columnCount() - 1):
             self._history.resizeColumnToContents(column)

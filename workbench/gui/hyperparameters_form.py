@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QFontMetrics, QUndoCommand, QUndoStack
 from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
 
-from workbench.gui.controls import label, tool_button
-from workbench.gui.fields import format_value, make_field
+from workbench.gui.controls import label, push_button, tool_button
+from workbench.gui.fields import make_field
 from workbench.gui.icons import icon
 from workbench.gui.section import Section
 from workbench.gui.theme import Theme, number_font, set_look, themes
@@ -21,9 +21,11 @@ from workbench.ppo.hyperparameters import (
     parse,
     specs,
 )
+from workbench.ppo.wording import format_value
 
 FIXED = "Fixed at start"
-LOCKED = "Locked while a run is alive: it decides the whole run. Stop the run to change it."
+LOCKED = ("Each decides the whole run, so it cannot change while one is alive. Change it here to "
+          "fork the run with it.")
 
 
 class Row(QWidget):
@@ -76,9 +78,11 @@ class Row(QWidget):
 
 
 class HyperparametersForm(QWidget):
-    """Every hyperparameter. ``changed`` tells that a value or what is wrong with one changed."""
+    """Every hyperparameter. ``changed`` tells that a value or what is wrong with one changed,
+    ``fork_wanted`` that the edits shall go into a fork of the run that is alive."""
 
     changed = Signal()
+    fork_wanted = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -100,9 +104,15 @@ class HyperparametersForm(QWidget):
         for section in self.sections.values():
             layout.addWidget(section)
         layout.addStretch(1)
+        self._alive = False
         self._lock_hint = label(LOCKED, "muted", wrap=True)
-        self.sections[FIXED].body.insertWidget(0, self._lock_hint)
-        self._lock_hint.hide()
+        self.fork_button = push_button(
+            "Fork with this change…", "fork_with_change",
+            "Begin a new run from a checkpoint of the one that is alive, with the edited settings",
+            self.fork_wanted.emit)
+        for place, widget in enumerate((self._lock_hint, self.fork_button)):
+            self.sections[FIXED].body.insertWidget(place, widget)
+            widget.hide()
         self.set_open_sections(set(self.sections) - {"Advantages", FIXED})
         self._draw(themes().theme)
         themes().changed.connect(self._draw)
@@ -143,6 +153,12 @@ class HyperparametersForm(QWidget):
             old = {name: self._values[name] for name in new}
             self.undo_stack.push(_SetValues(self, old, new, text))
 
+    def seal(self) -> None:
+        """Let later edits be steps of their own: undo goes back to what stands here now."""
+        last = self.undo_stack.command(self.undo_stack.index() - 1)
+        if isinstance(last, _SetValues):
+            last.sealed = True
+
     def set_reference(self, values: Mapping[str, Value] | None) -> None:
         """Highlight fields that differ from ``values``: what the run uses."""
         self._reference = dict(values) if values is not None else None
@@ -156,14 +172,24 @@ class HyperparametersForm(QWidget):
     # -- what shows
 
     def set_alive(self, alive: bool) -> None:
-        """Lock what is fixed at the start of a run while one is alive."""
-        for row in self.rows.values():
-            if not row.spec.live:
-                row.field.setEnabled(not alive)
-                row.reset.setEnabled(not alive)
-                row.label.setEnabled(not alive)
-        self._lock_hint.setVisible(alive)
-        self.sections[FIXED].header.setText(f"{FIXED}: locked" if alive else FIXED)
+        """Say that what is fixed at the start of a run can only be forked while one is alive."""
+        self._alive = alive
+        self.sections[FIXED].header.setText(f"{FIXED}: fork to change" if alive else FIXED)
+        self._refresh()
+
+    def fixed_edits(self) -> dict[str, Value]:
+        """Return what was edited of the settings that cannot change during the run."""
+        if self._reference is None:
+            return {}
+        return {name: value for name, value in self._values.items()
+                if not specs()[name].live and self._reference[name] != value}
+
+    def lock(self, names: Collection[str], why: str) -> None:
+        """Let these settings, and no others, be seen but not changed."""
+        for name, row in self.rows.items():
+            for widget in (row.field, row.reset, row.label):
+                widget.setEnabled(name not in names)
+            row.setToolTip(why if name in names else "")
 
     def set_filter(self, text: str, everything: bool) -> None:
         """Show rows that match ``text``; advanced ones only with ``everything`` or a match."""
@@ -226,7 +252,16 @@ class HyperparametersForm(QWidget):
             if problem:
                 self._section(row.spec).set_open(True)
                 row.show()
+        self._offer_fork()
         self.changed.emit()
+
+    def _offer_fork(self) -> None:
+        edits = list(self.fixed_edits()) if self._alive else []
+        self._lock_hint.setVisible(self._alive)
+        self.fork_button.setVisible(bool(edits))
+        self._lock_hint.setText(
+            f"{specs()[edits[0]].label} decides the whole run, so it cannot change while the run "
+            "is alive. A fork can have the change." if edits else LOCKED)
 
     def _filter(self) -> None:
         for row in self.rows.values():
@@ -250,6 +285,7 @@ class _SetValues(QUndoCommand):
                  new: Mapping[str, Value], text: str) -> None:
         super().__init__(text)
         self._form, self._old, self._new = form, dict(old), dict(new)
+        self.sealed = False
 
     def redo(self) -> None:
         """Show the new values."""
@@ -265,7 +301,8 @@ class _SetValues(QUndoCommand):
 
     def mergeWith(self, other: QUndoCommand) -> bool:
         """Take over a later edit of the same field."""
-        if not isinstance(other, _SetValues) or other._new.keys() != self._new.keys():
+        if self.sealed or not isinstance(other, _SetValues) or (
+                other._new.keys() != self._new.keys()):
             return False
         self._new = other._new
         self.setObsolete(self._new == self._old)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from PySide6.QtCore import QByteArray, QSize, Qt
 from PySide6.QtGui import QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
@@ -14,11 +16,16 @@ _SIZES = (16, 20, 32, 40)
 
 def icon(name: str, colour: str = "") -> QIcon:
     """Return an icon in ``colour`` (the theme's text by default), dimmed when disabled."""
-    theme = themes().theme
+    text = themes().theme.text
+    return _drawn(name, colour or text, text)
+
+
+@cache  # the form alone shows one of them at every setting
+def _drawn(name: str, colour: str, dimmed: str) -> QIcon:
     drawing = (ICONS / f"{name}.svg").read_text(encoding="utf-8")
     result = QIcon()
-    for mode, stroke, opacity in ((QIcon.Mode.Normal, colour or theme.text, 1.0),
-                                  (QIcon.Mode.Disabled, theme.text, 0.4)):
+    for mode, stroke, opacity in ((QIcon.Mode.Normal, colour, 1.0),
+                                  (QIcon.Mode.Disabled, dimmed, 0.4)):
         renderer = QSvgRenderer(QByteArray(drawing.replace("currentColor", stroke).encode()))
         for size in _SIZES:
             result.addPixmap(_draw(renderer, size, opacity), mode)

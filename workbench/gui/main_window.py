@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 
 from workbench.gui.actions import Actions, set_tip
 from workbench.gui.controls import label, named
-from workbench.gui.health import HealthWarning
+from workbench.gui.health import HealthChip
 from workbench.gui.hyperparameters_dock import HyperparametersDock
 from workbench.gui.models_dock import ModelsDock
 from workbench.gui.settings import section
@@ -34,14 +34,16 @@ if TYPE_CHECKING:
     from workbench.gui.metrics.view import MetricsView
     from workbench.gui.prompts.view import PromptsView
     from workbench.gui.runs_dock import RunsDock
+    from workbench.gui.trying.view import TryView
     from workbench.store.store import Store
+    from workbench.training.health import Finding
 
 _CHIPS = {
     State.IDLE: "neutral", State.LOADING: "neutral", State.READY: "good",
     State.RUNNING: "accent", State.PAUSED: "warning", State.STOPPING: "warning",
     State.FINISHED: "good", State.FAILED: "bad",
 }
-_LAYOUT_VERSION = 1
+_LAYOUT_VERSION = 2
 _ROOMY = QSize(1100, 640)  # from here on three columns of docks fit without squeezing
 _TWO_COLUMNS = 800
 # However a view is arranged at the moment, it must not push the window over the screen's edge.
@@ -61,6 +63,7 @@ class MainWindow(QMainWindow):
     completions: CompletionsView
     prompts: PromptsView
     runs: RunsDock
+    trying: TryView
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,6 +85,7 @@ class MainWindow(QMainWindow):
         self._add_dock("metrics", "Metrics")
         self._add_dock("completions", "Completions")
         self._add_dock("hyperparameters", "Hyperparameters", self.hyperparameters)
+        self._add_dock("trying", "Try")
         self.status = StatusBar(self)
         self.setStatusBar(self.status)
         self._make_toolbar()
@@ -104,17 +108,20 @@ class MainWindow(QMainWindow):
         from workbench.gui.metrics.view import MetricsView
         from workbench.gui.prompts.view import PromptsView
         from workbench.gui.runs_dock import RunsDock
+        from workbench.gui.trying.view import TryView
 
         self.prompts = PromptsView(store)
         self.runs = RunsDock(store, background)
         self.metrics = MetricsView()
         self.completions = CompletionsView(store)
-        for view in (self.prompts, self.metrics, self.completions):
+        self.trying = TryView(store, self.prompts.rows, self.prompts.selected)
+        for view in (self.prompts, self.metrics, self.completions, self.trying):
             view.setMinimumSize(_SMALLEST)
         self.docks["prompts"].setWidget(self.prompts)
         self.docks["runs"].setWidget(self.runs)
         self.docks["metrics"].setWidget(self.metrics)
         self.docks["completions"].setWidget(self.completions)
+        self.docks["trying"].setWidget(self.trying)
         for stack in (self.prompts.undo_stack, self.hyperparameters.undo_stack):
             self.undo_group.addStack(stack)
 
@@ -134,17 +141,13 @@ class MainWindow(QMainWindow):
         self.status.set_state(state)
         if hasattr(self, "runs"):
             self.runs.set_state(state)
+            self.trying.set_state(state)
 
-    def show_health(self, found: Sequence[HealthWarning]) -> None:
+    def show_health(self, found: Sequence[Finding]) -> None:
         """Show what is wrong with the run on display, if anything."""
         self._health_action.setVisible(bool(found))
         if found:
-            more = f" (+{len(found) - 1})" if len(found) > 1 else ""
-            self.health.setText(found[0].title + more)
-            advice = [f"<p><b>{w.title}.</b> {w.advice}</p>" for w in found]
-            self.health.setToolTip("".join(advice))
-            self.health.setAccessibleDescription(" ".join(
-                f"{w.title}. {w.advice}" for w in found))
+            self.health.show_findings(found)
 
     def reveal(self, name: str) -> None:
         """Bring a dock to the front and give it the keyboard."""
@@ -169,6 +172,7 @@ class MainWindow(QMainWindow):
             self._lay_out_columns()
         for dock in self.docks.values():
             dock.show()
+        self.docks["completions"].raise_()
         self.docks["metrics"].raise_()
         if not self.tabifiedDockWidgets(self.docks["metrics"]).count(self.docks["prompts"]):
             self.docks["prompts"].raise_()
@@ -186,6 +190,7 @@ class MainWindow(QMainWindow):
         self.splitDockWidget(docks["models"], docks["prompts"], down)
         self.splitDockWidget(docks["metrics"], docks["completions"], down)
         self.tabifyDockWidget(docks["prompts"], docks["runs"])
+        self.tabifyDockWidget(docks["completions"], docks["trying"])
 
     def _lay_out_tabs(self) -> None:
         """Columns of tabs for a small screen or a large scale: two, or one where even two would
@@ -198,6 +203,7 @@ class MainWindow(QMainWindow):
         else:
             self.splitDockWidget(docks["models"], docks["metrics"], Qt.Orientation.Horizontal)
         self.tabifyDockWidget(docks["metrics"], docks["completions"])
+        self.tabifyDockWidget(docks["metrics"], docks["trying"])
         for name in ("prompts", "hyperparameters", "runs"):
             self.tabifyDockWidget(docks["models"], docks[name])
 
@@ -222,6 +228,8 @@ class MainWindow(QMainWindow):
             "models": self.models, "hyperparameters": self.hyperparameters,
             "prompts": getattr(self, "prompts", None), "metrics": getattr(self, "metrics", None),
             "completions": getattr(self, "completions", None),
+            "runs": getattr(self, "runs", None),
+            "trying": getattr(self, "trying", None),
         }
         return {
             "geometry": _text(self.saveGeometry()), "docks": _text(self.saveState(_LAYOUT_VERSION)),
@@ -250,6 +258,8 @@ class MainWindow(QMainWindow):
         self.prompts.restore_state(section(views, "prompts"))
         self.metrics.restore_state(section(views, "metrics"))
         self.completions.restore_state(section(views, "completions"))
+        self.runs.restore_state(section(views, "runs"))
+        self.trying.restore_state(section(views, "trying"))
 
     # -- events
 
@@ -313,9 +323,7 @@ class MainWindow(QMainWindow):
         bar.addWidget(gap)
         bar.addWidget(self.chip)
         bar.addWidget(self.note)
-        self.health = named(label(), "health_chip", "Health of the run", "")
-        self.health.setProperty("chip", "warning")
-        self.health.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self.health = HealthChip()
         self._health_action = bar.addWidget(self.health)
         self.shown = named(label(role="muted"), "shown_run", "Run on display",
                            "The run whose curves and completions are shown")

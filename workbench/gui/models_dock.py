@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from PySide6.QtCore import Qt, QTimer, Signal
@@ -12,8 +13,10 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QGridLayout,
     QHBoxLayout,
+    QMenu,
     QProgressBar,
     QScrollArea,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -22,8 +25,10 @@ from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.gui.actions import ALIVE
 from workbench.gui.controls import label, named, push_button, tool_button
 from workbench.gui.icons import icon
+from workbench.gui.reward_parts import EXAMPLES, RewardParts
 from workbench.gui.settings import texts
 from workbench.gui.theme import themes
+from workbench.known_models import KNOWN_POLICIES, known_policy
 from workbench.training.commands import CancelLoading, LoadModels
 from workbench.training.events import (
     LoadingFailed,
@@ -35,6 +40,8 @@ from workbench.training.events import (
 
 BUNDLED = "Bundled model"
 _REMEMBERED = 8
+
+
 def count(number: int) -> str:
     """Return a large number as people say it: 1.4 M."""
     for size, unit in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
@@ -45,6 +52,8 @@ def count(number: int) -> str:
 
 def facts_sentence(facts: ModelFacts) -> str:
     """Return what a person wants to know of a loaded model, in one line."""
+    if facts.sha256:
+        return f"Python file: {facts.summary}" if facts.summary else "Python file"
     score = ""
     if facts.label is not None and len(facts.labels) > 1:
         score = f", score: {facts.labels[facts.label]}"
@@ -54,23 +63,40 @@ def facts_sentence(facts: ModelFacts) -> str:
 
 
 class SourceField(QWidget):
-    """A folder or hub name: typed, chosen from recent ones, or browsed for."""
+    """A folder, a file or a hub name: typed, chosen from recent ones, or browsed for.
 
-    def __init__(self, name: str, title: str, bundled: Path) -> None:
+    ``examples`` are more sources that are always there, by title; ``files`` is a kind of file to
+    browse for beside folders, as a file dialog's filter.
+    """
+
+    chosen = Signal()
+
+    def __init__(
+        self, name: str, title: str, bundled: Path, examples: Mapping[str, str] | None = None,
+        files: str = "",
+    ) -> None:
         super().__init__()
-        self._title, self._bundled = title, str(bundled)
+        self._title, self._files = title, files
+        self._shipped = {BUNDLED: str(bundled)} | dict(examples or {})
+        kinds = "a folder with a model, " + (f"a {files.partition(' (')[0]}, " if files else "")
         self.combo = named(QComboBox(editable=True), name, title,
-                           f"{title}: a folder with a model, or its name on the Hugging Face hub")
+                           f"{title}: {kinds}or a name on the Hugging Face hub")
         self.combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
         self.combo.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.combo.setMinimumContentsLength(8)
-        self.combo.addItem(BUNDLED)
-        heading = label(title, "heading")
+        self._fill([])
+        self.combo.activated.connect(lambda _: self.chosen.emit())
+        heading = self.heading = label(title, "heading")
         heading.setBuddy(self.combo)
-        self._button = tool_button("", f"browse_{name}", f"Browse for the {title.lower()}",
+        self.button = tool_button("", f"browse_{name}", f"Browse for the {title.lower()}",
                                    f"Choose the folder of the {title.lower()}")
-        self._button.clicked.connect(lambda: self._browse())
+        if files:
+            self.button.setMenu(self._make_menu())
+            self.button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+            self.button.setToolTip(f"Choose the folder or the file of the {title.lower()}")
+        else:
+            self.button.clicked.connect(lambda: self._browse())
         self._draw()
         themes().changed.connect(self._draw)
         layout = QGridLayout(self)
@@ -78,7 +104,7 @@ class SourceField(QWidget):
         layout.setSpacing(4)
         layout.addWidget(heading, 0, 0, 1, 2)
         layout.addWidget(self.combo, 1, 0)
-        layout.addWidget(self._button, 1, 1)
+        layout.addWidget(self.button, 1, 1)
         self.facts = named(label(role="muted", wrap=True), f"{name}_facts", f"{title}, loaded",
                            "What is loaded")
         self.facts.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -90,31 +116,39 @@ class SourceField(QWidget):
     def source(self) -> str:
         """Return what to load: a path or a hub name."""
         text = self.combo.currentText().strip()
-        return self._bundled if text == BUNDLED else text
+        return self._shipped.get(text, text)
 
     def set_source(self, source: str) -> None:
         """Show ``source``."""
-        self._show(BUNDLED if source == self._bundled else source)
+        self._show(next((text for text, path in self._shipped.items() if path == source), source))
 
     def show_facts(self, facts: ModelFacts) -> None:
         """Show what is loaded."""
         self.facts.setText(facts_sentence(facts))
-        self.facts.setToolTip(f"Loaded from {facts.source}")
+        digest = f"\nContent (sha256): {facts.sha256}" if facts.sha256 else ""
+        self.facts.setToolTip(f"Loaded from {facts.source}{digest}")
         self.facts.show()
 
     def recent(self) -> list[str]:
-        """Return the recent sources, latest first; the bundled one is always there."""
-        return [self.combo.itemText(i) for i in range(1, self.combo.count())]
+        """Return the recent sources, latest first; what is shipped is always there."""
+        return [self.combo.itemText(i) for i in range(len(self._shipped), self.combo.count())]
 
     def remember(self, source: str) -> None:
         """Put ``source`` first among the recent ones."""
-        if source == self._bundled:
+        if source in self._shipped.values():
             return
         others = [s for s in self.recent() if s != source]
         current = self.combo.currentText()
-        self.combo.clear()
-        self.combo.addItems([BUNDLED, source, *others][:_REMEMBERED + 1])
+        self._fill([source, *others][:_REMEMBERED])
         self._show(current)
+
+    def _fill(self, recent: list[str]) -> None:
+        self.combo.clear()
+        self.combo.addItems([*self._shipped, *recent])
+        for place, title in enumerate(self._shipped):
+            known = known_policy(title)
+            if known:
+                self.combo.setItemData(place, known.about, Qt.ItemDataRole.ToolTipRole)
 
     def _show(self, text: str) -> None:
         self.combo.setCurrentText(text)
@@ -123,12 +157,35 @@ class SourceField(QWidget):
             line.setCursorPosition(0)  # its beginning, where there is little room
 
     def _draw(self) -> None:
-        self._button.setIcon(icon("open"))
+        self.button.setIcon(icon("open"))
+
+    def _make_menu(self) -> QMenu:
+        menu = QMenu(self)
+        menu.setToolTipsVisible(True)
+        kind = self._files.partition(" (")[0]
+        for text, tip, call in (
+            ("Choose a folder…", "A folder with config.json, weights and tokenizer",
+             self._browse),
+            (f"Choose a {kind}…", f"A {kind} that holds the whole model", self._browse_files),
+        ):
+            action = menu.addAction(text)
+            action.setToolTip(tip)
+            action.triggered.connect(lambda _checked=False, call=call: call())
+        return menu
 
     def _browse(self) -> None:
         dialog = QFileDialog(self, f"Folder of the {self._title.lower()}")
         dialog.setFileMode(QFileDialog.FileMode.Directory)
         dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+        self._open(dialog)
+
+    def _browse_files(self) -> None:
+        dialog = QFileDialog(self, f"File of the {self._title.lower()}", "",
+                             f"{self._files};;All files (*)")
+        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
+        self._open(dialog)
+
+    def _open(self, dialog: QFileDialog) -> None:
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.fileSelected.connect(self.set_source)
         dialog.open()
@@ -141,14 +198,18 @@ class ModelsDock(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.policy = SourceField("policy", "Policy", BUNDLED_POLICY)
-        self.reward = SourceField("reward", "Reward model", BUNDLED_REWARD)
+        self.policy = SourceField(
+            "policy", "Policy", BUNDLED_POLICY, {k.title: k.source() for k in KNOWN_POLICIES},
+            files="GGUF file (*.gguf)")
+        self.policy.chosen.connect(self._suggest_chat)
+        self.reward = RewardParts(
+            lambda name, title: SourceField(name, title, BUNDLED_REWARD, EXAMPLES))
         self.chat = named(
             QCheckBox("Apply chat template"), "chat_template", "Apply chat template",
             "Wrap each prompt in the turns the policy was tuned on; takes effect when you press "
             "Load")
         self.chat.hide()
-        self.load_button = push_button("Load", "load", "Load both models (Ctrl+L)", self.load)
+        self.load_button = push_button("Load", "load", "Load policy and reward (Ctrl+L)", self.load)
         self.cancel_button = push_button(
             "Cancel", "cancel_loading", "Give up loading; models loaded before stay",
             lambda: self.command.emit(CancelLoading()))
@@ -157,6 +218,7 @@ class ModelsDock(QWidget):
             "Load the small policy and reward model that come with the workbench",
             self.load_bundled)
         self._failure = self._details = ""
+        self._labelled = 0
         inside = QWidget()
         layout = QVBoxLayout(inside)
         layout.setContentsMargins(8, 0, 8, 8)
@@ -187,30 +249,29 @@ class ModelsDock(QWidget):
 
     def load(self) -> None:
         """Load what the two fields name."""
-        self._send(None)
+        self._send()
 
     def load_bundled(self) -> None:
         """Load the models that come with the workbench."""
         self.policy.set_source(str(BUNDLED_POLICY))
         self.reward.set_source(str(BUNDLED_REWARD))
+        self._suggest_chat()
         self.load()
 
     def save_state(self) -> dict[str, object]:
         """Return what to remember."""
-        return {"policy": self.policy.source(), "reward": self.reward.source(),
-                "recent_policies": self.policy.recent(), "recent_rewards": self.reward.recent(),
-                "chat_template": self.chat.isChecked()}
+        return {"policy": self.policy.source(), "recent_policies": self.policy.recent(),
+                "chat_template": self.chat.isChecked()} | self.reward.save_state()
 
     def restore_state(self, state: dict[str, object]) -> None:
         """Show again what was remembered."""
-        for field, recent, source in ((self.policy, "recent_policies", "policy"),
-                                      (self.reward, "recent_rewards", "reward")):
-            for name in reversed(texts(state, recent)):
-                field.remember(name)
-            found = state.get(source)
-            if isinstance(found, str) and found:
-                field.set_source(found)
-        self.chat.setChecked(state.get("chat_template") is True)
+        for name in reversed(texts(state, "recent_policies")):
+            self.policy.remember(name)
+        found = state.get("policy")
+        if isinstance(found, str) and found:
+            self.policy.set_source(found)
+        self.reward.restore_state(state)
+        self._offer_chat(state.get("chat_template") is True)
 
     # -- from the session
 
@@ -236,7 +297,6 @@ class ModelsDock(QWidget):
     def loaded(self, event: ModelsLoaded) -> None:
         """Show what was loaded."""
         self.policy.remember(event.policy.source)
-        self.reward.remember(event.reward.source)
         self.chat.setVisible(event.policy.has_chat_template)
         if not event.policy.has_chat_template:
             self.chat.setChecked(False)
@@ -246,12 +306,13 @@ class ModelsDock(QWidget):
     def failed(self, event: LoadingFailed) -> None:
         """Say in place why loading failed, or ask which output is the score."""
         self._chooser.setVisible(bool(event.labels))
+        self._labelled = event.part
         if event.labels:
             self._labels.clear()
             self._labels.addItems([f"{i}: {name}" for i, name in enumerate(event.labels)])
         self._failure, self._details = event.sentence, event.details
         self._failure_text.setText(event.sentence)
-        self._copy.setVisible(bool(event.details) and not event.labels)
+        self._copy.setVisible(bool(event.details) and not event.labels and not event.untrusted)
         self._failure_box.setVisible(not event.cancelled)
         # Once the layout has made room for it.
         QTimer.singleShot(0, self, lambda: self._scroll.ensureWidgetVisible(
@@ -259,9 +320,24 @@ class ModelsDock(QWidget):
 
     # -- inside
 
-    def _send(self, label_number: int | None) -> None:
+    def _use_label(self) -> None:
+        self.reward.set_label(self._labelled, self._labels.currentIndex())
+        self._send()
+
+    def _suggest_chat(self) -> None:
+        """Tick the chat template for a policy known to want it, and for the bundled one not."""
+        source = self.policy.source()
+        known = known_policy(source)
+        if known or source == str(BUNDLED_POLICY):
+            self._offer_chat(known is not None and known.chat)
+
+    def _offer_chat(self, applied: bool) -> None:
+        self.chat.setVisible(applied)
+        self.chat.setChecked(applied)
+
+    def _send(self) -> None:
         self.command.emit(LoadModels(
-            self.policy.source(), self.reward.source(), label_number,
+            self.policy.source(), self.reward.parts(),
             not self.chat.isHidden() and self.chat.isChecked()))
 
     def _make_progress(self) -> QWidget:
@@ -299,7 +375,7 @@ class ModelsDock(QWidget):
         question = label("Which output is the score?", "heading")
         question.setBuddy(self._labels)
         use = push_button("Use this output", "use_label", "Load with this output as the score",
-                          lambda: self._send(self._labels.currentIndex()))
+                          self._use_label)
         layout = QVBoxLayout(self._chooser)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject
 
 from workbench.gui.dialogs import ask_for_cycles
-from workbench.training.commands import Command, LoadModels, ResumeRun
+from workbench.training.commands import (
+    Command,
+    ExportRun,
+    Fork,
+    GoBack,
+    LoadModels,
+    Pause,
+    ResumeRun,
+)
 from workbench.training.events import State
 
 if TYPE_CHECKING:
@@ -27,15 +35,19 @@ def planned_cycles(store: Store, run: RunRecord) -> int:
 
 
 class Resuming(QObject):
-    """Sends ResumeRun, after the question for more cycles where there are none left, and after
-    models that are being loaded."""
+    """Sends what goes on with a run of the store, after the question for more cycles where there
+    are none left, after models that are being loaded, and for a fork or a way back after the cycle
+    in hand of a run that is training."""
 
     def __init__(self, window: MainWindow, store: Store,
                  send: Callable[[Command], None]) -> None:
         super().__init__(window)
         self._window, self._store, self._send = window, store, send
         self._loading = False
-        self._waiting: ResumeRun | None = None
+        self._state = State.IDLE
+        self._waiting: ResumeRun | Fork | GoBack | None = None
+        self.live: int | None = None
+        """The run that is alive here."""
 
     def resume(self, run_id: int) -> None:
         """Go on with a run."""
@@ -47,9 +59,10 @@ class Resuming(QObject):
         if done and done >= planned_cycles(self._store, run):
             ask_for_cycles(
                 self._window, run.name, done,
-                lambda cycles: self._go_on(run, ResumeRun(run.id, None, {"num_cycles": cycles})))
+                lambda cycles: self.go_on(
+                    run.name, ResumeRun(run.id, None, {"num_cycles": cycles})))
         else:
-            self._go_on(run, ResumeRun(run.id))
+            self.go_on(run.name, ResumeRun(run.id))
 
     def offer(self, run: RunRecord | None) -> None:
         """Offer to go on with a run that did not come to its end."""
@@ -63,22 +76,40 @@ class Resuming(QObject):
                 "Resume",
                 "Go on with this run from its last checkpoint", lambda: self.resume(run.id))
 
+    def offer_instead(
+        self, sentence: str, command: ResumeRun | GoBack | Fork | ExportRun
+    ) -> None:
+        """Offer what can be done in place of something that was refused."""
+        where = f"cycle {command.cycle}" if command.cycle else "the beginning"
+        verb = {ExportRun: "Export", Fork: "Fork"}.get(type(command), "Resume")
+        self._window.toast.show_offer(
+            sentence, f"{verb} from {where}", f"Use what is whole: {where}",
+            lambda: self._send(command))
+
     def sent(self, command: Command) -> None:
         """Take note of a command: a run cannot go on while models are being loaded."""
         if isinstance(command, LoadModels):
             self._loading = True
 
     def state_changed(self, state: State) -> None:
-        """Send what waited for the models."""
-        self._loading = state is State.LOADING
-        if not self._loading and self._waiting is not None:
+        """Send what waited for the models, or for the cycle in hand."""
+        self._state, self._loading = state, state is State.LOADING
+        if self._waiting is not None and not self._loading and state not in (
+            State.RUNNING, State.STOPPING
+        ):
             waiting, self._waiting = self._waiting, None
             self._send(waiting)
 
-    def _go_on(self, run: RunRecord, command: ResumeRun) -> None:
+    def go_on(self, name: str, command: ResumeRun | Fork | GoBack) -> None:
+        """Send ``command``, which goes on from the run called ``name``, as soon as it can be."""
         if self._loading:
             self._waiting = command
             self._window.toast.show_message(
-                "info", f"{run.name} goes on when the models are loaded.")
+                "info", f"{name} goes on when the models are loaded.")
+        elif self._state is State.RUNNING:
+            self._waiting = command
+            self._send(Pause())
+            self._window.toast.show_message(
+                "info", f"{name} goes on from its checkpoint when the cycle in hand is complete.")
         else:
             self._send(command)

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+from collections.abc import Sequence
 
-from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
-from PySide6.QtGui import QAction, QFont, QKeySequence
+from PySide6.QtCore import QPoint, Qt, Signal
+from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QDialog,
     QHBoxLayout,
     QHeaderView,
     QLabel,
+    QMenu,
     QMessageBox,
     QStackedLayout,
     QTableView,
@@ -20,130 +20,39 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.gui.actions import CAN_RESUME
+from workbench.gui.actions import CAN_BRANCH, CAN_RESUME, CAN_START
 from workbench.gui.background import Background
 from workbench.gui.controls import label, named, push_button
-from workbench.gui.fields import format_value
+from workbench.gui.runs.delegate import TreeDelegate
+from workbench.gui.runs.model import RunsModel, elsewhere
+from workbench.gui.settings import integers
 from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, parse, specs
+from workbench.ppo.wording import format_value
 from workbench.store.records import LIVE, RunRecord
 from workbench.store.store import Store
 from workbench.training.events import State
-
-COLUMNS = ("Run", "Reward", "Cycles", "Status", "Started")
-_TIPS = ("Double-click to show the run; F2 renames it",
-         "Mean reward of the first and the last cycle", "Cycles completed", "Where the run stands",
-         "When the run was started")
-Index = QModelIndex | QPersistentModelIndex
-
-
-class RunsModel(QAbstractTableModel):
-    """The runs, newest first. Names can be edited in place."""
-
-    renamed = Signal(object, str)
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.runs: list[RunRecord] = []
-        self._rewards: Mapping[int, tuple[float, float]] = {}
-        self._shown: int | None = None
-        self._elsewhere: frozenset[int] = frozenset()
-
-    def fill(self, runs: list[RunRecord], rewards: Mapping[int, tuple[float, float]],
-             elsewhere: frozenset[int] = frozenset()) -> None:
-        """Show these runs, keeping rows where they are when only their contents changed; those
-        of ``elsewhere`` are trained by another process."""
-        self._elsewhere = elsewhere
-        same = [r.id for r in runs] == [r.id for r in self.runs]
-        if not same:
-            self.beginResetModel()
-        self.runs, self._rewards = runs, rewards
-        if same:
-            self._repaint()
-        else:
-            self.endResetModel()
-
-    def set_shown(self, run_id: int | None) -> None:
-        """Mark the run that is on display."""
-        self._shown = run_id
-        self._repaint()
-
-    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        """Return the number of runs."""
-        return 0 if parent.isValid() else len(self.runs)
-
-    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
-        """Return the number of columns."""
-        return 0 if parent.isValid() else len(COLUMNS)
-
-    def headerData(self, number: int, orientation: Qt.Orientation, role: int = 0) -> object:
-        """Return a column's title and tooltip."""
-        if orientation != Qt.Orientation.Horizontal:
-            return None
-        return {Qt.ItemDataRole.DisplayRole: COLUMNS, Qt.ItemDataRole.ToolTipRole: _TIPS}.get(
-            Qt.ItemDataRole(role), (None,) * len(COLUMNS))[number]
-
-    def flags(self, index: Index) -> Qt.ItemFlag:
-        """Let names be edited."""
-        flags = super().flags(index)
-        return flags | Qt.ItemFlag.ItemIsEditable if index.column() == 0 else flags
-
-    def data(self, index: Index, role: int = 0) -> object:
-        """Return what a cell shows."""
-        if not index.isValid():
-            return None
-        run, column = self.runs[index.row()], index.column()
-        if role == Qt.ItemDataRole.DisplayRole:
-            return (run.name, self._reward(run), str(run.cycles), self._status(run),
-                    _when(run.created_at))[column]
-        if role == Qt.ItemDataRole.EditRole and column == 0:
-            return run.name
-        if role == Qt.ItemDataRole.ToolTipRole:
-            if run.id in self._elsewhere and column in (0, 3):
-                return _elsewhere(run)
-            return f"{run.name}: {run.status}. {run.note}".strip() if column == 0 else None
-        if role == Qt.ItemDataRole.FontRole and column == 0 and run.id == self._shown:
-            font = QFont()
-            font.setBold(True)
-            return font
-        if role == Qt.ItemDataRole.AccessibleTextRole:
-            on_display = ", on display" if run.id == self._shown else ""
-            return f"{self.data(index)}{on_display}"
-        return None
-
-    def setData(self, index: Index, value: object, role: int = Qt.ItemDataRole.EditRole) -> bool:
-        """Rename a run."""
-        name = str(value).strip()
-        if not name or role != Qt.ItemDataRole.EditRole:
-            return False
-        self.renamed.emit(self.runs[index.row()].id, name)
-        return True
-
-    def _status(self, run: RunRecord) -> str:
-        return f"{run.status} elsewhere" if run.id in self._elsewhere else run.status
-
-    def _reward(self, run: RunRecord) -> str:
-        pair = self._rewards.get(run.id)
-        return f"{pair[0]:z.2f} → {pair[1]:z.2f}" if pair else "–"
-
-    def _repaint(self) -> None:
-        if self.runs:
-            self.dataChanged.emit(self.index(0, 0), self.index(len(self.runs) - 1,
-                                                               len(COLUMNS) - 1))
 
 
 class RunsDock(QWidget):
     """``opened`` carries the number of a run to display, ``resumed`` that of one to go on with,
     ``settings`` hyperparameters to take over, ``live_wanted`` asks for the run that is alive,
     ``deleted`` carries a number; ``renamed`` tells that a name changed, ``resumable`` whether the
-    selected run could go on."""
+    selected run could go on, ``branchable`` whether it could be forked; ``exported`` carries the
+    number of a run whose policy to export, ``exportable`` whether the selected one's could be.
+    ``refreshed`` tells that the runs have been read again."""
 
     opened = Signal(object)
     resumed = Signal(object)
     resumable = Signal(bool)
+    branchable = Signal(bool)
+    refreshed = Signal()
     settings = Signal(object)
     live_wanted = Signal()
     deleted = Signal(object)
+    exported = Signal(object)
+    exportable = Signal(bool)
     renamed = Signal()
+    fork_wanted = Signal()
 
     def __init__(
         self, store: Store, background: Background, parent: QWidget | None = None
@@ -151,11 +60,15 @@ class RunsDock(QWidget):
         super().__init__(parent)
         self._store, self._background = store, background
         self._state = State.IDLE
+        self._menu: Sequence[QAction] = ()
         self.model = RunsModel(self)
         self.model.renamed.connect(self._rename)
         self.table = named(QTableView(), "runs_table", "Runs",
                            "Every run; double-click or press Enter to show one")
         self.table.setModel(self.model)
+        self.table.setItemDelegateForColumn(0, TreeDelegate(self.table))
+        self.table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.table.customContextMenuRequested.connect(self._show_menu)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.EditKeyPressed)
@@ -188,7 +101,7 @@ class RunsDock(QWidget):
     @property
     def newest(self) -> RunRecord | None:
         """The run started last."""
-        return self.model.runs[0] if self.model.runs else None
+        return max(self.model.runs, key=lambda run: run.id, default=None)
 
     def selected(self) -> RunRecord | None:
         """Return the run of the selected row."""
@@ -205,6 +118,26 @@ class RunsDock(QWidget):
         if kept:
             self._select(kept.id)
         self._show_details()
+        self.refreshed.emit()
+
+    def set_menu(self, actions: Sequence[QAction]) -> None:
+        """Offer these actions where a run is clicked with the right button."""
+        self._menu = actions
+
+    def tick_selected(self) -> None:
+        """Draw the selected run over the one on display, or no longer."""
+        run = self.selected()
+        if run:
+            self.model.set_ticked(self.model.ticks ^ {run.id})
+
+    def save_state(self) -> dict[str, object]:
+        """Return what the person chose."""
+        return {"ticked": sorted(self.model.ticks)}
+
+    def restore_state(self, state: dict[str, object]) -> None:
+        """Tick the runs that were ticked, as far as they are there."""
+        self.model.set_ticked(
+            set(integers(state, "ticked")) & {run.id for run in self.model.runs})
 
     def set_state(self, state: State) -> None:
         """Let a run go on only when none is alive."""
@@ -230,6 +163,12 @@ class RunsDock(QWidget):
         if run and self._can_resume(run):
             self.resumed.emit(run.id)
 
+    def export_selected(self) -> None:
+        """Ask for the policy of the selected run to be exported."""
+        run = self.selected()
+        if run and self._can_export(run):
+            self.exported.emit(run.id)
+
     def rename_selected(self) -> None:
         """Edit the name of the selected run in place."""
         row = self.table.currentIndex().row()
@@ -243,7 +182,8 @@ class RunsDock(QWidget):
             return
         box = QMessageBox(
             QMessageBox.Icon.Question, "Delete run",
-            f"Delete {run.name}? Its curves, completions and settings are removed for good.",
+            f"Delete {run.name}? Its curves, completions and settings are removed for good."
+            + (" Its forks are kept, with all they share." if self._has_forks(run) else ""),
             QMessageBox.StandardButton.Cancel, self)
         box.setObjectName("delete_run")
         delete = box.addButton("Delete", QMessageBox.ButtonRole.DestructiveRole)
@@ -262,6 +202,10 @@ class RunsDock(QWidget):
         self.resume_button = push_button(
             "Resume", "resume_run_button",
             "Go on with this run from its last checkpoint (Ctrl+Shift+R)", self.resume_selected)
+        self.fork_button = push_button(
+            "Fork…", "fork_run_button",
+            "Begin a new run from one of this run's checkpoints, with other settings "
+            "(Ctrl+Shift+F)", self.fork_wanted.emit)
         self.rename_button = push_button(
             "Rename", "rename_run", "Give the run another name (F2)", self.rename_selected)
         self.delete_button = push_button(
@@ -289,7 +233,7 @@ class RunsDock(QWidget):
         layout.addWidget(self.table, 1)
         layout.addWidget(self._details)
         for buttons in ((self.open_button, self.resume_button, self.settings_button),
-                        (self.rename_button, self.delete_button)):
+                        (self.fork_button, self.rename_button, self.delete_button)):
             row = QHBoxLayout()
             row.setSpacing(8)
             for button in buttons:
@@ -315,14 +259,37 @@ class RunsDock(QWidget):
         if run is not None and can_resume:
             self.resume_button.setToolTip(self._resume_tip(run))
         self.resumable.emit(can_resume)
-        details = describe(run) if run else ""
-        if run is not None and self._store.is_elsewhere(run):
-            details += " " + _elsewhere(run)
-        self._details.setText(details)
+        self.exportable.emit(run is not None and self._can_export(run))
+        can_branch = run is not None and self._state in CAN_BRANCH
+        self.fork_button.setEnabled(can_branch)
+        self.branchable.emit(can_branch)
+        self._details.setText(self._describe(run) if run else "")
+
+    def _describe(self, run: RunRecord) -> str:
+        origin = self.model.origin(run)
+        said = f"Forked {origin}. {describe(run)}" if origin else describe(run)
+        return f"{said} {elsewhere(run)}" if self._store.is_elsewhere(run) else said
+
+    def make_menu(self) -> QMenu:
+        """Return a menu of what can be done with the selected run."""
+        menu = QMenu(self.table)
+        menu.setObjectName("run_menu")
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        menu.setToolTipsVisible(True)
+        menu.addActions(self._menu)
+        return menu
+
+    def _show_menu(self, at: QPoint) -> None:
+        """Offer what can be done with the run under the pointer."""
+        if self.table.indexAt(at).isValid():
+            self.make_menu().popup(self.table.viewport().mapToGlobal(at))
 
     def _can_resume(self, run: RunRecord) -> bool:
         # A run that is alive while none is here belongs to another process.
         return self._state in CAN_RESUME and run.status not in LIVE
+
+    def _can_export(self, run: RunRecord) -> bool:
+        return self._state in CAN_START | {State.IDLE} and run.status not in LIVE
 
     def _resume_tip(self, run: RunRecord) -> str:
         checkpoints = self._store.checkpoints.all(run.id)
@@ -330,6 +297,9 @@ class RunsDock(QWidget):
         where = f"after cycle {done}, its last checkpoint" if done else "from its beginning"
         again = f"; cycles {done + 1} to {run.cycles} are run again" if done < run.cycles else ""
         return f"Go on with this run {where}{again} (Ctrl+Shift+R)"
+
+    def _has_forks(self, run: RunRecord) -> bool:
+        return any(other.parent == run.id for other in self.model.runs)
 
     def _settings_of(self, run: RunRecord) -> Hyperparameters | None:
         known = {k: v for k, v in run.hyperparameters.items() if k in specs()}
@@ -372,17 +342,5 @@ def describe(run: RunRecord) -> str:
     return " ".join(parts)
 
 
-def _elsewhere(run: RunRecord) -> str:
-    return (f"Trained by {run.owner or 'another process'}, without this window; show it to watch "
-            "and steer it.")
-
-
 def _short(source: str) -> str:
     return source.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] or source
-
-
-def _when(created: str) -> str:
-    try:
-        return datetime.fromisoformat(created).astimezone().strftime("%d %b %H:%M")
-    except ValueError:
-        return created

@@ -62,3 +62,9 @@ def texts(values: dict[str, object], name: str) -> list[str]:
     """Return a saved list of texts, or an empty one."""
     found = values.get(name)
     return [x for x in found if isinstance(x, str)] if isinstance(found, list) else []
+
+
+def integers(values: dict[str, object], name: str) -> list[int]:
+    """Return a saved list of whole numbers, or an empty one."""
+    found = values.get(name)
+    return [x for x in found if isinstance(x, int)] if isinstance(found, list) else []

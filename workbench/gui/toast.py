@@ -56,10 +56,11 @@ class Toast(QFrame):
         """Show ``sentence``. ``level`` is "info", "warning" or "error"."""
         self._show(level, sentence, "", None)
 
-    def show_offer(self, sentence: str, text: str, tip: str, call: Callable[[], object]) -> None:
+    def show_offer(self, sentence: str, text: str, tip: str, call: Callable[[], object],
+                   level: str = "warning") -> None:
         """Show ``sentence`` with a button that says ``text`` and calls ``call``."""
         self.action_button.setToolTip(tip)
-        self._show("warning", sentence, text, call)
+        self._show(level, sentence, text, call)
 
     def withdraw_offer(self) -> None:
         """Take an offer away that no longer makes sense."""

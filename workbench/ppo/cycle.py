@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -13,12 +14,14 @@ from torch import Tensor, nn
 
 from workbench.ppo import snapshot
 from workbench.ppo.advantages import generalized_advantages, whiten
-from workbench.ppo.control import Control
+from workbench.ppo.control import Control, NotFiniteError
 from workbench.ppo.device import find_placement, synchronize
 from workbench.ppo.forward import read_logprobs, read_values
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.kl import adapt_kl_coef, kl_estimate
+from workbench.ppo.metrics import part_metric
 from workbench.ppo.objective import explained_variance, masked_mean
+from workbench.ppo.optimizer import check_optimizer, make_optimizer
 from workbench.ppo.phases import Phase
 from workbench.ppo.policy import (
     Policy,
@@ -34,17 +37,15 @@ from workbench.ppo.sampling import Completions, sample
 from workbench.ppo.scribe import Scribe
 from workbench.ppo.traces import TokenTrace, trace
 from workbench.ppo.update import Experience, update
+from workbench.ppo.weighted_reward import score_all
 
-ADAM_EPS = 1e-5
-
-
-class NotFiniteError(ArithmeticError):
-    """A number that the update needs is NaN or infinite; the weights have not been touched."""
+_MADE_WITH = ("precision", "lora_rank", "value_model", "gradient_checkpointing")
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """One completion as a person reads it. ``prompt`` is its position among the prompts."""
+    """One completion as a person reads it. ``prompt`` is its position among the prompts;
+    ``parts`` has what each part of a weighted sum gave."""
 
     prompt: int
     text: str
@@ -52,6 +53,7 @@ class Written:
     kl: float
     length: int
     ended: bool
+    parts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +73,13 @@ class _Scored:
     completions: Completions
     written: list[Written]
     scores: Tensor
+    parts: Mapping[str, Tensor]
     ref_logprobs: Tensor
     kl: Tensor
 
 
 class PPO:
-    """Proximal policy optimisation of one policy against one reward model.
+    """Proximal policy optimisation of one policy against one reward.
 
     Holds what lives from cycle to cycle: the policy with its value head, the frozen start policy
     as reference, the optimiser, the KL coefficient and the position in the prompts. Everything
@@ -91,6 +94,7 @@ class PPO:
         self.kl_coef = 0.0
         self.score_mean, self.score_std = 0.0, 1.0
         self.position = 0
+        self.comparison_seed = 0
         self.between_cycles = True
         """False while the weights are on their way from one cycle's to the next's."""
         self.prompts: list[str] = []
@@ -113,6 +117,9 @@ class PPO:
             UnsupportedModelError: the models cannot be used as ``hp`` asks.
         """
         prompt_ids = self.scribe.encode(prompts, hp.response_length)
+        # Or the last run's weights would live until the new ones have been made.
+        self.__dict__.pop("optimizer", None)
+        check_optimizer(hp.optimizer, self.policy.device)
         value_trunk = self._make_value_trunk(hp.value_model)
         self.prompts, self._prompt_ids = list(prompts), prompt_ids
         # Adapters begin with random numbers; they follow from the seed like all others.
@@ -121,20 +128,27 @@ class PPO:
             self._trainable.begin(
                 find_placement(hp.precision), lora_rank=hp.lora_rank, value_trunk=value_trunk,
                 gradient_checkpointing=hp.gradient_checkpointing)
-        self.optimizer = self._make_optimizer()
+        self.optimizer = self._make_optimizer(hp.optimizer)
         self.kl_coef = hp.kl_coef
         self.score_mean, self.score_std = 0.0, 1.0
         self.position = 0
+        self.comparison_seed = hp.seed
         self.between_cycles = True
 
     def apply(self, old: Hyperparameters, new: Hyperparameters) -> None:
-        """Take over live changes: a KL coefficient set by hand restarts the controller from it.
+        """Take over changes: a KL coefficient set by hand restarts the controller from it, and
+        what concerns the models' making has them made again with the same weights.
 
         Raises:
             PromptError: a longer response no longer fits a prompt.
+            ValueError: a structural hyperparameter changed: there are other weights then.
         """
         if new.response_length > old.response_length:
             self.scribe.encode(self.prompts, new.response_length)
+        if any(getattr(old, name) != getattr(new, name) for name in _MADE_WITH):
+            arrays, numbers = self.snapshot()
+            self.begin(self.prompts, new)
+            self.restore(arrays, numbers)
         if new.kl_coef != old.kl_coef or new.kl_controller == "fixed":
             self.kl_coef = new.kl_coef
 
@@ -146,7 +160,8 @@ class PPO:
     def numbers(self) -> dict[str, float]:
         """The numbers of a snapshot: all that is carried on beside weights and optimiser."""
         return {"kl_coef": self.kl_coef, "score_mean": self.score_mean,
-                "score_std": self.score_std, "position": self.position}
+                "score_std": self.score_std, "position": self.position,
+                "comparison_seed": self.comparison_seed}
 
     def restore(self, arrays: Mapping[str, np.ndarray], numbers: Mapping[str, float]) -> None:
         """Go on from a snapshot, after :meth:`begin` with the settings of its run.
@@ -158,6 +173,7 @@ class PPO:
         self.kl_coef = numbers["kl_coef"]
         self.score_mean, self.score_std = numbers["score_mean"], numbers["score_std"]
         self.position = int(numbers["position"])
+        self.comparison_seed = int(numbers.get("comparison_seed", self.comparison_seed))
 
     def export(self, folder: str) -> None:
         """Save the policy and its tokenizer as transformers loads them; adapters are merged.
@@ -177,7 +193,8 @@ class PPO:
 
         Raises:
             Interrupted: ``control`` asked to end; the policy may be part of the way.
-            NotFiniteError: a score or log-probability is not a number.
+            NotFiniteError: a score, a log-probability or a gradient is not a number.
+            RewardError: a reward's Python file failed.
         """
         clock = _Clock(self.policy.device)
         drawn = [prompt_at(hp.seed, self.position + i, len(self.prompts))
@@ -189,12 +206,12 @@ class PPO:
         experience, rewards, metrics = self._judge(scored, cycle, hp)
         clock.lap("seconds/scoring")
 
-        self.between_cycles = False
         rate = learning_rate(hp, cycle)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         metrics |= update(self.policy, self.optimizer, experience, hp=hp, cycle=cycle,
                           kl_coef=self.kl_coef, control=control)
+        self.between_cycles = False
         clock.lap("seconds/update")
         traces: list[TokenTrace] = []
         if hp.keep_tokens:
@@ -209,6 +226,10 @@ class PPO:
                 horizon=hp.kl_horizon, n=hp.batch_size)
         self.position += hp.batch_size
         comparison = self.compare(compared, hp, control)
+        if not all(math.isfinite(written.kl) for written in comparison):
+            raise NotFiniteError(
+                f"Cycle {cycle} left a policy whose log-probabilities are not finite numbers; the "
+                "cycle was dropped. Lower the learning rate.")
         clock.lap("seconds/comparison")
         self.between_cycles = True
         metrics |= clock.laps | {
@@ -222,10 +243,11 @@ class PPO:
     ) -> list[Written]:
         """Complete the compared prompts with the present policy.
 
-        The random numbers depend on the seed and the place in ``prompts`` alone, so what differs
-        between two cycles is what the policy learned.
+        The random numbers depend on the seed at the start of the run and the place in ``prompts``
+        alone, so what differs between two cycles is what the policy learned.
         """
-        noise = uniforms(hp.seed, Stream.COMPARISON, 0, len(prompts), hp.response_length)
+        noise = uniforms(
+            self.comparison_seed, Stream.COMPARISON, 0, len(prompts), hp.response_length)
         completions = self._sample(prompts, noise, hp, control, Phase.COMPARING)
         return self._score(prompts, completions, hp, control, Phase.COMPARING).written
 
@@ -252,7 +274,7 @@ class PPO:
             self.scribe.exchange(self.prompts[p], completions.prompts[row],
                                  completions.response(row))
             for row, p in enumerate(drawn)]
-        scores = self.reward.score(exchanges, control=control, phase=phase)
+        scores, parts = score_all(self.reward, exchanges, control=control, phase=phase)
         with self.reference() as reference:
             ref_logprobs = read_logprobs(
                 reference, completions, temperature=hp.temperature,
@@ -261,10 +283,12 @@ class PPO:
         totals, lengths, ended = (
             x.tolist() for x in (kl.sum(dim=1), completions.lengths, completions.ended))
         written = [
-            Written(p, e.completion, score, total, length, end)
-            for p, e, score, total, length, end in zip(
-                drawn, exchanges, scores.tolist(), totals, lengths, ended, strict=True)]
-        return _Scored(completions, written, scores.to(self.policy.device), ref_logprobs, kl)
+            Written(p, e.completion, score, total, length, end,
+                    {name: part[row].item() for name, part in parts.items()})
+            for row, (p, e, score, total, length, end) in enumerate(zip(
+                drawn, exchanges, scores.tolist(), totals, lengths, ended, strict=True))]
+        return _Scored(
+            completions, written, scores.to(self.policy.device), parts, ref_logprobs, kl)
 
     def _judge(
         self, scored: _Scored, cycle: int, hp: Hyperparameters
@@ -275,12 +299,14 @@ class PPO:
             ``(experience, rewards, metrics)``; the rewards, (b, T), are what GAE saw.
         """
         completions, kl, mask = scored.completions, scored.kl, scored.completions.mask
-        for what, numbers in (("A score", scored.scores),
-                              ("A log-probability", completions.logprobs)):
+        for what, numbers, cause in (
+            ("log-probability", completions.logprobs, "Lower the learning rate."),
+            ("score", scored.scores, "Check the reward model."),
+        ):
             if not bool(torch.isfinite(numbers).all()):
                 raise NotFiniteError(
-                    f"{what} of cycle {cycle} is not a finite number; the policy was left as it "
-                    "was before the cycle. Lower the learning rate, or check the reward model.")
+                    f"A {what} of cycle {cycle} is not a finite number; the policy was left as it "
+                    f"was before the cycle. {cause}", intact=what == "score")
         if cycle == 1 and hp.normalize_scores:
             # The first batch is the start policy's own.
             self.score_mean = scored.scores.mean().item()
@@ -313,7 +339,7 @@ class PPO:
                 completions.values, returns, mask).item(),
             "val/advantage_std": spread.item(),
             "val/value": masked_mean(completions.values, mask).item(),
-        }
+        } | {part_metric(name): part.mean().item() for name, part in scored.parts.items()}
         experience = Experience(completions, scored.ref_logprobs, advantages, returns)
         return experience, rewards, metrics
 
@@ -329,14 +355,20 @@ class PPO:
             tokenizer.get_vocab() != self.scribe.tokenizer.get_vocab()
         ) or not is_causal(model):
             raise UnsupportedModelError(
-                "The value model can start from the reward model only when that is a causal model "
-                "with the policy's own tokenizer; set Value model to policy or shared.")
+                "The value model can start from the reward model only when the reward is a single "
+                "causal model with the policy's own tokenizer; set Value model to policy or "
+                "shared.")
         return copy_trunk(model)
 
-    def _make_optimizer(self) -> torch.optim.Optimizer:
+    def _make_optimizer(self, kind: str) -> torch.optim.Optimizer:
         parameters = [p for p in self.policy.parameters() if p.requires_grad]
-        fused = self.policy.device.type in ("cpu", "cuda")
-        return torch.optim.AdamW(parameters, lr=0.0, eps=ADAM_EPS, weight_decay=0.0, fused=fused)
+        optimizer = make_optimizer(kind, parameters, self.policy.device)
+        # Until the first step of a cycle the weights are still those of the cycle before.
+        optimizer.register_step_pre_hook(self._leave_cycle)
+        return optimizer
+
+    def _leave_cycle(self, *_: object) -> None:
+        self.between_cycles = False
 
 
 def learning_rate(hp: Hyperparameters, cycle: int) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -17,6 +19,9 @@ from workbench.ppo.sampling import Completions
 # Logits of this many entries, four bytes each, are held at once.
 _HEAD_ENTRIES = {"cpu": 1 << 21, "cuda": 1 << 26, "mps": 1 << 24}
 _TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 16_384, "mps": 4096}
+# A row shorter than this share of the longest goes into another micro-batch, unless that would
+# leave this one with less than a quarter of its tokens.
+_SHORTEST, _LEAST = 0.8, 1 / 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +46,7 @@ def tokens_at_once(micro_batch_tokens: int, device: torch.device) -> int:
 def micro_batches(
     completions: Completions, rows: Tensor, *, max_tokens: int, device: torch.device
 ) -> Iterator[MicroBatch]:
-    """Split ``rows`` by length so that little padding is computed.
+    """Split ``rows`` by length so that hardly any padding is computed.
 
     Sequences are prompt and response without the padding between them, so a token's position is
     its index. The last token is never fed: nothing is predicted from it.
@@ -58,6 +63,8 @@ def micro_batches(
     while order:
         width = int(totals[order[0]])
         count = max(1, min(len(order), max_tokens // width))
+        close = bisect_right(order[:count], -_SHORTEST * width, key=lambda r: -int(totals[r]))
+        count = min(count, max(close, math.ceil(_LEAST * max_tokens / width)))
         chosen, order = order[:count], order[count:]
         ids = torch.zeros(count, width, dtype=torch.long)
         source, row, column = [], [], []

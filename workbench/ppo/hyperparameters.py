@@ -36,6 +36,8 @@ class Spec:
     zero_text: str = ""
     """What the value 0 means where it switches something off, such as 'off'."""
     advanced: bool = False
+    structural: bool = False
+    """Decides which weights there are, so that a fork can change it only from the start."""
 
 
 class HyperparameterError(ValueError):
@@ -43,7 +45,7 @@ class HyperparameterError(ValueError):
 
     def __init__(self, problems: Mapping[str, str]) -> None:
         self.problems = dict(problems)
-        super().__init__(" ".join(self.problems.values()))
+        super().__init__(" ".join(dict.fromkeys(self.problems.values())))
 
 
 def _declare(
@@ -59,6 +61,13 @@ def _declare(
 ) -> Any:
     meta = {"label": label, "group": group, "live": live, **more}
     return Field(default, ge=ge, le=le, description=text, json_schema_extra=meta)
+
+
+def _pause(what: str) -> Any:
+    return _declare(
+        False, f"Pause: {what}", "Automatic pause",
+        "Pause the run after the cycle in which the health check first finds this. Without "
+        "the window the run stops, with a checkpoint.", advanced=True)
 
 
 class Hyperparameters(BaseModel):
@@ -114,14 +123,14 @@ class Hyperparameters(BaseModel):
         0, "LoRA rank", "Models",
         "Train small adapters of this rank instead of all weights (Hu et al. 2021): far less "
         "memory, and the start policy needs no second copy. 8 to 64 is usual.",
-        ge=0, le=1024, live=False, zero_text="off: train all weights",
+        ge=0, le=1024, live=False, zero_text="off: train all weights", structural=True,
     )
     value_model: Literal["shared", "policy", "reward"] = _declare(
         "shared", "Value model", "Models",
         "Where values come from: a head on the policy's own trunk, or a separate model that "
         "starts as a copy of the policy or of the reward model. Separate costs time and memory; "
         "try it when the value loss disturbs the policy.",
-        live=False, advanced=True,
+        live=False, advanced=True, structural=True,
     )
     gradient_checkpointing: bool = _declare(
         False, "Gradient checkpointing", "Models",
@@ -231,6 +240,12 @@ class Hyperparameters(BaseModel):
         "than large ones.",
         ge=0.0, le=1.0, scientific=True,
     )
+    optimizer: Literal["adamw", "adamw_8bit"] = _declare(
+        "adamw", "Optimiser", "Phase 2: update",
+        "adamw_8bit keeps AdamW's two running means in 8 bits (Dettmers et al. 2022): a quarter "
+        "of its memory. It needs an NVIDIA GPU and `pip install 'ppo-workbench[eightbit]'`.",
+        live=False, advanced=True, structural=True,
+    )
     lr_scheduler_type: Literal["linear", "constant"] = _declare(
         "linear", "Learning-rate schedule", "Phase 2: update",
         "Linear decays to 0 at the last cycle; constant stays.",
@@ -297,6 +312,16 @@ class Hyperparameters(BaseModel):
         ge=0, le=1000, unit="cycles", advanced=True,
     )
 
+    # -- the rules of workbench.training.health; one that finds what is not a number always stops
+    pause_on_kl: bool = _pause("KL runs away")
+    pause_on_steps: bool = _pause("steps too large")
+    pause_on_entropy: bool = _pause("entropy collapses")
+    pause_on_alike: bool = _pause("completions alike")
+    pause_on_hacking: bool = _pause("reward gamed")
+    pause_on_negative_kl: bool = _pause("negative KL")
+    pause_on_value_loss: bool = _pause("value loss diverges")
+    pause_on_explained_variance: bool = _pause("values off")
+
     def with_changes(self, changes: Mapping[str, object]) -> Hyperparameters:
         """Return a copy with ``changes``, validated against ranges and against each other.
 
@@ -353,12 +378,28 @@ def parse(values: Mapping[str, object]) -> Hyperparameters:
 
 
 def _conflicts(values: Hyperparameters) -> dict[str, str]:
-    if values.batch_size % values.num_mini_batches:
-        return {
-            "num_mini_batches": f"Mini-batches ({values.num_mini_batches}) must divide the batch "
-            f"size ({values.batch_size}) without remainder."
-        }
-    return {}
+    """Return what is wrong between values that are right by themselves, at each that takes part."""
+    problems: dict[str, str] = {}
+    batch, parts = values.batch_size, values.num_mini_batches
+    if batch % parts:
+        below = max(n for n in range(1, parts) if batch % n == 0)
+        above = next((n for n in range(parts, batch + 1) if batch % n == 0), None)
+        fitting = f"{below} or {above} would" if above else f"{below} would"
+        problems |= dict.fromkeys(
+            ("num_mini_batches", "batch_size"),
+            f"Mini-batches ({parts}) must divide the batch size ({batch}) without remainder; "
+            f"{fitting}.")
+    if values.kl_controller == "adaptive" and values.kl_coef == 0:
+        problems |= dict.fromkeys(
+            ("kl_coef", "kl_controller"),
+            "The adaptive KL controller multiplies the KL coefficient, so it never leaves 0; "
+            "begin with a small one such as 0.01.")
+    if 0 < values.dual_clip < 1 + values.cliprange:
+        problems |= dict.fromkeys(
+            ("dual_clip", "cliprange"),
+            f"Dual clip ({values.dual_clip:g}) must be 0 (off) or at least 1 + the clip range "
+            f"({1 + values.cliprange:g}): below, it would cut into the trust region.")
+    return problems
 
 
 def _sentence(name: str, error: Any) -> str:

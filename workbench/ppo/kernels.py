@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -36,7 +37,7 @@ def packed_weights(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
     Args:
         dtype: of the products: float32, or what autocast would use.
     """
-    layers = [m for m in model.modules() if type(m) in (nn.Linear, Conv1D)]
+    layers: list[Any] = [m for m in model.modules() if type(m) in (nn.Linear, Conv1D)]
     size = sum(layer.weight.numel() for layer in layers) * dtype.itemsize
     if not _can_pack(layers) or size > _PACKED_BYTES_AT_MOST:
         yield
@@ -51,12 +52,12 @@ def packed_weights(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
             layer.__dict__.pop("forward", None)
 
 
-def _can_pack(layers: list[nn.Module]) -> bool:
+def _can_pack(layers: list[Any]) -> bool:
     return bool(layers) and torch.backends.mkldnn.is_available() and all(
         layer.weight.device.type == "cpu" for layer in layers)
 
 
-def _packed(layer: nn.Module, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
+def _packed(layer: Any, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
     weight = layer.weight.detach().to(dtype)
     if isinstance(layer, Conv1D):
         # Strided weights fall to a reference kernel a thousand times slower.

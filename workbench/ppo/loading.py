@@ -19,11 +19,12 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
 )
 
+from workbench.ppo import gguf_files
 from workbench.ppo.device import Placement
 from workbench.ppo.policy import Policy, UnsupportedModelError
 from workbench.ppo.reward_model import RewardModel
 from workbench.ppo.scribe import Scribe
-from workbench.ppo.sources import LoadError, Report, find_folder
+from workbench.ppo.sources import LoadError, Report, find_folder, find_policy
 
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.*", "*.model", "*.tiktoken", "tekken.json")
 
@@ -52,14 +53,37 @@ def load_policy(
     """Load a causal language model and its tokenizer.
 
     Args:
-        source: a folder or a hub name.
+        source: a folder, a GGUF file or a hub name.
         report: called between the steps; what it raises ends the loading.
 
     Raises:
         LoadError: with one plain sentence.
     """
-    folder = find_folder(source, lambda text, share: report(text, 0.5 * share))
+    found = find_policy(source, lambda text, share: report(text, 0.5 * share))
     report("Reading the policy's configuration", 0.5)
+    if found.is_file():
+        model, tokenizer = gguf_files.read(found, report)
+        model = _place(model, source, placement)
+    else:
+        model, tokenizer = _read_policy(found, source, placement, report)
+    if use_chat_template and not tokenizer.chat_template:
+        raise LoadError(
+            f"{source} has no chat template; load it again with the chat template switched off.")
+    report("Preparing the policy", 0.95)
+    try:
+        policy = Policy(model, placement)
+    except UnsupportedModelError as error:
+        raise LoadError(str(error)) from error
+    scribe = Scribe(
+        tokenizer, _eos_ids(model, tokenizer), context_length=policy.context_length,
+        use_chat_template=use_chat_template)
+    return LoadedPolicy(source, policy, scribe)
+
+
+def _read_policy(
+    folder: Path, source: str, placement: Placement, report: Report
+) -> tuple[Any, Any]:
+    """Return a folder's causal language model and its tokenizer."""
     config = _read_config(folder)
     written_for = _architectures(config)
     causal = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
@@ -74,19 +98,8 @@ def load_policy(
             f"{source} is an encoder-decoder; as the policy choose a decoder-only model.")
     tokenizer = _read_tokenizer(folder, source)
     report("Reading the policy's weights", 0.6)
-    model = _read_weights(AutoModelForCausalLM, folder, source, torch.float32, placement)
-    if use_chat_template and not tokenizer.chat_template:
-        raise LoadError(
-            f"{source} has no chat template; load it again with the chat template switched off.")
-    report("Preparing the policy", 0.95)
-    try:
-        policy = Policy(model, placement)
-    except UnsupportedModelError as error:
-        raise LoadError(str(error)) from error
-    scribe = Scribe(
-        tokenizer, _eos_ids(model, tokenizer), context_length=policy.context_length,
-        use_chat_template=use_chat_template)
-    return LoadedPolicy(source, policy, scribe)
+    return _read_weights(
+        AutoModelForCausalLM, folder, source, torch.float32, placement), tokenizer
 
 
 def load_reward(
@@ -171,15 +184,20 @@ def _read_weights(
                 f"The weights of {source} are incomplete ({missing[0]}"
                 f"{f' and {len(missing) - 1} more' if len(missing) > 1 else ''} missing); they "
                 "were saved for another purpose, or the file is damaged.")
+    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        raise LoadError(
+            f"The weights of {source} cannot be read; the file may be damaged or incomplete: "
+            "save or download the model again.") from error
+    return _place(model, source, placement)
+
+
+def _place(model: Any, source: str, placement: Placement) -> Any:
+    try:
         return model.to(placement.device)
     except torch.cuda.OutOfMemoryError as error:
         raise LoadError(
             f"{source} does not fit into the memory of {placement.device}; choose a smaller "
             "model.") from error
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        raise LoadError(
-            f"The weights of {source} cannot be read; the file may be damaged or incomplete: "
-            "save or download the model again.") from error
 
 
 def _eos_ids(model: Any, tokenizer: Any) -> list[int]:

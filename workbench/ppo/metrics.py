@@ -86,3 +86,26 @@ _ALL = (
 )
 
 METRICS: dict[str, Metric] = {m.name: m for m in _ALL}
+
+PARTS = "objective/scores/"
+"""What the name of a part's metric begins with, where a reward is a weighted sum."""
+_ALL_PARTS = Metric(
+    PARTS, "Parts of the reward", "score", "mean of each part's score rᵢ(x, y), before its weight",
+    "What each part of the reward gives the completions of this cycle, on average. Their weighted "
+    "sum is the reward.")
+
+
+def part_metric(part: str) -> str:
+    """Return the name of the metric that is one part's mean score."""
+    return PARTS + part
+
+
+def find_metric(name: str) -> Metric:
+    """Return what a logged number means; also of a part, or of all of them, of a weighted sum."""
+    if name in METRICS:
+        return METRICS[name]
+    if name == PARTS:
+        return _ALL_PARTS
+    part = name.removeprefix(PARTS)
+    return Metric(name, part, "score", f"mean of the score of {part}, before its weight",
+                  f"What {part}, a part of the reward, gives the completions of this cycle.")

@@ -21,6 +21,7 @@ class Stream(IntEnum):
     ROLLOUT = 2
     COMPARISON = 3
     MINI_BATCHES = 4
+    TRYING = 5
 
 
 def uniforms(seed: int, stream: Stream, cycle: int, rows: int, length: int) -> Tensor:

@@ -19,11 +19,20 @@ _BATCH_TOKENS = 8192
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """A prompt and its completion as text; ``joined`` is both as the policy wrote them."""
+    """A prompt and its completion as text.
+
+    ``joined`` is what a reader who knows no turns should see: both as the policy wrote them, or
+    the completion alone where it answers in a chat.
+    """
 
     prompt: str
     completion: str
     joined: str
+
+
+def rows_at_once(length: int) -> int:
+    """Return how many texts of ``length`` tokens a reward model reads at once."""
+    return max(1, _BATCH_TOKENS // max(1, length))
 
 
 class Reward(Protocol):
@@ -62,8 +71,7 @@ class RewardModel:
         done = 0
         while done < len(order):
             control.step(phase, done, len(order))
-            count = max(1, _BATCH_TOKENS // max(1, len(encoded[order[done]])))
-            rows = order[done : done + count]
+            rows = order[done : done + rows_at_once(len(encoded[order[done]]))]
             batch = self.tokenizer.pad(
                 {"input_ids": [encoded[i] for i in rows]}, return_tensors="pt", padding=True,
             ).to(self.placement.device)

@@ -46,6 +46,11 @@ class Scribe:
 
     def exchange(self, prompt: str, prompt_ids: Sequence[int], response: Sequence[int]) -> Exchange:
         """Return the text of a prompt and of the response to it."""
+        if self.use_chat_template:
+            # An answer stands alone. The turns around it and a system prompt are the policy's
+            # own affair, and an instruction is not what a judge of texts was trained on.
+            completion = self._decode(response)
+            return Exchange(prompt, completion, completion)
         lead = self._decode(prompt_ids)
         joined = self._decode([*prompt_ids, *response])
         # Decoding both together keeps the space between them right for every tokenizer.
@@ -55,12 +60,20 @@ class Scribe:
 
     def pieces(self, ids: Sequence[int]) -> tuple[str, ...]:
         """Return the text of each token, special ones by name; joined, they read as the text."""
-        found, before = [], ""
+        found: list[str] = []
+        # Decoded from the last piece on, which settles the spaces between them: from the very
+        # beginning each time would take the square of the length.
+        start, read, before = 0, 0, ""
         for end in range(1, len(ids) + 1):
+            text = self.tokenizer.decode(ids[start:end])
             # A character may be spread over several tokens: its text appears with the last.
-            text = self.tokenizer.decode(ids[:end]).removesuffix("\N{REPLACEMENT CHARACTER}")
-            found.append(text[len(before):])
-            before = text if len(text) > len(before) else before
+            whole = text.removesuffix("\N{REPLACEMENT CHARACTER}")
+            found.append(whole[len(before):])
+            if whole == text:
+                start, read = read, end
+                before = self.tokenizer.decode(ids[start:read])
+            elif len(whole) > len(before):
+                before = whole
         return tuple(found)
 
     def _encode(self, prompt: str) -> list[int]:

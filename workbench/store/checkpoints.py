@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,20 +113,24 @@ class Checkpoints:
                 f"space at {self._base}. Earlier checkpoints are kept.") from error
         return Checkpoint(run_id, cycle, final, _size(final), score)
 
-    def read(self, run_id: int, cycle: int) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Return the tensors and the state of a checkpoint.
+    def read(
+        self, run_id: int, cycle: int, prefix: str = ""
+    ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+        """Return the tensors whose name begins with ``prefix`` and the state of a checkpoint.
 
         Raises:
             CheckpointError: it is missing or damaged.
         """
-        from safetensors.numpy import load_file
+        from safetensors import safe_open
 
         folder = self._base / str(run_id) / str(cycle)
         try:
             state = _verified(folder)
             tensors: dict[str, np.ndarray] = {}
             for name in state.pop("files"):
-                tensors |= load_file(folder / name)
+                with safe_open(folder / name, framework="np") as file:
+                    tensors |= {key: file.get_tensor(key) for key in file.keys()  # noqa: SIM118
+                                if key.startswith(prefix)}
             return tensors, state
         except Exception as error:
             raise CheckpointError(
@@ -170,6 +174,31 @@ class Checkpoints:
         for partial in (self._base / str(run_id)).glob(f"*{_PARTIAL}"):
             shutil.rmtree(partial, ignore_errors=True)
 
+    def share(self, source: int, target: int, cycles: Iterable[int]) -> None:
+        """Give run ``target`` the checkpoints of run ``source`` after ``cycles``, as far as there
+        are any, and no others. Nothing is copied where the file system has hard links.
+
+        Raises:
+            CheckpointError: the disk is full or the folder cannot be written.
+        """
+        self.delete(target)
+        for cycle in cycles:
+            folder = self._base / str(source) / str(cycle)
+            final = self._base / str(target) / str(cycle)
+            partial = final.with_name(f"{cycle}{_PARTIAL}")
+            if not folder.is_dir():
+                continue
+            try:
+                shutil.copytree(folder, partial, copy_function=_link)
+                partial.rename(final)
+                _flush(final.parent)
+            except OSError as error:
+                self.delete(target)
+                raise CheckpointError(
+                    f"The checkpoint of cycle {cycle} could not be taken over "
+                    f"({error.strerror or error}); free some disk space at {self._base}."
+                ) from error
+
     def remove(self, run_id: int, cycle: int) -> None:
         """Delete one checkpoint."""
         folder = self._base / str(run_id) / str(cycle)
@@ -179,8 +208,9 @@ class Checkpoints:
             folder.rename(doomed)  # at once, so that half of it is never taken for a whole one
             shutil.rmtree(doomed, ignore_errors=True)
 
-    def rewind(self, run_id: int, cycle: int) -> None:
-        """Delete the checkpoints after ``cycle``: what follows is another history."""
+    def drop_after(self, run_id: int, cycle: int) -> None:
+        """Delete the checkpoints of a run that come after ``cycle``: what follows is another
+        history."""
         for checkpoint in self.all(run_id):
             if checkpoint.cycle > cycle:
                 self.remove(run_id, checkpoint.cycle)
@@ -188,6 +218,14 @@ class Checkpoints:
     def delete(self, run_id: int) -> None:
         """Delete every checkpoint of a run."""
         shutil.rmtree(self._base / str(run_id), ignore_errors=True)
+
+
+def _link(source: str, target: str) -> None:
+    # A checkpoint is never written to, only replaced, so that both may share its files.
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def best_of(checkpoints: list[Checkpoint]) -> Checkpoint | None:

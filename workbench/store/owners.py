@@ -18,12 +18,21 @@ _PATIENCE = 0.25  # seconds; another process may be looking, which takes the loc
 
 
 class Owners:
-    """The locks under one home folder: ``locks/RUN.lock``. Safe to use from any thread."""
+    """The locks under one home folder: ``locks/RUN.lock``, and one for the window. Safe to use from
+    any thread."""
 
     def __init__(self, home: Path) -> None:
         self._folder = home / "locks"
-        self._held: dict[int, FileLock] = {}
+        self._held: dict[int | str, FileLock] = {}
         self._guard = threading.RLock()
+
+    def take_window(self) -> bool:
+        """Be the one window on the home folder; return False when there is another.
+
+        Raises:
+            OSError: the lock cannot be written.
+        """
+        return self._take("window")
 
     def take(self, run_id: int) -> bool:
         """Make a run this store's to train; return False when another has it.
@@ -31,13 +40,7 @@ class Owners:
         Raises:
             OSError: the lock cannot be written.
         """
-        with self._guard:
-            if run_id not in self._held:
-                lock = self._lock(run_id, _PATIENCE)
-                if lock is None:
-                    return False
-                self._held[run_id] = lock
-            return True
+        return self._take(run_id)
 
     def release(self, run_id: int) -> None:
         """Let go of a run, if it is this store's."""
@@ -47,9 +50,10 @@ class Owners:
                 lock.release()
 
     def release_all(self) -> None:
-        """Let go of every run."""
-        for run_id in list(self._held):
-            self.release(run_id)
+        """Let go of everything."""
+        with self._guard:
+            while self._held:
+                self._held.popitem()[1].release()
 
     def forget(self, run_id: int) -> None:
         """Remove the lock of a run that is deleted."""
@@ -72,17 +76,26 @@ class Owners:
                 lock.release()
             return lock is None
 
-    def _lock(self, run_id: int, patience: float) -> FileLock | None:
+    def _take(self, name: int | str) -> bool:
+        with self._guard:
+            if name not in self._held:
+                lock = self._lock(name, _PATIENCE)
+                if lock is None:
+                    return False
+                self._held[name] = lock
+            return True
+
+    def _lock(self, name: int | str, patience: float) -> FileLock | None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self._path(run_id), thread_local=False)
+        lock = FileLock(self._path(name), thread_local=False)
         try:
             lock.acquire(timeout=patience, poll_interval=0.01)
         except Timeout:
             return None
         return lock
 
-    def _path(self, run_id: int) -> Path:
-        return self._folder / f"{run_id}.lock"
+    def _path(self, name: int | str) -> Path:
+        return self._folder / f"{name}.lock"
 
 
 def this_process() -> str:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-Status = Literal["running", "paused", "finished", "stopped", "failed", "interrupted"]
-LIVE = frozenset({"running", "paused"})
+Status = Literal[
+    "running", "paused", "finished", "stopped", "failed", "interrupted", "abandoned"]
+LIVE: frozenset[Status] = frozenset({"running", "paused"})
 """Statuses of a run that some process trains."""
 Kind = Literal["comparison", "rollout"]
 
@@ -33,7 +34,10 @@ class PromptSet:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run: what decided it at the start, and where it stands."""
+    """A run: what decided it at the start, and where it stands.
+
+    ``parent`` is the run it was forked from; they have the cycles up to ``parent_cycle`` in common.
+    """
 
     id: int
     name: str
@@ -45,6 +49,8 @@ class RunRecord:
     hyperparameters: Mapping[str, object]
     cycles: int
     note: str = ""
+    parent: int | None = None
+    parent_cycle: int = 0
     owner: str = ""
     """The process that trains it, or was the last to."""
 
@@ -59,7 +65,8 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class CompletionRecord:
-    """One completion. ``prompt`` is its position among the run's prompts."""
+    """One completion. ``prompt`` is its position among the run's prompts; ``parts`` has what
+    each part of a weighted reward gave."""
 
     position: int
     prompt: int
@@ -69,6 +76,17 @@ class CompletionRecord:
     kl: float
     length: int
     ended: bool
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class HealthRecord:
+    """What a rule of the health check said after ``cycle``."""
+
+    cycle: int
+    rule: str
+    severity: str
+    sentence: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,6 +85,30 @@ def token_traces(db: Database) -> None:
 
 
 @migrations()
+def health_findings(db: Database) -> None:
+    """What the health check said after a cycle. A cycle that failed has a row here only."""
+    db.table("health").create(
+        {"run_id": int, "cycle": int, "rule": str, "severity": str, "sentence": str},
+        pk=("run_id", "cycle", "rule"), foreign_keys=[("run_id", "runs", "id")], strict=True,
+    )
+
+
+@migrations()
+def tree_of_runs(db: Database) -> None:
+    """The run a run was forked from, and the last cycle both have in common."""
+    db.table("runs").add_column("parent_id", int)
+    db.table("runs").add_column("parent_cycle", int)
+
+
+@migrations()
+def reward_parts(db: Database) -> None:
+    """What each part of a weighted reward gave a completion; Python files that may be run."""
+    db.table("completions").add_column("parts", str)
+    db.table("trusted_files").create(
+        {"sha256": str, "path": str, "at": str}, pk="sha256", strict=True)
+
+
+@migrations()
 def steering(db: Database) -> None:
     """What other processes ask of a run, and what the one that trains it tells them."""
     run = [("run_id", "runs", "id")]

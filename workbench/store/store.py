@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlite_utils import Database
 
+from workbench.store import branches
 from workbench.store.checkpoints import Checkpoints
 from workbench.store.home import StoreError
 from workbench.store.owners import Owners, this_process
@@ -20,6 +21,7 @@ from workbench.store.records import (
     LIVE,
     ChangeRecord,
     CompletionRecord,
+    HealthRecord,
     Kind,
     Prompt,
     PromptSet,
@@ -118,6 +120,7 @@ class Store:
                 position=row["position"], prompt=row["prompt"], prompt_text=row["prompt_text"],
                 text=row["text"], score=_number(row["score"]), kl=_number(row["kl"]),
                 length=row["length"], ended=bool(row["ended"]),
+                parts={k: _number(v) for k, v in json.loads(row["parts"] or "{}").items()},
             )
             for row in self._db.query(
                 "select c.*, p.text as prompt_text from completions c join run_prompts p "
@@ -152,6 +155,21 @@ class Store:
                                       [run_id])
         ]
 
+    def health(self, run_id: int) -> list[HealthRecord]:
+        """Return what the health check found in a run, by cycle, serious findings first."""
+        return [
+            HealthRecord(row["cycle"], row["rule"], row["severity"], row["sentence"])
+            for row in self._db.query(
+                "select * from health where run_id = ? "
+                "order by cycle, severity != 'serious', rowid", [run_id])
+        ]
+
+    def settings_after(self, run_id: int, cycle: int) -> dict[str, object]:
+        """Return the hyperparameters a run used in ``cycle`` (0: those it began with)."""
+        record = self.run(run_id)
+        found = dict(record.hyperparameters) if record else {}
+        return found | {c.name: c.new for c in self.changes(run_id) if c.cycle <= cycle}
+
     def reward_spans(self) -> dict[int, tuple[float, float]]:
         """Return the mean reward of every run's first and last cycle."""
         cell = ("(select value from metrics m where m.run_id = r.id and m.cycle = {} "
@@ -183,7 +201,16 @@ class Store:
             return PromptSet(name, prompts, found["source"] or "")
         return None
 
+    def is_trusted(self, sha256: str) -> bool:
+        """Return whether the person has agreed to run a Python file of this content."""
+        return any(self._db.query("select 1 from trusted_files where sha256 = ?", [sha256]))
+
     # -- writes
+
+    def trust(self, sha256: str, path: str) -> Future[None]:
+        """Remember that the person has agreed to run a Python file; ``path`` is where it lay."""
+        row = {"sha256": sha256, "path": path, "at": now()}
+        return self._writer.submit(lambda db: _upsert(db, "trusted_files", [row]))
 
     def create_run(
         self, *, name: str, policy: str, reward: str, models: Mapping[str, object],
@@ -201,6 +228,7 @@ class Store:
             }).last_pk
             if not name:
                 db.table("runs").update(run_id, {"name": f"Run {run_id}"})
+            self.checkpoints.delete(int(run_id))  # of a run that was never committed
             db.table("run_prompts").insert_all(
                 {"run_id": run_id, "position": i, "text": p.text, "pinned": int(p.pinned)}
                 for i, p in enumerate(prompts))
@@ -220,8 +248,10 @@ class Store:
         self, run_id: int, cycle: int, *, metrics: Mapping[str, float],
         rollout: Iterable[CompletionRecord], comparison: Iterable[CompletionRecord],
         traces: Iterable[TraceRecord] = (), keep_traces: int = 0,
+        health: Iterable[HealthRecord] = (),
     ) -> Future[None]:
-        """Record a finished cycle whole: metrics, what it learned from, the comparison after.
+        """Record a finished cycle whole: metrics, what it learned from, the comparison after, and
+        what the health check found.
 
         Traces of cycles before the last ``keep_traces`` are dropped, but for pinned prompts.
         """
@@ -230,11 +260,13 @@ class Store:
         numbers = [{"run_id": run_id, "cycle": cycle, "name": k,
                     "value": float(v) if math.isfinite(v) else None} for k, v in metrics.items()]
         packed = _packed(run_id, cycle, traces)
+        findings = _health_rows(run_id, health)
 
         def write(db: Database) -> None:
             _upsert(db, "metrics", numbers)
             _upsert(db, "completions", rows)
             _upsert(db, "traces", packed)
+            _upsert(db, "health", findings)
             db.execute(
                 "delete from traces where run_id = ? and cycle <= ? and prompt not in "
                 "(select position from run_prompts where run_id = ? and pinned)",
@@ -243,25 +275,67 @@ class Store:
             db.table("runs").update(run_id, {"cycles": cycle})
         return self._writer.submit(write)
 
+    def record_health(self, run_id: int, health: Iterable[HealthRecord]) -> Future[None]:
+        """Record findings of a cycle that failed."""
+        rows = _health_rows(run_id, health)
+        return self._writer.submit(lambda db: _upsert(db, "health", rows))
+
     def record_changes(
-        self, run_id: int, cycle: int, changes: Iterable[tuple[str, object, object, str]]
+        self, run_id: int, cycle: int, changes: Sequence[branches.Change]
     ) -> Future[None]:
         """Record ``(name, old, new, by)`` for each hyperparameter that ``cycle`` uses first."""
-        rows = [{"run_id": run_id, "cycle": cycle, "at": now(), "name": name,
-                 "old": json.dumps(old), "new": json.dumps(new), "by": by}
-                for name, old, new, by in changes]
-        return self._writer.submit(lambda db: _insert(db, "changes", rows))
+        return self._writer.submit(
+            lambda db: branches.replace_changes(db, run_id, cycle, changes, now()))
+
+    def fork_run(
+        self, parent: int, cycle: int, *, name: str, hyperparameters: Mapping[str, object],
+        changes: Sequence[branches.Change],
+    ) -> Future[int]:
+        """Record a new running run that stands where ``parent`` stood after ``cycle``, with its
+        checkpoint; the future gives its number. ``hyperparameters`` are those of its start,
+        ``changes`` what its next cycle uses first."""
+        def write(db: Database) -> int:
+            run_id = branches.fork(
+                db, parent, cycle, name=name, hyperparameters=hyperparameters, changes=changes,
+                moment=now(), owner=this_process())
+            self.owners.take(run_id)
+            self.checkpoints.share(parent, run_id, [cycle])
+            return run_id
+        return self._writer.submit(write)
 
     def rewind(self, run_id: int, cycle: int) -> Future[None]:
-        """Forget what was recorded after ``cycle``: the run goes on from there, trained by this
-        store. The future raises StoreError when another process trains it."""
+        """Forget what was recorded after ``cycle`` but the changes, which are to be replayed: the
+        run goes on from there, trained by this store. The future raises StoreError when another
+        process trains it."""
         def write(db: Database) -> None:
             self._take(db, run_id)
-            for table in ("metrics", "completions", "traces", "changes", "cycles"):
-                db.table(table).delete_where("run_id = ? and cycle > ?", [run_id, cycle])
-            db.table("runs").update(
-                run_id, {"cycles": cycle, "status": "running", "owner": this_process(), "note": ""})
-            self.checkpoints.rewind(run_id, cycle)
+            _forget(db, run_id, cycle, journal=False)
+            self.checkpoints.drop_after(run_id, cycle)
+        return self._writer.submit(write)
+
+    def go_back(self, run_id: int, cycle: int, *, replay: bool) -> Future[int]:
+        """Let a run stand where it stood after ``cycle``; what followed is kept as an abandoned
+        branch, whose number the future gives. With ``replay`` the changes that followed stay, to
+        be made again. The future raises StoreError when another process trains the run."""
+        def write(db: Database) -> int:
+            self._take(db, run_id)
+            branch = branches.keep_abandoned(db, run_id, cycle, now())
+            self.checkpoints.share(
+                run_id, branch, [c.cycle for c in self.checkpoints.all(run_id)
+                                 if c.cycle >= cycle])
+            _forget(db, run_id, cycle, journal=not replay)
+            self.checkpoints.drop_after(run_id, cycle)
+            return branch
+        return self._writer.submit(write)
+
+    def record_models(self, run_id: int, cycle: int, models: Mapping[str, object]) -> Future[None]:
+        """Record that a run goes on after ``cycle`` with models other than it began with."""
+        def write(db: Database) -> None:
+            run = db.execute("select models from runs where id = ?", [run_id]).fetchone()
+            before = json.loads(run[0] or "{}")
+            history = before.pop("before", [])
+            whole = {**models, "before": [*history, {"until_cycle": cycle, **before}]}
+            db.table("runs").update(run_id, {"models": json.dumps(whole)})
         return self._writer.submit(write)
 
     def set_status(self, run_id: int, status: Status, note: str = "") -> Future[None]:
@@ -290,16 +364,11 @@ class Store:
         return self._writer.submit(write)
 
     def delete_run(self, run_id: int) -> Future[None]:
-        """Remove a run and everything recorded of it. The future raises StoreError when another
-        process trains it."""
+        """Remove a run and everything recorded of it; its forks stay. The future raises StoreError
+        when another process trains it."""
         def write(db: Database) -> None:
             self._take(db, run_id)
-            for table in (
-                "metrics", "completions", "traces", "changes", "cycles", "run_prompts",
-                "commands", "live_events",
-            ):
-                db.table(table).delete_where("run_id = ?", [run_id])
-            db.table("runs").delete(run_id)
+            branches.delete(db, run_id)
             self.checkpoints.delete(run_id)
             self.owners.forget(run_id)
         return self._writer.submit(write)
@@ -317,6 +386,14 @@ class Store:
             _insert(db, "prompts", [
                 {"set_id": set_id, "position": i, "text": p.text, "enabled": int(p.enabled),
                  "pinned": int(p.pinned)} for i, p in enumerate(prompts.prompts)])
+        return self._writer.submit(write)
+
+    def delete_prompt_set(self, name: str) -> Future[None]:
+        """Remove a saved prompt set; the runs that used its prompts keep them."""
+        def write(db: Database) -> None:
+            db.execute("delete from prompts where set_id in "
+                       "(select id from prompt_sets where name = ?)", [name])
+            db.table("prompt_sets").delete_where("name = ?", [name])
         return self._writer.submit(write)
 
     def _take(self, db: Database, run_id: int) -> None:
@@ -350,7 +427,14 @@ def _run(row: Mapping[str, Any]) -> RunRecord:
         policy=row["policy"] or "", reward=row["reward"] or "",
         models=json.loads(row["models"] or "{}"),
         hyperparameters=json.loads(row["hyperparameters"]),
-        cycles=row["cycles"], note=row["note"] or "", owner=row["owner"] or "")
+        cycles=row["cycles"], note=row["note"] or "", parent=row["parent_id"],
+        parent_cycle=row["parent_cycle"] or 0, owner=row["owner"] or "")
+
+
+def _forget(db: Database, run_id: int, cycle: int, *, journal: bool) -> None:
+    branches.forget(db, run_id, cycle, journal=journal)
+    db.table("runs").update(
+        run_id, {"cycles": cycle, "status": "running", "owner": this_process(), "note": ""})
 
 
 def _completion_rows(
@@ -361,9 +445,16 @@ def _completion_rows(
          "prompt": c.prompt, "text": c.text,
          "score": c.score if math.isfinite(c.score) else None,
          "kl": c.kl if math.isfinite(c.kl) else None,
-         "length": c.length, "ended": int(c.ended)}
+         "length": c.length, "ended": int(c.ended),
+         "parts": json.dumps({k: v if math.isfinite(v) else None for k, v in c.parts.items()})
+         if c.parts else None}
         for c in completions
     ]
+
+
+def _health_rows(run_id: int, health: Iterable[HealthRecord]) -> list[dict[str, Any]]:
+    return [{"run_id": run_id, "cycle": h.cycle, "rule": h.rule, "severity": h.severity,
+             "sentence": h.sentence} for h in health]
 
 
 def _packed(run_id: int, cycle: int, traces: Iterable[TraceRecord]) -> list[dict[str, Any]]:

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from workbench.ppo.hyperparameters import Hyperparameters, Value
+from workbench.training.reward_parts import RewardPart
 
 
 @dataclass(frozen=True, slots=True)
 class LoadModels:
-    """Load a policy and a reward model: local folders or hub names."""
+    """Load a policy (a local folder or hub name) and a reward.
+
+    ``reward`` has the parts of a weighted sum; a plain name is a single one of weight 1.
+    """
 
     policy: str
-    reward: str
-    reward_label: int | None = None
-    """Which output is the score, for a reward model that has several."""
+    reward: str | tuple[RewardPart, ...]
     use_chat_template: bool = False
+
+    def __post_init__(self) -> None:
+        if isinstance(self.reward, str):
+            object.__setattr__(self, "reward", (RewardPart(self.reward),))
+
+    @property
+    def parts(self) -> tuple[RewardPart, ...]:
+        """The parts of the reward."""
+        assert not isinstance(self.reward, str)
+        return self.reward
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +56,14 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class EstimateMemory:
+    """Ask how much memory a run with these settings and prompts would take."""
+
+    hyperparameters: Hyperparameters
+    prompts: tuple[PromptItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ResumeRun:
     """Go on with a run of the store from its checkpoint after ``cycle`` (None: the last one).
 
@@ -53,6 +74,27 @@ class ResumeRun:
     run_id: int
     cycle: int | None = None
     changes: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class GoBack:
+    """Let a run of the store stand again where it stood after ``cycle``, and go on from there with
+    ``changes``; what it did later is kept as an abandoned branch. A paused run is ended first."""
+
+    run_id: int
+    cycle: int
+    changes: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Fork:
+    """Begin a new run where another stood after ``cycle`` (None: its last checkpoint; 0: its
+    start), with ``changes``, also to what is fixed during a run. A paused run is ended first."""
+
+    run_id: int
+    cycle: int | None = None
+    changes: Mapping[str, Value] = field(default_factory=dict)
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +147,38 @@ class SetHyperparameters:
 
 
 @dataclass(frozen=True, slots=True)
+class TrySource:
+    """Whose completions: the current policy's, the start policy's, or a checkpoint's."""
+
+    kind: Literal["current", "start", "checkpoint"]
+    run_id: int = 0
+    cycle: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """Complete these prompts now, with each of the policies, and score the completions.
+
+    Between cycles only, and without a trace in the run. ``temperature``, ``top_p``, ``seed`` and
+    ``length`` are those of :class:`workbench.ppo.decoding.Decoding`; ``id`` comes back in the
+    events.
+    """
+
+    id: int
+    prompts: tuple[str, ...]
+    sources: tuple[TrySource, ...]
+    temperature: float = 1.0
+    top_p: float = 1.0
+    seed: int = 0
+    length: int = 48
+
+
+@dataclass(frozen=True, slots=True)
+class StopTrying:
+    """End a try within a token. What was written so far has been told."""
+
+
+@dataclass(frozen=True, slots=True)
 class Watch:
     """Follow a run that another process trains; what steers a run then goes there."""
 
@@ -117,6 +191,7 @@ class Unwatch:
 
 
 Command = (
-    LoadModels | CancelLoading | Start | ResumeRun | ExportRun | Checkpoint | Pause | Resume
-    | StepCycle | Stop | SetHyperparameters | Watch | Unwatch
+    LoadModels | CancelLoading | EstimateMemory | Start | ResumeRun | GoBack | Fork | ExportRun
+    | Checkpoint | Pause | Resume | StepCycle | Stop | SetHyperparameters | Try | StopTrying
+    | Watch | Unwatch
 )

@@ -8,7 +8,8 @@ from enum import StrEnum
 
 from workbench.ppo.hyperparameters import Hyperparameters, Value
 from workbench.ppo.phases import Phase
-from workbench.training.commands import Command
+from workbench.training.commands import Command, ExportRun, Fork, GoBack, ResumeRun
+from workbench.training.health import Finding
 
 
 class State(StrEnum):
@@ -42,7 +43,10 @@ class LoadingProgress:
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What the Models dock shows of a loaded model."""
+    """What the Models dock shows of a loaded model, or of a reward of another kind.
+
+    A Python file has ``sha256`` and ``summary``; a weighted sum has ``parts``.
+    """
 
     source: str
     name: str
@@ -55,11 +59,14 @@ class ModelFacts:
     has_chat_template: bool = False
     labels: tuple[str, ...] = ()
     label: int | None = None
+    sha256: str = ""
+    summary: str = ""
+    parts: tuple[ModelFacts, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class ModelsLoaded:
-    """Both models are ready on ``policy.device``."""
+    """Policy and reward are ready on ``policy.device``."""
 
     policy: ModelFacts
     reward: ModelFacts
@@ -67,15 +74,31 @@ class ModelsLoaded:
 
 
 @dataclass(frozen=True, slots=True)
+class UntrustedFile:
+    """A Python file that runs only when the person agrees to what it holds; ``changed``: since
+    the run began that is to go on."""
+
+    path: str
+    sha256: str
+    text: str
+    changed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class LoadingFailed:
-    """Nothing changed. ``which`` is 'policy' or 'reward'; ``labels`` is set when the person must
-    say which of several outputs is the score; ``cancelled`` when they gave up themselves."""
+    """Nothing changed. ``which`` is 'policy' or 'reward', ``part`` the number of the reward's
+    part; ``labels`` is set when the person must say which of several outputs is the score,
+    ``untrusted`` when they must agree to a Python file (then send ``again``); ``cancelled`` when
+    they gave up themselves."""
 
     sentence: str
     which: str = ""
     details: str = ""
     labels: tuple[str, ...] = ()
     cancelled: bool = False
+    part: int = 0
+    untrusted: UntrustedFile | None = None
+    again: Command | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +109,27 @@ class CommandRefused:
     command: str
     sentence: str
     problems: Mapping[str, str] = field(default_factory=dict)
-    instead: Command | None = None
+    instead: ResumeRun | GoBack | Fork | ExportRun | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryEstimated:
+    """What a run with the settings asked about will take, and what there is, in bytes.
+
+    ``phases`` gives each phase's parts; the most is held in one phase, not in all together.
+    ``advice`` is a sentence when it does not fit, ``changes`` the settings with which it would.
+    """
+
+    phases: Mapping[Phase, Mapping[str, int]]
+    available: int
+    device: str
+    advice: str = ""
+    changes: Mapping[str, Value] = field(default_factory=dict)
+
+    @property
+    def needed(self) -> int:
+        """The bytes of the phase that needs most."""
+        return max(sum(parts.values()) for parts in self.phases.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +143,18 @@ class RunStarted:
 
 @dataclass(frozen=True, slots=True)
 class RunResumed:
-    """A run of the store goes on after ``cycle``; what was recorded of later cycles is gone."""
+    """A run goes on after ``cycle``: one of the store, which has no later cycles any more, or one
+    just forked from the run named ``parent``. ``abandoned`` is the number of the run that keeps
+    the later cycles, where they were not simply to be run again. ``note`` says what is not as it
+    was."""
 
     run_id: int
     name: str
     cycle: int
     hyperparameters: Hyperparameters
+    parent: str = ""
+    abandoned: int | None = None
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +226,20 @@ class CycleFinished:
 
 
 @dataclass(frozen=True, slots=True)
+class HealthChecked:
+    """What the health check found after ``cycle``, serious findings first; already in the store.
+
+    Comes after every cycle, and before :class:`RunFailed` when numbers were not finite.
+    ``pauses_for`` is the title of a rule for which the run now pauses, or empty.
+    """
+
+    run_id: int
+    cycle: int
+    findings: tuple[Finding, ...]
+    pauses_for: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class HyperparametersStaged:
     """Accepted; used from ``takes_effect_at`` on."""
 
@@ -216,17 +279,79 @@ class RunFinished:
 
 @dataclass(frozen=True, slots=True)
 class RunFailed:
-    """A run could not go on. ``sentence`` says what to do, ``details`` is for a bug report."""
+    """A run could not go on. ``sentence`` says what to do, ``details`` is for a bug report;
+    ``retry`` holds the changes to resume it with when memory ran out."""
 
     run_id: int
     sentence: str
     details: str = ""
+    retry: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TryStarted:
+    """A try began; ``labels`` name its sources in order. ``id`` is the command's."""
+
+    id: int
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TryProgress:
+    """What ``source`` has written so far: text and number of tokens for each prompt. At most
+    about 30 a second."""
+
+    id: int
+    source: int
+    texts: tuple[str, ...]
+    tokens: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One completion of a try. ``kl`` is the sum of log pi - log pi_start over its tokens;
+    ``parts`` has what each part of a weighted sum gave."""
+
+    text: str
+    score: float
+    kl: float
+    length: int
+    ended: bool
+    parts: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TryScored:
+    """``source`` is done: its completion of each prompt."""
+
+    id: int
+    source: int
+    completions: tuple[Tried, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TryFailed:
+    """``source`` could not be tried; the others go on."""
+
+    id: int
+    source: int
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class TryFinished:
+    """Nothing more comes of a try. ``stopped``: it ended early, by StopTrying or another
+    command."""
+
+    id: int
+    stopped: bool
 
 
 Event = (
     StateChanged | LoadingProgress | ModelsLoaded | LoadingFailed | CommandRefused
-    | RunStarted | RunResumed | RunFollowed | Progress | ComparisonReady | CycleFinished
+    | MemoryEstimated | RunStarted | RunResumed | RunFollowed | Progress | ComparisonReady
+    | CycleFinished | HealthChecked
     | HyperparametersStaged | HyperparametersApplied | CheckpointWritten | CheckpointFailed
-    | Exported
+    | Exported | TryStarted | TryProgress | TryScored | TryFailed | TryFinished
     | RunFinished | RunFailed
 )

@@ -6,17 +6,23 @@ import traceback
 
 import torch
 
-from workbench.ppo.cycle import NotFiniteError
-from workbench.ppo.device import find_placement
-from workbench.ppo.forward import tokens_at_once
+from workbench.ppo.control import NotFiniteError
 from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.ppo.phases import Phase
 from workbench.ppo.policy import UnsupportedModelError
+from workbench.ppo.python_reward import RewardError
 from workbench.ppo.scribe import PromptError
+from workbench.ppo.sources import LoadError
 from workbench.store.home import StoreError
+from workbench.training.commands import Command
+from workbench.training.events import LoadingFailed, UntrustedFile
+from workbench.training.reward_loading import UntrustedError
 
 
 def explain(error: BaseException, hp: Hyperparameters | None = None) -> tuple[str, str]:
     """Return ``(sentence, details)``. ``details`` is text: a kept traceback would pin tensors."""
+    if isinstance(error, RewardError):
+        return str(error), error.details
     details = "".join(traceback.format_exception(error))
     if isinstance(error, NotFiniteError | PromptError | StoreError | UnsupportedModelError):
         return str(error), details
@@ -24,6 +30,17 @@ def explain(error: BaseException, hp: Hyperparameters | None = None) -> tuple[st
         return _out_of_memory(hp), details
     reason = str(error).strip().partition("\n")[0] or type(error).__name__
     return f"The cycle failed: {reason}. The details can be copied for a bug report.", details
+
+
+def loading_failed(error: LoadError, which: str, again: Command) -> LoadingFailed:
+    """Say why ``which`` was not loaded; ``again`` is what to send when the person has agreed."""
+    untrusted = None
+    if isinstance(error, UntrustedError):
+        file = error.file
+        untrusted = UntrustedFile(file.path, file.sha256, file.text, error.changed)
+    return LoadingFailed(
+        str(error), which, explain(error)[1], labels=error.labels, part=error.part,
+        untrusted=untrusted, again=again if untrusted else None)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -38,9 +55,13 @@ def is_out_of_memory(error: BaseException) -> bool:
 def _out_of_memory(hp: Hyperparameters | None) -> str:
     if hp is None:
         return "The models do not fit into memory; choose smaller ones."
-    at_once = tokens_at_once(hp.micro_batch_tokens, find_placement().device)
-    batch = hp.batch_size
-    return (
-        f"Memory ran out; lower Tokens at once (from {at_once} to {max(16, at_once // 2)}), which "
-        f"changes nothing else, or the batch size (from {batch} to {max(1, batch // 2)}), and "
-        "start again.")
+    lighter = "" if hp.lora_rank else "switch on LoRA, or "
+    return f"The models do not fit into memory as they are to be trained; {lighter}choose " \
+           "smaller ones."
+
+
+def ran_out(phase: Phase, cycle: int, advice: str) -> str:
+    """Say that memory ran out after ``cycle`` cycles, while ``phase`` was on."""
+    kept = f"the run is kept as it was after cycle {cycle}" if cycle else "the run is kept"
+    what = phase.value[phase.value.find(":") + 1 :].strip()
+    return f"Memory ran out while {what[0].lower()}{what[1:]}; {kept}. {advice}"

@@ -1,37 +1,57 @@
-"""The models of a session: loading them, and what is said of them."""
+"""The models of a session: loading them, and what the store keeps of them."""
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
-from dataclasses import asdict
-from typing import Any
-
-import torch
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from workbench.ppo.cycle import PPO
 from workbench.ppo.device import find_placement
-from workbench.ppo.loading import LoadedPolicy, LoadedReward, load_policy, load_reward
-from workbench.training.commands import LoadModels
-from workbench.training.events import ModelFacts, ModelsLoaded
+from workbench.ppo.hyperparameters import Hyperparameters, Value
+from workbench.ppo.loading import LoadedPolicy, load_policy
+from workbench.ppo.phases import Phase
+from workbench.store.records import Prompt
+from workbench.training.commands import LoadModels, PromptItem
+from workbench.training.estimates import Estimator, resident
+from workbench.training.events import MemoryEstimated, ModelFacts, ModelsLoaded
+from workbench.training.failures import ran_out
+from workbench.training.fingerprints import fingerprint, revision
+from workbench.training.model_facts import facts_of
+from workbench.training.reward_loading import Trusted, changed_files, load_rewards
+from workbench.training.reward_parts import RewardPart
+
+if TYPE_CHECKING:
+    from workbench.training.run import Run
 
 Report = Callable[[str, float], None]
 
 
 class Models:
-    """A policy and a reward model, and PPO over both. Loading again replaces all or nothing."""
+    """A policy and a reward, and PPO over both. Loading again replaces all or nothing."""
 
     def __init__(self) -> None:
         self.ppo: PPO | None = None
         self.facts: ModelsLoaded | None = None
         self.command: LoadModels | None = None
+        self._digests: dict[str, str] = {}
+        self._fingerprints: dict[str, str] = {}
+        self._memory: Estimator | None = None
+        self._before = resident()
 
-    def load(self, command: LoadModels, report: Report, *, begin: Callable[[str], None]) -> None:
-        """Load both models.
+    def load(
+        self, command: LoadModels, report: Report, *, begin: Callable[[str], None],
+        trusted: Trusted,
+    ) -> None:
+        """Load policy and reward.
 
         Args:
             report: told the share of both; may raise to give up.
             begin: told ``"policy"`` or ``"reward"`` before that one is loaded.
+            trusted: told a content hash; whether that Python file may be run.
 
         Raises:
             LoadError: with one plain sentence; the models there were stay.
@@ -43,54 +63,88 @@ class Models:
             command.policy, placement, lambda text, share: report(text, 0.5 * share),
             use_chat_template=command.use_chat_template)
         begin("reward")
-        reward = load_reward(
-            command.reward, placement, lambda text, share: report(text, 0.5 + 0.5 * share),
-            label=command.reward_label)
+        reward = load_rewards(
+            command.parts, placement, lambda text, share: report(text, 0.5 + 0.5 * share),
+            trusted)
         self.ppo = PPO(policy.policy, reward.reward, policy.scribe)
-        self.command = command
+        self.command, self._digests = command, reward.digests
+        self._fingerprints = {
+            f"policy {command.policy}": fingerprint(command.policy, revision(policy.policy.model))
+        } | {f"reward model {source}": fingerprint(source, commit)
+             for source, commit in reward.revisions.items()}
+        self._memory = Estimator(self.ppo, self._before)
         self.facts = ModelsLoaded(
-            _policy_facts(policy), _reward_facts(reward), time.perf_counter() - began)
+            _policy_facts(policy), reward.facts, time.perf_counter() - began)
+
+    def changed_files(self) -> list[str]:
+        """Return the Python files that have changed on disk since they were loaded."""
+        return changed_files(self._digests)
+
+    def changed_since(self, parts: tuple[RewardPart, ...]) -> list[str]:
+        """Return the Python files of a run's reward that are loaded with another content."""
+        return [Path(part.source).name for part, loaded in zip(
+            parts, self._parts(), strict=True) if part.sha256 not in ("", loaded.sha256)]
+
+    def estimate(
+        self, hp: Hyperparameters, prompts: Sequence[PromptItem | Prompt],
+        emit: Callable[[MemoryEstimated], None],
+    ) -> None:
+        """Say what a run will take. It is said or not: no run fails for want of an estimate."""
+        if self._memory is not None:
+            with contextlib.suppress(Exception):
+                emit(self._memory.estimate(hp, [p.text for p in prompts]))
+
+    def ran_out(self, run: Run, phase: Phase) -> tuple[str, Mapping[str, Value]]:
+        """Return a sentence on memory that ran out, and the changes to resume the run with."""
+        if self._memory is None:
+            return ran_out(phase, run.checkpointed or 0, ""), {}
+        advice, changes = self._memory.after_failure(
+            run.hp, [p.text for p in run.prompts], phase)
+        return ran_out(phase, run.checkpointed or 0, advice), changes
 
     def record(self) -> dict[str, Any]:
         """Return what the store keeps of the models: facts, and how they were loaded."""
         if self.facts is None or self.command is None:
             raise RuntimeError("no models are loaded")
-        return {"policy": asdict(self.facts.policy), "reward": asdict(self.facts.reward),
-                "reward_label": self.command.reward_label,
+        facts = self.facts.reward.parts or (self.facts.reward,)
+        return {"policy": asdict(self.facts.policy),
+                "reward": [asdict(part) | {"facts": asdict(about)}
+                           for part, about in zip(self._parts(), facts, strict=True)],
+                "fingerprints": self._fingerprints,
                 "use_chat_template": self.command.use_chat_template}
+
+    def _parts(self) -> list[RewardPart]:
+        """The parts of the reward as they are loaded, with the hash of each Python file."""
+        if self.facts is None or self.command is None:
+            return []
+        facts = self.facts.reward.parts or (self.facts.reward,)
+        return [replace(part, sha256=about.sha256)
+                for part, about in zip(self.command.parts, facts, strict=True)]
+
+    def changed_weights(self, record: Mapping[str, Any]) -> str:
+        """Return a sentence if the models loaded are not those of :meth:`record`, else nothing."""
+        known = record.get("fingerprints", {})
+        changed = [name for name, now in self._fingerprints.items()
+                   if known.get(name) and now and known[name] != now]
+        if not changed:
+            return ""
+        return (f"The files of the {' and of the '.join(changed)} have changed since the run "
+                "began; put them back to go on with it, or start a new run.")
 
 
 def command_of(policy: str, reward: str, record: dict[str, Any]) -> LoadModels:
     """Return the command that loads what :meth:`Models.record` describes."""
-    return LoadModels(
-        policy, reward, record.get("reward_label"), bool(record.get("use_chat_template", False)))
-
-
-def _facts(
-    source: str, model: torch.nn.Module, tokenizer: Any, dtype: str, device: torch.device
-) -> dict[str, Any]:
-    return {
-        "source": source,
-        "name": source.rstrip("/").rsplit("/", 1)[-1],
-        "architecture": type(model).__name__,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "vocabulary": len(tokenizer),
-        "dtype": dtype,
-        "device": str(device),
-        "tokenizer": type(tokenizer).__name__,
-        "has_chat_template": bool(getattr(tokenizer, "chat_template", None)),
-    }
+    parts = record.get("reward")
+    if isinstance(parts, list):
+        found = tuple(RewardPart(p["source"], p["weight"], p["label"], p["sha256"])
+                      for p in parts)
+    else:  # a run from before rewards could have parts
+        found = (RewardPart(reward, label=record.get("reward_label")),)
+    return LoadModels(policy, found, bool(record.get("use_chat_template", False)))
 
 
 def _policy_facts(loaded: LoadedPolicy) -> ModelFacts:
     policy = loaded.policy
-    return ModelFacts(**_facts(
+    return ModelFacts(**facts_of(
         loaded.source, policy.model, loaded.scribe.tokenizer, policy.placement.dtype_name,
         policy.device))
-
-
-def _reward_facts(loaded: LoadedReward) -> ModelFacts:
-    reward = loaded.reward
-    return ModelFacts(labels=loaded.labels, label=reward.label, **_facts(
-        loaded.source, reward.model, reward.tokenizer, reward.placement.dtype_name,
-        reward.placement.device))

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench.ppo.cycle import Written
 from workbench.ppo.hyperparameters import Hyperparameters, parse, specs
 from workbench.store.checkpoints import CheckpointError
 from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.store import Store
-from workbench.training.commands import LoadModels, ResumeRun
+from workbench.training.commands import LoadModels
+from workbench.training.health import Watch
 from workbench.training.models import command_of
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Run:
     settled: tuple[Hyperparameters, Mapping[str, float]] | None = None
     """Settings and numbers of PPO as the last finished cycle left them. A change for the next
     cycle may already be in use when a run stops, but belongs to that cycle."""
+    health: Watch = field(default_factory=Watch)
 
     @property
     def compared(self) -> list[int]:
@@ -72,34 +74,10 @@ class Resumed:
     run: Run
     name: str
     models: LoadModels
+    record: Mapping[str, Any]
+    """What the store has of the models: :meth:`workbench.training.models.Models.record`."""
     snapshot: tuple[Mapping[str, np.ndarray], Mapping[str, float]] | None
     """For :meth:`workbench.ppo.cycle.PPO.restore`; None: from the very beginning."""
-
-
-def read_run(store: Store, command: ResumeRun) -> Resumed:
-    """Read a run and one of its checkpoints, to go on with it.
-
-    Raises:
-        ResumeError: there is no such run or checkpoint, or nothing is left to do.
-        DamagedError: the checkpoint is damaged.
-        HyperparameterError: the changes cannot be.
-    """
-    resumed = read_checkpoint(store, command.run_id, command.cycle)
-    run, cycle = resumed.run, resumed.run.cycle
-    fixed = [specs()[n].label for n in command.changes if n in specs() and not specs()[n].live]
-    if fixed:
-        raise ResumeError(f"{fixed[0]} cannot change during a run; start a new one.")
-    for change in store.changes(run.id):
-        if change.cycle > cycle:
-            run.journaled.setdefault(change.cycle, {})[change.name] = (change.new, change.by)
-    planned = run.hp.model_dump() | {
-        name: value for changes in run.journaled.values() for name, (value, _) in changes.items()}
-    wanted = parse(planned | dict(command.changes)).model_dump()
-    if cycle >= wanted["num_cycles"]:
-        raise ResumeError(
-            f"{resumed.name} has run all its {cycle} cycles; raise the number of cycles to go on.")
-    run.staged = {name: (wanted[name], "person") for name in command.changes}
-    return resumed
 
 
 def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
@@ -136,8 +114,25 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
     run = Run(
         record.id, parse(settings), tuple(store.run_prompts(record.id)), cycle=cycle,
         compared_start=cycle > 0, checkpointed=cycle, score=score)
+    for name, series in store.metrics(record.id).items():
+        run.health.know(name, [value for at, value in zip(series.cycles, series.values, strict=True)
+                               if at <= cycle])
+    run.health.before = frozenset(h.rule for h in store.health(record.id) if h.cycle == cycle)
     models = command_of(record.policy, record.reward, dict(record.models))
-    return Resumed(run, record.name, models, snapshot)
+    return Resumed(run, record.name, models, record.models, snapshot)
+
+
+def hold_kl_coef(run: Run, new: Hyperparameters, kl_coef: float) -> bool:
+    """Where the adaptive KL controller is switched off, stage the coefficient it had reached.
+
+    What a controller does in every cycle is a metric; what it leaves behind is a change, by the
+    controller, that a replay needs. A coefficient the person sets at the same time wins.
+    """
+    off = run.hp.kl_controller == "adaptive" and new.kl_controller == "fixed"
+    if not off or "kl_coef" in run.staged:
+        return False
+    run.staged["kl_coef"] = (min(kl_coef, specs()["kl_coef"].maximum or kl_coef), "controller")
+    return True
 
 
 def records(written: list[Written], run: Run) -> list[CompletionRecord]:
@@ -145,6 +140,6 @@ def records(written: list[Written], run: Run) -> list[CompletionRecord]:
     return [
         CompletionRecord(
             position=i, prompt=w.prompt, prompt_text=run.prompts[w.prompt].text, text=w.text,
-            score=w.score, kl=w.kl, length=w.length, ended=w.ended)
+            score=w.score, kl=w.kl, length=w.length, ended=w.ended, parts=w.parts)
         for i, w in enumerate(written)
     ]

@@ -10,6 +10,7 @@ from workbench.store.checkpoints import CheckpointError
 from workbench.store.store import Store
 from workbench.store.traces import TraceRecord
 from workbench.training import events as ev
+from workbench.training.checkup import check, health_records
 from workbench.training.run import Run, records
 
 Emit = Callable[[ev.Event], None]
@@ -24,16 +25,19 @@ def record_cycle(
         StoreError: it cannot be written; the run still stands before the cycle.
     """
     cycle = run.cycle + 1
+    checked = check(run, cycle, result.metrics)
     store.record_cycle(
         run.id, cycle, metrics=result.metrics, rollout=records(result.rollout, run),
         comparison=records(result.comparison, run),
         traces=[TraceRecord(t.row, t.prompt, t.tokens, t.pieces, t.numbers)
                 for t in result.traces],
-        keep_traces=run.hp.keep_tokens).result()
+        keep_traces=run.hp.keep_tokens, health=health_records(checked)).result()
     run.cycle, run.in_cycle = cycle, False
     run.score, run.settled = _worth(result), (run.hp, numbers)
     emit(ev.ComparisonReady(run.id, cycle))
     emit(ev.CycleFinished(run.id, cycle, run.hp.num_cycles, dict(result.metrics)))
+    emit(checked)
+    run.pause_after_cycle = run.pause_after_cycle or bool(checked.pauses_for)
 
 
 def _worth(result: CycleResult) -> float | None:

@@ -9,8 +9,12 @@ NO_RUN = (State.READY, State.FINISHED, State.FAILED)
 WHEN: dict[type, tuple[tuple[State, ...], str]] = {
     do.LoadModels: ((State.IDLE, *NO_RUN), "Models can be loaded when no run is on."),
     do.CancelLoading: ((State.LOADING,), "Nothing is being loaded."),
+    do.EstimateMemory: (
+        (*NO_RUN, State.RUNNING, State.PAUSED, State.STOPPING), "Load models first."),
     do.Start: (NO_RUN, "A run can start when models are loaded and no run is on."),
     do.ResumeRun: ((State.IDLE, *NO_RUN), "A run can be resumed when no other is on."),
+    do.GoBack: ((State.IDLE, *NO_RUN, State.PAUSED), "Pause or stop the run to go back."),
+    do.Fork: ((State.IDLE, *NO_RUN, State.PAUSED), "Pause or stop the run to fork."),
     do.ExportRun: ((State.IDLE, *NO_RUN), "A policy can be exported when no run is on."),
     do.Checkpoint: ((State.PAUSED,), "Pause the run to write a checkpoint."),
     do.Pause: ((State.RUNNING,), "Only a running run can be paused."),
@@ -19,4 +23,7 @@ WHEN: dict[type, tuple[tuple[State, ...], str]] = {
     do.Stop: ((State.RUNNING, State.PAUSED, State.STOPPING), "No run is on."),
     do.SetHyperparameters: (
         (State.RUNNING, State.PAUSED), "No run is on; the values are used at its start."),
+    do.Try: ((*NO_RUN, State.PAUSED),
+             "Pause first: a policy is tried between cycles, with the models loaded."),
+    do.StopTrying: (tuple(State), ""),  # it may come when the try is over
 }

@@ -9,20 +9,27 @@ from dataclasses import replace
 import torch
 from transformers.utils import logging as transformers_logging
 
-from workbench.ppo.control import Interrupted
-from workbench.ppo.cycle import PPO
+from workbench.memory_allocator import return_freed_memory
+from workbench.ppo.control import Interrupted, NotFiniteError
+from workbench.ppo.cycle import PPO, CycleResult
 from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, specs
 from workbench.ppo.phases import Phase
 from workbench.ppo.policy import UnsupportedModelError
+from workbench.ppo.python_reward import RewardError
 from workbench.ppo.scribe import PromptError
 from workbench.ppo.sources import LoadError
+from workbench.store.checkpoints import CheckpointError
 from workbench.store.home import StoreError
 from workbench.store.records import Prompt, Status
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
+from workbench.training.branching import plan
+from workbench.training.checkup import not_finite
+from workbench.training.estimates import let_go
 from workbench.training.events import State
-from workbench.training.failures import explain
+from workbench.training.exporting import ExportError, check_folder, export
+from workbench.training.failures import explain, is_out_of_memory, loading_failed
 from workbench.training.mailbox import Letter
 from workbench.training.models import Models
 from workbench.training.run import (
@@ -30,13 +37,14 @@ from workbench.training.run import (
     Resumed,
     ResumeError,
     Run,
+    hold_kl_coef,
     read_checkpoint,
-    read_run,
     records,
 )
 from workbench.training.saving import record_cycle, write_checkpoint
 from workbench.training.session import Close
 from workbench.training.states import WHEN
+from workbench.training.trying import Trying
 
 
 class Worker:
@@ -54,12 +62,14 @@ class Worker:
         self._emit = emit
         self._state = State.IDLE
         self._models = Models()
+        self._trying = Trying(inbox, store, emit)
         self._run: Run | None = None
         self._closing = False
         self._cancelled = False
         self._hurried = False
         self._saving = False
         self._load_next: do.LoadModels | None = None
+        self._phase = Phase.SAMPLING
 
     # -- the loop
 
@@ -73,7 +83,7 @@ class Worker:
             elif self._state is State.STOPPING:  # asked for between two cycles
                 self._finish("stopped")
             elif self._load_next is not None:
-                self._load(self._load_next)
+                self._load(self._load_next, self._load_next)
             else:
                 self._handle(self._inbox.get())
         if self._run is not None:
@@ -84,6 +94,7 @@ class Worker:
         self._attend()
         if self._closing or self._state is State.STOPPING:
             raise Interrupted
+        self._phase = phase
         if self._run is not None:
             self._emit(ev.Progress(
                 self._run.id, self._run.cycle + 1 if self._run.compared_start else 0,
@@ -111,10 +122,12 @@ class Worker:
                 self._enter(State.LOADING)
             case do.CancelLoading():
                 self._cancelled = True
+            case do.EstimateMemory(hyperparameters=hp, prompts=prompts):
+                self._models.estimate(hp, prompts, self._emit)
             case do.Start():
                 self._start(command)
-            case do.ResumeRun():
-                self._resume_run(command)
+            case do.ResumeRun() | do.GoBack() | do.Fork():
+                self._go_on_from(command)
             case do.Checkpoint():
                 self._checkpoint()
             case do.ExportRun():
@@ -131,6 +144,9 @@ class Worker:
                 self._stop()
             case do.SetHyperparameters():
                 self._stage(command)
+            case do.Try():
+                for waiting in self._trying.run(command, self._models):
+                    self._handle(waiting)
 
     def _stop(self) -> None:
         self._hurried = self._state is State.STOPPING
@@ -147,15 +163,16 @@ class Worker:
         self._emit(ev.CommandRefused(type(command).__name__, sentence, problems or {}))
 
     def _refuse_reading(
-        self, command: do.ResumeRun | do.ExportRun, error: ResumeError | HyperparameterError
+        self, command: do.ResumeRun | do.GoBack | do.Fork | do.ExportRun,
+        error: ResumeError | HyperparameterError,
     ) -> None:
         instead = replace(command, cycle=error.before) if isinstance(error, DamagedError) else None
         self._emit(ev.CommandRefused(type(command).__name__, str(error), instead=instead))
 
     # -- models
 
-    def _load(self, command: do.LoadModels) -> bool:
-        """Load models and say how it went; return whether they are there."""
+    def _load(self, command: do.LoadModels, asked: do.Command) -> bool:
+        """Load models for what was ``asked`` and say how it went; return whether they are there."""
         self._load_next, self._cancelled = None, False
         which = ["policy"]
 
@@ -167,12 +184,12 @@ class Worker:
 
         failed: ev.LoadingFailed
         try:
-            self._models.load(command, report, begin=which.append)
+            self._models.load(
+                command, report, begin=which.append, trusted=self._store.is_trusted)
         except Interrupted:
             failed = ev.LoadingFailed("Loading was cancelled; nothing changed.", cancelled=True)
         except LoadError as error:
-            failed = ev.LoadingFailed(
-                str(error), which[-1], explain(error)[1], labels=error.labels)
+            failed = loading_failed(error, which[-1], asked)
         except Exception as error:
             sentence, details = explain(error)
             failed = ev.LoadingFailed(
@@ -191,18 +208,23 @@ class Worker:
 
     def _start(self, command: do.Start) -> None:
         ppo, hp = self._models.ppo, command.hyperparameters
-        if ppo is None or self._models.command is None:
-            self._refuse(command, "Load a policy and a reward model first.")
+        if ppo is None or self._models.command is None or self._models.facts is None:
+            self._refuse(command, "Load a policy and a reward first.")
             return
         if not command.prompts:
             self._refuse(command, "There is no prompt to complete; add one or switch one on.")
             return
+        if changed := self._models.changed_files():
+            self._refuse(command, f"{changed[0]} has changed since it was loaded; load again to "
+                                  "use it as it is now.")
+            return
         prompts = tuple(Prompt(p.text, pinned=p.pinned) for p in command.prompts)
+        self._models.estimate(hp, prompts, self._emit)
         try:
             ppo.begin([p.text for p in prompts], hp)
             run_id = self._store.create_run(
                 name=command.name, policy=self._models.command.policy,
-                reward=self._models.command.reward, models=self._models.record(),
+                reward=self._models.facts.reward.source, models=self._models.record(),
                 hyperparameters=hp.model_dump(), prompts=prompts).result()
         except Exception as error:
             self._refuse(command, explain(error, hp)[0])
@@ -211,57 +233,82 @@ class Worker:
         self._emit(ev.RunStarted(run_id, command.name or f"Run {run_id}", hp))
         self._enter(State.RUNNING)
 
-    def _resume_run(self, command: do.ResumeRun) -> None:
+    def _go_on_from(self, command: do.ResumeRun | do.GoBack | do.Fork) -> None:
         """Go on from a checkpoint, with the settings and changes the journal has."""
         try:
-            resumed = read_run(self._store, command)
+            planned = plan(self._store, command)
         except (ResumeError, HyperparameterError) as error:
             self._refuse_reading(command, error)
             return
-        if not self._put_back(command, resumed):
+        self._finish("stopped")  # a paused run makes room
+        run = planned.resumed.run
+        if not self._put_back(command, planned.resumed, planned.first):
             return
-        run = resumed.run
+        changed = self._models.changed_since(planned.resumed.models.parts)
+        self._models.estimate(run.hp, run.prompts, self._emit)
         try:
-            self._store.rewind(run.id, run.cycle).result()
-        except StoreError as error:
+            name, abandoned = planned.record(self._store)
+            if changed:
+                self._store.record_models(run.id, run.cycle, self._models.record()).result()
+        except (StoreError, CheckpointError) as error:
             self._refuse(command, str(error))
             return
         self._run = run
-        self._emit(ev.RunResumed(run.id, resumed.name, run.cycle, run.hp))
+        parent = planned.resumed.name if isinstance(command, do.Fork) else ""
+        note = f"{changed[0]} has changed since the run began." if changed else ""
+        self._emit(ev.RunResumed(run.id, name, run.cycle, run.hp, parent, abandoned, note))
         self._enter(State.RUNNING)
 
     def _export(self, command: do.ExportRun) -> None:
         """Write a run's policy as a plain folder of transformers."""
         try:
+            check_folder(command.folder)
             found = read_checkpoint(self._store, command.run_id, command.cycle)
+        except ExportError as error:
+            self._refuse(command, str(error))
+            return
         except ResumeError as error:
             self._refuse_reading(command, error)
             return
         if not self._put_back(command, found) or self._models.ppo is None:
             return
+        before = self._state
+        self._enter(State.LOADING, f"Exporting the policy of {found.name}")
+        self._emit(ev.LoadingProgress(f"Writing the policy to {command.folder}", 0.9))
         try:
-            self._models.ppo.export(command.folder)
-        except OSError as error:
-            self._refuse(command, f"The folder {command.folder} cannot be written "
-                                  f"({error.strerror or error}); choose another.")
-            return
-        self._emit(ev.Exported(found.run.id, found.run.cycle, command.folder))
+            export(self._models.ppo, command.folder)
+        except ExportError as error:
+            self._enter(before)
+            self._refuse(command, str(error))
+        else:
+            self._enter(before)
+            self._emit(ev.Exported(found.run.id, found.run.cycle, command.folder))
 
-    def _put_back(self, command: do.Command, found: Resumed) -> bool:
-        """Bring the models to where a run stood; return whether that went well."""
-        if self._models.command != found.models:
+    def _put_back(
+        self, command: do.Command, found: Resumed, first: Hyperparameters | None = None
+    ) -> bool:
+        """Bring the models to where a run stood, make sure that they can go on with ``first``, and
+        return whether that went well."""
+        if self._models.command != found.models or self._models.changed_files():
             before = self._state
             self._enter(State.LOADING)
-            if not self._load(found.models):
+            if not self._load(found.models, command):
                 return False
             self._enter(before if before is not State.IDLE else State.READY)
         ppo, run = self._models.ppo, found.run
         if ppo is None:
             return False
+        if not isinstance(command, do.ExportRun) and (
+            sentence := self._models.changed_weights(found.record)
+        ):
+            self._refuse(command, sentence)
+            return False
         try:
             ppo.begin([p.text for p in run.prompts], run.hp)
             if found.snapshot is not None:
                 ppo.restore(*found.snapshot)
+            if first is not None:
+                ppo.apply(run.hp, first)
         except ValueError as error:
             known = isinstance(error, PromptError | UnsupportedModelError)
             self._refuse(command, str(error) if known else (
@@ -284,6 +331,9 @@ class Worker:
         ppo = self._models.ppo
         if ppo is None:
             raise RuntimeError("a run is on without models")
+        result: CycleResult | None = None
+        out_of_memory = False
+        details = ""
         try:
             if not run.compared_start:
                 before = ppo.compare(run.compared, run.hp, self)
@@ -299,11 +349,29 @@ class Worker:
             if not self._closing:
                 self._finish("stopped")
         except Exception as error:
+            if isinstance(error, RewardError) and ppo.between_cycles and run.cycle:
+                self._checkpoint()  # so that the run goes on from here once the file is mended
             sentence, details = explain(error, run.hp)
-            self._emit(ev.RunFailed(run.id, sentence, details))
-            self._finish("failed", sentence)
+            if isinstance(error, NotFiniteError):
+                if error.intact:
+                    self._checkpoint()
+                self._emit(not_finite(self._store, run, error))
+            if not (out_of_memory := is_out_of_memory(error)):
+                self._emit(ev.RunFailed(run.id, sentence, details))
+                self._finish("failed", sentence)
         else:
             self._after_cycle(run)
+        if out_of_memory:  # only now is what the error held on to free
+            self._out_of_memory(run, ppo, details, intact=result is None and ppo.between_cycles)
+
+    def _out_of_memory(self, run: Run, ppo: PPO, details: str, *, intact: bool) -> None:
+        """End a run for which memory ran out, so that it can go on with less."""
+        let_go(ppo)
+        if intact and run.cycle:
+            self._checkpoint()
+        sentence, retry = self._models.ran_out(run, self._phase)
+        self._emit(ev.RunFailed(run.id, sentence, details, retry))
+        self._finish("failed", sentence)
 
     def _after_cycle(self, run: Run) -> None:
         done = run.cycle >= run.hp.num_cycles
@@ -319,7 +387,8 @@ class Worker:
         elif run.pause_after_cycle:
             run.pause_after_cycle = False
             self._store.set_status(run.id, "paused").result()
-            self._enter(State.PAUSED, f"After cycle {run.cycle}")
+            why = f": {run.health.paused_for}" if run.health.paused_for else ""
+            self._enter(State.PAUSED, f"After cycle {run.cycle}{why}")
 
     def _checkpoint(self) -> None:
         """Write a checkpoint of the last finished cycle, if the weights are still its."""
@@ -338,7 +407,7 @@ class Worker:
         run = self._run
         if run is None:
             return
-        fixed = {name: f"{specs()[name].label} cannot change during a run; start a new one."
+        fixed = {name: f"{specs()[name].label} cannot change during a run; fork it to change this."
                  for name in command.changes if name in specs() and not specs()[name].live}
         values = {name: value for name, (value, _) in run.staged.items()}
         try:
@@ -370,15 +439,17 @@ class Worker:
         if not run.staged:
             return
         new = run.hp.with_changes({name: value for name, (value, _) in run.staged.items()})
+        if hold_kl_coef(run, new, ppo.kl_coef):
+            new = new.with_changes({"kl_coef": run.staged["kl_coef"][0]})
         changes = tuple(
             ev.Change(name, old, now, run.staged[name][1])
             for name, (old, now) in run.hp.differences(new).items())
         run.staged.clear()
         ppo.apply(run.hp, new)
         run.hp = new
+        self._store.record_changes(
+            run.id, run.cycle + 1, [(c.name, c.old, c.new, c.by) for c in changes]).result()
         if changes:
-            self._store.record_changes(
-                run.id, run.cycle + 1, [(c.name, c.old, c.new, c.by) for c in changes]).result()
             self._emit(ev.HyperparametersApplied(run.id, run.cycle + 1, changes, new))
 
     def _finish(self, outcome: Status, note: str = "") -> None:
@@ -390,5 +461,6 @@ class Worker:
         if run is None:
             return
         self._store.set_status(run.id, outcome, note).exception()
+        return_freed_memory()
         self._emit(ev.RunFinished(run.id, outcome, run.cycle))
         self._enter(State.FAILED if outcome == "failed" else State.FINISHED, note)

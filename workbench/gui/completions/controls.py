@@ -47,16 +47,24 @@ class Controls(QWidget):
         self.sort.setCurrentText(name)
 
     def show_cycles(
-        self, cycles: Sequence[int], before: int, after: int | None, mode: str
+        self, cycles: Sequence[int], before: int, after: int | None, mode: str,
+        forked_after: int | None = None,
     ) -> None:
-        """Offer ``cycles`` and show which two are compared and why."""
+        """Offer ``cycles`` and show which two are compared and why; the last that a fork shares
+        is marked."""
+        # In a row of five controls there is no room for "start policy".
+        offered = [(f"{c} (fork)" if c == forked_after else cycle_name(c) if c else "start", c)
+                   for c in cycles]
         for box, cycle in ((self.before, before), (self.after, after)):
             with QSignalBlocker(box):
-                if [box.itemData(i) for i in range(box.count())] != list(cycles):
+                if [(box.itemText(i), box.itemData(i)) for i in range(box.count())] != offered:
                     box.clear()
-                    for c in cycles:
-                        # In a row of five controls there is no room for "start policy".
-                        box.addItem(cycle_name(c) if c else "start", c)
+                    for text, c in offered:
+                        box.addItem(text, c)
+                        if c == forked_after:
+                            box.setItemData(box.count() - 1, "Here the run was forked: up to this "
+                                            "cycle it is the run it came from",
+                                            Qt.ItemDataRole.ToolTipRole)
                 box.setCurrentIndex(-1 if cycle is None or not cycles else cycles.index(cycle))
             box.setEnabled(len(cycles) > 1)
         for name, button in self.modes.items():

@@ -105,7 +105,7 @@ class Detail(QWidget):
                 text.clear()
                 continue
             title.setText(f"{name}: {wording.cycle_name(cycle)} · {wording.facts(record)}")
-            _fill(text, split(record.text, spans), background)
+            fill(text, split(record.text, spans), background)
         if same_prompt:  # a new cycle of what is being read: stay in place
             for text, place in zip(self._texts, places, strict=True):
                 text.verticalScrollBar().setValue(place)
@@ -144,7 +144,8 @@ class Detail(QWidget):
         return button
 
 
-def _fill(text: QTextEdit, pieces: list[tuple[str, bool]], background: str) -> None:
+def fill(text: QTextEdit, pieces: list[tuple[str, bool]], background: str) -> None:
+    """Show ``pieces``, the changed ones on ``background``."""
     text.clear()
     plain, marked = QTextCharFormat(), QTextCharFormat()
     marked.setBackground(QColor(background))

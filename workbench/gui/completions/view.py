@@ -46,6 +46,7 @@ class CompletionsView(QWidget):
         self._run_id: int | None = None
         self._cycles: list[int] = []
         self._pinned: frozenset[int] = frozenset()
+        self._forked_after: int | None = None
         self._mode: Mode = "latest"
         self._chosen = (0, 0)
         self._pair = Pair(0, None)
@@ -65,6 +66,8 @@ class CompletionsView(QWidget):
         self._cycles = [] if run_id is None else self._store.compared_cycles(run_id)
         self._pinned = frozenset() if run_id is None else frozenset(
             i for i, p in enumerate(self._store.run_prompts(run_id)) if p.pinned)
+        run = None if run_id is None else self._store.run(run_id)
+        self._forked_after = run.parent_cycle if run and run.parent else None
         if self._mode == "chosen":
             self._mode = "latest"
         self._leave_detail()
@@ -154,7 +157,8 @@ class CompletionsView(QWidget):
             rows = pair_up(old, new, self._pinned)
         self._pair = Pair(before, after, rows)
         self._model.set_rows(rows)
-        self.controls.show_cycles(self._cycles, before, after, self._mode)
+        self.controls.show_cycles(
+            self._cycles, before, after, self._mode, self._forked_after)
         self._summarise()
         if self._pages.currentWidget() is self._detail and rows:
             self._show_detail(self.list.currentIndex())

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from workbench.gui.completions.model import Comparison, Pair
 from workbench.store.records import CompletionRecord
+from workbench.training.events import Tried
 
 
 def cycle_name(cycle: int) -> str:
@@ -30,10 +31,11 @@ def change(value: float) -> str:
     return f"{arrow}{abs(rounded):.2f}"
 
 
-def facts(record: CompletionRecord) -> str:
+def facts(record: CompletionRecord | Tried) -> str:
     """Write a completion's numbers in one line."""
-    parts = [f"reward {number(record.score)}", f"KL {number(record.kl)}",
-             f"{record.length:,} tokens"]
+    made_of = ", ".join(f"{name} {number(score)}" for name, score in record.parts.items())
+    reward = f"reward {number(record.score)}" + (f" ({made_of})" if made_of else "")
+    parts = [reward, f"KL {number(record.kl)}", f"{record.length:,} tokens"]
     return " · ".join(parts if record.ended else [*parts, "cut off"])
 
 

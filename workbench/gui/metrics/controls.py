@@ -18,7 +18,7 @@ from superqt import QFlowLayout
 
 from workbench.gui.controls import label, named, tool_button
 from workbench.gui.metrics.export import FILTERS
-from workbench.ppo.metrics import METRICS
+from workbench.ppo.metrics import METRICS, PARTS, find_metric
 
 MOST_PLOTS = 6
 _GROUPS = {
@@ -45,6 +45,7 @@ class Controls(QWidget):
     """Which plots, smoothing, scale, x axis, follow, export."""
 
     plots_chosen = Signal(object)  # list of metric names
+    parts_wanted = Signal(bool)
     smoothing_changed = Signal(float)
     log_toggled = Signal(bool)
     wall_time_toggled = Signal(bool)
@@ -71,6 +72,11 @@ class Controls(QWidget):
             action.setChecked(name in names)
             shown = name in names
             action.setEnabled(len(names) > 1 if shown else len(names) < MOST_PLOTS)
+
+    def show_parts(self, there: bool, wanted: bool) -> None:
+        """Offer the plot of the reward's parts where a run has some."""
+        self._parts.setEnabled(there)
+        self._parts.setChecked(wanted)
 
     def show_settings(self, smoothing: float, log: bool, wall_time: bool) -> None:
         """Show settings that were restored."""
@@ -105,6 +111,11 @@ class Controls(QWidget):
                 action.triggered.connect(self._choose)
                 self._choices[name] = action
         assert not left, left
+        about = find_metric(PARTS)
+        self._parts = menu.addAction(about.label)
+        self._parts.setCheckable(True)
+        self._parts.setToolTip(f"{about.help} For runs with more than one reward.")
+        self._parts.triggered.connect(self.parts_wanted)
         menu.addSeparator()
         self._exports = [self._export(menu, key, text) for key, text in FILTERS.items()]
         self.plots.setMenu(menu)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from workbench.store.records import Series
+
+if TYPE_CHECKING:
+    from workbench.gui.metrics.health_marks import HealthMark
 
 Array = np.ndarray
 
@@ -127,6 +131,12 @@ class RunData:
         self.run_id = run_id
         self.traces = {name: Trace(s, weight) for name, s in series.items()}
         self.marks: list[tuple[int, str]] = []
+        self.health: list[HealthMark] = []
+        self.name = f"Run {run_id}"
+        self.origin: tuple[int, str] | None = None
+        """The last cycle a fork has in common with the run it came from, and what to say there."""
+        self.first = 0
+        """From which cycle on it is drawn over another run that shares its past."""
         self._weight = weight
 
     def append(self, cycle: int, metrics: Mapping[str, float]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import pyqtgraph as pg
@@ -14,16 +15,20 @@ from superqt import QElidingLabel
 
 from workbench.gui.metrics.axes import CycleAxis, Scale, ValueAxis
 from workbench.gui.metrics.data import Array, RunData, Trace, format_number, robust_range
+from workbench.gui.metrics.health_marks import HealthTicks
+from workbench.gui.metrics.overlays import FEW, Drawn, Overlays, curve, mix
+from workbench.gui.runs.colours import run_colour
 from workbench.gui.theme import Theme
-from workbench.ppo.metrics import METRICS, Metric
+from workbench.ppo.metrics import METRICS, Metric, find_metric
 
 SECOND = {"objective/scores": "objective/rlhf_reward"}
 """A metric that is drawn dashed in another's plot."""
 
-# Up to here a wide smooth line costs nothing to speak of; of 100,000 noisy points it costs as
-# much as all the rest, so that a plain line of one pixel is drawn beyond.
-_FEW = 2000
+_NEAR = 24  # pixels between the pointer and the curve it means
 _WIDTH = 1.5
+_STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine,
+           Qt.PenStyle.DashDotLine)
+_KEYS = ("──", "╌╌", "┈┈", "─·")
 
 
 class _ViewBox(pg.ViewBox):
@@ -77,7 +82,8 @@ class _Canvas(pg.PlotWidget):
 
 
 class MetricPlot(QFrame):
-    """A plot of one metric (and its dashed companion, where it has one).
+    """A plot of one metric (and its dashed companion, where it has one), or of several ``lines``
+    with a legend.
 
     Every drawing item is made once; :meth:`draw` only hands over new arrays.
     """
@@ -86,11 +92,13 @@ class MetricPlot(QFrame):
     reset = Signal()
     panned = Signal(float, float)  # the person moved x to this range
 
-    def __init__(self, name: str, theme: Theme, parent: QWidget | None = None) -> None:
+    def __init__(self, name: str, theme: Theme, parent: QWidget | None = None,
+                 lines: Sequence[str] = ()) -> None:
         super().__init__(parent)
-        self.about = METRICS[name]
+        self.about = find_metric(name)
+        self.lines = tuple(lines)
         second = SECOND.get(name)
-        self.names = (name, second) if second else (name,)
+        self.names = self.lines or ((name, second) if second else (name,))
         self.setObjectName(f"plot_{name}")
         self.setMinimumWidth(120)  # so that a long header does not make its column wider
         self.setAccessibleName(f"Plot of {self.about.label}")
@@ -99,20 +107,29 @@ class MetricPlot(QFrame):
         self._traces: list[Trace] = []
         self._positions: list[Array] = []
         self._values: list[QLabel] = []
+        self._theme, self._colour_of, self._name = theme, 1, ""
         self._build()
         self.apply_theme(theme)
 
     # -- what the view tells
 
     def draw(
-        self, run: RunData, wall_time: bool, log: bool, x_range: tuple[float, float] | None
+        self, run: RunData, wall_time: bool, log: bool, x_range: tuple[float, float] | None,
+        overlays: Sequence[RunData] = (),
     ) -> None:
-        """Hand the traces of ``run`` to the curves and show ``x_range``, None keeping it."""
+        """Hand the traces of ``run`` to the curves, those of ``overlays`` to thin ones, and show
+        ``x_range``, None keeping it."""
         if x_range:
             self.set_x_range(*x_range)  # first: what is out of view is not drawn
         traces = [run.traces.get(name) or Trace() for name in self.names]
-        self._scale = (Scale.log_for(np.concatenate([t.values for t in traces]))
+        others = [o.traces.get(self.names[0]) or Trace() for o in overlays]
+        self._scale = (Scale.log_for(np.concatenate([t.values for t in [*traces, *others]]))
                        if log else Scale())
+        if self._colour_of != run.run_id:
+            self._colour_of = run.run_id
+            self.apply_theme(self._theme)
+        self._name = run.name
+        self._overlays.draw(overlays, self.names[0], self._scale, wall_time)
         self._value_axis.set_scale(self._scale)
         for curves, trace in zip(self._curves, traces, strict=True):
             x = run.positions(trace.cycles, wall_time)
@@ -122,7 +139,7 @@ class MetricPlot(QFrame):
             if smoothed:
                 raw.setData(x, self._scale.forward(trace.values), skipFiniteCheck=False)
             heights = self._scale.forward(trace.smooth)
-            few = len(x) < _FEW
+            few = len(x) < FEW
             smooth.setData(x, heights, antialias=few)
             if few != (smooth.opts["pen"].widthF() > 1):
                 pen = QPen(smooth.opts["pen"])
@@ -132,6 +149,11 @@ class MetricPlot(QFrame):
         self._traces, self._positions = traces, [run.positions(t.cycles, wall_time) for t in traces]
         self._marks.setXVals(run.positions(np.array([c for c, _ in run.marks], float), wall_time))
         self._marks.setVisible(bool(run.marks))
+        self._health.draw(run, wall_time)
+        self._fork.setVisible(run.origin is not None)
+        if run.origin:
+            self._fork.setPos(float(run.positions(
+                np.array([run.origin[0]], float), wall_time)[0]))
         self._warn(traces[0])
         self.fit()
 
@@ -144,6 +166,7 @@ class MetricPlot(QFrame):
         for trace, x in zip(self._traces, self._positions, strict=True):
             first, last = np.searchsorted(x, (low, high + 1e-9))
             parts += (trace.values[first:last], trace.smooth[first:last])
+        parts += self._overlays.values_between(low, high)
         found = robust_range([self._scale.forward(part) for part in parts])
         if found:
             self._box.setYRange(*found, padding=0)
@@ -157,7 +180,7 @@ class MetricPlot(QFrame):
 
     def _fit_header(self) -> None:
         """Leave the companion out of the header where there is no room for it."""
-        if len(self.names) > 1:
+        if len(self.names) > 1 and not self.lines:
             extra = (self._key, self._values[1])
             labels = (self._title, self._values[0], *extra)
             fits = 24 + sum(w.sizeHint().width() + 6 for w in labels) < self.width()
@@ -187,8 +210,11 @@ class MetricPlot(QFrame):
             line.setVisible(cycle is not None)
         values = [(t.at(cycle) if cycle is not None else float(t.smooth[-1]) if len(t) else
                    math.nan) for t in self._traces] or [math.nan] * len(self.names)
-        for label, value in zip(self._values, values, strict=True):
-            label.setText(format_number(value))
+        if self.lines:
+            self._show_legend(values)
+        else:
+            for label, value in zip(self._values, values, strict=True):
+                label.setText(format_number(value))
         self._fit_header()
         if cycle is not None:
             self._cursor.setPos(x)
@@ -198,11 +224,27 @@ class MetricPlot(QFrame):
         self._note.setVisible(bool(note))
         if note:
             self._note.setText(note)
+            self._note.setTextWidth(-1)
+            if self._note.boundingRect().width() > self._box.width():
+                self._note.setTextWidth(self._box.width())
             # To the right of the mark, but never over the edge.
             (_, right), (_, top) = self._box.viewRange()
             width = max(1.0, self._note.boundingRect().width() * self.pixel)
             self._note.setAnchor((min(max(0.0, (x + width - right) / width), 1.0), 0))
             self._note.setPos(x, top)
+
+    def nearest(self, x: float, y: float) -> str:
+        """Return the name and the value of the curve at this point; "" where there is none, and
+        where there is only one run."""
+        if not self._overlays.runs:
+            return ""
+        low, high = self._box.viewRange()[1]
+        pixel = (high - low) / max(1.0, self._box.height())
+        own = Drawn(self._name, self._positions[0], self._traces[0].smooth)
+        found = min((abs(self._scale.height(value) - y) / pixel, drawn.name, value)
+                    for drawn in (own, *self._overlays.runs)
+                    for value in [drawn.at(x)] if math.isfinite(value)) if len(own.x) else None
+        return f"{found[1]}: {format_number(found[2])}" if found and found[0] < _NEAR else ""
 
     @property
     def pixel(self) -> float:
@@ -216,6 +258,13 @@ class MetricPlot(QFrame):
         layout.setContentsMargins(8, 4, 4, 0)
         layout.setSpacing(0)
         layout.addLayout(self._header())
+        if self.lines:
+            self._legend = QLabel()
+            self._legend.setWordWrap(True)
+            self._legend.setTextFormat(Qt.TextFormat.RichText)
+            self._legend.setAccessibleName(f"{self.about.label}, current values")
+            self._legend.setToolTip(describe(self.about))
+            layout.addWidget(self._legend)
         self._chip = QElidingLabel()
         self._chip.setProperty("role", "warning")
         self._chip.setAccessibleName(f"Warning about {self.about.label}")
@@ -240,22 +289,27 @@ class MetricPlot(QFrame):
 
         self._curves = []
         for name in self.names:
-            raw, smooth = _curve(), _curve()
+            raw, smooth = curve(), curve()
             head = pg.ScatterPlotItem(size=6, pxMode=True)
             for z, item in ((1, raw), (3, smooth)):
                 item.setZValue(z - (name != self.names[0]))
                 self._canvas.addItem(item)
             self._canvas.addItem(head)
             self._curves.append((raw, smooth, head))
+        self._overlays = Overlays(self._canvas, self._theme)
+        self._fork = pg.InfiniteLine(angle=90)
         self._marks = pg.VTickGroup()
+        self._health = HealthTicks(self._canvas, self.names)
         self._cursor = pg.InfiniteLine(angle=90)
         self._dots = pg.ScatterPlotItem(size=7, pxMode=True)
         self._note = pg.TextItem()
         self._note.setFont(digits)
-        for item in (self._marks, self._cursor, self._dots, self._note):
+        for item in (self._fork, self._marks, self._cursor, self._dots, self._note):
             item.setZValue(5)
             self._canvas.addItem(item, ignoreBounds=True)
         self._note.setZValue(6)
+        self._fork.setZValue(0)
+        self._fork.hide()
         self._box.disableAutoRange()
         self._canvas.hovered.connect(self.hovered)
         self._canvas.reset.connect(self.reset)
@@ -273,7 +327,7 @@ class MetricPlot(QFrame):
         self._unit.setProperty("role", "muted")
         self._unit.setToolTip(describe(self.about))
         row.addWidget(self._unit, 1)
-        for name in reversed(self.names):
+        for name in () if self.lines else reversed(self.names):
             metric, value = METRICS[name], QLabel("–")
             font = value.font()
             font.setFeature(QFont.Tag("tnum"), 1)
@@ -300,26 +354,43 @@ class MetricPlot(QFrame):
         for axis in (self._value_axis, self._cycle_axis):
             axis.setPen(theme.border)
             axis.setTextPen(theme.muted)
-        styles = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine)
+        self._theme = theme
+        self._overlays.apply_theme(theme)
+        # The colour says which run, the kind of line which metric; but parts have colours too.
+        own = run_colour(self._colour_of, theme)
         for i, (raw, smooth, head) in enumerate(self._curves):
-            colour = theme.series[i]
+            colour = mix(own, theme.base, 0.7) if i else own
+            if self.lines:
+                colour = theme.series[i % len(theme.series)]
             raw.setPen(pg.mkPen(mix(colour, theme.base, 0.45)))
             pen = QPen(QColor(colour), _WIDTH)
             pen.setCosmetic(True)
-            pen.setStyle(styles[i])
+            pen.setStyle(_STYLES[i % len(_STYLES)])
             smooth.setPen(pen)
             head.setPen(None)
             head.setBrush(colour)
-            if i:
+            if i and not self.lines:
                 self._key.setText(f"<span style='color:{colour}'>╌╌</span> "
                                   f"{in_sentence(METRICS[self.names[i]])}")
+        self._fork.setPen(pg.mkPen(theme.muted, style=Qt.PenStyle.DashLine))
         self._marks.setPen(pg.mkPen(theme.warning, style=Qt.PenStyle.DotLine))
+        self._health.apply_theme(theme)
         self._cursor.setPen(pg.mkPen(theme.muted))
         self._dots.setPen(pg.mkPen(theme.base))
         self._dots.setBrush(theme.text)
         self._note.setColor(theme.text)
         self._note.fill = pg.mkBrush(theme.window)
         self._note.border = pg.mkPen(theme.warning)
+
+    def _show_legend(self, values: Sequence[float]) -> None:
+        entries = []
+        for i, (name, value) in enumerate(zip(self.lines, values, strict=True)):
+            colour = self._theme.series[i % len(self._theme.series)]
+            title = html.escape(find_metric(name).label)
+            entries.append(f"<span style='white-space: nowrap'><span style='color:{colour}'>"
+                           f"{_KEYS[i % len(_KEYS)]}</span> {title} "
+                           f"<b>{format_number(value)}</b></span>")
+        self._legend.setText(" &nbsp; ".join(entries))
 
     def _moved(self, axis: int) -> None:
         if axis:
@@ -339,11 +410,6 @@ class MetricPlot(QFrame):
                                   "has a gap there.")
 
 
-def _curve() -> pg.PlotDataItem:
-    # Two points a pixel are all that can be seen; the default of ten costs five times the time.
-    return pg.PlotDataItem(connect="finite", autoDownsampleFactor=1.0)
-
-
 def _set_points(points: pg.ScatterPlotItem, x: Array, y: Array) -> None:
     # A point that is not a number makes the item's bounds so.
     finite = np.isfinite(y)
@@ -360,10 +426,3 @@ def in_sentence(metric: Metric) -> str:
     """Return a metric's label as it stands within a sentence."""
     label = metric.label
     return label if label[1].isupper() else label[0].lower() + label[1:]
-
-
-def mix(top: str, below: str, share: float) -> str:
-    """Return the opaque colour of ``top`` at ``share`` over ``below`` (cheaper than alpha)."""
-    a, b = QColor(top), QColor(below)
-    return QColor.fromRgbF(*(x * share + y * (1 - share) for x, y in (
-        (a.redF(), b.redF()), (a.greenF(), b.greenF()), (a.blueF(), b.blueF())))).name()

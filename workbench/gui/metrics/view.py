@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -18,16 +18,18 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.gui.controls import label
-from workbench.gui.fields import format_value
+from workbench.gui.controls import label, named
 from workbench.gui.metrics.controls import MOST_PLOTS, Controls
 from workbench.gui.metrics.data import RunData
 from workbench.gui.metrics.export import FILTERS, export
+from workbench.gui.metrics.health_marks import HealthMark
+from workbench.gui.metrics.legend import legend, name_runs
 from workbench.gui.metrics.plot import MetricPlot
 from workbench.gui.theme import Theme, themes
 from workbench.ppo.hyperparameters import specs
-from workbench.ppo.metrics import METRICS
-from workbench.store.records import ChangeRecord, Series
+from workbench.ppo.metrics import METRICS, PARTS
+from workbench.ppo.wording import format_value
+from workbench.store.records import ChangeRecord, RunRecord, Series
 from workbench.training.events import Change
 
 DEFAULT_PLOTS = ("objective/scores", "loss/value_avg", "policy/entropy_avg", "objective/kl")
@@ -45,11 +47,16 @@ class MetricsView(QWidget):
         super().__init__(parent)
         self.setObjectName("metrics_view")
         self._run: RunData | None = None
+        self._others: list[RunData] = []
+        self._records: Mapping[int, RunRecord] = {}
         self._weight, self._log, self._wall_time = 0.0, False, False
         self._following = True
         self._cursor: int | None = None
         self._plots: list[MetricPlot] = []
+        self._parts: tuple[str, ...] = ()
+        self._parts_wanted = True
         self._pointed: MetricPlot | None = None
+        self._point: tuple[float, float] | None = None
         self._columns = 0
         self._stale = False
         self._build()
@@ -69,7 +76,9 @@ class MetricsView(QWidget):
         self._run = None if run_id is None else RunData(run_id, series, self._weight)
         if self._run:
             self._run.marks = [(c.cycle, _mark_text(c)) for c in changes]
+        self._name_runs()
         self._following, self._cursor = True, None
+        self._find_parts()
         for plot in self._plots:
             plot.follow()
         self.controls.show_following(True)
@@ -77,9 +86,23 @@ class MetricsView(QWidget):
 
     def append(self, run_id: int, cycle: int, metrics: Mapping[str, float]) -> None:
         """Add a cycle of the live run; ignored while another run is shown."""
-        if self._run and self._run.run_id == run_id:
-            self._run.append(cycle, metrics)
-            self._schedule()
+        for run in (self._run, *self._others):
+            if run and run.run_id == run_id:
+                run.append(cycle, metrics)
+                self._schedule()
+        self._find_parts()
+
+    def overlay(self, runs: Mapping[int, Mapping[str, Series]]) -> None:
+        """Draw these runs, by number, behind the one shown, and no others."""
+        self._others = [RunData(i, series, self._weight) for i, series in sorted(runs.items())]
+        self._name_runs()
+        self._schedule()
+
+    def set_records(self, records: Iterable[RunRecord]) -> None:
+        """Take note of what the runs are called and where they were forked."""
+        self._records = {record.id: record for record in records}
+        self._name_runs()
+        self._schedule()
 
     def mark_changes(self, run_id: int, cycle: int, changes: Sequence[Change]) -> None:
         """Draw a vertical mark where ``cycle`` was the first to use changed hyperparameters."""
@@ -87,14 +110,29 @@ class MetricsView(QWidget):
             self._run.marks += [(cycle, _mark_text(c)) for c in changes]
             self._schedule()
 
+    def mark_health(self, marks: Sequence[HealthMark]) -> None:
+        """Mark what the health check found in the run on display."""
+        if self._run and self._run.health != marks:
+            self._run.health = list(marks)
+            self._schedule()
+
+    def point_at(self, name: str, cycle: int) -> None:
+        """Put the crosshair at ``cycle`` and say what is marked there in the plot of ``name``,
+        which is added where it is missing."""
+        if name not in (shown for plot in self._plots for shown in plot.names):
+            self.choose_plots([*self.plots()[: MOST_PLOTS - 1], name])
+        self._pointed = next(plot for plot in self._plots if name in plot.names)
+        self._set_cursor(cycle)
+
     def save_state(self) -> dict[str, object]:
         """Return what the person chose."""
         return {"plots": self.plots(), "smoothing": self._weight, "log": self._log,
-                "wall_time": self._wall_time}
+                "wall_time": self._wall_time, "parts": self._parts_wanted}
 
     def restore_state(self, state: dict[str, object]) -> None:
         """Choose as :meth:`save_state` told; what is unknown is left out."""
         names = state.get("plots")
+        self._parts_wanted = state.get("parts") is not False
         known = [n for n in names if n in METRICS] if isinstance(names, list) else []
         self.choose_plots(known[:MOST_PLOTS] or DEFAULT_PLOTS)
         smoothing = state.get("smoothing")
@@ -105,19 +143,26 @@ class MetricsView(QWidget):
     # -- what the person does
 
     def plots(self) -> list[str]:
-        """Return the names of the metrics plotted."""
-        return [plot.about.name for plot in self._plots]
+        """Return the names of the metrics plotted. The parts of the reward are not among them."""
+        return [plot.about.name for plot in self._plots if not plot.lines]
 
     def choose_plots(self, names: Sequence[str]) -> None:
         """Plot these metrics, in this order; plots that stay are kept."""
-        kept = {plot.about.name: plot for plot in self._plots}
-        for name in set(kept) - set(names):
-            if kept[name] is self._pointed:
+        kept = {plot.about.name: plot for plot in self._plots if plot.lines in ((), self._parts)}
+        gone = [plot for plot in self._plots if plot.about.name not in kept]
+        shown = list(names)
+        if self._parts and self._parts_wanted:  # right after the reward itself
+            shown.insert(shown.index("objective/scores") + 1 if "objective/scores" in shown else 0,
+                         PARTS)
+        gone += [kept.pop(name) for name in set(kept) - set(shown)]
+        for plot in gone:
+            if plot is self._pointed:
                 self._pointed = None
-            kept[name].hide()
-            kept[name].deleteLater()
-        self._plots = [kept.get(name) or self._make_plot(name) for name in names]
+            plot.hide()
+            plot.deleteLater()
+        self._plots = [kept.get(name) or self._make_plot(name) for name in shown]
         self.controls.show_plots(names)
+        self.controls.show_parts(bool(self._parts), self._parts_wanted)
         self._columns = 0
         self._arrange()
         self._schedule()
@@ -175,7 +220,8 @@ class MetricsView(QWidget):
             self._stale = False
             x_range = self._whole_run(run) if self._following else None
             for plot in self._plots:
-                plot.draw(run, self._wall_time, self._log, x_range)
+                plot.draw(run, self._wall_time, self._log, x_range, self._overlays())
+            self._show_legend(run)
         self._draw_cursor(run)
 
     def _on_tick(self) -> None:
@@ -188,8 +234,11 @@ class MetricsView(QWidget):
             self._tick.start()
 
     def _whole_run(self, run: RunData) -> tuple[float, float]:
-        x = run.positions(run.cycles, self._wall_time)
-        low, high = float(x[0]), float(x[-1])
+        ends = [run.positions(r.cycles, self._wall_time) if r is run else
+                r.positions(r.cycles, self._wall_time)[np.searchsorted(r.cycles, r.first):]
+                for r in (run, *self._overlays())]
+        low = min(float(x[0]) for x in ends if len(x))
+        high = max(float(x[-1]) for x in ends if len(x))
         margin = 0.02 * (high - low) or 1.0
         return low - margin, high + margin
 
@@ -200,13 +249,20 @@ class MetricsView(QWidget):
             return
         x = float(run.positions(np.array([self._cursor], float), self._wall_time)[0])
         near = _MARK_PIXELS * self._plots[0].pixel
-        marks = run.positions(np.array([cycle for cycle, _ in run.marks], float), self._wall_time)
-        notes = [text for (_, text), at in zip(run.marks, marks, strict=True)
+        named = [*run.marks, *([run.origin] if run.origin else [])]
+        marks = run.positions(np.array([cycle for cycle, _ in named], float), self._wall_time)
+        notes = [text for (_, text), at in zip(named, marks, strict=True)
                  if abs(at - x) <= near]
+        health = run.positions(np.array([m.cycle for m in run.health], float), self._wall_time)
+        if self._pointed and self._point:
+            curve = self._pointed.nearest(*self._point)
+            notes += [curve] if curve else []
         for plot in self._plots:
             # The label only where the person looks, or once when the keyboard moves.
             shown = plot is (self._pointed or self._plots[0])
-            plot.set_cursor(self._cursor, x, "\n".join(notes) if shown else "")
+            found = [mark.text for mark, at in zip(run.health, health, strict=True)
+                     if abs(at - x) <= near and mark.metric in plot.names] if shown else []
+            plot.set_cursor(self._cursor, x, "\n".join(notes + found) if shown else "")
 
     def _set_cursor(self, cycle: int | None) -> None:
         self._cursor = cycle
@@ -214,7 +270,7 @@ class MetricsView(QWidget):
             self._tick.start()
 
     def _hover(self, plot: MetricPlot, point: tuple[float, float] | None) -> None:
-        self._pointed = plot if point else None
+        self._pointed, self._point = plot if point else None, point
         if point is None or not self._run or not len(self._run.cycles):
             self._set_cursor(None)
             return
@@ -234,10 +290,23 @@ class MetricsView(QWidget):
 
     # -- settings
 
+    def _find_parts(self) -> None:
+        """Plot the parts of the reward for as long as a run is shown that has them."""
+        traces = self._run.traces if self._run else {}
+        parts = tuple(name for name in traces if name.startswith(PARTS))
+        if parts != self._parts:
+            self._parts = parts
+            self.choose_plots(self.plots())
+
+    def _want_parts(self, wanted: bool) -> None:
+        self._parts_wanted = wanted
+        self.choose_plots(self.plots())
+
     def _set_weight(self, weight: float) -> None:
         self._weight = weight
-        if self._run:
-            self._run.set_weight(weight)
+        for run in (self._run, *self._others):
+            if run:
+                run.set_weight(weight)
         self._schedule()
 
     def _set_log(self, log: bool) -> None:
@@ -269,6 +338,7 @@ class MetricsView(QWidget):
         layout.setSpacing(8)
         self.controls = Controls()
         self.controls.plots_chosen.connect(self._choose)
+        self.controls.parts_wanted.connect(self._want_parts)
         self.controls.smoothing_changed.connect(self._set_weight)
         self.controls.log_toggled.connect(self._set_log)
         self.controls.wall_time_toggled.connect(self._set_wall_time)
@@ -279,9 +349,16 @@ class MetricsView(QWidget):
         self._empty.setObjectName("metrics_empty")
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._grid_page = QWidget()
-        self._grid = QGridLayout(self._grid_page)
-        self._grid.setContentsMargins(0, 0, 0, 0)
+        page = QVBoxLayout(self._grid_page)
+        page.setContentsMargins(0, 0, 0, 0)
+        page.setSpacing(4)
+        self.legend = named(label(wrap=True), "legend", "Runs in the plots",
+                            "The run on display and those drawn over it; tick runs in Runs")
+        self.legend.hide()
+        self._grid = QGridLayout()
         self._grid.setSpacing(8)
+        page.addWidget(self.legend)
+        page.addLayout(self._grid, 1)
         self._pages = QStackedWidget()
         self._pages.addWidget(self._empty)
         self._pages.addWidget(self._grid_page)
@@ -308,7 +385,8 @@ class MetricsView(QWidget):
                           + [n for n in names if n not in self.plots()])
 
     def _make_plot(self, name: str) -> MetricPlot:
-        plot = MetricPlot(name, themes().theme, self._grid_page)
+        plot = MetricPlot(name, themes().theme, self._grid_page,
+                          self._parts if name == PARTS else ())
         plot.set_wall_time(self._wall_time)
         plot.hovered.connect(partial(self._hover, plot))
         plot.reset.connect(self.follow)
@@ -321,7 +399,7 @@ class MetricsView(QWidget):
         if columns == self._columns:
             return
         self._columns = columns
-        for i in range(MOST_PLOTS):
+        for i in range(MOST_PLOTS + 1):
             self._grid.setRowStretch(i, 0)
             self._grid.setColumnStretch(i, 0)
         for i, plot in enumerate(self._plots):
@@ -331,9 +409,23 @@ class MetricsView(QWidget):
             plot.show_x_axis(i + columns >= count)
             plot.show()
 
+    def _overlays(self) -> list[RunData]:
+        shown = self._run.run_id if self._run else None
+        return [run for run in self._others if run.run_id != shown]
+
+    def _name_runs(self) -> None:
+        name_runs([run for run in (self._run, *self._others) if run], self._records)
+
+    def _show_legend(self, run: RunData) -> None:
+        others = self._overlays()
+        self.legend.setVisible(bool(others))
+        self.legend.setText(legend(run, others, themes().theme))
+
     def _apply_theme(self, theme: Theme) -> None:
         for plot in self._plots:
             plot.apply_theme(theme)
+        if self._run:
+            self._show_legend(self._run)
 
 
 def best_columns(count: int, width: int, height: int) -> int:

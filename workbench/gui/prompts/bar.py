@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QFileDialog, QInputDialog, QMenu, QToolButton, QWidget
+from PySide6.QtWidgets import (
+    QDialog,
+    QFileDialog,
+    QInputDialog,
+    QMenu,
+    QMessageBox,
+    QToolButton,
+    QWidget,
+)
 from superqt import QFlowLayout
 
 from workbench.assets import SAMPLE_PROMPTS
@@ -97,23 +105,27 @@ class Bar(QWidget):
         for path in sorted(p for p in SAMPLE_PROMPTS.glob("*") if p.suffix in ENDINGS):
             built_in.addAction(path.stem.replace("_", " ").capitalize()).triggered.connect(
                 lambda _=False, path=path: self._view.open_file(path))
-        saved = menu.addMenu("Saved sets")
+        self._list_sets(menu, "Saved sets", self._view.load_set)
+        return button
+
+    def _list_sets(self, menu: QMenu, title: str, call: Callable[[str], object]) -> None:
+        """Add a menu of the saved sets, as they are when it opens."""
+        saved = menu.addMenu(title)
 
         def list_sets() -> None:
             saved.clear()
             for name in self._view.saved_sets():
-                saved.addAction(name).triggered.connect(
-                    lambda _=False, name=name: self._view.load_set(name))
+                saved.addAction(name).triggered.connect(lambda _=False, name=name: call(name))
             saved.setEnabled(not saved.isEmpty())
 
         menu.aboutToShow.connect(list_sets)
-        return button
 
     def _save(self) -> QToolButton:
         button, menu = self._menu_button("Save", "prompts_save", "Save the prompts to a file, or "
                                          "under a name. The list itself is kept by itself")
         menu.addAction("Save to file…").triggered.connect(lambda: self._ask_save())
         menu.addAction("Save as a named set…").triggered.connect(lambda: self._ask_name())
+        self._list_sets(menu, "Delete a saved set", self._ask_delete)
         return button
 
     def _edit(self) -> QToolButton:
@@ -149,6 +161,21 @@ class Bar(QWidget):
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         dialog.fileSelected.connect(lambda name: self._view.save_file(Path(name)))
         dialog.open()
+
+    def _ask_delete(self, name: str) -> None:
+        box = QMessageBox(
+            QMessageBox.Icon.Question, "Delete prompts", f"Delete the saved set “{name}”?",
+            QMessageBox.StandardButton.Cancel, self._view)
+        box.setObjectName("prompts_delete_question")
+        box.setInformativeText("The list on screen and the runs that used it keep their prompts.")
+        delete = box.addButton("&Delete", QMessageBox.ButtonRole.DestructiveRole)
+        delete.setObjectName("delete_set")
+        delete.setToolTip("Remove the set; this cannot be undone")
+        for button in box.buttons():
+            button.setAccessibleName(button.text().replace("&", ""))
+        delete.clicked.connect(lambda: self._view.delete_set(name))
+        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        QDialog.open(box)
 
     def _ask_name(self) -> None:
         dialog = QInputDialog(self._view)

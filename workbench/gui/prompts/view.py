@@ -68,6 +68,10 @@ class PromptsView(QWidget):
         rows = self._model.rows
         return rows if all(p.text for p in rows) else tuple(p for p in rows if p.text)
 
+    def rows(self) -> tuple[Prompt, ...]:
+        """Return every row of the list, as :meth:`selected` counts them."""
+        return self._model.rows
+
     def open_file(self, path: Path) -> None:
         """Replace the list by a file's prompts (undo brings it back); bad lines are reported."""
         self.open_files([path])
@@ -118,6 +122,15 @@ class PromptsView(QWidget):
             return
         self._source = found.source
         self._model.edit(f"load “{name}”", found.prompts)
+
+    def delete_set(self, name: str) -> None:
+        """Remove a set from the store; the list on screen stays."""
+        try:
+            self._store.delete_prompt_set(name).result()
+        except StoreError as error:
+            self.message.emit("error", str(error))
+        else:
+            self.message.emit("info", f"Deleted the saved set “{name}”.")
 
     def saved_sets(self) -> list[str]:
         """Return the names of the sets saved in the store."""

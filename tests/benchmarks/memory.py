@@ -1,0 +1,135 @@
+"""The memory estimate against the measured peak.
+
+    python tests/benchmarks/memory.py [CASE]...
+
+Each case runs a cycle of two epochs in a process of its own, on the CPU. Before its models exist
+the process runs a cycle of a tiny model, so that libraries and their code are there; its resident
+set is then the base line. The high-water mark is reset (/proc/self/clear_refs), the models are
+made, the cycle is run, and the difference of the new mark to the base line is the measured peak.
+Needs Linux. Responses run to their full length.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+GPT2 = {"kind": "gpt2", "vocab_size": 50257, "hidden_size": 768, "num_hidden_layers": 12,
+        "num_attention_heads": 12}
+QWEN2 = {"kind": "qwen2", "vocab_size": 50257, "hidden_size": 320, "num_hidden_layers": 8,
+         "num_attention_heads": 8, "num_key_value_heads": 2, "intermediate_size": 1280,
+         "tie_word_embeddings": True}
+SHORT = {"batch_size": 8, "response_length": 24}
+CASES: dict[str, tuple[dict[str, Any] | None, dict[str, Any]]] = {
+    "bundled": (None, {}),
+    "bundled, batch 512": (None, {"batch_size": 512, "response_length": 96}),
+    "bundled, value model": (None, {"value_model": "policy", "micro_batch_tokens": 4096}),
+    "qwen2 29M": (QWEN2, {"batch_size": 32}),
+    "qwen2 29M, LoRA 8": (QWEN2, {"batch_size": 32, "lora_rank": 8}),
+    "qwen2 29M, value model": (QWEN2, {"batch_size": 32, "value_model": "policy"}),
+    "qwen2 29M, checkpointing": (QWEN2, {"batch_size": 32, "gradient_checkpointing": True}),
+    "gpt2 124M": (GPT2, SHORT),
+    "gpt2 124M, LoRA 8": (GPT2, SHORT | {"lora_rank": 8}),
+    "gpt2 124M, value model": (GPT2, SHORT | {"value_model": "policy"}),
+    "gpt2 124M, checkpointing": (GPT2, SHORT | {"gradient_checkpointing": True}),
+}
+PROMPTS = ["The film was", "The hotel room near the old station was", "I bought these shoes and"]
+
+
+def main() -> int:
+    """Run the cases named, or all, and print the table."""
+    print("| case | estimate | measured | ratio | largest phase |\n|---|---:|---:|---:|---|")
+    for name in sys.argv[1:] or CASES:
+        found = measure(*CASES[name])
+        ratio = found["estimate"] / found["measured"]
+        print(f"| {name} | {found['estimate'] / 2**20:,.0f} MiB | "
+              f"{found['measured'] / 2**20:,.0f} MiB | {ratio:.2f} | {found['phase']} |",
+              flush=True)
+    return 0
+
+
+def measure(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the estimate and the measured peak, in bytes, from a process of its own."""
+    request = json.dumps({"model": model, "settings": settings})
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", __file__, "--child", request], check=True,
+        capture_output=True, text=True)
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def child(request: dict[str, Any]) -> None:
+    """Estimate, run and measure; print what was found."""
+    from workbench.memory_allocator import keep_freed_memory, return_freed_memory
+
+    keep_freed_memory()
+    run({"kind": "gpt2", "vocab_size": 2048, "hidden_size": 32, "num_hidden_layers": 1,
+         "num_attention_heads": 2}, {"batch_size": 4, "response_length": 4, "lora_rank": 2})
+    gc.collect()
+    return_freed_memory()
+    Path("/proc/self/clear_refs").write_text("5")
+    base = _kilobytes("VmRSS")
+    with ThreadPoolExecutor(1) as thread:  # as the workbench does: its memory is managed apart
+        phases = thread.submit(run, request["model"], request["settings"]).result()
+    worst = max(phases, key=lambda phase: sum(phases[phase].values()))
+    print(json.dumps({
+        "estimate": sum(phases[worst].values()), "phase": worst.value,
+        "measured": 1024 * (_kilobytes("VmHWM") - base),
+        "phases": {phase.value: parts for phase, parts in phases.items()}}))
+
+
+def run(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[Any, dict[str, int]]:
+    """Run the cycles and return the estimate that was made before them."""
+    from workbench import assets
+    from workbench.ppo.control import Unattended
+    from workbench.ppo.cycle import PPO
+    from workbench.ppo.device import find_placement
+    from workbench.ppo.footprint import Footprint
+    from workbench.ppo.hyperparameters import parse
+    from workbench.ppo.loading import load_policy, load_reward
+    from workbench.ppo.memory import Work, memory
+    from workbench.ppo.scribe import Scribe
+
+    placement = find_placement()
+    bundled = load_policy(str(assets.BUNDLED_POLICY), placement, lambda *_: None)
+    reward = load_reward(str(assets.BUNDLED_REWARD), placement, lambda *_: None).reward
+    policy = _make(model, placement) if model else bundled.policy
+    # No token ends a response: each has the full length, as the estimate supposes.
+    scribe = Scribe(bundled.scribe.tokenizer, (), context_length=None, use_chat_template=False)
+    hp = parse({"num_cycles": 1, "num_ppo_epochs": 2, **settings})
+    footprint = Footprint(policy, reward)
+    prompt = max(map(len, scribe.encode(PROMPTS, hp.response_length)))
+    phases = memory(footprint, hp, Work(prompt, prompt + hp.response_length, len(PROMPTS)))
+    ppo = PPO(policy, reward, scribe)
+    ppo.begin(PROMPTS, hp)
+    for cycle in range(1, hp.num_cycles + 1):
+        ppo.run_cycle(cycle, hp, range(len(PROMPTS)), Unattended())
+    return phases
+
+
+def _make(shape: dict[str, Any], placement: Any) -> Any:
+    import torch
+    import transformers as tf
+
+    from workbench.ppo.policy import Policy
+
+    torch.manual_seed(0)
+    shape = dict(shape)
+    config = tf.AutoConfig.for_model(shape.pop("kind"), **shape, max_position_embeddings=256)
+    return Policy(tf.AutoModelForCausalLM.from_config(config), placement)
+
+
+def _kilobytes(field: str) -> int:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:"))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--child"]:
+        child(json.loads(sys.argv[2]))
+    else:
+        sys.exit(main())

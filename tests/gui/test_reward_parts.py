@@ -1,0 +1,170 @@
+"""Rewards in the window: several with weights, consent to a Python file, a plot and scores of
+each part."""
+
+from pathlib import Path
+
+import pytest
+from helpers.window import Opened, facts, fill, metrics
+from pytestqt.qtbot import QtBot
+
+from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD, EXAMPLE_REWARDS
+from workbench.gui.completions import wording
+from workbench.gui.models_dock import ModelsDock
+from workbench.store.records import CompletionRecord
+from workbench.store.store import Store
+from workbench.training import events as ev
+from workbench.training.commands import Command, LoadModels, ResumeRun
+from workbench.training.reward_parts import RewardPart
+
+VADER = str(EXAMPLE_REWARDS["vader"])
+MINE = ev.UntrustedFile("/rewards/mine.py", "0f" * 32, "def reward(p, c):\n    return c\n")
+
+
+@pytest.fixture
+def sent() -> list[Command]:
+    return []
+
+
+@pytest.fixture
+def dock(qtbot: QtBot, sent: list[Command]) -> ModelsDock:
+    dock = ModelsDock()
+    qtbot.addWidget(dock)
+    dock.command.connect(sent.append)
+    dock.resize(300, 500)
+    dock.show()
+    return dock
+
+
+def choose(button: object, text: str) -> None:
+    next(a for a in button.menu().actions() if a.text() == text).trigger()  # type: ignore[attr-defined]
+
+
+def test_one_reward_shows_no_weight(dock: ModelsDock) -> None:
+    (row,) = dock.reward._rows
+    assert not row.weight.isVisible()
+    assert not row.remove.isVisible()
+
+
+def test_rewards_are_added_weighed_and_removed(dock: ModelsDock, sent: list[Command]) -> None:
+    choose(dock.reward.add_button, "VADER: friendly words")
+    first, second = dock.reward._rows
+    assert second.field.combo.currentText() == "VADER: friendly words"
+    assert first.weight.isVisible()
+    assert second.weight.hasFocus() or not dock.isActiveWindow()
+    second.weight.setText("-0.5")
+    dock.load_button.click()
+    assert sent[-1] == LoadModels(
+        str(BUNDLED_POLICY), (RewardPart(str(BUNDLED_REWARD)), RewardPart(VADER, -0.5)))
+    names = [w.accessibleName() for row in dock.reward._rows
+             for w in (row.field.combo, row.weight, row.remove)]
+    assert len(set(names)) == 6
+    first.remove.click()
+    assert not second.weight.isVisible()
+    dock.load_button.click()
+    assert sent[-1] == LoadModels(str(BUNDLED_POLICY), VADER)  # alone it counts as it is
+
+
+def test_what_was_chosen_is_remembered(dock: ModelsDock, qtbot: QtBot) -> None:
+    parts = (RewardPart("org/toxicity", -2.0, 1), RewardPart(VADER, 0.5))
+    dock.reward.set_parts(parts)
+    other = ModelsDock()
+    qtbot.addWidget(other)
+    other.restore_state(dock.save_state())
+    assert other.reward.parts() == parts
+    other.restore_state({"rewards": [["", 1, None], ["a", "b", None], 3], "recent_rewards": 5})
+    assert other.reward.parts() == parts
+
+
+def test_the_output_of_one_of_several_classifiers(dock: ModelsDock, sent: list[Command]) -> None:
+    dock.reward.set_parts((RewardPart(VADER), RewardPart("org/toxicity")))
+    dock.failed(ev.LoadingFailed("It has two outputs.", "reward", labels=("bad", "good"), part=1))
+    dock._labels.setCurrentIndex(1)
+    dock._chooser.findChild(object, "use_label").click()
+    assert sent[-1].parts == (RewardPart(VADER), RewardPart("org/toxicity", 1.0, 1))  # type: ignore[union-attr]
+    dock.reward._rows[1].field.set_source("org/other")
+    dock.load()
+    assert sent[-1].parts[1].label is None  # type: ignore[union-attr]
+
+
+def test_facts_of_each_part(dock: ModelsDock) -> None:
+    file = facts("vader", source=VADER, architecture="Python file", sha256="0f" * 32,
+                 summary="Friendly words.")
+    model = facts("reward", source=str(BUNDLED_REWARD))
+    dock.reward.set_parts((RewardPart(str(BUNDLED_REWARD)), RewardPart(VADER)))
+    dock.loaded(ev.ModelsLoaded(facts("policy"), facts("sum", parts=(model, file)), 1.0))
+    assert [f.facts.text() for f in dock.reward.fields] == [
+        "GPT2LMHeadModel, 1.41 M parameters, 2,048 tokens (PreTrainedTokenizerFast), float32 on "
+        "cpu", "Python file: Friendly words."]
+
+
+@pytest.mark.parametrize("again", [LoadModels("p", "/rewards/mine.py"), ResumeRun(1)])
+def test_a_file_runs_once_the_person_agrees(
+    opened: Opened, store: Store, again: Command
+) -> None:
+    window = opened.window
+    opened.controller.handle([ev.LoadingFailed("Not run.", "reward", untrusted=MINE, again=again)])
+    question = window.findChild(object, "run_file_question")
+    assert question.findChild(object, "file_text").toPlainText() == MINE.text
+    assert question.findChild(object, "do_not_run").isDefault()
+    assert opened.sent == []
+    question.findChild(object, "run_file").click()
+    assert store.is_trusted(MINE.sha256)
+    assert opened.sent == [again]
+
+
+def test_a_file_is_not_run_when_the_person_declines(opened: Opened, store: Store) -> None:
+    opened.controller.handle([ev.LoadingFailed(
+        "mine.py was not run.", "reward", untrusted=MINE, again=ResumeRun(1))])
+    opened.window.findChild(object, "run_file_question").findChild(object, "do_not_run").click()
+    assert not store.is_trusted(MINE.sha256)
+    assert opened.sent == []
+    assert opened.window.models._failure_text.text() == "mine.py was not run."
+
+
+def test_a_run_that_goes_on_with_a_changed_file_says_so(opened: Opened, store: Store) -> None:
+    run_id = fill(store)
+    opened.controller.handle([ev.RunResumed(
+        run_id, "Run 1", 2, opened.window.hyperparameters.hyperparameters(),
+        note="mine.py has changed since the run began.")])
+    assert opened.window.toast.text == (
+        "Run 1 goes on after cycle 2. mine.py has changed since the run began.")
+
+
+def with_parts(cycle: int) -> dict[str, float]:
+    return metrics(cycle) | {"objective/scores/reward": 1.0 * cycle,
+                             "objective/scores/v<ader": -0.25}
+
+
+def test_the_parts_are_plotted_while_a_run_has_some(opened: Opened, tmp_path: Path) -> None:
+    view = opened.window.metrics
+    chosen = view.plots()
+    view.show_run(1, {}, [])
+    for cycle in (1, 2):
+        view.append(1, cycle, with_parts(cycle))
+    view.repaint_now()
+    assert [p.about.label for p in view._plots][:2] == ["Reward", "Parts of the reward"]
+    plot = view._plots[1]
+    assert plot.lines == ("objective/scores/reward", "objective/scores/v<ader")
+    assert [curve[1].yData.tolist() for curve in plot._curves] == [[1, 2], [-0.25, -0.25]]
+    assert "v&lt;ader <b>−0.250</b>" in plot._legend.text()
+    assert view.plots() == chosen
+    view.export(tmp_path / "run.csv")
+    assert "objective/scores/reward" in (tmp_path / "run.csv").read_text().splitlines()[0]
+    parts = view.controls._parts
+    assert parts.isEnabled()
+    parts.trigger()
+    assert [p.about.name for p in view._plots] == chosen
+    assert view.save_state()["parts"] is False
+    parts.trigger()
+    assert view._plots[1].lines
+    view.show_run(2, {}, [])
+    view.append(2, 1, metrics(1))
+    view.repaint_now()
+    assert [p.about.name for p in view._plots] == chosen
+    assert not parts.isEnabled()
+
+
+def test_a_completion_says_what_each_part_gave() -> None:
+    record = CompletionRecord(0, 0, "p", "text", 1.25, 0.1, 5, True,
+                              {"reward": 1.5, "vader": -0.5})
+    assert wording.facts(record) == "reward 1.25 (reward 1.50, vader −0.50) · KL 0.10 · 5 tokens"

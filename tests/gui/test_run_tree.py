@@ -1,0 +1,424 @@
+"""The tree of runs: how it shows, forking, going back, drawing over, comparing settings."""
+
+from pathlib import Path
+
+import pytest
+from helpers.play import play, until
+from helpers.window import Opened, fill, metrics
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QGuiApplication
+from PySide6.QtTest import QAbstractItemModelTester
+from PySide6.QtWidgets import QApplication, QWidget
+from pytestqt.qtbot import QtBot
+
+from workbench.gui.app import Workbench
+from workbench.gui.metrics.view import DEFAULT_PLOTS
+from workbench.gui.runs.branch_dialog import BranchDialog
+from workbench.gui.runs.colours import run_colour, run_line
+from workbench.gui.runs.comparison import as_markdown, as_tsv, compare
+from workbench.gui.runs.delegate import STEP
+from workbench.gui.runs.model import BRANCH_ROLE, RunsModel
+from workbench.gui.runs.settings_table import SettingsTable
+from workbench.gui.theme import DARK, LIGHT, themes
+from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.store.store import Store
+from workbench.training import commands as do
+from workbench.training import events as ev
+from workbench.training.events import State
+
+CHANGED = [("learning_rate", 1e-4, 5e-5, "person")]
+
+
+def fork(store: Store, parent: int, cycle: int, cycles: int = 0, **more: object) -> int:
+    """Record a fork that has run on to ``cycles``."""
+    record = store.run(parent)
+    assert record
+    run_id = store.fork_run(
+        parent, cycle, name=str(more.get("name", "")), hyperparameters=record.hyperparameters,
+        changes=more.get("changes", ())).result()  # type: ignore[arg-type]
+    for done in range(cycle + 1, cycles + 1):
+        store.record_cycle(run_id, done, metrics=metrics(2 * done), rollout=[],
+                           comparison=[]).result()
+    store.set_status(run_id, "finished").result()
+    return run_id
+
+
+@pytest.fixture
+def family(store: Store) -> None:
+    """Run 1 of six cycles with checkpoints; run 2, forked after 2; 3, forked from that; 4 alone;
+    5, what run 1 did before it went back to cycle 4."""
+    fill(store, 6)
+    for cycle in (2, 4, 6):
+        store.checkpoints.write(1, cycle, {}, {})
+    fork(store, 1, 2, 5, changes=CHANGED)
+    fork(store, 2, 4, 5)
+    fill(store, 3, "Alone")
+    store.go_back(1, 4, replay=False).result()
+    store.set_status(1, "stopped").result()
+
+
+def names(model: RunsModel) -> list[tuple[str, int]]:
+    return [(model.index(row, 0).data(), model.index(row, 0).data(BRANCH_ROLE).depth)
+            for row in range(model.rowCount())]
+
+
+def select(opened: Opened, run_id: int) -> None:
+    opened.window.runs.refresh()
+    opened.window.runs._select(run_id)
+
+
+def ready(opened: Opened) -> None:
+    opened.controller.handle([ev.StateChanged(State.READY)])
+
+
+def dialog(opened: Opened) -> BranchDialog:
+    found = opened.window.findChild(BranchDialog)
+    assert found
+    return found
+
+
+# -- the tree
+
+@pytest.mark.usefixtures("family")
+def test_forks_stand_below_the_run_they_came_from(store: Store) -> None:
+    model = RunsModel()
+    tester = QAbstractItemModelTester(
+        model, QAbstractItemModelTester.FailureReportingMode.Fatal)
+    model.fill(store.runs(), store.reward_spans())
+    assert names(model) == [
+        ("Alone", 0), ("Run 1", 0), ("Run 1, up to cycle 6", 1), ("Run 2", 1), ("Run 3", 2)]
+    lines = [model.index(row, 0).data(BRANCH_ROLE).lines for row in range(5)]
+    assert lines == [(), (), (True,), (False,), (False, False)]
+    assert model.origin(store.run(3)) == "from Run 2, cycle 4"  # type: ignore[arg-type]
+    spoken = model.index(4, 0).data(Qt.ItemDataRole.AccessibleTextRole)
+    assert spoken == "Run 3, from Run 2, cycle 4"
+    assert model.index(2, 3).data() == "abandoned"
+    store.delete_run(2).result()
+    model.fill(store.runs(), store.reward_spans())
+    assert names(model)[-1] == ("Run 3", 1)  # the fork of a fork stays, one step up
+    assert model.origin(store.run(3)) == "from Run 1, cycle 2"  # type: ignore[arg-type]
+    del tester
+
+
+@pytest.mark.usefixtures("family")
+def test_the_newest_run_is_the_one_started_last(opened: Opened) -> None:
+    assert opened.window.runs.newest.id == 5  # type: ignore[union-attr]
+
+
+@pytest.mark.usefixtures("family")
+def test_the_list_draws_the_tree_and_takes_clicks_beside_it(opened: Opened, qtbot: QtBot) -> None:
+    runs = opened.window.runs
+    opened.window.reveal("runs")
+    row = next(r for r in range(5) if runs.model.runs[r].id == 3)
+    cell = runs.table.visualRect(runs.model.index(row, 0))
+    for _ in range(2):
+        beside = cell.left() + 2 * STEP + 11
+        qtbot.mouseClick(runs.table.viewport(), Qt.MouseButton.LeftButton,
+                         pos=QPoint(cell.left() + 11, cell.center().y()))  # where no box is
+        before = runs.model.ticks
+        qtbot.mouseClick(runs.table.viewport(), Qt.MouseButton.LeftButton,
+                         pos=QPoint(beside, cell.center().y()))
+        assert runs.model.ticks == before ^ {3}
+    assert not runs.model.ticks
+
+
+@pytest.mark.usefixtures("family")
+def test_deleting_a_run_says_that_its_forks_stay(opened: Opened) -> None:
+    select(opened, 1)
+    opened.window.actions_["delete_selected"].trigger()
+    box = opened.window.findChild(QWidget, "delete_run")
+    assert "Its forks are kept" in box.text()  # type: ignore[attr-defined]
+
+
+@pytest.mark.usefixtures("family")
+def test_the_menu_of_a_run_has_what_the_palette_has(opened: Opened) -> None:
+    ready(opened)
+    select(opened, 2)
+    texts = {action.text() for action in opened.window.runs.make_menu().actions()}
+    assert {"Fork from checkpoint…", "Go back to checkpoint…", "Rename run", "Delete run…",
+            "Compare settings…"} <= texts
+    assert texts <= {action.text() for action in opened.window.all_actions()}
+
+
+# -- fork and go back
+
+@pytest.mark.usefixtures("family")
+def test_a_fork_is_asked_for_with_checkpoint_settings_and_name(opened: Opened) -> None:
+    ready(opened)
+    select(opened, 1)
+    opened.window.actions_["fork_run"].trigger()
+    asked = dialog(opened)
+    cells = [[asked.checkpoints.item(r, c).text() for c in range(3)] for r in range(3)]
+    assert cells == [["4", "2.00", "0.800"], ["2", "1.00", "0.400"], ["0, the start", "", ""]]
+    assert asked._summary.text() == "Nothing changes: it goes the way Run 1 went."
+    assert not asked.form.rows["lora_rank"].field.isEnabled()
+    asked.form.set_values({"learning_rate": 2e-4, "seed": 3}, "test")
+    assert asked._summary.text() == "Changes: Seed 0 → 3; Learning rate 1e-4 → 2e-4."
+    asked.choose(2)
+    assert asked.changes() == {"learning_rate": 2e-4, "seed": 3}
+    asked.name.setText("Bold")
+    asked.accept()
+    assert opened.sent == [do.Fork(1, 2, {"learning_rate": 2e-4, "seed": 3}, "Bold")]
+
+
+@pytest.mark.usefixtures("family")
+def test_from_the_start_of_a_run_everything_can_change(opened: Opened) -> None:
+    ready(opened)
+    select(opened, 1)
+    opened.window.runs.fork_button.click()
+    asked = dialog(opened)
+    asked.choose(0)
+    asked.form.set_values({"lora_rank": 4}, "test")
+    assert asked.changes() == {"lora_rank": 4}
+    asked.choose(4)
+    assert asked.changes() == {}
+
+
+def test_a_run_that_did_all_its_cycles_gets_more_in_its_fork(
+    opened: Opened, store: Store
+) -> None:
+    store.checkpoints.write(fill(store, 3), 3, {}, {})
+    ready(opened)
+    select(opened, 1)
+    opened.controller.branching.fork()
+    assert dialog(opened).changes() == {"num_cycles": 23}
+    dialog(opened).choose(0)
+    assert dialog(opened).changes() == {}
+    dialog(opened).form.set_values({"num_mini_batches": 7}, "test")
+    assert "must divide" in dialog(opened)._summary.text()
+    assert not dialog(opened).ok.isEnabled()
+
+
+@pytest.mark.usefixtures("family")
+def test_going_back_changes_only_what_is_live(opened: Opened) -> None:
+    ready(opened)
+    select(opened, 1)
+    opened.window.actions_["go_back"].trigger()
+    asked = dialog(opened)
+    assert not asked.name.isVisible()
+    assert asked.cycle == 2  # the run stands after 4
+    assert not asked.form.rows["seed"].field.isEnabled()
+    asked.accept()
+    assert opened.sent == [do.GoBack(1, 2, {})]
+    opened.controller.handle([ev.RunResumed(1, "Run 1", 2, Hyperparameters(), abandoned=6)])
+    assert opened.window.toast.text == (
+        "Run 1 goes on after cycle 2. What it did later is kept in Runs as an abandoned branch.")
+
+
+@pytest.mark.usefixtures("family")
+def test_a_run_of_another_process_can_be_forked_but_not_sent_back(
+    opened: Opened, store: Store
+) -> None:
+    store.set_status(1, "running").result()
+    ready(opened)
+    select(opened, 1)
+    assert opened.window.actions_["fork_run"].isEnabled()
+    assert not opened.window.actions_["go_back"].isEnabled()
+
+
+def test_a_running_run_is_paused_before_its_fork(opened: Opened, store: Store) -> None:
+    run_id = fill(store, 3, status="running")
+    store.checkpoints.write(run_id, 2, {}, {})
+    settings = Hyperparameters(learning_rate=1e-4, num_cycles=20)
+    opened.controller.handle([
+        ev.RunStarted(run_id, "Run 1", settings), ev.StateChanged(State.RUNNING)])
+    form = opened.window.hyperparameters.form
+    form.set_values({**settings.model_dump(), "seed": 9}, "test")
+    form.fork_button.click()
+    asked = dialog(opened)
+    assert asked.cycle is None  # the cycle in hand
+    assert asked.changes()["seed"] == 9
+    asked.accept()
+    assert opened.sent == [do.Pause()]
+    opened.controller.handle([ev.StateChanged(State.RUNNING, "Pausing after cycle 4")])
+    assert len(opened.sent) == 1
+    opened.controller.handle([ev.StateChanged(State.PAUSED)])
+    [command] = opened.sent[1:]
+    assert isinstance(command, do.Fork)
+    assert (command.run_id, command.cycle, command.changes["seed"]) == (run_id, None, 9)
+
+
+def test_a_fork_shows_the_shared_past_and_where_it_branched(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    fill(store, 4)
+    fork(store, 1, 2, 4, changes=CHANGED)
+    opened.controller.handle([ev.RunResumed(2, "Run 2", 2, Hyperparameters(), parent="Run 1")])
+    assert opened.window.toast.text == "Run 2 is a fork of Run 1 after cycle 2."
+    view = opened.window.metrics
+    qtbot.waitUntil(lambda: view._run is not None and len(view._run.cycles) == 4)
+    view.repaint_now()
+    assert view._run.origin == (2, "Forked from Run 1 after cycle 2")  # type: ignore[union-attr]
+    line = view._plots[0]._fork
+    assert line.isVisible()
+    assert line.value() == 2
+    assert opened.window.completions.controls.after.findText("2 (fork)") >= 0
+    # The fork's change, journaled before its cycle began, is not shown twice.
+    change = ev.Change("learning_rate", 1e-4, 5e-5)
+    opened.controller.handle([ev.HyperparametersApplied(2, 3, (change,), Hyperparameters())])
+    history = opened.window.hyperparameters._history
+    assert [history.topLevelItem(i).text(0) for i in range(history.topLevelItemCount())] == [
+        "2", "3"]
+
+
+def test_a_fork_in_the_application(qapp: QApplication, home: Path) -> None:
+    async def scene(workbench: Workbench) -> None:
+        window = workbench.window
+        await until(lambda: window.state is State.READY)
+        window.hyperparameters.form.set_values(
+            {"num_cycles": 2, "batch_size": 8, "response_length": 8, "comparison_prompts": 2},
+            "test")
+        window.actions_["start"].trigger()
+        await until(lambda: window.state is State.FINISHED)
+        window.runs._select(1)
+        window.actions_["fork_run"].trigger()
+        asked = window.findChild(BranchDialog)
+        assert asked.changes() == {"num_cycles": 22}
+        asked.form.set_values({"num_cycles": 3, "seed": 4}, "test")
+        asked.accept()
+        await until(lambda: window.state is State.RUNNING)
+        await until(lambda: window.state is State.FINISHED)
+        window.runs.model.set_ticked({1})
+        view = window.metrics
+        await until(lambda: len(view._overlays()) == 1 and view._run.run_id == 2)
+        await until(lambda: list(view._run.cycles) == [1, 2, 3])
+        view.repaint_now()
+        assert [d.name for d in view._plots[0]._overlays.runs] == ["Run 1"]
+
+    play(qapp, home, scene)
+
+
+# -- drawing over
+
+@pytest.fixture
+def drawn(qtbot: QtBot, opened: Opened, store: Store) -> Opened:
+    """A window that shows run 1 with its fork, run 2, and run 3 drawn over it."""
+    fill(store, 6)
+    fork(store, 1, 2, 5, changes=CHANGED)
+    fill(store, 3, "Alone")
+    opened.window.runs.refresh()
+    opened.controller.show_run(1)
+    opened.window.runs.model.set_ticked({1, 2, 3})
+    view = opened.window.metrics
+    qtbot.waitUntil(lambda: view._run is not None and len(view._run.cycles) == 6
+                    and len(view._overlays()) == 2)
+    view.repaint_now()
+    return opened
+
+
+def test_ticked_runs_are_drawn_behind_the_one_on_display(drawn: Opened, store: Store) -> None:
+    view = drawn.window.metrics
+    for plot in view._plots:
+        first, second = plot._overlays.runs
+        assert (first.name, second.name) == ("Run 2", "Alone")
+        assert first.x.tolist() == [2, 3, 4, 5]  # the past it shares with run 1 is drawn once
+        assert second.values.tolist() == store.metrics(3)[plot.about.name].values
+    assert view.plots() == list(DEFAULT_PLOTS)
+    low, high = view._plots[0]._box.viewRange()[1]
+    assert low < 0.5
+    assert high > 5  # the fork's scores are twice as high
+    assert all(name in view.legend.text() for name in ("Run&nbsp;1", "Run&nbsp;2", "Alone"))
+    drawn.window.actions_["clear_overlays"].trigger()
+    view.repaint_now()
+    assert view._plots[0]._overlays.runs == []
+    assert not view.legend.isVisible()
+
+
+def test_a_drawn_over_run_goes_on_growing(drawn: Opened) -> None:
+    view = drawn.window.metrics
+    view.append(3, 4, metrics(4))
+    view.repaint_now()
+    assert view._plots[0]._overlays.runs[1].x.tolist() == [1, 2, 3, 4]
+
+
+def test_the_pointer_names_the_curve_it_is_on(qtbot: QtBot, drawn: Opened) -> None:
+    plot = drawn.window.metrics._plots[0]
+    drawn.window.resize(1280, 720)
+    drawn.window.reset_layout()
+    qtbot.waitUntil(lambda: plot._box.height() > 0)
+    assert plot.nearest(5.0, 5.0) == "Run 2: 5.00"
+    assert plot.nearest(5.0, 2.5) == "Run 1: 2.50"
+    low, high = plot._box.viewRange()[1]
+    assert plot.nearest(5.0, 5.0 + 30 * (high - low) / plot._box.height()) == ""
+    assert plot.nearest(5.0, 5.0 + 9 * (high - low) / plot._box.height()) == "Run 2: 5.00"
+
+
+def test_smoothing_and_scale_reach_the_drawn_over_runs(drawn: Opened) -> None:
+    view = drawn.window.metrics
+    before = view._plots[0]._overlays.runs[1].values.tolist()
+    view.controls.slider.setValue(80)
+    view.controls.log.setChecked(True)
+    view.controls.time.setChecked(True)
+    view.repaint_now()
+    after = view._plots[0]._overlays.runs[1]
+    assert after.values.tolist() != before
+    assert after.x.tolist() == [2, 4, 6]
+
+
+def test_colours_belong_to_runs_in_both_themes(drawn: Opened, theme: None) -> None:
+    view = drawn.window.metrics
+    for look in (LIGHT, DARK):
+        themes().set_mode(look.name)
+        main = view._plots[0]._curves[0][1].opts["pen"].color().name()
+        assert main == run_colour(1, look) == look.series[0]
+        assert run_colour(2, look) in view.legend.text()
+    drawn.controller.show_run(2)
+    assert run_colour(8, LIGHT) == run_colour(2, LIGHT)
+    assert run_line(8) != run_line(2)  # told apart by the kind of line
+
+
+def test_ticks_are_remembered(drawn: Opened) -> None:
+    saved = drawn.window.save_state()
+    model = drawn.window.runs.model
+    model.set_ticked(())
+    drawn.window.restore_views(saved)
+    assert model.ticks == {1, 2, 3}
+    drawn.window.runs.restore_state({"ticked": [2, 99, "x"]})
+    assert model.ticks == {2}
+
+
+def test_a_deleted_run_is_no_longer_drawn(drawn: Opened, store: Store) -> None:
+    store.delete_run(3).result()
+    drawn.window.runs.refresh()
+    drawn.window.metrics.repaint_now()
+    assert [d.name for d in drawn.window.metrics._plots[0]._overlays.runs] == ["Run 2"]
+
+
+# -- comparing settings
+
+@pytest.mark.usefixtures("family")
+def test_only_what_differs_is_compared(store: Store) -> None:
+    runs = [store.run(i) for i in (2, 4)]
+    rows = {row.title: row.cells for row in compare(store, runs)}  # type: ignore[arg-type]
+    assert rows["Learning rate"] == ("1e-4 → 5e-5 at cycle 3", "1e-4")
+    assert rows["Cycles"] == ("6", "3")
+    assert rows["Cycles run"] == ("5", "3")
+    assert rows["Best reward"] == ("5.00 at cycle 5", "1.50 at cycle 3")
+    assert rows["Last KL"] == ("2.00 nats", "0.600 nats")
+    assert rows["Forked from"] == ("Run 1, cycle 2", "–")
+    assert not {"Policy", "Prompts", "Seed", "Temperature"} & set(rows)
+    text = as_tsv(runs, compare(store, runs))  # type: ignore[arg-type]
+    assert text.splitlines()[0] == "Setting\tRun 2\tAlone"
+    assert "Learning rate\t1e-4 → 5e-5 at cycle 3\t1e-4" in text
+    assert "| Learning rate | 1e-4 → 5e-5 at cycle 3 | 1e-4 |" in as_markdown(
+        runs, compare(store, runs))  # type: ignore[arg-type]
+
+
+def test_the_table_of_the_runs_in_the_plots(drawn: Opened) -> None:
+    drawn.window.actions_["compare_settings"].trigger()
+    table = drawn.window.findChild(SettingsTable)
+    headings = [table.table.horizontalHeaderItem(i).text() for i in range(3)]
+    assert sorted(headings) == ["Alone", "Run 1", "Run 2"]
+    table.findChild(QWidget, "copy_settings_tsv").click()  # type: ignore[attr-defined]
+    assert QGuiApplication.clipboard().text().startswith("Setting\t")
+    assert drawn.window.toast.text == "Copied."
+    table.close()
+
+
+def test_one_run_alone_is_not_compared(opened: Opened, store: Store) -> None:
+    fill(store)
+    opened.window.runs.refresh()
+    opened.controller.show_run(1)
+    opened.window.actions_["compare_settings"].trigger()
+    assert opened.window.findChild(SettingsTable) is None
+    assert "Tick one or more" in opened.window.toast.text

@@ -1,0 +1,123 @@
+"""The memory estimate: exact where it can be, close to the measured peak, and of use."""
+
+import sys
+
+import pytest
+import torch
+from benchmarks.memory import measure
+from helpers.models import CONFIGS, CPU, TextReward, make_policy
+
+from workbench.ppo.footprint import Footprint, policy_costs, trunk_costs
+from workbench.ppo.hyperparameters import parse
+from workbench.ppo.memory import Work, less, memory, needed, relief
+from workbench.ppo.phases import Phase
+from workbench.ppo.policy import Trainable
+
+WORK = Work(prompt=8, scored=24, compared=4)
+
+
+@pytest.fixture(scope="module")
+def models():
+    return Footprint(make_policy("llama"), TextReward(len))
+
+
+def settings(**values):
+    return parse({"batch_size": 64, "response_length": 16, **values})
+
+
+def total(models, phase, **values):
+    return sum(memory(models, settings(**values), WORK)[phase].values())
+
+
+@pytest.mark.parametrize("architecture", CONFIGS)
+def test_costs_found_on_short_texts_hold_for_long_ones(architecture):
+    policy = make_policy(architecture)
+    short, long = (trunk_costs(policy.trunk, policy.hidden_states, length, CPU.device)
+                   for length in (8, 24))
+    for shape in ((1, 60), (7, 33)):
+        assert short.kept(*shape) == pytest.approx(long.kept(*shape), rel=0.02)
+        assert short.peak(*shape) == pytest.approx(long.peak(*shape), rel=0.02)
+
+
+def test_costs_are_those_of_the_tensors():
+    policy = make_policy("llama")
+    config = policy.config
+    costs = policy_costs(policy.model, CPU, gradient_checkpointing=False)
+    each = config.num_key_value_heads * config.hidden_size // config.num_attention_heads
+    assert costs.cache(5, 20) == 2 * config.num_hidden_layers * each * 5 * 20 * 4
+    weights = Footprint(policy, TextReward(len)).weights
+    assert weights.bytes >= 4 * sum(p.numel() for p in policy.model.parameters())
+    assert not any(p.grad is not None for p in policy.parameters())
+
+
+def test_measuring_leaves_the_start_policy_frozen():
+    policy = make_policy("gpt2")
+    Trainable(policy)
+    Footprint(policy, TextReward(len)).costs(settings())
+    assert not any(p.requires_grad for p in policy.model.parameters())
+
+
+def test_lora_needs_no_second_copy_and_little_optimiser(models):
+    full, lora = (memory(models, settings(lora_rank=rank), WORK)[Phase.UPDATING]
+                  for rank in (0, 2))
+    assert lora["Reference"] == 0 < full["Reference"]
+    assert lora["Optimiser"] < full["Optimiser"] / 3
+    assert lora["Gradients"] < full["Gradients"] / 3
+
+
+def test_lora_counts_the_adapters_peft_makes(models):
+    policy = make_policy("llama")
+    counted = models.trained(settings(lora_rank=3))
+    made = Trainable(policy).begin(
+        CPU, lora_rank=3, value_trunk=None, gradient_checkpointing=False)
+    assert counted == sum(p.numel() for p in made.parameters() if p.requires_grad)
+
+
+def test_what_each_setting_costs(models):
+    update = memory(models, settings(), WORK)[Phase.UPDATING]
+    lean = memory(models, settings(gradient_checkpointing=True), WORK)[Phase.UPDATING]
+    assert lean["Activations"] < update["Activations"] / 2
+    separate = memory(models, settings(value_model="policy"), WORK)[Phase.UPDATING]
+    assert separate["Value model"] == 4 * models.weights.trunk_parameters
+    assert separate["Activations"] > 1.8 * update["Activations"]
+    halved = memory(models, settings(micro_batch_tokens=256), WORK)[Phase.UPDATING]
+    assert halved["Activations"] < update["Activations"] / 2
+    cache = [memory(models, settings(batch_size=b), WORK)[Phase.SAMPLING]["KV cache"]
+             for b in (64, 128)]
+    assert cache[1] == 2 * cache[0]
+
+
+def test_relief_fits_and_is_gentle(models):
+    hp = settings(micro_batch_tokens=4096)
+    phases = memory(models, hp, WORK)
+    most = needed(phases)
+    enough = most - phases[Phase.UPDATING]["Activations"] // 2
+    assert relief(models, hp, WORK, most) == {}
+    gentle = relief(models, hp, WORK, enough)
+    assert set(gentle) == {"micro_batch_tokens"}
+    assert needed(memory(models, hp.with_changes(gentle), WORK)) <= enough
+    assert relief(models, hp, WORK, 1000) == {}  # not even the weights
+
+
+def test_half_of_what_helps_in_the_phase_that_failed(models):
+    hp = settings(micro_batch_tokens=100_000, num_mini_batches=64)
+    assert less(models, hp, WORK, Phase.SAMPLING) == {"batch_size": 32, "num_mini_batches": 32}
+    hp = settings(micro_batch_tokens=100_000)
+    # Half of what the batch has, not of the limit that it does not reach.
+    assert less(models, hp, WORK, Phase.UPDATING) == {"micro_batch_tokens": 64 * 24 // 2}
+    # One sequence goes through whole, so the limit is no help any more.
+    assert "batch_size" in less(models, settings(micro_batch_tokens=16), WORK, Phase.UPDATING)
+    assert less(models, settings(batch_size=1, micro_batch_tokens=16), WORK, Phase.SAMPLING) == {}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the high-water mark is Linux's")
+def test_estimate_is_within_a_fifth_of_the_measured_peak():
+    found = measure(None, {"batch_size": 128, "micro_batch_tokens": 8192, "num_ppo_epochs": 1,
+                           "num_cycles": 1, "response_length": 48})
+    assert 0.8 <= found["estimate"] / found["measured"] <= 1.2, found
+
+
+def test_half_precision_is_measured_too(models):
+    found = memory(models, settings(precision="bfloat16"), WORK)[Phase.UPDATING]
+    assert found["Activations"] < memory(models, settings(), WORK)[Phase.UPDATING]["Activations"]
+    assert torch.is_grad_enabled()

@@ -1,0 +1,166 @@
+"""A person's own reward function: what it gives, and what is said when it fails."""
+
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from workbench.assets import EXAMPLE_REWARDS
+from workbench.ppo.python_reward import PythonReward, RewardError, read_reward_file
+from workbench.ppo.reward_model import Exchange
+from workbench.ppo.sources import LoadError
+
+
+def exchange(prompt, completion):
+    return Exchange(prompt, completion, prompt + completion)
+
+
+ROWS = [exchange("The hotel was", " good."), exchange("The film was", ""),
+        exchange("The coffee was", " bad and cold.")]
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text):
+        path = tmp_path / "mine.py"
+        path.write_text(textwrap.dedent(text))
+        return read_reward_file(str(path))
+    return write
+
+
+@pytest.mark.parametrize("expression", [
+    "[len(c) for c in completions]",
+    "tuple(float(len(c)) for c in completions)",
+    "np.array([len(c) for c in completions])",
+    "[np.float32(len(c)) for c in completions]",
+    "torch.tensor([float(len(c)) for c in completions])",
+])
+def test_scores_of_any_usual_kind(write, unattended, expression):
+    reward = PythonReward(write(f"""
+        import numpy as np
+        import torch
+
+        def reward(prompts, completions):
+            return {expression}
+        """))
+    assert reward.score(ROWS, control=unattended).tolist() == [6, 0, 14]
+    assert reward.score([], control=unattended).tolist() == []
+
+
+@pytest.mark.parametrize(("body", "line", "problem", "row"), [
+    ("return [1 / len(c) for c in completions]", 2,
+     "reward raised ZeroDivisionError (division by zero)", 1),
+    ("return [1.0 for c in completions if c]", 1,
+     "reward returned 2 scores for 3 completions", 1),
+    ("return [float('nan') if 'cold' in c else 1 for c in completions]", 1,
+     "reward gave nan, which is no finite number", 2),
+    ("return [1e300 if 'cold' in c else 1 for c in completions]", 1,
+     "reward gave 1e+300, which is no finite number", 2),
+    ("return ['good'] * len(completions)", 1, "reward gave 'good' (str), which is no number", 0),
+    ("return None", 1, "reward returned None (NoneType) instead of a list of scores", 0),
+    ("raise SystemExit", 2, "reward raised SystemExit", 0),
+])
+def test_a_failure_names_file_line_and_row(write, unattended, body, line, problem, row):
+    reward = PythonReward(write(f"def reward(prompts, completions):\n    {body}\n"))
+    with pytest.raises(RewardError) as caught:
+        reward.score(ROWS, control=unattended)
+    shown = ROWS[row].completion.strip()
+    assert str(caught.value) == (
+        f"mine.py, line {line}: {problem}, on completion {row + 1} of 3 (prompt "
+        f"“{ROWS[row].prompt}”, completion “{shown}”); mend the file and resume the run.")
+    assert ROWS[row].prompt in caught.value.details
+    if "raised" in problem:
+        assert body in caught.value.details  # the line that ran, in the file's own traceback
+        assert "python_reward.py" not in caught.value.details
+
+
+def test_a_failure_of_all_rows_together(write, unattended):
+    reward = PythonReward(write("""
+        def reward(prompts, completions):
+            assert len(completions) < 2, "too " + "long " * 40
+            return [0.0]
+        """))
+    with pytest.raises(RewardError, match=r"on 3 completions together, though on each alone "
+                                          r"it does not; the first is .*hotel was") as caught:
+        reward.score(ROWS, control=unattended)
+    assert "…" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_runs_is_what_was_read(write, unattended):
+    file = write("def reward(prompts, completions):\n    return [1 / 0]\n")
+    Path(file.path).write_text("# another file by now\n")
+    with pytest.raises(RewardError) as caught:
+        PythonReward(file).score(ROWS, control=unattended)
+    assert "return [1 / 0]" in caught.value.details
+
+
+def test_what_it_prints_is_kept_from_the_output(write, unattended, capsys, caplog):
+    caplog.set_level("INFO", logger="workbench.reward")
+    reward = PythonReward(write("""
+        import sys
+        import threading
+
+        def reward(prompts, completions):
+            print("hello")
+            thread = threading.Thread(target=print, args=["from a thread"])
+            thread.start()
+            thread.join()
+            print("oh", file=sys.stderr)
+            return [0] * len(completions)
+        """))
+    before = sys.stdout, sys.stderr
+    reward.score(ROWS, control=unattended)
+    assert (sys.stdout, sys.stderr) == before
+    assert tuple(capsys.readouterr()) == ("", "")
+    assert caplog.messages == ["mine.py printed: hello\nfrom a thread\noh"]
+
+
+@pytest.mark.parametrize(("text", "sentence"), [
+    ("def reward(:\n", "mine.py, line 1: this is no valid Python"),
+    ("import no_such_package\n", "needs the Python package no_such_package, which is not "
+                                 r"installed; install it \(usually pip install no_such_package\)"),
+    ("x = 1\ny = 1 / 0\n", r"mine.py, line 2: running the file raised ZeroDivisionError \(div"),
+    ("raise SystemExit(3)\n", r"mine.py, line 1: running the file raised SystemExit \(3\)"),
+    ("x = 1\n", "mine.py has no function reward; write `def reward"),
+    ("reward = 1\n", "mine.py has no function reward"),
+    ("def reward(completions):\n    return []\n", "must take the prompts and the completions"),
+    ("async def reward(p, c):\n    return []\n", "must return its scores"),
+])
+def test_a_file_that_cannot_be_a_reward(write, text, sentence):
+    with pytest.raises(LoadError, match=sentence) as caught:
+        PythonReward(write(text))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(LoadError, match=r"There is no file .*gone\.py"):
+        read_reward_file(str(tmp_path / "gone.py"))
+    with pytest.raises(LoadError, match="cannot be read"):
+        read_reward_file(str(tmp_path))
+
+
+def test_vader(unattended):
+    reward = PythonReward(read_reward_file(str(EXAMPLE_REWARDS["vader"])))
+    scores = reward.score([exchange("The hotel was", " a great, lovely place!"),
+                           exchange("The hotel was", " on a street."),
+                           exchange("The hotel was", " horrible and dirty.")], control=unattended)
+    assert scores[0] > 0.5 > scores[1] == 0 > -0.5 > scores[2]
+    assert reward.summary == (
+        "Reward friendly completions, by VADER's lexicon of words and their feelings.")
+
+
+def test_vader_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "vaderSentiment", None)
+    monkeypatch.setitem(sys.modules, "vaderSentiment.vaderSentiment", None)
+    with pytest.raises(LoadError, match="pip install vaderSentiment"):
+        PythonReward(read_reward_file(str(EXAMPLE_REWARDS["vader"])))
+
+
+def test_length_and_repetition(unattended):
+    reward = PythonReward(read_reward_file(str(EXAMPLE_REWARDS["length_and_repetition"])))
+    texts = ["", "one two three four", "one two three four five six seven eight nine",
+             " ".join(map(str, range(60))), " ".join(map(str, range(100))), "so " * 12]
+    scores = reward.score([exchange("", text) for text in texts], control=unattended)
+    assert scores.tolist() == pytest.approx([-1, -0.5, 0, -0.5, -1, -0.9])

@@ -1,0 +1,157 @@
+"""A run that goes wrong is told of in plain words, a healthy one is left in peace."""
+
+import math
+
+import pytest
+import torch
+
+from workbench.ppo.hyperparameters import Hyperparameters, parse, specs
+from workbench.ppo.metrics import METRICS
+from workbench.training import commands as do
+from workbench.training import events as ev
+from workbench.training.events import State
+from workbench.training.health import NOT_FINITE, RULES, WATCHED, Watch
+
+HEALTHY = {"objective/scores": 1.0, "objective/scores_std": 0.9, "objective/kl": 6.0,
+           "objective/length": 24.0, "objective/distinct": 1.0, "policy/entropy_avg": 0.9,
+           "policy/approxkl_avg": 0.01, "policy/clipfrac_avg": 0.05, "policy/grad_norm": 0.3,
+           "loss/policy_avg": 0.0, "loss/value_avg": 0.15, "val/explained_variance": -0.05}
+PROMPTS = (do.PromptItem("one"), do.PromptItem("two"), do.PromptItem("three"))
+
+
+def after(cycles, change, hp=None):
+    """Return what is found after healthy cycles and some more with changed metrics."""
+    watch = Watch()
+    found = []
+    for metrics in [HEALTHY] * 5 + [HEALTHY | change] * cycles:
+        found = watch.check(metrics, hp or Hyperparameters())
+    return [(f.rule, f.severity) for f in found]
+
+
+def test_a_healthy_run_has_no_finding():
+    assert after(5, {}) == []
+    assert set(HEALTHY) == set(WATCHED)
+
+
+@pytest.mark.parametrize(("change", "expected"), [
+    ({"objective/kl": 40.0}, ("kl", "warning")),
+    ({"objective/kl": 100.0}, ("kl", "serious")),
+    ({"objective/kl": -1.5}, ("negative_kl", "warning")),
+    ({"policy/entropy_avg": 0.4}, ("entropy", "warning")),
+    ({"policy/entropy_avg": 0.1}, ("entropy", "serious")),
+    ({"objective/distinct": 0.5}, ("alike", "warning")),
+    ({"objective/distinct": 0.2}, ("alike", "serious")),
+    ({"objective/scores": 2.5, "policy/entropy_avg": 0.5}, ("hacking", "warning")),
+    ({"objective/scores": 2.5, "objective/distinct": 0.62}, ("hacking", "warning")),
+    ({"policy/clipfrac_avg": 0.35}, ("steps", "warning")),
+    ({"policy/approxkl_avg": 0.2}, ("steps", "warning")),
+    ({"policy/approxkl_avg": 8.0}, ("steps", "serious")),
+    ({"loss/value_avg": 2.0}, ("value_loss", "warning")),
+    ({"loss/value_avg": 20.0}, ("value_loss", "serious")),
+    ({"val/explained_variance": -0.8}, ("explained_variance", "warning")),
+    ({"policy/grad_norm": math.inf}, (NOT_FINITE, "serious")),
+    ({"loss/value_avg": math.nan}, (NOT_FINITE, "serious")),
+])
+def test_what_is_wrong_is_said(change, expected):
+    assert after(5, change) == [expected]
+
+
+@pytest.mark.parametrize("change", [
+    {"objective/kl": 40.0}, {"objective/kl": -3.0}, {"policy/entropy_avg": 0.1},
+    {"objective/distinct": 0.1}, {"policy/clipfrac_avg": 0.6}, {"loss/value_avg": 9.0},
+    {"val/explained_variance": -3.0}, {"objective/scores": 5.0, "policy/entropy_avg": 0.1},
+])
+def test_one_odd_cycle_is_no_trouble(change):
+    assert after(1, change) == []
+
+
+def test_the_adaptive_controller_has_a_target():
+    adaptive = parse({"kl_controller": "adaptive", "kl_target": 5.0})
+    assert after(3, {"objective/kl": 11.0}, adaptive) == [("kl", "warning")]
+    assert after(3, {"objective/kl": 11.0}) == []
+
+
+def test_every_rule_suggests_a_change_that_is_valid_and_live():
+    for rule in RULES.values():
+        assert rule.metric in METRICS
+        change = rule.suggestion(Hyperparameters())
+        assert Hyperparameters().with_changes(change) != Hyperparameters()
+        assert all(specs()[name].live for name in change)
+        assert rule.name == NOT_FINITE or f"pause_on_{rule.name}" in specs()
+    top = parse({"kl_coef": 10.0, "kl_estimator": "k3"})
+    assert RULES["kl"].suggestion(top) == {}
+    assert RULES["negative_kl"].suggestion(top) == {}
+
+
+# -- in a run: steps of a learning rate far too large are found in the first cycle
+
+
+def start(**settings):
+    return do.Start(parse({
+        "num_cycles": 3, "batch_size": 4, "response_length": 6, "learning_rate": 1.0,
+        "comparison_prompts": 2, **settings}), PROMPTS)
+
+
+def test_findings_are_recorded_told_and_forgotten_on_resume(ready, store):
+    ready.send(start(checkpoint_every=1, keep_checkpoints=9))
+    ready.wait(ev.RunFinished)
+    checked = ready.of(ev.HealthChecked)
+    assert [e.cycle for e in checked] == [1, 2, 3]
+    assert "steps" in [f.rule for f in checked[0].findings]
+    told = [(e.cycle, f.rule, f.severity, f.sentence) for e in checked for f in e.findings]
+    recorded = [(h.cycle, h.rule, h.severity, h.sentence) for h in store.health(1)]
+    assert recorded == told
+    store.rewind(1, 1).result()
+    assert {h.cycle for h in store.health(1)} == {1}
+    store.delete_run(1).result()
+    assert store.health(1) == []
+
+
+def test_a_resumed_run_is_judged_with_its_past(ready, store, folders):
+    ready.send(start(num_cycles=8, checkpoint_every=4, keep_checkpoints=9))
+    ready.wait(ev.RunFinished)
+    before = store.health(1)
+    assert [h for h in before if h.cycle > 6]
+    ready.send(do.ResumeRun(1, 4))
+    ready.wait(ev.RunFinished)
+    assert store.health(1) == before
+
+
+def test_a_rule_pauses_when_it_begins_and_not_again(ready, store):
+    ready.send(start(pause_on_kl=True, num_cycles=5))
+    paused = ready.wait_for(State.PAUSED)
+    assert paused.note == "After cycle 2: KL runs away"
+    assert ready.of(ev.HealthChecked)[-1].pauses_for == "KL runs away"
+    assert store.run(1).status == "paused"
+    assert [c.cycle for c in store.checkpoints.all(1)] == [2]
+    ready.send(do.Stop())
+    ready.wait(ev.RunFinished)
+    # What was found before is not found anew, not even by a session that resumes the run.
+    ready.send(do.ResumeRun(1))
+    checked = ready.wait(ev.HealthChecked)
+    assert "kl" in [f.rule for f in checked.findings]
+    assert checked.pauses_for == ""
+
+
+def test_a_gradient_that_is_not_finite_is_not_applied(ready, store, monkeypatch):
+    ready.send(start(learning_rate=1e-3, checkpoint_every=1))
+    ready.wait(ev.CheckpointWritten, lambda e: e.cycle == 1)
+    worker_ppo = []
+
+    def spoilt(parameters, limit):
+        worker_ppo.append([p.detach().clone() for p in parameters])
+        return torch.tensor(math.nan)
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", spoilt)
+    failed = ready.wait(ev.RunFailed)
+    cycle = store.run(1).cycles + 1
+    assert failed.sentence.startswith(f"The gradient of cycle {cycle} is not a finite number")
+    checked = ready.of(ev.HealthChecked)[-1]
+    assert (checked.cycle, checked.findings[0].rule) == (cycle, NOT_FINITE)
+    assert store.health(1)[-1].cycle == cycle
+    ready.wait_for(State.FAILED)
+
+    monkeypatch.undo()
+    ready.send(do.ResumeRun(1, None, {"learning_rate": 1e-4}))
+    assert ready.wait(ev.RunFinished).outcome == "finished"
+    assert NOT_FINITE not in {h.rule for h in store.health(1)}

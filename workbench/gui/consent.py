@@ -1,0 +1,56 @@
+"""The question before a Python file is run for the first time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import QDialog, QDialogButtonBox, QPlainTextEdit, QVBoxLayout, QWidget
+
+from workbench.gui.controls import label, named
+from workbench.gui.theme import number_font
+from workbench.training.events import UntrustedFile
+
+
+def ask_to_run(parent: QWidget, file: UntrustedFile, then: Callable[[], object]) -> QDialog:
+    """Show a Python file and call ``then`` if the person lets it run."""
+    dialog = named(QDialog(parent), "run_file_question", "Run this Python file?", "")
+    dialog.setWindowTitle("Run this Python file?")
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    layout = QVBoxLayout(dialog)
+    layout.setContentsMargins(16, 16, 16, 16)
+    layout.setSpacing(8)
+    changed = "This file has changed since the run began. " if file.changed else ""
+    path = label(file.path, "heading", wrap=True)
+    path.setTextFormat(Qt.TextFormat.PlainText)
+    path.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    layout.addWidget(path)
+    layout.addWidget(label(
+        f"{changed}A reward file is a program: once run, it can do whatever you can do on this "
+        "computer. Read it and run it only if you trust it. You are not asked again until it "
+        "changes.", wrap=True))
+    text = named(QPlainTextEdit(file.text), "file_text", "The file",
+                 "The file as it will run")
+    text.setReadOnly(True)
+    text.setFont(number_font())
+    text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+    text.setTabChangesFocus(True)
+    layout.addWidget(text, 1)
+    digest = label(f"sha256 {file.sha256}", "muted", wrap=True)
+    digest.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    layout.addWidget(digest)
+    buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+    run = buttons.addButton("&Run this file", QDialogButtonBox.ButtonRole.AcceptRole)
+    named(run, "run_file", "Run this file", "Run it now and whenever it is the reward, until it "
+          "changes")
+    cancel = buttons.button(QDialogButtonBox.StandardButton.Cancel)
+    named(cancel, "do_not_run", "Cancel", "Do not run it; nothing is loaded")
+    cancel.setDefault(True)
+    buttons.accepted.connect(dialog.accept)
+    buttons.rejected.connect(dialog.reject)
+    dialog.accepted.connect(lambda: then())
+    layout.addWidget(buttons)
+    dialog.resize(min(760, parent.width() - 32), min(560, parent.height() - 32))
+    dialog.open()
+    cancel.setFocus()
+    return dialog

@@ -1,0 +1,171 @@
+"""Exporting a run's policy: as it stood when, to which folder, and where it lies then."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QStandardPaths, Qt, QUrl
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import (
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QGridLayout,
+    QLineEdit,
+    QWidget,
+)
+
+from workbench.gui.controls import label, named, push_button
+from workbench.store.folders import why_not_writable
+from workbench.training.commands import Command, ExportRun
+from workbench.training.events import Exported
+
+if TYPE_CHECKING:
+    from workbench.gui.main_window import MainWindow
+    from workbench.store.store import Store
+
+
+class Exporting(QObject):
+    """Sends ExportRun after the question for checkpoint and folder, and tells how it went."""
+
+    def __init__(self, window: MainWindow, store: Store,
+                 send: Callable[[Command], None]) -> None:
+        super().__init__(window)
+        self._window, self._store, self._send = window, store, send
+        self._last: Path | None = None
+
+    def ask(self, run_id: int) -> None:
+        """Ask what to export of a run, and where to."""
+        run = self._store.run(run_id)
+        if run is None:
+            return
+        cycles = [c.cycle for c in reversed(self._store.checkpoints.all(run_id))]
+        base = self._last or Path(QStandardPaths.writableLocation(
+            QStandardPaths.StandardLocation.DocumentsLocation))
+        dialog = ExportDialog(run.name, cycles, base, self._window)
+        dialog.accepted.connect(lambda: self._export(run_id, dialog))
+        dialog.open()
+
+    def done(self, event: Exported) -> None:
+        """Tell where a policy has been written."""
+        run = self._store.run(event.run_id)
+        name = run.name if run else f"run {event.run_id}"
+        self._window.toast.show_offer(
+            f"The policy of {name} {_when(event.cycle)} was exported to {event.folder}.",
+            "Open folder", "Show the exported files",
+            lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(event.folder)), level="info")
+
+    def _export(self, run_id: int, dialog: ExportDialog) -> None:
+        self._last = dialog.folder().parent
+        self._send(ExportRun(run_id, str(dialog.folder()), dialog.cycle()))
+
+
+class ExportDialog(QDialog):
+    """Asks after which cycle and to which folder. Closes only with a folder that can be used."""
+
+    def __init__(self, name: str, cycles: list[int], base: Path, parent: QWidget) -> None:
+        """``cycles`` are those with checkpoints, latest first; ``base`` is the folder to offer a
+        new one in."""
+        super().__init__(parent)
+        self.setObjectName("export_policy_dialog")
+        self.setWindowTitle("Export policy")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setMinimumWidth(480)
+        self._name, self._base, self._offered = name, base, ""
+        self._cycles = named(QComboBox(), "export_cycle", "As it stood",
+                             "The policy is exported as it stood at one of the run's checkpoints, "
+                             "or at its start")
+        for place, cycle in enumerate(cycles):
+            last = ", the last checkpoint" if place == 0 else ""
+            self._cycles.addItem(f"After cycle {cycle}{last}", cycle)
+        self._cycles.addItem("At the start, before training", 0)
+        self._cycles.currentIndexChanged.connect(self._offer)
+        self._folder = named(QLineEdit(), "export_folder", "Folder",
+                             "A folder that does not exist yet, or an empty one")
+        browse = push_button("Browse…", "browse_export_folder", "Choose an empty folder",
+                             self._browse)
+        self._problem = named(label(role="error", wrap=True), "export_problem",
+                              "Why the folder cannot be used", "Why the folder cannot be used")
+        self._problem.hide()
+        self._folder.textChanged.connect(self._problem.hide)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        export = buttons.addButton("Export", QDialogButtonBox.ButtonRole.AcceptRole)
+        named(export, "export_now", "Export", "Write the policy to this folder")
+        export.setDefault(True)
+        cancel = buttons.button(QDialogButtonBox.StandardButton.Cancel)
+        named(cancel, "cancel_export", "Cancel", "Export nothing")
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        grid = self._grid = QGridLayout(self)
+        grid.setContentsMargins(24, 24, 24, 16)
+        grid.setHorizontalSpacing(8)
+        grid.setVerticalSpacing(12)
+        grid.addWidget(label(
+            f"Saves the policy of {name} with its tokenizer as a folder that transformers "
+            "(AutoModelForCausalLM) and this workbench load. LoRA adapters are merged into its "
+            "weights.", wrap=True), 0, 0, 1, 3)
+        for row, (title, field) in enumerate(
+            (("As it stood", self._cycles), ("Folder", self._folder)), start=1
+        ):
+            heading = label(title, "heading")
+            heading.setBuddy(field)
+            grid.addWidget(heading, row, 0)
+            grid.addWidget(field, row, 1, 1, 2 if field is self._cycles else 1)
+        grid.addWidget(browse, 2, 2)
+        grid.addWidget(self._problem, 3, 1, 1, 2)
+        grid.addWidget(buttons, 4, 0, 1, 3)
+        grid.setColumnStretch(1, 1)
+        self._offer()
+        self._folder.setFocus()
+
+    def cycle(self) -> int:
+        """Return the cycle after which; 0 is the start."""
+        return int(self._cycles.currentData())
+
+    def folder(self) -> Path:
+        """Return where to."""
+        return Path(self._folder.text().strip()).expanduser()
+
+    def accept(self) -> None:
+        """Close if the folder can be used, else say why not."""
+        problem = "Name a folder to export to."
+        if self._folder.text().strip():
+            problem = (why_not_writable(self.folder()) if self.folder().is_absolute()
+                       else "Give the folder's whole path, or choose it with Browse.")
+        if problem:
+            self._problem.setText(problem)
+            self._problem.show()
+            self._folder.setFocus()
+            self._grid.activate()
+            self.adjustSize()  # or the text above would give way
+        else:
+            super().accept()
+
+    def _offer(self) -> None:
+        """Offer a new folder's name, unless the person has written another."""
+        if self._folder.text() != self._offered:
+            return
+        stem = re.sub(r"\W+", "-", self._name.lower()).strip("-") or "policy"
+        stem += f"-cycle-{self.cycle()}" if self.cycle() else "-start"
+        folder, more = self._base / stem, 2
+        while why_not_writable(folder) and folder.exists():
+            folder, more = self._base / f"{stem}-{more}", more + 1
+        self._offered = str(folder)
+        self._folder.setText(self._offered)
+
+    def _browse(self) -> None:
+        dialog = QFileDialog(self, "Folder to export to", str(self._base))
+        dialog.setObjectName("export_folder_dialog")
+        dialog.setFileMode(QFileDialog.FileMode.Directory)
+        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(self._folder.setText)
+        dialog.open()
+
+
+def _when(cycle: int) -> str:
+    return f"after cycle {cycle}" if cycle else "at its start"

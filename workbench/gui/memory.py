@@ -1,0 +1,180 @@
+"""The memory a run will take: a line beside the hyperparameters, and what it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, Qt, QTimer, Signal
+from PySide6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QGridLayout,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+
+from workbench.gui.controls import label, named, push_button
+from workbench.gui.theme import number_font, set_look
+from workbench.ppo.hyperparameters import HyperparameterError
+from workbench.ppo.sizes import size
+from workbench.training.commands import Command, EstimateMemory, PromptItem
+from workbench.training.events import MemoryEstimated
+from workbench.training.states import WHEN
+
+if TYPE_CHECKING:
+    from workbench.gui.main_window import MainWindow
+
+_ASK_MS = 300  # after the last edit
+_LEAST = 2**19  # bytes worth a line
+_PARTS = {
+    "Policy": "Its weights, in float32; with LoRA the adapters as well",
+    "Reference": "The start policy's second copy, which KL is measured against; LoRA needs none",
+    "Value model": "A separate one; a value head on the policy's trunk takes next to nothing",
+    "Reward model": "Its weights",
+    "Optimiser": "Adam's two running means of every trained weight",
+    "Completions": "The tokens of a batch and what is known of each",
+    "KV cache": "Keys and values of every token written so far; grows with batch and length",
+    "Packed weights": "A copy laid out for the CPU's kernels, while tokens are written",
+    "Sampling": "Choosing the next token from the whole vocabulary, and reading the prompts",
+    "Reading": "Scoring, and reading the completions again with the reference",
+    "Gradients": "One number for every trained weight",
+    "Activations": "What the backward pass needs of each token; grows with Tokens at once",
+    "Logits and backward pass": "Working space of the gradient",
+    "Allocator": "What the system's memory manager holds on to between uses",
+}
+
+
+def line(event: MemoryEstimated) -> str:
+    """Return the estimate in a few words."""
+    return f"about {size(event.needed)} of {size(event.available)} free"
+
+
+class MemoryLine(QPushButton):
+    """The estimate in one line; a click shows its parts. ``wanted`` carries settings that fit."""
+
+    wanted = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        named(self, "memory_line", "Memory of a run",
+              "How much memory a run with these settings takes; click for its parts")
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self._event: MemoryEstimated | None = None
+        self.clicked.connect(self._open)
+        self.hide()
+
+    def show_estimate(self, event: MemoryEstimated) -> None:
+        """Show what a run would take."""
+        self._event = event
+        self.setText(f"Memory: {'may not fit' if event.advice else line(event)}")
+        self.setToolTip(event.advice or f"A run with these settings takes {line(event)} on "
+                        f"{event.device}. Click for its parts.")
+        self.setAccessibleDescription(event.advice or line(event))
+        set_look(self, role="bad" if event.advice else "quiet")
+        self.show()
+
+    def _open(self) -> None:
+        if self._event is not None:
+            MemoryDialog(self._event, self.wanted.emit, self.window()).open()
+
+
+class MemoryDialog(QDialog):
+    """The parts of an estimate, phase by phase."""
+
+    def __init__(self, event: MemoryEstimated, use: Callable[[object], object],
+                 parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("memory_dialog")
+        self.setWindowTitle("Memory of a run")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(24, 24, 24, 16)
+        layout.setSpacing(16)
+        says = event.advice or f"A run with these settings takes {line(event)} on {event.device}."
+        layout.addWidget(label(says, "error" if event.advice else "", wrap=True))
+        layout.addLayout(self._table(event))
+        layout.addWidget(label(
+            "What decides is the phase that needs most. Measured on the loaded models, for "
+            "completions of full length.", "muted", wrap=True))
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        if event.changes:
+            def accept() -> None:
+                self.accept()
+                use(event.changes)
+
+            buttons.addButton(
+                push_button("Use what fits", "use_what_fits",
+                            "Put the settings that fit into the form", accept),
+                QDialogButtonBox.ButtonRole.ActionRole)
+        layout.addWidget(buttons)
+
+    def _table(self, event: MemoryEstimated) -> QGridLayout:
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(24)
+        grid.setVerticalSpacing(4)
+        grid.setColumnStretch(0, 1)
+        names = [name for name in _PARTS if any(
+            parts.get(name, 0) >= _LEAST for parts in event.phases.values())]
+        for column, (phase, parts) in enumerate(event.phases.items(), start=1):
+            grid.addWidget(label(_heading(phase.value), "heading"), 0, column,
+                           Qt.AlignmentFlag.AlignRight)
+            total = sum(parts.values())
+            for row, name in enumerate(names, start=1):
+                self._put(grid, row, column, parts.get(name, 0))
+            self._put(grid, len(names) + 1, column, total,
+                      "heading" if total == event.needed else "")
+        for row, name in enumerate(names, start=1):
+            part = label(name)
+            part.setToolTip(_PARTS[name])
+            grid.addWidget(part, row, 0)
+        grid.addWidget(label("Together", "heading"), len(names) + 1, 0)
+        return grid
+
+    def _put(self, grid: QGridLayout, row: int, column: int, count: int, role: str = "") -> None:
+        cell = label(size(count) if count >= _LEAST else "", role)
+        if role != "heading":
+            cell.setFont(number_font())
+        grid.addWidget(cell, row, column, Qt.AlignmentFlag.AlignRight)
+
+
+class MemoryWatch(QObject):
+    """Asks for an estimate a moment after settings or prompts have changed."""
+
+    def __init__(self, window: MainWindow, send: Callable[[Command], None]) -> None:
+        super().__init__(window)
+        self._window, self._send = window, send
+        self._loaded = False
+        self._timer = QTimer(self, singleShot=True, interval=_ASK_MS)
+        self._timer.timeout.connect(self._ask)
+        window.hyperparameters.form.changed.connect(self._changed)
+        window.prompts.changed.connect(self._changed)
+        window.hyperparameters.memory.wanted.connect(
+            lambda values: window.hyperparameters.form.set_values(values, "settings that fit"))
+
+    def models_loaded(self) -> None:
+        """There is something to estimate."""
+        self._loaded = True
+        self._changed()
+
+    def _changed(self) -> None:
+        if self._loaded:
+            self._timer.start()
+
+    def _ask(self) -> None:
+        try:
+            settings = self._window.hyperparameters.hyperparameters()
+        except HyperparameterError:
+            return
+        prompts = tuple(PromptItem(p.text, p.pinned) for p in self._window.prompts.prompts()
+                        if p.enabled and p.text.strip())
+        if prompts and self._window.state in WHEN[EstimateMemory][0]:
+            self._send(EstimateMemory(settings, prompts))
+
+
+def _heading(phase: str) -> str:
+    what = phase.partition(": ")[2] or phase
+    return what[0].upper() + what[1:]

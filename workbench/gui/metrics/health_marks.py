@@ -1,0 +1,48 @@
+"""Where the health check spoke: short coloured ticks at the foot of the plot concerned."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyqtgraph as pg
+
+from workbench.gui.metrics.data import RunData
+from workbench.gui.theme import Theme
+
+_HEIGHT = 0.12
+_WIDTH = 4
+
+
+@dataclass(frozen=True, slots=True)
+class HealthMark:
+    """One finding: after which cycle, about which metric, and what to say when pointed at."""
+
+    cycle: int
+    metric: str
+    serious: bool
+    text: str
+
+
+class HealthTicks:
+    """The marks of one plot: two drawing items, made once."""
+
+    def __init__(self, canvas: pg.PlotWidget, names: tuple[str, ...]) -> None:
+        self._names = names
+        self._ticks = {serious: pg.VTickGroup(yrange=[0, _HEIGHT]) for serious in (False, True)}
+        for serious, ticks in self._ticks.items():
+            ticks.setZValue(5 + serious)
+            canvas.addItem(ticks, ignoreBounds=True)
+
+    def draw(self, run: RunData, wall_time: bool) -> None:
+        """Show the findings of ``run`` that concern this plot."""
+        for serious, ticks in self._ticks.items():
+            cycles = [m.cycle for m in run.health
+                      if m.metric in self._names and m.serious == serious]
+            ticks.setXVals(run.positions(np.array(cycles, float), wall_time))
+            ticks.setVisible(bool(cycles))
+
+    def apply_theme(self, theme: Theme) -> None:
+        """Draw in the colours of ``theme``."""
+        for serious, ticks in self._ticks.items():
+            ticks.setPen(pg.mkPen(theme.bad if serious else theme.warning, width=_WIDTH))

@@ -1,0 +1,53 @@
+"""Which runs are in the plots: what they are called, and what two of them have in common."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Collection, Mapping, Sequence
+
+from PySide6.QtCore import Qt
+
+from workbench.gui.metrics.data import RunData
+from workbench.gui.runs.colours import run_colour, run_line
+from workbench.gui.theme import Theme
+from workbench.store.records import RunRecord
+
+_STROKES = {Qt.PenStyle.SolidLine: "━━", Qt.PenStyle.DashDotLine: "━╸·",
+            Qt.PenStyle.DotLine: "┅┅"}
+
+
+def legend(run: RunData, others: Sequence[RunData], theme: Theme) -> str:
+    """Return the names behind their strokes, as rich text; the run on display first and bold."""
+    def entry(r: RunData) -> str:
+        name = html.escape(r.name).replace(" ", "&nbsp;")
+        stroke = _STROKES[run_line(r.run_id)]
+        return (f"<span style='color:{run_colour(r.run_id, theme)}'>{stroke}</span>&nbsp;"
+                + (f"<b>{name}</b>" if r is run else name))
+    return " &nbsp; ".join(entry(r) for r in (run, *others))
+
+
+def name_runs(runs: Sequence[RunData], records: Mapping[int, RunRecord]) -> None:
+    """Give the runs their names, and let what two have in common be drawn once."""
+    shown = {run.run_id for run in runs}
+    for run in runs:
+        record = records.get(run.run_id)
+        if record is None:
+            continue
+        run.name = record.name
+        parent = records.get(record.parent or 0)
+        run.origin = (record.parent_cycle, f"Forked from {parent.name} after cycle "
+                      f"{record.parent_cycle}") if parent else None
+        run.first = shared_until(record, records, shown)
+
+
+def shared_until(
+    run: RunRecord, records: Mapping[int, RunRecord], shown: Collection[int]
+) -> int:
+    """Return the last cycle that ``run`` has in common with one of those ``shown``, going back
+    from fork to fork; 0 where there is none."""
+    cycle, parent = run.parent_cycle, run.parent
+    while parent is not None and parent in records:
+        if parent in shown:
+            return cycle
+        cycle, parent = min(cycle, records[parent].parent_cycle), records[parent].parent
+    return 0

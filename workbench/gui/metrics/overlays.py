@@ -1,0 +1,104 @@
+"""The curves of other runs, thin, behind those of the run on display."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtGui import QColor, QPen
+
+from workbench.gui.metrics.axes import Scale
+from workbench.gui.metrics.data import Array, RunData, Trace
+from workbench.gui.runs.colours import run_colour, run_line
+from workbench.gui.theme import Theme
+
+# Up to here a wide smooth line costs nothing to speak of; of 100,000 noisy points it costs as
+# much as all the rest, so that a plain line of one pixel is drawn beyond.
+FEW = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A curve as it is drawn: values over places on the x axis."""
+
+    name: str
+    x: Array
+    values: Array
+
+    def at(self, x: float) -> float:
+        """Return the value nearest to ``x``; NaN beyond the curve's ends."""
+        if not len(self.x) or not self.x[0] - 0.5 <= x <= self.x[-1] + 0.5:
+            return math.nan
+        return float(self.values[int(np.abs(self.x - x).argmin())])
+
+
+class Overlays:
+    """The overlaid curves of one plot. A curve gets new arrays only when its numbers or the scale
+    have changed, so that a new cycle of the run on display costs no more with ten others."""
+
+    def __init__(self, canvas: pg.PlotWidget, theme: Theme) -> None:
+        self._canvas, self._theme = canvas, theme
+        self._curves: list[pg.PlotDataItem] = []
+        self._ids: list[int] = []
+        self._given: list[object] = []
+        self.runs: list[Drawn] = []
+
+    def draw(self, runs: Sequence[RunData], name: str, scale: Scale, wall_time: bool) -> None:
+        """Show metric ``name`` of these runs and of no others."""
+        while len(self._curves) < len(runs):
+            made = curve()
+            made.setZValue(-1)
+            self._canvas.addItem(made)
+            self._curves.append(made)
+        ids = [run.run_id for run in runs]
+        if ids != self._ids:
+            self._ids, self._given, self.runs = ids, [None] * len(ids), [
+                Drawn(run.name, np.empty(0), np.empty(0)) for run in runs]
+            self.apply_theme(self._theme)
+        for item in self._curves[len(runs):]:
+            item.hide()
+        for i, (run, item) in enumerate(zip(runs, self._curves, strict=False)):
+            trace = run.traces.get(name) or Trace()
+            last = float(trace.smooth[-1]) if len(trace) else 0.0
+            key = (run.name, run.first, trace.weight, len(trace), last, scale, wall_time)
+            if key == self._given[i]:
+                continue
+            self._given[i] = key
+            begin = int(np.searchsorted(trace.cycles, run.first))
+            x = run.positions(trace.cycles, wall_time)[begin:]
+            self.runs[i] = Drawn(run.name, x, trace.smooth[begin:].copy())
+            item.setData(x, scale.forward(self.runs[i].values), antialias=len(x) < FEW)
+            item.show()
+
+    def values_between(self, low: float, high: float) -> list[Array]:
+        """Return the values whose places lie in this part of x."""
+        found = []
+        for drawn in self.runs:
+            first, last = np.searchsorted(drawn.x, (low, high + 1e-9))
+            found.append(drawn.values[first:last])
+        return found
+
+    def apply_theme(self, theme: Theme) -> None:
+        """Draw in the colours of ``theme``."""
+        self._theme = theme
+        for run_id, item in zip(self._ids, self._curves, strict=False):
+            pen = QPen(QColor(mix(run_colour(run_id, theme), theme.base, 0.8)), 1)
+            pen.setCosmetic(True)
+            pen.setStyle(run_line(run_id))
+            item.setPen(pen)
+
+
+def curve() -> pg.PlotDataItem:
+    """Return an empty curve with gaps where there is no number."""
+    # Two points a pixel are all that can be seen; the default of ten costs five times the time.
+    return pg.PlotDataItem(connect="finite", autoDownsampleFactor=1.0)
+
+
+def mix(top: str, below: str, share: float) -> str:
+    """Return the opaque colour of ``top`` at ``share`` over ``below`` (cheaper than alpha)."""
+    a, b = QColor(top), QColor(below)
+    return QColor.fromRgbF(*(x * share + y * (1 - share) for x, y in (
+        (a.redF(), b.redF()), (a.greenF(), b.greenF()), (a.blueF(), b.blueF())))).name()

@@ -1,0 +1,289 @@
+"""The reward in the Models dock: one source, or several with weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QDoubleValidator
+from PySide6.QtWidgets import (
+    QFileDialog,
+    QGridLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QMenu,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from workbench.assets import BUNDLED_REWARD, EXAMPLE_REWARDS
+from workbench.gui.controls import label, named, tool_button
+from workbench.gui.icons import icon
+from workbench.gui.settings import texts
+from workbench.gui.theme import themes
+from workbench.training.events import ModelFacts
+from workbench.training.reward_parts import RewardPart, find_source
+
+if TYPE_CHECKING:
+    from workbench.gui.models_dock import SourceField
+
+EXAMPLES = {
+    "VADER: friendly words": str(EXAMPLE_REWARDS["vader"]),
+    "Length and repetition": str(EXAMPLE_REWARDS["length_and_repetition"]),
+}
+MOST_PARTS = 8
+_TIP = ("What scores completions: a folder or hub name of a sequence classifier, or a Python file "
+        "with a function reward(prompts, completions). Several are added up, each times its "
+        "weight.")
+
+MakeField = Callable[[str, str], "SourceField"]
+
+
+class _Row(QWidget):
+    """One part: its source, and its weight where there are several."""
+
+    def __init__(self, field: SourceField) -> None:
+        super().__init__()
+        self.field = field
+        self.labels: tuple[str, int | None] = ("", None)
+        self.weight = named(
+            QLineEdit("1"), "", "",
+            "What this part's score is multiplied with before the scores are added up; negative "
+            "to punish, 0 to watch it only. Fixed for a run")
+        self.weight.setValidator(QDoubleValidator(self.weight))
+        self.weight.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self.weight.setFixedWidth(self.weight.fontMetrics().horizontalAdvance("−0.00") + 16)
+        self.remove = tool_button("", "", "", "Take this part out of the reward", role="flat")
+        self._times = label("×", "muted")
+        field.heading.hide()
+        layout = field.layout()
+        assert isinstance(layout, QGridLayout)
+        for column, widget in enumerate((self._times, self.weight, self.remove), start=2):
+            layout.addWidget(widget, 1, column)
+        layout.removeWidget(field.facts)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.setSpacing(4)
+        outer.addWidget(field)
+        outer.addWidget(field.facts)  # below the whole row
+
+    def set_place(self, number: int, alone: bool) -> None:
+        """Take the names of part ``number``; show weight and Remove unless it is alone."""
+        name = "reward" if number == 1 else f"reward_{number}"
+        title = "Reward" if number == 1 else f"Reward {number}"
+        for widget, suffix, says in (
+            (self.field.combo, "", title), (self.weight, "_weight", f"{title}, weight"),
+            (self.remove, "_remove", f"Remove {title.lower()}"),
+            (self.field.facts, "_facts", f"{title}, loaded"),
+            (self.field.button, "_browse", f"Choose {title.lower()}"),
+        ):
+            widget.setObjectName(f"{name}{suffix}")
+            widget.setAccessibleName(says)
+        for widget in (self._times, self.weight, self.remove):
+            widget.setVisible(not alone)
+        self.field.button.setVisible(alone)  # a narrow dock has room for one or the other
+
+    def part(self) -> RewardPart:
+        """Return what the row says."""
+        source = find_source(self.field.source())
+        known, chosen = self.labels
+        return RewardPart(source, self._number(), chosen if known == source else None)
+
+    def set_part(self, part: RewardPart) -> None:
+        """Show ``part``."""
+        self.field.set_source(part.source)
+        self.weight.setText(f"{part.weight:g}")
+        self.labels = (part.source, part.label)
+
+    def _number(self) -> float:
+        number, valid = self.weight.locale().toDouble(self.weight.text())
+        if not valid:
+            try:
+                number = float(self.weight.text().replace("−", "-"))
+            except ValueError:
+                number = 1.0
+        if not math.isfinite(number):
+            number = 1.0
+        self.weight.setText(f"{number:g}")
+        return number
+
+
+class RewardParts(QWidget):
+    """The parts of the reward; one is the rule, and then there is no weight to see."""
+
+    def __init__(self, make_field: MakeField) -> None:
+        super().__init__()
+        self._make_field = make_field
+        self._rows: list[_Row] = []
+        self._recent: list[str] = []
+        heading = label("Reward", "heading")
+        heading.setToolTip(_TIP)
+        self.add_button = tool_button("+ Add", "add_reward", "Add to the reward",
+                                      "Add another reward; the scores are added up, each times "
+                                      "its weight", role="flat")
+        self.add_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self.add_button.setMenu(self._menu(self.add_button, self._add_source))
+        top = QHBoxLayout()
+        top.setContentsMargins(0, 0, 0, 0)
+        top.addWidget(heading)
+        top.addStretch(1)
+        top.addWidget(self.add_button)
+        self._layout = QVBoxLayout(self)
+        self._layout.setContentsMargins(0, 0, 0, 0)
+        self._layout.setSpacing(4)
+        self._layout.addLayout(top)
+        self.set_parts((RewardPart(str(BUNDLED_REWARD)),))
+        themes().changed.connect(self._draw)
+
+    # -- what it says
+
+    @property
+    def fields(self) -> list[SourceField]:
+        """The source of each part."""
+        return [row.field for row in self._rows]
+
+    def parts(self) -> tuple[RewardPart, ...]:
+        """Return the parts as they are on screen. A single one counts as it is."""
+        parts = tuple(row.part() for row in self._rows)
+        return parts if len(parts) > 1 else (RewardPart(parts[0].source, 1.0, parts[0].label),)
+
+    def set_parts(self, parts: tuple[RewardPart, ...]) -> None:
+        """Show these parts."""
+        while len(self._rows) > max(1, len(parts)):
+            self._remove(self._rows[-1])
+        while len(self._rows) < len(parts):
+            self._append()
+        for row, part in zip(self._rows, parts, strict=True):
+            row.set_part(part)
+        self._arrange()
+
+    def set_source(self, source: str) -> None:
+        """Show a single reward."""
+        self.set_parts((RewardPart(source),))
+
+    def set_label(self, number: int, chosen: int) -> None:
+        """Take output ``chosen`` of a classifier as the score."""
+        row = self._rows[number]
+        row.labels = (find_source(row.field.source()), chosen)
+
+    def show_facts(self, facts: ModelFacts) -> None:
+        """Show what is loaded, and remember it."""
+        parts = facts.parts or (facts,)
+        for part in reversed(parts):
+            self.remember(part.source)
+        # A resumed run brings models of its own, which the fields need not name.
+        if [p.source for p in parts] == [p.source for p in self.parts()]:
+            for row, part in zip(self._rows, parts, strict=True):
+                row.field.show_facts(part)
+
+    def remember(self, source: str) -> None:
+        """Put ``source`` first among the recent ones."""
+        for field in self.fields:
+            field.remember(source)
+        self._recent = self.fields[0].recent()
+
+    def recent(self) -> list[str]:
+        """Return the recent sources, latest first."""
+        return self._recent
+
+    def save_state(self) -> dict[str, object]:
+        """Return what to remember."""
+        return {"recent_rewards": self.recent(), "rewards": [
+            [p.source, p.weight, p.label] for p in self.parts()]}
+
+    def restore_state(self, state: dict[str, object]) -> None:
+        """Show again what was remembered."""
+        for name in reversed(texts(state, "recent_rewards")):
+            self.remember(name)
+        saved = state.get("rewards")
+        parts = []
+        for entry in saved if isinstance(saved, list) else []:
+            match entry:
+                case [str() as source, int() | float() as weight, int() | None as chosen] if source:
+                    parts.append(RewardPart(source, float(weight), chosen))
+        if parts:
+            self.set_parts(tuple(parts[:MOST_PARTS]))
+
+    # -- what the person does
+
+    def add(self, source: str) -> None:
+        """Add a part."""
+        self._append().set_part(RewardPart(source))
+        self._arrange()
+        self._rows[-1].weight.setFocus()
+        self._rows[-1].weight.selectAll()
+
+    def _add_source(self, source: str) -> None:
+        if len(self._rows) < MOST_PARTS:
+            self.add(source)
+
+    def _append(self) -> _Row:
+        field = self._make_field("reward", "Reward")
+        field.combo.setToolTip(_TIP)
+        for source in reversed(self._recent):
+            field.remember(source)
+        row = _Row(field)
+        field.button.setToolTip("Choose another reward: a classifier's folder, a Python file, or "
+                                "what comes with the workbench")
+        field.button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        field.button.setMenu(self._menu(field.button, field.set_source))
+        field.button.setProperty("role", "choose")
+        row.remove.clicked.connect(partial(self._remove_and_arrange, row))
+        self._rows.append(row)
+        self._layout.addWidget(row)
+        return row
+
+    def _remove(self, row: _Row) -> None:
+        self._rows.remove(row)
+        self._layout.removeWidget(row)
+        row.hide()
+        row.deleteLater()
+
+    def _remove_and_arrange(self, row: _Row) -> None:
+        if row in self._rows and len(self._rows) > 1:
+            self._remove(row)
+            self._arrange()
+
+    def _arrange(self) -> None:
+        for number, row in enumerate(self._rows, start=1):
+            row.set_place(number, len(self._rows) == 1)
+        self.add_button.setEnabled(len(self._rows) < MOST_PARTS)
+        self._draw()
+
+    def _draw(self) -> None:
+        for row in self._rows:
+            row.remove.setIcon(icon("delete"))
+
+    def _menu(self, owner: QWidget, then: Callable[[str], object]) -> QMenu:
+        menu = QMenu(owner)
+        menu.setToolTipsVisible(True)
+        for text, tip, call in (
+            ("Sequence classifier…", "Choose the folder of a model that scores text",
+             partial(self._browse, True, then)),
+            ("Python file…", "Choose a file with a function reward(prompts, completions)",
+             partial(self._browse, False, then)),
+        ):
+            action = menu.addAction(text)
+            action.setToolTip(tip)
+            action.triggered.connect(lambda _=False, call=call: call())
+        menu.addSeparator()
+        for text, path in {"Bundled model": str(BUNDLED_REWARD), **EXAMPLES}.items():
+            action = menu.addAction(text)
+            action.setToolTip(f"Comes with the workbench, to use or to copy: {path}")
+            action.triggered.connect(lambda _=False, path=path: then(path))
+        return menu
+
+    def _browse(self, folder: bool, then: Callable[[str], object]) -> None:
+        dialog = QFileDialog(self, "Folder of the classifier" if folder else "Python file", "",
+                             "" if folder else "Python files (*.py)")
+        dialog.setObjectName("reward_dialog")
+        dialog.setFileMode(QFileDialog.FileMode.Directory if folder
+                           else QFileDialog.FileMode.ExistingFile)
+        dialog.setOption(QFileDialog.Option.ShowDirsOnly, folder)
+        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        dialog.fileSelected.connect(lambda name: then(name))
+        dialog.open()

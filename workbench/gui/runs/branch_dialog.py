@@ -1,0 +1,248 @@
+"""From which checkpoint to fork a run or to let it go on, and with which settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QDialog,
+    QDialogButtonBox,
+    QHBoxLayout,
+    QHeaderView,
+    QLineEdit,
+    QScrollArea,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+    QWidget,
+)
+
+from workbench.gui.controls import label, named, tool_button
+from workbench.gui.hyperparameters_form import HyperparametersForm
+from workbench.gui.metrics.data import format_number
+from workbench.gui.status_bar import file_size
+from workbench.gui.theme import set_look
+from workbench.ppo.hyperparameters import HyperparameterError, Value, parse, specs
+from workbench.ppo.wording import format_value
+from workbench.store.records import RunRecord, Series
+from workbench.store.store import Store
+from workbench.training.commands import Fork, GoBack
+
+_COLUMNS = ("After cycle", "Reward", "KL", "Size")
+_MORE_CYCLES = 20
+_STRUCTURAL = "Decides which weights the run trains: only a fork from its start can change it."
+_FIXED = "Cannot change during a run: fork the run to change it."
+
+
+class BranchDialog(QDialog):
+    """Asks for a checkpoint and settings. ``back`` goes on with the run itself, else it is forked.
+
+    ``warning`` says what becomes of a run that is alive. With ``cycle_in_hand`` that is this run,
+    and the end of its present cycle can be chosen too.
+    """
+
+    def __init__(
+        self, parent: QWidget, store: Store, run: RunRecord, then: Callable[[Fork | GoBack], None],
+        *, back: bool = False, changes: Mapping[str, Value] | None = None,
+        warning: str = "", cycle_in_hand: bool = False,
+    ) -> None:
+        super().__init__(parent)
+        self._store, self._run, self._then, self._back = store, run, then, back
+        self._reference: dict[str, Value] = {}
+        self._cycles: list[int | None] = []
+        self._proposed: int | None = None  # more cycles, where the checkpoint is the run's end
+        self.setObjectName("go_back_dialog" if back else "fork_dialog")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.setWindowTitle(f"Go back in {run.name}" if back else f"Fork {run.name}")
+        self._build(warning)
+        self._fill(cycle_in_hand)
+        if changes:
+            self.form.set_values(changes, "change")
+        self.resize(min(860, parent.width() - 32), min(600, parent.height() - 32))
+
+    # -- what is chosen
+
+    @property
+    def cycle(self) -> int | None:
+        """The chosen checkpoint; None is that of the cycle in hand."""
+        return self._cycles[max(0, self.checkpoints.currentRow())]
+
+    def choose(self, cycle: int | None) -> None:
+        """Choose a checkpoint."""
+        self.checkpoints.selectRow(self._cycles.index(cycle))
+
+    def changes(self) -> dict[str, Value]:
+        """Return the settings that are not what the run used at the checkpoint."""
+        return {name: value for name, value in self.form.values().items()
+                if self._reference.get(name) != value}
+
+    def accept(self) -> None:
+        """Fork, or go back."""
+        if not self.ok.isEnabled():
+            return
+        if self._back:
+            self._then(GoBack(self._run.id, self.cycle or 0, self.changes()))
+        else:
+            self._then(Fork(self._run.id, self.cycle, self.changes(), self.name.text().strip()))
+        super().accept()
+
+    # -- inside
+
+    def _fill(self, cycle_in_hand: bool) -> None:
+        """List the checkpoints, newest first."""
+        run, metrics = self._run, self._store.metrics(self._run.id)
+        known = [c for c in self._store.checkpoints.all(run.id) if c.cycle <= run.cycles]
+        rows = [(str(c.cycle), *_at(metrics, c.cycle), file_size(c.bytes)) for c in known[::-1]]
+        self._cycles = [c.cycle for c in known[::-1]]
+        if cycle_in_hand and not self._back:
+            rows.insert(0, (f"{run.cycles + 1}, in hand", "", "", ""))
+            self._cycles.insert(0, None)
+        rows.append(("0, the start", "", "", ""))
+        self._cycles.append(0)
+        self.checkpoints.setRowCount(len(rows))
+        for row, cells in enumerate(rows):
+            for column, text in enumerate(cells):
+                item = QTableWidgetItem(text)
+                if column:
+                    item.setTextAlignment(
+                        Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                self.checkpoints.setItem(row, column, item)
+        # Going back to where the run stands anyway is seldom meant.
+        earlier = [c for c in self._cycles if c is not None and c < run.cycles]
+        self.choose(earlier[0] if self._back and earlier else self._cycles[0])
+
+    def _chosen(self) -> None:
+        """Show what the run used at the checkpoint, with what has been edited."""
+        if self.checkpoints.currentRow() < 0:
+            return
+        edits = self.changes() if self._reference else {}
+        cycle = self._run.cycles if self.cycle is None else self.cycle
+        used = self._store.settings_after(self._run.id, cycle)
+        try:
+            self._reference = parse({k: v for k, v in used.items() if k in specs()}).model_dump()
+        except HyperparameterError:
+            self._reference = parse({}).model_dump()
+        fixed = {n for n, s in specs().items() if self._back and not s.live}
+        shaping = {n for n, s in specs().items() if s.structural and cycle} - fixed
+        self.form.lock(fixed | shaping, _FIXED if self._back else _STRUCTURAL)
+        kept = {n: v for n, v in edits.items() if n not in fixed | shaping}
+        if kept.get("num_cycles") == self._proposed:
+            kept.pop("num_cycles", None)
+        self._proposed = None
+        if cycle >= int(kept.get("num_cycles", self._reference["num_cycles"])):
+            kept["num_cycles"] = self._proposed = cycle + _MORE_CYCLES
+        self.form.set_reference(self._reference)
+        self.form.set_values({**self._reference, **kept}, "checkpoint")
+        self.form.undo_stack.clear()
+        self._say()
+
+    def _say(self) -> None:
+        changes, problems = self.changes(), self.form.problems()
+        if problems:
+            text = next(iter(problems.values()))
+        elif changes:
+            text = "Changes: " + "; ".join(
+                f"{specs()[n].label} {format_value(specs()[n], self._reference[n])} → "
+                f"{format_value(specs()[n], v)}" for n, v in changes.items()) + "."
+        else:
+            text = f"Nothing changes: it goes the way {self._run.name} went."
+        self._summary.setText(text)
+        set_look(self._summary, role="error" if problems else "" if changes else "muted")
+        self.ok.setEnabled(not problems)
+
+    def _build(self, warning: str) -> None:
+        self._explain = label(
+            f"{self._run.name} goes on from the checkpoint. Its later cycles are kept as an "
+            "abandoned branch." if self._back else
+            "A new run begins where the checkpoint stands and shares all cycles up to it.",
+            wrap=True)
+        self.name = named(QLineEdit(placeholderText="Name of the fork (given by number if empty)"),
+                          "fork_name", "Name of the fork", "What the new run is called")
+        self.name.setVisible(not self._back)
+        self.checkpoints = named(
+            QTableWidget(0, len(_COLUMNS)), "checkpoints", "Checkpoints",
+            "Where to begin: the checkpoints there are, with the reward and KL of their cycle")
+        for column, title in enumerate(_COLUMNS):
+            heading = QTableWidgetItem(title)
+            if not column:
+                heading.setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+            self.checkpoints.setHorizontalHeaderItem(column, heading)
+        self.checkpoints.verticalHeader().hide()
+        self.checkpoints.setShowGrid(False)
+        self.checkpoints.setTabKeyNavigation(False)
+        self.checkpoints.setAlternatingRowColors(True)
+        self.checkpoints.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        self.checkpoints.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.checkpoints.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        header = self.checkpoints.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+        header.setHighlightSections(False)
+        header.setDefaultAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        self._summary = named(label(wrap=True), "fork_changes", "What changes", "")
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        self.ok = buttons.addButton(
+            "Go back" if self._back else "Fork", QDialogButtonBox.ButtonRole.AcceptRole)
+        named(self.ok, "confirm_branch", self.ok.text(), "Begin at the chosen checkpoint")
+        self.ok.setProperty("role", "primary")
+        self.ok.setDefault(True)
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        left = QVBoxLayout()
+        left.setSpacing(8)
+        for widget in (self._explain, self.name):
+            left.addWidget(widget)
+        left.addWidget(label("Checkpoint", "heading"))
+        left.addWidget(self.checkpoints, 1)
+        if warning:
+            left.addWidget(label(warning, "warning", wrap=True))
+        across = QHBoxLayout()
+        across.setSpacing(16)
+        across.addLayout(left, 1)
+        across.addLayout(self._settings(), 1)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(16, 16, 16, 16)
+        layout.setSpacing(12)
+        layout.addLayout(across, 1)
+        layout.addWidget(self._summary)
+        layout.addWidget(buttons)
+        self.checkpoints.itemSelectionChanged.connect(self._chosen)
+        self.form.changed.connect(self._say)
+
+    def _settings(self) -> QVBoxLayout:
+        self.form = HyperparametersForm()
+        scroll = QScrollArea(widgetResizable=True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        scroll.setWidget(self.form)
+        find = named(QLineEdit(placeholderText="Find a setting", clearButtonEnabled=True),
+                     "fork_find_setting", "Find a setting",
+                     "Show only settings whose name or explanation contains these words")
+        every = tool_button("Show all", "fork_show_all", "Show all settings",
+                            "Show the advanced settings as well")
+        every.setCheckable(True)
+
+        def search() -> None:
+            self.form.set_filter(find.text(), every.isChecked())
+        find.textChanged.connect(search)
+        every.toggled.connect(search)
+        row = QHBoxLayout()
+        row.addWidget(find, 1)
+        row.addWidget(every)
+        column = QVBoxLayout()
+        column.setSpacing(8)
+        column.addWidget(label("Settings from there on", "heading"))
+        column.addLayout(row)
+        column.addWidget(scroll, 1)
+        return column
+
+
+def _at(metrics: Mapping[str, Series], cycle: int) -> tuple[str, str]:
+    """Return reward and KL of a cycle as text."""
+    def value(name: str) -> str:
+        series = metrics.get(name, Series())
+        place = series.cycles.index(cycle) if cycle in series.cycles else -1
+        return format_number(series.values[place]) if place >= 0 else "–"
+    return value("objective/scores"), value("objective/kl")

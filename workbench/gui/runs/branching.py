@@ -1,0 +1,142 @@
+"""Forking, going back, drawing runs over each other, comparing settings: between the Runs dock,
+the plots and the session."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QObject
+
+from workbench.ppo.hyperparameters import Value
+from workbench.store.records import LIVE, Series
+from workbench.training.events import State
+
+if TYPE_CHECKING:
+    from workbench.gui.background import Background
+    from workbench.gui.main_window import MainWindow
+    from workbench.gui.resuming import Resuming
+    from workbench.store.store import Store
+
+_MENU = ("fork_run", "go_back", "resume_run", "export_policy", "overlay_run", "clear_overlays",
+         "compare_settings", "rename_selected", "delete_selected")
+
+
+class Branching(QObject):
+    """Answers the actions on the tree of runs, and keeps the drawn-over runs in the plots."""
+
+    def __init__(
+        self, window: MainWindow, store: Store, background: Background, resuming: Resuming
+    ) -> None:
+        super().__init__(window)
+        self._window, self._store, self._background = window, store, background
+        self._resuming = resuming
+        self._read: dict[int, Mapping[str, Series]] = {}
+        runs, actions = window.runs, window.actions_
+        actions.on("fork_run", self.fork)
+        actions.on("go_back", self.go_back)
+        actions.on("overlay_run", runs.tick_selected)
+        actions.on("clear_overlays", lambda: runs.model.set_ticked(()))
+        actions.on("compare_settings", self.compare)
+        actions.on("rename_selected", self._rename)
+        actions.on("delete_selected", runs.delete_selected)
+        runs.set_menu([actions[name] for name in _MENU])
+        runs.fork_wanted.connect(self.fork)
+        runs.branchable.connect(self._allow)
+        runs.refreshed.connect(self._refreshed)
+        runs.model.ticked.connect(self._ticked)
+        window.hyperparameters.fork_wanted.connect(self.fork_alive)
+        self._allow(runs.selected() is not None)
+        self._refreshed()
+        self._ticked(runs.model.ticks)
+
+    # -- forking and going back
+
+    def fork(self) -> None:
+        """Ask how to fork the selected run."""
+        run = self._window.runs.selected()
+        if run:
+            self._ask(run.id, back=False)
+
+    def go_back(self) -> None:
+        """Ask from where the selected run shall go on."""
+        run = self._window.runs.selected()
+        if run:
+            self._ask(run.id, back=True)
+
+    def fork_alive(self, changes: Mapping[str, Value]) -> None:
+        """Ask how to fork the run that is alive, with these changes."""
+        live = self._resuming.live
+        if live is not None:
+            self._ask(live, back=False, changes=changes)
+
+    def _ask(self, run_id: int, *, back: bool, changes: Mapping[str, Value] | None = None) -> None:
+        # The dialogs bring numpy, which the first paint does not wait for.
+        from workbench.gui.runs.branch_dialog import BranchDialog
+
+        run = self._store.run(run_id)
+        if run is None:
+            return
+        alive = self._store.run(self._resuming.live) if self._resuming.live is not None else None
+        running = self._window.state is State.RUNNING
+        own, warning = alive is not None and alive.id == run.id, ""
+        if alive and running:
+            warning = f"{alive.name} is training now: when its cycle is complete it is paused"
+            warning += "." if own and back else " and then ended. It can be resumed later."
+        elif alive and not (own and back):
+            warning = f"{alive.name} is paused: it is ended. It can be resumed later."
+        BranchDialog(
+            self._window, self._store, run, partial(self._resuming.go_on, run.name), back=back,
+            changes=changes, warning=warning, cycle_in_hand=running and own).open()
+
+    # -- drawing over
+
+    def _ticked(self, ids: frozenset[int]) -> None:
+        """Read what has been ticked, then draw it."""
+        self._read = {i: series for i, series in self._read.items() if i in ids}
+        missing = [i for i in ids if i not in self._read]
+        if not missing:
+            self._window.metrics.overlay(self._read)
+            return
+        self._background.run(
+            lambda: {i: self._store.metrics(i) for i in missing}, self._draw)
+
+    def _draw(self, found: Mapping[int, Mapping[str, Any]]) -> None:
+        ticks = self._window.runs.model.ticks
+        self._read = {i: s for i, s in {**self._read, **found}.items() if i in ticks}
+        if set(self._read) == set(ticks):
+            self._window.metrics.overlay(self._read)
+
+    def _refreshed(self) -> None:
+        self._window.metrics.set_records(self._window.runs.model.runs)
+
+    # -- the rest
+
+    def compare(self) -> None:
+        """Show where the settings of the run on display and the ticked runs differ."""
+        from workbench.gui.runs.settings_table import SettingsTable
+
+        runs = self._window.runs
+        wanted = runs.model.ticks | {runs.model.shown}
+        chosen = [run for run in runs.model.runs if run.id in wanted]
+        if len(chosen) < 2:
+            self._window.reveal("runs")
+            self._window.toast.show_message(
+                "info", "Tick one or more other runs in Runs to compare their settings.")
+            return
+        SettingsTable(self._window, self._store, chosen).show()
+
+    def _rename(self) -> None:
+        self._window.reveal("runs")
+        self._window.runs.rename_selected()
+
+    def _allow(self, possible: bool) -> None:
+        run, allow = self._window.runs.selected(), self._window.actions_.allow
+        selected = run is not None
+        # A run that is alive while it is not so here belongs to another process.
+        ours = run is not None and (run.status not in LIVE or run.id == self._resuming.live)
+        allow("fork_run", possible)
+        allow("go_back", possible and ours)
+        for name in ("overlay_run", "rename_selected", "delete_selected"):
+            allow(name, selected)

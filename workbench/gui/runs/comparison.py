@@ -1,0 +1,100 @@
+"""What differs between the settings of several runs, as a table of text."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from workbench.gui.metrics.data import format_number
+from workbench.ppo.hyperparameters import specs
+from workbench.ppo.wording import format_value
+from workbench.store.records import ChangeRecord, RunRecord, Series
+from workbench.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One setting or result, with a cell for each run."""
+
+    title: str
+    cells: tuple[str, ...]
+    result: bool = False
+
+
+def compare(store: Store, runs: Sequence[RunRecord]) -> list[Row]:
+    """Return the settings that differ, then the results of each run."""
+    columns = [_settings(store, run) for run in runs]
+    names = list(dict.fromkeys(name for column in columns for name in column))
+    rows = [Row(name, cells) for name in names
+            if len(set(cells := tuple(column.get(name, "–") for column in columns))) > 1]
+    results = [_results(store, run) for run in runs]
+    return rows + [Row(name, tuple(r[name] for r in results), result=True) for name in results[0]]
+
+
+def as_tsv(runs: Sequence[RunRecord], rows: Sequence[Row]) -> str:
+    """Return the table for a spreadsheet."""
+    return "".join("\t".join(cells) + "\n" for cells in _lines(runs, rows))
+
+
+def as_markdown(runs: Sequence[RunRecord], rows: Sequence[Row]) -> str:
+    """Return the table as Markdown."""
+    head, *rest = ([cell.replace("|", "\\|") for cell in cells] for cells in _lines(runs, rows))
+    lines = [head, ["---"] * len(head), *rest]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def _lines(runs: Sequence[RunRecord], rows: Sequence[Row]) -> list[list[str]]:
+    return [["Setting", *(run.name for run in runs)], *([r.title, *r.cells] for r in rows)]
+
+
+def _settings(store: Store, run: RunRecord) -> dict[str, str]:
+    """Return everything that decided a run, by title."""
+    policy: Any = run.models.get("policy") or {}
+    parts: Any = run.models.get("reward") or []
+    prompts = store.run_prompts(run.id)
+    found = {
+        "Forked from": _origin(store, run),
+        "Policy": run.policy,
+        "Reward": run.reward,
+        "Score output": ", ".join(str(p["label"]) for p in parts if p["label"] is not None) or "–",
+        "Chat template": "on" if run.models.get("use_chat_template") else "off",
+        "Device": " in ".join(str(policy[k]) for k in ("device", "dtype") if policy.get(k)) or "–",
+        "Prompts": _prompts([p.text for p in prompts]),
+    }
+    changes: dict[str, list[ChangeRecord]] = {}
+    for change in store.changes(run.id):
+        changes.setdefault(change.name, []).append(change)
+    for name, spec in specs().items():
+        value = run.hyperparameters.get(name, spec.default)
+        found[spec.label] = format_value(spec, value) + "".join(
+            f" → {format_value(spec, c.new)} at cycle {c.cycle}" for c in changes.get(name, ()))
+    return found
+
+
+def _origin(store: Store, run: RunRecord) -> str:
+    parent = store.run(run.parent) if run.parent is not None else None
+    return f"{parent.name}, cycle {run.parent_cycle}" if parent else "–"
+
+
+def _prompts(texts: Sequence[str]) -> str:
+    """Tell prompt sets apart by their size and how they begin."""
+    if not texts:
+        return "none"
+    first = texts[0] if len(texts[0]) <= 24 else texts[0][:23] + "…"
+    return f"{len(texts)}, from “{first}” on"
+
+
+def _results(store: Store, run: RunRecord) -> dict[str, str]:
+    metrics = store.metrics(run.id)
+    scores = metrics.get("objective/scores", Series())
+    finite = [(v, c) for v, c in zip(scores.values, scores.cycles, strict=True) if math.isfinite(v)]
+    best = max(finite, default=None)
+    kl = metrics.get("objective/kl", Series()).values
+    return {
+        "Cycles run": str(run.cycles),
+        "Best reward": f"{format_number(best[0])} at cycle {best[1]}" if best else "–",
+        "Last reward": format_number(scores.values[-1]) if scores.values else "–",
+        "Last KL": f"{format_number(kl[-1])} nats" if kl else "–",
+    }

@@ -1,0 +1,215 @@
+"""The runs as a table whose rows stand in the order of the tree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
+from PySide6.QtGui import QFont
+from PySide6.QtWidgets import QWidget
+
+from workbench.gui.runs.colours import swatch
+from workbench.gui.theme import themes
+from workbench.store.records import RunRecord
+
+COLUMNS = ("Run", "Reward", "Cycles", "Status", "Started")
+_TIPS = ("Tick a run to draw it over the one on display; double-click to show it; F2 renames it",
+         "Mean reward of the first and the last cycle", "Cycles completed", "Where the run stands",
+         "When the run was started")
+BRANCH_ROLE = Qt.ItemDataRole.UserRole + 1
+Index = QModelIndex | QPersistentModelIndex
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Where a row stands in the tree: which of the lines at its left go on below it."""
+
+    lines: tuple[bool, ...] = ()
+
+    @property
+    def depth(self) -> int:
+        """How many forks lie between the run and the first one."""
+        return len(self.lines)
+
+
+def elsewhere(run: RunRecord) -> str:
+    """Say that another process trains ``run``."""
+    return (f"Trained by {run.owner or 'another process'}, without this window; show it to watch "
+            "and steer it.")
+
+
+def in_tree_order(runs: Sequence[RunRecord]) -> list[tuple[RunRecord, Branch]]:
+    """Return the runs with their place: newest first, each followed by what was forked from it."""
+    known = {run.id for run in runs}
+    children: dict[int | None, list[RunRecord]] = {}
+    for run in sorted(runs, key=lambda r: -r.id):
+        children.setdefault(run.parent if run.parent in known else None, []).append(run)
+    result: list[tuple[RunRecord, Branch]] = []
+    stack: list[tuple[RunRecord, tuple[bool, ...]]] = [
+        (run, ()) for run in reversed(children.get(None, []))]
+    while stack:
+        run, lines = stack.pop()
+        result.append((run, Branch(lines)))
+        below = children.get(run.id, [])
+        stack += [(child, (*lines, place > 0)) for place, child in enumerate(reversed(below))]
+    return result
+
+
+class RunsModel(QAbstractTableModel):
+    """The runs in the order of the tree. Names can be edited in place; a tick draws a run over the
+    one on display. ``ticked`` carries the numbers of the ticked runs."""
+
+    renamed = Signal(object, str)
+    ticked = Signal(object)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.runs: list[RunRecord] = []
+        self._branches: list[Branch] = []
+        self._names: dict[int, str] = {}
+        self._rewards: Mapping[int, tuple[float, float]] = {}
+        self._shown: int | None = None
+        self._elsewhere: frozenset[int] = frozenset()
+        self._ticks: set[int] = set()
+        themes().changed.connect(self._repaint)
+
+    def fill(
+        self, runs: list[RunRecord], rewards: Mapping[int, tuple[float, float]],
+        elsewhere: frozenset[int] = frozenset(),
+    ) -> None:
+        """Show these runs, keeping rows where they are when only their contents changed; those of
+        ``elsewhere`` are trained by another process."""
+        self._elsewhere = elsewhere
+        placed = in_tree_order(runs)
+        ordered, branches = [run for run, _ in placed], [branch for _, branch in placed]
+        same = ([r.id for r in ordered], branches) == ([r.id for r in self.runs], self._branches)
+        if not same:
+            self.beginResetModel()
+        self.runs, self._branches, self._rewards = ordered, branches, rewards
+        self._names = {run.id: run.name for run in runs}
+        if same:
+            self._repaint()
+        else:
+            self.endResetModel()
+        self.set_ticked(self._ticks & set(self._names))
+
+    @property
+    def shown(self) -> int | None:
+        """The run on display."""
+        return self._shown
+
+    def set_shown(self, run_id: int | None) -> None:
+        """Mark the run that is on display."""
+        self._shown = run_id
+        self._repaint()
+
+    @property
+    def ticks(self) -> frozenset[int]:
+        """The ticked runs."""
+        return frozenset(self._ticks)
+
+    def set_ticked(self, run_ids: Iterable[int]) -> None:
+        """Tick exactly these runs."""
+        wanted = set(run_ids)
+        if wanted != self._ticks:
+            self._ticks = wanted
+            self._repaint()
+            self.ticked.emit(self.ticks)
+
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        """Return the number of runs."""
+        return 0 if parent.isValid() else len(self.runs)
+
+    def columnCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
+        """Return the number of columns."""
+        return 0 if parent.isValid() else len(COLUMNS)
+
+    def headerData(self, number: int, orientation: Qt.Orientation, role: int = 0) -> object:
+        """Return a column's title and tooltip."""
+        if orientation != Qt.Orientation.Horizontal:
+            return None
+        return {Qt.ItemDataRole.DisplayRole: COLUMNS, Qt.ItemDataRole.ToolTipRole: _TIPS}.get(
+            Qt.ItemDataRole(role), (None,) * len(COLUMNS))[number]
+
+    def flags(self, index: Index) -> Qt.ItemFlag:
+        """Let names be edited and ticked."""
+        flags = super().flags(index)
+        if index.column():
+            return flags
+        return flags | Qt.ItemFlag.ItemIsEditable | Qt.ItemFlag.ItemIsUserCheckable
+
+    def data(self, index: Index, role: int = 0) -> object:
+        """Return what a cell shows."""
+        if not index.isValid():
+            return None
+        run, column = self.runs[index.row()], index.column()
+        if role == Qt.ItemDataRole.DisplayRole:
+            return (run.name, self._reward(run), str(run.cycles), self._status(run),
+                    _when(run.created_at))[column]
+        if role == Qt.ItemDataRole.ToolTipRole and column == 3 and run.id in self._elsewhere:
+            return elsewhere(run)
+        if role == Qt.ItemDataRole.AccessibleTextRole:
+            return f"{self.data(index)}{self._spoken(run) if column == 0 else ''}"
+        return self._of_name(run, index.row(), role) if column == 0 else None
+
+    def setData(self, index: Index, value: object, role: int = Qt.ItemDataRole.EditRole) -> bool:
+        """Rename a run, or tick it."""
+        run = self.runs[index.row()]
+        if role == Qt.ItemDataRole.CheckStateRole:
+            checked = Qt.CheckState(value) == Qt.CheckState.Checked
+            self.set_ticked(self._ticks | {run.id} if checked else self._ticks - {run.id})
+            return True
+        name = str(value).strip()
+        if not name or role != Qt.ItemDataRole.EditRole:
+            return False
+        self.renamed.emit(run.id, name)
+        return True
+
+    def origin(self, run: RunRecord) -> str:
+        """Say where a run was forked from: "from Run 3, cycle 10"; "" for one that was not."""
+        name = self._names.get(run.parent or 0)
+        return f"from {name}, cycle {run.parent_cycle}" if name else ""
+
+    def _of_name(self, run: RunRecord, row: int, role: int) -> object:
+        drawn = run.id == self._shown or run.id in self._ticks
+        if role == Qt.ItemDataRole.EditRole:
+            return run.name
+        if role == Qt.ItemDataRole.CheckStateRole:
+            return Qt.CheckState.Checked if run.id in self._ticks else Qt.CheckState.Unchecked
+        if role == Qt.ItemDataRole.DecorationRole:
+            return swatch(run.id, themes().theme, drawn)
+        if role == Qt.ItemDataRole.ToolTipRole:
+            origin = self.origin(run)
+            about = f"{run.status}, {origin}" if origin else run.status
+            return f"{run.name}: {about}. {run.note}".strip()
+        if role == Qt.ItemDataRole.FontRole and run.id == self._shown:
+            font = QFont()
+            font.setBold(True)
+            return font
+        return self._branches[row] if role == BRANCH_ROLE else None
+
+    def _spoken(self, run: RunRecord) -> str:
+        parts = ["on display" if run.id == self._shown else "",
+                 "drawn over it" if run.id in self._ticks else "", self.origin(run)]
+        return "".join(f", {part}" for part in parts if part)
+
+    def _status(self, run: RunRecord) -> str:
+        return f"{run.status} elsewhere" if run.id in self._elsewhere else run.status
+
+    def _reward(self, run: RunRecord) -> str:
+        pair = self._rewards.get(run.id)
+        return f"{pair[0]:z.2f} → {pair[1]:z.2f}" if pair else "–"
+
+    def _repaint(self) -> None:
+        if self.runs:
+            self.dataChanged.emit(self.index(0, 0), self.index(len(self.runs) - 1,
+                                                               len(COLUMNS) - 1))
+
+
+def _when(created: str) -> str:
+    try:
+        return datetime.fromisoformat(created).astimezone().strftime("%d %b %H:%M")
+    except ValueError:
+        return created

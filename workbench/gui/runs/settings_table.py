@@ -1,0 +1,110 @@
+"""A window with a table of what differs between the settings of several runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QFont, QGuiApplication, QIcon, QPixmap
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QDialog,
+    QDialogButtonBox,
+    QHeaderView,
+    QTableWidget,
+    QTableWidgetItem,
+    QVBoxLayout,
+)
+
+from workbench.gui.controls import label, named, push_button
+from workbench.gui.runs.colours import swatch
+from workbench.gui.runs.comparison import as_markdown, as_tsv, compare
+from workbench.gui.theme import themes
+from workbench.store.records import RunRecord
+from workbench.store.store import Store
+
+if TYPE_CHECKING:
+    from workbench.gui.main_window import MainWindow
+
+
+class SettingsTable(QDialog):
+    """A column a run, a row a setting that differs, the results below. Stays open beside the
+    window."""
+
+    def __init__(self, window: MainWindow, store: Store, runs: Sequence[RunRecord]) -> None:
+        super().__init__(window)
+        self._window, self._runs = window, runs
+        self.rows = compare(store, runs)
+        self.setObjectName("settings_table_dialog")
+        self.setWindowTitle("Compare settings")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        same = not any(not row.result for row in self.rows)
+        said = label(
+            "These runs have the same models, prompts and settings." if same else
+            "Only what differs is shown. An arrow is a change made during the run, or at a fork.",
+            "muted", wrap=True)
+        self.table = named(QTableWidget(len(self.rows), len(runs)), "settings_table",
+                           "Settings that differ", "")
+        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        self.table.setTabKeyNavigation(False)
+        self.table.setShowGrid(False)
+        self.table.setAlternatingRowColors(True)
+        self._fill()
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        for text, name, tip, write in (
+            ("Copy as text", "copy_settings_tsv", "Copy the table for a spreadsheet", as_tsv),
+            ("Copy as Markdown", "copy_settings_markdown", "Copy the table as Markdown",
+             as_markdown),
+        ):
+            buttons.addButton(push_button(text, name, tip, self._copier(write)),
+                              QDialogButtonBox.ButtonRole.ActionRole)
+        buttons.rejected.connect(self.reject)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(16, 16, 16, 16)
+        layout.setSpacing(12)
+        layout.addWidget(said)
+        layout.addWidget(self.table, 1)
+        layout.addWidget(buttons)
+        self._fit()
+
+    def _draw_heads(self) -> None:
+        for column, run in enumerate(self._runs):
+            item = QTableWidgetItem(run.name)
+            item.setIcon(QIcon(QPixmap.fromImage(swatch(run.id, themes().theme, True))))
+            self.table.setHorizontalHeaderItem(column, item)
+
+    def _fill(self) -> None:
+        self._draw_heads()
+        themes().changed.connect(self._draw_heads)
+        strong = QFont(self.font())
+        strong.setWeight(QFont.Weight.DemiBold)
+        for number, row in enumerate(self.rows):
+            self.table.setVerticalHeaderItem(number, QTableWidgetItem(row.title))
+            for column, text in enumerate(row.cells):
+                item = QTableWidgetItem(text)
+                item.setToolTip(text)
+                if row.result:
+                    item.setFont(strong)
+                self.table.setItem(number, column, item)
+
+    def _fit(self) -> None:
+        """As large as the table, within the window."""
+        across, down = self.table.horizontalHeader(), self.table.verticalHeader()
+        across.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        across.setHighlightSections(False)
+        down.setHighlightSections(False)
+        across.setMaximumSectionSize(320)
+        self.table.resizeColumnsToContents()
+        across.setStretchLastSection(True)
+        across.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        width = across.length() + down.sizeHint().width() + 64
+        height = down.length() + across.sizeHint().height() + 150
+        self.resize(max(480, min(width, self._window.width() - 32)),
+                    max(240, min(height, self._window.height() - 32)))
+
+    def _copier(self, write: Callable[..., str]) -> Callable[[], None]:
+        def copy() -> None:
+            QGuiApplication.clipboard().setText(write(self._runs, self.rows))
+            self._window.toast.show_message("info", "Copied.")
+        return copy

@@ -1,0 +1,1 @@
+"""The Try dock: prompts completed now by several policies side by side."""

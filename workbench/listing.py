@@ -1,0 +1,175 @@
+"""``ppo-workbench runs`` and ``show``: what the store knows, on a terminal."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+from rich.tree import Tree
+
+from workbench.ppo.hyperparameters import specs
+from workbench.ppo.metrics import METRICS
+from workbench.ppo.wording import format_value
+from workbench.store.home import StoreError, find_home
+from workbench.store.records import RunRecord, Series
+from workbench.store.store import Store
+
+UNUSABLE = 2
+_COMPLETIONS = 3
+
+
+def list_runs(options: argparse.Namespace) -> int:
+    """Print a line for every run of the store, forks below the run they came from."""
+    store = _open(options)
+    if store is None:
+        return UNUSABLE
+    table = Table(box=None, pad_edge=False)
+    for heading in ("run", "name", "begun", "status", "cycles", "reward", "checkpoints"):
+        table.add_column(heading, justify="right" if heading in ("run", "cycles") else "left")
+    runs = store.runs()
+    for run, depth in _in_tree_order(runs):
+        scores = store.metrics(run.id).get("objective/scores", Series()).values
+        fork = f" (from {run.parent}, cycle {run.parent_cycle})" if run.parent else ""
+        table.add_row(
+            str(run.id), "  " * (depth - 1) + "└ " * (depth > 0) + run.name + fork,
+            run.created_at, run.status,
+            f"{run.cycles}/{store.settings_after(run.id, run.cycles).get('num_cycles', '?')}",
+            f"{scores[0]:+.2f} to {scores[-1]:+.2f}" if scores else "",
+            ", ".join(str(c.cycle) for c in store.checkpoints.all(run.id)))
+    store.close()
+    Console(highlight=False, markup=False).print(table)
+    return 0
+
+
+def show_run(options: argparse.Namespace) -> int:
+    """Print what decided a run, where it comes from and how it went."""
+    store = _open(options)
+    if store is None:
+        return UNUSABLE
+    run = store.run(options.run)
+    if run is None:
+        print(f"ppo-workbench: There is no run {options.run}; `ppo-workbench runs` lists them.",
+              file=sys.stderr)
+        store.close()
+        return UNUSABLE
+    console = Console(highlight=False, markup=False)
+    console.print(Text(run.name, "bold"), f"{run.status} after {run.cycles} cycles,",
+                  f"begun {run.created_at}")
+    if run.note:
+        console.print(run.note)
+    for title, body in (
+        ("Tree", _tree(store.runs(), run)), ("Models", _models(run)),
+        ("Settings that are not the default", _settings(run)),
+        ("Changes", _changes(store, run)), ("Checkpoints", _checkpoints(store, run)),
+        (f"Metrics of cycle {run.cycles}", _metrics(store, run)),
+        ("Completions", _completions(store, run)),
+    ):
+        console.print(Text(f"\n{title}", "bold"))
+        console.print(body)
+    store.close()
+    return 0
+
+
+def _open(options: argparse.Namespace) -> Store | None:
+    try:
+        return Store(find_home(options.home))
+    except StoreError as error:
+        print(f"ppo-workbench: {error}", file=sys.stderr)
+        return None
+
+
+def _in_tree_order(
+    runs: Sequence[RunRecord], parent: int | None = None, depth: int = 0
+) -> Iterator[tuple[RunRecord, int]]:
+    known = {run.id for run in runs}
+    for run in runs:
+        if (run.parent if run.parent in known else None) == parent:
+            yield run, depth
+            yield from _in_tree_order(runs, run.id, depth + 1)
+
+
+def _tree(runs: Sequence[RunRecord], run: RunRecord) -> Tree:
+    """Return the tree that ``run`` is a part of."""
+    by_id = {r.id: r for r in runs}
+    root = run
+    while root.parent in by_id:
+        root = by_id[root.parent]
+
+    def grow(tree: Tree, parent: RunRecord) -> Tree:
+        for child in sorted((r for r in runs if r.parent == parent.id), key=lambda r: r.id):
+            grow(tree.add(entry(child)), child)
+        return tree
+
+    def entry(r: RunRecord) -> Text:
+        where = f", from cycle {r.parent_cycle}" if r.parent in by_id else ""
+        return Text(f"{r.id}  {r.name}: {r.status} after {r.cycles} cycles{where}",
+                    "bold" if r is by_id[run.id] else "")
+    return grow(Tree(entry(root)), root)
+
+
+def _models(run: RunRecord) -> Table:
+    models: dict[str, Any] = dict(run.models)
+    rows = []
+    for kind, source, facts in (
+        ("policy", run.policy, models["policy"]),
+        *((f"reward × {p['weight']:g}", p["source"], p["facts"]) for p in models["reward"]),
+    ):
+        size = facts.get("parameters")
+        rows.append((kind, source, str(facts.get("architecture", "")),
+                     f"{size / 1e6:.1f} M" if isinstance(size, int) else "",
+                     " on ".join(str(facts[k]) for k in ("dtype", "device") if k in facts)))
+    return _rows(rows)
+
+
+def _settings(run: RunRecord) -> Table | str:
+    rows = [(name, spec.label, format_value(spec, run.hyperparameters[name]),
+             f"default {format_value(spec, spec.default)}")
+            for name, spec in specs().items()
+            if run.hyperparameters.get(name, spec.default) != spec.default]
+    return _rows(rows) if rows else "none"
+
+
+def _changes(store: Store, run: RunRecord) -> Table | str:
+    rows = [(f"cycle {c.cycle}", c.name,
+             f"{format_value(specs().get(c.name), c.old)} → "
+             f"{format_value(specs().get(c.name), c.new)}", f"by {c.by}")
+            for c in store.changes(run.id)]
+    return _rows(rows) if rows else "none"
+
+
+def _checkpoints(store: Store, run: RunRecord) -> Table | str:
+    rows = [(f"cycle {c.cycle}", f"{c.bytes / 1e6:,.1f} MB", str(c.path))
+            for c in store.checkpoints.all(run.id)]
+    return _rows(rows) if rows else "none; it can be forked or resumed from its start"
+
+
+def _metrics(store: Store, run: RunRecord) -> Table | str:
+    found: Mapping[str, Series] = store.metrics(run.id)
+    rows = [(name, METRICS[name].label, f"{found[name].values[-1]:.4g}")
+            for name in METRICS if name in found and math.isfinite(found[name].values[-1])]
+    return _rows(rows) if rows else "none yet"
+
+
+def _completions(store: Store, run: RunRecord) -> Text | str:
+    cycles = store.compared_cycles(run.id)
+    if not cycles:
+        return "none yet"
+    text = Text(f"after cycle {cycles[-1]}, scores first\n")
+    for completion in store.completions(run.id, cycles[-1])[:_COMPLETIONS]:
+        text.append(f"{completion.score:+.2f}  ")
+        text.append(completion.prompt_text, "bold")
+        text.append(f"{completion.text}\n")
+    return text
+
+
+def _rows(rows: Sequence[Sequence[str]]) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table

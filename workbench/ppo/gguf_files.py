@@ -1,0 +1,129 @@
+"""Policies from GGUF files, as llama.cpp and its kin keep them.
+
+transformers reads such a file, quantised or not, into a float32 model that can be trained, adapted
+and saved like any other. It is not written back as GGUF.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from workbench.ppo.control import Interrupted
+from workbench.ppo.sources import LoadError, Report
+
+
+def read(path: Path, report: Report) -> tuple[Any, Any]:
+    """Return the causal language model in a file, in float32 on the CPU, and its tokenizer.
+
+    Args:
+        report: told how much of the weights has been read; what it raises ends the reading.
+
+    Raises:
+        LoadError: the file is damaged, or nothing here can use what it holds.
+    """
+    with _header_read_once(report) as reader:
+        architecture = _check(path, reader)
+        where: dict[str, Any] = {
+            # Whole: transformers looks for a bare name in the working directory first.
+            "gguf_file": str(path.absolute()), "local_files_only": True}
+        try:
+            config = AutoConfig.from_pretrained(path.parent, **where)
+        except Exception as error:
+            raise LoadError(
+                f"The architecture of {path} ({architecture}) is not among those the installed "
+                "transformers reads from GGUF files; choose another model, or the folder it was "
+                "made from.") from error
+        if config.is_encoder_decoder:
+            raise LoadError(
+                f"{path} is an encoder-decoder; as the policy choose a decoder-only model.")
+        report("Reading the policy's tokenizer", 0.55)
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(path.parent, **where)
+        except Exception as error:
+            raise LoadError(
+                f"The tokenizer in {path} cannot be used; choose another file, or the folder the "
+                "model was made from.") from error
+        kind: Any = AutoModelForCausalLM
+        try:
+            model, info = kind.from_pretrained(
+                path.parent, config=config, dtype=torch.float32, output_loading_info=True,
+                attn_implementation="sdpa", **_unpacked(), **where)
+        except Interrupted:
+            raise
+        except Exception as error:
+            raise LoadError(
+                f"The weights in {path} cannot be read; the file may be damaged or incomplete: "
+                "download it again.") from error
+    missing = sorted(info["missing_keys"])
+    if missing:
+        raise LoadError(
+            f"The weights in {path} are incomplete ({missing[0]} missing); choose another file.")
+    return model, tokenizer
+
+
+def _check(path: Path, reader: Any) -> str:
+    """Return the architecture a header names."""
+    try:
+        header = reader(str(path.absolute()))
+        architecture = str(header.get_field("general.architecture").contents())
+        parts = header.get_field("split.count")
+        count = int(parts.contents()) if parts is not None else 1
+    except Exception as error:  # bytes that make no sense can fail in any way
+        raise LoadError(
+            f"The file {path} is damaged or incomplete; download it again.") from error
+    if count > 1:
+        raise LoadError(
+            f"{path} is one of {count} parts of a model; join them first "
+            "(llama-gguf-split --merge), or choose a model in one file.")
+    if not header.tensors:
+        raise LoadError(f"The file {path} holds no weights; choose another.")
+    return architecture
+
+
+def _unpacked() -> dict[str, Any]:
+    """Ask for quantised weights to be unpacked for good.
+
+    Earlier releases of transformers 5 know no other way, and no name for it.
+    """
+    config = getattr(transformers, "GgufConfig", None)
+    return {"quantization_config": config(dequantize=True)} if config else {}
+
+
+@contextlib.contextmanager
+def _header_read_once(report: Report) -> Iterator[Any]:
+    """Give the reader of headers; within, transformers uses the same and tells ``report``.
+
+    A header with a large vocabulary takes seconds, and transformers reads it three times.
+    """
+    try:
+        import gguf
+    except ImportError as error:
+        raise LoadError(
+            "Reading a GGUF file needs the package gguf: install it with `pip install gguf`, or "
+            "choose a folder.") from error
+    from transformers import modeling_gguf_pytorch_utils as reading
+
+    def watched(tensors: Any, **_: Any) -> Iterator[Any]:
+        for done, tensor in enumerate(tensors):
+            report("Unpacking the policy's weights", 0.6 + 0.3 * done / len(tensors))
+            yield tensor
+
+    before = gguf.GGUFReader, reading.tqdm
+    reader = functools.cache(gguf.GGUFReader)
+    changed: tuple[tuple[Any, str, Any], ...] = (
+        (gguf, "GGUFReader", reader), (reading, "tqdm", watched))
+    try:
+        for module, name, value in changed:
+            setattr(module, name, value)
+        yield reader
+    finally:
+        for (module, name, _), value in zip(changed, before, strict=True):
+            setattr(module, name, value)

@@ -1,0 +1,304 @@
+"""A reward that is a Python file of the person's own, with a function ``reward``.
+
+Running the file is running a program: whoever loads one has asked the person first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import inspect
+import io
+import linecache
+import logging
+import math
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, TextIO
+
+import torch
+from torch import Tensor
+
+from workbench.ppo.control import Control
+from workbench.ppo.phases import Phase
+from workbench.ppo.reward_model import Exchange
+from workbench.ppo.sources import LoadError
+
+SIGNATURE = "def reward(prompts: list[str], completions: list[str]) -> list[float]"
+_MOST_PRINTED = 20_000
+_SHOWN = 80
+
+log = logging.getLogger("workbench.reward")
+
+
+class RewardError(Exception):
+    """The person's function failed. The message is one plain sentence that names file, line and
+    row; ``details`` has the file's own traceback and the whole row."""
+
+    def __init__(self, sentence: str, details: str) -> None:
+        super().__init__(sentence)
+        self.details = details
+
+
+@dataclass(frozen=True, slots=True)
+class RewardFile:
+    """A Python file as it was read; this is what runs, whatever becomes of the file on disk."""
+
+    path: str
+    data: bytes
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """The file's own name."""
+        return Path(self.path).name
+
+    @property
+    def text(self) -> str:
+        """The source, to be read by a person."""
+        return self.data.decode("utf-8", errors="replace")
+
+
+def read_reward_file(source: str) -> RewardFile:
+    """Read a Python file without running it.
+
+    Raises:
+        LoadError: it cannot be read.
+    """
+    path = Path(source).expanduser()
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise LoadError(f"There is no file {path}; check its name.") from None
+    except OSError as error:
+        raise LoadError(f"{path} cannot be read ({error.strerror}).") from error
+    return RewardFile(str(path), data, hashlib.sha256(data).hexdigest())
+
+
+class PythonReward:
+    """Scores completions by the function ``reward`` of a file."""
+
+    def __init__(self, file: RewardFile) -> None:
+        """Run the file.
+
+        Raises:
+            LoadError: it cannot be run, or has no such function.
+        """
+        self.file = file
+        module = ModuleType(f"ppo_workbench_reward_{file.sha256[:12]}")
+        module.__file__ = file.path
+        # A traceback then shows the lines that ran, not those that are in the file by now.
+        lines = file.text.splitlines(keepends=True)
+        linecache.cache[file.path] = (len(file.data), None, lines, file.path)
+        sys.modules[module.__name__] = module  # dataclasses look their module up
+        try:
+            with _captured() as printed:
+                exec(compile(file.data, file.path, "exec", dont_inherit=True), module.__dict__)
+        except ModuleNotFoundError as error:
+            raise LoadError(
+                f"{file.name} needs the Python package {error.name}, which is not installed; "
+                f"install it (usually pip install {error.name}) and load again.") from error
+        except SyntaxError as error:
+            raise LoadError(
+                f"{file.name}, line {error.lineno or 1}: this is no valid Python ({error.msg}); "
+                "mend it and load again.") from error
+        except (Exception, SystemExit) as error:
+            raise LoadError(
+                f"{file.name}, line {self._line(error.__traceback__)}: running the file raised "
+                f"{_describe(error)}; mend it and load again.") from error
+        finally:
+            _tell(file.name, printed)
+        self._function = self._find(module)
+        code = getattr(inspect.unwrap(self._function), "__code__", None)
+        self._begins = code.co_firstlineno if code else 1
+
+    @property
+    def summary(self) -> str:
+        """The first line of what the file says of itself."""
+        module = sys.modules.get(f"ppo_workbench_reward_{self.file.sha256[:12]}")
+        return (inspect.getdoc(module) or "").partition("\n")[0]
+
+    def score(
+        self, exchanges: Sequence[Exchange], *, control: Control, phase: Phase = Phase.SCORING
+    ) -> Tensor:
+        """Return one float32 score a completion, (b,), on the CPU.
+
+        Raises:
+            RewardError: the function failed, or gave what are no scores.
+        """
+        if not exchanges:
+            return torch.zeros(0)
+        control.step(phase, 0, len(exchanges))
+        try:
+            return torch.tensor(self._ask(exchanges), dtype=torch.float32)
+        except _Failure as failure:
+            found = failure
+        raise self._locate(found, exchanges, control, phase)
+
+    def _ask(self, exchanges: Sequence[Exchange]) -> list[float]:
+        with _captured() as printed:
+            try:
+                found = self._function([e.prompt for e in exchanges],
+                                       [e.completion for e in exchanges])
+            except (Exception, SystemExit) as error:
+                trace = self._own(error.__traceback__)
+                raise _Failure(
+                    f"reward raised {_describe(error)}", self._line(error.__traceback__),
+                    details="".join(traceback.format_exception(type(error), error, trace))
+                    + (f"\nPrinted:\n{printed.getvalue()}" if printed.tell() else "")) from None
+            finally:
+                _tell(self.file.name, printed)
+        if not isinstance(found, list | tuple) and callable(getattr(found, "tolist", None)):
+            found = found.tolist()  # an array or a tensor
+        if not isinstance(found, list | tuple):
+            raise _Failure(f"reward returned {_short(repr(found))} ({type(found).__name__}) "
+                           "instead of a list of scores", self._begins)
+        if len(found) != len(exchanges):
+            raise _Failure(f"reward returned {_count(len(found), 'score')} for "
+                           f"{_count(len(exchanges), 'completion')}", self._begins)
+        return [self._number(value, row) for row, value in enumerate(found)]
+
+    def _number(self, value: Any, row: int) -> float:
+        if callable(getattr(value, "item", None)) and getattr(value, "ndim", 0) == 0:
+            value = value.item()
+        if not isinstance(value, Real):
+            raise _Failure(f"reward gave {_short(repr(value))} ({type(value).__name__}), which is "
+                           "no number", self._begins, row)
+        number = float(torch.tensor(float(value), dtype=torch.float32))
+        if not math.isfinite(number):
+            raise _Failure(f"reward gave {value}, which is no finite number", self._begins, row)
+        return number
+
+    def _locate(
+        self, failure: _Failure, exchanges: Sequence[Exchange], control: Control, phase: Phase
+    ) -> RewardError:
+        """Find the row at fault, where the failure does not say: the first that fails alone."""
+        row, alone = failure.row, True
+        if row is None:
+            row = 0
+            for row in range(len(exchanges)):
+                control.step(phase, row, len(exchanges))
+                try:
+                    self._ask([exchanges[row]])
+                except _Failure as found:
+                    failure = _Failure(
+                        failure.problem if not failure.details else found.problem,
+                        found.line, details=found.details or failure.details)
+                    break
+            else:
+                row, alone = 0, False
+        exchange = exchanges[row]
+        where = f"on completion {row + 1} of {len(exchanges)}" if alone else (
+            f"on {_count(len(exchanges), 'completion')} together, though on each alone it does "
+            "not; the first is")
+        shown = f"prompt “{_short(exchange.prompt)}”, completion “{_short(exchange.completion)}”"
+        sentence = (
+            f"{self.file.name}, line {failure.line}: {failure.problem}, {where} ({shown}); mend "
+            "the file and resume the run.")
+        row_text = f"Prompt:\n{exchange.prompt}\n\nCompletion:\n{exchange.completion}\n"
+        return RewardError(sentence, "\n".join(
+            text for text in (f"{self.file.path} (sha256 {self.file.sha256})\n", failure.details,
+                              row_text) if text))
+
+    def _find(self, module: ModuleType) -> Callable[..., Any]:
+        function = getattr(module, "reward", None)
+        name = self.file.name
+        if not callable(function):
+            raise LoadError(
+                f"{name} has no function reward; write `{SIGNATURE}` in it and load again.")
+        if inspect.iscoroutinefunction(function) or inspect.isgeneratorfunction(function):
+            raise LoadError(
+                f"The function reward of {name} must return its scores, not await or yield them: "
+                f"`{SIGNATURE}`.")
+        try:
+            inspect.signature(function).bind([], [])
+        except TypeError:
+            raise LoadError(
+                f"The function reward of {name} must take the prompts and the completions: "
+                f"`{SIGNATURE}`.") from None
+        except ValueError:
+            pass  # a built-in that tells no signature
+        return function
+
+    def _own(self, trace: TracebackType | None) -> TracebackType | None:
+        """Return the part of a traceback that begins in the file."""
+        found = trace
+        while found is not None and found.tb_frame.f_code.co_filename != self.file.path:
+            found = found.tb_next
+        return found
+
+    def _line(self, trace: TracebackType | None) -> int:
+        """Return the last line of the file in a traceback."""
+        lines = [f.lineno for f in traceback.extract_tb(trace)
+                 if f.filename == self.file.path and f.lineno]
+        return lines[-1] if lines else getattr(self, "_begins", 1)
+
+
+class _Failure(Exception):  # noqa: N818 - becomes a RewardError
+    """What is wrong, at which line, and with which row where that is known."""
+
+    def __init__(
+        self, problem: str, line: int, row: int | None = None, details: str = ""
+    ) -> None:
+        super().__init__(problem)
+        self.problem, self.line, self.row, self.details = problem, line, row, details
+
+
+class _Tap(io.TextIOBase):
+    """Stands in for a standard stream: keeps what is written, but passes on what the main thread
+    writes meanwhile (``--json`` prints its lines there)."""
+
+    def __init__(self, behind: TextIO | None, heard: io.StringIO, *, from_main: bool) -> None:
+        self._behind, self._heard, self._from_main = behind, heard, from_main
+
+    def write(self, text: str) -> int:
+        """Keep or pass on ``text``."""
+        others = not self._from_main and threading.current_thread() is threading.main_thread()
+        if others and self._behind is not None:
+            return self._behind.write(text)
+        if self._heard.tell() < _MOST_PRINTED:
+            self._heard.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush what is behind."""
+        if self._behind is not None:
+            self._behind.flush()
+
+
+@contextlib.contextmanager
+def _captured() -> Iterator[io.StringIO]:
+    """Keep what is printed in here, on this thread and on those it begins."""
+    heard = io.StringIO()
+    from_main = threading.current_thread() is threading.main_thread()
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = (_Tap(s, heard, from_main=from_main) for s in before)
+    try:
+        yield heard
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def _tell(name: str, printed: io.StringIO) -> None:
+    if text := printed.getvalue().rstrip():
+        log.info("%s printed: %s", name, text)
+
+
+def _describe(error: BaseException) -> str:
+    text = _short(str(error))
+    return f"{type(error).__name__} ({text})" if text else type(error).__name__
+
+
+def _short(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN - 1].rstrip()}…"
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -1,0 +1,24 @@
+"""How hyperparameters are written, in the window and on the command line."""
+
+from __future__ import annotations
+
+from workbench.ppo.hyperparameters import Spec
+
+
+def format_number(value: float) -> str:
+    """Return the shortest usual form: 20, 0.05, 3e-4."""
+    if value == 0 or 0.01 <= abs(value) < 100_000:
+        return f"{value:.10g}"
+    mantissa, _, exponent = f"{value:.9e}".partition("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+
+
+def format_value(spec: Spec | None, value: object) -> str:
+    """Return a hyperparameter's value as the form shows it."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, int | float):
+        if value == 0 and spec and spec.zero_text:
+            return spec.zero_text
+        return str(value) if isinstance(value, int) else format_number(value)
+    return str(value)

@@ -1,0 +1,103 @@
+"""How runs become a tree: a fork takes over a run's past, a rewind may leave a branch behind.
+
+Every run has its whole past for itself, so that deleting the one it came from loses nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlite_utils import Database
+
+RECORDED = ("cycles", "metrics", "completions", "traces", "changes", "health")
+"""The tables with a row for a run and a cycle."""
+Change = tuple[str, object, object, str]
+"""Name, old value, new value, by whom."""
+
+
+def fork(
+    db: Database, parent: int, cycle: int, *, name: str, hyperparameters: Mapping[str, object],
+    changes: Iterable[Change], moment: str, owner: str,
+) -> int:
+    """Add a running run that stands where ``parent`` stood after ``cycle``; return its number.
+
+    ``changes`` are journaled for the next cycle.
+    """
+    run_id = _copy(db, parent, cycle, name, {
+        "created_at": moment, "status": "running", "owner": owner, "note": "", "cycles": cycle,
+        "hyperparameters": json.dumps(hyperparameters)})
+    # A fork of the beginning makes its own start completions: the settings may differ.
+    if cycle:
+        _copy_rows(db, parent, run_id, until=cycle)
+    replace_changes(db, run_id, cycle + 1, changes, moment)
+    return run_id
+
+
+def keep_abandoned(db: Database, run_id: int, cycle: int, moment: str) -> int:
+    """Keep what a run did, with all that followed ``cycle``, as a branch; return its number."""
+    run = db.table("runs").get(run_id)
+    branch = _copy(db, run_id, cycle, f"{run['name']}, up to cycle {run['cycles']}", {
+        "created_at": moment, "status": "abandoned", "owner": "",
+        "note": f"What {run['name']} did before it went back to cycle {cycle}."})
+    _copy_rows(db, run_id, branch, until=run["cycles"])
+    # What was forked from a later cycle has its past in the branch now.
+    db.execute("update runs set parent_id = ? where parent_id = ? and parent_cycle > ?",
+               [branch, run_id, cycle])
+    return branch
+
+
+def forget(db: Database, run_id: int, cycle: int, *, journal: bool) -> None:
+    """Delete what was recorded after ``cycle``; of the changes only with ``journal``."""
+    for table in RECORDED:
+        if table != "changes" or journal:
+            db.table(table).delete_where("run_id = ? and cycle > ?", [run_id, cycle])
+
+
+def delete(db: Database, run_id: int) -> None:
+    """Delete a run. Its forks become those of the run it came from, as far as they agree."""
+    run = db.table("runs").get(run_id)
+    db.execute(
+        "update runs set parent_id = ?, parent_cycle = min(parent_cycle, ?) where parent_id = ?",
+        [run["parent_id"], run["parent_cycle"], run_id])
+    for table in (*RECORDED, "run_prompts", "commands", "live_events"):
+        db.table(table).delete_where("run_id = ?", [run_id])
+    db.table("runs").delete(run_id)
+
+
+def replace_changes(
+    db: Database, run_id: int, cycle: int, changes: Iterable[Change], moment: str
+) -> None:
+    """Journal the changes that ``cycle`` uses first; what was journaled for it is replaced."""
+    db.table("changes").delete_where("run_id = ? and cycle = ?", [run_id, cycle])
+    db.table("changes").insert_all(
+        {"run_id": run_id, "cycle": cycle, "at": moment, "name": name, "old": json.dumps(old),
+         "new": json.dumps(new), "by": by} for name, old, new, by in changes)
+
+
+def _copy(db: Database, run_id: int, cycle: int, name: str, values: Mapping[str, object]) -> int:
+    """Copy a run's own row and its prompts."""
+    row: dict[str, Any] = dict(db.table("runs").get(run_id))
+    del row["id"]
+    row |= {"name": name, "parent_id": run_id, "parent_cycle": cycle, **values}
+    new: Any = db.table("runs").insert(row).last_pk
+    if not name:
+        db.table("runs").update(new, {"name": f"Run {new}"})
+    _copy_table(db, "run_prompts", run_id, new, "", [])
+    return int(new)
+
+
+def _copy_rows(db: Database, source: int, target: int, until: int) -> None:
+    for table in RECORDED:
+        _copy_table(db, table, source, target, "and cycle <= ?", [until])
+
+
+def _copy_table(
+    db: Database, table: str, source: int, target: int, where: str, values: list[object]
+) -> None:
+    names = [c for c in db.table(table).columns_dict if c not in ("id", "run_id")]
+    columns = ", ".join(f"[{name}]" for name in names)
+    db.execute(
+        f"insert into [{table}] (run_id, {columns}) select ?, {columns} from [{table}] "
+        f"where run_id = ? {where}", [target, source, *values])

@@ -1,0 +1,103 @@
+"""Going on from a checkpoint: a run as it would have gone, another way, or as a run of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from workbench.ppo.hyperparameters import Hyperparameters, Value, parse, specs
+from workbench.training.commands import Fork, GoBack, ResumeRun
+from workbench.training.run import Resumed, ResumeError, read_checkpoint
+
+if TYPE_CHECKING:
+    from workbench.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Continuation:
+    """What is to happen when the models are where the run stood; nothing is recorded yet."""
+
+    command: ResumeRun | GoBack | Fork
+    resumed: Resumed
+    first: Hyperparameters
+    """What the next cycle uses."""
+    abandons: bool = False
+    """Whether later cycles are recorded that will not simply be run again."""
+
+    def record(self, store: Store) -> tuple[str, int | None]:
+        """Let the store know; the run's number may become another.
+
+        Returns:
+            the run's name, and the number of the abandoned branch.
+
+        Raises:
+            StoreError: the database cannot be written.
+            CheckpointError: the checkpoint cannot be taken over.
+        """
+        run, command = self.resumed.run, self.command
+        if isinstance(command, Fork):
+            changes = [(name, old, new, "person")
+                       for name, (old, new) in run.hp.differences(self.first).items()]
+            start = store.run(run.id)
+            parent = dict(start.hyperparameters) if start else {}
+            run.id = store.fork_run(
+                run.id, run.cycle, name=command.name, changes=changes,
+                hyperparameters=parent if run.cycle else run.hp.model_dump()).result()
+            made = store.run(run.id)
+            return (made.name if made else ""), None
+        abandoned = None
+        if self.abandons:
+            abandoned = store.go_back(
+                run.id, run.cycle, replay=isinstance(command, ResumeRun)).result()
+        else:
+            store.rewind(run.id, run.cycle).result()
+        return self.resumed.name, abandoned
+
+
+def plan(store: Store, command: ResumeRun | GoBack | Fork) -> Continuation:
+    """Read a run and one of its checkpoints, to go on from there.
+
+    Raises:
+        ResumeError: there is no such run or checkpoint, or nothing is left to do.
+        DamagedError: the checkpoint is damaged.
+        HyperparameterError: the changes cannot be.
+    """
+    resumed = read_checkpoint(store, command.run_id, command.cycle)
+    run, changes = resumed.run, dict(command.changes)
+    _check(changes, run.cycle, isinstance(command, Fork))
+    if isinstance(command, Fork) and not run.cycle:
+        run.hp = run.hp.with_changes(changes)
+        changes = {}
+    if isinstance(command, ResumeRun):
+        # What was changed later is changed again, unless it is changed to something else now.
+        for change in store.changes(run.id):
+            if change.cycle > run.cycle:
+                run.journaled.setdefault(change.cycle, {})[change.name] = (change.new, change.by)
+    planned = run.hp.model_dump() | {
+        name: value for later in run.journaled.values() for name, (value, _) in later.items()}
+    wanted = parse(planned | changes).model_dump()
+    if run.cycle >= wanted["num_cycles"]:
+        raise ResumeError(
+            f"{resumed.name} has run all its {run.cycle} cycles; raise the number of cycles to go "
+            "on.")
+    run.staged = {name: (wanted[name], "person") for name in changes}
+    record = store.run(run.id)
+    later = record is not None and record.cycles > run.cycle
+    another = isinstance(command, GoBack) or any(planned[n] != wanted[n] for n in changes)
+    soon = run.journaled.get(run.cycle + 1, {}) | run.staged
+    return Continuation(
+        command, resumed, run.hp.with_changes({name: value for name, (value, _) in soon.items()}),
+        abandons=later and another)
+
+
+def _check(changes: Mapping[str, Value], cycle: int, fork: bool) -> None:
+    """Refuse changes that cannot be made at this place."""
+    for spec in (specs()[name] for name in changes if name in specs()):
+        if not fork and not spec.live:
+            raise ResumeError(
+                f"{spec.label} cannot change during a run; fork the run to change it.")
+        if spec.structural and cycle:
+            raise ResumeError(
+                f"{spec.label} decides which weights a run trains, so only a fork from cycle 0 "
+                "can change it.")

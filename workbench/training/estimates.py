@@ -1,0 +1,116 @@
+"""Memory: what a run will take and what there is; and what to do when it ran out."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Mapping, Sequence
+
+import psutil
+import torch
+
+from workbench.ppo.cycle import PPO
+from workbench.ppo.footprint import Footprint
+from workbench.ppo.hyperparameters import Hyperparameters, Value, specs
+from workbench.ppo.memory import Phases, Work, less, memory, needed, relief, say_changes
+from workbench.ppo.phases import Phase
+from workbench.ppo.sizes import size
+from workbench.training.events import MemoryEstimated
+
+# Left for the rest of the system before a run is said to fit.
+_MARGIN = 0.95
+
+
+class Estimator:
+    """Estimates for the models that are loaded."""
+
+    def __init__(self, ppo: PPO, before: int) -> None:
+        """Measure the models.
+
+        Args:
+            before: bytes of this process before it held any model.
+        """
+        self._ppo, self._before = ppo, before
+        self._footprint = Footprint(ppo.policy, ppo.reward)
+        self._prompts: tuple[str, ...] | None = None
+        self._tokens = (1, 1)
+
+    def estimate(self, hp: Hyperparameters, prompts: Sequence[str]) -> MemoryEstimated:
+        """Say what a run would take, whether that is there, and what to lower if not.
+
+        Raises:
+            UnsupportedModelError: the policy cannot be trained as ``hp`` asks.
+        """
+        work = self._work(hp, prompts)
+        phases = memory(self._footprint, hp, work)
+        there, device = self._available(), self._footprint.device
+        advice, changes = "", {}
+        if needed(phases) > _MARGIN * there:
+            changes = relief(self._footprint, hp, work, round(_MARGIN * there))
+            advice = self._advice(phases, there, hp, changes)
+        return MemoryEstimated(phases, there, str(device), advice, changes)
+
+    def after_failure(
+        self, hp: Hyperparameters, prompts: Sequence[str], phase: Phase
+    ) -> tuple[str, Mapping[str, Value]]:
+        """Say what to lower after memory ran out in ``phase``, and the changes that do it."""
+        changes = less(self._footprint, hp, self._work(hp, prompts), phase)
+        if changes:
+            lower = say_changes(changes, hp, self._footprint.device)
+            same = ", which changes no number" if "micro_batch_tokens" in changes else ""
+            return f"Lower {lower}{same}, and try again.", changes
+        return ("Lower the response length, switch on LoRA or gradient checkpointing in a new "
+                "run, or choose a smaller model."), {}
+
+    def _work(self, hp: Hyperparameters, prompts: Sequence[str]) -> Work:
+        if tuple(prompts) != self._prompts:
+            self._tokens = self._longest(prompts)
+            self._prompts = tuple(prompts)
+        prompt, scored = self._tokens
+        compared = min(hp.comparison_prompts, len(prompts))
+        limit = getattr(self._ppo.reward, "max_length", None)
+        scored += hp.response_length
+        return Work(prompt, min(scored, limit) if limit else scored, compared)
+
+    def _longest(self, prompts: Sequence[str]) -> tuple[int, int]:
+        """Tokens of the longest prompt, as the policy and as the reward model count them."""
+        lengths = [len(ids) for ids in self._ppo.scribe.encode(prompts, 0)] or [1]
+        longest = max(lengths)
+        tokenizer = getattr(self._ppo.reward, "tokenizer", None)
+        if tokenizer is None or not prompts:
+            return longest, longest
+        text = prompts[lengths.index(longest)]
+        return longest, len(tokenizer(text, verbose=False)["input_ids"])
+
+    def _available(self) -> int:
+        """Bytes a run could have: what is free, and what this process has taken for models."""
+        device = self._footprint.device
+        if device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(device)
+            return free + torch.cuda.memory_reserved(device)
+        if device.type == "mps":
+            return torch.mps.recommended_max_memory()
+        return psutil.virtual_memory().available + max(0, resident() - self._before)
+
+    def _advice(
+        self, phases: Phases, there: int, hp: Hyperparameters, changes: Mapping[str, Value]
+    ) -> str:
+        short = f"The run may not fit: it needs about {size(needed(phases))} and there is " \
+                f"{size(there)}."
+        if not changes:
+            return f"{short} Choose smaller models, or a shorter response."
+        lower = say_changes(changes, hp, self._footprint.device)
+        verb = "Change" if any(not specs()[name].live for name in changes) else "Lower"
+        return f"{short} {verb} {lower}."
+
+
+def resident() -> int:
+    """Return the bytes of this process in memory."""
+    return psutil.Process().memory_info().rss
+
+
+def let_go(ppo: PPO) -> None:
+    """Free what a cycle that failed has left behind."""
+    ppo.optimizer.zero_grad(set_to_none=True)
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

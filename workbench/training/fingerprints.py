@@ -1,0 +1,37 @@
+"""What the files of a model were, so that a run that goes on can tell whether they still are."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+_ENDINGS = (".json", ".safetensors", ".bin", ".model", ".txt", ".jinja")
+_ENDS = 2**20
+"""Of each file the first and the last of so many bytes are read: weights are large, and training
+changes all of them."""
+
+
+def revision(model: object) -> str | None:
+    """Return the commit of a model that came from the hub."""
+    return getattr(getattr(model, "config", None), "_commit_hash", None)
+
+
+def fingerprint(source: str, revision: str | None = None) -> str:
+    """Return a digest of a model's files: names, sizes, and their first and last MiB.
+
+    Args:
+        source: a folder; a name on the hub is known by ``revision``, its commit, instead.
+    """
+    folder = Path(source).expanduser()
+    if not folder.is_dir():
+        return revision or ""
+    digest = hashlib.sha256()
+    for file in sorted(f for f in folder.iterdir() if f.suffix in _ENDINGS and f.is_file()):
+        size = file.stat().st_size
+        digest.update(f"{file.name}\0{size}\0".encode())
+        with file.open("rb") as opened:
+            digest.update(opened.read(_ENDS))
+            if size > _ENDS:
+                opened.seek(max(_ENDS, size - _ENDS))
+                digest.update(opened.read(_ENDS))
+    return digest.hexdigest()

@@ -1,0 +1,26 @@
+"""What is said of a loaded model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from workbench.training.reward_parts import base_name
+
+
+def facts_of(
+    source: str, model: torch.nn.Module, tokenizer: Any, dtype: str, device: torch.device
+) -> dict[str, Any]:
+    """Return the fields that every loaded model has in ``ModelFacts``."""
+    return {
+        "source": source,
+        "name": base_name(source),
+        "architecture": type(model).__name__,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "vocabulary": len(tokenizer),
+        "dtype": dtype,
+        "device": str(device),
+        "tokenizer": type(tokenizer).__name__,
+        "has_chat_template": bool(getattr(tokenizer, "chat_template", None)),
+    }

@@ -1,0 +1,133 @@
+"""Loading a reward from its parts; a Python file only when the person has agreed to run it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from workbench.assets import EXAMPLE_REWARDS
+from workbench.ppo.device import Placement
+from workbench.ppo.loading import load_reward
+from workbench.ppo.python_reward import PythonReward, RewardFile, read_reward_file
+from workbench.ppo.reward_model import Reward, RewardModel
+from workbench.ppo.sources import LoadError, Report
+from workbench.ppo.weighted_reward import WeightedPart, WeightedSum
+from workbench.training.events import ModelFacts
+from workbench.training.fingerprints import revision
+from workbench.training.model_facts import facts_of
+from workbench.training.reward_parts import RewardPart, base_name, describe, unique_names
+
+Trusted = Callable[[str], bool]
+"""Whether the person has agreed to run a file of this content hash."""
+
+
+class UntrustedError(LoadError):
+    """A Python file must not be run before the person agrees."""
+
+    def __init__(self, file: RewardFile, changed: bool) -> None:
+        since = "has changed since its run began and " if changed else ""
+        super().__init__(f"{file.name} {since}was not run: it is a program, and you have not "
+                         "agreed to run it yet. Load again to be asked.")
+        self.file, self.changed = file, changed
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRewards:
+    """A reward ready to score, what is said of it, the content hash of each Python file, and the
+    commit of each classifier, where it came from the hub."""
+
+    reward: Reward
+    facts: ModelFacts
+    digests: dict[str, str]
+    revisions: dict[str, str | None]
+
+
+def load_rewards(
+    parts: tuple[RewardPart, ...], placement: Placement, report: Report, trusted: Trusted
+) -> LoadedRewards:
+    """Load every part of a reward. A single part of weight 1 is the reward itself.
+
+    Raises:
+        LoadError: with one plain sentence; ``part`` says of which.
+        UntrustedError: a Python file was not run.
+    """
+    if not any(part.weight for part in parts):
+        raise LoadError("The reward has no part with a weight other than 0; give one a weight."
+                        if parts else "No reward was named; add one.")
+    loaded: list[tuple[Reward, ModelFacts]] = []
+    for number, part in enumerate(parts):
+        def told(text: str, share: float, done: int = number) -> None:
+            report(text, (done + share) / len(parts))
+        try:
+            loaded.append(_load_file(part, told, trusted) if part.is_file
+                          else _load_classifier(part, placement, told))
+        except LoadError as error:
+            error.part = number
+            raise
+    digests = {r.file.path: r.file.sha256 for r, _ in loaded if isinstance(r, PythonReward)}
+    revisions = {facts.source: revision(r.model) for r, facts in loaded
+                 if isinstance(r, RewardModel)}
+    if len(parts) == 1 and parts[0].weight == 1:
+        return LoadedRewards(*loaded[0], digests, revisions)
+    names = unique_names([_metric_name(facts) for _, facts in loaded])
+    weights = [part.weight for part in parts]
+    total = WeightedSum([WeightedPart(name, weight, reward) for name, weight, (reward, _)
+                         in zip(names, weights, loaded, strict=True)])
+    text = describe(weights, names)
+    return LoadedRewards(total, ModelFacts(
+        source=text, name=text, architecture="Weighted sum",
+        parameters=sum(facts.parameters for _, facts in loaded), vocabulary=0, dtype="",
+        device=str(placement.device), tokenizer="",
+        parts=tuple(facts for _, facts in loaded)), digests, revisions)
+
+
+def changed_files(digests: dict[str, str]) -> list[str]:
+    """Return the names of the Python files that now hold something else."""
+    changed = []
+    for path, digest in digests.items():
+        try:
+            same = read_reward_file(path).sha256 == digest
+        except LoadError:
+            same = False
+        if not same:
+            changed.append(Path(path).name)
+    return changed
+
+
+def _load_file(
+    part: RewardPart, report: Report, trusted: Trusted
+) -> tuple[Reward, ModelFacts]:
+    file = read_reward_file(part.source)
+    if file.sha256 not in _shipped() and not trusted(file.sha256):
+        raise UntrustedError(file, bool(part.sha256) and part.sha256 != file.sha256)
+    report(f"Running {file.name}", 0.5)
+    reward = PythonReward(file)
+    return reward, ModelFacts(
+        source=part.source, name=base_name(part.source), architecture="Python file", parameters=0,
+        vocabulary=0, dtype="", device="", tokenizer="", sha256=file.sha256,
+        summary=reward.summary)
+
+
+def _load_classifier(
+    part: RewardPart, placement: Placement, report: Report
+) -> tuple[Reward, ModelFacts]:
+    loaded = load_reward(part.source, placement, report, label=part.label)
+    reward = loaded.reward
+    return reward, ModelFacts(labels=loaded.labels, label=reward.label, **facts_of(
+        loaded.source, reward.model, reward.tokenizer, reward.placement.dtype_name,
+        reward.placement.device))
+
+
+def _metric_name(facts: ModelFacts) -> str:
+    if len(facts.labels) > 1 and facts.label is not None:
+        return f"{facts.name} {facts.labels[facts.label]}"
+    return facts.name
+
+
+@cache
+def _shipped() -> frozenset[str]:
+    """The content hashes of the examples that come with the workbench."""
+    return frozenset(read_reward_file(str(path)).sha256 for path in EXAMPLE_REWARDS.values()
+                     if path.is_file())

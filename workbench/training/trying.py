@@ -1,0 +1,170 @@
+"""Completions on demand between cycles: the present policy, its start and checkpoints compared."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import time
+from collections.abc import Callable, Iterator
+
+from workbench.ppo.control import Interrupted
+from workbench.ppo.cycle import PPO
+from workbench.ppo.decoding import Decoding
+from workbench.ppo.forward import read_logprobs
+from workbench.ppo.phases import Phase
+from workbench.ppo.policy import Policy
+from workbench.ppo.reward_model import Exchange
+from workbench.ppo.sampling import Completions
+from workbench.ppo.scribe import PromptError
+from workbench.ppo.trying import WEIGHTS, WrongWeightsError, other_weights, write
+from workbench.ppo.weighted_reward import score_all
+from workbench.store.checkpoints import CheckpointError
+from workbench.store.store import Store
+from workbench.training import commands as do
+from workbench.training import events as ev
+from workbench.training.failures import explain, is_out_of_memory
+from workbench.training.mailbox import Letter
+from workbench.training.models import Models
+from workbench.training.session import Close
+
+_PAUSE = 1 / 30  # seconds between two events of a text that grows
+Waiting = do.Command | Close | Letter
+
+
+class Trying:
+    """Serves :class:`~workbench.training.commands.Try` on the training thread.
+
+    Any other command ends a try, so that the person never waits for it, and is served after it;
+    settings staged meanwhile do not. Nothing is served within: a checkpoint written in the middle
+    would hold another's weights.
+    """
+
+    def __init__(self, inbox: queue.SimpleQueue[Waiting], store: Store,
+                 emit: Callable[[ev.Event], None]) -> None:
+        self._inbox, self._store, self._emit = inbox, store, emit
+        self._later: list[Waiting] = []
+        self._stopped = False
+
+    def run(self, command: do.Try, models: Models) -> list[Waiting]:
+        """Complete the prompts from every source; return the commands to serve afterwards."""
+        self._later, self._stopped = [], False
+        ppo = models.ppo
+        decoding = Decoding(command.temperature, command.top_p, command.seed, command.length)
+        problems = decoding.problems()
+        if ppo is None or models.command is None:
+            problems = ["Load a policy and a reward model first."]
+        elif not command.prompts:
+            problems = ["There is no prompt to complete; type one."]
+        elif not command.sources:
+            problems = ["No policy is chosen; tick the current one, the start or a checkpoint."]
+        if problems or ppo is None or models.command is None:
+            self._emit(ev.CommandRefused("Try", " ".join(problems)))
+            return []
+        try:
+            prompt_ids = ppo.scribe.encode(command.prompts, decoding.length)
+        except PromptError as error:
+            self._emit(ev.CommandRefused("Try", str(error)))
+            return []
+        self._emit(ev.TryStarted(command.id, tuple(_label(s, ppo) for s in command.sources)))
+        for index in range(len(command.sources)):
+            try:
+                self._column(command, index, ppo, models.command.policy, prompt_ids, decoding)
+            except Interrupted:
+                break
+            except (CheckpointError, WrongWeightsError) as error:
+                self._emit(ev.TryFailed(command.id, index, str(error)))
+            except Exception as error:
+                self._emit(ev.TryFailed(command.id, index, _explain(error)))
+        self._emit(ev.TryFinished(command.id, stopped=self._stopped))
+        return self._later
+
+    def step(self, phase: Phase, done: int, total: int) -> None:
+        """Serve as the :class:`~workbench.ppo.control.Control` of a try."""
+        while not self._inbox.empty():
+            waiting = self._inbox.get()
+            if not isinstance(waiting, do.StopTrying):
+                self._later.append(waiting)
+            asked = waiting.command if isinstance(waiting, Letter) else waiting
+            self._stopped |= not isinstance(asked, do.SetHyperparameters)
+        if self._stopped:
+            raise Interrupted
+
+    def _column(self, command: do.Try, index: int, ppo: PPO, loaded: str,
+                prompt_ids: list[list[int]], decoding: Decoding) -> None:
+        """Complete every prompt from one source, then score and measure what was written."""
+        told = 0.0
+
+        def exchanges(responses: list[list[int]]) -> list[Exchange]:
+            return [ppo.scribe.exchange(*parts)
+                    for parts in zip(command.prompts, prompt_ids, responses, strict=True)]
+
+        def written(responses: list[list[int]]) -> None:
+            nonlocal told
+            self.step(Phase.SAMPLING, 0, 0)
+            if time.monotonic() - told < _PAUSE:
+                return
+            told = time.monotonic()
+            # A character may be spread over several tokens: it appears with the last.
+            texts = tuple(e.completion.rstrip("\N{REPLACEMENT CHARACTER}")
+                          for e in exchanges(responses))
+            self._emit(ev.TryProgress(command.id, index, texts, tuple(map(len, responses))))
+
+        self.step(Phase.SAMPLING, 0, 0)
+        source = command.sources[index]
+        with self._policy(source, ppo, loaded) as policy:
+            completions = write(policy, prompt_ids, decoding, eos_ids=ppo.scribe.eos_ids,
+                                written=written)
+        found = exchanges([completions.response(row) for row in range(len(prompt_ids))])
+        scores, parts = score_all(ppo.reward, found, control=self)
+        kls = [0.0] * len(found) if source.kind == "start" else self._distance(ppo, completions)
+        self._emit(ev.TryScored(command.id, index, tuple(
+            ev.Tried(e.completion, score, kl, length, ended,
+                     {name: part[row].item() for name, part in parts.items()})
+            for row, (e, score, kl, length, ended) in enumerate(zip(
+                found, scores.tolist(), kls, completions.lengths.tolist(),
+                completions.ended.tolist(), strict=True)))))
+
+    def _distance(self, ppo: PPO, completions: Completions) -> list[float]:
+        """Return, for each completion, ``sum(log pi - log pi_start)`` over its tokens."""
+        with ppo.reference() as reference:
+            start = read_logprobs(
+                reference, completions, temperature=1.0, max_tokens=0, control=self)
+        return (completions.logprobs - start).sum(dim=1).tolist()
+
+    @contextlib.contextmanager
+    def _policy(self, source: do.TrySource, ppo: PPO, loaded: str) -> Iterator[Policy]:
+        """Give the policy of a source.
+
+        Raises:
+            CheckpointError: it is missing or damaged.
+            WrongWeightsError: it belongs to another model.
+        """
+        if source.kind == "current":
+            yield ppo.policy
+        elif source.kind == "start":
+            with ppo.reference() as reference:
+                yield reference
+        else:
+            run = self._store.run(source.run_id)
+            if run is not None and run.policy != loaded:
+                raise WrongWeightsError(
+                    f"The checkpoint belongs to a run of {run.policy}, but the policy that is "
+                    f"loaded is {loaded}; load that one to try it.")
+            arrays, _ = self._store.checkpoints.read(source.run_id, source.cycle, WEIGHTS)
+            with other_weights(ppo.policy, arrays) as policy:
+                yield policy
+
+
+def _label(source: do.TrySource, ppo: PPO) -> str:
+    if source.kind == "start":
+        return "Start policy"
+    if source.kind == "checkpoint":
+        return f"After cycle {source.cycle}"
+    return "Current policy" if ppo.between_cycles else "Current policy, stopped within a cycle"
+
+
+def _explain(error: Exception) -> str:
+    if is_out_of_memory(error):
+        return ("Memory ran out; the run is as it was. Try fewer prompts, a shorter length, or "
+                "no checkpoint.")
+    return explain(error)[0].replace("The cycle failed", "It could not be tried")
