@@ -202,6 +202,9 @@ def _follow(
                 say(f"{name}: {hp.num_cycles} cycles of {hp.batch_size} completions.")
             case ev.RunResumed() as resumed:
                 say(_begun(resumed))
+            case ev.StateChanged(state=ev.State.PAUSED, note=note):
+                say(f"Paused {note.lower()}, as the window asked; it goes on from there. "
+                    "Ctrl+C stops it.")
             case ev.CycleFinished() as finished:
                 print(_json_line(finished) if as_json else _line(finished), flush=True)
             case ev.HealthChecked() as checked:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import shiboken6
 
 from workbench.gui.background import Background
@@ -20,12 +22,12 @@ class Opened:
     """The real window, store and controller. Commands go into ``sent`` instead of to a thread;
     events are fed by calling ``controller.handle``, as the bridge does."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, send: Callable[[Command], None] | None = None) -> None:
         self.sent: list[Command] = []
         self.background = Background()
         self.window = MainWindow()
         self.window.add_views(store, self.background)
-        self.controller = Controller(self.window, store, self.background, self.sent.append)
+        self.controller = Controller(self.window, store, self.background, send or self.sent.append)
         self._open = True
 
     def close(self) -> None:

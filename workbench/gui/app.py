@@ -21,6 +21,7 @@ from workbench.gui.background import Background
 from workbench.gui.bridge import Bridge
 from workbench.gui.controller import Controller
 from workbench.gui.dialogs import ask_about_closing
+from workbench.gui.elsewhere import Elsewhere
 from workbench.gui.errors import ErrorDialog, ErrorReporter, start_log, stop_log
 from workbench.gui.garbage import GarbageCollector
 from workbench.gui.main_window import MainWindow
@@ -31,7 +32,7 @@ from workbench.training.events import Event, ModelsLoaded
 
 if TYPE_CHECKING:
     from workbench.store.store import Store
-    from workbench.training.session import Session
+    from workbench.training.switchboard import Switchboard
 
 AUTOSAVE_MS = 30_000
 
@@ -112,7 +113,7 @@ class Workbench:
     """The open window with everything behind it."""
 
     store: Store
-    session: Session
+    session: Switchboard
     bridge: Bridge
     background: Background
     controller: Controller
@@ -166,7 +167,7 @@ class Workbench:
         self.settings.save(self.window.save_state())
 
     def _compose(self) -> None:
-        from workbench.training.session import Session
+        from workbench.training.switchboard import Switchboard
 
         # The views first: the session's thread imports torch at once, which slows all else.
         self.background = Background()
@@ -174,12 +175,13 @@ class Workbench:
         self.window.restore_views(self._saved)
         self.bridge = Bridge(self.window)
         # torch leaves a core to the window: with all of them it slows both.
-        self.session = Session(
+        self.session = Switchboard(
             self.store, self.bridge.put, threads=max(1, (os.cpu_count() or 2) - 1))
         self.controller = Controller(
             self.window, self.store, self.background, self.session.send)
         self.bridge.events.connect(self.controller.handle)
         self.bridge.events.connect(self._after_loading)
+        self.elsewhere = Elsewhere(self.window, self.store, self.background)
 
     def _after_loading(self, events: list[Event]) -> None:
         if any(isinstance(event, ModelsLoaded) for event in events):
@@ -198,7 +200,7 @@ class Workbench:
         models.load()
 
     def _close_wanted(self) -> None:
-        if self.window.state in ALIVE:
+        if self.window.state in ALIVE and self.controller.watched is None:
             ask_about_closing(
                 self.window, stop=self.exit, keep=self.window.showMinimized)
         else:
@@ -211,6 +213,7 @@ class Workbench:
         window.menuBar().setEnabled(False)
         for dock in window.docks.values():
             dock.setEnabled(False)
+        self.elsewhere.stop()
         window.prompts.save()
         self.save()
         await asyncio.to_thread(self.session.close)

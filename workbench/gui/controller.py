@@ -52,7 +52,8 @@ class Controller(QObject):
         self._shown: int | None = None
         self._reading = False
         self._late: list[ev.CycleFinished | ev.HyperparametersApplied] = []
-        self._marked: set[int] = set()
+        self._watched: int | None = None
+        self._read = (0, frozenset[int]())
         self._pausing = False
         self._stopped_at = 0.0
         self._written: ev.CheckpointWritten | None = None
@@ -67,6 +68,11 @@ class Controller(QObject):
     def shown(self) -> int | None:
         """The run on display."""
         return self._shown
+
+    @property
+    def watched(self) -> int | None:
+        """The run that another process trains and this window follows."""
+        return self._watched
 
     # -- what the person asks for
 
@@ -138,6 +144,7 @@ class Controller(QObject):
     def show_run(self, run_id: int | None) -> None:
         """Put a run on display; its numbers are read in the background."""
         self._shown, self._late, self._reading = run_id, [], run_id is not None
+        self._watch(run_id)
         self._window.completions.show_run(run_id)
         self.health.begin(run_id)
         if run_id is None:
@@ -193,6 +200,8 @@ class Controller(QObject):
                 self._run_started(event)
             case ev.RunResumed():
                 self._run_resumed(event)
+            case ev.RunFollowed():
+                self._run_followed(event)
             case ev.ComparisonReady():
                 window.completions.cycle_available(event.run_id, event.cycle)
             case ev.CycleFinished():
@@ -248,7 +257,8 @@ class Controller(QObject):
     def _run_started(self, event: ev.RunStarted) -> None:
         window = self._window
         self._live = self._shown = self.resuming.live = event.run_id
-        self._reading, self._marked = False, set()
+        self._watched, self._read = None, (0, frozenset())
+        self._reading = False
         window.hyperparameters.run_started(event.hyperparameters)
         window.status.run_started(event)
         window.metrics.show_run(event.run_id, {}, [])
@@ -258,9 +268,30 @@ class Controller(QObject):
         window.runs.refresh()
         self._say_what_shows()
 
+    def _watch(self, run_id: int | None) -> None:
+        """Follow a run that another process trains, while it is on display."""
+        run = self._store.run(run_id) if run_id is not None else None
+        if run is not None and self._store.is_elsewhere(run):
+            if run.id != self._watched:
+                self._send(do.Watch(run.id))
+        elif self._watched is not None:
+            self._watched = self._live = self.resuming.live = None
+            self._send(do.Unwatch())
+
+    def _run_followed(self, event: ev.RunFollowed) -> None:
+        window = self._window
+        self._live = self._watched = self.resuming.live = event.run_id
+        window.hyperparameters.run_resumed(event.hyperparameters)
+        window.status.run_started(event)
+        window.runs.refresh()
+        self.show_run(event.run_id)
+        window.toast.show_message(
+            "info", f"{event.name} is trained by {event.owner}; watch and steer it here.")
+
     def _run_resumed(self, event: ev.RunResumed) -> None:
         window = self._window
         self._live = self.resuming.live = event.run_id
+        self._watched = None
         window.hyperparameters.run_resumed(event.hyperparameters)
         window.status.run_started(event)
         window.runs.refresh()
@@ -289,11 +320,13 @@ class Controller(QObject):
 
     def _run_finished(self, event: ev.RunFinished) -> None:
         window = self._window
-        self._live = self.resuming.live = None
+        self._live = self.resuming.live = self._watched = None
         window.runs.refresh()
         run = self._store.run(event.run_id)
         name = run.name if run else f"Run {event.run_id}"
-        if event.outcome != "failed":
+        if event.outcome == "interrupted":
+            self.resuming.offer(run)
+        elif event.outcome != "failed":
             cycles = "1 cycle" if event.cycles == 1 else f"{event.cycles} cycles"
             stopped = self._written if event.outcome == "stopped" else None
             window.toast.show_message("info", f"{name} {event.outcome} after {cycles}." + (
@@ -316,13 +349,16 @@ class Controller(QObject):
 
     def _add(self, event: ev.CycleFinished | ev.HyperparametersApplied) -> None:
         """Add to the display, or keep it until the run's earlier numbers have been read."""
-        if event.run_id != self._shown:
+        read, marked = self._read
+        known = (event.cycle <= read if isinstance(event, ev.CycleFinished)
+                 else event.cycle in marked)
+        if event.run_id != self._shown or (known and not self._reading):
             return
         if self._reading:
             self._late.append(event)
         elif isinstance(event, ev.CycleFinished):
             self._window.metrics.append(event.run_id, event.cycle, event.metrics)
-        elif event.cycle not in self._marked:
+        else:
             self._window.metrics.mark_changes(event.run_id, event.cycle, event.changes)
             self._window.hyperparameters.add_history(event.cycle, event.changes)
 
@@ -338,11 +374,11 @@ class Controller(QObject):
         read = max((s.cycles[-1] for s in series.values() if s.cycles), default=0)
         if run_id is not None:
             self.health.read(run_id, read, health)
-        self._marked = {change.cycle for change in changes}
+        # What is told of these again, late or by a run that is watched, adds nothing.
+        self._read = read, frozenset(change.cycle for change in changes)
         late, self._late = self._late, []
         for event in late:
-            if not isinstance(event, ev.CycleFinished) or event.cycle > read:
-                self._add(event)
+            self._add(event)
 
     def _say_what_shows(self) -> None:
         window = self._window

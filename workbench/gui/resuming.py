@@ -69,9 +69,11 @@ class Resuming(QObject):
         if run is None or run.status not in ("interrupted", "stopped"):
             return
         planned = planned_cycles(self._store, run)
+        gone = ": the process that trained it is gone" if run.status == "interrupted" else ""
         if run.cycles < planned:
             self._window.toast.show_offer(
-                f"{run.name} was {run.status} after cycle {run.cycles} of {planned}.", "Resume",
+                f"{run.name} was {run.status} after cycle {run.cycles} of {planned}{gone}.",
+                "Resume",
                 "Go on with this run from its last checkpoint", lambda: self.resume(run.id))
 
     def offer_instead(

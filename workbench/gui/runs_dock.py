@@ -24,7 +24,7 @@ from workbench.gui.actions import CAN_BRANCH, CAN_RESUME, CAN_START
 from workbench.gui.background import Background
 from workbench.gui.controls import label, named, push_button
 from workbench.gui.runs.delegate import TreeDelegate
-from workbench.gui.runs.model import RunsModel
+from workbench.gui.runs.model import RunsModel, elsewhere
 from workbench.gui.settings import integers
 from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, parse, specs
 from workbench.ppo.wording import format_value
@@ -111,7 +111,9 @@ class RunsDock(QWidget):
     def refresh(self) -> None:
         """Read the runs again."""
         kept = self.selected()
-        self.model.fill(self._store.runs(), self._store.reward_spans())
+        runs = self._store.runs()
+        self.model.fill(runs, self._store.reward_spans(), frozenset(
+            run.id for run in runs if self._store.is_elsewhere(run)))
         self._stack.setCurrentIndex(1 if self.model.runs else 0)
         if kept:
             self._select(kept.id)
@@ -265,7 +267,8 @@ class RunsDock(QWidget):
 
     def _describe(self, run: RunRecord) -> str:
         origin = self.model.origin(run)
-        return f"Forked {origin}. {describe(run)}" if origin else describe(run)
+        said = f"Forked {origin}. {describe(run)}" if origin else describe(run)
+        return f"{said} {elsewhere(run)}" if self._store.is_elsewhere(run) else said
 
     def make_menu(self) -> QMenu:
         """Return a menu of what can be done with the selected run."""

@@ -14,6 +14,7 @@ from workbench.training.events import (
     CheckpointWritten,
     CycleFinished,
     Progress,
+    RunFollowed,
     RunResumed,
     RunStarted,
     State,
@@ -61,7 +62,8 @@ class StatusBar(QStatusBar):
         self.speed = named(label(), "speed", "Speed",
                            "Completion tokens sampled and learned from per second, last cycle")
         self.elapsed = named(label(), "elapsed", "Elapsed",
-                             "Time since Start or Resume, pauses left out")
+                             "Time since Start or Resume, or since the run is watched; "
+                             "pauses left out")
         self.left = named(label(), "time_left", "Time left",
                           f"Estimated from the mean of the last {_RECENT} cycles")
         self.setContentsMargins(8, 0, 0, 0)
@@ -93,12 +95,12 @@ class StatusBar(QStatusBar):
             self.phase.setText("")
             self.left.setText("")
 
-    def run_started(self, event: RunStarted | RunResumed) -> None:
+    def run_started(self, event: RunStarted | RunResumed | RunFollowed) -> None:
         """A run began or goes on."""
         self._began, self._held = time.monotonic(), 0.0
         self._seconds.clear()
         self._cycle_began = self._began
-        self._done = event.cycle if isinstance(event, RunResumed) else 0
+        self._done = event.cycle if isinstance(event, RunResumed | RunFollowed) else 0
         self._num_cycles = event.hyperparameters.num_cycles
         self.cycle.setText(
             f"Cycle {self._done} of {self._num_cycles}" if self._done else "Before cycle 1")

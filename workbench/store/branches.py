@@ -61,7 +61,7 @@ def delete(db: Database, run_id: int) -> None:
     db.execute(
         "update runs set parent_id = ?, parent_cycle = min(parent_cycle, ?) where parent_id = ?",
         [run["parent_id"], run["parent_cycle"], run_id])
-    for table in (*RECORDED, "run_prompts"):
+    for table in (*RECORDED, "run_prompts", "commands", "live_events"):
         db.table(table).delete_where("run_id = ?", [run_id])
     db.table("runs").delete(run_id)
 

@@ -108,6 +108,22 @@ def reward_parts(db: Database) -> None:
         {"sha256": str, "path": str, "at": str}, pk="sha256", strict=True)
 
 
+@migrations()
+def steering(db: Database) -> None:
+    """What other processes ask of a run, and what the one that trains it tells them."""
+    run = [("run_id", "runs", "id")]
+    db.table("commands").create(
+        {"id": int, "run_id": int, "at": str, "by": str, "name": str, "arguments": str,
+         "answered_at": str, "outcome": str, "sentence": str, "problems": str},
+        pk="id", foreign_keys=run, strict=True,
+    )
+    db.table("commands").create_index(["run_id", "outcome"])
+    db.table("live_events").create(
+        {"run_id": int, "number": int, "name": str, "event": str},
+        pk=("run_id", "number"), foreign_keys=run, strict=True,
+    )
+
+
 def connect(path: Path) -> Database:
     """Open a connection with the settings every thread uses (WAL, full durability)."""
     db = Database(sqlite3.connect(path, timeout=30.0, check_same_thread=False))

@@ -30,6 +30,7 @@ from workbench.store.records import (
     Status,
 )
 from workbench.store.schema import connect, open_database
+from workbench.store.steering import Steering
 from workbench.store.writer import Writer
 
 if TYPE_CHECKING:  # numpy takes a while to import, and a window wants its store first
@@ -53,6 +54,7 @@ class Store:
         self._writer = Writer(self.path)
         self._local = threading.local()
         self._readers: list[Database] = []
+        self.steering = Steering(self._writer.submit, lambda: self._db)
         self.mark_interrupted().result()
 
     def close(self) -> None:
@@ -61,6 +63,13 @@ class Store:
         self.owners.release_all()
         while self._readers:
             self._readers.pop().close()
+
+    def leave(self) -> None:
+        """Close the connection of the calling thread, which is about to end."""
+        db: Database | None = self._local.__dict__.pop("db", None)
+        if db is not None:
+            self._readers.remove(db)
+            db.close()
 
     # -- queries
 
@@ -82,6 +91,20 @@ class Store:
             series = result.setdefault(row["name"], Series())
             series.cycles.append(row["cycle"])
             series.values.append(math.nan if row["value"] is None else row["value"])
+        return result
+
+    def is_elsewhere(self, run: RunRecord) -> bool:
+        """Whether another process trains ``run``, as far as the store says."""
+        return run.status in LIVE and not self.owners.is_mine(run.id)
+
+    def cycle_metrics(self, run_id: int, after: int) -> dict[int, dict[str, float]]:
+        """Return the metrics of every cycle past ``after``, by cycle."""
+        result: dict[int, dict[str, float]] = {}
+        for row in self._db.query(
+            "select name, cycle, value from metrics where run_id = ? and cycle > ? "
+            "order by cycle, rowid", [run_id, after]
+        ):
+            result.setdefault(row["cycle"], {})[row["name"]] = _number(row["value"])
         return result
 
     def completions(

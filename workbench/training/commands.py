@@ -178,7 +178,20 @@ class StopTrying:
     """End a try within a token. What was written so far has been told."""
 
 
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Follow a run that another process trains; what steers a run then goes there."""
+
+    run_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unwatch:
+    """Follow no longer; the run goes on."""
+
+
 Command = (
     LoadModels | CancelLoading | EstimateMemory | Start | ResumeRun | GoBack | Fork | ExportRun
     | Checkpoint | Pause | Resume | StepCycle | Stop | SetHyperparameters | Try | StopTrying
+    | Watch | Unwatch
 )

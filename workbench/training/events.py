@@ -158,6 +158,18 @@ class RunResumed:
 
 
 @dataclass(frozen=True, slots=True)
+class RunFollowed:
+    """A run that ``owner``, another process, trains is watched from here; it stands after
+    ``cycle``."""
+
+    run_id: int
+    name: str
+    cycle: int
+    hyperparameters: Hyperparameters
+    owner: str
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointWritten:
     """The run can be resumed from ``cycle`` on."""
 
@@ -257,7 +269,8 @@ class HyperparametersApplied:
 
 @dataclass(frozen=True, slots=True)
 class RunFinished:
-    """``outcome`` is the run's status in the store: finished, stopped or failed."""
+    """``outcome`` is the run's status in the store: finished, stopped or failed; of a watched run
+    whose process is gone, interrupted."""
 
     run_id: int
     outcome: str
@@ -336,8 +349,8 @@ class TryFinished:
 
 Event = (
     StateChanged | LoadingProgress | ModelsLoaded | LoadingFailed | CommandRefused
-    | MemoryEstimated | RunStarted | RunResumed | Progress | ComparisonReady | CycleFinished
-    | HealthChecked
+    | MemoryEstimated | RunStarted | RunResumed | RunFollowed | Progress | ComparisonReady
+    | CycleFinished | HealthChecked
     | HyperparametersStaged | HyperparametersApplied | CheckpointWritten | CheckpointFailed
     | Exported | TryStarted | TryProgress | TryScored | TryFailed | TryFinished
     | RunFinished | RunFailed

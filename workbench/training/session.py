@@ -11,6 +11,7 @@ from collections.abc import Callable
 from workbench.store.store import Store
 from workbench.training.commands import Command
 from workbench.training.events import CommandRefused, Event, State, StateChanged
+from workbench.training.mailbox import Letter, Mailbox
 
 Listener = Callable[[Event], None]
 
@@ -34,7 +35,8 @@ class Session:
             threads: for torch; None leaves its own choice. Leave a core to a window.
         """
         self._listener = listener
-        self._inbox: queue.SimpleQueue[Command | Close] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[Command | Close | Letter] = queue.SimpleQueue()
+        self._mailbox = Mailbox(store, self._inbox.put)
         self._state = State.IDLE
         self._thread = threading.Thread(
             target=self._run, args=(store, threads), name="training", daemon=True)
@@ -70,8 +72,11 @@ class Session:
             details = traceback.format_exc()
             self._emit(CommandRefused("Session", sentence, {"details": details}))
             self._emit(StateChanged(State.FAILED, sentence))
+        finally:
+            self._mailbox.close()
 
     def _emit(self, event: Event) -> None:
         if isinstance(event, StateChanged):
             self._state = event.state
-        self._listener(event)
+        if self._mailbox.hear(event):
+            self._listener(event)

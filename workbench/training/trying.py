@@ -23,11 +23,12 @@ from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.failures import explain, is_out_of_memory
+from workbench.training.mailbox import Letter
 from workbench.training.models import Models
 from workbench.training.session import Close
 
 _PAUSE = 1 / 30  # seconds between two events of a text that grows
-Waiting = do.Command | Close
+Waiting = do.Command | Close | Letter
 
 
 class Trying:
@@ -83,7 +84,8 @@ class Trying:
             waiting = self._inbox.get()
             if not isinstance(waiting, do.StopTrying):
                 self._later.append(waiting)
-            self._stopped |= not isinstance(waiting, do.SetHyperparameters)
+            asked = waiting.command if isinstance(waiting, Letter) else waiting
+            self._stopped |= not isinstance(asked, do.SetHyperparameters)
         if self._stopped:
             raise Interrupted
 

@@ -30,6 +30,7 @@ from workbench.training.estimates import let_go
 from workbench.training.events import State
 from workbench.training.exporting import ExportError, check_folder, export
 from workbench.training.failures import explain, is_out_of_memory, loading_failed
+from workbench.training.mailbox import Letter
 from workbench.training.models import Models
 from workbench.training.run import (
     DamagedError,
@@ -50,7 +51,7 @@ class Worker:
     """Owns the models and the run. Lives on the training thread alone."""
 
     def __init__(
-        self, store: Store, inbox: queue.SimpleQueue[do.Command | Close],
+        self, store: Store, inbox: queue.SimpleQueue[do.Command | Close | Letter],
         emit: Callable[[ev.Event], None], threads: int | None,
     ) -> None:
         if threads is not None:
@@ -103,7 +104,11 @@ class Worker:
         while not self._inbox.empty():
             self._handle(self._inbox.get())
 
-    def _handle(self, command: do.Command | Close) -> None:
+    def _handle(self, command: do.Command | Close | Letter) -> None:
+        if isinstance(command, Letter):
+            with command:
+                self._handle(command.command)
+            return
         if isinstance(command, Close):
             self._closing = True
             return

@@ -34,6 +34,12 @@ class Branch:
         return len(self.lines)
 
 
+def elsewhere(run: RunRecord) -> str:
+    """Say that another process trains ``run``."""
+    return (f"Trained by {run.owner or 'another process'}, without this window; show it to watch "
+            "and steer it.")
+
+
 def in_tree_order(runs: Sequence[RunRecord]) -> list[tuple[RunRecord, Branch]]:
     """Return the runs with their place: newest first, each followed by what was forked from it."""
     known = {run.id for run in runs}
@@ -65,11 +71,17 @@ class RunsModel(QAbstractTableModel):
         self._names: dict[int, str] = {}
         self._rewards: Mapping[int, tuple[float, float]] = {}
         self._shown: int | None = None
+        self._elsewhere: frozenset[int] = frozenset()
         self._ticks: set[int] = set()
         themes().changed.connect(self._repaint)
 
-    def fill(self, runs: list[RunRecord], rewards: Mapping[int, tuple[float, float]]) -> None:
-        """Show these runs, keeping rows where they are when only their contents changed."""
+    def fill(
+        self, runs: list[RunRecord], rewards: Mapping[int, tuple[float, float]],
+        elsewhere: frozenset[int] = frozenset(),
+    ) -> None:
+        """Show these runs, keeping rows where they are when only their contents changed; those of
+        ``elsewhere`` are trained by another process."""
+        self._elsewhere = elsewhere
         placed = in_tree_order(runs)
         ordered, branches = [run for run, _ in placed], [branch for _, branch in placed]
         same = ([r.id for r in ordered], branches) == ([r.id for r in self.runs], self._branches)
@@ -134,8 +146,10 @@ class RunsModel(QAbstractTableModel):
             return None
         run, column = self.runs[index.row()], index.column()
         if role == Qt.ItemDataRole.DisplayRole:
-            return (run.name, self._reward(run), str(run.cycles), run.status,
+            return (run.name, self._reward(run), str(run.cycles), self._status(run),
                     _when(run.created_at))[column]
+        if role == Qt.ItemDataRole.ToolTipRole and column == 3 and run.id in self._elsewhere:
+            return elsewhere(run)
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return f"{self.data(index)}{self._spoken(run) if column == 0 else ''}"
         return self._of_name(run, index.row(), role) if column == 0 else None
@@ -180,6 +194,9 @@ class RunsModel(QAbstractTableModel):
         parts = ["on display" if run.id == self._shown else "",
                  "drawn over it" if run.id in self._ticks else "", self.origin(run)]
         return "".join(f", {part}" for part in parts if part)
+
+    def _status(self, run: RunRecord) -> str:
+        return f"{run.status} elsewhere" if run.id in self._elsewhere else run.status
 
     def _reward(self, run: RunRecord) -> str:
         pair = self._rewards.get(run.id)

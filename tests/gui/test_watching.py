@@ -1,0 +1,93 @@
+"""A headless run in a process of its own, opened, steered and outlived by the window."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from helpers.folders import save_policy, save_reward
+from helpers.window import Opened
+from pytestqt.qtbot import QtBot
+
+from workbench.gui.bridge import Bridge
+from workbench.gui.elsewhere import Elsewhere
+from workbench.store.store import Store
+from workbench.training.events import State
+from workbench.training.switchboard import Switchboard
+
+
+@pytest.fixture
+def headless(tmp_path: Path, home: Path) -> Iterator[subprocess.Popen[str]]:
+    prompts = tmp_path / "p.txt"
+    prompts.write_text("one\ntwo\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "workbench", "train", "--home", str(home), "--cycles", "5000",
+         "--policy", save_policy(tmp_path / "p"), "--reward", save_reward(tmp_path / "r"),
+         "--prompts", str(prompts), "--set", "batch_size=4", "--set", "response_length=5"],
+        stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.fixture
+def watching(qtbot: QtBot, store: Store) -> Iterator[Opened]:
+    """The window as the application composes it, with a session of its own."""
+    bridge = Bridge()
+    board = Switchboard(store, bridge.put, threads=1)
+    opened = Opened(store, board.send)
+    bridge.events.connect(opened.controller.handle)
+    elsewhere = Elsewhere(opened.window, store, opened.background)
+    with qtbot.waitExposed(opened.window):
+        opened.window.show()
+    yield opened
+    elsewhere.stop()
+    board.close()
+    bridge.close()
+    opened.close()
+
+
+def test_a_headless_run_is_watched_and_steered(
+    qtbot: QtBot, watching: Opened, store: Store, headless: subprocess.Popen[str]
+) -> None:
+    window, actions = watching.window, watching.window.actions_
+
+    def until(condition: Callable[[], object]) -> None:
+        qtbot.waitUntil(lambda: bool(condition()), timeout=60_000)
+
+    until(lambda: window.runs.model.rowCount() == 1)
+    assert window.runs.model.index(0, 3).data() == "running elsewhere"
+    window.runs.table.selectRow(0)
+    window.runs.open_selected()
+    until(lambda: window.state is State.RUNNING)
+    assert f"process {headless.pid} " in window.toast.text
+    assert watching.controller.watched == 1
+    until(lambda: window.metrics._run is not None and len(window.metrics._run.cycles) >= 3)
+    assert list(window.metrics._run.cycles) == list(range(1, len(window.metrics._run.cycles) + 1))
+    assert len(window.completions._cycles) >= 3
+
+    window.hyperparameters.form.set_values({"kl_coef": 0.4}, "test")
+    actions["apply"].trigger()
+    until(lambda: [(c.name, c.new, c.by) for c in store.changes(1)] == [
+        ("kl_coef", 0.4, "person")])
+    until(lambda: window.hyperparameters._history.topLevelItemCount() == 1)
+
+    actions["pause"].trigger()
+    until(lambda: window.state is State.PAUSED)
+    run = store.run(1)
+    assert run.status == "paused"
+    until(lambda: window.status.cycle.text() == f"Cycle {run.cycles} of 5000")
+    assert headless.poll() is None
+    actions["step"].trigger()
+    until(lambda: window.note.text() == f"After cycle {run.cycles + 1}")
+
+    headless.send_signal(signal.SIGKILL)
+    until(lambda: window.toast.action_button.isVisible())
+    assert "the process that trained it is gone" in window.toast.text
+    assert store.run(1).status == "interrupted"
+    until(lambda: window.state is State.IDLE)  # the window's own session
+    assert watching.controller.watched is None
+    until(lambda: window.runs.resume_button.isEnabled())

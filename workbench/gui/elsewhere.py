@@ -1,0 +1,54 @@
+"""Keeps the list of runs up to date with what other processes do to the store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QTimer
+
+from workbench.gui.background import Background
+
+if TYPE_CHECKING:
+    from workbench.gui.main_window import MainWindow
+    from workbench.store.store import Store
+
+GLANCE_MS = 1000
+
+
+class Elsewhere(QObject):
+    """Looks about once a second, on the background's thread, whether a run began, ended or got on
+    in another process, or lost the process that trained it."""
+
+    def __init__(self, window: MainWindow, store: Store, background: Background) -> None:
+        super().__init__(window)
+        self._window, self._store, self._background = window, store, background
+        self._version: int | None = None
+        self._seen: object = None
+        self._has_others = True
+        self._timer = QTimer(self, interval=GLANCE_MS)
+        self._timer.timeout.connect(lambda: background.run(self._look, self._show))
+        self._timer.start()
+
+    def stop(self) -> None:
+        """Look no more: the window is closing."""
+        self._timer.stop()
+
+    def _look(self) -> object:
+        """Return what the list shows of each run, or None when nothing can have changed."""
+        store = self._store
+        version = store.steering.version()
+        if version == self._version and not self._has_others:
+            return None
+        self._version = version
+        runs = store.runs()
+        others = [run.id for run in runs if store.is_elsewhere(run)]
+        self._has_others = bool(others)
+        if not all(store.owners.is_alive(run_id) for run_id in others):
+            store.mark_interrupted().result()
+            runs = store.runs()
+        return [(run.id, run.name, run.status, run.cycles) for run in runs]
+
+    def _show(self, found: object) -> None:
+        if found is not None and found != self._seen:
+            self._seen = found
+            self._window.runs.refresh()

@@ -1,0 +1,147 @@
+"""What the process that trains a run tells others of it, and takes from them.
+
+A thread of its own reads the mail, so that a paused run takes commands as a running one does, and
+training itself never looks: between two glances it does nothing, and a glance at a database that
+nobody wrote to costs microseconds.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from workbench.store.home import StoreError
+from workbench.training import wire
+from workbench.training.commands import Command
+from workbench.training.events import (
+    CommandRefused,
+    ComparisonReady,
+    Event,
+    Progress,
+    RunFinished,
+    RunResumed,
+    RunStarted,
+)
+
+if TYPE_CHECKING:
+    from workbench.store.store import Store
+
+GLANCE = 0.25  # seconds between two glances at the mail; news goes out as often
+
+
+class Letter:
+    """A command from another process. Handled within ``with``, what is refused is its answer."""
+
+    def __init__(self, command: Command, mailbox: Mailbox, number: int) -> None:
+        self.command = command
+        self.refused: CommandRefused | None = None
+        self._mailbox, self._number = mailbox, number
+
+    def __enter__(self) -> None:
+        self._mailbox.opened.append(self)
+
+    def __exit__(self, *_: object) -> None:
+        self._mailbox.opened.remove(self)
+        no = self.refused
+        self._mailbox.answer(
+            self._number, "" if no is None else no.sentence, dict(no.problems) if no else {})
+
+
+class Mailbox:
+    """A session's mail: open while it has a run. :meth:`hear` is called on the training thread."""
+
+    def __init__(self, store: Store, put: Callable[[Letter], None]) -> None:
+        self.opened: list[Letter] = []
+        """The letters that are being handled; one may come while another is."""
+        self._store, self._put = store, put
+        self._news: list[Event] = []
+        self._progress: Progress | None = None
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def hear(self, event: Event) -> bool:
+        """Take note of an event. False: it is the answer to a letter, and nobody else's."""
+        if isinstance(event, CommandRefused):
+            letter = self.opened[-1] if self.opened else None
+            if letter is not None and event.command == type(letter.command).__name__:
+                letter.refused = event
+                return False
+        elif isinstance(event, RunStarted | RunResumed):
+            self._begin(event.run_id)
+        elif self._thread is None:
+            return True
+        elif isinstance(event, Progress):
+            self._progress = event
+        elif isinstance(event, wire.TOLD) or (
+            isinstance(event, ComparisonReady) and event.cycle == 0
+        ):
+            self._news.append(event)
+            if isinstance(event, RunFinished):
+                self.close()
+        return True
+
+    def answer(self, number: int, sentence: str, problems: dict[str, str]) -> None:
+        """Say what became of a command: refused with ``sentence``, or done."""
+        self._store.steering.answer(
+            number, "refused" if sentence else "done", sentence, problems)
+
+    def close(self) -> None:
+        """Tell what is left to tell and end the thread. Safe to call twice."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            self._ended.set()
+            thread.join()
+
+    def _begin(self, run_id: int) -> None:
+        self._store.steering.begin(run_id)
+        self._store.steering.refuse_waiting(
+            run_id, "Nobody trained the run when this was asked; ask again.")
+        self._news, self._progress, self._ended = [], None, threading.Event()
+        self._thread = threading.Thread(
+            target=self._serve, args=(run_id, self._ended), name="mailbox", daemon=True)
+        self._thread.start()
+
+    def _serve(self, run_id: int, ended: threading.Event) -> None:
+        told = taken = 0
+        version = -1
+        over = False
+        while not over:
+            over = ended.wait(GLANCE)
+            try:
+                told = self._tell(run_id, told)
+                now = self._store.steering.version()
+                if now != version:
+                    version, taken = now, self._take(run_id, taken)
+                if over:
+                    self._store.steering.refuse_waiting(run_id, "The run has ended.")
+            except (StoreError, sqlite3.Error):
+                continue  # training has the same trouble, and says so
+        self._store.leave()
+
+    def _tell(self, run_id: int, told: int) -> int:
+        """Write the news; return the number of the last."""
+        count = len(self._news)  # the training thread may add more meanwhile
+        news = [(told + i, *wire.dump(event))
+                for i, event in enumerate(self._news[:count], start=1)]
+        progress, self._progress = self._progress, None
+        if progress is not None:
+            news.append((0, *wire.dump(progress)))
+        if news:
+            self._store.steering.tell(run_id, news)
+            del self._news[:count]
+        return told + count
+
+    def _take(self, run_id: int, taken: int) -> int:
+        """Hand the waiting commands on; return the number of the last."""
+        for posted in self._store.steering.waiting(run_id, taken):
+            taken = posted.id
+            try:
+                command = wire.load(posted.name, posted.arguments)
+            except ValueError:
+                self.answer(taken, f"{posted.name} is not known here; both processes should be "
+                                   "of the same version of PPO Workbench.", {})
+            else:
+                self._put(Letter(command, self, taken))
+        return taken

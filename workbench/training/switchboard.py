@@ -1,0 +1,106 @@
+"""One session for the window: its own, and that of a run it watches in another process."""
+
+from __future__ import annotations
+
+import threading
+
+from workbench.store.store import Store
+from workbench.training.commands import Command, Unwatch, Watch
+from workbench.training.events import (
+    CommandRefused,
+    Event,
+    RunFinished,
+    RunResumed,
+    RunStarted,
+    State,
+    StateChanged,
+)
+from workbench.training.remote import RemoteSession
+from workbench.training.session import Listener, Session
+from workbench.training.wire import STEERING
+
+_BUSY = (State.RUNNING, State.PAUSED, State.STOPPING)
+
+
+class Switchboard:
+    """Has the interface of a :class:`Session`. While a run is watched, what steers a run goes to
+    the process that trains it, and the states told are that run's; all else is the own session's,
+    whose state is told again when the watching ends."""
+
+    def __init__(self, store: Store, listener: Listener, *, threads: int | None = None) -> None:
+        """Start the own session; the arguments are those of :class:`Session`."""
+        self._store, self._listener = store, listener
+        self._guard = threading.RLock()
+        self._own = StateChanged(State.IDLE)
+        self._remote: RemoteSession | None = None
+        self._left: list[RemoteSession] = []
+        self._session = Session(store, self._hear_own, threads=threads)
+
+    @property
+    def state(self) -> State:
+        """The own session's state."""
+        return self._session.state
+
+    def send(self, command: Command) -> None:
+        """Ask for something; the answer comes as events. Returns at once."""
+        with self._guard:
+            remote = self._remote
+        if isinstance(command, Watch):
+            self._watch(command)
+        elif isinstance(command, Unwatch):
+            self._unwatch(remote)
+        elif remote is not None and isinstance(command, STEERING):
+            remote.send(command)
+        else:
+            self._session.send(command)
+
+    def close(self) -> None:
+        """End the own run and every thread; a watched run goes on."""
+        with self._guard:
+            self._drop()
+        for left in self._left:
+            left.close()
+        self._session.close()
+
+    def _watch(self, command: Watch) -> None:
+        with self._guard:
+            if self._own.state in _BUSY:
+                self._listener(CommandRefused(
+                    "Watch", "That run is trained by another process; it can be watched and "
+                             "steered from here when this window's own run has ended."))
+                return
+            self._drop()
+            made: list[RemoteSession] = []
+            self._remote = RemoteSession(
+                self._store, command.run_id, lambda event: self._hear_remote(made, event))
+            made.append(self._remote)
+
+    def _unwatch(self, remote: RemoteSession | None) -> None:
+        with self._guard:
+            if remote is not None and remote is self._remote:
+                self._drop()
+                self._listener(self._own)
+
+    def _drop(self) -> None:
+        if self._remote is not None:
+            self._remote.leave()
+            self._left.append(self._remote)
+            self._remote = None
+
+    def _hear_own(self, event: Event) -> None:
+        with self._guard:
+            if isinstance(event, RunStarted | RunResumed):
+                self._drop()
+            if isinstance(event, StateChanged):
+                self._own = event
+                if self._remote is not None:
+                    return
+            self._listener(event)
+
+    def _hear_remote(self, made: list[RemoteSession], event: Event) -> None:
+        with self._guard:
+            if self._remote is None or made != [self._remote]:
+                return  # it was left a moment ago
+            self._listener(event)
+            if isinstance(event, RunFinished):
+                self._unwatch(self._remote)
