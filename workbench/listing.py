@@ -14,7 +14,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from workbench.ppo.hyperparameters import specs
-from workbench.ppo.metrics import METRICS
+from workbench.ppo.metrics import METRICS, PARTS, find_metric
 from workbench.ppo.wording import format_value
 from workbench.store.home import StoreError, find_home
 from workbench.store.records import RunRecord, Series
@@ -122,8 +122,8 @@ def _models(run: RunRecord) -> Table:
     ):
         size = facts.get("parameters")
         rows.append((kind, source, str(facts.get("architecture", "")),
-                     f"{size / 1e6:.1f} M" if isinstance(size, int) else "",
-                     " on ".join(str(facts[k]) for k in ("dtype", "device") if k in facts)))
+                     f"{size / 1e6:.1f} M" if size else "",
+                     " on ".join(str(facts[k]) for k in ("dtype", "device") if facts.get(k))))
     return _rows(rows)
 
 
@@ -151,8 +151,10 @@ def _checkpoints(store: Store, run: RunRecord) -> Table | str:
 
 def _metrics(store: Store, run: RunRecord) -> Table | str:
     found: Mapping[str, Series] = store.metrics(run.id)
-    rows = [(name, METRICS[name].label, f"{found[name].values[-1]:.4g}")
-            for name in METRICS if name in found and math.isfinite(found[name].values[-1])]
+    parts = sorted(name for name in found if name.startswith(PARTS))
+    rows = [(name, find_metric(name).label, f"{found[name].values[-1]:.4g}")
+            for name in (*METRICS, *parts)
+            if name in found and math.isfinite(found[name].values[-1])]
     return _rows(rows) if rows else "none yet"
 
 

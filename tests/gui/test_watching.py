@@ -67,7 +67,7 @@ def test_a_headless_run_is_watched_and_steered(
     assert watching.controller.watched == 1
     until(lambda: window.metrics._run is not None and len(window.metrics._run.cycles) >= 3)
     assert list(window.metrics._run.cycles) == list(range(1, len(window.metrics._run.cycles) + 1))
-    assert len(window.completions._cycles) >= 3
+    until(lambda: len(window.completions._cycles) >= 3)
 
     window.hyperparameters.form.set_values({"kl_coef": 0.4}, "test")
     actions["apply"].trigger()

@@ -23,7 +23,7 @@ PROMPTS = (do.PromptItem("one"), do.PromptItem("two"))
 
 def start(**settings: object) -> do.Start:
     return do.Start(parse({
-        "num_cycles": 500, "batch_size": 2, "num_mini_batches": 1, "response_length": 4,
+        "num_cycles": 5000, "batch_size": 2, "num_mini_batches": 1, "response_length": 4,
         "comparison_prompts": 1, "checkpoint_every": 0, **settings}), PROMPTS, step=True)
 
 
@@ -88,7 +88,7 @@ def test_a_run_is_steered_from_another_process(ready: Client, watcher: Watcher) 
     assert finished[0].metrics == watcher.store.cycle_metrics(1, 1)[2]
 
     watcher.send(do.Resume())
-    watcher.wait(ev.Progress)
+    watcher.wait(ev.CycleFinished)
     watcher.send(do.Checkpoint())
     assert watcher.wait(ev.CommandRefused).sentence == "Pause the run to write a checkpoint."
     watcher.send(do.Pause())
