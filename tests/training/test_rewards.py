@@ -143,21 +143,6 @@ def test_a_failing_file_ends_the_run_cleanly_and_a_mended_one_goes_on(
     assert models["before"][0]["reward"][0]["sha256"] == old
 
 
-def test_a_run_from_before_rewards_had_parts_goes_on(ready, store, folders):
-    ready.send(start())
-    ready.wait(ev.RunFinished)
-    run = store.run(1)
-    old = {"policy": run.models["policy"], "reward": run.models["reward"][0]["facts"],
-           "reward_label": 0, "use_chat_template": False}
-    store.record_models(1, 0, old).result()
-    ready.send(do.LoadModels(folders[0], str(EXAMPLE_REWARDS["vader"])))
-    ready.wait(ev.ModelsLoaded)
-    ready.wait_for(State.READY)
-    ready.send(do.ResumeRun(1, None, {"num_cycles": 3}))
-    assert ready.wait(ev.ModelsLoaded).reward.source == folders[1]
-    assert ready.wait(ev.RunFinished).cycles == 3
-
-
 @pytest.mark.parametrize(("parts", "sentence"), [
     ((), "No reward was named"),
     ((RewardPart("a", 0.0), RewardPart("b", 0.0)), "no part with a weight other than 0"),

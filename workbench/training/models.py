@@ -132,15 +132,11 @@ class Models:
                 "began; put them back to go on with it, or start a new run.")
 
 
-def command_of(policy: str, reward: str, record: dict[str, Any]) -> LoadModels:
+def command_of(policy: str, record: Mapping[str, Any]) -> LoadModels:
     """Return the command that loads what :meth:`Models.record` describes."""
-    parts = record.get("reward")
-    if isinstance(parts, list):
-        found = tuple(RewardPart(p["source"], p["weight"], p["label"], p["sha256"])
-                      for p in parts)
-    else:  # a run from before rewards could have parts
-        found = (RewardPart(reward, label=record.get("reward_label")),)
-    return LoadModels(policy, found, bool(record.get("use_chat_template", False)))
+    parts = tuple(RewardPart(p["source"], p["weight"], p["label"], p["sha256"])
+                  for p in record["reward"])
+    return LoadModels(policy, parts, record["use_chat_template"])
 
 
 def _policy_facts(loaded: LoadedPolicy) -> ModelFacts:

@@ -118,7 +118,7 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
         run.health.know(name, [value for at, value in zip(series.cycles, series.values, strict=True)
                                if at <= cycle])
     run.health.before = frozenset(h.rule for h in store.health(record.id) if h.cycle == cycle)
-    models = command_of(record.policy, record.reward, dict(record.models))
+    models = command_of(record.policy, record.models)
     return Resumed(run, record.name, models, record.models, snapshot)
 
 

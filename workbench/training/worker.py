@@ -57,6 +57,8 @@ class Worker:
         if threads is not None:
             torch.set_num_threads(threads)
         transformers_logging.disable_progress_bar()
+        # What it recommends to users of its own, such as masks, is settled here.
+        transformers_logging.set_verbosity_error()
         self._store = store
         self._inbox = inbox
         self._emit = emit
