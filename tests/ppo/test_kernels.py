@@ -4,7 +4,7 @@ from helpers.models import make_policy
 from transformers import AutoModelForCausalLM, GPT2Config
 from transformers.activations import NewGELUActivation
 
-from workbench.ppo.kernels import packed_weights, use_native_gelu
+from workbench.ppo.kernels import head_logits, linear, packed_weights, use_native_gelu
 from workbench.ppo.kv_cache import make_cache
 
 IDS = torch.tensor([[5, 6, 7, 8], [9, 3, 2, 4]])
@@ -18,6 +18,27 @@ def test_native_gelu_is_the_same_function():
     use_native_gelu(model)
     assert not [m for m in model.modules() if isinstance(m, NewGELUActivation)]
     torch.testing.assert_close(model(IDS).logits, before)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_head_as_wide_as_a_vocabulary_gives_the_same_numbers(bias):
+    torch.manual_seed(0)
+    head, hidden = torch.nn.Linear(24, 20_000, bias=bias), torch.randn(7, 24)
+    expected = head(hidden)
+    with torch.no_grad():
+        torch.testing.assert_close(head_logits(head, hidden), expected)
+        torch.testing.assert_close(linear(hidden, head.weight, head.bias), expected)
+    assert head_logits(head, hidden).requires_grad
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_packed_weights_suit_any_processor(dtype):
+    """Where bfloat16 cannot be packed the layers stay as they are."""
+    layer, x = torch.nn.Linear(6, 4), torch.randn(3, 6)
+    with torch.no_grad(), torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+        expected = layer(x)
+        with packed_weights(layer, dtype):
+            torch.testing.assert_close(layer(x), expected, rtol=1e-2, atol=1e-2)
 
 
 @pytest.mark.parametrize("architecture", ["gpt2", "llama"])

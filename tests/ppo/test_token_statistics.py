@@ -29,3 +29,10 @@ def test_gradcheck():
     tokens = torch.tensor([0, 4, 2])
     assert torch.autograd.gradcheck(
         lambda x: token_statistics(x, tokens, entropy_gradient=True), (logits,))
+
+
+def test_a_certain_token_has_no_negative_entropy():
+    logits = torch.tensor([[300.0, -20.0, 5.0], [0.0, 0.0, 90.0]])
+    logprobs, spread = token_statistics(logits, torch.tensor([0, 2]))
+    assert logprobs.tolist() == [0, 0]
+    assert spread.tolist() == [0, 0]

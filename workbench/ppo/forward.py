@@ -16,8 +16,10 @@ from workbench.ppo.policy import Policy
 from workbench.ppo.sampling import Completions
 
 # What is fastest where: a CPU's caches want small pieces, a GPU wants large ones.
-# Logits of this many entries, four bytes each, are held at once.
+# Logits of this many entries, four bytes each, are held at once; but of so many tokens at least,
+# for the gradient of the head is gone over once a chunk, and it is as large as a vocabulary.
 _HEAD_ENTRIES = {"cpu": 1 << 21, "cuda": 1 << 26, "mps": 1 << 24}
+_HEAD_TOKENS = 512
 _TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 16_384, "mps": 4096}
 # A row shorter than this share of the longest goes into another micro-batch, unless that would
 # leave this one with less than a quarter of its tokens.
@@ -82,7 +84,7 @@ def micro_batches(
 
 def head_chunks(tokens: int, vocabulary: int, device: torch.device) -> Iterator[slice]:
     """Split ``tokens`` so that the logits of a chunk stay within a fixed memory."""
-    size = max(128, _HEAD_ENTRIES.get(device.type, 1 << 24) // vocabulary)
+    size = max(_HEAD_TOKENS, _HEAD_ENTRIES.get(device.type, 1 << 24) // vocabulary)
     return (slice(i, min(i + size, tokens)) for i in range(0, tokens, size))
 
 

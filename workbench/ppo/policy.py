@@ -15,7 +15,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.pytorch_utils import Conv1D
 
 from workbench.ppo.device import Placement
-from workbench.ppo.kernels import use_native_gelu
+from workbench.ppo.kernels import head_logits, use_native_gelu
 
 
 class UnsupportedModelError(ValueError):
@@ -105,7 +105,7 @@ class Policy(nn.Module):
     def logits(self, hidden: Tensor) -> Tensor:
         """Return float32 logits (..., V) for hidden states (..., H)."""
         with self.autocast():
-            logits = self.model.get_output_embeddings()(hidden)
+            logits = head_logits(self.model.get_output_embeddings(), hidden)
         logits = logits.float()
         # The ways transformers' models bend their logits after the head.
         if (scale := getattr(self.config, "logit_scale", None)) is not None:

@@ -15,13 +15,14 @@ from torch import Tensor
 class _TokenStatistics(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, tokens: Tensor, entropy_gradient: bool) -> Any:
-        logprobs_all = logits.log_softmax(dim=-1)
-        logprobs = logprobs_all.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
-        probabilities = logprobs_all.exp()
-        # A batched dot product: no (n, V) intermediate.
-        entropy = -torch.linalg.vecdot(probabilities, logprobs_all)
+        probabilities = logits.softmax(dim=-1)
+        # log Σ exp(l) = max l - log max p: the sum is not computed a second time.
+        norm = logits.amax(dim=-1) - probabilities.amax(dim=-1).log()
+        logprobs = logits.gather(-1, tokens.unsqueeze(-1)).squeeze(-1) - norm
+        # H = -Σ p log p = log Σ exp(l) - Σ p l
+        entropy = (norm - torch.linalg.vecdot(probabilities, logits)).clamp(min=0)
         ctx.entropy_gradient = entropy_gradient
-        saved = (logprobs_all, entropy) if entropy_gradient else ()
+        saved = (logits, norm - entropy) if entropy_gradient else ()
         ctx.save_for_backward(tokens, probabilities, *saved)
         if not entropy_gradient:
             ctx.mark_non_differentiable(entropy)
@@ -34,8 +35,8 @@ class _TokenStatistics(torch.autograd.Function):
         # d logp(token) / d logits = onehot - p
         if ctx.entropy_gradient:
             # d H / d logit_v = -p_v (log p_v + H)
-            logprobs_all, entropy = saved
-            grad = (logprobs_all + entropy.unsqueeze(-1)).mul_(-grad_entropy.unsqueeze(-1))
+            logits, offset = saved
+            grad = (logits - offset.unsqueeze(-1)).mul_(-grad_entropy.unsqueeze(-1))
             grad.sub_(grad_logprobs.unsqueeze(-1)).mul_(probabilities)
         else:
             # In place: there is one backward pass, and the probabilities are not needed after it.

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from workbench.ppo.control import Control, NotFiniteError
 from workbench.ppo.forward import MicroBatch, head_chunks, micro_batches, temper
+from workbench.ppo.gradients import in_place_gradients
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.kl import kl_estimate
 from workbench.ppo.objective import policy_loss_terms, value_loss_terms
@@ -40,6 +41,15 @@ def update(
     The loss of a mini-batch is the sum over its real tokens divided by their number, however it
     is cut into micro-batches, so the cut changes no gradient.
     """
+    with in_place_gradients(policy):
+        return _summarise(_run_epochs(policy, optimizer, experience, hp, cycle, kl_coef, control))
+
+
+def _run_epochs(
+    policy: Policy, optimizer: torch.optim.Optimizer, experience: Experience, hp: Hyperparameters,
+    cycle: int, kl_coef: float, control: Control,
+) -> list[dict[str, float]]:
+    """Return the means of every optimiser step."""
     rows = experience.completions.mask.shape[0]
     total = hp.num_ppo_epochs * hp.num_mini_batches
     log: list[dict[str, float]] = []
@@ -65,7 +75,7 @@ def update(
         epoch += 1
     optimizer.zero_grad(set_to_none=True)
     control.step(Phase.UPDATING, total, total)
-    return _summarise(log)
+    return log
 
 
 def _accumulate(
