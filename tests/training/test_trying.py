@@ -113,6 +113,14 @@ def test_another_command_ends_a_try_and_is_served(ready):
     assert ready.wait(ev.RunFinished).outcome == "finished"
 
 
+def test_a_memory_estimate_waits_for_the_end_of_a_try(ready):
+    ready.send(do.Try(1, ("one",), (CURRENT, START) * 5, length=100))
+    ready.wait(ev.TryProgress)
+    ready.send(do.EstimateMemory(start().hyperparameters, PROMPTS))
+    assert not ready.wait(ev.TryFinished).stopped
+    ready.wait(ev.MemoryEstimated)
+
+
 def test_closing_ends_a_try(ready):
     ready.send(do.Try(1, ("one",), (CURRENT,) * 200, length=100))
     ready.wait(ev.TryProgress)

@@ -28,15 +28,17 @@ from workbench.training.models import Models
 from workbench.training.session import Close
 
 _PAUSE = 1 / 30  # seconds between two events of a text that grows
+_CAN_WAIT = (do.SetHyperparameters, do.EstimateMemory)
 Waiting = do.Command | Close | Letter
 
 
 class Trying:
     """Serves :class:`~workbench.training.commands.Try` on the training thread.
 
-    Any other command ends a try, so that the person never waits for it, and is served after it;
-    settings staged meanwhile do not. Nothing is served within: a checkpoint written in the middle
-    would hold another's weights.
+    Any other command ends a try, so that the person never waits for it, and is served after it.
+    What can wait does not: settings staged meanwhile, and the memory estimate, which the window
+    asks for by itself. Nothing is served within: a checkpoint written in the middle would hold
+    another's weights.
     """
 
     def __init__(self, inbox: queue.SimpleQueue[Waiting], store: Store,
@@ -85,7 +87,7 @@ class Trying:
             if not isinstance(waiting, do.StopTrying):
                 self._later.append(waiting)
             asked = waiting.command if isinstance(waiting, Letter) else waiting
-            self._stopped |= not isinstance(asked, do.SetHyperparameters)
+            self._stopped |= not isinstance(asked, _CAN_WAIT)
         if self._stopped:
             raise Interrupted
 
