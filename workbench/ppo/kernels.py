@@ -32,14 +32,15 @@ def packed_weights(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
 
     While tokens are sampled one by one, a weight is used many times and stays as it is; laying
     it out once makes a product with few rows twice as fast. No gradient flows meanwhile. Does
-    nothing on other devices, or where the copy would take more than 1 GiB.
+    nothing on other devices, on CPUs without a layout for ``dtype``, or where the copy would take
+    more than 1 GiB.
 
     Args:
         dtype: of the products: float32, or what autocast would use.
     """
     layers: list[Any] = [m for m in model.modules() if type(m) in (nn.Linear, Conv1D)]
     size = sum(layer.weight.numel() for layer in layers) * dtype.itemsize
-    if not _can_pack(layers) or size > _PACKED_BYTES_AT_MOST:
+    if not _can_pack(layers, dtype) or size > _PACKED_BYTES_AT_MOST:
         yield
         return
     # A model that ties its head to its embedding has one more use of a weight, not a copy.
@@ -52,9 +53,13 @@ def packed_weights(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
             layer.__dict__.pop("forward", None)
 
 
-def _can_pack(layers: list[Any]) -> bool:
-    return bool(layers) and torch.backends.mkldnn.is_available() and all(
-        layer.weight.device.type == "cpu" for layer in layers)
+def _can_pack(layers: list[Any], dtype: torch.dtype) -> bool:
+    if not layers or not torch.backends.mkldnn.is_available():
+        return False
+    # Without AVX-512 a CPU computes in half precision, slowly, but has no layout for it.
+    if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return False
+    return all(layer.weight.device.type == "cpu" for layer in layers)
 
 
 def _packed(layer: Any, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
