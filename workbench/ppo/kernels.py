@@ -58,8 +58,8 @@ def packed_weights(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
 
     While tokens are sampled one by one, a weight is used many times and stays as it is; laying
     it out once makes a product with few rows twice as fast. No gradient flows meanwhile. Does
-    nothing on other devices, in bfloat16 on a CPU without it, or where the copy would take more
-    than 1 GiB.
+    nothing on other devices, on CPUs without a layout for ``dtype``, or where the copy would take
+    more than 1 GiB.
 
     Args:
         dtype: of the products: float32, or what autocast would use.
@@ -80,9 +80,12 @@ def packed_weights(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
 
 
 def _can_pack(layers: list[Any], dtype: torch.dtype) -> bool:
-    on_cpu = bool(layers) and all(layer.weight.device.type == "cpu" for layer in layers)
-    return on_cpu and torch.backends.mkldnn.is_available() and (
-        dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    if not layers or not torch.backends.mkldnn.is_available():
+        return False
+    # Without AVX-512 a CPU computes in half precision, slowly, but has no layout for it.
+    if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        return False
+    return all(layer.weight.device.type == "cpu" for layer in layers)
 
 
 def _packed(layer: Any, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:

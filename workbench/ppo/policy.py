@@ -202,13 +202,7 @@ class Trainable:
             yield copy.deepcopy(self._adapters).merge_and_unload()
 
     def _adapt(self, rank: int) -> Any:
-        from peft import LoraConfig, LoraModel
-
-        # GPT-2's layers hold their weights the other way round.
-        transposed = any(isinstance(m, Conv1D) for m in self._start.model.modules())
-        config = LoraConfig(
-            r=rank, lora_alpha=2 * rank, target_modules="all-linear", fan_in_fan_out=transposed)
-        self._adapters = LoraModel(self._start.model, config, "default")
+        self._adapters = add_adapters(self._start.model, rank)
         return self._start.model
 
     def _dismantle(self) -> None:
@@ -217,6 +211,21 @@ class Trainable:
         if self._adapters is not None:
             self._adapters.unload()
             self._adapters = None
+
+
+def add_adapters(model: Any, rank: int) -> Any:
+    """Put LoRA adapters (Hu et al. 2021) into every linear layer of a frozen model but its head.
+
+    Returns:
+        peft's view of ``model``, which switches the adapters on and off and takes them out.
+    """
+    from peft import LoraConfig, LoraModel
+
+    # GPT-2's layers hold their weights the other way round.
+    transposed = any(isinstance(m, Conv1D) for m in model.modules())
+    config = LoraConfig(
+        r=rank, lora_alpha=2 * rank, target_modules="all-linear", fan_in_fan_out=transposed)
+    return LoraModel(model, config, "default")
 
 
 def copy_trunk(model: Any) -> nn.Module:
