@@ -55,7 +55,7 @@ class _FixedLayer(CacheLayerMixin):
     The first update reads the prompts, as a layer that grows would. Each later one writes a single
     token at ``slot`` and hands out all of (b, heads, capacity, d): what lies beyond the slot is
     zero until it is written, and masked by transformers, which takes ``slot`` for the length so
-    far. A sliding window is a mask too; nothing is forgotten.
+    far. A sliding window is a mask too: no layer forgets, so all are of one length.
     """
 
     # Masks are then made without a look at their values, which the host would have to wait for.
@@ -63,9 +63,8 @@ class _FixedLayer(CacheLayerMixin):
     keys: Any
     values: Any
 
-    def __init__(self, capacity: int, slot: Tensor, *, is_sliding: bool) -> None:
+    def __init__(self, capacity: int, slot: Tensor) -> None:
         super().__init__()
-        self.is_sliding = is_sliding
         self._capacity, self._slot = capacity, slot
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
@@ -134,6 +133,4 @@ def make_fixed_cache(config: Any, capacity: int, slot: Tensor) -> Cache:
     Args:
         slot: (1,) where the next single token goes; whoever runs the model keeps it.
     """
-    return Cache(layers=[
-        _FixedLayer(capacity, slot, is_sliding=isinstance(layer, DynamicSlidingWindowLayer))
-        for layer in DynamicCache(config=config).layers])
+    return Cache(layers=[_FixedLayer(capacity, slot) for _ in DynamicCache(config=config).layers])
