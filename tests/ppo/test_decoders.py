@@ -15,6 +15,7 @@ from workbench.ppo.control import Interrupted, Unattended
 from workbench.ppo.decoders import Decoder, FixedDecoder, cast_weights, make_decoder
 from workbench.ppo.decoding import Decoding
 from workbench.ppo.device import Placement
+from workbench.ppo.forward import read_logprobs
 from workbench.ppo.hyperparameters import parse
 from workbench.ppo.kv_cache import can_be_fixed
 from workbench.ppo.policy import Policy
@@ -27,13 +28,18 @@ EOS = [2, 11, 17, 23, 29]
 LENGTH = 20
 
 
-def sliding(**settings):
+SMALL = {
+    "vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "intermediate_size": 48, "max_position_embeddings": 64,
+    "initializer_range": 0.3,
+}
+
+
+def sliding():
     """A policy all of whose layers see a few tokens back only."""
     torch.manual_seed(0)
-    return Policy(tf.AutoModelForCausalLM.from_config(tf.MistralConfig(
-        vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, intermediate_size=48, max_position_embeddings=64,
-        sliding_window=4, initializer_range=0.3, **settings)), CPU)
+    return Policy(tf.AutoModelForCausalLM.from_config(
+        tf.MistralConfig(**SMALL, sliding_window=4)), CPU)
 
 
 def draw(policy, decoder, prompts=PROMPTS, *, length=LENGTH, eos=EOS, control=None):
@@ -222,6 +228,16 @@ def test_the_caches_of_these_models_can_be_fixed(architecture):
 def test_a_recurrent_state_cannot_be_fixed():
     assert not can_be_fixed(tf.Lfm2Config(num_hidden_layers=2, layer_types=[
         "conv", "full_attention"]))
+
+
+def test_rows_with_a_recurrent_state_are_dropped_too():
+    torch.manual_seed(0)
+    policy = Policy(tf.AutoModelForCausalLM.from_config(tf.Lfm2Config(
+        **SMALL, layer_types=["conv", "full_attention"])), CPU)
+    together = draw(policy, Decoder)
+    assert len(set(together.lengths.tolist())) > 2
+    logprobs = read_logprobs(policy, together, temperature=0.8, max_tokens=0, control=Unattended())
+    torch.testing.assert_close(together.logprobs, logprobs, rtol=1e-4, atol=2e-4)
 
 
 @pytest.mark.parametrize("stop", [False, True])

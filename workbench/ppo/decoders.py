@@ -14,7 +14,7 @@ from torch.nn.functional import linear, pad
 from transformers.pytorch_utils import Conv1D
 
 from workbench.ppo.kernels import packed_weights
-from workbench.ppo.kv_cache import can_be_fixed, make_cache, make_fixed_cache
+from workbench.ppo.kv_cache import can_be_fixed, keep_rows, make_cache, make_fixed_cache
 from workbench.ppo.policy import Policy
 from workbench.ppo.replay import CudaRecorder, Recorder, Replay
 
@@ -116,7 +116,7 @@ class Decoder:
         return (chosen.unsqueeze(-1) == self._eos).any(dim=-1)
 
     def _keep(self, keep: Tensor) -> None:
-        self._cache.batch_select_indices(keep)
+        keep_rows(self._cache, keep)
         self._rows, self._attention = self._rows[keep], self._attention[keep]
         self._positions = self._positions[keep]
 

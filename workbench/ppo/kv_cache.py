@@ -7,7 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import Cache, DynamicCache
-from transformers.cache_utils import CacheLayerMixin, DynamicLayer, DynamicSlidingWindowLayer
+from transformers.cache_utils import (
+    CacheLayerMixin,
+    DynamicLayer,
+    DynamicSlidingWindowLayer,
+    LinearAttentionCacheLayerMixin,
+)
 
 
 class _RoomyLayer(DynamicLayer):
@@ -115,6 +120,16 @@ def make_cache(config: Any, capacity: int) -> DynamicCache:
     cache.layers = [
         _RoomyLayer(capacity) if type(layer) is DynamicLayer else layer for layer in cache.layers]
     return cache
+
+
+def keep_rows(cache: Cache, rows: Tensor) -> None:
+    """Keep these rows of the batch in every layer."""
+    layer: Any
+    for layer in cache.layers:
+        # A recurrent state can only be reordered; but the new order need not name every row.
+        recurrent = isinstance(layer, LinearAttentionCacheLayerMixin)
+        keep: Any = layer.reorder_cache if recurrent else layer.batch_select_indices
+        keep(rows)
 
 
 def can_be_fixed(config: Any) -> bool:
