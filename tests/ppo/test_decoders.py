@@ -161,6 +161,19 @@ def test_a_step_run_twice_changes_nothing(any_policy):
     assert_same(twice, once, rtol=0, atol=0)
 
 
+def test_a_model_that_cannot_be_recorded_is_remembered(caplog):
+    class Failing(TapeRecorder):
+        def record(self, step):
+            raise RuntimeError("operation not permitted when stream is capturing")
+
+    policy = make_policy()
+    expected = draw(policy, Decoder)
+    assert policy.model not in decoders._not_recordable
+    assert_same(draw(policy, partial(FixedDecoder, recorder=Failing())), expected)
+    assert policy.model in decoders._not_recordable
+    assert len(caplog.records) == 1
+
+
 def test_adapters_are_on(eager_to_compact):
     ppo = make_ppo(architecture="qwen2")
     ppo.begin(["ab"], parse({"lora_rank": 4}))

@@ -145,9 +145,10 @@ class FixedDecoder(Decoder):
         # Row t says who goes on before token t. Each step writes a row of its own, so that a step
         # run twice changes nothing.
         self._alive = torch.ones(length + 1, len(prompts), dtype=torch.bool, device=policy.device)
-        pinned = policy.device.type == "cuda"
         self._count = torch.zeros((), dtype=torch.long, device=policy.device)
-        self._counts = torch.zeros(length, dtype=torch.long, pin_memory=pinned)
+        self._on_gpu = policy.device.type == "cuda"
+        # Pinned, so that a copy from the device need not be waited for.
+        self._counts = torch.zeros(length, dtype=torch.long, pin_memory=self._on_gpu)
         self._under_way: deque[tuple[int, torch.cuda.Event | None]] = deque()
 
     def step(self) -> None:
@@ -162,7 +163,8 @@ class FixedDecoder(Decoder):
                 _not_recordable.add(self._model)
         self._counts[self.written].copy_(self._count, non_blocking=True)
         done = None
-        if self._counts.is_pinned():
+        if self._on_gpu:
+            # Waiting for it lets the window have the processor.
             done = torch.cuda.Event(blocking=True)
             done.record()
         self._under_way.append((self.written, done))
@@ -194,7 +196,7 @@ class FixedDecoder(Decoder):
 
     def close(self) -> None:
         """Let go of the recording and the cache, when the device is done with them."""
-        if self._counts.is_pinned():
+        if self._on_gpu:
             torch.cuda.current_stream().synchronize()
         self._forget()
         self._cache = None
