@@ -6,8 +6,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
+from transformers import Cache, DynamicCache
+from transformers.cache_utils import (
+    CacheLayerMixin,
+    DynamicLayer,
+    DynamicSlidingWindowLayer,
+    LinearAttentionCacheLayerMixin,
+)
 
 
 class _RoomyLayer(DynamicLayer):
@@ -49,6 +54,62 @@ class _RoomyLayer(DynamicLayer):
             *like.shape[:-2], self._capacity, like.shape[-1], dtype=like.dtype, device=like.device)
 
 
+class _FixedLayer(CacheLayerMixin):
+    """A layer whose keys and values stay where they are, for steps that are recorded.
+
+    The first update reads the prompts, as a layer that grows would. Each later one writes a single
+    token at ``slot`` and hands out all of (b, heads, capacity, d): what lies beyond the slot is
+    zero until it is written, and masked by transformers, which takes ``slot`` for the length so
+    far. A sliding window is a mask too: no layer forgets, so all are of one length.
+    """
+
+    # Masks are then made without a look at their values, which the host would have to wait for.
+    is_compileable = True
+    keys: Any
+    values: Any
+
+    def __init__(self, capacity: int, slot: Tensor) -> None:
+        super().__init__()
+        self._capacity, self._slot = capacity, slot
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        """Take the room for keys and values like these."""
+        self.keys, self.values = (
+            like.new_zeros(*like.shape[:-2], self._capacity, like.shape[-1])
+            for like in (key_states, value_states))
+        self.is_initialized = True
+
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *_: Any, **__: Any
+    ) -> tuple[Tensor, Tensor]:
+        """Write (b, heads, n, d) each; n is 1 after the first time."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+            length = key_states.shape[-2]
+            self.keys[..., :length, :] = key_states
+            self.values[..., :length, :] = value_states
+            return key_states, value_states
+        self.keys.index_copy_(-2, self._slot, key_states)
+        self.values.index_copy_(-2, self._slot, value_states)
+        return self.keys, self.values
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """Return how many keys there are to see, and which is the first."""
+        return (self._capacity if self.is_initialized else query_length), 0
+
+    def get_seq_length(self) -> Any:
+        """Return the tokens so far: a number, then a tensor that the device alone reads."""
+        return self._slot.squeeze(0) if self.is_initialized else 0
+
+    def get_max_length(self) -> int:
+        """Return the most tokens a row can have."""
+        return self._capacity
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep these rows of the batch."""
+        self.keys, self.values = self.keys[indices], self.values[indices]
+
+
 def make_cache(config: Any, capacity: int) -> DynamicCache:
     """Return an empty cache for at most ``capacity`` tokens a row.
 
@@ -59,3 +120,32 @@ def make_cache(config: Any, capacity: int) -> DynamicCache:
     cache.layers = [
         _RoomyLayer(capacity) if type(layer) is DynamicLayer else layer for layer in cache.layers]
     return cache
+
+
+def keep_rows(cache: Cache, rows: Tensor) -> None:
+    """Keep these rows of the batch in every layer."""
+    layer: Any
+    for layer in cache.layers:
+        # A recurrent state can only be reordered; but the new order need not name every row.
+        recurrent = isinstance(layer, LinearAttentionCacheLayerMixin)
+        keep: Any = layer.reorder_cache if recurrent else layer.batch_select_indices
+        keep(rows)
+
+
+def can_be_fixed(config: Any) -> bool:
+    """Whether a model's cache can be one that never moves.
+
+    Layers of other kinds (a recurrent state, an index, keys shared with another layer) are
+    transformers' own alone.
+    """
+    return all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer)
+               for layer in DynamicCache(config=config).layers)
+
+
+def make_fixed_cache(config: Any, capacity: int, slot: Tensor) -> Cache:
+    """Return an empty cache that never moves, for a model where :func:`can_be_fixed`.
+
+    Args:
+        slot: (1,) where the next single token goes; whoever runs the model keeps it.
+    """
+    return Cache(layers=[_FixedLayer(capacity, slot) for _ in DynamicCache(config=config).layers])

@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from workbench.ppo.decoders import make_decoder, weights_at_rest
 from workbench.ppo.decoding import Decoding
-from workbench.ppo.kernels import packed_weights
-from workbench.ppo.kv_cache import make_cache
 from workbench.ppo.policy import Policy
 from workbench.ppo.randomness import Stream, uniforms
 from workbench.ppo.sampling import Completions, choose_tokens
@@ -86,38 +85,31 @@ def write(
         Completions whose ``logprobs`` are those of the policy at temperature 1, from the full
         distribution; entropies and values are 0.
     """
-    device, rows, length = policy.device, len(prompts), decoding.length
-    width = max(map(len, prompts))
-    ids = torch.zeros(rows, width, dtype=torch.long)
-    attention = torch.ones(rows, width + length, dtype=torch.long)
-    for row, prompt in enumerate(prompts):
-        ids[row, width - len(prompt):] = torch.tensor(prompt)
-        attention[row, : width - len(prompt)] = 0
-    positions = (attention.cumsum(dim=1) - 1).clamp(min=0).to(device)
-    attention, fed, start = attention.to(device), ids.to(device), 0
+    device, length = policy.device, decoding.length
     noise = uniforms(decoding.seed, Stream.TRYING, 0, 1, length).to(device)
-    cache = make_cache(policy.model.config, width + length)
+    logprobs = torch.zeros(len(prompts), length, device=device)
+
+    def choose(hidden: Tensor, rows: Tensor, t: Tensor) -> Tensor:
+        logits = policy.logits(hidden)
+        chosen = choose_tokens(distribution(logits, decoding.temperature, decoding.top_p),
+                               noise[0, t].expand(len(rows)))
+        logprobs[rows, t] = logits.log_softmax(dim=-1).gather(
+            -1, chosen.unsqueeze(-1)).squeeze(-1)
+        return chosen
+
     responses: list[list[int]] = [[] for _ in prompts]
-    ended = [False] * rows
-    logprobs = torch.zeros(rows, length, device=device)
-    with policy.autocast(), packed_weights(policy.model, policy.placement.dtype):
+    ended = [False] * len(prompts)
+    with weights_at_rest(policy), contextlib.closing(
+            make_decoder(policy, prompts, length, choose, eos_ids)) as writer:
         for t in range(length):
-            hidden = policy.trunk(
-                input_ids=fed, attention_mask=attention[:, : width + t],
-                position_ids=positions[:, start : width + t], cache=cache, use_cache=True,
-            ).last_hidden_state[:, -1]
-            logits = policy.logits(hidden)
-            chosen = choose_tokens(distribution(logits, decoding.temperature, decoding.top_p),
-                                   noise[:, t].expand(rows)).unsqueeze(-1)
-            logprobs[:, t] = logits.log_softmax(dim=-1).gather(-1, chosen).squeeze(-1)
-            for row, (token,) in enumerate(chosen.tolist()):
+            writer.step()
+            for row, token in enumerate(writer.tokens[:, t].tolist()):
                 if not ended[row]:
                     responses[row].append(token)
                     ended[row] = token in eos_ids
             written(responses)
             if all(ended):
                 break
-            fed, start = chosen, width + t
     return _completions(prompts, responses, ended, logprobs)
 
 
