@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from workbench.ppo.cycle import Written
-from workbench.ppo.hyperparameters import Hyperparameters, parse, specs
+from workbench.ppo.hyperparameters import Hyperparameters, parse
 from workbench.store.checkpoints import CheckpointError
 from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.store import Store
@@ -120,19 +120,6 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
     run.health.before = frozenset(h.rule for h in store.health(record.id) if h.cycle == cycle)
     models = command_of(record.policy, record.models)
     return Resumed(run, record.name, models, record.models, snapshot)
-
-
-def hold_kl_coef(run: Run, new: Hyperparameters, kl_coef: float) -> bool:
-    """Where the adaptive KL controller is switched off, stage the coefficient it had reached.
-
-    What a controller does in every cycle is a metric; what it leaves behind is a change, by the
-    controller, that a replay needs. A coefficient the person sets at the same time wins.
-    """
-    off = run.hp.kl_controller == "adaptive" and new.kl_controller == "fixed"
-    if not off or "kl_coef" in run.staged:
-        return False
-    run.staged["kl_coef"] = (min(kl_coef, specs()["kl_coef"].maximum or kl_coef), "controller")
-    return True
 
 
 def records(written: list[Written], run: Run) -> list[CompletionRecord]:
