@@ -207,6 +207,24 @@ def test_failed_run_says_what_to_do(opened: Opened, store: Store) -> None:
     dialog.close()
 
 
+def test_a_run_held_by_a_full_disk_says_so_and_goes_on(opened: Opened, store: Store) -> None:
+    run_id = begin(opened, store)
+    window, handle = opened.window, opened.controller.handle
+    sentence = "The disk is full, so the run is paused after cycle 1. Free some space, then resume."
+    handle([ev.StateChanged(State.PAUSED, sentence, held=True)])
+    assert (window.chip.text(), window.note.text()) == ("Paused", sentence)
+    assert window.toast.text == opened.controller.held == sentence
+    assert window.toast.action_button.text() == "Resume"
+    window.toast.action_button.click()
+    assert opened.sent == [do.Resume()]
+    handle([ev.StateChanged(State.RUNNING)])
+    assert opened.controller.held == ""
+    handle([ev.RunFinished(run_id, "stopped", 1, "There was no room for cycle 2 on the disk."),
+            ev.StateChanged(State.FINISHED)])
+    assert window.toast.text == (
+        "Run 1 stopped after 1 cycle. There was no room for cycle 2 on the disk.")
+
+
 def test_models_events_reach_the_models_dock(opened: Opened) -> None:
     window = opened.window
     opened.controller.handle([ev.StateChanged(State.LOADING), ev.LoadingProgress("Policy", 0.5)])

@@ -51,6 +51,8 @@ class Controller(QObject):
         self._pausing = False
         self._stopped_at = 0.0
         self._written: ev.CheckpointWritten | None = None
+        self.held = ""
+        """Why the run waits for room on the disk, if it does."""
         self.resuming = Resuming(window, store, send)
         self.exporting = Exporting(window, store, send)
         self._memory = MemoryWatch(window, send)
@@ -223,7 +225,12 @@ class Controller(QObject):
             self._window.toast.withdraw_offer()
         else:
             self.resuming.live = None
-        if event.state == State.PAUSED:
+        self.held = event.note if event.held else ""
+        if event.held:
+            self._window.toast.show_offer(
+                event.note, "Resume", "Write what waits in memory, then go on",
+                lambda: self._send(do.Resume()), level="error")
+        elif event.state == State.PAUSED:
             self._tell_written()
         self.resuming.state_changed(event.state)
         self._display.say_what_shows()
@@ -294,9 +301,11 @@ class Controller(QObject):
             self.resuming.offer(run)
         elif event.outcome != "failed":
             cycles = "1 cycle" if event.cycles == 1 else f"{event.cycles} cycles"
-            stopped = self._written if event.outcome == "stopped" else None
-            window.toast.show_message("info", f"{name} {event.outcome} after {cycles}." + (
-                f" {_written(stopped)}" if stopped else ""))
+            written = self._written if event.outcome == "stopped" else None
+            more = event.lost or (_written(written) if written else "")
+            window.toast.show_message(
+                "warning" if event.lost else "info",
+                f"{name} {event.outcome} after {cycles}. {more}".rstrip())
         self._written = None
         QApplication.alert(window)
         self._display.say_what_shows()

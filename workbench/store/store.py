@@ -119,6 +119,9 @@ class Store(Queries):
         packed = trace_rows(run_id, cycle, traces)
         findings = health_rows(run_id, health)
 
+        # A process that ended between going back and dropping the checkpoints of what followed.
+        self.checkpoints.drop_after(run_id, cycle - 1)
+
         def write(db: Database) -> None:
             _upsert(db, "metrics", numbers)
             _upsert(db, "completions", rows)
@@ -167,8 +170,7 @@ class Store(Queries):
         def write(db: Database) -> None:
             self._take(db, run_id)
             _forget(db, run_id, cycle, journal=False)
-            self.checkpoints.drop_after(run_id, cycle)
-        return self._writer.submit(write)
+        return self._writer.submit(write, lambda: self.checkpoints.drop_after(run_id, cycle))
 
     def go_back(self, run_id: int, cycle: int, *, replay: bool) -> Future[int]:
         """Let a run stand where it stood after ``cycle``; what followed is kept as an abandoned
@@ -181,9 +183,8 @@ class Store(Queries):
                 run_id, branch, [c.cycle for c in self.checkpoints.all(run_id)
                                  if c.cycle >= cycle])
             _forget(db, run_id, cycle, journal=not replay)
-            self.checkpoints.drop_after(run_id, cycle)
             return branch
-        return self._writer.submit(write)
+        return self._writer.submit(write, lambda: self.checkpoints.drop_after(run_id, cycle))
 
     def record_models(self, run_id: int, cycle: int, models: Mapping[str, object]) -> Future[None]:
         """Record that a run goes on after ``cycle`` with models other than it began with."""
@@ -199,9 +200,8 @@ class Store(Queries):
         """Record where a run stands; one that has come to an outcome is let go of."""
         def write(db: Database) -> None:
             db.table("runs").update(run_id, {"status": status, "note": note})
-            if status not in LIVE:
-                self.owners.release(run_id)
-        return self._writer.submit(write)
+        return self._writer.submit(
+            write, None if status in LIVE else lambda: self.owners.release(run_id))
 
     def mark_interrupted(self) -> Future[list[int]]:
         """Mark the runs whose process is gone, however it went; the future gives their numbers."""
@@ -226,9 +226,11 @@ class Store(Queries):
         def write(db: Database) -> None:
             self._take(db, run_id)
             branches.delete(db, run_id)
+
+        def gone() -> None:
             self.checkpoints.delete(run_id)
             self.owners.forget(run_id)
-        return self._writer.submit(write)
+        return self._writer.submit(write, gone)
 
     def save_prompt_set(self, prompts: PromptSet) -> Future[None]:
         """Save a prompt set under its name, replacing what was there."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +34,16 @@ class DamagedError(ResumeError):
         self.before = before
 
 
+@dataclass(frozen=True, slots=True)
+class Unwritten:
+    """What the disk has not taken yet: kept in memory, to be tried again. ``again`` says what is to
+    be done when it is lost after all."""
+
+    what: str
+    again: str
+    write: Callable[[], None]
+
+
 @dataclass(slots=True)
 class Run:
     """Where a run stands between and within its cycles."""
@@ -51,6 +61,10 @@ class Run:
     compared_start: bool = False
     in_cycle: bool = False
     """Whether the next cycle has begun, so that a change comes too late for it."""
+    attended: bool = True
+    """Whether what comes after the last finished cycle has been done: its checkpoint, a pause."""
+    unwritten: Unwritten | None = None
+    """Nothing more is done for the run before this is written."""
     checkpointed: int = 0
     """The cycle of the last checkpoint; the beginning needs none."""
     score: float | None = None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from workbench.ppo.cycle import PPO
 from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, specs
-from workbench.store.store import Store
 from workbench.training.commands import SetHyperparameters
 from workbench.training.events import Change, HyperparametersApplied, HyperparametersStaged
 from workbench.training.run import Run
@@ -32,12 +31,8 @@ def stage(run: Run, ppo: PPO | None, command: SetHyperparameters) -> Hyperparame
         {name: parsed[name] for name in command.changes}, run.cycle + (2 if run.in_cycle else 1))
 
 
-def apply_staged(store: Store, run: Run, ppo: PPO) -> HyperparametersApplied | None:
-    """Let staged changes take effect at this cycle and record them; None: nothing changed.
-
-    Raises:
-        StoreError: they cannot be recorded.
-    """
+def apply_staged(run: Run, ppo: PPO) -> HyperparametersApplied | None:
+    """Let staged changes take effect at the next cycle; None: none is staged."""
     run.staged = run.journaled.pop(run.cycle + 1, {}) | run.staged
     if not run.staged:
         return None
@@ -50,9 +45,7 @@ def apply_staged(store: Store, run: Run, ppo: PPO) -> HyperparametersApplied | N
     run.staged.clear()
     ppo.apply(run.hp, new)
     run.hp = new
-    store.record_changes(
-        run.id, run.cycle + 1, [(c.name, c.old, c.new, c.by) for c in changes]).result()
-    return HyperparametersApplied(run.id, run.cycle + 1, changes, new) if changes else None
+    return HyperparametersApplied(run.id, run.cycle + 1, changes, new)
 
 
 def _hold_kl_coef(run: Run, new: Hyperparameters, kl_coef: float) -> bool:

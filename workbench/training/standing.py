@@ -18,10 +18,10 @@ class Standing:
         self.closing = False
         """Whether the session is to end."""
 
-    def enter(self, state: State, note: str = "") -> None:
-        """Be in ``state`` from now on; ``note`` says why or what it waits for."""
+    def enter(self, state: State, note: str = "", *, held: bool = False) -> None:
+        """Be in ``state`` from now on; the rest is as in :class:`StateChanged`."""
         self.state = state
-        self.emit(ev.StateChanged(state, note))
+        self.emit(ev.StateChanged(state, note, held))
 
     def refuse(
         self, command: do.Command, sentence: str, problems: dict[str, str] | None = None

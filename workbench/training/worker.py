@@ -203,6 +203,9 @@ class Worker:
         except (ResumeError, HyperparameterError) as error:
             self._refuse_reading(command, error)
             return
+        if sentence := self._runner.settle():
+            self._standing.refuse(command, sentence)
+            return
         self._runner.finish("stopped")  # a paused run makes room
         run = planned.resumed.run
         if not self._put_back(command, planned.resumed, planned.first):
@@ -214,6 +217,7 @@ class Worker:
             if changed:
                 self._store.record_models(run.id, run.cycle, self._models.record()).result()
         except (StoreError, CheckpointError) as error:
+            self._store.owners.release(run.id)
             self._standing.refuse(command, str(error))
             return
         parent = planned.resumed.name if isinstance(command, do.Fork) else ""
