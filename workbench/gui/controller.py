@@ -219,6 +219,11 @@ class Controller(QObject):
 
     def _state_changed(self, event: ev.StateChanged) -> None:
         self._window.show_state(event.state, event.note)
+        # The state is that of the run that is watched; this window's own models are free.
+        watching = self.watched is not None and event.state in ALIVE
+        self._window.actions_.grant("load_models", watching)
+        if watching:
+            self._window.models.set_state(State.READY)
         self._pausing = self._pausing and event.state == State.RUNNING
         self._window.actions_.allow("pause", not self._pausing)
         if event.state in ALIVE:
@@ -373,6 +378,12 @@ class Controller(QObject):
         window.trying.command.connect(self._send)
 
     def _models_command(self, command: do.Command) -> None:
+        if isinstance(command, do.LoadModels) and self.watched is not None:
+            run = self._store.run(self.watched)
+            self._display.leave()
+            self._window.toast.show_message(
+                "info", f"{run.name if run else 'The run'} goes on and is not watched any more; "
+                "double-click it in Runs to watch it again.")
         self.resuming.sent(command)
         self._send(command)
 

@@ -124,5 +124,9 @@ class Display(QObject):
             if run.id != self.watched:
                 self._send(Watch(run.id))
         elif self.watched is not None:
-            self.watched = self._resuming.live = None
-            self._send(Unwatch())
+            self.leave()
+
+    def leave(self) -> None:
+        """Watch no longer; the run goes on and stays on display as it stood."""
+        self.watched = self._resuming.live = None
+        self._send(Unwatch())

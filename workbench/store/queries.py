@@ -153,7 +153,7 @@ class Queries:
     def prompt_set_names(self) -> list[str]:
         """Return the names of the saved prompt sets, most recently saved first."""
         return [row["name"] for row in
-                self._db.query("select name from prompt_sets order by saved_at desc, id desc")]
+                self._db.query("select name from prompt_sets order by id desc")]
 
     def prompt_set(self, name: str) -> PromptSet | None:
         """Return a saved prompt set, or None."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from workbench.store.records import CompletionRecord, HealthRecord, Kind, RunRecord
@@ -14,11 +13,6 @@ if TYPE_CHECKING:  # numpy takes a while to import, and a window wants its store
     from workbench.store.traces import TraceRecord
 
 Row = dict[str, Any]
-
-
-def now() -> str:
-    """Return the present moment as the store writes it (UTC, ISO 8601, seconds)."""
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def number(value: float | None) -> float:

@@ -13,6 +13,7 @@ from sqlite_utils import Database
 
 from workbench.store import branches
 from workbench.store.checkpoints import Checkpoints
+from workbench.store.clock import now
 from workbench.store.home import StoreError
 from workbench.store.owners import Owners, this_process
 from workbench.store.queries import Queries
@@ -25,7 +26,7 @@ from workbench.store.records import (
     RunRecord,
     Status,
 )
-from workbench.store.rows import Row, completion_rows, health_rows, now, trace_rows
+from workbench.store.rows import Row, completion_rows, health_rows, trace_rows
 from workbench.store.schema import open_database
 from workbench.store.steering import Steering
 from workbench.store.writer import Writer
@@ -235,13 +236,9 @@ class Store(Queries):
     def save_prompt_set(self, prompts: PromptSet) -> Future[None]:
         """Save a prompt set under its name, replacing what was there."""
         def write(db: Database) -> None:
-            db.execute(
-                "insert into prompt_sets (name, source, saved_at) values (?, ?, ?) "
-                "on conflict (name) do update set source = excluded.source, "
-                "saved_at = excluded.saved_at", [prompts.name, prompts.source, now()])
-            set_id = db.execute(
-                "select id from prompt_sets where name = ?", [prompts.name]).fetchone()[0]
-            db.table("prompts").delete_where("set_id = ?", [set_id])
+            _delete_prompt_set(db, prompts.name)
+            set_id = db.table("prompt_sets").insert({
+                "name": prompts.name, "source": prompts.source, "saved_at": now()}).last_pk
             _insert(db, "prompts", [
                 {"set_id": set_id, "position": i, "text": p.text, "enabled": int(p.enabled),
                  "pinned": int(p.pinned)} for i, p in enumerate(prompts.prompts)])
@@ -249,11 +246,7 @@ class Store(Queries):
 
     def delete_prompt_set(self, name: str) -> Future[None]:
         """Remove a saved prompt set; the runs that used its prompts keep them."""
-        def write(db: Database) -> None:
-            db.execute("delete from prompts where set_id in "
-                       "(select id from prompt_sets where name = ?)", [name])
-            db.table("prompt_sets").delete_where("name = ?", [name])
-        return self._writer.submit(write)
+        return self._writer.submit(lambda db: _delete_prompt_set(db, name))
 
     def _take(self, db: Database, run_id: int) -> None:
         if not self.owners.take(run_id):
@@ -267,6 +260,12 @@ def _forget(db: Database, run_id: int, cycle: int, *, journal: bool) -> None:
     branches.forget(db, run_id, cycle, journal=journal)
     db.table("runs").update(
         run_id, {"cycles": cycle, "status": "running", "owner": this_process(), "note": ""})
+
+
+def _delete_prompt_set(db: Database, name: str) -> None:
+    db.execute("delete from prompts where set_id in "
+               "(select id from prompt_sets where name = ?)", [name])
+    db.table("prompt_sets").delete_where("name = ?", [name])
 
 
 def _insert(db: Database, table: str, rows: list[Row]) -> None:
