@@ -70,14 +70,14 @@ def test_a_run_under_a_leaping_clock_is_the_same_run(ready, store, leaping):
     ready.send(do.Fork(1, 3))
     finish(ready)
     assert written(store, 2) == once
-    ready.send(do.GoBack(2, 2))
+    ready.send(do.GoBack(2, 3))
     finish(ready)
     assert written(store, 2) == once
     assert [run.id for run in store.runs()] == [3, 2, 1]
     moments = [at for (at,) in store._db.execute(
         "select finished_at from cycles where run_id = 1 order by cycle")]
     assert moments != sorted(moments)  # they were written down as the clock had it
-    assert [e.cycle for e in ready.of(ev.CycleFinished)] == [1, 2, 3, 4, 2, 3, 4, 4, 3, 4]
+    assert [e.cycle for e in ready.of(ev.CycleFinished)] == [1, 2, 3, 4, 2, 3, 4, 4, 4]
     assert all(e.metrics["seconds"] > 0 for e in ready.of(ev.CycleFinished))
     assert [c.cycle for c in store.checkpoints.all(1)] == [1, 2, 3, 4]
 

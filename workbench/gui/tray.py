@@ -81,10 +81,11 @@ class Tray(QObject):
 
     def _say(self) -> None:
         window = self._window
-        cycle = window.status.cycle.text()
+        alive = window.state in ALIVE
+        cycle = window.status.cycle.text() if alive else ""
         self.icon.setToolTip(f"{window.windowTitle()}\n{window.state.value}"
                              + (f", {cycle[0].lower()}{cycle[1:]}" if cycle else ""))
-        self._stop.setEnabled(window.state in ALIVE)
+        self._stop.setEnabled(alive)
 
     def _activated(self, reason: QSystemTrayIcon.ActivationReason) -> None:
         if reason != QSystemTrayIcon.ActivationReason.Context:
