@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
+from helpers.disk import full
 from helpers.play import SMALL, play, until
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import (
@@ -190,6 +192,34 @@ def test_a_run_goes_on_without_its_window(
 
     play(qapp, home, scenario)
     play(qapp, home, after)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits of Unix")
+def test_a_full_disk_pauses_the_run_until_there_is_room(qapp: QApplication, home: Path) -> None:
+    async def scenario(workbench: Workbench) -> None:
+        window, toast = workbench.window, workbench.window.toast
+        await start(workbench, num_cycles=500)
+        await until(lambda: plotted(workbench))
+        with full(home):
+            await until(lambda: workbench.controller.held)
+            done = workbench.store.run(1).cycles
+            assert toast.text == window.note.text() == workbench.controller.held
+            assert f"so the run is paused after cycle {done} and cycle {done + 1} waits in memory" \
+                in toast.text
+            window.close()
+            box = window.findChild(QMessageBox, "close_question")
+            assert "is not written when the window closes has to be made" in box.informativeText()
+            box.button(QMessageBox.StandardButton.Cancel).click()
+            toast.action_button.click()
+            await until(lambda: window.state is State.RUNNING)
+            await until(lambda: window.state is State.PAUSED)  # there is no room yet
+            assert toast.action_button.isVisible()
+        toast.action_button.click()
+        await until(lambda: len(plotted(workbench)) > done + 1)
+        assert plotted(workbench)[: done + 2] == list(range(1, done + 3))
+        assert workbench.controller.held == ""
+
+    play(qapp, home, scenario)
 
 
 def test_a_second_window_on_the_same_home_says_so(qapp: QApplication, home: Path) -> None:
