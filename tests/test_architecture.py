@@ -1,5 +1,6 @@
 """The house keeps its shape."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -24,3 +25,16 @@ def test_what_the_window_imports_brings_no_torch(module):
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_wall_clock_is_read_only_to_be_shown():
+    """Durations and orders go by clocks and numbers that only grow."""
+    found = set()
+    for file in (ROOT / "workbench").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and ast.unparse(node) in (
+                "time.time", "time.time_ns", "time.localtime", "datetime.now", "datetime.today",
+                "datetime.utcnow", "QDateTime.currentDateTime", "QTime.currentTime"
+            ):
+                found.add(str(file.relative_to(ROOT / "workbench")))
+    assert found == {"store/clock.py", "gui/hyperparameters_dock.py", "gui/trying/view.py"}

@@ -1,4 +1,5 @@
-"""The command as a person types it, in a process of its own."""
+"""The command as a person types it: in a process of its own, or, where a test trains several
+times, in one that need not import torch again."""
 
 import json
 import os
@@ -6,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from helpers.command_line import CommandLine
 from helpers.folders import save_gguf, save_policy, save_reward
 
 from workbench import __version__
@@ -18,6 +20,17 @@ def run(*arguments, **environment):
         [sys.executable, "-W", "error", "-m", "workbench", *map(str, arguments)],
         capture_output=True, text=True, timeout=300, check=False, stdin=subprocess.DEVNULL,
         env={**os.environ, "OMP_NUM_THREADS": "1", **environment})
+
+
+@pytest.fixture(scope="module")
+def forked():
+    """Run commands as :func:`run` does, sooner."""
+    if not hasattr(os, "fork"):
+        yield run
+        return
+    commands = CommandLine()
+    yield commands.run
+    commands.close()
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +58,10 @@ def test_train_writes_a_json_object_a_cycle(models, home, tmp_path):
     store.close()
 
 
-def test_train_writes_a_readable_line_a_cycle(models, home, tmp_path):
+def test_train_writes_a_readable_line_a_cycle(models, home, tmp_path, forked):
     prompts = tmp_path / "p.txt"
     prompts.write_text("one\n")
-    done = run("train", *models, *SMALL, "--prompts", prompts, "--cycles", 1,
+    done = forked("train", *models, *SMALL, "--prompts", prompts, "--cycles", 1,
                PPO_WORKBENCH_HOME=str(home))
     assert done.returncode == 0, done.stderr
     assert "cycle 1/1  reward " in done.stdout
@@ -56,15 +69,15 @@ def test_train_writes_a_readable_line_a_cycle(models, home, tmp_path):
     assert (home / "workbench.db").is_file()
 
 
-def test_resume_goes_on_where_a_run_ended(models, home, tmp_path):
+def test_resume_goes_on_where_a_run_ended(models, home, tmp_path, forked):
     prompts = tmp_path / "p.txt"
     prompts.write_text("one\n")
-    run("train", *models, *SMALL, "--prompts", prompts, "--cycles", 2, "--home", home)
-    done = run("resume", 1, "--cycles", 3, "--json", "--home", home)
+    forked("train", *models, *SMALL, "--prompts", prompts, "--cycles", 2, "--home", home)
+    done = forked("resume", 1, "--cycles", 3, "--json", "--home", home)
     assert done.returncode == 0, done.stderr
     assert [json.loads(line)["cycle"] for line in done.stdout.splitlines()] == [3]
-    assert run("resume", 1, "--home", home).returncode == 2
-    listed = run("runs", "--home", home, COLUMNS="120").stdout
+    assert forked("resume", 1, "--home", home).returncode == 2
+    listed = forked("runs", "--home", home, COLUMNS="120").stdout
     assert "Run 1" in listed
     assert "finished" in listed
     assert "2, 3" in listed
@@ -97,54 +110,54 @@ def test_a_policy_known_by_a_short_name(models, home, tmp_path, monkeypatch):
     assert (tmp_path / "out" / "model.safetensors").is_file()
 
 
-def test_runs_are_forked_sent_back_and_shown(models, home, tmp_path):
+def test_runs_are_forked_sent_back_and_shown(models, home, tmp_path, forked):
     prompts = tmp_path / "p.txt"
     prompts.write_text("one\n")
-    run("train", *models, *SMALL, "--prompts", prompts, "--cycles", 2, "--home", home,
+    forked("train", *models, *SMALL, "--prompts", prompts, "--cycles", 2, "--home", home,
         "--set", "checkpoint_every=1")
-    done = run("fork", 1, "--cycle", 1, "--set", "kl_coef=0.5", "--seed", 3, "--name", "Bold",
+    done = forked("fork", 1, "--cycle", 1, "--set", "kl_coef=0.5", "--seed", 3, "--name", "Bold",
                "--home", home)
     assert done.returncode == 0, done.stderr
     assert "Bold (run 2) is a fork of Run 1 after cycle 1." in done.stdout
     assert "cycle 2/2" in done.stdout
-    done = run("resume", 1, "--cycle", 1, "--cycles", 2, "--json", "--home", home)
+    done = forked("resume", 1, "--cycle", 1, "--cycles", 2, "--json", "--home", home)
     assert done.returncode == 0, done.stderr
     assert [json.loads(line)["cycle"] for line in done.stdout.splitlines()] == [2]
-    assert "only a fork from cycle 0" in run(
+    assert "only a fork from cycle 0" in forked(
         "fork", 1, "--cycle", 1, "--set", "lora_rank=2", "--home", home).stderr
 
-    listed = run("runs", "--home", home, COLUMNS="160").stdout.splitlines()
+    listed = forked("runs", "--home", home, COLUMNS="160").stdout.splitlines()
     assert [line.split()[0] for line in listed[1:]] == ["1", "3", "2"]
     assert "└ Bold (from 1, cycle 1)" in listed[3]
     assert "abandoned" in listed[2]
-    shown = run("show", 2, "--home", home, COLUMNS="200").stdout
+    shown = forked("show", 2, "--home", home, COLUMNS="200").stdout
     for part in ("Bold", "finished after 2 cycles", "Run 1, up to cycle 2: abandoned",
                  "kl_coef", "0.04 → 0.5", "GPT2LMHeadModel", "batch_size", "default 64",
                  "objective/scores", " MB", "after cycle 2"):
         assert part in shown, part
-    missing = run("show", 9, "--home", home)
+    missing = forked("show", 9, "--home", home)
     assert missing.returncode == 2
     assert "There is no run 9" in missing.stderr
 
 
-def test_a_reward_file_runs_once_it_is_trusted(models, home, tmp_path):
+def test_a_reward_file_runs_once_it_is_trusted(models, home, tmp_path, forked):
     file = tmp_path / "mine.py"
     file.write_text("def reward(prompts, completions):\n    print('hi')\n"
                     "    return [len(c) for c in completions]\n")
     train = ["train", *models[:2], *SMALL, "--reward", models[3], "--reward", f"{file}=0.5",
              "--cycles", 1, "--home", home, "--json"]
-    refused = run(*train)
+    refused = forked(*train)
     assert refused.returncode == 2
     assert refused.stderr == (
         f"ppo-workbench: {file} is a program that you have not agreed to run; read it, then add "
         "--trust-reward-file.\n")
-    done = run(*train, "--trust-reward-file")
+    done = forked(*train, "--trust-reward-file")
     assert done.returncode == 0, done.stderr
     assert "mine.py printed: hi" in done.stderr
     (line,) = map(json.loads, done.stdout.splitlines())
     assert line["objective/scores"] == pytest.approx(
         line["objective/scores/r"] + 0.5 * line["objective/scores/mine"], abs=1e-5)
-    again = run("resume", 1, "--cycles", 2, "--home", home)  # remembered in the home folder
+    again = forked("resume", 1, "--cycles", 2, "--home", home)  # remembered in the home folder
     assert again.returncode == 0, again.stderr
     assert "r + 0.5 × mine" in again.stdout
 
@@ -159,8 +172,8 @@ def test_a_reward_file_runs_once_it_is_trusted(models, home, tmp_path):
     (["--prompts", "missing.txt"], "missing.txt"),
     (["--policy", "./missing"], "There is no folder"),
 ])
-def test_what_cannot_be_done_is_said_in_one_sentence(home, arguments, sentence):
-    done = run("train", "--home", home, *arguments)
+def test_what_cannot_be_done_is_said_in_one_sentence(home, arguments, sentence, forked):
+    done = forked("train", "--home", home, *arguments)
     assert done.returncode == 2
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
@@ -198,10 +211,11 @@ def test_help_lists_hyperparameters():
     assert "cliprange_value" in run("train", "--help").stdout
 
 
-def test_a_rule_of_the_health_check_stops_a_run_that_was_told_to_pause(models, home, tmp_path):
+def test_a_rule_of_the_health_check_stops_a_run_that_was_told_to_pause(
+        models, home, tmp_path, forked):
     prompts = tmp_path / "p.txt"
     prompts.write_text("one\ntwo\n")
-    done = run("train", *models, *SMALL, "--prompts", prompts, "--cycles", 9, "--home", home,
+    done = forked("train", *models, *SMALL, "--prompts", prompts, "--cycles", 9, "--home", home,
                "--set", "learning_rate=1", "--set", "pause_on_steps=on")
     assert done.returncode == 3
     assert "cycle 1: Steps are too large. " in done.stderr

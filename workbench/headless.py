@@ -28,6 +28,8 @@ from workbench.training.health import NOT_FINITE, RULES
 from workbench.training.reward_parts import PartError, RewardPart, parse_part
 from workbench.training.session import Session
 
+RETRY = 10
+"""Seconds between two tries to write what a full disk did not take."""
 FAILED, UNUSABLE, UNWELL, INTERRUPTED = 1, 2, 3, 130
 
 
@@ -175,8 +177,14 @@ def _follow(
     as_json = say is _quiet
     said: frozenset[str] = frozenset()
     stopped, settings = INTERRUPTED, ""
+    held, told = False, ""
     while True:
-        match events.get():
+        try:
+            event = events.get(timeout=RETRY if held else None)
+        except queue.Empty:
+            session.send(do.Resume())
+            continue
+        match event:
             case ev.LoadingFailed(untrusted=file, again=again) if file and again:
                 if not agreed(file):
                     return UNUSABLE
@@ -194,6 +202,8 @@ def _follow(
                 say(f"Memory: about {size(memory.needed)} of {size(memory.available)} free.")
                 if memory.advice:
                     print(f"ppo-workbench: {memory.advice}", file=sys.stderr)
+            case ev.CommandRefused(command="Resume"):
+                pass  # somebody else was quicker to try again
             case ev.CommandRefused(sentence=sentence, instead=instead):
                 hint = f" Use it with --cycle {instead.cycle}." if instead else ""
                 print(f"ppo-workbench: {sentence}{hint}", file=sys.stderr)
@@ -202,10 +212,18 @@ def _follow(
                 say(f"{name}: {hp.num_cycles} cycles of {hp.batch_size} completions.")
             case ev.RunResumed() as resumed:
                 say(_begun(resumed))
+            case ev.StateChanged(state=ev.State.PAUSED, note=note, held=True):
+                if note != told:
+                    print(f"ppo-workbench: {note} It is tried again every {RETRY} seconds; Ctrl+C "
+                          "stops the run.", file=sys.stderr)
+                held, told = True, note
+            case ev.StateChanged(state=ev.State.RUNNING):
+                held = False
             case ev.StateChanged(state=ev.State.PAUSED, note=note):
                 say(f"Paused {note.lower()}, as the window asked; it goes on from there. "
                     "Ctrl+C stops it.")
             case ev.CycleFinished() as finished:
+                told = ""
                 print(_json_line(finished) if as_json else _line(finished), flush=True)
             case ev.HealthChecked() as checked:
                 said = _tell_health(checked, said)
@@ -220,8 +238,10 @@ def _follow(
             case ev.RunFailed(sentence=sentence, retry=retry):
                 print(f"ppo-workbench: {sentence}", file=sys.stderr)
                 settings = "".join(f" --set {k}={v}" for k, v in retry.items())
-            case ev.RunFinished(run_id=run_id, outcome=outcome, cycles=cycles):
+            case ev.RunFinished(run_id=run_id, outcome=outcome, cycles=cycles, lost=lost):
                 say(f"{outcome.capitalize()} after {cycles} cycles.")
+                if lost:
+                    print(f"ppo-workbench: {lost}", file=sys.stderr)
                 if outcome != "finished":
                     say(f"Go on with: ppo-workbench resume {run_id}{settings}")
                 return {"finished": 0, "failed": FAILED}.get(outcome, stopped)

@@ -207,6 +207,49 @@ def test_failed_run_says_what_to_do(opened: Opened, store: Store) -> None:
     dialog.close()
 
 
+def test_a_run_held_by_a_full_disk_says_so_and_goes_on(opened: Opened, store: Store) -> None:
+    run_id = begin(opened, store)
+    window, handle = opened.window, opened.controller.handle
+    sentence = "The disk is full, so the run is paused after cycle 1. Free some space, then resume."
+    handle([ev.StateChanged(State.PAUSED, sentence, held=True)])
+    assert (window.chip.text(), window.note.text()) == ("Paused", sentence)
+    assert window.toast.text == opened.controller.held == sentence
+    assert window.toast.action_button.text() == "Resume"
+    window.toast.action_button.click()
+    assert opened.sent == [do.Resume()]
+    handle([ev.StateChanged(State.RUNNING)])
+    assert opened.controller.held == ""
+    handle([ev.RunFinished(run_id, "stopped", 1, "There was no room for cycle 2 on the disk."),
+            ev.StateChanged(State.FINISHED)])
+    assert window.toast.text == (
+        "Run 1 stopped after 1 cycle. There was no room for cycle 2 on the disk.")
+
+
+def test_models_can_be_loaded_while_a_run_is_watched(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    window, handle = opened.window, opened.controller.handle
+    run_id = fill(store, 2, status="running")
+    store.owners.release(run_id)  # another process has it
+    handle([ev.RunFollowed(run_id, "Run 1", 2, Hyperparameters(), "process 7 on there"),
+            ev.StateChanged(State.RUNNING)])
+    assert window.chip.text() == "Running"
+    for name in ("load_models", "stop", "pause"):
+        assert window.actions_[name].isEnabled(), name
+    opened.sent.clear()
+    window.models.load_button.click()
+    assert opened.sent[0] == do.Unwatch()
+    assert isinstance(opened.sent[1], do.LoadModels)
+    assert opened.controller.watched is None
+    assert window.toast.text == (
+        "Run 1 goes on and is not watched any more; double-click it in Runs to watch it again.")
+    handle([ev.StateChanged(State.IDLE), ev.StateChanged(State.LOADING)])
+    assert not window.actions_["load_models"].isEnabled()
+    assert not window.models.load_button.isEnabled()
+    handle([ev.StateChanged(State.RUNNING)])  # a run of its own
+    assert not window.actions_["load_models"].isEnabled()
+
+
 def test_models_events_reach_the_models_dock(opened: Opened) -> None:
     window = opened.window
     opened.controller.handle([ev.StateChanged(State.LOADING), ev.LoadingProgress("Policy", 0.5)])

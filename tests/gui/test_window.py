@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
+from helpers.disk import full
 from helpers.play import SMALL, play, until
 from PySide6.QtCore import QTimer
-from PySide6.QtWidgets import QApplication, QLabel, QLineEdit, QMessageBox, QPushButton
+from PySide6.QtWidgets import (
+    QApplication,
+    QLabel,
+    QLineEdit,
+    QMessageBox,
+    QPushButton,
+    QSystemTrayIcon,
+)
 
 from workbench.gui import app
 from workbench.gui.app import Workbench
@@ -129,6 +138,88 @@ def test_closing_asks_while_a_run_is_alive(qapp: QApplication, home: Path) -> No
 
     play(qapp, home, scenario)
     play(qapp, home, after)
+
+
+@pytest.mark.qt_log_ignore("systemTrayWindowChanged")  # the offscreen platform has none
+@pytest.mark.parametrize("tray", [True, False])
+def test_a_run_goes_on_without_its_window(
+    qapp: QApplication, home: Path, monkeypatch: pytest.MonkeyPatch, tray: bool
+) -> None:
+    # The offscreen platform has none; the icon itself is the real one.
+    monkeypatch.setattr(QSystemTrayIcon, "isSystemTrayAvailable", staticmethod(lambda: tray))
+    told: list[str] = []
+    monkeypatch.setattr(QSystemTrayIcon, "showMessage", lambda _, title, text, *more: told.append(
+        text))
+
+    async def scenario(workbench: Workbench) -> None:
+        window, icon = workbench.window, workbench.tray.icon
+        entries = {a.objectName(): a for a in workbench.tray.menu.actions()}
+        await start(workbench, num_cycles=500)
+        window.close()
+        box = window.findChild(QMessageBox, "close_question")
+        box.findChild(QPushButton, "keep_running").click()
+        if not tray:
+            assert window.isMinimized()
+            assert not icon.isVisible()
+            return
+        assert not window.isVisible()
+        assert icon.isVisible()
+        await until(lambda: "Running, cycle 2 of 500" in icon.toolTip())
+        assert icon.toolTip().startswith("Run 1 – PPO Workbench\n")
+        entries["pause"].trigger()
+        await until(lambda: "Paused" in icon.toolTip())
+        assert entries["pause"].text() == "Resume"
+        entries["tray_show"].trigger()
+        assert window.isVisible()
+        assert not icon.isVisible()
+        workbench.tray.put_away()
+        icon.activated.emit(QSystemTrayIcon.ActivationReason.Trigger)  # a click
+        assert window.isVisible()
+        workbench.tray.put_away()
+        entries["pause"].trigger()
+        await until(lambda: "Running" in icon.toolTip())
+        assert told == []
+        entries["tray_stop"].trigger()
+        await until(lambda: window.state is State.FINISHED)
+        await until(lambda: len(told) == 1)
+        assert told[0].startswith("Run 1 stopped after ")
+        assert not entries["tray_stop"].isEnabled()
+        entries["tray_quit"].trigger()
+        assert workbench._exit.is_set()
+
+    async def after(workbench: Workbench) -> None:
+        assert workbench.window.isVisible()
+
+    play(qapp, home, scenario)
+    play(qapp, home, after)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits of Unix")
+def test_a_full_disk_pauses_the_run_until_there_is_room(qapp: QApplication, home: Path) -> None:
+    async def scenario(workbench: Workbench) -> None:
+        window, toast = workbench.window, workbench.window.toast
+        await start(workbench, num_cycles=500)
+        await until(lambda: plotted(workbench))
+        with full(home):
+            await until(lambda: workbench.controller.held)
+            done = workbench.store.run(1).cycles
+            assert toast.text == window.note.text() == workbench.controller.held
+            assert f"so the run is paused after cycle {done} and cycle {done + 1} waits in memory" \
+                in toast.text
+            window.close()
+            box = window.findChild(QMessageBox, "close_question")
+            assert "is not written when the window closes has to be made" in box.informativeText()
+            box.button(QMessageBox.StandardButton.Cancel).click()
+            toast.action_button.click()
+            await until(lambda: window.state is State.RUNNING)
+            await until(lambda: window.state is State.PAUSED)  # there is no room yet
+            assert toast.action_button.isVisible()
+        toast.action_button.click()
+        await until(lambda: len(plotted(workbench)) > done + 1)
+        assert plotted(workbench)[: done + 2] == list(range(1, done + 3))
+        assert workbench.controller.held == ""
+
+    play(qapp, home, scenario)
 
 
 def test_a_second_window_on_the_same_home_says_so(qapp: QApplication, home: Path) -> None:

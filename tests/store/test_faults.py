@@ -7,11 +7,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
+from helpers.disk import full
 
 from workbench.store.home import StoreError
+from workbench.store.room import NotWrittenError
 from workbench.store.schema import FILE_NAME
 from workbench.store.store import Store
 
@@ -20,16 +23,13 @@ unix = pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits
 # A file may not grow beyond the limit: to a program that is what a full disk is, an error of
 # write(2). It can be lifted again, as a disk can be tidied.
 FULL = """
-import resource, signal, sys
+import resource, sys
 from pathlib import Path
 
 import numpy as np
 
-from workbench.store.checkpoints import CheckpointError
-from workbench.store.home import StoreError
+from workbench.store.room import NotWrittenError
 from workbench.store.store import Store
-
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 
 def limit(size):
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
@@ -42,22 +42,48 @@ store.checkpoints.write(run, 1, {"a": np.ones(1000)}, {})
 limit(400_000)
 try:
     store.checkpoints.write(run, 2, {"a": np.ones(1_000_000)}, {})
-except CheckpointError as error:
+except NotWrittenError as error:
     print(error)
 try:
     store.checkpoints.write(run, 1, {"a": np.ones(1_000_000)}, {})
-except CheckpointError as error:
+except NotWrittenError as error:
     print(error)
 try:
     for cycle in range(2, 1000):
         store.record_cycle(run, cycle, metrics={f"{cycle}/{i}": 1.0 for i in range(1000)},
                            rollout=[], comparison=[]).result()
-except StoreError as error:
+except NotWrittenError as error:
     print(error)
 limit(resource.RLIM_INFINITY)
 store.record_cycle(run, cycle, metrics={"x": 2.0}, rollout=[], comparison=[]).result()
 print(cycle)
 store.set_status(run, "stopped").result()
+store.close()
+"""
+
+# A file system of a megabyte, seen by this process alone.
+SMALL = """
+import shutil, subprocess, sys
+from pathlib import Path
+from workbench.store.room import NotWrittenError
+from workbench.store.store import Store
+
+home = Path(sys.argv[1])
+home.mkdir()
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(home)], check=True)
+store = Store(home)
+run = store.create_run(name="", policy="p", reward="r", models={}, hyperparameters={},
+                       prompts=[]).result()
+(home / "others").write_bytes(bytes(shutil.disk_usage(home).free - 8192))
+try:
+    store.record_cycle(run, 1, metrics={str(i): 1.0 for i in range(1000)}, rollout=[],
+                       comparison=[]).result()
+except NotWrittenError as error:
+    print(error)
+print(store.run(run).cycles, store.checkpoints.all(run))
+(home / "others").unlink()
+store.record_cycle(run, 1, metrics={"x": 1.0}, rollout=[], comparison=[]).result()
+print(store.run(run).cycles, store._db.execute("PRAGMA integrity_check").fetchone()[0])
 store.close()
 """
 
@@ -87,11 +113,13 @@ def run_child(script, *arguments):
 @unix
 def test_a_full_disk(home):
     second, again, database, cycle = run_child(FULL, home)
-    assert second.startswith("The checkpoint of cycle 2 could not be written (")
-    assert "File too large" in second
-    assert "free some disk space" in second
-    assert again.startswith("The checkpoint of cycle 1 could not be written (")
-    assert database.startswith(f"The experiment database {home / FILE_NAME} could not be written")
+    assert second == (
+        "The disk is full: the checkpoint of cycle 2 could not be written; free some space at "
+        f"{home / 'checkpoints'}. Earlier checkpoints are kept.")
+    assert again.startswith("The disk is full: the checkpoint of cycle 1 could not be written;")
+    assert database == (
+        f"The disk cannot be written (disk I/O error): the experiment database {home / FILE_NAME} "
+        "could not be written; free some space there, or choose another home folder with --home.")
     store = Store(home)
     # Whole cycles up to the one that did not fit, then the one written when there was room.
     assert store.run(1).cycles == int(cycle)
@@ -99,6 +127,64 @@ def test_a_full_disk(home):
     assert [c.cycle for c in store.checkpoints.all(1)] == [1]
     assert store.checkpoints.read(1, 1)[0]["a"].sum() == 1000
     assert store._db.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    store.close()
+
+
+def _may_mount():
+    return shutil.which("unshare") and subprocess.run(
+        ["unshare", "-Urm", "mount", "-t", "tmpfs", "none", "/mnt"],
+        capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not _may_mount(), reason="needs mounts of one's own (Linux user namespaces)")
+def test_a_disk_without_space_left(home):
+    done = subprocess.run(["unshare", "-Urm", sys.executable, "-c", SMALL, str(home)],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        f"The disk is full: the experiment database {home / FILE_NAME} could not be written; free "
+        "some space there, or choose another home folder with --home.", "0 []", "1 ok"]
+
+
+@unix
+def test_a_batch_that_does_not_fit_is_written_as_far_as_it_does(home):
+    """What waits while a transaction is flushed is written together; one job too large does not
+    take the others with it."""
+    store = Store(home)
+    run = store.create_run(name="", policy="p", reward="r", models={}, hyperparameters={},
+                           prompts=[]).result()
+    with full(home, room=100_000):
+        hold = threading.Event()
+        first = store._writer.submit(lambda db: hold.wait(60))
+        large = store.record_cycle(run, 1, metrics={str(i): 1.0 for i in range(10_000)},
+                                   rollout=[], comparison=[])
+        small = store.rename_run(run, "Small")
+        hold.set()
+        assert first.result()
+        assert isinstance(large.exception(), NotWrittenError)
+        small.result()
+    assert (store.run(run).name, store.run(run).cycles) == ("Small", 0)
+    store.close()
+
+
+@unix
+def test_going_back_without_room_loses_no_checkpoint(home):
+    store = Store(home)
+    run = store.create_run(name="", policy="p", reward="r", models={}, hyperparameters={},
+                           prompts=[]).result()
+    for cycle in (1, 2):
+        store.record_cycle(run, cycle, metrics={"x": 1.0}, rollout=[], comparison=[]).result()
+        store.checkpoints.write(run, cycle, {}, {})
+    with full(home):
+        for failed in (store.rewind(run, 1), store.go_back(run, 1, replay=False),
+                       store.delete_run(run)):
+            assert isinstance(failed.exception(), NotWrittenError)
+    assert [c.cycle for c in store.checkpoints.all(run)] == [1, 2]
+    store.rewind(run, 1).result()
+    assert [c.cycle for c in store.checkpoints.all(run)] == [1]
+    store.checkpoints.write(run, 2, {}, {})  # as if the process had ended before it was dropped
+    store.record_cycle(run, 2, metrics={"x": 1.0}, rollout=[], comparison=[]).result()
+    assert [c.cycle for c in store.checkpoints.all(run)] == [1]
     store.close()
 
 

@@ -226,7 +226,7 @@ def test_closing_in_the_middle_of_a_run(store, folders):
     assert client.of(ev.RunFinished)
 
 
-def test_a_store_that_fails_ends_the_run_with_a_sentence(ready, home):
+def test_a_database_that_refuses_ends_the_run_with_a_sentence(ready, home):
     import sqlite3
 
     from workbench.store.schema import FILE_NAME
@@ -234,13 +234,13 @@ def test_a_store_that_fails_ends_the_run_with_a_sentence(ready, home):
     ready.send(start(1000))
     run_id = ready.wait(ev.RunStarted).run_id
     ready.wait(ev.CycleFinished)
-    with sqlite3.connect(home / FILE_NAME) as db:  # stands for a full disk: the write cannot be
-        db.execute("create trigger full before insert on metrics begin "
-                   "select raise(abort, 'database or disk is full'); end")
+    with sqlite3.connect(home / FILE_NAME) as db:  # what no room on the disk would mend
+        db.execute("create trigger never before insert on metrics begin "
+                   "select raise(abort, 'not in this table'); end")
     db.close()
     failed = ready.wait(ev.RunFailed)
     assert failed.run_id == run_id
-    assert "disk is full" in failed.sentence
+    assert "not in this table" in failed.sentence
     ready.wait_for(State.FAILED)
     reader = Store(home)
     assert reader.run(run_id).status == "failed"

@@ -1,13 +1,17 @@
 """Stop means stop: at the next step, with a checkpoint where one can be had."""
 
+import hashlib
 import queue
 
 import pytest
+from helpers import gate
+from helpers.client import Client
 
 from workbench.ppo.hyperparameters import parse
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
+from workbench.training.reward_parts import RewardPart
 from workbench.training.session import Session
 
 PROMPTS = (do.PromptItem("one"), do.PromptItem("two"))
@@ -125,3 +129,56 @@ def test_a_change_for_a_cycle_that_was_dropped_is_made_when_it_is_run(reacting, 
     assert store.metrics(1)["kl_coef"].values == [0.05, 0.5, 0.5]
     assert [(c.cycle, c.name, c.new) for c in store.changes(1)] == [
         (2, "num_cycles", 3), (2, "kl_coef", 0.5)]
+
+
+def test_a_stop_while_a_reward_file_runs_is_seen_as_soon_as_it_returns(client, store, folders,
+                                                                       tmp_path):
+    file = tmp_path / "slow.py"
+    file.write_text(gate.CODE)
+    store.trust(hashlib.sha256(file.read_bytes()).hexdigest(), str(file)).result()
+    client.send(do.LoadModels(folders[0], (RewardPart(str(file)), RewardPart(folders[1]))))
+    client.wait_for(State.READY)
+    gate.entered.clear()
+    gate.passed.clear()
+    client.send(start())
+    assert gate.entered.wait(60)
+    client.send(do.Stop())
+    gate.passed.set()
+    client.wait_for(State.STOPPING)
+    asked = len(client.seen)
+    assert client.wait(ev.RunFinished).outcome == "stopped"
+    assert not [e for e in client.seen[asked:] if isinstance(e, ev.Progress)]
+
+
+def test_loading_is_given_up_at_every_one_of_its_steps(store, folders):
+    counted = Client(store)
+    counted.send(do.LoadModels(*folders))
+    counted.wait_for(State.READY)
+    counted.close()
+    steps = len(counted.of(ev.LoadingProgress))
+    assert steps >= 4
+    for step in range(1, steps + 1):
+        seen = []
+
+        def cancel(event, step=step, seen=seen):
+            seen.append(event)
+            if isinstance(event, ev.LoadingProgress) and len(
+                    [e for e in seen if isinstance(e, ev.LoadingProgress)]) == step:
+                yield do.CancelLoading()
+
+        loading = Reacting(store, folders, cancel)
+        if step < steps:
+            assert loading.until(ev.LoadingFailed)[-1].cancelled
+            assert len([e for e in seen if isinstance(e, ev.LoadingProgress)]) == step
+        loading.until(ev.StateChanged, State.IDLE if step < steps else State.READY)
+        loading.session.close()
+
+
+def test_a_stop_ends_a_try_and_the_run_within_a_token(ready, store):
+    ready.send(do.Start(start().hyperparameters, PROMPTS, step=True))
+    ready.wait_for(State.PAUSED)
+    ready.send(do.Try(1, ("one",), (do.TrySource("current"),) * 500, length=100))
+    ready.wait(ev.TryProgress)
+    ready.send(do.Stop())
+    assert ready.wait(ev.TryFinished).stopped
+    assert ready.wait(ev.RunFinished) == ev.RunFinished(1, "stopped", 1)

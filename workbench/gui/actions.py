@@ -113,6 +113,7 @@ class Actions(QObject):
         super().__init__(parent)
         self._actions = {spec.id: self._make(spec) for spec in SPECS}
         self._withheld: set[str] = set()
+        self._granted: set[str] = set()
         self["shortcuts"].setShortcuts([QKeySequence("F1"), QKeySequence("Ctrl+/")])
         group = QActionGroup(self)
         for name in ("theme_system", "theme_light", "theme_dark"):
@@ -145,6 +146,11 @@ class Actions(QObject):
         (self._withheld.discard if allowed else self._withheld.add)(name)
         self._enable()
 
+    def grant(self, name: str, granted: bool) -> None:
+        """Say whether an action makes sense although the state is not one of its own."""
+        (self._granted.add if granted else self._granted.discard)(name)
+        self._enable()
+
     def set_state(self, state: State) -> None:
         """Enable exactly what makes sense in ``state``."""
         self._state = state
@@ -167,7 +173,8 @@ class Actions(QObject):
 
     def _enable(self) -> None:
         for spec in SPECS:
-            fits = spec.states is None or self._state in spec.states
+            fits = (spec.states is None or self._state in spec.states
+                    or spec.id in self._granted)
             self[spec.id].setEnabled(fits and spec.id not in self._withheld)
 
     def _make(self, spec: ActionSpec) -> QAction:

@@ -27,6 +27,7 @@ from workbench.gui.garbage import GarbageCollector
 from workbench.gui.main_window import MainWindow
 from workbench.gui.settings import Settings
 from workbench.gui.theme import themes
+from workbench.gui.tray import Tray
 from workbench.store.home import StoreError
 from workbench.training.events import Event, ModelsLoaded
 
@@ -117,6 +118,7 @@ class Workbench:
     bridge: Bridge
     background: Background
     controller: Controller
+    tray: Tray
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -181,6 +183,8 @@ class Workbench:
             self.window, self.store, self.background, self.session.send)
         self.bridge.events.connect(self.controller.handle)
         self.bridge.events.connect(self._after_loading)
+        self.tray = Tray(self.window, self.exit)
+        self.bridge.events.connect(self.tray.handle)
         self.elsewhere = Elsewhere(self.window, self.store, self.background)
 
     def _after_loading(self, events: list[Event]) -> None:
@@ -202,7 +206,8 @@ class Workbench:
     def _close_wanted(self) -> None:
         if self.window.state in ALIVE and self.controller.watched is None:
             ask_about_closing(
-                self.window, stop=self.exit, keep=self.window.showMinimized)
+                self.window, stop=self.exit, keep=self.tray.put_away, tray=self.tray.is_there(),
+                held=self.controller.held)
         else:
             self.exit()
 
@@ -214,6 +219,7 @@ class Workbench:
         for dock in window.docks.values():
             dock.setEnabled(False)
         self.elsewhere.stop()
+        self.tray.icon.hide()
         window.prompts.save()
         self.save()
         await asyncio.to_thread(self.session.close)

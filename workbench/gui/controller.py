@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,7 @@ from workbench.gui.checkpoints_view import CheckpointsView
 from workbench.gui.command_palette import CommandPalette
 from workbench.gui.consent import ask_to_run
 from workbench.gui.dialogs import show_about, show_shortcuts
+from workbench.gui.display import Display
 from workbench.gui.errors import ErrorDialog
 from workbench.gui.exporting import Exporting
 from workbench.gui.health import Health
@@ -29,7 +30,6 @@ from workbench.gui.runs.branching import Branching
 from workbench.gui.status_bar import file_size
 from workbench.gui.theme import Mode, themes
 from workbench.ppo.hyperparameters import HyperparameterError
-from workbench.store.records import ChangeRecord, HealthRecord, Series
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
@@ -48,31 +48,28 @@ class Controller(QObject):
         super().__init__(window)
         self._window, self._store, self._background = window, store, background
         self._send = send
-        self._live: int | None = None
-        self._shown: int | None = None
-        self._reading = False
-        self._late: list[ev.CycleFinished | ev.HyperparametersApplied] = []
-        self._watched: int | None = None
-        self._read = (0, frozenset[int]())
         self._pausing = False
         self._stopped_at = 0.0
         self._written: ev.CheckpointWritten | None = None
+        self.held = ""
+        """Why the run waits for room on the disk, if it does."""
         self.resuming = Resuming(window, store, send)
         self.exporting = Exporting(window, store, send)
         self._memory = MemoryWatch(window, send)
         self.health = Health(window, store, send)
+        self._display = Display(window, store, background, self.health, self.resuming, send)
         self.branching = Branching(window, store, background, self.resuming)
         self._connect()
 
     @property
     def shown(self) -> int | None:
         """The run on display."""
-        return self._shown
+        return self._display.shown
 
     @property
     def watched(self) -> int | None:
         """The run that another process trains and this window follows."""
-        return self._watched
+        return self._display.watched
 
     # -- what the person asks for
 
@@ -123,7 +120,7 @@ class Controller(QObject):
 
     def checkpoint(self) -> None:
         """Write a checkpoint of the paused run. Pausing has usually done so."""
-        run = self._store.run(self._live) if self._live is not None else None
+        run = self._store.run(self.resuming.live) if self.resuming.live is not None else None
         there = {c.cycle: c for c in self._store.checkpoints.all(run.id)} if run else {}
         if run and run.cycles in there:
             self._window.toast.show_message(
@@ -143,18 +140,7 @@ class Controller(QObject):
 
     def show_run(self, run_id: int | None) -> None:
         """Put a run on display; its numbers are read in the background."""
-        self._shown, self._late, self._reading = run_id, [], run_id is not None
-        self._watch(run_id)
-        self._window.completions.show_run(run_id)
-        self.health.begin(run_id)
-        if run_id is None:
-            self._display(None, ({}, [], []))
-        else:
-            self._background.run(
-                lambda: (self._store.metrics(run_id), self._store.changes(run_id),
-                         self._store.health(run_id)),
-                partial(self._display, run_id))
-        self._say_what_shows()
+        self._display.show_run(run_id)
 
     def open_prompts(self) -> None:
         """Ask for a file of prompts and open it."""
@@ -206,7 +192,7 @@ class Controller(QObject):
                 window.completions.cycle_available(event.run_id, event.cycle)
             case ev.CycleFinished():
                 window.status.cycle_finished(event)
-                self._add(event)
+                self._display.add(event)
                 window.runs.refresh()
             case ev.HealthChecked():
                 self.health.checked(event)
@@ -214,7 +200,7 @@ class Controller(QObject):
                 window.hyperparameters.staged(event)
             case ev.HyperparametersApplied():
                 window.hyperparameters.applied(event)
-                self._add(event)
+                self._display.add(event)
             case ev.CheckpointWritten():
                 self._checkpoint_written(event)
             case ev.Exported():
@@ -233,16 +219,26 @@ class Controller(QObject):
 
     def _state_changed(self, event: ev.StateChanged) -> None:
         self._window.show_state(event.state, event.note)
+        # The state is that of the run that is watched; this window's own models are free.
+        watching = self.watched is not None and event.state in ALIVE
+        self._window.actions_.grant("load_models", watching)
+        if watching:
+            self._window.models.set_state(State.READY)
         self._pausing = self._pausing and event.state == State.RUNNING
         self._window.actions_.allow("pause", not self._pausing)
         if event.state in ALIVE:
             self._window.toast.withdraw_offer()
         else:
-            self._live = self.resuming.live = None
-        if event.state == State.PAUSED:
+            self.resuming.live = None
+        self.held = event.note if event.held else ""
+        if event.held:
+            self._window.toast.show_offer(
+                event.note, "Resume", "Write what waits in memory, then go on",
+                lambda: self._send(do.Resume()), level="error")
+        elif event.state == State.PAUSED:
             self._tell_written()
         self.resuming.state_changed(event.state)
-        self._say_what_shows()
+        self._display.say_what_shows()
 
     def _refused(self, event: ev.CommandRefused) -> None:
         if event.command in ("SetHyperparameters", "Start") and event.problems:
@@ -256,31 +252,14 @@ class Controller(QObject):
 
     def _run_started(self, event: ev.RunStarted) -> None:
         window = self._window
-        self._live = self._shown = self.resuming.live = event.run_id
-        self._watched, self._read = None, (0, frozenset())
-        self._reading = False
         window.hyperparameters.run_started(event.hyperparameters)
         window.status.run_started(event)
-        window.metrics.show_run(event.run_id, {}, [])
-        self.health.begin(event.run_id)
-        window.hyperparameters.show_history([])
-        window.completions.show_run(event.run_id)
+        self._display.begin(event.run_id)
         window.runs.refresh()
-        self._say_what_shows()
-
-    def _watch(self, run_id: int | None) -> None:
-        """Follow a run that another process trains, while it is on display."""
-        run = self._store.run(run_id) if run_id is not None else None
-        if run is not None and self._store.is_elsewhere(run):
-            if run.id != self._watched:
-                self._send(do.Watch(run.id))
-        elif self._watched is not None:
-            self._watched = self._live = self.resuming.live = None
-            self._send(do.Unwatch())
 
     def _run_followed(self, event: ev.RunFollowed) -> None:
         window = self._window
-        self._live = self._watched = self.resuming.live = event.run_id
+        self.resuming.live = self._display.watched = event.run_id
         window.hyperparameters.run_resumed(event.hyperparameters)
         window.status.run_started(event)
         window.runs.refresh()
@@ -290,8 +269,7 @@ class Controller(QObject):
 
     def _run_resumed(self, event: ev.RunResumed) -> None:
         window = self._window
-        self._live = self.resuming.live = event.run_id
-        self._watched = None
+        self.resuming.live, self._display.watched = event.run_id, None
         window.hyperparameters.run_resumed(event.hyperparameters)
         window.status.run_started(event)
         window.runs.refresh()
@@ -308,7 +286,7 @@ class Controller(QObject):
         """Tell of it only when the person may be about to leave; there is one every few cycles."""
         log.info("Run %d: %s", event.run_id, _written(event))
         self._window.status.checkpoint_written(event)
-        self._window.trying.show_run(self._live or self._shown)
+        self._window.trying.show_run(self.resuming.live or self._display.shown)
         self._written = event
         if self._window.state == State.PAUSED:
             self._tell_written()
@@ -320,7 +298,7 @@ class Controller(QObject):
 
     def _run_finished(self, event: ev.RunFinished) -> None:
         window = self._window
-        self._live = self.resuming.live = self._watched = None
+        self.resuming.live = self._display.watched = None
         window.runs.refresh()
         run = self._store.run(event.run_id)
         name = run.name if run else f"Run {event.run_id}"
@@ -328,12 +306,14 @@ class Controller(QObject):
             self.resuming.offer(run)
         elif event.outcome != "failed":
             cycles = "1 cycle" if event.cycles == 1 else f"{event.cycles} cycles"
-            stopped = self._written if event.outcome == "stopped" else None
-            window.toast.show_message("info", f"{name} {event.outcome} after {cycles}." + (
-                f" {_written(stopped)}" if stopped else ""))
+            written = self._written if event.outcome == "stopped" else None
+            more = event.lost or (_written(written) if written else "")
+            window.toast.show_message(
+                "warning" if event.lost else "info",
+                f"{name} {event.outcome} after {cycles}. {more}".rstrip())
         self._written = None
         QApplication.alert(window)
-        self._say_what_shows()
+        self._display.say_what_shows()
 
     def _run_failed(self, event: ev.RunFailed) -> None:
         log.error("%s\n%s", event.sentence, event.details)
@@ -346,49 +326,6 @@ class Controller(QObject):
                 f"Try again with half the {what}", "Go on with the run from its last checkpoint",
                 lambda: self._send(do.ResumeRun(event.run_id, None, event.retry)))
         dialog.open()
-
-    def _add(self, event: ev.CycleFinished | ev.HyperparametersApplied) -> None:
-        """Add to the display, or keep it until the run's earlier numbers have been read."""
-        read, marked = self._read
-        known = (event.cycle <= read if isinstance(event, ev.CycleFinished)
-                 else event.cycle in marked)
-        if event.run_id != self._shown or (known and not self._reading):
-            return
-        if self._reading:
-            self._late.append(event)
-        elif isinstance(event, ev.CycleFinished):
-            self._window.metrics.append(event.run_id, event.cycle, event.metrics)
-        else:
-            self._window.metrics.mark_changes(event.run_id, event.cycle, event.changes)
-            self._window.hyperparameters.add_history(event.cycle, event.changes)
-
-    def _display(self, run_id: int | None,
-                 found: tuple[Mapping[str, Series], Sequence[ChangeRecord],
-                              Sequence[HealthRecord]]) -> None:
-        if run_id != self._shown:
-            return
-        series, changes, health = found
-        self._reading = False
-        self._window.metrics.show_run(run_id, series, changes)
-        self._window.hyperparameters.show_history(changes)
-        read = max((s.cycles[-1] for s in series.values() if s.cycles), default=0)
-        if run_id is not None:
-            self.health.read(run_id, read, health)
-        # What is told of these again, late or by a run that is watched, adds nothing.
-        self._read = read, frozenset(change.cycle for change in changes)
-        late, self._late = self._late, []
-        for event in late:
-            self._add(event)
-
-    def _say_what_shows(self) -> None:
-        window = self._window
-        other = self._live is not None and self._live != self._shown
-        window.runs.set_shown(self._shown, other)
-        window.trying.show_run(self._live or self._shown)
-        window.actions_.allow("show_live", other)
-        run = self._store.run(self._shown) if self._shown is not None else None
-        window.shown.setText(f"Showing {run.name}" if run else "")
-        window.setWindowTitle(f"{run.name} – PPO Workbench" if run else "PPO Workbench")
 
     # -- wiring
 
@@ -407,7 +344,7 @@ class Controller(QObject):
         on("load_models", window.models.load)
         on("cancel_loading", lambda: self._send(do.CancelLoading()))
         on("open_prompts", self.open_prompts)
-        on("show_live", self._show_live)
+        on("show_live", self._display.show_live)
         on("health", self.health.explain)
         on("reset_layout", window.reset_layout)
         on("quit", window.close)
@@ -431,9 +368,9 @@ class Controller(QObject):
         window.runs.set_state(window.state)
         window.runs.settings.connect(
             lambda values: window.hyperparameters.form.set_values(values, "settings of a run"))
-        window.runs.live_wanted.connect(self._show_live)
-        window.runs.deleted.connect(self._deleted)
-        window.runs.renamed.connect(self._say_what_shows)
+        window.runs.live_wanted.connect(self._display.show_live)
+        window.runs.deleted.connect(self._display.deleted)
+        window.runs.renamed.connect(self._display.say_what_shows)
         window.prompts.message.connect(window.toast.show_message)
         window.metrics.message.connect(window.toast.show_message)
         window.completions.message.connect(window.toast.show_message)
@@ -441,6 +378,12 @@ class Controller(QObject):
         window.trying.command.connect(self._send)
 
     def _models_command(self, command: do.Command) -> None:
+        if isinstance(command, do.LoadModels) and self.watched is not None:
+            run = self._store.run(self.watched)
+            self._display.leave()
+            self._window.toast.show_message(
+                "info", f"{run.name if run else 'The run'} goes on and is not watched any more; "
+                "double-click it in Runs to watch it again.")
         self.resuming.sent(command)
         self._send(command)
 
@@ -453,16 +396,6 @@ class Controller(QObject):
     def _apply(self) -> None:
         _finish_typing()
         self._window.hyperparameters.apply_changes()
-
-    def _show_live(self) -> None:
-        if self._live is not None:
-            self.show_run(self._live)
-
-    def _deleted(self, run_id: int) -> None:
-        if run_id == self._shown:
-            newest = self._window.runs.newest
-            self.show_run(newest.id if newest else None)
-
 
 def _written(event: ev.CheckpointWritten) -> str:
     return f"Checkpoint after cycle {event.cycle} written ({file_size(event.bytes)})."

@@ -28,21 +28,29 @@ _MORE_CYCLES = 20
 
 
 def ask_about_closing(parent: QWidget, *, stop: Callable[[], None],
-                      keep: Callable[[], None]) -> QMessageBox:
-    """Ask what to do with a run that is alive when the window is closed."""
+                      keep: Callable[[], None], tray: bool, held: str = "") -> QMessageBox:
+    """Ask what to do with a run that is alive when the window is closed.
+
+    ``tray``: it can go on in the system's tray. ``held``: why it is waiting for room on the disk.
+    """
     box = QMessageBox(
         QMessageBox.Icon.Question, "Close PPO Workbench",
         "A run is still alive. Stop it and close?", QMessageBox.StandardButton.Cancel, parent)
     box.setInformativeText(
+        f"{held} What is not written when the window closes has to be made again." if held else
         "Complete cycles are kept and the run can be resumed; the cycle in hand is dropped. A run "
         "that goes on needs its window: it is only put away.")
     box.setObjectName("close_question")
     stop_button = box.addButton("&Stop and close", QMessageBox.ButtonRole.AcceptRole)
-    keep_button = box.addButton("&Minimise and keep running", QMessageBox.ButtonRole.ActionRole)
+    keep_button = box.addButton(
+        "&Keep running in the tray" if tray else "&Minimise and keep running",
+        QMessageBox.ButtonRole.ActionRole)
     stop_button.setObjectName("stop_and_close")
     stop_button.setToolTip("End the run, save everything and close")
     keep_button.setObjectName("keep_running")
     keep_button.setToolTip(
+        "Let the run go on with the window hidden; the icon in the tray says how it gets on and "
+        "opens it again" if tray else
         "Let the run go on with the window minimised; it opens again from the task bar")
     for button in box.buttons():
         button.setAccessibleName(button.text().replace("&", ""))

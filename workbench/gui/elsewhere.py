@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer
 
 from workbench.gui.background import Background
+from workbench.store.home import StoreError
 
 if TYPE_CHECKING:
     from workbench.gui.main_window import MainWindow
@@ -44,7 +46,8 @@ class Elsewhere(QObject):
         others = [run.id for run in runs if store.is_elsewhere(run)]
         self._has_others = bool(others)
         if not all(store.owners.is_alive(run_id) for run_id in others):
-            store.mark_interrupted().result()
+            with contextlib.suppress(StoreError):  # a full disk; at another glance, then
+                store.mark_interrupted().result()
             runs = store.runs()
         return [(run.id, run.name, run.status, run.cycles) for run in runs]
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench.store.room import NotWrittenError, is_full, why_not
+
 if TYPE_CHECKING:  # numpy takes a while to import, and a window wants its store first
     import numpy as np
 
@@ -73,8 +75,10 @@ class Checkpoints:
             proceed: asked between files; False gives the checkpoint up.
 
         Raises:
-            CheckpointError: the disk is full, the folder cannot be written, or it was given up;
-                what was there before is still there.
+            NotWrittenError: the disk is full.
+            CheckpointError: the folder cannot be written, or it was given up.
+
+        Whatever it raises, what was there before is still there.
         """
         from safetensors.numpy import save_file
 
@@ -107,10 +111,14 @@ class Checkpoints:
                 f"The checkpoint of cycle {cycle} was given up; earlier ones are kept.") from None
         except Exception as error:
             shutil.rmtree(partial, ignore_errors=True)
+            if is_full(error):
+                raise NotWrittenError(
+                    why_not(error), f"the checkpoint of cycle {cycle} could not be written; free "
+                    f"some space at {self._base}. Earlier checkpoints are kept.") from error
             reason = getattr(error, "strerror", None) or error
             raise CheckpointError(
-                f"The checkpoint of cycle {cycle} could not be written ({reason}); free some disk "
-                f"space at {self._base}. Earlier checkpoints are kept.") from error
+                f"The checkpoint of cycle {cycle} could not be written to {self._base} ({reason}). "
+                "Earlier checkpoints are kept.") from error
         return Checkpoint(run_id, cycle, final, _size(final), score)
 
     def read(
@@ -211,9 +219,10 @@ class Checkpoints:
     def drop_after(self, run_id: int, cycle: int) -> None:
         """Delete the checkpoints of a run that come after ``cycle``: what follows is another
         history."""
-        for checkpoint in self.all(run_id):
-            if checkpoint.cycle > cycle:
-                self.remove(run_id, checkpoint.cycle)
+        folder = self._base / str(run_id)
+        for path in folder.iterdir() if folder.is_dir() else ():
+            if path.name.isdigit() and int(path.name) > cycle:
+                self.remove(run_id, int(path.name))
 
     def delete(self, run_id: int) -> None:
         """Delete every checkpoint of a run."""

@@ -10,11 +10,11 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 from sqlite_utils import Database
 
+from workbench.store.clock import now
 from workbench.store.owners import this_process
 
 KEPT_EVENTS = 64
@@ -54,7 +54,7 @@ class Steering:
         number."""
         def write(db: Database) -> int:
             return int(db.table("commands").insert({
-                "run_id": run_id, "at": _now(), "by": this_process(), "name": name,
+                "run_id": run_id, "at": now("milliseconds"), "by": this_process(), "name": name,
                 "arguments": arguments}).last_pk)  # type: ignore[arg-type]
         return self._submit(write)
 
@@ -73,7 +73,7 @@ class Steering:
                problems: Mapping[str, str] | None = None) -> Future[None]:
         """Record what became of a command."""
         return self._submit(lambda db: db.table("commands").update(command_id, {
-            "answered_at": _now(), "outcome": outcome, "sentence": sentence,
+            "answered_at": now("milliseconds"), "outcome": outcome, "sentence": sentence,
             "problems": json.dumps(dict(problems or {}))}) and None)
 
     def refuse_waiting(self, run_id: int, sentence: str) -> Future[None]:
@@ -81,7 +81,7 @@ class Steering:
         def write(db: Database) -> None:
             db.execute(
                 "update commands set answered_at = ?, outcome = 'refused', sentence = ? "
-                "where run_id = ? and outcome is null", [_now(), sentence, run_id])
+                "where run_id = ? and outcome is null", [now("milliseconds"), sentence, run_id])
         return self._submit(write)
 
     # -- events
@@ -112,10 +112,6 @@ class Steering:
         return [(row["number"], row["name"], row["event"]) for row in self._reader().query(
             "select * from live_events where run_id = ? and (number = 0 or number > ?) "
             "order by number = 0, number", [run_id, after])]
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def _command(row: Mapping[str, Any]) -> PostedCommand:

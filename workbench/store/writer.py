@@ -7,16 +7,24 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from sqlite_utils import Database
 
 from workbench.store.home import StoreError
+from workbench.store.room import NotWrittenError, why_not
 from workbench.store.schema import connect
 
 T = TypeVar("T")
-_Job = tuple[Callable[[Database], Any], Future[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    operation: Callable[[Database], Any]
+    future: Future[Any]
+    then: Callable[[], object] | None
 
 
 class Writer:
@@ -33,12 +41,19 @@ class Writer:
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, operation: Callable[[Database], T]) -> Future[T]:
-        """Queue ``operation``; the future is done once it is committed (or has failed)."""
+    def submit(
+        self, operation: Callable[[Database], T], then: Callable[[], object] | None = None
+    ) -> Future[T]:
+        """Queue ``operation``; the future is done once it is committed (or has failed).
+
+        It may be called again after a failure, so what cannot be rolled back belongs into
+        ``then``, which is called once, between the commit and the future. The future raises
+        NotWrittenError when the disk does not take it.
+        """
         if self._closed:
             raise StoreError("The store is closed.")
         future: Future[T] = Future()
-        self._jobs.put((operation, future))
+        self._jobs.put(_Job(operation, future, then))
         return future
 
     def close(self) -> None:
@@ -62,29 +77,40 @@ class Writer:
             db.close()
 
     def _commit(self, db: Database, jobs: list[_Job]) -> None:
-        outcomes: list[tuple[Future[Any], Any, BaseException | None]] = []
+        outcomes: list[tuple[_Job, Any, BaseException | None]] = []
         try:
             # Taking the lock at once lets another process's writer be waited for; a transaction
             # that begins by reading would fail instead of waiting.
             db.execute("BEGIN IMMEDIATE")
-            for operation, future in jobs:
+            for job in jobs:
                 try:
                     with db.atomic():
-                        outcomes.append((future, operation(db), None))
+                        outcomes.append((job, job.operation(db), None))
                 except sqlite3.OperationalError:
                     raise  # the whole transaction is at risk: disk full, read-only
                 except Exception as error:
-                    outcomes.append((future, None, error))
+                    outcomes.append((job, None, error))
             db.execute("COMMIT")
         except sqlite3.Error as error:
             db.rollback()
-            sentence = (
-                f"The experiment database {self._path} could not be written ({error}); free some "
-                "disk space or choose another home folder with --home."
-            )
-            outcomes = [(future, None, StoreError(sentence)) for _, future in jobs]
-        for future, result, failure in outcomes:
+            if len(jobs) > 1:
+                # Where there is no room for a cycle there may be for a name.
+                for job in jobs:
+                    self._commit(db, [job])
+                return
+            outcomes = [(job, None, self._not_written(error)) for job in jobs]
+        for job, result, failure in outcomes:
+            try:
+                if failure is None and job.then is not None:
+                    job.then()
+            except Exception as error:
+                failure = error
             if failure is None:
-                future.set_result(result)
+                job.future.set_result(result)
             else:
-                future.set_exception(failure)
+                job.future.set_exception(failure)
+
+    def _not_written(self, error: sqlite3.Error) -> NotWrittenError:
+        return NotWrittenError(
+            why_not(error), f"the experiment database {self._path} could not be written; free some "
+                            "space there, or choose another home folder with --home.")

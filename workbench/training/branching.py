@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from workbench.ppo.hyperparameters import Hyperparameters, Value, parse, specs
+from workbench.ppo.policy import UnsupportedModelError
+from workbench.ppo.scribe import PromptError
 from workbench.training.commands import Fork, GoBack, ResumeRun
+from workbench.training.failures import explain
+from workbench.training.models import Models
 from workbench.training.run import Resumed, ResumeError, read_checkpoint
 
 if TYPE_CHECKING:
@@ -101,3 +105,31 @@ def _check(changes: Mapping[str, Value], cycle: int, fork: bool) -> None:
             raise ResumeError(
                 f"{spec.label} decides which weights a run trains, so only a fork from cycle 0 "
                 "can change it.")
+
+
+def put_back(
+    models: Models, found: Resumed, first: Hyperparameters | None, *, export: bool
+) -> None:
+    """Bring the models to where a run stood, and make sure that they can go on with ``first``.
+
+    Raises:
+        ResumeError: they cannot be brought there.
+    """
+    ppo, run = models.ppo, found.run
+    if ppo is None:
+        raise ResumeError("Load models first.")
+    if not export and (sentence := models.changed_weights(found.record)):
+        raise ResumeError(sentence)
+    try:
+        ppo.begin([p.text for p in run.prompts], run.hp)
+        if found.snapshot is not None:
+            ppo.restore(*found.snapshot)
+        if first is not None:
+            ppo.apply(run.hp, first)
+    except ValueError as error:
+        known = isinstance(error, PromptError | UnsupportedModelError)
+        raise ResumeError(str(error) if known else (
+            "The checkpoint belongs to another model: the policy's files have changed since; "
+            "load the one the run began with.")) from error
+    except Exception as error:
+        raise ResumeError(explain(error, run.hp)[0]) from error

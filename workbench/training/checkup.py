@@ -19,10 +19,11 @@ def check(run: Run, cycle: int, metrics: Mapping[str, float]) -> HealthChecked:
 
 
 def not_finite(store: Store, run: Run, error: NotFiniteError) -> HealthChecked:
-    """Record and return what is to be told of a cycle that could not be finished."""
+    """Record, as far as the disk takes it, and return what is to be told of a cycle that could not
+    be finished."""
     finding = Finding(NOT_FINITE, "serious", str(error))
     checked = HealthChecked(run.id, run.cycle + 1, (finding,))
-    store.record_health(run.id, health_records(checked)).result()
+    store.record_health(run.id, health_records(checked)).exception()
     return checked
 
 

@@ -27,10 +27,15 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StateChanged:
-    """The session is now in ``state``; ``note`` says why or what it waits for."""
+    """The session is now in ``state``; ``note`` says why or what it waits for.
+
+    ``held``: the run is paused because the disk does not take what it wrote; to resume it is to
+    try again.
+    """
 
     state: State
     note: str = ""
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +194,7 @@ class Exported:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointFailed:
-    """A checkpoint could not be written; the run goes on."""
+    """A checkpoint could not be written; earlier ones are kept."""
 
     run_id: int
     sentence: str
@@ -270,11 +275,12 @@ class HyperparametersApplied:
 @dataclass(frozen=True, slots=True)
 class RunFinished:
     """``outcome`` is the run's status in the store: finished, stopped or failed; of a watched run
-    whose process is gone, interrupted."""
+    whose process is gone, interrupted. ``lost`` says what could not be written, if anything."""
 
     run_id: int
     outcome: str
     cycles: int
+    lost: str = ""
 
 
 @dataclass(frozen=True, slots=True)

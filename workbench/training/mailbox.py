@@ -7,6 +7,7 @@ nobody wrote to costs microseconds.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -109,8 +110,9 @@ class Mailbox:
         over = False
         while not over:
             over = ended.wait(GLANCE)
-            try:
+            with contextlib.suppress(StoreError):  # told at the next glance, then
                 told = self._tell(run_id, told)
+            try:
                 now = self._store.steering.version()
                 if now != version:
                     version, taken = now, self._take(run_id, taken)
@@ -129,7 +131,7 @@ class Mailbox:
         if progress is not None:
             news.append((0, *wire.dump(progress)))
         if news:
-            self._store.steering.tell(run_id, news)
+            self._store.steering.tell(run_id, news).result()
             del self._news[:count]
         return told + count
 

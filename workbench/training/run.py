@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from workbench.ppo.cycle import Written
-from workbench.ppo.hyperparameters import Hyperparameters, parse, specs
+from workbench.ppo.hyperparameters import Hyperparameters, parse
 from workbench.store.checkpoints import CheckpointError
 from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.store import Store
@@ -34,6 +34,16 @@ class DamagedError(ResumeError):
         self.before = before
 
 
+@dataclass(frozen=True, slots=True)
+class Unwritten:
+    """What the disk has not taken yet: kept in memory, to be tried again. ``again`` says what is to
+    be done when it is lost after all."""
+
+    what: str
+    again: str
+    write: Callable[[], None]
+
+
 @dataclass(slots=True)
 class Run:
     """Where a run stands between and within its cycles."""
@@ -51,6 +61,10 @@ class Run:
     compared_start: bool = False
     in_cycle: bool = False
     """Whether the next cycle has begun, so that a change comes too late for it."""
+    attended: bool = True
+    """Whether what comes after the last finished cycle has been done: its checkpoint, a pause."""
+    unwritten: Unwritten | None = None
+    """Nothing more is done for the run before this is written."""
     checkpointed: int = 0
     """The cycle of the last checkpoint; the beginning needs none."""
     score: float | None = None
@@ -120,19 +134,6 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
     run.health.before = frozenset(h.rule for h in store.health(record.id) if h.cycle == cycle)
     models = command_of(record.policy, record.models)
     return Resumed(run, record.name, models, record.models, snapshot)
-
-
-def hold_kl_coef(run: Run, new: Hyperparameters, kl_coef: float) -> bool:
-    """Where the adaptive KL controller is switched off, stage the coefficient it had reached.
-
-    What a controller does in every cycle is a metric; what it leaves behind is a change, by the
-    controller, that a replay needs. A coefficient the person sets at the same time wins.
-    """
-    off = run.hp.kl_controller == "adaptive" and new.kl_controller == "fixed"
-    if not off or "kl_coef" in run.staged:
-        return False
-    run.staged["kl_coef"] = (min(kl_coef, specs()["kl_coef"].maximum or kl_coef), "controller")
-    return True
 
 
 def records(written: list[Written], run: Run) -> list[CompletionRecord]:

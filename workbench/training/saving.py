@@ -5,39 +5,62 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 
-from workbench.ppo.cycle import PPO, CycleResult
+from workbench.ppo.cycle import PPO, CycleResult, Written
 from workbench.store.checkpoints import CheckpointError
 from workbench.store.store import Store
 from workbench.store.traces import TraceRecord
 from workbench.training import events as ev
 from workbench.training.checkup import check, health_records
-from workbench.training.run import Run, records
+from workbench.training.run import Run, Unwritten, records
 
 Emit = Callable[[ev.Event], None]
+_AGAIN = "it is made again when the run is resumed"
 
 
-def record_cycle(
+def start_record(store: Store, run: Run, written: list[Written], emit: Emit) -> Unwritten:
+    """Return what records the start policy's completions, then says that they are there."""
+    completions = records(written, run)
+
+    def write() -> None:
+        store.record_comparison(run.id, 0, completions).result()
+        run.compared_start = True
+        emit(ev.ComparisonReady(run.id, 0))
+    return Unwritten("the start policy's completions", _AGAIN, write)
+
+
+def changes_record(store: Store, applied: ev.HyperparametersApplied, emit: Emit) -> Unwritten:
+    """Return what journals the changes that a cycle uses first, then says that they are in use."""
+    changes = [(c.name, c.old, c.new, c.by) for c in applied.changes]
+
+    def write() -> None:
+        store.record_changes(applied.run_id, applied.cycle, changes).result()
+        if changes:
+            emit(applied)
+    return Unwritten(f"the changed settings of cycle {applied.cycle}",
+                     "change them again when the run is resumed", write)
+
+
+def cycle_record(
     store: Store, run: Run, result: CycleResult, numbers: Mapping[str, float], emit: Emit
-) -> None:
-    """Record a finished cycle whole, then say that it is there.
-
-    Raises:
-        StoreError: it cannot be written; the run still stands before the cycle.
-    """
+) -> Unwritten:
+    """Return what records a finished cycle whole, then says that it is there; until it is, the run
+    still stands before the cycle."""
     cycle = run.cycle + 1
     checked = check(run, cycle, result.metrics)
-    store.record_cycle(
-        run.id, cycle, metrics=result.metrics, rollout=records(result.rollout, run),
-        comparison=records(result.comparison, run),
-        traces=[TraceRecord(t.row, t.prompt, t.tokens, t.pieces, t.numbers)
-                for t in result.traces],
-        keep_traces=run.hp.keep_tokens, health=health_records(checked)).result()
-    run.cycle, run.in_cycle = cycle, False
-    run.score, run.settled = _worth(result), (run.hp, numbers)
-    emit(ev.ComparisonReady(run.id, cycle))
-    emit(ev.CycleFinished(run.id, cycle, run.hp.num_cycles, dict(result.metrics)))
-    emit(checked)
-    run.pause_after_cycle = run.pause_after_cycle or bool(checked.pauses_for)
+    rollout, comparison = records(result.rollout, run), records(result.comparison, run)
+    traces = [TraceRecord(t.row, t.prompt, t.tokens, t.pieces, t.numbers) for t in result.traces]
+
+    def write() -> None:
+        store.record_cycle(
+            run.id, cycle, metrics=result.metrics, rollout=rollout, comparison=comparison,
+            traces=traces, keep_traces=run.hp.keep_tokens, health=health_records(checked)).result()
+        run.cycle, run.in_cycle, run.attended = cycle, False, False
+        run.score, run.settled = _worth(result), (run.hp, numbers)
+        emit(ev.ComparisonReady(run.id, cycle))
+        emit(ev.CycleFinished(run.id, cycle, run.hp.num_cycles, dict(result.metrics)))
+        emit(checked)
+        run.pause_after_cycle = run.pause_after_cycle or bool(checked.pauses_for)
+    return Unwritten(f"cycle {cycle}", _AGAIN, write)
 
 
 def _worth(result: CycleResult) -> float | None:
@@ -52,12 +75,17 @@ def write_checkpoint(
     proceed: Callable[[], bool],
 ) -> None:
     """Write a checkpoint of the last finished cycle, unless it is there or the weights have moved
-    on; then let go of those that nobody keeps. A full disk does not end the run.
+    on; then let go of those that nobody keeps.
 
     Args:
         proceed: False gives the checkpoint up.
+
+    Raises:
+        NotWrittenError: the disk is full.
     """
-    if run.settled is None or run.checkpointed == run.cycle or not ppo.between_cycles:
+    if run.settled is None or run.checkpointed == run.cycle or not ppo.between_cycles or (
+        run.unwritten is not None  # the weights are those of a cycle that is not there yet
+    ):
         return
     hp, numbers = run.settled
     try:

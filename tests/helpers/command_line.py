@@ -1,0 +1,67 @@
+"""The command line in processes that need not import torch and transformers, which takes most of
+the time of a small run: they are forked from one that has."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+_SERVER = """
+import json, os, sys, traceback
+import workbench.headless, workbench.listing, workbench.training.worker
+from workbench.cli import main
+
+def command(request):
+    os.environ.update(request["environment"])
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    for number, name in enumerate(("out", "err"), 1):
+        file = os.open(os.path.join(request["folder"], name), os.O_WRONLY | os.O_CREAT)
+        os.dup2(file, number)
+    try:
+        status = main(request["arguments"])
+    except SystemExit as asked:
+        status = asked.code
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status or 0)
+
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        command(json.loads(line))
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+class CommandLine:
+    """Runs ``ppo-workbench`` commands, each in a process of its own. Unix only."""
+
+    def __init__(self) -> None:
+        self._server = subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", _SERVER], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+
+    def run(self, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run one command to its end."""
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        with TemporaryDirectory() as folder:
+            self._server.stdin.write(json.dumps({
+                "arguments": [str(a) for a in arguments], "environment": environment,
+                "folder": folder}) + "\n")
+            self._server.stdin.flush()
+            status = int(self._server.stdout.readline())
+            out, err = ((Path(folder) / name).read_text() for name in ("out", "err"))
+        return subprocess.CompletedProcess(arguments, status, out, err)
+
+    def close(self) -> None:
+        """End the process that waits."""
+        self._server.communicate()

@@ -1,0 +1,182 @@
+"""The experiment database as it is read."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlite_utils import Database
+
+from workbench.store.records import (
+    ChangeRecord,
+    CompletionRecord,
+    HealthRecord,
+    Kind,
+    Prompt,
+    PromptSet,
+    RunRecord,
+    Series,
+)
+from workbench.store.rows import number, run_record
+from workbench.store.schema import connect
+
+if TYPE_CHECKING:  # numpy takes a while to import, and a window wants its store first
+    from workbench.store.traces import TraceRecord
+
+
+class Queries:
+    """Queries run on the caller's thread, on its own connection."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._local = threading.local()
+        self._readers: list[Database] = []
+
+    def leave(self) -> None:
+        """Close the connection of the calling thread, which is about to end."""
+        db: Database | None = self._local.__dict__.pop("db", None)
+        if db is not None:
+            self._readers.remove(db)
+            db.close()
+
+    def runs(self) -> list[RunRecord]:
+        """Return every run, newest first."""
+        return [run_record(row) for row in self._db.query("select * from runs order by id desc")]
+
+    def run(self, run_id: int) -> RunRecord | None:
+        """Return one run, or None when there is none of that number."""
+        rows = self._db.query("select * from runs where id = ?", [run_id])
+        return next((run_record(row) for row in rows), None)
+
+    def metrics(self, run_id: int) -> dict[str, Series]:
+        """Return every metric of a run over its cycles."""
+        result: dict[str, Series] = {}
+        for row in self._db.query(
+            "select name, cycle, value from metrics where run_id = ? order by cycle", [run_id]
+        ):
+            series = result.setdefault(row["name"], Series())
+            series.cycles.append(row["cycle"])
+            series.values.append(number(row["value"]))
+        return result
+
+    def cycle_metrics(self, run_id: int, after: int) -> dict[int, dict[str, float]]:
+        """Return the metrics of every cycle past ``after``, by cycle."""
+        result: dict[int, dict[str, float]] = {}
+        for row in self._db.query(
+            "select name, cycle, value from metrics where run_id = ? and cycle > ? "
+            "order by cycle, rowid", [run_id, after]
+        ):
+            result.setdefault(row["cycle"], {})[row["name"]] = number(row["value"])
+        return result
+
+    def completions(
+        self, run_id: int, cycle: int, kind: Kind = "comparison"
+    ) -> list[CompletionRecord]:
+        """Return a cycle's completions.
+
+        ``comparison`` holds the compared prompts completed *after* ``cycle`` (0: by the start
+        policy), every time with the same random numbers; ``rollout`` what the cycle learned from.
+        """
+        return [
+            CompletionRecord(
+                position=row["position"], prompt=row["prompt"], prompt_text=row["prompt_text"],
+                text=row["text"], score=number(row["score"]), kl=number(row["kl"]),
+                length=row["length"], ended=bool(row["ended"]),
+                parts={k: number(v) for k, v in json.loads(row["parts"] or "{}").items()},
+            )
+            for row in self._db.query(
+                "select c.*, p.text as prompt_text from completions c join run_prompts p "
+                "on p.run_id = c.run_id and p.position = c.prompt "
+                "where c.run_id = ? and c.cycle = ? and c.kind = ? order by c.position",
+                [run_id, cycle, kind],
+            )
+        ]
+
+    def traces(self, run_id: int, cycle: int) -> list[TraceRecord]:
+        """Return the token traces of a cycle's rollout that are still kept."""
+        from workbench.store.traces import unpack
+
+        return [unpack(row) for row in self._db.query(
+            "select * from traces where run_id = ? and cycle = ? order by position",
+            [run_id, cycle])]
+
+    def compared_cycles(self, run_id: int) -> list[int]:
+        """Return the cycles after which the compared prompts were completed, ascending."""
+        rows = self._db.query(
+            "select distinct cycle from completions where run_id = ? and kind = 'comparison' "
+            "order by cycle", [run_id])
+        return [row["cycle"] for row in rows]
+
+    def changes(self, run_id: int) -> list[ChangeRecord]:
+        """Return the hyperparameter changes of a run, oldest first."""
+        return [
+            ChangeRecord(
+                cycle=row["cycle"], at=row["at"], name=row["name"],
+                old=json.loads(row["old"]), new=json.loads(row["new"]), by=row["by"])
+            for row in self._db.query("select * from changes where run_id = ? order by id",
+                                      [run_id])
+        ]
+
+    def health(self, run_id: int) -> list[HealthRecord]:
+        """Return what the health check found in a run, by cycle, serious findings first."""
+        return [
+            HealthRecord(row["cycle"], row["rule"], row["severity"], row["sentence"])
+            for row in self._db.query(
+                "select * from health where run_id = ? "
+                "order by cycle, severity != 'serious', rowid", [run_id])
+        ]
+
+    def settings_after(self, run_id: int, cycle: int) -> dict[str, object]:
+        """Return the hyperparameters a run used in ``cycle`` (0: those it began with)."""
+        record = self.run(run_id)
+        found = dict(record.hyperparameters) if record else {}
+        return found | {c.name: c.new for c in self.changes(run_id) if c.cycle <= cycle}
+
+    def reward_spans(self) -> dict[int, tuple[float, float]]:
+        """Return the mean reward of every run's first and last cycle."""
+        cell = ("(select value from metrics m where m.run_id = r.id and m.cycle = {} "
+                "and m.name = 'objective/scores')")
+        rows = self._db.query(
+            f"select id, {cell.format(1)} as first, {cell.format('r.cycles')} as last "
+            "from runs r")
+        return {row["id"]: (row["first"], row["last"]) for row in rows
+                if row["first"] is not None and row["last"] is not None}
+
+    def run_prompts(self, run_id: int) -> list[Prompt]:
+        """Return the prompts of a run in their order."""
+        rows = self._db.query(
+            "select * from run_prompts where run_id = ? order by position", [run_id])
+        return [Prompt(row["text"], pinned=bool(row["pinned"])) for row in rows]
+
+    def prompt_set_names(self) -> list[str]:
+        """Return the names of the saved prompt sets, most recently saved first."""
+        return [row["name"] for row in
+                self._db.query("select name from prompt_sets order by id desc")]
+
+    def prompt_set(self, name: str) -> PromptSet | None:
+        """Return a saved prompt set, or None."""
+        for found in self._db.query("select * from prompt_sets where name = ?", [name]):
+            rows = self._db.query(
+                "select * from prompts where set_id = ? order by position", [found["id"]])
+            prompts = tuple(
+                Prompt(r["text"], bool(r["enabled"]), bool(r["pinned"])) for r in rows)
+            return PromptSet(name, prompts, found["source"] or "")
+        return None
+
+    def is_trusted(self, sha256: str) -> bool:
+        """Return whether the person has agreed to run a Python file of this content."""
+        return any(self._db.query("select 1 from trusted_files where sha256 = ?", [sha256]))
+
+    def _close_readers(self) -> None:
+        while self._readers:
+            self._readers.pop().close()
+
+    @property
+    def _db(self) -> Database:
+        db: Database | None = getattr(self._local, "db", None)
+        if db is None:
+            db = self._local.db = connect(self.path)
+            self._readers.append(db)
+        return db

@@ -1,0 +1,60 @@
+"""Rows of the tables, from records and back."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from workbench.store.records import CompletionRecord, HealthRecord, Kind, RunRecord
+
+if TYPE_CHECKING:  # numpy takes a while to import, and a window wants its store first
+    from workbench.store.traces import TraceRecord
+
+Row = dict[str, Any]
+
+
+def number(value: float | None) -> float:
+    """Return a number of the database, where NULL is one that was not finite."""
+    return math.nan if value is None else value
+
+
+def run_record(row: Mapping[str, Any]) -> RunRecord:
+    """Return a run from its row."""
+    return RunRecord(
+        id=row["id"], name=row["name"], created_at=row["created_at"], status=row["status"],
+        policy=row["policy"] or "", reward=row["reward"] or "",
+        models=json.loads(row["models"] or "{}"),
+        hyperparameters=json.loads(row["hyperparameters"]),
+        cycles=row["cycles"], note=row["note"] or "", parent=row["parent_id"],
+        parent_cycle=row["parent_cycle"] or 0, owner=row["owner"] or "")
+
+
+def completion_rows(
+    run_id: int, cycle: int, kind: Kind, completions: Iterable[CompletionRecord]
+) -> list[Row]:
+    """Return the rows of a cycle's completions."""
+    return [
+        {"run_id": run_id, "cycle": cycle, "kind": kind, "position": c.position,
+         "prompt": c.prompt, "text": c.text,
+         "score": c.score if math.isfinite(c.score) else None,
+         "kl": c.kl if math.isfinite(c.kl) else None,
+         "length": c.length, "ended": int(c.ended),
+         "parts": json.dumps({k: v if math.isfinite(v) else None for k, v in c.parts.items()})
+         if c.parts else None}
+        for c in completions
+    ]
+
+
+def health_rows(run_id: int, health: Iterable[HealthRecord]) -> list[Row]:
+    """Return the rows of what the health check found."""
+    return [{"run_id": run_id, "cycle": h.cycle, "rule": h.rule, "severity": h.severity,
+             "sentence": h.sentence} for h in health]
+
+
+def trace_rows(run_id: int, cycle: int, traces: Iterable[TraceRecord]) -> list[Row]:
+    """Return the rows of a cycle's token traces."""
+    from workbench.store.traces import pack
+
+    return [pack(run_id, cycle, trace) for trace in traces]

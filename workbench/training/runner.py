@@ -1,0 +1,269 @@
+"""The run that is on: its cycles, its checkpoints and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from workbench.memory_allocator import return_freed_memory
+from workbench.ppo.control import Interrupted, NotFiniteError
+from workbench.ppo.cycle import PPO
+from workbench.ppo.hyperparameters import HyperparameterError
+from workbench.ppo.phases import Phase
+from workbench.ppo.python_reward import RewardError
+from workbench.ppo.scribe import PromptError
+from workbench.store.records import Status
+from workbench.store.room import NotWrittenError
+from workbench.store.store import Store
+from workbench.training import commands as do
+from workbench.training import events as ev
+from workbench.training.checkup import not_finite
+from workbench.training.estimates import let_go
+from workbench.training.events import State
+from workbench.training.failures import explain, is_out_of_memory
+from workbench.training.models import Models
+from workbench.training.run import Run, Unwritten
+from workbench.training.saving import (
+    changes_record,
+    cycle_record,
+    start_record,
+    write_checkpoint,
+)
+from workbench.training.staging import apply_staged, stage
+from workbench.training.standing import Standing
+
+
+class Runner:
+    """Runs cycles, and looks for commands in every step of them. Lives on the training thread."""
+
+    def __init__(
+        self, store: Store, models: Models, standing: Standing, attend: Callable[[], None]
+    ) -> None:
+        """Be without a run.
+
+        Args:
+            attend: serves the commands that wait.
+        """
+        self._store, self._models, self._standing = store, models, standing
+        self._emit, self._attend = standing.emit, attend
+        self.run: Run | None = None
+        self._hurried = False
+        self._saving = False
+        self._phase = Phase.SAMPLING
+
+    # -- what is asked of it
+
+    def begin(self, run: Run) -> None:
+        """Be with a run, whose next cycle is next."""
+        self.run = run
+        self._standing.enter(State.RUNNING)
+
+    def pause(self) -> None:
+        """Hold the run when the cycle in hand is complete."""
+        if self.run is not None:
+            self.run.pause_after_cycle = True
+            self._standing.enter(State.RUNNING, f"Pausing after cycle {self.run.cycle + 1}")
+
+    def go_on(self, *, step: bool) -> None:
+        """Go on with a paused run, for one cycle or for all."""
+        if self.run is not None:
+            self.run.pause_after_cycle = step
+            self._store.set_status(self.run.id, "running").exception()
+            self._standing.enter(State.RUNNING, f"One cycle: {self.run.cycle + 1}" if step else "")
+
+    def settle(self) -> str:
+        """Write what waits in memory; return a sentence if the disk does not take it."""
+        run = self.run
+        if run is None or run.unwritten is None:
+            return ""
+        try:
+            self._write(run, run.unwritten)
+        except NotWrittenError as error:
+            return self._held(run, error)
+        return ""
+
+    def stop(self) -> None:
+        """End the run at the next step; asked again, without a checkpoint."""
+        self._hurried = self._standing.state is State.STOPPING
+        self._standing.enter(State.STOPPING, "Ending without a checkpoint" if self._hurried
+                             else "Stopping at the next step")
+
+    def stage(self, command: do.SetHyperparameters) -> None:
+        """Keep changes for the next cycle to begin."""
+        if self.run is None:
+            return
+        try:
+            self._emit(stage(self.run, self._models.ppo, command))
+        except HyperparameterError as error:
+            self._standing.refuse(command, str(error), error.problems)
+        except PromptError as error:
+            self._standing.refuse(command, str(error), {"response_length": str(error)})
+
+    # -- cycles
+
+    def step(self, phase: Phase, done: int, total: int) -> None:
+        """Serve as the :class:`~workbench.ppo.control.Control` of a cycle."""
+        self._attend()
+        if self._standing.closing or self._standing.state is State.STOPPING:
+            raise Interrupted
+        self._phase = phase
+        if self.run is not None:
+            self._emit(ev.Progress(
+                self.run.id, self.run.cycle + 1 if self.run.compared_start else 0,
+                self.run.hp.num_cycles, phase, done, total))
+
+    def one_cycle(self, run: Run) -> None:
+        """Run the next cycle, or whatever comes before and after it."""
+        ppo = self._models.ppo
+        if ppo is None:
+            raise RuntimeError("a run is on without models")
+        cycle, out_of_memory, details = run.cycle, False, ""
+        try:
+            self._advance(run, ppo)
+        except Interrupted:
+            if not self._standing.closing:
+                self.finish("stopped")
+        except NotWrittenError as error:
+            if self._standing.state is State.STOPPING:
+                self.finish("stopped")
+                return
+            run.pause_after_cycle = False
+            self._store.set_status(run.id, "paused").exception()
+            self._standing.enter(State.PAUSED, self._held(run, error), held=True)
+        except Exception as error:
+            if isinstance(error, RewardError) and ppo.between_cycles and run.cycle:
+                self.checkpoint()  # so that the run goes on from here once the file is mended
+            sentence, details = explain(error, run.hp)
+            if isinstance(error, NotFiniteError):
+                if error.intact:
+                    self.checkpoint()
+                self._emit(not_finite(self._store, run, error))
+            if not (out_of_memory := is_out_of_memory(error)):
+                self._emit(ev.RunFailed(run.id, sentence, details))
+                self.finish("failed", sentence)
+        if out_of_memory:  # only now is what the error held on to free
+            self._out_of_memory(
+                run, ppo, details, intact=run.cycle == cycle and ppo.between_cycles)
+
+    def _advance(self, run: Run, ppo: PPO) -> None:
+        """Write what waits, then run the next cycle.
+
+        Raises:
+            NotWrittenError: the disk does not take what was to be written.
+        """
+        if run.unwritten is not None:
+            self._write(run, run.unwritten)
+        if not run.compared_start:
+            start = ppo.compare(run.compared, run.hp, self)
+            self._write(run, start_record(self._store, run, start, self._emit))
+        if run.attended and not run.in_cycle:
+            applied = apply_staged(run, ppo)
+            run.in_cycle = run.cycle < run.hp.num_cycles
+            if applied is not None:
+                self._write(run, changes_record(self._store, applied, self._emit))
+        if run.attended and run.in_cycle:
+            result = ppo.run_cycle(run.cycle + 1, run.hp, run.compared, self)
+            self._write(run, cycle_record(self._store, run, result, ppo.numbers, self._emit))
+        self._after_cycle(run)
+        run.attended = True
+
+    def _write(self, run: Run, what: Unwritten) -> None:
+        run.unwritten = None
+        try:
+            what.write()
+        except NotWrittenError:
+            run.unwritten = what
+            raise
+
+    def _held(self, run: Run, error: NotWrittenError) -> str:
+        """Say why the run is paused, what waits and what to do."""
+        waits = f" and {run.unwritten.what} waits in memory" if run.unwritten else ""
+        return (f"{error.reason}, so the run is paused after cycle {run.cycle}{waits}. Free some "
+                f"space at {self._store.home}, then resume.")
+
+    def _out_of_memory(self, run: Run, ppo: PPO, details: str, *, intact: bool) -> None:
+        """End a run for which memory ran out, so that it can go on with less."""
+        let_go(ppo)
+        if intact and run.cycle:
+            self.checkpoint()
+        sentence, retry = self._models.ran_out(run, self._phase)
+        self._emit(ev.RunFailed(run.id, sentence, details, retry))
+        self.finish("failed", sentence)
+
+    def _after_cycle(self, run: Run) -> None:
+        done = run.cycle >= run.hp.num_cycles
+        every = run.hp.checkpoint_every
+        if done or run.pause_after_cycle or (every and run.cycle and run.cycle % every == 0):
+            self._write_checkpoint()
+        if done:
+            self.finish("finished")
+        elif self._standing.state is State.STOPPING:
+            self.finish("stopped")
+        elif run.pause_after_cycle:
+            self._store.set_status(run.id, "paused").result()
+            run.pause_after_cycle = False
+            why = f": {run.health.paused_for}" if run.health.paused_for else ""
+            self._standing.enter(State.PAUSED, f"After cycle {run.cycle}{why}")
+
+    def checkpoint(self) -> None:
+        """Write a checkpoint of the last finished cycle, if the weights are still its, or say why
+        that cannot be."""
+        if self.run is None:
+            return
+        sentence = self.settle()
+        try:
+            self._write_checkpoint()
+        except NotWrittenError as error:
+            sentence = str(error)
+        if sentence:
+            self._emit(ev.CheckpointFailed(self.run.id, sentence))
+
+    def _write_checkpoint(self) -> None:
+        """Do so.
+
+        Raises:
+            NotWrittenError: the disk is full.
+        """
+        run, ppo = self.run, self._models.ppo
+        if run is not None and ppo is not None and not self._saving:
+            self._saving = True
+            try:
+                write_checkpoint(self._store, run, ppo, self._emit, self._may_write)
+            finally:
+                self._saving = False
+
+    def _may_write(self) -> bool:
+        """Serve commands between the files of a checkpoint; a second Stop gives it up."""
+        self._attend()
+        return not self._hurried
+
+    def finish(self, outcome: Status, note: str = "") -> None:
+        """End the run, if there is one; a stopped one with a checkpoint.
+
+        Raises:
+            NotWrittenError: a run that has finished cannot be recorded as such, and still is.
+        """
+        run = self.run
+        if run is None:
+            return
+        lost = self._lost(run)
+        if outcome == "stopped" and not lost and not self._hurried:
+            if self._standing.state is State.STOPPING:
+                self._standing.enter(
+                    State.STOPPING, "Writing a checkpoint; Stop again ends without it")
+            self.checkpoint()
+        recorded = self._store.set_status(run.id, outcome, note)
+        if outcome == "finished":
+            recorded.result()
+        elif recorded.exception() is not None:
+            self._store.owners.release(run.id)  # so that it is known to be interrupted
+        self.run, self._hurried = None, False
+        return_freed_memory()
+        self._emit(ev.RunFinished(run.id, outcome, run.cycle, lost))
+        self._standing.enter(State.FAILED if outcome == "failed" else State.FINISHED, note or lost)
+
+    def _lost(self, run: Run) -> str:
+        """Write what waits a last time; return a sentence on what the disk does not take."""
+        if not self.settle() or run.unwritten is None:
+            return ""
+        what = run.unwritten
+        return f"There was no room for {what.what} on the disk; {what.again}."

@@ -1,0 +1,61 @@
+"""Changes of hyperparameters: checked when asked for, made when the next cycle begins."""
+
+from __future__ import annotations
+
+from workbench.ppo.cycle import PPO
+from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, specs
+from workbench.training.commands import SetHyperparameters
+from workbench.training.events import Change, HyperparametersApplied, HyperparametersStaged
+from workbench.training.run import Run
+
+
+def stage(run: Run, ppo: PPO | None, command: SetHyperparameters) -> HyperparametersStaged:
+    """Keep changes for the next cycle to begin, and say which that is.
+
+    Raises:
+        HyperparameterError: they cannot be made during a run, or do not go together.
+        PromptError: a prompt is too long for the longer response.
+    """
+    fixed = {name: f"{specs()[name].label} cannot change during a run; fork it to change this."
+             for name in command.changes if name in specs() and not specs()[name].live}
+    if fixed:
+        raise HyperparameterError(fixed)
+    values = {name: value for name, (value, _) in run.staged.items()}
+    new = run.hp.with_changes(values | dict(command.changes))
+    if ppo is not None:
+        ppo.scribe.encode(ppo.prompts, new.response_length)
+    parsed = new.model_dump()
+    for name in command.changes:
+        run.staged[name] = (parsed[name], command.by)
+    return HyperparametersStaged(
+        {name: parsed[name] for name in command.changes}, run.cycle + (2 if run.in_cycle else 1))
+
+
+def apply_staged(run: Run, ppo: PPO) -> HyperparametersApplied | None:
+    """Let staged changes take effect at the next cycle; None: none is staged."""
+    run.staged = run.journaled.pop(run.cycle + 1, {}) | run.staged
+    if not run.staged:
+        return None
+    new = run.hp.with_changes({name: value for name, (value, _) in run.staged.items()})
+    if _hold_kl_coef(run, new, ppo.kl_coef):
+        new = new.with_changes({"kl_coef": run.staged["kl_coef"][0]})
+    changes = tuple(
+        Change(name, old, now, run.staged[name][1])
+        for name, (old, now) in run.hp.differences(new).items())
+    run.staged.clear()
+    ppo.apply(run.hp, new)
+    run.hp = new
+    return HyperparametersApplied(run.id, run.cycle + 1, changes, new)
+
+
+def _hold_kl_coef(run: Run, new: Hyperparameters, kl_coef: float) -> bool:
+    """Where the adaptive KL controller is switched off, stage the coefficient it had reached.
+
+    What a controller does in every cycle is a metric; what it leaves behind is a change, by the
+    controller, that a replay needs. A coefficient the person sets at the same time wins.
+    """
+    off = run.hp.kl_controller == "adaptive" and new.kl_controller == "fixed"
+    if not off or "kl_coef" in run.staged:
+        return False
+    run.staged["kl_coef"] = (min(kl_coef, specs()["kl_coef"].maximum or kl_coef), "controller")
+    return True

@@ -1,0 +1,30 @@
+"""Where a session stands, and how its parts say so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from workbench.training import commands as do
+from workbench.training import events as ev
+from workbench.training.events import State
+
+
+class Standing:
+    """The state of a session, and the events that every part of it tells."""
+
+    def __init__(self, emit: Callable[[ev.Event], None]) -> None:
+        self.emit = emit
+        self.state = State.IDLE
+        self.closing = False
+        """Whether the session is to end."""
+
+    def enter(self, state: State, note: str = "", *, held: bool = False) -> None:
+        """Be in ``state`` from now on; the rest is as in :class:`StateChanged`."""
+        self.state = state
+        self.emit(ev.StateChanged(state, note, held))
+
+    def refuse(
+        self, command: do.Command, sentence: str, problems: dict[str, str] | None = None
+    ) -> None:
+        """Say why a command is not carried out."""
+        self.emit(ev.CommandRefused(type(command).__name__, sentence, problems or {}))
