@@ -21,7 +21,8 @@ from workbench.gui.metrics.data import (
     format_number,
     robust_range,
 )
-from workbench.gui.metrics.view import DEFAULT_PLOTS, MetricsView, best_columns
+from workbench.gui.metrics.grid import best_columns
+from workbench.gui.metrics.view import DEFAULT_PLOTS, MetricsView
 from workbench.gui.theme import themes
 from workbench.ppo.metrics import METRICS
 from workbench.store.records import ChangeRecord, Series

@@ -142,25 +142,25 @@ def test_the_parts_are_plotted_while_a_run_has_some(opened: Opened, tmp_path: Pa
     for cycle in (1, 2):
         view.append(1, cycle, with_parts(cycle))
     view.repaint_now()
-    assert [p.about.label for p in view._plots][:2] == ["Reward", "Parts of the reward"]
-    plot = view._plots[1]
+    assert [p.about.label for p in view._grid._plots][:2] == ["Reward", "Parts of the reward"]
+    plot = view._grid._plots[1]
     assert plot.lines == ("objective/scores/reward", "objective/scores/v<ader")
     assert [curve[1].yData.tolist() for curve in plot._curves] == [[1, 2], [-0.25, -0.25]]
-    assert "v&lt;ader <b>−0.250</b>" in plot._legend.text()
+    assert "v&lt;ader <b>−0.250</b>" in plot._keys.text()
     assert view.plots() == chosen
     view.export(tmp_path / "run.csv")
     assert "objective/scores/reward" in (tmp_path / "run.csv").read_text().splitlines()[0]
     parts = view.controls._parts
     assert parts.isEnabled()
     parts.trigger()
-    assert [p.about.name for p in view._plots] == chosen
+    assert [p.about.name for p in view._grid._plots] == chosen
     assert view.save_state()["parts"] is False
     parts.trigger()
-    assert view._plots[1].lines
+    assert view._grid._plots[1].lines
     view.show_run(2, {}, [])
     view.append(2, 1, metrics(1))
     view.repaint_now()
-    assert [p.about.name for p in view._plots] == chosen
+    assert [p.about.name for p in view._grid._plots] == chosen
     assert not parts.isEnabled()
 
 

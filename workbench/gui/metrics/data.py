@@ -158,6 +158,17 @@ class RunData:
         longest = max(self.traces.values(), key=len, default=Trace())
         return longest.cycles
 
+    def cycle_at(self, x: float, wall_time: bool) -> int | None:
+        """Return the cycle nearest to this place on the x axis."""
+        cycles = self.cycles
+        if not len(cycles):
+            return None
+        places = self.positions(cycles, wall_time)
+        index = int(np.searchsorted(places, x))
+        nearest = min((i for i in (index - 1, index) if 0 <= i < len(places)),
+                      key=lambda i: abs(float(places[i]) - x))
+        return int(cycles[nearest])
+
     def positions(self, cycles: Array, wall_time: bool) -> Array:
         """Return where ``cycles`` lie on the x axis: themselves, or seconds since the start."""
         seconds = self.traces.get("seconds")

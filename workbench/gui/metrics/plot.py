@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Sequence
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QEvent, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QMouseEvent, QPen, QResizeEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
-from superqt import QElidingLabel
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QColor, QFont, QPen, QResizeEvent
+from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
 from workbench.gui.metrics.axes import CycleAxis, Scale, ValueAxis
+from workbench.gui.metrics.canvas import Canvas
 from workbench.gui.metrics.data import Array, RunData, Trace, format_number, robust_range
+from workbench.gui.metrics.header import GapWarning, Header, Keys
 from workbench.gui.metrics.health_marks import HealthTicks
 from workbench.gui.metrics.overlays import FEW, Drawn, Overlays, curve, mix
 from workbench.gui.runs.colours import run_colour
 from workbench.gui.theme import Theme
-from workbench.ppo.metrics import METRICS, Metric, find_metric
+from workbench.ppo.metrics import METRICS, find_metric
 
 SECOND = {"objective/scores": "objective/rlhf_reward"}
 """A metric that is drawn dashed in another's plot."""
@@ -28,57 +28,6 @@ _NEAR = 24  # pixels between the pointer and the curve it means
 _WIDTH = 1.5
 _STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine,
            Qt.PenStyle.DashDotLine)
-_KEYS = ("──", "╌╌", "┈┈", "─·")
-
-
-class _ViewBox(pg.ViewBox):
-    """Wheel and drag move along x; on the y axis itself they move y."""
-
-    moved = Signal(int)  # the axis that the person moved
-
-    def wheelEvent(self, ev, axis=None):
-        """Zoom one axis."""
-        super().wheelEvent(ev, axis=axis or 0)
-        self.moved.emit(axis or 0)
-
-    def mouseDragEvent(self, ev, axis=None):
-        """Pan one axis."""
-        super().mouseDragEvent(ev, axis=axis or 0)
-        self.moved.emit(axis or 0)
-
-
-class _Canvas(pg.PlotWidget):
-    """The plotting area. Tells where the pointer is in data coordinates."""
-
-    hovered = Signal(object)  # (x, y) or None
-    reset = Signal()
-
-    def __init__(self) -> None:
-        super().__init__(viewBox=_ViewBox(), enableMenu=False,
-                         axisItems={"left": ValueAxis(), "bottom": CycleAxis()})
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.hideButtons()
-        self.setClipToView(True)
-        self.setDownsampling(auto=True, mode="peak")
-
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """Report the point under the pointer."""
-        super().mouseMoveEvent(event)
-        box = self.getViewBox()
-        scene = self.mapToScene(event.position().toPoint())
-        inside = box.sceneBoundingRect().contains(scene)
-        point = box.mapSceneToView(scene)
-        self.hovered.emit((point.x(), point.y()) if inside else None)
-
-    def leaveEvent(self, event: QEvent) -> None:
-        """Report that the pointer is gone."""
-        super().leaveEvent(event)
-        self.hovered.emit(None)
-
-    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        """Ask for the whole run."""
-        self.reset.emit()
-        event.accept()
 
 
 class MetricPlot(QFrame):
@@ -106,7 +55,6 @@ class MetricPlot(QFrame):
         self._scale = Scale()
         self._traces: list[Trace] = []
         self._positions: list[Array] = []
-        self._values: list[QLabel] = []
         self._theme, self._colour_of, self._name = theme, 1, ""
         self._build()
         self.apply_theme(theme)
@@ -154,7 +102,7 @@ class MetricPlot(QFrame):
         if run.origin:
             self._fork.setPos(float(run.positions(
                 np.array([run.origin[0]], float), wall_time)[0]))
-        self._warn(traces[0])
+        self._gaps.show_gaps(traces[0].gaps)
         self.fit()
 
     def fit(self) -> None:
@@ -176,16 +124,7 @@ class MetricPlot(QFrame):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Fit the header."""
         super().resizeEvent(event)
-        self._fit_header()
-
-    def _fit_header(self) -> None:
-        """Leave the companion out of the header where there is no room for it."""
-        if len(self.names) > 1 and not self.lines:
-            extra = (self._key, self._values[1])
-            labels = (self._title, self._values[0], *extra)
-            fits = 24 + sum(w.sizeHint().width() + 6 for w in labels) < self.width()
-            for widget in extra:
-                widget.setVisible(fits)
+        self._header.fit()
 
     def set_x_range(self, low: float, high: float) -> None:
         """Show this part of x; :meth:`fit` then chooses y."""
@@ -210,17 +149,15 @@ class MetricPlot(QFrame):
             line.setVisible(cycle is not None)
         values = [(t.at(cycle) if cycle is not None else float(t.smooth[-1]) if len(t) else
                    math.nan) for t in self._traces] or [math.nan] * len(self.names)
+        self._header.show_values(
+            () if self.lines else values,
+            self.about.unit if cycle is None else f"cycle {cycle:,}")
         if self.lines:
-            self._show_legend(values)
-        else:
-            for label, value in zip(self._values, values, strict=True):
-                label.setText(format_number(value))
-        self._fit_header()
+            self._keys.show_values(values, self._theme.series)
         if cycle is not None:
             self._cursor.setPos(x)
             heights = np.array([self._scale.height(v) for v in values])
             _set_points(self._dots, np.full(len(heights), x), heights)
-        self._unit.setText(self.about.unit if cycle is None else f"cycle {cycle:,}")
         self._note.setVisible(bool(note))
         if note:
             self._note.setText(note)
@@ -257,20 +194,14 @@ class MetricPlot(QFrame):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 4, 4, 0)
         layout.setSpacing(0)
-        layout.addLayout(self._header())
+        self._header = Header(self.about, () if self.lines else self.names)
+        layout.addWidget(self._header)
         if self.lines:
-            self._legend = QLabel()
-            self._legend.setWordWrap(True)
-            self._legend.setTextFormat(Qt.TextFormat.RichText)
-            self._legend.setAccessibleName(f"{self.about.label}, current values")
-            self._legend.setToolTip(describe(self.about))
-            layout.addWidget(self._legend)
-        self._chip = QElidingLabel()
-        self._chip.setProperty("role", "warning")
-        self._chip.setAccessibleName(f"Warning about {self.about.label}")
-        self._chip.hide()
-        layout.addWidget(self._chip)
-        self._canvas = _Canvas()
+            self._keys = Keys(self.about, self.lines)
+            layout.addWidget(self._keys)
+        self._gaps = GapWarning(self.about)
+        layout.addWidget(self._gaps)
+        self._canvas = Canvas()
         self._canvas.setAccessibleName(f"Curve of {self.about.label}")
         layout.addWidget(self._canvas, 1)
 
@@ -316,36 +247,6 @@ class MetricPlot(QFrame):
         self._box.moved.connect(self._moved)
         self.set_cursor(None, 0.0, "")
 
-    def _header(self) -> QHBoxLayout:
-        row = QHBoxLayout()
-        row.setSpacing(6)
-        self._title = QLabel(self.about.label)
-        self._title.setProperty("role", "heading")
-        self._title.setToolTip(describe(self.about))
-        row.addWidget(self._title)
-        self._unit = QElidingLabel(self.about.unit)
-        self._unit.setProperty("role", "muted")
-        self._unit.setToolTip(describe(self.about))
-        row.addWidget(self._unit, 1)
-        for name in () if self.lines else reversed(self.names):
-            metric, value = METRICS[name], QLabel("–")
-            font = value.font()
-            font.setFeature(QFont.Tag("tnum"), 1)
-            if name == self.names[0]:
-                font.setPointSizeF(font.pointSizeF() * 1.25)
-                font.setWeight(QFont.Weight.DemiBold)
-            else:
-                self._key = QLabel()
-                self._key.setToolTip(describe(metric))
-                row.addWidget(self._key)
-            value.setFont(font)
-            value.setAccessibleName(f"{metric.label}, current value")
-            value.setToolTip(describe(metric))
-            value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            row.addWidget(value)
-            self._values.insert(0, value)
-        return row
-
     def apply_theme(self, theme: Theme) -> None:
         """Draw in the colours of ``theme``."""
         self._canvas.setBackground(theme.base)
@@ -370,8 +271,7 @@ class MetricPlot(QFrame):
             head.setPen(None)
             head.setBrush(colour)
             if i and not self.lines:
-                self._key.setText(f"<span style='color:{colour}'>╌╌</span> "
-                                  f"{in_sentence(METRICS[self.names[i]])}")
+                self._header.show_key(METRICS[self.names[i]], colour)
         self._fork.setPen(pg.mkPen(theme.muted, style=Qt.PenStyle.DashLine))
         self._marks.setPen(pg.mkPen(theme.warning, style=Qt.PenStyle.DotLine))
         self._health.apply_theme(theme)
@@ -382,47 +282,14 @@ class MetricPlot(QFrame):
         self._note.fill = pg.mkBrush(theme.window)
         self._note.border = pg.mkPen(theme.warning)
 
-    def _show_legend(self, values: Sequence[float]) -> None:
-        entries = []
-        for i, (name, value) in enumerate(zip(self.lines, values, strict=True)):
-            colour = self._theme.series[i % len(self._theme.series)]
-            title = html.escape(find_metric(name).label)
-            entries.append(f"<span style='white-space: nowrap'><span style='color:{colour}'>"
-                           f"{_KEYS[i % len(_KEYS)]}</span> {title} "
-                           f"<b>{format_number(value)}</b></span>")
-        self._legend.setText(" &nbsp; ".join(entries))
-
     def _moved(self, axis: int) -> None:
         if axis:
             self._manual_y = True
         else:
             self.panned.emit(*self._box.viewRange()[0])
 
-    def _warn(self, trace: Trace) -> None:
-        gaps = trace.gaps
-        self._chip.setVisible(bool(gaps))
-        if gaps:
-            more = f" and {len(gaps) - 1:,} other cycles" if len(gaps) > 1 else ""
-            self._chip.setText(f"⚠ {in_sentence(self.about)} was not a number in cycle "
-                               f"{gaps[-1]:,}{more}")
-            shown = ", ".join(f"{c:,}" for c in gaps[-20:])
-            self._chip.setToolTip(f"Not a number (NaN or infinite) in cycle {shown}. The curve "
-                                  "has a gap there.")
-
 
 def _set_points(points: pg.ScatterPlotItem, x: Array, y: Array) -> None:
     # A point that is not a number makes the item's bounds so.
     finite = np.isfinite(y)
     points.setData(x[finite], y[finite])
-
-
-def describe(metric: Metric) -> str:
-    """Return the tooltip of a metric: label, name, formula, help."""
-    return (f"<b>{html.escape(metric.label)}</b> · <code>{html.escape(metric.name)}</code><br>"
-            f"{html.escape(metric.formula)}<br>{html.escape(metric.help)}")
-
-
-def in_sentence(metric: Metric) -> str:
-    """Return a metric's label as it stands within a sentence."""
-    label = metric.label
-    return label if label[1].isupper() else label[0].lower() + label[1:]

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QKeyEvent, QResizeEvent, QShowEvent
+from PySide6.QtGui import QKeyEvent, QShowEvent
 from PySide6.QtWidgets import (
     QFileDialog,
-    QGridLayout,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
 
-from workbench.gui.controls import label, named
+from workbench.gui.controls import label
 from workbench.gui.metrics.controls import MOST_PLOTS, Controls
+from workbench.gui.metrics.crosshair import Crosshair
 from workbench.gui.metrics.data import RunData
 from workbench.gui.metrics.export import FILTERS, export
+from workbench.gui.metrics.grid import PlotGrid
 from workbench.gui.metrics.health_marks import HealthMark
 from workbench.gui.metrics.legend import legend, name_runs
 from workbench.gui.metrics.plot import MetricPlot
@@ -34,7 +33,6 @@ from workbench.training.events import Change
 
 DEFAULT_PLOTS = ("objective/scores", "loss/value_avg", "policy/entropy_avg", "objective/kl")
 _TICK_MS = 40
-_MARK_PIXELS = 8
 
 
 class MetricsView(QWidget):
@@ -51,13 +49,8 @@ class MetricsView(QWidget):
         self._records: Mapping[int, RunRecord] = {}
         self._weight, self._log, self._wall_time = 0.0, False, False
         self._following = True
-        self._cursor: int | None = None
-        self._plots: list[MetricPlot] = []
         self._parts: tuple[str, ...] = ()
         self._parts_wanted = True
-        self._pointed: MetricPlot | None = None
-        self._point: tuple[float, float] | None = None
-        self._columns = 0
         self._stale = False
         self._build()
         self._tick = QTimer(self)
@@ -77,9 +70,9 @@ class MetricsView(QWidget):
         if self._run:
             self._run.marks = [(c.cycle, _mark_text(c)) for c in changes]
         self._name_runs()
-        self._following, self._cursor = True, None
+        self._following, self._crosshair.cycle = True, None
         self._find_parts()
-        for plot in self._plots:
+        for plot in self._grid:
             plot.follow()
         self.controls.show_following(True)
         self._schedule()
@@ -119,10 +112,12 @@ class MetricsView(QWidget):
     def point_at(self, name: str, cycle: int) -> None:
         """Put the crosshair at ``cycle`` and say what is marked there in the plot of ``name``,
         which is added where it is missing."""
-        if name not in (shown for plot in self._plots for shown in plot.names):
+        if self._grid.plot_of(name) is None:
             self.choose_plots([*self.plots()[: MOST_PLOTS - 1], name])
-        self._pointed = next(plot for plot in self._plots if name in plot.names)
-        self._set_cursor(cycle)
+        plot = self._grid.plot_of(name)
+        assert plot is not None
+        self._crosshair.point_at(plot, cycle)
+        self._wake()
 
     def save_state(self) -> dict[str, object]:
         """Return what the person chose."""
@@ -144,33 +139,19 @@ class MetricsView(QWidget):
 
     def plots(self) -> list[str]:
         """Return the names of the metrics plotted. The parts of the reward are not among them."""
-        return [plot.about.name for plot in self._plots if not plot.lines]
+        return self._grid.names()
 
     def choose_plots(self, names: Sequence[str]) -> None:
         """Plot these metrics, in this order; plots that stay are kept."""
-        kept = {plot.about.name: plot for plot in self._plots if plot.lines in ((), self._parts)}
-        gone = [plot for plot in self._plots if plot.about.name not in kept]
-        shown = list(names)
-        if self._parts and self._parts_wanted:  # right after the reward itself
-            shown.insert(shown.index("objective/scores") + 1 if "objective/scores" in shown else 0,
-                         PARTS)
-        gone += [kept.pop(name) for name in set(kept) - set(shown)]
-        for plot in gone:
-            if plot is self._pointed:
-                self._pointed = None
-            plot.hide()
-            plot.deleteLater()
-        self._plots = [kept.get(name) or self._make_plot(name) for name in shown]
+        self._grid.choose(names, self._parts if self._parts_wanted else ())
         self.controls.show_plots(names)
         self.controls.show_parts(bool(self._parts), self._parts_wanted)
-        self._columns = 0
-        self._arrange()
         self._schedule()
 
     def follow(self) -> None:
         """Show the whole run and follow its latest cycle."""
         self._following = True
-        for plot in self._plots:
+        for plot in self._grid:
             plot.follow()
         self.controls.show_following(True)
         self._schedule()
@@ -180,7 +161,7 @@ class MetricsView(QWidget):
         if not self._run:
             return
         try:
-            export(path, self._grid_page, self._run)
+            export(path, self._grid, self._run)
         except OSError as error:
             self.message.emit("error", f"{path} could not be written "
                                        f"({error.strerror or 'unknown reason'}).")
@@ -192,13 +173,12 @@ class MetricsView(QWidget):
         step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(Qt.Key(event.key()))
         if event.key() == Qt.Key.Key_F:
             self.follow()
-        elif event.key() == Qt.Key.Key_Escape and self._cursor is not None:
-            self._set_cursor(None)
+        elif event.key() == Qt.Key.Key_Escape and self._crosshair.cycle is not None:
+            self._crosshair.cycle = None
+            self._wake()
         elif step and self._run and len(self._run.cycles):
-            cycles = self._run.cycles
-            here = len(cycles) if self._cursor is None else int(
-                np.searchsorted(cycles, self._cursor))
-            self._set_cursor(int(cycles[min(max(here + step, 0), len(cycles) - 1)]))
+            self._crosshair.step(step, self._run)
+            self._wake()
         else:
             super().keyPressEvent(event)
 
@@ -209,7 +189,7 @@ class MetricsView(QWidget):
         self._tick.stop()
         run = self._run
         empty = run is None or not len(run.cycles)
-        self._pages.setCurrentWidget(self._empty if empty else self._grid_page)
+        self._pages.setCurrentWidget(self._empty if empty else self._grid)
         self.controls.show_run(not empty)
         if run is None or empty:
             self._empty.setText(
@@ -219,10 +199,10 @@ class MetricsView(QWidget):
         if self._stale:
             self._stale = False
             x_range = self._whole_run(run) if self._following else None
-            for plot in self._plots:
+            for plot in self._grid:
                 plot.draw(run, self._wall_time, self._log, x_range, self._overlays())
             self._show_legend(run)
-        self._draw_cursor(run)
+        self._crosshair.draw(run, self._wall_time)
 
     def _on_tick(self) -> None:
         if self.isVisible():  # behind another tab nothing is drawn; being shown catches up
@@ -230,6 +210,9 @@ class MetricsView(QWidget):
 
     def _schedule(self) -> None:
         self._stale = True
+        self._wake()
+
+    def _wake(self) -> None:
         if not self._tick.isActive():
             self._tick.start()
 
@@ -242,51 +225,14 @@ class MetricsView(QWidget):
         margin = 0.02 * (high - low) or 1.0
         return low - margin, high + margin
 
-    def _draw_cursor(self, run: RunData) -> None:
-        if self._cursor is None:
-            for plot in self._plots:
-                plot.set_cursor(None, 0.0, "")
-            return
-        x = float(run.positions(np.array([self._cursor], float), self._wall_time)[0])
-        near = _MARK_PIXELS * self._plots[0].pixel
-        named = [*run.marks, *([run.origin] if run.origin else [])]
-        marks = run.positions(np.array([cycle for cycle, _ in named], float), self._wall_time)
-        notes = [text for (_, text), at in zip(named, marks, strict=True)
-                 if abs(at - x) <= near]
-        health = run.positions(np.array([m.cycle for m in run.health], float), self._wall_time)
-        if self._pointed and self._point:
-            curve = self._pointed.nearest(*self._point)
-            notes += [curve] if curve else []
-        for plot in self._plots:
-            # The label only where the person looks, or once when the keyboard moves.
-            shown = plot is (self._pointed or self._plots[0])
-            found = [mark.text for mark, at in zip(run.health, health, strict=True)
-                     if abs(at - x) <= near and mark.metric in plot.names] if shown else []
-            plot.set_cursor(self._cursor, x, "\n".join(notes + found) if shown else "")
-
-    def _set_cursor(self, cycle: int | None) -> None:
-        self._cursor = cycle
-        if not self._tick.isActive():
-            self._tick.start()
-
     def _hover(self, plot: MetricPlot, point: tuple[float, float] | None) -> None:
-        self._pointed, self._point = plot if point else None, point
-        if point is None or not self._run or not len(self._run.cycles):
-            self._set_cursor(None)
-            return
-        x = self._run.positions(self._run.cycles, self._wall_time)
-        index = int(np.searchsorted(x, point[0]))
-        nearest = min((i for i in (index - 1, index) if 0 <= i < len(x)),
-                      key=lambda i: abs(float(x[i]) - point[0]))
-        self._set_cursor(int(self._run.cycles[nearest]))
+        self._crosshair.hover(plot, point, self._run, self._wall_time)
+        self._wake()
 
     def _panned(self, source: MetricPlot, low: float, high: float) -> None:
         self._following = False
         self.controls.show_following(False)
-        for plot in self._plots:
-            if plot is not source:
-                plot.set_x_range(low, high)
-            plot.fit()
+        self._grid.set_x_range(low, high, source)
 
     # -- settings
 
@@ -311,14 +257,13 @@ class MetricsView(QWidget):
 
     def _set_log(self, log: bool) -> None:
         self._log = log
-        for plot in self._plots:
+        for plot in self._grid:
             plot.follow()
         self._schedule()
 
     def _set_wall_time(self, wall_time: bool) -> None:
         self._wall_time = wall_time
-        for plot in self._plots:
-            plot.set_wall_time(wall_time)
+        self._grid.set_wall_time(wall_time)
         self.follow()
 
     def _ask_export(self, key: str) -> None:
@@ -348,20 +293,14 @@ class MetricsView(QWidget):
         self._empty = label(role="muted", wrap=True)
         self._empty.setObjectName("metrics_empty")
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._grid_page = QWidget()
-        page = QVBoxLayout(self._grid_page)
-        page.setContentsMargins(0, 0, 0, 0)
-        page.setSpacing(4)
-        self.legend = named(label(wrap=True), "legend", "Runs in the plots",
-                            "The run on display and those drawn over it; tick runs in Runs")
-        self.legend.hide()
-        self._grid = QGridLayout()
-        self._grid.setSpacing(8)
-        page.addWidget(self.legend)
-        page.addLayout(self._grid, 1)
+        self._grid = PlotGrid()
+        self._grid.hovered.connect(self._hover)
+        self._grid.panned.connect(self._panned)
+        self._grid.reset.connect(self.follow)
+        self._crosshair = Crosshair(self._grid)
         self._pages = QStackedWidget()
         self._pages.addWidget(self._empty)
-        self._pages.addWidget(self._grid_page)
+        self._pages.addWidget(self._grid)
         layout.addWidget(self._pages, 1)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
@@ -374,40 +313,10 @@ class MetricsView(QWidget):
         super().showEvent(event)
         self._schedule()
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Rearrange the plots where another number of columns suits better."""
-        super().resizeEvent(event)
-        self._arrange()
-
     def _choose(self, names: list[str]) -> None:
         # What was plotted keeps its place; what is new comes last.
         self.choose_plots([n for n in self.plots() if n in names]
                           + [n for n in names if n not in self.plots()])
-
-    def _make_plot(self, name: str) -> MetricPlot:
-        plot = MetricPlot(name, themes().theme, self._grid_page,
-                          self._parts if name == PARTS else ())
-        plot.set_wall_time(self._wall_time)
-        plot.hovered.connect(partial(self._hover, plot))
-        plot.reset.connect(self.follow)
-        plot.panned.connect(partial(self._panned, plot))
-        return plot
-
-    def _arrange(self) -> None:
-        count = len(self._plots)
-        columns = best_columns(count, self._pages.width(), self._pages.height())
-        if columns == self._columns:
-            return
-        self._columns = columns
-        for i in range(MOST_PLOTS + 1):
-            self._grid.setRowStretch(i, 0)
-            self._grid.setColumnStretch(i, 0)
-        for i, plot in enumerate(self._plots):
-            self._grid.addWidget(plot, i // columns, i % columns)
-            self._grid.setRowStretch(i // columns, 1)
-            self._grid.setColumnStretch(i % columns, 1)
-            plot.show_x_axis(i + columns >= count)
-            plot.show()
 
     def _overlays(self) -> list[RunData]:
         shown = self._run.run_id if self._run else None
@@ -418,23 +327,13 @@ class MetricsView(QWidget):
 
     def _show_legend(self, run: RunData) -> None:
         others = self._overlays()
-        self.legend.setVisible(bool(others))
-        self.legend.setText(legend(run, others, themes().theme))
+        self._grid.legend.setVisible(bool(others))
+        self._grid.legend.setText(legend(run, others, themes().theme))
 
     def _apply_theme(self, theme: Theme) -> None:
-        for plot in self._plots:
-            plot.apply_theme(theme)
+        self._grid.apply_theme(theme)
         if self._run:
             self._show_legend(self._run)
-
-
-def best_columns(count: int, width: int, height: int) -> int:
-    """Return how many columns give ``count`` plots a shape nearest to twice as wide as high."""
-    def distance(columns: int) -> float:
-        rows = math.ceil(count / columns)
-        shape = (max(width, 1) / columns) / (max(height, 1) / rows)
-        return abs(math.log(shape / 2)) + 0.3 * (rows * columns - count)
-    return min(range(1, count + 1), key=distance)
 
 
 def _mark_text(change: Change | ChangeRecord) -> str:
