@@ -332,7 +332,7 @@ def test_a_drawn_over_run_goes_on_growing(drawn: Opened) -> None:
 
 
 def test_the_pointer_names_the_curve_it_is_on(qtbot: QtBot, drawn: Opened) -> None:
-    plot = drawn.window.metrics._plots[0]
+    plot = drawn.window.metrics._grid._plots[0]
     drawn.window.resize(1280, 720)
     drawn.window.reset_layout()
     qtbot.waitUntil(lambda: plot._box.height() > 0)
@@ -381,7 +381,7 @@ def test_a_deleted_run_is_no_longer_drawn(drawn: Opened, store: Store) -> None:
     store.delete_run(3).result()
     drawn.window.runs.refresh()
     drawn.window.metrics.repaint_now()
-    assert [d.name for d in drawn.window.metrics._plots[0]._overlays.runs] == ["Run 2"]
+    assert [d.name for d in drawn.window.metrics._grid._plots[0]._overlays.runs] == ["Run 2"]
 
 
 # -- comparing settings

@@ -17,6 +17,7 @@ class _ViewBox(pg.ViewBox):
     moved = Signal(int)  # the axis that the person moved
     selected = Signal(float, float)  # from where to where in x
     clicked = Signal()
+    _selecting = False
 
     def wheelEvent(self, ev, axis=None):
         """Zoom one axis."""
@@ -25,7 +26,10 @@ class _ViewBox(pg.ViewBox):
 
     def mouseDragEvent(self, ev, axis=None):
         """Select a part of x, or pan one axis."""
-        if axis is None and ev.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+        if ev.isStart():  # letting Shift go on the way changes nothing
+            shift = ev.modifiers() & Qt.KeyboardModifier.ShiftModifier
+            self._selecting = axis is None and bool(shift)
+        if self._selecting:
             ev.accept()
             self.selected.emit(self.mapToView(ev.buttonDownPos()).x(),
                                self.mapToView(ev.pos()).x())
@@ -49,6 +53,8 @@ class Canvas(pg.PlotWidget):
         super().__init__(viewBox=_ViewBox(), enableMenu=False,
                          axisItems={"left": ValueAxis(), "bottom": CycleAxis()})
         self.setFrameShape(QFrame.Shape.NoFrame)
+        # The view around has the keyboard: its keys mean the same over every plot.
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.hideButtons()
         self.setClipToView(True)
         self.setDownsampling(auto=True, mode="peak")

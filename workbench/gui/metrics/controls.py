@@ -50,6 +50,7 @@ class Controls(QWidget):
     log_toggled = Signal(bool)
     wall_time_toggled = Signal(bool)
     follow_clicked = Signal()
+    zoom_clicked = Signal()
     export_clicked = Signal(str)  # a key of FILTERS
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -59,7 +60,7 @@ class Controls(QWidget):
         layout.setHorizontalSpacing(8)
         layout.setVerticalSpacing(4)
         for widget in (self._plots(), self._smoothing(), self._log(), self._x_axis(),
-                       self._follow()):
+                       self._zoom(), self._follow()):
             layout.addWidget(widget)
         # The flow layout aligns at the top; equal heights line the row up.
         height = max(w.sizeHint().height() for w in (self.plots, self.follow))
@@ -87,6 +88,10 @@ class Controls(QWidget):
     def show_following(self, following: bool) -> None:
         """Offer Follow only while the plots do not follow."""
         self.follow.setEnabled(not following)
+
+    def show_range(self, exists: bool) -> None:
+        """Offer to zoom only to what is selected."""
+        self.zoom.setEnabled(exists)
 
     def show_run(self, exists: bool) -> None:
         """Offer to export only what exists."""
@@ -168,6 +173,14 @@ class Controls(QWidget):
         self.cycle.setChecked(True)
         self.time.toggled.connect(self.wall_time_toggled)
         return box
+
+    def _zoom(self) -> QWidget:
+        self.zoom = _button("zoom", "Zoom", "Show only the selected cycles (Z). To select some, "
+                            "with mean, min, max and change in every plot: Shift+drag over a plot, "
+                            "or Shift+Left and Shift+Right. Escape or a click ends it")
+        self.zoom.setEnabled(False)
+        self.zoom.clicked.connect(self.zoom_clicked)
+        return self.zoom
 
     def _follow(self) -> QWidget:
         self.follow = _button("follow", "Follow", "Show the whole run again and follow its latest "

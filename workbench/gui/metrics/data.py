@@ -177,6 +177,17 @@ class RunData:
         return np.interp(cycles, seconds.cycles, np.cumsum(np.nan_to_num(seconds.values)))
 
 
+def extent(run: RunData, others: Sequence[RunData], wall_time: bool) -> tuple[float, float]:
+    """Return the part of the x axis that a run and those drawn over it take, with a margin."""
+    places = [run.positions(run.cycles, wall_time)]
+    places += [r.positions(r.cycles, wall_time)[np.searchsorted(r.cycles, r.first):]
+               for r in others]
+    low = min(float(x[0]) for x in places if len(x))
+    high = max(float(x[-1]) for x in places if len(x))
+    margin = 0.02 * (high - low) or 1.0
+    return low - margin, high + margin
+
+
 def discounted_sum(values: Array, weight: float) -> Array:
     """Return ``s[t] = values[t] + weight * s[t - 1]``, by doubling: log n passes over the array.
 

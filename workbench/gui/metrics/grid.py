@@ -20,11 +20,13 @@ from workbench.ppo.metrics import PARTS
 class PlotGrid(QWidget):
     """The plots below the legend of their runs. A plot that stays is kept when others are chosen.
 
-    The signals say on which plot something happened.
+    What the person does on a plot, the signals tell as the plot does.
     """
 
     hovered = Signal(object, object)  # plot, (x, y) or None
     panned = Signal(object, float, float)
+    selected = Signal(float, float)
+    clicked = Signal()
     reset = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -100,6 +102,8 @@ class PlotGrid(QWidget):
         plot.set_wall_time(self._wall_time)
         plot.hovered.connect(partial(self.hovered.emit, plot))
         plot.panned.connect(partial(self.panned.emit, plot))
+        plot.selected.connect(self.selected)
+        plot.clicked.connect(self.clicked)
         plot.reset.connect(self.reset)
         return plot
 

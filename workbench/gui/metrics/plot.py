@@ -11,12 +11,14 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QColor, QFont, QPen, QResizeEvent
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 
+from workbench.gui.controls import label
 from workbench.gui.metrics.axes import CycleAxis, Scale, ValueAxis
 from workbench.gui.metrics.canvas import Canvas
 from workbench.gui.metrics.data import Array, RunData, Trace, format_number, robust_range
 from workbench.gui.metrics.header import GapWarning, Header, Keys
 from workbench.gui.metrics.health_marks import HealthTicks
 from workbench.gui.metrics.overlays import FEW, Drawn, Overlays, curve, mix
+from workbench.gui.metrics.statistics import Row, as_table, between, in_words
 from workbench.gui.runs.colours import run_colour
 from workbench.gui.theme import Theme
 from workbench.ppo.metrics import METRICS, find_metric
@@ -40,6 +42,8 @@ class MetricPlot(QFrame):
     hovered = Signal(object)
     reset = Signal()
     panned = Signal(float, float)  # the person moved x to this range
+    selected = Signal(float, float)  # a part of x, from where the person began to select it
+    clicked = Signal()
 
     def __init__(self, name: str, theme: Theme, parent: QWidget | None = None,
                  lines: Sequence[str] = ()) -> None:
@@ -52,9 +56,11 @@ class MetricPlot(QFrame):
         self.setMinimumWidth(120)  # so that a long header does not make its column wider
         self.setAccessibleName(f"Plot of {self.about.label}")
         self._manual_y = False
+        self._range_text = ""  # stands in the place of the unit
         self._scale = Scale()
         self._traces: list[Trace] = []
         self._positions: list[Array] = []
+        self._others: list[tuple[str, int, Trace]] = []
         self._theme, self._colour_of, self._name = theme, 1, ""
         self._build()
         self.apply_theme(theme)
@@ -77,6 +83,8 @@ class MetricPlot(QFrame):
             self._colour_of = run.run_id
             self.apply_theme(self._theme)
         self._name = run.name
+        self._others = [(o.name, o.run_id, trace)
+                        for o, trace in zip(overlays, others, strict=True)]
         self._overlays.draw(overlays, self.names[0], self._scale, wall_time)
         self._value_axis.set_scale(self._scale)
         for curves, trace in zip(self._curves, traces, strict=True):
@@ -151,7 +159,7 @@ class MetricPlot(QFrame):
                    math.nan) for t in self._traces] or [math.nan] * len(self.names)
         self._header.show_values(
             () if self.lines else values,
-            self.about.unit if cycle is None else f"cycle {cycle:,}")
+            self._range_text or (self.about.unit if cycle is None else f"cycle {cycle:,}"))
         if self.lines:
             self._keys.show_values(values, self._theme.series)
         if cycle is not None:
@@ -169,6 +177,30 @@ class MetricPlot(QFrame):
             width = max(1.0, self._note.boundingRect().width() * self.pixel)
             self._note.setAnchor((min(max(0.0, (x + width - right) / width), 1.0), 0))
             self._note.setPos(x, top)
+
+    def show_range(self, cycles: tuple[int, int] | None,
+                   places: tuple[float, float] | None) -> None:
+        """Mark a range of cycles and show its statistics; None shows none."""
+        self._region.setVisible(places is not None)
+        self._statistics.setVisible(cycles is not None)
+        self._range_text = ""
+        if cycles is None or places is None:
+            return
+        if places != tuple(self._region.getRegion()):
+            self._region.setRegion(places)
+        names = [find_metric(name).label for name in self.lines] or [self._name]
+        rows = [Row(name, self._colour(i), between(trace, *cycles))
+                for i, (name, trace) in enumerate(zip(names, self._traces, strict=False))]
+        # (A companion, drawn dashed, is left out: zip ends with the names.)
+        rows += [Row(name, run_colour(run_id, self._theme), between(trace, *cycles))
+                 for name, run_id, trace in self._others]
+        first, last = cycles
+        span = f"Cycle {first:,}" if first == last else f"Cycles {first:,} to {last:,}"
+        self._statistics.setText(as_table(rows))
+        self._statistics.setToolTip(f"{span}, the numbers themselves, not smoothed. Change: the "
+                                    f"last less the first.\n{in_words(rows)}")
+        self._statistics.setAccessibleDescription(f"{span}. {in_words(rows)}")
+        self._range_text = span.lower()
 
     def nearest(self, x: float, y: float) -> str:
         """Return the name and the value of the curve at this point; "" where there is none, and
@@ -201,6 +233,14 @@ class MetricPlot(QFrame):
             layout.addWidget(self._keys)
         self._gaps = GapWarning(self.about)
         layout.addWidget(self._gaps)
+        self._statistics = label(role="muted")
+        self._statistics.setTextFormat(Qt.TextFormat.RichText)
+        self._statistics.setMinimumWidth(1)
+        self._statistics.setContentsMargins(0, 0, 4, 0)
+        self._statistics.setObjectName("range_statistics")
+        self._statistics.setAccessibleName(f"{self.about.label}, selected range")
+        self._statistics.hide()
+        layout.addWidget(self._statistics)
         self._canvas = Canvas()
         self._canvas.setAccessibleName(f"Curve of {self.about.label}")
         layout.addWidget(self._canvas, 1)
@@ -215,6 +255,7 @@ class MetricPlot(QFrame):
             axis.setTickFont(digits)
             axis.enableAutoSIPrefix(False)
             axis.setStyle(tickLength=-4, tickTextOffset=4)
+        self._statistics.setFont(digits)
         # The same width everywhere, so that plots above each other line up.
         self._value_axis.setWidth(self.fontMetrics().horizontalAdvance("−0.000"))
 
@@ -239,12 +280,18 @@ class MetricPlot(QFrame):
             item.setZValue(5)
             self._canvas.addItem(item, ignoreBounds=True)
         self._note.setZValue(6)
+        self._region = pg.LinearRegionItem(movable=False)
+        self._region.setZValue(-2)
+        self._region.hide()
+        self._canvas.addItem(self._region, ignoreBounds=True)
         self._fork.setZValue(0)
         self._fork.hide()
         self._box.disableAutoRange()
         self._canvas.hovered.connect(self.hovered)
         self._canvas.reset.connect(self.reset)
         self._box.moved.connect(self._moved)
+        self._box.selected.connect(self.selected)
+        self._box.clicked.connect(self.clicked)
         self.set_cursor(None, 0.0, "")
 
     def apply_theme(self, theme: Theme) -> None:
@@ -257,12 +304,8 @@ class MetricPlot(QFrame):
             axis.setTextPen(theme.muted)
         self._theme = theme
         self._overlays.apply_theme(theme)
-        # The colour says which run, the kind of line which metric; but parts have colours too.
-        own = run_colour(self._colour_of, theme)
         for i, (raw, smooth, head) in enumerate(self._curves):
-            colour = mix(own, theme.base, 0.7) if i else own
-            if self.lines:
-                colour = theme.series[i % len(theme.series)]
+            colour = self._colour(i)
             raw.setPen(pg.mkPen(mix(colour, theme.base, 0.45)))
             pen = QPen(QColor(colour), _WIDTH)
             pen.setCosmetic(True)
@@ -275,12 +318,22 @@ class MetricPlot(QFrame):
         self._fork.setPen(pg.mkPen(theme.muted, style=Qt.PenStyle.DashLine))
         self._marks.setPen(pg.mkPen(theme.warning, style=Qt.PenStyle.DotLine))
         self._health.apply_theme(theme)
+        self._region.setBrush(mix(theme.accent, theme.base, 0.14))
+        for line in self._region.lines:
+            line.setPen(pg.mkPen(mix(theme.accent, theme.base, 0.6)))
         self._cursor.setPen(pg.mkPen(theme.muted))
         self._dots.setPen(pg.mkPen(theme.base))
         self._dots.setBrush(theme.text)
         self._note.setColor(theme.text)
         self._note.fill = pg.mkBrush(theme.window)
         self._note.border = pg.mkPen(theme.warning)
+
+    def _colour(self, line: int) -> str:
+        """The colour says which run, the kind of line which metric; but parts have colours too."""
+        if self.lines:
+            return self._theme.series[line % len(self._theme.series)]
+        own = run_colour(self._colour_of, self._theme)
+        return mix(own, self._theme.base, 0.7) if line else own
 
     def _moved(self, axis: int) -> None:
         if axis:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QKeyEvent, QShowEvent
+from PySide6.QtGui import QAction, QKeyEvent, QKeySequence, QShowEvent
 from PySide6.QtWidgets import (
     QFileDialog,
     QStackedWidget,
@@ -15,19 +14,20 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from workbench.gui.actions import set_tip
 from workbench.gui.controls import label
 from workbench.gui.metrics.controls import MOST_PLOTS, Controls
 from workbench.gui.metrics.crosshair import Crosshair
-from workbench.gui.metrics.data import RunData
+from workbench.gui.metrics.data import RunData, extent
 from workbench.gui.metrics.export import FILTERS, export
 from workbench.gui.metrics.grid import PlotGrid
 from workbench.gui.metrics.health_marks import HealthMark
 from workbench.gui.metrics.legend import legend, name_runs
 from workbench.gui.metrics.plot import MetricPlot
+from workbench.gui.metrics.selection import Selection
+from workbench.gui.metrics.wording import change_text
 from workbench.gui.theme import Theme, themes
-from workbench.ppo.hyperparameters import specs
 from workbench.ppo.metrics import METRICS, PARTS
-from workbench.ppo.wording import format_value
 from workbench.store.records import ChangeRecord, RunRecord, Series
 from workbench.training.events import Change
 
@@ -68,13 +68,14 @@ class MetricsView(QWidget):
         """Show a run from the store (a run just started has no series yet), or none."""
         self._run = None if run_id is None else RunData(run_id, series, self._weight)
         if self._run:
-            self._run.marks = [(c.cycle, _mark_text(c)) for c in changes]
+            self._run.marks = [(c.cycle, change_text(c)) for c in changes]
         self._name_runs()
-        self._following, self._crosshair.cycle = True, None
+        self._following = True
+        self._clear()
         self._find_parts()
         for plot in self._grid:
             plot.follow()
-        self.controls.show_following(True)
+        self._show_following()
         self._schedule()
 
     def append(self, run_id: int, cycle: int, metrics: Mapping[str, float]) -> None:
@@ -100,7 +101,7 @@ class MetricsView(QWidget):
     def mark_changes(self, run_id: int, cycle: int, changes: Sequence[Change]) -> None:
         """Draw a vertical mark where ``cycle`` was the first to use changed hyperparameters."""
         if self._run and self._run.run_id == run_id:
-            self._run.marks += [(cycle, _mark_text(c)) for c in changes]
+            self._run.marks += [(cycle, change_text(c)) for c in changes]
             self._schedule()
 
     def mark_health(self, marks: Sequence[HealthMark]) -> None:
@@ -153,7 +154,7 @@ class MetricsView(QWidget):
         self._following = True
         for plot in self._grid:
             plot.follow()
-        self.controls.show_following(True)
+        self._show_following()
         self._schedule()
 
     def export(self, path: Path) -> None:
@@ -168,17 +169,27 @@ class MetricsView(QWidget):
         else:
             self.message.emit("info", f"Saved {path.name}.")
 
+    def zoom(self) -> None:
+        """Show only the selected range."""
+        places = self._run and self._selection.places(self._run, self._wall_time)
+        if places and places[0] < places[1]:
+            margin = 0.02 * (places[1] - places[0])
+            self._leave_latest()
+            self._grid.set_x_range(places[0] - margin, places[1] + margin)
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """F follows; left and right move the crosshair, Escape takes it away."""
+        """Left and right move the crosshair, with Shift they select; Escape takes both away."""
         step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(Qt.Key(event.key()))
-        if event.key() == Qt.Key.Key_F:
-            self.follow()
-        elif event.key() == Qt.Key.Key_Escape and self._crosshair.cycle is not None:
-            self._crosshair.cycle = None
-            self._wake()
-        elif step and self._run and len(self._run.cycles):
+        if event.key() == Qt.Key.Key_Escape and self._clear():
+            return
+        if step and self._run and len(self._run.cycles):
+            before = self._crosshair.cycle
             self._crosshair.step(step, self._run)
-            self._wake()
+            if event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+                here = self._crosshair.cycle
+                assert here is not None
+                self._selection.extend(here if before is None else before, here)
+            self._selected()
         else:
             super().keyPressEvent(event)
 
@@ -198,10 +209,11 @@ class MetricsView(QWidget):
             return
         if self._stale:
             self._stale = False
-            x_range = self._whole_run(run) if self._following else None
+            x_range = extent(run, self._overlays(), self._wall_time) if self._following else None
             for plot in self._grid:
                 plot.draw(run, self._wall_time, self._log, x_range, self._overlays())
             self._show_legend(run)
+        self._selection.draw(run, self._wall_time)
         self._crosshair.draw(run, self._wall_time)
 
     def _on_tick(self) -> None:
@@ -216,23 +228,43 @@ class MetricsView(QWidget):
         if not self._tick.isActive():
             self._tick.start()
 
-    def _whole_run(self, run: RunData) -> tuple[float, float]:
-        ends = [run.positions(r.cycles, self._wall_time) if r is run else
-                r.positions(r.cycles, self._wall_time)[np.searchsorted(r.cycles, r.first):]
-                for r in (run, *self._overlays())]
-        low = min(float(x[0]) for x in ends if len(x))
-        high = max(float(x[-1]) for x in ends if len(x))
-        margin = 0.02 * (high - low) or 1.0
-        return low - margin, high + margin
-
     def _hover(self, plot: MetricPlot, point: tuple[float, float] | None) -> None:
         self._crosshair.hover(plot, point, self._run, self._wall_time)
         self._wake()
 
     def _panned(self, source: MetricPlot, low: float, high: float) -> None:
-        self._following = False
-        self.controls.show_following(False)
+        self._leave_latest()
         self._grid.set_x_range(low, high, source)
+
+    def _leave_latest(self) -> None:
+        self._following = False
+        self._show_following()
+
+    def _show_following(self) -> None:
+        self.controls.show_following(self._following)
+        self._follow_action.setEnabled(not self._following)
+
+    def _select(self, start: float, end: float) -> None:
+        if self._run:
+            cycles = [self._run.cycle_at(x, self._wall_time) for x in (start, end)]
+            if cycles[0] is not None and cycles[1] is not None:
+                self._selection.set(cycles[0], cycles[1])
+                self._selected()
+
+    def _clear(self) -> bool:
+        """Take range and crosshair away; return whether there was one."""
+        if self._selection.cycles is None and self._crosshair.cycle is None:
+            return False
+        self._selection.clear()
+        self._crosshair.cycle = None
+        self._selected()
+        return True
+
+    def _selected(self) -> None:
+        chosen = self._selection.cycles is not None
+        self.controls.show_range(chosen)
+        self._zoom_action.setEnabled(chosen)
+        self._wake()
 
     # -- settings
 
@@ -288,6 +320,7 @@ class MetricsView(QWidget):
         self.controls.log_toggled.connect(self._set_log)
         self.controls.wall_time_toggled.connect(self._set_wall_time)
         self.controls.follow_clicked.connect(self.follow)
+        self.controls.zoom_clicked.connect(self.zoom)
         self.controls.export_clicked.connect(self._ask_export)
         layout.addWidget(self.controls)
         self._empty = label(role="muted", wrap=True)
@@ -297,12 +330,33 @@ class MetricsView(QWidget):
         self._grid.hovered.connect(self._hover)
         self._grid.panned.connect(self._panned)
         self._grid.reset.connect(self.follow)
+        self._grid.selected.connect(self._select)
+        self._grid.clicked.connect(self._clear)
         self._crosshair = Crosshair(self._grid)
+        self._selection = Selection(self._grid)
+        self._follow_action = self._action(
+            "follow_latest", "Follow the latest cycle", Qt.Key.Key_F, self.follow,
+            "Show the whole run in the plots again")
+        self._zoom_action = self._action(
+            "zoom_to_range", "Zoom to the selected cycles", Qt.Key.Key_Z, self.zoom,
+            "Show only the selected cycles in the plots")
         self._pages = QStackedWidget()
         self._pages.addWidget(self._empty)
         self._pages.addWidget(self._grid)
         layout.addWidget(self._pages, 1)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+
+    def _action(self, name: str, text: str, key: Qt.Key, call: Callable[[], None],
+                tip: str) -> QAction:
+        action = QAction(text, self)
+        action.setObjectName(name)
+        action.setShortcut(QKeySequence(key))
+        action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        action.setEnabled(False)
+        action.triggered.connect(lambda: call())
+        set_tip(action, tip)
+        self.addAction(action)
+        return action
 
     def sizeHint(self) -> QSize:
         """Wide enough for two plots beside each other."""
@@ -334,9 +388,3 @@ class MetricsView(QWidget):
         self._grid.apply_theme(theme)
         if self._run:
             self._show_legend(self._run)
-
-
-def _mark_text(change: Change | ChangeRecord) -> str:
-    spec = specs().get(change.name)
-    old, new = format_value(spec, change.old), format_value(spec, change.new)
-    return f"{spec.label if spec else change.name} {old} → {new}"
