@@ -116,7 +116,7 @@ def test_closing_asks_while_a_run_is_alive(qapp: QApplication, home: Path) -> No
         await start(workbench, num_cycles=50)
         window.close()
         box = window.findChild(QMessageBox, "close_question")
-        box.button(QMessageBox.StandardButton.Cancel).click()
+        box.findChild(object, "close_question_cancel").click()
         assert not workbench._exit.is_set()
         window.close()
         await until(lambda: window.findChild(QMessageBox, "close_question") is not box)

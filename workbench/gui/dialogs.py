@@ -1,4 +1,4 @@
-"""The window's questions and sheets. All are opened, never executed: the window goes on living."""
+"""The window's questions and sheets."""
 
 from __future__ import annotations
 
@@ -7,20 +7,12 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import (
-    QDialog,
-    QDialogButtonBox,
-    QGridLayout,
-    QInputDialog,
-    QMessageBox,
-    QScrollArea,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QGridLayout, QInputDialog, QMessageBox, QScrollArea, QWidget
 
 from workbench import __version__
 from workbench.gui.command_palette import plain, shortcut_text
 from workbench.gui.controls import label
+from workbench.gui.dialog import Dialog, ask
 from workbench.gui.theme import number_font
 from workbench.ppo.hyperparameters import specs
 
@@ -30,28 +22,14 @@ _MORE_CYCLES = 20
 def ask_about_closing(parent: QWidget, *, stop: Callable[[], None],
                       keep: Callable[[], None]) -> QMessageBox:
     """Ask what to do with a run that is alive when the window is closed."""
-    box = QMessageBox(
-        QMessageBox.Icon.Question, "Close PPO Workbench",
-        "A run is still alive. Stop it and close?", QMessageBox.StandardButton.Cancel, parent)
-    box.setInformativeText(
+    return ask(
+        parent, "close_question", "Close PPO Workbench",
+        "A run is still alive. Stop it and close?",
         "Complete cycles are kept and the run can be resumed; the cycle in hand is dropped. A run "
-        "that goes on needs its window: it is only put away.")
-    box.setObjectName("close_question")
-    stop_button = box.addButton("&Stop and close", QMessageBox.ButtonRole.AcceptRole)
-    keep_button = box.addButton("&Minimise and keep running", QMessageBox.ButtonRole.ActionRole)
-    stop_button.setObjectName("stop_and_close")
-    stop_button.setToolTip("End the run, save everything and close")
-    keep_button.setObjectName("keep_running")
-    keep_button.setToolTip(
-        "Let the run go on with the window minimised; it opens again from the task bar")
-    for button in box.buttons():
-        button.setAccessibleName(button.text().replace("&", ""))
-    stop_button.clicked.connect(lambda: stop())
-    keep_button.clicked.connect(lambda: keep())
-    box.setDefaultButton(QMessageBox.StandardButton.Cancel)
-    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-    QDialog.open(box)
-    return box
+        "that goes on needs its window: it is only put away.",
+        (("&Stop and close", "stop_and_close", "End the run, save everything and close", stop),
+         ("&Minimise and keep running", "keep_running",
+          "Let the run go on with the window minimised; it opens again from the task bar", keep)))
 
 
 def ask_for_cycles(parent: QWidget, name: str, done: int,
@@ -76,46 +54,27 @@ def ask_for_cycles(parent: QWidget, name: str, done: int,
 def offer_resume(parent: QWidget, sentence: str, details: str, cycle: int, change: str,
                  then: Callable[[], None]) -> QMessageBox:
     """Say why a run failed and offer to go on from its last good checkpoint with a ``change``."""
-    box = QMessageBox(QMessageBox.Icon.Warning, "PPO Workbench", sentence,
-                      QMessageBox.StandardButton.Close, parent)
-    box.setObjectName("failed_run")
     where = f"the last good checkpoint (cycle {cycle})" if cycle else "its start"
-    box.setInformativeText(f"The run can go on from {where}, with {change}." if change else
-                           f"The run can go on from {where}.")
-    box.setDetailedText(details)
-    resume = box.addButton(f"Resume from cycle {cycle}" if cycle else "Begin it again",
-                           QMessageBox.ButtonRole.AcceptRole)
-    resume.setObjectName("resume_good")
-    resume.setToolTip(f"Go on from {where}; what was recorded of later cycles is dropped")
-    for button in box.buttons():
-        button.setAccessibleName(button.text().replace("&", ""))
-    resume.clicked.connect(lambda: then())
-    box.setDefaultButton(resume)
-    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-    QDialog.open(box)
-    return box
+    more = f"The run can go on from {where}, with {change}." if change else (
+        f"The run can go on from {where}.")
+    return ask(
+        parent, "failed_run", "PPO Workbench", sentence, more,
+        ((f"Resume from cycle {cycle}" if cycle else "Begin it again", "resume_good",
+          f"Go on from {where}; what was recorded of later cycles is dropped", then),),
+        icon=QMessageBox.Icon.Warning, leave="Close", default=True, details=details)
 
 
 def show_about(parent: QWidget, home: Path) -> None:
     """Say what this is and where everything is kept."""
-    box = QMessageBox(
-        QMessageBox.Icon.NoIcon, "About PPO Workbench", f"PPO Workbench {__version__}",
-        QMessageBox.StandardButton.Close, parent)
-    box.setObjectName("about")
-    box.setInformativeText(
+    ask(parent, "about", "About PPO Workbench", f"PPO Workbench {__version__}",
         "Reinforcement learning from feedback on language models, on one machine: watch it, "
-        f"compare completions, steer it.\n\nYour runs are kept in {home}.\nApache License 2.0.")
-    box.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-    QDialog.open(box)
+        f"compare completions, steer it.\n\nYour runs are kept in {home}.\nApache License 2.0.",
+        icon=QMessageBox.Icon.NoIcon, leave="Close")
 
 
 def show_shortcuts(parent: QWidget, actions: Iterable[QAction]) -> None:
     """Show every shortcut and what it does."""
-    dialog = QDialog(parent)
-    dialog.setObjectName("shortcut_sheet")
-    dialog.setWindowTitle("Keyboard shortcuts")
-    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog = Dialog(parent, "shortcut_sheet", "Keyboard shortcuts")
     sheet = QWidget()
     grid = QGridLayout(sheet)
     grid.setHorizontalSpacing(24)
@@ -134,11 +93,6 @@ def show_shortcuts(parent: QWidget, actions: Iterable[QAction]) -> None:
     grid.setRowStretch(len(rows), 1)
     scroll = QScrollArea(widgetResizable=True)
     scroll.setWidget(sheet)
-    buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-    buttons.rejected.connect(dialog.reject)
-    layout = QVBoxLayout(dialog)
-    layout.setContentsMargins(16, 16, 16, 16)
-    layout.addWidget(scroll)
-    layout.addWidget(buttons)
-    dialog.resize(min(720, parent.width() - 32), min(560, parent.height() - 32))
+    dialog.body.addWidget(scroll)
+    dialog.finish("Close", "Close the sheet", 720, 560)
     dialog.open()

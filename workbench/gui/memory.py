@@ -6,17 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
-from PySide6.QtWidgets import (
-    QDialog,
-    QDialogButtonBox,
-    QGridLayout,
-    QPushButton,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QGridLayout, QPushButton, QSizePolicy, QWidget
 
-from workbench.gui.controls import label, named, push_button
+from workbench.gui.controls import label, named
+from workbench.gui.dialog import Dialog
 from workbench.gui.theme import number_font, set_look
 from workbench.ppo.hyperparameters import HyperparameterError
 from workbench.ppo.sizes import size
@@ -81,36 +74,26 @@ class MemoryLine(QPushButton):
             MemoryDialog(self._event, self.wanted.emit, self.window()).open()
 
 
-class MemoryDialog(QDialog):
+class MemoryDialog(Dialog):
     """The parts of an estimate, phase by phase."""
 
     def __init__(self, event: MemoryEstimated, use: Callable[[object], object],
-                 parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setObjectName("memory_dialog")
-        self.setWindowTitle("Memory of a run")
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(24, 24, 24, 16)
-        layout.setSpacing(16)
+                 parent: QWidget) -> None:
+        super().__init__(parent, "memory_dialog", "Memory of a run")
         says = event.advice or f"A run with these settings takes {line(event)} on {event.device}."
-        layout.addWidget(label(says, "error" if event.advice else "", wrap=True))
-        layout.addLayout(self._table(event))
-        layout.addWidget(label(
+        self.body.addWidget(label(says, "error" if event.advice else "", wrap=True))
+        self.body.addLayout(self._table(event))
+        self.body.addWidget(label(
             "What decides is the phase that needs most. Measured on the loaded models, for "
             "completions of full length.", "muted", wrap=True))
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        buttons.rejected.connect(self.reject)
         if event.changes:
-            def accept() -> None:
+            def use_them() -> None:
                 self.accept()
                 use(event.changes)
 
-            buttons.addButton(
-                push_button("Use what fits", "use_what_fits",
-                            "Put the settings that fit into the form", accept),
-                QDialogButtonBox.ButtonRole.ActionRole)
-        layout.addWidget(buttons)
+            self.add_action("Use what fits", "use_what_fits",
+                            "Put the settings that fit into the form", use_them)
+        self.finish("Close", "Close the table")
 
     def _table(self, event: MemoryEstimated) -> QGridLayout:
         grid = QGridLayout()

@@ -10,7 +10,6 @@ from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QFileDialog,
     QGridLayout,
     QHBoxLayout,
     QMenu,
@@ -24,6 +23,7 @@ from PySide6.QtWidgets import (
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.gui.actions import ALIVE
 from workbench.gui.controls import label, named, push_button, tool_button
+from workbench.gui.dialog import choose_file
 from workbench.gui.icons import icon
 from workbench.gui.reward_parts import EXAMPLES, RewardParts
 from workbench.gui.settings import texts
@@ -174,21 +174,15 @@ class SourceField(QWidget):
         return menu
 
     def _browse(self) -> None:
-        dialog = QFileDialog(self, f"Folder of the {self._title.lower()}")
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
-        self._open(dialog)
+        choose_file(self, "model_folder_dialog", f"Folder of the {self._title.lower()}",
+                    self._chose, folder=True)
 
     def _browse_files(self) -> None:
-        dialog = QFileDialog(self, f"File of the {self._title.lower()}", "",
-                             f"{self._files};;All files (*)")
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        self._open(dialog)
+        choose_file(self, "model_file_dialog", f"File of the {self._title.lower()}",
+                    self._chose, filters=f"{self._files};;All files (*)")
 
-    def _open(self, dialog: QFileDialog) -> None:
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(self.set_source)
-        dialog.open()
+    def _chose(self, paths: list[Path]) -> None:
+        self.set_source(str(paths[0]))
 
 
 class ModelsDock(QWidget):
@@ -221,7 +215,7 @@ class ModelsDock(QWidget):
         self._labelled = 0
         inside = QWidget()
         layout = QVBoxLayout(inside)
-        layout.setContentsMargins(8, 0, 8, 8)
+        layout.setContentsMargins(8, 6, 8, 8)
         layout.setSpacing(8)
         layout.addWidget(self.policy)
         layout.addWidget(self.reward)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QDoubleValidator
 from PySide6.QtWidgets import (
-    QFileDialog,
     QGridLayout,
     QHBoxLayout,
     QLineEdit,
@@ -22,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from workbench.assets import BUNDLED_REWARD, EXAMPLE_REWARDS
 from workbench.gui.controls import label, named, tool_button
+from workbench.gui.dialog import choose_file
 from workbench.gui.icons import icon
 from workbench.gui.settings import texts
 from workbench.gui.theme import themes
@@ -278,12 +278,7 @@ class RewardParts(QWidget):
         return menu
 
     def _browse(self, folder: bool, then: Callable[[str], object]) -> None:
-        dialog = QFileDialog(self, "Folder of the classifier" if folder else "Python file", "",
-                             "" if folder else "Python files (*.py)")
-        dialog.setObjectName("reward_dialog")
-        dialog.setFileMode(QFileDialog.FileMode.Directory if folder
-                           else QFileDialog.FileMode.ExistingFile)
-        dialog.setOption(QFileDialog.Option.ShowDirsOnly, folder)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(lambda name: then(name))
-        dialog.open()
+        choose_file(
+            self, "reward_dialog", "Folder of the classifier" if folder else "Python file",
+            lambda paths: then(str(paths[0])), folder=folder,
+            filters="" if folder else "Python files (*.py)")

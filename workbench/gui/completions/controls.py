@@ -29,7 +29,7 @@ class Controls(QWidget):
         super().__init__(parent)
         layout = QFlowLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setHorizontalSpacing(8)
+        layout.setHorizontalSpacing(6)
         layout.setVerticalSpacing(4)
         for widget in (self._cycles(), self._modes(), self._sort(), self._copy()):
             layout.addWidget(widget)
@@ -166,5 +166,6 @@ def _button(name: str, text: str, tip: str) -> QToolButton:
 
 def _combo(name: str, title: str, tip: str) -> QComboBox:
     combo = named(QComboBox(), name, title, tip)
+    combo.setProperty("role", "compact")  # five controls and two lists share one line
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
     return combo

@@ -67,7 +67,8 @@ class ValueAxis(pg.AxisItem):
 
     def tickSpacing(self, minVal, maxVal, size):  # noqa: N803
         """Return one distance, so that all labels have the same number of decimals."""
-        return [(_round_step((maxVal - minVal) / max(2.5, size / 26)), 0)]
+        # At least three labels, if need be closer together: one alone says nothing.
+        return [(_round_step((maxVal - minVal) / max(3.5, size / 26)), 0)]
 
     def tickValues(self, minVal, maxVal, size):  # noqa: N803
         """Return tick heights, grouped by level."""

@@ -297,8 +297,6 @@ class MetricPlot(QFrame):
     def apply_theme(self, theme: Theme) -> None:
         """Draw in the colours of ``theme``."""
         self._canvas.setBackground(theme.base)
-        self.setStyleSheet(f"MetricPlot {{ background: {theme.base}; "
-                           f"border: 1px solid {theme.border}; border-radius: 4px; }}")
         for axis in (self._value_axis, self._cycle_axis):
             axis.setPen(theme.border)
             axis.setTextPen(theme.muted)

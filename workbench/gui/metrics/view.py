@@ -8,7 +8,6 @@ from pathlib import Path
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QKeyEvent, QKeySequence, QShowEvent
 from PySide6.QtWidgets import (
-    QFileDialog,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
@@ -16,6 +15,7 @@ from PySide6.QtWidgets import (
 
 from workbench.gui.actions import set_tip
 from workbench.gui.controls import label
+from workbench.gui.dialog import choose_new_file
 from workbench.gui.metrics.controls import MOST_PLOTS, Controls
 from workbench.gui.metrics.crosshair import Crosshair
 from workbench.gui.metrics.data import RunData, extent
@@ -299,13 +299,8 @@ class MetricsView(QWidget):
         self.follow()
 
     def _ask_export(self, key: str) -> None:
-        dialog = QFileDialog(self, "Export plots", f"metrics.{key}", FILTERS[key])
-        dialog.setObjectName("export_dialog")
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setDefaultSuffix(key)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(lambda name: self.export(Path(name)))
-        dialog.open()
+        choose_new_file(self, "export_dialog", "Export plots", f"metrics.{key}", FILTERS[key],
+                        self.export)
 
     # -- making it
 

@@ -1,0 +1,159 @@
+"""What all dialogs share: names, margins, a size within the window, and going away when closed.
+
+All are opened, never executed: the window goes on living.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import Qt
+from PySide6.QtWidgets import (
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QMessageBox,
+    QPushButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from workbench.gui.controls import named
+
+_MARGIN = 16
+
+
+class Dialog(QDialog):
+    """A titled window with a column of widgets, ``body``, and a row of ``buttons`` below it.
+
+    A subclass fills ``body`` and ends with :meth:`finish`.
+    """
+
+    def __init__(self, parent: QWidget | None, name: str, title: str) -> None:
+        super().__init__(parent)
+        self.setObjectName(name)
+        self.setAccessibleName(title)
+        self.setWindowTitle(title)
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        self.body = QVBoxLayout()
+        self.body.setSpacing(12)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(_MARGIN, _MARGIN, _MARGIN, _MARGIN)
+        layout.setSpacing(12)
+        layout.addLayout(self.body, 1)
+        self.buttons = QDialogButtonBox()
+        self.buttons.accepted.connect(self.accept)
+        self.buttons.rejected.connect(self.reject)
+
+    def add_action(self, text: str, name: str, tip: str,
+                   call: Callable[[], object]) -> QPushButton:
+        """Add a button that does something and leaves the dialog open."""
+        button = self._add(text, name, tip, QDialogButtonBox.ButtonRole.ActionRole)
+        button.clicked.connect(lambda _checked=False: call())
+        return button
+
+    def add_accept(self, text: str, name: str, tip: str) -> QPushButton:
+        """Add the button that does what the dialog is for; Enter presses it."""
+        button = self._add(text, name, tip, QDialogButtonBox.ButtonRole.AcceptRole)
+        button.setProperty("role", "primary")
+        button.setDefault(True)
+        return button
+
+    def finish(self, leave: str, tip: str, width: int = 0, height: int = 0) -> QPushButton:
+        """Put the buttons below, the last of which leaves ("Close", "Cancel"), and take the size
+        wanted as far as the parent has it. Without a size the dialog is as large as it needs."""
+        button = self._add(leave, f"{self.objectName()}_{leave.lower()}", tip,
+                           QDialogButtonBox.ButtonRole.RejectRole)
+        layout = self.layout()
+        assert layout is not None
+        layout.addWidget(self.buttons)
+        button.setDefault(not any(
+            isinstance(b, QPushButton) and b.isDefault() for b in self.buttons.buttons()))
+        parent = self.parentWidget()
+        if width and parent:
+            room = parent.window()
+            self.resize(min(width, room.width() - 2 * _MARGIN),
+                        min(height, room.height() - 2 * _MARGIN))
+        return button
+
+    def _add(self, text: str, name: str, tip: str,
+             role: QDialogButtonBox.ButtonRole) -> QPushButton:
+        button = named(QPushButton(text), name, text.replace("&", ""), tip)
+        button.setAutoDefault(False)
+        self.buttons.addButton(button, role)
+        return button
+
+
+def ask(
+    parent: QWidget, name: str, title: str, sentence: str, more: str = "",
+    answers: tuple[tuple[str, str, str, Callable[[], object]], ...] = (), *,
+    icon: QMessageBox.Icon = QMessageBox.Icon.Question, leave: str = "Cancel",
+    destroys: bool = False, default: bool = False, details: str = "",
+) -> QMessageBox:
+    """Open a message with a button for each of ``answers`` (text, object name, tooltip, what it
+    does) and one to leave it. Enter leaves, or with ``default`` gives the first answer."""
+    box = QMessageBox(icon, title, sentence, QMessageBox.StandardButton.NoButton, parent)
+    box.setObjectName(name)
+    box.setAccessibleName(title)
+    box.setInformativeText(more)
+    box.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    if details:
+        box.setDetailedText(details)
+    roles = QMessageBox.ButtonRole
+    buttons = []
+    for text, id_, tip, call in answers:
+        button = box.addButton(text, roles.DestructiveRole if destroys else roles.AcceptRole)
+        buttons.append(named(button, id_, text.replace("&", ""), tip))
+        button.clicked.connect(lambda _checked=False, call=call: call())
+    away = named(box.addButton(leave, roles.RejectRole), f"{name}_{leave.lower()}", leave,
+                 "Close this message" if leave == "Close" else "Do nothing")
+    for made in box.buttons():
+        if not made.objectName():  # the one that Qt makes
+            named(made, f"{name}_details", "Show details", "Show what exactly happened")
+    box.setEscapeButton(away)
+    box.setDefaultButton(buttons[0] if default else away)
+    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    QDialog.open(box)
+    return box
+
+
+def choose_file(
+    parent: QWidget, name: str, title: str, then: Callable[[list[Path]], object], *,
+    filters: str = "", folder: bool = False, several: bool = False, at: str = "",
+) -> QFileDialog:
+    """Ask for a file that is there, for ``several``, or for a ``folder``."""
+    mode = QFileDialog.FileMode
+    dialog = _file_dialog(parent, name, title, at, filters, then)
+    dialog.setFileMode(mode.Directory if folder else
+                       mode.ExistingFiles if several else mode.ExistingFile)
+    dialog.setOption(QFileDialog.Option.ShowDirsOnly, folder)
+    dialog.open()
+    return dialog
+
+
+def choose_new_file(
+    parent: QWidget, name: str, title: str, suggestion: str, filters: str,
+    then: Callable[[Path], object],
+) -> QFileDialog:
+    """Ask where to save. The first of ``filters`` says the ending until another is chosen."""
+    dialog = _file_dialog(parent, name, title, suggestion, filters, lambda paths: then(paths[0]))
+    dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
+    dialog.setDefaultSuffix(_ending(filters.partition(";;")[0]))
+    dialog.filterSelected.connect(lambda text: dialog.setDefaultSuffix(_ending(text)))
+    dialog.open()
+    return dialog
+
+
+def _file_dialog(parent: QWidget, name: str, title: str, at: str, filters: str,
+                 then: Callable[[list[Path]], object]) -> QFileDialog:
+    dialog = QFileDialog(parent, title, at, filters)
+    dialog.setObjectName(name)
+    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    dialog.filesSelected.connect(lambda names: then([Path(found) for found in names]))
+    return dialog
+
+
+def _ending(filter_: str) -> str:
+    """Return the ending of "JSON Lines (*.jsonl)"."""
+    return filter_.rpartition(".")[2].rstrip(")")
