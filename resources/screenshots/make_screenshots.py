@@ -17,6 +17,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -195,7 +196,10 @@ async def every_scene(  # type: ignore[no-untyped-def]
             if only not in name:
                 continue
             camera.set_size(width // 2 if scaled else width, height // 2 if scaled else height)
-            await scene(stage)
+            try:
+                await scene(stage)
+            except Exception:  # the others are still worth looking at
+                traceback.print_exc()
             for mode in modes:
                 themes().set_mode(mode)
                 await camera.shoot(f"{name}-{size}-{mode}")

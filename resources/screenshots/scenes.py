@@ -86,7 +86,7 @@ async def window_finished(stage: Stage) -> None:
 @scene
 async def window_loading(stage: Stage) -> None:
     stage.tell(ev.StateChanged(State.LOADING, "Loading the reward model"),
-               ev.LoadingProgress("reward", "Reading weights of the reward model…", 0.7))
+               ev.LoadingProgress("Reading the weights of the reward model…", 0.7))
     stage.window.reveal("models")
 
 

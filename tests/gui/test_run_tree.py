@@ -127,7 +127,7 @@ def test_deleting_a_run_says_that_its_forks_stay(opened: Opened) -> None:
     select(opened, 1)
     opened.window.actions_["delete_selected"].trigger()
     box = opened.window.findChild(QWidget, "delete_run")
-    assert "Its forks are kept" in box.text()  # type: ignore[attr-defined]
+    assert "Its forks are kept" in box.informativeText()  # type: ignore[attr-defined]
 
 
 @pytest.mark.usefixtures("family")
