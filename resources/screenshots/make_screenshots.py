@@ -23,8 +23,8 @@ from functools import partial
 from pathlib import Path
 
 SCALED = "--scaled"
-LOOKS = ((1280, 720, ("light", "dark")), (1920, 1080, ("dark", "light")))
-SCALED_LOOKS = ((1280, 720, ("light", "dark")), (1920, 1080, ("light",)))
+LOOKS = ((1280, 720, ("light", "dark")), (1920, 1080, ("light",)))
+SCALED_LOOKS = ((1280, 720, ("dark",)), (1920, 1080, ("light",)))
 
 
 def main() -> int:

@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable
 
 from make_screenshots import until
 
-from workbench.assets import EXAMPLE_REWARDS
+from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD, EXAMPLE_REWARDS
+from workbench.gui.metrics.view import DEFAULT_PLOTS
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.training import commands as do
 from workbench.training import events as ev
@@ -60,6 +61,10 @@ class Stage:
         self.window.hyperparameters.form.undo_stack.clear()
         self.window.runs.model.set_ticked(())
         self.window.metrics._clear()
+        self.window.metrics.choose_plots(DEFAULT_PLOTS)
+        self.window.models.policy.set_source(str(BUNDLED_POLICY))
+        self.window.models.reward.set_source(str(BUNDLED_REWARD))
+        self.window.models._suggest_chat()
         self.window.reset_layout()
         self.show(self.runs[0])
         await asyncio.sleep(0.3)
@@ -100,6 +105,7 @@ async def window_running(stage: Stage) -> None:
 
 @scene
 async def window_paused_edited(stage: Stage) -> None:
+    stage.window.hyperparameters.run_started(Hyperparameters())
     stage.tell(ev.StateChanged(State.PAUSED, "After cycle 6"))
     stage.window.hyperparameters.form.set_values({"kl_coef": 0.1, "temperature": 0.8}, "scene")
     stage.window.reveal("hyperparameters")
@@ -145,8 +151,6 @@ async def reward_parts(stage: Stage) -> None:
 
 @scene
 async def models_smollm2(stage: Stage) -> None:
-    stage.window.models.load_bundled()
-    await until(lambda: stage.window.state is State.READY)
     policy = stage.window.models.policy
     stage.window.reveal("models")
     policy.combo.setCurrentIndex(1)
@@ -156,8 +160,6 @@ async def models_smollm2(stage: Stage) -> None:
 
 @scene
 async def models_failed(stage: Stage) -> None:
-    stage.window.models.load_bundled()
-    await until(lambda: stage.window.state is State.READY)
     stage.tell(ev.LoadingFailed(
         "org/some-model could not be loaded: it is not on this machine and the hub could not be "
         "reached. Check the name and the connection.", "policy", "details"))

@@ -82,6 +82,10 @@ def show_shortcuts(parent: QWidget, actions: Iterable[QAction]) -> None:
     rows = [(shortcut_text(a), plain(a), a.statusTip()) for a in actions if shortcut_text(a)]
     rows += [("Tab, Shift+Tab", "Next or previous control", ""),
              ("Ctrl+Z, Ctrl+Shift+Z", "Undo or redo", "In Prompts and in Hyperparameters"),
+             ("Left, Right, Escape", "Move the crosshair, or end it", "In Metrics"),
+             ("Shift+Left, Shift+Right", "Select cycles",
+              "In Metrics; Shift+drag over a plot does the same. Every plot then shows mean, "
+              "min, max and change"),
              ("F2, Enter, Delete", "Rename, show or delete a run", "In the list of runs")]
     for row, (keys, name, tip) in enumerate(rows):
         key_label = label(keys)

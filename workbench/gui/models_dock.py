@@ -120,6 +120,8 @@ class ModelsDock(QWidget):
         for widget in (self.policy, self.reward, self.chat, self.load_button,
                        self.bundled_button):
             widget.setEnabled(free)
+        for field in (self.policy, *self.reward.fields):
+            field.set_loading(loading)
         self.bundled_button.setVisible(not loading)
         self.cancel_button.setVisible(loading)
         self._progress_box.setVisible(loading)

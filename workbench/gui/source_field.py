@@ -86,6 +86,8 @@ class SourceField(QWidget):
                            "What is loaded")
         self.facts.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.facts.hide()
+        self._loaded: ModelFacts | None = None
+        self.combo.currentTextChanged.connect(self._describe)
         layout.addWidget(self.facts, 2, 0, 1, 2)
         layout.setColumnStretch(0, 1)
         self._show(BUNDLED)
@@ -101,10 +103,15 @@ class SourceField(QWidget):
 
     def show_facts(self, facts: ModelFacts) -> None:
         """Show what is loaded."""
-        self.facts.setText(facts_sentence(facts))
-        digest = f"\nContent (sha256): {facts.sha256}" if facts.sha256 else ""
-        self.facts.setToolTip(f"Loaded from {facts.source}{digest}")
-        self.facts.show()
+        self._loaded = facts
+        self._describe()
+
+    def set_loading(self, loading: bool) -> None:
+        """Leave room for the progress while something is loaded."""
+        if loading:
+            self.facts.hide()
+        else:
+            self._describe()
 
     def recent(self) -> list[str]:
         """Return the recent sources, latest first; what is shipped is always there."""
@@ -126,6 +133,20 @@ class SourceField(QWidget):
             known = known_policy(title)
             if known:
                 self.combo.setItemData(place, known.about, Qt.ItemDataRole.ToolTipRole)
+
+    def _describe(self) -> None:
+        """Say what is loaded, or that what is named here is not."""
+        loaded, source = self._loaded, self.source()
+        if loaded and _same(loaded.source, source):
+            digest = f"\nContent (sha256): {loaded.sha256}" if loaded.sha256 else ""
+            self.facts.setText(facts_sentence(loaded))
+            self.facts.setToolTip(f"Loaded from {loaded.source}{digest}")
+        else:
+            known = known_policy(source)
+            self.facts.setText((f"{known.about}. " if known else "") + "Press Load to use it.")
+            self.facts.setToolTip(f"Loaded now: {loaded.source}" if loaded else
+                                  "Nothing is loaded yet")
+        self.facts.setVisible(loaded is not None and bool(source))
 
     def _show(self, text: str) -> None:
         self.combo.setCurrentText(text)
@@ -160,3 +181,9 @@ class SourceField(QWidget):
 
     def _chose(self, paths: list[Path]) -> None:
         self.set_source(str(paths[0]))
+
+
+def _same(source: str, other: str) -> bool:
+    """Return whether both name the same folder, file or model."""
+    return source == other or (
+        Path(source).expanduser().absolute() == Path(other).expanduser().absolute())

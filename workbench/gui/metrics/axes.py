@@ -67,8 +67,9 @@ class ValueAxis(pg.AxisItem):
 
     def tickSpacing(self, minVal, maxVal, size):  # noqa: N803
         """Return one distance, so that all labels have the same number of decimals."""
-        # At least three labels, if need be closer together: one alone says nothing.
-        return [(_round_step((maxVal - minVal) / max(3.5, size / 26)), 0)]
+        # About three labels, if need be closer together: one alone says nothing.
+        room = max(min(3.5, size / 16), size / 26, 1.0)
+        return [(_round_step((maxVal - minVal) / room), 0)]
 
     def tickValues(self, minVal, maxVal, size):  # noqa: N803
         """Return tick heights, grouped by level."""

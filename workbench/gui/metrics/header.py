@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QWidget
 from superqt import QElidingLabel
 
 from workbench.gui.metrics.data import format_number
@@ -26,7 +26,8 @@ class Header(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(6)
         self._about = about
-        self.title = QLabel(about.label)
+        self.title = QElidingLabel(about.label)
+        self.title.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
         self.title.setProperty("role", "heading")
         self._unit = QElidingLabel(about.unit)
         self._unit.setProperty("role", "muted")
@@ -34,6 +35,7 @@ class Header(QWidget):
             label.setToolTip(describe(about))
         row.addWidget(self.title)
         row.addWidget(self._unit, 1)
+        row.addStretch(0)
         self._values: list[QLabel] = []
         self._key: QLabel | None = None
         for name in reversed(names):
@@ -57,11 +59,16 @@ class Header(QWidget):
             self._key.setText(f"<span style='color:{colour}'>╌╌</span> {in_sentence(metric)}")
 
     def fit(self) -> None:
-        """Leave the companion out where there is no room for it."""
+        """Leave the companion and then the unit out where there is no room for them."""
+        title = self.title.fontMetrics().horizontalAdvance(self.title.text()) + 2
+        unit = self._unit.fontMetrics().horizontalAdvance(self._unit.text())
+        needed = title + sum(w.sizeHint().width() + 6 for w in self._values[:1])
+        self._unit.setVisible(needed + 24 < self.width())
+        self.title.setMaximumWidth(title)
         if self._key is not None:
             extra = (self._key, self._values[1])
-            labels = (self.title, self._values[0], *extra)
-            fits = 24 + sum(w.sizeHint().width() + 6 for w in labels) < self.width()
+            more = sum(w.sizeHint().width() + 6 for w in extra)
+            fits = needed + unit + 12 + more <= self.width()
             for widget in extra:
                 widget.setVisible(fits)
 

@@ -9,7 +9,7 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QColor, QFont, QPen, QResizeEvent
-from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout, QWidget
 
 from workbench.gui.controls import label
 from workbench.gui.metrics.axes import CycleAxis, Scale, ValueAxis
@@ -26,6 +26,7 @@ from workbench.ppo.metrics import METRICS, find_metric
 SECOND = {"objective/scores": "objective/rlhf_reward"}
 """A metric that is drawn dashed in another's plot."""
 
+_CURVE = 90  # pixels that a table leaves to the curves, where it is of more than one row
 _NEAR = 24  # pixels between the pointer and the curve it means
 _WIDTH = 1.5
 _STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine,
@@ -53,7 +54,9 @@ class MetricPlot(QFrame):
         second = SECOND.get(name)
         self.names = self.lines or ((name, second) if second else (name,))
         self.setObjectName(f"plot_{name}")
-        self.setMinimumWidth(120)  # so that a long header does not make its column wider
+        # So that a long header does not make its column wider, nor a warning its row higher.
+        self.setMinimumSize(120, 60)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
         self.setAccessibleName(f"Plot of {self.about.label}")
         self._manual_y = False
         self._range_text = ""  # stands in the place of the unit
@@ -196,7 +199,10 @@ class MetricPlot(QFrame):
                  for name, run_id, trace in self._others]
         first, last = cycles
         span = f"Cycle {first:,}" if first == last else f"Cycles {first:,} to {last:,}"
-        self._statistics.setText(as_table(rows))
+        # What there is no room for beside a curve worth looking at, the tooltip tells.
+        room = self.height() - _CURVE - self._header.height()
+        most = max(1, room // self._statistics.fontMetrics().height() - 1)
+        self._statistics.setText(as_table(rows, most))
         self._statistics.setToolTip(f"{span}, the numbers themselves, not smoothed. Change: the "
                                     f"last less the first.\n{in_words(rows)}")
         self._statistics.setAccessibleDescription(f"{span}. {in_words(rows)}")

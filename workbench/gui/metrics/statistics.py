@@ -12,7 +12,6 @@ import numpy as np
 from workbench.gui.metrics.data import Array, Trace, format_number
 
 _TITLES = ("mean", "min", "max", "change", "points")
-_MOST_ROWS = 4  # more would leave no room for the curves
 _MOST_LETTERS = 18
 
 
@@ -61,20 +60,19 @@ def between(trace: Trace, first: int, last: int) -> Statistics:
     return Statistics.of(trace.values[begin:end])
 
 
-def as_table(rows: Sequence[Row]) -> str:
-    """Return a table as rich text; curves are named where there is more than one."""
-    several = len(rows) > 1
+def as_table(rows: Sequence[Row], most: int) -> str:
+    """Return a table of at most so many rows as rich text, with names where there are several."""
+    shown = rows[:most]
+    several = len(shown) > 1
     head = "".join(f"<td align='right'>{title}</td>" for title in _TITLES)
     lines = [f"<tr>{'<td></td>' * several}{head}</tr>"]
-    for row in rows[:_MOST_ROWS]:
+    for row in shown:
         name = row.name if len(row.name) <= _MOST_LETTERS else row.name[: _MOST_LETTERS - 1] + "…"
         first = (f"<td style='color:{row.colour}; white-space:pre'>{html.escape(name)}</td>"
                  if several else "")
         cells = "".join(f"<td align='right'>{cell}</td>" for cell in row.statistics.cells())
         lines.append(f"<tr>{first}{cells}</tr>")
-    more = len(rows) - _MOST_ROWS
-    rest = f"<div>and {more} more</div>" if more > 0 else ""
-    return f"<table width='100%' cellspacing='0'>{''.join(lines)}</table>{rest}"
+    return f"<table width='100%' cellspacing='0'>{''.join(lines)}</table>"
 
 
 def in_words(rows: Sequence[Row]) -> str:

@@ -97,7 +97,7 @@ class Bar(QWidget):
         for path in sorted(p for p in SAMPLE_PROMPTS.glob("*") if p.suffix in ENDINGS):
             built_in.addAction(path.stem.replace("_", " ").capitalize()).triggered.connect(
                 lambda _=False, path=path: self._view.open_file(path))
-        self._list_sets(menu, "Saved sets", self._view.load_set)
+        self._list_sets(menu, "Saved sets", self._view.library.load_set)
         return button
 
     def _list_sets(self, menu: QMenu, title: str, call: Callable[[str], object]) -> None:
@@ -106,7 +106,7 @@ class Bar(QWidget):
 
         def list_sets() -> None:
             saved.clear()
-            for name in self._view.saved_sets():
+            for name in self._view.library.saved_sets():
                 saved.addAction(name).triggered.connect(lambda _=False, name=name: call(name))
             saved.setEnabled(not saved.isEmpty())
 
@@ -134,28 +134,28 @@ class Bar(QWidget):
         return button, menu
 
     def _ask_open(self) -> None:
-        choose_file(self._view, "prompts_open_dialog", "Open prompts", self._view.open_files,
-                    filters=_FILES, several=True)
+        choose_file(self._view, "prompts_open_dialog", "Open prompts",
+                    self._view.library.open_files, filters=_FILES, several=True)
 
     def _ask_save(self) -> None:
         choose_new_file(self._view, "prompts_save_dialog", "Save prompts", "prompts.jsonl",
                         "JSON Lines (*.jsonl);;CSV table (*.csv);;Plain text (*.txt)",
-                        self._view.save_file)
+                        self._view.library.save_file)
 
     def _ask_delete(self, name: str) -> None:
         ask(self._view, "prompts_delete_question", "Delete prompts",
             f"Delete the saved set “{name}”?",
             "The list on screen and the runs that used it keep their prompts.",
             (("&Delete", "delete_set", "Remove the set; this cannot be undone",
-              lambda: self._view.delete_set(name)),), destroys=True)
+              lambda: self._view.library.delete_set(name)),), destroys=True)
 
     def _ask_name(self) -> None:
         dialog = QInputDialog(self._view)
         dialog.setObjectName("prompts_name_dialog")
         dialog.setWindowTitle("Save prompts")
         dialog.setLabelText("Name of the set (a set of that name is replaced):")
-        dialog.setComboBoxItems(self._view.saved_sets())
+        dialog.setComboBoxItems(self._view.library.saved_sets())
         dialog.setComboBoxEditable(True)
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.textValueSelected.connect(self._view.save_set)
+        dialog.textValueSelected.connect(self._view.library.save_set)
         dialog.open()
