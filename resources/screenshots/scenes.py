@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable
 from make_screenshots import until
 
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD, EXAMPLE_REWARDS
-from workbench.gui.metrics.view import DEFAULT_PLOTS
+from workbench.gui.metrics.controls import DEFAULT_PLOTS
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.training import commands as do
 from workbench.training import events as ev

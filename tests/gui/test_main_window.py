@@ -13,7 +13,7 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
-from workbench.gui.command_palette import CommandPalette
+from workbench.gui.command_palette import CommandPalette, plain
 from workbench.gui.main_window import MainWindow
 from workbench.gui.theme import themes
 from workbench.store.store import Store
@@ -60,6 +60,13 @@ def test_palette_has_every_action_of_the_menus(opened: Opened) -> None:
     in_menus = {a.text() for menu in opened.window.menuBar().actions()
                 for a in menu.menu().actions() if a.text() and not a.menu()}
     assert in_menus <= known
+
+
+def test_palette_names_what_a_menu_says_in_short(opened: Opened) -> None:
+    names = {plain(action) for action in opened.window.all_actions()}
+    assert {"Preset: Careful", "Plots: Trust region", "Follow the latest cycle",
+            "Zoom to the selected cycles", "Save prompts to file",
+            "Copy completions as Markdown"} <= names
 
 
 @pytest.mark.parametrize(("action", "name"), [("shortcuts", "shortcut_sheet"), ("about", "about")])

@@ -8,8 +8,9 @@ from PySide6.QtCore import QEvent, QPointF, Qt
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QApplication, QLabel, QToolTip, QWidget
 
+from workbench.gui.metrics.controls import DEFAULT_PLOTS
 from workbench.gui.metrics.statistics import Statistics
-from workbench.gui.metrics.view import DEFAULT_PLOTS, MetricsView
+from workbench.gui.metrics.view import MetricsView
 from workbench.store.records import Series
 
 
@@ -122,7 +123,7 @@ def test_other_runs_have_a_row_of_their_own(view):
 
 
 def test_a_range_lives_on_as_the_run_does(view):
-    view.controls.time.setChecked(True)
+    view.controls.along["time"].setChecked(True)
     view.repaint_now()
     view._selection.set(18, 20)
     view._selected()

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from workbench.gui.app import Workbench
-from workbench.gui.metrics.view import DEFAULT_PLOTS
+from workbench.gui.metrics.controls import DEFAULT_PLOTS
 from workbench.gui.runs.branch_dialog import BranchDialog
 from workbench.gui.runs.colours import run_colour, run_line
 from workbench.gui.runs.comparison import as_markdown, as_tsv, compare
@@ -348,7 +348,7 @@ def test_smoothing_and_scale_reach_the_drawn_over_runs(drawn: Opened) -> None:
     before = view._grid._plots[0]._overlays.runs[1].values.tolist()
     view.controls.slider.setValue(80)
     view.controls.log.setChecked(True)
-    view.controls.time.setChecked(True)
+    view.controls.along["time"].setChecked(True)
     view.repaint_now()
     after = view._grid._plots[0]._overlays.runs[1]
     assert after.values.tolist() != before

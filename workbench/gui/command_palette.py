@@ -23,8 +23,9 @@ _WORDS = Qt.ItemDataRole.UserRole + 1
 
 
 def plain(action: QAction) -> str:
-    """Return an action's text without mnemonics and dots."""
-    return action.text().replace("&", "").rstrip("…")
+    """Return an action's text without mnemonics and dots; outside its menu "Careful" is
+    "Preset: Careful" (the property ``whole_text``)."""
+    return str(action.property("whole_text") or action.text()).replace("&", "").rstrip("…")
 
 
 def shortcut_text(action: QAction) -> str:

@@ -65,7 +65,7 @@ def update(
         epoch += 1
     optimizer.zero_grad(set_to_none=True)
     control.step(Phase.UPDATING, total, total)
-    return _summarise(log)
+    return _summarise(log, stopped)
 
 
 def _accumulate(
@@ -153,7 +153,9 @@ def _token_losses(
     return loss
 
 
-def _summarise(log: list[dict[str, float]]) -> dict[str, float]:
+def _summarise(log: list[dict[str, float]], stopped: bool) -> dict[str, float]:
+    """Return the cycle's metrics; where it ``stopped``, the last gradient was not applied."""
+
     def mean(name: str, entries: list[dict[str, float]]) -> float:
         return sum(entry[name] for entry in entries) / len(entries)
 
@@ -164,6 +166,7 @@ def _summarise(log: list[dict[str, float]]) -> dict[str, float]:
         "policy/entropy_avg": mean("entropy", log),
         "policy/grad_norm": mean("grad_norm", log),
         "policy/epochs": log[-1]["epoch"] + 1,
+        "policy/steps": float(len(log) - stopped),
         "loss/policy_avg": mean("policy", log),
         "loss/value_avg": mean("value", log),
         "loss/total_avg": mean("total", log),

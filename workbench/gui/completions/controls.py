@@ -139,12 +139,16 @@ class Controls(QWidget):
         themes().changed.connect(self._draw_icon)
         self.menu.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self.menu)
-        for text, what in (("Copy row as Markdown", "row"), ("Copy all as Markdown", "all"),
-                           ("Copy all as CSV", "csv")):
-            menu.addAction(text).triggered.connect(
-                lambda _=False, what=what: self.copy_chosen.emit(what))
+        for text, what in (("Copy this completion as Markdown", "row"),
+                           ("Copy completions as Markdown", "all"),
+                           ("Copy completions as CSV", "csv")):
+            action = menu.addAction(text)
+            action.setObjectName(f"completions_copy_{what}")
+            action.triggered.connect(lambda _=False, what=what: self.copy_chosen.emit(what))
         menu.addSeparator()
-        menu.addAction("Save all as CSV…").triggered.connect(lambda: self.export_clicked.emit())
+        save = menu.addAction("Save completions as CSV…")
+        save.setObjectName("completions_save")
+        save.triggered.connect(lambda: self.export_clicked.emit())
         self.menu.setMenu(menu)
         return self.menu
 

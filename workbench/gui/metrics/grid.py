@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from workbench.gui.controls import label, named
 from workbench.gui.metrics.controls import MOST_PLOTS
+from workbench.gui.metrics.data import Along
 from workbench.gui.metrics.plot import MetricPlot
 from workbench.gui.theme import Theme, themes
 from workbench.ppo.metrics import PARTS
@@ -34,7 +35,7 @@ class PlotGrid(QWidget):
         self._plots: list[MetricPlot] = []
         self._parts: tuple[str, ...] = ()
         self._columns = 0
-        self._wall_time = False
+        self._along: Along = "cycles"
         page = QVBoxLayout(self)
         page.setContentsMargins(0, 0, 0, 0)
         page.setSpacing(4)
@@ -74,11 +75,11 @@ class PlotGrid(QWidget):
         self._columns = 0
         self._arrange()
 
-    def set_wall_time(self, wall_time: bool) -> None:
+    def set_along(self, along: Along) -> None:
         """Label x as time or as cycles."""
-        self._wall_time = wall_time
+        self._along = along
         for plot in self._plots:
-            plot.set_wall_time(wall_time)
+            plot.set_along(along)
 
     def set_x_range(self, low: float, high: float, source: MetricPlot | None = None) -> None:
         """Show this part of x in every plot; ``source`` shows it already."""
@@ -99,7 +100,7 @@ class PlotGrid(QWidget):
 
     def _make(self, name: str) -> MetricPlot:
         plot = MetricPlot(name, themes().theme, self, self._parts if name == PARTS else ())
-        plot.set_wall_time(self._wall_time)
+        plot.set_along(self._along)
         plot.hovered.connect(partial(self.hovered.emit, plot))
         plot.panned.connect(partial(self.panned.emit, plot))
         plot.selected.connect(self.selected)

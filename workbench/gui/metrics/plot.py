@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout, QWidget
 from workbench.gui.controls import label
 from workbench.gui.metrics.axes import CycleAxis, Scale, ValueAxis
 from workbench.gui.metrics.canvas import Canvas
-from workbench.gui.metrics.data import Array, RunData, Trace, format_number, robust_range
+from workbench.gui.metrics.data import Along, Array, RunData, Trace, format_number, robust_range
 from workbench.gui.metrics.header import GapWarning, Header, Keys
 from workbench.gui.metrics.health_marks import HealthTicks
 from workbench.gui.metrics.overlays import FEW, Drawn, Overlays, curve, mix
@@ -71,7 +71,7 @@ class MetricPlot(QFrame):
     # -- what the view tells
 
     def draw(
-        self, run: RunData, wall_time: bool, log: bool, x_range: tuple[float, float] | None,
+        self, run: RunData, along: Along, log: bool, x_range: tuple[float, float] | None,
         overlays: Sequence[RunData] = (),
     ) -> None:
         """Hand the traces of ``run`` to the curves, those of ``overlays`` to thin ones, and show
@@ -88,10 +88,10 @@ class MetricPlot(QFrame):
         self._name = run.name
         self._others = [(o.name, o.run_id, trace)
                         for o, trace in zip(overlays, others, strict=True)]
-        self._overlays.draw(overlays, self.names[0], self._scale, wall_time)
+        self._overlays.draw(overlays, self.names[0], self._scale, along)
         self._value_axis.set_scale(self._scale)
         for curves, trace in zip(self._curves, traces, strict=True):
-            x = run.positions(trace.cycles, wall_time)
+            x = run.positions(trace.cycles, along)
             smoothed = trace.weight > 0
             raw, smooth, head = curves
             raw.setVisible(smoothed)
@@ -105,14 +105,14 @@ class MetricPlot(QFrame):
                 pen.setWidthF(_WIDTH if few else 1)
                 smooth.setPen(pen)
             _set_points(head, x[-1:], heights[-1:])
-        self._traces, self._positions = traces, [run.positions(t.cycles, wall_time) for t in traces]
-        self._marks.setXVals(run.positions(np.array([c for c, _ in run.marks], float), wall_time))
+        self._traces, self._positions = traces, [run.positions(t.cycles, along) for t in traces]
+        self._marks.setXVals(run.positions(np.array([c for c, _ in run.marks], float), along))
         self._marks.setVisible(bool(run.marks))
-        self._health.draw(run, wall_time)
+        self._health.draw(run, along)
         self._fork.setVisible(run.origin is not None)
         if run.origin:
             self._fork.setPos(float(run.positions(
-                np.array([run.origin[0]], float), wall_time)[0]))
+                np.array([run.origin[0]], float), along)[0]))
         self._gaps.show_gaps(traces[0].gaps)
         self.fit()
 
@@ -145,9 +145,9 @@ class MetricPlot(QFrame):
         """Forget a y range that the person set."""
         self._manual_y = False
 
-    def set_wall_time(self, wall_time: bool) -> None:
+    def set_along(self, along: Along) -> None:
         """Label x as time or as cycles."""
-        self._cycle_axis.set_wall_time(wall_time)
+        self._cycle_axis.set_along(along)
 
     def show_x_axis(self, shown: bool) -> None:
         """Show the labels of x, or leave them to the plot below."""

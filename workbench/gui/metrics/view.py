@@ -16,9 +16,9 @@ from PySide6.QtWidgets import (
 from workbench.gui.actions import set_tip
 from workbench.gui.controls import label
 from workbench.gui.dialog import choose_new_file
-from workbench.gui.metrics.controls import MOST_PLOTS, Controls
+from workbench.gui.metrics.controls import DEFAULT_PLOTS, MOST_PLOTS, Controls
 from workbench.gui.metrics.crosshair import Crosshair
-from workbench.gui.metrics.data import RunData, extent
+from workbench.gui.metrics.data import Along, RunData, extent, known_along
 from workbench.gui.metrics.export import FILTERS, export
 from workbench.gui.metrics.grid import PlotGrid
 from workbench.gui.metrics.health_marks import HealthMark
@@ -31,7 +31,6 @@ from workbench.ppo.metrics import METRICS, PARTS
 from workbench.store.records import ChangeRecord, RunRecord, Series
 from workbench.training.events import Change
 
-DEFAULT_PLOTS = ("objective/scores", "loss/value_avg", "policy/entropy_avg", "objective/kl")
 _TICK_MS = 40
 
 
@@ -47,7 +46,8 @@ class MetricsView(QWidget):
         self._run: RunData | None = None
         self._others: list[RunData] = []
         self._records: Mapping[int, RunRecord] = {}
-        self._weight, self._log, self._wall_time = 0.0, False, False
+        self._weight, self._log = 0.0, False
+        self._along: Along = "cycles"
         self._following = True
         self._parts: tuple[str, ...] = ()
         self._parts_wanted = True
@@ -123,7 +123,7 @@ class MetricsView(QWidget):
     def save_state(self) -> dict[str, object]:
         """Return what the person chose."""
         return {"plots": self.plots(), "smoothing": self._weight, "log": self._log,
-                "wall_time": self._wall_time, "parts": self._parts_wanted}
+                "along": self._along, "parts": self._parts_wanted}
 
     def restore_state(self, state: dict[str, object]) -> None:
         """Choose as :meth:`save_state` told; what is unknown is left out."""
@@ -134,7 +134,7 @@ class MetricsView(QWidget):
         smoothing = state.get("smoothing")
         self.controls.show_settings(
             smoothing if isinstance(smoothing, float) and 0 <= smoothing < 1 else 0.0,
-            state.get("log") is True, state.get("wall_time") is True)
+            state.get("log") is True, known_along(state.get("along")))
 
     # -- what the person does
 
@@ -171,7 +171,7 @@ class MetricsView(QWidget):
 
     def zoom(self) -> None:
         """Show only the selected range."""
-        places = self._run and self._selection.places(self._run, self._wall_time)
+        places = self._run and self._selection.places(self._run, self._along)
         if places and places[0] < places[1]:
             margin = 0.02 * (places[1] - places[0])
             self._leave_latest()
@@ -209,12 +209,12 @@ class MetricsView(QWidget):
             return
         if self._stale:
             self._stale = False
-            x_range = extent(run, self._overlays(), self._wall_time) if self._following else None
+            x_range = extent(run, self._overlays(), self._along) if self._following else None
             for plot in self._grid:
-                plot.draw(run, self._wall_time, self._log, x_range, self._overlays())
+                plot.draw(run, self._along, self._log, x_range, self._overlays())
             self._show_legend(run)
-        self._selection.draw(run, self._wall_time)
-        self._crosshair.draw(run, self._wall_time)
+        self._selection.draw(run, self._along)
+        self._crosshair.draw(run, self._along)
 
     def _on_tick(self) -> None:
         if self.isVisible():  # behind another tab nothing is drawn; being shown catches up
@@ -229,7 +229,7 @@ class MetricsView(QWidget):
             self._tick.start()
 
     def _hover(self, plot: MetricPlot, point: tuple[float, float] | None) -> None:
-        self._crosshair.hover(plot, point, self._run, self._wall_time)
+        self._crosshair.hover(plot, point, self._run, self._along)
         self._wake()
 
     def _panned(self, source: MetricPlot, low: float, high: float) -> None:
@@ -246,7 +246,7 @@ class MetricsView(QWidget):
 
     def _select(self, start: float, end: float) -> None:
         if self._run:
-            cycles = [self._run.cycle_at(x, self._wall_time) for x in (start, end)]
+            cycles = [self._run.cycle_at(x, self._along) for x in (start, end)]
             if cycles[0] is not None and cycles[1] is not None:
                 self._selection.set(cycles[0], cycles[1])
                 self._selected()
@@ -293,9 +293,9 @@ class MetricsView(QWidget):
             plot.follow()
         self._schedule()
 
-    def _set_wall_time(self, wall_time: bool) -> None:
-        self._wall_time = wall_time
-        self._grid.set_wall_time(wall_time)
+    def _set_along(self, along: Along) -> None:
+        self._along = along
+        self._grid.set_along(along)
         self.follow()
 
     def _ask_export(self, key: str) -> None:
@@ -310,10 +310,11 @@ class MetricsView(QWidget):
         layout.setSpacing(8)
         self.controls = Controls()
         self.controls.plots_chosen.connect(self._choose)
+        self.controls.set_chosen.connect(self.choose_plots)
         self.controls.parts_wanted.connect(self._want_parts)
         self.controls.smoothing_changed.connect(self._set_weight)
         self.controls.log_toggled.connect(self._set_log)
-        self.controls.wall_time_toggled.connect(self._set_wall_time)
+        self.controls.along_chosen.connect(self._set_along)
         self.controls.follow_clicked.connect(self.follow)
         self.controls.zoom_clicked.connect(self.zoom)
         self.controls.export_clicked.connect(self._ask_export)

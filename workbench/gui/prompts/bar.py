@@ -115,8 +115,12 @@ class Bar(QWidget):
     def _save(self) -> QToolButton:
         button, menu = self._menu_button("Save", "prompts_save", "Save the prompts to a file, or "
                                          "under a name. The list itself is kept by itself")
-        menu.addAction("Save to file…").triggered.connect(lambda: self._ask_save())
-        menu.addAction("Save as a named set…").triggered.connect(lambda: self._ask_name())
+        for name, text, call in (("prompts_to_file", "Save prompts to file…", self._ask_save),
+                                 ("prompts_to_set", "Save prompts as a named set…",
+                                  self._ask_name)):
+            action = menu.addAction(text)
+            action.setObjectName(name)
+            action.triggered.connect(lambda _=False, call=call: call())
         self._list_sets(menu, "Delete a saved set", self._ask_delete)
         return button
 
