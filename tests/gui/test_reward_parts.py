@@ -105,7 +105,7 @@ def test_a_file_runs_once_the_person_agrees(
     opened.controller.handle([ev.LoadingFailed("Not run.", "reward", untrusted=MINE, again=again)])
     question = window.findChild(object, "run_file_question")
     assert question.findChild(object, "file_text").toPlainText() == MINE.text
-    assert question.findChild(object, "do_not_run").isDefault()
+    assert question.findChild(object, "run_file_question_cancel").isDefault()
     assert opened.sent == []
     question.findChild(object, "run_file").click()
     assert store.is_trusted(MINE.sha256)
@@ -115,7 +115,7 @@ def test_a_file_runs_once_the_person_agrees(
 def test_a_file_is_not_run_when_the_person_declines(opened: Opened, store: Store) -> None:
     opened.controller.handle([ev.LoadingFailed(
         "mine.py was not run.", "reward", untrusted=MINE, again=ResumeRun(1))])
-    opened.window.findChild(object, "run_file_question").findChild(object, "do_not_run").click()
+    opened.window.findChild(object, "run_file_question_cancel").click()
     assert not store.is_trusted(MINE.sha256)
     assert opened.sent == []
     assert opened.window.models._failure_text.text() == "mine.py was not run."

@@ -59,6 +59,7 @@ class CommandPalette(QDialog):
         super().__init__(parent)
         self.setObjectName("command_palette")
         self.setWindowTitle("Command palette")
+        self.setAccessibleName("Command palette")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._field = named(QLineEdit(placeholderText="Type a part of an action's name"),
                             "palette_field", "Find an action",

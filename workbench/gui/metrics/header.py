@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QSizePolicy, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 from superqt import QElidingLabel
 
 from workbench.gui.metrics.data import format_number
@@ -27,7 +27,6 @@ class Header(QWidget):
         row.setSpacing(6)
         self._about = about
         self.title = QElidingLabel(about.label)
-        self.title.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
         self.title.setProperty("role", "heading")
         self._unit = QElidingLabel(about.unit)
         self._unit.setProperty("role", "muted")
@@ -64,7 +63,7 @@ class Header(QWidget):
         unit = self._unit.fontMetrics().horizontalAdvance(self._unit.text())
         needed = title + sum(w.sizeHint().width() + 6 for w in self._values[:1])
         self._unit.setVisible(needed + 24 < self.width())
-        self.title.setMaximumWidth(title)
+        self.title.setFixedWidth(max(24, min(title, self.width() - needed + title)))
         if self._key is not None:
             extra = (self._key, self._values[1])
             more = sum(w.sizeHint().width() + 6 for w in extra)
