@@ -32,7 +32,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="where the pictures go")
     parser.add_argument("--all", action="store_true", help="every view and dialog")
-    parser.add_argument("--only", default="", help="of all scenes, those whose name contains this")
+    parser.add_argument("--only", default="",
+                        help="of all scenes, those whose name contains one of these (a,b)")
     parser.add_argument("--runs", type=Path, help="a home folder whose runs the scenes show; it "
                         "is made where it does not exist")
     parser.add_argument("--home", type=Path, help=argparse.SUPPRESS)
@@ -107,14 +108,22 @@ class Camera:
         print(f"{path} {path.stat().st_size / 1000:.0f} kB", flush=True)
 
     def _everything(self) -> object:
+        from PySide6.QtCore import Qt
         from PySide6.QtGui import QPainter
         from PySide6.QtWidgets import QApplication
 
-        picture = self.window.grab()
+        window, picture = self.window, self.window.grab()
         painter = QPainter(picture)
         for over in QApplication.topLevelWidgets():
-            if over is not self.window and over.isVisible() and not over.windowOpacity() < 1:
-                painter.drawPixmap(over.pos() - self.window.pos(), over.grab())
+            if over is window or not over.isVisible():
+                continue
+            place = over.pos() - window.pos()
+            if not over.windowFlags() & Qt.WindowType.FramelessWindowHint and (
+                    over.windowType() in (Qt.WindowType.Dialog, Qt.WindowType.Window)):
+                # Where a window manager puts it; the screen here is too small for that.
+                place = window.rect().center() - over.rect().center()
+            painter.drawPixmap(place, over.grab())
+            painter.drawRect(over.rect().translated(place).adjusted(-1, -1, 0, 0))
         painter.end()
         return picture
 
@@ -193,7 +202,7 @@ async def every_scene(  # type: ignore[no-untyped-def]
     for width, height, modes in looks:
         size = f"{width}x{height}@200" if scaled else f"{width}x{height}"
         for name, scene in SCENES.items():
-            if only not in name:
+            if not any(part in name for part in only.split(",")):
                 continue
             camera.set_size(width // 2 if scaled else width, height // 2 if scaled else height)
             try:

@@ -60,6 +60,8 @@ class Stage:
         self.window.hyperparameters.form.set_values(Hyperparameters().model_dump(), "scene")
         self.window.hyperparameters.form.undo_stack.clear()
         self.window.runs.model.set_ticked(())
+        self.window.models._failure_box.hide()
+        self.window.hyperparameters.findChild(object, "section_History").setChecked(False)
         self.window.metrics._clear()
         self.window.metrics.choose_plots(DEFAULT_PLOTS)
         self.window.models.policy.set_source(str(BUNDLED_POLICY))

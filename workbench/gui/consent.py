@@ -37,13 +37,10 @@ def ask_to_run(parent: QWidget, file: UntrustedFile, then: Callable[[], object])
     digest = label(f"sha256 {file.sha256}", "muted", wrap=True)
     digest.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     layout.addWidget(digest)
-    run = dialog.add_accept("&Run this file", "run_file",
-                            "Run it now and whenever it is the reward, until it changes")
+    dialog.add_accept("&Run this file", "run_file",
+                      "Run it now and whenever it is the reward, until it changes",
+                      primary=False)  # Enter must not run what nobody has read
     cancel = dialog.finish("Cancel", "Do not run it; nothing is loaded", 760, 560)
-    # Enter must not run what nobody has read.
-    run.setDefault(False)
-    run.setProperty("role", "")
-    cancel.setDefault(True)
     dialog.accepted.connect(lambda: then())
     dialog.open()
     cancel.setFocus()

@@ -53,11 +53,12 @@ class Dialog(QDialog):
         button.clicked.connect(lambda _checked=False: call())
         return button
 
-    def add_accept(self, text: str, name: str, tip: str) -> QPushButton:
-        """Add the button that does what the dialog is for; Enter presses it."""
-        button = self._add(text, name, tip, QDialogButtonBox.ButtonRole.AcceptRole)
-        button.setProperty("role", "primary")
-        button.setDefault(True)
+    def add_accept(self, text: str, name: str, tip: str, *, primary: bool = True) -> QPushButton:
+        """Add the button that does what the dialog is for. Where it is ``primary``, Enter presses
+        it; else Enter leaves."""
+        button = self._add(text, name, tip, QDialogButtonBox.ButtonRole.AcceptRole,
+                           "primary" if primary else "")
+        button.setDefault(primary)
         return button
 
     def finish(self, leave: str, tip: str, width: int = 0, height: int = 0) -> QPushButton:
@@ -75,11 +76,24 @@ class Dialog(QDialog):
             room = parent.window()
             self.resize(min(width, room.width() - 2 * _MARGIN),
                         min(height, room.height() - 2 * _MARGIN))
+        elif not width:
+            self.fit()
         return button
 
-    def _add(self, text: str, name: str, tip: str,
-             role: QDialogButtonBox.ButtonRole) -> QPushButton:
+    def fit(self) -> None:
+        """Be as high as wrapped text needs, and no higher."""
+        layout = self.layout()
+        assert layout is not None
+        layout.activate()
+        width = max(self.minimumWidth(), layout.totalSizeHint().width(),
+                    self.width() if self.isVisible() else 0)
+        self.resize(width, layout.totalHeightForWidth(width) if layout.hasHeightForWidth()
+                    else layout.totalSizeHint().height())
+
+    def _add(self, text: str, name: str, tip: str, role: QDialogButtonBox.ButtonRole,
+             look: str = "") -> QPushButton:
         button = named(QPushButton(text), name, text.replace("&", ""), tip)
+        button.setProperty("role", look)  # before it is first drawn
         button.setAutoDefault(False)
         self.buttons.addButton(button, role)
         return button
@@ -89,30 +103,24 @@ def ask(
     parent: QWidget, name: str, title: str, sentence: str, more: str = "",
     answers: tuple[tuple[str, str, str, Callable[[], object]], ...] = (), *,
     icon: QMessageBox.Icon = QMessageBox.Icon.Question, leave: str = "Cancel",
-    destroys: bool = False, default: bool = False, details: str = "",
+    destroys: bool = False,
 ) -> QMessageBox:
     """Open a message with a button for each of ``answers`` (text, object name, tooltip, what it
-    does) and one to leave it. Enter leaves, or with ``default`` gives the first answer."""
+    does) and one to leave it, which Enter does."""
     box = QMessageBox(icon, title, sentence, QMessageBox.StandardButton.NoButton, parent)
     box.setObjectName(name)
     box.setAccessibleName(title)
     box.setInformativeText(more)
     box.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    if details:
-        box.setDetailedText(details)
     roles = QMessageBox.ButtonRole
-    buttons = []
     for text, id_, tip, call in answers:
         button = box.addButton(text, roles.DestructiveRole if destroys else roles.AcceptRole)
-        buttons.append(named(button, id_, text.replace("&", ""), tip))
+        named(button, id_, text.replace("&", ""), tip)
         button.clicked.connect(lambda _checked=False, call=call: call())
     away = named(box.addButton(leave, roles.RejectRole), f"{name}_{leave.lower()}", leave,
                  "Close this message" if leave == "Close" else "Do nothing")
-    for made in box.buttons():
-        if not made.objectName():  # the one that Qt makes
-            named(made, f"{name}_details", "Show details", "Show what exactly happened")
     box.setEscapeButton(away)
-    box.setDefaultButton(buttons[0] if default else away)
+    box.setDefaultButton(away)
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     QDialog.open(box)
     return box

@@ -13,6 +13,7 @@ from workbench import __version__
 from workbench.gui.command_palette import plain, shortcut_text
 from workbench.gui.controls import label
 from workbench.gui.dialog import Dialog, ask
+from workbench.gui.errors import ErrorDialog
 from workbench.gui.theme import number_font
 from workbench.ppo.hyperparameters import specs
 
@@ -39,6 +40,7 @@ def ask_for_cycles(parent: QWidget, name: str, done: int,
     dialog = QInputDialog(parent)
     dialog.setObjectName("more_cycles")
     dialog.setWindowTitle("Resume run")
+    dialog.setAccessibleName("Resume run")
     dialog.setInputMode(QInputDialog.InputMode.IntInput)
     cycles = "its cycle" if done == 1 else f"all its {done} cycles"
     dialog.setLabelText(f"{name} has done {cycles}. How many cycles in all?")
@@ -52,16 +54,18 @@ def ask_for_cycles(parent: QWidget, name: str, done: int,
 
 
 def offer_resume(parent: QWidget, sentence: str, details: str, cycle: int, change: str,
-                 then: Callable[[], None]) -> QMessageBox:
+                 then: Callable[[], None]) -> ErrorDialog:
     """Say why a run failed and offer to go on from its last good checkpoint with a ``change``."""
     where = f"the last good checkpoint (cycle {cycle})" if cycle else "its start"
     more = f"The run can go on from {where}, with {change}." if change else (
         f"The run can go on from {where}.")
-    return ask(
-        parent, "failed_run", "PPO Workbench", sentence, more,
-        ((f"Resume from cycle {cycle}" if cycle else "Begin it again", "resume_good",
-          f"Go on from {where}; what was recorded of later cycles is dropped", then),),
-        icon=QMessageBox.Icon.Warning, leave="Close", default=True, details=details)
+    dialog = ErrorDialog(f"{sentence}\n\n{more}", details, parent)
+    dialog.setObjectName("failed_run")
+    dialog.offer(f"Resume from cycle {cycle}" if cycle else "Begin it again",
+                 f"Go on from {where}; what was recorded of later cycles is dropped", then,
+                 "resume_good")
+    dialog.open()
+    return dialog
 
 
 def show_about(parent: QWidget, home: Path) -> None:
@@ -91,9 +95,10 @@ def show_shortcuts(parent: QWidget, actions: Iterable[QAction]) -> None:
         key_label = label(keys)
         key_label.setFont(number_font())
         grid.addWidget(key_label, row, 0, Qt.AlignmentFlag.AlignTop)
-        grid.addWidget(label(name, "heading"), row, 1, Qt.AlignmentFlag.AlignTop)
+        grid.addWidget(label(name, "heading", wrap=True), row, 1, Qt.AlignmentFlag.AlignTop)
         grid.addWidget(label(tip, "muted", wrap=True), row, 2, Qt.AlignmentFlag.AlignTop)
-    grid.setColumnStretch(2, 1)
+    grid.setColumnStretch(1, 2)
+    grid.setColumnStretch(2, 3)
     grid.setRowStretch(len(rows), 1)
     scroll = QScrollArea(widgetResizable=True)
     scroll.setWidget(sheet)

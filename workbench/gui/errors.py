@@ -18,6 +18,9 @@ from PySide6.QtWidgets import QLabel, QPlainTextEdit, QWidget
 
 from workbench.gui.controls import named
 from workbench.gui.dialog import Dialog
+from workbench.gui.theme import number_font
+
+_LINES = 9  # of details, once they are shown
 
 log = logging.getLogger(__name__)
 
@@ -60,20 +63,25 @@ class ErrorDialog(Dialog):
         if details:
             text = named(QPlainTextEdit(details, readOnly=True), "error_details",
                          "Details of the error", "What to send along with a bug report")
+            text.setFont(number_font())
+            text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+            text.setMinimumHeight(text.fontMetrics().lineSpacing() * _LINES)
             text.hide()
             self.body.addWidget(text)
             show = self.add_action("Show details", "show_details",
                                    "Show what exactly went wrong", lambda: None)
             show.setCheckable(True)
             show.toggled.connect(text.setVisible)
+            show.toggled.connect(self.fit)
             self.add_action("Copy details", "copy_details", "Copy it for a bug report", self.copy)
         self.finish("Close", "Close this message")
 
-    def offer(self, text: str, tip: str, call: Callable[[], object]) -> None:
+    def offer(self, text: str, tip: str, call: Callable[[], object],
+              name: str = "error_offer") -> None:
         """Add a button that closes the dialog and calls ``call``."""
-        self.add_accept(text, "error_offer", tip)
+        self.add_accept(text, name, tip)
         self.accepted.connect(lambda: call())
-        self.setMinimumWidth(640)  # four buttons side by side
+        self.fit()
 
     def copy(self) -> None:
         """Put the sentence and the details on the clipboard."""

@@ -86,7 +86,7 @@ class ExportDialog(Dialog):
             f"Saves the policy of {name} with its tokenizer as a folder that transformers "
             "(AutoModelForCausalLM) and this workbench load. LoRA adapters are merged into its "
             "weights.", wrap=True))
-        grid = self._grid = QGridLayout()
+        grid = QGridLayout()
         grid.setHorizontalSpacing(8)
         grid.setVerticalSpacing(12)
         for row, (title, field) in enumerate(
@@ -123,8 +123,7 @@ class ExportDialog(Dialog):
             self._problem.setText(problem)
             self._problem.show()
             self._folder.setFocus()
-            self._grid.activate()
-            self.adjustSize()  # or the text above would give way
+            self.fit()
         else:
             super().accept()
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
-from PySide6.QtWidgets import QGridLayout, QPushButton, QSizePolicy, QWidget
+from PySide6.QtWidgets import QGridLayout, QPushButton, QScrollArea, QSizePolicy, QWidget
 
 from workbench.gui.controls import label, named
 from workbench.gui.dialog import Dialog
@@ -82,21 +82,26 @@ class MemoryDialog(Dialog):
         super().__init__(parent, "memory_dialog", "Memory of a run")
         says = event.advice or f"A run with these settings takes {line(event)} on {event.device}."
         self.body.addWidget(label(says, "error" if event.advice else "", wrap=True))
-        self.body.addLayout(self._table(event))
+        scroll = QScrollArea(widgetResizable=True)
+        scroll.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # for the arrow keys, where it is long
+        named(scroll, "memory_table", "Memory by phase and part", "")
+        page = self._table(event)
+        scroll.setWidget(page)
+        self.body.addWidget(scroll, 1)
         self.body.addWidget(label(
             "What decides is the phase that needs most. Measured on the loaded models, for "
             "completions of full length.", "muted", wrap=True))
         if event.changes:
-            def use_them() -> None:
-                self.accept()
-                use(event.changes)
+            self.add_accept("Use what fits", "use_what_fits",
+                            "Put the settings that fit into the form")
+            self.accepted.connect(lambda: use(event.changes))
+        table = page.sizeHint()
+        self.finish("Close", "Close the table", table.width() + 56, table.height() + 170)
 
-            self.add_action("Use what fits", "use_what_fits",
-                            "Put the settings that fit into the form", use_them)
-        self.finish("Close", "Close the table")
-
-    def _table(self, event: MemoryEstimated) -> QGridLayout:
-        grid = QGridLayout()
+    def _table(self, event: MemoryEstimated) -> QWidget:
+        page = QWidget()
+        grid = QGridLayout(page)
+        grid.setContentsMargins(0, 0, 12, 0)
         grid.setHorizontalSpacing(24)
         grid.setVerticalSpacing(4)
         grid.setColumnStretch(0, 1)
@@ -115,7 +120,8 @@ class MemoryDialog(Dialog):
             part.setToolTip(_PARTS[name])
             grid.addWidget(part, row, 0)
         grid.addWidget(label("Together", "heading"), len(names) + 1, 0)
-        return grid
+        grid.setRowStretch(len(names) + 2, 1)
+        return page
 
     def _put(self, grid: QGridLayout, row: int, column: int, count: int, role: str = "") -> None:
         cell = label(size(count) if count >= _LEAST else "", role)

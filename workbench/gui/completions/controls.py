@@ -165,7 +165,7 @@ def _row(spacing: int) -> tuple[QWidget, QHBoxLayout]:
 
 
 def _button(name: str, text: str, tip: str) -> QToolButton:
-    return tool_button(text, name, text if len(text) > 1 else tip, tip)
+    return tool_button(text, name, text if len(text) > 1 else tip, tip, role="compact")
 
 
 def _combo(name: str, title: str, tip: str) -> QComboBox:

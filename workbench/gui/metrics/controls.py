@@ -166,7 +166,7 @@ class Controls(QWidget):
         self.slider = named(QSlider(Qt.Orientation.Horizontal), "smoothing", "Smoothing", tip)
         self.slider.setRange(0, 99)
         self.slider.setFixedWidth(62)
-        title, value = label("Smoothing"), label("off", "muted")
+        title, value = label("Smooth"), label("off", "muted")
         value.setMinimumWidth(value.fontMetrics().horizontalAdvance("0.00 "))
         title.setBuddy(self.slider)
         for widget in (title, self.slider, value):
@@ -199,6 +199,7 @@ class Controls(QWidget):
         group = QButtonGroup(box)
         for along, button in self.along.items():
             button.setCheckable(True)
+            button.setProperty("role", "compact")
             button.toggled.connect(
                 lambda on, along=along: self.along_chosen.emit(along) if on else None)
             group.addButton(button)

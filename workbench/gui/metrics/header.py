@@ -27,7 +27,9 @@ class Header(QWidget):
         row.setSpacing(6)
         self._about = about
         self.title = QElidingLabel(about.label)
-        self.title.setProperty("role", "heading")
+        font = self.title.font()
+        font.setWeight(QFont.Weight.DemiBold)  # not left to the style: the width is asked for
+        self.title.setFont(font)
         self._unit = QElidingLabel(about.unit)
         self._unit.setProperty("role", "muted")
         for label in (self.title, self._unit):

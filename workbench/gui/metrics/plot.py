@@ -132,6 +132,10 @@ class MetricPlot(QFrame):
         # Else the first paint finds a stale matrix, mends it and asks for a second.
         self._box.prepareForPaint()
 
+    def hasHeightForWidth(self) -> bool:
+        """Be content with any height, or a legend of two lines would squeeze the other plots."""
+        return False
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Fit the header."""
         super().resizeEvent(event)
@@ -201,8 +205,10 @@ class MetricPlot(QFrame):
         span = f"Cycle {first:,}" if first == last else f"Cycles {first:,} to {last:,}"
         # What there is no room for beside a curve worth looking at, the tooltip tells.
         room = self.height() - _CURVE - self._header.height()
-        most = max(1, room // self._statistics.fontMetrics().height() - 1)
-        self._statistics.setText(as_table(rows, most))
+        metrics = self._statistics.fontMetrics()
+        most = max(1, room // metrics.height() - 1)
+        self._statistics.setText(as_table(
+            rows, most, self.width() // metrics.horizontalAdvance("−0.00000")))
         self._statistics.setToolTip(f"{span}, the numbers themselves, not smoothed. Change: the "
                                     f"last less the first.\n{in_words(rows)}")
         self._statistics.setAccessibleDescription(f"{span}. {in_words(rows)}")

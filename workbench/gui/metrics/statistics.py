@@ -12,6 +12,7 @@ import numpy as np
 from workbench.gui.metrics.data import Array, Trace, format_number
 
 _TITLES = ("mean", "min", "max", "change", "points")
+_COLUMNS = ((0, 1, 2, 3, 4), (0, 1, 2, 3), (0, 3))  # those shown, by the room there is
 _MOST_LETTERS = 18
 
 
@@ -60,17 +61,20 @@ def between(trace: Trace, first: int, last: int) -> Statistics:
     return Statistics.of(trace.values[begin:end])
 
 
-def as_table(rows: Sequence[Row], most: int) -> str:
-    """Return a table of at most so many rows as rich text, with names where there are several."""
+def as_table(rows: Sequence[Row], most: int, room: int) -> str:
+    """Return a table of at most so many rows as rich text, with names where there are several
+    rows, and with as many columns as there is ``room`` for."""
     shown = rows[:most]
     several = len(shown) > 1
-    head = "".join(f"<td align='right'>{title}</td>" for title in _TITLES)
+    columns = next((c for c in _COLUMNS if len(c) + 2 * several <= room), _COLUMNS[-1])
+    head = "".join(f"<td align='right'>{_TITLES[i]}</td>" for i in columns)
     lines = [f"<tr>{'<td></td>' * several}{head}</tr>"]
     for row in shown:
         name = row.name if len(row.name) <= _MOST_LETTERS else row.name[: _MOST_LETTERS - 1] + "…"
         first = (f"<td style='color:{row.colour}; white-space:pre'>{html.escape(name)}</td>"
                  if several else "")
-        cells = "".join(f"<td align='right'>{cell}</td>" for cell in row.statistics.cells())
+        known = row.statistics.cells()
+        cells = "".join(f"<td align='right'>{known[i]}</td>" for i in columns)
         lines.append(f"<tr>{first}{cells}</tr>")
     return f"<table width='100%' cellspacing='0'>{''.join(lines)}</table>"
 

@@ -157,6 +157,7 @@ class Bar(QWidget):
         dialog = QInputDialog(self._view)
         dialog.setObjectName("prompts_name_dialog")
         dialog.setWindowTitle("Save prompts")
+        dialog.setAccessibleName("Save prompts")
         dialog.setLabelText("Name of the set (a set of that name is replaced):")
         dialog.setComboBoxItems(self._view.library.saved_sets())
         dialog.setComboBoxEditable(True)
