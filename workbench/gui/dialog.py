@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.gui.controls import named
+from workbench.gui.controls import label, named
 
 _MARGIN = 16
 
@@ -96,7 +96,29 @@ class Dialog(QDialog):
         button.setProperty("role", look)  # before it is first drawn
         button.setAutoDefault(False)
         self.buttons.addButton(button, role)
+        button.ensurePolished()  # the style makes it wider, and a dialog asks before it is shown
         return button
+
+
+def ask_for(
+    parent: QWidget, name: str, title: str, question: str, field: QWidget, text: str, tip: str,
+    then: Callable[[], object],
+) -> Dialog:
+    """Ask for what ``field`` takes; ``text`` and ``tip`` are those of the button that calls
+    ``then``."""
+    dialog = Dialog(parent, name, title)
+    asked = label(question, wrap=True)
+    asked.setBuddy(field)
+    dialog.setMinimumWidth(360)
+    named(field, f"{name}_field", question, tip)
+    for widget in (asked, field):
+        dialog.body.addWidget(widget)
+    dialog.add_accept(text, f"{name}_accept", tip)
+    dialog.finish("Cancel", "Leave everything as it is")
+    dialog.accepted.connect(lambda: then())
+    dialog.open()
+    field.setFocus()
+    return dialog
 
 
 def ask(

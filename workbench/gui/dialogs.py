@@ -7,12 +7,12 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QGridLayout, QInputDialog, QMessageBox, QScrollArea, QWidget
+from PySide6.QtWidgets import QGridLayout, QMessageBox, QScrollArea, QSpinBox, QWidget
 
 from workbench import __version__
 from workbench.gui.command_palette import plain, shortcut_text
 from workbench.gui.controls import label
-from workbench.gui.dialog import Dialog, ask
+from workbench.gui.dialog import Dialog, ask, ask_for
 from workbench.gui.errors import ErrorDialog
 from workbench.gui.theme import number_font
 from workbench.ppo.hyperparameters import specs
@@ -34,23 +34,18 @@ def ask_about_closing(parent: QWidget, *, stop: Callable[[], None],
 
 
 def ask_for_cycles(parent: QWidget, name: str, done: int,
-                   then: Callable[[int], None]) -> QInputDialog:
+                   then: Callable[[int], None]) -> Dialog:
     """Ask how many cycles a run that has done all of its own shall have."""
     most = round(specs()["num_cycles"].maximum or 0) or 2**31 - 1
-    dialog = QInputDialog(parent)
-    dialog.setObjectName("more_cycles")
-    dialog.setWindowTitle("Resume run")
-    dialog.setAccessibleName("Resume run")
-    dialog.setInputMode(QInputDialog.InputMode.IntInput)
+    field = QSpinBox()
+    field.setRange(min(done + 1, most), most)
+    field.setValue(done + _MORE_CYCLES)
+    field.selectAll()
     cycles = "its cycle" if done == 1 else f"all its {done} cycles"
-    dialog.setLabelText(f"{name} has done {cycles}. How many cycles in all?")
-    dialog.setIntRange(min(done + 1, most), most)
-    dialog.setIntValue(done + _MORE_CYCLES)
-    dialog.setOkButtonText("Resume")
-    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-    dialog.intValueSelected.connect(then)
-    dialog.open()
-    return dialog
+    return ask_for(
+        parent, "more_cycles", "Resume run",
+        f"{name} has done {cycles}. How many cycles in all?", field, "Resume",
+        "Go on with the run for so many cycles in all", lambda: then(field.value()))
 
 
 def offer_resume(parent: QWidget, sentence: str, details: str, cycle: int, change: str,

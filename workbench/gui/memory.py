@@ -96,7 +96,7 @@ class MemoryDialog(Dialog):
                             "Put the settings that fit into the form")
             self.accepted.connect(lambda: use(event.changes))
         table = page.sizeHint()
-        self.finish("Close", "Close the table", table.width() + 56, table.height() + 170)
+        self.finish("Close", "Close the table", table.width() + 56, table.height() + 144)
 
     def _table(self, event: MemoryEstimated) -> QWidget:
         page = QWidget()

@@ -26,7 +26,7 @@ class Header(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(6)
         self._about = about
-        self.title = QElidingLabel(about.label)
+        self.title = QLabel(about.label)
         font = self.title.font()
         font.setWeight(QFont.Weight.DemiBold)  # not left to the style: the width is asked for
         self.title.setFont(font)
@@ -61,11 +61,14 @@ class Header(QWidget):
 
     def fit(self) -> None:
         """Leave the companion and then the unit out where there is no room for them."""
-        title = self.title.fontMetrics().horizontalAdvance(self.title.text()) + 2
+        metrics = self.title.fontMetrics()
+        title = metrics.horizontalAdvance(self._about.label)
         unit = self._unit.fontMetrics().horizontalAdvance(self._unit.text())
-        needed = title + sum(w.sizeHint().width() + 6 for w in self._values[:1])
+        value = sum(w.sizeHint().width() + 6 for w in self._values[:1])
+        needed = title + value
         self._unit.setVisible(needed + 24 < self.width())
-        self.title.setFixedWidth(max(24, min(title, self.width() - needed + title)))
+        self.title.setText(metrics.elidedText(
+            self._about.label, Qt.TextElideMode.ElideRight, max(24, self.width() - value)))
         if self._key is not None:
             extra = (self._key, self._values[1])
             more = sum(w.sizeHint().width() + 6 for w in extra)
@@ -89,9 +92,12 @@ class Keys(QLabel):
 
     def show_values(self, values: Sequence[float], colours: Sequence[str]) -> None:
         """Show a value for each of the names."""
+        # A name too long for the line gives way to its value.
+        most = max(8, self.width() // self.fontMetrics().averageCharWidth() - 14)
         entries = []
         for i, (name, value) in enumerate(zip(self._names, values, strict=True)):
-            title = html.escape(find_metric(name).label)
+            title = find_metric(name).label
+            title = html.escape(title if len(title) <= most else title[: most - 1] + "…")
             entries.append("<span style='white-space: nowrap'>"
                            f"<span style='color:{colours[i % len(colours)]}'>"
                            f"{self._STROKES[i % len(self._STROKES)]}</span> {title} "

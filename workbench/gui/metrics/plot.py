@@ -208,7 +208,7 @@ class MetricPlot(QFrame):
         metrics = self._statistics.fontMetrics()
         most = max(1, room // metrics.height() - 1)
         self._statistics.setText(as_table(
-            rows, most, self.width() // metrics.horizontalAdvance("−0.00000")))
+            rows, most, self.width() // (metrics.horizontalAdvance("−0.0000") + 12)))
         self._statistics.setToolTip(f"{span}, the numbers themselves, not smoothed. Change: the "
                                     f"last less the first.\n{in_words(rows)}")
         self._statistics.setAccessibleDescription(f"{span}. {in_words(rows)}")

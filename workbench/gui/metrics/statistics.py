@@ -67,16 +67,15 @@ def as_table(rows: Sequence[Row], most: int, room: int) -> str:
     shown = rows[:most]
     several = len(shown) > 1
     columns = next((c for c in _COLUMNS if len(c) + 2 * several <= room), _COLUMNS[-1])
-    head = "".join(f"<td align='right'>{_TITLES[i]}</td>" for i in columns)
+    head = "".join(_cell(_TITLES[i]) for i in columns)
     lines = [f"<tr>{'<td></td>' * several}{head}</tr>"]
     for row in shown:
         name = row.name if len(row.name) <= _MOST_LETTERS else row.name[: _MOST_LETTERS - 1] + "…"
-        first = (f"<td style='color:{row.colour}; white-space:pre'>{html.escape(name)}</td>"
-                 if several else "")
+        first = (f"<td style='color: {row.colour}; white-space: pre; padding-right: 12px'>"
+                 f"{html.escape(name)}</td>" if several else "")
         known = row.statistics.cells()
-        cells = "".join(f"<td align='right'>{known[i]}</td>" for i in columns)
-        lines.append(f"<tr>{first}{cells}</tr>")
-    return f"<table width='100%' cellspacing='0'>{''.join(lines)}</table>"
+        lines.append(f"<tr>{first}{''.join(_cell(known[i]) for i in columns)}</tr>")
+    return f"<table cellspacing='0'>{''.join(lines)}</table>"
 
 
 def in_words(rows: Sequence[Row]) -> str:
@@ -87,3 +86,7 @@ def in_words(rows: Sequence[Row]) -> str:
         + ", ".join(f"{title} {cell}" for title, cell in zip(
             _TITLES, row.statistics.cells(), strict=True))
         for row in rows)
+
+
+def _cell(text: str) -> str:
+    return f"<td align='right' style='padding-right: 12px'>{text}</td>"

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QInputDialog, QMenu, QToolButton, QWidget
+from PySide6.QtWidgets import QComboBox, QMenu, QToolButton, QWidget
 from superqt import QFlowLayout
 
 from workbench.assets import SAMPLE_PROMPTS
 from workbench.gui.controls import tool_button
-from workbench.gui.dialog import ask, choose_file, choose_new_file
+from workbench.gui.dialog import ask, ask_for, choose_file, choose_new_file
 from workbench.store.prompt_files import ENDINGS
 
 if TYPE_CHECKING:
@@ -154,13 +154,10 @@ class Bar(QWidget):
               lambda: self._view.library.delete_set(name)),), destroys=True)
 
     def _ask_name(self) -> None:
-        dialog = QInputDialog(self._view)
-        dialog.setObjectName("prompts_name_dialog")
-        dialog.setWindowTitle("Save prompts")
-        dialog.setAccessibleName("Save prompts")
-        dialog.setLabelText("Name of the set (a set of that name is replaced):")
-        dialog.setComboBoxItems(self._view.library.saved_sets())
-        dialog.setComboBoxEditable(True)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.textValueSelected.connect(self._view.library.save_set)
-        dialog.open()
+        field = QComboBox(editable=True)
+        field.addItems(self._view.library.saved_sets())
+        field.setCurrentText("")
+        ask_for(self._view, "prompts_name_dialog", "Save prompts",
+                "Name of the set (a set of that name is replaced):", field, "Save",
+                "Save the list under this name",
+                lambda: self._view.library.save_set(field.currentText()))

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 
 from PySide6.QtCore import QEvent, QSignalBlocker, QSize, Qt, Signal
-from PySide6.QtGui import QGuiApplication, QKeyEvent, QResizeEvent
+from PySide6.QtGui import QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
@@ -32,7 +32,6 @@ from workbench.training.commands import StopTrying, Try
 from workbench.training.events import State
 
 _MOST_PROMPTS = 16
-_LOW = 320  # pixels; below, the prompt has two lines
 _OFFERED = 20  # prompts of the table in the menu
 _CAN_TRY = frozenset({State.READY, State.PAUSED, State.FINISHED, State.FAILED})
 _ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
@@ -250,6 +249,7 @@ class TryView(QWidget):
         self.prompt.setPlaceholderText("Type a prompt to go on from")
         self.prompt.setTabChangesFocus(True)
         self.setFocusProxy(self.prompt)
+        self.prompt.setFixedHeight(self.fontMetrics().lineSpacing() * 3 + 8)
         self.button = push_button("Try", "try_button", "", self.try_or_stop)
         self._pick = tool_button("Pick", "try_pick", "Pick prompts",
                                  "Take prompts from the table of prompts")
@@ -290,12 +290,6 @@ class TryView(QWidget):
         layout.addWidget(self.controls)
         layout.addWidget(self.line)
         layout.addWidget(self.results, 1)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Leave what is written more room where there is little."""
-        super().resizeEvent(event)
-        lines = 3 if self.height() > _LOW else 2
-        self.prompt.setFixedHeight(self.fontMetrics().lineSpacing() * lines + 8)
 
     def sizeHint(self) -> QSize:
         """Wide enough for three texts beside each other."""
