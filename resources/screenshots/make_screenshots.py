@@ -1,8 +1,12 @@
-"""Take the pictures of the README: the real window, the bundled models, a real short run.
+"""Take pictures of the real window.
 
     python resources/screenshots/make_screenshots.py OUTDIR
+    python resources/screenshots/make_screenshots.py OUTDIR --all [--only NAME] [--runs HOME]
 
-No display is needed. The run takes a minute or two on two cores; nothing is faked.
+The first takes those of the README: the bundled models, a real short run, nothing faked; a minute
+or two on two cores. The second takes every view and dialog (scenes.py) in both themes, at two
+sizes and at 200 %, to look at when something was changed; HOME keeps its runs for the next time.
+No display is needed.
 """
 
 from __future__ import annotations
@@ -13,25 +17,39 @@ import os
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 SCALED = "--scaled"
+LOOKS = ((1280, 720, ("light", "dark")), (1920, 1080, ("light",)))
+SCALED_LOOKS = ((1280, 720, ("dark",)), (1920, 1080, ("light",)))
 
 
 def main() -> int:
     """Take every picture; the scaled ones in a process of their own, as Qt scales per process."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="where the pictures go")
+    parser.add_argument("--all", action="store_true", help="every view and dialog")
+    parser.add_argument("--only", default="",
+                        help="of all scenes, those whose name contains one of these (a,b)")
+    parser.add_argument("--runs", type=Path, help="a home folder whose runs the scenes show; it "
+                        "is made where it does not exist")
     parser.add_argument("--home", type=Path, help=argparse.SUPPRESS)
     parser.add_argument(SCALED, action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     os.environ["QT_QPA_PLATFORM"] = "offscreen"
     if options.home:
-        return play(options.home, options.folder, scaled_tour if options.scaled else tour)
-    with tempfile.TemporaryDirectory() as home:
-        command = [sys.executable, __file__, str(options.folder), "--home", home]
+        tour = partial(every_scene, only=options.only, scaled=options.scaled) if options.all else (
+            readme_scaled if options.scaled else readme)
+        return play(options.home, options.folder, tour)
+    with tempfile.TemporaryDirectory() as made:
+        home = options.runs or Path(made)
+        if options.all and not (home / "workbench.db").exists():
+            make_runs(home)
+        command = [sys.executable, *sys.argv, "--home", str(home)]
         subprocess.run(command, check=True)
         subprocess.run([*command, SCALED], check=True, env=os.environ | {"QT_SCALE_FACTOR": "2"})
     return 0
@@ -77,14 +95,37 @@ class Camera:
         """Save the window, or a ``part`` of it, at a size and in a theme."""
         from workbench.gui.theme import themes
 
-        window = self.window
         themes().set_mode(theme)
         self.set_size(width, height)
-        window.toast.hide()
+        self.window.toast.hide()
+        await self.shoot(name, part)
+
+    async def shoot(self, name: str, part: object = None) -> None:
+        """Save what there is: the window with all that is open over it, or a ``part``."""
         await asyncio.sleep(0.4)  # layout, and the tick that draws the plots
         path = self.folder / f"{name}.png"
-        (part or window).grab().save(str(path))
-        print(f"{path} {path.stat().st_size / 1000:.0f} kB")
+        (part.grab() if part else self._everything()).save(str(path))
+        print(f"{path} {path.stat().st_size / 1000:.0f} kB", flush=True)
+
+    def _everything(self) -> object:
+        from PySide6.QtCore import Qt
+        from PySide6.QtGui import QPainter
+        from PySide6.QtWidgets import QApplication
+
+        window, picture = self.window, self.window.grab()
+        painter = QPainter(picture)
+        for over in QApplication.topLevelWidgets():
+            if over is window or not over.isVisible():
+                continue
+            place = over.pos() - window.pos()
+            if not over.windowFlags() & Qt.WindowType.FramelessWindowHint and (
+                    over.windowType() in (Qt.WindowType.Dialog, Qt.WindowType.Window)):
+                # Where a window manager puts it; the screen here is too small for that.
+                place = window.rect().center() - over.rect().center()
+            painter.drawPixmap(place, over.grab())
+            painter.drawRect(over.rect().translated(place).adjusted(-1, -1, 0, 0))
+        painter.end()
+        return picture
 
     def set_size(self, width: int, height: int) -> None:
         """Give the window a size and the layout that goes with it."""
@@ -101,7 +142,7 @@ async def until(condition: Callable[[], object], seconds: float = 600) -> None:
             await asyncio.sleep(0.05)
 
 
-async def tour(workbench, camera: Camera) -> None:  # type: ignore[no-untyped-def]
+async def readme(workbench, camera: Camera) -> None:  # type: ignore[no-untyped-def]
     """First start, a run, a change while it runs, before and after."""
     from workbench.training.events import State
 
@@ -137,7 +178,7 @@ async def tour(workbench, camera: Camera) -> None:  # type: ignore[no-untyped-de
     await camera.take("completions", 1280, 720, "light", window.completions)
 
 
-async def scaled_tour(workbench, camera: Camera) -> None:  # type: ignore[no-untyped-def]
+async def readme_scaled(workbench, camera: Camera) -> None:  # type: ignore[no-untyped-def]
     """The same run on a screen of 1920x1080 and of 1280x720 at 200 %."""
     from workbench.training.events import State
 
@@ -145,6 +186,46 @@ async def scaled_tour(workbench, camera: Camera) -> None:  # type: ignore[no-unt
     for name, width, height, theme in (("scale-200-1920x1080", 960, 540, "light"),
                                        ("scale-200-1280x720", 640, 360, "dark")):
         await camera.take(name, width, height, theme)
+
+
+async def every_scene(  # type: ignore[no-untyped-def]
+    workbench, camera: Camera, only: str, scaled: bool
+) -> None:
+    """Play every scene at every size and in both themes."""
+    from scenes import SCENES, Stage
+
+    from workbench.gui.theme import themes
+
+    looks = SCALED_LOOKS if scaled else LOOKS
+    stage = Stage(workbench)
+    await stage.prepare()
+    for width, height, modes in looks:
+        size = f"{width}x{height}@200" if scaled else f"{width}x{height}"
+        for name, scene in SCENES.items():
+            if not any(part in name for part in only.split(",")):
+                continue
+            camera.set_size(width // 2 if scaled else width, height // 2 if scaled else height)
+            try:
+                await scene(stage)
+            except Exception:  # the others are still worth looking at
+                traceback.print_exc()
+            for mode in modes:
+                themes().set_mode(mode)
+                await camera.shoot(f"{name}-{size}-{mode}")
+            await stage.clear()
+
+
+def make_runs(home: Path) -> None:
+    """Train a few short runs, each with something to show."""
+    command = [sys.executable, "-m", "workbench"]
+    for words in (
+        "train --cycles 6",
+        "fork 1 --cycle 5 --set kl_coef=0.2 --set num_cycles=8 --name Dearer-KL",
+        "train --cycles 3 --reward bundled --reward length_and_repetition=0.5 "
+        "--trust-reward-file",
+        "train --cycles 4 --set learning_rate=5e-3 --set num_ppo_epochs=8",
+    ):
+        subprocess.run([*command, *words.split(), "--home", str(home)], check=True)
 
 
 if __name__ == "__main__":

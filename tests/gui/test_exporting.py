@@ -81,7 +81,7 @@ def test_a_folder_that_cannot_be_used_is_said_in_place(
 def test_a_folder_is_browsed_for(asked: ExportDialog, tmp_path: Path) -> None:
     asked.findChild(QPushButton, "browse_export_folder").click()
     dialog = asked.findChild(QFileDialog, "export_folder_dialog")
-    dialog.fileSelected.emit(str(tmp_path))
+    dialog.filesSelected.emit([str(tmp_path)])
     assert field(asked).text() == str(tmp_path)
     dialog.close()
 

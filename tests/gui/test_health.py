@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from helpers.window import Opened, fill, metrics
-from PySide6.QtWidgets import QCheckBox, QMessageBox, QPushButton
+from PySide6.QtWidgets import QCheckBox, QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
+from workbench.gui.errors import ErrorDialog
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.store.records import HealthRecord
 from workbench.store.store import Store
@@ -98,8 +99,9 @@ def test_after_numbers_that_are_not_finite_the_last_checkpoint_is_a_click_away(
     opened.controller.handle([
         ev.HealthChecked(run_id, 4, (Finding(NOT_FINITE, "serious", sentence),)),
         ev.RunFailed(run_id, sentence, "details")])
-    box = opened.window.findChild(QMessageBox, "failed_run")
-    assert box.text() == sentence
-    assert "Learning rate set to 1e-5" in box.informativeText()
+    box = opened.window.findChild(ErrorDialog, "failed_run")
+    said = box.findChild(QLabel, "error_sentence").text()
+    assert said.startswith(sentence)
+    assert "Learning rate set to 1e-5" in said
     box.findChild(QPushButton, "resume_good").click()
     assert opened.sent == [ResumeRun(run_id, None, {"learning_rate": 1e-5})]

@@ -4,56 +4,24 @@ import subprocess
 import sys
 
 import pytest
-from helpers.window import Opened, fill
+from helpers.window import Opened, bare_controls, fill
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
-    QAbstractButton,
-    QAbstractItemView,
-    QAbstractSlider,
-    QAbstractSpinBox,
     QApplication,
-    QComboBox,
     QDialog,
-    QDockWidget,
-    QFrame,
-    QLineEdit,
-    QListView,
-    QScrollBar,
-    QTextEdit,
-    QWidget,
 )
 from pytestqt.qtbot import QtBot
 
-from workbench.gui.command_palette import CommandPalette
+from workbench.gui.command_palette import CommandPalette, plain
 from workbench.gui.main_window import MainWindow
 from workbench.gui.theme import themes
 from workbench.store.store import Store
 from workbench.training.events import Event, State, StateChanged
 
-CONTROLS = (QAbstractButton, QAbstractItemView, QAbstractSlider, QAbstractSpinBox, QComboBox,
-            QLineEdit, QTextEdit)
-
-
-def is_part_of_another(widget: QWidget) -> bool:
-    """Whether Qt made the widget as a part of a control, a title bar or a view."""
-    parent = widget.parentWidget()
-    made_by_qt = ("QTabBar", "QHeaderView", "QTableCornerButton", "QComboBoxPrivateContainer")
-    return (widget.objectName().startswith("qt_")
-            or isinstance(widget, QScrollBar)
-            or isinstance(parent, (*CONTROLS, QDockWidget))
-            or bool({type(widget).__name__, type(parent).__name__} & set(made_by_qt))
-            # the list of a combo box
-            or (type(widget) is QListView and type(parent) is QFrame))
-
 
 def test_every_control_has_a_name_and_a_tooltip(opened: Opened) -> None:
-    bare = [
-        f"{type(w).__name__} {w.objectName()!r} in {type(w.parentWidget()).__name__}"
-        for w in opened.window.findChildren(QWidget)
-        if isinstance(w, CONTROLS) and not is_part_of_another(w)
-        and not (w.objectName() and w.accessibleName()
-                 and (w.toolTip() or isinstance(w, QAbstractItemView)))]
+    bare = bare_controls(opened.window)
     assert not bare, "\n".join(bare)
 
 
@@ -92,6 +60,13 @@ def test_palette_has_every_action_of_the_menus(opened: Opened) -> None:
     in_menus = {a.text() for menu in opened.window.menuBar().actions()
                 for a in menu.menu().actions() if a.text() and not a.menu()}
     assert in_menus <= known
+
+
+def test_palette_names_what_a_menu_says_in_short(opened: Opened) -> None:
+    names = {plain(action) for action in opened.window.all_actions()}
+    assert {"Preset: Careful", "Plots: Trust region", "Follow the latest cycle",
+            "Zoom to the selected cycles", "Save prompts to file",
+            "Copy completions as Markdown"} <= names
 
 
 @pytest.mark.parametrize(("action", "name"), [("shortcuts", "shortcut_sheet"), ("about", "about")])

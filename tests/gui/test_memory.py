@@ -2,6 +2,7 @@
 
 import pytest
 from helpers.window import facts
+from PySide6.QtWidgets import QLabel
 
 from workbench.gui.errors import ErrorDialog
 from workbench.gui.memory import MemoryDialog
@@ -43,7 +44,7 @@ def test_parts_are_a_click_away_and_what_fits_can_be_used(opened, line):
     opened.controller.handle([SHORT])
     line.click()
     dialog = opened.window.findChild(MemoryDialog)
-    texts = [w.text() for w in dialog.findChildren(type(opened.window.note))]
+    texts = [w.text() for w in dialog.findChildren(QLabel)]
     assert {"Policy", "KV cache", "Activations", "2.0 GiB", "512 MiB", "3.0 GiB"} <= set(texts)
     assert "Reference" not in texts  # there is none
     button = next(b for b in dialog.findChildren(object) if b.objectName() == "use_what_fits")

@@ -14,6 +14,7 @@ from PySide6.QtGui import QImage, QWheelEvent
 from PySide6.QtWidgets import QApplication, QLabel, QWidget
 
 from workbench.gui.metrics.axes import Scale, ValueAxis, format_duration
+from workbench.gui.metrics.controls import DEFAULT_PLOTS, SETS
 from workbench.gui.metrics.data import (
     RunData,
     Trace,
@@ -21,7 +22,8 @@ from workbench.gui.metrics.data import (
     format_number,
     robust_range,
 )
-from workbench.gui.metrics.view import DEFAULT_PLOTS, MetricsView, best_columns
+from workbench.gui.metrics.grid import best_columns
+from workbench.gui.metrics.view import MetricsView
 from workbench.gui.theme import themes
 from workbench.ppo.metrics import METRICS
 from workbench.store.records import ChangeRecord, Series
@@ -88,8 +90,16 @@ def test_outliers_do_not_stretch_the_range():
 def test_time_is_the_sum_of_the_cycles():
     run = RunData(1, {"seconds": Series([1, 2, 4], [10.0, math.nan, 5.0]),
                       "lr": Series([1, 4], [1.0, 1.0])})
-    assert run.positions(np.array([1.0, 2.0, 4.0]), True).tolist() == [10, 10, 15]
-    assert run.positions(np.array([3.0]), False).tolist() == [3]
+    assert run.positions(np.array([1.0, 2.0, 4.0]), "time").tolist() == [10, 10, 15]
+    assert run.positions(np.array([3.0]), "cycles").tolist() == [3]
+
+
+def test_steps_are_the_gradients_applied():
+    run = RunData(1, {"policy/steps": Series([1, 2, 3], [16.0, 7.0, 16.0])})
+    assert run.positions(np.array([1.0, 2.0, 3.0]), "steps").tolist() == [16, 23, 39]
+    assert run.cycle_at(24, "steps") == 2
+    uncounted = RunData(2, {"lr": Series([1, 2], [1.0, 1.0])})
+    assert uncounted.positions(np.array([2.0]), "steps").tolist() == [2]
 
 
 @pytest.mark.parametrize(("value", "text"), [
@@ -299,7 +309,7 @@ def test_log_and_time_and_smoothing_survive_negative_numbers(qtbot, view):
     data["objective/scores"].values[:10] = [-1.0] * 9 + [0.0]
     view.show_run(1, data, [])
     view.controls.log.setChecked(True)
-    view.controls.time.setChecked(True)
+    view.controls.along["time"].setChecked(True)
     view.controls.slider.setValue(80)
     view.repaint_now()
     trace = view._run.traces["objective/scores"]
@@ -323,17 +333,28 @@ def test_one_to_six_plots_are_chosen_in_the_menu(view):
     view.repaint_now()
 
 
+def test_sets_of_plots_that_belong_together(view):
+    menu = view.controls.plots.menu()
+    actions = {a.objectName(): a for a in menu.actions() if a.objectName().startswith("plots_")}
+    actions["plots_trust"].trigger()
+    assert view.plots() == ["policy/clipfrac_avg", "policy/approxkl_avg", "val/ratio_var",
+                            "objective/kl"]
+    actions["plots_overview"].trigger()
+    assert view.plots() == list(DEFAULT_PLOTS)
+    assert all(set(names) <= set(METRICS) for names, _ in SETS.values())
+
+
 def test_state_is_kept(qtbot, view):
     view.choose_plots(["lr", "objective/kl"])
     view.controls.slider.setValue(35)
     view.controls.log.setChecked(True)
-    view.controls.time.setChecked(True)
+    view.controls.along["time"].setChecked(True)
     other = MetricsView()
     qtbot.addWidget(other)
     other.restore_state(view.save_state())
     assert other.save_state() == view.save_state()
     assert other.save_state() == {
-        "plots": ["lr", "objective/kl"], "smoothing": 0.35, "log": True, "wall_time": True,
+        "plots": ["lr", "objective/kl"], "smoothing": 0.35, "log": True, "along": "time",
         "parts": True}
     other.restore_state({"plots": ["gone", 3], "smoothing": "x"})
     assert other.plots() == list(DEFAULT_PLOTS)

@@ -10,7 +10,8 @@ from PySide6.QtWidgets import QFileDialog, QToolButton
 from pytestqt.qtbot import QtBot
 
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
-from workbench.gui.models_dock import BUNDLED, ModelsDock, count
+from workbench.gui.models_dock import ModelsDock
+from workbench.gui.source_field import BUNDLED, count
 from workbench.known_models import SMOLLM2
 from workbench.training.commands import CancelLoading, Command, LoadModels
 from workbench.training.events import LoadingFailed, LoadingProgress, ModelsLoaded, State
@@ -168,7 +169,7 @@ def test_a_policy_is_browsed_for_as_folder_or_file(dock: ModelsDock, tmp_path: P
     one_file.trigger()
     dialog = dock.findChild(QFileDialog)
     assert dialog.nameFilters()[0] == "GGUF file (*.gguf)"
-    dialog.fileSelected.emit(str(file))
+    dialog.filesSelected.emit([str(file)])
     assert dock.policy.source() == str(file)
     dialog.close()
     folder.trigger()

@@ -224,7 +224,7 @@ def test_the_list_is_saved_to_a_file(qtbot, view, tmp_path, ending):
     press(view, "prompts_pin")
     path = tmp_path / f"out{ending}"
     with qtbot.waitSignal(view.message) as told:
-        view.save_file(path)
+        view.library.save_file(path)
     assert told.args[0] == "info"
     assert ("does not keep" in told.args[1]) == (ending == ".txt")
     found = read_prompts(path).prompts
@@ -233,7 +233,7 @@ def test_the_list_is_saved_to_a_file(qtbot, view, tmp_path, ending):
 
 def test_a_file_that_cannot_be_written_is_told(qtbot, view, tmp_path):
     with qtbot.waitSignal(view.message, check_params_cb=lambda level, _: level == "error"):
-        view.save_file(tmp_path / "missing" / "a.txt")
+        view.library.save_file(tmp_path / "missing" / "a.txt")
 
 
 def test_the_working_set_is_saved_after_an_edit(qtbot, view, store):
@@ -249,11 +249,11 @@ def test_the_working_set_is_saved_after_an_edit(qtbot, view, store):
 
 
 def test_named_sets(qtbot, view, store):
-    view.save_set("mine")
-    qtbot.waitUntil(lambda: view.saved_sets() == ["mine"])
+    view.library.save_set("mine")
+    qtbot.waitUntil(lambda: view.library.saved_sets() == ["mine"])
     select(view, 0)
     press(view, "prompts_delete")
-    view.load_set("mine")
+    view.library.load_set("mine")
     assert view.prompts() == (A, B, C, D)
     view.undo_stack.undo()
     assert view.prompts() == (B, C, D)
@@ -263,7 +263,7 @@ def test_named_sets(qtbot, view, store):
     delete.aboutToShow.emit()
     delete.actions()[0].trigger()
     view.findChild(QPushButton, "delete_set").click()
-    qtbot.waitUntil(lambda: view.saved_sets() == [])
+    qtbot.waitUntil(lambda: view.library.saved_sets() == [])
     assert view.prompts() == (B, C, D)
 
 

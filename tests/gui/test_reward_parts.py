@@ -105,7 +105,7 @@ def test_a_file_runs_once_the_person_agrees(
     opened.controller.handle([ev.LoadingFailed("Not run.", "reward", untrusted=MINE, again=again)])
     question = window.findChild(object, "run_file_question")
     assert question.findChild(object, "file_text").toPlainText() == MINE.text
-    assert question.findChild(object, "do_not_run").isDefault()
+    assert question.findChild(object, "run_file_question_cancel").isDefault()
     assert opened.sent == []
     question.findChild(object, "run_file").click()
     assert store.is_trusted(MINE.sha256)
@@ -115,7 +115,7 @@ def test_a_file_runs_once_the_person_agrees(
 def test_a_file_is_not_run_when_the_person_declines(opened: Opened, store: Store) -> None:
     opened.controller.handle([ev.LoadingFailed(
         "mine.py was not run.", "reward", untrusted=MINE, again=ResumeRun(1))])
-    opened.window.findChild(object, "run_file_question").findChild(object, "do_not_run").click()
+    opened.window.findChild(object, "run_file_question_cancel").click()
     assert not store.is_trusted(MINE.sha256)
     assert opened.sent == []
     assert opened.window.models._failure_text.text() == "mine.py was not run."
@@ -142,25 +142,25 @@ def test_the_parts_are_plotted_while_a_run_has_some(opened: Opened, tmp_path: Pa
     for cycle in (1, 2):
         view.append(1, cycle, with_parts(cycle))
     view.repaint_now()
-    assert [p.about.label for p in view._plots][:2] == ["Reward", "Parts of the reward"]
-    plot = view._plots[1]
+    assert [p.about.label for p in view._grid._plots][:2] == ["Reward", "Parts of the reward"]
+    plot = view._grid._plots[1]
     assert plot.lines == ("objective/scores/reward", "objective/scores/v<ader")
     assert [curve[1].yData.tolist() for curve in plot._curves] == [[1, 2], [-0.25, -0.25]]
-    assert "v&lt;ader <b>−0.250</b>" in plot._legend.text()
+    assert "v&lt;ader <b>−0.250</b>" in plot._keys.text()
     assert view.plots() == chosen
     view.export(tmp_path / "run.csv")
     assert "objective/scores/reward" in (tmp_path / "run.csv").read_text().splitlines()[0]
     parts = view.controls._parts
     assert parts.isEnabled()
     parts.trigger()
-    assert [p.about.name for p in view._plots] == chosen
+    assert [p.about.name for p in view._grid._plots] == chosen
     assert view.save_state()["parts"] is False
     parts.trigger()
-    assert view._plots[1].lines
+    assert view._grid._plots[1].lines
     view.show_run(2, {}, [])
     view.append(2, 1, metrics(1))
     view.repaint_now()
-    assert [p.about.name for p in view._plots] == chosen
+    assert [p.about.name for p in view._grid._plots] == chosen
     assert not parts.isEnabled()
 
 

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from workbench.gui.app import Workbench
-from workbench.gui.metrics.view import DEFAULT_PLOTS
+from workbench.gui.metrics.controls import DEFAULT_PLOTS
 from workbench.gui.runs.branch_dialog import BranchDialog
 from workbench.gui.runs.colours import run_colour, run_line
 from workbench.gui.runs.comparison import as_markdown, as_tsv, compare
@@ -127,7 +127,7 @@ def test_deleting_a_run_says_that_its_forks_stay(opened: Opened) -> None:
     select(opened, 1)
     opened.window.actions_["delete_selected"].trigger()
     box = opened.window.findChild(QWidget, "delete_run")
-    assert "Its forks are kept" in box.text()  # type: ignore[attr-defined]
+    assert "Its forks are kept" in box.informativeText()  # type: ignore[attr-defined]
 
 
 @pytest.mark.usefixtures("family")
@@ -249,7 +249,7 @@ def test_a_fork_shows_the_shared_past_and_where_it_branched(
     qtbot.waitUntil(lambda: view._run is not None and len(view._run.cycles) == 4)
     view.repaint_now()
     assert view._run.origin == (2, "Forked from Run 1 after cycle 2")  # type: ignore[union-attr]
-    line = view._plots[0]._fork
+    line = view._grid._plots[0]._fork
     assert line.isVisible()
     assert line.value() == 2
     assert opened.window.completions.controls.after.findText("2 (fork)") >= 0
@@ -283,7 +283,7 @@ def test_a_fork_in_the_application(qapp: QApplication, home: Path) -> None:
         await until(lambda: len(view._overlays()) == 1 and view._run.run_id == 2)
         await until(lambda: list(view._run.cycles) == [1, 2, 3])
         view.repaint_now()
-        assert [d.name for d in view._plots[0]._overlays.runs] == ["Run 1"]
+        assert [d.name for d in view._grid._plots[0]._overlays.runs] == ["Run 1"]
 
     play(qapp, home, scene)
 
@@ -308,31 +308,31 @@ def drawn(qtbot: QtBot, opened: Opened, store: Store) -> Opened:
 
 def test_ticked_runs_are_drawn_behind_the_one_on_display(drawn: Opened, store: Store) -> None:
     view = drawn.window.metrics
-    for plot in view._plots:
+    for plot in view._grid._plots:
         first, second = plot._overlays.runs
         assert (first.name, second.name) == ("Run 2", "Alone")
         assert first.x.tolist() == [2, 3, 4, 5]  # the past it shares with run 1 is drawn once
         assert second.values.tolist() == store.metrics(3)[plot.about.name].values
     assert view.plots() == list(DEFAULT_PLOTS)
-    low, high = view._plots[0]._box.viewRange()[1]
+    low, high = view._grid._plots[0]._box.viewRange()[1]
     assert low < 0.5
     assert high > 5  # the fork's scores are twice as high
-    assert all(name in view.legend.text() for name in ("Run&nbsp;1", "Run&nbsp;2", "Alone"))
+    assert all(name in view._grid.legend.text() for name in ("Run&nbsp;1", "Run&nbsp;2", "Alone"))
     drawn.window.actions_["clear_overlays"].trigger()
     view.repaint_now()
-    assert view._plots[0]._overlays.runs == []
-    assert not view.legend.isVisible()
+    assert view._grid._plots[0]._overlays.runs == []
+    assert not view._grid.legend.isVisible()
 
 
 def test_a_drawn_over_run_goes_on_growing(drawn: Opened) -> None:
     view = drawn.window.metrics
     view.append(3, 4, metrics(4))
     view.repaint_now()
-    assert view._plots[0]._overlays.runs[1].x.tolist() == [1, 2, 3, 4]
+    assert view._grid._plots[0]._overlays.runs[1].x.tolist() == [1, 2, 3, 4]
 
 
 def test_the_pointer_names_the_curve_it_is_on(qtbot: QtBot, drawn: Opened) -> None:
-    plot = drawn.window.metrics._plots[0]
+    plot = drawn.window.metrics._grid._plots[0]
     drawn.window.resize(1280, 720)
     drawn.window.reset_layout()
     qtbot.waitUntil(lambda: plot._box.height() > 0)
@@ -345,12 +345,12 @@ def test_the_pointer_names_the_curve_it_is_on(qtbot: QtBot, drawn: Opened) -> No
 
 def test_smoothing_and_scale_reach_the_drawn_over_runs(drawn: Opened) -> None:
     view = drawn.window.metrics
-    before = view._plots[0]._overlays.runs[1].values.tolist()
+    before = view._grid._plots[0]._overlays.runs[1].values.tolist()
     view.controls.slider.setValue(80)
     view.controls.log.setChecked(True)
-    view.controls.time.setChecked(True)
+    view.controls.along["time"].setChecked(True)
     view.repaint_now()
-    after = view._plots[0]._overlays.runs[1]
+    after = view._grid._plots[0]._overlays.runs[1]
     assert after.values.tolist() != before
     assert after.x.tolist() == [2, 4, 6]
 
@@ -359,9 +359,9 @@ def test_colours_belong_to_runs_in_both_themes(drawn: Opened, theme: None) -> No
     view = drawn.window.metrics
     for look in (LIGHT, DARK):
         themes().set_mode(look.name)
-        main = view._plots[0]._curves[0][1].opts["pen"].color().name()
+        main = view._grid._plots[0]._curves[0][1].opts["pen"].color().name()
         assert main == run_colour(1, look) == look.series[0]
-        assert run_colour(2, look) in view.legend.text()
+        assert run_colour(2, look) in view._grid.legend.text()
     drawn.controller.show_run(2)
     assert run_colour(8, LIGHT) == run_colour(2, LIGHT)
     assert run_line(8) != run_line(2)  # told apart by the kind of line
@@ -381,7 +381,7 @@ def test_a_deleted_run_is_no_longer_drawn(drawn: Opened, store: Store) -> None:
     store.delete_run(3).result()
     drawn.window.runs.refresh()
     drawn.window.metrics.repaint_now()
-    assert [d.name for d in drawn.window.metrics._plots[0]._overlays.runs] == ["Run 2"]
+    assert [d.name for d in drawn.window.metrics._grid._plots[0]._overlays.runs] == ["Run 2"]
 
 
 # -- comparing settings

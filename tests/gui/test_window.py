@@ -125,7 +125,7 @@ def test_closing_asks_while_a_run_is_alive(qapp: QApplication, home: Path) -> No
         await start(workbench, num_cycles=50)
         window.close()
         box = window.findChild(QMessageBox, "close_question")
-        box.button(QMessageBox.StandardButton.Cancel).click()
+        box.findChild(object, "close_question_cancel").click()
         assert not workbench._exit.is_set()
         window.close()
         await until(lambda: window.findChild(QMessageBox, "close_question") is not box)
@@ -209,7 +209,7 @@ def test_a_full_disk_pauses_the_run_until_there_is_room(qapp: QApplication, home
             window.close()
             box = window.findChild(QMessageBox, "close_question")
             assert "is not written when the window closes has to be made" in box.informativeText()
-            box.button(QMessageBox.StandardButton.Cancel).click()
+            box.findChild(object, "close_question_cancel").click()
             toast.action_button.click()
             await until(lambda: window.state is State.RUNNING)
             await until(lambda: window.state is State.PAUSED)  # there is no room yet

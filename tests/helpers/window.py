@@ -5,6 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import shiboken6
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractItemView,
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QComboBox,
+    QDockWidget,
+    QFrame,
+    QLineEdit,
+    QListView,
+    QPlainTextEdit,
+    QScrollBar,
+    QTextEdit,
+    QWidget,
+)
 
 from workbench.gui.background import Background
 from workbench.gui.controller import Controller
@@ -14,6 +29,33 @@ from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.store import Store
 from workbench.training.commands import Command
 from workbench.training.events import ModelFacts
+
+CONTROLS = (QAbstractButton, QAbstractItemView, QAbstractSlider, QAbstractSpinBox, QComboBox,
+            QLineEdit, QPlainTextEdit, QTextEdit)
+
+
+def is_part_of_another(widget: QWidget) -> bool:
+    """Whether Qt made the widget as a part of a control, a title bar or a view."""
+    parent = widget.parentWidget()
+    made_by_qt = ("QTabBar", "QHeaderView", "QTableCornerButton", "QComboBoxPrivateContainer")
+    return (widget.objectName().startswith("qt_")
+            or isinstance(widget, QScrollBar)
+            or isinstance(parent, (*CONTROLS, QDockWidget))
+            or bool({type(widget).__name__, type(parent).__name__} & set(made_by_qt))
+            # the list of a combo box
+            or (type(widget) is QListView and type(parent) is QFrame))
+
+
+def bare_controls(inside: QWidget) -> list[str]:
+    """Return the controls that lack an object name, an accessible name or a tooltip."""
+    return [
+        f"{type(w).__name__} {w.objectName()!r} {getattr(w, 'text', str)()!r} in "
+        f"{type(w.parentWidget()).__name__}"
+        for w in inside.findChildren(QWidget)
+        if isinstance(w, CONTROLS) and not is_part_of_another(w)
+        and not (w.objectName() and w.accessibleName()
+                 and (w.toolTip() or isinstance(w, QAbstractItemView)))]
+
 
 PROMPTS = ("The hotel was", "The film was", "The coffee was")
 

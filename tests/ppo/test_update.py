@@ -176,7 +176,9 @@ def test_epochs_end_early_once_approx_kl_passes_the_limit(unattended):
     hp = parse({"batch_size": 16, "response_length": 8, "num_ppo_epochs": 10, "num_cycles": 2,
                 "learning_rate": 3e-3, "target_kl": 1e-3})
     ppo.begin(["ab"], hp)
-    assert 2 <= ppo.run_cycle(1, hp, [0], unattended).metrics["policy/epochs"] < 10
+    found = ppo.run_cycle(1, hp, [0], unattended).metrics
+    assert 2 <= found["policy/epochs"] < 10
+    assert found["policy/steps"] == found["policy/epochs"] - 1  # the last one went too far
 
 
 def test_learning_rate_schedule():

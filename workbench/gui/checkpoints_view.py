@@ -6,21 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import (
-    QAbstractItemView,
-    QDialog,
-    QDialogButtonBox,
-    QHBoxLayout,
-    QHeaderView,
-    QTableWidget,
-    QTableWidgetItem,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QTableWidget, QTableWidgetItem, QWidget
 
 from workbench.gui.background import Background
-from workbench.gui.controls import label, named, push_button
+from workbench.gui.controls import as_list, label, named
+from workbench.gui.dialog import Dialog
 from workbench.gui.status_bar import file_size
 from workbench.store.checkpoints import Checkpoint, CheckpointError, best_of
 from workbench.store.records import RunRecord
@@ -35,61 +25,37 @@ _COLUMNS = (("After cycle", "The last cycle the checkpoint knows"),
             ("State", "Whether every byte is as it was written"))
 
 
-class CheckpointsView(QDialog):
+class CheckpointsView(Dialog):
     """Lists the checkpoints of one run; they can be pinned and deleted."""
 
     def __init__(self, run: RunRecord, store: Store, background: Background,
                  tell: Callable[[str, str], None], parent: QWidget) -> None:
-        super().__init__(parent)
+        super().__init__(parent, "checkpoints", f"Checkpoints of {run.name}")
         self._run, self._store, self._background, self._tell = run, store, background, tell
         self._there: list[Checkpoint] = []
         self._whole: dict[int, bool] = {}
         self._closed = False
-        self.setObjectName("checkpoints")
-        self.setWindowTitle(f"Checkpoints of {run.name}")
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.finished.connect(self._close)
         self.table = named(QTableWidget(0, len(_COLUMNS)), "checkpoints_table",
                            f"Checkpoints of {run.name}", "One checkpoint a line")
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
-        self.table.setShowGrid(False)
-        self.table.setAlternatingRowColors(True)
-        self.table.setTabKeyNavigation(False)
-        self.table.verticalHeader().hide()
+        as_list(self.table)
         header = self.table.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setMinimumSectionSize(header.fontMetrics().averageCharWidth() * 14)
         header.setStretchLastSection(True)
-        header.setHighlightSections(False)
-        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         for column, (title, tip) in enumerate(_COLUMNS):
             item = QTableWidgetItem(title)
             item.setToolTip(tip)
             self.table.setHorizontalHeaderItem(column, item)
         self.table.itemSelectionChanged.connect(self._enable)
         self.summary = label(role="muted", wrap=True)
-        self.pin_button = push_button(
+        self.pin_button = self.add_action(
             "Pin", "pin_checkpoint", "Keep this checkpoint until you unpin or delete it", self.pin)
-        self.delete_button = push_button(
+        self.delete_button = self.add_action(
             "Delete", "delete_checkpoint", "Remove this checkpoint from disk for good",
             self.delete)
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        buttons.rejected.connect(self.reject)
-        row = QHBoxLayout()
-        row.setSpacing(8)
-        row.addWidget(self.pin_button)
-        row.addWidget(self.delete_button)
-        row.addStretch(1)
-        row.addWidget(buttons)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(16, 16, 16, 16)
-        layout.setSpacing(12)
-        layout.addWidget(self.table, 1)
-        layout.addWidget(self.summary)
-        layout.addLayout(row)
-        self.resize(min(560, parent.width() - 32), min(320, parent.height() - 32))
+        self.body.addWidget(self.table, 1)
+        self.body.addWidget(self.summary)
+        self.finish("Close", "Close the list", 560, 320)
         self.refresh()
         for checkpoint in self._there:
             self._background.run(

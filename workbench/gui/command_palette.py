@@ -23,8 +23,9 @@ _WORDS = Qt.ItemDataRole.UserRole + 1
 
 
 def plain(action: QAction) -> str:
-    """Return an action's text without mnemonics and dots."""
-    return action.text().replace("&", "").rstrip("…")
+    """Return an action's text without mnemonics and dots; outside its menu "Careful" is
+    "Preset: Careful" (the property ``whole_text``)."""
+    return str(action.property("whole_text") or action.text()).replace("&", "").rstrip("…")
 
 
 def shortcut_text(action: QAction) -> str:
@@ -58,6 +59,7 @@ class CommandPalette(QDialog):
         super().__init__(parent)
         self.setObjectName("command_palette")
         self.setWindowTitle("Command palette")
+        self.setAccessibleName("Command palette")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self._field = named(QLineEdit(placeholderText="Type a part of an action's name"),
                             "palette_field", "Find an action",

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QDialog, QDialogButtonBox, QPlainTextEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
 from workbench.gui.controls import label, named
+from workbench.gui.dialog import Dialog
 from workbench.gui.theme import number_font
 from workbench.training.events import UntrustedFile
 
 
-def ask_to_run(parent: QWidget, file: UntrustedFile, then: Callable[[], object]) -> QDialog:
+def ask_to_run(parent: QWidget, file: UntrustedFile, then: Callable[[], object]) -> Dialog:
     """Show a Python file and call ``then`` if the person lets it run."""
-    dialog = named(QDialog(parent), "run_file_question", "Run this Python file?", "")
-    dialog.setWindowTitle("Run this Python file?")
-    dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-    layout = QVBoxLayout(dialog)
-    layout.setContentsMargins(16, 16, 16, 16)
+    dialog = Dialog(parent, "run_file_question", "Run this Python file?")
+    layout = dialog.body
     layout.setSpacing(8)
     changed = "This file has changed since the run began. " if file.changed else ""
     path = label(file.path, "heading", wrap=True)
@@ -39,18 +37,11 @@ def ask_to_run(parent: QWidget, file: UntrustedFile, then: Callable[[], object])
     digest = label(f"sha256 {file.sha256}", "muted", wrap=True)
     digest.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     layout.addWidget(digest)
-    buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
-    run = buttons.addButton("&Run this file", QDialogButtonBox.ButtonRole.AcceptRole)
-    named(run, "run_file", "Run this file", "Run it now and whenever it is the reward, until it "
-          "changes")
-    cancel = buttons.button(QDialogButtonBox.StandardButton.Cancel)
-    named(cancel, "do_not_run", "Cancel", "Do not run it; nothing is loaded")
-    cancel.setDefault(True)
-    buttons.accepted.connect(dialog.accept)
-    buttons.rejected.connect(dialog.reject)
+    dialog.add_accept("&Run this file", "run_file",
+                      "Run it now and whenever it is the reward, until it changes",
+                      primary=False)  # Enter must not run what nobody has read
+    cancel = dialog.finish("Cancel", "Do not run it; nothing is loaded", 760, 560)
     dialog.accepted.connect(lambda: then())
-    layout.addWidget(buttons)
-    dialog.resize(min(760, parent.width() - 32), min(560, parent.height() - 32))
     dialog.open()
     cancel.setFocus()
     return dialog

@@ -14,16 +14,13 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import (
-    QDialog,
-    QDialogButtonBox,
-    QLabel,
-    QPlainTextEdit,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QLabel, QPlainTextEdit, QWidget
 
-from workbench.gui.controls import push_button
+from workbench.gui.controls import named
+from workbench.gui.dialog import Dialog
+from workbench.gui.theme import number_font
+
+_LINES = 9  # of details, once they are shown
 
 log = logging.getLogger(__name__)
 
@@ -52,52 +49,39 @@ def stop_log(handler: logging.Handler) -> None:
     handler.close()
 
 
-class ErrorDialog(QDialog):
+class ErrorDialog(Dialog):
     """One plain sentence; the details are a click away and can be copied."""
 
     def __init__(self, sentence: str, details: str = "", parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setObjectName("error_dialog")
-        self.setWindowTitle("PPO Workbench")
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        super().__init__(parent, "error_dialog", "PPO Workbench")
         self.setMinimumWidth(440)
         self._details = f"{sentence}\n\n{details}".strip()
         message = QLabel(sentence, wordWrap=True)
         message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         message.setObjectName("error_sentence")
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        buttons.rejected.connect(self.reject)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(24, 24, 24, 16)
-        layout.setSpacing(16)
-        layout.addWidget(message)
+        self.body.addWidget(message)
         if details:
-            text = QPlainTextEdit(details, readOnly=True)
-            text.setObjectName("error_details")
-            text.setAccessibleName("Details of the error")
-            text.setToolTip("What to send along with a bug report")
+            text = named(QPlainTextEdit(details, readOnly=True), "error_details",
+                         "Details of the error", "What to send along with a bug report")
+            text.setFont(number_font())
+            text.setLineWrapMode(QPlainTextEdit.LineWrapMode.NoWrap)
+            text.setMinimumHeight(text.fontMetrics().lineSpacing() * _LINES)
             text.hide()
-            layout.addWidget(text)
-            show = buttons.addButton("Show details", QDialogButtonBox.ButtonRole.ActionRole)
+            self.body.addWidget(text)
+            show = self.add_action("Show details", "show_details",
+                                   "Show what exactly went wrong", lambda: None)
             show.setCheckable(True)
             show.toggled.connect(text.setVisible)
-            copy = buttons.addButton("Copy details", QDialogButtonBox.ButtonRole.ActionRole)
-            copy.clicked.connect(self.copy)
-            for button, name, tip in ((show, "show_details", "Show what exactly went wrong"),
-                                      (copy, "copy_details", "Copy it for a bug report")):
-                button.setObjectName(name)
-                button.setAccessibleName(button.text())
-                button.setToolTip(tip)
-        layout.addWidget(buttons)
-        self._buttons = buttons
+            show.toggled.connect(self.fit)
+            self.add_action("Copy details", "copy_details", "Copy it for a bug report", self.copy)
+        self.finish("Close", "Close this message")
 
-    def offer(self, text: str, tip: str, call: Callable[[], object]) -> None:
+    def offer(self, text: str, tip: str, call: Callable[[], object],
+              name: str = "error_offer") -> None:
         """Add a button that closes the dialog and calls ``call``."""
-        button = push_button(text, "error_offer", tip, self.accept)
-        button.clicked.connect(lambda _checked=False: call())
-        self._buttons.addButton(button, QDialogButtonBox.ButtonRole.AcceptRole)
-        button.setDefault(True)
-        self.setMinimumWidth(640)  # four buttons side by side
+        self.add_accept(text, name, tip)
+        self.accepted.connect(lambda: call())
+        self.fit()
 
     def copy(self) -> None:
         """Put the sentence and the details on the clipboard."""

@@ -7,19 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QStandardPaths, Qt, QUrl
+from PySide6.QtCore import QObject, QStandardPaths, QUrl
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import (
-    QComboBox,
-    QDialog,
-    QDialogButtonBox,
-    QFileDialog,
-    QGridLayout,
-    QLineEdit,
-    QWidget,
-)
+from PySide6.QtWidgets import QComboBox, QGridLayout, QLineEdit, QWidget
 
 from workbench.gui.controls import label, named, push_button
+from workbench.gui.dialog import Dialog, choose_file
 from workbench.store.folders import why_not_writable
 from workbench.training.commands import Command, ExportRun
 from workbench.training.events import Exported
@@ -64,16 +57,13 @@ class Exporting(QObject):
         self._send(ExportRun(run_id, str(dialog.folder()), dialog.cycle()))
 
 
-class ExportDialog(QDialog):
+class ExportDialog(Dialog):
     """Asks after which cycle and to which folder. Closes only with a folder that can be used."""
 
     def __init__(self, name: str, cycles: list[int], base: Path, parent: QWidget) -> None:
         """``cycles`` are those with checkpoints, latest first; ``base`` is the folder to offer a
         new one in."""
-        super().__init__(parent)
-        self.setObjectName("export_policy_dialog")
-        self.setWindowTitle("Export policy")
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        super().__init__(parent, "export_policy_dialog", "Export policy")
         self.setMinimumWidth(480)
         self._name, self._base, self._offered = name, base, ""
         self._cycles = named(QComboBox(), "export_cycle", "As it stood",
@@ -92,22 +82,13 @@ class ExportDialog(QDialog):
                               "Why the folder cannot be used", "Why the folder cannot be used")
         self._problem.hide()
         self._folder.textChanged.connect(self._problem.hide)
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
-        export = buttons.addButton("Export", QDialogButtonBox.ButtonRole.AcceptRole)
-        named(export, "export_now", "Export", "Write the policy to this folder")
-        export.setDefault(True)
-        cancel = buttons.button(QDialogButtonBox.StandardButton.Cancel)
-        named(cancel, "cancel_export", "Cancel", "Export nothing")
-        buttons.accepted.connect(self.accept)
-        buttons.rejected.connect(self.reject)
-        grid = self._grid = QGridLayout(self)
-        grid.setContentsMargins(24, 24, 24, 16)
-        grid.setHorizontalSpacing(8)
-        grid.setVerticalSpacing(12)
-        grid.addWidget(label(
+        self.body.addWidget(label(
             f"Saves the policy of {name} with its tokenizer as a folder that transformers "
             "(AutoModelForCausalLM) and this workbench load. LoRA adapters are merged into its "
-            "weights.", wrap=True), 0, 0, 1, 3)
+            "weights.", wrap=True))
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(8)
+        grid.setVerticalSpacing(12)
         for row, (title, field) in enumerate(
             (("As it stood", self._cycles), ("Folder", self._folder)), start=1
         ):
@@ -117,8 +98,10 @@ class ExportDialog(QDialog):
             grid.addWidget(field, row, 1, 1, 2 if field is self._cycles else 1)
         grid.addWidget(browse, 2, 2)
         grid.addWidget(self._problem, 3, 1, 1, 2)
-        grid.addWidget(buttons, 4, 0, 1, 3)
         grid.setColumnStretch(1, 1)
+        self.body.addLayout(grid)
+        self.add_accept("Export", "export_now", "Write the policy to this folder")
+        self.finish("Cancel", "Export nothing")
         self._offer()
         self._folder.setFocus()
 
@@ -140,8 +123,7 @@ class ExportDialog(QDialog):
             self._problem.setText(problem)
             self._problem.show()
             self._folder.setFocus()
-            self._grid.activate()
-            self.adjustSize()  # or the text above would give way
+            self.fit()
         else:
             super().accept()
 
@@ -158,13 +140,9 @@ class ExportDialog(QDialog):
         self._folder.setText(self._offered)
 
     def _browse(self) -> None:
-        dialog = QFileDialog(self, "Folder to export to", str(self._base))
-        dialog.setObjectName("export_folder_dialog")
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(self._folder.setText)
-        dialog.open()
+        choose_file(self, "export_folder_dialog", "Folder to export to",
+                    lambda paths: self._folder.setText(str(paths[0])), folder=True,
+                    at=str(self._base))
 
 
 def _when(cycle: int) -> str:

@@ -226,11 +226,8 @@ class HealthPanel(QDialog):
     def _add(self, column: QVBoxLayout, finding: Finding, hp: Hyperparameters,
              form: Mapping[str, Value]) -> None:
         rule = RULES[finding.rule]
-        title = label(rule.title, "heading")
-        set_look(title, role="error" if finding.severity == "serious" else "warning")
-        font = title.font()
-        font.setBold(True)
-        title.setFont(font)
+        title = label(rule.title, "error" if finding.severity == "serious" else "warning")
+        title.setProperty("strong", True)
         column.addSpacing(4)
         column.addWidget(title)
         column.addWidget(label(finding.sentence, wrap=True))

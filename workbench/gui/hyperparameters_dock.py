@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.gui.actions import ALIVE
+from workbench.gui.actions import ALIVE, set_tip
 from workbench.gui.controls import label, named, push_button, tool_button
 from workbench.gui.hyperparameters_form import HyperparametersForm
 from workbench.gui.memory import MemoryLine
@@ -195,15 +195,19 @@ class HyperparametersDock(QWidget):
         menu = QMenu(presets)
         menu.setToolTipsVisible(True)
         defaults = menu.addAction("Defaults")
-        defaults.setToolTip("Put every setting back to its default")
+        set_tip(defaults, "Put every setting back to its default")
         defaults.triggered.connect(lambda: self._take_preset(
             "Defaults", {name: spec.default for name, spec in specs().items()}))
         menu.addSeparator()
         for preset in PRESETS:
             action = menu.addAction(preset.name)
-            action.setToolTip(preset.help)
+            set_tip(action, preset.help)
             action.triggered.connect(
                 lambda _=False, p=preset: self._take_preset(p.name, p.values))
+        for action in menu.actions():
+            if action.text():
+                action.setObjectName(f"preset_{action.text().partition(' ')[0].lower()}")
+                action.setProperty("whole_text", f"Preset: {action.text()}")
         presets.setMenu(menu)
         self._find.textChanged.connect(self._filter)
         self._show_all.toggled.connect(self._filter)

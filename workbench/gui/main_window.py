@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QToolButton,
     QWidget,
 )
+from superqt import QElidingLabel
 
 from workbench.gui.actions import Actions, set_tip
 from workbench.gui.controls import label, named
@@ -309,7 +310,7 @@ class MainWindow(QMainWindow):
             if action.objectName() == "start":
                 button.setProperty("role", "primary")
         self.chip = named(label(), "state_chip", "State", "Where the run stands")
-        self.note = named(label(role="muted"), "state_note", "Note", "Why, or what it waits for")
+        self.note = named(QElidingLabel(), "state_note", "Note", "Why, or what it waits for")
         widest = max(self.fontMetrics().horizontalAdvance(state.value) for state in State)
         self.chip.setMinimumWidth(round(1.2 * widest) + 24)
         self.chip.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
@@ -318,6 +319,7 @@ class MainWindow(QMainWindow):
         self.note.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.note.setMinimumWidth(1)
         self.note.setContentsMargins(8, 0, 8, 0)
+        self.note.setProperty("role", "muted")
         gap = QWidget()
         gap.setFixedWidth(8)
         bar.addWidget(gap)
@@ -325,9 +327,10 @@ class MainWindow(QMainWindow):
         bar.addWidget(self.note)
         self.health = HealthChip()
         self._health_action = bar.addWidget(self.health)
-        self.shown = named(label(role="muted"), "shown_run", "Run on display",
+        self.shown = named(QElidingLabel(), "shown_run", "Run on display",
                            "The run whose curves and completions are shown")
         self.shown.setContentsMargins(8, 0, 8, 0)
+        self.shown.setProperty("role", "muted")
         self.shown.setMinimumWidth(1)
         bar.addWidget(self.shown)
         bar.addAction(self.actions_["palette"])

@@ -6,17 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
-from PySide6.QtWidgets import (
-    QDialog,
-    QDialogButtonBox,
-    QGridLayout,
-    QPushButton,
-    QSizePolicy,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QGridLayout, QPushButton, QScrollArea, QSizePolicy, QWidget
 
-from workbench.gui.controls import label, named, push_button
+from workbench.gui.controls import label, named
+from workbench.gui.dialog import Dialog
 from workbench.gui.theme import number_font, set_look
 from workbench.ppo.hyperparameters import HyperparameterError
 from workbench.ppo.sizes import size
@@ -81,39 +74,34 @@ class MemoryLine(QPushButton):
             MemoryDialog(self._event, self.wanted.emit, self.window()).open()
 
 
-class MemoryDialog(QDialog):
+class MemoryDialog(Dialog):
     """The parts of an estimate, phase by phase."""
 
     def __init__(self, event: MemoryEstimated, use: Callable[[object], object],
-                 parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setObjectName("memory_dialog")
-        self.setWindowTitle("Memory of a run")
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(24, 24, 24, 16)
-        layout.setSpacing(16)
+                 parent: QWidget) -> None:
+        super().__init__(parent, "memory_dialog", "Memory of a run")
         says = event.advice or f"A run with these settings takes {line(event)} on {event.device}."
-        layout.addWidget(label(says, "error" if event.advice else "", wrap=True))
-        layout.addLayout(self._table(event))
-        layout.addWidget(label(
+        self.body.addWidget(label(says, "error" if event.advice else "", wrap=True))
+        scroll = QScrollArea(widgetResizable=True)
+        scroll.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # for the arrow keys, where it is long
+        named(scroll, "memory_table", "Memory by phase and part", "")
+        page = self._table(event)
+        scroll.setWidget(page)
+        self.body.addWidget(scroll, 1)
+        self.body.addWidget(label(
             "What decides is the phase that needs most. Measured on the loaded models, for "
             "completions of full length.", "muted", wrap=True))
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        buttons.rejected.connect(self.reject)
         if event.changes:
-            def accept() -> None:
-                self.accept()
-                use(event.changes)
+            self.add_accept("Use what fits", "use_what_fits",
+                            "Put the settings that fit into the form")
+            self.accepted.connect(lambda: use(event.changes))
+        table = page.sizeHint()
+        self.finish("Close", "Close the table", table.width() + 56, table.height() + 144)
 
-            buttons.addButton(
-                push_button("Use what fits", "use_what_fits",
-                            "Put the settings that fit into the form", accept),
-                QDialogButtonBox.ButtonRole.ActionRole)
-        layout.addWidget(buttons)
-
-    def _table(self, event: MemoryEstimated) -> QGridLayout:
-        grid = QGridLayout()
+    def _table(self, event: MemoryEstimated) -> QWidget:
+        page = QWidget()
+        grid = QGridLayout(page)
+        grid.setContentsMargins(0, 0, 12, 0)
         grid.setHorizontalSpacing(24)
         grid.setVerticalSpacing(4)
         grid.setColumnStretch(0, 1)
@@ -132,7 +120,8 @@ class MemoryDialog(QDialog):
             part.setToolTip(_PARTS[name])
             grid.addWidget(part, row, 0)
         grid.addWidget(label("Together", "heading"), len(names) + 1, 0)
-        return grid
+        grid.setRowStretch(len(names) + 2, 1)
+        return page
 
     def _put(self, grid: QGridLayout, row: int, column: int, count: int, role: str = "") -> None:
         cell = label(size(count) if count >= _LEAST else "", role)

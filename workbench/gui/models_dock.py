@@ -2,193 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QFileDialog,
-    QGridLayout,
     QHBoxLayout,
-    QMenu,
     QProgressBar,
     QScrollArea,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.gui.actions import ALIVE
-from workbench.gui.controls import label, named, push_button, tool_button
-from workbench.gui.icons import icon
-from workbench.gui.reward_parts import EXAMPLES, RewardParts
+from workbench.gui.controls import label, named, push_button
+from workbench.gui.reward_parts import RewardParts
 from workbench.gui.settings import texts
-from workbench.gui.theme import themes
+from workbench.gui.source_field import SourceField
 from workbench.known_models import KNOWN_POLICIES, known_policy
 from workbench.training.commands import CancelLoading, LoadModels
 from workbench.training.events import (
     LoadingFailed,
     LoadingProgress,
-    ModelFacts,
     ModelsLoaded,
     State,
 )
-
-BUNDLED = "Bundled model"
-_REMEMBERED = 8
-
-
-def count(number: int) -> str:
-    """Return a large number as people say it: 1.4 M."""
-    for size, unit in ((10**9, "B"), (10**6, "M"), (10**3, "k")):
-        if number >= size:
-            return f"{number / size:.3g} {unit}"
-    return str(number)
-
-
-def facts_sentence(facts: ModelFacts) -> str:
-    """Return what a person wants to know of a loaded model, in one line."""
-    if facts.sha256:
-        return f"Python file: {facts.summary}" if facts.summary else "Python file"
-    score = ""
-    if facts.label is not None and len(facts.labels) > 1:
-        score = f", score: {facts.labels[facts.label]}"
-    return (f"{facts.architecture}, {count(facts.parameters)} parameters, "
-            f"{facts.vocabulary:,} tokens ({facts.tokenizer}), {facts.dtype} on "
-            f"{facts.device}{score}")
-
-
-class SourceField(QWidget):
-    """A folder, a file or a hub name: typed, chosen from recent ones, or browsed for.
-
-    ``examples`` are more sources that are always there, by title; ``files`` is a kind of file to
-    browse for beside folders, as a file dialog's filter.
-    """
-
-    chosen = Signal()
-
-    def __init__(
-        self, name: str, title: str, bundled: Path, examples: Mapping[str, str] | None = None,
-        files: str = "",
-    ) -> None:
-        super().__init__()
-        self._title, self._files = title, files
-        self._shipped = {BUNDLED: str(bundled)} | dict(examples or {})
-        kinds = "a folder with a model, " + (f"a {files.partition(' (')[0]}, " if files else "")
-        self.combo = named(QComboBox(editable=True), name, title,
-                           f"{title}: {kinds}or a name on the Hugging Face hub")
-        self.combo.setInsertPolicy(QComboBox.InsertPolicy.NoInsert)
-        self.combo.setSizeAdjustPolicy(
-            QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.combo.setMinimumContentsLength(8)
-        self._fill([])
-        self.combo.activated.connect(lambda _: self.chosen.emit())
-        heading = self.heading = label(title, "heading")
-        heading.setBuddy(self.combo)
-        self.button = tool_button("", f"browse_{name}", f"Browse for the {title.lower()}",
-                                   f"Choose the folder of the {title.lower()}")
-        if files:
-            self.button.setMenu(self._make_menu())
-            self.button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-            self.button.setToolTip(f"Choose the folder or the file of the {title.lower()}")
-        else:
-            self.button.clicked.connect(lambda: self._browse())
-        self._draw()
-        themes().changed.connect(self._draw)
-        layout = QGridLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(heading, 0, 0, 1, 2)
-        layout.addWidget(self.combo, 1, 0)
-        layout.addWidget(self.button, 1, 1)
-        self.facts = named(label(role="muted", wrap=True), f"{name}_facts", f"{title}, loaded",
-                           "What is loaded")
-        self.facts.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.facts.hide()
-        layout.addWidget(self.facts, 2, 0, 1, 2)
-        layout.setColumnStretch(0, 1)
-        self._show(BUNDLED)
-
-    def source(self) -> str:
-        """Return what to load: a path or a hub name."""
-        text = self.combo.currentText().strip()
-        return self._shipped.get(text, text)
-
-    def set_source(self, source: str) -> None:
-        """Show ``source``."""
-        self._show(next((text for text, path in self._shipped.items() if path == source), source))
-
-    def show_facts(self, facts: ModelFacts) -> None:
-        """Show what is loaded."""
-        self.facts.setText(facts_sentence(facts))
-        digest = f"\nContent (sha256): {facts.sha256}" if facts.sha256 else ""
-        self.facts.setToolTip(f"Loaded from {facts.source}{digest}")
-        self.facts.show()
-
-    def recent(self) -> list[str]:
-        """Return the recent sources, latest first; what is shipped is always there."""
-        return [self.combo.itemText(i) for i in range(len(self._shipped), self.combo.count())]
-
-    def remember(self, source: str) -> None:
-        """Put ``source`` first among the recent ones."""
-        if source in self._shipped.values():
-            return
-        others = [s for s in self.recent() if s != source]
-        current = self.combo.currentText()
-        self._fill([source, *others][:_REMEMBERED])
-        self._show(current)
-
-    def _fill(self, recent: list[str]) -> None:
-        self.combo.clear()
-        self.combo.addItems([*self._shipped, *recent])
-        for place, title in enumerate(self._shipped):
-            known = known_policy(title)
-            if known:
-                self.combo.setItemData(place, known.about, Qt.ItemDataRole.ToolTipRole)
-
-    def _show(self, text: str) -> None:
-        self.combo.setCurrentText(text)
-        line = self.combo.lineEdit()
-        if line:
-            line.setCursorPosition(0)  # its beginning, where there is little room
-
-    def _draw(self) -> None:
-        self.button.setIcon(icon("open"))
-
-    def _make_menu(self) -> QMenu:
-        menu = QMenu(self)
-        menu.setToolTipsVisible(True)
-        kind = self._files.partition(" (")[0]
-        for text, tip, call in (
-            ("Choose a folder…", "A folder with config.json, weights and tokenizer",
-             self._browse),
-            (f"Choose a {kind}…", f"A {kind} that holds the whole model", self._browse_files),
-        ):
-            action = menu.addAction(text)
-            action.setToolTip(tip)
-            action.triggered.connect(lambda _checked=False, call=call: call())
-        return menu
-
-    def _browse(self) -> None:
-        dialog = QFileDialog(self, f"Folder of the {self._title.lower()}")
-        dialog.setFileMode(QFileDialog.FileMode.Directory)
-        dialog.setOption(QFileDialog.Option.ShowDirsOnly)
-        self._open(dialog)
-
-    def _browse_files(self) -> None:
-        dialog = QFileDialog(self, f"File of the {self._title.lower()}", "",
-                             f"{self._files};;All files (*)")
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        self._open(dialog)
-
-    def _open(self, dialog: QFileDialog) -> None:
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(self.set_source)
-        dialog.open()
 
 
 class ModelsDock(QWidget):
@@ -202,8 +41,7 @@ class ModelsDock(QWidget):
             "policy", "Policy", BUNDLED_POLICY, {k.title: k.source() for k in KNOWN_POLICIES},
             files="GGUF file (*.gguf)")
         self.policy.chosen.connect(self._suggest_chat)
-        self.reward = RewardParts(
-            lambda name, title: SourceField(name, title, BUNDLED_REWARD, EXAMPLES))
+        self.reward = RewardParts()
         self.chat = named(
             QCheckBox("Apply chat template"), "chat_template", "Apply chat template",
             "Wrap each prompt in the turns the policy was tuned on; takes effect when you press "
@@ -221,7 +59,7 @@ class ModelsDock(QWidget):
         self._labelled = 0
         inside = QWidget()
         layout = QVBoxLayout(inside)
-        layout.setContentsMargins(8, 0, 8, 8)
+        layout.setContentsMargins(8, 6, 8, 8)
         layout.setSpacing(8)
         layout.addWidget(self.policy)
         layout.addWidget(self.reward)
@@ -282,6 +120,8 @@ class ModelsDock(QWidget):
         for widget in (self.policy, self.reward, self.chat, self.load_button,
                        self.bundled_button):
             widget.setEnabled(free)
+        for field in (self.policy, *self.reward.fields):
+            field.set_loading(loading)
         self.bundled_button.setVisible(not loading)
         self.cancel_button.setVisible(loading)
         self._progress_box.setVisible(loading)

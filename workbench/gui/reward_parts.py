@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QDoubleValidator
 from PySide6.QtWidgets import (
-    QFileDialog,
     QGridLayout,
     QHBoxLayout,
     QLineEdit,
@@ -22,14 +20,13 @@ from PySide6.QtWidgets import (
 
 from workbench.assets import BUNDLED_REWARD, EXAMPLE_REWARDS
 from workbench.gui.controls import label, named, tool_button
+from workbench.gui.dialog import choose_file
 from workbench.gui.icons import icon
 from workbench.gui.settings import texts
+from workbench.gui.source_field import SourceField
 from workbench.gui.theme import themes
 from workbench.training.events import ModelFacts
 from workbench.training.reward_parts import RewardPart, find_source
-
-if TYPE_CHECKING:
-    from workbench.gui.models_dock import SourceField
 
 EXAMPLES = {
     "VADER: friendly words": str(EXAMPLE_REWARDS["vader"]),
@@ -39,8 +36,6 @@ MOST_PARTS = 8
 _TIP = ("What scores completions: a folder or hub name of a sequence classifier, or a Python file "
         "with a function reward(prompts, completions). Several are added up, each times its "
         "weight.")
-
-MakeField = Callable[[str, str], "SourceField"]
 
 
 class _Row(QWidget):
@@ -115,9 +110,8 @@ class _Row(QWidget):
 class RewardParts(QWidget):
     """The parts of the reward; one is the rule, and then there is no weight to see."""
 
-    def __init__(self, make_field: MakeField) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._make_field = make_field
         self._rows: list[_Row] = []
         self._recent: list[str] = []
         heading = label("Reward", "heading")
@@ -222,7 +216,7 @@ class RewardParts(QWidget):
             self.add(source)
 
     def _append(self) -> _Row:
-        field = self._make_field("reward", "Reward")
+        field = SourceField("reward", "Reward", BUNDLED_REWARD, EXAMPLES)
         field.combo.setToolTip(_TIP)
         for source in reversed(self._recent):
             field.remember(source)
@@ -278,12 +272,7 @@ class RewardParts(QWidget):
         return menu
 
     def _browse(self, folder: bool, then: Callable[[str], object]) -> None:
-        dialog = QFileDialog(self, "Folder of the classifier" if folder else "Python file", "",
-                             "" if folder else "Python files (*.py)")
-        dialog.setObjectName("reward_dialog")
-        dialog.setFileMode(QFileDialog.FileMode.Directory if folder
-                           else QFileDialog.FileMode.ExistingFile)
-        dialog.setOption(QFileDialog.Option.ShowDirsOnly, folder)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(lambda name: then(name))
-        dialog.open()
+        choose_file(
+            self, "reward_dialog", "Folder of the classifier" if folder else "Python file",
+            lambda paths: then(str(paths[0])), folder=folder,
+            filters="" if folder else "Python files (*.py)")

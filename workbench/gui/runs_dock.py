@@ -5,26 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QPoint, Qt, Signal
-from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
-    QAbstractItemView,
-    QDialog,
     QHBoxLayout,
-    QHeaderView,
     QLabel,
     QMenu,
-    QMessageBox,
     QStackedLayout,
-    QTableView,
     QVBoxLayout,
     QWidget,
 )
 
 from workbench.gui.actions import CAN_BRANCH, CAN_RESUME, CAN_START
 from workbench.gui.background import Background
-from workbench.gui.controls import label, named, push_button
-from workbench.gui.runs.delegate import TreeDelegate
+from workbench.gui.controls import label, push_button
+from workbench.gui.dialog import ask
 from workbench.gui.runs.model import RunsModel, elsewhere
+from workbench.gui.runs.table import RunsTable
 from workbench.gui.settings import integers
 from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, parse, specs
 from workbench.ppo.wording import format_value
@@ -63,35 +59,14 @@ class RunsDock(QWidget):
         self._menu: Sequence[QAction] = ()
         self.model = RunsModel(self)
         self.model.renamed.connect(self._rename)
-        self.table = named(QTableView(), "runs_table", "Runs",
-                           "Every run; double-click or press Enter to show one")
-        self.table.setModel(self.model)
-        self.table.setItemDelegateForColumn(0, TreeDelegate(self.table))
-        self.table.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
+        self.table = RunsTable(self.model)
         self.table.customContextMenuRequested.connect(self._show_menu)
-        self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.table.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.table.setEditTriggers(QAbstractItemView.EditTrigger.EditKeyPressed)
-        self.table.setShowGrid(False)
-        self.table.setAlternatingRowColors(True)
-        self.table.setTabKeyNavigation(False)
-        self.table.setWordWrap(False)
-        self.table.verticalHeader().hide()
-        header = self.table.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setStretchLastSection(True)
-        header.setHighlightSections(False)
-        header.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.table.doubleClicked.connect(lambda _: self.open_selected())
         self.table.selectionModel().currentRowChanged.connect(self._show_details)
         for key, call in ((Qt.Key.Key_Return, self.open_selected),
                           (Qt.Key.Key_Enter, self.open_selected),
                           (Qt.Key.Key_Delete, self.delete_selected)):
-            action = QAction(self.table)
-            action.setShortcut(QKeySequence(key))
-            action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
-            action.triggered.connect(call)
-            self.table.addAction(action)
+            self.table.on_key(key, call)
         self._details = label("", "muted", wrap=True)
         self._details.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._make_buttons()
@@ -114,6 +89,7 @@ class RunsDock(QWidget):
         runs = self._store.runs()
         self.model.fill(runs, self._store.reward_spans(), frozenset(
             run.id for run in runs if self._store.is_elsewhere(run)))
+        self.table.fit()
         self._stack.setCurrentIndex(1 if self.model.runs else 0)
         if kept:
             self._select(kept.id)
@@ -180,18 +156,11 @@ class RunsDock(QWidget):
         run = self.selected()
         if run is None or run.status in LIVE:
             return
-        box = QMessageBox(
-            QMessageBox.Icon.Question, "Delete run",
-            f"Delete {run.name}? Its curves, completions and settings are removed for good."
+        ask(self, "delete_run", "Delete run", f"Delete {run.name}?",
+            "Its curves, completions and settings are removed for good."
             + (" Its forks are kept, with all they share." if self._has_forks(run) else ""),
-            QMessageBox.StandardButton.Cancel, self)
-        box.setObjectName("delete_run")
-        delete = box.addButton("Delete", QMessageBox.ButtonRole.DestructiveRole)
-        delete.setObjectName("confirm_delete")
-        box.setDefaultButton(QMessageBox.StandardButton.Cancel)
-        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        delete.clicked.connect(lambda: self._delete(run.id))
-        QDialog.open(box)
+            (("&Delete", "confirm_delete", "Remove the run; this cannot be undone",
+              lambda: self._delete(run.id)),), destroys=True)
 
     # -- inside
 

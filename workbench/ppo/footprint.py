@@ -388,8 +388,8 @@ def _storages(thing: nn.Module | Tensor) -> dict[int, Any]:
 def _extrapolated(low: Any, high: Any, steps: float) -> Any:
     """Go ``steps`` times as far from one set of costs as the other is."""
     if is_dataclass(low):
-        return type(low)(*(  # type: ignore[operator]
-            _extrapolated(getattr(low, field.name), getattr(high, field.name), steps)
-            for field in fields(low)))
+        kind: Any = type(low)
+        return kind(*(_extrapolated(getattr(low, field.name), getattr(high, field.name), steps)
+                      for field in fields(low)))
     found = low + (high - low) * steps
     return round(found) if isinstance(low, int) else found

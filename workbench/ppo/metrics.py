@@ -48,6 +48,8 @@ _ALL = (
            "Length of the gradient; spikes warn of instability."),
     Metric("policy/epochs", "Epochs run", "epochs", "epochs until approx-KL passed its limit",
            "Fewer than asked for when the limit on approx-KL ended the cycle early."),
+    Metric("policy/steps", "Optimiser steps", "steps", "gradients applied in the cycle",
+           "Epochs times mini-batches, less where the limit on approx-KL ended the cycle early."),
     Metric("loss/policy_avg", "Policy loss", "",
            "mean of max(-A·ρ, -A·clip(ρ, 1-ε, 1+ε))",
            "The clipped surrogate. Its level says little; sudden jumps say something."),

@@ -65,7 +65,7 @@ def _run_epochs(
             stopped = 0 < hp.target_kl < means["approxkl"]
             parameters = [p for group in optimizer.param_groups for p in group["params"]]
             norm = torch.nn.utils.clip_grad_norm_(parameters, hp.max_grad_norm or float("inf"))
-            log.append(means | {"grad_norm": norm.item()})
+            log.append(means | {"grad_norm": norm.item(), "applied": float(not stopped)})
             if not math.isfinite(log[-1]["grad_norm"]):  # nor would Adam's state be, ever again
                 raise NotFiniteError(f"The gradient of cycle {cycle} is not a finite number; it was"
                                      " not applied. Lower the learning rate or clip scores.")
@@ -174,6 +174,7 @@ def _summarise(log: list[dict[str, float]]) -> dict[str, float]:
         "policy/entropy_avg": mean("entropy", log),
         "policy/grad_norm": mean("grad_norm", log),
         "policy/epochs": log[-1]["epoch"] + 1,
+        "policy/steps": sum(entry["applied"] for entry in log),
         "loss/policy_avg": mean("policy", log),
         "loss/value_avg": mean("value", log),
         "loss/total_avg": mean("total", log),

@@ -29,7 +29,7 @@ class Controls(QWidget):
         super().__init__(parent)
         layout = QFlowLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setHorizontalSpacing(8)
+        layout.setHorizontalSpacing(6)
         layout.setVerticalSpacing(4)
         for widget in (self._cycles(), self._modes(), self._sort(), self._copy()):
             layout.addWidget(widget)
@@ -139,12 +139,16 @@ class Controls(QWidget):
         themes().changed.connect(self._draw_icon)
         self.menu.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self.menu)
-        for text, what in (("Copy row as Markdown", "row"), ("Copy all as Markdown", "all"),
-                           ("Copy all as CSV", "csv")):
-            menu.addAction(text).triggered.connect(
-                lambda _=False, what=what: self.copy_chosen.emit(what))
+        for text, what in (("Copy this completion as Markdown", "row"),
+                           ("Copy completions as Markdown", "all"),
+                           ("Copy completions as CSV", "csv")):
+            action = menu.addAction(text)
+            action.setObjectName(f"completions_copy_{what}")
+            action.triggered.connect(lambda _=False, what=what: self.copy_chosen.emit(what))
         menu.addSeparator()
-        menu.addAction("Save all as CSV…").triggered.connect(lambda: self.export_clicked.emit())
+        save = menu.addAction("Save completions as CSV…")
+        save.setObjectName("completions_save")
+        save.triggered.connect(lambda: self.export_clicked.emit())
         self.menu.setMenu(menu)
         return self.menu
 
@@ -161,10 +165,11 @@ def _row(spacing: int) -> tuple[QWidget, QHBoxLayout]:
 
 
 def _button(name: str, text: str, tip: str) -> QToolButton:
-    return tool_button(text, name, text if len(text) > 1 else tip, tip)
+    return tool_button(text, name, text if len(text) > 1 else tip, tip, role="compact")
 
 
 def _combo(name: str, title: str, tip: str) -> QComboBox:
     combo = named(QComboBox(), name, title, tip)
+    combo.setProperty("role", "compact")  # five controls and two lists share one line
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
     return combo

@@ -95,17 +95,19 @@ class Detail(QWidget):
         colour = theme.good if row.change > 0 else theme.bad if row.change < 0 else theme.muted
         self._change.setStyleSheet(f"color: {colour}")
         self._change.setVisible(math.isfinite(row.change))
-        found = word_difference(row.before.text, row.after.text if row.after else row.before.text)
+        # Without the space that joins it to the prompt, as in the list.
+        shown = [(record or row.before).text.lstrip(" ") for record in (row.before, row.after)]
+        found = word_difference(*shown)
         sides = (("Before", before, row.before, found.deleted, theme.delete),
                  ("After", after, row.after, found.inserted, theme.insert))
-        for title, text, (name, cycle, record, spans, background) in zip(
-                self._titles, self._texts, sides, strict=True):
+        for title, text, written, (name, cycle, record, spans, background) in zip(
+                self._titles, self._texts, shown, sides, strict=True):
             if record is None or cycle is None:
                 title.setText(f"{name}: the next cycle")
                 text.clear()
                 continue
             title.setText(f"{name}: {wording.cycle_name(cycle)} · {wording.facts(record)}")
-            fill(text, split(record.text, spans), background)
+            fill(text, split(written, spans), background)
         if same_prompt:  # a new cycle of what is being read: stay in place
             for text, place in zip(self._texts, places, strict=True):
                 text.verticalScrollBar().setValue(place)

@@ -7,7 +7,7 @@ from typing import Literal
 
 from PySide6.QtCore import QModelIndex, QSize, QSortFilterProxyModel, Qt, QTimer, Signal
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QFileDialog, QLabel, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QStackedWidget, QVBoxLayout, QWidget
 
 from workbench.gui.completions import wording
 from workbench.gui.completions.controls import Controls
@@ -22,6 +22,7 @@ from workbench.gui.completions.model import (
     Role,
     pair_up,
 )
+from workbench.gui.dialog import choose_new_file
 from workbench.gui.theme import themes
 from workbench.store.store import Store
 
@@ -283,14 +284,8 @@ class CompletionsView(QWidget):
 
     def _ask_export(self) -> None:
         before, after = self._pair.before, self._pair.after
-        dialog = QFileDialog(self, "Export completions", f"completions-{before}-{after}.csv",
-                             "CSV table (*.csv)")
-        dialog.setObjectName("export_dialog")
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setDefaultSuffix("csv")
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(lambda name: self.export(Path(name)))
-        dialog.open()
+        choose_new_file(self, "export_dialog", "Export completions",
+                        f"completions-{before}-{after}.csv", "CSV table (*.csv)", self.export)
 
     def sizeHint(self) -> QSize:
         """Wide enough for two texts beside each other."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyqtgraph as pg
 
-from workbench.gui.metrics.data import Array
+from workbench.gui.metrics.data import Along, Array
 
 _DECADES = 5
 _CLOCK = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 86_400)
@@ -67,7 +67,9 @@ class ValueAxis(pg.AxisItem):
 
     def tickSpacing(self, minVal, maxVal, size):  # noqa: N803
         """Return one distance, so that all labels have the same number of decimals."""
-        return [(_round_step((maxVal - minVal) / max(2.5, size / 26)), 0)]
+        # About three labels, if need be closer together: one alone says nothing.
+        room = max(min(3.5, size / 16), size / 26, 1.0)
+        return [(_round_step((maxVal - minVal) / room), 0)]
 
     def tickValues(self, minVal, maxVal, size):  # noqa: N803
         """Return tick heights, grouped by level."""
@@ -95,18 +97,18 @@ class CycleAxis(pg.AxisItem):
 
     def __init__(self) -> None:
         super().__init__("bottom")
-        self._wall_time = False
+        self._along: Along = "cycles"
 
-    def set_wall_time(self, wall_time: bool) -> None:
+    def set_along(self, along: Along) -> None:
         """Show seconds since the start as time, or plain cycles."""
-        self._wall_time = wall_time
+        self._along = along
         self.picture = None
         self.update()
 
     def tickSpacing(self, minVal, maxVal, size):  # noqa: N803
         """Return the distance between ticks."""
         room = max(3.0, size / 56)
-        if self._wall_time:
+        if self._along == "time":
             wanted = (maxVal - minVal) / room
             spacing = next((s for s in _CLOCK if s >= wanted), 86_400 * math.ceil(wanted / 86_400))
             return [(float(spacing), 0)]
@@ -114,7 +116,7 @@ class CycleAxis(pg.AxisItem):
 
     def tickStrings(self, values, scale, spacing):
         """Return the label of each tick."""
-        if not self._wall_time:
+        if self._along != "time":
             return [f"{v:,.0f}" for v in values]
         return [format_duration(v) for v in values]
 

@@ -16,11 +16,28 @@ from PySide6.QtWidgets import (
 )
 from superqt import QFlowLayout
 
+from workbench.gui.actions import set_tip
 from workbench.gui.controls import label, named, tool_button
+from workbench.gui.metrics.data import Along
 from workbench.gui.metrics.export import FILTERS
 from workbench.ppo.metrics import METRICS, PARTS, find_metric
 
 MOST_PLOTS = 6
+DEFAULT_PLOTS = ("objective/scores", "loss/value_avg", "policy/entropy_avg", "objective/kl")
+SETS = {
+    "Overview": (DEFAULT_PLOTS, "Reward, value loss, entropy and KL"),
+    "Trust region": (
+        ("policy/clipfrac_avg", "policy/approxkl_avg", "val/ratio_var", "objective/kl"),
+        "How far each update moves the policy, and how often the clip holds it back"),
+    "Value head and advantages": (
+        ("loss/value_avg", "val/explained_variance", "val/value", "val/advantage_std"),
+        "How well the reward still to come is foreseen, and how much better or worse tokens turn "
+        "out than that"),
+    "Creativity": (
+        ("policy/entropy_avg", "objective/entropy", "objective/distinct", "objective/length"),
+        "Whether the policy still tries different things"),
+}
+"""Plots that answer a question together, by title, with what they show."""
 _GROUPS = {
     "Reward and KL": ("objective/", "kl_coef"),
     "Policy": ("policy/", "val/ratio", "loss/policy", "loss/total", "lr"),
@@ -45,21 +62,23 @@ class Controls(QWidget):
     """Which plots, smoothing, scale, x axis, follow, export."""
 
     plots_chosen = Signal(object)  # list of metric names
+    set_chosen = Signal(object)  # metric names in their order
     parts_wanted = Signal(bool)
     smoothing_changed = Signal(float)
     log_toggled = Signal(bool)
-    wall_time_toggled = Signal(bool)
+    along_chosen = Signal(str)  # an Along
     follow_clicked = Signal()
+    zoom_clicked = Signal()
     export_clicked = Signal(str)  # a key of FILTERS
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         layout = QFlowLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setHorizontalSpacing(8)
+        layout.setHorizontalSpacing(6)
         layout.setVerticalSpacing(4)
         for widget in (self._plots(), self._smoothing(), self._log(), self._x_axis(),
-                       self._follow()):
+                       self._zoom(), self._follow()):
             layout.addWidget(widget)
         # The flow layout aligns at the top; equal heights line the row up.
         height = max(w.sizeHint().height() for w in (self.plots, self.follow))
@@ -78,15 +97,19 @@ class Controls(QWidget):
         self._parts.setEnabled(there)
         self._parts.setChecked(wanted)
 
-    def show_settings(self, smoothing: float, log: bool, wall_time: bool) -> None:
+    def show_settings(self, smoothing: float, log: bool, along: Along) -> None:
         """Show settings that were restored."""
         self.slider.setValue(round(smoothing * 100))
         self.log.setChecked(log)
-        (self.time if wall_time else self.cycle).setChecked(True)
+        self.along[along].setChecked(True)
 
     def show_following(self, following: bool) -> None:
         """Offer Follow only while the plots do not follow."""
         self.follow.setEnabled(not following)
+
+    def show_range(self, exists: bool) -> None:
+        """Offer to zoom only to what is selected."""
+        self.zoom.setEnabled(exists)
 
     def show_run(self, exists: bool) -> None:
         """Offer to export only what exists."""
@@ -97,6 +120,15 @@ class Controls(QWidget):
         self.plots = _menu_button("plots", "Plots", "Choose which metrics to plot, "
                                   "one to six; save the plots")
         menu = _StayingMenu(self.plots)
+        menu.setToolTipsVisible(True)
+        for title, (names, tip) in SETS.items():
+            action = QAction(title, menu)
+            action.setProperty("whole_text", f"Plots: {title}")
+            action.setObjectName(f"plots_{title.partition(' ')[0].lower()}")
+            set_tip(action, tip)
+            action.triggered.connect(lambda _=False, names=names: self.set_chosen.emit(names))
+            menu.addAction(action)
+        menu.addSeparator()
         self._choices = {}
         left = dict(METRICS)
         for title, prefixes in _GROUPS.items():
@@ -133,8 +165,8 @@ class Controls(QWidget):
                "moving average). The raw curve stays faint behind.")
         self.slider = named(QSlider(Qt.Orientation.Horizontal), "smoothing", "Smoothing", tip)
         self.slider.setRange(0, 99)
-        self.slider.setFixedWidth(72)
-        title, value = label("Smoothing"), label("off", "muted")
+        self.slider.setFixedWidth(62)
+        title, value = label("Smooth"), label("off", "muted")
         value.setMinimumWidth(value.fontMetrics().horizontalAdvance("0.00 "))
         title.setBuddy(self.slider)
         for widget in (title, self.slider, value):
@@ -158,16 +190,30 @@ class Controls(QWidget):
         row = QHBoxLayout(box)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
-        self.cycle = _button("x_cycle", "Cycles", "Plot against PPO cycles")
-        self.time = _button("x_time", "Time", "Plot against time spent in cycles")
+        self.along: dict[Along, QToolButton] = {
+            "cycles": _button("x_cycle", "Cycles", "Plot against PPO cycles"),
+            "steps": _button("x_steps", "Steps", "Plot against optimiser steps, the gradients "
+                             "applied"),
+            "time": _button("x_time", "Time", "Plot against time spent in cycles"),
+        }
         group = QButtonGroup(box)
-        for button in (self.cycle, self.time):
+        for along, button in self.along.items():
             button.setCheckable(True)
+            button.setProperty("role", "compact")
+            button.toggled.connect(
+                lambda on, along=along: self.along_chosen.emit(along) if on else None)
             group.addButton(button)
             row.addWidget(button)
-        self.cycle.setChecked(True)
-        self.time.toggled.connect(self.wall_time_toggled)
+        self.along["cycles"].setChecked(True)
         return box
+
+    def _zoom(self) -> QWidget:
+        self.zoom = _button("zoom", "Zoom", "Show only the selected cycles (Z). To select some, "
+                            "with mean, min, max and change in every plot: Shift+drag over a plot, "
+                            "or Shift+Left and Shift+Right. Escape or a click ends it")
+        self.zoom.setEnabled(False)
+        self.zoom.clicked.connect(self.zoom_clicked)
+        return self.zoom
 
     def _follow(self) -> QWidget:
         self.follow = _button("follow", "Follow", "Show the whole run again and follow its latest "

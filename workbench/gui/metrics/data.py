@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from workbench.gui.metrics.health_marks import HealthMark
 
 Array = np.ndarray
+Along = Literal["cycles", "steps", "time"]
+"""What the x axis counts."""
+
+_COUNTED: Mapping[str, str] = {"steps": "policy/steps", "time": "seconds"}
 
 # Percentiles are estimated from this many points: enough for a range, and quick.
 _SAMPLE = 4000
@@ -158,12 +162,40 @@ class RunData:
         longest = max(self.traces.values(), key=len, default=Trace())
         return longest.cycles
 
-    def positions(self, cycles: Array, wall_time: bool) -> Array:
-        """Return where ``cycles`` lie on the x axis: themselves, or seconds since the start."""
-        seconds = self.traces.get("seconds")
-        if not wall_time or not seconds:
+    def cycle_at(self, x: float, along: Along) -> int | None:
+        """Return the cycle nearest to this place on the x axis."""
+        cycles = self.cycles
+        if not len(cycles):
+            return None
+        places = self.positions(cycles, along)
+        index = int(np.searchsorted(places, x))
+        nearest = min((i for i in (index - 1, index) if 0 <= i < len(places)),
+                      key=lambda i: abs(float(places[i]) - x))
+        return int(cycles[nearest])
+
+    def positions(self, cycles: Array, along: Along) -> Array:
+        """Return where ``cycles`` lie on the x axis: themselves, or how many optimiser steps or
+        seconds there were until their end. A run that did not count them has its cycles."""
+        counted = self.traces.get(_COUNTED.get(along, ""))
+        if not counted:
             return cycles
-        return np.interp(cycles, seconds.cycles, np.cumsum(np.nan_to_num(seconds.values)))
+        return np.interp(cycles, counted.cycles, np.cumsum(np.nan_to_num(counted.values)))
+
+
+def known_along(value: object) -> Along:
+    """Return what a saved layout says the x axis counts."""
+    return value if value in ("steps", "time") else "cycles"
+
+
+def extent(run: RunData, others: Sequence[RunData], along: Along) -> tuple[float, float]:
+    """Return the part of the x axis that a run and those drawn over it take, with a margin."""
+    places = [run.positions(run.cycles, along)]
+    places += [r.positions(r.cycles, along)[np.searchsorted(r.cycles, r.first):]
+               for r in others]
+    low = min(float(x[0]) for x in places if len(x))
+    high = max(float(x[-1]) for x in places if len(x))
+    margin = 0.02 * (high - low) or 1.0
+    return low - margin, high + margin
 
 
 def discounted_sum(values: Array, weight: float) -> Array:

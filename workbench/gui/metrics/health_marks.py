@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyqtgraph as pg
 
-from workbench.gui.metrics.data import RunData
+from workbench.gui.metrics.data import Along, RunData
 from workbench.gui.theme import Theme
 
 _HEIGHT = 0.12
@@ -34,12 +34,12 @@ class HealthTicks:
             ticks.setZValue(5 + serious)
             canvas.addItem(ticks, ignoreBounds=True)
 
-    def draw(self, run: RunData, wall_time: bool) -> None:
+    def draw(self, run: RunData, along: Along) -> None:
         """Show the findings of ``run`` that concern this plot."""
         for serious, ticks in self._ticks.items():
             cycles = [m.cycle for m in run.health
                       if m.metric in self._names and m.serious == serious]
-            ticks.setXVals(run.positions(np.array(cycles, float), wall_time))
+            ticks.setXVals(run.positions(np.array(cycles, float), along))
             ticks.setVisible(bool(cycles))
 
     def apply_theme(self, theme: Theme) -> None:

@@ -11,7 +11,7 @@ import pyqtgraph as pg
 from PySide6.QtGui import QColor, QPen
 
 from workbench.gui.metrics.axes import Scale
-from workbench.gui.metrics.data import Array, RunData, Trace
+from workbench.gui.metrics.data import Along, Array, RunData, Trace
 from workbench.gui.runs.colours import run_colour, run_line
 from workbench.gui.theme import Theme
 
@@ -46,7 +46,7 @@ class Overlays:
         self._given: list[object] = []
         self.runs: list[Drawn] = []
 
-    def draw(self, runs: Sequence[RunData], name: str, scale: Scale, wall_time: bool) -> None:
+    def draw(self, runs: Sequence[RunData], name: str, scale: Scale, along: Along) -> None:
         """Show metric ``name`` of these runs and of no others."""
         while len(self._curves) < len(runs):
             made = curve()
@@ -63,12 +63,12 @@ class Overlays:
         for i, (run, item) in enumerate(zip(runs, self._curves, strict=False)):
             trace = run.traces.get(name) or Trace()
             last = float(trace.smooth[-1]) if len(trace) else 0.0
-            key = (run.name, run.first, trace.weight, len(trace), last, scale, wall_time)
+            key = (run.name, run.first, trace.weight, len(trace), last, scale, along)
             if key == self._given[i]:
                 continue
             self._given[i] = key
             begin = int(np.searchsorted(trace.cycles, run.first))
-            x = run.positions(trace.cycles, wall_time)[begin:]
+            x = run.positions(trace.cycles, along)[begin:]
             self.runs[i] = Drawn(run.name, x, trace.smooth[begin:].copy())
             item.setData(x, scale.forward(self.runs[i].values), antialias=len(x) < FEW)
             item.show()

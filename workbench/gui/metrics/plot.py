@@ -2,83 +2,35 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Sequence
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import QEvent, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QMouseEvent, QPen, QResizeEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QVBoxLayout, QWidget
-from superqt import QElidingLabel
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QColor, QFont, QPen, QResizeEvent
+from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout, QWidget
 
+from workbench.gui.controls import label
 from workbench.gui.metrics.axes import CycleAxis, Scale, ValueAxis
-from workbench.gui.metrics.data import Array, RunData, Trace, format_number, robust_range
+from workbench.gui.metrics.canvas import Canvas
+from workbench.gui.metrics.data import Along, Array, RunData, Trace, format_number, robust_range
+from workbench.gui.metrics.header import GapWarning, Header, Keys
 from workbench.gui.metrics.health_marks import HealthTicks
 from workbench.gui.metrics.overlays import FEW, Drawn, Overlays, curve, mix
+from workbench.gui.metrics.statistics import Row, as_table, between, in_words
 from workbench.gui.runs.colours import run_colour
 from workbench.gui.theme import Theme
-from workbench.ppo.metrics import METRICS, Metric, find_metric
+from workbench.ppo.metrics import METRICS, find_metric
 
 SECOND = {"objective/scores": "objective/rlhf_reward"}
 """A metric that is drawn dashed in another's plot."""
 
+_CURVE = 90  # pixels that a table leaves to the curves, where it is of more than one row
 _NEAR = 24  # pixels between the pointer and the curve it means
 _WIDTH = 1.5
 _STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine,
            Qt.PenStyle.DashDotLine)
-_KEYS = ("──", "╌╌", "┈┈", "─·")
-
-
-class _ViewBox(pg.ViewBox):
-    """Wheel and drag move along x; on the y axis itself they move y."""
-
-    moved = Signal(int)  # the axis that the person moved
-
-    def wheelEvent(self, ev, axis=None):
-        """Zoom one axis."""
-        super().wheelEvent(ev, axis=axis or 0)
-        self.moved.emit(axis or 0)
-
-    def mouseDragEvent(self, ev, axis=None):
-        """Pan one axis."""
-        super().mouseDragEvent(ev, axis=axis or 0)
-        self.moved.emit(axis or 0)
-
-
-class _Canvas(pg.PlotWidget):
-    """The plotting area. Tells where the pointer is in data coordinates."""
-
-    hovered = Signal(object)  # (x, y) or None
-    reset = Signal()
-
-    def __init__(self) -> None:
-        super().__init__(viewBox=_ViewBox(), enableMenu=False,
-                         axisItems={"left": ValueAxis(), "bottom": CycleAxis()})
-        self.setFrameShape(QFrame.Shape.NoFrame)
-        self.hideButtons()
-        self.setClipToView(True)
-        self.setDownsampling(auto=True, mode="peak")
-
-    def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """Report the point under the pointer."""
-        super().mouseMoveEvent(event)
-        box = self.getViewBox()
-        scene = self.mapToScene(event.position().toPoint())
-        inside = box.sceneBoundingRect().contains(scene)
-        point = box.mapSceneToView(scene)
-        self.hovered.emit((point.x(), point.y()) if inside else None)
-
-    def leaveEvent(self, event: QEvent) -> None:
-        """Report that the pointer is gone."""
-        super().leaveEvent(event)
-        self.hovered.emit(None)
-
-    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        """Ask for the whole run."""
-        self.reset.emit()
-        event.accept()
 
 
 class MetricPlot(QFrame):
@@ -91,6 +43,8 @@ class MetricPlot(QFrame):
     hovered = Signal(object)
     reset = Signal()
     panned = Signal(float, float)  # the person moved x to this range
+    selected = Signal(float, float)  # a part of x, from where the person began to select it
+    clicked = Signal()
 
     def __init__(self, name: str, theme: Theme, parent: QWidget | None = None,
                  lines: Sequence[str] = ()) -> None:
@@ -100,13 +54,16 @@ class MetricPlot(QFrame):
         second = SECOND.get(name)
         self.names = self.lines or ((name, second) if second else (name,))
         self.setObjectName(f"plot_{name}")
-        self.setMinimumWidth(120)  # so that a long header does not make its column wider
+        # So that a long header does not make its column wider, nor a warning its row higher.
+        self.setMinimumSize(120, 60)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
         self.setAccessibleName(f"Plot of {self.about.label}")
         self._manual_y = False
+        self._range_text = ""  # stands in the place of the unit
         self._scale = Scale()
         self._traces: list[Trace] = []
         self._positions: list[Array] = []
-        self._values: list[QLabel] = []
+        self._others: list[tuple[str, int, Trace]] = []
         self._theme, self._colour_of, self._name = theme, 1, ""
         self._build()
         self.apply_theme(theme)
@@ -114,7 +71,7 @@ class MetricPlot(QFrame):
     # -- what the view tells
 
     def draw(
-        self, run: RunData, wall_time: bool, log: bool, x_range: tuple[float, float] | None,
+        self, run: RunData, along: Along, log: bool, x_range: tuple[float, float] | None,
         overlays: Sequence[RunData] = (),
     ) -> None:
         """Hand the traces of ``run`` to the curves, those of ``overlays`` to thin ones, and show
@@ -129,10 +86,12 @@ class MetricPlot(QFrame):
             self._colour_of = run.run_id
             self.apply_theme(self._theme)
         self._name = run.name
-        self._overlays.draw(overlays, self.names[0], self._scale, wall_time)
+        self._others = [(o.name, o.run_id, trace)
+                        for o, trace in zip(overlays, others, strict=True)]
+        self._overlays.draw(overlays, self.names[0], self._scale, along)
         self._value_axis.set_scale(self._scale)
         for curves, trace in zip(self._curves, traces, strict=True):
-            x = run.positions(trace.cycles, wall_time)
+            x = run.positions(trace.cycles, along)
             smoothed = trace.weight > 0
             raw, smooth, head = curves
             raw.setVisible(smoothed)
@@ -146,15 +105,15 @@ class MetricPlot(QFrame):
                 pen.setWidthF(_WIDTH if few else 1)
                 smooth.setPen(pen)
             _set_points(head, x[-1:], heights[-1:])
-        self._traces, self._positions = traces, [run.positions(t.cycles, wall_time) for t in traces]
-        self._marks.setXVals(run.positions(np.array([c for c, _ in run.marks], float), wall_time))
+        self._traces, self._positions = traces, [run.positions(t.cycles, along) for t in traces]
+        self._marks.setXVals(run.positions(np.array([c for c, _ in run.marks], float), along))
         self._marks.setVisible(bool(run.marks))
-        self._health.draw(run, wall_time)
+        self._health.draw(run, along)
         self._fork.setVisible(run.origin is not None)
         if run.origin:
             self._fork.setPos(float(run.positions(
-                np.array([run.origin[0]], float), wall_time)[0]))
-        self._warn(traces[0])
+                np.array([run.origin[0]], float), along)[0]))
+        self._gaps.show_gaps(traces[0].gaps)
         self.fit()
 
     def fit(self) -> None:
@@ -173,19 +132,14 @@ class MetricPlot(QFrame):
         # Else the first paint finds a stale matrix, mends it and asks for a second.
         self._box.prepareForPaint()
 
+    def hasHeightForWidth(self) -> bool:
+        """Be content with any height, or a legend of two lines would squeeze the other plots."""
+        return False
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Fit the header."""
         super().resizeEvent(event)
-        self._fit_header()
-
-    def _fit_header(self) -> None:
-        """Leave the companion out of the header where there is no room for it."""
-        if len(self.names) > 1 and not self.lines:
-            extra = (self._key, self._values[1])
-            labels = (self._title, self._values[0], *extra)
-            fits = 24 + sum(w.sizeHint().width() + 6 for w in labels) < self.width()
-            for widget in extra:
-                widget.setVisible(fits)
+        self._header.fit()
 
     def set_x_range(self, low: float, high: float) -> None:
         """Show this part of x; :meth:`fit` then chooses y."""
@@ -195,9 +149,9 @@ class MetricPlot(QFrame):
         """Forget a y range that the person set."""
         self._manual_y = False
 
-    def set_wall_time(self, wall_time: bool) -> None:
+    def set_along(self, along: Along) -> None:
         """Label x as time or as cycles."""
-        self._cycle_axis.set_wall_time(wall_time)
+        self._cycle_axis.set_along(along)
 
     def show_x_axis(self, shown: bool) -> None:
         """Show the labels of x, or leave them to the plot below."""
@@ -210,17 +164,15 @@ class MetricPlot(QFrame):
             line.setVisible(cycle is not None)
         values = [(t.at(cycle) if cycle is not None else float(t.smooth[-1]) if len(t) else
                    math.nan) for t in self._traces] or [math.nan] * len(self.names)
+        self._header.show_values(
+            () if self.lines else values,
+            self._range_text or (self.about.unit if cycle is None else f"cycle {cycle:,}"))
         if self.lines:
-            self._show_legend(values)
-        else:
-            for label, value in zip(self._values, values, strict=True):
-                label.setText(format_number(value))
-        self._fit_header()
+            self._keys.show_values(values, self._theme.series)
         if cycle is not None:
             self._cursor.setPos(x)
             heights = np.array([self._scale.height(v) for v in values])
             _set_points(self._dots, np.full(len(heights), x), heights)
-        self._unit.setText(self.about.unit if cycle is None else f"cycle {cycle:,}")
         self._note.setVisible(bool(note))
         if note:
             self._note.setText(note)
@@ -232,6 +184,35 @@ class MetricPlot(QFrame):
             width = max(1.0, self._note.boundingRect().width() * self.pixel)
             self._note.setAnchor((min(max(0.0, (x + width - right) / width), 1.0), 0))
             self._note.setPos(x, top)
+
+    def show_range(self, cycles: tuple[int, int] | None,
+                   places: tuple[float, float] | None) -> None:
+        """Mark a range of cycles and show its statistics; None shows none."""
+        self._region.setVisible(places is not None)
+        self._statistics.setVisible(cycles is not None)
+        self._range_text = ""
+        if cycles is None or places is None:
+            return
+        if places != tuple(self._region.getRegion()):
+            self._region.setRegion(places)
+        names = [find_metric(name).label for name in self.lines] or [self._name]
+        rows = [Row(name, self._colour(i), between(trace, *cycles))
+                for i, (name, trace) in enumerate(zip(names, self._traces, strict=False))]
+        # (A companion, drawn dashed, is left out: zip ends with the names.)
+        rows += [Row(name, run_colour(run_id, self._theme), between(trace, *cycles))
+                 for name, run_id, trace in self._others]
+        first, last = cycles
+        span = f"Cycle {first:,}" if first == last else f"Cycles {first:,} to {last:,}"
+        # What there is no room for beside a curve worth looking at, the tooltip tells.
+        room = self.height() - _CURVE - self._header.height()
+        metrics = self._statistics.fontMetrics()
+        most = max(1, room // metrics.height() - 1)
+        self._statistics.setText(as_table(
+            rows, most, self.width() // (metrics.horizontalAdvance("−0.0000") + 12)))
+        self._statistics.setToolTip(f"{span}, the numbers themselves, not smoothed. Change: the "
+                                    f"last less the first.\n{in_words(rows)}")
+        self._statistics.setAccessibleDescription(f"{span}. {in_words(rows)}")
+        self._range_text = span.lower()
 
     def nearest(self, x: float, y: float) -> str:
         """Return the name and the value of the curve at this point; "" where there is none, and
@@ -257,20 +238,22 @@ class MetricPlot(QFrame):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 4, 4, 0)
         layout.setSpacing(0)
-        layout.addLayout(self._header())
+        self._header = Header(self.about, () if self.lines else self.names)
+        layout.addWidget(self._header)
         if self.lines:
-            self._legend = QLabel()
-            self._legend.setWordWrap(True)
-            self._legend.setTextFormat(Qt.TextFormat.RichText)
-            self._legend.setAccessibleName(f"{self.about.label}, current values")
-            self._legend.setToolTip(describe(self.about))
-            layout.addWidget(self._legend)
-        self._chip = QElidingLabel()
-        self._chip.setProperty("role", "warning")
-        self._chip.setAccessibleName(f"Warning about {self.about.label}")
-        self._chip.hide()
-        layout.addWidget(self._chip)
-        self._canvas = _Canvas()
+            self._keys = Keys(self.about, self.lines)
+            layout.addWidget(self._keys)
+        self._gaps = GapWarning(self.about)
+        layout.addWidget(self._gaps)
+        self._statistics = label(role="muted")
+        self._statistics.setTextFormat(Qt.TextFormat.RichText)
+        self._statistics.setMinimumWidth(1)
+        self._statistics.setContentsMargins(0, 0, 4, 0)
+        self._statistics.setObjectName("range_statistics")
+        self._statistics.setAccessibleName(f"{self.about.label}, selected range")
+        self._statistics.hide()
+        layout.addWidget(self._statistics)
+        self._canvas = Canvas()
         self._canvas.setAccessibleName(f"Curve of {self.about.label}")
         layout.addWidget(self._canvas, 1)
 
@@ -284,6 +267,7 @@ class MetricPlot(QFrame):
             axis.setTickFont(digits)
             axis.enableAutoSIPrefix(False)
             axis.setStyle(tickLength=-4, tickTextOffset=4)
+        self._statistics.setFont(digits)
         # The same width everywhere, so that plots above each other line up.
         self._value_axis.setWidth(self.fontMetrics().horizontalAdvance("−0.000"))
 
@@ -308,60 +292,30 @@ class MetricPlot(QFrame):
             item.setZValue(5)
             self._canvas.addItem(item, ignoreBounds=True)
         self._note.setZValue(6)
+        self._region = pg.LinearRegionItem(movable=False)
+        self._region.setZValue(-2)
+        self._region.hide()
+        self._canvas.addItem(self._region, ignoreBounds=True)
         self._fork.setZValue(0)
         self._fork.hide()
         self._box.disableAutoRange()
         self._canvas.hovered.connect(self.hovered)
         self._canvas.reset.connect(self.reset)
         self._box.moved.connect(self._moved)
+        self._box.selected.connect(self.selected)
+        self._box.clicked.connect(self.clicked)
         self.set_cursor(None, 0.0, "")
-
-    def _header(self) -> QHBoxLayout:
-        row = QHBoxLayout()
-        row.setSpacing(6)
-        self._title = QLabel(self.about.label)
-        self._title.setProperty("role", "heading")
-        self._title.setToolTip(describe(self.about))
-        row.addWidget(self._title)
-        self._unit = QElidingLabel(self.about.unit)
-        self._unit.setProperty("role", "muted")
-        self._unit.setToolTip(describe(self.about))
-        row.addWidget(self._unit, 1)
-        for name in () if self.lines else reversed(self.names):
-            metric, value = METRICS[name], QLabel("–")
-            font = value.font()
-            font.setFeature(QFont.Tag("tnum"), 1)
-            if name == self.names[0]:
-                font.setPointSizeF(font.pointSizeF() * 1.25)
-                font.setWeight(QFont.Weight.DemiBold)
-            else:
-                self._key = QLabel()
-                self._key.setToolTip(describe(metric))
-                row.addWidget(self._key)
-            value.setFont(font)
-            value.setAccessibleName(f"{metric.label}, current value")
-            value.setToolTip(describe(metric))
-            value.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            row.addWidget(value)
-            self._values.insert(0, value)
-        return row
 
     def apply_theme(self, theme: Theme) -> None:
         """Draw in the colours of ``theme``."""
         self._canvas.setBackground(theme.base)
-        self.setStyleSheet(f"MetricPlot {{ background: {theme.base}; "
-                           f"border: 1px solid {theme.border}; border-radius: 4px; }}")
         for axis in (self._value_axis, self._cycle_axis):
             axis.setPen(theme.border)
             axis.setTextPen(theme.muted)
         self._theme = theme
         self._overlays.apply_theme(theme)
-        # The colour says which run, the kind of line which metric; but parts have colours too.
-        own = run_colour(self._colour_of, theme)
         for i, (raw, smooth, head) in enumerate(self._curves):
-            colour = mix(own, theme.base, 0.7) if i else own
-            if self.lines:
-                colour = theme.series[i % len(theme.series)]
+            colour = self._colour(i)
             raw.setPen(pg.mkPen(mix(colour, theme.base, 0.45)))
             pen = QPen(QColor(colour), _WIDTH)
             pen.setCosmetic(True)
@@ -370,11 +324,13 @@ class MetricPlot(QFrame):
             head.setPen(None)
             head.setBrush(colour)
             if i and not self.lines:
-                self._key.setText(f"<span style='color:{colour}'>╌╌</span> "
-                                  f"{in_sentence(METRICS[self.names[i]])}")
+                self._header.show_key(METRICS[self.names[i]], colour)
         self._fork.setPen(pg.mkPen(theme.muted, style=Qt.PenStyle.DashLine))
         self._marks.setPen(pg.mkPen(theme.warning, style=Qt.PenStyle.DotLine))
         self._health.apply_theme(theme)
+        self._region.setBrush(mix(theme.accent, theme.base, 0.14))
+        for line in self._region.lines:
+            line.setPen(pg.mkPen(mix(theme.accent, theme.base, 0.6)))
         self._cursor.setPen(pg.mkPen(theme.muted))
         self._dots.setPen(pg.mkPen(theme.base))
         self._dots.setBrush(theme.text)
@@ -382,15 +338,12 @@ class MetricPlot(QFrame):
         self._note.fill = pg.mkBrush(theme.window)
         self._note.border = pg.mkPen(theme.warning)
 
-    def _show_legend(self, values: Sequence[float]) -> None:
-        entries = []
-        for i, (name, value) in enumerate(zip(self.lines, values, strict=True)):
-            colour = self._theme.series[i % len(self._theme.series)]
-            title = html.escape(find_metric(name).label)
-            entries.append(f"<span style='white-space: nowrap'><span style='color:{colour}'>"
-                           f"{_KEYS[i % len(_KEYS)]}</span> {title} "
-                           f"<b>{format_number(value)}</b></span>")
-        self._legend.setText(" &nbsp; ".join(entries))
+    def _colour(self, line: int) -> str:
+        """The colour says which run, the kind of line which metric; but parts have colours too."""
+        if self.lines:
+            return self._theme.series[line % len(self._theme.series)]
+        own = run_colour(self._colour_of, self._theme)
+        return mix(own, self._theme.base, 0.7) if line else own
 
     def _moved(self, axis: int) -> None:
         if axis:
@@ -398,31 +351,8 @@ class MetricPlot(QFrame):
         else:
             self.panned.emit(*self._box.viewRange()[0])
 
-    def _warn(self, trace: Trace) -> None:
-        gaps = trace.gaps
-        self._chip.setVisible(bool(gaps))
-        if gaps:
-            more = f" and {len(gaps) - 1:,} other cycles" if len(gaps) > 1 else ""
-            self._chip.setText(f"⚠ {in_sentence(self.about)} was not a number in cycle "
-                               f"{gaps[-1]:,}{more}")
-            shown = ", ".join(f"{c:,}" for c in gaps[-20:])
-            self._chip.setToolTip(f"Not a number (NaN or infinite) in cycle {shown}. The curve "
-                                  "has a gap there.")
-
 
 def _set_points(points: pg.ScatterPlotItem, x: Array, y: Array) -> None:
     # A point that is not a number makes the item's bounds so.
     finite = np.isfinite(y)
     points.setData(x[finite], y[finite])
-
-
-def describe(metric: Metric) -> str:
-    """Return the tooltip of a metric: label, name, formula, help."""
-    return (f"<b>{html.escape(metric.label)}</b> · <code>{html.escape(metric.name)}</code><br>"
-            f"{html.escape(metric.formula)}<br>{html.escape(metric.help)}")
-
-
-def in_sentence(metric: Metric) -> str:
-    """Return a metric's label as it stands within a sentence."""
-    label = metric.label
-    return label if label[1].isupper() else label[0].lower() + label[1:]

@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QKeyEvent, QResizeEvent, QShowEvent
+from PySide6.QtGui import QAction, QKeyEvent, QKeySequence, QShowEvent
 from PySide6.QtWidgets import (
-    QFileDialog,
-    QGridLayout,
     QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
 
-from workbench.gui.controls import label, named
-from workbench.gui.metrics.controls import MOST_PLOTS, Controls
-from workbench.gui.metrics.data import RunData
+from workbench.gui.actions import set_tip
+from workbench.gui.controls import label
+from workbench.gui.dialog import choose_new_file
+from workbench.gui.metrics.controls import DEFAULT_PLOTS, MOST_PLOTS, Controls
+from workbench.gui.metrics.crosshair import Crosshair
+from workbench.gui.metrics.data import Along, RunData, extent, known_along
 from workbench.gui.metrics.export import FILTERS, export
+from workbench.gui.metrics.grid import PlotGrid
 from workbench.gui.metrics.health_marks import HealthMark
 from workbench.gui.metrics.legend import legend, name_runs
 from workbench.gui.metrics.plot import MetricPlot
+from workbench.gui.metrics.selection import Selection
+from workbench.gui.metrics.wording import change_text
 from workbench.gui.theme import Theme, themes
-from workbench.ppo.hyperparameters import specs
 from workbench.ppo.metrics import METRICS, PARTS
-from workbench.ppo.wording import format_value
 from workbench.store.records import ChangeRecord, RunRecord, Series
 from workbench.training.events import Change
 
-DEFAULT_PLOTS = ("objective/scores", "loss/value_avg", "policy/entropy_avg", "objective/kl")
 _TICK_MS = 40
-_MARK_PIXELS = 8
 
 
 class MetricsView(QWidget):
@@ -49,15 +46,11 @@ class MetricsView(QWidget):
         self._run: RunData | None = None
         self._others: list[RunData] = []
         self._records: Mapping[int, RunRecord] = {}
-        self._weight, self._log, self._wall_time = 0.0, False, False
+        self._weight, self._log = 0.0, False
+        self._along: Along = "cycles"
         self._following = True
-        self._cursor: int | None = None
-        self._plots: list[MetricPlot] = []
         self._parts: tuple[str, ...] = ()
         self._parts_wanted = True
-        self._pointed: MetricPlot | None = None
-        self._point: tuple[float, float] | None = None
-        self._columns = 0
         self._stale = False
         self._build()
         self._tick = QTimer(self)
@@ -75,13 +68,14 @@ class MetricsView(QWidget):
         """Show a run from the store (a run just started has no series yet), or none."""
         self._run = None if run_id is None else RunData(run_id, series, self._weight)
         if self._run:
-            self._run.marks = [(c.cycle, _mark_text(c)) for c in changes]
+            self._run.marks = [(c.cycle, change_text(c)) for c in changes]
         self._name_runs()
-        self._following, self._cursor = True, None
+        self._following = True
+        self._clear()
         self._find_parts()
-        for plot in self._plots:
+        for plot in self._grid:
             plot.follow()
-        self.controls.show_following(True)
+        self._show_following()
         self._schedule()
 
     def append(self, run_id: int, cycle: int, metrics: Mapping[str, float]) -> None:
@@ -107,7 +101,7 @@ class MetricsView(QWidget):
     def mark_changes(self, run_id: int, cycle: int, changes: Sequence[Change]) -> None:
         """Draw a vertical mark where ``cycle`` was the first to use changed hyperparameters."""
         if self._run and self._run.run_id == run_id:
-            self._run.marks += [(cycle, _mark_text(c)) for c in changes]
+            self._run.marks += [(cycle, change_text(c)) for c in changes]
             self._schedule()
 
     def mark_health(self, marks: Sequence[HealthMark]) -> None:
@@ -119,15 +113,17 @@ class MetricsView(QWidget):
     def point_at(self, name: str, cycle: int) -> None:
         """Put the crosshair at ``cycle`` and say what is marked there in the plot of ``name``,
         which is added where it is missing."""
-        if name not in (shown for plot in self._plots for shown in plot.names):
+        if self._grid.plot_of(name) is None:
             self.choose_plots([*self.plots()[: MOST_PLOTS - 1], name])
-        self._pointed = next(plot for plot in self._plots if name in plot.names)
-        self._set_cursor(cycle)
+        plot = self._grid.plot_of(name)
+        assert plot is not None
+        self._crosshair.point_at(plot, cycle)
+        self._wake()
 
     def save_state(self) -> dict[str, object]:
         """Return what the person chose."""
         return {"plots": self.plots(), "smoothing": self._weight, "log": self._log,
-                "wall_time": self._wall_time, "parts": self._parts_wanted}
+                "along": self._along, "parts": self._parts_wanted}
 
     def restore_state(self, state: dict[str, object]) -> None:
         """Choose as :meth:`save_state` told; what is unknown is left out."""
@@ -138,41 +134,27 @@ class MetricsView(QWidget):
         smoothing = state.get("smoothing")
         self.controls.show_settings(
             smoothing if isinstance(smoothing, float) and 0 <= smoothing < 1 else 0.0,
-            state.get("log") is True, state.get("wall_time") is True)
+            state.get("log") is True, known_along(state.get("along")))
 
     # -- what the person does
 
     def plots(self) -> list[str]:
         """Return the names of the metrics plotted. The parts of the reward are not among them."""
-        return [plot.about.name for plot in self._plots if not plot.lines]
+        return self._grid.names()
 
     def choose_plots(self, names: Sequence[str]) -> None:
         """Plot these metrics, in this order; plots that stay are kept."""
-        kept = {plot.about.name: plot for plot in self._plots if plot.lines in ((), self._parts)}
-        gone = [plot for plot in self._plots if plot.about.name not in kept]
-        shown = list(names)
-        if self._parts and self._parts_wanted:  # right after the reward itself
-            shown.insert(shown.index("objective/scores") + 1 if "objective/scores" in shown else 0,
-                         PARTS)
-        gone += [kept.pop(name) for name in set(kept) - set(shown)]
-        for plot in gone:
-            if plot is self._pointed:
-                self._pointed = None
-            plot.hide()
-            plot.deleteLater()
-        self._plots = [kept.get(name) or self._make_plot(name) for name in shown]
+        self._grid.choose(names, self._parts if self._parts_wanted else ())
         self.controls.show_plots(names)
         self.controls.show_parts(bool(self._parts), self._parts_wanted)
-        self._columns = 0
-        self._arrange()
         self._schedule()
 
     def follow(self) -> None:
         """Show the whole run and follow its latest cycle."""
         self._following = True
-        for plot in self._plots:
+        for plot in self._grid:
             plot.follow()
-        self.controls.show_following(True)
+        self._show_following()
         self._schedule()
 
     def export(self, path: Path) -> None:
@@ -180,25 +162,34 @@ class MetricsView(QWidget):
         if not self._run:
             return
         try:
-            export(path, self._grid_page, self._run)
+            export(path, self._grid, self._run)
         except OSError as error:
             self.message.emit("error", f"{path} could not be written "
                                        f"({error.strerror or 'unknown reason'}).")
         else:
             self.message.emit("info", f"Saved {path.name}.")
 
+    def zoom(self) -> None:
+        """Show only the selected range."""
+        places = self._run and self._selection.places(self._run, self._along)
+        if places and places[0] < places[1]:
+            margin = 0.02 * (places[1] - places[0])
+            self._leave_latest()
+            self._grid.set_x_range(places[0] - margin, places[1] + margin)
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """F follows; left and right move the crosshair, Escape takes it away."""
+        """Left and right move the crosshair, with Shift they select; Escape takes both away."""
         step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(Qt.Key(event.key()))
-        if event.key() == Qt.Key.Key_F:
-            self.follow()
-        elif event.key() == Qt.Key.Key_Escape and self._cursor is not None:
-            self._set_cursor(None)
-        elif step and self._run and len(self._run.cycles):
-            cycles = self._run.cycles
-            here = len(cycles) if self._cursor is None else int(
-                np.searchsorted(cycles, self._cursor))
-            self._set_cursor(int(cycles[min(max(here + step, 0), len(cycles) - 1)]))
+        if event.key() == Qt.Key.Key_Escape and self._clear():
+            return
+        if step and self._run and len(self._run.cycles):
+            before = self._crosshair.cycle
+            self._crosshair.step(step, self._run)
+            if event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
+                here = self._crosshair.cycle
+                assert here is not None
+                self._selection.extend(here if before is None else before, here)
+            self._selected()
         else:
             super().keyPressEvent(event)
 
@@ -209,7 +200,7 @@ class MetricsView(QWidget):
         self._tick.stop()
         run = self._run
         empty = run is None or not len(run.cycles)
-        self._pages.setCurrentWidget(self._empty if empty else self._grid_page)
+        self._pages.setCurrentWidget(self._empty if empty else self._grid)
         self.controls.show_run(not empty)
         if run is None or empty:
             self._empty.setText(
@@ -218,11 +209,12 @@ class MetricsView(QWidget):
             return
         if self._stale:
             self._stale = False
-            x_range = self._whole_run(run) if self._following else None
-            for plot in self._plots:
-                plot.draw(run, self._wall_time, self._log, x_range, self._overlays())
+            x_range = extent(run, self._overlays(), self._along) if self._following else None
+            for plot in self._grid:
+                plot.draw(run, self._along, self._log, x_range, self._overlays())
             self._show_legend(run)
-        self._draw_cursor(run)
+        self._selection.draw(run, self._along)
+        self._crosshair.draw(run, self._along)
 
     def _on_tick(self) -> None:
         if self.isVisible():  # behind another tab nothing is drawn; being shown catches up
@@ -230,63 +222,49 @@ class MetricsView(QWidget):
 
     def _schedule(self) -> None:
         self._stale = True
-        if not self._tick.isActive():
-            self._tick.start()
+        self._wake()
 
-    def _whole_run(self, run: RunData) -> tuple[float, float]:
-        ends = [run.positions(r.cycles, self._wall_time) if r is run else
-                r.positions(r.cycles, self._wall_time)[np.searchsorted(r.cycles, r.first):]
-                for r in (run, *self._overlays())]
-        low = min(float(x[0]) for x in ends if len(x))
-        high = max(float(x[-1]) for x in ends if len(x))
-        margin = 0.02 * (high - low) or 1.0
-        return low - margin, high + margin
-
-    def _draw_cursor(self, run: RunData) -> None:
-        if self._cursor is None:
-            for plot in self._plots:
-                plot.set_cursor(None, 0.0, "")
-            return
-        x = float(run.positions(np.array([self._cursor], float), self._wall_time)[0])
-        near = _MARK_PIXELS * self._plots[0].pixel
-        named = [*run.marks, *([run.origin] if run.origin else [])]
-        marks = run.positions(np.array([cycle for cycle, _ in named], float), self._wall_time)
-        notes = [text for (_, text), at in zip(named, marks, strict=True)
-                 if abs(at - x) <= near]
-        health = run.positions(np.array([m.cycle for m in run.health], float), self._wall_time)
-        if self._pointed and self._point:
-            curve = self._pointed.nearest(*self._point)
-            notes += [curve] if curve else []
-        for plot in self._plots:
-            # The label only where the person looks, or once when the keyboard moves.
-            shown = plot is (self._pointed or self._plots[0])
-            found = [mark.text for mark, at in zip(run.health, health, strict=True)
-                     if abs(at - x) <= near and mark.metric in plot.names] if shown else []
-            plot.set_cursor(self._cursor, x, "\n".join(notes + found) if shown else "")
-
-    def _set_cursor(self, cycle: int | None) -> None:
-        self._cursor = cycle
+    def _wake(self) -> None:
         if not self._tick.isActive():
             self._tick.start()
 
     def _hover(self, plot: MetricPlot, point: tuple[float, float] | None) -> None:
-        self._pointed, self._point = plot if point else None, point
-        if point is None or not self._run or not len(self._run.cycles):
-            self._set_cursor(None)
-            return
-        x = self._run.positions(self._run.cycles, self._wall_time)
-        index = int(np.searchsorted(x, point[0]))
-        nearest = min((i for i in (index - 1, index) if 0 <= i < len(x)),
-                      key=lambda i: abs(float(x[i]) - point[0]))
-        self._set_cursor(int(self._run.cycles[nearest]))
+        self._crosshair.hover(plot, point, self._run, self._along)
+        self._wake()
 
     def _panned(self, source: MetricPlot, low: float, high: float) -> None:
+        self._leave_latest()
+        self._grid.set_x_range(low, high, source)
+
+    def _leave_latest(self) -> None:
         self._following = False
-        self.controls.show_following(False)
-        for plot in self._plots:
-            if plot is not source:
-                plot.set_x_range(low, high)
-            plot.fit()
+        self._show_following()
+
+    def _show_following(self) -> None:
+        self.controls.show_following(self._following)
+        self._follow_action.setEnabled(not self._following)
+
+    def _select(self, start: float, end: float) -> None:
+        if self._run:
+            cycles = [self._run.cycle_at(x, self._along) for x in (start, end)]
+            if cycles[0] is not None and cycles[1] is not None:
+                self._selection.set(cycles[0], cycles[1])
+                self._selected()
+
+    def _clear(self) -> bool:
+        """Take range and crosshair away; return whether there was one."""
+        if self._selection.cycles is None and self._crosshair.cycle is None:
+            return False
+        self._selection.clear()
+        self._crosshair.cycle = None
+        self._selected()
+        return True
+
+    def _selected(self) -> None:
+        chosen = self._selection.cycles is not None
+        self.controls.show_range(chosen)
+        self._zoom_action.setEnabled(chosen)
+        self._wake()
 
     # -- settings
 
@@ -311,24 +289,18 @@ class MetricsView(QWidget):
 
     def _set_log(self, log: bool) -> None:
         self._log = log
-        for plot in self._plots:
+        for plot in self._grid:
             plot.follow()
         self._schedule()
 
-    def _set_wall_time(self, wall_time: bool) -> None:
-        self._wall_time = wall_time
-        for plot in self._plots:
-            plot.set_wall_time(wall_time)
+    def _set_along(self, along: Along) -> None:
+        self._along = along
+        self._grid.set_along(along)
         self.follow()
 
     def _ask_export(self, key: str) -> None:
-        dialog = QFileDialog(self, "Export plots", f"metrics.{key}", FILTERS[key])
-        dialog.setObjectName("export_dialog")
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setDefaultSuffix(key)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(lambda name: self.export(Path(name)))
-        dialog.open()
+        choose_new_file(self, "export_dialog", "Export plots", f"metrics.{key}", FILTERS[key],
+                        self.export)
 
     # -- making it
 
@@ -338,32 +310,49 @@ class MetricsView(QWidget):
         layout.setSpacing(8)
         self.controls = Controls()
         self.controls.plots_chosen.connect(self._choose)
+        self.controls.set_chosen.connect(self.choose_plots)
         self.controls.parts_wanted.connect(self._want_parts)
         self.controls.smoothing_changed.connect(self._set_weight)
         self.controls.log_toggled.connect(self._set_log)
-        self.controls.wall_time_toggled.connect(self._set_wall_time)
+        self.controls.along_chosen.connect(self._set_along)
         self.controls.follow_clicked.connect(self.follow)
+        self.controls.zoom_clicked.connect(self.zoom)
         self.controls.export_clicked.connect(self._ask_export)
         layout.addWidget(self.controls)
         self._empty = label(role="muted", wrap=True)
         self._empty.setObjectName("metrics_empty")
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._grid_page = QWidget()
-        page = QVBoxLayout(self._grid_page)
-        page.setContentsMargins(0, 0, 0, 0)
-        page.setSpacing(4)
-        self.legend = named(label(wrap=True), "legend", "Runs in the plots",
-                            "The run on display and those drawn over it; tick runs in Runs")
-        self.legend.hide()
-        self._grid = QGridLayout()
-        self._grid.setSpacing(8)
-        page.addWidget(self.legend)
-        page.addLayout(self._grid, 1)
+        self._grid = PlotGrid()
+        self._grid.hovered.connect(self._hover)
+        self._grid.panned.connect(self._panned)
+        self._grid.reset.connect(self.follow)
+        self._grid.selected.connect(self._select)
+        self._grid.clicked.connect(self._clear)
+        self._crosshair = Crosshair(self._grid)
+        self._selection = Selection(self._grid)
+        self._follow_action = self._action(
+            "follow_latest", "Follow the latest cycle", Qt.Key.Key_F, self.follow,
+            "Show the whole run in the plots again")
+        self._zoom_action = self._action(
+            "zoom_to_range", "Zoom to the selected cycles", Qt.Key.Key_Z, self.zoom,
+            "Show only the selected cycles in the plots")
         self._pages = QStackedWidget()
         self._pages.addWidget(self._empty)
-        self._pages.addWidget(self._grid_page)
+        self._pages.addWidget(self._grid)
         layout.addWidget(self._pages, 1)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+
+    def _action(self, name: str, text: str, key: Qt.Key, call: Callable[[], None],
+                tip: str) -> QAction:
+        action = QAction(text, self)
+        action.setObjectName(name)
+        action.setShortcut(QKeySequence(key))
+        action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        action.setEnabled(False)
+        action.triggered.connect(lambda: call())
+        set_tip(action, tip)
+        self.addAction(action)
+        return action
 
     def sizeHint(self) -> QSize:
         """Wide enough for two plots beside each other."""
@@ -374,40 +363,10 @@ class MetricsView(QWidget):
         super().showEvent(event)
         self._schedule()
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Rearrange the plots where another number of columns suits better."""
-        super().resizeEvent(event)
-        self._arrange()
-
     def _choose(self, names: list[str]) -> None:
         # What was plotted keeps its place; what is new comes last.
         self.choose_plots([n for n in self.plots() if n in names]
                           + [n for n in names if n not in self.plots()])
-
-    def _make_plot(self, name: str) -> MetricPlot:
-        plot = MetricPlot(name, themes().theme, self._grid_page,
-                          self._parts if name == PARTS else ())
-        plot.set_wall_time(self._wall_time)
-        plot.hovered.connect(partial(self._hover, plot))
-        plot.reset.connect(self.follow)
-        plot.panned.connect(partial(self._panned, plot))
-        return plot
-
-    def _arrange(self) -> None:
-        count = len(self._plots)
-        columns = best_columns(count, self._pages.width(), self._pages.height())
-        if columns == self._columns:
-            return
-        self._columns = columns
-        for i in range(MOST_PLOTS + 1):
-            self._grid.setRowStretch(i, 0)
-            self._grid.setColumnStretch(i, 0)
-        for i, plot in enumerate(self._plots):
-            self._grid.addWidget(plot, i // columns, i % columns)
-            self._grid.setRowStretch(i // columns, 1)
-            self._grid.setColumnStretch(i % columns, 1)
-            plot.show_x_axis(i + columns >= count)
-            plot.show()
 
     def _overlays(self) -> list[RunData]:
         shown = self._run.run_id if self._run else None
@@ -418,26 +377,10 @@ class MetricsView(QWidget):
 
     def _show_legend(self, run: RunData) -> None:
         others = self._overlays()
-        self.legend.setVisible(bool(others))
-        self.legend.setText(legend(run, others, themes().theme))
+        self._grid.legend.setVisible(bool(others))
+        self._grid.legend.setText(legend(run, others, themes().theme))
 
     def _apply_theme(self, theme: Theme) -> None:
-        for plot in self._plots:
-            plot.apply_theme(theme)
+        self._grid.apply_theme(theme)
         if self._run:
             self._show_legend(self._run)
-
-
-def best_columns(count: int, width: int, height: int) -> int:
-    """Return how many columns give ``count`` plots a shape nearest to twice as wide as high."""
-    def distance(columns: int) -> float:
-        rows = math.ceil(count / columns)
-        shape = (max(width, 1) / columns) / (max(height, 1) / rows)
-        return abs(math.log(shape / 2)) + 0.3 * (rows * columns - count)
-    return min(range(1, count + 1), key=distance)
-
-
-def _mark_text(change: Change | ChangeRecord) -> str:
-    spec = specs().get(change.name)
-    old, new = format_value(spec, change.old), format_value(spec, change.new)
-    return f"{spec.label if spec else change.name} {old} → {new}"

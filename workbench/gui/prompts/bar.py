@@ -4,24 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import (
-    QDialog,
-    QFileDialog,
-    QInputDialog,
-    QMenu,
-    QMessageBox,
-    QToolButton,
-    QWidget,
-)
+from PySide6.QtWidgets import QComboBox, QMenu, QToolButton, QWidget
 from superqt import QFlowLayout
 
 from workbench.assets import SAMPLE_PROMPTS
 from workbench.gui.controls import tool_button
+from workbench.gui.dialog import ask, ask_for, choose_file, choose_new_file
 from workbench.store.prompt_files import ENDINGS
 
 if TYPE_CHECKING:
@@ -39,7 +31,7 @@ class Bar(QWidget):
         self._view = view
         layout = QFlowLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.setHorizontalSpacing(8)
+        layout.setHorizontalSpacing(4)
         layout.setVerticalSpacing(4)
         self._make_actions()
         add = tool_button("Add", "prompts_add_button", "Add a prompt", "Add a prompt (Insert)")
@@ -105,7 +97,7 @@ class Bar(QWidget):
         for path in sorted(p for p in SAMPLE_PROMPTS.glob("*") if p.suffix in ENDINGS):
             built_in.addAction(path.stem.replace("_", " ").capitalize()).triggered.connect(
                 lambda _=False, path=path: self._view.open_file(path))
-        self._list_sets(menu, "Saved sets", self._view.load_set)
+        self._list_sets(menu, "Saved sets", self._view.library.load_set)
         return button
 
     def _list_sets(self, menu: QMenu, title: str, call: Callable[[str], object]) -> None:
@@ -114,7 +106,7 @@ class Bar(QWidget):
 
         def list_sets() -> None:
             saved.clear()
-            for name in self._view.saved_sets():
+            for name in self._view.library.saved_sets():
                 saved.addAction(name).triggered.connect(lambda _=False, name=name: call(name))
             saved.setEnabled(not saved.isEmpty())
 
@@ -123,8 +115,12 @@ class Bar(QWidget):
     def _save(self) -> QToolButton:
         button, menu = self._menu_button("Save", "prompts_save", "Save the prompts to a file, or "
                                          "under a name. The list itself is kept by itself")
-        menu.addAction("Save to file…").triggered.connect(lambda: self._ask_save())
-        menu.addAction("Save as a named set…").triggered.connect(lambda: self._ask_name())
+        for name, text, call in (("prompts_to_file", "Save prompts to file…", self._ask_save),
+                                 ("prompts_to_set", "Save prompts as a named set…",
+                                  self._ask_name)):
+            action = menu.addAction(text)
+            action.setObjectName(name)
+            action.triggered.connect(lambda _=False, call=call: call())
         self._list_sets(menu, "Delete a saved set", self._ask_delete)
         return button
 
@@ -142,48 +138,26 @@ class Bar(QWidget):
         return button, menu
 
     def _ask_open(self) -> None:
-        dialog = QFileDialog(self._view, "Open prompts", "", _FILES)
-        dialog.setObjectName("prompts_open_dialog")
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFiles)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.filesSelected.connect(
-            lambda names: self._view.open_files([Path(name) for name in names]))
-        dialog.open()
+        choose_file(self._view, "prompts_open_dialog", "Open prompts",
+                    self._view.library.open_files, filters=_FILES, several=True)
 
     def _ask_save(self) -> None:
-        dialog = QFileDialog(self._view, "Save prompts", "prompts.jsonl",
-                             "JSON Lines (*.jsonl);;CSV table (*.csv);;Plain text (*.txt)")
-        dialog.setObjectName("prompts_save_dialog")
-        dialog.setAcceptMode(QFileDialog.AcceptMode.AcceptSave)
-        dialog.setDefaultSuffix("jsonl")
-        dialog.filterSelected.connect(
-            lambda text: dialog.setDefaultSuffix(text.rpartition(".")[2].rstrip(")")))
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.fileSelected.connect(lambda name: self._view.save_file(Path(name)))
-        dialog.open()
+        choose_new_file(self._view, "prompts_save_dialog", "Save prompts", "prompts.jsonl",
+                        "JSON Lines (*.jsonl);;CSV table (*.csv);;Plain text (*.txt)",
+                        self._view.library.save_file)
 
     def _ask_delete(self, name: str) -> None:
-        box = QMessageBox(
-            QMessageBox.Icon.Question, "Delete prompts", f"Delete the saved set “{name}”?",
-            QMessageBox.StandardButton.Cancel, self._view)
-        box.setObjectName("prompts_delete_question")
-        box.setInformativeText("The list on screen and the runs that used it keep their prompts.")
-        delete = box.addButton("&Delete", QMessageBox.ButtonRole.DestructiveRole)
-        delete.setObjectName("delete_set")
-        delete.setToolTip("Remove the set; this cannot be undone")
-        for button in box.buttons():
-            button.setAccessibleName(button.text().replace("&", ""))
-        delete.clicked.connect(lambda: self._view.delete_set(name))
-        box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        QDialog.open(box)
+        ask(self._view, "prompts_delete_question", "Delete prompts",
+            f"Delete the saved set “{name}”?",
+            "The list on screen and the runs that used it keep their prompts.",
+            (("&Delete", "delete_set", "Remove the set; this cannot be undone",
+              lambda: self._view.library.delete_set(name)),), destroys=True)
 
     def _ask_name(self) -> None:
-        dialog = QInputDialog(self._view)
-        dialog.setObjectName("prompts_name_dialog")
-        dialog.setWindowTitle("Save prompts")
-        dialog.setLabelText("Name of the set (a set of that name is replaced):")
-        dialog.setComboBoxItems(self._view.saved_sets())
-        dialog.setComboBoxEditable(True)
-        dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.textValueSelected.connect(self._view.save_set)
-        dialog.open()
+        field = QComboBox(editable=True)
+        field.addItems(self._view.library.saved_sets())
+        field.setCurrentText("")
+        ask_for(self._view, "prompts_name_dialog", "Save prompts",
+                "Name of the set (a set of that name is replaced):", field, "Save",
+                "Save the list under this name",
+                lambda: self._view.library.save_set(field.currentText()))

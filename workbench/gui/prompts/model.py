@@ -17,6 +17,7 @@ from PySide6.QtCore import (
 )
 from PySide6.QtGui import QColor, QUndoCommand, QUndoStack
 
+from workbench.gui.prompts.wording import count
 from workbench.gui.theme import themes
 from workbench.store.records import Prompt
 
@@ -63,6 +64,11 @@ class PromptsModel(QAbstractTableModel):
         """Every prompt, in order."""
         return self._rows
 
+    def prompts(self) -> Rows:
+        """Return every prompt, in order; one that is still being written is none yet."""
+        rows = self._rows
+        return rows if all(p.text for p in rows) else tuple(p for p in rows if p.text)
+
     def load(self, rows: Iterable[Prompt]) -> None:
         """Begin with ``rows``; there is nothing to undo."""
         self.apply(tuple(rows))
@@ -99,7 +105,7 @@ class PromptsModel(QAbstractTableModel):
     def remove(self, rows: Iterable[int]) -> None:
         """Delete rows."""
         gone = set(rows)
-        self.edit(f"delete {_prompts(len(gone))}",
+        self.edit(f"delete {count(len(gone))}",
                   (p for i, p in enumerate(self._rows) if i not in gone))
 
     def change(self, text: str, rows: Iterable[int], how: Callable[[Prompt], Prompt]) -> None:
@@ -113,7 +119,7 @@ class PromptsModel(QAbstractTableModel):
         moved = [self._rows[i] for i in chosen]
         before = [p for i, p in enumerate(self._rows[:position]) if i not in chosen]
         after = [p for i, p in enumerate(self._rows[position:], position) if i not in chosen]
-        self.edit(f"move {_prompts(len(moved))}", [*before, *moved, *after])
+        self.edit(f"move {count(len(moved))}", [*before, *moved, *after])
         return len(before)
 
     def apply(self, rows: Rows) -> None:
@@ -268,7 +274,3 @@ class _Edit(QUndoCommand):
         assert isinstance(other, _Edit)
         self._after = other._after
         return True
-
-
-def _prompts(number: int) -> str:
-    return f"{number:,} {'prompt' if number == 1 else 'prompts'}"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import Future
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,19 +18,15 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QLabel, QLineEdit, QStackedWidget, QVBoxLayout, QWidget
 
-from workbench.assets import DEFAULT_PROMPTS
-from workbench.gui.background import Background
 from workbench.gui.controls import label, named
 from workbench.gui.prompts.bar import Bar
+from workbench.gui.prompts.library import Library
 from workbench.gui.prompts.model import Column, PromptsFilter, PromptsModel
 from workbench.gui.prompts.table import PromptsTable, dropped_files
-from workbench.store.home import StoreError
-from workbench.store.prompt_files import PromptFile, PromptFileError, read_prompts, write_prompts
-from workbench.store.records import Prompt, PromptSet
+from workbench.gui.prompts.wording import count
+from workbench.store.records import Prompt
 from workbench.store.store import Store
 
-WORKING_SET = "working set"
-_SAVE_MS = 600
 _FILTER_MS = 150
 
 
@@ -41,32 +35,29 @@ class PromptsView(QWidget):
 
     changed = Signal()
     message = Signal(str, str)
-    _saved = Signal(object)
 
     def __init__(self, store: Store, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("prompts_view")
-        self._store = store
-        self._source = ""
-        self._dirty = False
         self._model = PromptsModel(self)
         self.undo_stack = self._model.undo_stack
+        self.library = Library(store, self._model, self)
+        self.library.message.connect(self.message)
         self._proxy = PromptsFilter(self._model, self)
         self._build()
-        self._load_working_set()
-        self._save_timer = self._timer(_SAVE_MS, self.save)
-        self._filter_timer = self._timer(_FILTER_MS, self._filter)
+        self.library.load()
+        self._show_page()
+        self._filter_timer = QTimer(self, singleShot=True, interval=_FILTER_MS)
+        self._filter_timer.timeout.connect(self._filter)
         self.filter.textChanged.connect(lambda: self._filter_timer.start())
         self._model.about_to_apply.connect(self.table.give_up_edit)
         self._model.applied.connect(self._edited)
-        self._saved.connect(self._tell_saved, Qt.ConnectionType.QueuedConnection)
 
     # -- what the window asks
 
     def prompts(self) -> tuple[Prompt, ...]:
         """Return every prompt, in order; one that is still being written is none yet."""
-        rows = self._model.rows
-        return rows if all(p.text for p in rows) else tuple(p for p in rows if p.text)
+        return self._model.prompts()
 
     def rows(self) -> tuple[Prompt, ...]:
         """Return every row of the list, as :meth:`selected` counts them."""
@@ -74,67 +65,11 @@ class PromptsView(QWidget):
 
     def open_file(self, path: Path) -> None:
         """Replace the list by a file's prompts (undo brings it back); bad lines are reported."""
-        self.open_files([path])
-
-    def open_files(self, paths: Sequence[Path]) -> None:
-        """Replace the list by the prompts of several files."""
-        reader = Background(self)
-
-        def take(results: list[PromptFile | PromptFileError]) -> None:
-            reader.close()
-            reader.deleteLater()
-            self._take(paths, results)
-
-        reader.run(lambda: [_read(path) for path in paths], take)
-
-    def save_file(self, path: Path) -> None:
-        """Write every prompt to a file, in the format of its ending."""
-        prompts = self.prompts()
-        try:
-            write_prompts(path, prompts)
-        except PromptFileError as error:
-            self.message.emit("error", str(error))
-            return
-        lost = path.suffix.lower() == ".txt" and any(
-            p.pinned or not p.enabled for p in prompts)
-        self.message.emit("info", f"Saved {path.name}." + (
-            " Plain text does not keep what is off or pinned." if lost else ""))
+        self.library.open_files([path])
 
     def save(self) -> None:
-        """Save the working set to the store now, without waiting for it."""
-        self._save_timer.stop()
-        if self._dirty:
-            self._dirty = False
-            self._store_set(WORKING_SET)
-
-    def save_set(self, name: str) -> None:
-        """Save the list in the store under a name, replacing what had it."""
-        name = name.strip()
-        if name and name != WORKING_SET:
-            self._store_set(name)
-            self.message.emit("info", f"Saved as “{name}”.")
-
-    def load_set(self, name: str) -> None:
-        """Replace the list by a set saved in the store (undo brings it back)."""
-        found = self._store.prompt_set(name)
-        if found is None:
-            self.message.emit("error", f"There is no prompt set “{name}” any more.")
-            return
-        self._source = found.source
-        self._model.edit(f"load “{name}”", found.prompts)
-
-    def delete_set(self, name: str) -> None:
-        """Remove a set from the store; the list on screen stays."""
-        try:
-            self._store.delete_prompt_set(name).result()
-        except StoreError as error:
-            self.message.emit("error", str(error))
-        else:
-            self.message.emit("info", f"Deleted the saved set “{name}”.")
-
-    def saved_sets(self) -> list[str]:
-        """Return the names of the sets saved in the store."""
-        return [name for name in self._store.prompt_set_names() if name != WORKING_SET]
+        """Save the list to the store now, without waiting for it."""
+        self.library.save()
 
     def save_state(self) -> dict[str, object]:
         """Return what the person chose; the prompts themselves are in the store."""
@@ -205,7 +140,7 @@ class PromptsView(QWidget):
         prompts = [Prompt(line) for line in lines if line.strip()]
         if prompts:
             self._model.insert(f"paste {len(prompts):,}", self._current_row() + 1, prompts)
-            self.message.emit("info", f"{_count(len(prompts))} added.")
+            self.message.emit("info", f"{count(len(prompts))} added.")
 
     def selected(self) -> list[int]:
         """Return the selected rows of the whole list, ascending."""
@@ -220,14 +155,13 @@ class PromptsView(QWidget):
         if count and not whole and not {first, first + count - 1} <= set(self.selected()):
             self._select(range(first, first + count))
         self._show_page()
-        self._dirty = True
-        self._save_timer.start()
+        self.library.edited()
         self.changed.emit()
 
     def _show_page(self) -> None:
         rows = self._model.rows
         on = sum(p.enabled for p in rows)
-        self.count.setText(f"{_count(len(rows))}, {on:,} on" + (
+        self.count.setText(f"{count(len(rows))}, {on:,} on" + (
             f", {self._proxy.rowCount():,} shown" if self.filter.text() else ""))
         nothing_fits = bool(rows) and not self._proxy.rowCount()
         self.empty.setText(
@@ -279,50 +213,6 @@ class PromptsView(QWidget):
             pin = not self._model.rows[row].pinned
             self._model.change("pin" if pin else "unpin", [row], lambda p: replace(p, pinned=pin))
 
-    # -- files and the store
-
-    def _take(
-        self, paths: Sequence[Path], results: list[PromptFile | PromptFileError]
-    ) -> None:
-        files = [r for r in results if isinstance(r, PromptFile)]
-        for error in results:
-            if isinstance(error, PromptFileError):
-                self.message.emit("error", str(error))
-        if files:
-            names = ", ".join(path.name for path in paths)
-            self._source = str(paths[0])
-            self._model.edit(f"open {names}", [p for file in files for p in file.prompts])
-            for file in files:
-                self.message.emit("warning" if file.problems else "info", file.summary)
-
-    def _load_working_set(self) -> None:
-        kept = self._store.prompt_set(WORKING_SET)
-        if kept:
-            self._source = kept.source
-            self._model.load(kept.prompts)
-        else:
-            first = _read(DEFAULT_PROMPTS)
-            self._model.load(first.prompts if isinstance(first, PromptFile) else ())
-        self._show_page()
-
-    def _store_set(self, name: str) -> None:
-        try:
-            future = self._store.save_prompt_set(PromptSet(name, self.prompts(), self._source))
-        except StoreError as error:
-            self.message.emit("error", str(error))
-        else:
-            future.add_done_callback(self._hand_over)
-
-    def _hand_over(self, future: Future[None]) -> None:
-        """Called on the store's thread; the view may be gone by then."""
-        with suppress(RuntimeError):
-            self._saved.emit(future)
-
-    def _tell_saved(self, future: Future[None]) -> None:
-        error = future.exception()
-        if error:
-            self.message.emit("error", f"The prompts could not be saved: {error}")
-
     # -- making it
 
     def _build(self) -> None:
@@ -332,7 +222,7 @@ class PromptsView(QWidget):
         self.table = PromptsTable()
         self.table.setModel(self._proxy)
         self.table.clicked.connect(self._click)
-        self.table.files_dropped.connect(self.open_files)
+        self.table.files_dropped.connect(self.library.open_files)
         self.table.rows_dropped.connect(self._drop_rows)
         self.table.edit_ended.connect(lambda: QTimer.singleShot(0, self, self._model.drop_blank))
         self.bar = Bar(self)
@@ -358,13 +248,6 @@ class PromptsView(QWidget):
         self.setAcceptDrops(True)
         self.setFocusProxy(self.table)
 
-    def _timer(self, milliseconds: int, call: object) -> QTimer:
-        timer = QTimer(self)
-        timer.setSingleShot(True)
-        timer.setInterval(milliseconds)
-        timer.timeout.connect(call)
-        return timer
-
     def sizeHint(self) -> QSize:
         """Be content with a narrow dock."""
         return QSize(300, 360)
@@ -377,15 +260,4 @@ class PromptsView(QWidget):
     def dropEvent(self, event: QDropEvent) -> None:
         """Open the files."""
         event.acceptProposedAction()
-        self.open_files(dropped_files(event))
-
-
-def _read(path: Path) -> PromptFile | PromptFileError:
-    try:
-        return read_prompts(path)
-    except PromptFileError as error:
-        return error
-
-
-def _count(number: int) -> str:
-    return f"{number:,} {'prompt' if number == 1 else 'prompts'}"
+        self.library.open_files(dropped_files(event))

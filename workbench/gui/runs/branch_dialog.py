@@ -6,9 +6,6 @@ from collections.abc import Callable, Mapping
 
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
-    QAbstractItemView,
-    QDialog,
-    QDialogButtonBox,
     QHBoxLayout,
     QHeaderView,
     QLineEdit,
@@ -19,7 +16,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.gui.controls import label, named, tool_button
+from workbench.gui.controls import as_list, label, named, tool_button
+from workbench.gui.dialog import Dialog
 from workbench.gui.hyperparameters_form import HyperparametersForm
 from workbench.gui.metrics.data import format_number
 from workbench.gui.status_bar import file_size
@@ -36,7 +34,7 @@ _STRUCTURAL = "Decides which weights the run trains: only a fork from its start 
 _FIXED = "Cannot change during a run: fork the run to change it."
 
 
-class BranchDialog(QDialog):
+class BranchDialog(Dialog):
     """Asks for a checkpoint and settings. ``back`` goes on with the run itself, else it is forked.
 
     ``warning`` says what becomes of a run that is alive. With ``cycle_in_hand`` that is this run,
@@ -48,19 +46,16 @@ class BranchDialog(QDialog):
         *, back: bool = False, changes: Mapping[str, Value] | None = None,
         warning: str = "", cycle_in_hand: bool = False,
     ) -> None:
-        super().__init__(parent)
+        super().__init__(parent, "go_back_dialog" if back else "fork_dialog",
+                         f"Go back in {run.name}" if back else f"Fork {run.name}")
         self._store, self._run, self._then, self._back = store, run, then, back
         self._reference: dict[str, Value] = {}
         self._cycles: list[int | None] = []
         self._proposed: int | None = None  # more cycles, where the checkpoint is the run's end
-        self.setObjectName("go_back_dialog" if back else "fork_dialog")
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.setWindowTitle(f"Go back in {run.name}" if back else f"Fork {run.name}")
         self._build(warning)
         self._fill(cycle_in_hand)
         if changes:
             self.form.set_values(changes, "change")
-        self.resize(min(860, parent.width() - 32), min(600, parent.height() - 32))
 
     # -- what is chosen
 
@@ -169,27 +164,13 @@ class BranchDialog(QDialog):
             if not column:
                 heading.setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
             self.checkpoints.setHorizontalHeaderItem(column, heading)
-        self.checkpoints.verticalHeader().hide()
-        self.checkpoints.setShowGrid(False)
-        self.checkpoints.setTabKeyNavigation(False)
-        self.checkpoints.setAlternatingRowColors(True)
-        self.checkpoints.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
-        self.checkpoints.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.checkpoints.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        as_list(self.checkpoints)
         header = self.checkpoints.horizontalHeader()
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        header.setHighlightSections(False)
         header.setDefaultAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self._summary = named(label(wrap=True), "fork_changes", "What changes", "")
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
-        self.ok = buttons.addButton(
-            "Go back" if self._back else "Fork", QDialogButtonBox.ButtonRole.AcceptRole)
-        named(self.ok, "confirm_branch", self.ok.text(), "Begin at the chosen checkpoint")
-        self.ok.setProperty("role", "primary")
-        self.ok.setDefault(True)
-        buttons.accepted.connect(self.accept)
-        buttons.rejected.connect(self.reject)
+        self.ok = self.add_accept("Go back" if self._back else "Fork", "confirm_branch",
+                                  "Begin at the chosen checkpoint")
         left = QVBoxLayout()
         left.setSpacing(8)
         for widget in (self._explain, self.name):
@@ -202,12 +183,9 @@ class BranchDialog(QDialog):
         across.setSpacing(16)
         across.addLayout(left, 1)
         across.addLayout(self._settings(), 1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(16, 16, 16, 16)
-        layout.setSpacing(12)
-        layout.addLayout(across, 1)
-        layout.addWidget(self._summary)
-        layout.addWidget(buttons)
+        self.body.addLayout(across, 1)
+        self.body.addWidget(self._summary)
+        self.finish("Cancel", "Leave everything as it is", 860, 600)
         self.checkpoints.itemSelectionChanged.connect(self._chosen)
         self.form.changed.connect(self._say)
 

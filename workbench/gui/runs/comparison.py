@@ -7,11 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.gui.metrics.data import format_number
 from workbench.ppo.hyperparameters import specs
 from workbench.ppo.wording import format_value
 from workbench.store.records import ChangeRecord, RunRecord, Series
 from workbench.store.store import Store
+
+_BUNDLED = {str(BUNDLED_POLICY): "bundled", str(BUNDLED_REWARD): "bundled"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,8 @@ def _settings(store: Store, run: RunRecord) -> dict[str, str]:
     prompts = store.run_prompts(run.id)
     found = {
         "Forked from": _origin(store, run),
-        "Policy": run.policy,
-        "Reward": run.reward,
+        "Policy": _BUNDLED.get(run.policy, run.policy),
+        "Reward": _BUNDLED.get(run.reward, run.reward),
         "Score output": ", ".join(str(p["label"]) for p in parts if p["label"] is not None) or "–",
         "Chat template": "on" if run.models.get("use_chat_template") else "off",
         "Device": " in ".join(str(policy[k]) for k in ("device", "dtype") if policy.get(k)) or "–",

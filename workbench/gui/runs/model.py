@@ -148,8 +148,8 @@ class RunsModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return (run.name, self._reward(run), str(run.cycles), self._status(run),
                     _when(run.created_at))[column]
-        if role == Qt.ItemDataRole.ToolTipRole and column == 3 and run.id in self._elsewhere:
-            return elsewhere(run)
+        if role == Qt.ItemDataRole.ToolTipRole and column == 3:
+            return elsewhere(run) if run.id in self._elsewhere else self._status(run)
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return f"{self.data(index)}{self._spoken(run) if column == 0 else ''}"
         return self._of_name(run, index.row(), role) if column == 0 else None
@@ -182,7 +182,8 @@ class RunsModel(QAbstractTableModel):
             return swatch(run.id, themes().theme, drawn)
         if role == Qt.ItemDataRole.ToolTipRole:
             origin = self.origin(run)
-            about = f"{run.status}, {origin}" if origin else run.status
+            cycles = f"{run.cycles:,} {'cycle' if run.cycles == 1 else 'cycles'}"
+            about = ", ".join(part for part in (run.status, cycles, origin) if part)
             return f"{run.name}: {about}. {run.note}".strip()
         if role == Qt.ItemDataRole.FontRole and run.id == self._shown:
             font = QFont()

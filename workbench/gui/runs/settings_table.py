@@ -9,15 +9,13 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QFont, QGuiApplication, QIcon, QPixmap
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QDialog,
-    QDialogButtonBox,
     QHeaderView,
     QTableWidget,
     QTableWidgetItem,
-    QVBoxLayout,
 )
 
-from workbench.gui.controls import label, named, push_button
+from workbench.gui.controls import label, named
+from workbench.gui.dialog import Dialog
 from workbench.gui.runs.colours import swatch
 from workbench.gui.runs.comparison import as_markdown, as_tsv, compare
 from workbench.gui.theme import themes
@@ -28,17 +26,14 @@ if TYPE_CHECKING:
     from workbench.gui.main_window import MainWindow
 
 
-class SettingsTable(QDialog):
+class SettingsTable(Dialog):
     """A column a run, a row a setting that differs, the results below. Stays open beside the
     window."""
 
     def __init__(self, window: MainWindow, store: Store, runs: Sequence[RunRecord]) -> None:
-        super().__init__(window)
+        super().__init__(window, "settings_table_dialog", "Compare settings")
         self._window, self._runs = window, runs
         self.rows = compare(store, runs)
-        self.setObjectName("settings_table_dialog")
-        self.setWindowTitle("Compare settings")
-        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         same = not any(not row.result for row in self.rows)
         said = label(
             "These runs have the same models, prompts and settings." if same else
@@ -51,22 +46,15 @@ class SettingsTable(QDialog):
         self.table.setShowGrid(False)
         self.table.setAlternatingRowColors(True)
         self._fill()
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         for text, name, tip, write in (
             ("Copy as text", "copy_settings_tsv", "Copy the table for a spreadsheet", as_tsv),
             ("Copy as Markdown", "copy_settings_markdown", "Copy the table as Markdown",
              as_markdown),
         ):
-            buttons.addButton(push_button(text, name, tip, self._copier(write)),
-                              QDialogButtonBox.ButtonRole.ActionRole)
-        buttons.rejected.connect(self.reject)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(16, 16, 16, 16)
-        layout.setSpacing(12)
-        layout.addWidget(said)
-        layout.addWidget(self.table, 1)
-        layout.addWidget(buttons)
-        self._fit()
+            self.add_action(text, name, tip, self._copier(write))
+        self.body.addWidget(said)
+        self.body.addWidget(self.table, 1)
+        self.finish("Close", "Close the table", *self._size())
 
     def _draw_heads(self) -> None:
         for column, run in enumerate(self._runs):
@@ -88,8 +76,8 @@ class SettingsTable(QDialog):
                     item.setFont(strong)
                 self.table.setItem(number, column, item)
 
-    def _fit(self) -> None:
-        """As large as the table, within the window."""
+    def _size(self) -> tuple[int, int]:
+        """As large as the table."""
         across, down = self.table.horizontalHeader(), self.table.verticalHeader()
         across.setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         across.setHighlightSections(False)
@@ -98,10 +86,8 @@ class SettingsTable(QDialog):
         self.table.resizeColumnsToContents()
         across.setStretchLastSection(True)
         across.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        width = across.length() + down.sizeHint().width() + 64
-        height = down.length() + across.sizeHint().height() + 150
-        self.resize(max(480, min(width, self._window.width() - 32)),
-                    max(240, min(height, self._window.height() - 32)))
+        return (max(480, across.length() + down.sizeHint().width() + 64),
+                max(240, down.length() + across.sizeHint().height() + 150))
 
     def _copier(self, write: Callable[..., str]) -> Callable[[], None]:
         def copy() -> None:

@@ -1,0 +1,119 @@
+"""Every dialog there is: what it is called, that its controls can be read out, that it fits."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from helpers.window import Opened, bare_controls, facts, fill
+from PySide6.QtWidgets import QApplication, QDialog, QMessageBox, QWidget
+from pytestqt.qtbot import QtBot
+
+from workbench.assets import EXAMPLE_REWARDS
+from workbench.gui.dialogs import ask_about_closing, ask_for_cycles, offer_resume
+from workbench.gui.errors import ErrorDialog
+from workbench.ppo.phases import Phase
+from workbench.store.store import Store
+from workbench.training import commands as do
+from workbench.training import events as ev
+from workbench.training.events import State
+from workbench.training.health import Finding
+
+MIB = 2**20
+
+
+@pytest.fixture
+def window(qtbot: QtBot, opened: Opened, store: Store) -> Iterator[Opened]:
+    """A finished run on display, of which another was forked, at the smallest size."""
+    first, second = fill(store), fill(store, name="Another")
+    opened.window.runs.refresh()
+    opened.controller.handle([
+        ev.ModelsLoaded(facts("policy"), facts("reward"), 1.0), ev.StateChanged(State.READY)])
+    opened.controller.show_run(first)
+    opened.window.runs.model.set_ticked([second])
+    opened.window.resize(640, 360)
+    with qtbot.waitExposed(opened.window):
+        opened.window.show()
+    yield opened
+    for widget in QApplication.topLevelWidgets():
+        if isinstance(widget, QDialog):
+            widget.close()
+
+
+def action(name: str) -> Callable[[Opened], object]:
+    return lambda opened: opened.window.actions_[name].trigger()
+
+
+def tell(*events: ev.Event) -> Callable[[Opened], object]:
+    return lambda opened: opened.controller.handle(list(events))
+
+
+def memory(opened: Opened) -> None:
+    parts = {"Policy": 5 * MIB, "KV cache": 9 * MIB, "Activations": 20 * MIB}
+    opened.controller.handle([ev.MemoryEstimated(
+        dict.fromkeys(Phase, parts), 8 * MIB, "cpu", "It may not fit.",
+        {"micro_batch_tokens": 256})])
+    opened.window.hyperparameters.memory.click()
+
+
+def unhealthy(opened: Opened) -> None:
+    opened.controller.handle([ev.HealthChecked(
+        opened.controller.shown or 0, 3, (Finding("kl", "serious", "KL is 90 nats."),))])
+    opened.window.actions_["health"].trigger()
+
+
+FILE = ev.UntrustedFile(str(EXAMPLE_REWARDS["vader"]), "0f" * 32, "def reward(p, c): ...")
+DIALOGS: dict[str, Callable[[Opened], object]] = {
+    "command_palette": action("palette"),
+    "shortcut_sheet": action("shortcuts"),
+    "about": action("about"),
+    "checkpoints": action("checkpoints"),
+    "fork_dialog": action("fork_run"),
+    "go_back_dialog": action("go_back"),
+    "settings_table_dialog": action("compare_settings"),
+    "export_policy_dialog": action("export_policy"),
+    "health_panel": unhealthy,
+    "memory_dialog": memory,
+    "delete_run": lambda opened: opened.window.runs.delete_selected(),
+    "prompts_delete_question": lambda opened: opened.window.prompts.bar._ask_delete("mine"),
+    "prompts_name_dialog": lambda opened: opened.window.prompts.bar._ask_name(),
+    "run_file_question": tell(ev.LoadingFailed(
+        "It has not been run.", "reward", untrusted=FILE, again=do.CancelLoading())),
+    "error_dialog": tell(ev.RunFailed(1, "Memory ran out.", "details", {"batch_size": 32})),
+    "failed_run": lambda opened: offer_resume(
+        opened.window, "A gradient was not a number.", "details", 2, "", lambda: None),
+    "close_question": lambda opened: ask_about_closing(
+        opened.window, stop=lambda: None, keep=lambda: None, tray=True),
+    "more_cycles": lambda opened: ask_for_cycles(opened.window, "Run 1", 3, lambda _: None),
+}
+
+
+@pytest.mark.parametrize("name", DIALOGS)
+def test_dialog(window: Opened, name: str) -> None:
+    DIALOGS[name](window)
+    dialog = window.window.findChild(QWidget, name)
+    assert isinstance(dialog, QDialog)
+    assert dialog.isVisible()
+    assert dialog.windowTitle()
+    assert dialog.accessibleName()
+    assert not (bare := bare_controls(dialog)), "\n".join(bare)
+    QApplication.processEvents()
+    if not isinstance(dialog, QMessageBox):
+        assert dialog.width() <= 640
+        assert dialog.height() <= 360
+        assert dialog.minimumSizeHint().height() <= 360
+    if not isinstance(dialog, ErrorDialog):
+        window.window.grab()
+
+
+def test_no_dialog_is_missing_here() -> None:
+    """Every subclass of Dialog, and every message that is asked, stands in the list above."""
+    import re
+    from pathlib import Path
+
+    import workbench.gui
+
+    text = "\n".join(p.read_text() for p in Path(workbench.gui.__file__).parent.rglob("*.py"))
+    # The first argument after the parent names it; the base itself and its parameters do not.
+    asked = re.findall(
+        r'(?:\bask|\bask_for|\bDialog|super\(\).__init__)\(\s*\w[\w.]*,\s+"(\w+)"', text)
+    assert {"checkpoints", "about", "shortcut_sheet"} <= set(asked)
+    assert set(asked) <= set(DIALOGS)

@@ -1,0 +1,141 @@
+"""A range of cycles on the plots: selected, read, zoomed into, given up."""
+
+import math
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QEvent, QPointF, Qt
+from PySide6.QtGui import QMouseEvent
+from PySide6.QtWidgets import QApplication, QLabel, QToolTip, QWidget
+
+from workbench.gui.metrics.controls import DEFAULT_PLOTS
+from workbench.gui.metrics.statistics import Statistics
+from workbench.gui.metrics.view import MetricsView
+from workbench.store.records import Series
+
+
+def data(count, last=None):
+    return {name: Series(list(range(1, count + 1)), [float(i + c) for c in range(1, count)]
+                         + [i + count if last is None else last])
+            for i, name in enumerate((*DEFAULT_PLOTS, "seconds"))}
+
+
+@pytest.fixture
+def view(qtbot, theme):
+    made = MetricsView()
+    qtbot.addWidget(made)
+    made.resize(720, 440)
+    with qtbot.waitExposed(made):
+        made.show()
+    made.show_run(1, data(20), [])
+    made.repaint_now()
+    QApplication.processEvents()
+    yield made
+    QToolTip.hideText()
+
+
+def plot(view, name="objective/kl"):
+    return next(p for p in view.findChildren(QWidget) if p.objectName() == f"plot_{name}")
+
+
+def pixel(view, cycle, name="objective/kl"):
+    canvas = plot(view, name)._canvas
+    box = canvas.getViewBox()
+    (_, _), (low, high) = box.viewRange()
+    return canvas.mapFromScene(box.mapViewToScene(QPointF(cycle, (low + high) / 2)))
+
+
+def drag(view, start, end, name="objective/kl"):
+    """Drag with Shift, from cycle to cycle, with real mouse events."""
+    port = plot(view, name)._canvas.viewport()
+    shift, left, none = (Qt.KeyboardModifier.ShiftModifier, Qt.MouseButton.LeftButton,
+                         Qt.MouseButton.NoButton)
+    begin, finish = QPointF(pixel(view, start, name)), QPointF(pixel(view, end, name))
+    middle, kind = (begin + finish) / 2, QEvent.Type
+    for type_, at, button in ((kind.MouseButtonPress, begin, left), (kind.MouseMove, middle, none),
+                              (kind.MouseMove, finish, none),
+                              (kind.MouseButtonRelease, finish, left)):
+        held = none if type_ == kind.MouseButtonRelease else left
+        QApplication.sendEvent(
+            port, QMouseEvent(type_, at, port.mapToGlobal(at), button, held, shift))
+    view.repaint_now()
+
+
+def table(view, name="objective/kl"):
+    words = plot(view, name).findChild(QLabel, "range_statistics")
+    return words.accessibleDescription() if words.isVisible() else ""
+
+
+def test_shift_and_drag_select_on_every_plot(qtbot, view):
+    drag(view, 5, 12)
+    assert table(view) == ("Cycles 5 to 12. mean 11.5, min 8.00, max 15.0, change +7.00, "
+                           "points 8")
+    assert table(view, "objective/scores").startswith("Cycles 5 to 12. mean 8.50")
+    low, high = plot(view, "objective/scores")._region.getRegion()
+    assert (low, high) == (5, 12)
+    assert view._following  # selecting is not panning
+    drag(view, 14, 9.2)  # backwards
+    assert table(view).startswith("Cycles 9 to 14.")
+
+
+def test_a_click_and_escape_give_the_range_up(qtbot, view):
+    drag(view, 5, 12)
+    qtbot.mouseClick(plot(view)._canvas.viewport(), Qt.MouseButton.LeftButton,
+                     pos=pixel(view, 3))
+    view.repaint_now()
+    assert not table(view)
+    assert not plot(view)._region.isVisible()
+    assert not view.controls.zoom.isEnabled()
+    drag(view, 5, 12)
+    qtbot.keyClick(view, Qt.Key.Key_Escape)
+    view.repaint_now()
+    assert not table(view)
+
+
+def test_the_keyboard_selects_and_zooms(qtbot, view):
+    shift = Qt.KeyboardModifier.ShiftModifier
+    for _ in range(4):
+        qtbot.keyClick(view, Qt.Key.Key_Left)  # to cycle 17
+    for _ in range(3):
+        qtbot.keyClick(view, Qt.Key.Key_Left, shift)
+    view.repaint_now()
+    assert table(view).startswith("Cycles 14 to 17.")
+    assert view.controls.zoom.isEnabled()
+    view.activateWindow()
+    view.setFocus()
+    qtbot.keyClick(view, Qt.Key.Key_Z)
+    view.repaint_now()
+    low, high = plot(view)._box.viewRange()[0]
+    assert 13.9 < low < 14
+    assert 17 < high < 17.1
+    assert not view._following
+    qtbot.keyClick(view, Qt.Key.Key_F)
+    view.repaint_now()
+    assert plot(view)._box.viewRange()[0][0] < 1
+
+
+def test_other_runs_have_a_row_of_their_own(view):
+    view.overlay({2: data(9)})
+    drag(view, 5, 12)
+    assert table(view).splitlines() == [
+        "Cycles 5 to 12. Run 1: mean 11.5, min 8.00, max 15.0, change +7.00, points 8",
+        "Run 2: mean 10.0, min 8.00, max 12.0, change +4.00, points 5"]
+
+
+def test_a_range_lives_on_as_the_run_does(view):
+    view.controls.along["time"].setChecked(True)
+    view.repaint_now()
+    view._selection.set(18, 20)
+    view._selected()
+    view.append(1, 21, {"objective/kl": math.nan})
+    view.repaint_now()
+    assert table(view).startswith("Cycles 18 to 20.")
+    view.show_run(2, data(3), [])
+    view.repaint_now()
+    assert not table(view)
+
+
+def test_what_is_not_a_number_is_no_point():
+    found = Statistics.of(np.array([math.nan, 1.0, 3.0, math.nan]))
+    assert found == Statistics(2.0, 1.0, 3.0, 2.0, 2)
+    assert Statistics.of(np.array([math.nan])).cells() == ["–", "–", "–", "–", "0"]

@@ -1,0 +1,65 @@
+"""The crosshair: which cycle is read off the plots, and what is said of it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from workbench.gui.metrics.data import Along, RunData
+from workbench.gui.metrics.grid import PlotGrid
+from workbench.gui.metrics.plot import MetricPlot
+
+_MARK_PIXELS = 8
+
+
+class Crosshair:
+    """Follows the pointer or the keyboard; :meth:`draw` shows it in every plot."""
+
+    def __init__(self, grid: PlotGrid) -> None:
+        self._grid = grid
+        self.cycle: int | None = None
+        """The cycle read off; None is the latest, without a crosshair."""
+        self._plot: MetricPlot | None = None
+        self._point: tuple[float, float] | None = None
+
+    def hover(self, plot: MetricPlot, point: tuple[float, float] | None, run: RunData | None,
+              along: Along) -> None:
+        """Go to the cycle nearest to the pointer, or away with it."""
+        self._plot, self._point = plot if point else None, point
+        self.cycle = None
+        if point is not None and run is not None:
+            self.cycle = run.cycle_at(point[0], along)
+
+    def step(self, by: int, run: RunData) -> None:
+        """Go on or back by one cycle; the first step goes to the latest."""
+        cycles = run.cycles
+        here = len(cycles) if self.cycle is None else int(np.searchsorted(cycles, self.cycle))
+        self.cycle = int(cycles[min(max(here + by, 0), len(cycles) - 1)])
+
+    def point_at(self, plot: MetricPlot, cycle: int) -> None:
+        """Go to ``cycle`` and say in ``plot`` what is marked there."""
+        self._plot, self.cycle = plot, cycle
+
+    def draw(self, run: RunData, along: Along) -> None:
+        """Show the crosshair, the values there, and what is marked near it."""
+        if self.cycle is None:
+            for plot in self._grid:
+                plot.set_cursor(None, 0.0, "")
+            return
+        plots = list(self._grid)
+        pointed = self._plot if self._plot in plots else None
+        x = float(run.positions(np.array([self.cycle], float), along)[0])
+        near = _MARK_PIXELS * plots[0].pixel
+        named = [*run.marks, *([run.origin] if run.origin else [])]
+        marks = run.positions(np.array([cycle for cycle, _ in named], float), along)
+        notes = [text for (_, text), at in zip(named, marks, strict=True)
+                 if abs(at - x) <= near]
+        health = run.positions(np.array([m.cycle for m in run.health], float), along)
+        if pointed and self._point:
+            curve = pointed.nearest(*self._point)
+            notes += [curve] if curve else []
+        for plot in plots:
+            # The label only where the person looks, or once when the keyboard moves.
+            shown = plot is (pointed or plots[0])
+            found = [mark.text for mark, at in zip(run.health, health, strict=True)
+                     if abs(at - x) <= near and mark.metric in plot.names] if shown else []
+            plot.set_cursor(self.cycle, x, "\n".join(notes + found) if shown else "")

@@ -1,0 +1,134 @@
+"""Which plots there are, and how they stand beside each other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+from PySide6.QtCore import Signal
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
+
+from workbench.gui.controls import label, named
+from workbench.gui.metrics.controls import MOST_PLOTS
+from workbench.gui.metrics.data import Along
+from workbench.gui.metrics.plot import MetricPlot
+from workbench.gui.theme import Theme, themes
+from workbench.ppo.metrics import PARTS
+
+
+class PlotGrid(QWidget):
+    """The plots below the legend of their runs. A plot that stays is kept when others are chosen.
+
+    What the person does on a plot, the signals tell as the plot does.
+    """
+
+    hovered = Signal(object, object)  # plot, (x, y) or None
+    panned = Signal(object, float, float)
+    selected = Signal(float, float)
+    clicked = Signal()
+    reset = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._plots: list[MetricPlot] = []
+        self._parts: tuple[str, ...] = ()
+        self._columns = 0
+        self._along: Along = "cycles"
+        page = QVBoxLayout(self)
+        page.setContentsMargins(0, 0, 0, 0)
+        page.setSpacing(4)
+        self.legend = named(label(wrap=True), "legend", "Runs in the plots",
+                            "The run on display and those drawn over it; tick runs in Runs")
+        self.legend.hide()
+        self._grid = QGridLayout()
+        self._grid.setSpacing(8)
+        page.addWidget(self.legend)
+        page.addLayout(self._grid, 1)
+
+    def __iter__(self) -> Iterator[MetricPlot]:
+        return iter(self._plots)
+
+    def names(self) -> list[str]:
+        """Return the names of the metrics plotted. The parts of the reward are not among them."""
+        return [plot.about.name for plot in self._plots if not plot.lines]
+
+    def plot_of(self, name: str) -> MetricPlot | None:
+        """Return the plot that shows this metric."""
+        return next((plot for plot in self._plots if name in plot.names), None)
+
+    def choose(self, names: Sequence[str], parts: tuple[str, ...]) -> None:
+        """Plot these metrics, in this order, and the ``parts`` of the reward in one plot."""
+        same_parts, self._parts = parts == self._parts, parts
+        kept = {plot.about.name: plot for plot in self._plots if not plot.lines or same_parts}
+        gone = [plot for plot in self._plots if plot.about.name not in kept]
+        shown = list(names)
+        if parts:  # right after the reward itself
+            shown.insert(shown.index("objective/scores") + 1 if "objective/scores" in shown else 0,
+                         PARTS)
+        gone += [kept.pop(name) for name in set(kept) - set(shown)]
+        for plot in gone:
+            plot.hide()
+            plot.deleteLater()
+        self._plots = [kept.get(name) or self._make(name) for name in shown]
+        self._columns = 0
+        self._arrange()
+
+    def set_along(self, along: Along) -> None:
+        """Label x as time or as cycles."""
+        self._along = along
+        for plot in self._plots:
+            plot.set_along(along)
+
+    def set_x_range(self, low: float, high: float, source: MetricPlot | None = None) -> None:
+        """Show this part of x in every plot; ``source`` shows it already."""
+        for plot in self._plots:
+            if plot is not source:
+                plot.set_x_range(low, high)
+            plot.fit()
+
+    def apply_theme(self, theme: Theme) -> None:
+        """Draw in the colours of ``theme``."""
+        for plot in self._plots:
+            plot.apply_theme(theme)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Rearrange the plots where another number of columns suits better."""
+        super().resizeEvent(event)
+        self._arrange()
+
+    def _make(self, name: str) -> MetricPlot:
+        plot = MetricPlot(name, themes().theme, self, self._parts if name == PARTS else ())
+        plot.set_along(self._along)
+        plot.hovered.connect(partial(self.hovered.emit, plot))
+        plot.panned.connect(partial(self.panned.emit, plot))
+        plot.selected.connect(self.selected)
+        plot.clicked.connect(self.clicked)
+        plot.reset.connect(self.reset)
+        return plot
+
+    def _arrange(self) -> None:
+        count = len(self._plots)
+        columns = best_columns(count, self.width(), self.height())
+        if columns == self._columns:
+            return
+        self._columns = columns
+        for i in range(MOST_PLOTS + 1):
+            self._grid.setRowStretch(i, 0)
+            self._grid.setColumnStretch(i, 0)
+        for i, plot in enumerate(self._plots):
+            self._grid.addWidget(plot, i // columns, i % columns)
+            self._grid.setRowStretch(i // columns, 1)
+            self._grid.setColumnStretch(i % columns, 1)
+            plot.show_x_axis(i + columns >= count)
+            plot.show()
+
+
+def best_columns(count: int, width: int, height: int) -> int:
+    """Return how many columns give ``count`` plots a shape nearest to twice as wide as high."""
+    def distance(columns: int) -> float:
+        rows = math.ceil(count / columns)
+        shape = (max(width, 1) / columns) / (max(height, 1) / rows)
+        return abs(math.log(shape / 2)) + 0.3 * (rows * columns - count)
+    return min(range(1, count + 1), key=distance)

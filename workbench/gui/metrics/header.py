@@ -1,0 +1,141 @@
+"""The line above a curve: what it is, in which unit, and the value."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QFont
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
+from superqt import QElidingLabel
+
+from workbench.gui.metrics.data import format_number
+from workbench.gui.metrics.wording import describe, in_sentence
+from workbench.ppo.metrics import METRICS, Metric, find_metric
+
+
+class Header(QWidget):
+    """Title, unit and the current value of a metric, with that of its companion where there is
+    room for it."""
+
+    def __init__(self, about: Metric, names: Sequence[str], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(6)
+        self._about = about
+        self.title = QLabel(about.label)
+        font = self.title.font()
+        font.setWeight(QFont.Weight.DemiBold)  # not left to the style: the width is asked for
+        self.title.setFont(font)
+        self._unit = QElidingLabel(about.unit)
+        self._unit.setProperty("role", "muted")
+        for label in (self.title, self._unit):
+            label.setToolTip(describe(about))
+        row.addWidget(self.title)
+        row.addWidget(self._unit, 1)
+        row.addStretch(0)
+        self._values: list[QLabel] = []
+        self._key: QLabel | None = None
+        for name in reversed(names):
+            if name != names[0]:
+                self._key = QLabel()
+                self._key.setToolTip(describe(METRICS[name]))
+                row.addWidget(self._key)
+            self._values.insert(0, _value(METRICS[name], name == names[0]))
+            row.addWidget(self._values[0])
+
+    def show_values(self, values: Sequence[float], unit: str) -> None:
+        """Show a value for each of the names, and ``unit`` or what stands in its place."""
+        for label, value in zip(self._values, values, strict=True):
+            label.setText(format_number(value))
+        self._unit.setText(unit)
+        self.fit()
+
+    def show_key(self, metric: Metric, colour: str) -> None:
+        """Say how the companion is drawn."""
+        if self._key is not None:
+            self._key.setText(f"<span style='color:{colour}'>╌╌</span> {in_sentence(metric)}")
+
+    def fit(self) -> None:
+        """Leave the companion and then the unit out where there is no room for them."""
+        metrics = self.title.fontMetrics()
+        title = metrics.horizontalAdvance(self._about.label)
+        unit = self._unit.fontMetrics().horizontalAdvance(self._unit.text())
+        value = sum(w.sizeHint().width() + 6 for w in self._values[:1])
+        needed = title + value
+        self._unit.setVisible(needed + 24 < self.width())
+        self.title.setText(metrics.elidedText(
+            self._about.label, Qt.TextElideMode.ElideRight, max(24, self.width() - value)))
+        if self._key is not None:
+            extra = (self._key, self._values[1])
+            more = sum(w.sizeHint().width() + 6 for w in extra)
+            fits = needed + unit + 12 + more <= self.width()
+            for widget in extra:
+                widget.setVisible(fits)
+
+
+class Keys(QLabel):
+    """Which of several lines is which, and their values."""
+
+    _STROKES = ("──", "╌╌", "┈┈", "─·")  # as the plot draws them
+
+    def __init__(self, about: Metric, names: Sequence[str], parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._names = names
+        self.setWordWrap(True)
+        self.setTextFormat(Qt.TextFormat.RichText)
+        self.setAccessibleName(f"{about.label}, current values")
+        self.setToolTip(describe(about))
+
+    def show_values(self, values: Sequence[float], colours: Sequence[str]) -> None:
+        """Show a value for each of the names."""
+        # A name too long for the line gives way to its value.
+        most = max(8, self.width() // self.fontMetrics().averageCharWidth() - 14)
+        entries = []
+        for i, (name, value) in enumerate(zip(self._names, values, strict=True)):
+            title = find_metric(name).label
+            title = html.escape(title if len(title) <= most else title[: most - 1] + "…")
+            entries.append("<span style='white-space: nowrap'>"
+                           f"<span style='color:{colours[i % len(colours)]}'>"
+                           f"{self._STROKES[i % len(self._STROKES)]}</span> {title} "
+                           f"<b>{format_number(value)}</b></span>")
+        self.setText(" &nbsp; ".join(entries))
+
+
+class GapWarning(QElidingLabel):
+    """Names the cycles whose number was not finite."""
+
+    def __init__(self, about: Metric, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._about = about
+        self.setProperty("role", "warning")
+        self.setAccessibleName(f"Warning about {about.label}")
+        self.hide()
+
+    def show_gaps(self, gaps: Sequence[int]) -> None:
+        """Show itself where there are any."""
+        self.setVisible(bool(gaps))
+        if gaps:
+            more = f" and {len(gaps) - 1:,} other cycles" if len(gaps) > 1 else ""
+            self.setText(f"⚠ {in_sentence(self._about)} was not a number in cycle "
+                         f"{gaps[-1]:,}{more}")
+            shown = ", ".join(f"{c:,}" for c in gaps[-20:])
+            self.setToolTip(f"Not a number (NaN or infinite) in cycle {shown}. The curve "
+                            "has a gap there.")
+
+
+def _value(metric: Metric, first: bool) -> QLabel:
+    label = QLabel(format_number(math.nan))
+    font = label.font()
+    font.setFeature(QFont.Tag("tnum"), 1)
+    if first:
+        font.setPointSizeF(font.pointSizeF() * 1.25)
+        font.setWeight(QFont.Weight.DemiBold)
+    label.setFont(font)
+    label.setAccessibleName(f"{metric.label}, current value")
+    label.setToolTip(describe(metric))
+    label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+    return label

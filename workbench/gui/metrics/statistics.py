@@ -1,0 +1,92 @@
+"""What a part of a curve amounts to: mean, extremes, change. No Qt."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from workbench.gui.metrics.data import Array, Trace, format_number
+
+_TITLES = ("mean", "min", "max", "change", "points")
+_COLUMNS = ((0, 1, 2, 3, 4), (0, 1, 2, 3), (0, 3))  # those shown, by the room there is
+_MOST_LETTERS = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Of the numbers themselves, not of the smoothed curve; what is not finite is left out.
+
+    ``change`` is the last less the first. All are NaN where there is no number.
+    """
+
+    mean: float
+    least: float
+    most: float
+    change: float
+    points: int
+
+    @staticmethod
+    def of(values: Array) -> Statistics:
+        """Return the statistics of some values."""
+        known = values[np.isfinite(values)]
+        if not len(known):
+            return Statistics(math.nan, math.nan, math.nan, math.nan, 0)
+        return Statistics(float(known.mean()), float(known.min()), float(known.max()),
+                          float(known[-1] - known[0]), len(known))
+
+    def cells(self) -> list[str]:
+        """Return what the table shows, under ``mean``, ``min``, ``max``, ``change``,
+        ``points``."""
+        change = format_number(self.change)
+        return [format_number(self.mean), format_number(self.least), format_number(self.most),
+                f"+{change}" if self.change > 0 else change, f"{self.points:,}"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One curve in the table: what it is called, in which colour, and its numbers."""
+
+    name: str
+    colour: str
+    statistics: Statistics
+
+
+def between(trace: Trace, first: int, last: int) -> Statistics:
+    """Return the statistics of a trace from one cycle to another, both included."""
+    begin, end = np.searchsorted(trace.cycles, (first, last + 1))
+    return Statistics.of(trace.values[begin:end])
+
+
+def as_table(rows: Sequence[Row], most: int, room: int) -> str:
+    """Return a table of at most so many rows as rich text, with names where there are several
+    rows, and with as many columns as there is ``room`` for."""
+    shown = rows[:most]
+    several = len(shown) > 1
+    columns = next((c for c in _COLUMNS if len(c) + 2 * several <= room), _COLUMNS[-1])
+    head = "".join(_cell(_TITLES[i]) for i in columns)
+    lines = [f"<tr>{'<td></td>' * several}{head}</tr>"]
+    for row in shown:
+        name = row.name if len(row.name) <= _MOST_LETTERS else row.name[: _MOST_LETTERS - 1] + "…"
+        first = (f"<td style='color: {row.colour}; white-space: pre; padding-right: 12px'>"
+                 f"{html.escape(name)}</td>" if several else "")
+        known = row.statistics.cells()
+        lines.append(f"<tr>{first}{''.join(_cell(known[i]) for i in columns)}</tr>")
+    return f"<table cellspacing='0'>{''.join(lines)}</table>"
+
+
+def in_words(rows: Sequence[Row]) -> str:
+    """Return the table as sentences, for a tooltip or a screen reader."""
+    several = len(rows) > 1
+    return "\n".join(
+        (f"{row.name}: " if several else "")
+        + ", ".join(f"{title} {cell}" for title, cell in zip(
+            _TITLES, row.statistics.cells(), strict=True))
+        for row in rows)
+
+
+def _cell(text: str) -> str:
+    return f"<td align='right' style='padding-right: 12px'>{text}</td>"

@@ -1,0 +1,30 @@
+"""Metrics in words: tooltips, and labels within a sentence."""
+
+from __future__ import annotations
+
+import html
+
+from workbench.ppo.hyperparameters import specs
+from workbench.ppo.metrics import Metric
+from workbench.ppo.wording import format_value
+from workbench.store.records import ChangeRecord
+from workbench.training.events import Change
+
+
+def describe(metric: Metric) -> str:
+    """Return the tooltip of a metric: label, name, formula, help."""
+    return (f"<b>{html.escape(metric.label)}</b> · <code>{html.escape(metric.name)}</code><br>"
+            f"{html.escape(metric.formula)}<br>{html.escape(metric.help)}")
+
+
+def in_sentence(metric: Metric) -> str:
+    """Return a metric's label as it stands within a sentence."""
+    label = metric.label
+    return label if label[1].isupper() else label[0].lower() + label[1:]
+
+
+def change_text(change: Change | ChangeRecord) -> str:
+    """Return a changed setting as "Learning rate 3e-4 → 1e-4"."""
+    spec = specs().get(change.name)
+    old, new = format_value(spec, change.old), format_value(spec, change.new)
+    return f"{spec.label if spec else change.name} {old} → {new}"
