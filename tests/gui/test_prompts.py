@@ -9,8 +9,9 @@ from PySide6.QtGui import QAction, QDropEvent, QGuiApplication
 from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QPlainTextEdit, QPushButton, QToolButton, QWidget
 
+from workbench.gui.prompts.library import WORKING_SET
 from workbench.gui.prompts.model import Column, PromptsFilter, PromptsModel
-from workbench.gui.prompts.view import WORKING_SET, PromptsView
+from workbench.gui.prompts.view import PromptsView
 from workbench.store.prompt_files import read_prompts
 from workbench.store.records import Prompt, PromptSet
 

@@ -2,9 +2,10 @@
 
 import pytest
 from helpers.window import Opened, fill
-from PySide6.QtWidgets import QInputDialog
+from PySide6.QtWidgets import QLabel, QSpinBox
 from pytestqt.qtbot import QtBot
 
+from workbench.gui.dialog import Dialog
 from workbench.gui.status_bar import file_size
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.store.store import Store
@@ -87,18 +88,20 @@ def test_a_complete_run_asks_for_more_cycles(opened: Opened, store: Store) -> No
     opened.controller.handle([ev.StateChanged(State.READY)])
     select(opened, run_id)
     opened.window.actions_["resume_run"].trigger()
-    dialog = opened.window.findChild(QInputDialog, "more_cycles")
-    assert dialog.labelText() == "Run 1 has done all its 3 cycles. How many cycles in all?"
-    assert (dialog.intMinimum(), dialog.intValue()) == (4, 23)
+    dialog = opened.window.findChild(Dialog, "more_cycles")
+    assert "Run 1 has done all its 3 cycles. How many cycles in all?" in [
+        label.text() for label in dialog.findChildren(QLabel)]
+    field = dialog.findChild(QSpinBox)
+    assert (field.minimum(), field.value()) == (4, 23)
     assert opened.sent == []
-    dialog.setIntValue(8)
+    field.setValue(8)
     dialog.accept()
     assert opened.sent == [do.ResumeRun(run_id, None, {"num_cycles": 8})]
 
 
 def test_the_question_for_more_cycles_can_be_left(opened: Opened, store: Store) -> None:
     opened.controller.resuming.resume(stopped(store, cycles=3, planned=3, checkpoint=3))
-    opened.window.findChild(QInputDialog, "more_cycles").reject()
+    opened.window.findChild(Dialog, "more_cycles").reject()
     assert opened.sent == []
 
 

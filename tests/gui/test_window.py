@@ -211,8 +211,9 @@ def test_a_full_disk_pauses_the_run_until_there_is_room(qapp: QApplication, home
             assert "is not written when the window closes has to be made" in box.informativeText()
             box.findChild(object, "close_question_cancel").click()
             toast.action_button.click()
-            await until(lambda: window.state is State.RUNNING)
-            await until(lambda: window.state is State.PAUSED)  # there is no room yet
+            assert not toast.isVisible()
+            await until(lambda: toast.isVisible())  # there is no room yet
+            assert window.state is State.PAUSED
             assert toast.action_button.isVisible()
         toast.action_button.click()
         await until(lambda: len(plotted(workbench)) > done + 1)

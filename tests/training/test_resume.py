@@ -170,13 +170,13 @@ def test_the_last_the_best_and_the_pinned_checkpoints_stay(ready, store):
     assert store.checkpoints.all(1) == []
 
 
-def test_a_full_disk_ends_no_run(ready, store, monkeypatch):
-    def full(*_):
-        raise OSError(28, "No space left on device")
+def test_a_checkpoint_that_cannot_be_written_ends_no_run(ready, store, monkeypatch):
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("workbench.store.checkpoints._flush", full)
+    monkeypatch.setattr("workbench.store.checkpoints._flush", refuse)
     ready.send(start())
-    assert "No space left" in ready.wait(ev.CheckpointFailed).sentence
+    assert "(Permission denied)" in ready.wait(ev.CheckpointFailed).sentence
     finish(ready)
     assert store.checkpoints.all(1) == []
 
