@@ -127,6 +127,10 @@ class Footprint:
         low, high = (self._policy_costs(hp, rank) for rank in _RANKS)
         return _extrapolated(low, high, (hp.lora_rank - _RANKS[0]) / (_RANKS[1] - _RANKS[0]))
 
+    def placement(self, hp: Hyperparameters) -> Placement:
+        """Return where and in which precision a run computes."""
+        return Placement(self.device, find_placement(hp.precision).dtype)
+
     def value_costs(self, hp: Hyperparameters) -> Trunk | None:
         """Return what a separate value model costs in training; None where it shares the trunk."""
         if hp.value_model == "shared":
@@ -150,7 +154,7 @@ class Footprint:
             self._model, placement, gradient_checkpointing=checkpointing, lora_rank=rank))
 
     def _once(self, what: Any, hp: Hyperparameters, measure: Callable[[Placement], Any]) -> Any:
-        placement = Placement(self.device, find_placement(hp.precision).dtype)
+        placement = self.placement(hp)
         key = (what, placement.dtype)
         if key not in self._measured:
             self._measured[key] = measure(placement)
@@ -245,15 +249,11 @@ def _policy_costs(policy: Policy) -> PolicyCosts:
             taken = torch.zeros(rows * tokens, dtype=torch.long, device=policy.device)
             with torch.set_grad_enabled(training), _Live(model, states, taken) as live:
                 leaf = states.requires_grad_(training)
-                logits = policy.logits(leaf)
+                logprobs, entropy = token_statistics(
+                    policy.logits(leaf), taken, entropy_gradient=entropy_gradient)
                 if training:
-                    logprobs, entropy = token_statistics(
-                        logits, taken, entropy_gradient=entropy_gradient)
-                    del logits
                     loss = logprobs.sum() + (entropy.sum() if entropy_gradient else 0.0)
                     torch.autograd.grad(loss, [leaf])
-                else:
-                    logits.log_softmax(dim=-1)
             return [live.peak]
         return probe
 

@@ -14,6 +14,7 @@ from workbench.ppo.control import Control
 from workbench.ppo.phases import Phase
 from workbench.ppo.policy import Policy
 from workbench.ppo.sampling import Completions
+from workbench.ppo.token_statistics import token_statistics
 
 # What is fastest where: a CPU's caches want small pieces, a GPU wants large ones.
 # Logits of this many entries, four bytes each, are held at once; but of so many tokens at least,
@@ -99,8 +100,8 @@ def read_logprobs(
         hidden = policy.hidden_states(batch.input_ids).flatten(0, 1)[batch.source]
         taken = completions.tokens[batch.row, batch.column]
         for part in head_chunks(len(taken), policy.config.vocab_size, policy.device):
-            logprobs = temper(policy.logits(hidden[part]), temperature).log_softmax(dim=-1)
-            yield logprobs.gather(-1, taken[part].unsqueeze(-1)).squeeze(-1)
+            yield token_statistics(
+                temper(policy.logits(hidden[part]), temperature), taken[part])[0]
 
     return _read(policy, completions, numbers, max_tokens, control, phase)
 

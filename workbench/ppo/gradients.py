@@ -17,10 +17,16 @@ import torch
 from torch import Tensor, nn
 from transformers.pytorch_utils import Conv1D
 
+from workbench.ppo.device import Placement
 from workbench.ppo.kernels import linear
 
 # Entries of a weight from which on that is worth a function in Python each way.
 _LARGE = 1 << 19
+
+
+def adds_in_place(placement: Placement) -> bool:
+    """Whether :func:`in_place_gradients` does anything there."""
+    return placement.device.type == "cpu" and placement.dtype == torch.float32
 
 
 @contextlib.contextmanager

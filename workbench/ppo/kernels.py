@@ -11,8 +11,12 @@ from torch import Tensor, nn
 from transformers.activations import FastGELUActivation, NewGELUActivation
 from transformers.pytorch_utils import Conv1D
 
+from workbench.memory_allocator import return_freed_memory
+
 # A packed copy of larger weights would cost more memory than the time is worth.
 _PACKED_BYTES_AT_MOST = 1 << 30
+# The update's large tensors cannot use the pieces that a larger packed copy leaves behind.
+_PACKED_BYTES_KEPT = 1 << 25
 # From as many outputs on, a vocabulary's, MKL's product is up to twice as slow as oneDNN's.
 _WIDE = 16_384
 
@@ -77,6 +81,8 @@ def packed_weights(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.__dict__.pop("forward", None)
+        if size > _PACKED_BYTES_KEPT:
+            return_freed_memory()
 
 
 def _can_pack(layers: list[Any], dtype: torch.dtype) -> bool:

@@ -13,6 +13,7 @@ import torch
 
 from workbench.ppo.footprint import Footprint, PolicyCosts, Trunk
 from workbench.ppo.forward import head_chunks, tokens_at_once
+from workbench.ppo.gradients import adds_in_place
 from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, Value, specs
 from workbench.ppo.phases import Phase
 from workbench.ppo.reward_model import rows_at_once
@@ -21,10 +22,10 @@ Phases = dict[Phase, dict[str, int]]
 """Bytes of each part that a phase holds at its worst moment."""
 
 _FLOAT = 4
-# Kernels keep buffers of their own, and the system's allocator holds on to pieces it cannot use:
-# the middle of what tests/benchmarks/memory.py found on Linux; with every large piece given back
-# at once (MALLOC_MMAP_THRESHOLD_) the peak is the tensors' and the buffers.
-_BUFFERS, _SLACK = 20 << 20, 0.2
+# Kernels keep buffers of their own.
+_BUFFERS = 20 << 20
+# A GPU's allocator holds on to pieces it cannot use: a share of what is worked with.
+_SLACK = 0.2
 # A sampled token's id, mask, log-probability, entropy, value, reward, advantage and so on.
 _TOKEN_BYTES = 64
 # (b, V) tensors in float32 while a token is chosen: logits, log-probabilities, probabilities, and
@@ -60,9 +61,21 @@ def memory(models: Footprint, hp: Hyperparameters, work: Work) -> Phases:
         Phase.SCORING: _scoring(models, costs, hp, rows, work),
         Phase.UPDATING: _updating(models, costs, value, hp, work),
     }
-    return {
-        phase: held | parts | {"Allocator": round(_BUFFERS + _SLACK * sum(parts.values()))}
-        for phase, parts in working.items()}
+    # Gradients and the optimiser's state are made in the first update and stay.
+    made = working[Phase.UPDATING]["Gradients"] + held["Optimiser"]
+    phases, before = {}, 0
+    for phase, parts in working.items():
+        used = sum(parts.values())
+        if models.device.type == "cpu":
+            # What a phase has freed lies in pieces between what stays, and the next has larger
+            # ones; small ones, such as a layer's gradients, fill the holes. Given back at once
+            # (MALLOC_MMAP_THRESHOLD_) it would not count, but every step would fetch it anew.
+            lost = max(0, before - (made if phase is Phase.UPDATING else 0))
+        else:
+            lost = round(_SLACK * used)
+        phases[phase] = held | parts | {"Allocator": _BUFFERS + lost}
+        before += used
+    return phases
 
 
 def needed(phases: Mapping[Phase, Mapping[str, int]]) -> int:
@@ -162,8 +175,8 @@ def _updating(
     tokens = rows * hp.response_length
     states = _FLOAT * costs.width * tokens * (2 if value else 1)
     kept = costs.trunk.kept(rows, longest) + (value.kept(rows, longest) if value else 0)
-    # Each weight's gradient is made before it is added to the sum.
-    head, layer = (0, 0) if hp.lora_rank else (
+    # Elsewhere each weight's gradient is made before it is added to the sum.
+    head, layer = (0, 0) if hp.lora_rank or adds_in_place(models.placement(hp)) else (
         _FLOAT * models.weights.head_parameters, _FLOAT * models.weights.largest_layer)
     reader = costs.head_entropy if hp.entropy_coef > 0 else costs.head_training
     heads = reader(1, _chunk(costs, tokens, models.device)) + head
