@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+import transformers as tf
 from helpers.folders import save_policy, save_reward
 from helpers.models import CPU
 
@@ -48,6 +49,36 @@ def test_a_reward_model_reads_text_with_its_own_tokenizer(reward_folder, unatten
     alone = torch.cat([loaded.reward.score([e], control=unattended) for e in exchanges])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
     assert len({round(s, 4) for s in together.tolist()}) == 4
+
+
+@pytest.mark.parametrize("config", [
+    tf.GPTNeoConfig(hidden_size=16, num_layers=2, num_heads=2, window_size=4,
+                    attention_types=[[["global", "local"], 1]]),
+    tf.BloomConfig(hidden_size=16, n_layer=2, n_head=2)], ids=["gpt_neo", "bloom"])
+def test_policies_without_a_lean_attention_kernel_load(config, policy_folder, tmp_path):
+    folder = shutil.copytree(policy_folder, tmp_path / "p")
+    config.vocab_size = 257
+    tf.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    assert type(load_policy(str(folder), CPU, quiet).policy.model.config) is type(config)
+
+
+def test_reward_models_without_a_lean_attention_kernel_load(reward_folder, tmp_path, unattended):
+    folder = shutil.copytree(reward_folder, tmp_path / "r")
+    tf.AutoModelForSequenceClassification.from_config(tf.DebertaV2Config(
+        vocab_size=257, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=32, num_labels=1)).save_pretrained(folder)
+    loaded = load_reward(str(folder), CPU, quiet)
+    assert loaded.reward.score([Exchange("", "good", "good")], control=unattended).isfinite()
+
+
+def test_a_policy_that_does_not_write_as_it_reads_is_refused(policy_folder, tmp_path):
+    # Its recurrent state would take up the padding, and is not in a cache of keys and values.
+    folder = shutil.copytree(policy_folder, tmp_path / "p")
+    tf.MambaForCausalLM(tf.MambaConfig(
+        vocab_size=257, hidden_size=16, num_hidden_layers=1, initializer_range=0.3)
+    ).save_pretrained(folder)
+    with pytest.raises(LoadError, match="writes token by token in a way"):
+        load_policy(str(folder), CPU, quiet)
 
 
 def test_several_outputs_ask_which(tmp_path):

@@ -20,6 +20,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from workbench.ppo import gguf_files
+from workbench.ppo.decoders import check_writing
 from workbench.ppo.device import Placement
 from workbench.ppo.policy import Policy, UnsupportedModelError
 from workbench.ppo.reward_model import RewardModel
@@ -72,6 +73,7 @@ def load_policy(
     report("Preparing the policy", 0.95)
     try:
         policy = Policy(model, placement)
+        check_writing(policy)
     except UnsupportedModelError as error:
         raise LoadError(str(error)) from error
     scribe = Scribe(
@@ -176,8 +178,7 @@ def _read_weights(
 ) -> Any:
     try:
         model, info = kind.from_pretrained(
-            folder, dtype=dtype, local_files_only=True, output_loading_info=True,
-            attn_implementation="sdpa")
+            folder, dtype=dtype, local_files_only=True, output_loading_info=True)
         missing = sorted(info["missing_keys"])
         if missing:
             raise LoadError(
