@@ -69,7 +69,7 @@ def test_lora_counts_the_adapters_peft_makes(models):
     policy = make_policy("llama")
     counted = models.trained(settings(lora_rank=3))
     made = Trainable(policy).begin(
-        CPU, lora_rank=3, value_trunk=None, gradient_checkpointing=False)
+        CPU, lora_rank=3, value_source=None, gradient_checkpointing=False)
     assert counted == sum(p.numel() for p in made.parameters() if p.requires_grad)
 
 

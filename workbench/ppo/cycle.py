@@ -7,10 +7,11 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from workbench.ppo import snapshot
 from workbench.ppo.advantages import generalized_advantages, whiten
@@ -27,7 +28,6 @@ from workbench.ppo.policy import (
     Policy,
     Trainable,
     UnsupportedModelError,
-    copy_trunk,
     is_causal,
 )
 from workbench.ppo.randomness import Stream, prompt_at, uniforms
@@ -120,13 +120,13 @@ class PPO:
         # Or the last run's weights would live until the new ones have been made.
         self.__dict__.pop("optimizer", None)
         check_optimizer(hp.optimizer, self.policy.device)
-        value_trunk = self._make_value_trunk(hp.value_model)
+        value_source = self._find_value_source(hp.value_model)
         self.prompts, self._prompt_ids = list(prompts), prompt_ids
         # Adapters begin with random numbers; they follow from the seed like all others.
         with torch.random.fork_rng():
             torch.manual_seed(hp.seed)
             self._trainable.begin(
-                find_placement(hp.precision), lora_rank=hp.lora_rank, value_trunk=value_trunk,
+                find_placement(hp.precision), lora_rank=hp.lora_rank, value_source=value_source,
                 gradient_checkpointing=hp.gradient_checkpointing)
         self.optimizer = self._make_optimizer(hp.optimizer)
         self.kl_coef = hp.kl_coef
@@ -343,12 +343,12 @@ class PPO:
         experience = Experience(completions, scored.ref_logprobs, advantages, returns)
         return experience, rewards, metrics
 
-    def _make_value_trunk(self, kind: str) -> nn.Module | None:
+    def _find_value_source(self, kind: str) -> Any:
+        """Return the model that a separate value model begins as; None where there is none."""
         if kind == "shared":
             return None
         if kind == "policy":
-            with self.reference() as reference:
-                return copy_trunk(reference.model)
+            return self._trainable.start_model
         model = getattr(self.reward, "model", None)
         tokenizer = getattr(self.reward, "tokenizer", None)
         if model is None or tokenizer is None or (
@@ -358,7 +358,7 @@ class PPO:
                 "The value model can start from the reward model only when the reward is a single "
                 "causal model with the policy's own tokenizer; set Value model to policy or "
                 "shared.")
-        return copy_trunk(model)
+        return model
 
     def _make_optimizer(self, kind: str) -> torch.optim.Optimizer:
         parameters = [p for p in self.policy.parameters() if p.requires_grad]
