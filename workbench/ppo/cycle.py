@@ -32,7 +32,7 @@ from workbench.ppo.policy import (
 )
 from workbench.ppo.randomness import Stream, prompt_at, uniforms
 from workbench.ppo.reward_model import Reward
-from workbench.ppo.rewards import shape_scores, token_rewards
+from workbench.ppo.rewards import scale, shape_scores, token_rewards
 from workbench.ppo.sampling import Completions, sample
 from workbench.ppo.scribe import Scribe
 from workbench.ppo.traces import TokenTrace, trace
@@ -307,13 +307,13 @@ class PPO:
                 raise NotFiniteError(
                     f"A {what} of cycle {cycle} is not a finite number; the policy was left as it "
                     f"was before the cycle. {cause}", intact=what == "score")
-        if cycle == 1 and hp.normalize_scores:
-            # The first batch is the start policy's own.
-            self.score_mean = scored.scores.mean().item()
-            self.score_std = max(scored.scores.std(unbiased=False).item(), 1e-6)
+        if cycle == 1:
+            # The first batch is the start policy's own; normalising may be switched on later.
+            self.score_mean, self.score_std = scale(scored.scores)
+        mean, std = (self.score_mean, self.score_std) if hp.normalize_scores else (0.0, 1.0)
         shaped = shape_scores(
             scored.scores, completions.ended, missing_eos_penalty=hp.missing_eos_penalty,
-            clip=hp.score_clip, mean=self.score_mean, std=self.score_std)
+            clip=hp.score_clip, mean=mean, std=std)
         price = self.kl_coef if hp.kl_in == "reward" else 0.0
         rewards = token_rewards(shaped, kl, mask, kl_coef=price)
         if hp.whiten_rewards:
