@@ -135,6 +135,26 @@ def test_what_cannot_be_resumed_says_why(ready, store):
     finish(ready)
 
 
+def test_a_run_that_cannot_be_held_or_read_is_refused_and_the_session_goes_on(ready, store, home):
+    ready.send(start(num_cycles=2))
+    finish(ready)
+    shutil.rmtree(home / "locks")
+    (home / "locks").touch()
+    more = {"num_cycles": 3}
+    ready.send(do.ResumeRun(1, changes=more))
+    assert "no run can be held in" in ready.wait(ev.CommandRefused).sentence
+    (home / "locks").unlink()
+    state = store.checkpoints.all(1)[-1].path / "state.json"
+    whole = state.read_text()
+    state.write_text(whole.replace('"num_cycles"', '"from_another_version"'))
+    ready.send(do.ExportRun(1, str(home / "out")))
+    assert "no hyperparameter named 'from_another_version'" in ready.wait(
+        ev.CommandRefused).sentence
+    state.write_text(whole)
+    ready.send(do.ResumeRun(1, changes=more))
+    finish(ready)
+
+
 def test_a_damaged_checkpoint_names_the_one_before(ready, store):
     ready.send(start(num_cycles=4))
     finish(ready)
