@@ -82,8 +82,12 @@ class Worker:
 
     def _handle(self, command: do.Command | Close | Letter) -> None:
         if isinstance(command, Letter):
+            run = self._runner.run
             with command:
-                self._handle(command.command)
+                if run is not None and run.id == command.run_id:
+                    self._handle(command.command)
+                else:  # it came as that run ended
+                    self._standing.refuse(command.command, "The run has ended.")
             return
         if isinstance(command, Close):
             self._standing.closing = True
