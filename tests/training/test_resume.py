@@ -99,6 +99,22 @@ def test_changes_made_after_the_checkpoint_are_replayed(ready, store):
     assert [(c.cycle, c.name) for c in store.changes(2)] == [(4, "kl_coef")]
 
 
+def test_a_change_that_does_not_go_with_a_replayed_one_is_refused(ready, store):
+    ready.send(do.Start(start(checkpoint_every=1).hyperparameters, PROMPTS, step=True))
+    for _ in range(3):
+        ready.wait_for(State.PAUSED)
+        ready.send(do.SetHyperparameters({"num_mini_batches": 4}))
+        ready.send(do.StepCycle())
+    ready.wait_for(State.PAUSED)
+    ready.send(do.Stop())
+    ready.wait_for(State.FINISHED)
+    ready.send(do.ResumeRun(1, cycle=0))  # whose second cycle takes four mini-batches again
+    ready.send(do.SetHyperparameters({"batch_size": 6}))
+    assert "must divide the batch size (6)" in ready.wait(ev.CommandRefused).sentence
+    finish(ready)
+    assert store.run(1).cycles == 6
+
+
 def test_a_finished_run_goes_on_with_more_cycles(ready, store):
     ready.send(start(num_cycles=2))
     finish(ready)
