@@ -6,7 +6,7 @@ import shutil
 import pytest
 import torch
 import transformers as tf
-from helpers.folders import save_policy, save_reward
+from helpers.folders import save_policy, save_reward, tokenizer
 from helpers.models import CPU
 
 from workbench.known_models import SMOLLM2, known_policy
@@ -69,6 +69,23 @@ def test_reward_models_without_a_lean_attention_kernel_load(reward_folder, tmp_p
         intermediate_size=32, num_labels=1)).save_pretrained(folder)
     loaded = load_reward(str(folder), CPU, quiet)
     assert loaded.reward.score([Exchange("", "good", "good")], control=unattended).isfinite()
+
+
+@pytest.mark.parametrize("words", [{"pad_token": "!"}, {}], ids=["of its own", "none"])
+def test_padding_that_tokenizer_and_classifier_disagree_on_changes_no_score(
+        words, tmp_path, unattended):
+    torch.manual_seed(0)
+    folder = tmp_path / "r"
+    tokenizer(**words).save_pretrained(folder)
+    tf.LlamaForSequenceClassification(tf.LlamaConfig(
+        vocab_size=257, hidden_size=16, intermediate_size=32, num_hidden_layers=1,
+        num_attention_heads=2, num_labels=1, pad_token_id=7, initializer_range=0.5)
+    ).save_pretrained(folder)
+    reward = load_reward(str(folder), CPU, quiet).reward
+    exchanges = [Exchange("", t, t) for t in ("a", "a much longer text")]
+    together = reward.score(exchanges, control=unattended)
+    alone = torch.cat([reward.score([e], control=unattended) for e in exchanges])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
 
 
 def test_a_policy_that_does_not_write_as_it_reads_is_refused(policy_folder, tmp_path):
