@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from helpers.client import Client
+from helpers.folders import save_gguf
 
 from workbench.ppo.hyperparameters import parse
 from workbench.store.checkpoints import CheckpointError, Checkpoints
@@ -238,6 +239,25 @@ def test_changed_model_files_are_noticed(client, store, folders, tmp_path):
     again.send(do.ResumeRun(1, changes={"num_cycles": 3}))
     finish(again)
     again.close()
+
+
+@pytest.mark.parametrize("named", ["folder", "file"])
+def test_a_changed_gguf_file_is_noticed(named, client, store, folders, tmp_path):
+    file = tmp_path / "policy" / "small.gguf"
+    save_gguf(file)
+    source = str(file if named == "file" else file.parent)
+    client.send(do.LoadModels(source, folders[1]))
+    client.wait_for(State.READY)
+    client.send(start(num_cycles=1))
+    finish(client)
+    weights = bytearray(file.read_bytes())
+    weights[-5] ^= 1
+    file.write_bytes(weights)
+    client.send(do.LoadModels(source, folders[1]))
+    client.wait_for(State.READY)
+    client.send(do.ResumeRun(1, changes={"num_cycles": 2}))
+    assert f"The files of the policy {source} have changed" in client.wait(
+        ev.CommandRefused).sentence
 
 
 def test_half_a_checkpoint_is_none(home):
