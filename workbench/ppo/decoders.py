@@ -270,7 +270,7 @@ def check_writing(policy: Policy) -> None:
         written.append(policy.logits(hidden).log_softmax(dim=-1))
         return torch.full_like(rows, text[len(written) - 1])
 
-    with policy.in_full_precision():
+    def agree() -> bool:
         decoder = Decoder(policy, prompts, len(text), dictate, [])
         for _ in text:
             decoder.step()
@@ -279,9 +279,21 @@ def check_writing(policy: Policy) -> None:
             read = policy.logits(policy.hidden_states(ids)[0, len(prompt) - 1 :])
             found = torch.stack([step[row] for step in written])
             if not torch.allclose(found, read.log_softmax(dim=-1), rtol=1e-3, atol=1e-2):
-                raise UnsupportedModelError(
-                    f"The policy's architecture ({type(policy.model).__name__}) writes token by "
-                    "token in a way PPO Workbench does not know; choose another model.")
+                return False
+        return True
+
+    unknown = UnsupportedModelError(
+        f"The policy's architecture ({type(policy.model).__name__}) writes token by token in a way "
+        "PPO Workbench does not know; choose another model.")
+    with policy.in_full_precision():
+        try:
+            agrees = agree()
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+            raise unknown from error
+    if not agrees:
+        raise unknown
 
 
 @contextlib.contextmanager
