@@ -28,7 +28,7 @@ def stage(run: Run, ppo: PPO | None, command: SetHyperparameters) -> Hyperparame
     for cycle in sorted({soon, *run.journaled}):
         replayed = _values(run.journaled.get(cycle, {}))
         later = later.with_changes(replayed | (wanted if cycle == soon else {}))
-    if ppo is not None:
+    if ppo is not None and new.response_length > run.hp.response_length:
         ppo.scribe.encode(ppo.prompts, new.response_length)
     parsed = new.model_dump()
     for name in command.changes:
