@@ -109,16 +109,38 @@ def test_adaptive_coefficient_moves_towards_the_target(unattended):
 
 
 def test_scores_are_normalised_on_the_start_policy(unattended):
-    scores = []
-    ppo = make_ppo(lambda text: 100.0 + text.count("a"))
+    ppo = make_ppo(lambda text: 100.0 + len(set(text)))
     hp = small(normalize_scores=True, missing_eos_penalty=0)
     ppo.begin(["ab"], hp)
     result = run(ppo, hp, unattended, (1,))[0]
     scores = torch.tensor([w.score for w in result.rollout])
     assert ppo.score_mean == pytest.approx(scores.mean().item())
-    assert ppo.score_std == pytest.approx(max(scores.std(unbiased=False).item(), 1e-6))
+    assert ppo.score_std == pytest.approx(scores.std(unbiased=False).item())
     assert result.metrics["objective/rlhf_reward"] == pytest.approx(0, abs=1e-3)
     assert result.metrics["objective/scores"] == pytest.approx(scores.mean().item())
+
+
+def test_normalising_can_be_switched_on_and_off_during_a_run(unattended):
+    ppo = make_ppo(lambda text: 100.0 + len(set(text)))
+    off = small(missing_eos_penalty=0, kl_coef=0, learning_rate=0)
+    on = off.with_changes({"normalize_scores": True})
+    ppo.begin(["ab"], off)
+    for cycle, (old, new) in enumerate([(off, off), (off, on), (on, off)], start=1):
+        ppo.apply(old, new)
+        metrics = run(ppo, new, unattended, (cycle,))[0].metrics
+        assert (metrics["objective/rlhf_reward"] < 5) == (new is on)
+
+
+def test_first_scores_that_are_all_equal_are_no_scale(unattended):
+    ppo = make_ppo(len)
+    ppo.reward.function = lambda text: 3.3
+    hp = small(normalize_scores=True)
+    ppo.begin(["ab"], hp)
+    run(ppo, hp, unattended, (1,))
+    ppo.reward.function = lambda text: 4.3
+    metrics = run(ppo, hp, unattended, (2,))[0].metrics
+    assert metrics["objective/rlhf_reward"] == pytest.approx(
+        1 - 1 + metrics["objective/non_score_reward"], abs=1e-3)  # less the missing end
 
 
 def test_a_score_that_is_not_a_number_spoils_no_weight(unattended):

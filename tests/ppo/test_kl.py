@@ -40,3 +40,8 @@ def test_adaptive_coefficient_by_hand():
     assert adapt_kl_coef(0.15, 12.0, target=6.0, horizon=10_000, n=512) == pytest.approx(0.151536)
     # e = 5.7 / 6 - 1 = -.05; .15 * (1 - .05 * 512 / 10000)
     assert adapt_kl_coef(0.15, 5.7, target=6.0, horizon=10_000, n=512) == pytest.approx(0.149616)
+
+
+def test_a_coefficient_stays_positive_however_short_the_horizon():
+    assert adapt_kl_coef(0.1, 0.0, target=6, horizon=10, n=64) == pytest.approx(0.08)
+    assert adapt_kl_coef(0.1, 99.0, target=6, horizon=10, n=64) == pytest.approx(0.12)

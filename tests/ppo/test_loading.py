@@ -5,7 +5,8 @@ import shutil
 
 import pytest
 import torch
-from helpers.folders import save_policy, save_reward
+import transformers as tf
+from helpers.folders import save_policy, save_reward, tokenizer
 from helpers.models import CPU
 
 from workbench.known_models import SMOLLM2, known_policy
@@ -48,6 +49,56 @@ def test_a_reward_model_reads_text_with_its_own_tokenizer(reward_folder, unatten
     alone = torch.cat([loaded.reward.score([e], control=unattended) for e in exchanges])
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
     assert len({round(s, 4) for s in together.tolist()}) == 4
+
+
+@pytest.mark.parametrize("config", [
+    tf.GPTNeoConfig(hidden_size=16, num_layers=2, num_heads=2, window_size=4,
+                    attention_types=[[["global", "local"], 1]]),
+    tf.BloomConfig(hidden_size=16, n_layer=2, n_head=2)], ids=["gpt_neo", "bloom"])
+def test_policies_without_a_lean_attention_kernel_load(config, policy_folder, tmp_path):
+    folder = shutil.copytree(policy_folder, tmp_path / "p")
+    config.vocab_size = 257
+    tf.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    assert type(load_policy(str(folder), CPU, quiet).policy.model.config) is type(config)
+
+
+def test_reward_models_without_a_lean_attention_kernel_load(reward_folder, tmp_path, unattended):
+    folder = shutil.copytree(reward_folder, tmp_path / "r")
+    tf.AutoModelForSequenceClassification.from_config(tf.DebertaV2Config(
+        vocab_size=257, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=32, num_labels=1)).save_pretrained(folder)
+    loaded = load_reward(str(folder), CPU, quiet)
+    assert loaded.reward.score([Exchange("", "good", "good")], control=unattended).isfinite()
+
+
+@pytest.mark.parametrize("words", [{"pad_token": "!"}, {}], ids=["of its own", "none"])
+def test_padding_that_tokenizer_and_classifier_disagree_on_changes_no_score(
+        words, tmp_path, unattended):
+    torch.manual_seed(0)
+    folder = tmp_path / "r"
+    tokenizer(**words).save_pretrained(folder)
+    tf.LlamaForSequenceClassification(tf.LlamaConfig(
+        vocab_size=257, hidden_size=16, intermediate_size=32, num_hidden_layers=1,
+        num_attention_heads=2, num_labels=1, pad_token_id=7, initializer_range=0.5)
+    ).save_pretrained(folder)
+    reward = load_reward(str(folder), CPU, quiet).reward
+    exchanges = [Exchange("", t, t) for t in ("a", "a much longer text")]
+    together = reward.score(exchanges, control=unattended)
+    alone = torch.cat([reward.score([e], control=unattended) for e in exchanges])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("config", [
+    # Its recurrent state would take up the padding, and is not in a cache of keys and values.
+    tf.MambaConfig(hidden_size=16, num_hidden_layers=1, initializer_range=0.3),
+    # It has no cache at all.
+    tf.OpenAIGPTConfig(n_embd=16, n_layer=1, n_head=2)], ids=["mamba", "openai-gpt"])
+def test_a_policy_that_does_not_write_as_it_reads_is_refused(config, policy_folder, tmp_path):
+    folder = shutil.copytree(policy_folder, tmp_path / "p")
+    config.vocab_size = 257
+    tf.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    with pytest.raises(LoadError, match="writes token by token in a way"):
+        load_policy(str(folder), CPU, quiet)
 
 
 def test_several_outputs_ask_which(tmp_path):

@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 from benchmarks.memory import measure
-from helpers.models import CONFIGS, CPU, TextReward, make_policy
+from helpers.models import CONFIGS, CPU, TextReward, make_policy, make_ppo
 
 from workbench.ppo.footprint import Footprint, policy_costs, trunk_costs
 from workbench.ppo.hyperparameters import parse
@@ -69,8 +69,15 @@ def test_lora_counts_the_adapters_peft_makes(models):
     policy = make_policy("llama")
     counted = models.trained(settings(lora_rank=3))
     made = Trainable(policy).begin(
-        CPU, lora_rank=3, value_trunk=None, gradient_checkpointing=False)
+        CPU, lora_rank=3, value_source=None, gradient_checkpointing=False)
     assert counted == sum(p.numel() for p in made.parameters() if p.requires_grad)
+
+
+def test_a_run_with_adapters_is_measured_like_its_start():
+    ppo, hp = make_ppo(), settings(lora_rank=3)
+    before = Footprint(ppo.policy, ppo.reward).costs(hp)
+    ppo.begin(["ab"], hp)
+    assert Footprint(ppo.policy, ppo.reward).costs(hp) == before  # and peft warns of nothing
 
 
 def test_what_each_setting_costs(models):

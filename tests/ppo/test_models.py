@@ -1,11 +1,16 @@
 """Ways to train: all weights or adapters, shared or separate value model, precisions."""
 
+import copy
+
 import pytest
 import torch
-from helpers.models import CONFIGS, make_ppo
+import transformers as tf
+from helpers.models import CONFIGS, CPU, Letters, TextReward, make_ppo
 
+from workbench.ppo.cycle import PPO
 from workbench.ppo.hyperparameters import parse
-from workbench.ppo.policy import UnsupportedModelError
+from workbench.ppo.policy import Policy, UnsupportedModelError
+from workbench.ppo.scribe import Scribe
 
 
 def small(**settings):
@@ -69,6 +74,20 @@ def test_gradient_checkpointing_changes_no_number(unattended):
         weights(checkpointed.policy), weights(plain.policy), rtol=1e-5, atol=1e-6)
 
 
+def test_layers_that_drop_out_by_themselves_do_not_when_they_recompute(unattended):
+    config = tf.OPTConfig(
+        vocab_size=97, hidden_size=32, num_hidden_layers=2, ffn_dim=48, num_attention_heads=4,
+        max_position_embeddings=64, word_embed_proj_dim=32, init_std=0.3, dropout=0.5)
+    model = tf.OPTForCausalLM(config)
+    found = []
+    for on in (False, True):
+        ppo = PPO(Policy(copy.deepcopy(model), CPU), TextReward(len),
+                  Scribe(Letters(), (), context_length=64, use_chat_template=False))
+        trained, results = train(unattended, 1, ppo, gradient_checkpointing=on)
+        found.append((weights(trained.policy), results[0].metrics["loss/value_avg"]))
+    torch.testing.assert_close(found[1], found[0], rtol=1e-5, atol=1e-6)
+
+
 def test_a_separate_value_model_learns_without_touching_the_policy(unattended):
     ppo, results = train(unattended, value_model="policy", critic_warmup_cycles=9)
     with ppo.reference() as reference:
@@ -91,9 +110,25 @@ def test_a_separate_value_model_bears_micro_batching(unattended):
     torch.testing.assert_close(weights(cut.policy), weights(whole.policy), rtol=1e-3, atol=1e-4)
 
 
+def test_a_separate_value_model_begins_without_the_adapters_of_the_run_before(unattended):
+    settings = {"lora_rank": 2, "value_model": "policy"}
+    ppo, _ = train(unattended, **settings)
+    ppo.begin(["ab"], small(**settings))
+    fresh = make_ppo()
+    fresh.begin(["ab"], small(**settings))
+    assert ppo.snapshot()[0].keys() == fresh.snapshot()[0].keys()
+
+
 def test_values_cannot_come_from_a_reward_of_another_kind():
     with pytest.raises(UnsupportedModelError, match="policy's own tokenizer"):
         make_ppo().begin(["ab"], small(value_model="reward"))
+
+
+@pytest.mark.parametrize("architecture", CONFIGS)
+def test_every_architecture_trains_in_half_precision(architecture, unattended):
+    _, results = train(
+        unattended, 1, make_ppo(architecture=architecture), precision="bfloat16", num_ppo_epochs=1)
+    assert results[0].metrics["val/ratio"] == pytest.approx(1, abs=0.1)
 
 
 def test_reduced_precision_stays_near(unattended):

@@ -103,3 +103,10 @@ def test_explained_variance():
     assert explained_variance(torch.zeros(1, 3), returns, mask).item() == 0
     assert explained_variance(-returns, returns, mask).item() == -3  # Var(2R) = 4 Var(R)
     assert math.isnan(explained_variance(returns, torch.ones(1, 3), mask).item())
+
+
+def test_explained_variance_of_returns_that_differ_by_rounding_alone():
+    values = torch.linspace(-1, 1, 48).unsqueeze(0)
+    returns = (3.3 - values) + values
+    assert returns.unique().numel() > 1
+    assert math.isnan(explained_variance(values, returns, torch.ones_like(values) > 0).item())

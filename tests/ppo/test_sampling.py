@@ -4,8 +4,13 @@ from functools import partial
 import pytest
 import torch
 from helpers.models import CONFIGS, VOCABULARY, make_policy
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
+from workbench.ppo import sampling, trying
 from workbench.ppo.control import Interrupted
+from workbench.ppo.decoding import Decoding
+from workbench.ppo.device import widest_float
 from workbench.ppo.forward import micro_batches, read_logprobs, read_values
 from workbench.ppo.randomness import Stream, uniforms
 from workbench.ppo.sampling import Completions, choose_tokens, sample
@@ -94,6 +99,24 @@ def test_choice_at_the_edges():
     certain = torch.tensor([[0.0, 1.0, 0.0]]).expand(2, 3)
     edges = torch.tensor([0.0, 1 - 1e-16], dtype=torch.double)
     assert choose_tokens(certain, edges).tolist() == [1, 1]
+
+
+def test_a_device_without_double_precision_is_given_none(policy, unattended, monkeypatch):
+    class NoDoubles(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            result = func(*args, **(kwargs or {}))
+            if func is not torch.ops.aten.lift_fresh.default:  # from NumPy, on the host
+                assert torch.float64 not in {getattr(x, "dtype", 0) for x in tree_leaves(result)}
+            return result
+
+    assert widest_float(torch.device("mps")) is torch.float32
+    assert widest_float(policy.device) is torch.float64
+    for module in (sampling, trying):
+        monkeypatch.setattr(module, "widest_float", lambda device: torch.float32)
+    with NoDoubles():
+        draw(policy, unattended, eos=[])
+        trying.write(policy, PROMPTS, Decoding(length=4, top_p=0.8), eos_ids=[],
+                     written=lambda responses: None)
 
 
 def test_interruption_leaves_between_two_tokens(policy):

@@ -5,6 +5,7 @@ import threading
 import numpy as np
 import pytest
 
+from workbench.store import checkpoints
 from workbench.store.home import StoreError, find_home
 from workbench.store.records import CompletionRecord, Prompt, PromptSet
 from workbench.store.schema import FILE_NAME
@@ -178,3 +179,16 @@ def test_token_traces_come_back_and_old_ones_go(store):
     assert found.tokens.tolist() == expected.tokens.tolist()
     assert {k: v.tolist() for k, v in found.numbers.items()} == {
         k: v.tolist() for k, v in expected.numbers.items()}
+
+
+def test_a_checkpoint_that_goes_while_they_are_listed_is_left_out(store, monkeypatch):
+    for cycle in (1, 2):
+        store.checkpoints.write(1, cycle, {}, {})
+    measure = checkpoints._size
+
+    def meanwhile(folder):
+        store.checkpoints.remove(1, 1)  # as the process that trains the run does
+        return measure(folder)
+
+    monkeypatch.setattr(checkpoints, "_size", meanwhile)
+    assert [c.cycle for c in store.checkpoints.all(1)] == [2]

@@ -107,6 +107,15 @@ def test_a_run_is_steered_from_another_process(ready: Client, watcher: Watcher) 
         ("Resume", "done"), ("Checkpoint", "refused"), ("Pause", "done"), ("Stop", "done")]
 
 
+def test_what_is_asked_of_a_run_is_not_done_to_the_next(ready: Client, watcher: Watcher) -> None:
+    ready.send(start())
+    ready.wait_for(State.PAUSED)
+    watcher.store.steering.post(1, *wire.dump(do.Stop())).result()
+    ready.send(do.Fork(1, changes={"num_cycles": 3}))  # which ends run 1 by itself
+    assert ready.wait(ev.RunResumed).run_id == 2
+    assert ready.wait(ev.RunFinished).outcome == "finished"
+
+
 def test_a_switchboard_steers_what_it_watches(ready: Client, watcher: Watcher) -> None:
     board = watcher.session = Switchboard(watcher.store, watcher.events.put, threads=1)
     ready.send(start())

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from helpers.client import Client
+from helpers.folders import save_gguf
 
 from workbench.ppo.hyperparameters import parse
 from workbench.store.checkpoints import CheckpointError, Checkpoints
@@ -99,6 +100,22 @@ def test_changes_made_after_the_checkpoint_are_replayed(ready, store):
     assert [(c.cycle, c.name) for c in store.changes(2)] == [(4, "kl_coef")]
 
 
+def test_a_change_that_does_not_go_with_a_replayed_one_is_refused(ready, store):
+    ready.send(do.Start(start(checkpoint_every=1).hyperparameters, PROMPTS, step=True))
+    for _ in range(3):
+        ready.wait_for(State.PAUSED)
+        ready.send(do.SetHyperparameters({"num_mini_batches": 4}))
+        ready.send(do.StepCycle())
+    ready.wait_for(State.PAUSED)
+    ready.send(do.Stop())
+    ready.wait_for(State.FINISHED)
+    ready.send(do.ResumeRun(1, cycle=0))  # whose second cycle takes four mini-batches again
+    ready.send(do.SetHyperparameters({"batch_size": 6}))
+    assert "must divide the batch size (6)" in ready.wait(ev.CommandRefused).sentence
+    finish(ready)
+    assert store.run(1).cycles == 6
+
+
 def test_a_finished_run_goes_on_with_more_cycles(ready, store):
     ready.send(start(num_cycles=2))
     finish(ready)
@@ -132,6 +149,26 @@ def test_what_cannot_be_resumed_says_why(ready, store):
     ready.send(do.ExportRun(1, "nowhere"))
     assert ready.wait(ev.CommandRefused).instead == do.ExportRun(1, "nowhere", 0)
     ready.send(do.ResumeRun(1, 0, more))
+    finish(ready)
+
+
+def test_a_run_that_cannot_be_held_or_read_is_refused_and_the_session_goes_on(ready, store, home):
+    ready.send(start(num_cycles=2))
+    finish(ready)
+    shutil.rmtree(home / "locks")
+    (home / "locks").touch()
+    more = {"num_cycles": 3}
+    ready.send(do.ResumeRun(1, changes=more))
+    assert "no run can be held in" in ready.wait(ev.CommandRefused).sentence
+    (home / "locks").unlink()
+    state = store.checkpoints.all(1)[-1].path / "state.json"
+    whole = state.read_text()
+    state.write_text(whole.replace('"num_cycles"', '"from_another_version"'))
+    ready.send(do.ExportRun(1, str(home / "out")))
+    assert "no hyperparameter named 'from_another_version'" in ready.wait(
+        ev.CommandRefused).sentence
+    state.write_text(whole)
+    ready.send(do.ResumeRun(1, changes=more))
     finish(ready)
 
 
@@ -202,6 +239,25 @@ def test_changed_model_files_are_noticed(client, store, folders, tmp_path):
     again.send(do.ResumeRun(1, changes={"num_cycles": 3}))
     finish(again)
     again.close()
+
+
+@pytest.mark.parametrize("named", ["folder", "file"])
+def test_a_changed_gguf_file_is_noticed(named, client, store, folders, tmp_path):
+    file = tmp_path / "policy" / "small.gguf"
+    save_gguf(file)
+    source = str(file if named == "file" else file.parent)
+    client.send(do.LoadModels(source, folders[1]))
+    client.wait_for(State.READY)
+    client.send(start(num_cycles=1))
+    finish(client)
+    weights = bytearray(file.read_bytes())
+    weights[-5] ^= 1
+    file.write_bytes(weights)
+    client.send(do.LoadModels(source, folders[1]))
+    client.wait_for(State.READY)
+    client.send(do.ResumeRun(1, changes={"num_cycles": 2}))
+    assert f"The files of the policy {source} have changed" in client.wait(
+        ev.CommandRefused).sentence
 
 
 def test_half_a_checkpoint_is_none(home):

@@ -7,10 +7,11 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from workbench.ppo import snapshot
 from workbench.ppo.advantages import generalized_advantages, whiten
@@ -27,12 +28,11 @@ from workbench.ppo.policy import (
     Policy,
     Trainable,
     UnsupportedModelError,
-    copy_trunk,
     is_causal,
 )
 from workbench.ppo.randomness import Stream, prompt_at, uniforms
 from workbench.ppo.reward_model import Reward
-from workbench.ppo.rewards import shape_scores, token_rewards
+from workbench.ppo.rewards import scale, shape_scores, token_rewards
 from workbench.ppo.sampling import Completions, sample
 from workbench.ppo.scribe import Scribe
 from workbench.ppo.traces import TokenTrace, trace
@@ -120,13 +120,13 @@ class PPO:
         # Or the last run's weights would live until the new ones have been made.
         self.__dict__.pop("optimizer", None)
         check_optimizer(hp.optimizer, self.policy.device)
-        value_trunk = self._make_value_trunk(hp.value_model)
+        value_source = self._find_value_source(hp.value_model)
         self.prompts, self._prompt_ids = list(prompts), prompt_ids
         # Adapters begin with random numbers; they follow from the seed like all others.
         with torch.random.fork_rng():
             torch.manual_seed(hp.seed)
             self._trainable.begin(
-                find_placement(hp.precision), lora_rank=hp.lora_rank, value_trunk=value_trunk,
+                find_placement(hp.precision), lora_rank=hp.lora_rank, value_source=value_source,
                 gradient_checkpointing=hp.gradient_checkpointing)
         self.optimizer = self._make_optimizer(hp.optimizer)
         self.kl_coef = hp.kl_coef
@@ -307,13 +307,13 @@ class PPO:
                 raise NotFiniteError(
                     f"A {what} of cycle {cycle} is not a finite number; the policy was left as it "
                     f"was before the cycle. {cause}", intact=what == "score")
-        if cycle == 1 and hp.normalize_scores:
-            # The first batch is the start policy's own.
-            self.score_mean = scored.scores.mean().item()
-            self.score_std = max(scored.scores.std(unbiased=False).item(), 1e-6)
+        if cycle == 1:
+            # The first batch is the start policy's own; normalising may be switched on later.
+            self.score_mean, self.score_std = scale(scored.scores)
+        mean, std = (self.score_mean, self.score_std) if hp.normalize_scores else (0.0, 1.0)
         shaped = shape_scores(
             scored.scores, completions.ended, missing_eos_penalty=hp.missing_eos_penalty,
-            clip=hp.score_clip, mean=self.score_mean, std=self.score_std)
+            clip=hp.score_clip, mean=mean, std=std)
         price = self.kl_coef if hp.kl_in == "reward" else 0.0
         rewards = token_rewards(shaped, kl, mask, kl_coef=price)
         if hp.whiten_rewards:
@@ -343,12 +343,12 @@ class PPO:
         experience = Experience(completions, scored.ref_logprobs, advantages, returns)
         return experience, rewards, metrics
 
-    def _make_value_trunk(self, kind: str) -> nn.Module | None:
+    def _find_value_source(self, kind: str) -> Any:
+        """Return the model that a separate value model begins as; None where there is none."""
         if kind == "shared":
             return None
         if kind == "policy":
-            with self.reference() as reference:
-                return copy_trunk(reference.model)
+            return self._trainable.start_model
         model = getattr(self.reward, "model", None)
         tokenizer = getattr(self.reward, "tokenizer", None)
         if model is None or tokenizer is None or (
@@ -358,7 +358,7 @@ class PPO:
                 "The value model can start from the reward model only when the reward is a single "
                 "causal model with the policy's own tokenizer; set Value model to policy or "
                 "shared.")
-        return copy_trunk(model)
+        return model
 
     def _make_optimizer(self, kind: str) -> torch.optim.Optimizer:
         parameters = [p for p in self.policy.parameters() if p.requires_grad]

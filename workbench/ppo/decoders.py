@@ -15,7 +15,7 @@ from transformers.pytorch_utils import Conv1D
 
 from workbench.ppo.kernels import packed_weights
 from workbench.ppo.kv_cache import can_be_fixed, keep_rows, make_cache, make_fixed_cache
-from workbench.ppo.policy import Policy
+from workbench.ppo.policy import Policy, UnsupportedModelError
 from workbench.ppo.replay import CudaRecorder, Recorder, Replay
 
 Choose = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -254,6 +254,46 @@ def make_decoder(
     ):
         return FixedDecoder(policy, prompts, length, choose, eos_ids, recorder=CudaRecorder())
     return Decoder(policy, prompts, length, choose, eos_ids)
+
+
+@torch.no_grad()
+def check_writing(policy: Policy) -> None:
+    """Make sure that tokens written over a cache, also after padding, are as probable as read.
+
+    Raises:
+        UnsupportedModelError: they are not, so the ratio would not begin at 1.
+    """
+    prompts, text = [[1], [1, 2, 3]], [3, 1, 2]
+    written: list[Tensor] = []
+
+    def dictate(hidden: Tensor, rows: Tensor, t: Tensor) -> Tensor:
+        written.append(policy.logits(hidden).log_softmax(dim=-1))
+        return torch.full_like(rows, text[len(written) - 1])
+
+    def agree() -> bool:
+        decoder = Decoder(policy, prompts, len(text), dictate, [])
+        for _ in text:
+            decoder.step()
+        for row, prompt in enumerate(prompts):
+            ids = torch.tensor([prompt + text[:-1]], device=policy.device)
+            read = policy.logits(policy.hidden_states(ids)[0, len(prompt) - 1 :])
+            found = torch.stack([step[row] for step in written])
+            if not torch.allclose(found, read.log_softmax(dim=-1), rtol=1e-3, atol=1e-2):
+                return False
+        return True
+
+    unknown = UnsupportedModelError(
+        f"The policy's architecture ({type(policy.model).__name__}) writes token by token in a way "
+        "PPO Workbench does not know; choose another model.")
+    with policy.in_full_precision():
+        try:
+            agrees = agree()
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+            raise unknown from error
+    if not agrees:
+        raise unknown
 
 
 @contextlib.contextmanager

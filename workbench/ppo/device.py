@@ -37,6 +37,11 @@ def find_placement(precision: str = "auto") -> Placement:
     return Placement(device, auto if precision == "auto" else getattr(torch, precision))
 
 
+def widest_float(device: torch.device) -> torch.dtype:
+    """Return the most exact floating-point type a device has; MPS has no float64."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
 def synchronize(device: torch.device) -> None:
     """Wait for the device, so that a wall clock read afterwards means something."""
     if device.type == "cuda":

@@ -55,7 +55,7 @@ def read(path: Path, report: Report) -> tuple[Any, Any]:
         try:
             model, info = kind.from_pretrained(
                 path.parent, config=config, dtype=torch.float32, output_loading_info=True,
-                attn_implementation="sdpa", **_unpacked(), **where)
+                **_unpacked(), **where)
         except Interrupted:
             raise
         except Exception as error:

@@ -37,11 +37,12 @@ def kl_estimate(logprobs: Tensor, ref_logprobs: Tensor, estimator: str) -> Tenso
 def adapt_kl_coef(kl_coef: float, kl: float, *, target: float, horizon: int, n: int) -> float:
     """One step of the adaptive KL controller, Ziegler et al. 2019 (arXiv:1909.08593), section 2.2.
 
-    ``e = clip(kl / target - 1, -0.2, 0.2)``; ``beta <- beta * (1 + e * n / horizon)``.
+    ``e = clip(kl / target - 1, -0.2, 0.2)``; ``beta <- beta * (1 + e * n / horizon)``. A cycle of
+    more completions than the horizon corrects as one of the horizon: beta stays above 0.
 
     Args:
         kl: the cycle's mean KL a completion, in nats.
         n: completions in the cycle.
     """
     error = min(max(kl / target - 1.0, -0.2), 0.2)
-    return kl_coef * (1.0 + error * n / horizon)
+    return kl_coef * (1.0 + error * min(1.0, n / horizon))

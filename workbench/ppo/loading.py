@@ -20,6 +20,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from workbench.ppo import gguf_files
+from workbench.ppo.decoders import check_writing
 from workbench.ppo.device import Placement
 from workbench.ppo.policy import Policy, UnsupportedModelError
 from workbench.ppo.reward_model import RewardModel
@@ -72,6 +73,7 @@ def load_policy(
     report("Preparing the policy", 0.95)
     try:
         policy = Policy(model, placement)
+        check_writing(policy)
     except UnsupportedModelError as error:
         raise LoadError(str(error)) from error
     scribe = Scribe(
@@ -136,13 +138,23 @@ def load_reward(
     report("Reading the reward model's weights", 0.6)
     model = _read_weights(
         AutoModelForSequenceClassification, folder, source, placement.dtype, placement)
-    if tokenizer.pad_token_id is None:
-        # Padding is masked, so any token will do; but the classifier must know which it is.
-        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
-    if getattr(model.config, "pad_token_id", None) is None:
-        model.config.pad_token_id = tokenizer.pad_token_id
-    tokenizer.padding_side = "right"
+    _agree_on_padding(tokenizer, model.config)
     return LoadedReward(source, RewardModel(model, tokenizer, label, placement), labels)
+
+
+def _agree_on_padding(tokenizer: Any, config: Any) -> None:
+    """Let tokenizer and classifier have the same padding token: a causal classifier reads its
+    score from the last token that is none, and would read it from padding it does not know."""
+    both = config, config.get_text_config()
+    if tokenizer.pad_token_id is None:
+        known = getattr(both[1], "pad_token_id", None)
+        if known is not None and 0 <= known < len(tokenizer):
+            tokenizer.pad_token = tokenizer.convert_ids_to_tokens(known)
+        else:  # padding is masked, so any token will do
+            tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
+    for each in both:
+        each.pad_token_id = tokenizer.pad_token_id
+    tokenizer.padding_side = "right"
 
 
 def _read_config(folder: Path) -> Any:
@@ -176,8 +188,7 @@ def _read_weights(
 ) -> Any:
     try:
         model, info = kind.from_pretrained(
-            folder, dtype=dtype, local_files_only=True, output_loading_info=True,
-            attn_implementation="sdpa")
+            folder, dtype=dtype, local_files_only=True, output_loading_info=True)
         missing = sorted(info["missing_keys"])
         if missing:
             raise LoadError(

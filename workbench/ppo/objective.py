@@ -107,9 +107,12 @@ def value_loss(
 
 
 def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> Tensor:
-    """Return ``1 - Var(R - V) / Var(R)`` over real tokens; NaN where the returns are all equal."""
+    """Return ``1 - Var(R - V) / Var(R)`` over real tokens; NaN where the returns are all equal, but
+    for rounding."""
     target, error = returns[mask], (returns - values)[mask]
     if target.numel() < 2:
         return torch.full((), float("nan"))
     variance = target.var()
-    return torch.where(variance > 0, 1 - error.var() / variance, torch.nan)
+    rounding = 4 * torch.finfo(target.dtype).eps * torch.maximum(
+        target.abs().max(), error.abs().max())
+    return torch.where(variance > rounding.square(), 1 - error.var() / variance, torch.nan)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -83,6 +84,15 @@ class Policy(nn.Module):
             return contextlib.nullcontext()
         return torch.autocast(self.device.type, dtype=self.placement.dtype)
 
+    @contextlib.contextmanager
+    def in_full_precision(self) -> Iterator[None]:
+        """Let everything within be float32: rounding hides no other difference then."""
+        placement, self.placement = self.placement, replace(self.placement, dtype=torch.float32)
+        try:
+            yield
+        finally:
+            self.placement = placement
+
     def hidden_states(self, input_ids: Tensor) -> Tensor:
         """Run the trunk over whole sequences, padded on the right.
 
@@ -129,8 +139,9 @@ class Policy(nn.Module):
     def _checkpointing(self) -> Iterator[None]:
         """Let layers recompute, where a gradient is wanted.
 
-        They do so only "in training". The flag is set on the layer alone, so that its dropout
-        stays off, and not while sampling, where it would cost them their cache.
+        They do so only "in training". The flag is set on the layer alone, and taken back before
+        it runs, so that dropout stays off; not while sampling, where it would cost them their
+        cache.
         """
         wanted = torch.is_grad_enabled()
         for layer in self._checkpointed:
@@ -144,9 +155,9 @@ class Policy(nn.Module):
     @torch.no_grad()
     def _check_head(self) -> None:
         ids = torch.arange(4, device=self.device).unsqueeze(0) % self.config.vocab_size
-        with self.autocast():
-            expected = self.model(input_ids=ids, use_cache=False).logits.float()
-        found = self.logits(self.hidden_states(ids))
+        with self.in_full_precision():
+            expected = self.model(input_ids=ids, use_cache=False).logits
+            found = self.logits(self.hidden_states(ids))
         if not torch.allclose(found, expected, rtol=1e-3, atol=1e-3):
             raise UnsupportedModelError(
                 f"The policy's architecture ({type(self.model).__name__}) computes its logits in "
@@ -166,12 +177,23 @@ class Trainable:
         self._adapters: Any = None
         self.policy = start
 
+    @property
+    def start_model(self) -> Any:
+        """The start policy's model of transformers; under LoRA the adapters are in it."""
+        return self._start.model
+
     def begin(
-        self, placement: Placement, *, lora_rank: int, value_trunk: nn.Module | None,
+        self, placement: Placement, *, lora_rank: int, value_source: Any,
         gradient_checkpointing: bool,
     ) -> Policy:
-        """Return a policy to train that is the start policy, with a fresh value head."""
+        """Return a policy to train that is the start policy, with a fresh value head.
+
+        Args:
+            value_source: the model whose trunk a separate value model begins as; None for none.
+        """
         self._dismantle()
+        # Before there are adapters, which it might take for its own.
+        value_trunk = None if value_source is None else _copy_trunk(value_source)
         if lora_rank:
             model = self._adapt(lora_rank)
         else:
@@ -228,8 +250,7 @@ def add_adapters(model: Any, rank: int) -> Any:
     return LoraModel(model, config, "default")
 
 
-def copy_trunk(model: Any) -> nn.Module:
-    """Return a trainable copy of a model's trunk, for a separate value model."""
+def _copy_trunk(model: Any) -> nn.Module:
     return copy.deepcopy(model.base_model).float().requires_grad_(True).eval()
 
 
@@ -248,5 +269,17 @@ def _checkpoint_layers(module: nn.Module) -> list[Any]:
             "This policy's architecture has no gradient checkpointing; switch it off.")
     for layer in layers:
         layer.gradient_checkpointing = True
-        layer._gradient_checkpointing_func = partial(checkpoint, use_reentrant=False)
+        layer._gradient_checkpointing_func = partial(_recomputed, layer)
     return layers
+
+
+def _recomputed(layer: nn.Module, run: Callable[..., Any], *args: Any) -> Any:
+    """Run a layer now and once more in the backward pass, with its own dropout off."""
+    def still(*again: Any) -> Any:
+        before, layer.training = layer.training, False
+        try:
+            return run(*again)
+        finally:
+            layer.training = before
+
+    return checkpoint(still, *args, use_reentrant=False)

@@ -6,6 +6,14 @@ import torch
 from torch import Tensor
 
 
+def scale(scores: Tensor) -> tuple[float, float]:
+    """Return mean and deviation of scores (b,); the deviation of scores that are all equal, but
+    for rounding, is 1: they say nothing of the scale of others."""
+    mean, std = scores.mean().item(), scores.std(unbiased=False).item()
+    rounding = 4 * torch.finfo(scores.dtype).eps * scores.abs().max().item()
+    return mean, std if std > rounding else 1.0
+
+
 def shape_scores(
     scores: Tensor, ended: Tensor, *, missing_eos_penalty: float, clip: float,
     mean: float = 0.0, std: float = 1.0,

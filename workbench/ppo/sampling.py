@@ -11,6 +11,7 @@ from torch import Tensor
 
 from workbench.ppo.control import Control
 from workbench.ppo.decoders import Decoder, make_decoder, weights_at_rest
+from workbench.ppo.device import widest_float
 from workbench.ppo.phases import Phase
 from workbench.ppo.policy import Policy
 
@@ -52,7 +53,7 @@ def choose_tokens(probabilities: Tensor, uniform: Tensor) -> Tensor:
         (n,) tokens; one with probability 0 is never chosen.
     """
     # Sums over a large vocabulary lose the small probabilities in float32.
-    wide = torch.float32 if probabilities.device.type == "mps" else torch.float64
+    wide = widest_float(probabilities.device)
     cumulative = probabilities.cumsum(dim=-1, dtype=wide)
     below_one = 1 - torch.finfo(wide).eps
     threshold = uniform.to(cumulative).clamp(max=below_one).unsqueeze(-1) * cumulative[:, -1:]
@@ -76,7 +77,7 @@ def sample(
         decoder: makes what runs the model.
     """
     device, length = policy.device, uniforms.shape[1]
-    uniforms = uniforms.to(device)
+    uniforms = uniforms.to(device, widest_float(device))
     logprobs, entropies, values = (
         torch.zeros(uniforms.shape, device=device) for _ in range(3))
 

@@ -34,6 +34,7 @@ def stand_in(model: Any, *, lora_rank: int = 0) -> Any:
         for name, child in module.named_children():
             if isinstance(base := getattr(child, "base_layer", None), nn.Module):
                 setattr(module, name, base)  # without the adapters of the run
+    double.__dict__.pop("peft_config", None)
     if lora_rank:
         add_adapters(double.requires_grad_(False), lora_rank)
     return double

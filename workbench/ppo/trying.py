@@ -15,6 +15,7 @@ from torch import Tensor
 
 from workbench.ppo.decoders import make_decoder, weights_at_rest
 from workbench.ppo.decoding import Decoding
+from workbench.ppo.device import widest_float
 from workbench.ppo.policy import Policy
 from workbench.ppo.randomness import Stream, uniforms
 from workbench.ppo.sampling import Completions, choose_tokens
@@ -43,9 +44,8 @@ def nucleus(probabilities: Tensor, top_p: float) -> Tensor:
     """
     if top_p >= 1:
         return probabilities
-    wide = torch.float32 if probabilities.device.type == "mps" else torch.float64
     ordered, tokens = probabilities.sort(dim=-1, descending=True, stable=True)
-    before = ordered.cumsum(dim=-1, dtype=wide) - ordered
+    before = ordered.cumsum(dim=-1, dtype=widest_float(ordered.device)) - ordered
     # The first token stays whatever it weighs: nothing comes before it.
     kept = ordered.masked_fill(before >= top_p, 0.0)
     kept = kept / kept.sum(dim=-1, keepdim=True)
@@ -86,7 +86,7 @@ def write(
         distribution; entropies and values are 0.
     """
     device, length = policy.device, decoding.length
-    noise = uniforms(decoding.seed, Stream.TRYING, 0, 1, length).to(device)
+    noise = uniforms(decoding.seed, Stream.TRYING, 0, 1, length).to(device, widest_float(device))
     logprobs = torch.zeros(len(prompts), length, device=device)
 
     def choose(hidden: Tensor, rows: Tensor, t: Tensor) -> Tensor:

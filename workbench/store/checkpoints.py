@@ -5,6 +5,7 @@ Kept are the last few of a run, the best of those written, and the ones a person
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -55,13 +56,14 @@ class Checkpoints:
         self._base = home / "checkpoints"
 
     def all(self, run_id: int) -> list[Checkpoint]:
-        """Return the checkpoints of a run, oldest first."""
-        folder = self._base / str(run_id)
-        if not folder.is_dir():
-            return []
-        found = sorted((int(p.name), p) for p in folder.iterdir() if p.name.isdigit())
-        return [Checkpoint(run_id, cycle, path, _size(path), _score(path),
-                           (path / _PINNED).exists()) for cycle, path in found]
+        """Return the checkpoints of a run, oldest first. One may go while they are listed, for
+        the run may go on: it is left out."""
+        found = []
+        for cycle, path in self._folders(run_id):
+            with contextlib.suppress(FileNotFoundError):
+                found.append(Checkpoint(run_id, cycle, path, _size(path), _score(path),
+                                        (path / _PINNED).exists()))
+        return found
 
     def write(
         self, run_id: int, cycle: int, tensors: Mapping[str, np.ndarray],
@@ -219,14 +221,22 @@ class Checkpoints:
     def drop_after(self, run_id: int, cycle: int) -> None:
         """Delete the checkpoints of a run that come after ``cycle``: what follows is another
         history."""
-        folder = self._base / str(run_id)
-        for path in folder.iterdir() if folder.is_dir() else ():
-            if path.name.isdigit() and int(path.name) > cycle:
-                self.remove(run_id, int(path.name))
+        for later, _ in self._folders(run_id):
+            if later > cycle:
+                self.remove(run_id, later)
 
     def delete(self, run_id: int) -> None:
         """Delete every checkpoint of a run."""
         shutil.rmtree(self._base / str(run_id), ignore_errors=True)
+
+    def _folders(self, run_id: int) -> list[tuple[int, Path]]:
+        """Return cycle and folder of every whole checkpoint of a run, by cycle."""
+        try:
+            names = os.listdir(self._base / str(run_id))
+        except FileNotFoundError:
+            return []
+        return sorted((int(name), self._base / str(run_id) / name)
+                      for name in names if name.isdigit())
 
 
 def _link(source: str, target: str) -> None:

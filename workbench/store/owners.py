@@ -14,6 +14,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from workbench.store.room import NotWrittenError, why_not
+
 _PATIENCE = 0.25  # seconds; another process may be looking, which takes the lock for a moment
 
 
@@ -30,7 +32,7 @@ class Owners:
         """Be the one window on the home folder; return False when there is another.
 
         Raises:
-            OSError: the lock cannot be written.
+            NotWrittenError: the lock cannot be written.
         """
         return self._take("window")
 
@@ -38,7 +40,7 @@ class Owners:
         """Make a run this store's to train; return False when another has it.
 
         Raises:
-            OSError: the lock cannot be written.
+            NotWrittenError: the lock cannot be written.
         """
         return self._take(run_id)
 
@@ -86,12 +88,16 @@ class Owners:
             return True
 
     def _lock(self, name: int | str, patience: float) -> FileLock | None:
-        self._folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self._path(name), thread_local=False)
         try:
+            self._folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(timeout=patience, poll_interval=0.01)
         except Timeout:
             return None
+        except OSError as error:
+            raise NotWrittenError(
+                why_not(error), f"no run can be held in {self._folder}; free some space there, or "
+                                "choose another home folder with --home.") from error
         return lock
 
     def _path(self, name: int | str) -> Path:

@@ -38,6 +38,8 @@ class Writer:
         self._path = path
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closed = False
+        self._guard = threading.Lock()
+        """Nothing is queued behind the end, where nobody would ever do it."""
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
 
@@ -50,18 +52,21 @@ class Writer:
         ``then``, which is called once, between the commit and the future. The future raises
         NotWrittenError when the disk does not take it.
         """
-        if self._closed:
-            raise StoreError("The store is closed.")
         future: Future[T] = Future()
-        self._jobs.put(_Job(operation, future, then))
+        with self._guard:
+            if self._closed:
+                raise StoreError("The store is closed.")
+            self._jobs.put(_Job(operation, future, then))
         return future
 
     def close(self) -> None:
         """Commit what waits and end the thread."""
-        if not self._closed:
+        with self._guard:
+            if self._closed:
+                return
             self._closed = True
             self._jobs.put(None)
-            self._thread.join()
+        self._thread.join()
 
     def _run(self) -> None:
         db = connect(self._path)

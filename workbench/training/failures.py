@@ -13,6 +13,7 @@ from workbench.ppo.policy import UnsupportedModelError
 from workbench.ppo.python_reward import RewardError
 from workbench.ppo.scribe import PromptError
 from workbench.ppo.sources import LoadError
+from workbench.store.checkpoints import CheckpointError
 from workbench.store.home import StoreError
 from workbench.training.commands import Command
 from workbench.training.events import LoadingFailed, UntrustedFile
@@ -24,7 +25,8 @@ def explain(error: BaseException, hp: Hyperparameters | None = None) -> tuple[st
     if isinstance(error, RewardError):
         return str(error), error.details
     details = "".join(traceback.format_exception(error))
-    if isinstance(error, NotFiniteError | PromptError | StoreError | UnsupportedModelError):
+    if isinstance(error, CheckpointError | NotFiniteError | PromptError | StoreError
+                  | UnsupportedModelError):
         return str(error), details
     if is_out_of_memory(error):
         return _out_of_memory(hp), details

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-_ENDINGS = (".json", ".safetensors", ".bin", ".model", ".txt", ".jinja")
+_ENDINGS = (".json", ".safetensors", ".bin", ".gguf", ".model", ".txt", ".jinja")
 _ENDS = 2**20
 """Of each file the first and the last of so many bytes are read: weights are large, and training
 changes all of them."""
@@ -20,13 +20,14 @@ def fingerprint(source: str, revision: str | None = None) -> str:
     """Return a digest of a model's files: names, sizes, and their first and last MiB.
 
     Args:
-        source: a folder; a name on the hub is known by ``revision``, its commit, instead.
+        source: a folder or a file; a name on the hub is known by ``revision``, its commit, instead.
     """
-    folder = Path(source).expanduser()
-    if not folder.is_dir():
+    path = Path(source).expanduser()
+    if not path.exists():
         return revision or ""
+    files = path.iterdir() if path.is_dir() else [path]
     digest = hashlib.sha256()
-    for file in sorted(f for f in folder.iterdir() if f.suffix in _ENDINGS and f.is_file()):
+    for file in sorted(f for f in files if f.suffix.lower() in _ENDINGS and f.is_file()):
         size = file.stat().st_size
         digest.update(f"{file.name}\0{size}\0".encode())
         with file.open("rb") as opened:

@@ -33,10 +33,11 @@ GLANCE = 0.25  # seconds between two glances at the mail; news goes out as often
 
 
 class Letter:
-    """A command from another process. Handled within ``with``, what is refused is its answer."""
+    """A command to run ``run_id`` from another process. Handled within ``with``, what is refused
+    is its answer."""
 
-    def __init__(self, command: Command, mailbox: Mailbox, number: int) -> None:
-        self.command = command
+    def __init__(self, command: Command, run_id: int, mailbox: Mailbox, number: int) -> None:
+        self.command, self.run_id = command, run_id
         self.refused: CommandRefused | None = None
         self._mailbox, self._number = mailbox, number
 
@@ -110,7 +111,7 @@ class Mailbox:
         over = False
         while not over:
             over = ended.wait(GLANCE)
-            with contextlib.suppress(StoreError):  # told at the next glance, then
+            with contextlib.suppress(StoreError, sqlite3.Error):  # told at the next glance, then
                 told = self._tell(run_id, told)
             try:
                 now = self._store.steering.version()
@@ -145,5 +146,5 @@ class Mailbox:
                 self.answer(taken, f"{posted.name} is not known here; both processes should be "
                                    "of the same version of PPO Workbench.", {})
             else:
-                self._put(Letter(command, self, taken))
+                self._put(Letter(command, run_id, self, taken))
         return taken

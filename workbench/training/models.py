@@ -14,6 +14,7 @@ from workbench.ppo.device import find_placement
 from workbench.ppo.hyperparameters import Hyperparameters, Value
 from workbench.ppo.loading import LoadedPolicy, load_policy
 from workbench.ppo.phases import Phase
+from workbench.ppo.sources import Report
 from workbench.store.records import Prompt
 from workbench.training.commands import LoadModels, PromptItem
 from workbench.training.estimates import Estimator, resident
@@ -26,8 +27,6 @@ from workbench.training.reward_parts import RewardPart
 
 if TYPE_CHECKING:
     from workbench.training.run import Run
-
-Report = Callable[[str, float], None]
 
 
 class Models:

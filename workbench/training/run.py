@@ -100,6 +100,7 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
     Raises:
         ResumeError: there is no such run or checkpoint.
         DamagedError: the checkpoint is damaged.
+        HyperparameterError: another version wrote its settings.
     """
     record = store.run(run_id)
     if record is None:

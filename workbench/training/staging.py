@@ -6,7 +6,7 @@ from workbench.ppo.cycle import PPO
 from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, specs
 from workbench.training.commands import SetHyperparameters
 from workbench.training.events import Change, HyperparametersApplied, HyperparametersStaged
-from workbench.training.run import Run
+from workbench.training.run import Changes, Run
 
 
 def stage(run: Run, ppo: PPO | None, command: SetHyperparameters) -> HyperparametersStaged:
@@ -20,15 +20,20 @@ def stage(run: Run, ppo: PPO | None, command: SetHyperparameters) -> Hyperparame
              for name in command.changes if name in specs() and not specs()[name].live}
     if fixed:
         raise HyperparameterError(fixed)
-    values = {name: value for name, (value, _) in run.staged.items()}
-    new = run.hp.with_changes(values | dict(command.changes))
-    if ppo is not None:
+    soon = run.cycle + (2 if run.in_cycle else 1)
+    wanted = _values(run.staged) | dict(command.changes)
+    new = run.hp.with_changes(wanted)
+    # What a resume replays later must go with it too.
+    later = run.hp
+    for cycle in sorted({soon, *run.journaled}):
+        replayed = _values(run.journaled.get(cycle, {}))
+        later = later.with_changes(replayed | (wanted if cycle == soon else {}))
+    if ppo is not None and new.response_length > run.hp.response_length:
         ppo.scribe.encode(ppo.prompts, new.response_length)
     parsed = new.model_dump()
     for name in command.changes:
         run.staged[name] = (parsed[name], command.by)
-    return HyperparametersStaged(
-        {name: parsed[name] for name in command.changes}, run.cycle + (2 if run.in_cycle else 1))
+    return HyperparametersStaged({name: parsed[name] for name in command.changes}, soon)
 
 
 def apply_staged(run: Run, ppo: PPO) -> HyperparametersApplied | None:
@@ -36,7 +41,7 @@ def apply_staged(run: Run, ppo: PPO) -> HyperparametersApplied | None:
     run.staged = run.journaled.pop(run.cycle + 1, {}) | run.staged
     if not run.staged:
         return None
-    new = run.hp.with_changes({name: value for name, (value, _) in run.staged.items()})
+    new = run.hp.with_changes(_values(run.staged))
     if _hold_kl_coef(run, new, ppo.kl_coef):
         new = new.with_changes({"kl_coef": run.staged["kl_coef"][0]})
     changes = tuple(
@@ -46,6 +51,10 @@ def apply_staged(run: Run, ppo: PPO) -> HyperparametersApplied | None:
     ppo.apply(run.hp, new)
     run.hp = new
     return HyperparametersApplied(run.id, run.cycle + 1, changes, new)
+
+
+def _values(changes: Changes) -> dict[str, object]:
+    return {name: value for name, (value, _) in changes.items()}
 
 
 def _hold_kl_coef(run: Run, new: Hyperparameters, kl_coef: float) -> bool:

@@ -12,8 +12,6 @@ from transformers.utils import logging as transformers_logging
 from workbench.ppo.control import Interrupted
 from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters
 from workbench.ppo.sources import LoadError
-from workbench.store.checkpoints import CheckpointError
-from workbench.store.home import StoreError
 from workbench.store.records import Prompt
 from workbench.store.store import Store
 from workbench.training import commands as do
@@ -84,8 +82,12 @@ class Worker:
 
     def _handle(self, command: do.Command | Close | Letter) -> None:
         if isinstance(command, Letter):
+            run = self._runner.run
             with command:
-                self._handle(command.command)
+                if run is not None and run.id == command.run_id:
+                    self._handle(command.command)
+                else:  # it came as that run ended
+                    self._standing.refuse(command.command, "The run has ended.")
             return
         if isinstance(command, Close):
             self._standing.closing = True
@@ -216,9 +218,9 @@ class Worker:
             name, abandoned = planned.record(self._store)
             if changed:
                 self._store.record_models(run.id, run.cycle, self._models.record()).result()
-        except (StoreError, CheckpointError) as error:
+        except Exception as error:
             self._store.owners.release(run.id)
-            self._standing.refuse(command, str(error))
+            self._standing.refuse(command, explain(error, run.hp)[0])
             return
         parent = planned.resumed.name if isinstance(command, do.Fork) else ""
         note = f"{changed[0]} has changed since the run began." if changed else ""
@@ -233,7 +235,7 @@ class Worker:
         except ExportError as error:
             self._standing.refuse(command, str(error))
             return
-        except ResumeError as error:
+        except (ResumeError, HyperparameterError) as error:
             self._refuse_reading(command, error)
             return
         if not self._put_back(command, found) or self._models.ppo is None:
