@@ -30,6 +30,7 @@ from workbench.gui.runs.branching import Branching
 from workbench.gui.status_bar import file_size
 from workbench.gui.theme import Mode, themes
 from workbench.ppo.hyperparameters import HyperparameterError
+from workbench.ppo.wording import count_cycles
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
@@ -305,7 +306,7 @@ class Controller(QObject):
         if event.outcome == "interrupted":
             self.resuming.offer(run)
         elif event.outcome != "failed":
-            cycles = "1 cycle" if event.cycles == 1 else f"{event.cycles} cycles"
+            cycles = count_cycles(event.cycles)
             written = self._written if event.outcome == "stopped" else None
             more = event.lost or (_written(written) if written else "")
             window.toast.show_message(
