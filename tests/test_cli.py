@@ -220,6 +220,15 @@ def test_a_third_interrupt_ends_at_once(models, home, tmp_path, forked):
     store.close()
 
 
+def test_a_name_is_one_line_of_text(models, home, forked):
+    done = forked("train", "--home", home, *models, "--name", "a\n  b\x1b[31m", "--cycles", 1,
+                  *SMALL)
+    assert done.returncode == 0, done.stderr
+    store = Store(home)
+    assert store.run(1).name == "a b [31m"
+    store.close()
+
+
 def test_no_display(home):
     done = run("--home", home, DISPLAY="", WAYLAND_DISPLAY="", QT_QPA_PLATFORM="")
     assert done.returncode == 2

@@ -47,7 +47,7 @@ def train(options: argparse.Namespace) -> int:
     """
     try:
         hp = parse(_settings(options))
-        start = do.Start(hp, _prompts(options.prompts), options.name)
+        start = do.Start(hp, _prompts(options.prompts), _name(options))
         policy, chat = _policy(options)
         load = do.LoadModels(policy, _reward(options), chat)
     except (HyperparameterError, PartError, PromptFileError, UsageError) as error:
@@ -72,7 +72,7 @@ def fork(options: argparse.Namespace) -> int:
         changes: dict[str, Any] = _settings(options)
     except UsageError as error:
         return _unusable(error)
-    return _run(options, do.Fork(options.run, options.cycle, changes, options.name))
+    return _run(options, do.Fork(options.run, options.cycle, changes, _name(options)))
 
 
 def export(options: argparse.Namespace) -> int:
@@ -119,6 +119,11 @@ def _settings(options: argparse.Namespace) -> dict[str, object]:
     if getattr(options, "seed", None) is not None:
         values["seed"] = options.seed
     return values
+
+
+def _name(options: argparse.Namespace) -> str:
+    """Return the run's name as one line that a terminal takes for text."""
+    return " ".join("".join(c if c.isprintable() else " " for c in options.name).split())
 
 
 def _reward(options: argparse.Namespace) -> tuple[RewardPart, ...]:
