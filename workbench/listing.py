@@ -31,7 +31,8 @@ def list_runs(options: argparse.Namespace) -> int:
         return UNUSABLE
     table = Table(box=None, pad_edge=False)
     for heading in ("run", "name", "begun (UTC)", "status", "cycles", "reward", "checkpoints"):
-        table.add_column(heading, justify="right" if heading in ("run", "cycles") else "left")
+        table.add_column(heading, justify="right" if heading in ("run", "cycles") else "left",
+                         no_wrap=heading not in ("name", "checkpoints"))
     runs = store.runs()
     for run, depth in _in_tree_order(runs):
         scores = store.metrics(run.id).get("objective/scores", Series()).values
