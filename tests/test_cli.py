@@ -65,7 +65,7 @@ def test_train_writes_a_readable_line_a_cycle(models, home, tmp_path, forked):
                PPO_WORKBENCH_HOME=str(home))
     assert done.returncode == 0, done.stderr
     assert "cycle 1/1  reward " in done.stdout
-    assert "Finished after 1 cycles." in done.stdout
+    assert "Finished after 1 cycle." in done.stdout
     assert (home / "workbench.db").is_file()
 
 
@@ -170,7 +170,9 @@ def test_a_reward_file_runs_once_it_is_trusted(models, home, tmp_path, forked):
     (["--set", "num_mini_batches=7"], "must divide the batch size"),
     (["--cycles", "0"], "Cycles (num_cycles) must be a whole number between 1"),
     (["--prompts", "missing.txt"], "missing.txt"),
+    (["--prompts", "."], "is a folder; choose a file of prompts"),
     (["--policy", "./missing"], "There is no folder"),
+    (["--threads", "0"], "--threads must be 1 or more, not 0"),
 ])
 def test_what_cannot_be_done_is_said_in_one_sentence(home, arguments, sentence, forked):
     done = forked("train", "--home", home, *arguments)
@@ -178,6 +180,53 @@ def test_what_cannot_be_done_is_said_in_one_sentence(home, arguments, sentence, 
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal of Unix")
+def test_an_interrupt_while_models_load_ends_in_one_sentence(models, home, tmp_path, forked):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import os, signal\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+        "def reward(prompts, completions): return [0.0] * len(prompts)\n")
+    done = forked("train", "--home", home, *models[:2], "--reward", file, "--trust-reward-file")
+    assert done.returncode == 130, done.stderr
+    assert done.stderr.splitlines() == [
+        "Stopping; press Ctrl+C again to end without a checkpoint.",
+        "ppo-workbench: Stopped before a run had begun."]
+    store = Store(home)
+    assert not store.runs()
+    store.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends signals of Unix")
+def test_a_third_interrupt_ends_at_once(models, home, tmp_path, forked):
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "import os, signal, threading\n"
+        "def reward(prompts, completions):\n"
+        "    for _ in range(3):\n"
+        "        signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)\n"
+        "        threading.Event().wait(0.2)\n"
+        "    raise AssertionError('not at once')\n")
+    done = forked("train", "--home", home, *models[:2], "--reward", file, "--trust-reward-file")
+    assert done.returncode == 130, done.stderr
+    assert "Ending; press Ctrl+C again to end at once." in done.stderr
+    assert "not at once" not in done.stderr
+    assert "Traceback" not in done.stderr
+    store = Store(home)
+    store.mark_interrupted().result()
+    assert [run.status for run in store.runs()] == ["interrupted"]
+    store.close()
+
+
+def test_a_name_is_one_line_of_text(models, home, forked):
+    done = forked("train", "--home", home, *models, "--name", "a\n  b\x1b[31m", "--cycles", 1,
+                  *SMALL)
+    assert done.returncode == 0, done.stderr
+    store = Store(home)
+    assert store.run(1).name == "a b [31m"
+    store.close()
 
 
 def test_no_display(home):
@@ -219,7 +268,7 @@ def test_a_rule_of_the_health_check_stops_a_run_that_was_told_to_pause(
                "--set", "learning_rate=1", "--set", "pause_on_steps=on")
     assert done.returncode == 3
     assert "cycle 1: Steps are too large. " in done.stderr
-    assert "Stopped after 1 cycles." in done.stdout
+    assert "Stopped after 1 cycle." in done.stdout
     store = Store(home)
     assert (store.run(1).status, [c.cycle for c in store.checkpoints.all(1)]) == ("stopped", [1])
     store.close()

@@ -15,12 +15,19 @@ from pathlib import Path
 from workbench import __version__
 from workbench.memory_allocator import keep_freed_memory
 
-FAILED, UNUSABLE = 1, 2
+FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    options = _parser().parse_args(arguments)
+    try:
+        return _run(_parser().parse_args(arguments))
+    except KeyboardInterrupt:
+        print("ppo-workbench: interrupted.", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(options: argparse.Namespace) -> int:
     keep_freed_memory()
     match options.command:
         case "train":

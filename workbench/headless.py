@@ -7,6 +7,7 @@ import contextlib
 import json
 import logging
 import math
+import os
 import queue
 import signal
 import sys
@@ -19,6 +20,7 @@ from workbench import assets
 from workbench.known_models import known_policy
 from workbench.ppo.hyperparameters import HyperparameterError, parse
 from workbench.ppo.sizes import size
+from workbench.ppo.wording import count_cycles
 from workbench.store.home import StoreError, find_home
 from workbench.store.prompt_files import PromptFileError, read_prompts
 from workbench.store.store import Store
@@ -45,7 +47,7 @@ def train(options: argparse.Namespace) -> int:
     """
     try:
         hp = parse(_settings(options))
-        start = do.Start(hp, _prompts(options.prompts), options.name)
+        start = do.Start(hp, _prompts(options.prompts), _name(options))
         policy, chat = _policy(options)
         load = do.LoadModels(policy, _reward(options), chat)
     except (HyperparameterError, PartError, PromptFileError, UsageError) as error:
@@ -70,7 +72,7 @@ def fork(options: argparse.Namespace) -> int:
         changes: dict[str, Any] = _settings(options)
     except UsageError as error:
         return _unusable(error)
-    return _run(options, do.Fork(options.run, options.cycle, changes, options.name))
+    return _run(options, do.Fork(options.run, options.cycle, changes, _name(options)))
 
 
 def export(options: argparse.Namespace) -> int:
@@ -81,6 +83,8 @@ def export(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace, first: do.Command, start: do.Start | None = None) -> int:
+    if options.threads is not None and options.threads < 1:
+        return _unusable(UsageError(f"--threads must be 1 or more, not {options.threads}."))
     try:
         store = Store(find_home(options.home))
     except StoreError as error:
@@ -88,14 +92,14 @@ def _run(options: argparse.Namespace, first: do.Command, start: do.Start | None 
     _show_printed()
     events: queue.SimpleQueue[ev.Event] = queue.SimpleQueue()
     session = Session(store, events.put, threads=options.threads)
-    try:
-        with _stop_on_interrupt(session):
+    with _stop_on_interrupt(session) as interrupted:
+        try:
             session.send(first)
-            return _follow(session, events, start, _quiet if options.json else print,
+            return _follow(session, events, start, interrupted, _quiet if options.json else print,
                            lambda file: _agreed(store, file, options.trust_reward_file))
-    finally:
-        session.close()
-        store.close()
+        finally:
+            session.close()
+            store.close()
 
 
 def _unusable(error: Exception) -> int:
@@ -117,6 +121,11 @@ def _settings(options: argparse.Namespace) -> dict[str, object]:
     return values
 
 
+def _name(options: argparse.Namespace) -> str:
+    """Return the run's name as one line that a terminal takes for text."""
+    return " ".join("".join(c if c.isprintable() else " " for c in options.name).split())
+
+
 def _reward(options: argparse.Namespace) -> tuple[RewardPart, ...]:
     parts = [parse_part(text) for text in options.reward or ["bundled"]]
     for place, label in options.reward_label:
@@ -135,11 +144,23 @@ def _agreed(store: Store, file: ev.UntrustedFile, said_so: bool) -> bool:
     if not said_so:
         print(f"{file.text.rstrip()}\n\n{since}{file.path} (above) is a program: it can do "
               "whatever you can. Run it? [y/N] ", end="", file=sys.stderr, flush=True)
-        if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        if _answer().strip().lower() not in ("y", "yes"):
             print("ppo-workbench: it was not run.", file=sys.stderr)
             return False
     store.trust(file.sha256, file.path).result()
     return True
+
+
+def _answer() -> str:
+    """Read a line from the terminal; Ctrl+C is no answer."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return sys.stdin.readline()
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return ""
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _show_printed() -> None:
@@ -171,7 +192,8 @@ def _policy(options: argparse.Namespace) -> tuple[str, bool]:
 
 def _follow(
     session: Session, events: queue.SimpleQueue[ev.Event], start: do.Start | None,
-    say: Callable[..., None], agreed: Callable[[ev.UntrustedFile], bool],
+    interrupted: Callable[[], bool], say: Callable[..., None],
+    agreed: Callable[[ev.UntrustedFile], bool],
 ) -> int:
     """Send ``start`` once models are loaded; print what happens until the run ends."""
     as_json = say is _quiet
@@ -196,7 +218,7 @@ def _follow(
             case ev.ModelsLoaded(policy=policy, reward=reward):
                 say(f"Policy {policy.name} ({policy.parameters / 1e6:.1f} M parameters), reward: "
                     f"{reward.name}, on {policy.device} in {policy.dtype}.")
-                if start is not None:
+                if start is not None and not interrupted():
                     session.send(start)
             case ev.MemoryEstimated() as memory:
                 say(f"Memory: about {size(memory.needed)} of {size(memory.available)} free.")
@@ -204,12 +226,15 @@ def _follow(
                     print(f"ppo-workbench: {memory.advice}", file=sys.stderr)
             case ev.CommandRefused(command="Resume"):
                 pass  # somebody else was quicker to try again
+            case ev.CommandRefused(command="Stop"):
+                print("ppo-workbench: Stopped before a run had begun.", file=sys.stderr)
+                return stopped
             case ev.CommandRefused(sentence=sentence, instead=instead):
                 hint = f" Use it with --cycle {instead.cycle}." if instead else ""
                 print(f"ppo-workbench: {sentence}{hint}", file=sys.stderr)
                 return UNUSABLE
             case ev.RunStarted(name=name, hyperparameters=hp):
-                say(f"{name}: {hp.num_cycles} cycles of {hp.batch_size} completions.")
+                say(f"{name}: {count_cycles(hp.num_cycles)} of {hp.batch_size} completions.")
             case ev.RunResumed() as resumed:
                 say(_begun(resumed))
             case ev.StateChanged(state=ev.State.PAUSED, note=note, held=True):
@@ -239,7 +264,7 @@ def _follow(
                 print(f"ppo-workbench: {sentence}", file=sys.stderr)
                 settings = "".join(f" --set {k}={v}" for k, v in retry.items())
             case ev.RunFinished(run_id=run_id, outcome=outcome, cycles=cycles, lost=lost):
-                say(f"{outcome.capitalize()} after {cycles} cycles.")
+                say(f"{outcome.capitalize()} after {count_cycles(cycles)}.")
                 if lost:
                     print(f"ppo-workbench: {lost}", file=sys.stderr)
                 if outcome != "finished":
@@ -290,19 +315,21 @@ def _quiet(*_: object) -> None:
 
 
 @contextlib.contextmanager
-def _stop_on_interrupt(session: Session) -> Iterator[None]:
+def _stop_on_interrupt(session: Session) -> Iterator[Callable[[], bool]]:
     """Ctrl+C stops the run cleanly, a second one without waiting for its checkpoint; a third one
-    ends the process as usual."""
-    says = ["Stopping; press Ctrl+C again to end without a checkpoint.", "Ending."]
+    ends the process at once. Yields what tells whether it was pressed."""
+    says = ["Stopping; press Ctrl+C again to end without a checkpoint.",
+            "Ending; press Ctrl+C again to end at once."]
+    presses = len(says)
 
     def stop(*_: object) -> None:
-        print(says.pop(0), file=sys.stderr)
         if not says:
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            os._exit(INTERRUPTED)  # what waits for the training thread may wait for long
+        print(says.pop(0), file=sys.stderr)
         session.send(do.Stop())
 
     before = signal.signal(signal.SIGINT, stop)
     try:
-        yield
+        yield lambda: len(says) < presses
     finally:
         signal.signal(signal.SIGINT, before)

@@ -15,7 +15,7 @@ from rich.tree import Tree
 
 from workbench.ppo.hyperparameters import specs
 from workbench.ppo.metrics import METRICS, PARTS, find_metric
-from workbench.ppo.wording import format_value
+from workbench.ppo.wording import count_cycles, format_value
 from workbench.store.home import StoreError, find_home
 from workbench.store.records import RunRecord, Series
 from workbench.store.store import Store
@@ -30,15 +30,16 @@ def list_runs(options: argparse.Namespace) -> int:
     if store is None:
         return UNUSABLE
     table = Table(box=None, pad_edge=False)
-    for heading in ("run", "name", "begun", "status", "cycles", "reward", "checkpoints"):
-        table.add_column(heading, justify="right" if heading in ("run", "cycles") else "left")
+    for heading in ("run", "name", "begun (UTC)", "status", "cycles", "reward", "checkpoints"):
+        table.add_column(heading, justify="right" if heading in ("run", "cycles") else "left",
+                         no_wrap=heading not in ("name", "checkpoints"))
     runs = store.runs()
     for run, depth in _in_tree_order(runs):
         scores = store.metrics(run.id).get("objective/scores", Series()).values
         fork = f" (from {run.parent}, cycle {run.parent_cycle})" if run.parent else ""
         table.add_row(
             str(run.id), "  " * (depth - 1) + "└ " * (depth > 0) + run.name + fork,
-            run.created_at, run.status,
+            _minute(run.created_at), run.status,
             f"{run.cycles}/{store.settings_after(run.id, run.cycles).get('num_cycles', '?')}",
             f"{scores[0]:+.2f} to {scores[-1]:+.2f}" if scores else "",
             ", ".join(str(c.cycle) for c in store.checkpoints.all(run.id)))
@@ -59,8 +60,8 @@ def show_run(options: argparse.Namespace) -> int:
         store.close()
         return UNUSABLE
     console = Console(highlight=False, markup=False)
-    console.print(Text(run.name, "bold"), f"{run.status} after {run.cycles} cycles,",
-                  f"begun {run.created_at}")
+    console.print(Text(run.name, "bold"), f"{run.status} after {count_cycles(run.cycles)},",
+                  f"begun {_minute(run.created_at)} UTC")
     if run.note:
         console.print(run.note)
     for title, body in (
@@ -82,6 +83,10 @@ def _open(options: argparse.Namespace) -> Store | None:
     except StoreError as error:
         print(f"ppo-workbench: {error}", file=sys.stderr)
         return None
+
+
+def _minute(moment: str) -> str:
+    return moment[:16].replace("T", " ")
 
 
 def _in_tree_order(
@@ -108,7 +113,7 @@ def _tree(runs: Sequence[RunRecord], run: RunRecord) -> Tree:
 
     def entry(r: RunRecord) -> Text:
         where = f", from cycle {r.parent_cycle}" if r.parent in by_id else ""
-        return Text(f"{r.id}  {r.name}: {r.status} after {r.cycles} cycles{where}",
+        return Text(f"{r.id}  {r.name}: {r.status} after {count_cycles(r.cycles)}{where}",
                     "bold" if r is by_id[run.id] else "")
     return grow(Tree(entry(root)), root)
 

@@ -225,6 +225,22 @@ def test_a_run_held_by_a_full_disk_says_so_and_goes_on(opened: Opened, store: St
         "Run 1 stopped after 1 cycle. There was no room for cycle 2 on the disk.")
 
 
+@pytest.mark.parametrize(("state", "action", "command"), [
+    (State.READY, "start", do.Start), (State.READY, "step", do.Start),
+    (State.PAUSED, "pause", do.Resume), (State.PAUSED, "step", do.StepCycle)])
+def test_a_double_click_asks_once(
+    opened: Opened, state: State, action: str, command: type[do.Command]
+) -> None:
+    opened.controller.handle([ev.StateChanged(state)])
+    opened.sent.clear()
+    click(opened, action)
+    click(opened, action)
+    assert [type(sent) for sent in opened.sent] == [command]
+    opened.controller.handle([ev.CommandRefused(command.__name__, "It cannot be done.")])
+    click(opened, action)
+    assert [type(sent) for sent in opened.sent] == [command, command]
+
+
 def test_models_can_be_loaded_while_a_run_is_watched(
     qtbot: QtBot, opened: Opened, store: Store
 ) -> None:

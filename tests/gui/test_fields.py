@@ -76,6 +76,7 @@ def test_typed_scientific_number(qtbot: QtBot) -> None:
 
 
 @pytest.mark.parametrize(("name", "typed", "sentence"), [
+    ("num_cycles", "1e400", "Cycles must be a whole number between 1 and 100,000."),
     ("gamma", "5", "Discount (γ) must be a number between 0 and 1."),
     ("batch_size", "2.5", "Batch size must be a whole number between 1 and 65,536."),
     ("num_cycles", "0", "Cycles must be a whole number between 1 and 100,000."),

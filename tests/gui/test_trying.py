@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from workbench.gui.app import Workbench
 from workbench.gui.trying.record import join_prompts, split_prompts
+from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
@@ -223,6 +224,25 @@ def test_checkpoints_are_offered(opened: Opened, store: Store) -> None:
     store.checkpoints.prune(run_id, 2)
     opened.controller.handle([ev.CheckpointWritten(run_id, 4, 10)])
     assert controls.sources() == (START, CURRENT)
+
+
+def test_the_last_checkpoint_stands_for_a_run_that_is_watched(
+    opened: Opened, store: Store
+) -> None:
+    import numpy as np
+
+    run_id = fill(store, 3, status="paused")
+    store.owners.release(run_id)  # another process has it
+    for cycle in (2, 3):
+        store.checkpoints.write(run_id, cycle, {"a": np.ones(1, np.float32)}, {})
+    opened.controller.handle([
+        ev.RunFollowed(run_id, "Run 1", 3, Hyperparameters(), "process 7 on there"),
+        ev.StateChanged(State.PAUSED)])
+    view = opened.window.trying
+    view.prompt.setPlainText("one")
+    view.button.click()
+    assert isinstance(opened.sent[-1], do.Try)
+    assert opened.sent[-1].sources == (START, do.TrySource("checkpoint", run_id, 3))
 
 
 def test_a_paused_run_is_tried_and_goes_on(qapp: QApplication, home: Path) -> None:

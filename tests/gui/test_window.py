@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 
@@ -231,6 +232,27 @@ def test_a_second_window_on_the_same_home_says_so(qapp: QApplication, home: Path
         second.window.deleteLater()
 
     play(qapp, home, scenario)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="sends a signal of Unix")
+def test_an_interrupt_ends_a_window_that_has_nothing_to_work_with(
+    qapp: QApplication, home: Path
+) -> None:
+    home.write_text("no folder")
+    said: list[str] = []
+
+    def interrupt() -> None:
+        for dialog in qapp.topLevelWidgets():
+            if isinstance(dialog, ErrorDialog) and dialog.isVisible():
+                said.append(dialog.findChild(QLabel, "error_sentence").text())
+                timer.stop()
+                signal.raise_signal(signal.SIGINT)
+    timer = QTimer(interval=20)
+    timer.timeout.connect(interrupt)
+    timer.start()
+    assert app.run(home) == 1
+    assert [sentence.partition(" (")[0] for sentence in said] == [
+        f"The home folder {home} cannot be written"]
 
 
 def test_closing_before_anything_is_loaded(qapp: QApplication, home: Path) -> None:

@@ -60,6 +60,7 @@ def test_scores_of_any_usual_kind(write, unattended, expression):
     ("return ['good'] * len(completions)", 1, "reward gave 'good' (str), which is no number", 0),
     ("return None", 1, "reward returned None (NoneType) instead of a list of scores", 0),
     ("raise SystemExit", 2, "reward raised SystemExit", 0),
+    ("raise KeyboardInterrupt", 2, "reward raised KeyboardInterrupt", 0),
 ])
 def test_a_failure_names_file_line_and_row(write, unattended, body, line, problem, row):
     reward = PythonReward(write(f"def reward(prompts, completions):\n    {body}\n"))

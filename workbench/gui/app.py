@@ -78,20 +78,13 @@ async def _main(
     try:
         await workbench.serve(policy, reward)
     except StoreError as error:
-        await _tell(ErrorDialog(str(error), parent=workbench.window))
+        await workbench.tell(str(error))
         return 1
     finally:
         errors.window = None
         for number, handler in before.items():
             signal.signal(number, handler)
     return 0
-
-
-async def _tell(dialog: ErrorDialog) -> None:
-    closed = asyncio.Event()
-    dialog.finished.connect(lambda _: closed.set())
-    dialog.open()
-    await closed.wait()
 
 
 def _open_store(home: Path) -> Store:
@@ -159,6 +152,16 @@ class Workbench:
         finally:
             await asyncio.to_thread(self.store.close)
             stop_log(log_file)
+
+    async def tell(self, sentence: str) -> None:
+        """Say why there is nothing to work with, until the person has read it or wants to leave."""
+        dialog = ErrorDialog(sentence, parent=self.window)
+        dialog.finished.connect(self.exit)
+        tick = QTimer(dialog, interval=100)  # lets Python see a signal
+        tick.timeout.connect(int)
+        tick.start()
+        dialog.open()
+        await self._exit.wait()
 
     def exit(self) -> None:
         """Close the window; a run that is alive is stopped."""

@@ -20,6 +20,7 @@ from workbench.gui.command_palette import CommandPalette
 from workbench.gui.consent import ask_to_run
 from workbench.gui.dialogs import show_about, show_shortcuts
 from workbench.gui.display import Display
+from workbench.gui.elsewhere import from_checkpoints
 from workbench.gui.errors import ErrorDialog
 from workbench.gui.exporting import Exporting
 from workbench.gui.health import Health
@@ -30,6 +31,7 @@ from workbench.gui.runs.branching import Branching
 from workbench.gui.status_bar import file_size
 from workbench.gui.theme import Mode, themes
 from workbench.ppo.hyperparameters import HyperparameterError
+from workbench.ppo.wording import count_cycles
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
@@ -91,20 +93,22 @@ class Controller(QObject):
                 "error", "No prompt is switched on: add one, or tick one in Prompts.")
             return
         self._send(do.Start(settings, prompts, step=step))
+        self._withhold("start", "step")
 
     def pause_or_resume(self) -> None:
         """Hold the run after this cycle, or go on."""
+        self._withhold("pause")
         if self._window.state == State.PAUSED:
             self._send(do.Resume())
-            return
-        self._pausing = True
-        self._window.actions_.allow("pause", False)
-        self._send(do.Pause())
+        else:
+            self._pausing = True
+            self._send(do.Pause())
 
     def step(self) -> None:
         """Run one cycle."""
         if self._window.state == State.PAUSED:
             self._send(do.StepCycle())
+            self._withhold("step")
         else:
             self.start(step=True)
 
@@ -225,7 +229,7 @@ class Controller(QObject):
         if watching:
             self._window.models.set_state(State.READY)
         self._pausing = self._pausing and event.state == State.RUNNING
-        self._window.actions_.allow("pause", not self._pausing)
+        self._grant_again()
         if event.state in ALIVE:
             self._window.toast.withdraw_offer()
         else:
@@ -245,6 +249,9 @@ class Controller(QObject):
             self._window.hyperparameters.refused(event.problems)
         if event.command == "Try":
             self._window.trying.refused()
+        if event.command == "Pause":
+            self._pausing = False
+        self._grant_again()
         if event.instead is None:
             self._window.toast.show_message("error", event.sentence)
         else:
@@ -305,7 +312,7 @@ class Controller(QObject):
         if event.outcome == "interrupted":
             self.resuming.offer(run)
         elif event.outcome != "failed":
-            cycles = "1 cycle" if event.cycles == 1 else f"{event.cycles} cycles"
+            cycles = count_cycles(event.cycles)
             written = self._written if event.outcome == "stopped" else None
             more = event.lost or (_written(written) if written else "")
             window.toast.show_message(
@@ -375,7 +382,7 @@ class Controller(QObject):
         window.metrics.message.connect(window.toast.show_message)
         window.completions.message.connect(window.toast.show_message)
         window.trying.message.connect(window.toast.show_message)
-        window.trying.command.connect(self._send)
+        window.trying.command.connect(self._try)
 
     def _models_command(self, command: do.Command) -> None:
         if isinstance(command, do.LoadModels) and self.watched is not None:
@@ -387,11 +394,25 @@ class Controller(QObject):
         self.resuming.sent(command)
         self._send(command)
 
+    def _try(self, command: do.Command) -> None:
+        if isinstance(command, do.Try) and self.watched is not None:
+            command = from_checkpoints(command, self._store, self.watched)
+        self._send(command)
+
     def _run_file(self, event: ev.LoadingFailed) -> None:
         """Remember that a Python file may be run, and do again what needed it."""
         if event.untrusted and event.again:
             self._store.trust(event.untrusted.sha256, event.untrusted.path).result()
             self._models_command(event.again)
+
+    def _withhold(self, *names: str) -> None:
+        """Take no second half of a double click for another wish, until there is an answer."""
+        for name in names:
+            self._window.actions_.allow(name, False)
+
+    def _grant_again(self) -> None:
+        for name in ("start", "step", "pause"):
+            self._window.actions_.allow(name, not (name == "pause" and self._pausing))
 
     def _apply(self) -> None:
         _finish_typing()

@@ -1,20 +1,32 @@
-"""Keeps the list of runs up to date with what other processes do to the store."""
+"""What other processes do to the store: the list of runs follows it, and their policies are tried
+by their checkpoints."""
 
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer
 
 from workbench.gui.background import Background
 from workbench.store.home import StoreError
+from workbench.training.commands import Try, TrySource
 
 if TYPE_CHECKING:
     from workbench.gui.main_window import MainWindow
     from workbench.store.store import Store
 
 GLANCE_MS = 1000
+
+
+def from_checkpoints(command: Try, store: Store, run_id: int) -> Try:
+    """Return ``command`` with the last checkpoint in place of the current policy of a run that
+    another process trains: that policy is not here, and pausing has written a checkpoint of it."""
+    last = [TrySource("checkpoint", run_id, c.cycle) for c in store.checkpoints.all(run_id)[-1:]]
+    return replace(command, sources=tuple(dict.fromkeys(
+        found for source in command.sources
+        for found in (last if source.kind == "current" else [source]))))
 
 
 class Elsewhere(QObject):

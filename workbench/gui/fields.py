@@ -89,6 +89,8 @@ class _FreeTyping:
         if not _NUMBER.fullmatch(text):
             return None
         number = float(text)
+        if not math.isfinite(number):  # 1e400
+            return None
         if self._spec.kind == "int" and number != int(number):
             return None
         low, high = self._spec.minimum or 0, self._spec.maximum or 0

@@ -108,7 +108,7 @@ class PythonReward:
             raise LoadError(
                 f"{file.name}, line {error.lineno or 1}: this is no valid Python ({error.msg}); "
                 "mend it and load again.") from error
-        except (Exception, SystemExit) as error:
+        except BaseException as error:  # the person's program may raise anything
             raise LoadError(
                 f"{file.name}, line {self._line(error.__traceback__)}: running the file raised "
                 f"{_describe(error)}; mend it and load again.") from error
@@ -146,7 +146,7 @@ class PythonReward:
             try:
                 found = self._function([e.prompt for e in exchanges],
                                        [e.completion for e in exchanges])
-            except (Exception, SystemExit) as error:
+            except BaseException as error:  # whatever it is, it is the person's program's
                 trace = self._own(error.__traceback__)
                 raise _Failure(
                     f"reward raised {_describe(error)}", self._line(error.__traceback__),

@@ -13,6 +13,11 @@ def format_number(value: float) -> str:
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
 
 
+def count_cycles(number: int) -> str:
+    """Return 1 cycle or 20 cycles."""
+    return "1 cycle" if number == 1 else f"{number} cycles"
+
+
 def format_value(spec: Spec | None, value: object) -> str:
     """Return a hyperparameter's value as the form shows it."""
     if isinstance(value, bool):

@@ -252,6 +252,8 @@ def _format(path: Path, formats: dict[str, Callable]) -> Callable:
     try:
         return formats[path.suffix.lower()]
     except KeyError:
+        if path.is_dir():
+            raise PromptFileError(f"{path} is a folder; choose a file of prompts.") from None
         raise PromptFileError(
             f"{path.name} has an unknown ending; prompts are kept in .txt, .jsonl or .csv files."
         ) from None
