@@ -159,7 +159,7 @@ def style_sheet(theme: Theme) -> str:
     colours = {k: v for k, v in asdict(theme).items() if k != "series"}
     return Template(STYLE_SHEET.read_text(encoding="utf-8")).substitute(
         colours, icons=ICONS.as_posix(), disabled=_blend(theme, 0.55),
-        hover=_blend(theme, 0.08, theme.base), soft=_mix(theme.accent, theme.base, 0.16))
+        hover=_blend(theme, 0.08, theme.base), soft=mix(theme.accent, theme.base, 0.16))
 
 
 def set_look(widget: QWidget, **properties: str) -> None:
@@ -181,10 +181,11 @@ def number_font(scale: float = 1.0) -> QFont:
 
 def _blend(theme: Theme, share: float, onto: str | None = None) -> str:
     """Return the text colour at ``share`` over the window's colour."""
-    return _mix(theme.text, onto or theme.window, share)
+    return mix(theme.text, onto or theme.window, share)
 
 
-def _mix(top: str, below: str, share: float) -> str:
+def mix(top: str, below: str, share: float) -> str:
+    """Return ``top`` laid over ``below``, at ``share`` of its strength."""
     a, b = QColor(top), QColor(below)
     parts = ((a.red(), b.red()), (a.green(), b.green()), (a.blue(), b.blue()))
     return QColor(*(round(x * share + y * (1 - share)) for x, y in parts)).name()
