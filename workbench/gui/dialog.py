@@ -84,10 +84,7 @@ class Dialog(QDialog):
         """Be as high as wrapped text needs, and no higher."""
         layout = self.layout()
         assert layout is not None
-        buttons = self.buttons.layout()
-        assert buttons is not None
-        buttons.invalidate()  # a button added to a finished dialog is not in its size yet
-        layout.invalidate()
+        self.buttons.updateGeometry()  # a button added to a finished dialog is not in it yet
         layout.activate()
         width = max(self.minimumWidth(), layout.totalSizeHint().width(),
                     self.width() if self.isVisible() else 0)

@@ -69,7 +69,10 @@ class ValueAxis(pg.AxisItem):
         """Return one distance, so that all labels have the same number of decimals."""
         # About three labels, if need be closer together: one alone says nothing.
         room = max(min(3.5, size / 16), size / 26, 1.0)
-        return [(_round_step((maxVal - minVal) / room), 0)]
+        step = _round_step((maxVal - minVal) / room)
+        if math.floor(maxVal / step) <= math.ceil(minVal / step):
+            step = _round_step(step / 2.6)
+        return [(step, 0)]
 
     def tickValues(self, minVal, maxVal, size):  # noqa: N803
         """Return tick heights, grouped by level."""

@@ -25,6 +25,7 @@ Index = QModelIndex | QPersistentModelIndex
 _TEXT_LINES = 4
 _ROOMY = 560
 _SMALL = 0.92
+_GIVES_WAY = 1 + [column.title for column in COLUMNS].index("Chance")  # the words have it too
 _LONGEST = 76  # pixels of a token where there is little room
 
 
@@ -90,6 +91,7 @@ class StepsTable(QTableView):
         self.setModel(model)
         as_list(self)
         self.setAlternatingRowColors(False)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         font = self.font()  # seven columns beside a list
         font.setPointSizeF(font.pointSizeF() * _SMALL)
         self.setFont(font)
@@ -101,12 +103,19 @@ class StepsTable(QTableView):
 
     def fit(self) -> None:
         """Share the width out: each column what it needs, and as much again as the others."""
+        self.setColumnHidden(_GIVES_WAY, False)  # a hidden one does not say what it needs
         needed = [max(self.sizeHintForColumn(i), self.horizontalHeader().sectionSizeHint(i))
                   for i in range(self.model().columnCount())]
         needed[0] = min(needed[0], _LONGEST)
-        spare = max(0, self.viewport().width() - sum(needed)) // len(needed)
+        room = self.viewport().width()
+        hidden = sum(needed) > room
+        self.setColumnHidden(_GIVES_WAY, hidden)
+        if hidden:
+            needed[_GIVES_WAY] = 0
+        spare = max(0, room - sum(needed)) // (len(needed) - hidden)
         for i, width in enumerate(needed):
-            self.setColumnWidth(i, width + spare)
+            if width:
+                self.setColumnWidth(i, width + spare)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Share the width out anew, and keep the chosen token in sight."""
@@ -159,13 +168,13 @@ class ColouredText(QTextEdit):
             self.setExtraSelections([])
             return
         theme, mark = themes().theme, QTextEdit.ExtraSelection()
-        mark.cursor = QTextCursor(self.document())  # type: ignore[attr-defined]
-        mark.cursor.setPosition(self._starts[row])  # type: ignore[attr-defined]
+        mark.cursor = QTextCursor(self.document())
+        mark.cursor.setPosition(self._starts[row])
         end = (self._starts[row + 1] if row + 1 < len(self._starts)
                else self.document().characterCount() - 1)
-        mark.cursor.setPosition(end, QTextCursor.MoveMode.KeepAnchor)  # type: ignore[attr-defined]
-        mark.format.setBackground(QColor(theme.accent))  # type: ignore[attr-defined]
-        mark.format.setForeground(QColor(theme.on_accent))  # type: ignore[attr-defined]
+        mark.cursor.setPosition(end, QTextCursor.MoveMode.KeepAnchor)
+        mark.format.setBackground(QColor(theme.accent))
+        mark.format.setForeground(QColor(theme.on_accent))
         self.setExtraSelections([mark])
         with QSignalBlocker(self):
             cursor = QTextCursor(self.document())
