@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QCloseEvent, QKeySequence, QPaintEvent, QUndoGroup
+from PySide6.QtGui import QAction, QCloseEvent, QKeySequence, QPaintEvent, QResizeEvent, QUndoGroup
 from PySide6.QtWidgets import (
     QApplication,
     QDockWidget,
@@ -153,9 +153,7 @@ class MainWindow(QMainWindow):
 
     def show_name(self, name: str) -> None:
         """Say in the tool bar which run is on display."""
-        wide = self.width() >= _ROOMY.width()
-        self.shown.setText(f"Showing {name}" if name and wide else name)
-        # A label that was elided to nothing does not ask for room by itself.
+        self.shown.setText(f"Showing {name}" if name else "")
         self.shown.updateGeometry()
 
     def show_health(self, found: Sequence[Finding]) -> None:
@@ -292,6 +290,11 @@ class MainWindow(QMainWindow):
             self._painted = True
             QTimer.singleShot(0, self.first_paint.emit)
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave the run's name to the window's title where the tool bar has no room for it."""
+        super().resizeEvent(event)
+        self._shown_action.setVisible(self.width() >= _TWO_COLUMNS)
+
     def closeEvent(self, event: QCloseEvent) -> None:
         """Closing is asked for, not done: the run has to end first."""
         event.ignore()
@@ -339,21 +342,20 @@ class MainWindow(QMainWindow):
         # A long note gives way, so that no button is pushed off the bar.
         self.note.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.note.setMinimumWidth(1)
-        self.note.setContentsMargins(8, 0, 8, 0)
         self.note.setProperty("role", "muted")
-        gap = QWidget()
-        gap.setFixedWidth(8)
-        bar.addWidget(gap)
-        bar.addWidget(self.chip)
-        bar.addWidget(self.note)
+        for widget in (self.chip, self.note):
+            gap = QWidget()  # not a margin, which an eliding label would write over
+            gap.setFixedWidth(8 if widget is self.chip else 4)
+            bar.addWidget(gap)
+            bar.addWidget(widget)
         self.health = HealthChip()
         self._health_action = bar.addWidget(self.health)
-        self.shown = named(QElidingLabel(), "shown_run", "Run on display",
+        self.shown = named(_Shown(), "shown_run", "Run on display",
                            "The run whose curves and completions are shown")
         self.shown.setContentsMargins(8, 0, 8, 0)
         self.shown.setProperty("role", "muted")
         self.shown.setMinimumWidth(1)
-        bar.addWidget(self.shown)
+        self._shown_action = bar.addWidget(self.shown)
         bar.addAction(self.actions_["palette"])
         button = bar.widgetForAction(self.actions_["palette"])
         assert isinstance(button, QToolButton)
@@ -409,6 +411,16 @@ class MainWindow(QMainWindow):
             self.undo_group.setActiveStack(self.hyperparameters.undo_stack)
         elif self.docks["prompts"].isAncestorOf(now) and hasattr(self, "prompts"):
             self.undo_group.setActiveStack(self.prompts.undo_stack)
+
+
+class _Shown(QElidingLabel):
+    """A label that wants room for all of its text, also where it has none at the moment."""
+
+    def sizeHint(self) -> QSize:
+        """Return the size of the whole text."""
+        around = self.contentsMargins()
+        return QSize(self.fontMetrics().horizontalAdvance(self.text()) + 2
+                     + around.left() + around.right(), super().sizeHint().height())
 
 
 def _text(data: QByteArray) -> str:

@@ -25,7 +25,7 @@ Index = QModelIndex | QPersistentModelIndex
 _TEXT_LINES = 4
 _ROOMY = 560
 _SMALL = 0.92
-_GIVES_WAY = 1 + [column.title for column in COLUMNS].index("Chance")  # the words have it too
+_GIVE_WAY = [1 + i for i, column in enumerate(COLUMNS) if column.title in ("Chance", "KL")]
 _LONGEST = 76  # pixels of a token where there is little room
 
 
@@ -103,16 +103,17 @@ class StepsTable(QTableView):
 
     def fit(self) -> None:
         """Share the width out: each column what it needs, and as much again as the others."""
-        self.setColumnHidden(_GIVES_WAY, False)  # a hidden one does not say what it needs
+        for i in _GIVE_WAY:
+            self.setColumnHidden(i, False)  # a hidden one does not say what it needs
         needed = [max(self.sizeHintForColumn(i), self.horizontalHeader().sectionSizeHint(i))
                   for i in range(self.model().columnCount())]
         needed[0] = min(needed[0], _LONGEST)
         room = self.viewport().width()
-        hidden = sum(needed) > room
-        self.setColumnHidden(_GIVES_WAY, hidden)
-        if hidden:
-            needed[_GIVES_WAY] = 0
-        spare = max(0, room - sum(needed)) // (len(needed) - hidden)
+        for i in _GIVE_WAY:
+            if sum(needed) > room:
+                self.setColumnHidden(i, True)
+                needed[i] = 0
+        spare = max(0, room - sum(needed)) // sum(width > 0 for width in needed)
         for i, width in enumerate(needed):
             if width:
                 self.setColumnWidth(i, width + spare)
@@ -193,7 +194,7 @@ class ColouredText(QTextEdit):
         lines = _TEXT_LINES if room >= _ROOMY else _TEXT_LINES // 2
         most = self.fontMetrics().lineSpacing() * lines
         needed = min(self.document().size().height(), most + 2 * self.document().documentMargin())
-        self.setFixedHeight(round(needed) + 10)
+        self.setFixedHeight(round(needed) + 12)
 
     def _choose(self) -> None:
         row = bisect_right(self._starts, self.textCursor().position()) - 1
