@@ -290,6 +290,20 @@ class MainWindow(QMainWindow):
             self._painted = True
             QTimer.singleShot(0, self.first_paint.emit)
 
+    def focusNextPrevChild(self, next: bool) -> bool:
+        """Pass over docks that are behind others: Qt only moves them off the screen."""
+        first = None
+        while super().focusNextPrevChild(next):
+            now = self.focusWidget()
+            if now is None or now is first or not self._behind(now):
+                return True
+            first = first or now
+        return False
+
+    def _behind(self, widget: QWidget) -> bool:
+        return any(dock.isAncestorOf(widget) and dock.visibleRegion().isEmpty()
+                   for dock in self.docks.values())
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Leave the run's name to the window's title where the tool bar has no room for it."""
         super().resizeEvent(event)

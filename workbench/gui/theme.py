@@ -51,7 +51,7 @@ LIGHT = Theme(
     name="light", window="#f4f5f7", base="#ffffff", alternate="#f6f7f9", text="#1b2027",
     muted="#58626f", border="#d4d9e0", accent="#1d5fb4", on_accent="#ffffff",
     good="#16734a", bad="#b02f2a", warning="#8a5700", insert="#cdeedb", delete="#fbd8d4",
-    series=("#0068b5", "#c04a00", "#007d5a", "#a63f86", "#866400", "#2a86b5", "#4b5563",
+    series=("#0068b5", "#c04a00", "#007d5a", "#a63f86", "#866400", "#1f79a6", "#4b5563",
             "#6a4fc4"),
 )
 DARK = Theme(

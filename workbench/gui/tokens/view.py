@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from PySide6.QtCore import QSignalBlocker, QSize, Qt, QTimer
-from PySide6.QtGui import QFont, QHideEvent, QShowEvent
+from PySide6.QtGui import QFont, QPaintEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
@@ -50,11 +50,13 @@ class TokensView(QWidget):
         self._settings: Mapping[str, object] = {}
         self._record: CompletionRecord | None = None
         self._shown_cycle: int | None = None
+        self._stale = True
         self._build()
         # Several cycles may end within a moment; only the last is worth reading.
         self._reload = QTimer(self, singleShot=True, interval=_RELOAD_MS)
         self._reload.timeout.connect(self._load)
         themes().changed.connect(self._draw)
+        self._load()
 
     # -- what the window tells
 
@@ -98,26 +100,24 @@ class TokensView(QWidget):
 
     # -- showing
 
-    def showEvent(self, event: QShowEvent) -> None:
-        """Read what has come in the meantime."""
-        super().showEvent(event)
-        self._load()
-
-    def hideEvent(self, event: QHideEvent) -> None:
-        """Read no more."""
-        self._reload.stop()
-        super().hideEvent(event)
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Read what has come while the view was behind others."""
+        super().paintEvent(event)
+        if self._stale:
+            self._reload.start()
 
     def sizeHint(self) -> QSize:
         """Wide enough for a list and a table."""
         return QSize(720, 320)
 
     def _load_soon(self) -> None:
-        if self.isVisible():
+        self._stale = True
+        if not self.visibleRegion().isEmpty():
             self._reload.start()
 
     def _load(self) -> None:
         self._reload.stop()
+        self._stale = False
         run = None if self._run_id is None else self._store.run(self._run_id)
         self._cycles = [] if run is None else self._store.traced_cycles(run.id)
         if run is None or not self._cycles:
