@@ -251,11 +251,3 @@ def test_the_run_on_display_is_named_again_after_none_was(
     opened.controller.show_run(run_id)
     qtbot.waitUntil(lambda: opened.window.shown.width() >= (
         opened.window.shown.fontMetrics().horizontalAdvance("Showing Run 1")))
-
-
-@pytest.mark.parametrize("state", list(State))
-def test_the_state_stands_in_a_frame_with_room_around_it(opened: Opened, state: State) -> None:
-    chip = opened.window.chip
-    opened.window.show_state(state)
-    QApplication.processEvents()
-    assert chip.height() >= chip.fontMetrics().height() + 4
