@@ -176,6 +176,13 @@ async def readme(workbench, camera: Camera) -> None:  # type: ignore[no-untyped-
     window.docks["completions"].setFloating(True)
     window.docks["completions"].resize(960, 560)
     await camera.take("completions", 1280, 720, "light", window.completions)
+    window.docks["completions"].setFloating(False)
+    window.docks["tokens"].setFloating(True)
+    window.docks["tokens"].resize(960, 480)
+    await until(lambda: window.tokens.list.count())
+    worst = window.tokens.list.count() - 1  # one with tokens better and worse than others
+    window.tokens.list.setCurrentRow(worst * 3 // 4)
+    await camera.take("tokens", 1280, 720, "light", window.tokens)
 
 
 async def readme_scaled(workbench, camera: Camera) -> None:  # type: ignore[no-untyped-def]

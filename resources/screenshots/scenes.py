@@ -10,9 +10,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from make_screenshots import until
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QWidget
 
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD, EXAMPLE_REWARDS
-from workbench.gui.metrics.controls import DEFAULT_PLOTS
+from workbench.gui.metrics.controls import DEFAULT_PLOTS, SETS
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.training import commands as do
 from workbench.training import events as ev
@@ -50,8 +53,6 @@ class Stage:
 
     async def clear(self) -> None:
         """Close what is open and go back to a finished run."""
-        from PySide6.QtWidgets import QApplication
-
         for widget in QApplication.topLevelWidgets():
             if widget is not self.window and widget.isVisible():
                 widget.close()
@@ -64,12 +65,21 @@ class Stage:
         self.window.hyperparameters.findChild(object, "section_History").setChecked(False)
         self.window.metrics._clear()
         self.window.metrics.choose_plots(DEFAULT_PLOTS)
+        self.window.metrics.controls.along["cycles"].setChecked(True)
+        self.window.prompts.filter.clear()
         self.window.models.policy.set_source(str(BUNDLED_POLICY))
         self.window.models.reward.set_source(str(BUNDLED_REWARD))
         self.window.models._suggest_chat()
         self.window.reset_layout()
         self.show(self.runs[0])
         await asyncio.sleep(0.3)
+
+
+def press(widget: QWidget, key: Qt.Key, text: str = "") -> None:
+    """Press a key."""
+    none = Qt.KeyboardModifier.NoModifier
+    for kind in (QEvent.Type.KeyPress, QEvent.Type.KeyRelease):
+        QApplication.sendEvent(widget, QKeyEvent(kind, key, none, text))
 
 
 def scene(play: Scene) -> Scene:
@@ -141,6 +151,26 @@ async def six_plots(stage: Stage) -> None:
 
 
 @scene
+async def trust_region(stage: Stage) -> None:
+    stage.window.metrics.choose_plots(SETS["Trust region"][0])
+    stage.window.metrics.controls.along["steps"].setChecked(True)
+
+
+@scene
+async def value_and_advantages(stage: Stage) -> None:
+    stage.window.metrics.choose_plots(SETS["Value head and advantages"][0])
+    stage.window.metrics.controls.along["time"].setChecked(True)
+
+
+@scene
+async def creativity_crosshair(stage: Stage) -> None:
+    stage.window.metrics.choose_plots(SETS["Creativity"][0])
+    stage.window.metrics.setFocus()
+    press(stage.window.metrics, Qt.Key.Key_Left)
+    press(stage.window.metrics, Qt.Key.Key_Left)
+
+
+@scene
 async def reward_parts(stage: Stage) -> None:
     from workbench.training.reward_parts import RewardPart
 
@@ -186,6 +216,11 @@ async def completions_detail(stage: Stage) -> None:
 
 
 @scene
+async def tokens(stage: Stage) -> None:
+    stage.window.reveal("tokens")
+
+
+@scene
 async def prompts(stage: Stage) -> None:
     stage.window.reveal("prompts")
 
@@ -194,6 +229,21 @@ async def prompts(stage: Stage) -> None:
 async def hyperparameters_history(stage: Stage) -> None:
     stage.window.reveal("hyperparameters")
     stage.window.hyperparameters.findChild(object, "section_History").setChecked(True)
+
+
+@scene
+async def hyperparameters_invalid(stage: Stage) -> None:
+    stage.window.reveal("hyperparameters")
+    field = stage.window.hyperparameters.findChild(QAbstractSpinBox, "kl_coef")
+    field.setFocus()
+    field.selectAll()
+    press(field, Qt.Key.Key_X, "x")
+
+
+@scene
+async def no_prompts(stage: Stage) -> None:
+    stage.window.reveal("prompts")
+    stage.window.prompts.filter.setText("nothing has these words")
 
 
 # -- dialogs
@@ -347,6 +397,11 @@ async def run_menu(stage: Stage) -> None:
     runs = stage.window.runs
     stage.window.reveal("runs")
     runs.make_menu().popup(runs.table.mapToGlobal(runs.table.rect().center()))
+
+
+@scene
+async def tray_menu(stage: Stage) -> None:
+    stage.workbench.tray.menu.popup(stage.window.mapToGlobal(stage.window.rect().center()))
 
 
 @scene

@@ -304,7 +304,7 @@ def test_all_rows_are_saved_as_csv(qtbot, view, run, tmp_path):
 
 
 def test_wording():
-    assert [change(v) for v in (0.5, -0.25, 0.001, math.nan)] == ["▲ +0.50", "▼ −0.25", "＝ 0.00",
+    assert [change(v) for v in (0.5, -0.25, 0.001, math.nan)] == ["▲ +0.50", "▼ −0.25", "= 0.00",
                                                                   ""]
     assert [cycle_name(c) for c in (0, 1200)] == ["start policy", "cycle 1,200"]
     assert as_markdown(pair_up(records(0), [], frozenset()), 0, None).count("Start policy") == 3

@@ -117,3 +117,14 @@ def test_no_dialog_is_missing_here() -> None:
         r'(?:\bask|\bask_for|\bDialog|super\(\).__init__)\(\s*\w[\w.]*,\s+"(\w+)"', text)
     assert {"checkpoints", "about", "shortcut_sheet"} <= set(asked)
     assert set(asked) <= set(DIALOGS)
+
+
+def test_a_button_added_to_a_finished_dialog_shows_all_of_its_text(
+    qtbot: QtBot, window: Opened
+) -> None:
+    dialog = ErrorDialog("Memory ran out.", "Traceback", window.window)
+    dialog.offer("Try again with half the tokens at once", "Go on", lambda: None)
+    dialog.open()
+    QApplication.processEvents()
+    for button in dialog.buttons.buttons():
+        assert button.width() >= button.sizeHint().width(), button.text()

@@ -226,3 +226,25 @@ def test_a_conflict_is_said_at_every_field_that_takes_part(running: Hyperparamet
     edit(running, dual_clip=3.0, kl_coef=0.0)
     running.form.set_values({"kl_controller": "adaptive"}, "test")
     assert "never leaves 0" in rows["kl_coef"].problem.text()
+
+
+def test_a_preset_takes_away_what_could_not_be_read(
+    qtbot: QtBot, dock: HyperparametersDock
+) -> None:
+    row = dock.form.rows["kl_coef"]
+    row.field.setFocus()
+    row.field.selectAll()  # type: ignore[union-attr]
+    qtbot.keyClicks(row.field, "x")
+    assert row.problem.isVisible()
+    dock.form.set_values({"kl_coef": row.spec.default}, "Defaults")
+    assert not row.problem.isVisible()
+    assert row.field.text() == "0.04"  # type: ignore[union-attr]
+
+
+def test_buttons_stand_beside_their_texts_where_there_is_room(
+    qtbot: QtBot, dock: HyperparametersDock
+) -> None:
+    assert dock.apply_button.y() > dock._line.geometry().bottom()
+    dock.resize(600, 400)
+    qtbot.waitUntil(lambda: dock.apply_button.y() < dock._footer.geometry().bottom() - 24)
+    assert dock.apply_button.x() > dock._line.geometry().right()

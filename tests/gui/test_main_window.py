@@ -213,3 +213,41 @@ def test_the_first_paint_waits_for_no_plots() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+
+
+def test_tab_goes_through_all_that_is_seen_and_nothing_behind_it(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    fill(store)
+    opened.controller.show_run(1)
+    window = opened.window
+    window.resize(1280, 720)
+    window.reset_layout()
+    qtbot.waitUntil(lambda: window.docks["runs"].visibleRegion().isEmpty())
+    window.setFocus()
+    names: list[str] = []
+    while len(names) < 200:
+        qtbot.keyClick(window.focusWidget() or window, Qt.Key.Key_Tab)
+        now = window.focusWidget()
+        assert now is not None
+        if now.objectName() and now.objectName() in names:
+            break
+        names.append(now.objectName())
+        behind = [d.windowTitle() for d in window.docks.values()
+                  if d.isAncestorOf(now) and d.visibleRegion().isEmpty()]
+        assert not behind, now.objectName()
+    # Also what has to be scrolled to, but not Runs, which is behind Prompts.
+    assert {"policy", "entropy_coef", "prompts_table", "metrics_view",
+            "completions_list"} <= set(names)
+    assert "runs_table" not in names
+
+
+def test_the_run_on_display_is_named_again_after_none_was(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    opened.controller.show_run(None)
+    QApplication.processEvents()
+    run_id = fill(store)
+    opened.controller.show_run(run_id)
+    qtbot.waitUntil(lambda: opened.window.shown.width() >= (
+        opened.window.shown.fontMetrics().horizontalAdvance("Showing Run 1")))

@@ -8,7 +8,10 @@ from PySide6.QtCore import QEvent, QPointF, Qt
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QApplication, QLabel, QToolTip, QWidget
 
+from workbench.gui.metrics.axes import ValueAxis
 from workbench.gui.metrics.controls import DEFAULT_PLOTS
+from workbench.gui.metrics.data import robust_range
+from workbench.gui.metrics.plot import _DOT_PX, _with_room
 from workbench.gui.metrics.statistics import Statistics
 from workbench.gui.metrics.view import MetricsView
 from workbench.store.records import Series
@@ -139,3 +142,21 @@ def test_what_is_not_a_number_is_no_point():
     found = Statistics.of(np.array([math.nan, 1.0, 3.0, math.nan]))
     assert found == Statistics(2.0, 1.0, 3.0, 2.0, 2)
     assert Statistics.of(np.array([math.nan])).cells() == ["–", "–", "–", "–", "0"]
+
+
+@pytest.mark.parametrize("height", [24.0, 40.0, 60.0])
+@pytest.mark.parametrize(("low", "high"), [(0.86, 0.91), (-0.3, 2.9), (0.48, 0.66), (-4.0, 43.0)])
+def test_a_low_axis_has_two_labels_and_no_crowd(height, low, high):
+    axis = ValueAxis()
+    ticks = [t for _, level in axis.tickValues(low, high, height) for t in level]
+    assert 2 <= len(ticks) <= max(2, height // 13)
+    assert all(low <= t <= high for t in ticks)
+
+
+@pytest.mark.parametrize("height", [30.0, 60.0, 200.0])
+def test_the_outermost_value_is_far_enough_from_the_edge_for_its_dot(height):
+    low, high = robust_range([np.array([1.0, 2.0])])
+    wide = _with_room(low, high, height)
+    pixel = (wide[1] - wide[0]) / height
+    assert (1.0 - wide[0]) / pixel >= _DOT_PX - 1e-9
+    assert (wide[1] - 2.0) / pixel >= _DOT_PX - 1e-9

@@ -70,7 +70,7 @@ def test_double_click_and_enter_show_a_run(qtbot: QtBot, dock: RunsDock) -> None
 def test_details_name_what_differs_from_the_defaults(dock: RunsDock) -> None:
     dock.table.selectRow(1)
     assert dock._details.text() == (
-        "policy with reward. Settings: Cycles 3, Learning rate 1e-4.")
+        "Policy: policy. Reward: reward. Settings: Cycles 3, Learning rate 1e-4.")
 
 
 def test_settings_can_be_taken_over(qtbot: QtBot, dock: RunsDock) -> None:

@@ -196,6 +196,7 @@ class Controller(QObject):
                 window.completions.cycle_available(event.run_id, event.cycle)
             case ev.CycleFinished():
                 window.status.cycle_finished(event)
+                window.tokens.cycle_available(event.run_id)
                 self._display.add(event)
                 window.runs.refresh()
             case ev.HealthChecked():

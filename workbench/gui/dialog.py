@@ -84,6 +84,7 @@ class Dialog(QDialog):
         """Be as high as wrapped text needs, and no higher."""
         layout = self.layout()
         assert layout is not None
+        self.buttons.updateGeometry()  # a button added to a finished dialog is not in it yet
         layout.activate()
         width = max(self.minimumWidth(), layout.totalSizeHint().width(),
                     self.width() if self.isVisible() else 0)

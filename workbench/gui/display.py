@@ -45,6 +45,7 @@ class Display(QObject):
         self._health.begin(run_id)
         self._window.hyperparameters.show_history([])
         self._window.completions.show_run(run_id)
+        self._window.tokens.show_run(run_id)
         self.say_what_shows()
 
     def show_run(self, run_id: int | None) -> None:
@@ -52,6 +53,7 @@ class Display(QObject):
         self.shown, self._late, self._reading = run_id, [], run_id is not None
         self._watch(run_id)
         self._window.completions.show_run(run_id)
+        self._window.tokens.show_run(run_id)
         self._health.begin(run_id)
         if run_id is None:
             self._display(None, ({}, [], []))
@@ -114,7 +116,7 @@ class Display(QObject):
         window.trying.show_run(self._resuming.live or self.shown)
         window.actions_.allow("show_live", other)
         run = self._store.run(self.shown) if self.shown is not None else None
-        window.shown.setText(f"Showing {run.name}" if run else "")
+        window.show_name(run.name if run else "")
         window.setWindowTitle(f"{run.name} – PPO Workbench" if run else "PPO Workbench")
 
     def _watch(self, run_id: int | None) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
+    QBoxLayout,
     QHBoxLayout,
     QLineEdit,
     QMenu,
@@ -41,6 +43,8 @@ from workbench.training.events import (
     HyperparametersStaged,
     State,
 )
+
+_WIDE = 480  # pixels in which two lines of text and two buttons stand beside each other
 
 
 class HyperparametersDock(QWidget):
@@ -235,7 +239,7 @@ class HyperparametersDock(QWidget):
         self._count_history()
         return self._history_section
 
-    def _make_footer(self) -> QVBoxLayout:
+    def _make_footer(self) -> QBoxLayout:
         self._line = named(label(wrap=True), "staged_line", "What becomes of the edits",
                            "Edits are staged: nothing changes until Apply or Start")
         self.apply_button = push_button(
@@ -251,12 +255,22 @@ class HyperparametersDock(QWidget):
         row.addWidget(self.revert_button)
         row.addWidget(self.apply_button)
         column = QVBoxLayout()
-        column.setContentsMargins(8, 0, 8, 8)
         column.setSpacing(4)
         column.addWidget(self._line)
         column.addWidget(self.memory)
-        column.addLayout(row)
-        return column
+        self._footer = QBoxLayout(QBoxLayout.Direction.TopToBottom)
+        self._footer.setContentsMargins(8, 0, 8, 8)
+        self._footer.setSpacing(4)
+        self._footer.addLayout(column, 1)
+        self._footer.addLayout(row)
+        return self._footer
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Put the buttons beside what they are about where there is room: settings need it."""
+        super().resizeEvent(event)
+        self._footer.setDirection(
+            QBoxLayout.Direction.LeftToRight if self.width() >= _WIDE
+            else QBoxLayout.Direction.TopToBottom)
 
     def _take_preset(self, name: str, values: Mapping[str, Value]) -> None:
         wanted = {k: v for k, v in values.items() if specs()[k].live or not self._alive}

@@ -145,6 +145,13 @@ class HyperparametersForm(QWidget):
 
     def set_values(self, values: Mapping[str, object], text: str) -> None:
         """Show ``values`` (unknown names are ignored) as one step that can be undone."""
+        typed = [name for name in self._typed if name in values]
+        for name in typed:  # what could not be taken makes way, also for the value before it
+            with QSignalBlocker(self.rows[name].field):
+                self.rows[name].field.set_value(self._values[name])
+            del self._typed[name]
+        if typed:
+            self._refresh()
         new: dict[str, Value] = {
             name: value for name, value in values.items()
             if isinstance(value, bool | int | float | str)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QCloseEvent, QKeySequence, QPaintEvent, QUndoGroup
+from PySide6.QtGui import QAction, QCloseEvent, QKeySequence, QPaintEvent, QResizeEvent, QUndoGroup
 from PySide6.QtWidgets import (
     QApplication,
     QDockWidget,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from workbench.gui.metrics.view import MetricsView
     from workbench.gui.prompts.view import PromptsView
     from workbench.gui.runs_dock import RunsDock
+    from workbench.gui.tokens.view import TokensView
     from workbench.gui.trying.view import TryView
     from workbench.store.store import Store
     from workbench.training.health import Finding
@@ -44,7 +45,7 @@ _CHIPS = {
     State.RUNNING: "accent", State.PAUSED: "warning", State.STOPPING: "warning",
     State.FINISHED: "good", State.FAILED: "bad",
 }
-_LAYOUT_VERSION = 2
+_LAYOUT_VERSION = 3
 _ROOMY = QSize(1100, 640)  # from here on three columns of docks fit without squeezing
 _TWO_COLUMNS = 800
 # However a view is arranged at the moment, it must not push the window over the screen's edge.
@@ -65,6 +66,7 @@ class MainWindow(QMainWindow):
     prompts: PromptsView
     runs: RunsDock
     trying: TryView
+    tokens: TokensView
 
     def __init__(self) -> None:
         super().__init__()
@@ -87,6 +89,7 @@ class MainWindow(QMainWindow):
         self._add_dock("completions", "Completions")
         self._add_dock("hyperparameters", "Hyperparameters", self.hyperparameters)
         self._add_dock("trying", "Try")
+        self._add_dock("tokens", "Tokens")
         self.status = StatusBar(self)
         self.setStatusBar(self.status)
         self._make_toolbar()
@@ -109,6 +112,7 @@ class MainWindow(QMainWindow):
         from workbench.gui.metrics.view import MetricsView
         from workbench.gui.prompts.view import PromptsView
         from workbench.gui.runs_dock import RunsDock
+        from workbench.gui.tokens.view import TokensView
         from workbench.gui.trying.view import TryView
 
         self.prompts = PromptsView(store)
@@ -116,13 +120,16 @@ class MainWindow(QMainWindow):
         self.metrics = MetricsView()
         self.completions = CompletionsView(store)
         self.trying = TryView(store, self.prompts.rows, self.prompts.selected)
-        for view in (self.prompts, self.metrics, self.completions, self.trying):
+        self.tokens = TokensView(store)
+        for view in (self.prompts, self.metrics, self.completions, self.trying, self.tokens):
             view.setMinimumSize(_SMALLEST)
         self.docks["prompts"].setWidget(self.prompts)
         self.docks["runs"].setWidget(self.runs)
         self.docks["metrics"].setWidget(self.metrics)
         self.docks["completions"].setWidget(self.completions)
         self.docks["trying"].setWidget(self.trying)
+        self.docks["tokens"].setWidget(self.tokens)
+        self.completions.tokens_wanted.connect(self._show_tokens)
         for stack in (self.prompts.undo_stack, self.hyperparameters.undo_stack):
             self.undo_group.addStack(stack)
 
@@ -144,6 +151,11 @@ class MainWindow(QMainWindow):
             self.runs.set_state(state)
             self.trying.set_state(state)
 
+    def show_name(self, name: str) -> None:
+        """Say in the tool bar which run is on display."""
+        self.shown.setText(f"Showing {name}" if name else "")
+        self.shown.updateGeometry()
+
     def show_health(self, found: Sequence[Finding]) -> None:
         """Show what is wrong with the run on display, if anything."""
         self._health_action.setVisible(bool(found))
@@ -159,6 +171,10 @@ class MainWindow(QMainWindow):
             dock.widget().setFocus(Qt.FocusReason.ShortcutFocusReason)
             if not dock.widget().hasFocus():
                 dock.widget().focusNextChild()
+
+    def _show_tokens(self, cycle: int, prompt: int) -> None:
+        self.reveal("tokens")
+        self.tokens.show_prompt(cycle, prompt)
 
     # -- layout
 
@@ -191,6 +207,7 @@ class MainWindow(QMainWindow):
         self.splitDockWidget(docks["models"], docks["prompts"], down)
         self.splitDockWidget(docks["metrics"], docks["completions"], down)
         self.tabifyDockWidget(docks["prompts"], docks["runs"])
+        self.tabifyDockWidget(docks["completions"], docks["tokens"])
         self.tabifyDockWidget(docks["completions"], docks["trying"])
 
     def _lay_out_tabs(self) -> None:
@@ -204,6 +221,7 @@ class MainWindow(QMainWindow):
         else:
             self.splitDockWidget(docks["models"], docks["metrics"], Qt.Orientation.Horizontal)
         self.tabifyDockWidget(docks["metrics"], docks["completions"])
+        self.tabifyDockWidget(docks["metrics"], docks["tokens"])
         self.tabifyDockWidget(docks["metrics"], docks["trying"])
         for name in ("prompts", "hyperparameters", "runs"):
             self.tabifyDockWidget(docks["models"], docks[name])
@@ -230,7 +248,7 @@ class MainWindow(QMainWindow):
             "prompts": getattr(self, "prompts", None), "metrics": getattr(self, "metrics", None),
             "completions": getattr(self, "completions", None),
             "runs": getattr(self, "runs", None),
-            "trying": getattr(self, "trying", None),
+            "trying": getattr(self, "trying", None), "tokens": getattr(self, "tokens", None),
         }
         return {
             "geometry": _text(self.saveGeometry()), "docks": _text(self.saveState(_LAYOUT_VERSION)),
@@ -261,6 +279,7 @@ class MainWindow(QMainWindow):
         self.completions.restore_state(section(views, "completions"))
         self.runs.restore_state(section(views, "runs"))
         self.trying.restore_state(section(views, "trying"))
+        self.tokens.restore_state(section(views, "tokens"))
 
     # -- events
 
@@ -270,6 +289,25 @@ class MainWindow(QMainWindow):
         if not self._painted:
             self._painted = True
             QTimer.singleShot(0, self.first_paint.emit)
+
+    def focusNextPrevChild(self, next: bool) -> bool:
+        """Pass over docks that are behind others: Qt only moves them off the screen."""
+        first = None
+        while super().focusNextPrevChild(next):
+            now = self.focusWidget()
+            if now is None or now is first or not self._behind(now):
+                return True
+            first = first or now
+        return False
+
+    def _behind(self, widget: QWidget) -> bool:
+        return any(dock.isAncestorOf(widget) and dock.visibleRegion().isEmpty()
+                   for dock in self.docks.values())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave the run's name to the window's title where the tool bar has no room for it."""
+        super().resizeEvent(event)
+        self._shown_action.setVisible(self.width() >= _TWO_COLUMNS)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Closing is asked for, not done: the run has to end first."""
@@ -318,21 +356,20 @@ class MainWindow(QMainWindow):
         # A long note gives way, so that no button is pushed off the bar.
         self.note.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.note.setMinimumWidth(1)
-        self.note.setContentsMargins(8, 0, 8, 0)
         self.note.setProperty("role", "muted")
-        gap = QWidget()
-        gap.setFixedWidth(8)
-        bar.addWidget(gap)
-        bar.addWidget(self.chip)
-        bar.addWidget(self.note)
+        for widget in (self.chip, self.note):
+            gap = QWidget()  # not a margin, which an eliding label would write over
+            gap.setFixedWidth(8 if widget is self.chip else 4)
+            bar.addWidget(gap)
+            bar.addWidget(widget)
         self.health = HealthChip()
         self._health_action = bar.addWidget(self.health)
-        self.shown = named(QElidingLabel(), "shown_run", "Run on display",
+        self.shown = named(_Shown(), "shown_run", "Run on display",
                            "The run whose curves and completions are shown")
         self.shown.setContentsMargins(8, 0, 8, 0)
         self.shown.setProperty("role", "muted")
         self.shown.setMinimumWidth(1)
-        bar.addWidget(self.shown)
+        self._shown_action = bar.addWidget(self.shown)
         bar.addAction(self.actions_["palette"])
         button = bar.widgetForAction(self.actions_["palette"])
         assert isinstance(button, QToolButton)
@@ -388,6 +425,16 @@ class MainWindow(QMainWindow):
             self.undo_group.setActiveStack(self.hyperparameters.undo_stack)
         elif self.docks["prompts"].isAncestorOf(now) and hasattr(self, "prompts"):
             self.undo_group.setActiveStack(self.prompts.undo_stack)
+
+
+class _Shown(QElidingLabel):
+    """A label that wants room for all of its text, also where it has none at the moment."""
+
+    def sizeHint(self) -> QSize:
+        """Return the size of the whole text."""
+        around = self.contentsMargins()
+        return QSize(self.fontMetrics().horizontalAdvance(self.text()) + 2
+                     + around.left() + around.right(), super().sizeHint().height())
 
 
 def _text(data: QByteArray) -> str:

@@ -81,7 +81,8 @@ class MemoryDialog(Dialog):
                  parent: QWidget) -> None:
         super().__init__(parent, "memory_dialog", "Memory of a run")
         says = event.advice or f"A run with these settings takes {line(event)} on {event.device}."
-        self.body.addWidget(label(says, "error" if event.advice else "", wrap=True))
+        said = label(says, "error" if event.advice else "", wrap=True)
+        self.body.addWidget(said)
         scroll = QScrollArea(widgetResizable=True)
         scroll.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # for the arrow keys, where it is long
         named(scroll, "memory_table", "Memory by phase and part", "")
@@ -96,7 +97,9 @@ class MemoryDialog(Dialog):
                             "Put the settings that fit into the form")
             self.accepted.connect(lambda: use(event.changes))
         table = page.sizeHint()
-        self.finish("Close", "Close the table", table.width() + 56, table.height() + 144)
+        width = table.width() + 56
+        more = said.heightForWidth(width - 32) - said.fontMetrics().lineSpacing()
+        self.finish("Close", "Close the table", width, table.height() + 144 + more)
 
     def _table(self, event: MemoryEstimated) -> QWidget:
         page = QWidget()

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.gui.actions import CAN_BRANCH, CAN_RESUME, CAN_START
 from workbench.gui.background import Background
 from workbench.gui.controls import label, push_button
@@ -305,11 +306,13 @@ def describe(run: RunRecord) -> str:
         for name, spec in specs().items()
         if name in run.hyperparameters and run.hyperparameters[name] != spec.default]
     settings = ", ".join(changed) if changed else "all defaults"
-    parts = [f"{_short(run.policy)} with {_short(run.reward)}. Settings: {settings}."]
+    parts = [f"Policy: {_short(run.policy)}. Reward: {_short(run.reward)}. Settings: {settings}."]
     if run.note:
         parts.append(run.note)
     return " ".join(parts)
 
 
 def _short(source: str) -> str:
+    if source in (str(BUNDLED_POLICY), str(BUNDLED_REWARD)):
+        return "bundled"
     return source.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] or source

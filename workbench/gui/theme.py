@@ -14,7 +14,7 @@ from pathlib import Path
 from string import Template
 from typing import Literal
 
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QFontDatabase, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication, QWidget
 
@@ -51,7 +51,7 @@ LIGHT = Theme(
     name="light", window="#f4f5f7", base="#ffffff", alternate="#f6f7f9", text="#1b2027",
     muted="#58626f", border="#d4d9e0", accent="#1d5fb4", on_accent="#ffffff",
     good="#16734a", bad="#b02f2a", warning="#8a5700", insert="#cdeedb", delete="#fbd8d4",
-    series=("#0068b5", "#c04a00", "#007d5a", "#a63f86", "#866400", "#2a86b5", "#4b5563",
+    series=("#0068b5", "#c04a00", "#007d5a", "#a63f86", "#866400", "#1f79a6", "#4b5563",
             "#6a4fc4"),
 )
 DARK = Theme(
@@ -159,7 +159,7 @@ def style_sheet(theme: Theme) -> str:
     colours = {k: v for k, v in asdict(theme).items() if k != "series"}
     return Template(STYLE_SHEET.read_text(encoding="utf-8")).substitute(
         colours, icons=ICONS.as_posix(), disabled=_blend(theme, 0.55),
-        hover=_blend(theme, 0.08, theme.base), soft=_mix(theme.accent, theme.base, 0.16))
+        hover=_blend(theme, 0.08, theme.base), soft=mix(theme.accent, theme.base, 0.16))
 
 
 def set_look(widget: QWidget, **properties: str) -> None:
@@ -170,6 +170,8 @@ def set_look(widget: QWidget, **properties: str) -> None:
         widget.setProperty(name, value)
     widget.style().unpolish(widget)
     widget.style().polish(widget)
+    # Else a label goes on with the size it had in its look before.
+    QApplication.sendEvent(widget, QEvent(QEvent.Type.StyleChange))
 
 
 def number_font(scale: float = 1.0) -> QFont:
@@ -181,10 +183,11 @@ def number_font(scale: float = 1.0) -> QFont:
 
 def _blend(theme: Theme, share: float, onto: str | None = None) -> str:
     """Return the text colour at ``share`` over the window's colour."""
-    return _mix(theme.text, onto or theme.window, share)
+    return mix(theme.text, onto or theme.window, share)
 
 
-def _mix(top: str, below: str, share: float) -> str:
+def mix(top: str, below: str, share: float) -> str:
+    """Return ``top`` laid over ``below``, at ``share`` of its strength."""
     a, b = QColor(top), QColor(below)
     parts = ((a.red(), b.red()), (a.green(), b.green()), (a.blue(), b.blue()))
     return QColor(*(round(x * share + y * (1 - share)) for x, y in parts)).name()

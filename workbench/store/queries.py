@@ -102,6 +102,28 @@ class Queries:
             "select * from traces where run_id = ? and cycle = ? order by position",
             [run_id, cycle])]
 
+    def trace(self, run_id: int, cycle: int, position: int) -> TraceRecord | None:
+        """Return the token trace of one completion of a cycle's rollout, if it is still kept."""
+        from workbench.store.traces import unpack
+
+        rows = self._db.query(
+            "select * from traces where run_id = ? and cycle = ? and position = ?",
+            [run_id, cycle, position])
+        return next((unpack(row) for row in rows), None)
+
+    def traced_cycles(self, run_id: int) -> list[int]:
+        """Return the cycles of which token traces are kept, ascending."""
+        rows = self._db.query(
+            "select distinct cycle from traces where run_id = ? order by cycle", [run_id])
+        return [row["cycle"] for row in rows]
+
+    def traced_positions(self, run_id: int, cycle: int) -> list[int]:
+        """Return the rows of a cycle's rollout whose token traces are kept, ascending."""
+        rows = self._db.query(
+            "select position from traces where run_id = ? and cycle = ? order by position",
+            [run_id, cycle])
+        return [row["position"] for row in rows]
+
     def compared_cycles(self, run_id: int) -> list[int]:
         """Return the cycles after which the compared prompts were completed, ascending."""
         rows = self._db.query(

@@ -29,6 +29,7 @@ class Detail(QWidget):
 
     closed = Signal()
     moved = Signal(int)  # to the next row (+1) or the previous (-1)
+    tokens_wanted = Signal(int, int)  # cycle, prompt
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -57,6 +58,10 @@ class Detail(QWidget):
         self._change.setAccessibleName("Change in reward")
         self._change.setProperty("role", "heading")
         bar.addWidget(self._change)
+        self._tokens = self._button(
+            "detail_tokens", "Tokens", "What the cycle learned from this prompt, token by token: "
+            "value, advantage, clip, KL (Alt+Right)", self._want_tokens)
+        bar.addWidget(self._tokens)
         layout.addLayout(bar)
         self._titles, self._texts = [], []
         panes = QSplitter(Qt.Orientation.Horizontal)
@@ -95,6 +100,7 @@ class Detail(QWidget):
         colour = theme.good if row.change > 0 else theme.bad if row.change < 0 else theme.muted
         self._change.setStyleSheet(f"color: {colour}")
         self._change.setVisible(math.isfinite(row.change))
+        self._tokens.setEnabled(bool(after or before))  # the start policy has learned nothing
         # Without the space that joins it to the prompt, as in the list.
         shown = [(record or row.before).text.lstrip(" ") for record in (row.before, row.after)]
         found = word_difference(*shown)
@@ -113,12 +119,16 @@ class Detail(QWidget):
                 text.verticalScrollBar().setValue(place)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Escape goes back; Alt with up and down goes through the rows."""
+        """Escape goes back; Alt with up and down goes through the rows, with right to the
+        tokens."""
         step = {Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}.get(Qt.Key(event.key()))
         if event.key() == Qt.Key.Key_Escape:
             self.closed.emit()
         elif step and event.modifiers() & Qt.KeyboardModifier.AltModifier:
             self.moved.emit(step)
+        elif (event.key() == Qt.Key.Key_Right
+              and event.modifiers() & Qt.KeyboardModifier.AltModifier):
+            self._want_tokens()
         else:
             super().keyPressEvent(event)
 
@@ -135,6 +145,12 @@ class Detail(QWidget):
         share = source.value() / source.maximum() if source.maximum() else 0.0
         target.setValue(round(share * target.maximum()))
         self._scrolling = False
+
+    def _want_tokens(self) -> None:
+        if self._shown:
+            row, before, after = self._shown
+            if cycle := after or before:
+                self.tokens_wanted.emit(cycle, row.before.prompt)
 
     def _repaint(self) -> None:
         if self._shown:

@@ -39,6 +39,7 @@ class CompletionsView(QWidget):
     """
 
     message = Signal(str, str)
+    tokens_wanted = Signal(int, int)  # cycle, prompt
 
     def __init__(self, store: Store, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -270,6 +271,7 @@ class CompletionsView(QWidget):
         self._detail = Detail()
         self._detail.closed.connect(self._leave_detail)
         self._detail.moved.connect(self._move_detail)
+        self._detail.tokens_wanted.connect(self.tokens_wanted)
         self._empty = QLabel()
         self._empty.setObjectName("completions_empty")
         self._empty.setProperty("role", "muted")

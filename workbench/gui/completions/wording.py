@@ -19,7 +19,9 @@ def cycle_name(cycle: int) -> str:
 
 def number(value: float, places: int = 2) -> str:
     """Write a number with a real minus sign, an unknown one as a dash."""
-    return f"{value:.{places}f}".replace("-", "−") if math.isfinite(value) else "–"
+    # Adding 0 takes the sign of a zero away.
+    return f"{round(value, places) + 0:.{places}f}".replace("-", "−") if math.isfinite(
+        value) else "–"
 
 
 def change(value: float) -> str:
@@ -27,7 +29,7 @@ def change(value: float) -> str:
     if not math.isfinite(value):
         return ""
     rounded = round(value, 2)
-    arrow = "▲ +" if rounded > 0 else "▼ −" if rounded < 0 else "＝ "
+    arrow = "▲ +" if rounded > 0 else "▼ −" if rounded < 0 else "= "
     return f"{arrow}{abs(rounded):.2f}"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ import pyqtgraph as pg
 from workbench.gui.metrics.data import Along, Array
 
 _DECADES = 5
+_LINE = 13  # pixels that a label needs
 _CLOCK = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 86_400)
 
 
@@ -69,12 +71,16 @@ class ValueAxis(pg.AxisItem):
         """Return one distance, so that all labels have the same number of decimals."""
         # About three labels, if need be closer together: one alone says nothing.
         room = max(min(3.5, size / 16), size / 26, 1.0)
-        return [(_round_step((maxVal - minVal) / room), 0)]
+        step = _round_step((maxVal - minVal) / room)
+        if math.floor(maxVal / step) <= math.ceil(minVal / step):
+            step = _round_step(step / 2.6)
+        return [(step, 0)]
 
     def tickValues(self, minVal, maxVal, size):  # noqa: N803
         """Return tick heights, grouped by level."""
         if not self._log.threshold:
-            return super().tickValues(minVal, maxVal, size)
+            return [(step, _thin(values, size)) for step, values in
+                    super().tickValues(minVal, maxVal, size)]
         low, high = self._log.inverse(minVal), self._log.inverse(maxVal)
         if low * high > 0 and max(abs(low), abs(high)) < 20 * min(abs(low), abs(high)):
             values = [v for _, level in super().tickValues(low, high, size) for v in level]
@@ -137,6 +143,11 @@ def _powers(low: float, high: float, threshold: float, room: int) -> list[float]
     sizes = [10.0**e for e in exponents[::-1][::step]]
     values = [0.0, *sizes, *(-s for s in sizes)]
     return sorted(v for v in values if low <= v <= high)
+
+
+def _thin(values: Sequence[float], size: float) -> Sequence[float]:
+    """Leave only the outermost of more labels than a low axis has lines for."""
+    return values if len(values) <= max(2, size // _LINE) else [values[0], values[-1]]
 
 
 def _round_step(wanted: float) -> float:

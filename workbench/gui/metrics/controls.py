@@ -95,7 +95,7 @@ class Controls(QWidget):
     def show_parts(self, there: bool, wanted: bool) -> None:
         """Offer the plot of the reward's parts where a run has some."""
         self._parts.setEnabled(there)
-        self._parts.setChecked(wanted)
+        self._parts.setChecked(there and wanted)
 
     def show_settings(self, smoothing: float, log: bool, along: Along) -> None:
         """Show settings that were restored."""

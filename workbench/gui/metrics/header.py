@@ -15,6 +15,8 @@ from workbench.gui.metrics.data import format_number
 from workbench.gui.metrics.wording import describe, in_sentence
 from workbench.ppo.metrics import METRICS, Metric, find_metric
 
+_UNIT_LETTERS = 8
+
 
 class Header(QWidget):
     """Title, unit and the current value of a metric, with that of its companion where there is
@@ -66,7 +68,9 @@ class Header(QWidget):
         unit = self._unit.fontMetrics().horizontalAdvance(self._unit.text())
         value = sum(w.sizeHint().width() + 6 for w in self._values[:1])
         needed = title + value
-        self._unit.setVisible(needed + 24 < self.width())
+        # Less than a word of the unit says nothing.
+        least = min(unit, self._unit.fontMetrics().averageCharWidth() * _UNIT_LETTERS)
+        self._unit.setVisible(needed + 12 + least <= self.width())
         self.title.setText(metrics.elidedText(
             self._about.label, Qt.TextElideMode.ElideRight, max(24, self.width() - value)))
         if self._key is not None:
@@ -92,12 +96,13 @@ class Keys(QLabel):
 
     def show_values(self, values: Sequence[float], colours: Sequence[str]) -> None:
         """Show a value for each of the names."""
-        # A name too long for the line gives way to its value.
-        most = max(8, self.width() // self.fontMetrics().averageCharWidth() - 14)
-        entries = []
+        metrics, entries = self.fontMetrics(), []
         for i, (name, value) in enumerate(zip(self._names, values, strict=True)):
-            title = find_metric(name).label
-            title = html.escape(title if len(title) <= most else title[: most - 1] + "…")
+            # A name too long for the line gives way to its value, which is bold.
+            around = 1.2 * metrics.horizontalAdvance(f"──  {format_number(value)}  ")
+            title = html.escape(metrics.elidedText(
+                find_metric(name).label, Qt.TextElideMode.ElideRight,
+                max(48, round(self.width() - around))))
             entries.append("<span style='white-space: nowrap'>"
                            f"<span style='color:{colours[i % len(colours)]}'>"
                            f"{self._STROKES[i % len(self._STROKES)]}</span> {title} "

@@ -27,6 +27,8 @@ SECOND = {"objective/scores": "objective/rlhf_reward"}
 """A metric that is drawn dashed in another's plot."""
 
 _CURVE = 90  # pixels that a table leaves to the curves, where it is of more than one row
+_DOT_PX = 4.5  # a dot's reach
+_MARGIN = 0.08 / 1.16  # of a plot's height, above and below what robust_range finds
 _NEAR = 24  # pixels between the pointer and the curve it means
 _WIDTH = 1.5
 _STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine,
@@ -128,7 +130,7 @@ class MetricPlot(QFrame):
         parts += self._overlays.values_between(low, high)
         found = robust_range([self._scale.forward(part) for part in parts])
         if found:
-            self._box.setYRange(*found, padding=0)
+            self._box.setYRange(*_with_room(*found, self._box.height()), padding=0)
         # Else the first paint finds a stale matrix, mends it and asks for a second.
         self._box.prepareForPaint()
 
@@ -356,3 +358,9 @@ def _set_points(points: pg.ScatterPlotItem, x: Array, y: Array) -> None:
     # A point that is not a number makes the item's bounds so.
     finite = np.isfinite(y)
     points.setData(x[finite], y[finite])
+
+
+def _with_room(low: float, high: float, height: float) -> tuple[float, float]:
+    """Return a range in which a dot on the outermost value is whole in a plot of few pixels."""
+    missing = max(0.0, _DOT_PX - _MARGIN * height) / max(height - 2 * _DOT_PX, _DOT_PX)
+    return low - missing * (high - low), high + missing * (high - low)

@@ -153,7 +153,7 @@ class BranchDialog(Dialog):
             "abandoned branch." if self._back else
             "A new run begins where the checkpoint stands and shares all cycles up to it.",
             wrap=True)
-        self.name = named(QLineEdit(placeholderText="Name of the fork (given by number if empty)"),
+        self.name = named(QLineEdit(placeholderText="Name (a number if left empty)"),
                           "fork_name", "Name of the fork", "What the new run is called")
         self.name.setVisible(not self._back)
         self.checkpoints = named(

@@ -87,7 +87,7 @@ class SettingsTable(Dialog):
         across.setStretchLastSection(True)
         across.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         return (max(480, across.length() + down.sizeHint().width() + 64),
-                max(240, down.length() + across.sizeHint().height() + 150))
+                max(240, down.length() + across.sizeHint().height() + 124))
 
     def _copier(self, write: Callable[..., str]) -> Callable[[], None]:
         def copy() -> None:

@@ -59,7 +59,7 @@ class _Text(QTextEdit):
 
     def _fit(self, size: QSizeF) -> None:
         around = self.contentsMargins()
-        self.setFixedHeight(math.ceil(size.height()) + around.top() + around.bottom() + 8)
+        self.setFixedHeight(math.ceil(size.height()) + around.top() + around.bottom() + 10)
 
 
 class _Cell(QWidget):

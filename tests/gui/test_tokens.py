@@ -1,0 +1,259 @@
+"""What a cycle learned from, token by token, in the window."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from helpers.window import PROMPTS, Opened, bare_controls, completions, metrics
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QTextCursor
+from PySide6.QtTest import QAbstractItemModelTester
+from PySide6.QtWidgets import QLabel
+from pytestqt.qtbot import QtBot
+
+from workbench.gui.theme import DARK, LIGHT, themes
+from workbench.gui.tokens.steps import COLUMNS, Step, most_telling, read_steps, say, strengths
+from workbench.gui.tokens.table import StepsModel, tint
+from workbench.gui.tokens.view import TokensView
+from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.store.records import CompletionRecord, Prompt
+from workbench.store.store import Store
+from workbench.store.traces import TraceRecord
+
+PIECES = (" clean", " and", " loud", ".")
+SETTINGS = {"cliprange": 0.2, "whiten_advantages": True}
+
+
+def trace(position: int = 0, prompt: int = 0, advantage: float = 1.0) -> TraceRecord:
+    """Four tokens: the third has a value that falls and a ratio that the clip holds."""
+    half, floats = math.log(0.5), np.float32
+    return TraceRecord(position, prompt, np.arange(4, dtype=np.int32), PIECES, {
+        "logprob": np.array([half, math.log(0.999), math.log(0.25), half], floats),
+        "ref_logprob": np.array([math.log(0.25), math.log(0.999), half, half], floats),
+        "value": np.array([0.34, 1.23, 1.2, 0.8], floats),
+        "reward": np.array([0, 0, 0, 1.87], floats),
+        "advantage": np.array([advantage, 0.9, -0.7, 0.02], floats),
+        "return": np.array([1.87, 1.87, 1.87, 1.87], floats),
+        "ratio": np.array([1.1, 1.0, 0.75, 1.0], floats),
+        "entropy": np.array([1.5, 0.01, 1.4, 0.7], floats)})
+
+
+def learned(cycle: int) -> list[CompletionRecord]:
+    return [CompletionRecord(i, i, text, "".join(PIECES), score, 0.4, 4, True)
+            for i, (text, score) in enumerate(zip(PROMPTS, (0.5, 1.87, -1.34), strict=True))]
+
+
+def fill(store: Store, cycles: int = 3, keep: int = 10) -> int:
+    run_id = store.create_run(
+        name="", policy="/models/policy", reward="/models/reward", models={},
+        hyperparameters=Hyperparameters().model_dump(),
+        prompts=[Prompt(text) for text in PROMPTS]).result()
+    store.record_comparison(run_id, 0, completions(0)).result()
+    for cycle in range(1, cycles + 1):
+        record(store, run_id, cycle, keep)
+    return run_id
+
+
+def record(store: Store, run_id: int, cycle: int, keep: int = 10) -> None:
+    store.record_cycle(
+        run_id, cycle, metrics=metrics(cycle), rollout=learned(cycle),
+        comparison=completions(cycle), keep_traces=keep,
+        traces=[trace(i, i) for i in range(3)] if keep else []).result()
+
+
+@pytest.fixture
+def tokens(qtbot: QtBot, opened: Opened, store: Store) -> TokensView:
+    """The view on a run of three cycles."""
+    opened.controller.show_run(fill(store))
+    opened.window.reveal("tokens")
+    qtbot.waitUntil(lambda: opened.window.tokens.list.count() == len(PROMPTS))
+    return opened.window.tokens
+
+
+def said(view: TokensView) -> str:
+    return view.findChild(QLabel, "tokens_said").text()
+
+
+def step(**more: object) -> Step:
+    values = {"piece": " clean", "value": 0.34, "value_after": 1.23, "advantage": 1.0,
+              "chance": 0.5, "start_chance": 0.25, "ratio": 1.1, "kl": 0.69, "entropy": 1.5,
+              "held": False, "last": False}
+    return Step(**(values | more))  # type: ignore[arg-type]
+
+
+def test_a_step_has_what_comes_after_its_token_and_what_the_clip_did() -> None:
+    clean, sure, loud, end = read_steps(trace(), 1.87, 0.2)
+    assert (round(clean.value, 2), round(clean.value_after, 2)) == (0.34, 1.23)
+    assert (round(end.value, 2), end.value_after, end.last) == (0.8, 1.87, True)
+    assert clean.chance == pytest.approx(0.5)
+    assert clean.start_chance == pytest.approx(0.25)
+    assert clean.kl == pytest.approx(math.log(2), abs=1e-6)
+    # 0.75 < 1 - 0.2 with an advantage below 0 is past the clip; 1.1 is within it.
+    assert [s.held for s in (clean, sure, loud, end)] == [False, False, True, False]
+
+
+@pytest.mark.parametrize(("advantage", "ratio", "held"), [
+    (1.0, 1.21, True), (1.0, 0.5, False), (-1.0, 0.79, True), (-1.0, 1.5, False),
+    (0.0, 1.5, False)])
+def test_the_clip_holds_only_the_side_the_advantage_pushes_to(
+    advantage: float, ratio: float, held: bool
+) -> None:
+    one = trace(advantage=advantage)
+    one.numbers["ratio"][0] = ratio
+    assert read_steps(one, 0.0, 0.2)[0].held is held
+
+
+def test_a_token_is_told_in_words() -> None:
+    text = say(step(), SETTINGS)
+    assert "Value head: 0.34 before it, 1.23 after it." in text
+    assert "Advantage +1.00 deviations: better than its alternatives." in text
+    assert "Chance 50 % (start policy 25 %); the update made it ×1.10." in text
+    assert "reward model then gave −1.34" in say(step(value_after=-1.34, last=True), SETTINGS)
+    assert "worse than its alternatives" in say(step(advantage=-0.4), SETTINGS)
+    assert "hardly an alternative" in say(step(chance=0.999), SETTINGS)
+    assert "past the clip of 0.2" in say(step(ratio=1.4, held=True), SETTINGS)
+    assert "&lt;b&gt;" in say(step(piece="<b>"), SETTINGS)
+    assert "deviations" not in say(step(), {"cliprange": 0.2})
+
+
+def test_the_token_that_mattered_had_alternatives() -> None:
+    assert most_telling(read_steps(trace(advantage=0.8), 1.87, 0.2)) == 0
+    # The second has an advantage of 0.9, but no other token was possible there.
+    assert most_telling(read_steps(trace(advantage=0.1), 1.87, 0.2)) == 2
+    assert most_telling(()) == -1
+
+
+def test_colours_go_from_nothing_to_the_largest() -> None:
+    steps = read_steps(trace(), 1.87, 0.2)
+    found = strengths(steps, COLUMNS[0])
+    assert found == pytest.approx([1.0, 0.9, -0.7, 0.02], abs=1e-6)
+    assert strengths([step(advantage=math.nan), step(advantage=0.0)], COLUMNS[0]) == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize("strength", [-1.0, 0.5, 1.0])
+def test_text_is_readable_on_every_ground(
+    qapp: object, theme: None, mode: str, strength: float
+) -> None:
+    themes().set_mode(mode)  # type: ignore[arg-type]
+    text = {"light": LIGHT, "dark": DARK}[mode].text
+    for column in COLUMNS:
+        assert contrast(text, tint(column, strength).name()) >= 4.5, column.title
+
+
+def contrast(one: str, other: str) -> float:
+    """The ratio of WCAG 2.2, 1.4.3."""
+    light, dark = sorted((_luminance(one), _luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_the_table_is_a_proper_model(qapp: object) -> None:
+    model = StepsModel()
+    tester = QAbstractItemModelTester(
+        model, QAbstractItemModelTester.FailureReportingMode.Fatal)
+    model.show_steps(read_steps(trace(), 1.87, 0.2))
+    row = [model.index(2, i).data() for i in range(model.columnCount())]
+    assert row == ["loud", "−0.70", "1.20 → 0.80", "25 %", "×0.75 held", "−0.69", "1.40"]
+    assert all(model.headerData(i, Qt.Orientation.Horizontal, Qt.ItemDataRole.ToolTipRole)
+               for i in range(model.columnCount()))
+    del tester
+
+
+def test_the_latest_cycle_shows_its_best_completion_first(tokens: TokensView) -> None:
+    assert tokens.cycle.currentText() == "cycle 3"
+    assert [tokens.list.item(i).text()[:5].strip() for i in range(3)] == ["1.87", "0.50", "−1.34"]
+    assert tokens.text.toPlainText() == "The film was clean and loud."
+    assert tokens.table.currentIndex().row() == 0
+    assert "Value head: 0.34 before it, 1.23 after it" in said(tokens)
+
+
+def test_a_click_on_a_token_tells_of_it(qtbot: QtBot, tokens: TokensView) -> None:
+    cursor = QTextCursor(tokens.text.document())
+    cursor.setPosition(len("The film was clean and lo"))
+    where = tokens.text.cursorRect(cursor).center()
+    qtbot.mouseClick(tokens.text.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(where))
+    assert tokens.table.currentIndex().row() == 2
+    assert "past the clip" in said(tokens)
+    (mark,) = tokens.text.extraSelections()
+    assert mark.cursor.selectedText() == " loud"  # type: ignore[attr-defined]
+
+
+def test_arrows_go_through_the_tokens(qtbot: QtBot, tokens: TokensView) -> None:
+    tokens.table.setFocus()
+    qtbot.keyClick(tokens.table, Qt.Key.Key_Down)
+    assert tokens.table.currentIndex().row() == 1
+    assert "hardly an alternative" in said(tokens)
+
+
+def test_another_completion_and_another_cycle(qtbot: QtBot, tokens: TokensView) -> None:
+    tokens.list.setCurrentRow(2)
+    assert tokens.text.toPlainText().startswith("The coffee was")
+    qtbot.mouseClick(tokens.previous, Qt.MouseButton.LeftButton)
+    assert tokens.cycle.currentText() == "cycle 2"
+    assert tokens.next.isEnabled()
+
+
+def test_it_follows_the_run_unless_told_otherwise(
+    qtbot: QtBot, tokens: TokensView, store: Store
+) -> None:
+    record(store, 1, 4)
+    tokens.cycle_available(1)
+    qtbot.waitUntil(lambda: tokens.cycle.currentText() == "cycle 4")
+    tokens.choose_cycle(2)
+    record(store, 1, 5)
+    tokens.cycle_available(1)
+    qtbot.waitUntil(lambda: tokens.cycle.count() == 5)
+    assert tokens.cycle.currentText() == "cycle 2"
+
+
+def test_colouring_by_another_number(tokens: TokensView) -> None:
+    def ground(letter: int) -> str:
+        cursor = QTextCursor(tokens.text.document())
+        cursor.setPosition(letter)
+        return cursor.charFormat().background().color().name()
+
+    loud = len("The film was clean and lo")
+    by_advantage = ground(loud)
+    tokens.colour_by.setCurrentText("Entropy")
+    assert ground(loud) != by_advantage
+    assert tokens.save_state() == {"colour_by": "Entropy"}
+    tokens.restore_state({"colour_by": "no such number"})
+    assert tokens.colour_by.currentText() == "Entropy"
+
+
+def test_from_a_comparison_to_its_tokens(qtbot: QtBot, opened: Opened, store: Store) -> None:
+    opened.controller.show_run(fill(store))
+    view = opened.window.completions
+    opened.window.reveal("completions")
+    view.choose(1, 2)
+    view._show_detail(view._proxy.index(2, 0))
+    qtbot.keyClick(view._detail, Qt.Key.Key_Right, Qt.KeyboardModifier.AltModifier)
+    tokens = opened.window.tokens
+    assert tokens.isVisible()
+    assert tokens.cycle.currentText() == "cycle 2"
+    assert tokens.text.toPlainText().startswith("The coffee was")
+
+
+def test_what_is_not_there_is_said(opened: Opened, store: Store) -> None:
+    opened.window.reveal("tokens")
+    empty = opened.window.tokens.findChild(QLabel, "tokens_empty")
+    assert empty.isVisible()
+    assert "Press Start" in empty.text()
+    opened.controller.show_run(fill(store, cycles=0))
+    opened.window.tokens._load()
+    assert "first cycle" in empty.text()
+    opened.controller.show_run(fill(store, keep=0))
+    opened.window.tokens._load()
+    assert "Cycles kept by token" in empty.text()
+
+
+def test_every_control_has_a_name(tokens: TokensView) -> None:
+    assert bare_controls(tokens) == []

@@ -1,0 +1,1 @@
+"""What a cycle learned from, token by token."""

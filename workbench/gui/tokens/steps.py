@@ -1,0 +1,156 @@
+"""A completion as PPO saw it: a step a token, and how each number is written. No Qt."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from workbench.gui.completions.wording import number
+from workbench.store.records import CompletionRecord
+from workbench.store.traces import TraceRecord
+
+_EVEN = 0.05  # advantages nearer to 0 than this say nothing about a token
+_SURE = 0.99
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One token.
+
+    ``value`` is the value head's estimate before the token and ``value_after`` the one after it,
+    or after the last token the reward model's score. ``chance`` and ``start_chance`` are the
+    probabilities of the policy that wrote it and of the start policy, at the sampling
+    temperature; ``ratio`` is what the cycle's update made of the former. ``held``: the ratio has
+    left the clip range on the side the advantage pushes to, so that nothing pushes it further.
+    """
+
+    piece: str
+    value: float
+    value_after: float
+    advantage: float
+    chance: float
+    start_chance: float
+    ratio: float
+    kl: float
+    entropy: float
+    held: bool
+    last: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A number of every step. ``weight`` is what colours it; only a ``signed`` one has two
+    sides."""
+
+    title: str
+    tip: str
+    text: Callable[[Step], str]
+    weight: Callable[[Step], float]
+    signed: bool = True
+
+
+COLUMNS = (
+    Column("Advantage",
+           "How much better (above 0) or worse the token turned out than the value head had "
+           "expected of its alternatives. The update makes the better ones likelier. GAE, "
+           "as it enters the policy loss",
+           lambda s: signed(s.advantage), lambda s: s.advantage),
+    Column("Value",
+           "The value head's estimate of the reward still to come, before → after the token. "
+           "After the last token: the reward model's score",
+           lambda s: f"{number(s.value)} → {number(s.value_after)}", lambda s: s.value_after),
+    Column("Chance",
+           "How likely the policy found the token when it wrote it, at the sampling temperature",
+           lambda s: percent(s.chance), lambda s: s.chance, False),
+    Column("Update",
+           "How many times as likely the cycle's update made the token: the ratio ρ. Held: it "
+           "has left the clip range, the trust region, and was pushed no further",
+           lambda s: f"×{s.ratio:.2f}" + (" held" if s.held else ""),
+           lambda s: math.log(s.ratio) if s.ratio > 0 else 0.0),
+    Column("KL",
+           "How much likelier the policy finds the token than the start policy does, in nats: "
+           "log π − log π_start. Its sum is the completion's KL",
+           lambda s: signed(s.kl), lambda s: s.kl, False),
+    Column("Entropy",
+           "How open the choice of this token was, in nats. 0: no alternative; this is what the "
+           "entropy term keeps up",
+           lambda s: number(s.entropy), lambda s: s.entropy, False),
+)
+
+
+def read_steps(trace: TraceRecord, score: float, cliprange: float) -> tuple[Step, ...]:
+    """Return the steps of a completion that the reward model gave ``score``."""
+    n = {name: [float(x) for x in column] for name, column in trace.numbers.items()}
+    after = [*n["value"][1:], score]
+    count = len(trace.pieces)
+    return tuple(
+        Step(piece, n["value"][i], after[i], n["advantage"][i], math.exp(n["logprob"][i]),
+             math.exp(n["ref_logprob"][i]), n["ratio"][i], n["logprob"][i] - n["ref_logprob"][i],
+             n["entropy"][i], _held(n["advantage"][i], n["ratio"][i], cliprange), i == count - 1)
+        for i, piece in enumerate(trace.pieces))
+
+
+def strengths(steps: Sequence[Step], column: Column) -> list[float]:
+    """Return how strongly each step is coloured, from -1 to 1; 1 is the column's largest."""
+    weights = [w if math.isfinite(w) else 0.0 for w in map(column.weight, steps)]
+    most = max(map(abs, weights), default=0.0)
+    return [w / most if most else 0.0 for w in weights]
+
+
+def most_telling(steps: Sequence[Step]) -> int:
+    """Return the token whose choice mattered most: a large advantage where there was a choice.
+    -1 where there are none."""
+    return max(range(len(steps)), default=-1,
+               key=lambda i: abs(steps[i].advantage) * min(1.0, steps[i].entropy))
+
+
+def say(step: Step, settings: Mapping[str, object]) -> str:
+    """Say in words, as rich text, what PPO made of a token."""
+    then = (f"the reward model then gave {number(step.value_after)}" if step.last else
+            f"{number(step.value_after)} after it")
+    better = ("it had hardly an alternative" if step.chance > _SURE else
+              "about as good as expected" if abs(step.advantage) < _EVEN else
+              "better than its alternatives" if step.advantage > 0 else
+              "worse than its alternatives")
+    unit = " deviations" if settings.get("whiten_advantages") else ""
+    held = (f", past the clip of {settings.get('cliprange')}, which held it there"
+            if step.held else "")
+    return (
+        f"<b>{html.escape(visible(step.piece))}</b> &nbsp;Value head: "
+        f"{number(step.value)} before it, {then}. "
+        f"Advantage {signed(step.advantage)}{unit}: {better}. "
+        f"Chance {percent(step.chance)} (start policy {percent(step.start_chance)}); "
+        f"the update made it ×{step.ratio:.2f}{held}.")
+
+
+def summary(record: CompletionRecord) -> str:
+    """Return the line of a completion in the list."""
+    text = " ".join((record.prompt_text + record.text).split())
+    return f"{number(record.score)}  {text}"
+
+
+def visible(piece: str) -> str:
+    """Write a token so that nothing of it is unseen."""
+    return piece.replace("\n", "↵").replace("\t", "⇥").strip(" ") or (
+        "␣" if piece else "(part of a character)")
+
+
+def signed(value: float) -> str:
+    """Write a number with its sign."""
+    text = number(value)
+    return f"+{text}" if math.isfinite(value) and value > 0 and text != "0.00" else text
+
+
+def percent(share: float) -> str:
+    """Write a probability."""
+    if not math.isfinite(share):
+        return "–"
+    if 0 < share < 0.001:
+        return "<0.1 %"
+    return f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
+
+
+def _held(advantage: float, ratio: float, cliprange: float) -> bool:
+    return ratio > 1 + cliprange if advantage > 0 else advantage < 0 and ratio < 1 - cliprange

@@ -1,0 +1,210 @@
+"""The steps of a completion as a table, and as text whose tokens are coloured."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+
+from PySide6.QtCore import (
+    QAbstractTableModel,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    QSignalBlocker,
+    Qt,
+    Signal,
+)
+from PySide6.QtGui import QColor, QFont, QResizeEvent, QTextCharFormat, QTextCursor
+from PySide6.QtWidgets import QHeaderView, QTableView, QTextEdit, QWidget
+
+from workbench.gui.controls import as_list, named
+from workbench.gui.theme import mix, themes
+from workbench.gui.tokens.steps import COLUMNS, Column, Step, strengths, visible
+
+Index = QModelIndex | QPersistentModelIndex
+_TEXT_LINES = 4
+_ROOMY = 560
+_SMALL = 0.92
+_GIVE_WAY = [1 + i for i, column in enumerate(COLUMNS) if column.title in ("Chance", "KL")]
+_LONGEST = 76  # pixels of a token where there is little room
+
+
+class StepsModel(QAbstractTableModel):
+    """A row a token, a column a number; each number is coloured within its column."""
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self.steps: Sequence[Step] = ()
+        self._strengths: list[list[float]] = []
+
+    def show_steps(self, steps: Sequence[Step]) -> None:
+        """Show the steps of one completion."""
+        self.beginResetModel()
+        self.steps = steps
+        self._strengths = [strengths(steps, column) for column in COLUMNS]
+        self.endResetModel()
+
+    def rowCount(self, parent: Index | None = None) -> int:
+        """Return the number of tokens."""
+        return 0 if parent and parent.isValid() else len(self.steps)
+
+    def columnCount(self, parent: Index | None = None) -> int:
+        """Return the number of columns: the token, then its numbers."""
+        return 0 if parent and parent.isValid() else 1 + len(COLUMNS)
+
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
+        """Return a cell's text and colour."""
+        if not index.isValid():
+            return None
+        step, column = self.steps[index.row()], index.column() - 1
+        if role == Qt.ItemDataRole.DisplayRole:
+            return visible(step.piece) if column < 0 else COLUMNS[column].text(step)
+        if role == Qt.ItemDataRole.BackgroundRole and column >= 0:
+            return tint(COLUMNS[column], self._strengths[column][index.row()])
+        if role == Qt.ItemDataRole.TextAlignmentRole and column >= 0:
+            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        return None
+
+    def headerData(
+        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole,
+    ) -> object:
+        """Return a column's title, and what it means as its tooltip."""
+        if orientation == Qt.Orientation.Vertical:
+            return section + 1 if role == Qt.ItemDataRole.DisplayRole else None
+        if role == Qt.ItemDataRole.DisplayRole:
+            return COLUMNS[section - 1].title if section else "Token"
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return COLUMNS[section - 1].tip if section else "The policy's own piece of text"
+        if role == Qt.ItemDataRole.TextAlignmentRole and section:
+            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        return None
+
+
+class StepsTable(QTableView):
+    """Shows the model; ``chosen`` names the row that the keyboard is on."""
+
+    chosen = Signal(int)
+
+    def __init__(self, model: StepsModel) -> None:
+        super().__init__()
+        named(self, "tokens_table", "Tokens of the completion", "")
+        self.setModel(model)
+        as_list(self)
+        self.setAlternatingRowColors(False)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        font = self.font()  # seven columns beside a list
+        font.setPointSizeF(font.pointSizeF() * _SMALL)
+        self.setFont(font)
+        font.setWeight(QFont.Weight.DemiBold)
+        self.horizontalHeader().setFont(font)
+        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
+        self.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 6)
+        self.selectionModel().currentRowChanged.connect(lambda now, _: self.chosen.emit(now.row()))
+
+    def fit(self) -> None:
+        """Share the width out: each column what it needs, and as much again as the others."""
+        for i in _GIVE_WAY:
+            self.setColumnHidden(i, False)  # a hidden one does not say what it needs
+        needed = [max(self.sizeHintForColumn(i), self.horizontalHeader().sectionSizeHint(i))
+                  for i in range(self.model().columnCount())]
+        needed[0] = min(needed[0], _LONGEST)
+        room = self.viewport().width()
+        for i in _GIVE_WAY:
+            if sum(needed) > room:
+                self.setColumnHidden(i, True)
+                needed[i] = 0
+        spare = max(0, room - sum(needed)) // sum(width > 0 for width in needed)
+        for i, width in enumerate(needed):
+            if width:
+                self.setColumnWidth(i, width + spare)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Share the width out anew, and keep the chosen token in sight."""
+        super().resizeEvent(event)
+        self.fit()
+        self.scrollTo(self.currentIndex())
+
+
+class ColouredText(QTextEdit):
+    """The prompt, then the completion with a colour behind every token. A click chooses one."""
+
+    chosen = Signal(int)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        named(self, "tokens_text", "Completion, coloured by token",
+              "Click a token to see its numbers. A dotted line: below 0")
+        self.setReadOnly(True)
+        self.setTabChangesFocus(True)
+        self._starts: list[int] = []
+        self.cursorPositionChanged.connect(self._choose)
+
+    def show_steps(self, prompt: str, steps: Sequence[Step], column: Column) -> None:
+        """Show a completion, coloured by one of its numbers."""
+        theme = themes().theme
+        with QSignalBlocker(self):
+            self.clear()
+            self.setExtraSelections([])
+            plain = QTextCharFormat()
+            plain.setForeground(QColor(theme.muted))
+            cursor = QTextCursor(self.document())
+            cursor.beginEditBlock()
+            cursor.insertText(prompt, plain)
+            self._starts = []
+            for step, strength in zip(steps, strengths(steps, column), strict=True):
+                style = QTextCharFormat()
+                style.setForeground(QColor(theme.text))
+                style.setBackground(tint(column, strength))
+                if column.signed and strength < 0:  # colour is never the only cue
+                    style.setUnderlineStyle(QTextCharFormat.UnderlineStyle.DotLine)
+                self._starts.append(cursor.position())
+                cursor.insertText(step.piece, style)
+            cursor.endEditBlock()
+            self.moveCursor(QTextCursor.MoveOperation.Start)
+        self._fit()
+
+    def mark(self, row: int) -> None:
+        """Frame one token."""
+        if not 0 <= row < len(self._starts):
+            self.setExtraSelections([])
+            return
+        theme, mark = themes().theme, QTextEdit.ExtraSelection()
+        mark.cursor = QTextCursor(self.document())
+        mark.cursor.setPosition(self._starts[row])
+        end = (self._starts[row + 1] if row + 1 < len(self._starts)
+               else self.document().characterCount() - 1)
+        mark.cursor.setPosition(end, QTextCursor.MoveMode.KeepAnchor)
+        mark.format.setBackground(QColor(theme.accent))
+        mark.format.setForeground(QColor(theme.on_accent))
+        self.setExtraSelections([mark])
+        with QSignalBlocker(self):
+            cursor = QTextCursor(self.document())
+            cursor.setPosition(self._starts[row])
+            self.setTextCursor(cursor)
+            self.ensureCursorVisible()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Wrap anew, then be as high as that needs, within reason."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        # On a small screen the table needs what there is.
+        room = self.window().height() if self.window() else 0
+        lines = _TEXT_LINES if room >= _ROOMY else _TEXT_LINES // 2
+        most = self.fontMetrics().lineSpacing() * lines
+        needed = min(self.document().size().height(), most + 2 * self.document().documentMargin())
+        self.setFixedHeight(round(needed) + 12)
+
+    def _choose(self) -> None:
+        row = bisect_right(self._starts, self.textCursor().position()) - 1
+        if row >= 0 and not self.textCursor().hasSelection():
+            self.chosen.emit(row)
+
+
+def tint(column: Column, strength: float) -> QColor:
+    """Return the ground of a number. Text is readable on it in both themes."""
+    theme = themes().theme
+    if not column.signed:
+        return QColor(mix(theme.accent, theme.base, 0.32 * abs(strength)))
+    return QColor(mix(theme.insert if strength > 0 else theme.delete, theme.base, abs(strength)))
