@@ -132,7 +132,7 @@ class Camera:
         window = self.window
         if (window.width(), window.height()) != (width, height):
             window.resize(width, height)
-            window.reset_layout()
+            window.dock_layout.reset()
 
 
 async def until(condition: Callable[[], object], seconds: float = 600) -> None:

@@ -70,7 +70,7 @@ class Stage:
         self.window.models.policy.set_source(str(BUNDLED_POLICY))
         self.window.models.reward.set_source(str(BUNDLED_REWARD))
         self.window.models._suggest_chat()
-        self.window.reset_layout()
+        self.window.dock_layout.reset()
         self.show(self.runs[0])
         await asyncio.sleep(0.3)
 

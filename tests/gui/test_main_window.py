@@ -222,7 +222,7 @@ def test_tab_goes_through_all_that_is_seen_and_nothing_behind_it(
     opened.controller.show_run(1)
     window = opened.window
     window.resize(1280, 720)
-    window.reset_layout()
+    window.dock_layout.reset()
     qtbot.waitUntil(lambda: window.docks["runs"].visibleRegion().isEmpty())
     window.setFocus()
     names: list[str] = []

@@ -334,7 +334,7 @@ def test_a_drawn_over_run_goes_on_growing(drawn: Opened) -> None:
 def test_the_pointer_names_the_curve_it_is_on(qtbot: QtBot, drawn: Opened) -> None:
     plot = drawn.window.metrics._grid._plots[0]
     drawn.window.resize(1280, 720)
-    drawn.window.reset_layout()
+    drawn.window.dock_layout.reset()
     qtbot.waitUntil(lambda: plot._box.height() > 0)
     assert plot.nearest(5.0, 5.0) == "Run 2: 5.00"
     assert plot.nearest(5.0, 2.5) == "Run 1: 2.50"

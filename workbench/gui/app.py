@@ -162,6 +162,7 @@ class Workbench:
         tick.start()
         dialog.open()
         await self._exit.wait()
+        dialog.close()
 
     def exit(self) -> None:
         """Close the window; a run that is alive is stopped."""

@@ -354,7 +354,7 @@ class Controller(QObject):
         on("open_prompts", self.open_prompts)
         on("show_live", self._display.show_live)
         on("health", self.health.explain)
-        on("reset_layout", window.reset_layout)
+        on("reset_layout", window.dock_layout.reset)
         on("quit", window.close)
         on("palette", lambda: CommandPalette(window.all_actions(), window).open())
         on("shortcuts", lambda: show_shortcuts(window, window.all_actions()))

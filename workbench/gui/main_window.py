@@ -20,6 +20,7 @@ from superqt import QElidingLabel
 
 from workbench.gui.actions import Actions, set_tip
 from workbench.gui.controls import label, named
+from workbench.gui.dock_layout import TWO_COLUMNS, DockLayout
 from workbench.gui.health import HealthChip
 from workbench.gui.hyperparameters_dock import HyperparametersDock
 from workbench.gui.models_dock import ModelsDock
@@ -46,8 +47,6 @@ _CHIPS = {
     State.FINISHED: "good", State.FAILED: "bad",
 }
 _LAYOUT_VERSION = 3
-_ROOMY = QSize(1100, 640)  # from here on three columns of docks fit without squeezing
-_TWO_COLUMNS = 800
 # However a view is arranged at the moment, it must not push the window over the screen's edge.
 _SMALLEST = QSize(200, 150)
 
@@ -73,8 +72,6 @@ class MainWindow(QMainWindow):
         self.setObjectName("main_window")
         self.setWindowTitle("PPO Workbench")
         self.setDockNestingEnabled(True)
-        self._sizing = QTimer(self, singleShot=True, interval=0)
-        self._sizing.timeout.connect(self._size_docks)
         self._painted = False
         self.state = State.IDLE
         self.actions_ = Actions(self)
@@ -98,7 +95,8 @@ class MainWindow(QMainWindow):
         screen = self.screen().availableSize()
         # Room for the frame and a task bar, so that the status bar is on the screen.
         self.resize(min(1280, screen.width() - 16), min(720, screen.height() - 48))
-        self.reset_layout()
+        self.dock_layout = DockLayout(self, self.docks)
+        self.dock_layout.reset()
         self.show_state(State.IDLE)
         self.setFocus()  # not the first field: nothing should change by typing at once
         app = QApplication.instance()
@@ -176,70 +174,7 @@ class MainWindow(QMainWindow):
         self.reveal("tokens")
         self.tokens.show_prompt(cycle, prompt)
 
-    # -- layout
-
-    def reset_layout(self) -> None:
-        """Put every dock where it was at first."""
-        for dock in self.docks.values():
-            dock.setFloating(False)
-            self.removeDockWidget(dock)
-        if self.width() < _ROOMY.width() or self.height() < _ROOMY.height():
-            self._lay_out_tabs()
-        else:
-            self._lay_out_columns()
-        for dock in self.docks.values():
-            dock.show()
-        self.docks["completions"].raise_()
-        self.docks["metrics"].raise_()
-        if not self.tabifiedDockWidgets(self.docks["metrics"]).count(self.docks["prompts"]):
-            self.docks["prompts"].raise_()
-        self._size_docks()
-        # Sizes asked for before the docks have been laid out once are forgotten.
-        self._sizing.start()
-
-    def _lay_out_columns(self) -> None:
-        left, across, down = (Qt.DockWidgetArea.LeftDockWidgetArea, Qt.Orientation.Horizontal,
-                              Qt.Orientation.Vertical)
-        docks = self.docks
-        self.addDockWidget(left, docks["models"])
-        self.splitDockWidget(docks["models"], docks["metrics"], across)
-        self.splitDockWidget(docks["metrics"], docks["hyperparameters"], across)
-        self.splitDockWidget(docks["models"], docks["prompts"], down)
-        self.splitDockWidget(docks["metrics"], docks["completions"], down)
-        self.tabifyDockWidget(docks["prompts"], docks["runs"])
-        self.tabifyDockWidget(docks["completions"], docks["tokens"])
-        self.tabifyDockWidget(docks["completions"], docks["trying"])
-
-    def _lay_out_tabs(self) -> None:
-        """Columns of tabs for a small screen or a large scale: two, or one where even two would
-        not fit."""
-        docks = self.docks
-        self.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, docks["models"])
-        # Split first: a dock in tabs cannot be split.
-        if self.width() < _TWO_COLUMNS:
-            self.tabifyDockWidget(docks["models"], docks["metrics"])
-        else:
-            self.splitDockWidget(docks["models"], docks["metrics"], Qt.Orientation.Horizontal)
-        self.tabifyDockWidget(docks["metrics"], docks["completions"])
-        self.tabifyDockWidget(docks["metrics"], docks["tokens"])
-        self.tabifyDockWidget(docks["metrics"], docks["trying"])
-        for name in ("prompts", "hyperparameters", "runs"):
-            self.tabifyDockWidget(docks["models"], docks[name])
-
-    def _size_docks(self) -> None:
-        across, down, docks = Qt.Orientation.Horizontal, Qt.Orientation.Vertical, self.docks
-        width, height = self.width(), self.height()
-        if width < _ROOMY.width() or height < _ROOMY.height():
-            self.resizeDocks([docks["models"], docks["metrics"]],
-                             [width * 2 // 5, width * 3 // 5], across)
-            return
-        side = max(296, min(400, width // 5))
-        self.resizeDocks([docks["models"], docks["metrics"], docks["hyperparameters"]],
-                         [side, width - 2 * side - 16, side + 16], across)
-        self.resizeDocks([docks["models"], docks["prompts"]],
-                         [height * 9 // 20, height * 11 // 20], down)
-        self.resizeDocks([docks["metrics"], docks["completions"]], [height // 2, height // 2],
-                         down)
+    # -- what is remembered
 
     def save_state(self) -> dict[str, object]:
         """Return everything the window should remember."""
@@ -262,7 +197,7 @@ class MainWindow(QMainWindow):
         if isinstance(geometry, str):
             self.restoreGeometry(_bytes(geometry))
         if isinstance(docks, str):
-            self._sizing.stop()  # or the sizes of the first layout would come after these
+            self.dock_layout.forget_sizes()
             self.restoreState(_bytes(docks), _LAYOUT_VERSION)
 
     def restore_docks(self, saved: dict[str, object]) -> None:
@@ -307,7 +242,7 @@ class MainWindow(QMainWindow):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Leave the run's name to the window's title where the tool bar has no room for it."""
         super().resizeEvent(event)
-        self._shown_action.setVisible(self.width() >= _TWO_COLUMNS)
+        self._shown_action.setVisible(self.width() >= TWO_COLUMNS)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Closing is asked for, not done: the run has to end first."""
