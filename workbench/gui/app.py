@@ -162,7 +162,8 @@ class Workbench:
         tick.start()
         dialog.open()
         await self._exit.wait()
-        dialog.close()
+        for left in self.window.findChildren(ErrorDialog):  # none, once it was read
+            left.close()
 
     def exit(self) -> None:
         """Close the window; a run that is alive is stopped."""
