@@ -242,8 +242,10 @@ def _follow(
                     print(f"ppo-workbench: {note} It is tried again every {RETRY} seconds; Ctrl+C "
                           "stops the run.", file=sys.stderr)
                 held, told = True, note
-            case ev.StateChanged(state=ev.State.RUNNING):
+            case ev.StateChanged(state=ev.State.RUNNING, note=note):
                 held = False
+                if note:
+                    say(note)
             case ev.StateChanged(state=ev.State.PAUSED, note=note):
                 say(f"Paused {note.lower()}, as the window asked; it goes on from there. "
                     "Ctrl+C stops it.")

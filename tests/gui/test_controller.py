@@ -137,6 +137,10 @@ def test_a_run_fills_every_view(qtbot: QtBot, opened: Opened, store: Store) -> N
         ev.RunFinished(run_id, "finished", 3), ev.StateChanged(State.FINISHED)])
     assert window.toast.text == "Run 1 finished after 3 cycles."
     assert window.runs.newest.status == "finished"  # type: ignore[union-attr]
+    opened.controller.handle([ev.Progress(run_id, 4, 20, ev.Phase.SAMPLING, 3, 4)])
+    assert window.status.cycle.text() == "Cycle 4 of 20"
+    opened.controller.handle([ev.StateChanged(State.PAUSED)])
+    assert window.status.cycle.text() == "Cycle 3 of 20"
 
 
 def test_changes_are_applied_recorded_and_marked(opened: Opened, store: Store) -> None:

@@ -39,6 +39,18 @@ def test_a_run_from_start_to_finish(ready, store):
     assert {e.phase for e in ready.of(ev.Progress)} == set(ev.Phase)
 
 
+@pytest.mark.parametrize(("precision", "has", "said"), [
+    ("bfloat16", False, "This processor has no bfloat16: "), ("bfloat16", True, ""),
+    ("float32", False, "")])
+def test_a_run_that_would_crawl_says_so(ready, monkeypatch, precision, has, said):
+    monkeypatch.setattr("workbench.ppo.device.has_bfloat16", lambda _: has)
+    ready.send(start(1, precision=precision))
+    note = ready.wait_for(State.RUNNING).note
+    assert note.startswith(said)
+    assert bool(note) is bool(said)
+    assert ready.wait(ev.RunFinished).outcome == "finished"
+
+
 def test_every_metric_is_described(ready):
     from workbench.ppo.metrics import METRICS
 

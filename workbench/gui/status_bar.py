@@ -94,6 +94,12 @@ class StatusBar(QStatusBar):
             self.bar.hide()
             self.phase.setText("")
             self.left.setText("")
+            if self._num_cycles:  # a cycle that was not finished does not count
+                self._say_cycle(self._done)
+
+    def _say_cycle(self, cycle: int) -> None:
+        self.cycle.setText(
+            f"Cycle {cycle} of {self._num_cycles}" if cycle else "Before cycle 1")
 
     def run_started(self, event: RunStarted | RunResumed | RunFollowed) -> None:
         """A run began or goes on."""
@@ -102,8 +108,7 @@ class StatusBar(QStatusBar):
         self._cycle_began = self._began
         self._done = event.cycle if isinstance(event, RunResumed | RunFollowed) else 0
         self._num_cycles = event.hyperparameters.num_cycles
-        self.cycle.setText(
-            f"Cycle {self._done} of {self._num_cycles}" if self._done else "Before cycle 1")
+        self._say_cycle(self._done)
         self.cycle.setToolTip(_CYCLE_TIP)
         self.speed.setText("")
         self._tick()
@@ -120,15 +125,14 @@ class StatusBar(QStatusBar):
         self.phase.setToolTip(event.phase.value)
         self.bar.setVisible(event.total > 0)
         self.bar.setValue(round(1000 * event.done / max(1, event.total)))
-        self.cycle.setText(f"Cycle {event.cycle} of {event.num_cycles}" if event.cycle
-                           else "Before cycle 1")
+        self._say_cycle(event.cycle)
 
     def cycle_finished(self, event: CycleFinished) -> None:
         """A cycle is complete."""
         self._seconds.append(event.metrics.get("seconds", 0.0))
         self._done, self._num_cycles = event.cycle, event.num_cycles
         self._cycle_began = time.monotonic() - self._held
-        self.cycle.setText(f"Cycle {event.cycle} of {event.num_cycles}")
+        self._say_cycle(event.cycle)
         speed = event.metrics.get("tokens_per_second")
         if speed is not None:
             self.speed.setText(f"{speed:,.0f} tokens/s")

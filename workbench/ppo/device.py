@@ -37,6 +37,24 @@ def find_placement(precision: str = "auto") -> Placement:
     return Placement(device, auto if precision == "auto" else getattr(torch, precision))
 
 
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether a device computes in bfloat16; others convert every number there and back."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return (torch.backends.mkldnn.is_available()
+                and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported()))
+    return True
+
+
+def caution(placement: Placement) -> str:
+    """Return a sentence on what is wrong with a placement, or nothing."""
+    if placement.dtype != torch.bfloat16 or has_bfloat16(placement.device):
+        return ""
+    return ("This processor has no bfloat16: a cycle takes many times as long as in float32. "
+            "Choose Precision auto in a new run or a fork.")
+
+
 def widest_float(device: torch.device) -> torch.dtype:
     """Return the most exact floating-point type a device has; MPS has no float64."""
     return torch.float32 if device.type == "mps" else torch.float64

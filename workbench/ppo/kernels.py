@@ -12,6 +12,7 @@ from transformers.activations import FastGELUActivation, NewGELUActivation
 from transformers.pytorch_utils import Conv1D
 
 from workbench.memory_allocator import return_freed_memory
+from workbench.ppo.device import has_bfloat16
 
 # A packed copy of larger weights would cost more memory than the time is worth.
 _PACKED_BYTES_AT_MOST = 1 << 30
@@ -88,10 +89,10 @@ def packed_weights(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
 def _can_pack(layers: list[Any], dtype: torch.dtype) -> bool:
     if not layers or not torch.backends.mkldnn.is_available():
         return False
-    # Without AVX-512 a CPU computes in half precision, slowly, but has no layout for it.
-    if dtype == torch.bfloat16 and not torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if any(layer.weight.device.type != "cpu" for layer in layers):
         return False
-    return all(layer.weight.device.type == "cpu" for layer in layers)
+    # Where a CPU converts there and back, it has no layout.
+    return dtype == torch.float32 or has_bfloat16(torch.device("cpu"))
 
 
 def _packed(layer: Any, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:

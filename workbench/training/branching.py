@@ -83,8 +83,8 @@ def plan(store: Store, command: ResumeRun | GoBack | Fork) -> Continuation:
     wanted = parse(planned | changes).model_dump()
     if run.cycle >= wanted["num_cycles"]:
         raise ResumeError(
-            f"{resumed.name} has run all its {run.cycle} cycles; raise the number of cycles to go "
-            "on.")
+            f"{resumed.name} has run all its {run.cycle} cycles; raise the number of cycles "
+            "(--cycles) to go on.")
     run.staged = {name: (wanted[name], "person") for name in changes}
     record = store.run(run.id)
     later = record is not None and record.cycles > run.cycle

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from workbench.memory_allocator import return_freed_memory
 from workbench.ppo.control import Interrupted, NotFiniteError
 from workbench.ppo.cycle import PPO
+from workbench.ppo.device import caution, find_placement
 from workbench.ppo.hyperparameters import HyperparameterError
 from workbench.ppo.phases import Phase
 from workbench.ppo.python_reward import RewardError
@@ -55,7 +56,7 @@ class Runner:
     def begin(self, run: Run) -> None:
         """Be with a run, whose next cycle is next."""
         self.run = run
-        self._standing.enter(State.RUNNING)
+        self._standing.enter(State.RUNNING, caution(find_placement(run.hp.precision)))
 
     def pause(self) -> None:
         """Hold the run when the cycle in hand is complete."""
