@@ -119,8 +119,9 @@ def test_half_of_what_helps_in_the_phase_that_failed(models):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the high-water mark is Linux's")
 def test_estimate_is_within_a_fifth_of_the_measured_peak():
-    found = measure(None, {"batch_size": 128, "micro_batch_tokens": 8192, "num_ppo_epochs": 1,
-                           "num_cycles": 1, "response_length": 48})
+    # Two epochs, as in the table of MEMORY.md: after the first one the heap has not yet reached
+    # its size, which then depends on the lengths that happened to come first.
+    found = measure(None, {"batch_size": 128, "micro_batch_tokens": 8192, "response_length": 48})
     assert 0.8 <= found["estimate"] / found["measured"] <= 1.2, found
 
 
