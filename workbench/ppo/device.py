@@ -29,7 +29,7 @@ def find_placement(precision: str = "auto") -> Placement:
     """
     if torch.cuda.is_available():
         device = torch.device("cuda")
-        auto = torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
+        auto = torch.bfloat16 if has_bfloat16(device) else torch.float32
     elif torch.backends.mps.is_available():
         device, auto = torch.device("mps"), torch.float32
     else:
