@@ -13,9 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workbench import __version__
+from workbench.exit_status import INTERRUPTED, UNUSABLE
 from workbench.memory_allocator import keep_freed_memory
-
-FAILED, UNUSABLE, INTERRUPTED = 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

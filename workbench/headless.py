@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench import assets
+from workbench.exit_status import FAILED, INTERRUPTED, UNUSABLE, UNWELL
 from workbench.known_models import known_policy
 from workbench.ppo.hyperparameters import HyperparameterError, parse
 from workbench.ppo.sizes import size
@@ -32,7 +33,6 @@ from workbench.training.session import Session
 
 RETRY = 10
 """Seconds between two tries to write what a full disk did not take."""
-FAILED, UNUSABLE, UNWELL, INTERRUPTED = 1, 2, 3, 130
 
 
 class UsageError(ValueError):

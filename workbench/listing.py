@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from workbench.exit_status import UNUSABLE
 from workbench.ppo.hyperparameters import specs
 from workbench.ppo.metrics import METRICS, PARTS, find_metric
 from workbench.ppo.wording import count_cycles, format_value
@@ -20,7 +21,6 @@ from workbench.store.home import StoreError, find_home
 from workbench.store.records import RunRecord, Series
 from workbench.store.store import Store
 
-UNUSABLE = 2
 _COMPLETIONS = 3
 
 
