@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from sequences import prompt_ids, steer_uniforms, text
 from serve import Phases, Server, matmul_rate
-from work import Work
+from transformers import PreTrainedTokenizerFast
+from work import EOS, PAD, Work, word
 
 from workbench.memory_allocator import keep_freed_memory
 from workbench.ppo import cycle as cycle_module
@@ -23,6 +24,7 @@ from workbench.ppo.hyperparameters import parse
 from workbench.ppo.loading import load_policy, load_reward
 from workbench.ppo.phases import Phase
 from workbench.ppo.randomness import Stream
+from workbench.ppo.scribe import Scribe
 
 _SETTINGS = {
     "ours": {},
@@ -49,7 +51,7 @@ class Side:
             "num_mini_batches": work.mini_batches, "learning_rate": work.learning_rate,
             "lr_scheduler_type": "constant", "kl_coef": work.kl_coef, "vf_coef": work.vf_coef,
             "missing_eos_penalty": 0.0, "max_grad_norm": 0.0, "keep_tokens": 0, **settings})
-        self.ppo = PPO(loaded.policy, reward, loaded.scribe)
+        self.ppo = PPO(loaded.policy, reward, _scribe(work))
         self.ppo.begin([text(ids) for ids in prompt_ids(work)], self.hp)
         policy = self.ppo.policy
         policy.model.load_state_dict(moved.policy.model.state_dict())
@@ -112,6 +114,15 @@ class Side:
             policy_loss=result.metrics["loss/policy_avg"],
             value_loss=result.metrics["loss/value_avg"],
             approxkl=result.metrics["policy/approxkl_avg"])
+
+
+def _scribe(work: Work) -> Scribe:
+    """Return a scribe with the tokenizer that the other sides read, whatever the architecture:
+    transformers would give some architectures their own class in its place."""
+    tokenizer = PreTrainedTokenizerFast(
+        tokenizer_file=f"{work.models}/policy/tokenizer.json", eos_token=word(EOS),
+        pad_token=word(PAD))
+    return Scribe(tokenizer, (EOS,), context_length=None, use_chat_template=False)
 
 
 def _silent(_: str, __: float | None) -> None:
