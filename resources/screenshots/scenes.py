@@ -227,7 +227,7 @@ async def prompts(stage: Stage) -> None:
 
 @scene
 async def hyperparameters_history(stage: Stage) -> None:
-    stage.window.reveal("hyperparameters")
+    stage.show(stage.runs[1], "hyperparameters")
     stage.window.hyperparameters.findChild(object, "section_History").setChecked(True)
 
 

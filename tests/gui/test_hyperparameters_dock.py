@@ -174,7 +174,7 @@ def test_history(dock: HyperparametersDock) -> None:
     assert rows == [["5", "Learning rate", "3e-4 → 1e-4"], ["7", "Gradient clip", "1 → off"]]
     item = dock._history.topLevelItem(0)
     assert item.text(3) == "person"
-    assert "changed by person on 2026-0" in item.toolTip(4)
+    assert "changed by person on 2026-0" in item.toolTip(3)
 
 
 def test_state_is_remembered_without_what_is_invalid(

@@ -106,7 +106,7 @@ def test_the_clip_holds_only_the_side_the_advantage_pushes_to(
 
 
 def test_a_token_is_told_in_words() -> None:
-    text = say(step(), SETTINGS)
+    text = say(step(), SETTINGS).replace("\N{NO-BREAK SPACE}", " ")
     assert "Value head: 0.34 before it, 1.23 after it." in text
     assert "Advantage +1.00 deviations: better than its alternatives." in text
     assert "Chance 50 % (start policy 25 %); the update made it ×1.10." in text
@@ -161,7 +161,8 @@ def test_the_table_is_a_proper_model(qapp: object) -> None:
         model, QAbstractItemModelTester.FailureReportingMode.Fatal)
     model.show_steps(read_steps(trace(), 1.87, 0.2))
     row = [model.index(2, i).data() for i in range(model.columnCount())]
-    assert row == ["loud", "−0.70", "1.20 → 0.80", "25 %", "×0.75 held", "−0.69", "1.40"]
+    assert row == ["loud", "−0.70", "1.20 → 0.80", "25\N{NO-BREAK SPACE}%",
+                   "×0.75 held", "−0.69", "1.40"]
     assert all(model.headerData(i, Qt.Orientation.Horizontal, Qt.ItemDataRole.ToolTipRole)
                for i in range(model.columnCount()))
     del tester

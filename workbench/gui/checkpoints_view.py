@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QTableWidget, QTableWidgetItem, QWidget
 
 from workbench.gui.background import Background
@@ -23,6 +24,8 @@ _COLUMNS = (("After cycle", "The last cycle the checkpoint knows"),
             ("Size", "What it takes on disk"),
             ("Kept as", "Why it stays: one of the last, the best so far, pinned by you"),
             ("State", "Whether every byte is as it was written"))
+_NUMBERS = (1, 2)
+_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 
 class CheckpointsView(Dialog):
@@ -45,6 +48,8 @@ class CheckpointsView(Dialog):
         for column, (title, tip) in enumerate(_COLUMNS):
             item = QTableWidgetItem(title)
             item.setToolTip(tip)
+            if column in _NUMBERS:
+                item.setTextAlignment(_RIGHT)
             self.table.setHorizontalHeaderItem(column, item)
         self.table.itemSelectionChanged.connect(self._enable)
         self.summary = label(role="muted", wrap=True)
@@ -79,7 +84,10 @@ class CheckpointsView(Dialog):
             texts = (str(checkpoint.cycle), score, file_size(checkpoint.bytes),
                      ", ".join(why) or "–", state)
             for column, text in enumerate(texts):
-                self.table.setItem(row, column, QTableWidgetItem(text))
+                item = QTableWidgetItem(text)
+                if column in _NUMBERS:
+                    item.setTextAlignment(_RIGHT)
+                self.table.setItem(row, column, item)
         rows = [c.cycle for c in self._there]
         if rows:
             at = rows.index(selected.cycle) if selected and selected.cycle in rows else 0

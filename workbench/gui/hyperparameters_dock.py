@@ -10,6 +10,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QBoxLayout,
     QHBoxLayout,
+    QHeaderView,
     QLineEdit,
     QMenu,
     QScrollArea,
@@ -229,8 +230,12 @@ class HyperparametersDock(QWidget):
             "Changes made during the run on display, and the first cycle that used each")
         self._history.setRootIsDecorated(False)
         self._history.setAlternatingRowColors(True)
-        self._history.setHeaderLabels(["Cycle", "Setting", "Change", "By", "When"])
-        self._history.setMaximumHeight(self.fontMetrics().height() * 8)
+        self._history.setHeaderLabels(["Cycle", "Setting", "Change", "By"])
+        header = self._history.header()
+        header.setStretchLastSection(False)
+        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+        self._history.setMaximumHeight(self.fontMetrics().height() * 9)
         self._history_empty = label(
             "No changes. Edit a setting during a run and press Apply.", "muted", wrap=True)
         self._history_section = Section("History", margin=8)
@@ -316,7 +321,7 @@ class HyperparametersDock(QWidget):
         item = QTreeWidgetItem([
             str(cycle), spec.label if spec else change.name,
             f"{format_value(spec, change.old)} → {format_value(spec, change.new)}",
-            change.by, f"{when:%H:%M}" if when else ""])
+            change.by])
         said = f"{change.name}, changed by {change.by}"
         said += f" on {when:%Y-%m-%d} at {when:%H:%M:%S}" if when else ""
         for column in range(item.columnCount()):
@@ -329,5 +334,3 @@ class HyperparametersDock(QWidget):
         self._history.setVisible(count > 0)
         self._history_empty.setVisible(count == 0)
         self._history_section.header.setText(f"History ({count})" if count else "History")
-        for column in range(self._history.columnCount() - 1):
-            self._history.resizeColumnToContents(column)

@@ -148,8 +148,8 @@ def percent(share: float) -> str:
     if not math.isfinite(share):
         return "–"
     if 0 < share < 0.001:
-        return "<0.1 %"
-    return f"{100 * share:.1f} %" if share < 0.1 else f"{100 * share:.0f} %"
+        return "<0.1\N{NO-BREAK SPACE}%"
+    return f"{100 * share:.{1 if share < 0.1 else 0}f}\N{NO-BREAK SPACE}%"
 
 
 def _held(advantage: float, ratio: float, cliprange: float) -> bool:

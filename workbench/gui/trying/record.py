@@ -64,11 +64,16 @@ class Attempt:
 
     @property
     def title(self) -> str:
-        """A line that tells tries apart."""
+        """A short line that tells tries apart."""
         prompts = self.command.prompts
         first = " ".join(prompts[0].split())
-        more = f" and {len(prompts) - 1} more" if len(prompts) > 1 else ""
-        return f"{self.number} · {self.began:%H:%M} · {first[:32]}{'…' * (len(first) > 32)}{more}"
+        more = f" +{len(prompts) - 1}" if len(prompts) > 1 else ""
+        return f"{self.number} · {first[:15]}{'…' * (len(first) > 15)}{more}"
+
+    @property
+    def heading(self) -> str:
+        """When it began and what it completes."""
+        return "\n".join((f"Try {self.number}, {self.began:%H:%M}", *self.command.prompts))
 
     @property
     def settings(self) -> str:

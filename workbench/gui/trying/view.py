@@ -194,7 +194,10 @@ class TryView(QWidget):
         self._attempts.append(Attempt(number, command, datetime.now()))
         with QSignalBlocker(self.history):
             self.history.addItem(self._attempts[-1].title)
-            self.history.setCurrentIndex(self.history.count() - 1)
+            last = self.history.count() - 1
+            self.history.setItemData(
+                last, self._attempts[-1].heading, Qt.ItemDataRole.ToolTipRole)
+            self.history.setCurrentIndex(last)
         self._show()
         self.command.emit(command)
 
@@ -272,7 +275,7 @@ class TryView(QWidget):
                              "Show an earlier try; kept until the window is closed")
         self.history.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.history.setMinimumContentsLength(18)
+        self.history.setMinimumContentsLength(19)
         self.history.currentIndexChanged.connect(self._show)
         self.reuse_button = tool_button(
             "Reuse", "try_reuse", "Reuse", "Put this try's prompts and settings into the fields")
