@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QUrl
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QAbstractSpinBox, QApplication, QFileDialog
+from PySide6.QtWidgets import QApplication, QFileDialog
 
 from workbench.gui.actions import ALIVE
 from workbench.gui.background import Background
@@ -20,6 +19,7 @@ from workbench.gui.command_palette import CommandPalette
 from workbench.gui.consent import ask_to_run
 from workbench.gui.dialogs import show_about, show_shortcuts
 from workbench.gui.display import Display
+from workbench.gui.driving import Driving
 from workbench.gui.elsewhere import from_checkpoints
 from workbench.gui.errors import ErrorDialog
 from workbench.gui.exporting import Exporting
@@ -30,7 +30,6 @@ from workbench.gui.resuming import Resuming
 from workbench.gui.runs.branching import Branching
 from workbench.gui.status_bar import file_size
 from workbench.gui.theme import Mode, themes
-from workbench.ppo.hyperparameters import HyperparameterError
 from workbench.ppo.wording import count_cycles
 from workbench.training import commands as do
 from workbench.training import events as ev
@@ -50,12 +49,11 @@ class Controller(QObject):
         super().__init__(window)
         self._window, self._store, self._background = window, store, background
         self._send = send
-        self._pausing = False
-        self._stopped_at = 0.0
         self._written: ev.CheckpointWritten | None = None
         self.held = ""
         """Why the run waits for room on the disk, if it does."""
         self.resuming = Resuming(window, store, send)
+        self.driving = Driving(window, store, self.resuming, send)
         self.exporting = Exporting(window, store, send)
         self._memory = MemoryWatch(window, send)
         self.health = Health(window, store, send)
@@ -74,64 +72,6 @@ class Controller(QObject):
         return self._display.watched
 
     # -- what the person asks for
-
-    def start(self, *, step: bool = False) -> None:
-        """Begin a new run with the settings and the prompts on screen."""
-        _finish_typing()
-        window = self._window
-        try:
-            settings = window.hyperparameters.hyperparameters()
-        except HyperparameterError as error:
-            window.reveal("hyperparameters")
-            window.toast.show_message("error", str(error))
-            return
-        prompts = tuple(do.PromptItem(p.text, p.pinned) for p in window.prompts.prompts()
-                        if p.enabled and p.text.strip())
-        if not prompts:
-            window.reveal("prompts")
-            window.toast.show_message(
-                "error", "No prompt is switched on: add one, or tick one in Prompts.")
-            return
-        self._send(do.Start(settings, prompts, step=step))
-        self._withhold("start", "step")
-
-    def pause_or_resume(self) -> None:
-        """Hold the run after this cycle, or go on."""
-        self._withhold("pause")
-        if self._window.state == State.PAUSED:
-            self._send(do.Resume())
-        else:
-            self._pausing = True
-            self._send(do.Pause())
-
-    def step(self) -> None:
-        """Run one cycle."""
-        if self._window.state == State.PAUSED:
-            self._send(do.StepCycle())
-            self._withhold("step")
-        else:
-            self.start(step=True)
-
-    def stop(self) -> None:
-        """End the run; asked again, end it without its checkpoint. Shown at once: the run itself
-        needs up to a step to notice."""
-        if self._window.state != State.STOPPING:
-            self._stopped_at = time.monotonic()
-            self._window.show_state(State.STOPPING, "Stopping at the next step")
-        elif 1000 * (time.monotonic() - self._stopped_at) < QApplication.doubleClickInterval():
-            return  # the second half of a double click
-        self._send(do.Stop())
-
-    def checkpoint(self) -> None:
-        """Write a checkpoint of the paused run. Pausing has usually done so."""
-        run = self._store.run(self.resuming.live) if self.resuming.live is not None else None
-        there = {c.cycle: c for c in self._store.checkpoints.all(run.id)} if run else {}
-        if run and run.cycles in there:
-            self._window.toast.show_message(
-                "info", f"The checkpoint after cycle {run.cycles} is there already "
-                f"({file_size(there[run.cycles].bytes)}).")
-        else:
-            self._send(do.Checkpoint())
 
     def checkpoints(self) -> None:
         """List the checkpoints of the run selected in Runs, or of the one on display."""
@@ -229,8 +169,7 @@ class Controller(QObject):
         self._window.actions_.grant("load_models", watching)
         if watching:
             self._window.models.set_state(State.READY)
-        self._pausing = self._pausing and event.state == State.RUNNING
-        self._grant_again()
+        self.driving.state_changed(event.state)
         if event.state in ALIVE:
             self._window.toast.withdraw_offer()
         else:
@@ -250,9 +189,7 @@ class Controller(QObject):
             self._window.hyperparameters.refused(event.problems)
         if event.command == "Try":
             self._window.trying.refused()
-        if event.command == "Pause":
-            self._pausing = False
-        self._grant_again()
+        self.driving.refused(event.command)
         if event.instead is None:
             self._window.toast.show_message("error", event.sentence)
         else:
@@ -339,16 +276,10 @@ class Controller(QObject):
 
     def _connect(self) -> None:
         window, on = self._window, self._window.actions_.on
-        on("start", self.start)
-        on("pause", self.pause_or_resume)
-        on("step", self.step)
-        on("stop", self.stop)
         on("try", partial(window.reveal, "trying"))
         on("resume_run", window.runs.resume_selected)
         on("export_policy", window.runs.export_selected)
-        on("checkpoint", self.checkpoint)
         on("checkpoints", self.checkpoints)
-        on("apply", self._apply)
         on("load_models", window.models.load)
         on("cancel_loading", lambda: self._send(do.CancelLoading()))
         on("open_prompts", self.open_prompts)
@@ -406,25 +337,6 @@ class Controller(QObject):
             self._store.trust(event.untrusted.sha256, event.untrusted.path).result()
             self._models_command(event.again)
 
-    def _withhold(self, *names: str) -> None:
-        """Take no second half of a double click for another wish, until there is an answer."""
-        for name in names:
-            self._window.actions_.allow(name, False)
-
-    def _grant_again(self) -> None:
-        for name in ("start", "step", "pause"):
-            self._window.actions_.allow(name, not (name == "pause" and self._pausing))
-
-    def _apply(self) -> None:
-        _finish_typing()
-        self._window.hyperparameters.apply_changes()
 
 def _written(event: ev.CheckpointWritten) -> str:
     return f"Checkpoint after cycle {event.cycle} written ({file_size(event.bytes)})."
-
-
-def _finish_typing() -> None:
-    """Take over a number that is still being typed."""
-    field = QApplication.focusWidget()
-    if isinstance(field, QAbstractSpinBox):
-        field.interpretText()

@@ -1,0 +1,129 @@
+"""Start, Pause, Step, Stop and Checkpoint: what the person asks of the run in hand."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject
+from PySide6.QtWidgets import QAbstractSpinBox, QApplication
+
+from workbench.gui.resuming import Resuming
+from workbench.gui.status_bar import file_size
+from workbench.ppo.hyperparameters import HyperparameterError
+from workbench.training import commands as do
+from workbench.training.events import State
+
+if TYPE_CHECKING:
+    from workbench.gui.main_window import MainWindow
+    from workbench.store.store import Store
+
+
+class Driving(QObject):
+    """Sends commands for the buttons of the run, each once until it is answered."""
+
+    def __init__(self, window: MainWindow, store: Store, resuming: Resuming,
+                 send: Callable[[do.Command], None]) -> None:
+        super().__init__(window)
+        self._window, self._store, self._resuming, self._send = window, store, resuming, send
+        self._pausing = False
+        self._stopped_at = 0.0
+        on = window.actions_.on
+        on("start", self.start)
+        on("pause", self.pause_or_resume)
+        on("step", self.step)
+        on("stop", self.stop)
+        on("checkpoint", self.checkpoint)
+        on("apply", self.apply)
+
+    def start(self, *, step: bool = False) -> None:
+        """Begin a new run with the settings and the prompts on screen."""
+        _finish_typing()
+        window = self._window
+        try:
+            settings = window.hyperparameters.hyperparameters()
+        except HyperparameterError as error:
+            window.reveal("hyperparameters")
+            window.toast.show_message("error", str(error))
+            return
+        prompts = tuple(do.PromptItem(p.text, p.pinned) for p in window.prompts.prompts()
+                        if p.enabled and p.text.strip())
+        if not prompts:
+            window.reveal("prompts")
+            window.toast.show_message(
+                "error", "No prompt is switched on: add one, or tick one in Prompts.")
+            return
+        self._send(do.Start(settings, prompts, step=step))
+        self._withhold("start", "step")
+
+    def pause_or_resume(self) -> None:
+        """Hold the run after this cycle, or go on."""
+        self._withhold("pause")
+        if self._window.state == State.PAUSED:
+            self._send(do.Resume())
+        else:
+            self._pausing = True
+            self._send(do.Pause())
+
+    def step(self) -> None:
+        """Run one cycle."""
+        if self._window.state == State.PAUSED:
+            self._send(do.StepCycle())
+            self._withhold("step")
+        else:
+            self.start(step=True)
+
+    def stop(self) -> None:
+        """End the run; asked again, end it without its checkpoint. Shown at once: the run itself
+        needs up to a step to notice."""
+        if self._window.state != State.STOPPING:
+            self._stopped_at = time.monotonic()
+            self._window.show_state(State.STOPPING, "Stopping at the next step")
+        elif 1000 * (time.monotonic() - self._stopped_at) < QApplication.doubleClickInterval():
+            return  # the second half of a double click
+        self._send(do.Stop())
+
+    def checkpoint(self) -> None:
+        """Write a checkpoint of the paused run. Pausing has usually done so."""
+        live = self._resuming.live
+        run = self._store.run(live) if live is not None else None
+        there = {c.cycle: c for c in self._store.checkpoints.all(run.id)} if run else {}
+        if run and run.cycles in there:
+            self._window.toast.show_message(
+                "info", f"The checkpoint after cycle {run.cycles} is there already "
+                f"({file_size(there[run.cycles].bytes)}).")
+        else:
+            self._send(do.Checkpoint())
+
+    def apply(self) -> None:
+        """Apply the edited settings, the one being typed too."""
+        _finish_typing()
+        self._window.hyperparameters.apply_changes()
+
+    def state_changed(self, state: State) -> None:
+        """The run answered."""
+        self._pausing = self._pausing and state == State.RUNNING
+        self._grant_again()
+
+    def refused(self, command: str) -> None:
+        """The run did not take a command."""
+        if command == "Pause":
+            self._pausing = False
+        self._grant_again()
+
+    def _withhold(self, *names: str) -> None:
+        """Take no second half of a double click for another wish, until there is an answer."""
+        for name in names:
+            self._window.actions_.allow(name, False)
+
+    def _grant_again(self) -> None:
+        for name in ("start", "step", "pause"):
+            self._window.actions_.allow(name, not (name == "pause" and self._pausing))
+
+
+def _finish_typing() -> None:
+    """Take over a number that is still being typed."""
+    field = QApplication.focusWidget()
+    if isinstance(field, QAbstractSpinBox):
+        field.interpretText()
