@@ -77,6 +77,8 @@ def test_trying_leaves_no_trace(ready, store, settings):
 
 def test_the_start_is_the_start_and_its_distance_is_zero(ready, folders):
     before, = attempt(ready, CURRENT)  # no run yet: the policy is the start policy
+    assert [e.labels for e in ready.seen if isinstance(e, ev.TryStarted)] == [
+        ("Current policy, not trained yet",)]
     pause_after(ready, 2)
     after, = attempt(ready, START)
     assert after == before

@@ -162,6 +162,8 @@ def _label(source: do.TrySource, ppo: PPO) -> str:
         return "Start policy"
     if source.kind == "checkpoint":
         return f"After cycle {source.cycle}"
+    if not ppo.prompts:
+        return "Current policy, not trained yet"
     return "Current policy" if ppo.between_cycles else "Current policy, stopped within a cycle"
 
 
