@@ -9,7 +9,7 @@ from helpers.disk import full
 from helpers.folders import save_policy, save_reward
 
 from workbench import headless
-from workbench.cli import _parser
+from workbench.cli import parse
 from workbench.store.store import Store
 
 
@@ -17,7 +17,7 @@ from workbench.store.store import Store
 def test_a_full_disk_is_told_of_and_tried_again(home, store, tmp_path, monkeypatch, capsys):
     prompts = tmp_path / "p.txt"
     prompts.write_text("one\ntwo\n")
-    options = _parser().parse_args([
+    options = parse([
         "train", "--home", str(home), "--cycles", "3", "--prompts", str(prompts),
         "--policy", str(save_policy(tmp_path / "p")), "--reward", str(save_reward(tmp_path / "r")),
         "--set", "batch_size=4", "--set", "response_length=5", "--set", "checkpoint_every=0"])

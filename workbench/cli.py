@@ -13,17 +13,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from workbench import __version__
-from workbench.exit_status import INTERRUPTED, UNUSABLE
+from workbench.exit_status import FAILED, INTERRUPTED, UNUSABLE
 from workbench.memory_allocator import keep_freed_memory
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     try:
-        return _run(_parser().parse_args(arguments))
+        status = _run(parse(arguments))
+        sys.stdout.flush()
+        return status
     except KeyboardInterrupt:
         print("ppo-workbench: interrupted.", file=sys.stderr)
         return INTERRUPTED
+    except BrokenPipeError:  # nobody reads on: `ppo-workbench runs | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -61,6 +66,13 @@ def _run(options: argparse.Namespace) -> int:
             return _window(options)
 
 
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Return the words of the command line, as options."""
+    # Not by set_defaults: that would give the commands' --home a default, to undo an earlier one.
+    defaults = argparse.Namespace(home=None, policy=None, reward=None)
+    return _parser().parse_args(arguments, defaults)
+
+
 def _parser() -> argparse.ArgumentParser:
     home = argparse.ArgumentParser(add_help=False)
     # Accepted before and after the command; SUPPRESS keeps the one from undoing the other.
@@ -72,7 +84,6 @@ def _parser() -> argparse.ArgumentParser:
         description="PPO on language models: watch it, compare completions, steer it. "
                     "Without a command, the window opens.")
     parser.add_argument("--version", action="version", version=f"ppo-workbench {__version__}")
-    parser.set_defaults(home=None, policy=None, reward=None)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     train = commands.add_parser(
         "train", parents=[home], help="run PPO without a window, into the same store",
