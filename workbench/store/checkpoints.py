@@ -20,7 +20,7 @@ from workbench.store.room import NotWrittenError, is_full, why_not
 if TYPE_CHECKING:  # numpy takes a while to import, and a window wants its store first
     import numpy as np
 
-_STATE, _PINNED, _PARTIAL = "state.json", "pinned", ".partial"
+_STATE, _PINNED, _PARTIAL, _DIGEST = "state.json", "pinned", ".partial", "digest"
 _FILE_BYTES = 256 * 2**20
 """Weights are written in files of about this size, so that writing can be given up in between."""
 
@@ -49,7 +49,7 @@ class Checkpoints:
     """The checkpoints under one home folder: ``checkpoints/RUN/CYCLE/``.
 
     A checkpoint is written aside, flushed and renamed, so a folder that bears a cycle's number is
-    complete; each file of weights carries a digest, which is compared when it is read.
+    complete; each file of weights and the state carry a digest, which is compared when it is read.
     """
 
     def __init__(self, home: Path) -> None:
@@ -98,7 +98,8 @@ class Checkpoints:
                 digests[file.name] = _digest(file)
                 _flush(file)
             whole = {"files": digests, "score": score, **state}
-            (partial / _STATE).write_text(json.dumps(whole), encoding="utf-8")
+            (partial / _STATE).write_text(
+                json.dumps({_DIGEST: _digest_of(whole), **whole}), encoding="utf-8")
             _flush(partial / _STATE)
             if (final / _PINNED).exists():
                 (partial / _PINNED).touch()
@@ -267,12 +268,14 @@ def _parts(tensors: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]
 
 
 def _verified(folder: Path) -> dict[str, Any]:
-    """Return the state of a checkpoint whose files all have the digests written down.
+    """Return the state of a checkpoint; it and the files all have the digests written down.
 
     Raises:
         OSError, ValueError, KeyError: it is not whole.
     """
     state: dict[str, Any] = json.loads((folder / _STATE).read_text(encoding="utf-8"))
+    if state.pop(_DIGEST) != _digest_of(state):
+        raise ValueError(f"{_STATE} is not as it was written")
     for name, digest in state["files"].items():
         if _digest(folder / name) != digest:
             raise ValueError(f"{name} is not as it was written")
@@ -289,6 +292,10 @@ def _score(folder: Path) -> float | None:
 
 def _size(folder: Path) -> int:
     return sum(p.stat().st_size for p in folder.iterdir())
+
+
+def _digest_of(state: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()
 
 
 def _digest(path: Path) -> str:
