@@ -1,5 +1,7 @@
 import math
 import sqlite3
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -132,6 +134,20 @@ def test_a_file_that_is_no_database(home):
     (home / FILE_NAME).write_bytes(b"this is no database " * 100)
     with pytest.raises(StoreError, match=r"cannot be opened .*--home"):
         Store(home)
+
+
+def test_many_that_open_a_new_home_at_once(tmp_path):
+    code = ("import sys; from pathlib import Path; from workbench.store.store import Store\n"
+            "sys.stdin.read(); Store(Path(sys.argv[1])).close()")
+    for attempt in range(3):
+        home = tmp_path / str(attempt)
+        processes = [subprocess.Popen([sys.executable, "-c", code, home], stdin=subprocess.PIPE,
+                                      stderr=subprocess.PIPE, text=True) for _ in range(4)]
+        for process in processes:  # all at once, when they have imported what they need
+            process.stdin.close()
+        assert [(p.stderr.read(), p.wait()) for p in processes] == [("", 0)] * 4
+        for process in processes:
+            process.stderr.close()
 
 
 def test_a_database_of_a_newer_version(home):

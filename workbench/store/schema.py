@@ -5,12 +5,14 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from workbench.store.home import StoreError, prepare_home
 
 FILE_NAME = "workbench.db"
+_PATIENCE = 30.0  # seconds to wait for another process
 
 migrations = Migrations("ppo-workbench")
 
@@ -126,7 +128,7 @@ def steering(db: Database) -> None:
 
 def connect(path: Path) -> Database:
     """Open a connection with the settings every thread uses (WAL, full durability)."""
-    db = Database(sqlite3.connect(path, timeout=30.0, check_same_thread=False))
+    db = Database(sqlite3.connect(path, timeout=_PATIENCE, check_same_thread=False))
     try:
         db.enable_wal()
         # One commit a cycle: full durability costs milliseconds and survives a power cut.
@@ -148,23 +150,35 @@ def open_database(home: Path) -> Path:
     prepare_home(home)
     path = home / FILE_NAME
     try:
-        db = connect(path)
-        try:
-            known = {m.name for m in migrations.pending(db)} | {
-                m.name for m in migrations.applied(db)}
-            ours = {m.name for m in migrations._migrations}
-            if known - ours:
-                raise StoreError(
-                    f"The database {path} was written by a newer version of PPO Workbench; "
-                    "upgrade, or choose another home folder with --home."
-                )
-            if migrations.pending(db):
-                migrations.apply(db)
-        finally:
-            db.close()
-    except sqlite3.Error as error:
+        # Of two that open a new home at once, one would find the other's half-made tables.
+        with FileLock(path.with_suffix(".opening"), timeout=_PATIENCE):
+            _migrate(path)
+    except Timeout as error:
         raise StoreError(
+            f"The database {path} is being opened by another process; try again.") from error
+    except sqlite3.Error as error:
+        busy = getattr(error, "sqlite_errorcode", None) in (
+            sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+        raise StoreError(
+            f"The database {path} is in use by another program; try again when that is done."
+            if busy else
             f"The database {path} cannot be opened ({error}); move it away to start afresh, or "
             "choose another home folder with --home."
         ) from error
     return path
+
+
+def _migrate(path: Path) -> None:
+    db = connect(path)
+    try:
+        known = {m.name for m in migrations.pending(db)} | {
+            m.name for m in migrations.applied(db)}
+        if known - {m.name for m in migrations._migrations}:
+            raise StoreError(
+                f"The database {path} was written by a newer version of PPO Workbench; "
+                "upgrade, or choose another home folder with --home."
+            )
+        if migrations.pending(db):
+            migrations.apply(db)
+    finally:
+        db.close()
