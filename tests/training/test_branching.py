@@ -179,6 +179,18 @@ def test_a_resume_with_other_settings_keeps_the_other_way(ready, store):
     assert len(store.runs()) == 2
 
 
+@pytest.mark.parametrize("way", [do.Fork, do.GoBack, do.ResumeRun])
+def test_a_controller_switched_off_on_the_way_leaves_what_it_reached(ready, store, way):
+    run(ready, start(kl_controller="adaptive", kl_target=0.01, kl_horizon=4))
+    reached = store.checkpoints.read(1, 2)[1]["numbers"]["kl_coef"]
+    assert reached != 0.04
+    run(ready, way(1, 2, {"kl_controller": "fixed"}))
+    last = 2 if way is do.Fork else 1
+    assert store.metrics(last)["kl_coef"].values[2:] == [reached] * 2
+    assert {(c.cycle, c.name, c.new, c.by) for c in store.changes(last)} == {
+        (3, "kl_controller", "fixed", "person"), (3, "kl_coef", reached, "controller")}
+
+
 def test_a_fork_killed_before_its_first_cycle_keeps_its_changes(ready, store):
     run(ready, start())
     store.fork_run(1, 2, name="", hyperparameters=store.run(1).hyperparameters,

@@ -148,6 +148,14 @@ class Store(Queries):
         return self._writer.submit(
             lambda db: branches.replace_changes(db, run_id, cycle, changes, now()))
 
+    def forget_changes(self, run_id: int, changes: Sequence[tuple[int, str]]) -> Future[None]:
+        """Take changes, each of a cycle and a name, out of a run's journal."""
+        def write(db: Database) -> None:
+            for cycle, name in changes:
+                db.table("changes").delete_where(
+                    "run_id = ? and cycle = ? and name = ?", [run_id, cycle, name])
+        return self._writer.submit(write)
+
     def fork_run(
         self, parent: int, cycle: int, *, name: str, hyperparameters: Mapping[str, object],
         changes: Sequence[branches.Change],

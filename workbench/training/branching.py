@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from workbench.ppo.hyperparameters import Hyperparameters, Value, parse, specs
 from workbench.ppo.policy import UnsupportedModelError
 from workbench.ppo.scribe import PromptError
+from workbench.store.records import ChangeRecord
 from workbench.training.commands import Fork, GoBack, ResumeRun
 from workbench.training.failures import explain
 from workbench.training.models import Models
-from workbench.training.run import Resumed, ResumeError, read_checkpoint
+from workbench.training.run import Resumed, ResumeError, Run, read_checkpoint
 
 if TYPE_CHECKING:
     from workbench.store.store import Store
@@ -28,6 +29,8 @@ class Continuation:
     """What the next cycle uses."""
     abandons: bool = False
     """Whether later cycles are recorded that will not simply be run again."""
+    overruled: Sequence[ChangeRecord] = ()
+    """Later changes that are not made again."""
 
     def record(self, store: Store) -> tuple[str, int | None]:
         """Let the store know; the run's number may become another.
@@ -56,6 +59,7 @@ class Continuation:
                 run.id, run.cycle, replay=isinstance(command, ResumeRun)).result()
         else:
             store.rewind(run.id, run.cycle).result()
+        store.forget_changes(run.id, [(c.cycle, c.name) for c in self.overruled]).result()
         return self.resumed.name, abandoned
 
 
@@ -73,11 +77,7 @@ def plan(store: Store, command: ResumeRun | GoBack | Fork) -> Continuation:
     if isinstance(command, Fork) and not run.cycle:
         run.hp = run.hp.with_changes(changes)
         changes = {}
-    if isinstance(command, ResumeRun):
-        # What was changed later is changed again, unless it is changed to something else now.
-        for change in store.changes(run.id):
-            if change.cycle > run.cycle:
-                run.journaled.setdefault(change.cycle, {})[change.name] = (change.new, change.by)
+    overruled = _replay(store, run, changes) if isinstance(command, ResumeRun) else []
     planned = run.hp.model_dump() | {
         name: value for later in run.journaled.values() for name, (value, _) in later.items()}
     wanted = parse(planned | changes).model_dump()
@@ -88,11 +88,30 @@ def plan(store: Store, command: ResumeRun | GoBack | Fork) -> Continuation:
     run.staged = {name: (wanted[name], "person") for name in changes}
     record = store.run(run.id)
     later = record is not None and record.cycles > run.cycle
-    another = isinstance(command, GoBack) or any(planned[n] != wanted[n] for n in changes)
+    before = planned | {c.name: c.new for c in overruled if c.cycle == run.cycle + 1}
+    another = isinstance(command, GoBack) or any(
+        before[name] != wanted[name] for name in changes) or any(
+        change.new != wanted[change.name] for change in overruled)
     soon = run.journaled.get(run.cycle + 1, {}) | run.staged
     return Continuation(
         command, resumed, run.hp.with_changes({name: value for name, (value, _) in soon.items()}),
-        abandons=later and another)
+        abandons=later and another, overruled=overruled)
+
+
+def _replay(store: Store, run: Run, changes: Mapping[str, Value]) -> list[ChangeRecord]:
+    """Let what was changed later be changed again, unless it is changed to something else now;
+    return what is not."""
+    overruled = []
+    for change in store.changes(run.id):
+        if change.cycle <= run.cycle:
+            continue
+        # What the controller left behind goes with the change that had it switched off.
+        setting = "kl_controller" if change.by == "controller" else change.name
+        if change.name in changes or setting in changes:
+            overruled.append(change)
+        else:
+            run.journaled.setdefault(change.cycle, {})[change.name] = (change.new, change.by)
+    return overruled
 
 
 def _check(changes: Mapping[str, Value], cycle: int, fork: bool) -> None:
@@ -125,7 +144,11 @@ def put_back(
         if found.snapshot is not None:
             ppo.restore(*found.snapshot)
         if first is not None:
+            kl_coef = ppo.kl_coef
             ppo.apply(run.hp, first)
+            # Only to see that it can be done. The change itself comes with the next cycle, and may
+            # keep the coefficient that the controller had reached.
+            ppo.kl_coef = kl_coef
     except ValueError as error:
         known = isinstance(error, PromptError | UnsupportedModelError)
         raise ResumeError(str(error) if known else (
