@@ -17,10 +17,19 @@ E = TypeVar("E")
 class Client:
     """Keeps every event in ``seen``; ``wait`` returns the next of a kind that fits."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, **threads: int | None) -> None:
         self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self.seen: list[Event] = []
-        self.session = Session(store, self._events.put, threads=1)
+        self._listeners: list[Callable[[Event], None]] = [self._events.put]
+        self.session = Session(store, self._tell, **(threads or {"threads": 1}))
+
+    def _tell(self, event: Event) -> None:
+        for listener in reversed(self._listeners):
+            listener(event)
+
+    def listen(self, listener: Callable[[Event], None]) -> None:
+        """Let ``listener`` hear every event first, on the training thread."""
+        self._listeners.append(listener)
 
     def send(self, command: Command) -> None:
         self.session.send(command)

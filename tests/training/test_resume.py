@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from helpers.client import Client
 from helpers.folders import save_gguf
 
@@ -161,13 +162,13 @@ def test_a_run_that_cannot_be_held_or_read_is_refused_and_the_session_goes_on(re
     ready.send(do.ResumeRun(1, changes=more))
     assert "no run can be held in" in ready.wait(ev.CommandRefused).sentence
     (home / "locks").unlink()
-    state = store.checkpoints.all(1)[-1].path / "state.json"
-    whole = state.read_text()
-    state.write_text(whole.replace('"num_cycles"', '"from_another_version"'))
+    arrays, state = store.checkpoints.read(1, 2)
+    strange = {"from_another_version": 1, **state["hyperparameters"]}
+    store.checkpoints.write(1, 2, arrays, {**state, "hyperparameters": strange})
     ready.send(do.ExportRun(1, str(home / "out")))
     assert "no hyperparameter named 'from_another_version'" in ready.wait(
         ev.CommandRefused).sentence
-    state.write_text(whole)
+    store.checkpoints.write(1, 2, arrays, state)
     ready.send(do.ResumeRun(1, changes=more))
     finish(ready)
 
@@ -184,6 +185,61 @@ def test_a_damaged_checkpoint_names_the_one_before(ready, store):
     # What followed cycle 2 is another history now; nothing of it can be taken for this one's.
     assert [c.cycle for c in store.checkpoints.all(1)] == [2]
     finish(ready)
+
+
+def test_a_state_that_is_not_as_it_was_written_is_damaged(ready, store):
+    ready.send(start(num_cycles=4))
+    finish(ready)
+    state = store.checkpoints.all(1)[-1].path / "state.json"
+    state.write_text(state.read_text().replace("0.001", "0.009", 1))
+    assert not store.checkpoints.is_whole(1, 4)
+    ready.send(do.ResumeRun(1, changes={"num_cycles": 6}))
+    assert ready.wait(ev.CommandRefused).instead.cycle == 2
+
+
+def test_what_is_set_at_a_resume_overrules_what_was_set_later(ready, store):
+    """Also where the controller left its coefficient behind."""
+    settings = start(kl_controller="adaptive", kl_target=0.01, kl_horizon=4).hyperparameters
+    ready.send(do.Start(settings, PROMPTS, step=True))
+    for change in ({}, {"learning_rate": 5e-3}, {"kl_controller": "fixed"}, {}):
+        ready.wait_for(State.PAUSED)
+        if change:
+            ready.send(do.SetHyperparameters(change))
+        ready.send(do.StepCycle())
+    ready.wait_for(State.PAUSED)
+    ready.send(do.Stop())
+    ready.wait_for(State.FINISHED)
+    assert [(c.cycle, c.name, c.by) for c in store.changes(1)] == [
+        (3, "learning_rate", "person"), (4, "kl_coef", "controller"),
+        (4, "kl_controller", "person")]
+    ready.send(do.ResumeRun(1, 2, {"learning_rate": 2e-3, "kl_controller": "adaptive"}))
+    assert ready.wait(ev.RunResumed).abandoned == 2
+    finish(ready)
+    assert [(c.cycle, c.name, c.new, c.by) for c in store.changes(1)] == [
+        (3, "learning_rate", 2e-3, "person")]
+    rates = store.metrics(1)["lr"].values
+    assert rates[2:] == [pytest.approx(2e-3 * (1 - cycle / 6)) for cycle in range(2, 6)]
+    assert len(set(store.metrics(1)["kl_coef"].values)) == 6  # the controller went on
+
+
+def test_a_run_goes_on_with_the_threads_it_began_with(store, folders, monkeypatch):
+    """With others, sums would round otherwise."""
+    monkeypatch.setattr("workbench.training.threads.os.cpu_count", lambda: 4)
+    used = []
+    for told, spare, command in (
+            (3, 0, start(num_cycles=2)), (None, 1, do.ResumeRun(1, 0)), (2, 0, do.Fork(1, 0)),
+            (None, 1, start(num_cycles=1))):
+        client = Client(store, threads=told, spare_threads=spare)
+        client.listen(lambda event: used.append(torch.get_num_threads())
+                      if isinstance(event, ev.RunFinished) else None)
+        client.send(do.LoadModels(*folders))
+        client.wait_for(State.READY)
+        client.send(command)
+        finish(client)
+        client.close()
+        torch.set_num_threads(2)
+    assert used[:3] == [3, 3, 2]
+    assert [run.models["threads"] for run in store.runs()][::-1][:2] == [3, 3]
 
 
 def test_the_last_the_best_and_the_pinned_checkpoints_stay(ready, store):

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import sys
 from pathlib import Path
@@ -182,8 +181,7 @@ class Workbench:
         self.window.restore_views(self._saved)
         self.bridge = Bridge(self.window)
         # torch leaves a core to the window: with all of them it slows both.
-        self.session = Switchboard(
-            self.store, self.bridge.put, threads=max(1, (os.cpu_count() or 2) - 1))
+        self.session = Switchboard(self.store, self.bridge.put, spare_threads=1)
         self.controller = Controller(
             self.window, self.store, self.background, self.session.send)
         self.bridge.events.connect(self.controller.handle)

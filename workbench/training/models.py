@@ -9,6 +9,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from workbench.ppo.cycle import PPO
 from workbench.ppo.device import find_placement
 from workbench.ppo.hyperparameters import Hyperparameters, Value
@@ -110,6 +112,7 @@ class Models:
                 "reward": [asdict(part) | {"facts": asdict(about)}
                            for part, about in zip(self._parts(), facts, strict=True)],
                 "fingerprints": self._fingerprints,
+                "threads": torch.get_num_threads(),
                 "use_chat_template": self.command.use_chat_template}
 
     def _parts(self) -> list[RewardPart]:

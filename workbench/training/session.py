@@ -27,19 +27,22 @@ class Session:
     thread, not by the caller.
     """
 
-    def __init__(self, store: Store, listener: Listener, *, threads: int | None = None) -> None:
+    def __init__(self, store: Store, listener: Listener, *, threads: int | None = None,
+                 spare_threads: int = 0) -> None:
         """Start the thread.
 
         Args:
             listener: called on the training thread with every event; must return at once.
-            threads: for torch; None leaves its own choice. Leave a core to a window.
+            threads: for torch; None leaves a new run torch's own choice, and gives one that goes
+                on as many as it began with.
+            spare_threads: left free of torch's own choice, for a window.
         """
         self._listener = listener
         self._inbox: queue.SimpleQueue[Command | Close | Letter] = queue.SimpleQueue()
         self._mailbox = Mailbox(store, self._inbox.put)
         self._state = State.IDLE
         self._thread = threading.Thread(
-            target=self._run, args=(store, threads), name="training", daemon=True)
+            target=self._run, args=(store, threads, spare_threads), name="training", daemon=True)
         self._thread.start()
 
     @property
@@ -56,15 +59,16 @@ class Session:
         self._inbox.put(Close())
         self._thread.join()
 
-    def _run(self, store: Store, threads: int | None) -> None:
+    def _run(self, store: Store, threads: int | None, spare_threads: int) -> None:
         # Threads of torch that wait for one another spin; when another program holds a core, a
         # cycle then takes eight times longer. Giving up soon costs nothing when cores are free.
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
         # Imported here: torch and transformers take seconds, and the caller has a window to show.
         try:
+            from workbench.training.threads import Threads
             from workbench.training.worker import Worker
 
-            Worker(store, self._inbox, self._emit, threads).serve()
+            Worker(store, self._inbox, self._emit, Threads(threads, spare_threads)).serve()
         except Exception as error:
             sentence = (
                 f"The training thread ended unexpectedly ({error}); what was recorded is kept. "

@@ -27,14 +27,16 @@ class Switchboard:
     the process that trains it, and the states told are that run's; all else is the own session's,
     whose state is told again when the watching ends."""
 
-    def __init__(self, store: Store, listener: Listener, *, threads: int | None = None) -> None:
+    def __init__(self, store: Store, listener: Listener, *, threads: int | None = None,
+                 spare_threads: int = 0) -> None:
         """Start the own session; the arguments are those of :class:`Session`."""
         self._store, self._listener = store, listener
         self._guard = threading.RLock()
         self._own = StateChanged(State.IDLE)
         self._remote: RemoteSession | None = None
         self._left: list[RemoteSession] = []
-        self._session = Session(store, self._hear_own, threads=threads)
+        self._session = Session(store, self._hear_own, threads=threads,
+                                spare_threads=spare_threads)
 
     @property
     def state(self) -> State:

@@ -6,7 +6,6 @@ import queue
 from collections.abc import Callable
 from dataclasses import replace
 
-import torch
 from transformers.utils import logging as transformers_logging
 
 from workbench.ppo.control import Interrupted
@@ -33,6 +32,7 @@ from workbench.training.runner import Runner
 from workbench.training.session import Close
 from workbench.training.standing import Standing
 from workbench.training.states import WHEN
+from workbench.training.threads import Threads
 from workbench.training.trying import Trying
 
 
@@ -41,14 +41,13 @@ class Worker:
 
     def __init__(
         self, store: Store, inbox: queue.SimpleQueue[do.Command | Close | Letter],
-        emit: Callable[[ev.Event], None], threads: int | None,
+        emit: Callable[[ev.Event], None], threads: Threads,
     ) -> None:
-        if threads is not None:
-            torch.set_num_threads(threads)
         transformers_logging.disable_progress_bar()
         # What it recommends to users of its own, such as masks, is settled here.
         transformers_logging.set_verbosity_error()
         self._store = store
+        self._threads = threads
         self._inbox = inbox
         self._emit = emit
         self._standing = Standing(emit)
@@ -185,6 +184,7 @@ class Worker:
                          "it is now.")
             return
         prompts = tuple(Prompt(p.text, pinned=p.pinned) for p in command.prompts)
+        self._threads.begin()
         self._models.estimate(hp, prompts, self._emit)
         try:
             ppo.begin([p.text for p in prompts], hp)
@@ -263,6 +263,7 @@ class Worker:
             if not self._load(found.models, command):
                 return False
             self._standing.enter(before if before is not State.IDLE else State.READY)
+        self._threads.go_on(found.record)
         try:
             put_back(self._models, found, first, export=isinstance(command, do.ExportRun))
         except ResumeError as error:
