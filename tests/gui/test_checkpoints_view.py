@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from helpers.window import Opened, fill
+from PySide6.QtCore import QEvent
+from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 
 from workbench.gui.checkpoints_view import CheckpointsView
@@ -48,8 +50,16 @@ def test_pin_and_delete(view: CheckpointsView, store: Store) -> None:
     assert [c.cycle for c in store.checkpoints.all(1)] == [1, 3, 4]
     view.pin_button.click()
     assert not store.checkpoints.all(1)[1].pinned
+    view.delete_button.click()
+    asked = view.findChild(QMessageBox, "delete_checkpoint_question")
+    assert asked.text() == "Delete the checkpoint after cycle 3?"
+    asked.reject()
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    assert len(store.checkpoints.all(1)) == 3
     for _ in range(3):
         view.delete_button.click()
+        view.findChild(QPushButton, "confirm_delete_checkpoint").click()
+        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     assert texts(view) == []
     assert not view.delete_button.isEnabled()
     assert view.summary.text() == "There is no checkpoint: a resume begins this run again."

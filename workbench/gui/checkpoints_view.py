@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QTableWidget, QTableWidgetItem, QWidget
 
 from workbench.gui.background import Background
 from workbench.gui.controls import as_list, label, named
-from workbench.gui.dialog import Dialog
+from workbench.gui.dialog import Dialog, ask
 from workbench.gui.status_bar import file_size
 from workbench.store.checkpoints import Checkpoint, CheckpointError, best_of
 from workbench.store.records import RunRecord
@@ -56,7 +56,7 @@ class CheckpointsView(Dialog):
         self.pin_button = self.add_action(
             "Pin", "pin_checkpoint", "Keep this checkpoint until you unpin or delete it", self.pin)
         self.delete_button = self.add_action(
-            "Delete", "delete_checkpoint", "Remove this checkpoint from disk for good",
+            "Delete…", "delete_checkpoint", "Remove this checkpoint from disk for good",
             self.delete)
         self.body.addWidget(self.table, 1)
         self.body.addWidget(self.summary)
@@ -112,14 +112,23 @@ class CheckpointsView(Dialog):
             self.refresh()
 
     def delete(self) -> None:
-        """Delete the selected checkpoint. The run's curves and completions stay."""
+        """Ask, then delete the selected checkpoint."""
         checkpoint = self.selected()
         if checkpoint:
-            try:
-                self._store.checkpoints.remove(self._run.id, checkpoint.cycle)
-            except OSError as error:
-                self._tell("error", f"The checkpoint could not be deleted ({error.strerror}).")
-            self.refresh()
+            ask(self, "delete_checkpoint_question", "Delete checkpoint",
+                f"Delete the {'pinned ' * checkpoint.pinned}checkpoint after cycle "
+                f"{checkpoint.cycle:,}?",
+                f"{self._run.name} can then no more go on, be forked, tried or exported as it "
+                "stood there. Its curves and completions stay.",
+                (("&Delete", "confirm_delete_checkpoint", "Remove it; this cannot be undone",
+                  lambda: self._delete(checkpoint.cycle)),), destroys=True)
+
+    def _delete(self, cycle: int) -> None:
+        try:
+            self._store.checkpoints.remove(self._run.id, cycle)
+        except OSError as error:
+            self._tell("error", f"The checkpoint could not be deleted ({error.strerror}).")
+        self.refresh()
 
     def _keep(self) -> int:
         keep = self._run.hyperparameters.get("keep_checkpoints", 1)
