@@ -13,7 +13,7 @@ from workbench.gui.theme import Theme
 from workbench.store.records import RunRecord
 
 _STROKES = {Qt.PenStyle.SolidLine: "━━", Qt.PenStyle.DashDotLine: "━╸·",
-            Qt.PenStyle.DotLine: "┅┅"}
+            Qt.PenStyle.DotLine: "┅┅", Qt.PenStyle.DashDotDotLine: "━··"}
 
 
 def legend(run: RunData, others: Sequence[RunData], theme: Theme) -> str:

@@ -9,10 +9,12 @@ from PySide6.QtGui import QColor, QImage, QPainter, QPen
 
 from workbench.gui.theme import Theme
 
-_LINES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashDotLine, Qt.PenStyle.DotLine)
+# A dashed line is a second curve of one run.
+_LINES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashDotLine, Qt.PenStyle.DotLine,
+          Qt.PenStyle.DashDotDotLine)
 # Those of the theme's colours that are told apart best, also by the colour-blind.
 _CYCLE = (0, 1, 2, 3, 4, 6)
-_SIZE = (18, 12)
+_SIZE = (28, 12)  # as long as it takes to see how the line is made
 
 
 def run_colour(run_id: int, theme: Theme) -> str:
@@ -34,7 +36,7 @@ def swatch(run_id: int, theme: Theme, drawn: bool) -> QImage:
     painter = QPainter(picture)
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.setOpacity(1.0 if drawn else 0.35)
-    pen = QPen(QColor(run_colour(run_id, theme)), 3, run_line(run_id), Qt.PenCapStyle.FlatCap)
+    pen = QPen(QColor(run_colour(run_id, theme)), 2, run_line(run_id), Qt.PenCapStyle.FlatCap)
     painter.setPen(pen)
     middle = _SIZE[1] / 2
     painter.drawLine(QPointF(1, middle), QPointF(_SIZE[0] - 1, middle))

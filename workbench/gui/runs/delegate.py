@@ -47,6 +47,7 @@ class TreeDelegate(QStyledItemDelegate):
             for mode in (QIcon.Mode.Normal, QIcon.Mode.Selected):
                 icon.addPixmap(drawn, mode)
             option.icon = icon
+            option.decorationSize = drawn.deviceIndependentSize().toSize()
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         """Leave room for the lines."""
