@@ -11,6 +11,7 @@ from helpers.command_line import CommandLine
 from helpers.folders import save_gguf, save_policy, save_reward
 
 from workbench import __version__
+from workbench.cli import parse
 from workbench.ppo.metrics import METRICS
 from workbench.store.store import Store
 
@@ -67,6 +68,25 @@ def test_train_writes_a_readable_line_a_cycle(models, home, tmp_path, forked):
     assert "cycle 1/1  reward " in done.stdout
     assert "Finished after 1 cycle." in done.stdout
     assert (home / "workbench.db").is_file()
+
+
+@pytest.mark.parametrize("words", [
+    ["--home", "x", "runs"], ["runs", "--home", "x"], ["--home", "x"],
+    ["--home", "y", "train", "--home", "x"]])
+def test_home_may_stand_before_the_command_and_after_it(words):
+    assert parse(words).home == "x"
+    assert parse([]).home is parse(["runs"]).home is None
+
+
+def test_a_reader_that_goes_away_is_no_error(home):
+    Store(home).close()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "workbench", "runs", "--home", home], stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 1
 
 
 def test_resume_goes_on_where_a_run_ended(models, home, tmp_path, forked):
@@ -128,7 +148,7 @@ def test_runs_are_forked_sent_back_and_shown(models, home, tmp_path, forked):
 
     listed = forked("runs", "--home", home, COLUMNS="160").stdout.splitlines()
     assert [line.split()[0] for line in listed[1:]] == ["1", "3", "2"]
-    assert "└ Bold (from 1, cycle 1)" in listed[3]
+    assert listed[3].split()[1:6] == ["└", "Bold", "1", "at", "1"]
     assert "abandoned" in listed[2]
     shown = forked("show", 2, "--home", home, COLUMNS="200").stdout
     for part in ("Bold", "finished after 2 cycles", "Run 1, up to cycle 2: abandoned",

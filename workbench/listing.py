@@ -30,16 +30,16 @@ def list_runs(options: argparse.Namespace) -> int:
     if store is None:
         return UNUSABLE
     table = Table(box=None, pad_edge=False)
-    for heading in ("run", "name", "begun (UTC)", "status", "cycles", "reward", "checkpoints"):
+    for heading in ("run", "name", "from", "begun (UTC)", "status", "cycles", "reward", "saved"):
         table.add_column(heading, justify="right" if heading in ("run", "cycles") else "left",
-                         no_wrap=heading not in ("name", "checkpoints"))
+                         no_wrap=heading not in ("name", "saved"))
     runs = store.runs()
     for run, depth in _in_tree_order(runs):
         scores = store.metrics(run.id).get("objective/scores", Series()).values
-        fork = f" (from {run.parent}, cycle {run.parent_cycle})" if run.parent else ""
         table.add_row(
-            str(run.id), "  " * (depth - 1) + "└ " * (depth > 0) + run.name + fork,
-            _minute(run.created_at), run.status,
+            str(run.id), "  " * (depth - 1) + "└ " * (depth > 0) + run.name,
+            f"{run.parent} at {run.parent_cycle}" if run.parent else "",
+            _minute(run.created_at)[5:], run.status,
             f"{run.cycles}/{store.settings_after(run.id, run.cycles).get('num_cycles', '?')}",
             f"{scores[0]:+.2f} to {scores[-1]:+.2f}" if scores else "",
             ", ".join(str(c.cycle) for c in store.checkpoints.all(run.id)))
