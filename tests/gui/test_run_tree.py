@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 from workbench.gui.app import Workbench
 from workbench.gui.metrics.controls import DEFAULT_PLOTS
 from workbench.gui.runs.branch_dialog import BranchDialog
-from workbench.gui.runs.colours import run_colour, run_line
+from workbench.gui.runs.colours import run_colour, run_line, swatch
 from workbench.gui.runs.comparison import as_markdown, as_tsv, compare
 from workbench.gui.runs.delegate import STEP
 from workbench.gui.runs.model import BRANCH_ROLE, RunsModel
@@ -365,6 +365,10 @@ def test_colours_belong_to_runs_in_both_themes(drawn: Opened, theme: None) -> No
     drawn.controller.show_run(2)
     assert run_colour(8, LIGHT) == run_colour(2, LIGHT)
     assert run_line(8) != run_line(2)  # told apart by the kind of line
+    runs = range(1, 25)
+    assert len({(run_colour(i, LIGHT), run_line(i)) for i in runs}) == 24
+    pictures = [swatch(i, LIGHT, True) for i in runs]
+    assert all(a != b for i, a in enumerate(pictures) for b in pictures[:i])
 
 
 def test_ticks_are_remembered(drawn: Opened) -> None:

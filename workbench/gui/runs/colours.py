@@ -14,7 +14,7 @@ _LINES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashDotLine, Qt.PenStyle.DotLine,
           Qt.PenStyle.DashDotDotLine)
 # Those of the theme's colours that are told apart best, also by the colour-blind.
 _CYCLE = (0, 1, 2, 3, 4, 6)
-_SIZE = (28, 12)  # as long as it takes to see how the line is made
+_SIZE = (22, 12)  # as long as it takes to see how the line is made
 
 
 def run_colour(run_id: int, theme: Theme) -> str:
@@ -37,6 +37,8 @@ def swatch(run_id: int, theme: Theme, drawn: bool) -> QImage:
     painter.setRenderHint(QPainter.RenderHint.Antialiasing)
     painter.setOpacity(1.0 if drawn else 0.35)
     pen = QPen(QColor(run_colour(run_id, theme)), 2, run_line(run_id), Qt.PenCapStyle.FlatCap)
+    if pen.style() != Qt.PenStyle.SolidLine:
+        pen.setDashOffset(2)  # within the first dash, so that all of the pattern can be seen
     painter.setPen(pen)
     middle = _SIZE[1] / 2
     painter.drawLine(QPointF(1, middle), QPointF(_SIZE[0] - 1, middle))

@@ -19,7 +19,7 @@ from workbench.gui.theme import themes
 
 STEP = 14
 # What a style sheet adds to a tick box and Qt leaves out of a cell's size.
-_BOX = 12
+_BOX = 6
 Index = QModelIndex | QPersistentModelIndex
 
 
