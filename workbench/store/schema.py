@@ -151,7 +151,7 @@ def open_database(home: Path) -> Path:
     path = home / FILE_NAME
     try:
         # Of two that open a new home at once, one would find the other's half-made tables.
-        with FileLock(path.with_suffix(".opening"), timeout=_PATIENCE):
+        with FileLock(path.with_suffix(".db.lock"), timeout=_PATIENCE):
             _migrate(path)
     except Timeout as error:
         raise StoreError(
