@@ -150,6 +150,12 @@ def test_many_that_open_a_new_home_at_once(tmp_path):
             process.stderr.close()
 
 
+def test_a_database_that_cannot_be_locked(tmp_path):
+    (tmp_path / "workbench.db.lock").mkdir()
+    with pytest.raises(StoreError, match=r"cannot be locked .* choose another home folder"):
+        Store(tmp_path)
+
+
 def test_a_database_of_a_newer_version(home):
     Store(home).close()
     with sqlite3.connect(home / FILE_NAME) as db:

@@ -156,6 +156,11 @@ def open_database(home: Path) -> Path:
     except Timeout as error:
         raise StoreError(
             f"The database {path} is being opened by another process; try again.") from error
+    except OSError as error:
+        raise StoreError(
+            f"The database {path} cannot be locked ({error.strerror or error}); choose another "
+            "home folder with --home."
+        ) from error
     except sqlite3.Error as error:
         busy = getattr(error, "sqlite_errorcode", None) in (
             sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
