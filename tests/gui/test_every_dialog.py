@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import pytest
 from helpers.window import Opened, bare_controls, facts, fill
 from PySide6.QtWidgets import QApplication, QDialog, QMessageBox, QWidget
 from pytestqt.qtbot import QtBot
 
 from workbench.assets import EXAMPLE_REWARDS
+from workbench.gui.checkpoints_view import CheckpointsView
 from workbench.gui.dialogs import ask_about_closing, ask_for_cycles, offer_resume
 from workbench.gui.errors import ErrorDialog
 from workbench.ppo.phases import Phase
@@ -24,6 +26,7 @@ MIB = 2**20
 def window(qtbot: QtBot, opened: Opened, store: Store) -> Iterator[Opened]:
     """A finished run on display, of which another was forked, at the smallest size."""
     first, second = fill(store), fill(store, name="Another")
+    store.checkpoints.write(first, 1, {"weights": np.ones(9)}, {})
     opened.window.runs.refresh()
     opened.controller.handle([
         ev.ModelsLoaded(facts("policy"), facts("reward"), 1.0), ev.StateChanged(State.READY)])
@@ -60,12 +63,20 @@ def unhealthy(opened: Opened) -> None:
     opened.window.actions_["health"].trigger()
 
 
+def delete_checkpoint(opened: Opened) -> None:
+    opened.window.actions_["checkpoints"].trigger()
+    listed = opened.window.findChild(CheckpointsView, "checkpoints")
+    listed.table.selectRow(0)
+    listed.delete_button.click()
+
+
 FILE = ev.UntrustedFile(str(EXAMPLE_REWARDS["vader"]), "0f" * 32, "def reward(p, c): ...")
 DIALOGS: dict[str, Callable[[Opened], object]] = {
     "command_palette": action("palette"),
     "shortcut_sheet": action("shortcuts"),
     "about": action("about"),
     "checkpoints": action("checkpoints"),
+    "delete_checkpoint_question": delete_checkpoint,
     "fork_dialog": action("fork_run"),
     "go_back_dialog": action("go_back"),
     "settings_table_dialog": action("compare_settings"),
