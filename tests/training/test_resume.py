@@ -228,7 +228,7 @@ def test_a_run_goes_on_with_the_threads_it_began_with(store, folders, monkeypatc
     used = []
     for told, spare, command in (
             (3, 0, start(num_cycles=2)), (None, 1, do.ResumeRun(1, 0)), (2, 0, do.Fork(1, 0)),
-            (None, 1, start(num_cycles=1))):
+            (None, 0, do.ResumeRun(2, 0))):
         client = Client(store, threads=told, spare_threads=spare)
         client.listen(lambda event: used.append(torch.get_num_threads())
                       if isinstance(event, ev.RunFinished) else None)
@@ -237,9 +237,8 @@ def test_a_run_goes_on_with_the_threads_it_began_with(store, folders, monkeypatc
         client.send(command)
         finish(client)
         client.close()
-        torch.set_num_threads(2)
-    assert used[:3] == [3, 3, 2]
-    assert [run.models["threads"] for run in store.runs()][::-1][:2] == [3, 3]
+    assert used == [3, 3, 2, 2]
+    assert {run.id: run.models["threads"] for run in store.runs()} == {1: 3, 2: 2}
 
 
 def test_the_last_the_best_and_the_pinned_checkpoints_stay(ready, store):

@@ -216,8 +216,9 @@ class Worker:
         self._models.estimate(run.hp, run.prompts, self._emit)
         try:
             name, abandoned = planned.record(self._store)
-            if changed:
-                self._store.record_models(run.id, run.cycle, self._models.record()).result()
+            now = self._models.record()
+            if changed or now["threads"] != planned.resumed.record.get("threads"):
+                self._store.record_models(run.id, run.cycle, now).result()
         except Exception as error:
             self._store.owners.release(run.id)
             self._standing.refuse(command, explain(error, run.hp)[0])
