@@ -6,11 +6,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QTableWidget, QTableWidgetItem, QWidget
 
 from workbench.gui.background import Background
-from workbench.gui.controls import as_list, label, named
+from workbench.gui.controls import RIGHT, as_list, label, named
 from workbench.gui.dialog import Dialog, ask
 from workbench.gui.status_bar import file_size
 from workbench.store.checkpoints import Checkpoint, CheckpointError, best_of
@@ -25,7 +24,6 @@ _COLUMNS = (("After cycle", "The last cycle the checkpoint knows"),
             ("Kept as", "Why it stays: one of the last, the best so far, pinned by you"),
             ("State", "Whether every byte is as it was written"))
 _NUMBERS = (1, 2)
-_RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 
 
 class CheckpointsView(Dialog):
@@ -49,7 +47,7 @@ class CheckpointsView(Dialog):
             item = QTableWidgetItem(title)
             item.setToolTip(tip)
             if column in _NUMBERS:
-                item.setTextAlignment(_RIGHT)
+                item.setTextAlignment(RIGHT)
             self.table.setHorizontalHeaderItem(column, item)
         self.table.itemSelectionChanged.connect(self._enable)
         self.summary = label(role="muted", wrap=True)
@@ -86,7 +84,7 @@ class CheckpointsView(Dialog):
             for column, text in enumerate(texts):
                 item = QTableWidgetItem(text)
                 if column in _NUMBERS:
-                    item.setTextAlignment(_RIGHT)
+                    item.setTextAlignment(RIGHT)
                 self.table.setItem(row, column, item)
         rows = [c.cycle for c in self._there]
         if rows:

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.gui.controls import named
+from workbench.gui.controls import RIGHT, named
 
 _ACTION = Qt.ItemDataRole.UserRole
 _WORDS = Qt.ItemDataRole.UserRole + 1
@@ -114,7 +114,7 @@ class CommandPalette(QDialog):
     def _add(self, action: QAction) -> None:
         text = QStandardItem(plain(action))
         keys = QStandardItem(shortcut_text(action))
-        keys.setTextAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        keys.setTextAlignment(RIGHT)
         text.setData(action, _ACTION)
         text.setData(plain(action).lower(), _WORDS)
         text.setToolTip(action.toolTip())

@@ -17,6 +17,8 @@ from PySide6.QtWidgets import (
 )
 
 W = TypeVar("W", bound=QWidget)
+RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+"""How numbers stand."""
 
 
 def named(widget: W, name: str, title: str, tip: str) -> W:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections import deque
 
-from PySide6.QtCore import Qt, QTimer
+from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QProgressBar, QStatusBar, QWidget
 
-from workbench.gui.controls import label, named
+from workbench.gui.controls import RIGHT, label, named
 from workbench.gui.theme import number_font
 from workbench.training.events import (
     CheckpointWritten,
@@ -72,7 +72,7 @@ class StatusBar(QStatusBar):
         for widget in (self.cycle, self.speed, self.elapsed, self.left):
             widget.setFont(number_font())
             widget.setContentsMargins(8, 0, 8, 0)
-            widget.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            widget.setAlignment(RIGHT)
             self.addPermanentWidget(widget)
         self._timer = QTimer(self, interval=500)
         self._timer.timeout.connect(self._tick)

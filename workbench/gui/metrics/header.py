@@ -11,6 +11,7 @@ from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 from superqt import QElidingLabel
 
+from workbench.gui.controls import RIGHT
 from workbench.gui.metrics.data import format_number
 from workbench.gui.metrics.wording import describe, in_sentence
 from workbench.ppo.metrics import METRICS, Metric, find_metric
@@ -142,5 +143,5 @@ def _value(metric: Metric, first: bool) -> QLabel:
     label.setFont(font)
     label.setAccessibleName(f"{metric.label}, current value")
     label.setToolTip(describe(metric))
-    label.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+    label.setAlignment(RIGHT)
     return label

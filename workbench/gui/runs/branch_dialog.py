@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.gui.controls import as_list, label, named, tool_button
+from workbench.gui.controls import RIGHT, as_list, label, named, tool_button
 from workbench.gui.dialog import Dialog
 from workbench.gui.hyperparameters_form import HyperparametersForm
 from workbench.gui.metrics.data import format_number
@@ -101,8 +101,7 @@ class BranchDialog(Dialog):
             for column, text in enumerate(cells):
                 item = QTableWidgetItem(text)
                 if column:
-                    item.setTextAlignment(
-                        Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+                    item.setTextAlignment(RIGHT)
                 self.checkpoints.setItem(row, column, item)
         # Going back to where the run stands anyway is seldom meant.
         earlier = [c for c in self._cycles if c is not None and c < run.cycles]
@@ -167,7 +166,7 @@ class BranchDialog(Dialog):
         as_list(self.checkpoints)
         header = self.checkpoints.horizontalHeader()
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        header.setDefaultAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+        header.setDefaultAlignment(RIGHT)
         self._summary = named(label(wrap=True), "fork_changes", "What changes", "")
         self.ok = self.add_accept("Go back" if self._back else "Fork", "confirm_branch",
                                   "Begin at the chosen checkpoint")

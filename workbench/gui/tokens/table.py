@@ -17,7 +17,7 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QColor, QFont, QResizeEvent, QTextCharFormat, QTextCursor
 from PySide6.QtWidgets import QHeaderView, QTableView, QTextEdit, QWidget
 
-from workbench.gui.controls import as_list, named
+from workbench.gui.controls import RIGHT, as_list, named
 from workbench.gui.theme import mix, themes
 from workbench.gui.tokens.steps import COLUMNS, Column, Step, strengths, visible
 
@@ -62,7 +62,7 @@ class StepsModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.BackgroundRole and column >= 0:
             return tint(COLUMNS[column], self._strengths[column][index.row()])
         if role == Qt.ItemDataRole.TextAlignmentRole and column >= 0:
-            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+            return RIGHT
         return None
 
     def headerData(
@@ -76,7 +76,7 @@ class StepsModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.ToolTipRole:
             return COLUMNS[section - 1].tip if section else "The policy's own piece of text"
         if role == Qt.ItemDataRole.TextAlignmentRole and section:
-            return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+            return RIGHT
         return None
 
 
