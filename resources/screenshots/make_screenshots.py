@@ -4,8 +4,9 @@
     python resources/screenshots/make_screenshots.py OUTDIR --all [--only NAME] [--runs HOME]
 
 The first takes those of the README: the bundled models, a real short run, nothing faked; a minute
-or two on two cores. The second takes every view and dialog (scenes.py) in both themes, at two
-sizes and at 200 %, to look at when something was changed; HOME keeps its runs for the next time.
+or two on two cores. The second takes every view (scenes.py) and dialog (dialog_scenes.py) in both
+themes, at two sizes and at 200 %, to look at when something was changed; HOME keeps its runs for
+the next time.
 No display is needed.
 """
 
@@ -199,7 +200,9 @@ async def every_scene(  # type: ignore[no-untyped-def]
     workbench, camera: Camera, only: str, scaled: bool
 ) -> None:
     """Play every scene at every size and in both themes."""
-    from scenes import SCENES, Stage
+    import dialog_scenes  # noqa: F401 - adds its scenes, as the next does
+    import scenes  # noqa: F401
+    from stage import SCENES, Stage
 
     from workbench.gui.theme import themes
 
