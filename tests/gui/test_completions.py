@@ -18,6 +18,7 @@ from workbench.gui.completions.diff import split, word_difference
 from workbench.gui.completions.model import CompletionsModel, Role, pair_up
 from workbench.gui.completions.view import CompletionsView
 from workbench.gui.completions.wording import as_markdown, change, cycle_name
+from workbench.gui.cycle_picker import CyclePicker
 from workbench.gui.theme import themes
 from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.store import Store
@@ -160,11 +161,66 @@ def test_cycles_are_chosen_stepped_through_and_followed_again(qtbot, view, run):
     assert controls.before.currentText() == "cycle 1"
 
 
+def test_a_run_that_has_ended_shows_its_start_and_its_end(qtbot, view, run, store):
+    view.show_run(run)
+    assert compared(view) == (1, 2)
+    view.run_ended(run + 1)
+    view.run_ended(run)
+    qtbot.waitUntil(lambda: compared(view) == (0, 2))
+    assert view.controls.modes["start"].isChecked()
+    qtbot.mouseClick(view.controls.modes["latest"], Qt.MouseButton.LeftButton)
+    assert compared(view) == (1, 2)
+    store.set_status(run, "finished").result()
+    view.show_run(run)
+    assert compared(view) == (0, 2)
+    store.set_status(run, "running").result()
+    view.show_run(run)
+    assert compared(view) == (1, 2)  # a run that goes on is followed again
+
+
+def test_the_end_of_a_run_leaves_what_the_person_chose(qtbot, view, run):
+    view.show_run(run)
+    view.choose(1, 2)
+    view.run_ended(run)
+    assert not view._reload.isActive()
+    assert compared(view) == (1, 2)
+
+
+@pytest.mark.parametrize(("mode", "cycle", "expected"), [
+    ("latest", 2, (1, 2)), ("latest", 1, (0, 1)), ("latest", 0, (0, 1)), ("latest", 9, (1, 2)),
+    ("start", 2, (0, 2)), ("start", 1, (0, 1))])
+def test_a_cycle_is_shown_beside_the_one_before_it(view, run, mode, cycle, expected):
+    view.show_run(run)
+    view.follow(mode)
+    view.show_cycle(cycle)
+    assert compared(view) == expected
+    assert not any(b.isChecked() for b in view.controls.modes.values())
+
+
+def test_one_more_cycle_is_added_to_those_on_offer(qtbot):
+    picker = CyclePicker("cycle", "Cycle", "A cycle")
+    qtbot.addWidget(picker)
+    QAbstractItemModelTester(picker.model(), QAbstractItemModelTester.FailureReportingMode.Fatal)
+    cycles = list(range(5001))
+    picker.show_cycles(cycles, 5000)
+    assert (picker.count(), picker.currentText()) == (5001, "cycle 5,000")
+    with qtbot.assertNotEmitted(picker.model().modelReset), qtbot.waitSignal(
+            picker.model().rowsInserted) as added, qtbot.assertNotEmitted(picker.picked):
+        picker.show_cycles([*cycles, 5001], 5000)
+    assert added.args[1:] == [5001, 5001]
+    with qtbot.waitSignal(picker.picked) as picked:
+        picker.setCurrentIndex(0)
+    assert picked.args == [0]
+    assert picker.currentText() == "start"
+    picker.show_cycles([0, 1], None, 1)
+    assert (picker.currentIndex(), picker.itemText(1)) == (-1, "1 (fork)")
+
+
 def test_the_header_tells_mean_change_and_what_is_the_same(view, run, store):
     view.show_run(run)
     view.choose(0, 1)
     text = re.sub("<[^>]*>", "", visible_texts(view))
-    assert "Mean reward −0.10 → 0.28 ▲ +0.38 · 3 prompts" in text
+    assert "Mean reward on the 3 compared prompts −0.10 → 0.28 ▲ +0.38 · same" in text
     assert "same prompts, same random numbers, same sampling" in text
     view.choose(1, 2)  # one score is not a number there
     assert "0.38 → 1.12 ▲ +0.75" in re.sub("<[^>]*>", "", visible_texts(view))
@@ -190,6 +246,14 @@ def test_rows_are_sorted(view, run, name, descending, order):
     view.show_run(run)
     view.controls.show_sorting(name, descending)
     assert [row.before.position for row in view.rows()] == order
+
+
+def test_the_order_is_chosen_in_words(view):
+    sort = view.controls.sort
+    assert [sort.itemText(i) for i in range(3)] == [
+        "Prompt, in order", "Reward, highest first", "Reward, lowest first"]
+    sort.setCurrentIndex(sort.findText("Change, largest first"))
+    assert view.controls.sorting() == ("Change", True)
 
 
 def test_a_new_cycle_keeps_the_chosen_row(qtbot, view, run, store):
@@ -313,7 +377,7 @@ def test_wording():
 def test_state_is_kept(qtbot, view, run, store):
     view.show_run(run)
     view.controls.show_sorting("KL", True)
-    view.set_mode("start")
+    view.follow("start")
     other = CompletionsView(store)
     qtbot.addWidget(other)
     other.restore_state(view.save_state())

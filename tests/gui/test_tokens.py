@@ -169,7 +169,7 @@ def test_the_table_is_a_proper_model(qapp: object) -> None:
 
 
 def test_the_latest_cycle_shows_its_best_completion_first(tokens: TokensView) -> None:
-    assert tokens.cycle.currentText() == "cycle 3"
+    assert tokens.controls.cycle.currentText() == "cycle 3"
     assert [tokens.list.item(i).text()[:5].strip() for i in range(3)] == ["1.87", "0.50", "−1.34"]
     assert tokens.text.toPlainText() == "The film was clean and loud."
     assert tokens.table.currentIndex().row() == 0
@@ -197,22 +197,97 @@ def test_arrows_go_through_the_tokens(qtbot: QtBot, tokens: TokensView) -> None:
 def test_another_completion_and_another_cycle(qtbot: QtBot, tokens: TokensView) -> None:
     tokens.list.setCurrentRow(2)
     assert tokens.text.toPlainText().startswith("The coffee was")
-    qtbot.mouseClick(tokens.previous, Qt.MouseButton.LeftButton)
-    assert tokens.cycle.currentText() == "cycle 2"
-    assert tokens.next.isEnabled()
+    qtbot.mouseClick(tokens.controls.previous, Qt.MouseButton.LeftButton)
+    assert tokens.controls.cycle.currentText() == "cycle 2"
+    assert tokens.controls.next.isEnabled()
 
 
-def test_it_follows_the_run_unless_told_otherwise(
+def pass_cycle(qtbot: QtBot, tokens: TokensView, store: Store, cycle: int, keep: int = 10) -> None:
+    """Record a cycle and tell the view, until it has looked."""
+    record(store, 1, cycle, keep)
+    tokens.cycle_available(1)
+    qtbot.waitUntil(lambda: not tokens._stale and not tokens._reload.isActive())
+
+
+def news(tokens: TokensView) -> str:
+    button = tokens.controls.news
+    return button.text() if button.isVisible() else ""
+
+
+def click_item(qtbot: QtBot, tokens: TokensView, row: int) -> None:
+    where = tokens.list.visualItemRect(tokens.list.item(row)).center()
+    qtbot.mouseClick(tokens.list.viewport(), Qt.MouseButton.LeftButton, pos=where)
+
+
+def test_it_follows_the_run_until_a_cycle_is_chosen(
     qtbot: QtBot, tokens: TokensView, store: Store
 ) -> None:
-    record(store, 1, 4)
-    tokens.cycle_available(1)
-    qtbot.waitUntil(lambda: tokens.cycle.currentText() == "cycle 4")
-    tokens.choose_cycle(2)
-    record(store, 1, 5)
-    tokens.cycle_available(1)
-    qtbot.waitUntil(lambda: tokens.cycle.count() == 5)
-    assert tokens.cycle.currentText() == "cycle 2"
+    pass_cycle(qtbot, tokens, store, 4)
+    assert tokens.controls.cycle.currentText() == "cycle 4"
+    assert tokens.controls.latest.isChecked()
+    tokens.controls.cycle.setCurrentIndex(1)
+    assert not tokens.controls.latest.isChecked()
+    pass_cycle(qtbot, tokens, store, 5)
+    assert tokens.controls.cycle.count() == 5
+    assert tokens.controls.cycle.currentText() == "cycle 2"
+
+
+@pytest.mark.parametrize("row", [0, 2])  # the first is chosen already
+def test_a_completion_that_is_read_stays_when_the_next_cycle_ends(
+    qtbot: QtBot, tokens: TokensView, store: Store, row: int
+) -> None:
+    click_item(qtbot, tokens, row)
+    shown = tokens.text.toPlainText()
+    assert not tokens.controls.latest.isChecked()
+    pass_cycle(qtbot, tokens, store, 4)
+    assert (tokens.controls.cycle.currentText(), tokens.text.toPlainText()) == ("cycle 3", shown)
+    assert tokens.list.currentRow() == row
+    assert news(tokens) == "cycle 4 is there"
+    qtbot.mouseClick(tokens.controls.news, Qt.MouseButton.LeftButton)
+    assert tokens.controls.cycle.currentText() == "cycle 4"
+    assert tokens.controls.latest.isChecked()
+    assert news(tokens) == ""
+
+
+def test_a_token_that_is_read_stays_when_the_next_cycle_ends(
+    qtbot: QtBot, tokens: TokensView, store: Store
+) -> None:
+    tokens.table.setFocus()
+    qtbot.keyClick(tokens.table, Qt.Key.Key_Down)
+    told = said(tokens)
+    pass_cycle(qtbot, tokens, store, 4)
+    assert tokens.controls.cycle.currentText() == "cycle 3"
+    assert (tokens.table.currentIndex().row(), said(tokens)) == (1, told)
+
+
+def test_what_is_read_stays_when_its_cycle_is_kept_no_longer(
+    qtbot: QtBot, tokens: TokensView, store: Store
+) -> None:
+    click_item(qtbot, tokens, 1)
+    pass_cycle(qtbot, tokens, store, 4, keep=1)
+    assert store.traced_cycles(1) == [4]
+    assert tokens.controls.cycle.currentText() == "cycle 3"
+    click_item(qtbot, tokens, 2)
+    assert tokens.text.toPlainText() == "The coffee was clean and loud."
+    assert tokens.model.rowCount() == 4
+    qtbot.mouseClick(tokens.controls.latest, Qt.MouseButton.LeftButton)
+    assert [tokens.controls.cycle.itemText(i) for i in range(tokens.controls.cycle.count())] == [
+        "cycle 4"]
+
+
+def test_a_cycle_is_shown_or_the_nearest_that_is_kept(
+    qtbot: QtBot, tokens: TokensView, store: Store
+) -> None:
+    tokens.show_cycle(2)
+    qtbot.waitUntil(lambda: tokens.controls.cycle.currentText() == "cycle 2")
+    assert not tokens.controls.notice.isVisible()
+    assert news(tokens) == "cycle 3 is there"
+    pass_cycle(qtbot, tokens, store, 4, keep=2)
+    tokens.show_cycle(1)
+    qtbot.waitUntil(lambda: tokens.controls.cycle.currentText() == "cycle 3")
+    assert tokens.controls.notice.text() == "Tokens of cycle 1 were not kept"
+    qtbot.mouseClick(tokens.controls.next, Qt.MouseButton.LeftButton)
+    assert not tokens.controls.notice.isVisible()
 
 
 def test_colouring_by_another_number(tokens: TokensView) -> None:
@@ -223,11 +298,11 @@ def test_colouring_by_another_number(tokens: TokensView) -> None:
 
     loud = len("The film was clean and lo")
     by_advantage = ground(loud)
-    tokens.colour_by.setCurrentText("Entropy")
+    tokens.controls.colour_by.setCurrentText("Entropy")
     assert ground(loud) != by_advantage
     assert tokens.save_state() == {"colour_by": "Entropy"}
     tokens.restore_state({"colour_by": "no such number"})
-    assert tokens.colour_by.currentText() == "Entropy"
+    assert tokens.controls.colour_by.currentText() == "Entropy"
 
 
 def test_from_a_comparison_to_its_tokens(qtbot: QtBot, opened: Opened, store: Store) -> None:
@@ -239,7 +314,7 @@ def test_from_a_comparison_to_its_tokens(qtbot: QtBot, opened: Opened, store: St
     qtbot.keyClick(view._detail, Qt.Key.Key_Right, Qt.KeyboardModifier.AltModifier)
     tokens = opened.window.tokens
     assert tokens.isVisible()
-    assert tokens.cycle.currentText() == "cycle 2"
+    assert tokens.controls.cycle.currentText() == "cycle 2"
     assert tokens.text.toPlainText().startswith("The coffee was")
 
 

@@ -245,6 +245,7 @@ class Controller(QObject):
         window = self._window
         self.resuming.live = self._display.watched = None
         window.runs.refresh()
+        window.completions.run_ended(event.run_id)
         run = self._store.run(event.run_id)
         name = run.name if run else f"Run {event.run_id}"
         if event.outcome == "interrupted":

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QMenu, QToolButton, QWidget
 from superqt import QFlowLayout
 
 from workbench.gui.completions.model import SORTS
-from workbench.gui.completions.wording import cycle_name
-from workbench.gui.controls import named, tool_button
+from workbench.gui.controls import label, named, tool_button
+from workbench.gui.cycle_picker import CyclePicker
 from workbench.gui.icons import icon
 from workbench.gui.theme import themes
 
@@ -39,12 +39,14 @@ class Controls(QWidget):
 
     def sorting(self) -> tuple[str, bool]:
         """Return by what and whether descending."""
-        return self.sort.currentText(), self.descending.isChecked()
+        name, descending = self.sort.currentData()
+        return name, descending
 
     def show_sorting(self, name: str, descending: bool) -> None:
         """Choose a sorting, as if the person had."""
-        self.descending.setChecked(descending)
-        self.sort.setCurrentText(name)
+        found = [self.sort.itemData(i) for i in range(self.sort.count())]
+        if (name, descending) in found:
+            self.sort.setCurrentIndex(found.index((name, descending)))
 
     def show_cycles(
         self, cycles: Sequence[int], before: int, after: int | None, mode: str,
@@ -52,21 +54,9 @@ class Controls(QWidget):
     ) -> None:
         """Offer ``cycles`` and show which two are compared and why; the last that a fork shares
         is marked."""
-        # In a row of five controls there is no room for "start policy".
-        offered = [(f"{c} (fork)" if c == forked_after else cycle_name(c) if c else "start", c)
-                   for c in cycles]
-        for box, cycle in ((self.before, before), (self.after, after)):
-            with QSignalBlocker(box):
-                if [(box.itemText(i), box.itemData(i)) for i in range(box.count())] != offered:
-                    box.clear()
-                    for text, c in offered:
-                        box.addItem(text, c)
-                        if c == forked_after:
-                            box.setItemData(box.count() - 1, "Here the run was forked: up to this "
-                                            "cycle it is the run it came from",
-                                            Qt.ItemDataRole.ToolTipRole)
-                box.setCurrentIndex(-1 if cycle is None or not cycles else cycles.index(cycle))
-            box.setEnabled(len(cycles) > 1)
+        for picker, cycle in ((self.before, before), (self.after, after)):
+            picker.show_cycles(cycles, cycle, forked_after)
+            picker.setEnabled(len(cycles) > 1)
         for name, button in self.modes.items():
             button.setChecked(name == mode)
             button.setEnabled(len(cycles) > 1)
@@ -80,14 +70,14 @@ class Controls(QWidget):
         box, row = _row(4)
         self.previous = _button("cycle_previous", "‹", "Both cycles one back")
         self.next = _button("cycle_next", "›", "Both cycles one on")
-        self.before = _combo("cycle_before", "Cycle before",
-                             "The policy after this cycle wrote the left completions")
-        self.after = _combo("cycle_after", "Cycle after",
-                            "The policy after this cycle wrote the right completions")
+        self.before = CyclePicker("cycle_before", "Cycle before",
+                                  "The policy after this cycle wrote the left completions")
+        self.after = CyclePicker("cycle_after", "Cycle after",
+                                 "The policy after this cycle wrote the right completions")
         self.previous.clicked.connect(lambda: self.stepped.emit(-1))
         self.next.clicked.connect(lambda: self.stepped.emit(1))
-        for combo in (self.before, self.after):
-            combo.currentIndexChanged.connect(self._choose)
+        for picker in (self.before, self.after):
+            picker.picked.connect(self._choose)
         for widget in (self.previous, self.before, QLabel("→"), self.after, self.next):
             row.addWidget(widget)
         return box
@@ -113,24 +103,20 @@ class Controls(QWidget):
 
     def _sort(self) -> QWidget:
         box, row = _row(4)
-        self.sort = _combo("completions_sort", "Sort by", "Sort the rows by the order of the "
-                           "prompts, or by what the completion after shows")
-        self.sort.addItems(list(SORTS))
-        self.descending = _button("completions_descending", "↑", "Lowest first; press for highest "
-                                  "first")
-        self.descending.setCheckable(True)
-        self.descending.setAccessibleName("Highest first")
-        self.descending.toggled.connect(self._turn)
+        self.sort = named(QComboBox(), "completions_sort", "Sort",
+                          "Sort the rows by the order of the prompts, or by what the completion "
+                          "after shows")
+        self.sort.setProperty("role", "compact")
+        self.sort.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+        for name, (_, orders) in SORTS.items():
+            for descending, order in orders.items():
+                self.sort.addItem(f"{name}, {order}", (name, descending))
         self.sort.currentIndexChanged.connect(lambda: self.sort_chosen.emit(*self.sorting()))
-        for widget in (self.sort, self.descending):
+        title = label("Sort:")
+        title.setBuddy(self.sort)
+        for widget in (title, self.sort):
             row.addWidget(widget)
         return box
-
-    def _turn(self, descending: bool) -> None:
-        self.descending.setText("↓" if descending else "↑")
-        self.descending.setToolTip("Highest first; press for lowest first" if descending else
-                                   "Lowest first; press for highest first")
-        self.sort_chosen.emit(*self.sorting())
 
     def _copy(self) -> QWidget:
         self.menu = named(QToolButton(), "completions_export", "Export",
@@ -166,10 +152,3 @@ def _row(spacing: int) -> tuple[QWidget, QHBoxLayout]:
 
 def _button(name: str, text: str, tip: str) -> QToolButton:
     return tool_button(text, name, text if len(text) > 1 else tip, tip, role="compact")
-
-
-def _combo(name: str, title: str, tip: str) -> QComboBox:
-    combo = named(QComboBox(), name, title, tip)
-    combo.setProperty("role", "compact")  # five controls and two lists share one line
-    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
-    return combo

@@ -74,13 +74,14 @@ class Role(IntEnum):
     LENGTH = Qt.ItemDataRole.UserRole + 5
 
 
-SORTS: Mapping[str, Role] = {
-    "Prompt": Role.PROMPT_ORDER,
-    "Reward": Role.REWARD,
-    "Change": Role.CHANGE,
-    "KL": Role.KL,
-    "Length": Role.LENGTH,
+SORTS: Mapping[str, tuple[Role, Mapping[bool, str]]] = {
+    "Prompt": (Role.PROMPT_ORDER, {False: "in order"}),
+    "Reward": (Role.REWARD, {True: "highest first", False: "lowest first"}),
+    "Change": (Role.CHANGE, {True: "largest first", False: "smallest first"}),
+    "KL": (Role.KL, {True: "highest first", False: "lowest first"}),
+    "Length": (Role.LENGTH, {True: "longest first", False: "shortest first"}),
 }
+"""By what rows are sorted, and what descending (True) and ascending are called."""
 
 
 class CompletionsModel(QAbstractListModel):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from pathlib import Path
 from typing import Literal
 
@@ -24,6 +25,7 @@ from workbench.gui.completions.model import (
 )
 from workbench.gui.dialog import choose_new_file
 from workbench.gui.theme import themes
+from workbench.store.records import LIVE
 from workbench.store.store import Store
 
 Mode = Literal["latest", "start", "chosen"]
@@ -35,7 +37,8 @@ class CompletionsView(QWidget):
     """Two completions of each compared prompt side by side, with what changed.
 
     ``mode`` says which cycles: the latest and the one before it, the start policy and the
-    latest, or the two that the person chose.
+    latest, or the two that the person chose. While a run goes on its latest cycles are followed
+    unless the person says otherwise; of one that has ended the start and the end tell most.
     """
 
     message = Signal(str, str)
@@ -50,6 +53,8 @@ class CompletionsView(QWidget):
         self._pinned: frozenset[int] = frozenset()
         self._forked_after: int | None = None
         self._mode: Mode = "latest"
+        self._followed: Mode = "latest"  # what the person last chose to follow
+        self._live = True
         self._chosen = (0, 0)
         self._pair = Pair(0, None)
         self._build()
@@ -63,15 +68,15 @@ class CompletionsView(QWidget):
     # -- what the window tells
 
     def show_run(self, run_id: int | None) -> None:
-        """Show a run's completions, or none; follows its latest cycle."""
+        """Show a run's completions, or none: its latest cycles, or its start and its end."""
         self._run_id = run_id
         self._cycles = [] if run_id is None else self._store.compared_cycles(run_id)
         self._pinned = frozenset() if run_id is None else frozenset(
             i for i, p in enumerate(self._store.run_prompts(run_id)) if p.pinned)
         run = None if run_id is None else self._store.run(run_id)
         self._forked_after = run.parent_cycle if run and run.parent else None
-        if self._mode == "chosen":
-            self._mode = "latest"
+        self._live = run is None or run.status in LIVE
+        self._mode = self._followed if self._live else "start"
         self._leave_detail()
         self._load()
 
@@ -83,30 +88,47 @@ class CompletionsView(QWidget):
         self._cycles = [c for c in self._cycles if c < cycle] + [cycle]
         self._reload.start()
 
+    def run_ended(self, run_id: int) -> None:
+        """Show start against end, if the latest cycles of this run were followed until now."""
+        if run_id == self._run_id and self._mode == "latest":
+            self._mode = "start"
+            self._reload.start()
+
+    def show_cycle(self, cycle: int) -> None:
+        """Compare ``cycle`` of the run on display, or the nearest compared one before it, with
+        the one before that, or with the start policy where that is compared."""
+        place = bisect_right(self._cycles, cycle) - 1
+        if place < 0 or len(self._cycles) < 2:
+            return
+        place = max(1, place)
+        before = 0 if self._mode == "start" else place - 1
+        self.choose(self._cycles[before], self._cycles[place])
+
     def save_state(self) -> dict[str, object]:
         """Return what the person chose."""
         name, descending = self.controls.sorting()
-        return {"mode": "latest" if self._mode == "chosen" else self._mode, "sort": name,
-                "descending": descending}
+        return {"mode": self._followed, "sort": name, "descending": descending}
 
     def restore_state(self, state: dict[str, object]) -> None:
         """Choose as :meth:`save_state` told; what is unknown is left out."""
         if state.get("sort") in SORTS:
             self.controls.show_sorting(str(state["sort"]), state.get("descending") is True)
         if state.get("mode") in ("latest", "start"):
-            self.set_mode("start" if state["mode"] == "start" else "latest")
+            self._followed = "start" if state["mode"] == "start" else "latest"
+            self._mode = self._followed if self._live else "start"
+            self._load()
 
     # -- what the person does
 
-    def set_mode(self, mode: Mode) -> None:
-        """Follow the latest cycle, compare the start with it, or stay with the chosen two."""
-        self._mode = mode
+    def follow(self, mode: Mode) -> None:
+        """Compare the "latest" cycle with the one before it or with the "start" from now on."""
+        self._mode = self._followed = mode
         self._load()
 
     def choose(self, before: int, after: int) -> None:
         """Compare these two cycles until told otherwise."""
-        self._chosen = (before, after)
-        self.set_mode("chosen")
+        self._chosen, self._mode = (before, after), "chosen"
+        self._load()
 
     def step(self, by: int) -> None:
         """Move both cycles on or back by one comparison."""
@@ -117,7 +139,7 @@ class CompletionsView(QWidget):
 
     def sort(self, name: str, descending: bool) -> None:
         """Sort the rows by one of ``SORTS``."""
-        self._proxy.setSortRole(SORTS[name])
+        self._proxy.setSortRole(SORTS[name][0])
         order = Qt.SortOrder.DescendingOrder if descending else Qt.SortOrder.AscendingOrder
         self._proxy.sort(0, order)
 
@@ -189,15 +211,17 @@ class CompletionsView(QWidget):
         if not pair.rows:
             return
         before, after = pair.means
-        count = f"{len(pair.rows):,} {'prompt' if len(pair.rows) == 1 else 'prompts'}"
+        many = len(pair.rows) != 1
+        title = f"Mean reward on the {len(pair.rows):,} compared prompts" if many else (
+            "Reward on the compared prompt")
         if pair.after is None:
-            self._summary.setText(f"Mean reward <b>{wording.number(before)}</b> · {count}")
+            self._summary.setText(f"{title} <b>{wording.number(before)}</b>")
             return
         gain, theme = after - before, themes().theme
         colour = theme.good if gain > 0.005 else theme.bad if gain < -0.005 else theme.muted
         self._summary.setText(
-            f"Mean reward {wording.number(before)} → <b>{wording.number(after)}</b> "
-            f"<b style='color:{colour}'>{wording.change(gain)}</b> · {count} · "
+            f"{title} {wording.number(before)} → <b>{wording.number(after)}</b> "
+            f"<b style='color:{colour}'>{wording.change(gain)}</b> · "
             f"<span style='color:{theme.muted}'>{self._sameness(pair.before, pair.after)}</span>")
 
     def _sameness(self, before: int, after: int) -> str:
@@ -247,7 +271,7 @@ class CompletionsView(QWidget):
         layout.setSpacing(8)
         self.controls = Controls()
         self.controls.chosen.connect(self.choose)
-        self.controls.mode_chosen.connect(self.set_mode)
+        self.controls.mode_chosen.connect(self.follow)
         self.controls.stepped.connect(self.step)
         self.controls.sort_chosen.connect(self.sort)
         self.controls.copy_chosen.connect(self.copy)

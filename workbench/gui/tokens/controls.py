@@ -1,0 +1,112 @@
+"""The row of controls above the tokens: which cycle, and which number colours the text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QWidget
+from superqt import QFlowLayout
+
+from workbench.gui.controls import label, named, tool_button
+from workbench.gui.cycle_picker import CyclePicker
+from workbench.gui.theme import themes
+from workbench.gui.tokens.steps import COLUMNS, Column
+
+
+class Controls(QWidget):
+    """Emits what the person chooses; :meth:`show_cycles` keeps it in step."""
+
+    picked = Signal(int)  # a cycle
+    stepped = Signal(int)
+    latest_toggled = Signal(bool)
+    recoloured = Signal()
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._flow = QFlowLayout(self)
+        self._flow.setContentsMargins(0, 0, 0, 0)
+        self._flow.setHorizontalSpacing(12)
+        self._flow.setVerticalSpacing(4)
+        self._make_cycles()
+        self._make_colours()
+        self.count = label("", "muted")
+        self.count.setToolTip("What the cycle learned from. The completions compared in "
+                              "Completions are written apart, and learned from by none")
+        self.notice = label("", "muted")
+        self.notice.setObjectName("tokens_notice")
+        self.news = tool_button("", "tokens_news", "Show the latest cycle",
+                                "Show the latest cycle, and follow the run again", role="flat")
+        self.news.clicked.connect(lambda: self.latest_toggled.emit(True))
+        height = max(w.sizeHint().height() for w in (self.previous, self.cycle))
+        for widgets in ((self.previous, self.cycle, self.next, self.latest, self.news),
+                        (self._title, self.colour_by, self._legend), (self.count, self.notice)):
+            group = QWidget()
+            row = QHBoxLayout(group)
+            row.setContentsMargins(0, 0, 0, 0)
+            row.setSpacing(4)
+            for widget in widgets:
+                row.addWidget(widget)
+            group.setMinimumHeight(height)
+            self._flow.addWidget(group)
+        self.news.hide()
+        self.draw_legend()
+
+    def show_cycles(
+        self, cycles: Sequence[int], shown: int, latest: int, following: bool,
+        not_kept: int | None = None,
+    ) -> None:
+        """Offer ``cycles``, of which ``shown`` is on display; ``latest`` is the run's last one
+        and ``not_kept`` one that was asked for in vain."""
+        self.cycle.show_cycles(cycles, shown)
+        place = cycles.index(shown)
+        self.previous.setEnabled(place > 0)
+        self.next.setEnabled(place < len(cycles) - 1)
+        self.latest.setChecked(following)
+        self.news.setText(f"cycle {latest:,} is there")
+        self.news.setVisible(not following and latest > shown)
+        self.notice.setText("" if not_kept is None else
+                            f"Tokens of cycle {not_kept:,} were not kept")
+        self.notice.setVisible(not_kept is not None)
+
+    def column(self) -> Column:
+        """Return the number that colours the text."""
+        return COLUMNS[max(0, self.colour_by.currentIndex())]
+
+    def draw_legend(self) -> None:
+        """Say what the colours mean."""
+        theme = themes().theme
+        self._legend.setText(
+            f"<span style='background: {theme.insert}'>&nbsp;above 0&nbsp;</span> "
+            f"<span style='background: {theme.delete}'>&nbsp;below 0&nbsp;</span>")
+        self._legend.setVisible(self.column().signed)
+
+    def _make_cycles(self) -> None:
+        self.previous = tool_button("‹", "tokens_previous", "Previous cycle",
+                                    "The cycle before", role="compact")
+        self.next = tool_button("›", "tokens_next", "Next cycle", "The cycle after",
+                                role="compact")
+        self.cycle = CyclePicker("tokens_cycle", "Cycle",
+                                 "The cycle that learned from these completions")
+        self.latest = tool_button(
+            "Latest", "tokens_latest", "Latest", "Follow the run: always show the latest cycle. "
+            "Choosing a completion, a token or a cycle lets go of it", role="compact")
+        self.latest.setCheckable(True)
+        self.previous.clicked.connect(lambda: self.stepped.emit(-1))
+        self.next.clicked.connect(lambda: self.stepped.emit(1))
+        self.cycle.picked.connect(self.picked)
+        self.latest.clicked.connect(self.latest_toggled)
+
+    def _make_colours(self) -> None:
+        self.colour_by = named(QComboBox(), "tokens_colour", "Colour by",
+                               "Which number colours the text")
+        for i, column in enumerate(COLUMNS):
+            self.colour_by.addItem(column.title)
+            self.colour_by.setItemData(i, column.tip, Qt.ItemDataRole.ToolTipRole)
+        self.colour_by.setProperty("role", "compact")
+        self.colour_by.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
+        self.colour_by.currentIndexChanged.connect(lambda _: self.recoloured.emit())
+        self._title = label("Colour by")
+        self._title.setBuddy(self.colour_by)
+        self._legend = label()
+        self._legend.setToolTip("A stronger colour: further from 0. Below 0 is dotted too")
