@@ -37,6 +37,7 @@ from workbench.ppo.sampling import Completions, sample
 from workbench.ppo.scribe import Scribe
 from workbench.ppo.traces import TokenTrace, trace
 from workbench.ppo.update import Experience, update
+from workbench.ppo.value_head import ValueHead, fits, put_in
 from workbench.ppo.weighted_reward import score_all
 
 _MADE_WITH = ("precision", "lora_rank", "value_model", "gradient_checkpointing")
@@ -86,8 +87,13 @@ class PPO:
     random follows from the seed and the cycle number (:mod:`workbench.ppo.randomness`).
     """
 
-    def __init__(self, policy: Policy, reward: Reward, scribe: Scribe) -> None:
+    def __init__(
+        self, policy: Policy, reward: Reward, scribe: Scribe,
+        value_head: ValueHead | None = None,
+    ) -> None:
+        """Train ``policy``; ``value_head`` is what its value head begins as, in place of zero."""
         self._trainable = Trainable(policy)
+        self._value_head = value_head
         self.reward = reward
         self.scribe = scribe
         self.optimizer: torch.optim.Optimizer
@@ -128,6 +134,11 @@ class PPO:
             self._trainable.begin(
                 find_placement(hp.precision), lora_rank=hp.lora_rank, value_source=value_source,
                 gradient_checkpointing=hp.gradient_checkpointing)
+        head = self.policy.value_head
+        if self._value_head is not None and value_source is None and fits(
+            self._value_head, hp, head.in_features
+        ):
+            put_in(self._value_head, head)
         self.optimizer = self._make_optimizer(hp.optimizer)
         self.kl_coef = hp.kl_coef
         self.score_mean, self.score_std = 0.0, 1.0

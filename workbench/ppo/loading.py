@@ -32,11 +32,13 @@ _TOKENIZER_FILES = ("tokenizer.json", "vocab.*", "*.model", "*.tiktoken", "tekke
 
 @dataclass(frozen=True, slots=True)
 class LoadedPolicy:
-    """A policy ready to write, with what turns text into its tokens and back."""
+    """A policy ready to write, with what turns text into its tokens and back; ``folder`` is where
+    it was read from, unless that was a single file."""
 
     source: str
     policy: Policy
     scribe: Scribe
+    folder: Path | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,7 @@ def load_policy(
     scribe = Scribe(
         tokenizer, _eos_ids(model, tokenizer), context_length=policy.context_length,
         use_chat_template=use_chat_template)
-    return LoadedPolicy(source, policy, scribe)
+    return LoadedPolicy(source, policy, scribe, None if found.is_file() else found)
 
 
 def _read_policy(
@@ -139,7 +141,7 @@ def load_reward(
     model = _read_weights(
         AutoModelForSequenceClassification, folder, source, placement.dtype, placement)
     _agree_on_padding(tokenizer, model.config)
-    return LoadedReward(source, RewardModel(model, tokenizer, label, placement), labels)
+    return LoadedReward(source, RewardModel(model, tokenizer, label, placement, folder), labels)
 
 
 def _agree_on_padding(tokenizer: Any, config: Any) -> None:

@@ -186,7 +186,7 @@ class Trainable:
         self, placement: Placement, *, lora_rank: int, value_source: Any,
         gradient_checkpointing: bool,
     ) -> Policy:
-        """Return a policy to train that is the start policy, with a fresh value head.
+        """Return a policy to train that is the start policy, with a value head of zero.
 
         Args:
             value_source: the model whose trunk a separate value model begins as; None for none.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import torch
@@ -47,12 +48,17 @@ class Reward(Protocol):
 class RewardModel:
     """Scores whole completions. It sees text only, so its tokenizer need not be the policy's."""
 
-    def __init__(self, model: Any, tokenizer: Any, label: int, placement: Placement) -> None:
-        """Wrap a sequence classifier on ``placement.device``; ``label`` is the output to use."""
+    def __init__(
+        self, model: Any, tokenizer: Any, label: int, placement: Placement,
+        folder: Path | None = None,
+    ) -> None:
+        """Wrap a sequence classifier on ``placement.device``; ``label`` is the output to use,
+        ``folder`` where it was read from."""
         use_native_gelu(model)
         self.model = model.eval().requires_grad_(False)
         self.tokenizer = tokenizer
         self.label = label
+        self.folder = folder
         self.placement = placement
         config = model.config.get_text_config()
         # Some tokenizers report an astronomically large limit for "none".

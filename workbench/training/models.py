@@ -17,6 +17,7 @@ from workbench.ppo.hyperparameters import Hyperparameters, Value
 from workbench.ppo.loading import LoadedPolicy, load_policy
 from workbench.ppo.phases import Phase
 from workbench.ppo.sources import Report
+from workbench.ppo.value_head import find_value_head
 from workbench.store.records import Prompt
 from workbench.training.commands import LoadModels, PromptItem
 from workbench.training.estimates import Estimator, resident
@@ -67,7 +68,9 @@ class Models:
         reward = load_rewards(
             command.parts, placement, lambda text, share: report(text, 0.5 + 0.5 * share),
             trusted)
-        self.ppo = PPO(policy.policy, reward.reward, policy.scribe)
+        begin("policy")
+        head = find_value_head(policy.folder, reward.reward)
+        self.ppo = PPO(policy.policy, reward.reward, policy.scribe, head)
         self.command, self._digests = command, reward.digests
         self._fingerprints = {
             f"policy {command.policy}": fingerprint(command.policy, revision(policy.policy.model))

@@ -1,0 +1,126 @@
+"""A value head that comes with a policy: used for the reward it was made for, and no other."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from helpers.folders import save_policy, save_reward
+from helpers.models import CPU
+
+from workbench.ppo.cycle import PPO
+from workbench.ppo.hyperparameters import parse
+from workbench.ppo.loading import load_policy, load_reward
+from workbench.ppo.sources import LoadError
+from workbench.ppo.value_head import (
+    FILE_NAME,
+    find_value_head,
+    load_value_head,
+    reward_digest,
+    save_value_head,
+)
+from workbench.ppo.weighted_reward import WeightedPart, WeightedSum
+
+WEIGHT, BIAS = torch.linspace(-1, 1, 16).reshape(1, 16), torch.tensor([0.75])
+SMALL = {"batch_size": 4, "response_length": 6, "num_cycles": 2}
+
+
+@pytest.fixture
+def policy(tmp_path: Path) -> Path:
+    return save_policy(tmp_path / "policy")
+
+
+@pytest.fixture
+def reward(tmp_path: Path) -> Path:
+    return save_reward(tmp_path / "reward")
+
+
+def nothing(text: str, share: float) -> None:
+    """Take no notice."""
+
+
+def make(policy: Path, reward: Path, **parts: float) -> PPO:
+    """Load both; ``parts`` are weights of a sum over the same reward model."""
+    loaded = load_policy(str(policy), CPU, nothing)
+    model = load_reward(str(reward), CPU, nothing).reward
+    whole = WeightedSum([WeightedPart(*p, model) for p in parts.items()]) if parts else model
+    return PPO(loaded.policy, whole, loaded.scribe, find_value_head(loaded.folder, whole))
+
+
+def head_of(ppo: PPO, **settings: object) -> tuple[torch.Tensor, torch.Tensor]:
+    ppo.begin(["a"], parse(SMALL | settings))
+    return ppo.policy.value_head.weight.detach(), ppo.policy.value_head.bias.detach()
+
+
+def test_the_head_begins_as_the_policy_brings_it(policy, reward, unattended):
+    save_value_head(policy, WEIGHT, BIAS, reward=reward)
+    ppo = make(policy, reward)
+    weight, bias = head_of(ppo)
+    assert torch.equal(weight, WEIGHT)
+    assert torch.equal(bias, BIAS)
+    # What it says of a state is what the first cycle calls its value.
+    ids = torch.tensor([ppo.scribe.tokenizer("a")["input_ids"]])
+    with torch.no_grad():
+        expected = (ppo.policy.hidden_states(ids)[0, -1] @ WEIGHT[0] + BIAS).item()
+    traces = ppo.run_cycle(1, parse(SMALL), [0], unattended).traces
+    assert traces[0].numbers["value"][0] == pytest.approx(expected, abs=1e-5)
+    # A new run begins with it again.
+    assert torch.equal(head_of(ppo)[0], WEIGHT)
+
+
+def test_it_is_for_one_reward_alone(policy, reward, tmp_path):
+    save_value_head(policy, WEIGHT, BIAS, reward=reward)
+    other = save_reward(tmp_path / "other", labels=("a", "b"))
+    assert load_value_head(policy, reward=other) is None
+    assert load_value_head(policy, reward=reward, label=1) is None
+    assert not head_of(make(policy, other_than(reward, tmp_path)))[0].any()
+    # Its scores follow from weights and tokenizer; a card beside them changes nothing.
+    (reward / "README.md").write_text("A reward model.")
+    (reward / "training.json").write_text("{}")
+    assert load_value_head(policy, reward=reward) is not None
+
+
+def other_than(reward: Path, tmp_path: Path) -> Path:
+    """Return a folder like ``reward`` with one weight changed."""
+    from safetensors.torch import load_file, save_file
+
+    other = save_reward(tmp_path / "changed")
+    tensors = load_file(other / "model.safetensors")
+    tensors["classifier.bias"] += 1
+    save_file(tensors, other / "model.safetensors", {"format": "pt"})
+    assert reward_digest(other) != reward_digest(reward)
+    return other
+
+
+def test_a_weight_scales_it_and_a_sum_of_several_has_none(policy, reward):
+    save_value_head(policy, WEIGHT, BIAS, reward=reward)
+    weight, bias = head_of(make(policy, reward, counts=2.0, watched=0.0))
+    assert torch.equal(weight, 2 * WEIGHT)
+    assert torch.equal(bias, 2 * BIAS)
+    assert not head_of(make(policy, reward, one=1.0, two=0.5))[0].any()
+
+
+@pytest.mark.parametrize("settings", [
+    {"normalize_scores": True}, {"score_clip": 0.5}, {"whiten_rewards": True}, {"gamma": 0.9},
+    {"value_model": "policy"}], ids=str)
+def test_on_another_scale_or_trunk_it_begins_at_zero(policy, reward, settings):
+    save_value_head(policy, WEIGHT, BIAS, reward=reward)
+    weight, bias = head_of(make(policy, reward), **settings)
+    assert not weight.any()
+    assert not bias.any()
+
+
+def test_one_of_another_width_is_not_used(policy, reward):
+    save_value_head(policy, torch.ones(1, 7), BIAS, reward=reward)
+    assert not head_of(make(policy, reward))[0].any()
+
+
+def test_without_the_file_the_head_begins_at_zero(policy, reward):
+    assert not head_of(make(policy, reward))[0].any()
+
+
+def test_a_damaged_file_is_named(policy, reward):
+    save_value_head(policy, WEIGHT, BIAS, reward=reward)
+    file = policy / FILE_NAME
+    file.write_bytes(file.read_bytes()[:40])
+    with pytest.raises(LoadError, match=r"value_head\.safetensors is damaged; delete it"):
+        make(policy, reward)
