@@ -303,7 +303,7 @@ def _line(event: ev.CycleFinished) -> str:
         f"cycle {event.cycle:>{len(str(event.num_cycles))}}/{event.num_cycles}"
         f"  reward {m['objective/scores']:+.3f}  KL {m['objective/kl']:.2f}"
         f"  value loss {m['loss/value_avg']:.3f}  entropy {m['policy/entropy_avg']:.3f}"
-        f"  clipped {m['policy/clipfrac_avg']:.1%}  distinct {m['objective/distinct']:.0%}"
+        f"  outside clip {m['policy/clipfrac']:.1%}  distinct {m['objective/distinct']:.0%}"
         f"  {m['tokens_per_second']:,.0f} tokens/s  {m['seconds']:.2f} s")
 
 

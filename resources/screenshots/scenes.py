@@ -72,7 +72,7 @@ async def range_of_cycles(stage: Stage) -> None:
 @scene
 async def six_plots(stage: Stage) -> None:
     stage.window.metrics.choose_plots([
-        "objective/scores", "policy/clipfrac_avg", "val/explained_variance",
+        "objective/scores", "policy/clipfrac", "val/explained_variance",
         "val/advantage_std", "policy/entropy_avg", "objective/kl"])
 
 

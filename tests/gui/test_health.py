@@ -59,10 +59,10 @@ def test_the_explanation_leads_to_plot_setting_and_pause(
     assert form.values()["learning_rate"] == 5e-5  # half of the run's
     assert not panel.isVisible()
 
-    assert "policy/clipfrac_avg" not in window.metrics.plots()
+    assert "policy/clipfrac" not in window.metrics.plots()
     window.actions_["health"].trigger()
     panel.findChild(QPushButton, "show_steps").click()
-    assert "policy/clipfrac_avg" in window.metrics.plots()
+    assert "policy/clipfrac" in window.metrics.plots()
 
 
 def test_an_old_run_shows_what_was_found_in_it(
@@ -77,7 +77,7 @@ def test_an_old_run_shows_what_was_found_in_it(
     assert opened.window.health.text() == "KL runs away"
     marks = opened.window.metrics._run.health
     assert [(m.cycle, m.metric) for m in marks] == [
-        (2, "policy/clipfrac_avg"), (3, "objective/kl")]
+        (2, "policy/clipfrac"), (3, "objective/kl")]
     opened.controller.show_run(None)
     qtbot.waitUntil(opened.window.health.isHidden)
 

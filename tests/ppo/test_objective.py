@@ -8,6 +8,7 @@ from workbench.ppo.objective import (
     explained_variance,
     masked_mean,
     policy_loss,
+    update_size,
     value_loss,
 )
 
@@ -51,6 +52,17 @@ def test_gradient_is_zero_beyond_the_clip():
         policy_loss(logprobs, torch.zeros(1, 1), torch.tensor([[advantage]]), ALL,
                     cliprange=0.2)[0].backward()
         assert bool(logprobs.grad.abs().item() > 0) is moves
+
+
+def test_size_of_an_update_by_hand():
+    # Ratios 1, 1.5, .7 and 1.1 with eps .2: two of four outside; padding at a ratio of 9.
+    ratios = torch.tensor([[1.0, 1.5, 9.0], [0.7, 1.1, 9.0]])
+    mask = torch.tensor([[True, True, False]]).expand(2, 3)
+    old = torch.full((2, 3), -2.0)
+    found = update_size(ratios.log() + old, old, mask, cliprange=0.2)
+    assert found["clipfrac"].item() == 0.5
+    # ½ (log 1.5² + log .7² + log 1.1²) / 4 = (.164402 + .127217 + .009084) / 8
+    assert found["approxkl"].item() == pytest.approx(0.0375878, abs=1e-6)
 
 
 def test_value_loss_by_hand():

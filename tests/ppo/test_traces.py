@@ -32,5 +32,29 @@ def test_traces_agree_with_what_the_cycle_reports(unattended):
     assert ratios.mean() == pytest.approx(1, abs=0.3)
 
 
+@pytest.mark.parametrize("steps", [1, 4])
+def test_what_an_update_did_is_measured_after_its_last_step(unattended, steps):
+    # Not before each step, where a cycle of one step would have moved nothing.
+    _, hp, result = run(unattended, num_ppo_epochs=steps, learning_rate=1e-2)
+    ratios = np.concatenate([t.numbers["ratio"] for t in result.traces]).astype(float)
+    found = result.metrics
+    assert found["policy/approxkl"] == pytest.approx(
+        (0.5 * np.log(ratios) ** 2).mean(), rel=1e-4)
+    assert found["policy/clipfrac"] == pytest.approx(
+        (abs(ratios - 1) > hp.cliprange).mean())
+    assert found["policy/approxkl"] > 1e-3
+    assert found["policy/clipfrac"] > 0
+    assert (found["policy/approxkl_avg"] < 1e-8) == (steps == 1)
+    assert found["policy/approxkl_avg"] < found["policy/approxkl"]
+
+
+def test_what_an_update_did_is_measured_without_traces_and_however_it_is_cut(unattended):
+    whole = run(unattended)[2].metrics
+    for change in ({"keep_tokens": 0}, {"micro_batch_tokens": 12}):
+        found = run(unattended, **change)[2].metrics
+        for name in ("policy/approxkl", "policy/clipfrac"):
+            assert found[name] == pytest.approx(whole[name], rel=1e-3)
+
+
 def test_traces_can_be_switched_off(unattended):
     assert run(unattended, keep_tokens=0)[2].traces == []

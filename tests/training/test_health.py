@@ -14,7 +14,7 @@ from workbench.training.health import NOT_FINITE, RULES, WATCHED, Watch
 
 HEALTHY = {"objective/scores": 1.0, "objective/scores_std": 0.9, "objective/kl": 6.0,
            "objective/length": 24.0, "objective/distinct": 1.0, "policy/entropy_avg": 0.9,
-           "policy/approxkl_avg": 0.01, "policy/clipfrac_avg": 0.05, "policy/grad_norm": 0.3,
+           "policy/approxkl": 0.05, "policy/clipfrac": 0.25, "policy/grad_norm": 0.3,
            "loss/policy_avg": 0.0, "loss/value_avg": 0.15, "val/explained_variance": -0.05}
 PROMPTS = (do.PromptItem("one"), do.PromptItem("two"), do.PromptItem("three"))
 
@@ -43,9 +43,9 @@ def test_a_healthy_run_has_no_finding():
     ({"objective/distinct": 0.2}, ("alike", "serious")),
     ({"objective/scores": 2.5, "policy/entropy_avg": 0.5}, ("hacking", "warning")),
     ({"objective/scores": 2.5, "objective/distinct": 0.62}, ("hacking", "warning")),
-    ({"policy/clipfrac_avg": 0.35}, ("steps", "warning")),
-    ({"policy/approxkl_avg": 0.2}, ("steps", "warning")),
-    ({"policy/approxkl_avg": 8.0}, ("steps", "serious")),
+    ({"policy/clipfrac": 0.55}, ("steps", "warning")),
+    ({"policy/approxkl": 0.4}, ("steps", "warning")),
+    ({"policy/approxkl": 8.0}, ("steps", "serious")),
     ({"loss/value_avg": 2.0}, ("value_loss", "warning")),
     ({"loss/value_avg": 20.0}, ("value_loss", "serious")),
     ({"val/explained_variance": -0.8}, ("explained_variance", "warning")),
@@ -58,7 +58,7 @@ def test_what_is_wrong_is_said(change, expected):
 
 @pytest.mark.parametrize("change", [
     {"objective/kl": 40.0}, {"objective/kl": -3.0}, {"policy/entropy_avg": 0.1},
-    {"objective/distinct": 0.1}, {"policy/clipfrac_avg": 0.6}, {"loss/value_avg": 9.0},
+    {"objective/distinct": 0.1}, {"policy/clipfrac": 0.6}, {"loss/value_avg": 9.0},
     {"val/explained_variance": -3.0}, {"objective/scores": 5.0, "policy/entropy_avg": 0.1},
 ])
 def test_one_odd_cycle_is_no_trouble(change):

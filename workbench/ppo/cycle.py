@@ -21,7 +21,7 @@ from workbench.ppo.forward import read_logprobs, read_values
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.kl import adapt_kl_coef, kl_estimate
 from workbench.ppo.metrics import part_metric
-from workbench.ppo.objective import explained_variance, masked_mean
+from workbench.ppo.objective import explained_variance, masked_mean, update_size
 from workbench.ppo.optimizer import check_optimizer, make_optimizer
 from workbench.ppo.phases import Phase
 from workbench.ppo.policy import (
@@ -40,6 +40,8 @@ from workbench.ppo.update import Experience, update
 from workbench.ppo.value_head import ValueHead, fits, put_in
 from workbench.ppo.weighted_reward import score_all
 
+LOG_UNLIKELY = math.log(0.001)
+"""A token whose log-probability is lower the start policy would almost never write."""
 _MADE_WITH = ("precision", "lora_rank", "value_model", "gradient_checkpointing")
 
 
@@ -224,12 +226,14 @@ class PPO:
                           kl_coef=self.kl_coef, control=control)
         self.between_cycles = False
         clock.lap("seconds/update")
-        traces: list[TokenTrace] = []
-        if hp.keep_tokens:
-            logprobs_after = read_logprobs(
-                self.policy, completions, temperature=hp.temperature,
-                max_tokens=hp.micro_batch_tokens, control=control, phase=Phase.COMPARING)
-            traces = list(trace(drawn, experience, rewards, logprobs_after, self.scribe))
+        logprobs_after = read_logprobs(
+            self.policy, completions, temperature=hp.temperature,
+            max_tokens=hp.micro_batch_tokens, control=control, phase=Phase.COMPARING)
+        moved = update_size(logprobs_after, completions.logprobs, completions.mask,
+                            cliprange=hp.cliprange)
+        metrics |= {f"policy/{name}": number.item() for name, number in moved.items()}
+        traces = list(trace(drawn, experience, rewards, logprobs_after, self.scribe)
+                      ) if hp.keep_tokens else []
         metrics |= {"lr": rate, "kl_coef": self.kl_coef}
         if hp.kl_controller == "adaptive":
             self.kl_coef = adapt_kl_coef(
@@ -343,6 +347,8 @@ class PPO:
             "objective/non_score_reward": -self.kl_coef * total_kl,
             "objective/kl": total_kl,
             "objective/entropy": -completions.logprobs.sum(dim=1).mean().item(),
+            "objective/unlikely": masked_mean(
+                (scored.ref_logprobs < LOG_UNLIKELY).float(), mask).item(),
             "objective/length": completions.lengths.float().mean().item(),
             "objective/distinct": len({w.text for w in scored.written}) / len(scored.written),
             "val/num_eos_tokens": float(completions.ended.sum()),

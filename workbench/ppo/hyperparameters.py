@@ -106,8 +106,7 @@ class Hyperparameters(BaseModel):
     keep_tokens: int = _declare(
         10, "Cycles kept by token", "Run",
         "For how many of the last cycles every token's log-probability, value, reward, advantage "
-        "and ratio are kept; those of pinned prompts are kept for all cycles. Costs one more "
-        "forward pass a cycle, to measure the ratio after the update.",
+        "and ratio are kept; those of pinned prompts are kept for all cycles.",
         ge=0, le=100_000, unit="cycles", zero_text="off",
     )
 
@@ -236,7 +235,7 @@ class Hyperparameters(BaseModel):
     # -- phase 2: update
     learning_rate: float = _declare(
         5e-4, "Learning rate", "Phase 2: update",
-        "Step size of AdamW. Lower it when KL or the clip fraction jump; small models bear more "
+        "Step size of AdamW. Lower it when KL or the step size jump; small models bear more "
         "than large ones.",
         ge=0.0, le=1.0, scientific=True,
     )
@@ -302,7 +301,10 @@ class Hyperparameters(BaseModel):
     )
     target_kl: float = _declare(
         0.0, "Stop at approx-KL", "Phase 2: update",
-        "Ends the epochs of a cycle once the update has moved this far from the sampling policy.",
+        "Ends the epochs of a cycle once the update has moved this far from the sampling policy, "
+        "in nats a token. It is looked at before each optimiser step, so it can leave out the "
+        "steps to come but not take back one: a single step (one epoch of one mini-batch) is "
+        "always made, and a first one that is too large needs a lower learning rate.",
         ge=0.0, le=10.0, zero_text="off", scientific=True, advanced=True,
     )
     critic_warmup_cycles: int = _declare(

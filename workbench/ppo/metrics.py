@@ -18,11 +18,16 @@ class Metric:
 
 _ALL = (
     Metric("objective/scores", "Reward", "score", "mean of the reward model's score r(x, y)",
-           "What the reward model gives the completions of this cycle, on average."),
+           "What the reward model gives the completions of this cycle, on average, before "
+           "normalising, clipping and penalties. TRL's metric of this name is less the missing-EOS "
+           "penalty."),
     Metric("objective/scores_std", "Reward spread", "score", "deviation of r(x, y)",
            "How much scores differ within a cycle. Near 0 there is nothing to learn from."),
-    Metric("objective/rlhf_reward", "Reward after KL", "score", "mean of r(x, y) - β·KL",
-           "What PPO maximises: the score less the price of leaving the start policy."),
+    Metric("objective/rlhf_reward", "Reward after penalties", "score",
+           "mean of r'(x, y) - β·KL; r' is r normalised and clipped, if so set, less the "
+           "missing-EOS penalty of a completion that did not end",
+           "What PPO maximises: the score as it is trained on, less the price of leaving the start "
+           "policy. With neither normalising nor clipping it is TRL's metric of this name."),
     Metric("objective/non_score_reward", "KL price", "score", "mean of -β·KL",
            "How much reward a completion loses to the KL penalty."),
     Metric("objective/kl", "KL to start policy", "nats / completion",
@@ -31,6 +36,10 @@ _ALL = (
     Metric("objective/entropy", "Surprise of completions", "nats / completion",
            "mean over completions of -Σₜ log π(token)",
            "A one-sample estimate of the entropy of whole completions, as TRL logs it."),
+    Metric("objective/unlikely", "Unlikely tokens", "share",
+           "share of tokens with π_start(token) < 0.1 %",
+           "How many of the sampled tokens the start policy would almost never write. A rise means "
+           "that its language is being left."),
     Metric("objective/length", "Completion length", "tokens", "mean tokens, end token included",
            "Average length of a completion."),
     Metric("objective/distinct", "Distinct completions", "share",
@@ -38,12 +47,21 @@ _ALL = (
            "1 when no two completions of the cycle are the same. A fall means collapse."),
     Metric("policy/entropy_avg", "Entropy", "nats / token", "mean of -Σ_v π(v)·log π(v)",
            "How open the next token is. A fast fall means the policy is losing its creativity."),
-    Metric("policy/approxkl_avg", "Step size (approx-KL)", "nats / token",
-           "mean of ½·(log π_new - log π_old)², over all updates of the cycle",
-           "How far one cycle's updates moved the policy from the one that sampled."),
-    Metric("policy/clipfrac_avg", "Clip fraction", "share",
-           "share of tokens where the clipped loss is the larger one",
-           "How often the trust region held an update back. 0.05 to 0.2 is healthy."),
+    Metric("policy/approxkl", "Step size (approx-KL)", "nats / token",
+           "mean of ½·(log π_after - log π_sampling)², once the cycle's last step is done",
+           "How far the whole update of a cycle moved the policy from the one that sampled."),
+    Metric("policy/clipfrac", "Outside the trust region", "share",
+           "share of tokens whose ratio π_after ÷ π_sampling is outside 1 ± ε, after the last step",
+           "How many of the sampled tokens the update moved further than the clip range. The clip "
+           "takes away the reason to go on, but does not hold back a step that is too large."),
+    Metric("policy/approxkl_avg", "Approx-KL before each step", "nats / token",
+           "mean of ½·(log π_new - log π_old)², before every step of the cycle",
+           "TRL's measure. The cycle's first step is always 0 here, and its last one never "
+           "counts: see Step size for what the update did."),
+    Metric("policy/clipfrac_avg", "Clip fraction before each step", "share",
+           "share of tokens where the clipped loss is the larger one, before every step",
+           "TRL's measure of how often the trust region held a step back. The cycle's last step "
+           "never counts: see Outside the trust region for what the update did."),
     Metric("policy/grad_norm", "Gradient norm", "", "mean of ‖∇L‖₂ before clipping",
            "Length of the gradient; spikes warn of instability."),
     Metric("policy/epochs", "Epochs run", "epochs", "epochs until approx-KL passed its limit",

@@ -74,6 +74,26 @@ def policy_loss(
     return masked_mean(loss, mask), metrics
 
 
+def update_size(
+    logprobs: Tensor, old_logprobs: Tensor, mask: Tensor, *, cliprange: float
+) -> dict[str, Tensor]:
+    """How far a whole update moved the policy; all arguments (b, T).
+
+    Args:
+        logprobs: of the sampled tokens under the policy after its last step.
+        old_logprobs: the same under the policy that sampled them.
+
+    Returns:
+        ``approxkl`` (``mean(½ (log rho)²)``) and ``clipfrac``, the share of tokens whose ratio rho
+        is outside ``1 ± cliprange``.
+    """
+    ratio = probability_ratio(logprobs, old_logprobs)
+    return {
+        "approxkl": masked_mean(0.5 * (logprobs - old_logprobs).square(), mask),
+        "clipfrac": masked_mean(((ratio - 1.0).abs() > cliprange).to(ratio.dtype), mask),
+    }
+
+
 def value_loss_terms(
     values: Tensor, old_values: Tensor, returns: Tensor, *, cliprange_value: float
 ) -> tuple[Tensor, Tensor]:

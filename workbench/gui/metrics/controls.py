@@ -27,7 +27,7 @@ DEFAULT_PLOTS = ("objective/scores", "loss/value_avg", "policy/entropy_avg", "ob
 SETS = {
     "Overview": (DEFAULT_PLOTS, "Reward, value loss, entropy and KL"),
     "Trust region": (
-        ("policy/clipfrac_avg", "policy/approxkl_avg", "val/ratio_var", "objective/kl"),
+        ("policy/clipfrac", "policy/approxkl", "val/ratio_var", "objective/kl"),
         "How far each update moves the policy, and how often the clip holds it back"),
     "Value head and advantages": (
         ("loss/value_avg", "val/explained_variance", "val/value", "val/advantage_std"),
