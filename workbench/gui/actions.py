@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 
 from workbench.gui.icons import icon
+from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import themes
 from workbench.training.events import State
 
@@ -190,7 +191,13 @@ class Actions(QObject):
 
 
 def set_tip(action: QAction, tip: str) -> None:
-    """Give an action its tooltip, with the shortcut, and the same text in the status bar."""
+    """Give an action its tooltip, with the shortcut. It has no status tip, which would cover
+    phase and progress."""
     shortcut = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
-    action.setToolTip(f"{tip} ({shortcut})" if shortcut else tip)
-    action.setStatusTip(tip)
+    action.setProperty("tip", tip)
+    action.setToolTip(plain_tip(tip, shortcut))
+
+
+def tip_of(action: QAction) -> str:
+    """Return what an action's tooltip says of it, without its shortcut."""
+    return str(action.property("tip") or "")

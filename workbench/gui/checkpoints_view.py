@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QTableWidget, QTableWidgetItem, QWidget
 from workbench.gui.background import Background
 from workbench.gui.controls import RIGHT, as_list, label, named
 from workbench.gui.dialog import Dialog, ask
+from workbench.gui.plain_text import plain_tip
 from workbench.gui.status_bar import file_size
 from workbench.store.checkpoints import Checkpoint, CheckpointError, best_of
 from workbench.store.records import RunRecord
@@ -45,7 +46,7 @@ class CheckpointsView(Dialog):
         header.setStretchLastSection(True)
         for column, (title, tip) in enumerate(_COLUMNS):
             item = QTableWidgetItem(title)
-            item.setToolTip(tip)
+            item.setToolTip(plain_tip(tip))
             if column in _NUMBERS:
                 item.setTextAlignment(RIGHT)
             self.table.setHorizontalHeaderItem(column, item)

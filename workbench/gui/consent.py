@@ -20,7 +20,6 @@ def ask_to_run(parent: QWidget, file: UntrustedFile, then: Callable[[], object])
     layout.setSpacing(8)
     changed = "This file has changed since the run began. " if file.changed else ""
     path = label(file.path, "heading", wrap=True)
-    path.setTextFormat(Qt.TextFormat.PlainText)
     path.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     layout.addWidget(path)
     layout.addWidget(label(

@@ -16,6 +16,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from workbench.gui.plain_text import plain_tip
+
 W = TypeVar("W", bound=QWidget)
 RIGHT = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
 """How numbers stand."""
@@ -25,7 +27,7 @@ def named(widget: W, name: str, title: str, tip: str) -> W:
     """Give ``widget`` its object name, accessible name and tooltip, and return it."""
     widget.setObjectName(name)
     widget.setAccessibleName(title)
-    widget.setToolTip(tip)
+    widget.setToolTip(plain_tip(tip))
     return widget
 
 
@@ -45,9 +47,11 @@ def tool_button(text: str, name: str, title: str, tip: str, role: str = "") -> Q
     return button
 
 
-def label(text: str = "", role: str = "", wrap: bool = False) -> QLabel:
-    """Return a label with a part to play ("heading", "muted", "error", ...)."""
-    made = QLabel(text, wordWrap=wrap)
+def label(text: str = "", role: str = "", wrap: bool = False, rich: bool = False) -> QLabel:
+    """Return a label with a part to play ("heading", "muted", "error", ...). It shows its text as
+    it stands. A ``rich`` one takes HTML, in which what comes from outside is escaped."""
+    made = QLabel(text, wordWrap=wrap,
+                  textFormat=Qt.TextFormat.RichText if rich else Qt.TextFormat.PlainText)
     if role:
         made.setProperty("role", role)
     return made

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from workbench.gui.controls import label, named
+from workbench.gui.plain_text import without_mnemonic
 
 _MARGIN = 16
 
@@ -108,7 +109,7 @@ def ask_for(
     """Ask for what ``field`` takes; ``text`` and ``tip`` are those of the button that calls
     ``then``."""
     dialog = Dialog(parent, name, title)
-    asked = label(question, wrap=True)
+    asked = label(without_mnemonic(question), wrap=True)
     asked.setBuddy(field)
     dialog.setMinimumWidth(360)
     named(field, f"{name}_field", question, tip)
@@ -133,6 +134,7 @@ def ask(
     box = QMessageBox(icon, title, sentence, QMessageBox.StandardButton.NoButton, parent)
     box.setObjectName(name)
     box.setAccessibleName(title)
+    box.setTextFormat(Qt.TextFormat.PlainText)  # of what is set from here on
     box.setInformativeText(more)
     box.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     roles = QMessageBox.ButtonRole

@@ -10,6 +10,7 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QGridLayout, QMessageBox, QScrollArea, QSpinBox, QWidget
 
 from workbench import __version__
+from workbench.gui.actions import tip_of
 from workbench.gui.command_palette import plain, shortcut_text
 from workbench.gui.controls import label
 from workbench.gui.dialog import Dialog, ask, ask_for
@@ -85,7 +86,7 @@ def show_shortcuts(parent: QWidget, actions: Iterable[QAction]) -> None:
     grid = QGridLayout(sheet)
     grid.setHorizontalSpacing(24)
     grid.setVerticalSpacing(8)
-    rows = [(shortcut_text(a), plain(a), a.statusTip()) for a in actions if shortcut_text(a)]
+    rows = [(shortcut_text(a), plain(a), tip_of(a)) for a in actions if shortcut_text(a)]
     rows += [("Tab, Shift+Tab", "Next or previous control", ""),
              ("Ctrl+Z, Ctrl+Shift+Z", "Undo or redo", "In Prompts and in Hyperparameters"),
              ("Left, Right, Escape", "Move the crosshair, or end it", "In Metrics"),

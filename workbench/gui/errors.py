@@ -14,9 +14,9 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QLabel, QPlainTextEdit, QWidget
+from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
-from workbench.gui.controls import named
+from workbench.gui.controls import label, named
 from workbench.gui.dialog import Dialog
 from workbench.gui.theme import number_font
 
@@ -56,7 +56,7 @@ class ErrorDialog(Dialog):
         super().__init__(parent, "error_dialog", "PPO Workbench")
         self.setMinimumWidth(440)
         self._details = f"{sentence}\n\n{details}".strip()
-        message = QLabel(sentence, wordWrap=True)
+        message = label(sentence, wrap=True)
         message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         message.setObjectName("error_sentence")
         self.body.addWidget(message)

@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import number_font
 from workbench.ppo.hyperparameters import Spec, Value
 from workbench.ppo.wording import format_number, format_value
@@ -268,13 +269,13 @@ def make_field(spec: Spec) -> Field:
     field.setObjectName(spec.name)
     field.setAccessibleName(f"{spec.label}, {spec.unit}" if spec.unit else spec.label)
     field.setAccessibleDescription(spec.help)
-    field.setToolTip(tooltip(spec))
+    field.setToolTip(plain_tip(tooltip(spec)))
     field.set_value(spec.default)
     return field
 
 
 def tooltip(spec: Spec) -> str:
-    """Return help, name, range, unit, default and when a change counts, as rich text."""
+    """Return help, name, range, unit, default and when a change counts, line by line."""
     facts = [f"Name: {spec.name}"]
     if spec.minimum is not None and spec.maximum is not None:
         low, high = format_number(spec.minimum), format_number(spec.maximum)
@@ -284,4 +285,4 @@ def tooltip(spec: Spec) -> str:
     facts.append(f"Default: {format_value(spec, spec.default)}")
     facts.append("A change counts from the next cycle on." if spec.live
                  else "Fixed at the start of a run.")
-    return f"<p>{spec.help}</p><p>{'<br>'.join(facts)}</p>"
+    return "\n".join([spec.help, *facts])

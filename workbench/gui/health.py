@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 from workbench.gui.controls import label, named, push_button
 from workbench.gui.dialogs import offer_resume
 from workbench.gui.fields import format_value
+from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import set_look
 from workbench.ppo.hyperparameters import (
     HyperparameterError,
@@ -277,7 +278,7 @@ class HealthChip(QToolButton):
         self._wide = super().sizeHint()
         self._elide()
         said = [f"{RULES[f.rule].title}. {f.sentence}" for f in found]
-        self.setToolTip("".join(f"<p>{text}</p>" for text in [*said, "Click for what to try."]))
+        self.setToolTip(plain_tip("\n".join([*said, "Click for what to try."])))
         self.setAccessibleDescription(" ".join(said))
 
     def sizeHint(self) -> QSize:

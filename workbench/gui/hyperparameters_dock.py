@@ -25,6 +25,7 @@ from workbench.gui.actions import ALIVE, set_tip
 from workbench.gui.controls import label, named, push_button, tool_button
 from workbench.gui.hyperparameters_form import HyperparametersForm
 from workbench.gui.memory import MemoryLine
+from workbench.gui.plain_text import plain_tip
 from workbench.gui.presets import PRESETS
 from workbench.gui.section import Section
 from workbench.gui.settings import section, texts
@@ -325,7 +326,8 @@ class HyperparametersDock(QWidget):
         said = f"{change.name}, changed by {change.by}"
         said += f" on {when:%Y-%m-%d} at {when:%H:%M:%S}" if when else ""
         for column in range(item.columnCount()):
-            item.setToolTip(column, f"{said}; cycle {cycle} was the first to use it")
+            item.setToolTip(column, plain_tip(
+                f"{said}; cycle {cycle} was the first to use it"))
         self._history.addTopLevelItem(item)
         self._history.scrollToItem(item)
 

@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterable, Mapping
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QFontMetrics, QUndoCommand, QUndoStack
-from PySide6.QtWidgets import QGridLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from workbench.gui.controls import label, push_button, tool_button
 from workbench.gui.fields import make_field
 from workbench.gui.icons import icon
+from workbench.gui.plain_text import plain_tip
 from workbench.gui.section import Section
 from workbench.gui.theme import Theme, number_font, set_look, themes
 from workbench.ppo.hyperparameters import (
@@ -37,7 +38,7 @@ class Row(QWidget):
         self.field = make_field(spec)
         digits = QFontMetrics(number_font())
         self.field.setFixedWidth(digits.horizontalAdvance("0" * 9) + 48)
-        self.label = QLabel(wordWrap=True, textFormat=Qt.TextFormat.RichText)
+        self.label = label(wrap=True, rich=True)
         self.label.setBuddy(self.field)
         self.label.setToolTip(self.field.toolTip())
         self.reset = tool_button(
@@ -196,7 +197,7 @@ class HyperparametersForm(QWidget):
         for name, row in self.rows.items():
             for widget in (row.field, row.reset, row.label):
                 widget.setEnabled(name not in names)
-            row.setToolTip(why if name in names else "")
+            row.setToolTip(plain_tip(why if name in names else ""))
 
     def set_filter(self, text: str, everything: bool) -> None:
         """Show rows that match ``text``; advanced ones only with ``everything`` or a match."""

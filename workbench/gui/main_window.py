@@ -18,12 +18,13 @@ from PySide6.QtWidgets import (
 )
 from superqt import QElidingLabel
 
-from workbench.gui.actions import Actions, set_tip
+from workbench.gui.actions import Actions, set_tip, tip_of
 from workbench.gui.controls import label, named
 from workbench.gui.dock_layout import TWO_COLUMNS, DockLayout
 from workbench.gui.health import HealthChip
 from workbench.gui.hyperparameters_dock import HyperparametersDock
 from workbench.gui.models_dock import ModelsDock
+from workbench.gui.plain_text import plain_tip
 from workbench.gui.settings import section
 from workbench.gui.status_bar import StatusBar
 from workbench.gui.theme import set_look, themes
@@ -140,7 +141,7 @@ class MainWindow(QMainWindow):
         set_look(self.chip, chip=_CHIPS[state])
         self.chip.setAccessibleDescription(note)
         self.note.setText(note)
-        self.note.setToolTip(note or "Why, or what it waits for")
+        self.note.setToolTip(plain_tip(note or "Why, or what it waits for"))
         self.actions_.set_state(state)
         self.models.set_state(state)
         self.hyperparameters.set_state(state)
@@ -283,7 +284,8 @@ class MainWindow(QMainWindow):
             if action.objectName() == "start":
                 button.setProperty("role", "primary")
         self.chip = named(label(), "state_chip", "State", "Where the run stands")
-        self.note = named(QElidingLabel(), "state_note", "Note", "Why, or what it waits for")
+        self.note = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "state_note", "Note",
+                          "Why, or what it waits for")
         widest = max(self.fontMetrics().horizontalAdvance(state.value) for state in State)
         self.chip.setMinimumWidth(round(1.2 * widest) + 24)
         self.chip.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
@@ -299,8 +301,8 @@ class MainWindow(QMainWindow):
             bar.addWidget(widget)
         self.health = HealthChip()
         self._health_action = bar.addWidget(self.health)
-        self.shown = named(_Shown(), "shown_run", "Run on display",
-                           "The run whose curves and completions are shown")
+        self.shown = named(_Shown(textFormat=Qt.TextFormat.PlainText), "shown_run",
+                           "Run on display", "The run whose curves and completions are shown")
         self.shown.setContentsMargins(8, 0, 8, 0)
         self.shown.setProperty("role", "muted")
         self.shown.setMinimumWidth(1)
@@ -311,7 +313,8 @@ class MainWindow(QMainWindow):
         button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
         button.setProperty("role", "flat")
         button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        named(button, "palette_button", "Command palette", self.actions_["palette"].toolTip())
+        named(button, "palette_button", "Command palette", tip_of(self.actions_["palette"]))
+        button.setToolTip(self.actions_["palette"].toolTip())
         self.addToolBar(bar)
         self.show_health([])
 

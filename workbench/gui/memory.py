@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QGridLayout, QPushButton, QScrollArea, QSizePolicy
 
 from workbench.gui.controls import label, named
 from workbench.gui.dialog import Dialog
+from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import number_font, set_look
 from workbench.ppo.hyperparameters import HyperparameterError
 from workbench.ppo.sizes import size
@@ -63,8 +64,9 @@ class MemoryLine(QPushButton):
         """Show what a run would take."""
         self._event = event
         self.setText(f"Memory: {'may not fit' if event.advice else line(event)}")
-        self.setToolTip(event.advice or f"A run with these settings takes {line(event)} on "
-                        f"{event.device}. Click for its parts.")
+        self.setToolTip(plain_tip(
+            event.advice or f"A run with these settings takes {line(event)} on {event.device}. "
+            "Click for its parts."))
         self.setAccessibleDescription(event.advice or line(event))
         set_look(self, role="bad" if event.advice else "quiet")
         self.show()
@@ -120,7 +122,7 @@ class MemoryDialog(Dialog):
                       "heading" if total == event.needed else "")
         for row, name in enumerate(names, start=1):
             part = label(name)
-            part.setToolTip(_PARTS[name])
+            part.setToolTip(plain_tip(_PARTS[name]))
             grid.addWidget(part, row, 0)
         grid.addWidget(label("Together", "heading"), len(names) + 1, 0)
         grid.setRowStretch(len(names) + 2, 1)

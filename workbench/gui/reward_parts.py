@@ -22,6 +22,7 @@ from workbench.assets import BUNDLED_REWARD, EXAMPLE_REWARDS
 from workbench.gui.controls import label, named, tool_button
 from workbench.gui.dialog import choose_file
 from workbench.gui.icons import icon
+from workbench.gui.plain_text import plain_tip
 from workbench.gui.settings import texts
 from workbench.gui.source_field import SourceField
 from workbench.gui.theme import themes
@@ -115,7 +116,7 @@ class RewardParts(QWidget):
         self._rows: list[_Row] = []
         self._recent: list[str] = []
         heading = label("Reward", "heading")
-        heading.setToolTip(_TIP)
+        heading.setToolTip(plain_tip(_TIP))
         self.add_button = tool_button("+ Add", "add_reward", "Add to the reward",
                                       "Add another reward; the scores are added up, each times "
                                       "its weight", role="flat")
@@ -217,12 +218,13 @@ class RewardParts(QWidget):
 
     def _append(self) -> _Row:
         field = SourceField("reward", "Reward", BUNDLED_REWARD, EXAMPLES)
-        field.combo.setToolTip(_TIP)
+        field.combo.setToolTip(plain_tip(_TIP))
         for source in reversed(self._recent):
             field.remember(source)
         row = _Row(field)
-        field.button.setToolTip("Choose another reward: a classifier's folder, a Python file, or "
-                                "what comes with the workbench")
+        field.button.setToolTip(plain_tip(
+            "Choose another reward: a classifier's folder, a Python file, or what comes with the "
+            "workbench"))
         field.button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         field.button.setMenu(self._menu(field.button, field.set_source))
         field.button.setProperty("role", "choose")
@@ -262,12 +264,12 @@ class RewardParts(QWidget):
              partial(self._browse, False, then)),
         ):
             action = menu.addAction(text)
-            action.setToolTip(tip)
+            action.setToolTip(plain_tip(tip))
             action.triggered.connect(lambda _=False, call=call: call())
         menu.addSeparator()
         for text, path in {"Bundled model": str(BUNDLED_REWARD), **EXAMPLES}.items():
             action = menu.addAction(text)
-            action.setToolTip(f"Comes with the workbench, to use or to copy: {path}")
+            action.setToolTip(plain_tip(f"Comes with the workbench, to use or to copy: {path}"))
             action.triggered.connect(lambda _=False, path=path: then(path))
         return menu
 

@@ -8,7 +8,6 @@ from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QHBoxLayout,
-    QLabel,
     QMenu,
     QStackedLayout,
     QVBoxLayout,
@@ -20,6 +19,7 @@ from workbench.gui.actions import CAN_BRANCH, CAN_RESUME, CAN_START
 from workbench.gui.background import Background
 from workbench.gui.controls import label, push_button
 from workbench.gui.dialog import ask
+from workbench.gui.plain_text import plain_tip
 from workbench.gui.runs.model import RunsModel, elsewhere
 from workbench.gui.runs.table import RunsTable
 from workbench.gui.settings import integers
@@ -191,8 +191,9 @@ class RunsDock(QWidget):
         self.live_button.hide()
 
     def _lay_out(self) -> None:
-        empty = QLabel("No runs yet. Press Start: each run is kept here with its curves and "
-                       "completions.", wordWrap=True, alignment=Qt.AlignmentFlag.AlignCenter)
+        empty = label("No runs yet. Press Start: each run is kept here with its curves and "
+                       "completions.", wrap=True)
+        empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         empty.setProperty("role", "muted")
         empty.setMargin(24)
         full = QWidget()
@@ -227,7 +228,7 @@ class RunsDock(QWidget):
         can_resume = run is not None and self._can_resume(run)
         self.resume_button.setEnabled(can_resume)
         if run is not None and can_resume:
-            self.resume_button.setToolTip(self._resume_tip(run))
+            self.resume_button.setToolTip(plain_tip(self._resume_tip(run)))
         self.resumable.emit(can_resume)
         self.exportable.emit(run is not None and self._can_export(run))
         can_branch = run is not None and self._state in CAN_BRANCH

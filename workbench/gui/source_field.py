@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QComboBox, QGridLayout, QMenu, QToolButton, QWidge
 from workbench.gui.controls import label, named, tool_button
 from workbench.gui.dialog import choose_file
 from workbench.gui.icons import icon
+from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import themes
 from workbench.known_models import known_policy
 from workbench.training.events import ModelFacts
@@ -71,7 +72,8 @@ class SourceField(QWidget):
         if files:
             self.button.setMenu(self._make_menu())
             self.button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-            self.button.setToolTip(f"Choose the folder or the file of the {title.lower()}")
+            self.button.setToolTip(plain_tip(
+                f"Choose the folder or the file of the {title.lower()}"))
         else:
             self.button.clicked.connect(lambda: self._browse())
         self._draw()
@@ -132,7 +134,7 @@ class SourceField(QWidget):
         for place, title in enumerate(self._shipped):
             known = known_policy(title)
             if known:
-                self.combo.setItemData(place, known.about, Qt.ItemDataRole.ToolTipRole)
+                self.combo.setItemData(place, plain_tip(known.about), Qt.ItemDataRole.ToolTipRole)
 
     def _describe(self) -> None:
         """Say what is loaded, or that what is named here is not."""
@@ -140,12 +142,12 @@ class SourceField(QWidget):
         if loaded and _same(loaded.source, source):
             digest = f"\nContent (sha256): {loaded.sha256}" if loaded.sha256 else ""
             self.facts.setText(facts_sentence(loaded))
-            self.facts.setToolTip(f"Loaded from {loaded.source}{digest}")
+            self.facts.setToolTip(plain_tip(f"Loaded from {loaded.source}{digest}"))
         else:
             known = known_policy(source)
             self.facts.setText((f"{known.about}. " if known else "") + "Press Load to use it.")
-            self.facts.setToolTip(f"Loaded now: {loaded.source}" if loaded else
-                                  "Nothing is loaded yet")
+            self.facts.setToolTip(plain_tip(
+                f"Loaded now: {loaded.source}" if loaded else "Nothing is loaded yet"))
         self.facts.setVisible(loaded is not None and bool(source))
 
     def _show(self, text: str) -> None:
@@ -167,7 +169,7 @@ class SourceField(QWidget):
             (f"Choose a {kind}…", f"A {kind} that holds the whole model", self._browse_files),
         ):
             action = menu.addAction(text)
-            action.setToolTip(tip)
+            action.setToolTip(plain_tip(tip))
             action.triggered.connect(lambda _checked=False, call=call: call())
         return menu
 

@@ -9,6 +9,7 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QProgressBar, QStatusBar, QWidget
 
 from workbench.gui.controls import RIGHT, label, named
+from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import number_font
 from workbench.training.events import (
     CheckpointWritten,
@@ -109,20 +110,20 @@ class StatusBar(QStatusBar):
         self._done = event.cycle if isinstance(event, RunResumed | RunFollowed) else 0
         self._num_cycles = event.hyperparameters.num_cycles
         self._say_cycle(self._done)
-        self.cycle.setToolTip(_CYCLE_TIP)
+        self.cycle.setToolTip(plain_tip(_CYCLE_TIP))
         self.speed.setText("")
         self._tick()
 
     def checkpoint_written(self, event: CheckpointWritten) -> None:
         """The run can be resumed from here."""
-        self.cycle.setToolTip(f"{_CYCLE_TIP}. Last checkpoint: after cycle {event.cycle}, "
-                              f"{file_size(event.bytes)}")
+        self.cycle.setToolTip(plain_tip(
+            f"{_CYCLE_TIP}. Last checkpoint: after cycle {event.cycle}, {file_size(event.bytes)}"))
 
     def progress(self, event: Progress) -> None:
         """A cycle got further."""
         self._num_cycles = event.num_cycles
         self.phase.setText(event.phase.value)
-        self.phase.setToolTip(event.phase.value)
+        self.phase.setToolTip(plain_tip(event.phase.value))
         self.bar.setVisible(event.total > 0)
         self.bar.setValue(round(1000 * event.done / max(1, event.total)))
         self._say_cycle(event.cycle)

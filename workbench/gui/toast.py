@@ -8,10 +8,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from PySide6.QtCore import QEvent, QObject, Qt, QTimer
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QWidget
+from PySide6.QtCore import QEvent, QObject, QTimer
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QWidget
 
-from workbench.gui.controls import push_button
+from workbench.gui.controls import label, push_button
+from workbench.gui.plain_text import plain_tip
 
 LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 # Long enough to read: a second to notice, then about 15 characters a second.
@@ -28,9 +29,8 @@ class Toast(QFrame):
         super().__init__(parent)
         self._over = parent
         self.setObjectName("toast")
-        self._label = QLabel(wordWrap=True)
+        self._label = label(wrap=True)
         self._label.setObjectName("toast_text")
-        self._label.setTextFormat(Qt.TextFormat.PlainText)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(16, 8, 16, 8)
         layout.setSpacing(16)
@@ -41,7 +41,7 @@ class Toast(QFrame):
         layout.addWidget(self.action_button)
         self._offered: Callable[[], object] | None = None
         self.setAccessibleName("Notice")
-        self.setToolTip("Click to close")
+        self.setToolTip(plain_tip("Click to close"))
         self._timer = QTimer(self, singleShot=True)
         self._timer.timeout.connect(self.hide)
         parent.installEventFilter(self)
@@ -59,7 +59,7 @@ class Toast(QFrame):
     def show_offer(self, sentence: str, text: str, tip: str, call: Callable[[], object],
                    level: str = "warning") -> None:
         """Show ``sentence`` with a button that says ``text`` and calls ``call``."""
-        self.action_button.setToolTip(tip)
+        self.action_button.setToolTip(plain_tip(tip))
         self._show(level, sentence, text, call)
 
     def withdraw_offer(self) -> None:

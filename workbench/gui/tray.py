@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QMenu, QSystemTrayIcon
 
 from workbench.gui.actions import ALIVE
 from workbench.gui.icons import icon
+from workbench.gui.plain_text import without_markup
 from workbench.gui.theme import themes
 from workbench.training.events import Event, RunFailed, RunFinished, StateChanged
 
@@ -77,14 +78,15 @@ class Tray(QObject):
                                  QSystemTrayIcon.MessageIcon.Information)
 
     def _notify(self, sentence: str, kind: QSystemTrayIcon.MessageIcon) -> None:
-        self.icon.showMessage("PPO Workbench", sentence, kind)
+        self.icon.showMessage("PPO Workbench", without_markup(sentence), kind)
 
     def _say(self) -> None:
         window = self._window
         alive = window.state in ALIVE
         cycle = window.status.cycle.text() if alive else ""
-        self.icon.setToolTip(f"{window.windowTitle()}\n{window.state.value}"
-                             + (f", {cycle[0].lower()}{cycle[1:]}" if cycle else ""))
+        self.icon.setToolTip(without_markup(
+            f"{window.windowTitle()}\n{window.state.value}"
+            + (f", {cycle[0].lower()}{cycle[1:]}" if cycle else "")))
         self._stop.setEnabled(alive)
 
     def _activated(self, reason: QSystemTrayIcon.ActivationReason) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLabel, QMenu, QToolButton, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QMenu, QToolButton, QWidget
 from superqt import QFlowLayout
 
 from workbench.gui.completions.model import SORTS
@@ -78,7 +78,7 @@ class Controls(QWidget):
         self.next.clicked.connect(lambda: self.stepped.emit(1))
         for picker in (self.before, self.after):
             picker.picked.connect(self._choose)
-        for widget in (self.previous, self.before, QLabel("→"), self.after, self.next):
+        for widget in (self.previous, self.before, label("→"), self.after, self.next):
             row.addWidget(widget)
         return box
 

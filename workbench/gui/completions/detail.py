@@ -9,7 +9,6 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QTextCharFormat, QTextCursor
 from PySide6.QtWidgets import (
     QHBoxLayout,
-    QLabel,
     QSplitter,
     QTextEdit,
     QToolButton,
@@ -20,7 +19,8 @@ from PySide6.QtWidgets import (
 from workbench.gui.completions import wording
 from workbench.gui.completions.diff import split, word_difference
 from workbench.gui.completions.model import Comparison
-from workbench.gui.controls import tool_button
+from workbench.gui.controls import label, tool_button
+from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import themes
 
 
@@ -46,15 +46,14 @@ class Detail(QWidget):
                                    lambda: self.moved.emit(-1)))
         bar.addWidget(self._button("detail_next", "↓", "The next prompt (Alt+Down)",
                                    lambda: self.moved.emit(1)))
-        self._prompt = QLabel()
+        self._prompt = label()
         self._prompt.setObjectName("detail_prompt")
         self._prompt.setAccessibleName("Prompt")
         self._prompt.setProperty("role", "heading")
-        self._prompt.setTextFormat(Qt.TextFormat.PlainText)
         self._prompt.setWordWrap(True)
         self._prompt.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         bar.addWidget(self._prompt, 1)
-        self._change = QLabel()
+        self._change = label()
         self._change.setAccessibleName("Change in reward")
         self._change.setProperty("role", "heading")
         bar.addWidget(self._change)
@@ -71,13 +70,11 @@ class Detail(QWidget):
             column = QVBoxLayout(pane)
             column.setContentsMargins(0, 0, 0, 0)
             column.setSpacing(4)
-            title, text = QLabel(), QTextEdit()
-            title.setProperty("role", "muted")
-            title.setWordWrap(True)
+            title, text = label(role="muted", wrap=True), QTextEdit()
             text.setReadOnly(True)
             text.setObjectName(f"detail_{side.lower()}")
             text.setAccessibleName(f"Completion {side.lower()}")
-            text.setToolTip("Both texts scroll together. Changed words are marked.")
+            text.setToolTip(plain_tip("Both texts scroll together. Changed words are marked."))
             column.addWidget(title)
             column.addWidget(text, 1)
             panes.addWidget(pane)

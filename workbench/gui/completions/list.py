@@ -6,6 +6,8 @@ from PySide6.QtCore import QEvent, QModelIndex, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QAbstractItemView, QListView, QWidget
 
+from workbench.gui.plain_text import plain_tip
+
 
 class ComparisonList(QListView):
     """Enter or a double click opens a row; Ctrl+C copies it."""
@@ -17,7 +19,7 @@ class ComparisonList(QListView):
         super().__init__(parent)
         self.setObjectName("completions_list")
         self.setAccessibleName("Completions before and after")
-        self.setToolTip("Double click or Enter shows a row in full; Ctrl+C copies it")
+        self.setToolTip(plain_tip("Double click or Enter shows a row in full; Ctrl+C copies it"))
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

@@ -8,7 +8,7 @@ from typing import Literal
 
 from PySide6.QtCore import QModelIndex, QSize, QSortFilterProxyModel, Qt, QTimer, Signal
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QLabel, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
 
 from workbench.gui.completions import wording
 from workbench.gui.completions.controls import Controls
@@ -23,6 +23,7 @@ from workbench.gui.completions.model import (
     Role,
     pair_up,
 )
+from workbench.gui.controls import label
 from workbench.gui.dialog import choose_new_file
 from workbench.gui.theme import themes
 from workbench.store.records import LIVE
@@ -277,10 +278,9 @@ class CompletionsView(QWidget):
         self.controls.copy_chosen.connect(self.copy)
         self.controls.export_clicked.connect(self._ask_export)
         layout.addWidget(self.controls)
-        self._summary = QLabel()
+        self._summary = label(wrap=True, rich=True)
         self._summary.setObjectName("completions_summary")
         self._summary.setAccessibleName("Mean reward before and after")
-        self._summary.setWordWrap(True)
         layout.addWidget(self._summary)
 
         self._model = CompletionsModel(self)
@@ -296,7 +296,7 @@ class CompletionsView(QWidget):
         self._detail.closed.connect(self._leave_detail)
         self._detail.moved.connect(self._move_detail)
         self._detail.tokens_wanted.connect(self.tokens_wanted)
-        self._empty = QLabel()
+        self._empty = label()
         self._empty.setObjectName("completions_empty")
         self._empty.setProperty("role", "muted")
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)

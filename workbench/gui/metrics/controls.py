@@ -20,6 +20,7 @@ from workbench.gui.actions import set_tip
 from workbench.gui.controls import label, named, tool_button
 from workbench.gui.metrics.data import Along
 from workbench.gui.metrics.export import FILTERS
+from workbench.gui.plain_text import plain_tip
 from workbench.ppo.metrics import METRICS, PARTS, find_metric
 
 MOST_PLOTS = 6
@@ -139,14 +140,14 @@ class Controls(QWidget):
                 metric = left.pop(name)
                 action = group.addAction(metric.label)
                 action.setCheckable(True)
-                action.setToolTip(f"{metric.name}: {metric.help}")
+                action.setToolTip(plain_tip(f"{metric.name}: {metric.help}"))
                 action.triggered.connect(self._choose)
                 self._choices[name] = action
         assert not left, left
         about = find_metric(PARTS)
         self._parts = menu.addAction(about.label)
         self._parts.setCheckable(True)
-        self._parts.setToolTip(f"{about.help} For runs with more than one reward.")
+        self._parts.setToolTip(plain_tip(f"{about.help} For runs with more than one reward."))
         self._parts.triggered.connect(self.parts_wanted)
         menu.addSeparator()
         self._exports = [self._export(menu, key, text) for key, text in FILTERS.items()]
@@ -170,7 +171,7 @@ class Controls(QWidget):
         value.setMinimumWidth(value.fontMetrics().horizontalAdvance("0.00 "))
         title.setBuddy(self.slider)
         for widget in (title, self.slider, value):
-            widget.setToolTip(tip)
+            widget.setToolTip(plain_tip(tip))
             row.addWidget(widget)
         self.slider.valueChanged.connect(
             lambda v: value.setText(f"{v / 100:.2f}" if v else "off"))

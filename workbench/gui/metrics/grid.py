@@ -39,7 +39,7 @@ class PlotGrid(QWidget):
         page = QVBoxLayout(self)
         page.setContentsMargins(0, 0, 0, 0)
         page.setSpacing(4)
-        self.legend = named(label(wrap=True), "legend", "Runs in the plots",
+        self.legend = named(label(wrap=True, rich=True), "legend", "Runs in the plots",
                             "The run on display and those drawn over it; tick runs in Runs")
         self.legend.hide()
         self._grid = QGridLayout()

@@ -11,9 +11,10 @@ from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 from superqt import QElidingLabel
 
-from workbench.gui.controls import RIGHT
+from workbench.gui.controls import RIGHT, label
 from workbench.gui.metrics.data import format_number
 from workbench.gui.metrics.wording import describe, in_sentence
+from workbench.gui.plain_text import plain_tip
 from workbench.ppo.metrics import METRICS, Metric, find_metric
 
 _UNIT_LETTERS = 8
@@ -29,14 +30,15 @@ class Header(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(6)
         self._about = about
-        self.title = QLabel(about.label)
+        self.title = label(about.label)
         font = self.title.font()
         font.setWeight(QFont.Weight.DemiBold)  # not left to the style: the width is asked for
         self.title.setFont(font)
         self._unit = QElidingLabel(about.unit)
+        self._unit.setTextFormat(Qt.TextFormat.PlainText)
         self._unit.setProperty("role", "muted")
-        for label in (self.title, self._unit):
-            label.setToolTip(describe(about))
+        for widget in (self.title, self._unit):
+            widget.setToolTip(describe(about))
         row.addWidget(self.title)
         row.addWidget(self._unit, 1)
         row.addStretch(0)
@@ -44,7 +46,7 @@ class Header(QWidget):
         self._key: QLabel | None = None
         for name in reversed(names):
             if name != names[0]:
-                self._key = QLabel()
+                self._key = label(rich=True)
                 self._key.setToolTip(describe(METRICS[name]))
                 row.addWidget(self._key)
             self._values.insert(0, _value(METRICS[name], name == names[0]))
@@ -52,15 +54,16 @@ class Header(QWidget):
 
     def show_values(self, values: Sequence[float], unit: str) -> None:
         """Show a value for each of the names, and ``unit`` or what stands in its place."""
-        for label, value in zip(self._values, values, strict=True):
-            label.setText(format_number(value))
+        for shown, value in zip(self._values, values, strict=True):
+            shown.setText(format_number(value))
         self._unit.setText(unit)
         self.fit()
 
     def show_key(self, metric: Metric, colour: str) -> None:
         """Say how the companion is drawn."""
         if self._key is not None:
-            self._key.setText(f"<span style='color:{colour}'>╌╌</span> {in_sentence(metric)}")
+            self._key.setText(f"<span style='color:{colour}'>╌╌</span> "
+                              f"{html.escape(in_sentence(metric))}")
 
     def fit(self) -> None:
         """Leave the companion and then the unit out where there is no room for them."""
@@ -117,6 +120,7 @@ class GapWarning(QElidingLabel):
     def __init__(self, about: Metric, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._about = about
+        self.setTextFormat(Qt.TextFormat.PlainText)
         self.setProperty("role", "warning")
         self.setAccessibleName(f"Warning about {about.label}")
         self.hide()
@@ -129,19 +133,19 @@ class GapWarning(QElidingLabel):
             self.setText(f"⚠ {in_sentence(self._about)} was not a number in cycle "
                          f"{gaps[-1]:,}{more}")
             shown = ", ".join(f"{c:,}" for c in gaps[-20:])
-            self.setToolTip(f"Not a number (NaN or infinite) in cycle {shown}. The curve "
-                            "has a gap there.")
+            self.setToolTip(plain_tip(
+                f"Not a number (NaN or infinite) in cycle {shown}. The curve has a gap there."))
 
 
 def _value(metric: Metric, first: bool) -> QLabel:
-    label = QLabel(format_number(math.nan))
-    font = label.font()
+    shown = label(format_number(math.nan))
+    font = shown.font()
     font.setFeature(QFont.Tag("tnum"), 1)
     if first:
         font.setPointSizeF(font.pointSizeF() * 1.25)
         font.setWeight(QFont.Weight.DemiBold)
-    label.setFont(font)
-    label.setAccessibleName(f"{metric.label}, current value")
-    label.setToolTip(describe(metric))
-    label.setAlignment(RIGHT)
-    return label
+    shown.setFont(font)
+    shown.setAccessibleName(f"{metric.label}, current value")
+    shown.setToolTip(describe(metric))
+    shown.setAlignment(RIGHT)
+    return shown

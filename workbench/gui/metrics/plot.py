@@ -19,6 +19,7 @@ from workbench.gui.metrics.header import GapWarning, Header, Keys
 from workbench.gui.metrics.health_marks import HealthTicks
 from workbench.gui.metrics.overlays import FEW, Drawn, Overlays, curve, mix
 from workbench.gui.metrics.statistics import Row, as_table, between, in_words
+from workbench.gui.plain_text import plain_tip
 from workbench.gui.runs.colours import run_colour
 from workbench.gui.theme import Theme
 from workbench.ppo.metrics import METRICS, find_metric
@@ -211,8 +212,9 @@ class MetricPlot(QFrame):
         most = max(1, room // metrics.height() - 1)
         self._statistics.setText(as_table(
             rows, most, self.width() // (metrics.horizontalAdvance("−0.0000") + 12)))
-        self._statistics.setToolTip(f"{span}, the numbers themselves, not smoothed. Change: the "
-                                    f"last less the first.\n{in_words(rows)}")
+        self._statistics.setToolTip(plain_tip(
+            f"{span}, the numbers themselves, not smoothed. Change: the last less the first.\n"
+            f"{in_words(rows)}"))
         self._statistics.setAccessibleDescription(f"{span}. {in_words(rows)}")
         self._range_text = span.lower()
 
@@ -247,8 +249,7 @@ class MetricPlot(QFrame):
             layout.addWidget(self._keys)
         self._gaps = GapWarning(self.about)
         layout.addWidget(self._gaps)
-        self._statistics = label(role="muted")
-        self._statistics.setTextFormat(Qt.TextFormat.RichText)
+        self._statistics = label(role="muted", rich=True)
         self._statistics.setMinimumWidth(1)
         self._statistics.setContentsMargins(0, 0, 4, 0)
         self._statistics.setObjectName("range_statistics")

@@ -14,6 +14,7 @@ from superqt import QFlowLayout
 from workbench.assets import SAMPLE_PROMPTS
 from workbench.gui.controls import tool_button
 from workbench.gui.dialog import ask, ask_for, choose_file, choose_new_file
+from workbench.gui.plain_text import without_mnemonic
 from workbench.store.prompt_files import ENDINGS
 
 if TYPE_CHECKING:
@@ -107,7 +108,8 @@ class Bar(QWidget):
         def list_sets() -> None:
             saved.clear()
             for name in self._view.library.saved_sets():
-                saved.addAction(name).triggered.connect(lambda _=False, name=name: call(name))
+                saved.addAction(without_mnemonic(name)).triggered.connect(
+                    lambda _=False, name=name: call(name))
             saved.setEnabled(not saved.isEmpty())
 
         menu.aboutToShow.connect(list_sets)

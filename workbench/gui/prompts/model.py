@@ -17,6 +17,7 @@ from PySide6.QtCore import (
 )
 from PySide6.QtGui import QColor, QUndoCommand, QUndoStack
 
+from workbench.gui.plain_text import plain_tip
 from workbench.gui.prompts.wording import count
 from workbench.gui.theme import themes
 from workbench.store.records import Prompt
@@ -166,7 +167,7 @@ class PromptsModel(QAbstractTableModel):
             if role == Qt.ItemDataRole.DisplayRole:
                 return _TITLES[section]
             if role == Qt.ItemDataRole.ToolTipRole:
-                return _TIPS[section]
+                return plain_tip(_TIPS[section])
             if role == Qt.ItemDataRole.TextAlignmentRole and section == Column.TEXT:
                 return Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
         return None
@@ -196,7 +197,8 @@ class PromptsModel(QAbstractTableModel):
             if role == Qt.ItemDataRole.AccessibleTextRole:
                 return "pinned" if prompt.pinned else "not pinned"
         elif role == Qt.ItemDataRole.ToolTipRole:
-            return prompt.text if "\n" in prompt.text or len(prompt.text) > 40 else None
+            return plain_tip(prompt.text) if "\n" in prompt.text or len(
+                prompt.text) > 40 else None
         return None
 
     def setData(self, index: Index, value: object, role: int = Qt.ItemDataRole.EditRole) -> bool:

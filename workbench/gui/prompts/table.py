@@ -32,6 +32,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from workbench.gui.plain_text import plain_tip
 from workbench.gui.prompts.model import Column
 from workbench.store.prompt_files import ENDINGS
 
@@ -53,7 +54,8 @@ class PromptEditor(QStyledItemDelegate):
         editor = QPlainTextEdit(parent)
         editor.setObjectName("prompt_editor")
         editor.setAccessibleName("Prompt text")
-        editor.setToolTip("Enter takes the text, Shift+Enter begins a new line, Escape gives up")
+        editor.setToolTip(plain_tip(
+            "Enter takes the text, Shift+Enter begins a new line, Escape gives up"))
         editor.setTabChangesFocus(True)
         return editor
 

@@ -16,7 +16,7 @@ from PySide6.QtCore import (
     Signal,
 )
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication
-from PySide6.QtWidgets import QLabel, QLineEdit, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLineEdit, QStackedWidget, QVBoxLayout, QWidget
 
 from workbench.gui.controls import label, named
 from workbench.gui.prompts.bar import Bar
@@ -233,7 +233,7 @@ class PromptsView(QWidget):
         self.count = label(role="muted")
         self.count.setObjectName("prompts_count")
         self.count.setAccessibleName("Number of prompts")
-        self.empty = QLabel()
+        self.empty = label()
         self.empty.setObjectName("prompts_empty")
         self.empty.setProperty("role", "muted")
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)

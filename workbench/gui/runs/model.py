@@ -10,6 +10,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QWidget
 
+from workbench.gui.plain_text import plain_tip
 from workbench.gui.runs.colours import swatch
 from workbench.gui.theme import themes
 from workbench.store.records import RunRecord
@@ -149,7 +150,7 @@ class RunsModel(QAbstractTableModel):
             return (run.name, self._reward(run), str(run.cycles), self._status(run),
                     _when(run.created_at))[column]
         if role == Qt.ItemDataRole.ToolTipRole and column == 3:
-            return elsewhere(run) if run.id in self._elsewhere else self._status(run)
+            return plain_tip(elsewhere(run) if run.id in self._elsewhere else self._status(run))
         if role == Qt.ItemDataRole.AccessibleTextRole:
             return f"{self.data(index)}{self._spoken(run) if column == 0 else ''}"
         return self._of_name(run, index.row(), role) if column == 0 else None
@@ -184,7 +185,7 @@ class RunsModel(QAbstractTableModel):
             origin = self.origin(run)
             cycles = f"{run.cycles:,} {'cycle' if run.cycles == 1 else 'cycles'}"
             about = ", ".join(part for part in (run.status, cycles, origin) if part)
-            return f"{run.name}: {about}. {run.note}".strip()
+            return plain_tip(f"{run.name}: {about}. {run.note}".strip())
         if role == Qt.ItemDataRole.FontRole and run.id == self._shown:
             font = QFont()
             font.setBold(True)

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
 
 from workbench.gui.controls import label, named
 from workbench.gui.dialog import Dialog
+from workbench.gui.plain_text import plain_tip
 from workbench.gui.runs.colours import swatch
 from workbench.gui.runs.comparison import as_markdown, as_tsv, compare
 from workbench.gui.theme import themes
@@ -71,7 +72,7 @@ class SettingsTable(Dialog):
             self.table.setVerticalHeaderItem(number, QTableWidgetItem(row.title))
             for column, text in enumerate(row.cells):
                 item = QTableWidgetItem(text)
-                item.setToolTip(text)
+                item.setToolTip(plain_tip(text))
                 if row.result:
                     item.setFont(strong)
                 self.table.setItem(number, column, item)

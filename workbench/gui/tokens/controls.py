@@ -10,6 +10,7 @@ from superqt import QFlowLayout
 
 from workbench.gui.controls import label, named, tool_button
 from workbench.gui.cycle_picker import CyclePicker
+from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import themes
 from workbench.gui.tokens.steps import COLUMNS, Column
 
@@ -31,8 +32,8 @@ class Controls(QWidget):
         self._make_cycles()
         self._make_colours()
         self.count = label("", "muted")
-        self.count.setToolTip("What the cycle learned from. The completions compared in "
-                              "Completions are written apart, and learned from by none")
+        self.count.setToolTip(plain_tip("What the cycle learned from. The completions compared in "
+                              "Completions are written apart, and learned from by none"))
         self.notice = label("", "muted")
         self.notice.setObjectName("tokens_notice")
         self.news = tool_button("", "tokens_news", "Show the latest cycle",
@@ -102,11 +103,12 @@ class Controls(QWidget):
                                "Which number colours the text")
         for i, column in enumerate(COLUMNS):
             self.colour_by.addItem(column.title)
-            self.colour_by.setItemData(i, column.tip, Qt.ItemDataRole.ToolTipRole)
+            self.colour_by.setItemData(i, plain_tip(column.tip), Qt.ItemDataRole.ToolTipRole)
         self.colour_by.setProperty("role", "compact")
         self.colour_by.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.colour_by.currentIndexChanged.connect(lambda _: self.recoloured.emit())
         self._title = label("Colour by")
         self._title.setBuddy(self.colour_by)
-        self._legend = label()
-        self._legend.setToolTip("A stronger colour: further from 0. Below 0 is dotted too")
+        self._legend = label(rich=True)
+        self._legend.setToolTip(plain_tip(
+            "A stronger colour: further from 0. Below 0 is dotted too"))

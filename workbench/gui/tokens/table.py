@@ -18,6 +18,7 @@ from PySide6.QtGui import QColor, QFont, QResizeEvent, QTextCharFormat, QTextCur
 from PySide6.QtWidgets import QHeaderView, QTableView, QTextEdit, QWidget
 
 from workbench.gui.controls import RIGHT, as_list, named
+from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import mix, themes
 from workbench.gui.tokens.steps import COLUMNS, Column, Step, strengths, visible
 
@@ -74,7 +75,8 @@ class StepsModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.DisplayRole:
             return COLUMNS[section - 1].title if section else "Token"
         if role == Qt.ItemDataRole.ToolTipRole:
-            return COLUMNS[section - 1].tip if section else "The policy's own piece of text"
+            return plain_tip(COLUMNS[section - 1].tip if section else
+                             "The policy's own piece of text")
         if role == Qt.ItemDataRole.TextAlignmentRole and section:
             return RIGHT
         return None

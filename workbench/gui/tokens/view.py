@@ -257,7 +257,7 @@ class TokensView(QWidget):
         self.list.clicked.connect(lambda _: self._hold())
         self.text = ColouredText()
         self.text.chosen.connect(self._choose_step)
-        self._said = label("", wrap=True)
+        self._said = label(wrap=True, rich=True)
         self._said.setObjectName("tokens_said")
         self._said.setAccessibleName("The chosen token in words")
         self._said.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)

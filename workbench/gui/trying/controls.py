@@ -6,11 +6,12 @@ from collections.abc import Iterable
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFontMetrics
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QMenu, QToolButton, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
 from superqt import QFlowLayout
 
-from workbench.gui.controls import tool_button
+from workbench.gui.controls import label, tool_button
 from workbench.gui.fields import Field, make_field, range_sentence
+from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import number_font
 from workbench.ppo.decoding import DECODING
 from workbench.store.checkpoints import Checkpoint
@@ -34,10 +35,10 @@ class Controls(QWidget):
             box, row = _row()
             field = self.fields[name] = make_field(spec)
             field.setObjectName(f"try_{name}")
-            field.setToolTip(f"<p>{spec.help}</p><p>{range_sentence(spec)}</p>")
+            field.setToolTip(plain_tip(f"{spec.help}\n{range_sentence(spec)}"))
             digits = QFontMetrics(number_font())
             field.setFixedWidth(digits.horizontalAdvance("0" * _DIGITS[name]) + 36)
-            title = QLabel(spec.label)
+            title = label(spec.label)
             title.setBuddy(field)
             title.setToolTip(field.toolTip())
             row.addWidget(title)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 
 from PySide6.QtCore import QSizeF, Qt
@@ -21,6 +22,7 @@ from workbench.gui.completions import wording
 from workbench.gui.completions.detail import fill
 from workbench.gui.completions.diff import split, word_difference
 from workbench.gui.controls import label, named
+from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import themes
 from workbench.gui.trying.record import Attempt, Column
 
@@ -69,12 +71,12 @@ class _Cell(QWidget):
         super().__init__()
         self.text = named(_Text(), name, title,
                           "Words that differ from the first column are marked")
-        self.facts = label("waits", "muted", wrap=True)
+        self.facts = label("waits", "muted", wrap=True, rich=True)
         self.facts.setObjectName(f"{name}_facts")
         self.facts.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self.facts.setToolTip(
+        self.facts.setToolTip(plain_tip(
             "Reward of the whole completion, and KL: how many nats likelier this policy finds "
-            "it than the start policy does")
+            "it than the start policy does"))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(2)
@@ -148,7 +150,8 @@ class Results(QScrollArea):
         for index, column in enumerate(attempt.columns):
             title = label(column.label, "heading", wrap=True)
             problem = label("", "error", wrap=True)
-            title.setToolTip("Who completed the prompts; the mean reward where there are several")
+            title.setToolTip(plain_tip(
+                "Who completed the prompts; the mean reward where there are several"))
             for widget, name in ((title, "title"), (problem, "problem")):
                 widget.setObjectName(f"try_{name}_{index}")
                 widget.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -162,7 +165,6 @@ class Results(QScrollArea):
         for row, prompt in enumerate(attempt.command.prompts):
             heading = label(prompt, "muted", wrap=True)
             heading.setObjectName(f"try_prompt_{row}")
-            heading.setTextFormat(Qt.TextFormat.PlainText)
             heading.setAccessibleName("Prompt")
             grid.addWidget(heading, 2 + 2 * row, 0, 1, max(1, len(attempt.columns)))
             for index, column in enumerate(attempt.columns):
@@ -171,7 +173,7 @@ class Results(QScrollArea):
                 self._cells[index].append(cell)
         settings = label(attempt.settings, "muted", wrap=True)
         settings.setObjectName("try_settings")
-        settings.setToolTip("How this try was sampled")
+        settings.setToolTip(plain_tip("How this try was sampled"))
         grid.addWidget(settings, grid.rowCount(), 0, 1, max(1, len(attempt.columns)))
 
     def _unfinished(self, column: Column, row: int, over: bool) -> str:
@@ -188,7 +190,7 @@ class Results(QScrollArea):
         assert self._attempt is not None
         columns, theme = self._attempt.columns, themes().theme
         mine, first = column.completions[row], columns[0].completions
-        text, facts = mine.text.lstrip(" "), wording.facts(mine)
+        text, facts = mine.text.lstrip(" "), html.escape(wording.facts(mine))
         spans: tuple[tuple[int, int], ...] = ()
         colour = theme.insert
         if index and first:

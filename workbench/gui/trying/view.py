@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 )
 
 from workbench.gui.controls import label, named, push_button, tool_button
+from workbench.gui.plain_text import plain_tip, shortened, without_mnemonic
 from workbench.gui.settings import section
 from workbench.gui.theme import set_look
 from workbench.gui.trying.controls import Controls
@@ -196,7 +197,7 @@ class TryView(QWidget):
             self.history.addItem(self._attempts[-1].title)
             last = self.history.count() - 1
             self.history.setItemData(
-                last, self._attempts[-1].heading, Qt.ItemDataRole.ToolTipRole)
+                last, plain_tip(self._attempts[-1].heading), Qt.ItemDataRole.ToolTipRole)
             self.history.setCurrentIndex(last)
         self._show()
         self.command.emit(command)
@@ -213,8 +214,9 @@ class TryView(QWidget):
         can = self._state in _CAN_TRY
         self.button.setText("Stop" if self.busy else "Try")
         self.button.setAccessibleName(self.button.text())
-        self.button.setToolTip("End this try (Escape)" if self.busy else
-                               "Complete the prompts with each chosen policy (Ctrl+Return)")
+        self.button.setToolTip(plain_tip(
+            "End this try (Escape)" if self.busy else
+            "Complete the prompts with each chosen policy (Ctrl+Return)"))
         self.button.setEnabled(can or self.busy)
         set_look(self.button, role="primary" if can and not self.busy else "")
         for widget in (self.history, self.reuse_button, self.copy_button):
@@ -235,8 +237,8 @@ class TryView(QWidget):
             action.triggered.connect(lambda _=False, texts=texts: self._take(texts))
         menu.addSeparator()
         for prompt in rows[:_OFFERED]:
-            flat = " ".join(prompt.text.split()).replace("&", "&&")
-            action = menu.addAction(flat[:60] + "…" * (len(flat) > 60))
+            flat = " ".join(prompt.text.split())
+            action = menu.addAction(without_mnemonic(shortened(flat, 60)))
             action.triggered.connect(lambda _=False, text=prompt.text: self._take([text]))
 
     def _take(self, texts: list[str]) -> None:
