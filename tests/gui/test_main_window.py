@@ -6,6 +6,7 @@ import sys
 import pytest
 from helpers.window import Opened, bare_controls, fill
 from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QStatusTipEvent, QTextDocumentFragment
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QApplication,
@@ -13,11 +14,19 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
+from workbench.gui.actions import tip_of
 from workbench.gui.command_palette import CommandPalette, plain
+from workbench.gui.controls import describe, enable, push_button
 from workbench.gui.main_window import MainWindow
 from workbench.gui.theme import themes
+from workbench.ppo.phases import Phase
 from workbench.store.store import Store
-from workbench.training.events import Event, State, StateChanged
+from workbench.training.events import Event, Progress, State, StateChanged
+
+
+def as_plain(tip: str) -> str:
+    """Return what a tooltip shows."""
+    return QTextDocumentFragment.fromHtml(tip).toPlainText() if tip.startswith("<") else tip
 
 
 def test_every_control_has_a_name_and_a_tooltip(opened: Opened) -> None:
@@ -32,6 +41,43 @@ def test_no_two_actions_share_a_shortcut(opened: Opened) -> None:
             if action.shortcutContext() == Qt.ShortcutContext.WindowShortcut:
                 text = key.toString()
                 assert seen.setdefault(text, action.objectName()) == action.objectName(), text
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_disabled_action_says_why(opened: Opened, state: State) -> None:
+    actions = opened.window.actions_
+    enabled = {action.objectName(): tip_of(action) for action in actions}
+    opened.controller.handle([StateChanged(state)])
+    for action in actions:
+        tip, why = action.toolTip(), action.property("why")
+        assert bool(why) == (not action.isEnabled()), action.objectName()
+        if not action.isEnabled():
+            assert why in " ".join(as_plain(tip).split()), action.objectName()
+            assert why not in enabled[action.objectName()]
+
+
+def test_a_disabled_control_says_why_and_an_enabled_one_no_longer(qtbot: QtBot) -> None:
+    button = push_button("Go", "go", "Goes", lambda: None)
+    qtbot.addWidget(button)
+    enable(button, False, "Select a run first.")
+    assert button.toolTip() == "Goes\nSelect a run first."
+    describe(button, "Goes on")
+    assert button.toolTip() == "Goes on\nSelect a run first."
+    enable(button, True, "Select a run first.")
+    assert button.toolTip() == "Goes on"
+    assert button.isEnabled()
+
+
+def test_no_hover_text_covers_phase_and_progress(qtbot: QtBot, opened: Opened) -> None:
+    window = opened.window
+    opened.controller.handle([StateChanged(State.RUNNING),
+                              Progress(1, 1, 3, Phase.SAMPLING, 1, 2)])
+    for action in window.all_actions():
+        action.hover()
+        QApplication.sendEvent(window, QStatusTipEvent(action.statusTip()))
+        assert window.status.phase.isVisible(), action.objectName()
+        assert window.status.bar.isVisible()
+    assert window.status.currentMessage() == ""
 
 
 def test_palette_finds_and_does(qtbot: QtBot, opened: Opened) -> None:

@@ -1,4 +1,8 @@
-"""Every action of the window, declared once, for menus, tool bar, palette and shortcut sheet."""
+"""Every action of the window, declared once, for menus, tool bar, palette and shortcut sheet.
+
+A disabled action says why in its tooltip: the state it would need, or what ``allow(name, False,
+"…")`` was told. A button, field or item says it by :func:`workbench.gui.controls.enable`.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +26,13 @@ CAN_RESUME = frozenset(State) - ALIVE
 """States in which a run of the store can be asked to go on; while loading, it waits."""
 CAN_BRANCH = frozenset(State) - {State.STOPPING}
 """States in which a checkpoint can be chosen to go on from; a running run is paused first."""
+_STANDS = {
+    State.IDLE: "no models are loaded yet", State.LOADING: "models are being loaded",
+    State.READY: "no run has been started", State.RUNNING: "a run is running",
+    State.PAUSED: "the run is paused", State.STOPPING: "the run is stopping",
+    State.FINISHED: "the run has ended", State.FAILED: "the run has failed",
+}
+_SELECT = "Select a run in Runs for which it can be done."
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +124,7 @@ class Actions(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._actions = {spec.id: self._make(spec) for spec in SPECS}
-        self._withheld: set[str] = set()
+        self._withheld: dict[str, str] = {}
         self._granted: set[str] = set()
         self["shortcuts"].setShortcuts([QKeySequence("F1"), QKeySequence("Ctrl+/")])
         group = QActionGroup(self)
@@ -142,9 +153,13 @@ class Actions(QObject):
         """Return the actions of the tool bar, in order."""
         return [self[spec.id] for spec in SPECS if spec.toolbar]
 
-    def allow(self, name: str, allowed: bool) -> None:
-        """Say whether an action makes sense for another reason than the state."""
-        (self._withheld.discard if allowed else self._withheld.add)(name)
+    def allow(self, name: str, allowed: bool, why: str = "") -> None:
+        """Say whether an action makes sense for another reason than the state, and where it does
+        not, ``why``: a sentence for its tooltip, "Select a run in Runs first."."""
+        if allowed:
+            self._withheld.pop(name, None)
+        else:
+            self._withheld[name] = why
         self._enable()
 
     def grant(self, name: str, granted: bool) -> None:
@@ -176,7 +191,11 @@ class Actions(QObject):
         for spec in SPECS:
             fits = (spec.states is None or self._state in spec.states
                     or spec.id in self._granted)
-            self[spec.id].setEnabled(fits and spec.id not in self._withheld)
+            withheld = self._withheld.get(spec.id)
+            why = withheld or (
+                _SELECT if withheld is not None and "selected in Runs" in spec.tip
+                else f"Not now: {_STANDS[self._state]}.")
+            enable_action(self[spec.id], fits and withheld is None, why)
 
     def _make(self, spec: ActionSpec) -> QAction:
         action = QAction(spec.text, self)
@@ -195,7 +214,17 @@ def set_tip(action: QAction, tip: str) -> None:
     phase and progress."""
     shortcut = action.shortcut().toString(QKeySequence.SequenceFormat.NativeText)
     action.setProperty("tip", tip)
-    action.setToolTip(plain_tip(tip, shortcut))
+    why = str(action.property("why") or "")
+    action.setToolTip(plain_tip(f"{tip}\n{why}" if why else tip, shortcut))
+
+
+def enable_action(action: QAction, on: bool, why: str) -> None:
+    """Enable an action, or disable it and let its tooltip say ``why``."""
+    said = "" if on else why
+    if action.isEnabled() != on or action.property("why") != said:
+        action.setEnabled(on)
+        action.setProperty("why", said)
+        set_tip(action, tip_of(action))
 
 
 def tip_of(action: QAction) -> str:

@@ -27,8 +27,23 @@ def named(widget: W, name: str, title: str, tip: str) -> W:
     """Give ``widget`` its object name, accessible name and tooltip, and return it."""
     widget.setObjectName(name)
     widget.setAccessibleName(title)
-    widget.setToolTip(plain_tip(tip))
+    describe(widget, tip)
     return widget
+
+
+def describe(widget: QWidget, tip: str) -> None:
+    """Give ``widget`` another tooltip; below it stays why it is disabled, while it is."""
+    widget.setProperty("tip", tip)
+    why = str(widget.property("why") or "")
+    widget.setToolTip(plain_tip(f"{tip}\n{why}" if why else tip))
+
+
+def enable(widget: QWidget, on: bool, why: str) -> None:
+    """Enable ``widget``, or disable it and let its tooltip say ``why``, in a sentence that names
+    what it takes ("Select a run first.")."""
+    widget.setEnabled(on)
+    widget.setProperty("why", "" if on else why)
+    describe(widget, str(widget.property("tip") or ""))
 
 
 def push_button(text: str, name: str, tip: str, call: Callable[[], object]) -> QPushButton:

@@ -114,7 +114,8 @@ class Display(QObject):
         other = self._resuming.live is not None and self._resuming.live != self.shown
         window.runs.set_shown(self.shown, other)
         window.trying.show_run(self._resuming.live or self.shown)
-        window.actions_.allow("show_live", other)
+        window.actions_.allow(
+            "show_live", other, "No run is alive that is not on display already.")
         run = self._store.run(self.shown) if self.shown is not None else None
         window.show_name(run.name if run else "")
         window.setWindowTitle(f"{run.name} – PPO Workbench" if run else "PPO Workbench")

@@ -115,7 +115,7 @@ class Driving(QObject):
     def _withhold(self, *names: str) -> None:
         """Take no second half of a double click for another wish, until there is an answer."""
         for name in names:
-            self._window.actions_.allow(name, False)
+            self._window.actions_.allow(name, False, "Waiting for the answer.")
 
     def _grant_again(self) -> None:
         for name in ("start", "step", "pause"):
