@@ -75,6 +75,7 @@ DIALOGS: dict[str, Callable[[Opened], object]] = {
     "command_palette": action("palette"),
     "shortcut_sheet": action("shortcuts"),
     "about": action("about"),
+    "guide": action("guide"),
     "checkpoints": action("checkpoints"),
     "delete_checkpoint_question": delete_checkpoint,
     "fork_dialog": action("fork_run"),

@@ -5,19 +5,22 @@ import sys
 
 import pytest
 from helpers.window import Opened, bare_controls, fill
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QPoint, QRect, QSize, Qt
 from PySide6.QtGui import QStatusTipEvent, QTextDocumentFragment
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QApplication,
     QDialog,
+    QLabel,
+    QToolButton,
+    QWidget,
 )
 from pytestqt.qtbot import QtBot
 
 from workbench.gui.actions import tip_of
 from workbench.gui.command_palette import CommandPalette, plain
 from workbench.gui.controls import describe, enable, push_button
-from workbench.gui.main_window import MainWindow
+from workbench.gui.main_window import MainWindow, first_size
 from workbench.gui.theme import themes
 from workbench.ppo.phases import Phase
 from workbench.store.store import Store
@@ -115,7 +118,8 @@ def test_palette_names_what_a_menu_says_in_short(opened: Opened) -> None:
             "Copy completions as Markdown"} <= names
 
 
-@pytest.mark.parametrize(("action", "name"), [("shortcuts", "shortcut_sheet"), ("about", "about")])
+@pytest.mark.parametrize(("action", "name"), [
+    ("shortcuts", "shortcut_sheet"), ("about", "about"), ("guide", "guide")])
 def test_sheets_open(opened: Opened, action: str, name: str) -> None:
     opened.window.actions_[action].trigger()
     dialog = opened.window.findChild(QDialog, name)
@@ -297,3 +301,92 @@ def test_the_run_on_display_is_named_again_after_none_was(
     opened.controller.show_run(run_id)
     qtbot.waitUntil(lambda: opened.window.shown.width() >= (
         opened.window.shown.fontMetrics().horizontalAdvance("Showing Run 1")))
+
+
+def test_nothing_moves_in_the_tool_bar_when_pause_becomes_resume(opened: Opened) -> None:
+    def places() -> dict[str, QRect]:
+        QApplication.processEvents()
+        return {b.objectName(): b.geometry() for b in opened.window.findChildren(QToolButton)
+                if b.objectName().endswith("_button") and b.isVisible()}
+    opened.controller.handle([StateChanged(State.RUNNING)])
+    before = places()
+    opened.controller.handle([StateChanged(State.PAUSED)])
+    assert places() == before
+    assert "pause_button" in before
+
+
+@pytest.mark.parametrize(("screen", "window"), [
+    ((1280, 720), (1264, 672)), ((1366, 768), (1280, 720)), ((1920, 1080), (1632, 918)),
+    ((3840, 2160), (3264, 1836)), ((640, 360), (624, 312))])
+def test_the_window_opens_as_large_as_the_screen_allows(
+    screen: tuple[int, int], window: tuple[int, int]
+) -> None:
+    assert first_size(QSize(*screen)) == QSize(*window)
+
+
+@pytest.mark.parametrize("size", [(1280, 720), (1920, 1080)])
+def test_completions_get_the_larger_half_and_models_what_it_needs(
+    opened: Opened, size: tuple[int, int]
+) -> None:
+    window = opened.window
+    window.resize(*size)
+    window.dock_layout.reset()
+    QApplication.processEvents()
+    QApplication.processEvents()
+    assert window.docks["completions"].height() > window.docks["metrics"].height()
+    assert window.docks["prompts"].height() > window.docks["models"].height()
+    assert window.docks["models"].height() <= 344
+
+
+def test_a_notice_covers_no_dock(qtbot: QtBot, opened: Opened) -> None:
+    window = opened.window
+    window.resize(1280, 720)
+    window.toast.show_message("warning", "Run 1 has finished after 20 cycles.")
+    QApplication.processEvents()
+    toast = window.toast.geometry()
+    assert not any(toast.intersects(dock.geometry()) for dock in window.docks.values())
+    assert not toast.intersects(window.status.geometry())
+    assert toast.left() > window.menuBar().actionGeometry(window.menuBar().actions()[-1]).right()
+    assert window.rect().contains(toast)
+
+
+def test_the_run_on_display_keeps_its_name_where_the_bar_is_full(
+    opened: Opened, store: Store
+) -> None:
+    window = opened.window
+    window.resize(960, 540)
+    opened.controller.show_run(fill(store))
+    opened.controller.handle([StateChanged(State.LOADING, "A long note, " * 20)])
+    QApplication.processEvents()
+    assert window.shown.width() >= window.fontMetrics().averageCharWidth() * 12
+
+
+def test_a_floating_dock_lies_beside_where_it_was(qtbot: QtBot, opened: Opened) -> None:
+    dock = opened.window.docks["models"]
+    was = dock.mapToGlobal(QPoint(0, 0))
+    dock.setFloating(True)
+    QApplication.processEvents()
+    assert dock.pos() - was != QPoint(0, 0)
+    assert opened.window.frameGeometry().contains(dock.pos())
+    dock.setFloating(False)
+
+
+def test_delete_stands_apart_in_the_menu(opened: Opened) -> None:
+    (run,) = [a.menu() for a in opened.window.menuBar().actions() if a.text() == "&Run"]
+    entries = [a.objectName() if not a.isSeparator() else "-" for a in run.actions()]
+    groups = [group.split() for group in " ".join(entries).split("-")]
+    assert groups[-1] == ["rename_selected", "delete_selected"]
+    assert ["load_models", "cancel_loading"] in groups
+    assert groups[0] == ["start", "pause", "step", "stop"]
+
+
+def test_the_shortcut_sheet_is_searched(qtbot: QtBot, opened: Opened) -> None:
+    opened.window.actions_["shortcuts"].trigger()
+    sheet = opened.window.findChild(QDialog, "shortcut_sheet")
+    qtbot.keyClicks(sheet.findChild(QWidget, "shortcut_find"), "tray pause")
+    shown = [w.text() for w in sheet.findChildren(QLabel) if w.isVisible()]
+    assert shown == []
+    sheet.findChild(QWidget, "shortcut_find").setText("ctrl+p hold")
+    shown = [w.text() for w in sheet.findChildren(QLabel) if w.isVisible()]
+    assert shown[:3] == ["Run", "Ctrl+P", "Pause"]
+    sheet.close()

@@ -37,7 +37,8 @@ _SELECT = "Select a run in Runs for which it can be done."
 
 @dataclass(frozen=True, slots=True)
 class ActionSpec:
-    """One thing a person can do. ``states`` are those it makes sense in; None: always."""
+    """One thing a person can do. ``states`` are those it makes sense in; None: always.
+    ``group``: it begins another group of its menu."""
 
     id: str
     text: str
@@ -48,13 +49,14 @@ class ActionSpec:
     states: frozenset[State] | None = None
     toolbar: bool = False
     checkable: bool = False
+    group: bool = False
 
 
 SPECS = (
     ActionSpec("open_prompts", "Open prompts…", "Read prompts from a txt, jsonl or csv file",
                "File", "Ctrl+O", "open"),
     ActionSpec("quit", "Close", "Close the window; a run that is alive is asked about first",
-               "File", "Ctrl+Q"),
+               "File", "Ctrl+Q", group=True),
     ActionSpec("start", "Start", "Begin a new run from the start policy with these settings",
                "Run", "Ctrl+R", "start", CAN_START, toolbar=True),
     ActionSpec("pause", "Pause", "Hold the run when the cycle in hand is complete",
@@ -64,32 +66,32 @@ SPECS = (
     ActionSpec("stop", "Stop", "End the run at the next step; the unfinished cycle is dropped. "
                "Again: without waiting for its checkpoint", "Run", "Ctrl+.", "stop",
                ALIVE, toolbar=True),
+    ActionSpec("apply", "Apply settings", "Use the edited hyperparameters from the next cycle on",
+               "Run", "Ctrl+Return", states=frozenset({State.RUNNING, State.PAUSED}), group=True),
     ActionSpec("try", "Try the policy…", "Type a prompt and see what the policy, its start and its "
                "checkpoints make of it", "Run", "Ctrl+T", "try", toolbar=True),
     ActionSpec("resume_run", "Resume run", "Go on with the run selected in Runs, from its last "
-               "checkpoint", "Run", "Ctrl+Shift+R", "start", CAN_RESUME),
+               "checkpoint", "Run", "Ctrl+Shift+R", "start", CAN_RESUME, group=True),
     ActionSpec("fork_run", "Fork from checkpoint…", "Begin a new run from a checkpoint of the run "
                "selected in Runs, with other settings", "Run", "Ctrl+Shift+F", "fork", CAN_BRANCH),
     ActionSpec("go_back", "Go back to checkpoint…", "Let the run selected in Runs go on from an "
                "earlier checkpoint; what it did later is kept as an abandoned branch", "Run",
                "Ctrl+Shift+B", states=CAN_BRANCH),
+    ActionSpec("checkpoint", "Checkpoint now", "Write a checkpoint of the paused run, to resume "
+               "from later", "Run", "Ctrl+S", states=frozenset({State.PAUSED}), group=True),
+    ActionSpec("checkpoints", "Checkpoints…", "See, pin and delete the checkpoints of the run "
+               "selected in Runs", "Run"),
     ActionSpec("export_policy", "Export policy…", "Save the policy of the run selected in Runs as "
                "a folder that transformers loads", "Run", "Ctrl+Shift+E", "export",
                CAN_START | {State.IDLE}),
-    ActionSpec("checkpoint", "Checkpoint now", "Write a checkpoint of the paused run, to resume "
-               "from later", "Run", "Ctrl+S", states=frozenset({State.PAUSED})),
-    ActionSpec("checkpoints", "Checkpoints…", "See, pin and delete the checkpoints of the run "
-               "selected in Runs", "Run"),
-    ActionSpec("apply", "Apply settings", "Use the edited hyperparameters from the next cycle on",
-               "Run", "Ctrl+Return", states=frozenset({State.RUNNING, State.PAUSED})),
-    ActionSpec("rename_selected", "Rename run", "Give the run selected in Runs another name",
-               "Run"),
-    ActionSpec("delete_selected", "Delete run…", "Remove the run selected in Runs for good",
-               "Run"),
     ActionSpec("load_models", "Load models", "Load the policy and the reward model named in Models",
-               "Run", "Ctrl+L", states=CAN_START | {State.IDLE}),
+               "Run", "Ctrl+L", states=CAN_START | {State.IDLE}, group=True),
     ActionSpec("cancel_loading", "Cancel loading", "Give up loading; models loaded before stay",
                "Run", states=frozenset({State.LOADING})),
+    ActionSpec("rename_selected", "Rename run", "Give the run selected in Runs another name",
+               "Run", group=True),
+    ActionSpec("delete_selected", "Delete run…", "Remove the run selected in Runs for good",
+               "Run"),
     ActionSpec("overlay_run", "Draw over the run on display", "Draw the curves of the run selected "
                "in Runs over those on display, or no longer", "View", "Ctrl+Shift+O"),
     ActionSpec("clear_overlays", "Draw no other runs", "Leave only the run on display in the plots",
@@ -97,22 +99,24 @@ SPECS = (
     ActionSpec("compare_settings", "Compare settings…", "Show in a table where the settings of the "
                "run on display and the ticked runs differ", "View", "Ctrl+Shift+D"),
     ActionSpec("show_live", "Show the live run", "Show the run that is training now", "View",
-               "Ctrl+J", "follow", ALIVE),
+               "Ctrl+J", "follow", ALIVE, group=True),
     ActionSpec("health", "Health of the run", "What the health check says of the run on display, "
-               "and what to try", "View", "Ctrl+H"),
+               "and what to try", "View", "Ctrl+H", group=True),
     ActionSpec("reset_layout", "Reset layout", "Put every dock back where it was at first", "View",
-               icon="reset"),
+               icon="reset", group=True),
     ActionSpec("theme_system", "Theme: like the system", "Follow the system's colour scheme",
                "Theme", checkable=True),
     ActionSpec("theme_light", "Theme: light", "Dark text on a light window", "Theme",
                checkable=True),
     ActionSpec("theme_dark", "Theme: dark", "Light text on a dark window", "Theme",
                checkable=True),
+    ActionSpec("guide", "What this window shows", "Five things to know: the two phases, reward, "
+               "KL, value head and clip, and where to see each", "Help"),
     ActionSpec("palette", "Command palette…", "Find any action by typing a part of its name",
-               "Help", "Ctrl+Shift+P", "search"),
+               "Help", "Ctrl+Shift+P", "search", group=True),
     ActionSpec("shortcuts", "Keyboard shortcuts", "Show every shortcut", "Help", "F1"),
     ActionSpec("open_logs", "Open the log folder", "Show the folder with the window's log files",
-               "Help"),
+               "Help", group=True),
     ActionSpec("about", "About PPO Workbench", "Version, licence and where your runs are kept",
                "Help"),
 )
@@ -148,6 +152,10 @@ class Actions(QObject):
     def in_menu(self, menu: Menu) -> list[QAction]:
         """Return the actions of one menu, in order."""
         return [self[spec.id] for spec in SPECS if spec.menu == menu]
+
+    def begins_group(self, action: QAction) -> bool:
+        """Return whether a line stands above the action in its menu."""
+        return any(spec.group for spec in SPECS if spec.id == action.objectName())
 
     def in_toolbar(self) -> list[QAction]:
         """Return the actions of the tool bar, in order."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from PySide6.QtCore import QEvent, QObject, QSortFilterProxyModel, Qt
+from PySide6.QtCore import QEvent, QObject, QPoint, QSortFilterProxyModel, Qt
 from PySide6.QtGui import QAction, QKeyEvent, QKeySequence, QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -56,7 +56,7 @@ class CommandPalette(QDialog):
     """Type to filter, Enter to do it, Escape to leave. What makes no sense now is greyed."""
 
     def __init__(self, actions: Iterable[QAction], parent: QWidget) -> None:
-        super().__init__(parent)
+        super().__init__(parent, Qt.WindowType.Popup)
         self.setObjectName("command_palette")
         self.setWindowTitle("Command palette")
         self.setAccessibleName("Command palette")
@@ -90,7 +90,11 @@ class CommandPalette(QDialog):
         layout.addWidget(self._field)
         layout.addWidget(self._list)
         self.resize(min(560, parent.width() - 32), min(420, parent.height() - 32))
+        # Below the tool bar, in the middle, as a list that drops down.
+        self.move(parent.mapToGlobal(QPoint(
+            (parent.width() - self.width()) // 2, min(64, (parent.height() - self.height()) // 2))))
         self._narrow("")
+        self._field.setFocus()
 
     def accept(self) -> None:
         """Close, then do what is chosen."""

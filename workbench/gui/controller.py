@@ -17,7 +17,7 @@ from workbench.gui.background import Background
 from workbench.gui.checkpoints_view import CheckpointsView
 from workbench.gui.command_palette import CommandPalette
 from workbench.gui.consent import ask_to_run
-from workbench.gui.dialogs import show_about, show_shortcuts
+from workbench.gui.dialogs import show_about, show_guide, show_shortcuts
 from workbench.gui.display import Display
 from workbench.gui.driving import Driving
 from workbench.gui.elsewhere import from_checkpoints
@@ -290,6 +290,7 @@ class Controller(QObject):
         on("quit", window.close)
         on("palette", lambda: CommandPalette(window.all_actions(), window).open())
         on("shortcuts", lambda: show_shortcuts(window, window.all_actions()))
+        on("guide", lambda: show_guide(window))
         on("about", lambda: show_about(window, self._store.home))
         on("open_logs", lambda: QDesktopServices.openUrl(
             QUrl.fromLocalFile(str(self._store.home / "logs"))))

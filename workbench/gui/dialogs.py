@@ -7,12 +7,21 @@ from pathlib import Path
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QGridLayout, QMessageBox, QScrollArea, QSpinBox, QWidget
+from PySide6.QtWidgets import (
+    QDockWidget,
+    QGridLayout,
+    QLineEdit,
+    QMessageBox,
+    QScrollArea,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
 
 from workbench import __version__
-from workbench.gui.actions import tip_of
+from workbench.gui.actions import SPECS, tip_of
 from workbench.gui.command_palette import plain, shortcut_text
-from workbench.gui.controls import label
+from workbench.gui.controls import label, named
 from workbench.gui.dialog import Dialog, ask, ask_for
 from workbench.gui.errors import ErrorDialog
 from workbench.gui.theme import number_font
@@ -79,32 +88,113 @@ def show_about(parent: QWidget, home: Path) -> None:
         icon=QMessageBox.Icon.NoIcon, leave="Close")
 
 
+_GUIDE = (
+    ("Two phases make a cycle", "First the policy writes completions and the reward model scores "
+     "them; then the policy is updated in small steps, so that what scored well becomes likelier. "
+     "The status bar names the phase in hand."),
+    ("Reward is what is aimed at", "In Metrics the reward shall rise. Read Completions as well: "
+     "a reward can rise while the text becomes worse."),
+    ("KL is the price", "It measures how far the policy has moved from its start. The KL "
+     "coefficient in Hyperparameters says what a nat of it costs; more keeps the text natural."),
+    ("The value head foresees the reward", "At every token it estimates what the whole completion "
+     "will score. What came better than foreseen has a positive advantage: see Tokens."),
+    ("The clip keeps steps small", "A token whose chance has changed by more than the clip range "
+     "in one update is not moved any further. Clip fraction and approximate KL tell how often."),
+)
+
+
+def show_guide(parent: QWidget) -> None:
+    """Say in a few words what there is to see, and where."""
+    dialog = Dialog(parent, "guide", "What this window shows")
+    page = QWidget()
+    column = QVBoxLayout(page)
+    column.setSpacing(4)
+    for title, text in _GUIDE:
+        column.addWidget(label(title, "heading", wrap=True))
+        column.addWidget(label(text, wrap=True))
+        column.addSpacing(8)
+    column.addWidget(label("Rest the pointer on anything to learn what it means; F1 lists the "
+                           "shortcuts.", "muted", wrap=True))
+    column.addStretch(1)
+    scroll = QScrollArea(widgetResizable=True)
+    scroll.setWidget(page)
+    dialog.body.addWidget(scroll)
+    dialog.finish("Close", "Close this page", 560, 420)
+    dialog.open()
+
+
 def show_shortcuts(parent: QWidget, actions: Iterable[QAction]) -> None:
-    """Show every shortcut and what it does."""
+    """Show every shortcut and what it does, group by group, and find some by typing."""
     dialog = Dialog(parent, "shortcut_sheet", "Keyboard shortcuts")
+    groups: dict[str, list[tuple[str, str, str]]] = {}
+    for action in actions:
+        if shortcut_text(action):
+            groups.setdefault(_group(action), []).append(
+                (shortcut_text(action), plain(action), tip_of(action)))
+    for title, rows in _FIXED.items():
+        groups.setdefault(title, []).extend(rows)
     sheet = QWidget()
     grid = QGridLayout(sheet)
     grid.setHorizontalSpacing(24)
     grid.setVerticalSpacing(8)
-    rows = [(shortcut_text(a), plain(a), tip_of(a)) for a in actions if shortcut_text(a)]
-    rows += [("Tab, Shift+Tab", "Next or previous control", ""),
-             ("Ctrl+Z, Ctrl+Shift+Z", "Undo or redo", "In Prompts and in Hyperparameters"),
-             ("Left, Right, Escape", "Move the crosshair, or end it", "In Metrics"),
-             ("Shift+Left, Shift+Right", "Select cycles",
-              "In Metrics; Shift+drag over a plot does the same. Every plot then shows mean, "
-              "min, max and change"),
-             ("F2, Enter, Delete", "Rename, show or delete a run", "In the list of runs")]
-    for row, (keys, name, tip) in enumerate(rows):
-        key_label = label(keys)
-        key_label.setFont(number_font())
-        grid.addWidget(key_label, row, 0, Qt.AlignmentFlag.AlignTop)
-        grid.addWidget(label(name, "heading", wrap=True), row, 1, Qt.AlignmentFlag.AlignTop)
-        grid.addWidget(label(tip, "muted", wrap=True), row, 2, Qt.AlignmentFlag.AlignTop)
+    lines: list[tuple[str, str, list[QWidget]]] = []
+    heads: dict[str, QWidget] = {}
+    for title, rows in groups.items():
+        heads[title] = label(title, "heading")
+        grid.addWidget(heads[title], grid.rowCount(), 0, 1, 3)
+        for keys, name, tip in rows:
+            row = grid.rowCount()
+            widgets: list[QWidget] = [label(keys), label(name, wrap=True),
+                                      label(tip, "muted", wrap=True)]
+            widgets[0].setFont(number_font())
+            for place, widget in enumerate(widgets):
+                grid.addWidget(widget, row, place, Qt.AlignmentFlag.AlignTop)
+            lines.append((title, f"{title} {keys} {name} {tip}".lower(), widgets))
     grid.setColumnStretch(1, 2)
     grid.setColumnStretch(2, 3)
-    grid.setRowStretch(len(rows), 1)
+    grid.setRowStretch(grid.rowCount(), 1)
+
+    def narrow(text: str) -> None:
+        words, left = text.lower().split(), set()
+        for title, said, widgets in lines:
+            found = all(word in said for word in words)
+            if found:
+                left.add(title)
+            for widget in widgets:
+                widget.setVisible(found)
+        for title, head in heads.items():
+            head.setVisible(title in left)
+
+    find = named(QLineEdit(placeholderText="Find a shortcut", clearButtonEnabled=True),
+                 "shortcut_find", "Find a shortcut", "Type a key or a part of what it does")
+    find.textChanged.connect(narrow)
     scroll = QScrollArea(widgetResizable=True)
     scroll.setWidget(sheet)
+    dialog.body.addWidget(find)
     dialog.body.addWidget(scroll)
     dialog.finish("Close", "Close the sheet", 720, 560)
     dialog.open()
+    find.setFocus()
+
+
+_FIXED = {
+    "Everywhere": [("Tab, Shift+Tab", "Next or previous control", ""),
+                   ("Ctrl+Z, Ctrl+Shift+Z", "Undo or redo", "In Prompts and in Hyperparameters")],
+    "Metrics": [("Left, Right, Escape", "Move the crosshair, or end it", ""),
+                ("Shift+Left, Shift+Right", "Select cycles",
+                 "Shift+drag over a plot does the same. Every plot then shows mean, min, max and "
+                 "change")],
+    "Runs": [("F2, Enter, Delete", "Rename, show or delete a run", "In the list of runs")],
+}
+
+
+def _group(action: QAction) -> str:
+    """Return the menu that an action stands in; of one of a dock, the dock."""
+    menu = next((spec.menu for spec in SPECS if spec.id == action.objectName()), None)
+    if menu:
+        return "View" if menu == "Theme" else menu
+    widget = action.parent()
+    while widget is not None and not isinstance(widget, QDockWidget):
+        widget = widget.parent()
+    return widget.windowTitle() if isinstance(widget, QDockWidget) else (
+        "View" if action.objectName().startswith("go_to_") else "Edit")

@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QDockWidget, QMainWindow
 _ROOMY = QSize(1100, 640)  # from here on three columns of docks fit without squeezing
 TWO_COLUMNS = 800
 """Pixels from which on two columns fit."""
+_MODELS = 340  # pixels: both models with their facts
 _ACROSS, _DOWN = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
 
 
@@ -86,7 +87,8 @@ class DockLayout(QObject):
         side = max(296, min(400, width // 5))
         window.resizeDocks([docks["models"], docks["metrics"], docks["hyperparameters"]],
                            [side, width - 2 * side - 16, side + 16], _ACROSS)
-        window.resizeDocks([docks["models"], docks["prompts"]],
+        # Models is as high as what it says; more would be empty.
+        models = min(height * 9 // 20, _MODELS)
+        window.resizeDocks([docks["models"], docks["prompts"]], [models, height - models], _DOWN)
+        window.resizeDocks([docks["metrics"], docks["completions"]],
                            [height * 9 // 20, height * 11 // 20], _DOWN)
-        window.resizeDocks([docks["metrics"], docks["completions"]], [height // 2, height // 2],
-                           _DOWN)

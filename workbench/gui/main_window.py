@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QByteArray, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QByteArray, QPoint, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QAction, QCloseEvent, QKeySequence, QPaintEvent, QResizeEvent, QUndoGroup
 from PySide6.QtWidgets import (
     QApplication,
@@ -50,6 +50,9 @@ _CHIPS = {
 _LAYOUT_VERSION = 3
 # However a view is arranged at the moment, it must not push the window over the screen's edge.
 _SMALLEST = QSize(200, 150)
+_APART = 24  # pixels
+_SHARE = 0.85  # of the screen that the window takes at first
+_LEAST_NAME = 14  # characters of "Showing Run 1" that are seen where the tool bar is full
 
 
 class MainWindow(QMainWindow):
@@ -93,9 +96,7 @@ class MainWindow(QMainWindow):
         self._make_toolbar()
         self._make_menus()
         self.toast = Toast(self)
-        screen = self.screen().availableSize()
-        # Room for the frame and a task bar, so that the status bar is on the screen.
-        self.resize(min(1280, screen.width() - 16), min(720, screen.height() - 48))
+        self.resize(first_size(self.screen().availableSize()))
         self.dock_layout = DockLayout(self, self.docks)
         self.dock_layout.reset()
         self.show_state(State.IDLE)
@@ -153,6 +154,8 @@ class MainWindow(QMainWindow):
     def show_name(self, name: str) -> None:
         """Say in the tool bar which run is on display."""
         self.shown.setText(f"Showing {name}" if name else "")
+        least = self.fontMetrics().averageCharWidth() * _LEAST_NAME
+        self.shown.setMinimumWidth(max(1, min(self.shown.sizeHint().width(), least)))
         self.shown.updateGeometry()
 
     def show_health(self, found: Sequence[Finding]) -> None:
@@ -266,7 +269,16 @@ class MainWindow(QMainWindow):
         dock = named(QDockWidget(title, self), f"dock_{name}", title, "")
         if widget:
             dock.setWidget(widget)
+        dock.topLevelChanged.connect(lambda floats: floats and self._set_apart(dock))
         self.docks[name] = dock
+
+    def _set_apart(self, dock: QDockWidget) -> None:
+        """Let a dock that begins to float lie beside where it was, so that one sees that it
+        does."""
+        if QApplication.mouseButtons() != Qt.MouseButton.NoButton:
+            return  # it follows the pointer
+        inside = self.frameGeometry().contains(dock.pos())  # not so what was behind a tab
+        dock.move((dock.pos() if inside else self.pos()) + QPoint(_APART, _APART))
 
     def _make_toolbar(self) -> None:
         bar = named(QToolBar("Run"), "run_toolbar", "Run", "")
@@ -283,6 +295,11 @@ class MainWindow(QMainWindow):
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             if action.objectName() == "start":
                 button.setProperty("role", "primary")
+            if action.objectName() == "pause":  # nothing moves when it becomes "Resume"
+                button.ensurePolished()
+                metrics = button.fontMetrics()
+                button.setMinimumWidth(button.sizeHint().width() + max(
+                    0, metrics.horizontalAdvance("Resume") - metrics.horizontalAdvance("Pause")))
         self.chip = named(label(), "state_chip", "State", "Where the run stands")
         self.note = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "state_note", "Note",
                           "Why, or what it waits for")
@@ -337,7 +354,10 @@ class MainWindow(QMainWindow):
         ):
             menu = bar.addMenu(title)
             menu.setToolTipsVisible(True)
-            menu.addActions(entries)
+            for action in entries:
+                if actions.begins_group(action):
+                    menu.addSeparator()
+                menu.addAction(action)
             if title == "&View":
                 theme = menu.addMenu("Theme")
                 theme.addActions(actions.in_menu("Theme"))
@@ -363,6 +383,14 @@ class MainWindow(QMainWindow):
             self.undo_group.setActiveStack(self.hyperparameters.undo_stack)
         elif self.docks["prompts"].isAncestorOf(now) and hasattr(self, "prompts"):
             self.undo_group.setActiveStack(self.prompts.undo_stack)
+
+
+def first_size(screen: QSize) -> QSize:
+    """Return the size to open with: most of a large screen; of a small one what leaves room for
+    the frame and a task bar, so that the status bar is on the screen."""
+    wide, high = screen.width(), screen.height()
+    return QSize(min(max(1280, round(_SHARE * wide)), wide - 16),
+                 min(max(720, round(_SHARE * high)), high - 48))
 
 
 class _Shown(QElidingLabel):

@@ -1,6 +1,6 @@
-"""Short notices at the foot of the window. They go by themselves and are in the log as well.
+"""Short notices at the top of the window. They go by themselves and are in the log as well.
 
-In the middle: in the right corner they would lie on the Apply button.
+Beside the menus, where nothing is that could be read or pressed.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 
 from PySide6.QtCore import QEvent, QObject, QTimer
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenuBar, QWidget
 
 from workbench.gui.controls import label, push_button
 from workbench.gui.plain_text import plain_tip
@@ -32,7 +32,7 @@ class Toast(QFrame):
         self._label = label(wrap=True)
         self._label.setObjectName("toast_text")
         layout = QHBoxLayout(self)
-        layout.setContentsMargins(16, 8, 16, 8)
+        layout.setContentsMargins(12, 3, 12, 3)
         layout.setSpacing(16)
         layout.addWidget(self._label)
         self.action_button = push_button("Do it", "toast_action", "Do what the notice offers",
@@ -103,11 +103,11 @@ class Toast(QFrame):
 
     def _place(self) -> None:
         over = self._over
+        bar = over.findChild(QMenuBar)
+        last = bar.actionGeometry(bar.actions()[-1]).right() if bar and bar.actions() else 0
         beside = self.action_button.sizeHint().width() + 16 if self._offered else 0
-        metrics = self._label.fontMetrics()
-        wanted = metrics.horizontalAdvance(self._label.text()) + 8
-        self._label.setFixedWidth(min(wanted, max(200, min(480, over.width() - 80 - beside))))
+        wanted = self._label.fontMetrics().horizontalAdvance(self._label.text()) + 8
+        room = over.width() - last - beside - 64
+        self._label.setFixedWidth(min(wanted, max(200, room)))
         self.adjustSize()
-        status = over.findChild(QWidget, "status_bar")
-        below = status.height() if status else 0
-        self.move((over.width() - self.width()) // 2, over.height() - below - self.height() - 16)
+        self.move(over.width() - self.width() - 8, 2)
