@@ -249,6 +249,10 @@ def _follow(
             case ev.StateChanged(state=ev.State.PAUSED, note=note):
                 say(f"Paused {note.lower()}, as the window asked; it goes on from there. "
                     "Ctrl+C stops it.")
+            case ev.ValuesPretrained() as values:
+                say(f"Values pretrained on {values.episodes:,} completions of the start policy"
+                    f"{' (kept from an earlier run)' if values.kept else ''}: they explain "
+                    f"{values.explained_variance:.2f} of the variance of those held out.")
             case ev.CycleFinished() as finished:
                 told = ""
                 print(_json_line(finished) if as_json else _line(finished), flush=True)

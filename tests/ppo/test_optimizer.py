@@ -42,7 +42,7 @@ def test_eight_bit_state_goes_into_a_checkpoint_and_back():
 
     def make():
         model = make_policy("gpt2").model.to(device)
-        return model, make_optimizer(EIGHT_BIT, model.parameters(), device)
+        return model, make_optimizer(EIGHT_BIT, model.parameters(), [], device)
 
     def step(model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         optimizer.zero_grad()

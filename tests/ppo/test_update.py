@@ -7,7 +7,7 @@ import torch
 from helpers.models import make_policy, make_ppo
 
 from workbench.ppo.advantages import generalized_advantages, whiten
-from workbench.ppo.cycle import learning_rate
+from workbench.ppo.cycle import learning_rates
 from workbench.ppo.forward import read_logprobs
 from workbench.ppo.hyperparameters import parse
 from workbench.ppo.objective import entropy, masked_mean, policy_loss, value_loss
@@ -183,7 +183,9 @@ def test_epochs_end_early_once_approx_kl_passes_the_limit(unattended):
 
 def test_learning_rate_schedule():
     linear = parse({"learning_rate": 0.1, "num_cycles": 4})
-    assert [learning_rate(linear, c) for c in (1, 2, 3, 4)] == pytest.approx(
+    assert [learning_rates(linear, c)[0] for c in (1, 2, 3, 4)] == pytest.approx(
         [0.1, 0.075, 0.05, 0.025])
     constant = linear.with_changes({"lr_scheduler_type": "constant"})
-    assert learning_rate(constant, 4) == 0.1
+    assert learning_rates(constant, 4) == (0.1, 0.1)
+    own = linear.with_changes({"value_learning_rate": 0.4})
+    assert learning_rates(own, 3) == pytest.approx((0.05, 0.2))

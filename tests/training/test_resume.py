@@ -20,6 +20,9 @@ VARIANTS = {
     "plain": {},
     "adapters": {"lora_rank": 2},
     "separate value model": {"value_model": "policy"},
+    "values at their own pace": {"value_learning_rate": 1e-2, "num_value_epochs": 5},
+    "separate value model at its own pace": {
+        "value_model": "policy", "value_learning_rate": 1e-2, "num_value_epochs": 2},
     "adaptive KL, normalised scores": {"kl_controller": "adaptive", "normalize_scores": True},
 }
 

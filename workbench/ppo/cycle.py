@@ -17,12 +17,13 @@ from workbench.ppo import snapshot
 from workbench.ppo.advantages import generalized_advantages, whiten
 from workbench.ppo.control import Control, NotFiniteError
 from workbench.ppo.device import find_placement, synchronize
-from workbench.ppo.forward import read_logprobs, read_values
+from workbench.ppo.forward import MicroBatch, read_logprobs, read_values
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.kl import adapt_kl_coef, kl_estimate
+from workbench.ppo.linear_values import Moments
 from workbench.ppo.metrics import part_metric
 from workbench.ppo.objective import explained_variance, masked_mean, update_size
-from workbench.ppo.optimizer import check_optimizer, make_optimizer
+from workbench.ppo.optimizer import check_optimizer, make_optimizer, set_rates
 from workbench.ppo.phases import Phase
 from workbench.ppo.policy import (
     Policy,
@@ -31,13 +32,15 @@ from workbench.ppo.policy import (
     is_causal,
 )
 from workbench.ppo.randomness import Stream, prompt_at, uniforms
-from workbench.ppo.reward_model import Reward
+from workbench.ppo.reward_model import Exchange, Reward
 from workbench.ppo.rewards import scale, shape_scores, token_rewards
 from workbench.ppo.sampling import Completions, sample
 from workbench.ppo.scribe import Scribe
 from workbench.ppo.traces import TokenTrace, trace
 from workbench.ppo.update import Experience, update
+from workbench.ppo.value_epochs import head_epochs, model_epochs
 from workbench.ppo.value_head import ValueHead, fits, put_in
+from workbench.ppo.value_pretraining import Part, joined, pretrain, returns_of, total_steps
 from workbench.ppo.weighted_reward import score_all
 
 LOG_UNLIKELY = math.log(0.001)
@@ -101,6 +104,7 @@ class PPO:
         self.optimizer: torch.optim.Optimizer
         self.kl_coef = 0.0
         self.score_mean, self.score_std = 0.0, 1.0
+        self._scale_known = False
         self.position = 0
         self.comparison_seed = 0
         self.between_cycles = True
@@ -144,6 +148,7 @@ class PPO:
         self.optimizer = self._make_optimizer(hp.optimizer)
         self.kl_coef = hp.kl_coef
         self.score_mean, self.score_std = 0.0, 1.0
+        self._scale_known = False
         self.position = 0
         self.comparison_seed = hp.seed
         self.between_cycles = True
@@ -198,6 +203,60 @@ class PPO:
             model.save_pretrained(folder)
         self.scribe.tokenizer.save_pretrained(folder)
 
+    def pretrain_values(self, hp: Hyperparameters, control: Control) -> float:
+        """Let values learn from completions of the start policy, before the first cycle
+        (:mod:`workbench.ppo.value_pretraining`); the policy stays what it is.
+
+        Returns:
+            the explained variance of completions that were held out.
+
+        Raises:
+            Interrupted: ``control`` asked to end; :meth:`begin` again to try again.
+            NotFiniteError: a score or a gradient is not a number.
+            RewardError: a reward's Python file failed.
+        """
+        self.between_cycles = False
+        batches, scores, done = [], [], 0
+        for number in range(math.ceil(hp.value_pretraining_episodes / hp.batch_size)):
+            rows = min(hp.batch_size, hp.value_pretraining_episodes - done)
+            part = Part(control, done, rows, total_steps(hp))
+            drawn = [prompt_at(hp.seed, done + i, len(self.prompts)) for i in range(rows)]
+            noise = uniforms(hp.seed, Stream.PRETRAINING, number, rows, hp.response_length)
+            completions = self._sample(drawn, noise, hp, part, Phase.PRETRAINING)
+            scores.append(score_all(
+                self.reward, self._exchanges(drawn, completions), control=part,
+                phase=Phase.PRETRAINING)[0])
+            batches.append(joined([completions]))
+            done += rows
+        whole, score = joined(batches), torch.cat(scores).to(self.policy.device)
+        if not bool(torch.isfinite(score).all()):
+            raise NotFiniteError("A score of the start policy's completions is not a finite "
+                                 "number. Check the reward model.")
+        self.score_mean, self.score_std = scale(score)
+        self._scale_known = True
+        mean, std = (self.score_mean, self.score_std) if hp.normalize_scores else (0.0, 1.0)
+        explained = pretrain(
+            self.policy, whole, returns_of(whole, score, hp, mean=mean, std=std), hp, control)
+        self.between_cycles = True
+        return explained
+
+    def values_snapshot(self) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+        """Return what :meth:`pretrain_values` has made, as arrays and numbers."""
+        return (snapshot.take_values(self.policy),
+                {"score_mean": self.score_mean, "score_std": self.score_std})
+
+    def restore_values(
+        self, arrays: Mapping[str, np.ndarray], numbers: Mapping[str, float]
+    ) -> None:
+        """Begin with what :meth:`values_snapshot` returned, after :meth:`begin`.
+
+        Raises:
+            ValueError: it is of another value model.
+        """
+        snapshot.put_back_values(self.policy, arrays)
+        self.score_mean, self.score_std = numbers["score_mean"], numbers["score_std"]
+        self._scale_known = True
+
     def run_cycle(
         self, cycle: int, hp: Hyperparameters, compared: Sequence[int], control: Control
     ) -> CycleResult:
@@ -219,16 +278,13 @@ class PPO:
         experience, rewards, metrics = self._judge(scored, cycle, hp)
         clock.lap("seconds/scoring")
 
-        rate = learning_rate(hp, cycle)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        rate, value_rate = learning_rates(hp, cycle)
+        set_rates(self.optimizer, rate, value_rate)
         metrics |= update(self.policy, self.optimizer, experience, hp=hp, cycle=cycle,
                           kl_coef=self.kl_coef, control=control)
         self.between_cycles = False
         clock.lap("seconds/update")
-        logprobs_after = read_logprobs(
-            self.policy, completions, temperature=hp.temperature,
-            max_tokens=hp.micro_batch_tokens, control=control, phase=Phase.COMPARING)
+        logprobs_after = self._read_again(experience, cycle, hp, control)
         moved = update_size(logprobs_after, completions.logprobs, completions.mask,
                             cliprange=hp.cliprange)
         metrics |= {f"policy/{name}": number.item() for name, number in moved.items()}
@@ -252,6 +308,33 @@ class PPO:
             "tokens_per_second": float(completions.mask.sum()) / clock.total,
         }
         return CycleResult(metrics, scored.written, comparison, traces)
+
+    def _read_again(
+        self, experience: Experience, cycle: int, hp: Hyperparameters, control: Control
+    ) -> Tensor:
+        """Read the batch again after the policy's last step and run the value epochs: of the head
+        on the states that were read, or of the value model.
+
+        Returns:
+            (b, T) log-probabilities by the updated policy.
+        """
+        moments = None
+        if hp.num_value_epochs and self.policy.value_trunk is None:
+            moments = Moments(self.policy.value_head.in_features, self.policy.device)
+
+        def gather(states: Tensor, batch: MicroBatch) -> None:
+            if moments is not None:
+                moments.add(states, experience.returns[batch.row, batch.column])
+
+        logprobs = read_logprobs(
+            self.policy, experience.completions, temperature=hp.temperature,
+            max_tokens=hp.micro_batch_tokens, control=control, phase=Phase.COMPARING, show=gather)
+        if moments is not None:
+            head_epochs(self.policy, self.optimizer, moments, hp)
+        elif hp.num_value_epochs:
+            model_epochs(self.policy, self.optimizer, experience.completions,
+                         experience.returns, hp, cycle, control)
+        return logprobs
 
     def compare(
         self, prompts: Sequence[int], hp: Hyperparameters, control: Control
@@ -285,10 +368,7 @@ class PPO:
         control: Control, phase: Phase,
     ) -> _Scored:
         """Score completions and measure how far they are from the reference."""
-        exchanges = [
-            self.scribe.exchange(self.prompts[p], completions.prompts[row],
-                                 completions.response(row))
-            for row, p in enumerate(drawn)]
+        exchanges = self._exchanges(drawn, completions)
         scores, parts = score_all(self.reward, exchanges, control=control, phase=phase)
         with self.reference() as reference:
             ref_logprobs = read_logprobs(
@@ -304,6 +384,12 @@ class PPO:
                 drawn, exchanges, scores.tolist(), totals, lengths, ended, strict=True))]
         return _Scored(
             completions, written, scores.to(self.policy.device), parts, ref_logprobs, kl)
+
+    def _exchanges(self, drawn: Sequence[int], completions: Completions) -> list[Exchange]:
+        return [
+            self.scribe.exchange(self.prompts[p], completions.prompts[row],
+                                 completions.response(row))
+            for row, p in enumerate(drawn)]
 
     def _judge(
         self, scored: _Scored, cycle: int, hp: Hyperparameters
@@ -322,7 +408,7 @@ class PPO:
                 raise NotFiniteError(
                     f"A {what} of cycle {cycle} is not a finite number; the policy was left as it "
                     f"was before the cycle. {cause}", intact=what == "score")
-        if cycle == 1:
+        if cycle == 1 and not self._scale_known:
             # The first batch is the start policy's own; normalising may be switched on later.
             self.score_mean, self.score_std = scale(scored.scores)
         mean, std = (self.score_mean, self.score_std) if hp.normalize_scores else (0.0, 1.0)
@@ -378,8 +464,7 @@ class PPO:
         return model
 
     def _make_optimizer(self, kind: str) -> torch.optim.Optimizer:
-        parameters = [p for p in self.policy.parameters() if p.requires_grad]
-        optimizer = make_optimizer(kind, parameters, self.policy.device)
+        optimizer = make_optimizer(kind, *self.policy.trained(), self.policy.device)
         # Until the first step of a cycle the weights are still those of the cycle before.
         optimizer.register_step_pre_hook(self._leave_cycle)
         return optimizer
@@ -388,11 +473,13 @@ class PPO:
         self.between_cycles = False
 
 
-def learning_rate(hp: Hyperparameters, cycle: int) -> float:
-    """Return the learning rate of ``cycle`` (from 1): falling to 0 after the last, or constant."""
-    if hp.lr_scheduler_type == "constant":
-        return hp.learning_rate
-    return hp.learning_rate * max(0.0, 1.0 - (cycle - 1) / hp.num_cycles)
+def learning_rates(hp: Hyperparameters, cycle: int) -> tuple[float, float]:
+    """Return the learning rates of policy and values in ``cycle`` (from 1): falling to 0 after the
+    last, or constant."""
+    share = 1.0
+    if hp.lr_scheduler_type == "linear":
+        share = max(0.0, 1.0 - (cycle - 1) / hp.num_cycles)
+    return hp.learning_rate * share, (hp.value_learning_rate or hp.learning_rate) * share
 
 
 class _Clock:

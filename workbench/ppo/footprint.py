@@ -167,6 +167,13 @@ class Footprint:
             return sum(p.numel() for p in trunk.parameters())
         return 0 if hp.value_model == "shared" else self.weights.trunk_parameters
 
+    def value_width(self, hp: Hyperparameters) -> int:
+        """Return how wide the states are that the value head reads."""
+        if hp.value_model == "reward" and self._scorer is not None:
+            config: Any = self._scorer.config
+            return int(config.get_text_config().hidden_size)
+        return self._width
+
     def trained(self, hp: Hyperparameters) -> int:
         """Return how many parameters learn."""
         weights = self.weights

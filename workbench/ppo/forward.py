@@ -93,11 +93,18 @@ def head_chunks(tokens: int, vocabulary: int, device: torch.device) -> Iterator[
 def read_logprobs(
     policy: Policy, completions: Completions, *, temperature: float, max_tokens: int,
     control: Control, phase: Phase = Phase.SCORING,
+    show: Callable[[Tensor, MicroBatch], None] | None = None,
 ) -> Tensor:
-    """Return the log-probabilities of the response tokens, (b, T), 0 over padding."""
+    """Return the log-probabilities of the response tokens, (b, T), 0 over padding.
+
+    Args:
+        show: given each micro-batch's states (n, H), out of which its n tokens were chosen.
+    """
 
     def numbers(batch: MicroBatch) -> Iterator[Tensor]:
         hidden = policy.hidden_states(batch.input_ids).flatten(0, 1)[batch.source]
+        if show is not None:
+            show(hidden, batch)
         taken = completions.tokens[batch.row, batch.column]
         for part in head_chunks(len(taken), policy.config.vocab_size, policy.device):
             yield token_statistics(

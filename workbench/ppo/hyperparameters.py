@@ -138,6 +138,29 @@ class Hyperparameters(BaseModel):
         live=False, advanced=True,
     )
 
+    # -- before the first cycle
+    value_pretraining_episodes: int = _declare(
+        0, "Value pretraining", "Value pretraining",
+        "Completions of the start policy that are written and scored before the first cycle, for "
+        "values to learn from (Yuan et al. 2025), so that they mean something from the first "
+        "cycle on. On the policy's trunk only the value head learns; a separate value model "
+        "learns as a whole and profits from thousands. Kept for the same models, prompts and "
+        "settings.",
+        ge=0, le=1_000_000, unit="completions", live=False, zero_text="off", advanced=True,
+    )
+    value_pretraining_epochs: int = _declare(
+        3, "Value pretraining epochs", "Value pretraining",
+        "How often a separate value model goes through them; the best pass, by completions held "
+        "out, is kept. A head alone is fitted exactly and needs no passes.",
+        ge=1, le=100, unit="epochs", live=False, advanced=True,
+    )
+    value_pretraining_learning_rate: float = _declare(
+        1e-3, "Value pretraining learning rate", "Value pretraining",
+        "Step size of AdamW for a separate value model while it is pretrained. Lower it for "
+        "larger models.",
+        ge=0.0, le=1.0, scientific=True, live=False, advanced=True,
+    )
+
     # -- phase 1: create completions
     batch_size: int = _declare(
         64, "Batch size", "Phase 1: completions",
@@ -280,13 +303,28 @@ class Hyperparameters(BaseModel):
     )
     vf_coef: float = _declare(
         0.1, "Value coefficient (c₁)", "Phase 2: update",
-        "Weight of the value loss. Raise it when explained variance stays near 0.",
+        "Weight of the value loss. It decides how much the value loss moves what policy and value "
+        "head share, not how fast the head learns. Lower it when the value loss disturbs the "
+        "policy.",
         ge=0.0, le=10.0,
     )
     cliprange_value: float = _declare(
         0.2, "Value clip range", "Phase 2: update",
         "How far a value may move from its old estimate within an update.",
         ge=0.0, le=100.0, zero_text="off", advanced=True,
+    )
+    value_learning_rate: float = _declare(
+        0.0, "Value learning rate", "Phase 2: update",
+        "Step size of AdamW for the value head, and for a separate value model; it follows the "
+        "same schedule. Raise it to several times the policy's when values follow the reward late.",
+        ge=0.0, le=1.0, scientific=True, zero_text="as the policy's", advanced=True,
+    )
+    num_value_epochs: int = _declare(
+        0, "Value epochs", "Phase 2: update",
+        "How often each batch is used once more for values alone, after the PPO epochs. On the "
+        "policy's trunk only the head learns then, which takes next to no time; a separate value "
+        "model learns as a whole.",
+        ge=0, le=1000, unit="epochs", zero_text="off", advanced=True,
     )
     entropy_coef: float = _declare(
         0.0, "Entropy coefficient (c₂)", "Phase 2: update",
@@ -391,6 +429,10 @@ def _conflicts(values: Hyperparameters) -> dict[str, str]:
             ("num_mini_batches", "batch_size"),
             f"Mini-batches ({parts}) must divide the batch size ({batch}) without remainder; "
             f"{fitting}.")
+    if 0 < values.value_pretraining_episodes < 10:
+        problems["value_pretraining_episodes"] = (
+            f"Value pretraining ({values.value_pretraining_episodes}) must be 0 (off) or at least "
+            "10 completions: a fifth of them is held out to measure by.")
     if values.kl_controller == "adaptive" and values.kl_coef == 0:
         problems |= dict.fromkeys(
             ("kl_coef", "kl_controller"),

@@ -15,6 +15,7 @@ from workbench.ppo.footprint import Footprint, PolicyCosts, Trunk
 from workbench.ppo.forward import head_chunks, tokens_at_once
 from workbench.ppo.gradients import adds_in_place
 from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, Value, specs
+from workbench.ppo.optimizer import state_bytes
 from workbench.ppo.phases import Phase
 from workbench.ppo.reward_model import rows_at_once
 
@@ -28,6 +29,8 @@ _BUFFERS = 20 << 20
 _SLACK = 0.2
 # A sampled token's id, mask, log-probability, entropy, value, reward, advantage and so on.
 _TOKEN_BYTES = 64
+# Of a token that values are pretrained on: its id, mask, reward and return, and what makes those.
+_EPISODE_BYTES = 32
 # (b, V) tensors in float32 while a token is chosen: logits, log-probabilities, probabilities, and
 # their sums in double precision; the first three stay until the next token replaces them.
 _CHOOSING, _CHOSEN = 6, 3
@@ -75,7 +78,8 @@ def memory(models: Footprint, hp: Hyperparameters, work: Work) -> Phases:
             lost = round(_SLACK * used)
         phases[phase] = held | parts | {"Allocator": _BUFFERS + lost}
         before += used
-    return phases
+    phases |= _for_values(models, costs, value, hp, work, held)
+    return {phase: phases[phase] for phase in Phase if phase in phases}
 
 
 def needed(phases: Mapping[Phase, Mapping[str, int]]) -> int:
@@ -187,6 +191,43 @@ def _updating(
         "Activations": kept + 3 * states,
         "Logits and backward pass": max(heads, trunk),
     }
+
+
+def _for_values(
+    models: Footprint, costs: PolicyCosts, value: Trunk | None, hp: Hyperparameters, work: Work,
+    held: Mapping[str, int],
+) -> Phases:
+    """The phases in which values alone learn, as far as there are any. What they work with finds
+    its place in what another phase has freed."""
+    longest = work.prompt + hp.response_length - 1
+    rows = max(1, min(hp.batch_size, _at_once(models, hp) // longest))
+    width = models.value_width(hp) + 1
+    if value is None:  # sums of products, in double precision, and the states they are made of
+        reading = _scoring(models, costs, hp, rows, work)["Reading"]
+        learning = {
+            "Sums of states": 2 * _FLOAT * width * (2 * width + rows * hp.response_length),
+            "Reading": reading}
+        solving = 2 * _FLOAT * 4 * width**2
+    else:
+        parameters = models.value_parameters(hp) + width
+        states = _FLOAT * width * rows * hp.response_length
+        learning = {
+            "Gradients": _FLOAT * parameters,
+            "Activations": value.kept(rows, longest) + 3 * states,
+            "Backward pass": value.peak(rows, longest) - value.kept(rows, longest)}
+        # An optimiser of its own, and the best weights so far.
+        solving = state_bytes(hp.optimizer, parameters) + _FLOAT * parameters
+    phases: Phases = {}
+    if hp.num_value_epochs:
+        phases[Phase.VALUES] = held | learning | {"Allocator": _BUFFERS}
+    if hp.value_pretraining_episodes:
+        tokens = hp.value_pretraining_episodes * hp.response_length
+        writing = _sampling(costs, hp.batch_size, work.prompt, work.prompt + hp.response_length)
+        fitting = learning | {"Fitting": solving}
+        most = max(writing, fitting, key=lambda parts: sum(parts.values()))
+        phases[Phase.PRETRAINING] = dict(held) | {"Optimiser": 0} | most | {
+            "Completions": _EPISODE_BYTES * tokens, "Allocator": _BUFFERS}
+    return phases
 
 
 def _at_once(models: Footprint, hp: Hyperparameters) -> int:

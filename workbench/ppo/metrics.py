@@ -107,6 +107,12 @@ _ALL = (
 
 METRICS: dict[str, Metric] = {m.name: m for m in _ALL}
 
+PRETRAINED = "val/pretrained_explained_variance"
+"""Measured once, before the first cycle."""
+_PRETRAINED = Metric(
+    PRETRAINED, "Explained variance before the run", "share", "1 - Var(R - V) ÷ Var(R)",
+    "How well pretrained values foresee completions of the start policy that were held out.")
+
 PARTS = "objective/scores/"
 """What the name of a part's metric begins with, where a reward is a weighted sum."""
 _ALL_PARTS = Metric(
@@ -124,8 +130,8 @@ def find_metric(name: str) -> Metric:
     """Return what a logged number means; also of a part, or of all of them, of a weighted sum."""
     if name in METRICS:
         return METRICS[name]
-    if name == PARTS:
-        return _ALL_PARTS
+    if name in (PARTS, PRETRAINED):
+        return _ALL_PARTS if name == PARTS else _PRETRAINED
     part = name.removeprefix(PARTS)
     return Metric(name, part, "score", f"mean of the score of {part}, before its weight",
                   f"What {part}, a part of the reward, gives the completions of this cycle.")

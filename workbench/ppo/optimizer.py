@@ -32,16 +32,28 @@ def check_optimizer(kind: str, device: torch.device) -> None:
 
 
 def make_optimizer(
-    kind: str, parameters: Iterable[nn.Parameter], device: torch.device
+    kind: str, policy: Iterable[nn.Parameter], values: Iterable[nn.Parameter],
+    device: torch.device,
 ) -> torch.optim.Optimizer:
     """Return AdamW (Loshchilov & Hutter 2019), or ``adamw_8bit``, whose moments are quantised in
-    blocks of 256 (Dettmers et al. 2022)."""
+    blocks of 256 (Dettmers et al. 2022).
+
+    Its two groups are what the policy learns and what values alone learn, with a learning rate
+    each (:func:`set_rates`).
+    """
+    parameters = [{"params": list(policy)}, {"params": list(values)}]
     if kind == "adamw_8bit":
         from bitsandbytes.optim import AdamW8bit
 
         return AdamW8bit(parameters, lr=0.0, eps=ADAM_EPS, weight_decay=0.0)
     return torch.optim.AdamW(
         parameters, lr=0.0, eps=ADAM_EPS, weight_decay=0.0, fused=device.type in ("cpu", "cuda"))
+
+
+def set_rates(optimizer: torch.optim.Optimizer, policy: float, values: float) -> None:
+    """Set the learning rates of both groups."""
+    for group, rate in zip(optimizer.param_groups, (policy, values), strict=True):
+        group["lr"] = rate
 
 
 def state_bytes(kind: str, parameters: int) -> int:

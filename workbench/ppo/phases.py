@@ -6,7 +6,9 @@ from enum import StrEnum
 class Phase(StrEnum):
     """What a running cycle is doing."""
 
+    PRETRAINING = "Before the first cycle: preparing the values"
     SAMPLING = "Phase 1: writing completions"
     SCORING = "Phase 1: scoring"
     UPDATING = "Phase 2: updating the policy"
+    VALUES = "Phase 2: updating the values"
     COMPARING = "Comparing before and after"

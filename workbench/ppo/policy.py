@@ -78,6 +78,15 @@ class Policy(nn.Module):
         """The most tokens the model can read, or None when it says nothing."""
         return getattr(self.config, "max_position_embeddings", None)
 
+    def trained(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """Return the parameters that the policy learns, and those that values alone learn: the
+        value head and a separate value trunk."""
+        parts: tuple[list[nn.Parameter], list[nn.Parameter]] = ([], [])
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad:
+                parts[name.startswith(("value_head.", "value_trunk."))].append(parameter)
+        return parts
+
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
         """The precision of the matrix products; the weights themselves stay as loaded."""
         if self.placement.dtype == torch.float32:

@@ -22,6 +22,8 @@ class Stream(IntEnum):
     COMPARISON = 3
     MINI_BATCHES = 4
     TRYING = 5
+    VALUE_BATCHES = 6
+    PRETRAINING = 7
 
 
 def uniforms(seed: int, stream: Stream, cycle: int, rows: int, length: int) -> Tensor:
@@ -44,7 +46,10 @@ def _pass_order(seed: int, number: int, count: int) -> np.ndarray:
     return np.random.default_rng([seed, Stream.PROMPT_ORDER, number]).permutation(count)
 
 
-def mini_batches(seed: int, cycle: int, epoch: int, rows: int, number: int) -> list[Tensor]:
+def mini_batches(
+    seed: int, cycle: int, epoch: int, rows: int, number: int,
+    stream: Stream = Stream.MINI_BATCHES,
+) -> list[Tensor]:
     """Split ``rows`` rows into ``number`` random mini-batches of equal size."""
-    rng = np.random.default_rng([seed, Stream.MINI_BATCHES, cycle, epoch])
+    rng = np.random.default_rng([seed, stream, cycle, epoch])
     return list(torch.from_numpy(rng.permutation(rows)).chunk(number))

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from workbench.ppo.policy import Policy
+
 
 def take(policy: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, np.ndarray]:
     """Return the trained weights and the optimiser's state, named by parameter."""
@@ -52,6 +54,30 @@ def put_back(
                 state[key] = value.to(parameter.device) if on_device else value
         if state:
             optimizer.state[parameter] = state
+
+
+def take_values(policy: Policy) -> dict[str, np.ndarray]:
+    """Return the weights that values alone learn, named by parameter."""
+    return {name: _array(parameter) for name, parameter in _values(policy)}
+
+
+@torch.no_grad()
+def put_back_values(policy: Policy, arrays: Mapping[str, np.ndarray]) -> None:
+    """Restore what :func:`take_values` returned.
+
+    Raises:
+        ValueError: the arrays belong to another value model.
+    """
+    wanted = _values(policy)
+    if {n: tuple(p.shape) for n, p in wanted} != {n: a.shape for n, a in arrays.items()}:
+        raise ValueError("the values belong to another model")
+    for name, parameter in wanted:
+        parameter.copy_(torch.from_numpy(arrays[name]))
+
+
+def _values(policy: Policy) -> list[tuple[str, Tensor]]:
+    learned = {id(parameter) for parameter in policy.trained()[1]}
+    return [(n, p) for n, p in policy.named_parameters() if id(p) in learned]
 
 
 def _trained(policy: nn.Module) -> list[tuple[str, Tensor]]:

@@ -29,6 +29,7 @@ from workbench.store.records import (
 from workbench.store.rows import Row, completion_rows, health_rows, trace_rows
 from workbench.store.schema import open_database
 from workbench.store.steering import Steering
+from workbench.store.value_cache import ValueCache
 from workbench.store.writer import Writer
 
 if TYPE_CHECKING:  # numpy takes a while to import, and a window wants its store first
@@ -48,6 +49,7 @@ class Store(Queries):
         super().__init__(open_database(home))
         self.home = home
         self.checkpoints = Checkpoints(home)
+        self.value_cache = ValueCache(home)
         self.owners = Owners(home)
         self._writer = Writer(self.path)
         self.steering = Steering(self._writer.submit, lambda: self._db)
@@ -102,6 +104,11 @@ class Store(Queries):
         rows = completion_rows(run_id, cycle, "comparison", completions)
         return self._writer.submit(lambda db: _upsert(db, "completions", rows))
 
+    def record_start(self, run_id: int, metrics: Mapping[str, float]) -> Future[None]:
+        """Record what was measured before the first cycle."""
+        numbers = _metric_rows(run_id, 0, metrics)
+        return self._writer.submit(lambda db: _upsert(db, "metrics", numbers))
+
     def record_cycle(
         self, run_id: int, cycle: int, *, metrics: Mapping[str, float],
         rollout: Iterable[CompletionRecord], comparison: Iterable[CompletionRecord],
@@ -115,8 +122,7 @@ class Store(Queries):
         """
         rows = (completion_rows(run_id, cycle, "rollout", rollout)
                 + completion_rows(run_id, cycle, "comparison", comparison))
-        numbers = [{"run_id": run_id, "cycle": cycle, "name": k,
-                    "value": float(v) if math.isfinite(v) else None} for k, v in metrics.items()]
+        numbers = _metric_rows(run_id, cycle, metrics)
         packed = trace_rows(run_id, cycle, traces)
         findings = health_rows(run_id, health)
 
@@ -278,6 +284,12 @@ def _delete_prompt_set(db: Database, name: str) -> None:
 
 def _insert(db: Database, table: str, rows: list[Row]) -> None:
     db.table(table).insert_all(rows)
+
+
+def _metric_rows(run_id: int, cycle: int, metrics: Mapping[str, float]) -> list[Row]:
+    return [{"run_id": run_id, "cycle": cycle, "name": name,
+             "value": float(value) if math.isfinite(value) else None}
+            for name, value in metrics.items()]
 
 
 def _upsert(db: Database, table: str, rows: list[Row]) -> None:

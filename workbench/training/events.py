@@ -221,6 +221,18 @@ class ComparisonReady:
 
 
 @dataclass(frozen=True, slots=True)
+class ValuesPretrained:
+    """Before the first cycle values have learned from ``episodes`` completions;
+    ``explained_variance`` is of completions held out. ``kept``: an earlier run with the same
+    models, prompts and settings had learned it."""
+
+    run_id: int
+    episodes: int
+    explained_variance: float
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CycleFinished:
     """A cycle is complete and in the store with its metrics and completions."""
 
@@ -356,7 +368,7 @@ class TryFinished:
 Event = (
     StateChanged | LoadingProgress | ModelsLoaded | LoadingFailed | CommandRefused
     | MemoryEstimated | RunStarted | RunResumed | RunFollowed | Progress | ComparisonReady
-    | CycleFinished | HealthChecked
+    | ValuesPretrained | CycleFinished | HealthChecked
     | HyperparametersStaged | HyperparametersApplied | CheckpointWritten | CheckpointFailed
     | Exported | TryStarted | TryProgress | TryScored | TryFailed | TryFinished
     | RunFinished | RunFailed

@@ -59,6 +59,8 @@ class Run:
     """Changes that were made to cycles which a resume runs again."""
     pause_after_cycle: bool = False
     compared_start: bool = False
+    pretrained: bool = False
+    """Whether values have learned what they were to learn before the first cycle."""
     in_cycle: bool = False
     """Whether the next cycle has begun, so that a change comes too late for it."""
     attended: bool = True

@@ -22,6 +22,7 @@ from workbench.training.estimates import let_go
 from workbench.training.events import State
 from workbench.training.failures import explain, is_out_of_memory
 from workbench.training.models import Models
+from workbench.training.pretraining import pretrain_values
 from workbench.training.run import Run, Unwritten
 from workbench.training.saving import (
     changes_record,
@@ -156,6 +157,9 @@ class Runner:
         if not run.compared_start:
             start = ppo.compare(run.compared, run.hp, self)
             self._write(run, start_record(self._store, run, start, self._emit))
+        if run.hp.value_pretraining_episodes and not run.cycle and not run.pretrained:
+            self._write(
+                run, pretrain_values(self._store, self._models, ppo, run, self, self._emit))
         if run.attended and not run.in_cycle:
             applied = apply_staged(run, ppo)
             run.in_cycle = run.cycle < run.hp.num_cycles

@@ -1,0 +1,90 @@
+"""Gradient steps on values alone: after the policy's epochs, and before the first cycle.
+
+The loss is the plain ``½ (V - R)²``. The clip of the policy's epochs bounds how far values move
+while the policy moves, too; here nothing else moves, and it would only end the passes early.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from workbench.ppo.control import Control, NotFiniteError
+from workbench.ppo.forward import micro_batches
+from workbench.ppo.gradients import in_place_gradients
+from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.ppo.linear_values import Moments
+from workbench.ppo.phases import Phase
+from workbench.ppo.policy import Policy
+from workbench.ppo.randomness import Stream, mini_batches
+from workbench.ppo.sampling import Completions
+
+
+def head_epochs(
+    policy: Policy, optimizer: torch.optim.Optimizer, moments: Moments, hp: Hyperparameters
+) -> None:
+    """Let the value head learn from states that do not move, all of them in each step.
+
+    Args:
+        moments: of the states and returns of the batch.
+
+    Raises:
+        NotFiniteError: a gradient is not a number.
+    """
+    head = policy.value_head
+    for _ in range(hp.num_value_epochs):
+        head.weight.grad, head.bias.grad = moments.gradient(head)
+        step(policy, optimizer, hp.max_grad_norm)
+
+
+def model_epochs(
+    policy: Policy, optimizer: torch.optim.Optimizer, completions: Completions, returns: Tensor,
+    hp: Hyperparameters, cycle: int, control: Control,
+) -> None:
+    """Let a separate value model learn from a batch, in mini-batches as the policy does.
+
+    Raises:
+        NotFiniteError: a gradient is not a number.
+    """
+    total = hp.num_value_epochs * hp.num_mini_batches
+    done = 0
+    with in_place_gradients(policy):
+        for epoch in range(hp.num_value_epochs):
+            for rows in mini_batches(hp.seed, cycle, epoch, len(returns), hp.num_mini_batches,
+                                     Stream.VALUE_BATCHES):
+                control.step(Phase.VALUES, done, total)
+                accumulate(policy, completions, returns, rows, hp, control, (done, total))
+                step(policy, optimizer, hp.max_grad_norm)
+                done += 1
+
+
+def accumulate(
+    policy: Policy, completions: Completions, returns: Tensor, rows: Tensor,
+    hp: Hyperparameters, control: Control, progress: tuple[int, int],
+) -> None:
+    """Add the gradient of some rows' mean value loss to a separate value model."""
+    count = int(completions.mask[rows.to(policy.device)].sum())
+    for batch in micro_batches(
+        completions, rows, max_tokens=hp.micro_batch_tokens, device=policy.device
+    ):
+        control.step(Phase.VALUES, *progress)
+        states = policy.value_states(batch.input_ids).flatten(0, 1)[batch.source]
+        errors = policy.values(states) - returns[batch.row, batch.column]
+        (0.5 * errors.square().sum() / count).backward()
+
+
+def step(policy: Policy, optimizer: torch.optim.Optimizer, max_grad_norm: float) -> None:
+    """Take one step with the gradient that is there, and clear it.
+
+    Raises:
+        NotFiniteError: it is not a number.
+    """
+    _, parameters = policy.trained()
+    norm = torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm or float("inf"))
+    if not math.isfinite(norm.item()):
+        raise NotFiniteError("The gradient of the value function is not a finite number; it was "
+                             "not applied. Lower the value learning rate or clip scores.")
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
