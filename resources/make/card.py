@@ -82,6 +82,21 @@ def _size(folder: Path) -> str:
     return f"{sum(file.stat().st_size for file in files) / 1e6:.2f} MB"
 
 
+def _value_training(trained: dict) -> list[tuple[str, str]]:
+    """What the card says of the second training, of text and score together."""
+    if "value_steps" not in trained:
+        return []
+    return [
+        ("Second command", f"`{trained['value_command']}`"),
+        ("Second training", f"{trained['value_steps']:,} steps of {trained['batch']} reviews from "
+                            f"{trained['value_reviews']:,}, with the reward model's score of the "
+                            "whole review as a second target at every token"),
+        ("Time for it", f"{trained['value_seconds'] / 60:.1f} minutes on two CPU cores"),
+        ("Explained variance of the score, on reviews never trained on",
+         f"{trained['explained_variance']:.2f}; by quarter of the text "
+         + ", ".join(f"{x:.2f}" for x in trained["by_quarter"]))]
+
+
 def policy_card(folder: Path, trained: dict, figures: dict) -> None:
     made = _table([
         ("Command", f"`{trained['command']}`"), ("Seed", str(trained["seed"])),
@@ -91,6 +106,7 @@ def policy_card(folder: Path, trained: dict, figures: dict) -> None:
         ("Training", f"{trained['steps']:,} steps of {trained['batch']} reviews, drawn from "
                      f"{trained['reviews']:,} different ones"),
         ("Time for the training", f"{trained['seconds'] / 60:.1f} minutes on two CPU cores"),
+        *_value_training(trained),
         ("Size of the folder without this card", _size(folder))])
     measured = _table([
         (f"Perplexity for each token, on {trained['held_out_reviews']:,} reviews never trained on",
@@ -108,7 +124,9 @@ A small language model that writes two-sentence reviews of everyday things: hote
 train journeys and a dozen more. Give it the beginning of a review and it writes the rest. It is
 as ready to complain as to praise, which leaves PPO room in both directions.
 
-It learned from reviews composed by the grammar in `resources/make/`; no other text was used.
+It learned from reviews composed by the grammar in `resources/make/`; no other text was used. Its
+states also tell what score a review will get from the bundled reward model: the linear head in
+`value_head.safetensors` reads it, and PPO's value head begins from that.
 
 ## How it was made
 
