@@ -14,7 +14,7 @@ from superqt import QFlowLayout
 from workbench.assets import SAMPLE_PROMPTS
 from workbench.gui.controls import tool_button
 from workbench.gui.dialog import ask, ask_for, choose_file, choose_new_file
-from workbench.gui.plain_text import without_mnemonic
+from workbench.gui.plain_text import plain_tip, without_mnemonic
 from workbench.store.prompt_files import ENDINGS
 
 if TYPE_CHECKING:
@@ -108,8 +108,9 @@ class Bar(QWidget):
         def list_sets() -> None:
             saved.clear()
             for name in self._view.library.saved_sets():
-                saved.addAction(without_mnemonic(name)).triggered.connect(
-                    lambda _=False, name=name: call(name))
+                action = saved.addAction(without_mnemonic(name))
+                action.setToolTip(plain_tip(name))
+                action.triggered.connect(lambda _=False, name=name: call(name))
             saved.setEnabled(not saved.isEmpty())
 
         menu.aboutToShow.connect(list_sets)

@@ -239,6 +239,7 @@ class TryView(QWidget):
         for prompt in rows[:_OFFERED]:
             flat = " ".join(prompt.text.split())
             action = menu.addAction(without_mnemonic(shortened(flat, 60)))
+            action.setToolTip(plain_tip(prompt.text))
             action.triggered.connect(lambda _=False, text=prompt.text: self._take([text]))
 
     def _take(self, texts: list[str]) -> None:
