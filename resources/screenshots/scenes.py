@@ -65,7 +65,7 @@ async def runs_tree(stage: Stage) -> None:
 async def range_of_cycles(stage: Stage) -> None:
     stage.window.runs.model.set_ticked([stage.runs[1]])
     await asyncio.sleep(0.3)
-    stage.window.metrics._selection.set(2, 5)
+    stage.window.metrics._pointing.selection.set(2, 5)
     stage.window.metrics._selected()
 
 

@@ -62,7 +62,7 @@ class Stage:
         self.window.runs.model.set_ticked(())
         self.window.models._failure_box.hide()
         self.window.hyperparameters.findChild(object, "section_History").setChecked(False)
-        self.window.metrics._clear()
+        self.window.metrics._pointing.clear()
         self.window.metrics.choose_plots(DEFAULT_PLOTS)
         self.window.metrics.controls.along["cycles"].setChecked(True)
         self.window.prompts.filter.clear()

@@ -13,6 +13,7 @@ from workbench.gui.checkpoints_view import CheckpointsView
 from workbench.gui.dialogs import ask_about_closing, ask_for_cycles, offer_resume
 from workbench.gui.errors import ErrorDialog
 from workbench.ppo.phases import Phase
+from workbench.store.records import Series
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
@@ -70,6 +71,11 @@ def delete_checkpoint(opened: Opened) -> None:
     listed.delete_button.click()
 
 
+def export_figure(opened: Opened) -> None:
+    opened.window.metrics.show_run(1, {"objective/kl": Series([1, 2], [0.1, 0.2])}, [])
+    opened.window.metrics.ask_export()
+
+
 FILE = ev.UntrustedFile(str(EXAMPLE_REWARDS["vader"]), "0f" * 32, "def reward(p, c): ...")
 DIALOGS: dict[str, Callable[[Opened], object]] = {
     "command_palette": action("palette"),
@@ -82,6 +88,7 @@ DIALOGS: dict[str, Callable[[Opened], object]] = {
     "go_back_dialog": action("go_back"),
     "settings_table_dialog": action("compare_settings"),
     "export_policy_dialog": action("export_policy"),
+    "figure_dialog": export_figure,
     "health_panel": unhealthy,
     "memory_dialog": memory,
     "delete_run": lambda opened: opened.window.runs.delete_selected(),

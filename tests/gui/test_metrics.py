@@ -1,6 +1,5 @@
 """The plots: their numbers, what they show, how they move together."""
 
-import csv
 import math
 import re
 import time
@@ -73,8 +72,7 @@ def test_a_cycle_that_comes_again_replaces_what_was_there():
     assert trace.cycles.tolist() == [1, 2]
     assert trace.values.tolist() == [1, 5]
     np.testing.assert_allclose(trace.smooth, list(by_hand([1.0, 5.0], 0.5)))
-    assert trace.at(2) == trace.smooth[1]
-    assert math.isnan(trace.at(3))
+    assert (trace.index(2), trace.index(3)) == (1, -1)
 
 
 def test_outliers_do_not_stretch_the_range():
@@ -264,15 +262,15 @@ def test_changes_are_marked_and_named_under_the_crosshair(qtbot, view):
     view.mark_changes(2, 9, [Change("seed", 1, 2)])
     view.repaint_now()
     first = plot(view, "objective/scores")
-    assert list(first._marks.xvals) == [5, 9]
+    assert list(first.marks.changes.xvals) == [5, 9]
     for key, text in ((5, "Learning rate 3e-4 → 1e-4"), (4, "Whiten rewards off → on")):
         for _ in range(key):
             qtbot.keyClick(view, Qt.Key.Key_Right if text[0] == "W" else Qt.Key.Key_Left)
         for _ in range(11 if text[0] == "L" else 0):
             qtbot.keyClick(view, Qt.Key.Key_Left)
         view.repaint_now()
-        assert first._note.isVisible()
-        assert first._note.toPlainText() == text
+        assert first.marks.note.isVisible()
+        assert first.marks.note.toPlainText() == text
 
 
 def test_what_is_not_a_number_is_a_gap_and_a_warning(qtbot, view):
@@ -312,8 +310,8 @@ def test_log_and_time_and_smoothing_survive_negative_numbers(qtbot, view):
     view.controls.along["time"].setChecked(True)
     view.controls.slider.setValue(80)
     view.repaint_now()
-    trace = view._run.traces["objective/scores"]
-    assert shown_value(view, "objective/scores") == format_number(trace.smooth[-1])
+    assert shown_value(view, "objective/scores") == format_number(
+        data["objective/scores"].values[-1])
     assert x_ranges(view)[0][1] > sum(data["seconds"].values)
     assert view.grab().toImage() != QImage()
 
@@ -354,30 +352,10 @@ def test_state_is_kept(qtbot, view):
     other.restore_state(view.save_state())
     assert other.save_state() == view.save_state()
     assert other.save_state() == {
-        "plots": ["lr", "objective/kl"], "smoothing": 0.35, "log": True, "along": "time",
-        "parts": True}
+        "plots": ["lr", "objective/kl"], "smoothing": 0.35, "log": True, "log_of": {}, "raw": [],
+        "along": "time", "parts": True}
     other.restore_state({"plots": ["gone", 3], "smoothing": "x"})
     assert other.plots() == list(DEFAULT_PLOTS)
-
-
-def test_pictures_and_tables_are_exported(qtbot, view, tmp_path):
-    data = metrics(4)
-    data["lr"].values[1] = math.nan
-    view.show_run(1, data, [])
-    view.repaint_now()
-    for ending in ("png", "svg", "csv"):
-        with qtbot.waitSignal(view.message, check_params_cb=lambda level, _: level == "info"):
-            view.export(tmp_path / f"out.{ending}")
-    assert not QImage(str(tmp_path / "out.png")).isNull()
-    assert "<path" in (tmp_path / "out.svg").read_text() or "<poly" in (
-        tmp_path / "out.svg").read_text()
-    rows = list(csv.DictReader((tmp_path / "out.csv").read_text().splitlines()))
-    assert [r["cycle"] for r in rows] == ["1", "2", "3", "4"]
-    assert rows[1]["lr"] == ""
-    assert float(rows[2]["objective/kl"]) == data["objective/kl"].values[2]
-    for ending in ("png", "svg", "csv"):
-        with qtbot.waitSignal(view.message, check_params_cb=lambda level, _: level == "error"):
-            view.export(tmp_path / "missing" / f"out.{ending}")
 
 
 def test_the_theme_changes_while_it_is_shown(view):

@@ -74,7 +74,7 @@ def test_shift_and_drag_select_on_every_plot(qtbot, view):
     assert table(view) == ("Cycles 5 to 12. mean 11.5, min 8.00, max 15.0, change +7.00, "
                            "points 8")
     assert table(view, "objective/scores").startswith("Cycles 5 to 12. mean 8.50")
-    low, high = plot(view, "objective/scores")._region.getRegion()
+    low, high = plot(view, "objective/scores").marks.region.getRegion()
     assert (low, high) == (5, 12)
     assert view._following  # selecting is not panning
     drag(view, 14, 9.2)  # backwards
@@ -87,7 +87,7 @@ def test_a_click_and_escape_give_the_range_up(qtbot, view):
                      pos=pixel(view, 3))
     view.repaint_now()
     assert not table(view)
-    assert not plot(view)._region.isVisible()
+    assert not plot(view).marks.region.isVisible()
     assert not view.controls.zoom.isEnabled()
     drag(view, 5, 12)
     qtbot.keyClick(view, Qt.Key.Key_Escape)
@@ -128,7 +128,7 @@ def test_other_runs_have_a_row_of_their_own(view):
 def test_a_range_lives_on_as_the_run_does(view):
     view.controls.along["time"].setChecked(True)
     view.repaint_now()
-    view._selection.set(18, 20)
+    view._pointing.selection.set(18, 20)
     view._selected()
     view.append(1, 21, {"objective/kl": math.nan})
     view.repaint_now()

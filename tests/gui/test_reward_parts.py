@@ -142,13 +142,15 @@ def test_the_parts_are_plotted_while_a_run_has_some(opened: Opened, tmp_path: Pa
     for cycle in (1, 2):
         view.append(1, cycle, with_parts(cycle))
     view.repaint_now()
-    assert [p.about.label for p in view._grid._plots][:2] == ["Reward", "Parts of the reward"]
+    assert [p.about.label for p in view._grid._plots][:2] == [
+        "Reward (training batch)", "Parts of the reward"]
     plot = view._grid._plots[1]
     assert plot.lines == ("objective/scores/reward", "objective/scores/v<ader")
-    assert [curve[1].yData.tolist() for curve in plot._curves] == [[1, 2], [-0.25, -0.25]]
+    assert [items[1].yData.tolist() for items in plot._curves.items] == [[1, 2], [-0.25, -0.25]]
     assert "v&lt;ader <b>−0.250</b>" in plot._keys.text()
     assert view.plots() == chosen
-    view.export(tmp_path / "run.csv")
+    dialog = view.ask_export()
+    dialog.save(tmp_path / "run.csv")
     assert "objective/scores/reward" in (tmp_path / "run.csv").read_text().splitlines()[0]
     parts = view.controls._parts
     assert parts.isEnabled()

@@ -249,7 +249,7 @@ def test_a_fork_shows_the_shared_past_and_where_it_branched(
     qtbot.waitUntil(lambda: view._run is not None and len(view._run.cycles) == 4)
     view.repaint_now()
     assert view._run.origin == (2, "Forked from Run 1 after cycle 2")  # type: ignore[union-attr]
-    line = view._grid._plots[0]._fork
+    line = view._grid._plots[0].marks.fork
     assert line.isVisible()
     assert line.value() == 2
     assert opened.window.completions.controls.after.findText("2 (fork)") >= 0
@@ -359,7 +359,7 @@ def test_colours_belong_to_runs_in_both_themes(drawn: Opened, theme: None) -> No
     view = drawn.window.metrics
     for look in (LIGHT, DARK):
         themes().set_mode(look.name)
-        main = view._grid._plots[0]._curves[0][1].opts["pen"].color().name()
+        main = view._grid._plots[0]._curves.items[0][1].opts["pen"].color().name()
         assert main == run_colour(1, look) == look.series[0]
         assert run_colour(2, look) in view._grid.legend.text()
     drawn.controller.show_run(2)

@@ -10,6 +10,7 @@ from PySide6.QtCore import QObject
 
 from workbench.gui.background import Background
 from workbench.gui.health import Health
+from workbench.gui.metrics.reading import read_series
 from workbench.gui.resuming import Resuming
 from workbench.store.records import ChangeRecord, HealthRecord, Series
 from workbench.training.commands import Command, Unwatch, Watch
@@ -59,7 +60,7 @@ class Display(QObject):
             self._display(None, ({}, [], []))
         else:
             self._background.run(
-                lambda: (self._store.metrics(run_id), self._store.changes(run_id),
+                lambda: (read_series(self._store, run_id), self._store.changes(run_id),
                          self._store.health(run_id)),
                 partial(self._display, run_id))
         self.say_what_shows()

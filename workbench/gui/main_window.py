@@ -130,6 +130,8 @@ class MainWindow(QMainWindow):
         self.docks["trying"].setWidget(self.trying)
         self.docks["tokens"].setWidget(self.tokens)
         self.completions.tokens_wanted.connect(self._show_tokens)
+        self.metrics.cycle_chosen.connect(self.completions.show_cycle)
+        self.metrics.cycle_chosen.connect(self.tokens.show_cycle)
         for stack in (self.prompts.undo_stack, self.hyperparameters.undo_stack):
             self.undo_group.addStack(stack)
 

@@ -301,6 +301,9 @@ class PPO:
             raise NotFiniteError(
                 f"Cycle {cycle} left a policy whose log-probabilities are not finite numbers; the "
                 "cycle was dropped. Lower the learning rate.")
+        compared_scores = [w.score for w in comparison if math.isfinite(w.score)]
+        if compared_scores:
+            metrics["objective/scores_compared"] = sum(compared_scores) / len(compared_scores)
         clock.lap("seconds/comparison")
         self.between_cycles = True
         metrics |= clock.laps | {

@@ -17,10 +17,15 @@ class Metric:
 
 
 _ALL = (
-    Metric("objective/scores", "Reward", "score", "mean of the reward model's score r(x, y)",
-           "What the reward model gives the completions of this cycle, on average, before "
-           "normalising, clipping and penalties. TRL's metric of this name is less the missing-EOS "
-           "penalty."),
+    Metric("objective/scores", "Reward (training batch)", "score",
+           "mean of the reward model's score r(x, y) over the batch",
+           "What the reward model gives the completions this cycle learned from, which were "
+           "written before its update: on average, before normalising, clipping and penalties. "
+           "TRL's metric of this name is less the missing-EOS penalty."),
+    Metric("objective/scores_compared", "Reward on the compared prompts", "score",
+           "mean of r(x, y) over the compared prompts, after the update",
+           "What the reward model gives the completions of the compared prompts. Prompts and "
+           "random numbers are the same in every cycle, so what differs was learned."),
     Metric("objective/scores_std", "Reward spread", "score", "deviation of r(x, y)",
            "How much scores differ within a cycle. Near 0 there is nothing to learn from."),
     Metric("objective/rlhf_reward", "Reward after penalties", "score",

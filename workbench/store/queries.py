@@ -61,6 +61,13 @@ class Queries:
             series.values.append(number(row["value"]))
         return result
 
+    def compared_scores(self, run_id: int) -> Series:
+        """Return the mean score of the compared prompts after every cycle."""
+        rows = list(self._db.query(
+            "select cycle, avg(score) as mean from completions where run_id = ? "
+            "and kind = 'comparison' and cycle > 0 group by cycle order by cycle", [run_id]))
+        return Series([row["cycle"] for row in rows], [number(row["mean"]) for row in rows])
+
     def cycle_metrics(self, run_id: int, after: int) -> dict[int, dict[str, float]]:
         """Return the metrics of every cycle past ``after``, by cycle."""
         result: dict[int, dict[str, float]] = {}

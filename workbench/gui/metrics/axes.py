@@ -11,7 +11,8 @@ import pyqtgraph as pg
 
 from workbench.gui.metrics.data import Along, Array
 
-_DECADES = 5
+_DECADES = 3  # below the largest number; nearer to zero a logarithmic scale is linear
+_NOISE = 1e-6  # of float32 sums around zero
 _LINE = 13  # pixels that a label needs
 _CLOCK = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 86_400)
 
@@ -25,11 +26,13 @@ class Scale:
 
     @staticmethod
     def log_for(values: Array) -> Scale:
-        """Return a logarithmic scale that shows up to five decades of ``values``."""
+        """Return a logarithmic scale that shows up to three decades of ``values``, whatever a few
+        of them are."""
         sizes = np.abs(values[np.isfinite(values) & (values != 0)])
-        if not len(sizes):
+        if not len(sizes) or sizes.max() <= _NOISE:
             return Scale(1.0)
-        largest = float(sizes.max())
+        # Less than a hundred numbers have no outlier.
+        largest = float(np.percentile(sizes, 99, method="higher"))
         smallest = float(np.percentile(sizes, 1, method="lower"))
         exponent = math.floor(math.log10(max(smallest, largest * 10.0**-_DECADES)))
         return Scale(10.0 ** (exponent - 1))
@@ -142,7 +145,8 @@ def _powers(low: float, high: float, threshold: float, room: int) -> list[float]
     step = max(1, math.ceil(len(exponents) * (2 if low * high < 0 else 1) / max(2, room)))
     sizes = [10.0**e for e in exponents[::-1][::step]]
     values = [0.0, *sizes, *(-s for s in sizes)]
-    return sorted(v for v in values if low <= v <= high)
+    slack = 1e-9 * max(abs(low), abs(high))  # heights come back a little off
+    return sorted(v for v in values if low - slack <= v <= high + slack)
 
 
 def _thin(values: Sequence[float], size: float) -> Sequence[float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QSignalBlocker, Qt, Signal, SignalInstance
 from PySide6.QtGui import QAction, QMouseEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
@@ -19,7 +19,6 @@ from superqt import QFlowLayout
 from workbench.gui.actions import set_tip
 from workbench.gui.controls import label, named, tool_button
 from workbench.gui.metrics.data import Along
-from workbench.gui.metrics.export import FILTERS
 from workbench.gui.plain_text import plain_tip
 from workbench.ppo.metrics import METRICS, PARTS, find_metric
 
@@ -44,7 +43,15 @@ _GROUPS = {
     "Policy": ("policy/", "val/ratio", "loss/policy", "loss/total", "lr"),
     "Value": ("loss/value", "val/"),
     "Time": ("seconds", "tokens_per_second"),
+    "Other": ("",),
 }
+
+_ZOOM = "Show only the selected cycles (Z)"
+_SELECT = ("To select some, with mean, min, max and change in every plot: Shift+drag over a plot, "
+           "or Shift+Left and Shift+Right. Escape or a click ends it. A drag without Shift zooms")
+_FOLLOW = "Show the whole run again and follow its latest cycle (F, or double click a plot)"
+_FOLLOWS = ("The plots show the whole run and follow its latest cycle. Dragging over a plot zooms "
+            "and pauses this")
 
 
 class _StayingMenu(QMenu):
@@ -70,7 +77,8 @@ class Controls(QWidget):
     along_chosen = Signal(str)  # an Along
     follow_clicked = Signal()
     zoom_clicked = Signal()
-    export_clicked = Signal(str)  # a key of FILTERS
+    copy_clicked = Signal()
+    export_clicked = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -91,12 +99,20 @@ class Controls(QWidget):
         for name, action in self._choices.items():
             action.setChecked(name in names)
             shown = name in names
-            action.setEnabled(len(names) > 1 if shown else len(names) < MOST_PLOTS)
+            enabled = len(names) > 1 if shown else len(names) < MOST_PLOTS
+            action.setEnabled(enabled)
+            action.setToolTip(plain_tip(
+                f"{name}: {METRICS[name].help}" if enabled else
+                "The last plot stays; tick another first" if shown else
+                f"{MOST_PLOTS} plots are the most; untick one first"))
 
     def show_parts(self, there: bool, wanted: bool) -> None:
         """Offer the plot of the reward's parts where a run has some."""
+        about = find_metric(PARTS)
         self._parts.setEnabled(there)
         self._parts.setChecked(there and wanted)
+        self._parts.setToolTip(plain_tip(
+            about.help if there else "The run on display has only one reward"))
 
     def show_settings(self, smoothing: float, log: bool, along: Along) -> None:
         """Show settings that were restored."""
@@ -104,22 +120,31 @@ class Controls(QWidget):
         self.log.setChecked(log)
         self.along[along].setChecked(True)
 
+    def show_log(self, log: bool) -> None:
+        """Show whether every plot is logarithmic, without making it so."""
+        with QSignalBlocker(self.log):
+            self.log.setChecked(log)
+
     def show_following(self, following: bool) -> None:
         """Offer Follow only while the plots do not follow."""
         self.follow.setEnabled(not following)
+        self.follow.setToolTip(plain_tip(_FOLLOWS if following else _FOLLOW))
 
     def show_range(self, exists: bool) -> None:
         """Offer to zoom only to what is selected."""
         self.zoom.setEnabled(exists)
+        self.zoom.setToolTip(plain_tip(
+            _ZOOM if exists else f"No cycles are selected. {_SELECT}"))
 
     def show_run(self, exists: bool) -> None:
         """Offer to export only what exists."""
-        for action in self._exports:
+        for action, tip in self._figures.items():
             action.setEnabled(exists)
+            action.setToolTip(plain_tip(tip if exists else "There is no curve yet"))
 
     def _plots(self) -> QWidget:
         self.plots = _menu_button("plots", "Plots", "Choose which metrics to plot, "
-                                  "one to six; save the plots")
+                                  "one to six; copy or export the figure")
         menu = _StayingMenu(self.plots)
         menu.setToolTipsVisible(True)
         for title, (names, tip) in SETS.items():
@@ -133,24 +158,28 @@ class Controls(QWidget):
         self._choices = {}
         left = dict(METRICS)
         for title, prefixes in _GROUPS.items():
+            found = [n for n in left if n.startswith(prefixes)]
+            if not found:
+                continue
             group = _StayingMenu(title, menu)
             group.setToolTipsVisible(True)
             menu.addMenu(group)
-            for name in [n for n in left if n.startswith(prefixes)]:
-                metric = left.pop(name)
-                action = group.addAction(metric.label)
+            for name in found:
+                action = group.addAction(left.pop(name).label)
                 action.setCheckable(True)
-                action.setToolTip(plain_tip(f"{metric.name}: {metric.help}"))
                 action.triggered.connect(self._choose)
                 self._choices[name] = action
-        assert not left, left
-        about = find_metric(PARTS)
-        self._parts = menu.addAction(about.label)
+        self._parts = menu.addAction(find_metric(PARTS).label)
         self._parts.setCheckable(True)
-        self._parts.setToolTip(plain_tip(f"{about.help} For runs with more than one reward."))
         self._parts.triggered.connect(self.parts_wanted)
         menu.addSeparator()
-        self._exports = [self._export(menu, key, text) for key, text in FILTERS.items()]
+        self._figures = {
+            self._figure(menu, "copy_figures", "Copy figure", self.copy_clicked):
+                "Put a picture of the plots on the clipboard, with title, axes and legend",
+            self._figure(menu, "export_figures", "Export figure…", self.export_clicked):
+                "Save the plots as PNG, SVG, PDF or CSV",
+        }
+        self.show_run(False)
         self.plots.setMenu(menu)
         return self.plots
 
@@ -179,8 +208,9 @@ class Controls(QWidget):
         return box
 
     def _log(self) -> QWidget:
-        self.log = _button("log_scale", "Log", "Logarithmic y axis. Values below zero keep their "
-                           "sign, and near zero the scale is linear")
+        self.log = _button("log_scale", "Log", "Logarithmic y axis in every plot; each plot's menu "
+                           "has it for that plot. Values below zero keep their sign, and below a "
+                           "thousandth of the largest the scale is linear")
         self.log.setAccessibleName("Logarithmic y axis")
         self.log.setCheckable(True)
         self.log.toggled.connect(self.log_toggled)
@@ -209,25 +239,22 @@ class Controls(QWidget):
         return box
 
     def _zoom(self) -> QWidget:
-        self.zoom = _button("zoom", "Zoom", "Show only the selected cycles (Z). To select some, "
-                            "with mean, min, max and change in every plot: Shift+drag over a plot, "
-                            "or Shift+Left and Shift+Right. Escape or a click ends it")
-        self.zoom.setEnabled(False)
+        self.zoom = _button("zoom", "Zoom", _ZOOM)
+        self.show_range(False)
         self.zoom.clicked.connect(self.zoom_clicked)
         return self.zoom
 
     def _follow(self) -> QWidget:
-        self.follow = _button("follow", "Follow", "Show the whole run again and follow its latest "
-                              "cycle. Dragging or zooming a plot pauses this (F)")
-        self.follow.setEnabled(False)
+        self.follow = _button("follow", "Follow", _FOLLOW)
+        self.show_following(True)
         self.follow.clicked.connect(self.follow_clicked)
         return self.follow
 
-    def _export(self, menu: QMenu, key: str, text: str) -> QAction:
-        action = menu.addAction(f"Save plots as {text.partition(' (')[0]}…")
-        action.setObjectName(f"export_plots_{key}")
-        action.setEnabled(False)
-        action.triggered.connect(lambda: self.export_clicked.emit(key))
+    def _figure(self, menu: QMenu, name: str, text: str, signal: SignalInstance) -> QAction:
+        action = menu.addAction(text)
+        action.setProperty("whole_text", f"Plots: {text}")
+        action.setObjectName(name)
+        action.triggered.connect(lambda: signal.emit())
         return action
 
 

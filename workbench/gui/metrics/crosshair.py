@@ -35,6 +35,11 @@ class Crosshair:
         here = len(cycles) if self.cycle is None else int(np.searchsorted(cycles, self.cycle))
         self.cycle = int(cycles[min(max(here + by, 0), len(cycles) - 1)])
 
+    @property
+    def plot(self) -> MetricPlot | None:
+        """The plot that the pointer is over."""
+        return self._plot if self._plot in list(self._grid) else None
+
     def point_at(self, plot: MetricPlot, cycle: int) -> None:
         """Go to ``cycle`` and say in ``plot`` what is marked there."""
         self._plot, self.cycle = plot, cycle
@@ -46,7 +51,7 @@ class Crosshair:
                 plot.set_cursor(None, 0.0, "")
             return
         plots = list(self._grid)
-        pointed = self._plot if self._plot in plots else None
+        pointed = self.plot
         x = float(run.positions(np.array([self.cycle], float), along)[0])
         near = _MARK_PIXELS * plots[0].pixel
         named = [*run.marks, *([run.origin] if run.origin else [])]

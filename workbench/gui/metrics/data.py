@@ -21,6 +21,8 @@ _COUNTED: Mapping[str, str] = {"steps": "policy/steps", "time": "seconds"}
 
 # Percentiles are estimated from this many points: enough for a range, and quick.
 _SAMPLE = 4000
+# Below this share of a number's size a difference is not in its first three digits.
+_TOLD_APART = 0.01
 
 
 class Column:
@@ -58,6 +60,8 @@ class Trace:
         self._cycles = Column(series.cycles if series else ())
         self._values = Column(np.where(np.isfinite(values), values, np.nan))
         self._weight = weight
+        self.revision = 0
+        """Counts how often what was there already has changed."""
         self._smooth_all()
 
     def __len__(self) -> int:
@@ -111,13 +115,13 @@ class Trace:
             self._mass += 1.0
         self._smooth.append(math.nan if math.isnan(value) else self._total / self._mass)
 
-    def at(self, cycle: float) -> float:
-        """Return the smoothed value at ``cycle``, NaN where there is none."""
+    def index(self, cycle: int) -> int:
+        """Return where ``cycle`` is in the arrays, -1 where it is not."""
         index = int(np.searchsorted(self.cycles, cycle))
-        found = index < len(self) and self.cycles[index] == cycle
-        return float(self.smooth[index]) if found else math.nan
+        return index if index < len(self) and self.cycles[index] == cycle else -1
 
     def _smooth_all(self) -> None:
+        self.revision += 1
         values = self.values
         valid = ~np.isnan(values)
         totals = discounted_sum(np.where(valid, values, 0.0), self._weight)
@@ -182,11 +186,6 @@ class RunData:
         return np.interp(cycles, counted.cycles, np.cumsum(np.nan_to_num(counted.values)))
 
 
-def known_along(value: object) -> Along:
-    """Return what a saved layout says the x axis counts."""
-    return value if value in ("steps", "time") else "cycles"
-
-
 def extent(run: RunData, others: Sequence[RunData], along: Along) -> tuple[float, float]:
     """Return the part of the x axis that a run and those drawn over it take, with a margin."""
     places = [run.positions(run.cycles, along)]
@@ -196,6 +195,19 @@ def extent(run: RunData, others: Sequence[RunData], along: Along) -> tuple[float
     high = max(float(x[-1]) for x in places if len(x))
     margin = 0.02 * (high - low) or 1.0
     return low - margin, high + margin
+
+
+def steady(shown: tuple[float, float] | None,
+           wanted: tuple[float, float]) -> tuple[float, float]:
+    """Return what to show of x while a run grows: the range ``shown`` for as long as it is about
+    what is ``wanted``, then one with a little room to grow. Axes that stay need no drawing."""
+    if shown is None:
+        return wanted
+    width = wanted[1] - wanted[0]
+    beyond = (shown[1] - wanted[1]) / width
+    if abs(shown[0] - wanted[0]) <= 0.01 * width and -0.01 <= beyond <= 0.03:
+        return shown
+    return wanted if beyond > 0 else (wanted[0], wanted[1] + 0.02 * width)
 
 
 def discounted_sum(values: Array, weight: float) -> Array:
@@ -213,10 +225,11 @@ def discounted_sum(values: Array, weight: float) -> Array:
     return result
 
 
-def robust_range(arrays: Sequence[Array]) -> tuple[float, float] | None:
+def robust_range(arrays: Sequence[Array], noise: float = 0.0) -> tuple[float, float] | None:
     """Return a y range that a few outliers cannot stretch, or None without any finite value.
 
-    The 1st to 99th percentile and a margin; the true extremes where they are not far out.
+    The 1st to 99th percentile and a margin; the true extremes where they are not far out. Values
+    that differ by less than an axis can tell, or are all below ``noise``, get a range to stand in.
     """
     parts = [a[:: max(1, len(a) // _SAMPLE)] for a in arrays]
     values = np.concatenate(parts) if parts else np.empty(0)
@@ -229,7 +242,10 @@ def robust_range(arrays: Sequence[Array]) -> tuple[float, float] | None:
     few = len(values) < 20  # too few to call any an outlier
     low = least if few or least >= low - reach else low
     high = most if few or most <= high + reach else high
-    margin = 0.08 * (high - low) or max(abs(high) * 0.1, 1e-6)
+    size = max(abs(low), abs(high))
+    if size <= noise:
+        return -1.0, 1.0
+    margin = 0.08 * (high - low) if high - low > _TOLD_APART * size else 0.1 * size
     return low - margin, high + margin
 
 

@@ -21,19 +21,23 @@ from workbench.ppo.metrics import PARTS
 class PlotGrid(QWidget):
     """The plots below the legend of their runs. A plot that stays is kept when others are chosen.
 
-    What the person does on a plot, the signals tell as the plot does.
+    Iterating gives the plots on screen: all of them, or the one that is enlarged. What the person
+    does on a plot, the signals tell as the plot does.
     """
 
     hovered = Signal(object, object)  # plot, (x, y) or None
     panned = Signal(object, float, float)
+    zoomed = Signal(float, float)
     selected = Signal(float, float)
-    clicked = Signal()
+    clicked = Signal(float)
+    wished = Signal(object, str, bool)  # plot, a Wish, whether it was ticked
     reset = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._plots: list[MetricPlot] = []
         self._parts: tuple[str, ...] = ()
+        self._enlarged: MetricPlot | None = None
         self._columns = 0
         self._along: Along = "cycles"
         page = QVBoxLayout(self)
@@ -48,7 +52,23 @@ class PlotGrid(QWidget):
         page.addLayout(self._grid, 1)
 
     def __iter__(self) -> Iterator[MetricPlot]:
-        return iter(self._plots)
+        return iter([self._enlarged] if self._enlarged else self._plots)
+
+    @property
+    def enlarged(self) -> MetricPlot | None:
+        """The plot that is shown alone."""
+        return self._enlarged
+
+    def enlarge(self, plot: MetricPlot | None) -> None:
+        """Show one plot alone, or all again."""
+        self._enlarged = plot
+        self._columns = 0
+        self._arrange()
+
+    def follow(self) -> None:
+        """Let every plot choose its y range again."""
+        for plot in self._plots:
+            plot.follow()
 
     def names(self) -> list[str]:
         """Return the names of the metrics plotted. The parts of the reward are not among them."""
@@ -72,6 +92,8 @@ class PlotGrid(QWidget):
             plot.hide()
             plot.deleteLater()
         self._plots = [kept.get(name) or self._make(name) for name in shown]
+        if self._enlarged not in self._plots:
+            self._enlarged = None
         self._columns = 0
         self._arrange()
 
@@ -83,7 +105,7 @@ class PlotGrid(QWidget):
 
     def set_x_range(self, low: float, high: float, source: MetricPlot | None = None) -> None:
         """Show this part of x in every plot; ``source`` shows it already."""
-        for plot in self._plots:
+        for plot in self:
             if plot is not source:
                 plot.set_x_range(low, high)
             plot.fit()
@@ -103,13 +125,16 @@ class PlotGrid(QWidget):
         plot.set_along(self._along)
         plot.hovered.connect(partial(self.hovered.emit, plot))
         plot.panned.connect(partial(self.panned.emit, plot))
+        plot.zoomed.connect(self.zoomed)
+        plot.wished.connect(partial(self.wished.emit, plot))
         plot.selected.connect(self.selected)
         plot.clicked.connect(self.clicked)
         plot.reset.connect(self.reset)
         return plot
 
     def _arrange(self) -> None:
-        count = len(self._plots)
+        shown = list(self)
+        count = len(shown)
         columns = best_columns(count, self.width(), self.height())
         if columns == self._columns:
             return
@@ -117,10 +142,15 @@ class PlotGrid(QWidget):
         for i in range(MOST_PLOTS + 1):
             self._grid.setRowStretch(i, 0)
             self._grid.setColumnStretch(i, 0)
-        for i, plot in enumerate(self._plots):
+        for plot in self._plots:
+            if plot not in shown:
+                self._grid.removeWidget(plot)
+                plot.hide()
+        for i, plot in enumerate(shown):
             self._grid.addWidget(plot, i // columns, i % columns)
             self._grid.setRowStretch(i // columns, 1)
             self._grid.setColumnStretch(i % columns, 1)
+            plot.turn = i
             plot.show_x_axis(i + columns >= count)
             plot.show()
 

@@ -6,83 +6,132 @@ import html
 import math
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QFont, QResizeEvent
+from PySide6.QtWidgets import QLabel, QWidget
 from superqt import QElidingLabel
 
 from workbench.gui.controls import RIGHT, label
 from workbench.gui.metrics.data import format_number
-from workbench.gui.metrics.wording import describe, in_sentence
+from workbench.gui.metrics.wording import describe, headline, in_sentence
 from workbench.gui.plain_text import plain_tip
 from workbench.ppo.metrics import METRICS, Metric, find_metric
 
+_GAP = 6
 _UNIT_LETTERS = 8
 
 
 class Header(QWidget):
-    """Title, unit and the current value of a metric, with that of its companion where there is
-    room for it."""
+    """Title, unit and the last number of a metric, with what else there is room for: the smoothed
+    one in grey, those of its companions. ``tools`` stand at the right.
 
-    def __init__(self, about: Metric, names: Sequence[str], parent: QWidget | None = None) -> None:
+    Everything is placed by :meth:`fit`, at once: a layout would place a wider number only after
+    the next paint, cut to its last digits.
+    """
+
+    def __init__(self, about: Metric, names: Sequence[str], tools: Sequence[QWidget] = (),
+                 parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(6)
-        self._about = about
+        self._about, self._tools = about, tools
+        self._shown: object = None
         self.title = label(about.label)
+        self.title.setParent(self)
         font = self.title.font()
         font.setWeight(QFont.Weight.DemiBold)  # not left to the style: the width is asked for
         self.title.setFont(font)
-        self._unit = QElidingLabel(about.unit)
+        self._unit = QElidingLabel(about.unit, self)
         self._unit.setTextFormat(Qt.TextFormat.PlainText)
         self._unit.setProperty("role", "muted")
-        for widget in (self.title, self._unit):
-            widget.setToolTip(describe(about))
-        row.addWidget(self.title)
-        row.addWidget(self._unit, 1)
-        row.addStretch(0)
-        self._values: list[QLabel] = []
-        self._key: QLabel | None = None
-        for name in reversed(names):
-            if name != names[0]:
-                self._key = label(rich=True)
-                self._key.setToolTip(describe(METRICS[name]))
-                row.addWidget(self._key)
-            self._values.insert(0, _value(METRICS[name], name == names[0]))
-            row.addWidget(self._values[0])
+        for part in (self.title, self._unit):
+            part.setToolTip(describe(about))
+        self._values = [_value(find_metric(name), name == names[0], self) for name in names]
+        self._smooth = label(role="muted")
+        self._smooth.setParent(self)
+        self._smooth.setAccessibleName(f"{about.label}, smoothed value")
+        self._smooth.setToolTip(plain_tip(
+            "The smoothed number. The large one is the last as it was measured"))
+        self._keys: dict[str, QLabel] = {}
+        for name in names[1:]:
+            self._keys[name] = label(rich=True)
+            self._keys[name].setParent(self)
+            self._keys[name].setToolTip(describe(METRICS[name]))
+        for tool in tools:
+            tool.setParent(self)
+        self.setFixedHeight(max(_size(part).height()
+                                for part in (self.title, *self._values, *tools)))
 
-    def show_values(self, values: Sequence[float], unit: str) -> None:
-        """Show a value for each of the names, and ``unit`` or what stands in its place."""
-        for shown, value in zip(self._values, values, strict=True):
-            shown.setText(format_number(value))
+    def show_values(self, values: Sequence[float], unit: str,
+                    smoothed: float = math.nan) -> None:
+        """Show a value for each of the names, ``unit`` or what stands in its place, and where
+        the curve is ``smoothed`` its value there."""
+        shown = (tuple(map(repr, values)), unit, repr(smoothed))
+        if shown == self._shown:
+            return
+        self._shown = shown
+        for part, name, value in zip(self._values, self._names(), values, strict=True):
+            metric = find_metric(name)
+            text, why = headline(metric, value)
+            if text != part.text():
+                part.setText(text)
+                part.setToolTip(describe(metric) + (f"<br><br>{html.escape(why)}" if why else ""))
+        self._smooth.setText("" if math.isnan(smoothed) else f"≈ {format_number(smoothed)}")
         self._unit.setText(unit)
         self.fit()
 
-    def show_key(self, metric: Metric, colour: str) -> None:
-        """Say how the companion is drawn."""
-        if self._key is not None:
-            self._key.setText(f"<span style='color:{colour}'>╌╌</span> "
-                              f"{html.escape(in_sentence(metric))}")
+    def show_key(self, name: str, colour: str, stroke: str) -> None:
+        """Say how a companion is drawn."""
+        self._keys[name].setText(
+            f"<span style='color:{colour}'>{stroke}</span> "
+            f"{html.escape(in_sentence(METRICS[name]))}")
+        self.fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Place everything anew."""
+        super().resizeEvent(event)
+        self.fit()
 
     def fit(self) -> None:
-        """Leave the companion and then the unit out where there is no room for them."""
+        """Place what there is room for: value and title first, then unit, the smoothed number and
+        the companions."""
+        right = self.width()
+        for tool in reversed(self._tools):
+            right = self._place(tool, right) + _GAP // 2
+        if self._values:
+            right = self._place(self._values[0], right)
         metrics = self.title.fontMetrics()
-        title = metrics.horizontalAdvance(self._about.label)
-        unit = self._unit.fontMetrics().horizontalAdvance(self._unit.text())
-        value = sum(w.sizeHint().width() + 6 for w in self._values[:1])
-        needed = title + value
-        # Less than a word of the unit says nothing.
-        least = min(unit, self._unit.fontMetrics().averageCharWidth() * _UNIT_LETTERS)
-        self._unit.setVisible(needed + 12 + least <= self.width())
         self.title.setText(metrics.elidedText(
-            self._about.label, Qt.TextElideMode.ElideRight, max(24, self.width() - value)))
-        if self._key is not None:
-            extra = (self._key, self._values[1])
-            more = sum(w.sizeHint().width() + 6 for w in extra)
-            fits = needed + unit + 12 + more <= self.width()
-            for widget in extra:
-                widget.setVisible(fits)
+            self._about.label, Qt.TextElideMode.ElideRight, max(24, right)))
+        width = self.title.sizeHint().width()
+        self.title.setGeometry(0, 0, width, self.height())
+        left = width + _GAP
+        # Less than a word of the unit says nothing.
+        known = self._unit.fontMetrics()
+        unit = known.horizontalAdvance(self._unit.text()) + 2
+        least = min(unit, known.averageCharWidth() * _UNIT_LETTERS)
+        fits = bool(self._unit.text()) and left + least <= right
+        self._unit.setVisible(fits)
+        if fits:
+            self._unit.setGeometry(left, 0, min(unit, right - left), self.height())
+            left += min(unit, right - left) + _GAP
+        extra = [(self._smooth,)] if self._smooth.text() else []
+        self._smooth.setVisible(bool(extra))
+        for parts in (*extra, *zip(self._values[1:], self._keys.values(), strict=True)):
+            wanted = sum(part.sizeHint().width() + _GAP for part in parts)
+            fits = left + wanted <= right
+            for part in parts:
+                part.setVisible(fits)
+                if fits:
+                    right = self._place(part, right)
+
+    def _place(self, part: QWidget, right: int) -> int:
+        """Put a part left of ``right``; return where the next one ends."""
+        size = _size(part)
+        part.setGeometry(right - size.width(), (self.height() - size.height()) // 2,
+                         size.width(), size.height())
+        return right - size.width() - _GAP
+
+    def _names(self) -> list[str]:
+        return [self._about.name, *self._keys] if self._values else []
 
 
 class Keys(QLabel):
@@ -110,7 +159,7 @@ class Keys(QLabel):
             entries.append("<span style='white-space: nowrap'>"
                            f"<span style='color:{colours[i % len(colours)]}'>"
                            f"{self._STROKES[i % len(self._STROKES)]}</span> {title} "
-                           f"<b>{format_number(value)}</b></span>")
+                           f"<b>{headline(find_metric(name), value)[0]}</b></span>")
         self.setText(" &nbsp; ".join(entries))
 
 
@@ -137,8 +186,13 @@ class GapWarning(QElidingLabel):
                 f"Not a number (NaN or infinite) in cycle {shown}. The curve has a gap there."))
 
 
-def _value(metric: Metric, first: bool) -> QLabel:
+def _size(part: QWidget) -> QSize:
+    return part.sizeHint().boundedTo(part.maximumSize())
+
+
+def _value(metric: Metric, first: bool, parent: QWidget) -> QLabel:
     shown = label(format_number(math.nan))
+    shown.setParent(parent)
     font = shown.font()
     font.setFeature(QFont.Tag("tnum"), 1)
     if first:

@@ -46,8 +46,9 @@ class Overlays:
         self._given: list[object] = []
         self.runs: list[Drawn] = []
 
-    def draw(self, runs: Sequence[RunData], name: str, scale: Scale, along: Along) -> None:
-        """Show metric ``name`` of these runs and of no others."""
+    def draw(self, runs: Sequence[RunData], name: str, scale: Scale, along: Along,
+             raw: bool = False) -> None:
+        """Show metric ``name`` of these runs and of no others, smoothed unless ``raw``."""
         while len(self._curves) < len(runs):
             made = curve()
             made.setZValue(-1)
@@ -62,14 +63,15 @@ class Overlays:
             item.hide()
         for i, (run, item) in enumerate(zip(runs, self._curves, strict=False)):
             trace = run.traces.get(name) or Trace()
-            last = float(trace.smooth[-1]) if len(trace) else 0.0
-            key = (run.name, run.first, trace.weight, len(trace), last, scale, along)
+            drawn = trace.values if raw else trace.smooth
+            last = float(drawn[-1]) if len(trace) else 0.0
+            key = (run.name, run.first, raw, trace.weight, len(trace), last, scale, along)
             if key == self._given[i]:
                 continue
             self._given[i] = key
             begin = int(np.searchsorted(trace.cycles, run.first))
             x = run.positions(trace.cycles, along)[begin:]
-            self.runs[i] = Drawn(run.name, x, trace.smooth[begin:].copy())
+            self.runs[i] = Drawn(run.name, x, drawn[begin:].copy())
             item.setData(x, scale.forward(self.runs[i].values), antialias=len(x) < FEW)
             item.show()
 

@@ -7,38 +7,43 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QColor, QFont, QPen, QResizeEvent
+from PySide6.QtCore import Signal
+from PySide6.QtGui import QContextMenuEvent, QFont
 from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout, QWidget
 
 from workbench.gui.controls import label
 from workbench.gui.metrics.axes import CycleAxis, Scale, ValueAxis
 from workbench.gui.metrics.canvas import Canvas
-from workbench.gui.metrics.data import Along, Array, RunData, Trace, format_number, robust_range
+from workbench.gui.metrics.curves import STYLES, Curves
+from workbench.gui.metrics.data import Along, RunData, Trace, format_number, robust_range
+from workbench.gui.metrics.figure import Line, Panel
 from workbench.gui.metrics.header import GapWarning, Header, Keys
-from workbench.gui.metrics.health_marks import HealthTicks
-from workbench.gui.metrics.overlays import FEW, Drawn, Overlays, curve, mix
+from workbench.gui.metrics.marks import Marks
+from workbench.gui.metrics.overlays import Drawn, Overlays, mix
+from workbench.gui.metrics.plot_menu import PlotMenu
 from workbench.gui.metrics.statistics import Row, as_table, between, in_words
 from workbench.gui.plain_text import plain_tip
-from workbench.gui.runs.colours import run_colour
-from workbench.gui.theme import Theme
-from workbench.ppo.metrics import METRICS, find_metric
+from workbench.gui.runs.colours import run_colour, run_line
+from workbench.gui.theme import LIGHT, Theme
+from workbench.ppo.metrics import find_metric
 
-SECOND = {"objective/scores": "objective/rlhf_reward"}
-"""A metric that is drawn dashed in another's plot."""
+COMPANIONS = {"objective/scores": ("objective/scores_compared", "objective/rlhf_reward")}
+"""Metrics that are drawn in another's plot, dashed and dotted."""
 
 _CURVE = 90  # pixels that a table leaves to the curves, where it is of more than one row
 _DOT_PX = 4.5  # a dot's reach
 _MARGIN = 0.08 / 1.16  # of a plot's height, above and below what robust_range finds
 _NEAR = 24  # pixels between the pointer and the curve it means
-_WIDTH = 1.5
-_STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine,
-           Qt.PenStyle.DashDotLine)
+_NOISE = 1e-6  # below this a sum of float32 numbers around zero says nothing
+_KEEPS_SMALL = ("lr",)  # and these numbers are no such sums
+_STEADY = 0.02  # of its height by which a y range may be off before it is chosen anew
+_TURNS = 4
+_STROKES = ("╌╌", "┈┈")
 
 
 class MetricPlot(QFrame):
-    """A plot of one metric (and its dashed companion, where it has one), or of several ``lines``
-    with a legend.
+    """A plot of one metric (and its companions, where it has some), or of several ``lines`` with
+    a legend.
 
     Every drawing item is made once; :meth:`draw` only hands over new arrays.
     """
@@ -46,26 +51,30 @@ class MetricPlot(QFrame):
     hovered = Signal(object)
     reset = Signal()
     panned = Signal(float, float)  # the person moved x to this range
+    zoomed = Signal(float, float)  # the person wants to see this part of x
     selected = Signal(float, float)  # a part of x, from where the person began to select it
-    clicked = Signal()
+    clicked = Signal(float)  # where in x
+    wished = Signal(str, bool)  # a Wish, and whether it was ticked
 
     def __init__(self, name: str, theme: Theme, parent: QWidget | None = None,
                  lines: Sequence[str] = ()) -> None:
         super().__init__(parent)
         self.about = find_metric(name)
         self.lines = tuple(lines)
-        second = SECOND.get(name)
-        self.names = self.lines or ((name, second) if second else (name,))
+        self.names = self.lines or (name, *COMPANIONS.get(name, ()))
         self.setObjectName(f"plot_{name}")
         # So that a long header does not make its column wider, nor a warning its row higher.
         self.setMinimumSize(120, 60)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
         self.setAccessibleName(f"Plot of {self.about.label}")
         self._manual_y = False
+        self._limits: tuple[float, float] | None = None
+        self.turn = 0
+        """Which of the plots beside each other it is."""
+        self._state: tuple[object, ...] = ()
+        self._turn_drawn = 0
         self._range_text = ""  # stands in the place of the unit
         self._scale = Scale()
-        self._traces: list[Trace] = []
-        self._positions: list[Array] = []
         self._others: list[tuple[str, int, Trace]] = []
         self._theme, self._colour_of, self._name = theme, 1, ""
         self._build()
@@ -74,16 +83,21 @@ class MetricPlot(QFrame):
     # -- what the view tells
 
     def draw(
-        self, run: RunData, along: Along, log: bool, x_range: tuple[float, float] | None,
-        overlays: Sequence[RunData] = (),
+        self, run: RunData, along: Along, x_range: tuple[float, float] | None,
+        overlays: Sequence[RunData] = (), *, log: bool = False, raw: bool = False,
     ) -> None:
         """Hand the traces of ``run`` to the curves, those of ``overlays`` to thin ones, and show
-        ``x_range``, None keeping it."""
+        ``x_range``, None keeping it. ``raw`` leaves smoothed curves out."""
         if x_range:
             self.set_x_range(*x_range)  # first: what is out of view is not drawn
-        traces = [run.traces.get(name) or Trace() for name in self.names]
         others = [o.traces.get(self.names[0]) or Trace() for o in overlays]
-        self._scale = (Scale.log_for(np.concatenate([t.values for t in [*traces, *others]]))
+        if not self._is_due(run, others, (run.run_id, run.name, along, log, raw)):
+            self.marks.draw(run, along)
+            self._curves.draw_ends(run, along, self._scale)
+            self._gaps.show_gaps(self._curves.traces[0].gaps)
+            return
+        own = [run.traces[name].values for name in self.names if name in run.traces]
+        self._scale = (Scale.log_for(np.concatenate([*own, *(t.values for t in others), [0.0]]))
                        if log else Scale())
         if self._colour_of != run.run_id:
             self._colour_of = run.run_id
@@ -91,62 +105,78 @@ class MetricPlot(QFrame):
         self._name = run.name
         self._others = [(o.name, o.run_id, trace)
                         for o, trace in zip(overlays, others, strict=True)]
-        self._overlays.draw(overlays, self.names[0], self._scale, along)
+        self._overlays.draw(overlays, self.names[0], self._scale, along, raw)
         self._value_axis.set_scale(self._scale)
-        for curves, trace in zip(self._curves, traces, strict=True):
-            x = run.positions(trace.cycles, along)
-            smoothed = trace.weight > 0
-            raw, smooth, head = curves
-            raw.setVisible(smoothed)
-            if smoothed:
-                raw.setData(x, self._scale.forward(trace.values), skipFiniteCheck=False)
-            heights = self._scale.forward(trace.smooth)
-            few = len(x) < FEW
-            smooth.setData(x, heights, antialias=few)
-            if few != (smooth.opts["pen"].widthF() > 1):
-                pen = QPen(smooth.opts["pen"])
-                pen.setWidthF(_WIDTH if few else 1)
-                smooth.setPen(pen)
-            _set_points(head, x[-1:], heights[-1:])
-        self._traces, self._positions = traces, [run.positions(t.cycles, along) for t in traces]
-        self._marks.setXVals(run.positions(np.array([c for c, _ in run.marks], float), along))
-        self._marks.setVisible(bool(run.marks))
-        self._health.draw(run, along)
-        self._fork.setVisible(run.origin is not None)
-        if run.origin:
-            self._fork.setPos(float(run.positions(
-                np.array([run.origin[0]], float), along)[0]))
-        self._gaps.show_gaps(traces[0].gaps)
+        self._curves.draw(run, along, self._scale, raw)
+        self.marks.draw(run, along)
+        self._gaps.show_gaps(self._curves.traces[0].gaps)
         self.fit()
+
+    def _is_due(self, run: RunData, others: Sequence[Trace], asked: tuple[object, ...]) -> bool:
+        """Whether the curves look otherwise than they were drawn last. What came since may be too
+        little to be seen; plots beside each other then take turns, so that they do not all draw
+        in one cycle what several brought."""
+        traces = [run.traces.get(name) or Trace() for name in self.names]
+        view = self._box.viewRange()
+        state = (*asked, view[0], self._box.width(), [(t.revision, t.weight) for t in traces],
+                 [id(run.traces.get(name)) for name in self.names],
+                 [(id(t), t.revision, len(t)) for t in others])
+        count = len(traces[0])
+        x = self._curves.positions[0] if self._curves.positions else traces[0].cycles
+        first, last = np.searchsorted(x, view[0])
+        every = max(1, int((last - first) / max(1.0, self._box.width()) / 2))
+        turn = (count + self.turn * every // _TURNS) // every
+        due = state != self._state or turn != self._turn_drawn or every == 1
+        self._state, self._turn_drawn = state, turn
+        return due
 
     def fit(self) -> None:
         """Choose the y range for the part of x in view, unless the person set one."""
-        if self._manual_y or not self._traces:
+        if self._manual_y or not self._curves.traces:
             return
         low, high = self._box.viewRange()[0]
-        parts: list[Array] = []
-        for trace, x in zip(self._traces, self._positions, strict=True):
-            first, last = np.searchsorted(x, (low, high + 1e-9))
-            parts += (trace.values[first:last], trace.smooth[first:last])
-        parts += self._overlays.values_between(low, high)
-        found = robust_range([self._scale.forward(part) for part in parts])
+        parts = [*self._curves.between(low, high), *self._overlays.values_between(low, high)]
+        noise = 0.0 if self.about.name in _KEEPS_SMALL else _NOISE
+        found = robust_range([self._scale.forward(part) for part in parts], noise)
         if found:
-            self._box.setYRange(*_with_room(*found, self._box.height()), padding=0)
+            wanted = _with_room(*found, self._box.height())
+            slack = _STEADY * (wanted[1] - wanted[0])
+            if any(abs(new - old) > slack
+                   for new, old in zip(wanted, self._box.viewRange()[1], strict=True)):
+                self._show_y(*wanted)
         # Else the first paint finds a stale matrix, mends it and asks for a second.
         self._box.prepareForPaint()
+
+    def _show_y(self, low: float, high: float) -> None:
+        """Show this part of y, and let it be moved no farther than the outermost value."""
+        heights = [self._scale.forward(values) for values in (
+            *(t.values for t in self._curves.traces), *(o.values for o in self._overlays.runs))]
+        found = np.concatenate([h[np.isfinite(h)] for h in heights])
+        self._box.setLimits(yMin=min(low, float(found.min())), yMax=max(high, float(found.max())))
+        self._box.setYRange(low, high, padding=0)
 
     def hasHeightForWidth(self) -> bool:
         """Be content with any height, or a legend of two lines would squeeze the other plots."""
         return False
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Fit the header."""
-        super().resizeEvent(event)
-        self._header.fit()
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        """Open the menu where the person asks for it."""
+        self.menu.popup(event.globalPos())
+
+    def open_menu(self) -> None:
+        """Open the menu below the title, for the keyboard."""
+        self.menu.popup(self.mapToGlobal(self._header.geometry().bottomLeft()))
+
+    def set_limits(self, low: float, high: float, least: float) -> None:
+        """Let x be moved between these places only, and be zoomed to no less than ``least``."""
+        if (low, high) != self._limits:
+            self._limits = low, high
+            self._box.setLimits(xMin=low, xMax=high, minXRange=min(least, high - low))
 
     def set_x_range(self, low: float, high: float) -> None:
         """Show this part of x; :meth:`fit` then chooses y."""
-        self._box.setXRange(low, high, padding=0)
+        if [low, high] != self._box.viewRange()[0]:
+            self._box.setXRange(low, high, padding=0)
 
     def follow(self) -> None:
         """Forget a y range that the person set."""
@@ -163,45 +193,31 @@ class MetricPlot(QFrame):
 
     def set_cursor(self, cycle: int | None, x: float, note: str) -> None:
         """Put the crosshair at ``cycle`` and show the values there; None shows the latest."""
-        for line in (self._cursor, self._dots):
-            line.setVisible(cycle is not None)
-        values = [(t.at(cycle) if cycle is not None else float(t.smooth[-1]) if len(t) else
-                   math.nan) for t in self._traces] or [math.nan] * len(self.names)
+        values, drawn = self._curves.values_at(cycle)
+        smoothed = self._curves.smoothed
         self._header.show_values(
             () if self.lines else values,
-            self._range_text or (self.about.unit if cycle is None else f"cycle {cycle:,}"))
+            self._range_text or (self.about.unit if cycle is None else f"cycle {cycle:,}"),
+            drawn[0] if smoothed and not self.lines else math.nan)
         if self.lines:
             self._keys.show_values(values, self._theme.series)
-        if cycle is not None:
-            self._cursor.setPos(x)
-            heights = np.array([self._scale.height(v) for v in values])
-            _set_points(self._dots, np.full(len(heights), x), heights)
-        self._note.setVisible(bool(note))
-        if note:
-            self._note.setText(note)
-            self._note.setTextWidth(-1)
-            if self._note.boundingRect().width() > self._box.width():
-                self._note.setTextWidth(self._box.width())
-            # To the right of the mark, but never over the edge.
-            (_, right), (_, top) = self._box.viewRange()
-            width = max(1.0, self._note.boundingRect().width() * self.pixel)
-            self._note.setAnchor((min(max(0.0, (x + width - right) / width), 1.0), 0))
-            self._note.setPos(x, top)
+        self.marks.show_cursor(None if cycle is None else x,
+                               self._scale.forward(np.array(drawn)))
+        self.marks.show_note(note, x)
+        self._place()
 
     def show_range(self, cycles: tuple[int, int] | None,
                    places: tuple[float, float] | None) -> None:
         """Mark a range of cycles and show its statistics; None shows none."""
-        self._region.setVisible(places is not None)
+        self.marks.show_region(places)
         self._statistics.setVisible(cycles is not None)
         self._range_text = ""
         if cycles is None or places is None:
             return
-        if places != tuple(self._region.getRegion()):
-            self._region.setRegion(places)
         names = [find_metric(name).label for name in self.lines] or [self._name]
         rows = [Row(name, self._colour(i), between(trace, *cycles))
-                for i, (name, trace) in enumerate(zip(names, self._traces, strict=False))]
-        # (A companion, drawn dashed, is left out: zip ends with the names.)
+                for i, (name, trace) in enumerate(zip(names, self._curves.traces, strict=False))]
+        # (Companions are left out: zip ends with the names.)
         rows += [Row(name, run_colour(run_id, self._theme), between(trace, *cycles))
                  for name, run_id, trace in self._others]
         first, last = cycles
@@ -221,15 +237,41 @@ class MetricPlot(QFrame):
     def nearest(self, x: float, y: float) -> str:
         """Return the name and the value of the curve at this point; "" where there is none, and
         where there is only one run."""
-        if not self._overlays.runs:
+        if not self._overlays.runs or not self._curves.traces:
             return ""
         low, high = self._box.viewRange()[1]
         pixel = (high - low) / max(1.0, self._box.height())
-        own = Drawn(self._name, self._positions[0], self._traces[0].smooth)
-        found = min((abs(self._scale.height(value) - y) / pixel, drawn.name, value)
-                    for drawn in (own, *self._overlays.runs)
-                    for value in [drawn.at(x)] if math.isfinite(value)) if len(own.x) else None
-        return f"{found[1]}: {format_number(found[2])}" if found and found[0] < _NEAR else ""
+        own = Drawn(self._name, self._curves.positions[0],
+                    self._curves.drawn(self._curves.traces[0]))
+        found = min(((abs(self._scale.height(value) - y) / pixel, drawn.name, value)
+                     for drawn in (own, *self._overlays.runs)
+                     for value in [drawn.at(x)] if math.isfinite(value)), default=None)
+        if not found or found[0] >= _NEAR:
+            return ""
+        smoothed = " (smoothed)" if self._curves.smoothed else ""
+        return f"{found[1]}: {format_number(found[2])}{smoothed}"
+
+    def panel(self, marks: tuple[float, ...]) -> Panel:
+        """Return the plot as it is shown, for a figure on white paper; ``marks`` are the places
+        in x where settings were changed."""
+        lines = [Line("", drawn.x, self._scale.forward(drawn.values), mix(
+            run_colour(run_id, LIGHT), LIGHT.base, 0.8), run_line(run_id), 0.8)
+            for (_, run_id, _), drawn in zip(self._others, self._overlays.runs, strict=True)]
+        curves = self._curves
+        for i, (name, trace, x) in enumerate(zip(
+                self.names, curves.traces, curves.positions, strict=True)):
+            if not len(trace):
+                continue
+            colour = self._colour(i, LIGHT)
+            if curves.smoothed:
+                lines.append(Line("", x, self._scale.forward(trace.values[:len(x)]),
+                                  mix(colour, LIGHT.base, 0.45), width=0.6))
+            lines.append(Line(find_metric(name).label, x,
+                              self._scale.forward(curves.drawn(trace)[:len(x)]), colour,
+                              STYLES[i % len(STYLES)]))
+        (left, right), (low, high) = self._box.viewRange()
+        return Panel(self.about.label, self.about.unit, tuple(lines), self._scale, (left, right),
+                     (low, high), tuple(x for x in marks if left <= x <= right))
 
     @property
     def pixel(self) -> float:
@@ -242,7 +284,8 @@ class MetricPlot(QFrame):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 4, 4, 0)
         layout.setSpacing(0)
-        self._header = Header(self.about, () if self.lines else self.names)
+        self.menu = PlotMenu(self.about, self.wished.emit, self)
+        self._header = Header(self.about, () if self.lines else self.names, self.menu.buttons)
         layout.addWidget(self._header)
         if self.lines:
             self._keys = Keys(self.about, self.lines)
@@ -274,91 +317,50 @@ class MetricPlot(QFrame):
         # The same width everywhere, so that plots above each other line up.
         self._value_axis.setWidth(self.fontMetrics().horizontalAdvance("−0.000"))
 
-        self._curves = []
-        for name in self.names:
-            raw, smooth = curve(), curve()
-            head = pg.ScatterPlotItem(size=6, pxMode=True)
-            for z, item in ((1, raw), (3, smooth)):
-                item.setZValue(z - (name != self.names[0]))
-                self._canvas.addItem(item)
-            self._canvas.addItem(head)
-            self._curves.append((raw, smooth, head))
+        self._curves = Curves(self._canvas, self.names)
         self._overlays = Overlays(self._canvas, self._theme)
-        self._fork = pg.InfiniteLine(angle=90)
-        self._marks = pg.VTickGroup()
-        self._health = HealthTicks(self._canvas, self.names)
-        self._cursor = pg.InfiniteLine(angle=90)
-        self._dots = pg.ScatterPlotItem(size=7, pxMode=True)
-        self._note = pg.TextItem()
-        self._note.setFont(digits)
-        for item in (self._fork, self._marks, self._cursor, self._dots, self._note):
-            item.setZValue(5)
-            self._canvas.addItem(item, ignoreBounds=True)
-        self._note.setZValue(6)
-        self._region = pg.LinearRegionItem(movable=False)
-        self._region.setZValue(-2)
-        self._region.hide()
-        self._canvas.addItem(self._region, ignoreBounds=True)
-        self._fork.setZValue(0)
-        self._fork.hide()
+        self.marks = Marks(self._canvas, self.names, digits)
         self._box.disableAutoRange()
         self._canvas.hovered.connect(self.hovered)
         self._canvas.reset.connect(self.reset)
         self._box.moved.connect(self._moved)
+        self._box.zoomed.connect(self.zoomed)
         self._box.selected.connect(self.selected)
         self._box.clicked.connect(self.clicked)
         self.set_cursor(None, 0.0, "")
 
     def apply_theme(self, theme: Theme) -> None:
         """Draw in the colours of ``theme``."""
-        self._canvas.setBackground(theme.base)
-        for axis in (self._value_axis, self._cycle_axis):
-            axis.setPen(theme.border)
-            axis.setTextPen(theme.muted)
         self._theme = theme
+        self._canvas.apply_theme(theme)
         self._overlays.apply_theme(theme)
-        for i, (raw, smooth, head) in enumerate(self._curves):
-            colour = self._colour(i)
-            raw.setPen(pg.mkPen(mix(colour, theme.base, 0.45)))
-            pen = QPen(QColor(colour), _WIDTH)
-            pen.setCosmetic(True)
-            pen.setStyle(_STYLES[i % len(_STYLES)])
-            smooth.setPen(pen)
-            head.setPen(None)
-            head.setBrush(colour)
-            if i and not self.lines:
-                self._header.show_key(METRICS[self.names[i]], colour)
-        self._fork.setPen(pg.mkPen(theme.muted, style=Qt.PenStyle.DashLine))
-        self._marks.setPen(pg.mkPen(theme.warning, style=Qt.PenStyle.DotLine))
-        self._health.apply_theme(theme)
-        self._region.setBrush(mix(theme.accent, theme.base, 0.14))
-        for line in self._region.lines:
-            line.setPen(pg.mkPen(mix(theme.accent, theme.base, 0.6)))
-        self._cursor.setPen(pg.mkPen(theme.muted))
-        self._dots.setPen(pg.mkPen(theme.base))
-        self._dots.setBrush(theme.text)
-        self._note.setColor(theme.text)
-        self._note.fill = pg.mkBrush(theme.window)
-        self._note.border = pg.mkPen(theme.warning)
+        colours = [self._colour(i) for i in range(len(self.names))]
+        self._curves.apply_theme(theme, colours)
+        if not self.lines:
+            for name, colour, stroke in zip(self.names[1:], colours[1:], _STROKES, strict=False):
+                self._header.show_key(name, colour, stroke)
+        self.marks.apply_theme(theme)
+        self.menu.draw_icons()
 
-    def _colour(self, line: int) -> str:
+    def _colour(self, line: int, theme: Theme | None = None) -> str:
         """The colour says which run, the kind of line which metric; but parts have colours too."""
+        theme = theme or self._theme
         if self.lines:
-            return self._theme.series[line % len(self._theme.series)]
-        own = run_colour(self._colour_of, self._theme)
-        return mix(own, self._theme.base, 0.7) if line else own
+            return theme.series[line % len(theme.series)]
+        own = run_colour(self._colour_of, theme)
+        return mix(own, theme.base, (1.0, 0.7, 0.5)[min(line, 2)])
+
+    def _place(self) -> None:
+        """Give every row its place now, where one came or went."""
+        layout = self.layout()
+        assert layout is not None
+        layout.activate()
 
     def _moved(self, axis: int) -> None:
         if axis:
             self._manual_y = True
         else:
             self.panned.emit(*self._box.viewRange()[0])
-
-
-def _set_points(points: pg.ScatterPlotItem, x: Array, y: Array) -> None:
-    # A point that is not a number makes the item's bounds so.
-    finite = np.isfinite(y)
-    points.setData(x[finite], y[finite])
 
 
 def _with_room(low: float, high: float, height: float) -> tuple[float, float]:

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QKeyEvent, QKeySequence, QShowEvent
-from PySide6.QtWidgets import (
-    QStackedWidget,
-    QVBoxLayout,
-    QWidget,
+from PySide6.QtGui import (
+    QAction,
+    QContextMenuEvent,
+    QGuiApplication,
+    QKeyEvent,
+    QKeySequence,
+    QShowEvent,
 )
+from PySide6.QtWidgets import QApplication, QStackedWidget, QVBoxLayout, QWidget
 
 from workbench.gui.actions import set_tip
 from workbench.gui.controls import label
-from workbench.gui.dialog import choose_new_file
 from workbench.gui.metrics.controls import DEFAULT_PLOTS, MOST_PLOTS, Controls
-from workbench.gui.metrics.crosshair import Crosshair
-from workbench.gui.metrics.data import Along, RunData, extent, known_along
-from workbench.gui.metrics.export import FILTERS, export
+from workbench.gui.metrics.data import Along, RunData, extent, steady
+from workbench.gui.metrics.export import picture
+from workbench.gui.metrics.figure_dialog import Choice, FigureDialog
+from workbench.gui.metrics.figures import choices
 from workbench.gui.metrics.grid import PlotGrid
 from workbench.gui.metrics.health_marks import HealthMark
 from workbench.gui.metrics.legend import legend, name_runs
+from workbench.gui.metrics.looks import Looks
 from workbench.gui.metrics.plot import MetricPlot
-from workbench.gui.metrics.selection import Selection
+from workbench.gui.metrics.pointing import Pointing
 from workbench.gui.metrics.wording import change_text
 from workbench.gui.theme import Theme, themes
 from workbench.ppo.metrics import METRICS, PARTS
@@ -39,6 +42,7 @@ class MetricsView(QWidget):
     draws them, so that no event ever costs a repaint."""
 
     message = Signal(str, str)
+    cycle_chosen = Signal(int)  # the person wants to see this cycle in the other views
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -46,9 +50,9 @@ class MetricsView(QWidget):
         self._run: RunData | None = None
         self._others: list[RunData] = []
         self._records: Mapping[int, RunRecord] = {}
-        self._weight, self._log = 0.0, False
-        self._along: Along = "cycles"
+        self._looks = Looks()
         self._following = True
+        self._whole: tuple[float, float] | None = None  # what of x there is to see
         self._parts: tuple[str, ...] = ()
         self._parts_wanted = True
         self._stale = False
@@ -66,17 +70,14 @@ class MetricsView(QWidget):
         self, run_id: int | None, series: Mapping[str, Series], changes: Sequence[ChangeRecord]
     ) -> None:
         """Show a run from the store (a run just started has no series yet), or none."""
-        self._run = None if run_id is None else RunData(run_id, series, self._weight)
+        self._run = None if run_id is None else RunData(run_id, series, self._looks.weight)
         if self._run:
             self._run.marks = [(c.cycle, change_text(c)) for c in changes]
+        self._pointing.run = self._run
+        self._pointing.clear()
         self._name_runs()
-        self._following = True
-        self._clear()
         self._find_parts()
-        for plot in self._grid:
-            plot.follow()
-        self._show_following()
-        self._schedule()
+        self.follow()
 
     def append(self, run_id: int, cycle: int, metrics: Mapping[str, float]) -> None:
         """Add a cycle of the live run; ignored while another run is shown."""
@@ -88,7 +89,9 @@ class MetricsView(QWidget):
 
     def overlay(self, runs: Mapping[int, Mapping[str, Series]]) -> None:
         """Draw these runs, by number, behind the one shown, and no others."""
-        self._others = [RunData(i, series, self._weight) for i, series in sorted(runs.items())]
+        self._others = [RunData(i, series, self._looks.weight)
+                        for i, series in sorted(runs.items())]
+        self._whole = None
         self._name_runs()
         self._schedule()
 
@@ -117,13 +120,14 @@ class MetricsView(QWidget):
             self.choose_plots([*self.plots()[: MOST_PLOTS - 1], name])
         plot = self._grid.plot_of(name)
         assert plot is not None
-        self._crosshair.point_at(plot, cycle)
+        if self._grid.enlarged not in (None, plot):
+            self.enlarge(None)
+        self._pointing.crosshair.point_at(plot, cycle)
         self._wake()
 
     def save_state(self) -> dict[str, object]:
         """Return what the person chose."""
-        return {"plots": self.plots(), "smoothing": self._weight, "log": self._log,
-                "along": self._along, "parts": self._parts_wanted}
+        return {"plots": self.plots(), "parts": self._parts_wanted, **self._looks.save()}
 
     def restore_state(self, state: dict[str, object]) -> None:
         """Choose as :meth:`save_state` told; what is unknown is left out."""
@@ -131,10 +135,11 @@ class MetricsView(QWidget):
         self._parts_wanted = state.get("parts") is not False
         known = [n for n in names if n in METRICS] if isinstance(names, list) else []
         self.choose_plots(known[:MOST_PLOTS] or DEFAULT_PLOTS)
-        smoothing = state.get("smoothing")
-        self.controls.show_settings(
-            smoothing if isinstance(smoothing, float) and 0 <= smoothing < 1 else 0.0,
-            state.get("log") is True, known_along(state.get("along")))
+        looks = Looks()
+        looks.restore(state)
+        self.controls.show_settings(looks.weight, looks.log, looks.along)
+        self._looks = looks
+        self._show_looks()
 
     # -- what the person does
 
@@ -147,61 +152,72 @@ class MetricsView(QWidget):
         self._grid.choose(names, self._parts if self._parts_wanted else ())
         self.controls.show_plots(names)
         self.controls.show_parts(bool(self._parts), self._parts_wanted)
-        self._schedule()
+        self._show_looks()
 
     def follow(self) -> None:
         """Show the whole run and follow its latest cycle."""
         self._following = True
-        for plot in self._grid:
-            plot.follow()
+        self._whole = None
+        self._grid.follow()
         self._show_following()
         self._schedule()
 
-    def export(self, path: Path) -> None:
-        """Write the plots (.png, .svg) or the numbers (.csv), by the file's ending."""
-        if not self._run:
-            return
-        try:
-            export(path, self._grid, self._run)
-        except OSError as error:
-            self.message.emit("error", f"{path} could not be written "
-                                       f"({error.strerror or 'unknown reason'}).")
-        else:
-            self.message.emit("info", f"Saved {path.name}.")
+    def enlarge(self, plot: MetricPlot | None) -> None:
+        """Show one plot alone, or all again."""
+        self._grid.enlarge(plot)
+        self.setFocus()  # Escape leaves it
+        self._show_looks()
+
+    def copy_figure(self, plot: MetricPlot | None = None) -> None:
+        """Put a picture of one plot, or of all on screen, on the clipboard."""
+        found = self._choices(plot)
+        if found:
+            QGuiApplication.clipboard().setImage(picture(found[0].figure, found[0].width))
+            self.message.emit("info", "Copied the figure.")
+
+    def ask_export(self, plot: MetricPlot | None = None) -> FigureDialog | None:
+        """Ask how the plots on screen, or one of them, are exported."""
+        found = self._choices()
+        if not found or not self._run:
+            return None
+        names = [choice.name for choice in found]
+        dialog = FigureDialog(self, found, names.index(plot.about.label) if plot else 0,
+                              [self._run, *self._overlays()], self.message.emit)
+        dialog.open()
+        return dialog
 
     def zoom(self) -> None:
         """Show only the selected range."""
-        places = self._run and self._selection.places(self._run, self._along)
+        places = self._run and self._pointing.selection.places(self._run, self._looks.along)
         if places and places[0] < places[1]:
             margin = 0.02 * (places[1] - places[0])
-            self._leave_latest()
-            self._grid.set_x_range(places[0] - margin, places[1] + margin)
+            self._zoom_to(places[0] - margin, places[1] + margin)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Left and right move the crosshair, with Shift they select; Escape takes both away."""
-        step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(Qt.Key(event.key()))
-        if event.key() == Qt.Key.Key_Escape and self._clear():
+        """Point by keyboard; Escape goes back by one."""
+        if event.key() == Qt.Key.Key_Escape and self._escape():
             return
-        if step and self._run and len(self._run.cycles):
-            before = self._crosshair.cycle
-            self._crosshair.step(step, self._run)
-            if event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
-                here = self._crosshair.cycle
-                assert here is not None
-                self._selection.extend(here if before is None else before, here)
-            self._selected()
-        else:
+        if not self._pointing.press(event):
             super().keyPressEvent(event)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        """Open the menu of the plot the keyboard is at."""
+        if event.reason() == QContextMenuEvent.Reason.Keyboard and self._has_numbers():
+            self._current().open_menu()
+        else:
+            event.ignore()
 
     # -- drawing
 
     def repaint_now(self) -> None:
         """Draw what has changed. The tick calls this."""
         self._tick.stop()
-        run = self._run
+        run, along = self._run, self._looks.along
         empty = run is None or not len(run.cycles)
         self._pages.setCurrentWidget(self._empty if empty else self._grid)
         self.controls.show_run(not empty)
+        for action in self._figure_actions:
+            action.setEnabled(not empty)
         if run is None or empty:
             self._empty.setText(
                 "Press Start: reward, value loss, entropy and KL appear here." if run is None else
@@ -209,12 +225,15 @@ class MetricsView(QWidget):
             return
         if self._stale:
             self._stale = False
-            x_range = extent(run, self._overlays(), self._along) if self._following else None
+            others = self._overlays()
+            self._whole = low, high = steady(self._whole, extent(run, others, along))
             for plot in self._grid:
-                plot.draw(run, self._along, self._log, x_range, self._overlays())
+                plot.set_limits(low, high, (high - low) / max(1, len(run.cycles)))
+                plot.draw(run, along, (low, high) if self._following else None, others,
+                          log=self._looks.is_log(plot.about.name),
+                          raw=plot.about.name in self._looks.raw)
             self._show_legend(run)
-        self._selection.draw(run, self._along)
-        self._crosshair.draw(run, self._along)
+        self._pointing.draw()
 
     def _on_tick(self) -> None:
         if self.isVisible():  # behind another tab nothing is drawn; being shown catches up
@@ -228,13 +247,18 @@ class MetricsView(QWidget):
         if not self._tick.isActive():
             self._tick.start()
 
-    def _hover(self, plot: MetricPlot, point: tuple[float, float] | None) -> None:
-        self._crosshair.hover(plot, point, self._run, self._along)
-        self._wake()
+    def _has_numbers(self) -> bool:
+        return self._run is not None and len(self._run.cycles) > 0
+
+    # -- on the plots
 
     def _panned(self, source: MetricPlot, low: float, high: float) -> None:
         self._leave_latest()
         self._grid.set_x_range(low, high, source)
+
+    def _zoom_to(self, low: float, high: float) -> None:
+        self._leave_latest()
+        self._grid.set_x_range(low, high)
 
     def _leave_latest(self) -> None:
         self._following = False
@@ -244,27 +268,55 @@ class MetricsView(QWidget):
         self.controls.show_following(self._following)
         self._follow_action.setEnabled(not self._following)
 
-    def _select(self, start: float, end: float) -> None:
-        if self._run:
-            cycles = [self._run.cycle_at(x, self._along) for x in (start, end)]
-            if cycles[0] is not None and cycles[1] is not None:
-                self._selection.set(cycles[0], cycles[1])
-                self._selected()
+    def _double_click(self) -> None:
+        self._pointing.choice.take_back()
+        self.follow()
 
-    def _clear(self) -> bool:
-        """Take range and crosshair away; return whether there was one."""
-        if self._selection.cycles is None and self._crosshair.cycle is None:
-            return False
-        self._selection.clear()
-        self._crosshair.cycle = None
-        self._selected()
-        return True
+    def _escape(self) -> bool:
+        """Take range and chosen cycle away, else show all plots again, else take the crosshair
+        away; return whether there was anything."""
+        if self._grid.enlarged and not self._pointing.marks_something():
+            self.enlarge(None)
+            return True
+        return self._pointing.clear()
 
     def _selected(self) -> None:
-        chosen = self._selection.cycles is not None
-        self.controls.show_range(chosen)
-        self._zoom_action.setEnabled(chosen)
+        chosen = self._pointing.selection.cycles is not None
+        if chosen != self._zoom_action.isEnabled():
+            self.controls.show_range(chosen)
+            self._zoom_action.setEnabled(chosen)
         self._wake()
+
+    def _wish(self, plot: MetricPlot, wish: str, on: bool) -> None:
+        name = plot.about.name
+        if wish == "enlarge":
+            self.enlarge(None if self._grid.enlarged else plot)
+        elif wish == "log":
+            self._looks.set_log(name, on)
+            plot.follow()
+            self._show_looks()
+        elif wish == "raw":
+            self._looks.set_raw(name, on)
+            self._show_looks()
+        elif wish == "all":
+            self.follow()
+        elif wish == "copy":
+            self.copy_figure(plot)
+        elif wish == "export":
+            self.ask_export(plot)
+
+    def _choices(self, plot: MetricPlot | None = None) -> list[Choice]:
+        self.repaint_now()  # so that the figure has what came last
+        if self._run is None or not self._has_numbers():
+            return []
+        return choices([plot] if plot else list(self._grid), self._run, self._overlays(),
+                       self._looks.along)
+
+    def _current(self) -> MetricPlot:
+        """Return the plot the person is at: by keyboard, by pointer, or the first."""
+        shown, focus = list(self._grid), QApplication.focusWidget()
+        at = [plot for plot in shown if focus and plot.isAncestorOf(focus)]
+        return next(iter([*at, *filter(None, [self._pointing.crosshair.plot]), *shown]))
 
     # -- settings
 
@@ -281,26 +333,32 @@ class MetricsView(QWidget):
         self.choose_plots(self.plots())
 
     def _set_weight(self, weight: float) -> None:
-        self._weight = weight
+        self._looks.weight = weight
         for run in (self._run, *self._others):
             if run:
                 run.set_weight(weight)
-        self._schedule()
+        self._show_looks()
 
     def _set_log(self, log: bool) -> None:
-        self._log = log
-        for plot in self._grid:
-            plot.follow()
-        self._schedule()
+        self._looks.set_all_log(log)
+        self._grid.follow()
+        self._show_looks()
 
     def _set_along(self, along: Along) -> None:
-        self._along = along
+        self._looks.along = self._pointing.along = along
         self._grid.set_along(along)
         self.follow()
 
-    def _ask_export(self, key: str) -> None:
-        choose_new_file(self, "export_dialog", "Export plots", f"metrics.{key}", FILTERS[key],
-                        self.export)
+    def _show_looks(self) -> None:
+        """Tick in the menus what is so, and draw anew."""
+        looks = self._looks
+        for plot in self._grid:
+            name = plot.about.name
+            plot.menu.show_state(
+                enlarged=plot is self._grid.enlarged, log=looks.is_log(name),
+                raw=name in looks.raw, smoothing=looks.weight > 0)
+        self.controls.show_log(looks.all_log([plot.about.name for plot in self._grid]))
+        self._schedule()
 
     # -- making it
 
@@ -317,25 +375,30 @@ class MetricsView(QWidget):
         self.controls.along_chosen.connect(self._set_along)
         self.controls.follow_clicked.connect(self.follow)
         self.controls.zoom_clicked.connect(self.zoom)
-        self.controls.export_clicked.connect(self._ask_export)
+        self.controls.copy_clicked.connect(lambda: self.copy_figure())
+        self.controls.export_clicked.connect(lambda: self.ask_export())
         layout.addWidget(self.controls)
         self._empty = label(role="muted", wrap=True)
         self._empty.setObjectName("metrics_empty")
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._grid = PlotGrid()
-        self._grid.hovered.connect(self._hover)
         self._grid.panned.connect(self._panned)
-        self._grid.reset.connect(self.follow)
-        self._grid.selected.connect(self._select)
-        self._grid.clicked.connect(self._clear)
-        self._crosshair = Crosshair(self._grid)
-        self._selection = Selection(self._grid)
+        self._grid.zoomed.connect(self._zoom_to)
+        self._grid.reset.connect(self._double_click)
+        self._grid.wished.connect(self._wish)
+        self._pointing = Pointing(self._grid, self)
+        self._pointing.changed.connect(self._selected)
+        self._pointing.chosen.connect(self.cycle_chosen)
         self._follow_action = self._action(
             "follow_latest", "Follow the latest cycle", Qt.Key.Key_F, self.follow,
             "Show the whole run in the plots again")
         self._zoom_action = self._action(
             "zoom_to_range", "Zoom to the selected cycles", Qt.Key.Key_Z, self.zoom,
             "Show only the selected cycles in the plots")
+        self._figure_actions = [self._action(
+            "enlarge_plot", "Enlarge a plot, or show all again", Qt.Key.Key_E,
+            lambda: self._wish(self._current(), "enlarge", False),
+            "Show the plot that the keyboard or the pointer is at alone, or all plots again")]
         self._pages = QStackedWidget()
         self._pages.addWidget(self._empty)
         self._pages.addWidget(self._grid)

@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import html
 
+from workbench.gui.metrics.data import format_number
 from workbench.ppo.hyperparameters import specs
 from workbench.ppo.metrics import Metric
 from workbench.ppo.wording import format_value
 from workbench.store.records import ChangeRecord
 from workbench.training.events import Change
 
+_DISTANCES = ("objective/kl",)
+
 
 def describe(metric: Metric) -> str:
     """Return the tooltip of a metric: label, name, formula, help."""
     return (f"<b>{html.escape(metric.label)}</b> · <code>{html.escape(metric.name)}</code><br>"
             f"{html.escape(metric.formula)}<br>{html.escape(metric.help)}")
+
+
+def headline(metric: Metric, value: float) -> tuple[str, str]:
+    """Return how a number is shown where it stands alone, and why not as it is ("" where it is).
+
+    A distance estimated from few completions may come out below zero, which a distance never is.
+    """
+    if metric.name in _DISTANCES and value < 0:
+        return "about 0", (
+            f"Measured: {format_number(value)} {metric.unit}. It is estimated from the completions "
+            "drawn, and by chance such an average can fall below 0; the distance itself cannot.")
+    return format_number(value), ""
 
 
 def in_sentence(metric: Metric) -> str:

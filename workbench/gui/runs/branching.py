@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject
 
+from workbench.gui.metrics.reading import read_series
 from workbench.ppo.hyperparameters import Value
 from workbench.store.records import LIVE, Series
 from workbench.training.events import State
@@ -100,7 +101,7 @@ class Branching(QObject):
             self._window.metrics.overlay(self._read)
             return
         self._background.run(
-            lambda: {i: self._store.metrics(i) for i in missing}, self._draw)
+            lambda: {i: read_series(self._store, i) for i in missing}, self._draw)
 
     def _draw(self, found: Mapping[int, Mapping[str, Any]]) -> None:
         ticks = self._window.runs.model.ticks

@@ -1,0 +1,111 @@
+"""The curves of the run on display: the smoothed one over the raw one, a dot where it ends."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QColor, QPen
+
+from workbench.gui.metrics.axes import Scale
+from workbench.gui.metrics.data import Along, Array, RunData, Trace
+from workbench.gui.metrics.overlays import FEW, curve, mix
+from workbench.gui.theme import Theme
+
+STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine,
+          Qt.PenStyle.DashDotLine)
+"""How the lines of one plot differ, also without colours."""
+_WIDTH = 1.5
+
+
+class Curves:
+    """A curve for each of ``names``. Every drawing item is made once and given new arrays."""
+
+    def __init__(self, canvas: pg.PlotWidget, names: Sequence[str]) -> None:
+        self.names = tuple(names)
+        self.traces: list[Trace] = []
+        """What was drawn last, by the order of ``names``."""
+        self.positions: list[Array] = []
+        """Where the points of each trace lie on the x axis."""
+        self.smoothed = False
+        """Whether the curves are those of a moving average."""
+        self.items = []
+        for i, _ in enumerate(self.names):
+            raw, smooth, head = curve(), curve(), pg.ScatterPlotItem(size=6, pxMode=True)
+            for z, item in ((1, raw), (3, smooth)):
+                item.setZValue(z - bool(i))
+                canvas.addItem(item)
+            canvas.addItem(head)
+            self.items.append((raw, smooth, head))
+
+    def draw(self, run: RunData, along: Along, scale: Scale, raw_only: bool) -> None:
+        """Hand the traces of ``run`` to the curves; ``raw_only`` leaves the smoothed out."""
+        self.traces = [run.traces.get(name) or Trace() for name in self.names]
+        self.positions = [run.positions(trace.cycles, along) for trace in self.traces]
+        self.smoothed = not raw_only and any(t.weight > 0 for t in self.traces)
+        for items, trace, x in zip(self.items, self.traces, self.positions, strict=True):
+            raw, smooth, head = items
+            raw.setVisible(self.smoothed)
+            if self.smoothed:
+                raw.setData(x, scale.forward(trace.values), skipFiniteCheck=False)
+            heights = scale.forward(self.drawn(trace))
+            few = len(x) < FEW
+            smooth.setData(x, heights, antialias=few)
+            if few != (smooth.opts["pen"].widthF() > 1):
+                pen = QPen(smooth.opts["pen"])
+                pen.setWidthF(_WIDTH if few else 1)
+                # In so many points no dashes are seen, but they cost most of the time.
+                style = STYLES[self.items.index(items) % len(STYLES)]
+                pen.setStyle(style if few else Qt.PenStyle.SolidLine)
+                smooth.setPen(pen)
+            set_points(head, x[-1:], heights[-1:])
+
+    def draw_ends(self, run: RunData, along: Along, scale: Scale) -> None:
+        """Move only the dots, to where the curves end now."""
+        for (_, _, head), trace in zip(self.items, self.traces, strict=True):
+            set_points(head, run.positions(trace.cycles[-1:], along),
+                       scale.forward(self.drawn(trace)[-1:]))
+
+    def drawn(self, trace: Trace) -> Array:
+        """Return the values that the strong curve of a trace shows."""
+        return trace.smooth if self.smoothed else trace.values
+
+    def between(self, low: float, high: float) -> list[Array]:
+        """Return the values whose places lie in this part of x."""
+        found: list[Array] = []
+        for trace, x in zip(self.traces, self.positions, strict=True):
+            first, last = np.searchsorted(x, (low, high + 1e-9))
+            found.append(trace.values[first:last])
+            if self.smoothed:
+                found.append(trace.smooth[first:last])
+        return found
+
+    def values_at(self, cycle: int | None) -> tuple[list[float], list[float]]:
+        """Return the numbers as measured, and those the curves show, at ``cycle`` or the latest."""
+        found: tuple[list[float], list[float]] = ([], [])
+        for trace in self.traces or [Trace()] * len(self.names):
+            index = len(trace) - 1 if cycle is None else trace.index(cycle)
+            for values, numbers in zip(found, (trace.values, self.drawn(trace)), strict=True):
+                values.append(float(numbers[index]) if index >= 0 else math.nan)
+        return found
+
+    def apply_theme(self, theme: Theme, colours: Sequence[str]) -> None:
+        """Draw each curve in its colour."""
+        for i, ((raw, smooth, head), colour) in enumerate(zip(self.items, colours, strict=True)):
+            raw.setPen(pg.mkPen(mix(colour, theme.base, 0.45)))
+            few = i >= len(self.positions) or len(self.positions[i]) < FEW
+            pen = QPen(QColor(colour), _WIDTH if few else 1)
+            pen.setCosmetic(True)
+            pen.setStyle(STYLES[i % len(STYLES)] if few else Qt.PenStyle.SolidLine)
+            smooth.setPen(pen)
+            head.setPen(None)
+            head.setBrush(colour)
+
+
+def set_points(points: pg.ScatterPlotItem, x: Array, y: Array) -> None:
+    """Show points, leaving out what is no number: it would make the item's bounds so."""
+    finite = np.isfinite(y)
+    points.setData(x[finite], y[finite])
