@@ -118,7 +118,8 @@ def test_there_is_no_way_beyond_the_data(view):
         drag(view, right - 0.5, left + 0.5, Qt.MouseButton.MiddleButton)
         ((left, right),) = x_ranges(view)
     assert right == pytest.approx(high)
-    wheel(view, 200)
+    for _ in range(6):
+        wheel(view, 10)
     ((left, right),) = x_ranges(view)
     assert right - left == pytest.approx((high - low) / 12, rel=0.01)
 
@@ -217,7 +218,7 @@ def test_the_menu_opens_by_right_click_and_by_keyboard(qtbot, view):
     qtbot.waitUntil(menu.isVisible)
     menu.hide()
     for button in plot(view).menu.buttons:
-        assert button.focusPolicy() & Qt.FocusPolicy.TabFocus
+        assert button.focusPolicy() == Qt.FocusPolicy.TabFocus
     QApplication.sendEvent(view, QContextMenuEvent(
         QContextMenuEvent.Reason.Keyboard, QPoint(5, 5), view.mapToGlobal(QPoint(5, 5))))
     qtbot.waitUntil(lambda: view._current().menu.isVisible())
