@@ -6,15 +6,10 @@ from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from workbench.gui.fields import (
-    format_number,
-    format_value,
-    make_field,
-    next_step,
-    next_tenth,
-    tooltip,
-)
-from workbench.ppo.hyperparameters import specs
+from workbench.gui.fields import make_field, tooltip
+from workbench.gui.number_field import NumberField, next_step, next_tenth
+from workbench.ppo.hyperparameters import HyperparameterError, parse, specs
+from workbench.ppo.wording import format_number, format_value
 
 
 @pytest.mark.parametrize(("value", "text"), [
@@ -60,44 +55,128 @@ def test_every_field_shows_its_default_and_explains_itself(qtbot: QtBot, name: s
     assert name in tooltip(spec)
 
 
-def test_typed_scientific_number(qtbot: QtBot) -> None:
-    field = make_field(specs()["learning_rate"])
-    qtbot.addWidget(field)
-    problems: list[str] = []
-    field.problem.connect(problems.append)
-    assert field.text() == "5e-4"
-    field.selectAll()
-    with qtbot.waitSignal(field.edited) as edited:
-        qtbot.keyClicks(field, "1e-5")
-        qtbot.keyClick(field, Qt.Key.Key_Return)
-    assert edited.args == [1e-5]
-    assert field.text() == "1e-5"
-    assert problems == []  # "1e-" on the way is no mistake
-
-
-@pytest.mark.parametrize(("name", "typed", "sentence"), [
-    ("num_cycles", "1e400", "Cycles must be a whole number between 1 and 100,000."),
-    ("gamma", "5", "Discount (γ) must be a number between 0 and 1."),
-    ("batch_size", "2.5", "Batch size must be a whole number between 1 and 65,536."),
-    ("num_cycles", "0", "Cycles must be a whole number between 1 and 100,000."),
-    ("learning_rate", "fast", "Learning rate must be a number between 0 and 1."),
-])
-def test_what_cannot_be_taken_is_explained(
-    qtbot: QtBot, name: str, typed: str, sentence: str
-) -> None:
+def number_field(qtbot: QtBot, name: str) -> NumberField:
     field = make_field(specs()[name])
+    assert isinstance(field, NumberField)
     qtbot.addWidget(field)
+    return field
+
+
+def typed(qtbot: QtBot, field: NumberField, text: str) -> None:
+    field.selectAll()
+    if text.isascii():
+        qtbot.keyClicks(field, text)
+    else:  # QTest knows no such keys
+        field.lineEdit().insert(text)
+
+
+def test_every_key_that_leaves_a_number_stages_it(qtbot: QtBot) -> None:
+    field = number_field(qtbot, "learning_rate")
+    staged: list[float] = []
+    wrong: list[bool] = []
+    field.edited.connect(staged.append)
+    field.problem.connect(lambda sentence: wrong.append(bool(sentence) and not field.unfinished))
+    assert field.text() == "5e-4"
+    typed(qtbot, field, "1e-5")
+    # "1e" and "1e-" are no mistakes, and no numbers either: the one before the edit counts.
+    assert staged == [1.0, 5e-4, 1e-5]
+    assert not any(wrong)
+    assert field.value() == 1e-5
+    with qtbot.waitSignal(field.committed):
+        qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert field.text() == "1e-5"
+    typed(qtbot, field, "0.00020")
+    assert field.text() == "0.00020"  # nothing is rewritten under the fingers
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert field.text() == "2e-4"
+    assert staged[-1] == 2e-4
+
+
+def test_escape_takes_the_edit_back_and_nothing_else(qtbot: QtBot) -> None:
+    field = number_field(qtbot, "kl_coef")
+    staged: list[float] = []
+    field.edited.connect(staged.append)
+    typed(qtbot, field, "0.03")
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    typed(qtbot, field, "7")
+    qtbot.keyClick(field, Qt.Key.Key_Escape)
+    assert (field.text(), field.value(), staged[-1]) == ("0.03", 0.03, 0.03)
+    typed(qtbot, field, "x")
+    qtbot.keyClick(field, Qt.Key.Key_Escape)
+    assert (field.text(), field.value()) == ("0.03", 0.03)
+
+
+@pytest.mark.parametrize(("name", "text", "sentence"), [
+    ("num_cycles", "1e400", "Cycles must be a whole number between 1 and 100000."),
+    ("gamma", "5", "Discount (γ) must be a number between 0 and 1."),
+    ("batch_size", "2.5", "Batch size must be a whole number between 1 and 65536."),
+    ("num_cycles", "0", "Cycles must be a whole number between 1 and 100000."),
+    ("learning_rate", "fast", "Learning rate must be a number between 0 and 1."),
+    ("learning_rate", "1e-", "Learning rate must be a number between 0 and 1."),
+    ("batch_size", "1.000",
+     "Batch size: “1.000” may mean 1000 or 1; write it without a thousands separator."),
+    ("learning_rate", "1,000",
+     "Learning rate: “1,000” may mean 1000 or 1; write it without a thousands separator."),
+    ("max_grad_norm", "1.000",
+     "Gradient clip: “1.000” may mean 1000 or 1; write it without a thousands separator."),
+    ("kl_horizon", "10,000",
+     "KL horizon: “10,000” may mean 10000 or 10; write it without a thousands separator."),
+    ("kl_horizon", "1.000.000",
+     "KL horizon: “1.000.000” has a thousands separator; write the number without one."),
+    ("kl_horizon", "10 000",
+     "KL horizon: “10 000” has a thousands separator; write the number without one."),
+])
+def test_what_cannot_be_taken_is_explained_and_not_used(
+    qtbot: QtBot, name: str, text: str, sentence: str
+) -> None:
+    field = number_field(qtbot, name)
     before = field.value()
     said: list[str] = []
     field.problem.connect(said.append)
-    field.selectAll()
-    qtbot.keyClicks(field, typed)
+    typed(qtbot, field, text)
     qtbot.keyClick(field, Qt.Key.Key_Return)
     assert said[-1] == sentence
+    assert not field.unfinished
     assert field.value() == before
-    field.selectAll()
-    qtbot.keyClicks(field, "1")
+    assert field.text() == text  # what is wrong can be mended
+    typed(qtbot, field, "1")
     assert said[-1] == ""
+    assert field.value() == 1
+
+
+@pytest.mark.parametrize(("name", "text", "value"), [
+    ("kl_coef", "0,04", 0.04), ("kl_coef", "٠٫٠٤", 0.04), ("batch_size", "٣٢", 32),
+    ("temperature", "1.125", 1.125),  # 1125 would be above its range: no doubt
+    ("temperature", "0,125", 0.125), ("batch_size", "1e3", 1000), ("num_cycles", "1000", 1000),
+    ("learning_rate", "1.000e-4", 1e-4), ("gamma", ".5", 0.5),
+])
+def test_numbers_are_read_as_people_write_them(
+    qtbot: QtBot, name: str, text: str, value: float
+) -> None:
+    field = number_field(qtbot, name)
+    typed(qtbot, field, text)
+    assert field.value() == value
+    assert type(field.value()) is type(specs()[name].default)
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    ("batch_size", "1.000"), ("kl_horizon", "1.000.000"), ("max_grad_norm", "1,000"),
+])
+def test_the_command_line_takes_no_thousands_separator_either(name: str, text: str) -> None:
+    with pytest.raises(HyperparameterError, match="thousands separator"):
+        parse({name: text})
+    assert parse({"learning_rate": "1.5e-4"}).learning_rate == 1.5e-4
+
+
+def test_arrows_step_from_what_is_typed(qtbot: QtBot) -> None:
+    field = number_field(qtbot, "batch_size")
+    typed(qtbot, field, "100")
+    qtbot.keyClick(field, Qt.Key.Key_Up)
+    assert (field.value(), field.text()) == (110, "110")
+    typed(qtbot, field, "3")
+    for _ in range(4):
+        qtbot.keyClick(field, Qt.Key.Key_Down)
+    assert (field.value(), field.text()) == (1, "1")
 
 
 def test_zero_has_a_name(qtbot: QtBot) -> None:

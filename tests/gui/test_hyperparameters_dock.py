@@ -1,10 +1,14 @@
 """Edits are staged, applied, reverted, undone; what is wrong is said in place."""
 
 import pytest
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QAction
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from workbench.gui.hyperparameters_dock import HyperparametersDock
 from workbench.gui.hyperparameters_form import FIXED, LOCKED
+from workbench.gui.number_field import NumberField
 from workbench.gui.presets import PRESETS
 from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, parse, specs
 from workbench.store.records import ChangeRecord
@@ -35,7 +39,7 @@ def running(dock: HyperparametersDock) -> HyperparametersDock:
 
 def edit(dock: HyperparametersDock, **values: object) -> None:
     for name, value in values.items():
-        dock.form.rows[name].field.setValue(value)  # type: ignore[union-attr]
+        dock.form.rows[name].field.take(value)  # type: ignore[union-attr]
 
 
 def line(dock: HyperparametersDock) -> str:
@@ -248,3 +252,129 @@ def test_buttons_stand_beside_their_texts_where_there_is_room(
     dock.resize(600, 400)
     qtbot.waitUntil(lambda: dock.apply_button.y() < dock._footer.geometry().bottom() - 24)
     assert dock.apply_button.x() > dock._line.geometry().right()
+
+
+def type_in(qtbot: QtBot, dock: HyperparametersDock, name: str, text: str) -> NumberField:
+    field = dock.form.rows[name].field
+    assert isinstance(field, NumberField)
+    dock.activateWindow()
+    field.setFocus()
+    field.selectAll()
+    qtbot.keyClicks(field, text)
+    return field
+
+
+def test_apply_lights_up_at_the_first_key_and_takes_the_click(
+    qtbot: QtBot, running: HyperparametersDock
+) -> None:
+    row = running.form.rows["kl_coef"]
+    type_in(qtbot, running, "kl_coef", "0.0")
+    assert running.apply_button.isEnabled()
+    type_in(qtbot, running, "kl_coef", "0.03")
+    assert line(running) == "1 setting edited, not applied."
+    assert row.note.text() == "was 0.04"
+    assert row.note.isVisible()
+    with qtbot.waitSignal(running.apply) as sent:
+        qtbot.mouseClick(running.apply_button, Qt.MouseButton.LeftButton)
+    assert sent.args == [{"kl_coef": 0.03}]
+
+
+def test_what_cannot_be_read_is_not_applied_and_the_line_says_what_the_run_uses(
+    qtbot: QtBot, running: HyperparametersDock
+) -> None:
+    field = type_in(qtbot, running, "kl_coef", "3e-")
+    row = running.form.rows["kl_coef"]
+    assert line(running) == "KL coefficient (β) is not complete; the run uses 0.04."
+    assert not row.problem.isVisible()  # it may still become a number
+    assert not running.apply_button.isEnabled()
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert row.problem.isVisible()
+    assert field.property("state") == "invalid"
+    with pytest.raises(HyperparameterError, match="between 0 and 10"):
+        running.hyperparameters()
+    running.apply_changes()
+    assert field.text() == "3e-"
+    assert running.revert_button.isEnabled()
+    running.revert_button.click()
+    assert field.text() == "0.04"
+    assert line(running) == "The run uses these settings."
+
+
+def test_escape_takes_an_edit_back_and_enter_ends_it(
+    qtbot: QtBot, running: HyperparametersDock
+) -> None:
+    field = type_in(qtbot, running, "kl_coef", "0.03")
+    qtbot.keyClick(field, Qt.Key.Key_Escape)
+    assert field.text() == "0.04"
+    assert not running.undo_stack.canUndo()
+    assert line(running) == "The run uses these settings."
+    for text in ("0.03", "0.02"):
+        field = type_in(qtbot, running, "kl_coef", text)
+        qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert running.undo_stack.count() == 2  # one step for each edit, not for each key
+    running.undo_stack.undo()
+    assert field.text() == "0.03"
+    type_in(qtbot, running, "kl_coef", "7x")
+    running.undo_stack.undo()
+    assert field.text() == "0.04"
+    assert not running.form.problems()
+
+
+def test_what_means_something_only_with_another_shows_only_then(
+    dock: HyperparametersDock
+) -> None:
+    dock._show_all.click()
+    rows = dock.form.rows
+    assert not rows["kl_target"].isVisible()
+    dock.form.set_values({"kl_controller": "adaptive"}, "test")
+    assert rows["kl_target"].isVisible()
+    assert rows["kl_target"].field.isEnabled()
+    dock.undo_stack.undo()
+    assert not rows["kl_target"].isVisible()
+    dock._find.setText("kl_target")  # asked for by name, it shows and says why it is off
+    assert rows["kl_target"].isVisible()
+    assert not rows["kl_target"].field.isEnabled()
+    assert ("Has an effect only while KL controller is adaptive."
+            in rows["kl_target"].field.toolTip())
+
+
+def test_every_setting_another_depends_on_is_there() -> None:
+    for spec in specs().values():
+        if spec.only_with:
+            master = specs()[spec.only_with[0]]
+            assert spec.only_with[1] is True or parse({master.name: spec.only_with[1]})
+            assert not spec.matters({master.name: master.default}) or spec.matters(
+                {master.name: spec.only_with[1]})
+
+
+def test_no_label_says_its_unit_twice() -> None:
+    for spec in specs().values():
+        word = spec.unit.removesuffix("s").lower()
+        assert not word or word not in spec.label.lower(), spec.label
+
+
+def test_a_narrow_form_has_the_label_above_and_keeps_the_reset_button(
+    qtbot: QtBot, dock: HyperparametersDock
+) -> None:
+    edit(dock, batch_size=32)
+    row = dock.form.rows["batch_size"]
+    form = dock.form
+    for width, narrow in ((320, False), (220, True), (320, False)):
+        form.setParent(None)
+        form.resize(width, 900)
+        form.show()
+        QApplication.processEvents()
+        assert row.narrow is narrow
+        assert row.reset.isVisible()
+        right = row.reset.mapTo(form, QPoint(row.reset.width(), 0)).x()
+        assert right <= form.width()
+        below = row.field.mapTo(form, QPoint(0, 0)).y() >= row.label.mapTo(
+            form, QPoint(0, row.label.height())).y()
+        assert below is narrow
+    form.close()
+
+
+def test_presets_say_what_they_change(dock: HyperparametersDock) -> None:
+    tips = {a.objectName(): a.toolTip() for a in dock.findChildren(QAction)}
+    assert tips["preset_careful"].endswith(
+        "Learning rate 1e-4, KL coefficient (β) 0.1, PPO epochs 2, Clip range (ε) 0.1.")

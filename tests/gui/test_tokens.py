@@ -328,7 +328,7 @@ def test_what_is_not_there_is_said(opened: Opened, store: Store) -> None:
     assert "first cycle" in empty.text()
     opened.controller.show_run(fill(store, keep=0))
     opened.window.tokens._load()
-    assert "Cycles kept by token" in empty.text()
+    assert "Token details kept" in empty.text()
 
 
 def test_every_control_has_a_name(tokens: TokensView) -> None:

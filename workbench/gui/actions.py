@@ -131,6 +131,7 @@ class Actions(QObject):
         self._withheld: dict[str, str] = {}
         self._granted: set[str] = set()
         self["shortcuts"].setShortcuts([QKeySequence("F1"), QKeySequence("Ctrl+/")])
+        self["apply"].setShortcuts([QKeySequence("Ctrl+Return"), QKeySequence("Ctrl+Enter")])
         group = QActionGroup(self)
         for name in ("theme_system", "theme_light", "theme_dark"):
             group.addAction(self[name])

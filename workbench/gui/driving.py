@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
-from PySide6.QtWidgets import QAbstractSpinBox, QApplication
+from PySide6.QtWidgets import QApplication
 
 from workbench.gui.resuming import Resuming
 from workbench.gui.status_bar import file_size
@@ -39,8 +39,8 @@ class Driving(QObject):
 
     def start(self, *, step: bool = False) -> None:
         """Begin a new run with the settings and the prompts on screen."""
-        _finish_typing()
         window = self._window
+        window.hyperparameters.form.commit()
         try:
             settings = window.hyperparameters.hyperparameters()
         except HyperparameterError as error:
@@ -98,7 +98,6 @@ class Driving(QObject):
 
     def apply(self) -> None:
         """Apply the edited settings, the one being typed too."""
-        _finish_typing()
         self._window.hyperparameters.apply_changes()
 
     def state_changed(self, state: State) -> None:
@@ -120,10 +119,3 @@ class Driving(QObject):
     def _grant_again(self) -> None:
         for name in ("start", "step", "pause"):
             self._window.actions_.allow(name, not (name == "pause" and self._pausing))
-
-
-def _finish_typing() -> None:
-    """Take over a number that is still being typed."""
-    field = QApplication.focusWidget()
-    if isinstance(field, QAbstractSpinBox):
-        field.interpretText()

@@ -1,201 +1,22 @@
 """One editor for each kind of hyperparameter, all with the same three methods.
 
 ``value()``, ``set_value(v)`` (silent) and the signal ``edited(value)`` (only for what a person
-did); ``problem`` carries a sentence while what is typed cannot be taken, else "".
+did); ``problem`` carries a sentence while what is typed cannot be taken, else ""; ``commit()``
+ends an edit, which the signal ``committed`` tells.
 """
 
 from __future__ import annotations
 
-import math
-import re
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
-from PySide6.QtCore import QEvent, QLocale, QObject, QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QValidator
-from PySide6.QtWidgets import (
-    QAbstractSpinBox,
-    QCheckBox,
-    QComboBox,
-    QDoubleSpinBox,
-    QSpinBox,
-    QWidget,
-)
+from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal
+from PySide6.QtWidgets import QCheckBox, QComboBox, QWidget
 
+from workbench.gui.number_field import NumberField
 from workbench.gui.plain_text import plain_tip
-from workbench.gui.theme import number_font
-from workbench.ppo.hyperparameters import Spec, Value
+from workbench.ppo.hyperparameters import Spec, Value, specs
 from workbench.ppo.wording import format_number, format_value
-
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
-# What may still become a number, such as "1e-".
-_BEGINNING = re.compile(r"[+-]?\.?|(\d+\.?\d*|\.\d+)e[+-]?", re.IGNORECASE)
-# Where the arrows begin from 0 in a field that steps by factors, and where they end at 0 again.
-_FIRST_STEP, _LAST_STEP = 1e-4, 1e-9
-
-
-def range_sentence(spec: Spec) -> str:
-    """Return what a number must be to be accepted."""
-    low, high = (
-        f"{bound:,.0f}" if abs(bound) >= 10_000 else format_number(bound)
-        for bound in (spec.minimum or 0, spec.maximum or 0))
-    whole = "a whole number" if spec.kind == "int" else "a number"
-    return f"{spec.label} must be {whole} between {low} and {high}."
-
-
-def next_step(value: float, up: bool) -> float:
-    """Return the neighbour of ``value`` in 1, 2, 5, 10, 20, 50, ..."""
-    if value <= 0:
-        return _FIRST_STEP if up else 0.0
-    exponent = math.floor(math.log10(value) + 1e-9)
-    ladder = [m * 10.0**e for e in (exponent - 1, exponent, exponent + 1) for m in (1, 2, 5)]
-    if up:
-        return float(f"{next(x for x in ladder if x > value * (1 + 1e-9)):.3g}")
-    below = float(f"{next(x for x in reversed(ladder) if x < value * (1 - 1e-9)):.3g}")
-    return below if below >= _LAST_STEP else 0.0
-
-
-def next_tenth(value: float, up: bool) -> float:
-    """Return ``value`` a tenth of its order of magnitude up or down, at least 0.01."""
-    if value <= 0:
-        return 0.1 if up else value
-    just_inside = value if up else value * (1 - 1e-9)
-    step = max(10.0 ** (math.floor(math.log10(just_inside) + 1e-12) - 1), 0.01)
-    return round(value + (step if up else -step), 10)
-
-
-class _FreeTyping:
-    """What both number fields share: anything can be typed, what makes no sense is explained."""
-
-    _spec: Spec
-    _complained = False
-    problem: Any
-
-    def _prepare(self, spec: Spec, box: QAbstractSpinBox) -> None:
-        self._spec = spec
-        box.setLocale(QLocale.c())
-        box.setFont(number_font())
-        box.setKeyboardTracking(False)
-        box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        box.setCorrectionMode(QAbstractSpinBox.CorrectionMode.CorrectToPreviousValue)
-        box.setAlignment(Qt.AlignmentFlag.AlignRight)
-        if spec.zero_text:
-            box.setSpecialValueText(spec.zero_text)
-        box.lineEdit().textEdited.connect(self._check)
-
-    def _parse(self, text: str) -> float | None:
-        text = text.strip().replace(",", ".") if self._spec.kind == "float" else text.strip()
-        if text == self._spec.zero_text and text:
-            return 0.0
-        if not _NUMBER.fullmatch(text):
-            return None
-        number = float(text)
-        if not math.isfinite(number):  # 1e400
-            return None
-        if self._spec.kind == "int" and number != int(number):
-            return None
-        low, high = self._spec.minimum or 0, self._spec.maximum or 0
-        return number if low <= number <= high else None
-
-    def _check(self, text: str) -> None:
-        """Say what is wrong while it is typed; it stays said until the next edit."""
-        self._complain(self._parse(text) is None and not self._may_become(text.strip()))
-
-    def _may_become(self, text: str) -> bool:
-        if _BEGINNING.fullmatch(text):
-            return True
-        # 2 may become 2048; -1 becomes nothing.
-        return bool(_NUMBER.fullmatch(text)) and 0 <= float(text) < (self._spec.minimum or 0)
-
-    def _complain(self, bad: bool) -> None:
-        if bad or self._complained:
-            self.problem.emit(range_sentence(self._spec) if bad else "")
-        self._complained = bad
-
-    def _judge(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
-        """Let everything be typed: a refused key teaches nobody the range."""
-        good = self._parse(text) is not None
-        state = QValidator.State.Acceptable if good else QValidator.State.Intermediate
-        return (state, text, position)
-
-
-class IntegerField(_FreeTyping, QSpinBox):
-    """A whole number."""
-
-    edited = Signal(object)
-    problem = Signal(str)
-
-    def __init__(self, spec: Spec) -> None:
-        super().__init__()
-        self._prepare(spec, self)
-        self.setRange(int(spec.minimum or 0), int(spec.maximum or 0))
-        self.setStepType(QAbstractSpinBox.StepType.AdaptiveDecimalStepType)
-        self.valueChanged.connect(self.edited.emit)
-
-    def set_value(self, value: Value) -> None:
-        """Show ``value`` without telling anyone."""
-        with QSignalBlocker(self):
-            self.setValue(int(value))
-
-    def validate(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
-        """Say whether ``text`` can be taken as it is."""
-        return self._judge(text, position)
-
-    def fixup(self, text: str) -> str:
-        """Say why what was typed is not taken; the value before comes back."""
-        self._complain(True)
-        return text
-
-    def valueFromText(self, text: str) -> int:
-        """Read what was typed."""
-        number = self._parse(text)
-        return self.value() if number is None else int(number)
-
-
-class NumberField(_FreeTyping, QDoubleSpinBox):
-    """A number; in a ``scientific`` field the arrows step by factors (1, 2, 5, 10)."""
-
-    edited = Signal(object)
-    problem = Signal(str)
-
-    def __init__(self, spec: Spec) -> None:
-        super().__init__()
-        self._prepare(spec, self)
-        self.setDecimals(14)
-        self.setRange(spec.minimum or 0.0, spec.maximum or 0.0)
-        self.valueChanged.connect(self.edited.emit)
-
-    def set_value(self, value: Value) -> None:
-        """Show ``value`` without telling anyone."""
-        with QSignalBlocker(self):
-            self.setValue(float(value))
-
-    def validate(self, text: str, position: int) -> tuple[QValidator.State, str, int]:
-        """Say whether ``text`` can be taken as it is."""
-        return self._judge(text, position)
-
-    def fixup(self, text: str) -> str:
-        """Say why what was typed is not taken; the value before comes back."""
-        self._complain(True)
-        return text
-
-    def textFromValue(self, value: float) -> str:
-        """Show 3e-4, not 0.00030000000000."""
-        return format_number(value)
-
-    def valueFromText(self, text: str) -> float:
-        """Read what was typed, in any usual form."""
-        number = self._parse(text)
-        return self.value() if number is None else number
-
-    def stepBy(self, steps: int) -> None:
-        """Step by factors where the field spans orders of magnitude, else by a tenth part."""
-        self.interpretText()
-        value, up = self.value(), steps > 0
-        for _ in range(abs(steps)):
-            value = next_step(value, up) if self._spec.scientific else next_tenth(value, up)
-        self.setValue(value)
-        self.selectAll()
 
 
 class SwitchField(QCheckBox):
@@ -203,6 +24,8 @@ class SwitchField(QCheckBox):
 
     edited = Signal(object)
     problem = Signal(str)
+    committed = Signal()
+    unfinished = False
 
     def __init__(self, spec: Spec) -> None:
         super().__init__("on")
@@ -219,6 +42,9 @@ class SwitchField(QCheckBox):
             self.setChecked(bool(value))
         self._name(bool(value))
 
+    def commit(self) -> None:
+        """Nothing to do: a switch is never half way."""
+
     def _name(self, checked: bool) -> None:
         self.setText("on" if checked else "off")
 
@@ -228,6 +54,8 @@ class ChoiceField(QComboBox):
 
     edited = Signal(object)
     problem = Signal(str)
+    committed = Signal()
+    unfinished = False
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
@@ -244,10 +72,13 @@ class ChoiceField(QComboBox):
         with QSignalBlocker(self):
             self.setCurrentText(str(value))
 
+    def commit(self) -> None:
+        """Nothing to do: a choice is never half made."""
 
-Field = IntegerField | NumberField | SwitchField | ChoiceField
+
+Field = NumberField | SwitchField | ChoiceField
 _KINDS: dict[str, Callable[[Spec], Field]] = {
-    "int": IntegerField, "float": NumberField, "bool": SwitchField, "choice": ChoiceField,
+    "int": NumberField, "float": NumberField, "bool": SwitchField, "choice": ChoiceField,
 }
 
 
@@ -274,8 +105,19 @@ def make_field(spec: Spec) -> Field:
     return field
 
 
-def tooltip(spec: Spec) -> str:
-    """Return help, name, range, unit, default and when a change counts, line by line."""
+def only_with(spec: Spec) -> str:
+    """Return a sentence that says with which other setting this one has an effect."""
+    if spec.only_with is None:
+        return ""
+    name, value = spec.only_with
+    master = specs()[name]
+    state = "not off" if value is True else format_value(master, value)
+    return f"Has an effect only while {master.label} is {state}."
+
+
+def tooltip(spec: Spec, why: str = "") -> str:
+    """Return help, name, range, unit, default and when a change counts, line by line, after
+    ``why`` the field is disabled."""
     facts = [f"Name: {spec.name}"]
     if spec.minimum is not None and spec.maximum is not None:
         low, high = format_number(spec.minimum), format_number(spec.maximum)
@@ -283,6 +125,8 @@ def tooltip(spec: Spec) -> str:
     if spec.choices:
         facts.append(f"One of: {', '.join(spec.choices)}")
     facts.append(f"Default: {format_value(spec, spec.default)}")
+    if spec.only_with:
+        facts.append(only_with(spec))
     facts.append("A change counts from the next cycle on." if spec.live
                  else "Fixed at the start of a run.")
-    return "\n".join([spec.help, *facts])
+    return "\n".join([*([why] if why else []), spec.help, *facts])

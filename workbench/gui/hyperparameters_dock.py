@@ -46,7 +46,9 @@ from workbench.training.events import (
     State,
 )
 
-_WIDE = 480  # pixels in which two lines of text and two buttons stand beside each other
+# Pixels in which two lines of text and two buttons, or the search and its buttons, stand beside
+# each other.
+_WIDE, _HEADER_WIDE = 480, 260
 
 
 class HyperparametersDock(QWidget):
@@ -151,6 +153,7 @@ class HyperparametersDock(QWidget):
 
     def apply_changes(self) -> None:
         """Send what differs from what the run uses or is about to use."""
+        self.form.commit()
         changes = self._pending()
         if changes and not self.form.problems():
             self.form.seal()
@@ -160,7 +163,7 @@ class HyperparametersDock(QWidget):
         """Drop the edits; where there are none, take back what no cycle has used yet."""
         if self._in_force is None:
             return
-        if self._pending() or self.form.fixed_edits():
+        if self._pending() or self.form.fixed_edits() or self.form.unreadable():
             self.form.set_values({**self._in_force, **self._staged}, "revert")
         else:
             self.form.set_values({k: self._in_force[k] for k in self._staged}, "revert")
@@ -187,7 +190,7 @@ class HyperparametersDock(QWidget):
 
     # -- inside
 
-    def _make_header(self) -> QHBoxLayout:
+    def _make_header(self) -> QBoxLayout:
         self._find = named(
             QLineEdit(placeholderText="Find a setting", clearButtonEnabled=True),
             "find_setting", "Find a setting",
@@ -207,7 +210,7 @@ class HyperparametersDock(QWidget):
         menu.addSeparator()
         for preset in PRESETS:
             action = menu.addAction(preset.name)
-            set_tip(action, preset.help)
+            set_tip(action, preset.tip)
             action.triggered.connect(
                 lambda _=False, p=preset: self._take_preset(p.name, p.values))
         for action in menu.actions():
@@ -217,13 +220,17 @@ class HyperparametersDock(QWidget):
         presets.setMenu(menu)
         self._find.textChanged.connect(self._filter)
         self._show_all.toggled.connect(self._filter)
-        row = QHBoxLayout()
-        row.setContentsMargins(8, 0, 8, 0)
-        row.setSpacing(4)
-        row.addWidget(self._find, 1)
-        row.addWidget(self._show_all)
-        row.addWidget(presets)
-        return row
+        buttons = QHBoxLayout()
+        buttons.setSpacing(4)
+        buttons.addWidget(self._show_all)
+        buttons.addWidget(presets)
+        buttons.addStretch(1)
+        self._header = QBoxLayout(QBoxLayout.Direction.LeftToRight)
+        self._header.setContentsMargins(8, 0, 8, 0)
+        self._header.setSpacing(4)
+        self._header.addWidget(self._find, 1)
+        self._header.addLayout(buttons)
+        return self._header
 
     def _make_history(self) -> Section:
         self._history = named(
@@ -272,11 +279,12 @@ class HyperparametersDock(QWidget):
         return self._footer
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Put the buttons beside what they are about where there is room: settings need it."""
+        """Put the buttons beside what they are about where there is room, else below."""
         super().resizeEvent(event)
-        self._footer.setDirection(
-            QBoxLayout.Direction.LeftToRight if self.width() >= _WIDE
-            else QBoxLayout.Direction.TopToBottom)
+        across = QBoxLayout.Direction
+        for layout, least in ((self._footer, _WIDE), (self._header, _HEADER_WIDE)):
+            layout.setDirection(across.LeftToRight if self.width() >= least
+                                else across.TopToBottom)
 
     def _take_preset(self, name: str, values: Mapping[str, Value]) -> None:
         wanted = {k: v for k, v in values.items() if specs()[k].live or not self._alive}
@@ -297,11 +305,12 @@ class HyperparametersDock(QWidget):
         fixed = self.form.fixed_edits() if self._alive else {}
         self.apply_button.setEnabled(self._alive and bool(pending) and not problems)
         self.revert_button.setEnabled(
-            bool(pending or fixed) or (self._alive and bool(self._staged)))
+            bool(pending or fixed or (self._in_force and self.form.unreadable()))
+            or (self._alive and bool(self._staged)))
         set_look(self.apply_button, role="primary" if self.apply_button.isEnabled() else "")
         what = "1 setting" if len(pending) == 1 else f"{len(pending)} settings"
         if problems:
-            text, role = next(iter(problems.values())), "error"
+            text, role = self._say_problem(problems)
         elif self._alive and pending:
             text, role = f"{what} edited, not applied.", "warning"
         elif fixed:
@@ -315,6 +324,14 @@ class HyperparametersDock(QWidget):
             text, role = "Start uses these settings.", "muted"
         self._line.setText(text)
         set_look(self._line, role=role)
+
+    def _say_problem(self, problems: Mapping[str, str]) -> tuple[str, str]:
+        name, sentence = next(iter(problems.items()))
+        if not self.form.rows[name].field.unfinished:
+            return sentence, "error"
+        spec, used = specs()[name], (self._in_force or {}).get(name)
+        still = f"; the run uses {format_value(spec, used)}" if self._alive else ""
+        return f"{spec.label} is not complete{still}.", "warning"
 
     def _add_change(self, cycle: int, change: Change | ChangeRecord, at: str) -> None:
         spec = specs().get(change.name)

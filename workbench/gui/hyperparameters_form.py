@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 
-from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QFontMetrics, QUndoCommand, QUndoStack
-from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
+from PySide6.QtCore import Signal
+from PySide6.QtGui import QUndoCommand, QUndoStack
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from workbench.gui.controls import label, push_button, tool_button
-from workbench.gui.fields import make_field
-from workbench.gui.icons import icon
-from workbench.gui.plain_text import plain_tip
+from workbench.gui.controls import label, push_button
+from workbench.gui.fields import only_with
+from workbench.gui.hyperparameter_row import Row
 from workbench.gui.section import Section
-from workbench.gui.theme import Theme, number_font, set_look, themes
+from workbench.gui.theme import themes
 from workbench.ppo.hyperparameters import (
     HyperparameterError,
     Hyperparameters,
@@ -22,60 +21,10 @@ from workbench.ppo.hyperparameters import (
     parse,
     specs,
 )
-from workbench.ppo.wording import format_value
 
 FIXED = "Fixed at start"
 LOCKED = ("Each decides the whole run, so it cannot change while one is alive. Change it here to "
           "fork the run with it.")
-
-
-class Row(QWidget):
-    """Label, field, reset button, and below them what is wrong."""
-
-    def __init__(self, spec: Spec) -> None:
-        super().__init__()
-        self.spec = spec
-        self.field = make_field(spec)
-        digits = QFontMetrics(number_font())
-        self.field.setFixedWidth(digits.horizontalAdvance("0" * 9) + 48)
-        self.label = label(wrap=True, rich=True)
-        self.label.setBuddy(self.field)
-        self.label.setToolTip(self.field.toolTip())
-        self.reset = tool_button(
-            "", f"reset_{spec.name}", f"Reset {spec.label}",
-            f"Back to the default, {format_value(spec, spec.default)}", "flat")
-        keep = self.reset.sizePolicy()
-        keep.setRetainSizeWhenHidden(True)
-        self.reset.setSizePolicy(keep)
-        self.problem = label(role="error", wrap=True)
-        self.problem.setObjectName(f"problem_{spec.name}")
-        self.problem.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        layout = QGridLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setHorizontalSpacing(4)
-        layout.setVerticalSpacing(2)
-        layout.addWidget(self.label, 0, 0)
-        layout.addWidget(self.field, 0, 1)
-        layout.addWidget(self.reset, 0, 2)
-        layout.addWidget(self.problem, 1, 0, 1, 3)
-        layout.setColumnStretch(0, 1)
-        self.problem.hide()
-
-    def draw(self, theme: Theme) -> None:
-        """Draw in the colours of ``theme``."""
-        unit = f' <span style="color:{theme.muted}">{self.spec.unit}</span>'
-        self.label.setText(self.spec.label + (unit if self.spec.unit else ""))
-        self.reset.setIcon(icon("undo"))
-
-    def show_problem(self, sentence: str) -> None:
-        """Say under the field what is wrong with it; "" when nothing is."""
-        self.problem.setText(sentence)
-        self.problem.setVisible(bool(sentence))
-
-    def matches(self, words: Iterable[str]) -> bool:
-        """Return whether every word occurs in the label, the name or the help."""
-        text = f"{self.spec.label} {self.spec.name} {self.spec.group} {self.spec.help}".lower()
-        return all(word in text for word in words)
 
 
 class HyperparametersForm(QWidget):
@@ -96,6 +45,8 @@ class HyperparametersForm(QWidget):
         self._reference: dict[str, Value] | None = None
         self._words: list[str] = []
         self._everything = False
+        self._locked: Mapping[str, str] = {}
+        self._in_play: set[str] | None = None
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 0, 8, 8)
         layout.setSpacing(0)
@@ -115,9 +66,8 @@ class HyperparametersForm(QWidget):
             self.sections[FIXED].body.insertWidget(place, widget)
             widget.hide()
         self.set_open_sections(set(self.sections) - {"Advantages", FIXED})
-        self._draw(themes().theme)
+        self._draw()
         themes().changed.connect(self._draw)
-        self._filter()
         self._refresh()
 
     # -- values
@@ -132,9 +82,14 @@ class HyperparametersForm(QWidget):
         Raises:
             HyperparameterError: with a sentence for each field.
         """
-        if self._refused:
-            raise HyperparameterError(self._refused)
-        return parse(self._values)
+        wrong = {**self._refused, **self._typed}
+        try:
+            values = parse(self._values)
+        except HyperparameterError as error:
+            raise HyperparameterError({**wrong, **error.problems, **wrong}) from None
+        if wrong:
+            raise HyperparameterError(wrong)
+        return values
 
     def problems(self) -> dict[str, str]:
         """Return what is wrong, by name."""
@@ -144,15 +99,15 @@ class HyperparametersForm(QWidget):
             return error.problems
         return {}
 
+    def unreadable(self) -> dict[str, str]:
+        """Return what is typed and cannot be taken (yet), by name, with the reason."""
+        return dict(self._typed)
+
     def set_values(self, values: Mapping[str, object], text: str) -> None:
         """Show ``values`` (unknown names are ignored) as one step that can be undone."""
-        typed = [name for name in self._typed if name in values]
-        for name in typed:  # what could not be taken makes way, also for the value before it
-            with QSignalBlocker(self.rows[name].field):
+        for name in list(self._typed):  # makes way, also for the value before it
+            if name in values:
                 self.rows[name].field.set_value(self._values[name])
-            del self._typed[name]
-        if typed:
-            self._refresh()
         new: dict[str, Value] = {
             name: value for name, value in values.items()
             if isinstance(value, bool | int | float | str)
@@ -160,6 +115,11 @@ class HyperparametersForm(QWidget):
         if new:
             old = {name: self._values[name] for name in new}
             self.undo_stack.push(_SetValues(self, old, new, text))
+
+    def commit(self) -> None:
+        """End the edit of a field that is being typed in."""
+        for row in self.rows.values():
+            row.field.commit()
 
     def seal(self) -> None:
         """Let later edits be steps of their own: undo goes back to what stands here now."""
@@ -182,7 +142,7 @@ class HyperparametersForm(QWidget):
     def set_alive(self, alive: bool) -> None:
         """Say that what is fixed at the start of a run can only be forked while one is alive."""
         self._alive = alive
-        self.sections[FIXED].header.setText(f"{FIXED}: fork to change" if alive else FIXED)
+        self.sections[FIXED].header.setText("Fixed: fork to change" if alive else FIXED)
         self._refresh()
 
     def fixed_edits(self) -> dict[str, Value]:
@@ -194,10 +154,8 @@ class HyperparametersForm(QWidget):
 
     def lock(self, names: Collection[str], why: str) -> None:
         """Let these settings, and no others, be seen but not changed."""
-        for name, row in self.rows.items():
-            for widget in (row.field, row.reset, row.label):
-                widget.setEnabled(name not in names)
-            row.setToolTip(plain_tip(why if name in names else ""))
+        self._locked = dict.fromkeys(names, why)
+        self._filter()
 
     def set_filter(self, text: str, everything: bool) -> None:
         """Show rows that match ``text``; advanced ones only with ``everything`` or a match."""
@@ -221,10 +179,7 @@ class HyperparametersForm(QWidget):
         """Show values; called by undo and redo only."""
         for name, value in values.items():
             self._values[name] = value
-            field = self.rows[name].field
-            with QSignalBlocker(field):
-                field.set_value(value)
-            self._typed.pop(name, None)
+            self.rows[name].field.set_value(value)
             self._refused.pop(name, None)
         self._refresh()
 
@@ -236,11 +191,17 @@ class HyperparametersForm(QWidget):
 
     def _row(self, name: str, spec: Spec) -> Row:
         row = self.rows[name] = Row(spec)
-        row.field.edited.connect(lambda value: self.set_values({name: value}, spec.label))
+        row.field.edited.connect(lambda value: self._edit(name, value))
+        row.field.committed.connect(self.seal)
         row.field.problem.connect(lambda sentence: self._say(name, sentence))
         row.reset.clicked.connect(
             lambda: self.set_values({name: spec.default}, f"reset {spec.label}"))
         return row
+
+    def _edit(self, name: str, value: Value) -> None:
+        if value != self._values[name]:
+            self.undo_stack.push(_SetValues(
+                self, {name: self._values[name]}, {name: value}, specs()[name].label))
 
     def _say(self, name: str, sentence: str) -> None:
         if sentence:
@@ -251,12 +212,16 @@ class HyperparametersForm(QWidget):
 
     def _refresh(self) -> None:
         wrong = self.problems()
+        in_play = {name for name, spec in specs().items() if spec.matters(self._values)}
+        if in_play != self._in_play:
+            self._in_play = in_play
+            self._filter()
         for name, row in self.rows.items():
-            problem = self._typed.get(name) or wrong.get(name, "")
-            row.show_problem(problem)
-            edited = self._reference is not None and self._reference[name] != self._values[name]
-            set_look(row.field, state="invalid" if problem else "edited" if edited else "")
-            row.reset.setVisible(self._values[name] != row.spec.default)
+            problem = "" if row.field.unfinished else wrong.get(name, "")
+            used = self._reference[name] if self._reference is not None else None
+            value = self._values[name]
+            row.show_value(value, used)
+            row.show_problem(problem, edited=used is not None and used != value)
             if problem:
                 self._section(row.spec).set_open(True)
                 row.show()
@@ -272,18 +237,21 @@ class HyperparametersForm(QWidget):
             "is alive. A fork can have the change." if edits else LOCKED)
 
     def _filter(self) -> None:
-        for row in self.rows.values():
-            common = self._everything or not row.spec.advanced or bool(self._words)
-            row.setVisible(common and row.matches(self._words))
+        for name, row in self.rows.items():
+            idle = name not in (self._in_play or ())  # found by its name it is shown, disabled
+            common = self._everything or not row.spec.advanced
+            row.setVisible(row.matches(self._words)
+                           and bool(self._words or (common and not idle)))
+            row.explain(self._locked.get(name) or (only_with(row.spec) if idle else ""))
         for section in self.sections.values():
             shown = [row for row in section.content.findChildren(Row) if not row.isHidden()]
             section.setVisible(bool(shown))
             if shown and self._words:
                 section.set_open(True)
 
-    def _draw(self, theme: Theme) -> None:
+    def _draw(self) -> None:
         for row in self.rows.values():
-            row.draw(theme)
+            row.draw()
 
 
 class _SetValues(QUndoCommand):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from workbench.ppo.hyperparameters import Value
+from workbench.ppo.hyperparameters import Value, specs
+from workbench.ppo.wording import format_value
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +16,13 @@ class Preset:
     name: str
     help: str
     values: Mapping[str, Value] = field(default_factory=dict)
+
+    @property
+    def tip(self) -> str:
+        """When to take it and what it changes."""
+        parts = (f"{specs()[name].label} {format_value(specs()[name], value)}"
+                 for name, value in self.values.items())
+        return f"{self.help} {', '.join(parts)}."
 
 
 PRESETS = (

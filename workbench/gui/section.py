@@ -25,6 +25,7 @@ class Section(QWidget):
         self.header.setCheckable(True)
         self.header.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.header.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.header.setMinimumWidth(1)  # a long title must not widen what is below it
         self.header.toggled.connect(self._toggle)
         self.content = QWidget()
         self.body = QVBoxLayout(self.content)

@@ -13,6 +13,8 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from workbench.ppo.separators import about_separators
+
 Value = bool | int | float | str
 
 
@@ -38,6 +40,16 @@ class Spec:
     advanced: bool = False
     structural: bool = False
     """Decides which weights there are, so that a fork can change it only from the start."""
+    only_with: tuple[str, Value] | None = None
+    """Another setting's name and the value with which alone this one has an effect; True: any but
+    0 and off."""
+
+    def matters(self, values: Mapping[str, Value]) -> bool:
+        """Return whether this setting has an effect among ``values``."""
+        if self.only_with is None:
+            return True
+        name, wanted = self.only_with
+        return bool(values[name]) if wanted is True else values[name] == wanted
 
 
 class HyperparameterError(ValueError):
@@ -89,7 +101,7 @@ class Hyperparameters(BaseModel):
         12, "Prompts compared", "Run",
         "How many prompts (pinned ones first) are completed after every cycle, always with the "
         "same random numbers, to compare before and after.",
-        ge=1, le=512, unit="prompts", live=False,
+        ge=1, le=512, live=False,
     )
     checkpoint_every: int = _declare(
         5, "Checkpoint every", "Run",
@@ -104,7 +116,7 @@ class Hyperparameters(BaseModel):
         ge=1, le=1000, advanced=True,
     )
     keep_tokens: int = _declare(
-        10, "Cycles kept by token", "Run",
+        10, "Token details kept", "Run",
         "For how many of the last cycles every token's log-probability, value, reward, advantage "
         "and ratio are kept; those of pinned prompts are kept for all cycles.",
         ge=0, le=100_000, unit="cycles", zero_text="off",
@@ -212,12 +224,13 @@ class Hyperparameters(BaseModel):
     kl_target: float = _declare(
         6.0, "KL target", "Reward and KL",
         "Where the adaptive controller steers KL to, in nats a completion.",
-        ge=0.01, le=1000.0, unit="nats", advanced=True,
+        ge=0.01, le=1000.0, unit="nats", only_with=("kl_controller", "adaptive"), advanced=True,
     )
     kl_horizon: int = _declare(
         10_000, "KL horizon", "Reward and KL",
         "How many completions the adaptive controller takes to correct; smaller reacts faster.",
-        ge=1, le=10_000_000, unit="completions", advanced=True,
+        ge=1, le=10_000_000, unit="completions", only_with=("kl_controller", "adaptive"),
+        advanced=True,
     )
     normalize_scores: bool = _declare(
         False, "Normalise scores", "Reward and KL",
@@ -276,7 +289,7 @@ class Hyperparameters(BaseModel):
         4, "PPO epochs", "Phase 2: update",
         "How often each batch of completions is used. More learns faster from the same samples "
         "until the clip holds the rest back.",
-        ge=1, le=100, unit="epochs",
+        ge=1, le=100,
     )
     num_mini_batches: int = _declare(
         1, "Mini-batches", "Phase 2: update",
@@ -287,7 +300,7 @@ class Hyperparameters(BaseModel):
         0, "Tokens at once", "Phase 2: update",
         "How many tokens go through the model at once. Changes memory and speed, never the "
         "gradient. Lower it when memory runs out.",
-        ge=0, le=10_000_000, unit="tokens", zero_text="automatic", advanced=True,
+        ge=0, le=10_000_000, zero_text="automatic", advanced=True,
     )
     cliprange: float = _declare(
         0.2, "Clip range (ε)", "Phase 2: update",
@@ -406,6 +419,11 @@ def parse(values: Mapping[str, object]) -> Hyperparameters:
     Raises:
         HyperparameterError: with a sentence for each offending name.
     """
+    problems = {name: sentence for name, value in values.items() if isinstance(value, str)
+                and (spec := specs().get(name)) and spec.kind in ("int", "float")
+                and (sentence := _about_separators(spec, value))}
+    if problems:
+        raise HyperparameterError(problems)
     try:
         result = Hyperparameters.model_validate(dict(values))
     except ValidationError as error:
@@ -444,6 +462,11 @@ def _conflicts(values: Hyperparameters) -> dict[str, str]:
             f"Dual clip ({values.dual_clip:g}) must be 0 (off) or at least 1 + the clip range "
             f"({1 + values.cliprange:g}): below, it would cut into the trust region.")
     return problems
+
+
+def _about_separators(spec: Spec, text: str) -> str:
+    said = about_separators(text, whole=spec.kind == "int", maximum=spec.maximum)
+    return f"{spec.label} ({spec.name}): {said}" if said else ""
 
 
 def _sentence(name: str, error: Any) -> str:

@@ -28,7 +28,7 @@ _RELOAD_MS = 60
 _NO_RUN = ("Press Start: here every token that a cycle learned from shows the value head's "
            "estimate, its advantage and what the update made of it.")
 _NO_CYCLE = "The tokens of the first cycle appear here when it has ended."
-_NOT_KEPT = ("No tokens of this run were kept. Set Cycles kept by token, under Run in "
+_NOT_KEPT = ("No tokens of this run were kept. Set Token details kept, under Run in "
              "Hyperparameters, above 0 before the next.")
 
 

@@ -10,9 +10,10 @@ from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
 from superqt import QFlowLayout
 
 from workbench.gui.controls import label, tool_button
-from workbench.gui.fields import Field, make_field, range_sentence
+from workbench.gui.fields import Field, make_field
+from workbench.gui.number_field import range_sentence
 from workbench.gui.plain_text import plain_tip
-from workbench.gui.theme import number_font
+from workbench.gui.theme import number_font, set_look
 from workbench.ppo.decoding import DECODING
 from workbench.store.checkpoints import Checkpoint
 from workbench.training.commands import TrySource
@@ -31,11 +32,13 @@ class Controls(QWidget):
         layout.setVerticalSpacing(4)
         layout.addWidget(self._sources())
         self.fields: dict[str, Field] = {}
+        self._problems: dict[str, str] = {}
         for name, spec in DECODING.items():
             box, row = _row()
             field = self.fields[name] = make_field(spec)
             field.setObjectName(f"try_{name}")
             field.setToolTip(plain_tip(f"{spec.help}\n{range_sentence(spec)}"))
+            field.problem.connect(lambda sentence, name=name: self._say(name, sentence))
             digits = QFontMetrics(number_font())
             field.setFixedWidth(digits.horizontalAdvance("0" * _DIGITS[name]) + 36)
             title = label(spec.label)
@@ -83,8 +86,12 @@ class Controls(QWidget):
     def values(self) -> dict[str, float | int]:
         """Return temperature, top-p, seed and length by name; what is being typed counts."""
         for field in self.fields.values():
-            field.interpretText()  # type: ignore[union-attr]
+            field.commit()
         return {name: field.value() for name, field in self.fields.items()}  # type: ignore[misc]
+
+    def problem(self) -> str:
+        """Return why a number cannot be taken, if one cannot."""
+        return next(filter(None, self._problems.values()), "")
 
     def set_values(self, values: dict[str, object]) -> None:
         """Show what is given and within its range."""
@@ -93,6 +100,11 @@ class Controls(QWidget):
             if isinstance(value, int | float) and not isinstance(value, bool) and (
                     (spec.minimum or 0) <= value <= (spec.maximum or 0)):
                 self.fields[name].set_value(value)
+
+    def _say(self, name: str, sentence: str) -> None:
+        self._problems[name] = sentence
+        field = self.fields[name]
+        set_look(field, state="invalid" if sentence and not field.unfinished else "")
 
     def _even(self) -> None:
         """Centre the parts of a line on each other."""

@@ -182,16 +182,18 @@ class TryView(QWidget):
     def _try(self) -> None:
         prompts = split_prompts(self.prompt.toPlainText())
         sources = self.controls.sources()
+        decoding = self.controls.values()
         problem = (
             "Type a prompt to try, or pick one." if not prompts else
             f"Try at most {_MOST_PROMPTS} prompts at once." if len(prompts) > _MOST_PROMPTS else
-            "" if sources else "Choose who completes it: Start, Current or a checkpoint.")
+            "Choose who completes it: Start, Current or a checkpoint." if not sources else
+            self.controls.problem())
         if problem:
             self.message.emit("error", problem)
             self.prompt.setFocus()
             return
         number = self._attempts[-1].number + 1 if self._attempts else 1
-        command = Try(number, prompts, sources, **self.controls.values())  # type: ignore[arg-type]
+        command = Try(number, prompts, sources, **decoding)  # type: ignore[arg-type]
         self._attempts.append(Attempt(number, command, datetime.now()))
         with QSignalBlocker(self.history):
             self.history.addItem(self._attempts[-1].title)

@@ -1,0 +1,124 @@
+"""One hyperparameter in the form: its name, its field, the way back, and what is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QFontMetrics, QResizeEvent
+from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
+
+from workbench.gui.controls import label, tool_button
+from workbench.gui.fields import make_field, tooltip
+from workbench.gui.icons import icon
+from workbench.gui.plain_text import plain_tip
+from workbench.gui.theme import number_font, set_look
+from workbench.ppo.hyperparameters import Spec, Value
+from workbench.ppo.wording import format_value
+
+_LABEL_CHARACTERS = 13  # for which the label must have room to stand beside its field
+
+
+class Row(QWidget):
+    """Label, field, reset button, and below them what is wrong. Where it is narrow the label
+    stands above the field."""
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.field = make_field(spec)
+        digits = QFontMetrics(number_font())
+        self.field.setFixedWidth(digits.horizontalAdvance("0" * 9) + 48)
+        self.label = label(spec.label, wrap=True)
+        self.label.setBuddy(self.field)
+        self.note = label(spec.unit, "muted", wrap=True)
+        self.note.setObjectName(f"note_{spec.name}")
+        small = self.note.font()
+        small.setPointSizeF(0.9 * small.pointSizeF())
+        self.note.setFont(small)
+        self.note.setVisible(bool(spec.unit))
+        self.reset = tool_button(
+            "", f"reset_{spec.name}", f"Reset {spec.label}",
+            f"Back to the default, {format_value(spec, spec.default)}", "flat")
+        keep = self.reset.sizePolicy()
+        keep.setRetainSizeWhenHidden(True)
+        self.reset.setSizePolicy(keep)
+        # It goes when it has done its work; the focus must not go on to the next field.
+        self.reset.clicked.connect(lambda: self.field.setFocus())
+        self.problem = label(role="error", wrap=True)
+        self.problem.setObjectName(f"problem_{spec.name}")
+        self.problem.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._title = QWidget()
+        title = QVBoxLayout(self._title)
+        title.setContentsMargins(0, 0, 0, 0)
+        title.setSpacing(0)
+        title.addStretch(1)
+        title.addWidget(self.label)
+        title.addWidget(self.note)
+        title.addStretch(1)
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setHorizontalSpacing(4)
+        self._grid.setVerticalSpacing(2)
+        self.narrow: bool | None = None
+        """Whether the label stands above the field."""
+        self._arrange(False)
+        self.explain("")
+        self.problem.hide()
+
+    def draw(self) -> None:
+        """Draw in the colours of the theme."""
+        self.reset.setIcon(icon("undo"))
+
+    def show_value(self, value: Value, used: Value | None) -> None:
+        """Mark what differs from the default and, saying what it was, from what is ``used``."""
+        self.reset.setVisible(value != self.spec.default)
+        parts = [self.spec.unit] if self.spec.unit else []
+        if used is not None and used != value:
+            parts.append(f"was {format_value(self.spec, used)}")
+        self.note.setText(", ".join(parts))
+        self.note.setVisible(bool(parts))
+
+    def show_problem(self, sentence: str, *, edited: bool) -> None:
+        """Say under the field what is wrong with it, "" when nothing is; else mark an edit."""
+        self.problem.setText(sentence)
+        self.problem.setVisible(bool(sentence))
+        set_look(self.field, state="invalid" if sentence else "edited" if edited else "")
+
+    def explain(self, why: str) -> None:
+        """Disable the field and say ``why``, or enable it with ""."""
+        for widget in (self.field, self.reset, self.label):
+            widget.setEnabled(not why)
+        for widget in (self, self.field, self.label):
+            widget.setToolTip(plain_tip(tooltip(self.spec, why)))
+
+    def matches(self, words: Iterable[str]) -> bool:
+        """Return whether every word occurs in the label, the name or the help."""
+        text = f"{self.spec.label} {self.spec.name} {self.spec.group} {self.spec.help}".lower()
+        return all(word in text for word in words)
+
+    def minimumSizeHint(self) -> QSize:
+        """Need no more width than the field and its reset button."""
+        return QSize(self._beside(), super().minimumSizeHint().height())
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Put the label beside its field or above it."""
+        super().resizeEvent(event)
+        least = self.fontMetrics().averageCharWidth() * _LABEL_CHARACTERS
+        self._arrange(event.size().width() < self._beside() + least)
+
+    def _beside(self) -> int:
+        return self.field.width() + self.reset.sizeHint().width() + 8
+
+    def _arrange(self, narrow: bool) -> None:
+        if narrow == self.narrow:
+            return
+        self.narrow = narrow
+        grid, line = self._grid, int(narrow)
+        grid.addWidget(self._title, 0, 0, 1, 3 if narrow else 1)
+        grid.addWidget(self.field, line, 0 if narrow else 1)
+        grid.addWidget(self.reset, line, 1 if narrow else 2)
+        grid.addWidget(self.problem, 2, 0, 1, 3)
+        grid.setContentsMargins(0, 0, 0, 6 if narrow else 0)
+        grid.setColumnStretch(0, int(not narrow))
+        grid.setColumnStretch(2, int(narrow))
