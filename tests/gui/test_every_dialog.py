@@ -1,17 +1,29 @@
 """Every dialog there is: what it is called, that its controls can be read out, that it fits."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import pytest
 from helpers.window import Opened, bare_controls, facts, fill
-from PySide6.QtWidgets import QApplication, QDialog, QMessageBox, QWidget
+from PySide6.QtCore import QEvent, Qt
+from PySide6.QtWidgets import (
+    QApplication,
+    QDialog,
+    QFileDialog,
+    QLineEdit,
+    QMessageBox,
+    QPushButton,
+    QWidget,
+)
 from pytestqt.qtbot import QtBot
 
 from workbench.assets import EXAMPLE_REWARDS
 from workbench.gui.checkpoints_view import CheckpointsView
 from workbench.gui.dialogs import ask_about_closing, ask_for_cycles, offer_resume
 from workbench.gui.errors import ErrorDialog
+from workbench.gui.number_field import NumberField
+from workbench.gui.runs.branch_dialog import BranchDialog
 from workbench.ppo.phases import Phase
 from workbench.store.records import Series
 from workbench.store.store import Store
@@ -82,6 +94,7 @@ DIALOGS: dict[str, Callable[[Opened], object]] = {
     "shortcut_sheet": action("shortcuts"),
     "about": action("about"),
     "guide": action("guide"),
+    "notifications": action("notifications"),
     "checkpoints": action("checkpoints"),
     "delete_checkpoint_question": delete_checkpoint,
     "fork_dialog": action("fork_run"),
@@ -121,6 +134,103 @@ def test_dialog(window: Opened, name: str) -> None:
         assert dialog.minimumSizeHint().height() <= 360
     if not isinstance(dialog, ErrorDialog):
         window.window.grab()
+
+
+# What Enter presses; where something may be lost it leaves.
+ENTER = {
+    "shortcut_sheet": "shortcut_sheet_close",
+    "about": "about_close",
+    "checkpoints": "checkpoints_close",
+    "delete_checkpoint_question": "delete_checkpoint_question_cancel",
+    "fork_dialog": "confirm_branch",
+    "go_back_dialog": "confirm_branch",
+    "settings_table_dialog": "settings_table_dialog_close",
+    "export_policy_dialog": "export_now",
+    "memory_dialog": "use_what_fits",
+    "delete_run": "delete_run_cancel",
+    "prompts_delete_question": "prompts_delete_question_cancel",
+    "prompts_name_dialog": "prompts_name_dialog_accept",
+    "run_file_question": "run_file_question_cancel",
+    "error_dialog": "error_offer",
+    "failed_run": "resume_good",
+    "close_question": "close_question_cancel",
+    "more_cycles": "more_cycles_accept",
+    "notifications": "notifications_close",
+}
+
+
+def opened_dialog(window: Opened, name: str) -> QDialog:
+    DIALOGS[name](window)
+    dialog = window.window.findChild(QDialog, name)
+    assert dialog.isVisible()
+    return dialog
+
+
+def pressed_by_enter(qtbot: QtBot, dialog: QDialog) -> list[str]:
+    pressed: list[str] = []
+    for button in dialog.findChildren(QPushButton):
+        button.clicked.connect(partial(lambda name, _=False: pressed.append(name),
+                                       button.objectName()))
+    qtbot.keyClick(dialog.focusWidget() or dialog, Qt.Key.Key_Return)
+    return pressed
+
+
+@pytest.mark.parametrize("name", ENTER)
+def test_enter_presses_what_the_dialog_is_for(
+    qtbot: QtBot, window: Opened, name: str
+) -> None:
+    dialog = opened_dialog(window, name)
+    edits = [w.objectName() for w in dialog.findChildren(QLineEdit)
+             if w.isVisible() and not w.objectName().startswith("qt_")]
+    for place in ("", *edits):
+        if place:
+            dialog.close()
+            QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+            dialog = opened_dialog(window, name)
+            dialog.findChild(QLineEdit, place).setFocus()
+        assert pressed_by_enter(qtbot, dialog) == [ENTER[name]], place
+        assert not [d for d in QApplication.topLevelWidgets()
+                    if isinstance(d, QFileDialog) and d.isVisible()]
+
+
+@pytest.mark.parametrize("name", DIALOGS)
+def test_escape_leaves_every_dialog(qtbot: QtBot, window: Opened, name: str) -> None:
+    dialog = opened_dialog(window, name)
+    window.sent.clear()
+    finished: list[int] = []
+    dialog.finished.connect(finished.append)
+    qtbot.keyClick(dialog.focusWidget() or dialog, Qt.Key.Key_Escape)
+    assert finished
+    assert not dialog.isVisible()
+    assert not window.sent
+
+
+def test_enter_presses_the_button_that_has_the_keyboard(qtbot: QtBot, window: Opened) -> None:
+    dialog = opened_dialog(window, "export_policy_dialog")
+    cancel = dialog.findChild(QPushButton, "export_policy_dialog_cancel")
+    cancel.setFocus()
+    qtbot.keyClick(cancel, Qt.Key.Key_Return)
+    assert not dialog.isVisible()
+    assert not window.sent
+
+
+def test_enter_in_a_number_ends_the_edit_before_it_forks(qtbot: QtBot, window: Opened) -> None:
+    dialog = opened_dialog(window, "fork_dialog")
+    assert isinstance(dialog, BranchDialog)
+    field = dialog.form.rows["kl_coef"].field
+    assert isinstance(field, NumberField)
+    field.setFocus()
+    field.selectAll()
+    qtbot.keyClicks(field, "0.07")
+    qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert dialog.isVisible()
+    assert dialog.changes()["kl_coef"] == 0.07
+    qtbot.keyClicks(field, "9x")
+    qtbot.keyClick(field, Qt.Key.Key_Escape)  # takes the edit back; a second one leaves
+    assert field.text() == "0.07"
+    assert dialog.isVisible()
+    qtbot.keyClick(field, Qt.Key.Key_Escape)
+    assert not dialog.isVisible()
 
 
 def test_no_dialog_is_missing_here() -> None:

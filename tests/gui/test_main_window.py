@@ -1,17 +1,19 @@
 """What every part of the window owes the person: layout, keyboard, names, palette, sheets."""
 
+import re
 import subprocess
 import sys
 
 import pytest
-from helpers.window import Opened, bare_controls, fill
-from PySide6.QtCore import QPoint, QRect, QSize, Qt
+from helpers.window import PROMPTS, Opened, bare_controls, fill, is_part_of_another
+from PySide6.QtCore import QEvent, QPoint, QRect, QSize, Qt
 from PySide6.QtGui import QStatusTipEvent, QTextDocumentFragment
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QApplication,
     QDialog,
     QLabel,
+    QToolBar,
     QToolButton,
     QWidget,
 )
@@ -21,10 +23,20 @@ from workbench.gui.actions import tip_of
 from workbench.gui.command_palette import CommandPalette, plain
 from workbench.gui.controls import describe, enable, push_button
 from workbench.gui.main_window import MainWindow, first_size
+from workbench.gui.notifications import Notifications
+from workbench.gui.number_field import NumberField
 from workbench.gui.theme import themes
+from workbench.ppo.hyperparameters import Hyperparameters, specs
 from workbench.ppo.phases import Phase
+from workbench.store.records import Prompt
 from workbench.store.store import Store
-from workbench.training.events import Event, Progress, State, StateChanged
+from workbench.training.events import (
+    Event,
+    HyperparametersStaged,
+    Progress,
+    State,
+    StateChanged,
+)
 
 
 def as_plain(tip: str) -> str:
@@ -101,6 +113,74 @@ def test_palette_does_not_do_what_makes_no_sense_now(qtbot: QtBot, opened: Opene
     palette.accept()
     assert done == []
     assert palette.isVisible()
+    palette.close()
+
+
+def palette_of(opened: Opened, qtbot: QtBot, typed: str) -> CommandPalette:
+    opened.window.actions_["palette"].trigger()
+    palette = opened.window.findChild(CommandPalette)
+    qtbot.keyClicks(palette._field, typed)
+    return palette
+
+
+@pytest.mark.parametrize(("typed", "first", "beside"), [
+    ("learn", "Learning rate", "Setting"), ("clip fra", "Clip fraction", "Plot"),
+    ("creative", "Temperature", "Setting"), ("run 1", "Run 1", "Run"),
+    ("the coffee", "The coffee was", "Prompt"), ("cycle 2", "Cycle 2", "Completions"),
+])
+def test_palette_finds_places(
+    qtbot: QtBot, opened: Opened, store: Store, typed: str, first: str, beside: str
+) -> None:
+    run_id = fill(store)
+    opened.window.runs.refresh()
+    opened.window.prompts._model.insert("add", 0, [Prompt(text) for text in PROMPTS])
+    opened.controller.show_run(run_id)
+    palette = palette_of(opened, qtbot, typed)
+    model = palette._list.model()
+    assert [model.index(0, column).data() for column in (0, 1)] == [first, beside]
+    palette.close()
+
+
+def test_palette_goes_there(qtbot: QtBot, opened: Opened, store: Store) -> None:
+    window = opened.window
+    first, second = fill(store), fill(store)
+    window.runs.refresh()
+    window.prompts._model.insert("add", 0, [Prompt(text) for text in PROMPTS])
+    opened.controller.show_run(second)
+    window.activateWindow()
+
+    def go(typed: str) -> None:
+        qtbot.keyClick(palette_of(opened, qtbot, typed)._field, Qt.Key.Key_Return)
+        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+    for name in ("learning_rate", "dual_clip", "kl_target", "seed"):
+        go(specs()[name].label)
+        row = window.hyperparameters.form.rows[name]
+        assert row.isVisible(), name
+        assert not row.visibleRegion().isEmpty(), name
+        if row.field.isEnabled():
+            assert row.field.hasFocus(), name
+    go("Clip fraction")
+    assert "policy/clipfrac_avg" in window.metrics.plots()
+    go("Run 1")
+    assert opened.controller.shown == first
+    go("the coffee")
+    assert window.prompts.selected() == [2]
+    assert not window.docks["prompts"].visibleRegion().isEmpty()
+    go("cycle 2")
+    assert window.completions._pair.after == 2
+    assert window.completions._pair.before == 1
+
+
+def test_palette_says_when_nothing_matches(qtbot: QtBot, opened: Opened) -> None:
+    palette = palette_of(opened, qtbot, "xyzzy")
+    assert palette._nothing.isVisible()
+    assert palette._nothing.text().startswith("No match for “xyzzy”. Try ")
+    qtbot.keyClick(palette._field, Qt.Key.Key_Return)
+    assert palette.isVisible()
+    palette._field.clear()
+    assert not palette._nothing.isVisible()
+    assert palette._list.model().rowCount() == len(opened.window.all_actions())
     palette.close()
 
 
@@ -236,6 +316,62 @@ def test_toast_is_shown_and_goes(qtbot: QtBot, opened: Opened,
     assert "Mind the gap." in caplog.text
     qtbot.mouseClick(toast, Qt.MouseButton.LeftButton)
     assert not toast.isVisible()
+
+
+def test_notices_are_kept_with_their_time_and_can_be_copied(
+    qtbot: QtBot, opened: Opened
+) -> None:
+    toast, action = opened.window.toast, opened.window.actions_["notifications"]
+    toast.show_message("info", "Saved plots.png.")
+    toast.show_message("warning", "Mind <the> gap.")
+    action.trigger()
+    listed = opened.window.findChild(Notifications)
+    lines = listed.text.toPlainText().splitlines()
+    assert [line[8:] for line in lines] == ["  Warning: Mind <the> gap.", "  Saved plots.png."]
+    assert all(re.match(r"\d\d:\d\d:\d\d  ", line) for line in lines)
+    toast.show_message("error", "More.")  # told while the list is open
+    assert listed.text.toPlainText().startswith(f"{toast.notices[-1].at:%H:%M:%S}  Error: More.")
+    qtbot.mouseClick(listed._copy, Qt.MouseButton.LeftButton)
+    assert QApplication.clipboard().text() == listed.text.toPlainText()
+    listed.close()
+
+
+def test_the_bell_is_in_the_tool_bar_and_tool_buttons_take_the_keyboard_by_tab_only(
+    opened: Opened
+) -> None:
+    bar = opened.window.findChild(QToolBar, "run_toolbar")
+    buttons = [b for b in bar.findChildren(QToolButton) if not is_part_of_another(b)]
+    assert "notifications_button" in [b.objectName() for b in buttons]
+    assert all(b.focusPolicy() == Qt.FocusPolicy.TabFocus for b in buttons)
+
+
+def test_a_control_that_goes_away_leaves_the_keyboard_to_its_dock(
+    qtbot: QtBot, opened: Opened
+) -> None:
+    window = opened.window
+    window.activateWindow()
+    dock = window.hyperparameters
+    opened.controller.handle([StateChanged(State.RUNNING)])
+    dock.run_started(Hyperparameters())
+    field = dock.form.rows["kl_coef"].field
+    assert isinstance(field, NumberField)
+    field.take(0.03)
+    dock.apply_button.setFocus()
+    qtbot.mouseClick(dock.apply_button, Qt.MouseButton.LeftButton)
+    dock.staged(HyperparametersStaged({"kl_coef": 0.03}, 2))
+    assert not dock.apply_button.isEnabled()
+    assert window.focusWidget() is dock
+    row = dock.form.rows["kl_coef"]
+    row.reset.setFocus()
+    qtbot.mouseClick(row.reset, Qt.MouseButton.LeftButton)
+    assert not row.reset.isVisible()
+    assert row.field.hasFocus()
+    bar = window.findChild(QToolBar, "run_toolbar")
+    pause = bar.widgetForAction(window.actions_["pause"])
+    pause.setFocus()
+    qtbot.keyClick(pause, Qt.Key.Key_Space)
+    assert not pause.isEnabled()
+    assert window.focusWidget() is window  # and not Stop
 
 
 @pytest.mark.usefixtures("theme")

@@ -102,6 +102,8 @@ SPECS = (
                "Ctrl+J", "follow", ALIVE, group=True),
     ActionSpec("health", "Health of the run", "What the health check says of the run on display, "
                "and what to try", "View", "Ctrl+H", group=True),
+    ActionSpec("notifications", "Notifications…", "What the window has told, with the time",
+               "View", "Ctrl+Shift+N", "bell"),
     ActionSpec("reset_layout", "Reset layout", "Put every dock back where it was at first", "View",
                icon="reset", group=True),
     ActionSpec("theme_system", "Theme: like the system", "Follow the system's colour scheme",

@@ -1,10 +1,11 @@
-"""Every action of the window in one list that is filtered by typing."""
+"""Every action of the window and every place in it, in one list that is filtered by typing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from PySide6.QtCore import QEvent, QObject, QPoint, QSortFilterProxyModel, Qt
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt
 from PySide6.QtGui import QAction, QKeyEvent, QKeySequence, QStandardItem, QStandardItemModel
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -16,10 +17,36 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.gui.controls import RIGHT, named
+from workbench.gui.controls import RIGHT, label, named
 
-_ACTION = Qt.ItemDataRole.UserRole
-_WORDS = Qt.ItemDataRole.UserRole + 1
+_MOST = 100  # rows that are shown; who wants another types on
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row: what it is called, what stands beside it, and what choosing it does.
+
+    ``also`` are more words it is found by, ``place`` that it is shown only when looked for.
+    """
+
+    text: str
+    beside: str
+    tip: str
+    call: Callable[[], object]
+    enabled: bool = True
+    also: str = ""
+    place: bool = False
+
+    def rank(self, typed: str) -> int | None:
+        """Return how well it fits what is typed, in lower case: 0 is best, None not at all."""
+        text = self.text.lower()
+        if text.startswith(typed):
+            return 0 if text == typed else 1
+        words = typed.split()
+        if all(word in text for word in words):
+            return 2
+        known = f"{text} {self.beside} {self.also}".lower()
+        return 3 if all(word in known for word in words) else None
 
 
 def plain(action: QAction) -> str:
@@ -34,61 +61,47 @@ def shortcut_text(action: QAction) -> str:
                        for key in action.shortcuts())
 
 
-class _Filter(QSortFilterProxyModel):
-    """Keeps rows that contain every typed word."""
-
-    def __init__(self, parent: QObject) -> None:
-        super().__init__(parent)
-        self._words: list[str] = []
-
-    def set_text(self, text: str) -> None:
-        """Filter by the words of ``text``."""
-        self._words = text.lower().split()
-        self.invalidate()
-
-    def filterAcceptsRow(self, row: int, parent: object) -> bool:
-        """Return whether the row contains every word."""
-        words = self.sourceModel().index(row, 0).data(_WORDS)
-        return all(word in words for word in self._words)
-
-
 class CommandPalette(QDialog):
     """Type to filter, Enter to do it, Escape to leave. What makes no sense now is greyed."""
 
-    def __init__(self, actions: Iterable[QAction], parent: QWidget) -> None:
+    def __init__(self, actions: Iterable[QAction], parent: QWidget,
+                 places: Iterable[Entry] = ()) -> None:
         super().__init__(parent, Qt.WindowType.Popup)
         self.setObjectName("command_palette")
         self.setWindowTitle("Command palette")
         self.setAccessibleName("Command palette")
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self._field = named(QLineEdit(placeholderText="Type a part of an action's name"),
-                            "palette_field", "Find an action",
-                            "Type to filter, arrows to choose, Enter to do it")
+        self._entries = [*(Entry(plain(a), shortcut_text(a), a.toolTip(), a.trigger, a.isEnabled())
+                           for a in actions), *places]
+        self._found: list[Entry] = []
+        self._field = named(
+            QLineEdit(placeholderText="Find an action, setting, plot, run, prompt or cycle"),
+            "palette_field", "Find an action or a place",
+            "Type to filter, arrows to choose, Enter to do it or to go there")
         self._field.installEventFilter(self)
         self._model = QStandardItemModel(self)
-        for action in actions:
-            self._add(action)
-        self._filter = _Filter(self)
-        self._filter.setSourceModel(self._model)
-        self._list = named(QTableView(), "palette_list", "Actions", "Enter does the chosen one")
-        self._list.setModel(self._filter)
+        self._list = named(QTableView(), "palette_list", "What was found",
+                           "Enter does the chosen one")
+        self._list.setModel(self._model)
         self._list.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self._list.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self._list.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self._list.setShowGrid(False)
+        self._list.setWordWrap(False)
         self._list.horizontalHeader().hide()
         self._list.verticalHeader().hide()
-        self._list.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
-        self._list.horizontalHeader().setSectionResizeMode(
-            1, QHeaderView.ResizeMode.ResizeToContents)
         self._list.clicked.connect(lambda _: self.accept())
+        self._nothing = label("", "muted", wrap=True)
+        self._nothing.setObjectName("palette_nothing")
+        self._nothing.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._field.textChanged.connect(self._narrow)
         self._field.returnPressed.connect(self.accept)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.setSpacing(8)
         layout.addWidget(self._field)
-        layout.addWidget(self._list)
+        layout.addWidget(self._list, 1)
+        layout.addWidget(self._nothing, 1)
         self.resize(min(560, parent.width() - 32), min(420, parent.height() - 32))
         # Below the tool bar, in the middle, as a list that drops down.
         self.move(parent.mapToGlobal(QPoint(
@@ -98,11 +111,12 @@ class CommandPalette(QDialog):
 
     def accept(self) -> None:
         """Close, then do what is chosen."""
-        action = self._chosen()
-        if action is None or not action.isEnabled():
+        row = self._list.currentIndex().row()
+        entry = self._found[row] if 0 <= row < len(self._found) else None
+        if entry is None or not entry.enabled:
             return
         super().accept()
-        action.trigger()
+        entry.call()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Let the arrows move the choice while the field has the keyboard."""
@@ -111,27 +125,36 @@ class CommandPalette(QDialog):
                     Qt.Key.Key_PageUp: -8}.get(Qt.Key(event.key()))
             if step:
                 row = self._list.currentIndex().row() + step
-                self._list.selectRow(max(0, min(row, self._filter.rowCount() - 1)))
+                self._list.selectRow(max(0, min(row, len(self._found) - 1)))
                 return True
         return super().eventFilter(watched, event)
 
-    def _add(self, action: QAction) -> None:
-        text = QStandardItem(plain(action))
-        keys = QStandardItem(shortcut_text(action))
-        keys.setTextAlignment(RIGHT)
-        text.setData(action, _ACTION)
-        text.setData(plain(action).lower(), _WORDS)
-        text.setToolTip(action.toolTip())
-        for item in (text, keys):
-            item.setEnabled(action.isEnabled())
-        self._model.appendRow([text, keys])
-
     def _narrow(self, text: str) -> None:
-        self._filter.set_text(text)
-        first = next((row for row in range(self._filter.rowCount())
-                      if self._filter.index(row, 0).flags() & Qt.ItemFlag.ItemIsEnabled), 0)
-        self._list.selectRow(first)
+        typed = text.lower().strip()
+        if typed:
+            ranked = [(rank, entry) for entry in self._entries
+                      if (rank := entry.rank(typed)) is not None]
+            self._found = [e for _, e in sorted(ranked, key=lambda pair: pair[0])][:_MOST]
+        else:
+            self._found = [entry for entry in self._entries if not entry.place]
+        self._model.clear()
+        for entry in self._found:
+            self._model.appendRow(_items(entry))
+        header = self._list.horizontalHeader()
+        if self._found:
+            header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
+            header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
+        self._list.setVisible(bool(self._found))
+        self._nothing.setVisible(not self._found)
+        self._nothing.setText(f"No match for “{text.strip()}”. Try a part of a name, such as "
+                              "“learning rate”, “entropy”, “export”, “run 1” or “cycle 7”.")
+        self._list.selectRow(next((i for i, e in enumerate(self._found) if e.enabled), 0))
 
-    def _chosen(self) -> QAction | None:
-        row = self._list.currentIndex().row()
-        return self._filter.index(row, 0).data(_ACTION) if row >= 0 else None
+
+def _items(entry: Entry) -> list[QStandardItem]:
+    items = [QStandardItem(entry.text), QStandardItem(entry.beside)]
+    items[1].setTextAlignment(RIGHT)
+    items[0].setToolTip(entry.tip)
+    for item in items:
+        item.setEnabled(entry.enabled)
+    return items

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QUrl
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QApplication, QFileDialog
+from PySide6.QtWidgets import QFileDialog
 
 from workbench.gui.actions import ALIVE
 from workbench.gui.background import Background
@@ -26,6 +26,8 @@ from workbench.gui.exporting import Exporting
 from workbench.gui.health import Health
 from workbench.gui.main_window import MainWindow
 from workbench.gui.memory import MemoryWatch
+from workbench.gui.notifications import Notifications
+from workbench.gui.places import places
 from workbench.gui.resuming import Resuming
 from workbench.gui.runs.branching import Branching
 from workbench.gui.status_bar import file_size
@@ -258,7 +260,6 @@ class Controller(QObject):
                 "warning" if event.lost else "info",
                 f"{name} {event.outcome} after {cycles}. {more}".rstrip())
         self._written = None
-        QApplication.alert(window)
         self._display.say_what_shows()
 
     def _run_failed(self, event: ev.RunFailed) -> None:
@@ -288,7 +289,10 @@ class Controller(QObject):
         on("health", self.health.explain)
         on("reset_layout", window.dock_layout.reset)
         on("quit", window.close)
-        on("palette", lambda: CommandPalette(window.all_actions(), window).open())
+        on("palette", lambda: CommandPalette(
+            window.all_actions(), window,
+            places(window, self._store, self.shown, self.show_run)).open())
+        on("notifications", lambda: Notifications(window.toast, window).open())
         on("shortcuts", lambda: show_shortcuts(window, window.all_actions()))
         on("guide", lambda: show_guide(window))
         on("about", lambda: show_about(window, self._store.home))

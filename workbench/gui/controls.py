@@ -72,6 +72,11 @@ def label(text: str = "", role: str = "", wrap: bool = False, rich: bool = False
     return made
 
 
+def goes_away(widget: QWidget | None) -> bool:
+    """Return whether a widget is disabled or hidden, so that it cannot keep the keyboard."""
+    return widget is not None and not (widget.isEnabled() and widget.isVisible())
+
+
 def as_list(table: QTableView) -> None:
     """Let a table be a plain list of rows, of which one is selected."""
     table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)

@@ -9,17 +9,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QKeyEvent, QShowEvent
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QFileDialog,
     QMessageBox,
     QPushButton,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
-from workbench.gui.controls import label, named
+from workbench.gui.controls import goes_away, label, named
 from workbench.gui.plain_text import without_mnemonic
 
 _MARGIN = 16
@@ -47,6 +49,28 @@ class Dialog(QDialog):
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
 
+    def showEvent(self, event: QShowEvent) -> None:
+        """Let no button become the default by standing beside a field."""
+        for button in self.findChildren(QPushButton):
+            button.setAutoDefault(False)
+        super().showEvent(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Enter presses the button that has the keyboard, else the default one."""
+        focus = self.focusWidget()
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and isinstance(
+                focus, QPushButton | QToolButton):
+            focus.click()
+        else:
+            super().keyPressEvent(event)
+
+    def focusNextPrevChild(self, next: bool) -> bool:
+        """A control that goes away leaves the keyboard to the dialog, not to what is next."""
+        if goes_away(self.focusWidget()):
+            self.setFocus()
+            return True
+        return super().focusNextPrevChild(next)
+
     def add_action(self, text: str, name: str, tip: str,
                    call: Callable[[], object]) -> QPushButton:
         """Add a button that does something and leaves the dialog open."""
@@ -70,8 +94,9 @@ class Dialog(QDialog):
         layout = self.layout()
         assert layout is not None
         layout.addWidget(self.buttons)
-        button.setDefault(not any(
-            isinstance(b, QPushButton) and b.isDefault() for b in self.buttons.buttons()))
+        default = next((b for b in self.buttons.buttons()
+                        if isinstance(b, QPushButton) and b.isDefault()), button)
+        default.setDefault(True)  # once more: now the dialog is there to be told
         parent = self.parentWidget()
         if width and parent:
             room = parent.window()

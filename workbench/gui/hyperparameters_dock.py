@@ -25,6 +25,7 @@ from workbench.gui.actions import ALIVE, set_tip
 from workbench.gui.controls import label, named, push_button, tool_button
 from workbench.gui.hyperparameters_form import HyperparametersForm
 from workbench.gui.memory import MemoryLine
+from workbench.gui.number_field import NumberField
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.presets import PRESETS
 from workbench.gui.section import Section
@@ -50,6 +51,9 @@ from workbench.training.events import (
 # each other.
 _WIDE, _HEADER_WIDE = 480, 260
 
+_APPLY = "Use the edited settings from the next cycle on (Ctrl+Return)"
+_REVERT = "Drop the edits; a second time, take back what was applied and no cycle has used yet"
+
 
 class HyperparametersDock(QWidget):
     """``apply`` carries the live changes to make, by name; ``fork_wanted`` those, and changes to
@@ -66,7 +70,7 @@ class HyperparametersDock(QWidget):
         self._effect = ""
         self.form = HyperparametersForm()
         self.undo_stack = self.form.undo_stack
-        scroll = QScrollArea(widgetResizable=True)
+        scroll = self._scroll = QScrollArea(widgetResizable=True)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         scroll.setWidget(self.form)
         scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -169,6 +173,21 @@ class HyperparametersDock(QWidget):
             self.form.set_values({k: self._in_force[k] for k in self._staged}, "revert")
             self.apply_changes()
 
+    def go_to(self, name: str) -> None:
+        """Bring a setting into view and give its field the keyboard."""
+        row = self.form.rows[name]
+        self._find.clear()
+        if row.spec.advanced:
+            self._show_all.setChecked(True)
+        if not row.isVisibleTo(self):  # has no effect now: found by name it shows, and says why
+            self._find.setText(name)
+        self.form.open_section(name)
+        self._scroll.widget().adjustSize()
+        self._scroll.ensureWidgetVisible(row)
+        row.field.setFocus()
+        if isinstance(row.field, NumberField):
+            row.field.selectAll()
+
     def save_state(self) -> dict[str, object]:
         """Return what to remember."""
         return {"values": self.form.values(), "show_all": self._show_all.isChecked(),
@@ -256,11 +275,8 @@ class HyperparametersDock(QWidget):
         self._line = named(label(wrap=True), "staged_line", "What becomes of the edits",
                            "Edits are staged: nothing changes until Apply or Start")
         self.apply_button = push_button(
-            "Apply", "apply_settings",
-            "Use the edited settings from the next cycle on (Ctrl+Return)", self.apply_changes)
-        self.revert_button = push_button(
-            "Revert", "revert_settings", "Drop the edits; a second time, take back what "
-            "was applied and no cycle has used yet", self.revert)
+            "Apply", "apply_settings", _APPLY, self.apply_changes)
+        self.revert_button = push_button("Revert", "revert_settings", _REVERT, self.revert)
         self.memory = MemoryLine()
         row = QHBoxLayout()
         row.setSpacing(8)
@@ -307,6 +323,13 @@ class HyperparametersDock(QWidget):
         self.revert_button.setEnabled(
             bool(pending or fixed or (self._in_force and self.form.unreadable()))
             or (self._alive and bool(self._staged)))
+        self.apply_button.setToolTip(plain_tip(
+            _APPLY if self.apply_button.isEnabled() else
+            "No run is alive: Start uses these settings" if not self._alive else
+            "There is something to mend first: see below the fields" if problems else
+            "Nothing is edited: the run uses these settings"))
+        self.revert_button.setToolTip(plain_tip(
+            _REVERT if self.revert_button.isEnabled() else "Nothing is edited"))
         set_look(self.apply_button, role="primary" if self.apply_button.isEnabled() else "")
         what = "1 setting" if len(pending) == 1 else f"{len(pending)} settings"
         if problems:

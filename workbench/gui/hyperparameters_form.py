@@ -173,6 +173,10 @@ class HyperparametersForm(QWidget):
         for title, section in self.sections.items():
             section.set_open(title in wanted)
 
+    def open_section(self, name: str) -> None:
+        """Open the section a setting is in."""
+        self._section(specs()[name]).set_open(True)
+
     # -- inside
 
     def put(self, values: Mapping[str, Value]) -> None:

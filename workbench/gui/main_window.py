@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 from superqt import QElidingLabel
 
 from workbench.gui.actions import Actions, set_tip, tip_of
-from workbench.gui.controls import label, named
+from workbench.gui.controls import goes_away, label, named
 from workbench.gui.dock_layout import TWO_COLUMNS, DockLayout
 from workbench.gui.health import HealthChip
 from workbench.gui.hyperparameters_dock import HyperparametersDock
@@ -232,7 +232,11 @@ class MainWindow(QMainWindow):
             QTimer.singleShot(0, self.first_paint.emit)
 
     def focusNextPrevChild(self, next: bool) -> bool:
-        """Pass over docks that are behind others: Qt only moves them off the screen."""
+        """Pass over docks that are behind others: Qt only moves them off the screen. A control
+        that goes away leaves the keyboard to its dock: what is next may do harm."""
+        if goes_away(leaving := self.focusWidget()):
+            self._around(leaving).setFocus()
+            return True
         first = None
         while super().focusNextPrevChild(next):
             now = self.focusWidget()
@@ -240,6 +244,12 @@ class MainWindow(QMainWindow):
                 return True
             first = first or now
         return False
+
+    def _around(self, widget: QWidget | None) -> QWidget:
+        """Return the view a control belongs to; the window where there is none to be seen."""
+        views = [view for dock in self.docks.values() if (view := dock.widget())
+                 and widget and view.isAncestorOf(widget) and not goes_away(view)]
+        return views[0] if views else self
 
     def _behind(self, widget: QWidget) -> bool:
         return any(dock.isAncestorOf(widget) and dock.visibleRegion().isEmpty()
@@ -326,14 +336,16 @@ class MainWindow(QMainWindow):
         self.shown.setProperty("role", "muted")
         self.shown.setMinimumWidth(1)
         self._shown_action = bar.addWidget(self.shown)
-        bar.addAction(self.actions_["palette"])
-        button = bar.widgetForAction(self.actions_["palette"])
-        assert isinstance(button, QToolButton)
-        button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
-        button.setProperty("role", "flat")
-        button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        named(button, "palette_button", "Command palette", tip_of(self.actions_["palette"]))
-        button.setToolTip(self.actions_["palette"].toolTip())
+        for name in ("notifications", "palette"):
+            action = self.actions_[name]
+            bar.addAction(action)
+            button = bar.widgetForAction(action)
+            assert isinstance(button, QToolButton)
+            button.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
+            button.setProperty("role", "flat")
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            named(button, f"{name}_button", action.text().rstrip("…"), tip_of(action))
+            button.setToolTip(action.toolTip())
         self.addToolBar(bar)
         self.show_health([])
 

@@ -1,4 +1,5 @@
-"""Short notices at the top of the window. They go by themselves and are in the log as well.
+"""Short notices at the top of the window. They go by themselves, are kept as notifications and
+are in the log as well.
 
 Beside the menus, where nothing is that could be read or pressed.
 """
@@ -6,9 +7,12 @@ Beside the menus, where nothing is that could be read or pressed.
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
 
-from PySide6.QtCore import QEvent, QObject, QTimer
+from PySide6.QtCore import QEvent, QObject, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenuBar, QWidget
 
 from workbench.gui.controls import label, push_button
@@ -18,16 +22,32 @@ LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERR
 # Long enough to read: a second to notice, then about 15 characters a second.
 _NOTICE_MS, _MS_PER_CHARACTER = 2500, 60
 _OFFER_MS = 30_000  # to decide, not only to read
+_KEPT = 500
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What was told, and when. ``level`` is one of :data:`LEVELS`."""
+
+    at: datetime
+    level: str
+    sentence: str
+
+
 class Toast(QFrame):
-    """One notice at a time over ``parent``; a click sends it away. It may offer to do something."""
+    """One notice at a time over ``parent``; a click sends it away. It may offer to do something.
+
+    ``notices`` keeps the last ones, oldest first; ``told`` says that there is one more.
+    """
+
+    told = Signal()
 
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self._over = parent
+        self.notices: deque[Notice] = deque(maxlen=_KEPT)
         self.setObjectName("toast")
         self._label = label(wrap=True)
         self._label.setObjectName("toast_text")
@@ -70,6 +90,7 @@ class Toast(QFrame):
     def _show(self, level: str, sentence: str, text: str,
               offered: Callable[[], object] | None) -> None:
         log.log(LEVELS[level], sentence)
+        self.notices.append(Notice(datetime.now(), level, sentence))
         self._label.setText(sentence)
         self._offered = offered
         self.action_button.setText(text)
@@ -84,6 +105,7 @@ class Toast(QFrame):
             self._timer.start(_OFFER_MS)
         else:
             self._timer.start(stay if level == "info" else 2 * stay)
+        self.told.emit()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Stay in place when the window changes its size."""

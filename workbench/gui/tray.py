@@ -1,20 +1,20 @@
-"""The window put away while its run goes on: in the system's tray, or minimised where there is
-none."""
+"""The window put away while its run goes on, in the system's tray or minimised, and what is told
+while nobody looks at it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject
-from PySide6.QtGui import QAction
-from PySide6.QtWidgets import QMenu, QSystemTrayIcon
+from PySide6.QtCore import QObject, Qt
+from PySide6.QtGui import QAction, QGuiApplication
+from PySide6.QtWidgets import QApplication, QMenu, QSystemTrayIcon
 
 from workbench.gui.actions import ALIVE
 from workbench.gui.icons import icon
 from workbench.gui.plain_text import without_markup
 from workbench.gui.theme import themes
-from workbench.training.events import Event, RunFailed, RunFinished, StateChanged
+from workbench.training.events import Event, HealthChecked, RunFailed, RunFinished, StateChanged
 
 if TYPE_CHECKING:
     from workbench.gui.main_window import MainWindow
@@ -42,6 +42,10 @@ class Tray(QObject):
         self.icon.setContextMenu(self.menu)
         self.icon.activated.connect(self._activated)
         self.icon.messageClicked.connect(self.show_window)
+        self._known: set[str] = set()
+        app = QGuiApplication.instance()
+        assert isinstance(app, QGuiApplication)
+        app.applicationStateChanged.connect(self._came_back)
 
     @staticmethod
     def is_there() -> bool:
@@ -65,20 +69,44 @@ class Tray(QObject):
         self._window.activateWindow()
 
     def handle(self, events: Sequence[Event]) -> None:
-        """Follow the run while the window is away. The window has been told before."""
-        if not self.icon.isVisible():
-            return
-        self._say()
+        """Follow the run; where nobody looks at the window, notify of what matters. The window has
+        been told before."""
+        if self.icon.isVisible():
+            self._say()
         for event in events:
             match event:
+                case HealthChecked():
+                    self._health(event)
                 case RunFailed(sentence=sentence) | StateChanged(note=sentence, held=True):
-                    self._notify(sentence, QSystemTrayIcon.MessageIcon.Warning)
+                    self._notify(sentence, bad=True)
                 case RunFinished(outcome=outcome) if outcome != "failed":
-                    self._notify(self._window.toast.text,
-                                 QSystemTrayIcon.MessageIcon.Information)
+                    self._notify(self._window.toast.text)
 
-    def _notify(self, sentence: str, kind: QSystemTrayIcon.MessageIcon) -> None:
-        self.icon.showMessage("PPO Workbench", without_markup(sentence), kind)
+    def _health(self, event: HealthChecked) -> None:
+        """Notify of a pause, and of what is found for the first time."""
+        found = {f.rule: f.sentence for f in event.findings}
+        new = [sentence for rule, sentence in found.items() if rule not in self._known]
+        self._known = set(found)
+        if event.pauses_for:
+            self._notify(f"The run pauses after cycle {event.cycle}: {event.pauses_for}. "
+                         f"{' '.join(new)}".rstrip(), bad=True)
+        elif new:
+            self._notify(f"After cycle {event.cycle}: {' '.join(new)}", bad=True)
+
+    def _notify(self, sentence: str, *, bad: bool = False) -> None:
+        if QApplication.activeWindow() is not None:
+            return
+        QApplication.alert(self._window)
+        if self.is_there():
+            self._say()
+            self.icon.show()  # without it no message is shown; it goes when the window is back
+            kinds = QSystemTrayIcon.MessageIcon
+            self.icon.showMessage("PPO Workbench", without_markup(sentence),
+                                  kinds.Warning if bad else kinds.Information)
+
+    def _came_back(self, state: Qt.ApplicationState) -> None:
+        if state == Qt.ApplicationState.ApplicationActive and self._window.isVisible():
+            self.icon.hide()
 
     def _say(self) -> None:
         window = self._window

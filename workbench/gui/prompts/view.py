@@ -147,6 +147,14 @@ class PromptsView(QWidget):
         return sorted(self._proxy.mapToSource(self._proxy.index(row, 0)).row()
                       for row in self.table.selected_rows())
 
+    def go_to(self, row: int) -> None:
+        """Select a row of the whole list, also one that the filter hides."""
+        if self.filter.text():
+            self.filter.clear()
+            self._filter()
+        self._select([row])
+        self.table.setFocus()
+
     # -- keeping up
 
     def _edited(self, first: int, count: int) -> None:

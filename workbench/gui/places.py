@@ -1,0 +1,72 @@
+"""Where one can go in the window: settings, plots, runs, prompts and cycles, for the palette."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from workbench.gui.command_palette import Entry
+from workbench.gui.plain_text import plain_tip
+from workbench.ppo.hyperparameters import specs
+from workbench.ppo.metrics import METRICS
+
+if TYPE_CHECKING:
+    from workbench.gui.main_window import MainWindow
+    from workbench.store.store import Store
+
+_LONGEST = 200  # characters of a prompt that are searched and shown
+
+
+def places(window: MainWindow, store: Store, shown: int | None,
+           show_run: Callable[[int | None], None]) -> Iterator[Entry]:
+    """Yield every place. ``shown`` is the run on display, ``show_run`` puts one there."""
+    for name, spec in specs().items():
+        yield Entry(spec.label, "Setting", plain_tip(spec.help), partial(_setting, window, name),
+                    also=f"{name} {spec.group} {spec.help}", place=True)
+    for name, metric in METRICS.items():
+        yield Entry(metric.label, "Plot", plain_tip(metric.help), partial(_plot, window, name),
+                    also=f"{name} {metric.help}", place=True)
+    for run in window.runs.model.runs:
+        yield Entry(run.name, "Run", "Show this run", partial(_run, window, show_run, run.id),
+                    place=True)
+    for row, prompt in enumerate(window.prompts.rows()):
+        text = prompt.text[:_LONGEST].replace("\n", " ").strip()
+        if text:
+            yield Entry(text, "Prompt", "Go to this prompt", partial(_prompt, window, row),
+                        place=True)
+    cycles = [] if shown is None else store.compared_cycles(shown)
+    for before, cycle in pairwise(cycles):
+        yield Entry(f"Cycle {cycle}", "Completions", "Compare the completions after this cycle "
+                    "with those before it", partial(_cycle, window, before, cycle), place=True)
+
+
+def _setting(window: MainWindow, name: str) -> None:
+    window.reveal("hyperparameters")
+    window.hyperparameters.go_to(name)
+
+
+def _plot(window: MainWindow, name: str) -> None:
+    # It brings numpy, which the first paint does not wait for.
+    from workbench.gui.metrics.controls import MOST_PLOTS
+
+    shown = window.metrics.plots()
+    if name not in shown:
+        window.metrics.choose_plots([*shown[: MOST_PLOTS - 1], name])
+    window.reveal("metrics")
+
+
+def _run(window: MainWindow, show_run: Callable[[int | None], None], run_id: int) -> None:
+    show_run(run_id)
+    window.reveal("runs")
+
+
+def _prompt(window: MainWindow, row: int) -> None:
+    window.reveal("prompts")
+    window.prompts.go_to(row)
+
+
+def _cycle(window: MainWindow, before: int, cycle: int) -> None:
+    window.reveal("completions")
+    window.completions.choose(before, cycle)
