@@ -179,11 +179,10 @@ def test_a_run_goes_on_without_its_window(
         workbench.tray.put_away()
         entries["pause"].trigger()
         await until(lambda: "Running" in icon.toolTip())
-        assert told == []
+        assert not [text for text in told if "stopped" in text]  # warnings there may be
         entries["tray_stop"].trigger()
         await until(lambda: window.state is State.FINISHED)
-        await until(lambda: len(told) == 1)
-        assert told[0].startswith("Run 1 stopped after ")
+        await until(lambda: told and told[-1].startswith("Run 1 stopped after "))
         assert not entries["tray_stop"].isEnabled()
         entries["tray_quit"].trigger()
         assert workbench._exit.is_set()

@@ -89,8 +89,10 @@ class Row(QWidget):
         """Disable the field and say ``why``, or enable it with ""."""
         for widget in (self.field, self.reset, self.label):
             widget.setEnabled(not why)
-        for widget in (self, self.field, self.label):
-            widget.setToolTip(plain_tip(tooltip(self.spec, why)))
+        tip = plain_tip(tooltip(self.spec, why))
+        self.field.setToolTip(tip)
+        self.label.setToolTip(tip)
+        self.note.setToolTip(tip)
 
     def matches(self, words: Iterable[str]) -> bool:
         """Return whether every word occurs in the label, the name or the help."""

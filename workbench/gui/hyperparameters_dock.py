@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QCoreApplication, QEvent, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QBoxLayout,
@@ -179,10 +179,10 @@ class HyperparametersDock(QWidget):
         self._find.clear()
         if row.spec.advanced:
             self._show_all.setChecked(True)
-        if not row.isVisibleTo(self):  # has no effect now: found by name it shows, and says why
+        if row.isHidden():  # has no effect now: found by name it shows, and says why
             self._find.setText(name)
         self.form.open_section(name)
-        self._scroll.widget().adjustSize()
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)
         self._scroll.ensureWidgetVisible(row)
         row.field.setFocus()
         if isinstance(row.field, NumberField):
