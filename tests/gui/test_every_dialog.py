@@ -140,6 +140,7 @@ def test_dialog(window: Opened, name: str) -> None:
 ENTER = {
     "shortcut_sheet": "shortcut_sheet_close",
     "about": "about_close",
+    "guide": "guide_close",
     "checkpoints": "checkpoints_close",
     "delete_checkpoint_question": "delete_checkpoint_question_cancel",
     "fork_dialog": "confirm_branch",

@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 )
 
 from workbench.gui.actions import ALIVE, set_tip
-from workbench.gui.controls import label, named, push_button, tool_button
+from workbench.gui.controls import enable, label, named, push_button, tool_button
 from workbench.gui.hyperparameters_form import HyperparametersForm
 from workbench.gui.memory import MemoryLine
 from workbench.gui.number_field import NumberField
@@ -50,9 +50,6 @@ from workbench.training.events import (
 # Pixels in which two lines of text and two buttons, or the search and its buttons, stand beside
 # each other.
 _WIDE, _HEADER_WIDE = 480, 260
-
-_APPLY = "Use the edited settings from the next cycle on (Ctrl+Return)"
-_REVERT = "Drop the edits; a second time, take back what was applied and no cycle has used yet"
 
 
 class HyperparametersDock(QWidget):
@@ -275,8 +272,11 @@ class HyperparametersDock(QWidget):
         self._line = named(label(wrap=True), "staged_line", "What becomes of the edits",
                            "Edits are staged: nothing changes until Apply or Start")
         self.apply_button = push_button(
-            "Apply", "apply_settings", _APPLY, self.apply_changes)
-        self.revert_button = push_button("Revert", "revert_settings", _REVERT, self.revert)
+            "Apply", "apply_settings",
+            "Use the edited settings from the next cycle on (Ctrl+Return)", self.apply_changes)
+        self.revert_button = push_button(
+            "Revert", "revert_settings", "Drop the edits; a second time, take back what "
+            "was applied and no cycle has used yet", self.revert)
         self.memory = MemoryLine()
         row = QHBoxLayout()
         row.setSpacing(8)
@@ -319,17 +319,13 @@ class HyperparametersDock(QWidget):
     def _refresh(self) -> None:
         pending, problems = self._pending(), self.form.problems()
         fixed = self.form.fixed_edits() if self._alive else {}
-        self.apply_button.setEnabled(self._alive and bool(pending) and not problems)
-        self.revert_button.setEnabled(
-            bool(pending or fixed or (self._in_force and self.form.unreadable()))
-            or (self._alive and bool(self._staged)))
-        self.apply_button.setToolTip(plain_tip(
-            _APPLY if self.apply_button.isEnabled() else
-            "No run is alive: Start uses these settings" if not self._alive else
-            "There is something to mend first: see below the fields" if problems else
-            "Nothing is edited: the run uses these settings"))
-        self.revert_button.setToolTip(plain_tip(
-            _REVERT if self.revert_button.isEnabled() else "Nothing is edited"))
+        enable(self.apply_button, self._alive and bool(pending) and not problems,
+               "No run is alive: Start uses these settings." if not self._alive else
+               "There is something to mend first; it is said below." if problems else
+               "Nothing is edited.")
+        enable(self.revert_button,
+               bool(pending or fixed or (self._in_force and self.form.unreadable()))
+               or (self._alive and bool(self._staged)), "Nothing is edited.")
         set_look(self.apply_button, role="primary" if self.apply_button.isEnabled() else "")
         what = "1 setting" if len(pending) == 1 else f"{len(pending)} settings"
         if problems:

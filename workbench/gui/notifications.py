@@ -5,7 +5,7 @@ from __future__ import annotations
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
-from workbench.gui.controls import named
+from workbench.gui.controls import enable, named
 from workbench.gui.dialog import Dialog
 from workbench.gui.toast import Notice, Toast
 
@@ -35,10 +35,7 @@ class Notifications(Dialog):
 
     def _show(self) -> None:
         self.text.setPlainText("\n".join(_line(n) for n in reversed(self._toast.notices)))
-        some = bool(self._toast.notices)
-        self._copy.setEnabled(some)
-        self._copy.setToolTip("Put all of it on the clipboard" if some
-                              else "There is nothing to copy yet")
+        enable(self._copy, bool(self._toast.notices), "There is nothing to copy yet.")
 
 
 def _line(notice: Notice) -> str:
