@@ -6,6 +6,7 @@ from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from workbench.gui.actions import tip_of
 from workbench.gui.hyperparameters_dock import HyperparametersDock
 from workbench.gui.hyperparameters_form import FIXED, LOCKED
 from workbench.gui.number_field import NumberField
@@ -358,23 +359,20 @@ def test_a_narrow_form_has_the_label_above_and_keeps_the_reset_button(
 ) -> None:
     edit(dock, batch_size=32)
     row = dock.form.rows["batch_size"]
-    form = dock.form
-    for width, narrow in ((320, False), (220, True), (320, False)):
-        form.setParent(None)
-        form.resize(width, 900)
-        form.show()
+    for width, narrow in ((340, False), (220, True), (340, False)):
+        dock.resize(width, 600)
         QApplication.processEvents()
+        assert dock.width() < 260 or not narrow
         assert row.narrow is narrow
         assert row.reset.isVisible()
-        right = row.reset.mapTo(form, QPoint(row.reset.width(), 0)).x()
-        assert right <= form.width()
-        below = row.field.mapTo(form, QPoint(0, 0)).y() >= row.label.mapTo(
-            form, QPoint(0, row.label.height())).y()
+        right = row.reset.mapTo(dock, QPoint(row.reset.width(), 0)).x()
+        assert right <= dock.width()
+        below = row.field.mapTo(dock, QPoint(0, 0)).y() >= row.label.mapTo(
+            dock, QPoint(0, row.label.height())).y()
         assert below is narrow
-    form.close()
 
 
 def test_presets_say_what_they_change(dock: HyperparametersDock) -> None:
-    tips = {a.objectName(): a.toolTip() for a in dock.findChildren(QAction)}
+    tips = {a.objectName(): tip_of(a) for a in dock.findChildren(QAction)}
     assert tips["preset_careful"].endswith(
         "Learning rate 1e-4, KL coefficient (β) 0.1, PPO epochs 2, Clip range (ε) 0.1.")

@@ -124,7 +124,7 @@ def palette_of(opened: Opened, qtbot: QtBot, typed: str) -> CommandPalette:
 
 
 @pytest.mark.parametrize(("typed", "first", "beside"), [
-    ("learn", "Learning rate", "Setting"), ("clip fra", "Clip fraction", "Plot"),
+    ("learn", "Learning rate", "Setting"), ("explained", "Explained variance", "Plot"),
     ("creative", "Temperature", "Setting"), ("run 1", "Run 1", "Run"),
     ("the coffee", "The coffee was", "Prompt"), ("cycle 2", "Cycle 2", "Completions"),
 ])
@@ -160,8 +160,8 @@ def test_palette_goes_there(qtbot: QtBot, opened: Opened, store: Store) -> None:
         assert not row.visibleRegion().isEmpty(), name
         if row.field.isEnabled():
             assert row.field.hasFocus(), name
-    go("Clip fraction")
-    assert "policy/clipfrac_avg" in window.metrics.plots()
+    go("Explained variance")
+    assert "val/explained_variance" in window.metrics.plots()
     go("Run 1")
     assert opened.controller.shown == first
     go("the coffee")
