@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray, QPoint, QSize, Qt, QTimer, Signal
@@ -281,13 +282,13 @@ class MainWindow(QMainWindow):
         dock = named(QDockWidget(title, self), f"dock_{name}", title, "")
         if widget:
             dock.setWidget(widget)
-        dock.topLevelChanged.connect(lambda floats: floats and self._set_apart(dock))
+        dock.topLevelChanged.connect(partial(self._set_apart, dock))
         self.docks[name] = dock
 
-    def _set_apart(self, dock: QDockWidget) -> None:
+    def _set_apart(self, dock: QDockWidget, floats: bool) -> None:
         """Let a dock that begins to float lie beside where it was, so that one sees that it
         does."""
-        if QApplication.mouseButtons() != Qt.MouseButton.NoButton:
+        if not floats or QApplication.mouseButtons() != Qt.MouseButton.NoButton:
             return  # it follows the pointer
         inside = self.frameGeometry().contains(dock.pos())  # not so what was behind a tab
         dock.move((dock.pos() if inside else self.pos()) + QPoint(_APART, _APART))
