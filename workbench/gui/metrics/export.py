@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from PySide6.QtCore import QBuffer, QIODevice, QMarginsF, QRect, QSize, QSizeF
+from PySide6.QtCore import QBuffer, QIODevice, QMarginsF, QRect, QSize, QSizeF, Qt
 from PySide6.QtGui import QImage, QPageSize, QPainter, QPdfWriter
 from PySide6.QtSvg import QSvgGenerator
 
@@ -58,6 +58,7 @@ def picture(figure: Figure, width: Width) -> QImage:
     dots = round(width.pixels / (width.points / 72) / 0.0254)
     image.setDotsPerMeterX(dots)
     image.setDotsPerMeterY(dots)
+    image.fill(Qt.GlobalColor.white)
     painter = QPainter(image)
     painter.scale(scale, scale)
     figure.paint(painter, width.drawn)

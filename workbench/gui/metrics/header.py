@@ -13,11 +13,12 @@ from superqt import QElidingLabel
 
 from workbench.gui.controls import RIGHT, label
 from workbench.gui.metrics.data import format_number
-from workbench.gui.metrics.wording import describe, headline, in_sentence
+from workbench.gui.metrics.wording import SHORT, describe, headline, in_sentence
 from workbench.gui.plain_text import plain_tip
 from workbench.ppo.metrics import METRICS, Metric, find_metric
 
 _GAP = 6
+_ELLIPSIS = 12  # pixels that an eliding label keeps free
 _UNIT_LETTERS = 8
 
 
@@ -42,8 +43,11 @@ class Header(QWidget):
         self._unit = QElidingLabel(about.unit, self)
         self._unit.setTextFormat(Qt.TextFormat.PlainText)
         self._unit.setProperty("role", "muted")
+        beside = "".join(
+            f"<br>{stroke}: {html.escape(METRICS[name].label)}"
+            for stroke, name in zip(("Dashed", "Dotted"), names[1:], strict=False))
         for part in (self.title, self._unit):
-            part.setToolTip(describe(about))
+            part.setToolTip(describe(about) + beside)
         self._values = [_value(find_metric(name), name == names[0], self) for name in names]
         self._smooth = label(role="muted")
         self._smooth.setParent(self)
@@ -82,7 +86,7 @@ class Header(QWidget):
         """Say how a companion is drawn."""
         self._keys[name].setText(
             f"<span style='color:{colour}'>{stroke}</span> "
-            f"{html.escape(in_sentence(METRICS[name]))}")
+            f"{html.escape(SHORT.get(name) or in_sentence(METRICS[name]))}")
         self.fit()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -91,8 +95,8 @@ class Header(QWidget):
         self.fit()
 
     def fit(self) -> None:
-        """Place what there is room for: value and title first, then unit, the smoothed number and
-        the companions."""
+        """Place what there is room for: value and title first, then the smoothed number, the
+        companions and the unit."""
         right = self.width()
         for tool in reversed(self._tools):
             right = self._place(tool, right) + _GAP // 2
@@ -104,24 +108,23 @@ class Header(QWidget):
         width = self.title.sizeHint().width()
         self.title.setGeometry(0, 0, width, self.height())
         left = width + _GAP
-        # Less than a word of the unit says nothing.
-        known = self._unit.fontMetrics()
-        unit = known.horizontalAdvance(self._unit.text()) + 2
-        least = min(unit, known.averageCharWidth() * _UNIT_LETTERS)
-        fits = bool(self._unit.text()) and left + least <= right
-        self._unit.setVisible(fits)
-        if fits:
-            self._unit.setGeometry(left, 0, min(unit, right - left), self.height())
-            left += min(unit, right - left) + _GAP
-        extra = [(self._smooth,)] if self._smooth.text() else []
-        self._smooth.setVisible(bool(extra))
-        for parts in (*extra, *zip(self._values[1:], self._keys.values(), strict=True)):
+        smooth = [(self._smooth,)] if self._smooth.text() else []
+        self._smooth.setVisible(bool(smooth))
+        for parts in (*smooth, *zip(self._values[1:], self._keys.values(), strict=True)):
             wanted = sum(part.sizeHint().width() + _GAP for part in parts)
             fits = left + wanted <= right
             for part in parts:
                 part.setVisible(fits)
                 if fits:
                     right = self._place(part, right)
+        # Less than a word of the unit says nothing.
+        known = self._unit.fontMetrics()
+        unit = known.horizontalAdvance(self._unit.text()) + _ELLIPSIS
+        least = min(unit, known.averageCharWidth() * _UNIT_LETTERS)
+        fits = bool(self._unit.text()) and left + least <= right
+        self._unit.setVisible(fits)
+        if fits:
+            self._unit.setGeometry(left, 0, min(unit, right - left), self.height())
 
     def _place(self, part: QWidget, right: int) -> int:
         """Put a part left of ``right``; return where the next one ends."""

@@ -11,6 +11,8 @@ from workbench.ppo.wording import format_value
 from workbench.store.records import ChangeRecord
 from workbench.training.events import Change
 
+SHORT = {"objective/scores_compared": "compared", "objective/rlhf_reward": "after penalties"}
+"""What metrics are called beside another one of their kind."""
 _DISTANCES = ("objective/kl",)
 
 
