@@ -6,12 +6,21 @@ import gc
 import os
 import threading
 from collections.abc import Iterator
+from functools import partialmethod
 from pathlib import Path
+from typing import Any
 
+import hypothesis
 import pytest
+from helpers.patience import SECONDS
 
 from workbench.store.home import ENVIRONMENT_VARIABLE
 from workbench.store.store import Store
+
+# Hypothesis would fail an example that takes longer than 200 ms.
+hypothesis.settings.register_profile("workbench", deadline=None)
+hypothesis.settings.load_profile("workbench")
+_PATIENCE = round(1000 * SECONDS)
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 # The models are tiny: a second thread costs more than it gives.
@@ -42,6 +51,20 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def qtbot(qapp: object, request: pytest.FixtureRequest) -> Any:
+    """pytest-qt's, which waits as long as a busy machine may take."""
+    from pytestqt.qtbot import QtBot
+
+    class PatientBot(QtBot):
+        waitUntil = partialmethod(QtBot.waitUntil, timeout=_PATIENCE)  # noqa: N815
+        waitSignal = partialmethod(QtBot.waitSignal, timeout=_PATIENCE)  # noqa: N815
+        waitSignals = partialmethod(QtBot.waitSignals, timeout=_PATIENCE)  # noqa: N815
+        waitExposed = partialmethod(QtBot.waitExposed, timeout=_PATIENCE)  # noqa: N815
+        waitActive = partialmethod(QtBot.waitActive, timeout=_PATIENCE)  # noqa: N815
+    return PatientBot(request)
+
+
+@pytest.fixture
 def store(home: Path) -> Iterator[Store]:
     """An empty store."""
     opened = Store(home)
@@ -57,6 +80,6 @@ def _no_dangling_threads(request: pytest.FixtureRequest) -> Iterator[None]:
     left = [t for t in threading.enumerate() if t not in before and t.is_alive()
             and (not t.daemon or t.name in ("store-writer", "training", "mailbox", "follower"))]
     for thread in left:
-        thread.join(timeout=2)
+        thread.join(timeout=60)
     names = [t.name for t in left if t.is_alive()]
     assert not names, f"{request.node.nodeid} left threads running: {', '.join(names)}"

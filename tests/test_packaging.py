@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from helpers.patience import SECONDS
 
 ROOT = Path(__file__).parents[1]
 
@@ -15,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 def run(*command, **options):
     return subprocess.run(
         [sys.executable, *map(str, command)], capture_output=True, text=True, check=True,
-        timeout=600, **options)
+        timeout=SECONDS, **options)
 
 
 @pytest.fixture(scope="module")

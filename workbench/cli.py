@@ -12,23 +12,38 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from workbench import __version__
+from workbench import __version__, terminal
 from workbench.exit_status import FAILED, INTERRUPTED, UNUSABLE
 from workbench.memory_allocator import keep_freed_memory
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
+    terminal.prepare()
+    options = parse(arguments)
+    only_prints = options.command in ("runs", "show", "doctor")
     try:
-        status = _run(parse(arguments))
-        sys.stdout.flush()
-        return status
+        status = _run(options)
     except KeyboardInterrupt:
-        print("ppo-workbench: interrupted.", file=sys.stderr)
+        terminal.tell("interrupted.")
         return INTERRUPTED
     except BrokenPipeError:  # nobody reads on: `ppo-workbench runs | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        terminal.discard_output()
         return FAILED
+    except OSError as error:
+        if not only_prints or error.filename is not None:
+            raise
+        terminal.discard_output()
+        terminal.tell(terminal.cannot_write(error))
+        return FAILED
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        terminal.discard_output()
+        if only_prints and not isinstance(error, BrokenPipeError):
+            terminal.tell(terminal.cannot_write(error))
+        return FAILED if only_prints else status
+    return status
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -176,13 +191,16 @@ def _hyperparameter_help() -> str:
 
 def _window(options: argparse.Namespace) -> int:
     if not display_available():
-        print("ppo-workbench: there is no display to open the window on; use `ppo-workbench "
-              "train` to run PPO without one.", file=sys.stderr)
+        terminal.tell("there is no display to open the window on; use `ppo-workbench train` to "
+                      "run PPO without one.")
         return UNUSABLE
+    from workbench.crash_log import keep_crashes
     from workbench.gui.app import run
     from workbench.store.home import find_home
 
-    return run(find_home(options.home))
+    home = find_home(options.home)
+    with keep_crashes(home):
+        return run(home)
 
 
 def display_available() -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
+from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from workbench import __version__, assets
+from workbench.crash_log import crash_file
 from workbench.store.home import StoreError, find_home
 from workbench.store.schema import open_database
 
@@ -67,6 +70,7 @@ def doctor(chosen_home: str | None) -> int:
     except StoreError as error:
         table.add_row("database", "cannot be used")
         problems.append(str(error))
+    _add_crashes(table, home)
     problems += _missing_assets()
 
     console = Console(highlight=False, soft_wrap=True)
@@ -77,6 +81,15 @@ def doctor(chosen_home: str | None) -> int:
     if not problems:
         console.print("[bold green]All is well.[/]")
     return 1 if problems else 0
+
+
+def _add_crashes(table: Table, home: Path) -> None:
+    file = crash_file(home)
+    with contextlib.suppress(OSError):
+        about = file.stat()
+        if about.st_size:
+            when = datetime.fromtimestamp(about.st_mtime, UTC).isoformat(" ", "minutes")[:16]
+            table.add_row("last crash", f"{when} UTC; {file} says where, for a bug report")
 
 
 def _missing_assets() -> list[str]:

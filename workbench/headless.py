@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from workbench import assets
+from workbench.crash_log import keep_crashes
 from workbench.exit_status import FAILED, INTERRUPTED, UNUSABLE, UNWELL
 from workbench.known_models import known_policy
 from workbench.ppo.hyperparameters import HyperparameterError, parse
@@ -25,6 +26,7 @@ from workbench.ppo.wording import count_cycles
 from workbench.store.home import StoreError, find_home
 from workbench.store.prompt_files import PromptFileError, read_prompts
 from workbench.store.store import Store
+from workbench.terminal import say, tell
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.health import NOT_FINITE, RULES
@@ -43,7 +45,8 @@ def train(options: argparse.Namespace) -> int:
     """Run PPO as the command line says and return the exit status.
 
     0: finished; 1: the run failed; 2: the request cannot be carried out;
-    3: stopped for a rule of the health check that it was told to pause for; 130: interrupted.
+    3: stopped for a rule of the health check that it was told to pause for; 130: interrupted, by
+    Ctrl+C or SIGTERM.
     """
     try:
         hp = parse(_settings(options))
@@ -92,10 +95,10 @@ def _run(options: argparse.Namespace, first: do.Command, start: do.Start | None 
     _show_printed()
     events: queue.SimpleQueue[ev.Event] = queue.SimpleQueue()
     session = Session(store, events.put, threads=options.threads)
-    with _stop_on_interrupt(session) as interrupted:
+    with keep_crashes(store.home), _stop_on_signals(session) as interrupted:
         try:
             session.send(first)
-            return _follow(session, events, start, interrupted, _quiet if options.json else print,
+            return _follow(session, events, start, interrupted, _quiet if options.json else say,
                            lambda file: _agreed(store, file, options.trust_reward_file))
         finally:
             session.close()
@@ -103,7 +106,7 @@ def _run(options: argparse.Namespace, first: do.Command, start: do.Start | None 
 
 
 def _unusable(error: Exception) -> int:
-    print(f"ppo-workbench: {error}", file=sys.stderr)
+    tell(str(error))
     return UNUSABLE
 
 
@@ -138,14 +141,14 @@ def _agreed(store: Store, file: ev.UntrustedFile, said_so: bool) -> bool:
     name = Path(file.path).name
     since = f"{name} has changed since the run began; " if file.changed else ""
     if not said_so and not (sys.stdin.isatty() and sys.stderr.isatty()):
-        print(f"ppo-workbench: {since}{file.path} is a program that you have not agreed to run; "
-              "read it, then add --trust-reward-file.", file=sys.stderr)
+        tell(f"{since}{file.path} is a program that you have not agreed to run; read it, then add "
+             "--trust-reward-file.")
         return False
     if not said_so:
         print(f"{file.text.rstrip()}\n\n{since}{file.path} (above) is a program: it can do "
               "whatever you can. Run it? [y/N] ", end="", file=sys.stderr, flush=True)
         if _answer().strip().lower() not in ("y", "yes"):
-            print("ppo-workbench: it was not run.", file=sys.stderr)
+            tell("it was not run.")
             return False
     store.trust(file.sha256, file.path).result()
     return True
@@ -173,7 +176,7 @@ def _show_printed() -> None:
 def _prompts(file: str | None) -> tuple[do.PromptItem, ...]:
     found = read_prompts(Path(file).expanduser() if file else assets.DEFAULT_PROMPTS)
     for problem in found.problems:
-        print(f"ppo-workbench: {problem}", file=sys.stderr)
+        tell(problem)
     return tuple(do.PromptItem(p.text, p.pinned) for p in found.prompts if p.enabled)
 
 
@@ -192,11 +195,11 @@ def _policy(options: argparse.Namespace) -> tuple[str, bool]:
 
 def _follow(
     session: Session, events: queue.SimpleQueue[ev.Event], start: do.Start | None,
-    interrupted: Callable[[], bool], say: Callable[..., None],
+    interrupted: Callable[[], bool], more: Callable[[str], None],
     agreed: Callable[[ev.UntrustedFile], bool],
 ) -> int:
     """Send ``start`` once models are loaded; print what happens until the run ends."""
-    as_json = say is _quiet
+    as_json = more is _quiet
     said: frozenset[str] = frozenset()
     stopped, settings = INTERRUPTED, ""
     held, told = False, ""
@@ -213,68 +216,67 @@ def _follow(
                 session.send(again)
             case ev.LoadingFailed(sentence=sentence, labels=labels):
                 hint = " Say which with --reward-label N, from 0." if labels else ""
-                print(f"ppo-workbench: {sentence}{hint}", file=sys.stderr)
+                tell(f"{sentence}{hint}")
                 return UNUSABLE
             case ev.ModelsLoaded(policy=policy, reward=reward):
-                say(f"Policy {policy.name} ({policy.parameters / 1e6:.1f} M parameters), reward: "
-                    f"{reward.name}, on {policy.device} in {policy.dtype}.")
+                more(f"Policy {policy.name} ({policy.parameters / 1e6:.1f} M parameters), reward: "
+                     f"{reward.name}, on {policy.device} in {policy.dtype}.")
                 if start is not None and not interrupted():
                     session.send(start)
             case ev.MemoryEstimated() as memory:
-                say(f"Memory: about {size(memory.needed)} of {size(memory.available)} free.")
+                more(f"Memory: about {size(memory.needed)} of {size(memory.available)} free.")
                 if memory.advice:
-                    print(f"ppo-workbench: {memory.advice}", file=sys.stderr)
+                    tell(memory.advice)
             case ev.CommandRefused(command="Resume"):
                 pass  # somebody else was quicker to try again
             case ev.CommandRefused(command="Stop"):
-                print("ppo-workbench: Stopped before a run had begun.", file=sys.stderr)
+                tell("Stopped before a run had begun.")
                 return stopped
             case ev.CommandRefused(sentence=sentence, instead=instead):
                 hint = f" Use it with --cycle {instead.cycle}." if instead else ""
-                print(f"ppo-workbench: {sentence}{hint}", file=sys.stderr)
+                tell(f"{sentence}{hint}")
                 return UNUSABLE
             case ev.RunStarted(name=name, hyperparameters=hp):
-                say(f"{name}: {count_cycles(hp.num_cycles)} of {hp.batch_size} completions.")
+                more(f"{name}: {count_cycles(hp.num_cycles)} of {hp.batch_size} completions.")
             case ev.RunResumed() as resumed:
-                say(_begun(resumed))
+                more(_begun(resumed))
             case ev.StateChanged(state=ev.State.PAUSED, note=note, held=True):
                 if note != told:
-                    print(f"ppo-workbench: {note} It is tried again every {RETRY} seconds; Ctrl+C "
-                          "stops the run.", file=sys.stderr)
+                    tell(f"{note} It is tried again every {RETRY} seconds; Ctrl+C stops the run.")
                 held, told = True, note
             case ev.StateChanged(state=ev.State.RUNNING, note=note):
                 held = False
                 if note:
-                    say(note)
+                    more(note)
             case ev.StateChanged(state=ev.State.PAUSED, note=note):
-                say(f"Paused {note.lower()}, as the window asked; it goes on from there. "
-                    "Ctrl+C stops it.")
+                more(f"Paused {note.lower()}, as the window asked; it goes on from there. "
+                     "Ctrl+C stops it.")
             case ev.ValuesPretrained() as values:
-                say(f"Values pretrained on {values.episodes:,} completions of the start policy"
-                    f"{' (kept from an earlier run)' if values.kept else ''}: they explain "
-                    f"{values.explained_variance:.2f} of the variance of those held out.")
+                more(f"Values pretrained on {values.episodes:,} completions of the start policy"
+                     f"{' (kept from an earlier run)' if values.kept else ''}: they explain "
+                     f"{values.explained_variance:.2f} of the variance of those held out.")
             case ev.CycleFinished() as finished:
                 told = ""
-                print(_json_line(finished) if as_json else _line(finished), flush=True)
+                say(_json_line(finished) if as_json else _line(finished))
             case ev.HealthChecked() as checked:
                 said = _tell_health(checked, said)
                 if checked.pauses_for:
                     stopped = UNWELL
                     session.send(do.Stop())
             case ev.Exported(cycle=cycle, folder=folder):
-                say(f"The policy after cycle {cycle} is in {folder}.")
+                more(f"The policy after cycle {cycle} is in {folder}.")
                 return 0
             case ev.CheckpointFailed(sentence=sentence):
-                print(f"ppo-workbench: {sentence}", file=sys.stderr)
+                tell(sentence)
             case ev.RunFailed(sentence=sentence, retry=retry):
-                print(f"ppo-workbench: {sentence}", file=sys.stderr)
+                tell(sentence)
                 settings = "".join(f" --set {k}={v}" for k, v in retry.items())
             case ev.RunFinished(run_id=run_id, outcome=outcome, cycles=cycles, lost=lost):
-                say(f"{outcome.capitalize()} after {count_cycles(cycles)}.")
+                more(f"{outcome.capitalize()} after {count_cycles(cycles)}.")
                 if lost:
-                    print(f"ppo-workbench: {lost}", file=sys.stderr)
+                    tell(lost)
                 if outcome != "finished":
-                    say(f"Go on with: ppo-workbench resume {run_id}{settings}")
+                    more(f"Go on with: ppo-workbench resume {run_id}{settings}")
                 return {"finished": 0, "failed": FAILED}.get(outcome, stopped)
             case ev.StateChanged(state=ev.State.FAILED):
                 return FAILED
@@ -294,10 +296,9 @@ def _tell_health(checked: ev.HealthChecked, said: frozenset[str]) -> frozenset[s
     for finding in checked.findings:
         if finding.rule not in said and finding.rule != NOT_FINITE:  # the run's failure says that
             rule = RULES[finding.rule]
-            print(f"ppo-workbench: cycle {checked.cycle}: {rule.title}. {finding.sentence} "
-                  f"{rule.advice}", file=sys.stderr)
+            tell(f"cycle {checked.cycle}: {rule.title}. {finding.sentence} {rule.advice}")
     if checked.pauses_for:
-        print(f"ppo-workbench: Stopping, as told for: {checked.pauses_for}.", file=sys.stderr)
+        tell(f"Stopping, as told for: {checked.pauses_for}.")
     return frozenset(finding.rule for finding in checked.findings)
 
 
@@ -321,9 +322,10 @@ def _quiet(*_: object) -> None:
 
 
 @contextlib.contextmanager
-def _stop_on_interrupt(session: Session) -> Iterator[Callable[[], bool]]:
+def _stop_on_signals(session: Session) -> Iterator[Callable[[], bool]]:
     """Ctrl+C stops the run cleanly, a second one without waiting for its checkpoint; a third one
-    ends the process at once. Yields what tells whether it was pressed."""
+    ends the process at once. SIGTERM, by which a machine asks programs to end, does the same.
+    Yields what tells whether one has come."""
     says = ["Stopping; press Ctrl+C again to end without a checkpoint.",
             "Ending; press Ctrl+C again to end at once."]
     presses = len(says)
@@ -331,11 +333,13 @@ def _stop_on_interrupt(session: Session) -> Iterator[Callable[[], bool]]:
     def stop(*_: object) -> None:
         if not says:
             os._exit(INTERRUPTED)  # what waits for the training thread may wait for long
-        print(says.pop(0), file=sys.stderr)
+        sentence = says.pop(0)
         session.send(do.Stop())
+        tell(sentence)
 
-    before = signal.signal(signal.SIGINT, stop)
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield lambda: len(says) < presses
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

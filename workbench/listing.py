@@ -33,16 +33,15 @@ def list_runs(options: argparse.Namespace) -> int:
     for heading in ("run", "name", "from", "begun (UTC)", "status", "cycles", "reward", "saved"):
         table.add_column(heading, justify="right" if heading in ("run", "cycles") else "left",
                          no_wrap=heading not in ("name", "saved"))
-    runs = store.runs()
+    runs, rewards, lengths = store.runs(), store.reward_spans(), store.lengths()
     for run, depth in _in_tree_order(runs):
-        scores = store.metrics(run.id).get("objective/scores", Series()).values
         table.add_row(
             str(run.id), "  " * (depth - 1) + "└ " * (depth > 0) + run.name,
             f"{run.parent} at {run.parent_cycle}" if run.parent else "",
             _minute(run.created_at)[5:], run.status,
-            f"{run.cycles}/{store.settings_after(run.id, run.cycles).get('num_cycles', '?')}",
-            f"{scores[0]:+.2f} to {scores[-1]:+.2f}" if scores else "",
-            ", ".join(str(c.cycle) for c in store.checkpoints.all(run.id)))
+            f"{run.cycles}/{lengths.get(run.id) or run.hyperparameters.get('num_cycles', '?')}",
+            "{:+.2f} to {:+.2f}".format(*rewards[run.id]) if run.id in rewards else "",
+            ", ".join(map(str, store.checkpoints.cycles(run.id))))
     store.close()
     Console(highlight=False, markup=False).print(table)
     return 0

@@ -2,9 +2,9 @@
 
 import math
 import re
-import time
 
 import numpy as np
+import pyqtgraph as pg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -376,19 +376,15 @@ def test_plots_are_arranged_to_be_twice_as_wide_as_high():
     assert best_columns(1, 100, 900) == 1
 
 
-def test_a_hundred_thousand_cycles_are_drawn_quickly(view):
+def test_of_a_hundred_thousand_cycles_no_more_is_drawn_than_can_be_seen(view):
     view.show_run(1, metrics(100_000), [])
     view.controls.slider.setValue(90)
+    view.append(1, 100_001, dict.fromkeys(view._run.traces, 1.0))
     view.repaint_now()
-    latest = dict.fromkeys(view._run.traces, 1.0)
-    spent = []
-    for cycle in range(100_001, 100_021):
-        start = time.thread_time()
-        view.append(1, cycle, latest)
-        view.repaint_now()
-        view.repaint()
-        spent.append(time.thread_time() - start)
-    assert sorted(spent)[10] < 0.1  # some 10 ms on an idle machine
+    drawn = plot(view)
+    curves = [c for c in drawn._box.addedItems if isinstance(c, pg.PlotDataItem)]
+    points = [len(c.curve.getData()[0]) for c in curves if c.isVisible()]
+    assert 100 < max(points) <= 4 * drawn._box.width()
 
 
 def test_every_control_says_what_it_is(view):

@@ -276,8 +276,8 @@ def test_a_fork_in_the_application(qapp: QApplication, home: Path) -> None:
         assert asked.changes() == {"num_cycles": 22}
         asked.form.set_values({"num_cycles": 3, "seed": 4}, "test")
         asked.accept()
-        await until(lambda: window.state is State.RUNNING)
-        await until(lambda: window.state is State.FINISHED)
+        await until(lambda: workbench.controller.shown == 2
+                    and window.state is State.FINISHED)
         window.runs.model.set_ticked({1})
         view = window.metrics
         await until(lambda: len(view._overlays()) == 1 and view._run.run_id == 2)

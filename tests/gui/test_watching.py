@@ -56,7 +56,7 @@ def test_a_headless_run_is_watched_and_steered(
     window, actions = watching.window, watching.window.actions_
 
     def until(condition: Callable[[], object]) -> None:
-        qtbot.waitUntil(lambda: bool(condition()), timeout=60_000)
+        qtbot.waitUntil(lambda: bool(condition()))
 
     until(lambda: window.runs.model.rowCount() == 1)
     assert window.runs.model.index(0, 3).data() == "running elsewhere"

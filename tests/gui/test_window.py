@@ -49,9 +49,13 @@ def plotted(workbench: Workbench) -> list[int]:
 def test_a_run_from_start_to_coming_back(qapp: QApplication, home: Path) -> None:
     async def first(workbench: Workbench) -> None:
         window = workbench.window
-        await start(workbench, num_cycles=3, kl_coef=0.05)
+        await until(lambda: window.state is State.READY)
+        window.hyperparameters.form.set_values(SMALL | {"num_cycles": 3, "kl_coef": 0.05}, "test")
+        trigger(workbench, "step")
+        await until(lambda: window.state is State.PAUSED)
         window.hyperparameters.form.set_values({"kl_coef": 0.2}, "test")
         trigger(workbench, "apply")
+        trigger(workbench, "pause")
         await until(lambda: window.state is State.FINISHED)
         await until(lambda: plotted(workbench) == [1, 2, 3])
         assert window.hyperparameters._history.topLevelItemCount() == 1

@@ -6,6 +6,8 @@ import queue
 from collections.abc import Callable
 from typing import TypeVar
 
+from helpers.patience import SECONDS
+
 from workbench.store.store import Store
 from workbench.training.commands import Command
 from workbench.training.events import Event, State, StateChanged
@@ -36,7 +38,7 @@ class Client:
 
     def wait(self, kind: type[E], fits: Callable[[E], bool] = lambda _: True) -> E:
         while True:
-            event = self._events.get(timeout=120)
+            event = self._events.get(timeout=SECONDS)
             self.seen.append(event)
             if isinstance(event, kind) and fits(event):
                 return event

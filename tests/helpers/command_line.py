@@ -20,7 +20,9 @@ def command(request):
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     for number, name in enumerate(("out", "err"), 1):
-        file = os.open(os.path.join(request["folder"], name), os.O_WRONLY | os.O_CREAT)
+        place = request["output"] if name == "out" and request["output"] else os.path.join(
+            request["folder"], name)
+        file = os.open(place, os.O_WRONLY | os.O_CREAT)
         os.dup2(file, number)
     try:
         status = main(request["arguments"])
@@ -49,17 +51,21 @@ class CommandLine:
             [sys.executable, "-W", "error", "-c", _SERVER], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
-    def run(self, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-        """Run one command to its end."""
+    def run(
+        self, *arguments: object, output: str = "", **environment: str
+    ) -> subprocess.CompletedProcess[str]:
+        """Run one command to its end; what it prints goes to the file ``output``, if one is
+        named."""
         assert self._server.stdin is not None
         assert self._server.stdout is not None
         with TemporaryDirectory() as folder:
             self._server.stdin.write(json.dumps({
                 "arguments": [str(a) for a in arguments], "environment": environment,
-                "folder": folder}) + "\n")
+                "folder": folder, "output": output}) + "\n")
             self._server.stdin.flush()
             status = int(self._server.stdout.readline())
-            out, err = ((Path(folder) / name).read_text() for name in ("out", "err"))
+            out = "" if output else (Path(folder) / "out").read_text()
+            err = (Path(folder) / "err").read_text()
         return subprocess.CompletedProcess(arguments, status, out, err)
 
     def close(self) -> None:

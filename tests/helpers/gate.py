@@ -4,9 +4,10 @@ import threading
 
 entered, passed = threading.Event(), threading.Event()
 CODE = """from helpers.gate import entered, passed
+from helpers.patience import SECONDS
 
 def reward(prompts, completions):
     entered.set()
-    assert passed.wait(60)
+    assert passed.wait(SECONDS)
     return [1.0 for _ in completions]
 """

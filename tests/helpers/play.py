@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 
+from helpers.patience import SECONDS
 from PySide6.QtWidgets import QApplication
 from qasync import QEventLoop
 
@@ -17,7 +18,7 @@ SMALL = {"num_cycles": 2, "batch_size": 8, "num_mini_batches": 1, "response_leng
 Scenario = Callable[[Workbench], Coroutine[None, None, None]]
 
 
-async def until(condition: Callable[[], object], seconds: float = 60) -> None:
+async def until(condition: Callable[[], object], seconds: float = SECONDS) -> None:
     """Wait while the window lives."""
     async with asyncio.timeout(seconds):
         while not condition():

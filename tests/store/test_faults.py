@@ -3,6 +3,7 @@
 Each fault is a real one, in a process of its own.
 """
 
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from helpers.disk import full
+from helpers.patience import SECONDS
 
 from workbench.store.home import StoreError
 from workbench.store.room import NotWrittenError
@@ -103,6 +105,24 @@ except StoreError as error:
 """
 
 
+LIMITED = """
+import resource, sys
+from pathlib import Path
+from workbench.store.home import StoreError
+from workbench.store.store import Store
+
+def room():
+    return 4096 * int(Path("/proc/self/statm").read_text().split()[0]) + 20_000
+
+LIMIT
+try:
+    Store(Path(sys.argv[1])).close()
+    print("opened")
+except StoreError as error:
+    print(error)
+"""
+
+
 def run_child(script, *arguments):
     done = subprocess.run([sys.executable, "-c", script, *map(str, arguments)],
                           capture_output=True, text=True)
@@ -155,7 +175,7 @@ def test_a_batch_that_does_not_fit_is_written_as_far_as_it_does(home):
                            prompts=[]).result()
     with full(home, room=100_000):
         hold = threading.Event()
-        first = store._writer.submit(lambda db: hold.wait(60))
+        first = store._writer.submit(lambda db: hold.wait(SECONDS))
         large = store.record_cycle(run, 1, metrics={str(i): 1.0 for i in range(10_000)},
                                    rollout=[], comparison=[])
         small = store.rename_run(run, "Small")
@@ -207,5 +227,42 @@ def test_a_home_that_can_only_be_read():
 def test_a_database_cut_short(home):
     Store(home).close()
     (home / FILE_NAME).write_bytes((home / FILE_NAME).read_bytes()[:5000])
-    with pytest.raises(StoreError, match=r"cannot be (opened|written) .*"):
+    with pytest.raises(StoreError, match="is damaged") as error:
         Store(home)
+    assert f"the checkpoints in {home / 'checkpoints'} stay" in str(error.value)
+
+
+def test_an_open_that_fails_says_why(home):
+    """A full disk, too little memory and a lack of permission are not taken for damage."""
+    Store(home).close()
+    whole = (home / FILE_NAME).read_bytes()
+    for limit, sentence in (
+        ("resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))", "The home folder .*|The disk "),
+        ("resource.setrlimit(resource.RLIMIT_AS, (room(), room()))", "There is too little memory"),
+    ):
+        [said] = run_child(LIMITED.replace("LIMIT", limit), home)
+        assert re.match(sentence, said), said
+        assert "damaged" not in said
+        assert (home / FILE_NAME).read_bytes() == whole
+
+
+@unix
+def test_a_database_that_may_not_be_read_or_written():
+    base = Path(tempfile.mkdtemp())  # pytest's own folders are closed to others
+    base.chmod(0o755)
+    home, file = base / "home", base / "home" / FILE_NAME
+    try:
+        Store(home).close()
+        home.chmod(0o777)
+        for child in home.rglob("*"):
+            child.chmod(0o777 if child.is_dir() else 0o666)
+        assert run_child(OPEN, home) == ["opened"]
+        for mode in (0o000, 0o444):
+            file.chmod(mode)
+            [sentence] = run_child(OPEN, home)
+            assert "allow yourself to" in sentence
+            assert f"write {file}" in sentence
+            assert "damaged" not in sentence
+            assert "space" not in sentence
+    finally:
+        shutil.rmtree(base)

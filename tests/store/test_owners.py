@@ -11,13 +11,13 @@ from workbench.store.records import Prompt
 from workbench.store.store import Store
 
 CHILD = """
-import sys, time
+import sys
 from pathlib import Path
 from workbench.store.store import Store
 store = Store(Path(sys.argv[1]))
 print(store.create_run(name="", policy="p", reward="r", models={}, hyperparameters={},
                        prompts=[]).result(), flush=True)
-time.sleep(600)
+sys.stdin.read()
 """
 
 
@@ -50,7 +50,8 @@ def test_a_run_belongs_to_the_store_that_trains_it(store, home):
 
 def test_a_run_whose_process_was_killed_was_interrupted(store, home):
     mine = new_run(store)
-    child = subprocess.Popen([sys.executable, "-c", CHILD, str(home)], stdout=subprocess.PIPE)
+    child = subprocess.Popen([sys.executable, "-c", CHILD, str(home)], stdin=subprocess.PIPE,
+                             stdout=subprocess.PIPE)
     theirs = int(child.stdout.readline())
     assert store.mark_interrupted().result() == []
     assert store.owners.is_alive(theirs)

@@ -6,6 +6,7 @@ import threading
 
 import numpy as np
 import pytest
+from tools.large_store import make
 
 from workbench.store import checkpoints
 from workbench.store.home import StoreError, find_home
@@ -214,3 +215,19 @@ def test_a_checkpoint_that_goes_while_they_are_listed_is_left_out(store, monkeyp
 
     monkeypatch.setattr(checkpoints, "_size", meanwhile)
     assert [c.cycle for c in store.checkpoints.all(1)] == [2]
+
+
+def test_what_is_listed_of_all_runs_takes_two_queries(home):
+    make(home, runs=20, cycles=4, long=0)
+    store = Store(home)
+    store.record_changes(3, 2, [("num_cycles", 4, 9, "person")]).result()
+    store.record_changes(4, 5, [("num_cycles", 4, 9, "person")]).result()  # not used yet
+    asked = []
+    store._db.conn.set_trace_callback(asked.append)
+    spans, lengths = store.reward_spans(), store.lengths()
+    assert len(asked) == 2
+    assert lengths == {3: 9}
+    for run in store.runs():
+        values = store.metrics(run.id)["objective/scores"].values
+        assert spans[run.id] == (values[0], values[-1])
+    store.close()

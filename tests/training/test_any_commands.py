@@ -186,6 +186,6 @@ def test_any_commands_in_any_order(folders, loaded):
                 self.load()
 
     run_state_machine_as_test(Machine, settings=settings(
-        max_examples=24 if loaded else 4, stateful_step_count=14, deadline=None, derandomize=True,
+        max_examples=24 if loaded else 4, stateful_step_count=14, derandomize=True,
         # Without shrinking: a failure takes seconds to reproduce, shrinking it takes minutes.
         phases=[Phase.generate], database=None, suppress_health_check=list(HealthCheck)))

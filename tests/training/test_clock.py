@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 from helpers.client import Client
+from helpers.patience import SECONDS
 
 from workbench.ppo.hyperparameters import parse
 from workbench.store import clock
@@ -87,12 +88,12 @@ def test_a_watched_run_is_not_taken_for_a_lost_one(ready: Client, home, leaping)
     ready.wait_for(State.PAUSED)
     other, events = Store(home), queue.SimpleQueue()
     watched = RemoteSession(other, 1, events.put)
-    seen = [events.get(timeout=60)]
+    seen = [events.get(timeout=SECONDS)]
 
     def until(kind, **fields):
         while not isinstance(seen[-1], kind) or any(
                 getattr(seen[-1], k) != v for k, v in fields.items()):
-            seen.append(events.get(timeout=60))
+            seen.append(events.get(timeout=SECONDS))
 
     until(ev.StateChanged, state=State.PAUSED)
     watched.send(do.StepCycle())

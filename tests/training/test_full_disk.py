@@ -62,6 +62,24 @@ def test_a_cycle_waits_for_room_and_is_not_lost(ready, store):
     assert [c.cycle for c in store.checkpoints.all(2)][-1] == 3
 
 
+def test_a_database_taken_away_holds_the_run_until_it_is_back(ready, store):
+    ready.send(start())
+    ready.wait_for(State.PAUSED)
+    database, away = store.home / "workbench.db", store.home / "away.db"
+    database.rename(away)
+    ready.send(do.StepCycle())
+    assert held(ready).note == (
+        "The experiment database was moved away or deleted while it was open, so the run is paused "
+        f"after cycle 1 and cycle 2 waits in memory. Put the very file back at {database}, then "
+        "resume.")
+    ready.send(do.Resume())
+    held(ready)
+    away.rename(database)
+    ready.send(do.Resume())
+    assert ready.wait(ev.RunFinished) == ev.RunFinished(1, "finished", 3)
+    assert store.metrics(1)["kl_coef"].cycles == [1, 2, 3]
+
+
 def test_a_change_waits_for_room_and_is_journaled(ready, store):
     ready.send(start())
     ready.wait_for(State.PAUSED)
@@ -101,8 +119,8 @@ def test_stopped_for_want_of_room_says_what_is_lost(ready, store):
         ready.send(do.Stop())
         finished = ready.wait(ev.RunFinished)
         assert finished == ev.RunFinished(
-            1, "stopped", 1, "There was no room for cycle 2 on the disk; it is made again when "
-            "the run is resumed.")
+            1, "stopped", 1, "The disk cannot be written (disk I/O error), so cycle 2 is not "
+            "kept; it is made again when the run is resumed.")
         assert ready.wait_for(State.FINISHED).note == finished.lost
         assert not store.owners.is_alive(1)
     assert [c.cycle for c in store.checkpoints.all(1)] == [1]

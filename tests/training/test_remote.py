@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import pytest
 from helpers.client import Client
+from helpers.patience import SECONDS
 
 from workbench.ppo.hyperparameters import parse
 from workbench.store.store import Store
@@ -45,7 +46,7 @@ class Watcher:
 
     def wait(self, kind: type[E], **fields: object) -> E:
         while True:
-            event = self.events.get(timeout=60)
+            event = self.events.get(timeout=SECONDS)
             self.seen.append(event)
             if isinstance(event, kind) and all(
                     getattr(event, k) == v for k, v in fields.items()):

@@ -389,3 +389,18 @@ def test_an_export_that_breaks_off_leaves_nothing(ready, tmp_path, monkeypatch):
     ready.send(do.ExportRun(1, str(tmp_path / "out")))
     assert "(No space left on device); choose another" in ready.wait(ev.CommandRefused).sentence
     assert list(tmp_path.glob("out*")) == []
+
+
+def test_a_checkpoint_of_another_run_is_not_gone_on_from(ready, store):
+    ready.send(start(num_cycles=2))
+    ready.wait(ev.RunFinished)
+    arrays, state = store.checkpoints.read(1, 2)
+    shutil.rmtree(store.checkpoints.all(1)[0].path)
+    Checkpoints(store.home, lambda _: "of another database").write(1, 2, arrays, state)
+    for command in (do.ResumeRun(1, changes={"num_cycles": 3}), do.Fork(1), do.GoBack(1, 2)):
+        ready.send(command)
+        assert "was written by another run 1, of another database" in ready.wait(
+            ev.CommandRefused).sentence
+    ready.send(do.ResumeRun(1, cycle=0))
+    assert ready.wait(ev.RunFinished).cycles == 2
+    assert "2.of-another-run-1" in {p.name for p in (store.home / "checkpoints/1").iterdir()}

@@ -6,6 +6,7 @@ import queue
 import pytest
 from helpers import gate
 from helpers.client import Client
+from helpers.patience import SECONDS
 
 from workbench.ppo.hyperparameters import parse
 from workbench.training import commands as do
@@ -43,7 +44,7 @@ class Reacting:
         while not seen or not isinstance(seen[-1], kind) or state not in (
             None, getattr(seen[-1], "state", None)
         ):
-            seen.append(self.events.get(timeout=60))
+            seen.append(self.events.get(timeout=SECONDS))
         return seen
 
 
@@ -141,7 +142,7 @@ def test_a_stop_while_a_reward_file_runs_is_seen_as_soon_as_it_returns(client, s
     gate.entered.clear()
     gate.passed.clear()
     client.send(start())
-    assert gate.entered.wait(60)
+    assert gate.entered.wait(SECONDS)
     client.send(do.Stop())
     gate.passed.set()
     client.wait_for(State.STOPPING)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
+from workbench.store.room import sentence_on_store
+
+log = logging.getLogger(__name__)
+
 
 class Background(QObject):
     """One worker thread, so results come back in the order they were asked for."""
 
     _done = Signal(object)
+    failed = Signal(str, str)
+    """How bad it is and one plain sentence, when the store could not do what it was asked."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -31,5 +38,14 @@ class Background(QObject):
     @Slot(object)
     def _deliver(self, answer: tuple[Future[Any], Callable[[Any], None]]) -> None:
         future, then = answer
-        if not future.cancelled():
+        if future.cancelled():
+            return
+        error = future.exception()
+        sentence = sentence_on_store(error) if error else None
+        if error and sentence:
+            log.error("%s", sentence, exc_info=error)
+            self.failed.emit("error", sentence)
+        elif error:
+            raise error
+        else:
             then(future.result())

@@ -19,15 +19,21 @@ from PySide6.QtWidgets import QPlainTextEdit, QWidget
 from workbench.gui.controls import label, named
 from workbench.gui.dialog import Dialog
 from workbench.gui.theme import number_font
+from workbench.store.room import sentence_on_store
 
 _LINES = 9  # of details, once they are shown
 
 log = logging.getLogger(__name__)
 
 UNEXPECTED = (
-    "Something went wrong that the workbench did not expect. Your runs are safe in the store; "
-    "you can go on, and the details help to mend it."
+    "Something went wrong that the workbench did not expect. You can go on; what was recorded of "
+    "your runs is kept, and the details help to mend it."
 )
+
+
+def _sentence(error: BaseException | None) -> str:
+    """Return what to say of an error: the store's own words, where it is one of the store's."""
+    return (sentence_on_store(error) if error else None) or UNEXPECTED
 
 
 def start_log(home: Path) -> logging.Handler:
@@ -117,7 +123,7 @@ class ErrorReporter(QObject):
         """Handle an error of the asyncio loop."""
         error = context.get("exception")
         details = "".join(traceback.format_exception(error)) if error else str(context)
-        self.report(UNEXPECTED, details)
+        self.report(_sentence(error), details)
 
     def report(self, sentence: str, details: str = "") -> None:
         """Log and show an error. Safe on any thread."""
@@ -129,11 +135,11 @@ class ErrorReporter(QObject):
         if issubclass(kind, KeyboardInterrupt):
             sys.__excepthook__(kind, error, trace)
             return
-        self.report(UNEXPECTED, "".join(traceback.format_exception(kind, error, trace)))
+        self.report(_sentence(error), "".join(traceback.format_exception(kind, error, trace)))
 
     def _thread_hook(self, args: threading.ExceptHookArgs) -> None:
         if args.exc_type is not SystemExit:
-            self.report(UNEXPECTED, "".join(traceback.format_exception(
+            self.report(_sentence(args.exc_value), "".join(traceback.format_exception(
                 args.exc_type, args.exc_value, args.exc_traceback)))
 
     @Slot(object)

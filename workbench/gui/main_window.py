@@ -116,6 +116,7 @@ class MainWindow(QMainWindow):
         from workbench.gui.tokens.view import TokensView
         from workbench.gui.trying.view import TryView
 
+        background.failed.connect(self.toast.show_message)
         self.prompts = PromptsView(store)
         self.runs = RunsDock(store, background)
         self.metrics = MetricsView()

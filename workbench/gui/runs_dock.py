@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
+    QAbstractItemView,
     QHBoxLayout,
     QMenu,
     QStackedLayout,
@@ -149,7 +150,7 @@ class RunsDock(QWidget):
     def rename_selected(self) -> None:
         """Edit the name of the selected run in place."""
         row = self.table.currentIndex().row()
-        if row >= 0:
+        if row >= 0 and self.table.state() != QAbstractItemView.State.EditingState:
             self.table.edit(self.model.index(row, 0))
 
     def delete_selected(self) -> None:

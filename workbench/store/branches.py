@@ -18,34 +18,36 @@ Change = tuple[str, object, object, str]
 
 
 def fork(
-    db: Database, parent: int, cycle: int, *, name: str, hyperparameters: Mapping[str, object],
-    changes: Iterable[Change], moment: str, owner: str,
-) -> int:
-    """Add a running run that stands where ``parent`` stood after ``cycle``; return its number.
+    db: Database, parent: int, cycle: int, *, run_id: int, identity: str, name: str,
+    hyperparameters: Mapping[str, object], changes: Iterable[Change], moment: str, owner: str,
+) -> None:
+    """Add the running run ``run_id`` that stands where ``parent`` stood after ``cycle``.
 
     ``changes`` are journaled for the next cycle.
     """
-    run_id = _copy(db, parent, cycle, name, {
+    _copy(db, parent, cycle, {
+        "id": run_id, "uid": identity, "name": name or f"Run {run_id}",
         "created_at": moment, "status": "running", "owner": owner, "note": "", "cycles": cycle,
         "hyperparameters": json.dumps(hyperparameters)})
     # A fork of the beginning makes its own start completions: the settings may differ.
     if cycle:
         _copy_rows(db, parent, run_id, until=cycle)
     replace_changes(db, run_id, cycle + 1, changes, moment)
-    return run_id
 
 
-def keep_abandoned(db: Database, run_id: int, cycle: int, moment: str) -> int:
-    """Keep what a run did, with all that followed ``cycle``, as a branch; return its number."""
+def keep_abandoned(
+    db: Database, run_id: int, cycle: int, *, branch: int, identity: str, moment: str
+) -> None:
+    """Keep what a run did, with all that followed ``cycle``, as the run ``branch``."""
     run = db.table("runs").get(run_id)
-    branch = _copy(db, run_id, cycle, f"{run['name']}, up to cycle {run['cycles']}", {
+    _copy(db, run_id, cycle, {
+        "id": branch, "uid": identity, "name": f"{run['name']}, up to cycle {run['cycles']}",
         "created_at": moment, "status": "abandoned", "owner": "",
         "note": f"What {run['name']} did before it went back to cycle {cycle}."})
     _copy_rows(db, run_id, branch, until=run["cycles"])
     # What was forked from a later cycle has its past in the branch now.
     db.execute("update runs set parent_id = ? where parent_id = ? and parent_cycle > ?",
                [branch, run_id, cycle])
-    return branch
 
 
 def forget(db: Database, run_id: int, cycle: int, *, journal: bool) -> None:
@@ -76,16 +78,11 @@ def replace_changes(
          "new": json.dumps(new), "by": by} for name, old, new, by in changes)
 
 
-def _copy(db: Database, run_id: int, cycle: int, name: str, values: Mapping[str, object]) -> int:
-    """Copy a run's own row and its prompts."""
+def _copy(db: Database, run_id: int, cycle: int, values: Mapping[str, Any]) -> None:
+    """Copy a run's own row, but for ``values``, and its prompts."""
     row: dict[str, Any] = dict(db.table("runs").get(run_id))
-    del row["id"]
-    row |= {"name": name, "parent_id": run_id, "parent_cycle": cycle, **values}
-    new: Any = db.table("runs").insert(row).last_pk
-    if not name:
-        db.table("runs").update(new, {"name": f"Run {new}"})
-    _copy_table(db, "run_prompts", run_id, new, "", [])
-    return int(new)
+    db.table("runs").insert(row | {"parent_id": run_id, "parent_cycle": cycle, **values})
+    _copy_table(db, "run_prompts", run_id, values["id"], "", [])
 
 
 def _copy_rows(db: Database, source: int, target: int, until: int) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import shutil
@@ -20,13 +21,19 @@ from workbench.store.room import NotWrittenError, is_full, why_not
 if TYPE_CHECKING:  # numpy takes a while to import, and a window wants its store first
     import numpy as np
 
-_STATE, _PINNED, _PARTIAL, _DIGEST = "state.json", "pinned", ".partial", "digest"
+_STATE, _PINNED, _PARTIAL, _DIGEST, _RUN = "state.json", "pinned", ".partial", "digest", "run"
+_FOREIGN = ".of-another-run"
 _FILE_BYTES = 256 * 2**20
 """Weights are written in files of about this size, so that writing can be given up in between."""
 
 
 class CheckpointError(Exception):
     """A checkpoint cannot be written or read. The message is one plain sentence."""
+
+
+class ForeignError(CheckpointError):
+    """A checkpoint is that of another run, of another database. The message is one plain
+    sentence."""
 
 
 class _GivenUpError(Exception):
@@ -50,10 +57,14 @@ class Checkpoints:
 
     A checkpoint is written aside, flushed and renamed, so a folder that bears a cycle's number is
     complete; each file of weights and the state carry a digest, which is compared when it is read.
+    The state names the run by its identity, for numbers are given again in another database: what
+    belongs to another run is neither read nor deleted.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, identity: Callable[[int], str] = lambda _: "") -> None:
+        """Be those under ``home``; ``identity`` gives that of a run, "" when it is not known."""
         self._base = home / "checkpoints"
+        self._identity = identity
 
     def all(self, run_id: int) -> list[Checkpoint]:
         """Return the checkpoints of a run, oldest first. One may go while they are listed, for
@@ -97,10 +108,8 @@ class Checkpoints:
                 save_file(part, file)
                 digests[file.name] = _digest(file)
                 _flush(file)
-            whole = {"files": digests, "score": score, **state}
-            (partial / _STATE).write_text(
-                json.dumps({_DIGEST: _digest_of(whole), **whole}), encoding="utf-8")
-            _flush(partial / _STATE)
+            _write_state(partial, {
+                "files": digests, "score": score, **state, _RUN: self._identity(run_id)})
             if (final / _PINNED).exists():
                 (partial / _PINNED).touch()
             _flush(partial)
@@ -117,7 +126,8 @@ class Checkpoints:
             if is_full(error):
                 raise NotWrittenError(
                     why_not(error), f"the checkpoint of cycle {cycle} could not be written; free "
-                    f"some space at {self._base}. Earlier checkpoints are kept.") from error
+                    f"some space at {self._base}. Earlier checkpoints are kept.",
+                    f"Free some space at {self._base.parent}") from error
             reason = getattr(error, "strerror", None) or error
             raise CheckpointError(
                 f"The checkpoint of cycle {cycle} could not be written to {self._base} ({reason}). "
@@ -130,13 +140,19 @@ class Checkpoints:
         """Return the tensors whose name begins with ``prefix`` and the state of a checkpoint.
 
         Raises:
+            ForeignError: it is that of another run.
             CheckpointError: it is missing or damaged.
         """
         from safetensors import safe_open
 
         folder = self._base / str(run_id) / str(cycle)
+        if self._is_foreign(run_id, folder):
+            raise ForeignError(
+                f"The checkpoint of cycle {cycle} was written by another run {run_id}, of another "
+                f"database; move {folder.parent} away to keep it, and use the beginning (cycle 0).")
         try:
             state = _verified(folder)
+            state.pop(_RUN, None)
             tensors: dict[str, np.ndarray] = {}
             for name in state.pop("files"):
                 with safe_open(folder / name, framework="np") as file:
@@ -185,14 +201,14 @@ class Checkpoints:
         for partial in (self._base / str(run_id)).glob(f"*{_PARTIAL}"):
             shutil.rmtree(partial, ignore_errors=True)
 
-    def share(self, source: int, target: int, cycles: Iterable[int]) -> None:
-        """Give run ``target`` the checkpoints of run ``source`` after ``cycles``, as far as there
-        are any, and no others. Nothing is copied where the file system has hard links.
+    def share(self, source: int, target: int, cycles: Iterable[int], identity: str) -> None:
+        """Give the new run ``target``, known by ``identity``, the checkpoints of run ``source``
+        after ``cycles``, as far as there are any. No weights are copied where the file system has
+        hard links.
 
         Raises:
             CheckpointError: the disk is full or the folder cannot be written.
         """
-        self.delete(target)
         for cycle in cycles:
             folder = self._base / str(source) / str(cycle)
             final = self._base / str(target) / str(cycle)
@@ -201,18 +217,22 @@ class Checkpoints:
                 continue
             try:
                 shutil.copytree(folder, partial, copy_function=_link)
+                _rename_run(partial, identity)
                 partial.rename(final)
                 _flush(final.parent)
             except OSError as error:
-                self.delete(target)
                 raise CheckpointError(
                     f"The checkpoint of cycle {cycle} could not be taken over "
                     f"({error.strerror or error}); free some disk space at {self._base}."
                 ) from error
 
     def remove(self, run_id: int, cycle: int) -> None:
-        """Delete one checkpoint."""
+        """Delete one checkpoint; put it aside when it is that of another run."""
         folder = self._base / str(run_id) / str(cycle)
+        if self._is_foreign(run_id, folder):
+            aside = (folder.with_name(f"{cycle}{_FOREIGN}-{n}") for n in itertools.count(1))
+            folder.rename(next(path for path in aside if not path.exists()))
+            return
         doomed = folder.with_name(f"{cycle}.old{_PARTIAL}")
         shutil.rmtree(doomed, ignore_errors=True)
         if folder.exists():
@@ -226,9 +246,32 @@ class Checkpoints:
             if later > cycle:
                 self.remove(run_id, later)
 
-    def delete(self, run_id: int) -> None:
-        """Delete every checkpoint of a run."""
-        shutil.rmtree(self._base / str(run_id), ignore_errors=True)
+    def delete(self, run_id: int, identity: str) -> None:
+        """Delete every checkpoint of a run that was known by ``identity``, and its folder, unless
+        it holds those of another."""
+        folder = self._base / str(run_id)
+        others = [p for p in folder.glob("*") if _FOREIGN in p.name]
+        others += [path for _, path in self._folders(run_id)
+                   if _run_of(path) not in ("", identity)]
+        if not others:
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+        for path in folder.glob("*"):
+            if path not in others:
+                shutil.rmtree(path, ignore_errors=True)
+
+    def cycles(self, run_id: int) -> list[int]:
+        """Return the cycles after which there are checkpoints, ascending."""
+        return [cycle for cycle, _ in self._folders(run_id)]
+
+    def highest(self) -> int:
+        """Return the highest number of a run that has a folder here, also of one that the database
+        does not know."""
+        return max((int(p.name) for p in self._base.glob("*") if p.name.isdecimal()), default=0)
+
+    def _is_foreign(self, run_id: int, folder: Path) -> bool:
+        there = _run_of(folder)
+        return there != "" and there != self._identity(run_id)
 
     def _folders(self, run_id: int) -> list[tuple[int, Path]]:
         """Return cycle and folder of every whole checkpoint of a run, by cycle."""
@@ -237,7 +280,7 @@ class Checkpoints:
         except FileNotFoundError:
             return []
         return sorted((int(name), self._base / str(run_id) / name)
-                      for name in names if name.isdigit())
+                      for name in names if name.isdecimal())
 
 
 def _link(source: str, target: str) -> None:
@@ -273,20 +316,56 @@ def _verified(folder: Path) -> dict[str, Any]:
     Raises:
         OSError, ValueError, KeyError: it is not whole.
     """
-    state: dict[str, Any] = json.loads((folder / _STATE).read_text(encoding="utf-8"))
-    if state.pop(_DIGEST) != _digest_of(state):
-        raise ValueError(f"{_STATE} is not as it was written")
+    state = _state(folder)
     for name, digest in state["files"].items():
         if _digest(folder / name) != digest:
             raise ValueError(f"{name} is not as it was written")
     return state
 
 
-def _score(folder: Path) -> float | None:
+def _write_state(folder: Path, state: Mapping[str, Any]) -> None:
+    (folder / _STATE).write_text(
+        json.dumps({_DIGEST: _digest_of(state), **state}), encoding="utf-8")
+    _flush(folder / _STATE)
+
+
+def _rename_run(folder: Path, identity: str) -> None:
+    """Let a checkpoint be that of the run known by ``identity``. A damaged one stays as it is."""
     try:
-        score = json.loads((folder / _STATE).read_text(encoding="utf-8"))["score"]
+        state = _state(folder)
     except (OSError, ValueError, KeyError):
+        return
+    (folder / _STATE).unlink()  # another run's, too
+    _write_state(folder, {**state, _RUN: identity})
+
+
+def _state(folder: Path) -> dict[str, Any]:
+    """Return the state of a checkpoint, which has the digest written down.
+
+    Raises:
+        OSError, ValueError, KeyError: it is not whole.
+    """
+    state: dict[str, Any] = json.loads((folder / _STATE).read_text(encoding="utf-8"))
+    if state.pop(_DIGEST) != _digest_of(state):
+        raise ValueError(f"{_STATE} is not as it was written")
+    return state
+
+
+def _peek(folder: Path, name: str) -> Any:
+    """Return an entry of a checkpoint's state as it stands; None when there is none."""
+    try:
+        return json.loads((folder / _STATE).read_text(encoding="utf-8"))[name]
+    except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _run_of(folder: Path) -> str:
+    """Return the identity of the run that wrote a checkpoint; "" when it does not say."""
+    return str(_peek(folder, _RUN) or "")
+
+
+def _score(folder: Path) -> float | None:
+    score = _peek(folder, "score")
     return float(score) if isinstance(score, int | float) else None
 
 

@@ -6,6 +6,17 @@ import os
 from pathlib import Path
 
 
+def why_not_kept(name: str) -> str:
+    """Return one plain sentence why a file or folder cannot be named in the store; empty if it
+    can."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        shown = name.encode(errors="surrogateescape").decode(errors="replace")
+        return f"The name {shown} is not in UTF-8; give the file or folder another name."
+    return ""
+
+
 def why_not_writable(folder: Path) -> str:
     """Return one plain sentence why ``folder`` cannot take something new; empty if it can.
 

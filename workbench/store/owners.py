@@ -62,6 +62,12 @@ class Owners:
         self.release(run_id)
         self._path(run_id).unlink(missing_ok=True)
 
+    def highest(self) -> int:
+        """Return the highest number of a run that has a lock here, also of one that the database
+        does not know."""
+        return max((int(p.stem) for p in self._folder.glob("*.lock") if p.stem.isdecimal()),
+                   default=0)
+
     def is_mine(self, run_id: int) -> bool:
         """Whether this store trains the run."""
         return run_id in self._held
@@ -97,7 +103,8 @@ class Owners:
         except OSError as error:
             raise NotWrittenError(
                 why_not(error), f"no run can be held in {self._folder}; free some space there, or "
-                                "choose another home folder with --home.") from error
+                                "choose another home folder with --home.",
+                f"Free some space at {self._folder.parent}") from error
         return lock
 
     def _path(self, name: int | str) -> Path:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from workbench.store.csv_cells import as_text, text_of
 from workbench.store.records import Prompt
 
 TEXT_COLUMNS = ("prompt", "text")
@@ -217,7 +218,7 @@ def _from_row(row: list[str] | csv.Error, header: dict[str, int] | None) -> Prom
     if header is None:
         if len(row) > 1:
             raise _BadLineError("has more than one column (put its text in quotation marks)")
-        return _prompt(row[0])
+        return _prompt(text_of(row[0]))
     if len(row) > len(header):
         raise _BadLineError("has more columns than the header (put its text in quotation marks)")
     column = next(header[name] for name in TEXT_COLUMNS if name in header)
@@ -228,7 +229,7 @@ def _from_row(row: list[str] | csv.Error, header: dict[str, int] | None) -> Prom
             flags[key] = cell in _YES
         elif cell:
             raise _BadLineError(f'has "{key}" that is neither true nor false')
-    return _prompt(row[column] if column < len(row) else "", **flags)
+    return _prompt(text_of(row[column]) if column < len(row) else "", **flags)
 
 
 def _write_csv(prompts: Sequence[Prompt]) -> bytes:
@@ -237,7 +238,7 @@ def _write_csv(prompts: Sequence[Prompt]) -> bytes:
     writer.writerow(("prompt", "enabled", "pinned"))
     for number, prompt in enumerate(prompts, 1):
         _refuse_nul(number, prompt, "CSV")
-        writer.writerow((prompt.text, int(prompt.enabled), int(prompt.pinned)))
+        writer.writerow((as_text(prompt.text), int(prompt.enabled), int(prompt.pinned)))
     return file.getvalue().encode()
 
 

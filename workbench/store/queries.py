@@ -50,6 +50,12 @@ class Queries:
         rows = self._db.query("select * from runs where id = ?", [run_id])
         return next((run_record(row) for row in rows), None)
 
+    def identity(self, run_id: int) -> str:
+        """Return what tells a run from those of the same number in other databases; "" when there
+        is none of that number."""
+        rows = self._db.query("select uid from runs where id = ?", [run_id])
+        return next((row["uid"] or "" for row in rows), "")
+
     def metrics(self, run_id: int) -> dict[str, Series]:
         """Return every metric of a run over its cycles."""
         result: dict[str, Series] = {}
@@ -172,6 +178,14 @@ class Queries:
             "from runs r")
         return {row["id"]: (row["first"], row["last"]) for row in rows
                 if row["first"] is not None and row["last"] is not None}
+
+    def lengths(self) -> dict[int, object]:
+        """Return the number of cycles every run was to have, where that was changed in a cycle it
+        has finished."""
+        rows = self._db.query(
+            "select run_id, new from changes c join runs r on r.id = c.run_id "
+            "where c.name = 'num_cycles' and c.cycle <= r.cycles order by c.id")
+        return {row["run_id"]: json.loads(row["new"]) for row in rows}
 
     def run_prompts(self, run_id: int) -> list[Prompt]:
         """Return the prompts of a run in their order."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import uuid
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,11 @@ Row = dict[str, Any]
 def number(value: float | None) -> float:
     """Return a number of the database, where NULL is one that was not finite."""
     return math.nan if value is None else value
+
+
+def new_identity() -> str:
+    """Return what tells a run from every other, of any database."""
+    return uuid.uuid4().hex
 
 
 def run_record(row: Mapping[str, Any]) -> RunRecord:

@@ -10,6 +10,7 @@ from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from workbench.store.home import StoreError, prepare_home
+from workbench.store.room import not_opened
 
 FILE_NAME = "workbench.db"
 _PATIENCE = 30.0  # seconds to wait for another process
@@ -126,6 +127,14 @@ def steering(db: Database) -> None:
     )
 
 
+@migrations()
+def identity_of_runs(db: Database) -> None:
+    """What tells a run from another of the same number in another database, for its checkpoints
+    are no part of the database."""
+    db.table("runs").add_column("uid", str)
+    db.execute("update runs set uid = lower(hex(randomblob(16)))")
+
+
 def connect(path: Path) -> Database:
     """Open a connection with the settings every thread uses (WAL, full durability)."""
     db = Database(sqlite3.connect(path, timeout=_PATIENCE, check_same_thread=False))
@@ -162,14 +171,7 @@ def open_database(home: Path) -> Path:
             "home folder with --home."
         ) from error
     except sqlite3.Error as error:
-        busy = getattr(error, "sqlite_errorcode", None) in (
-            sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-        raise StoreError(
-            f"The database {path} is in use by another program; try again when that is done."
-            if busy else
-            f"The database {path} cannot be opened ({error}); move it away to start afresh, or "
-            "choose another home folder with --home."
-        ) from error
+        raise not_opened(path, error) from error
     return path
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlite_utils import Database
 
@@ -26,7 +26,13 @@ from workbench.store.records import (
     RunRecord,
     Status,
 )
-from workbench.store.rows import Row, completion_rows, health_rows, trace_rows
+from workbench.store.rows import (
+    Row,
+    completion_rows,
+    health_rows,
+    new_identity,
+    trace_rows,
+)
 from workbench.store.schema import open_database
 from workbench.store.steering import Steering
 from workbench.store.value_cache import ValueCache
@@ -48,7 +54,7 @@ class Store(Queries):
         """
         super().__init__(open_database(home))
         self.home = home
-        self.checkpoints = Checkpoints(home)
+        self.checkpoints = Checkpoints(home, self.identity)
         self.value_cache = ValueCache(home)
         self.owners = Owners(home)
         self._writer = Writer(self.path)
@@ -80,22 +86,28 @@ class Store(Queries):
 
         The run is this store's to train (:attr:`owners`) until it has an outcome.
         """
+        taken: list[int] = []
+
         def write(db: Database) -> int:
-            run_id: Any = db.table("runs").insert({
-                "name": name, "created_at": now(), "status": "running", "owner": this_process(),
+            run_id = self._next_number(db)
+            db.table("runs").insert({
+                "id": run_id, "uid": new_identity(), "name": name or f"Run {run_id}",
+                "created_at": now(), "status": "running", "owner": this_process(),
                 "policy": policy, "reward": reward, "models": json.dumps(models),
                 "hyperparameters": json.dumps(hyperparameters), "cycles": 0, "note": "",
-            }).last_pk
-            if not name:
-                db.table("runs").update(run_id, {"name": f"Run {run_id}"})
-            self.checkpoints.delete(int(run_id))  # of a run that was never committed
+            })
             db.table("run_prompts").insert_all(
                 {"run_id": run_id, "position": i, "text": p.text, "pinned": int(p.pinned)}
                 for i, p in enumerate(prompts))
             # Within the transaction: nobody can see a running run that has no owner.
-            self.owners.take(int(run_id))
-            return int(run_id)
-        return self._writer.submit(write)
+            taken.append(run_id)
+            self.owners.take(run_id)
+            return run_id
+
+        def undo() -> None:
+            while taken:
+                self.owners.forget(taken.pop())
+        return self._writer.submit(write, undo=undo)
 
     def record_comparison(
         self, run_id: int, cycle: int, completions: Iterable[CompletionRecord]
@@ -169,14 +181,19 @@ class Store(Queries):
         """Record a new running run that stands where ``parent`` stood after ``cycle``, with its
         checkpoint; the future gives its number. ``hyperparameters`` are those of its start,
         ``changes`` what its next cycle uses first."""
+        made: list[tuple[int, str]] = []
+
         def write(db: Database) -> int:
-            run_id = branches.fork(
-                db, parent, cycle, name=name, hyperparameters=hyperparameters, changes=changes,
-                moment=now(), owner=this_process())
+            run_id, identity = self._next_number(db), new_identity()
+            made.append((run_id, identity))
+            branches.fork(
+                db, parent, cycle, run_id=run_id, identity=identity, name=name,
+                hyperparameters=hyperparameters, changes=changes, moment=now(),
+                owner=this_process())
             self.owners.take(run_id)
-            self.checkpoints.share(parent, run_id, [cycle])
+            self.checkpoints.share(parent, run_id, [cycle], identity)
             return run_id
-        return self._writer.submit(write)
+        return self._writer.submit(write, undo=lambda: self._unmake(made))
 
     def rewind(self, run_id: int, cycle: int) -> Future[None]:
         """Forget what was recorded after ``cycle`` but the changes, which are to be replayed: the
@@ -191,15 +208,22 @@ class Store(Queries):
         """Let a run stand where it stood after ``cycle``; what followed is kept as an abandoned
         branch, whose number the future gives. With ``replay`` the changes that followed stay, to
         be made again. The future raises StoreError when another process trains the run."""
+        made: list[tuple[int, str]] = []
+
         def write(db: Database) -> int:
             self._take(db, run_id)
-            branch = branches.keep_abandoned(db, run_id, cycle, now())
+            branch, identity = self._next_number(db), new_identity()
+            made.append((branch, identity))
+            branches.keep_abandoned(
+                db, run_id, cycle, branch=branch, identity=identity, moment=now())
             self.checkpoints.share(
-                run_id, branch, [c.cycle for c in self.checkpoints.all(run_id)
-                                 if c.cycle >= cycle])
+                run_id, branch, [c for c in self.checkpoints.cycles(run_id) if c >= cycle],
+                identity)
             _forget(db, run_id, cycle, journal=not replay)
             return branch
-        return self._writer.submit(write, lambda: self.checkpoints.drop_after(run_id, cycle))
+        return self._writer.submit(
+            write, lambda: self.checkpoints.drop_after(run_id, cycle),
+            lambda: self._unmake(made))
 
     def record_models(self, run_id: int, cycle: int, models: Mapping[str, object]) -> Future[None]:
         """Record that a run goes on after ``cycle`` with models other than it began with."""
@@ -238,12 +262,16 @@ class Store(Queries):
     def delete_run(self, run_id: int) -> Future[None]:
         """Remove a run and everything recorded of it; its forks stay. The future raises StoreError
         when another process trains it."""
+        known: list[str] = []
+
         def write(db: Database) -> None:
             self._take(db, run_id)
+            known[:] = [row["uid"] or "" for row in db.query(
+                "select uid from runs where id = ?", [run_id])]
             branches.delete(db, run_id)
 
         def gone() -> None:
-            self.checkpoints.delete(run_id)
+            self.checkpoints.delete(run_id, known[0])
             self.owners.forget(run_id)
         return self._writer.submit(write, gone)
 
@@ -261,6 +289,19 @@ class Store(Queries):
     def delete_prompt_set(self, name: str) -> Future[None]:
         """Remove a saved prompt set; the runs that used its prompts keep them."""
         return self._writer.submit(lambda db: _delete_prompt_set(db, name))
+
+    def _next_number(self, db: Database) -> int:
+        """Return a number that no run has, nor had in a database that was here before: what is in
+        its folder may be all that is left of it."""
+        last = db.execute("select max(id) from runs").fetchone()[0] or 0
+        return 1 + int(max(last, self.checkpoints.highest(), self.owners.highest()))
+
+    def _unmake(self, made: list[tuple[int, str]]) -> None:
+        """Take back the folders and locks of branches that came to nothing."""
+        while made:
+            run_id, identity = made.pop()
+            self.checkpoints.delete(run_id, identity)
+            self.owners.forget(run_id)
 
     def _take(self, db: Database, run_id: int) -> None:
         if not self.owners.take(run_id):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import sqlite3
 import threading
@@ -14,7 +15,7 @@ from typing import Any, TypeVar
 from sqlite_utils import Database
 
 from workbench.store.home import StoreError
-from workbench.store.room import NotWrittenError, why_not
+from workbench.store.room import NotWrittenError, not_written
 from workbench.store.schema import connect
 
 T = TypeVar("T")
@@ -25,6 +26,7 @@ class _Job:
     operation: Callable[[Database], Any]
     future: Future[Any]
     then: Callable[[], object] | None
+    undo: Callable[[], object] | None
 
 
 class Writer:
@@ -44,19 +46,21 @@ class Writer:
         self._thread.start()
 
     def submit(
-        self, operation: Callable[[Database], T], then: Callable[[], object] | None = None
+        self, operation: Callable[[Database], T], then: Callable[[], object] | None = None,
+        undo: Callable[[], object] | None = None,
     ) -> Future[T]:
         """Queue ``operation``; the future is done once it is committed (or has failed).
 
         It may be called again after a failure, so what cannot be rolled back belongs into
-        ``then``, which is called once, between the commit and the future. The future raises
-        NotWrittenError when the disk does not take it.
+        ``then``, which is called once, between the commit and the future, or is taken back by
+        ``undo``, which is called whenever the operation was begun but not committed. The future
+        raises NotWrittenError when the disk does not take it.
         """
         future: Future[T] = Future()
         with self._guard:
             if self._closed:
                 raise StoreError("The store is closed.")
-            self._jobs.put(_Job(operation, future, then))
+            self._jobs.put(_Job(operation, future, then, undo))
         return future
 
     def close(self) -> None:
@@ -70,6 +74,7 @@ class Writer:
 
     def _run(self) -> None:
         db = connect(self._path)
+        self._file = _file(self._path)
         try:
             open_ = True
             while open_:
@@ -83,6 +88,10 @@ class Writer:
 
     def _commit(self, db: Database, jobs: list[_Job]) -> None:
         outcomes: list[tuple[_Job, Any, BaseException | None]] = []
+        if _file(self._path) != self._file:
+            for job in jobs:
+                job.future.set_exception(self._gone())
+            return
         try:
             # Taking the lock at once lets another process's writer be waited for; a transaction
             # that begins by reading would fail instead of waiting.
@@ -95,15 +104,17 @@ class Writer:
                     raise  # the whole transaction is at risk: disk full, read-only
                 except Exception as error:
                     outcomes.append((job, None, error))
+                    _undo([job])
             db.execute("COMMIT")
         except sqlite3.Error as error:
             db.rollback()
+            _undo(jobs)
             if len(jobs) > 1:
                 # Where there is no room for a cycle there may be for a name.
                 for job in jobs:
                     self._commit(db, [job])
                 return
-            outcomes = [(job, None, self._not_written(error)) for job in jobs]
+            outcomes = [(job, None, not_written(self._path, error)) for job in jobs]
         for job, result, failure in outcomes:
             try:
                 if failure is None and job.then is not None:
@@ -115,7 +126,27 @@ class Writer:
             else:
                 job.future.set_exception(failure)
 
-    def _not_written(self, error: sqlite3.Error) -> NotWrittenError:
+    def _gone(self) -> NotWrittenError:
+        """What would be written to a file that has no name any more is lost when it is closed."""
+        what = "replaced by another" if self._path.exists() else "moved away or deleted"
         return NotWrittenError(
-            why_not(error), f"the experiment database {self._path} could not be written; free some "
-                            "space there, or choose another home folder with --home.")
+            f"The experiment database was {what} while it was open",
+            f"nothing more can be written to {self._path}; put the very file back there, or close "
+            "the workbench and open it again.",
+            f"Put the very file back at {self._path}")
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from any other; None when there is none."""
+    try:
+        there = path.stat()
+    except OSError:
+        return None
+    return there.st_dev, there.st_ino
+
+
+def _undo(jobs: list[_Job]) -> None:
+    for job in jobs:
+        if job.undo is not None:
+            with contextlib.suppress(Exception):
+                job.undo()

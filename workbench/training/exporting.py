@@ -5,10 +5,8 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from safetensors import SafetensorError
-
 from workbench.ppo.cycle import PPO
-from workbench.store.folders import why_not_writable
+from workbench.store.folders import why_not_kept, why_not_writable
 
 
 class ExportError(Exception):
@@ -17,7 +15,7 @@ class ExportError(Exception):
 
 def check_folder(folder: str) -> None:
     """Raise :class:`ExportError` for a folder that a policy cannot be written to."""
-    problem = why_not_writable(Path(folder))
+    problem = why_not_kept(folder) or why_not_writable(Path(folder))
     if problem:
         raise ExportError(problem)
 
@@ -36,7 +34,7 @@ def export(ppo: PPO, folder: str) -> None:
         if final.is_dir():
             final.rmdir()
         partial.rename(final)
-    except (OSError, SafetensorError) as error:
+    except Exception as error:  # whatever it is, the run and the window go on
         shutil.rmtree(partial, ignore_errors=True)
         reason = getattr(error, "strerror", None) or error
         raise ExportError(

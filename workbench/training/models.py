@@ -16,8 +16,9 @@ from workbench.ppo.device import find_placement
 from workbench.ppo.hyperparameters import Hyperparameters, Value
 from workbench.ppo.loading import LoadedPolicy, load_policy
 from workbench.ppo.phases import Phase
-from workbench.ppo.sources import Report
+from workbench.ppo.sources import LoadError, Report
 from workbench.ppo.value_head import find_value_head
+from workbench.store.folders import why_not_kept
 from workbench.store.records import Prompt
 from workbench.training.commands import LoadModels, PromptItem
 from workbench.training.estimates import Estimator, resident
@@ -60,6 +61,11 @@ class Models:
         """
         began = time.perf_counter()
         placement = find_placement()
+        for which, source in (("policy", command.policy),
+                              *(("reward", part.source) for part in command.parts)):
+            begin(which)
+            if problem := why_not_kept(source):
+                raise LoadError(problem)
         begin("policy")
         policy = load_policy(
             command.policy, placement, lambda text, share: report(text, 0.5 * share),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.ppo.cycle import Written
 from workbench.ppo.hyperparameters import Hyperparameters, parse
-from workbench.store.checkpoints import CheckpointError
+from workbench.store.checkpoints import CheckpointError, ForeignError
 from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.store import Store
 from workbench.training.commands import LoadModels
@@ -119,6 +119,8 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
     if cycle:
         try:
             arrays, state = store.checkpoints.read(record.id, cycle)
+        except ForeignError as error:
+            raise ResumeError(str(error)) from error
         except CheckpointError as error:
             before = max(c for c in there if c < cycle and (
                 c == 0 or store.checkpoints.is_whole(record.id, c)))

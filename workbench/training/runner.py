@@ -182,8 +182,8 @@ class Runner:
     def _held(self, run: Run, error: NotWrittenError) -> str:
         """Say why the run is paused, what waits and what to do."""
         waits = f" and {run.unwritten.what} waits in memory" if run.unwritten else ""
-        return (f"{error.reason}, so the run is paused after cycle {run.cycle}{waits}. Free some "
-                f"space at {self._store.home}, then resume.")
+        return (f"{error.reason}, so the run is paused after cycle {run.cycle}{waits}. "
+                f"{error.remedy}, then resume.")
 
     def _out_of_memory(self, run: Run, ppo: PPO, details: str, *, intact: bool) -> None:
         """End a run for which memory ran out, so that it can go on with less."""
@@ -268,7 +268,11 @@ class Runner:
 
     def _lost(self, run: Run) -> str:
         """Write what waits a last time; return a sentence on what the disk does not take."""
-        if not self.settle() or run.unwritten is None:
-            return ""
         what = run.unwritten
-        return f"There was no room for {what.what} on the disk; {what.again}."
+        if what is None:
+            return ""
+        try:
+            self._write(run, what)
+        except NotWrittenError as error:
+            return f"{error.reason}, so {what.what} is not kept; {what.again}."
+        return ""

@@ -8,6 +8,7 @@ import math
 from collections.abc import Iterable
 
 from workbench.gui.completions.model import Comparison, Pair
+from workbench.store.csv_cells import as_text
 from workbench.store.records import CompletionRecord
 from workbench.training.events import Tried
 
@@ -65,10 +66,10 @@ def as_csv(pair: Pair) -> str:
         f"{name}_{side}" for side in sides
         for name in ("cycle", "text", "reward", "kl", "length", "ended"))])
     for row in pair.rows:
-        cells: list[object] = [row.prompt, int(row.pinned), _cell(row.change)]
+        cells: list[object] = [as_text(row.prompt), int(row.pinned), _cell(row.change)]
         for cycle, record in ((pair.before, row.before), (pair.after, row.after)):
             cells += ["" for _ in range(6)] if record is None else [
-                cycle, record.text, _cell(record.score), _cell(record.kl), record.length,
+                cycle, as_text(record.text), _cell(record.score), _cell(record.kl), record.length,
                 int(record.ended)]
         writer.writerow(cells)
     return file.getvalue()

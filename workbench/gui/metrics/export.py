@@ -15,6 +15,7 @@ from PySide6.QtSvg import QSvgGenerator
 
 from workbench.gui.metrics.data import RunData
 from workbench.gui.metrics.figure import Figure
+from workbench.store.csv_cells import as_text
 
 FILTERS = {"png": "PNG picture (*.png)", "svg": "SVG drawing (*.svg)", "pdf": "PDF page (*.pdf)",
            "csv": "CSV table (*.csv)"}
@@ -93,7 +94,7 @@ def table(runs: Sequence[RunData], names: Sequence[str]) -> str:
     """Return the numbers as CSV: a row for each cycle of each run, empty where there is none."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(["run", "cycle", *names])
+    writer.writerow(["run", "cycle", *map(as_text, names)])
     for run in runs:
         known = [run.traces[name] for name in names if name in run.traces]
         columns = [dict(zip(run.traces[name].cycles.tolist(), run.traces[name].values.tolist(),
