@@ -61,8 +61,9 @@ class Checkpoints:
     belongs to another run is neither read nor deleted.
     """
 
-    def __init__(self, home: Path, identity: Callable[[int], str] = lambda _: "") -> None:
-        """Be those under ``home``; ``identity`` gives that of a run, "" when it is not known."""
+    def __init__(self, home: Path, identity: Callable[[int], str] | None = None) -> None:
+        """Be those under ``home``; ``identity`` gives that of a run ("": there is no such run).
+        Without it every checkpoint is taken for the run's."""
         self._base = home / "checkpoints"
         self._identity = identity
 
@@ -109,7 +110,8 @@ class Checkpoints:
                 digests[file.name] = _digest(file)
                 _flush(file)
             _write_state(partial, {
-                "files": digests, "score": score, **state, _RUN: self._identity(run_id)})
+                "files": digests, "score": score, **state,
+                _RUN: self._identity(run_id) if self._identity else ""})
             if (final / _PINNED).exists():
                 (partial / _PINNED).touch()
             _flush(partial)
@@ -270,8 +272,9 @@ class Checkpoints:
         return max((int(p.name) for p in self._base.glob("*") if p.name.isdecimal()), default=0)
 
     def _is_foreign(self, run_id: int, folder: Path) -> bool:
-        there = _run_of(folder)
-        return there != "" and there != self._identity(run_id)
+        if self._identity is None:
+            return False
+        return _run_of(folder) not in ("", self._identity(run_id))
 
     def _folders(self, run_id: int) -> list[tuple[int, Path]]:
         """Return cycle and folder of every whole checkpoint of a run, by cycle."""
