@@ -79,12 +79,12 @@ def not_opened(path: Path, error: sqlite3.Error) -> StoreError:
     if code in _BUSY:
         return StoreError(f"{the_database} is in use by another program; try again when that is "
                           "done.")
-    if is_full(error):
-        return StoreError(f"The disk is full: the experiment database {path} cannot be opened; "
-                          f"free some space there, or {_OTHER_HOME}.")
     if extended in _OUT_OF_MEMORY or code in _OUT_OF_MEMORY:
         return StoreError(f"There is too little memory to open the experiment database {path} "
                           f"({error}); close other programs, or raise the limit on memory.")
+    if is_full(error) or code == sqlite3.SQLITE_IOERR:
+        return StoreError(f"{why_not(error)}: the experiment database {path} cannot be opened; "
+                          f"free some space there, or {_OTHER_HOME}.")
     if code in (*_FORBIDDEN, sqlite3.SQLITE_CANTOPEN) and (forbidden := _forbidden(path)):
         return StoreError(f"{the_database} cannot be opened ({error}); allow yourself to read and "
                           f"write {forbidden}, or {_OTHER_HOME}.")
