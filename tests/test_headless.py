@@ -42,3 +42,21 @@ def test_a_full_disk_is_told_of_and_tried_again(home, store, tmp_path, monkeypat
     again = Store(home)
     assert (again.run(1).status, again.run(1).cycles) == ("finished", 3)
     again.close()
+
+
+def test_what_pretrained_values_foresee_is_said(home, tmp_path, capsys):
+    prompts = tmp_path / "p.txt"
+    prompts.write_text("one\ntwo\n")
+    options = parse([
+        "train", "--home", str(home), "--cycles", "1", "--prompts", str(prompts),
+        "--policy", str(save_policy(tmp_path / "p")), "--reward", str(save_reward(tmp_path / "r")),
+        "--set", "batch_size=4", "--set", "response_length=5",
+        "--set", "value_pretraining_episodes=20"])
+    said = []
+    for _ in range(2):
+        assert headless.train(options) == 0
+        said.append(next(line for line in capsys.readouterr().out.splitlines()
+                         if line.startswith("Values pretrained")))
+    assert said[0].startswith(
+        "Values pretrained on 20 completions of the start policy: they explain ")
+    assert said[1] == said[0].replace("policy:", "policy (kept from an earlier run):")

@@ -94,6 +94,28 @@ def test_what_each_setting_costs(models):
     assert cache[1] == 2 * cache[0]
 
 
+def test_values_that_learn_alone_are_counted(models):
+    assert set(memory(models, settings(), WORK)) == {
+        Phase.SAMPLING, Phase.SCORING, Phase.UPDATING}
+    asked = {"num_value_epochs": 2, "value_pretraining_episodes": 1000}
+    found = memory(models, settings(**asked), WORK)
+    assert list(found) == [Phase.PRETRAINING, Phase.SAMPLING, Phase.SCORING, Phase.UPDATING,
+                           Phase.VALUES]
+    # Sums of products of states of 32 numbers and a 1, and as many for those being added.
+    tokens = 44 * 16  # of the rows of 8 + 16 - 1 that fit into 1024
+    assert found[Phase.VALUES]["Sums of states"] == 8 * 33 * (2 * 33 + tokens)
+    assert found[Phase.PRETRAINING]["Completions"] == 32 * 1000 * 16
+    assert found[Phase.PRETRAINING]["Optimiser"] == 0
+    # A value model of its own has gradients, an optimiser and its best weights.
+    whole = memory(models, settings(**asked, value_model="policy"), WORK)[Phase.PRETRAINING]
+    trunk = models.weights.trunk_parameters + 33
+    assert whole["Gradients"] == 4 * trunk
+    assert whole["Fitting"] == 3 * 4 * trunk
+    # What the run takes otherwise is not changed by it.
+    before = memory(models, settings(), WORK)
+    assert {phase: found[phase] for phase in before} == before
+
+
 def test_relief_fits_and_is_gentle(models):
     hp = settings(micro_batch_tokens=4096)
     phases = memory(models, hp, WORK)

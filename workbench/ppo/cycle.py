@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -15,8 +13,9 @@ from torch import Tensor
 
 from workbench.ppo import snapshot
 from workbench.ppo.advantages import generalized_advantages, whiten
+from workbench.ppo.clock import Clock
 from workbench.ppo.control import Control, NotFiniteError
-from workbench.ppo.device import find_placement, synchronize
+from workbench.ppo.device import find_placement
 from workbench.ppo.forward import MicroBatch, read_logprobs, read_values
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.kl import adapt_kl_coef, kl_estimate
@@ -25,12 +24,7 @@ from workbench.ppo.metrics import part_metric
 from workbench.ppo.objective import explained_variance, masked_mean, update_size
 from workbench.ppo.optimizer import check_optimizer, make_optimizer, set_rates
 from workbench.ppo.phases import Phase
-from workbench.ppo.policy import (
-    Policy,
-    Trainable,
-    UnsupportedModelError,
-    is_causal,
-)
+from workbench.ppo.policy import Policy, Trainable, find_value_source
 from workbench.ppo.randomness import Stream, prompt_at, uniforms
 from workbench.ppo.reward_model import Exchange, Reward
 from workbench.ppo.rewards import scale, shape_scores, token_rewards
@@ -40,7 +34,7 @@ from workbench.ppo.traces import TokenTrace, trace
 from workbench.ppo.update import Experience, update
 from workbench.ppo.value_epochs import head_epochs, model_epochs
 from workbench.ppo.value_head import ValueHead, fits, put_in
-from workbench.ppo.value_pretraining import Part, joined, pretrain, returns_of, total_steps
+from workbench.ppo.value_pretraining import pretrain, returns_of, write_episodes
 from workbench.ppo.weighted_reward import score_all
 
 LOG_UNLIKELY = math.log(0.001)
@@ -132,7 +126,8 @@ class PPO:
         # Or the last run's weights would live until the new ones have been made.
         self.__dict__.pop("optimizer", None)
         check_optimizer(hp.optimizer, self.policy.device)
-        value_source = self._find_value_source(hp.value_model)
+        value_source = find_value_source(
+            hp.value_model, self._trainable.start_model, self.reward, self.scribe.tokenizer)
         self.prompts, self._prompt_ids = list(prompts), prompt_ids
         # Adapters begin with random numbers; they follow from the seed like all others.
         with torch.random.fork_rng():
@@ -215,28 +210,20 @@ class PPO:
             NotFiniteError: a score or a gradient is not a number.
             RewardError: a reward's Python file failed.
         """
+        def write(drawn: Sequence[int], noise: Tensor, part: Control) -> tuple[Completions, Tensor]:
+            done = self._sample(drawn, noise, hp, part, Phase.PRETRAINING)
+            return done, score_all(self.reward, self._exchanges(drawn, done), control=part,
+                                   phase=Phase.PRETRAINING)[0]
+
         self.between_cycles = False
-        batches, scores, done = [], [], 0
-        for number in range(math.ceil(hp.value_pretraining_episodes / hp.batch_size)):
-            rows = min(hp.batch_size, hp.value_pretraining_episodes - done)
-            part = Part(control, done, rows, total_steps(hp))
-            drawn = [prompt_at(hp.seed, done + i, len(self.prompts)) for i in range(rows)]
-            noise = uniforms(hp.seed, Stream.PRETRAINING, number, rows, hp.response_length)
-            completions = self._sample(drawn, noise, hp, part, Phase.PRETRAINING)
-            scores.append(score_all(
-                self.reward, self._exchanges(drawn, completions), control=part,
-                phase=Phase.PRETRAINING)[0])
-            batches.append(joined([completions]))
-            done += rows
-        whole, score = joined(batches), torch.cat(scores).to(self.policy.device)
-        if not bool(torch.isfinite(score).all()):
-            raise NotFiniteError("A score of the start policy's completions is not a finite "
-                                 "number. Check the reward model.")
-        self.score_mean, self.score_std = scale(score)
+        completions, scores = write_episodes(write, len(self.prompts), hp, control)
+        scores = scores.to(self.policy.device)
+        self.score_mean, self.score_std = scale(scores)
         self._scale_known = True
         mean, std = (self.score_mean, self.score_std) if hp.normalize_scores else (0.0, 1.0)
         explained = pretrain(
-            self.policy, whole, returns_of(whole, score, hp, mean=mean, std=std), hp, control)
+            self.policy, completions, returns_of(completions, scores, hp, mean=mean, std=std),
+            hp, control)
         self.between_cycles = True
         return explained
 
@@ -268,7 +255,7 @@ class PPO:
             NotFiniteError: a score, a log-probability or a gradient is not a number.
             RewardError: a reward's Python file failed.
         """
-        clock = _Clock(self.policy.device)
+        clock = Clock(self.policy.device)
         drawn = [prompt_at(hp.seed, self.position + i, len(self.prompts))
                  for i in range(hp.batch_size)]
         noise = uniforms(hp.seed, Stream.ROLLOUT, cycle, hp.batch_size, hp.response_length)
@@ -449,23 +436,6 @@ class PPO:
         experience = Experience(completions, scored.ref_logprobs, advantages, returns)
         return experience, rewards, metrics
 
-    def _find_value_source(self, kind: str) -> Any:
-        """Return the model that a separate value model begins as; None where there is none."""
-        if kind == "shared":
-            return None
-        if kind == "policy":
-            return self._trainable.start_model
-        model = getattr(self.reward, "model", None)
-        tokenizer = getattr(self.reward, "tokenizer", None)
-        if model is None or tokenizer is None or (
-            tokenizer.get_vocab() != self.scribe.tokenizer.get_vocab()
-        ) or not is_causal(model):
-            raise UnsupportedModelError(
-                "The value model can start from the reward model only when the reward is a single "
-                "causal model with the policy's own tokenizer; set Value model to policy or "
-                "shared.")
-        return model
-
     def _make_optimizer(self, kind: str) -> torch.optim.Optimizer:
         optimizer = make_optimizer(kind, *self.policy.trained(), self.policy.device)
         # Until the first step of a cycle the weights are still those of the cycle before.
@@ -483,22 +453,3 @@ def learning_rates(hp: Hyperparameters, cycle: int) -> tuple[float, float]:
     if hp.lr_scheduler_type == "linear":
         share = max(0.0, 1.0 - (cycle - 1) / hp.num_cycles)
     return hp.learning_rate * share, (hp.value_learning_rate or hp.learning_rate) * share
-
-
-class _Clock:
-    """Wall time of the parts of a cycle."""
-
-    def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._start = self._last = time.perf_counter()
-        self.laps: dict[str, float] = {}
-
-    def lap(self, name: str) -> None:
-        synchronize(self._device)
-        now = time.perf_counter()
-        self.laps[name] = now - self._last
-        self._last = now
-
-    @property
-    def total(self) -> float:
-        return self._last - self._start

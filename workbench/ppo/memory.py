@@ -195,7 +195,7 @@ def _updating(
 
 def _for_values(
     models: Footprint, costs: PolicyCosts, value: Trunk | None, hp: Hyperparameters, work: Work,
-    held: Mapping[str, int],
+    held: dict[str, int],
 ) -> Phases:
     """The phases in which values alone learn, as far as there are any. What they work with finds
     its place in what another phase has freed."""
@@ -225,7 +225,7 @@ def _for_values(
         writing = _sampling(costs, hp.batch_size, work.prompt, work.prompt + hp.response_length)
         fitting = learning | {"Fitting": solving}
         most = max(writing, fitting, key=lambda parts: sum(parts.values()))
-        phases[Phase.PRETRAINING] = dict(held) | {"Optimiser": 0} | most | {
+        phases[Phase.PRETRAINING] = held | {"Optimiser": 0} | most | {
             "Completions": _EPISODE_BYTES * tokens, "Allocator": _BUFFERS}
     return phases
 

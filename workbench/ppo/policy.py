@@ -271,6 +271,27 @@ def is_causal(model: Any) -> bool:
     return torch.allclose(states[0, :2], states[1, :2], atol=1e-5)
 
 
+def find_value_source(kind: str, start_model: Any, reward: Any, tokenizer: Any) -> Any:
+    """Return the model that a separate value model begins as; None where there is none.
+
+    Raises:
+        UnsupportedModelError: the reward model cannot be it.
+    """
+    if kind == "shared":
+        return None
+    if kind == "policy":
+        return start_model
+    model, its_own = getattr(reward, "model", None), getattr(reward, "tokenizer", None)
+    if model is None or its_own is None or (
+        its_own.get_vocab() != tokenizer.get_vocab()
+    ) or not is_causal(model):
+        raise UnsupportedModelError(
+            "The value model can start from the reward model only when the reward is a single "
+            "causal model with the policy's own tokenizer; set Value model to policy or "
+            "shared.")
+    return model
+
+
 def _checkpoint_layers(module: nn.Module) -> list[Any]:
     layers: list[Any] = [m for m in module.modules() if isinstance(m, GradientCheckpointingLayer)]
     if not layers:

@@ -11,13 +11,14 @@ form. A separate value model learns as a whole, by gradient steps.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from workbench.ppo.advantages import generalized_advantages, whiten
-from workbench.ppo.control import Control
+from workbench.ppo.control import Control, NotFiniteError
 from workbench.ppo.forward import micro_batches, read_values
 from workbench.ppo.gradients import in_place_gradients
 from workbench.ppo.hyperparameters import Hyperparameters
@@ -26,7 +27,7 @@ from workbench.ppo.objective import explained_variance
 from workbench.ppo.optimizer import make_optimizer, set_rates
 from workbench.ppo.phases import Phase
 from workbench.ppo.policy import Policy
-from workbench.ppo.randomness import Stream, mini_batches
+from workbench.ppo.randomness import Stream, mini_batches, prompt_at, uniforms
 from workbench.ppo.rewards import shape_scores, token_rewards
 from workbench.ppo.sampling import Completions
 from workbench.ppo.value_epochs import accumulate, step
@@ -79,6 +80,37 @@ def joined(batches: Iterable[Completions]) -> Completions:
         [prompt for part in parts for prompt in part.prompts],
         stacked(part.tokens for part in parts), mask, nothing, nothing, nothing,
         torch.cat([part.ended for part in parts]))
+
+
+def write_episodes(
+    write: Callable[[Sequence[int], Tensor, Control], tuple[Completions, Tensor]], prompts: int,
+    hp: Hyperparameters, control: Control,
+) -> tuple[Completions, Tensor]:
+    """Write and score what values learn from, a batch at a time.
+
+    Args:
+        write: completes the prompts of these numbers with this noise (b, T), and scores them (b,).
+        prompts: how many there are.
+
+    Returns:
+        ``(completions, scores)``: all N, and (N,).
+
+    Raises:
+        NotFiniteError: a score is not a number.
+    """
+    batches, scores, done = [], [], 0
+    for number in range(math.ceil(hp.value_pretraining_episodes / hp.batch_size)):
+        rows = min(hp.batch_size, hp.value_pretraining_episodes - done)
+        drawn = [prompt_at(hp.seed, done + i, prompts) for i in range(rows)]
+        noise = uniforms(hp.seed, Stream.PRETRAINING, number, rows, hp.response_length)
+        completions, score = write(drawn, noise, Part(control, done, rows, total_steps(hp)))
+        if not bool(torch.isfinite(score).all()):
+            raise NotFiniteError("A score of the start policy's completions is not a finite "
+                                 "number. Check the reward model.")
+        batches.append(joined([completions]))
+        scores.append(score)
+        done += rows
+    return joined(batches), torch.cat(scores)
 
 
 def returns_of(
