@@ -335,7 +335,7 @@ def test_sets_of_plots_that_belong_together(view):
     menu = view.controls.plots.menu()
     actions = {a.objectName(): a for a in menu.actions() if a.objectName().startswith("plots_")}
     actions["plots_trust"].trigger()
-    assert view.plots() == ["policy/clipfrac_avg", "policy/approxkl_avg", "val/ratio_var",
+    assert view.plots() == ["policy/clipfrac", "policy/approxkl", "val/ratio_var",
                             "objective/kl"]
     actions["plots_overview"].trigger()
     assert view.plots() == list(DEFAULT_PLOTS)
