@@ -133,7 +133,7 @@ def test_two_stores_on_one_home(home):
 def test_a_file_that_is_no_database(home):
     home.mkdir(parents=True, exist_ok=True)
     (home / FILE_NAME).write_bytes(b"this is no database " * 100)
-    with pytest.raises(StoreError, match=r"cannot be opened .*--home"):
+    with pytest.raises(StoreError, match=r"is damaged .* to start afresh"):
         Store(home)
 
 
