@@ -11,6 +11,7 @@ from pathlib import Path
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QKeyEvent, QShowEvent
 from PySide6.QtWidgets import (
+    QComboBox,
     QDialog,
     QDialogButtonBox,
     QFileDialog,
@@ -140,7 +141,9 @@ def ask_for(
     named(field, f"{name}_field", question, tip)
     for widget in (asked, field):
         dialog.body.addWidget(widget)
-    dialog.add_accept(text, f"{name}_accept", tip)
+    accept = dialog.add_accept(text, f"{name}_accept", tip)
+    if isinstance(field, QComboBox) and (edit := field.lineEdit()):
+        edit.returnPressed.connect(accept.click)  # a combo box keeps Enter to itself
     dialog.finish("Cancel", "Leave everything as it is")
     dialog.accepted.connect(lambda: then())
     dialog.open()
