@@ -330,7 +330,7 @@ class Hyperparameters(BaseModel):
         0.0, "Value learning rate", "Phase 2: update",
         "Step size of AdamW for the value head, and for a separate value model; it follows the "
         "same schedule. Raise it to several times the policy's when values follow the reward late.",
-        ge=0.0, le=1.0, scientific=True, zero_text="as the policy's", advanced=True,
+        ge=0.0, le=1.0, scientific=True, zero_text="policy's", advanced=True,
     )
     num_value_epochs: int = _declare(
         0, "Value epochs", "Phase 2: update",
