@@ -15,7 +15,7 @@ from rich.tree import Tree
 
 from workbench.exit_status import UNUSABLE
 from workbench.ppo.hyperparameters import specs
-from workbench.ppo.metrics import METRICS, PARTS, find_metric
+from workbench.ppo.metrics import METRICS, PARTS, PRETRAINED, find_metric
 from workbench.ppo.wording import count_cycles, format_value
 from workbench.store.home import StoreError, find_home
 from workbench.store.records import RunRecord, Series
@@ -157,7 +157,7 @@ def _metrics(store: Store, run: RunRecord) -> Table | str:
     found: Mapping[str, Series] = store.metrics(run.id)
     parts = sorted(name for name in found if name.startswith(PARTS))
     rows = [(name, find_metric(name).label, f"{found[name].values[-1]:.4g}")
-            for name in (*METRICS, *parts)
+            for name in (*METRICS, PRETRAINED, *parts)
             if name in found and math.isfinite(found[name].values[-1])]
     return _rows(rows) if rows else "none yet"
 
