@@ -1,17 +1,21 @@
 """Runs are listed, shown, renamed and deleted."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
-from helpers.window import fill
+from helpers.window import Opened, fill, metrics
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QAbstractItemModelTester
-from PySide6.QtWidgets import QMessageBox
+from PySide6.QtWidgets import QLineEdit, QMessageBox
 from pytestqt.qtbot import QtBot
 
 from workbench.gui.background import Background
-from workbench.gui.runs_dock import RunsDock, RunsModel
+from workbench.gui.runs_dock import RunsDock, RunsModel, describe
+from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.store.store import Store
+from workbench.training import events as ev
+from workbench.training.events import State
 
 FAIL = QAbstractItemModelTester.FailureReportingMode.Fatal
 
@@ -39,7 +43,7 @@ def row(dock: RunsDock, number: int) -> list[object]:
     return [model.index(number, c).data() for c in range(model.columnCount())]
 
 
-def test_model_keeps_the_rules(store: Store) -> None:
+def test_model_keeps_the_rules(qapp: object, store: Store) -> None:
     model = RunsModel()
     tester = QAbstractItemModelTester(model, FAIL)
     fill(store)
@@ -70,7 +74,23 @@ def test_double_click_and_enter_show_a_run(qtbot: QtBot, dock: RunsDock) -> None
 def test_details_name_what_differs_from_the_defaults(dock: RunsDock) -> None:
     dock.table.selectRow(1)
     assert dock._details.text() == (
-        "Policy: policy. Reward: reward. Settings: Cycles 3, Learning rate 1e-4.")
+        "Policy: policy. Reward: reward. Settings: Cycles 3, Learning rate 1e-4; "
+        "cycle 2: KL coefficient (β) 0.05 → 0.1.")
+
+
+def test_details_name_what_was_changed_on_the_way(dock: RunsDock, store: Store) -> None:
+    run = store.run(1)
+    assert run is not None
+    run = replace(run, hyperparameters=Hyperparameters().model_dump())
+    for cycle in range(7, 12):
+        store.record_changes(1, cycle, [("kl_coef", 0.04, 0.02, "person"),
+                                        ("learning_rate", 5e-4, 1e-3, "person")]).result()
+    first = [change for change in store.changes(1) if change.cycle == 7]
+    assert describe(run, first).endswith(
+        "Settings: defaults; cycle 7: KL coefficient (β) 0.04 → 0.02, "
+        "Learning rate 5e-4 → 1e-3.")
+    assert describe(run, store.changes(1)).endswith("; and changes at 2 more cycles.")
+    assert describe(run, []).endswith("Settings: defaults.")
 
 
 def test_settings_can_be_taken_over(qtbot: QtBot, dock: RunsDock) -> None:
@@ -87,6 +107,96 @@ def test_rename_in_place(qtbot: QtBot, dock: RunsDock, store: Store) -> None:
     assert store.run(1).name == "Careful one"  # type: ignore[union-attr]
     assert row(dock, 1)[0] == "Careful one"
     assert not dock.model.setData(dock.model.index(1, 0), "  ")
+
+
+def editor(dock: RunsDock) -> QLineEdit | None:
+    return dock.table.viewport().findChild(QLineEdit)
+
+
+def test_a_name_being_typed_outlasts_cycles_and_new_runs(
+    qtbot: QtBot, dock: RunsDock, store: Store
+) -> None:
+    dock.table.selectRow(1)
+    dock.rename_selected()
+    dock.rename_selected()  # once more while it is open
+    qtbot.keyClicks(editor(dock), "Half a na")
+    store.record_cycle(1, 4, metrics=metrics(4), rollout=[], comparison=[]).result()
+    dock.refresh_run(1)
+    fill(store, 1, "Third")
+    dock.refresh()
+    assert editor(dock).text() == "Half a na"
+    with qtbot.waitSignal(dock.renamed):
+        qtbot.keyClick(editor(dock), Qt.Key.Key_Return)
+    assert store.run(1).name == "Half a na"  # type: ignore[union-attr]
+
+
+def test_a_run_that_goes_while_its_name_is_typed(
+    qtbot: QtBot, dock: RunsDock, store: Store
+) -> None:
+    dock.table.selectRow(0)
+    dock.rename_selected()
+    store.delete_run(2).result()
+    dock.refresh()
+    qtbot.waitUntil(lambda: editor(dock) is None)
+    assert [dock.model.runs[i].id for i in range(dock.model.rowCount())] == [1]
+
+
+def test_a_cycle_that_ends_changes_one_row(qtbot: QtBot, dock: RunsDock, store: Store) -> None:
+    store.record_cycle(1, 4, metrics=metrics(4), rollout=[], comparison=[]).result()
+    with qtbot.assertNotEmitted(dock.model.modelReset), qtbot.waitSignal(
+            dock.model.dataChanged) as changed:
+        dock.refresh_run(1)
+    assert {index.row() for index in changed.args[:2]} == {1}
+    assert row(dock, 1)[:4] == ["Run 1", "0.50 → 2.00", "4", "finished"]
+    assert row(dock, 0)[:4] == ["Second", "0.50 → 1.00", "2", "stopped"]
+    tip = dock._details.text()
+    dock.table.selectRow(1)
+    assert dock._details.text() != tip
+
+
+def test_what_another_process_did_is_caught_up_with(dock: RunsDock, store: Store) -> None:
+    dock.table.selectRow(1)
+    store.set_status(2, "failed").result()
+    fill(store, 1, "Third")
+    for _ in range(2):
+        dock.catch_up([(r.id, r.name, r.status, r.cycles) for r in store.runs()])
+    assert [row(dock, i)[0] for i in range(3)] == ["Third", "Second", "Run 1"]
+    assert row(dock, 1)[3] == "failed"
+    store.set_status(2, "stopped").result()
+    dock.catch_up([(r.id, r.name, r.status, r.cycles) for r in store.runs()])
+    assert row(dock, 1)[3] == "stopped"
+    assert dock.selected().id == 1  # type: ignore[union-attr]
+
+
+def test_the_selection_stays_beside_delete(opened: Opened, store: Store) -> None:
+    for name in ("First", "Second", "Third"):
+        fill(store, 2, name)
+    dock, controller = opened.window.runs, opened.controller
+    dock.refresh()
+    controller.show_run(3)
+    assert dock.selected().id == 3  # type: ignore[union-attr]
+    dock.table.selectRow(2)
+    for event in (ev.StateChanged(State.RUNNING, ""), ev.CycleFinished(3, 2, 2, metrics(2)),
+                  ev.StateChanged(State.PAUSED, ""), ev.StateChanged(State.FINISHED, "")):
+        controller.handle([event])
+        assert dock.selected().id == 1  # type: ignore[union-attr]
+    fill(store, 1, "Fourth")
+    dock.refresh()
+    controller.show_run(4)
+    assert dock.selected().id == 1  # type: ignore[union-attr]
+    controller.show_run(1)
+    controller.show_run(2)
+    assert dock.selected().id == 2  # type: ignore[union-attr]
+
+
+def test_columns_have_room_for_their_longest_text(dock: RunsDock, store: Store) -> None:
+    dock.resize(900, 400)
+    store.rename_run(1, "A careful one").result()
+    dock.refresh()
+    for column in range(dock.model.columnCount()):
+        for i in range(2):
+            hint = dock.table.sizeHintForIndex(dock.model.index(i, column)).width()
+            assert dock.table.columnWidth(column) >= hint
 
 
 def test_delete_asks_first(qtbot: QtBot, dock: RunsDock, store: Store) -> None:

@@ -15,6 +15,7 @@ from workbench.training.commands import Try, TrySource
 
 if TYPE_CHECKING:
     from workbench.gui.main_window import MainWindow
+    from workbench.gui.runs_dock import Glimpse
     from workbench.store.store import Store
 
 GLANCE_MS = 1000
@@ -37,7 +38,6 @@ class Elsewhere(QObject):
         super().__init__(window)
         self._window, self._store, self._background = window, store, background
         self._version: int | None = None
-        self._seen: object = None
         self._has_others = True
         self._timer = QTimer(self, interval=GLANCE_MS)
         self._timer.timeout.connect(lambda: background.run(self._look, self._show))
@@ -47,7 +47,7 @@ class Elsewhere(QObject):
         """Look no more: the window is closing."""
         self._timer.stop()
 
-    def _look(self) -> object:
+    def _look(self) -> list[Glimpse] | None:
         """Return what the list shows of each run, or None when nothing can have changed."""
         store = self._store
         version = store.steering.version()
@@ -63,7 +63,6 @@ class Elsewhere(QObject):
             runs = store.runs()
         return [(run.id, run.name, run.status, run.cycles) for run in runs]
 
-    def _show(self, found: object) -> None:
-        if found is not None and found != self._seen:
-            self._seen = found
-            self._window.runs.refresh()
+    def _show(self, found: list[Glimpse] | None) -> None:
+        if found is not None:
+            self._window.runs.catch_up(found)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from PySide6.QtCore import QPoint, Qt, Signal
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
-    QAbstractItemView,
     QHBoxLayout,
     QMenu,
     QStackedLayout,
@@ -20,15 +19,20 @@ from workbench.gui.actions import CAN_BRANCH, CAN_RESUME, CAN_START
 from workbench.gui.background import Background
 from workbench.gui.controls import label, push_button
 from workbench.gui.dialog import ask
+from workbench.gui.metrics.wording import change_text
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.runs.model import RunsModel, elsewhere
 from workbench.gui.runs.table import RunsTable
 from workbench.gui.settings import integers
 from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, parse, specs
 from workbench.ppo.wording import format_value
-from workbench.store.records import LIVE, RunRecord
+from workbench.store.records import LIVE, ChangeRecord, RunRecord
 from workbench.store.store import Store
 from workbench.training.events import State
+
+Glimpse = tuple[int, str, str, int]
+"""A run's number, name, status and cycles."""
+_CHANGES = 4  # cycles whose changes are told; the rest is in Compare settings
 
 
 class RunsDock(QWidget):
@@ -93,10 +97,39 @@ class RunsDock(QWidget):
             run.id for run in runs if self._store.is_elsewhere(run)))
         self.table.fit()
         self._stack.setCurrentIndex(1 if self.model.runs else 0)
-        if kept:
+        known = {run.id for run in self.model.runs}
+        if kept is not None and kept.id not in known:
+            self.table.clear_choice()  # not its neighbour, beside Delete
+        elif kept is not None:
             self._select(kept.id)
+        elif self.model.shown is not None:
+            self._select(self.model.shown)
         self._show_details()
         self.refreshed.emit()
+
+    def refresh_run(self, run_id: int) -> None:
+        """Read one run again, which got further; the others stay as they are."""
+        run = self._store.run(run_id)
+        if run is None or run_id not in {known.id for known in self.model.runs}:
+            self.refresh()
+            return
+        spans = self._store.reward_spans(run_id)
+        if self.model.update(run, spans.get(run_id), self._store.is_elsewhere(run)):
+            self.table.fit()
+        selected = self.selected()
+        if selected is not None and selected.id == run_id:
+            self._show_details()
+
+    def catch_up(self, found: Sequence[Glimpse]) -> None:
+        """Read again what differs from ``found``, the runs as they are in the store now."""
+        known = {run.id: (run.name, run.status, run.cycles) for run in self.model.runs}
+        if {run_id: name for run_id, name, _, _ in found} != {
+                run_id: name for run_id, (name, _, _) in known.items()}:
+            self.refresh()
+            return
+        for run_id, *stands in found:
+            if tuple(stands) != known[run_id]:
+                self.refresh_run(run_id)
 
     def set_menu(self, actions: Sequence[QAction]) -> None:
         """Offer these actions where a run is clicked with the right button."""
@@ -123,10 +156,13 @@ class RunsDock(QWidget):
         self._show_details()
 
     def set_shown(self, run_id: int | None, live: bool) -> None:
-        """Mark the run on display; ``live`` says that another run is training now."""
+        """Mark the run on display; ``live`` says that another run is training now. The selection
+        goes along only where it was on the run on display: buttons act on what is selected."""
+        before, selected = self.model.shown, self.selected()
         self.model.set_shown(run_id)
         self.live_button.setVisible(live)
-        if run_id is not None:
+        if run_id is not None and run_id != before and (
+                selected is None or selected.id == before):
             self._select(run_id)
 
     def open_selected(self) -> None:
@@ -149,9 +185,7 @@ class RunsDock(QWidget):
 
     def rename_selected(self) -> None:
         """Edit the name of the selected run in place."""
-        row = self.table.currentIndex().row()
-        if row >= 0 and self.table.state() != QAbstractItemView.State.EditingState:
-            self.table.edit(self.model.index(row, 0))
+        self.table.edit_name(self.table.currentIndex().row())
 
     def delete_selected(self) -> None:
         """Ask, then delete the selected run."""
@@ -239,7 +273,8 @@ class RunsDock(QWidget):
 
     def _describe(self, run: RunRecord) -> str:
         origin = self.model.origin(run)
-        said = f"Forked {origin}. {describe(run)}" if origin else describe(run)
+        said = describe(run, self._store.changes(run.id))
+        said = f"Forked {origin}. {said}" if origin else said
         return f"{said} {elsewhere(run)}" if self._store.is_elsewhere(run) else said
 
     def make_menu(self) -> QMenu:
@@ -301,14 +336,24 @@ class RunsDock(QWidget):
         self._background.run(lambda: self._store.delete_run(run_id).result(), then)
 
 
-def describe(run: RunRecord) -> str:
-    """Return a run's models and the settings that are not the default, in a few words."""
-    changed = [
+def describe(run: RunRecord, changes: Sequence[ChangeRecord]) -> str:
+    """Return a run's models, the settings that are not the default and those that were changed
+    on the way, in a few words."""
+    differing = [
         f"{spec.label} {format_value(spec, run.hyperparameters[name])}"
         for name, spec in specs().items()
         if name in run.hyperparameters and run.hyperparameters[name] != spec.default]
-    settings = ", ".join(changed) if changed else "all defaults"
-    parts = [f"Policy: {_short(run.policy)}. Reward: {_short(run.reward)}. Settings: {settings}."]
+    made: dict[int, list[str]] = {}
+    for change in changes:
+        made.setdefault(change.cycle, []).append(change_text(change))
+    left_out = len(made) - _CHANGES
+    settings = [", ".join(differing) or "defaults"]
+    settings += [f"cycle {cycle:,}: {', '.join(made[cycle])}" for cycle in sorted(made)[:_CHANGES]]
+    if left_out > 0:
+        cycles = "cycle" if left_out == 1 else "cycles"
+        settings.append(f"and changes at {left_out:,} more {cycles}")
+    parts = [f"Policy: {_short(run.policy)}. Reward: {_short(run.reward)}. "
+             f"Settings: {'; '.join(settings)}."]
     if run.note:
         parts.append(run.note)
     return " ".join(parts)

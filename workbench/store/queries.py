@@ -126,9 +126,9 @@ class Queries:
 
     def traced_cycles(self, run_id: int) -> list[int]:
         """Return the cycles of which token traces are kept, ascending."""
-        rows = self._db.query(
+        rows = self._db.execute(
             "select distinct cycle from traces where run_id = ? order by cycle", [run_id])
-        return [row["cycle"] for row in rows]
+        return [cycle for cycle, in rows]
 
     def traced_positions(self, run_id: int, cycle: int) -> list[int]:
         """Return the rows of a cycle's rollout whose token traces are kept, ascending."""
@@ -139,10 +139,10 @@ class Queries:
 
     def compared_cycles(self, run_id: int) -> list[int]:
         """Return the cycles after which the compared prompts were completed, ascending."""
-        rows = self._db.query(
+        rows = self._db.execute(
             "select distinct cycle from completions where run_id = ? and kind = 'comparison' "
             "order by cycle", [run_id])
-        return [row["cycle"] for row in rows]
+        return [cycle for cycle, in rows]
 
     def changes(self, run_id: int) -> list[ChangeRecord]:
         """Return the hyperparameter changes of a run, oldest first."""
@@ -169,13 +169,13 @@ class Queries:
         found = dict(record.hyperparameters) if record else {}
         return found | {c.name: c.new for c in self.changes(run_id) if c.cycle <= cycle}
 
-    def reward_spans(self) -> dict[int, tuple[float, float]]:
-        """Return the mean reward of every run's first and last cycle."""
+    def reward_spans(self, run_id: int | None = None) -> dict[int, tuple[float, float]]:
+        """Return the mean reward of the first and last cycle of every run, or of one."""
         cell = ("(select value from metrics m where m.run_id = r.id and m.cycle = {} "
                 "and m.name = 'objective/scores')")
         rows = self._db.query(
             f"select id, {cell.format(1)} as first, {cell.format('r.cycles')} as last "
-            "from runs r")
+            "from runs r where ? is null or r.id = ?", [run_id, run_id])
         return {row["id"]: (row["first"], row["last"]) for row in rows
                 if row["first"] is not None and row["last"] is not None}
 

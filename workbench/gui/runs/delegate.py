@@ -12,7 +12,13 @@ from PySide6.QtCore import (
     Qt,
 )
 from PySide6.QtGui import QColor, QIcon, QImage, QPainter, QPen, QPixmap
-from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+from PySide6.QtWidgets import (
+    QLineEdit,
+    QStyle,
+    QStyledItemDelegate,
+    QStyleOptionViewItem,
+    QWidget,
+)
 
 from workbench.gui.runs.model import BRANCH_ROLE, Branch
 from workbench.gui.theme import themes
@@ -51,7 +57,12 @@ class TreeDelegate(QStyledItemDelegate):
 
     def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         """Leave room for the lines."""
-        return super().sizeHint(option, index) + QSize(STEP * _branch(index).depth + _BOX, 0)
+        return super().sizeHint(option, index) + QSize(indent(index) + _BOX, 0)
+
+    def setEditorData(self, editor: QWidget, index: Index) -> None:
+        """Show the name, unless it is being changed: a cycle may end meanwhile."""
+        if not (isinstance(editor, QLineEdit) and editor.isModified()):
+            super().setEditorData(editor, index)
 
     def updateEditorGeometry(
         self, editor: QWidget, option: QStyleOptionViewItem, index: Index
@@ -67,6 +78,11 @@ class TreeDelegate(QStyledItemDelegate):
         return super().editorEvent(event, model, _beside(option, index), index)
 
 
+def indent(index: Index) -> int:
+    """Return how many pixels a name stands to the right."""
+    return STEP * _branch(index).depth
+
+
 def _branch(index: Index) -> Branch:
     found = index.data(BRANCH_ROLE)
     return found if isinstance(found, Branch) else Branch()
@@ -74,7 +90,7 @@ def _branch(index: Index) -> Branch:
 
 def _beside(option: QStyleOptionViewItem, index: Index) -> QStyleOptionViewItem:
     moved = QStyleOptionViewItem(option)
-    moved.rect.setLeft(option.rect.left() + STEP * _branch(index).depth)
+    moved.rect.setLeft(option.rect.left() + indent(index))
     return moved
 
 

@@ -70,7 +70,7 @@ class RunsModel(QAbstractTableModel):
         self.runs: list[RunRecord] = []
         self._branches: list[Branch] = []
         self._names: dict[int, str] = {}
-        self._rewards: Mapping[int, tuple[float, float]] = {}
+        self._rewards: dict[int, tuple[float, float]] = {}
         self._shown: int | None = None
         self._elsewhere: frozenset[int] = frozenset()
         self._ticks: set[int] = set()
@@ -80,21 +80,50 @@ class RunsModel(QAbstractTableModel):
         self, runs: list[RunRecord], rewards: Mapping[int, tuple[float, float]],
         elsewhere: frozenset[int] = frozenset(),
     ) -> None:
-        """Show these runs, keeping rows where they are when only their contents changed; those of
-        ``elsewhere`` are trained by another process."""
-        self._elsewhere = elsewhere
+        """Show these runs; rows that were there already stay. Those of ``elsewhere`` are trained
+        by another process."""
         placed = in_tree_order(runs)
         ordered, branches = [run for run, _ in placed], [branch for _, branch in placed]
-        same = ([r.id for r in ordered], branches) == ([r.id for r in self.runs], self._branches)
-        if not same:
-            self.beginResetModel()
-        self.runs, self._branches, self._rewards = ordered, branches, rewards
+        self._make_room(ordered, branches)
+        self.runs, self._branches = ordered, branches
+        self._rewards, self._elsewhere = dict(rewards), elsewhere
         self._names = {run.id: run.name for run in runs}
-        if same:
-            self._repaint()
-        else:
-            self.endResetModel()
+        self._repaint()
         self.set_ticked(self._ticks & set(self._names))
+
+    def _make_room(self, ordered: Sequence[RunRecord], branches: Sequence[Branch]) -> None:
+        """Take rows away and add some, so that the others, and what is selected, stay."""
+        known, wanted = [run.id for run in self.runs], [run.id for run in ordered]
+        head = _common(known, wanted)
+        tail = _common(known[head:][::-1], wanted[head:][::-1])
+        gone, new = len(known) - head - tail, len(wanted) - head - tail
+        if gone:
+            self.beginRemoveRows(QModelIndex(), head, head + gone - 1)
+            del self.runs[head:head + gone], self._branches[head:head + gone]
+            self.endRemoveRows()
+        if new:
+            self.beginInsertRows(QModelIndex(), head, head + new - 1)
+            self.runs[head:head] = ordered[head:head + new]
+            self._branches[head:head] = branches[head:head + new]
+            self.endInsertRows()
+
+    def update(
+        self, run: RunRecord, reward: tuple[float, float] | None, elsewhere: bool = False
+    ) -> bool:
+        """Show where a run stands now, and return whether a text got longer. Its name and its
+        place in the tree stay."""
+        row = next(i for i, known in enumerate(self.runs) if known.id == run.id)
+        others = range(1, len(COLUMNS))
+        before = [len(str(self.index(row, i).data())) for i in others]
+        self.runs[row] = run
+        self._rewards.pop(run.id, None)
+        if reward is not None:
+            self._rewards[run.id] = reward
+        self._elsewhere = self._elsewhere - {run.id} | ({run.id} if elsewhere else frozenset())
+        # Not the name, which may be being edited.
+        self.dataChanged.emit(self.index(row, 1), self.index(row, len(COLUMNS) - 1))
+        return any(len(str(self.index(row, i).data())) > n
+                   for i, n in zip(others, before, strict=True))
 
     @property
     def shown(self) -> int | None:
@@ -103,8 +132,9 @@ class RunsModel(QAbstractTableModel):
 
     def set_shown(self, run_id: int | None) -> None:
         """Mark the run that is on display."""
-        self._shown = run_id
-        self._repaint()
+        if run_id != self._shown:
+            self._shown = run_id
+            self._repaint()
 
     @property
     def ticks(self) -> frozenset[int]:
@@ -208,6 +238,12 @@ class RunsModel(QAbstractTableModel):
         if self.runs:
             self.dataChanged.emit(self.index(0, 0), self.index(len(self.runs) - 1,
                                                                len(COLUMNS) - 1))
+
+
+def _common(a: Sequence[int], b: Sequence[int]) -> int:
+    """Return how many numbers both begin with."""
+    return next((i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y),
+                min(len(a), len(b)))
 
 
 def _when(created: str) -> str:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, Qt
 from PySide6.QtGui import QAction, QKeySequence, QResizeEvent
-from PySide6.QtWidgets import QAbstractItemView, QTableView
+from PySide6.QtWidgets import (
+    QAbstractItemDelegate,
+    QAbstractItemView,
+    QHeaderView,
+    QTableView,
+)
 
 from workbench.gui.controls import as_list, named
-from workbench.gui.runs.delegate import TreeDelegate
+from workbench.gui.runs.delegate import TreeDelegate, indent
 from workbench.gui.runs.model import COLUMNS, RunsModel
 
 # What is left out first where the dock is narrow; the line below the table has it too.
@@ -30,6 +35,8 @@ class RunsTable(QTableView):
         as_list(self)
         self.setEditTriggers(QAbstractItemView.EditTrigger.EditKeyPressed)
         header = self.horizontalHeader()
+        # Qt would measure every cell of every row whenever one changes.
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         header.setStretchLastSection(True)
         header.setMaximumSectionSize(self.fontMetrics().averageCharWidth() * _LONGEST_NAME + 64)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -43,15 +50,46 @@ class RunsTable(QTableView):
         self.addAction(action)
 
     def fit(self) -> None:
-        """Show the columns there is room for."""
-        wide = [max(self.sizeHintForColumn(i), self.horizontalHeader().sectionSizeHint(i))
+        """Make columns as wide as their longest text, and show those there is room for."""
+        header = self.horizontalHeader()
+        for title in _GIVE_WAY:
+            self.setColumnHidden(COLUMNS.index(title), False)  # a hidden one has no size
+        wide = [min(max(self._widest(i), header.sectionSizeHint(i)), header.maximumSectionSize())
                 for i in range(len(COLUMNS))]
         shown = set(range(len(COLUMNS)))
         for title in _GIVE_WAY:
             if sum(wide[i] for i in shown) > self.viewport().width():
                 shown.discard(COLUMNS.index(title))
-        for i in range(len(COLUMNS)):
+        for i, width in enumerate(wide):
             self.setColumnHidden(i, i not in shown)
+            if i in shown:
+                self.setColumnWidth(i, width)
+
+    def clear_choice(self) -> None:
+        """Let no run be selected."""
+        self.selectionModel().clear()
+
+    def edit_name(self, row: int) -> None:
+        """Edit a run's name in place, if it is not being edited already."""
+        if row >= 0 and self.state() != QAbstractItemView.State.EditingState:
+            self.edit(self.model().index(row, 0))
+
+    def rowsAboutToBeRemoved(
+        self, parent: QModelIndex | QPersistentModelIndex, start: int, end: int
+    ) -> None:
+        """Let go of a name that is being edited: Qt would take its editor away too late."""
+        editor = self.indexWidget(self.currentIndex())
+        if editor is not None:
+            self.closeEditor(editor, QAbstractItemDelegate.EndEditHint.NoHint)
+        super().rowsAboutToBeRemoved(parent, start, end)
+
+    def _widest(self, column: int) -> int:
+        """Return the width of the widest cell. Asking for the hint of each takes long."""
+        model, metrics = self.model(), self.fontMetrics()
+        indexes = [model.index(row, column) for row in range(model.rowCount())]
+        widest = max(indexes, default=None, key=lambda index: (
+            metrics.horizontalAdvance(index.data()) + (indent(index) if column == 0 else 0)))
+        return 0 if widest is None else self.sizeHintForIndex(widest).width() + 1
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Find out anew what there is room for."""
