@@ -10,11 +10,11 @@ from helpers.window import Opened, fill
 from hypothesis import given
 from hypothesis import strategies as st
 from PySide6.QtCore import QPoint, QRect, QSortFilterProxyModel, Qt
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QGuiApplication, QTextCharFormat
 from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QApplication, QLabel, QTextEdit, QToolButton, QWidget
 
-from workbench.gui.completions.diff import split, word_difference
+from workbench.gui.completions.diff import marked_difference, split, word_difference
 from workbench.gui.completions.model import CompletionsModel, Role, pair_up
 from workbench.gui.completions.view import CompletionsView
 from workbench.gui.completions.wording import as_markdown, change, cycle_name
@@ -99,6 +99,33 @@ def test_word_differences(before, after, deleted, inserted):
     found = word_difference(before, after)
     assert [t for t, changed in split(before, found.deleted) if changed] == deleted
     assert [t for t, changed in split(after, found.inserted) if changed] == inserted
+
+
+@pytest.mark.parametrize(("before", "after", "marked"), [
+    ("a slow mess", "a slow joy", True),
+    ("the film was long and dull today", "the film was short and warm today", True),
+    ("nothing of this is left", "all of it has been replaced by new words", False),
+    ("", "all new", False),
+])
+def test_marks_that_would_cover_most_are_left_out(before, after, marked):
+    assert bool(marked_difference(before, after).inserted) is marked
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_changed_words_have_one_hue_of_their_own_and_a_line(view, run, mode):
+    themes().set_mode(mode)
+    theme = themes().theme
+    view.show_run(run)
+    view.choose(0, 1)
+    view._show_detail(view._proxy.index(0, 0))
+    for side, word in (("before", "mess"), ("after", "joy")):
+        text = view.findChild(QTextEdit, f"detail_{side}")
+        cursor = text.document().find(word)
+        style = cursor.charFormat()
+        assert style.background().color().name() == theme.changed
+        assert style.underlineStyle() == QTextCharFormat.UnderlineStyle.SingleUnderline
+        assert not text.document().find("slow").charFormat().background().style().value
+    assert theme.changed not in (theme.better, theme.worse)
 
 
 # -- which cycles
@@ -323,6 +350,36 @@ def test_long_texts_show_their_first_lines_and_say_how_much_more_there_is(view, 
     row = view.delegate._row(view.rows()[0], view.list.viewport().width())
     assert row.sides[0].badge == ""
     assert row.sides[0].shown == "a slow mess"
+
+
+def test_only_rows_in_view_and_what_is_shown_again_are_kept(view, run, store):
+    for cycle in range(3, 90):
+        store.record_comparison(run, cycle, [
+            replace(r, text=f"cycle {cycle} " + "word " * 300) for r in records(2)]).result()
+    view.show_run(run)
+    rows = view.delegate._rows
+    for _ in range(60):
+        view.step(-1)
+        view.grab()
+    assert len(rows) <= 64
+    assert len(view.delegate._heights) <= 1024
+    kept = list(rows._made.values())
+    view._load()  # the same texts, read from the store again
+    view.grab()
+    assert all(any(row is old for old in kept) for row in rows._made.values())
+
+
+def test_a_long_prompt_is_shown_in_part(view, store):
+    number = store.create_run(name="", policy="p", reward="r", models={}, hyperparameters={},
+                              prompts=[Prompt("word " * 200_000)]).result()
+    for cycle in (0, 1):
+        store.record_comparison(
+            number, cycle, [CompletionRecord(0, 0, "", " end", 0.5, 0.1, 1, True)]).result()
+    view.show_run(number)
+    view._show_detail(view._proxy.index(0, 0))
+    label = view.findChild(QLabel, "detail_prompt")
+    assert len(label.text()) <= 301
+    assert len(label.toolTip()) < 4000
 
 
 def test_characters_beyond_the_basic_plane_are_marked_in_place(view, run, store):

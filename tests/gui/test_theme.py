@@ -28,7 +28,8 @@ def test_contrast_of_known_pair() -> None:
 
 @BOTH
 def test_text_can_be_read(theme: Theme) -> None:
-    for ground in (theme.window, theme.base, theme.alternate, theme.insert, theme.delete):
+    for ground in (theme.window, theme.base, theme.alternate, theme.better, theme.worse,
+                   theme.changed):
         assert contrast(theme.text, ground) >= 7
     for colour in (theme.muted, theme.good, theme.bad, theme.warning, theme.accent):
         assert contrast(colour, theme.base) >= 4.5

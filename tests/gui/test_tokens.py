@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers.window import PROMPTS, Opened, bare_controls, completions, metrics
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QTextCursor
+from PySide6.QtGui import QTextCursor, QTextDocumentFragment
 from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
@@ -79,7 +79,7 @@ def said(view: TokensView) -> str:
 def step(**more: object) -> Step:
     values = {"piece": " clean", "value": 0.34, "value_after": 1.23, "advantage": 1.0,
               "chance": 0.5, "start_chance": 0.25, "ratio": 1.1, "kl": 0.69, "entropy": 1.5,
-              "held": False, "last": False}
+              "clipped": False, "last": False}
     return Step(**(values | more))  # type: ignore[arg-type]
 
 
@@ -91,18 +91,18 @@ def test_a_step_has_what_comes_after_its_token_and_what_the_clip_did() -> None:
     assert clean.start_chance == pytest.approx(0.25)
     assert clean.kl == pytest.approx(math.log(2), abs=1e-6)
     # 0.75 < 1 - 0.2 with an advantage below 0 is past the clip; 1.1 is within it.
-    assert [s.held for s in (clean, sure, loud, end)] == [False, False, True, False]
+    assert [s.clipped for s in (clean, sure, loud, end)] == [False, False, True, False]
 
 
-@pytest.mark.parametrize(("advantage", "ratio", "held"), [
+@pytest.mark.parametrize(("advantage", "ratio", "clipped"), [
     (1.0, 1.21, True), (1.0, 0.5, False), (-1.0, 0.79, True), (-1.0, 1.5, False),
     (0.0, 1.5, False)])
 def test_the_clip_holds_only_the_side_the_advantage_pushes_to(
-    advantage: float, ratio: float, held: bool
+    advantage: float, ratio: float, clipped: bool
 ) -> None:
     one = trace(advantage=advantage)
     one.numbers["ratio"][0] = ratio
-    assert read_steps(one, 0.0, 0.2)[0].held is held
+    assert read_steps(one, 0.0, 0.2)[0].clipped is clipped
 
 
 def test_a_token_is_told_in_words() -> None:
@@ -112,9 +112,15 @@ def test_a_token_is_told_in_words() -> None:
     assert "Chance 50 % (start policy 25 %); the update made it ×1.10." in text
     assert "reward model then gave −1.34" in say(step(value_after=-1.34, last=True), SETTINGS)
     assert "worse than its alternatives" in say(step(advantage=-0.4), SETTINGS)
-    assert "hardly an alternative" in say(step(chance=0.999), SETTINGS)
-    assert "past the clip of 0.2" in say(step(ratio=1.4, held=True), SETTINGS)
-    assert "&lt;b&gt;" in say(step(piece="<b>"), SETTINGS)
+    sure = say(step(chance=1.0, entropy=0.0, advantage=2.18), SETTINGS)
+    assert "Advantage +2.18 deviations: no choice here: it only passes on what came later." in sure
+    assert "alternatives" not in sure
+    beyond = say(step(ratio=4.68, clipped=True), SETTINGS)
+    assert "made it ×4.68, beyond the clip of 0.2: past that it pushed no further itself." in beyond
+    rare = say(step(piece="<b>", chance=1e-5, start_chance=1e-6), SETTINGS)
+    shown = QTextDocumentFragment.fromHtml(rare).toPlainText().replace("\N{NO-BREAK SPACE}", " ")
+    assert shown.startswith("<b> ")
+    assert shown.endswith("Chance <0.1 % (start policy <0.1 %); the update made it ×1.10.")
     assert "deviations" not in say(step(), {"cliprange": 0.2})
 
 
@@ -162,7 +168,7 @@ def test_the_table_is_a_proper_model(qapp: object) -> None:
     model.show_steps(read_steps(trace(), 1.87, 0.2))
     row = [model.index(2, i).data() for i in range(model.columnCount())]
     assert row == ["loud", "−0.70", "1.20 → 0.80", "25\N{NO-BREAK SPACE}%",
-                   "×0.75 held", "−0.69", "1.40"]
+                   "×0.75 clipped", "−0.69", "1.40"]
     assert all(model.headerData(i, Qt.Orientation.Horizontal, Qt.ItemDataRole.ToolTipRole)
                for i in range(model.columnCount()))
     del tester
@@ -182,7 +188,7 @@ def test_a_click_on_a_token_tells_of_it(qtbot: QtBot, tokens: TokensView) -> Non
     where = tokens.text.cursorRect(cursor).center()
     qtbot.mouseClick(tokens.text.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(where))
     assert tokens.table.currentIndex().row() == 2
-    assert "past the clip" in said(tokens)
+    assert "beyond the clip" in said(tokens)
     (mark,) = tokens.text.extraSelections()
     assert mark.cursor.selectedText() == " loud"  # type: ignore[attr-defined]
 
@@ -191,7 +197,7 @@ def test_arrows_go_through_the_tokens(qtbot: QtBot, tokens: TokensView) -> None:
     tokens.table.setFocus()
     qtbot.keyClick(tokens.table, Qt.Key.Key_Down)
     assert tokens.table.currentIndex().row() == 1
-    assert "hardly an alternative" in said(tokens)
+    assert "no choice here" in said(tokens)
 
 
 def test_another_completion_and_another_cycle(qtbot: QtBot, tokens: TokensView) -> None:

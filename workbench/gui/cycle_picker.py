@@ -17,6 +17,7 @@ from PySide6.QtCore import (
 from PySide6.QtWidgets import QComboBox, QListView, QStyle, QStyleOptionComboBox
 
 from workbench.gui.controls import named
+from workbench.gui.plain_text import plain_tip
 
 Index = QModelIndex | QPersistentModelIndex
 _FORKED = "Here the run was forked: up to this cycle it is the run it came from"
@@ -49,7 +50,9 @@ class CyclePicker(QComboBox):
             self._cycles.show(cycles, forked_after)
             self.setCurrentIndex(
                 -1 if current is None or not cycles else cycles.index(current))
-        ends = {cycles[0], cycles[-1], forked_after} & set(cycles) if cycles else set()
+        ends = [*cycles[:1], *cycles[-1:]]
+        if forked_after is not None and forked_after in cycles:
+            ends.append(forked_after)
         longest = max(map(self._cycles.text, ends), key=len, default="")
         if longest != self._longest:
             self._longest = longest
@@ -99,10 +102,9 @@ class _Cycles(QAbstractListModel):
 
     def text(self, cycle: int) -> str:
         """Name a cycle in a few letters."""
-        if cycle == self._forked_after:
-            return f"{cycle:,} (fork)"
         # There is no room for "start policy".
-        return f"cycle {cycle:,}" if cycle else "start"
+        name = f"cycle {cycle:,}" if cycle else "start"
+        return f"{name.removeprefix('cycle ')} (fork)" if cycle == self._forked_after else name
 
     def rowCount(self, parent: Index | None = None) -> int:
         """Return the number of cycles."""
@@ -119,5 +121,5 @@ class _Cycles(QAbstractListModel):
             case Qt.ItemDataRole.UserRole:
                 return cycle
             case Qt.ItemDataRole.ToolTipRole:
-                return _FORKED if cycle == self._forked_after else None
+                return plain_tip(_FORKED) if cycle == self._forked_after else None
         return None

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import (
@@ -12,14 +15,14 @@ from PySide6.QtGui import (
     QFontMetrics,
     QPainter,
     QPen,
-    QTextCharFormat,
     QTextLayout,
     QTextOption,
 )
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from workbench.gui.completions import wording
-from workbench.gui.completions.diff import Span, split, word_difference
+from workbench.gui.completions.diff import marked_difference
+from workbench.gui.completions.marks import ranges
 from workbench.gui.completions.model import Comparison, Role
 from workbench.gui.theme import Theme, themes
 from workbench.store.records import CompletionRecord
@@ -28,7 +31,9 @@ _PAD = 8
 _GAP = 16
 _LINES = 12
 _CHARACTERS = 1200
+_KEPT_ROWS, _KEPT_HEIGHTS = 64, 1024
 _NOT_YET = "After the next cycle."
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +48,46 @@ class _Side:
 
 
 @dataclass(frozen=True, slots=True)
+class _Content:
+    """What a row's layout depends on: the texts, each with whether it ended."""
+
+    prompt: str
+    before: tuple[str, bool]
+    after: tuple[str, bool] | None
+
+
+@dataclass(frozen=True, slots=True)
 class _Row:
     """A row, laid out for one width."""
 
     prompt: str
     sides: tuple[_Side, _Side]
     height: int
+
+
+class _Recent(Generic[T]):
+    """What was made last of each content; the oldest goes first."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._made: OrderedDict[_Content, T] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._made)
+
+    def get(self, content: _Content, make: Callable[[_Content], T]) -> T:
+        """Return what is known of ``content``, or make it."""
+        if content in self._made:
+            self._made.move_to_end(content)
+        else:
+            self._made[content] = make(content)
+            if len(self._made) > self._most:
+                self._made.popitem(last=False)
+        return self._made[content]
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._made.clear()
 
 
 class ComparisonDelegate(QStyledItemDelegate):
@@ -60,13 +99,15 @@ class ComparisonDelegate(QStyledItemDelegate):
     def __init__(self, parent: QWidget) -> None:
         super().__init__(parent)
         self._view = parent
-        self._rows: dict[int, tuple[Comparison, _Row]] = {}
+        # A layout of a long row takes 100 kB: only those in view are kept, and heights of more.
+        self._rows: _Recent[_Row] = _Recent(_KEPT_ROWS)
+        self._heights: _Recent[int] = _Recent(_KEPT_HEIGHTS)
         self._width = 0
         self._fonts()
 
     def forget(self) -> None:
         """Lay everything out anew: the font or the colours have changed."""
-        self._rows.clear()
+        self._forget_rows()
         self._fonts()
 
     def sizeHint(
@@ -74,7 +115,10 @@ class ComparisonDelegate(QStyledItemDelegate):
     ) -> QSize:
         """Return the room that both texts need."""
         width = self._view.viewport().width()  # type: ignore[attr-defined]
-        return QSize(0, self._row(index.data(Role.COMPARISON), width).height)
+        self._set_width(width)
+        return QSize(0, self._heights.get(
+            _content(index.data(Role.COMPARISON)),
+            lambda content: self._rows.get(content, self._lay_out).height))
 
     def paint(
         self, painter: QPainter, option: QStyleOptionViewItem,
@@ -95,14 +139,13 @@ class ComparisonDelegate(QStyledItemDelegate):
         painter.drawText(QRectF(rect.left() + left, top, 2 * column + _GAP, self._line),
                          Qt.AlignmentFlag.AlignVCenter, row.prompt)
         shown = [side.shown for side in row.sides]
-        found = word_difference(shown[0], shown[1] if comparison.after else shown[0])
-        spans = (found.deleted, found.inserted)
-        for i, (side, colour) in enumerate(zip(row.sides, (theme.delete, theme.insert),
-                                               strict=True)):
+        found = marked_difference(shown[0], shown[1] if comparison.after else shown[0])
+        changed = (found.deleted, found.inserted)
+        for i, side in enumerate(row.sides):
             muted = i == 1 and comparison.after is None
             painter.setPen(QColor(theme.muted if muted else theme.text))
             origin = QPointF(rect.left() + left + i * (column + _GAP), top + self._line + 2)
-            side.layout.draw(painter, origin, _highlights(side.shown, spans[i], colour))
+            side.layout.draw(painter, origin, ranges(side.shown, changed[i]))
             if side.badge:
                 colour = theme.warning if "cut off" in side.badge else theme.muted
                 self._badge(painter, origin + side.badge_at, side.badge, colour)
@@ -131,30 +174,28 @@ class ComparisonDelegate(QStyledItemDelegate):
         return left, max(column, 80), self._numbers_width
 
     def _row(self, comparison: Comparison, width: int) -> _Row:
-        if width != self._width:
-            self._rows.clear()
-            self._width = width
-        # The comparison is kept beside its layout, so that its id stays its own.
-        known = self._rows.get(id(comparison))
-        if known is None:
-            if len(self._rows) > 4096:
-                self._rows.clear()
-            known = self._rows[id(comparison)] = (comparison, self._lay_out(comparison, width))
-        return known[1]
+        self._set_width(width)
+        return self._rows.get(_content(comparison), self._lay_out)
 
-    def _lay_out(self, comparison: Comparison, width: int) -> _Row:
-        _, column, _ = self._columns(width)
-        prompt = " ".join(comparison.prompt.split())
-        if comparison.pinned:
-            prompt = f"★ {prompt}"
+    def _set_width(self, width: int) -> None:
+        if width != self._width:
+            self._forget_rows()
+            self._width = width
+
+    def _forget_rows(self) -> None:
+        self._rows.clear()
+        self._heights.clear()
+
+    def _lay_out(self, content: _Content) -> _Row:
+        _, column, _ = self._columns(self._width)
         prompt = QFontMetrics(self._bold).elidedText(
-            prompt, Qt.TextElideMode.ElideMiddle, 2 * column + _GAP)
-        sides = (self._side(comparison.before, column), self._side(comparison.after, column))
+            content.prompt, Qt.TextElideMode.ElideMiddle, 2 * column + _GAP)
+        sides = (self._side(content.before, column), self._side(content.after, column))
         text = self._line + 2 + max(side.height for side in sides)
         return _Row(prompt, sides, math.ceil(max(text, 4 * self._line)) + 2 * _PAD)
 
-    def _side(self, record: CompletionRecord | None, width: int) -> _Side:
-        text = record.text.lstrip(" ") if record else _NOT_YET
+    def _side(self, written: tuple[str, bool] | None, width: int) -> _Side:
+        text, ended = written or (_NOT_YET, True)
         shown = text[:_CHARACTERS].replace("\n", "\u2028")
         layout = QTextLayout(shown, self._font)
         option = QTextOption()
@@ -175,7 +216,7 @@ class ComparisonDelegate(QStyledItemDelegate):
         badges = []
         if len(shown) < len(text):
             badges.append(f"{len(text[len(shown):].split()):,} more words")
-        if record and not record.ended:
+        if not ended:
             badges.append("cut off")
         badge = " · ".join(badges)
         at = QPointF(last + 6, height - self._line)
@@ -232,17 +273,14 @@ class ComparisonDelegate(QStyledItemDelegate):
                 painter.drawText(line, Qt.AlignmentFlag.AlignLeft, name)
 
 
-def _highlights(
-    text: str, spans: tuple[Span, ...], colour: str
-) -> list[QTextLayout.FormatRange]:
-    style = QTextCharFormat()
-    style.setBackground(QColor(colour))
-    result, position = [], 0
-    for piece, changed in split(text, spans):
-        length = len(piece.encode("utf-16-le")) // 2  # Qt counts in UTF-16
-        if changed:
-            part = QTextLayout.FormatRange()
-            part.start, part.length, part.format = position, length, style
-            result.append(part)
-        position += length
-    return result
+def _content(comparison: Comparison) -> _Content:
+    prompt, half = comparison.prompt, _CHARACTERS // 2
+    # There is room for its beginning and its end.
+    prompt = " ".join((prompt if len(prompt) <= _CHARACTERS else
+                       f"{prompt[:half]} {prompt[-half:]}").split())
+    return _Content(f"★ {prompt}" if comparison.pinned else prompt, _written(comparison.before),
+                    _written(comparison.after) if comparison.after else None)
+
+
+def _written(record: CompletionRecord) -> tuple[str, bool]:
+    return record.text.lstrip(" "), record.ended

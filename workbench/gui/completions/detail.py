@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QColor, QKeyEvent, QTextCharFormat, QTextCursor
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QSplitter,
@@ -17,10 +17,11 @@ from PySide6.QtWidgets import (
 )
 
 from workbench.gui.completions import wording
-from workbench.gui.completions.diff import split, word_difference
+from workbench.gui.completions.diff import marked_difference
+from workbench.gui.completions.marks import fill
 from workbench.gui.completions.model import Comparison
 from workbench.gui.controls import label, tool_button
-from workbench.gui.plain_text import plain_tip
+from workbench.gui.plain_text import plain_tip, shortened
 from workbench.gui.theme import themes
 
 
@@ -92,7 +93,8 @@ class Detail(QWidget):
         places = [text.verticalScrollBar().value() for text in self._texts]
         self._shown = (row, before, after)
         theme = themes().theme
-        self._prompt.setText(("★ " if row.pinned else "") + row.prompt)
+        self._prompt.setText(("★ " if row.pinned else "") + shortened(row.prompt, 300, 3))
+        self._prompt.setToolTip(plain_tip(row.prompt))
         self._change.setText(wording.change(row.change))
         colour = theme.good if row.change > 0 else theme.bad if row.change < 0 else theme.muted
         self._change.setStyleSheet(f"color: {colour}")
@@ -100,17 +102,17 @@ class Detail(QWidget):
         self._tokens.setEnabled(bool(after or before))  # the start policy has learned nothing
         # Without the space that joins it to the prompt, as in the list.
         shown = [(record or row.before).text.lstrip(" ") for record in (row.before, row.after)]
-        found = word_difference(*shown)
-        sides = (("Before", before, row.before, found.deleted, theme.delete),
-                 ("After", after, row.after, found.inserted, theme.insert))
-        for title, text, written, (name, cycle, record, spans, background) in zip(
+        found = marked_difference(*shown)
+        sides = (("Before", before, row.before, found.deleted),
+                 ("After", after, row.after, found.inserted))
+        for title, text, written, (name, cycle, record, changed) in zip(
                 self._titles, self._texts, shown, sides, strict=True):
             if record is None or cycle is None:
                 title.setText(f"{name}: the next cycle")
                 text.clear()
                 continue
             title.setText(f"{name}: {wording.cycle_name(cycle)} · {wording.facts(record)}")
-            fill(text, split(written, spans), background)
+            fill(text, written, changed)
         if same_prompt:  # a new cycle of what is being read: stay in place
             for text, place in zip(self._texts, places, strict=True):
                 text.verticalScrollBar().setValue(place)
@@ -157,16 +159,3 @@ class Detail(QWidget):
         button = tool_button(text, name, tip.partition(" (")[0], tip)
         button.clicked.connect(lambda: call())
         return button
-
-
-def fill(text: QTextEdit, pieces: list[tuple[str, bool]], background: str) -> None:
-    """Show ``pieces``, the changed ones on ``background``."""
-    text.clear()
-    plain, marked = QTextCharFormat(), QTextCharFormat()
-    marked.setBackground(QColor(background))
-    cursor = QTextCursor(text.document())
-    cursor.beginEditBlock()
-    for piece, changed in pieces:
-        cursor.insertText(piece, marked if changed else plain)
-    cursor.endEditBlock()
-    text.moveCursor(QTextCursor.MoveOperation.Start)

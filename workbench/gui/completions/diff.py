@@ -18,6 +18,7 @@ _WORD = re.compile(rf"[{_CHARACTERS}]|[^\W{_CHARACTERS}]+|[^\w\s]")
 
 # Matching costs the square of the words; beyond this many the frequent ones are left aside.
 _MANY = 1000
+_TOO_MUCH = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,14 @@ class Difference:
     inserted: tuple[Span, ...]
 
 
-@lru_cache(maxsize=1024)
+def marked_difference(before: str, after: str) -> Difference:
+    """Return what to mark: nothing where most has changed, since then marks tell nothing."""
+    found = word_difference(before, after)
+    changed = sum(length for _, length in (*found.deleted, *found.inserted))
+    return found if changed <= _TOO_MUCH * (len(before) + len(after)) else Difference((), ())
+
+
+@lru_cache(maxsize=256)
 def word_difference(before: str, after: str) -> Difference:
     """Compare two texts by words; a lone common word between changes counts as changed.
 

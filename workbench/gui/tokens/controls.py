@@ -78,8 +78,8 @@ class Controls(QWidget):
         """Say what the colours mean."""
         theme = themes().theme
         self._legend.setText(
-            f"<span style='background: {theme.insert}'>&nbsp;above 0&nbsp;</span> "
-            f"<span style='background: {theme.delete}'>&nbsp;below 0&nbsp;</span>")
+            f"<span style='background: {theme.better}'>&nbsp;above 0&nbsp;</span> "
+            f"<span style='background: {theme.worse}'>&nbsp;below 0&nbsp;</span>")
         self._legend.setVisible(self.column().signed)
 
     def _make_cycles(self) -> None:

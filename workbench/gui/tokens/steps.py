@@ -12,7 +12,8 @@ from workbench.store.records import CompletionRecord
 from workbench.store.traces import TraceRecord
 
 _EVEN = 0.05  # advantages nearer to 0 than this say nothing about a token
-_SURE = 0.99
+_NO_CHOICE = 0.05  # nats
+_SHOWN = 200  # characters of a prompt or a completion in a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +23,9 @@ class Step:
     ``value`` is the value head's estimate before the token and ``value_after`` the one after it,
     or after the last token the reward model's score. ``chance`` and ``start_chance`` are the
     probabilities of the policy that wrote it and of the start policy, at the sampling
-    temperature; ``ratio`` is what the cycle's update made of the former. ``held``: the ratio has
-    left the clip range on the side the advantage pushes to, so that nothing pushes it further.
+    temperature; ``ratio`` is what the cycle's update made of the former. ``clipped``: the ratio
+    has left the clip range on the side the advantage pushes to, so that this token pushes it no
+    further. Other tokens, which share the policy's weights, may.
     """
 
     piece: str
@@ -35,7 +37,7 @@ class Step:
     ratio: float
     kl: float
     entropy: float
-    held: bool
+    clipped: bool
     last: bool
 
 
@@ -65,9 +67,10 @@ COLUMNS = (
            "How likely the policy found the token when it wrote it, at the sampling temperature",
            lambda s: percent(s.chance), lambda s: s.chance, False),
     Column("Update",
-           "How many times as likely the cycle's update made the token: the ratio ρ. Held: it "
-           "has left the clip range, the trust region, and was pushed no further",
-           lambda s: f"×{s.ratio:.2f}" + (" held" if s.held else ""),
+           "How many times as likely the cycle's update made the token: the ratio ρ. Clipped: "
+           "beyond the clip range, the trust region, where the token itself pushes no further; "
+           "what other tokens push can still carry it on",
+           lambda s: f"×{s.ratio:.2f}" + (" clipped" if s.clipped else ""),
            lambda s: math.log(s.ratio) if s.ratio > 0 else 0.0),
     Column("KL",
            "How much likelier the policy finds the token than the start policy does, in nats: "
@@ -88,7 +91,7 @@ def read_steps(trace: TraceRecord, score: float, cliprange: float) -> tuple[Step
     return tuple(
         Step(piece, n["value"][i], after[i], n["advantage"][i], math.exp(n["logprob"][i]),
              math.exp(n["ref_logprob"][i]), n["ratio"][i], n["logprob"][i] - n["ref_logprob"][i],
-             n["entropy"][i], _held(n["advantage"][i], n["ratio"][i], cliprange), i == count - 1)
+             n["entropy"][i], _clipped(n["advantage"][i], n["ratio"][i], cliprange), i == count - 1)
         for i, piece in enumerate(trace.pieces))
 
 
@@ -110,24 +113,26 @@ def say(step: Step, settings: Mapping[str, object]) -> str:
     """Say in words, as rich text, what PPO made of a token."""
     then = (f"the reward model then gave {number(step.value_after)}" if step.last else
             f"{number(step.value_after)} after it")
-    better = ("it had hardly an alternative" if step.chance > _SURE else
+    better = ("no choice here: it only passes on what came later"
+              if step.entropy < _NO_CHOICE else
               "about as good as expected" if abs(step.advantage) < _EVEN else
               "better than its alternatives" if step.advantage > 0 else
               "worse than its alternatives")
     unit = " deviations" if settings.get("whiten_advantages") else ""
-    held = (f", past the clip of {settings.get('cliprange')}, which held it there"
-            if step.held else "")
+    clipped = (f", beyond the clip of {settings.get('cliprange')}: past that it pushed no further "
+               "itself" if step.clipped else "")
     return (
         f"<b>{html.escape(visible(step.piece))}</b> &nbsp;Value head: "
         f"{number(step.value)} before it, {then}. "
         f"Advantage {signed(step.advantage)}{unit}: {better}. "
-        f"Chance {percent(step.chance)} (start policy {percent(step.start_chance)}); "
-        f"the update made it ×{step.ratio:.2f}{held}.")
+        f"Chance {html.escape(percent(step.chance))} "
+        f"(start policy {html.escape(percent(step.start_chance))}); "
+        f"the update made it ×{step.ratio:.2f}{clipped}.")
 
 
 def summary(record: CompletionRecord) -> str:
     """Return the line of a completion in the list."""
-    text = " ".join((record.prompt_text + record.text).split())
+    text = " ".join((record.prompt_text[:_SHOWN] + record.text[:_SHOWN]).split())
     return f"{number(record.score)}  {text}"
 
 
@@ -152,5 +157,5 @@ def percent(share: float) -> str:
     return f"{100 * share:.{1 if share < 0.1 else 0}f}\N{NO-BREAK SPACE}%"
 
 
-def _held(advantage: float, ratio: float, cliprange: float) -> bool:
+def _clipped(advantage: float, ratio: float, cliprange: float) -> bool:
     return ratio > 1 + cliprange if advantage > 0 else advantage < 0 and ratio < 1 - cliprange

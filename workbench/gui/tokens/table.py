@@ -15,7 +15,7 @@ from PySide6.QtCore import (
     Signal,
 )
 from PySide6.QtGui import QColor, QFont, QResizeEvent, QTextCharFormat, QTextCursor
-from PySide6.QtWidgets import QHeaderView, QTableView, QTextEdit, QWidget
+from PySide6.QtWidgets import QHeaderView, QStyle, QTableView, QTextEdit, QWidget
 
 from workbench.gui.controls import RIGHT, as_list, named
 from workbench.gui.plain_text import plain_tip
@@ -24,6 +24,8 @@ from workbench.gui.tokens.steps import COLUMNS, Column, Step, strengths, visible
 
 Index = QModelIndex | QPersistentModelIndex
 _TEXT_LINES = 4
+_MEASURED = 100  # rows that decide how wide a column is
+_PROMPT = 2_000  # characters of a prompt that are shown
 _ROOMY = 560
 _SMALL = 0.92
 _GIVE_WAY = [1 + i for i, column in enumerate(COLUMNS) if column.title in ("Chance", "KL")]
@@ -107,7 +109,7 @@ class StepsTable(QTableView):
         """Share the width out: each column what it needs, and as much again as the others."""
         for i in _GIVE_WAY:
             self.setColumnHidden(i, False)  # a hidden one does not say what it needs
-        needed = [max(self.sizeHintForColumn(i), self.horizontalHeader().sectionSizeHint(i))
+        needed = [max(self._widest(i), self.horizontalHeader().sectionSizeHint(i))
                   for i in range(self.model().columnCount())]
         needed[0] = min(needed[0], _LONGEST)
         room = self.viewport().width()
@@ -119,6 +121,14 @@ class StepsTable(QTableView):
         for i, width in enumerate(needed):
             if width:
                 self.setColumnWidth(i, width + spare)
+
+    def _widest(self, column: int) -> int:
+        """Return what the first rows need. Asking Qt for the hint of each takes long."""
+        model, metrics = self.model(), self.fontMetrics()
+        margin = 2 * (self.style().pixelMetric(QStyle.PixelMetric.PM_FocusFrameHMargin) + 1)
+        texts = (str(model.index(row, column).data())
+                 for row in range(min(model.rowCount(), _MEASURED)))
+        return max(map(metrics.horizontalAdvance, texts), default=0) + margin + 1
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Share the width out anew, and keep the chosen token in sight."""
@@ -151,7 +161,8 @@ class ColouredText(QTextEdit):
             plain.setForeground(QColor(theme.muted))
             cursor = QTextCursor(self.document())
             cursor.beginEditBlock()
-            cursor.insertText(prompt, plain)
+            # Its end is what the completion goes on from.
+            cursor.insertText(prompt if len(prompt) <= _PROMPT else f"…{prompt[-_PROMPT:]}", plain)
             self._starts = []
             for step, strength in zip(steps, strengths(steps, column), strict=True):
                 style = QTextCharFormat()
@@ -209,4 +220,4 @@ def tint(column: Column, strength: float) -> QColor:
     theme = themes().theme
     if not column.signed:
         return QColor(mix(theme.accent, theme.base, 0.32 * abs(strength)))
-    return QColor(mix(theme.insert if strength > 0 else theme.delete, theme.base, abs(strength)))
+    return QColor(mix(theme.better if strength > 0 else theme.worse, theme.base, abs(strength)))

@@ -253,6 +253,7 @@ class TokensView(QWidget):
         self.list.setFont(font)
         self.list.setMinimumWidth(90)
         self.list.setSpacing(1)
+        self.list.setUniformItemSizes(True)
         self.list.currentRowChanged.connect(lambda _: self._choose_completion())
         self.list.clicked.connect(lambda _: self._hold())
         self.text = ColouredText()

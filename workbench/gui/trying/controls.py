@@ -114,7 +114,7 @@ class Controls(QWidget):
 
     def _sources(self) -> QWidget:
         box, row = _row()
-        self.start = _toggle("Start", "try_start", "A column for the start policy")
+        self.start = _toggle("Start policy", "try_start", "A column for the start policy")
         self.current = _toggle(
             "Current", "try_current", "A column for the policy as it stands in memory: as this "
             "window's last run left it. For an earlier run pick a checkpoint.")

@@ -66,14 +66,15 @@ class Attempt:
     def title(self) -> str:
         """A short line that tells tries apart."""
         prompts = self.command.prompts
-        first = " ".join(prompts[0].split())
+        first = " ".join(prompts[0][:200].split())
         more = f" +{len(prompts) - 1}" if len(prompts) > 1 else ""
         return f"{self.number} · {first[:15]}{'…' * (len(first) > 15)}{more}"
 
     @property
     def heading(self) -> str:
         """When it began and what it completes."""
-        return "\n".join((f"Try {self.number}, {self.began:%H:%M}", *self.command.prompts))
+        return "\n".join((f"Try {self.number}, {self.began:%H:%M}",
+                          *(p[:300] + "…" * (len(p) > 300) for p in self.command.prompts)))
 
     @property
     def settings(self) -> str:

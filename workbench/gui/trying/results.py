@@ -19,10 +19,10 @@ from PySide6.QtWidgets import (
 )
 
 from workbench.gui.completions import wording
-from workbench.gui.completions.detail import fill
-from workbench.gui.completions.diff import split, word_difference
+from workbench.gui.completions.diff import marked_difference
+from workbench.gui.completions.marks import fill
 from workbench.gui.controls import label, named
-from workbench.gui.plain_text import plain_tip
+from workbench.gui.plain_text import plain_tip, shortened
 from workbench.gui.theme import themes
 from workbench.gui.trying.record import Attempt, Column
 
@@ -163,12 +163,13 @@ class Results(QScrollArea):
             self._problems.append(problem)
             self._cells.append([])
         for row, prompt in enumerate(attempt.command.prompts):
-            heading = label(prompt, "muted", wrap=True)
+            heading = label(shortened(prompt), "muted", wrap=True)
             heading.setObjectName(f"try_prompt_{row}")
             heading.setAccessibleName("Prompt")
             grid.addWidget(heading, 2 + 2 * row, 0, 1, max(1, len(attempt.columns)))
             for index, column in enumerate(attempt.columns):
-                cell = _Cell(f"try_text_{index}_{row}", f"{column.label}, completion of {prompt}")
+                cell = _Cell(f"try_text_{index}_{row}",
+                             f"{column.label}, completion of {shortened(prompt, 200)}")
                 grid.addWidget(cell, 3 + 2 * row, index)
                 self._cells[index].append(cell)
         settings = label(attempt.settings, "muted", wrap=True)
@@ -192,16 +193,15 @@ class Results(QScrollArea):
         mine, first = column.completions[row], columns[0].completions
         text, facts = mine.text.lstrip(" "), html.escape(wording.facts(mine))
         spans: tuple[tuple[int, int], ...] = ()
-        colour = theme.insert
         if index and first:
-            spans = word_difference(first[row].text.lstrip(" "), text).inserted
+            spans = marked_difference(first[row].text.lstrip(" "), text).inserted
             change = mine.score - first[row].score
             shade = theme.good if change > 0.005 else theme.bad if change < -0.005 else theme.muted
             facts = f"<b style='color:{shade}'>{wording.change(change)}</b> {facts}"
         elif not index and len(columns) == 2 and columns[1].completions:
             other = columns[1].completions[row].text.lstrip(" ")
-            spans, colour = word_difference(text, other).deleted, theme.delete
-        fill(cell.text, split(text, spans), colour)
+            spans = marked_difference(text, other).deleted
+        fill(cell.text, text, spans)
         cell.facts.setText(facts)
         if index == 1 and len(columns) == 2 and first:
             self._finish(self._cells[0][row], columns[0], 0, row)

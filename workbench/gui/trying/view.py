@@ -33,6 +33,7 @@ from workbench.training.commands import StopTrying, Try
 from workbench.training.events import State
 
 _MOST_PROMPTS = 16
+_LONGEST = 100_000  # characters: the field takes long to show more
 _OFFERED = 20  # prompts of the table in the menu
 _CAN_TRY = frozenset({State.READY, State.PAUSED, State.FINISHED, State.FAILED})
 _ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
@@ -186,7 +187,7 @@ class TryView(QWidget):
         problem = (
             "Type a prompt to try, or pick one." if not prompts else
             f"Try at most {_MOST_PROMPTS} prompts at once." if len(prompts) > _MOST_PROMPTS else
-            "Choose who completes it: Start, Current or a checkpoint." if not sources else
+            "Choose who completes it: Start policy, Current or a checkpoint." if not sources else
             self.controls.problem())
         if problem:
             self.message.emit("error", problem)
@@ -239,12 +240,16 @@ class TryView(QWidget):
             action.triggered.connect(lambda _=False, texts=texts: self._take(texts))
         menu.addSeparator()
         for prompt in rows[:_OFFERED]:
-            flat = " ".join(prompt.text.split())
+            flat = " ".join(prompt.text[:200].split())
             action = menu.addAction(without_mnemonic(shortened(flat, 60)))
             action.setToolTip(plain_tip(prompt.text))
             action.triggered.connect(lambda _=False, text=prompt.text: self._take([text]))
 
     def _take(self, texts: list[str]) -> None:
+        length = sum(map(len, texts))
+        if length > _LONGEST:
+            self.message.emit("error", f"These {length:,} characters are too long to try here.")
+            return
         self.prompt.setPlainText(join_prompts(texts))
         self.prompt.setFocus()
 
