@@ -121,6 +121,11 @@ def test_a_second_stop_is_sent_but_no_double_click(opened: Opened) -> None:
 def test_a_run_fills_every_view(qtbot: QtBot, opened: Opened, store: Store) -> None:
     window = opened.window
     run_id = begin(opened, store)
+    opened.controller.handle([ev.Progress(run_id, 0, 20, ev.Phase.COMPARING, 3, 4)])
+    assert window.status.phase.text() == (
+        "Before: the start policy answers the compared prompts")
+    opened.controller.handle([ev.Progress(run_id, 1, 20, ev.Phase.COMPARING, 3, 4)])
+    assert window.status.phase.text() == "Comparing before and after"
     opened.controller.handle([ev.Progress(run_id, 1, 20, ev.Phase.SAMPLING, 3, 4)])
     assert window.status.phase.text() == "Phase 1: writing completions"
     assert window.status.cycle.text() == "Cycle 1 of 20"
@@ -136,6 +141,8 @@ def test_a_run_fills_every_view(qtbot: QtBot, opened: Opened, store: Store) -> N
     opened.controller.handle([
         ev.RunFinished(run_id, "finished", 3), ev.StateChanged(State.FINISHED)])
     assert window.toast.text == "Run 1 finished after 3 cycles."
+    qtbot.waitUntil(lambda: window.completions._pair.after == 3)
+    assert window.completions._pair.before == 0
     assert window.runs.newest.status == "finished"  # type: ignore[union-attr]
     opened.controller.handle([ev.Progress(run_id, 4, 20, ev.Phase.SAMPLING, 3, 4)])
     assert window.status.cycle.text() == "Cycle 4 of 20"

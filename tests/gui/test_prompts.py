@@ -165,8 +165,9 @@ def test_the_filter_shows_what_contains_the_text(qtbot, view):
 def test_pasted_lines_become_prompts_below_the_current_one(qtbot, view):
     QGuiApplication.clipboard().setText("one\n\n two \r\nthree\n")
     select(view, 0)
-    with qtbot.waitSignal(view.message, check_params_cb=lambda _, text: text == "3 prompts added."):
+    with qtbot.waitSignal(view.undoable) as told:
         press(view, "prompts_paste")
+    assert told.args[:2] == ["info", "3 prompts added."]
     assert [p.text for p in view.prompts()][:4] == ["alpha", "one", " two ", "three"]
     select(view, 0, 1)
     press(view, "prompts_copy")
@@ -178,13 +179,68 @@ def test_pasted_lines_become_prompts_below_the_current_one(qtbot, view):
 def test_a_file_replaces_the_list_and_bad_lines_are_told_once(qtbot, view, tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_text('"one"\n\nbad\nworse\n{"prompt": "two", "pinned": true}\n')
-    with qtbot.waitSignal(view.message) as told:
+    with qtbot.waitSignal(view.undoable) as told:
         view.open_file(path)
-    assert told.args == ["warning", "Line 3 is not JSON; 1 more line left out; 2 prompts read."]
+    assert told.args[:2] == [
+        "warning", "Line 3 is not JSON; 1 more line left out; 2 prompts read."]
     assert view.prompts() == (Prompt("one"), Prompt("two", pinned=True))
     assert not view.selected()  # a stray Delete must not take them all
     view.undo_stack.undo()
     assert view.prompts() == (A, B, C, D)
+
+
+def test_a_file_is_taken_back_on_its_notice(qtbot, opened, tmp_path):
+    prompts, toast = opened.window.prompts, opened.window.toast
+    there = prompts.prompts()
+    (tmp_path / "a.txt").write_text("one\nThe hotel was\ntwo\nThe hotel was\none\n")
+    with qtbot.waitSignal(prompts.undoable):
+        prompts.open_file(tmp_path / "a.txt")
+    assert toast.text == "5 prompts read. More than once in the list: “one” and 1 more."
+    assert toast.action_button.text() == "Undo"
+    qtbot.mouseClick(toast.action_button, Qt.MouseButton.LeftButton)
+    assert prompts.prompts() == there
+    prompts.undo_stack.redo()
+    assert len(prompts.prompts()) == 5
+
+
+def test_pasted_prompts_that_are_there_already_are_named(qtbot, view):
+    QGuiApplication.clipboard().setText("beta\nnew\n")
+    with qtbot.waitSignal(view.undoable) as told:
+        press(view, "prompts_paste")
+    assert told.args[1] == "2 prompts added. More than once in the list: “beta”."
+    told.args[2]()
+    assert view.prompts() == (A, B, C, D)
+
+
+def test_a_megabyte_is_shown_in_part_and_not_edited_here(qtbot, view):
+    long = Prompt("so much to read " * 62_500)
+    view._model.load([long, B])
+    shown, tip = (view.table.model().index(0, Column.TEXT).data(role) for role in (
+        Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.ToolTipRole))
+    assert len(shown) <= 2001
+    assert "1,000,000 characters, too long to edit here" in tip
+    assert len(tip) < 4000
+    select(view, 0)
+    view.table.setFocus()
+    qtbot.keyClick(view.table, Qt.Key.Key_F2)
+    assert editor(view) is None
+    select(view, 1)
+    qtbot.keyClick(view.table, Qt.Key.Key_F2)
+    assert editor(view).toPlainText() == "beta"
+    assert view.prompts() == (long, B)
+
+
+def test_a_filter_ends_what_is_being_edited(qtbot, view):
+    select(view, 0)
+    view.table.edit(view.table.currentIndex())
+    view.filter.setText("zzz")
+    qtbot.waitUntil(lambda: view.empty.isVisible() and editor(view) is None)
+    assert texts(view) == "abgd"
+
+
+def test_the_star_says_what_pinning_does(view):
+    tip = view.table.model().index(0, Column.PINNED).data(Qt.ItemDataRole.ToolTipRole)
+    assert "always among those that are compared" in tip
 
 
 def test_a_file_that_cannot_be_read_changes_nothing(qtbot, view, tmp_path):

@@ -140,7 +140,7 @@ class Controller(QObject):
                 window.status.cycle_finished(event)
                 window.tokens.cycle_available(event.run_id)
                 self._display.add(event)
-                window.runs.refresh()
+                window.runs.refresh_run(event.run_id)
             case ev.HealthChecked():
                 self.health.checked(event)
             case ev.HyperparametersStaged():
@@ -172,6 +172,8 @@ class Controller(QObject):
         if watching:
             self._window.models.set_state(State.READY)
         self.driving.state_changed(event.state)
+        if self.resuming.live is not None:
+            self._window.runs.refresh_run(self.resuming.live)
         if event.state in ALIVE:
             self._window.toast.withdraw_offer()
         else:
@@ -201,8 +203,8 @@ class Controller(QObject):
         window = self._window
         window.hyperparameters.run_started(event.hyperparameters)
         window.status.run_started(event)
-        self._display.begin(event.run_id)
         window.runs.refresh()
+        self._display.begin(event.run_id)
 
     def _run_followed(self, event: ev.RunFollowed) -> None:
         window = self._window
@@ -317,6 +319,9 @@ class Controller(QObject):
         window.runs.deleted.connect(self._display.deleted)
         window.runs.renamed.connect(self._display.say_what_shows)
         window.prompts.message.connect(window.toast.show_message)
+        window.prompts.undoable.connect(
+            lambda level, sentence, undo: window.toast.show_offer(
+                sentence, "Undo", "Bring back the prompts that were there (Ctrl+Z)", undo, level))
         window.metrics.message.connect(window.toast.show_message)
         window.completions.message.connect(window.toast.show_message)
         window.trying.message.connect(window.toast.show_message)

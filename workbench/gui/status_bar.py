@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QProgressBar, QStatusBar, QWidget
 from workbench.gui.controls import RIGHT, label, named
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import number_font
+from workbench.ppo.phases import Phase
 from workbench.training.events import (
     CheckpointWritten,
     CycleFinished,
@@ -22,6 +23,7 @@ from workbench.training.events import (
 )
 
 _RECENT = 5  # cycles whose mean time tells how long the rest will take
+_BEFORE = "Before: the start policy answers the compared prompts"
 _CYCLE_TIP = "The cycle that is running, of how many"
 
 
@@ -122,8 +124,11 @@ class StatusBar(QStatusBar):
     def progress(self, event: Progress) -> None:
         """A cycle got further."""
         self._num_cycles = event.num_cycles
-        self.phase.setText(event.phase.value)
-        self.phase.setToolTip(plain_tip(event.phase.value))
+        # Before the first cycle there is nothing to compare with yet.
+        first = event.phase is Phase.COMPARING and event.cycle == 0
+        text = _BEFORE if first else event.phase.value
+        self.phase.setText(text)
+        self.phase.setToolTip(plain_tip(text))
         self.bar.setVisible(event.total > 0)
         self.bar.setValue(round(1000 * event.done / max(1, event.total)))
         self._say_cycle(event.cycle)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -12,9 +12,10 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from workbench.assets import DEFAULT_PROMPTS
 from workbench.gui.background import Background
 from workbench.gui.prompts.model import PromptsModel
+from workbench.gui.prompts.wording import count, repeated
 from workbench.store.home import StoreError
 from workbench.store.prompt_files import PromptFile, PromptFileError, read_prompts, write_prompts
-from workbench.store.records import PromptSet
+from workbench.store.records import Prompt, PromptSet
 from workbench.store.store import Store
 
 WORKING_SET = "working set"
@@ -23,9 +24,10 @@ _SAVE_MS = 600
 
 class Library(QObject):
     """Brings prompts into the model and out of it. The working set is saved a moment after each
-    edit; ``message`` carries a level and a sentence."""
+    edit; ``message`` carries a level and a sentence, ``undoable`` what undoes it as well."""
 
     message = Signal(str, str)
+    undoable = Signal(str, str, object)
     _saved = Signal(object)
 
     def __init__(self, store: Store, model: PromptsModel, parent: QObject) -> None:
@@ -98,7 +100,23 @@ class Library(QObject):
             self.message.emit("error", f"There is no prompt set “{name}” any more.")
             return
         self._source = found.source
-        self._model.edit(f"load “{name}”", found.prompts)
+        self.replace(f"load “{name}”", found.prompts, "info",
+                     f"“{name}” opened: {count(len(found.prompts))}.")
+
+    def replace(
+        self, text: str, rows: Sequence[Prompt], level: str, sentence: str,
+        among: Collection[str] | None = None,
+    ) -> None:
+        """Make ``rows`` the list, say so, and offer to undo it. Prompts that are there twice,
+        of those ``among``, are named."""
+        stack = self._model.undo_stack
+        known = stack.index()
+        self._model.edit(text, rows)
+        said = f"{sentence} {repeated(rows, among)}".rstrip()
+        if stack.index() == known:
+            self.message.emit(level, said)
+        else:
+            self.undoable.emit(level, said, lambda: stack.setIndex(known))
 
     def delete_set(self, name: str) -> None:
         """Remove a set from the store; the list on screen stays."""
@@ -121,9 +139,9 @@ class Library(QObject):
         if files:
             names = ", ".join(path.name for path in paths)
             self._source = str(paths[0])
-            self._model.edit(f"open {names}", [p for file in files for p in file.prompts])
-            for file in files:
-                self.message.emit("warning" if file.problems else "info", file.summary)
+            level = "warning" if any(file.problems for file in files) else "info"
+            self.replace(f"open {names}", [p for file in files for p in file.prompts], level,
+                         " ".join(file.summary for file in files))
 
     def _store_set(self, name: str) -> None:
         kept = PromptSet(name, self._model.prompts(), self._source)

@@ -17,7 +17,7 @@ from PySide6.QtCore import (
 )
 from PySide6.QtGui import QColor, QUndoCommand, QUndoStack
 
-from workbench.gui.plain_text import plain_tip
+from workbench.gui.plain_text import plain_tip, shortened
 from workbench.gui.prompts.wording import count
 from workbench.gui.theme import themes
 from workbench.store.records import Prompt
@@ -39,11 +39,12 @@ _ROW = (Qt.ItemFlag.ItemIsSelectable | Qt.ItemFlag.ItemIsEnabled | Qt.ItemFlag.I
 # Made once: Qt asks for flags thousands of times, and joining Python flags is slow.
 _FLAGS = (_ROW | Qt.ItemFlag.ItemIsUserCheckable, _ROW, _ROW | Qt.ItemFlag.ItemIsEditable)
 _ADDING = 1
-_TEXT_ROLES = (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.EditRole)
+_SHOWN, _EDITED = 2_000, 100_000  # characters: laying out more takes long
 _TITLES = ("On", "Pin", "Prompt")
 _TIPS = (
     "Only prompts that are on take part in a run (Space)",
-    "Pinned prompts are compared first after every cycle (P)",
+    "A pinned prompt (★) is always among those that are compared after each cycle, before the "
+    "others, and its tokens are kept of every cycle. Click the star, or press P",
     "What the policy completes. Double click or F2 edits; Shift+Enter begins a new line",
 )
 
@@ -177,8 +178,11 @@ class PromptsModel(QAbstractTableModel):
         if not index.isValid():
             return None
         prompt, column = self._rows[index.row()], index.column()
-        if column == Column.TEXT and role in _TEXT_ROLES:
+        if column == Column.TEXT and role == Qt.ItemDataRole.EditRole:
             return prompt.text
+        if column == Column.TEXT and role == Qt.ItemDataRole.DisplayRole:
+            long = len(prompt.text) > _SHOWN
+            return shortened(prompt.text, _SHOWN) if long else prompt.text
         theme = themes().theme
         if role == Qt.ItemDataRole.ForegroundRole:
             if column == Column.PINNED and prompt.pinned:
@@ -196,9 +200,10 @@ class PromptsModel(QAbstractTableModel):
                 return Qt.AlignmentFlag.AlignCenter
             if role == Qt.ItemDataRole.AccessibleTextRole:
                 return "pinned" if prompt.pinned else "not pinned"
+            if role == Qt.ItemDataRole.ToolTipRole:
+                return plain_tip(_TIPS[Column.PINNED])
         elif role == Qt.ItemDataRole.ToolTipRole:
-            return plain_tip(prompt.text) if "\n" in prompt.text or len(
-                prompt.text) > 40 else None
+            return self._tip(prompt)
         return None
 
     def setData(self, index: Index, value: object, role: int = Qt.ItemDataRole.EditRole) -> bool:
@@ -223,7 +228,19 @@ class PromptsModel(QAbstractTableModel):
 
     def flags(self, index: Index) -> Qt.ItemFlag:
         """Say what can be done with a cell."""
-        return _FLAGS[index.column()] if index.isValid() else Qt.ItemFlag.ItemIsDropEnabled
+        if not index.isValid():
+            return Qt.ItemFlag.ItemIsDropEnabled
+        column = index.column()
+        if column == Column.TEXT and len(self._rows[index.row()].text) > _EDITED:
+            return _ROW
+        return _FLAGS[column]
+
+    def _tip(self, prompt: Prompt) -> str | None:
+        text = prompt.text
+        if len(text) > _EDITED:
+            return plain_tip(f"{len(text):,} characters, too long to edit here: change them in a "
+                             f"file and open that.\n\n{shortened(text, _SHOWN // 2)}")
+        return plain_tip(text) if "\n" in text or len(text) > 40 else None
 
     def supportedDropActions(self) -> Qt.DropAction:
         """Rows can be moved; files can be copied in."""

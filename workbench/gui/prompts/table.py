@@ -43,8 +43,10 @@ _SAMPLE = 300
 class PromptEditor(QStyledItemDelegate):
     """Edits a prompt in a small text field: Enter takes it, Shift+Enter is a new line."""
 
+    editor: QPlainTextEdit | None = None
+    """The open editor."""
     taking = False
-    """Whether an edit comes from the open editor."""
+    """Whether an edit comes from it."""
 
     def createEditor(
         self, parent: QWidget, option: QStyleOptionViewItem,
@@ -57,7 +59,16 @@ class PromptEditor(QStyledItemDelegate):
         editor.setToolTip(plain_tip(
             "Enter takes the text, Shift+Enter begins a new line, Escape gives up"))
         editor.setTabChangesFocus(True)
+        self.editor = editor
         return editor
+
+    def destroyEditor(
+        self, editor: QWidget, index: QModelIndex | QPersistentModelIndex
+    ) -> None:
+        """Know it no longer; Qt deletes it a moment later."""
+        if editor is self.editor:
+            self.editor = None
+        super().destroyEditor(editor, index)
 
     def setEditorData(self, editor: QWidget, index: QModelIndex | QPersistentModelIndex) -> None:
         """Show the prompt, all of it selected."""
@@ -163,9 +174,8 @@ class PromptsTable(QTableView):
 
     def give_up_edit(self) -> None:
         """Close the open editor, unless it is what changes the list just now."""
-        editor = self.findChild(QPlainTextEdit, "prompt_editor")
-        if editor and not self._delegate.taking and (
-                self.state() == QAbstractItemView.State.EditingState):
+        editor = self._delegate.editor
+        if editor is not None and not self._delegate.taking:
             self._delegate.closeEditor.emit(editor, QAbstractItemDelegate.EndEditHint.NoHint)
 
     def keyboardSearch(self, search: str) -> None:

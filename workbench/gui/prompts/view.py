@@ -35,6 +35,7 @@ class PromptsView(QWidget):
 
     changed = Signal()
     message = Signal(str, str)
+    undoable = Signal(str, str, object)  # level, sentence, what undoes it
 
     def __init__(self, store: Store, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -43,6 +44,7 @@ class PromptsView(QWidget):
         self.undo_stack = self._model.undo_stack
         self.library = Library(store, self._model, self)
         self.library.message.connect(self.message)
+        self.library.undoable.connect(self.undoable)
         self._proxy = PromptsFilter(self._model, self)
         self._build()
         self.library.load()
@@ -139,8 +141,10 @@ class PromptsView(QWidget):
         lines = QGuiApplication.clipboard().text().splitlines()
         prompts = [Prompt(line) for line in lines if line.strip()]
         if prompts:
-            self._model.insert(f"paste {len(prompts):,}", self._current_row() + 1, prompts)
-            self.message.emit("info", f"{count(len(prompts))} added.")
+            rows, place = self._model.rows, self._current_row() + 1
+            self.library.replace(
+                f"paste {len(prompts):,}", [*rows[:place], *prompts, *rows[place:]], "info",
+                f"{count(len(prompts))} added.", {p.text for p in prompts})
 
     def selected(self) -> list[int]:
         """Return the selected rows of the whole list, ascending."""
@@ -181,6 +185,7 @@ class PromptsView(QWidget):
 
     def _filter(self) -> None:
         self._filter_timer.stop()
+        self.table.give_up_edit()
         self.table.clearSelection()  # filtering would cut a long one into thousands of ranges
         self._proxy.set_text(self.filter.text())
         self.bar.allow_moving(not self.filter.text())
