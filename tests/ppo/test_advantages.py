@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.ppo.advantages import generalized_advantages, whiten
+from workbench.ppo.advantages import generalized_advantages, whiten, whitening_factor
 
 
 def gae(rewards, values, mask=None, *, gamma, lam):
@@ -73,6 +73,19 @@ def test_whitening_by_hand():
     torch.testing.assert_close(whiten(x, mask), torch.tensor([[-1.0, 0, 1, 0]]))
     torch.testing.assert_close(
         whiten(x, mask, shift_mean=False), torch.tensor([[1.0, 2, 3, 0]]))
+
+
+def test_whitening_by_a_factor_of_another_spread():
+    # Mean 2; sample variance of [0, 3, 6] is 9.
+    mask = torch.tensor([[True, True, True, False]])
+    other = torch.tensor([[0.0, 3, 6, 99]])
+    factor = whitening_factor(other, mask)
+    assert factor.item() == pytest.approx(1 / 3)
+    # Beside it [0, 4, 8], whose variance is 16; beside nothing that varies, it alone.
+    assert whitening_factor(other, mask, other * 4 / 3).item() == pytest.approx(1 / 5)
+    assert whitening_factor(torch.ones(1, 4), mask, other).item() == pytest.approx(1 / 3)
+    torch.testing.assert_close(whiten(torch.tensor([[1.0, 2, 3, 99]]), mask, factor=factor),
+                               torch.tensor([[-1 / 3, 0, 1 / 3, 0]]))
 
 
 def test_whitening_ignores_padding():

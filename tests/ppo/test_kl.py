@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.ppo.kl import adapt_kl_coef, kl_estimate
+from workbench.ppo.kl import adapt_kl_coef, kl_estimate, kl_loss_terms
 
 
 @pytest.mark.parametrize(
@@ -28,6 +28,27 @@ def test_k1_and_k3_are_unbiased():
     exact = (p.exp() * (p - q)).sum()
     for estimator in ("k1", "k3"):
         torch.testing.assert_close((p.exp() * kl_estimate(p, q, estimator)).sum(), exact)
+
+
+@pytest.mark.parametrize("estimator", ["k1", "k2"])
+def test_the_gradient_in_a_loss_is_that_of_the_exact_kl(estimator):
+    # Both in expectation over the policy's own tokens: p · d · grad log p, and grad of p · d.
+    torch.manual_seed(0)
+    logits, q = torch.randn(7).double().requires_grad_(), torch.randn(7).double().log_softmax(0)
+    logp = logits.log_softmax(0)
+    exact, = torch.autograd.grad((logp.exp() * (logp - q)).sum(), logits, retain_graph=True)
+    terms = kl_loss_terms(logp, q, estimator)
+    found, = torch.autograd.grad((logp.detach().exp() * terms).sum(), logits)
+    torch.testing.assert_close(found, exact)
+    assert exact.abs().max() > 0.1
+
+
+def test_k1_itself_would_hold_nothing_back():
+    torch.manual_seed(0)
+    logits, q = torch.randn(7).double().requires_grad_(), torch.randn(7).double().log_softmax(0)
+    logp = logits.log_softmax(0)
+    (logp.detach().exp() * kl_estimate(logp, q, "k1")).sum().backward()
+    torch.testing.assert_close(logits.grad, torch.zeros(7).double())
 
 
 def test_unknown_estimator():

@@ -113,7 +113,9 @@ def test_explained_variance():
     returns, mask = torch.tensor([[1.0, 2, 3]]), torch.ones(1, 3, dtype=torch.bool)
     assert explained_variance(returns, returns, mask).item() == 1
     assert explained_variance(torch.zeros(1, 3), returns, mask).item() == 0
-    assert explained_variance(-returns, returns, mask).item() == -3  # Var(2R) = 4 Var(R)
+    # Var(R - V) = Var(1.3 R) = 1.69 Var(R); Var(2 R) = 4 Var(R), and -3 counts as -1.
+    assert explained_variance(-0.3 * returns, returns, mask).item() == pytest.approx(-0.69)
+    assert explained_variance(-returns, returns, mask).item() == -1
     assert math.isnan(explained_variance(returns, torch.ones(1, 3), mask).item())
 
 

@@ -128,7 +128,8 @@ def test_order_of_rows_changes_nothing(experience, unattended):
 
 
 @pytest.mark.parametrize("settings", [
-    {"kl_in": "loss", "kl_estimator": "k2", "kl_coef": 0.3}, {"dual_clip": 1.21},
+    {"kl_in": "loss", "kl_estimator": "k2", "kl_coef": 0.3},
+    {"kl_in": "loss", "kl_estimator": "k1", "kl_coef": 0.3}, {"dual_clip": 1.21},
     {"temperature": 0.6}])
 def test_options_keep_the_invariance(experience, unattended, settings):
     whole = gradient_after(experience, unattended, **settings)
@@ -136,6 +137,13 @@ def test_options_keep_the_invariance(experience, unattended, settings):
         gradient_after(experience, unattended, micro_batch_tokens=16, **settings), whole)
     plain = gradient_after(experience, unattended)
     assert any(not torch.allclose(whole[0][k], plain[0][k]) for k in plain[0])
+
+
+def test_kl_in_the_loss_is_scaled_as_rewards_are(experience, unattended):
+    settings = {"kl_in": "loss", "kl_estimator": "k1"}
+    found = gradient_after(
+        replace(experience, reward_scale=2.5), unattended, kl_coef=0.1, **settings)
+    assert_same(found, gradient_after(experience, unattended, kl_coef=0.25, **settings))
 
 
 def test_ratio_is_one_and_kl_zero_before_the_first_step(unattended):

@@ -12,6 +12,7 @@ from workbench.gui.controls import RIGHT, label, named
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import number_font
 from workbench.ppo.phases import Phase
+from workbench.ppo.wording import format_speed
 from workbench.training.events import (
     CheckpointWritten,
     CycleFinished,
@@ -141,7 +142,7 @@ class StatusBar(QStatusBar):
         self._say_cycle(event.cycle)
         speed = event.metrics.get("tokens_per_second")
         if speed is not None:
-            self.speed.setText(f"{speed:,.0f} tokens/s")
+            self.speed.setText(format_speed(speed))
         self._tick()
 
     def _tick(self) -> None:

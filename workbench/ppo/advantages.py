@@ -38,21 +38,37 @@ def generalized_advantages(
     return advantages, (advantages + values).masked_fill(~mask, 0.0)
 
 
-def whiten(x: Tensor, mask: Tensor, *, shift_mean: bool = True) -> Tensor:
-    """Scale the real entries of ``x`` to deviation 1 and, if ``shift_mean``, to mean 0.
+def whitening_factor(x: Tensor, mask: Tensor, beside: Tensor | None = None) -> Tensor:
+    """Return what scales the real entries of ``x`` to deviation 1.
 
     The variance is that of the sample (divisor n - 1), as TRL's ``masked_whiten`` takes it.
 
     Args:
         x: (b, T) float.
-        mask: (b, T) bool; the other entries become 0 and do not count.
+        mask: (b, T) bool; the other entries do not count.
+        beside: (b, T), what is to be scaled along: its variance is added.
     """
-    real = x[mask]
-    if real.numel() == 0:
+    variance = x.new_zeros(())
+    for real in (x[mask], *([] if beside is None else [beside[mask]])):
+        if real.numel() > 1:
+            variance = variance + real.var()
+    return torch.rsqrt(variance + WHITEN_EPS)
+
+
+def whiten(
+    x: Tensor, mask: Tensor, *, shift_mean: bool = True, factor: Tensor | None = None
+) -> Tensor:
+    """Scale the real entries of ``x`` to deviation 1 and, if ``shift_mean``, to mean 0.
+
+    Args:
+        x: (b, T) float.
+        mask: (b, T) bool; the other entries become 0 and do not count.
+        factor: to scale by, instead of the one that gives deviation 1.
+    """
+    if not bool(mask.any()):
         return torch.zeros_like(x)
-    mean = real.mean()
-    variance = real.var() if real.numel() > 1 else torch.zeros_like(mean)
-    whitened = (x - mean) * torch.rsqrt(variance + WHITEN_EPS)
+    mean = x[mask].mean()
+    whitened = (x - mean) * (whitening_factor(x, mask) if factor is None else factor)
     if not shift_mean:
         whitened = whitened + mean
     return whitened.masked_fill(~mask, 0.0)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from workbench.ppo import snapshot
-from workbench.ppo.advantages import generalized_advantages, whiten
+from workbench.ppo.advantages import generalized_advantages, whiten, whitening_factor
 from workbench.ppo.clock import Clock
 from workbench.ppo.control import Control, NotFiniteError
 from workbench.ppo.device import find_placement
@@ -39,6 +39,9 @@ from workbench.ppo.weighted_reward import score_all
 
 LOG_UNLIKELY = math.log(0.001)
 """A token whose log-probability is lower the start policy would almost never write."""
+_LEAST_SPREAD = 0.2
+"""Where completions differ less, as a share of how much the start policy's did, what returns still
+differ by is the value head's own error: there is nothing for it to explain."""
 _MADE_WITH = ("precision", "lora_rank", "value_model", "gradient_checkpointing")
 
 
@@ -405,16 +408,26 @@ class PPO:
         shaped = shape_scores(
             scored.scores, completions.ended, missing_eos_penalty=hp.missing_eos_penalty,
             clip=hp.score_clip, mean=mean, std=std)
-        price = self.kl_coef if hp.kl_in == "reward" else 0.0
-        rewards = token_rewards(shaped, kl, mask, kl_coef=price)
+        in_reward, in_loss = (self.kl_coef if hp.kl_in == where else 0.0
+                              for where in ("reward", "loss"))
+        rewards = token_rewards(shaped, kl, mask, kl_coef=in_reward)
+        reward_scale = torch.ones((), device=rewards.device)
         if hp.whiten_rewards:
-            rewards = whiten(rewards, mask, shift_mean=False)
+            reward_scale = whitening_factor(rewards, mask)
+            rewards = whiten(rewards, mask, shift_mean=False, factor=reward_scale)
         advantages, returns = generalized_advantages(
             rewards, completions.values, mask, gamma=hp.gamma, lam=hp.lam)
         spread = advantages[mask].std(unbiased=False)
         if hp.whiten_advantages:
-            advantages = whiten(advantages, mask)
+            # The loss weighs tokens by their KL as well: scores that are all equal are no reason to
+            # scale it up without end.
+            log_ratio = completions.logprobs - scored.ref_logprobs
+            factor = whitening_factor(
+                advantages, mask, in_loss * reward_scale * log_ratio if in_loss else None)
+            advantages = whiten(advantages, mask, factor=factor)
+            reward_scale = reward_scale * factor
         total_kl = kl.sum(dim=1).mean().item()
+        worth = shaped - in_reward * kl.sum(dim=1)
         scores = scored.scores
         metrics = {
             "objective/scores": scores.mean().item(),
@@ -429,11 +442,13 @@ class PPO:
             "objective/distinct": len({w.text for w in scored.written}) / len(scored.written),
             "val/num_eos_tokens": float(completions.ended.sum()),
             "val/explained_variance": explained_variance(
-                completions.values, returns, mask).item(),
+                completions.values, returns, mask).item() if worth.std(unbiased=False).item()
+                > _LEAST_SPREAD * self.score_std / std else math.nan,
             "val/advantage_std": spread.item(),
             "val/value": masked_mean(completions.values, mask).item(),
         } | {part_metric(name): part.mean().item() for name, part in scored.parts.items()}
-        experience = Experience(completions, scored.ref_logprobs, advantages, returns)
+        experience = Experience(
+            completions, scored.ref_logprobs, advantages, returns, reward_scale.item())
         return experience, rewards, metrics
 
     def _make_optimizer(self, kind: str) -> torch.optim.Optimizer:

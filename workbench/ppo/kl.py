@@ -34,6 +34,20 @@ def kl_estimate(logprobs: Tensor, ref_logprobs: Tensor, estimator: str) -> Tenso
     raise ValueError(f"the KL estimator must be k1, k2 or k3, not {estimator!r}")
 
 
+def kl_loss_terms(logprobs: Tensor, ref_logprobs: Tensor, estimator: str) -> Tensor:
+    """Return what stands for ``KL(policy || reference)`` in a loss, one number a token.
+
+    For k1 it is k2: k1's own gradient, that of ``logprobs``, is 0 on average and holds no
+    reference. k2's, ``d`` times that of ``logprobs``, is on average the gradient of the KL that k1
+    estimates. Tang and Munos 2025 (arXiv:2506.09477).
+
+    Args:
+        logprobs, ref_logprobs: (b, T), as for :func:`kl_estimate`.
+        estimator: ``"k1"``, ``"k2"`` or ``"k3"``.
+    """
+    return kl_estimate(logprobs, ref_logprobs, "k2" if estimator == "k1" else estimator)
+
+
 def adapt_kl_coef(kl_coef: float, kl: float, *, target: float, horizon: int, n: int) -> float:
     """One step of the adaptive KL controller, Ziegler et al. 2019 (arXiv:1909.08593), section 2.2.
 

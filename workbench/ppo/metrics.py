@@ -79,14 +79,17 @@ _ALL = (
     Metric("loss/value_avg", "Value loss", "score²", "mean of ½·(V - R)², clipped",
            "How wrong the value head is about the reward still to come."),
     Metric("loss/total_avg", "Total loss", "", "L_POLICY + c₁·L_VF + c₂·L_ENT",
-           "What the optimiser minimises."),
+           "What the optimiser minimises; with KL in the loss, β·KL is added, scaled as whitening "
+           "scales the rewards."),
     Metric("val/ratio", "Probability ratio", "", "mean of ρ = exp(log π_new - log π_old)",
            "1 means the update has not moved the sampled tokens on average."),
     Metric("val/ratio_var", "Ratio variance", "", "variance of ρ over tokens, at the last epoch",
            "How unevenly the update moved tokens."),
     Metric("val/explained_variance", "Explained variance", "share",
-           "1 - Var(R - V) ÷ Var(R)",
-           "1 when the value head foresees the returns, 0 when it knows nothing, below 0 worse."),
+           "1 - Var(R - V) ÷ Var(R), at least -1",
+           "1 when the value head foresees the returns, 0 when it knows nothing, below 0 worse. "
+           "There is no number where completions are worth almost the same (a fifth of the spread "
+           "that they had in the first cycle): then there is nothing to explain."),
     Metric("val/num_eos_tokens", "Completions that ended", "completions",
            "completions with an end-of-sequence token",
            "The rest ran into the length limit."),
@@ -106,8 +109,9 @@ _ALL = (
            "Phase 1: reward model and start policy reading the completions."),
     Metric("seconds/update", "Update time", "s", "wall time of the epochs",
            "Phase 2: the gradient steps."),
-    Metric("seconds/comparison", "Comparison time", "s", "wall time of the after-completions",
-           "Completing the compared prompts with the updated policy."),
+    Metric("seconds/comparison", "Comparison time", "s",
+           "wall time of reading again and of the after-completions",
+           "The updated policy reading the batch again and completing the compared prompts."),
 )
 
 METRICS: dict[str, Metric] = {m.name: m for m in _ALL}

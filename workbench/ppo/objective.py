@@ -127,12 +127,14 @@ def value_loss(
 
 
 def explained_variance(values: Tensor, returns: Tensor, mask: Tensor) -> Tensor:
-    """Return ``1 - Var(R - V) / Var(R)`` over real tokens; NaN where the returns are all equal, but
-    for rounding."""
+    """Return ``1 - Var(R - V) / Var(R)`` over real tokens, but -1 where it is lower: how many times
+    worse than a constant values are says nothing more. NaN where the returns are all equal, but for
+    rounding."""
     target, error = returns[mask], (returns - values)[mask]
     if target.numel() < 2:
         return torch.full((), float("nan"))
     variance = target.var()
     rounding = 4 * torch.finfo(target.dtype).eps * torch.maximum(
         target.abs().max(), error.abs().max())
-    return torch.where(variance > rounding.square(), 1 - error.var() / variance, torch.nan)
+    explained = (1 - error.var() / variance).clamp(min=-1.0)
+    return torch.where(variance > rounding.square(), explained, torch.nan)

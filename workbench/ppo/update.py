@@ -13,7 +13,7 @@ from workbench.ppo.control import Control, NotFiniteError
 from workbench.ppo.forward import MicroBatch, head_chunks, micro_batches, temper
 from workbench.ppo.gradients import in_place_gradients
 from workbench.ppo.hyperparameters import Hyperparameters
-from workbench.ppo.kl import kl_estimate
+from workbench.ppo.kl import kl_loss_terms
 from workbench.ppo.objective import policy_loss_terms, value_loss_terms
 from workbench.ppo.phases import Phase
 from workbench.ppo.policy import Policy
@@ -24,12 +24,17 @@ from workbench.ppo.token_statistics import token_statistics
 
 @dataclass(frozen=True, slots=True)
 class Experience:
-    """A batch ready to learn from: what was sampled and what it was worth, (b, T) each."""
+    """A batch ready to learn from: what was sampled and what it was worth, (b, T) each.
+
+    ``reward_scale`` is what whitening multiplied rewards by on their way to advantages; KL in the
+    loss is multiplied likewise, so that its coefficient stays a price in units of the reward.
+    """
 
     completions: Completions
     ref_logprobs: Tensor
     advantages: Tensor
     returns: Tensor
+    reward_scale: float = 1.0
 
 
 def update(
@@ -139,7 +144,8 @@ def _token_losses(
     experience: Experience, hp: Hyperparameters, kl_coef: float, warming_up: bool,
     sums: dict[str, Tensor],
 ) -> Tensor:
-    """Return ``L_POLICY + c1 L_VF + c2 L_ENT`` of each token and add what is logged to ``sums``."""
+    """Return ``L_POLICY + c1 L_VF + c2 L_ENT`` of each token, and KL if it enters here, and add
+    what is logged to ``sums``."""
     old = experience.completions
     policy_terms, ratio, clipped = policy_loss_terms(
         logprobs, old.logprobs[at], experience.advantages[at],
@@ -150,7 +156,7 @@ def _token_losses(
     if not warming_up:
         loss = loss + policy_terms - hp.entropy_coef * entropy
         if hp.kl_in == "loss":
-            loss = loss + kl_coef * kl_estimate(
+            loss = loss + kl_coef * experience.reward_scale * kl_loss_terms(
                 logprobs, experience.ref_logprobs[at], hp.kl_estimator)
     with torch.no_grad():
         for name, numbers in (
