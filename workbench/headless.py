@@ -22,15 +22,15 @@ from workbench.exit_status import FAILED, INTERRUPTED, UNUSABLE, UNWELL
 from workbench.known_models import known_policy
 from workbench.ppo.hyperparameters import HyperparameterError, parse
 from workbench.ppo.sizes import size
-from workbench.ppo.wording import count_cycles
+from workbench.ppo.wording import count_cycles, format_speed
 from workbench.store.home import StoreError, find_home
 from workbench.store.prompt_files import PromptFileError, read_prompts
 from workbench.store.store import Store
 from workbench.terminal import say, tell
 from workbench.training import commands as do
 from workbench.training import events as ev
-from workbench.training.health import NOT_FINITE, RULES
 from workbench.training.reward_parts import PartError, RewardPart, parse_part
+from workbench.training.rules import NOT_FINITE, RULES
 from workbench.training.session import Session
 
 RETRY = 10
@@ -309,7 +309,7 @@ def _line(event: ev.CycleFinished) -> str:
         f"  reward {m['objective/scores']:+.3f}  KL {m['objective/kl']:.2f}"
         f"  value loss {m['loss/value_avg']:.3f}  entropy {m['policy/entropy_avg']:.3f}"
         f"  outside clip {m['policy/clipfrac']:.1%}  distinct {m['objective/distinct']:.0%}"
-        f"  {m['tokens_per_second']:,.0f} tokens/s  {m['seconds']:.2f} s")
+        f"  {format_speed(m['tokens_per_second'])}  {m['seconds']:.2f} s")
 
 
 def _json_line(event: ev.CycleFinished) -> str:

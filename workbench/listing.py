@@ -20,6 +20,8 @@ from workbench.ppo.wording import count_cycles, format_value
 from workbench.store.home import StoreError, find_home
 from workbench.store.records import RunRecord, Series
 from workbench.store.store import Store
+from workbench.training.health import read_run
+from workbench.training.rules import RULES
 
 _COMPLETIONS = 3
 
@@ -68,6 +70,7 @@ def show_run(options: argparse.Namespace) -> int:
         ("Settings that are not the default", _settings(run)),
         ("Changes", _changes(store, run)), ("Checkpoints", _checkpoints(store, run)),
         (f"Metrics of cycle {run.cycles}", _metrics(store, run)),
+        ("Health", _health(store, run)),
         ("Completions", _completions(store, run)),
     ):
         console.print(Text(f"\n{title}", "bold"))
@@ -160,6 +163,16 @@ def _metrics(store: Store, run: RunRecord) -> Table | str:
             for name in (*METRICS, PRETRAINED, *parts)
             if name in found and math.isfinite(found[name].values[-1])]
     return _rows(rows) if rows else "none yet"
+
+
+def _health(store: Store, run: RunRecord) -> Table | str:
+    rows = []
+    for name, reading in read_run(store, run.id).items():
+        state = "not known yet" if not reading.known else reading.severity or "well"
+        shown = (reading.value, reading.limit and f"limit {reading.limit}") if reading.known else (
+            "", "")
+        rows.append((RULES[name].title, state, *shown))
+    return _rows(rows) if run.cycles else "not known yet"
 
 
 def _completions(store: Store, run: RunRecord) -> Text | str:

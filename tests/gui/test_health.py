@@ -7,12 +7,14 @@ from PySide6.QtWidgets import QCheckBox, QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
 from workbench.gui.errors import ErrorDialog
+from workbench.gui.health_scales import Scale
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.store.records import HealthRecord
 from workbench.store.store import Store
 from workbench.training import events as ev
 from workbench.training.commands import ResumeRun
-from workbench.training.health import NOT_FINITE, Finding
+from workbench.training.health import Finding, judge
+from workbench.training.rules import NOT_FINITE, RULES
 
 KL = Finding("kl", "serious", "Completions are 71 nats from the start policy.")
 STEPS = Finding("steps", "warning", "The trust region holds back 39% of the tokens.")
@@ -89,6 +91,65 @@ def test_a_run_that_is_well_says_so(opened: Opened, store: Store) -> None:
     assert panel.isVisible()
     assert not panel.findChildren(QPushButton)
     panel.close()
+
+
+WELL = {"objective/scores": 1.0, "objective/scores_std": 0.9, "objective/kl": 6.0,
+        "objective/length": 24.0, "objective/distinct": 1.0, "objective/unlikely": 0.005,
+        "policy/entropy_avg": 0.9, "policy/approxkl": 0.05, "policy/clipfrac": 0.25,
+        "policy/grad_norm": 0.3, "loss/policy_avg": 0.0, "loss/value_avg": 0.15,
+        "val/explained_variance": 0.4, "val/num_eos_tokens": 60.0}
+
+
+def rows(opened: Opened, store: Store, cycles: list[dict[str, float]]) -> dict[str, Scale]:
+    """Show a run that had these metrics and open the explanation; return its scales by rule."""
+    run_id = begin(opened, store)
+    for cycle, numbers in enumerate(cycles, start=1):
+        store.record_cycle(run_id, cycle, metrics=numbers, rollout=[], comparison=[]).result()
+        opened.controller.handle([ev.CycleFinished(run_id, cycle, 20, numbers)])
+    opened.controller.handle([ev.HealthChecked(
+        run_id, len(cycles), tuple(judge({name: [m[name] for m in cycles] for name in WELL},
+                                         Hyperparameters())))])
+    opened.window.actions_["health"].trigger()
+    return {scale.objectName().removeprefix("scale_"): scale
+            for scale in opened.controller.health.panel.findChildren(Scale)}
+
+
+def test_every_rule_stands_on_a_scale_to_its_limit_while_all_is_well(
+    opened: Opened, store: Store
+) -> None:
+    found = rows(opened, store, [WELL] * 12)
+    assert list(found) == list(RULES)
+    assert found["kl"].share == 0.25
+    assert found["kl"].accessibleName() == "KL runs away: 0.25 nats a token, limit 1, well"
+    assert found["unended"].accessibleName() == (
+        "Completions do not end: 60 of 64 ended, limit 1 in 20, well")
+    assert {scale.severity for scale in found.values()} == {None}
+    panel = opened.controller.health.panel
+    texts = [label.text() for label in panel.findChildren(QLabel)]
+    assert "0.40 explained" in texts
+    assert not [text for text in texts if "nan" in text]
+    # Calm: nothing in the colours of a warning.
+    assert not {label.property("role") for label in panel.findChildren(QLabel)} & {
+        "warning", "error"}
+    panel.close()
+
+
+def test_a_rule_that_speaks_has_gone_past_its_limit_on_the_scale(
+    opened: Opened, store: Store
+) -> None:
+    found = rows(opened, store, [WELL] * 6 + [WELL | {"objective/kl": 96.0}] * 3)
+    assert found["kl"].severity == "serious"
+    assert found["kl"].share > 1
+    assert found["kl"].accessibleName().endswith("limit 1, too far")
+    assert found["entropy"].severity is None
+    opened.controller.health.panel.close()
+
+
+def test_what_is_not_known_yet_is_said(opened: Opened, store: Store) -> None:
+    found = rows(opened, store, [WELL])
+    assert found["entropy"].accessibleName() == "Entropy collapses: not known yet"
+    assert found["kl"].accessibleName().endswith("well")
+    opened.controller.health.panel.close()
 
 
 def test_after_numbers_that_are_not_finite_the_last_checkpoint_is_a_click_away(

@@ -10,27 +10,89 @@ from workbench.ppo.metrics import METRICS
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
-from workbench.training.health import NOT_FINITE, RULES, WATCHED, Watch
+from workbench.training.health import Watch, read
+from workbench.training.rules import NOT_FINITE, RULES, WATCHED
 
 HEALTHY = {"objective/scores": 1.0, "objective/scores_std": 0.9, "objective/kl": 6.0,
            "objective/length": 24.0, "objective/distinct": 1.0, "policy/entropy_avg": 0.9,
            "policy/approxkl": 0.05, "policy/clipfrac": 0.25, "policy/grad_norm": 0.3,
-           "loss/policy_avg": 0.0, "loss/value_avg": 0.15, "val/explained_variance": -0.05}
+           "loss/policy_avg": 0.0, "loss/value_avg": 0.15, "val/explained_variance": 0.4,
+           "objective/unlikely": 0.005, "val/num_eos_tokens": 60.0}
 PROMPTS = (do.PromptItem("one"), do.PromptItem("two"), do.PromptItem("three"))
 
 
 def after(cycles, change, hp=None):
     """Return what is found after healthy cycles and some more with changed metrics."""
-    watch = Watch()
+    watch, hp = Watch(), hp or Hyperparameters()
     found = []
     for metrics in [HEALTHY] * 5 + [HEALTHY | change] * cycles:
-        found = watch.check(metrics, hp or Hyperparameters())
+        found = watch.check(metrics, hp)
+        readings = read(watch.history, hp)
+        assert {name for name, r in readings.items() if r.share > 1} == {f.rule for f in found}
+        assert all("nan" not in r.value + r.limit for r in readings.values() if r.known)
     return [(f.rule, f.severity) for f in found]
 
 
 def test_a_healthy_run_has_no_finding():
     assert after(5, {}) == []
     assert set(HEALTHY) == set(WATCHED)
+
+
+def test_a_healthy_run_shows_how_far_every_rule_is_from_its_limit():
+    history = {name: [value] * 12 for name, value in HEALTHY.items()}
+    readings = read(history, Hyperparameters())
+    assert list(readings) == list(RULES)
+    shown = {name: (r.value, r.limit, round(r.share, 2)) for name, r in readings.items()}
+    assert shown["kl"] == ("0.25 nats a token", "1", 0.25)         # 6 nats over 24 tokens
+    assert shown["steps"] == ("25% outside 1 ± ε", "50%", 0.5)
+    assert shown["unended"] == ("60 of 64 ended", "1 in 20", 0.07)  # 4 / 64 of 95 %
+    assert shown["unlikely"] == ("0.5% of the tokens", "10.5%", 0.0)
+    assert shown["explained_variance"] == ("0.40 explained", "0.05", 0.63)  # .6 / .95
+    assert shown["falling_reward"] == ("0.00 below its best", "0.45", 0.0)  # half of .9
+
+
+def test_what_is_not_known_yet_is_not_well():
+    first = {name: [value] for name, value in HEALTHY.items()}
+    readings = read(first, Hyperparameters())
+    assert {name for name, r in readings.items() if r.known} == {NOT_FINITE, "kl", "steps"}
+    assert not any(r.known for r in read({}, Hyperparameters()).values())
+
+
+def test_values_are_judged_once_they_had_time_to_learn():
+    def found(*explained):
+        history = {"val/explained_variance": explained}
+        return read(history, Hyperparameters())["explained_variance"]
+
+    assert not found(0.0, 0.0, *[0.02] * 7).severity
+    told = found(0.0, 0.0, *[0.02] * 8)
+    assert told.severity == "warning"
+    assert "0.02 over the last 8 cycles" in told.sentence
+    assert not found(*[0.0] * 9, *[0.3] * 8).severity
+    # Nothing to explain in one of them: no number.
+    assert not found(0.0, 0.0, *[0.02] * 7, math.nan).known
+
+
+def test_a_fall_of_the_reward_counts_from_the_noise_of_a_mean():
+    def found(batch_size, *scores):
+        history = {"objective/scores": scores, "objective/scores_std": [0.4] * len(scores)}
+        return read(history, parse({"batch_size": batch_size}))["falling_reward"].severity
+
+    solved = [0.5, 0.9, 1.4, 1.5, 1.5, 1.5]
+    assert found(64, *solved, *[1.4] * 3) is None
+    assert found(64, *solved, *[0.53] * 3) == "warning"
+    assert found(8, *solved, *[1.1] * 3) is None  # 4 / sqrt(8) * .4 = .57
+    assert found(8, *solved, *[0.9] * 3) == "warning"
+    assert found(64, *[1.5] * 3, *[1.0] * 3) == "warning"  # also one that never rose
+
+
+def test_completions_that_need_not_end_are_left_in_peace():
+    assert after(5, {"val/num_eos_tokens": 0.0}) == [("unended", "warning")]
+    assert after(5, {"val/num_eos_tokens": 0.0}, parse({"missing_eos_penalty": 0})) == []
+
+
+def test_advice_does_not_hide_or_worsen_what_it_is_for():
+    assert RULES["negative_kl"].setting != "kl_estimator"
+    assert RULES["explained_variance"].setting != "vf_coef"
 
 
 @pytest.mark.parametrize(("change", "expected"), [
@@ -49,6 +111,10 @@ def test_a_healthy_run_has_no_finding():
     ({"loss/value_avg": 2.0}, ("value_loss", "warning")),
     ({"loss/value_avg": 20.0}, ("value_loss", "serious")),
     ({"val/explained_variance": -0.8}, ("explained_variance", "warning")),
+    ({"objective/unlikely": 0.15}, ("unlikely", "warning")),
+    ({"objective/unlikely": 0.5}, ("unlikely", "serious")),
+    ({"objective/scores": 0.3}, ("falling_reward", "warning")),
+    ({"val/num_eos_tokens": 2.0}, ("unended", "warning")),
     ({"policy/grad_norm": math.inf}, (NOT_FINITE, "serious")),
     ({"loss/value_avg": math.nan}, (NOT_FINITE, "serious")),
 ])
@@ -59,7 +125,8 @@ def test_what_is_wrong_is_said(change, expected):
 @pytest.mark.parametrize("change", [
     {"objective/kl": 40.0}, {"objective/kl": -3.0}, {"policy/entropy_avg": 0.1},
     {"objective/distinct": 0.1}, {"policy/clipfrac": 0.6}, {"loss/value_avg": 9.0},
-    {"val/explained_variance": -3.0}, {"objective/scores": 5.0, "policy/entropy_avg": 0.1},
+    {"val/explained_variance": -1.0}, {"objective/unlikely": 0.9}, {"val/num_eos_tokens": 0.0},
+    {"objective/scores": -3.0}, {"objective/scores": 5.0, "policy/entropy_avg": 0.1},
 ])
 def test_one_odd_cycle_is_no_trouble(change):
     assert after(1, change) == []
@@ -71,14 +138,15 @@ def test_the_adaptive_controller_has_a_target():
     assert after(3, {"objective/kl": 11.0}) == []
 
 
-def test_every_rule_suggests_a_change_that_is_valid_and_live():
+def test_every_rule_suggests_a_change_that_is_valid():
     for rule in RULES.values():
         assert rule.metric in METRICS
         change = rule.suggestion(Hyperparameters())
         assert Hyperparameters().with_changes(change) != Hyperparameters()
-        assert all(specs()[name].live for name in change)
+        # But for what values are made of, which only a new run can change.
+        assert all(specs()[name].live for name in change) or set(change) == {"value_model"}
         assert rule.name == NOT_FINITE or f"pause_on_{rule.name}" in specs()
-    top = parse({"kl_coef": 10.0, "kl_estimator": "k3"})
+    top = parse({"kl_coef": 10.0, "batch_size": 65_536})
     assert RULES["kl"].suggestion(top) == {}
     assert RULES["negative_kl"].suggestion(top) == {}
 

@@ -23,26 +23,22 @@ from PySide6.QtWidgets import (
 from workbench.gui.controls import label, named, push_button
 from workbench.gui.dialogs import offer_resume
 from workbench.gui.fields import format_value
+from workbench.gui.health_scales import scales
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import set_look
-from workbench.ppo.hyperparameters import (
-    HyperparameterError,
-    Hyperparameters,
-    Value,
-    parse,
-    specs,
-)
+from workbench.ppo.hyperparameters import Hyperparameters, Value, specs
 from workbench.ppo.metrics import METRICS
 from workbench.store.records import HealthRecord
 from workbench.training.commands import Command, ResumeRun
 from workbench.training.events import HealthChecked, RunFailed
-from workbench.training.health import NOT_FINITE, RULES, Finding
+from workbench.training.health import Finding, last_settings, read_run
+from workbench.training.rules import NOT_FINITE, RULES, Reading
 
 if TYPE_CHECKING:
     from workbench.gui.main_window import MainWindow
     from workbench.store.store import Store
 
-_WIDTH = 460
+_WIDTH = 520
 _EARLIER = 8
 
 
@@ -108,7 +104,7 @@ class Health(QObject):
         current = self._found.get(self._cycle, ())
         chip = self._window.health
         self.panel.show_findings(self._cycle, current, self._earlier(), self._settings(self._run),
-                                 self._window.hyperparameters.form.values())
+                                 self._window.hyperparameters.form.values(), self._readings())
         at = chip if chip.isVisible() else self._window.chip
         below = at.mapToGlobal(QPoint(at.width(), at.height() + 4))
         if at is chip:
@@ -139,14 +135,13 @@ class Health(QObject):
 
     def _settings(self, run_id: int | None) -> Hyperparameters:
         """Return what the last cycle of a run used: suggestions start from there."""
-        run = self._store.run(run_id) if run_id is not None else None
-        if run_id is None or run is None:
-            return Hyperparameters()
-        changed = {c.name: c.new for c in self._store.changes(run_id)}
-        try:
-            return parse({**run.hyperparameters, **changed})
-        except HyperparameterError:  # of another version
-            return Hyperparameters()
+        return Hyperparameters() if run_id is None else last_settings(self._store, run_id)
+
+    def _readings(self) -> Mapping[str, Reading]:
+        """Return where every rule stands after the last cycle; nothing before the first."""
+        if self._run is None or not self._cycle:
+            return {}
+        return read_run(self._store, self._run)
 
     def _show(self) -> None:
         self._window.show_health(self._found.get(self._cycle, ()))
@@ -191,9 +186,10 @@ class HealthPanel(QDialog):
         layout.addWidget(self._scroll)
 
     def show_findings(self, cycle: int, found: Sequence[Finding], earlier: Sequence[str],
-                      hp: Hyperparameters, form: Mapping[str, Value]) -> None:
+                      hp: Hyperparameters, form: Mapping[str, Value],
+                      readings: Mapping[str, Reading]) -> None:
         """Fill the panel and give it its size. ``hp`` is what the run uses, ``form`` what the
-        person has chosen since."""
+        person has chosen since, ``readings`` where every rule stands."""
         page = QWidget()
         column = QVBoxLayout(page)
         column.setContentsMargins(16, 12, 16, 12)
@@ -203,6 +199,10 @@ class HealthPanel(QDialog):
             column.addWidget(label("No rule of the health check finds anything wrong.", wrap=True))
         for finding in found:
             self._add(column, finding, hp, form)
+        if readings:
+            column.addSpacing(8)
+            column.addWidget(label("How far each rule is from its limit", "heading"))
+            column.addWidget(scales(readings))
         if earlier:
             column.addSpacing(8)
             column.addWidget(label("In this run", "heading"))
@@ -243,7 +243,9 @@ class HealthPanel(QDialog):
         if change:
             row.addWidget(push_button(
                 f"Set {_change_text(change)}", f"try_{rule.name}",
-                "Put this into Hyperparameters; Apply uses it from the next cycle on",
+                "Put this into Hyperparameters; Apply uses it from the next cycle on"
+                if all(specs()[name].live for name in change) else
+                "Put this into Hyperparameters, for a new run",
                 lambda: self._health.stage(change)))
         row.addStretch(1)
         column.addLayout(row)

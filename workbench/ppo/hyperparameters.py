@@ -213,7 +213,9 @@ class Hyperparameters(BaseModel):
     kl_in: Literal["reward", "loss"] = _declare(
         "reward", "KL enters", "Reward and KL",
         "Whether KL is subtracted from each token's reward (as in Ziegler et al. 2019) or added "
-        "to the loss (as in Shao et al. 2024), where k2 has the gradient of the true KL.",
+        "to the loss (as in Shao et al. 2024). In the loss k1 acts as k2, which has the gradient "
+        "of the true KL; k1's own is 0 on average. Whitening scales the price along with the "
+        "rewards, so the coefficient means the same in both places.",
         advanced=True,
     )
     kl_controller: Literal["fixed", "adaptive"] = _declare(
@@ -365,15 +367,18 @@ class Hyperparameters(BaseModel):
         ge=0, le=1000, unit="cycles", advanced=True,
     )
 
-    # -- the rules of workbench.training.health; one that finds what is not a number always stops
+    # -- the rules of workbench.training.rules; one that finds what is not a number always stops
     pause_on_kl: bool = _pause("KL runs away")
+    pause_on_unlikely: bool = _pause("unlikely words")
     pause_on_steps: bool = _pause("steps too large")
     pause_on_entropy: bool = _pause("entropy collapses")
     pause_on_alike: bool = _pause("completions alike")
+    pause_on_unended: bool = _pause("completions do not end")
+    pause_on_falling_reward: bool = _pause("reward falls")
     pause_on_hacking: bool = _pause("reward gamed")
     pause_on_negative_kl: bool = _pause("negative KL")
     pause_on_value_loss: bool = _pause("value loss diverges")
-    pause_on_explained_variance: bool = _pause("values off")
+    pause_on_explained_variance: bool = _pause("values explain nothing")
 
     def with_changes(self, changes: Mapping[str, object]) -> Hyperparameters:
         """Return a copy with ``changes``, validated against ranges and against each other.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,11 +57,13 @@ class Queries:
         rows = self._db.query("select uid from runs where id = ?", [run_id])
         return next((row["uid"] or "" for row in rows), "")
 
-    def metrics(self, run_id: int) -> dict[str, Series]:
-        """Return every metric of a run over its cycles."""
+    def metrics(self, run_id: int, names: Sequence[str] = ()) -> dict[str, Series]:
+        """Return the metrics of a run over its cycles: those of ``names``, or every one."""
         result: dict[str, Series] = {}
+        chosen = f"and name in ({', '.join('?' * len(names))}) " if names else ""
         for row in self._db.query(
-            "select name, cycle, value from metrics where run_id = ? order by cycle", [run_id]
+            f"select name, cycle, value from metrics where run_id = ? {chosen}order by cycle",
+            [run_id, *names]
         ):
             series = result.setdefault(row["name"], Series())
             series.cycles.append(row["cycle"])

@@ -8,7 +8,8 @@ from workbench.ppo.control import NotFiniteError
 from workbench.store.records import HealthRecord
 from workbench.store.store import Store
 from workbench.training.events import HealthChecked
-from workbench.training.health import NOT_FINITE, Finding
+from workbench.training.health import Finding
+from workbench.training.rules import NOT_FINITE
 from workbench.training.run import Run
 
 
