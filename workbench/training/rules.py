@@ -365,8 +365,9 @@ _ALL = (
          "learning_rate", _lower_rate(0.5)),
     Rule("explained_variance", "Values explain nothing", "val/explained_variance",
          _explained_variance,
-         "In a new run, give values a model of their own (Value model: policy): it learns what a "
-         "head on the policy's trunk may not find there. A higher value coefficient moves the "
+         "In a new run, give values a model of their own (Value model: policy), which learns what "
+         "a head on the policy's trunk may not find, and let it learn before the first cycle "
+         "(Value pretraining: some thousand completions). A higher value coefficient moves the "
          "policy, not the values.", "value_model",
          lambda hp: "policy" if hp.value_model == "shared" else hp.value_model),
 )
