@@ -60,6 +60,12 @@ def whiten(
 ) -> Tensor:
     """Scale the real entries of ``x`` to deviation 1 and, if ``shift_mean``, to mean 0.
 
+    The deviation has no floor, though that of a solved task is the value head's error alone, which
+    can un-learn it (without a KL price, at lambda 0). None would tell the two apart: such a task of
+    three tokens un-learned at 0.09 to 0.29 where its first cycles had 0.19 to 0.21, and healthy
+    runs of the bundled policy end at 0.6 of their first deviation. The health check speaks of the
+    reward that falls.
+
     Args:
         x: (b, T) float.
         mask: (b, T) bool; the other entries become 0 and do not count.

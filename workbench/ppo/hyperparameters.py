@@ -266,7 +266,8 @@ class Hyperparameters(BaseModel):
     whiten_advantages: bool = _declare(
         True, "Whiten advantages", "Advantages",
         "Shift and scale the advantages of a batch to mean 0 and deviation 1, so that the "
-        "learning rate means the same on every reward scale.",
+        "learning rate means the same on every reward scale. Once all completions score alike, it "
+        "scales up what the value head gets wrong: keep a KL coefficient above 0.",
         advanced=True,
     )
 
