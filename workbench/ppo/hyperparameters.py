@@ -164,7 +164,7 @@ class Hyperparameters(BaseModel):
         3, "Value pretraining epochs", "Value pretraining",
         "How often a separate value model goes through them; the best pass, by completions held "
         "out, is kept. A head alone is fitted exactly and needs no passes.",
-        ge=1, le=100, unit="epochs", live=False, advanced=True,
+        ge=1, le=100, live=False, advanced=True,
     )
     value_pretraining_learning_rate: float = _declare(
         1e-3, "Value pretraining learning rate", "Value pretraining",
@@ -340,7 +340,7 @@ class Hyperparameters(BaseModel):
         "How often each batch is used once more for values alone, after the PPO epochs. On the "
         "policy's trunk only the head learns then, which takes next to no time; a separate value "
         "model learns as a whole.",
-        ge=0, le=1000, unit="epochs", zero_text="off", advanced=True,
+        ge=0, le=1000, zero_text="off", advanced=True,
     )
     entropy_coef: float = _declare(
         0.0, "Entropy coefficient (c₂)", "Phase 2: update",
