@@ -273,7 +273,7 @@ class Hyperparameters(BaseModel):
 
     # -- phase 2: update
     learning_rate: float = _declare(
-        5e-4, "Learning rate", "Phase 2: update",
+        2.5e-4, "Learning rate", "Phase 2: update",
         "Step size of AdamW. Lower it when KL or the step size jump; small models bear more "
         "than large ones.",
         ge=0.0, le=1.0, scientific=True,
@@ -318,10 +318,11 @@ class Hyperparameters(BaseModel):
         ge=0.0, le=100.0, zero_text="off", advanced=True,
     )
     vf_coef: float = _declare(
-        0.1, "Value coefficient (c₁)", "Phase 2: update",
+        1.0, "Value coefficient (c₁)", "Phase 2: update",
         "Weight of the value loss. It decides how much the value loss moves what policy and value "
-        "head share, not how fast the head learns. Lower it when the value loss disturbs the "
-        "policy.",
+        "head share, not how fast the head learns. 1 keeps a value head right that means "
+        "something from the start: one the policy brings along, or a pretrained one. With a head "
+        "that begins at zero 0.1 is better: more disturbs the policy.",
         ge=0.0, le=10.0,
     )
     cliprange_value: float = _declare(
