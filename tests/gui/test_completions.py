@@ -480,5 +480,5 @@ def test_the_controls_take_one_row_in_a_small_window(opened: Opened, store: Stor
     assert controls.after.currentText() == "cycle 12"
     first, last = (
         QRect(button.mapTo(controls, QPoint(0, 0)), button.size())
-        for button in (controls.previous, controls.menu))
+        for button in (controls.previous, controls.sort))
     assert first.top() <= last.center().y() <= first.bottom()

@@ -31,7 +31,8 @@ class Controls(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setHorizontalSpacing(6)
         layout.setVerticalSpacing(4)
-        for widget in (self._cycles(), self._modes(), self._sort(), self._copy()):
+        self._copy()  # stands beside the headline
+        for widget in (self._cycles(), self._modes(), self._sort()):
             layout.addWidget(widget)
         height = max(w.sizeHint().height() for w in (self.before, self.previous, self.menu))
         for widget in self.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):

@@ -8,7 +8,7 @@ from typing import Literal
 
 from PySide6.QtCore import QModelIndex, QSize, QSortFilterProxyModel, Qt, QTimer, Signal
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from workbench.gui.completions import wording
 from workbench.gui.completions.controls import Controls
@@ -281,7 +281,11 @@ class CompletionsView(QWidget):
         self._summary = label(wrap=True, rich=True)
         self._summary.setObjectName("completions_summary")
         self._summary.setAccessibleName("Mean reward before and after")
-        layout.addWidget(self._summary)
+        below = QHBoxLayout()
+        below.setSpacing(8)
+        below.addWidget(self._summary, 1)
+        below.addWidget(self.controls.menu, 0, Qt.AlignmentFlag.AlignRight)
+        layout.addLayout(below)
 
         self._model = CompletionsModel(self)
         self._proxy = QSortFilterProxyModel(self)

@@ -21,6 +21,7 @@ from workbench.gui.runs.model import COLUMNS, RunsModel
 _GIVE_WAY = ("Started", "Cycles")
 _STATUS = COLUMNS.index("Status")
 _LONGEST_NAME = 24  # letters
+_SHORTEST_NAME = 110  # pixels, with box and line
 
 
 class RunsTable(QTableView):
@@ -60,6 +61,9 @@ class RunsTable(QTableView):
         for title in _GIVE_WAY:
             if sum(wide[i] for i in shown) > self.viewport().width():
                 shown.discard(COLUMNS.index(title))
+        # Then a long name gives way to what stands beside it.
+        over = sum(wide[i] for i in shown) - self.viewport().width()
+        wide[0] = min(wide[0], max(_SHORTEST_NAME, wide[0] - over))
         for i, width in enumerate(wide):
             self.setColumnHidden(i, i not in shown)
             if i in shown:
