@@ -118,6 +118,8 @@ def measure(home: Path, options: argparse.Namespace) -> None:
     window.controller.show_run(run_id)
     for _ in range(30):
         rest()
+    view = window.window.completions
+    view.follow("latest")  # as while it runs
     profile = cProfile.Profile()
     if options.profile:
         profile.enable()
@@ -129,7 +131,6 @@ def measure(home: Path, options: argparse.Namespace) -> None:
          cycles(store, window, run_id, options.cycles), base)
     window.window.reveal("completions")
     rest()
-    view = window.window.completions
     tell("a scrubbing step", [processor_time(lambda: view.step(-1))
                               for _ in range(options.steps)], base)
     if options.profile:

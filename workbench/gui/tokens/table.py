@@ -24,6 +24,9 @@ from workbench.gui.tokens.steps import COLUMNS, Column, Step, strengths, visible
 
 Index = QModelIndex | QPersistentModelIndex
 _TEXT_LINES = 4
+# Qt asks each cell for a dozen things.
+_ROLES = frozenset({Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.BackgroundRole,
+                    Qt.ItemDataRole.TextAlignmentRole})
 _MEASURED = 100  # rows that decide how wide a column is
 _PROMPT = 2_000  # characters of a prompt that are shown
 _ROOMY = 560
@@ -57,7 +60,7 @@ class StepsModel(QAbstractTableModel):
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
         """Return a cell's text and colour."""
-        if not index.isValid():
+        if role not in _ROLES or not index.isValid():
             return None
         step, column = self.steps[index.row()], index.column() - 1
         if role == Qt.ItemDataRole.DisplayRole:
