@@ -3,14 +3,21 @@
 The value head of PPO reads the policy's own states, so the final score must be there to be read.
 Training on text alone leaves it out: of the variance of the score, a ridge regression on the states
 of such a policy finds 2 %. Here the policy goes on learning to write, while a linear head on the
-same states learns what score the whole review will get. The head is kept beside the weights; PPO's
-value head begins from it.
+same states learns what score the whole review will get.
+
+What a policy writes changes while it is trained for the score, and what is good or bad about it
+then is not what it was in the beginning. A critic that has seen reviews alone does not know that
+text: after ten cycles of PPO it foresees nothing more. So a second part shows it what tuned
+policies write, of several PPO runs; the policy learns to write from reviews alone, as before. The
+head is kept beside the weights; PPO's value head begins from it.
 """
 
 from __future__ import annotations
 
+import copy
 import random
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -25,11 +32,34 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
     GPT2LMHeadModel,
+    PreTrainedTokenizerFast,
 )
 
+from workbench.assets import DEFAULT_PROMPTS
+from workbench.ppo.control import Unattended
+from workbench.ppo.cycle import PPO
+from workbench.ppo.device import find_placement
+from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.ppo.loading import load_reward
+from workbench.ppo.policy import Policy
+from workbench.ppo.scribe import Scribe
+from workbench.ppo.value_head import ValueHead
+from workbench.store.prompt_files import read_prompts
+
 PEAK_RATE = 1e-3
+TUNED_RUNS, FIRST_SEED = 6, 1000
+PRICES = (0.04, 0.0, 0.1)
+"""KL coefficients of the PPO runs, in turn: policies that go far and such that stay near."""
 WEIGHT = 0.5
 """Of the score's squared error, in units of its variance, beside the cross-entropy."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Token ids of texts, each closed by the end-of-sequence token, and (n,) scores."""
+
+    ids: list[list[int]]
+    scores: Tensor
 
 
 def train(
@@ -49,41 +79,15 @@ def train(
     rows = encode(tokenizer, texts)
     head = nn.Linear(model.config.n_embd, 1)
     nn.init.zeros_(head.weight)
-    nn.init.zeros_(head.bias)
-    parameters = [*model.parameters(), *head.parameters()]
-    optimiser = torch.optim.AdamW(
-        parameters, lr=PEAK_RATE, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
-    order: list[int] = []
-    for step in range(steps):
-        if len(order) < BATCH:
-            order = list(range(len(rows)))
-            rng.shuffle(order)
-        chosen = [order.pop() for _ in range(BATCH)]
-        batch = [rows[i] for i in chosen]
-        if step % 4 == 0:  # as in the training on text
-            batch = [[tokenizer.bos_token_id, *row] for row in batch]
-        ids, real = pad(batch, tokenizer.pad_token_id)
-        shift = rng.randrange(CONTEXT - ids.shape[1]) if step % 5 == 0 else 0
-        positions = (torch.arange(ids.shape[1]) + shift).expand_as(ids)
-        keep = real[:, 1:]
-        states = model.transformer(
-            ids, attention_mask=real.long(), position_ids=positions).last_hidden_state[:, :-1][keep]
-        text_loss = fn.cross_entropy(model.lm_head(states), ids[:, 1:][keep])
-        target = (scores[chosen] - mean)[:, None].expand_as(keep)[keep]
-        value_loss = (head(states).squeeze(-1) - target).square().mean() / variance
-        optimiser.zero_grad(set_to_none=True)
-        (text_loss + WEIGHT * value_loss).backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        for group in optimiser.param_groups:
-            group["lr"] = PEAK_RATE * schedule(step, steps)
-        optimiser.step()
-        if step % 200 == 0 or step == steps - 1:
-            print(f"value step {step:5d}  text {text_loss.item():.3f}  "
-                  f"score {value_loss.item():.3f}  {time.monotonic() - began:.0f} s", flush=True)
+    with torch.no_grad():
+        head.bias.fill_(mean)
+    reviews = Rows(rows, scores)
+    learn(model, tokenizer, head, reviews, None, rng, steps, PEAK_RATE, variance)
+    runs, more = max(1, TUNED_RUNS * steps // 2400), steps * 5 // 12
+    tuned = written_by_tuned(model, tokenizer, head, reward_folder, runs)
+    learn(model, tokenizer, head, reviews, tuned, rng, more, PEAK_RATE / 2, variance)
     model.eval()
     model.save_pretrained(policy_folder)
-    with torch.no_grad():
-        head.bias += mean
     known = set(texts)
     held_out = [r.text for r in stream(seed + 1, 4_000) if r.text not in known]
     explained = explained_variance(model, head, encode(tokenizer, held_out), score(
@@ -92,6 +96,7 @@ def train(
         "value_steps": steps, "value_reviews": len(known), "held_out_reviews": len(held_out),
         "perplexity": held_out_perplexity(
             model, encode(tokenizer, held_out), tokenizer.pad_token_id),
+        "tuned_texts": len(tuned.ids), "tuned_runs": runs, "tuned_steps": more,
         "explained_variance": explained[0], "by_quarter": explained[1:],
         "value_seconds": time.monotonic() - began,
     }
@@ -114,3 +119,79 @@ def explained_variance(
     chosen = [torch.ones_like(quarter, dtype=torch.bool), *(quarter == q for q in range(4))]
     return [round((1 - (targets - values)[rows].var() / targets[rows].var()).item(), 3)
             for rows in chosen]
+
+
+def learn(
+    model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, head: nn.Linear, reviews: Rows,
+    tuned: Rows | None, rng: random.Random, steps: int, rate: float, variance: Tensor,
+) -> None:
+    """Steps on reviews, for text and score; and on a third as many tuned texts, for the score."""
+    began = time.monotonic()
+    parameters = [*model.parameters(), *head.parameters()]
+    optimiser = torch.optim.AdamW(
+        parameters, lr=rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+    written = BATCH if tuned is None else BATCH * 2 // 3
+    orders: tuple[list[int], list[int]] = ([], [])
+
+    def drawn(rows: Rows, order: list[int], count: int) -> list[int]:
+        if len(order) < count:
+            order[:] = range(len(rows.ids))
+            rng.shuffle(order)
+        return [order.pop() for _ in range(count)]
+
+    for step in range(steps):
+        chosen = drawn(reviews, orders[0], written)
+        batch, wanted = [reviews.ids[i] for i in chosen], reviews.scores[chosen]
+        if tuned is not None:
+            others = drawn(tuned, orders[1], BATCH - written)
+            batch += [tuned.ids[i] for i in others]
+            wanted = torch.cat([wanted, tuned.scores[others]])
+        if step % 4 == 0:  # as in the training on text
+            batch = [[tokenizer.bos_token_id, *row] for row in batch]
+        ids, real = pad(batch, tokenizer.pad_token_id)
+        shift = rng.randrange(CONTEXT - ids.shape[1]) if step % 5 == 0 else 0
+        positions = (torch.arange(ids.shape[1]) + shift).expand_as(ids)
+        keep = real[:, 1:]
+        states = model.transformer(
+            ids, attention_mask=real.long(), position_ids=positions).last_hidden_state[:, :-1]
+        to_write = keep[:written]
+        text_loss = fn.cross_entropy(
+            model.lm_head(states[:written][to_write]), ids[:written, 1:][to_write])
+        target = wanted[:, None].expand_as(keep)[keep]
+        value_loss = (head(states[keep]).squeeze(-1) - target).square().mean() / variance
+        optimiser.zero_grad(set_to_none=True)
+        (text_loss + WEIGHT * value_loss).backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        for group in optimiser.param_groups:
+            group["lr"] = rate * schedule(step, steps)
+        optimiser.step()
+        if step % 200 == 0 or step == steps - 1:
+            print(f"value step {step:5d}  text {text_loss.item():.3f}  "
+                  f"score {value_loss.item():.3f}  {time.monotonic() - began:.0f} s", flush=True)
+
+
+def written_by_tuned(
+    model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, head: nn.Linear,
+    reward_folder: Path, runs: int,
+) -> Rows:
+    """All that the policies of some PPO runs write on their way, and its scores."""
+    placement = find_placement("float32")
+    reward = load_reward(str(reward_folder), placement, lambda *_: None).reward
+    prompts = [prompt.text for prompt in read_prompts(DEFAULT_PROMPTS).prompts]
+    texts: list[list[int]] = []
+    scores: list[float] = []
+    for run in range(runs):
+        hp = Hyperparameters(seed=FIRST_SEED + run, keep_tokens=0, comparison_prompts=1,
+                             kl_coef=PRICES[run % len(PRICES)])
+        ppo = PPO(Policy(copy.deepcopy(model).eval(), placement), reward,
+                  Scribe(tokenizer, [tokenizer.eos_token_id], context_length=CONTEXT,
+                         use_chat_template=False),
+                  ValueHead(head.weight.detach(), head.bias.detach()))
+        ppo.begin(prompts, hp)
+        for cycle in range(1, hp.num_cycles + 1):
+            for each in ppo.run_cycle(cycle, hp, [0], Unattended()).rollout:
+                ids = tokenizer(prompts[each.prompt] + each.text)["input_ids"]
+                texts.append([*ids, tokenizer.eos_token_id])
+                scores.append(each.score)
+        print(f"tuned run {run + 1} of {runs}: {sum(scores[-64:]) / 64:+.2f}", flush=True)
+    return Rows(texts, torch.tensor(scores))
