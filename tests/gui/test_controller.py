@@ -284,7 +284,7 @@ def test_models_events_reach_the_models_dock(opened: Opened) -> None:
     assert opened.sent == [do.CancelLoading()]
     opened.controller.handle([
         ev.LoadingFailed("There is no such folder.", "policy"), ev.StateChanged(State.IDLE)])
-    assert window.models._failure_text.text() == "There is no such folder."
+    assert window.models.failure.sentence.text() == "There is no such folder."
     opened.controller.handle([
         ev.ModelsLoaded(facts("policy"), facts("reward"), 1.0), ev.StateChanged(State.READY)])
     assert window.models.policy.facts.isVisibleTo(window.models)

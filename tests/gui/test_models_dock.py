@@ -59,9 +59,10 @@ def test_loading_can_be_watched_and_cancelled(dock: ModelsDock, sent: list[Comma
 def test_facts_and_recent_models(dock: ModelsDock, qtbot: QtBot) -> None:
     dock.policy.set_source("/models/policy")
     dock.loaded(ModelsLoaded(facts("policy"), facts("reward"), 1.2))
-    assert dock.policy.facts.text() == (
-        "GPT2LMHeadModel, 1.41 M parameters, 2,048 tokens (PreTrainedTokenizerFast), "
-        "float32 on cpu")
+    assert dock.policy.facts.text() == "1.41 M parameters, float32 on CPU"
+    assert dock.policy.facts.toolTip() == (
+        "1.41 M parameters, float32 on CPU\n"
+        "GPT2LMHeadModel, 2,048 tokens (PreTrainedTokenizerFast)\nLoaded from /models/policy")
     assert dock.policy.recent() == ["/models/policy"]
     assert dock.policy.source() == "/models/policy"
     other = ModelsDock()
@@ -91,25 +92,25 @@ def test_chat_template_only_where_there_is_one(dock: ModelsDock, sent: list[Comm
 
 def test_failure_is_said_in_place_and_can_be_copied(dock: ModelsDock) -> None:
     dock.failed(LoadingFailed("There is no folder /nowhere.", "policy", "Traceback"))
-    assert dock._failure_text.isVisible()
-    dock._copy.click()
+    assert dock.failure.isVisible()
+    dock.failure.copy_button.click()
     assert QGuiApplication.clipboard().text() == "There is no folder /nowhere.\n\nTraceback"
     dock.set_state(State.LOADING)
-    assert not dock._failure_text.isVisible()
+    assert not dock.failure.isVisible()
 
 
 def test_which_output_is_the_score(dock: ModelsDock, sent: list[Command]) -> None:
     dock.failed(LoadingFailed("It has two outputs.", "reward", labels=("bad", "good")))
-    assert dock._chooser.isVisible()
-    dock._labels.setCurrentIndex(1)
-    dock._chooser.findChild(object, "use_label").click()
+    assert dock.failure.chooser.isVisible()
+    dock.failure.labels.setCurrentIndex(1)
+    dock.failure.findChild(object, "use_label").click()
     assert sent == [LoadModels(
         str(BUNDLED_POLICY), (RewardPart(str(BUNDLED_REWARD), label=1),))]
 
 
 def test_cancelling_is_no_failure(dock: ModelsDock) -> None:
     dock.failed(LoadingFailed("Cancelled.", cancelled=True))
-    assert not dock._failure_text.isVisible()
+    assert not dock.failure.isVisible()
 
 
 def test_nothing_is_loaded_while_a_run_is_alive(dock: ModelsDock) -> None:
@@ -129,9 +130,7 @@ def test_a_folder_that_was_typed_is_loaded(
 
 def choose(dock: ModelsDock, title: str) -> None:
     """Choose from the policy's list as a click does."""
-    place = dock.policy.combo.findText(title)
-    dock.policy.combo.setCurrentIndex(place)
-    dock.policy.combo.activated.emit(place)
+    dock.policy.combo.setCurrentIndex(dock.policy.combo.findText(title))
 
 
 def test_a_known_policy_is_one_choice_with_its_chat_template(

@@ -78,8 +78,8 @@ def test_what_was_chosen_is_remembered(dock: ModelsDock, qtbot: QtBot) -> None:
 def test_the_output_of_one_of_several_classifiers(dock: ModelsDock, sent: list[Command]) -> None:
     dock.reward.set_parts((RewardPart(VADER), RewardPart("org/toxicity")))
     dock.failed(ev.LoadingFailed("It has two outputs.", "reward", labels=("bad", "good"), part=1))
-    dock._labels.setCurrentIndex(1)
-    dock._chooser.findChild(object, "use_label").click()
+    dock.failure.labels.setCurrentIndex(1)
+    dock.failure.findChild(object, "use_label").click()
     assert sent[-1].parts == (RewardPart(VADER), RewardPart("org/toxicity", 1.0, 1))  # type: ignore[union-attr]
     dock.reward._rows[1].field.set_source("org/other")
     dock.load()
@@ -93,8 +93,7 @@ def test_facts_of_each_part(dock: ModelsDock) -> None:
     dock.reward.set_parts((RewardPart(str(BUNDLED_REWARD)), RewardPart(VADER)))
     dock.loaded(ev.ModelsLoaded(facts("policy"), facts("sum", parts=(model, file)), 1.0))
     assert [f.facts.text() for f in dock.reward.fields] == [
-        "GPT2LMHeadModel, 1.41 M parameters, 2,048 tokens (PreTrainedTokenizerFast), float32 on "
-        "cpu", "Python file: Friendly words."]
+        "1.41 M parameters, float32 on CPU", "Python file: Friendly words."]
 
 
 @pytest.mark.parametrize("again", [LoadModels("p", "/rewards/mine.py"), ResumeRun(1)])
@@ -118,7 +117,7 @@ def test_a_file_is_not_run_when_the_person_declines(opened: Opened, store: Store
     opened.window.findChild(object, "run_file_question_cancel").click()
     assert not store.is_trusted(MINE.sha256)
     assert opened.sent == []
-    assert opened.window.models._failure_text.text() == "mine.py was not run."
+    assert opened.window.models.failure.sentence.text() == "mine.py was not run."
 
 
 def test_a_run_that_goes_on_with_a_changed_file_says_so(opened: Opened, store: Store) -> None:

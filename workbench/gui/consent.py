@@ -13,8 +13,9 @@ from workbench.gui.theme import number_font
 from workbench.training.events import UntrustedFile
 
 
-def ask_to_run(parent: QWidget, file: UntrustedFile, then: Callable[[], object]) -> Dialog:
-    """Show a Python file and call ``then`` if the person lets it run."""
+def ask_to_run(parent: QWidget, file: UntrustedFile, then: Callable[[], object],
+               declined: Callable[[], object]) -> Dialog:
+    """Show a Python file and call ``then`` if the person lets it run, else ``declined``."""
     dialog = Dialog(parent, "run_file_question", "Run this Python file?")
     layout = dialog.body
     layout.setSpacing(8)
@@ -41,6 +42,7 @@ def ask_to_run(parent: QWidget, file: UntrustedFile, then: Callable[[], object])
                       primary=False)  # Enter must not run what nobody has read
     cancel = dialog.finish("Cancel", "Do not run it; nothing is loaded", 760, 560)
     dialog.accepted.connect(lambda: then())
+    dialog.rejected.connect(lambda: declined())
     dialog.open()
     cancel.setFocus()
     return dialog

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -120,12 +121,8 @@ class Controller(QObject):
                 self._memory.models_loaded()
                 log.info("Loaded %s and %s", event.policy.source, event.reward.source)
             case ev.LoadingFailed():
-                window.models.failed(event)
                 log.warning("%s\n%s", event.sentence, event.details)
-                if not event.cancelled:
-                    window.reveal("models")
-                if event.untrusted:
-                    ask_to_run(window, event.untrusted, partial(self._run_file, event))
+                self._loading_failed(event)
             case ev.CommandRefused():
                 self._refused(event)
             case ev.RunStarted():
@@ -336,6 +333,15 @@ class Controller(QObject):
                 "double-click it in Runs to watch it again.")
         self.resuming.sent(command)
         self._send(command)
+
+    def _loading_failed(self, event: ev.LoadingFailed) -> None:
+        window = self._window
+        if event.untrusted:
+            ask_to_run(window, event.untrusted, partial(self._run_file, event), partial(
+                self._loading_failed, replace(event, untrusted=None, details="")))
+        elif not event.cancelled:
+            window.models.failed(event)
+            window.reveal("models")
 
     def _try(self, command: do.Command) -> None:
         if isinstance(command, do.Try) and self.watched is not None:

@@ -1,12 +1,12 @@
-"""The Models dock: what to load, how far loading is, and what was loaded."""
+"""The Models dock: what to load, how far loading is, and what is loaded."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QHBoxLayout,
     QProgressBar,
     QScrollArea,
@@ -17,88 +17,107 @@ from PySide6.QtWidgets import (
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.gui.actions import ALIVE
 from workbench.gui.controls import label, named, push_button
+from workbench.gui.in_memory import InMemory
+from workbench.gui.loading_failure import LoadingFailure
+from workbench.gui.model_names import policy_name, reward_name
 from workbench.gui.reward_parts import RewardParts
 from workbench.gui.settings import texts
-from workbench.gui.source_field import SourceField
+from workbench.gui.source_field import SourceField, same_source
 from workbench.known_models import KNOWN_POLICIES, known_policy
 from workbench.training.commands import CancelLoading, LoadModels
 from workbench.training.events import (
     LoadingFailed,
     LoadingProgress,
+    ModelFacts,
     ModelsLoaded,
     State,
 )
 
+_LOADING = "Wait until loading has ended, or cancel it"
+_ALIVE = "A run is on; stop it to load other models"
+
 
 class ModelsDock(QWidget):
-    """``command`` carries LoadModels and CancelLoading."""
+    """``command`` carries LoadModels and CancelLoading; ``changed`` tells that something else is
+    named or loaded."""
 
     command = Signal(object)
+    changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self.loaded_command: LoadModels | None = None
+        """What is in memory, as it was asked for."""
+        self.policy_facts: ModelFacts | None = None
+        self._loading = False
         self.policy = SourceField(
-            "policy", "Policy", BUNDLED_POLICY, {k.title: k.source() for k in KNOWN_POLICIES},
-            files="GGUF file (*.gguf)")
-        self.policy.chosen.connect(self._suggest_chat)
+            "policy", "Policy", BUNDLED_POLICY, files="GGUF file (*.gguf)", known=KNOWN_POLICIES)
         self.reward = RewardParts()
         self.chat = named(
             QCheckBox("Apply chat template"), "chat_template", "Apply chat template",
             "Wrap each prompt in the turns the policy was tuned on; takes effect when you press "
             "Load")
         self.chat.hide()
-        self.load_button = push_button("Load", "load", "Load policy and reward (Ctrl+L)", self.load)
-        self.cancel_button = push_button(
-            "Cancel", "cancel_loading", "Give up loading; models loaded before stay",
-            lambda: self.command.emit(CancelLoading()))
-        self.bundled_button = push_button(
-            "Use bundled", "use_bundled",
-            "Load the small policy and reward model that come with the workbench",
-            self.load_bundled)
-        self._failure = self._details = ""
+        self._policy_memory = InMemory("policy", self._show_loaded_policy)
+        self._reward_memory = InMemory("reward", self._show_loaded_reward)
+        self.failure = LoadingFailure()
+        self.failure.label_chosen.connect(self._use_label)
+        self.failure.installed.connect(self._load_installed)
         self._labelled = 0
-        inside = QWidget()
-        layout = QVBoxLayout(inside)
-        layout.setContentsMargins(8, 6, 8, 8)
-        layout.setSpacing(8)
-        layout.addWidget(self.policy)
-        layout.addWidget(self.reward)
-        layout.addWidget(self.chat)
-        row = QHBoxLayout()
-        row.setSpacing(8)
-        for button in (self.load_button, self.cancel_button, self.bundled_button):
-            row.addWidget(button)
-        row.addStretch(1)
-        layout.addLayout(row)
-        layout.addWidget(self._make_progress())
-        layout.addWidget(self._make_failure())
-        layout.addWidget(self._make_chooser())
-        layout.addStretch(1)
-        scroll = self._scroll = QScrollArea(widgetResizable=True)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(inside)
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self._make_buttons()
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scroll)
+        outer.setSpacing(0)
+        outer.addWidget(self._make_fields(), 1)
+        outer.addLayout(self._make_foot())
+        self.policy.edited.connect(self._policy_edited)
+        self.reward.edited.connect(self._edited)
+        self.chat.toggled.connect(self._edited)
         self.set_state(State.IDLE)
+
+    # -- what is named, and what is loaded
+
+    def wanted(self) -> LoadModels:
+        """Return what the fields name."""
+        return LoadModels(self.policy.source(), self.reward.parts(),
+                          not self.chat.isHidden() and self.chat.isChecked())
+
+    def policy_is_loaded(self) -> bool:
+        """Whether the policy in memory is the one that is named."""
+        loaded, wanted = self.loaded_command, self.wanted()
+        return (loaded is not None and same_source(loaded.policy, wanted.policy)
+                and loaded.use_chat_template == wanted.use_chat_template)
+
+    def reward_is_loaded(self) -> bool:
+        """Whether the reward in memory is the one that is named."""
+        loaded, wanted = self.loaded_command, self.wanted()
+        return loaded is not None and len(loaded.parts) == len(wanted.parts) and all(
+            same_source(there.source, named.source) and there == replace(
+                named, source=there.source)
+            for there, named in zip(loaded.parts, wanted.parts, strict=True))
+
+    def is_loaded(self) -> bool:
+        """Whether what is in memory is what the fields name."""
+        return self.policy_is_loaded() and self.reward_is_loaded()
 
     # -- from the person
 
     def load(self) -> None:
         """Load what the two fields name."""
-        self._send()
+        self.reward.tidy()
+        self.cancel_button.setEnabled(True)
+        self.command.emit(self.wanted())
 
     def load_bundled(self) -> None:
         """Load the models that come with the workbench."""
         self.policy.set_source(str(BUNDLED_POLICY))
         self.reward.set_source(str(BUNDLED_REWARD))
-        self._suggest_chat()
+        self._offer_chat(False)
         self.load()
 
     def save_state(self) -> dict[str, object]:
         """Return what to remember."""
-        return {"policy": self.policy.source(), "recent_policies": self.policy.recent(),
+        return {"policy": self.policy.name(), "recent_policies": self.policy.recent(),
                 "chat_template": self.chat.isChecked()} | self.reward.save_state()
 
     def restore_state(self, state: dict[str, object]) -> None:
@@ -116,18 +135,22 @@ class ModelsDock(QWidget):
     def set_state(self, state: State) -> None:
         """Enable what makes sense in ``state``."""
         loading = state == State.LOADING
-        free = state not in ALIVE and not loading
-        for widget in (self.policy, self.reward, self.chat, self.load_button,
-                       self.bundled_button):
-            widget.setEnabled(free)
-        for field in (self.policy, *self.reward.fields):
-            field.set_loading(loading)
+        why = _LOADING if loading else _ALIVE if state in ALIVE else ""
+        for widget in (self.policy, self.reward, self.chat, self.failure):
+            widget.setEnabled(not why)
+        for button, tip in self._tips.items():
+            button.setEnabled(not why)
+            button.setToolTip(why or tip)
+        # A disabled field shows the tooltip of what it stands on.
+        for widget in (self.policy, self.reward):
+            widget.setToolTip(why)
         self.bundled_button.setVisible(not loading)
         self.cancel_button.setVisible(loading)
         self._progress_box.setVisible(loading)
+        self._loading = loading
         if loading:
-            self._failure_box.hide()
-            self._chooser.hide()
+            self._clear_failure()
+        self._show_memory()
 
     def progress(self, event: LoadingProgress) -> None:
         """Show how far loading is."""
@@ -136,49 +159,137 @@ class ModelsDock(QWidget):
 
     def loaded(self, event: ModelsLoaded) -> None:
         """Show what was loaded."""
+        command = event.command or self.wanted()
+        self.loaded_command, self.policy_facts = command, event.policy
         self.policy.remember(event.policy.source)
-        self.chat.setVisible(event.policy.has_chat_template)
-        if not event.policy.has_chat_template:
-            self.chat.setChecked(False)
+        if same_source(command.policy, self.policy.source()):
+            self.chat.setVisible(event.policy.has_chat_template)
+            if not event.policy.has_chat_template:
+                self.chat.setChecked(False)
         self.policy.show_facts(event.policy)
         self.reward.show_facts(event.reward)
+        self._clear_failure()
+        self._edited()
 
     def failed(self, event: LoadingFailed) -> None:
         """Say in place why loading failed, or ask which output is the score."""
-        self._chooser.setVisible(bool(event.labels))
+        if event.cancelled or event.untrusted:
+            return
+        command = event.command or self.wanted()
         self._labelled = event.part
-        if event.labels:
-            self._labels.clear()
-            self._labels.addItems([f"{i}: {name}" for i, name in enumerate(event.labels)])
-        self._failure, self._details = event.sentence, event.details
-        self._failure_text.setText(event.sentence)
-        self._copy.setVisible(bool(event.details) and not event.labels and not event.untrusted)
-        self._failure_box.setVisible(not event.cancelled)
+        fields = {"policy": [self.policy], "reward": self.reward.fields}.get(event.which, [])
+        number = event.part if event.which == "reward" else 0
+        # A run that is to go on brings models of its own, which the fields need not name.
+        if command == self.wanted() and number < len(fields):
+            fields[number].set_below(self.failure)
+            fields[number].mark(True)
+        else:
+            self._fields.insertWidget(0, self.failure)
+        self.failure.show_failure(event)
+        self._show_memory()
         # Once the layout has made room for it.
-        QTimer.singleShot(0, self, lambda: self._scroll.ensureWidgetVisible(
-            self._chooser if event.labels else self._failure_box))
+        QTimer.singleShot(0, self, lambda: self._scroll.ensureWidgetVisible(self.failure))
 
     # -- inside
 
-    def _use_label(self) -> None:
-        self.reward.set_label(self._labelled, self._labels.currentIndex())
-        self._send()
-
-    def _suggest_chat(self) -> None:
+    def _policy_edited(self) -> None:
         """Tick the chat template for a policy known to want it, and for the bundled one not."""
         source = self.policy.source()
         known = known_policy(source)
         if known or source == str(BUNDLED_POLICY):
             self._offer_chat(known is not None and known.chat)
+        self._edited()
 
     def _offer_chat(self, applied: bool) -> None:
         self.chat.setVisible(applied)
         self.chat.setChecked(applied)
+        self._edited()
 
-    def _send(self) -> None:
-        self.command.emit(LoadModels(
-            self.policy.source(), self.reward.parts(),
-            not self.chat.isHidden() and self.chat.isChecked()))
+    def _edited(self, *_: object) -> None:
+        """What was said of what was named before no longer holds."""
+        if not self.failure.installer.running:
+            self._clear_failure()
+        self._show_memory()
+        self.changed.emit()
+
+    def _clear_failure(self) -> None:
+        self.failure.hide()
+        for field in (self.policy, *self.reward.fields):
+            field.mark(False)
+
+    def _show_memory(self) -> None:
+        """Say of each half whether it is loaded, and what is there in its place."""
+        loaded = self.loaded_command
+        here = loaded is not None and not self._loading
+        self._policy_memory.show_instead(
+            policy_name(loaded.policy) if here and loaded and not self.policy_is_loaded() else "",
+            loaded.policy if loaded else "")
+        self._reward_memory.show_instead(
+            reward_name(loaded.parts) if here and loaded and not self.reward_is_loaded() else "",
+            ", ".join(part.source for part in loaded.parts) if loaded else "")
+
+    def _show_loaded_policy(self) -> None:
+        if self.loaded_command is not None:
+            self.policy.set_source(self.loaded_command.policy)
+            self._offer_chat(self.loaded_command.use_chat_template)
+            if self.policy_facts is not None:
+                self.chat.setVisible(self.policy_facts.has_chat_template)
+
+    def _show_loaded_reward(self) -> None:
+        if self.loaded_command is not None:
+            self.reward.set_parts(self.loaded_command.parts)
+
+    def _use_label(self, chosen: int) -> None:
+        self.reward.set_label(self._labelled, chosen)
+        self.load()
+
+    def _load_installed(self) -> None:
+        """Load a policy whose package is there now, if it is still the one that is named."""
+        if known_policy(self.policy.source()) and self.load_button.isEnabled():
+            self.load()
+
+    # -- making it
+
+    def _make_buttons(self) -> None:
+        self.load_button = push_button("Load", "load", "Load policy and reward (Ctrl+L)", self.load)
+        self.cancel_button = push_button(
+            "Cancel", "cancel_loading", "Give up loading; models loaded before stay",
+            lambda: self.command.emit(CancelLoading()))
+        self.bundled_button = push_button(
+            "Use bundled", "use_bundled",
+            "Load the small policy and reward model that come with the workbench",
+            self.load_bundled)
+        self._tips = {button: button.toolTip()
+                      for button in (self.load_button, self.bundled_button)}
+
+    def _make_fields(self) -> QScrollArea:
+        inside = QWidget()
+        layout = self._fields = QVBoxLayout(inside)
+        layout.setContentsMargins(8, 6, 8, 4)
+        layout.setSpacing(8)
+        for widget in (self.policy, self.chat, self._policy_memory, self.reward,
+                       self._reward_memory):
+            layout.addWidget(widget)
+        layout.addStretch(1)
+        scroll = self._scroll = QScrollArea(widgetResizable=True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setWidget(inside)
+        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        return scroll
+
+    def _make_foot(self) -> QVBoxLayout:
+        """Progress and buttons, which stay in sight however much stands above them."""
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        for button in (self.load_button, self.cancel_button, self.bundled_button):
+            row.addWidget(button)
+        row.addStretch(1)
+        foot = QVBoxLayout()
+        foot.setContentsMargins(8, 4, 8, 8)
+        foot.setSpacing(8)
+        foot.addWidget(self._make_progress())
+        foot.addLayout(row)
+        return foot
 
     def _make_progress(self) -> QWidget:
         self._progress_box = QWidget()
@@ -190,40 +301,3 @@ class ModelsDock(QWidget):
         layout.addWidget(self._progress_text)
         layout.addWidget(self._bar)
         return self._progress_box
-
-    def _make_failure(self) -> QWidget:
-        self._failure_box = QWidget()
-        self._failure_text = named(label(role="error", wrap=True), "loading_failure",
-                                   "Why loading failed", "Why loading failed, and what to do")
-        self._failure_text.setTextInteractionFlags(
-            Qt.TextInteractionFlag.TextSelectableByMouse
-            | Qt.TextInteractionFlag.TextSelectableByKeyboard)
-        self._copy = push_button("Copy details", "copy_loading_details",
-                                 "Copy what exactly went wrong, for a bug report",
-                                 self._copy_details)
-        layout = QVBoxLayout(self._failure_box)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._failure_text)
-        layout.addWidget(self._copy, 0, Qt.AlignmentFlag.AlignLeft)
-        self._failure_box.hide()
-        return self._failure_box
-
-    def _make_chooser(self) -> QWidget:
-        self._chooser = QWidget()
-        self._labels = named(QComboBox(), "reward_label", "Which output is the score?",
-                             "The output of the reward model that is the score of a completion")
-        question = label("Which output is the score?", "heading")
-        question.setBuddy(self._labels)
-        use = push_button("Use this output", "use_label", "Load with this output as the score",
-                          self._use_label)
-        layout = QVBoxLayout(self._chooser)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(question)
-        layout.addWidget(self._labels)
-        layout.addWidget(use, 0, Qt.AlignmentFlag.AlignLeft)
-        self._chooser.hide()
-        return self._chooser
-
-    def _copy_details(self) -> None:
-        QGuiApplication.clipboard().setText(f"{self._failure}\n\n{self._details}")

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from functools import partial
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QDoubleValidator
 from PySide6.QtWidgets import (
     QGridLayout,
@@ -52,6 +52,7 @@ class _Row(QWidget):
             "to punish, 0 to watch it only. Fixed for a run")
         self.weight.setValidator(QDoubleValidator(self.weight))
         self.weight.setAlignment(Qt.AlignmentFlag.AlignRight)
+        self.weight.editingFinished.connect(self.tidy)
         self.weight.setFixedWidth(self.weight.fontMetrics().horizontalAdvance("−0.00") + 16)
         self.remove = tool_button("", "", "", "Take this part out of the reward", role="flat")
         self._times = label("×", "muted")
@@ -95,6 +96,10 @@ class _Row(QWidget):
         self.weight.setText(f"{part.weight:g}")
         self.labels = (part.source, part.label)
 
+    def tidy(self) -> None:
+        """Show the weight as it is understood."""
+        self.weight.setText(f"{self._number():g}")
+
     def _number(self) -> float:
         number, valid = self.weight.locale().toDouble(self.weight.text())
         if not valid:
@@ -102,19 +107,20 @@ class _Row(QWidget):
                 number = float(self.weight.text().replace("−", "-"))
             except ValueError:
                 number = 1.0
-        if not math.isfinite(number):
-            number = 1.0
-        self.weight.setText(f"{number:g}")
-        return number
+        return number if math.isfinite(number) else 1.0
 
 
 class RewardParts(QWidget):
-    """The parts of the reward; one is the rule, and then there is no weight to see."""
+    """The parts of the reward; one is the rule, and then there is no weight to see. ``edited``
+    tells that it is another reward now."""
+
+    edited = Signal()
 
     def __init__(self) -> None:
         super().__init__()
         self._rows: list[_Row] = []
         self._recent: list[str] = []
+        self._facts: dict[str, ModelFacts] = {}
         heading = label("Reward", "heading")
         heading.setToolTip(plain_tip(_TIP))
         self.add_button = tool_button("+ Add", "add_reward", "Add to the reward",
@@ -146,6 +152,11 @@ class RewardParts(QWidget):
         parts = tuple(row.part() for row in self._rows)
         return parts if len(parts) > 1 else (RewardPart(parts[0].source, 1.0, parts[0].label),)
 
+    def tidy(self) -> None:
+        """Show every weight as it is understood."""
+        for row in self._rows:
+            row.tidy()
+
     def set_parts(self, parts: tuple[RewardPart, ...]) -> None:
         """Show these parts."""
         while len(self._rows) > max(1, len(parts)):
@@ -164,16 +175,14 @@ class RewardParts(QWidget):
         """Take output ``chosen`` of a classifier as the score."""
         row = self._rows[number]
         row.labels = (find_source(row.field.source()), chosen)
+        self.edited.emit()
 
     def show_facts(self, facts: ModelFacts) -> None:
         """Show what is loaded, and remember it."""
-        parts = facts.parts or (facts,)
-        for part in reversed(parts):
-            self.remember(part.source)
-        # A resumed run brings models of its own, which the fields need not name.
-        if [p.source for p in parts] == [p.source for p in self.parts()]:
-            for row, part in zip(self._rows, parts, strict=True):
-                row.field.show_facts(part)
+        self._facts = {part.source: part for part in facts.parts or (facts,)}
+        for source in reversed(self._facts):
+            self.remember(source)
+        self._tell()
 
     def remember(self, source: str) -> None:
         """Put ``source`` first among the recent ones."""
@@ -219,6 +228,7 @@ class RewardParts(QWidget):
     def _append(self) -> _Row:
         field = SourceField("reward", "Reward", BUNDLED_REWARD, EXAMPLES)
         field.combo.setToolTip(plain_tip(_TIP))
+        field.edited.connect(self._tell)
         for source in reversed(self._recent):
             field.remember(source)
         row = _Row(field)
@@ -229,6 +239,7 @@ class RewardParts(QWidget):
         field.button.setMenu(self._menu(field.button, field.set_source))
         field.button.setProperty("role", "choose")
         row.remove.clicked.connect(partial(self._remove_and_arrange, row))
+        row.weight.textChanged.connect(self.edited)
         self._rows.append(row)
         self._layout.addWidget(row)
         return row
@@ -249,6 +260,13 @@ class RewardParts(QWidget):
             row.set_place(number, len(self._rows) == 1)
         self.add_button.setEnabled(len(self._rows) < MOST_PARTS)
         self._draw()
+        self._tell()
+
+    def _tell(self) -> None:
+        """Let each field say what is loaded of what it names."""
+        for row in self._rows:
+            row.field.show_facts(self._facts.get(find_source(row.field.source())))
+        self.edited.emit()
 
     def _draw(self) -> None:
         for row in self._rows:

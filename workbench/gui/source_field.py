@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QComboBox, QGridLayout, QMenu, QToolButton, QWidget
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtWidgets import QComboBox, QGridLayout, QMenu, QSizePolicy, QToolButton, QWidget
+from superqt import QElidingLabel
 
 from workbench.gui.controls import label, named, tool_button
 from workbench.gui.dialog import choose_file
 from workbench.gui.icons import icon
 from workbench.gui.plain_text import plain_tip
-from workbench.gui.theme import themes
-from workbench.known_models import known_policy
+from workbench.gui.theme import set_look, themes
+from workbench.known_models import KnownPolicy, known_policy
 from workbench.training.events import ModelFacts
 
 BUNDLED = "Bundled model"
@@ -28,33 +29,41 @@ def count(number: int) -> str:
     return str(number)
 
 
-def facts_sentence(facts: ModelFacts) -> str:
-    """Return what a person wants to know of a loaded model, in one line."""
+def facts_line(facts: ModelFacts) -> str:
+    """Return what a person wants to know of a loaded model, in one short line."""
     if facts.sha256:
         return f"Python file: {facts.summary}" if facts.summary else "Python file"
     score = ""
     if facts.label is not None and len(facts.labels) > 1:
         score = f", score: {facts.labels[facts.label]}"
-    return (f"{facts.architecture}, {count(facts.parameters)} parameters, "
-            f"{facts.vocabulary:,} tokens ({facts.tokenizer}), {facts.dtype} on "
-            f"{facts.device}{score}")
+    return (f"{count(facts.parameters)} parameters, {facts.dtype} on {facts.device.upper()}"
+            f"{score}")
+
+
+def facts_in_full(facts: ModelFacts) -> str:
+    """Return the rest, for a tooltip."""
+    if facts.sha256:
+        return f"Loaded from {facts.source}\nContent (sha256): {facts.sha256}"
+    return (f"{facts.architecture}, {facts.vocabulary:,} tokens ({facts.tokenizer})\n"
+            f"Loaded from {facts.source}")
 
 
 class SourceField(QWidget):
     """A folder, a file or a hub name: typed, chosen from recent ones, or browsed for.
 
-    ``examples`` are more sources that are always there, by title; ``files`` is a kind of file to
-    browse for beside folders, as a file dialog's filter.
+    ``examples`` are more sources that are always there, by title; ``known`` are policies known by
+    a short name; ``files`` is a kind of file to browse for beside folders, as a file dialog's
+    filter. ``edited`` tells that it names something else now.
     """
 
-    chosen = Signal()
+    edited = Signal()
 
     def __init__(
         self, name: str, title: str, bundled: Path, examples: Mapping[str, str] | None = None,
-        files: str = "",
+        files: str = "", known: Sequence[KnownPolicy] = (),
     ) -> None:
         super().__init__()
-        self._title, self._files = title, files
+        self._title, self._files, self._known = title, files, known
         self._shipped = {BUNDLED: str(bundled)} | dict(examples or {})
         kinds = "a folder with a model, " + (f"a {files.partition(' (')[0]}, " if files else "")
         self.combo = named(QComboBox(editable=True), name, title,
@@ -64,7 +73,6 @@ class SourceField(QWidget):
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.combo.setMinimumContentsLength(8)
         self._fill([])
-        self.combo.activated.connect(lambda _: self.chosen.emit())
         heading = self.heading = label(title, "heading")
         heading.setBuddy(self.combo)
         self.button = tool_button("", f"browse_{name}", f"Browse for the {title.lower()}",
@@ -84,71 +92,86 @@ class SourceField(QWidget):
         layout.addWidget(heading, 0, 0, 1, 2)
         layout.addWidget(self.combo, 1, 0)
         layout.addWidget(self.button, 1, 1)
-        self.facts = named(label(role="muted", wrap=True), f"{name}_facts", f"{title}, loaded",
-                           "What is loaded")
-        self.facts.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.facts = named(QElidingLabel(), f"{name}_facts", f"{title}, loaded", "What is loaded")
+        self.facts.setProperty("role", "muted")
+        self.facts.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.facts.hide()
         self._loaded: ModelFacts | None = None
-        self.combo.currentTextChanged.connect(self._describe)
+        self.combo.currentTextChanged.connect(self._edited)
         layout.addWidget(self.facts, 2, 0, 1, 2)
         layout.setColumnStretch(0, 1)
         self._show(BUNDLED)
 
     def source(self) -> str:
-        """Return what to load: a path or a hub name."""
+        """Return what to load: a path or a hub name. Where a known policy is found is looked up
+        each time, so that a package installed since counts."""
         text = self.combo.currentText().strip()
-        return self._shipped.get(text, text)
+        known = self._find_known(text)
+        return known.source() if known else self._shipped.get(text, text)
+
+    def name(self) -> str:
+        """Return what to remember: as :meth:`source`, but a known policy by its name."""
+        text = self.combo.currentText().strip()
+        known = self._find_known(text)
+        return known.hub if known else self._shipped.get(text, text)
 
     def set_source(self, source: str) -> None:
         """Show ``source``."""
-        self._show(next((text for text, path in self._shipped.items() if path == source), source))
+        known = self._find_known(source)
+        self._show(known.title if known else next(
+            (text for text, path in self._shipped.items() if path == source), source))
 
-    def show_facts(self, facts: ModelFacts) -> None:
-        """Show what is loaded."""
+    def show_facts(self, facts: ModelFacts | None) -> None:
+        """Show what is loaded, if it is what is named here."""
         self._loaded = facts
         self._describe()
 
-    def set_loading(self, loading: bool) -> None:
-        """Leave room for the progress while something is loaded."""
-        if loading:
-            self.facts.hide()
-        else:
-            self._describe()
+    def mark(self, wrong: bool) -> None:
+        """Frame the field in red, or no longer."""
+        set_look(self.combo, state="invalid" if wrong else "")
+
+    def set_below(self, widget: QWidget) -> None:
+        """Put a widget under the field."""
+        layout = self.layout()
+        assert isinstance(layout, QGridLayout)
+        layout.addWidget(widget, 3, 0, 1, -1)
 
     def recent(self) -> list[str]:
         """Return the recent sources, latest first; what is shipped is always there."""
-        return [self.combo.itemText(i) for i in range(len(self._shipped), self.combo.count())]
+        always = len(self._shipped) + len(self._known)
+        return [self.combo.itemText(i) for i in range(always, self.combo.count())]
 
     def remember(self, source: str) -> None:
         """Put ``source`` first among the recent ones."""
-        if source in self._shipped.values():
+        if source in self._shipped.values() or self._find_known(source):
             return
         others = [s for s in self.recent() if s != source]
         current = self.combo.currentText()
-        self._fill([source, *others][:_REMEMBERED])
-        self._show(current)
+        with QSignalBlocker(self.combo):
+            self._fill([source, *others][:_REMEMBERED])
+            self._show(current)
+
+    def _find_known(self, text: str) -> KnownPolicy | None:
+        known = known_policy(text) if self._known else None
+        return known if known in self._known else None
 
     def _fill(self, recent: list[str]) -> None:
         self.combo.clear()
-        self.combo.addItems([*self._shipped, *recent])
-        for place, title in enumerate(self._shipped):
-            known = known_policy(title)
-            if known:
-                self.combo.setItemData(place, plain_tip(known.about), Qt.ItemDataRole.ToolTipRole)
+        self.combo.addItems([*self._shipped, *(known.title for known in self._known), *recent])
+        for place, known in enumerate(self._known, start=len(self._shipped)):
+            self.combo.setItemData(place, plain_tip(known.about), Qt.ItemDataRole.ToolTipRole)
+
+    def _edited(self) -> None:
+        self._describe()
+        self.edited.emit()
 
     def _describe(self) -> None:
-        """Say what is loaded, or that what is named here is not."""
-        loaded, source = self._loaded, self.source()
-        if loaded and _same(loaded.source, source):
-            digest = f"\nContent (sha256): {loaded.sha256}" if loaded.sha256 else ""
-            self.facts.setText(facts_sentence(loaded))
-            self.facts.setToolTip(plain_tip(f"Loaded from {loaded.source}{digest}"))
-        else:
-            known = known_policy(source)
-            self.facts.setText((f"{known.about}. " if known else "") + "Press Load to use it.")
-            self.facts.setToolTip(plain_tip(
-                f"Loaded now: {loaded.source}" if loaded else "Nothing is loaded yet"))
-        self.facts.setVisible(loaded is not None and bool(source))
+        loaded = self._loaded
+        shown = loaded is not None and same_source(loaded.source, self.source())
+        if loaded and shown:
+            self.facts.setText(facts_line(loaded))
+            self.facts.setToolTip(plain_tip(f"{facts_line(loaded)}\n{facts_in_full(loaded)}"))
+        self.facts.setVisible(shown)
 
     def _show(self, text: str) -> None:
         self.combo.setCurrentText(text)
@@ -185,7 +208,7 @@ class SourceField(QWidget):
         self.set_source(str(paths[0]))
 
 
-def _same(source: str, other: str) -> bool:
+def same_source(source: str, other: str) -> bool:
     """Return whether both name the same folder, file or model."""
     return source == other or (
         Path(source).expanduser().absolute() == Path(other).expanduser().absolute())

@@ -151,6 +151,12 @@ class PPO:
         self.comparison_seed = hp.seed
         self.between_cycles = True
 
+    def dismantle(self) -> None:
+        """Let go of what was trained: the policy that this was made with is the start policy
+        again, for another to train."""
+        self.__dict__.pop("optimizer", None)
+        self._trainable.dismantle()
+
     def apply(self, old: Hyperparameters, new: Hyperparameters) -> None:
         """Take over changes: a KL coefficient set by hand restarts the controller from it, and
         what concerns the models' making has them made again with the same weights.

@@ -200,7 +200,7 @@ class Trainable:
         Args:
             value_source: the model whose trunk a separate value model begins as; None for none.
         """
-        self._dismantle()
+        self.dismantle()
         # Before there are adapters, which it might take for its own.
         value_trunk = None if value_source is None else _copy_trunk(value_source)
         if lora_rank:
@@ -236,8 +236,8 @@ class Trainable:
         self._adapters = add_adapters(self._start.model, rank)
         return self._start.model
 
-    def _dismantle(self) -> None:
-        """Let go of the last run's weights before the next takes memory."""
+    def dismantle(self) -> None:
+        """Let go of the last run's weights, before the next takes memory."""
         self.policy = self._start
         if self._adapters is not None:
             self._adapters.unload()

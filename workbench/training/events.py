@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from workbench.ppo.hyperparameters import Hyperparameters, Value
 from workbench.ppo.phases import Phase
-from workbench.training.commands import Command, ExportRun, Fork, GoBack, ResumeRun
+from workbench.training.commands import Command, ExportRun, Fork, GoBack, LoadModels, ResumeRun
 from workbench.training.health import Finding
 
 
@@ -71,11 +71,12 @@ class ModelFacts:
 
 @dataclass(frozen=True, slots=True)
 class ModelsLoaded:
-    """Policy and reward are ready on ``policy.device``."""
+    """Policy and reward are ready on ``policy.device``; ``command`` asked for them."""
 
     policy: ModelFacts
     reward: ModelFacts
     seconds: float
+    command: LoadModels | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,8 @@ class LoadingFailed:
     """Nothing changed. ``which`` is 'policy' or 'reward', ``part`` the number of the reward's
     part; ``labels`` is set when the person must say which of several outputs is the score,
     ``untrusted`` when they must agree to a Python file (then send ``again``); ``cancelled`` when
-    they gave up themselves."""
+    they gave up themselves; ``package`` names one that carries the model and can be installed;
+    ``command`` is what was to be loaded."""
 
     sentence: str
     which: str = ""
@@ -104,6 +106,8 @@ class LoadingFailed:
     part: int = 0
     untrusted: UntrustedFile | None = None
     again: Command | None = None
+    package: str = ""
+    command: LoadModels | None = None
 
 
 @dataclass(frozen=True, slots=True)

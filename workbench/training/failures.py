@@ -6,6 +6,7 @@ import traceback
 
 import torch
 
+from workbench.known_models import install_command
 from workbench.ppo.control import NotFiniteError
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.phases import Phase
@@ -15,7 +16,7 @@ from workbench.ppo.scribe import PromptError
 from workbench.ppo.sources import LoadError
 from workbench.store.checkpoints import CheckpointError
 from workbench.store.home import StoreError
-from workbench.training.commands import Command
+from workbench.training.commands import Command, LoadModels
 from workbench.training.events import LoadingFailed, UntrustedFile
 from workbench.training.reward_loading import UntrustedError
 
@@ -36,13 +37,17 @@ def explain(error: BaseException, hp: Hyperparameters | None = None) -> tuple[st
 
 def loading_failed(error: LoadError, which: str, again: Command) -> LoadingFailed:
     """Say why ``which`` was not loaded; ``again`` is what to send when the person has agreed."""
-    untrusted = None
+    untrusted, sentence, package = None, str(error), ""
+    if error.package and isinstance(again, LoadModels):
+        # Not for a run that goes on: the package's weights are not those it began with.
+        package = error.package
+        sentence += f" It also comes as a package: {install_command(package)}."
     if isinstance(error, UntrustedError):
         file = error.file
         untrusted = UntrustedFile(file.path, file.sha256, file.text, error.changed)
     return LoadingFailed(
-        str(error), which, explain(error)[1], labels=error.labels, part=error.part,
-        untrusted=untrusted, again=again if untrusted else None)
+        sentence, which, explain(error)[1], labels=error.labels, part=error.part,
+        untrusted=untrusted, again=again if untrusted else None, package=package)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

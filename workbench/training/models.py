@@ -26,7 +26,13 @@ from workbench.training.events import MemoryEstimated, ModelFacts, ModelsLoaded
 from workbench.training.failures import ran_out
 from workbench.training.fingerprints import fingerprint, revision
 from workbench.training.model_facts import facts_of
-from workbench.training.reward_loading import Trusted, changed_files, load_rewards
+from workbench.training.reward_loading import (
+    LoadedRewards,
+    Trusted,
+    changed_files,
+    check_trusted,
+    load_rewards,
+)
 from workbench.training.reward_parts import RewardPart
 
 if TYPE_CHECKING:
@@ -40,7 +46,8 @@ class Models:
         self.ppo: PPO | None = None
         self.facts: ModelsLoaded | None = None
         self.command: LoadModels | None = None
-        self._digests: dict[str, str] = {}
+        self._policy: LoadedPolicy | None = None
+        self._reward: LoadedRewards | None = None
         self._fingerprints: dict[str, str] = {}
         self._memory: Estimator | None = None
         self._before = resident()
@@ -49,7 +56,8 @@ class Models:
         self, command: LoadModels, report: Report, *, begin: Callable[[str], None],
         trusted: Trusted,
     ) -> None:
-        """Load policy and reward.
+        """Load policy and reward. Of the two, what is there already stays if the other is what
+        has changed; asked for both again, both are read again.
 
         Args:
             report: told the share of both; may raise to give up.
@@ -66,29 +74,56 @@ class Models:
             begin(which)
             if problem := why_not_kept(source):
                 raise LoadError(problem)
-        begin("policy")
-        policy = load_policy(
-            command.policy, placement, lambda text, share: report(text, 0.5 * share),
-            use_chat_template=command.use_chat_template)
         begin("reward")
-        reward = load_rewards(
-            command.parts, placement, lambda text, share: report(text, 0.5 + 0.5 * share),
-            trusted)
+        check_trusted(command.parts, trusted)
+        keep_policy, keep_reward = self._has_policy(command), self._has_reward(command)
+        if keep_policy and keep_reward:
+            keep_policy = keep_reward = False
+        policy, reward = self._policy, self._reward
+        if policy is None or not keep_policy:
+            begin("policy")
+            policy = load_policy(
+                command.policy, placement, lambda text, share: report(text, 0.5 * share),
+                use_chat_template=command.use_chat_template)
+        if reward is None or not keep_reward:
+            begin("reward")
+            reward = load_rewards(
+                command.parts, placement, lambda text, share: report(text, 0.5 + 0.5 * share),
+                trusted)
         begin("policy")
         head = find_value_head(policy.folder, reward.reward)
+        if self.ppo is not None and keep_policy:
+            self.ppo.dismantle()  # it may have been trained
         self.ppo = PPO(policy.policy, reward.reward, policy.scribe, head)
-        self.command, self._digests = command, reward.digests
+        self.command, self._policy, self._reward = command, policy, reward
         self._fingerprints = {
             f"policy {command.policy}": fingerprint(command.policy, revision(policy.policy.model))
         } | {f"reward model {source}": fingerprint(source, commit)
              for source, commit in reward.revisions.items()}
         self._memory = Estimator(self.ppo, self._before)
         self.facts = ModelsLoaded(
-            _policy_facts(policy), reward.facts, time.perf_counter() - began)
+            _policy_facts(policy), reward.facts, time.perf_counter() - began, command)
+
+    def _has_policy(self, command: LoadModels) -> bool:
+        """Whether the policy to load is the one that is there, its files unchanged."""
+        there, name = self.command, f"policy {command.policy}"
+        return (there is not None and self._policy is not None
+                and (there.policy, there.use_chat_template) == (
+                    command.policy, command.use_chat_template)
+                and self._fingerprints.get(name, "") == fingerprint(
+                    command.policy, revision(self._policy.policy.model)) != "")
+
+    def _has_reward(self, command: LoadModels) -> bool:
+        """Whether the reward to load is the one that is there, its files unchanged."""
+        if self.command is None or self._reward is None:
+            return False
+        return (self.command.parts == command.parts and not self.changed_files() and all(
+            self._fingerprints.get(f"reward model {source}", "") == fingerprint(source, commit)
+            for source, commit in self._reward.revisions.items()))
 
     def changed_files(self) -> list[str]:
         """Return the Python files that have changed on disk since they were loaded."""
-        return changed_files(self._digests)
+        return changed_files(self._reward.digests) if self._reward is not None else []
 
     def changed_since(self, parts: tuple[RewardPart, ...]) -> list[str]:
         """Return the Python files of a run's reward that are loaded with another content."""

@@ -33,6 +33,22 @@ class UntrustedError(LoadError):
         self.file, self.changed = file, changed
 
 
+def check_trusted(parts: tuple[RewardPart, ...], trusted: Trusted) -> None:
+    """Make sure that every Python file may be run, before anything is loaded.
+
+    Raises:
+        LoadError: a file cannot be read; ``part`` says of which part.
+        UntrustedError: the person has not agreed to one.
+    """
+    for number, part in enumerate(parts):
+        try:
+            if part.is_file:
+                _read_trusted(part, trusted)
+        except LoadError as error:
+            error.part = number
+            raise
+
+
 @dataclass(frozen=True, slots=True)
 class LoadedRewards:
     """A reward ready to score, what is said of it, the content hash of each Python file, and the
@@ -99,15 +115,20 @@ def changed_files(digests: dict[str, str]) -> list[str]:
 def _load_file(
     part: RewardPart, report: Report, trusted: Trusted
 ) -> tuple[Reward, ModelFacts]:
-    file = read_reward_file(part.source)
-    if file.sha256 not in _shipped() and not trusted(file.sha256):
-        raise UntrustedError(file, bool(part.sha256) and part.sha256 != file.sha256)
+    file = _read_trusted(part, trusted)
     report(f"Running {file.name}", 0.5)
     reward = PythonReward(file)
     return reward, ModelFacts(
         source=part.source, name=base_name(part.source), architecture="Python file", parameters=0,
         vocabulary=0, dtype="", device="", tokenizer="", sha256=file.sha256,
         summary=reward.summary)
+
+
+def _read_trusted(part: RewardPart, trusted: Trusted) -> RewardFile:
+    file = read_reward_file(part.source)
+    if file.sha256 not in _shipped() and not trusted(file.sha256):
+        raise UntrustedError(file, bool(part.sha256) and part.sha256 != file.sha256)
+    return file
 
 
 def _load_classifier(

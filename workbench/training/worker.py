@@ -163,7 +163,7 @@ class Worker:
                 self._emit(self._models.facts)
             self._standing.enter(State.READY)
             return True
-        self._emit(failed)
+        self._emit(replace(failed, command=command))
         self._standing.enter(State.READY if self._models.ppo is not None else State.IDLE)
         return False
 
@@ -223,6 +223,7 @@ class Worker:
             self._store.owners.release(run.id)
             self._standing.refuse(command, explain(error, run.hp)[0])
             return
+        run.pause_after_cycle = isinstance(command, do.ResumeRun) and command.step
         parent = planned.resumed.name if isinstance(command, do.Fork) else ""
         note = f"{changed[0]} has changed since the run began." if changed else ""
         self._emit(ev.RunResumed(run.id, name, run.cycle, run.hp, parent, abandoned, note))
