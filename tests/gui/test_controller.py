@@ -1,7 +1,7 @@
 """The window composed as the application composes it, fed with events as the bridge feeds it."""
 
 import pytest
-from helpers.window import Opened, completions, facts, fill, metrics
+from helpers.window import Opened, completions, facts, fill, metrics, ready
 from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
@@ -42,6 +42,7 @@ def plotted(opened: Opened) -> list[int]:
 @pytest.mark.parametrize("state", list(State))
 def test_state_is_shown_and_actions_follow_it(opened: Opened, state: State) -> None:
     window = opened.window
+    ready(opened)
     opened.controller.handle([ev.StateChanged(state, "because")])
     assert window.chip.text() == state.value
     assert window.note.text() == "because"
@@ -53,7 +54,7 @@ def test_state_is_shown_and_actions_follow_it(opened: Opened, state: State) -> N
 
 
 def test_start_sends_settings_and_enabled_prompts(opened: Opened) -> None:
-    opened.controller.handle([ev.StateChanged(State.READY)])
+    ready(opened)
     opened.window.hyperparameters.form.set_values({"num_cycles": 3}, "test")
     click(opened, "start")
     start = opened.sent[-1]
@@ -68,7 +69,7 @@ def test_start_refuses_in_plain_words(
     opened: Opened, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     window = opened.window
-    opened.controller.handle([ev.StateChanged(State.READY)])
+    ready(opened)
     window.hyperparameters.form.set_values({"num_mini_batches": 3}, "test")
     click(opened, "start")
     assert "must divide" in window.toast.text
@@ -81,7 +82,7 @@ def test_start_refuses_in_plain_words(
 
 def test_run_buttons_send_commands(opened: Opened) -> None:
     handle = opened.controller.handle
-    handle([ev.StateChanged(State.READY)])
+    ready(opened)
     click(opened, "step")
     assert isinstance(opened.sent[-1], do.Start)
     assert opened.sent[-1].step
@@ -242,6 +243,7 @@ def test_a_run_held_by_a_full_disk_says_so_and_goes_on(opened: Opened, store: St
 def test_a_double_click_asks_once(
     opened: Opened, state: State, action: str, command: type[do.Command]
 ) -> None:
+    ready(opened)
     opened.controller.handle([ev.StateChanged(state)])
     opened.sent.clear()
     click(opened, action)

@@ -28,7 +28,7 @@ from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.store import Store
 from workbench.training.commands import Command
-from workbench.training.events import ModelFacts
+from workbench.training.events import ModelFacts, ModelsLoaded, State, StateChanged
 
 CONTROLS = (QAbstractButton, QAbstractItemView, QAbstractSlider, QAbstractSpinBox, QComboBox,
             QLineEdit, QPlainTextEdit, QTextEdit)
@@ -79,6 +79,16 @@ class Opened:
             self.background.close()
             self.window.prompts.save()
             shiboken6.delete(self.window)
+
+
+def ready(opened: Opened) -> None:
+    """Let the models that are named be loaded, as the session would."""
+    command = opened.window.models.wanted()
+    opened.controller.handle([
+        StateChanged(State.LOADING),
+        ModelsLoaded(facts("policy", source=command.policy),
+                     facts("reward", source=command.parts[0].source), 1.0, command),
+        StateChanged(State.READY)])
 
 
 def facts(kind: str, **more: object) -> ModelFacts:

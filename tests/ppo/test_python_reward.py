@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from workbench.assets import EXAMPLE_REWARDS
-from workbench.ppo.python_reward import PythonReward, RewardError, read_reward_file
+from workbench.ppo.python_reward import PythonReward, RewardError
+from workbench.ppo.reward_file import read_reward_file
 from workbench.ppo.reward_model import Exchange
 from workbench.ppo.sources import LoadError
 

@@ -176,3 +176,46 @@ def test_sums_as_people_write_them():
     assert describe([1, 0.5, -2, -1], ["a", "b", "c", "d"]) == "a + 0.5 × b − 2 × c − d"
     assert describe([-1], ["a"]) == "−a"
     assert unique_names(["a", "b", "a", "a"]) == ["a", "b", "a 2", "a 3"]
+
+
+def test_a_changed_half_leaves_the_other_as_it_is(client, store, folders, file):
+    model, vader = load(folders, RewardPart(folders[1])), RewardPart(str(EXAMPLE_REWARDS["vader"]))
+
+    def texts(command):
+        """Load, and return what is told of it."""
+        client.send(command)
+        client.wait(ev.ModelsLoaded)
+        said = [event.text for event in client.seen if isinstance(event, ev.LoadingProgress)]
+        client.seen.clear()
+        client.wait_for(State.READY)
+        return said
+    first = texts(model)
+    assert any("policy" in text for text in first)
+    client.send(start(1, lora_rank=2))
+    client.wait(ev.RunFinished)
+    scored = store.completions(1, 0, "comparison")
+    assert texts(load(folders, vader)) == ["Running vader.py"]
+    client.send(start(1))
+    client.wait(ev.RunFinished)
+    # What the run before trained is gone: the start policy begins again.
+    assert [c.text for c in store.completions(2, 0, "comparison")] == [c.text for c in scored]
+    assert not any("policy" in text for text in texts(model))
+    assert texts(model) == first  # asked for again, both are read again
+
+
+def test_a_file_is_asked_about_before_anything_is_loaded(client, folders, file):
+    client.send(load(folders, RewardPart(str(file))))
+    client.wait(ev.LoadingFailed)
+    assert not [event for event in client.seen if isinstance(event, ev.LoadingProgress)]
+
+
+def test_a_resumed_run_pauses_after_one_cycle(client, store, folders):
+    client.send(do.LoadModels(*folders))
+    client.wait(ev.ModelsLoaded)
+    client.send(do.Start(start(3).hyperparameters, start().prompts, step=True))
+    client.wait_for(State.PAUSED)
+    client.send(do.Stop())
+    client.wait(ev.RunFinished)
+    client.send(do.ResumeRun(1, step=True))
+    client.wait_for(State.PAUSED)
+    assert store.run(1).cycles == 2

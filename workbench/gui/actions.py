@@ -58,11 +58,11 @@ SPECS = (
     ActionSpec("quit", "Close", "Close the window; a run that is alive is asked about first",
                "File", "Ctrl+Q", group=True),
     ActionSpec("start", "Start", "Begin a new run from the start policy with these settings",
-               "Run", "Ctrl+R", "start", CAN_START, toolbar=True),
+               "Run", "Ctrl+R", "start", frozenset(State) - ALIVE, toolbar=True),
     ActionSpec("pause", "Pause", "Hold the run when the cycle in hand is complete",
                "Run", "Ctrl+P", "pause", frozenset({State.RUNNING, State.PAUSED}), toolbar=True),
     ActionSpec("step", "Step", "Run one cycle, then pause", "Run", "Ctrl+E", "step",
-               CAN_START | {State.PAUSED}, toolbar=True),
+               frozenset(State) - {State.RUNNING, State.STOPPING}, toolbar=True),
     ActionSpec("stop", "Stop", "End the run at the next step; the unfinished cycle is dropped. "
                "Again: without waiting for its checkpoint", "Run", "Ctrl+.", "stop",
                ALIVE, toolbar=True),
@@ -132,6 +132,9 @@ class Actions(QObject):
         self._actions = {spec.id: self._make(spec) for spec in SPECS}
         self._withheld: dict[str, str] = {}
         self._granted: set[str] = set()
+        self._resumes = ""
+        self.primary = "start"
+        """The action that is the next thing to do: the tool bar's filled button."""
         self["shortcuts"].setShortcuts([QKeySequence("F1"), QKeySequence("Ctrl+/")])
         self["apply"].setShortcuts([QKeySequence("Ctrl+Return"), QKeySequence("Ctrl+Enter")])
         group = QActionGroup(self)
@@ -181,22 +184,48 @@ class Actions(QObject):
     def set_state(self, state: State) -> None:
         """Enable exactly what makes sense in ``state``."""
         self._state = state
-        self._enable()
-        paused = state == State.PAUSED
-        pause = self["pause"]
-        pause.setText("Resume" if paused else "Pause")
-        pause.setIcon(icon("start" if paused else "pause"))
-        set_tip(pause, "Go on with the run" if paused else
-                "Hold the run when the cycle in hand is complete")
+        self._show()
+
+    def set_start(self, text: str, tip: str, step_tip: str) -> None:
+        """Say what Start and Step would do."""
+        now = {"start": tip, "step": step_tip}
+        if text != self["start"].text() or any(
+            tip_of(self[name]) != said for name, said in now.items()
+        ):
+            self["start"].setText(text)
+            for name, said in now.items():
+                set_tip(self[name], said)
+
+    def set_resumes(self, tip: str) -> None:
+        """Let Pause be Resume, for a run that was stopped; an empty ``tip`` lets it be Pause."""
+        if tip != self._resumes:
+            self._resumes = tip
+            self.grant("pause", bool(tip))
+            self._show()
 
     def draw_icons(self) -> None:
         """Draw the icons in the theme's colours."""
         for spec in SPECS:
             if spec.icon:
-                # Start is the tool bar's filled button, so its icon takes the text colour on it.
-                colour = themes().theme.on_accent if spec.id == "start" else ""
-                self[spec.id].setIcon(icon(spec.icon, colour))
-        self.set_state(self._state)
+                self._draw(spec.id, spec.icon)
+        self._show()
+
+    def _show(self) -> None:
+        """Show Pause as what it does now, and which action is the next thing to do."""
+        paused = self._state == State.PAUSED
+        resumes = paused or bool(self._resumes)
+        set_tip(self["pause"], self._resumes or (
+            "Go on with the run" if paused else "Hold the run when the cycle in hand is complete"))
+        self["pause"].setText("Resume" if resumes else "Pause")
+        self.primary = "pause" if resumes else "start"
+        self._draw("pause", "start" if resumes else "pause")
+        self._draw("start", "start")
+        self._enable()
+
+    def _draw(self, name: str, picture: str) -> None:
+        """On the filled button an icon takes the colour of the text."""
+        on_accent = themes().theme.on_accent
+        self[name].setIcon(icon(picture, on_accent if name == self.primary else ""))
 
     def _enable(self) -> None:
         for spec in SPECS:

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from workbench.gui.actions import ALIVE
 from workbench.gui.background import Background
 from workbench.gui.bridge import Bridge
 from workbench.gui.controller import Controller
+from workbench.gui.controls import enable
 from workbench.gui.dialogs import ask_about_closing
 from workbench.gui.elsewhere import Elsewhere
 from workbench.gui.errors import ErrorDialog, ErrorReporter, start_log, stop_log
@@ -28,7 +30,7 @@ from workbench.gui.settings import Settings
 from workbench.gui.theme import themes
 from workbench.gui.tray import Tray
 from workbench.store.home import StoreError
-from workbench.training.events import Event, ModelsLoaded
+from workbench.training.events import Event, ModelsLoaded, State
 
 if TYPE_CHECKING:
     from workbench.store.store import Store
@@ -127,6 +129,11 @@ class Workbench:
         self.window.close_wanted.connect(self._close_wanted)
         self.window.restore_frame(self._saved)
         self.window.restore_docks(self._saved)
+        self.window.show_state(State.LOADING)
+        enable(self.window.models.cancel_button, False, "Loading has not begun yet.")
+        self._early = ""
+        for name in ("start", "step"):
+            self.window.actions_[name].triggered.connect(partial(self._take_early, name))
 
     async def serve(self, policy: str | None = None, reward: str | None = None) -> None:
         """Show the window, keep it going until it is closed, and close what is behind it.
@@ -205,6 +212,13 @@ class Workbench:
         if reward:
             models.reward.set_source(reward)
         models.load()
+        if self._early:
+            self.window.actions_[self._early].trigger()
+
+    def _take_early(self, name: str, *_: object) -> None:
+        """Keep a click that comes before there is a session to send it to."""
+        if not hasattr(self, "controller"):
+            self._early = name
 
     def _close_wanted(self) -> None:
         if self.window.state in ALIVE and self.controller.watched is None:
@@ -222,6 +236,7 @@ class Workbench:
         for dock in window.docks.values():
             dock.setEnabled(False)
         self.elsewhere.stop()
+        window.models.failure.installer.stop()
         self.tray.icon.hide()
         window.prompts.save()
         self.save()

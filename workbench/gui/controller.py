@@ -29,6 +29,7 @@ from workbench.gui.main_window import MainWindow
 from workbench.gui.memory import MemoryWatch
 from workbench.gui.notifications import Notifications
 from workbench.gui.places import places
+from workbench.gui.readiness import Readiness
 from workbench.gui.resuming import Resuming
 from workbench.gui.runs.branching import Branching
 from workbench.gui.status_bar import file_size
@@ -53,10 +54,12 @@ class Controller(QObject):
         self._window, self._store, self._background = window, store, background
         self._send = send
         self._written: ev.CheckpointWritten | None = None
+        self._told = State.IDLE
         self.held = ""
         """Why the run waits for room on the disk, if it does."""
         self.resuming = Resuming(window, store, send)
-        self.driving = Driving(window, store, self.resuming, send)
+        self.readiness = Readiness(window, store, self.resuming)
+        self.driving = Driving(window, store, self.resuming, self.readiness, send)
         self.exporting = Exporting(window, store, send)
         self._memory = MemoryWatch(window, send)
         self.health = Health(window, store, send)
@@ -162,6 +165,7 @@ class Controller(QObject):
                 window.hyperparameters.memory.show_estimate(event)
 
     def _state_changed(self, event: ev.StateChanged) -> None:
+        self._told = event.state
         self._window.show_state(event.state, event.note)
         # The state is that of the run that is watched; this window's own models are free.
         watching = self.watched is not None and event.state in ALIVE
@@ -184,6 +188,7 @@ class Controller(QObject):
             self._tell_written()
         self.resuming.state_changed(event.state)
         self._display.say_what_shows()
+        self.readiness.update()
 
     def _refused(self, event: ev.CommandRefused) -> None:
         if event.command in ("SetHyperparameters", "Start") and event.problems:
@@ -198,6 +203,7 @@ class Controller(QObject):
 
     def _run_started(self, event: ev.RunStarted) -> None:
         window = self._window
+        self.readiness.stopped = None
         window.hyperparameters.run_started(event.hyperparameters)
         window.status.run_started(event)
         window.runs.refresh()
@@ -216,6 +222,7 @@ class Controller(QObject):
     def _run_resumed(self, event: ev.RunResumed) -> None:
         window = self._window
         self.resuming.live, self._display.watched = event.run_id, None
+        self.readiness.stopped = None
         window.hyperparameters.run_resumed(event.hyperparameters)
         window.status.run_started(event)
         window.runs.refresh()
@@ -249,6 +256,7 @@ class Controller(QObject):
         window.completions.run_ended(event.run_id)
         run = self._store.run(event.run_id)
         name = run.name if run else f"Run {event.run_id}"
+        self.readiness.run_ended(run, event.outcome)
         if event.outcome == "interrupted":
             self.resuming.offer(run)
         elif event.outcome != "failed":
@@ -302,6 +310,7 @@ class Controller(QObject):
             on(f"theme_{mode}", partial(themes().set_mode, mode))
             window.actions_[f"theme_{mode}"].setChecked(themes().mode == mode)
         window.models.command.connect(self._models_command)
+        window.models.reward.chosen.connect(self._reward_chosen)
         window.hyperparameters.apply.connect(
             lambda changes: self._send(do.SetHyperparameters(changes)))
         window.runs.opened.connect(self.show_run)
@@ -325,6 +334,10 @@ class Controller(QObject):
         window.trying.command.connect(self._try)
 
     def _models_command(self, command: do.Command) -> None:
+        if isinstance(command, do.LoadModels) and self._ask_first(
+            command, then=lambda: self._models_command(command), declined=self._not_loaded
+        ):
+            return
         if isinstance(command, do.LoadModels) and self.watched is not None:
             run = self._store.run(self.watched)
             self._display.leave()
@@ -336,12 +349,44 @@ class Controller(QObject):
 
     def _loading_failed(self, event: ev.LoadingFailed) -> None:
         window = self._window
+        self.driving.give_up_waiting()
         if event.untrusted:
             ask_to_run(window, event.untrusted, partial(self._run_file, event), partial(
                 self._loading_failed, replace(event, untrusted=None, details="")))
         elif not event.cancelled:
             window.models.failed(event)
             window.reveal("models")
+
+    def _reward_chosen(self) -> None:
+        """Ask about a Python file as soon as it is chosen, with time to read it."""
+        self._ask_first(self._window.models.wanted(), then=lambda: None, declined=lambda: None)
+
+    def _ask_first(self, command: do.LoadModels, *, then: Callable[[], object],
+                   declined: Callable[[], object]) -> bool:
+        """Ask before a Python file is run that the person has not agreed to; return whether."""
+        if not any(part.is_file for part in command.parts):
+            return False
+        from workbench.ppo.sources import LoadError
+        from workbench.training.consent import find_untrusted
+
+        try:
+            file = find_untrusted(command.parts, self._store.is_trusted)
+        except LoadError:
+            return False  # said when it is loaded
+        if file is None:
+            return False
+
+        def agreed() -> None:
+            self._store.trust(file.sha256, file.path).result()
+            then()
+        ask_to_run(self._window, file, agreed, declined)
+        return True
+
+    def _not_loaded(self) -> None:
+        """Go back to where things stood before loading was asked for."""
+        self.driving.give_up_waiting()
+        self._window.show_state(self._told)
+        self.readiness.update()
 
     def _try(self, command: do.Command) -> None:
         if isinstance(command, do.Try) and self.watched is not None:

@@ -119,6 +119,11 @@ class Display(QObject):
             "show_live", other, "No run is alive that is not on display already.")
         run = self._store.run(self.shown) if self.shown is not None else None
         window.show_name(run.name if run else "")
+        trains = self._resuming.live
+        about = self._store.run(trains) if trains is not None else run
+        window.prompts_of_run.show_run(
+            about.id if about else None, about.name if about else "",
+            self._store.run_prompts, trains is not None)
         window.setWindowTitle(f"{run.name} – PPO Workbench" if run else "PPO Workbench")
 
     def _watch(self, run_id: int | None) -> None:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QApplication
 
+from workbench.gui.actions import CAN_START
+from workbench.gui.readiness import Readiness
 from workbench.gui.resuming import Resuming
 from workbench.gui.status_bar import file_size
 from workbench.ppo.hyperparameters import HyperparameterError
@@ -24,9 +26,12 @@ class Driving(QObject):
     """Sends commands for the buttons of the run, each once until it is answered."""
 
     def __init__(self, window: MainWindow, store: Store, resuming: Resuming,
-                 send: Callable[[do.Command], None]) -> None:
+                 readiness: Readiness, send: Callable[[do.Command], None]) -> None:
         super().__init__(window)
         self._window, self._store, self._resuming, self._send = window, store, resuming, send
+        self._readiness = readiness
+        self._waiting: bool | None = None
+        """Whether the start that waits for models is to be of one cycle; None: none waits."""
         self._pausing = False
         self._stopped_at = 0.0
         on = window.actions_.on
@@ -38,7 +43,8 @@ class Driving(QObject):
         on("apply", self.apply)
 
     def start(self, *, step: bool = False) -> None:
-        """Begin a new run with the settings and the prompts on screen."""
+        """Begin a new run with the models, the settings and the prompts on screen. Models that are
+        not loaded are loaded first, and those that are being loaded are waited for."""
         window = self._window
         window.hyperparameters.form.commit()
         try:
@@ -54,14 +60,27 @@ class Driving(QObject):
             window.toast.show_message(
                 "error", "No prompt is switched on: add one, or tick one in Prompts.")
             return
-        self._send(do.Start(settings, prompts, step=step))
         self._withhold("start", "step")
+        if window.state == State.LOADING or not window.models.is_loaded():
+            self._wait(step)
+            if window.state != State.LOADING:
+                window.models.load()
+        else:
+            self._send(do.Start(settings, prompts, step=step))
+
+    def give_up_waiting(self) -> None:
+        """The models will not come, or others will: nothing starts."""
+        self._wait(None)
+        self._grant_again()
 
     def pause_or_resume(self) -> None:
         """Hold the run after this cycle, or go on."""
         self._withhold("pause")
         if self._window.state == State.PAUSED:
             self._send(do.Resume())
+        elif self._resumable is not None:
+            self._withhold("start", "step")
+            self._resuming.resume(self._resumable)
         else:
             self._pausing = True
             self._send(do.Pause())
@@ -71,6 +90,9 @@ class Driving(QObject):
         if self._window.state == State.PAUSED:
             self._send(do.StepCycle())
             self._withhold("step")
+        elif self._resumable is not None:
+            self._withhold("start", "pause", "step")
+            self._resuming.resume(self._resumable, step=True)
         else:
             self.start(step=True)
 
@@ -103,13 +125,33 @@ class Driving(QObject):
     def state_changed(self, state: State) -> None:
         """The run answered."""
         self._pausing = self._pausing and state == State.RUNNING
+        waiting = self._waiting
+        if state != State.LOADING:
+            self._wait(None)
         self._grant_again()
+        if waiting is not None:
+            if state == State.LOADING:
+                self._withhold("start", "step")
+            elif state in CAN_START and self._window.models.is_loaded():
+                self.start(step=waiting)
 
     def refused(self, command: str) -> None:
         """The run did not take a command."""
         if command == "Pause":
             self._pausing = False
+        if command == "LoadModels":
+            self._wait(None)
         self._grant_again()
+
+    @property
+    def _resumable(self) -> int | None:
+        """The run that was stopped, where to go on with it is the next thing to do."""
+        return self._readiness.stopped if self._window.state == State.FINISHED else None
+
+    def _wait(self, step: bool | None) -> None:
+        self._waiting = step
+        self._readiness.waiting = step is not None
+        self._readiness.update()
 
     def _withhold(self, *names: str) -> None:
         """Take no second half of a double click for another wish, until there is an answer."""

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
 from superqt import QElidingLabel
 
 from workbench.gui.controls import named, push_button
+from workbench.gui.plain_text import plain_tip
 
 
 class InMemory(QWidget):
@@ -15,7 +17,7 @@ class InMemory(QWidget):
 
     def __init__(self, what: str, show_again: Callable[[], object]) -> None:
         super().__init__()
-        self.text = named(QElidingLabel(), f"{what}_in_memory", f"{what.title()} in memory",
+        self.text = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), f"{what}_in_memory", f"{what.title()} in memory",
                           f"The {what} that is loaded")
         self.text.setProperty("role", "warning")
         self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
@@ -33,5 +35,5 @@ class InMemory(QWidget):
     def show_instead(self, name: str, source: str) -> None:
         """Say that ``name``, from ``source``, is loaded instead; nothing hides the line."""
         self.text.setText(f"Not loaded. In memory: {name}")
-        self.text.setToolTip(f"Not loaded. In memory: {name}\n{source}")
+        self.text.setToolTip(plain_tip(f"Not loaded. In memory: {name}\n{source}"))
         self.setVisible(bool(name))

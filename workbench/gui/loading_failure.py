@@ -6,7 +6,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
-from workbench.gui.controls import label, named, push_button
+from workbench.gui.controls import describe, enable, label, named, push_button
 from workbench.gui.installing import Installer
 from workbench.known_models import KNOWN_POLICIES, KnownPolicy, install_command
 from workbench.training.events import LoadingFailed
@@ -28,7 +28,6 @@ class LoadingFailure(QWidget):
         self.installer.finished.connect(self._end)
         self.sentence = named(label(role="error", wrap=True), "loading_failure",
                               "Why loading failed", "Why loading failed, and what to do")
-        self.sentence.setTextFormat(Qt.TextFormat.PlainText)
         self.sentence.setTextInteractionFlags(
             Qt.TextInteractionFlag.TextSelectableByMouse
             | Qt.TextInteractionFlag.TextSelectableByKeyboard)
@@ -74,19 +73,18 @@ class LoadingFailure(QWidget):
         known = self._known
         for button in (self.install_button, self.command_button):
             button.setVisible(known is not None)
-            button.setEnabled(True)
+            enable(button, True, "")
         if known is not None:
             command = install_command(known.package)
             self.install_button.setText(f"Install it ({known.package_mb} MB)")
             self.install_button.setAccessibleName(self.install_button.text())
-            self.install_button.setToolTip(f"Run {command} for the workbench's Python, then load")
-            self.command_button.setToolTip(f"Copy {command}")
+            describe(self.install_button, f"Run {command} for the workbench's Python, then load")
+            describe(self.command_button, f"Copy {command}")
 
     def _install(self) -> None:
         if self._known is None:
             return
-        self.install_button.setEnabled(False)
-        self.install_button.setToolTip("It is being installed")
+        enable(self.install_button, False, "It is being installed.")
         self.copy_button.hide()
         self._busy.show()
         self._say("")

@@ -30,12 +30,14 @@ from workbench.gui.settings import section
 from workbench.gui.status_bar import StatusBar
 from workbench.gui.theme import set_look, themes
 from workbench.gui.toast import Toast
+from workbench.gui.trains_line import TrainsLine
 from workbench.training.events import State
 
 if TYPE_CHECKING:
     from workbench.gui.background import Background
     from workbench.gui.completions.view import CompletionsView
     from workbench.gui.metrics.view import MetricsView
+    from workbench.gui.prompts.of_run import PromptsOfRun
     from workbench.gui.prompts.view import PromptsView
     from workbench.gui.runs_dock import RunsDock
     from workbench.gui.tokens.view import TokensView
@@ -68,6 +70,7 @@ class MainWindow(QMainWindow):
     metrics: MetricsView
     completions: CompletionsView
     prompts: PromptsView
+    prompts_of_run: PromptsOfRun
     runs: RunsDock
     trying: TryView
     tokens: TokensView
@@ -111,6 +114,7 @@ class MainWindow(QMainWindow):
         store take most of a second to import."""
         from workbench.gui.completions.view import CompletionsView
         from workbench.gui.metrics.view import MetricsView
+        from workbench.gui.prompts.of_run import PromptsOfRun
         from workbench.gui.prompts.view import PromptsView
         from workbench.gui.runs_dock import RunsDock
         from workbench.gui.tokens.view import TokensView
@@ -125,7 +129,9 @@ class MainWindow(QMainWindow):
         self.tokens = TokensView(store)
         for view in (self.prompts, self.metrics, self.completions, self.trying, self.tokens):
             view.setMinimumSize(_SMALLEST)
-        self.docks["prompts"].setWidget(self.prompts)
+        self.prompts_of_run = PromptsOfRun(self.prompts)
+        self.prompts_of_run.titled.connect(self.docks["prompts"].setWindowTitle)
+        self.docks["prompts"].setWidget(self.prompts_of_run)
         self.docks["runs"].setWidget(self.runs)
         self.docks["metrics"].setWidget(self.metrics)
         self.docks["completions"].setWidget(self.completions)
@@ -142,18 +148,29 @@ class MainWindow(QMainWindow):
     def show_state(self, state: State, note: str = "") -> None:
         """Show where the session stands, everywhere."""
         self.state = state
-        self.chip.setText(state.value)
-        set_look(self.chip, chip=_CHIPS[state])
         self.chip.setAccessibleDescription(note)
         self.note.setText(note)
         self.note.setToolTip(plain_tip(note or "Why, or what it waits for"))
         self.actions_.set_state(state)
+        self.show_state_chip()
         self.models.set_state(state)
         self.hyperparameters.set_state(state)
         self.status.set_state(state)
         if hasattr(self, "runs"):
             self.runs.set_state(state)
             self.trying.set_state(state)
+
+    def show_state_chip(self) -> None:
+        """Let the chip say what the session says."""
+        self.show_chip(self.state.value, _CHIPS[self.state])
+
+    def show_chip(self, text: str, look: str) -> None:
+        """Say where the run stands, and which button is the next to press."""
+        self.chip.setText(text)
+        set_look(self.chip, chip=look)
+        for name, button in self._run_buttons.items():
+            set_look(button, role="primary" if name == self.actions_.primary else "")
+            button.setAccessibleName(self.actions_[name].text())
 
     def show_name(self, name: str) -> None:
         """Say in the tool bar which run is on display."""
@@ -301,28 +318,31 @@ class MainWindow(QMainWindow):
         bar.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
         size = round(self.fontMetrics().height() * 1.1)
         bar.setIconSize(QSize(size, size))
+        self._run_buttons: dict[str, QWidget] = {}
         for action in self.actions_.in_toolbar():
             bar.addAction(action)
             button = bar.widgetForAction(action)
             button.setObjectName(f"{action.objectName()}_button")
             button.setAccessibleName(action.text())
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-            if action.objectName() == "start":
-                button.setProperty("role", "primary")
-            if action.objectName() == "pause":  # nothing moves when it becomes "Resume"
-                button.ensurePolished()
-                metrics = button.fontMetrics()
-                button.setMinimumWidth(button.sizeHint().width() + max(
-                    0, metrics.horizontalAdvance("Resume") - metrics.horizontalAdvance("Pause")))
+            self._run_buttons[action.objectName()] = button
+        for name, other in (("start", "Load and start"), ("pause", "Resume")):
+            # Room for the longer of its names, so that nothing moves under the pointer.
+            action, button = self.actions_[name], self._run_buttons[name]
+            before = action.text()
+            set_look(button, role="primary")
+            action.setText(other)
+            button.setMinimumWidth(button.sizeHint().width())
+            action.setText(before)
         self.chip = named(label(), "state_chip", "State", "Where the run stands")
-        self.note = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "state_note", "Note",
+        self.note = named(_Shown(textFormat=Qt.TextFormat.PlainText), "state_note", "Note",
                           "Why, or what it waits for")
         widest = max(self.fontMetrics().horizontalAdvance(state.value) for state in State)
         self.chip.setMinimumWidth(round(1.2 * widest) + 24)
         self.chip.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.chip.setAlignment(Qt.AlignmentFlag.AlignCenter)
         # A long note gives way, so that no button is pushed off the bar.
-        self.note.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        self.note.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Preferred)
         self.note.setMinimumWidth(1)
         self.note.setProperty("role", "muted")
         for widget in (self.chip, self.note):
@@ -330,6 +350,8 @@ class MainWindow(QMainWindow):
             gap.setFixedWidth(8 if widget is self.chip else 4)
             bar.addWidget(gap)
             bar.addWidget(widget)
+        self.trains = TrainsLine()
+        bar.addWidget(self.trains)
         self.health = HealthChip()
         self._health_action = bar.addWidget(self.health)
         self.shown = named(_Shown(textFormat=Qt.TextFormat.PlainText), "shown_run",

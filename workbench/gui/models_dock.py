@@ -7,19 +7,23 @@ from dataclasses import replace
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
+    QComboBox,
     QHBoxLayout,
+    QLineEdit,
     QProgressBar,
     QScrollArea,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.gui.actions import ALIVE
-from workbench.gui.controls import label, named, push_button
+from workbench.gui.controls import describe, enable, label, named, push_button
 from workbench.gui.in_memory import InMemory
 from workbench.gui.loading_failure import LoadingFailure
 from workbench.gui.model_names import policy_name, reward_name
+from workbench.gui.rate_proposal import RateProposal
 from workbench.gui.reward_parts import RewardParts
 from workbench.gui.settings import texts
 from workbench.gui.source_field import SourceField, same_source
@@ -33,8 +37,8 @@ from workbench.training.events import (
     State,
 )
 
-_LOADING = "Wait until loading has ended, or cancel it"
-_ALIVE = "A run is on; stop it to load other models"
+_LOADING = "Wait until loading has ended, or cancel it."
+_ALIVE = "A run is on; stop it to load other models."
 
 
 class ModelsDock(QWidget):
@@ -60,6 +64,7 @@ class ModelsDock(QWidget):
         self.chat.hide()
         self._policy_memory = InMemory("policy", self._show_loaded_policy)
         self._reward_memory = InMemory("reward", self._show_loaded_reward)
+        self.rate = RateProposal()
         self.failure = LoadingFailure()
         self.failure.label_chosen.connect(self._use_label)
         self.failure.installed.connect(self._load_installed)
@@ -73,6 +78,8 @@ class ModelsDock(QWidget):
         self.policy.edited.connect(self._policy_edited)
         self.reward.edited.connect(self._edited)
         self.chat.toggled.connect(self._edited)
+        for part in (self.policy, self.reward):
+            part.entered.connect(self.load_button.click)
         self.set_state(State.IDLE)
 
     # -- what is named, and what is loaded
@@ -105,7 +112,7 @@ class ModelsDock(QWidget):
     def load(self) -> None:
         """Load what the two fields name."""
         self.reward.tidy()
-        self.cancel_button.setEnabled(True)
+        enable(self.cancel_button, True, "")
         self.command.emit(self.wanted())
 
     def load_bundled(self) -> None:
@@ -136,14 +143,16 @@ class ModelsDock(QWidget):
         """Enable what makes sense in ``state``."""
         loading = state == State.LOADING
         why = _LOADING if loading else _ALIVE if state in ALIVE else ""
-        for widget in (self.policy, self.reward, self.chat, self.failure):
-            widget.setEnabled(not why)
-        for button, tip in self._tips.items():
-            button.setEnabled(not why)
-            button.setToolTip(why or tip)
-        # A disabled field shows the tooltip of what it stands on.
-        for widget in (self.policy, self.reward):
-            widget.setToolTip(why)
+        for half in (self.policy, self.reward, self.failure):
+            half.setEnabled(not why)
+        for own in (self.chat, self.load_button, self.bundled_button):
+            enable(own, not why, why)
+        for kind in (QComboBox, QLineEdit, QToolButton):
+            for half in (self.policy, self.reward):
+                for control in half.findChildren(kind):
+                    if control.property("tip"):  # else it is a part of another control
+                        control.setProperty("why", why)
+                        describe(control, str(control.property("tip")))
         self.bundled_button.setVisible(not loading)
         self.cancel_button.setVisible(loading)
         self._progress_box.setVisible(loading)
@@ -214,6 +223,7 @@ class ModelsDock(QWidget):
 
     def _clear_failure(self) -> None:
         self.failure.hide()
+        self._fields.insertWidget(0, self.failure)  # out of a part that may be taken away
         for field in (self.policy, *self.reward.fields):
             field.mark(False)
 
@@ -259,15 +269,13 @@ class ModelsDock(QWidget):
             "Use bundled", "use_bundled",
             "Load the small policy and reward model that come with the workbench",
             self.load_bundled)
-        self._tips = {button: button.toolTip()
-                      for button in (self.load_button, self.bundled_button)}
 
     def _make_fields(self) -> QScrollArea:
         inside = QWidget()
         layout = self._fields = QVBoxLayout(inside)
         layout.setContentsMargins(8, 6, 8, 4)
         layout.setSpacing(8)
-        for widget in (self.policy, self.chat, self._policy_memory, self.reward,
+        for widget in (self.policy, self.chat, self._policy_memory, self.rate, self.reward,
                        self._reward_memory):
             layout.addWidget(widget)
         layout.addStretch(1)

@@ -49,8 +49,8 @@ class Resuming(QObject):
         self.live: int | None = None
         """The run that is alive here."""
 
-    def resume(self, run_id: int) -> None:
-        """Go on with a run."""
+    def resume(self, run_id: int, *, step: bool = False) -> None:
+        """Go on with a run; ``step`` for one cycle."""
         run = self._store.run(run_id)
         if run is None:
             return
@@ -60,9 +60,9 @@ class Resuming(QObject):
             ask_for_cycles(
                 self._window, run.name, done,
                 lambda cycles: self.go_on(
-                    run.name, ResumeRun(run.id, None, {"num_cycles": cycles})))
+                    run.name, ResumeRun(run.id, None, {"num_cycles": cycles}, step)))
         else:
-            self.go_on(run.name, ResumeRun(run.id))
+            self.go_on(run.name, ResumeRun(run.id, step=step))
 
     def offer(self, run: RunRecord | None) -> None:
         """Offer to go on with a run that did not come to its end."""

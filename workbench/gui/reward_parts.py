@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from workbench.assets import BUNDLED_REWARD, EXAMPLE_REWARDS
-from workbench.gui.controls import label, named, tool_button
+from workbench.gui.controls import describe, label, named, tool_button
 from workbench.gui.dialog import choose_file
 from workbench.gui.icons import icon
 from workbench.gui.plain_text import plain_tip
@@ -112,9 +112,12 @@ class _Row(QWidget):
 
 class RewardParts(QWidget):
     """The parts of the reward; one is the rule, and then there is no weight to see. ``edited``
-    tells that it is another reward now."""
+    tells that it is another reward now, ``chosen`` that a part was picked, ``entered`` that Enter
+    was pressed."""
 
     edited = Signal()
+    chosen = Signal()
+    entered = Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -227,14 +230,15 @@ class RewardParts(QWidget):
 
     def _append(self) -> _Row:
         field = SourceField("reward", "Reward", BUNDLED_REWARD, EXAMPLES)
-        field.combo.setToolTip(plain_tip(_TIP))
+        describe(field.combo, _TIP)
         field.edited.connect(self._tell)
+        field.chosen.connect(self.chosen)
+        field.entered.connect(self.entered)
         for source in reversed(self._recent):
             field.remember(source)
         row = _Row(field)
-        field.button.setToolTip(plain_tip(
-            "Choose another reward: a classifier's folder, a Python file, or what comes with the "
-            "workbench"))
+        describe(field.button, "Choose another reward: a classifier's folder, a Python file, or "
+                               "what comes with the workbench")
         field.button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         field.button.setMenu(self._menu(field.button, field.set_source))
         field.button.setProperty("role", "choose")
@@ -291,8 +295,12 @@ class RewardParts(QWidget):
             action.triggered.connect(lambda _=False, path=path: then(path))
         return menu
 
+    def _pick(self, then: Callable[[str], object], source: str) -> None:
+        then(source)
+        self.chosen.emit()
+
     def _browse(self, folder: bool, then: Callable[[str], object]) -> None:
         choose_file(
             self, "reward_dialog", "Folder of the classifier" if folder else "Python file",
-            lambda paths: then(str(paths[0])), folder=folder,
+            lambda paths: self._pick(then, str(paths[0])), folder=folder,
             filters="" if folder else "Python files (*.py)")

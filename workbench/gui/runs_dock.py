@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.gui.actions import CAN_BRANCH, CAN_RESUME, CAN_START
 from workbench.gui.background import Background
-from workbench.gui.controls import label, push_button
+from workbench.gui.controls import describe, enable, label, push_button
 from workbench.gui.dialog import ask
 from workbench.gui.metrics.wording import change_text
 from workbench.gui.plain_text import plain_tip
@@ -257,17 +257,19 @@ class RunsDock(QWidget):
 
     def _show_details(self) -> None:
         run = self.selected()
-        self.delete_button.setEnabled(run is not None and run.status not in LIVE)
+        enable(self.delete_button, run is not None and run.status not in LIVE,
+               "Select a run first." if run is None else "This run is on; stop it to delete it.")
         for button in (self.open_button, self.rename_button, self.settings_button):
-            button.setEnabled(run is not None)
+            enable(button, run is not None, "Select a run first.")
         can_resume = run is not None and self._can_resume(run)
-        self.resume_button.setEnabled(can_resume)
         if run is not None and can_resume:
-            self.resume_button.setToolTip(plain_tip(self._resume_tip(run)))
+            describe(self.resume_button, self._resume_tip(run))
+        enable(self.resume_button, can_resume, self._no_resume(run))
         self.resumable.emit(can_resume)
         self.exportable.emit(run is not None and self._can_export(run))
         can_branch = run is not None and self._state in CAN_BRANCH
-        self.fork_button.setEnabled(can_branch)
+        enable(self.fork_button, can_branch,
+               "Select a run first." if run is None else "The run is ending; wait a moment.")
         self.branchable.emit(can_branch)
         self._details.setText(self._describe(run) if run else "")
 
@@ -297,6 +299,13 @@ class RunsDock(QWidget):
 
     def _can_export(self, run: RunRecord) -> bool:
         return self._state in CAN_START | {State.IDLE} and run.status not in LIVE
+
+    def _no_resume(self, run: RunRecord | None) -> str:
+        if run is None:
+            return "Select a run first."
+        if self._state not in CAN_RESUME:
+            return "A run is on; stop it to go on with another."
+        return "Another process trains this run; show it to watch and steer it."
 
     def _resume_tip(self, run: RunRecord) -> str:
         checkpoints = self._store.checkpoints.all(run.id)

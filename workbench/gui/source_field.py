@@ -9,7 +9,7 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QGridLayout, QMenu, QSizePolicy, QToolButton, QWidget
 from superqt import QElidingLabel
 
-from workbench.gui.controls import label, named, tool_button
+from workbench.gui.controls import describe, label, named, tool_button
 from workbench.gui.dialog import choose_file
 from workbench.gui.icons import icon
 from workbench.gui.plain_text import plain_tip
@@ -53,10 +53,13 @@ class SourceField(QWidget):
 
     ``examples`` are more sources that are always there, by title; ``known`` are policies known by
     a short name; ``files`` is a kind of file to browse for beside folders, as a file dialog's
-    filter. ``edited`` tells that it names something else now.
+    filter. ``edited`` tells that it names something else now,
+    ``chosen`` that this was picked from the list, ``entered`` that Enter was pressed.
     """
 
     edited = Signal()
+    entered = Signal()
+    chosen = Signal()
 
     def __init__(
         self, name: str, title: str, bundled: Path, examples: Mapping[str, str] | None = None,
@@ -73,6 +76,10 @@ class SourceField(QWidget):
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.combo.setMinimumContentsLength(8)
         self._fill([])
+        self.combo.activated.connect(lambda _: self.chosen.emit())
+        line = self.combo.lineEdit()
+        assert line is not None
+        line.returnPressed.connect(self.entered)
         heading = self.heading = label(title, "heading")
         heading.setBuddy(self.combo)
         self.button = tool_button("", f"browse_{name}", f"Browse for the {title.lower()}",
@@ -80,8 +87,7 @@ class SourceField(QWidget):
         if files:
             self.button.setMenu(self._make_menu())
             self.button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-            self.button.setToolTip(plain_tip(
-                f"Choose the folder or the file of the {title.lower()}"))
+            describe(self.button, f"Choose the folder or the file of the {title.lower()}")
         else:
             self.button.clicked.connect(lambda: self._browse())
         self._draw()
@@ -92,7 +98,8 @@ class SourceField(QWidget):
         layout.addWidget(heading, 0, 0, 1, 2)
         layout.addWidget(self.combo, 1, 0)
         layout.addWidget(self.button, 1, 1)
-        self.facts = named(QElidingLabel(), f"{name}_facts", f"{title}, loaded", "What is loaded")
+        self.facts = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), f"{name}_facts",
+                           f"{title}, loaded", "What is loaded")
         self.facts.setProperty("role", "muted")
         self.facts.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.facts.hide()

@@ -6,7 +6,6 @@ Running the file is running a program: whoever loads one has asked the person fi
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import inspect
 import io
 import linecache
@@ -16,9 +15,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from numbers import Real
-from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, TextIO
 
@@ -27,6 +24,7 @@ from torch import Tensor
 
 from workbench.ppo.control import Control
 from workbench.ppo.phases import Phase
+from workbench.ppo.reward_file import RewardFile
 from workbench.ppo.reward_model import Exchange
 from workbench.ppo.sources import LoadError
 
@@ -44,41 +42,6 @@ class RewardError(Exception):
     def __init__(self, sentence: str, details: str) -> None:
         super().__init__(sentence)
         self.details = details
-
-
-@dataclass(frozen=True, slots=True)
-class RewardFile:
-    """A Python file as it was read; this is what runs, whatever becomes of the file on disk."""
-
-    path: str
-    data: bytes
-    sha256: str
-
-    @property
-    def name(self) -> str:
-        """The file's own name."""
-        return Path(self.path).name
-
-    @property
-    def text(self) -> str:
-        """The source, to be read by a person."""
-        return self.data.decode("utf-8", errors="replace")
-
-
-def read_reward_file(source: str) -> RewardFile:
-    """Read a Python file without running it.
-
-    Raises:
-        LoadError: it cannot be read.
-    """
-    path = Path(source).expanduser()
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise LoadError(f"There is no file {path}; check its name.") from None
-    except OSError as error:
-        raise LoadError(f"{path} cannot be read ({error.strerror}).") from error
-    return RewardFile(str(path), data, hashlib.sha256(data).hexdigest())
 
 
 class PythonReward:

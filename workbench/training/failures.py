@@ -17,7 +17,7 @@ from workbench.ppo.sources import LoadError
 from workbench.store.checkpoints import CheckpointError
 from workbench.store.home import StoreError
 from workbench.training.commands import Command, LoadModels
-from workbench.training.events import LoadingFailed, UntrustedFile
+from workbench.training.events import LoadingFailed
 from workbench.training.reward_loading import UntrustedError
 
 
@@ -43,8 +43,7 @@ def loading_failed(error: LoadError, which: str, again: Command) -> LoadingFaile
         package = error.package
         sentence += f" It also comes as a package: {install_command(package)}."
     if isinstance(error, UntrustedError):
-        file = error.file
-        untrusted = UntrustedFile(file.path, file.sha256, file.text, error.changed)
+        untrusted = error.file
     return LoadingFailed(
         sentence, which, explain(error)[1], labels=error.labels, part=error.part,
         untrusted=untrusted, again=again if untrusted else None, package=package)

@@ -21,6 +21,7 @@ from workbench.ppo.value_head import find_value_head
 from workbench.store.folders import why_not_kept
 from workbench.store.records import Prompt
 from workbench.training.commands import LoadModels, PromptItem
+from workbench.training.consent import Trusted
 from workbench.training.estimates import Estimator, resident
 from workbench.training.events import MemoryEstimated, ModelFacts, ModelsLoaded
 from workbench.training.failures import ran_out
@@ -28,7 +29,6 @@ from workbench.training.fingerprints import fingerprint, revision
 from workbench.training.model_facts import facts_of
 from workbench.training.reward_loading import (
     LoadedRewards,
-    Trusted,
     changed_files,
     check_trusted,
     load_rewards,
@@ -93,7 +93,8 @@ class Models:
         begin("policy")
         head = find_value_head(policy.folder, reward.reward)
         if self.ppo is not None and keep_policy:
-            self.ppo.dismantle()  # it may have been trained
+            self.ppo.dismantle()  # it may have been trained, in another precision
+            policy.policy.placement = placement
         self.ppo = PPO(policy.policy, reward.reward, policy.scribe, head)
         self.command, self._policy, self._reward = command, policy, reward
         self._fingerprints = {

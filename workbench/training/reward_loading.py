@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-from workbench.assets import EXAMPLE_REWARDS
 from workbench.ppo.device import Placement
 from workbench.ppo.loading import load_reward
-from workbench.ppo.python_reward import PythonReward, RewardFile, read_reward_file
+from workbench.ppo.python_reward import PythonReward
+from workbench.ppo.reward_file import RewardFile, read_reward_file
 from workbench.ppo.reward_model import Reward, RewardModel
 from workbench.ppo.sources import LoadError, Report
 from workbench.ppo.weighted_reward import WeightedPart, WeightedSum
-from workbench.training.events import ModelFacts
+from workbench.training.consent import Trusted, needs_consent
+from workbench.training.events import ModelFacts, UntrustedFile
 from workbench.training.fingerprints import revision
 from workbench.training.model_facts import facts_of
 from workbench.training.reward_parts import RewardPart, base_name, describe, unique_names
-
-Trusted = Callable[[str], bool]
-"""Whether the person has agreed to run a file of this content hash."""
 
 
 class UntrustedError(LoadError):
     """A Python file must not be run before the person agrees."""
 
-    def __init__(self, file: RewardFile, changed: bool) -> None:
-        since = "has changed since its run began and " if changed else ""
-        super().__init__(f"{file.name} {since}was not run: it is a program, and you have not "
-                         "agreed to run it yet. Load again to be asked.")
-        self.file, self.changed = file, changed
+    def __init__(self, file: UntrustedFile) -> None:
+        since = "has changed since its run began and " if file.changed else ""
+        super().__init__(f"{Path(file.path).name} {since}was not run: it is a program, and you "
+                         "have not agreed to run it yet. Load again to be asked.")
+        self.file = file
 
 
 def check_trusted(parts: tuple[RewardPart, ...], trusted: Trusted) -> None:
@@ -126,8 +122,8 @@ def _load_file(
 
 def _read_trusted(part: RewardPart, trusted: Trusted) -> RewardFile:
     file = read_reward_file(part.source)
-    if file.sha256 not in _shipped() and not trusted(file.sha256):
-        raise UntrustedError(file, bool(part.sha256) and part.sha256 != file.sha256)
+    if question := needs_consent(part, file, trusted):
+        raise UntrustedError(question)
     return file
 
 
@@ -145,10 +141,3 @@ def _metric_name(facts: ModelFacts) -> str:
     if len(facts.labels) > 1 and facts.label is not None:
         return f"{facts.name} {facts.labels[facts.label]}"
     return facts.name
-
-
-@cache
-def _shipped() -> frozenset[str]:
-    """The content hashes of the examples that come with the workbench."""
-    return frozenset(read_reward_file(str(path)).sha256 for path in EXAMPLE_REWARDS.values()
-                     if path.is_file())

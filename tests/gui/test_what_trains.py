@@ -1,0 +1,444 @@
+"""What the window shows is what trains, and what is not loaded is said."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from helpers.play import SMALL, play, until
+from helpers.window import PROMPTS, Opened, facts, fill, ready
+from PySide6.QtCore import QPoint
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD, EXAMPLE_REWARDS
+from workbench.gui.actions import SPECS
+from workbench.gui.app import Workbench
+from workbench.known_models import SMOLLM2
+from workbench.ppo.fitting_rate import fitting_learning_rate
+from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.store.store import Store
+from workbench.training import commands as do
+from workbench.training import events as ev
+from workbench.training.events import State
+from workbench.training.reward_parts import RewardPart
+
+REWARD = "def reward(prompts, completions):\n    return [0.0 for _ in completions]\n"
+
+
+def on(opened: Opened) -> int:
+    """Return how many prompts are switched on."""
+    return sum(p.enabled for p in opened.window.prompts.prompts())
+
+
+def fail(opened: Opened, sentence: str, which: str = "policy", part: int = 0) -> None:
+    """Let the loading that was asked for last fail, as the session would."""
+    command = next(c for c in reversed(opened.sent) if isinstance(c, do.LoadModels))
+    opened.controller.handle([
+        ev.StateChanged(State.LOADING),
+        ev.LoadingFailed(sentence, which, "Traceback", part=part, command=command),
+        ev.StateChanged(State.READY if opened.window.models.loaded_command else State.IDLE)])
+
+
+def begin(opened: Opened, store: Store, run_id: int, *events: ev.Event) -> None:
+    """Let a run of the store be on."""
+    opened.controller.handle([
+        *events, ev.RunStarted(run_id, f"Run {run_id}", Hyperparameters()),
+        ev.StateChanged(State.RUNNING)])
+
+
+def stop(opened: Opened, store: Store, cycles: int, planned: int) -> int:
+    """Let a run be stopped after some of its cycles."""
+    run_id = fill(store, cycles, status="running")
+    store.record_changes(run_id, 1, [("num_cycles", cycles, planned, "person")]).result()
+    begin(opened, store, run_id)
+    store.set_status(run_id, "stopped").result()
+    opened.controller.handle([
+        ev.RunFinished(run_id, "stopped", cycles), ev.StateChanged(State.FINISHED)])
+    return run_id
+
+
+# -- the line beside Start
+
+
+def test_the_line_says_what_start_would_train(opened: Opened) -> None:
+    ready(opened)
+    window = opened.window
+    assert window.trains.sentence == (
+        f"Start trains bundled policy with bundled reward on {on(opened)} prompts, seed 0")
+    assert window.trains.warned == []
+    assert (window.chip.text(), window.actions_["start"].text()) == ("Ready", "Start")
+    window.hyperparameters.form.set_values({"seed": 7}, "test")
+    window.models.reward.set_parts(
+        (RewardPart(str(BUNDLED_REWARD)), RewardPart(str(EXAMPLE_REWARDS["vader"]), -0.5)))
+    assert window.trains.sentence == (
+        "Start loads and trains bundled policy with bundled reward − 0.5 × vader on "
+        f"{on(opened)} prompts, seed 7")
+    assert window.trains.warned == ["bundled reward − 0.5 × vader"]
+    window.models.reward.fields[1].parent().weight.setText("0.")  # being typed
+    assert window.models.reward.fields[1].parent().weight.text() == "0."
+    assert (window.chip.text(), window.chip.property("chip")) == ("Not loaded", "warning")
+    window.prompts._model.remove(range(len(window.prompts.rows())))
+    assert window.trains.warned == ["bundled reward + 0 × vader", "no prompt"]
+
+
+def test_the_line_is_seen_on_a_small_screen(opened: Opened) -> None:
+    ready(opened)
+    window = opened.window
+    window.resize(1280, 720)
+    QApplication.processEvents()
+    assert window.trains.isVisible()
+    assert "bundled policy" in window.trains.text()
+    assert "bundled reward" in window.trains.text()
+    assert window.trains.width() >= window.trains.fontMetrics().horizontalAdvance(
+        f"bundled policy with bundled reward on {on(opened)} prompts, seed 0")
+
+
+def test_a_choice_that_is_not_loaded_is_marked_and_the_way_back_offered(opened: Opened) -> None:
+    ready(opened)
+    window, models = opened.window, opened.window.models
+    models.policy.combo.setEditText("no/such/folder")
+    assert window.trains.sentence.startswith("Start loads and trains folder with bundled reward")
+    assert window.trains.warned == ["folder"]
+    assert window.actions_["start"].text() == "Load and start"
+    assert (window.chip.text(), window.chip.property("chip")) == ("Not loaded", "warning")
+    memory = models._policy_memory
+    assert memory.text.text() == "Not loaded. In memory: bundled policy"
+    assert not models._reward_memory.isVisibleTo(models)
+    models.load_button.click()
+    fail(opened, "There is no folder no/such/folder; check its name.")
+    assert models.failure.sentence.text() == "There is no folder no/such/folder; check its name."
+    assert models.policy.isAncestorOf(models.failure)
+    assert models.policy.combo.property("state") == "invalid"
+    assert window.chip.text() == "Not loaded"
+    assert memory.isVisibleTo(models)
+    memory.button.click()
+    assert models.policy.source() == str(BUNDLED_POLICY)
+    assert not models.failure.isVisibleTo(models)
+    assert models.policy.combo.property("state") == ""
+    assert (window.chip.text(), window.actions_["start"].text()) == ("Ready", "Start")
+    assert not memory.isVisibleTo(models)
+
+
+def test_an_error_stands_at_its_part_and_goes_when_that_is_edited(opened: Opened) -> None:
+    ready(opened)
+    models = opened.window.models
+    models.reward.set_parts((RewardPart(str(BUNDLED_REWARD)), RewardPart("org/none")))
+    models.load_button.click()
+    fail(opened, "There is no folder org/none.", "reward", part=1)
+    first, second = models.reward.fields
+    assert second.isAncestorOf(models.failure)
+    assert [f.combo.property("state") for f in (first, second)] == ["", "invalid"]
+    assert models._reward_memory.text.text() == "Not loaded. In memory: bundled reward"
+    second.combo.setEditText("org/nones")
+    assert not models.failure.isVisibleTo(models)
+    assert second.combo.property("state") == ""
+    models._reward_memory.button.click()
+    assert models.reward.parts() == (RewardPart(str(BUNDLED_REWARD)),)
+    assert models.is_loaded()
+
+
+# -- load and start
+
+
+def test_one_click_loads_and_starts(opened: Opened) -> None:
+    window = opened.window
+    opened.controller.handle([ev.StateChanged(State.IDLE)])
+    window.models.policy.combo.setEditText("/models/policy")
+    assert window.actions_["start"].text() == "Load and start"
+    window.actions_["start"].trigger()
+    window.actions_["start"].trigger()  # the second half of a double click
+    assert opened.sent == [do.LoadModels("/models/policy", str(BUNDLED_REWARD))]
+    ready(opened)
+    assert isinstance(opened.sent[-1], do.Start)
+    assert len(opened.sent) == 2
+    assert not opened.sent[-1].step
+
+
+def test_a_failed_load_starts_nothing(opened: Opened) -> None:
+    ready(opened)
+    window = opened.window
+    window.models.policy.combo.setEditText("/models/none")
+    window.actions_["step"].trigger()
+    fail(opened, "There is no folder /models/none.")
+    assert [type(c) for c in opened.sent] == [do.LoadModels]
+    assert window.actions_["start"].isEnabled()
+    window.models._policy_memory.button.click()
+    assert [type(c) for c in opened.sent] == [do.LoadModels]
+    window.actions_["start"].trigger()
+    assert isinstance(opened.sent[-1], do.Start)
+    assert not opened.sent[-1].step
+
+
+def test_start_takes_the_click_while_models_are_loaded(opened: Opened) -> None:
+    window = opened.window
+    window.models.load()
+    opened.controller.handle([ev.StateChanged(State.LOADING)])
+    assert window.actions_["step"].isEnabled()
+    assert window.trains.sentence.endswith(", once they are loaded")
+    window.actions_["step"].trigger()
+    assert window.trains.sentence.startswith("Starts once loaded: bundled policy")
+    assert not window.actions_["start"].isEnabled()
+    assert [type(c) for c in opened.sent] == [do.LoadModels]
+    ready(opened)
+    assert isinstance(opened.sent[-1], do.Start)
+    assert opened.sent[-1].step
+
+
+def test_enter_in_a_field_loads(opened: Opened, qtbot: QtBot) -> None:
+    line = opened.window.models.policy.combo.lineEdit()
+    line.setText("/models/policy")
+    line.returnPressed.emit()
+    assert opened.sent == [do.LoadModels("/models/policy", str(BUNDLED_REWARD))]
+
+
+# -- runs
+
+
+def test_the_line_tells_what_a_run_trains(opened: Opened, store: Store) -> None:
+    ready(opened)
+    window = opened.window
+    window.models.policy.combo.setEditText("no/such/folder")
+    run_id = fill(store, 1, status="running")
+    begin(opened, store, run_id)
+    assert window.trains.sentence == "Run 1 trains policy with reward on 3 prompts, seed 0"
+    assert window.trains.warned == []
+    assert window.chip.text() == "Running"
+
+
+def test_a_watched_run_is_told_of_likewise(opened: Opened, store: Store) -> None:
+    ready(opened)
+    run_id = fill(store, 2, status="running")
+    store.owners.release(run_id)
+    opened.controller.handle([
+        ev.RunFollowed(run_id, "Run 1", 2, Hyperparameters(), "process 7 on there"),
+        ev.StateChanged(State.RUNNING)])
+    assert opened.window.trains.sentence == (
+        "Run 1 trains policy with reward on 3 prompts, seed 0")
+
+
+@pytest.mark.parametrize("by", ["pause", "step"])
+def test_a_stopped_run_is_the_next_thing_to_go_on_with(
+    opened: Opened, store: Store, by: str
+) -> None:
+    ready(opened)
+    window, actions = opened.window, opened.window.actions_
+    run_id = stop(opened, store, 1, 6)
+    assert (window.chip.text(), window.chip.property("chip")) == (
+        "Stopped after 1 of 6", "warning")
+    assert (actions["pause"].text(), actions["pause"].isEnabled()) == ("Resume", True)
+    roles = {name: button.property("role") for name, button in window._run_buttons.items()}
+    assert [name for name, role in roles.items() if role == "primary"] == ["pause"]
+    assert actions["pause"].toolTip().startswith("Go on with Run 1")
+    assert actions["step"].toolTip().startswith("Run one more cycle of Run 1")
+    assert window.trains.sentence.startswith("Resume goes on with Run 1; Start trains bundled")
+    opened.sent.clear()
+    actions[by].trigger()
+    assert opened.sent == [do.ResumeRun(run_id, step=by == "step")]
+    opened.controller.handle([
+        ev.RunResumed(run_id, "Run 1", 1, Hyperparameters()), ev.StateChanged(State.RUNNING)])
+    assert (window.chip.text(), actions["pause"].text()) == ("Running", "Pause")
+
+
+def test_a_run_that_came_to_its_end_is_finished(opened: Opened, store: Store) -> None:
+    ready(opened)
+    stop(opened, store, 3, 3)
+    assert (opened.window.chip.text(), opened.window.chip.property("chip")) == ("Finished", "good")
+    assert opened.window.actions_.primary == "start"
+    run_id = stop(opened, store, 1, 6)
+    store.delete_run(run_id).result()
+    opened.window.runs.deleted.emit(run_id)
+    assert opened.window.chip.text() == "Finished"
+
+
+def test_a_paused_run_has_resume_as_its_main_button(opened: Opened, store: Store) -> None:
+    ready(opened)
+    begin(opened, store, fill(store, 1, status="running"))
+    window = opened.window
+    assert window._run_buttons["start"].property("role") == "primary"
+    width = window._run_buttons["pause"].width()
+    opened.controller.handle([ev.StateChanged(State.PAUSED)])
+    QApplication.processEvents()
+    assert window._run_buttons["pause"].property("role") == "primary"
+    assert window._run_buttons["start"].property("role") == ""
+    assert window._run_buttons["pause"].width() == width  # nothing moves under the pointer
+
+
+def test_another_runs_prompts_do_not_look_as_if_they_train(opened: Opened, store: Store) -> None:
+    ready(opened)
+    window, both = opened.window, opened.window.prompts_of_run
+    title = window.docks["prompts"].windowTitle
+    assert title() == "Prompts"
+    assert not both.run_button.isVisibleTo(both)
+    run_id, following = fill(store, 1, status="running"), on(opened)
+    begin(opened, store, run_id)
+    assert title() == f"Prompts of Run 1 ({following} for the next run)"
+    assert [both.list.item(i).text() for i in range(both.list.count())] == list(PROMPTS)
+    assert both.list.isVisibleTo(both)
+    both.next_button.click()
+    assert title() == "Prompts for the next run"
+    assert window.prompts.isVisibleTo(both)
+    assert both.run_button.text() == "Run 1 (3)"
+    window.prompts._model.remove(range(len(window.prompts.rows())))
+    QApplication.clipboard().setText("\n".join(PROMPTS))
+    window.prompts.paste()
+    assert title() == "Prompts"  # they are the same now
+    assert not both.run_button.isVisibleTo(both)
+
+
+# -- rewards that are files
+
+
+def test_consent_is_asked_when_a_file_is_chosen(
+    opened: Opened, store: Store, tmp_path: Path
+) -> None:
+    ready(opened)
+    file = tmp_path / "mine.py"
+    file.write_text(REWARD)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    models = opened.window.models
+    models.reward._pick(models.reward.fields[0].set_source, str(file))
+    question = opened.window.findChild(object, "run_file_question")
+    assert question.isVisible()
+    assert opened.sent == []
+    question.findChild(object, "run_file_question_cancel").click()
+    assert not store.is_trusted(digest)
+    # Asked again when it is to be loaded, and nothing is loaded before there is an answer.
+    question.setObjectName("")
+    opened.window.actions_["start"].trigger()
+    question = opened.window.findChild(object, "run_file_question")
+    assert opened.sent == []
+    question.findChild(object, "run_file").click()
+    assert store.is_trusted(digest)
+    assert opened.sent == [do.LoadModels(str(BUNDLED_POLICY), str(file))]
+    ready(opened)
+    assert isinstance(opened.sent[-1], do.Start)
+
+
+def test_a_file_that_is_declined_starts_nothing(opened: Opened, tmp_path: Path) -> None:
+    ready(opened)
+    file = tmp_path / "mine.py"
+    file.write_text(REWARD)
+    opened.window.models.reward.set_source(str(file))
+    opened.window.actions_["start"].trigger()
+    opened.window.findChild(object, "run_file_question_cancel").click()
+    assert opened.sent == []
+    assert (opened.window.state, opened.window.chip.text()) == (State.READY, "Not loaded")
+    assert opened.window.actions_["start"].isEnabled()
+
+
+# -- the learning rate that fits
+
+
+@pytest.mark.parametrize(("parameters", "rate"), [
+    (1_600_000, 5e-4), (135_000_000, 2e-5), (1_000_000_000, 5e-6)])
+def test_the_rule_passes_through_what_was_measured(parameters: int, rate: float) -> None:
+    assert fitting_learning_rate(parameters) == pytest.approx(rate)
+
+
+def test_a_large_model_proposes_a_lower_learning_rate(opened: Opened) -> None:
+    ready(opened)
+    models, form = opened.window.models, opened.window.hyperparameters.form
+    assert not models.rate.isVisibleTo(models)
+    form.set_values({"learning_rate": 5e-4}, "test")
+    models.policy.set_source(SMOLLM2.hub)
+    command = models.wanted()
+    opened.controller.handle([ev.ModelsLoaded(
+        facts("policy", source=command.policy, parameters=134_515_008, has_chat_template=True),
+        facts("reward", source=str(BUNDLED_REWARD)), 1.0, command)])
+    assert models.rate.text.text() == "For 135 M parameters try learning rate 2e-5"
+    assert "it is 5e-4 now" in models.rate.text.toolTip()
+    models.rate.button.click()
+    assert opened.window.hyperparameters.hyperparameters().learning_rate == 2e-5
+    assert not models.rate.isVisibleTo(models)
+    form.set_values({"learning_rate": 5e-4, "lora_rank": 8}, "test")
+    assert not models.rate.isVisibleTo(models)  # adapters stand more
+
+
+# -- reasons, and room
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_what_cannot_be_pressed_says_why(opened: Opened, state: State) -> None:
+    ready(opened)
+    window = opened.window
+    opened.controller.handle([ev.StateChanged(state)])
+    tips = {spec.id: spec.tip for spec in SPECS}
+    for spec in SPECS:
+        action = window.actions_[spec.id]
+        if not action.isEnabled():
+            assert action.toolTip()
+            assert not action.toolTip().startswith(tips[spec.id]), spec.id
+    models = window.models
+    own = "Load policy and reward (Ctrl+L)"
+    assert (models.load_button.toolTip() == own) is models.load_button.isEnabled()
+    assert models.policy.combo.toolTip().startswith("Policy:") is models.policy.isEnabled()
+    assert window.runs.resume_button.toolTip() != ""
+
+
+def test_load_stays_in_sight_on_a_small_screen(opened: Opened) -> None:
+    ready(opened)
+    window, models = opened.window, opened.window.models
+    window.resize(1280, 720)
+    models.reward.set_parts(tuple(RewardPart(f"org/reward-{i}") for i in range(5)))
+    models.policy.combo.setEditText("HuggingFaceTB/SmolLM2-135M-Instruct")
+    models.load_button.click()
+    fail(opened, "It cannot be loaded, and the reason takes a long sentence to say. " * 5)
+    QApplication.processEvents()
+    dock = window.docks["models"]
+    for button in (models.load_button, models.bundled_button):
+        assert not button.visibleRegion().isEmpty()
+        assert button.visibleRegion().boundingRect() == button.rect()
+        corner = button.mapTo(dock, QPoint(button.width(), button.height()))
+        assert dock.rect().contains(corner)
+
+
+# -- the real thing
+
+
+def test_start_never_trains_another_model_than_the_one_shown(
+    qapp: QApplication, home: Path
+) -> None:
+    async def scenario(workbench: Workbench) -> None:
+        window, models = workbench.window, workbench.window.models
+        assert window.chip.text() == "Loading"
+        await until(lambda: window.state is State.READY)
+        assert window.trains.sentence.startswith(
+            "Start trains bundled policy with bundled reward on ")
+        models.policy.combo.setEditText("no/such/folder")
+        window.actions_["start"].trigger()
+        await until(lambda: models.failure.isVisible())
+        await until(lambda: window.state is State.READY)
+        assert window.chip.text() == "Not loaded"
+        assert workbench.store.runs() == []
+        models._policy_memory.button.click()
+        window.hyperparameters.form.set_values(SMALL | {"num_cycles": 3}, "test")
+        models.reward.set_source(str(EXAMPLE_REWARDS["vader"]))
+        window.actions_["step"].trigger()
+        await until(lambda: window.state is State.PAUSED)
+        run = workbench.store.run(1)
+        assert (run.policy, run.reward) == (str(BUNDLED_POLICY), str(EXAMPLE_REWARDS["vader"]))
+        window.actions_["stop"].trigger()
+        await until(lambda: window.state is State.FINISHED)
+        assert window.chip.text() == "Stopped after 1 of 3"
+        window.actions_["step"].trigger()
+        await until(lambda: window.state is State.PAUSED)
+        assert [(r.id, r.cycles) for r in workbench.store.runs()] == [(1, 2)]
+
+    play(qapp, home, scenario)
+
+
+def test_a_click_on_start_before_anything_is_loaded_starts_when_ready(
+    qapp: QApplication, home: Path
+) -> None:
+    async def scenario(workbench: Workbench) -> None:
+        window = workbench.window
+        window.hyperparameters.form.set_values(SMALL | {"num_cycles": 1}, "test")
+        assert window.state is State.LOADING
+        assert window.actions_["start"].isEnabled()
+        window.actions_["start"].trigger()
+        await until(lambda: window.state is State.FINISHED)
+        assert workbench.store.run(1).cycles == 1
+
+    play(qapp, home, scenario)

@@ -1,0 +1,105 @@
+"""The prompts a run trains beside those of the next run, where the two are not the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QButtonGroup,
+    QHBoxLayout,
+    QListWidget,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from workbench.gui.controls import named, tool_button
+from workbench.gui.prompts.view import PromptsView
+from workbench.store.records import Prompt
+
+_LONGEST = 200  # characters of a prompt that a row of the list shows
+
+
+class PromptsOfRun(QWidget):
+    """Holds the working set. Where a run's prompts are others, a switch shows either; only the
+    working set can be edited. ``titled`` carries what the dock is to be called."""
+
+    titled = Signal(str)
+
+    def __init__(self, view: PromptsView) -> None:
+        super().__init__()
+        self.view = view
+        self._run: tuple[int, str, tuple[str, ...]] | None = None
+        self.run_button = tool_button("", "prompts_of_run", "Prompts of the run",
+                                      "The prompts of the run on display; a run keeps its own")
+        self.next_button = tool_button("", "prompts_of_next", "Prompts of the next run",
+                                       "The prompts that Start would train on, to be edited")
+        self._switch = QWidget()
+        row = QHBoxLayout(self._switch)
+        row.setContentsMargins(8, 8, 8, 0)
+        row.setSpacing(4)
+        group = QButtonGroup(self)
+        for button in (self.run_button, self.next_button):
+            button.setCheckable(True)
+            group.addButton(button)
+            row.addWidget(button)
+        row.addStretch(1)
+        group.buttonToggled.connect(lambda *_: self._show())
+        self.list = named(QListWidget(), "run_prompts", "Prompts of the run", "")
+        self.list.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
+        self.list.setUniformItemSizes(True)
+        self.list.setTextElideMode(Qt.TextElideMode.ElideRight)
+        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        framed = QWidget()
+        inside = QVBoxLayout(framed)
+        inside.setContentsMargins(8, 8, 8, 8)
+        inside.addWidget(self.list)
+        self._pages = QStackedWidget()
+        self._pages.addWidget(view)
+        self._pages.addWidget(framed)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(0)
+        layout.addWidget(self._switch)
+        layout.addWidget(self._pages, 1)
+        self.setFocusProxy(view)
+        self.next_button.setChecked(True)
+        view.changed.connect(self._show)
+        self._show()
+
+    def show_run(self, run_id: int | None, name: str, read: Callable[[int], Sequence[Prompt]],
+                 training: bool) -> None:
+        """Let the prompts of a run be seen, which ``read`` gives; of one that is training, at
+        once."""
+        if run_id is None:
+            self._run = None
+        elif self._run is not None and self._run[0] == run_id:
+            self._run = run_id, name, self._run[2]
+        else:
+            texts = tuple(p.text for p in read(run_id))
+            self._run = run_id, name, texts
+            self.list.clear()
+            self.list.addItems([" ".join(text[:_LONGEST].split()) for text in texts])
+            (self.run_button if training else self.next_button).setChecked(True)
+        self._show()
+
+    def sizeHint(self) -> QSize:
+        """Be as large as the working set likes."""
+        return self.view.sizeHint()
+
+    def _show(self) -> None:
+        following = tuple(p.text for p in self.view.prompts() if p.enabled and p.text.strip())
+        other = self._run is not None and self._run[2] != following
+        shows_run = other and self.run_button.isChecked()
+        self._switch.setVisible(other)
+        self._pages.setCurrentIndex(1 if shows_run else 0)
+        if self._run is not None and other:
+            _, name, texts = self._run
+            self.run_button.setText(f"{name} ({len(texts):,})")
+            self.next_button.setText(f"Next run ({len(following):,})")
+            self.titled.emit(f"Prompts of {name} ({len(following):,} for the next run)"
+                             if shows_run else "Prompts for the next run")
+        else:
+            self.titled.emit("Prompts")

@@ -1,0 +1,153 @@
+"""What Start would do, said before it is pressed: the line beside it, its name, and the chip."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject
+
+from workbench.gui.actions import ALIVE
+from workbench.gui.model_names import policy_name, reward_name
+from workbench.gui.prompts.wording import count
+from workbench.gui.resuming import Resuming, planned_cycles
+from workbench.gui.trains_line import Piece
+from workbench.training.events import State
+from workbench.training.reward_parts import RewardPart
+
+if TYPE_CHECKING:
+    from workbench.gui.main_window import MainWindow
+    from workbench.store.records import RunRecord
+    from workbench.store.store import Store
+
+
+class Readiness(QObject):
+    """Keeps the tool bar true to what is named, loaded, training or stopped."""
+
+    def __init__(self, window: MainWindow, store: Store, resuming: Resuming) -> None:
+        super().__init__(window)
+        self._window, self._store, self._resuming = window, store, resuming
+        self._seed: object = 0
+        self._live: tuple[int, str, list[Piece]] | None = None
+        self.stopped: int | None = None
+        """The run that was stopped last, as long as going on with it is the next thing to do."""
+        self.waiting = False
+        """Whether Start was pressed and waits for the models."""
+        window.models.changed.connect(self.update)
+        window.prompts.changed.connect(self.update)
+        window.hyperparameters.form.changed.connect(self.update)
+        window.models.rate.wanted.connect(
+            lambda rate: window.hyperparameters.form.set_values(
+                {"learning_rate": rate}, "learning rate for the model"))
+        window.runs.renamed.connect(self._renamed)
+        window.runs.deleted.connect(self._renamed)
+
+    def run_ended(self, run: RunRecord | None, outcome: str) -> None:
+        """A run came to its end, or was stopped before it."""
+        self._live = None
+        unfinished = (run is not None and outcome == "stopped"
+                      and run.cycles < planned_cycles(self._store, run))
+        self.stopped = run.id if run is not None and unfinished else None
+
+    def update(self) -> None:
+        """Say how things stand now."""
+        window, state = self._window, self._window.state
+        loaded = window.models.is_loaded()
+        stopped = self._stopped(state)
+        resume = stopped.name if stopped is not None else ""
+        window.actions_.set_resumes(f"Go on with {resume}" if resume else "")
+        tip = "Begin a new run from the start policy with these settings"
+        if state == State.LOADING:
+            tip += "; it starts as soon as the models are loaded"
+        elif not loaded:
+            tip = ("Load the models that Models names, then begin a new run with them; if they "
+                   "cannot be loaded, nothing starts")
+        window.actions_.set_start(
+            "Start" if loaded or state == State.LOADING or state in ALIVE else "Load and start",
+            tip, f"Run one more cycle of {resume}, then pause" if resume
+            else "Run one cycle, then pause")
+        if stopped is not None:
+            done = f"Stopped after {stopped.cycles} of {planned_cycles(self._store, stopped)}"
+            window.show_chip(done, "warning")
+        elif state in (State.IDLE, State.READY, State.FINISHED) and not loaded:
+            window.show_chip("Not loaded", "warning")
+        else:
+            window.show_state_chip()
+        models = window.models
+        models.rate.compare(models.policy_facts if models.policy_is_loaded() else None,
+                            window.hyperparameters.form.values())
+        self._say(state, loaded, resume)
+
+    # -- inside
+
+    def _renamed(self, *_: object) -> None:
+        self._live = None
+        self.update()
+
+    def _stopped(self, state: State) -> RunRecord | None:
+        if self.stopped is None or state != State.FINISHED:
+            return None
+        return self._store.run(self.stopped)
+
+    def _say(self, state: State, loaded: bool, resume: str) -> None:
+        window = self._window
+        live = self._resuming.live
+        if state in ALIVE:
+            if live is None:
+                window.trains.say([], "")
+                return
+            name, what = self._of_run(live)
+            window.trains.say(
+                [[(f"{name} trains ", ""), *what], [(f"{name}: ", ""), *what], what],
+                "What the run that is on trains")
+            return
+        what = self._of_start()
+        verb = "trains " if loaded else "loads and trains "
+        begins = f"Resume goes on with {resume}; Start {verb}" if resume else f"Start {verb}"
+        after: list[Piece] = []
+        if state == State.LOADING:
+            begins = "Start trains "
+            after = [(", once they are loaded", "")]
+            if self.waiting:
+                begins, after = "Starts once loaded: ", []
+        window.trains.say(
+            [[(begins, ""), *what, *after], [(begins, ""), *what],
+             [(f"Start {verb}", ""), *what], what],
+            f"{begins}{''.join(text for text, _ in what)}{after[0][0] if after else ''}.\n"
+            f"Policy: {window.models.wanted().policy}\nReward: "
+            + ", ".join(part.source for part in window.models.wanted().parts)
+            + ("" if loaded or state == State.LOADING else
+               "\nWhat is marked is not loaded yet"))
+
+    def _of_start(self) -> list[Piece]:
+        """What Start would train; marked is what is not loaded."""
+        window, models = self._window, self._window.models
+        wanted, pending = models.wanted(), window.state == State.LOADING
+        prompts = sum(p.enabled and bool(p.text.strip()) for p in window.prompts.prompts())
+        self._seed = window.hyperparameters.form.values().get("seed", self._seed)
+        return _what(
+            policy_name(wanted.policy), pending or models.policy_is_loaded(),
+            reward_name(wanted.parts), pending or models.reward_is_loaded(), prompts, self._seed)
+
+    def _of_run(self, run_id: int) -> tuple[str, list[Piece]]:
+        """What a run of the store trains. It does not change while the run is on."""
+        if self._live is None or self._live[0] != run_id:
+            run = self._store.run(run_id)
+            if run is None:
+                return "", []
+            parts = [RewardPart(p["source"], p["weight"]) for p in run.models.get("reward", [])]
+            self._live = run_id, run.name, _what(
+                policy_name(run.policy), True, reward_name(parts) if parts else run.reward, True,
+                len(self._store.run_prompts(run_id)), run.hyperparameters.get("seed", 0))
+        return self._live[1:]
+
+
+def _what(policy: str, policy_there: bool, reward: str, reward_there: bool, prompts: int,
+          seed: object) -> list[Piece]:
+    return [
+        (policy or "no policy", "name" if policy and policy_there else "warning"),
+        (" with ", ""),
+        (reward or "no reward", "name" if reward and reward_there else "warning"),
+        (" on ", ""),
+        (count(prompts) if prompts else "no prompt", "name" if prompts else "warning"),
+        (f", seed {seed}", ""),
+    ]
