@@ -17,7 +17,8 @@ class InMemory(QWidget):
 
     def __init__(self, what: str, show_again: Callable[[], object]) -> None:
         super().__init__()
-        self.text = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), f"{what}_in_memory", f"{what.title()} in memory",
+        self.text = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText),
+                          f"{what}_in_memory", f"{what.title()} in memory",
                           f"The {what} that is loaded")
         self.text.setProperty("role", "warning")
         self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)

@@ -30,7 +30,8 @@ class RateProposal(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._rate = 0.0
-        self.text = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "rate_proposal", "Learning rate for this model", "")
+        self.text = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "rate_proposal",
+                          "Learning rate for this model", "")
         self.text.setProperty("role", "muted")
         self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.button = push_button("Use it", "use_rate", "", lambda: self.wanted.emit(self._rate))
