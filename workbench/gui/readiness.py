@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject
 
@@ -134,7 +134,8 @@ class Readiness(QObject):
             run = self._store.run(run_id)
             if run is None:
                 return "", []
-            parts = [RewardPart(p["source"], p["weight"]) for p in run.models.get("reward", [])]
+            recorded: Any = run.models.get("reward", [])
+            parts = [RewardPart(p["source"], p["weight"]) for p in recorded]
             self._live = run_id, run.name, _what(
                 policy_name(run.policy), True, reward_name(parts) if parts else run.reward, True,
                 len(self._store.run_prompts(run_id)), run.hyperparameters.get("seed", 0))

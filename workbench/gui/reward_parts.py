@@ -80,8 +80,8 @@ class _Row(QWidget):
         ):
             widget.setObjectName(f"{name}{suffix}")
             widget.setAccessibleName(says)
-        for widget in (self._times, self.weight, self.remove):
-            widget.setVisible(not alone)
+        for beside in (self._times, self.weight, self.remove):
+            beside.setVisible(not alone)
         self.field.button.setVisible(alone)  # a narrow dock has room for one or the other
 
     def part(self) -> RewardPart:
