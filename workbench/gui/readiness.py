@@ -135,9 +135,10 @@ class Readiness(QObject):
             if run is None:
                 return "", []
             recorded: Any = run.models.get("reward", [])
-            parts = [RewardPart(p["source"], p["weight"]) for p in recorded]
+            parts = [RewardPart(p["source"], p["weight"]) for p in recorded] or [
+                RewardPart(run.reward)]
             self._live = run_id, run.name, _what(
-                policy_name(run.policy), True, reward_name(parts) if parts else run.reward, True,
+                policy_name(run.policy), True, reward_name(parts), True,
                 len(self._store.run_prompts(run_id)), run.hyperparameters.get("seed", 0))
         return self._live[1:]
 
