@@ -364,17 +364,18 @@ def test_what_cannot_be_pressed_says_why(opened: Opened, state: State) -> None:
     ready(opened)
     window = opened.window
     opened.controller.handle([ev.StateChanged(state)])
-    tips = {spec.id: spec.tip for spec in SPECS}
     for spec in SPECS:
         action = window.actions_[spec.id]
         if not action.isEnabled():
-            assert action.toolTip()
-            assert not action.toolTip().startswith(tips[spec.id]), spec.id
-    models = window.models
-    own = "Load policy and reward (Ctrl+L)"
-    assert (models.load_button.toolTip() == own) is models.load_button.isEnabled()
-    assert models.policy.combo.toolTip().startswith("Policy:") is models.policy.isEnabled()
-    assert window.runs.resume_button.toolTip() != ""
+            assert str(action.property("why")).endswith("."), spec.id
+            assert action.property("why") in action.toolTip(), spec.id
+    models, runs = window.models, window.runs
+    for control in (models.load_button, models.bundled_button, models.policy.combo,
+                    models.policy.button, models.reward.fields[0].combo, runs.resume_button,
+                    runs.fork_button, runs.delete_button):
+        why = str(control.property("why") or "")
+        assert bool(why) is not control.isEnabled(), control.objectName()
+        assert why in control.toolTip()
 
 
 def test_load_stays_in_sight_on_a_small_screen(opened: Opened) -> None:

@@ -17,10 +17,10 @@ from PySide6.QtWidgets import (
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.gui.actions import CAN_BRANCH, CAN_RESUME, CAN_START
 from workbench.gui.background import Background
-from workbench.gui.controls import describe, enable, label, push_button
+from workbench.gui.controls import describe as describe_control
+from workbench.gui.controls import enable, label, push_button
 from workbench.gui.dialog import ask
 from workbench.gui.metrics.wording import change_text
-from workbench.gui.plain_text import plain_tip
 from workbench.gui.runs.model import RunsModel, elsewhere
 from workbench.gui.runs.table import RunsTable
 from workbench.gui.settings import integers
@@ -263,7 +263,7 @@ class RunsDock(QWidget):
             enable(button, run is not None, "Select a run first.")
         can_resume = run is not None and self._can_resume(run)
         if run is not None and can_resume:
-            describe(self.resume_button, self._resume_tip(run))
+            describe_control(self.resume_button, self._resume_tip(run))
         enable(self.resume_button, can_resume, self._no_resume(run))
         self.resumable.emit(can_resume)
         self.exportable.emit(run is not None and self._can_export(run))
