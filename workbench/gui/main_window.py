@@ -326,14 +326,12 @@ class MainWindow(QMainWindow):
             button.setAccessibleName(action.text())
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             self._run_buttons[action.objectName()] = button
-        for name, other in (("start", "Load and start"), ("pause", "Resume")):
-            # Room for the longer of its names, so that nothing moves under the pointer.
-            action, button = self.actions_[name], self._run_buttons[name]
-            before = action.text()
-            set_look(button, role="primary")
-            action.setText(other)
-            button.setMinimumWidth(button.sizeHint().width())
-            action.setText(before)
+        # Room for the longer of its names, so that nothing moves under the pointer.
+        pause = self._run_buttons["pause"]
+        set_look(pause, role="primary")
+        self.actions_["pause"].setText("Resume")
+        pause.setMinimumWidth(pause.sizeHint().width())
+        self.actions_["pause"].setText("Pause")
         self.chip = named(label(), "state_chip", "State", "Where the run stands")
         self.note = named(_Shown(textFormat=Qt.TextFormat.PlainText), "state_note", "Note",
                           "Why, or what it waits for")
