@@ -37,4 +37,5 @@ def test_the_wall_clock_is_read_only_to_be_shown():
                 "datetime.utcnow", "QDateTime.currentDateTime", "QTime.currentTime"
             ):
                 found.add(str(file.relative_to(ROOT / "workbench")))
-    assert found == {"store/clock.py", "gui/hyperparameters_dock.py", "gui/trying/view.py"}
+    assert found == {
+        "store/clock.py", "gui/hyperparameters_dock.py", "gui/toast.py", "gui/trying/view.py"}

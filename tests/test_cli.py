@@ -246,12 +246,21 @@ def test_a_third_interrupt_ends_at_once(models, home, tmp_path, forked):
 def test_sigterm_stops_with_a_checkpoint(models, home, tmp_path, forked):
     file = tmp_path / "mine.py"
     file.write_text(
-        "import os, signal\n"
-        "calls = []\n"
+        "import os, signal, sys, threading\n"
+        "calls, told, real = [], threading.Event(), sys.stderr\n"
+        "class Watched:\n"
+        "    def write(self, text):\n"
+        "        real.write(text)\n"
+        "        if 'Stopping' in text:\n"
+        "            told.set()\n"
+        "    def flush(self):\n"
+        "        real.flush()\n"
         "def reward(prompts, completions):\n"
         "    calls.append(1)\n"
         "    if len(calls) == 4:\n"  # the start, a cycle and its comparison came before
+        "        sys.stderr = Watched()\n"
         "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        told.wait(60)\n"  # the main thread asks to stop; then the update cannot begin
         "    return [0.0] * len(prompts)\n")
     done = forked("train", "--home", home, *models[:2], "--reward", file, "--trust-reward-file",
                   "--cycles", 500, *SMALL, "--set", "checkpoint_every=0")

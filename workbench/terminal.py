@@ -17,10 +17,13 @@ def prepare() -> None:
         pass
     os.close(descriptor)
     if sys.stdin is None:
-        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115
+        sys.stdin = open(os.open(os.devnull, os.O_RDONLY),  # noqa: SIM115
+                         encoding="utf-8", closefd=False)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+            # Python never closes its standard streams, and so does not own their descriptors.
+            setattr(sys, name, open(os.open(os.devnull, os.O_WRONLY), "w",  # noqa: SIM115
+                                    encoding="utf-8", closefd=False))
         elif hasattr(getattr(sys, name), "reconfigure"):
             getattr(sys, name).reconfigure(errors="replace")
 

@@ -225,7 +225,7 @@ def test_what_is_listed_of_all_runs_takes_two_queries(home):
     asked = []
     store._db.conn.set_trace_callback(asked.append)
     spans, lengths = store.reward_spans(), store.lengths()
-    assert len(asked) == 2
+    assert len([query for query in asked if query.startswith("select")]) == 2
     assert lengths == {3: 9}
     for run in store.runs():
         values = store.metrics(run.id)["objective/scores"].values

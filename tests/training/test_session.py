@@ -36,7 +36,8 @@ def test_a_run_from_start_to_finish(ready, store):
     assert [e.cycle for e in ready.of(ev.ComparisonReady)] == [0, 1, 2, 3]
     assert [c.prompt_text for c in store.completions(run_id, 0)] == ["two", "one"]  # pinned first
     assert len(store.completions(run_id, 3, "rollout")) == 4
-    assert {e.phase for e in ready.of(ev.Progress)} == set(ev.Phase)
+    assert {e.phase for e in ready.of(ev.Progress)} == set(ev.Phase) - {
+        ev.Phase.PRETRAINING, ev.Phase.VALUES}  # off by default
 
 
 @pytest.mark.parametrize(("precision", "has", "said"), [

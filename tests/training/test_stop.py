@@ -74,7 +74,8 @@ def at(kind, fits=lambda _: True, command=do.Stop):
     return react
 
 
-@pytest.mark.parametrize("phase", list(ev.Phase))
+@pytest.mark.parametrize("phase", [
+    ev.Phase.SAMPLING, ev.Phase.SCORING, ev.Phase.UPDATING, ev.Phase.COMPARING])
 def test_no_step_is_begun_after_a_stop(reacting, store, phase):
     seen = reacting(at(ev.Progress, lambda e: e.phase is phase and e.cycle == 2))
     where = next(i for i, e in enumerate(seen) if isinstance(e, ev.StateChanged)
