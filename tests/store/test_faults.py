@@ -100,7 +100,11 @@ Database(memory=True).close()  # imports what somebody else may not be able to r
 if os.getuid() == 0:
     os.setuid(65534)
 try:
-    Store(Path(sys.argv[1])).close()
+    store = Store(Path(sys.argv[1]))
+    try:
+        store.trust("digest", "file.py").result()
+    finally:
+        store.close()
     print("opened")
 except StoreError as error:
     print(error)
