@@ -5,9 +5,16 @@ import subprocess
 import sys
 
 import pytest
-from helpers.window import PROMPTS, Opened, bare_controls, fill, is_part_of_another
+from helpers.window import (
+    PROMPTS,
+    Opened,
+    as_plain,
+    bare_controls,
+    fill,
+    is_part_of_another,
+)
 from PySide6.QtCore import QEvent, QPoint, QRect, QSize, Qt
-from PySide6.QtGui import QStatusTipEvent, QTextDocumentFragment
+from PySide6.QtGui import QStatusTipEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QApplication,
@@ -37,11 +44,6 @@ from workbench.training.events import (
     State,
     StateChanged,
 )
-
-
-def as_plain(tip: str) -> str:
-    """Return what a tooltip shows."""
-    return QTextDocumentFragment.fromHtml(tip).toPlainText() if tip.startswith("<") else tip
 
 
 def test_every_control_has_a_name_and_a_tooltip(opened: Opened) -> None:

@@ -381,7 +381,7 @@ def test_of_a_hundred_thousand_cycles_no_more_is_drawn_than_can_be_seen(view):
     view.controls.slider.setValue(90)
     view.append(1, 100_001, dict.fromkeys(view._run.traces, 1.0))
     view.repaint_now()
-    drawn = plot(view)
+    drawn = plot(view, DEFAULT_PLOTS[0])
     curves = [c for c in drawn._box.addedItems if isinstance(c, pg.PlotDataItem)]
     points = [len(c.curve.getData()[0]) for c in curves if c.isVisible()]
     assert 100 < max(points) <= 4 * drawn._box.width()

@@ -1,7 +1,7 @@
 """A run of the store goes on: asked for in Runs, by the offer at the start, after the models."""
 
 import pytest
-from helpers.window import Opened, fill
+from helpers.window import Opened, as_plain, fill
 from PySide6.QtWidgets import QLabel, QSpinBox
 from pytestqt.qtbot import QtBot
 
@@ -78,7 +78,7 @@ def test_a_run_of_another_process_is_left_alone(opened: Opened, store: Store) ->
 def test_the_button_says_from_where(opened: Opened, store: Store) -> None:
     opened.controller.handle([ev.StateChanged(State.READY)])
     select(opened, stopped(store, cycles=4, checkpoint=2))
-    assert opened.window.runs.resume_button.toolTip() == (
+    assert as_plain(opened.window.runs.resume_button.toolTip()) == (
         "Go on with this run after cycle 2, its last checkpoint; cycles 3 to 4 are run again "
         "(Ctrl+Shift+R)")
 
@@ -169,7 +169,7 @@ def test_checkpoints_are_told_of_when_it_matters(opened: Opened, store: Store) -
     handle([written, ev.Progress(run_id, 4, 20, ev.Phase.SAMPLING, 0, 4),
             ev.StateChanged(State.PAUSED)])
     assert window.toast.text == ""  # a periodic one
-    assert window.status.cycle.toolTip().endswith("after cycle 3, 6.4 MB")
+    assert as_plain(window.status.cycle.toolTip()).endswith("after cycle 3, 6.4 MB")
     handle([ev.StateChanged(State.RUNNING), written, ev.StateChanged(State.PAUSED)])
     assert window.toast.text == "Checkpoint after cycle 3 written (6.4 MB)."
     handle([ev.StateChanged(State.STOPPING), written, ev.RunFinished(run_id, "stopped", 3)])

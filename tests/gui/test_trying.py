@@ -82,7 +82,7 @@ def test_ctrl_enter_tries_and_does_not_apply(qtbot: QtBot, paused: Opened) -> No
     window.actions_["try"].trigger()
     assert QApplication.focusWidget() is window.trying.prompt
     qtbot.keyClicks(window.trying.prompt, "The film was")
-    window.trying.controls.fields["top_p"].setValue(0.9)  # type: ignore[union-attr]
+    window.trying.controls.fields["top_p"].set_value(0.9)
     qtbot.keyClick(window.trying.prompt, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
     assert paused.sent == [
         do.Try(1, ("The film was",), (START, CURRENT), 1.0, 0.9, 0, 48)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import shiboken6
+from PySide6.QtGui import QTextDocumentFragment
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
@@ -55,6 +56,12 @@ def bare_controls(inside: QWidget) -> list[str]:
         if isinstance(w, CONTROLS) and not is_part_of_another(w)
         and not (w.objectName() and w.accessibleName()
                  and (w.toolTip() or isinstance(w, QAbstractItemView)))]
+
+
+def as_plain(tip: str) -> str:
+    """Return what a tooltip shows."""
+    plain = QTextDocumentFragment.fromHtml(tip).toPlainText() if tip.startswith("<") else tip
+    return plain.strip("\n")  # a table is a block of its own
 
 
 PROMPTS = ("The hotel was", "The film was", "The coffee was")

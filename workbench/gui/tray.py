@@ -94,7 +94,8 @@ class Tray(QObject):
             self._notify(f"After cycle {event.cycle}: {' '.join(new)}", bad=True)
 
     def _notify(self, sentence: str, *, bad: bool = False) -> None:
-        if QApplication.activeWindow() is not None:
+        active = QApplication.activeWindow()
+        if active is not None and active.isVisible():  # a hidden one may go on being the active
             return
         QApplication.alert(self._window)
         if self.is_there():
