@@ -252,6 +252,18 @@ def test_an_open_that_fails_says_why(home):
         assert (home / FILE_NAME).read_bytes() == whole
 
 
+def test_an_emptied_database_beside_checkpoints_is_no_new_home(tmp_path):
+    Store(tmp_path).close()
+    (tmp_path / FILE_NAME).write_bytes(b"")
+    for more in ("-wal", "-shm"):
+        (tmp_path / (FILE_NAME + more)).unlink(missing_ok=True)
+    (tmp_path / "checkpoints" / "1").mkdir(parents=True)
+    with pytest.raises(StoreError, match="is empty, though there are checkpoints"):
+        Store(tmp_path)
+    (tmp_path / FILE_NAME).unlink()
+    Store(tmp_path).close()
+
+
 @unix
 def test_a_database_that_may_not_be_read_or_written():
     base = Path(tempfile.mkdtemp())  # pytest's own folders are closed to others

@@ -8,12 +8,14 @@ import torch
 from helpers.client import Client
 from helpers.folders import save_gguf
 
+from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.ppo.hyperparameters import parse
 from workbench.store.checkpoints import CheckpointError, Checkpoints
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
+from workbench.training.models import Models
 
 PROMPTS = (do.PromptItem("one"), do.PromptItem("two"), do.PromptItem("three"))
 VARIANTS = {
@@ -297,6 +299,36 @@ def test_changed_model_files_are_noticed(client, store, folders, tmp_path):
     again.send(do.ResumeRun(1, changes={"num_cycles": 3}))
     finish(again)
     again.close()
+
+
+@pytest.mark.parametrize("lora_rank", [0, 2])
+def test_adapters_are_not_exported_upon_another_base(lora_rank, client, store, folders, tmp_path):
+    copy = shutil.copytree(folders[0], tmp_path / "policy")
+    client.send(do.LoadModels(str(copy), folders[1]))
+    client.wait_for(State.READY)
+    client.send(start(num_cycles=1, lora_rank=lora_rank))
+    finish(client)
+    weights = bytearray((copy / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (copy / "model.safetensors").write_bytes(weights)
+    again = Client(store)
+    again.send(do.ExportRun(1, str(tmp_path / "out"), None))
+    if lora_rank:
+        assert f"The files of the policy {copy} have changed" in again.wait(
+            ev.CommandRefused).sentence
+    else:
+        again.wait(ev.Exported)
+    assert (tmp_path / "out").exists() == (not lora_rank)
+    again.close()
+
+
+def test_bundled_models_of_another_version_are_told_as_that():
+    models = Models()
+    models._fingerprints = {
+        f"policy {BUNDLED_POLICY}": "new", f"reward model {BUNDLED_REWARD}": "same"}
+    sentence = models.changed_weights({"fingerprints": {f"policy {BUNDLED_POLICY}": "old"}})
+    assert "bundled models of another version" in sentence
+    assert "put them back" not in sentence
 
 
 @pytest.mark.parametrize("named", ["folder", "file"])

@@ -176,6 +176,13 @@ def open_database(home: Path) -> Path:
 
 
 def _migrate(path: Path) -> None:
+    checkpoints = path.parent / "checkpoints"
+    if path.exists() and not path.stat().st_size and checkpoints.is_dir() and any(
+            checkpoints.iterdir()):
+        raise StoreError(
+            f"The experiment database {path} is empty, though there are checkpoints of runs in "
+            f"{checkpoints}. Restore it from a copy, or delete the empty file to start afresh; "
+            "the checkpoints stay.")
     db = connect(path)
     try:
         known = {m.name for m in migrations.pending(db)} | {

@@ -137,7 +137,9 @@ def put_back(
     ppo, run = models.ppo, found.run
     if ppo is None:
         raise ResumeError("Load models first.")
-    if not export and (sentence := models.changed_weights(found.record)):
+    # A checkpoint of all weights is a policy by itself; adapters are nothing without their base.
+    complete = export and found.snapshot is not None and not run.hp.lora_rank
+    if not complete and (sentence := models.changed_weights(found.record, policy_alone=export)):
         raise ResumeError(sentence)
     try:
         ppo.begin([p.text for p in run.prompts], run.hp)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from workbench.assets import RESOURCES
 from workbench.ppo.cycle import PPO
 from workbench.ppo.device import find_placement
 from workbench.ppo.hyperparameters import Hyperparameters, Value
@@ -168,13 +169,18 @@ class Models:
         return [replace(part, sha256=about.sha256)
                 for part, about in zip(self.command.parts, facts, strict=True)]
 
-    def changed_weights(self, record: Mapping[str, Any]) -> str:
+    def changed_weights(self, record: Mapping[str, Any], *, policy_alone: bool = False) -> str:
         """Return a sentence if the models loaded are not those of :meth:`record`, else nothing."""
         known = record.get("fingerprints", {})
         changed = [name for name, now in self._fingerprints.items()
-                   if known.get(name) and now and known[name] != now]
+                   if known.get(name) and now and known[name] != now
+                   and (name.startswith("policy ") or not policy_alone)]
         if not changed:
             return ""
+        if all(str(RESOURCES) in name for name in changed):
+            return ("The run began with the bundled models of another version of PPO Workbench, "
+                    "and cannot go on with those of this one. Its curves and completions stay; "
+                    "start a new run, or go on with that version.")
         return (f"The files of the {' and of the '.join(changed)} have changed since the run "
                 "began; put them back to go on with it, or start a new run.")
 
