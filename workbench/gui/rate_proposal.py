@@ -34,7 +34,8 @@ class RateProposal(QWidget):
                           "Learning rate for this model", "")
         self.text.setProperty("role", "muted")
         self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.button = push_button("Use it", "use_rate", "", lambda: self.wanted.emit(self._rate))
+        self.button = push_button("Use it", "use_rate", "Set the proposed learning rate",
+                                  lambda: self.wanted.emit(self._rate))
         self.button.setProperty("role", "quiet")
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
