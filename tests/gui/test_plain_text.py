@@ -193,7 +193,7 @@ def odd(qtbot: QtBot, opened: Opened, store: Store) -> Opened:
     first, second = fill(store), fill(store)
     store.save_prompt_set(PromptSet(ODD, (Prompt(ODD),))).result()
     window.runs.refresh()
-    loaded = facts(ODD, architecture=ODD, tokenizer=ODD, dtype=ODD, device=ODD, summary=ODD)
+    loaded = facts(ODD, architecture=ODD, tokenizer=ODD, dtype=ODD, summary=ODD)
     controller.handle([
         ev.ModelsLoaded(loaded, facts(ODD, summary=ODD, parts=(loaded, loaded)), 1.0),
         ev.StateChanged(State.PAUSED, ODD)])

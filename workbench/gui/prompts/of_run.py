@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from workbench.gui.controls import named, tool_button
+from workbench.gui.plain_text import without_mnemonic
 from workbench.gui.prompts.view import PromptsView
 from workbench.store.records import Prompt
 
@@ -96,7 +97,7 @@ class PromptsOfRun(QWidget):
         self._switch.setVisible(other)
         self._pages.setCurrentIndex(1 if shows_run else 0)
         if self._run is not None and other:
-            _, name, texts = self._run
+            name, texts = without_mnemonic(self._run[1]), self._run[2]
             self.run_button.setText(f"{name} ({len(texts):,})")
             self.next_button.setText(f"Next run ({len(following):,})")
             self.titled.emit(f"Prompts of {name} ({len(following):,} for the next run)"
