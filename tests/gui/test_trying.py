@@ -259,7 +259,8 @@ def test_a_paused_run_is_tried_and_goes_on(qapp: QApplication, home: Path) -> No
         view.try_or_stop()
         await until(lambda: view.attempts and view.attempts[0].over)
         columns = view.attempts[0].columns
-        assert [c.label for c in columns] == ["Start policy", "After cycle 1", "Current policy"]
+        assert [c.label for c in columns] == [
+            "Start policy", "Run 1 after cycle 1", "Run 1 after cycle 1"]
         assert [c.text for c in columns[1].completions] == [c.text for c in columns[2].completions]
         for index, column in enumerate(columns):
             for row, completion in enumerate(column.completions):

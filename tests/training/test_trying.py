@@ -78,7 +78,7 @@ def test_trying_leaves_no_trace(ready, store, settings):
 def test_the_start_is_the_start_and_its_distance_is_zero(ready, folders):
     before, = attempt(ready, CURRENT)  # no run yet: the policy is the start policy
     assert [e.labels for e in ready.seen if isinstance(e, ev.TryStarted)] == [
-        ("Current policy, not trained yet",)]
+        ("Policy as loaded, not trained",)]
     pause_after(ready, 2)
     after, = attempt(ready, START)
     assert after == before
@@ -169,3 +169,16 @@ def test_a_bad_checkpoint_costs_its_column_only(ready, store):
         (2, "This checkpoint belongs to another model or another LoRA rank than the policy that "
             "is loaded")]
     assert [e.source for e in ready.of(ev.TryScored)] == [3]
+
+
+def test_what_wrote_an_answer_is_named_by_run_and_cycle(ready):
+    first = pause_after(ready, 2)
+    attempt(ready, CURRENT, do.TrySource("checkpoint", first, 1))
+    ready.send(do.Stop())
+    ready.wait_for(State.FINISHED)
+    attempt(ready, CURRENT)
+    second = pause_after(ready, 1)
+    attempt(ready, CURRENT)
+    assert [e.labels for e in ready.of(ev.TryStarted)] == [
+        (f"Run {first} after cycle 2", f"Run {first} after cycle 1"),
+        (f"Run {first} after cycle 2",), (f"Run {second} after cycle 1",)]

@@ -141,6 +141,7 @@ def put_back(
     complete = export and found.snapshot is not None and not run.hp.lora_rank
     if not complete and (sentence := models.changed_weights(found.record, policy_alone=export)):
         raise ResumeError(sentence)
+    models.trained = None
     try:
         ppo.begin([p.text for p in run.prompts], run.hp)
         if found.snapshot is not None:
@@ -158,3 +159,4 @@ def put_back(
             "load the one the run began with.")) from error
     except Exception as error:
         raise ResumeError(explain(error, run.hp)[0]) from error
+    models.trained = run

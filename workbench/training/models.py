@@ -47,6 +47,8 @@ class Models:
         self.ppo: PPO | None = None
         self.facts: ModelsLoaded | None = None
         self.command: LoadModels | None = None
+        self.trained: Run | None = None
+        """The run whose weights the policy has, alive or over; its cycle goes along."""
         self._policy: LoadedPolicy | None = None
         self._reward: LoadedRewards | None = None
         self._fingerprints: dict[str, str] = {}

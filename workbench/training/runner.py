@@ -56,7 +56,7 @@ class Runner:
 
     def begin(self, run: Run) -> None:
         """Be with a run, whose next cycle is next."""
-        self.run = run
+        self.run = self._models.trained = run
         self._standing.enter(State.RUNNING, caution(find_placement(run.hp.precision)))
 
     def pause(self) -> None:

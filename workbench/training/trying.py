@@ -67,7 +67,8 @@ class Trying:
         except PromptError as error:
             self._emit(ev.CommandRefused("Try", str(error)))
             return []
-        self._emit(ev.TryStarted(command.id, tuple(_label(s, ppo) for s in command.sources)))
+        labels = tuple(self._label(source, models) for source in command.sources)
+        self._emit(ev.TryStarted(command.id, labels))
         for index in range(len(command.sources)):
             try:
                 self._column(command, index, ppo, models.command.policy, prompt_ids, decoding)
@@ -156,15 +157,25 @@ class Trying:
             with other_weights(ppo.policy, arrays) as policy:
                 yield policy
 
+    def _label(self, source: do.TrySource, models: Models) -> str:
+        """Name what writes so that it is still true when training has gone on."""
+        if source.kind == "start":
+            return "Start policy"
+        if source.kind == "checkpoint":
+            return f"{self._name(source.run_id)} after cycle {source.cycle}"
+        ppo, run = models.ppo, models.trained
+        if ppo is None or not ppo.prompts:
+            return "Policy as loaded, not trained"
+        if run is None:  # a start or a resume that was refused
+            return "Policy in memory"
+        name = self._name(run.id)
+        if run.in_cycle and not ppo.between_cycles:
+            return f"{name}, stopped within cycle {run.cycle + 1}"
+        return f"{name} after cycle {run.cycle}" if run.cycle else f"{name} before its first cycle"
 
-def _label(source: do.TrySource, ppo: PPO) -> str:
-    if source.kind == "start":
-        return "Start policy"
-    if source.kind == "checkpoint":
-        return f"After cycle {source.cycle}"
-    if not ppo.prompts:
-        return "Current policy, not trained yet"
-    return "Current policy" if ppo.between_cycles else "Current policy, stopped within a cycle"
+    def _name(self, run_id: int) -> str:
+        record = self._store.run(run_id)
+        return record.name if record else f"Run {run_id}"
 
 
 def _explain(error: Exception) -> str:

@@ -186,6 +186,7 @@ class Worker:
         prompts = tuple(Prompt(p.text, pinned=p.pinned) for p in command.prompts)
         self._threads.begin()
         self._models.estimate(hp, prompts, self._emit)
+        self._models.trained = None
         try:
             ppo.begin([p.text for p in prompts], hp)
             run_id = self._store.create_run(
