@@ -157,7 +157,7 @@ def test_runs_are_forked_sent_back_and_shown(models, home, tmp_path, forked):
     for part in ("Bold", "finished after 2 cycles", "Run 1, up to cycle 2: abandoned",
                  "kl_coef", "0.04 → 0.5", "GPT2LMHeadModel", "batch_size", "default 64",
                  "objective/scores", " MB", "after cycle 2", "KL runs away", "nats a token",
-                 "limit 1", "not known yet"):
+                 "limit above 1", "not known yet"):
         assert part in shown, part
     missing = forked("show", 9, "--home", home)
     assert missing.returncode == 2

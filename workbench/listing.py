@@ -169,8 +169,8 @@ def _health(store: Store, run: RunRecord) -> Table | str:
     rows = []
     for name, reading in read_run(store, run.id).items():
         state = "not known yet" if not reading.known else reading.severity or "well"
-        shown = (reading.value, reading.limit and f"limit {reading.limit}") if reading.known else (
-            "", "")
+        value = reading.value if reading.known else ""
+        shown = (value, f"limit {reading.limit}", reading.over if reading.known else "")
         rows.append((RULES[name].title, state, *shown))
     return _rows(rows) if run.cycles else "not known yet"
 

@@ -120,13 +120,15 @@ def test_every_rule_stands_on_a_scale_to_its_limit_while_all_is_well(
     found = rows(opened, store, [WELL] * 12)
     assert list(found) == list(RULES)
     assert found["kl"].share == 0.25
-    assert found["kl"].accessibleName() == "KL runs away: 0.25 nats a token, limit 1, well"
+    assert found["kl"].accessibleName() == (
+        "KL runs away: 0.25 nats a token, median of the last 3 cycles, limit above 1, well")
     assert found["unended"].accessibleName() == (
-        "Completions do not end: 60 of 64 ended, limit 1 in 20, well")
+        "Completions do not end: 60 of 64 ended, median of the last 3 cycles, "
+        "limit below 1 in 20, well")
     assert {scale.severity for scale in found.values()} == {None}
     panel = opened.controller.health.panel
     texts = [label.text() for label in panel.findChildren(QLabel)]
-    assert "0.40 explained" in texts
+    assert "0.40 explained, median of the last 8 cycles" in texts
     assert not [text for text in texts if "nan" in text]
     # Calm: nothing in the colours of a warning.
     assert not {label.property("role") for label in panel.findChildren(QLabel)} & {
@@ -140,14 +142,15 @@ def test_a_rule_that_speaks_has_gone_past_its_limit_on_the_scale(
     found = rows(opened, store, [WELL] * 6 + [WELL | {"objective/kl": 96.0}] * 3)
     assert found["kl"].severity == "serious"
     assert found["kl"].share > 1
-    assert found["kl"].accessibleName().endswith("limit 1, too far")
+    assert found["kl"].accessibleName().endswith("limit above 1, too far")
     assert found["entropy"].severity is None
     opened.controller.health.panel.close()
 
 
 def test_what_is_not_known_yet_is_said(opened: Opened, store: Store) -> None:
     found = rows(opened, store, [WELL])
-    assert found["entropy"].accessibleName() == "Entropy collapses: not known yet"
+    assert found["entropy"].accessibleName() == (
+        "Entropy collapses: not known yet, limit below 50%")
     assert found["kl"].accessibleName().endswith("well")
     opened.controller.health.panel.close()
 

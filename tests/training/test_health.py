@@ -29,7 +29,7 @@ def after(cycles, change, hp=None):
         found = watch.check(metrics, hp)
         readings = read(watch.history, hp)
         assert {name for name, r in readings.items() if r.share > 1} == {f.rule for f in found}
-        assert all("nan" not in r.value + r.limit for r in readings.values() if r.known)
+        assert all("nan" not in (r.value if r.known else "") + r.limit for r in readings.values())
     return [(f.rule, f.severity) for f in found]
 
 
@@ -43,12 +43,25 @@ def test_a_healthy_run_shows_how_far_every_rule_is_from_its_limit():
     readings = read(history, Hyperparameters())
     assert list(readings) == list(RULES)
     shown = {name: (r.value, r.limit, round(r.share, 2)) for name, r in readings.items()}
-    assert shown["kl"] == ("0.25 nats a token", "1", 0.25)         # 6 nats over 24 tokens
-    assert shown["steps"] == ("25% outside 1 ± ε", "50%", 0.5)
-    assert shown["unended"] == ("60 of 64 ended", "1 in 20", 0.07)  # 4 / 64 of 95 %
-    assert shown["unlikely"] == ("0.5% of the tokens", "10.5%", 0.0)
-    assert shown["explained_variance"] == ("0.40 explained", "0.05", 0.63)  # .6 / .95
-    assert shown["falling_reward"] == ("0.00 below its best", "0.45", 0.0)  # half of .9
+    assert shown["kl"] == ("0.25 nats a token", "above 1", 0.25)         # 6 nats over 24 tokens
+    assert shown["steps"] == ("25% outside 1 ± ε", "above 50%", 0.5)
+    assert shown["unended"] == ("60 of 64 ended", "below 1 in 20", 0.07)  # 4 / 64 of 95 %
+    assert shown["unlikely"] == ("0.5% of the tokens", "above 10.5%", 0.0)
+    assert shown["explained_variance"] == ("0.40 explained", "below 0.05", 0.63)  # .6 / .95
+    assert shown["falling_reward"] == ("0.00 below its best", "above 0.45", 0.0)  # half of .9
+
+
+def test_a_reading_says_what_its_value_is_of():
+    history = {name: [value] * 8 + [9 * value] for name, value in HEALTHY.items()}
+    found = read(history, Hyperparameters())
+    assert found["value_loss"].value == f"{HEALTHY['loss/value_avg']:.3g}"  # not the cycle's 9 x
+    assert found["value_loss"].over == "median of the last 3 cycles"
+    assert found[NOT_FINITE].over == ""
+    history["objective/kl"][-1] = 1e3
+    assert (found := read(history, Hyperparameters()))["kl"].severity == "serious"
+    assert found["kl"].over == ""
+    assert all(reading.limit and "nan" not in reading.limit
+               for reading in read({}, Hyperparameters()).values())
 
 
 def test_what_is_not_known_yet_is_not_well():

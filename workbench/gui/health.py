@@ -198,7 +198,7 @@ class HealthPanel(QDialog):
         if not found:
             column.addWidget(label("No rule of the health check finds anything wrong.", wrap=True))
         for finding in found:
-            self._add(column, finding, hp, form)
+            self._add(column, finding, hp, form, readings.get(finding.rule))
         if readings:
             column.addSpacing(8)
             column.addWidget(label("How far each rule is from its limit", "heading"))
@@ -225,13 +225,15 @@ class HealthPanel(QDialog):
         return super().event(event)
 
     def _add(self, column: QVBoxLayout, finding: Finding, hp: Hyperparameters,
-             form: Mapping[str, Value]) -> None:
+             form: Mapping[str, Value], reading: Reading | None) -> None:
         rule = RULES[finding.rule]
         title = label(rule.title, "error" if finding.severity == "serious" else "warning")
         title.setProperty("strong", True)
         column.addSpacing(4)
         column.addWidget(title)
         column.addWidget(label(finding.sentence, wrap=True))
+        if reading and reading.over:  # else plots and sentence seem to differ
+            column.addWidget(label(f"As the {reading.over}.", "muted", wrap=True))
         column.addWidget(label(f"Try: {rule.advice}", wrap=True))
         row = QHBoxLayout()
         row.setSpacing(8)

@@ -8,7 +8,7 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QGridLayout, QSizePolicy, QWidget
 
-from workbench.gui.controls import RIGHT, label
+from workbench.gui.controls import label
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import themes
 from workbench.ppo.metrics import METRICS
@@ -47,7 +47,7 @@ class Scale(QWidget):
 
 
 def scales(readings: Mapping[str, Reading]) -> QWidget:
-    """Return a row for every rule: its title, value, scale and limit."""
+    """Return a row for every rule: its title, scale and limit, and below its value."""
     made = QWidget()
     grid = QGridLayout(made)
     grid.setContentsMargins(0, 0, 0, 0)
@@ -56,17 +56,20 @@ def scales(readings: Mapping[str, Reading]) -> QWidget:
     grid.setColumnStretch(0, 1)
     for row, (name, reading) in enumerate(readings.items()):
         rule, role = RULES[name], _ROLES[reading.severity]
-        value, limit = (reading.value, reading.limit) if reading.known else ("not known yet", "")
+        value = reading.value if reading.known else "not known yet"
+        of = f", {reading.over}" if reading.known and reading.over else ""
         state = "" if not reading.known else ", well" if not reading.severity else ", too far"
-        said = f"{rule.title}: {value}" + (f", limit {limit}" if limit else "") + state
         scale = Scale(reading)
-        number = label(value, role)
-        number.setAlignment(RIGHT)
-        for column, cell in enumerate(
-                (label(rule.title, role), number, scale, label(limit, "muted"))):
-            cell.setToolTip(plain_tip(
-                f"{METRICS[rule.metric].label}: {METRICS[rule.metric].help}"))
-            grid.addWidget(cell, row, column)
         scale.setObjectName(f"scale_{name}")
-        scale.setAccessibleName(said)
+        scale.setAccessibleName(f"{rule.title}: {value}{of}, limit {reading.limit}{state}")
+        tip = plain_tip(f"{METRICS[rule.metric].label}: {METRICS[rule.metric].help}")
+        cells = (label(rule.title, role), scale, label(reading.limit, "muted"))
+        for column, cell in enumerate(cells):
+            cell.setToolTip(tip)
+            grid.addWidget(cell, 2 * row, column)
+        # A line of its own: beside title and limit long values would not fit.
+        number = label(value + of, role, wrap=True)
+        number.setToolTip(tip)
+        number.setContentsMargins(12, 0, 0, 4)
+        grid.addWidget(number, 2 * row + 1, 0, 1, len(cells))
     return made

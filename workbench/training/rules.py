@@ -23,6 +23,8 @@ NOT_FINITE = "not_finite"
 _RECENT = 3
 _FEW = 8
 """With fewer completions a cycle, their diversity says nothing."""
+_OVER_RECENT = f"median of the last {_RECENT} cycles"
+_SINCE_FIRST = f"{_OVER_RECENT} against the mean of the first {_RECENT}"
 _VALUES_RECENT, _VALUES_LEARN = 8, 2
 """Over how many cycles values are judged, after the first ones, in which they learn."""
 
@@ -31,9 +33,10 @@ _VALUES_RECENT, _VALUES_LEARN = 8, 2
 class Reading:
     """Where a rule stands after the last cycle.
 
-    ``value`` and ``limit`` say it in figures; ``share`` is how much of the way from well (0) to the
-    limit it has gone: past 1 the rule speaks, and then there is a ``sentence``. ``share`` is NaN
-    where there is nothing to go by, which early in a run is so of most.
+    ``value`` and ``limit`` say it in figures, the limit also where there is no value yet;
+    ``share`` is how much of the way from well (0) to the limit it has gone: past 1 the rule
+    speaks, and then there is a ``sentence``. ``share`` is NaN where there is nothing to go by,
+    which early in a run is so of most.
     """
 
     value: str
@@ -41,6 +44,8 @@ class Reading:
     share: float
     severity: Severity | None = None
     sentence: str = ""
+    over: str = _OVER_RECENT
+    """What ``value`` was taken over; empty for the last cycle's own number."""
 
     @property
     def known(self) -> bool:
@@ -134,11 +139,11 @@ def _not_finite(history: History, hp: Hyperparameters) -> Reading:
         "objective/scores", "objective/kl", "policy/entropy_avg", "loss/policy_avg",
         "loss/value_avg", "policy/grad_norm") if history.get(name)]
     lost = [METRICS[name].label for name in watched if not math.isfinite(_last(history, name))]
-    limit = ""
+    limit = "any that is not finite"
     if lost:
         return Reading(f"{lost[0]} is not finite", limit, math.inf, "serious",
-                       f"{lost[0]} is not a finite number.")
-    return Reading("all numbers are finite", limit, 0.0 if watched else math.nan)
+                       f"{lost[0]} is not a finite number.", over="")
+    return Reading("all numbers are finite", limit, 0.0 if watched else math.nan, over="")
 
 
 def _kl(history: History, hp: Hyperparameters) -> Reading:
@@ -151,17 +156,19 @@ def _kl(history: History, hp: Hyperparameters) -> Reading:
     lost = _both(last_token / 3, last / far)
     adaptive = hp.kl_controller == "adaptive"
     share = _either(_both(kl / far) if adaptive else _both(token, kl / far), lost)
-    shown, shown_token = (last, last_token) if lost > 1 or math.isnan(kl) else (kl, token)
+    own = lost > 1 or math.isnan(kl)
+    over = "" if own else _OVER_RECENT
+    shown, shown_token = (last, last_token) if own else (kl, token)
     if adaptive:
-        value, limit = f"{shown:.1f} nats a completion", f"{far:g}"
+        value, limit = f"{shown:.1f} nats a completion", f"above {far:g}"
     else:
-        value, limit = f"{shown_token:.2f} nats a token", "1"
+        value, limit = f"{shown_token:.2f} nats a token", "above 1"
     if not share > 1:
-        return Reading(value, limit, share)
+        return Reading(value, limit, share, over=over)
     if lost > 1:
         return Reading(value, limit, share, "serious", (
             f"Completions are {last:.0f} nats from the start policy, {last_token:.1f} a token: its "
-            "language is being lost."))
+            "language is being lost."), over=over)
     return Reading(value, limit, share, "warning", (
         f"KL is {kl:.0f} nats a completion, more than twice its target of {hp.kl_target:g}."
         if adaptive else f"Completions are {kl:.0f} nats from the start policy, {token:.1f} a "
@@ -172,7 +179,8 @@ def _unlikely(history: History, hp: Hyperparameters) -> Reading:
     """With the default settings the bundled policy comes to 3 %, from 0.1 %."""
     now, start = _recent(history, "objective/unlikely"), _start(history, "objective/unlikely")
     share, most = _both((now - start) / 0.1), start + 0.1
-    value, limit = f"{now:.1%} of the tokens", f"{most:.1%}"
+    value, limit = f"{now:.1%} of the tokens", (
+        "above the first + 10%" if math.isnan(most) else f"above {most:.1%}")
     if not share > 1:
         return Reading(value, limit, share)
     return Reading(value, limit, share, "serious" if share > 3 else "warning", (
@@ -184,7 +192,7 @@ def _negative_kl(history: History, hp: Hyperparameters) -> Reading:
     """TRL's PPOTrainer warned below -1 in any cycle (0.11, ``record_step_stats``); the median
     of three passes over the noise of a small batch."""
     kl = _recent(history, "objective/kl")
-    share, value, limit = _both(-kl), f"{kl:.1f} nats a completion", "-1"
+    share, value, limit = _both(-kl), f"{kl:.1f} nats a completion", "below -1"
     if not share > 1:
         return Reading(value, limit, share)
     return Reading(value, limit, share, "warning", (
@@ -200,15 +208,16 @@ def _steps(history: History, hp: Hyperparameters) -> Reading:
                             _recent(history, "policy/clipfrac"))
     share = _either(last, moved / 0.3, outside / 0.5)
     if share > 1 and last > 1:
-        return Reading(f"{last:,.1f} nats a token", "1", share, "serious", (
-            f"One cycle moved the policy by {last:,.1f} nats a token; 0.01 to 0.1 is usual."))
+        return Reading(f"{last:,.1f} nats a token", "above 1", share, "serious", (
+            f"One cycle moved the policy by {last:,.1f} nats a token; 0.01 to 0.1 is usual."),
+            over="")
     if math.isnan(moved) or math.isnan(outside):
-        return Reading(f"{last:.2f} nats a token", "1", share)
+        return Reading(f"{last:.2f} nats a token", "above 1", share, over="")
     if moved / 0.3 > outside / 0.5:
-        value, limit = f"{moved:.2f} nats a token", "0.3"
+        value, limit = f"{moved:.2f} nats a token", "above 0.3"
         said = f"A cycle moves the policy by {moved:.2f} nats a token; 0.01 to 0.1 is usual."
     else:
-        value, limit = f"{outside:.0%} outside 1 ± ε", "50%"
+        value, limit = f"{outside:.0%} outside 1 ± ε", "above 50%"
         said = f"A cycle moves {outside:.0%} of the tokens out of the trust region."
     return Reading(value, limit, share, "warning", said) if share > 1 else (
         Reading(value, limit, share))
@@ -219,20 +228,21 @@ def _entropy(history: History, hp: Hyperparameters) -> Reading:
     entropy, first = (_recent(history, "policy/entropy_avg"), _first(history, "policy/entropy_avg"))
     left = _ratio(entropy, first)
     share, value, limit = (
-        _both((1 - left) / 0.5), f"{max(left, 0.0):.0%} as open as at first", "50%")
+        _both((1 - left) / 0.5), f"{max(left, 0.0):.0%} as open as at first", "below 50%")
     if not share > 1:
-        return Reading(value, limit, share)
+        return Reading(value, limit, share, over=_SINCE_FIRST)
     return Reading(value, limit, share, "serious" if left < 0.2 else "warning", (
         f"The next token is {max(left, 0.0):.0%} as open as in the first cycles "
         f"({max(entropy, 0.0):.2f} "
-        f"nats, from {first:.2f})."))
+        f"nats, from {first:.2f})."), over=_SINCE_FIRST)
 
 
 def _alike(history: History, hp: Hyperparameters) -> Reading:
     distinct, first = (_recent(history, "objective/distinct"),
                        _first(history, "objective/distinct"))
     share = _both((1 - _ratio(distinct, first)) / 0.4) if hp.batch_size >= _FEW else math.nan
-    value, limit = f"{distinct:.0%} are different", f"{0.6 * first:.0%}"
+    value, limit = f"{distinct:.0%} are different", (
+        "below 60% of the first" if math.isnan(first) else f"below {0.6 * first:.0%}")
     if not share > 1:
         return Reading(value, limit, share)
     return Reading(value, limit, share, "serious" if distinct < 0.3 * first else "warning", (
@@ -246,7 +256,7 @@ def _unended(history: History, hp: Hyperparameters) -> Reading:
     ended = _recent(history, "val/num_eos_tokens")
     watched = hp.batch_size >= _FEW and hp.missing_eos_penalty > 0
     share = _both((1 - ended / hp.batch_size) / 0.95) if watched else math.nan
-    value, limit = f"{ended:.0f} of {hp.batch_size} ended", "1 in 20"
+    value, limit = f"{ended:.0f} of {hp.batch_size} ended", "below 1 in 20"
     if not share > 1:
         return Reading(value, limit, share)
     return Reading(value, limit, share, "warning", (
@@ -261,11 +271,14 @@ def _falling_reward(history: History, hp: Hyperparameters) -> Reading:
     spread = _highest(history, "objective/scores_std")
     most = max(0.5, 4 / math.sqrt(hp.batch_size)) * spread
     share = _both(_ratio(best - reward, most))
-    value, limit = f"{best - reward:.2f} below its best", f"{most:.2f}"
+    value, limit = f"{best - reward:.2f} below its best", (
+        "above half the spread" if math.isnan(most) else f"above {most:.2f}")
+    over = f"{_OVER_RECENT} against the highest such median"
     if not share > 1:
-        return Reading(value, limit, share)
+        return Reading(value, limit, share, over=over)
     return Reading(value, limit, share, "warning", (
-        f"Reward fell from {best:.2f} to {reward:.2f}: what was learned is being lost."))
+        f"Reward fell from {best:.2f} to {reward:.2f}: what was learned is being lost."),
+        over=over)
 
 
 def _hacking(history: History, hp: Hyperparameters) -> Reading:
@@ -280,12 +293,14 @@ def _hacking(history: History, hp: Hyperparameters) -> Reading:
             ("objective/distinct", "share of different completions", "different"),
             ("policy/entropy_avg", "openness of the next token", "open")))
     share = _both(gain / spread, (1 - left) / 0.35) if hp.batch_size >= _FEW else math.nan
-    value, limit = f"{gain:+.2f}, {left:.0%} as {word}", f"{spread:+.2f}, 65%"
+    value = f"reward {gain:+.2f}, {left:.0%} as {word}"
+    limit = ("above the spread" if math.isnan(spread) else f"above {spread:+.2f}") + (
+        ", below 65%")
     if not share > 1:
-        return Reading(value, limit, share)
+        return Reading(value, limit, share, over=_SINCE_FIRST)
     return Reading(value, limit, share, "warning", (
         f"Reward rose from {reward_first:.2f} to {reward:.2f} while the {what} fell by "
-        f"{1 - left:.0%}: the reward may be gamed. Read a few completions."))
+        f"{1 - left:.0%}: the reward may be gamed. Read a few completions."), over=_SINCE_FIRST)
 
 
 def _value_loss(history: History, hp: Hyperparameters) -> Reading:
@@ -295,7 +310,9 @@ def _value_loss(history: History, hp: Hyperparameters) -> Reading:
     first = _start(history, "loss/value_avg")
     limits = (5 * first, spread * spread)
     share, value, limit = (
-        _both(*(_ratio(loss, most) for most in limits)), f"{loss:.3g}", f"{max(limits):.3g}")
+        _both(*(_ratio(loss, most) for most in limits)), f"{loss:.3g}",
+        "above 5 × the first" if any(map(math.isnan, limits)) else
+        f"above {max(limits):.3g}")
     if not share > 1:
         return Reading(value, limit, share)
     return Reading(value, limit, share, "serious" if loss > 50 * first else "warning", (
@@ -309,16 +326,17 @@ def _explained_variance(history: History, hp: Hyperparameters) -> Reading:
     known = _recent(later, "val/explained_variance", _VALUES_RECENT)
     recent = _recent(history, "val/explained_variance", 5)
     share = _either((1 - known) / 0.95, (1 - recent) / 1.5)
-    value, limit = f"{recent if math.isnan(known) else known:.2f} explained", "0.05"
+    value, limit = f"{recent if math.isnan(known) else known:.2f} explained", "below 0.05"
+    over = f"median of the last {5 if math.isnan(known) else _VALUES_RECENT} cycles"
     if not share > 1:
-        return Reading(value, limit, share)
+        return Reading(value, limit, share, over=over)
     if recent < -0.5:
         return Reading(f"{recent:.2f} explained", limit, share, "warning", (
             f"Explained variance is {recent:.2f}: the value head foresees the reward worse than a "
-            "constant would."))
+            "constant would."), over="median of the last 5 cycles")
     return Reading(value, limit, share, "warning", (
         f"Explained variance is {known:.2f} over the last {_VALUES_RECENT} cycles: values do not "
-        "foresee which completions will turn out well."))
+        "foresee which completions will turn out well."), over=over)
 
 
 def _raised(name: str, least: float) -> Callable[[Hyperparameters], Value]:
