@@ -108,15 +108,19 @@ def test_the_clip_holds_only_the_side_the_advantage_pushes_to(
 def test_a_token_is_told_in_words() -> None:
     text = say(step(), SETTINGS).replace("\N{NO-BREAK SPACE}", " ")
     assert "Value head: 0.34 before it, 1.23 after it." in text
-    assert "Advantage +1.00 deviations: better than its alternatives." in text
+    assert "Advantage +1.00 deviations: better than the cycle's average token." in text
     assert "Chance 50 % (start policy 25 %); the update made it ×1.10." in text
     assert "reward model then gave −1.34" in say(step(value_after=-1.34, last=True), SETTINGS)
-    assert "worse than its alternatives" in say(step(advantage=-0.4), SETTINGS)
+    assert "worse than the cycle's average token" in say(step(advantage=-0.4), SETTINGS)
+    assert "Advantage −0.40: worse than the value head expected." in say(
+        step(advantage=-0.4), {"cliprange": 0.2})
     sure = say(step(chance=1.0, entropy=0.0, advantage=2.18), SETTINGS)
-    assert "Advantage +2.18 deviations: no choice here: it only passes on what came later." in sure
-    assert "alternatives" not in sure
+    assert "there was no choice here, so it shows what came later." in sure
+    end = say(step(chance=1.0, entropy=0.0, advantage=2.18, last=True), SETTINGS)
+    assert "there was no choice here, so it shows the reward model's score." in end
     beyond = say(step(ratio=4.68, clipped=True), SETTINGS)
-    assert "made it ×4.68, beyond the clip of 0.2: past that it pushed no further itself." in beyond
+    assert ("made it ×4.68. Its own push ended at ×1.20, the edge of the clip range; the updates "
+            "of other tokens moved it further.") in beyond
     rare = say(step(piece="<b>", chance=1e-5, start_chance=1e-6), SETTINGS)
     shown = QTextDocumentFragment.fromHtml(rare).toPlainText().replace("\N{NO-BREAK SPACE}", " ")
     assert shown.startswith("<b> ")
@@ -188,7 +192,7 @@ def test_a_click_on_a_token_tells_of_it(qtbot: QtBot, tokens: TokensView) -> Non
     where = tokens.text.cursorRect(cursor).center()
     qtbot.mouseClick(tokens.text.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(where))
     assert tokens.table.currentIndex().row() == 2
-    assert "beyond the clip" in said(tokens)
+    assert "the edge of the clip range" in said(tokens)
     (mark,) = tokens.text.extraSelections()
     assert mark.cursor.selectedText() == " loud"  # type: ignore[attr-defined]
 

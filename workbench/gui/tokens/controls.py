@@ -111,4 +111,5 @@ class Controls(QWidget):
         self._title.setBuddy(self.colour_by)
         self._legend = label(rich=True)
         self._legend.setToolTip(plain_tip(
-            "A stronger colour: further from 0. Below 0 is dotted too"))
+            "The stronger the colour, the further the number is from 0. A dotted line under a "
+            "token says that its number is below 0"))

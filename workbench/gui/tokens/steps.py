@@ -55,9 +55,9 @@ class Column:
 
 COLUMNS = (
     Column("Advantage",
-           "How much better (above 0) or worse the token turned out than the value head had "
-           "expected of its alternatives. The update makes the better ones likelier. GAE, "
-           "as it enters the policy loss",
+           "How much better (above 0) or worse the text went on than the value head had expected; "
+           "whitened: compared with the cycle's average token, in standard deviations. The update "
+           "makes tokens above 0 likelier. GAE, as it enters the policy loss",
            lambda s: signed(s.advantage), lambda s: s.advantage),
     Column("Value",
            "The value head's estimate of the reward still to come, before → after the token. "
@@ -113,18 +113,26 @@ def say(step: Step, settings: Mapping[str, object]) -> str:
     """Say in words, as rich text, what PPO made of a token."""
     then = (f"the reward model then gave {number(step.value_after)}" if step.last else
             f"{number(step.value_after)} after it")
-    better = ("no choice here: it only passes on what came later"
-              if step.entropy < _NO_CHOICE else
-              "about as good as expected" if abs(step.advantage) < _EVEN else
-              "better than its alternatives" if step.advantage > 0 else
-              "worse than its alternatives")
-    unit = " deviations" if settings.get("whiten_advantages") else ""
-    clipped = (f", beyond the clip of {settings.get('cliprange')}: past that it pushed no further "
-               "itself" if step.clipped else "")
+    # Whitened advantages have the batch's mean taken away: their sign compares with the others.
+    whitened = bool(settings.get("whiten_advantages"))
+    unit = " deviations" if whitened else ""
+    against = "the cycle's average token" if whitened else "the value head expected"
+    turned = (f"about as good as {against}" if abs(step.advantage) < _EVEN else
+              f"better than {against}" if step.advantage > 0 else f"worse than {against}")
+    if step.entropy < _NO_CHOICE:
+        turned += ("; there was no choice here, so it shows the reward model's score" if step.last
+                   else "; there was no choice here, so it shows what came later")
+    clipped = ""
+    if step.clipped:
+        clip = settings.get("cliprange", 0.2)
+        assert isinstance(clip, float)
+        edge = 1 + clip if step.ratio > 1 else 1 - clip
+        clipped = (f". Its own push ended at ×{edge:.2f}, the edge of the clip range; the updates "
+                   "of other tokens moved it further")
     return (
         f"<b>{html.escape(visible(step.piece))}</b> &nbsp;Value head: "
         f"{number(step.value)} before it, {then}. "
-        f"Advantage {signed(step.advantage)}{unit}: {better}. "
+        f"Advantage {signed(step.advantage)}{unit}: {turned}. "
         f"Chance {html.escape(percent(step.chance))} "
         f"(start policy {html.escape(percent(step.start_chance))}); "
         f"the update made it ×{step.ratio:.2f}{clipped}.")

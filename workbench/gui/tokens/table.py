@@ -148,7 +148,8 @@ class ColouredText(QTextEdit):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         named(self, "tokens_text", "Completion, coloured by token",
-              "Click a token to see its numbers. A dotted line: below 0")
+              "Click a token to see its numbers. A dotted line under a token says that its "
+              "number is below 0")
         self.setReadOnly(True)
         self.setTabChangesFocus(True)
         self._starts: list[int] = []
