@@ -153,6 +153,27 @@ def test_enter_goes_to_the_cycle_under_the_crosshair(qtbot, view):
     assert told.args == [10]
 
 
+def test_escape_leaves_an_enlarged_plot_first_also_with_a_cycle_chosen(view):
+    view._pointing.choice.choose(7)
+    view.enlarge(plot(view))
+    view.keyPressEvent(key(Qt.Key.Key_Escape))
+    assert view._grid.enlarged is None
+    assert view._pointing.choice.cycle == 7
+    view.keyPressEvent(key(Qt.Key.Key_Escape))
+    assert view._pointing.choice.cycle is None
+
+
+def test_the_line_goes_where_tokens_shows_another_cycle(opened, view):
+    view._pointing.choice.choose(7)
+    opened.window.tokens.cycle_shown.emit(7)
+    assert view._pointing.choice.cycle == 7
+    opened.window.tokens.cycle_shown.emit(8)
+    assert view._pointing.choice.cycle is None
+    view._pointing.choice.click(6)  # the others hear of it a moment later
+    opened.window.tokens.cycle_shown.emit(8)
+    assert view._pointing.choice.cycle == 6
+
+
 def test_a_plot_is_enlarged_and_put_back(qtbot, view):
     button = plot(view).findChild(QToolButton, "enlarge_objective_kl")
     assert "KL" in button.accessibleName()

@@ -46,6 +46,14 @@ class ChosenCycle(QObject):
         self._soon.stop()
         self.cycle = None
 
+    def leave(self, cycle: int) -> bool:
+        """Choose none where another view shows ``cycle`` instead; return whether that is so. A
+        click that the views have not heard of yet stays."""
+        if self._soon.isActive() or self.cycle in (None, cycle):
+            return False
+        self.cycle = None
+        return True
+
     def tell(self) -> None:
         """Send the other views there."""
         self._soon.stop()

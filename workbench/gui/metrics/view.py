@@ -125,6 +125,11 @@ class MetricsView(QWidget):
         self._pointing.crosshair.point_at(plot, cycle)
         self._wake()
 
+    def leave_chosen(self, cycle: int) -> None:
+        """Take the line at the chosen cycle away where another view has gone on to ``cycle``."""
+        if self._pointing.choice.leave(cycle):
+            self._wake()
+
     def save_state(self) -> dict[str, object]:
         """Return what the person chose."""
         return {"plots": self.plots(), "parts": self._parts_wanted, **self._looks.save()}
@@ -273,9 +278,9 @@ class MetricsView(QWidget):
         self.follow()
 
     def _escape(self) -> bool:
-        """Take range and chosen cycle away, else show all plots again, else take the crosshair
-        away; return whether there was anything."""
-        if self._grid.enlarged and not self._pointing.marks_something():
+        """Show all plots again, else take crosshair, range and chosen cycle away; return whether
+        there was anything."""
+        if self._grid.enlarged:
             self.enlarge(None)
             return True
         return self._pointing.clear()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from PySide6.QtCore import QSignalBlocker, QSize, Qt, QTimer
+from PySide6.QtCore import QSignalBlocker, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QFont, QPaintEvent
 from PySide6.QtWidgets import (
     QListWidget,
@@ -39,6 +39,8 @@ class TokensView(QWidget):
     read then stays, also when the store keeps its cycle no longer. Reads the store only while it
     is on screen.
     """
+
+    cycle_shown = Signal(int)
 
     def __init__(self, store: Store, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -158,6 +160,7 @@ class TokensView(QWidget):
                 self._traces = {} if self._cycle is None else self._read_traces(run.id, cycle)
             self._show_completions(run.id, cycle)
         self._pages.setCurrentWidget(self._both)
+        self.cycle_shown.emit(cycle)
 
     def _hold(self) -> None:
         """Stay with what is on display: somebody reads it."""
