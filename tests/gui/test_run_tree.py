@@ -8,7 +8,7 @@ from helpers.window import Opened, fill, metrics
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QAbstractItemModelTester
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from workbench.gui.app import Workbench
@@ -127,7 +127,37 @@ def test_deleting_a_run_says_that_its_forks_stay(opened: Opened) -> None:
     select(opened, 1)
     opened.window.actions_["delete_selected"].trigger()
     box = opened.window.findChild(QWidget, "delete_run")
-    assert "Its forks are kept" in box.informativeText()  # type: ignore[attr-defined]
+    said = box.informativeText()  # type: ignore[attr-defined]
+    assert "Its forks are kept" in said
+    assert "The curves, completions, checkpoints and settings of Run 1 are removed" in said
+    assert "on display is another" not in said
+
+
+@pytest.mark.usefixtures("family")
+def test_deleting_another_run_than_the_one_on_display_says_so(opened: Opened) -> None:
+    opened.controller.show_run(1)
+    select(opened, 2)
+    opened.window.actions_["delete_selected"].trigger()
+    box = opened.window.findChild(QWidget, "delete_run")
+    said = box.informativeText()  # type: ignore[attr-defined]
+    assert "settings of Run 2" in said
+    assert "the run on display is another" in said
+
+
+@pytest.mark.usefixtures("family")
+def test_the_fork_dialog_follows_the_run_that_is_alive(opened: Opened) -> None:
+    opened.controller.resuming.live = 2
+    opened.controller.handle([ev.StateChanged(State.RUNNING)])
+    select(opened, 1)
+    opened.window.actions_["fork_run"].trigger()
+    warning = dialog(opened).findChild(QLabel, "branch_warning")
+    assert warning.text().startswith("Run 2 is training now")
+    opened.controller.handle([ev.StateChanged(State.PAUSED)])
+    assert warning.text().startswith("Run 2 is paused")
+    opened.controller.handle([
+        ev.RunFinished(2, "finished", 4, ""), ev.StateChanged(State.FINISHED)])
+    assert warning.isHidden()
+    dialog(opened).reject()
 
 
 @pytest.mark.usefixtures("family")
@@ -243,8 +273,10 @@ def test_a_fork_shows_the_shared_past_and_where_it_branched(
 ) -> None:
     fill(store, 4)
     fork(store, 1, 2, 4, changes=CHANGED)
-    opened.controller.handle([ev.RunResumed(2, "Run 2", 2, Hyperparameters(), parent="Run 1")])
+    opened.controller.handle([ev.RunResumed(
+        2, "Run 2", 2, Hyperparameters(kl_coef=0.3), parent="Run 1")])
     assert opened.window.toast.text == "Run 2 is a fork of Run 1 after cycle 2."
+    assert opened.window.hyperparameters.undo_stack.undoText() == "settings of Run 2"
     view = opened.window.metrics
     qtbot.waitUntil(lambda: view._run is not None and len(view._run.cycles) == 4)
     view.repaint_now()

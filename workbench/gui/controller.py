@@ -212,7 +212,7 @@ class Controller(QObject):
     def _run_followed(self, event: ev.RunFollowed) -> None:
         window = self._window
         self.resuming.live = self._display.watched = event.run_id
-        window.hyperparameters.run_resumed(event.hyperparameters)
+        window.hyperparameters.run_resumed(event.hyperparameters, event.name)
         window.status.run_started(event)
         window.runs.refresh()
         self.show_run(event.run_id)
@@ -223,7 +223,7 @@ class Controller(QObject):
         window = self._window
         self.resuming.live, self._display.watched = event.run_id, None
         self.readiness.stopped = None
-        window.hyperparameters.run_resumed(event.hyperparameters)
+        window.hyperparameters.run_resumed(event.hyperparameters, event.name)
         window.status.run_started(event)
         window.runs.refresh()
         self.show_run(event.run_id)

@@ -101,9 +101,9 @@ class HyperparametersDock(QWidget):
         self.form.set_alive(self._alive)
         self._refresh()
 
-    def run_resumed(self, used: Hyperparameters) -> None:
-        """A run goes on with ``used``: show it."""
-        self.form.set_values(used.model_dump(), "settings of the resumed run")
+    def run_resumed(self, used: Hyperparameters, name: str) -> None:
+        """The run called ``name``, resumed, forked or followed, goes on with ``used``: show it."""
+        self.form.set_values(used.model_dump(), f"settings of {name}")
         self.run_started(used)
 
     def run_started(self, used: Hyperparameters) -> None:

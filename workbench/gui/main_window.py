@@ -67,6 +67,7 @@ class MainWindow(QMainWindow):
 
     first_paint = Signal()
     close_wanted = Signal()
+    state_shown = Signal()
     metrics: MetricsView
     completions: CompletionsView
     prompts: PromptsView
@@ -140,6 +141,7 @@ class MainWindow(QMainWindow):
         self.completions.tokens_wanted.connect(self._show_tokens)
         self.metrics.cycle_chosen.connect(self.completions.show_cycle)
         self.metrics.cycle_chosen.connect(self.tokens.show_cycle)
+        self.tokens.cycle_shown.connect(self.metrics.leave_chosen)
         for stack in (self.prompts.undo_stack, self.hyperparameters.undo_stack):
             self.undo_group.addStack(stack)
 
@@ -159,6 +161,7 @@ class MainWindow(QMainWindow):
         if hasattr(self, "runs"):
             self.runs.set_state(state)
             self.trying.set_state(state)
+        self.state_shown.emit()
 
     def show_state_chip(self) -> None:
         """Let the chip say what the session says."""

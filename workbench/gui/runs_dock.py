@@ -193,7 +193,9 @@ class RunsDock(QWidget):
         if run is None or run.status in LIVE:
             return
         ask(self, "delete_run", "Delete run", f"Delete {run.name}?",
-            "Its curves, completions and settings are removed for good."
+            f"The curves, completions, checkpoints and settings of {run.name} are removed for good."
+            + ("" if self.model.shown in (None, run.id) else
+               " It is the run selected in Runs; the run on display is another.")
             + (" Its forks are kept, with all they share." if self._has_forks(run) else ""),
             (("&Delete", "confirm_delete", "Remove the run; this cannot be undone",
               lambda: self._delete(run.id)),), destroys=True)

@@ -64,6 +64,11 @@ class BranchDialog(Dialog):
         """The chosen checkpoint; None is that of the cycle in hand."""
         return self._cycles[max(0, self.checkpoints.currentRow())]
 
+    def warn(self, text: str) -> None:
+        """Say what becomes of the run that is alive, or nothing."""
+        self._warning.setText(text)
+        self._warning.setVisible(bool(text))
+
     def choose(self, cycle: int | None) -> None:
         """Choose a checkpoint."""
         self.checkpoints.selectRow(self._cycles.index(cycle))
@@ -176,8 +181,10 @@ class BranchDialog(Dialog):
             left.addWidget(widget)
         left.addWidget(label("Checkpoint", "heading"))
         left.addWidget(self.checkpoints, 1)
-        if warning:
-            left.addWidget(label(warning, "warning", wrap=True))
+        self._warning = label("", "warning", wrap=True)
+        self._warning.setObjectName("branch_warning")
+        left.addWidget(self._warning)
+        self.warn(warning)
         across = QHBoxLayout()
         across.setSpacing(16)
         across.addLayout(left, 1)

@@ -11,7 +11,7 @@ from PySide6.QtCore import QObject
 
 from workbench.gui.metrics.reading import read_series
 from workbench.ppo.hyperparameters import Value
-from workbench.store.records import LIVE, Series
+from workbench.store.records import LIVE, RunRecord, Series
 from workbench.training.events import State
 
 if TYPE_CHECKING:
@@ -80,16 +80,30 @@ class Branching(QObject):
         if run is None:
             return
         alive = self._store.run(self._resuming.live) if self._resuming.live is not None else None
-        running = self._window.state is State.RUNNING
-        own, warning = alive is not None and alive.id == run.id, ""
-        if alive and running:
-            warning = f"{alive.name} is training now: when its cycle is complete it is paused"
-            warning += "." if own and back else " and then ended. It can be resumed later."
-        elif alive and not (own and back):
-            warning = f"{alive.name} is paused: it is ended. It can be resumed later."
-        BranchDialog(
+        dialog = BranchDialog(
             self._window, self._store, run, partial(self._resuming.go_on, run.name), back=back,
-            changes=changes, warning=warning, cycle_in_hand=running and own).open()
+            changes=changes, warning=self._warning(run, back=back),
+            cycle_in_hand=(alive is not None and alive.id == run.id
+                           and self._window.state is State.RUNNING))
+
+        def warn() -> None:
+            dialog.warn(self._warning(run, back=back))
+        self._window.state_shown.connect(warn)  # a run may pause or end meanwhile
+        dialog.finished.connect(lambda: self._window.state_shown.disconnect(warn))
+        dialog.open()
+
+    def _warning(self, run: RunRecord, *, back: bool) -> str:
+        """Say what becomes of the run that is alive, where there is one."""
+        alive = self._store.run(self._resuming.live) if self._resuming.live is not None else None
+        if alive is None:
+            return ""
+        running = self._window.state is State.RUNNING
+        stays = back and alive.id == run.id
+        if running:
+            return (f"{alive.name} is training now: when its cycle is complete it is paused"
+                    + ("." if stays else " and then ended. It can be resumed later."))
+        return "" if stays else (
+            f"{alive.name} is paused: it is ended. It can be resumed later.")
 
     # -- drawing over
 
