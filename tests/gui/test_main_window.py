@@ -499,6 +499,23 @@ def test_the_run_on_display_keeps_its_name_where_the_bar_is_full(
     assert window.shown.width() >= window.fontMetrics().averageCharWidth() * 12
 
 
+@pytest.mark.parametrize("width", [960, 1280])
+def test_the_bar_says_where_the_run_stands_in_full(
+    opened: Opened, store: Store, width: int
+) -> None:
+    window = opened.window
+    window.resize(width, 540)
+    opened.controller.show_run(fill(store))
+    opened.controller.handle([StateChanged(State.RUNNING, "Pausing after cycle 12")])
+    window.show_chip("Stopped after 3 of 6", "warning")
+    QApplication.processEvents()
+    for part in (window.chip, window.note, window.shown):
+        assert part.width() >= part.sizeHint().width(), part.text()
+    palette = window.findChild(QToolButton, "palette_button")
+    assert palette is not None
+    assert palette.isVisible()
+
+
 def test_a_floating_dock_lies_beside_where_it_was(qtbot: QtBot, opened: Opened) -> None:
     dock = opened.window.docks["models"]
     was = dock.mapToGlobal(QPoint(0, 0))

@@ -55,7 +55,9 @@ _LAYOUT_VERSION = 3
 _SMALLEST = QSize(200, 150)
 _APART = 24  # pixels
 _SHARE = 0.85  # of the screen that the window takes at first
-_LEAST_NAME = 14  # characters of "Showing Run 1" that are seen where the tool bar is full
+# Characters that are seen where the tool bar is full, of these and of longer ones.
+_LEAST_NAME = len("Showing Run 1234") + 4  # and margins
+_LEAST_NOTE = len("Pausing after cycle 1234") + 2
 
 
 class MainWindow(QMainWindow):
@@ -153,6 +155,7 @@ class MainWindow(QMainWindow):
         self.chip.setAccessibleDescription(note)
         self.note.setText(note)
         self.note.setToolTip(plain_tip(note or "Why, or what it waits for"))
+        self._keep_note()
         self.actions_.set_state(state)
         self.show_state_chip()
         self.models.set_state(state)
@@ -171,9 +174,16 @@ class MainWindow(QMainWindow):
         """Say where the run stands, and which button is the next to press."""
         self.chip.setText(text)
         set_look(self.chip, chip=look)
+        self.chip.setMinimumWidth(max(self._least_chip, self.chip.sizeHint().width()))
         for name, button in self._run_buttons.items():
             set_look(button, role="primary" if name == self.actions_.primary else "")
             button.setAccessibleName(self.actions_[name].text())
+
+    def _keep_note(self) -> None:
+        """Let the line beside it give way first, and the note only where the window is narrow."""
+        least = self.fontMetrics().averageCharWidth() * _LEAST_NOTE
+        self.note.setMinimumWidth(max(1, min(self.note.sizeHint().width(), least))
+                                  if self.width() >= TWO_COLUMNS else 1)
 
     def show_name(self, name: str) -> None:
         """Say in the tool bar which run is on display."""
@@ -281,6 +291,7 @@ class MainWindow(QMainWindow):
         """Leave the run's name to the window's title where the tool bar has no room for it."""
         super().resizeEvent(event)
         self._shown_action.setVisible(self.width() >= TWO_COLUMNS)
+        self._keep_note()
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Closing is asked for, not done: the run has to end first."""
@@ -339,7 +350,7 @@ class MainWindow(QMainWindow):
         self.note = named(_Shown(textFormat=Qt.TextFormat.PlainText), "state_note", "Note",
                           "Why, or what it waits for")
         widest = max(self.fontMetrics().horizontalAdvance(state.value) for state in State)
-        self.chip.setMinimumWidth(round(1.2 * widest) + 24)
+        self._least_chip = round(1.2 * widest) + 24
         self.chip.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
         self.chip.setAlignment(Qt.AlignmentFlag.AlignCenter)
         # A long note gives way, so that no button is pushed off the bar.
