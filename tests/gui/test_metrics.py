@@ -374,6 +374,30 @@ def test_plots_are_arranged_to_be_twice_as_wide_as_high():
     assert best_columns(4, 300, 600) == 1
     assert best_columns(6, 1000, 400) == 3
     assert best_columns(1, 100, 900) == 1
+    assert best_columns(4, 560, 120) < 4  # else the values would cover the titles
+
+
+@pytest.mark.parametrize("size", [(560, 320), (900, 260), (1600, 500)])
+def test_every_curve_is_named_and_no_number_covers_a_title(view, size):
+    view.show_run(1, metrics(3) | {
+        "objective/scores": Series([1, 2, 3], [0.02, 0.03, 0.0568]),
+        "objective/scores_compared": Series([1, 2, 3], [0.1, 0.2, -12345.0]),
+        "objective/rlhf_reward": Series([1, 2, 3], [0.1, 0.2, 0.3])}, [])
+    view.resize(*size)
+    view.repaint_now()
+    QApplication.processEvents()
+    said = " ".join(w.text() for w in plot(view, "objective/scores").findChildren(QLabel)
+                    if w.isVisible())
+    assert "compared" in said
+    assert "after penalties" in said
+    for shown in view._grid:
+        header = shown._header
+        parts = [w for w in header.children() if w.isVisible()]
+        for i, part in enumerate(parts):
+            assert header.rect().contains(part.geometry()), part.accessibleName()
+            for other in parts[:i]:
+                assert not part.geometry().intersects(other.geometry())
+    assert len({w.x() for w in view._grid}) <= view._grid.width() // 180
 
 
 def test_of_a_hundred_thousand_cycles_no_more_is_drawn_than_can_be_seen(view):

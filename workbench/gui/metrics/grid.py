@@ -17,6 +17,8 @@ from workbench.gui.metrics.plot import MetricPlot
 from workbench.gui.theme import Theme, themes
 from workbench.ppo.metrics import PARTS
 
+_LEAST_WIDTH = 180  # pixels in which a title can be told by its first letters beside its value
+
 
 class PlotGrid(QWidget):
     """The plots below the legend of their runs. A plot that stays is kept when others are chosen.
@@ -156,9 +158,11 @@ class PlotGrid(QWidget):
 
 
 def best_columns(count: int, width: int, height: int) -> int:
-    """Return how many columns give ``count`` plots a shape nearest to twice as wide as high."""
+    """Return how many columns give ``count`` plots a shape nearest to twice as wide as high,
+    wide enough for title and value."""
     def distance(columns: int) -> float:
         rows = math.ceil(count / columns)
         shape = (max(width, 1) / columns) / (max(height, 1) / rows)
         return abs(math.log(shape / 2)) + 0.3 * (rows * columns - count)
-    return min(range(1, count + 1), key=distance)
+    most = max(1, min(count, width // _LEAST_WIDTH))
+    return min(range(1, most + 1), key=distance)

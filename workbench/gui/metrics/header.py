@@ -24,7 +24,8 @@ _UNIT_LETTERS = 8
 
 class Header(QWidget):
     """Title, unit and the last number of a metric, with what else there is room for: the smoothed
-    one in grey, those of its companions. ``tools`` stand at the right.
+    one in grey. ``tools`` stand at the right. What its companions are is always to be read, if
+    need be in rows of their own.
 
     Everything is placed by :meth:`fit`, at once: a layout would place a wider number only after
     the next paint, cut to its last digits.
@@ -35,6 +36,7 @@ class Header(QWidget):
         super().__init__(parent)
         self._about, self._tools = about, tools
         self._shown: object = None
+        self._drawn: Sequence[bool] = ()
         self.title = label(about.label)
         self.title.setParent(self)
         font = self.title.font()
@@ -61,17 +63,18 @@ class Header(QWidget):
             self._keys[name].setToolTip(describe(METRICS[name]))
         for tool in tools:
             tool.setParent(self)
-        self.setFixedHeight(max(_size(part).height()
-                                for part in (self.title, *self._values, *tools)))
+        self._row = max(_size(part).height() for part in (self.title, *self._values, *tools))
+        self.setFixedHeight(self._row)
 
     def show_values(self, values: Sequence[float], unit: str,
-                    smoothed: float = math.nan) -> None:
+                    smoothed: float = math.nan, drawn: Sequence[bool] = ()) -> None:
         """Show a value for each of the names, ``unit`` or what stands in its place, and where
-        the curve is ``smoothed`` its value there."""
-        shown = (tuple(map(repr, values)), unit, repr(smoothed))
+        the curve is ``smoothed`` its value there. ``drawn`` tells which of the names have a
+        curve."""
+        shown = (tuple(map(repr, values)), unit, repr(smoothed), tuple(drawn))
         if shown == self._shown:
             return
-        self._shown = shown
+        self._shown, self._drawn = shown, tuple(drawn[1:])
         for part, name, value in zip(self._values, self._names(), values, strict=True):
             metric = find_metric(name)
             text, why = headline(metric, value)
@@ -104,19 +107,15 @@ class Header(QWidget):
             right = self._place(self._values[0], right)
         metrics = self.title.fontMetrics()
         self.title.setText(metrics.elidedText(
-            self._about.label, Qt.TextElideMode.ElideRight, max(24, right)))
+            self._about.label, Qt.TextElideMode.ElideRight, max(0, right)))
         width = self.title.sizeHint().width()
-        self.title.setGeometry(0, 0, width, self.height())
+        self.title.setGeometry(0, 0, width, self._row)
         left = width + _GAP
-        smooth = [(self._smooth,)] if self._smooth.text() else []
-        self._smooth.setVisible(bool(smooth))
-        for parts in (*smooth, *zip(self._values[1:], self._keys.values(), strict=True)):
-            wanted = sum(part.sizeHint().width() + _GAP for part in parts)
-            fits = left + wanted <= right
-            for part in parts:
-                part.setVisible(fits)
-                if fits:
-                    right = self._place(part, right)
+        smooth = self._smooth.sizeHint().width() + _GAP if self._smooth.text() else 0
+        self._smooth.setVisible(0 < smooth <= right - left)
+        if self._smooth.isVisibleTo(self):
+            right = self._place(self._smooth, right)
+        right = self._place_companions(left, right)
         # Less than a word of the unit says nothing.
         known = self._unit.fontMetrics()
         unit = known.horizontalAdvance(self._unit.text()) + _ELLIPSIS
@@ -124,12 +123,41 @@ class Header(QWidget):
         fits = bool(self._unit.text()) and left + least <= right
         self._unit.setVisible(fits)
         if fits:
-            self._unit.setGeometry(left, 0, min(unit, right - left), self.height())
+            self._unit.setGeometry(left, 0, min(unit, right - left), self._row)
+
+    def _place_companions(self, left: int, right: int) -> int:
+        """Put the companions that have a curve beside the value, or else in rows below; return
+        where the unit ends."""
+        entries = list(zip(self._values[1:], self._keys.values(), strict=True))
+        shown = [e for i, e in enumerate(entries) if i >= len(self._drawn) or self._drawn[i]]
+        for entry in entries:
+            for part in entry:
+                part.setVisible(entry in shown)
+        wanted = sum(part.sizeHint().width() + _GAP for entry in shown for part in entry)
+        if not shown or left + wanted <= right:
+            self.setFixedHeight(self._row)
+            for entry in shown:
+                for part in entry:
+                    right = self._place(part, right)
+            return right
+        # One row with the values, else one without, else a row for each.
+        values = wanted + _GAP * (len(shown) - 1) <= self.width()
+        x, y, high = 0, self._row, max(part.sizeHint().height() for e in shown for part in e)
+        for value, key in shown:
+            wide, room = key.sizeHint().width(), value.sizeHint().width() + _GAP if values else 0
+            if x and x + wide + room > self.width():
+                x, y = 0, y + high
+            key.setGeometry(x, y, wide, high)
+            value.setGeometry(x + wide + _GAP, y, room, high)
+            value.setVisible(values)
+            x += wide + room + 2 * _GAP
+        self.setFixedHeight(y + high)
+        return right
 
     def _place(self, part: QWidget, right: int) -> int:
         """Put a part left of ``right``; return where the next one ends."""
         size = _size(part)
-        part.setGeometry(right - size.width(), (self.height() - size.height()) // 2,
+        part.setGeometry(right - size.width(), (self._row - size.height()) // 2,
                          size.width(), size.height())
         return right - size.width() - _GAP
 

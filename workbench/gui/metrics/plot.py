@@ -198,7 +198,8 @@ class MetricPlot(QFrame):
         self._header.show_values(
             () if self.lines else values,
             self._range_text or (self.about.unit if cycle is None else f"cycle {cycle:,}"),
-            drawn[0] if smoothed and not self.lines else math.nan)
+            drawn[0] if smoothed and not self.lines else math.nan,
+            [len(trace) > 0 for trace in self._curves.traces])
         if self.lines:
             self._keys.show_values(values, self._theme.series)
         self.marks.show_cursor(None if cycle is None else x,
