@@ -42,6 +42,8 @@ def view(qtbot, opened: Opened, store: Store, theme) -> MetricsView:
     made = opened.window.metrics
     qtbot.waitUntil(lambda: made._run is not None and len(made._run.cycles) == 12)
     made.repaint_now()
+    opened.window.dock_layout.reset()  # to the size the window has now
+    QApplication.processEvents()
     QApplication.processEvents()
     return made
 
