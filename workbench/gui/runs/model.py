@@ -232,7 +232,7 @@ class RunsModel(QAbstractTableModel):
 
     def _reward(self, run: RunRecord) -> str:
         pair = self._rewards.get(run.id)
-        return f"{pair[0]:z.2f} → {pair[1]:z.2f}" if pair else "–"
+        return f"{pair[0]:z.2f} → {pair[1]:z.2f}".replace("-", "−") if pair else "–"
 
     def _repaint(self) -> None:
         if self.runs:
