@@ -40,6 +40,7 @@ from workbench.store.store import Store
 from workbench.training.events import (
     Event,
     HyperparametersStaged,
+    LoadingFailed,
     Progress,
     State,
     StateChanged,
@@ -401,6 +402,21 @@ def test_the_first_paint_waits_for_no_plots() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+
+
+def test_a_cycle_beyond_the_run_is_told_of_and_is_no_setting(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    opened.controller.show_run(fill(store, 1))
+    palette = palette_of(opened, qtbot, "cycle 5")
+    assert palette._list.model().rowCount() == 0
+    assert palette._nothing.text() == "Run 1 has 1 cycle."
+
+
+def test_a_failed_load_is_kept_among_the_notifications(opened: Opened) -> None:
+    opened.controller.handle([LoadingFailed("There is no such folder.", "policy", "")])
+    assert [n.sentence for n in opened.window.toast.notices] == ["There is no such folder."]
+    assert not opened.window.toast.isVisible()
 
 
 def test_tab_goes_through_all_that_is_seen_and_nothing_behind_it(

@@ -65,7 +65,8 @@ class CommandPalette(QDialog):
     """Type to filter, Enter to do it, Escape to leave. What makes no sense now is greyed."""
 
     def __init__(self, actions: Iterable[QAction], parent: QWidget,
-                 places: Iterable[Entry] = ()) -> None:
+                 places: Iterable[Entry] = (),
+                 missing: Callable[[str], str] = lambda _typed: "") -> None:
         super().__init__(parent, Qt.WindowType.Popup)
         self.setObjectName("command_palette")
         self.setWindowTitle("Command palette")
@@ -74,6 +75,7 @@ class CommandPalette(QDialog):
         self._entries = [*(Entry(plain(a), shortcut_text(a), a.toolTip(), a.trigger, a.isEnabled())
                            for a in actions), *places]
         self._found: list[Entry] = []
+        self._missing = missing  # says of what is named exactly why it is not there
         self._field = named(
             QLineEdit(placeholderText="Find an action, setting, plot, run, prompt or cycle"),
             "palette_field", "Find an action or a place",
@@ -130,11 +132,14 @@ class CommandPalette(QDialog):
         return super().eventFilter(watched, event)
 
     def _narrow(self, text: str) -> None:
-        typed = text.lower().strip()
+        typed, why = text.lower().strip(), ""
         if typed:
             ranked = [(rank, entry) for entry in self._entries
                       if (rank := entry.rank(typed)) is not None]
             self._found = [e for _, e in sorted(ranked, key=lambda pair: pair[0])][:_MOST]
+            exact = any(rank == 0 for rank, _ in ranked)
+            if why := "" if exact else self._missing(typed):
+                self._found = []
         else:
             self._found = [entry for entry in self._entries if not entry.place]
         self._model.clear()
@@ -146,8 +151,9 @@ class CommandPalette(QDialog):
             header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
         self._list.setVisible(bool(self._found))
         self._nothing.setVisible(not self._found)
-        self._nothing.setText(f"No match for “{text.strip()}”. Try a part of a name, such as "
-                              "“learning rate”, “entropy”, “export”, “run 1” or “cycle 7”.")
+        self._nothing.setText(
+            why or f"No match for “{text.strip()}”. Try a part of a name, such as "
+            "“learning rate”, “entropy”, “export”, “run 1” or “cycle 7”.")
         self._list.selectRow(next((i for i, e in enumerate(self._found) if e.enabled), 0))
 
 

@@ -28,7 +28,7 @@ from workbench.gui.health import Health
 from workbench.gui.main_window import MainWindow
 from workbench.gui.memory import MemoryWatch
 from workbench.gui.notifications import Notifications
-from workbench.gui.places import places
+from workbench.gui.places import missing_cycle, places
 from workbench.gui.readiness import Readiness
 from workbench.gui.resuming import Resuming
 from workbench.gui.runs.branching import Branching
@@ -298,7 +298,8 @@ class Controller(QObject):
         on("quit", window.close)
         on("palette", lambda: CommandPalette(
             window.all_actions(), window,
-            places(window, self._store, self.shown, self.show_run)).open())
+            places(window, self._store, self.shown, self.show_run),
+            partial(missing_cycle, self._store, self.shown)).open())
         on("notifications", lambda: Notifications(window.toast, window).open())
         on("shortcuts", lambda: show_shortcuts(window, window.all_actions()))
         on("guide", lambda: show_guide(window))
@@ -355,6 +356,7 @@ class Controller(QObject):
                 self._loading_failed, replace(event, untrusted=None, details="")))
         elif not event.cancelled:
             window.models.failed(event)
+            window.toast.keep("error", event.sentence)
             window.reveal("models")
 
     def _reward_chosen(self) -> None:
@@ -379,7 +381,11 @@ class Controller(QObject):
         def agreed() -> None:
             self._store.trust(file.sha256, file.path).result()
             then()
-        ask_to_run(self._window, file, agreed, declined)
+
+        def refused() -> None:
+            self._window.toast.keep("warning", f"{Path(file.path).name} was not run.")
+            declined()
+        ask_to_run(self._window, file, agreed, refused)
         return True
 
     def _not_loaded(self) -> None:

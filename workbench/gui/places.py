@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
@@ -40,6 +41,20 @@ def places(window: MainWindow, store: Store, shown: int | None,
     for before, cycle in pairwise(cycles):
         yield Entry(f"Cycle {cycle}", "Completions", "Compare the completions after this cycle "
                     "with those before it", partial(_cycle, window, before, cycle), place=True)
+
+
+def missing_cycle(store: Store, shown: int | None, typed: str) -> str:
+    """Return why a cycle that is named, as in "cycle 5", is no place; "" for anything else."""
+    named = re.fullmatch(r"cycle\s+([\d,]+)", typed)
+    if not named:
+        return ""
+    run = None if shown is None else store.run(shown)
+    if run is None:
+        return "There is no run on display, so there is no cycle to go to."
+    cycle = int(named[1].replace(",", "") or 0)
+    if 0 < cycle <= run.cycles:
+        return f"{run.name} has no compared completions after cycle {cycle:,}."
+    return f"{run.name} has {run.cycles:,} cycle{'' if run.cycles == 1 else 's'}."
 
 
 def _setting(window: MainWindow, name: str) -> None:

@@ -82,6 +82,12 @@ class Toast(QFrame):
         self.action_button.setToolTip(plain_tip(tip))
         self._show(level, sentence, text, call)
 
+    def keep(self, level: str, sentence: str) -> None:
+        """Keep what was said in another place among the notifications."""
+        log.log(LEVELS[level], sentence)
+        self.notices.append(Notice(datetime.now(), level, sentence))
+        self.told.emit()
+
     def withdraw_offer(self) -> None:
         """Take an offer away that no longer makes sense."""
         if self._offered is not None:
@@ -89,8 +95,7 @@ class Toast(QFrame):
 
     def _show(self, level: str, sentence: str, text: str,
               offered: Callable[[], object] | None) -> None:
-        log.log(LEVELS[level], sentence)
-        self.notices.append(Notice(datetime.now(), level, sentence))
+        self.keep(level, sentence)
         self._label.setText(sentence)
         self._offered = offered
         self.action_button.setText(text)
@@ -105,7 +110,6 @@ class Toast(QFrame):
             self._timer.start(_OFFER_MS)
         else:
             self._timer.start(stay if level == "info" else 2 * stay)
-        self.told.emit()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Stay in place when the window changes its size."""
