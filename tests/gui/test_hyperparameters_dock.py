@@ -376,3 +376,23 @@ def test_presets_say_what_they_change(dock: HyperparametersDock) -> None:
     tips = {a.objectName(): tip_of(a) for a in dock.findChildren(QAction)}
     assert tips["preset_careful"].endswith(
         "Learning rate 1e-4, KL coefficient (β) 0.1, PPO epochs 2, Clip range (ε) 0.1.")
+
+
+def test_undo_of_what_was_applied_and_waits_for_its_cycle_says_what_will_be_used(
+    qtbot: QtBot, running: HyperparametersDock
+) -> None:
+    row = running.form.rows["batch_size"]
+    edit(running, batch_size=32)
+    running.apply_button.click()
+    running.staged(HyperparametersStaged({"batch_size": 32}, 3))
+    assert row.note.text() == "completions, was 64"  # which the cycle in hand still uses
+    running.undo_stack.undo()
+    assert (row.field.value(), row.field.property("state")) == (64, "edited")
+    assert row.note.text() == "completions, was 32"
+    assert line(running) == "1 setting edited, not applied."
+    with qtbot.waitSignal(running.apply) as sent:
+        running.apply_button.click()
+    assert sent.args == [{"batch_size": 64}]
+    running.staged(HyperparametersStaged({"batch_size": 64}, 3))
+    assert (row.note.text(), row.field.property("state")) == ("completions", "")
+    assert line(running) == "The run uses these settings."

@@ -239,3 +239,39 @@ def test_completions_speak_through_the_toast(opened: Opened) -> None:
     (812_400, "812 kB"), (6_400_000, "6.4 MB"), (1_230_000_000, "1.2 GB")])
 def test_sizes_are_written_short(count: int, text: str) -> None:
     assert file_size(count) == text
+
+
+@pytest.mark.parametrize("by", ["pause", "step"])
+def test_an_edit_made_while_stopped_is_still_there_after_the_run_goes_on(
+    opened: Opened, store: Store, by: str
+) -> None:
+    window, dock = opened.window, opened.window.hyperparameters
+    run_id = stopped(store)
+    used = Hyperparameters(num_cycles=20, learning_rate=1e-4)
+    dock.form.set_values(used.model_dump(), "test")
+    opened.controller.handle([
+        ev.RunStarted(run_id, "Run 1", used), ev.StateChanged(State.RUNNING),
+        ev.RunFinished(run_id, "stopped", 3), ev.StateChanged(State.FINISHED)])
+    dock.form.set_values({"batch_size": 16}, "test")
+    row = dock.form.rows["batch_size"]
+    assert row.note.text() == "completions, was 64"
+    assert not dock.apply_button.isEnabled()
+    window.actions_[by].trigger()
+    assert opened.sent[-1] == do.ResumeRun(run_id, step=by == "step")
+    resume(opened, store, run_id, 2)
+    assert (row.field.value(), row.note.text()) == (16, "completions, was 64")
+    assert dock._line.text() == "1 setting edited, not applied."
+    dock.apply_button.click()
+    assert opened.sent[-1] == do.SetHyperparameters({"batch_size": 16})
+
+
+def test_an_edit_made_before_a_run_of_an_earlier_window_goes_on_is_kept(
+    opened: Opened, store: Store
+) -> None:
+    dock = opened.window.hyperparameters
+    run_id = stopped(store)
+    dock.form.set_values({"batch_size": 16}, "test")
+    resume(opened, store, run_id, 2)
+    assert dock.form.rows["batch_size"].note.text() == "completions, was 64"
+    assert dock.hyperparameters().learning_rate == 1e-4  # not edited: the run's
+    assert dock.apply_button.isEnabled()

@@ -66,6 +66,7 @@ class HyperparametersDock(QWidget):
         self._staged: dict[str, Value] = {}
         self._effect = ""
         self.form = HyperparametersForm()
+        self._untouched = self.form.values()
         self.undo_stack = self.form.undo_stack
         scroll = self._scroll = QScrollArea(widgetResizable=True)
         scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -98,12 +99,20 @@ class HyperparametersDock(QWidget):
         self._alive = state in ALIVE
         if not self._alive:
             self._staged, self._effect = {}, ""
+            self.form.set_reference(self._in_force)
         self.form.set_alive(self._alive)
         self._refresh()
 
-    def run_resumed(self, used: Hyperparameters, name: str) -> None:
-        """The run called ``name``, resumed, forked or followed, goes on with ``used``: show it."""
-        self.form.set_values(used.model_dump(), f"settings of {name}")
+    def run_resumed(self, used: Hyperparameters, name: str, *, keep_edits: bool = True) -> None:
+        """The run called ``name``, resumed, forked or followed, goes on with ``used``: show it.
+        What was edited while none was alive stays edited, to be applied or reverted."""
+        values: dict[str, object] = {**used.model_dump()}
+        if keep_edits:
+            before = self._in_force or self._untouched
+            shown, unreadable = self.form.values(), self.form.unreadable()
+            values |= {name: value for name, value in shown.items() if before[name] != value}
+            values = {name: value for name, value in values.items() if name not in unreadable}
+        self.form.set_values(values, f"settings of {name}")
         self.run_started(used)
 
     def run_started(self, used: Hyperparameters) -> None:
@@ -118,7 +127,7 @@ class HyperparametersDock(QWidget):
         # What is back at the value in force takes no effect.
         self._staged = {k: v for k, v in soon.items() if (self._in_force or {}).get(k) != v}
         self._effect = (f"Takes effect at cycle {event.takes_effect_at}." if self._staged else "")
-        self._refresh()
+        self.form.set_reference(self._in_force, self._staged)
 
     def applied(self, event: HyperparametersApplied) -> None:
         """A cycle uses changes. Those that were not made here are taken into the form, unless the
@@ -130,7 +139,7 @@ class HyperparametersDock(QWidget):
         self._staged = {k: v for k, v in self._staged.items() if self._in_force[k] != v}
         if not self._staged:
             self._effect = ""
-        self.form.set_reference(self._in_force)
+        self.form.set_reference(self._in_force, self._staged)
         self.form.set_values(elsewhere, "a change made elsewhere")
 
     def refused(self, problems: Mapping[str, str]) -> None:
@@ -199,6 +208,7 @@ class HyperparametersDock(QWidget):
             except HyperparameterError:
                 continue
         self.form.set_values(good, "restore")
+        self._untouched = self.form.values()
         self.undo_stack.clear()
         self._show_all.setChecked(state.get("show_all") is True)
         if "open" in state:

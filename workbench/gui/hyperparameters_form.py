@@ -43,6 +43,7 @@ class HyperparametersForm(QWidget):
         self._typed: dict[str, str] = {}
         self._refused: dict[str, str] = {}
         self._reference: dict[str, Value] | None = None
+        self._staged: dict[str, Value] = {}
         self._words: list[str] = []
         self._everything = False
         self._locked: Mapping[str, str] = {}
@@ -127,9 +128,12 @@ class HyperparametersForm(QWidget):
         if isinstance(last, _SetValues):
             last.sealed = True
 
-    def set_reference(self, values: Mapping[str, Value] | None) -> None:
-        """Highlight fields that differ from ``values``: what the run uses."""
+    def set_reference(self, values: Mapping[str, Value] | None,
+                      staged: Mapping[str, Value] | None = None) -> None:
+        """Highlight fields that differ from ``values``: what the run uses; and those that differ
+        from ``staged``: what it is about to use in place of that."""
         self._reference = dict(values) if values is not None else None
+        self._staged = dict(staged or {})
         self._refresh()
 
     def show_refused(self, problems: Mapping[str, str]) -> None:
@@ -224,6 +228,8 @@ class HyperparametersForm(QWidget):
             problem = "" if row.field.unfinished else wrong.get(name, "")
             used = self._reference[name] if self._reference is not None else None
             value = self._values[name]
+            soon = self._staged.get(name, value)
+            used = used if soon == value else soon
             row.show_value(value, used)
             row.show_problem(problem, edited=used is not None and used != value)
             if problem:
