@@ -8,6 +8,7 @@ from collections import deque
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QProgressBar, QStatusBar, QWidget
 
+from workbench.gui.actions import ALIVE
 from workbench.gui.controls import RIGHT, label, named
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import number_font
@@ -52,9 +53,14 @@ class StatusBar(QStatusBar):
         self.setObjectName("status_bar")
         self.setAccessibleName("Status")
         self._state = State.IDLE
+        self._run: int | None = None
+        self._name = ""
+        self._shown: int | None = None
+        self._since = "elapsed"
         self._began: float | None = None
         self._held, self._held_since = 0.0, 0.0
         self._done, self._num_cycles = 0, 0
+        self._cycle = 0
         self._cycle_began = 0.0
         self._seconds: deque[float] = deque(maxlen=_RECENT)
         self.phase = named(label(), "phase", "Phase", "What the running cycle is doing")
@@ -100,13 +106,31 @@ class StatusBar(QStatusBar):
             self.left.setText("")
             if self._num_cycles:  # a cycle that was not finished does not count
                 self._say_cycle(self._done)
+        self._tell_apart()
+
+    def show_run(self, run_id: int | None) -> None:
+        """Another run is on display: its numbers are not those of the run that is counted here,
+        which is named while it is alive and not told of when it has ended."""
+        self._shown = run_id
+        self._tell_apart()
+
+    def _tell_apart(self) -> None:
+        for widget in (self.cycle, self.speed, self.elapsed, self.left):
+            widget.setVisible(self._run == self._shown or self._state in ALIVE)
+        if self._num_cycles:
+            self._say_cycle(self._cycle)
 
     def _say_cycle(self, cycle: int) -> None:
-        self.cycle.setText(
-            f"Cycle {cycle} of {self._num_cycles}" if cycle else "Before cycle 1")
+        self._cycle = cycle
+        text = f"Cycle {cycle} of {self._num_cycles}" if cycle else "Before cycle 1"
+        self.cycle.setText(text if self._run == self._shown else f"{self._name}: {text}")
 
     def run_started(self, event: RunStarted | RunResumed | RunFollowed) -> None:
         """A run began or goes on."""
+        self._run, self._name = event.run_id, event.name
+        # Not the run's whole time beside the number of all its cycles.
+        self._since = ("since Resume" if isinstance(event, RunResumed) and not event.parent
+                       else "since watched" if isinstance(event, RunFollowed) else "elapsed")
         self._began, self._held = time.monotonic(), 0.0
         self._seconds.clear()
         self._cycle_began = self._began
@@ -149,7 +173,7 @@ class StatusBar(QStatusBar):
         if self._began is None:
             return
         now = time.monotonic()
-        self.elapsed.setText(f"{duration(now - self._began - self._held)} elapsed")
+        self.elapsed.setText(f"{duration(now - self._began - self._held)} {self._since}")
         if self._seconds and self._state == State.RUNNING:
             mean = sum(self._seconds) / len(self._seconds)
             in_this = min(now - self._held - self._cycle_began, mean)
