@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from helpers.disk import full
 from helpers.play import SMALL, play, until
+from helpers.window import fill
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import (
     QApplication,
@@ -24,6 +25,7 @@ from workbench.gui.app import Workbench
 from workbench.gui.errors import ErrorDialog, ErrorReporter
 from workbench.gui.exporting import ExportDialog
 from workbench.store.home import StoreError
+from workbench.store.store import Store
 from workbench.training.events import State
 
 
@@ -330,3 +332,24 @@ def test_a_policy_leaves_as_a_plain_folder(
     assert [p.name for p in tmp_path.iterdir() if p.name.startswith("out")] == ["out"]
     assert {"config.json", "model.safetensors", "tokenizer.json"} <= {
         p.name for p in (tmp_path / "out").iterdir()}
+
+
+def test_the_run_that_was_on_display_is_shown_again(qapp: QApplication, home: Path) -> None:
+    store = Store(home)
+    older, newer = fill(store), fill(store)
+    store.close()
+
+    async def first(workbench: Workbench) -> None:
+        assert workbench.controller.shown == newer
+        workbench.controller.show_run(older)
+
+    async def again(workbench: Workbench) -> None:
+        assert workbench.controller.shown == older
+        fill(workbench.store)  # started elsewhere; this window has not heard of it
+
+    async def newest(workbench: Workbench) -> None:
+        assert workbench.controller.shown == newer + 1
+
+    play(qapp, home, first)
+    play(qapp, home, again)
+    play(qapp, home, newest)

@@ -202,10 +202,10 @@ class Workbench:
             self.garbage.settle()
 
     def _first_steps(self, policy: str | None, reward: str | None) -> None:
-        """Bring the newest run back and load the models."""
-        newest = self.window.runs.newest
-        self.controller.show_run(newest.id if newest else None)
-        self.controller.resuming.offer(newest)
+        """Bring the run back that was on display and load the models."""
+        run = self.window.runs.at_first
+        self.controller.show_run(run.id if run else None)
+        self.controller.resuming.offer(run)
         models = self.window.models
         if policy:
             models.policy.set_source(policy)

@@ -63,6 +63,7 @@ class RunsDock(QWidget):
         self._store, self._background = store, background
         self._state = State.IDLE
         self._menu: Sequence[QAction] = ()
+        self._shown_before: list[int] = []
         self.model = RunsModel(self)
         self.model.renamed.connect(self._rename)
         self.table = RunsTable(self.model)
@@ -83,6 +84,15 @@ class RunsDock(QWidget):
     def newest(self) -> RunRecord | None:
         """The run started last."""
         return max(self.model.runs, key=lambda run: run.id, default=None)
+
+    @property
+    def at_first(self) -> RunRecord | None:
+        """The run to begin with: the one on display when the window was closed, or the newest
+        where another has been started since."""
+        newest = self.newest
+        if newest is not None and self._shown_before[1:] == [newest.id]:
+            return next((run for run in self.model.runs if run.id == self._shown_before[0]), newest)
+        return newest
 
     def selected(self) -> RunRecord | None:
         """Return the run of the selected row."""
@@ -143,10 +153,13 @@ class RunsDock(QWidget):
 
     def save_state(self) -> dict[str, object]:
         """Return what the person chose."""
-        return {"ticked": sorted(self.model.ticks)}
+        newest = self.newest
+        return {"ticked": sorted(self.model.ticks),
+                "shown": [self.model.shown, newest.id if newest else None]}
 
     def restore_state(self, state: dict[str, object]) -> None:
-        """Tick the runs that were ticked, as far as they are there."""
+        """Tick the runs that were ticked, as far as they are there, and know which was shown."""
+        self._shown_before = integers(state, "shown")
         self.model.set_ticked(
             set(integers(state, "ticked")) & {run.id for run in self.model.runs})
 
