@@ -290,3 +290,26 @@ def test_models_events_reach_the_models_dock(opened: Opened) -> None:
     opened.controller.handle([
         ev.ModelsLoaded(facts("policy"), facts("reward"), 1.0), ev.StateChanged(State.READY)])
     assert window.models.policy.facts.isVisibleTo(window.models)
+
+
+def test_the_status_bar_tells_of_the_run_it_names(opened: Opened, store: Store) -> None:
+    window, status = opened.window, opened.window.status
+    counted = (status.cycle, status.speed, status.elapsed)
+    old, live = fill(store, 3), begin(opened, store)
+    finish_cycle(opened, store, live, 1)
+    assert status.cycle.text() == "Cycle 1 of 20"
+    assert status.elapsed.text().endswith(" elapsed")
+    opened.controller.show_run(old)
+    assert status.cycle.text() == "Run 2: Cycle 1 of 20"
+    opened.controller.handle([ev.Progress(live, 2, 20, ev.Phase.SAMPLING, 3, 4)])
+    assert status.cycle.text() == "Run 2: Cycle 2 of 20"
+    opened.controller.handle([
+        ev.RunFinished(live, "stopped", 1), ev.StateChanged(State.FINISHED)])
+    assert not any(widget.isVisible() for widget in counted)
+    opened.controller.show_run(live)
+    assert all(widget.isVisible() for widget in counted)
+    assert status.cycle.text() == "Cycle 1 of 20"
+    opened.controller.handle([
+        ev.RunResumed(live, "Run 2", 1, Hyperparameters()), ev.StateChanged(State.RUNNING)])
+    assert status.elapsed.text().endswith(" since Resume")
+    assert window.windowTitle() == "Run 2 – PPO Workbench"

@@ -275,3 +275,52 @@ def test_an_edit_made_before_a_run_of_an_earlier_window_goes_on_is_kept(
     assert dock.form.rows["batch_size"].note.text() == "completions, was 64"
     assert dock.hyperparameters().learning_rate == 1e-4  # not edited: the run's
     assert dock.apply_button.isEnabled()
+
+
+def test_resume_stays_the_main_button_while_a_run_that_was_cut_short_is_on_display(
+    opened: Opened, store: Store
+) -> None:
+    window, actions = opened.window, opened.window.actions_
+    complete, run_id = fill(store, 3), stopped(store)
+    window.runs.refresh()
+    opened.controller.show_run(run_id)  # as a window does that is opened again
+    opened.controller.handle([ev.StateChanged(State.LOADING)])
+    assert window.chip.text() == "Loading"
+
+    def offered() -> None:
+        assert (actions["pause"].text(), actions["pause"].isEnabled()) == ("Resume", True)
+        assert actions.primary == "pause"
+        assert window.chip.text() == "Stopped after 3 of 20"
+
+    for state in (State.READY, State.FINISHED, State.IDLE):
+        opened.controller.handle([ev.StateChanged(state)])
+        offered()
+    # Models that cannot be loaded, and a file that is not to be run, leave it as it is.
+    window.models.policy.combo.setEditText("no/such/folder")
+    actions["start"].trigger()
+    command = opened.sent[-1]
+    assert isinstance(command, do.LoadModels)
+    opened.controller.handle([
+        ev.StateChanged(State.LOADING),
+        ev.LoadingFailed("There is no folder no/such/folder.", "policy", command=command),
+        ev.StateChanged(State.IDLE)])
+    offered()
+    file = ev.UntrustedFile("/rewards/mine.py", "0" * 64, "", True)
+    actions["pause"].trigger()
+    opened.controller.handle([
+        ev.StateChanged(State.LOADING),
+        ev.LoadingFailed("It is not to be run.", "reward", untrusted=file,
+                         again=do.ResumeRun(run_id)),
+        ev.StateChanged(State.IDLE)])
+    window.findChild(Dialog, "run_file_question").reject()
+    offered()
+    opened.sent.clear()
+    actions["step"].trigger()
+    assert opened.sent == [do.ResumeRun(run_id, step=True)]
+    opened.controller.handle([ev.CommandRefused("ResumeRun", "It cannot be done.")])
+    opened.controller.show_run(complete)
+    assert (actions["pause"].text(), actions.primary) == ("Pause", "start")
+    store.set_status(run_id, "interrupted").result()
+    opened.controller.show_run(run_id)
+    assert window.chip.text() == "Interrupted after 3 of 20"
+    assert actions.primary == "pause"

@@ -328,6 +328,43 @@ def test_a_file_that_is_declined_starts_nothing(opened: Opened, tmp_path: Path) 
     assert opened.window.actions_["start"].isEnabled()
 
 
+def test_start_asks_about_a_file_that_has_changed_since_it_was_loaded(
+    opened: Opened, store: Store, tmp_path: Path
+) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(REWARD)
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    store.trust(digest, str(file)).result()
+    models, window = opened.window.models, opened.window
+    models.reward.set_source(str(file))
+    command = models.wanted()
+
+    def loaded() -> None:
+        opened.controller.handle([
+            ev.StateChanged(State.LOADING),
+            ev.ModelsLoaded(
+                facts("policy", source=command.policy),
+                facts("reward", source=str(file), sha256=hashlib.sha256(
+                    file.read_bytes()).hexdigest()), 1.0, command),
+            ev.StateChanged(State.READY)])
+
+    loaded()
+    file.write_text(REWARD.replace("0.0", "1.0"))
+    window.actions_["start"].trigger()
+    question = window.findChild(object, "run_file_question")
+    assert opened.sent == []
+    question.findChild(object, "run_file_question_cancel").click()
+    assert opened.sent == []
+    assert window.actions_["start"].isEnabled()
+    question.setObjectName("")
+    window.actions_["start"].trigger()
+    window.findChild(object, "run_file_question").findChild(object, "run_file").click()
+    assert opened.sent == [command]
+    loaded()
+    assert isinstance(opened.sent[-1], do.Start)
+    assert len(opened.sent) == 2
+
+
 # -- the learning rate that fits
 
 

@@ -203,7 +203,6 @@ class Controller(QObject):
 
     def _run_started(self, event: ev.RunStarted) -> None:
         window = self._window
-        self.readiness.stopped = None
         window.hyperparameters.run_started(event.hyperparameters)
         window.status.run_started(event)
         window.runs.refresh()
@@ -222,8 +221,9 @@ class Controller(QObject):
     def _run_resumed(self, event: ev.RunResumed) -> None:
         window = self._window
         self.resuming.live, self._display.watched = event.run_id, None
-        self.readiness.stopped = None
-        window.hyperparameters.run_resumed(event.hyperparameters, event.name)
+        # A fork has the settings that were chosen in its dialog.
+        window.hyperparameters.run_resumed(
+            event.hyperparameters, event.name, keep_edits=not event.parent)
         window.status.run_started(event)
         window.runs.refresh()
         self.show_run(event.run_id)
@@ -256,7 +256,7 @@ class Controller(QObject):
         window.completions.run_ended(event.run_id)
         run = self._store.run(event.run_id)
         name = run.name if run else f"Run {event.run_id}"
-        self.readiness.run_ended(run, event.outcome)
+        self.readiness.run_ended()
         if event.outcome == "interrupted":
             self.resuming.offer(run)
         elif event.outcome != "failed":
@@ -310,6 +310,8 @@ class Controller(QObject):
         for mode in modes:
             on(f"theme_{mode}", partial(themes().set_mode, mode))
             window.actions_[f"theme_{mode}"].setChecked(themes().mode == mode)
+        self._display.changed.connect(self.readiness.update)
+        self._display.changed.connect(lambda: window.status.show_run(self.shown))
         window.models.command.connect(self._models_command)
         window.models.reward.chosen.connect(self._reward_chosen)
         window.hyperparameters.apply.connect(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject
+from PySide6.QtCore import QObject, Signal
 
 from workbench.gui.background import Background
 from workbench.gui.health import Health
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 
 class Display(QObject):
-    """Which run the views show, and which is alive: here, or watched in another process."""
+    """Which run the views show, and which is alive: here, or watched in another process.
+    ``changed`` tells that this was said anew."""
+
+    changed = Signal()
 
     def __init__(self, window: MainWindow, store: Store, background: Background, health: Health,
                  resuming: Resuming, send: Callable[[Command], None]) -> None:
@@ -125,6 +128,7 @@ class Display(QObject):
             about.id if about else None, about.name if about else "",
             self._store.run_prompts, trains is not None)
         window.setWindowTitle(f"{run.name} – PPO Workbench" if run else "PPO Workbench")
+        self.changed.emit()
 
     def _watch(self, run_id: int | None) -> None:
         """Follow a run that another process trains, while it is on display."""

@@ -44,7 +44,8 @@ class Driving(QObject):
 
     def start(self, *, step: bool = False) -> None:
         """Begin a new run with the models, the settings and the prompts on screen. Models that are
-        not loaded are loaded first, and those that are being loaded are waited for."""
+        not loaded are loaded first, as is a reward file that has changed since, and those that are
+        being loaded are waited for."""
         window = self._window
         window.hyperparameters.form.commit()
         try:
@@ -61,10 +62,12 @@ class Driving(QObject):
                 "error", "No prompt is switched on: add one, or tick one in Prompts.")
             return
         self._withhold("start", "step")
-        if window.state == State.LOADING or not window.models.is_loaded():
+        models = window.models
+        if window.state == State.LOADING or not models.is_loaded() or (
+                models.reward.files_changed()):
             self._wait(step)
             if window.state != State.LOADING:
-                window.models.load()
+                models.load()
         else:
             self._send(do.Start(settings, prompts, step=step))
 
@@ -78,9 +81,9 @@ class Driving(QObject):
         self._withhold("pause")
         if self._window.state == State.PAUSED:
             self._send(do.Resume())
-        elif self._resumable is not None:
+        elif (stopped := self._readiness.stopped) is not None:
             self._withhold("start", "step")
-            self._resuming.resume(self._resumable)
+            self._resuming.resume(stopped.id)
         else:
             self._pausing = True
             self._send(do.Pause())
@@ -90,9 +93,9 @@ class Driving(QObject):
         if self._window.state == State.PAUSED:
             self._send(do.StepCycle())
             self._withhold("step")
-        elif self._resumable is not None:
+        elif (stopped := self._readiness.stopped) is not None:
             self._withhold("start", "pause", "step")
-            self._resuming.resume(self._resumable, step=True)
+            self._resuming.resume(stopped.id, step=True)
         else:
             self.start(step=True)
 
@@ -142,11 +145,6 @@ class Driving(QObject):
         if command == "LoadModels":
             self._wait(None)
         self._grant_again()
-
-    @property
-    def _resumable(self) -> int | None:
-        """The run that was stopped, where to go on with it is the next thing to do."""
-        return self._readiness.stopped if self._window.state == State.FINISHED else None
 
     def _wait(self, step: bool | None) -> None:
         self._waiting = step

@@ -28,8 +28,6 @@ class Readiness(QObject):
         self._window, self._store, self._resuming = window, store, resuming
         self._seed: object = 0
         self._live: tuple[int, str, list[Piece]] | None = None
-        self.stopped: int | None = None
-        """The run that was stopped last, as long as going on with it is the next thing to do."""
         self.waiting = False
         """Whether Start was pressed and waits for the models."""
         window.models.changed.connect(self.update)
@@ -41,18 +39,27 @@ class Readiness(QObject):
         window.runs.renamed.connect(self._renamed)
         window.runs.deleted.connect(self._renamed)
 
-    def run_ended(self, run: RunRecord | None, outcome: str) -> None:
+    @property
+    def stopped(self) -> RunRecord | None:
+        """The run on display, where it was cut short and going on with it is the next thing to
+        do."""
+        shown = self._window.runs.model.shown
+        if shown is None or self._window.state in (*ALIVE, State.LOADING):
+            return None
+        run = self._store.run(shown)
+        there = (run is not None and run.status in ("stopped", "interrupted")
+                 and run.cycles < planned_cycles(self._store, run))
+        return run if there else None
+
+    def run_ended(self) -> None:
         """A run came to its end, or was stopped before it."""
         self._live = None
-        unfinished = (run is not None and outcome == "stopped"
-                      and run.cycles < planned_cycles(self._store, run))
-        self.stopped = run.id if run is not None and unfinished else None
 
     def update(self) -> None:
         """Say how things stand now."""
         window, state = self._window, self._window.state
         loaded = window.models.is_loaded()
-        stopped = self._stopped(state)
+        stopped = self.stopped
         resume = stopped.name if stopped is not None else ""
         window.actions_.set_resumes(f"Go on with {resume}" if resume else "")
         tip = "Begin a new run from the start policy with these settings"
@@ -66,7 +73,8 @@ class Readiness(QObject):
             tip, f"Run one more cycle of {resume}, then pause" if resume
             else "Run one cycle, then pause")
         if stopped is not None:
-            done = f"Stopped after {stopped.cycles} of {planned_cycles(self._store, stopped)}"
+            done = (f"{stopped.status.capitalize()} after {stopped.cycles} of "
+                    f"{planned_cycles(self._store, stopped)}")
             window.show_chip(done, "warning")
         elif state in (State.IDLE, State.READY, State.FINISHED) and not loaded:
             window.show_chip("Not loaded", "warning")
@@ -82,11 +90,6 @@ class Readiness(QObject):
     def _renamed(self, *_: object) -> None:
         self._live = None
         self.update()
-
-    def _stopped(self, state: State) -> RunRecord | None:
-        if self.stopped is None or state != State.FINISHED:
-            return None
-        return self._store.run(self.stopped)
 
     def _say(self, state: State, loaded: bool, resume: str) -> None:
         window = self._window

@@ -187,6 +187,17 @@ class RewardParts(QWidget):
             self.remember(source)
         self._tell()
 
+    def files_changed(self) -> bool:
+        """Whether a Python file of the reward in memory holds something else now, or is gone."""
+        from workbench.ppo.reward_file import read_reward_file
+        from workbench.ppo.sources import LoadError
+
+        try:
+            return any(facts.sha256 and read_reward_file(facts.source).sha256 != facts.sha256
+                       for facts in self._facts.values())
+        except LoadError:
+            return True
+
     def remember(self, source: str) -> None:
         """Put ``source`` first among the recent ones."""
         for field in self.fields:
