@@ -287,8 +287,11 @@ def test_models_events_reach_the_models_dock(opened: Opened) -> None:
     opened.controller.handle([
         ev.LoadingFailed("There is no such folder.", "policy"), ev.StateChanged(State.IDLE)])
     assert window.models.failure.sentence.text() == "There is no such folder."
+    wanted = window.models.wanted()
     opened.controller.handle([
-        ev.ModelsLoaded(facts("policy"), facts("reward"), 1.0), ev.StateChanged(State.READY)])
+        ev.ModelsLoaded(facts("policy", source=wanted.policy),
+                        facts("reward", source=wanted.parts[0].source), 1.0, wanted),
+        ev.StateChanged(State.READY)])
     assert window.models.policy.facts.isVisibleTo(window.models)
 
 
