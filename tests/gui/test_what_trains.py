@@ -228,6 +228,8 @@ def test_a_stopped_run_is_the_next_thing_to_go_on_with(
     assert (window.chip.text(), window.chip.property("chip")) == (
         "Stopped after 1 of 6", "warning")
     assert (actions["pause"].text(), actions["pause"].isEnabled()) == ("Resume", True)
+    QApplication.processEvents()
+    assert window.chip.width() >= window.chip.sizeHint().width()
     roles = {name: button.property("role") for name, button in window._run_buttons.items()}
     assert [name for name, role in roles.items() if role == "primary"] == ["pause"]
     assert actions["pause"].toolTip().startswith("Go on with Run 1")
