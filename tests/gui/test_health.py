@@ -32,6 +32,7 @@ def begin(opened: Opened, store: Store, cycles: int = 0) -> int:
 def test_chip_shows_the_worst_and_how_many_more(
     qtbot: QtBot, opened: Opened, store: Store
 ) -> None:
+    opened.window.resize(1280, 720)  # where the bar is shorter, the title is
     run_id = begin(opened, store)
     chip = opened.window.health
     assert not chip.isVisible()
@@ -70,6 +71,7 @@ def test_the_explanation_leads_to_plot_setting_and_pause(
 def test_an_old_run_shows_what_was_found_in_it(
     qtbot: QtBot, opened: Opened, store: Store
 ) -> None:
+    opened.window.resize(1280, 720)
     run_id = fill(store)
     store.record_health(run_id, [
         HealthRecord(2, "steps", "warning", "Large."), HealthRecord(3, "kl", "serious", "Far."),

@@ -262,6 +262,9 @@ class HealthPanel(QDialog):
             column.addWidget(pause)
 
 
+_WIDE = 1200  # pixels of a window whose tool bar has room for a finding
+
+
 class HealthChip(QToolButton):
     """Names the worst finding in the tool bar. Gives way where the bar is short."""
 
@@ -290,8 +293,10 @@ class HealthChip(QToolButton):
         return self._wide or super().sizeHint()
 
     def minimumSizeHint(self) -> QSize:
-        """Room for its first letters."""
+        """Room for its first letters, and for the whole where the window is wide."""
         wide = self.sizeHint()
+        if self.window().width() >= _WIDE:
+            return wide
         return QSize(min(wide.width(), self.fontMetrics().averageCharWidth() * 10), wide.height())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
