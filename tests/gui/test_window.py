@@ -345,11 +345,13 @@ def test_the_run_that_was_on_display_is_shown_again(qapp: QApplication, home: Pa
 
     async def again(workbench: Workbench) -> None:
         assert workbench.controller.shown == older
-        fill(workbench.store)  # started elsewhere; this window has not heard of it
 
     async def newest(workbench: Workbench) -> None:
         assert workbench.controller.shown == newer + 1
 
     play(qapp, home, first)
     play(qapp, home, again)
+    store = Store(home)
+    fill(store)  # by another process, while no window was open
+    store.close()
     play(qapp, home, newest)
