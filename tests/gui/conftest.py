@@ -34,3 +34,8 @@ def theme(qapp: object) -> Iterator[None]:
     mode = themes().mode
     yield
     themes().set_mode(mode)
+
+
+@pytest.fixture(autouse=True)
+def _application(qapp: object) -> None:
+    """Tooltips are laid out by fonts, which need an application, whatever runs first."""
