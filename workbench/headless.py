@@ -221,6 +221,8 @@ def _follow(
             case ev.ModelsLoaded(policy=policy, reward=reward):
                 more(f"Policy {policy.name} ({policy.parameters / 1e6:.1f} M parameters), reward: "
                      f"{reward.name}, on {policy.device} in {policy.dtype}.")
+                for note in (*policy.notes, *reward.notes):
+                    tell(note)
                 if start is not None and not interrupted():
                     session.send(start)
             case ev.MemoryEstimated() as memory:
@@ -236,7 +238,9 @@ def _follow(
                 hint = f" Use it with --cycle {instead.cycle}." if instead else ""
                 tell(f"{sentence}{hint}")
                 return UNUSABLE
-            case ev.RunStarted(name=name, hyperparameters=hp):
+            case ev.RunStarted(name=name, hyperparameters=hp, note=note):
+                if note:
+                    tell(note)
                 more(f"{name}: {count_cycles(hp.num_cycles)} of {hp.batch_size} completions.")
             case ev.RunResumed() as resumed:
                 more(_begun(resumed))

@@ -21,6 +21,35 @@ def tokenizer(end: str = "<end>", **more: object) -> tf.PreTrainedTokenizerFast:
     return tf.PreTrainedTokenizerFast(tokenizer_object=inner, eos_token=end, **more)
 
 
+def words(
+    *more: str, specials: tuple[str, ...] = ("<unk>", "<pad>", "<s>", "</s>"), **settings: object
+) -> tf.PreTrainedTokenizerFast:
+    """Return a tokenizer of one word a token: specials, then some words, then ``more``."""
+    known = [*specials, "the", "tea", "was", "hot", "and", "good", "bad", "a", "cat", "dog", "sat",
+             "on", "mat", "rain", "is", "wet", *more]
+    inner = Tokenizer(models.WordLevel({w: i for i, w in enumerate(known)}, unk_token="<unk>"))
+    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    return tf.PreTrainedTokenizerFast(
+        tokenizer_object=inner, **{"unk_token": "<unk>", "eos_token": "</s>", **settings})
+
+
+def save_llama(
+    folder: Path, tokenizer: tf.PreTrainedTokenizerFast, *,
+    kind: type[tf.PreTrainedModel] = tf.LlamaForCausalLM, **config: object,
+) -> Path:
+    """Save a Llama, or a model of its kin, of two narrow layers, and its tokenizer."""
+    torch.manual_seed(0)
+    shape = {
+        "vocab_size": len(tokenizer), "hidden_size": 32, "intermediate_size": 48,
+        "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+        "max_position_embeddings": 128, "initializer_range": 0.3,
+        "eos_token_id": tokenizer.eos_token_id, "bos_token_id": tokenizer.bos_token_id,
+        "pad_token_id": tokenizer.pad_token_id}
+    kind(kind.config_class(**{**shape, **config})).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def save_policy(folder: Path, **tokenizer_settings: object) -> Path:
     """Save a GPT-2 of two narrow layers that reads 128 bytes."""
     torch.manual_seed(0)

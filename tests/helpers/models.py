@@ -69,8 +69,10 @@ class Letters:
     bos_token_id = None
     chat_template = None
 
-    def __call__(self, text: str) -> dict[str, list[int]]:
-        return {"input_ids": [ord(c) - 32 for c in text]}
+    def __call__(self, text: str | list[str], **_: object) -> dict[str, list]:
+        if isinstance(text, str):
+            return {"input_ids": [ord(c) - 32 for c in text]}
+        return {"input_ids": [self(each)["input_ids"] for each in text]}
 
     def decode(self, ids: list[int], skip_special_tokens: bool = True) -> str:
         return "".join(chr(32 + i) for i in ids)

@@ -207,6 +207,8 @@ class Controller(QObject):
         window.status.run_started(event)
         window.runs.refresh()
         self._display.begin(event.run_id)
+        if event.note:
+            window.toast.show_message("info", event.note)
 
     def _run_followed(self, event: ev.RunFollowed) -> None:
         window = self._window

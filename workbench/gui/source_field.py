@@ -176,7 +176,7 @@ class SourceField(QWidget):
         loaded = self._loaded
         shown = loaded is not None and same_source(loaded.source, self.source())
         if loaded and shown:
-            self.facts.setText(facts_line(loaded))
+            self.facts.setText("\n".join([facts_line(loaded), *loaded.notes]))
             self.facts.setToolTip(plain_tip(f"{facts_line(loaded)}\n{facts_in_full(loaded)}"))
         self.facts.setVisible(shown)
 

@@ -107,7 +107,8 @@ class PPO:
         self.between_cycles = True
         """False while the weights are on their way from one cycle's to the next's."""
         self.prompts: list[str] = []
-        self._prompt_ids: list[list[int]] = []
+        self.prompt_ids: list[list[int]] = []
+        """The prompts as the policy reads them."""
 
     @property
     def policy(self) -> Policy:
@@ -118,20 +119,32 @@ class PPO:
         """Give the start policy, for as long as the context lasts."""
         return self._trainable.reference()
 
-    def begin(self, prompts: Sequence[str], hp: Hyperparameters) -> None:
+    def begin(
+        self, prompts: Sequence[str], hp: Hyperparameters,
+        prompt_ids: Sequence[Sequence[int]] | None = None,
+    ) -> None:
         """Return to the start policy with a fresh optimiser, for a new run on ``prompts``.
+
+        Args:
+            prompt_ids: the prompts as a run that goes on has read them: a chat template may write
+                another text today.
 
         Raises:
             PromptError: a prompt cannot be used.
             UnsupportedModelError: the models cannot be used as ``hp`` asks.
         """
-        prompt_ids = self.scribe.encode(prompts, hp.response_length)
+        if prompt_ids is None:
+            encoded = self.scribe.encode(
+                prompts, hp.response_length, control_tokens=hp.control_tokens == "tokens")
+        else:
+            encoded = list(map(list, prompt_ids))
+            self.scribe.check_lengths(prompts, encoded, hp.response_length)
         # Or the last run's weights would live until the new ones have been made.
         self.__dict__.pop("optimizer", None)
         check_optimizer(hp.optimizer, self.policy.device)
         value_source = find_value_source(
             hp.value_model, self._trainable.start_model, self.reward, self.scribe.tokenizer)
-        self.prompts, self._prompt_ids = list(prompts), prompt_ids
+        self.prompts, self.prompt_ids = list(prompts), encoded
         # Adapters begin with random numbers; they follow from the seed like all others.
         with torch.random.fork_rng():
             torch.manual_seed(hp.seed)
@@ -166,10 +179,13 @@ class PPO:
             ValueError: a structural hyperparameter changed: there are other weights then.
         """
         if new.response_length > old.response_length:
-            self.scribe.encode(self.prompts, new.response_length)
+            self.scribe.check_lengths(self.prompts, self.prompt_ids, new.response_length)
+        if old.control_tokens != new.control_tokens:
+            self.prompt_ids = self.scribe.encode(
+                self.prompts, new.response_length, control_tokens=new.control_tokens == "tokens")
         if any(getattr(old, name) != getattr(new, name) for name in _MADE_WITH):
             arrays, numbers = self.snapshot()
-            self.begin(self.prompts, new)
+            self.begin(self.prompts, new, self.prompt_ids)
             self.restore(arrays, numbers)
         if new.kl_coef != old.kl_coef or new.kl_controller == "fixed":
             self.kl_coef = new.kl_coef
@@ -353,7 +369,7 @@ class PPO:
         phase: Phase,
     ) -> Completions:
         completions = sample(
-            self.policy, [self._prompt_ids[i] for i in drawn], noise,
+            self.policy, [self.prompt_ids[i] for i in drawn], noise,
             temperature=hp.temperature, eos_ids=self.scribe.eos_ids, control=control, phase=phase)
         if self.policy.value_trunk is not None and phase is Phase.SAMPLING:
             values = read_values(

@@ -191,6 +191,13 @@ class Hyperparameters(BaseModel):
         "alike. Higher is more creative; leave at 1 unless completions are chaotic.",
         ge=0.05, le=5.0,
     )
+    control_tokens: Literal["text", "tokens"] = _declare(
+        "text", "Control tokens in prompts", "Phase 1: completions",
+        "What a prompt is that spells a control token of the policy, such as <|im_end|>: text like "
+        "any other, or that token. Set it to tokens for prompts that write the turns of a chat "
+        "themselves, with the chat template switched off.",
+        live=False, advanced=True,
+    )
     missing_eos_penalty: float = _declare(
         1.0, "Missing-EOS penalty", "Phase 1: completions",
         "Subtracted from the score of a completion that never ended. Raise it when completions "

@@ -12,7 +12,6 @@ from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
-    AutoTokenizer,
 )
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
@@ -20,25 +19,27 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from workbench.ppo import gguf_files
+from workbench.ppo.chat_template import check_template
 from workbench.ppo.decoders import check_writing
 from workbench.ppo.device import Placement
 from workbench.ppo.policy import Policy, UnsupportedModelError
 from workbench.ppo.reward_model import RewardModel
 from workbench.ppo.scribe import Scribe
 from workbench.ppo.sources import LoadError, Report, find_folder, find_policy
-
-_TOKENIZER_FILES = ("tokenizer.json", "vocab.*", "*.model", "*.tiktoken", "tekken.json")
+from workbench.ppo.tokenizer_files import check_rows, read_tokenizer
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedPolicy:
     """A policy ready to write, with what turns text into its tokens and back; ``folder`` is where
-    it was read from, unless that was a single file."""
+    it was read from, unless that was a single file; ``notes`` are sentences on what of it is not
+    used, or may surprise."""
 
     source: str
     policy: Policy
     scribe: Scribe
     folder: Path | None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,14 @@ def load_policy(
         model = _place(model, source, placement)
     else:
         model, tokenizer = _read_policy(found, source, placement, report)
-    if use_chat_template and not tokenizer.chat_template:
-        raise LoadError(
-            f"{source} has no chat template; load it again with the chat template switched off.")
+    rows = model.get_input_embeddings().weight.shape[0]
+    notes = [check_rows(tokenizer, rows, source)]
+    if use_chat_template:
+        if not tokenizer.chat_template:
+            raise LoadError(f"{source} has no chat template; load it again with the chat template "
+                            "switched off.")
+        report("Trying the policy's chat template", 0.9)
+        check_template(tokenizer, source, "policy", answered=False)
     report("Preparing the policy", 0.95)
     try:
         policy = Policy(model, placement)
@@ -79,9 +85,10 @@ def load_policy(
     except UnsupportedModelError as error:
         raise LoadError(str(error)) from error
     scribe = Scribe(
-        tokenizer, _eos_ids(model, tokenizer), context_length=policy.context_length,
-        use_chat_template=use_chat_template)
-    return LoadedPolicy(source, policy, scribe, None if found.is_file() else found)
+        tokenizer, _eos_ids(model, tokenizer, rows), context_length=policy.context_length,
+        use_chat_template=use_chat_template, rows=rows)
+    return LoadedPolicy(source, policy, scribe, None if found.is_file() else found,
+                        tuple(filter(None, notes)))
 
 
 def _read_policy(
@@ -100,7 +107,7 @@ def _read_policy(
     if config.is_encoder_decoder:
         raise LoadError(
             f"{source} is an encoder-decoder; as the policy choose a decoder-only model.")
-    tokenizer = _read_tokenizer(folder, source)
+    tokenizer = read_tokenizer(folder, source)
     report("Reading the policy's weights", 0.6)
     return _read_weights(
         AutoModelForCausalLM, folder, source, torch.float32, placement), tokenizer
@@ -136,7 +143,10 @@ def load_reward(
         raise LoadError(
             f"The reward model {source} has no output number {label}; it has {len(labels)}.",
             labels=labels)
-    tokenizer = _read_tokenizer(folder, source)
+    tokenizer = read_tokenizer(folder, source)
+    if tokenizer.chat_template:
+        report("Trying the reward model's chat template", 0.55)
+        check_template(tokenizer, source, "reward model", answered=True)
     report("Reading the reward model's weights", 0.6)
     model = _read_weights(
         AutoModelForSequenceClassification, folder, source, placement.dtype, placement)
@@ -172,19 +182,6 @@ def _architectures(config: Any) -> set[str]:
     return set(config.architectures or ())
 
 
-def _read_tokenizer(folder: Path, source: str) -> Any:
-    sentence = (
-        f"The tokenizer of {source} cannot be read; its folder needs the tokenizer's files "
-        "(tokenizer.json) beside the weights.")
-    # Without any, transformers would make up an empty tokenizer.
-    if not any(any(folder.glob(pattern)) for pattern in _TOKENIZER_FILES):
-        raise LoadError(sentence)
-    try:
-        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise LoadError(sentence) from error
-
-
 def _read_weights(
     kind: Any, folder: Path, source: str, dtype: torch.dtype, placement: Placement
 ) -> Any:
@@ -213,12 +210,13 @@ def _place(model: Any, source: str, placement: Placement) -> Any:
             "model.") from error
 
 
-def _eos_ids(model: Any, tokenizer: Any) -> list[int]:
-    """Every token that ends a text, by the model's generation settings and its tokenizer."""
+def _eos_ids(model: Any, tokenizer: Any, rows: int) -> list[int]:
+    """Every token that ends a text, by the model's generation settings and its tokenizer, of those
+    that it has weights for."""
     configured = getattr(model.generation_config, "eos_token_id", None)
     if configured is None:
         configured = []
     found = set(configured if isinstance(configured, list) else [configured])
     if tokenizer.eos_token_id is not None:
         found.add(tokenizer.eos_token_id)
-    return sorted(found)
+    return sorted(i for i in found if 0 <= i < rows)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
+from workbench.ppo.chat_template import reason
 from workbench.ppo.reward_model import Exchange
 
 
@@ -17,32 +19,83 @@ class Scribe:
 
     def __init__(
         self, tokenizer: Any, eos_ids: Sequence[int], *, context_length: int | None,
-        use_chat_template: bool,
+        use_chat_template: bool, rows: int | None = None,
     ) -> None:
+        """Use ``tokenizer``; ``rows`` is how many token ids the policy's embedding has (None:
+        every one that the tokenizer has)."""
         self.tokenizer = tokenizer
         self.eos_ids = tuple(eos_ids)
         self.context_length = context_length
         self.use_chat_template = use_chat_template
+        self.rows = rows
+        special = {i: str(token) for i, token in
+                   getattr(tokenizer, "added_tokens_decoder", {}).items() if token.special}
+        self._special_ids = frozenset(special)
+        longest_first = sorted(special.values(), key=len, reverse=True)
+        self._special = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
+        self._before = self._find_start()
 
-    def encode(self, prompts: Sequence[str], response_length: int) -> list[list[int]]:
+    def encode(
+        self, prompts: Sequence[str], response_length: int, *, control_tokens: bool = False
+    ) -> list[list[int]]:
         """Return the token ids of every prompt.
 
+        Args:
+            control_tokens: what a prompt spells like a control token of the policy, ``<|im_end|>``
+                say, is one; else it is text like any other.
+
         Raises:
-            PromptError: when a prompt and its response do not fit the model's context.
+            PromptError: a prompt and its response do not fit the model's context, or a prompt
+                cannot be written with what tokenizer, template and weights know.
         """
-        encoded = [self._encode(prompt) for prompt in prompts]
-        limit = self.context_length
-        if limit is not None:
-            long = [i for i, ids in enumerate(encoded) if len(ids) + response_length > limit]
-            if long:
-                first = long[0]
-                more = f", as are {len(long) - 1} others" if len(long) > 1 else ""
-                raise PromptError(
-                    f"Prompt {first + 1} ({_shorten(prompts[first])}) is too long{more}: its "
-                    f"{len(encoded[first])} tokens and {response_length} of response pass the "
-                    f"policy's limit of {limit}; shorten or switch off long prompts, or lower "
-                    "the response length.")
+        encode = self._as_turns if self.use_chat_template else self._as_text
+        encoded = encode(prompts, control_tokens)
+        self._check_rows(prompts, encoded)
+        self.check_lengths(prompts, encoded, response_length)
         return encoded
+
+    def check_lengths(
+        self, prompts: Sequence[str], encoded: Sequence[Sequence[int]], response_length: int
+    ) -> None:
+        """Make sure that every prompt leaves room for a response.
+
+        Raises:
+            PromptError: one does not.
+        """
+        limit = self.context_length
+        if limit is None:
+            return
+        long = [i for i, ids in enumerate(encoded) if len(ids) + response_length > limit]
+        if long:
+            first = long[0]
+            more = f", as are {len(long) - 1} others" if len(long) > 1 else ""
+            raise PromptError(
+                f"Prompt {first + 1} ({_shorten(prompts[first])}) is too long{more}: its "
+                f"{len(encoded[first])} tokens and {response_length} of response pass the "
+                f"policy's limit of {limit}; shorten or switch off long prompts, or lower "
+                "the response length.")
+
+    def remark(
+        self, prompts: Sequence[str], encoded: Sequence[Sequence[int]], *,
+        control_tokens: bool = False,
+    ) -> str:
+        """Return a sentence on prompts that spell control tokens without being told to mean them,
+        or nothing."""
+        spelled = [i for i, prompt in enumerate(prompts) if self._special.search(prompt)]
+        if control_tokens or not spelled:
+            return ""
+        names = ", ".join(dict.fromkeys(
+            found for i in spelled for found in self._special.findall(prompts[i])))
+        one = len(spelled) == 1
+        said = (f"{'One prompt spells' if one else f'{len(spelled)} prompts spell'} control tokens "
+                f"of the policy ({names})")
+        without = self.encode([self._special.sub("", prompts[i]) or " " for i in spelled], 0)
+        if any(self._count(encoded[i]) > self._count(ids)
+               for i, ids in zip(spelled, without, strict=True)):
+            return (f"{said}, and its tokenizer has no other way to write them: they are control "
+                    "tokens there, not text.")
+        return (f"{said}; they are read as text. If they are meant, set Control tokens in prompts "
+                "(control_tokens) to tokens.")
 
     def exchange(self, prompt: str, prompt_ids: Sequence[int], response: Sequence[int]) -> Exchange:
         """Return the text of a prompt and of the response to it."""
@@ -76,16 +129,64 @@ class Scribe:
                 before = whole
         return tuple(found)
 
-    def _encode(self, prompt: str) -> list[int]:
-        if self.use_chat_template:
+    def _as_text(self, prompts: Sequence[str], control_tokens: bool) -> list[list[int]]:
+        rows = self.tokenizer(
+            list(prompts), add_special_tokens=False,
+            split_special_tokens=not control_tokens)["input_ids"] if prompts else []
+        return [[*self._before, *ids] or self._nothing() for ids in rows]
+
+    def _as_turns(self, prompts: Sequence[str], control_tokens: bool) -> list[list[int]]:
+        encoded = []
+        for number, prompt in enumerate(prompts, 1):
+            # Telling text from control tokens takes time where there is nothing to tell.
+            as_text = not control_tokens and self._special.search(prompt) is not None
+            try:
+                ids = self._as_turn(prompt, as_text)
+            except Exception as error:
+                raise PromptError(
+                    f"The policy's chat template fails on prompt {number} ({_shorten(prompt)}): "
+                    f"{reason(error)}; change or switch off the prompt, or load the policy again "
+                    "with the chat template switched off.") from error
+            encoded.append(ids or self._nothing())
+        return encoded
+
+    def _as_turn(self, prompt: str, as_text: bool) -> list[int]:
+        turns = [{"role": "user", "content": prompt}]
+        try:
             return self.tokenizer.apply_chat_template(
-                [{"role": "user", "content": prompt}], add_generation_prompt=True,
-                return_dict=False)
-        ids = self.tokenizer(prompt)["input_ids"]
-        # Some tokenizers close a text by themselves; a prompt is to be continued.
-        while ids and ids[-1] in self.eos_ids:
-            ids = ids[:-1]
-        return ids or self._nothing()
+                turns, add_generation_prompt=True, return_dict=False,
+                sanitize_control_tokens=as_text)
+        except ValueError:
+            if not as_text:
+                raise
+            # A tokenizer of whole words has no other way to write them.
+            return self._as_turn(prompt, False)
+
+    def _find_start(self) -> list[int]:
+        """Return the ids that the tokenizer puts before every text. What it puts after one is left
+        out: a prompt is to be continued."""
+        for probe in ("a", "the", " ", "1"):
+            bare = self.tokenizer([probe], add_special_tokens=False)["input_ids"][0]
+            whole = self.tokenizer([probe])["input_ids"][0]
+            for start in range(len(whole) - len(bare) + 1) if bare else ():
+                if whole[start : start + len(bare)] == bare:
+                    return whole[:start]
+        return []
+
+    def _check_rows(self, prompts: Sequence[str], encoded: Sequence[Sequence[int]]) -> None:
+        if self.rows is None:
+            return
+        for number, (prompt, ids) in enumerate(zip(prompts, encoded, strict=True), 1):
+            if ids and max(ids) >= self.rows:
+                name = self.tokenizer.convert_ids_to_tokens(max(ids))
+                raise PromptError(
+                    f"Prompt {number} ({_shorten(prompt)}) needs the token {name} (id {max(ids)}), "
+                    f"for which the policy's weights have no row: they know {self.rows:,} tokens. "
+                    "Change the prompt, or choose a policy whose weights belong to its tokenizer.")
+
+    def _count(self, ids: Sequence[int]) -> int:
+        """Count control tokens."""
+        return sum(i in self._special_ids for i in ids)
 
     def _nothing(self) -> list[int]:
         """Stand for an empty prompt: a model needs one token to continue from."""

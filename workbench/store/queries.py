@@ -20,7 +20,7 @@ from workbench.store.records import (
     RunRecord,
     Series,
 )
-from workbench.store.rows import number, run_record
+from workbench.store.rows import number, run_record, unpack_ids
 from workbench.store.schema import connect
 
 if TYPE_CHECKING:  # numpy takes a while to import, and a window wants its store first
@@ -195,6 +195,12 @@ class Queries:
         rows = self._db.query(
             "select * from run_prompts where run_id = ? order by position", [run_id])
         return [Prompt(row["text"], pinned=bool(row["pinned"])) for row in rows]
+
+    def run_prompt_ids(self, run_id: int) -> list[list[int]] | None:
+        """Return the token ids of a run's prompts; None where they were not kept."""
+        rows = [row["tokens"] for row in self._db.query(
+            "select tokens from run_prompts where run_id = ? order by position", [run_id])]
+        return None if None in rows else [unpack_ids(packed) for packed in rows]
 
     def prompt_set_names(self) -> list[str]:
         """Return the names of the saved prompt sets, most recently saved first."""

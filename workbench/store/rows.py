@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from workbench.store.records import CompletionRecord, HealthRecord, Kind, RunRecord
@@ -24,6 +25,16 @@ def number(value: float | None) -> float:
 def new_identity() -> str:
     """Return what tells a run from every other, of any database."""
     return uuid.uuid4().hex
+
+
+def pack_ids(ids: Sequence[int]) -> bytes:
+    """Return token ids as the store keeps them: int32, little-endian."""
+    return struct.pack(f"<{len(ids)}i", *ids)
+
+
+def unpack_ids(packed: bytes) -> list[int]:
+    """Return what :func:`pack_ids` packed."""
+    return list(struct.unpack(f"<{len(packed) // 4}i", packed))
 
 
 def run_record(row: Mapping[str, Any]) -> RunRecord:

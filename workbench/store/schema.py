@@ -135,6 +135,13 @@ def identity_of_runs(db: Database) -> None:
     db.execute("update runs set uid = lower(hex(randomblob(16)))")
 
 
+@migrations()
+def tokens_of_prompts(db: Database) -> None:
+    """A run's prompts as the policy read them: int32, little-endian. NULL: not kept. A chat
+    template may write another text on another day."""
+    db.table("run_prompts").add_column("tokens", bytes)
+
+
 def connect(path: Path) -> Database:
     """Open a connection with the settings every thread uses (WAL, full durability)."""
     db = Database(sqlite3.connect(path, timeout=_PATIENCE, check_same_thread=False))

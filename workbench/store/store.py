@@ -31,6 +31,7 @@ from workbench.store.rows import (
     completion_rows,
     health_rows,
     new_identity,
+    pack_ids,
     trace_rows,
 )
 from workbench.store.schema import open_database
@@ -81,12 +82,15 @@ class Store(Queries):
     def create_run(
         self, *, name: str, policy: str, reward: str, models: Mapping[str, object],
         hyperparameters: Mapping[str, object], prompts: Sequence[Prompt],
+        prompt_ids: Sequence[Sequence[int]] = (),
     ) -> Future[int]:
-        """Record a new running run and its prompts; the future gives its number.
+        """Record a new running run and its prompts, with the token ids that the policy reads them
+        as; the future gives its number.
 
         The run is this store's to train (:attr:`owners`) until it has an outcome.
         """
         taken: list[int] = []
+        packed = [pack_ids(ids) for ids in prompt_ids]
 
         def write(db: Database) -> int:
             run_id = self._next_number(db)
@@ -97,7 +101,8 @@ class Store(Queries):
                 "hyperparameters": json.dumps(hyperparameters), "cycles": 0, "note": "",
             })
             db.table("run_prompts").insert_all(
-                {"run_id": run_id, "position": i, "text": p.text, "pinned": int(p.pinned)}
+                {"run_id": run_id, "position": i, "text": p.text, "pinned": int(p.pinned),
+                 "tokens": packed[i] if packed else None}
                 for i, p in enumerate(prompts))
             # Within the transaction: nobody can see a running run that has no owner.
             taken.append(run_id)
@@ -108,6 +113,16 @@ class Store(Queries):
             while taken:
                 self.owners.forget(taken.pop())
         return self._writer.submit(write, undo=undo)
+
+    def record_prompt_ids(self, run_id: int, prompt_ids: Sequence[Sequence[int]]) -> Future[None]:
+        """Record the token ids that the policy reads a run's prompts as."""
+        packed = [pack_ids(ids) for ids in prompt_ids]
+
+        def write(db: Database) -> None:
+            for position, tokens in enumerate(packed):
+                db.execute("update run_prompts set tokens = ? where run_id = ? and position = ?",
+                           [tokens, run_id, position])
+        return self._writer.submit(write)
 
     def record_comparison(
         self, run_id: int, cycle: int, completions: Iterable[CompletionRecord]

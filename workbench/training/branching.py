@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from workbench.ppo.hyperparameters import Hyperparameters, Value, parse, specs
@@ -75,8 +75,10 @@ def plan(store: Store, command: ResumeRun | GoBack | Fork) -> Continuation:
     run, changes = resumed.run, dict(command.changes)
     _check(changes, run.cycle, isinstance(command, Fork))
     if isinstance(command, Fork) and not run.cycle:
-        run.hp = run.hp.with_changes(changes)
+        before, run.hp = run.hp, run.hp.with_changes(changes)
         changes = {}
+        if before.control_tokens != run.hp.control_tokens:
+            resumed = replace(resumed, prompt_ids=None)
     overruled = _replay(store, run, changes) if isinstance(command, ResumeRun) else []
     planned = run.hp.model_dump() | {
         name: value for later in run.journaled.values() for name, (value, _) in later.items()}
@@ -143,7 +145,7 @@ def put_back(
         raise ResumeError(sentence)
     models.trained = None
     try:
-        ppo.begin([p.text for p in run.prompts], run.hp)
+        ppo.begin([p.text for p in run.prompts], run.hp, found.prompt_ids)
         if found.snapshot is not None:
             ppo.restore(*found.snapshot)
         if first is not None:

@@ -67,6 +67,8 @@ class ModelFacts:
     sha256: str = ""
     summary: str = ""
     parts: tuple[ModelFacts, ...] = ()
+    notes: tuple[str, ...] = ()
+    """Sentences on what of it is not used, or may surprise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +145,13 @@ class MemoryEstimated:
 
 @dataclass(frozen=True, slots=True)
 class RunStarted:
-    """A run exists in the store; its start completions (cycle 0) follow."""
+    """A run exists in the store; its start completions (cycle 0) follow. ``note`` says how some
+    prompts are read, where that may surprise."""
 
     run_id: int
     name: str
     hyperparameters: Hyperparameters
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -198,4 +198,4 @@ def _policy_facts(loaded: LoadedPolicy) -> ModelFacts:
     policy = loaded.policy
     return ModelFacts(**facts_of(
         loaded.source, policy.model, loaded.scribe.tokenizer, policy.placement.dtype_name,
-        policy.device))
+        policy.device), notes=loaded.notes)

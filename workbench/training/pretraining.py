@@ -19,7 +19,7 @@ from workbench.training.run import Run, Unwritten
 if TYPE_CHECKING:
     from workbench.ppo.control import Control
 
-_RECIPE = 1
+_RECIPE = 2
 """To be raised when other values come of the same settings."""
 _EXPLAINED = "explained_variance"
 
@@ -36,7 +36,7 @@ def pretrain_values(
     Raises:
         Interrupted, NotFiniteError, RewardError: as :meth:`PPO.pretrain_values`.
     """
-    made_for = _made_for(models, run)
+    made_for = _made_for(models, ppo, run)
     explained = _kept(store, ppo, made_for) if made_for else None
     kept = explained is not None
     if explained is None:
@@ -68,7 +68,7 @@ def _kept(store: Store, ppo: PPO, made_for: dict[str, Any]) -> float | None:
     return explained
 
 
-def _made_for(models: Models, run: Run) -> dict[str, Any] | None:
+def _made_for(models: Models, ppo: PPO, run: Run) -> dict[str, Any] | None:
     """Return all that decides the values, to the last bit on a CPU; None where a model cannot be
     known again.
 
@@ -89,5 +89,6 @@ def _made_for(models: Models, run: Run) -> dict[str, Any] | None:
                     part["weight"], part["label"]] for part in record["reward"]],
         "use_chat_template": record["use_chat_template"],
         "prompts": [prompt.text for prompt in run.prompts],
+        "prompt_ids": ppo.prompt_ids,
         "settings": {name: hp[name] for name in DECIDED_BY},
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +94,8 @@ class Resumed:
     """What the store has of the models: :meth:`workbench.training.models.Models.record`."""
     snapshot: tuple[Mapping[str, np.ndarray], Mapping[str, float]] | None
     """For :meth:`workbench.ppo.cycle.PPO.restore`; None: from the very beginning."""
+    prompt_ids: Sequence[Sequence[int]] | None = None
+    """The prompts as the run has read them; None: not kept."""
 
 
 def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
@@ -130,6 +132,8 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
                                f"{where}.", before) from error
         snapshot, settings = (arrays, state["numbers"]), state["hyperparameters"]
         score = state["score"]
+    # Until this was a setting, control tokens in a prompt were what they spelled.
+    settings.setdefault("control_tokens", "tokens")
     run = Run(
         record.id, parse(settings), tuple(store.run_prompts(record.id)), cycle=cycle,
         compared_start=cycle > 0, checkpointed=cycle, score=score)
@@ -138,7 +142,8 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
                                if at <= cycle])
     run.health.before = frozenset(h.rule for h in store.health(record.id) if h.cycle == cycle)
     models = command_of(record.policy, record.models)
-    return Resumed(run, record.name, models, record.models, snapshot)
+    return Resumed(
+        run, record.name, models, record.models, snapshot, store.run_prompt_ids(record.id))
 
 
 def records(written: list[Written], run: Run) -> list[CompletionRecord]:

@@ -29,7 +29,7 @@ def stage(run: Run, ppo: PPO | None, command: SetHyperparameters) -> Hyperparame
         replayed = _values(run.journaled.get(cycle, {}))
         later = later.with_changes(replayed | (wanted if cycle == soon else {}))
     if ppo is not None and new.response_length > run.hp.response_length:
-        ppo.scribe.encode(ppo.prompts, new.response_length)
+        ppo.scribe.check_lengths(ppo.prompts, ppo.prompt_ids, new.response_length)
     parsed = new.model_dump()
     for name in command.changes:
         run.staged[name] = (parsed[name], command.by)

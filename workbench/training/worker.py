@@ -192,11 +192,14 @@ class Worker:
             run_id = self._store.create_run(
                 name=command.name, policy=self._models.command.policy,
                 reward=self._models.facts.reward.source, models=self._models.record(),
-                hyperparameters=hp.model_dump(), prompts=prompts).result()
+                hyperparameters=hp.model_dump(), prompts=prompts,
+                prompt_ids=ppo.prompt_ids).result()
         except Exception as error:
             self._standing.refuse(command, explain(error, hp)[0])
             return
-        self._emit(ev.RunStarted(run_id, command.name or f"Run {run_id}", hp))
+        note = ppo.scribe.remark(
+            ppo.prompts, ppo.prompt_ids, control_tokens=hp.control_tokens == "tokens")
+        self._emit(ev.RunStarted(run_id, command.name or f"Run {run_id}", hp, note))
         self._runner.begin(Run(run_id, hp, prompts, pause_after_cycle=command.step))
 
     def _go_on_from(self, command: do.ResumeRun | do.GoBack | do.Fork) -> None:
@@ -217,6 +220,8 @@ class Worker:
         self._models.estimate(run.hp, run.prompts, self._emit)
         try:
             name, abandoned = planned.record(self._store)
+            if self._models.ppo is not None:
+                self._store.record_prompt_ids(run.id, self._models.ppo.prompt_ids)
             now = self._models.record()
             if changed or now["threads"] != planned.resumed.record.get("threads"):
                 self._store.record_models(run.id, run.cycle, now).result()

@@ -1,0 +1,85 @@
+"""A folder's tokenizer is the one in its files, and belongs to its weights."""
+
+import json
+
+import pytest
+import transformers as tf
+from helpers.folders import save_llama, tokenizer, words
+from helpers.models import CPU
+from tokenizers import Tokenizer
+
+from workbench.ppo.loading import load_policy, load_reward
+from workbench.ppo.scribe import PromptError
+from workbench.ppo.sources import LoadError
+
+
+def quiet(*_):
+    pass
+
+
+@pytest.mark.parametrize("kind", [
+    tf.Qwen2ForCausalLM, tf.LlamaForCausalLM, tf.MistralForCausalLM, tf.Gemma2ForCausalLM,
+    tf.Phi3ForCausalLM, tf.GPT2LMHeadModel])
+def test_a_folder_with_a_tokenizer_of_its_own_is_read_by_it(kind, tmp_path):
+    """transformers puts Qwen2's rules over any tokenizer.json of a qwen2 folder."""
+    more = {"head_dim": 8} if kind is tf.Gemma2ForCausalLM else {}
+    folder = save_llama(tmp_path, words(), kind=kind, **more)
+    scribe = load_policy(str(folder), CPU, quiet).scribe
+    own = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    assert scribe.encode(["the tea was hot"], 4) == [own.encode("the tea was hot").ids]
+    assert scribe.tokenizer.decode([4, 5, 6, 7]) == "the tea was hot"
+    assert scribe.eos_ids == (3,)
+
+
+def test_a_reward_model_too(tmp_path):
+    folder = save_llama(tmp_path, words(pad_token="<pad>"),
+                        kind=tf.Qwen2ForSequenceClassification, num_labels=1)
+    reward = load_reward(str(folder), CPU, quiet).reward
+    assert reward.tokenizer("the tea was hot")["input_ids"] == [4, 5, 6, 7]
+
+
+def test_added_tokens_named_in_other_files_alone_are_no_contradiction(tmp_path):
+    known = words()
+    folder = save_llama(tmp_path, known, vocab_size=len(known) + 1)
+    settings = json.loads((folder / "tokenizer_config.json").read_text())
+    settings["added_tokens_decoder"] = {str(len(known)): {"content": "<extra>", "special": False}}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    scribe = load_policy(str(folder), CPU, quiet).scribe
+    assert scribe.encode(["the <extra> tea"], 4) == [[4, len(known), 5]]
+
+
+def test_an_added_token_without_weights_is_named_when_a_prompt_holds_it(tmp_path):
+    known = words()
+    rows = len(known)
+    known.add_tokens(["<extra>"])
+    scribe = load_policy(str(save_llama(tmp_path, known, vocab_size=rows)), CPU, quiet).scribe
+    assert scribe.encode(["the tea"], 4) == [[4, 5]]
+    with pytest.raises(PromptError, match=r"Prompt 2 \(“was <extra> good”\) needs the token "
+                       r"<extra> \(id 20\), for which the policy's weights have no row"):
+        scribe.encode(["the tea", "was <extra> good"], 4)
+
+
+def test_another_models_tokenizer_is_refused(tmp_path):
+    folder = save_llama(tmp_path / "p", words("more", "words"), vocab_size=20)
+    with pytest.raises(LoadError, match=r"has 22 token ids, and the weights know 20 .there is none "
+                       r"for more, say.; put the model's own tokenizer files"):
+        load_policy(str(folder), CPU, quiet)
+
+
+def test_a_padded_vocabulary_is_said_where_it_matters(tmp_path):
+    known = words()
+    padded = load_policy(str(save_llama(tmp_path / "a", known, vocab_size=84)), CPU, quiet)
+    assert padded.notes == (
+        "64 of the 84 token ids that the policy can write have no text in its tokenizer; they are "
+        "shown by their number.",)
+    slightly = tokenizer()
+    folder = save_llama(tmp_path / "b", slightly, vocab_size=len(slightly) + 8)
+    assert load_policy(str(folder), CPU, quiet).notes == ()
+
+
+@pytest.mark.parametrize("ids", [[5, 7], [5, 4000], [], None])
+def test_every_token_that_ends_a_text_and_has_weights_does(ids, tmp_path):
+    folder = save_llama(tmp_path, words())
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": ids}))
+    expected = {i for i in ids or [] if i < 20} | {3}
+    assert load_policy(str(folder), CPU, quiet).scribe.eos_ids == tuple(sorted(expected))
