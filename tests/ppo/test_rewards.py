@@ -1,6 +1,7 @@
+import pytest
 import torch
 
-from workbench.ppo.rewards import shape_scores, token_rewards
+from workbench.ppo.rewards import scale, shape_scores, token_rewards
 
 
 def test_score_lands_on_the_last_real_token_and_kl_on_every_token():
@@ -23,3 +24,19 @@ def test_shaping_can_be_off():
     shaped = shape_scores(
         scores, torch.tensor([False, False]), missing_eos_penalty=0.0, clip=0.0)
     assert torch.equal(shaped, scores)
+
+
+def test_scores_that_differ_by_a_rounding_step_of_half_precision_are_equal():
+    scores = torch.full((32,), 1.8671875)
+    scores[0] = 1.875  # the next bfloat16
+    assert scale(scores) == (scores.mean().item(), 1.0)
+    scores[1:] = 1.8740234375  # the float16 before it
+    assert scale(scores)[1] == 1.0
+
+
+@pytest.mark.parametrize("scores", [
+    [100.0, 101.0], [200.0, 201.0, 201.0],  # a function's own counts, exact
+    [1.75, 2.0, 2.25, 1.5], [0.1, 0.2]])
+def test_scores_that_truly_differ_keep_their_deviation(scores):
+    scores = torch.tensor(scores)
+    assert scale(scores)[1] == scores.std(unbiased=False).item()

@@ -117,26 +117,51 @@ class PythonReward:
                     + (f"\nPrinted:\n{printed.getvalue()}" if printed.tell() else "")) from None
             finally:
                 _tell(self.file.name, printed)
-        if not isinstance(found, list | tuple) and callable(getattr(found, "tolist", None)):
-            found = found.tolist()  # an array or a tensor
-        if not isinstance(found, list | tuple):
-            raise _Failure(f"reward returned {_short(repr(found))} ({type(found).__name__}) "
-                           "instead of a list of scores", self._begins)
-        if len(found) != len(exchanges):
-            raise _Failure(f"reward returned {_count(len(found), 'score')} for "
-                           f"{_count(len(exchanges), 'completion')}", self._begins)
-        return [self._number(value, row) for row, value in enumerate(found)]
+        return self._read(found, len(exchanges))
+
+    def _read(self, found: Any, wanted: int) -> list[float]:
+        """Return what the function gave as ``wanted`` numbers; its objects are the person's own
+        and may raise at any touch."""
+        try:
+            if not isinstance(found, list | tuple) and callable(getattr(found, "tolist", None)):
+                found = found.tolist()  # an array or a tensor
+            if not isinstance(found, list | tuple):
+                raise _Failure(f"reward returned {_shown(found)} ({type(found).__name__}) "
+                               "instead of a list of scores", self._begins)
+            values = list(found)
+        except _Failure:
+            raise
+        except BaseException as error:
+            raise self._unreadable("what reward returned", error) from None
+        if len(values) != wanted:
+            raise _Failure(f"reward returned {_count(len(values), 'score')} for "
+                           f"{_count(wanted, 'completion')}", self._begins)
+        return [self._number(value, row) for row, value in enumerate(values)]
 
     def _number(self, value: Any, row: int) -> float:
-        if callable(getattr(value, "item", None)) and getattr(value, "ndim", 0) == 0:
-            value = value.item()
-        if not isinstance(value, Real):
-            raise _Failure(f"reward gave {_short(repr(value))} ({type(value).__name__}), which is "
-                           "no number", self._begins, row)
-        number = float(torch.tensor(float(value), dtype=torch.float32))
+        try:
+            if callable(getattr(value, "item", None)) and getattr(value, "ndim", 0) == 0:
+                value = value.item()
+            if not isinstance(value, Real):
+                raise _Failure(f"reward gave {_shown(value)} ({type(value).__name__}), which is "
+                               "no number", self._begins, row)
+            number = float(torch.tensor(float(value), dtype=torch.float32))
+        except _Failure:
+            raise
+        except OverflowError:
+            number = math.inf
+        except BaseException as error:
+            raise self._unreadable("a score that reward returned", error, row) from None
         if not math.isfinite(number):
-            raise _Failure(f"reward gave {value}, which is no finite number", self._begins, row)
+            raise _Failure(f"reward gave {_shown(value)}, which is no finite number",
+                           self._begins, row)
         return number
+
+    def _unreadable(self, what: str, error: BaseException, row: int | None = None) -> _Failure:
+        trace = self._own(error.__traceback__) or error.__traceback__
+        return _Failure(
+            f"{what} raised {_describe(error)} when it was read", self._line(error.__traceback__),
+            row, "".join(traceback.format_exception(type(error), error, trace)))
 
     def _locate(
         self, failure: _Failure, exchanges: Sequence[Exchange], control: Control, phase: Phase
@@ -253,8 +278,19 @@ def _tell(name: str, printed: io.StringIO) -> None:
         log.info("%s printed: %s", name, text)
 
 
+def _shown(value: object) -> str:
+    """Return an object of the person's in short, also one that cannot be written."""
+    try:
+        return _short(repr(value))
+    except BaseException:
+        return "something that cannot be shown"
+
+
 def _describe(error: BaseException) -> str:
-    text = _short(str(error))
+    try:
+        text = _short(str(error))
+    except BaseException:
+        text = "its message cannot be read"
     return f"{type(error).__name__} ({text})" if text else type(error).__name__
 
 

@@ -10,8 +10,21 @@ def scale(scores: Tensor) -> tuple[float, float]:
     """Return mean and deviation of scores (b,); the deviation of scores that are all equal, but
     for rounding, is 1: they say nothing of the scale of others."""
     mean, std = scores.mean().item(), scores.std(unbiased=False).item()
-    rounding = 4 * torch.finfo(scores.dtype).eps * scores.abs().max().item()
-    return mean, std if std > rounding else 1.0
+    return mean, std if std > _rounding(scores) else 1.0
+
+
+def _rounding(scores: Tensor) -> float:
+    """Return the deviation that rounding alone may give scores (b,).
+
+    A model in half precision gives only numbers of that precision, here too, though they come as
+    float32. (So are whole numbers, which a function of a person's own gives exactly.)
+    """
+    largest = scores.abs().max().item()
+    if not torch.equal(scores, scores.round()):
+        for dtype in (torch.bfloat16, torch.float16):
+            if torch.equal(scores, scores.to(dtype).to(scores.dtype)):
+                return torch.finfo(dtype).eps * largest
+    return 4 * torch.finfo(scores.dtype).eps * largest
 
 
 def shape_scores(

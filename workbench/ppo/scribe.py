@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from workbench.ppo.chat_template import reason
 from workbench.ppo.reward_model import Exchange
+
+_CUT = "\N{REPLACEMENT CHARACTER}"
+"""What stands for bytes that are no character, or not all of one."""
 
 
 class PromptError(ValueError):
@@ -34,6 +38,7 @@ class Scribe:
         longest_first = sorted(special.values(), key=len, reverse=True)
         self._special = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
         self._before = self._find_start()
+        self._names: dict[int, str] = {}
 
     def encode(
         self, prompts: Sequence[str], response_length: int, *, control_tokens: bool = False
@@ -98,36 +103,65 @@ class Scribe:
                 "(control_tokens) to tokens.")
 
     def exchange(self, prompt: str, prompt_ids: Sequence[int], response: Sequence[int]) -> Exchange:
-        """Return the text of a prompt and of the response to it."""
+        """Return the text of a prompt, as it was typed, and of the response to it."""
         if self.use_chat_template:
             # An answer stands alone. The turns around it and a system prompt are the policy's
             # own affair, and an instruction is not what a judge of texts was trained on.
             completion = self._decode(response)
             return Exchange(prompt, completion, completion)
         lead = self._decode(prompt_ids)
-        joined = self._decode([*prompt_ids, *response])
+        both = self._decode([*prompt_ids, *response])
         # Decoding both together keeps the space between them right for every tokenizer.
-        completion = (
-            joined[len(lead):] if joined.startswith(lead) else self._decode(response))
-        return Exchange(prompt, completion, joined)
+        completion = both[len(lead):] if both.startswith(lead) else self._decode(response)
+        # A space that a tokenizer drops at the end of a prompt is written again by the response.
+        closing = prompt[len(prompt.rstrip()):]
+        again = bool(closing) and not lead.endswith(closing)
+        return Exchange(prompt, completion,
+                        prompt + (completion.removeprefix(" ") if again else completion))
 
     def pieces(self, ids: Sequence[int]) -> tuple[str, ...]:
-        """Return the text of each token, special ones by name; joined, they read as the text."""
+        """Return the text of each token; joined, they read as the text. A special token, and one
+        that has no text, stands by its name."""
+        names = [self._name(token) for token in ids]
+        texts = iter(self._pieces([i for i, name in zip(ids, names, strict=True) if not name]))
+        return tuple(name or next(texts) for name in names)
+
+    def _pieces(self, ids: Sequence[int]) -> list[str]:
+        """Return the text of each of several tokens that have one."""
         found: list[str] = []
         # Decoded from the last piece on, which settles the spaces between them: from the very
         # beginning each time would take the square of the length.
         start, read, before = 0, 0, ""
         for end in range(1, len(ids) + 1):
-            text = self.tokenizer.decode(ids[start:end])
+            some = self._decode(ids[start:end])
             # A character may be spread over several tokens: its text appears with the last.
-            whole = text.removesuffix("\N{REPLACEMENT CHARACTER}")
+            whole = some.rstrip(_CUT)
             found.append(whole[len(before):])
-            if whole == text:
+            if whole == some:
                 start, read = read, end
-                before = self.tokenizer.decode(ids[start:read])
+                before = self._decode(ids[start:read])
             elif len(whole) > len(before):
                 before = whole
-        return tuple(found)
+        text = self._decode(ids)
+        return found if "".join(found) == text else self._exact_pieces(ids, text)
+
+    def _exact_pieces(self, ids: Sequence[int], text: str) -> list[str]:
+        """Return of each token what it settles of ``text``, which has bytes that make no
+        character: some tokenizers read those before them otherwise once they follow."""
+        ends = [len(text)]
+        for end in range(len(ids) - 1, -1, -1):
+            ends.append(min(ends[-1], _alike(self._decode(ids[:end]), text)))
+        return [text[a:b] for a, b in itertools.pairwise(reversed(ends))]
+
+    def _name(self, token: int) -> str:
+        """Return the name of a token that is no part of the text, else nothing."""
+        if token not in self._names:
+            convert = getattr(self.tokenizer, "convert_ids_to_tokens", lambda token: "?")
+            known = convert(token)
+            special = not self._decode([token]) and self.tokenizer.decode([token])
+            # Models have room for more tokens than their tokenizers know.
+            self._names[token] = f"<id {token}>" if not known else known if special else ""
+        return self._names[token]
 
     def _as_text(self, prompts: Sequence[str], control_tokens: bool) -> list[list[int]]:
         rows = self.tokenizer(
@@ -199,6 +233,12 @@ class Scribe:
 
     def _decode(self, ids: Sequence[int]) -> str:
         return self.tokenizer.decode(ids, skip_special_tokens=True)
+
+
+def _alike(text: str, other: str) -> int:
+    """Return how many characters two texts begin with in common."""
+    pairs = enumerate(zip(text, other, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(text), len(other)))
 
 
 def _shorten(text: str, length: int = 40) -> str:
