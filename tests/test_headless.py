@@ -1,16 +1,20 @@
 """Training without the window where a process of its own would show too little."""
 
 import io
+import math
 import sys
 from contextlib import ExitStack
 
 import pytest
 from helpers.disk import full
 from helpers.folders import save_policy, save_reward
+from helpers.window import fill
 
 from workbench import headless
 from workbench.cli import parse
+from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.store.store import Store
+from workbench.training.events import RunResumed, ValuesPretrained
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits of Unix")
@@ -42,6 +46,36 @@ def test_a_full_disk_is_told_of_and_tried_again(home, store, tmp_path, monkeypat
     again = Store(home)
     assert (again.run(1).status, again.run(1).cycles) == ("finished", 3)
     again.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be renamed there")
+def test_no_resume_is_promised_that_is_not_there(home, store):
+    run_id = fill(store, 1, status="stopped")
+    assert headless._way_on(store, run_id, "") == (
+        "Go on with: ppo-workbench resume 1 (no checkpoint was written: it begins from the start)")
+    store.checkpoints.write(run_id, 1, {}, {})
+    assert headless._way_on(store, run_id, " --set batch_size=2") == (
+        "Go on with: ppo-workbench resume 1 --set batch_size=2")
+    store.path.rename(home / "elsewhere.db")
+    assert headless._way_on(store, run_id, "") == (
+        f"The run cannot be resumed while its database is not at {store.path}; if you have moved "
+        "it, put it back there, then go on with: ppo-workbench resume 1")
+    (home / "elsewhere.db").rename(store.path)
+    assert headless._way_on(store, run_id, "") == "Go on with: ppo-workbench resume 1"
+
+
+@pytest.mark.parametrize(("name", "said"), [
+    ("Run 5", "Run 5 is a fork of Run 2 after cycle 3."),
+    ("Dearer", "Dearer (run 5) is a fork of Run 2 after cycle 3.")])
+def test_a_run_is_named_once(name, said):
+    assert headless._begun(RunResumed(5, name, 3, Hyperparameters(), "Run 2")) == said
+
+
+def test_values_that_have_nothing_to_foresee_are_given_no_number():
+    said = headless._pretrained(ValuesPretrained(1, 20, math.nan, kept=False))
+    assert said == (
+        "Values pretrained on 20 completions of the start policy: those held out all scored the "
+        "same, so there was nothing to foresee. See whether the reward tells completions apart.")
 
 
 def test_what_pretrained_values_foresee_is_said(home, tmp_path, capsys):

@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,8 @@ def _run(options: argparse.Namespace, first: do.Command, start: do.Start | None 
         try:
             session.send(first)
             return _follow(session, events, start, interrupted, _quiet if options.json else say,
-                           lambda file: _agreed(store, file, options.trust_reward_file))
+                           lambda file: _agreed(store, file, options.trust_reward_file),
+                           partial(_way_on, store))
         finally:
             session.close()
             store.close()
@@ -196,7 +198,7 @@ def _policy(options: argparse.Namespace) -> tuple[str, bool]:
 def _follow(
     session: Session, events: queue.SimpleQueue[ev.Event], start: do.Start | None,
     interrupted: Callable[[], bool], more: Callable[[str], None],
-    agreed: Callable[[ev.UntrustedFile], bool],
+    agreed: Callable[[ev.UntrustedFile], bool], way_on: Callable[[int, str], str],
 ) -> int:
     """Send ``start`` once models are loaded; print what happens until the run ends."""
     as_json = more is _quiet
@@ -256,9 +258,7 @@ def _follow(
                 more(f"Paused {note.lower()}, as the window asked; it goes on from there. "
                      "Ctrl+C stops it.")
             case ev.ValuesPretrained() as values:
-                more(f"Values pretrained on {values.episodes:,} completions of the start policy"
-                     f"{' (kept from an earlier run)' if values.kept else ''}: they explain "
-                     f"{values.explained_variance:.2f} of the variance of those held out.")
+                more(_pretrained(values))
             case ev.CycleFinished() as finished:
                 told = ""
                 say(_json_line(finished) if as_json else _line(finished))
@@ -280,19 +280,41 @@ def _follow(
                 if lost:
                     tell(lost)
                 if outcome != "finished":
-                    more(f"Go on with: ppo-workbench resume {run_id}{settings}")
+                    more(way_on(run_id, settings))
                 return {"finished": 0, "failed": FAILED}.get(outcome, stopped)
             case ev.StateChanged(state=ev.State.FAILED):
                 return FAILED
 
 
+def _way_on(store: Store, run_id: int, settings: str) -> str:
+    """Say how a run that did not come to its end goes on."""
+    command = f"ppo-workbench resume {run_id}{settings}"
+    if not store.is_there():
+        return (f"The run cannot be resumed while its database is not at {store.path}; if you have "
+                f"moved it, put it back there, then go on with: {command}")
+    start = "" if store.checkpoints.all(run_id) else (
+        " (no checkpoint was written: it begins from the start)")
+    return f"Go on with: {command}{start}"
+
+
 def _begun(event: ev.RunResumed) -> str:
     where = f"after cycle {event.cycle}" if event.cycle else "from its beginning"
     if event.parent:
-        return f"{event.name} (run {event.run_id}) is a fork of {event.parent} {where}."
+        number = f" (run {event.run_id})" if event.name != f"Run {event.run_id}" else ""
+        return f"{event.name}{number} is a fork of {event.parent} {where}."
     kept = "" if event.abandoned is None else (
         f" What it did later is kept as run {event.abandoned}.")
     return f"{event.name} goes on {where}.{kept} {event.note}".rstrip()
+
+
+def _pretrained(values: ev.ValuesPretrained) -> str:
+    said = (f"Values pretrained on {values.episodes:,} completions of the start policy"
+            f"{' (kept from an earlier run)' if values.kept else ''}")
+    if math.isnan(values.explained_variance):
+        return (f"{said}: those held out all scored the same, so there was nothing to foresee. "
+                "See whether the reward tells completions apart.")
+    return (f"{said}: they explain {values.explained_variance:.2f} of the variance of those held "
+            "out.")
 
 
 def _tell_health(checked: ev.HealthChecked, said: frozenset[str]) -> frozenset[str]:

@@ -58,6 +58,28 @@ def test_edits_are_what_start_uses(dock: HyperparametersDock) -> None:
     assert not dock.apply_button.isEnabled()
 
 
+def test_an_edit_left_unapplied_at_close_is_still_one_when_the_run_goes_on(
+    qtbot: QtBot, running: HyperparametersDock
+) -> None:
+    edit(running, kl_coef=0.1)
+    other = HyperparametersDock()
+    qtbot.addWidget(other)
+    other.restore_state(running.save_state())
+    assert other.form.values()["kl_coef"] == 0.1
+    other.set_state(State.RUNNING)
+    other.run_resumed(Hyperparameters(batch_size=32), "Run 1")
+    assert other.form.values()["kl_coef"] == 0.1
+    assert other.form.values()["batch_size"] == 32
+    assert line(other) == "1 setting edited, not applied."
+    # What no run has used is none of what an older window kept.
+    older = HyperparametersDock()
+    qtbot.addWidget(older)
+    older.restore_state({"values": {"kl_coef": 0.1}})
+    older.set_state(State.RUNNING)
+    older.run_resumed(Hyperparameters(), "Run 1")
+    assert line(older) == "The run uses these settings."
+
+
 def test_apply_sends_only_what_changed(qtbot: QtBot, running: HyperparametersDock) -> None:
     edit(running, kl_coef=0.1)
     assert running.form.rows["kl_coef"].field.property("state") == "edited"

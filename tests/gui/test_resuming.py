@@ -8,6 +8,7 @@ from pytestqt.qtbot import QtBot
 from workbench.gui.dialog import Dialog
 from workbench.gui.status_bar import file_size
 from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.store.records import Prompt
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
@@ -172,6 +173,7 @@ def test_checkpoints_are_told_of_when_it_matters(opened: Opened, store: Store) -
     assert as_plain(window.status.cycle.toolTip()).endswith("after cycle 3, 6.4 MB")
     handle([ev.StateChanged(State.RUNNING), written, ev.StateChanged(State.PAUSED)])
     assert window.toast.text == "Checkpoint after cycle 3 written (6.4 MB)."
+    store.checkpoints.write(run_id, 3, {}, {})
     handle([ev.StateChanged(State.STOPPING), written, ev.RunFinished(run_id, "stopped", 3)])
     assert window.toast.text == (
         "Run 1 stopped after 3 cycles. Checkpoint after cycle 3 written (6.4 MB).")
@@ -179,10 +181,56 @@ def test_checkpoints_are_told_of_when_it_matters(opened: Opened, store: Store) -
     assert window.toast.text == "The disk is full."
 
 
+def test_a_stop_without_a_checkpoint_says_where_a_resume_begins(
+    opened: Opened, store: Store
+) -> None:
+    run_id = fill(store, 0, status="running")
+    opened.controller.handle([
+        ev.RunStarted(run_id, "Run 1", Hyperparameters()), ev.StateChanged(State.RUNNING)])
+    opened.window.metrics.repaint_now()
+    said = "No cycle of this run is complete. Resume begins it from the start."
+    assert "under way" in empty_page(opened, "metrics")
+    store.set_status(run_id, "stopped").result()
+    opened.controller.handle([
+        ev.RunFinished(run_id, "stopped", 0), ev.StateChanged(State.FINISHED)])
+    assert opened.window.toast.text == (
+        "Run 1 stopped after 0 cycles. No checkpoint was written: Resume begins it from the start.")
+    opened.window.metrics.repaint_now()
+    opened.window.tokens._load()
+    assert empty_page(opened, "metrics") == said
+    assert empty_page(opened, "tokens") == said
+
+
+def test_completions_of_a_run_that_wrote_none_say_so(
+    opened: Opened, store: Store, qtbot: QtBot
+) -> None:
+    run_id = store.create_run(
+        name="", policy="/p", reward="/r", models={}, prompts=[Prompt("Hello")],
+        hyperparameters=Hyperparameters().model_dump()).result()
+    opened.controller.handle([
+        ev.RunStarted(run_id, "Run 1", Hyperparameters()), ev.StateChanged(State.RUNNING)])
+    assert empty_page(opened, "completions").startswith("The start policy is writing")
+    store.set_status(run_id, "stopped").result()
+    opened.controller.handle([
+        ev.RunFinished(run_id, "stopped", 0), ev.StateChanged(State.FINISHED)])
+    qtbot.waitUntil(lambda: empty_page(opened, "completions") == (
+        "No completions of this run were compared. Resume begins it from the start."))
+
+
+def empty_page(opened: Opened, view: str) -> str:
+    """What a view says in place of what it has not."""
+    return opened.window.findChild(QLabel, f"{view}_empty").text()
+
+
 def test_a_run_cut_short_is_offered_again(opened: Opened, store: Store) -> None:
     toast = opened.window.toast
     run_id = stopped(store)
     opened.controller.handle([ev.StateChanged(State.READY)])
+    opened.controller.resuming.offer(store.run(run_id))
+    assert toast.text == ("Run 1 was stopped after cycle 3 of 20. It has no checkpoint: Resume "
+                          "begins it from the start.")
+    assert toast.action_button.toolTip() == "Begin this run again from the start"
+    store.checkpoints.write(run_id, 2, {}, {})
     opened.controller.resuming.offer(store.run(run_id))
     assert toast.text == "Run 1 was stopped after cycle 3 of 20."
     assert toast.action_button.isVisible()

@@ -104,7 +104,7 @@ def test_a_choice_that_is_not_loaded_is_marked_and_the_way_back_offered(opened: 
     assert window.actions_["start"].text() == "Load and start"
     assert (window.chip.text(), window.chip.property("chip")) == ("Not loaded", "warning")
     memory = models._policy_memory
-    assert memory.text.text() == "Not loaded. In memory: bundled policy"
+    assert memory.text.text() == "In memory: bundled policy"
     assert not models._reward_memory.isVisibleTo(models)
     models.load_button.click()
     fail(opened, "There is no folder no/such/folder; check its name.")
@@ -130,7 +130,7 @@ def test_an_error_stands_at_its_part_and_goes_when_that_is_edited(opened: Opened
     first, second = models.reward.fields
     assert second.isAncestorOf(models.failure)
     assert [f.combo.property("state") for f in (first, second)] == ["", "invalid"]
-    assert models._reward_memory.text.text() == "Not loaded. In memory: bundled reward"
+    assert models._reward_memory.text.text() == "In memory: bundled reward"
     second.combo.setEditText("org/nones")
     assert not models.failure.isVisibleTo(models)
     assert second.combo.property("state") == ""
@@ -241,6 +241,28 @@ def test_a_stopped_run_is_the_next_thing_to_go_on_with(
     opened.controller.handle([
         ev.RunResumed(run_id, "Run 1", 1, Hyperparameters()), ev.StateChanged(State.RUNNING)])
     assert (window.chip.text(), actions["pause"].text()) == ("Running", "Pause")
+
+
+@pytest.mark.parametrize("by", ["pause", "step"])
+def test_while_models_are_loaded_the_buttons_go_on_with_the_run_that_was_stopped(
+    opened: Opened, store: Store, by: str
+) -> None:
+    ready(opened)
+    window, actions = opened.window, opened.window.actions_
+    run_id = stop(opened, store, 1, 6)
+    opened.controller.handle([ev.StateChanged(State.LOADING)])
+    assert (window.chip.text(), actions["pause"].text()) == ("Loading", "Resume")
+    assert actions["pause"].isEnabled()
+    assert actions.primary == "pause"
+    assert actions["step"].toolTip().startswith("Run one more cycle of Run 1")
+    assert window.trains.sentence.startswith("Resume goes on with Run 1; Start trains bundled")
+    assert window.trains.sentence.endswith(", once they are loaded")
+    opened.sent.clear()
+    actions[by].trigger()
+    assert opened.sent == []  # not before the models are there
+    assert window.toast.text == "Run 1 goes on when the models are loaded."
+    opened.controller.handle([ev.StateChanged(State.READY)])
+    assert opened.sent == [do.ResumeRun(run_id, step=by == "step")]
 
 
 def test_a_run_that_came_to_its_end_is_finished(opened: Opened, store: Store) -> None:
@@ -386,7 +408,7 @@ def test_a_large_model_proposes_a_lower_learning_rate(opened: Opened) -> None:
     opened.controller.handle([ev.ModelsLoaded(
         facts("policy", source=command.policy, parameters=134_515_008, has_chat_template=True),
         facts("reward", source=str(BUNDLED_REWARD)), 1.0, command)])
-    assert models.rate.text.text() == "For 135 M parameters try learning rate 2e-5"
+    assert models.rate.text.text() == "Fitting learning rate: 2e-5"
     assert "it is 5e-4 now" in models.rate.text.toolTip()
     models.rate.button.click()
     assert opened.window.hyperparameters.hyperparameters().learning_rate == 2e-5

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -193,6 +195,12 @@ def test_the_head_is_the_ridge_regression_of_the_returns(unattended):
     assert explained == pytest.approx(expected, abs=1e-4)
     assert explained > 0.05
     assert torch.allclose(ppo.policy.value_head.weight, fit.head.weight, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["shared", "policy"])
+def test_where_all_score_the_same_there_is_nothing_to_foresee(unattended, kind):
+    _, explained = pretrained(unattended, reward=lambda _: 0.5, value_model=kind)
+    assert math.isnan(explained)
 
 
 def test_the_policy_stays_what_it_is(unattended):

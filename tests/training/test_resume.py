@@ -322,6 +322,40 @@ def test_adapters_are_not_exported_upon_another_base(lora_rank, client, store, f
     again.close()
 
 
+@pytest.mark.parametrize("lora_rank", [0, 2])
+def test_adapters_are_neither_exported_nor_tried_upon_another_base_that_is_loaded(
+    lora_rank, client, store, folders, tmp_path
+):
+    """As in the window, where the policy that has changed is loaded and stays."""
+    copy = shutil.copytree(folders[0], tmp_path / "policy")
+    load = do.LoadModels(str(copy), folders[1])
+    client.send(load)
+    client.wait_for(State.READY)
+    client.send(start(num_cycles=1, lora_rank=lora_rank))
+    finish(client)
+    weights = bytearray((copy / "model.safetensors").read_bytes())
+    weights[-1] ^= 1
+    (copy / "model.safetensors").write_bytes(weights)
+    again = Client(store)
+    again.send(load)
+    again.wait_for(State.READY)
+    again.send(start(num_cycles=1, lora_rank=lora_rank))  # so that its policy has adapters
+    finish(again)
+    again.send(do.Try(1, ("one",), (do.TrySource("checkpoint", 1, 1),), length=4))
+    again.wait(ev.TryFinished)
+    again.send(do.ExportRun(1, str(tmp_path / "out"), None))
+    if lora_rank:
+        refused = again.wait(ev.CommandRefused).sentence
+        assert refused == (
+            f"The files of the policy {copy} have changed since the run began; put them back to "
+            "go on with it, or start a new run.")
+        assert [event.sentence for event in again.of(ev.TryFailed)] == [refused]
+    else:
+        again.wait(ev.Exported)
+        assert again.of(ev.TryFailed) == []
+    again.close()
+
+
 def test_bundled_models_of_another_version_are_told_as_that():
     models = Models()
     models._fingerprints = {

@@ -99,7 +99,9 @@ def test_a_second_stop_gives_up_the_checkpoint(reacting, store):
     seen = reacting(lambda event: [*first(event), *second(event)])
     assert seen[-1].outcome == "stopped"
     failed = [e.sentence for e in seen if isinstance(e, ev.CheckpointFailed)]
-    assert failed == ["The checkpoint of cycle 1 was given up; earlier ones are kept."]
+    assert failed == [
+        "The checkpoint of cycle 1 was given up. The run has no other, and would begin from the "
+        "start."]
     assert store.checkpoints.all(1) == []
     assert [p.name for p in (store.home / "checkpoints" / "1").iterdir()] == []
 

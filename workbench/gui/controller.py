@@ -265,6 +265,8 @@ class Controller(QObject):
             cycles = count_cycles(event.cycles)
             written = self._written if event.outcome == "stopped" else None
             more = event.lost or (_written(written) if written else "")
+            if event.outcome == "stopped" and not self._store.checkpoints.all(event.run_id):
+                more = f"{more} No checkpoint was written: Resume begins it from the start.".strip()
             window.toast.show_message(
                 "warning" if event.lost else "info",
                 f"{name} {event.outcome} after {cycles}. {more}".rstrip())

@@ -115,18 +115,20 @@ class Display(QObject):
     def say_what_shows(self) -> None:
         """Say everywhere which run is on display, and whether it is the live one."""
         window = self._window
-        other = self._resuming.live is not None and self._resuming.live != self.shown
+        live = self._resuming.live
+        other = live is not None and live != self.shown
+        for view in (window.metrics, window.completions, window.tokens):
+            view.set_alive(live is not None and live == self.shown)
         window.runs.set_shown(self.shown, other)
-        window.trying.show_run(self._resuming.live or self.shown)
+        window.trying.show_run(live or self.shown)
         window.actions_.allow(
             "show_live", other, "No run is alive that is not on display already.")
         run = self._store.run(self.shown) if self.shown is not None else None
         window.show_name(run.name if run else "")
-        trains = self._resuming.live
-        about = self._store.run(trains) if trains is not None else run
+        about = self._store.run(live) if live is not None else run
         window.prompts_of_run.show_run(
             about.id if about else None, about.name if about else "",
-            self._store.run_prompts, trains is not None)
+            self._store.run_prompts, live is not None)
         window.setWindowTitle(f"{run.name} – PPO Workbench" if run else "PPO Workbench")
         self.changed.emit()
 

@@ -52,6 +52,17 @@ from workbench.training.events import (
 _WIDE, _HEADER_WIDE = 480, 260
 
 
+def _valid(values: Mapping[str, object]) -> dict[str, Value]:
+    """Return the values that can be, with the defaults of all others; nothing of nothing."""
+    good: dict[str, Value] = {}
+    for name, value in values.items():
+        try:
+            good = parse({**good, name: value}).model_dump()
+        except HyperparameterError:
+            continue
+    return good
+
+
 class HyperparametersDock(QWidget):
     """``apply`` carries the live changes to make, by name; ``fork_wanted`` those, and changes to
     what is fixed during a run, to fork it with."""
@@ -196,19 +207,16 @@ class HyperparametersDock(QWidget):
 
     def save_state(self) -> dict[str, object]:
         """Return what to remember."""
-        return {"values": self.form.values(), "show_all": self._show_all.isChecked(),
+        return {"values": self.form.values(), "before": dict(self._in_force or self._untouched),
+                "show_all": self._show_all.isChecked(),
                 "open": self.form.open_sections()}
 
     def restore_state(self, state: dict[str, object]) -> None:
         """Show again what was remembered; values that are no longer valid are left out."""
-        good: dict[str, object] = {}
-        for name, value in section(state, "values").items():
-            try:
-                good = parse({**good, name: value}).model_dump()
-            except HyperparameterError:
-                continue
+        good = _valid(section(state, "values"))
         self.form.set_values(good, "restore")
-        self._untouched = self.form.values()
+        # What was edited and not used before the window was closed is still an edit.
+        self._untouched = {**self.form.values(), **_valid(section(state, "before"))}
         self.undo_stack.clear()
         self._show_all.setChecked(state.get("show_all") is True)
         if "open" in state:

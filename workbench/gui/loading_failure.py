@@ -39,25 +39,27 @@ class LoadingFailure(QWidget):
             "Copy what exactly went wrong, for a bug report", self._copy_details)
         self._busy = named(QProgressBar(maximum=0, textVisible=False), "installing",
                            "Installing", "pip is at work")
-        row = QHBoxLayout()
-        row.setSpacing(8)
-        for button in (self.install_button, self.command_button, self.copy_button):
-            row.addWidget(button)
-        row.addStretch(1)
+        cure = QHBoxLayout()
+        cure.setSpacing(8)
+        for button in (self.install_button, self.command_button):
+            cure.addWidget(button)
+        cure.addStretch(1)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
+        layout.addLayout(cure)
         layout.addWidget(self.sentence)
         layout.addWidget(self._busy)
-        layout.addLayout(row)
+        layout.addWidget(self.copy_button, 0, Qt.AlignmentFlag.AlignLeft)
         layout.addWidget(self._make_chooser())
         self.hide()
 
     def show_failure(self, event: LoadingFailed) -> None:
         """Say what went wrong."""
-        self.sentence.setText(event.sentence)
+        known = self._known = next((k for k in KNOWN_POLICIES if k.package == event.package), None)
+        self._show_sentence("It is not on this machine yet." if known
+                            else event.sentence, event.sentence)
         self.details = event.details
-        self._known = next((k for k in KNOWN_POLICIES if k.package == event.package), None)
         self._busy.hide()
         self._offer_install()
         self.copy_button.setVisible(bool(event.details) and not (
@@ -66,6 +68,11 @@ class LoadingFailure(QWidget):
         self.labels.clear()
         self.labels.addItems([f"{i}: {name}" for i, name in enumerate(event.labels)])
         self.show()
+
+    def _show_sentence(self, sentence: str, in_full: str) -> None:
+        self.sentence.setText(sentence)
+        self.sentence.setAccessibleDescription(in_full)
+        describe(self.sentence, in_full)
 
     # -- a package that is missing
 
@@ -92,13 +99,13 @@ class LoadingFailure(QWidget):
 
     def _say(self, line: str) -> None:
         if self._known is not None:
-            self.sentence.setText(f"Installing {self._known.package}: {line}" if line else
-                                  f"Installing {self._known.package}…")
+            self._show_sentence(f"Installing {self._known.package}…",
+                                line or f"Installing {self._known.package}…")
 
     def _end(self, problem: str) -> None:
         self._busy.hide()
         self._offer_install()
-        self.sentence.setText(problem)
+        self._show_sentence(problem, problem)
         self.details = self.installer.output
         self.copy_button.setVisible(bool(problem))
         if not problem:

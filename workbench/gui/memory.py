@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QGridLayout, QPushButton, QScrollArea, QSizePolicy
 
 from workbench.gui.controls import label, named
 from workbench.gui.dialog import Dialog
+from workbench.gui.model_names import policy_name, reward_name
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import number_font, set_look
 from workbench.ppo.hyperparameters import HyperparameterError
@@ -46,6 +47,15 @@ def line(event: MemoryEstimated) -> str:
     return f"about {size(event.needed)} of {size(event.available)} free"
 
 
+def says(event: MemoryEstimated, instead: str) -> str:
+    """Return the estimate in a sentence; of the models called ``instead``, where others are named
+    than are loaded."""
+    of = (f"This is for {instead}, which are loaded; what Models names is not loaded yet. "
+          if instead else "")
+    return of + (event.advice
+                 or f"A run with these settings takes {line(event)} on {event.device}.")
+
+
 class MemoryLine(QPushButton):
     """The estimate in one line; a click shows its parts. ``wanted`` carries settings that fit."""
 
@@ -57,33 +67,44 @@ class MemoryLine(QPushButton):
               "How much memory a run with these settings takes; click for its parts")
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._event: MemoryEstimated | None = None
+        self._instead = ""
         self.clicked.connect(self._open)
         self.hide()
 
     def show_estimate(self, event: MemoryEstimated) -> None:
         """Show what a run would take."""
         self._event = event
-        self.setText(f"Memory: {'may not fit' if event.advice else line(event)}")
-        self.setToolTip(plain_tip(
-            event.advice or f"A run with these settings takes {line(event)} on {event.device}. "
-            "Click for its parts."))
-        self.setAccessibleDescription(event.advice or line(event))
+        self._say()
+
+    def set_models(self, instead: str) -> None:
+        """Say which models the estimate is for where they are not those named in Models."""
+        self._instead = instead
+        self._say()
+
+    def _say(self) -> None:
+        event = self._event
+        if event is None:
+            return
+        of = "Loaded" if self._instead else "Memory"
+        self.setText(f"{of}: {'may not fit' if event.advice else line(event)}")
+        said = says(event, self._instead)
+        self.setToolTip(plain_tip(f"{said}\nClick for its parts."))
+        self.setAccessibleDescription(said)
         set_look(self, role="bad" if event.advice else "quiet")
         self.show()
 
     def _open(self) -> None:
         if self._event is not None:
-            MemoryDialog(self._event, self.wanted.emit, self.window()).open()
+            MemoryDialog(self._event, self.wanted.emit, self.window(), self._instead).open()
 
 
 class MemoryDialog(Dialog):
     """The parts of an estimate, phase by phase."""
 
     def __init__(self, event: MemoryEstimated, use: Callable[[object], object],
-                 parent: QWidget) -> None:
+                 parent: QWidget, instead: str = "") -> None:
         super().__init__(parent, "memory_dialog", "Memory of a run")
-        says = event.advice or f"A run with these settings takes {line(event)} on {event.device}."
-        said = label(says, "error" if event.advice else "", wrap=True)
+        said = label(says(event, instead), "error" if event.advice else "", wrap=True)
         self.body.addWidget(said)
         scroll = QScrollArea(widgetResizable=True)
         scroll.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # for the arrow keys, where it is long
@@ -146,6 +167,7 @@ class MemoryWatch(QObject):
         self._timer.timeout.connect(self._ask)
         window.hyperparameters.form.changed.connect(self._changed)
         window.prompts.changed.connect(self._changed)
+        window.models.changed.connect(self._name_models)
         window.hyperparameters.memory.wanted.connect(
             lambda values: window.hyperparameters.form.set_values(values, "settings that fit"))
 
@@ -153,6 +175,13 @@ class MemoryWatch(QObject):
         """There is something to estimate."""
         self._loaded = True
         self._changed()
+
+    def _name_models(self) -> None:
+        models = self._window.models
+        loaded = models.loaded_command
+        self._window.hyperparameters.memory.set_models(
+            "" if loaded is None or models.is_loaded() else
+            f"{policy_name(loaded.policy)} and {reward_name(loaded.parts)}")
 
     def _changed(self) -> None:
         if self._loaded:

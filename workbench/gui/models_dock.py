@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from PySide6.QtCore import Qt, QTimer, Signal
@@ -19,8 +20,8 @@ from PySide6.QtWidgets import (
 
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.gui.actions import ALIVE
+from workbench.gui.button_line import ButtonLine
 from workbench.gui.controls import describe, enable, label, named, push_button
-from workbench.gui.in_memory import InMemory
 from workbench.gui.loading_failure import LoadingFailure
 from workbench.gui.model_names import policy_name, reward_name
 from workbench.gui.rate_proposal import RateProposal
@@ -58,12 +59,14 @@ class ModelsDock(QWidget):
             "policy", "Policy", BUNDLED_POLICY, files="GGUF file (*.gguf)", known=KNOWN_POLICIES)
         self.reward = RewardParts()
         self.chat = named(
-            QCheckBox("Apply chat template"), "chat_template", "Apply chat template",
+            QCheckBox("Chat template"), "chat_template", "Apply chat template",
             "Wrap each prompt in the turns the policy was tuned on; takes effect when you press "
             "Load")
         self.chat.hide()
-        self._policy_memory = InMemory("policy", self._show_loaded_policy)
-        self._reward_memory = InMemory("reward", self._show_loaded_reward)
+        self._policy_memory = _in_memory("policy", self._show_loaded_policy)
+        self._reward_memory = _in_memory("reward", self._show_loaded_reward)
+        self.policy.put_beside_title(self.chat)
+        self.policy.share_line(self._policy_memory)
         self.rate = RateProposal()
         self.failure = LoadingFailure()
         self.failure.label_chosen.connect(self._use_label)
@@ -229,14 +232,14 @@ class ModelsDock(QWidget):
 
     def _show_memory(self) -> None:
         """Say of each half whether it is loaded, and what is there in its place."""
-        loaded = self.loaded_command
-        here = loaded is not None and not self._loading
-        self._policy_memory.show_instead(
-            policy_name(loaded.policy) if here and loaded and not self.policy_is_loaded() else "",
-            loaded.policy if loaded else "")
-        self._reward_memory.show_instead(
-            reward_name(loaded.parts) if here and loaded and not self.reward_is_loaded() else "",
-            ", ".join(part.source for part in loaded.parts) if loaded else "")
+        loaded = self.loaded_command if not self._loading else None
+        policy, reward = self.policy_is_loaded(), self.reward_is_loaded()
+        self.policy.mark_unloaded(not (self._loading or policy))
+        self.reward.mark_unloaded(not (self._loading or reward))
+        _say_loaded(self._policy_memory, policy_name(loaded.policy) if loaded else "",
+                    loaded.policy if loaded and not policy else "")
+        _say_loaded(self._reward_memory, reward_name(loaded.parts) if loaded else "",
+                    ", ".join(p.source for p in loaded.parts) if loaded and not reward else "")
 
     def _show_loaded_policy(self) -> None:
         if self.loaded_command is not None:
@@ -275,8 +278,8 @@ class ModelsDock(QWidget):
         layout = self._fields = QVBoxLayout(inside)
         layout.setContentsMargins(8, 6, 8, 4)
         layout.setSpacing(8)
-        for widget in (self.policy, self.chat, self._policy_memory, self.rate, self.reward,
-                       self._reward_memory):
+        # What comes and goes stands below: nothing moves under the pointer when loading ends.
+        for widget in (self.policy, self.reward, self._reward_memory, self.rate):
             layout.addWidget(widget)
         layout.addStretch(1)
         scroll = self._scroll = QScrollArea(widgetResizable=True)
@@ -309,3 +312,16 @@ class ModelsDock(QWidget):
         layout.addWidget(self._progress_text)
         layout.addWidget(self._bar)
         return self._progress_box
+
+
+def _in_memory(what: str, show_again: Callable[[], object]) -> ButtonLine:
+    return ButtonLine(
+        f"{what}_in_memory", f"{what.title()} in memory", "warning",
+        f"show_loaded_{what}", "Show it",
+        f"Show the {what} that is in memory in place of the one that is not loaded", show_again)
+
+
+def _say_loaded(line: ButtonLine, name: str, source: str) -> None:
+    """Say what is loaded in place of what is named; of no ``source``, nothing."""
+    line.say(f"In memory: {name}" if source else "",
+             f"Not loaded. In memory: {name}\n{source}")

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
-from superqt import QElidingLabel
+from PySide6.QtCore import Signal
 
-from workbench.gui.controls import named, push_button
-from workbench.gui.plain_text import plain_tip
+from workbench.gui.button_line import ButtonLine
 from workbench.gui.source_field import count
 from workbench.ppo.fitting_rate import fitting_learning_rate
 from workbench.ppo.hyperparameters import Value
@@ -22,41 +19,31 @@ _RULE = ("Rule: a power of the number of parameters through two measured here, 2
          "take rates about ten times as high.")
 
 
-class RateProposal(QWidget):
+class RateProposal(ButtonLine):
     """``wanted`` carries the learning rate to use."""
 
     wanted = Signal(float)
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__("rate_proposal", "Learning rate for this model", "muted",
+                         "use_rate", "Use it", "Set the proposed learning rate",
+                         lambda: self.wanted.emit(self._rate))
         self._rate = 0.0
-        self.text = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "rate_proposal",
-                          "Learning rate for this model", "")
-        self.text.setProperty("role", "muted")
-        self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
-        self.button = push_button("Use it", "use_rate", "Set the proposed learning rate",
-                                  lambda: self.wanted.emit(self._rate))
-        self.button.setProperty("role", "quiet")
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(8)
-        layout.addWidget(self.text, 1)
-        layout.addWidget(self.button)
-        self.hide()
 
     def compare(self, policy: ModelFacts | None, settings: Mapping[str, Value]) -> None:
         """Propose a learning rate where that of ``settings`` is far from what fits."""
         rate = settings.get("learning_rate")
         if policy is None or settings.get("lora_rank") or not isinstance(rate, int | float):
-            self.hide()
+            self.say("", "")
             return
         self._rate = fitting_learning_rate(policy.parameters)
-        fits = rate > 0 and 1 / _FAR < rate / self._rate < _FAR
-        said = f"For {count(policy.parameters)} parameters try learning rate {_short(self._rate)}"
-        self.text.setText(said)
-        self.text.setToolTip(plain_tip(f"{said}; it is {_short(rate)} now.\n{_RULE}"))
-        self.button.setToolTip(f"Set the learning rate to {_short(self._rate)}")
-        self.setVisible(not fits)
+        if rate > 0 and 1 / _FAR < rate / self._rate < _FAR:
+            self.say("", "")
+            return
+        fits, size = _short(self._rate), count(policy.parameters)
+        self.say(f"Fitting learning rate: {fits}",
+                 f"For {size} parameters try learning rate {fits}; it is {_short(rate)} now.\n"
+                 f"{_RULE}", f"Set the learning rate to {fits}")
 
 
 def _short(rate: float) -> str:

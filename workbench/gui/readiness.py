@@ -44,7 +44,7 @@ class Readiness(QObject):
         """The run on display, where it was cut short and going on with it is the next thing to
         do."""
         shown = self._window.runs.model.shown
-        if shown is None or self._window.state in (*ALIVE, State.LOADING):
+        if shown is None or self._window.state in ALIVE:
             return None
         run = self._store.run(shown)
         there = (run is not None and run.status in ("stopped", "interrupted")
@@ -72,7 +72,7 @@ class Readiness(QObject):
             "Start" if loaded or state == State.LOADING or state in ALIVE else "Load and start",
             tip, f"Run one more cycle of {resume}, then pause" if resume
             else "Run one cycle, then pause")
-        if stopped is not None:
+        if stopped is not None and state != State.LOADING:
             done = (f"{stopped.status.capitalize()} after {stopped.cycles} of "
                     f"{planned_cycles(self._store, stopped)}")
             window.show_chip(done, "warning")
@@ -105,13 +105,12 @@ class Readiness(QObject):
             return
         what = self._of_start()
         verb = "trains " if loaded else "loads and trains "
-        begins = f"Resume goes on with {resume}; Start {verb}" if resume else f"Start {verb}"
         after: list[Piece] = []
         if state == State.LOADING:
-            begins = "Start trains "
-            after = [(", once they are loaded", "")]
-            if self.waiting:
-                begins, after = "Starts once loaded: ", []
+            verb, after = "trains ", [(", once they are loaded", "")]
+        begins = f"Resume goes on with {resume}; Start {verb}" if resume else f"Start {verb}"
+        if state == State.LOADING and self.waiting:
+            begins, after = "Starts once loaded: ", []
         window.trains.say(
             [[(begins, ""), *what, *after], [(begins, ""), *what],
              [(f"Start {verb}", ""), *what], what],

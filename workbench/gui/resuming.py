@@ -70,11 +70,13 @@ class Resuming(QObject):
             return
         planned = planned_cycles(self._store, run)
         gone = ": the process that trained it is gone" if run.status == "interrupted" else ""
+        there = self._store.checkpoints.all(run.id)
+        begins = "" if there else " It has no checkpoint: Resume begins it from the start."
         if run.cycles < planned:
             self._window.toast.show_offer(
-                f"{run.name} was {run.status} after cycle {run.cycles} of {planned}{gone}.",
-                "Resume",
-                "Go on with this run from its last checkpoint", lambda: self.resume(run.id))
+                f"{run.name} was {run.status} after cycle {run.cycles} of {planned}{gone}.{begins}",
+                "Resume", "Go on with this run from its last checkpoint" if there else
+                "Begin this run again from the start", lambda: self.resume(run.id))
 
     def offer_instead(
         self, sentence: str, command: ResumeRun | GoBack | Fork | ExportRun

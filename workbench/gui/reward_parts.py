@@ -133,7 +133,11 @@ class RewardParts(QWidget):
         self.add_button.setMenu(self._menu(self.add_button, self._add_source))
         top = QHBoxLayout()
         top.setContentsMargins(0, 0, 0, 0)
+        top.setSpacing(8)
+        self._unloaded = label("not loaded", "warning")
+        self._unloaded.hide()
         top.addWidget(heading)
+        top.addWidget(self._unloaded)
         top.addStretch(1)
         top.addWidget(self.add_button)
         self._layout = QVBoxLayout(self)
@@ -186,6 +190,10 @@ class RewardParts(QWidget):
         for source in reversed(self._facts):
             self.remember(source)
         self._tell()
+
+    def mark_unloaded(self, unloaded: bool) -> None:
+        """Say beside the title that what is named is not loaded, or no longer."""
+        self._unloaded.setVisible(unloaded)
 
     def files_changed(self) -> bool:
         """Whether a Python file of the reward in memory holds something else now, or is gone."""

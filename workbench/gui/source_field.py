@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtWidgets import QComboBox, QGridLayout, QMenu, QSizePolicy, QToolButton, QWidget
+from PySide6.QtWidgets import (
+    QComboBox,
+    QGridLayout,
+    QHBoxLayout,
+    QMenu,
+    QSizePolicy,
+    QToolButton,
+    QWidget,
+)
 from superqt import QElidingLabel
 
 from workbench.gui.controls import describe, label, named, tool_button
@@ -80,8 +88,7 @@ class SourceField(QWidget):
         line = self.combo.lineEdit()
         assert line is not None
         line.returnPressed.connect(self.entered)
-        heading = self.heading = label(title, "heading")
-        heading.setBuddy(self.combo)
+        self._make_heading()
         self.button = tool_button("", f"browse_{name}", f"Browse for the {title.lower()}",
                                    f"Choose the folder of the {title.lower()}")
         if files:
@@ -95,7 +102,7 @@ class SourceField(QWidget):
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        layout.addWidget(heading, 0, 0, 1, 2)
+        layout.addWidget(self.heading, 0, 0, 1, 2)
         layout.addWidget(self.combo, 1, 0)
         layout.addWidget(self.button, 1, 1)
         self.facts = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), f"{name}_facts",
@@ -137,6 +144,32 @@ class SourceField(QWidget):
         """Frame the field in red, or no longer."""
         set_look(self.combo, state="invalid" if wrong else "")
 
+    def mark_unloaded(self, unloaded: bool) -> None:
+        """Say beside the title that what is named is not loaded, or no longer."""
+        self._unloaded.setVisible(unloaded)
+
+    def put_beside_title(self, widget: QWidget) -> None:
+        """Put a widget at the end of the title's line, where it moves nothing."""
+        self._title_line.addWidget(widget)
+        widget.ensurePolished()
+        self.heading.setFixedHeight(max(
+            self.heading.sizeHint().height(), widget.sizeHint().height()))
+
+    def share_line(self, line: QWidget) -> None:
+        """Let ``line`` stand where the facts stand while there are none. Its room is kept, so that
+        nothing moves when one takes the place of the other."""
+        for part in (line, *line.findChildren(QWidget)):
+            part.ensurePolished()  # the style makes it higher
+        box = QWidget()
+        inside = QHBoxLayout(box)
+        inside.setContentsMargins(0, 0, 0, 0)
+        inside.addWidget(self.facts)
+        inside.addWidget(line)
+        box.setFixedHeight(max(self.facts.sizeHint().height(), line.sizeHint().height()))
+        layout = self.layout()
+        assert isinstance(layout, QGridLayout)
+        layout.addWidget(box, 2, 0, 1, 2)
+
     def set_below(self, widget: QWidget) -> None:
         """Put a widget under the field."""
         layout = self.layout()
@@ -157,6 +190,19 @@ class SourceField(QWidget):
         with QSignalBlocker(self.combo):
             self._fill([source, *others][:_REMEMBERED])
             self._show(current)
+
+    def _make_heading(self) -> None:
+        self.heading = QWidget()
+        heading = label(self._title, "heading")
+        heading.setBuddy(self.combo)
+        self._unloaded = label("not loaded", "warning")
+        self._unloaded.hide()
+        line = self._title_line = QHBoxLayout(self.heading)
+        line.setContentsMargins(0, 0, 0, 0)
+        line.setSpacing(8)
+        line.addWidget(heading)
+        line.addWidget(self._unloaded)
+        line.addStretch(1)
 
     def _find_known(self, text: str) -> KnownPolicy | None:
         known = known_policy(text) if self._known else None

@@ -138,7 +138,7 @@ def pretrain(
     control: Control,
 ) -> float:
     """Let values learn ``returns``, (b, T), and return how much of the variance of a fifth of the
-    completions they foresee without having learned from them.
+    completions they foresee without having learned from them: NaN where those scored all the same.
 
     Raises:
         Interrupted: ``control`` asked to end; a separate value model may be part of the way.
@@ -147,9 +147,12 @@ def pretrain(
     rows = torch.arange(len(returns))
     held_out = rows % _HELD_OUT == _HELD_OUT - 1
     learned, kept = rows[~held_out], rows[held_out]
-    if policy.value_trunk is None:
-        return _fit_head(policy, completions, returns, (learned, kept), hp, control)
-    return _train_model(policy, completions, returns, (learned, kept), hp, control)
+    fit = _fit_head if policy.value_trunk is None else _train_model
+    explained = fit(policy, completions, returns, (learned, kept), hp, control)
+    there = returns[kept]
+    alike = explained_variance(
+        torch.zeros_like(there), there, completions.mask[kept]).isnan().item()
+    return float("nan") if alike else explained
 
 
 @torch.no_grad()

@@ -122,19 +122,24 @@ class Checkpoints:
         except _GivenUpError:
             shutil.rmtree(partial, ignore_errors=True)
             raise CheckpointError(
-                f"The checkpoint of cycle {cycle} was given up; earlier ones are kept.") from None
+                f"The checkpoint of cycle {cycle} was given up. {self._earlier(run_id)}") from None
         except Exception as error:
             shutil.rmtree(partial, ignore_errors=True)
             if is_full(error):
                 raise NotWrittenError(
                     why_not(error), f"the checkpoint of cycle {cycle} could not be written; free "
-                    f"some space at {self._base}. Earlier checkpoints are kept.",
+                    f"some space at {self._base}. {self._earlier(run_id)}",
                     f"Free some space at {self._base.parent}") from error
             reason = getattr(error, "strerror", None) or error
             raise CheckpointError(
                 f"The checkpoint of cycle {cycle} could not be written to {self._base} ({reason}). "
-                "Earlier checkpoints are kept.") from error
+                f"{self._earlier(run_id)}") from error
         return Checkpoint(run_id, cycle, final, _size(final), score)
+
+    def _earlier(self, run_id: int) -> str:
+        """Say what is left where a checkpoint could not be written."""
+        return "Earlier checkpoints are kept." if self.all(run_id) else (
+            "The run has no other, and would begin from the start.")
 
     def read(
         self, run_id: int, cycle: int, prefix: str = ""

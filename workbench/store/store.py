@@ -62,6 +62,10 @@ class Store(Queries):
         self.steering = Steering(self._writer.submit, lambda: self._db)
         self.mark_interrupted().result()
 
+    def is_there(self) -> bool:
+        """Whether the database still lies where it was opened."""
+        return self._writer.is_there()
+
     def close(self) -> None:
         """Commit what waits, close every connection, let go of every run. Safe to call twice."""
         self._writer.close()

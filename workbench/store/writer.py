@@ -88,7 +88,7 @@ class Writer:
 
     def _commit(self, db: Database, jobs: list[_Job]) -> None:
         outcomes: list[tuple[_Job, Any, BaseException | None]] = []
-        if _file(self._path) != self._file:
+        if not self.is_there():
             for job in jobs:
                 job.future.set_exception(self._gone())
             return
@@ -125,6 +125,10 @@ class Writer:
                 job.future.set_result(result)
             else:
                 job.future.set_exception(failure)
+
+    def is_there(self) -> bool:
+        """Whether the database still is where it was opened."""
+        return _file(self._path) == self._file
 
     def _gone(self) -> NotWrittenError:
         """What would be written to a file that has no name any more is lost when it is closed."""

@@ -71,7 +71,7 @@ class Trying:
         self._emit(ev.TryStarted(command.id, labels))
         for index in range(len(command.sources)):
             try:
-                self._column(command, index, ppo, models.command.policy, prompt_ids, decoding)
+                self._column(command, index, ppo, models, prompt_ids, decoding)
             except Interrupted:
                 break
             except (CheckpointError, WrongWeightsError) as error:
@@ -92,7 +92,7 @@ class Trying:
         if self._stopped:
             raise Interrupted
 
-    def _column(self, command: do.Try, index: int, ppo: PPO, loaded: str,
+    def _column(self, command: do.Try, index: int, ppo: PPO, models: Models,
                 prompt_ids: list[list[int]], decoding: Decoding) -> None:
         """Complete every prompt from one source, then score and measure what was written."""
         told = 0.0
@@ -114,7 +114,7 @@ class Trying:
 
         self.step(Phase.SAMPLING, 0, 0)
         source = command.sources[index]
-        with self._policy(source, ppo, loaded) as policy:
+        with self._policy(source, ppo, models) as policy:
             completions = write(policy, prompt_ids, decoding, eos_ids=ppo.scribe.eos_ids,
                                 written=written)
         found = exchanges([completions.response(row) for row in range(len(prompt_ids))])
@@ -135,7 +135,7 @@ class Trying:
         return (completions.logprobs - start).sum(dim=1).tolist()
 
     @contextlib.contextmanager
-    def _policy(self, source: do.TrySource, ppo: PPO, loaded: str) -> Iterator[Policy]:
+    def _policy(self, source: do.TrySource, ppo: PPO, models: Models) -> Iterator[Policy]:
         """Give the policy of a source.
 
         Raises:
@@ -149,10 +149,15 @@ class Trying:
                 yield reference
         else:
             run = self._store.run(source.run_id)
+            loaded = models.command.policy if models.command else ""
             if run is not None and run.policy != loaded:
                 raise WrongWeightsError(
                     f"The checkpoint belongs to a run of {run.policy}, but the policy that is "
                     f"loaded is {loaded}; load that one to try it.")
+            # Adapters are nothing without their base.
+            if run is not None and run.hyperparameters.get("lora_rank") and (
+                    sentence := models.changed_weights(run.models, policy_alone=True)):
+                raise WrongWeightsError(sentence)
             arrays, _ = self._store.checkpoints.read(source.run_id, source.cycle, WEIGHTS)
             with other_weights(ppo.policy, arrays) as policy:
                 yield policy

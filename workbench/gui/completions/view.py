@@ -51,6 +51,7 @@ class CompletionsView(QWidget):
         self._store = store
         self._run_id: int | None = None
         self._cycles: list[int] = []
+        self._alive = True
         self._pinned: frozenset[int] = frozenset()
         self._forked_after: int | None = None
         self._mode: Mode = "latest"
@@ -88,6 +89,13 @@ class CompletionsView(QWidget):
         # A run that was rolled back writes a cycle anew; what followed is gone.
         self._cycles = [c for c in self._cycles if c < cycle] + [cycle]
         self._reload.start()
+
+    def set_alive(self, alive: bool) -> None:
+        """Say whether the run on display is alive, so that completions are on their way."""
+        if alive != self._alive:
+            self._alive = alive
+            if not self._pair.rows:
+                self._reload.start()
 
     def run_ended(self, run_id: int) -> None:
         """Show start against end, if the latest cycles of this run were followed until now."""
@@ -191,7 +199,9 @@ class CompletionsView(QWidget):
             self._empty.setText(
                 "Press Start: the completions of your prompts appear here, before and after each "
                 "cycle." if self._run_id is None else
-                "The start policy is writing its completions: they appear here first.")
+                "The start policy is writing its completions: they appear here first."
+                if self._alive else
+                "No completions of this run were compared. Resume begins it from the start.")
             self._pages.setCurrentWidget(self._empty)
         elif self._pages.currentWidget() is self._empty:
             self._pages.setCurrentWidget(self.list)

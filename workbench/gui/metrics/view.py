@@ -48,6 +48,7 @@ class MetricsView(QWidget):
         super().__init__(parent)
         self.setObjectName("metrics_view")
         self._run: RunData | None = None
+        self._alive = True
         self._others: list[RunData] = []
         self._records: Mapping[int, RunRecord] = {}
         self._looks = Looks()
@@ -78,6 +79,12 @@ class MetricsView(QWidget):
         self._name_runs()
         self._find_parts()
         self.follow()
+
+    def set_alive(self, alive: bool) -> None:
+        """Say whether the run on display is alive, so that its first cycle is on its way."""
+        if alive != self._alive:
+            self._alive = alive
+            self._tick.start()
 
     def append(self, run_id: int, cycle: int, metrics: Mapping[str, float]) -> None:
         """Add a cycle of the live run; ignored while another run is shown."""
@@ -226,7 +233,9 @@ class MetricsView(QWidget):
         if run is None or empty:
             self._empty.setText(
                 "Press Start: reward, value loss, entropy and KL appear here." if run is None else
-                "The first cycle is under way: its numbers appear here when it is complete.")
+                "The first cycle is under way: its numbers appear here when it is complete."
+                if self._alive else
+                "No cycle of this run is complete. Resume begins it from the start.")
             return
         if self._stale:
             self._stale = False

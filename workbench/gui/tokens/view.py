@@ -28,6 +28,7 @@ _RELOAD_MS = 60
 _NO_RUN = ("Press Start: here every token that a cycle learned from shows the value head's "
            "estimate, its advantage and what the update made of it.")
 _NO_CYCLE = "The tokens of the first cycle appear here when it has ended."
+_ENDED = "No cycle of this run is complete. Resume begins it from the start."
 _NOT_KEPT = ("No tokens of this run were kept. Set Token details kept, under Run in "
              "Hyperparameters, above 0 before the next.")
 
@@ -48,6 +49,7 @@ class TokensView(QWidget):
         self._store = store
         self._run_id: int | None = None
         self._cycles: list[int] = []
+        self._alive = True
         self._cycle: int | None = None  # None: the latest
         self._shown_cycle: int | None = None
         self._traces: Mapping[int, TraceRecord] = {}  # of the cycle that is held
@@ -63,6 +65,12 @@ class TokensView(QWidget):
         self._load()
 
     # -- what the window tells
+
+    def set_alive(self, alive: bool) -> None:
+        """Say whether the run on display is alive, so that its tokens are on their way."""
+        if alive != self._alive:
+            self._alive = alive
+            self._load_soon()
 
     def show_run(self, run_id: int | None) -> None:
         """Show a run's tokens, or none; follows its latest cycle."""
@@ -139,8 +147,8 @@ class TokensView(QWidget):
         run = None if self._run_id is None else self._store.run(self._run_id)
         kept = [] if run is None else self._store.traced_cycles(run.id)
         if run is None or not (kept or self._traces):
-            self._empty.setText(_NO_RUN if run is None else _NO_CYCLE if not run.cycles
-                                else _NOT_KEPT)
+            self._empty.setText(_NO_RUN if run is None else _NOT_KEPT if run.cycles
+                                else _NO_CYCLE if self._alive else _ENDED)
             self._pages.setCurrentWidget(self._empty)
             self.controls.setVisible(False)
             return
