@@ -5,7 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
-from helpers.window import Opened, bare_controls, facts, fill
+from helpers.window import Opened, bare_controls, facts, fill, unexplained
 from PySide6.QtCore import QEvent, Qt
 from PySide6.QtWidgets import (
     QApplication,
@@ -127,6 +127,7 @@ def test_dialog(window: Opened, name: str) -> None:
     assert dialog.windowTitle()
     assert dialog.accessibleName()
     assert not (bare := bare_controls(dialog)), "\n".join(bare)
+    assert not (silent := unexplained(dialog)), "\n".join(silent)
     QApplication.processEvents()
     if not isinstance(dialog, QMessageBox):
         assert dialog.width() <= 640

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import shiboken6
-from PySide6.QtGui import QTextDocumentFragment
+from PySide6.QtGui import QAction, QTextDocumentFragment
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
     QPlainTextEdit,
     QScrollBar,
     QTextEdit,
+    QToolButton,
     QWidget,
 )
 
@@ -56,6 +57,24 @@ def bare_controls(inside: QWidget) -> list[str]:
         if isinstance(w, CONTROLS) and not is_part_of_another(w)
         and not (w.objectName() and w.accessibleName()
                  and (w.toolTip() or isinstance(w, QAbstractItemView)))]
+
+
+def unexplained(inside: QWidget) -> list[str]:
+    """Return the disabled controls and actions whose tooltip does not say why they are."""
+    found: list[tuple[QWidget | QAction, str]] = [
+        (w, as_plain(w.toolTip())) for w in inside.findChildren(QWidget)
+        if isinstance(w, CONTROLS) and not is_part_of_another(w) and not w.isEnabled()
+        and w.isVisibleTo(inside)]
+    found += [(a, as_plain(a.toolTip())) for a in inside.findChildren(QAction)
+              if a.text() and not a.isEnabled() and not a.isSeparator()]
+    return [f"{type(w).__name__} {w.objectName()!r} {getattr(w, 'text', str)()!r}: {tip!r}"
+            for w, tip in found if not _why(w) or _why(w) not in tip]
+
+
+def _why(control: QWidget | QAction) -> str:
+    """Return the reason that a control was given, be it by its action."""
+    action = control.defaultAction() if isinstance(control, QToolButton) else None
+    return as_plain(str((action or control).property("why") or ""))
 
 
 def as_plain(tip: str) -> str:

@@ -267,6 +267,15 @@ def enable_action(action: QAction, on: bool, why: str) -> None:
         set_tip(action, tip_of(action))
 
 
+def explain(action: QAction, tip: str, why: str) -> None:
+    """Let the tooltip of an action that Qt enables by itself say ``why`` while it is disabled."""
+    def say(on: bool) -> None:
+        action.setProperty("why", "" if on else why)
+        set_tip(action, tip)
+    action.enabledChanged.connect(say)
+    say(action.isEnabled())
+
+
 def tip_of(action: QAction) -> str:
     """Return what an action's tooltip says of it, without its shortcut."""
     return str(action.property("tip") or "")

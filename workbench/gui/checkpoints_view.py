@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtWidgets import QTableWidget, QTableWidgetItem, QWidget
 
 from workbench.gui.background import Background
-from workbench.gui.controls import RIGHT, as_list, label, named
+from workbench.gui.controls import RIGHT, as_list, enable, label, named
 from workbench.gui.dialog import Dialog, ask
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.status_bar import file_size
@@ -152,7 +152,7 @@ class CheckpointsView(Dialog):
         self.pin_button.setText("Unpin" if checkpoint and checkpoint.pinned else "Pin")
         self.pin_button.setAccessibleName(self.pin_button.text())
         for button in (self.pin_button, self.delete_button):
-            button.setEnabled(checkpoint is not None)
+            enable(button, checkpoint is not None, "Select a checkpoint first.")
 
     def _verified(self, cycle: int, whole: bool) -> None:
         if not self._closed:

@@ -8,7 +8,7 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
-from workbench.gui.controls import label, tool_button
+from workbench.gui.controls import enable, label, tool_button
 from workbench.gui.fields import make_field, tooltip
 from workbench.gui.icons import icon
 from workbench.gui.plain_text import plain_tip
@@ -88,7 +88,7 @@ class Row(QWidget):
     def explain(self, why: str) -> None:
         """Disable the field and say ``why``, or enable it with ""."""
         for widget in (self.field, self.reset, self.label):
-            widget.setEnabled(not why)
+            enable(widget, not why, why)
         tip = plain_tip(tooltip(self.spec, why))
         self.field.setToolTip(tip)
         self.label.setToolTip(tip)

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 from superqt import QElidingLabel
 
-from workbench.gui.actions import Actions, set_tip, tip_of
+from workbench.gui.actions import Actions, explain, set_tip, tip_of
 from workbench.gui.controls import goes_away, label, named
 from workbench.gui.dock_layout import TWO_COLUMNS, DockLayout
 from workbench.gui.health import HealthChip
@@ -396,6 +396,9 @@ class MainWindow(QMainWindow):
         undo.setObjectName("undo")
         redo.setObjectName("redo")
         self.undo_actions = [undo, redo]
+        for action, what in ((undo, "undo"), (redo, "redo")):
+            explain(action, f"{what.capitalize()} the last edit in Prompts or in Hyperparameters",
+                    f"There is nothing to {what} there.")
         bar = self.menuBar()
         for title, entries in (
             ("&File", actions.in_menu("File")), ("&Edit", self.undo_actions),

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from workbench.assets import BUNDLED_REWARD, EXAMPLE_REWARDS
-from workbench.gui.controls import describe, label, named, tool_button
+from workbench.gui.controls import describe, enable, label, named, tool_button
 from workbench.gui.dialog import choose_file
 from workbench.gui.icons import icon
 from workbench.gui.plain_text import plain_tip
@@ -281,7 +281,8 @@ class RewardParts(QWidget):
     def _arrange(self) -> None:
         for number, row in enumerate(self._rows, start=1):
             row.set_place(number, len(self._rows) == 1)
-        self.add_button.setEnabled(len(self._rows) < MOST_PARTS)
+        enable(self.add_button, len(self._rows) < MOST_PARTS,
+               f"A reward has at most {MOST_PARTS} parts; remove one first.")
         self._draw()
         self._tell()
 

@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, Qt
 from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import QApplication, QMenu, QSystemTrayIcon
 
-from workbench.gui.actions import ALIVE
+from workbench.gui.actions import ALIVE, enable_action
 from workbench.gui.icons import icon
 from workbench.gui.plain_text import without_markup
 from workbench.gui.theme import themes
@@ -116,7 +116,7 @@ class Tray(QObject):
         self.icon.setToolTip(without_markup(
             f"{window.windowTitle()}\n{window.state.value}"
             + (f", {cycle[0].lower()}{cycle[1:]}" if cycle else "")))
-        self._stop.setEnabled(alive)
+        enable_action(self._stop, alive, "No run is alive.")
 
     def _activated(self, reason: QSystemTrayIcon.ActivationReason) -> None:
         if reason != QSystemTrayIcon.ActivationReason.Context:

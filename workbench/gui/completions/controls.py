@@ -9,10 +9,12 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QMenu, QToolButton, QWidge
 from superqt import QFlowLayout
 
 from workbench.gui.completions.model import SORTS
-from workbench.gui.controls import label, named, tool_button
+from workbench.gui.controls import enable, label, named, tool_button
 from workbench.gui.cycle_picker import CyclePicker
 from workbench.gui.icons import icon
 from workbench.gui.theme import themes
+
+_ONE_CYCLE = "There is only one comparison so far, or none."
 
 
 class Controls(QWidget):
@@ -57,15 +59,17 @@ class Controls(QWidget):
         is marked."""
         for picker, cycle in ((self.before, before), (self.after, after)):
             picker.show_cycles(cycles, cycle, forked_after)
-            picker.setEnabled(len(cycles) > 1)
+            enable(picker, len(cycles) > 1, _ONE_CYCLE)
         for name, button in self.modes.items():
             button.setChecked(name == mode)
-            button.setEnabled(len(cycles) > 1)
+            enable(button, len(cycles) > 1, _ONE_CYCLE)
         places = [cycles.index(c) for c in (before, after) if c in cycles]
         both = after is not None and len(places) == 2
-        self.previous.setEnabled(both and min(places) > 0)
-        self.next.setEnabled(both and max(places) < len(cycles) - 1)
-        self.menu.setEnabled(bool(cycles))
+        enable(self.previous, both and min(places) > 0,
+               "There is no earlier comparison." if both else _ONE_CYCLE)
+        enable(self.next, both and max(places) < len(cycles) - 1,
+               "There is no later comparison." if both else _ONE_CYCLE)
+        enable(self.menu, bool(cycles), "There is nothing to export yet.")
 
     def _cycles(self) -> QWidget:
         box, row = _row(4)

@@ -20,7 +20,7 @@ from workbench.gui.completions import wording
 from workbench.gui.completions.diff import marked_difference
 from workbench.gui.completions.marks import fill
 from workbench.gui.completions.model import Comparison
-from workbench.gui.controls import label, tool_button
+from workbench.gui.controls import enable, label, tool_button
 from workbench.gui.plain_text import plain_tip, shortened
 from workbench.gui.theme import themes
 
@@ -99,7 +99,8 @@ class Detail(QWidget):
         colour = theme.good if row.change > 0 else theme.bad if row.change < 0 else theme.muted
         self._change.setStyleSheet(f"color: {colour}")
         self._change.setVisible(math.isfinite(row.change))
-        self._tokens.setEnabled(bool(after or before))  # the start policy has learned nothing
+        enable(self._tokens, bool(after or before),
+               "The start policy has learned from no completion yet.")
         # Without the space that joins it to the prompt, as in the list.
         shown = [(record or row.before).text.lstrip(" ") for record in (row.before, row.after)]
         found = marked_difference(*shown)

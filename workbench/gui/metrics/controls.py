@@ -16,8 +16,8 @@ from PySide6.QtWidgets import (
 )
 from superqt import QFlowLayout
 
-from workbench.gui.actions import set_tip
-from workbench.gui.controls import label, named, tool_button
+from workbench.gui.actions import enable_action, set_tip
+from workbench.gui.controls import describe, enable, label, named, tool_button
 from workbench.gui.metrics.data import Along
 from workbench.gui.plain_text import plain_tip
 from workbench.ppo.metrics import METRICS, PARTS, find_metric
@@ -46,6 +46,7 @@ _GROUPS = {
     "Other": ("",),
 }
 
+NO_CURVE, NO_RANGE = "There is no curve yet.", "No cycles are selected."
 _ZOOM = "Show only the selected cycles (Z)"
 _SELECT = ("To select some, with mean, min, max and change in every plot: Shift+drag over a plot, "
            "or Shift+Left and Shift+Right. Escape or a click ends it. A drag without Shift zooms")
@@ -100,19 +101,16 @@ class Controls(QWidget):
             action.setChecked(name in names)
             shown = name in names
             enabled = len(names) > 1 if shown else len(names) < MOST_PLOTS
-            action.setEnabled(enabled)
-            action.setToolTip(plain_tip(
-                f"{name}: {METRICS[name].help}" if enabled else
-                "The last plot stays; tick another first" if shown else
-                f"{MOST_PLOTS} plots are the most; untick one first"))
+            set_tip(action, f"{name}: {METRICS[name].help}")
+            enable_action(action, enabled, "The last plot stays; tick another first." if shown else
+                          f"{MOST_PLOTS} plots are the most; untick one first.")
 
     def show_parts(self, there: bool, wanted: bool) -> None:
         """Offer the plot of the reward's parts where a run has some."""
         about = find_metric(PARTS)
-        self._parts.setEnabled(there)
         self._parts.setChecked(there and wanted)
-        self._parts.setToolTip(plain_tip(
-            about.help if there else "The run on display has only one reward"))
+        set_tip(self._parts, about.help)
+        enable_action(self._parts, there, "The run on display has only one reward.")
 
     def show_settings(self, smoothing: float, log: bool, along: Along) -> None:
         """Show settings that were restored."""
@@ -127,20 +125,19 @@ class Controls(QWidget):
 
     def show_following(self, following: bool) -> None:
         """Offer Follow only while the plots do not follow."""
-        self.follow.setEnabled(not following)
-        self.follow.setToolTip(plain_tip(_FOLLOWS if following else _FOLLOW))
+        describe(self.follow, _FOLLOW)
+        enable(self.follow, not following, _FOLLOWS)
 
     def show_range(self, exists: bool) -> None:
         """Offer to zoom only to what is selected."""
-        self.zoom.setEnabled(exists)
-        self.zoom.setToolTip(plain_tip(
-            _ZOOM if exists else f"No cycles are selected. {_SELECT}"))
+        describe(self.zoom, _ZOOM)
+        enable(self.zoom, exists, f"{NO_RANGE} {_SELECT}")
 
     def show_run(self, exists: bool) -> None:
         """Offer to export only what exists."""
         for action, tip in self._figures.items():
-            action.setEnabled(exists)
-            action.setToolTip(plain_tip(tip if exists else "There is no curve yet"))
+            set_tip(action, tip)
+            enable_action(action, exists, NO_CURVE)
 
     def _plots(self) -> QWidget:
         self.plots = _menu_button("plots", "Plots", "Choose which metrics to plot, "

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.gui.controls import label, named
+from workbench.gui.controls import describe, enable, label, named
 from workbench.gui.dialog import Dialog, choose_new_file
 from workbench.gui.metrics.data import RunData
 from workbench.gui.metrics.export import (
@@ -29,12 +29,11 @@ from workbench.gui.metrics.export import (
     write,
 )
 from workbench.gui.metrics.figure import Figure
-from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import themes
 
 _SIZE = (860, 460)
 _FORMATS = {"png": "PNG picture", "svg": "SVG drawing", "pdf": "PDF page", "csv": "CSV table"}
-_NO_PICTURE = "A table has neither title nor width"
+_NO_PICTURE = "A table has neither title nor width."
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +130,11 @@ class FigureDialog(Dialog):
         sized = self.width_.currentData() is None
         for field, tip in ((self.title, "Stands above the figure; empty for none"),
                            (self.width_, "As wide as a column or a page of print, or in pixels")):
-            field.setEnabled(not table)
-            field.setToolTip(plain_tip(_NO_PICTURE if table else tip))
-        self.pixels.setEnabled(sized and not table)
-        self.pixels.setToolTip(plain_tip(
-            _NO_PICTURE if table else
-            "How many pixels wide" if sized else "Choose a width in pixels first"))
+            describe(field, tip)
+            enable(field, not table, _NO_PICTURE)
+        describe(self.pixels, "How many pixels wide")
+        enable(self.pixels, sized and not table,
+               _NO_PICTURE if table else "Choose a width in pixels first.")
         self._preview.show_picture(picture(self.figure, self.width_chosen))
 
     def _fill(self) -> None:

@@ -9,6 +9,7 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu, QToolButton, QWidget
 
+from workbench.gui.actions import enable_action, set_tip
 from workbench.gui.controls import tool_button
 from workbench.gui.icons import icon
 from workbench.gui.plain_text import plain_tip
@@ -73,9 +74,9 @@ class PlotMenu(QMenu):
         self._enlarge.setToolTip(plain_tip(tip))
         self._entries["log"].setChecked(log)
         self._entries["raw"].setChecked(raw or not smoothing)
-        self._entries["raw"].setEnabled(smoothing)
-        self._entries["raw"].setToolTip(plain_tip(
-            _ENTRIES[2][2] if smoothing else "Smooth is off: every curve is as measured"))
+        set_tip(self._entries["raw"], _ENTRIES[2][2])
+        enable_action(self._entries["raw"], smoothing,
+                      "Smooth is off: every curve is as measured.")
         self.draw_icons()
 
     def draw_icons(self) -> None:

@@ -15,9 +15,15 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QApplication, QStackedWidget, QVBoxLayout, QWidget
 
-from workbench.gui.actions import set_tip
+from workbench.gui.actions import enable_action, set_tip
 from workbench.gui.controls import label
-from workbench.gui.metrics.controls import DEFAULT_PLOTS, MOST_PLOTS, Controls
+from workbench.gui.metrics.controls import (
+    DEFAULT_PLOTS,
+    MOST_PLOTS,
+    NO_CURVE,
+    NO_RANGE,
+    Controls,
+)
 from workbench.gui.metrics.data import Along, RunData, extent, steady
 from workbench.gui.metrics.export import picture
 from workbench.gui.metrics.figure_dialog import Choice, FigureDialog
@@ -229,7 +235,7 @@ class MetricsView(QWidget):
         self._pages.setCurrentWidget(self._empty if empty else self._grid)
         self.controls.show_run(not empty)
         for action in self._figure_actions:
-            action.setEnabled(not empty)
+            enable_action(action, not empty, NO_CURVE)
         if run is None or empty:
             self._empty.setText(
                 "Press Start: reward, value loss, entropy and KL appear here." if run is None else
@@ -280,7 +286,8 @@ class MetricsView(QWidget):
 
     def _show_following(self) -> None:
         self.controls.show_following(self._following)
-        self._follow_action.setEnabled(not self._following)
+        enable_action(self._follow_action, not self._following,
+                      "The plots follow the latest cycle already.")
 
     def _double_click(self) -> None:
         self._pointing.choice.take_back()
@@ -298,7 +305,7 @@ class MetricsView(QWidget):
         chosen = self._pointing.selection.cycles is not None
         if chosen != self._zoom_action.isEnabled():
             self.controls.show_range(chosen)
-            self._zoom_action.setEnabled(chosen)
+            enable_action(self._zoom_action, chosen, NO_RANGE)
         self._wake()
 
     def _wish(self, plot: MetricPlot, wish: str, on: bool) -> None:
@@ -425,9 +432,9 @@ class MetricsView(QWidget):
         action.setObjectName(name)
         action.setShortcut(QKeySequence(key))
         action.setShortcutContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        action.setEnabled(False)
         action.triggered.connect(lambda: call())
         set_tip(action, tip)
+        enable_action(action, False, NO_RANGE if name == "zoom_to_range" else NO_CURVE)
         self.addAction(action)
         return action
 

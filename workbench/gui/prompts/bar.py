@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QComboBox, QMenu, QToolButton, QWidget
 from superqt import QFlowLayout
 
 from workbench.assets import SAMPLE_PROMPTS
+from workbench.gui.actions import enable_action, explain
 from workbench.gui.controls import tool_button
 from workbench.gui.dialog import ask, ask_for, choose_file, choose_new_file
 from workbench.gui.plain_text import plain_tip, without_mnemonic
@@ -43,7 +44,8 @@ class Bar(QWidget):
     def allow_moving(self, allowed: bool) -> None:
         """Rows of a filtered list have no place of their own to move to."""
         for action in self._moves:
-            action.setEnabled(allowed)
+            enable_action(action, allowed, "Rows of a filtered list have no place of their own; "
+                          "clear the filter first.")
 
     def _make_actions(self) -> None:
         view, key = self._view, Qt.Key
@@ -69,8 +71,11 @@ class Bar(QWidget):
         self._separator()
         # The window gives these their shortcut, wherever the keyboard is.
         stack = view.undo_stack
-        view.table.addAction(stack.createUndoAction(view.table, "Undo"))
-        view.table.addAction(stack.createRedoAction(view.table, "Redo"))
+        for what, action in (("undo", stack.createUndoAction(view.table, "Undo")),
+                             ("redo", stack.createRedoAction(view.table, "Redo"))):
+            explain(action, f"{what.capitalize()} the last edit of the prompts",
+                    f"There is nothing to {what}.")
+            view.table.addAction(action)
 
     def _action(
         self, name: str, text: str, shortcut: str | Qt.Key | QKeySequence.StandardKey,
@@ -111,7 +116,7 @@ class Bar(QWidget):
                 action = saved.addAction(without_mnemonic(name))
                 action.setToolTip(plain_tip(name))
                 action.triggered.connect(lambda _=False, name=name: call(name))
-            saved.setEnabled(not saved.isEmpty())
+            enable_action(saved.menuAction(), not saved.isEmpty(), "No set has been saved yet.")
 
         menu.aboutToShow.connect(list_sets)
 

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.gui.controls import RIGHT, as_list, label, named, tool_button
+from workbench.gui.controls import RIGHT, as_list, enable, label, named, tool_button
 from workbench.gui.dialog import Dialog
 from workbench.gui.hyperparameters_form import HyperparametersForm
 from workbench.gui.metrics.data import format_number
@@ -149,7 +149,7 @@ class BranchDialog(Dialog):
             text = f"Nothing changes: it goes the way {self._run.name} went."
         self._summary.setText(text)
         set_look(self._summary, role="error" if problems else "" if changes else "muted")
-        self.ok.setEnabled(not problems)
+        enable(self.ok, not problems, "There is something to mend first; it is said below.")
 
     def _build(self, warning: str) -> None:
         self._explain = label(

@@ -8,7 +8,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QWidget
 from superqt import QFlowLayout
 
-from workbench.gui.controls import label, named, tool_button
+from workbench.gui.controls import enable, label, named, tool_button
 from workbench.gui.cycle_picker import CyclePicker
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import themes
@@ -61,8 +61,8 @@ class Controls(QWidget):
         and ``not_kept`` one that was asked for in vain."""
         self.cycle.show_cycles(cycles, shown)
         place = cycles.index(shown)
-        self.previous.setEnabled(place > 0)
-        self.next.setEnabled(place < len(cycles) - 1)
+        enable(self.previous, place > 0, "No earlier cycle's tokens are kept.")
+        enable(self.next, place < len(cycles) - 1, "There is no later cycle yet.")
         self.latest.setChecked(following)
         self.news.setText(f"cycle {latest:,} is there")
         self.news.setVisible(not following and latest > shown)

@@ -9,7 +9,7 @@ from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
 from superqt import QFlowLayout
 
-from workbench.gui.controls import label, tool_button
+from workbench.gui.controls import enable, label, tool_button
 from workbench.gui.fields import Field, make_field
 from workbench.gui.number_field import range_sentence
 from workbench.gui.plain_text import plain_tip
@@ -19,6 +19,7 @@ from workbench.store.checkpoints import Checkpoint
 from workbench.training.commands import TrySource
 
 _DIGITS = {"temperature": 5, "top_p": 4, "seed": 7, "length": 5}
+_NO_CHECKPOINT = "The run has no checkpoint on disk."
 
 
 class Controls(QWidget):
@@ -80,7 +81,7 @@ class Controls(QWidget):
             action.setData((checkpoint.run_id, checkpoint.cycle))
             action.setChecked(action.data() in ticked)
             action.toggled.connect(self._count)
-        self.checkpoints.setEnabled(not self._menu.isEmpty())
+        enable(self.checkpoints, not self._menu.isEmpty(), _NO_CHECKPOINT)
         self._count()
 
     def values(self) -> dict[str, float | int]:
@@ -125,7 +126,7 @@ class Controls(QWidget):
         self.checkpoints.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self._menu = QMenu(self.checkpoints)
         self.checkpoints.setMenu(self._menu)
-        self.checkpoints.setEnabled(False)
+        enable(self.checkpoints, False, _NO_CHECKPOINT)
         self.choose(start=True, current=True)
         for widget in (self.start, self.checkpoints, self.current):
             row.addWidget(widget)

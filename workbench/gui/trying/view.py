@@ -19,7 +19,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.gui.controls import label, named, push_button, tool_button
+from workbench.gui.actions import enable_action
+from workbench.gui.controls import describe, enable, label, named, push_button, tool_button
 from workbench.gui.plain_text import plain_tip, shortened, without_mnemonic
 from workbench.gui.settings import section
 from workbench.gui.theme import set_look
@@ -217,14 +218,13 @@ class TryView(QWidget):
         can = self._state in _CAN_TRY
         self.button.setText("Stop" if self.busy else "Try")
         self.button.setAccessibleName(self.button.text())
-        self.button.setToolTip(plain_tip(
-            "End this try (Escape)" if self.busy else
-            "Complete the prompts with each chosen policy (Ctrl+Return)"))
-        self.button.setEnabled(can or self.busy)
+        why = _WHY_NOT.get(self._state, "")
+        describe(self.button, "End this try (Escape)" if self.busy else
+                 "Complete the prompts with each chosen policy (Ctrl+Return)")
+        enable(self.button, can or self.busy, why)
         set_look(self.button, role="primary" if can and not self.busy else "")
         for widget in (self.history, self.reuse_button, self.copy_button):
             widget.setVisible(bool(self._attempts))
-        why = _WHY_NOT.get(self._state, "")
         self.line.setText(
             why or "Trying changes nothing: the run goes on as if it had not been.")
         self.line.setVisible(bool(why) or not self._attempts)
@@ -236,7 +236,7 @@ class TryView(QWidget):
         pinned = [p.text for p in rows if p.pinned]
         for name, texts in (("Selected in Prompts", selected), ("Pinned prompts", pinned)):
             action = menu.addAction(f"{name} ({len(texts)})")
-            action.setEnabled(bool(texts))
+            enable_action(action, bool(texts), "There are none in Prompts.")
             action.triggered.connect(lambda _=False, texts=texts: self._take(texts))
         menu.addSeparator()
         for prompt in rows[:_OFFERED]:
