@@ -12,11 +12,12 @@ from helpers.tape import Tape, TapeRecorder
 
 from workbench.ppo import decoders, sampling
 from workbench.ppo.control import Interrupted, Unattended
-from workbench.ppo.decoders import Decoder, FixedDecoder, cast_weights, make_decoder
+from workbench.ppo.decoders import Decoder, FixedDecoder, make_decoder
 from workbench.ppo.decoding import Decoding
 from workbench.ppo.device import Placement
 from workbench.ppo.forward import read_logprobs
 from workbench.ppo.hyperparameters import parse
+from workbench.ppo.kernels import cast_weights
 from workbench.ppo.kv_cache import can_be_fixed
 from workbench.ppo.policy import Policy
 from workbench.ppo.randomness import Stream, uniforms

@@ -90,19 +90,6 @@ def test_padding_that_tokenizer_and_classifier_disagree_on_changes_no_score(
     torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("config", [
-    # Its recurrent state would take up the padding, and is not in a cache of keys and values.
-    tf.MambaConfig(hidden_size=16, num_hidden_layers=1, initializer_range=0.3),
-    # It has no cache at all.
-    tf.OpenAIGPTConfig(n_embd=16, n_layer=1, n_head=2)], ids=["mamba", "openai-gpt"])
-def test_a_policy_that_does_not_write_as_it_reads_is_refused(config, policy_folder, tmp_path):
-    folder = shutil.copytree(policy_folder, tmp_path / "p")
-    config.vocab_size = 257
-    tf.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
-    with pytest.raises(LoadError, match="writes token by token in a way"):
-        load_policy(str(folder), CPU, quiet)
-
-
 def test_several_outputs_ask_which(tmp_path):
     folder = save_reward(tmp_path / "r", labels=("bad", "good"))
     with pytest.raises(LoadError, match="2 outputs \\(bad, good\\)") as caught:

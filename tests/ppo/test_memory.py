@@ -11,7 +11,7 @@ from workbench.ppo.footprint import Footprint, policy_costs, trunk_costs
 from workbench.ppo.hyperparameters import parse
 from workbench.ppo.memory import Work, less, memory, needed, relief
 from workbench.ppo.phases import Phase
-from workbench.ppo.policy import Trainable
+from workbench.ppo.trainable import Trainable
 
 WORK = Work(prompt=8, scored=24, compared=4)
 

@@ -24,13 +24,14 @@ from workbench.ppo.metrics import part_metric
 from workbench.ppo.objective import explained_variance, masked_mean, update_size
 from workbench.ppo.optimizer import check_optimizer, make_optimizer, set_rates
 from workbench.ppo.phases import Phase
-from workbench.ppo.policy import Policy, Trainable, find_value_source
+from workbench.ppo.policy import Policy
 from workbench.ppo.randomness import Stream, prompt_at, uniforms
 from workbench.ppo.reward_model import Exchange, Reward
 from workbench.ppo.rewards import scale, shape_scores, token_rewards
 from workbench.ppo.sampling import Completions, sample
 from workbench.ppo.scribe import Scribe
 from workbench.ppo.traces import TokenTrace, trace
+from workbench.ppo.trainable import Trainable, find_value_source
 from workbench.ppo.update import Experience, update
 from workbench.ppo.value_epochs import head_epochs, model_epochs
 from workbench.ppo.value_head import ValueHead, fits, put_in

@@ -5,17 +5,18 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 from weakref import WeakSet
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, pad
-from transformers.pytorch_utils import Conv1D
+from torch.nn.functional import pad
 
-from workbench.ppo.kernels import packed_weights
-from workbench.ppo.kv_cache import can_be_fixed, keep_rows, make_cache, make_fixed_cache
-from workbench.ppo.policy import Policy, UnsupportedModelError
+from workbench.ppo.abilities import Together
+from workbench.ppo.device import tokens_at_once
+from workbench.ppo.kernels import cast_weights, packed_weights
+from workbench.ppo.kv_cache import can_be_fixed, make_cache, make_fixed_cache
+from workbench.ppo.policy import Policy
 from workbench.ppo.replay import CudaRecorder, Recorder, Replay
 
 Choose = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -38,6 +39,22 @@ _CAPACITY_STEP = 16
 
 # Models whose steps could not be recorded.
 _not_recordable: WeakSet[nn.Module] = WeakSet()
+
+
+class Writer(Protocol):
+    """Writes tokens to prompts, one to each a step."""
+
+    tokens: Tensor
+    """(b, T), 0 where nothing was written; a row that has ended may go on for a while."""
+
+    def step(self) -> None:
+        """Write one more token to every row still in the batch."""
+
+    def drop_ended(self) -> bool:
+        """Leave rows out that have ended, where that pays; return whether any goes on."""
+
+    def close(self) -> None:
+        """Let go of what the steps needed; the tokens stay."""
 
 
 class Decoder:
@@ -63,6 +80,8 @@ class Decoder:
             ids[row, self._width - len(prompt):] = torch.tensor(prompt)
             attention[row, : self._width - len(prompt)] = 0
         self._padded = bool((attention == 0).any())
+        # Without padding a model knows best where it is: some count from elsewhere than 0.
+        self._placed = policy.abilities.writing is Together.PADDED
         self._attention = attention.to(device)
         self._positions = (self._attention.cumsum(dim=1) - 1).clamp(min=0)
         self._eos = torch.tensor(list(eos_ids), dtype=torch.long, device=device)
@@ -107,18 +126,106 @@ class Decoder:
 
     def _run(self, ids: Tensor, attention: Tensor | None, positions: Tensor) -> Tensor:
         """Read (n, m) more tokens; return the (n, H) states of the last ones."""
-        return self._trunk(
-            input_ids=ids, attention_mask=attention, position_ids=positions, cache=self._cache,
-            use_cache=True).last_hidden_state[:, -1]
+        return read_on(
+            self._trunk, ids, self._cache, attention=attention,
+            positions=positions if self._placed else None)[:, -1]
 
     def _ends(self, chosen: Tensor) -> Tensor:
         # torch.isin sorts where there are many ids, which a GPU's host would have to wait for.
         return (chosen.unsqueeze(-1) == self._eos).any(dim=-1)
 
     def _keep(self, keep: Tensor) -> None:
-        keep_rows(self._cache, keep)
+        self._keep_cache(keep)
         self._rows, self._attention = self._rows[keep], self._attention[keep]
         self._positions = self._positions[keep]
+
+
+    def _keep_cache(self, keep: Tensor) -> None:
+        self._cache.reorder_cache(keep)
+
+
+def read_on(
+    trunk: nn.Module, ids: Tensor, cache: Any, *, attention: Tensor | None = None,
+    positions: Tensor | None = None,
+) -> Tensor:
+    """Read (n, m) more tokens after what ``cache`` holds; return their (n, m, H) states."""
+    more = {} if positions is None else {"position_ids": positions}
+    if attention is not None:
+        more["attention_mask"] = attention
+    return trunk(input_ids=ids, cache=cache, use_cache=True, **more).last_hidden_state
+
+
+class RereadingDecoder(Decoder):
+    """Writes the same tokens without a cache: each reads its text again, as training does."""
+
+    def _make_cache(self, policy: Policy) -> Any:
+        self._policy = policy
+        self._lengths = self._attention[:, : self._width].sum(dim=1)
+        padding = self._width - self._lengths
+        where = torch.arange(self._width, device=policy.device) + padding.unsqueeze(-1)
+        prompts = self._fed.gather(1, where.clamp(max=self._width - 1))
+        self._texts = pad(prompts, (0, self._length))
+
+    def _run(self, ids: Tensor, attention: Tensor | None, positions: Tensor) -> Tensor:
+        rows, last = torch.arange(len(ids), device=ids.device), self._lengths + self.written - 1
+        if self.written:
+            self._texts[rows, last] = ids[:, 0]
+        longest = int(last.max()) + 1
+        at_once = max(1, tokens_at_once(0, ids.device) // longest)
+        return torch.cat([
+            self._policy.hidden_states(self._texts[part, :longest])[
+                torch.arange(len(part), device=part.device), last[part]]
+            for part in rows.split(at_once)])
+
+    def _keep_cache(self, keep: Tensor) -> None:
+        self._texts, self._lengths = self._texts[keep], self._lengths[keep]
+
+
+class GroupedDecoder:
+    """Writes to prompts of many lengths where padding would change numbers: in groups of one
+    length, a step in each before the next step."""
+
+    def __init__(
+        self, policy: Policy, prompts: Sequence[Sequence[int]], length: int, choose: Choose,
+        eos_ids: Sequence[int], *, kind: type[Decoder], alone: bool = False,
+    ) -> None:
+        """Prepare as :class:`Decoder` does.
+
+        Args:
+            kind: writes to a group.
+            alone: each row is a group of its own.
+        """
+        self.tokens = torch.zeros(len(prompts), length, dtype=torch.long, device=policy.device)
+        """(b, T), 0 where nothing was written; a row that has ended may go on for a while."""
+        groups: dict[int, list[int]] = {}
+        for row, prompt in enumerate(prompts):
+            groups.setdefault(row if alone else len(prompt), []).append(row)
+
+        def choose_for(places: Tensor) -> Choose:
+            def choose_there(hidden: Tensor, rows: Tensor, t: Tensor) -> Tensor:
+                chosen = choose(hidden, places[rows], t)
+                self.tokens[places[rows], t] = chosen
+                return chosen
+            return choose_there
+
+        self._writers = [
+            kind(policy, [prompts[row] for row in rows], length,
+                 choose_for(torch.tensor(rows, device=policy.device)), eos_ids)
+            for rows in groups.values()]
+
+    def step(self) -> None:
+        """Write one more token to every row still in the batch."""
+        for writer in self._writers:
+            writer.step()
+
+    def drop_ended(self) -> bool:
+        """Leave rows out that have ended, where that pays; return whether any goes on."""
+        self._writers = [writer for writer in self._writers if writer.drop_ended()]
+        return bool(self._writers)
+
+    def close(self) -> None:
+        """Let go of what the steps needed; the tokens stay."""
+        self._writers.clear()
 
 
 class FixedDecoder(Decoder):
@@ -238,8 +345,8 @@ class FixedDecoder(Decoder):
 def make_decoder(
     policy: Policy, prompts: Sequence[Sequence[int]], length: int, choose: Choose,
     eos_ids: Sequence[int],
-) -> Decoder:
-    """Return what writes fastest on the policy's device.
+) -> Writer:
+    """Return what writes fastest on the policy's device, of what is exact with the policy.
 
     A CPU has no use for fixed shapes: it would compute what is masked. On a GPU each call makes
     its own recording. One kept from cycle to cycle would spare the three steps that this costs,
@@ -248,52 +355,32 @@ def make_decoder(
     """
     if (
         policy.device.type == "cuda" and length >= _STEPS_WORTH_A_RECORDING
-        and policy.model not in _not_recordable and can_be_fixed(policy.model.config)
+        and policy.model not in _not_recordable and steps_can_be_alike(policy)
         # What transformers says of models that ask for no value on their way.
         and getattr(policy.model, "_can_compile_fullgraph", False)
     ):
         return FixedDecoder(policy, prompts, length, choose, eos_ids, recorder=CudaRecorder())
-    return Decoder(policy, prompts, length, choose, eos_ids)
+    return make_growing(policy, prompts, length, choose, eos_ids)
 
 
-@torch.no_grad()
-def check_writing(policy: Policy) -> None:
-    """Make sure that tokens written over a cache, also after padding, are as probable as read.
+def steps_can_be_alike(policy: Policy) -> bool:
+    """Whether :class:`FixedDecoder` writes exactly, as far as is known."""
+    can = policy.abilities
+    return (can.steps_alike and can.cached and can.writing is Together.PADDED
+            and can_be_fixed(policy.model.config))
 
-    Raises:
-        UnsupportedModelError: they are not, so the ratio would not begin at 1.
-    """
-    prompts, text = [[1], [1, 2, 3]], [3, 1, 2]
-    written: list[Tensor] = []
 
-    def dictate(hidden: Tensor, rows: Tensor, t: Tensor) -> Tensor:
-        written.append(policy.logits(hidden).log_softmax(dim=-1))
-        return torch.full_like(rows, text[len(written) - 1])
-
-    def agree() -> bool:
-        decoder = Decoder(policy, prompts, len(text), dictate, [])
-        for _ in text:
-            decoder.step()
-        for row, prompt in enumerate(prompts):
-            ids = torch.tensor([prompt + text[:-1]], device=policy.device)
-            read = policy.logits(policy.hidden_states(ids)[0, len(prompt) - 1 :])
-            found = torch.stack([step[row] for step in written])
-            if not torch.allclose(found, read.log_softmax(dim=-1), rtol=1e-3, atol=1e-2):
-                return False
-        return True
-
-    unknown = UnsupportedModelError(
-        f"The policy's architecture ({type(policy.model).__name__}) writes token by token in a way "
-        "PPO Workbench does not know; choose another model.")
-    with policy.in_full_precision():
-        try:
-            agrees = agree()
-        except torch.OutOfMemoryError:
-            raise
-        except (RuntimeError, TypeError, ValueError, AttributeError) as error:
-            raise unknown from error
-    if not agrees:
-        raise unknown
+def make_growing(
+    policy: Policy, prompts: Sequence[Sequence[int]], length: int, choose: Choose,
+    eos_ids: Sequence[int],
+) -> Writer:
+    """Return what writes by steps of growing length, in the way that is exact with the policy."""
+    can = policy.abilities
+    kind = Decoder if can.cached else RereadingDecoder
+    if can.writing is Together.PADDED:
+        return kind(policy, prompts, length, choose, eos_ids)
+    return GroupedDecoder(policy, prompts, length, choose, eos_ids, kind=kind,
+                          alone=can.writing is Together.ALONE)
 
 
 @contextlib.contextmanager
@@ -311,27 +398,3 @@ def weights_at_rest(policy: Policy) -> Iterator[None]:
     else:
         with policy.autocast(), packed_weights(model, dtype):
             yield
-
-
-@contextlib.contextmanager
-def cast_weights(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
-    """Let linear layers run on copies of their weights in another precision.
-
-    No gradient flows meanwhile.
-    """
-    layers: list[Any] = [m for m in model.modules() if type(m) in (nn.Linear, Conv1D)]
-    try:
-        for layer in layers:
-            layer.forward = _cast(layer, dtype)
-        yield
-    finally:
-        for layer in layers:
-            layer.__dict__.pop("forward", None)
-
-
-def _cast(layer: Any, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
-    weight = layer.weight.detach().to(dtype)
-    if isinstance(layer, Conv1D):
-        weight = weight.t()
-    bias = None if layer.bias is None else layer.bias.detach().to(dtype)
-    return lambda x: linear(x.to(dtype), weight, bias)

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
+# A CPU's caches want small pieces, a GPU wants large ones.
+_TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 16_384, "mps": 4096}
+
 
 @dataclass(frozen=True, slots=True)
 class Placement:
@@ -66,3 +69,8 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
     elif device.type == "mps":
         torch.mps.synchronize()
+
+
+def tokens_at_once(micro_batch_tokens: int, device: torch.device) -> int:
+    """Return how many tokens go through the model at once; 0 asks for what suits the device."""
+    return micro_batch_tokens or _TOKENS_AT_ONCE.get(device.type, 4096)

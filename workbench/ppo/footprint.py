@@ -21,6 +21,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers.pytorch_utils import Conv1D
 
+from workbench.ppo.abilities import Abilities, Together
+from workbench.ppo.decoders import read_on
 from workbench.ppo.device import Placement, find_placement
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.kernels import packed_weights
@@ -73,16 +75,16 @@ class Weights:
     """Parameters of the largest matrix between embeddings and head."""
 
     @classmethod
-    def of(cls, model: Any) -> Weights:
-        """Count a transformers model."""
+    def of(cls, model: Any, trunk: nn.Module) -> Weights:
+        """Count a transformers model, whose ``trunk`` reads the texts."""
         head, embeddings = model.get_output_embeddings(), model.get_input_embeddings().weight
         outer = {id(embeddings), *(id(p) for p in (head.parameters() if head else ()))}
-        adapted = [m.weight.shape for m in model.modules()
+        adapted = [m.weight.shape for m in trunk.modules()
                    if isinstance(m, nn.Linear | Conv1D) and m is not head]
         return cls(
             bytes=_bytes(model),
             parameters=sum(p.numel() for p in model.parameters()),
-            trunk_parameters=sum(p.numel() for p in model.base_model.parameters()),
+            trunk_parameters=sum(p.numel() for p in trunk.parameters()),
             adapter_parameters=sum(sum(shape) for shape in adapted),
             head_parameters=head.weight.numel() if head else 0,
             largest_layer=max((p.numel() for p in model.parameters() if id(p) not in outer),
@@ -99,12 +101,13 @@ class Footprint:
             reward: a reward model, or anything that scores and takes no memory worth counting.
         """
         self._model, self.device = policy.model, policy.device
+        self._abilities = policy.abilities
         # A reward may be a sum of several; a Python file has no model.
         parts = [part.reward for part in getattr(reward, "parts", ())] or [reward]
         scorers = [m for m in (getattr(part, "model", None) for part in parts)
                    if isinstance(m, nn.Module)]
         self._scorer = scorers[0] if scorers else None
-        self.weights = Weights.of(policy.model)
+        self.weights = Weights.of(policy.model, policy.trunk)
         self._width = policy.value_head.in_features
         self.reward_bytes = sum(_bytes(scorer) for scorer in scorers)
         self._scorers = scorers
@@ -143,7 +146,7 @@ class Footprint:
             trunk = stand_in(scorer.base_model)
             with undisturbed(self.device):
                 reader = Policy(stand_in(self._model), placement, value_trunk=trunk,
-                                gradient_checkpointing=checkpointing)
+                                gradient_checkpointing=checkpointing, abilities=self._abilities)
                 return trunk_costs(trunk, reader.value_states, _LENGTH, self.device)
 
         return self._once(("value", checkpointing), hp, measure)
@@ -151,7 +154,8 @@ class Footprint:
     def _policy_costs(self, hp: Hyperparameters, rank: int) -> PolicyCosts:
         checkpointing = hp.gradient_checkpointing
         return self._once(("policy", checkpointing, rank), hp, lambda placement: policy_costs(
-            self._model, placement, gradient_checkpointing=checkpointing, lora_rank=rank))
+            self._model, placement, gradient_checkpointing=checkpointing, lora_rank=rank,
+            abilities=self._abilities))
 
     def _once(self, what: Any, hp: Hyperparameters, measure: Callable[[Placement], Any]) -> Any:
         placement = self.placement(hp)
@@ -206,7 +210,8 @@ class PolicyCosts:
 
 
 def policy_costs(
-    model: Any, placement: Placement, *, gradient_checkpointing: bool, lora_rank: int = 0
+    model: Any, placement: Placement, *, gradient_checkpointing: bool, lora_rank: int = 0,
+    abilities: Abilities | None = None,
 ) -> PolicyCosts:
     """Measure a causal language model of transformers, which stays as it is.
 
@@ -219,7 +224,7 @@ def policy_costs(
     with undisturbed(placement.device):
         return _policy_costs(Policy(
             stand_in(model, lora_rank=lora_rank), placement,
-            gradient_checkpointing=gradient_checkpointing))
+            gradient_checkpointing=gradient_checkpointing, abilities=abilities))
 
 
 def _policy_costs(policy: Policy) -> PolicyCosts:
@@ -233,12 +238,16 @@ def _policy_costs(policy: Policy) -> PolicyCosts:
         return [live.peak]
 
     def writing(rows: int, tokens: int) -> list[int]:
+        if not policy.abilities.cached:
+            return [*reading(rows, tokens), 0]
         cache = make_cache(model.config, tokens)
         with torch.no_grad(), policy.autocast(), _Live(model) as live:
             _write(policy, cache, rows, 0, tokens)
             return [live.peak, live.now]
 
     def step(rows: int, tokens: int) -> list[int]:
+        if not policy.abilities.cached:
+            return reading(rows, tokens)
         cache = make_cache(model.config, tokens)
         with torch.no_grad(), policy.autocast(), _Live(model) as live:
             _write(policy, cache, rows, 0, tokens - 1)
@@ -376,11 +385,12 @@ def _bytes(model: nn.Module) -> int:
 
 def _write(policy: Policy, cache: Any, rows: int, start: int, end: int) -> None:
     """Run a step of sampling, with the mask that prompts of several lengths need."""
-    attention = _ids(rows, end, policy.device)
-    attention[-1, 0] = 0
-    positions = torch.arange(start, end, device=policy.device).expand(rows, -1)
-    policy.trunk(input_ids=_ids(rows, end - start, policy.device), attention_mask=attention,
-                 position_ids=positions, cache=cache, use_cache=True)
+    ids, more = _ids(rows, end - start, policy.device), {}
+    if policy.abilities.writing is Together.PADDED:
+        more["attention"] = _ids(rows, end, policy.device)
+        more["attention"][-1, 0] = 0
+        more["positions"] = torch.arange(start, end, device=policy.device).expand(rows, -1)
+    read_on(policy.trunk, ids, cache, **more)
 
 
 def _ids(rows: int, length: int, device: torch.device) -> Tensor:

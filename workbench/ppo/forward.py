@@ -10,7 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from workbench.ppo.abilities import Together
 from workbench.ppo.control import Control
+from workbench.ppo.device import tokens_at_once
 from workbench.ppo.phases import Phase
 from workbench.ppo.policy import Policy
 from workbench.ppo.sampling import Completions
@@ -21,7 +23,6 @@ from workbench.ppo.token_statistics import token_statistics
 # for the gradient of the head is gone over once a chunk, and it is as large as a vocabulary.
 _HEAD_ENTRIES = {"cpu": 1 << 21, "cuda": 1 << 26, "mps": 1 << 24}
 _HEAD_TOKENS = 512
-_TOKENS_AT_ONCE = {"cpu": 1024, "cuda": 16_384, "mps": 4096}
 # A row shorter than this share of the longest goes into another micro-batch, unless that would
 # leave this one with less than a quarter of its tokens.
 _SHORTEST, _LEAST = 0.8, 1 / 4
@@ -41,13 +42,9 @@ class MicroBatch:
     column: Tensor
 
 
-def tokens_at_once(micro_batch_tokens: int, device: torch.device) -> int:
-    """Return how many tokens go through the model at once; 0 asks for what suits the device."""
-    return micro_batch_tokens or _TOKENS_AT_ONCE.get(device.type, 4096)
-
-
 def micro_batches(
-    completions: Completions, rows: Tensor, *, max_tokens: int, device: torch.device
+    completions: Completions, rows: Tensor, *, max_tokens: int, device: torch.device,
+    together: Together = Together.PADDED,
 ) -> Iterator[MicroBatch]:
     """Split ``rows`` by length so that hardly any padding is computed.
 
@@ -56,6 +53,7 @@ def micro_batches(
 
     Args:
         max_tokens: of a micro-batch, padding included; 0 for what suits the device.
+        together: which rows may be side by side.
     """
     max_tokens = tokens_at_once(max_tokens, device)
     prompt_lengths = torch.tensor([len(p) for p in completions.prompts])
@@ -68,6 +66,10 @@ def micro_batches(
         count = max(1, min(len(order), max_tokens // width))
         close = bisect_right(order[:count], -_SHORTEST * width, key=lambda r: -int(totals[r]))
         count = min(count, max(close, math.ceil(_LEAST * max_tokens / width)))
+        if together is Together.ALONE:
+            count = 1
+        elif together is Together.ALIKE:
+            count = bisect_right(order[:count], -width, key=lambda r: -int(totals[r]))
         chosen, order = order[:count], order[count:]
         ids = torch.zeros(count, width, dtype=torch.long)
         source, row, column = [], [], []
@@ -137,7 +139,8 @@ def _read(
     result = torch.zeros(completions.mask.shape, device=policy.device)
     rows = torch.arange(len(result))
     done = 0
-    for batch in micro_batches(completions, rows, max_tokens=max_tokens, device=policy.device):
+    for batch in micro_batches(completions, rows, max_tokens=max_tokens, device=policy.device,
+                               together=policy.abilities.reading):
         control.step(phase, done, len(rows))
         result[batch.row, batch.column] = torch.cat(list(numbers(batch)))
         done += batch.input_ids.shape[0]

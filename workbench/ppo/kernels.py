@@ -108,3 +108,27 @@ def _packed(layer: Any, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
         return product(x.to(dtype), packed, bias, "none", [], "")
 
     return forward
+
+
+@contextlib.contextmanager
+def cast_weights(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
+    """Let linear layers run on copies of their weights in another precision.
+
+    No gradient flows meanwhile.
+    """
+    layers: list[Any] = [m for m in model.modules() if type(m) in (nn.Linear, Conv1D)]
+    try:
+        for layer in layers:
+            layer.forward = _cast(layer, dtype)
+        yield
+    finally:
+        for layer in layers:
+            layer.__dict__.pop("forward", None)
+
+
+def _cast(layer: Any, dtype: torch.dtype) -> Callable[[Tensor], Tensor]:
+    weight = layer.weight.detach().to(dtype)
+    if isinstance(layer, Conv1D):
+        weight = weight.t()
+    bias = None if layer.bias is None else layer.bias.detach().to(dtype)
+    return lambda x: nn.functional.linear(x.to(dtype), weight, bias)

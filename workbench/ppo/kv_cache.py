@@ -11,19 +11,25 @@ from transformers.cache_utils import (
     CacheLayerMixin,
     DynamicLayer,
     DynamicSlidingWindowLayer,
-    LinearAttentionCacheLayerMixin,
 )
+
+_GROWING = DynamicLayer, DynamicSlidingWindowLayer
 
 
 class _RoomyLayer(DynamicLayer):
     """A layer that writes new tokens into room left for them, where its parent copies all.
 
-    Keys and values handed out are views of (b, heads, tokens so far, d).
+    Keys and values handed out are views of (b, heads, tokens so far, d). A sliding window is a mask
+    of the model's: a layer that forgot what is outside it would go wrong with a model that does not
+    heed what its configuration says of windows.
     """
 
-    def __init__(self, capacity: int) -> None:
+    is_sliding: bool
+
+    def __init__(self, capacity: int, *, sliding: bool = False) -> None:
         super().__init__()
         self._capacity = capacity
+        self.is_sliding = sliding
         self._room: tuple[Tensor, Tensor] | None = None
 
     def update(
@@ -41,11 +47,11 @@ class _RoomyLayer(DynamicLayer):
         self.keys, self.values = keys[..., :end, :], values[..., :end, :]
         return self.keys, self.values
 
-    def batch_select_indices(self, indices: Tensor) -> None:
+    def reorder_cache(self, beam_idx: Tensor) -> None:
         """Keep these rows of the batch."""
         if self._room is not None:
             end = self.get_seq_length()
-            keys, values = (room[indices] for room in self._room)
+            keys, values = (room[beam_idx] for room in self._room)
             self._room = (keys, values)
             self.keys, self.values = keys[..., :end, :], values[..., :end, :]
 
@@ -105,31 +111,21 @@ class _FixedLayer(CacheLayerMixin):
         """Return the most tokens a row can have."""
         return self._capacity
 
-    def batch_select_indices(self, indices: Tensor) -> None:
+    def reorder_cache(self, beam_idx: Tensor) -> None:
         """Keep these rows of the batch."""
-        self.keys, self.values = self.keys[indices], self.values[indices]
+        self.keys, self.values = self.keys[beam_idx], self.values[beam_idx]
 
 
 def make_cache(config: Any, capacity: int) -> DynamicCache:
     """Return an empty cache for at most ``capacity`` tokens a row.
 
-    Layers that forget on their own terms (a sliding window, a recurrent state) stay as
-    transformers makes them.
+    Layers with a state of another kind (a recurrent one, say) stay as transformers makes them.
     """
     cache = DynamicCache(config=config)
     cache.layers = [
-        _RoomyLayer(capacity) if type(layer) is DynamicLayer else layer for layer in cache.layers]
+        _RoomyLayer(capacity, sliding=layer.is_sliding) if type(layer) in _GROWING else layer
+        for layer in cache.layers]
     return cache
-
-
-def keep_rows(cache: Cache, rows: Tensor) -> None:
-    """Keep these rows of the batch in every layer."""
-    layer: Any
-    for layer in cache.layers:
-        # A recurrent state can only be reordered; but the new order need not name every row.
-        recurrent = isinstance(layer, LinearAttentionCacheLayerMixin)
-        keep: Any = layer.reorder_cache if recurrent else layer.batch_select_indices
-        keep(rows)
 
 
 def can_be_fixed(config: Any) -> bool:
@@ -138,7 +134,7 @@ def can_be_fixed(config: Any) -> bool:
     Layers of other kinds (a recurrent state, an index, keys shared with another layer) are
     transformers' own alone.
     """
-    return all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer)
+    return all(type(layer) in _GROWING
                for layer in DynamicCache(config=config).layers)
 
 

@@ -11,18 +11,20 @@ from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
+    AutoModelForMultimodalLM,
     AutoModelForSequenceClassification,
 )
 from transformers.models.auto.modeling_auto import (
     MODEL_FOR_CAUSAL_LM_MAPPING_NAMES,
+    MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES,
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
 )
 
 from workbench.ppo import gguf_files
 from workbench.ppo.chat_template import check_template
-from workbench.ppo.decoders import check_writing
 from workbench.ppo.device import Placement
-from workbench.ppo.policy import Policy, UnsupportedModelError
+from workbench.ppo.model_check import find_abilities
+from workbench.ppo.policy import Policy, UnsupportedModelError, reads_more
 from workbench.ppo.reward_model import RewardModel
 from workbench.ppo.scribe import Scribe
 from workbench.ppo.sources import LoadError, Report, find_folder, find_policy
@@ -81,9 +83,10 @@ def load_policy(
     report("Preparing the policy", 0.95)
     try:
         policy = Policy(model, placement)
-        check_writing(policy)
+        policy.abilities = find_abilities(policy)
     except UnsupportedModelError as error:
         raise LoadError(str(error)) from error
+    notes += [policy.abilities.note, reads_more(model, policy.trunk)]
     scribe = Scribe(
         tokenizer, _eos_ids(model, tokenizer, rows), context_length=policy.context_length,
         use_chat_template=use_chat_template, rows=rows)
@@ -96,9 +99,17 @@ def _read_policy(
 ) -> tuple[Any, Any]:
     """Return a folder's causal language model and its tokenizer."""
     config = _read_config(folder)
+    kind = _kind_of_policy(config, source)
+    tokenizer = read_tokenizer(folder, source)
+    report("Reading the policy's weights", 0.6)
+    return _read_weights(kind, folder, source, torch.float32, placement), tokenizer
+
+
+def _kind_of_policy(config: Any, source: str) -> Any:
+    """Return what loads a policy: of models that also read pictures, all of it, for export."""
     written_for = _architectures(config)
-    causal = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
-    if written_for and not written_for & causal:
+    causal, more = MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES
+    if written_for and not written_for & {*causal.values(), *more.values()}:
         what = "a reward model" if any(
             n.endswith("ForSequenceClassification") for n in written_for) else "another kind"
         raise LoadError(
@@ -107,10 +118,13 @@ def _read_policy(
     if config.is_encoder_decoder:
         raise LoadError(
             f"{source} is an encoder-decoder; as the policy choose a decoder-only model.")
-    tokenizer = read_tokenizer(folder, source)
-    report("Reading the policy's weights", 0.6)
-    return _read_weights(
-        AutoModelForCausalLM, folder, source, torch.float32, placement), tokenizer
+    if written_for & set(causal.values()) or not written_for and config.model_type in causal:
+        return AutoModelForCausalLM
+    if config.model_type in more:
+        return AutoModelForMultimodalLM
+    raise LoadError(
+        f"{source} is a model of another kind ({config.model_type}), not a causal language model; "
+        "as the policy choose a model that writes text.")
 
 
 def load_reward(

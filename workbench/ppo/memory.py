@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 import torch
 
+from workbench.ppo.device import tokens_at_once
 from workbench.ppo.footprint import Footprint, PolicyCosts, Trunk
-from workbench.ppo.forward import head_chunks, tokens_at_once
+from workbench.ppo.forward import head_chunks
 from workbench.ppo.gradients import adds_in_place
 from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, Value, specs
 from workbench.ppo.optimizer import state_bytes

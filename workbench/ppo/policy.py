@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import copy
+import inspect
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -12,9 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
+from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.pytorch_utils import Conv1D
+from transformers.modeling_outputs import BaseModelOutputWithPast
 
+from workbench.ppo.abilities import Abilities
 from workbench.ppo.device import Placement
 from workbench.ppo.kernels import head_logits, use_native_gelu
 
@@ -35,12 +38,14 @@ class Policy(nn.Module):
 
     def __init__(
         self, model: Any, placement: Placement, *, value_trunk: Any = None,
-        gradient_checkpointing: bool = False,
+        gradient_checkpointing: bool = False, abilities: Abilities | None = None,
     ) -> None:
         """Wrap ``model``, which must already lie on ``placement.device``.
 
         Args:
             gradient_checkpointing: recompute activations in the backward pass.
+            abilities: what is known of the model; without it, where trunk and head are is found
+                out, and the rest is taken to be as with most.
 
         Raises:
             UnsupportedModelError: trunk and head together do not give the model's own logits.
@@ -51,17 +56,18 @@ class Policy(nn.Module):
         self.placement = placement
         self.config = model.config.get_text_config()
         self.value_trunk = value_trunk
-        if value_trunk is None:
-            width = model.get_output_embeddings().weight.shape[1]
-        else:
-            width = value_trunk.config.get_text_config().hidden_size
+        self.abilities = abilities or Abilities()
+        self._checkpointed: list[Any] = []
+        self.eval()  # dropout stays off, in training too: the ratio must start at 1
+        if abilities is None:
+            self._find_head()
+        width = _width(self.trunk if value_trunk is None else value_trunk, placement.device)
         self.value_head = nn.Linear(width, 1, device=placement.device)
         # Zero, so that the first advantages are the plain returns.
         nn.init.zeros_(self.value_head.weight)
         nn.init.zeros_(self.value_head.bias)
-        self.eval()  # dropout stays off, in training too: the ratio must start at 1
-        self._checkpointed = _checkpoint_layers(self) if gradient_checkpointing else []
-        self._check_head()
+        if gradient_checkpointing:
+            self._checkpointed = _checkpoint_layers(self)
 
     @property
     def device(self) -> torch.device:
@@ -70,8 +76,10 @@ class Policy(nn.Module):
 
     @property
     def trunk(self) -> nn.Module:
-        """The transformer without its language-model head."""
-        return self.model.base_model
+        """The transformer without its language-model head; of a model that also reads pictures, the
+        part that reads text."""
+        where = self.abilities.trunk
+        return self.model.base_model if where is None else self.model.get_submodule(where)
 
     @property
     def context_length(self) -> int | None:
@@ -86,6 +94,11 @@ class Policy(nn.Module):
             if parameter.requires_grad:
                 parts[name.startswith(("value_head.", "value_trunk."))].append(parameter)
         return parts
+
+    def freeze_unread(self) -> None:
+        """Leave what reads pictures or sound as it is: no text goes through it."""
+        for parameter in _unread(self.model, self.trunk):
+            parameter.requires_grad_(False)
 
     def autocast(self) -> contextlib.AbstractContextManager[Any]:
         """The precision of the matrix products; the weights themselves stay as loaded."""
@@ -123,6 +136,8 @@ class Policy(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return float32 logits (..., V) for hidden states (..., H)."""
+        if self.abilities.own_head:
+            return self._own_logits(hidden).float()
         with self.autocast():
             logits = head_logits(self.model.get_output_embeddings(), hidden)
         logits = logits.float()
@@ -135,6 +150,22 @@ class Policy(nn.Module):
             logits = cap * torch.tanh(logits / cap)
         return logits
 
+    def _own_logits(self, hidden: Tensor) -> Tensor:
+        """Run the model's own code from the trunk on, which is given ``hidden`` to return."""
+        states = hidden.reshape(1, -1, hidden.shape[-1])
+        any_ids = torch.zeros(states.shape[:2], dtype=torch.long, device=self.device)
+        inside = vars(self.trunk)
+        before = inside.get("forward")
+        inside["forward"] = lambda *_, **__: _GivenStates(last_hidden_state=states)
+        try:
+            with self.autocast():
+                logits = self.model(input_ids=any_ids).logits
+        finally:
+            del inside["forward"]
+            if before is not None:
+                inside["forward"] = before
+        return logits.reshape(*hidden.shape[:-1], -1)
+
     def values(self, states: Tensor) -> Tensor:
         """Return float32 values (...) for the value trunk's states (..., H)."""
         with torch.autocast(self.device.type, enabled=False):
@@ -142,7 +173,7 @@ class Policy(nn.Module):
 
     def _run(self, trunk: nn.Module, input_ids: Tensor) -> Tensor:
         with self.autocast(), self._checkpointing():
-            return trunk(input_ids=input_ids, use_cache=False).last_hidden_state
+            return _states(trunk, input_ids)
 
     @contextlib.contextmanager
     def _checkpointing(self) -> Iterator[None]:
@@ -162,134 +193,92 @@ class Policy(nn.Module):
                 layer.training = False
 
     @torch.no_grad()
-    def _check_head(self) -> None:
+    def _find_head(self) -> None:
+        """Find out which trunk and which head give the model's own logits."""
         ids = torch.arange(4, device=self.device).unsqueeze(0) % self.config.vocab_size
         with self.in_full_precision():
-            expected = self.model(input_ids=ids, use_cache=False).logits
-            found = self.logits(self.hidden_states(ids))
-        if not torch.allclose(found, expected, rtol=1e-3, atol=1e-3):
-            raise UnsupportedModelError(
-                f"The policy's architecture ({type(self.model).__name__}) computes its logits in "
-                "a way PPO Workbench does not know; choose another model.")
+            try:
+                expected = self.model(input_ids=ids).logits
+            except torch.OutOfMemoryError:
+                raise
+            except Exception as error:  # other people's code met with what it does not expect
+                raise UnsupportedModelError(
+                    f"The policy's architecture ({type(self.model).__name__}) cannot read a text "
+                    f"alone ({shortened(error)}); choose another model.") from error
+            if expected.isnan().any():
+                raise UnsupportedModelError(
+                    "The policy's probabilities are no numbers: its weights are damaged, or they "
+                    "were not saved for its architecture "
+                    f"({type(self.model).__name__}); save or download it again.")
+            for trunk, own_head in itertools.product(_trunks(self.model), (False, True)):
+                self.abilities = replace(self.abilities, trunk=trunk, own_head=own_head)
+                try:
+                    found = self.logits(self.hidden_states(ids))
+                except torch.OutOfMemoryError:
+                    raise
+                except Exception:  # as above
+                    continue
+                if found.shape == expected.shape and torch.allclose(
+                        found, expected.float(), rtol=1e-5, atol=2e-4):
+                    return
+        raise UnsupportedModelError(
+            f"The policy's architecture ({type(self.model).__name__}) computes its logits in "
+            "a way PPO Workbench does not know; choose another model.")
 
 
-class Trainable:
-    """The policy in training and its start, which is the reference, in as little memory as goes.
-
-    Training all weights needs a copy of the model. Under LoRA the start model itself is trained,
-    with adapters that are switched off to be the reference again.
-    """
-
-    def __init__(self, start: Policy) -> None:
-        """Freeze ``start``: it stays what it is."""
-        self._start = start.requires_grad_(False)
-        self._adapters: Any = None
-        self.policy = start
-
-    @property
-    def start_model(self) -> Any:
-        """The start policy's model of transformers; under LoRA the adapters are in it."""
-        return self._start.model
-
-    def begin(
-        self, placement: Placement, *, lora_rank: int, value_source: Any,
-        gradient_checkpointing: bool,
-    ) -> Policy:
-        """Return a policy to train that is the start policy, with a value head of zero.
-
-        Args:
-            value_source: the model whose trunk a separate value model begins as; None for none.
-        """
-        self.dismantle()
-        # Before there are adapters, which it might take for its own.
-        value_trunk = None if value_source is None else _copy_trunk(value_source)
-        if lora_rank:
-            model = self._adapt(lora_rank)
-        else:
-            model = copy.deepcopy(self._start.model).requires_grad_(True)
-        self._start.placement = placement
-        self.policy = Policy(model, placement, value_trunk=value_trunk,
-                             gradient_checkpointing=gradient_checkpointing)
-        return self.policy
-
-    @contextlib.contextmanager
-    def reference(self) -> Iterator[Policy]:
-        """Give the start policy for as long as the context lasts."""
-        if self._adapters is None:
-            yield self._start
-            return
-        self._adapters.disable_adapter_layers()
-        try:
-            yield self.policy
-        finally:
-            self._adapters.enable_adapter_layers()
-
-    @contextlib.contextmanager
-    def plain_model(self) -> Iterator[Any]:
-        """Give the trained model without value head, its adapters merged into its weights."""
-        if self._adapters is None:
-            yield self.policy.model
-        else:
-            yield copy.deepcopy(self._adapters).merge_and_unload()
-
-    def _adapt(self, rank: int) -> Any:
-        self._adapters = add_adapters(self._start.model, rank)
-        return self._start.model
-
-    def dismantle(self) -> None:
-        """Let go of the last run's weights, before the next takes memory."""
-        self.policy = self._start
-        if self._adapters is not None:
-            self._adapters.unload()
-            self._adapters = None
+def shortened(error: BaseException) -> str:
+    """Return what an error of other people's code says, in a line that fits a sentence."""
+    said = " ".join(str(error).split()).rstrip(".")
+    return f"{type(error).__name__}: {said[:117]}…" if len(said) > 120 else (
+        f"{type(error).__name__}: {said}" if said else type(error).__name__)
 
 
-def add_adapters(model: Any, rank: int) -> Any:
-    """Put LoRA adapters (Hu et al. 2021) into every linear layer of a frozen model but its head.
-
-    Returns:
-        peft's view of ``model``, which switches the adapters on and off and takes them out.
-    """
-    from peft import LoraConfig, LoraModel
-
-    # GPT-2's layers hold their weights the other way round.
-    transposed = any(isinstance(m, Conv1D) for m in model.modules())
-    config = LoraConfig(
-        r=rank, lora_alpha=2 * rank, target_modules="all-linear", fan_in_fan_out=transposed)
-    return LoraModel(model, config, "default")
+def _unread(model: Any, trunk: nn.Module) -> list[nn.Parameter]:
+    """The parameters of a model's base that are not the trunk's."""
+    if model.base_model is model:
+        return []
+    read = {id(p) for p in trunk.parameters()}
+    return [p for p in model.base_model.parameters() if id(p) not in read]
 
 
-def _copy_trunk(model: Any) -> nn.Module:
-    return copy.deepcopy(model.base_model).float().requires_grad_(True).eval()
+def reads_more(model: Any, trunk: nn.Module) -> str:
+    """Return a sentence on what stays as it is of a model that reads more than text, or nothing."""
+    if not _unread(model, trunk):
+        return ""
+    return "Only the part that reads text is trained; what reads pictures or sound stays as it is."
+
+
+def _trunks(model: Any) -> list[str | None]:
+    """Where the part may be that turns a text into states: the base model, the decoder in it, or
+    any part that is a model itself."""
+    base, decoder = model.base_model, model.get_decoder()
+    inner: list[str | None] = [name for name, m in model.named_modules() if m is decoder and name]
+    inner += [name for name, m in model.named_children() if isinstance(m, PreTrainedModel)]
+    # What also reads pictures, say, has a part for text that is simpler than the whole.
+    if base is model or model.config.get_text_config() is not model.config:
+        return [*dict.fromkeys(inner), None]
+    return [None, *dict.fromkeys(inner)]
+
+
+def _states(trunk: nn.Module, input_ids: Tensor) -> Tensor:
+    # Those who have no cache do not know the word.
+    words = inspect.signature(trunk.forward).parameters
+    knows = "use_cache" in words or any(w.kind is w.VAR_KEYWORD for w in words.values())
+    return trunk(input_ids=input_ids, **({"use_cache": False} if knows else {})).last_hidden_state
 
 
 @torch.no_grad()
-def is_causal(model: Any) -> bool:
-    """Whether a model's states never depend on later tokens; found by trying."""
-    ids = torch.tensor([[1, 2, 3], [1, 2, 4]], device=model.device)
-    states = model.base_model(input_ids=ids).last_hidden_state
-    return torch.allclose(states[0, :2], states[1, :2], atol=1e-5)
+def _width(trunk: nn.Module, device: torch.device) -> int:
+    """How wide the states are: heads may have widths of their own."""
+    return _states(trunk, torch.zeros(1, 1, dtype=torch.long, device=device)).shape[-1]
 
 
-def find_value_source(kind: str, start_model: Any, reward: Any, tokenizer: Any) -> Any:
-    """Return the model that a separate value model begins as; None where there is none.
+class _GivenStates(BaseModelOutputWithPast):
+    """What a trunk gives, with nothing but states."""
 
-    Raises:
-        UnsupportedModelError: the reward model cannot be it.
-    """
-    if kind == "shared":
-        return None
-    if kind == "policy":
-        return start_model
-    model, its_own = getattr(reward, "model", None), getattr(reward, "tokenizer", None)
-    if model is None or its_own is None or (
-        its_own.get_vocab() != tokenizer.get_vocab()
-    ) or not is_causal(model):
-        raise UnsupportedModelError(
-            "The value model can start from the reward model only when the reward is a single "
-            "causal model with the policy's own tokenizer; set Value model to policy or "
-            "shared.")
-    return model
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)
 
 
 def _checkpoint_layers(module: nn.Module) -> list[Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from workbench.ppo.policy import add_adapters
+from workbench.ppo.trainable import add_adapters
 
 
 def stand_in(model: Any, *, lora_rank: int = 0) -> Any:

@@ -92,7 +92,8 @@ def _accumulate(
     # Summed on the device: reading a number at every step would stall a GPU.
     sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=policy.device))
     for batch in micro_batches(
-        experience.completions, chosen, max_tokens=hp.micro_batch_tokens, device=policy.device
+        experience.completions, chosen, max_tokens=hp.micro_batch_tokens, device=policy.device,
+        together=policy.abilities.reading,
     ):
         control.step(Phase.UPDATING, *progress)
         _backward(policy, batch, experience, hp, count, kl_coef, warming_up, sums)

@@ -67,7 +67,8 @@ def accumulate(
     """Add the gradient of some rows' mean value loss to a separate value model."""
     count = int(completions.mask[rows.to(policy.device)].sum())
     for batch in micro_batches(
-        completions, rows, max_tokens=hp.micro_batch_tokens, device=policy.device
+        completions, rows, max_tokens=hp.micro_batch_tokens, device=policy.device,
+        together=policy.abilities.reading,
     ):
         control.step(Phase.VALUES, *progress)
         states = policy.value_states(batch.input_ids).flatten(0, 1)[batch.source]

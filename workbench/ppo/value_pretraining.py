@@ -165,7 +165,8 @@ def _fit_head(
     for rows in parts:
         moments = Moments(policy.value_head.in_features, policy.device)
         for batch in micro_batches(
-            completions, rows, max_tokens=hp.micro_batch_tokens, device=policy.device
+            completions, rows, max_tokens=hp.micro_batch_tokens, device=policy.device,
+            together=policy.abilities.reading,
         ):
             control.step(Phase.PRETRAINING, done, total)
             states = policy.value_states(batch.input_ids).flatten(0, 1)[batch.source]

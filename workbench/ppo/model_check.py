@@ -1,0 +1,231 @@
+"""Finding out at loading how a policy reads and writes exactly.
+
+What is right is what transformers itself computes of each row alone, without padding and without a
+cache. Everything else that is done for speed is held against it, the fastest way first.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from workbench.ppo.abilities import Abilities, Together
+from workbench.ppo.decoders import (
+    FixedDecoder,
+    Writer,
+    make_growing,
+    steps_can_be_alike,
+)
+from workbench.ppo.policy import Policy, UnsupportedModelError, shortened
+
+TOLERANCE = 2e-4
+"""How far a log-probability may be from that of the row alone, in float32."""
+_RELATIVE = 1e-5  # of log-probabilities of what is never sampled
+_PROMPTS = 1, 4, 13, 13  # tokens; some of one length, and windows are passed while prompts are read
+_WRITTEN = 8
+_ENDS_AT = 3  # tokens after which one row has ended, and is dropped
+_WINDOW = 8
+_WINDOWS = frozenset({
+    "sliding_window", "sliding_window_size", "attention_chunk_size", "attention_window_size",
+    "window_size"})
+"""What attributes are called that say how far a model sees back."""
+
+
+_Way = TypeVar("_Way")
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A text, and the log-probabilities (T, V) of what comes at each token of the response."""
+
+    prompt: list[int]
+    response: list[int]
+    expected: Tensor
+
+    @property
+    def fed(self) -> list[int]:
+        """What a model reads to say them: the last token is never fed."""
+        return self.prompt + self.response[:-1]
+
+
+@torch.no_grad()
+def find_abilities(policy: Policy) -> Abilities:
+    """Find the fastest ways that give what each row alone gives, within :data:`TOLERANCE`.
+
+    Raises:
+        UnsupportedModelError: with one sentence, where there is none.
+    """
+    known = policy.abilities
+    try:
+        with policy.in_full_precision(), _narrow_windows(policy):
+            rows, end = _rows(policy)
+            _check_direction(policy, rows[-1])
+            policy.abilities = replace(policy.abilities, reading=_first(
+                Together, lambda together: _reads(policy, rows, together)))
+            policy.abilities = _writing(policy, rows, end)
+            return policy.abilities
+    finally:
+        policy.abilities = known
+
+
+def _writing(policy: Policy, rows: list[_Row], end: int) -> Abilities:
+    """The way of writing, by the one of reading that is known."""
+    found = policy.abilities
+    ways = [replace(found, writing=together) for together in (Together.PADDED, Together.ALIKE)]
+    ways.append(replace(found, writing=found.reading, cached=False))
+
+    def writes(way: Abilities) -> bool:
+        policy.abilities = way
+        return _writes(policy, rows, end, make_growing)
+
+    policy.abilities = best = _first(ways, writes)
+    if policy.device.type == "cuda" and steps_can_be_alike(policy) and not _tried(
+            lambda: _writes(policy, rows, end, FixedDecoder)):
+        best = replace(best, steps_alike=False)
+    return best
+
+
+def _first(ways: Iterable[_Way], exact: Callable[[_Way], bool]) -> _Way:
+    """Return the first way that is exact; the last needs no trial: it does as the row alone."""
+    *some, last = ways
+    for way in some:
+        if _tried(partial(exact, way)):
+            return way
+    return last
+
+
+def _tried(attempt: Callable[[], bool]) -> bool:
+    try:
+        return attempt()
+    except torch.OutOfMemoryError:
+        raise
+    except Exception:  # other people's code met with what it does not expect
+        return False
+
+
+def _rows(policy: Policy) -> tuple[list[_Row], int]:
+    """Return texts with ids from all of the vocabulary, also padding's, and the id that ends the
+    response of the last row but one."""
+    vocabulary = _plain(policy, [0]).shape[-1]
+    room = policy.context_length or sum((_PROMPTS[-1], _WRITTEN))
+    written = max(1, min(_WRITTEN, room // 3))
+    end = vocabulary - 1
+    padding = getattr(policy.config, "pad_token_id", None)
+    special = [padding] if isinstance(padding, int) and 0 <= padding < end else []
+    # Evenly from 0 to the last but one, without a period that a row's length could meet.
+    spread = [(i * 0.618034) % 1 for i in range(64)]
+    ids = iter(special + [0, end - 1, *(int(share * end) for share in spread)] + 64 * [0])
+    rows = []
+    for number, length in enumerate(_PROMPTS):
+        response = [max(0, next(ids)) for _ in range(written)]
+        prompt = [max(0, next(ids)) for _ in range(max(1, min(length, room - written)))]
+        prompt[0] = end if len(prompt) > 1 else prompt[0]
+        if number == len(_PROMPTS) - 2:
+            response[_ENDS_AT:] = [end] * len(response[_ENDS_AT:])
+        fed = prompt + response[:-1]
+        rows.append(_Row(prompt, response, _plain(policy, fed)[len(prompt) - 1 :]))
+    return rows, end
+
+
+def _plain(policy: Policy, ids: list[int]) -> Tensor:
+    """Return the (L, V) log-probabilities by transformers itself, of this row alone."""
+    row = torch.tensor([ids], device=policy.device)
+    try:
+        return policy.model(input_ids=row).logits[0].float().log_softmax(dim=-1)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # as above
+        raise _refusal(policy, f"cannot read some of its texts ({shortened(error)})") from error
+
+
+def _check_direction(policy: Policy, row: _Row) -> None:
+    """Make sure that what comes later changes nothing before it, and that chance has no part."""
+    whole, half = row.fed, row.fed[: len(row.fed) // 2 + 1]
+    first, again = _plain(policy, half), _plain(policy, half)
+    if not _agree(first, again):
+        raise _refusal(policy, "computes with random numbers, so no probability is certain")
+    if not _agree(_plain(policy, whole)[: len(half)], first):
+        remedy = ""
+        if getattr(policy.config, "is_decoder", True) is False:
+            remedy = (" (its config.json says that it is no decoder; if it was trained to write "
+                      "from left to right, put \"is_decoder\": true there)")
+        raise _refusal(policy, "reads in both directions: what comes later changes how probable "
+                       f"earlier words are{remedy}")
+
+
+def _reads(policy: Policy, rows: list[_Row], together: Together) -> bool:
+    groups: dict[int, list[_Row]] = {}
+    for row in rows:
+        groups.setdefault(0 if together is Together.PADDED else len(row.fed), []).append(row)
+    for group in groups.values():
+        ids = torch.zeros(len(group), max(len(row.fed) for row in group), dtype=torch.long)
+        for place, row in enumerate(group):
+            ids[place, : len(row.fed)] = torch.tensor(row.fed)
+        states = policy.hidden_states(ids.to(policy.device))
+        for place, row in enumerate(group):
+            found = policy.logits(states[place, len(row.prompt) - 1 : len(row.fed)])
+            if not _agree(found.log_softmax(dim=-1), row.expected):
+                return False
+    return True
+
+
+def _writes(
+    policy: Policy, rows: list[_Row], end: int, make: Callable[..., Writer]
+) -> bool:
+    """Whether the responses, dictated, are as probable while they are written."""
+    expected = torch.stack([row.expected for row in rows])
+    dictated = torch.tensor([row.response for row in rows], device=policy.device)
+    found = torch.zeros_like(expected)
+
+    def dictate(hidden: Tensor, places: Tensor, t: Tensor) -> Tensor:
+        found[places, t] = policy.logits(hidden).log_softmax(dim=-1)
+        return dictated[places, t]
+
+    length = dictated.shape[1]
+    with contextlib.closing(
+            make(policy, [row.prompt for row in rows], length, dictate, [end])) as writer:
+        for t in range(length):
+            if t:
+                writer.drop_ended()
+            writer.step()
+    return all(
+        _agree(found[place, : _until(row.response, end)],
+               expected[place, : _until(row.response, end)])
+        for place, row in enumerate(rows))
+
+
+def _until(response: list[int], end: int) -> int:
+    """How many tokens are written before a row has ended, its last one included."""
+    return response.index(end) + 1 if end in response else len(response)
+
+
+def _agree(found: Tensor, expected: Tensor) -> bool:
+    return torch.allclose(found, expected, rtol=_RELATIVE, atol=TOLERANCE)
+
+
+def _refusal(policy: Policy, why: str) -> UnsupportedModelError:
+    return UnsupportedModelError(
+        f"The policy's architecture ({type(policy.model).__name__}) {why}; choose another model.")
+
+
+@contextlib.contextmanager
+def _narrow_windows(policy: Policy) -> Iterator[None]:
+    """Let a model see back a few tokens only, so that texts of a few pass its windows."""
+    configs = {id(c): c for c in (policy.config, getattr(policy.trunk, "config", policy.config))}
+    places: list[dict[str, Any]] = [vars(c) for c in configs.values()]
+    places += [vars(module) for module in policy.trunk.modules() if isinstance(module, nn.Module)]
+    changed = [(place, name, place[name]) for place in places for name in _WINDOWS & place.keys()
+               if isinstance(place[name], int) and place[name] > _WINDOW]
+    try:
+        for place, name, _ in changed:
+            place[name] = _WINDOW
+        yield
+    finally:
+        for place, name, value in changed:
+            place[name] = value
