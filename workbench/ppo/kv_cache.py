@@ -123,7 +123,8 @@ def make_cache(config: Any, capacity: int) -> DynamicCache:
     """
     cache = DynamicCache(config=config)
     cache.layers = [
-        _RoomyLayer(capacity, sliding=layer.is_sliding) if type(layer) in _GROWING else layer
+        _RoomyLayer(capacity, sliding=isinstance(layer, DynamicSlidingWindowLayer))
+        if type(layer) in _GROWING else layer
         for layer in cache.layers]
     return cache
 

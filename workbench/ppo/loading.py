@@ -118,7 +118,7 @@ def _kind_of_policy(config: Any, source: str) -> Any:
     if config.is_encoder_decoder:
         raise LoadError(
             f"{source} is an encoder-decoder; as the policy choose a decoder-only model.")
-    if written_for & set(causal.values()) or not written_for and config.model_type in causal:
+    if written_for & set(causal.values()) or (not written_for and config.model_type in causal):
         return AutoModelForCausalLM
     if config.model_type in more:
         return AutoModelForMultimodalLM

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from workbench.ppo.control import Control
-from workbench.ppo.decoders import Decoder, make_decoder, weights_at_rest
+from workbench.ppo.decoders import Writer, make_decoder, weights_at_rest
 from workbench.ppo.device import widest_float
 from workbench.ppo.phases import Phase
 from workbench.ppo.policy import Policy
@@ -65,7 +65,7 @@ def choose_tokens(probabilities: Tensor, uniform: Tensor) -> Tensor:
 def sample(
     policy: Policy, prompts: Sequence[Sequence[int]], uniforms: Tensor, *,
     temperature: float, eos_ids: Sequence[int], control: Control,
-    phase: Phase = Phase.SAMPLING, decoder: Callable[..., Decoder] = make_decoder,
+    phase: Phase = Phase.SAMPLING, decoder: Callable[..., Writer] = make_decoder,
 ) -> Completions:
     """Complete every prompt, from the full distribution (no top-k, no top-p).
 
