@@ -14,6 +14,7 @@ from helpers.models import CPU
 from workbench.known_models import SMOLLM2, known_policy
 from workbench.ppo.control import Interrupted
 from workbench.ppo.loading import load_policy, load_reward
+from workbench.ppo.prompt import TextPrompt
 from workbench.ppo.reward_model import Exchange
 from workbench.ppo.sources import LoadError
 
@@ -189,6 +190,21 @@ def test_chat_template(policy_folder, tmp_path):
     assert (exchange.prompt, exchange.completion) == ("hello", " there")
     plain = load_policy(str(folder), CPU, quiet).scribe
     assert plain.tokenizer.decode(plain.encode(["hello"], 8)[0]) == "hello"
+
+
+def test_a_conversation_is_put_into_the_template_turn_by_turn(tmp_path):
+    folder = save_policy(tmp_path / "chat", chat_template=CHAT)
+    scribe = load_policy(str(folder), CPU, quiet, use_chat_template=True).scribe
+    turns = (("system", "be kind"), ("user", "hi"), ("assistant", "yes?"), ("user", "go"))
+    prompt = TextPrompt("hi, go", turns, {"answer": 4})
+    ids, plain, again = scribe.encode([prompt, "hi, go", prompt], 8)
+    read = scribe.tokenizer.decode
+    assert read(ids) == read(again) == "<system>be kind<user>hi<assistant>yes?<user>go<assistant>"
+    assert read(plain) == "<user>hi, go<assistant>"
+    assert scribe.exchange(prompt, ids, scribe.tokenizer(" ok")["input_ids"]) == Exchange(
+        "hi, go", " ok", " ok", turns, {"answer": 4})
+    plain_scribe = load_policy(str(folder), CPU, quiet).scribe
+    assert read(plain_scribe.encode([prompt], 8)[0]) == "hi, go"
 
 
 @pytest.mark.parametrize("text", ["", "plain", "שלום", "日本語", "a\nb", "🙂", '"quoted", and'])

@@ -2,15 +2,21 @@
 
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.models import make_ppo
 
 from workbench.assets import EXAMPLE_REWARDS
+from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.ppo.prompt import TextPrompt
 from workbench.ppo.python_reward import PythonReward, RewardError
 from workbench.ppo.reward_file import read_reward_file
 from workbench.ppo.reward_model import Exchange
+from workbench.ppo.scribe import PromptError
 from workbench.ppo.sources import LoadError
+from workbench.ppo.weighted_reward import WeightedPart, WeightedSum
 
 
 def exchange(prompt, completion):
@@ -128,6 +134,7 @@ def test_what_it_prints_is_kept_from_the_output(write, unattended, capsys, caplo
     ("x = 1\n", "mine.py has no function reward; write `def reward"),
     ("reward = 1\n", "mine.py has no function reward"),
     ("def reward(completions):\n    return []\n", "must take the prompts and the completions"),
+    ("def reward(completions, answer):\n    return []\n", "must take the prompts and the comp"),
     ("async def reward(p, c):\n    return []\n", "must return its scores"),
 ])
 def test_a_file_that_cannot_be_a_reward(write, text, sentence):
@@ -166,3 +173,67 @@ def test_length_and_repetition(unattended):
              " ".join(map(str, range(60))), " ".join(map(str, range(100))), "so " * 12]
     scores = reward.score([exchange("", text) for text in texts], control=unattended)
     assert scores.tolist() == pytest.approx([-1, -0.5, 0, -0.5, -1, -0.9])
+
+
+COLUMNS = [replace(row, columns={"answer": answer, "level": None})
+           for row, answer in zip(ROWS, ("4", None, "6"), strict=True)]
+
+
+@pytest.mark.parametrize(("signature", "gets"), [
+    ("prompts, completions, answer", {"answer": ["4", None, "6"]}),
+    ("p, c, *, answer", {"answer": ["4", None, "6"]}),
+    ("completions, answer, **columns", {"answer": ["4", None, "6"], "level": [None] * 3}),
+    ("completions, prompts, **columns", {"answer": ["4", None, "6"], "level": [None] * 3}),
+    ("a, b, level=1, other=2", {"level": [None] * 3, "other": 2}),
+    ("*texts", {}),
+])
+def test_a_function_gets_the_columns_that_it_names(write, unattended, signature, gets):
+    reward = PythonReward(write(f"""
+        def reward({signature}):
+            found = dict(locals())
+            told = {{**found.pop("columns", {{}}), **found}}
+            texts = told.pop("texts", ())
+            for name in ("prompts", "p", "a"):
+                first = told.pop(name, None) or texts and texts[0] or {[r.prompt for r in ROWS]}
+                assert first == {[r.prompt for r in ROWS]}
+            for name in ("completions", "c", "b"):
+                second = told.pop(name, None) or texts and texts[1] or {
+                    [r.completion for r in ROWS]}
+                assert second == {[r.completion for r in ROWS]}
+            assert told == {gets}, told
+            return [1, 2, 3]
+        """))
+    assert reward.score(COLUMNS, control=unattended).tolist() == [1, 2, 3]
+
+
+def test_columns_go_by_row_where_one_row_is_asked_alone(write, unattended):
+    reward = PythonReward(write("""
+        def reward(prompts, completions, answer):
+            return [float(a) for a in answer]
+        """))
+    with pytest.raises(RewardError, match=r"line 3: reward raised TypeError .*on completion 2 of"):
+        reward.score(COLUMNS, control=unattended)
+
+
+def test_a_column_that_no_prompt_has_is_named_before_the_run(write):
+    ppo = make_ppo()
+    ppo.reward = PythonReward(write("""
+        def reward(prompts, completions, answer, level=None):
+            return [0.0] * len(answer)
+        """))
+    with pytest.raises(PromptError, match=r"^mine\.py asks for the column “answer”, which the "
+                       r"prompts do not have \(nor any other\\); open a prompt file that has it"):
+        ppo.begin(["a"], Hyperparameters())
+    with pytest.raises(PromptError, match="they have “label”"):
+        ppo.begin([TextPrompt("a", columns={"label": 1})], Hyperparameters())
+    ppo.begin(["a", TextPrompt("b", columns={"answer": 1})], Hyperparameters())
+    assert [dict(p.columns) for p in ppo.prompts] == [{"answer": None}, {"answer": 1}]
+
+
+def test_a_column_of_any_part_of_a_sum_is_named(write):
+    ppo = make_ppo()
+    mine = PythonReward(write("def reward(p, c, answer):\n    return [0.0] * len(c)\n"))
+    ppo.reward = WeightedSum([
+        WeightedPart("length", 1.0, ppo.reward), WeightedPart("mine", 0.5, mine)])
+    with pytest.raises(PromptError, match=r"^mine\.py asks for the column “answer”"):
+        ppo.begin(["a"], Hyperparameters())

@@ -1,5 +1,6 @@
 """Prompt files: what is written reads back the same; what is bad is named by its line."""
 
+import gzip
 import os
 import sys
 import tempfile
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from workbench.store.prompt_files import PromptFileError, read_prompts, write_prompts
-from workbench.store.records import Prompt
+from workbench.store.records import Message, Prompt
 
 
 def written(tmp_path: Path, name: str, text: str | bytes) -> Path:
@@ -24,8 +25,18 @@ no_nul = texts.filter(lambda t: "\0" not in t)
 one_line = no_nul.filter(lambda t: not set("\r\n") & set(t))
 
 
-def prompts_of(text: st.SearchStrategy[str]) -> st.SearchStrategy[list[Prompt]]:
-    return st.lists(st.builds(Prompt, text, st.booleans(), st.booleans()), min_size=1)
+def prompts_of(
+    text: st.SearchStrategy[str], columns: st.SearchStrategy[dict]
+) -> st.SearchStrategy[list[Prompt]]:
+    return st.lists(st.builds(Prompt, text, st.booleans(), st.booleans(), columns=columns),
+                    min_size=1)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(), inside, max_size=3),
+    max_leaves=5)
+names = st.sampled_from(["answer", "Level 2", "ü", "chosen"])
 
 
 def reread(ending: str, prompts: list[Prompt]) -> tuple[Prompt, ...]:
@@ -37,14 +48,72 @@ def reread(ending: str, prompts: list[Prompt]) -> tuple[Prompt, ...]:
         return found.prompts
 
 
-@given(prompts_of(texts))
+@given(prompts_of(texts, st.dictionaries(names, json_values, max_size=3)))
 def test_jsonl_keeps_any_prompt(prompts):
     assert reread(".jsonl", prompts) == tuple(prompts)
 
 
-@given(prompts_of(no_nul))
+@given(prompts_of(no_nul, st.fixed_dictionaries(
+    {"answer": st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]))})))
 def test_csv_keeps_any_prompt_without_nul(prompts):
     assert reread(".csv", prompts) == tuple(prompts)
+
+
+turns = st.lists(st.builds(Message, st.sampled_from(["system", "user", "assistant"]), texts),
+                 min_size=1).map(lambda before: (*before, Message("user", "go on")))
+
+
+@given(turns, st.sampled_from(["Assistant:", "read otherwise"]))
+def test_jsonl_keeps_any_conversation(turns, end):
+    read = "".join(f"{role.capitalize()}: {content}\n\n" for role, content in turns)
+    prompt = Prompt(read + end, messages=turns)
+    assert reread(".jsonl", [prompt]) == (prompt,)
+
+
+@pytest.mark.parametrize(("ending", "prompt", "words"), [
+    (".csv", Prompt("a", messages=(Message("system", "b"), Message("user", "c"))),
+     "is a conversation, which CSV cannot keep"),
+    (".txt", Prompt("a", messages=(Message("user", "c"),)), "which plain text cannot keep"),
+    (".csv", Prompt("a", columns={"scores": [1, 2]}), "“scores”, which is no text"),
+    (".csv", Prompt("a", columns={"note": "\ud800"}), "half a surrogate pair"),
+    (".csv", Prompt("a", columns={"note": "\0"}), "NUL"),
+])
+def test_what_csv_cannot_keep_beside_a_prompt_is_refused(tmp_path, ending, prompt, words):
+    with pytest.raises(PromptFileError, match=f"^Prompt 2 .*{words}.* save as .jsonl instead"):
+        write_prompts(tmp_path / f"a{ending}", [Prompt("fine"), prompt])
+
+
+def test_jsonl_keeps_half_a_character_beside_a_prompt(tmp_path):
+    prompt = Prompt("a", columns={"note": "\ud800"})
+    write_prompts(tmp_path / "a.jsonl", [prompt])
+    assert read_prompts(tmp_path / "a.jsonl").prompts == (prompt,)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "utf-8-sig"])
+@pytest.mark.parametrize(("name", "text"), [
+    ("a.txt", "tea\nKäse\n"), ("a.csv", "prompt\r\ntea\r\nKäse\r\n"),
+    ("a.tsv", "prompt\tn\r\ntea\t\r\nKäse\t\r\n"),
+    ("a.jsonl", '"tea"\n{"prompt": "Käse"}\n'), ("a.json", '["tea", "Käse"]')])
+def test_a_mark_of_byte_order_tells_the_encoding(tmp_path, encoding, name, text):
+    found = read_prompts(written(tmp_path, name, text.encode(encoding)))
+    assert [p.text for p in found.prompts] == ["tea", "Käse"]
+    assert not found.problems
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.jsonl", "a.csv"])
+def test_files_put_together_have_marks_in_the_middle(tmp_path, name):
+    texts = ['{"prompt": "tea"}\n', '{"prompt": "rain"}\n'] if name == "a.jsonl" else [
+        "tea\n", "rain\n"]
+    data = b"".join(text.encode("utf-8-sig") for text in texts)
+    found = read_prompts(written(tmp_path, name, data))
+    assert [p.text for p in found.prompts] == ["tea", "rain"]
+
+
+def test_a_csv_put_together_repeats_its_header(tmp_path):
+    text = "\ufeffprompt,n\ntea,1\n\ufeffprompt,n\nrain,2\n"
+    found = read_prompts(written(tmp_path, "a.csv", text))
+    assert [p.text for p in found.prompts] == ["tea", "rain"]
+    assert found.problems == ("Line 3 repeats the names of the columns.",)
 
 
 @given(st.lists(one_line, min_size=1))
@@ -85,7 +154,7 @@ def test_jsonl_names_each_bad_line(tmp_path):
     assert found.problems == (
         "Line 5 is not JSON.",
         "Line 6 is neither an object nor a string.",
-        'Line 7 has no text under "prompt" or "text".',
+        'Line 7 has no text under "prompt" or "text" (its fields: “other”).',
         "Line 8 has an empty prompt.",
         'Line 9 has "pinned" that is neither true nor false.',
         "Line 10 has half a surrogate pair, which is no character.",
@@ -98,11 +167,22 @@ def test_jsonl_names_each_bad_line(tmp_path):
     "enabled, Prompt\n1,a\noff,b\n",
     "\nprompt;enabled\na;1\nb;0\n",
     "text\tenabled\na\ttrue\nb\tfalse\n",
-    'id,text,enabled,note\n1,a,,"x\ny"\n2,b,0\n',
+    "sep=;\r\nprompt;enabled\r\na;1\r\nb;0\r\n",
+    '"prompt";"enabled"\n"a";1\n"b";0\n',
+    "\ufeffprompt,enabled\na,1\n\ufeffb,0\n",
+    '\ufeff\ufeff"prompt",enabled\na,1\n\ufeff"b",0\n',
+    "prompt,enabled\ra,1\rb,0\r",
 ])
 def test_csv_finds_its_columns(tmp_path, text):
     assert read_prompts(written(tmp_path, "a.csv", text)).prompts == (
         Prompt("a"), Prompt("b", enabled=False))
+
+
+def test_other_columns_of_a_csv_are_kept_by_their_names(tmp_path):
+    path = written(tmp_path, "a.csv", 'ID,text,enabled,The note,\n1,a,,"x\ny",z\n2,b,0\n')
+    assert read_prompts(path).prompts == (
+        Prompt("a", columns={"ID": "1", "The note": "x\ny"}),
+        Prompt("b", enabled=False, columns={"ID": "2", "The note": ""}))
 
 
 def test_csv_without_header_is_one_column(tmp_path):
@@ -136,7 +216,14 @@ def test_csv_reads_a_very_long_prompt(tmp_path):
     ("a.pdf", "text", "unknown ending"),
     ("a.txt", b"PNG\0\1", "not a text file"),
     ("a.txt", b"ok\ncaf\xe9\n", r"not UTF-8 \(line 2\)"),
-    ("a.txt", "UTF-16".encode("utf-16"), "UTF-16"),
+    ("a.txt", b"\xff\xfea", "not the UTF-16 it says it is"),
+    ("a.txt", "one\ntwo\0", r"not a text file: there is a NUL character in line 2"),
+    ("a.json", "[1, 2", r"is not JSON \(line 1\)"),
+    ("a.json", "[" * 100_000, "nested too deeply"),
+    ("a.jsonl.gz", b"\x1f\x8bnot gzip", "cannot be unpacked"),
+    ("a.jsonl.gz", gzip.compress(b"{}" * 1000)[:-8], "cannot be unpacked"),
+    ("a.parquet", b"PAR1", "Parquet"),
+    ("a.parquet.gz", b"PAR1", r"unknown ending; prompts are kept in \.txt, .* packed or not"),
 ])
 def test_a_file_without_prompts_is_refused_in_one_sentence(tmp_path, name, content, words):
     with pytest.raises(PromptFileError, match=words):

@@ -25,11 +25,13 @@ from workbench.ppo.objective import explained_variance, masked_mean, update_size
 from workbench.ppo.optimizer import check_optimizer, make_optimizer, set_rates
 from workbench.ppo.phases import Phase
 from workbench.ppo.policy import Policy
+from workbench.ppo.prompt import PromptLike, with_equal_columns
 from workbench.ppo.randomness import Stream, prompt_at, uniforms
+from workbench.ppo.reward_arguments import missing_column
 from workbench.ppo.reward_model import Exchange, Reward
 from workbench.ppo.rewards import scale, shape_scores, token_rewards
 from workbench.ppo.sampling import Completions, sample
-from workbench.ppo.scribe import Scribe
+from workbench.ppo.scribe import PromptError, Scribe
 from workbench.ppo.traces import TokenTrace, trace
 from workbench.ppo.trainable import Trainable, find_value_source
 from workbench.ppo.update import Experience, update
@@ -107,7 +109,7 @@ class PPO:
         self.comparison_seed = 0
         self.between_cycles = True
         """False while the weights are on their way from one cycle's to the next's."""
-        self.prompts: list[str] = []
+        self.prompts: list[PromptLike] = []
         self.prompt_ids: list[list[int]] = []
         """The prompts as the policy reads them."""
 
@@ -121,7 +123,7 @@ class PPO:
         return self._trainable.reference()
 
     def begin(
-        self, prompts: Sequence[str], hp: Hyperparameters,
+        self, prompts: Sequence[str | PromptLike], hp: Hyperparameters,
         prompt_ids: Sequence[Sequence[int]] | None = None,
     ) -> None:
         """Return to the start policy with a fresh optimiser, for a new run on ``prompts``.
@@ -131,21 +133,24 @@ class PPO:
                 another text today.
 
         Raises:
-            PromptError: a prompt cannot be used.
+            PromptError: a prompt cannot be used, or a reward needs a column that they do not have.
             UnsupportedModelError: the models cannot be used as ``hp`` asks.
         """
+        asked = with_equal_columns(prompts)
+        if lacking := missing_column(self.reward, list(asked[0].columns) if asked else []):
+            raise PromptError(lacking)
         if prompt_ids is None:
             encoded = self.scribe.encode(
-                prompts, hp.response_length, control_tokens=hp.control_tokens == "tokens")
+                asked, hp.response_length, control_tokens=hp.control_tokens == "tokens")
         else:
             encoded = list(map(list, prompt_ids))
-            self.scribe.check_lengths(prompts, encoded, hp.response_length)
+            self.scribe.check_lengths(asked, encoded, hp.response_length)
         # Or the last run's weights would live until the new ones have been made.
         self.__dict__.pop("optimizer", None)
         check_optimizer(hp.optimizer, self.policy.device)
         value_source = find_value_source(
             hp.value_model, self._trainable.start_model, self.reward, self.scribe.tokenizer)
-        self.prompts, self.prompt_ids = list(prompts), encoded
+        self.prompts, self.prompt_ids = asked, encoded
         # Adapters begin with random numbers; they follow from the seed like all others.
         with torch.random.fork_rng():
             torch.manual_seed(hp.seed)

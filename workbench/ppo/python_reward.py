@@ -24,6 +24,7 @@ from torch import Tensor
 
 from workbench.ppo.control import Control
 from workbench.ppo.phases import Phase
+from workbench.ppo.reward_arguments import Arguments
 from workbench.ppo.reward_file import RewardFile
 from workbench.ppo.reward_model import Exchange
 from workbench.ppo.sources import LoadError
@@ -78,8 +79,19 @@ class PythonReward:
         finally:
             _tell(file.name, printed)
         self._function = self._find(module)
+        self._arguments = Arguments.of(self._function)
         code = getattr(inspect.unwrap(self._function), "__code__", None)
         self._begins = code.co_firstlineno if code else 1
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.file.name
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The columns of the prompts that the function cannot do without."""
+        return self._arguments.needed
 
     @property
     def summary(self) -> str:
@@ -107,8 +119,7 @@ class PythonReward:
     def _ask(self, exchanges: Sequence[Exchange]) -> list[float]:
         with _captured() as printed:
             try:
-                found = self._function([e.prompt for e in exchanges],
-                                       [e.completion for e in exchanges])
+                found = self._arguments.call(self._function, exchanges)
             except BaseException as error:  # whatever it is, it is the person's program's
                 trace = self._own(error.__traceback__)
                 raise _Failure(
@@ -204,14 +215,10 @@ class PythonReward:
             raise LoadError(
                 f"The function reward of {name} must return its scores, not await or yield them: "
                 f"`{SIGNATURE}`.")
-        try:
-            inspect.signature(function).bind([], [])
-        except TypeError:
+        if not Arguments.of(function).fit(function):
             raise LoadError(
                 f"The function reward of {name} must take the prompts and the completions: "
-                f"`{SIGNATURE}`.") from None
-        except ValueError:
-            pass  # a built-in that tells no signature
+                f"`{SIGNATURE}`.")
         return function
 
     def _own(self, trace: TracebackType | None) -> TracebackType | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from workbench.ppo.control import Control
 from workbench.ppo.device import Placement
 from workbench.ppo.kernels import use_native_gelu
 from workbench.ppo.phases import Phase
+from workbench.ppo.prompt import TextPrompt, conversation
 
 _BATCH_TOKENS = 8192
 
@@ -23,12 +24,15 @@ class Exchange:
     """A prompt and its completion as text.
 
     ``joined`` is what a reader who knows no turns should see: both as the policy wrote them, or
-    the completion alone where it answers in a chat.
+    the completion alone where it answers in a chat. ``messages`` and ``columns`` are those of the
+    prompt (:class:`workbench.ppo.prompt.PromptLike`).
     """
 
     prompt: str
     completion: str
     joined: str
+    messages: tuple[tuple[str, str], ...] = ()
+    columns: Mapping[str, object] = field(default_factory=dict, hash=False)
 
 
 def rows_at_once(length: int) -> int:
@@ -91,7 +95,7 @@ class RewardModel:
         text = exchange.joined
         if self.tokenizer.chat_template:
             text = self.tokenizer.apply_chat_template(
-                [{"role": "user", "content": exchange.prompt},
+                [*conversation(TextPrompt(exchange.prompt, exchange.messages)),
                  {"role": "assistant", "content": exchange.completion}], tokenize=False)
         ids = self.tokenizer(
             text, add_special_tokens=not self.tokenizer.chat_template,

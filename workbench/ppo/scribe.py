@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import re
 from collections.abc import Sequence
 from typing import Any
 
 from workbench.ppo.chat_template import reason
+from workbench.ppo.prompt import PromptLike, TextPrompt, as_prompt, conversation
 from workbench.ppo.reward_model import Exchange
 
 _CUT = "\N{REPLACEMENT CHARACTER}"
 """What stands for bytes that are no character, or not all of one."""
+_AT_ONCE = 1000
+"""Prompts that are encoded in one call: one by one takes ten times as long, and what the tokenizer
+tells beside the ids of very many takes much memory."""
+_Numbered = Sequence[tuple[int, PromptLike]]
 
 
 class PromptError(ValueError):
@@ -39,11 +45,13 @@ class Scribe:
         self._special = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
         self._before = self._find_start()
         self._names: dict[int, str] = {}
+        self._known: dict[object, list[int]] = {}
 
     def encode(
-        self, prompts: Sequence[str], response_length: int, *, control_tokens: bool = False
+        self, prompts: Sequence[str | PromptLike], response_length: int, *,
+        control_tokens: bool = False,
     ) -> list[list[int]]:
-        """Return the token ids of every prompt.
+        """Return the token ids of every prompt. Those of the last call are known already.
 
         Args:
             control_tokens: what a prompt spells like a control token of the policy, ``<|im_end|>``
@@ -53,14 +61,23 @@ class Scribe:
             PromptError: a prompt and its response do not fit the model's context, or a prompt
                 cannot be written with what tokenizer, template and weights know.
         """
-        encode = self._as_turns if self.use_chat_template else self._as_text
-        encoded = encode(prompts, control_tokens)
-        self._check_rows(prompts, encoded)
-        self.check_lengths(prompts, encoded, response_length)
+        asked = list(map(as_prompt, prompts))
+        keys = [(self._key(prompt), control_tokens) for prompt in asked]
+        new: dict[object, tuple[int, PromptLike]] = {}
+        for number, (key, prompt) in enumerate(zip(keys, asked, strict=True), 1):
+            if key not in self._known:
+                new.setdefault(key, (number, prompt))
+        known = {key: self._known[key] for key in keys if key in self._known}
+        known |= zip(new, self._encode(list(new.values()), control_tokens), strict=True)
+        encoded = [known[key] for key in keys]
+        self._check_rows(asked, encoded)
+        self._known = known
+        self.check_lengths(asked, encoded, response_length)
         return encoded
 
     def check_lengths(
-        self, prompts: Sequence[str], encoded: Sequence[Sequence[int]], response_length: int
+        self, prompts: Sequence[str | PromptLike], encoded: Sequence[Sequence[int]],
+        response_length: int,
     ) -> None:
         """Make sure that every prompt leaves room for a response.
 
@@ -73,28 +90,29 @@ class Scribe:
         long = [i for i, ids in enumerate(encoded) if len(ids) + response_length > limit]
         if long:
             first = long[0]
-            more = f", as are {len(long) - 1} others" if len(long) > 1 else ""
+            more = f", as are {len(long) - 1:,} others" if len(long) > 1 else ""
             raise PromptError(
-                f"Prompt {first + 1} ({_shorten(prompts[first])}) is too long{more}: its "
-                f"{len(encoded[first])} tokens and {response_length} of response pass the "
-                f"policy's limit of {limit}; shorten or switch off long prompts, or lower "
+                f"Prompt {first + 1:,} ({_shorten(prompts[first])}) is too long{more}: its "
+                f"{len(encoded[first]):,} tokens and {response_length} of response pass the "
+                f"policy's limit of {limit:,}; shorten or switch off long prompts, or lower "
                 "the response length.")
 
     def remark(
-        self, prompts: Sequence[str], encoded: Sequence[Sequence[int]], *,
+        self, prompts: Sequence[PromptLike], encoded: Sequence[Sequence[int]], *,
         control_tokens: bool = False,
     ) -> str:
         """Return a sentence on prompts that spell control tokens without being told to mean them,
         or nothing."""
-        spelled = [i for i, prompt in enumerate(prompts) if self._special.search(prompt)]
+        spelled = [i for i, prompt in enumerate(prompts) if self._spells(prompt)]
         if control_tokens or not spelled:
             return ""
         names = ", ".join(dict.fromkeys(
-            found for i in spelled for found in self._special.findall(prompts[i])))
+            found for i in spelled for text in self._texts(prompts[i])
+            for found in self._special.findall(text)))
         one = len(spelled) == 1
         said = (f"{'One prompt spells' if one else f'{len(spelled)} prompts spell'} control tokens "
                 f"of the policy ({names})")
-        without = self.encode([self._special.sub("", prompts[i]) or " " for i in spelled], 0)
+        without = self._encode([(i + 1, self._without(prompts[i])) for i in spelled], False)
         if any(self._count(encoded[i]) > self._count(ids)
                for i, ids in zip(spelled, without, strict=True)):
             return (f"{said}, and its tokenizer has no other way to write them: they are control "
@@ -102,22 +120,26 @@ class Scribe:
         return (f"{said}; they are read as text. If they are meant, set Control tokens in prompts "
                 "(control_tokens) to tokens.")
 
-    def exchange(self, prompt: str, prompt_ids: Sequence[int], response: Sequence[int]) -> Exchange:
+    def exchange(
+        self, prompt: str | PromptLike, prompt_ids: Sequence[int], response: Sequence[int]
+    ) -> Exchange:
         """Return the text of a prompt, as it was typed, and of the response to it."""
+        prompt = as_prompt(prompt)
+        beside = tuple(prompt.messages), prompt.columns
         if self.use_chat_template:
             # An answer stands alone. The turns around it and a system prompt are the policy's
             # own affair, and an instruction is not what a judge of texts was trained on.
             completion = self._decode(response)
-            return Exchange(prompt, completion, completion)
+            return Exchange(prompt.text, completion, completion, *beside)
         lead = self._decode(prompt_ids)
         both = self._decode([*prompt_ids, *response])
         # Decoding both together keeps the space between them right for every tokenizer.
         completion = both[len(lead):] if both.startswith(lead) else self._decode(response)
         # A space that a tokenizer drops at the end of a prompt is written again by the response.
-        closing = prompt[len(prompt.rstrip()):]
+        closing = prompt.text[len(prompt.text.rstrip()):]
         again = bool(closing) and not lead.endswith(closing)
-        return Exchange(prompt, completion,
-                        prompt + (completion.removeprefix(" ") if again else completion))
+        joined = prompt.text + (completion.removeprefix(" ") if again else completion)
+        return Exchange(prompt.text, completion, joined, *beside)
 
     def pieces(self, ids: Sequence[int]) -> tuple[str, ...]:
         """Return the text of each token; joined, they read as the text. A special token, and one
@@ -163,38 +185,70 @@ class Scribe:
             self._names[token] = f"<id {token}>" if not known else known if special else ""
         return self._names[token]
 
-    def _as_text(self, prompts: Sequence[str], control_tokens: bool) -> list[list[int]]:
+    def _key(self, prompt: PromptLike) -> object:
+        """Return all of a prompt that decides its tokens."""
+        return (tuple(prompt.messages) if self.use_chat_template else ()) or prompt.text
+
+    def _texts(self, prompt: PromptLike) -> list[str]:
+        """Return what of a prompt the policy reads."""
+        if self.use_chat_template:
+            return [turn["content"] for turn in conversation(prompt)]
+        return [prompt.text]
+
+    def _spells(self, prompt: PromptLike) -> bool:
+        """Whether a prompt has what reads like a control token."""
+        return any(self._special.search(text) for text in self._texts(prompt))
+
+    def _without(self, prompt: PromptLike) -> PromptLike:
+        """Return a prompt without what reads like control tokens."""
+        def strip(text: str) -> str:
+            return self._special.sub("", text) or " "
+        turns = tuple((role, strip(content)) for role, content in prompt.messages)
+        return TextPrompt(strip(prompt.text), turns)
+
+    def _encode(self, prompts: _Numbered, control_tokens: bool) -> list[list[int]]:
+        """Return the token ids of prompts, each with the number to name it by."""
+        encode = self._as_turns if self.use_chat_template else self._as_text
+        found: list[list[int]] = []
+        for start in range(0, len(prompts), _AT_ONCE):
+            found += encode(prompts[start : start + _AT_ONCE], control_tokens)
+        return found
+
+    def _as_text(self, prompts: _Numbered, control_tokens: bool) -> list[list[int]]:
         rows = self.tokenizer(
-            list(prompts), add_special_tokens=False,
-            split_special_tokens=not control_tokens)["input_ids"] if prompts else []
+            [prompt.text for _, prompt in prompts], add_special_tokens=False,
+            split_special_tokens=not control_tokens)["input_ids"]
         return [[*self._before, *ids] or self._nothing() for ids in rows]
 
-    def _as_turns(self, prompts: Sequence[str], control_tokens: bool) -> list[list[int]]:
-        encoded = []
-        for number, prompt in enumerate(prompts, 1):
-            # Telling text from control tokens takes time where there is nothing to tell.
-            as_text = not control_tokens and self._special.search(prompt) is not None
-            try:
-                ids = self._as_turn(prompt, as_text)
-            except Exception as error:
-                raise PromptError(
-                    f"The policy's chat template fails on prompt {number} ({_shorten(prompt)}): "
-                    f"{reason(error)}; change or switch off the prompt, or load the policy again "
-                    "with the chat template switched off.") from error
-            encoded.append(ids or self._nothing())
-        return encoded
+    def _as_turns(self, prompts: _Numbered, control_tokens: bool) -> list[list[int]]:
+        # Telling text from control tokens takes time where there is nothing to tell.
+        plain = [each for each in prompts if control_tokens or not self._spells(each[1])]
+        found: dict[int, list[int]] = {}
+        if len(plain) > 1:
+            with contextlib.suppress(Exception):  # which prompt is at fault is found below
+                rows = self._render([conversation(prompt) for _, prompt in plain])
+                found = dict(zip((number for number, _ in plain), rows, strict=True))
+        return [found[number] if number in found else self._as_turn(number, prompt, control_tokens)
+                for number, prompt in prompts]
 
-    def _as_turn(self, prompt: str, as_text: bool) -> list[int]:
-        turns = [{"role": "user", "content": prompt}]
+    def _as_turn(self, number: int, prompt: PromptLike, control_tokens: bool) -> list[int]:
+        turns = [conversation(prompt)]
         try:
-            return self.tokenizer.apply_chat_template(
-                turns, add_generation_prompt=True, return_dict=False,
-                sanitize_control_tokens=as_text)
-        except ValueError:
-            if not as_text:
-                raise
-            # A tokenizer of whole words has no other way to write them.
-            return self._as_turn(prompt, False)
+            if not control_tokens and self._spells(prompt):
+                # A tokenizer of whole words has no other way to write them.
+                with contextlib.suppress(ValueError):
+                    return self._render(turns, sanitize_control_tokens=True)[0]
+            return self._render(turns)[0]
+        except Exception as error:
+            raise PromptError(
+                f"The policy's chat template fails on prompt {number:,} ({_shorten(prompt)}): "
+                f"{reason(error)}; change or switch off the prompt, or load the policy again "
+                "with the chat template switched off.") from error
+
+    def _render(self, conversations: list[list[dict[str, str]]], **how: bool) -> list[list[int]]:
+        rows = self.tokenizer.apply_chat_template(
+            conversations, add_generation_prompt=True, return_dict=False, **how)
+        return [ids or self._nothing() for ids in rows]
 
     def _find_start(self) -> list[int]:
         """Return the ids that the tokenizer puts before every text. What it puts after one is left
@@ -207,16 +261,17 @@ class Scribe:
                     return whole[:start]
         return []
 
-    def _check_rows(self, prompts: Sequence[str], encoded: Sequence[Sequence[int]]) -> None:
+    def _check_rows(self, prompts: Sequence[PromptLike], encoded: Sequence[Sequence[int]]) -> None:
         if self.rows is None:
             return
         for number, (prompt, ids) in enumerate(zip(prompts, encoded, strict=True), 1):
             if ids and max(ids) >= self.rows:
                 name = self.tokenizer.convert_ids_to_tokens(max(ids))
                 raise PromptError(
-                    f"Prompt {number} ({_shorten(prompt)}) needs the token {name} (id {max(ids)}), "
-                    f"for which the policy's weights have no row: they know {self.rows:,} tokens. "
-                    "Change the prompt, or choose a policy whose weights belong to its tokenizer.")
+                    f"Prompt {number:,} ({_shorten(prompt)}) needs the token {name} (id "
+                    f"{max(ids)}), for which the policy's weights have no row: they know "
+                    f"{self.rows:,} tokens. Change the prompt, or choose a policy whose weights "
+                    "belong to its tokenizer.")
 
     def _count(self, ids: Sequence[int]) -> int:
         """Count control tokens."""
@@ -241,6 +296,6 @@ def _alike(text: str, other: str) -> int:
     return next((i for i, (a, b) in pairs if a != b), min(len(text), len(other)))
 
 
-def _shorten(text: str, length: int = 40) -> str:
-    flat = " ".join(text.split())
+def _shorten(prompt: str | PromptLike, length: int = 40) -> str:
+    flat = " ".join(as_prompt(prompt).text[: 10 * length].split())
     return f"“{flat[:length]}…”" if len(flat) > length else f"“{flat}”"

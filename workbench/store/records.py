@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Status = Literal[
     "running", "paused", "finished", "stopped", "failed", "interrupted", "abandoned"]
@@ -13,14 +13,28 @@ LIVE: frozenset[Status] = frozenset({"running", "paused"})
 Kind = Literal["comparison", "rollout"]
 
 
+class Message(NamedTuple):
+    """One turn of a conversation."""
+
+    role: str
+    content: str
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
     """One row of a prompt set. Disabled prompts take no part in a run; pinned ones are compared
-    first."""
+    first.
+
+    ``messages`` are the turns of a conversation where there is more to it than one turn of the
+    user; ``text`` is then what a person reads of it. ``columns`` is what else a file says of the
+    prompt (JSON values), for a Python reward that asks for it.
+    """
 
     text: str
     enabled: bool = True
     pinned: bool = False
+    messages: tuple[Message, ...] = ()
+    columns: Mapping[str, object] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,239 @@
+"""Prompt files of each format, read record by record."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import date, time
+from functools import partial
+from typing import Any
+
+from workbench.store.csv_cells import text_of
+from workbench.store.prompt_layouts import BadRecordError, is_known, prompt_of, text_prompt
+from workbench.store.records import Prompt
+
+Found = tuple[Prompt, tuple[str, ...]]
+"""A prompt, and the names of the fields that it was made of."""
+Records = Iterator[tuple[str, Callable[[], Found]]]
+"""Where each record of a file is ("Line 3"), and what reads it or raises BadRecordError."""
+
+_MARK = "\ufeff"
+"""A mark of byte order: at the start of a file, and of each of those it was put together from."""
+_SEPARATOR = re.compile(r'"?sep=([^"\r\n])"?(?:\r\n|\r|\n)', re.IGNORECASE)
+
+
+class PromptFileError(Exception):
+    """A prompt file that cannot be read or written. The message is one plain sentence."""
+
+
+def read_txt(name: str, text: str) -> Records:
+    """Read one prompt a line."""
+    for number, line in enumerate(re.split("\r\n|\r|\n", text), 1):
+        if line.removeprefix(_MARK).strip():
+            yield _line(number), partial(_plain, line.removeprefix(_MARK))
+
+
+def read_jsonl(name: str, text: str) -> Records:
+    """Read an object a line, or an array of them."""
+    if text.lstrip(_MARK + " \t\r\n").startswith("["):
+        try:
+            whole = json.loads(text.lstrip(_MARK))
+        except (ValueError, RecursionError):
+            pass  # a line is at fault, or each is an array
+        else:
+            yield from _entries(whole)
+            return
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.removeprefix(_MARK).strip():
+            yield _line(number), partial(_from_line, line.removeprefix(_MARK))
+
+
+def read_json(name: str, text: str) -> Records:
+    """Read an array of objects, one object, an object that holds an array of them, or what is
+    JSON Lines in truth."""
+    try:
+        whole = json.loads(text.lstrip(_MARK))
+    except RecursionError:
+        raise PromptFileError(f"{name} is nested too deeply to be read.") from None
+    except ValueError as error:
+        first = text.lstrip(_MARK).lstrip().partition("\n")[0]
+        if not _is_json(first):
+            line = getattr(error, "lineno", 1)
+            raise PromptFileError(f"{name} is not JSON (line {line:,}); mend it there.") from None
+        yield from read_jsonl(name, text)
+        return
+    if isinstance(whole, dict):
+        inside = [value for value in whole.values()
+                  if isinstance(value, list) and value and isinstance(value[0], dict)]
+        whole = inside[0] if len(inside) == 1 and not is_known(list(whole)) else [whole]
+    yield from _entries(whole if isinstance(whole, list) else [whole])
+
+
+def read_csv(name: str, text: str, delimiter: str = ",") -> Records:
+    """Read the columns that a header names, or the only column of a file without one."""
+    csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # a prompt may be long
+    skipped = columns = 0
+    if told := _SEPARATOR.match(text.lstrip(_MARK)):  # by Excel, for itself
+        text, delimiter, skipped = text.lstrip(_MARK)[told.end() :], told[1], 1
+    header: list[str] | None = None
+    for other in dict.fromkeys([delimiter, ",", ";", "\t"]):  # as spreadsheets write it
+        first = next((row for _, row in _csv_rows(text, other) if row), [])
+        names = [] if isinstance(first, csv.Error) else [n.strip(f"{_MARK} \t") for n in first]
+        if is_known(names):
+            header, delimiter = names, other
+            break
+        if other == delimiter and len(names) > 1:
+            columns = len(names)
+    if header is None and columns:
+        raise PromptFileError(
+            f'{name} has {columns} columns and none is named "prompt" or "text"; name them in the '
+            "first line.")
+    rows = _csv_rows(text, delimiter)
+    if header is not None:
+        next(row for _, row in rows if row)
+    for number, row in rows:
+        if row:
+            yield _line(number + skipped), partial(_from_row, row, header)
+
+
+def read_parquet(name: str, data: bytes) -> Records:
+    """Read the rows of a Parquet file.
+
+    Raises:
+        PromptFileError: pyarrow is not installed, or the file is damaged.
+    """
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ImportError:
+        raise PromptFileError(
+            f"{name} is a Parquet file, which needs the Python package pyarrow; install it "
+            "(pip install pyarrow) and open the file again.") from None
+    number = 0
+    try:
+        for batch in pq.ParquetFile(pa.BufferReader(data)).iter_batches():
+            for row in batch.to_pylist():
+                number += 1
+                yield f"Row {number:,}", partial(prompt_of, _as_json(row))
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise PromptFileError(f"{name} cannot be read as Parquet ({reason}).") from error
+
+
+TEXT_READERS: Mapping[str, Callable[[str, str], Records]] = {
+    ".txt": read_txt, ".jsonl": read_jsonl, ".json": read_json, ".csv": read_csv,
+    ".tsv": partial(read_csv, delimiter="\t"),
+}
+
+
+# -- JSON
+
+def _entries(values: list[Any]) -> Records:
+    for number, value in enumerate(values, 1):
+        yield f"Entry {number:,}", partial(_from_value, value)
+
+
+def _from_line(line: str) -> Found:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        raise BadRecordError("is not JSON") from None
+    return _from_value(value)
+
+
+def _from_value(value: Any) -> Found:
+    if isinstance(value, str):
+        return text_prompt(value), ()
+    if not isinstance(value, dict):
+        raise BadRecordError("is neither an object nor a string")
+    return prompt_of(value)
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _as_json(value: Any) -> Any:
+    """Return what a Parquet file holds as JSON values."""
+    match value:
+        case dict():
+            return {str(name): _as_json(inner) for name, inner in value.items()}
+        case list() | tuple():
+            return [_as_json(inner) for inner in value]
+        case None | bool() | int() | float() | str():
+            return value
+        case date() | time():  # a datetime is a date
+            return value.isoformat()
+        case bytes():
+            return base64.b64encode(value).decode()
+        case _:
+            return str(value)
+
+
+# -- text and CSV
+
+def _line(number: int) -> str:
+    return f"Line {number:,}"
+
+
+def _plain(text: str) -> Found:
+    return text_prompt(text), ()
+
+
+class _Lines:
+    """The lines of a CSV file; a mark of byte order is left out where a row begins."""
+
+    def __init__(self, text: str) -> None:
+        self._lines = io.StringIO(text, newline="")
+        self.row_begins = True
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        begins, self.row_begins = self.row_begins, False
+        return line.lstrip(_MARK) if begins else line
+
+
+def _csv_rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str] | csv.Error]]:
+    """Give each row with the number of its first line; a broken row as the error it raised."""
+    lines = _Lines(text)
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    while True:
+        number, lines.row_begins = reader.line_num + 1, True
+        try:
+            yield number, next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            yield number, error
+
+
+def _from_row(row: list[str] | csv.Error, header: list[str] | None) -> Found:
+    if isinstance(row, csv.Error):
+        unclosed = "end of data" in str(row)
+        raise BadRecordError("opens a quotation mark that is never closed" if unclosed
+                             else "is not valid CSV (look at its quotation marks)")
+    if header is None:
+        if len(row) > 1:
+            raise BadRecordError("has more than one column (put its text in quotation marks)")
+        return text_prompt(text_of(row[0])), ()
+    if len(row) > len(header):
+        raise BadRecordError("has more columns than the header (put its text in quotation marks)")
+    if [cell.strip() for cell in row] == header:
+        raise BadRecordError("repeats the names of the columns")
+    cells = [text_of(cell) for cell in row] + [""] * (len(header) - len(row))
+    record: dict[str, str] = {}
+    for name, cell in zip(header, cells, strict=True):
+        if name:
+            record.setdefault(name, cell)
+    return prompt_of(record)
