@@ -179,7 +179,7 @@ def _prompts(file: str | None) -> tuple[do.PromptItem, ...]:
     found = read_prompts(Path(file).expanduser() if file else assets.DEFAULT_PROMPTS)
     for problem in found.problems:
         tell(problem)
-    return tuple(do.PromptItem(p.text, p.pinned) for p in found.prompts if p.enabled)
+    return tuple(do.PromptItem.of(p) for p in found.prompts if p.enabled)
 
 
 def _policy(options: argparse.Namespace) -> tuple[str, bool]:

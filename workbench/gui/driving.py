@@ -54,7 +54,7 @@ class Driving(QObject):
             window.reveal("hyperparameters")
             window.toast.show_message("error", str(error))
             return
-        prompts = tuple(do.PromptItem(p.text, p.pinned) for p in window.prompts.prompts()
+        prompts = tuple(do.PromptItem.of(p) for p in window.prompts.prompts()
                         if p.enabled and p.text.strip())
         if not prompts:
             window.reveal("prompts")

@@ -192,7 +192,7 @@ class MemoryWatch(QObject):
             settings = self._window.hyperparameters.hyperparameters()
         except HyperparameterError:
             return
-        prompts = tuple(PromptItem(p.text, p.pinned) for p in self._window.prompts.prompts()
+        prompts = tuple(PromptItem.of(p) for p in self._window.prompts.prompts()
                         if p.enabled and p.text.strip())
         if prompts and self._window.state in WHEN[EstimateMemory][0]:
             self._send(EstimateMemory(settings, prompts))

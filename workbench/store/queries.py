@@ -20,7 +20,7 @@ from workbench.store.records import (
     RunRecord,
     Series,
 )
-from workbench.store.rows import number, run_record, unpack_ids
+from workbench.store.rows import number, prompt_record, run_record, unpack_ids
 from workbench.store.schema import connect
 
 if TYPE_CHECKING:  # numpy takes a while to import, and a window wants its store first
@@ -194,7 +194,7 @@ class Queries:
         """Return the prompts of a run in their order."""
         rows = self._db.query(
             "select * from run_prompts where run_id = ? order by position", [run_id])
-        return [Prompt(row["text"], pinned=bool(row["pinned"])) for row in rows]
+        return [prompt_record(row) for row in rows]
 
     def run_prompt_ids(self, run_id: int) -> list[list[int]] | None:
         """Return the token ids of a run's prompts; None where they were not kept."""
@@ -212,9 +212,7 @@ class Queries:
         for found in self._db.query("select * from prompt_sets where name = ?", [name]):
             rows = self._db.query(
                 "select * from prompts where set_id = ? order by position", [found["id"]])
-            prompts = tuple(
-                Prompt(r["text"], bool(r["enabled"]), bool(r["pinned"])) for r in rows)
-            return PromptSet(name, prompts, found["source"] or "")
+            return PromptSet(name, tuple(map(prompt_record, rows)), found["source"] or "")
         return None
 
     def is_trusted(self, sha256: str) -> bool:

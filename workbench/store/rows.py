@@ -9,7 +9,14 @@ import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from workbench.store.records import CompletionRecord, HealthRecord, Kind, RunRecord
+from workbench.store.records import (
+    CompletionRecord,
+    HealthRecord,
+    Kind,
+    Message,
+    Prompt,
+    RunRecord,
+)
 
 if TYPE_CHECKING:  # numpy takes a while to import, and a window wants its store first
     from workbench.store.traces import TraceRecord
@@ -25,6 +32,21 @@ def number(value: float | None) -> float:
 def new_identity() -> str:
     """Return what tells a run from every other, of any database."""
     return uuid.uuid4().hex
+
+
+def prompt_row(prompt: Prompt) -> Row:
+    """Return what both tables of prompts keep of one."""
+    return {"text": prompt.text, "pinned": int(prompt.pinned),
+            "messages": json.dumps(prompt.messages) if prompt.messages else None,
+            "columns": json.dumps(dict(prompt.columns)) if prompt.columns else None}
+
+
+def prompt_record(row: Mapping[str, Any]) -> Prompt:
+    """Return a prompt from its row."""
+    return Prompt(
+        row["text"], bool(row.get("enabled", True)), bool(row["pinned"]),
+        tuple(Message(*turn) for turn in json.loads(row["messages"] or "[]")),
+        json.loads(row["columns"] or "{}"))
 
 
 def pack_ids(ids: Sequence[int]) -> bytes:

@@ -142,6 +142,15 @@ def tokens_of_prompts(db: Database) -> None:
     db.table("run_prompts").add_column("tokens", bytes)
 
 
+@migrations()
+def what_prompts_bring_along(db: Database) -> None:
+    """The turns of prompts that are conversations, and what their files say beside the prompts,
+    both as JSON; NULL for none."""
+    for table in ("run_prompts", "prompts"):
+        db.table(table).add_column("messages", str)
+        db.table(table).add_column("columns", str)
+
+
 def connect(path: Path) -> Database:
     """Open a connection with the settings every thread uses (WAL, full durability)."""
     db = Database(sqlite3.connect(path, timeout=_PATIENCE, check_same_thread=False))

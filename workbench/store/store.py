@@ -32,6 +32,7 @@ from workbench.store.rows import (
     health_rows,
     new_identity,
     pack_ids,
+    prompt_row,
     trace_rows,
 )
 from workbench.store.schema import open_database
@@ -105,7 +106,7 @@ class Store(Queries):
                 "hyperparameters": json.dumps(hyperparameters), "cycles": 0, "note": "",
             })
             db.table("run_prompts").insert_all(
-                {"run_id": run_id, "position": i, "text": p.text, "pinned": int(p.pinned),
+                {"run_id": run_id, "position": i, **prompt_row(p),
                  "tokens": packed[i] if packed else None}
                 for i, p in enumerate(prompts))
             # Within the transaction: nobody can see a running run that has no owner.
@@ -301,8 +302,8 @@ class Store(Queries):
             set_id = db.table("prompt_sets").insert({
                 "name": prompts.name, "source": prompts.source, "saved_at": now()}).last_pk
             _insert(db, "prompts", [
-                {"set_id": set_id, "position": i, "text": p.text, "enabled": int(p.enabled),
-                 "pinned": int(p.pinned)} for i, p in enumerate(prompts.prompts)])
+                {"set_id": set_id, "position": i, "enabled": int(p.enabled), **prompt_row(p)}
+                for i, p in enumerate(prompts.prompts)])
         return self._writer.submit(write)
 
     def delete_prompt_set(self, name: str) -> Future[None]:

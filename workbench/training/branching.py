@@ -145,7 +145,7 @@ def put_back(
         raise ResumeError(sentence)
     models.trained = None
     try:
-        ppo.begin([p.text for p in run.prompts], run.hp, found.prompt_ids)
+        ppo.begin(run.prompts, run.hp, found.prompt_ids)
         if found.snapshot is not None:
             ppo.restore(*found.snapshot)
         if first is not None:

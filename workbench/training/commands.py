@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from workbench.ppo.hyperparameters import Hyperparameters, Value
+from workbench.store.records import Message, Prompt
 from workbench.training.reward_parts import RewardPart
 
 
@@ -39,10 +40,18 @@ class CancelLoading:
 
 @dataclass(frozen=True, slots=True)
 class PromptItem:
-    """One enabled prompt of a run. Pinned prompts come first in the comparison."""
+    """One enabled prompt of a run. Pinned prompts come first in the comparison; ``messages`` and
+    ``columns`` are those of :class:`workbench.store.records.Prompt`."""
 
     text: str
     pinned: bool = False
+    messages: tuple[Message, ...] = ()
+    columns: Mapping[str, object] = field(default_factory=dict, hash=False)
+
+    @classmethod
+    def of(cls, prompt: Prompt) -> PromptItem:
+        """Return what a run needs of a prompt."""
+        return cls(prompt.text, prompt.pinned, prompt.messages, prompt.columns)
 
 
 @dataclass(frozen=True, slots=True)

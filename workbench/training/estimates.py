@@ -13,6 +13,7 @@ from workbench.ppo.footprint import Footprint
 from workbench.ppo.hyperparameters import Hyperparameters, Value, specs
 from workbench.ppo.memory import Phases, Work, less, memory, needed, relief, say_changes
 from workbench.ppo.phases import Phase
+from workbench.ppo.prompt import PromptLike, as_prompt
 from workbench.ppo.sizes import size
 from workbench.training.events import MemoryEstimated
 
@@ -31,10 +32,12 @@ class Estimator:
         """
         self._ppo, self._before = ppo, before
         self._footprint = Footprint(ppo.policy, ppo.reward)
-        self._prompts: tuple[str, ...] | None = None
+        self._prompts: tuple[str | PromptLike, ...] | None = None
         self._tokens = (1, 1)
 
-    def estimate(self, hp: Hyperparameters, prompts: Sequence[str]) -> MemoryEstimated:
+    def estimate(
+        self, hp: Hyperparameters, prompts: Sequence[str | PromptLike]
+    ) -> MemoryEstimated:
         """Say what a run would take, whether that is there, and what to lower if not.
 
         Raises:
@@ -50,7 +53,7 @@ class Estimator:
         return MemoryEstimated(phases, there, str(device), advice, changes)
 
     def after_failure(
-        self, hp: Hyperparameters, prompts: Sequence[str], phase: Phase
+        self, hp: Hyperparameters, prompts: Sequence[str | PromptLike], phase: Phase
     ) -> tuple[str, Mapping[str, Value]]:
         """Say what to lower after memory ran out in ``phase``, and the changes that do it."""
         changes = less(self._footprint, hp, self._work(hp, prompts), phase)
@@ -61,7 +64,7 @@ class Estimator:
         return ("Lower the response length, switch on LoRA or gradient checkpointing in a new "
                 "run, or choose a smaller model."), {}
 
-    def _work(self, hp: Hyperparameters, prompts: Sequence[str]) -> Work:
+    def _work(self, hp: Hyperparameters, prompts: Sequence[str | PromptLike]) -> Work:
         if tuple(prompts) != self._prompts:
             self._tokens = self._longest(prompts)
             self._prompts = tuple(prompts)
@@ -71,14 +74,14 @@ class Estimator:
         scored += hp.response_length
         return Work(prompt, min(scored, limit) if limit else scored, compared)
 
-    def _longest(self, prompts: Sequence[str]) -> tuple[int, int]:
+    def _longest(self, prompts: Sequence[str | PromptLike]) -> tuple[int, int]:
         """Tokens of the longest prompt, as the policy and as the reward model count them."""
         lengths = [len(ids) for ids in self._ppo.scribe.encode(prompts, 0)] or [1]
         longest = max(lengths)
         tokenizer = getattr(self._ppo.reward, "tokenizer", None)
         if tokenizer is None or not prompts:
             return longest, longest
-        text = prompts[lengths.index(longest)]
+        text = as_prompt(prompts[lengths.index(longest)]).text
         return longest, len(tokenizer(text, verbose=False)["input_ids"])
 
     def _available(self) -> int:

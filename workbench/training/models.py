@@ -141,14 +141,14 @@ class Models:
         """Say what a run will take. It is said or not: no run fails for want of an estimate."""
         if self._memory is not None:
             with contextlib.suppress(Exception):
-                emit(self._memory.estimate(hp, [p.text for p in prompts]))
+                emit(self._memory.estimate(hp, prompts))
 
     def ran_out(self, run: Run, phase: Phase) -> tuple[str, Mapping[str, Value]]:
         """Return a sentence on memory that ran out, and the changes to resume the run with."""
         if self._memory is None:
             return ran_out(phase, run.checkpointed or 0, ""), {}
         advice, changes = self._memory.after_failure(
-            run.hp, [p.text for p in run.prompts], phase)
+            run.hp, run.prompts, phase)
         return ran_out(phase, run.checkpointed or 0, advice), changes
 
     def record(self) -> dict[str, Any]:

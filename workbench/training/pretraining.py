@@ -79,7 +79,7 @@ def _made_for(models: Models, ppo: PPO, run: Run) -> dict[str, Any] | None:
     fingerprints = record["fingerprints"]
     if not all(fingerprints.values()):
         return None
-    hp = run.hp.model_dump()
+    hp, columns = run.hp.model_dump(), [dict(prompt.columns) for prompt in run.prompts]
     placement = find_placement(run.hp.precision)
     return {
         "recipe": _RECIPE, "torch": torch.__version__, "threads": torch.get_num_threads(),
@@ -90,5 +90,6 @@ def _made_for(models: Models, ppo: PPO, run: Run) -> dict[str, Any] | None:
         "use_chat_template": record["use_chat_template"],
         "prompts": [prompt.text for prompt in run.prompts],
         "prompt_ids": ppo.prompt_ids,
+        **({"columns": columns} if any(columns) else {}),
         "settings": {name: hp[name] for name in DECIDED_BY},
     }

@@ -183,12 +183,13 @@ class Worker:
                 command, f"{changed[0]} has changed since it was loaded; load again to use it as "
                          "it is now.")
             return
-        prompts = tuple(Prompt(p.text, pinned=p.pinned) for p in command.prompts)
+        prompts = tuple(Prompt(p.text, pinned=p.pinned, messages=p.messages, columns=p.columns)
+                        for p in command.prompts)
         self._threads.begin()
         self._models.estimate(hp, prompts, self._emit)
         self._models.trained = None
         try:
-            ppo.begin([p.text for p in prompts], hp)
+            ppo.begin(prompts, hp)
             run_id = self._store.create_run(
                 name=command.name, policy=self._models.command.policy,
                 reward=self._models.facts.reward.source, models=self._models.record(),
