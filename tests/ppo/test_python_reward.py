@@ -222,7 +222,7 @@ def test_a_column_that_no_prompt_has_is_named_before_the_run(write):
             return [0.0] * len(answer)
         """))
     with pytest.raises(PromptError, match=r"^mine\.py asks for the column “answer”, which the "
-                       r"prompts do not have \(nor any other\\); open a prompt file that has it"):
+                       r"prompts do not have \(nor any other\); open a prompt file that has it"):
         ppo.begin(["a"], Hyperparameters())
     with pytest.raises(PromptError, match="they have “label”"):
         ppo.begin([TextPrompt("a", columns={"label": 1})], Hyperparameters())

@@ -46,7 +46,7 @@ def conversation(prompt: PromptLike) -> list[dict[str, str]]:
 def with_equal_columns(prompts: Sequence[str | PromptLike]) -> list[PromptLike]:
     """Return prompts that all have the columns that any of them has; what is missing is None."""
     found = [as_prompt(prompt) for prompt in prompts]
-    names = dict.fromkeys(name for prompt in found for name in prompt.columns)
+    names: dict[str, object] = dict.fromkeys(name for p in found for name in p.columns)
     return [prompt if len(prompt.columns) == len(names) else TextPrompt(
-        prompt.text, tuple(prompt.messages), dict.fromkeys(names) | prompt.columns)
+        prompt.text, tuple(prompt.messages), {**names, **prompt.columns})
         for prompt in found]

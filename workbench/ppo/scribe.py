@@ -98,21 +98,22 @@ class Scribe:
                 "the response length.")
 
     def remark(
-        self, prompts: Sequence[PromptLike], encoded: Sequence[Sequence[int]], *,
+        self, prompts: Sequence[str | PromptLike], encoded: Sequence[Sequence[int]], *,
         control_tokens: bool = False,
     ) -> str:
         """Return a sentence on prompts that spell control tokens without being told to mean them,
         or nothing."""
-        spelled = [i for i, prompt in enumerate(prompts) if self._spells(prompt)]
+        asked = list(map(as_prompt, prompts))
+        spelled = [i for i, prompt in enumerate(asked) if self._spells(prompt)]
         if control_tokens or not spelled:
             return ""
         names = ", ".join(dict.fromkeys(
-            found for i in spelled for text in self._texts(prompts[i])
+            found for i in spelled for text in self._texts(asked[i])
             for found in self._special.findall(text)))
         one = len(spelled) == 1
         said = (f"{'One prompt spells' if one else f'{len(spelled)} prompts spell'} control tokens "
                 f"of the policy ({names})")
-        without = self._encode([(i + 1, self._without(prompts[i])) for i in spelled], False)
+        without = self._encode([(i + 1, self._without(asked[i])) for i in spelled], False)
         if any(self._count(encoded[i]) > self._count(ids)
                for i, ids in zip(spelled, without, strict=True)):
             return (f"{said}, and its tokenizer has no other way to write them: they are control "

@@ -39,8 +39,8 @@ def prompt_of(record: Mapping[str, Any]) -> tuple[Prompt, tuple[str, ...]]:
         BadRecordError: it holds none, or one that cannot be used.
     """
     fields = _Fields(_unwrapped(record))
-    flags = {name: _flag(name, fields.get(name)) for name in _FLAGS
-             if fields.get(name) not in (None, "")}
+    flags: dict[str, Any] = {name: _flag(name, fields.get(name)) for name in _FLAGS
+                             if fields.get(name) not in (None, "")}
     for names, read in _LAYOUTS:
         if all(fields.get(name) is not None for name in names):
             prompt = read(fields)
