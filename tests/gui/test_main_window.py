@@ -561,3 +561,16 @@ def test_the_shortcut_sheet_is_searched(qtbot: QtBot, opened: Opened) -> None:
     shown = [w.text() for w in sheet.findChildren(QLabel) if w.isVisible()]
     assert shown[:3] == ["Run", "Ctrl+P", "Pause"]
     sheet.close()
+
+
+@pytest.mark.parametrize("width", [400, 640, 1280])
+def test_a_notice_with_a_button_leaves_the_menus_free(opened: Opened, width: int) -> None:
+    window = opened.window
+    window.resize(width, 480)
+    window.toast.show_offer(
+        "Run 1 was interrupted after cycle 6 of 16: the process that trained it is gone.",
+        "Resume", "Go on with this run", lambda: None)
+    QApplication.processEvents()
+    last = window.menuBar().actionGeometry(window.menuBar().actions()[-1]).right()
+    assert window.toast.geometry().left() > last
+    assert window.toast.geometry().right() < window.width()

@@ -10,7 +10,7 @@ from helpers.window import PROMPTS, Opened, bare_controls, completions, metrics
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QTextCursor, QTextDocumentFragment
 from PySide6.QtTest import QAbstractItemModelTester
-from PySide6.QtWidgets import QLabel
+from PySide6.QtWidgets import QApplication, QDockWidget, QLabel
 from pytestqt.qtbot import QtBot
 
 from workbench.gui.theme import DARK, LIGHT, themes
@@ -195,6 +195,21 @@ def test_a_click_on_a_token_tells_of_it(qtbot: QtBot, tokens: TokensView) -> Non
     assert "the edge of the clip range" in said(tokens)
     (mark,) = tokens.text.extraSelections()
     assert mark.cursor.selectedText() == " loud"  # type: ignore[attr-defined]
+
+
+def test_a_small_floating_view_drops_no_column(tokens: TokensView) -> None:
+    dock = tokens.parentWidget()
+    assert isinstance(dock, QDockWidget)
+    dock.setFloating(True)
+    dock.resize(500, 400)
+    QApplication.processEvents()
+    table = tokens.table
+    assert not any(table.isColumnHidden(i) for i in range(table.model().columnCount()))
+    assert table.horizontalHeader().length() > table.viewport().width()
+    assert table.horizontalScrollBar().isVisible()
+    dock.resize(1000, 400)
+    QApplication.processEvents()
+    assert not table.horizontalScrollBar().isVisible()
 
 
 def test_arrows_go_through_the_tokens(qtbot: QtBot, tokens: TokensView) -> None:

@@ -23,6 +23,7 @@ LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERR
 _NOTICE_MS, _MS_PER_CHARACTER = 2500, 60
 _OFFER_MS = 30_000  # to decide, not only to read
 _KEPT = 500
+_GAP, _LEAST = 8, 64  # pixels beside it, and of its text
 
 log = logging.getLogger(__name__)
 
@@ -131,9 +132,14 @@ class Toast(QFrame):
         over = self._over
         bar = over.findChild(QMenuBar)
         last = bar.actionGeometry(bar.actions()[-1]).right() if bar and bar.actions() else 0
-        beside = self.action_button.sizeHint().width() + 16 if self._offered else 0
+        layout = self.layout()
+        assert layout is not None
+        self.action_button.ensurePolished()  # the style makes it wider
+        around = layout.contentsMargins().left() + layout.contentsMargins().right()
+        if self._offered is not None:
+            around += self.action_button.sizeHint().width() + layout.spacing()
         wanted = self._label.fontMetrics().horizontalAdvance(self._label.text()) + 8
-        room = over.width() - last - beside - 64
-        self._label.setFixedWidth(min(wanted, max(200, room)))
+        room = over.width() - last - around - 2 * _GAP
+        self._label.setFixedWidth(min(wanted, max(_LEAST, room)))
         self.adjustSize()
-        self.move(over.width() - self.width() - 8, 2)
+        self.move(over.width() - self.width() - _GAP, 2)

@@ -31,7 +31,6 @@ _MEASURED = 100  # rows that decide how wide a column is
 _PROMPT = 2_000  # characters of a prompt that are shown
 _ROOMY = 560
 _SMALL = 0.92
-_GIVE_WAY = [1 + i for i, column in enumerate(COLUMNS) if column.title in ("Chance", "KL")]
 _LONGEST = 76  # pixels of a token where there is little room
 
 
@@ -98,7 +97,7 @@ class StepsTable(QTableView):
         self.setModel(model)
         as_list(self)
         self.setAlternatingRowColors(False)
-        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setHorizontalScrollMode(QTableView.ScrollMode.ScrollPerPixel)
         font = self.font()  # seven columns beside a list
         font.setPointSizeF(font.pointSizeF() * _SMALL)
         self.setFont(font)
@@ -109,21 +108,15 @@ class StepsTable(QTableView):
         self.selectionModel().currentRowChanged.connect(lambda now, _: self.chosen.emit(now.row()))
 
     def fit(self) -> None:
-        """Share the width out: each column what it needs, and as much again as the others."""
-        for i in _GIVE_WAY:
-            self.setColumnHidden(i, False)  # a hidden one does not say what it needs
+        """Share the width out: each column what it needs, and as much again as the others; where
+        there is too little for all, they can be scrolled to."""
         needed = [max(self._widest(i), self.horizontalHeader().sectionSizeHint(i))
                   for i in range(self.model().columnCount())]
         needed[0] = min(needed[0], _LONGEST)
         room = self.viewport().width()
-        for i in _GIVE_WAY:
-            if sum(needed) > room:
-                self.setColumnHidden(i, True)
-                needed[i] = 0
-        spare = max(0, room - sum(needed)) // sum(width > 0 for width in needed)
+        spare = max(0, room - sum(needed)) // len(needed)
         for i, width in enumerate(needed):
-            if width:
-                self.setColumnWidth(i, width + spare)
+            self.setColumnWidth(i, width + spare)
 
     def _widest(self, column: int) -> int:
         """Return what the first rows need. Asking Qt for the hint of each takes long."""
