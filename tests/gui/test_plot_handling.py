@@ -3,7 +3,6 @@
 import csv
 import math
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ from PySide6.QtGui import (
     QPicture,
     QWheelEvent,
 )
-from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QToolButton
+from PySide6.QtWidgets import QApplication, QLabel, QToolButton
 
 from workbench.gui.metrics.axes import Scale
 from workbench.gui.metrics.controls import DEFAULT_PLOTS, Controls
@@ -391,19 +390,6 @@ def test_figures_are_exported_with_title_axes_and_legend(qtbot, view, tmp_path):
         assert any(text in found for found in texts), (text, texts)
     assert 'width="85.' in svg
     assert (tmp_path / "one.pdf").read_bytes().startswith(b"%PDF")
-
-
-def test_the_name_that_is_offered_says_what_is_saved(view):
-    for chosen, title, name in (
-        (None, "Run 1: <b>", "run-1-b-metrics.png"), (plot(view), "", "kl-to-start-policy.png")
-    ):
-        dialog = view.ask_export(chosen)
-        dialog.title.setText(title)
-        dialog.findChild(object, "figure_save").click()
-        where = dialog.findChild(QFileDialog, "export_dialog")
-        assert [Path(file).name for file in where.selectedFiles()] == [name]
-        where.close()
-        dialog.close()
 
 
 def test_a_figure_is_as_wide_as_wanted(view, tmp_path):

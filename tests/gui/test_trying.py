@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 from helpers.play import SMALL, play, until
-from helpers.window import Opened, fill, ready
-from PySide6.QtCore import QPoint, Qt
+from helpers.window import Opened, fill
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication, QLabel, QTextEdit
 from pytestqt.qtbot import QtBot
@@ -270,25 +270,3 @@ def test_a_paused_run_is_tried_and_goes_on(qapp: QApplication, home: Path) -> No
         await until(lambda: window.state is State.FINISHED)
 
     play(qapp, home, scenario)
-
-
-def test_answers_have_room_on_a_small_screen(opened: Opened) -> None:
-    window = opened.window
-    ready(opened)
-    window.resize(640, 360)
-    window.dock_layout.reset()
-    window.reveal("trying")
-    QApplication.processEvents()
-    QApplication.processEvents()
-    trying = window.trying
-    below = trying.results.mapTo(window, QPoint(0, trying.results.height())).y()
-    assert trying.results.height() >= 80
-    assert below <= window.status.geometry().top()
-    assert trying.prompt.height() < 40
-    window.resize(1280, 720)
-    window.dock_layout.reset()
-    QApplication.processEvents()
-    window.docks["trying"].setFloating(True)
-    window.docks["trying"].resize(720, 600)
-    QApplication.processEvents()
-    assert trying.prompt.height() > 50

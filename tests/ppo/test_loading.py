@@ -155,14 +155,6 @@ def test_a_classifier_whose_head_was_never_saved(policy_folder, tmp_path):
         load_reward(str(folder), CPU, quiet)
 
 
-@pytest.mark.parametrize("content", ["{", '{"model_type": "no-such-architecture"}'])
-def test_a_configuration_nobody_knows(policy_folder, tmp_path, content):
-    folder = copy(policy_folder, tmp_path)
-    (folder / "config.json").write_text(content)
-    with pytest.raises(LoadError, match=r"configuration in .* cannot be used"):
-        load_policy(str(folder), CPU, quiet)
-
-
 def test_no_tokenizer(policy_folder, tmp_path):
     folder = copy(policy_folder, tmp_path)
     for file in folder.glob("tokenizer*"):

@@ -5,7 +5,6 @@ All are opened, never executed: the window goes on living.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -205,11 +204,6 @@ def choose_new_file(
     dialog.filterSelected.connect(lambda text: dialog.setDefaultSuffix(_ending(text)))
     dialog.open()
     return dialog
-
-
-def file_stem(words: str) -> str:
-    """Return a name for a file that says ``words`` and is a name on every system."""
-    return re.sub(r"\W+", "-", words.lower()).strip("-")[:80].rstrip("-")
 
 
 def _file_dialog(parent: QWidget, name: str, title: str, at: str, filters: str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QComboBox, QGridLayout, QLineEdit, QWidget
 
 from workbench.gui.controls import label, named, push_button
-from workbench.gui.dialog import Dialog, choose_file, file_stem
+from workbench.gui.dialog import Dialog, choose_file
 from workbench.store.folders import why_not_writable
 from workbench.training.commands import Command, ExportRun
 from workbench.training.events import Exported
@@ -130,7 +131,7 @@ class ExportDialog(Dialog):
         """Offer a new folder's name, unless the person has written another."""
         if self._folder.text() != self._offered:
             return
-        stem = file_stem(self._name) or "policy"
+        stem = re.sub(r"\W+", "-", self._name.lower()).strip("-") or "policy"
         stem += f"-cycle-{self.cycle()}" if self.cycle() else "-start"
         folder, more = self._base / stem, 2
         while why_not_writable(folder) and folder.exists():

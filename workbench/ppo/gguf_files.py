@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,10 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from workbench.ppo.control import Interrupted
 from workbench.ppo.sources import LoadError, Report
+
+_STRING, _ARRAY, _DEEPEST = 8, 9, 4
+_SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
+"""Bytes of a value, by its type (gguf.GGUFValueType)."""
 
 
 def read(path: Path, report: Report) -> tuple[Any, Any]:
@@ -72,6 +78,7 @@ def read(path: Path, report: Report) -> tuple[Any, Any]:
 def _check(path: Path, reader: Any) -> str:
     """Return the architecture a header names."""
     try:
+        check_counts(path)
         header = reader(str(path.absolute()))
         architecture = str(header.get_field("general.architecture").contents())
         parts = header.get_field("split.count")
@@ -86,6 +93,61 @@ def _check(path: Path, reader: Any) -> str:
     if not header.tensors:
         raise LoadError(f"The file {path} holds no weights; choose another.")
     return architecture
+
+
+def check_counts(path: Path) -> None:
+    """Make sure that a header claims no more than its file can hold.
+
+    The reader believes every count: a file of 60 bytes could keep it busy for ever.
+
+    Raises:
+        ValueError: it does.
+    """
+    whole = path.stat().st_size
+    with path.open("rb") as file:
+        def number(kind: str) -> int:
+            [found] = struct.unpack(f"<{kind}", file.read(struct.calcsize(kind)))
+            return found
+
+        def skip(length: int) -> None:
+            if length > whole - file.tell():
+                raise ValueError("longer than the file")
+            file.seek(length, os.SEEK_CUR)
+
+        def text() -> None:
+            skip(number("Q"))
+
+        def value(kind: int, depth: int = 0) -> None:
+            if kind == _STRING:
+                text()
+            elif kind != _ARRAY:
+                skip(_SIZES[kind])
+            elif depth > _DEEPEST:
+                raise ValueError("nested without end")
+            else:
+                inner, count = number("I"), number("Q")
+                if inner in _SIZES:
+                    skip(count * _SIZES[inner])
+                elif count > whole - file.tell():
+                    raise ValueError("more than the file")
+                else:
+                    for _ in range(count):
+                        value(inner, depth + 1)
+
+        if file.read(4) != b"GGUF" or not 2 <= number("I") <= 3:
+            raise ValueError("another version or byte order")
+        tensors, entries = number("Q"), number("Q")
+        if tensors + entries > whole:
+            raise ValueError("more than the file")
+        for _ in range(entries):
+            text()
+            value(number("I"))
+        for _ in range(tensors):
+            text()
+            dimensions = number("I")
+            if dimensions > 8:
+                raise ValueError("too many dimensions")
+            skip(8 * dimensions + 12)
 
 
 def _unpacked() -> dict[str, Any]:

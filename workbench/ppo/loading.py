@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import (
+    CONFIG_MAPPING,
     AutoConfig,
     AutoModelForCausalLM,
     AutoModelForMultimodalLM,
@@ -21,6 +21,7 @@ from transformers.models.auto.modeling_auto import (
 )
 
 from workbench.ppo import gguf_files
+from workbench.ppo.adapter_files import Adapter, find_adapter, merge
 from workbench.ppo.chat_template import check_template
 from workbench.ppo.device import Placement
 from workbench.ppo.model_check import find_abilities
@@ -28,7 +29,16 @@ from workbench.ppo.policy import Policy, UnsupportedModelError, reads_more
 from workbench.ppo.reward_model import RewardModel
 from workbench.ppo.scribe import Scribe
 from workbench.ppo.sources import LoadError, Report, find_folder, find_policy
-from workbench.ppo.tokenizer_files import check_rows, read_tokenizer
+from workbench.ppo.tokenizer_files import check_rows, has_tokenizer, read_tokenizer
+from workbench.ppo.weight_files import (
+    check_complete,
+    check_files,
+    check_finite,
+    check_memory,
+    read_settings,
+    read_weights,
+    unused,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +56,13 @@ class LoadedPolicy:
 
 @dataclass(frozen=True, slots=True)
 class LoadedReward:
-    """A reward model ready to score; ``labels`` names its outputs."""
+    """A reward model ready to score; ``labels`` names its outputs, ``notes`` are sentences on what
+    of it is not used."""
 
     source: str
     reward: RewardModel
     labels: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def load_policy(
@@ -69,11 +81,13 @@ def load_policy(
     report("Reading the policy's configuration", 0.5)
     if found.is_file():
         model, tokenizer = gguf_files.read(found, report)
-        model = _place(model, source, placement)
+        notes: list[str] = []
     else:
-        model, tokenizer = _read_policy(found, source, placement, report)
-    rows = model.get_input_embeddings().weight.shape[0]
-    notes = [check_rows(tokenizer, rows, source)]
+        model, tokenizer, notes = _read_policy(found, source, report)
+    check_finite(model, source)
+    model = _place(model, source, placement)
+    rows = _rows(model)
+    notes += filter(None, [check_rows(tokenizer, rows, source)])
     if use_chat_template:
         if not tokenizer.chat_template:
             raise LoadError(f"{source} has no chat template; load it again with the chat template "
@@ -94,15 +108,26 @@ def load_policy(
                         tuple(filter(None, notes)))
 
 
-def _read_policy(
-    folder: Path, source: str, placement: Placement, report: Report
-) -> tuple[Any, Any]:
-    """Return a folder's causal language model and its tokenizer."""
-    config = _read_config(folder)
+def _read_policy(folder: Path, source: str, report: Report) -> tuple[Any, Any, list[str]]:
+    """Return a folder's causal language model, in float32 on the CPU, its tokenizer, and sentences
+    on what of it is not used."""
+    adapter = find_adapter(folder, source, lambda text, share: report(text, 0.5 * share))
+    whole = adapter.base if adapter else folder
+    config = _read_config(whole, source)
+    if adapter and adapter.task not in ("CAUSAL_LM", ""):
+        raise LoadError(
+            f"{source} is an adapter for another task ({adapter.task}); as the policy choose one "
+            "of a model that writes text (CAUSAL_LM).")
     kind = _kind_of_policy(config, source)
-    tokenizer = read_tokenizer(folder, source)
+    tokenizer = _read_tokenizer(adapter, whole, source)
     report("Reading the policy's weights", 0.6)
-    return _read_weights(kind, folder, source, torch.float32, placement), tokenizer
+    check_memory(whole, source)
+    model, info = read_weights(kind, whole, source, dtype=torch.float32)
+    check_complete(info["missing_keys"], source)
+    if adapter:
+        report("Merging the adapter into its base", 0.85)
+        model = merge(model, adapter, source)
+    return model, tokenizer, unused(info, model, "policy")
 
 
 def _kind_of_policy(config: Any, source: str) -> Any:
@@ -140,10 +165,15 @@ def load_reward(
     """
     folder = find_folder(source, lambda text, share: report(text, 0.5 * share))
     report("Reading the reward model's configuration", 0.5)
-    config = _read_config(folder)
+    adapter = find_adapter(folder, source, lambda text, share: report(text, 0.5 * share))
+    whole = adapter.base if adapter else folder
+    outputs = {"num_labels": adapter.outputs} if adapter and adapter.outputs else {}
+    config = _read_config(whole, source, **outputs)
     written_for = _architectures(config)
     classifiers = set(MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES.values())
-    if not written_for & classifiers:
+    # An adapter may bring the head that makes its base a classifier.
+    scores = adapter.task in ("SEQ_CLS", "") if adapter and outputs else written_for & classifiers
+    if not scores or config.model_type not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
         raise LoadError(
             f"{source} is no sequence classifier ({', '.join(sorted(written_for)) or 'unknown'}); "
             "as the reward model choose a model trained to score text.")
@@ -157,15 +187,32 @@ def load_reward(
         raise LoadError(
             f"The reward model {source} has no output number {label}; it has {len(labels)}.",
             labels=labels)
-    tokenizer = read_tokenizer(folder, source)
+    tokenizer = _read_tokenizer(adapter, whole, source)
     if tokenizer.chat_template:
         report("Trying the reward model's chat template", 0.55)
         check_template(tokenizer, source, "reward model", answered=True)
     report("Reading the reward model's weights", 0.6)
-    model = _read_weights(
-        AutoModelForSequenceClassification, folder, source, placement.dtype, placement)
+    check_memory(whole, source, bytes_each=4 if adapter else placement.dtype.itemsize)
+    model, info = read_weights(
+        AutoModelForSequenceClassification, whole, source,
+        dtype=torch.float32 if adapter else placement.dtype, **outputs)
+    heads = ("score.", "classifier.") if outputs else ()
+    check_complete([key for key in info["missing_keys"] if not key.startswith(heads)], source)
+    if adapter:
+        report("Merging the adapter into its base", 0.85)
+        model = merge(model, adapter, source).to(placement.dtype)
+    check_rows(tokenizer, _rows(model), source)
+    check_finite(model, source)
+    model = _place(model, source, placement)
     _agree_on_padding(tokenizer, model.config)
-    return LoadedReward(source, RewardModel(model, tokenizer, label, placement, folder), labels)
+    return LoadedReward(source, RewardModel(model, tokenizer, label, placement, folder), labels,
+                        tuple(unused(info, model, "reward model")))
+
+
+def _read_tokenizer(adapter: Adapter | None, whole: Path, source: str) -> Any:
+    """Return the tokenizer that an adapter brings, or that of the whole model."""
+    own = adapter is not None and has_tokenizer(adapter.folder)
+    return read_tokenizer(adapter.folder if adapter and own else whole, source, whole)
 
 
 def _agree_on_padding(tokenizer: Any, config: Any) -> None:
@@ -183,36 +230,27 @@ def _agree_on_padding(tokenizer: Any, config: Any) -> None:
     tokenizer.padding_side = "right"
 
 
-def _read_config(folder: Path) -> Any:
+def _read_config(folder: Path, source: str, **settings: Any) -> Any:
+    check_files(folder, source)
+    kind = read_settings(folder, source).get("model_type")
     try:
-        return AutoConfig.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
+        return AutoConfig.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, **settings)
+    except Exception as error:
+        known = "is damaged" if kind in CONFIG_MAPPING else (
+            f"names an architecture ({kind}) that is unknown to the installed transformers")
         raise LoadError(
-            f"The configuration in {folder} cannot be used: its architecture is unknown to the "
-            "installed transformers, or config.json is damaged.") from error
+            f"The configuration of {source} cannot be used: config.json {known}; choose another "
+            "model.") from error
+
+
+def _rows(model: Any) -> int:
+    """Return how many token ids a model has weights for."""
+    return model.get_input_embeddings().weight.shape[0]
 
 
 def _architectures(config: Any) -> set[str]:
     return set(config.architectures or ())
-
-
-def _read_weights(
-    kind: Any, folder: Path, source: str, dtype: torch.dtype, placement: Placement
-) -> Any:
-    try:
-        model, info = kind.from_pretrained(
-            folder, dtype=dtype, local_files_only=True, output_loading_info=True)
-        missing = sorted(info["missing_keys"])
-        if missing:
-            raise LoadError(
-                f"The weights of {source} are incomplete ({missing[0]}"
-                f"{f' and {len(missing) - 1} more' if len(missing) > 1 else ''} missing); they "
-                "were saved for another purpose, or the file is damaged.")
-    except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-        raise LoadError(
-            f"The weights of {source} cannot be read; the file may be damaged or incomplete: "
-            "save or download the model again.") from error
-    return _place(model, source, placement)
 
 
 def _place(model: Any, source: str, placement: Placement) -> Any:

@@ -104,7 +104,14 @@ def _is_gguf(path: Path) -> bool:
         return False
 
 
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds an adapter, which is nothing without its base."""
+    return (folder / "adapter_config.json").is_file() and any(folder.glob("adapter_model.*"))
+
+
 def _checked(folder: Path) -> Path:
+    if is_adapter(folder):
+        return folder
     if not (folder / "config.json").is_file():
         raise LoadError(
             f"The folder {folder} holds no model: config.json is missing; choose the folder "

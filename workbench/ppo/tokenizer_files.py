@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
-from transformers import AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoConfig, AutoTokenizer, PreTrainedTokenizerFast
 
 from workbench.ppo.sources import LoadError
 
@@ -20,8 +20,16 @@ _SAMPLED = 64
 """How many entries of the vocabulary are read and written, spread over all of it."""
 
 
-def read_tokenizer(folder: Path, source: str) -> Any:
+def has_tokenizer(folder: Path) -> bool:
+    """Whether a folder holds a tokenizer's files."""
+    return any(any(folder.glob(pattern)) for pattern in _FILES)
+
+
+def read_tokenizer(folder: Path, source: str, model: Path | None = None) -> Any:
     """Return the tokenizer of a folder: what its tokenizer.json says, where it has one.
+
+    Args:
+        model: the folder of the model that it belongs to, where that is another.
 
     transformers chooses a class by the model's type, and some of these bring rules of their own
     in place of those in the file: a Qwen2 folder with a tokenizer of its own would read every text
@@ -34,11 +42,13 @@ def read_tokenizer(folder: Path, source: str) -> Any:
         f"The tokenizer of {source} cannot be read; its folder needs the tokenizer's files "
         "(tokenizer.json) beside the weights.")
     # Without any, transformers would make up an empty tokenizer.
-    if not any(any(folder.glob(pattern)) for pattern in _FILES):
+    if not has_tokenizer(folder):
         raise LoadError(sentence)
     # Whatever a file holds, the person needs to know which one it is.
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        config = AutoConfig.from_pretrained(model or folder, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(
+            folder, config=config, local_files_only=True, trust_remote_code=False)
     except Exception as error:
         raise LoadError(sentence) from error
     file = folder / "tokenizer.json"

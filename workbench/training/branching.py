@@ -75,9 +75,9 @@ def plan(store: Store, command: ResumeRun | GoBack | Fork) -> Continuation:
     run, changes = resumed.run, dict(command.changes)
     _check(changes, run.cycle, isinstance(command, Fork))
     if isinstance(command, Fork) and not run.cycle:
-        before, run.hp = run.hp, run.hp.with_changes(changes)
+        was, run.hp = run.hp.control_tokens, run.hp.with_changes(changes)
         changes = {}
-        if before.control_tokens != run.hp.control_tokens:
+        if was != run.hp.control_tokens:
             resumed = replace(resumed, prompt_ids=None)
     overruled = _replay(store, run, changes) if isinstance(command, ResumeRun) else []
     planned = run.hp.model_dump() | {

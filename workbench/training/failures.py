@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import traceback
 
-import torch
-
 from workbench.known_models import install_command
 from workbench.ppo.control import NotFiniteError
 from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.ppo.out_of_memory import is_out_of_memory
 from workbench.ppo.phases import Phase
 from workbench.ppo.policy import UnsupportedModelError
 from workbench.ppo.python_reward import RewardError
@@ -47,15 +46,6 @@ def loading_failed(error: LoadError, which: str, again: Command) -> LoadingFaile
     return LoadingFailed(
         sentence, which, explain(error)[1], labels=error.labels, part=error.part,
         untrusted=untrusted, again=again if untrusted else None, package=package)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether ``error`` says that memory ran out, on any device."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and (
-        "not enough memory" in text or "out of memory" in text or "can't allocate memory" in text)
 
 
 def _out_of_memory(hp: Hyperparameters | None) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from pathlib import Path
 
 _ENDINGS = (".json", ".safetensors", ".bin", ".gguf", ".model", ".txt", ".jinja")
@@ -27,6 +28,8 @@ def fingerprint(source: str, revision: str | None = None) -> str:
         return revision or ""
     files = path.iterdir() if path.is_dir() else [path]
     digest = hashlib.sha256()
+    if base := _base(path):
+        digest.update(fingerprint(base).encode())
     for file in sorted(f for f in files if f.suffix.lower() in _ENDINGS and f.is_file()):
         size = file.stat().st_size
         digest.update(f"{file.name}\0{size}\0".encode())
@@ -36,3 +39,15 @@ def fingerprint(source: str, revision: str | None = None) -> str:
                 opened.seek(max(_ENDS, size - _ENDS))
                 digest.update(opened.read(_ENDS))
     return digest.hexdigest()
+
+
+def _base(path: Path) -> str:
+    """Return the folder of the model that an adapter belongs to; "" where there is none."""
+    try:
+        settings = json.loads((path / "adapter_config.json").read_text("utf-8"))
+        name = str(settings["base_model_name_or_path"] or "")
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    folders = [folder for folder in (path / name, Path(name)) if name and folder.is_dir()]
+    own = path.resolve()
+    return str(folders[0]) if folders and folders[0].resolve() != own else ""

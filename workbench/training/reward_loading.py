@@ -132,7 +132,8 @@ def _load_classifier(
 ) -> tuple[Reward, ModelFacts]:
     loaded = load_reward(part.source, placement, report, label=part.label)
     reward = loaded.reward
-    return reward, ModelFacts(labels=loaded.labels, label=reward.label, **facts_of(
+    return reward, ModelFacts(labels=loaded.labels, label=reward.label, notes=loaded.notes,
+                              **facts_of(
         loaded.source, reward.model, reward.tokenizer, reward.placement.dtype_name,
         reward.placement.device))
 

@@ -24,7 +24,7 @@ from workbench.gui.completions.model import (
     pair_up,
 )
 from workbench.gui.controls import label
-from workbench.gui.dialog import choose_new_file, file_stem
+from workbench.gui.dialog import choose_new_file
 from workbench.gui.theme import themes
 from workbench.store.records import LIVE
 from workbench.store.store import Store
@@ -324,11 +324,8 @@ class CompletionsView(QWidget):
 
     def _ask_export(self) -> None:
         before, after = self._pair.before, self._pair.after
-        cycles = f"{before} {after}" if after is not None else before
-        run = None if self._run_id is None else self._store.run(self._run_id)
-        stem = file_stem(f"{run.name if run else ''} completions {cycles}")
-        choose_new_file(self, "export_dialog", "Export completions", f"{stem}.csv",
-                        "CSV table (*.csv)", self.export)
+        choose_new_file(self, "export_dialog", "Export completions",
+                        f"completions-{before}-{after}.csv", "CSV table (*.csv)", self.export)
 
     def sizeHint(self) -> QSize:
         """Wide enough for two texts beside each other."""

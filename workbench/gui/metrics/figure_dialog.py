@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 )
 
 from workbench.gui.controls import describe, enable, label, named
-from workbench.gui.dialog import Dialog, choose_new_file, file_stem
+from workbench.gui.dialog import Dialog, choose_new_file
 from workbench.gui.metrics.data import RunData
 from workbench.gui.metrics.export import (
     FILTERS,
@@ -121,9 +121,7 @@ class FigureDialog(Dialog):
 
     def _ask_where(self) -> None:
         kind = str(self.format.currentData())
-        what = self._choice.name if self.plots.currentIndex() else "metrics"
-        choose_new_file(self, "export_dialog", "Export figure",
-                        f"{file_stem(f'{self.title.text()} {what}')}.{kind}", FILTERS[kind],
+        choose_new_file(self, "export_dialog", "Export figure", f"metrics.{kind}", FILTERS[kind],
                         self.save)
 
     def _show(self) -> None:

@@ -7,9 +7,8 @@ from dataclasses import asdict
 from datetime import datetime
 
 from PySide6.QtCore import QEvent, QSignalBlocker, QSize, Qt, Signal
-from PySide6.QtGui import QGuiApplication, QKeyEvent, QResizeEvent
+from PySide6.QtGui import QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import (
-    QBoxLayout,
     QComboBox,
     QHBoxLayout,
     QMenu,
@@ -35,7 +34,6 @@ from workbench.training.commands import StopTrying, Try
 from workbench.training.events import State
 
 _MOST_PROMPTS = 16
-_LOW = 300  # pixels, from which on three lines of prompt leave room for the answers
 _LONGEST = 100_000  # characters: the field takes long to show more
 _OFFERED = 20  # prompts of the table in the menu
 _CAN_TRY = frozenset({State.READY, State.PAUSED, State.FINISHED, State.FAILED})
@@ -264,6 +262,7 @@ class TryView(QWidget):
         self.prompt.setPlaceholderText("Type a prompt to go on from")
         self.prompt.setTabChangesFocus(True)
         self.setFocusProxy(self.prompt)
+        self.prompt.setFixedHeight(self.fontMetrics().lineSpacing() * 3 + 8)
         self.button = push_button("Try", "try_button", "", self.try_or_stop)
         self._pick = tool_button("Pick", "try_pick", "Pick prompts",
                                  "Take prompts from the table of prompts")
@@ -272,7 +271,7 @@ class TryView(QWidget):
         self._pick_menu = QMenu(self._pick)
         self._pick_menu.aboutToShow.connect(self._offer_prompts)
         self._pick.setMenu(self._pick_menu)
-        buttons = self._buttons = QBoxLayout(QBoxLayout.Direction.TopToBottom)
+        buttons = QVBoxLayout()
         buttons.setSpacing(4)
         buttons.addWidget(self.button)
         buttons.addWidget(self._pick)
@@ -304,14 +303,6 @@ class TryView(QWidget):
         layout.addWidget(self.controls)
         layout.addWidget(self.line)
         layout.addWidget(self.results, 1)
-
-    def resizeEvent(self, event: QResizeEvent) -> None:
-        """Leave the answers the room where there is little."""
-        super().resizeEvent(event)
-        low = self.height() < _LOW
-        self.prompt.setFixedHeight(self.fontMetrics().lineSpacing() * (1 if low else 3) + 12)
-        across = QBoxLayout.Direction
-        self._buttons.setDirection(across.LeftToRight if low else across.TopToBottom)
 
     def sizeHint(self) -> QSize:
         """Wide enough for three texts beside each other."""

@@ -1,0 +1,252 @@
+"""Looking at a model's files before they are read, and at its weights after: what is wrong with
+them is said by name."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from transformers import CONFIG_MAPPING
+
+from workbench.ppo.control import Interrupted
+from workbench.ppo.out_of_memory import is_out_of_memory
+from workbench.ppo.sizes import size
+from workbench.ppo.sources import LoadError
+
+_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+            "pytorch_model.bin.index.json")
+"""In the order in which transformers looks for them."""
+_POINTER = b"version https://git-lfs"
+_READ = (".json", ".jinja", ".model", ".txt", ".safetensors", ".bin", ".gguf")
+_NOT_USED = (
+    "temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff",
+    "repetition_penalty", "encoder_repetition_penalty", "no_repeat_ngram_size", "min_length",
+    "min_new_tokens", "bad_words_ids", "suppress_tokens", "begin_suppress_tokens",
+    "forced_bos_token_id", "forced_eos_token_id", "sequence_bias", "num_beams",
+    "exponential_decay_length_penalty", "guidance_scale")
+"""What bends the distribution of generated text (``transformers.GenerationConfig``)."""
+
+
+def check_files(folder: Path, source: str, *, names: tuple[str, ...] = _WEIGHTS) -> None:
+    """Look for files that are not what their names say, or not there.
+
+    Args:
+        names: of the file that holds the weights or lists those that do; the first there counts.
+
+    Raises:
+        LoadError: naming the file.
+    """
+    pointers = sorted(file.name for file in folder.iterdir() if _is_pointer(file))
+    if pointers:
+        raise LoadError(
+            f"The folder {source} holds pointers of git-lfs in place of files "
+            f"({', '.join(pointers[:3])}{', ...' if len(pointers) > 3 else ''}); run "
+            "`git lfs pull` in it, or download the model again.")
+    if names is _WEIGHTS and (folder / "adapter_config.json").is_file():
+        raise LoadError(
+            f"The folder {source} holds an adapter_config.json and no adapter's weights "
+            "(adapter_model.safetensors): save the adapter again, or delete that file if the "
+            "folder's own weights are meant.")
+    main = next((folder / name for name in names if (folder / name).is_file()), None)
+    if main is None:
+        there = sorted(f.name for f in folder.iterdir() if f.suffix in (".safetensors", ".bin"))
+        raise LoadError(
+            f"The folder {source} has no weights under a name that transformers reads "
+            f"({names[0]}){f': it holds {there[0]}' if there else ''}; save or download the model "
+            "again.")
+    if main.suffix != ".json":
+        return
+    try:
+        shards = sorted(set(json.loads(main.read_text("utf-8"))["weight_map"].values()))
+        missing = [name for name in shards if not (folder / name).is_file()]
+    except Exception as error:  # bytes that make no sense can fail in any way
+        raise LoadError(
+            f"The file {main.name} of {source}, which lists the files of its weights, is damaged; "
+            "download the model again.") from error
+    if missing:
+        raise LoadError(
+            f"The weights of {source} are incomplete: {missing[0]} is missing"
+            f"{f', and {len(missing) - 1} more files' if len(missing) > 1 else ''}; download the "
+            "model again.")
+
+
+def read_settings(folder: Path, source: str) -> Mapping[str, Any]:
+    """Return what config.json holds.
+
+    Raises:
+        LoadError: it is damaged, or the model cannot be read with code of ours.
+    """
+    try:
+        settings = json.loads((folder / "config.json").read_text("utf-8"))
+        if not isinstance(kind := settings.get("model_type", ""), str):
+            raise TypeError("model_type")
+        code = settings.get("auto_map") or {}
+        quantised = find_quantisation(settings)
+    except Exception as error:
+        raise LoadError(
+            f"The config.json of {source} is damaged; save or download the model again."
+        ) from error
+    if code and kind not in CONFIG_MAPPING:
+        file = str(next(iter(code.values()), "")).partition(".")[0].rpartition("--")[2]
+        raise LoadError(
+            f"{source} brings program code of its own ({file}.py), which PPO Workbench does not "
+            f"run, and the installed transformers does not know its kind ({kind or 'unnamed'}); "
+            "choose a model that transformers knows by itself.")
+    if quantised:
+        raise LoadError(
+            f"{source} is quantised ({quantised}): its weights cannot be trained; choose the "
+            "original model that it was made from.")
+    return settings
+
+
+def find_quantisation(settings: Mapping[str, Any]) -> str:
+    """Return how the weights of a model are quantised, as a person reads it; "" for not at all."""
+    for part in (settings, settings.get("text_config") or {}):
+        found = part.get("quantization_config")
+        if not found:
+            continue
+        bits = found.get("bits") or next(
+            (n for n in (4, 8) if found.get(f"load_in_{n}bit")), None)
+        method = str(found.get("quant_method") or ("bitsandbytes" if bits else "unnamed"))
+        return f"{method}, {bits} bits" if bits else method
+    return ""
+
+
+def check_memory(folder: Path, source: str, *, bytes_each: int = 4) -> None:
+    """Make sure that a model's weights can be held at all.
+
+    Args:
+        bytes_each: of a number once it is read.
+
+    Raises:
+        LoadError: they cannot.
+    """
+    needed = bytes_each * sum(_numbers(folder))
+    free = psutil.virtual_memory().available + psutil.swap_memory().free
+    if needed > free:
+        raise LoadError(
+            f"{source} does not fit into memory: its weights take {size(needed)} once they are "
+            f"read, and {size(free)} are free; choose a smaller model.")
+
+
+def read_weights(kind: Any, folder: Path, source: str, **settings: Any) -> tuple[Any, Any]:
+    """Return a model of transformers and what is said of its loading.
+
+    Raises:
+        LoadError: with one sentence that names the cause.
+    """
+    try:
+        return kind.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, output_loading_info=True,
+            **settings)
+    except Interrupted:
+        raise
+    except Exception as error:
+        causes = list(_causes(error))
+        if any(map(is_out_of_memory, causes)):
+            raise LoadError(
+                f"{source} does not fit into memory; choose a smaller model.") from error
+        if any(isinstance(each, pickle.UnpicklingError) for each in causes):
+            # Without torch's own words: they advise to let the file run what it likes.
+            raise LoadError(
+                f"The weights of {source} are a pickle that holds more than numbers and could run "
+                "any program, so they were not read; get the model as safetensors.") from None
+        if "size mismatch" in str(error) or "ignore_mismatched_sizes" in str(error):
+            raise LoadError(
+                f"The weights of {source} have other shapes than its config.json says; the two "
+                "belong to different models: save or download the model again.") from error
+        raise LoadError(
+            f"The weights of {source} cannot be read; the file may be damaged or incomplete: "
+            "save or download the model again.") from error
+
+
+def check_complete(missing: Iterable[str], source: str) -> None:
+    """Make sure that no weights had to be made up.
+
+    Raises:
+        LoadError: naming one that is ``missing``.
+    """
+    names = sorted(missing)
+    if names:
+        raise LoadError(
+            f"The weights of {source} are incomplete ({names[0]}"
+            f"{f' and {len(names) - 1} more' if len(names) > 1 else ''} missing); they "
+            "were saved for another purpose, or the file is damaged.")
+
+
+@torch.no_grad()
+def check_finite(model: torch.nn.Module, source: str) -> None:
+    """Make sure that every weight is a number.
+
+    Raises:
+        LoadError: naming the tensor that holds one that is none.
+    """
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if tensor.is_floating_point() and tensor.numel() and tensor.device.type != "meta":
+            least, most = torch.aminmax(tensor)
+            # Buffers may hold an infinity on purpose, as masks do.
+            if least.isnan() or (isinstance(tensor, torch.nn.Parameter) and not (
+                    least.isfinite() and most.isfinite())):
+                raise LoadError(
+                    f"The weights of {source} are not all finite numbers ({name} holds NaN or "
+                    "infinity): training had failed before they were saved, or the file is "
+                    "damaged; choose another checkpoint.")
+
+
+def unused(info: Any, model: Any, what: str) -> list[str]:
+    """Return sentences on what a folder holds and is not used."""
+    notes = []
+    if extra := sorted(info["unexpected_keys"]):
+        notes.append(
+            f"The {what}'s folder also holds weights that are not used ({extra[0]}"
+            f"{f' and {len(extra) - 1} more' if len(extra) > 1 else ''}).")
+    generation = getattr(model, "generation_config", None)
+    bent = [name for name in _NOT_USED if generation is not None
+            and name in generation.to_diff_dict()] if what == "policy" else []
+    if bent:
+        notes.append(
+            f"What the policy's generation_config.json says of {', '.join(bent)} is not used: PPO "
+            "samples from the whole distribution.")
+    return notes
+
+
+def _is_pointer(file: Path) -> bool:
+    try:
+        if file.suffix not in _READ or not file.is_file() or file.stat().st_size > 1024:
+            return False
+        with file.open("rb") as opened:
+            return opened.read(len(_POINTER)) == _POINTER
+    except OSError:
+        return False
+
+
+def _numbers(folder: Path) -> Iterator[int]:
+    """Count the numbers in each file of weights, by its header or at least by its size."""
+    files = list(folder.glob("model*.safetensors")) or list(folder.glob("pytorch_model*.bin"))
+    for file in files:
+        if file.suffix == ".bin":
+            yield file.stat().st_size // 4
+            continue
+        try:
+            with file.open("rb") as opened:
+                length = int.from_bytes(opened.read(8), "little")
+                if length > file.stat().st_size:
+                    continue  # damaged: said when it is read
+                header = json.loads(opened.read(length))
+            for name, tensor in header.items():
+                if name != "__metadata__":
+                    yield torch.Size(tensor["shape"]).numel()
+        except (OSError, ValueError, KeyError, TypeError, RuntimeError):
+            continue
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        found = found.__cause__ or found.__context__
