@@ -12,6 +12,7 @@ from typing import Literal
 
 from PySide6.QtCore import QObject
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
+from shiboken6 import isValid
 
 from workbench.gui.icons import icon
 from workbench.gui.plain_text import plain_tip
@@ -270,6 +271,8 @@ def enable_action(action: QAction, on: bool, why: str) -> None:
 def explain(action: QAction, tip: str, why: str) -> None:
     """Let the tooltip of an action that Qt enables by itself say ``why`` while it is disabled."""
     def say(on: bool) -> None:
+        if not isValid(action):
+            return  # it goes away, and so does what could be undone
         action.setProperty("why", "" if on else why)
         set_tip(action, tip)
     action.enabledChanged.connect(say)
