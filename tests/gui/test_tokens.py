@@ -180,7 +180,8 @@ def test_the_table_is_a_proper_model(qapp: object) -> None:
 
 def test_the_latest_cycle_shows_its_best_completion_first(tokens: TokensView) -> None:
     assert tokens.controls.cycle.currentText() == "cycle 3"
-    assert [tokens.list.item(i).text()[:5].strip() for i in range(3)] == ["1.87", "0.50", "−1.34"]
+    lines = [tokens.list.model().index(i, 0).data() for i in range(3)]
+    assert [line[:5].strip() for line in lines] == ["1.87", "0.50", "−1.34"]
     assert tokens.text.toPlainText() == "The film was clean and loud."
     assert tokens.table.currentIndex().row() == 0
     assert "Value head: 0.34 before it, 1.23 after it" in said(tokens)
@@ -240,7 +241,7 @@ def news(tokens: TokensView) -> str:
 
 
 def click_item(qtbot: QtBot, tokens: TokensView, row: int) -> None:
-    where = tokens.list.visualItemRect(tokens.list.item(row)).center()
+    where = tokens.list.visualRect(tokens.list.model().index(row, 0)).center()
     qtbot.mouseClick(tokens.list.viewport(), Qt.MouseButton.LeftButton, pos=where)
 
 

@@ -171,10 +171,13 @@ class Actions(QObject):
     def allow(self, name: str, allowed: bool, why: str = "") -> None:
         """Say whether an action makes sense for another reason than the state, and where it does
         not, ``why``: a sentence for its tooltip, "Select a run in Runs first."."""
-        if allowed:
-            self._withheld.pop(name, None)
+        said = None if allowed else why
+        if said == self._withheld.get(name):
+            return
+        if said is None:
+            del self._withheld[name]
         else:
-            self._withheld[name] = why
+            self._withheld[name] = said
         self._enable()
 
     def grant(self, name: str, granted: bool) -> None:

@@ -33,7 +33,14 @@ def named(widget: W, name: str, title: str, tip: str) -> W:
 
 def describe(widget: QWidget, tip: str) -> None:
     """Give ``widget`` another tooltip; below it stays why it is disabled, while it is."""
+    if widget.property("tip") == tip:
+        return
     widget.setProperty("tip", tip)
+    _say(widget)
+
+
+def _say(widget: QWidget) -> None:
+    tip = str(widget.property("tip") or "")
     why = str(widget.property("why") or "")
     widget.setToolTip(plain_tip(f"{tip}\n{why}" if why else tip))
 
@@ -41,9 +48,12 @@ def describe(widget: QWidget, tip: str) -> None:
 def enable(widget: QWidget, on: bool, why: str) -> None:
     """Enable ``widget``, or disable it and let its tooltip say ``why``, in a sentence that names
     what it takes ("Select a run first.")."""
+    said = "" if on else why
+    if widget.isEnabledTo(widget.parentWidget()) == on and widget.property("why") == said:
+        return
     widget.setEnabled(on)
-    widget.setProperty("why", "" if on else why)
-    describe(widget, str(widget.property("tip") or ""))
+    widget.setProperty("why", said)
+    _say(widget)
 
 
 def push_button(text: str, name: str, tip: str, call: Callable[[], object]) -> QPushButton:

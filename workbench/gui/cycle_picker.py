@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from PySide6.QtCore import (
@@ -53,7 +54,9 @@ class CyclePicker(QComboBox):
         ends = [*cycles[:1], *cycles[-1:]]
         if forked_after is not None and forked_after in cycles:
             ends.append(forked_after)
-        longest = max(map(self._cycles.text, ends), key=len, default="")
+        # Every digit is as wide as a 0: another cycle must not lay the window out anew.
+        longest = max((re.sub(r"\d", "0", self._cycles.text(cycle)) for cycle in ends), key=len,
+                      default="")
         if longest != self._longest:
             self._longest = longest
             self.updateGeometry()
@@ -63,7 +66,7 @@ class CyclePicker(QComboBox):
         option = QStyleOptionComboBox()
         self.initStyleOption(option)
         metrics = self.fontMetrics()
-        text = QSize(metrics.horizontalAdvance(self._longest or "cycle 1"),
+        text = QSize(metrics.horizontalAdvance(self._longest or "cycle 0"),
                      max(metrics.height(), 14) + 2)
         return self.style().sizeFromContents(
             QStyle.ContentsType.CT_ComboBox, option, text, self)

@@ -24,6 +24,7 @@ from workbench.gui.completions import wording
 from workbench.gui.completions.diff import marked_difference
 from workbench.gui.completions.marks import ranges
 from workbench.gui.completions.model import Comparison, Role
+from workbench.gui.quick_text import QuickText
 from workbench.gui.theme import Theme, themes
 from workbench.store.records import CompletionRecord
 
@@ -38,7 +39,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """One text, laid out. ``badge`` stands behind its last word or on a line of its own."""
+    """One text, laid out, with what changed in it marked. ``badge`` stands behind its last word or
+    on a line of its own."""
 
     layout: QTextLayout
     shown: str
@@ -56,13 +58,14 @@ class _Content:
     after: tuple[str, bool] | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Row:
-    """A row, laid out for one width."""
+    """A row, laid out for one width; ``marked`` once its differences have been looked for."""
 
     prompt: str
     sides: tuple[_Side, _Side]
     height: int
+    marked: bool
 
 
 class _Recent(Generic[T]):
@@ -93,7 +96,8 @@ class _Recent(Generic[T]):
 class ComparisonDelegate(QStyledItemDelegate):
     """Lays a row out when its size is asked for and finds its differences when it is painted.
 
-    A long text shows its first lines, with a badge that says how much more there is.
+    A long text shows its first lines, with a badge that says how much more there is. Marks are
+    part of the layout: as selections they would have every text drawn twice.
     """
 
     def __init__(self, parent: QWidget) -> None:
@@ -129,23 +133,20 @@ class ComparisonDelegate(QStyledItemDelegate):
         rect: QRect = option.rect
         state = option.state
         row = self._row(comparison, rect.width())
+        if not row.marked:
+            self._mark(row)
         painter.save()
         painter.setClipRect(rect)
         self._background(painter, rect, state, theme)
         left, column, numbers = self._columns(rect.width())
         top = rect.top() + _PAD
-        painter.setFont(self._bold)
         painter.setPen(QColor(theme.text))
-        painter.drawText(QRectF(rect.left() + left, top, 2 * column + _GAP, self._line),
-                         Qt.AlignmentFlag.AlignVCenter, row.prompt)
-        shown = [side.shown for side in row.sides]
-        found = marked_difference(shown[0], shown[1] if comparison.after else shown[0])
-        changed = (found.deleted, found.inserted)
+        self._bold_text.draw(painter, rect.left() + left, top, row.prompt)
         for i, side in enumerate(row.sides):
             muted = i == 1 and comparison.after is None
             painter.setPen(QColor(theme.muted if muted else theme.text))
             origin = QPointF(rect.left() + left + i * (column + _GAP), top + self._line + 2)
-            side.layout.draw(painter, origin, ranges(side.shown, changed[i]))
+            side.layout.draw(painter, origin)
             if side.badge:
                 colour = theme.warning if "cut off" in side.badge else theme.muted
                 self._badge(painter, origin + side.badge_at, side.badge, colour)
@@ -161,8 +162,9 @@ class ComparisonDelegate(QStyledItemDelegate):
         self._bold.setWeight(QFont.Weight.DemiBold)
         self._small = QFont(self._font)
         self._small.setPointSizeF(self._font.pointSizeF() * 0.85)
-        self._digits = QFont(self._font)
-        self._digits.setFeature(QFont.Tag("tnum"), 1)
+        digits = QFont(self._font)
+        digits.setFeature(QFont.Tag("tnum"), 1)
+        self._bold_text, self._digits_text = QuickText(self._bold), QuickText(digits)
         self._metrics = QFontMetrics(self._font)
         self._line = self._metrics.lineSpacing()
         self._numbers_width = self._metrics.horizontalAdvance("reward  −0.00 → −0.00")
@@ -192,7 +194,18 @@ class ComparisonDelegate(QStyledItemDelegate):
             content.prompt, Qt.TextElideMode.ElideMiddle, 2 * column + _GAP)
         sides = (self._side(content.before, column), self._side(content.after, column))
         text = self._line + 2 + max(side.height for side in sides)
-        return _Row(prompt, sides, math.ceil(max(text, 4 * self._line)) + 2 * _PAD)
+        return _Row(prompt, sides, math.ceil(max(text, 4 * self._line)) + 2 * _PAD,
+                    content.after is None)
+
+    def _mark(self, row: _Row) -> None:
+        """Mark what has changed."""
+        row.marked = True
+        _, column, _ = self._columns(self._width)
+        found = marked_difference(*(side.shown for side in row.sides))
+        for side, changed in zip(row.sides, (found.deleted, found.inserted), strict=True):
+            if changed:
+                side.layout.setFormats(ranges(side.shown, changed))
+                _break_lines(side.layout, column)
 
     def _side(self, written: tuple[str, bool] | None, width: int) -> _Side:
         text, ended = written or (_NOT_YET, True)
@@ -201,17 +214,7 @@ class ComparisonDelegate(QStyledItemDelegate):
         option = QTextOption()
         option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
         layout.setTextOption(option)
-        layout.beginLayout()
-        height, end, last = 0.0, 0, 0.0
-        for _ in range(_LINES):
-            line = layout.createLine()
-            if not line.isValid():
-                break
-            line.setLineWidth(width)
-            line.setPosition(QPointF(0, height))
-            height += line.height()
-            end, last = line.textStart() + line.textLength(), line.naturalTextWidth()
-        layout.endLayout()
+        height, end, last = _break_lines(layout, width)
         shown = shown.encode("utf-16-le")[: 2 * end].decode("utf-16-le", "ignore")
         badges = []
         if len(shown) < len(text):
@@ -258,19 +261,35 @@ class ComparisonDelegate(QStyledItemDelegate):
                  ("tokens", f"{before.length:,}", after and f"{after.length:,}")]
         colour = theme.good if comparison.change > 0.005 else (
             theme.bad if comparison.change < -0.005 else theme.muted)
-        painter.setFont(self._bold)
         painter.setPen(QColor(colour))
-        line = QRectF(area.left(), area.top(), area.width(), self._line)
-        painter.drawText(line, Qt.AlignmentFlag.AlignRight, wording.change(comparison.change))
-        painter.setFont(self._digits)
-        for name, old, new in lines:
-            line.translate(0, self._line)
+        right, top = area.right(), area.top()
+        self._bold_text.draw_right(painter, right, top, wording.change(comparison.change))
+        text_colour, muted = QColor(theme.text), QColor(theme.muted)
+        for row, (name, old, new) in enumerate(lines, 1):
             text = f"{old} → {new}" if new else old
-            painter.setPen(QColor(theme.text))
-            painter.drawText(line, Qt.AlignmentFlag.AlignRight, text)
-            if self._metrics.horizontalAdvance(name + "  " + text) <= line.width():
-                painter.setPen(QColor(theme.muted))
-                painter.drawText(line, Qt.AlignmentFlag.AlignLeft, name)
+            width = self._digits_text.width(text)
+            painter.setPen(text_colour)
+            self._digits_text.draw(painter, right - width, top + row * self._line, text)
+            if self._digits_text.width(name + "  ") + width <= area.width():
+                painter.setPen(muted)
+                self._digits_text.draw(painter, area.left(), top + row * self._line, name)
+
+
+def _break_lines(layout: QTextLayout, width: int) -> tuple[float, int, float]:
+    """Lay the first lines out; return how high they are, where in the text they end and how wide
+    the last one is."""
+    height, end, last = 0.0, 0, 0.0
+    layout.beginLayout()
+    for _ in range(_LINES):
+        line = layout.createLine()
+        if not line.isValid():
+            break
+        line.setLineWidth(width)
+        line.setPosition(QPointF(0, height))
+        height += line.height()
+        end, last = line.textStart() + line.textLength(), line.naturalTextWidth()
+    layout.endLayout()
+    return height, end, last
 
 
 def _content(comparison: Comparison) -> _Content:

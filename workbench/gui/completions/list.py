@@ -31,6 +31,10 @@ class ComparisonList(QListView):
         self.setBatchSize(32)
         self.doubleClicked.connect(self.opened)
 
+    def lay_out(self) -> None:
+        """Give changed rows their height now: Qt would do it later, and paint everything twice."""
+        self.executeDelayedItemsLayout()
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Open with Enter, copy with Ctrl+C."""
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):

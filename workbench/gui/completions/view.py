@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from pathlib import Path
 from typing import Literal
 
 from PySide6.QtCore import QModelIndex, QSize, QSortFilterProxyModel, Qt, QTimer, Signal
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QGuiApplication, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from workbench.gui.completions import wording
@@ -25,6 +25,7 @@ from workbench.gui.completions.model import (
 )
 from workbench.gui.controls import label
 from workbench.gui.dialog import choose_new_file
+from workbench.gui.still_label import StillLabel
 from workbench.gui.theme import themes
 from workbench.store.records import LIVE
 from workbench.store.store import Store
@@ -39,7 +40,8 @@ class CompletionsView(QWidget):
 
     ``mode`` says which cycles: the latest and the one before it, the start policy and the
     latest, or the two that the person chose. While a run goes on its latest cycles are followed
-    unless the person says otherwise; of one that has ended the start and the end tell most.
+    unless the person says otherwise; of one that has ended the start and the end tell most. What
+    comes while the view is behind others is read when it is on screen again.
     """
 
     message = Signal(str, str)
@@ -59,6 +61,7 @@ class CompletionsView(QWidget):
         self._live = True
         self._chosen = (0, 0)
         self._pair = Pair(0, None)
+        self._stale = False
         self._build()
         # Several cycles may end within a moment; only the last is worth reading.
         self._reload = QTimer(self)
@@ -87,8 +90,9 @@ class CompletionsView(QWidget):
         if run_id != self._run_id:
             return
         # A run that was rolled back writes a cycle anew; what followed is gone.
-        self._cycles = [c for c in self._cycles if c < cycle] + [cycle]
-        self._reload.start()
+        del self._cycles[bisect_left(self._cycles, cycle):]
+        self._cycles.append(cycle)
+        self._load_soon()
 
     def set_alive(self, alive: bool) -> None:
         """Say whether the run on display is alive, so that completions are on their way."""
@@ -101,7 +105,7 @@ class CompletionsView(QWidget):
         """Show start against end, if the latest cycles of this run were followed until now."""
         if run_id == self._run_id and self._mode == "latest":
             self._mode = "start"
-            self._reload.start()
+            self._load_soon()
 
     def show_cycle(self, cycle: int) -> None:
         """Compare ``cycle`` of the run on display, or the nearest compared one before it, with
@@ -180,8 +184,20 @@ class CompletionsView(QWidget):
 
     # -- showing
 
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Read what has come while the view was behind others."""
+        super().paintEvent(event)
+        if self._stale:
+            self._reload.start()
+
+    def _load_soon(self) -> None:
+        self._stale = True
+        if not self.visibleRegion().isEmpty():
+            self._reload.start()
+
     def _load(self) -> None:
         self._reload.stop()
+        self._stale = False
         before, after = self._wanted()
         rows: tuple[Comparison, ...] = ()
         if self._run_id is not None and self._cycles:
@@ -190,6 +206,7 @@ class CompletionsView(QWidget):
             rows = pair_up(old, new, self._pinned)
         self._pair = Pair(before, after, rows)
         self._model.set_rows(rows)
+        self.list.lay_out()
         self.controls.show_cycles(
             self._cycles, before, after, self._mode, self._forked_after)
         self._summarise()
@@ -218,7 +235,7 @@ class CompletionsView(QWidget):
 
     def _summarise(self) -> None:
         pair = self._pair
-        self._summary.setVisible(bool(pair.rows))
+        self._headline.setVisible(bool(pair.rows))
         if not pair.rows:
             return
         before, after = pair.means
@@ -293,7 +310,8 @@ class CompletionsView(QWidget):
         self._summary.setAccessibleName("Mean reward before and after")
         below = QHBoxLayout()
         below.setSpacing(8)
-        below.addWidget(self._summary, 1)
+        self._headline = StillLabel(self._summary)
+        below.addWidget(self._headline, 1)
         below.addWidget(self.controls.menu, 0, Qt.AlignmentFlag.AlignRight)
         layout.addLayout(below)
 

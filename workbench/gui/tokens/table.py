@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from functools import lru_cache
 
 from PySide6.QtCore import (
     QAbstractTableModel,
@@ -19,7 +21,8 @@ from PySide6.QtWidgets import QHeaderView, QStyle, QTableView, QTextEdit, QWidge
 
 from workbench.gui.controls import RIGHT, as_list, named
 from workbench.gui.plain_text import plain_tip
-from workbench.gui.theme import mix, themes
+from workbench.gui.quick_text import QuickDelegate, QuickText
+from workbench.gui.theme import Theme, mix, themes
 from workbench.gui.tokens.steps import COLUMNS, Column, Step, strengths, visible
 
 Index = QModelIndex | QPersistentModelIndex
@@ -44,10 +47,19 @@ class StepsModel(QAbstractTableModel):
 
     def show_steps(self, steps: Sequence[Step]) -> None:
         """Show the steps of one completion."""
-        self.beginResetModel()
+        known, new = len(self.steps), len(steps)
+        if new < known:
+            self.beginRemoveRows(QModelIndex(), new, known - 1)
+        elif new > known:
+            self.beginInsertRows(QModelIndex(), known, new - 1)
         self.steps = steps
         self._strengths = [strengths(steps, column) for column in COLUMNS]
-        self.endResetModel()
+        if new < known:
+            self.endRemoveRows()
+        elif new > known:
+            self.endInsertRows()
+        if new:
+            self.dataChanged.emit(self.index(0, 0), self.index(new - 1, len(COLUMNS)))
 
     def rowCount(self, parent: Index | None = None) -> int:
         """Return the number of tokens."""
@@ -61,14 +73,23 @@ class StepsModel(QAbstractTableModel):
         """Return a cell's text and colour."""
         if role not in _ROLES or not index.isValid():
             return None
-        step, column = self.steps[index.row()], index.column() - 1
+        row, column = index.row(), index.column() - 1
         if role == Qt.ItemDataRole.DisplayRole:
-            return visible(step.piece) if column < 0 else COLUMNS[column].text(step)
+            return self.text(row, column)
         if role == Qt.ItemDataRole.BackgroundRole and column >= 0:
-            return tint(COLUMNS[column], self._strengths[column][index.row()])
+            return self.ground(row, column)
         if role == Qt.ItemDataRole.TextAlignmentRole and column >= 0:
             return RIGHT
         return None
+
+    def text(self, row: int, column: int) -> str:
+        """Return a number as it is written; column -1 is the token."""
+        step = self.steps[row]
+        return visible(step.piece) if column < 0 else COLUMNS[column].text(step)
+
+    def ground(self, row: int, column: int) -> QColor:
+        """Return the colour behind a number."""
+        return tint(COLUMNS[column], self._strengths[column][row])
 
     def headerData(
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole,
@@ -86,6 +107,17 @@ class StepsModel(QAbstractTableModel):
         return None
 
 
+class _StepsDelegate(QuickDelegate):
+    """Asks the model itself: by way of Qt each cell would take several calls."""
+
+    def cell(self, index: Index) -> tuple[str, QColor | None, bool]:
+        """Return a cell's text, its ground, and that numbers stand at the right."""
+        model, row, column = index.model(), index.row(), index.column() - 1
+        assert isinstance(model, StepsModel)
+        return (model.text(row, column), model.ground(row, column) if column >= 0 else None,
+                column >= 0)
+
+
 class StepsTable(QTableView):
     """Shows the model; ``chosen`` names the row that the keyboard is on."""
 
@@ -101,6 +133,8 @@ class StepsTable(QTableView):
         font = self.font()  # seven columns beside a list
         font.setPointSizeF(font.pointSizeF() * _SMALL)
         self.setFont(font)
+        self.setItemDelegate(_StepsDelegate(self))
+        self._quick = QuickText(font)
         font.setWeight(QFont.Weight.DemiBold)
         self.horizontalHeader().setFont(font)
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
@@ -120,11 +154,11 @@ class StepsTable(QTableView):
 
     def _widest(self, column: int) -> int:
         """Return what the first rows need. Asking Qt for the hint of each takes long."""
-        model, metrics = self.model(), self.fontMetrics()
+        model = self.model()
+        assert isinstance(model, StepsModel)
         margin = 2 * (self.style().pixelMetric(QStyle.PixelMetric.PM_FocusFrameHMargin) + 1)
-        texts = (str(model.index(row, column).data())
-                 for row in range(min(model.rowCount(), _MEASURED)))
-        return max(map(metrics.horizontalAdvance, texts), default=0) + margin + 1
+        texts = (model.text(row, column - 1) for row in range(min(len(model.steps), _MEASURED)))
+        return math.ceil(max(map(self._quick.width, texts), default=0)) + margin + 1
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Share the width out anew, and keep the chosen token in sight."""
@@ -214,7 +248,11 @@ class ColouredText(QTextEdit):
 
 def tint(column: Column, strength: float) -> QColor:
     """Return the ground of a number. Text is readable on it in both themes."""
-    theme = themes().theme
-    if not column.signed:
+    return _tint(themes().theme, column.signed, round(strength, 2))
+
+
+@lru_cache(1024)
+def _tint(theme: Theme, signed: bool, strength: float) -> QColor:
+    if not signed:
         return QColor(mix(theme.accent, theme.base, 0.32 * abs(strength)))
     return QColor(mix(theme.better if strength > 0 else theme.worse, theme.base, abs(strength)))

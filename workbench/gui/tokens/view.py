@@ -5,20 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from PySide6.QtCore import QSignalBlocker, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QFont, QPaintEvent
-from PySide6.QtWidgets import (
-    QListWidget,
-    QListWidgetItem,
-    QSplitter,
-    QStackedWidget,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtGui import QPaintEvent
+from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
-from workbench.gui.controls import label, named
+from workbench.gui.controls import label
+from workbench.gui.still_label import StillLabel
 from workbench.gui.theme import themes
 from workbench.gui.tokens.controls import Controls
-from workbench.gui.tokens.steps import COLUMNS, most_telling, read_steps, say, summary
+from workbench.gui.tokens.list import CompletionsList
+from workbench.gui.tokens.steps import COLUMNS, most_telling, read_steps, say
 from workbench.gui.tokens.table import ColouredText, StepsModel, StepsTable
 from workbench.store.records import CompletionRecord
 from workbench.store.store import Store
@@ -187,13 +182,7 @@ class TokensView(QWidget):
         chosen = next((i for i, r in enumerate(records) if self._is_wanted(r, cycle)), 0)
         self._wanted_prompt, self._shown_cycle = None, cycle
         self.controls.count.setText(f"{len(records):,} completions, best first")
-        with QSignalBlocker(self.list):
-            self.list.clear()
-            for record in records:
-                item = QListWidgetItem(summary(record))
-                item.setData(Qt.ItemDataRole.UserRole, record)
-                self.list.addItem(item)
-            self.list.setCurrentRow(chosen)
+        self.list.show_records(records, chosen)
         self._show_completion()
 
     def _is_wanted(self, record: CompletionRecord, cycle: int) -> bool:
@@ -208,8 +197,8 @@ class TokensView(QWidget):
         self._show_completion()
 
     def _show_completion(self) -> None:
-        item, run_id = self.list.currentItem(), self._run_id
-        record = self._record = item.data(Qt.ItemDataRole.UserRole) if item else None
+        run_id = self._run_id
+        record = self._record = self.list.record()
         trace = None
         if record is not None and run_id is not None and self._shown_cycle is not None:
             trace = self._traces.get(record.position) or self._store.trace(
@@ -256,16 +245,8 @@ class TokensView(QWidget):
         self.controls.latest_toggled.connect(self.follow)
         self.controls.recoloured.connect(self._draw)
         layout.addWidget(self.controls)
-        self.list = named(QListWidget(), "tokens_completions", "Completions of the cycle", "")
-        self.list.setTextElideMode(Qt.TextElideMode.ElideRight)
-        self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        font = self.list.font()
-        font.setFeature(QFont.Tag("tnum"), 1)
-        self.list.setFont(font)
-        self.list.setMinimumWidth(90)
-        self.list.setSpacing(1)
-        self.list.setUniformItemSizes(True)
-        self.list.currentRowChanged.connect(lambda _: self._choose_completion())
+        self.list = CompletionsList()
+        self.list.chosen.connect(self._choose_completion)
         self.list.clicked.connect(lambda _: self._hold())
         self.text = ColouredText()
         self.text.chosen.connect(self._choose_step)
@@ -282,7 +263,7 @@ class TokensView(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
         column.addWidget(self.text)
-        column.addWidget(self._said)
+        column.addWidget(StillLabel(self._said))
         column.addWidget(self.table, 1)
         self._both = QSplitter(Qt.Orientation.Horizontal)
         self._both.setChildrenCollapsible(False)
