@@ -118,16 +118,24 @@ def measure(home: Path, options: argparse.Namespace) -> None:
     window.controller.show_run(run_id)
     for _ in range(30):
         rest()
+    window.window.dock_layout.reset()  # for this size, not for the screen's
     view = window.window.completions
     view.follow("latest")  # as while it runs
+    window.window.reveal("completions")
     profile = cProfile.Profile()
     if options.profile:
         profile.enable()
     base = idle()
-    tell("a finished cycle", cycles(store, window, run_id, options.cycles), base)
+    tell("a finished cycle, Completions in front",
+         cycles(store, window, run_id, options.cycles), base)
     window.window.reveal("tokens")
     rest()
     tell("a finished cycle, Tokens in front",
+         cycles(store, window, run_id, options.cycles), base)
+    window.window.reveal("trying")
+    window.window.reveal("runs")
+    rest()
+    tell("a finished cycle, Try and Runs in front",
          cycles(store, window, run_id, options.cycles), base)
     window.window.reveal("completions")
     rest()

@@ -43,7 +43,9 @@ class QuickText:
         self.draw(painter, x, cell.top() + (cell.height() - self._metrics.height()) // 2, shown)
 
     def _elide(self, text: str, width: int) -> str:
-        return self._metrics.elidedText(text, Qt.TextElideMode.ElideRight, width)
+        # No more than may be seen is measured: hardly a letter is narrower than two pixels.
+        return self._metrics.elidedText(
+            text[: max(width, 0) // 2 + 2], Qt.TextElideMode.ElideRight, width)
 
     def _lay_out(self, text: str) -> QStaticText:
         line = QStaticText(text)

@@ -127,10 +127,11 @@ class Queries:
             [run_id, cycle, position])
         return next((unpack(row) for row in rows), None)
 
-    def traced_cycles(self, run_id: int) -> list[int]:
-        """Return the cycles of which token traces are kept, ascending."""
+    def traced_cycles(self, run_id: int, after: int = 0) -> list[int]:
+        """Return the cycles past ``after`` of which token traces are kept, ascending."""
         rows = self._db.execute(
-            "select distinct cycle from traces where run_id = ? order by cycle", [run_id])
+            "select distinct cycle from traces where run_id = ? and cycle > ? order by cycle",
+            [run_id, after])
         return [cycle for cycle, in rows]
 
     def traced_positions(self, run_id: int, cycle: int) -> list[int]:

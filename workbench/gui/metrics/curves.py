@@ -9,6 +9,7 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QPen
+from PySide6.QtWidgets import QGraphicsEllipseItem, QGraphicsItem
 
 from workbench.gui.metrics.axes import Scale
 from workbench.gui.metrics.data import Along, Array, RunData, Trace
@@ -19,6 +20,7 @@ STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine,
           Qt.PenStyle.DashDotLine)
 """How the lines of one plot differ, also without colours."""
 _WIDTH = 1.5
+_DOT = 6.0
 
 
 class Curves:
@@ -34,11 +36,11 @@ class Curves:
         """Whether the curves are those of a moving average."""
         self.items = []
         for i, _ in enumerate(self.names):
-            raw, smooth, head = curve(), curve(), pg.ScatterPlotItem(size=6, pxMode=True)
+            raw, smooth, head = curve(), curve(), _Dot()
             for z, item in ((1, raw), (3, smooth)):
                 item.setZValue(z - bool(i))
                 canvas.addItem(item)
-            canvas.addItem(head)
+            canvas.addItem(head, ignoreBounds=True)
             self.items.append((raw, smooth, head))
 
     def draw(self, run: RunData, along: Along, scale: Scale, raw_only: bool) -> None:
@@ -61,13 +63,13 @@ class Curves:
                 style = STYLES[self.items.index(items) % len(STYLES)]
                 pen.setStyle(style if few else Qt.PenStyle.SolidLine)
                 smooth.setPen(pen)
-            set_points(head, x[-1:], heights[-1:])
+            head.put(x[-1:], heights[-1:])
 
     def draw_ends(self, run: RunData, along: Along, scale: Scale) -> None:
         """Move only the dots, to where the curves end now."""
         for (_, _, head), trace in zip(self.items, self.traces, strict=True):
-            set_points(head, run.positions(trace.cycles[-1:], along),
-                       scale.forward(self.drawn(trace)[-1:]))
+            head.put(run.positions(trace.cycles[-1:], along),
+                     scale.forward(self.drawn(trace)[-1:]))
 
     def drawn(self, trace: Trace) -> Array:
         """Return the values that the strong curve of a trace shows."""
@@ -101,8 +103,24 @@ class Curves:
             pen.setCosmetic(True)
             pen.setStyle(STYLES[i % len(STYLES)] if few else Qt.PenStyle.SolidLine)
             smooth.setPen(pen)
-            head.setPen(None)
-            head.setBrush(colour)
+            head.setBrush(QColor(colour))
+
+
+class _Dot(QGraphicsEllipseItem):
+    """The end of a curve. It moves at every cycle, for which pyqtgraph's points take long."""
+
+    def __init__(self) -> None:
+        super().__init__(-_DOT / 2, -_DOT / 2, _DOT, _DOT)
+        self.setFlag(QGraphicsItem.GraphicsItemFlag.ItemIgnoresTransformations)
+        self.setPen(Qt.PenStyle.NoPen)
+        self.hide()
+
+    def put(self, x: Array, y: Array) -> None:
+        """Go to the last of these places; away where it is no number, or there is none."""
+        there = len(y) > 0 and bool(np.isfinite(y[-1]))
+        self.setVisible(there)
+        if there:
+            self.setPos(float(x[-1]), float(y[-1]))
 
 
 def set_points(points: pg.ScatterPlotItem, x: Array, y: Array) -> None:

@@ -163,8 +163,8 @@ class RunData:
     @property
     def cycles(self) -> Array:
         """Every cycle that any metric was logged at, ascending."""
-        longest = max(self.traces.values(), key=len, default=Trace())
-        return longest.cycles
+        longest = max(self.traces.values(), key=len, default=None)
+        return np.empty(0) if longest is None else longest.cycles
 
     def cycle_at(self, x: float, along: Along) -> int | None:
         """Return the cycle nearest to this place on the x axis."""

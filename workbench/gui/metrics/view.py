@@ -11,6 +11,7 @@ from PySide6.QtGui import (
     QGuiApplication,
     QKeyEvent,
     QKeySequence,
+    QPaintEvent,
     QShowEvent,
 )
 from PySide6.QtWidgets import QApplication, QStackedWidget, QVBoxLayout, QWidget
@@ -256,8 +257,14 @@ class MetricsView(QWidget):
         self._pointing.draw()
 
     def _on_tick(self) -> None:
-        if self.isVisible():  # behind another tab nothing is drawn; being shown catches up
+        if not self.visibleRegion().isEmpty():  # behind another tab nothing is drawn
             self.repaint_now()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw what has come while the view was behind others."""
+        super().paintEvent(event)
+        if self._stale:
+            self._wake()
 
     def _schedule(self) -> None:
         self._stale = True

@@ -12,16 +12,25 @@ from PySide6.QtCore import (
     QModelIndex,
     QObject,
     QPersistentModelIndex,
+    QRect,
     QSignalBlocker,
     Qt,
     Signal,
 )
-from PySide6.QtGui import QColor, QFont, QResizeEvent, QTextCharFormat, QTextCursor
+from PySide6.QtGui import (
+    QColor,
+    QFont,
+    QPainter,
+    QPaintEvent,
+    QResizeEvent,
+    QTextCharFormat,
+    QTextCursor,
+)
 from PySide6.QtWidgets import QHeaderView, QStyle, QTableView, QTextEdit, QWidget
 
 from workbench.gui.controls import RIGHT, as_list, named
 from workbench.gui.plain_text import plain_tip
-from workbench.gui.quick_text import QuickDelegate, QuickText
+from workbench.gui.quick_text import QuickText
 from workbench.gui.theme import Theme, mix, themes
 from workbench.gui.tokens.steps import COLUMNS, Column, Step, strengths, visible
 
@@ -107,17 +116,6 @@ class StepsModel(QAbstractTableModel):
         return None
 
 
-class _StepsDelegate(QuickDelegate):
-    """Asks the model itself: by way of Qt each cell would take several calls."""
-
-    def cell(self, index: Index) -> tuple[str, QColor | None, bool]:
-        """Return a cell's text, its ground, and that numbers stand at the right."""
-        model, row, column = index.model(), index.row(), index.column() - 1
-        assert isinstance(model, StepsModel)
-        return (model.text(row, column), model.ground(row, column) if column >= 0 else None,
-                column >= 0)
-
-
 class StepsTable(QTableView):
     """Shows the model; ``chosen`` names the row that the keyboard is on."""
 
@@ -133,7 +131,6 @@ class StepsTable(QTableView):
         font = self.font()  # seven columns beside a list
         font.setPointSizeF(font.pointSizeF() * _SMALL)
         self.setFont(font)
-        self.setItemDelegate(_StepsDelegate(self))
         self._quick = QuickText(font)
         font.setWeight(QFont.Weight.DemiBold)
         self.horizontalHeader().setFont(font)
@@ -159,6 +156,28 @@ class StepsTable(QTableView):
         margin = 2 * (self.style().pixelMetric(QStyle.PixelMetric.PM_FocusFrameHMargin) + 1)
         texts = (model.text(row, column - 1) for row in range(min(len(model.steps), _MEASURED)))
         return math.ceil(max(map(self._quick.width, texts), default=0)) + margin + 1
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Paint the rows in sight. By way of a delegate, which asks a dozen things for each cell,
+        it would take most of what a finished cycle may cost."""
+        model, palette = self.model(), self.palette()
+        assert isinstance(model, StepsModel)
+        painter = QPainter(self.viewport())
+        columns = [(i - 1, self.columnViewportPosition(i), self.columnWidth(i))
+                   for i in range(model.columnCount()) if not self.isColumnHidden(i)]
+        area, chosen = event.rect(), self.currentIndex().row()
+        first, last = self.rowAt(area.top()), self.rowAt(area.bottom())
+        painter.setPen(palette.text().color())
+        for row in range(max(first, 0), (last if last >= 0 else len(model.steps) - 1) + 1):
+            top, high = self.rowViewportPosition(row), self.rowHeight(row)
+            if row == chosen:
+                painter.fillRect(0, top, self.viewport().width(), high, palette.highlight())
+            for column, left, wide in columns:
+                cell = QRect(left, top, wide, high)
+                if column >= 0 and row != chosen:
+                    painter.fillRect(cell, model.ground(row, column))
+                self._quick.draw_cell(painter, cell, model.text(row, column), column >= 0)
+        painter.end()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Share the width out anew, and keep the chosen token in sight."""

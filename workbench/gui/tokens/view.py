@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 
 from PySide6.QtCore import QSignalBlocker, QSize, Qt, QTimer, Signal
@@ -15,11 +16,12 @@ from workbench.gui.tokens.controls import Controls
 from workbench.gui.tokens.list import CompletionsList
 from workbench.gui.tokens.steps import COLUMNS, most_telling, read_steps, say
 from workbench.gui.tokens.table import ColouredText, StepsModel, StepsTable
-from workbench.store.records import CompletionRecord
+from workbench.store.records import CompletionRecord, RunRecord
 from workbench.store.store import Store
 from workbench.store.traces import TraceRecord
 
 _RELOAD_MS = 60
+_KEPT_BY_DEFAULT = 10
 _NO_RUN = ("Press Start: here every token that a cycle learned from shows the value head's "
            "estimate, its advantage and what the update made of it.")
 _NO_CYCLE = "The tokens of the first cycle appear here when it has ended."
@@ -45,6 +47,7 @@ class TokensView(QWidget):
         self._run_id: int | None = None
         self._cycles: list[int] = []
         self._alive = True
+        self._kept: list[int] = []  # cycles whose tokens the store has
         self._cycle: int | None = None  # None: the latest
         self._shown_cycle: int | None = None
         self._traces: Mapping[int, TraceRecord] = {}  # of the cycle that is held
@@ -71,7 +74,7 @@ class TokensView(QWidget):
         """Show a run's tokens, or none; follows its latest cycle."""
         self._run_id, self._cycle, self._wanted_prompt = run_id, None, None
         self._record = self._shown_cycle = None
-        self._traces = {}
+        self._traces, self._kept = {}, []
         self._load_soon()
 
     def cycle_available(self, run_id: int) -> None:
@@ -140,7 +143,7 @@ class TokensView(QWidget):
         self._reload.stop()
         self._stale = False
         run = None if self._run_id is None else self._store.run(self._run_id)
-        kept = [] if run is None else self._store.traced_cycles(run.id)
+        kept = self._kept = [] if run is None else self._find_kept(run)
         if run is None or not (kept or self._traces):
             self._empty.setText(_NO_RUN if run is None else _NOT_KEPT if run.cycles
                                 else _NO_CYCLE if self._alive else _ENDED)
@@ -164,6 +167,18 @@ class TokensView(QWidget):
             self._show_completions(run.id, cycle)
         self._pages.setCurrentWidget(self._both)
         self.cycle_shown.emit(cycle)
+
+    def _find_kept(self, run: RunRecord) -> list[int]:
+        """Return the cycles whose tokens are kept. Of those that were found before, the store may
+        since have dropped the last, as many as the run was ever to keep."""
+        known = self._kept
+        if not known or run.cycles < known[-1]:  # it was rolled back
+            return self._store.traced_cycles(run.id)
+        most = max(_whole(value) for value in (
+            run.hyperparameters.get("keep_tokens"),
+            *(c.new for c in self._store.changes(run.id) if c.name == "keep_tokens")))
+        after = max(0, known[-1] - most)
+        return known[: bisect_right(known, after)] + self._store.traced_cycles(run.id, after)
 
     def _hold(self) -> None:
         """Stay with what is on display: somebody reads it."""
@@ -280,3 +295,7 @@ class TokensView(QWidget):
         for page in (self._empty, self._both):
             self._pages.addWidget(page)
         layout.addWidget(self._pages, 1)
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) else _KEPT_BY_DEFAULT
