@@ -250,8 +250,8 @@ class RunsDock(QWidget):
         layout = QVBoxLayout(full)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.setSpacing(8)
-        layout.addWidget(self.live_button)
         layout.addWidget(self.table, 1)
+        layout.addWidget(self.live_button)  # below: the rows must not move under the pointer
         layout.addWidget(self._details)
         for buttons in ((self.open_button, self.resume_button, self.settings_button),
                         (self.fork_button, self.rename_button, self.delete_button)):

@@ -46,6 +46,7 @@ class CompletionsView(QWidget):
 
     message = Signal(str, str)
     tokens_wanted = Signal(int, int)  # cycle, prompt
+    cycle_chosen = Signal(int)  # the person has gone to this cycle here
 
     def __init__(self, store: Store, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -148,7 +149,11 @@ class CompletionsView(QWidget):
         pair = [self._pair.before, self._pair.after]
         places = [self._cycles.index(c) + by for c in pair if c in self._cycles]
         if len(places) == 2 and all(0 <= p < len(self._cycles) for p in places):
-            self.choose(self._cycles[places[0]], self._cycles[places[1]])
+            self._go_to(self._cycles[places[0]], self._cycles[places[1]])
+
+    def _go_to(self, before: int, after: int) -> None:
+        self.choose(before, after)
+        self.cycle_chosen.emit(after)
 
     def sort(self, name: str, descending: bool) -> None:
         """Sort the rows by one of ``SORTS``."""
@@ -298,7 +303,7 @@ class CompletionsView(QWidget):
         layout.setContentsMargins(8, 8, 8, 8)
         layout.setSpacing(8)
         self.controls = Controls()
-        self.controls.chosen.connect(self.choose)
+        self.controls.chosen.connect(self._go_to)
         self.controls.mode_chosen.connect(self.follow)
         self.controls.stepped.connect(self.step)
         self.controls.sort_chosen.connect(self.sort)

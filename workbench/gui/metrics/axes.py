@@ -14,6 +14,7 @@ from workbench.gui.metrics.data import Along, Array
 _DECADES = 3  # below the largest number; nearer to zero a logarithmic scale is linear
 _NOISE = 1e-6  # of float32 sums around zero
 _LINE = 13  # pixels that a label needs
+_ROOM = 18  # pixels between labels on a logarithmic axis, where they are not as far apart
 _CLOCK = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 86_400)
 
 
@@ -88,8 +89,9 @@ class ValueAxis(pg.AxisItem):
         if low * high > 0 and max(abs(low), abs(high)) < 20 * min(abs(low), abs(high)):
             values = [v for _, level in super().tickValues(low, high, size) for v in level]
         else:
-            values = _powers(low, high, self._log.threshold, int(size // 24))
-        return [(1.0, [self._log.height(v) for v in values])]
+            values = _powers(low, high, self._log.threshold)
+        heights = [self._log.height(v) for v in values]
+        return [(1.0, _apart(heights, _ROOM * (maxVal - minVal) / max(size, 1.0)))]
 
     def tickStrings(self, values, scale, spacing):
         """Return the label of each tick."""
@@ -137,16 +139,23 @@ def format_duration(seconds: float) -> str:
     return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
-def _powers(low: float, high: float, threshold: float, room: int) -> list[float]:
-    """Return 0 and powers of ten between ``low`` and ``high``, at most about ``room`` of them."""
+def _powers(low: float, high: float, threshold: float) -> list[float]:
+    """Return 0 and the powers of ten between ``low`` and ``high``."""
     first, last = math.ceil(math.log10(threshold)), math.ceil(
         math.log10(max(abs(low), abs(high), threshold)))
-    exponents = range(first + 1, last + 1)
-    step = max(1, math.ceil(len(exponents) * (2 if low * high < 0 else 1) / max(2, room)))
-    sizes = [10.0**e for e in exponents[::-1][::step]]
+    sizes = [10.0**e for e in range(first + 1, last + 1)]
     values = [0.0, *sizes, *(-s for s in sizes)]
     slack = 1e-9 * max(abs(low), abs(high))  # heights come back a little off
     return sorted(v for v in values if low - slack <= v <= high + slack)
+
+
+def _apart(heights: Sequence[float], least: float) -> list[float]:
+    """Leave out what stands too near to another, 0 and then the outermost before the rest."""
+    kept: list[float] = []
+    for height in sorted(heights, key=lambda h: (h != 0, -abs(h))):
+        if all(abs(height - other) >= least for other in kept):
+            kept.append(height)
+    return sorted(kept)
 
 
 def _thin(values: Sequence[float], size: float) -> Sequence[float]:

@@ -242,7 +242,7 @@ class Controls(QWidget):
         return self.zoom
 
     def _follow(self) -> QWidget:
-        self.follow = _button("follow", "Follow", _FOLLOW)
+        self.follow = _button("follow", "Show all", _FOLLOW)
         self.show_following(True)
         self.follow.clicked.connect(self.follow_clicked)
         return self.follow

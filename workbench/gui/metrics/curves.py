@@ -12,7 +12,7 @@ from PySide6.QtGui import QColor, QPen
 from PySide6.QtWidgets import QGraphicsEllipseItem, QGraphicsItem
 
 from workbench.gui.metrics.axes import Scale
-from workbench.gui.metrics.data import Along, Array, RunData, Trace
+from workbench.gui.metrics.data import Along, Array, RunData, Trace, in_view
 from workbench.gui.metrics.overlays import FEW, curve, mix
 from workbench.gui.theme import Theme
 
@@ -76,13 +76,12 @@ class Curves:
         return trace.smooth if self.smoothed else trace.values
 
     def between(self, low: float, high: float) -> list[Array]:
-        """Return the values whose places lie in this part of x."""
+        """Return the values of what is seen in this part of x."""
         found: list[Array] = []
         for trace, x in zip(self.traces, self.positions, strict=True):
-            first, last = np.searchsorted(x, (low, high + 1e-9))
-            found.append(trace.values[first:last])
+            found.append(in_view(x, trace.values[:len(x)], low, high))
             if self.smoothed:
-                found.append(trace.smooth[first:last])
+                found.append(in_view(x, trace.smooth[:len(x)], low, high))
         return found
 
     def values_at(self, cycle: int | None) -> tuple[list[float], list[float]]:

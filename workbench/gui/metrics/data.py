@@ -186,6 +186,17 @@ class RunData:
         return np.interp(cycles, counted.cycles, np.cumsum(np.nan_to_num(counted.values)))
 
 
+def in_view(x: Array, values: Array, low: float, high: float) -> Array:
+    """Return the values of a curve in this part of x, and those where its lines enter and leave
+    it: their other ends lie beyond."""
+    first, last = np.searchsorted(x, (low, high + 1e-9))
+    if first == 0 and last == len(x):
+        return values
+    ends = [np.interp(edge, x[i - 1:i + 1], values[i - 1:i + 1])
+            for i, edge in ((first, low), (last, high)) if 0 < i < len(x)]
+    return np.concatenate([values[first:last], ends])
+
+
 def extent(run: RunData, others: Sequence[RunData], along: Along) -> tuple[float, float]:
     """Return the part of the x axis that a run and those drawn over it take, with a margin."""
     places = [run.positions(run.cycles, along)]

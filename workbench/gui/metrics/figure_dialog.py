@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -121,7 +122,8 @@ class FigureDialog(Dialog):
 
     def _ask_where(self) -> None:
         kind = str(self.format.currentData())
-        choose_new_file(self, "export_dialog", "Export figure", f"metrics.{kind}", FILTERS[kind],
+        choose_new_file(self, "export_dialog", "Export figure",
+                        f"{_file_name(self._choice)}.{kind}", FILTERS[kind],
                         self.save)
 
     def _show(self) -> None:
@@ -153,6 +155,12 @@ class FigureDialog(Dialog):
         both.addLayout(form)
         both.addWidget(self._preview, 1)
         self.body.addLayout(both, 1)
+
+
+def _file_name(choice: Choice) -> str:
+    """Return a name for the file that says of which run and what the figure is."""
+    said = f"{choice.figure.title} {choice.name}".lower()
+    return re.sub(r"[^\w.]+", "-", said).strip("-.") or "metrics"
 
 
 class _Preview(QWidget):

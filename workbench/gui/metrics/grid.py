@@ -30,6 +30,7 @@ class PlotGrid(QWidget):
     hovered = Signal(object, object)  # plot, (x, y) or None
     panned = Signal(object, float, float)
     zoomed = Signal(float, float)
+    stretched = Signal()
     selected = Signal(float, float)
     clicked = Signal(float)
     wished = Signal(object, str, bool)  # plot, a Wish, whether it was ticked
@@ -128,6 +129,7 @@ class PlotGrid(QWidget):
         plot.hovered.connect(partial(self.hovered.emit, plot))
         plot.panned.connect(partial(self.panned.emit, plot))
         plot.zoomed.connect(self.zoomed)
+        plot.stretched.connect(self.stretched)
         plot.wished.connect(partial(self.wished.emit, plot))
         plot.selected.connect(self.selected)
         plot.clicked.connect(self.clicked)

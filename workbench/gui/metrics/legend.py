@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Collection, Mapping, Sequence
 
+import numpy as np
 from PySide6.QtCore import Qt
 
 from workbench.gui.metrics.data import RunData
@@ -16,14 +17,39 @@ _STROKES = {Qt.PenStyle.SolidLine: "━━", Qt.PenStyle.DashDotLine: "━╸·"
             Qt.PenStyle.DotLine: "┅┅", Qt.PenStyle.DashDotDotLine: "━··"}
 
 
-def legend(run: RunData, others: Sequence[RunData], theme: Theme) -> str:
-    """Return the names behind their strokes, as rich text; the run on display first and bold."""
+def legend(run: RunData, others: Sequence[RunData], theme: Theme,
+           names: Sequence[str] = ()) -> str:
+    """Return the names behind their strokes, as rich text; the run on display first and bold. A
+    run whose curves of ``names`` lie behind another's is said to be the same."""
     def entry(r: RunData) -> str:
         name = html.escape(r.name).replace(" ", "&nbsp;")
         stroke = _STROKES[run_line(r.run_id)]
+        over = hidden_by(r, [run, *others], names)
+        same = html.escape(f" (same as {over.name})").replace(" ", "&nbsp;") if over else ""
         return (f"<span style='color:{run_colour(r.run_id, theme)}'>{stroke}</span>&nbsp;"
-                + (f"<b>{name}</b>" if r is run else name))
+                + (f"<b>{name}</b>" if r is run else name) + same)
     return " &nbsp; ".join(entry(r) for r in (run, *others))
+
+
+def hidden_by(run: RunData, runs: Sequence[RunData], names: Sequence[str]) -> RunData | None:
+    """Return the run whose curves cover those of ``run`` everywhere, or None. The first of
+    ``runs`` is drawn over all others, and each of those over the ones before it."""
+    place = runs.index(run)
+    covering = [*runs[:1], *runs[place + 1:]] if place else []
+    return next((other for other in covering if names and _covers(other, run, names)), None)
+
+
+def _covers(other: RunData, run: RunData, names: Sequence[str]) -> bool:
+    for name in names:
+        if name not in run.traces:
+            continue
+        under, over = run.traces[name], other.traces.get(name)
+        drawn = slice(int(np.searchsorted(under.cycles, run.first)), len(under))
+        if over is None or len(over) < len(under) or not (
+                np.array_equal(under.cycles[drawn], over.cycles[drawn])
+                and np.array_equal(under.values[drawn], over.values[drawn], equal_nan=True)):
+            return False
+    return any(name in run.traces for name in names)
 
 
 def name_runs(runs: Sequence[RunData], records: Mapping[int, RunRecord]) -> None:

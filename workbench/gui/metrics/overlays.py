@@ -11,7 +11,7 @@ import pyqtgraph as pg
 from PySide6.QtGui import QColor, QPen
 
 from workbench.gui.metrics.axes import Scale
-from workbench.gui.metrics.data import Along, Array, RunData, Trace
+from workbench.gui.metrics.data import Along, Array, RunData, Trace, in_view
 from workbench.gui.runs.colours import run_colour, run_line
 from workbench.gui.theme import Theme
 
@@ -76,12 +76,8 @@ class Overlays:
             item.show()
 
     def values_between(self, low: float, high: float) -> list[Array]:
-        """Return the values whose places lie in this part of x."""
-        found = []
-        for drawn in self.runs:
-            first, last = np.searchsorted(drawn.x, (low, high + 1e-9))
-            found.append(drawn.values[first:last])
-        return found
+        """Return the values of what is seen in this part of x."""
+        return [in_view(drawn.x, drawn.values, low, high) for drawn in self.runs]
 
     def apply_theme(self, theme: Theme) -> None:
         """Draw in the colours of ``theme``."""

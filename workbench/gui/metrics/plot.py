@@ -51,6 +51,7 @@ class MetricPlot(QFrame):
     hovered = Signal(object)
     reset = Signal()
     panned = Signal(float, float)  # the person moved x to this range
+    stretched = Signal()  # the person set the y range
     zoomed = Signal(float, float)  # the person wants to see this part of x
     selected = Signal(float, float)  # a part of x, from where the person began to select it
     clicked = Signal(float)  # where in x
@@ -67,7 +68,8 @@ class MetricPlot(QFrame):
         self.setMinimumSize(120, 60)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
         self.setAccessibleName(f"Plot of {self.about.label}")
-        self._manual_y = False
+        self.manual_y = False
+        """Whether the person set the y range."""
         self._limits: tuple[float, float] | None = None
         self.turn = 0
         """Which of the plots beside each other it is."""
@@ -132,7 +134,7 @@ class MetricPlot(QFrame):
 
     def fit(self) -> None:
         """Choose the y range for the part of x in view, unless the person set one."""
-        if self._manual_y or not self._curves.traces:
+        if self.manual_y or not self._curves.traces:
             return
         low, high = self._box.viewRange()[0]
         parts = [*self._curves.between(low, high), *self._overlays.values_between(low, high)]
@@ -180,7 +182,7 @@ class MetricPlot(QFrame):
 
     def follow(self) -> None:
         """Forget a y range that the person set."""
-        self._manual_y = False
+        self.manual_y = False
 
     def set_along(self, along: Along) -> None:
         """Label x as time or as cycles."""
@@ -359,7 +361,8 @@ class MetricPlot(QFrame):
 
     def _moved(self, axis: int) -> None:
         if axis:
-            self._manual_y = True
+            self.manual_y = True
+            self.stretched.emit()
         else:
             self.panned.emit(*self._box.viewRange()[0])
 

@@ -139,6 +139,11 @@ class MetricsView(QWidget):
         self._pointing.crosshair.point_at(plot, cycle)
         self._wake()
 
+    def show_chosen(self, cycle: int) -> None:
+        """Put the line at the cycle that the person went to in another view."""
+        self._pointing.choice.cycle = cycle
+        self._wake()
+
     def leave_chosen(self, cycle: int) -> None:
         """Take the line at the chosen cycle away where another view has gone on to ``cycle``."""
         if self._pointing.choice.leave(cycle):
@@ -292,8 +297,9 @@ class MetricsView(QWidget):
         self._show_following()
 
     def _show_following(self) -> None:
-        self.controls.show_following(self._following)
-        enable_action(self._follow_action, not self._following,
+        whole = self._following and not any(plot.manual_y for plot in self._grid)
+        self.controls.show_following(whole)
+        enable_action(self._follow_action, not whole,
                       "The plots follow the latest cycle already.")
 
     def _double_click(self) -> None:
@@ -386,6 +392,7 @@ class MetricsView(QWidget):
                 enlarged=plot is self._grid.enlarged, log=looks.is_log(name),
                 raw=name in looks.raw, smoothing=looks.weight > 0)
         self.controls.show_log(looks.all_log([plot.about.name for plot in self._grid]))
+        self._show_following()
         self._schedule()
 
     # -- making it
@@ -412,13 +419,14 @@ class MetricsView(QWidget):
         self._grid = PlotGrid()
         self._grid.panned.connect(self._panned)
         self._grid.zoomed.connect(self._zoom_to)
+        self._grid.stretched.connect(self._show_following)
         self._grid.reset.connect(self._double_click)
         self._grid.wished.connect(self._wish)
         self._pointing = Pointing(self._grid, self)
         self._pointing.changed.connect(self._selected)
         self._pointing.chosen.connect(self.cycle_chosen)
         self._follow_action = self._action(
-            "follow_latest", "Follow the latest cycle", Qt.Key.Key_F, self.follow,
+            "follow_latest", "Show all, and follow the latest cycle", Qt.Key.Key_F, self.follow,
             "Show the whole run in the plots again")
         self._zoom_action = self._action(
             "zoom_to_range", "Zoom to the selected cycles", Qt.Key.Key_Z, self.zoom,
@@ -469,7 +477,7 @@ class MetricsView(QWidget):
     def _show_legend(self, run: RunData) -> None:
         others = self._overlays()
         self._grid.legend.setVisible(bool(others))
-        self._grid.legend.setText(legend(run, others, themes().theme))
+        self._grid.legend.setText(legend(run, others, themes().theme, self._grid.names()))
 
     def _apply_theme(self, theme: Theme) -> None:
         self._grid.apply_theme(theme)

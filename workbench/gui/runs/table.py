@@ -21,7 +21,7 @@ from workbench.gui.runs.model import COLUMNS, RunsModel
 _GIVE_WAY = ("Started", "Cycles")
 _STATUS = COLUMNS.index("Status")
 _LONGEST_NAME = 24  # letters
-_SHORTEST_NAME = 110  # pixels, with box and line
+_SHORTEST_NAME = 84  # pixels, with box and line: where a run stands is never cut for its name
 
 
 class RunsTable(QTableView):

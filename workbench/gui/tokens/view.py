@@ -39,6 +39,7 @@ class TokensView(QWidget):
     """
 
     cycle_shown = Signal(int)
+    cycle_chosen = Signal(int)  # the person has gone to this cycle here
 
     def __init__(self, store: Store, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -106,6 +107,7 @@ class TokensView(QWidget):
     def choose_cycle(self, cycle: int) -> None:
         """Show a cycle and stay with it."""
         self._cycle = cycle
+        self.cycle_chosen.emit(cycle)
         self._load()
 
     def step(self, by: int) -> None:
