@@ -49,7 +49,8 @@ def enable(widget: QWidget, on: bool, why: str) -> None:
     """Enable ``widget``, or disable it and let its tooltip say ``why``, in a sentence that names
     what it takes ("Select a run first.")."""
     said = "" if on else why
-    if widget.isEnabledTo(widget.parentWidget()) == on and widget.property("why") == said:
+    off = widget.testAttribute(Qt.WidgetAttribute.WA_ForceDisabled)  # itself, not what it is in
+    if off != on and widget.property("why") == said:
         return
     widget.setEnabled(on)
     widget.setProperty("why", said)
