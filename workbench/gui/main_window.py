@@ -145,8 +145,8 @@ class MainWindow(QMainWindow):
         self.metrics.cycle_chosen.connect(self.tokens.show_cycle)
         self.tokens.cycle_shown.connect(self.metrics.leave_chosen)
         self.completions.cycle_chosen.connect(self.tokens.show_cycle)
-        for view in (self.completions, self.tokens):
-            view.cycle_chosen.connect(self.metrics.show_chosen)
+        self.completions.cycle_chosen.connect(self.metrics.show_chosen)
+        self.tokens.cycle_chosen.connect(self.metrics.show_chosen)
         for stack in (self.prompts.undo_stack, self.hyperparameters.undo_stack):
             self.undo_group.addStack(stack)
 
