@@ -351,7 +351,7 @@ def test_what_is_not_there_is_said(opened: Opened, store: Store) -> None:
     assert "Press Start" in empty.text()
     opened.controller.show_run(fill(store, cycles=0))
     opened.window.tokens._load()
-    assert "first cycle" in empty.text()
+    assert "No cycle of this run is complete" in empty.text()
     opened.controller.show_run(fill(store, keep=0))
     opened.window.tokens._load()
     assert "Token details kept" in empty.text()
