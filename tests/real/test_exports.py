@@ -65,7 +65,7 @@ def logits(model, ids):
     return model(input_ids=torch.tensor([ids])).logits
 
 
-@pytest.mark.filterwarnings("ignore:The following rank_pattern keys:RuntimeWarning")  # of experts
+@pytest.mark.filterwarnings("ignore:The following .*_pattern keys:RuntimeWarning")  # of experts
 @pytest.mark.parametrize("lora_rank", [0, 2])
 @pytest.mark.parametrize("kind", KINDS)
 @torch.no_grad()
@@ -88,7 +88,7 @@ def test_adapters_are_merged_without_a_second_model(tmp_path, monkeypatch):
     from peft import LoraModel
 
     ppo = trained(save_policy(tmp_path / "policy"), 2)
-    monkeypatch.delattr(LoraModel, "merge_and_unload")
+    monkeypatch.setattr(LoraModel, "merge_and_unload", None)
     assert export(ppo, str(tmp_path / "out"), quiet) == ""
 
 

@@ -19,8 +19,12 @@ def save_merged(model: Any, adapters: Any, folder: str) -> None:
         OSError: the folder cannot be written.
     """
     weights = _Merged(model)
-    model.save_pretrained(folder, state_dict=weights, max_shard_size=SHARD)
-    if weights.waiting:  # transformers made others of them first, as it does of experts
+    if getattr(model, "_weight_conversions", None) == []:
+        model.save_pretrained(
+            folder, state_dict=weights, max_shard_size=SHARD, save_original_format=False)
+    if weights.waiting:
+        # Weights that are saved by other names or in other shapes than they are used, as those of
+        # experts are, transformers wants all at once.
         merged = copy.deepcopy(adapters).merge_and_unload()
         merged.save_pretrained(folder, max_shard_size=SHARD)
 
