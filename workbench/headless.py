@@ -267,10 +267,8 @@ def _follow(
                 if checked.pauses_for:
                     stopped = UNWELL
                     session.send(do.Stop())
-            case ev.Exported(cycle=cycle, folder=folder, note=note):
+            case ev.Exported(cycle=cycle, folder=folder):
                 more(f"The policy after cycle {cycle} is in {folder}.")
-                if note:
-                    tell(note)
                 return 0
             case ev.CheckpointFailed(sentence=sentence):
                 tell(sentence)
@@ -336,6 +334,7 @@ def _line(event: ev.CycleFinished) -> str:
         f"cycle {event.cycle:>{len(str(event.num_cycles))}}/{event.num_cycles}"
         f"  reward {m['objective/scores']:+.3f}  KL {m['objective/kl']:.2f}"
         f"  value loss {m['loss/value_avg']:.3f}  entropy {m['policy/entropy_avg']:.3f}"
+        f"  ended {m['val/num_eos_tokens']:.0f}"
         f"  outside clip {m['policy/clipfrac']:.1%}  distinct {m['objective/distinct']:.0%}"
         f"  {format_speed(m['tokens_per_second'])}  {m['seconds']:.2f} s")
 

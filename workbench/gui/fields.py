@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import cast
 
 from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit, QWidget
 
 from workbench.gui.number_field import NumberField
 from workbench.gui.plain_text import plain_tip
@@ -76,9 +76,37 @@ class ChoiceField(QComboBox):
         """Nothing to do: a choice is never half made."""
 
 
-Field = NumberField | SwitchField | ChoiceField
+class TextField(QLineEdit):
+    """A line of text; what it may say is checked with the other settings."""
+
+    edited = Signal(object)
+    problem = Signal(str)
+    committed = Signal()
+    unfinished = False
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__(placeholderText=spec.empty_text)
+        self.textEdited.connect(self.edited.emit)
+        self.editingFinished.connect(self.committed.emit)
+
+    def value(self) -> str:
+        """Return the text."""
+        return self.text()
+
+    def set_value(self, value: Value) -> None:
+        """Show ``value`` without telling anyone."""
+        with QSignalBlocker(self):
+            if str(value) != self.text():  # else the cursor would jump
+                self.setText(str(value))
+
+    def commit(self) -> None:
+        """Nothing to do: every text is whole."""
+
+
+Field = NumberField | SwitchField | ChoiceField | TextField
 _KINDS: dict[str, Callable[[Spec], Field]] = {
     "int": NumberField, "float": NumberField, "bool": SwitchField, "choice": ChoiceField,
+    "text": TextField,
 }
 
 

@@ -32,6 +32,7 @@ from workbench.ppo.reward_model import Exchange, Reward
 from workbench.ppo.rewards import scale, shape_scores, token_rewards
 from workbench.ppo.sampling import Completions, sample
 from workbench.ppo.scribe import PromptError, Scribe
+from workbench.ppo.stop_strings import parse_stop_strings
 from workbench.ppo.traces import TokenTrace, trace
 from workbench.ppo.trainable import Trainable, find_value_source
 from workbench.ppo.update import Experience, update
@@ -225,7 +226,8 @@ class PPO:
         Raises:
             OSError: the folder cannot be written.
         """
-        self._trainable.save(folder)
+        with self._trainable.plain_model() as model:
+            model.save_pretrained(folder)
         self.scribe.tokenizer.save_pretrained(folder)
 
     def pretrain_values(self, hp: Hyperparameters, control: Control) -> float:
@@ -373,9 +375,11 @@ class PPO:
         self, drawn: Sequence[int], noise: Tensor, hp: Hyperparameters, control: Control,
         phase: Phase,
     ) -> Completions:
+        self.scribe.stop_strings = parse_stop_strings(hp.stop_strings)
         completions = sample(
             self.policy, [self.prompt_ids[i] for i in drawn], noise,
-            temperature=hp.temperature, eos_ids=self.scribe.eos_ids, control=control, phase=phase)
+            temperature=hp.temperature, eos_ids=self.scribe.eos_ids, control=control, phase=phase,
+            stopped=self.scribe.stopped)
         if self.policy.value_trunk is not None and phase is Phase.SAMPLING:
             values = read_values(
                 self.policy, completions, max_tokens=hp.micro_batch_tokens, control=control,

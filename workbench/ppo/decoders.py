@@ -50,6 +50,9 @@ class Writer(Protocol):
     def step(self) -> None:
         """Write one more token to every row still in the batch."""
 
+    def end(self, rows: Tensor) -> None:
+        """Let ``rows``, (n,) places among all, be ended by what they have written."""
+
     def drop_ended(self) -> bool:
         """Leave rows out that have ended, where that pays; return whether any goes on."""
 
@@ -108,6 +111,10 @@ class Decoder:
         self._fed = chosen.unsqueeze(-1)
         self._t += 1
         self.written += 1
+
+    def end(self, rows: Tensor) -> None:
+        """Let ``rows``, (n,) places among all, be ended by what they have written."""
+        self._going &= ~torch.isin(self._rows, rows)
 
     def drop_ended(self) -> bool:
         """Leave rows out that have ended, where that pays; return whether any goes on."""
@@ -208,19 +215,26 @@ class GroupedDecoder:
                 return chosen
             return choose_there
 
-        self._writers = [
-            kind(policy, [prompts[row] for row in rows], length,
-                 choose_for(torch.tensor(rows, device=policy.device)), eos_ids)
-            for rows in groups.values()]
+        self._writers: list[tuple[Tensor, Decoder]] = []
+        for rows in groups.values():
+            places = torch.tensor(rows, device=policy.device)
+            self._writers.append((places, kind(
+                policy, [prompts[row] for row in rows], length, choose_for(places), eos_ids)))
 
     def step(self) -> None:
         """Write one more token to every row still in the batch."""
-        for writer in self._writers:
+        for _, writer in self._writers:
             writer.step()
+
+    def end(self, rows: Tensor) -> None:
+        """Let ``rows``, (n,) places among all, be ended by what they have written."""
+        for places, writer in self._writers:
+            writer.end(torch.isin(places, rows).nonzero().squeeze(-1))
 
     def drop_ended(self) -> bool:
         """Leave rows out that have ended, where that pays; return whether any goes on."""
-        self._writers = [writer for writer in self._writers if writer.drop_ended()]
+        self._writers = [(places, writer) for places, writer in self._writers
+                         if writer.drop_ended()]
         return bool(self._writers)
 
     def close(self) -> None:
@@ -277,6 +291,10 @@ class FixedDecoder(Decoder):
         self._under_way.append((self.written, done))
         self._t += 1
         self.written += 1
+
+    def end(self, rows: Tensor) -> None:
+        """Let ``rows``, (n,) places among all, be ended by what they have written."""
+        self._alive[self.written] &= ~torch.isin(self._rows, rows)
 
     def drop_ended(self) -> bool:
         """Leave rows out that have ended, where that pays; return whether any goes on.

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from workbench.ppo.separators import about_separators
+from workbench.ppo.stop_strings import parse_stop_strings
 
 Value = bool | int | float | str
 
@@ -25,7 +26,7 @@ class Spec:
     name: str
     label: str
     group: str
-    kind: Literal["int", "float", "bool", "choice"]
+    kind: Literal["int", "float", "bool", "choice", "text"]
     default: Value
     help: str
     live: bool
@@ -37,6 +38,8 @@ class Spec:
     """Spans orders of magnitude: step by factors and show as 1e-5."""
     zero_text: str = ""
     """What the value 0 means where it switches something off, such as 'off'."""
+    empty_text: str = ""
+    """What a text that is empty means."""
     advanced: bool = False
     structural: bool = False
     """Decides which weights there are, so that a fork can change it only from the start."""
@@ -193,10 +196,17 @@ class Hyperparameters(BaseModel):
     )
     control_tokens: Literal["text", "tokens"] = _declare(
         "text", "Control tokens in prompts", "Phase 1: completions",
-        "What a prompt is that spells a control token of the policy, such as <|im_end|>: text like "
-        "any other, or that token. Set it to tokens for prompts that write the turns of a chat "
-        "themselves, with the chat template switched off.",
+        "What a prompt is that spells a control token of the policy, the end of a turn say: text "
+        "like any other, or that token. Set it to tokens for prompts that write the turns of a "
+        "chat themselves, with the chat template switched off.",
         live=False, advanced=True,
+    )
+    stop_strings: str = _declare(
+        "", "Stop strings", "Phase 1: completions",
+        "Text that ends a completion as its end-of-sequence token does, for base models that "
+        "never write one: \\n for a line break, several between |. What is scored and shown stops "
+        "before it; the tokens that spell it are learned like any other.",
+        empty_text="none",
     )
     missing_eos_penalty: float = _declare(
         1.0, "Missing-EOS penalty", "Phase 1: completions",
@@ -411,6 +421,7 @@ def specs() -> dict[str, Spec]:
         annotation = field.annotation
         choices = get_args(annotation) if get_origin(annotation) is Literal else ()
         kind = "choice" if choices else getattr(annotation, "__name__", "")
+        kind = "text" if kind == "str" else kind
         bounds = {k: getattr(m, k) for m in field.metadata for k in ("ge", "le") if hasattr(m, k)}
         result[name] = Spec(
             name=name,
@@ -452,6 +463,10 @@ def parse(values: Mapping[str, object]) -> Hyperparameters:
 def _conflicts(values: Hyperparameters) -> dict[str, str]:
     """Return what is wrong between values that are right by themselves, at each that takes part."""
     problems: dict[str, str] = {}
+    try:
+        parse_stop_strings(values.stop_strings)
+    except ValueError as error:
+        problems["stop_strings"] = f"Stop strings (stop_strings): {error}"
     batch, parts = values.batch_size, values.num_mini_batches
     if batch % parts:
         below = max(n for n in range(1, parts) if batch % n == 0)
@@ -491,6 +506,8 @@ def _sentence(name: str, error: Any) -> str:
         return f"{spec.label} ({name}) must be one of {', '.join(spec.choices)}."
     if spec.kind == "bool":
         return f"{spec.label} ({name}) must be on or off."
+    if spec.kind == "text":
+        return f"{spec.label} ({name}) must be text."
     number = "a whole number" if spec.kind == "int" else "a number"
     low, high = (f"{x:g}" if x is not None and abs(x) < 1e6 else f"{x:,.0f}"
                  for x in (spec.minimum, spec.maximum))

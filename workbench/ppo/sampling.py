@@ -14,6 +14,7 @@ from workbench.ppo.decoders import Writer, make_decoder, weights_at_rest
 from workbench.ppo.device import widest_float
 from workbench.ppo.phases import Phase
 from workbench.ppo.policy import Policy
+from workbench.ppo.stop_strings import Stopped
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,39 @@ class Completions:
         return self.mask.sum(dim=1)
 
 
+class Stops:
+    """Watches for completions that end by what they say (:mod:`workbench.ppo.stop_strings`)."""
+
+    def __init__(
+        self, prompts: Sequence[Sequence[int]], eos_ids: Sequence[int], length: int,
+        stopped: Stopped | None,
+    ) -> None:
+        """Watch ``prompts`` being completed by at most ``length`` tokens; by None nothing ends."""
+        self._prompts, self._eos, self._stopped = prompts, frozenset(eos_ids), stopped
+        self._written: list[list[int]] = [[] for _ in prompts]
+        self._going = set(range(len(prompts))) if stopped else set()
+        self.places = torch.full((len(prompts), 1), length)
+        """(b, 1) the place of the token with which a row ended so; ``length``: it did not."""
+
+    def look(self, writer: Writer, t: int) -> None:
+        """Look at what every row has been given as its token number ``t``."""
+        if self._stopped is None:
+            return
+        ended = []
+        for row, token in enumerate(writer.tokens[:, t].tolist()):
+            if row not in self._going:
+                continue
+            self._written[row].append(token)
+            if token in self._eos:
+                self._going.discard(row)
+            elif self._stopped(self._prompts[row], self._written[row]):
+                self._going.discard(row)
+                self.places[row] = t
+                ended.append(row)
+        if ended:
+            writer.end(torch.tensor(ended, device=writer.tokens.device))
+
+
 def choose_tokens(probabilities: Tensor, uniform: Tensor) -> Tensor:
     """Sample one token a row by inverting the distribution function.
 
@@ -66,6 +100,7 @@ def sample(
     policy: Policy, prompts: Sequence[Sequence[int]], uniforms: Tensor, *,
     temperature: float, eos_ids: Sequence[int], control: Control,
     phase: Phase = Phase.SAMPLING, decoder: Callable[..., Writer] = make_decoder,
+    stopped: Stopped | None = None,
 ) -> Completions:
     """Complete every prompt, from the full distribution (no top-k, no top-p).
 
@@ -75,8 +110,10 @@ def sample(
             longest response.
         eos_ids: a response ends with the first of these, which is part of it.
         decoder: makes what runs the model.
+        stopped: asked after each token whether it ends the response; None: no text does.
     """
     device, length = policy.device, uniforms.shape[1]
+    watch = Stops(prompts, eos_ids, length, stopped)
     uniforms = uniforms.to(device, widest_float(device))
     logprobs, entropies, values = (
         torch.zeros(uniforms.shape, device=device) for _ in range(3))
@@ -100,11 +137,13 @@ def sample(
                 break
             control.step(phase, t, length)
             writer.step()
+            watch.look(writer, t)
     control.step(phase, length, length)
 
     # A row that had ended while it was still in the batch went on unseen: cut it there.
     tokens = writer.tokens
     stops = torch.isin(tokens, torch.tensor(list(eos_ids), dtype=torch.long, device=device))
+    stops |= torch.arange(length, device=device) == watch.places.to(device)
     mask = stops.cumsum(dim=1) - stops.long() == 0
     width = int(mask.sum(dim=1).max())
     mask = mask[:, :width]

@@ -11,9 +11,14 @@ from typing import Any
 from workbench.ppo.chat_template import reason
 from workbench.ppo.prompt import PromptLike, TextPrompt, as_prompt, conversation
 from workbench.ppo.reward_model import Exchange
+from workbench.ppo.stop_strings import Stopped, cut_at_stop
 
 _CUT = "\N{REPLACEMENT CHARACTER}"
 """What stands for bytes that are no character, or not all of one."""
+_TAIL = 64
+"""Tokens of a response that are looked through for what ends it."""
+_NEAR = 8
+"""Tokens of a prompt that settle whether a space follows it."""
 _AT_ONCE = 1000
 """Prompts that are encoded in one call: one by one takes ten times as long, and what the tokenizer
 tells beside the ids of very many takes much memory."""
@@ -44,6 +49,8 @@ class Scribe:
         longest_first = sorted(special.values(), key=len, reverse=True)
         self._special = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
         self._before = self._find_start()
+        self.stop_strings: tuple[str, ...] = ()
+        """Texts that end a response (:mod:`workbench.ppo.stop_strings`)."""
         self._names: dict[int, str] = {}
         self._known: dict[object, list[int]] = {}
 
@@ -130,17 +137,41 @@ class Scribe:
         if self.use_chat_template:
             # An answer stands alone. The turns around it and a system prompt are the policy's
             # own affair, and an instruction is not what a judge of texts was trained on.
-            completion = self._decode(response)
+            completion = self._cut(self._decode(response))
             return Exchange(prompt.text, completion, completion, *beside)
         lead = self._decode(prompt_ids)
-        both = self._decode([*prompt_ids, *response])
-        # Decoding both together keeps the space between them right for every tokenizer.
-        completion = both[len(lead):] if both.startswith(lead) else self._decode(response)
+        completion = self._cut(self._continuation(lead, prompt_ids, response))
         # A space that a tokenizer drops at the end of a prompt is written again by the response.
         closing = prompt.text[len(prompt.text.rstrip()):]
         again = bool(closing) and not lead.endswith(closing)
         joined = prompt.text + (completion.removeprefix(" ") if again else completion)
         return Exchange(prompt.text, completion, joined, *beside)
+
+    @property
+    def stopped(self) -> Stopped | None:
+        """What tells whether a response has come to a stop string; None: there is none."""
+        return self._stopped if self.stop_strings else None
+
+    def _stopped(self, prompt_ids: Sequence[int], response: Sequence[int]) -> bool:
+        # A token writes a character or more, or at least a byte of one, which takes no more than 4.
+        tail = max(_TAIL, 4 * max(map(len, self.stop_strings)))
+        if len(response) > tail:
+            text = self._decode(response[-tail:])
+        else:
+            near = [] if self.use_chat_template else prompt_ids[-_NEAR:]
+            text = self._continuation(self._decode(near), near, response)
+        return any(stop in text for stop in self.stop_strings)
+
+    def _continuation(
+        self, lead: str, prompt_ids: Sequence[int], response: Sequence[int]
+    ) -> str:
+        """Return the text of a response after ``lead``, the text of its prompt. Reading both
+        together keeps the space between them right for every tokenizer."""
+        both = self._decode([*prompt_ids, *response])
+        return both[len(lead):] if both.startswith(lead) else self._decode(response)
+
+    def _cut(self, completion: str) -> str:
+        return cut_at_stop(completion, self.stop_strings)
 
     def pieces(self, ids: Sequence[int]) -> tuple[str, ...]:
         """Return the text of each token; joined, they read as the text. A special token, and one

@@ -12,7 +12,6 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from workbench.ppo.device import Placement
-from workbench.ppo.merging import SHARD, save_merged
 from workbench.ppo.policy import Policy, UnsupportedModelError
 
 
@@ -70,16 +69,13 @@ class Trainable:
         finally:
             self._adapters.enable_adapter_layers()
 
-    def save(self, folder: str) -> None:
-        """Save the trained model without value head, its adapters merged into its weights.
-
-        Raises:
-            OSError: the folder cannot be written.
-        """
+    @contextlib.contextmanager
+    def plain_model(self) -> Iterator[Any]:
+        """Give the trained model without value head, its adapters merged into its weights."""
         if self._adapters is None:
-            self.policy.model.save_pretrained(folder, max_shard_size=SHARD)
+            yield self.policy.model
         else:
-            save_merged(self.policy.model, self._adapters, folder)
+            yield copy.deepcopy(self._adapters).merge_and_unload()
 
     def _adapt(self, rank: int) -> Any:
         self._adapters = add_adapters(self._start.model, rank)

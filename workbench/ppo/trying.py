@@ -19,6 +19,7 @@ from workbench.ppo.device import widest_float
 from workbench.ppo.policy import Policy
 from workbench.ppo.randomness import Stream, uniforms
 from workbench.ppo.sampling import Completions, choose_tokens
+from workbench.ppo.stop_strings import Stopped
 
 WEIGHTS = "weights/model."
 """How the names of a language model's weights begin in a checkpoint."""
@@ -70,6 +71,7 @@ def distribution(logits: Tensor, temperature: float, top_p: float) -> Tensor:
 def write(
     policy: Policy, prompts: Sequence[Sequence[int]], decoding: Decoding, *,
     eos_ids: Sequence[int], written: Callable[[list[list[int]]], None],
+    stopped: Stopped | None = None,
 ) -> Completions:
     """Complete every prompt, telling of every token.
 
@@ -79,6 +81,7 @@ def write(
     Args:
         prompts: b lists of at least one token id.
         eos_ids: a response ends with the first of these, which is part of it.
+        stopped: asked after each token whether it ends the response; None: no text does.
         written: called after each token with the b responses so far; may raise, to stop.
 
     Returns:
@@ -106,7 +109,8 @@ def write(
             for row, token in enumerate(writer.tokens[:, t].tolist()):
                 if not ended[row]:
                     responses[row].append(token)
-                    ended[row] = token in eos_ids
+                    ended[row] = token in eos_ids or bool(
+                        stopped and stopped(prompts[row], responses[row]))
             written(responses)
             if all(ended):
                 break

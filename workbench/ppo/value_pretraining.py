@@ -37,8 +37,8 @@ DECIDED_BY = (
     "seed", "value_pretraining_episodes", "value_pretraining_epochs",
     "value_pretraining_learning_rate", "precision", "lora_rank", "value_model",
     "gradient_checkpointing", "batch_size", "response_length", "temperature",
-    "missing_eos_penalty", "normalize_scores", "score_clip", "whiten_rewards", "gamma",
-    "optimizer", "micro_batch_tokens", "max_grad_norm")
+    "stop_strings", "missing_eos_penalty", "normalize_scores", "score_clip", "whiten_rewards",
+    "gamma", "optimizer", "micro_batch_tokens", "max_grad_norm")
 """The hyperparameters that decide the result, to the last bit, beside models and prompts."""
 
 _HELD_OUT = 5

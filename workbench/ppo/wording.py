@@ -32,4 +32,6 @@ def format_value(spec: Spec | None, value: object) -> str:
         if value == 0 and spec and spec.zero_text:
             return spec.zero_text
         return str(value) if isinstance(value, int) else format_number(value)
+    if value == "" and spec:
+        return spec.empty_text
     return str(value)

@@ -193,13 +193,11 @@ class CheckpointWritten:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """The policy of a run after ``cycle`` lies in ``folder``. ``note`` says why it was not read
-    back and compared, where it was not."""
+    """The policy of a run after ``cycle`` lies in ``folder``."""
 
     run_id: int
     cycle: int
     folder: str
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

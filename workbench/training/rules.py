@@ -366,7 +366,8 @@ _ALL = (
          "Raise the entropy coefficient or the KL coefficient.",
          "entropy_coef", _raised("entropy_coef", 0.01)),
     Rule("unended", "Completions do not end", "val/num_eos_tokens", _unended,
-         "Raise the response length; where texts need no end, set the missing-EOS penalty to 0.",
+         "Raise the response length; give Stop strings (stop_strings) where something else ends a "
+         "text; where texts need no end, set the missing-EOS penalty to 0.",
          "response_length", lambda hp: 2 * hp.response_length),
     Rule("falling_reward", "Reward is falling", "objective/scores", _falling_reward,
          "Go back to the checkpoint that scored best, which is kept, and go on from there with a "
