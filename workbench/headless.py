@@ -267,8 +267,10 @@ def _follow(
                 if checked.pauses_for:
                     stopped = UNWELL
                     session.send(do.Stop())
-            case ev.Exported(cycle=cycle, folder=folder):
+            case ev.Exported(cycle=cycle, folder=folder, note=note):
                 more(f"The policy after cycle {cycle} is in {folder}.")
+                if note:
+                    tell(note)
                 return 0
             case ev.CheckpointFailed(sentence=sentence):
                 tell(sentence)

@@ -119,6 +119,10 @@ def test_where_it_lies_is_told_and_shown(
     run_id = fill(store)
     opened.controller.handle([ev.Exported(run_id, 3, str(tmp_path))])
     toast = opened.window.toast
-    assert toast.text == f"The policy of Run 1 after cycle 3 was exported to {tmp_path}."
+    assert toast.text == (f"The policy of Run 1 after cycle 3 was exported to {tmp_path}, read "
+                          "back and found the same.")
     toast.action_button.click()
     assert shown == [str(tmp_path)]
+    opened.controller.handle([ev.Exported(run_id, 3, "/out", "There was too little memory.")])
+    assert toast.text == ("The policy of Run 1 after cycle 3 was exported to /out. There was too "
+                          "little memory.")

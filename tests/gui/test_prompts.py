@@ -1,7 +1,9 @@
 """The prompts: every edit and its undo, files, the clipboard, the working set in the store."""
 
+import gzip
 import os
 import re
+from dataclasses import replace
 
 import pytest
 from PySide6.QtCore import QAbstractItemModel, QMimeData, QPoint, QPointF, Qt, QUrl
@@ -13,7 +15,7 @@ from workbench.gui.prompts.library import WORKING_SET
 from workbench.gui.prompts.model import Column, PromptsFilter, PromptsModel
 from workbench.gui.prompts.view import PromptsView
 from workbench.store.prompt_files import read_prompts
-from workbench.store.records import Prompt, PromptSet
+from workbench.store.records import Message, Prompt, PromptSet
 
 A, B, C, D = (Prompt(text) for text in ("alpha", "beta", "gamma", "delta"))
 
@@ -230,6 +232,34 @@ def test_a_megabyte_is_shown_in_part_and_not_edited_here(qtbot, view):
     assert view.prompts() == (long, B)
 
 
+def test_a_conversation_is_read_here_and_changed_in_its_file(qtbot, view):
+    turns = (Message("system", "be kind"), Message("user", "alpha?"))
+    talk = Prompt("System: be kind\n\nUser: alpha?\n\nAssistant:", messages=turns)
+    view._model.load([talk, B])
+    index = view.table.model().index(0, Column.TEXT)
+    assert index.data() == talk.text
+    assert "A conversation of 2 turns: change it in a file" in index.data(
+        Qt.ItemDataRole.ToolTipRole)
+    select(view, 0)
+    view.table.setFocus()
+    qtbot.keyClick(view.table, Qt.Key.Key_F2)
+    assert editor(view) is None
+    press(view, "prompts_pin")
+    assert view.prompts() == (replace(talk, pinned=True), B)
+
+
+def test_what_a_file_says_beside_its_prompts_is_told_and_kept(qtbot, view, store, tmp_path):
+    path = tmp_path / "a.json.gz"
+    path.write_bytes(gzip.compress(b'[{"question": "2+2?", "answer": "4"}]'))
+    with qtbot.waitSignal(view.undoable) as told:
+        view.open_file(path)
+    assert told.args[1] == "1 prompt read from “question”, with “answer” beside."
+    right = (Prompt("2+2?", columns={"answer": "4"}),)
+    assert view.prompts() == right
+    qtbot.waitUntil(lambda: store.prompt_set(WORKING_SET).prompts == right)
+    assert PromptsView(store).prompts() == right
+
+
 def test_a_filter_ends_what_is_being_edited(qtbot, view):
     select(view, 0)
     view.table.edit(view.table.currentIndex())
@@ -253,15 +283,19 @@ def test_a_file_that_cannot_be_read_changes_nothing(qtbot, view, tmp_path):
 
 @pytest.mark.parametrize("onto", ["table", "view"])
 def test_files_are_dropped(qtbot, view, tmp_path, onto):
-    for name in ("a.txt", "b.csv", "c.png"):
-        (tmp_path / name).write_text(f"prompt from {name}\n")
+    names = ("a.txt", "b.csv", "c.png", "d.TXT.GZ", "e.gz")
+    for name in names:
+        line = f"prompt from {name}\n".encode()
+        (tmp_path / name).write_bytes(
+            gzip.compress(line) if name.lower().endswith("gz") else line)
     data = QMimeData()
-    data.setUrls([QUrl.fromLocalFile(str(tmp_path / n)) for n in ("a.txt", "b.csv", "c.png")])
+    data.setUrls([QUrl.fromLocalFile(str(tmp_path / name)) for name in names])
     event = QDropEvent(QPointF(9, 9), Qt.DropAction.CopyAction, data,
                        Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
     with qtbot.waitSignal(view.changed):
         (view.table if onto == "table" else view).dropEvent(event)
-    assert [p.text for p in view.prompts()] == ["prompt from a.txt", "prompt from b.csv"]
+    assert [p.text for p in view.prompts()] == [
+        "prompt from a.txt", "prompt from b.csv", "prompt from d.TXT.GZ"]
 
 
 @pytest.mark.parametrize(("rows", "position", "result"), [

@@ -48,7 +48,8 @@ class Exporting(QObject):
         run = self._store.run(event.run_id)
         name = run.name if run else f"run {event.run_id}"
         self._window.toast.show_offer(
-            f"The policy of {name} {_when(event.cycle)} was exported to {event.folder}.",
+            f"The policy of {name} {_when(event.cycle)} was exported to {event.folder}"
+            f"{'. ' + event.note if event.note else ', read back and found the same.'}",
             "Open folder", "Show the exported files",
             lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(event.folder)), level="info")
 

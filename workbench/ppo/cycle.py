@@ -226,8 +226,7 @@ class PPO:
         Raises:
             OSError: the folder cannot be written.
         """
-        with self._trainable.plain_model() as model:
-            model.save_pretrained(folder)
+        self._trainable.save(folder)
         self.scribe.tokenizer.save_pretrained(folder)
 
     def pretrain_values(self, hp: Hyperparameters, control: Control) -> float:

@@ -83,7 +83,7 @@ def load_policy(
         model, tokenizer = gguf_files.read(found, report)
         notes: list[str] = []
     else:
-        model, tokenizer, notes = _read_policy(found, source, report)
+        model, tokenizer, notes = read_policy(found, source, report)
     check_finite(model, source)
     model = _place(model, source, placement)
     rows = _rows(model)
@@ -108,9 +108,13 @@ def load_policy(
                         tuple(filter(None, notes)))
 
 
-def _read_policy(folder: Path, source: str, report: Report) -> tuple[Any, Any, list[str]]:
+def read_policy(folder: Path, source: str, report: Report) -> tuple[Any, Any, list[str]]:
     """Return a folder's causal language model, in float32 on the CPU, its tokenizer, and sentences
-    on what of it is not used."""
+    on what of it is not used.
+
+    Raises:
+        LoadError: with one plain sentence.
+    """
     adapter = find_adapter(folder, source, lambda text, share: report(text, 0.5 * share))
     whole = adapter.base if adapter else folder
     config = _read_config(whole, source)

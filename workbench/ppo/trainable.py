@@ -12,6 +12,7 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from workbench.ppo.device import Placement
+from workbench.ppo.merging import SHARD, save_merged
 from workbench.ppo.policy import Policy, UnsupportedModelError
 
 
@@ -69,13 +70,16 @@ class Trainable:
         finally:
             self._adapters.enable_adapter_layers()
 
-    @contextlib.contextmanager
-    def plain_model(self) -> Iterator[Any]:
-        """Give the trained model without value head, its adapters merged into its weights."""
+    def save(self, folder: str) -> None:
+        """Save the trained model without value head, its adapters merged into its weights.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
         if self._adapters is None:
-            yield self.policy.model
+            self.policy.model.save_pretrained(folder, max_shard_size=SHARD)
         else:
-            yield copy.deepcopy(self._adapters).merge_and_unload()
+            save_merged(self.policy.model, self._adapters, folder)
 
     def _adapt(self, rank: int) -> Any:
         self._adapters = add_adapters(self._start.model, rank)

@@ -112,7 +112,7 @@ def read_parquet(name: str, data: bytes) -> Records:
     except ImportError:
         raise PromptFileError(
             f"{name} is a Parquet file, which needs the Python package pyarrow; install it "
-            "(pip install pyarrow) and open the file again.") from None
+            "(pip install 'ppo-workbench[parquet]') and open the file again.") from None
     number = 0
     try:
         for batch in pq.ParquetFile(pa.BufferReader(data)).iter_batches():

@@ -194,7 +194,8 @@ class Queries:
     def run_prompts(self, run_id: int) -> list[Prompt]:
         """Return the prompts of a run in their order."""
         rows = self._db.query(
-            "select * from run_prompts where run_id = ? order by position", [run_id])
+            "select text, pinned, messages, columns from run_prompts where run_id = ? "
+            "order by position", [run_id])
         return [prompt_record(row) for row in rows]
 
     def run_prompt_ids(self, run_id: int) -> list[list[int]] | None:

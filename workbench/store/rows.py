@@ -45,8 +45,8 @@ def prompt_record(row: Mapping[str, Any]) -> Prompt:
     """Return a prompt from its row."""
     return Prompt(
         row["text"], bool(row.get("enabled", True)), bool(row["pinned"]),
-        tuple(Message(*turn) for turn in json.loads(row["messages"] or "[]")),
-        json.loads(row["columns"] or "{}"))
+        tuple(Message(*turn) for turn in json.loads(row["messages"])) if row["messages"] else (),
+        json.loads(row["columns"]) if row["columns"] else {})
 
 
 def pack_ids(ids: Sequence[int]) -> bytes:

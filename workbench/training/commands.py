@@ -172,7 +172,7 @@ class Try:
 
     Between cycles only, and without a trace in the run. ``temperature``, ``top_p``, ``seed`` and
     ``length`` are those of :class:`workbench.ppo.decoding.Decoding`; ``id`` comes back in the
-    events.
+    events. Of ``known`` those whose text is one of the prompts bring their turns and columns.
     """
 
     id: int
@@ -182,6 +182,7 @@ class Try:
     top_p: float = 1.0
     seed: int = 0
     length: int = 48
+    known: tuple[PromptItem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

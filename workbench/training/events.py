@@ -193,11 +193,13 @@ class CheckpointWritten:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """The policy of a run after ``cycle`` lies in ``folder``."""
+    """The policy of a run after ``cycle`` lies in ``folder``. ``note`` says why it was not read
+    back and compared, where it was not."""
 
     run_id: int
     cycle: int
     folder: str
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 
+import torch
+
+from workbench.ppo.control import Interrupted
 from workbench.ppo.cycle import PPO
+from workbench.ppo.reading_back import WrongExportError, check_exported
+from workbench.ppo.sources import LoadError, Report
 from workbench.store.folders import why_not_kept, why_not_writable
 
 
@@ -20,23 +26,58 @@ def check_folder(folder: str) -> None:
         raise ExportError(problem)
 
 
-def export(ppo: PPO, folder: str) -> None:
-    """Write the policy as it stands; it appears under its name when it is complete.
+def export(ppo: PPO, folder: str, report: Report) -> str:
+    """Write the policy as it stands; it appears under its name when it is complete and has been
+    read back.
+
+    Args:
+        report: told what is being done; may raise Interrupted to give up.
+
+    Returns:
+        a sentence on why it was not read back; empty when it was.
 
     Raises:
-        ExportError: the folder cannot be written; nothing is left behind.
+        ExportError: the folder cannot be written, or what was written is not the policy; nothing
+            is left behind.
     """
     final = Path(folder)
     partial = final.with_name(f"{final.name}.partial")
+    missing = [parent for parent in final.parents if not parent.exists()]
     try:
         shutil.rmtree(partial, ignore_errors=True)
+        report(f"Writing the policy to {folder}", 0.1)
         ppo.export(str(partial))
+        unchecked = _read_back(ppo, str(partial), report)
         if final.is_dir():
             final.rmdir()
         partial.rename(final)
-    except Exception as error:  # whatever it is, the run and the window go on
+    except BaseException as error:  # whatever it is, the run and the window go on
         shutil.rmtree(partial, ignore_errors=True)
-        reason = getattr(error, "strerror", None) or error
-        raise ExportError(
-            f"The policy could not be written to {folder} ({reason}); choose another folder."
-        ) from error
+        for parent in missing:
+            with contextlib.suppress(OSError):
+                parent.rmdir()
+        raise ExportError(_why_not(error, folder)) from error
+    return unchecked
+
+
+def _read_back(ppo: PPO, folder: str, report: Report) -> str:
+    try:
+        return check_exported(
+            ppo, folder, lambda text, share: report(text.replace("Reading the", "Reading back the"),
+                                                    0.5 + 0.5 * share))
+    except LoadError as error:
+        reason = str(error).partition(";")[0].replace(folder, "it")
+        raise WrongExportError(f"it cannot be read back: {reason}") from error
+    except (MemoryError, torch.OutOfMemoryError):
+        return "There was too little memory to read it back and compare."
+
+
+def _why_not(error: BaseException, folder: str) -> str:
+    if isinstance(error, Interrupted):
+        return "The export was cancelled; nothing was written."
+    if isinstance(error, WrongExportError):
+        return (f"The policy was not exported to {folder}, for {error}; please report this with "
+                "the name of the model.")
+    reason = getattr(error, "strerror", None) or str(error).partition("\n")[0] or (
+        type(error).__name__)
+    return f"The policy could not be written to {folder} ({reason}); choose another folder."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import queue
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from workbench.ppo.control import Interrupted
 from workbench.ppo.cycle import PPO
@@ -13,6 +13,8 @@ from workbench.ppo.decoding import Decoding
 from workbench.ppo.forward import read_logprobs
 from workbench.ppo.phases import Phase
 from workbench.ppo.policy import Policy
+from workbench.ppo.prompt import PromptLike, with_equal_columns
+from workbench.ppo.reward_arguments import missing_column
 from workbench.ppo.reward_model import Exchange
 from workbench.ppo.sampling import Completions
 from workbench.ppo.scribe import PromptError
@@ -62,8 +64,12 @@ class Trying:
         if problems or ppo is None or models.command is None:
             self._emit(ev.CommandRefused("Try", " ".join(problems)))
             return []
+        known = {p.text: p for p in command.known}
+        prompts = with_equal_columns([known.get(text, text) for text in command.prompts])
         try:
-            prompt_ids = ppo.scribe.encode(command.prompts, decoding.length)
+            prompt_ids = ppo.scribe.encode(prompts, decoding.length)
+            if lacking := missing_column(ppo.reward, list(prompts[0].columns)):
+                raise PromptError(lacking)
         except PromptError as error:
             self._emit(ev.CommandRefused("Try", str(error)))
             return []
@@ -71,7 +77,7 @@ class Trying:
         self._emit(ev.TryStarted(command.id, labels))
         for index in range(len(command.sources)):
             try:
-                self._column(command, index, ppo, models, prompt_ids, decoding)
+                self._column(command, index, ppo, models, prompts, prompt_ids, decoding)
             except Interrupted:
                 break
             except (CheckpointError, WrongWeightsError) as error:
@@ -93,13 +99,14 @@ class Trying:
             raise Interrupted
 
     def _column(self, command: do.Try, index: int, ppo: PPO, models: Models,
-                prompt_ids: list[list[int]], decoding: Decoding) -> None:
+                prompts: Sequence[PromptLike], prompt_ids: list[list[int]],
+                decoding: Decoding) -> None:
         """Complete every prompt from one source, then score and measure what was written."""
         told = 0.0
 
         def exchanges(responses: list[list[int]]) -> list[Exchange]:
             return [ppo.scribe.exchange(*parts)
-                    for parts in zip(command.prompts, prompt_ids, responses, strict=True)]
+                    for parts in zip(prompts, prompt_ids, responses, strict=True)]
 
         def written(responses: list[list[int]]) -> None:
             nonlocal told

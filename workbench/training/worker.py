@@ -138,17 +138,10 @@ class Worker:
         """Load models for what was ``asked`` and say how it went; return whether they are there."""
         self._load_next, self._cancelled = None, False
         which = ["policy"]
-
-        def report(text: str, share: float) -> None:
-            self._attend()
-            if self._cancelled or self._standing.closing:
-                raise Interrupted
-            self._emit(ev.LoadingProgress(text, share))
-
         failed: ev.LoadingFailed
         try:
             self._models.load(
-                command, report, begin=which.append, trusted=self._store.is_trusted)
+                command, self._report, begin=which.append, trusted=self._store.is_trusted)
         except Interrupted:
             failed = ev.LoadingFailed("Loading was cancelled; nothing changed.", cancelled=True)
         except LoadError as error:
@@ -166,6 +159,17 @@ class Worker:
         self._emit(replace(failed, command=command))
         self._standing.enter(State.READY if self._models.ppo is not None else State.IDLE)
         return False
+
+    def _report(self, text: str, share: float) -> None:
+        """Serve commands and tell how far loading or an export has come.
+
+        Raises:
+            Interrupted: it is to be given up.
+        """
+        self._attend()
+        if self._cancelled or self._standing.closing:
+            raise Interrupted
+        self._emit(ev.LoadingProgress(text, share))
 
     # -- the run
 
@@ -251,15 +255,15 @@ class Worker:
             return
         before = self._standing.state
         self._standing.enter(State.LOADING, f"Exporting the policy of {found.name}")
-        self._emit(ev.LoadingProgress(f"Writing the policy to {command.folder}", 0.9))
+        self._cancelled = False
         try:
-            export(self._models.ppo, command.folder)
+            note = export(self._models.ppo, command.folder, self._report)
         except ExportError as error:
             self._standing.enter(before)
             self._standing.refuse(command, str(error))
         else:
             self._standing.enter(before)
-            self._emit(ev.Exported(found.run.id, found.run.cycle, command.folder))
+            self._emit(ev.Exported(found.run.id, found.run.cycle, command.folder, note))
 
     def _put_back(
         self, command: do.Command, found: Resumed, first: Hyperparameters | None = None

@@ -42,6 +42,7 @@ from workbench.store.records import ChangeRecord, RunRecord, Series
 from workbench.training.events import Change
 
 _TICK_MS = 40
+_SETTLED_MS = 200
 
 
 class MetricsView(QWidget):
@@ -69,6 +70,9 @@ class MetricsView(QWidget):
         self._tick.setSingleShot(True)
         self._tick.setInterval(_TICK_MS)
         self._tick.timeout.connect(self._on_tick)
+        # A line that moves has all curves drawn: not at every step of a person who goes on.
+        self._settled = QTimer(self, singleShot=True, interval=_SETTLED_MS)
+        self._settled.timeout.connect(self._wake)
         themes().changed.connect(self._apply_theme)
         self.choose_plots(DEFAULT_PLOTS)
 
@@ -142,7 +146,7 @@ class MetricsView(QWidget):
     def show_chosen(self, cycle: int) -> None:
         """Put the line at the cycle that the person went to in another view."""
         self._pointing.choice.cycle = cycle
-        self._wake()
+        self._settled.start()
 
     def leave_chosen(self, cycle: int) -> None:
         """Take the line at the chosen cycle away where another view has gone on to ``cycle``."""

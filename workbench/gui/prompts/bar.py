@@ -21,7 +21,7 @@ from workbench.store.prompt_files import ENDINGS
 if TYPE_CHECKING:
     from workbench.gui.prompts.view import PromptsView
 
-_FILES = "Prompts (*.txt *.jsonl *.csv)"
+_FILES = f"Prompts ({' '.join(f'*{ending}' for ending in ENDINGS)})"
 
 
 class Bar(QWidget):

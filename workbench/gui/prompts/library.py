@@ -70,9 +70,9 @@ class Library(QObject):
             self.message.emit("error", str(error))
             return
         lost = path.suffix.lower() == ".txt" and any(
-            p.pinned or not p.enabled for p in prompts)
+            p.pinned or not p.enabled or p.columns for p in prompts)
         self.message.emit("info", f"Saved {path.name}." + (
-            " Plain text does not keep what is off or pinned." if lost else ""))
+            " Plain text does not keep what is off or pinned, nor other columns." if lost else ""))
 
     def edited(self) -> None:
         """Save the working set in a moment."""

@@ -231,7 +231,8 @@ class PromptsModel(QAbstractTableModel):
         if not index.isValid():
             return Qt.ItemFlag.ItemIsDropEnabled
         column = index.column()
-        if column == Column.TEXT and len(self._rows[index.row()].text) > _EDITED:
+        prompt = self._rows[index.row()]
+        if column == Column.TEXT and (prompt.messages or len(prompt.text) > _EDITED):
             return _ROW
         return _FLAGS[column]
 
@@ -239,6 +240,10 @@ class PromptsModel(QAbstractTableModel):
         text = prompt.text
         if len(text) > _EDITED:
             return plain_tip(f"{len(text):,} characters, too long to edit here: change them in a "
+                             f"file and open that.\n\n{shortened(text, _SHOWN // 2)}")
+        if prompt.messages:
+            return plain_tip(f"A conversation of {len(prompt.messages):,} "
+                             f"{'turn' if len(prompt.messages) == 1 else 'turns'}: change it in a "
                              f"file and open that.\n\n{shortened(text, _SHOWN // 2)}")
         return plain_tip(text) if "\n" in text or len(text) > 40 else None
 

@@ -34,7 +34,7 @@ from PySide6.QtWidgets import (
 
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.prompts.model import Column
-from workbench.store.prompt_files import ENDINGS
+from workbench.store.prompt_files import is_prompt_file
 
 _EDITOR_LINES = 5
 _SAMPLE = 300
@@ -226,4 +226,4 @@ class PromptsTable(QTableView):
 def dropped_files(event: QDropEvent) -> list[Path]:
     """Return the prompt files that are dragged along."""
     paths = [Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()]
-    return [path for path in paths if path.suffix.lower() in ENDINGS]
+    return [path for path in paths if is_prompt_file(path)]

@@ -30,7 +30,7 @@ from workbench.gui.trying.results import Results
 from workbench.store.records import Prompt
 from workbench.store.store import Store
 from workbench.training import events as ev
-from workbench.training.commands import StopTrying, Try
+from workbench.training.commands import PromptItem, StopTrying, Try
 from workbench.training.events import State
 
 _MOST_PROMPTS = 16
@@ -195,7 +195,9 @@ class TryView(QWidget):
             self.prompt.setFocus()
             return
         number = self._attempts[-1].number + 1 if self._attempts else 1
-        command = Try(number, prompts, sources, **decoding)  # type: ignore[arg-type]
+        known = tuple(PromptItem.of(p) for p in self._prompts()
+                      if (p.messages or p.columns) and p.text in prompts)
+        command = Try(number, prompts, sources, known=known, **decoding)  # type: ignore[arg-type]
         self._attempts.append(Attempt(number, command, datetime.now()))
         with QSignalBlocker(self.history):
             self.history.addItem(self._attempts[-1].title)

@@ -1,0 +1,64 @@
+"""Holding an exported folder against the policy that it was written from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from workbench.ppo.cycle import PPO
+from workbench.ppo.loading import read_policy
+from workbench.ppo.sources import Report
+
+_ROWS, _TOKENS = 3, 32
+_TOLERANCE = {"cpu": 1e-3}
+_COARSE = 1e-2
+"""Of logits whose largest is 1: elsewhere than on CPUs matrix products are rounded otherwise."""
+
+
+class WrongExportError(Exception):
+    """What was written is not the policy. The message is one plain sentence."""
+
+
+@torch.no_grad()
+def check_exported(ppo: PPO, folder: str, report: Report) -> str:
+    """Load what was written as anybody would, and compare its numbers with the policy's.
+
+    Returns:
+        one plain sentence on why that was not possible; empty when it was.
+
+    Raises:
+        WrongExportError: they are others.
+        LoadError: it cannot be loaded.
+    """
+    policy = ppo.policy
+    size = sum(4 * p.numel() for p in policy.model.parameters())
+    if psutil.virtual_memory().available < 1.2 * size:
+        return "There was too little memory to read it back and compare."
+    model, tokenizer, _ = read_policy(Path(folder), folder, report)
+    _same_tokens(ppo, tokenizer)
+    report("Comparing what was written with the run", 0.95)
+    worst = 0.0
+    for ids in [row[:_TOKENS] for row in ppo.prompt_ids[:_ROWS]]:
+        batch = torch.tensor([ids])
+        with policy.in_full_precision():
+            right = policy.logits(policy.hidden_states(batch.to(policy.device))).cpu()
+        found = model.eval()(input_ids=batch, use_cache=False).logits.float()
+        largest = right[right.isfinite()].abs().max().item()
+        same = found == right  # infinite both, where a model forbids a token
+        worst = max(worst, (found - right).masked_fill(same, 0).abs().max().item()
+                    / max(1.0, largest))
+    if not worst <= _TOLERANCE.get(policy.device.type, _COARSE):
+        raise WrongExportError(
+            f"read back, its logits differ from the run's by {worst:.2g} of the largest")
+    return ""
+
+
+def _same_tokens(ppo: PPO, tokenizer: Any) -> None:
+    before = ppo.scribe.tokenizer
+    texts = [prompt.text[:1000] for prompt in ppo.prompts[:_ROWS]]
+    if tokenizer.chat_template != before.chat_template or any(
+            tokenizer(text)["input_ids"] != before(text)["input_ids"] for text in texts):
+        raise WrongExportError("read back, its tokenizer reads the prompts otherwise")
