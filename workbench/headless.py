@@ -36,6 +36,8 @@ from workbench.training.session import Session
 
 RETRY = 10
 """Seconds between two tries to write what a full disk did not take."""
+_PROBLEMS = 20
+"""Lines of a prompt file that are named, each in a line; the others are counted."""
 
 
 class UsageError(ValueError):
@@ -177,8 +179,10 @@ def _show_printed() -> None:
 
 def _prompts(file: str | None) -> tuple[do.PromptItem, ...]:
     found = read_prompts(Path(file).expanduser() if file else assets.DEFAULT_PROMPTS)
-    for problem in found.problems:
+    for problem in found.problems[:_PROBLEMS]:
         tell(problem)
+    if len(found.problems) > _PROBLEMS or found.from_layout:
+        tell(found.summary)
     return tuple(do.PromptItem.of(p) for p in found.prompts if p.enabled)
 
 

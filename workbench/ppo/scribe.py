@@ -52,7 +52,7 @@ class Scribe:
         self.stop_strings: tuple[str, ...] = ()
         """Texts that end a response (:mod:`workbench.ppo.stop_strings`)."""
         self._names: dict[int, str] = {}
-        self._known: dict[object, list[int]] = {}
+        self._known: dict[tuple[object, bool], list[int]] = {}
 
     def encode(
         self, prompts: Sequence[str | PromptLike], response_length: int, *,
@@ -70,7 +70,7 @@ class Scribe:
         """
         asked = list(map(as_prompt, prompts))
         keys = [(self._key(prompt), control_tokens) for prompt in asked]
-        new: dict[object, tuple[int, PromptLike]] = {}
+        new: dict[tuple[object, bool], tuple[int, PromptLike]] = {}
         for number, (key, prompt) in enumerate(zip(keys, asked, strict=True), 1):
             if key not in self._known:
                 new.setdefault(key, (number, prompt))
@@ -97,7 +97,9 @@ class Scribe:
         long = [i for i, ids in enumerate(encoded) if len(ids) + response_length > limit]
         if long:
             first = long[0]
-            more = f", as are {len(long) - 1:,} others" if len(long) > 1 else ""
+            others = len(long) - 1
+            more = f", as {'is' if others == 1 else 'are'} {others:,} " + (
+                "other" if others == 1 else "others") if others else ""
             raise PromptError(
                 f"Prompt {first + 1:,} ({_shorten(prompts[first])}) is too long{more}: its "
                 f"{len(encoded[first]):,} tokens and {response_length} of response pass the "

@@ -38,10 +38,15 @@ class PromptFile:
     fields: tuple[str, ...] = ()
 
     @property
+    def from_layout(self) -> bool:
+        """Whether the prompts were made of other fields than they have here."""
+        return not _PLAIN.issuperset(self.fields)
+
+    @property
     def summary(self) -> str:
         """Say in one sentence what was read and what was not."""
         read = f"{_count(len(self.prompts), 'prompt')} read"
-        if not _PLAIN.issuperset(self.fields):
+        if self.from_layout:
             read += f" from {_listed(self.fields)}"
         if columns := dict.fromkeys(name for p in self.prompts for name in p.columns):
             read += f", with {_listed(tuple(columns))} beside"
