@@ -110,9 +110,13 @@ class SourceField(QWidget):
         self.facts.setProperty("role", "muted")
         self.facts.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.facts.hide()
+        self.notes = named(label(role="muted", wrap=True), f"{name}_notes", f"{title}, notes",
+                           "What of it is not used, or may surprise")
+        self.notes.hide()
         self._loaded: ModelFacts | None = None
         self.combo.currentTextChanged.connect(self._edited)
         layout.addWidget(self.facts, 2, 0, 1, 2)
+        layout.addWidget(self.notes, 3, 0, 1, 2)
         layout.setColumnStretch(0, 1)
         self._show(BUNDLED)
 
@@ -174,7 +178,7 @@ class SourceField(QWidget):
         """Put a widget under the field."""
         layout = self.layout()
         assert isinstance(layout, QGridLayout)
-        layout.addWidget(widget, 3, 0, 1, -1)
+        layout.addWidget(widget, 4, 0, 1, -1)
 
     def recent(self) -> list[str]:
         """Return the recent sources, latest first; what is shipped is always there."""
@@ -222,9 +226,11 @@ class SourceField(QWidget):
         loaded = self._loaded
         shown = loaded is not None and same_source(loaded.source, self.source())
         if loaded and shown:
-            self.facts.setText("\n".join([facts_line(loaded), *loaded.notes]))
+            self.facts.setText(facts_line(loaded))
+            self.notes.setText("\n".join(loaded.notes))
             self.facts.setToolTip(plain_tip(f"{facts_line(loaded)}\n{facts_in_full(loaded)}"))
         self.facts.setVisible(shown)
+        self.notes.setVisible(bool(loaded and shown and loaded.notes))
 
     def _show(self, text: str) -> None:
         self.combo.setCurrentText(text)
