@@ -7,9 +7,11 @@ from helpers.models import CPU
 
 from workbench.ppo.hyperparameters import parse
 from workbench.ppo.loading import load_policy
+from workbench.store.records import Prompt
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
+from workbench.training.run import read_checkpoint
 
 CHAT = ("{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n"
         "{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
@@ -90,3 +92,18 @@ def test_a_run_says_so_once_and_a_fork_may_mean_them(folder, store, tmp_path):
     assert store.run_prompt_ids(2)[0][-1] == 0
     assert len(store.run_prompt_ids(2)[0]) == 5
     client.close()
+
+
+def test_a_run_of_an_earlier_version_reads_its_prompts_as_it_did(store):
+    """Its prompts' token ids were not kept, and control tokens were what they spelled."""
+    earlier = parse({}).model_dump()
+    del earlier["control_tokens"], earlier["stop_strings"]
+    run_id = store.create_run(
+        name="", policy="p", reward="r", hyperparameters=earlier, prompts=[Prompt("say <end>")],
+        models={"reward": [{"source": "r", "weight": 1.0, "label": None, "sha256": ""}],
+                "use_chat_template": False}).result()
+    found = read_checkpoint(store, run_id, 0)
+    assert found.prompt_ids is None
+    assert found.run.hp == parse({"control_tokens": "tokens"})
+    store.record_prompt_ids(run_id, [[5, 70_000, 0]]).result()
+    assert read_checkpoint(store, run_id, 0).prompt_ids == [[5, 70_000, 0]]
