@@ -111,9 +111,17 @@ def _parser() -> argparse.ArgumentParser:
         help="folder or hub name of a sequence classifier, a Python file, or one of bundled, "
              "vader, length_and_repetition (default: bundled); given several times, the reward "
              "is their weighted sum")
-    train.add_argument("--reward-label", metavar="N", type=int, action=_LabelAction, default=[],
+    train.add_argument("--reward-label", metavar="N", type=int, action=_PartAction, default=[],
                        help="which output is the score, for a classifier with several; of the "
                             "--reward just before it")
+    train.add_argument("--reward-reads", metavar="HOW", action=_PartAction, default=[],
+                       choices=("auto", "text", "segments", "chat"),
+                       help="how a classifier reads: prompt and completion as one text, as two "
+                            "segments (a pair), or as the turns of its chat template (default: "
+                            "auto, turns where it has a template); of the --reward just before it")
+    train.add_argument("--reward-end-token", action=_PartAction, nargs=0, default=[],
+                       help="end every text with the classifier's end-of-sequence token (EOS), as "
+                            "TRL's RewardTrainer does; of the --reward just before it")
     train.add_argument("--chat-template", action=argparse.BooleanOptionalAction,
                        help="wrap prompts in the policy's chat template (default: with smollm2)")
     train.add_argument("--prompts", metavar="FILE", help="txt, jsonl or csv (default: bundled)")
@@ -163,13 +171,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-class _LabelAction(argparse.Action):
-    """Keeps each label with the number of the reward it follows."""
+class _PartAction(argparse.Action):
+    """Keeps what is said of a reward with the number of the one it follows."""
 
     def __call__(self, parser: object, namespace: argparse.Namespace, values: object,
                  option_string: str | None = None) -> None:
         place = max(0, len(namespace.reward or []) - 1)
-        namespace.reward_label = [*namespace.reward_label, (place, values)]
+        value = True if self.nargs == 0 else values
+        setattr(namespace, self.dest, [*getattr(namespace, self.dest), (place, value)])
 
 
 def _add_trust(command: argparse.ArgumentParser) -> None:

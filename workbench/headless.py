@@ -135,8 +135,10 @@ def _name(options: argparse.Namespace) -> str:
 
 def _reward(options: argparse.Namespace) -> tuple[RewardPart, ...]:
     parts = [parse_part(text) for text in options.reward or ["bundled"]]
-    for place, label in options.reward_label:
-        parts[place] = replace(parts[place], label=label)
+    for name, told in (("label", options.reward_label), ("reads", options.reward_reads),
+                       ("end_token", options.reward_end_token)):
+        for place, value in told:
+            parts[place] = replace(parts[place], **{name: value})
     return tuple(parts)
 
 

@@ -21,6 +21,7 @@ from workbench.store.home import StoreError, find_home
 from workbench.store.records import RunRecord, Series
 from workbench.store.store import Store
 from workbench.training.health import read_run
+from workbench.training.reward_parts import READS, Reads
 from workbench.training.rules import RULES
 
 _COMPLETIONS = 3
@@ -123,15 +124,24 @@ def _tree(runs: Sequence[RunRecord], run: RunRecord) -> Tree:
 def _models(run: RunRecord) -> Table:
     models: dict[str, Any] = dict(run.models)
     rows = []
-    for kind, source, facts in (
-        ("policy", run.policy, models["policy"]),
-        *((f"reward × {p['weight']:g}", p["source"], p["facts"]) for p in models["reward"]),
+    for kind, source, facts, more in (
+        ("policy", run.policy, models["policy"], ""),
+        *((f"reward × {p['weight']:g}", p["source"], p["facts"], _reading(p))
+          for p in models["reward"]),
     ):
         size = facts.get("parameters")
         rows.append((kind, source, str(facts.get("architecture", "")),
                      f"{size / 1e6:.1f} M" if size else "",
-                     " on ".join(str(facts[k]) for k in ("dtype", "device") if facts.get(k))))
+                     " on ".join(str(facts[k]) for k in ("dtype", "device") if facts.get(k)),
+                     more))
     return _rows(rows)
+
+
+def _reading(part: Mapping[str, Any]) -> str:
+    """Return how a part of the reward reads, where that was chosen."""
+    reads: Reads = part.get("reads", "auto")
+    said = [f"reads {READS[reads]}"] if reads != "auto" else []
+    return ", ".join([*said, *(["end token"] if part.get("end_token") else [])])
 
 
 def _settings(run: RunRecord) -> Table | str:

@@ -99,7 +99,7 @@ WELL = {"objective/scores": 1.0, "objective/scores_std": 0.9, "objective/kl": 6.
         "objective/length": 24.0, "objective/distinct": 1.0, "objective/unlikely": 0.005,
         "policy/entropy_avg": 0.9, "policy/approxkl": 0.05, "policy/clipfrac": 0.25,
         "policy/grad_norm": 0.3, "loss/policy_avg": 0.0, "loss/value_avg": 0.15,
-        "val/explained_variance": 0.4, "val/num_eos_tokens": 60.0}
+        "val/explained_variance": 0.4, "val/num_eos_tokens": 60.0, "objective/cut": 0.0}
 
 
 def rows(opened: Opened, store: Store, cycles: list[dict[str, float]]) -> dict[str, Scale]:

@@ -15,7 +15,7 @@ from workbench.known_models import SMOLLM2, known_policy
 from workbench.ppo.control import Interrupted
 from workbench.ppo.loading import load_policy, load_reward
 from workbench.ppo.prompt import TextPrompt
-from workbench.ppo.reward_model import Exchange
+from workbench.ppo.reward_text import Exchange
 from workbench.ppo.sources import LoadError
 
 CHAT = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>"

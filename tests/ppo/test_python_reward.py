@@ -11,9 +11,9 @@ from helpers.models import make_ppo
 from workbench.assets import EXAMPLE_REWARDS
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.prompt import TextPrompt
-from workbench.ppo.python_reward import PythonReward, RewardError
+from workbench.ppo.python_reward import PythonReward
 from workbench.ppo.reward_file import read_reward_file
-from workbench.ppo.reward_model import Exchange
+from workbench.ppo.reward_text import Exchange, RewardError
 from workbench.ppo.scribe import PromptError
 from workbench.ppo.sources import LoadError
 from workbench.ppo.weighted_reward import WeightedPart, WeightedSum

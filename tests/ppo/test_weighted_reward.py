@@ -9,7 +9,7 @@ from helpers.models import TextReward, make_ppo
 from workbench.ppo.hyperparameters import parse
 from workbench.ppo.metrics import METRICS, find_metric
 from workbench.ppo.policy import UnsupportedModelError
-from workbench.ppo.reward_model import Exchange
+from workbench.ppo.reward_text import Exchange
 from workbench.ppo.weighted_reward import WeightedPart, WeightedSum, score_all
 
 ROWS = [Exchange("p", text, f"p{text}") for text in ("a", "bb", "")]
@@ -22,7 +22,7 @@ def weighted(*parts):
 
 def test_the_sum_is_exact(unattended):
     reward = weighted(("length", 2.0, len), ("even", -0.5, lambda t: len(t) % 2 == 0))
-    scores, parts = score_all(reward, ROWS, control=unattended)
+    scores, parts, _ = score_all(reward, ROWS, control=unattended)
     assert scores.tolist() == [2.0, 3.5, -0.5]
     assert {name: part.tolist() for name, part in parts.items()} == {
         "length": [1, 2, 0], "even": [0, 1, 1]}
@@ -30,7 +30,7 @@ def test_the_sum_is_exact(unattended):
 
 
 def test_a_part_of_weight_0_is_only_watched(unattended):
-    scores, parts = score_all(
+    scores, parts, _ = score_all(
         weighted(("length", 1.0, len), ("watched", 0.0, lambda t: math.nan)), ROWS,
         control=unattended)
     assert scores.tolist() == [1, 2, 0]
@@ -38,9 +38,10 @@ def test_a_part_of_weight_0_is_only_watched(unattended):
 
 
 def test_a_single_reward_has_no_parts(unattended):
-    scores, parts = score_all(TextReward(len), ROWS, control=unattended)
+    scores, parts, cut = score_all(TextReward(len), ROWS, control=unattended)
     assert scores.tolist() == [1, 2, 0]
     assert parts == {}
+    assert cut.tolist() == [0, 0, 0]
 
 
 def test_every_part_is_measured_and_kept(unattended):

@@ -12,7 +12,7 @@ from peft import IA3Config, LoraConfig, PromptTuningConfig, get_peft_model
 
 from workbench.ppo.control import Unattended
 from workbench.ppo.loading import load_policy, load_reward
-from workbench.ppo.reward_model import Exchange
+from workbench.ppo.reward_text import Exchange
 from workbench.ppo.sources import LoadError
 from workbench.training.fingerprints import fingerprint
 

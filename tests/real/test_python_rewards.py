@@ -5,9 +5,9 @@ import textwrap
 import pytest
 
 from workbench.ppo.control import Unattended
-from workbench.ppo.python_reward import PythonReward, RewardError
+from workbench.ppo.python_reward import PythonReward
 from workbench.ppo.reward_file import read_reward_file
-from workbench.ppo.reward_model import Exchange
+from workbench.ppo.reward_text import Exchange, RewardError
 
 ROWS = [Exchange("The tea was", " hot", "The tea was hot"), Exchange("A cat", " sat", "A cat sat")]
 ODD = '''

@@ -5,7 +5,7 @@ import transformers as tf
 from helpers.folders import tokenizer
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from workbench.ppo.reward_model import Exchange
+from workbench.ppo.reward_text import Exchange
 from workbench.ppo.scribe import Scribe
 
 

@@ -17,7 +17,7 @@ HEALTHY = {"objective/scores": 1.0, "objective/scores_std": 0.9, "objective/kl":
            "objective/length": 24.0, "objective/distinct": 1.0, "policy/entropy_avg": 0.9,
            "policy/approxkl": 0.05, "policy/clipfrac": 0.25, "policy/grad_norm": 0.3,
            "loss/policy_avg": 0.0, "loss/value_avg": 0.15, "val/explained_variance": 0.4,
-           "objective/unlikely": 0.005, "val/num_eos_tokens": 60.0}
+           "objective/unlikely": 0.005, "objective/cut": 0.0, "val/num_eos_tokens": 60.0}
 PROMPTS = (do.PromptItem("one"), do.PromptItem("two"), do.PromptItem("three"))
 
 
@@ -67,7 +67,8 @@ def test_a_reading_says_what_its_value_is_of():
 def test_what_is_not_known_yet_is_not_well():
     first = {name: [value] for name, value in HEALTHY.items()}
     readings = read(first, Hyperparameters())
-    assert {name for name, r in readings.items() if r.known} == {NOT_FINITE, "kl", "steps"}
+    assert {name for name, r in readings.items() if r.known} == {
+        NOT_FINITE, "kl", "steps", "cut"}
     assert not any(r.known for r in read({}, Hyperparameters()).values())
 
 
@@ -128,6 +129,7 @@ def test_advice_does_not_hide_or_worsen_what_it_is_for():
     ({"objective/unlikely": 0.5}, ("unlikely", "serious")),
     ({"objective/scores": 0.3}, ("falling_reward", "warning")),
     ({"val/num_eos_tokens": 2.0}, ("unended", "warning")),
+    ({"objective/cut": 0.3}, ("cut", "warning")),
     ({"policy/grad_norm": math.inf}, (NOT_FINITE, "serious")),
     ({"loss/value_avg": math.nan}, (NOT_FINITE, "serious")),
 ])

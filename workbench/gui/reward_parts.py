@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from PySide6.QtCore import Qt, Signal
@@ -23,11 +24,12 @@ from workbench.gui.controls import describe, enable, label, named, tool_button
 from workbench.gui.dialog import choose_file
 from workbench.gui.icons import icon
 from workbench.gui.plain_text import plain_tip
+from workbench.gui.reading_button import ReadingButton
 from workbench.gui.settings import texts
 from workbench.gui.source_field import SourceField
 from workbench.gui.theme import themes
 from workbench.training.events import ModelFacts
-from workbench.training.reward_parts import RewardPart, find_source
+from workbench.training.reward_parts import READS, RewardPart, find_source
 
 EXAMPLES = {
     "VADER: friendly words": str(EXAMPLE_REWARDS["vader"]),
@@ -45,7 +47,9 @@ class _Row(QWidget):
     def __init__(self, field: SourceField) -> None:
         super().__init__()
         self.field = field
-        self.labels: tuple[str, int | None] = ("", None)
+        self._of = ""
+        self.chosen: int | None = None
+        self.reading = ReadingButton()
         self.weight = named(
             QLineEdit("1"), "", "",
             "What this part's score is multiplied with before the scores are added up; negative "
@@ -67,6 +71,7 @@ class _Row(QWidget):
         outer.setSpacing(4)
         outer.addWidget(field)
         outer.addWidget(field.facts)  # below the whole row
+        outer.addWidget(self.reading, 0, Qt.AlignmentFlag.AlignLeft)
 
     def set_place(self, number: int, alone: bool) -> None:
         """Take the names of part ``number``; show weight and Remove unless it is alone."""
@@ -80,6 +85,7 @@ class _Row(QWidget):
         ):
             widget.setObjectName(f"{name}{suffix}")
             widget.setAccessibleName(says)
+        self.reading.set_place(name, title)
         for beside in (self._times, self.weight, self.remove):
             beside.setVisible(not alone)
         self.field.button.setVisible(alone)  # a narrow dock has room for one or the other
@@ -87,14 +93,32 @@ class _Row(QWidget):
     def part(self) -> RewardPart:
         """Return what the row says."""
         source = find_source(self.field.source())
-        known, chosen = self.labels
-        return RewardPart(source, self._number(), chosen if known == source else None)
+        if source != self._of:  # what was chosen was chosen for another
+            return RewardPart(source, self._number())
+        reading = self.reading
+        return RewardPart(source, self._number(), self.chosen, reading.reads, reading.end_token)
 
     def set_part(self, part: RewardPart) -> None:
         """Show ``part``."""
         self.field.set_source(part.source)
         self.weight.setText(f"{part.weight:g}")
-        self.labels = (part.source, part.label)
+        self._of, self.chosen = find_source(self.field.source()), part.label
+        self.reading.show_choice(part.reads, part.end_token)
+
+    def take_source(self) -> str:
+        """Let what is chosen from now on be for the source that is named."""
+        source = find_source(self.field.source())
+        if source != self._of:
+            self._of, self.chosen = source, None
+            self.reading.show_choice("auto", False)
+        return source
+
+    def show_facts(self, facts: ModelFacts | None) -> None:
+        """Show what is loaded of what is named."""
+        self.field.show_facts(facts)
+        part = self.part()
+        self.reading.setVisible(not part.is_file)
+        self.reading.show_facts(facts if facts and facts.end_token == part.end_token else None)
 
     def tidy(self) -> None:
         """Show the weight as it is understood."""
@@ -157,7 +181,7 @@ class RewardParts(QWidget):
     def parts(self) -> tuple[RewardPart, ...]:
         """Return the parts as they are on screen. A single one counts as it is."""
         parts = tuple(row.part() for row in self._rows)
-        return parts if len(parts) > 1 else (RewardPart(parts[0].source, 1.0, parts[0].label),)
+        return parts if len(parts) > 1 else (replace(parts[0], weight=1.0),)
 
     def tidy(self) -> None:
         """Show every weight as it is understood."""
@@ -181,7 +205,8 @@ class RewardParts(QWidget):
     def set_label(self, number: int, chosen: int) -> None:
         """Take output ``chosen`` of a classifier as the score."""
         row = self._rows[number]
-        row.labels = (find_source(row.field.source()), chosen)
+        row.take_source()
+        row.chosen = chosen
         self.edited.emit()
 
     def show_facts(self, facts: ModelFacts) -> None:
@@ -219,7 +244,7 @@ class RewardParts(QWidget):
     def save_state(self) -> dict[str, object]:
         """Return what to remember."""
         return {"recent_rewards": self.recent(), "rewards": [
-            [p.source, p.weight, p.label] for p in self.parts()]}
+            [p.source, p.weight, p.label, p.reads, p.end_token] for p in self.parts()]}
 
     def restore_state(self, state: dict[str, object]) -> None:
         """Show again what was remembered."""
@@ -229,8 +254,14 @@ class RewardParts(QWidget):
         parts = []
         for entry in saved if isinstance(saved, list) else []:
             match entry:
-                case [str() as source, int() | float() as weight, int() | None as chosen] if source:
-                    parts.append(RewardPart(source, float(weight), chosen))
+                case [str() as source, int() | float() as weight, int() | None as chosen,
+                      *more] if source:
+                    match more:
+                        case [str() as reads, bool() as end_token] if reads in READS:
+                            parts.append(RewardPart(
+                                source, float(weight), chosen, reads, end_token))
+                        case _:  # of a version before
+                            parts.append(RewardPart(source, float(weight), chosen))
         if parts:
             self.set_parts(tuple(parts[:MOST_PARTS]))
 
@@ -263,6 +294,7 @@ class RewardParts(QWidget):
         field.button.setProperty("role", "choose")
         row.remove.clicked.connect(partial(self._remove_and_arrange, row))
         row.weight.textChanged.connect(self.edited)
+        row.reading.changed.connect(self._tell)
         self._rows.append(row)
         self._layout.addWidget(row)
         return row
@@ -289,7 +321,7 @@ class RewardParts(QWidget):
     def _tell(self) -> None:
         """Let each field say what is loaded of what it names."""
         for row in self._rows:
-            row.field.show_facts(self._facts.get(find_source(row.field.source())))
+            row.show_facts(self._facts.get(row.take_source()))
         self.edited.emit()
 
     def _draw(self) -> None:

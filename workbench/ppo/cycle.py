@@ -28,7 +28,8 @@ from workbench.ppo.policy import Policy
 from workbench.ppo.prompt import PromptLike, with_equal_columns
 from workbench.ppo.randomness import Stream, prompt_at, uniforms
 from workbench.ppo.reward_arguments import missing_column
-from workbench.ppo.reward_model import Exchange, Reward
+from workbench.ppo.reward_model import Reward
+from workbench.ppo.reward_text import Exchange
 from workbench.ppo.rewards import scale, shape_scores, token_rewards
 from workbench.ppo.sampling import Completions, sample
 from workbench.ppo.scribe import PromptError, Scribe
@@ -52,7 +53,8 @@ _MADE_WITH = ("precision", "lora_rank", "value_model", "gradient_checkpointing")
 @dataclass(frozen=True, slots=True)
 class Written:
     """One completion as a person reads it. ``prompt`` is its position among the prompts;
-    ``parts`` has what each part of a weighted sum gave."""
+    ``parts`` has what each part of a weighted sum gave; ``cut`` tokens at the beginning were too
+    many for the reward model."""
 
     prompt: int
     text: str
@@ -61,6 +63,7 @@ class Written:
     length: int
     ended: bool
     parts: Mapping[str, float] = field(default_factory=dict)
+    cut: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -392,7 +395,7 @@ class PPO:
     ) -> _Scored:
         """Score completions and measure how far they are from the reference."""
         exchanges = self._exchanges(drawn, completions)
-        scores, parts = score_all(self.reward, exchanges, control=control, phase=phase)
+        scores, parts, cuts = score_all(self.reward, exchanges, control=control, phase=phase)
         with self.reference() as reference:
             ref_logprobs = read_logprobs(
                 reference, completions, temperature=hp.temperature,
@@ -402,9 +405,10 @@ class PPO:
             x.tolist() for x in (kl.sum(dim=1), completions.lengths, completions.ended))
         written = [
             Written(p, e.completion, score, total, length, end,
-                    {name: part[row].item() for name, part in parts.items()})
-            for row, (p, e, score, total, length, end) in enumerate(zip(
-                drawn, exchanges, scores.tolist(), totals, lengths, ended, strict=True))]
+                    {name: part[row].item() for name, part in parts.items()}, cut)
+            for row, (p, e, score, total, length, end, cut) in enumerate(zip(
+                drawn, exchanges, scores.tolist(), totals, lengths, ended, cuts.tolist(),
+                strict=True))]
         return _Scored(
             completions, written, scores.to(self.policy.device), parts, ref_logprobs, kl)
 
@@ -470,6 +474,7 @@ class PPO:
                 (scored.ref_logprobs < LOG_UNLIKELY).float(), mask).item(),
             "objective/length": completions.lengths.float().mean().item(),
             "objective/distinct": len({w.text for w in scored.written}) / len(scored.written),
+            "objective/cut": sum(w.cut for w in scored.written) / len(scored.written),
             "val/num_eos_tokens": float(completions.ended.sum()),
             "val/explained_variance": explained_variance(
                 completions.values, returns, mask).item() if worth.std(unbiased=False).item()

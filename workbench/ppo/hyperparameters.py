@@ -393,6 +393,7 @@ class Hyperparameters(BaseModel):
     pause_on_entropy: bool = _pause("entropy collapses")
     pause_on_alike: bool = _pause("completions alike")
     pause_on_unended: bool = _pause("completions do not end")
+    pause_on_cut: bool = _pause("texts cut")
     pause_on_falling_reward: bool = _pause("reward falls")
     pause_on_hacking: bool = _pause("reward gamed")
     pause_on_negative_kl: bool = _pause("negative KL")

@@ -23,10 +23,12 @@ from transformers.models.auto.modeling_auto import (
 from workbench.ppo import gguf_files
 from workbench.ppo.adapter_files import Adapter, find_adapter, merge
 from workbench.ppo.chat_template import check_template
+from workbench.ppo.classifier import embedding_rows
 from workbench.ppo.device import Placement
 from workbench.ppo.model_check import find_abilities
 from workbench.ppo.policy import Policy, UnsupportedModelError, reads_more
 from workbench.ppo.reward_model import RewardModel
+from workbench.ppo.reward_text import Reads
 from workbench.ppo.scribe import Scribe
 from workbench.ppo.sources import LoadError, Report, find_folder, find_policy
 from workbench.ppo.tokenizer_files import check_rows, has_tokenizer, read_tokenizer
@@ -157,12 +159,14 @@ def _kind_of_policy(config: Any, source: str) -> Any:
 
 
 def load_reward(
-    source: str, placement: Placement, report: Report, *, label: int | None = None
+    source: str, placement: Placement, report: Report, *, label: int | None = None,
+    reads: Reads = "auto", end_token: bool = False,
 ) -> LoadedReward:
     """Load a sequence classifier and its own tokenizer.
 
     Args:
         label: which output is the score, for a model with several.
+        reads, end_token: how it reads, as :class:`workbench.ppo.reward_text.Reader` has it.
 
     Raises:
         LoadError: with one plain sentence, and with ``labels`` when ``label`` is needed.
@@ -192,7 +196,12 @@ def load_reward(
             f"The reward model {source} has no output number {label}; it has {len(labels)}.",
             labels=labels)
     tokenizer = _read_tokenizer(adapter, whole, source)
-    if tokenizer.chat_template:
+    if reads == "chat" and not tokenizer.chat_template:
+        raise LoadError(f"The reward model {source} has no chat template; let it read text.")
+    if end_token and tokenizer.eos_token_id is None:
+        raise LoadError(f"The tokenizer of the reward model {source} has no end-of-sequence token "
+                        "to end texts with; switch that option off.")
+    if tokenizer.chat_template and reads in ("auto", "chat"):
         report("Trying the reward model's chat template", 0.55)
         check_template(tokenizer, source, "reward model", answered=True)
     report("Reading the reward model's weights", 0.6)
@@ -205,33 +214,22 @@ def load_reward(
     if adapter:
         report("Merging the adapter into its base", 0.85)
         model = merge(model, adapter, source).to(placement.dtype)
-    check_rows(tokenizer, _rows(model), source)
+    if rows := embedding_rows(model):
+        check_rows(tokenizer, rows, source)
     check_finite(model, source)
     model = _place(model, source, placement)
-    _agree_on_padding(tokenizer, model.config)
-    return LoadedReward(source, RewardModel(model, tokenizer, label, placement, folder), labels,
-                        tuple(unused(info, model, "reward model")))
+    notes = tuple(unused(info, model, "reward model"))
+    report("Trying the reward model", 0.95)
+    reward = RewardModel(model, tokenizer, label, placement, folder, reads=reads,
+                         end_token=end_token)
+    reward.try_out(source)
+    return LoadedReward(source, reward, labels, notes)
 
 
 def _read_tokenizer(adapter: Adapter | None, whole: Path, source: str) -> Any:
     """Return the tokenizer that an adapter brings, or that of the whole model."""
     own = adapter is not None and has_tokenizer(adapter.folder)
     return read_tokenizer(adapter.folder if adapter and own else whole, source, whole)
-
-
-def _agree_on_padding(tokenizer: Any, config: Any) -> None:
-    """Let tokenizer and classifier have the same padding token: a causal classifier reads its
-    score from the last token that is none, and would read it from padding it does not know."""
-    both = config, config.get_text_config()
-    if tokenizer.pad_token_id is None:
-        known = getattr(both[1], "pad_token_id", None)
-        if known is not None and 0 <= known < len(tokenizer):
-            tokenizer.pad_token = tokenizer.convert_ids_to_tokens(known)
-        else:  # padding is masked, so any token will do
-            tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
-    for each in both:
-        each.pad_token_id = tokenizer.pad_token_id
-    tokenizer.padding_side = "right"
 
 
 def _read_config(folder: Path, source: str, **settings: Any) -> Any:

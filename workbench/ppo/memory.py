@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 
+from workbench.ppo.classifier import rows_at_once
 from workbench.ppo.device import tokens_at_once
 from workbench.ppo.footprint import Footprint, PolicyCosts, Trunk
 from workbench.ppo.forward import head_chunks
@@ -18,7 +19,6 @@ from workbench.ppo.gradients import adds_in_place
 from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, Value, specs
 from workbench.ppo.optimizer import state_bytes
 from workbench.ppo.phases import Phase
-from workbench.ppo.reward_model import rows_at_once
 
 Phases = dict[Phase, dict[str, int]]
 """Bytes of each part that a phase holds at its worst moment."""

@@ -50,6 +50,10 @@ _ALL = (
     Metric("objective/distinct", "Distinct completions", "share",
            "different completions ÷ completions",
            "1 when no two completions of the cycle are the same. A fall means collapse."),
+    Metric("objective/cut", "Cut before scoring", "tokens",
+           "mean tokens of prompt and completion that the reward model did not read",
+           "How many tokens at the beginning of a text were left out because it was too long for "
+           "the reward model, which reads the end. 0 where it reads everything."),
     Metric("policy/entropy_avg", "Entropy", "nats / token", "mean of -Σ_v π(v)·log π(v)",
            "How open the next token is. A fast fall means the policy is losing its creativity."),
     Metric("policy/approxkl", "Step size (approx-KL)", "nats / token",

@@ -26,7 +26,7 @@ from workbench.ppo.control import Control
 from workbench.ppo.phases import Phase
 from workbench.ppo.reward_arguments import Arguments
 from workbench.ppo.reward_file import RewardFile
-from workbench.ppo.reward_model import Exchange
+from workbench.ppo.reward_text import Exchange, RewardError
 from workbench.ppo.sources import LoadError
 
 SIGNATURE = "def reward(prompts: list[str], completions: list[str]) -> list[float]"
@@ -34,15 +34,6 @@ _MOST_PRINTED = 20_000
 _SHOWN = 80
 
 log = logging.getLogger("workbench.reward")
-
-
-class RewardError(Exception):
-    """The person's function failed. The message is one plain sentence that names file, line and
-    row; ``details`` has the file's own traceback and the whole row."""
-
-    def __init__(self, sentence: str, details: str) -> None:
-        super().__init__(sentence)
-        self.details = details
 
 
 class PythonReward:

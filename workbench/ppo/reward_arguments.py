@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.ppo.reward_model import Exchange, Reward
+from workbench.ppo.reward_model import Reward
+from workbench.ppo.reward_text import Exchange
 from workbench.ppo.weighted_reward import WeightedSum
 
 _TEXTS = ("prompts", "completions")

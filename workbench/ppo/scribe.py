@@ -10,7 +10,7 @@ from typing import Any
 
 from workbench.ppo.chat_template import reason
 from workbench.ppo.prompt import PromptLike, TextPrompt, as_prompt, conversation
-from workbench.ppo.reward_model import Exchange
+from workbench.ppo.reward_text import Exchange
 from workbench.ppo.stop_strings import Stopped, cut_at_stop
 
 _CUT = "\N{REPLACEMENT CHARACTER}"

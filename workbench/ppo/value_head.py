@@ -93,7 +93,9 @@ def find_value_head(folder: Path | None, reward: Reward) -> ValueHead | None:
         if len(counting) != 1:
             return None
         weight, reward = counting[0].weight, counting[0].reward
-    if folder is None or not isinstance(reward, RewardModel) or reward.folder is None:
+    if folder is None or not isinstance(reward, RewardModel) or reward.folder is None or (
+        not reward.plain  # it foresees what the model makes of its text as it is
+    ):
         return None
     head = load_value_head(folder, reward=reward.folder, label=reward.label)
     return head and head.scaled(weight)

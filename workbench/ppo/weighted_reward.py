@@ -10,7 +10,8 @@ from torch import Tensor
 
 from workbench.ppo.control import Control
 from workbench.ppo.phases import Phase
-from workbench.ppo.reward_model import Exchange, Reward
+from workbench.ppo.reward_model import Reward, RewardModel
+from workbench.ppo.reward_text import Exchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +51,27 @@ class WeightedSum:
 def score_all(
     reward: Reward, exchanges: Sequence[Exchange], *, control: Control,
     phase: Phase = Phase.SCORING,
-) -> tuple[Tensor, dict[str, Tensor]]:
+) -> tuple[Tensor, dict[str, Tensor], Tensor]:
     """Score completions and say what each part of a sum gave.
 
     Returns:
-        ``(scores, parts)``: (b,) float32, and the same by part; no parts for a single reward.
+        ``(scores, parts, cut)``: (b,) float32, and the same by part, no parts for a single reward;
+        and how many tokens of each text's beginning were too many for the model that reads the
+        least, (b,) int64.
     """
     if not isinstance(reward, WeightedSum):
-        return reward.score(exchanges, control=control, phase=phase), {}
-    parts = {p.name: p.reward.score(exchanges, control=control, phase=phase)
-             for p in reward.parts}
-    return reward.combine(parts), parts
+        scores, cut = _judge(reward, exchanges, control, phase)
+        return scores, {}, cut
+    found = {p.name: _judge(p.reward, exchanges, control, phase) for p in reward.parts}
+    parts = {name: scores for name, (scores, _) in found.items()}
+    cuts = torch.stack([cut for _, cut in found.values()])
+    return reward.combine(parts), parts, cuts.amax(dim=0)
+
+
+def _judge(
+    reward: Reward, exchanges: Sequence[Exchange], control: Control, phase: Phase
+) -> tuple[Tensor, Tensor]:
+    if isinstance(reward, RewardModel):
+        return reward.judge(exchanges, control=control, phase=phase)
+    scores = reward.score(exchanges, control=control, phase=phase)
+    return scores, torch.zeros(len(exchanges), dtype=torch.long)

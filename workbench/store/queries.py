@@ -101,6 +101,7 @@ class Queries:
                 text=row["text"], score=number(row["score"]), kl=number(row["kl"]),
                 length=row["length"], ended=bool(row["ended"]),
                 parts={k: number(v) for k, v in json.loads(row["parts"] or "{}").items()},
+                cut=row["cut"] or 0,
             )
             for row in self._db.query(
                 "select c.*, p.text as prompt_text from completions c join run_prompts p "

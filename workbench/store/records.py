@@ -80,7 +80,8 @@ class Series:
 @dataclass(frozen=True, slots=True)
 class CompletionRecord:
     """One completion. ``prompt`` is its position among the run's prompts; ``parts`` has what
-    each part of a weighted reward gave."""
+    each part of a weighted reward gave; ``cut`` tokens at the beginning of its text were too many
+    for the reward model."""
 
     position: int
     prompt: int
@@ -91,6 +92,7 @@ class CompletionRecord:
     length: int
     ended: bool
     parts: Mapping[str, float] = field(default_factory=dict)
+    cut: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,8 @@ def completion_rows(
          "kl": c.kl if math.isfinite(c.kl) else None,
          "length": c.length, "ended": int(c.ended),
          "parts": json.dumps({k: v if math.isfinite(v) else None for k, v in c.parts.items()})
-         if c.parts else None}
+         if c.parts else None,
+         "cut": c.cut}
         for c in completions
     ]
 

@@ -151,6 +151,12 @@ def what_prompts_bring_along(db: Database) -> None:
         db.table(table).add_column("columns", str)
 
 
+@migrations()
+def cut_texts(db: Database) -> None:
+    """How many tokens of a completion's text the reward model did not read."""
+    db.table("completions").add_column("cut", int)
+
+
 def connect(path: Path) -> Database:
     """Open a connection with the settings every thread uses (WAL, full durability)."""
     db = Database(sqlite3.connect(path, timeout=_PATIENCE, check_same_thread=False))

@@ -69,6 +69,11 @@ class ModelFacts:
     parts: tuple[ModelFacts, ...] = ()
     notes: tuple[str, ...] = ()
     """Sentences on what of it is not used, or may surprise."""
+    reads: str = ""
+    """How a classifier reads: text, segments or chat."""
+    end_token: bool = False
+    limit: int | None = None
+    """How many tokens a classifier reads at most; None: any number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,7 +343,8 @@ class TryProgress:
 @dataclass(frozen=True, slots=True)
 class Tried:
     """One completion of a try. ``kl`` is the sum of log pi - log pi_start over its tokens;
-    ``parts`` has what each part of a weighted sum gave."""
+    ``parts`` has what each part of a weighted sum gave; ``cut`` tokens at the beginning were too
+    many for the reward model."""
 
     text: str
     score: float
@@ -346,6 +352,7 @@ class Tried:
     length: int
     ended: bool
     parts: Mapping[str, float] = field(default_factory=dict)
+    cut: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.out_of_memory import is_out_of_memory
 from workbench.ppo.phases import Phase
 from workbench.ppo.policy import UnsupportedModelError
-from workbench.ppo.python_reward import RewardError
+from workbench.ppo.reward_text import RewardError
 from workbench.ppo.scribe import PromptError
 from workbench.ppo.sources import LoadError
 from workbench.store.checkpoints import CheckpointError

@@ -189,8 +189,9 @@ class Models:
 
 def command_of(policy: str, record: Mapping[str, Any]) -> LoadModels:
     """Return the command that loads what :meth:`Models.record` describes."""
-    parts = tuple(RewardPart(p["source"], p["weight"], p["label"], p["sha256"])
-                  for p in record["reward"])
+    parts = tuple(
+        RewardPart(p["source"], p["weight"], p["label"], p.get("reads", "auto"),
+                   p.get("end_token", False), p["sha256"]) for p in record["reward"])
     return LoadModels(policy, parts, record["use_chat_template"])
 
 

@@ -86,7 +86,8 @@ def _made_for(models: Models, ppo: PPO, run: Run) -> dict[str, Any] | None:
         "device": str(placement.device), "dtype": placement.dtype_name,
         "models": sorted(fingerprints.values()),
         "reward": [[part["sha256"] or fingerprints[f"reward model {part['source']}"],
-                    part["weight"], part["label"]] for part in record["reward"]],
+                    *(part[name] for name in ("weight", "label", "reads", "end_token"))]
+                   for part in record["reward"]],
         "use_chat_template": record["use_chat_template"],
         "prompts": [prompt.text for prompt in run.prompts],
         "prompt_ids": ppo.prompt_ids,

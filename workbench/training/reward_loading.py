@@ -130,10 +130,12 @@ def _read_trusted(part: RewardPart, trusted: Trusted) -> RewardFile:
 def _load_classifier(
     part: RewardPart, placement: Placement, report: Report
 ) -> tuple[Reward, ModelFacts]:
-    loaded = load_reward(part.source, placement, report, label=part.label)
+    loaded = load_reward(part.source, placement, report, label=part.label, reads=part.reads,
+                         end_token=part.end_token)
     reward = loaded.reward
-    return reward, ModelFacts(labels=loaded.labels, label=reward.label, notes=loaded.notes,
-                              **facts_of(
+    return reward, ModelFacts(
+        labels=loaded.labels, label=reward.label, notes=loaded.notes, reads=reward.reader.reads,
+        end_token=part.end_token, limit=reward.max_length, **facts_of(
         loaded.source, reward.model, reward.tokenizer, reward.placement.dtype_name,
         reward.placement.device))
 

@@ -6,9 +6,18 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from workbench.assets import BUNDLED_REWARD, EXAMPLE_REWARDS
 
+Reads = Literal["auto", "text", "segments", "chat"]
+READS: dict[Reads, str] = {
+    "auto": "as its tokenizer suggests",
+    "text": "prompt and completion as one text",
+    "segments": "prompt and completion as two segments",
+    "chat": "prompt and completion as the turns of a chat",
+}
+"""The ways in which a classifier can read, in words."""
 SHIPPED = {"bundled": BUNDLED_REWARD, **EXAMPLE_REWARDS}
 """The rewards that come with the workbench, by the names that the command line knows."""
 
@@ -28,6 +37,10 @@ class RewardPart:
     weight: float = 1.0
     label: int | None = None
     """Which output is the score, for a classifier that has several."""
+    reads: Reads = "auto"
+    """What a classifier reads: text, segments or chat (:mod:`workbench.ppo.reward_text`)."""
+    end_token: bool = False
+    """Whether a classifier's texts are ended with its end-of-sequence token."""
     sha256: str = field(default="", compare=False)
     """What a Python file held when its run began; it may have changed since."""
 

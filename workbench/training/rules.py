@@ -339,6 +339,16 @@ def _explained_variance(history: History, hp: Hyperparameters) -> Reading:
         "foresee which completions will turn out well."), over=over)
 
 
+def _cut(history: History, hp: Hyperparameters) -> Reading:
+    tokens = _last(history, "objective/cut")
+    value, limit = f"{tokens:,.0f} tokens", "0 tokens"
+    if not tokens > 0:
+        return Reading(value, limit, tokens, over="")  # NaN where a version before did not count
+    return Reading(value, limit, math.inf, "warning", (
+        "Texts are longer than the reward model reads: of each it did not read the first "
+        f"{tokens:,.3g} tokens, on average."), over="")
+
+
 def _raised(name: str, least: float) -> Callable[[Hyperparameters], Value]:
     return lambda hp: float(f"{max(least, 2 * getattr(hp, name)):.3g}")
 
@@ -369,6 +379,10 @@ _ALL = (
          "Raise the response length; give Stop strings (stop_strings) where something else ends a "
          "text; where texts need no end, set the missing-EOS penalty to 0.",
          "response_length", lambda hp: 2 * hp.response_length),
+    Rule("cut", "Reward model cuts texts", "objective/cut", _cut,
+         "It reads the end of each. Use shorter prompts, lower the response length, or choose a "
+         "reward model that reads more; Completions says of each how much was cut.",
+         "response_length", lambda hp: hp.response_length // 2),
     Rule("falling_reward", "Reward is falling", "objective/scores", _falling_reward,
          "Go back to the checkpoint that scored best, which is kept, and go on from there with a "
          "lower learning rate.", "learning_rate", _lower_rate(0.5)),
@@ -392,7 +406,7 @@ _ALL = (
 )
 RULES: dict[str, Rule] = {rule.name: rule for rule in _ALL}
 WATCHED = ("objective/scores", "objective/scores_std", "objective/kl", "objective/length",
-           "objective/distinct", "objective/unlikely", "policy/entropy_avg", "policy/approxkl",
-           "policy/clipfrac", "policy/grad_norm", "loss/policy_avg", "loss/value_avg",
-           "val/explained_variance", "val/num_eos_tokens")
+           "objective/distinct", "objective/unlikely", "objective/cut", "policy/entropy_avg",
+           "policy/approxkl", "policy/clipfrac", "policy/grad_norm", "loss/policy_avg",
+           "loss/value_avg", "val/explained_variance", "val/num_eos_tokens")
 """The metrics that rules look at."""

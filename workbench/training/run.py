@@ -151,6 +151,6 @@ def records(written: list[Written], run: Run) -> list[CompletionRecord]:
     return [
         CompletionRecord(
             position=i, prompt=w.prompt, prompt_text=run.prompts[w.prompt].text, text=w.text,
-            score=w.score, kl=w.kl, length=w.length, ended=w.ended, parts=w.parts)
+            score=w.score, kl=w.kl, length=w.length, ended=w.ended, parts=w.parts, cut=w.cut)
         for i, w in enumerate(written)
     ]

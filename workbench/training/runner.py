@@ -10,7 +10,7 @@ from workbench.ppo.cycle import PPO
 from workbench.ppo.device import caution, find_placement
 from workbench.ppo.hyperparameters import HyperparameterError
 from workbench.ppo.phases import Phase
-from workbench.ppo.python_reward import RewardError
+from workbench.ppo.reward_text import RewardError
 from workbench.ppo.scribe import PromptError
 from workbench.store.records import Status
 from workbench.store.room import NotWrittenError

@@ -15,7 +15,7 @@ from workbench.ppo.phases import Phase
 from workbench.ppo.policy import Policy
 from workbench.ppo.prompt import PromptLike, with_equal_columns
 from workbench.ppo.reward_arguments import missing_column
-from workbench.ppo.reward_model import Exchange
+from workbench.ppo.reward_text import Exchange
 from workbench.ppo.sampling import Completions
 from workbench.ppo.scribe import PromptError
 from workbench.ppo.trying import WEIGHTS, WrongWeightsError, other_weights, write
@@ -125,14 +125,14 @@ class Trying:
             completions = write(policy, prompt_ids, decoding, eos_ids=ppo.scribe.eos_ids,
                                 stopped=ppo.scribe.stopped, written=written)
         found = exchanges([completions.response(row) for row in range(len(prompt_ids))])
-        scores, parts = score_all(ppo.reward, found, control=self)
+        scores, parts, cuts = score_all(ppo.reward, found, control=self)
         kls = [0.0] * len(found) if source.kind == "start" else self._distance(ppo, completions)
         self._emit(ev.TryScored(command.id, index, tuple(
             ev.Tried(e.completion, score, kl, length, ended,
-                     {name: part[row].item() for name, part in parts.items()})
-            for row, (e, score, kl, length, ended) in enumerate(zip(
+                     {name: part[row].item() for name, part in parts.items()}, cut)
+            for row, (e, score, kl, length, ended, cut) in enumerate(zip(
                 found, scores.tolist(), kls, completions.lengths.tolist(),
-                completions.ended.tolist(), strict=True)))))
+                completions.ended.tolist(), cuts.tolist(), strict=True)))))
 
     def _distance(self, ppo: PPO, completions: Completions) -> list[float]:
         """Return, for each completion, ``sum(log pi - log pi_start)`` over its tokens."""

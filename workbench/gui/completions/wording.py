@@ -39,6 +39,8 @@ def facts(record: CompletionRecord | Tried) -> str:
     made_of = ", ".join(f"{name} {number(score)}" for name, score in record.parts.items())
     reward = f"reward {number(record.score)}" + (f" ({made_of})" if made_of else "")
     parts = [reward, f"KL {number(record.kl)}", f"{record.length:,} tokens"]
+    if record.cut:
+        parts.append(f"reward model did not read the first {record.cut:,} of its tokens")
     return " · ".join(parts if record.ended else [*parts, "cut off"])
 
 
@@ -64,13 +66,13 @@ def as_csv(pair: Pair) -> str:
     sides = ("before", "after")
     writer.writerow(["prompt", "pinned", "change_in_reward", *(
         f"{name}_{side}" for side in sides
-        for name in ("cycle", "text", "reward", "kl", "length", "ended"))])
+        for name in ("cycle", "text", "reward", "kl", "length", "ended", "reward_tokens_cut"))])
     for row in pair.rows:
         cells: list[object] = [as_text(row.prompt), int(row.pinned), _cell(row.change)]
         for cycle, record in ((pair.before, row.before), (pair.after, row.after)):
-            cells += ["" for _ in range(6)] if record is None else [
+            cells += ["" for _ in range(7)] if record is None else [
                 cycle, as_text(record.text), _cell(record.score), _cell(record.kl), record.length,
-                int(record.ended)]
+                int(record.ended), record.cut]
         writer.writerow(cells)
     return file.getvalue()
 

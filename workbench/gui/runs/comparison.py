@@ -62,6 +62,8 @@ def _settings(store: Store, run: RunRecord) -> dict[str, str]:
         "Policy": _BUNDLED.get(run.policy, run.policy),
         "Reward": _BUNDLED.get(run.reward, run.reward),
         "Score output": ", ".join(str(p["label"]) for p in parts if p["label"] is not None) or "–",
+        "Reward reads": ", ".join(str(p.get("reads", "auto")) + (
+            ", end token" if p.get("end_token") else "") for p in parts) or "–",
         "Chat template": "on" if run.models.get("use_chat_template") else "off",
         "Device": " in ".join(str(policy[k]) for k in ("device", "dtype") if policy.get(k)) or "–",
         "Prompts": _prompts([p.text for p in prompts]),

@@ -1,0 +1,61 @@
+"""Every sequence classifier of transformers: exact on batches, or refused in a sentence."""
+
+import shutil
+
+import pytest
+import torch
+from helpers.classifiers import ARCHITECTURES, alone, save_classifier, words
+
+from workbench.ppo.control import Unattended
+from workbench.ppo.device import Placement
+from workbench.ppo.loading import load_reward
+from workbench.ppo.reward_text import Exchange
+from workbench.ppo.sources import LoadError
+
+CPU = Placement(torch.device("cpu"), torch.float32)
+TEXTS = ("the tea was hot and good.", "a cat", "Hello world",
+         "a cat sat on the mat the rain is wet and the tea is hot and a cat", "b a b w1 w2")
+COMMON = ("albert", "bart", "bert", "bloom", "camembert", "ctrl", "deberta", "deberta-v2",
+          "distilbert", "electra", "falcon", "fnet", "funnel", "gemma", "gemma2", "gemma3_text",
+          "gpt2", "gpt_neo", "gpt_neox", "gptj", "llama", "longformer", "mistral", "mixtral",
+          "modernbert", "mpnet", "opt", "phi3", "qwen2", "qwen3", "roberta", "smollm3", "t5",
+          "xlm-roberta", "xlnet")
+
+
+def check(name, folder):
+    """Return how an architecture's rows are read together; fail where a score is not the row's
+    own."""
+    try:
+        save_classifier(folder, name)
+    except Exception as error:
+        pytest.skip(f"no small configuration makes it ({type(error).__name__}: {error})")
+    try:
+        reward = load_reward(str(folder), CPU, lambda *_: None).reward
+    except LoadError as error:
+        said = str(error)
+    else:
+        known = words(end="</s>")
+        right = alone(folder, [known(text)["input_ids"] for text in TEXTS])
+        found = reward.score([Exchange("", text, text) for text in TEXTS], control=Unattended())
+        torch.testing.assert_close(found, right, rtol=2e-4, atol=2e-4)
+        return reward.classifier.together
+    # Refused is what plain transformers cannot read either.
+    with pytest.raises((RuntimeError, ValueError, TypeError, AttributeError, IndexError)) as caught:
+        alone(folder, [[4, 5, 6, 3], [5, 3]])
+    assert " ".join(str(caught.value).split())[:40] in said
+    return "refused"
+
+
+@pytest.mark.parametrize("name", COMMON)
+def test_a_classifier_that_people_use_is_exact(name, tmp_path):
+    together = check(name, tmp_path / name)
+    # The one knows no mask, the other reads its score from the last place.
+    assert together == ("equal" if name in ("fnet", "xlnet") else "padded")
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize("name", sorted(set(ARCHITECTURES) - set(COMMON)))
+@pytest.mark.filterwarnings("default")
+def test_every_classifier_is_exact_or_refused(name, tmp_path):
+    check(name, tmp_path / name)
+    shutil.rmtree(tmp_path / name, ignore_errors=True)
