@@ -223,8 +223,10 @@ def header(*, tensors=0, entries=1, key=b"general.architecture", kind=STRING, va
     header(entries=2**60), header(tensors=2**60), header(kind=77),
     header(tensors=1, value=struct.pack("<Q", 5) + b"llama",
            extra=struct.pack("<Q", 1) + b"a" + struct.pack("<I", 2**31)),
+    header(tensors=1, value=struct.pack("<Q", 5) + b"llama",
+           extra=struct.pack("<Q", 1) + b"a" + struct.pack("<IQQIQ", 2, 2**40, 2**20, 0, 0)),
 ], ids=["strings", "numbers", "arrays", "nested", "long string", "entries", "tensors", "type",
-        "dimensions"])
+        "dimensions", "shape"])
 def test_a_gguf_header_that_claims_the_absurd_is_refused_at_once(data, tmp_path):
     file = tmp_path / "model.gguf"
     file.write_bytes(data)
@@ -235,3 +237,29 @@ def test_a_gguf_header_that_claims_the_absurd_is_refused_at_once(data, tmp_path)
 def test_a_gguf_header_as_it_should_be_is_read(tmp_path):
     save_gguf(tmp_path / "model.gguf")
     assert load_policy(str(tmp_path / "model.gguf"), CPU, quiet).policy
+
+
+def test_a_gguf_file_larger_than_memory_is_not_called_damaged(tmp_path, monkeypatch):
+    class Nothing:
+        available = free = 1000
+
+    file = tmp_path / "model.gguf"
+    save_gguf(file)
+    with monkeypatch.context() as without:
+        without.setattr(psutil, "virtual_memory", Nothing)
+        without.setattr(psutil, "swap_memory", Nothing)
+        with pytest.raises(LoadError, match="does not fit into memory: its weights take"):
+            load_policy(str(file), CPU, quiet)
+
+    def full(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(tf.AutoModelForCausalLM, "from_pretrained", full)
+    with pytest.raises(LoadError, match="does not fit into memory; choose a smaller model"):
+        load_policy(str(file), CPU, quiet)
+
+
+def test_a_gguf_file_that_is_a_pointer_says_so(tmp_path):
+    (tmp_path / "model.gguf").write_text(POINTER)
+    with pytest.raises(LoadError, match="is a pointer of git-lfs in place of the file; run"):
+        load_policy(str(tmp_path / "model.gguf"), CPU, quiet)

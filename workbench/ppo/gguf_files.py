@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import os
 import struct
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from workbench.ppo.control import Interrupted
 from workbench.ppo.sources import LoadError, Report
+from workbench.ppo.weight_files import check_cause, check_room
 
 _STRING, _ARRAY, _DEEPEST = 8, 9, 4
 _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
@@ -65,6 +67,7 @@ def read(path: Path, report: Report) -> tuple[Any, Any]:
         except Interrupted:
             raise
         except Exception as error:
+            check_cause(error, str(path))
             raise LoadError(
                 f"The weights in {path} cannot be read; the file may be damaged or incomplete: "
                 "download it again.") from error
@@ -77,8 +80,9 @@ def read(path: Path, report: Report) -> tuple[Any, Any]:
 
 def _check(path: Path, reader: Any) -> str:
     """Return the architecture a header names."""
+    numbers = 0
     try:
-        check_counts(path)
+        numbers = count_numbers(path)
         header = reader(str(path.absolute()))
         architecture = str(header.get_field("general.architecture").contents())
         parts = header.get_field("split.count")
@@ -90,19 +94,20 @@ def _check(path: Path, reader: Any) -> str:
         raise LoadError(
             f"{path} is one of {count} parts of a model; join them first "
             "(llama-gguf-split --merge), or choose a model in one file.")
+    check_room(4 * numbers, str(path))
     if not header.tensors:
         raise LoadError(f"The file {path} holds no weights; choose another.")
     return architecture
 
 
-def check_counts(path: Path) -> None:
-    """Make sure that a header claims no more than its file can hold.
-
-    The reader believes every count: a file of 60 bytes could keep it busy for ever.
+def count_numbers(path: Path) -> int:
+    """Return how many weights a header names, having made sure that it claims no more than its
+    file can hold: the reader believes every count, and 60 bytes could keep it busy for ever.
 
     Raises:
-        ValueError: it does.
+        ValueError, struct.error: it does.
     """
+    weights = 0
     whole = path.stat().st_size
     with path.open("rb") as file:
         def number(kind: str) -> int:
@@ -147,7 +152,12 @@ def check_counts(path: Path) -> None:
             dimensions = number("I")
             if dimensions > 8:
                 raise ValueError("too many dimensions")
-            skip(8 * dimensions + 12)
+            weights += math.prod(number("Q") for _ in range(dimensions))
+            skip(12)
+    # No kind of quantisation puts more than 8 numbers into a byte.
+    if weights > 8 * whole:
+        raise ValueError("more than the file")
+    return weights
 
 
 def _unpacked() -> dict[str, Any]:

@@ -23,6 +23,7 @@ from workbench.known_models import known_policy
 Report = Callable[[str, float], None]
 """Called with what is being done and the share done; may raise to cancel."""
 
+_POINTER = b"version https://git-lfs"
 _FILES = ["*.json", "*.safetensors", "*.bin", "*.model", "*.txt", "*.jinja"]
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _HUB_FILE = re.compile(r"([\w.-]+/[\w.-]+)/([\w./-]+\.gguf)", re.IGNORECASE)
@@ -61,8 +62,12 @@ def find_policy(source: str, report: Report) -> Path:
         if files:
             return files[0]
     if path.is_file():
-        if _is_gguf(path):
+        if _begins(path, b"GGUF"):
             return path
+        if is_pointer(path):
+            raise LoadError(
+                f"{path} is a pointer of git-lfs in place of the file; run `git lfs pull` in its "
+                "folder, or download the file again.")
         raise LoadError(
             f"{path} is a file; choose the folder that holds the model, or a GGUF file.")
     if path.suffix.lower() != ".gguf":
@@ -96,10 +101,15 @@ def find_folder(source: str, report: Report) -> Path:
     return _checked(_download(source, report, _FILES))
 
 
-def _is_gguf(path: Path) -> bool:
+def is_pointer(path: Path) -> bool:
+    """Whether a file only says where git-lfs keeps it."""
+    return _begins(path, _POINTER)
+
+
+def _begins(path: Path, with_bytes: bytes) -> bool:
     try:
         with path.open("rb") as file:
-            return file.read(4) == b"GGUF"
+            return file.read(len(with_bytes)) == with_bytes
     except OSError:
         return False
 

@@ -16,12 +16,11 @@ from transformers import CONFIG_MAPPING
 from workbench.ppo.control import Interrupted
 from workbench.ppo.out_of_memory import is_out_of_memory
 from workbench.ppo.sizes import size
-from workbench.ppo.sources import LoadError
+from workbench.ppo.sources import LoadError, is_pointer
 
 _WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
             "pytorch_model.bin.index.json")
 """In the order in which transformers looks for them."""
-_POINTER = b"version https://git-lfs"
 _READ = (".json", ".jinja", ".model", ".txt", ".safetensors", ".bin", ".gguf")
 _NOT_USED = (
     "temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff",
@@ -126,7 +125,15 @@ def check_memory(folder: Path, source: str, *, bytes_each: int = 4) -> None:
     Raises:
         LoadError: they cannot.
     """
-    needed = bytes_each * sum(_numbers(folder))
+    check_room(bytes_each * sum(_numbers(folder)), source)
+
+
+def check_room(needed: int, source: str) -> None:
+    """Make sure that so many bytes of weights can be held.
+
+    Raises:
+        LoadError: they cannot.
+    """
     free = psutil.virtual_memory().available + psutil.swap_memory().free
     if needed > free:
         raise LoadError(
@@ -147,11 +154,8 @@ def read_weights(kind: Any, folder: Path, source: str, **settings: Any) -> tuple
     except Interrupted:
         raise
     except Exception as error:
-        causes = list(_causes(error))
-        if any(map(is_out_of_memory, causes)):
-            raise LoadError(
-                f"{source} does not fit into memory; choose a smaller model.") from error
-        if any(isinstance(each, pickle.UnpicklingError) for each in causes):
+        check_cause(error, source)
+        if any(isinstance(each, pickle.UnpicklingError) for each in _causes(error)):
             # Without torch's own words: they advise to let the file run what it likes.
             raise LoadError(
                 f"The weights of {source} are a pickle that holds more than numbers and could run "
@@ -163,6 +167,16 @@ def read_weights(kind: Any, folder: Path, source: str, **settings: Any) -> tuple
         raise LoadError(
             f"The weights of {source} cannot be read; the file may be damaged or incomplete: "
             "save or download the model again.") from error
+
+
+def check_cause(error: BaseException, source: str) -> None:
+    """Make sure that it was not for want of memory that something could not be read.
+
+    Raises:
+        LoadError: it was.
+    """
+    if any(map(is_out_of_memory, _causes(error))):
+        raise LoadError(f"{source} does not fit into memory; choose a smaller model.") from error
 
 
 def check_complete(missing: Iterable[str], source: str) -> None:
@@ -219,10 +233,9 @@ def _is_pointer(file: Path) -> bool:
     try:
         if file.suffix not in _READ or not file.is_file() or file.stat().st_size > 1024:
             return False
-        with file.open("rb") as opened:
-            return opened.read(len(_POINTER)) == _POINTER
     except OSError:
         return False
+    return is_pointer(file)
 
 
 def _numbers(folder: Path) -> Iterator[int]:
