@@ -91,9 +91,9 @@ def _value_training(trained: dict) -> list[tuple[str, str]]:
         ("Second training", f"{trained['value_steps']:,} steps of {trained['batch']} reviews from "
                             f"{trained['value_reviews']:,}, with the reward model's score of the "
                             "whole review as a second target at every token"),
-        ("Its second part", f"{trained['tuned_steps']:,} steps; a third of the texts, for the "
-                            f"score alone, are {trained['tuned_texts']:,} that the policies of "
-                            f"{trained['tuned_runs']} PPO runs wrote on their way"),
+        ("Its further rounds", f"{trained['tuned_steps']:,} steps; half of the texts, for the "
+                               f"score alone, are {trained['tuned_texts']:,} that the policies of "
+                               f"{trained['tuned_runs']} PPO runs wrote on their way"),
         ("Time for it", f"{trained['value_seconds'] / 60:.1f} minutes on two CPU cores"),
         ("Explained variance of the score, on reviews never trained on",
          f"{trained['explained_variance']:.2f}; by quarter of the text "

@@ -7,9 +7,10 @@ same states learns what score the whole review will get.
 
 What a policy writes changes while it is trained for the score, and what is good or bad about it
 then is not what it was in the beginning. A critic that has seen reviews alone does not know that
-text: after ten cycles of PPO it foresees nothing more. So a second part shows it what tuned
-policies write, of several PPO runs; the policy learns to write from reviews alone, as before. The
-head is kept beside the weights; PPO's value head begins from it.
+text: after ten cycles of PPO it foresees little more. So two more rounds show it what tuned
+policies write, of several PPO runs that begin with the policy and the head of the round before;
+the policy learns to write from reviews alone, as before. The head is kept beside the weights;
+PPO's value head begins from it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import copy
 import random
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,16 +44,25 @@ from workbench.ppo.device import find_placement
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.loading import load_reward
 from workbench.ppo.policy import Policy
+from workbench.ppo.randomness import Stream, uniforms
+from workbench.ppo.sampling import sample
 from workbench.ppo.scribe import Scribe
 from workbench.ppo.value_head import ValueHead
 from workbench.store.prompt_files import read_prompts
 
 PEAK_RATE = 1e-3
-TUNED_RUNS, FIRST_SEED = 6, 1000
+ROUNDS = ((6, 1000), (10, 2400), (8, 1600))
+"""PPO runs, and steps on what they wrote."""
+FIRST_SEED = 1000
 PRICES = (0.04, 0.0, 0.1)
 """KL coefficients of the PPO runs, in turn: policies that go far and such that stay near."""
-WEIGHT = 0.5
-"""Of the score's squared error, in units of its variance, beside the cross-entropy."""
+RATES = (2.5e-4, 2.5e-4, 1.5e-4, 4e-4)
+"""Learning rates of the PPO runs, in turn."""
+LOOK_EVERY, LOOKS = 3, 512
+"""So many more completions are written after every third cycle of a run."""
+WEIGHT, TUNED_WEIGHT = 0.5, 1.0
+"""Of the score's squared error, in units of its variance, beside the cross-entropy; and where a
+step has texts of tuned policies."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +94,14 @@ def train(
         head.bias.fill_(mean)
     reviews = Rows(rows, scores)
     learn(model, tokenizer, head, reviews, None, rng, steps, PEAK_RATE, variance)
-    runs, more = max(1, TUNED_RUNS * steps // 2400), steps * 5 // 12
-    tuned = written_by_tuned(model, tokenizer, head, reward_folder, runs)
-    learn(model, tokenizer, head, reviews, tuned, rng, more, PEAK_RATE / 2, variance)
+    runs, tuned_steps, tuned = 0, 0, Rows([], torch.zeros(0))
+    for more_runs, more_steps in ROUNDS:
+        more_runs, more_steps = (max(1, n * steps // 2400) for n in (more_runs, more_steps))
+        seeds = range(FIRST_SEED + runs, FIRST_SEED + runs + more_runs)
+        more = written_by_tuned(model, tokenizer, head, reward_folder, seeds)
+        tuned = Rows(tuned.ids + more.ids, torch.cat([tuned.scores, more.scores]))
+        learn(model, tokenizer, head, reviews, tuned, rng, more_steps, PEAK_RATE / 2, variance)
+        runs, tuned_steps = runs + more_runs, tuned_steps + more_steps
     model.eval()
     model.save_pretrained(policy_folder)
     known = set(texts)
@@ -96,7 +112,7 @@ def train(
         "value_steps": steps, "value_reviews": len(known), "held_out_reviews": len(held_out),
         "perplexity": held_out_perplexity(
             model, encode(tokenizer, held_out), tokenizer.pad_token_id),
-        "tuned_texts": len(tuned.ids), "tuned_runs": runs, "tuned_steps": more,
+        "tuned_texts": len(tuned.ids), "tuned_runs": runs, "tuned_steps": tuned_steps,
         "explained_variance": explained[0], "by_quarter": explained[1:],
         "value_seconds": time.monotonic() - began,
     }
@@ -125,12 +141,13 @@ def learn(
     model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, head: nn.Linear, reviews: Rows,
     tuned: Rows | None, rng: random.Random, steps: int, rate: float, variance: Tensor,
 ) -> None:
-    """Steps on reviews, for text and score; and on a third as many tuned texts, for the score."""
+    """Steps on reviews, for text and score; and on as many tuned texts, for the score alone."""
     began = time.monotonic()
     parameters = [*model.parameters(), *head.parameters()]
     optimiser = torch.optim.AdamW(
         parameters, lr=rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
     written = BATCH if tuned is None else BATCH * 2 // 3
+    weight = WEIGHT if tuned is None else TUNED_WEIGHT
     orders: tuple[list[int], list[int]] = ([], [])
 
     def drawn(rows: Rows, order: list[int], count: int) -> list[int]:
@@ -143,7 +160,7 @@ def learn(
         chosen = drawn(reviews, orders[0], written)
         batch, wanted = [reviews.ids[i] for i in chosen], reviews.scores[chosen]
         if tuned is not None:
-            others = drawn(tuned, orders[1], BATCH - written)
+            others = drawn(tuned, orders[1], written)
             batch += [tuned.ids[i] for i in others]
             wanted = torch.cat([wanted, tuned.scores[others]])
         if step % 4 == 0:  # as in the training on text
@@ -160,7 +177,7 @@ def learn(
         target = wanted[:, None].expand_as(keep)[keep]
         value_loss = (head(states[keep]).squeeze(-1) - target).square().mean() / variance
         optimiser.zero_grad(set_to_none=True)
-        (text_loss + WEIGHT * value_loss).backward()
+        (text_loss + weight * value_loss).backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         for group in optimiser.param_groups:
             group["lr"] = rate * schedule(step, steps)
@@ -172,17 +189,18 @@ def learn(
 
 def written_by_tuned(
     model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, head: nn.Linear,
-    reward_folder: Path, runs: int,
+    reward_folder: Path, seeds: Sequence[int],
 ) -> Rows:
-    """All that the policies of some PPO runs write on their way, and its scores."""
+    """What the policies of PPO runs write on their way, and its scores."""
     placement = find_placement("float32")
     reward = load_reward(str(reward_folder), placement, lambda *_: None).reward
     prompts = [prompt.text for prompt in read_prompts(DEFAULT_PROMPTS).prompts]
     texts: list[list[int]] = []
     scores: list[float] = []
-    for run in range(runs):
-        hp = Hyperparameters(seed=FIRST_SEED + run, keep_tokens=0, comparison_prompts=1,
-                             kl_coef=PRICES[run % len(PRICES)])
+    for seed in seeds:
+        hp = Hyperparameters(seed=seed, keep_tokens=0, comparison_prompts=1,
+                             kl_coef=PRICES[seed % len(PRICES)],
+                             learning_rate=RATES[seed % len(RATES)])
         ppo = PPO(Policy(copy.deepcopy(model).eval(), placement), reward,
                   Scribe(tokenizer, [tokenizer.eos_token_id], context_length=CONTEXT,
                          use_chat_template=False),
@@ -193,5 +211,25 @@ def written_by_tuned(
                 ids = tokenizer(prompts[each.prompt] + each.text)["input_ids"]
                 texts.append([*ids, tokenizer.eos_token_id])
                 scores.append(each.score)
-        print(f"tuned run {run + 1} of {runs}: {sum(scores[-64:]) / 64:+.2f}", flush=True)
+            if cycle % LOOK_EVERY == 0:
+                more = more_written(ppo, hp, cycle)
+                texts += more.ids
+                scores += more.scores.tolist()
+        print(f"tuned run {seed}: {sum(scores[-LOOKS:]) / LOOKS:+.2f}", flush=True)
     return Rows(texts, torch.tensor(scores))
+
+
+def more_written(ppo: PPO, hp: Hyperparameters, cycle: int) -> Rows:
+    """More completions of the policy as it is after a cycle, which the run does not learn from."""
+    prompt_ids = ppo.scribe.encode(ppo.prompts, hp.response_length)
+    rows = [i % len(prompt_ids) for i in range(LOOKS)]
+    drawn = sample(
+        ppo.policy, [prompt_ids[p] for p in rows],
+        uniforms(hp.seed, Stream.TRYING, cycle, LOOKS, hp.response_length),
+        temperature=hp.temperature, eos_ids=ppo.scribe.eos_ids, control=Unattended())
+    responses = [drawn.response(r) for r in range(LOOKS)]
+    scores = ppo.reward.score(
+        [ppo.scribe.exchange(ppo.prompts[p], prompt_ids[p], response)
+         for p, response in zip(rows, responses, strict=True)], control=Unattended())
+    return Rows([[*prompt_ids[p], *response] for p, response in zip(rows, responses, strict=True)],
+                scores.float())

@@ -2,8 +2,8 @@
 
 Trains the bundled policy from a fresh start for each seed and stops after chosen cycles to look.
 No estimate can explain more of the final score than is settled by the text so far. How much that is
-is measured by continuing prefixes: one completion of every prompt is cut in the middle of each
-quarter and continued ``--continuations`` times, with new random numbers. The mean of a prefix's
+is measured by continuing prefixes: ``--prefixes`` completions of every prompt are cut in the middle
+of each quarter and continued ``--continuations`` times, with new random numbers. The mean of a prefix's
 scores is its true value; the share of the variance that lies between prefixes is the bound for the
 explained variance there. The value head's own explained variance is measured on other completions,
 at every token of each quarter.
@@ -65,8 +65,8 @@ class Looker:
         self.prompt_ids = ppo.scribe.encode(ppo.prompts, hp.response_length)
         self.draws = 0
 
-    def look(self, completions: int, continuations: int) -> Foresight:
-        bound, error = self._bound(continuations)
+    def look(self, completions: int, prefixes: int, continuations: int) -> Foresight:
+        bound, error = self._bound(prefixes, continuations)
         return Foresight(bound, self._explained(completions), error)
 
     def _sample(self, starts: Sequence[Sequence[int]]) -> Completions:
@@ -100,27 +100,29 @@ class Looker:
         chosen = [quarter >= 0, *(quarter == q for q in range(QUARTERS))]
         return [(1 - (target - value)[at].var() / target[at].var()).item() for at in chosen]
 
-    def _bound(self, continuations: int) -> tuple[list[float], list[float]]:
-        prompts = list(range(len(self.prompt_ids)))
-        drawn = self._sample(self.prompt_ids)
-        responses = [drawn.response(r) for r in prompts]
+    def _bound(self, prefixes: int, continuations: int) -> tuple[list[float], list[float]]:
+        prompts = list(range(len(self.prompt_ids))) * prefixes
+        rows = range(len(prompts))
+        drawn = self._sample([self.prompt_ids[p] for p in prompts])
+        responses = [drawn.response(r) for r in rows]
         between, within, error = [], [], []
         for quarter in range(QUARTERS):
             cuts = [int((quarter + 0.5) / QUARTERS * len(r)) for r in responses]
-            again = [p for p in prompts for _ in range(continuations)]
+            again = [r for r in rows for _ in range(continuations)]
             scores = []
             for first in range(0, len(again), AT_ONCE):
                 part = again[first : first + AT_ONCE]
                 more = self._sample(
-                    [[*self.prompt_ids[p], *responses[p][: cuts[p]]] for p in part])
+                    [[*self.prompt_ids[prompts[r]], *responses[r][: cuts[r]]] for r in part])
                 scores.append(self._score(
-                    part, [responses[p][: cuts[p]] + more.response(r)
-                           for r, p in enumerate(part)], more.ended))
+                    [prompts[r] for r in part],
+                    [responses[r][: cuts[r]] + more.response(i) for i, r in enumerate(part)],
+                    more.ended))
             table = torch.cat(scores).reshape(len(prompts), continuations)
             true = table.mean(dim=1)
             within.append(table.var(dim=1).mean().item())
             between.append(true.var().item() - within[-1] / continuations)
-            values = torch.stack([drawn.values[p, cuts[p]] for p in prompts]).cpu()
+            values = torch.stack([drawn.values[r, cuts[r]] for r in rows]).cpu()
             error.append((values - true).abs().mean().item())
         whole = sum(between) / (sum(between) + sum(within))
         return [whole, *(b / (b + w) for b, w in zip(between, within, strict=True))], error
@@ -136,13 +138,14 @@ def train(seed: int, options: argparse.Namespace, hp: Hyperparameters) -> None:
     prompts = [prompt.text for prompt in read_prompts(DEFAULT_PROMPTS).prompts]
     ppo.begin(prompts, hp)
     looker = Looker(ppo, hp, 1000 + seed)
+    looks = options.completions, options.prefixes, options.continuations
     metrics = []
     for cycle in range(hp.num_cycles + 1):
         if cycle:
             metrics.append(ppo.run_cycle(cycle, hp, range(12), UNATTENDED).metrics)
         if cycle in options.at:
             print(f"seed {seed} after cycle {cycle:2d}: "
-                  f"{looker.look(options.completions, options.continuations)}", flush=True)
+                  f"{looker.look(*looks)}", flush=True)
     rewards = [m["objective/scores"] for m in metrics]
     explained = [m["val/explained_variance"] for m in metrics[4:]]
     lift = next((m for m, r in zip(metrics, rewards, strict=True) if r - rewards[0] >= 1.5), None)
@@ -160,7 +163,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
     parser.add_argument("--at", type=int, nargs="*", default=[0, 5, 10, 20])
     parser.add_argument("--completions", type=int, default=1024)
-    parser.add_argument("--continuations", type=int, default=32)
+    parser.add_argument("--prefixes", type=int, default=4, help="of each prompt and quarter")
+    parser.add_argument("--continuations", type=int, default=8)
     parser.add_argument("--policy", default=str(BUNDLED_POLICY))
     parser.add_argument("--reward", default=str(BUNDLED_REWARD))
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")

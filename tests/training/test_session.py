@@ -4,11 +4,13 @@ import pytest
 from helpers.client import Client
 from helpers.folders import save_reward
 
+from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.ppo.hyperparameters import parse
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
+from workbench.training.models import NO_VALUE_HEAD
 
 PROMPTS = (do.PromptItem("one"), do.PromptItem("two", pinned=True), do.PromptItem("three"))
 
@@ -50,6 +52,12 @@ def test_a_run_that_would_crawl_says_so(ready, monkeypatch, precision, has, said
     assert note.startswith(said)
     assert bool(note) is bool(said)
     assert ready.wait(ev.RunFinished).outcome == "finished"
+
+
+def test_a_policy_without_a_value_head_says_what_to_set(ready, folders):
+    assert ready.of(ev.ModelsLoaded)[0].policy.notes == (NO_VALUE_HEAD,)
+    ready.send(do.LoadModels(str(BUNDLED_POLICY), str(BUNDLED_REWARD)))
+    assert ready.wait(ev.ModelsLoaded).policy.notes == ()
 
 
 def test_every_metric_is_described(ready):

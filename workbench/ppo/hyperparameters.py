@@ -335,9 +335,9 @@ class Hyperparameters(BaseModel):
         ge=0.0, le=100.0, zero_text="off", advanced=True,
     )
     vf_coef: float = _declare(
-        2.0, "Value coefficient (c₁)", "Phase 2: update",
+        4.0, "Value coefficient (c₁)", "Phase 2: update",
         "Weight of the value loss. It decides how much the value loss moves what policy and value "
-        "head share, not how fast the head learns. 2 keeps a value head right that means "
+        "head share, not how fast the head learns. 4 keeps a value head right that means "
         "something from the start: one the policy brings along, or a pretrained one. With a head "
         "that begins at zero 0.1 is better: more disturbs the policy.",
         ge=0.0, le=10.0,

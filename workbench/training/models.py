@@ -18,7 +18,7 @@ from workbench.ppo.hyperparameters import Hyperparameters, Value
 from workbench.ppo.loading import LoadedPolicy, load_policy
 from workbench.ppo.phases import Phase
 from workbench.ppo.sources import LoadError, Report
-from workbench.ppo.value_head import find_value_head
+from workbench.ppo.value_head import ValueHead, find_value_head
 from workbench.store.folders import why_not_kept
 from workbench.store.records import Prompt
 from workbench.training.commands import LoadModels, PromptItem
@@ -38,6 +38,10 @@ from workbench.training.reward_parts import RewardPart
 
 if TYPE_CHECKING:
     from workbench.training.run import Run
+
+NO_VALUE_HEAD = (
+    "It brings no value head for this reward, so values begin at zero: set the value coefficient "
+    "c₁ (vf_coef) to 0.1, and Value pretraining for values that mean something from the start.")
 
 
 class Models:
@@ -106,7 +110,7 @@ class Models:
              for source, commit in reward.revisions.items()}
         self._memory = Estimator(self.ppo, self._before)
         self.facts = ModelsLoaded(
-            _policy_facts(policy), reward.facts, time.perf_counter() - began, command)
+            _policy_facts(policy, head), reward.facts, time.perf_counter() - began, command)
 
     def _has_policy(self, command: LoadModels) -> bool:
         """Whether the policy to load is the one that is there, its files unchanged."""
@@ -195,8 +199,9 @@ def command_of(policy: str, record: Mapping[str, Any]) -> LoadModels:
     return LoadModels(policy, parts, record["use_chat_template"])
 
 
-def _policy_facts(loaded: LoadedPolicy) -> ModelFacts:
+def _policy_facts(loaded: LoadedPolicy, head: ValueHead | None) -> ModelFacts:
     policy = loaded.policy
+    notes = loaded.notes if head is not None else (*loaded.notes, NO_VALUE_HEAD)
     return ModelFacts(**facts_of(
         loaded.source, policy.model, loaded.scribe.tokenizer, policy.placement.dtype_name,
-        policy.device), notes=loaded.notes)
+        policy.device), notes=notes)
