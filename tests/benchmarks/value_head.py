@@ -3,10 +3,10 @@
 Trains the bundled policy from a fresh start for each seed and stops after chosen cycles to look.
 No estimate can explain more of the final score than is settled by the text so far. How much that is
 is measured by continuing prefixes: ``--prefixes`` completions of every prompt are cut in the middle
-of each quarter and continued ``--continuations`` times, with new random numbers. The mean of a prefix's
-scores is its true value; the share of the variance that lies between prefixes is the bound for the
-explained variance there. The value head's own explained variance is measured on other completions,
-at every token of each quarter.
+of each quarter and continued ``--continuations`` times, with new random numbers. The mean of a
+prefix's scores is its true value; the share of the variance that lies between prefixes is the bound
+for the explained variance there. The value head's own explained variance is measured on other
+completions, at every token of each quarter.
 """
 
 from __future__ import annotations
