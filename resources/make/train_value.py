@@ -60,6 +60,9 @@ RATES = (2.5e-4, 2.5e-4, 1.5e-4, 4e-4)
 """Learning rates of the PPO runs, in turn."""
 LOOK_EVERY, LOOKS = 3, 512
 """So many more completions are written after every third cycle of a run."""
+OWN_LOOKS, RIDGE = 8, 1e-4
+"""So many times that number, of the policy as it is kept, the head is fitted to in the end; and
+what is added to the diagonal of its squares, as a share of their mean."""
 WEIGHT, TUNED_WEIGHT = 0.5, 1.0
 """Of the score's squared error, in units of its variance, beside the cross-entropy; and where a
 step has texts of tuned policies."""
@@ -103,6 +106,7 @@ def train(
         learn(model, tokenizer, head, reviews, tuned, rng, more_steps, PEAK_RATE / 2, variance)
         runs, tuned_steps = runs + more_runs, tuned_steps + more_steps
     model.eval()
+    fit_to_own(model, tokenizer, head, reward_folder, seed)
     model.save_pretrained(policy_folder)
     known = set(texts)
     held_out = [r.text for r in stream(seed + 1, 4_000) if r.text not in known]
@@ -187,28 +191,62 @@ def learn(
                   f"score {value_loss.item():.3f}  {time.monotonic() - began:.0f} s", flush=True)
 
 
+@torch.no_grad()
+def fit_to_own(
+    model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, head: nn.Linear,
+    reward_folder: Path, seed: int,
+) -> None:
+    """Fits the head, by least squares, to what the policy itself writes.
+
+    Early in a text nothing tells which policy writes it, so among texts of tuned policies the head
+    has learned to expect their score there.
+    """
+    ppo, hp = begin(model, tokenizer, head, reward_folder, Hyperparameters(seed=seed))
+    width = head.in_features + 1
+    squares, products = (torch.zeros(width, n, dtype=torch.float64) for n in (width, 1))
+    for draw in range(OWN_LOOKS):
+        own = more_written(ppo, hp, draw)
+        ids, real = pad(own.ids, tokenizer.pad_token_id)
+        keep = real[:, 1:]
+        states = model.transformer(ids).last_hidden_state[:, :-1][keep].double()
+        states = torch.cat([states, torch.ones(len(states), 1)], dim=1)
+        squares += states.T @ states
+        products += states.T @ own.scores[:, None].expand_as(keep)[keep][:, None].double()
+    solution = torch.linalg.solve(squares + RIDGE * squares.diagonal().mean() * torch.eye(width),
+                                  products).squeeze(1)
+    head.weight.copy_(solution[None, :-1])
+    head.bias.copy_(solution[-1:])
+
+
+def begin(
+    model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, head: nn.Linear,
+    reward_folder: Path, hp: Hyperparameters,
+) -> tuple[PPO, Hyperparameters]:
+    """A PPO run of a copy of the policy, before its first cycle, and its settings."""
+    placement = find_placement("float32")
+    ppo = PPO(Policy(copy.deepcopy(model).eval(), placement),
+              load_reward(str(reward_folder), placement, lambda *_: None).reward,
+              Scribe(tokenizer, [tokenizer.eos_token_id], context_length=CONTEXT,
+                     use_chat_template=False),
+              ValueHead(head.weight.detach(), head.bias.detach()))
+    hp = hp.with_changes({"keep_tokens": 0, "comparison_prompts": 1})
+    ppo.begin([prompt.text for prompt in read_prompts(DEFAULT_PROMPTS).prompts], hp)
+    return ppo, hp
+
+
 def written_by_tuned(
     model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, head: nn.Linear,
     reward_folder: Path, seeds: Sequence[int],
 ) -> Rows:
     """What the policies of PPO runs write on their way, and its scores."""
-    placement = find_placement("float32")
-    reward = load_reward(str(reward_folder), placement, lambda *_: None).reward
-    prompts = [prompt.text for prompt in read_prompts(DEFAULT_PROMPTS).prompts]
     texts: list[list[int]] = []
     scores: list[float] = []
     for seed in seeds:
-        hp = Hyperparameters(seed=seed, keep_tokens=0, comparison_prompts=1,
-                             kl_coef=PRICES[seed % len(PRICES)],
-                             learning_rate=RATES[seed % len(RATES)])
-        ppo = PPO(Policy(copy.deepcopy(model).eval(), placement), reward,
-                  Scribe(tokenizer, [tokenizer.eos_token_id], context_length=CONTEXT,
-                         use_chat_template=False),
-                  ValueHead(head.weight.detach(), head.bias.detach()))
-        ppo.begin(prompts, hp)
+        ppo, hp = begin(model, tokenizer, head, reward_folder, Hyperparameters(
+            seed=seed, kl_coef=PRICES[seed % len(PRICES)], learning_rate=RATES[seed % len(RATES)]))
         for cycle in range(1, hp.num_cycles + 1):
             for each in ppo.run_cycle(cycle, hp, [0], Unattended()).rollout:
-                ids = tokenizer(prompts[each.prompt] + each.text)["input_ids"]
+                ids = tokenizer(ppo.prompts[each.prompt].text + each.text)["input_ids"]
                 texts.append([*ids, tokenizer.eos_token_id])
                 scores.append(each.score)
             if cycle % LOOK_EVERY == 0:
