@@ -237,7 +237,7 @@ def test_a_conversation_is_read_here_and_changed_in_its_file(qtbot, view):
     talk = Prompt("System: be kind\n\nUser: alpha?\n\nAssistant:", messages=turns)
     view._model.load([talk, B])
     index = view.table.model().index(0, Column.TEXT)
-    assert index.data() == talk.text
+    assert index.data() == "System: be kind User: alpha? Assistant:"
     assert "A conversation of 2 turns: change it in a file" in index.data(
         Qt.ItemDataRole.ToolTipRole)
     select(view, 0)

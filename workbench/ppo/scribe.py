@@ -251,6 +251,7 @@ class Scribe:
     def _as_text(self, prompts: _Numbered, control_tokens: bool) -> list[list[int]]:
         rows = self.tokenizer(
             [prompt.text for _, prompt in prompts], add_special_tokens=False,
+            return_attention_mask=False, return_token_type_ids=False,
             split_special_tokens=not control_tokens)["input_ids"]
         return [[*self._before, *ids] or self._nothing() for ids in rows]
 

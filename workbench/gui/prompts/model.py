@@ -181,6 +181,8 @@ class PromptsModel(QAbstractTableModel):
         if column == Column.TEXT and role == Qt.ItemDataRole.EditRole:
             return prompt.text
         if column == Column.TEXT and role == Qt.ItemDataRole.DisplayRole:
+            if prompt.messages:  # its blank lines would leave no room for what is said
+                return " ".join(prompt.text[:_SHOWN].split())
             long = len(prompt.text) > _SHOWN
             return shortened(prompt.text, _SHOWN) if long else prompt.text
         theme = themes().theme
