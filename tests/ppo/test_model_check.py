@@ -3,12 +3,15 @@
 import pytest
 import torch
 import transformers as tf
-from helpers.models import CPU, VOCABULARY
+from helpers.models import CPU, VOCABULARY, Letters, TextReward
 from helpers.rows_alone import assert_as_alone
 
 from workbench.ppo.abilities import Abilities, Together
+from workbench.ppo.cycle import PPO
+from workbench.ppo.hyperparameters import parse
 from workbench.ppo.model_check import find_abilities
 from workbench.ppo.policy import Policy, UnsupportedModelError
+from workbench.ppo.scribe import Scribe
 
 SMALL = {
     "vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
@@ -70,6 +73,23 @@ def test_a_window_is_passed_however_wide_it_is(monkeypatch):
     ignoring.sliding_window = 40
     assert checked(ignoring).abilities == Abilities(cached=False)
     assert ignoring.sliding_window == 40
+
+
+def test_a_ratio_that_does_not_begin_at_1_is_measured(unattended):
+    """By a policy that is taken to bear padding, which it does not."""
+    config = tf.MambaConfig(vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2,
+                            initializer_range=0.3)
+    hp = parse({"batch_size": 4, "response_length": 6, "learning_rate": 1e-7})
+    off = []
+    for abilities in (Abilities(), checked(config).abilities):
+        policy = checked(config)
+        policy.abilities = abilities
+        ppo = PPO(policy, TextReward(len),
+                  Scribe(Letters(), (), context_length=64, use_chat_template=False))
+        ppo.begin(["a", "many words", "bc"], hp)
+        off.append(ppo.run_cycle(1, hp, [0], unattended).metrics["val/ratio_start"])
+    assert off[0] > 0.02
+    assert off[1] < 1e-4
 
 
 @pytest.mark.parametrize(("config", "sentence"), [

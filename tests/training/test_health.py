@@ -11,13 +11,14 @@ from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
 from workbench.training.health import Watch, read
-from workbench.training.rules import NOT_FINITE, RULES, WATCHED
+from workbench.training.rules import NOT_FINITE, NOT_ONE, RULES, WATCHED
 
 HEALTHY = {"objective/scores": 1.0, "objective/scores_std": 0.9, "objective/kl": 6.0,
            "objective/length": 24.0, "objective/distinct": 1.0, "policy/entropy_avg": 0.9,
            "policy/approxkl": 0.05, "policy/clipfrac": 0.25, "policy/grad_norm": 0.3,
            "loss/policy_avg": 0.0, "loss/value_avg": 0.15, "val/explained_variance": 0.4,
-           "objective/unlikely": 0.005, "objective/cut": 0.0, "val/num_eos_tokens": 60.0}
+           "objective/unlikely": 0.005, "objective/cut": 0.0, "val/num_eos_tokens": 60.0,
+           "val/ratio_start": 1e-6}
 PROMPTS = (do.PromptItem("one"), do.PromptItem("two"), do.PromptItem("three"))
 
 
@@ -68,7 +69,7 @@ def test_what_is_not_known_yet_is_not_well():
     first = {name: [value] for name, value in HEALTHY.items()}
     readings = read(first, Hyperparameters())
     assert {name for name, r in readings.items() if r.known} == {
-        NOT_FINITE, "kl", "steps", "cut"}
+        NOT_FINITE, NOT_ONE, "kl", "steps", "cut"}
     assert not any(r.known for r in read({}, Hyperparameters()).values())
 
 
@@ -147,6 +148,21 @@ def test_one_odd_cycle_is_no_trouble(change):
     assert after(1, change) == []
 
 
+def test_a_ratio_that_does_not_begin_at_1_is_no_matter_of_settings():
+    wrong = {"val/ratio_start": 2.7, "objective/kl": 200.0, "policy/approxkl": 3.0}
+    watch = Watch()
+    found = watch.check(HEALTHY | wrong, Hyperparameters())
+    assert [(f.rule, f.severity) for f in found] == [(NOT_ONE, "serious")]
+    assert "read 14.88 times more or less probable" in found[0].sentence
+    advice = RULES[NOT_ONE].advice
+    assert "fault of the model" in advice
+    assert not any(spec.label.lower() in advice.lower() for spec in specs().values())
+    # Rounding in half precision is none; in single precision nothing so large is rounding.
+    assert not Watch().check(HEALTHY | {"val/ratio_start": 0.05}, Hyperparameters())
+    assert Watch().check(
+        HEALTHY | {"val/ratio_start": 0.05}, parse({"precision": "float32"}))[0].rule == NOT_ONE
+
+
 def test_the_adaptive_controller_has_a_target():
     adaptive = parse({"kl_controller": "adaptive", "kl_target": 5.0})
     assert after(3, {"objective/kl": 11.0}, adaptive) == [("kl", "warning")]
@@ -157,6 +173,9 @@ def test_every_rule_suggests_a_change_that_is_valid():
     for rule in RULES.values():
         assert rule.metric in METRICS
         change = rule.suggestion(Hyperparameters())
+        assert bool(change) == (rule.name != NOT_ONE)  # no setting mends that
+        if not change:
+            continue
         assert Hyperparameters().with_changes(change) != Hyperparameters()
         # But for what values are made of, which only a new run can change.
         assert all(specs()[name].live for name in change) or set(change) == {"value_model"}

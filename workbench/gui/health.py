@@ -234,7 +234,7 @@ class HealthPanel(QDialog):
         column.addWidget(label(finding.sentence, wrap=True))
         if reading and reading.over:  # else plots and sentence seem to differ
             column.addWidget(label(f"As the {reading.over}.", "muted", wrap=True))
-        column.addWidget(label(f"Try: {rule.advice}", wrap=True))
+        column.addWidget(label(f"Try: {rule.advice}" if rule.setting else rule.advice, wrap=True))
         row = QHBoxLayout()
         row.setSpacing(8)
         row.addWidget(push_button(

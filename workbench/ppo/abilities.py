@@ -34,6 +34,8 @@ class Abilities:
     """Of prompts that tokens are written to, padded on the left."""
     cached: bool = True
     """Tokens can be written over a cache of what was read; otherwise all is read again."""
+    own_cache: bool = False
+    """Only with the layers that transformers makes for the model's cache, which forget and copy."""
     steps_alike: bool = True
     """Steps over a cache that never moves are exact (:class:`workbench.ppo.decoders.FixedDecoder`).
     """

@@ -129,7 +129,8 @@ class Decoder:
         """Let go of what the steps needed; the tokens stay."""
 
     def _make_cache(self, policy: Policy) -> Any:
-        return make_cache(policy.model.config, self._width + self._length)
+        return make_cache(policy.model.config, self._width + self._length,
+                          own=policy.abilities.own_cache)
 
     def _run(self, ids: Tensor, attention: Tensor | None, positions: Tensor) -> Tensor:
         """Read (n, m) more tokens; return the (n, H) states of the last ones."""
@@ -384,8 +385,8 @@ def make_decoder(
 def steps_can_be_alike(policy: Policy) -> bool:
     """Whether :class:`FixedDecoder` writes exactly, as far as is known."""
     can = policy.abilities
-    return (can.steps_alike and can.cached and can.writing is Together.PADDED
-            and can_be_fixed(policy.model.config))
+    return (can.steps_alike and can.cached and not can.own_cache
+            and can.writing is Together.PADDED and can_be_fixed(policy.model.config))
 
 
 def make_growing(

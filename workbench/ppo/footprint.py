@@ -240,7 +240,7 @@ def _policy_costs(policy: Policy) -> PolicyCosts:
     def writing(rows: int, tokens: int) -> list[int]:
         if not policy.abilities.cached:
             return [*reading(rows, tokens), 0]
-        cache = make_cache(model.config, tokens)
+        cache = make_cache(model.config, tokens, own=policy.abilities.own_cache)
         with torch.no_grad(), policy.autocast(), _Live(model) as live:
             _write(policy, cache, rows, 0, tokens)
             return [live.peak, live.now]
@@ -248,7 +248,7 @@ def _policy_costs(policy: Policy) -> PolicyCosts:
     def step(rows: int, tokens: int) -> list[int]:
         if not policy.abilities.cached:
             return reading(rows, tokens)
-        cache = make_cache(model.config, tokens)
+        cache = make_cache(model.config, tokens, own=policy.abilities.own_cache)
         with torch.no_grad(), policy.autocast(), _Live(model) as live:
             _write(policy, cache, rows, 0, tokens - 1)
             live.peak = before = live.now

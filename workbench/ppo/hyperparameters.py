@@ -387,6 +387,7 @@ class Hyperparameters(BaseModel):
     )
 
     # -- the rules of workbench.training.rules; one that finds what is not a number always stops
+    pause_on_ratio: bool = _pause("ratio not 1 at first")
     pause_on_kl: bool = _pause("KL runs away")
     pause_on_unlikely: bool = _pause("unlikely words")
     pause_on_steps: bool = _pause("steps too large")

@@ -116,12 +116,17 @@ class _FixedLayer(CacheLayerMixin):
         self.keys, self.values = self.keys[beam_idx], self.values[beam_idx]
 
 
-def make_cache(config: Any, capacity: int) -> DynamicCache:
+def make_cache(config: Any, capacity: int, *, own: bool = False) -> DynamicCache:
     """Return an empty cache for at most ``capacity`` tokens a row.
 
     Layers with a state of another kind (a recurrent one, say) stay as transformers makes them.
+
+    Args:
+        own: let all layers be as transformers makes them.
     """
     cache = DynamicCache(config=config)
+    if own:
+        return cache
     cache.layers = [
         _RoomyLayer(capacity, sliding=isinstance(layer, DynamicSlidingWindowLayer))
         if type(layer) in _GROWING else layer

@@ -87,6 +87,11 @@ _ALL = (
            "scales the rewards."),
     Metric("val/ratio", "Probability ratio", "", "mean of ρ = exp(log π_new - log π_old)",
            "1 means the update has not moved the sampled tokens on average."),
+    Metric("val/ratio_start", "Ratio before the first step", "nats / token",
+           "√ mean of (log π_read - log π_written)², before the cycle's first step",
+           "How far what the update reads is from what was kept while writing, with the weights "
+           "that wrote: 0 but for rounding (in bfloat16 up to about 0.05). Anything else is a "
+           "fault of the model or of PPO Workbench."),
     Metric("val/ratio_var", "Ratio variance", "", "variance of ρ over tokens, at the last epoch",
            "How unevenly the update moved tokens."),
     Metric("val/explained_variance", "Explained variance", "share",

@@ -22,7 +22,7 @@ from workbench.ppo.decoders import (
     make_growing,
     steps_can_be_alike,
 )
-from workbench.ppo.policy import Policy, UnsupportedModelError, shortened
+from workbench.ppo.policy import Policy, UnsupportedModelError, no_cache, shortened
 
 TOLERANCE = 2e-4
 """How far a log-probability may be from that of the row alone, in float32."""
@@ -77,7 +77,8 @@ def find_abilities(policy: Policy) -> Abilities:
 def _writing(policy: Policy, rows: list[_Row], end: int) -> Abilities:
     """The way of writing, by the one of reading that is known."""
     found = policy.abilities
-    ways = [replace(found, writing=together) for together in (Together.PADDED, Together.ALIKE)]
+    ways = [replace(found, writing=together, own_cache=own)
+            for together in (Together.PADDED, Together.ALIKE) for own in (False, True)]
     ways.append(replace(found, writing=found.reading, cached=False))
 
     def writes(way: Abilities) -> bool:
@@ -137,7 +138,8 @@ def _plain(policy: Policy, ids: list[int]) -> Tensor:
     """Return the (L, V) log-probabilities by transformers itself, of this row alone."""
     row = torch.tensor([ids], device=policy.device)
     try:
-        return policy.model(input_ids=row).logits[0].float().log_softmax(dim=-1)
+        logits = policy.model(input_ids=row, **no_cache(policy.model)).logits
+        return logits[0].float().log_softmax(dim=-1)
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # as above

@@ -159,7 +159,7 @@ class Policy(nn.Module):
         inside["forward"] = lambda *_, **__: _GivenStates(last_hidden_state=states)
         try:
             with self.autocast():
-                logits = self.model(input_ids=any_ids).logits
+                logits = self.model(input_ids=any_ids, **no_cache(self.model)).logits
         finally:
             del inside["forward"]
             if before is not None:
@@ -198,7 +198,7 @@ class Policy(nn.Module):
         ids = torch.arange(4, device=self.device).unsqueeze(0) % self.config.vocab_size
         with self.in_full_precision():
             try:
-                expected = self.model(input_ids=ids).logits
+                expected = self.model(input_ids=ids, **no_cache(self.model)).logits
             except torch.OutOfMemoryError:
                 raise
             except Exception as error:  # other people's code met with what it does not expect
@@ -261,10 +261,14 @@ def _trunks(model: Any) -> list[str | None]:
 
 
 def _states(trunk: nn.Module, input_ids: Tensor) -> Tensor:
-    # Those who have no cache do not know the word.
-    words = inspect.signature(trunk.forward).parameters
+    return trunk(input_ids=input_ids, **no_cache(trunk)).last_hidden_state
+
+
+def no_cache(module: nn.Module) -> dict[str, bool]:
+    """Return the arguments that keep a model from keeping a cache: some do not know the word."""
+    words = inspect.signature(module.forward).parameters
     knows = "use_cache" in words or any(w.kind is w.VAR_KEYWORD for w in words.values())
-    return trunk(input_ids=input_ids, **({"use_cache": False} if knows else {})).last_hidden_state
+    return {"use_cache": False} if knows else {}
 
 
 @torch.no_grad()

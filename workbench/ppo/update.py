@@ -186,6 +186,7 @@ def _summarise(log: list[dict[str, float]]) -> dict[str, float]:
         "loss/value_avg": mean("value", log),
         "loss/total_avg": mean("total", log),
         "val/ratio": mean("ratio", log),
+        "val/ratio_start": math.sqrt(2 * log[0]["approxkl"]),
         # Var(rho) = E[(rho - 1)²] - (E[rho] - 1)²
         "val/ratio_var": max(0.0, mean("ratio_excess", last) - (mean("ratio", last) - 1) ** 2),
     }

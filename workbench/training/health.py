@@ -12,7 +12,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, parse
-from workbench.training.rules import RULES, WATCHED, History, Reading, Severity
+from workbench.training.rules import (
+    NOT_FINITE,
+    NOT_ONE,
+    RULES,
+    WATCHED,
+    History,
+    Reading,
+    Severity,
+)
 
 if TYPE_CHECKING:
     from workbench.store.store import Store
@@ -48,9 +56,15 @@ def last_settings(store: Store, run_id: int) -> Hyperparameters:
 
 
 def judge(history: History, hp: Hyperparameters) -> list[Finding]:
-    """Return what is wrong after the last cycle of ``history``; serious ones first."""
+    """Return what is wrong after the last cycle of ``history``; serious ones first.
+
+    A ratio that does not begin at 1 is a fault of the model's or ours: other rules would only give
+    advice on settings then, which cannot help.
+    """
     found = [Finding(name, reading.severity, reading.sentence)
              for name, reading in read(history, hp).items() if reading.severity]
+    if NOT_ONE in {finding.rule for finding in found}:
+        found = [finding for finding in found if finding.rule in (NOT_ONE, NOT_FINITE)]
     return sorted(found, key=lambda finding: finding.severity != "serious")
 
 

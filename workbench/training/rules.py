@@ -20,6 +20,8 @@ History = Mapping[str, Sequence[float]]
 """Values by metric, one a cycle, the last one last. NaN where a number was not finite."""
 
 NOT_FINITE = "not_finite"
+NOT_ONE = "ratio"
+"""Where this rule speaks, what the others look at means nothing."""
 _RECENT = 3
 _FEW = 8
 """With fewer completions a cycle, their diversity says nothing."""
@@ -58,7 +60,7 @@ class Rule:
     """One thing that can go wrong.
 
     ``title`` fits a chip, ``metric`` is the plot it shows on, ``advice`` says what to try, and
-    ``setting`` is the hyperparameter that the advice begins with.
+    ``setting`` is the hyperparameter that the advice begins with, where there is one.
     """
 
     name: str
@@ -66,11 +68,13 @@ class Rule:
     metric: str
     read: Callable[[History, Hyperparameters], Reading]
     advice: str
-    setting: str
-    better: Callable[[Hyperparameters], Value]
+    setting: str = ""
+    better: Callable[[Hyperparameters], Value] | None = None
 
     def suggestion(self, hp: Hyperparameters) -> dict[str, Value]:
         """Return the change to try from ``hp`` on; empty where there is nothing left to change."""
+        if self.better is None:
+            return {}
         spec, wanted = specs()[self.setting], self.better(hp)
         if not isinstance(wanted, str):
             low, high = spec.minimum, spec.maximum
@@ -144,6 +148,17 @@ def _not_finite(history: History, hp: Hyperparameters) -> Reading:
         return Reading(f"{lost[0]} is not finite", limit, math.inf, "serious",
                        f"{lost[0]} is not a finite number.", over="")
     return Reading("all numbers are finite", limit, 0.0 if watched else math.nan, over="")
+
+
+def _not_one(history: History, hp: Hyperparameters) -> Reading:
+    """The limit in half precision is four times what rounding makes of it."""
+    off, most = _last(history, "val/ratio_start"), 0.01 if hp.precision == "float32" else 0.2
+    share, value, limit = _both(off / most), f"{off:.2g} nats a token", f"above {most:g}"
+    if not share > 1:
+        return Reading(value, limit, share, over="")
+    return Reading(value, limit, share, "serious", (
+        f"With the weights that wrote them, tokens are read {math.exp(min(off, 99)):,.2f} times "
+        "more or less probable than they were written; the ratio must begin at 1."), over="")
 
 
 def _kl(history: History, hp: Hyperparameters) -> Reading:
@@ -361,6 +376,10 @@ _ALL = (
     Rule(NOT_FINITE, "Not a number", "policy/grad_norm", _not_finite,
          "Resume from the last good checkpoint with a lower learning rate, and check that the "
          "reward is finite.", "learning_rate", _lower_rate(0.1)),
+    Rule(NOT_ONE, "Ratio does not begin at 1", "val/ratio_start", _not_one,
+         "No setting mends this, and what such a run learns means nothing: it is a fault of the "
+         "model's code or of PPO Workbench. Stop the run, choose another policy, and report the "
+         "architecture."),
     Rule("kl", "KL runs away", "objective/kl", _kl,
          "Raise the KL coefficient or lower the learning rate. What has been forgotten comes back "
          "only from an earlier checkpoint.", "kl_coef", _raised("kl_coef", 0.04)),
@@ -408,5 +427,5 @@ RULES: dict[str, Rule] = {rule.name: rule for rule in _ALL}
 WATCHED = ("objective/scores", "objective/scores_std", "objective/kl", "objective/length",
            "objective/distinct", "objective/unlikely", "objective/cut", "policy/entropy_avg",
            "policy/approxkl", "policy/clipfrac", "policy/grad_norm", "loss/policy_avg",
-           "loss/value_avg", "val/explained_variance", "val/num_eos_tokens")
+           "loss/value_avg", "val/explained_variance", "val/num_eos_tokens", "val/ratio_start")
 """The metrics that rules look at."""
