@@ -9,7 +9,7 @@ from torch import Tensor
 
 from workbench.ppo.control import Unattended
 from workbench.ppo.forward import read_logprobs
-from workbench.ppo.policy import Policy
+from workbench.ppo.policy import Policy, no_cache
 from workbench.ppo.randomness import Stream, uniforms
 from workbench.ppo.sampling import sample
 
@@ -20,7 +20,7 @@ def logprobs_alone(
 ) -> Tensor:
     """Return the (T,) log-probabilities of a response."""
     ids = torch.tensor([[*prompt, *response]])
-    logits = model(input_ids=ids).logits[0, len(prompt) - 1 : -1].float()
+    logits = model(input_ids=ids, **no_cache(model)).logits[0, len(prompt) - 1 : -1].float()
     return logits.log_softmax(-1).gather(-1, torch.tensor(response)[:, None])[:, 0]
 
 
