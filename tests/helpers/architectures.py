@@ -18,7 +18,8 @@ VOCABULARY = 120
 _PARAMETERS = 15_000_000
 
 _SIZES: dict[str, Any] = {
-    "vocab_size": VOCABULARY, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+    "vocab_size": VOCABULARY, "unpadded_vocab_size": VOCABULARY, "hidden_size": 32,
+    "intermediate_size": 48, "num_hidden_layers": 2,
     "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,
     "max_position_embeddings": 64, "initializer_range": 0.3, "eos_token_id": 3, "pad_token_id": 1,
     "bos_token_id": 2, "sliding_window": 8, "num_experts": 4, "num_local_experts": 4,
