@@ -3,7 +3,9 @@
 import gzip
 import json
 import math
+import sqlite3
 import sys
+from contextlib import closing
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -11,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from workbench.store.prompt_files import PromptFileError, read_prompts
-from workbench.store.records import Message, Prompt
+from workbench.store.records import Message, Prompt, PromptSet
+from workbench.store.schema import FILE_NAME
+from workbench.store.store import Store
 
 FRUIT = {"role": "user", "content": "Name a fruit."}
 PEAR = {"role": "assistant", "content": "A pear."}
@@ -205,3 +209,19 @@ def test_without_pyarrow_parquet_is_refused_by_name(tmp_path, monkeypatch):
     path.write_bytes(b"PAR1")
     with pytest.raises(PromptFileError, match="needs the Python package pyarrow; install it"):
         read_prompts(path)
+
+
+def test_a_home_of_before_there_were_columns_still_opens(tmp_path):
+    prompts = (Prompt("one", pinned=True), Prompt("two", enabled=False))
+    with closing(Store(tmp_path)) as store:
+        store.create_run(name="", policy="", reward="", models={}, hyperparameters={},
+                         prompts=prompts).result()
+        store.save_prompt_set(PromptSet("mine", prompts)).result()
+    with closing(sqlite3.connect(tmp_path / FILE_NAME)) as db, db:
+        for table in ("run_prompts", "prompts"):
+            for column in ("messages", "columns"):
+                db.execute(f"alter table {table} drop column {column}")
+        db.execute("delete from _sqlite_migrations where name = 'what_prompts_bring_along'")
+    with closing(Store(tmp_path)) as store:
+        assert store.run_prompts(1) == [prompts[0], Prompt("two")]
+        assert store.prompt_set("mine") == PromptSet("mine", prompts)
