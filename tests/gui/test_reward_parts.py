@@ -86,6 +86,52 @@ def test_the_output_of_one_of_several_classifiers(dock: ModelsDock, sent: list[C
     assert sent[-1].parts[1].label is None  # type: ignore[union-attr]
 
 
+def test_how_a_classifier_reads_is_chosen_and_remembered(
+    dock: ModelsDock, sent: list[Command], qtbot: QtBot
+) -> None:
+    dock.reward.set_parts((RewardPart("org/deberta"),))
+    reading = dock.reward._rows[0].reading
+    assert reading.text() == "Reads: automatic"
+    choose(reading, "Two segments")
+    choose(reading, "End of text token")
+    assert reading.text() == "Reads: two segments, end token"
+    dock.load_button.click()
+    wanted = RewardPart("org/deberta", reads="segments", end_token=True)
+    assert sent[-1].parts == (wanted,)  # type: ignore[union-attr]
+    other = ModelsDock()
+    qtbot.addWidget(other)
+    other.restore_state(dock.save_state())
+    assert other.reward.parts() == (wanted,)
+    # It was chosen for this one; what a version before remembered has none.
+    dock.reward.fields[0].set_source("org/other")
+    assert dock.reward.parts() == (RewardPart("org/other"),)
+    assert reading.text() == "Reads: automatic"
+    other.restore_state({"rewards": [["org/old", 0.5, 1], ["org/odd", 1, None, "sideways", 3]]})
+    assert other.reward.parts() == (RewardPart("org/old", 0.5, 1), RewardPart("org/odd"))
+
+
+def test_only_a_classifier_is_asked_how_it_reads(dock: ModelsDock) -> None:
+    dock.reward.set_parts((RewardPart(str(BUNDLED_REWARD)), RewardPart(VADER)))
+    assert [row.reading.isVisible() for row in dock.reward._rows] == [True, False]
+    row = dock.reward._rows[0]
+    model = facts("reward", source=str(BUNDLED_REWARD), reads="chat", limit=512)
+    dock.loaded(ev.ModelsLoaded(facts("policy"), model, 1.0))
+    assert row.reading.text() == "Reads: chat turns"
+    assert "512 tokens of a text, of longer ones the end" in row.reading.toolTip()
+    choose(row.reading, "One text")  # which is not what is loaded
+    assert row.reading.text() == "Reads: one text"
+    assert "512" not in row.reading.toolTip()
+    names = [each.reading.accessibleName() for each in dock.reward._rows]
+    assert names == ["How reward reads", "How reward 2 reads"]
+
+
+def test_what_the_reward_model_did_not_read_is_said() -> None:
+    record = CompletionRecord(0, 0, "p", "t", 1.0, 0.5, 8, True, cut=1200)
+    assert wording.facts(record) == (
+        "reward 1.00 · KL 0.50 · 8 tokens · reward model did not read the first 1,200 of its "
+        "tokens")
+
+
 def test_facts_of_each_part(dock: ModelsDock) -> None:
     file = facts("vader", source=VADER, architecture="Python file", sha256="0f" * 32,
                  summary="Friendly words.")

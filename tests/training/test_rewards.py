@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 
 from workbench.assets import EXAMPLE_REWARDS
+from workbench.cli import parse as parse_words
+from workbench.headless import _reward
 from workbench.ppo.hyperparameters import parse
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
+from workbench.training.models import command_of
 from workbench.training.reward_parts import (
     PartError,
     RewardPart,
@@ -219,3 +222,39 @@ def test_a_resumed_run_pauses_after_one_cycle(client, store, folders):
     client.send(do.ResumeRun(1, step=True))
     client.wait_for(State.PAUSED)
     assert store.run(1).cycles == 2
+
+
+def test_how_a_classifier_reads_is_kept_with_the_run_and_goes_on(client, store, folders):
+    client.send(load(folders, RewardPart(folders[1], reads="segments", end_token=True)))
+    facts = client.wait(ev.ModelsLoaded).reward
+    assert (facts.reads, facts.end_token, facts.limit) == ("segments", True, 256)
+    client.send(start(3))
+    assert client.wait(ev.RunFinished).outcome == "finished"
+    [kept] = store.run(1).models["reward"]
+    assert (kept["reads"], kept["end_token"]) == ("segments", True)
+    as_pairs = store.completions(1, 0)
+    client.send(do.LoadModels(*folders))
+    client.wait(ev.ModelsLoaded)
+    client.send(start(1))
+    client.wait(ev.RunFinished)
+    as_text = store.completions(2, 0)
+    assert [c.text for c in as_text] == [c.text for c in as_pairs]
+    assert [c.score for c in as_text] != [c.score for c in as_pairs]
+    before = store.completions(1, 3, "rollout")
+    client.send(do.ResumeRun(1, 0))
+    client.wait(ev.RunResumed)
+    client.wait(ev.RunFinished)
+    assert store.completions(1, 3, "rollout") == before
+
+
+def test_a_run_of_a_version_before_reads_as_its_tokenizer_suggests():
+    record = {"reward": [{"source": "org/r", "weight": 0.5, "label": 1, "sha256": ""}],
+              "use_chat_template": False}
+    assert command_of("p", record).parts == (RewardPart("org/r", 0.5, 1, "auto", False),)
+
+
+def test_the_command_line_says_how_the_reward_before_reads():
+    options = parse_words(["train", "--reward", "org/a", "--reward-reads", "segments",
+                           "--reward", "org/b=2", "--reward-label", "1", "--reward-end-token"])
+    assert _reward(options) == (
+        RewardPart("org/a", reads="segments"), RewardPart("org/b", 2.0, 1, end_token=True))

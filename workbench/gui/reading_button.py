@@ -33,7 +33,7 @@ class ReadingButton(QToolButton):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setProperty("role", "flat")
+        self.setProperty("role", "reading")
         self.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu = QMenu(self)
         menu.setToolTipsVisible(True)
