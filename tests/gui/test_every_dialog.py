@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 from helpers.window import Opened, bare_controls, facts, fill, unexplained
-from PySide6.QtCore import QEvent, Qt
+from PySide6.QtCore import QEvent, QObject, Qt
 from PySide6.QtWidgets import (
     QApplication,
     QDialog,
@@ -259,3 +259,29 @@ def test_a_button_added_to_a_finished_dialog_shows_all_of_its_text(
     QApplication.processEvents()
     for button in dialog.buttons.buttons():
         assert button.width() >= button.sizeHint().width(), button.text()
+
+
+class Shown(QObject):
+    """Collects the windows without a parent that were shown, if only for a moment."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.strays: list[str] = []
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if (event.type() == QEvent.Type.Show and isinstance(watched, QWidget)
+                and watched.isWindow() and watched.parentWidget() is None):
+            self.strays.append(f"{type(watched).__name__} {watched.objectName()}")
+        return False
+
+
+@pytest.mark.parametrize("name", DIALOGS)
+def test_a_dialog_shows_no_other_window(qapp: QApplication, window: Opened, name: str) -> None:
+    shown = Shown()
+    qapp.installEventFilter(shown)
+    try:
+        DIALOGS[name](window)
+        QApplication.processEvents()
+    finally:
+        qapp.removeEventFilter(shown)
+    assert not shown.strays

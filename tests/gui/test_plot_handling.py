@@ -281,6 +281,15 @@ def test_the_large_number_is_the_measured_one(view):
     assert beside.text() == f"≈ {values.smooth[-1]:.2f}"
 
 
+def test_a_distance_of_rounding_noise_is_zero(view):
+    view.append(1, 13, {KL: 5.6e-8})
+    view.repaint_now()
+    assert value(view, KL).text() == "0"
+    view.append(1, 14, {KL: -5.6e-8})
+    view.repaint_now()
+    assert value(view, KL).text() == "0"
+
+
 def test_a_distance_below_zero_is_about_zero(view):
     view.append(1, 13, {KL: -0.13, REWARD: -0.13})
     view.repaint_now()

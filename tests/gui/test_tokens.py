@@ -359,3 +359,11 @@ def test_what_is_not_there_is_said(opened: Opened, store: Store) -> None:
 
 def test_every_control_has_a_name(tokens: TokensView) -> None:
     assert bare_controls(tokens) == []
+
+
+def test_rounding_noise_is_not_coloured() -> None:
+    kl = next(column for column in COLUMNS if column.title == "KL")
+    noise = [step(kl=5.6e-8), step(kl=-0.004)]
+    assert [kl.text(s) for s in noise] == ["0.00", "0.00"]
+    assert strengths(noise, kl) == [0.0, 0.0]
+    assert strengths([step(kl=0.01), step(kl=0.02)], kl) == pytest.approx([0.2, 0.4])

@@ -36,7 +36,6 @@ class Row(QWidget):
         small = self.note.font()
         small.setPointSizeF(0.9 * small.pointSizeF())
         self.note.setFont(small)
-        self.note.setVisible(bool(spec.unit))
         self.reset = tool_button(
             "", f"reset_{spec.name}", f"Reset {spec.label}",
             f"Back to the default, {format_value(spec, spec.default)}", "flat")
@@ -64,6 +63,8 @@ class Row(QWidget):
         """Whether the label stands above the field."""
         self._arrange(False)
         self.explain("")
+        # Shown before it had a parent, it would be a window of its own.
+        self.note.setVisible(bool(spec.unit))
         self.problem.hide()
 
     def draw(self) -> None:

@@ -29,6 +29,12 @@ _NOT_USED = (
     "forced_bos_token_id", "forced_eos_token_id", "sequence_bias", "num_beams",
     "exponential_decay_length_penalty", "guidance_scale")
 """What bends the distribution of generated text (``transformers.GenerationConfig``)."""
+_BENDS_NOTHING: dict[str, tuple[object, ...]] = {
+    "temperature": (1,), "top_k": (0,), "top_p": (1,), "min_p": (0,), "typical_p": (1,),
+    "epsilon_cutoff": (0,), "eta_cutoff": (0,), "repetition_penalty": (1,),
+    "encoder_repetition_penalty": (1,), "no_repeat_ngram_size": (0,), "min_length": (0,),
+    "min_new_tokens": (0,), "num_beams": (1,), "guidance_scale": (1,)}
+"""Values that leave it as it is, beside None and an empty list."""
 
 
 def check_files(folder: Path, source: str, *, names: tuple[str, ...] = _WEIGHTS) -> None:
@@ -220,8 +226,9 @@ def unused(info: Any, model: Any, what: str) -> list[str]:
             f"The {what}'s folder also holds weights that are not used ({extra[0]}"
             f"{f' and {len(extra) - 1} more' if len(extra) > 1 else ''}).")
     generation = getattr(model, "generation_config", None)
-    bent = [name for name in _NOT_USED if generation is not None
-            and name in generation.to_diff_dict()] if what == "policy" else []
+    told = generation.to_diff_dict() if generation is not None and what == "policy" else {}
+    bent = [name for name in _NOT_USED if told.get(name) not in (None, [])
+            and told[name] not in _BENDS_NOTHING.get(name, ())]
     if bent:
         notes.append(
             f"What the policy's generation_config.json says of {', '.join(bent)} is not used: PPO "

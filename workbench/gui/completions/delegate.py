@@ -167,7 +167,8 @@ class ComparisonDelegate(QStyledItemDelegate):
         self._bold_text, self._digits_text = QuickText(self._bold), QuickText(digits)
         self._metrics = QFontMetrics(self._font)
         self._line = self._metrics.lineSpacing()
-        self._numbers_width = self._metrics.horizontalAdvance("reward  −0.00 → −0.00")
+        # In the digits they are drawn in, which may be wider than those of the text.
+        self._numbers_width = math.ceil(self._digits_text.width("reward  −00.00 → −00.00"))
 
     def _columns(self, width: int) -> tuple[int, int, int]:
         """Return the left edge, the width of a text and the width of the numbers."""

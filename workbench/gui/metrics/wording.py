@@ -14,6 +14,7 @@ from workbench.training.events import Change
 SHORT = {"objective/scores_compared": "compared", "objective/rlhf_reward": "after penalties"}
 """What metrics are called beside another one of their kind."""
 _DISTANCES = ("objective/kl",)
+_ROUNDING = 1e-6  # of float32 sums; a distance below it is that of a policy to itself
 
 
 def describe(metric: Metric) -> str:
@@ -27,6 +28,8 @@ def headline(metric: Metric, value: float) -> tuple[str, str]:
 
     A distance estimated from few completions may come out below zero, which a distance never is.
     """
+    if metric.name in _DISTANCES and abs(value) < _ROUNDING:
+        return "0", ""
     if metric.name in _DISTANCES and value < 0:
         return "about 0", (
             f"Measured: {format_number(value)} {metric.unit}. It is estimated from the completions "

@@ -159,7 +159,6 @@ class BranchDialog(Dialog):
             wrap=True)
         self.name = named(QLineEdit(placeholderText="Name (a number if left empty)"),
                           "fork_name", "Name of the fork", "What the new run is called")
-        self.name.setVisible(not self._back)
         self.checkpoints = named(
             QTableWidget(0, len(_COLUMNS)), "checkpoints", "Checkpoints",
             "Where to begin: the checkpoints there are, with the reward and KL of their cycle")
@@ -184,12 +183,13 @@ class BranchDialog(Dialog):
         self._warning = label("", "warning", wrap=True)
         self._warning.setObjectName("branch_warning")
         left.addWidget(self._warning)
-        self.warn(warning)
         across = QHBoxLayout()
         across.setSpacing(16)
         across.addLayout(left, 1)
         across.addLayout(self._settings(), 1)
         self.body.addLayout(across, 1)
+        self.name.setVisible(not self._back)  # with a parent now: else a window of its own
+        self.warn(warning)
         self.body.addWidget(self._summary)
         self.finish("Cancel", "Leave everything as it is", 860, 600)
         self.checkpoints.itemSelectionChanged.connect(self._chosen)

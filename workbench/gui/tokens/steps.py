@@ -13,6 +13,8 @@ from workbench.store.traces import TraceRecord
 
 _EVEN = 0.05  # advantages nearer to 0 than this say nothing about a token
 _NO_CHOICE = 0.05  # nats
+_WRITTEN = 0.005  # what is nearer to 0 is written as 0.00
+_FAINT = 0.05  # where no number of a column is larger, they are coloured by this
 _SHOWN = 200  # characters of a prompt or a completion in a line
 
 
@@ -96,10 +98,12 @@ def read_steps(trace: TraceRecord, score: float, cliprange: float) -> tuple[Step
 
 
 def strengths(steps: Sequence[Step], column: Column) -> list[float]:
-    """Return how strongly each step is coloured, from -1 to 1; 1 is the column's largest."""
+    """Return how strongly each step is coloured, from -1 to 1; 1 is the column's largest. Numbers
+    that are all next to 0 stay pale, and what is written as 0 has no colour."""
     weights = [w if math.isfinite(w) else 0.0 for w in map(column.weight, steps)]
+    weights = [w if abs(w) >= _WRITTEN else 0.0 for w in weights]
     most = max(map(abs, weights), default=0.0)
-    return [w / most if most else 0.0 for w in weights]
+    return [w / max(most, _FAINT) for w in weights]
 
 
 def most_telling(steps: Sequence[Step]) -> int:
