@@ -340,6 +340,13 @@ def test_a_row_is_read_in_full_with_both_texts_scrolling_together(qtbot, view, r
     assert view.list.currentIndex().row() == 1
 
 
+def test_wide_numbers_leave_room_for_what_they_are(view):
+    delegate = view.delegate
+    for text in ("−0.96 → −0.19", "−12.34 → −10.00"):
+        needed = delegate._digits_text.width("reward  ") + delegate._digits_text.width(text)
+        assert needed <= delegate._columns(760)[2]
+
+
 def test_long_texts_show_their_first_lines_and_say_how_much_more_there_is(view, run, store):
     store.record_comparison(run, 3, [replace(r, text="word " * 1000) for r in records(2)]).result()
     view.show_run(run)

@@ -144,6 +144,10 @@ def test_what_is_fixed_says_why_and_offers_a_fork(
 def test_conflict_is_said_in_place_and_nothing_is_sent(running: HyperparametersDock) -> None:
     edit(running, num_mini_batches=3)
     row = running.form.rows["num_mini_batches"]
+    assert not row.problem.isVisible()  # it would cover the field that has the keyboard
+    assert "divide" in row.field.toolTip()
+    running.activateWindow()
+    row.field.setFocus()
     assert row.problem.isVisible()
     assert "divide" in row.problem.text()
     assert "divide" in line(running)
@@ -253,6 +257,35 @@ def test_a_conflict_is_said_at_every_field_that_takes_part(running: Hyperparamet
     edit(running, dual_clip=3.0, kl_coef=0.0)
     running.form.set_values({"kl_controller": "adaptive"}, "test")
     assert "never leaves 0" in rows["kl_coef"].problem.text()
+
+
+def test_nothing_moves_when_a_field_says_what_is_wrong(
+    qtbot: QtBot, running: HyperparametersDock
+) -> None:
+    running.resize(300, 700)
+    rows = running.form.rows
+    field = type_in(qtbot, running, "num_mini_batches", "4")
+
+    def places() -> list[tuple[int, int, int]]:
+        QApplication.processEvents()
+        return [(row.field.mapTo(running, QPoint()).x(), row.field.mapTo(running, QPoint()).y(),
+                 row.field.width()) for row in rows.values() if row.isVisible()]
+    before = places()
+    field.selectAll()
+    qtbot.keyClicks(field, "3")
+    note = rows["num_mini_batches"].problem
+    assert note.isVisible()
+    assert note.height() >= note.heightForWidth(note.width())
+    assert places() == before
+    qtbot.keyClick(field, Qt.Key.Key_Backspace)
+    qtbot.keyClicks(field, "4")
+    assert not note.isVisible()
+    assert places() == before
+    for title in running.form.open_sections():  # until there is nothing to scroll
+        wide = rows["num_cycles"].width()
+        running.form.sections[title].set_open(False)
+        QApplication.processEvents()
+        assert rows["num_cycles"].width() == wide
 
 
 def test_a_preset_takes_away_what_could_not_be_read(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QSize
 from PySide6.QtGui import QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
@@ -12,6 +12,7 @@ from workbench.gui.controls import enable, label, tool_button
 from workbench.gui.fields import make_field, tooltip
 from workbench.gui.icons import icon
 from workbench.gui.plain_text import plain_tip
+from workbench.gui.problem_note import ProblemNote
 from workbench.gui.theme import number_font, set_look
 from workbench.ppo.hyperparameters import Spec, Value
 from workbench.ppo.wording import format_value
@@ -20,8 +21,8 @@ _LABEL_CHARACTERS = 13  # for which the label must have room to stand beside its
 
 
 class Row(QWidget):
-    """Label, field, reset button, and below them what is wrong. Where it is narrow the label
-    stands above the field."""
+    """Label, field, reset button, and over what is below them what is wrong. Where it is narrow
+    the label stands above the field."""
 
     def __init__(self, spec: Spec) -> None:
         super().__init__()
@@ -44,9 +45,9 @@ class Row(QWidget):
         self.reset.setSizePolicy(keep)
         # It goes when it has done its work; the focus must not go on to the next field.
         self.reset.clicked.connect(lambda: self.field.setFocus())
-        self.problem = label(role="error", wrap=True)
+        self.problem = ProblemNote(self, self.field)
         self.problem.setObjectName(f"problem_{spec.name}")
-        self.problem.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._why = ""
         self._title = QWidget()
         title = QVBoxLayout(self._title)
         title.setContentsMargins(0, 0, 0, 0)
@@ -65,7 +66,6 @@ class Row(QWidget):
         self.explain("")
         # Shown before it had a parent, it would be a window of its own.
         self.note.setVisible(bool(spec.unit))
-        self.problem.hide()
 
     def draw(self) -> None:
         """Draw in the colours of the theme."""
@@ -81,17 +81,25 @@ class Row(QWidget):
         self.note.setVisible(bool(parts))
 
     def show_problem(self, sentence: str, *, edited: bool) -> None:
-        """Say under the field what is wrong with it, "" when nothing is; else mark an edit."""
-        self.problem.setText(sentence)
-        self.problem.setVisible(bool(sentence))
+        """Say what is wrong with the field, "" when nothing is; else mark an edit."""
+        if sentence != self.problem.text():
+            self.problem.say(sentence)
+            self._tell()
         set_look(self.field, state="invalid" if sentence else "edited" if edited else "")
 
     def explain(self, why: str) -> None:
         """Disable the field and say ``why``, or enable it with ""."""
         for widget in (self.field, self.reset, self.label):
             enable(widget, not why, why)
-        tip = plain_tip(tooltip(self.spec, why))
-        self.field.setToolTip(tip)
+        self._why = why
+        self._tell()
+
+    def _tell(self) -> None:
+        tip = tooltip(self.spec, self._why)
+        wrong = self.problem.text()
+        self.field.setAccessibleDescription(wrong or self.spec.help)
+        self.field.setToolTip(plain_tip(f"{wrong}\n{tip}" if wrong else tip))
+        tip = plain_tip(tip)
         self.label.setToolTip(tip)
         self.note.setToolTip(tip)
 
@@ -121,7 +129,6 @@ class Row(QWidget):
         grid.addWidget(self._title, 0, 0, 1, 3 if narrow else 1)
         grid.addWidget(self.field, line, 0 if narrow else 1)
         grid.addWidget(self.reset, line, 1 if narrow else 2)
-        grid.addWidget(self.problem, 2, 0, 1, 3)
         grid.setContentsMargins(0, 0, 0, 6 if narrow else 0)
         grid.setColumnStretch(0, int(not narrow))
         grid.setColumnStretch(2, int(narrow))

@@ -66,6 +66,8 @@ class HyperparametersForm(QWidget):
         for place, widget in enumerate((self._lock_hint, self.fork_button)):
             self.sections[FIXED].body.insertWidget(place, widget)
             widget.hide()
+        for row in self.rows.values():
+            row.problem.float_in(self)
         self.set_open_sections(set(self.sections) - {"Advantages", FIXED})
         self._draw()
         themes().changed.connect(self._draw)

@@ -9,7 +9,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
     QLineEdit,
-    QScrollArea,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -18,6 +17,7 @@ from PySide6.QtWidgets import (
 
 from workbench.gui.controls import RIGHT, as_list, enable, label, named, tool_button
 from workbench.gui.dialog import Dialog
+from workbench.gui.form_scroll import FormScroll
 from workbench.gui.hyperparameters_form import HyperparametersForm
 from workbench.gui.metrics.data import format_number
 from workbench.gui.status_bar import file_size
@@ -197,10 +197,7 @@ class BranchDialog(Dialog):
 
     def _settings(self) -> QVBoxLayout:
         self.form = HyperparametersForm()
-        scroll = QScrollArea(widgetResizable=True)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        scroll.setWidget(self.form)
+        scroll = FormScroll(self.form)
         find = named(QLineEdit(placeholderText="Find a setting", clearButtonEnabled=True),
                      "fork_find_setting", "Find a setting",
                      "Show only settings whose name or explanation contains these words")
