@@ -102,6 +102,17 @@ def test_what_reads_ahead_is_refused(config, sentence):
         checked(config)
 
 
+def test_a_limit_that_is_none_lets_the_texts_be_long_enough():
+    """XLNet says -1 of its positions; MPT has a word of its own for them."""
+    config = tf.MptConfig(vocab_size=VOCABULARY, d_model=32, n_heads=4, n_layers=1, max_seq_len=32,
+                          expansion_ratio=2)
+    assert checked(config).context_length == 32
+    config = tf.XLNetConfig(vocab_size=VOCABULARY, d_model=32, n_layer=1, n_head=2, d_inner=48)
+    assert Policy(tf.AutoModelForCausalLM.from_config(config), CPU).context_length is None
+    with pytest.raises(UnsupportedModelError, match="reads in both directions"):
+        checked(config)
+
+
 def test_numbers_that_are_none_are_refused():
     model = tf.AutoModelForCausalLM.from_config(tf.LlamaConfig(**SMALL))
     torch.nn.init.constant_(model.model.norm.weight, torch.nan)

@@ -17,11 +17,11 @@ PROMPTS = [[5, 6, 7], [4], list(range(4, 24)), [8, 9, 10]]
 # One of a kind, and what has gone wrong before.
 SOME = ("bart", "bert", "bloom", "deepseek_v3", "falcon_mamba", "gemma3n_text", "gpt_neo", "jamba",
         "llama4_text", "moshi", "opt", "openai-gpt", "qwen3_5_text", "qwen3_next",
-        "recurrent_gemma", "rwkv", "zamba2")
+        "recurrent_gemma", "rwkv", "xlnet", "zamba2")
 REFUSED = {
     "cpmant": "reads in both directions",
-    "reformer": "",
-    "xlnet": "",
+    "prophetnet": "computes its logits in a way",
+    "xlnet": "reads in both directions",
 }
 """What is no causal language model, whatever its name says, and part of the sentence."""
 

@@ -27,9 +27,9 @@ from workbench.ppo.policy import Policy, UnsupportedModelError, no_cache, shorte
 TOLERANCE = 2e-4
 """How far a log-probability may be from that of the row alone, in float32."""
 _RELATIVE = 1e-5  # of log-probabilities of what is never sampled
-_PROMPTS = 1, 4, 13, 13  # tokens; some of one length, and windows are passed while prompts are read
-_WRITTEN = 8
-_ENDS_AT = 3  # tokens after which one row has ended, and is dropped
+_PROMPTS = 1, 9, 9  # tokens; two of one length, and windows are passed while prompts are read
+_WRITTEN = 4
+_ENDS_AT = 1  # tokens after which one row has ended, and is dropped
 _WINDOW = 8
 _WINDOWS = frozenset({
     "sliding_window", "sliding_window_size", "attention_chunk_size", "attention_window_size",
@@ -42,11 +42,16 @@ _Way = TypeVar("_Way")
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A text, and the log-probabilities (T, V) of what comes at each token of the response."""
+    """A text, and the log-probabilities (L, V) of what comes after each token that is fed."""
 
     prompt: list[int]
     response: list[int]
-    expected: Tensor
+    whole: Tensor
+
+    @property
+    def expected(self) -> Tensor:
+        """The (T, V) at each token of the response."""
+        return self.whole[len(self.prompt) - 1 :]
 
     @property
     def fed(self) -> list[int]:
@@ -113,7 +118,7 @@ def _tried(attempt: Callable[[], bool]) -> bool:
 def _rows(policy: Policy) -> tuple[list[_Row], int]:
     """Return texts with ids from all of the vocabulary, also padding's, and the id that ends the
     response of the last row but one."""
-    vocabulary = _plain(policy, [0]).shape[-1]
+    vocabulary = policy.model.get_input_embeddings().weight.shape[0]
     room = policy.context_length or sum((_PROMPTS[-1], _WRITTEN))
     written = max(1, min(_WRITTEN, room // 3))
     end = vocabulary - 1
@@ -129,8 +134,7 @@ def _rows(policy: Policy) -> tuple[list[_Row], int]:
         prompt[0] = end if len(prompt) > 1 else prompt[0]
         if number == len(_PROMPTS) - 2:
             response[_ENDS_AT:] = [end] * len(response[_ENDS_AT:])
-        fed = prompt + response[:-1]
-        rows.append(_Row(prompt, response, _plain(policy, fed)[len(prompt) - 1 :]))
+        rows.append(_Row(prompt, response, _plain(policy, prompt + response[:-1])))
     return rows, end
 
 
@@ -148,11 +152,11 @@ def _plain(policy: Policy, ids: list[int]) -> Tensor:
 
 def _check_direction(policy: Policy, row: _Row) -> None:
     """Make sure that what comes later changes nothing before it, and that chance has no part."""
-    whole, half = row.fed, row.fed[: len(row.fed) // 2 + 1]
-    first, again = _plain(policy, half), _plain(policy, half)
-    if not _agree(first, again):
-        raise _refusal(policy, "computes with random numbers, so no probability is certain")
-    if not _agree(_plain(policy, whole)[: len(half)], first):
+    half = row.fed[: len(row.fed) // 2 + 1]
+    alone = _plain(policy, half)
+    if not _agree(row.whole[: len(half)], alone):
+        if not _agree(_plain(policy, half), alone):
+            raise _refusal(policy, "computes with random numbers, so no probability is certain")
         remedy = ""
         if getattr(policy.config, "is_decoder", True) is False:
             remedy = (" (its config.json says that it is no decoder; if it was trained to write "

@@ -21,6 +21,9 @@ from workbench.ppo.abilities import Abilities
 from workbench.ppo.device import Placement
 from workbench.ppo.kernels import head_logits, use_native_gelu
 
+_CONTEXT = "max_position_embeddings", "max_seq_len"
+"""What configurations call the most tokens that a model reads."""
+
 
 class UnsupportedModelError(ValueError):
     """A model cannot be used in the way asked for. The message is a plain sentence."""
@@ -59,9 +62,9 @@ class Policy(nn.Module):
         self.abilities = abilities or Abilities()
         self._checkpointed: list[Any] = []
         self.eval()  # dropout stays off, in training too: the ratio must start at 1
-        if abilities is None:
-            self._find_head()
-        width = _width(self.trunk if value_trunk is None else value_trunk, placement.device)
+        width = self._find_head() if abilities is None else 0
+        if value_trunk is not None or not width:
+            width = _width(self.trunk if value_trunk is None else value_trunk, placement.device)
         self.value_head = nn.Linear(width, 1, device=placement.device)
         # Zero, so that the first advantages are the plain returns.
         nn.init.zeros_(self.value_head.weight)
@@ -84,7 +87,9 @@ class Policy(nn.Module):
     @property
     def context_length(self) -> int | None:
         """The most tokens the model can read, or None when it says nothing."""
-        return getattr(self.config, "max_position_embeddings", None)
+        known = (getattr(self.config, name, None) for name in _CONTEXT)
+        # Those without a limit may say -1.
+        return next((n for n in known if isinstance(n, int) and n > 0), None)
 
     def trained(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """Return the parameters that the policy learns, and those that values alone learn: the
@@ -193,8 +198,9 @@ class Policy(nn.Module):
                 layer.training = False
 
     @torch.no_grad()
-    def _find_head(self) -> None:
-        """Find out which trunk and which head give the model's own logits."""
+    def _find_head(self) -> int:
+        """Find out which trunk and which head give the model's own logits; return how wide the
+        trunk's states are."""
         ids = torch.arange(4, device=self.device).unsqueeze(0) % self.config.vocab_size
         with self.in_full_precision():
             try:
@@ -213,14 +219,15 @@ class Policy(nn.Module):
             for trunk, own_head in itertools.product(_trunks(self.model), (False, True)):
                 self.abilities = replace(self.abilities, trunk=trunk, own_head=own_head)
                 try:
-                    found = self.logits(self.hidden_states(ids))
+                    hidden = self.hidden_states(ids)
+                    found = self.logits(hidden)
                 except torch.OutOfMemoryError:
                     raise
                 except Exception:  # as above
                     continue
                 if found.shape == expected.shape and torch.allclose(
                         found, expected.float(), rtol=1e-5, atol=2e-4):
-                    return
+                    return hidden.shape[-1]
         raise UnsupportedModelError(
             f"The policy's architecture ({type(self.model).__name__}) computes its logits in "
             "a way PPO Workbench does not know; choose another model.")
