@@ -232,7 +232,8 @@ def test_a_run_cut_short_is_offered_again(opened: Opened, store: Store) -> None:
     assert toast.action_button.toolTip() == "Begin this run again from the start"
     store.checkpoints.write(run_id, 2, {}, {})
     opened.controller.resuming.offer(store.run(run_id))
-    assert toast.text == "Run 1 was stopped after cycle 3 of 20."
+    assert toast.text == ("Run 1 was stopped after cycle 3 of 20. Resume goes on after cycle 2, "
+                          "its last checkpoint, and runs cycle 3 again.")
     assert toast.action_button.isVisible()
     toast.action_button.click()
     assert not toast.isVisible()
@@ -372,3 +373,18 @@ def test_resume_stays_the_main_button_while_a_run_that_was_cut_short_is_on_displ
     opened.controller.show_run(run_id)
     assert window.chip.text() == "Interrupted after 3 of 20"
     assert actions.primary == "pause"
+
+
+@pytest.mark.parametrize(("checkpoint", "said"), [
+    (2, "Resume goes on after cycle 2, its last checkpoint, and runs cycles 3 to 4 again."),
+    (3, "Resume goes on after cycle 3, its last checkpoint, and runs cycle 4 again."),
+    (4, "")])
+def test_a_stop_says_which_cycles_are_run_again(
+    opened: Opened, store: Store, checkpoint: int, said: str
+) -> None:
+    run_id = stopped(store, cycles=4, checkpoint=checkpoint)
+    opened.controller.show_run(run_id)
+    opened.controller.handle([ev.RunFinished(run_id, "stopped", 4),
+                              ev.StateChanged(State.FINISHED)])
+    assert opened.window.toast.text == f"Run 1 stopped after 4 cycles. {said}".rstrip()
+    assert said in as_plain(opened.window.actions_["pause"].toolTip())

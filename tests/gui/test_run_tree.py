@@ -153,7 +153,7 @@ def test_the_fork_dialog_follows_the_run_that_is_alive(opened: Opened) -> None:
     warning = dialog(opened).findChild(QLabel, "branch_warning")
     assert warning.text().startswith("Run 2 is training now")
     opened.controller.handle([ev.StateChanged(State.PAUSED)])
-    assert warning.text().startswith("Run 2 is paused")
+    assert warning.text().startswith("Run 2 is paused: it will be ended.")
     opened.controller.handle([
         ev.RunFinished(2, "finished", 4, ""), ev.StateChanged(State.FINISHED)])
     assert warning.isHidden()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from helpers.play import SMALL, play, until
-from helpers.window import PROMPTS, Opened, facts, fill, ready
+from helpers.window import PROMPTS, Opened, as_plain, facts, fill, ready
 from PySide6.QtCore import QPoint
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
@@ -232,7 +232,7 @@ def test_a_stopped_run_is_the_next_thing_to_go_on_with(
     assert window.chip.width() >= window.chip.sizeHint().width()
     roles = {name: button.property("role") for name, button in window._run_buttons.items()}
     assert [name for name, role in roles.items() if role == "primary"] == ["pause"]
-    assert actions["pause"].toolTip().startswith("Go on with Run 1")
+    assert as_plain(actions["pause"].toolTip()).startswith("Go on with Run 1")
     assert actions["step"].toolTip().startswith("Run one more cycle of Run 1")
     assert window.trains.sentence.startswith("Resume goes on with Run 1; Start trains bundled")
     opened.sent.clear()

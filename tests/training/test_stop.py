@@ -74,8 +74,7 @@ def at(kind, fits=lambda _: True, command=do.Stop):
     return react
 
 
-@pytest.mark.parametrize("phase", [
-    ev.Phase.SAMPLING, ev.Phase.SCORING, ev.Phase.UPDATING, ev.Phase.COMPARING])
+@pytest.mark.parametrize("phase", [ev.Phase.SAMPLING, ev.Phase.SCORING, ev.Phase.UPDATING])
 def test_no_step_is_begun_after_a_stop(reacting, store, phase):
     seen = reacting(at(ev.Progress, lambda e: e.phase is phase and e.cycle == 2))
     where = next(i for i, e in enumerate(seen) if isinstance(e, ev.StateChanged)
@@ -85,6 +84,29 @@ def test_no_step_is_begun_after_a_stop(reacting, store, phase):
     # Before its update began, the cycle can be dropped without losing the one before.
     untouched = phase in (ev.Phase.SAMPLING, ev.Phase.SCORING)
     assert [c.cycle for c in store.checkpoints.all(1)] == ([1] if untouched else [])
+
+
+def test_a_cycle_whose_update_is_made_is_completed_and_kept(reacting, store):
+    seen = reacting(at(ev.Progress, lambda e: e.phase is ev.Phase.COMPARING and e.cycle == 2))
+    assert next(e.note for e in seen if isinstance(e, ev.StateChanged)
+                and e.state is State.STOPPING).startswith("Stopping after the comparison")
+    assert (seen[-1].outcome, seen[-1].cycles, store.run(1).cycles) == ("stopped", 2, 2)
+    assert [c.cycle for c in store.checkpoints.all(1)] == [2]
+    assert len(store.completions(1, 2)) == 2
+
+
+def test_a_second_stop_drops_the_comparison_too(reacting, store):
+    first = at(ev.Progress, lambda e: e.phase is ev.Phase.COMPARING and e.cycle == 2)
+    seen = reacting(lambda event: [*first(event)] * 2)
+    assert (seen[-1].outcome, seen[-1].cycles, store.checkpoints.all(1)) == ("stopped", 1, [])
+
+
+def test_a_stop_while_the_start_policy_is_compared_is_at_once(reacting, store):
+    seen = reacting(at(ev.Progress, lambda e: e.phase is ev.Phase.COMPARING and e.cycle == 0))
+    where = next(i for i, e in enumerate(seen) if isinstance(e, ev.StateChanged)
+                 and e.state is State.STOPPING)
+    assert not [e for e in seen[where:] if isinstance(e, ev.Progress)]
+    assert (seen[-1].outcome, seen[-1].cycles) == ("stopped", 0)
 
 
 def test_a_stop_between_two_cycles(reacting, store):

@@ -30,7 +30,7 @@ from workbench.gui.memory import MemoryWatch
 from workbench.gui.notifications import Notifications
 from workbench.gui.places import missing_cycle, places
 from workbench.gui.readiness import Readiness
-from workbench.gui.resuming import Resuming
+from workbench.gui.resuming import Resuming, lost_cycles
 from workbench.gui.runs.branching import Branching
 from workbench.gui.status_bar import file_size
 from workbench.gui.theme import Mode, themes
@@ -264,7 +264,8 @@ class Controller(QObject):
         elif event.outcome != "failed":
             cycles = count_cycles(event.cycles)
             written = self._written if event.outcome == "stopped" else None
-            more = event.lost or (_written(written) if written else "")
+            again = lost_cycles(self._store, run) if run and event.outcome == "stopped" else ""
+            more = event.lost or again or (_written(written) if written else "")
             if event.outcome == "stopped" and not self._store.checkpoints.all(event.run_id):
                 more = f"{more} No checkpoint was written: Resume begins it from the start.".strip()
             window.toast.show_message(

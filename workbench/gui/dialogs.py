@@ -44,8 +44,9 @@ def ask_about_closing(parent: QWidget, *, stop: Callable[[], None],
         parent, "close_question", "Close PPO Workbench",
         "A run is still alive. Stop it and close?",
         f"{held} What is not written when the window closes has to be made again." if held else
-        "Complete cycles are kept and the run can be resumed; the cycle in hand is dropped. A run "
-        "that goes on needs its window: it is only put away.",
+        "The run can be resumed after its last checkpoint; the cycle in hand is dropped, and with "
+        "it what is not in a checkpoint. A run that goes on needs its window: it is only put "
+        "away.",
         (("&Stop and close", "stop_and_close", "End the run, save everything and close", stop),
          (how, "keep_running", f"Let the run go on with the window {where}", keep)))
 

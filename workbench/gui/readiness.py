@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject
 from workbench.gui.actions import ALIVE
 from workbench.gui.model_names import policy_name, reward_name
 from workbench.gui.prompts.wording import count
-from workbench.gui.resuming import Resuming, planned_cycles
+from workbench.gui.resuming import Resuming, lost_cycles, planned_cycles
 from workbench.gui.trains_line import Piece
 from workbench.training.events import State
 from workbench.training.reward_parts import RewardPart
@@ -61,7 +61,8 @@ class Readiness(QObject):
         loaded = window.models.is_loaded()
         stopped = self.stopped
         resume = stopped.name if stopped is not None else ""
-        window.actions_.set_resumes(f"Go on with {resume}" if resume else "")
+        again = lost_cycles(self._store, stopped) if stopped is not None else ""
+        window.actions_.set_resumes(f"Go on with {resume}. {again}".rstrip() if resume else "")
         tip = "Begin a new run from the start policy with these settings"
         if state == State.LOADING:
             tip += "; it starts as soon as the models are loaded"

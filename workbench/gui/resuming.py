@@ -34,6 +34,17 @@ def planned_cycles(store: Store, run: RunRecord) -> int:
     return int(wanted) if isinstance(wanted, int | float) else 0
 
 
+def lost_cycles(store: Store, run: RunRecord) -> str:
+    """Return a sentence on the cycles which a resume from the last checkpoint runs again; nothing
+    where there are none, or no checkpoint."""
+    there = store.checkpoints.all(run.id)
+    if not there or (done := there[-1].cycle) >= run.cycles:
+        return ""
+    again = (f"cycle {run.cycles}" if done + 1 == run.cycles
+             else f"cycles {done + 1} to {run.cycles}")
+    return f"Resume goes on after cycle {done}, its last checkpoint, and runs {again} again."
+
+
 class Resuming(QObject):
     """Sends what goes on with a run of the store, after the question for more cycles where there
     are none left, after models that are being loaded, and for a fork or a way back after the cycle
@@ -71,7 +82,9 @@ class Resuming(QObject):
         planned = planned_cycles(self._store, run)
         gone = ": the process that trained it is gone" if run.status == "interrupted" else ""
         there = self._store.checkpoints.all(run.id)
-        begins = "" if there else " It has no checkpoint: Resume begins it from the start."
+        lost = lost_cycles(self._store, run)
+        begins = f" {lost}".rstrip() if there else (
+            " It has no checkpoint: Resume begins it from the start.")
         if run.cycles < planned:
             self._window.toast.show_offer(
                 f"{run.name} was {run.status} after cycle {run.cycles} of {planned}{gone}.{begins}",

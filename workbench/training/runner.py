@@ -84,10 +84,19 @@ class Runner:
         return ""
 
     def stop(self) -> None:
-        """End the run at the next step; asked again, without a checkpoint."""
+        """End the run at the next step, or once a cycle whose update is made is complete; asked
+        again, at once and without a checkpoint."""
         self._hurried = self._standing.state is State.STOPPING
-        self._standing.enter(State.STOPPING, "Ending without a checkpoint" if self._hurried
-                             else "Stopping at the next step")
+        self._standing.enter(
+            State.STOPPING, "Ending without a checkpoint" if self._hurried
+            else "Stopping after the comparison; Stop again drops the cycle" if self._completes()
+            else "Stopping at the next step")
+
+    def _completes(self) -> bool:
+        """Whether a stop waits for the end of the cycle: the update is made, so that the weights
+        of the cycle before are gone, and only the comparison is missing."""
+        return (self.run is not None and self.run.in_cycle and not self._hurried
+                and self._phase is Phase.COMPARING)
 
     def stage(self, command: do.SetHyperparameters) -> None:
         """Keep changes for the next cycle to begin."""
@@ -104,10 +113,11 @@ class Runner:
 
     def step(self, phase: Phase, done: int, total: int) -> None:
         """Serve as the :class:`~workbench.ppo.control.Control` of a cycle."""
-        self._attend()
-        if self._standing.closing or self._standing.state is State.STOPPING:
-            raise Interrupted
         self._phase = phase
+        self._attend()
+        if self._standing.closing or (
+                self._standing.state is State.STOPPING and not self._completes()):
+            raise Interrupted
         if self.run is not None:
             self._emit(ev.Progress(
                 self.run.id, self.run.cycle + 1 if self.run.compared_start else 0,

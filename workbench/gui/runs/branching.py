@@ -100,10 +100,10 @@ class Branching(QObject):
         running = self._window.state is State.RUNNING
         stays = back and alive.id == run.id
         if running:
-            return (f"{alive.name} is training now: when its cycle is complete it is paused"
+            return (f"{alive.name} is training now: when its cycle is complete it will be paused"
                     + ("." if stays else " and then ended. It can be resumed later."))
         return "" if stays else (
-            f"{alive.name} is paused: it is ended. It can be resumed later.")
+            f"{alive.name} is paused: it will be ended. It can be resumed later.")
 
     # -- drawing over
 
