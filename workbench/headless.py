@@ -229,10 +229,11 @@ def _follow(
             case ev.ModelsLoaded(policy=policy, reward=reward):
                 more(f"Policy {policy.name} ({policy.parameters / 1e6:.1f} M parameters), reward: "
                      f"{reward.name}, on {policy.device} in {policy.dtype}.")
-                for note in (*policy.notes, *reward.notes):
-                    tell(note)
-                if start is not None and not interrupted():
-                    session.send(start)
+                if not interrupted():
+                    for note in (*policy.notes, *reward.notes):
+                        tell(note)
+                    if start is not None:
+                        session.send(start)
             case ev.MemoryEstimated() as memory:
                 more(f"Memory: about {size(memory.needed)} of {size(memory.available)} free.")
                 if memory.advice:
