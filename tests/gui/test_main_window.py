@@ -574,3 +574,47 @@ def test_a_notice_with_a_button_leaves_the_menus_free(opened: Opened, width: int
     last = window.menuBar().actionGeometry(window.menuBar().actions()[-1]).right()
     assert window.toast.geometry().left() > last
     assert window.toast.geometry().right() < window.width()
+
+
+def test_the_chip_is_as_wide_as_its_text_again_after_a_longer_one(opened: Opened) -> None:
+    opened.window.show_chip("Ready", "good")
+    QApplication.processEvents()
+    before = opened.window.chip.width()
+    opened.window.show_chip("Stopped after 4 of 20 cycles", "neutral")
+    QApplication.processEvents()
+    assert opened.window.chip.width() > before
+    opened.window.show_chip("Ready", "good")
+    QApplication.processEvents()
+    assert opened.window.chip.width() == before
+
+
+@pytest.mark.parametrize(("state", "why"), [
+    (State.RUNNING, "Export policy: a run is on; stop it to export the policy of any run."),
+    (State.READY, "Export policy: select a run in Runs first."),
+])
+def test_a_shortcut_that_can_do_nothing_now_says_why(
+    qtbot: QtBot, opened: Opened, state: State, why: str
+) -> None:
+    opened.controller.handle([StateChanged(state)])
+    if state == State.RUNNING:
+        fill(opened.window.runs._store)
+        opened.window.runs.refresh()
+        opened.window.runs.table.selectRow(0)
+    opened.window.models.policy.combo.setFocus()
+    qtbot.keyClick(opened.window.models.policy.combo, Qt.Key.Key_E,
+                   Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier)
+    assert opened.window.toast.notices[-1].sentence == why
+
+
+def test_a_restored_floating_dock_shows_after_the_window(qtbot: QtBot, opened: Opened) -> None:
+    opened.window.docks["hyperparameters"].setFloating(True)
+    saved = opened.window.save_state()
+    window = MainWindow()
+    qtbot.addWidget(window)
+    window.restore_frame(saved)
+    dock = window.docks["hyperparameters"]
+    assert dock.isFloating()
+    assert not dock.isVisible()  # a window manager would leave it behind what is shown later
+    window.show()
+    qtbot.waitUntil(dock.isVisible)
+    assert dock.windowHandle().transientParent() is window.windowHandle()

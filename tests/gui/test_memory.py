@@ -103,3 +103,13 @@ def test_other_failures_offer_nothing(opened):
     dialog = opened.window.findChild(ErrorDialog)
     assert not [b for b in dialog.findChildren(object) if b.objectName() == "error_offer"]
     dialog.reject()
+
+
+def test_where_there_is_little_room_the_numbers_are_told(opened, line):
+    ready(opened)
+    opened.controller.handle([FITS])
+    opened.window.models.policy.combo.setEditText("org/larger")
+    whole = line.fontMetrics().horizontalAdvance(line.text())
+    assert line.fitting(whole) == "Loaded: about 3.0 GiB of 8.0 GiB free"
+    assert line.fitting(whole - 1) == "about 3.0 GiB of 8.0 GiB free"
+    assert line.fitting(whole // 2).endswith("…")

@@ -237,3 +237,39 @@ def test_a_policy_is_browsed_for_as_folder_or_file(dock: ModelsDock, tmp_path: P
     dialog.close()
     folder.trigger()
     assert dock.findChildren(QFileDialog)[-1].fileMode() is QFileDialog.FileMode.Directory
+
+
+def test_the_bar_moves_until_there_is_progress_to_tell(dock: ModelsDock) -> None:
+    dock.set_state(State.LOADING)
+    assert (dock._bar.minimum(), dock._bar.maximum()) == (0, 0)
+    assert "may take a minute" in dock._progress_text.text()
+    dock.progress(LoadingProgress("Reading the policy", 0.4))
+    assert dock._bar.value() / dock._bar.maximum() == 0.4
+    dock.set_state(State.LOADING)
+    assert dock._bar.maximum() == 1000
+    dock.set_state(State.READY)
+    dock.set_state(State.LOADING)
+    assert dock._bar.maximum() == 0
+
+
+def test_bundled_models_are_offered_only_where_they_are_not_loaded(dock: ModelsDock) -> None:
+    assert dock.bundled_button.isEnabled()
+    command = dock.wanted()
+    dock.set_state(State.LOADING)
+    dock.loaded(ModelsLoaded(facts("policy", source=str(BUNDLED_POLICY)),
+                             facts("reward", source=str(BUNDLED_REWARD)), 1.0, command))
+    dock.set_state(State.READY)
+    assert not dock.bundled_button.isEnabled()
+    assert "are loaded" in dock.bundled_button.toolTip()
+    dock.policy.set_source("/another/policy")
+    assert dock.bundled_button.isEnabled()
+
+
+def test_the_notes_on_a_model_are_in_its_tooltip_in_full(dock: ModelsDock) -> None:
+    note = "What the policy's generation_config.json says of top_k is not used."
+    load(dock, notes=(note,))
+    assert dock.policy.notes.isVisible()
+    assert note in dock.policy.notes.toolTip()
+    QApplication.processEvents()
+    notes = dock.policy.notes
+    assert notes.height() >= notes.heightForWidth(notes.width())

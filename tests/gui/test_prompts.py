@@ -9,7 +9,7 @@ import pytest
 from PySide6.QtCore import QAbstractItemModel, QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QAction, QDropEvent, QGuiApplication
 from PySide6.QtTest import QAbstractItemModelTester
-from PySide6.QtWidgets import QPlainTextEdit, QPushButton, QToolButton, QWidget
+from PySide6.QtWidgets import QApplication, QPlainTextEdit, QPushButton, QToolButton, QWidget
 
 from workbench.gui.prompts.library import WORKING_SET
 from workbench.gui.prompts.model import Column, PromptsFilter, PromptsModel
@@ -414,3 +414,15 @@ def test_every_control_says_what_it_is(view):
         if ours and not re.match("prompts_(empty|view|count)", child.objectName()):
             assert child.accessibleName(), child.objectName()
     assert os.environ["QT_QPA_PLATFORM"] == "offscreen"
+
+
+def test_the_current_row_stays_in_sight_when_the_table_becomes_lower(qtbot, view):
+    view.resize(300, 420)
+    view.library.replace("many", [Prompt(f"prompt {i}") for i in range(40)], "info", "", set())
+    view.go_to(39)
+    table = view.table
+    QApplication.processEvents()
+    assert table.viewport().rect().contains(table.visualRect(table.currentIndex()))
+    view.resize(300, 360)  # as when a line comes above
+    QApplication.processEvents()
+    assert table.viewport().rect().contains(table.visualRect(table.currentIndex()))

@@ -4,7 +4,7 @@ import pytest
 from PySide6.QtGui import QColor
 from pytestqt.qtbot import QtBot
 
-from workbench.gui.theme import DARK, LIGHT, Theme, style_sheet, themes
+from workbench.gui.theme import DARK, ICONS, LIGHT, Theme, style_sheet, themes
 
 BOTH = pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda t: t.name)
 
@@ -58,3 +58,13 @@ def test_mode_is_followed(qtbot: QtBot) -> None:
     with qtbot.waitSignal(themes().changed):
         themes().set_mode("light")
     assert themes().theme is LIGHT
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+def test_sliders_and_docks_have_visible_handles(theme: Theme) -> None:
+    assert contrast(theme.muted, theme.window) > 3  # the groove
+    assert contrast(theme.accent, theme.window) > 3  # the handle
+    for icon in ("dock-close", "dock-float"):
+        file = ICONS / f"{icon}-{theme.name}.svg"
+        assert theme.text in file.read_text(encoding="utf-8")
+        assert f"{icon}-{theme.name}.svg" in style_sheet(theme)

@@ -7,7 +7,16 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray, QPoint, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QAction, QCloseEvent, QKeySequence, QPaintEvent, QResizeEvent, QUndoGroup
+from PySide6.QtGui import (
+    QAction,
+    QCloseEvent,
+    QKeyEvent,
+    QKeySequence,
+    QPaintEvent,
+    QResizeEvent,
+    QShowEvent,
+    QUndoGroup,
+)
 from PySide6.QtWidgets import (
     QApplication,
     QDockWidget,
@@ -84,6 +93,7 @@ class MainWindow(QMainWindow):
         self.setWindowTitle("PPO Workbench")
         self.setDockNestingEnabled(True)
         self._painted = False
+        self._show_later: list[QDockWidget] = []
         self.state = State.IDLE
         self.actions_ = Actions(self)
         self.undo_group = QUndoGroup(self)
@@ -177,6 +187,7 @@ class MainWindow(QMainWindow):
         """Say where the run stands, and which button is the next to press."""
         self.chip.setText(text)
         set_look(self.chip, chip=look)
+        self.chip.setMinimumWidth(0)  # else the hint is no less than a longer text's
         self.chip.setMinimumWidth(max(self._least_chip, self.chip.sizeHint().width()))
         for name, button in self._run_buttons.items():
             set_look(button, role="primary" if name == self.actions_.primary else "")
@@ -240,6 +251,11 @@ class MainWindow(QMainWindow):
         if isinstance(docks, str):
             self.dock_layout.forget_sizes()
             self.restoreState(_bytes(docks), _LAYOUT_VERSION)
+            self._show_later = [dock for dock in self.docks.values()
+                                if dock.isFloating() and not dock.isHidden()
+                                and not self.isVisible()]
+            for dock in self._show_later:
+                dock.hide()
 
     def restore_docks(self, saved: dict[str, object]) -> None:
         """Give the light docks what they remembered."""
@@ -259,12 +275,32 @@ class MainWindow(QMainWindow):
 
     # -- events
 
+    def showEvent(self, event: QShowEvent) -> None:
+        """Show floating docks after the window: what is mapped before it, a window manager leaves
+        behind it."""
+        super().showEvent(event)
+        later, self._show_later = self._show_later, []
+        for dock in later:
+            QTimer.singleShot(0, dock, dock.show)
+
     def paintEvent(self, event: QPaintEvent) -> None:
         """Tell of the first paint, once the screen has it."""
         super().paintEvent(event)
         if not self._painted:
             self._painted = True
             QTimer.singleShot(0, self.first_paint.emit)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Say why a shortcut does nothing: Qt passes over that of a disabled action."""
+        pressed = QKeySequence(event.keyCombination())
+        found = next((action for action in self.actions_
+                      if not action.isEnabled() and pressed in action.shortcuts()), None)
+        if found is None:
+            super().keyPressEvent(event)
+        else:
+            why = str(found.property("why"))
+            self.toast.show_message("info", f"{found.text().rstrip('…')}: "
+                                            f"{why[:1].lower()}{why[1:]}")
 
     def focusNextPrevChild(self, next: bool) -> bool:
         """Pass over docks that are behind others: Qt only moves them off the screen. A control

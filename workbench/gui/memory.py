@@ -6,7 +6,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
-from PySide6.QtWidgets import QGridLayout, QPushButton, QScrollArea, QSizePolicy, QWidget
+from PySide6.QtWidgets import (
+    QGridLayout,
+    QPushButton,
+    QScrollArea,
+    QSizePolicy,
+    QStyleOptionButton,
+    QWidget,
+)
 
 from workbench.gui.controls import label, named
 from workbench.gui.dialog import Dialog
@@ -22,6 +29,7 @@ from workbench.training.states import WHEN
 if TYPE_CHECKING:
     from workbench.gui.main_window import MainWindow
 
+_AROUND = 4  # pixels beside the line
 _ASK_MS = 300  # after the last edit
 _LEAST = 2**19  # bytes worth a line
 _PARTS = {
@@ -67,7 +75,7 @@ class MemoryLine(QPushButton):
               "How much memory a run with these settings takes; click for its parts")
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self._event: MemoryEstimated | None = None
-        self._instead = ""
+        self._instead = self._short = ""
         self.clicked.connect(self._open)
         self.hide()
 
@@ -86,12 +94,25 @@ class MemoryLine(QPushButton):
         if event is None:
             return
         of = "Loaded" if self._instead else "Memory"
-        self.setText(f"{of}: {'may not fit' if event.advice else line(event)}")
+        self._short = "may not fit" if event.advice else line(event)
+        self.setText(f"{of}: {self._short}")
         said = says(event, self._instead)
         self.setToolTip(plain_tip(f"{said}\nClick for its parts."))
         self.setAccessibleDescription(said)
         set_look(self, role="bad" if event.advice else "quiet")
         self.show()
+
+    def initStyleOption(self, option: QStyleOptionButton) -> None:
+        """Leave out what there is no room for; the tooltip has it."""
+        super().initStyleOption(option)
+        option.text = self.fitting(self.width() - _AROUND)
+
+    def fitting(self, room: int) -> str:
+        """Return the line as far as it fits into ``room`` pixels: the numbers first."""
+        metrics = self.fontMetrics()
+        if metrics.horizontalAdvance(self.text()) <= room:
+            return self.text()
+        return metrics.elidedText(self._short, Qt.TextElideMode.ElideRight, room)
 
     def _open(self) -> None:
         if self._event is not None:

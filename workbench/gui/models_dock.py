@@ -54,7 +54,7 @@ class ModelsDock(QWidget):
         self.loaded_command: LoadModels | None = None
         """What is in memory, as it was asked for."""
         self.policy_facts: ModelFacts | None = None
-        self._loading = False
+        self._loading, self._state_says = False, ""
         self.policy = SourceField(
             "policy", "Policy", BUNDLED_POLICY, files="GGUF file (*.gguf)", known=KNOWN_POLICIES)
         self.reward = RewardParts()
@@ -148,7 +148,8 @@ class ModelsDock(QWidget):
         why = _LOADING if loading else _ALIVE if state in ALIVE else ""
         for half in (self.policy, self.reward, self.failure):
             half.setEnabled(not why)
-        for own in (self.chat, self.load_button, self.bundled_button):
+        self._state_says = why
+        for own in (self.chat, self.load_button):
             enable(own, not why, why)
         for kind in (QComboBox, QLineEdit, QToolButton):
             for half in (self.policy, self.reward):
@@ -159,6 +160,10 @@ class ModelsDock(QWidget):
         self.bundled_button.setVisible(not loading)
         self.cancel_button.setVisible(loading)
         self._progress_box.setVisible(loading)
+        if loading and not self._loading:
+            self._bar.setRange(0, 0)  # it moves until there is something to tell
+            self._progress_text.setText("Getting ready to load models. The first time this may "
+                                        "take a minute.")
         self._loading = loading
         if loading:
             self._clear_failure()
@@ -166,6 +171,7 @@ class ModelsDock(QWidget):
 
     def progress(self, event: LoadingProgress) -> None:
         """Show how far loading is."""
+        self._bar.setMaximum(1000)
         self._bar.setValue(round(event.fraction * 1000))
         self._progress_text.setText(event.text)
 
@@ -233,6 +239,8 @@ class ModelsDock(QWidget):
     def _show_memory(self) -> None:
         """Say of each half whether it is loaded, and what is there in its place."""
         loaded = self.loaded_command if not self._loading else None
+        why = self._state_says or ("The bundled models are loaded." if self._bundled() else "")
+        enable(self.bundled_button, not why, why)
         policy, reward = self.policy_is_loaded(), self.reward_is_loaded()
         self.policy.mark_unloaded(not (self._loading or policy))
         self.reward.mark_unloaded(not (self._loading or reward))
@@ -240,6 +248,12 @@ class ModelsDock(QWidget):
                     loaded.policy if loaded and not policy else "")
         _say_loaded(self._reward_memory, reward_name(loaded.parts) if loaded else "",
                     ", ".join(p.source for p in loaded.parts) if loaded and not reward else "")
+
+    def _bundled(self) -> bool:
+        """Whether the bundled models, and no others, are named and loaded."""
+        parts = self.wanted().parts
+        return (self.is_loaded() and self.policy.source() == str(BUNDLED_POLICY)
+                and [part.source for part in parts] == [str(BUNDLED_REWARD)])
 
     def _show_loaded_policy(self) -> None:
         if self.loaded_command is not None:

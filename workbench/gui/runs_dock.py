@@ -52,7 +52,7 @@ class RunsDock(QWidget):
     live_wanted = Signal()
     deleted = Signal(object)
     exported = Signal(object)
-    exportable = Signal(bool)
+    exportable = Signal(bool, str)  # and why not
     renamed = Signal()
     fork_wanted = Signal()
 
@@ -281,7 +281,8 @@ class RunsDock(QWidget):
             describe_control(self.resume_button, self._resume_tip(run))
         enable(self.resume_button, can_resume, self._no_resume(run))
         self.resumable.emit(can_resume)
-        self.exportable.emit(run is not None and self._can_export(run))
+        can_export = run is not None and self._can_export(run)
+        self.exportable.emit(can_export, "" if can_export else self._no_export(run))
         can_branch = run is not None and self._state in CAN_BRANCH
         enable(self.fork_button, can_branch,
                "Select a run first." if run is None else "The run is ending; wait a moment.")
@@ -314,6 +315,14 @@ class RunsDock(QWidget):
 
     def _can_export(self, run: RunRecord) -> bool:
         return self._state in CAN_START | {State.IDLE} and run.status not in LIVE
+
+    def _no_export(self, run: RunRecord | None) -> str:
+        if run is None:
+            return "Select a run in Runs first."
+        if run.status in LIVE:
+            return "This run is on; stop it to export its policy."
+        return ("Wait until the models are loaded." if self._state == State.LOADING else
+                "A run is on; stop it to export the policy of any run.")
 
     def _no_resume(self, run: RunRecord | None) -> str:
         if run is None:

@@ -228,6 +228,7 @@ class SourceField(QWidget):
         if loaded and shown:
             self.facts.setText(facts_line(loaded))
             self.notes.setText("\n".join(loaded.notes))
+            self.notes.setToolTip(plain_tip("\n".join(loaded.notes)))
             self.facts.setToolTip(plain_tip(f"{facts_line(loaded)}\n{facts_in_full(loaded)}"))
         self.facts.setVisible(shown)
         self.notes.setVisible(bool(loaded and shown and loaded.notes))

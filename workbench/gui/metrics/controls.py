@@ -88,7 +88,7 @@ class Controls(QWidget):
         layout.setHorizontalSpacing(6)
         layout.setVerticalSpacing(4)
         for widget in (self._plots(), self._smoothing(), self._log(), self._x_axis(),
-                       self._zoom(), self._follow()):
+                       self._view()):
             layout.addWidget(widget)
         # The flow layout aligns at the top; equal heights line the row up.
         height = max(w.sizeHint().height() for w in (self.plots, self.follow))
@@ -233,6 +233,16 @@ class Controls(QWidget):
             group.addButton(button)
             row.addWidget(button)
         self.along["cycles"].setChecked(True)
+        return box
+
+    def _view(self) -> QWidget:
+        """Zoom and Show all, which go to another line together."""
+        box = QWidget()
+        row = QHBoxLayout(box)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(6)
+        for button in (self._zoom(), self._follow()):
+            row.addWidget(button)
         return box
 
     def _zoom(self) -> QWidget:

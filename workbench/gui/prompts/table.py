@@ -186,10 +186,15 @@ class PromptsTable(QTableView):
         return QSize(280, 240)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Choose the rows' height anew."""
+        """Choose the rows' height anew. The current row stays in sight, as when a line comes
+        above the table."""
+        current = self.visualRect(self.currentIndex())
+        seen = 0 <= current.top() < event.oldSize().height()
         super().resizeEvent(event)
         if event.oldSize().width() != event.size().width() and self.model():
             self.fit_rows()
+        if seen and self.currentIndex().isValid():
+            self.scrollTo(self.currentIndex())
 
     # -- dragging
 

@@ -21,6 +21,7 @@ from workbench.gui.quick_text import QuickDelegate
 from workbench.gui.tokens.steps import summary
 from workbench.store.records import CompletionRecord
 
+_LEAST = 22  # letters
 Index = QModelIndex | QPersistentModelIndex
 
 
@@ -68,7 +69,7 @@ class CompletionsList(QListView):
         font = self.font()
         font.setFeature(QFont.Tag("tnum"), 1)
         self.setFont(font)
-        self.setMinimumWidth(90)
+        self.setMinimumWidth(self.fontMetrics().averageCharWidth() * _LEAST)  # number and words
         self.setSpacing(1)
         self.setUniformItemSizes(True)
         self.setItemDelegate(QuickDelegate(self))

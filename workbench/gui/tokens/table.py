@@ -35,7 +35,7 @@ from workbench.gui.theme import Theme, mix, themes
 from workbench.gui.tokens.steps import COLUMNS, Column, Step, strengths, visible
 
 Index = QModelIndex | QPersistentModelIndex
-_TEXT_LINES = 4
+_TEXT_LINES, _FEW_LINES = 6, 3
 # Qt asks each cell for a dozen things.
 _ROLES = frozenset({Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.BackgroundRole,
                     Qt.ItemDataRole.TextAlignmentRole})
@@ -254,10 +254,11 @@ class ColouredText(QTextEdit):
     def _fit(self) -> None:
         # On a small screen the table needs what there is.
         room = self.window().height() if self.window() else 0
-        lines = _TEXT_LINES if room >= _ROOMY else _TEXT_LINES // 2
+        lines = _TEXT_LINES if room >= _ROOMY else _FEW_LINES
         most = self.fontMetrics().lineSpacing() * lines
         needed = min(self.document().size().height(), most + 2 * self.document().documentMargin())
-        self.setFixedHeight(round(needed) + 12)
+        around = self.height() - self.viewport().height()  # whole lines, whatever the style adds
+        self.setFixedHeight(math.ceil(needed) + around)
 
     def _choose(self) -> None:
         row = bisect_right(self._starts, self.textCursor().position()) - 1
