@@ -1,7 +1,7 @@
 """The window composed as the application composes it, fed with events as the bridge feeds it."""
 
 import pytest
-from helpers.window import Opened, completions, facts, fill, metrics, ready
+from helpers.window import Opened, as_plain, completions, facts, fill, metrics, ready
 from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
@@ -47,7 +47,7 @@ def test_state_is_shown_and_actions_follow_it(opened: Opened, state: State) -> N
     assert window.chip.text() == state.value
     assert window.note.text() == "because"
     for spec in SPECS:
-        about_a_run = ("show_live", "resume_run", "fork_run", "go_back", "export_policy")
+        about_a_run = ("show_live", "resume_run", "fork_run", "go_back", "export_policy", "apply")
         if spec.states is not None and spec.id not in about_a_run:
             assert window.actions_[spec.id].isEnabled() is (state in spec.states), spec.id
     assert window.actions_["pause"].text() == ("Resume" if state == State.PAUSED else "Pause")
@@ -316,3 +316,29 @@ def test_the_status_bar_tells_of_the_run_it_names(opened: Opened, store: Store) 
         ev.RunResumed(live, "Run 2", 1, Hyperparameters()), ev.StateChanged(State.RUNNING)])
     assert status.elapsed.text().endswith(" since Resume")
     assert window.windowTitle() == "Run 2 – PPO Workbench"
+
+
+def test_apply_in_the_menu_is_as_its_button(opened: Opened, store: Store) -> None:
+    begin(opened, store)
+    window, action = opened.window, opened.window.actions_["apply"]
+    assert not action.isEnabled()
+    assert "Nothing is edited." in as_plain(action.toolTip())
+    window.hyperparameters.form.set_values({"kl_coef": 0.5}, "test")
+    assert action.isEnabled()
+    assert window.hyperparameters.apply_button.isEnabled()
+
+
+def test_the_status_bar_names_the_cycle_that_is_asked_for(opened: Opened, store: Store) -> None:
+    run_id = begin(opened, store)
+    finish_cycle(opened, store, run_id, 1)
+    opened.controller.handle([ev.StateChanged(State.PAUSED)])
+    assert opened.window.status.cycle.text() == "Cycle 1 of 20"
+    click(opened, "step")
+    opened.controller.handle([ev.StateChanged(State.RUNNING)])
+    assert opened.window.status.cycle.text() == "Cycle 2 of 20"
+
+
+def test_a_view_made_while_models_are_loaded_says_so(qtbot: QtBot, store: Store) -> None:
+    window = Opened(store, at_first=State.LOADING)
+    assert window.window.trying.line.text() == "The models are being loaded."
+    window.close()

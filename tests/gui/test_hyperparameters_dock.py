@@ -443,7 +443,7 @@ def test_undo_of_what_was_applied_and_waits_for_its_cycle_says_what_will_be_used
     assert row.note.text() == "completions, was 64"  # which the cycle in hand still uses
     running.undo_stack.undo()
     assert (row.field.value(), row.field.property("state")) == (64, "edited")
-    assert row.note.text() == "completions, was 32"
+    assert row.note.text() == "completions, was to be 32"
     assert line(running) == "1 setting edited, not applied."
     with qtbot.waitSignal(running.apply) as sent:
         running.apply_button.click()
@@ -451,3 +451,39 @@ def test_undo_of_what_was_applied_and_waits_for_its_cycle_says_what_will_be_used
     running.staged(HyperparametersStaged({"batch_size": 64}, 3))
     assert (row.note.text(), row.field.property("state")) == ("completions", "")
     assert line(running) == "The run uses these settings."
+
+
+def test_what_was_is_what_the_run_uses(running: HyperparametersDock) -> None:
+    note = running.form.rows["kl_coef"].note
+    edit(running, kl_coef=1.0)
+    running.staged(HyperparametersStaged({"kl_coef": 1.0}, 3))
+    assert note.text() == "was 0.04"
+    edit(running, kl_coef=0.05)
+    assert note.text() == "was 0.04"
+    assert running.apply_button.isEnabled()
+    edit(running, kl_coef=0.04)
+    assert note.text() == "was to be 1"
+
+
+def test_what_is_applied_and_not_used_yet_is_listed_as_pending(
+    running: HyperparametersDock
+) -> None:
+    running.show_history([ChangeRecord(2, "2026-03-01T10:00:00+00:00", "cliprange", 0.2, 0.1,
+                                       "person")])
+    running.staged(HyperparametersStaged({"kl_coef": 1.0, "gamma": 0.9}, 3))
+
+    def rows() -> list[list[str]]:
+        items = [running._history.topLevelItem(i) for i in range(
+            running._history.topLevelItemCount())]
+        return [[item.text(c) for c in range(4)] for item in items if item]
+    assert [row[0] for row in rows()] == ["2", "from 3", "from 3"]
+    assert rows()[1][2:] == ["0.04 → 1", "pending"]
+    assert running._history_section.header.text() == "History (3)"
+    used = Hyperparameters(kl_coef=1.0, gamma=0.9)
+    changes = (Change("kl_coef", 0.04, 1.0), Change("gamma", 1.0, 0.9))
+    running.applied(HyperparametersApplied(1, 3, changes, used))
+    running.add_history(3, changes)
+    assert [row[0] for row in rows()] == ["2", "3", "3"]
+    running.staged(HyperparametersStaged({"kl_coef": 0.5}, 4))
+    running.set_state(State.FINISHED)
+    assert [row[0] for row in rows()] == ["2", "3", "3"]

@@ -55,6 +55,13 @@ def test_loading_can_be_watched_and_cancelled(dock: ModelsDock, sent: list[Comma
     assert not dock.load_button.isEnabled()
     dock.cancel_button.click()
     assert sent == [CancelLoading()]
+    assert (dock._progress_text.text(), dock.cancel_button.isEnabled()) == ("Cancelling…", False)
+    dock.progress(LoadingProgress("Reading the reward", 0.6))
+    assert dock._progress_text.text() == "Cancelling…"
+    dock.set_state(State.READY)
+    dock.set_state(State.LOADING)
+    assert dock._progress_text.text().startswith("Getting ready to load models.")
+    assert dock.cancel_button.isEnabled()
 
 
 def test_facts_and_recent_models(dock: ModelsDock, qtbot: QtBot) -> None:
@@ -96,7 +103,10 @@ def test_failure_is_said_in_place_and_can_be_copied(dock: ModelsDock) -> None:
     assert dock.failure.isVisible()
     dock.failure.copy_button.click()
     assert QGuiApplication.clipboard().text() == "There is no folder /nowhere.\n\nTraceback"
-    dock.set_state(State.LOADING)
+    dock.set_state(State.LOADING)  # an export loads too
+    dock.set_state(State.READY)
+    assert dock.failure.isVisible()
+    dock.load()
     assert not dock.failure.isVisible()
 
 

@@ -90,10 +90,12 @@ class Opened:
     """The real window, store and controller. Commands go into ``sent`` instead of to a thread;
     events are fed by calling ``controller.handle``, as the bridge does."""
 
-    def __init__(self, store: Store, send: Callable[[Command], None] | None = None) -> None:
+    def __init__(self, store: Store, send: Callable[[Command], None] | None = None,
+                 at_first: State = State.IDLE) -> None:
         self.sent: list[Command] = []
         self.background = Background()
         self.window = MainWindow()
+        self.window.show_state(at_first)
         self.window.add_views(store, self.background)
         self.controller = Controller(self.window, store, self.background, send or self.sent.append)
         self._open = True

@@ -187,7 +187,7 @@ def test_stop_in_every_phase(ready, store, moment):
 
 def test_commands_out_of_place_are_refused(ready):
     for command in (do.Pause(), do.Resume(), do.StepCycle(), do.Stop(),
-                    do.SetHyperparameters({"kl_coef": 1.0}), do.CancelLoading()):
+                    do.SetHyperparameters({"kl_coef": 1.0})):
         ready.send(command)
         assert ready.wait(ev.CommandRefused).command == type(command).__name__
     ready.send(start(1000))
@@ -232,6 +232,22 @@ def test_loading_can_be_cancelled(client, folders):
     client.send(do.CancelLoading())
     assert client.wait(ev.LoadingFailed).cancelled
     assert client.wait(ev.StateChanged).state is State.IDLE
+
+
+def test_a_cancel_is_no_mistake_when_loading_has_just_failed(client, folders, tmp_path):
+    class AtTheLastStep:
+        def __call__(self, event):
+            if isinstance(event, ev.LoadingProgress):
+                client.send(do.CancelLoading())
+
+    client.listen(AtTheLastStep())
+    client.send(do.LoadModels(str(tmp_path), folders[1]))
+    client.wait_for(State.IDLE)
+    client.send(do.CancelLoading())
+    client.send(do.LoadModels(str(tmp_path / "none"), folders[1]))
+    client.wait_for(State.IDLE)
+    assert client.of(ev.LoadingFailed)
+    assert not client.of(ev.CommandRefused)
 
 
 def test_closing_in_the_middle_of_a_run(store, folders):

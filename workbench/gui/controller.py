@@ -295,7 +295,7 @@ class Controller(QObject):
         on("export_policy", window.runs.export_selected)
         on("checkpoints", self.checkpoints)
         on("load_models", window.models.load)
-        on("cancel_loading", lambda: self._send(do.CancelLoading()))
+        on("cancel_loading", window.models.cancel)
         on("open_prompts", self.open_prompts)
         on("show_live", self._display.show_live)
         on("health", self.health.explain)
@@ -327,6 +327,7 @@ class Controller(QObject):
         window.runs.exported.connect(self.exporting.ask)
         window.runs.exportable.connect(partial(window.actions_.allow, "export_policy"))
         window.runs.set_state(window.state)
+        window.trying.set_state(window.state)
         window.runs.settings.connect(
             lambda values: window.hyperparameters.form.set_values(values, "settings of a run"))
         window.runs.live_wanted.connect(self._display.show_live)

@@ -81,6 +81,7 @@ class Driving(QObject):
         self._withhold("pause")
         if self._window.state == State.PAUSED:
             self._send(do.Resume())
+            self._window.status.cycle_begins()
         elif (stopped := self._readiness.stopped) is not None:
             self._withhold("start", "step")
             self._resuming.resume(stopped.id)
@@ -93,6 +94,7 @@ class Driving(QObject):
         if self._window.state == State.PAUSED:
             self._send(do.StepCycle())
             self._withhold("step")
+            self._window.status.cycle_begins()
         elif (stopped := self._readiness.stopped) is not None:
             self._withhold("start", "pause", "step")
             self._resuming.resume(stopped.id, step=True)

@@ -71,12 +71,15 @@ class Row(QWidget):
         """Draw in the colours of the theme."""
         self.reset.setIcon(icon("undo"))
 
-    def show_value(self, value: Value, used: Value | None) -> None:
-        """Mark what differs from the default and, saying what it was, from what is ``used``."""
+    def show_value(self, value: Value, used: Value | None, soon: Value) -> None:
+        """Mark what differs from the default and, saying what it was, from what is ``used``, or
+        was to be used ``soon``."""
         self.reset.setVisible(value != self.spec.default)
         parts = [self.spec.unit] if self.spec.unit else []
         if used is not None and used != value:
             parts.append(f"was {format_value(self.spec, used)}")
+        elif used is not None and soon != value:
+            parts.append(f"was to be {format_value(self.spec, soon)}")
         self.note.setText(", ".join(parts))
         self.note.setVisible(bool(parts))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
-from PySide6.QtCore import QCoreApplication, QEvent, Signal
+from PySide6.QtCore import QCoreApplication, QEvent, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QBoxLayout,
@@ -50,6 +50,7 @@ from workbench.training.events import (
 # Pixels in which two lines of text and two buttons, or the search and its buttons, stand beside
 # each other.
 _WIDE, _HEADER_WIDE = 480, 260
+_PENDING = Qt.ItemDataRole.UserRole
 
 
 def _valid(values: Mapping[str, object]) -> dict[str, Value]:
@@ -69,12 +70,15 @@ class HyperparametersDock(QWidget):
 
     apply = Signal(object)
     fork_wanted = Signal(object)
+    appliable = Signal(bool, str)
+    """Whether Apply makes sense now, and where it does not, why."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._alive = False
         self._in_force: dict[str, Value] | None = None
         self._staged: dict[str, Value] = {}
+        self._staged_at = 0
         self._effect = ""
         self.form = HyperparametersForm()
         self._untouched = self.form.values()
@@ -108,6 +112,7 @@ class HyperparametersDock(QWidget):
         if not self._alive:
             self._staged, self._effect = {}, ""
             self.form.set_reference(self._in_force)
+            self._count_history()
         self.form.set_alive(self._alive)
         self._refresh()
 
@@ -128,6 +133,7 @@ class HyperparametersDock(QWidget):
         self._staged, self._effect = {}, ""
         self._in_force = used.model_dump()
         self.form.set_reference(self._in_force)
+        self._count_history()
 
     def staged(self, event: HyperparametersStaged) -> None:
         """The run accepted changes for a later cycle."""
@@ -135,7 +141,9 @@ class HyperparametersDock(QWidget):
         # What is back at the value in force takes no effect.
         self._staged = {k: v for k, v in soon.items() if (self._in_force or {}).get(k) != v}
         self._effect = (f"Takes effect at cycle {event.takes_effect_at}." if self._staged else "")
+        self._staged_at = event.takes_effect_at
         self.form.set_reference(self._in_force, self._staged)
+        self._count_history()
 
     def applied(self, event: HyperparametersApplied) -> None:
         """A cycle uses changes. Those that were not made here are taken into the form, unless the
@@ -149,6 +157,7 @@ class HyperparametersDock(QWidget):
             self._effect = ""
         self.form.set_reference(self._in_force, self._staged)
         self.form.set_values(elsewhere, "a change made elsewhere")
+        self._count_history()
 
     def refused(self, problems: Mapping[str, str]) -> None:
         """The run did not take values."""
@@ -334,10 +343,12 @@ class HyperparametersDock(QWidget):
     def _refresh(self) -> None:
         pending, problems = self._pending(), self.form.problems()
         fixed = self.form.fixed_edits() if self._alive else {}
-        enable(self.apply_button, self._alive and bool(pending) and not problems,
-               "No run is alive: Start uses these settings." if not self._alive else
+        can = self._alive and bool(pending) and not problems
+        why = ("No run is alive: Start uses these settings." if not self._alive else
                "There is something to mend first; it is said below." if problems else
                "Nothing is edited.")
+        enable(self.apply_button, can, why)
+        self.appliable.emit(can, why)
         enable(self.revert_button,
                bool(pending or fixed or (self._in_force and self.form.unreadable()))
                or (self._alive and bool(self._staged)), "Nothing is edited.")
@@ -382,7 +393,26 @@ class HyperparametersDock(QWidget):
         self._history.addTopLevelItem(item)
         self._history.scrollToItem(item)
 
+    def _show_pending(self) -> None:
+        """List what is applied and no cycle uses yet, below the changes that were used."""
+        for row in reversed(range(self._history.topLevelItemCount())):
+            item = self._history.topLevelItem(row)
+            if item is not None and item.data(0, _PENDING):
+                self._history.takeTopLevelItem(row)
+        for name, value in self._staged.items():
+            spec = specs()[name]
+            old = format_value(spec, (self._in_force or {})[name])
+            item = QTreeWidgetItem([f"from {self._staged_at}", spec.label,
+                                    f"{old} → {format_value(spec, value)}", "pending"])
+            item.setData(0, _PENDING, True)
+            for column in range(item.columnCount()):
+                item.setToolTip(column, plain_tip(
+                    f"{name}: applied, and cycle {self._staged_at} will be the first to use it"))
+            self._history.addTopLevelItem(item)
+            self._history.scrollToItem(item)
+
     def _count_history(self) -> None:
+        self._show_pending()
         count = self._history.topLevelItemCount()
         self._history.setVisible(count > 0)
         self._history_empty.setVisible(count == 0)

@@ -231,9 +231,9 @@ class HyperparametersForm(QWidget):
             used = self._reference[name] if self._reference is not None else None
             value = self._values[name]
             soon = self._staged.get(name, value)
-            used = used if soon == value else soon
-            row.show_value(value, used)
-            row.show_problem(problem, edited=used is not None and used != value)
+            row.show_value(value, used, soon)
+            row.show_problem(problem, edited=used is not None and (
+                used != value or soon != value))
             if problem:
                 self._section(row.spec).set_open(True)
                 row.show()

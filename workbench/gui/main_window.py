@@ -100,6 +100,8 @@ class MainWindow(QMainWindow):
         self.docks: dict[str, QDockWidget] = {}
         self.models = ModelsDock()
         self.hyperparameters = HyperparametersDock()
+        self.hyperparameters.appliable.connect(
+            lambda can, why: self.actions_.allow("apply", can, why))
         self._add_dock("models", "Models", self.models)
         self._add_dock("prompts", "Prompts")
         self._add_dock("runs", "Runs")

@@ -54,7 +54,8 @@ class ModelsDock(QWidget):
         self.loaded_command: LoadModels | None = None
         """What is in memory, as it was asked for."""
         self.policy_facts: ModelFacts | None = None
-        self._loading, self._state_says = False, ""
+        self._loading = self._cancelling = False
+        self._state_says = ""
         self.policy = SourceField(
             "policy", "Policy", BUNDLED_POLICY, files="GGUF file (*.gguf)", known=KNOWN_POLICIES)
         self.reward = RewardParts()
@@ -115,8 +116,21 @@ class ModelsDock(QWidget):
     def load(self) -> None:
         """Load what the two fields name."""
         self.reward.tidy()
+        self._clear_failure()
         enable(self.cancel_button, True, "")
         self.command.emit(self.wanted())
+
+    def cancel(self) -> None:
+        """Give up loading, and say so at once: it may take until a file has been read."""
+        self.cancelling()
+        self.command.emit(CancelLoading())
+
+    def cancelling(self) -> None:
+        """Say that loading is being given up."""
+        if self._loading:
+            self._cancelling = True
+            self._progress_text.setText("Cancelling…")
+            enable(self.cancel_button, False, "Loading is being cancelled.")
 
     def load_bundled(self) -> None:
         """Load the models that come with the workbench."""
@@ -165,15 +179,17 @@ class ModelsDock(QWidget):
             self._progress_text.setText("Getting ready to load models. The first time this may "
                                         "take a minute.")
         self._loading = loading
-        if loading:
-            self._clear_failure()
+        if not loading and self._cancelling:
+            self._cancelling = False
+            enable(self.cancel_button, True, "")
         self._show_memory()
 
     def progress(self, event: LoadingProgress) -> None:
         """Show how far loading is."""
         self._bar.setMaximum(1000)
         self._bar.setValue(round(event.fraction * 1000))
-        self._progress_text.setText(event.text)
+        if not self._cancelling:
+            self._progress_text.setText(event.text)
 
     def loaded(self, event: ModelsLoaded) -> None:
         """Show what was loaded."""
@@ -186,8 +202,10 @@ class ModelsDock(QWidget):
                 self.chat.setChecked(False)
         self.policy.show_facts(event.policy)
         self.reward.show_facts(event.reward)
-        self._clear_failure()
-        self._edited()
+        if self.is_loaded():
+            self._clear_failure()
+        self._show_memory()
+        self.changed.emit()
 
     def failed(self, event: LoadingFailed) -> None:
         """Say in place why loading failed, or ask which output is the score."""
@@ -280,8 +298,7 @@ class ModelsDock(QWidget):
     def _make_buttons(self) -> None:
         self.load_button = push_button("Load", "load", "Load policy and reward (Ctrl+L)", self.load)
         self.cancel_button = push_button(
-            "Cancel", "cancel_loading", "Give up loading; models loaded before stay",
-            lambda: self.command.emit(CancelLoading()))
+            "Cancel", "cancel_loading", "Give up loading; models loaded before stay", self.cancel)
         self.bundled_button = push_button(
             "Use bundled", "use_bundled",
             "Load the small policy and reward model that come with the workbench",

@@ -158,6 +158,11 @@ class StatusBar(QStatusBar):
         self.bar.setValue(round(1000 * event.done / max(1, event.total)))
         self._say_cycle(event.cycle)
 
+    def cycle_begins(self) -> None:
+        """The next cycle is asked for; its first step may take a while to tell of itself."""
+        if self._num_cycles:
+            self._say_cycle(min(self._done + 1, self._num_cycles))
+
     def cycle_finished(self, event: CycleFinished) -> None:
         """A cycle is complete."""
         self._seconds.append(event.metrics.get("seconds", 0.0))

@@ -8,7 +8,7 @@ from workbench.training.events import State
 NO_RUN = (State.READY, State.FINISHED, State.FAILED)
 WHEN: dict[type, tuple[tuple[State, ...], str]] = {
     do.LoadModels: ((State.IDLE, *NO_RUN), "Models can be loaded when no run is on."),
-    do.CancelLoading: ((State.LOADING,), "Nothing is being loaded."),
+    do.CancelLoading: (tuple(State), ""),  # it may come when loading has just ended
     do.EstimateMemory: (
         (*NO_RUN, State.RUNNING, State.PAUSED, State.STOPPING), "Load models first."),
     do.Start: (NO_RUN, "A run can start when models are loaded and no run is on."),

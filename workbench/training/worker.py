@@ -35,6 +35,8 @@ from workbench.training.states import WHEN
 from workbench.training.threads import Threads
 from workbench.training.trying import Trying
 
+_CANCELLED = ev.LoadingFailed("Loading was cancelled; nothing changed.", cancelled=True)
+
 
 class Worker:
     """Owns the models and what runs them. Lives on the training thread alone."""
@@ -143,9 +145,10 @@ class Worker:
             self._models.load(
                 command, self._report, begin=which.append, trusted=self._store.is_trusted)
         except Interrupted:
-            failed = ev.LoadingFailed("Loading was cancelled; nothing changed.", cancelled=True)
+            failed = _CANCELLED
         except LoadError as error:
-            failed = loading_failed(error, which[-1], asked)
+            self._attend()  # it may have been cancelled since the last step
+            failed = _CANCELLED if self._cancelled else loading_failed(error, which[-1], asked)
         except Exception as error:
             sentence, details = explain(error)
             failed = ev.LoadingFailed(

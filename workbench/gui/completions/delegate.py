@@ -33,7 +33,7 @@ _GAP = 16
 _LINES = 12
 _CHARACTERS = 1200
 _KEPT_ROWS, _KEPT_HEIGHTS = 64, 1024
-_NOT_YET = "After the next cycle."
+_NOT_YET = "When the cycle is complete."
 T = TypeVar("T")
 
 
