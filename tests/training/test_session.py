@@ -227,6 +227,19 @@ def test_failed_loading_keeps_the_models_there_were(ready, folders, tmp_path):
     assert ready.wait(ev.RunFinished).outcome == "finished"
 
 
+@pytest.mark.parametrize("which", ["policy", "reward"])
+def test_a_folder_that_is_not_there_is_told_before_anything_is_loaded(
+    client, folders, tmp_path, which
+):
+    none = str(tmp_path / "none")
+    policy, reward = (none, folders[1]) if which == "policy" else (folders[0], none)
+    client.send(do.LoadModels(policy, reward))
+    failed = client.wait(ev.LoadingFailed)
+    assert (failed.which, failed.sentence) == (
+        which, f"There is no folder {none}; check its name.")
+    assert not client.of(ev.LoadingProgress)
+
+
 def test_loading_can_be_cancelled(client, folders):
     client.send(do.LoadModels(*folders))
     client.send(do.CancelLoading())

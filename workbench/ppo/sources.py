@@ -101,6 +101,17 @@ def find_folder(source: str, report: Report) -> Path:
     return _checked(_download(source, report, _FILES))
 
 
+def check_on_disk(source: str, *, policy: bool) -> None:
+    """Look at a source on this disk before anything is loaded; a hub name is left for later.
+
+    Raises:
+        LoadError: as :func:`find_policy` or :func:`find_folder`.
+    """
+    path = Path(source.strip()).expanduser()
+    if not source.strip() or path.is_absolute() or source.startswith(".") or path.exists():
+        (find_policy if policy else find_folder)(source, lambda _text, _share: None)
+
+
 def is_pointer(path: Path) -> bool:
     """Whether a file only says where git-lfs keeps it."""
     return _begins(path, _POINTER)

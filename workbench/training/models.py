@@ -17,7 +17,7 @@ from workbench.ppo.device import find_placement
 from workbench.ppo.hyperparameters import Hyperparameters, Value
 from workbench.ppo.loading import LoadedPolicy, load_policy
 from workbench.ppo.phases import Phase
-from workbench.ppo.sources import LoadError, Report
+from workbench.ppo.sources import LoadError, Report, check_on_disk
 from workbench.ppo.value_head import ValueHead, find_value_head
 from workbench.store.folders import why_not_kept
 from workbench.store.records import Prompt
@@ -81,6 +81,8 @@ class Models:
             begin(which)
             if problem := why_not_kept(source):
                 raise LoadError(problem)
+        begin("policy")
+        check_on_disk(command.policy, policy=True)
         begin("reward")
         check_trusted(command.parts, trusted)
         keep_policy, keep_reward = self._has_policy(command), self._has_reward(command)

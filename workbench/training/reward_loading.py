@@ -10,7 +10,7 @@ from workbench.ppo.loading import load_reward
 from workbench.ppo.python_reward import PythonReward
 from workbench.ppo.reward_file import RewardFile, read_reward_file
 from workbench.ppo.reward_model import Reward, RewardModel
-from workbench.ppo.sources import LoadError, Report
+from workbench.ppo.sources import LoadError, Report, check_on_disk
 from workbench.ppo.weighted_reward import WeightedPart, WeightedSum
 from workbench.training.consent import Trusted, needs_consent
 from workbench.training.events import ModelFacts, UntrustedFile
@@ -30,16 +30,19 @@ class UntrustedError(LoadError):
 
 
 def check_trusted(parts: tuple[RewardPart, ...], trusted: Trusted) -> None:
-    """Make sure that every Python file may be run, before anything is loaded.
+    """Make sure that every Python file may be run and every folder holds a model, before anything
+    is loaded.
 
     Raises:
-        LoadError: a file cannot be read; ``part`` says of which part.
+        LoadError: a file or folder cannot be read; ``part`` says of which part.
         UntrustedError: the person has not agreed to one.
     """
     for number, part in enumerate(parts):
         try:
             if part.is_file:
                 _read_trusted(part, trusted)
+            else:
+                check_on_disk(part.source, policy=False)
         except LoadError as error:
             error.part = number
             raise
