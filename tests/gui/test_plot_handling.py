@@ -431,3 +431,17 @@ def test_a_place_that_cannot_be_written_is_told(qtbot, view, tmp_path):
         assert level == "error"
         assert "No such file" in text
     assert set(DEFAULT_PLOTS) == set(view.plots())
+
+
+@pytest.mark.parametrize(("height", "rows"), [(48, False), (90, True)])
+def test_a_plot_of_few_pixels_leaves_its_companions_to_the_tooltip(view, height, rows):
+    shown = plot(view, REWARD)
+    shown.setParent(None)
+    shown.resize(240, height)
+    shown.show()
+    QApplication.processEvents()
+    header = shown._header
+    assert any(key.isVisible() for key in header._keys.values()) is rows
+    assert header.geometry().bottom() < shown.height()
+    assert "compared" in header.title.toolTip()
+    shown.deleteLater()

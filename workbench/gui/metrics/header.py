@@ -20,6 +20,7 @@ from workbench.ppo.metrics import METRICS, Metric, find_metric
 _GAP = 6
 _ELLIPSIS = 12  # pixels that an eliding label keeps free
 _UNIT_LETTERS = 8
+_LEAST_ROWS, _HIGH = 60, 150  # pixels of a plot that has rows below its title, and more of them
 
 
 class Header(QWidget):
@@ -140,8 +141,18 @@ class Header(QWidget):
                 for part in entry:
                     right = self._place(part, right)
             return right
-        # One row with the values, else one without, else a row for each.
-        values = wanted + _GAP * (len(shown) - 1) <= self.width()
+        # One row with the values, else in a high plot a row for each with its value, else one
+        # without, else a row for each. In a plot of few pixels the title's tooltip has them.
+        plot = self.parentWidget()
+        height = plot.height() if plot else 0
+        if height < _LEAST_ROWS:
+            for part in (part for entry in shown for part in entry):
+                part.hide()
+            self.setFixedHeight(self._row)
+            return right
+        values = wanted + _GAP * (len(shown) - 1) <= self.width() or (height >= _HIGH and all(
+            sum(part.sizeHint().width() + _GAP for part in entry) <= self.width()
+            for entry in shown))
         x, y, high = 0, self._row, max(part.sizeHint().height() for e in shown for part in e)
         for value, key in shown:
             wide, room = key.sizeHint().width(), value.sizeHint().width() + _GAP if values else 0

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import Signal
-from PySide6.QtGui import QContextMenuEvent, QFont
+from PySide6.QtGui import QContextMenuEvent, QFont, QResizeEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout, QWidget
 
 from workbench.gui.controls import label
@@ -65,7 +65,7 @@ class MetricPlot(QFrame):
         self.names = self.lines or (name, *COMPANIONS.get(name, ()))
         self.setObjectName(f"plot_{name}")
         # So that a long header does not make its column wider, nor a warning its row higher.
-        self.setMinimumSize(120, 60)
+        self.setMinimumSize(120, 40)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
         self.setAccessibleName(f"Plot of {self.about.label}")
         self.manual_y = False
@@ -160,6 +160,11 @@ class MetricPlot(QFrame):
     def hasHeightForWidth(self) -> bool:
         """Be content with any height, or a legend of two lines would squeeze the other plots."""
         return False
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Let the header have as many rows as there is room for."""
+        super().resizeEvent(event)
+        self._header.fit()
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         """Open the menu where the person asks for it."""
