@@ -342,3 +342,13 @@ def test_a_view_made_while_models_are_loaded_says_so(qtbot: QtBot, store: Store)
     window = Opened(store, at_first=State.LOADING)
     assert window.window.trying.line.text() == "The models are being loaded."
     window.close()
+
+
+@pytest.mark.parametrize("answer", [
+    ev.CommandRefused("Start", "Load first."), ev.StateChanged(State.RUNNING)])
+def test_a_start_is_said_at_once(opened: Opened, answer: ev.Event) -> None:
+    ready(opened)
+    click(opened, "start")
+    assert opened.window.note.text() == "Starting…"
+    opened.controller.handle([answer])
+    assert opened.window.note.text() == ""

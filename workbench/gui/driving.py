@@ -69,6 +69,7 @@ class Driving(QObject):
             if window.state != State.LOADING:
                 models.load()
         else:
+            window.show_starting(True)
             self._send(do.Start(settings, prompts, step=step))
 
     def give_up_waiting(self) -> None:
@@ -146,6 +147,7 @@ class Driving(QObject):
             self._pausing = False
         if command == "LoadModels":
             self._wait(None)
+        self._window.show_starting(False)
         self._grant_again()
 
     def _wait(self, step: bool | None) -> None:

@@ -68,6 +68,8 @@ _SHARE = 0.85  # of the screen that the window takes at first
 _LEAST_NAME = len("Showing Run 1234") + 4  # and margins
 _LEAST_NOTE = len("Pausing after cycle 1234") + 2
 
+_STARTING = "Starting…"
+
 
 class MainWindow(QMainWindow):
     """Builds and lays out; what happens between its parts is the controller's.
@@ -180,6 +182,12 @@ class MainWindow(QMainWindow):
             self.runs.set_state(state)
             self.trying.set_state(state)
         self.state_shown.emit()
+
+    def show_starting(self, starting: bool) -> None:
+        """Say at once that a run is asked for; its first step may be seconds away."""
+        if starting or self.note.text() == _STARTING:
+            self.note.setText(_STARTING if starting else "")
+            self._keep_note()
 
     def show_state_chip(self) -> None:
         """Let the chip say what the session says."""

@@ -127,4 +127,5 @@ class Resuming(QObject):
             self._window.toast.show_message(
                 "info", f"{name} goes on from its checkpoint when the cycle in hand is complete.")
         else:
+            self._window.show_starting(True)
             self._send(command)
