@@ -7,10 +7,11 @@ import pytest
 from helpers.window import Opened, fill, metrics
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QAbstractItemModelTester
-from PySide6.QtWidgets import QLineEdit, QMessageBox
+from PySide6.QtWidgets import QApplication, QLineEdit, QMessageBox
 from pytestqt.qtbot import QtBot
 
 from workbench.gui.background import Background
+from workbench.gui.runs.model import COLUMNS
 from workbench.gui.runs_dock import RunsDock, RunsModel, describe
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.store.store import Store
@@ -227,3 +228,21 @@ def test_empty_state_says_the_next_step(
     dock = RunsDock(store, background)
     qtbot.addWidget(dock)
     assert "Press Start" in dock._stack.currentWidget().text()  # type: ignore[attr-defined]
+
+
+def test_where_a_run_stands_is_not_cut_in_a_small_window(qtbot: QtBot, opened: Opened,
+                                                         store: Store) -> None:
+    for status in ("finished", "stopped", "failed", "interrupted", "abandoned"):
+        fill(store, name="A run with quite a long name", status=status)
+    opened.window.resize(1280, 720)
+    opened.window.dock_layout.reset()
+    opened.window.reveal("runs")
+    opened.window.runs.refresh()
+    QApplication.processEvents()
+    table = opened.window.runs.table
+    column = COLUMNS.index("Status")
+    needed = max(table.sizeHintForIndex(table.model().index(row, column)).width()
+                 for row in range(table.model().rowCount()))
+    assert table.columnWidth(column) >= needed
+    assert (table.columnViewportPosition(column) + table.columnWidth(column)
+            <= table.viewport().width())

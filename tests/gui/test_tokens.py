@@ -15,7 +15,7 @@ from pytestqt.qtbot import QtBot
 
 from workbench.gui.theme import DARK, LIGHT, themes
 from workbench.gui.tokens.steps import COLUMNS, Step, most_telling, read_steps, say, strengths
-from workbench.gui.tokens.table import StepsModel, tint
+from workbench.gui.tokens.table import ColouredText, StepsModel, tint
 from workbench.gui.tokens.view import TokensView
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.store.records import CompletionRecord, Prompt
@@ -367,3 +367,16 @@ def test_rounding_noise_is_not_coloured() -> None:
     assert [kl.text(s) for s in noise] == ["0.00", "0.00"]
     assert strengths(noise, kl) == [0.0, 0.0]
     assert strengths([step(kl=0.01), step(kl=0.02)], kl) == pytest.approx([0.2, 0.4])
+
+
+@pytest.mark.parametrize("words", [3, 400])
+def test_the_coloured_text_shows_whole_lines(qtbot: QtBot, words: int) -> None:
+    text = ColouredText()
+    qtbot.addWidget(text)
+    text.resize(300, 100)
+    text.show()
+    text.show_steps("The room", [step(piece=" word") for _ in range(words)], COLUMNS[0])
+    margins = 2 * text.document().documentMargin()
+    lines = (text.viewport().height() - margins) / text.fontMetrics().lineSpacing()
+    assert lines == pytest.approx(round(lines), abs=0.1)
+    assert lines >= 1 if words == 3 else lines >= 3

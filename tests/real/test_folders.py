@@ -179,6 +179,12 @@ def test_what_is_not_used_is_said(policy):
         "PPO samples from the whole distribution.")
 
 
+def test_values_that_bend_nothing_are_not_warned_of(policy):
+    (policy / "generation_config.json").write_text(json.dumps(
+        {"do_sample": True, "top_k": 0, "temperature": 1.0, "top_p": 1.0, "eos_token_id": 3}))
+    assert load(policy).notes == ()
+
+
 def test_a_model_larger_than_memory_is_not_called_damaged(folder, monkeypatch):
     class Nothing:
         available = free = 1000
