@@ -232,7 +232,8 @@ def test_a_stopped_run_is_the_next_thing_to_go_on_with(
     assert window.chip.width() >= window.chip.sizeHint().width()
     roles = {name: button.property("role") for name, button in window._run_buttons.items()}
     assert [name for name, role in roles.items() if role == "primary"] == ["pause"]
-    assert as_plain(actions["pause"].toolTip()).startswith("Go on with Run 1")
+    assert as_plain(actions["pause"].toolTip()).startswith(
+        "Go on with Run 1 and the settings it has; edits can be applied once it is on.")
     assert actions["step"].toolTip().startswith("Run one more cycle of Run 1")
     assert window.trains.sentence.startswith("Resume goes on with Run 1; Start trains bundled")
     opened.sent.clear()

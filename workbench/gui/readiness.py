@@ -62,7 +62,9 @@ class Readiness(QObject):
         stopped = self.stopped
         resume = stopped.name if stopped is not None else ""
         again = lost_cycles(self._store, stopped) if stopped is not None else ""
-        window.actions_.set_resumes(f"Go on with {resume}. {again}".rstrip() if resume else "")
+        goes_on = (f"Go on with {resume} and the settings it has; edits can be applied once it is "
+                   f"on. {again}").rstrip()
+        window.actions_.set_resumes(goes_on if resume else "")
         tip = "Begin a new run from the start policy with these settings"
         if state == State.LOADING:
             tip += "; it starts as soon as the models are loaded"
