@@ -234,7 +234,8 @@ def test_a_run_held_by_a_full_disk_says_so_and_goes_on(opened: Opened, store: St
     handle([ev.RunFinished(run_id, "stopped", 1, "There was no room for cycle 2 on the disk."),
             ev.StateChanged(State.FINISHED)])
     assert window.toast.text == (
-        "Run 1 stopped after 1 cycle. There was no room for cycle 2 on the disk.")
+        "Run 1 stopped after 1 cycle. There was no room for cycle 2 on the disk. "
+        "No checkpoint was written: Resume begins it from the start.")
 
 
 @pytest.mark.parametrize(("state", "action", "command"), [
