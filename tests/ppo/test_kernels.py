@@ -78,6 +78,6 @@ def test_the_cache_goes_on_with_the_rows_that_are_kept():
     policy.trunk(input_ids=IDS[:, :2], cache=cache, use_cache=True)
     third = policy.trunk(input_ids=IDS[:, 2:3], cache=cache, use_cache=True).last_hidden_state
     torch.testing.assert_close(third[:, 0], whole[:, 2])
-    cache.batch_select_indices(torch.tensor([1]))
+    cache.reorder_cache(torch.tensor([1]))
     last = policy.trunk(input_ids=IDS[1:, 3:], cache=cache, use_cache=True).last_hidden_state
     torch.testing.assert_close(last[:, 0], whole[1:, 3])
