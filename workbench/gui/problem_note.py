@@ -41,10 +41,10 @@ class ProblemNote(QLabel):
 
     def _place(self) -> None:
         form, row = self.parentWidget(), self._row
-        wanted = bool(self.text()) and self._field.hasFocus() and form is not row
-        self.setVisible(wanted)
-        if not wanted:
+        if form is None or form is row or not self.text() or not self._field.hasFocus():
+            self.hide()
             return
+        self.show()
         self.ensurePolished()
         at = row.mapTo(form, QPoint(0, 0))
         high = self.heightForWidth(row.width())
