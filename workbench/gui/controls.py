@@ -45,6 +45,13 @@ def _say(widget: QWidget) -> None:
     widget.setToolTip(plain_tip(f"{tip}\n{why}" if why else tip))
 
 
+def explain(widget: QWidget, why: str) -> None:
+    """Let the tooltip of ``widget`` say why something around it is disabled; "" takes it away."""
+    if widget.property("why") != why:
+        widget.setProperty("why", why)
+        _say(widget)
+
+
 def enable(widget: QWidget, on: bool, why: str) -> None:
     """Enable ``widget``, or disable it and let its tooltip say ``why``, in a sentence that names
     what it takes ("Select a run first.")."""
@@ -53,8 +60,7 @@ def enable(widget: QWidget, on: bool, why: str) -> None:
     if off != on and widget.property("why") == said:
         return
     widget.setEnabled(on)
-    widget.setProperty("why", said)
-    _say(widget)
+    explain(widget, said)
 
 
 def push_button(text: str, name: str, tip: str, call: Callable[[], object]) -> QPushButton:

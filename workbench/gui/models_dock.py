@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.gui.actions import ALIVE
 from workbench.gui.button_line import ButtonLine
-from workbench.gui.controls import describe, enable, label, named, push_button
+from workbench.gui.controls import enable, explain, label, named, push_button
 from workbench.gui.loading_failure import LoadingFailure
 from workbench.gui.model_names import policy_name, reward_name
 from workbench.gui.rate_proposal import RateProposal
@@ -169,8 +169,7 @@ class ModelsDock(QWidget):
             for half in (self.policy, self.reward):
                 for control in half.findChildren(kind):
                     if control.property("tip"):  # else it is a part of another control
-                        control.setProperty("why", why)
-                        describe(control, str(control.property("tip")))
+                        explain(control, why)
         self.bundled_button.setVisible(not loading)
         self.cancel_button.setVisible(loading)
         self._progress_box.setVisible(loading)
