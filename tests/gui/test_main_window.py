@@ -196,7 +196,8 @@ def test_palette_has_every_action_of_the_menus(opened: Opened) -> None:
 
 def test_palette_names_what_a_menu_says_in_short(opened: Opened) -> None:
     names = {plain(action) for action in opened.window.all_actions()}
-    assert {"Preset: Careful", "Plots: Trust region", "Follow the latest cycle",
+    assert {"Preset: Careful", "Plots: Trust region",
+            "Show all, and follow the latest cycle",
             "Zoom to the selected cycles", "Save prompts to file",
             "Copy completions as Markdown"} <= names
 

@@ -257,7 +257,8 @@ class ColouredText(QTextEdit):
         lines = _TEXT_LINES if room >= _ROOMY else _FEW_LINES
         most = self.fontMetrics().lineSpacing() * lines
         needed = min(self.document().size().height(), most + 2 * self.document().documentMargin())
-        around = self.height() - self.viewport().height()  # whole lines, whatever the style adds
+        # Whole lines, whatever the style adds. Before it is laid out the viewport is the larger.
+        around = max(0, self.height() - self.viewport().height())
         self.setFixedHeight(math.ceil(needed) + around)
 
     def _choose(self) -> None:
