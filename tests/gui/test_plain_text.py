@@ -222,8 +222,8 @@ def odd(qtbot: QtBot, opened: Opened, store: Store) -> Opened:
     window.reveal("completions")
     qtbot.waitUntil(lambda: window.completions.list.model().rowCount() == 2,
                     timeout=_PATIENCE)
-    qtbot.waitUntil(lambda: len(list(window.metrics._grid)) > 0,
-                    timeout=_PATIENCE)
+    window.reveal("metrics")  # behind another view it draws nothing
+    qtbot.waitUntil(lambda: bool(window.metrics._grid.legend.text()), timeout=_PATIENCE)
     window.grab()
     return opened
 
