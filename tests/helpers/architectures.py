@@ -11,26 +11,16 @@ from typing import Any
 
 import torch
 import transformers as tf
+from helpers.tiny_sizes import SIZES
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 NAMES = sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
 VOCABULARY = 120
 _PARAMETERS = 15_000_000
 
-_SIZES: dict[str, Any] = {
-    "vocab_size": VOCABULARY, "unpadded_vocab_size": VOCABULARY, "hidden_size": 32,
-    "intermediate_size": 48, "num_hidden_layers": 2,
-    "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8,
-    "max_position_embeddings": 64, "initializer_range": 0.3, "eos_token_id": 3, "pad_token_id": 1,
-    "bos_token_id": 2, "sliding_window": 8, "num_experts": 4, "num_local_experts": 4,
-    "num_experts_per_tok": 2, "moe_intermediate_size": 24, "n_routed_experts": 4,
-    "n_shared_experts": 1, "n_group": 1, "topk_group": 1, "first_k_dense_replace": 1,
-    "kv_lora_rank": 16, "q_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8,
-    "v_head_dim": 8, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64, "n_inner": 48,
-    "d_model": 32, "n_layers": 2, "n_heads": 4, "ffn_dim": 48, "word_embed_proj_dim": 32,
-    "num_layers": 2, "num_heads": 4, "d_ff": 48, "decoder_layers": 2, "encoder_layers": 2,
-    "decoder_attention_heads": 4, "encoder_attention_heads": 4, "decoder_ffn_dim": 48,
-    "encoder_ffn_dim": 48, "emb_dim": 32, "dim_ffn": 48, "rotary_dim": 4, "embedding_size": 16,
+_SIZES = SIZES | {
+    "vocab_size": VOCABULARY, "unpadded_vocab_size": VOCABULARY, "eos_token_id": 3,
+    "pad_token_id": 1, "bos_token_id": 2, "dim_ffn": 48, "rotary_dim": 4,
     # Encoder stacks that write.
     "is_decoder": True, "causal": True,
     # Recurrent ones.

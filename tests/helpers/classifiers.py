@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 import transformers as tf
+from helpers.tiny_sizes import SIZES
 from tokenizers import Tokenizer, models, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
 from transformers.models.auto.modeling_auto import MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
@@ -15,20 +16,10 @@ ARCHITECTURES = MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
 WORDS = ("<unk>", "<pad>", "<s>", "</s>", "the", "tea", "was", "hot", "and", "good.", "a", "b",
          "cat", "sat", "on", "mat", "rain", "is", "wet", "Hello", "world", *(
              f"w{i}" for i in range(99)))
-_SMALL = {
-    "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 64,
-    "initializer_range": 0.3, "sliding_window": 8, "num_experts": 4, "num_local_experts": 4,
-    "num_experts_per_tok": 2, "moe_intermediate_size": 24, "n_routed_experts": 4,
-    "n_shared_experts": 1, "n_group": 1, "topk_group": 1, "first_k_dense_replace": 1,
-    "kv_lora_rank": 16, "q_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8,
-    "v_head_dim": 8, "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64, "n_inner": 48,
-    "d_model": 32, "n_layers": 2, "n_heads": 4, "ffn_dim": 48, "word_embed_proj_dim": 32,
-    "num_layers": 2, "num_heads": 4, "d_ff": 48, "d_kv": 8, "dim": 32, "hidden_dim": 48,
-    "embedding_size": 16, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4,
-    "decoder_attention_heads": 4, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48, "emb_dim": 32,
-    "attention_window": 8, "local_attention": 8, "rotary_dim": 8, "num_labels": 1,
-    "attention_probs_dropout_prob": 0.0, "hidden_dropout_prob": 0.0,
+_SMALL = SIZES | {
+    "d_kv": 8, "dim": 32, "hidden_dim": 48, "attention_window": 8, "local_attention": 8,
+    "rotary_dim": 8, "num_labels": 1, "attention_probs_dropout_prob": 0.0,
+    "hidden_dropout_prob": 0.0,
 }
 _MARKS = {"vocab_size": len(WORDS), "pad_token_id": 1, "bos_token_id": 2, "eos_token_id": 3,
           "cls_token_id": 2, "sep_token_id": 3, "decoder_start_token_id": 3}
