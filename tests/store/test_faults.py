@@ -5,6 +5,7 @@ Each fault is a real one, in a process of its own.
 
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -284,3 +285,24 @@ def test_a_database_that_may_not_be_read_or_written():
             assert "space" not in sentence
     finally:
         shutil.rmtree(base)
+
+
+def test_a_reader_puts_no_empty_database_where_one_was_moved_away(tmp_path):
+    store = Store(tmp_path)
+    (tmp_path / FILE_NAME).rename(tmp_path / "away.db")
+    found = []
+
+    def read() -> None:  # each thread has a connection of its own, opened when it first reads
+        try:
+            store.runs()
+        except sqlite3.OperationalError as error:
+            found.append(str(error))
+
+    thread = threading.Thread(target=read)
+    thread.start()
+    thread.join()
+    assert found == ["unable to open database file"]
+    assert not (tmp_path / FILE_NAME).exists()
+    (tmp_path / "away.db").rename(tmp_path / FILE_NAME)
+    assert store.runs() == []
+    store.close()

@@ -157,9 +157,15 @@ def cut_texts(db: Database) -> None:
     db.table("completions").add_column("cut", int)
 
 
-def connect(path: Path) -> Database:
-    """Open a connection with the settings every thread uses (WAL, full durability)."""
-    db = Database(sqlite3.connect(path, timeout=_PATIENCE, check_same_thread=False))
+def connect(path: Path, *, create: bool = False) -> Database:
+    """Open a connection with the settings every thread uses (WAL, full durability).
+
+    Args:
+        create: make the file where there is none. Otherwise a database that was moved away would
+            be replaced by an empty one.
+    """
+    uri = f"{path.absolute().as_uri()}?mode={'rwc' if create else 'rw'}"
+    db = Database(sqlite3.connect(uri, uri=True, timeout=_PATIENCE, check_same_thread=False))
     try:
         db.enable_wal()
         # One commit a cycle: full durability costs milliseconds and survives a power cut.
@@ -205,7 +211,7 @@ def _migrate(path: Path) -> None:
             f"The experiment database {path} is empty, though there are checkpoints of runs in "
             f"{checkpoints}. Restore it from a copy, or delete the empty file to start afresh; "
             "the checkpoints stay.")
-    db = connect(path)
+    db = connect(path, create=True)
     try:
         known = {m.name for m in migrations.pending(db)} | {
             m.name for m in migrations.applied(db)}
