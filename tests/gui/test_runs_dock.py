@@ -28,6 +28,15 @@ def background() -> Iterator[Background]:
     made.close()
 
 
+def test_nothing_is_delivered_to_a_closed_window(qtbot: QtBot) -> None:
+    delivered: list[str] = []
+    background = Background()
+    background.run(lambda: "read", delivered.append)
+    background.close()  # the reading is done, its delivery still in the event loop's queue
+    QApplication.processEvents()
+    assert delivered == []
+
+
 @pytest.fixture
 def dock(qtbot: QtBot, store: Store, background: Background) -> RunsDock:
     fill(store, 3)

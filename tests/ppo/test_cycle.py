@@ -6,8 +6,10 @@ import pytest
 import torch
 from helpers.models import make_ppo
 
-from workbench.ppo.control import NotFiniteError
+import workbench.ppo.cycle as cycle_module
+from workbench.ppo.control import NotFiniteError, Phase
 from workbench.ppo.hyperparameters import parse
+from workbench.ppo.randomness import uniforms as make_uniforms
 from workbench.ppo.scribe import PromptError
 
 
@@ -229,3 +231,26 @@ def test_an_empty_prompt_needs_a_token_to_start_from():
     with pytest.raises(PromptError, match="empty prompt"):
         make_ppo().begin([""], small())
     make_ppo(eos=(2,)).begin([""], small())
+
+
+def test_a_phase_is_announced_before_memory_is_taken_for_it(monkeypatch):
+    # What says where memory ran out, and what a stop drops, goes by the phase announced last.
+    announced, at_noise = [], []
+
+    class Listening:
+        def step(self, phase, done, total):
+            announced.append(phase)
+
+    def uniforms(*arguments):
+        at_noise.append(announced[-1])
+        return make_uniforms(*arguments)
+
+    monkeypatch.setattr(cycle_module, "uniforms", uniforms)
+    ppo = make_ppo()
+    hp = parse({"num_cycles": 2, "batch_size": 2, "response_length": 3})
+    ppo.begin(["A"], hp)
+    for cycle in (1, 2):
+        ppo.run_cycle(cycle, hp, [0], Listening())
+    assert at_noise == [Phase.SAMPLING, Phase.COMPARING] * 2
+    assert list(dict.fromkeys(announced)) == [
+        Phase.SAMPLING, Phase.SCORING, Phase.UPDATING, Phase.COMPARING]

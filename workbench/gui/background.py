@@ -23,6 +23,7 @@ class Background(QObject):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
+        self._closed = False
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="window-reader")
         self._done.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
 
@@ -32,13 +33,15 @@ class Background(QObject):
         future.add_done_callback(lambda done: self._done.emit((done, then)))
 
     def close(self) -> None:
-        """Drop what has not begun and wait for what has."""
+        """Drop what has not begun, wait for what has, and deliver nothing more: who asked may be
+        gone when the event loop comes to it."""
+        self._closed = True
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     @Slot(object)
     def _deliver(self, answer: tuple[Future[Any], Callable[[Any], None]]) -> None:
         future, then = answer
-        if future.cancelled():
+        if self._closed or future.cancelled():
             return
         error = future.exception()
         sentence = sentence_on_store(error) if error else None

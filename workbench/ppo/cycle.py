@@ -289,6 +289,7 @@ class PPO:
             NotFiniteError: a score, a log-probability or a gradient is not a number.
             RewardError: a reward's Python file failed.
         """
+        control.step(Phase.SAMPLING, 0, hp.response_length)  # before memory is taken for it
         clock = Clock(self.policy.device)
         drawn = [prompt_at(hp.seed, self.position + i, len(self.prompts))
                  for i in range(hp.batch_size)]
@@ -368,6 +369,7 @@ class PPO:
         The random numbers depend on the seed at the start of the run and the place in ``prompts``
         alone, so what differs between two cycles is what the policy learned.
         """
+        control.step(Phase.COMPARING, 0, hp.response_length)
         noise = uniforms(
             self.comparison_seed, Stream.COMPARISON, 0, len(prompts), hp.response_length)
         completions = self._sample(prompts, noise, hp, control, Phase.COMPARING)

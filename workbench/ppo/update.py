@@ -60,6 +60,7 @@ def _run_epochs(
     log: list[dict[str, float]] = []
     epoch = 0
     stopped = False
+    control.step(Phase.UPDATING, 0, total)
     while epoch < hp.num_ppo_epochs and not stopped:
         for chosen in mini_batches(hp.seed, cycle, epoch, rows, hp.num_mini_batches):
             optimizer.zero_grad(set_to_none=True)
