@@ -159,6 +159,16 @@ def test_equal_completions_leave_nothing_to_explain(unattended):
     assert math.isnan(run(ppo, hp, unattended, (2,))[0].metrics["val/explained_variance"])
 
 
+def test_clipped_scores_are_held_against_what_the_clip_leaves_of_their_spread(unattended):
+    # -100, 0 and 100, clipped to -5, 0 and 5: as far apart as they can be.
+    ppo = make_ppo(lambda text: 100.0 * (sum(map(ord, text)) % 3 - 1))
+    hp = small(missing_eos_penalty=0, score_clip=5)
+    ppo.begin(["ab"], hp)
+    for found in run(ppo, hp, unattended, (1, 2)):
+        assert found.metrics["objective/scores_std"] > 50
+        assert math.isfinite(found.metrics["val/explained_variance"])
+
+
 def test_reward_after_penalties_is_what_its_formula_says(unattended):
     ppo = make_ppo(lambda text: float(len(set(text))), eos=(2, 11, 17, 23, 40, 41))
     hp = small(missing_eos_penalty=1.5, score_clip=4.0, kl_coef=0.2, learning_rate=1e-2,

@@ -3,7 +3,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from workbench.ppo.hyperparameters import parse
 from workbench.ppo.kl import adapt_kl_coef, kl_estimate, kl_loss_terms
+from workbench.ppo.remarks import remarks
 
 
 @pytest.mark.parametrize(
@@ -49,6 +51,35 @@ def test_k1_itself_would_hold_nothing_back():
     logp = logits.log_softmax(0)
     (logp.detach().exp() * kl_estimate(logp, q, "k1")).sum().backward()
     torch.testing.assert_close(logits.grad, torch.zeros(7).double())
+
+
+def test_in_the_reward_only_k1_holds_the_policy_near_its_start():
+    # A reward is a constant to the gradient: p · estimate · grad log p, in expectation.
+    torch.manual_seed(0)
+    q = torch.randn(7).double().log_softmax(0)
+    logits = (q + 0.05 * torch.randn(7)).requires_grad_()
+    logp = logits.log_softmax(0)
+    exact, = torch.autograd.grad((logp.exp() * (logp - q)).sum(), logits, retain_graph=True)
+    for estimator in ("k1", "k2", "k3"):
+        price = kl_estimate(logp, q, estimator).detach()
+        found, = torch.autograd.grad(
+            (logp.detach().exp() * price * logp).sum(), logits, retain_graph=True)
+        if estimator == "k1":
+            torch.testing.assert_close(found, exact)
+        else:
+            assert found.norm() < 0.1 * exact.norm()
+
+
+@pytest.mark.parametrize(("settings", "said"), [
+    ({}, ""), ({"kl_estimator": "k2"}, "With KL estimator k2 in the reward"),
+    ({"kl_estimator": "k3"}, "With KL estimator k3 in the reward"),
+    ({"kl_estimator": "k3", "kl_coef": 0}, ""), ({"kl_estimator": "k2", "kl_in": "loss"}, ""),
+    ({"kl_in": "loss"}, ""),
+    ({"kl_estimator": "k3", "kl_in": "loss"}, "With KL estimator k3 in the loss")])
+def test_a_price_that_is_not_the_kls_is_said(settings, said):
+    found = remarks(parse(settings), own_head=True)
+    assert len(found) == bool(said)
+    assert "".join(found).startswith(said)
 
 
 def test_unknown_estimator():

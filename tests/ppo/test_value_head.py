@@ -10,6 +10,7 @@ from helpers.models import CPU
 from workbench.ppo.cycle import PPO
 from workbench.ppo.hyperparameters import parse
 from workbench.ppo.loading import load_policy, load_reward
+from workbench.ppo.remarks import remarks
 from workbench.ppo.sources import LoadError
 from workbench.ppo.value_head import (
     FILE_NAME,
@@ -99,14 +100,42 @@ def test_a_weight_scales_it_and_a_sum_of_several_has_none(policy, reward):
     assert not head_of(make(policy, reward, one=1.0, two=0.5))[0].any()
 
 
-@pytest.mark.parametrize("settings", [
-    {"normalize_scores": True}, {"score_clip": 0.5}, {"whiten_rewards": True}, {"gamma": 0.9},
-    {"value_model": "policy"}], ids=str)
-def test_on_another_scale_or_trunk_it_begins_at_zero(policy, reward, settings):
+@pytest.mark.parametrize(("settings", "name"), [
+    ({"normalize_scores": True}, "Normalise scores"), ({"score_clip": 0.5}, "Score clip"),
+    ({"whiten_rewards": True}, "Whiten rewards"), ({"gamma": 0.9}, "Discount (γ)")])
+def test_on_another_scale_it_begins_at_zero_and_that_is_said(policy, reward, settings, name):
     save_value_head(policy, WEIGHT, BIAS, reward=reward)
-    weight, bias = head_of(make(policy, reward), **settings)
+    ppo = make(policy, reward)
+    weight, bias = head_of(ppo, **settings)
     assert not weight.any()
     assert not bias.any()
+    assert ppo.brings_values
+    hp = parse(SMALL | settings)
+    (said,) = remarks(hp, own_head=True)
+    assert said.startswith(f"With {name} returns are on another scale")
+    assert "c₁ (vf_coef) to 0.1" in said
+    (never,) = remarks(parse(SMALL | {"vf_coef": 0}), own_head=True)
+    assert never.startswith("With a value coefficient c₁ (vf_coef) of 0")
+    assert remarks(parse(SMALL | {"vf_coef": 0, "num_value_epochs": 1}), own_head=True) == []
+    # Nothing is said where nothing was lost, or where values are pretrained.
+    assert remarks(hp, own_head=False) == []
+    assert remarks(parse(SMALL), own_head=True) == []
+    assert remarks(hp.with_changes({"value_pretraining_episodes": 20}), own_head=True) == []
+
+
+def test_a_value_model_that_is_a_copy_of_the_policy_begins_with_it(policy, reward, unattended):
+    save_value_head(policy, WEIGHT, BIAS, reward=reward)
+    hp = parse(SMALL)
+
+    def values(**settings: object) -> torch.Tensor:
+        ppo = make(policy, reward)
+        assert torch.equal(head_of(ppo, **settings)[0], WEIGHT)
+        traces = ppo.run_cycle(1, hp.with_changes(settings), [0], unattended).traces
+        return torch.tensor(traces[0].numbers["value"])
+
+    apart = values(value_model="policy")
+    torch.testing.assert_close(apart, values(), rtol=0, atol=1e-5)
+    assert apart.abs().max() > 0.1
 
 
 def test_one_of_another_width_is_not_used(policy, reward):

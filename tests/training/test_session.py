@@ -60,6 +60,17 @@ def test_a_policy_without_a_value_head_says_what_to_set(ready, folders):
     assert ready.wait(ev.ModelsLoaded).policy.notes == ()
 
 
+def test_what_settings_do_that_nobody_may_expect_is_said_at_the_start(ready):
+    ready.send(start(1, kl_estimator="k3"))
+    assert ready.wait(ev.RunStarted).note == (
+        "With KL estimator k3 in the reward a token is charged whichever way it has moved, which "
+        "does not hold the policy near its start; k1 does.")
+    assert ready.wait(ev.RunFinished).outcome == "finished"
+    ready.seen.clear()
+    ready.send(start(1, gamma=0.9))  # this policy brings no values that could be lost
+    assert ready.wait(ev.RunStarted).note == ""
+
+
 def test_every_metric_is_described(ready):
     from workbench.ppo.metrics import METRICS
 

@@ -122,6 +122,11 @@ class PPO:
         """The policy as it stands: in training, or the start policy before the first run."""
         return self._trainable.policy
 
+    @property
+    def brings_values(self) -> bool:
+        """Whether the policy brings a value head for this reward."""
+        return self._value_head is not None
+
     def reference(self) -> AbstractContextManager[Policy]:
         """Give the start policy, for as long as the context lasts."""
         return self._trainable.reference()
@@ -162,7 +167,9 @@ class PPO:
                 find_placement(hp.precision), lora_rank=hp.lora_rank, value_source=value_source,
                 gradient_checkpointing=hp.gradient_checkpointing)
         head = self.policy.value_head
-        if self._value_head is not None and value_source is None and fits(
+        # A separate value model that begins as a copy of the policy has the trunk it was made for.
+        its_trunk = value_source is None or value_source is self._trainable.start_model
+        if self._value_head is not None and its_trunk and fits(
             self._value_head, hp, head.in_features
         ):
             put_in(self._value_head, head)
@@ -480,7 +487,8 @@ class PPO:
             "val/num_eos_tokens": float(completions.ended.sum()),
             "val/explained_variance": explained_variance(
                 completions.values, returns, mask).item() if worth.std(unbiased=False).item()
-                > _LEAST_SPREAD * self.score_std / std else math.nan,
+                > _LEAST_SPREAD * min(self.score_std / std, hp.score_clip or math.inf)
+                else math.nan,
             "val/advantage_std": spread.item(),
             "val/value": masked_mean(completions.values, mask).item(),
         } | {part_metric(name): part.mean().item() for name, part in scored.parts.items()}

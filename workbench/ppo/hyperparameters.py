@@ -225,14 +225,17 @@ class Hyperparameters(BaseModel):
     kl_estimator: Literal["k1", "k2", "k3"] = _declare(
         "k1", "KL estimator", "Reward and KL",
         "How KL is estimated from one sampled token: k1 is unbiased, k2 has less variance and a "
-        "small bias, k3 is never negative.",
+        "small bias, k3 is never negative. As a price leave it at k1: k2 and k3 in the reward "
+        "charge a token whichever way it has moved, and hold the policy back little or not at all; "
+        "k3 in the loss leads to another policy than the KL itself.",
     )
     kl_in: Literal["reward", "loss"] = _declare(
         "reward", "KL enters", "Reward and KL",
         "Whether KL is subtracted from each token's reward (as in Ziegler et al. 2019) or added "
         "to the loss (as in Shao et al. 2024). In the loss k1 acts as k2, which has the gradient "
         "of the true KL; k1's own is 0 on average. Whitening scales the price along with the "
-        "rewards, so the coefficient means the same in both places.",
+        "rewards, so the coefficient has the same unit in both places. In the reward a token also "
+        "pays for the KL of what follows it, in the loss for its own alone.",
         advanced=True,
     )
     kl_controller: Literal["fixed", "adaptive"] = _declare(
@@ -247,7 +250,8 @@ class Hyperparameters(BaseModel):
     )
     kl_horizon: int = _declare(
         10_000, "KL horizon", "Reward and KL",
-        "How many completions the adaptive controller takes to correct; smaller reacts faster.",
+        "Over so many completions the adaptive controller changes the coefficient by a fifth at "
+        "most; smaller reacts faster. A run of 20 cycles of 64 completions needs some hundreds.",
         ge=1, le=10_000_000, unit="completions", only_with=("kl_controller", "adaptive"),
         advanced=True,
     )
@@ -259,7 +263,8 @@ class Hyperparameters(BaseModel):
     )
     score_clip: float = _declare(
         0.0, "Score clip", "Reward and KL",
-        "Limit scores to plus or minus this value, so that one freak score cannot rule a cycle.",
+        "Limit scores, once normalised if they are, to plus or minus this value, so that one freak "
+        "score cannot rule a cycle.",
         ge=0.0, le=1000.0, zero_text="off", advanced=True,
     )
     whiten_rewards: bool = _declare(
@@ -303,7 +308,7 @@ class Hyperparameters(BaseModel):
     )
     lr_scheduler_type: Literal["linear", "constant"] = _declare(
         "linear", "Learning-rate schedule", "Phase 2: update",
-        "Linear decays to 0 at the last cycle; constant stays.",
+        "Linear falls by the same amount each cycle and would be 0 after the last; constant stays.",
     )
     num_ppo_epochs: int = _declare(
         4, "PPO epochs", "Phase 2: update",
@@ -381,8 +386,8 @@ class Hyperparameters(BaseModel):
     )
     critic_warmup_cycles: int = _declare(
         0, "Critic warm-up", "Phase 2: update",
-        "In these first cycles only the value head learns, so that advantages are meaningful "
-        "before the policy moves.",
+        "In these first cycles only the value head, or the separate value model, learns, so that "
+        "advantages are meaningful before the policy moves.",
         ge=0, le=1000, unit="cycles", advanced=True,
     )
 

@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.ppo.remarks import other_scale
 from workbench.ppo.reward_model import Reward, RewardModel
 from workbench.ppo.sources import LoadError
 from workbench.ppo.weighted_reward import WeightedSum
@@ -104,11 +105,10 @@ def find_value_head(folder: Path | None, reward: Reward) -> ValueHead | None:
 def fits(head: ValueHead, hp: Hyperparameters, width: int) -> bool:
     """Whether returns are on the scale of the score itself, so that ``head`` foresees them.
 
-    Normalised, clipped or whitened they are on another, known only after the first batch. A
-    penalty for not ending is the head's to learn; it concerns few completions.
+    A penalty for not ending is the head's to learn; it concerns few completions.
     """
-    return head.weight.shape == (1, width) and head.bias.shape == (1,) and not (
-        hp.normalize_scores or hp.score_clip or hp.whiten_rewards or hp.gamma < 1)
+    return (head.weight.shape == (1, width) and head.bias.shape == (1,)
+            and not other_scale(hp))
 
 
 @torch.no_grad()

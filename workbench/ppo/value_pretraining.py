@@ -184,8 +184,9 @@ def _train_model(
 ) -> float:
     """Train the value model, and keep it as it was after the pass that foresaw most."""
     learned, kept = parts
-    mean = returns[learned][completions.mask[learned]].mean().reshape(1)
-    put_in(ValueHead(torch.zeros_like(policy.value_head.weight), mean), policy.value_head)
+    if not policy.value_head.weight.any():  # no head came with the policy
+        mean = returns[learned][completions.mask[learned]].mean().reshape(1)
+        put_in(ValueHead(torch.zeros_like(policy.value_head.weight), mean), policy.value_head)
     # Of its own: the run's begins with the run.
     optimizer = make_optimizer(hp.optimizer, [], policy.trained()[1], policy.device)
     set_rates(optimizer, 0.0, hp.value_pretraining_learning_rate)

@@ -19,7 +19,7 @@ from workbench.training.run import Run, Unwritten
 if TYPE_CHECKING:
     from workbench.ppo.control import Control
 
-_RECIPE = 2
+_RECIPE = 3
 """To be raised when other values come of the same settings."""
 _EXPLAINED = "explained_variance"
 

@@ -10,6 +10,7 @@ from transformers.utils import logging as transformers_logging
 
 from workbench.ppo.control import Interrupted
 from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters
+from workbench.ppo.remarks import remarks
 from workbench.ppo.sources import LoadError
 from workbench.store.records import Prompt
 from workbench.store.store import Store
@@ -205,8 +206,10 @@ class Worker:
         except Exception as error:
             self._standing.refuse(command, explain(error, hp)[0])
             return
-        note = ppo.scribe.remark(
-            ppo.prompts, ppo.prompt_ids, control_tokens=hp.control_tokens == "tokens")
+        notes = [ppo.scribe.remark(
+            ppo.prompts, ppo.prompt_ids, control_tokens=hp.control_tokens == "tokens"),
+            *remarks(hp, own_head=ppo.brings_values)]
+        note = " ".join(filter(None, notes))
         self._emit(ev.RunStarted(run_id, command.name or f"Run {run_id}", hp, note))
         self._runner.begin(Run(run_id, hp, prompts, pause_after_cycle=command.step))
 
