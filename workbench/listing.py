@@ -70,7 +70,7 @@ def show_run(options: argparse.Namespace) -> int:
         ("Tree", _tree(store.runs(), run)), ("Models", _models(run)),
         ("Settings that are not the default", _settings(run)),
         ("Changes", _changes(store, run)), ("Checkpoints", _checkpoints(store, run)),
-        (f"Metrics of cycle {run.cycles}", _metrics(store, run)),
+        *_metrics(store, run),
         ("Health", _health(store, run)),
         ("Completions", _completions(store, run)),
     ):
@@ -166,13 +166,21 @@ def _checkpoints(store: Store, run: RunRecord) -> Table | str:
     return _rows(rows) if rows else "none; it can be forked or resumed from its start"
 
 
-def _metrics(store: Store, run: RunRecord) -> Table | str:
+def _metrics(store: Store, run: RunRecord) -> Iterator[tuple[str, Table | str]]:
+    """Yield title and numbers: of before the first cycle, where there are any, and of the last."""
     found: Mapping[str, Series] = store.metrics(run.id)
     parts = sorted(name for name in found if name.startswith(PARTS))
-    rows = [(name, find_metric(name).label, f"{found[name].values[-1]:.4g}")
-            for name in (*METRICS, PRETRAINED, *parts)
-            if name in found and math.isfinite(found[name].values[-1])]
-    return _rows(rows) if rows else "none yet"
+
+    def numbers(names: Sequence[str], cycle: int) -> list[tuple[str, str, str]]:
+        last = {name: found[name].values[-1] for name in names
+                if name in found and found[name].cycles[-1] == cycle}
+        return [(name, find_metric(name).label, f"{value:.4g}")
+                for name, value in last.items() if math.isfinite(value)]
+
+    if before := numbers([PRETRAINED], 0):
+        yield "Before the first cycle", _rows(before)
+    of_last = numbers([*METRICS, *parts], run.cycles)
+    yield f"Metrics of cycle {run.cycles}", _rows(of_last) if of_last else "none yet"
 
 
 def _health(store: Store, run: RunRecord) -> Table | str:

@@ -22,6 +22,7 @@ from workbench.gui.metrics.data import (
     robust_range,
 )
 from workbench.gui.metrics.grid import best_columns
+from workbench.gui.metrics.header import GapWarning
 from workbench.gui.metrics.view import MetricsView
 from workbench.gui.theme import themes
 from workbench.ppo.metrics import METRICS
@@ -287,6 +288,20 @@ def test_what_is_not_a_number_is_a_gap_and_a_warning(qtbot, view):
     qtbot.keyClick(view, Qt.Key.Key_Left)
     view.repaint_now()
     view.repaint()
+
+
+def test_nothing_to_explain_is_no_warning(qtbot):
+    gaps, lost = (GapWarning(METRICS[name]) for name in (
+        "val/explained_variance", "loss/value_avg"))
+    qtbot.addWidget(gaps)
+    qtbot.addWidget(lost)
+    gaps.show_gaps([3, 9])
+    assert gaps.text() == "No explained variance in cycle 9 and 1 other cycle"
+    assert gaps.property("role") == "muted"
+    assert "nothing to explain" in gaps.toolTip()
+    lost.show_gaps([3, 8, 9])
+    assert lost.text() == "⚠ value loss was not a number in cycle 9 and 2 other cycles"
+    assert lost.property("role") == "warning"
 
 
 @pytest.mark.parametrize("log", [False, True])

@@ -1,10 +1,12 @@
 """Value pretraining of a run: once for the same, exact with and without what was kept."""
 
 import shutil
+from argparse import Namespace
 
 import pytest
 from helpers.client import Client
 
+from workbench.listing import show_run
 from workbench.ppo.hyperparameters import parse
 from workbench.ppo.metrics import PRETRAINED
 from workbench.training import commands as do
@@ -64,6 +66,18 @@ def test_a_second_run_begins_at_once_and_is_the_same(ready, store, kind):
     ready.send(do.GoBack(1, 0))
     assert not finish(ready).kept
     assert outcome(store, 1) == outcome(store, 2)
+
+
+def test_show_tells_it_apart_from_the_last_cycle(ready, store, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "160")
+    ready.send(start())
+    finish(ready)
+    assert show_run(Namespace(run=1, home=str(store.home))) == 0
+    before, of_last = capsys.readouterr().out.split("Metrics of cycle 2")
+    assert "Before the first cycle" in before
+    assert PRETRAINED in before
+    assert PRETRAINED not in of_last
+    assert "objective/scores" in of_last
 
 
 def test_a_fork_from_the_start_is_the_run_that_began_so(ready, store):

@@ -26,7 +26,7 @@ class Preset:
 
 
 PRESETS = (
-    Preset("Careful", "Small steps that stay close to the start policy; for larger models.",
+    Preset("Careful", "Small steps that stay close to the start policy.",
            {"learning_rate": 1e-4, "kl_coef": 0.1, "num_ppo_epochs": 2, "cliprange": 0.1}),
     Preset("Bold", "Large steps on a loose leash; reward climbs fast and may be gamed.",
            {"learning_rate": 1e-3, "kl_coef": 0.02, "num_ppo_epochs": 4, "cliprange": 0.2}),

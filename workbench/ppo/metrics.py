@@ -14,6 +14,8 @@ class Metric:
     unit: str
     formula: str
     help: str
+    absent: str = ""
+    """Why a healthy cycle may have no number of it; empty where each has one."""
 
 
 _ALL = (
@@ -37,7 +39,7 @@ _ALL = (
            "How much reward a completion loses to the KL penalty."),
     Metric("objective/kl", "KL to start policy", "nats / completion",
            "mean over completions of Σₜ KL estimate(log π - log π_start)",
-           "How far completions have moved from the start policy. The number trained on."),
+           "How far completions have moved from the start policy, by the estimator that is set."),
     Metric("objective/entropy", "Surprise of completions", "nats / completion",
            "mean over completions of -Σₜ log π(token)",
            "A one-sample estimate of the entropy of whole completions, as TRL logs it."),
@@ -73,7 +75,7 @@ _ALL = (
            "never counts: see Outside the trust region for what the update did."),
     Metric("policy/grad_norm", "Gradient norm", "", "mean of ‖∇L‖₂ before clipping",
            "Length of the gradient; spikes warn of instability."),
-    Metric("policy/epochs", "Epochs run", "epochs", "epochs until approx-KL passed its limit",
+    Metric("policy/epochs", "Epochs run", "epochs", "epochs of which a gradient was applied",
            "Fewer than asked for when the limit on approx-KL ended the cycle early."),
     Metric("policy/steps", "Optimiser steps", "steps", "gradients applied in the cycle",
            "Epochs times mini-batches, less where the limit on approx-KL ended the cycle early."),
@@ -86,7 +88,8 @@ _ALL = (
            "What the optimiser minimises; with KL in the loss, β·KL is added, scaled as whitening "
            "scales the rewards."),
     Metric("val/ratio", "Probability ratio", "", "mean of ρ = exp(log π_new - log π_old)",
-           "1 means the update has not moved the sampled tokens on average."),
+           "1 before a cycle's first step. Over all tokens that could be sampled its mean is 1 "
+           "whatever an update does; above 1 it favours those that were."),
     Metric("val/ratio_start", "Ratio before the first step", "nats / token",
            "√ mean of (log π_read - log π_written)², before the cycle's first step",
            "How far what the update reads is from what was kept while writing, with the weights "
@@ -98,7 +101,10 @@ _ALL = (
            "1 - Var(R - V) ÷ Var(R), at least -1",
            "1 when the value head foresees the returns, 0 when it knows nothing, below 0 worse. "
            "There is no number where completions are worth almost the same (a fifth of the spread "
-           "that they had in the first cycle): then there is nothing to explain."),
+           "that scores had in the first cycle): then there is nothing to explain. R is what GAE "
+           "makes of rewards and values: the lower λ, the more it is the next value, which is easy "
+           "to foresee.",
+           absent="Completions were worth almost the same there, so there was nothing to explain."),
     Metric("val/num_eos_tokens", "Completions that ended", "completions",
            "completions with an end-of-sequence token",
            "The rest ran into the length limit."),

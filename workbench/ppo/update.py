@@ -181,7 +181,7 @@ def _summarise(log: list[dict[str, float]]) -> dict[str, float]:
         "policy/clipfrac_avg": mean("clipped", log),
         "policy/entropy_avg": mean("entropy", log),
         "policy/grad_norm": mean("grad_norm", log),
-        "policy/epochs": log[-1]["epoch"] + 1,
+        "policy/epochs": len({entry["epoch"] for entry in log if entry["applied"]}),
         "policy/steps": sum(entry["applied"] for entry in log),
         "loss/policy_avg": mean("policy", log),
         "loss/value_avg": mean("value", log),

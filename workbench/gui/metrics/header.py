@@ -206,24 +206,29 @@ class Keys(QLabel):
 
 
 class GapWarning(QElidingLabel):
-    """Names the cycles whose number was not finite."""
+    """Names the cycles whose number was not finite: a warning, but where a metric may have none."""
 
     def __init__(self, about: Metric, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._about = about
         self.setTextFormat(Qt.TextFormat.PlainText)
-        self.setProperty("role", "warning")
-        self.setAccessibleName(f"Warning about {about.label}")
+        self.setProperty("role", "muted" if about.absent else "warning")
+        self.setAccessibleName(f"{'Note on' if about.absent else 'Warning about'} {about.label}")
         self.hide()
 
     def show_gaps(self, gaps: Sequence[int]) -> None:
         """Show itself where there are any."""
         self.setVisible(bool(gaps))
         if gaps:
-            more = f" and {len(gaps) - 1:,} other cycles" if len(gaps) > 1 else ""
+            others = len(gaps) - 1
+            more = f" and {others:,} other cycle{'s' if others > 1 else ''}" if others else ""
+            shown = ", ".join(f"{c:,}" for c in gaps[-20:])
+            if self._about.absent:
+                self.setText(f"No {in_sentence(self._about)} in cycle {gaps[-1]:,}{more}")
+                self.setToolTip(plain_tip(f"Cycle {shown}: {self._about.absent}"))
+                return
             self.setText(f"⚠ {in_sentence(self._about)} was not a number in cycle "
                          f"{gaps[-1]:,}{more}")
-            shown = ", ".join(f"{c:,}" for c in gaps[-20:])
             self.setToolTip(plain_tip(
                 f"Not a number (NaN or infinite) in cycle {shown}. The curve has a gap there."))
 

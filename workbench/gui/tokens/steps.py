@@ -76,7 +76,7 @@ COLUMNS = (
            lambda s: math.log(s.ratio) if s.ratio > 0 else 0.0),
     Column("KL",
            "How much likelier the policy finds the token than the start policy does, in nats: "
-           "log π − log π_start. Its sum is the completion's KL",
+           "log π − log π_start. Its sum is the completion's KL by the estimator k1",
            lambda s: signed(s.kl), lambda s: s.kl, False),
     Column("Entropy",
            "How open the choice of this token was, in nats. 0: no alternative; this is what the "
@@ -131,8 +131,8 @@ def say(step: Step, settings: Mapping[str, object]) -> str:
         clip = settings.get("cliprange", 0.2)
         assert isinstance(clip, float)
         edge = 1 + clip if step.ratio > 1 else 1 - clip
-        clipped = (f". Its own push ended at ×{edge:.2f}, the edge of the clip range; the updates "
-                   "of other tokens moved it further")
+        clipped = (f". Beyond ×{edge:.2f}, the edge of the clip range, it is not pushed by itself; "
+                   "the step that crossed it, or the updates of other tokens, moved it further")
     return (
         f"<b>{html.escape(visible(step.piece))}</b> &nbsp;Value head: "
         f"{number(step.value)} before it, {then}. "
