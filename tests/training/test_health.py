@@ -82,6 +82,10 @@ def test_values_are_judged_once_they_had_time_to_learn():
     told = found(0.0, 0.0, *[0.02] * 8)
     assert told.severity == "warning"
     assert "0.02 over the last 8 cycles" in told.sentence
+    assert "learn nothing" not in told.sentence
+    never = read({"val/explained_variance": [0.02] * 10}, parse({"vf_coef": 0}))
+    assert never["explained_variance"].sentence.endswith(
+        "turn out well, and with a value coefficient of 0 they learn nothing.")
     assert not found(*[0.0] * 9, *[0.3] * 8).severity
     # Nothing to explain in one of them: no number.
     assert not found(0.0, 0.0, *[0.02] * 7, math.nan).known

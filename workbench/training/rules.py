@@ -191,7 +191,7 @@ def _kl(history: History, hp: Hyperparameters) -> Reading:
 
 
 def _unlikely(history: History, hp: Hyperparameters) -> Reading:
-    """With the default settings the bundled policy comes to 3 %, from 0.1 %."""
+    """With the default settings the bundled policy comes to 1 or 2 %, from 0.5 %."""
     now, start = _recent(history, "objective/unlikely"), _start(history, "objective/unlikely")
     share, most = _both((now - start) / 0.1), start + 0.1
     value, limit = f"{now:.1%} of the tokens", (
@@ -217,20 +217,21 @@ def _negative_kl(history: History, hp: Hyperparameters) -> Reading:
 
 def _steps(history: History, hp: Hyperparameters) -> Reading:
     """Both are measured after the last step of a cycle. With the default settings the first cycle
-    moves a third of the tokens out of the trust region and the policy by 0.1 to 0.2 nats a token,
-    the third a fifth and 0.05; 1 nat changes a token's probability fourfold within a cycle."""
+    moves a fifth of the tokens out of the trust region and the policy by 0.02 to 0.04 nats a token
+    (with a batch of 16 a third, and 0.15), the third less than a tenth and 0.01. 1 nat changes a
+    token's probability fourfold within a cycle."""
     last, moved, outside = (_last(history, "policy/approxkl"), _recent(history, "policy/approxkl"),
                             _recent(history, "policy/clipfrac"))
     share = _either(last, moved / 0.3, outside / 0.5)
     if share > 1 and last > 1:
         return Reading(f"{last:,.1f} nats a token", "above 1", share, "serious", (
-            f"One cycle moved the policy by {last:,.1f} nats a token; 0.01 to 0.1 is usual."),
+            f"One cycle moved the policy by {last:,.1f} nats a token; less than 0.1 is usual."),
             over="")
     if math.isnan(moved) or math.isnan(outside):
         return Reading(f"{last:.2f} nats a token", "above 1", share, over="")
     if moved / 0.3 > outside / 0.5:
         value, limit = f"{moved:.2f} nats a token", "above 0.3"
-        said = f"A cycle moves the policy by {moved:.2f} nats a token; 0.01 to 0.1 is usual."
+        said = f"A cycle moves the policy by {moved:.2f} nats a token; less than 0.1 is usual."
     else:
         value, limit = f"{outside:.0%} outside 1 ± ε", "above 50%"
         said = f"A cycle moves {outside:.0%} of the tokens out of the trust region."
@@ -239,7 +240,8 @@ def _steps(history: History, hp: Hyperparameters) -> Reading:
 
 
 def _entropy(history: History, hp: Hyperparameters) -> Reading:
-    """With the default settings the bundled policy loses a sixth; half is on its way to none."""
+    """With the default settings the bundled policy loses up to a tenth; half is on its way to
+    none."""
     entropy, first = (_recent(history, "policy/entropy_avg"), _first(history, "policy/entropy_avg"))
     left = _ratio(entropy, first)
     share, value, limit = (
@@ -298,7 +300,8 @@ def _falling_reward(history: History, hp: Hyperparameters) -> Reading:
 
 def _hacking(history: History, hp: Hyperparameters) -> Reading:
     """Reward up by more than the scores first spread, bought with openness: one phrase the reward
-    model likes. With the default settings reward rises as much, and openness falls by a sixth."""
+    model likes. With the default settings reward rises as much, and openness falls by a tenth at
+    most."""
     reward, reward_first = (_recent(history, "objective/scores"),
                             _first(history, "objective/scores"))
     gain, spread = reward - reward_first, max(_first(history, "objective/scores_std"), 1e-6)
@@ -349,9 +352,12 @@ def _explained_variance(history: History, hp: Hyperparameters) -> Reading:
         return Reading(f"{recent:.2f} explained", limit, share, "warning", (
             f"Explained variance is {recent:.2f}: the value head foresees the reward worse than a "
             "constant would."), over="median of the last 5 cycles")
+    learn_nothing = not (hp.vf_coef or hp.num_value_epochs)
     return Reading(value, limit, share, "warning", (
         f"Explained variance is {known:.2f} over the last {_VALUES_RECENT} cycles: values do not "
-        "foresee which completions will turn out well."), over=over)
+        "foresee which completions will turn out well"
+        f"{', and with a value coefficient of 0 they learn nothing' if learn_nothing else ''}."),
+        over=over)
 
 
 def _cut(history: History, hp: Hyperparameters) -> Reading:
