@@ -244,7 +244,8 @@ def written_by_tuned(
     scores: list[float] = []
     for seed in seeds:
         ppo, hp = begin(model, tokenizer, head, reward_folder, Hyperparameters(
-            seed=seed, lam=LAM, kl_coef=PRICES[seed % len(PRICES)], learning_rate=RATES[seed % len(RATES)]))
+            seed=seed, lam=LAM, kl_coef=PRICES[seed % len(PRICES)],
+            learning_rate=RATES[seed % len(RATES)]))
         for cycle in range(1, hp.num_cycles + 1):
             for each in ppo.run_cycle(cycle, hp, [0], Unattended()).rollout:
                 ids = tokenizer(ppo.prompts[each.prompt].text + each.text)["input_ids"]

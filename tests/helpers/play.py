@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 
 from helpers.patience import SECONDS
@@ -25,12 +25,18 @@ async def until(condition: Callable[[], object], seconds: float = SECONDS) -> No
             await asyncio.sleep(0.02)
 
 
-def play(qapp: QApplication, home: Path, scenario: Scenario) -> None:
-    """Open the application on ``home``, play ``scenario``, close it, and wait until it is gone."""
+def play(
+    qapp: QApplication, home: Path, scenario: Scenario, *,
+    models: Sequence[str] = (str(BUNDLED_POLICY), str(BUNDLED_REWARD)),
+) -> None:
+    """Open the application on ``home``, play ``scenario``, close it, and wait until it is gone.
+
+    Args:
+        models: policy and reward to load; nothing: those that the home remembers.
+    """
     async def main() -> None:
         workbench = Workbench(home)
-        serving = asyncio.ensure_future(
-            workbench.serve(str(BUNDLED_POLICY), str(BUNDLED_REWARD)))
+        serving = asyncio.ensure_future(workbench.serve(*models))
         await until(lambda: hasattr(workbench, "controller") or serving.done())
         try:
             await scenario(workbench)

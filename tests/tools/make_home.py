@@ -28,10 +28,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
+sys.path.insert(0, str(Path(__file__).parents[2]))
+sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import torch
+import transformers as tf
 from helpers.client import Client
-from helpers.folders import save_policy, save_reward
+from helpers.folders import save_reward, tokenizer
 from helpers.window import Opened
 from PySide6.QtWidgets import QApplication
 
@@ -67,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def make(folder: Path) -> None:
     """Train, lay out and move away."""
-    policy, reward = save_policy(folder / "policy"), save_reward(folder / "reward")
+    policy, reward = _save_policy(folder / "policy"), save_reward(folder / "reward")
     store = Store(folder / "home")
     client = Client(store)
     client.send(do.LoadModels(str(policy), str(reward)))
@@ -91,6 +94,18 @@ def make(folder: Path) -> None:
         db.commit()
         db.execute("vacuum")
         db.execute("pragma journal_mode = delete")
+
+
+def _save_policy(folder: Path) -> Path:
+    """Save a GPT-2 that is small enough for ten checkpoints of it."""
+    torch.manual_seed(0)
+    words = tokenizer()
+    model = tf.GPT2LMHeadModel(tf.GPT2Config(
+        vocab_size=len(words), n_positions=64, n_embd=8, n_layer=1, n_head=2, eos_token_id=0,
+        bos_token_id=0))
+    model.save_pretrained(folder)
+    words.save_pretrained(folder)
+    return folder
 
 
 def _train(client: Client, name: str, *, until: int, **settings: object) -> int:

@@ -282,8 +282,9 @@ class Hyperparameters(BaseModel):
     )
     lam: float = _declare(
         0.9, "GAE λ", "Advantages",
-        "Between trusting the value head (0) and trusting the outcome (1) when judging a token. The "
-        "bundled policy's head foresees enough for 0.9; 0.95 to 1 suits a head that foresees little.",
+        "Between trusting the value head (0) and trusting the outcome (1) when judging a token. "
+        "The bundled policy's head foresees enough for 0.9; 0.95 to 1 suits one that foresees "
+        "little.",
         ge=0.0, le=1.0,
     )
     whiten_advantages: bool = _declare(
