@@ -7,10 +7,8 @@ is not kept waiting.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from workbench import __version__, terminal
 from workbench.exit_status import FAILED, INTERRUPTED, UNUSABLE
@@ -199,6 +197,8 @@ def _hyperparameter_help() -> str:
 
 
 def _window(options: argparse.Namespace) -> int:
+    from workbench.display import display_available
+
     if not display_available():
         terminal.tell("there is no display to open the window on; use `ppo-workbench train` to "
                       "run PPO without one.")
@@ -210,41 +210,3 @@ def _window(options: argparse.Namespace) -> int:
     home = find_home(options.home)
     with keep_crashes(home):
         return run(home)
-
-
-def display_available() -> bool:
-    """Whether Qt has somewhere to draw; asked first, because Qt aborts the process otherwise."""
-    platform = os.environ.get("QT_QPA_PLATFORM", "").partition(":")[0]
-    if platform in ("offscreen", "minimal", "vnc"):
-        return True
-    if not sys.platform.startswith("linux"):
-        return True
-    if platform != "xcb" and _socket_exists(os.environ.get("WAYLAND_DISPLAY", "")):
-        return True
-    return _x_answers(os.environ.get("DISPLAY", ""))
-
-
-def _socket_exists(name: str) -> bool:
-    folder = os.environ.get("XDG_RUNTIME_DIR", "")
-    return bool(name) and (Path(folder) / name).exists()
-
-
-def _x_answers(display: str) -> bool:
-    """Whether an X server accepts connections on ``display``, local or forwarded."""
-    import socket
-
-    host, colon, number = display.rpartition(":")
-    number = number.partition(".")[0]
-    if not colon or not number.isdigit():
-        return False
-    try:
-        if host in ("", "unix"):
-            if Path(f"/tmp/.X11-unix/X{number}").exists():
-                return True
-            with socket.socket(socket.AF_UNIX) as local:
-                local.connect(f"\0/tmp/.X11-unix/X{number}")
-            return True
-        with socket.create_connection((host, 6000 + int(number)), timeout=2):
-            return True
-    except OSError:
-        return False

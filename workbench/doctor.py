@@ -28,7 +28,7 @@ def doctor(chosen_home: str | None) -> int:
     """Print the report; return 1 when something is wrong."""
     import torch
 
-    from workbench.cli import display_available
+    from workbench.display import display_available
     from workbench.ppo.device import find_placement
 
     problems: list[str] = []

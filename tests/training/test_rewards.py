@@ -12,7 +12,6 @@ from workbench.ppo.hyperparameters import parse
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
-from workbench.training.models import command_of
 from workbench.training.reward_parts import (
     PartError,
     RewardPart,
@@ -250,7 +249,8 @@ def test_how_a_classifier_reads_is_kept_with_the_run_and_goes_on(client, store, 
 def test_a_run_of_a_version_before_reads_as_its_tokenizer_suggests():
     record = {"reward": [{"source": "org/r", "weight": 0.5, "label": 1, "sha256": ""}],
               "use_chat_template": False}
-    assert command_of("p", record).parts == (RewardPart("org/r", 0.5, 1, "auto", False),)
+    command = do.LoadModels.recorded("p", record)
+    assert command.parts == (RewardPart("org/r", 0.5, 1, "auto", False),)
 
 
 def test_the_command_line_says_how_the_reward_before_reads():

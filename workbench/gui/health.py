@@ -145,7 +145,7 @@ class Health(QObject):
 
     def _show(self) -> None:
         self._window.show_health(self._found.get(self._cycle, ()))
-        from workbench.gui.metrics.health_marks import HealthMark
+        from workbench.gui.metrics.data import HealthMark
 
         self._window.metrics.mark_health([
             HealthMark(cycle, RULES[f.rule].metric, f.severity == "serious",

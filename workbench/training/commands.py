@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from workbench.ppo.hyperparameters import Hyperparameters, Value
 from workbench.store.records import Message, Prompt
@@ -25,6 +25,15 @@ class LoadModels:
     def __post_init__(self) -> None:
         if isinstance(self.reward, str):
             object.__setattr__(self, "reward", (RewardPart(self.reward),))
+
+    @classmethod
+    def recorded(cls, policy: str, record: Mapping[str, Any]) -> LoadModels:
+        """Return the command that loads what :meth:`workbench.training.models.Models.record`
+        describes."""
+        parts = tuple(
+            RewardPart(p["source"], p["weight"], p["label"], p.get("reads", "auto"),
+                       p.get("end_token", False), p["sha256"]) for p in record["reward"])
+        return cls(policy, parts, record["use_chat_template"])
 
     @property
     def parts(self) -> tuple[RewardPart, ...]:
@@ -200,6 +209,10 @@ class Watch:
 @dataclass(frozen=True, slots=True)
 class Unwatch:
     """Follow no longer; the run goes on."""
+
+
+class Close:
+    """Put into a session's inbox to end its thread; no client sends it."""
 
 
 Command = (

@@ -193,14 +193,6 @@ class Models:
                 "began; put them back to go on with it, or start a new run.")
 
 
-def command_of(policy: str, record: Mapping[str, Any]) -> LoadModels:
-    """Return the command that loads what :meth:`Models.record` describes."""
-    parts = tuple(
-        RewardPart(p["source"], p["weight"], p["label"], p.get("reads", "auto"),
-                   p.get("end_token", False), p["sha256"]) for p in record["reward"])
-    return LoadModels(policy, parts, record["use_chat_template"])
-
-
 def _policy_facts(loaded: LoadedPolicy, head: ValueHead | None) -> ModelFacts:
     policy = loaded.policy
     notes = loaded.notes if head is not None else (*loaded.notes, NO_VALUE_HEAD)

@@ -13,7 +13,6 @@ from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.store import Store
 from workbench.training.commands import LoadModels
 from workbench.training.health import Watch
-from workbench.training.models import command_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -141,7 +140,7 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
         run.health.know(name, [value for at, value in zip(series.cycles, series.values, strict=True)
                                if at <= cycle])
     run.health.before = frozenset(h.rule for h in store.health(record.id) if h.cycle == cycle)
-    models = command_of(record.policy, record.models)
+    models = LoadModels.recorded(record.policy, record.models)
     return Resumed(
         run, record.name, models, record.models, snapshot, store.run_prompt_ids(record.id))
 

@@ -9,15 +9,11 @@ import traceback
 from collections.abc import Callable
 
 from workbench.store.store import Store
-from workbench.training.commands import Command
+from workbench.training.commands import Close, Command
 from workbench.training.events import CommandRefused, Event, State, StateChanged
 from workbench.training.mailbox import Letter, Mailbox
 
 Listener = Callable[[Event], None]
-
-
-class Close:
-    """Put into a session's inbox to end its thread."""
 
 
 class Session:

@@ -27,11 +27,10 @@ from workbench.training import events as ev
 from workbench.training.failures import explain, is_out_of_memory
 from workbench.training.mailbox import Letter
 from workbench.training.models import Models
-from workbench.training.session import Close
 
 _PAUSE = 1 / 30  # seconds between two events of a text that grows
 _CAN_WAIT = (do.SetHyperparameters, do.EstimateMemory)
-Waiting = do.Command | Close | Letter
+Waiting = do.Command | do.Close | Letter
 
 
 class Trying:

@@ -30,7 +30,6 @@ from workbench.training.run import (
     read_checkpoint,
 )
 from workbench.training.runner import Runner
-from workbench.training.session import Close
 from workbench.training.standing import Standing
 from workbench.training.states import WHEN
 from workbench.training.threads import Threads
@@ -43,7 +42,7 @@ class Worker:
     """Owns the models and what runs them. Lives on the training thread alone."""
 
     def __init__(
-        self, store: Store, inbox: queue.SimpleQueue[do.Command | Close | Letter],
+        self, store: Store, inbox: queue.SimpleQueue[do.Command | do.Close | Letter],
         emit: Callable[[ev.Event], None], threads: Threads,
     ) -> None:
         transformers_logging.disable_progress_bar()
@@ -82,7 +81,7 @@ class Worker:
         while not self._inbox.empty():
             self._handle(self._inbox.get())
 
-    def _handle(self, command: do.Command | Close | Letter) -> None:
+    def _handle(self, command: do.Command | do.Close | Letter) -> None:
         if isinstance(command, Letter):
             run = self._runner.run
             with command:
@@ -91,7 +90,7 @@ class Worker:
                 else:  # it came as that run ended
                     self._standing.refuse(command.command, "The run has ended.")
             return
-        if isinstance(command, Close):
+        if isinstance(command, do.Close):
             self._standing.closing = True
             return
         states, sentence = WHEN[type(command)]

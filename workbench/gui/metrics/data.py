@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from workbench.store.records import Series
-
-if TYPE_CHECKING:
-    from workbench.gui.metrics.health_marks import HealthMark
 
 Array = np.ndarray
 Along = Literal["cycles", "steps", "time"]
@@ -23,6 +21,16 @@ _COUNTED: Mapping[str, str] = {"steps": "policy/steps", "time": "seconds"}
 _SAMPLE = 4000
 # Below this share of a number's size a difference is not in its first three digits.
 _TOLD_APART = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class HealthMark:
+    """One finding: after which cycle, about which metric, and what to say when pointed at."""
+
+    cycle: int
+    metric: str
+    serious: bool
+    text: str
 
 
 class Column:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import pyqtgraph as pg
 
@@ -12,16 +10,6 @@ from workbench.gui.theme import Theme
 
 _HEIGHT = 0.12
 _WIDTH = 4
-
-
-@dataclass(frozen=True, slots=True)
-class HealthMark:
-    """One finding: after which cycle, about which metric, and what to say when pointed at."""
-
-    cycle: int
-    metric: str
-    serious: bool
-    text: str
 
 
 class HealthTicks:

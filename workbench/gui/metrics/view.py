@@ -25,12 +25,11 @@ from workbench.gui.metrics.controls import (
     NO_RANGE,
     Controls,
 )
-from workbench.gui.metrics.data import Along, RunData, extent, steady
+from workbench.gui.metrics.data import Along, HealthMark, RunData, extent, steady
 from workbench.gui.metrics.export import picture
 from workbench.gui.metrics.figure_dialog import Choice, FigureDialog
 from workbench.gui.metrics.figures import choices
 from workbench.gui.metrics.grid import PlotGrid
-from workbench.gui.metrics.health_marks import HealthMark
 from workbench.gui.metrics.legend import legend, name_runs
 from workbench.gui.metrics.looks import Looks
 from workbench.gui.metrics.plot import MetricPlot

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Protocol
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QComboBox, QMenu, QToolButton, QWidget
+from PySide6.QtGui import QAction, QKeySequence, QUndoStack
+from PySide6.QtWidgets import QComboBox, QMenu, QTableView, QToolButton, QWidget
 from superqt import QFlowLayout
 
 from workbench.assets import SAMPLE_PROMPTS
@@ -16,20 +17,36 @@ from workbench.gui.actions import enable_action, explain
 from workbench.gui.controls import tool_button
 from workbench.gui.dialog import ask, ask_for, choose_file, choose_new_file
 from workbench.gui.plain_text import plain_tip, without_mnemonic
+from workbench.gui.prompts.library import Library
 from workbench.store.prompt_files import ENDINGS
 
-if TYPE_CHECKING:
-    from workbench.gui.prompts.view import PromptsView
-
 _FILES = f"Prompts ({' '.join(f'*{ending}' for ending in ENDINGS)})"
+
+
+class _View(Protocol):
+    """What the bar works on: the list of prompts as a whole."""
+
+    table: QTableView
+    undo_stack: QUndoStack
+    library: Library
+
+    def add(self) -> object: ...
+    def duplicate(self) -> object: ...
+    def delete(self) -> object: ...
+    def move_selected(self, by: int) -> object: ...
+    def toggle_enabled(self) -> object: ...
+    def toggle_pinned(self) -> object: ...
+    def copy(self) -> object: ...
+    def paste(self) -> object: ...
+    def open_file(self, path: Path) -> object: ...
 
 
 class Bar(QWidget):
     """Open, Save, Add and Edit. The actions work on the table while it has the keyboard, and are
     in its context menu."""
 
-    def __init__(self, view: PromptsView) -> None:
-        super().__init__(view)
+    def __init__(self, view: _View, parent: QWidget) -> None:
+        super().__init__(parent)
         self._view = view
         layout = QFlowLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -146,16 +163,16 @@ class Bar(QWidget):
         return button, menu
 
     def _ask_open(self) -> None:
-        choose_file(self._view, "prompts_open_dialog", "Open prompts",
+        choose_file(self, "prompts_open_dialog", "Open prompts",
                     self._view.library.open_files, filters=_FILES, several=True)
 
     def _ask_save(self) -> None:
-        choose_new_file(self._view, "prompts_save_dialog", "Save prompts", "prompts.jsonl",
+        choose_new_file(self, "prompts_save_dialog", "Save prompts", "prompts.jsonl",
                         "JSON Lines (*.jsonl);;CSV table (*.csv);;Plain text (*.txt)",
                         self._view.library.save_file)
 
     def _ask_delete(self, name: str) -> None:
-        ask(self._view, "prompts_delete_question", "Delete prompts",
+        ask(self, "prompts_delete_question", "Delete prompts",
             f"Delete the saved set “{name}”?",
             "The list on screen and the runs that used it keep their prompts.",
             (("&Delete", "delete_set", "Remove the set; this cannot be undone",
@@ -165,7 +182,7 @@ class Bar(QWidget):
         field = QComboBox(editable=True)
         field.addItems(self._view.library.saved_sets())
         field.setCurrentText("")
-        ask_for(self._view, "prompts_name_dialog", "Save prompts",
+        ask_for(self, "prompts_name_dialog", "Save prompts",
                 "Name of the set (a set of that name is replaced):", field, "Save",
                 "Save the list under this name",
                 lambda: self._view.library.save_set(field.currentText()))

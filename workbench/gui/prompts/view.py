@@ -238,7 +238,7 @@ class PromptsView(QWidget):
         self.table.files_dropped.connect(self.library.open_files)
         self.table.rows_dropped.connect(self._drop_rows)
         self.table.edit_ended.connect(lambda: QTimer.singleShot(0, self, self._model.drop_blank))
-        self.bar = Bar(self)
+        self.bar = Bar(self, self)
         self.filter = named(QLineEdit(), "prompts_filter", "Filter prompts",
                             "Show only prompts that contain this text")
         self.filter.setPlaceholderText("Filter")
