@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from make_screenshots import until
 from stage import Stage, scene
+from waiting import until
 
 from workbench.assets import EXAMPLE_REWARDS
 from workbench.training import commands as do

@@ -23,6 +23,8 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from waiting import until
+
 SCALED = "--scaled"
 LOOKS = ((1280, 720, ("light", "dark")), (1920, 1080, ("light",)))
 SCALED_LOOKS = ((1280, 720, ("dark",)), (1920, 1080, ("light",)))
@@ -134,13 +136,6 @@ class Camera:
         if (window.width(), window.height()) != (width, height):
             window.resize(width, height)
             window.dock_layout.reset()
-
-
-async def until(condition: Callable[[], object], seconds: float = 600) -> None:
-    """Wait while the window lives."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.05)
 
 
 async def readme(workbench, camera: Camera) -> None:  # type: ignore[no-untyped-def]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
-from make_screenshots import until
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QAbstractSpinBox
 from stage import PHASE, Stage, press, scene
+from waiting import until
 
 from workbench.assets import EXAMPLE_REWARDS
 from workbench.gui.metrics.controls import SETS

@@ -10,7 +10,7 @@ from helpers.window import Opened, fill
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QComboBox, QFileDialog, QLabel, QLineEdit, QPushButton
 
-from workbench.gui.exporting import ExportDialog
+from workbench.gui.controllers.exporting import ExportDialog
 from workbench.store.folders import why_not_writable
 from workbench.store.store import Store
 from workbench.training import commands as do

@@ -390,8 +390,8 @@ def test_theme_changes_under_a_running_window(opened: Opened, store: Store) -> N
 
 
 def test_the_window_imports_no_torch() -> None:
-    code = ("import sys, workbench.gui.app, workbench.gui.controller, workbench.gui.runs_dock, "
-            "workbench.gui.metrics.view, workbench.gui.completions.view, "
+    code = ("import sys, workbench.gui.app, workbench.gui.controllers.controller, "
+            "workbench.gui.runs_dock, workbench.gui.metrics.view, workbench.gui.completions.view, "
             "workbench.gui.prompts.view, workbench.training.session; "
             "assert not {'torch', 'transformers'} & set(sys.modules)")
     subprocess.run([sys.executable, "-c", code], check=True)

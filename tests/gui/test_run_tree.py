@@ -13,8 +13,8 @@ from pytestqt.qtbot import QtBot
 
 from workbench.gui.app import Workbench
 from workbench.gui.metrics.controls import DEFAULT_PLOTS
+from workbench.gui.run_colours import run_colour, run_line, swatch
 from workbench.gui.runs.branch_dialog import BranchDialog
-from workbench.gui.runs.colours import run_colour, run_line, swatch
 from workbench.gui.runs.comparison import as_markdown, as_tsv, compare
 from workbench.gui.runs.delegate import STEP
 from workbench.gui.runs.model import BRANCH_ROLE, RunsModel

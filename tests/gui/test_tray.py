@@ -9,7 +9,7 @@ from helpers.window import Opened, fill
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QSystemTrayIcon
 
-from workbench.gui.tray import Tray
+from workbench.gui.controllers.tray import Tray
 from workbench.store.store import Store
 from workbench.training.events import (
     HealthChecked,

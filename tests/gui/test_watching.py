@@ -13,7 +13,7 @@ from helpers.window import Opened
 from pytestqt.qtbot import QtBot
 
 from workbench.gui.bridge import Bridge
-from workbench.gui.elsewhere import Elsewhere
+from workbench.gui.controllers.elsewhere import Elsewhere
 from workbench.store.store import Store
 from workbench.training.events import State
 from workbench.training.switchboard import Switchboard

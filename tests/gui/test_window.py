@@ -22,8 +22,8 @@ from PySide6.QtWidgets import (
 
 from workbench.gui import app
 from workbench.gui.app import Workbench
+from workbench.gui.controllers.exporting import ExportDialog
 from workbench.gui.errors import ErrorDialog, ErrorReporter
-from workbench.gui.exporting import ExportDialog
 from workbench.store.home import StoreError
 from workbench.store.store import Store
 from workbench.training.events import State

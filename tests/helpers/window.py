@@ -24,7 +24,7 @@ from PySide6.QtWidgets import (
 )
 
 from workbench.gui.background import Background
-from workbench.gui.controller import Controller
+from workbench.gui.controllers.controller import Controller
 from workbench.gui.main_window import MainWindow
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.store.records import CompletionRecord, Prompt

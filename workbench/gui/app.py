@@ -19,16 +19,16 @@ from workbench import __version__
 from workbench.gui.actions import ALIVE
 from workbench.gui.background import Background
 from workbench.gui.bridge import Bridge
-from workbench.gui.controller import Controller
+from workbench.gui.controllers.controller import Controller
+from workbench.gui.controllers.elsewhere import Elsewhere
+from workbench.gui.controllers.tray import Tray
 from workbench.gui.controls import enable
 from workbench.gui.dialogs import ask_about_closing
-from workbench.gui.elsewhere import Elsewhere
 from workbench.gui.errors import ErrorDialog, ErrorReporter, start_log, stop_log
 from workbench.gui.garbage import GarbageCollector
 from workbench.gui.main_window import MainWindow
 from workbench.gui.settings import Settings
 from workbench.gui.theme import themes
-from workbench.gui.tray import Tray
 from workbench.store.home import StoreError
 from workbench.training.events import Event, ModelsLoaded, State
 

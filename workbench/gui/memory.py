@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, Qt, QTimer, Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import (
     QGridLayout,
     QPushButton,
@@ -17,20 +16,12 @@ from PySide6.QtWidgets import (
 
 from workbench.gui.controls import label, named
 from workbench.gui.dialog import Dialog
-from workbench.gui.model_names import policy_name, reward_name
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import number_font, set_look
-from workbench.ppo.hyperparameters import HyperparameterError
 from workbench.ppo.sizes import size
-from workbench.training.commands import Command, EstimateMemory, PromptItem
 from workbench.training.events import MemoryEstimated
-from workbench.training.states import WHEN
-
-if TYPE_CHECKING:
-    from workbench.gui.main_window import MainWindow
 
 _AROUND = 4  # pixels beside the line
-_ASK_MS = 300  # after the last edit
 _LEAST = 2**19  # bytes worth a line
 _PARTS = {
     "Policy": "Its weights, in float32; with LoRA the adapters as well",
@@ -175,48 +166,6 @@ class MemoryDialog(Dialog):
         if role != "heading":
             cell.setFont(number_font())
         grid.addWidget(cell, row, column, Qt.AlignmentFlag.AlignRight)
-
-
-class MemoryWatch(QObject):
-    """Asks for an estimate a moment after settings or prompts have changed."""
-
-    def __init__(self, window: MainWindow, send: Callable[[Command], None]) -> None:
-        super().__init__(window)
-        self._window, self._send = window, send
-        self._loaded = False
-        self._timer = QTimer(self, singleShot=True, interval=_ASK_MS)
-        self._timer.timeout.connect(self._ask)
-        window.hyperparameters.form.changed.connect(self._changed)
-        window.prompts.changed.connect(self._changed)
-        window.models.changed.connect(self._name_models)
-        window.hyperparameters.memory.wanted.connect(
-            lambda values: window.hyperparameters.form.set_values(values, "settings that fit"))
-
-    def models_loaded(self) -> None:
-        """There is something to estimate."""
-        self._loaded = True
-        self._changed()
-
-    def _name_models(self) -> None:
-        models = self._window.models
-        loaded = models.loaded_command
-        self._window.hyperparameters.memory.set_models(
-            "" if loaded is None or models.is_loaded() else
-            f"{policy_name(loaded.policy)} and {reward_name(loaded.parts)}")
-
-    def _changed(self) -> None:
-        if self._loaded:
-            self._timer.start()
-
-    def _ask(self) -> None:
-        try:
-            settings = self._window.hyperparameters.hyperparameters()
-        except HyperparameterError:
-            return
-        prompts = tuple(PromptItem.of(p) for p in self._window.prompts.prompts()
-                        if p.enabled and p.text.strip())
-        if prompts and self._window.state in WHEN[EstimateMemory][0]:
-            self._send(EstimateMemory(settings, prompts))
 
 
 def _heading(phase: str) -> str:

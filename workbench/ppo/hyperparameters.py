@@ -287,6 +287,12 @@ class Hyperparameters(BaseModel):
         "little.",
         ge=0.0, le=1.0,
     )
+    value_lam: float = _declare(
+        1.0, "λ of the value target", "Advantages",
+        "What the values learn: 1 is what the completion brought in the end, less leans on the "
+        "values of the tokens after (TRL takes GAE's λ for both; decoupled in Yuan et al. 2025).",
+        ge=0.0, le=1.0, advanced=True,
+    )
     whiten_advantages: bool = _declare(
         True, "Whiten advantages", "Advantages",
         "Shift and scale the advantages of a batch to mean 0 and deviation 1, so that the "

@@ -11,7 +11,7 @@ from workbench.gui.metrics.export import ONE_COLUMN
 from workbench.gui.metrics.figure import Figure, Line
 from workbench.gui.metrics.figure_dialog import Choice
 from workbench.gui.metrics.plot import MetricPlot
-from workbench.gui.runs.colours import run_colour, run_line
+from workbench.gui.run_colours import run_colour, run_line
 from workbench.gui.theme import LIGHT
 
 

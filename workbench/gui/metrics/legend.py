@@ -9,7 +9,7 @@ import numpy as np
 from PySide6.QtCore import Qt
 
 from workbench.gui.metrics.data import RunData
-from workbench.gui.runs.colours import run_colour, run_line
+from workbench.gui.run_colours import run_colour, run_line
 from workbench.gui.theme import Theme
 from workbench.store.records import RunRecord
 

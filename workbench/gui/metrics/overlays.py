@@ -12,7 +12,7 @@ from PySide6.QtGui import QColor, QPen
 
 from workbench.gui.metrics.axes import Scale
 from workbench.gui.metrics.data import Along, Array, RunData, Trace, in_view
-from workbench.gui.runs.colours import run_colour, run_line
+from workbench.gui.run_colours import run_colour, run_line
 from workbench.gui.theme import Theme
 
 # Up to here a wide smooth line costs nothing to speak of; of 100,000 noisy points it costs as

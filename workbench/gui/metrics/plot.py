@@ -23,7 +23,7 @@ from workbench.gui.metrics.overlays import Drawn, Overlays, mix
 from workbench.gui.metrics.plot_menu import PlotMenu
 from workbench.gui.metrics.statistics import Row, as_table, between, in_words
 from workbench.gui.plain_text import plain_tip
-from workbench.gui.runs.colours import run_colour, run_line
+from workbench.gui.run_colours import run_colour, run_line
 from workbench.gui.theme import LIGHT, Theme
 from workbench.ppo.metrics import find_metric
 

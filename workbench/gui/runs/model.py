@@ -11,7 +11,7 @@ from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QWidget
 
 from workbench.gui.plain_text import plain_tip
-from workbench.gui.runs.colours import swatch
+from workbench.gui.run_colours import swatch
 from workbench.gui.theme import themes
 from workbench.store.records import RunRecord
 

@@ -3,37 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QFont, QGuiApplication, QIcon, QPixmap
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QHeaderView,
     QTableWidget,
     QTableWidgetItem,
+    QWidget,
 )
 
 from workbench.gui.controls import label, named
 from workbench.gui.dialog import Dialog
 from workbench.gui.plain_text import plain_tip
-from workbench.gui.runs.colours import swatch
+from workbench.gui.run_colours import swatch
 from workbench.gui.runs.comparison import as_markdown, as_tsv, compare
 from workbench.gui.theme import themes
 from workbench.store.records import RunRecord
 from workbench.store.store import Store
-
-if TYPE_CHECKING:
-    from workbench.gui.main_window import MainWindow
 
 
 class SettingsTable(Dialog):
     """A column a run, a row a setting that differs, the results below. Stays open beside the
     window."""
 
-    def __init__(self, window: MainWindow, store: Store, runs: Sequence[RunRecord]) -> None:
+    copied = Signal()
+
+    def __init__(self, window: QWidget, store: Store, runs: Sequence[RunRecord]) -> None:
         super().__init__(window, "settings_table_dialog", "Compare settings")
-        self._window, self._runs = window, runs
+        self._runs = runs
         self.rows = compare(store, runs)
         same = not any(not row.result for row in self.rows)
         said = label(
@@ -93,5 +92,5 @@ class SettingsTable(Dialog):
     def _copier(self, write: Callable[..., str]) -> Callable[[], None]:
         def copy() -> None:
             QGuiApplication.clipboard().setText(write(self._runs, self.rows))
-            self._window.toast.show_message("info", "Copied.")
+            self.copied.emit()
         return copy

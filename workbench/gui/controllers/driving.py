@@ -10,8 +10,8 @@ from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QApplication
 
 from workbench.gui.actions import CAN_START
-from workbench.gui.readiness import Readiness
-from workbench.gui.resuming import Resuming
+from workbench.gui.controllers.readiness import Readiness
+from workbench.gui.controllers.resuming import Resuming
 from workbench.gui.status_bar import file_size
 from workbench.ppo.hyperparameters import HyperparameterError
 from workbench.training import commands as do

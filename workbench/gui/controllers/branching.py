@@ -16,8 +16,8 @@ from workbench.training.events import State
 
 if TYPE_CHECKING:
     from workbench.gui.background import Background
+    from workbench.gui.controllers.resuming import Resuming
     from workbench.gui.main_window import MainWindow
-    from workbench.gui.resuming import Resuming
     from workbench.store.store import Store
 
 _MENU = ("fork_run", "go_back", "resume_run", "export_policy", "overlay_run", "clear_overlays",
@@ -140,7 +140,9 @@ class Branching(QObject):
             self._window.toast.show_message(
                 "info", "Tick one or more other runs in Runs to compare their settings.")
             return
-        SettingsTable(self._window, self._store, chosen).show()
+        table = SettingsTable(self._window, self._store, chosen)
+        table.copied.connect(lambda: self._window.toast.show_message("info", "Copied."))
+        table.show()
 
     def _rename(self) -> None:
         self._window.reveal("runs")

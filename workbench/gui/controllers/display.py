@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal
 
 from workbench.gui.background import Background
-from workbench.gui.health import Health
+from workbench.gui.controllers.health import Health
+from workbench.gui.controllers.resuming import Resuming
 from workbench.gui.metrics.reading import read_series
-from workbench.gui.resuming import Resuming
 from workbench.store.records import ChangeRecord, HealthRecord, Series
 from workbench.training.commands import Command, Unwatch, Watch
 from workbench.training.events import CycleFinished, HyperparametersApplied

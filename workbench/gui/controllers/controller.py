@@ -18,20 +18,20 @@ from workbench.gui.background import Background
 from workbench.gui.checkpoints_view import CheckpointsView
 from workbench.gui.command_palette import CommandPalette
 from workbench.gui.consent import ask_to_run
+from workbench.gui.controllers.branching import Branching
+from workbench.gui.controllers.display import Display
+from workbench.gui.controllers.driving import Driving
+from workbench.gui.controllers.elsewhere import from_checkpoints
+from workbench.gui.controllers.exporting import Exporting
+from workbench.gui.controllers.health import Health
+from workbench.gui.controllers.memory_watch import MemoryWatch
+from workbench.gui.controllers.places import missing_cycle, places
+from workbench.gui.controllers.readiness import Readiness
+from workbench.gui.controllers.resuming import Resuming, lost_cycles
 from workbench.gui.dialogs import show_about, show_guide, show_shortcuts
-from workbench.gui.display import Display
-from workbench.gui.driving import Driving
-from workbench.gui.elsewhere import from_checkpoints
 from workbench.gui.errors import ErrorDialog
-from workbench.gui.exporting import Exporting
-from workbench.gui.health import Health
 from workbench.gui.main_window import MainWindow
-from workbench.gui.memory import MemoryWatch
 from workbench.gui.notifications import Notifications
-from workbench.gui.places import missing_cycle, places
-from workbench.gui.readiness import Readiness
-from workbench.gui.resuming import Resuming, lost_cycles
-from workbench.gui.runs.branching import Branching
 from workbench.gui.status_bar import file_size
 from workbench.gui.theme import Mode, themes
 from workbench.ppo.wording import count_cycles

@@ -1,0 +1,151 @@
+"""Keeps what the health check found in step with the run on display."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject, QPoint
+
+from workbench.gui.dialogs import offer_resume
+from workbench.gui.health import HealthPanel, change_text
+from workbench.ppo.hyperparameters import Hyperparameters, Value
+from workbench.store.records import HealthRecord
+from workbench.training.commands import Command, ResumeRun
+from workbench.training.events import HealthChecked, RunFailed
+from workbench.training.health import Finding, last_settings, read_run
+from workbench.training.rules import NOT_FINITE, RULES, Reading
+
+if TYPE_CHECKING:
+    from workbench.gui.main_window import MainWindow
+    from workbench.store.store import Store
+
+
+class Health(QObject):
+    """Keeps chip, explanation and marks in step with the run on display."""
+
+    def __init__(self, window: MainWindow, store: Store, send: Callable[[Command], None]) -> None:
+        super().__init__(window)
+        self._window, self._store, self._send = window, store, send
+        self._run: int | None = None
+        self._cycle = 0
+        self._found: dict[int, Sequence[Finding]] = {}
+        self._failed: HealthChecked | None = None
+        self.panel = HealthPanel(window)
+        self.panel.plot_wanted.connect(self.show_on_plot)
+        self.panel.change_wanted.connect(self.stage)
+        self.panel.pause_wanted.connect(self.set_pause)
+        window.health.clicked.connect(self.explain)
+
+    # -- what the controller tells
+
+    def begin(self, run_id: int | None) -> None:
+        """Another run is on display; of what it has in the store, :meth:`read` tells."""
+        self._run, self._cycle, self._found = run_id, 0, {}
+        self.panel.close()
+        self._show()
+
+    def read(self, run_id: int, last: int, records: Iterable[HealthRecord]) -> None:
+        """Take in what the store has of a run that has done ``last`` cycles."""
+        if run_id != self._run:
+            return
+        for cycle, rows in groupby(records, lambda record: record.cycle):
+            found = [Finding(r.rule, "serious" if r.severity == "serious" else "warning",
+                             r.sentence) for r in rows if r.rule in RULES]
+            self._found.setdefault(cycle, found)
+        self._cycle = max(self._cycle, last, *self._found, 0)
+        self._show()
+
+    def checked(self, event: HealthChecked) -> None:
+        """A cycle of the live run has been judged."""
+        if any(finding.rule == NOT_FINITE for finding in event.findings):
+            self._failed = event
+        if event.run_id == self._run:
+            self._cycle = event.cycle
+            self._found[event.cycle] = event.findings
+            self._show()
+
+    def offer(self, event: RunFailed) -> bool:
+        """Offer to go on from the last good checkpoint after numbers that were not finite; return
+        whether there was a reason to."""
+        failed, self._failed = self._failed, None
+        if failed is None or failed.run_id != event.run_id:
+            return False
+        checkpoints = self._store.checkpoints.all(event.run_id)
+        cycle = checkpoints[-1].cycle if checkpoints else 0
+        change = RULES[NOT_FINITE].suggestion(self._settings(event.run_id))
+        offer_resume(
+            self._window, event.sentence, event.details, cycle, change_text(change, "set to"),
+            lambda: self._send(ResumeRun(event.run_id, None, change)))
+        return True
+
+    # -- what the person asks for
+
+    def explain(self) -> None:
+        """Open the explanation below the chip."""
+        current = self._found.get(self._cycle, ())
+        chip = self._window.health
+        self.panel.show_findings(self._cycle, current, self._earlier(), self._settings(self._run),
+                                 self._window.hyperparameters.form.values(), self._readings())
+        at = chip if chip.isVisible() else self._window.chip
+        below = at.mapToGlobal(QPoint(at.width(), at.height() + 4))
+        if at is chip:
+            below -= QPoint(self.panel.width(), 0)
+        edge = self._window.mapToGlobal(QPoint(8, 0))
+        self.panel.move(max(edge.x(), below.x()), below.y())
+        self.panel.show()
+
+    def show_on_plot(self, rule: str) -> None:
+        """Point at the last cycle where the rule spoke, adding the plot where it is missing."""
+        cycles = [c for c, found in self._found.items() if any(f.rule == rule for f in found)]
+        self._window.reveal("metrics")
+        self._window.metrics.point_at(RULES[rule].metric, max(cycles))
+        self.panel.close()
+
+    def stage(self, changes: Mapping[str, Value]) -> None:
+        """Put a change into the form, where Apply or Start uses it."""
+        self._window.hyperparameters.form.set_values(changes, "what the health check suggests")
+        self._window.reveal("hyperparameters")
+        self.panel.close()
+
+    def set_pause(self, rule: str, wanted: bool) -> None:
+        """Put into the form whether the rule pauses the run."""
+        self._window.hyperparameters.form.set_values(
+            {f"pause_on_{rule}": wanted}, "automatic pause")
+
+    # -- inside
+
+    def _settings(self, run_id: int | None) -> Hyperparameters:
+        """Return what the last cycle of a run used: suggestions start from there."""
+        return Hyperparameters() if run_id is None else last_settings(self._store, run_id)
+
+    def _readings(self) -> Mapping[str, Reading]:
+        """Return where every rule stands after the last cycle; nothing before the first."""
+        if self._run is None or not self._cycle:
+            return {}
+        return read_run(self._store, self._run)
+
+    def _show(self) -> None:
+        self._window.show_health(self._found.get(self._cycle, ()))
+        from workbench.gui.metrics.data import HealthMark
+
+        self._window.metrics.mark_health([
+            HealthMark(cycle, RULES[f.rule].metric, f.severity == "serious",
+                       f"{RULES[f.rule].title}: {f.sentence}")
+            for cycle, found in self._found.items() for f in found])
+
+    def _earlier(self) -> list[str]:
+        """Return lines such as "KL runs away: cycles 3 to 7", latest first."""
+        spans: dict[str, list[list[int]]] = {}
+        for cycle in sorted(self._found):
+            for finding in self._found[cycle]:
+                rows = spans.setdefault(finding.rule, [])
+                if rows and rows[-1][1] == cycle - 1:
+                    rows[-1][1] = cycle
+                else:
+                    rows.append([cycle, cycle])
+        lines = [(last, f"{RULES[rule].title}: " + (
+            f"cycle {first:,}" if first == last else f"cycles {first:,} to {last:,}"))
+            for rule, rows in spans.items() for first, last in rows]
+        return [line for _, line in sorted(lines, key=lambda item: -item[0])]
