@@ -310,7 +310,7 @@ def _begun(event: ev.RunResumed) -> str:
     where = f"after cycle {event.cycle}" if event.cycle else "from its beginning"
     if event.parent:
         number = f" (run {event.run_id})" if event.name != f"Run {event.run_id}" else ""
-        return f"{event.name}{number} is a fork of {event.parent} {where}."
+        return f"{event.name}{number} is a fork of {event.parent} {where}. {event.note}".rstrip()
     kept = "" if event.abandoned is None else (
         f" What it did later is kept as run {event.abandoned}.")
     return f"{event.name} goes on {where}.{kept} {event.note}".rstrip()

@@ -87,6 +87,8 @@ def test_a_step_has_what_comes_after_its_token_and_what_the_clip_did() -> None:
     clean, sure, loud, end = read_steps(trace(), 1.87, 0.2)
     assert (round(clean.value, 2), round(clean.value_after, 2)) == (0.34, 1.23)
     assert (round(end.value, 2), end.value_after, end.last) == (0.8, 1.87, True)
+    assert end.counted == trace().numbers["reward"][-1]
+    assert math.isnan(clean.counted)
     assert clean.chance == pytest.approx(0.5)
     assert clean.start_chance == pytest.approx(0.25)
     assert clean.kl == pytest.approx(math.log(2), abs=1e-6)
@@ -114,6 +116,10 @@ def test_a_token_is_told_in_words() -> None:
     assert "worse than the cycle's average token" in say(step(advantage=-0.4), SETTINGS)
     assert "Advantage −0.40: worse than the value head expected." in say(
         step(advantage=-0.4), {"cliprange": 0.2})
+    same = say(step(value_after=1.87, counted=1.83, last=True), SETTINGS)
+    assert "reward model then gave 1.87. Advantage" in same
+    scaled = say(step(value_after=45.2, counted=1.03, last=True), SETTINGS)
+    assert "reward model then gave 45.20, which was trained on as 1.03. Advantage" in scaled
     sure = say(step(chance=1.0, entropy=0.0, advantage=2.18), SETTINGS)
     assert "there was no choice here, so it shows what came later." in sure
     end = say(step(chance=1.0, entropy=0.0, advantage=2.18, last=True), SETTINGS)

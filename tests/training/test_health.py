@@ -83,6 +83,8 @@ def test_values_are_judged_once_they_had_time_to_learn():
     assert told.severity == "warning"
     assert "0.02 over the last 8 cycles" in told.sentence
     assert "learn nothing" not in told.sentence
+    few = read({"val/explained_variance": [-1.0] * 10}, parse({"batch_size": 4}))
+    assert not few["explained_variance"].known  # by chance
     never = read({"val/explained_variance": [0.02] * 10}, parse({"vf_coef": 0}))
     assert never["explained_variance"].sentence.endswith(
         "turn out well, and with a value coefficient of 0 they learn nothing.")

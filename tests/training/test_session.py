@@ -69,6 +69,13 @@ def test_what_settings_do_that_nobody_may_expect_is_said_at_the_start(ready):
     ready.seen.clear()
     ready.send(start(1, gamma=0.9))  # this policy brings no values that could be lost
     assert ready.wait(ev.RunStarted).note == ""
+    assert ready.wait(ev.RunFinished).outcome == "finished"
+    ready.seen.clear()
+    ready.send(do.Fork(1, 0, {"kl_estimator": "k1", "vf_coef": 0.0}))
+    assert ready.wait(ev.RunResumed).note == (
+        "With a value coefficient c₁ (vf_coef) of 0 and no value epochs values learn nothing "
+        "during the run.")
+    assert ready.wait(ev.RunFinished).outcome == "finished"
 
 
 def test_every_metric_is_described(ready):

@@ -241,8 +241,12 @@ class Worker:
             return
         run.pause_after_cycle = isinstance(command, do.ResumeRun) and command.step
         parent = planned.resumed.name if isinstance(command, do.Fork) else ""
-        note = f"{changed[0]} has changed since the run began." if changed else ""
-        self._emit(ev.RunResumed(run.id, name, run.cycle, run.hp, parent, abandoned, note))
+        notes = [f"{changed[0]} has changed since the run began."] if changed else []
+        if isinstance(command, do.Fork) and command.changes and self._models.ppo is not None:
+            notes += remarks(
+                run.hp, own_head=self._models.ppo.brings_values and not run.cycle)
+        self._emit(ev.RunResumed(
+            run.id, name, run.cycle, run.hp, parent, abandoned, " ".join(notes)))
         self._runner.begin(run)
 
     def _export(self, command: do.ExportRun) -> None:

@@ -16,6 +16,7 @@ _NO_CHOICE = 0.05  # nats
 _WRITTEN = 0.005  # what is nearer to 0 is written as 0.00
 _FAINT = 0.05  # where no number of a column is larger, they are coloured by this
 _SHOWN = 200  # characters of a prompt or a completion in a line
+_APART = 0.1  # a score and what was trained on that differ by less say the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,9 @@ class Step:
     probabilities of the policy that wrote it and of the start policy, at the sampling
     temperature; ``ratio`` is what the cycle's update made of the former. ``clipped``: the ratio
     has left the clip range on the side the advantage pushes to, so that this token pushes it no
-    further. Other tokens, which share the policy's weights, may.
+    further. Other tokens, which share the policy's weights, may. ``counted`` is the reward of the
+    last token as it was trained on: the score normalised, clipped and penalised, as is set, less
+    the token's KL price.
     """
 
     piece: str
@@ -41,6 +44,7 @@ class Step:
     entropy: float
     clipped: bool
     last: bool
+    counted: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,8 @@ def read_steps(trace: TraceRecord, score: float, cliprange: float) -> tuple[Step
     return tuple(
         Step(piece, n["value"][i], after[i], n["advantage"][i], math.exp(n["logprob"][i]),
              math.exp(n["ref_logprob"][i]), n["ratio"][i], n["logprob"][i] - n["ref_logprob"][i],
-             n["entropy"][i], _clipped(n["advantage"][i], n["ratio"][i], cliprange), i == count - 1)
+             n["entropy"][i], _clipped(n["advantage"][i], n["ratio"][i], cliprange), i == count - 1,
+             n["reward"][i] if i == count - 1 else math.nan)
         for i, piece in enumerate(trace.pieces))
 
 
@@ -117,6 +122,9 @@ def say(step: Step, settings: Mapping[str, object]) -> str:
     """Say in words, as rich text, what PPO made of a token."""
     then = (f"the reward model then gave {number(step.value_after)}" if step.last else
             f"{number(step.value_after)} after it")
+    if step.last and abs(step.counted - step.value_after) > _APART:
+        # What the values before it estimate.
+        then += f", which was trained on as {number(step.counted)}"
     # Whitened advantages have the batch's mean taken away: their sign compares with the others.
     whitened = bool(settings.get("whiten_advantages"))
     unit = " deviations" if whitened else ""
