@@ -89,6 +89,11 @@ def test_a_step_has_what_comes_after_its_token_and_what_the_clip_did() -> None:
     assert (round(end.value, 2), end.value_after, end.last) == (0.8, 1.87, True)
     assert end.counted == trace().numbers["reward"][-1]
     assert math.isnan(clean.counted)
+    # Where scores are normalised, clipped or penalised, values are of what they were made.
+    scaled = read_steps(trace(), 45.2, 0.2)[-1]
+    column = next(column for column in COLUMNS if column.title == "Value")
+    assert column.text(scaled) == "0.80 → 1.87"
+    assert column.weight(scaled) == pytest.approx(1.87)
     assert clean.chance == pytest.approx(0.5)
     assert clean.start_chance == pytest.approx(0.25)
     assert clean.kl == pytest.approx(math.log(2), abs=1e-6)
@@ -126,8 +131,8 @@ def test_a_token_is_told_in_words() -> None:
     assert "there was no choice here, so it shows the reward model's score." in end
     beyond = say(step(ratio=4.68, clipped=True), SETTINGS)
     # A single step is not held at the edge, so that what crossed it may have been its own push.
-    assert ("made it ×4.68. Beyond ×1.20, the edge of the clip range, it is not pushed by itself; "
-            "the step that crossed it, or the updates of other tokens, moved it further.") in beyond
+    assert ("made it ×4.68. Past ×1.20, the edge of the clip range, it no longer pushes itself: "
+            "the step that crossed it, or other tokens, moved it further.") in beyond
     rare = say(step(piece="<b>", chance=1e-5, start_chance=1e-6), SETTINGS)
     shown = QTextDocumentFragment.fromHtml(rare).toPlainText().replace("\N{NO-BREAK SPACE}", " ")
     assert shown.startswith("<b> ")

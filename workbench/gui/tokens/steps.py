@@ -46,6 +46,13 @@ class Step:
     last: bool
     counted: float = math.nan
 
+    @property
+    def came_to(self) -> float:
+        """What stands after the token on the scale of the values: at the end ``counted``, where
+        that is another number than the score."""
+        apart = self.last and abs(self.counted - self.value_after) > _APART
+        return self.counted if apart else self.value_after
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -67,8 +74,8 @@ COLUMNS = (
            lambda s: signed(s.advantage), lambda s: s.advantage),
     Column("Value",
            "The value head's estimate of the reward still to come, before → after the token. "
-           "After the last token: the reward model's score",
-           lambda s: f"{number(s.value)} → {number(s.value_after)}", lambda s: s.value_after),
+           "After the last token: the reward model's score, as it was trained on",
+           lambda s: f"{number(s.value)} → {number(s.came_to)}", lambda s: s.came_to),
     Column("Chance",
            "How likely the policy found the token when it wrote it, at the sampling temperature",
            lambda s: percent(s.chance), lambda s: s.chance, False),
@@ -122,9 +129,8 @@ def say(step: Step, settings: Mapping[str, object]) -> str:
     """Say in words, as rich text, what PPO made of a token."""
     then = (f"the reward model then gave {number(step.value_after)}" if step.last else
             f"{number(step.value_after)} after it")
-    if step.last and abs(step.counted - step.value_after) > _APART:
-        # What the values before it estimate.
-        then += f", which was trained on as {number(step.counted)}"
+    if step.came_to != step.value_after:
+        then += f", which was trained on as {number(step.came_to)}"
     # Whitened advantages have the batch's mean taken away: their sign compares with the others.
     whitened = bool(settings.get("whiten_advantages"))
     unit = " deviations" if whitened else ""
@@ -139,8 +145,8 @@ def say(step: Step, settings: Mapping[str, object]) -> str:
         clip = settings.get("cliprange", 0.2)
         assert isinstance(clip, float)
         edge = 1 + clip if step.ratio > 1 else 1 - clip
-        clipped = (f". Beyond ×{edge:.2f}, the edge of the clip range, it is not pushed by itself; "
-                   "the step that crossed it, or the updates of other tokens, moved it further")
+        clipped = (f". Past ×{edge:.2f}, the edge of the clip range, it no longer pushes itself: "
+                   "the step that crossed it, or other tokens, moved it further")
     return (
         f"<b>{html.escape(visible(step.piece))}</b> &nbsp;Value head: "
         f"{number(step.value)} before it, {then}. "
