@@ -9,7 +9,7 @@ from typing import Protocol
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QKeySequence, QUndoStack
-from PySide6.QtWidgets import QComboBox, QMenu, QTableView, QToolButton, QWidget
+from PySide6.QtWidgets import QComboBox, QMenu, QToolButton, QWidget
 from superqt import QFlowLayout
 
 from workbench.assets import SAMPLE_PROMPTS
@@ -18,6 +18,7 @@ from workbench.gui.controls import tool_button
 from workbench.gui.dialog import ask, ask_for, choose_file, choose_new_file
 from workbench.gui.plain_text import plain_tip, without_mnemonic
 from workbench.gui.prompts.library import Library
+from workbench.gui.prompts.table import PromptsTable
 from workbench.store.prompt_files import ENDINGS
 
 _FILES = f"Prompts ({' '.join(f'*{ending}' for ending in ENDINGS)})"
@@ -26,7 +27,7 @@ _FILES = f"Prompts ({' '.join(f'*{ending}' for ending in ENDINGS)})"
 class _View(Protocol):
     """What the bar works on: the list of prompts as a whole."""
 
-    table: QTableView
+    table: PromptsTable
     undo_stack: QUndoStack
     library: Library
 
