@@ -167,6 +167,7 @@ def test_jsonl_names_each_bad_line(tmp_path):
     "enabled, Prompt\n1,a\noff,b\n",
     "\nprompt;enabled\na;1\nb;0\n",
     "text\tenabled\na\ttrue\nb\tfalse\n",
+    "prompt|enabled\na|1\nb|0\n",
     "sep=;\r\nprompt;enabled\r\na;1\r\nb;0\r\n",
     '"prompt";"enabled"\n"a";1\n"b";0\n',
     "\ufeffprompt,enabled\na,1\n\ufeffb,0\n",

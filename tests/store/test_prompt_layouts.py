@@ -84,10 +84,18 @@ def read(tmp_path: Path, *records: object, name: str = "a.jsonl") -> list[Prompt
     ({"instruction": "Name a fruit.", "system": "Be kind.", "output": "A pear."}, KIND_FRUIT,
      ["output"]),
     ({"instruction": "Name a fruit.", "history": [["Hi.", "Yes?"]]}, CONVERSATION, []),
+    # Dolly
+    ({"instruction": "Translate", "context": "Birne", "response": "pear", "category": "x"},
+     "Translate\nBirne", ["response", "category"]),
+    ({"instruction": "Name a fruit.", "context": "", "response": ""}, "Name a fruit.",
+     ["response"]),
     # ShareGPT, OpenAI
     ({"conversations": [{"from": "human", "value": "Name a fruit."},
                         {"from": "gpt", "value": "A pear."}]}, "Name a fruit.",
      ["conversations"]),
+    ({"conversations": [{"from": "human", "value": "Name a fruit."}], "system": "Be kind.",
+      "tools": ""}, KIND_FRUIT, ["conversations", "tools"]),
+    ({"messages": [KIND, FRUIT, PEAR], "system": "Be rude."}, KIND_FRUIT, ["messages", "system"]),
     ({"messages": [KIND, FRUIT, PEAR]}, KIND_FRUIT, ["messages"]),
     ({"messages": [{"role": "user", "content": [
         {"type": "text", "text": "Name "}, {"type": "text", "text": "a fruit."}]}]},

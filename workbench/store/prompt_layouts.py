@@ -143,9 +143,12 @@ def _prompt(fields: _Fields) -> Prompt:
 
 
 def _chat(name: str) -> Callable[[_Fields], Prompt]:
-    """Return the reader of a conversation: the prompt is what precedes the last answer."""
+    """Return the reader of a conversation: the prompt is what precedes the last answer. The
+    system's turn may stand beside it, as LLaMA-Factory has it."""
     def read(fields: _Fields) -> Prompt:
-        return chat_prompt(_until_user(_turns(fields.take(name, whole=False), name)))
+        turns = _until_user(_turns(fields.take(name, whole=False), name))
+        begun = turns[0].role in ("system", "developer")
+        return chat_prompt(turns) if begun else _with_system(fields, turns)
     return read
 
 
@@ -162,13 +165,16 @@ def _text(name: str) -> Callable[[_Fields], Prompt]:
 
 
 def _instruction(fields: _Fields) -> Prompt:
-    """Alpaca's; LLaMA-Factory adds ``system`` and ``history``, pairs of question and answer."""
-    text, more = fields.take("instruction"), fields.get("input")
+    """Alpaca's; LLaMA-Factory adds ``system`` and ``history``, pairs of question and answer. Dolly
+    calls ``context`` what Alpaca calls ``input``."""
+    text = fields.take("instruction")
     if not isinstance(text, str):
         raise BadRecordError('has no text under "instruction"')
-    if isinstance(more, str):
-        fields.take("input")
-        text = f"{text}\n{more}" if more.strip() else text
+    for name in ("input", "context"):
+        if isinstance(fields.get(name), str):
+            more = fields.take(name)
+            text = f"{text}\n{more}" if more.strip() else text
+            break
     turns: _Turns = []
     if fields.get("history"):
         for pair in fields.take("history"):

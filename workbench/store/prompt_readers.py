@@ -80,7 +80,7 @@ def read_csv(name: str, text: str, delimiter: str = ",") -> Records:
     if told := _SEPARATOR.match(text.lstrip(_MARK)):  # by Excel, for itself
         text, delimiter, skipped = text.lstrip(_MARK)[told.end() :], told[1], 1
     header: list[str] | None = None
-    for other in dict.fromkeys([delimiter, ",", ";", "\t"]):  # as spreadsheets write it
+    for other in dict.fromkeys([delimiter, ",", ";", "\t", "|"]):  # as spreadsheets write it
         first = next((row for _, row in _csv_rows(text, other) if row), [])
         names = [] if isinstance(first, csv.Error) else [n.strip(f"{_MARK} \t") for n in first]
         if is_known(names):
