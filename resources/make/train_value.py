@@ -58,7 +58,6 @@ PRICES = (0.04, 0.0, 0.1)
 """KL coefficients of the PPO runs, in turn: policies that go far and such that stay near."""
 RATES = (2.5e-4, 2.5e-4, 1.5e-4, 4e-4)
 """Learning rates of the PPO runs, in turn."""
-LAM = 0.95
 LOOK_EVERY, LOOKS = 3, 512
 """So many more completions are written after every third cycle of a run."""
 OWN_LOOKS, RIDGE = 8, 1e-4
@@ -244,8 +243,7 @@ def written_by_tuned(
     scores: list[float] = []
     for seed in seeds:
         ppo, hp = begin(model, tokenizer, head, reward_folder, Hyperparameters(
-            seed=seed, lam=LAM, kl_coef=PRICES[seed % len(PRICES)],
-            learning_rate=RATES[seed % len(RATES)]))
+            seed=seed, kl_coef=PRICES[seed % len(PRICES)], learning_rate=RATES[seed % len(RATES)]))
         for cycle in range(1, hp.num_cycles + 1):
             for each in ppo.run_cycle(cycle, hp, [0], Unattended()).rollout:
                 ids = tokenizer(ppo.prompts[each.prompt].text + each.text)["input_ids"]

@@ -76,10 +76,10 @@ def test_every_key_that_leaves_a_number_stages_it(qtbot: QtBot) -> None:
     wrong: list[bool] = []
     field.edited.connect(staged.append)
     field.problem.connect(lambda sentence: wrong.append(bool(sentence) and not field.unfinished))
-    assert field.text() == "2e-4"
+    assert field.text() == "2.5e-4"
     typed(qtbot, field, "1e-5")
     # "1e" and "1e-" are no mistakes, and no numbers either: the one before the edit counts.
-    assert staged == [1.0, 2e-4, 1e-5]
+    assert staged == [1.0, 2.5e-4, 1e-5]
     assert not any(wrong)
     assert field.value() == 1e-5
     with qtbot.waitSignal(field.committed):

@@ -156,7 +156,7 @@ def test_nothing_moves_and_nothing_is_cut_as_models_come_and_go(
     assert place() == before
     whole()
     load(dock, has_chat_template=True, parameters=135_000_000)
-    dock.rate.compare(dock.policy_facts, {"learning_rate": 2e-4, "lora_rank": 0})
+    dock.rate.compare(dock.policy_facts, {"learning_rate": 2.5e-4, "lora_rank": 0})
     assert dock.rate.isVisible()
     assert not dock.policy._unloaded.isVisible()
     assert place() == before

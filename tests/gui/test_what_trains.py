@@ -394,7 +394,7 @@ def test_start_asks_about_a_file_that_has_changed_since_it_was_loaded(
 
 
 @pytest.mark.parametrize(("parameters", "rate"), [
-    (1_600_000, 2e-4), (135_000_000, 2e-5), (1_000_000_000, 7.1e-6)])
+    (1_600_000, 2.5e-4), (135_000_000, 2e-5), (1_000_000_000, 6.4e-6)])
 def test_the_rule_passes_through_what_was_measured(parameters: int, rate: float) -> None:
     assert fitting_learning_rate(parameters) == pytest.approx(rate)
 

@@ -13,7 +13,7 @@ from workbench.ppo.hyperparameters import Value
 from workbench.training.events import ModelFacts
 
 _FAR = 3.0  # times higher or lower than what fits, from which on a word is worth it
-_RULE = ("Rule: a power of the number of parameters through two measured here, 2e-4 for "
+_RULE = ("Rule: a power of the number of parameters through two measured here, 2.5e-4 for "
          "the bundled policy (1.6 M) and 2e-5 for SmolLM2 (135 M). TRL's default for PPO on "
          "models of about 1 B, 3e-6, lies near it. With adapters (LoRA) nothing is proposed: they "
          "take rates about ten times as high.")

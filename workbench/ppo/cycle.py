@@ -460,9 +460,6 @@ class PPO:
             rewards = whiten(rewards, mask, shift_mean=False, factor=reward_scale)
         advantages, returns = generalized_advantages(
             rewards, completions.values, mask, gamma=hp.gamma, lam=hp.lam)
-        if hp.value_lam != hp.lam:
-            returns = generalized_advantages(
-                rewards, completions.values, mask, gamma=hp.gamma, lam=hp.value_lam)[1]
         spread = advantages[mask].std(unbiased=False)
         if hp.whiten_advantages:
             # The loss weighs tokens by their KL as well: scores that are all equal are no reason to

@@ -133,7 +133,6 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
         score = state["score"]
     # Until this was a setting, control tokens in a prompt were what they spelled.
     settings.setdefault("control_tokens", "tokens")
-    settings.setdefault("value_lam", settings.get("lam", 0.95))  # one λ was for both
     run = Run(
         record.id, parse(settings), tuple(store.run_prompts(record.id)), cycle=cycle,
         compared_start=cycle > 0, checkpointed=cycle, score=score)
