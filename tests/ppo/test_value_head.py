@@ -6,6 +6,7 @@ import pytest
 import torch
 from helpers.folders import save_policy, save_reward
 from helpers.models import CPU
+from safetensors.torch import save_file
 
 from workbench.ppo.cycle import PPO
 from workbench.ppo.hyperparameters import parse
@@ -153,3 +154,9 @@ def test_a_damaged_file_is_named(policy, reward):
     file.write_bytes(file.read_bytes()[:40])
     with pytest.raises(LoadError, match=r"value_head\.safetensors is damaged; delete it"):
         make(policy, reward)
+
+
+def test_another_programs_file_of_that_name_is_none_of_ours(policy, reward):
+    save_file({"v_head.summary.weight": WEIGHT, "v_head.summary.bias": BIAS}, policy / FILE_NAME,
+              {"format": "pt"})  # LLaMA-Factory's
+    assert not head_of(make(policy, reward))[0].any()

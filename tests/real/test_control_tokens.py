@@ -4,6 +4,7 @@ import pytest
 from helpers.client import Client
 from helpers.folders import save_llama, save_reward, tokenizer, words
 from helpers.models import CPU
+from tokenizers.processors import TemplateProcessing
 
 from workbench.ppo.hyperparameters import parse
 from workbench.ppo.loading import load_policy
@@ -107,3 +108,17 @@ def test_a_run_of_an_earlier_version_reads_its_prompts_as_it_did(store):
     assert found.run.hp == parse({"control_tokens": "tokens"})
     store.record_prompt_ids(run_id, [[5, 70_000, 0]]).result()
     assert read_checkpoint(store, run_id, 0).prompt_ids == [[5, 70_000, 0]]
+
+
+@pytest.mark.parametrize("typed", ["<s>the tea", "the tea"])
+def test_what_begins_a_text_stands_once_where_it_was_typed(tmp_path, typed):
+    characters = tokenizer(bos_token="<s>")
+    begin = characters.convert_tokens_to_ids("<s>")
+    characters.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", begin)])
+    scribe = load_policy(str(save_llama(tmp_path / "p", characters)), CPU, quiet).scribe
+    [ids] = scribe.encode([typed], 4, control_tokens=True)
+    assert scribe.tokenizer.decode(ids) == "<s>the tea"
+    [text] = scribe.encode([typed], 4)
+    assert text[0] == begin
+    assert scribe.tokenizer.decode(text[1:]) == typed

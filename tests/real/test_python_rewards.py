@@ -1,6 +1,7 @@
 """What a person's reward function may raise or return: the sentence keeps file, line and row."""
 
 import textwrap
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -8,6 +9,7 @@ from workbench.ppo.control import Unattended
 from workbench.ppo.python_reward import PythonReward
 from workbench.ppo.reward_file import read_reward_file
 from workbench.ppo.reward_text import Exchange, RewardError
+from workbench.ppo.sources import LoadError
 
 ROWS = [Exchange("The tea was", " hot", "The tea was hot"), Exchange("A cat", " sat", "A cat sat")]
 ODD = '''
@@ -76,3 +78,44 @@ def fail(tmp_path, text):
     line = int(sentence.removeprefix("mine.py, line ").partition(":")[0])
     assert text.splitlines()[line - 1].strip()
     return sentence
+
+
+@pytest.mark.parametrize("line", [
+    "import mine_too", "from mine_too import X", "from . import mine_too",
+    "import parts.inner", "from .mine_too import X"])
+def test_what_lies_beside_a_file_is_no_package_to_install(tmp_path, line):
+    (tmp_path / "mine_too.py").write_text("X = 1\n")
+    (tmp_path / "parts").mkdir()
+    path = tmp_path / "mine.py"
+    path.write_text(f"\n{line}\n\ndef reward(prompts, completions):\n    return []\n")
+    with pytest.raises(LoadError) as caught:
+        PythonReward(read_reward_file(str(path)))
+    assert str(caught.value) == (
+        "mine.py, line 2: a reward is a single file, and what lies beside it is not imported; copy "
+        "what it needs into it, or install that as a package, and load again.")
+
+
+def test_other_imports_that_fail_are_told_apart(tmp_path):
+    path = tmp_path / "mine.py"
+    for line, problem in (
+        ("import no_such_package.inner", "needs the Python package no_such_package, which is "
+         "not installed; install it (usually pip install no_such_package) and load again."),
+        ("from math import no_such_name", "line 1: running the file raised ImportError (cannot "
+         "import name 'no_such_name' from 'math'"),
+    ):
+        path.write_text(line)
+        with pytest.raises(LoadError) as caught:
+            PythonReward(read_reward_file(str(path)))
+        assert problem in str(caught.value)
+
+
+def test_a_limit_of_time_that_needs_signals_says_what_to_do(tmp_path):
+    text = """
+        import signal
+        def reward(prompts, completions):
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            return [1.0] * len(completions)
+        """
+    with ThreadPoolExecutor(1) as thread:  # as a run has one
+        sentence = thread.submit(fail, tmp_path, text).result()
+    assert "limit the time without them, in math_verify by parsing_timeout=None" in sentence

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from workbench.ppo.reward_text import Exchange, Reader, RewardError, Row
+from workbench.ppo.rotary import longest_alike
 from workbench.ppo.sources import LoadError
 
 Together = Literal["padded", "equal", "single"]
@@ -56,6 +57,7 @@ class Classifier:
         self._takes = inspect.signature(model.forward).parameters
         # Encoder-decoders look for end tokens, and want as many in every row.
         self._end = config.eos_token_id if getattr(config, "is_encoder_decoder", False) else None
+        self._alike_up_to = longest_alike(config.get_text_config()) or float("inf")
         self.rows = embedding_rows(model)
 
     def score(self, rows: Sequence[Row], step: Callable[[int], object]) -> Tensor:
@@ -92,8 +94,10 @@ class Classifier:
     def _batches(self, rows: Sequence[Row]) -> Iterator[list[int]]:
         """Yield the numbers of the rows to be read together, long ones first."""
         def group(i: int) -> tuple[int, ...]:
+            length = len(rows[i].ids)
             ends = rows[i].ids.count(self._end) if self._end is not None else 0
-            return (ends, len(rows[i].ids)) if self.together != "padded" else (ends,)
+            long = length > self._alike_up_to
+            return (ends, long, length) if self.together != "padded" else (ends, long)
 
         batch: list[int] = []
         for i in sorted(range(len(rows)), key=lambda i: (group(i), -len(rows[i].ids))):

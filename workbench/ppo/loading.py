@@ -29,6 +29,7 @@ from workbench.ppo.model_check import find_abilities
 from workbench.ppo.policy import Policy, UnsupportedModelError, reads_more
 from workbench.ppo.reward_model import RewardModel
 from workbench.ppo.reward_text import Reads
+from workbench.ppo.rotary import longest_alike
 from workbench.ppo.scribe import Scribe
 from workbench.ppo.sources import LoadError, Report, find_folder, find_policy
 from workbench.ppo.tokenizer_files import check_rows, has_tokenizer, read_tokenizer
@@ -103,6 +104,9 @@ def load_policy(
     except UnsupportedModelError as error:
         raise LoadError(str(error)) from error
     notes += [policy.abilities.note, reads_more(model, policy.trunk)]
+    if limit := longest_alike(policy.config):
+        notes.append(f"Its positions are others in texts of more than {limit:,} tokens (LongRoPE), "
+                     "so a prompt and its response may have that many together.")
     scribe = Scribe(
         tokenizer, _eos_ids(model, tokenizer, rows), context_length=policy.context_length,
         use_chat_template=use_chat_template, rows=rows)

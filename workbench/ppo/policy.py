@@ -20,6 +20,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPast
 from workbench.ppo.abilities import Abilities
 from workbench.ppo.device import Placement
 from workbench.ppo.kernels import head_logits, use_native_gelu
+from workbench.ppo.rotary import longest_alike
 
 _CONTEXT = "max_position_embeddings", "max_seq_len"
 """What configurations call the most tokens that a model reads."""
@@ -89,7 +90,9 @@ class Policy(nn.Module):
         """The most tokens the model can read, or None when it says nothing."""
         known = (getattr(self.config, name, None) for name in _CONTEXT)
         # Those without a limit may say -1.
-        return next((n for n in known if isinstance(n, int) and n > 0), None)
+        said = next((n for n in known if isinstance(n, int) and n > 0), None)
+        # Beyond it a token would not keep the probability with which it was written.
+        return min((n for n in (said, longest_alike(self.config)) if n), default=None)
 
     def trained(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """Return the parameters that the policy learns, and those that values alone learn: the

@@ -16,6 +16,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from numbers import Real
+from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any, TextIO
 
@@ -47,7 +48,7 @@ class PythonReward:
         """
         self.file = file
         module = ModuleType(f"ppo_workbench_reward_{file.sha256[:12]}")
-        module.__file__ = file.path
+        module.__file__, module.__package__ = file.path, ""
         # A traceback then shows the lines that ran, not those that are in the file by now.
         lines = file.text.splitlines(keepends=True)
         linecache.cache[file.path] = (len(file.data), None, lines, file.path)
@@ -55,10 +56,8 @@ class PythonReward:
         try:
             with _captured() as printed:
                 exec(compile(file.data, file.path, "exec", dont_inherit=True), module.__dict__)
-        except ModuleNotFoundError as error:
-            raise LoadError(
-                f"{file.name} needs the Python package {error.name}, which is not installed; "
-                f"install it (usually pip install {error.name}) and load again.") from error
+        except ImportError as error:
+            raise LoadError(self._lacking(error)) from error
         except SyntaxError as error:
             raise LoadError(
                 f"{file.name}, line {error.lineno or 1}: this is no valid Python ({error.msg}); "
@@ -196,6 +195,20 @@ class PythonReward:
             text for text in (f"{self.file.path} (sha256 {self.file.sha256})\n", failure.details,
                               row_text) if text))
 
+    def _lacking(self, error: ImportError) -> str:
+        """Say what an import of the file did not find."""
+        folder, wanted = Path(self.file.path).parent, (error.name or "").partition(".")[0]
+        beside = wanted and ((folder / f"{wanted}.py").is_file() or (folder / wanted).is_dir())
+        if beside or "relative import" in str(error):
+            return (f"{self.file.name}, line {self._line(error.__traceback__)}: a reward is a "
+                    "single file, and what lies beside it is not imported; copy what it needs into "
+                    "it, or install that as a package, and load again.")
+        if not isinstance(error, ModuleNotFoundError):
+            return (f"{self.file.name}, line {self._line(error.__traceback__)}: running the file "
+                    f"raised {_describe(error)}; mend it and load again.")
+        return (f"{self.file.name} needs the Python package {error.name}, which is not installed; "
+                f"install it (usually pip install {wanted}) and load again.")
+
     def _find(self, module: ModuleType) -> Callable[..., Any]:
         function = getattr(module, "reward", None)
         name = self.file.name
@@ -289,6 +302,9 @@ def _describe(error: BaseException) -> str:
         text = _short(str(error))
     except BaseException:
         text = "its message cannot be read"
+    if isinstance(error, ValueError) and "signal" in text:
+        text += ("; rewards run beside the window, where Python has no signals: limit the time "
+                 "without them, in math_verify by parsing_timeout=None and timeout_seconds=None")
     return f"{type(error).__name__} ({text})" if text else type(error).__name__
 
 

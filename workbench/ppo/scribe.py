@@ -253,7 +253,10 @@ class Scribe:
             [prompt.text for _, prompt in prompts], add_special_tokens=False,
             return_attention_mask=False, return_token_type_ids=False,
             split_special_tokens=not control_tokens)["input_ids"]
-        return [[*self._before, *ids] or self._nothing() for ids in rows]
+        # Who writes the turns of a chat may have written what begins a text as well.
+        begins = len(self._before)
+        return [(ids if ids[:begins] == self._before else [*self._before, *ids])
+                or self._nothing() for ids in rows]
 
     def _as_turns(self, prompts: _Numbered, control_tokens: bool) -> list[list[int]]:
         # Telling text from control tokens takes time where there is nothing to tell.

@@ -70,6 +70,8 @@ def load_value_head(folder: Path, *, reward: Path, label: int = 0) -> ValueHead 
     try:
         with safe_open(file, framework="pt") as opened:
             made_for = opened.metadata() or {}
+            if "reward" not in made_for:  # another program's, LLaMA-Factory's say
+                return None
             head = ValueHead(opened.get_tensor("weight"), opened.get_tensor("bias"))
     except (OSError, SafetensorError) as error:
         raise LoadError(
