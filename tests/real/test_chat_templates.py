@@ -8,6 +8,7 @@ from helpers.models import CPU
 from workbench.ppo.hyperparameters import parse
 from workbench.ppo.loading import load_policy, load_reward
 from workbench.ppo.sources import LoadError
+from workbench.store.records import Message, Prompt
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
@@ -118,3 +119,58 @@ def test_a_template_that_prints_the_time_breaks_no_resume(folder, store):
     assert store.metrics(1)["objective/entropy"].values != first["objective/entropy"]
     assert store.run_prompt_ids(1) == [[65, 66, 67]]
     assert store.run_prompt_ids(2) == [[65, 66, 67]]  # the abandoned branch
+
+
+ENDED = ("{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+         "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
+
+
+@pytest.mark.parametrize(("template", "ends"), [
+    (ENDED, {"<end>", "<|im_end|>"}), (ENDED.replace("<|im_end|>", "<end>"), {"<end>"}),
+    (ENDED.replace("<|im_end|>", " "), {"<end>"})], ids=["of turns", "of texts", "none"])
+def test_what_closes_an_answer_ends_a_completion(tmp_path, template, ends):
+    """Where a base model's settings name the end of a text alone, turns would go on without end."""
+    characters = tokenizer(chat_template=template)
+    characters.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
+    folder = str(save_llama(tmp_path / "base", characters))
+    loaded = load_policy(folder, CPU, quiet, use_chat_template=True)
+    names = characters.convert_ids_to_tokens(list(loaded.scribe.eos_ids))
+    assert set(names) == ends
+    told = ("Its chat template closes an answer with <|im_end|>, which ends completions here "
+            "although its settings do not name it as an end.")
+    assert (told in loaded.notes) == (len(ends) == 2)
+    assert len(load_policy(folder, CPU, quiet).scribe.eos_ids) == 1
+
+
+TALK = (Message("system", "Be brief."), Message("user", "tea?"), Message("assistant", "No."),
+        Message("user", "Why?"))
+
+
+@pytest.mark.parametrize(("template", "says"), [
+    (USUAL, ""),
+    ("{% for m in messages if m.role != 'system' %}{{ m.content }}{% endfor %}",
+     "The policy's chat template leaves out a system turn in 2 prompts: the policy does not read "
+     "them."),
+    ("{{ messages[-1].content }}",
+     "The policy's chat template leaves out a system turn in 2 prompts and turns of the user in "
+     "one prompt and turns of the assistant in one prompt: the policy does not read them."),
+], ids=["all", "system", "all but the last"])
+def test_turns_that_a_template_leaves_out_are_said(folder, template, says):
+    policy = with_template(folder / "policy", template)
+    prompts = [Prompt("hi"), Prompt("Why?", messages=TALK), Prompt("Hi?", messages=TALK[:2])]
+    scribe = load_policy(policy, CPU, quiet, use_chat_template=True).scribe
+    assert scribe.remark(prompts, scribe.encode(prompts, 4)) == says
+    scribe = load_policy(policy, CPU, quiet).scribe
+    assert scribe.remark(prompts, scribe.encode(prompts, 4)) == ""
+
+
+@pytest.mark.parametrize(("template", "says"), [
+    (USUAL, ()),
+    ("{% for m in messages if m.role != 'system' %}{{ m.content }}{% endfor %}",
+     ("Its chat template leaves out a system turn: prompts that have one are scored without it.",)),
+    ("{% if messages[0].role == 'system' %}{{ raise_exception('No system.') }}{% endif %}" + USUAL,
+     ("Its chat template takes no system turn (No system): prompts that have one cannot be scored; "
+      "let it read text instead.",)),
+], ids=["reads it", "leaves it out", "raises"])
+def test_what_a_reward_model_makes_of_a_system_turn_is_said(folder, template, says):
+    assert load_reward(with_template(folder / "reward", template), CPU, quiet).notes == says

@@ -189,3 +189,15 @@ def test_generation_settings_that_do_not_go_together_are_exported_as_they_are(tm
     assert export(trained(folder), str(tmp_path / "out"), quiet) == ""
     saved = json.loads((tmp_path / "out" / "generation_config.json").read_text())
     assert (saved["temperature"], saved["eos_token_id"]) == (0.6, 0)
+
+
+def test_what_is_not_made_anew_is_copied(tmp_path):
+    beside = {"preprocessor_config.json": '{"size": 8}', "processor_config.json": "{}",
+              "video_preprocessor_config.json": "{}", "tokenizer.model": "as llama.cpp wants it"}
+    policy = save_policy(tmp_path / "policy")
+    for name, text in (beside | {"README.md": "Of another model."}).items():
+        (policy / name).write_text(text)
+    assert export(trained(policy, lora_rank=2), str(tmp_path / "out"), quiet) == ""
+    written = {f.name: f.read_bytes() for f in (tmp_path / "out").iterdir()}
+    assert {name: written[name].decode() for name in beside} == beside
+    assert "README.md" not in written

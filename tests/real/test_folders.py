@@ -269,3 +269,12 @@ def test_a_gguf_file_that_is_a_pointer_says_so(tmp_path):
     (tmp_path / "model.gguf").write_text(POINTER)
     with pytest.raises(LoadError, match="is a pointer of git-lfs in place of the file; run"):
         load_policy(str(tmp_path / "model.gguf"), CPU, quiet)
+
+
+@pytest.mark.parametrize("before", ["_orig_mod.", "module."])
+def test_names_that_a_wrapper_has_left_are_told_from_weights_that_lack(policy, before):
+    weights = load_file(policy / "model.safetensors")
+    save_file({before + name: tensor for name, tensor in weights.items()},
+              policy / "model.safetensors", {"format": "pt"})
+    with pytest.raises(LoadError, match=f"have “{before}” before their names, as a wrapper"):
+        load_policy(str(policy), CPU, lambda *_: None)

@@ -4,6 +4,7 @@ import textwrap
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import torch
 
 from workbench.ppo.control import Unattended
 from workbench.ppo.python_reward import PythonReward
@@ -119,3 +120,37 @@ def test_a_limit_of_time_that_needs_signals_says_what_to_do(tmp_path):
     with ThreadPoolExecutor(1) as thread:  # as a run has one
         sentence = thread.submit(fail, tmp_path, text).result()
     assert "limit the time without them, in math_verify by parsing_timeout=None" in sentence
+
+
+def test_a_reward_that_takes_messages_is_told_of_texts(tmp_path):
+    sentence = fail(tmp_path, """
+        def reward(completions, **kwargs):
+            return [float(len(c[0]["content"])) for c in completions]
+        """)
+    assert "prompts and completions are texts here, not lists of messages" in sentence
+
+
+def test_what_a_file_sets_for_all_of_torch_ends_with_it(tmp_path):
+    """Training goes on after it, on the same thread."""
+    path = tmp_path / "mine.py"
+    path.write_text(textwrap.dedent("""
+        import torch
+
+        def settle():
+            torch.set_grad_enabled(False)
+            torch.set_default_dtype(torch.float64)
+            torch.set_num_threads(torch.get_num_threads() + 1)
+
+        settle()
+
+        def reward(prompts, completions):
+            settle()
+            return torch.ones(len(completions))
+        """))
+    def state():
+        return torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_num_threads()
+    before = state()
+    reward = PythonReward(read_reward_file(str(path)))
+    assert state() == before
+    assert reward.score(ROWS, control=Unattended()).tolist() == [1, 1]
+    assert state() == before

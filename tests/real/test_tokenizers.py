@@ -8,6 +8,7 @@ from helpers.folders import save_llama, tokenizer, words
 from helpers.models import CPU
 from tokenizers import Tokenizer
 
+from workbench.ppo import tokenizer_files
 from workbench.ppo.loading import load_policy, load_reward
 from workbench.ppo.scribe import PromptError
 from workbench.ppo.sources import LoadError
@@ -83,3 +84,15 @@ def test_every_token_that_ends_a_text_and_has_weights_does(ids, tmp_path):
     (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": ids}))
     expected = {i for i in ids or [] if i < 20} | {3}
     assert load_policy(str(folder), CPU, quiet).scribe.eos_ids == tuple(sorted(expected))
+
+
+def test_a_sentencepiece_model_alone_names_the_packages_that_read_it(
+    tmp_path, monkeypatch
+):
+    folder = save_llama(tmp_path / "p", words())
+    (folder / "tokenizer.json").rename(folder / "tokenizer.model")
+    settings = {"tokenizer_class": "LlamaTokenizer"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    monkeypatch.setattr(tokenizer_files, "find_spec", lambda _: None)
+    with pytest.raises(LoadError, match=r"as tokenizer\.model alone, which needs .* sentencepiece"):
+        load_policy(str(folder), CPU, quiet)

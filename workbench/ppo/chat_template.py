@@ -107,6 +107,39 @@ def check_template(tokenizer: Any, source: str, what: str, *, answered: bool) ->
             raise refuse(f"leaves out the text of the {part}")
 
 
+def closing_token(tokenizer: Any) -> int | None:
+    """Return the token with which a chat template closes an answer; None: it closes it by text, or
+    not at all."""
+    try:
+        text = tokenizer.apply_chat_template(_turns(_SHORT, answered=True), tokenize=False)
+    except Exception:  # it is asked for prompts alone
+        return None
+    _, found, rest = text.rpartition(_ANSWER)
+    ids = tokenizer([rest.lstrip()], add_special_tokens=False)["input_ids"][0] if found else []
+    return ids[0] if ids and ids[0] in tokenizer.added_tokens_decoder else None
+
+
+def lost_turns(tokenizer: Any, roles: Sequence[str], **how: bool) -> list[str]:
+    """Return the roles of a conversation whose words a chat template leaves out."""
+    turns = [{"role": role, "content": f"What turn {number} says."}
+             for number, role in enumerate(roles)]
+    text = tokenizer.apply_chat_template(turns, tokenize=False, **how)
+    return [*dict.fromkeys(turn["role"] for turn in turns if turn["content"] not in text)]
+
+
+def about_system(tokenizer: Any) -> str:
+    """Return a sentence on what a reward model's chat template makes of a system turn, where that
+    is not read."""
+    try:
+        if "system" not in lost_turns(tokenizer, ("system", "user", "assistant")):
+            return ""
+    except Exception as error:
+        return (f"Its chat template takes no system turn ({reason(error)}): prompts that have one "
+                "cannot be scored; let it read text instead.")
+    return ("Its chat template leaves out a system turn: prompts that have one are scored without "
+            "it.")
+
+
 def reason(error: Exception) -> str:
     """Return what an error of a template says, as the middle of a sentence."""
     said = " ".join(str(error).split()).rstrip(".") or type(error).__name__

@@ -22,7 +22,7 @@ from transformers.models.auto.modeling_auto import (
 
 from workbench.ppo import gguf_files
 from workbench.ppo.adapter_files import Adapter, find_adapter, merge
-from workbench.ppo.chat_template import check_template
+from workbench.ppo.chat_template import about_system, check_template, closing_token
 from workbench.ppo.classifier import embedding_rows
 from workbench.ppo.device import Placement
 from workbench.ppo.model_check import find_abilities
@@ -107,8 +107,15 @@ def load_policy(
     if limit := longest_alike(policy.config):
         notes.append(f"Its positions are others in texts of more than {limit:,} tokens (LongRoPE), "
                      "so a prompt and its response may have that many together.")
+    ends = _eos_ids(model, tokenizer, rows)
+    closing = closing_token(tokenizer) if use_chat_template else None
+    if closing is not None and closing not in ends and closing < rows:
+        ends = sorted([*ends, closing])
+        notes.append(
+            f"Its chat template closes an answer with {tokenizer.convert_ids_to_tokens(closing)}, "
+            "which ends completions here although its settings do not name it as an end.")
     scribe = Scribe(
-        tokenizer, _eos_ids(model, tokenizer, rows), context_length=policy.context_length,
+        tokenizer, ends, context_length=policy.context_length,
         use_chat_template=use_chat_template, rows=rows)
     return LoadedPolicy(source, policy, scribe, None if found.is_file() else found,
                         tuple(filter(None, notes)))
@@ -133,7 +140,7 @@ def read_policy(folder: Path, source: str, report: Report) -> tuple[Any, Any, li
     report("Reading the policy's weights", 0.6)
     check_memory(whole, source)
     model, info = read_weights(kind, whole, source, dtype=torch.float32)
-    check_complete(info["missing_keys"], source)
+    check_complete(info["missing_keys"], source, info["unexpected_keys"])
     if adapter:
         report("Merging the adapter into its base", 0.85)
         model = merge(model, adapter, source)
@@ -205,16 +212,19 @@ def load_reward(
     if end_token and tokenizer.eos_token_id is None:
         raise LoadError(f"The tokenizer of the reward model {source} has no end-of-sequence token "
                         "to end texts with; switch that option off.")
+    about_turns = ""
     if tokenizer.chat_template and reads in ("auto", "chat"):
         report("Trying the reward model's chat template", 0.55)
         check_template(tokenizer, source, "reward model", answered=True)
+        about_turns = about_system(tokenizer)
     report("Reading the reward model's weights", 0.6)
     check_memory(whole, source, bytes_each=4 if adapter else placement.dtype.itemsize)
     model, info = read_weights(
         AutoModelForSequenceClassification, whole, source,
         dtype=torch.float32 if adapter else placement.dtype, **outputs)
     heads = ("score.", "classifier.") if outputs else ()
-    check_complete([key for key in info["missing_keys"] if not key.startswith(heads)], source)
+    check_complete([key for key in info["missing_keys"] if not key.startswith(heads)], source,
+                   info["unexpected_keys"])
     if adapter:
         report("Merging the adapter into its base", 0.85)
         model = merge(model, adapter, source).to(placement.dtype)
@@ -222,7 +232,7 @@ def load_reward(
         check_rows(tokenizer, rows, source)
     check_finite(model, source)
     model = _place(model, source, placement)
-    notes = tuple(unused(info, model, "reward model"))
+    notes = tuple(filter(None, [*unused(info, model, "reward model"), about_turns]))
     report("Trying the reward model", 0.95)
     reward = RewardModel(model, tokenizer, label, placement, folder, reads=reads,
                          end_token=end_token)

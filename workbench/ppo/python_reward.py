@@ -54,7 +54,7 @@ class PythonReward:
         linecache.cache[file.path] = (len(file.data), None, lines, file.path)
         sys.modules[module.__name__] = module  # dataclasses look their module up
         try:
-            with _captured() as printed:
+            with _captured() as printed, _torch_as_it_was():
                 exec(compile(file.data, file.path, "exec", dont_inherit=True), module.__dict__)
         except ImportError as error:
             raise LoadError(self._lacking(error)) from error
@@ -107,7 +107,7 @@ class PythonReward:
         raise self._locate(found, exchanges, control, phase)
 
     def _ask(self, exchanges: Sequence[Exchange]) -> list[float]:
-        with _captured() as printed:
+        with _captured() as printed, _torch_as_it_was():
             try:
                 found = self._arguments.call(self._function, exchanges)
             except BaseException as error:  # whatever it is, it is the person's program's
@@ -284,6 +284,21 @@ def _captured() -> Iterator[io.StringIO]:
         sys.stdout, sys.stderr = before
 
 
+@contextlib.contextmanager
+def _torch_as_it_was() -> Iterator[None]:
+    """Keep what a program may set for all of PyTorch to itself: training goes on after it, and
+    needs gradients and numbers of 32 bits."""
+    gradients, dtype = torch.is_grad_enabled(), torch.get_default_dtype()
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_grad_enabled(gradients)
+        torch.set_default_dtype(dtype)
+        if torch.get_num_threads() != threads:  # with others sums round otherwise
+            torch.set_num_threads(threads)
+
+
 def _tell(name: str, printed: io.StringIO) -> None:
     if text := printed.getvalue().rstrip():
         log.info("%s printed: %s", name, text)
@@ -302,6 +317,8 @@ def _describe(error: BaseException) -> str:
         text = _short(str(error))
     except BaseException:
         text = "its message cannot be read"
+    if isinstance(error, TypeError) and "string indices" in text:
+        text += "; prompts and completions are texts here, not lists of messages"
     if isinstance(error, ValueError) and "signal" in text:
         text += ("; rewards run beside the window, where Python has no signals: limit the time "
                  "without them, in math_verify by parsing_timeout=None and timeout_seconds=None")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import itertools
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from workbench.ppo.chat_template import reason
+from workbench.ppo.chat_template import lost_turns, reason
 from workbench.ppo.prompt import PromptLike, TextPrompt, as_prompt, conversation
 from workbench.ppo.reward_text import Exchange
 from workbench.ppo.stop_strings import Stopped, cut_at_stop
@@ -110,9 +111,30 @@ class Scribe:
         self, prompts: Sequence[str | PromptLike], encoded: Sequence[Sequence[int]], *,
         control_tokens: bool = False,
     ) -> str:
-        """Return a sentence on prompts that spell control tokens without being told to mean them,
-        or nothing."""
+        """Return sentences on turns of prompts that the chat template leaves out, and on prompts
+        that spell control tokens without being told to mean them, or nothing."""
         asked = list(map(as_prompt, prompts))
+        return " ".join(filter(None, [
+            self._about_turns(asked), self._about_control_tokens(asked, encoded, control_tokens)]))
+
+    def _about_turns(self, prompts: Sequence[PromptLike]) -> str:
+        if not self.use_chat_template:
+            return ""
+        kinds = Counter(tuple(role for role, _ in p.messages) for p in prompts if p.messages)
+        lost: Counter[str] = Counter()
+        for roles, number in kinds.items():
+            with contextlib.suppress(Exception):  # it knows no such turns, or has made them up
+                for role in lost_turns(self.tokenizer, roles, add_generation_prompt=True):
+                    lost[role] += number
+        said = [f"{'a system turn' if role in ('system', 'developer') else f'turns of the {role}'} "
+                f"in {f'{number:,} prompts' if number > 1 else 'one prompt'}"
+                for role, number in lost.items()]
+        return (f"The policy's chat template leaves out {' and '.join(said)}: the policy does not "
+                "read them." if said else "")
+
+    def _about_control_tokens(
+        self, asked: Sequence[PromptLike], encoded: Sequence[Sequence[int]], control_tokens: bool
+    ) -> str:
         spelled = [i for i, prompt in enumerate(asked) if self._spells(prompt)]
         if control_tokens or not spelled:
             return ""

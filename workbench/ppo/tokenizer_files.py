@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,13 @@ def read_tokenizer(folder: Path, source: str, model: Path | None = None) -> Any:
         tokenizer = AutoTokenizer.from_pretrained(
             folder, config=config, local_files_only=True, trust_remote_code=False)
     except Exception as error:
+        pieces = next(iter(sorted(folder.glob("*.model"))), None)
+        if pieces and not (folder / "tokenizer.json").is_file() and not find_spec("sentencepiece"):
+            raise LoadError(
+                f"The tokenizer of {source} is there as {pieces.name} alone, which needs the "
+                "Python packages sentencepiece and protobuf; install them (pip install "
+                "sentencepiece protobuf) and load again, or put its tokenizer.json into the folder."
+            ) from error
         raise LoadError(sentence) from error
     file = folder / "tokenizer.json"
     if not file.is_file() or not tokenizer.is_fast:

@@ -185,14 +185,24 @@ def check_cause(error: BaseException, source: str) -> None:
         raise LoadError(f"{source} does not fit into memory; choose a smaller model.") from error
 
 
-def check_complete(missing: Iterable[str], source: str) -> None:
+def check_complete(missing: Iterable[str], source: str, others: Iterable[str] = ()) -> None:
     """Make sure that no weights had to be made up.
+
+    Args:
+        others: names in the files that are none of the model's.
 
     Raises:
         LoadError: naming one that is ``missing``.
     """
     names = sorted(missing)
     if names:
+        before = next((name.removesuffix(names[0]) for name in others
+                       if name.endswith(f".{names[0]}")), "")
+        if before:
+            raise LoadError(
+                f"The weights of {source} have “{before}” before their names, as a wrapper around "
+                "the model leaves it (torch.compile or DataParallel, say); save the model itself "
+                "again, or take that off the names.")
         raise LoadError(
             f"The weights of {source} are incomplete ({names[0]}"
             f"{f' and {len(names) - 1} more' if len(names) > 1 else ''} missing); they "

@@ -14,6 +14,11 @@ from workbench.ppo.reading_back import WrongExportError, check_exported
 from workbench.ppo.sources import LoadError, Report
 from workbench.store.folders import why_not_kept, why_not_writable
 
+_BESIDE = ("preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json",
+           "tokenizer.model")
+"""Files of a policy's folder that are not made anew: how pictures are prepared for it, and its
+tokenizer in the form that llama.cpp's converter asks for."""
+
 
 class ExportError(Exception):
     """A policy cannot be exported. The message is one plain sentence."""
@@ -47,6 +52,7 @@ def export(ppo: PPO, folder: str, report: Report) -> str:
         shutil.rmtree(partial, ignore_errors=True)
         report(f"Writing the policy to {folder}", 0.1)
         ppo.export(str(partial))
+        _copy_beside(ppo, partial)
         unchecked = _read_back(ppo, str(partial), report)
         if final.is_dir():
             final.rmdir()
@@ -58,6 +64,17 @@ def export(ppo: PPO, folder: str, report: Report) -> str:
                 parent.rmdir()
         raise ExportError(_why_not(error, folder)) from error
     return unchecked
+
+
+def _copy_beside(ppo: PPO, folder: Path) -> None:
+    for read in (ppo.scribe.tokenizer, ppo.policy.model):
+        source = Path(getattr(read, "name_or_path", ""))
+        # A GGUF file lies among files of others.
+        if not any((source / name).is_file() for name in ("config.json", "adapter_config.json")):
+            continue
+        for name in _BESIDE:
+            if (source / name).is_file() and not (folder / name).exists():
+                shutil.copyfile(source / name, folder / name)
 
 
 def _read_back(ppo: PPO, folder: str, report: Report) -> str:
