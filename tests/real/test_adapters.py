@@ -83,6 +83,26 @@ def test_an_adapter_may_bring_tokens_of_its_own(base, tmp_path):
         logits(loaded.policy.model, ids), logits(right, ids), atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.filterwarnings("ignore:Model .*tie_word_embeddings:UserWarning")
+@pytest.mark.parametrize("config", [
+    LoraConfig(r=2, task_type="CAUSAL_LM", target_modules=["q_proj", "lm_head"]),
+    LoraConfig(r=2, task_type="CAUSAL_LM", target_modules=["q_proj", "embed_tokens"]),
+    LoraConfig(r=2, task_type="CAUSAL_LM", target_modules=["q_proj"],
+               modules_to_save=["embed_tokens", "lm_head"]),
+], ids=["head", "embedding", "both anew"])
+def test_an_adapter_of_one_end_leaves_the_other_that_shared_its_weight(tmp_path, config):
+    base = save_llama(tmp_path / "base", words(pad_token="<pad>"), tie_word_embeddings=True)
+    right = logits(adapt(tf.AutoModelForCausalLM, base, tmp_path / "a", config), [4, 5, 6, 7])
+    loaded = load_policy(str(tmp_path / "a"), CPU, quiet)
+    torch.testing.assert_close(
+        logits(loaded.policy.model, [4, 5, 6, 7]), right, atol=1e-4, rtol=1e-4)
+    # Saved, it says so itself: other programs believe its config.json.
+    loaded.policy.model.save_pretrained(tmp_path / "out")
+    assert not tf.AutoConfig.from_pretrained(tmp_path / "out").tie_word_embeddings
+    again = tf.AutoModelForCausalLM.from_pretrained(tmp_path / "out")
+    torch.testing.assert_close(logits(again.eval(), [4, 5, 6, 7]), right, atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize("of", ["classifier", "base"])
 def test_a_reward_model_is_its_base_with_adapter_and_head(base, tmp_path, of):
     """Its base is a classifier, or a language model to which the adapter brings the head."""

@@ -278,3 +278,10 @@ def test_names_that_a_wrapper_has_left_are_told_from_weights_that_lack(policy, b
               policy / "model.safetensors", {"format": "pt"})
     with pytest.raises(LoadError, match=f"have “{before}” before their names, as a wrapper"):
         load_policy(str(policy), CPU, lambda *_: None)
+
+
+def test_attention_of_another_machine_is_not_asked_for(folder):
+    configure(folder, attn_implementation="flash_attention_2")
+    loaded = load(folder)
+    model = loaded.reward.model if folder.name == "reward" else loaded.policy.model
+    assert model.config._attn_implementation in ("sdpa", "eager")

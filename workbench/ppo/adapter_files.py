@@ -21,6 +21,8 @@ from workbench.ppo.weight_files import check_files
 _NAMES = ("adapter_model.safetensors", "adapter_model.bin")
 _HEADS = re.compile(r"\.(score|classifier)(\.\w+)*\.weight$")
 _ROWS = re.compile(r"\.(embed_tokens|wte|embed_in|word_embeddings|lm_head|embed_out)\.weight$")
+_ENDS = re.compile(r"\.(embed_tokens|wte|embed_in|word_embeddings|lm_head|embed_out)\."
+                   r"(?!.*trainable_tokens)")
 _PROMPTS = ("PROMPT_TUNING", "PREFIX_TUNING", "P_TUNING", "MULTITASK_PROMPT_TUNING",
             "ADAPTION_PROMPT", "CARTRIDGE")
 
@@ -102,6 +104,9 @@ def merge(model: Any, adapter: Adapter, source: str) -> Any:
             model.resize_token_embeddings(adapter.rows, mean_resizing=False)
         config = peft.PeftConfig.from_pretrained(str(adapter.folder))
         config.inference_mode = True
+        if any(map(_ENDS.search, adapter.shapes)) and not getattr(
+                config, "ensure_weight_tying", False):
+            _untie(model)
         with warnings.catch_warnings(action="ignore"):  # of peft to transformers, and the like
             wrapped = peft.get_peft_model(model, config)
             result: Any = wrapped.load_adapter(str(adapter.folder), "default", torch_device="cpu")
@@ -116,6 +121,16 @@ def merge(model: Any, adapter: Adapter, source: str) -> Any:
         raise
     except Exception as error:
         raise LoadError(sentence) from error
+
+
+def _untie(model: Any) -> None:
+    """Give the head a weight of its own where it shares the embedding's: merged into both, what an
+    adapter adds to the one would change the other as well."""
+    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
+    if head is not None and head.weight is embedding.weight:
+        head.weight = torch.nn.Parameter(head.weight.detach().clone())
+        for config in (model.config, model.config.get_text_config()):
+            config.tie_word_embeddings = False
 
 
 def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:

@@ -139,7 +139,7 @@ def read_policy(folder: Path, source: str, report: Report) -> tuple[Any, Any, li
     tokenizer = _read_tokenizer(adapter, whole, source)
     report("Reading the policy's weights", 0.6)
     check_memory(whole, source)
-    model, info = read_weights(kind, whole, source, dtype=torch.float32)
+    model, info = read_weights(kind, whole, source, config=config, dtype=torch.float32)
     check_complete(info["missing_keys"], source, info["unexpected_keys"])
     if adapter:
         report("Merging the adapter into its base", 0.85)
@@ -221,7 +221,7 @@ def load_reward(
     check_memory(whole, source, bytes_each=4 if adapter else placement.dtype.itemsize)
     model, info = read_weights(
         AutoModelForSequenceClassification, whole, source,
-        dtype=torch.float32 if adapter else placement.dtype, **outputs)
+        config=config, dtype=torch.float32 if adapter else placement.dtype)
     heads = ("score.", "classifier.") if outputs else ()
     check_complete([key for key in info["missing_keys"] if not key.startswith(heads)], source,
                    info["unexpected_keys"])
@@ -250,8 +250,11 @@ def _read_config(folder: Path, source: str, **settings: Any) -> Any:
     check_files(folder, source)
     kind = read_settings(folder, source).get("model_type")
     try:
-        return AutoConfig.from_pretrained(
+        config = AutoConfig.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, **settings)
+        if config._attn_implementation not in (None, "eager", "sdpa"):
+            config._attn_implementation = None  # of the machine that it was trained on
+        return config
     except Exception as error:
         known = "is damaged" if kind in CONFIG_MAPPING else (
             f"names an architecture ({kind}) that is unknown to the installed transformers")
