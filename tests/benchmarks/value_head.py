@@ -137,15 +137,21 @@ def train(seed: int, options: argparse.Namespace, hp: Hyperparameters) -> None:
               find_value_head(policy.folder, reward.reward))
     prompts = [prompt.text for prompt in read_prompts(DEFAULT_PROMPTS).prompts]
     ppo.begin(prompts, hp)
+    if hp.value_pretraining_episodes:
+        held_out = ppo.pretrain_values(hp, UNATTENDED)
+        print(f"seed {seed}: pretrained, explains {held_out:+.2f} of the episodes held out",
+              flush=True)
     looker = Looker(ppo, hp, 1000 + seed)
     looks = options.completions, options.prefixes, options.continuations
     metrics = []
-    for cycle in range(hp.num_cycles + 1):
+    for cycle in range(min(options.cycles, hp.num_cycles) + 1):
         if cycle:
             metrics.append(ppo.run_cycle(cycle, hp, range(12), UNATTENDED).metrics)
         if cycle in options.at:
             print(f"seed {seed} after cycle {cycle:2d}: "
                   f"{looker.look(*looks)}", flush=True)
+    if len(metrics) < hp.num_cycles:
+        return
     rewards = [m["objective/scores"] for m in metrics]
     explained = [m["val/explained_variance"] for m in metrics[4:]]
     lift = next((m for m, r in zip(metrics, rewards, strict=True) if r - rewards[0] >= 1.5), None)
@@ -162,6 +168,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", type=int, nargs="+", default=list(range(5)))
     parser.add_argument("--at", type=int, nargs="*", default=[0, 5, 10, 20])
+    parser.add_argument("--cycles", type=int, default=1_000_000, help="stop after so many")
     parser.add_argument("--completions", type=int, default=1024)
     parser.add_argument("--prefixes", type=int, default=4, help="of each prompt and quarter")
     parser.add_argument("--continuations", type=int, default=8)
