@@ -191,7 +191,7 @@ class Hyperparameters(BaseModel):
     temperature: float = _declare(
         1.0, "Temperature", "Phase 1: completions",
         "Sampling temperature. Logits are divided by it in sampling, training and reference "
-        "alike. Higher is more creative; leave at 1 unless completions are chaotic.",
+        "alike. Higher is more creative; leave at 1, or lower it where completions are chaotic.",
         ge=0.05, le=5.0,
     )
     control_tokens: Literal["text", "tokens"] = _declare(
