@@ -191,7 +191,7 @@ def _kl(history: History, hp: Hyperparameters) -> Reading:
 
 
 def _unlikely(history: History, hp: Hyperparameters) -> Reading:
-    """With the default settings the bundled policy comes to 1 or 2 %, from 0.5 %."""
+    """With the default settings the bundled policy comes to 1 to 3 %, from 0.5 %."""
     now, start = _recent(history, "objective/unlikely"), _start(history, "objective/unlikely")
     share, most = _both((now - start) / 0.1), start + 0.1
     value, limit = f"{now:.1%} of the tokens", (
@@ -217,7 +217,7 @@ def _negative_kl(history: History, hp: Hyperparameters) -> Reading:
 
 def _steps(history: History, hp: Hyperparameters) -> Reading:
     """Both are measured after the last step of a cycle. With the default settings the first cycle
-    moves a fifth of the tokens out of the trust region and the policy by 0.02 to 0.04 nats a token
+    moves a fifth of the tokens out of the trust region and the policy by 0.02 to 0.03 nats a token
     (with a batch of 16 a third, and 0.15), the third less than a tenth and 0.01. 1 nat changes a
     token's probability fourfold within a cycle."""
     last, moved, outside = (_last(history, "policy/approxkl"), _recent(history, "policy/approxkl"),
