@@ -351,6 +351,18 @@ def test_a_view_made_while_models_are_loaded_says_so(qtbot: QtBot, store: Store)
 def test_a_start_is_said_at_once(opened: Opened, answer: ev.Event) -> None:
     ready(opened)
     click(opened, "start")
-    assert opened.window.note.text() == "Starting…"
+    assert opened.window.chip.text() == "Starting…"
     opened.controller.handle([answer])
-    assert opened.window.note.text() == ""
+    assert opened.window.chip.text() == (
+        "Running" if isinstance(answer, ev.StateChanged) else "Ready")
+
+
+@pytest.mark.parametrize("button", ["pause", "step"])
+def test_going_on_with_a_paused_run_is_said_at_once(opened: Opened, button: str) -> None:
+    ready(opened)
+    opened.controller.handle([ev.StateChanged(State.PAUSED)])
+    click(opened, button)
+    opened.window.hyperparameters.form.set_values({"temperature": 0.5}, "typed in the meantime")
+    assert opened.window.chip.text() == "Starting…"
+    opened.controller.handle([ev.StateChanged(State.RUNNING)])
+    assert opened.window.chip.text() == "Running"

@@ -12,6 +12,7 @@ from helpers.window import (
     bare_controls,
     fill,
     is_part_of_another,
+    ready,
 )
 from PySide6.QtCore import QEvent, QPoint, QRect, QSize, Qt
 from PySide6.QtGui import QStatusTipEvent
@@ -39,12 +40,15 @@ from workbench.store.records import Prompt
 from workbench.store.store import Store
 from workbench.training.events import (
     Event,
+    HealthChecked,
     HyperparametersStaged,
     LoadingFailed,
     Progress,
+    RunStarted,
     State,
     StateChanged,
 )
+from workbench.training.health import Finding
 
 
 def test_every_control_has_a_name_and_a_tooltip(opened: Opened) -> None:
@@ -531,6 +535,83 @@ def test_the_bar_says_where_the_run_stands_in_full(
     palette = window.findChild(QToolButton, "palette_button")
     assert palette is not None
     assert palette.isVisible()
+
+
+def test_a_note_is_shown_to_its_last_letter_and_no_button_moves(opened: Opened) -> None:
+    window = opened.window
+    window.resize(1400, 720)
+    opened.controller.handle([StateChanged(State.RUNNING)])
+    QApplication.processEvents()
+    places = {name: button.geometry() for name, button in window._run_buttons.items()}
+    for cycle in (1, 4, 5, 7, 10, 12, 345):
+        window.show_state(State.PAUSED, f"After cycle {cycle}")
+        QApplication.processEvents()
+        assert QLabel.text(window.note) == f"After cycle {cycle}"  # what is drawn
+        assert {name: b.geometry() for name, b in window._run_buttons.items()} == places
+
+
+def test_at_200_percent_of_a_small_screen_nothing_leaves_the_window(
+    opened: Opened, store: Store
+) -> None:
+    window = opened.window
+    ready(opened)
+    window.resize(640, 360)
+    window.dock_layout.reset()
+    run_id = fill(store, 3)
+    opened.controller.show_run(run_id)
+    opened.controller.handle([HealthChecked(run_id, 3, (
+        Finding("kl", "serious", "Far."), Finding("steps", "warning", "Wide.")))])
+    QApplication.processEvents()
+    QApplication.processEvents()
+    for name in ("notifications_button", "palette_button", "health_chip"):
+        part = window.findChild(QToolButton, name)
+        assert part is not None
+        assert part.isVisible(), name
+        assert part.mapTo(window, QPoint(part.width(), 0)).x() <= window.width(), name
+    assert "KL" in window.health.text()
+    window.health.click()
+    panel = window.findChild(QDialog, "health_panel")
+    assert panel is not None
+    inside = window.rect().translated(window.mapToGlobal(QPoint(0, 0)))
+    assert inside.contains(panel.geometry())
+    panel.close()
+    window.reveal("metrics")
+    QApplication.processEvents()
+    controls = window.metrics.controls
+    rows = {part.y() for part in controls.children() if isinstance(part, QWidget)
+            and part.isVisible()}
+    assert len(rows) == 1  # a second one would take a quarter of the plots
+
+
+def test_no_text_moves_the_bar_of_the_phase(opened: Opened, store: Store) -> None:
+    run_id = fill(store, 1, status="running")
+    opened.controller.handle([RunStarted(run_id, "Run 1", Hyperparameters()),
+                              StateChanged(State.RUNNING)])
+    status = opened.window.status
+    places = set()
+    for phase, total in ((Phase.SAMPLING, 8), (Phase.COMPARING, 0), (Phase.UPDATING, 8)):
+        status.progress(Progress(run_id, 2, 20, phase, 1, total))
+        QApplication.processEvents()
+        places.add((status.bar.x(), status.phase.x()))
+    assert len(places) == 1
+    (bar, phase) = places.pop()
+    assert bar < phase
+
+
+def test_nothing_moves_when_loading_ends(opened: Opened) -> None:
+    window = opened.window
+    window.resize(1280, 720)
+    window.dock_layout.reset()
+    ready(opened)
+    fields = (window.models.policy.combo, window.models.load_button,
+              window.hyperparameters._history_section)
+    found = []
+    for state in (State.LOADING, State.READY):
+        opened.controller.handle([StateChanged(state)])
+        QApplication.processEvents()
+        QApplication.processEvents()
+        found.append([(f.mapTo(window, QPoint(0, 0)), f.size()) for f in fields])
+    assert found[0] == found[1]
 
 
 def test_a_floating_dock_lies_beside_where_it_was(qtbot: QtBot, opened: Opened) -> None:

@@ -282,12 +282,21 @@ def test_the_large_number_is_the_measured_one(view):
 
 
 def test_a_distance_of_rounding_noise_is_zero(view):
-    view.append(1, 13, {KL: 5.6e-8})
+    view.append(1, 13, {KL: 2.3e-6})
     view.repaint_now()
     assert value(view, KL).text() == "0"
     view.append(1, 14, {KL: -5.6e-8})
     view.repaint_now()
     assert value(view, KL).text() == "0"
+
+
+def test_the_axis_of_rounding_noise_counts_no_millionths(qtbot, view):
+    view.show_run(7, {KL: Series([1], [2.3e-6])}, [])
+    view.repaint_now()
+    assert plot(view)._box.viewRange()[1][1] > 0.1
+    view.append(7, 2, {KL: 0.17})
+    view.repaint_now()
+    assert plot(view)._box.viewRange()[1][1] < 0.25
 
 
 def test_a_distance_below_zero_is_about_zero(view):
@@ -399,6 +408,38 @@ def test_figures_are_exported_with_title_axes_and_legend(qtbot, view, tmp_path):
         assert any(text in found for found in texts), (text, texts)
     assert 'width="85.' in svg
     assert (tmp_path / "one.pdf").read_bytes().startswith(b"%PDF")
+
+
+def exported_texts(view, plot, path):
+    """Return what is written in the figure of one plot."""
+    view.ask_export(plot).save(path)
+    return re.findall(r">([^<>\n]+)</text>", path.read_text())
+
+
+def test_every_figure_names_its_axes(view, tmp_path):
+    view.choose_plots(["loss/policy_avg"])
+    view.repaint_now()
+    texts = exported_texts(view, plot(view, "loss/policy_avg"), tmp_path / "one.svg")
+    # Once above the plot, and once beside an axis that has no unit.
+    assert sum("Policy loss" in text for text in texts) == 2
+    assert any("PPO cycle" in text for text in texts)
+
+
+def test_a_figure_says_from_which_run_a_fork_came(view, opened, store, tmp_path):
+    store.fork_run(1, 5, name="Dearer", hyperparameters=store.run(1).hyperparameters,
+                   changes=()).result()
+    view.set_records(store.runs())
+    view.overlay({2: {KL: Series([5, 6], [1.0, 2.0])}})
+    view.repaint_now()
+    assert any("Dearer (forked from Run 1 after cycle 5)" in text for text in
+               exported_texts(view, plot(view), tmp_path / "both.svg"))
+    legend = view._grid.legend.text().replace("&nbsp;", " ")
+    assert "Dearer (forked from Run 1 after cycle 5)" in legend
+    view.show_run(2, {KL: Series([5, 6], [1.0, 2.0])}, [])
+    view.overlay({})
+    view.repaint_now()
+    assert any("Dearer (forked from Run 1 after cycle 5)" in text for text in
+               exported_texts(view, plot(view), tmp_path / "one.svg"))
 
 
 def test_a_figure_is_as_wide_as_wanted(view, tmp_path):

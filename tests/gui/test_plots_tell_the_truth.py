@@ -76,6 +76,15 @@ def test_labels_of_a_logarithmic_axis_have_room(qtbot, theme, size):
     assert all(b - a >= 13 for a, b in pairwise(pixels))
 
 
+@pytest.mark.parametrize("size", [8, 16, 24, 32, 60])
+def test_labels_of_a_low_axis_do_not_lie_over_each_other(qtbot, theme, size):
+    for low, high in ((-0.1, 1.2), (-1.0, 2.5), (-0.2, 9.5), (0.83, 0.91)):
+        ((_, heights),) = ValueAxis().tickValues(low, high, size)
+        pixels = sorted(height * size / (high - low) for height in heights)
+        assert pixels
+        assert all(b - a >= 12.9 for a, b in pairwise(pixels))
+
+
 def test_a_run_whose_curves_lie_behind_anothers_is_said_to_be_the_same(opened, store, view):
     twin, other = fill(store, 12), fill(store, 5)
     opened.window.runs.refresh()

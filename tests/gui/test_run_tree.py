@@ -179,7 +179,8 @@ def test_a_fork_is_asked_for_with_checkpoint_settings_and_name(opened: Opened) -
     opened.window.actions_["fork_run"].trigger()
     asked = dialog(opened)
     cells = [[asked.checkpoints.item(r, c).text() for c in range(3)] for r in range(3)]
-    assert cells == [["4", "2.00", "0.800"], ["2", "1.00", "0.400"], ["0, the start", "", ""]]
+    # What the policy wrote after that cycle, as in Checkpoints; not the batch it learned from.
+    assert cells == [["4", "0.200", "0.800"], ["2", "−0.400", "0.400"], ["0, the start", "", ""]]
     assert asked._summary.text() == "Nothing changes: it goes the way Run 1 went."
     assert not asked.form.rows["lora_rank"].field.isEnabled()
     asked.form.set_values({"learning_rate": 2e-4, "seed": 3}, "test")

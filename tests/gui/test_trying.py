@@ -75,6 +75,13 @@ def test_prompts_are_split_at_lines_of_dashes(text: str, prompts: tuple[str, ...
     assert split_prompts(join_prompts(list(prompts))) == prompts
 
 
+def test_the_prompt_shows_whole_lines(paused: Opened) -> None:
+    prompt = paused.window.trying.prompt
+    line = prompt.fontMetrics().lineSpacing()
+    shown = (prompt.viewport().height() - prompt.document().documentMargin()) / line
+    assert 3 <= shown < 3.5
+
+
 def test_ctrl_enter_tries_and_does_not_apply(qtbot: QtBot, paused: Opened) -> None:
     window = paused.window
     window.activateWindow()

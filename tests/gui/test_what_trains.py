@@ -9,12 +9,14 @@ import pytest
 from helpers.play import SMALL, play, until
 from helpers.window import PROMPTS, Opened, as_plain, facts, fill, ready
 from PySide6.QtCore import QPoint
+from PySide6.QtGui import QTextDocument
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD, EXAMPLE_REWARDS
 from workbench.gui.actions import SPECS
 from workbench.gui.app import Workbench
+from workbench.gui.theme import themes
 from workbench.known_models import SMOLLM2
 from workbench.ppo.fitting_rate import fitting_learning_rate
 from workbench.ppo.hyperparameters import Hyperparameters
@@ -196,6 +198,37 @@ def test_enter_in_a_field_loads(opened: Opened, qtbot: QtBot) -> None:
 # -- runs
 
 
+def test_where_the_line_has_no_room_start_says_what_it_trains(opened: Opened) -> None:
+    ready(opened)
+    window = opened.window
+    window.resize(640, 360)
+    QApplication.processEvents()
+    shown = QTextDocument()
+    shown.setHtml(window.trains.text())
+    assert shown.toPlainText().startswith("Start trains bundled")
+    window.trains.resize(40, window.trains.height())
+    assert window.trains.text() == ""  # three dots alone say nothing
+    assert window.trains.sentence in as_plain(window.actions_["start"].toolTip())
+    assert "bundled policy with bundled reward" in window.trains.sentence
+
+
+@pytest.mark.parametrize("room", [150, 250, 400, 900])
+def test_the_line_keeps_its_verb_and_its_marks_where_there_is_little_room(
+    opened: Opened, room: int
+) -> None:
+    ready(opened)
+    trains = opened.window.trains
+    opened.window.models.policy.combo.setEditText("/home/me/models/a-policy-with-a-long-name")
+    trains.resize(room, trains.height())
+    shown = QTextDocument()
+    shown.setHtml(trains.text())
+    text = shown.toPlainText()
+    assert text.startswith("Start loads and trai")
+    assert text.endswith("…") == (room < 900)
+    assert trains.fontMetrics().horizontalAdvance(text) <= room
+    assert (themes().theme.warning in trains.text()) == (room > 200)
+
+
 def test_the_line_tells_what_a_run_trains(opened: Opened, store: Store) -> None:
     ready(opened)
     window = opened.window
@@ -236,9 +269,15 @@ def test_a_stopped_run_is_the_next_thing_to_go_on_with(
         "Go on with Run 1 and the settings it has; edits can be applied once it is on.")
     assert actions["step"].toolTip().startswith("Run one more cycle of Run 1")
     assert window.trains.sentence.startswith("Resume goes on with Run 1; Start trains bundled")
+    line = window.hyperparameters._line
+    assert line.text() == "Start uses these settings; Resume goes on with those of Run 1."
+    assert line.property("role") == "muted"
+    window.hyperparameters.form.set_values({"temperature": 0.9}, "typed")
+    assert line.property("role") == "warning"
     opened.sent.clear()
     actions[by].trigger()
     assert opened.sent == [do.ResumeRun(run_id, step=by == "step")]
+    assert window.chip.text() == "Starting…"
     opened.controller.handle([
         ev.RunResumed(run_id, "Run 1", 1, Hyperparameters()), ev.StateChanged(State.RUNNING)])
     assert (window.chip.text(), actions["pause"].text()) == ("Running", "Pause")

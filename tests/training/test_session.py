@@ -1,5 +1,8 @@
 """The engine driven as its clients drive it: real models, real store, real thread."""
 
+import subprocess
+import sys
+
 import pytest
 from helpers.client import Client
 from helpers.folders import save_reward
@@ -10,7 +13,9 @@ from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
+from workbench.training.first_look import why_not_there
 from workbench.training.models import NO_VALUE_HEAD
+from workbench.training.reward_parts import RewardPart
 
 PROMPTS = (do.PromptItem("one"), do.PromptItem("two", pinned=True), do.PromptItem("three"))
 
@@ -256,6 +261,54 @@ def test_a_folder_that_is_not_there_is_told_before_anything_is_loaded(
     assert (failed.which, failed.sentence) == (
         which, f"There is no folder {none}; check its name.")
     assert not client.of(ev.LoadingProgress)
+
+
+_LOOK = """
+import sys
+from pathlib import Path
+from queue import SimpleQueue
+from workbench.store.store import Store
+from workbench.training import events as ev
+from workbench.training.commands import LoadModels
+from workbench.training.session import Session
+
+def listen(event):
+    told.put((event, "torch" in sys.modules or "huggingface_hub" in sys.modules))
+
+home, policy, reward = sys.argv[1:]
+told, store = SimpleQueue(), Store(Path(home))
+session = Session(store, listen)
+session.send(LoadModels(policy, reward))
+for _ in range(3):
+    event, heavy = told.get()
+    said = event.which + " " + event.sentence if isinstance(event, ev.LoadingFailed) else (
+        event.state.name)
+    print(said, heavy)
+session.close()
+store.close()
+"""
+
+
+@pytest.mark.parametrize("which", ["policy", "reward"])
+def test_what_is_not_there_is_told_before_anything_heavy_is_imported(tmp_path, which):
+    none, there = str(tmp_path / "none"), {
+        "policy": str(BUNDLED_POLICY), "reward": str(BUNDLED_REWARD)}
+    named = there | {which: none}
+    done = subprocess.run(
+        [sys.executable, "-c", _LOOK, str(tmp_path / "home"), named["policy"], named["reward"]],
+        capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines() == [
+        "LOADING False", f"{which} There is no folder {none}; check its name. False",
+        "IDLE False"], done.stderr
+
+
+def test_a_reward_file_that_is_not_there_is_told_of_its_part(tmp_path):
+    parts = (RewardPart(str(BUNDLED_REWARD)), RewardPart(str(tmp_path / "none.py")))
+    failed = why_not_there(do.LoadModels(str(BUNDLED_POLICY), parts))
+    assert failed is not None
+    assert (failed.which, failed.part) == ("reward", 1)
+    assert failed.sentence == f"There is no file {tmp_path / 'none.py'}; check its name."
+    assert why_not_there(do.LoadModels("some/name-on-the-hub", str(BUNDLED_REWARD))) is None
 
 
 def test_loading_can_be_cancelled(client, folders):

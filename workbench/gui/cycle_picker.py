@@ -21,6 +21,7 @@ from workbench.gui.controls import named
 from workbench.gui.plain_text import plain_tip
 
 Index = QModelIndex | QPersistentModelIndex
+_LEAST = "cycle 0"  # has its room from the start
 _FORKED = "Here the run was forked: up to this cycle it is the run it came from"
 
 
@@ -35,7 +36,7 @@ class CyclePicker(QComboBox):
         named(self, name, title, tip)
         self.setProperty("role", "compact")  # several of them share a line
         self._cycles = _Cycles(self)
-        self._longest = ""
+        self._longest = _LEAST
         self.setModel(self._cycles)
         view = self.view()
         assert isinstance(view, QListView)
@@ -55,8 +56,8 @@ class CyclePicker(QComboBox):
         if forked_after is not None and forked_after in cycles:
             ends.append(forked_after)
         # Every digit is as wide as a 0: another cycle must not lay the window out anew.
-        longest = max((re.sub(r"\d", "0", self._cycles.text(cycle)) for cycle in ends), key=len,
-                      default="")
+        longest = max((_LEAST, *(re.sub(r"\d", "0", self._cycles.text(cycle)) for cycle in ends)),
+                      key=len)
         if longest != self._longest:
             self._longest = longest
             self.updateGeometry()
@@ -66,7 +67,7 @@ class CyclePicker(QComboBox):
         option = QStyleOptionComboBox()
         self.initStyleOption(option)
         metrics = self.fontMetrics()
-        text = QSize(metrics.horizontalAdvance(self._longest or "cycle 0"),
+        text = QSize(metrics.horizontalAdvance(self._longest),
                      max(metrics.height(), 14) + 2)
         return self.style().sizeFromContents(
             QStyle.ContentsType.CT_ComboBox, option, text, self)

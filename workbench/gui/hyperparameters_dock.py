@@ -80,6 +80,7 @@ class HyperparametersDock(QWidget):
         self._staged: dict[str, Value] = {}
         self._staged_at = 0
         self._effect = ""
+        self._resumes = ""
         self.form = HyperparametersForm()
         self._untouched = self.form.values()
         self.undo_stack = self.form.undo_stack
@@ -115,6 +116,12 @@ class HyperparametersDock(QWidget):
             self._count_history()
         self.form.set_alive(self._alive)
         self._refresh()
+
+    def set_resumes(self, name: str) -> None:
+        """Say that Resume goes on with the run called ``name``; empty where it does not."""
+        if name != self._resumes:
+            self._resumes = name
+            self._refresh()
 
     def run_resumed(self, used: Hyperparameters, name: str, *, keep_edits: bool = True) -> None:
         """The run called ``name``, resumed, forked or followed, goes on with ``used``: show it.
@@ -362,6 +369,9 @@ class HyperparametersDock(QWidget):
             text, role = f"{specs()[next(iter(fixed))].label} can only change in a fork.", "warning"
         elif self._alive:
             text, role = self._effect or "The run uses these settings.", "muted"
+        elif self._resumes:
+            text = f"Start uses these settings; Resume goes on with those of {self._resumes}."
+            role = "warning" if pending else "muted"
         elif pending:
             text, role = f"{what} differ from the last run." if len(pending) > 1 else (
                 f"{what} differs from the last run."), "muted"

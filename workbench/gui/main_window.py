@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from PySide6.QtCore import QByteArray, QPoint, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QAction,
     QCloseEvent,
+    QFontMetricsF,
     QKeyEvent,
     QKeySequence,
     QPaintEvent,
@@ -97,6 +99,7 @@ class MainWindow(QMainWindow):
         self._painted = False
         self._show_later: list[QDockWidget] = []
         self.state = State.IDLE
+        self._starting = False
         self.actions_ = Actions(self)
         self.undo_group = QUndoGroup(self)
         self.docks: dict[str, QDockWidget] = {}
@@ -168,7 +171,7 @@ class MainWindow(QMainWindow):
 
     def show_state(self, state: State, note: str = "") -> None:
         """Show where the session stands, everywhere."""
-        self.state = state
+        self.state, self._starting = state, False
         self.chip.setAccessibleDescription(note)
         self.note.setText(note)
         self.note.setToolTip(plain_tip(note or "Why, or what it waits for"))
@@ -185,9 +188,8 @@ class MainWindow(QMainWindow):
 
     def show_starting(self, starting: bool) -> None:
         """Say at once that a run is asked for; its first step may be seconds away."""
-        if starting or self.note.text() == _STARTING:
-            self.note.setText(_STARTING if starting else "")
-            self._keep_note()
+        self._starting = starting
+        self.show_state_chip()
 
     def show_state_chip(self) -> None:
         """Let the chip say what the session says."""
@@ -195,6 +197,8 @@ class MainWindow(QMainWindow):
 
     def show_chip(self, text: str, look: str) -> None:
         """Say where the run stands, and which button is the next to press."""
+        if self._starting:
+            text, look = _STARTING, "accent"
         self.chip.setText(text)
         set_look(self.chip, chip=look)
         self.chip.setMinimumWidth(0)  # else the hint is no less than a longer text's
@@ -337,9 +341,16 @@ class MainWindow(QMainWindow):
                    for dock in self.docks.values())
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Leave the run's name to the window's title where the tool bar has no room for it."""
+        """Where the tool bar has little room, leave the run's name to the window's title, and the
+        names of the buttons that are never the main one to their tooltips."""
         super().resizeEvent(event)
-        self._shown_action.setVisible(self.width() >= TWO_COLUMNS)
+        roomy = self.width() >= TWO_COLUMNS
+        self._shown_action.setVisible(roomy)
+        for name, button in self._run_buttons.items():
+            if name not in ("start", "pause"):
+                button.setToolButtonStyle(
+                    Qt.ToolButtonStyle.ToolButtonTextBesideIcon if roomy
+                    else Qt.ToolButtonStyle.ToolButtonIconOnly)
         self._keep_note()
 
     def closeEvent(self, event: QCloseEvent) -> None:
@@ -381,17 +392,21 @@ class MainWindow(QMainWindow):
         bar.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
         size = round(self.fontMetrics().height() * 1.1)
         bar.setIconSize(QSize(size, size))
-        self._run_buttons: dict[str, QWidget] = {}
+        self._run_buttons: dict[str, QToolButton] = {}
         for action in self.actions_.in_toolbar():
             bar.addAction(action)
             button = bar.widgetForAction(action)
+            assert isinstance(button, QToolButton)
             button.setObjectName(f"{action.objectName()}_button")
             button.setAccessibleName(action.text())
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             self._run_buttons[action.objectName()] = button
-        # Room for the longer of its names, so that nothing moves under the pointer.
-        pause = self._run_buttons["pause"]
-        set_look(pause, role="primary")
+        # Room for the longer of its names and for bold letters, so that nothing moves under the
+        # pointer.
+        start, pause = self._run_buttons["start"], self._run_buttons["pause"]
+        for button in (start, pause):
+            set_look(button, role="primary")
+        start.setMinimumWidth(start.sizeHint().width())
         self.actions_["pause"].setText("Resume")
         pause.setMinimumWidth(pause.sizeHint().width())
         self.actions_["pause"].setText("Pause")
@@ -499,10 +514,11 @@ class _Shown(QElidingLabel):
     """A label that wants room for all of its text, also where it has none at the moment."""
 
     def sizeHint(self) -> QSize:
-        """Return the size of the whole text."""
+        """Return the size of the whole text. Its width is no whole number, and what lacks a part
+        of a pixel is shortened."""
         around = self.contentsMargins()
-        return QSize(self.fontMetrics().horizontalAdvance(self.text()) + 2
-                     + around.left() + around.right(), super().sizeHint().height())
+        text = math.ceil(QFontMetricsF(self.font()).horizontalAdvance(self.text()))
+        return QSize(text + 3 + around.left() + around.right(), super().sizeHint().height())
 
 
 def _text(data: QByteArray) -> str:

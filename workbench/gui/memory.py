@@ -64,7 +64,9 @@ class MemoryLine(QPushButton):
         super().__init__(parent)
         named(self, "memory_line", "Memory of a run",
               "How much memory a run with these settings takes; click for its parts")
-        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        keeps = QSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        keeps.setRetainSizeWhenHidden(True)  # no field moves when the estimate comes
+        self.setSizePolicy(keeps)
         self._event: MemoryEstimated | None = None
         self._instead = self._short = ""
         self.clicked.connect(self._open)

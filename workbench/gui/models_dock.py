@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QHBoxLayout,
     QLineEdit,
     QProgressBar,
-    QScrollArea,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -22,6 +21,7 @@ from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.gui.actions import ALIVE
 from workbench.gui.button_line import ButtonLine
 from workbench.gui.controls import enable, explain, label, named, push_button
+from workbench.gui.form_scroll import FormScroll
 from workbench.gui.loading_failure import LoadingFailure
 from workbench.gui.model_names import policy_name, reward_name
 from workbench.gui.rate_proposal import RateProposal
@@ -303,7 +303,7 @@ class ModelsDock(QWidget):
             "Load the small policy and reward model that come with the workbench",
             self.load_bundled)
 
-    def _make_fields(self) -> QScrollArea:
+    def _make_fields(self) -> FormScroll:
         inside = QWidget()
         layout = self._fields = QVBoxLayout(inside)
         layout.setContentsMargins(8, 6, 8, 4)
@@ -312,11 +312,8 @@ class ModelsDock(QWidget):
         for widget in (self.policy, self.reward, self._reward_memory, self.rate):
             layout.addWidget(widget)
         layout.addStretch(1)
-        scroll = self._scroll = QScrollArea(widgetResizable=True)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        scroll.setWidget(inside)
-        scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        return scroll
+        self._scroll = FormScroll(inside)
+        return self._scroll
 
     def _make_foot(self) -> QVBoxLayout:
         """Progress and buttons, which stay in sight however much stands above them."""

@@ -77,7 +77,10 @@ class StatusBar(QStatusBar):
         self.left = named(label(), "time_left", "Time left",
                           f"Estimated from the mean of the last {_RECENT} cycles")
         self.setContentsMargins(8, 0, 0, 0)
-        for widget in (self.phase, self.bar):
+        keeps = self.bar.sizePolicy()
+        keeps.setRetainSizeWhenHidden(True)
+        self.bar.setSizePolicy(keeps)
+        for widget in (self.bar, self.phase):  # the bar first, where no text moves it
             self.addWidget(widget)
         for widget in (self.cycle, self.speed, self.elapsed, self.left):
             widget.setFont(number_font())

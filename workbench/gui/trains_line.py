@@ -13,6 +13,7 @@ from workbench.gui.controls import named
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import themes
 
+_LEAST = len("Start trains a")  # letters that say something
 Piece = tuple[str, str]
 """Some words, and what they are: "" (in between), "name", or "warning" for what is not loaded."""
 
@@ -41,7 +42,8 @@ class TrainsLine(QLabel):
         return [text for text, look in (self._wordings or [[]])[0] if look == "warning"]
 
     def say(self, wordings: Sequence[Sequence[Piece]], details: str) -> None:
-        """Say the first of these wordings for which there is room; ``details`` is the tooltip."""
+        """Say the first of these wordings for which there is room, or as much of the last as
+        there is room for; ``details`` is the tooltip."""
         self._wordings = list(wordings)
         self.setAccessibleDescription(self.sentence)
         self.setToolTip(plain_tip(details))
@@ -63,17 +65,29 @@ class TrainsLine(QLabel):
         self._draw()
 
     def _draw(self) -> None:
-        theme, room = themes().theme, self.contentsRect().width()
+        room = self.contentsRect().width()
+        pieces = next((p for p in self._wordings if self._width(p) <= room), None)
+        if pieces is None:
+            pieces = self._cut(self._wordings[-1], room) if self._wordings else []
+        theme = themes().theme
         colours = {"": theme.muted, "name": theme.text, "warning": theme.warning}
-        for pieces in self._wordings:
-            if self._width(pieces) <= room:
-                self.setText("".join(
-                    f'<span style="color:{colours[look]}; white-space:pre">{escape(text)}</span>'
-                    for text, look in pieces))
-                return
-        shortest = _plain(self._wordings[-1]) if self._wordings else ""
-        self.setText(f'<span style="color:{theme.muted}">' + escape(self.fontMetrics().elidedText(
-            shortest, Qt.TextElideMode.ElideRight, room)) + "</span>")
+        self.setText("".join(
+            f'<span style="color:{colours[look]}; white-space:pre">{escape(text)}</span>'
+            for text, look in pieces))
+
+    def _cut(self, pieces: Sequence[Piece], room: int) -> list[Piece]:
+        """Return as much as there is room for, each word still in its look; nothing where that
+        would say nothing."""
+        left = len(self.fontMetrics().elidedText(
+            _plain(pieces), Qt.TextElideMode.ElideRight, room).removesuffix("…"))
+        if left < _LEAST:
+            return []
+        cut: list[Piece] = []
+        for text, look in pieces:
+            if left > 0:
+                cut.append((text[:left], look))
+            left -= len(text)
+        return [*cut, ("…", "")]
 
     def _width(self, pieces: Sequence[Piece]) -> int:
         return self.fontMetrics().horizontalAdvance(_plain(pieces)) + 2

@@ -7,17 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import constants, snapshot_download
-from huggingface_hub.errors import (
-    GatedRepoError,
-    HfHubHTTPError,
-    HFValidationError,
-    LocalEntryNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-)
-from tqdm.auto import tqdm
-
 from workbench.known_models import known_policy
 
 Report = Callable[[str, float], None]
@@ -145,6 +134,17 @@ def _checked(folder: Path) -> Path:
 
 
 def _download(name: str, report: Report, files: list[str]) -> Path:
+    # Imported here: it takes a second or more, and what lies on this disk does without it.
+    from huggingface_hub import constants, snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+    )
+
     try:
         kept = Path(snapshot_download(name, allow_patterns=files, local_files_only=True))
         # The cache may hold other files of it.
@@ -184,6 +184,7 @@ def _package(name: str) -> str:
 
 def _progress_class(name: str, report: Report) -> Any:
     """Make a tqdm that shows nothing and reports downloaded bytes; ``report`` may cancel."""
+    from tqdm.auto import tqdm
 
     class Progress(tqdm):
         def __init__(self, *args: Any, **kwargs: Any) -> None:

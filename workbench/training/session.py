@@ -9,11 +9,13 @@ import traceback
 from collections.abc import Callable
 
 from workbench.store.store import Store
-from workbench.training.commands import Close, Command
+from workbench.training.commands import Close, Command, LoadModels
 from workbench.training.events import CommandRefused, Event, State, StateChanged
+from workbench.training.first_look import why_not_there
 from workbench.training.mailbox import Letter, Mailbox
 
 Listener = Callable[[Event], None]
+_FIRST_S = 5.0  # that the first command is waited for before torch is imported for it
 
 
 class Session:
@@ -59,12 +61,14 @@ class Session:
         # Threads of torch that wait for one another spin; when another program holds a core, a
         # cycle then takes eight times longer. Giving up soon costs nothing when cores are free.
         os.environ.setdefault("GOMP_SPINCOUNT", "2000")
+        first = self._first_command()
         # Imported here: torch and transformers take seconds, and the caller has a window to show.
         try:
             from workbench.training.threads import Threads
             from workbench.training.worker import Worker
 
-            Worker(store, self._inbox, self._emit, Threads(threads, spare_threads)).serve()
+            Worker(store, self._inbox, self._emit, Threads(threads, spare_threads)).serve(
+                first)
         except Exception as error:
             sentence = (
                 f"The training thread ended unexpectedly ({error}); what was recorded is kept. "
@@ -74,6 +78,20 @@ class Session:
             self._emit(StateChanged(State.FAILED, sentence))
         finally:
             self._mailbox.close()
+
+    def _first_command(self) -> list[Command | Close | Letter]:
+        """Return what is asked for first, if it is not models that are plainly not there: that is
+        told at once, and not after the imports."""
+        try:
+            first = self._inbox.get(timeout=_FIRST_S)
+        except queue.Empty:
+            return []
+        if isinstance(first, LoadModels) and (failed := why_not_there(first)):
+            self._emit(StateChanged(State.LOADING))
+            self._emit(failed)
+            self._emit(StateChanged(State.IDLE))
+            return []
+        return [first]
 
     def _emit(self, event: Event) -> None:
         if isinstance(event, StateChanged):

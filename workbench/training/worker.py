@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from transformers.utils import logging as transformers_logging
@@ -61,9 +61,11 @@ class Worker:
 
     # -- the loop
 
-    def serve(self) -> None:
-        """Serve commands until told to close."""
+    def serve(self, first: Sequence[do.Command | Close | Letter] = ()) -> None:
+        """Serve commands until told to close, those of ``first`` before what is in the inbox."""
         runner, standing = self._runner, self._standing
+        for command in first:
+            self._handle(command)
         while not standing.closing:
             if standing.state is State.RUNNING and runner.run is not None:
                 self._attend()

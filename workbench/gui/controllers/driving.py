@@ -81,6 +81,7 @@ class Driving(QObject):
         """Hold the run after this cycle, or go on."""
         self._withhold("pause")
         if self._window.state == State.PAUSED:
+            self._window.show_starting(True)
             self._send(do.Resume())
             self._window.status.cycle_begins()
         elif (stopped := self._readiness.stopped) is not None:
@@ -93,6 +94,7 @@ class Driving(QObject):
     def step(self) -> None:
         """Run one cycle."""
         if self._window.state == State.PAUSED:
+            self._window.show_starting(True)
             self._send(do.StepCycle())
             self._withhold("step")
             self._window.status.cycle_begins()
@@ -148,6 +150,7 @@ class Driving(QObject):
         if command == "LoadModels":
             self._wait(None)
         self._window.show_starting(False)
+        self._readiness.update()
         self._grant_again()
 
     def _wait(self, step: bool | None) -> None:

@@ -92,8 +92,9 @@ class Health(QObject):
         below = at.mapToGlobal(QPoint(at.width(), at.height() + 4))
         if at is chip:
             below -= QPoint(self.panel.width(), 0)
-        edge = self._window.mapToGlobal(QPoint(8, 0))
-        self.panel.move(max(edge.x(), below.x()), below.y())
+        edge = self._window.mapToGlobal(QPoint(8, 0)).x()
+        last = edge + self._window.width() - 16 - self.panel.width()
+        self.panel.move(max(edge, min(below.x(), last)), below.y())
         self.panel.show()
 
     def show_on_plot(self, rule: str) -> None:

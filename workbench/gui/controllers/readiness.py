@@ -65,16 +65,13 @@ class Readiness(QObject):
         goes_on = (f"Go on with {resume} and the settings it has; edits can be applied once it is "
                    f"on. {again}").rstrip()
         window.actions_.set_resumes(goes_on if resume else "")
+        window.hyperparameters.set_resumes(resume)
         tip = "Begin a new run from the start policy with these settings"
         if state == State.LOADING:
             tip += "; it starts as soon as the models are loaded"
         elif not loaded:
             tip = ("Load the models that Models names, then begin a new run with them; if they "
                    "cannot be loaded, nothing starts")
-        window.actions_.set_start(
-            "Start" if loaded or state == State.LOADING or state in ALIVE else "Load and start",
-            tip, f"Run one more cycle of {resume}, then pause" if resume
-            else "Run one cycle, then pause")
         if stopped is not None and state != State.LOADING:
             done = (f"{stopped.status.capitalize()} after {stopped.cycles} of "
                     f"{planned_cycles(self._store, stopped)}")
@@ -87,6 +84,12 @@ class Readiness(QObject):
         models.rate.compare(models.policy_facts if models.policy_is_loaded() else None,
                             window.hyperparameters.form.values())
         self._say(state, loaded, resume)
+        if state not in ALIVE:
+            tip += f"\n{window.trains.sentence}."  # for which a small window has no room
+        window.actions_.set_start(
+            "Start" if loaded or state == State.LOADING or state in ALIVE else "Load and start",
+            tip, f"Run one more cycle of {resume}, then pause" if resume
+            else "Run one cycle, then pause")
 
     # -- inside
 
@@ -103,7 +106,7 @@ class Readiness(QObject):
                 return
             name, what = self._of_run(live)
             window.trains.say(
-                [[(f"{name} trains ", ""), *what], [(f"{name}: ", ""), *what], what],
+                [[(f"{name} trains ", ""), *what], [(f"{name} trains ", ""), *what[:3]]],
                 "What the run that is on trains")
             return
         what = self._of_start()
@@ -111,12 +114,14 @@ class Readiness(QObject):
         after: list[Piece] = []
         if state == State.LOADING:
             verb, after = "trains ", [(", once they are loaded", "")]
-        begins = f"Resume goes on with {resume}; Start {verb}" if resume else f"Start {verb}"
+        short = f"Start {verb}"
+        begins = f"Resume goes on with {resume}; Start {verb}" if resume else short
         if state == State.LOADING and self.waiting:
-            begins, after = "Starts once loaded: ", []
+            begins = short = "Starts once loaded: "
+            after = []
         window.trains.say(
             [[(begins, ""), *what, *after], [(begins, ""), *what],
-             [(f"Start {verb}", ""), *what], what],
+             [(short, ""), *what], [(short, ""), *what[:3]]],
             f"{begins}{''.join(text for text, _ in what)}{after[0][0] if after else ''}.\n"
             f"Policy: {window.models.wanted().policy}\nReward: "
             + ", ".join(part.source for part in window.models.wanted().parts)

@@ -83,7 +83,8 @@ class ValueAxis(pg.AxisItem):
     def tickValues(self, minVal, maxVal, size):  # noqa: N803
         """Return tick heights, grouped by level."""
         if not self._log.threshold:
-            return [(step, _thin(values, size)) for step, values in
+            least = _LINE * (maxVal - minVal) / max(size, 1.0)
+            return [(step, _apart(_thin(values, size), least)) for step, values in
                     super().tickValues(minVal, maxVal, size)]
         low, high = self._log.inverse(minVal), self._log.inverse(maxVal)
         if low * high > 0 and max(abs(low), abs(high)) < 20 * min(abs(low), abs(high)):

@@ -192,7 +192,7 @@ class Controls(QWidget):
                "moving average). The raw curve stays faint behind.")
         self.slider = named(QSlider(Qt.Orientation.Horizontal), "smoothing", "Smoothing", tip)
         self.slider.setRange(0, 99)
-        self.slider.setFixedWidth(62)
+        self.slider.setFixedWidth(52)
         title, value = label("Smooth"), label("off", "muted")
         value.setMinimumWidth(value.fontMetrics().horizontalAdvance("0.00 "))
         title.setBuddy(self.slider)

@@ -155,6 +155,12 @@ class RunData:
         """From which cycle on it is drawn over another run that shares its past."""
         self._weight = weight
 
+    @property
+    def full_name(self) -> str:
+        """Its name, and of a fork which run it came from."""
+        origin = self.origin[1] if self.origin else ""
+        return f"{self.name} ({origin[:1].lower()}{origin[1:]})" if origin else self.name
+
     def append(self, cycle: int, metrics: Mapping[str, float]) -> None:
         """Add the numbers of one cycle."""
         for name, value in metrics.items():

@@ -79,7 +79,7 @@ class Figure:
             _text(painter, QRectF(_MARGIN, y, width - 2 * _MARGIN, layout.title),
                   self.title, _font(_TITLE, bold=True))
             y += layout.title
-        _legend(painter, _MARGIN, y, layout.legend)
+        _legend(painter, _MARGIN, y, width - 2 * _MARGIN, layout.legend)
         for panel, place in zip(self.panels, layout.places, strict=True):
             _paint_panel(painter, panel, place, self.along)
 
@@ -123,19 +123,18 @@ def _paint_panel(painter: QPainter, panel: Panel, place: QRectF, along: Along) -
           _font(_TEXT, bold=True))
     rows = _rows(_own_lines(panel), place.width())
     y = place.top() + _line(_TEXT)
-    _legend(painter, place.left(), y, rows)
+    _legend(painter, place.left(), y, place.width(), rows)
     y += len(rows) * _line(_SMALL) + 3
-    name = _line(_SMALL) if panel.unit else 0.0
+    name = _line(_SMALL)
     foot = 2 * _line(_SMALL) + 3
     area = QRectF(place.left() + name + _TICKS, y, place.width() - name - _TICKS - 2,
                   place.bottom() - foot - y)
-    if panel.unit:
-        painter.save()
-        painter.translate(place.left(), area.bottom())
-        painter.rotate(-90)
-        _text(painter, QRectF(0, 0, area.height(), name), panel.unit, _font(_SMALL),
-              Qt.AlignmentFlag.AlignCenter)
-        painter.restore()
+    painter.save()
+    painter.translate(place.left(), area.bottom())
+    painter.rotate(-90)
+    _text(painter, QRectF(0, 0, area.height(), name), panel.unit or panel.title, _font(_SMALL),
+          Qt.AlignmentFlag.AlignCenter)
+    painter.restore()
     _paint_ticks(painter, panel, area, along)
     _text(painter, QRectF(area.left(), area.bottom() + 3 + _line(_SMALL), area.width(),
                           _line(_SMALL)), _X_NAMES[along], _font(_SMALL),
@@ -211,14 +210,14 @@ def _pieces(x: Array, y: Array) -> Iterator[QPolygonF]:
         yield QPolygonF([QPointF(a, b) for a, b in zip(xs.tolist(), ys.tolist(), strict=True)])
 
 
-def _legend(painter: QPainter, left: float, top: float,
+def _legend(painter: QPainter, left: float, top: float, width: float,
             rows: Sequence[Sequence[Line]]) -> None:
     font, line = _font(_SMALL), _line(_SMALL)
     for i, row in enumerate(rows):
         x, y = left, top + i * line
         for entry in row:
             _stroke(painter, entry, QPointF(x, y + line / 2), QPointF(x + _STROKE, y + line / 2))
-            wide = _width(entry.name, font)
+            wide = min(_width(entry.name, font), left + width - x - _STROKE - 3)
             _text(painter, QRectF(x + _STROKE + 3, y, wide + 1, line), entry.name, font)
             x += _STROKE + wide + 12
 

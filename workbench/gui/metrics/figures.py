@@ -19,11 +19,11 @@ def choices(plots: Sequence[MetricPlot], run: RunData, others: Sequence[RunData]
             along: Along) -> list[Choice]:
     """Return what can be exported: all of ``plots`` in one figure, where there are several, and
     then each of them."""
-    title = run.name
+    title = run.name if others else run.full_name
     if others:
         title += f" and {len(others)} other run{'s' if len(others) > 1 else ''}"
     none = np.empty(0)
-    runs = tuple(Line(r.name, none, none, run_colour(r.run_id, LIGHT), run_line(r.run_id))
+    runs = tuple(Line(r.full_name, none, none, run_colour(r.run_id, LIGHT), run_line(r.run_id))
                  for r in (run, *others)) if others else ()
     changes = tuple(run.positions(
         np.array([cycle for cycle, _ in run.marks], float), along).tolist())

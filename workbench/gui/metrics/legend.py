@@ -20,14 +20,16 @@ _STROKES = {Qt.PenStyle.SolidLine: "━━", Qt.PenStyle.DashDotLine: "━╸·"
 def legend(run: RunData, others: Sequence[RunData], theme: Theme,
            names: Sequence[str] = ()) -> str:
     """Return the names behind their strokes, as rich text; the run on display first and bold. A
-    run whose curves of ``names`` lie behind another's is said to be the same."""
+    fork says where it came from, and a run whose curves of ``names`` lie behind another's that it
+    is the same."""
     def entry(r: RunData) -> str:
         name = html.escape(r.name).replace(" ", "&nbsp;")
+        origin = html.escape(r.full_name[len(r.name):])
         stroke = _STROKES[run_line(r.run_id)]
         over = hidden_by(r, [run, *others], names)
-        same = html.escape(f" (same as {over.name})").replace(" ", "&nbsp;") if over else ""
+        same = html.escape(f" (same as {over.name})") if over else ""
         return (f"<span style='color:{run_colour(r.run_id, theme)}'>{stroke}</span>&nbsp;"
-                + (f"<b>{name}</b>" if r is run else name) + same)
+                + (f"<b>{name}</b>" if r is run else name) + origin + same)
     return " &nbsp; ".join(entry(r) for r in (run, *others))
 
 

@@ -22,6 +22,7 @@ from workbench.gui.metrics.marks import Marks
 from workbench.gui.metrics.overlays import Drawn, Overlays, mix
 from workbench.gui.metrics.plot_menu import PlotMenu
 from workbench.gui.metrics.statistics import Row, as_table, between, in_words
+from workbench.gui.metrics.wording import rounding
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.run_colours import run_colour, run_line
 from workbench.gui.theme import LIGHT, Theme
@@ -138,7 +139,7 @@ class MetricPlot(QFrame):
             return
         low, high = self._box.viewRange()[0]
         parts = [*self._curves.between(low, high), *self._overlays.values_between(low, high)]
-        noise = 0.0 if self.about.name in _KEEPS_SMALL else _NOISE
+        noise = 0.0 if self.about.name in _KEEPS_SMALL else max(_NOISE, rounding(self.about))
         found = robust_range([self._scale.forward(part) for part in parts], noise)
         if found:
             wanted = _with_room(*found, self._box.height())
@@ -218,9 +219,14 @@ class MetricPlot(QFrame):
                    places: tuple[float, float] | None) -> None:
         """Mark a range of cycles and show its statistics; None shows none."""
         self.marks.show_region(places)
-        self._statistics.setVisible(cycles is not None)
+        metrics = self._statistics.fontMetrics()
+        above = self.height() - self._header.height()
+        # Two lines, and half of what a curve should have: less is neither read nor seen.
+        self._statistics.setVisible(
+            cycles is not None and above - 2 * metrics.height() >= _CURVE // 2)
         self._range_text = ""
         if cycles is None or places is None:
+            self._canvas.setToolTip("")
             return
         names = [find_metric(name).label for name in self.lines] or [self._name]
         rows = [Row(name, self._colour(i), between(trace, *cycles))
@@ -231,14 +237,15 @@ class MetricPlot(QFrame):
         first, last = cycles
         span = f"Cycle {first:,}" if first == last else f"Cycles {first:,} to {last:,}"
         # What there is no room for beside a curve worth looking at, the tooltip tells.
-        room = self.height() - _CURVE - self._header.height()
-        metrics = self._statistics.fontMetrics()
+        room = above - _CURVE
         most = max(1, room // metrics.height() - 1)
         self._statistics.setText(as_table(
             rows, most, self.width() // (metrics.horizontalAdvance("−0.0000") + 12)))
-        self._statistics.setToolTip(plain_tip(
+        tip = plain_tip(
             f"{span}, the numbers themselves, not smoothed. Change: the last less the first.\n"
-            f"{in_words(rows)}"))
+            f"{in_words(rows)}")
+        self._statistics.setToolTip(tip)
+        self._canvas.setToolTip("" if self._statistics.isVisibleTo(self) else tip)
         self._statistics.setAccessibleDescription(f"{span}. {in_words(rows)}")
         self._range_text = span.lower()
 

@@ -14,7 +14,7 @@ from workbench.training.events import Change
 SHORT = {"objective/scores_compared": "compared", "objective/rlhf_reward": "after penalties"}
 """What metrics are called beside another one of their kind."""
 _DISTANCES = ("objective/kl",)
-_ROUNDING = 1e-6  # of float32 sums; a distance below it is that of a policy to itself
+_ROUNDING = 1e-4  # of sums over a completion; a distance below it is that of a policy to itself
 
 
 def describe(metric: Metric) -> str:
@@ -28,13 +28,18 @@ def headline(metric: Metric, value: float) -> tuple[str, str]:
 
     A distance estimated from few completions may come out below zero, which a distance never is.
     """
-    if metric.name in _DISTANCES and abs(value) < _ROUNDING:
+    if abs(value) < rounding(metric):
         return "0", ""
     if metric.name in _DISTANCES and value < 0:
         return "about 0", (
             f"Measured: {format_number(value)} {metric.unit}. It is estimated from the completions "
             "drawn, and by chance such an average can fall below 0; the distance itself cannot.")
     return format_number(value), ""
+
+
+def rounding(metric: Metric) -> float:
+    """Return below which size a metric's numbers are all rounding; 0 where none are."""
+    return _ROUNDING if metric.name in _DISTANCES else 0.0
 
 
 def in_sentence(metric: Metric) -> str:

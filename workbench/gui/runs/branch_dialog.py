@@ -20,6 +20,8 @@ from workbench.gui.dialog import Dialog
 from workbench.gui.form_scroll import FormScroll
 from workbench.gui.hyperparameters_form import HyperparametersForm
 from workbench.gui.metrics.data import format_number
+from workbench.gui.metrics.reading import read_series
+from workbench.gui.plain_text import plain_tip
 from workbench.gui.status_bar import file_size
 from workbench.gui.theme import set_look
 from workbench.ppo.hyperparameters import HyperparameterError, Value, parse, specs
@@ -28,7 +30,10 @@ from workbench.store.records import RunRecord, Series
 from workbench.store.store import Store
 from workbench.training.commands import Fork, GoBack
 
-_COLUMNS = ("After cycle", "Reward", "KL", "Size")
+_COLUMNS = (("After cycle", "The last cycle the checkpoint knows"),
+            ("Reward", "Reward on the compared prompts: of what the policy wrote after that cycle"),
+            ("KL", "KL to the start policy of the completions that cycle learned from"),
+            ("Size", "What it takes on disk"))
 _MORE_CYCLES = 20
 _STRUCTURAL = "Decides which weights the run trains: only a fork from its start can change it."
 _FIXED = "Cannot change during a run: fork the run to change it."
@@ -92,7 +97,7 @@ class BranchDialog(Dialog):
 
     def _fill(self, cycle_in_hand: bool) -> None:
         """List the checkpoints, newest first."""
-        run, metrics = self._run, self._store.metrics(self._run.id)
+        run, metrics = self._run, read_series(self._store, self._run.id)
         known = [c for c in self._store.checkpoints.all(run.id) if c.cycle <= run.cycles]
         rows = [(str(c.cycle), *_at(metrics, c.cycle), file_size(c.bytes)) for c in known[::-1]]
         self._cycles = [c.cycle for c in known[::-1]]
@@ -162,8 +167,9 @@ class BranchDialog(Dialog):
         self.checkpoints = named(
             QTableWidget(0, len(_COLUMNS)), "checkpoints", "Checkpoints",
             "Where to begin: the checkpoints there are, with the reward and KL of their cycle")
-        for column, title in enumerate(_COLUMNS):
+        for column, (title, tip) in enumerate(_COLUMNS):
             heading = QTableWidgetItem(title)
+            heading.setToolTip(plain_tip(tip))
             if not column:
                 heading.setTextAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
             self.checkpoints.setHorizontalHeaderItem(column, heading)
@@ -226,4 +232,4 @@ def _at(metrics: Mapping[str, Series], cycle: int) -> tuple[str, str]:
         series = metrics.get(name, Series())
         place = series.cycles.index(cycle) if cycle in series.cycles else -1
         return format_number(series.values[place]) if place >= 0 else "–"
-    return value("objective/scores"), value("objective/kl")
+    return value("objective/scores_compared"), value("objective/kl")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -264,7 +265,11 @@ class TryView(QWidget):
         self.prompt.setPlaceholderText("Type a prompt to go on from")
         self.prompt.setTabChangesFocus(True)
         self.setFocusProxy(self.prompt)
-        self.prompt.setFixedHeight(self.fontMetrics().lineSpacing() * 3 + 8)
+        self.prompt.ensurePolished()  # the style gives it a frame
+        around = self.prompt.contentsMargins()
+        self.prompt.setFixedHeight(math.ceil(
+            self.fontMetrics().lineSpacing() * 3 + 2 * self.prompt.document().documentMargin())
+            + around.top() + around.bottom())
         self.button = push_button("Try", "try_button", "", self.try_or_stop)
         self._pick = tool_button("Pick", "try_pick", "Pick prompts",
                                  "Take prompts from the table of prompts")
