@@ -550,17 +550,19 @@ def test_a_note_is_shown_to_its_last_letter_and_no_button_moves(opened: Opened) 
         assert {name: b.geometry() for name, b in window._run_buttons.items()} == places
 
 
+@pytest.mark.parametrize("width", [640, 800, 900, 960])
 def test_at_200_percent_of_a_small_screen_nothing_leaves_the_window(
-    opened: Opened, store: Store
+    opened: Opened, store: Store, width: int
 ) -> None:
     window = opened.window
     ready(opened)
-    window.resize(640, 360)
+    window.resize(width, 360)
     window.dock_layout.reset()
     run_id = fill(store, 3)
     opened.controller.show_run(run_id)
     opened.controller.handle([HealthChecked(run_id, 3, (
         Finding("kl", "serious", "Far."), Finding("steps", "warning", "Wide.")))])
+    window.show_state(State.PAUSED, "After cycle 3")
     QApplication.processEvents()
     QApplication.processEvents()
     for name in ("notifications_button", "palette_button", "health_chip"):
@@ -575,12 +577,20 @@ def test_at_200_percent_of_a_small_screen_nothing_leaves_the_window(
     inside = window.rect().translated(window.mapToGlobal(QPoint(0, 0)))
     assert inside.contains(panel.geometry())
     panel.close()
+
+
+def test_at_200_percent_the_controls_of_the_plots_take_one_row(
+    opened: Opened, store: Store
+) -> None:
+    window = opened.window
+    window.resize(640, 360)
+    window.dock_layout.reset()
+    opened.controller.show_run(fill(store, 3))
     window.reveal("metrics")
     QApplication.processEvents()
-    controls = window.metrics.controls
-    rows = {part.y() for part in controls.children() if isinstance(part, QWidget)
-            and part.isVisible()}
-    assert len(rows) == 1  # a second one would take a quarter of the plots
+    rows = {part.y() for part in window.metrics.controls.children()
+            if isinstance(part, QWidget) and part.isVisible()}
+    assert len(rows) == 1
 
 
 def test_no_text_moves_the_bar_of_the_phase(opened: Opened, store: Store) -> None:

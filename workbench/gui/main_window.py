@@ -65,6 +65,7 @@ _LAYOUT_VERSION = 3
 # However a view is arranged at the moment, it must not push the window over the screen's edge.
 _SMALLEST = QSize(200, 150)
 _APART = 24  # pixels
+_BUTTON_NAMES = 900  # pixels from which on the tool bar has room for those of all its buttons
 _SHARE = 0.85  # of the screen that the window takes at first
 # Characters that are seen where the tool bar is full, of these and of longer ones.
 _LEAST_NAME = len("Showing Run 1234") + 4  # and margins
@@ -344,12 +345,11 @@ class MainWindow(QMainWindow):
         """Where the tool bar has little room, leave the run's name to the window's title, and the
         names of the buttons that are never the main one to their tooltips."""
         super().resizeEvent(event)
-        roomy = self.width() >= TWO_COLUMNS
-        self._shown_action.setVisible(roomy)
+        self._shown_action.setVisible(self.width() >= TWO_COLUMNS)
         for name, button in self._run_buttons.items():
             if name not in ("start", "pause"):
                 button.setToolButtonStyle(
-                    Qt.ToolButtonStyle.ToolButtonTextBesideIcon if roomy
+                    Qt.ToolButtonStyle.ToolButtonTextBesideIcon if self.width() >= _BUTTON_NAMES
                     else Qt.ToolButtonStyle.ToolButtonIconOnly)
         self._keep_note()
 

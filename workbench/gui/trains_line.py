@@ -51,9 +51,8 @@ class TrainsLine(QLabel):
         self._draw()
 
     def sizeHint(self) -> QSize:
-        """Return the size of the whole sentence."""
-        return QSize(self._width(self._wordings[0]) + 10 if self._wordings else 0,
-                     super().sizeHint().height())
+        """Ask for nothing, and take what all others leave."""
+        return self.minimumSizeHint()
 
     def minimumSizeHint(self) -> QSize:
         """Give way to everything else."""
