@@ -593,6 +593,29 @@ def test_at_200_percent_the_controls_of_the_plots_take_one_row(
     assert len(rows) == 1
 
 
+@pytest.mark.parametrize("width", [640, 960, 1280])
+def test_load_and_start_and_a_long_name_are_not_cut_off(
+    opened: Opened, store: Store, width: int
+) -> None:
+    window = opened.window
+    ready(opened)
+    window.resize(width, 540)
+    opened.controller.show_run(fill(store, 1, "A name that takes all the room there is and more"))
+    window.models.policy.combo.setEditText("no/such/folder")
+    QApplication.processEvents()
+    start = window._run_buttons["start"]
+    assert window.actions_["start"].text() == "Load and start"
+    assert start.width() >= start.sizeHint().width()
+    drawn = QLabel.text(window.shown)
+    assert drawn.startswith("Showing A name")
+    assert drawn.endswith("…")
+    assert window.shown.fontMetrics().horizontalAdvance(drawn) <= (
+        window.shown.contentsRect().width())
+    palette = window.findChild(QToolButton, "palette_button")
+    assert palette is not None
+    assert palette.isVisible()
+
+
 def test_no_text_moves_the_bar_of_the_phase(opened: Opened, store: Store) -> None:
     run_id = fill(store, 1, status="running")
     opened.controller.handle([RunStarted(run_id, "Run 1", Hyperparameters()),

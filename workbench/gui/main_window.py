@@ -69,6 +69,7 @@ _BUTTON_NAMES = 900  # pixels from which on the tool bar has room for those of a
 _SHARE = 0.85  # of the screen that the window takes at first
 # Characters that are seen where the tool bar is full, of these and of longer ones.
 _LEAST_NAME = len("Showing Run 1234") + 4  # and margins
+_MOST_NAME = 32
 _LEAST_NOTE = len("Pausing after cycle 1234") + 2
 
 _STARTING = "Starting…"
@@ -207,6 +208,8 @@ class MainWindow(QMainWindow):
         for name, button in self._run_buttons.items():
             set_look(button, role="primary" if name == self.actions_.primary else "")
             button.setAccessibleName(self.actions_[name].text())
+        start = self._run_buttons["start"]
+        start.setMinimumWidth(max(self._least_start, start.sizeHint().width()))
 
     def _keep_note(self) -> None:
         """Let the line beside it give way first, and the note only where the window is narrow."""
@@ -219,6 +222,8 @@ class MainWindow(QMainWindow):
         self.shown.setText(f"Showing {name}" if name else "")
         least = self.fontMetrics().averageCharWidth() * _LEAST_NAME
         self.shown.setMinimumWidth(max(1, min(self.shown.sizeHint().width(), least)))
+        # A long name leaves room for what Start trains; the window's title has all of it.
+        self.shown.setMaximumWidth(self.fontMetrics().averageCharWidth() * _MOST_NAME)
         self.shown.updateGeometry()
 
     def show_health(self, found: Sequence[Finding]) -> None:
@@ -406,7 +411,7 @@ class MainWindow(QMainWindow):
         start, pause = self._run_buttons["start"], self._run_buttons["pause"]
         for button in (start, pause):
             set_look(button, role="primary")
-        start.setMinimumWidth(start.sizeHint().width())
+        self._least_start = start.sizeHint().width()
         self.actions_["pause"].setText("Resume")
         pause.setMinimumWidth(pause.sizeHint().width())
         self.actions_["pause"].setText("Pause")
@@ -433,6 +438,7 @@ class MainWindow(QMainWindow):
         self.shown = named(_Shown(textFormat=Qt.TextFormat.PlainText), "shown_run",
                            "Run on display", "The run whose curves and completions are shown")
         self.shown.setContentsMargins(8, 0, 8, 0)
+        self.shown.setEllipsesWidth(18)  # which are not counted else
         self.shown.setProperty("role", "muted")
         self.shown.setMinimumWidth(1)
         self._shown_action = bar.addWidget(self.shown)

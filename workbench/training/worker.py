@@ -61,7 +61,7 @@ class Worker:
 
     # -- the loop
 
-    def serve(self, first: Sequence[do.Command | Close | Letter] = ()) -> None:
+    def serve(self, first: Sequence[do.Command | do.Close | Letter] = ()) -> None:
         """Serve commands until told to close, those of ``first`` before what is in the inbox."""
         runner, standing = self._runner, self._standing
         for command in first:

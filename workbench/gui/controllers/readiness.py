@@ -72,6 +72,13 @@ class Readiness(QObject):
         elif not loaded:
             tip = ("Load the models that Models names, then begin a new run with them; if they "
                    "cannot be loaded, nothing starts")
+        self._say(state, loaded, resume)
+        if state not in ALIVE:
+            tip += f"\n{window.trains.sentence}."  # for which a small window has no room
+        window.actions_.set_start(
+            "Start" if loaded or state == State.LOADING or state in ALIVE else "Load and start",
+            tip, f"Run one more cycle of {resume}, then pause" if resume
+            else "Run one cycle, then pause")
         if stopped is not None and state != State.LOADING:
             done = (f"{stopped.status.capitalize()} after {stopped.cycles} of "
                     f"{planned_cycles(self._store, stopped)}")
@@ -83,13 +90,6 @@ class Readiness(QObject):
         models = window.models
         models.rate.compare(models.policy_facts if models.policy_is_loaded() else None,
                             window.hyperparameters.form.values())
-        self._say(state, loaded, resume)
-        if state not in ALIVE:
-            tip += f"\n{window.trains.sentence}."  # for which a small window has no room
-        window.actions_.set_start(
-            "Start" if loaded or state == State.LOADING or state in ALIVE else "Load and start",
-            tip, f"Run one more cycle of {resume}, then pause" if resume
-            else "Run one cycle, then pause")
 
     # -- inside
 
