@@ -184,3 +184,12 @@ def test_settings_of_an_adapter_without_its_weights(adapter, base, tmp_path):
     shutil.copy(adapter / "adapter_config.json", folder)
     with pytest.raises(LoadError, match=r"holds an adapter_config.json and no adapter's weights"):
         load_policy(str(folder), CPU, quiet)
+
+
+@pytest.mark.filterwarnings("ignore::peft.utils.warning.PeftWarning")
+def test_an_adapter_with_a_bias_for_layers_without_says_so(base, tmp_path):
+    adapt(tf.AutoModelForCausalLM, base, tmp_path / "a", LoraConfig(
+        r=2, task_type="CAUSAL_LM", target_modules=["q_proj"], lora_bias=True))
+    with pytest.raises(LoadError, match=r"is an adapter \(LORA\) that cannot be merged into its "
+                       r"base .* \(.*bias.*\); choose a model with weights of its own"):
+        load_policy(str(tmp_path / "a"), CPU, quiet)

@@ -285,3 +285,8 @@ def test_attention_of_another_machine_is_not_asked_for(folder):
     loaded = load(folder)
     model = loaded.reward.model if folder.name == "reward" else loaded.policy.model
     assert model.config._attn_implementation in ("sdpa", "eager")
+
+
+def test_outputs_without_names_are_not_asked_for(folder):
+    configure(folder, return_dict=False)
+    assert load(folder)

@@ -1,5 +1,7 @@
 """What a person's reward function may raise or return: the sentence keeps file, line and row."""
 
+import os
+import signal
 import textwrap
 from concurrent.futures import ThreadPoolExecutor
 
@@ -154,3 +156,27 @@ def test_what_a_file_sets_for_all_of_torch_ends_with_it(tmp_path):
     assert state() == before
     assert reward.score(ROWS, control=Unattended()).tolist() == [1, 1]
     assert state() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_process_that_a_reward_makes_ends_when_it_is_told_to(tmp_path):
+    """multiprocessing.Pool ends its processes by SIGTERM, which stops a run."""
+    path = tmp_path / "mine.py"
+    path.write_text(textwrap.dedent("""
+        import os, signal
+
+        def reward(prompts, completions):
+            child = os.fork()
+            if not child:
+                os._exit(signal.getsignal(signal.SIGTERM) is signal.SIG_DFL)
+            return [float(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))] * len(completions)
+        """))
+    reward = PythonReward(read_reward_file(str(path)))
+    before = signal.signal(signal.SIGTERM, lambda *_: None)  # as a run without a window has it
+    try:
+        with ThreadPoolExecutor(1) as thread:
+            found = thread.submit(reward.score, ROWS, control=Unattended()).result()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert found.tolist() == [1, 1]

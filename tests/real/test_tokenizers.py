@@ -7,6 +7,7 @@ import transformers as tf
 from helpers.folders import save_llama, tokenizer, words
 from helpers.models import CPU
 from tokenizers import Tokenizer
+from tokenizers.processors import TemplateProcessing
 
 from workbench.ppo import tokenizer_files
 from workbench.ppo.loading import load_policy, load_reward
@@ -96,3 +97,22 @@ def test_a_sentencepiece_model_alone_names_the_packages_that_read_it(
     monkeypatch.setattr(tokenizer_files, "find_spec", lambda _: None)
     with pytest.raises(LoadError, match=r"as tokenizer\.model alone, which needs .* sentencepiece"):
         load_policy(str(folder), CPU, quiet)
+
+
+@pytest.mark.parametrize("kind", [
+    tf.GPTNeoXForCausalLM, tf.LlamaForCausalLM, tf.GemmaForCausalLM, tf.Qwen2ForCausalLM])
+@pytest.mark.parametrize("begins", [True, False])
+def test_what_a_tokenizers_file_puts_before_a_text_stands_there(tmp_path, kind, begins):
+    """Some of transformers' classes leave it out, or ask for tokens that a file does not have."""
+    characters = tokenizer(bos_token="<s>")
+    if begins:
+        characters.backend_tokenizer.post_processor = TemplateProcessing(
+            single="<s> $A", special_tokens=[("<s>", characters.bos_token_id)])
+    more = {"head_dim": 8} if kind is tf.GemmaForCausalLM else {}
+    folder = save_llama(tmp_path / "p", characters, kind=kind, **more)
+    file = folder / "tokenizer_config.json"
+    settings = json.loads(file.read_text())
+    file.write_text(json.dumps({k: v for k, v in settings.items() if k != "tokenizer_class"}))
+    [ids] = load_policy(str(folder), CPU, quiet).scribe.encode(["tea"], 4)
+    assert ids == Tokenizer.from_file(str(folder / "tokenizer.json")).encode("tea").ids
+    assert (ids[0] == characters.bos_token_id) == begins

@@ -249,3 +249,21 @@ def test_a_read_only_folder_is_named(tmp_path):
 def test_a_missing_folder_is_named(tmp_path):
     with pytest.raises(PromptFileError, match="could not be written"):
         write_prompts(tmp_path / "none" / "a.txt", [Prompt("a")])
+
+
+@pytest.mark.parametrize("text", [
+    '{\n  "prompt": "a"\n}\n{\n  "prompt": "b",\n  "answer": 1\n}\n',
+    '\ufeff{"prompt": "a"}{"prompt": "b", "answer": 1}',
+], ids=["over lines", "in one line"])
+@pytest.mark.parametrize("ending", [".jsonl", ".json"])
+def test_objects_one_after_another_are_read(tmp_path, text, ending):
+    """As jq writes them."""
+    path = tmp_path / f"p{ending}"
+    path.write_text(text)
+    found = read_prompts(path)
+    assert [p.text for p in found.prompts] == ["a", "b"]
+    assert found.prompts[1].columns == {"answer": 1}
+    assert not found.problems
+    path.write_text(text.replace('"b"', '"b'))
+    with pytest.raises(PromptFileError):
+        read_prompts(path)

@@ -115,12 +115,18 @@ def merge(model: Any, adapter: Adapter, source: str) -> Any:
                    *(k for k in result.unexpected_keys if ".modules_to_save." not in k)]
         if lacking:
             raise LoadError(f"{sentence[:-1]} ({lacking[0]}).")
-        merged: Any = wrapped
-        return merged.merge_and_unload().requires_grad_(True)
     except LoadError:
         raise
     except Exception as error:
         raise LoadError(sentence) from error
+    merged: Any = wrapped
+    try:
+        return merged.merge_and_unload().requires_grad_(True)
+    except Exception as error:
+        said = " ".join(str(error).split()).partition(". ")[0].rstrip(".")
+        raise LoadError(
+            f"{source} is an adapter ({adapter.kind}) that cannot be merged into its base "
+            f"{adapter.base} ({said[:160]}); choose a model with weights of its own.") from error
 
 
 def _untie(model: Any) -> None:

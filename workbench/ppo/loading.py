@@ -254,6 +254,7 @@ def _read_config(folder: Path, source: str, **settings: Any) -> Any:
             folder, local_files_only=True, trust_remote_code=False, **settings)
         if config._attn_implementation not in (None, "eager", "sdpa"):
             config._attn_implementation = None  # of the machine that it was trained on
+        config.return_dict = True  # some are saved as they were traced, with False
         return config
     except Exception as error:
         known = "is damaged" if kind in CONFIG_MAPPING else (

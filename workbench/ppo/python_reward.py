@@ -11,6 +11,8 @@ import io
 import linecache
 import logging
 import math
+import os
+import signal
 import sys
 import threading
 import traceback
@@ -284,15 +286,34 @@ def _captured() -> Iterator[io.StringIO]:
         sys.stdout, sys.stderr = before
 
 
+_asking = 0
+"""How many rewards are at work: more than one only where one has another."""
+
+
+def _take_no_signals_over() -> None:
+    """Let a process that a reward has forked end when it is told to: a Pool waits for that, and
+    the handler that it has inherited would stop the run instead."""
+    if _asking:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_take_no_signals_over)
+
+
 @contextlib.contextmanager
 def _torch_as_it_was() -> Iterator[None]:
     """Keep what a program may set for all of PyTorch to itself: training goes on after it, and
     needs gradients and numbers of 32 bits."""
+    global _asking
     gradients, dtype = torch.is_grad_enabled(), torch.get_default_dtype()
     threads = torch.get_num_threads()
+    _asking += 1
     try:
         yield
     finally:
+        _asking -= 1
         torch.set_grad_enabled(gradients)
         torch.set_default_dtype(dtype)
         if torch.get_num_threads() != threads:  # with others sums round otherwise

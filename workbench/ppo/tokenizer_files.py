@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -58,6 +59,11 @@ def read_tokenizer(folder: Path, source: str, model: Path | None = None) -> Any:
                 "Python packages sentencepiece and protobuf; install them (pip install "
                 "sentencepiece protobuf) and load again, or put its tokenizer.json into the folder."
             ) from error
+        if (folder / "tokenizer.json").is_file():
+            said = " ".join(str(error).split()).rstrip(".")[:160] or type(error).__name__
+            raise LoadError(
+                f"The tokenizer of {source} cannot be read ({said}); save or download its files "
+                "(tokenizer.json, tokenizer_config.json) again.") from error
         raise LoadError(sentence) from error
     file = folder / "tokenizer.json"
     if not file.is_file() or not tokenizer.is_fast:
@@ -70,10 +76,11 @@ def read_tokenizer(folder: Path, source: str, model: Path | None = None) -> Any:
     # Those that are named in other files only.
     own.add_tokens([token for _, token in sorted(tokenizer.added_tokens_decoder.items())
                     if own.token_to_id(token.content) is None])
-    if _agree(tokenizer, own, probes):
+    framed = not _says_frame(folder)
+    if _agree(tokenizer, own, probes, framed):
         return tokenizer
     plain = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
-    if not _agree(plain, own, probes):
+    if not _agree(plain, own, probes, framed):
         raise LoadError(
             f"The tokenizer of {source} is read by the installed transformers "
             f"({type(tokenizer).__name__}) in another way than its tokenizer.json says; choose "
@@ -114,13 +121,28 @@ def _probes(own: Tokenizer) -> Sequence[str]:
     return [*_PROBES, " ".join(words), "".join(words)]
 
 
-def _agree(tokenizer: Any, own: Tokenizer, probes: Sequence[str]) -> bool:
-    """Whether both read texts as the same ids and write these as the same text."""
+def _says_frame(folder: Path) -> bool:
+    """Whether tokenizer_config.json says what begins and ends a text, which then counts."""
+    try:
+        settings = json.loads((folder / "tokenizer_config.json").read_text("utf-8"))
+        return any(settings.get(name) is not None for name in ("add_bos_token", "add_eos_token"))
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _agree(tokenizer: Any, own: Tokenizer, probes: Sequence[str], framed: bool) -> bool:
+    """Whether both read texts as the same ids and write these as the same text; where ``framed``,
+    with the same tokens around them."""
     found = tokenizer.backend_tokenizer
     for each in (found, own):  # which transformers sets anew for each text
         each.no_padding()
         each.no_truncation()
-    ids = [encoding.ids for encoding in found.encode_batch(list(probes), add_special_tokens=False)]
+    try:
+        ids = [row.ids for row in found.encode_batch(list(probes), add_special_tokens=False)]
+    except Exception:  # its class asks for tokens that the file does not have
+        return False
+    if framed and found.encode(_PROBES[0]).ids != own.encode(_PROBES[0]).ids:
+        return False
     right = [encoding.ids for encoding in own.encode_batch(list(probes), add_special_tokens=False)]
     return ids == right and all(
         found.decode(row, skip_special_tokens=False) == own.decode(row, skip_special_tokens=False)

@@ -47,6 +47,9 @@ def read_jsonl(name: str, text: str) -> Records:
         else:
             yield from _entries(whole)
             return
+    if (values := _one_after_another(text)) is not None:
+        yield from _entries(values)
+        return
     for number, line in enumerate(text.split("\n"), 1):
         if line.removeprefix(_MARK).strip():
             yield _line(number), partial(_from_line, line.removeprefix(_MARK))
@@ -61,7 +64,7 @@ def read_json(name: str, text: str) -> Records:
         raise PromptFileError(f"{name} is nested too deeply to be read.") from None
     except ValueError as error:
         first = text.lstrip(_MARK).lstrip().partition("\n")[0]
-        if not _is_json(first):
+        if not _is_json(first) and _one_after_another(text) is None:
             line = getattr(error, "lineno", 1)
             raise PromptFileError(f"{name} is not JSON (line {line:,}); mend it there.") from None
         yield from read_jsonl(name, text)
@@ -151,6 +154,24 @@ def _from_value(value: Any) -> Found:
     if not isinstance(value, dict):
         raise BadRecordError("is neither an object nor a string")
     return prompt_of(value)
+
+
+def _one_after_another(text: str) -> list[Any] | None:
+    """Return objects that stand one after another, over several lines each or several in one, as
+    jq writes them; None: lines are what they are apart by, or something is no JSON."""
+    rest = text.lstrip(_MARK + " \t\r\n")
+    if not rest.startswith("{") or _is_json(rest.partition("\n")[0]):
+        return None
+    found, place, read = [], 0, json.JSONDecoder().raw_decode
+    while place < len(rest):
+        try:
+            value, place = read(rest, place)
+        except (ValueError, RecursionError):
+            return None
+        found.append(value)
+        while place < len(rest) and rest[place].isspace():
+            place += 1
+    return found
 
 
 def _is_json(text: str) -> bool:
