@@ -306,7 +306,7 @@ class ModelsDock(QWidget):
     def _make_fields(self) -> FormScroll:
         inside = QWidget()
         layout = self._fields = QVBoxLayout(inside)
-        layout.setContentsMargins(8, 6, 8, 4)
+        layout.setContentsMargins(8, 6, 2, 4)  # on the right the room of the scroll bar is kept
         layout.setSpacing(8)
         # What comes and goes stands below: nothing moves under the pointer when loading ends.
         for widget in (self.policy, self.reward, self._reward_memory, self.rate):
