@@ -8,7 +8,8 @@ import torch
 import transformers as tf
 from helpers.folders import save_llama, words
 from helpers.models import CPU
-from peft import IA3Config, LoraConfig, PromptTuningConfig, get_peft_model
+from peft import IA3Config, LoHaConfig, LoraConfig, PromptTuningConfig, get_peft_model
+from safetensors.torch import load_file, save_file
 
 from workbench.ppo.control import Unattended
 from workbench.ppo.loading import load_policy, load_reward
@@ -18,7 +19,9 @@ from workbench.training.fingerprints import fingerprint
 
 TEXT = "the tea was hot"
 # peft asks transformers for what has another name now.
-pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:Model has `tie_word_embeddings=True`:UserWarning")]
 
 
 def quiet(*_):
@@ -83,24 +86,51 @@ def test_an_adapter_may_bring_tokens_of_its_own(base, tmp_path):
         logits(loaded.policy.model, ids), logits(right, ids), atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.filterwarnings("ignore:Model .*tie_word_embeddings:UserWarning")
+@pytest.mark.parametrize(("config", "shared"), [
+    ({"target_modules": ["q_proj", "lm_head"]}, False),
+    ({"target_modules": ["q_proj", "embed_tokens"]}, False),
+    ({"target_modules": ["q_proj"], "modules_to_save": ["lm_head"]}, False),
+    ({"target_modules": ["q_proj"], "modules_to_save": ["embed_tokens", "lm_head"]}, False),
+    ({"target_modules": ["q_proj"], "trainable_token_indices": [5, 6]}, True),
+    ({"target_modules": ["q_proj"]}, True)],
+    ids=["head", "embedding", "whole head", "both anew", "rows", "neither"])
+def test_what_is_added_to_a_shared_weight_is_not_added_twice(tmp_path, config, shared):
+    """Words are looked up and predicted with one weight, and an adapter adds to it in one place."""
+    tied = save_llama(tmp_path / "base", words(pad_token="<pad>"), tie_word_embeddings=True)
+    right = adapt(tf.AutoModelForCausalLM, tied, tmp_path / "a", LoraConfig(
+        r=2, task_type="CAUSAL_LM", **config))
+    model = load_policy(str(tmp_path / "a"), CPU, quiet).policy.model
+    ids = [4, 5, 6, 7]
+    torch.testing.assert_close(logits(model, ids), logits(right, ids), atol=1e-4, rtol=1e-4)
+    assert (model.lm_head.weight is model.model.embed_tokens.weight) == shared
+    model.save_pretrained(tmp_path / "saved")
+    again = tf.AutoModelForCausalLM.from_pretrained(tmp_path / "saved")
+    assert again.config.tie_word_embeddings == shared
+    torch.testing.assert_close(logits(again, ids), logits(right, ids), atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize("config", [
-    LoraConfig(r=2, task_type="CAUSAL_LM", target_modules=["q_proj", "lm_head"]),
-    LoraConfig(r=2, task_type="CAUSAL_LM", target_modules=["q_proj", "embed_tokens"]),
-    LoraConfig(r=2, task_type="CAUSAL_LM", target_modules=["q_proj"],
-               modules_to_save=["embed_tokens", "lm_head"]),
-], ids=["head", "embedding", "both anew"])
-def test_an_adapter_of_one_end_leaves_the_other_that_shared_its_weight(tmp_path, config):
-    base = save_llama(tmp_path / "base", words(pad_token="<pad>"), tie_word_embeddings=True)
-    right = logits(adapt(tf.AutoModelForCausalLM, base, tmp_path / "a", config), [4, 5, 6, 7])
-    loaded = load_policy(str(tmp_path / "a"), CPU, quiet)
-    torch.testing.assert_close(
-        logits(loaded.policy.model, [4, 5, 6, 7]), right, atol=1e-4, rtol=1e-4)
-    # Saved, it says so itself: other programs believe its config.json.
-    loaded.policy.model.save_pretrained(tmp_path / "out")
-    assert not tf.AutoConfig.from_pretrained(tmp_path / "out").tie_word_embeddings
-    again = tf.AutoModelForCausalLM.from_pretrained(tmp_path / "out")
-    torch.testing.assert_close(logits(again.eval(), [4, 5, 6, 7]), right, atol=1e-4, rtol=1e-4)
+    LoraConfig(r=2, target_modules=["q_proj"]),
+    LoraConfig(r=2, target_modules=["q_proj"], modules_to_save=["lm_head"]),
+    IA3Config(target_modules=["k_proj"], feedforward_modules=[]),
+    LoHaConfig(r=2, target_modules=["q_proj"])], ids=["lora", "head", "ia3", "loha"])
+def test_an_adapter_that_lacks_a_weight_is_not_loaded_without_it(base, tmp_path, config):
+    adapt(tf.AutoModelForCausalLM, base, tmp_path / "a", config)
+    load_policy(str(tmp_path / "a"), CPU, quiet)
+    file = tmp_path / "a" / "adapter_model.safetensors"
+    weights = load_file(file)
+    del weights[next(name for name in sorted(weights, reverse=True))]
+    save_file(weights, file)
+    with pytest.raises(LoadError, match=f"The adapter {tmp_path / 'a'} does not fit its base"):
+        load_policy(str(tmp_path / "a"), CPU, quiet)
+
+
+def test_an_adapter_that_depends_on_what_is_read_is_not_merged(base, tmp_path):
+    """Activated LoRA (Greenewald et al. 2025) is in force after some tokens only."""
+    adapt(tf.AutoModelForCausalLM, base, tmp_path / "a", LoraConfig(
+        r=2, task_type="CAUSAL_LM", target_modules=["q_proj"], alora_invocation_tokens=[9, 4]))
+    with pytest.raises(LoadError, match=r"is an adapter \(LORA\) that cannot be merged into its"):
+        load_policy(str(tmp_path / "a"), CPU, quiet)
 
 
 @pytest.mark.parametrize("of", ["classifier", "base"])

@@ -21,10 +21,10 @@ from workbench.ppo.weight_files import check_files
 _NAMES = ("adapter_model.safetensors", "adapter_model.bin")
 _HEADS = re.compile(r"\.(score|classifier)(\.\w+)*\.weight$")
 _ROWS = re.compile(r"\.(embed_tokens|wte|embed_in|word_embeddings|lm_head|embed_out)\.weight$")
-_ENDS = re.compile(r"\.(embed_tokens|wte|embed_in|word_embeddings|lm_head|embed_out)\."
-                   r"(?!.*trainable_tokens)")
 _PROMPTS = ("PROMPT_TUNING", "PREFIX_TUNING", "P_TUNING", "MULTITASK_PROMPT_TUNING",
-            "ADAPTION_PROMPT", "CARTRIDGE")
+            "ADAPTION_PROMPT", "CARTRIDGE", "CPT")
+_TRIED = 12
+"""Tokens of the text on which what was merged is held against what was not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,54 +89,121 @@ def find_adapter(folder: Path, source: str, report: Report) -> Adapter | None:
     return Adapter(folder, base, kind, task, shapes)
 
 
+@torch.no_grad()
 def merge(model: Any, adapter: Adapter, source: str) -> Any:
     """Return ``model``, the adapter's base, with the adapter's weights merged into its own.
 
     Raises:
-        LoadError: they do not fit.
+        LoadError: they do not fit, or cannot be merged.
     """
     import peft
 
     sentence = (f"The adapter {source} does not fit its base {adapter.base}; save it again, or "
                 "correct base_model_name_or_path in its adapter_config.json.")
-    try:
-        if adapter.rows not in (None, model.get_input_embeddings().weight.shape[0]):
-            model.resize_token_embeddings(adapter.rows, mean_resizing=False)
-        config = peft.PeftConfig.from_pretrained(str(adapter.folder))
-        config.inference_mode = True
-        if any(map(_ENDS.search, adapter.shapes)) and not getattr(
-                config, "ensure_weight_tying", False):
-            _untie(model)
-        with warnings.catch_warnings(action="ignore"):  # of peft to transformers, and the like
-            wrapped = peft.get_peft_model(model, config)
+    with warnings.catch_warnings(action="ignore"):  # of peft to transformers, and the like
+        try:
+            if adapter.rows not in (None, model.get_input_embeddings().weight.shape[0]):
+                model.resize_token_embeddings(adapter.rows, mean_resizing=False)
+            config = peft.PeftConfig.from_pretrained(str(adapter.folder))
+            config.inference_mode = True
+            wrapped: Any = peft.get_peft_model(model, config)
             result: Any = wrapped.load_adapter(str(adapter.folder), "default", torch_device="cpu")
-        lacking = [*(k for k in result.missing_keys if "lora_" in k or "modules_to_save" in k),
-                   # peft writes modules that are kept whole twice, where they have grown.
-                   *(k for k in result.unexpected_keys if ".modules_to_save." not in k)]
+            lacking = _lacking(wrapped, result)
+        except Exception as error:
+            raise LoadError(sentence) from error
         if lacking:
             raise LoadError(f"{sentence[:-1]} ({lacking[0]}).")
-    except LoadError:
-        raise
-    except Exception as error:
-        raise LoadError(sentence) from error
-    merged: Any = wrapped
+        try:
+            return _merged(wrapped)
+        except Exception as error:
+            said = " ".join(str(error).split()).partition(". ")[0].rstrip(".")
+            raise LoadError(
+                f"{source} is an adapter ({adapter.kind}) that cannot be merged into its base "
+                f"{adapter.base} ({said[:160]}); choose a model with weights of its own."
+            ) from error
+
+
+def _merged(wrapped: Any) -> Any:
+    """Return the model that an adapter is around, with its weights merged."""
+    right = _output(wrapped.eval())
+    tied = wrapped.get_output_embeddings() is not None and (
+        wrapped.config.get_text_config().tie_word_embeddings)
+    shared = _part(wrapped)
+    model = wrapped.merge_and_unload().requires_grad_(True)
+    _share(shared)
+    if tied:
+        _tie(model)
+    if right is not None and not _alike(_output(model), right):
+        raise ValueError("it adds something else to every text")
+    return model
+
+
+def _lacking(wrapped: Any, result: Any) -> list[str]:
+    """Return the names of an adapter's weights that its file does not have, or has beside."""
+    import peft
+
+    own = peft.get_peft_model_state_dict(wrapped, save_embedding_layers=False)
+    return [
+        *(k for k in result.missing_keys
+          if k.replace(".default", "") in own or "modules_to_save" in k),
+        # peft writes modules that are kept whole twice, where they have grown.
+        *(k for k in result.unexpected_keys if ".modules_to_save." not in k)]
+
+
+_Place = tuple[torch.nn.Module, str]
+
+
+def _part(wrapped: Any) -> list[tuple[_Place, _Place]]:
+    """Give weights that several modules share to each: what an adapter adds to one, where words
+    are looked up, say, is not to be added to the other, where they are predicted. Return which."""
+    first: dict[int, _Place] = {}
+    shared = []
+    for module in wrapped.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if id(parameter) in first:
+                setattr(module, name, torch.nn.Parameter(parameter.clone()))
+                shared.append((first[id(parameter)], (module, name)))
+            else:
+                first[id(parameter)] = module, name
+    return shared
+
+
+def _share(places: list[tuple[_Place, _Place]]) -> None:
+    """Let modules share weights again that are still the same."""
+    for (module, name), (other, other_name) in places:
+        weight = getattr(module, name)
+        if torch.equal(weight, getattr(other, other_name)):
+            setattr(other, other_name, weight)
+
+
+def _tie(model: Any) -> None:
+    """Let a model say whether it looks words up with the weight that predicts them: else it is
+    saved with both."""
+    head, rows = model.get_output_embeddings(), model.get_input_embeddings()
+    same = torch.equal(head.weight, rows.weight)
+    if same:
+        head.weight = rows.weight
+    for config in (model.config, model.config.get_text_config()):
+        config.tie_word_embeddings = same
+
+
+def _output(model: Any) -> torch.Tensor | None:
+    """Return what a model makes of a text of tokens; None where it reads no such text."""
+    rows = model.get_input_embeddings().weight.shape[0]
+    end = model.config.eos_token_id  # which encoder-decoders look for
+    ids = [(i * i + 3 * i + 5) % rows for i in range(_TRIED)]
+    ids += [end] if isinstance(end, int) and end < rows else []
     try:
-        return merged.merge_and_unload().requires_grad_(True)
-    except Exception as error:
-        said = " ".join(str(error).split()).partition(". ")[0].rstrip(".")
-        raise LoadError(
-            f"{source} is an adapter ({adapter.kind}) that cannot be merged into its base "
-            f"{adapter.base} ({said[:160]}); choose a model with weights of its own.") from error
+        logits: torch.Tensor = model(input_ids=torch.tensor([ids])).logits
+    except (RuntimeError, ValueError, IndexError, TypeError, AttributeError):
+        return None
+    return logits.float()
 
 
-def _untie(model: Any) -> None:
-    """Give the head a weight of its own where it shares the embedding's: merged into both, what an
-    adapter adds to the one would change the other as well."""
-    head, embedding = model.get_output_embeddings(), model.get_input_embeddings()
-    if head is not None and head.weight is embedding.weight:
-        head.weight = torch.nn.Parameter(head.weight.detach().clone())
-        for config in (model.config, model.config.get_text_config()):
-            config.tie_word_embeddings = False
+def _alike(found: torch.Tensor | None, right: torch.Tensor) -> bool:
+    # Sums are made in another order, and weights may have been saved in half precision.
+    limit = 1e-2 * max(1.0, right.abs().max().item())
+    return found is not None and bool(((found - right).abs() <= limit).all())
 
 
 def _shapes(folder: Path) -> dict[str, tuple[int, ...]]:
