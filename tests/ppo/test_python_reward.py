@@ -9,6 +9,7 @@ import pytest
 from helpers.models import make_ppo
 
 from workbench.assets import EXAMPLE_REWARDS
+from workbench.ppo.control import Interrupted
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.prompt import TextPrompt
 from workbench.ppo.python_reward import PythonReward
@@ -237,3 +238,59 @@ def test_a_column_of_any_part_of_a_sum_is_named(write):
         WeightedPart("length", 1.0, ppo.reward), WeightedPart("mine", 0.5, mine)])
     with pytest.raises(PromptError, match=r"^mine\.py asks for the column “answer”"):
         ppo.begin(["a"], Hyperparameters())
+
+
+class Impatient:
+    """A control that has had enough the second time it is asked."""
+
+    asked = 0
+
+    def step(self, *_):
+        self.asked += 1
+        if self.asked > 1:
+            raise Interrupted
+
+
+@pytest.mark.parametrize("never", ["threading.Event().wait()", "while True: pass"])
+def test_a_reward_that_never_returns_can_be_left(write, unattended, never):
+    before = sys.stdout
+    reward = PythonReward(write(f"""
+        import threading
+
+        threads = []
+
+        def reward(prompts, completions):
+            threads.append(threading.current_thread())
+            if len(threads) == 1:
+                {never}
+            return [1.0] * len(completions)
+        """))
+    with pytest.raises(Interrupted):
+        reward.score(ROWS, control=Impatient())
+    assert sys.stdout is before
+    assert reward.score(ROWS, control=unattended).tolist() == [1, 1, 1]
+    first, second = reward._function.__globals__["threads"]
+    assert second.is_alive()
+    if never.startswith("while"):
+        first.join()
+
+
+def test_a_file_that_never_ends_can_be_left(write):
+    with pytest.raises(Interrupted):
+        PythonReward(write("while True: pass"), Impatient().step)
+
+
+def test_what_is_kept_for_a_thread_stays_there(write, unattended):
+    reward = PythonReward(write("""
+        import sqlite3
+
+        scores = sqlite3.connect(":memory:")
+        scores.execute("create table kept (score)")
+
+        def reward(prompts, completions):
+            scores.execute("insert into kept values (1)")
+            [[count]] = scores.execute("select count(*) from kept")
+            return [count] * len(completions)
+        """))
+    assert reward.score(ROWS, control=unattended).tolist() == [1, 1, 1]
+    assert reward.score(ROWS, control=unattended).tolist() == [2, 2, 2]

@@ -17,6 +17,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from numbers import Real
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -25,7 +26,8 @@ from typing import Any, TextIO
 import torch
 from torch import Tensor
 
-from workbench.ppo.control import Control
+from workbench.ppo.aside import Aside
+from workbench.ppo.control import Control, Interrupted
 from workbench.ppo.phases import Phase
 from workbench.ppo.reward_arguments import Arguments
 from workbench.ppo.reward_file import RewardFile
@@ -42,13 +44,17 @@ log = logging.getLogger("workbench.reward")
 class PythonReward:
     """Scores completions by the function ``reward`` of a file."""
 
-    def __init__(self, file: RewardFile) -> None:
+    def __init__(self, file: RewardFile, step: Callable[[], object] = lambda: None) -> None:
         """Run the file.
+
+        Args:
+            step: called while it runs; may raise Interrupted to give up.
 
         Raises:
             LoadError: it cannot be run, or has no such function.
         """
         self.file = file
+        self._aside = Aside()
         module = ModuleType(f"ppo_workbench_reward_{file.sha256[:12]}")
         module.__file__, module.__package__ = file.path, ""
         # A traceback then shows the lines that ran, not those that are in the file by now.
@@ -57,7 +63,10 @@ class PythonReward:
         sys.modules[module.__name__] = module  # dataclasses look their module up
         try:
             with _captured() as printed, _torch_as_it_was():
-                exec(compile(file.data, file.path, "exec", dont_inherit=True), module.__dict__)
+                program = compile(file.data, file.path, "exec", dont_inherit=True)
+                self._aside.call(partial(exec, program, module.__dict__), step).outcome()
+        except Interrupted:
+            raise
         except ImportError as error:
             raise LoadError(self._lacking(error)) from error
         except SyntaxError as error:
@@ -103,15 +112,18 @@ class PythonReward:
             return torch.zeros(0)
         control.step(phase, 0, len(exchanges))
         try:
-            return torch.tensor(self._ask(exchanges), dtype=torch.float32)
+            step = partial(control.step, phase, 0, len(exchanges))
+            return torch.tensor(self._ask(exchanges, step), dtype=torch.float32)
         except _Failure as failure:
             found = failure
         raise self._locate(found, exchanges, control, phase)
 
-    def _ask(self, exchanges: Sequence[Exchange]) -> list[float]:
+    def _ask(self, exchanges: Sequence[Exchange], step: Callable[[], object]) -> list[float]:
         with _captured() as printed, _torch_as_it_was():
+            call = self._aside.call(
+                partial(self._arguments.call, self._function, exchanges), step)
             try:
-                found = self._arguments.call(self._function, exchanges)
+                found = call.outcome()
             except BaseException as error:  # whatever it is, it is the person's program's
                 trace = self._own(error.__traceback__)
                 raise _Failure(
@@ -174,9 +186,10 @@ class PythonReward:
         if row is None:
             row = 0
             for row in range(len(exchanges)):
-                control.step(phase, row, len(exchanges))
+                step = partial(control.step, phase, row, len(exchanges))
+                step()
                 try:
-                    self._ask([exchanges[row]])
+                    self._ask([exchanges[row]], step)
                 except _Failure as found:
                     failure = _Failure(
                         failure.problem if not failure.details else found.problem,

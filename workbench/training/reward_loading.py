@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from workbench.ppo.device import Placement
@@ -115,8 +116,9 @@ def _load_file(
     part: RewardPart, report: Report, trusted: Trusted
 ) -> tuple[Reward, ModelFacts]:
     file = _read_trusted(part, trusted)
-    report(f"Running {file.name}", 0.5)
-    reward = PythonReward(file)
+    running = partial(report, f"Running {file.name}", 0.5)
+    running()
+    reward = PythonReward(file, running)
     return reward, ModelFacts(
         source=part.source, name=base_name(part.source), architecture="Python file", parameters=0,
         vocabulary=0, dtype="", device="", tokenizer="", sha256=file.sha256,
