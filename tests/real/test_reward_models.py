@@ -155,6 +155,15 @@ def test_limits_are_tried(tmp_path, name, limit, more):
         rtol=2e-4, atol=2e-4)
 
 
+@pytest.mark.parametrize("name", ["t5", "umt5"])
+def test_a_table_of_distances_is_no_limit(tmp_path, name):
+    """T5 looks distances up in a table of 32 entries, far ones together."""
+    folder = save_classifier(tmp_path / "r", name, initializer_factor=1.0)
+    texts = [" ".join(WORDS[4 + (i * n) % 17] for i in range(n)) for n in (3, 31, 33, 60)]
+    found = load(folder).score([Exchange("", t, t) for t in texts], control=Unattended())
+    check(found, folder, [[*ids(text), END] for text in texts])
+
+
 @pytest.mark.parametrize("told", [True, False], ids=["by its table", "by reading"])
 def test_a_limit_that_the_configuration_has_wrong_is_found(tmp_path, monkeypatch, told):
     reward = load(save_classifier(tmp_path / "r", "ctrl", words()))

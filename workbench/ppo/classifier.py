@@ -278,10 +278,24 @@ class Classifier:
             self.run([row.stretched(len(row.ids) + more)])
         if len(short.seen) != len(long.seen):
             return None
-        ends = [len(row.ids) + size - 1 - highest
-                for (size, highest), there in zip(short.seen, long.seen, strict=True)
-                if there == (size, highest + more)]
-        return min(ends, default=None)
+        ends = {(len(row.ids) + size - 1 - highest, place)
+                for place, ((size, highest), there) in enumerate(
+                    zip(short.seen, long.seen, strict=True))
+                if there == (size, highest + more)}
+        return next((end for end, place in sorted(ends) if self._ends(row, end, place)), None)
+
+    def _ends(self, row: Row, length: int, place: int) -> bool:
+        """Whether a text of so many tokens looks up the last entry of the table that is looked up
+        at this place. That of T5's distances only seems to end there: far ones share an entry."""
+        if length > _WIDEST:
+            return True
+        try:
+            with _Lookups() as last:
+                self.run([row.stretched(length)])
+        except (IndexError, ValueError, RuntimeError, AssertionError):
+            return True  # it ends before that
+        size, highest = last.seen[place] if place < len(last.seen) else (1, 0)
+        return highest == size - 1
 
 
 class _Lookups(TorchDispatchMode):
