@@ -61,6 +61,20 @@ def test_an_added_token_without_weights_is_named_when_a_prompt_holds_it(tmp_path
         scribe.encode(["the tea", "was <extra> good"], 4)
 
 
+def test_a_vocabulary_that_cannot_write_every_text(tmp_path):
+    """Neither transformers' class for the kind, nor a prompt, need find a way in it."""
+    known = words(specials=("<s>", "</s>"), unk_token=None, bos_token="<s>")
+    known.backend_tokenizer.model.unk_token = "<no unk>"
+    known.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<s> $A", special_tokens=[("<s>", 0)])
+    folder = save_llama(tmp_path, known, kind=tf.GemmaForCausalLM, head_dim=8)
+    scribe = load_policy(str(folder), CPU, quiet).scribe
+    assert scribe.encode(["the tea"], 4) == [[0, 2, 3]]
+    with pytest.raises(PromptError, match=r"^The policy's tokenizer cannot read prompt 2 "
+                       r"\(“the Käse”\): .*; change or switch off the prompt.$"):
+        scribe.encode(["the tea", "the Käse", "tea"], 4)
+
+
 def test_another_models_tokenizer_is_refused(tmp_path):
     folder = save_llama(tmp_path / "p", words("more", "words"), vocab_size=20)
     with pytest.raises(LoadError, match=r"has 22 token ids, and the weights know 20 .there is none "

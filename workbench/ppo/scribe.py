@@ -271,10 +271,18 @@ class Scribe:
         return found
 
     def _as_text(self, prompts: _Numbered, control_tokens: bool) -> list[list[int]]:
-        rows = self.tokenizer(
-            [prompt.text for _, prompt in prompts], add_special_tokens=False,
-            return_attention_mask=False, return_token_type_ids=False,
-            split_special_tokens=not control_tokens)["input_ids"]
+        try:
+            rows = self.tokenizer(
+                [prompt.text for _, prompt in prompts], add_special_tokens=False,
+                return_attention_mask=False, return_token_type_ids=False,
+                split_special_tokens=not control_tokens)["input_ids"]
+        except Exception as error:
+            if len(prompts) > 1:  # one by one, to find which it was
+                return [row for each in prompts for row in self._as_text([each], control_tokens)]
+            [(number, prompt)] = prompts
+            raise PromptError(
+                f"The policy's tokenizer cannot read prompt {number:,} ({_shorten(prompt)}): "
+                f"{reason(error)}; change or switch off the prompt.") from error
         # Who writes the turns of a chat may have written what begins a text as well.
         begins = len(self._before)
         return [(ids if ids[:begins] == self._before else [*self._before, *ids])
@@ -313,13 +321,22 @@ class Scribe:
     def _find_start(self) -> list[int]:
         """Return the ids that the tokenizer puts before every text. What it puts after one is left
         out: a prompt is to be continued."""
-        for probe in ("a", "the", " ", "1"):
-            bare = self.tokenizer([probe], add_special_tokens=False)["input_ids"][0]
-            whole = self.tokenizer([probe])["input_ids"][0]
+        for probe in ("a", "the", " ", "1", self._some_word()):
+            try:
+                bare = self.tokenizer([probe], add_special_tokens=False)["input_ids"][0]
+                whole = self.tokenizer([probe])["input_ids"][0]
+            except Exception:  # its vocabulary has no way to write it
+                continue
             for start in range(len(whole) - len(bare) + 1) if bare else ():
                 if whole[start : start + len(bare)] == bare:
                     return whole[:start]
         return []
+
+    def _some_word(self) -> str:
+        """Return the text of a token in the middle of the vocabulary, "" where none is told."""
+        known: dict[str, int] = getattr(self.tokenizer, "get_vocab", dict)()
+        plain = sorted(set(known.values()) - self._special_ids)
+        return self._decode([plain[len(plain) // 2]]) if plain else ""
 
     def _check_rows(self, prompts: Sequence[PromptLike], encoded: Sequence[Sequence[int]]) -> None:
         if self.rows is None:

@@ -137,13 +137,18 @@ def _agree(tokenizer: Any, own: Tokenizer, probes: Sequence[str], framed: bool) 
     for each in (found, own):  # which transformers sets anew for each text
         each.no_padding()
         each.no_truncation()
-    try:
-        ids = [row.ids for row in found.encode_batch(list(probes), add_special_tokens=False)]
-    except Exception:  # its class asks for tokens that the file does not have
+    if framed and _ids(found, _PROBES[0], framed) != _ids(own, _PROBES[0], framed):
         return False
-    if framed and found.encode(_PROBES[0]).ids != own.encode(_PROBES[0]).ids:
-        return False
-    right = [encoding.ids for encoding in own.encode_batch(list(probes), add_special_tokens=False)]
-    return ids == right and all(
+    right = [_ids(own, probe) for probe in probes]
+    return [_ids(found, probe) for probe in probes] == right and all(
         found.decode(row, skip_special_tokens=False) == own.decode(row, skip_special_tokens=False)
-        for row in right)
+        for row in right if row is not None)
+
+
+def _ids(tokenizer: Tokenizer, text: str, framed: bool = False) -> list[int] | None:
+    """Return the ids of a text, ``framed`` by what begins and ends it; None where it cannot be
+    written with the vocabulary."""
+    try:
+        return tokenizer.encode(text, add_special_tokens=framed).ids
+    except Exception:  # which is all that tokenizers raises
+        return None
