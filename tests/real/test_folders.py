@@ -131,6 +131,22 @@ def test_truncated_weights_are_damaged_and_other_shapes_are_not(policy):
     refused(policy, "have other shapes than its config.json says")
 
 
+def test_a_padding_token_without_weights_is_the_configurations_fault(folder):
+    configure(folder, pad_token_id=32_000)
+    refused(folder, r"The config.json of .* names a padding token \(pad_token_id\) that its "
+            "weights have no row for; correct it there, or set it to null.")
+
+
+def test_where_no_architecture_is_named_the_weights_tell(folder):
+    configure(folder, architectures=None)
+    assert load(folder)
+    weights = load_file(folder / "model.safetensors")
+    head = "score.weight" if folder.name == "reward" else "lm_head.weight"
+    del weights[head]
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    refused(folder, rf"are incomplete \({head} missing\)")
+
+
 @pytest.mark.parametrize(("quantised", "says"), [
     ({"quant_method": "gptq", "bits": 4}, "gptq, 4 bits"),
     ({"quant_method": "fp8"}, "fp8"), ({"quant_method": "mxfp4"}, "mxfp4"),

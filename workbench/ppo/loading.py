@@ -191,7 +191,9 @@ def load_reward(
     written_for = _architectures(config)
     classifiers = set(MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES.values())
     # An adapter may bring the head that makes its base a classifier.
-    scores = adapter.task in ("SEQ_CLS", "") if adapter and outputs else written_for & classifiers
+    # Where nothing is said, the weights tell.
+    scores = adapter.task in ("SEQ_CLS", "") if adapter and outputs else (
+        not written_for or written_for & classifiers)
     if not scores or config.model_type not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES:
         raise LoadError(
             f"{source} is no sequence classifier ({', '.join(sorted(written_for)) or 'unknown'}); "

@@ -166,6 +166,10 @@ def read_weights(kind: Any, folder: Path, source: str, **settings: Any) -> tuple
             raise LoadError(
                 f"The weights of {source} are a pickle that holds more than numbers and could run "
                 "any program, so they were not read; get the model as safetensors.") from None
+        if "padding_idx" in str(error).lower():
+            raise LoadError(
+                f"The config.json of {source} names a padding token (pad_token_id) that its "
+                "weights have no row for; correct it there, or set it to null.") from error
         if "size mismatch" in str(error) or "ignore_mismatched_sizes" in str(error):
             raise LoadError(
                 f"The weights of {source} have other shapes than its config.json says; the two "
