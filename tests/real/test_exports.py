@@ -39,6 +39,8 @@ KINDS = {
     "gpt2": save_policy,
     "llama": lambda folder: save_llama(folder, words()),
     "tied and resized": save_resized,
+    "head with a bias": lambda folder: save_llama(
+        folder, words(), kind=tf.PhiForCausalLM, num_key_value_heads=4),
     "experts": lambda folder: save_llama(
         folder, words(), kind=tf.MixtralForCausalLM, num_local_experts=2),
 }
@@ -65,7 +67,6 @@ def logits(model, ids):
     return model(input_ids=torch.tensor([ids])).logits
 
 
-@pytest.mark.filterwarnings("ignore:The following .*_pattern keys:RuntimeWarning")  # of experts
 @pytest.mark.parametrize("lora_rank", [0, 2])
 @pytest.mark.parametrize("kind", KINDS)
 @torch.no_grad()
@@ -82,6 +83,18 @@ def test_what_is_exported_is_the_policy(tmp_path, kind, lora_rank):
     assert found.config.tie_word_embeddings == start.config.tie_word_embeddings
     after = ppo.policy.model.state_dict()
     assert all(torch.equal(after[name], tensor) for name, tensor in before.items())
+
+
+def test_a_tokenizer_that_transformers_reads_otherwise_is_said(tmp_path):
+    """It puts Qwen2's rules over any tokenizer.json of a qwen2 folder."""
+    ppo = trained(save_llama(tmp_path / "policy", words(), kind=tf.Qwen2ForCausalLM))
+    assert export(ppo, str(tmp_path / "out"), quiet) == (
+        "The AutoTokenizer of the installed transformers does not read its tokenizer.json as the "
+        "run did, because the model is of the kind qwen2; read that with PreTrainedTokenizerFast.")
+    texts = [prompt.text for prompt in ppo.prompts]
+    found = tf.PreTrainedTokenizerFast.from_pretrained(tmp_path / "out")
+    assert found(texts)["input_ids"] == ppo.prompt_ids
+    assert tf.AutoTokenizer.from_pretrained(tmp_path / "out")(texts)["input_ids"] != ppo.prompt_ids
 
 
 def test_adapters_are_merged_without_a_second_model(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ from typing import Any
 
 import psutil
 import torch
+from transformers import AutoTokenizer
 
 from workbench.ppo.cycle import PPO
 from workbench.ppo.loading import read_policy
@@ -27,7 +28,8 @@ def check_exported(ppo: PPO, folder: str, report: Report) -> str:
     """Load what was written as anybody would, and compare its numbers with the policy's.
 
     Returns:
-        one plain sentence on why that was not possible; empty when it was.
+        one plain sentence on why that was not possible, or on what other programs will read
+        otherwise; else nothing.
 
     Raises:
         WrongExportError: they are others.
@@ -39,6 +41,7 @@ def check_exported(ppo: PPO, folder: str, report: Report) -> str:
         return "There was too little memory to read it back and compare."
     model, tokenizer, _ = read_policy(Path(folder), folder, report)
     _same_tokens(ppo, tokenizer)
+    note = _read_elsewhere(ppo, folder)
     report("Comparing what was written with the run", 0.95)
     worst = 0.0
     for ids in [row[:_TOKENS] for row in ppo.prompt_ids[:_ROWS]]:
@@ -53,12 +56,29 @@ def check_exported(ppo: PPO, folder: str, report: Report) -> str:
     if not worst <= _TOLERANCE.get(policy.device.type, _COARSE):
         raise WrongExportError(
             f"read back, its logits differ from the run's by {worst:.2g} of the largest")
-    return ""
+    return note
 
 
 def _same_tokens(ppo: PPO, tokenizer: Any) -> None:
-    before = ppo.scribe.tokenizer
-    texts = [prompt.text[:1000] for prompt in ppo.prompts[:_ROWS]]
-    if tokenizer.chat_template != before.chat_template or any(
-            tokenizer(text)["input_ids"] != before(text)["input_ids"] for text in texts):
+    if tokenizer.chat_template != ppo.scribe.tokenizer.chat_template or not _alike(ppo, tokenizer):
         raise WrongExportError("read back, its tokenizer reads the prompts otherwise")
+
+
+def _alike(ppo: PPO, tokenizer: Any) -> bool:
+    """Whether a tokenizer reads the prompts as the run's does."""
+    texts = [prompt.text[:1000] for prompt in ppo.prompts[:_ROWS]]
+    return all(tokenizer(text)["input_ids"] == ppo.scribe.tokenizer(text)["input_ids"]
+               for text in texts)
+
+
+def _read_elsewhere(ppo: PPO, folder: str) -> str:
+    """Return a sentence where transformers chooses another tokenizer for the model's kind than its
+    tokenizer.json describes, which nothing that can be written there prevents."""
+    try:
+        same = _alike(ppo, AutoTokenizer.from_pretrained(folder, local_files_only=True))
+    except Exception:  # of transformers, or of a vocabulary that it does not expect
+        same = False
+    return "" if same else (
+        "The AutoTokenizer of the installed transformers does not read its tokenizer.json as the "
+        f"run did, because the model is of the kind {ppo.policy.model.config.model_type}; read "
+        "that with PreTrainedTokenizerFast.")

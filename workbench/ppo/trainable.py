@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -105,7 +106,10 @@ def add_adapters(model: Any, rank: int) -> Any:
     transposed = any(isinstance(m, Conv1D) for m in model.modules())
     config = LoraConfig(
         r=rank, lora_alpha=2 * rank, target_modules="all-linear", fan_in_fan_out=transposed)
-    return LoraModel(model, config, "default")
+    with warnings.catch_warnings():
+        # Said of experts, for which peft has settings of its own.
+        warnings.filterwarnings("ignore", r"The following \w+_pattern keys", RuntimeWarning)
+        return LoraModel(model, config, "default")
 
 
 def _copy_trunk(trunk: nn.Module) -> nn.Module:
