@@ -137,6 +137,12 @@ def test_a_padding_token_without_weights_is_the_configurations_fault(folder):
             "weights have no row for; correct it there, or set it to null.")
 
 
+def test_an_output_without_a_name_has_its_number(made, tmp_path):
+    folder = shutil.copytree(made / "reward", tmp_path / "reward")
+    configure(folder, id2label={"1": "good"})
+    assert load(folder).labels == ("LABEL_0",)
+
+
 def test_where_no_architecture_is_named_the_weights_tell(folder):
     configure(folder, architectures=None)
     assert load(folder)

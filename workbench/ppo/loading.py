@@ -198,7 +198,7 @@ def load_reward(
         raise LoadError(
             f"{source} is no sequence classifier ({', '.join(sorted(written_for)) or 'unknown'}); "
             "as the reward model choose a model trained to score text.")
-    labels = tuple(str(config.id2label[i]) for i in range(config.num_labels))
+    labels = tuple(str(config.id2label.get(i, f"LABEL_{i}")) for i in range(config.num_labels))
     if label is None and len(labels) > 1:
         raise LoadError(
             f"The reward model {source} has {len(labels)} outputs ({', '.join(labels)}); choose "
@@ -293,4 +293,4 @@ def _eos_ids(model: Any, tokenizer: Any, rows: int) -> list[int]:
     found = set(configured if isinstance(configured, list) else [configured])
     if tokenizer.eos_token_id is not None:
         found.add(tokenizer.eos_token_id)
-    return sorted(i for i in found if 0 <= i < rows)
+    return sorted(i for i in found if isinstance(i, int) and 0 <= i < rows)
