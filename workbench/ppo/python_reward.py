@@ -299,6 +299,7 @@ def _captured() -> Iterator[io.StringIO]:
         sys.stdout, sys.stderr = before
 
 
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 _asking = 0
 """How many rewards are at work: more than one only where one has another."""
 
@@ -307,12 +308,25 @@ def _take_no_signals_over() -> None:
     """Let a process that a reward has forked end when it is told to: a Pool waits for that, and
     the handler that it has inherited would stop the run instead."""
     if _asking:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in _ENDING:
             signal.signal(number, signal.SIG_DFL)
+    _let_in()
+
+
+def _hold_back() -> None:
+    """Let no signal reach a process before it has handlers of its own."""
+    if _asking:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+
+
+def _let_in() -> None:
+    if _asking:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_take_no_signals_over)
+    os.register_at_fork(before=_hold_back, after_in_parent=_let_in,
+                        after_in_child=_take_no_signals_over)
 
 
 @contextlib.contextmanager
