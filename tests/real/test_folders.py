@@ -163,6 +163,39 @@ def test_quantised_weights_are_refused_by_method(folder, quantised, says):
     refused(folder, rf"is quantised \({says}\): its weights cannot be trained; choose the original")
 
 
+def test_a_name_that_transformers_does_not_know_is_the_settings_fault(folder):
+    configure(folder, hidden_act="siluu")
+    refused(folder, r"The config.json of .* names 'siluu', which the installed transformers does "
+            "not know; correct it there")
+
+
+def test_a_link_to_nowhere_is_named(folder):
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors").symlink_to("../blobs/abc")
+    refused(folder, r"model.safetensors is a link to a file that is not there \(\.\./blobs/abc\); "
+            "download the model again")
+
+
+@pytest.mark.parametrize("architectures", ["LlamaForCausalLM", [7]])
+def test_architectures_that_are_no_list_of_names_are_damage(folder, architectures):
+    configure(folder, architectures=architectures)
+    refused(folder, "The config.json of .* is damaged")
+
+
+@pytest.mark.parametrize(("dtype", "says"), [
+    (torch.int8, "I8"), (torch.uint8, "U8"), (torch.float8_e4m3fn, "F8_E4M3")])
+def test_weights_that_were_quantised_without_a_word_are_not_taken_for_plain_numbers(
+    folder, dtype, says
+):
+    weights = load_file(folder / "model.safetensors")
+    name = "model.layers.0.mlp.up_proj.weight"
+    weights[name] = (weights[name] * 50).to(dtype)
+    weights["model.layers.0.mlp.up_proj.weight_scale"] = torch.tensor(0.02)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    refused(folder, rf"is quantised, though its config.json does not say how: {name} is stored as "
+            rf"{says}. Its weights cannot be trained; choose the original model")
+
+
 def test_code_of_its_own_is_not_run(folder):
     (folder / "modeling_new.py").write_text("raise SystemExit('ran')")
     configure(folder, model_type="brand_new", auto_map={

@@ -3,8 +3,11 @@ them is said by name."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import pickle
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -57,6 +60,11 @@ def check_files(folder: Path, source: str, *, names: tuple[str, ...] = _WEIGHTS)
             f"The folder {source} holds an adapter_config.json and no adapter's weights "
             "(adapter_model.safetensors): save the adapter again, or delete that file if the "
             "folder's own weights are meant.")
+    broken = sorted(f.name for f in folder.iterdir() if f.is_symlink() and not f.exists())
+    if broken:
+        raise LoadError(
+            f"In the folder {source} {broken[0]} is a link to a file that is not there "
+            f"({os.readlink(folder / broken[0])}); download the model again.")
     main = next((folder / name for name in names if (folder / name).is_file()), None)
     if main is None:
         there = sorted(f.name for f in folder.iterdir() if f.suffix in (".safetensors", ".bin"))
@@ -90,6 +98,9 @@ def read_settings(folder: Path, source: str) -> Mapping[str, Any]:
         settings = json.loads((folder / "config.json").read_text("utf-8"))
         if not isinstance(kind := settings.get("model_type", ""), str):
             raise TypeError("model_type")
+        named = settings.get("architectures") or []
+        if not isinstance(named, list) or not all(isinstance(name, str) for name in named):
+            raise TypeError("architectures")
         code = settings.get("auto_map") or {}
         quantised = find_quantisation(settings)
     except Exception as error:
@@ -147,12 +158,32 @@ def check_room(needed: int, source: str) -> None:
             f"read, and {size(free)} are free; choose a smaller model.")
 
 
+def check_plain(folder: Path, source: str) -> None:
+    """Make sure that weights are stored as the numbers that they are. Integers and floats of eight
+    bits or less are what a quantisation made of them, to be scaled again; transformers reads them
+    as they stand where config.json names none.
+
+    Raises:
+        LoadError: naming a weight and its kind of number.
+    """
+    for file in sorted(folder.glob("model*.safetensors")):
+        for name, tensor in _header(file).items():
+            dtype = str(tensor.get("dtype", "")) if isinstance(tensor, dict) else ""
+            # Masks and positions are integers by right; no model's are called weights.
+            if name.endswith("weight") and re.match(r"[IU]\d|F[468](_|$)", dtype):
+                raise LoadError(
+                    f"{source} is quantised, though its config.json does not say how: {name} is "
+                    f"stored as {dtype}. Its weights cannot be trained; choose the original model "
+                    "that it was made from.")
+
+
 def read_weights(kind: Any, folder: Path, source: str, **settings: Any) -> tuple[Any, Any]:
     """Return a model of transformers and what is said of its loading.
 
     Raises:
         LoadError: with one sentence that names the cause.
     """
+    check_plain(folder, source)
     try:
         return kind.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, output_loading_info=True,
@@ -174,9 +205,25 @@ def read_weights(kind: Any, folder: Path, source: str, **settings: Any) -> tuple
             raise LoadError(
                 f"The weights of {source} have other shapes than its config.json says; the two "
                 "belong to different models: save or download the model again.") from error
+        if isinstance(error, KeyError) and str(error).strip("'") in _texts(folder):
+            raise LoadError(
+                f"The config.json of {source} names {error}, which the installed transformers does "
+                "not know; correct it there, or download the model again.") from error
         raise LoadError(
             f"The weights of {source} cannot be read; the file may be damaged or incomplete: "
             "save or download the model again.") from error
+
+
+def _texts(folder: Path) -> set[str]:
+    """Return every text that is a value in config.json."""
+    def inside(value: Any) -> Iterator[str]:
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, (dict, list)):
+            for each in value.values() if isinstance(value, dict) else value:
+                yield from inside(each)
+
+    return set(inside(json.loads((folder / "config.json").read_text("utf-8"))))
 
 
 def check_cause(error: BaseException, source: str) -> None:
@@ -261,22 +308,30 @@ def _is_pointer(file: Path) -> bool:
 
 def _numbers(folder: Path) -> Iterator[int]:
     """Count the numbers in each file of weights, by its header or at least by its size."""
-    files = list(folder.glob("model*.safetensors")) or list(folder.glob("pytorch_model*.bin"))
-    for file in files:
+    files = list(folder.glob("model*.safetensors"))
+    for file in files or folder.glob("pytorch_model*.bin"):
         if file.suffix == ".bin":
             yield file.stat().st_size // 4
             continue
-        try:
-            with file.open("rb") as opened:
-                length = int.from_bytes(opened.read(8), "little")
-                if length > file.stat().st_size:
-                    continue  # damaged: said when it is read
-                header = json.loads(opened.read(length))
-            for name, tensor in header.items():
-                if name != "__metadata__":
-                    yield torch.Size(tensor["shape"]).numel()
-        except (OSError, ValueError, KeyError, TypeError, RuntimeError):
-            continue
+        with contextlib.suppress(KeyError, TypeError, RuntimeError):
+            for tensor in _header(file).values():
+                yield torch.Size(tensor["shape"]).numel()
+
+
+def _header(file: Path) -> Mapping[str, Any]:
+    """Return what a safetensors file says of its tensors, by name; nothing where it is damaged,
+    which is said when it is read."""
+    try:
+        with file.open("rb") as opened:
+            length = int.from_bytes(opened.read(8), "little")
+            if length > file.stat().st_size:
+                return {}
+            header = json.loads(opened.read(length))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(header, dict):
+        return {}
+    return {name: tensor for name, tensor in header.items() if name != "__metadata__"}
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
