@@ -225,7 +225,7 @@ def test_an_interrupt_while_models_load_ends_in_one_sentence(models, home, tmp_p
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends signals of Unix")
-def test_a_third_interrupt_ends_at_once(models, home, tmp_path, forked):
+def test_interrupts_in_a_row_end_a_run_whose_reward_never_returns(models, home, tmp_path, forked):
     file = tmp_path / "mine.py"
     file.write_text(
         "import os, signal, threading\n"
@@ -235,12 +235,14 @@ def test_a_third_interrupt_ends_at_once(models, home, tmp_path, forked):
         "        threading.Event().wait(0.05)\n")
     done = forked("train", "--home", home, *models[:2], "--reward", file, "--trust-reward-file")
     assert done.returncode == 130, done.stderr
-    assert "Ending; press Ctrl+C again to end at once." in done.stderr
+    assert "Stopping; press Ctrl+C again" in done.stderr
     assert "Traceback" not in done.stderr
     store = Store(home)
     store.mark_interrupted().result()
-    assert [run.status for run in store.runs()] == ["interrupted"]
+    statuses = [run.status for run in store.runs()]
     store.close()
+    # The first lets it stop in order; the third, should it come before that is done, at once.
+    assert statuses in (["stopped"], ["interrupted"])
 
 
 @unix
