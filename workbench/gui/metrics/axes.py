@@ -71,7 +71,9 @@ class ValueAxis(pg.AxisItem):
             self.picture = None
             self.update()
 
-    def tickSpacing(self, minVal, maxVal, size):  # noqa: N803
+    def tickSpacing(
+        self, minVal: float, maxVal: float, size: float,  # noqa: N803
+    ) -> list[tuple[float, float]]:
         """Return one distance, so that all labels have the same number of decimals."""
         # About three labels, if need be closer together: one alone says nothing.
         room = max(min(3.5, size / 16), size / 26, 1.0)
@@ -80,7 +82,9 @@ class ValueAxis(pg.AxisItem):
             step = _round_step(step / 2.6)
         return [(step, 0)]
 
-    def tickValues(self, minVal, maxVal, size):  # noqa: N803
+    def tickValues(
+        self, minVal: float, maxVal: float, size: float,  # noqa: N803
+    ) -> list[tuple[float, list[float]]]:
         """Return tick heights, grouped by level."""
         if not self._log.threshold:
             least = _LINE * (maxVal - minVal) / max(size, 1.0)
@@ -94,7 +98,9 @@ class ValueAxis(pg.AxisItem):
         heights = [self._log.height(v) for v in values]
         return [(1.0, _apart(heights, _ROOM * (maxVal - minVal) / max(size, 1.0)))]
 
-    def tickStrings(self, values, scale, spacing):
+    def tickStrings(
+        self, values: Sequence[float], scale: float, spacing: float
+    ) -> list[str]:
         """Return the label of each tick."""
         if self._log.threshold:
             return [_plain(float(f"{self._log.inverse(v):.6g}")) for v in values]
@@ -117,7 +123,9 @@ class CycleAxis(pg.AxisItem):
         self.picture = None
         self.update()
 
-    def tickSpacing(self, minVal, maxVal, size):  # noqa: N803
+    def tickSpacing(
+        self, minVal: float, maxVal: float, size: float,  # noqa: N803
+    ) -> list[tuple[float, float]]:
         """Return the distance between ticks."""
         room = max(3.0, size / 56)
         if self._along == "time":
@@ -126,7 +134,9 @@ class CycleAxis(pg.AxisItem):
             return [(float(spacing), 0)]
         return [(max(1.0, _round_step((maxVal - minVal) / room)), 0)]
 
-    def tickStrings(self, values, scale, spacing):
+    def tickStrings(
+        self, values: Sequence[float], scale: float, spacing: float
+    ) -> list[str]:
         """Return the label of each tick."""
         if self._along != "time":
             return [f"{v:,.0f}" for v in values]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, Qt, Signal
@@ -26,12 +26,12 @@ class _ViewBox(pg.ViewBox):
     clicked = Signal(float)  # where in x
     _drag: Literal["zoom", "select", "move"] = "move"
 
-    def wheelEvent(self, ev, axis=None):
+    def wheelEvent(self, ev: Any, axis: int | None = None) -> None:
         """Zoom one axis."""
         super().wheelEvent(ev, axis=axis or 0)
         self.moved.emit(axis or 0)
 
-    def mouseDragEvent(self, ev, axis=None):
+    def mouseDragEvent(self, ev: Any, axis: int | None = None) -> None:
         """Zoom to or select a part of x, or move one axis."""
         ev.accept()
         if ev.isStart():  # letting Shift go on the way changes nothing
@@ -52,7 +52,7 @@ class _ViewBox(pg.ViewBox):
             super().mouseDragEvent(ev, axis=axis or 0)
             self.moved.emit(axis or 0)
 
-    def mouseClickEvent(self, ev):
+    def mouseClickEvent(self, ev: Any) -> None:
         """Tell of a click."""
         if ev.button() == Qt.MouseButton.LeftButton and not ev.double():
             ev.accept()
