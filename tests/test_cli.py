@@ -246,7 +246,9 @@ def test_interrupts_in_a_row_end_a_run_whose_reward_never_returns(models, home, 
 
 
 @unix
-def test_sigterm_stops_with_a_checkpoint(models, home, tmp_path, forked):
+@pytest.mark.parametrize("signals", ["SIGTERM", "SIGHUP", "SIGHUP SIGHUP"])
+def test_a_signal_to_end_stops_with_a_checkpoint(models, home, tmp_path, forked, signals):
+    """A closed terminal may tell twice: by the system and by the shell."""
     file = tmp_path / "mine.py"
     file.write_text(
         "import os, signal, sys, threading\n"
@@ -262,13 +264,15 @@ def test_sigterm_stops_with_a_checkpoint(models, home, tmp_path, forked):
         "    calls.append(1)\n"
         "    if len(calls) == 4:\n"  # the start, a cycle and its comparison came before
         "        sys.stderr = Watched()\n"
-        "        os.kill(os.getpid(), signal.SIGTERM)\n"
-        "        told.wait(60)\n"  # the main thread asks to stop; then the update cannot begin
+        f"        for name in {signals.split()}:\n"
+        "            os.kill(os.getpid(), getattr(signal, name))\n"
+        "            told.wait(60)\n"  # the main thread asks to stop; then the update cannot begin
         "    return [0.0] * len(prompts)\n")
     done = forked("train", "--home", home, *models[:2], "--reward", file, "--trust-reward-file",
                   "--cycles", 500, *SMALL, "--set", "checkpoint_every=0")
     assert done.returncode == 130, done.stderr
     assert "Stopping; press Ctrl+C again" in done.stderr
+    assert "Ending" not in done.stderr
     assert "Go on with: ppo-workbench resume 1" in done.stdout
     store = Store(home)
     run = store.run(1)

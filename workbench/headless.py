@@ -19,6 +19,7 @@ from typing import Any
 
 from workbench import assets
 from workbench.crash_log import keep_crashes
+from workbench.ending_signals import HANGUP, ending_signals
 from workbench.exit_status import FAILED, INTERRUPTED, UNUSABLE, UNWELL
 from workbench.known_models import known_policy
 from workbench.ppo.hyperparameters import HyperparameterError, parse
@@ -49,7 +50,7 @@ def train(options: argparse.Namespace) -> int:
 
     0: finished; 1: the run failed; 2: the request cannot be carried out;
     3: stopped for a rule of the health check that it was told to pause for; 130: interrupted, by
-    Ctrl+C or SIGTERM.
+    Ctrl+C, SIGTERM or SIGHUP.
     """
     try:
         hp = parse(_settings(options))
@@ -360,20 +361,23 @@ def _quiet(*_: object) -> None:
 @contextlib.contextmanager
 def _stop_on_signals(session: Session) -> Iterator[Callable[[], bool]]:
     """Ctrl+C stops the run cleanly, a second one without waiting for its checkpoint; a third one
-    ends the process at once. SIGTERM, by which a machine asks programs to end, does the same.
-    Yields what tells whether one has come."""
+    ends the process at once. SIGTERM, by which a machine asks programs to end, does the same, and
+    so does the first SIGHUP, of a terminal that is closed. Yields what tells whether one has come.
+    """
     says = ["Stopping; press Ctrl+C again to end without a checkpoint.",
             "Ending; press Ctrl+C again to end at once."]
     presses = len(says)
 
-    def stop(*_: object) -> None:
+    def stop(number: int, _: object) -> None:
+        if number == HANGUP and len(says) < presses:
+            return
         if not says:
             os._exit(INTERRUPTED)  # what waits for the training thread may wait for long
         sentence = says.pop(0)
         session.send(do.Stop())
         tell(sentence)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, stop) for number in ending_signals()}
     try:
         yield lambda: len(says) < presses
     finally:

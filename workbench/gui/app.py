@@ -16,6 +16,7 @@ from PySide6.QtWidgets import QApplication
 from qasync import QEventLoop
 
 from workbench import __version__
+from workbench.ending_signals import ending_signals
 from workbench.gui.actions import ALIVE
 from workbench.gui.background import Background
 from workbench.gui.bridge import Bridge
@@ -75,7 +76,7 @@ async def _main(
     errors.window = workbench.window
     # The bridge's tick lets Python see a signal within a moment.
     before = {number: signal.signal(number, lambda *_: workbench.exit())
-              for number in (signal.SIGINT, signal.SIGTERM)}
+              for number in ending_signals()}
     try:
         await workbench.serve(policy, reward)
     except StoreError as error:

@@ -26,6 +26,7 @@ from typing import Any, TextIO
 import torch
 from torch import Tensor
 
+from workbench.ending_signals import ending_signals
 from workbench.ppo.aside import Aside
 from workbench.ppo.control import Control, Interrupted
 from workbench.ppo.phases import Phase
@@ -299,7 +300,6 @@ def _captured() -> Iterator[io.StringIO]:
         sys.stdout, sys.stderr = before
 
 
-_ENDING = (signal.SIGINT, signal.SIGTERM)
 _asking = 0
 """How many rewards are at work: more than one only where one has another."""
 
@@ -308,7 +308,7 @@ def _take_no_signals_over() -> None:
     """Let a process that a reward has forked end when it is told to: a Pool waits for that, and
     the handler that it has inherited would stop the run instead."""
     if _asking:
-        for number in _ENDING:
+        for number in ending_signals():
             signal.signal(number, signal.SIG_DFL)
     _let_in()
 
@@ -316,12 +316,12 @@ def _take_no_signals_over() -> None:
 def _hold_back() -> None:
     """Let no signal reach a process before it has handlers of its own."""
     if _asking:
-        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+        signal.pthread_sigmask(signal.SIG_BLOCK, ending_signals())
 
 
 def _let_in() -> None:
     if _asking:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, ending_signals())
 
 
 if hasattr(os, "register_at_fork"):
