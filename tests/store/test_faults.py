@@ -265,6 +265,44 @@ def test_an_emptied_database_beside_checkpoints_is_no_new_home(tmp_path):
     Store(tmp_path).close()
 
 
+@pytest.mark.parametrize("emptied", [False, True])
+def test_a_log_whose_database_is_not_there_is_never_deleted(tmp_path, emptied):
+    """After a crash, and while a run is on, the log holds what the database does not."""
+    store = Store(tmp_path / "alive")
+    run = store.create_run(name="kept", policy="p", reward="r", models={}, hyperparameters={},
+                           prompts=[]).result()
+    home = Path(shutil.copytree(tmp_path / "alive", tmp_path / "crashed"))
+    store.close()
+    file, log, away = home / FILE_NAME, home / f"{FILE_NAME}-wal", tmp_path / "away"
+    file.rename(away)
+    if emptied:
+        file.touch()
+    before = log.read_bytes()
+    what = "empty" if emptied else "not there"
+    with pytest.raises(StoreError, match=rf"is {what}, but the log .* move workbench.db-wal away"):
+        Store(home)
+    assert log.read_bytes() == before
+    shutil.copy(away, file)
+    store = Store(home)
+    assert [r.name for r in store.runs()] == ["kept"]
+    store.close()
+    file.unlink()
+    store = Store(home)  # with both away
+    assert store.runs() == []
+    store.close()
+    assert run == 1
+
+
+def test_advice_on_a_damaged_database_names_its_log_as_well(tmp_path):
+    store = Store(tmp_path)
+    store.create_run(name="", policy="p", reward="r", models={}, hyperparameters={},
+                     prompts=[]).result()
+    (tmp_path / FILE_NAME).write_bytes(b"this is no database " * 100)
+    with pytest.raises(StoreError, match=r"Move workbench\.db and workbench\.db-wal away, to put"):
+        Store(tmp_path)
+    store.close()
+
+
 @unix
 def test_a_database_that_may_not_be_read_or_written():
     base = Path(tempfile.mkdtemp())  # pytest's own folders are closed to others

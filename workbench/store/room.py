@@ -90,8 +90,9 @@ def not_opened(path: Path, error: sqlite3.Error) -> StoreError:
                           f"write {forbidden}, or {_OTHER_HOME}.")
     if code in _DAMAGED:
         return StoreError(
-            f"{the_database} is damaged ({error}). Restore it from a copy, or move {path.name} "
-            f"away to start afresh: the checkpoints in {path.parent / 'checkpoints'} stay, new "
+            f"{the_database} is damaged ({error}). Move {' and '.join(_with_log(path))} away, to "
+            "put an earlier copy there or to start afresh: the checkpoints in "
+            f"{path.parent / 'checkpoints'} stay, new "
             "runs get numbers of their own, and the old database finds its own again once it is "
             "mended.")
     return StoreError(f"{the_database} cannot be used ({error}); try again, or {_OTHER_HOME}. "
@@ -110,6 +111,24 @@ def sentence_on_store(error: BaseException) -> str | None:
                 "of the home folder, and restore the database from an earlier one; the checkpoints "
                 "beside it are not touched.")
     return f"The experiment database could not be read or written ({error}); try again."
+
+
+def log_of(path: Path) -> Path:
+    """Return where SQLite keeps the last changes of a database that are not in its file yet."""
+    return path.with_name(f"{path.name}-wal")
+
+
+def has_something(path: Path) -> bool:
+    """Whether there is a file that is not empty."""
+    try:
+        return path.stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _with_log(path: Path) -> list[str]:
+    log = log_of(path)
+    return [path.name, log.name] if has_something(log) else [path.name]
 
 
 def _code(error: sqlite3.Error) -> int | None:

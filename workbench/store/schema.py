@@ -10,7 +10,7 @@ from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
 from workbench.store.home import StoreError, prepare_home
-from workbench.store.room import not_opened
+from workbench.store.room import has_something, log_of, not_opened
 
 FILE_NAME = "workbench.db"
 _PATIENCE = 30.0  # seconds to wait for another process
@@ -204,6 +204,7 @@ def open_database(home: Path) -> Path:
 
 
 def _migrate(path: Path) -> None:
+    _refuse_a_lone_log(path)
     checkpoints = path.parent / "checkpoints"
     if path.exists() and not path.stat().st_size and checkpoints.is_dir() and any(
             checkpoints.iterdir()):
@@ -224,3 +225,14 @@ def _migrate(path: Path) -> None:
             migrations.apply(db)
     finally:
         db.close()
+
+
+def _refuse_a_lone_log(path: Path) -> None:
+    """Keep SQLite from deleting the log of a database that is not there: after a crash, or while
+    another program has it open, that holds all of the last changes."""
+    log = log_of(path)
+    if not has_something(path) and has_something(log):
+        raise StoreError(
+            f"The experiment database {path} is {'empty' if path.exists() else 'not there'}, but "
+            f"the log of its last changes is: {log.name}. Put the database back beside it, or "
+            f"move {log.name} away, too (keep both together), to start afresh.")
