@@ -163,7 +163,8 @@ def _changes(store: Store, run: RunRecord) -> Table | str:
 def _checkpoints(store: Store, run: RunRecord) -> Table | str:
     rows = [(f"cycle {c.cycle}", f"{c.bytes / 1e6:,.1f} MB", str(c.path))
             for c in store.checkpoints.all(run.id)]
-    return _rows(rows) if rows else "none; it can be forked or resumed from its start"
+    return _rows(rows) if rows else store.checkpoints.why_unreadable(run.id) or (
+        "none; it can be forked or resumed from its start")
 
 
 def _metrics(store: Store, run: RunRecord) -> Iterator[tuple[str, Table | str]]:

@@ -12,14 +12,17 @@ import tempfile
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.disk import full
 from helpers.patience import SECONDS
 
+from workbench.store.checkpoints import CheckpointError
 from workbench.store.home import StoreError
 from workbench.store.room import NotWrittenError
 from workbench.store.schema import FILE_NAME
 from workbench.store.store import Store
+from workbench.training.run import ResumeError, read_checkpoint
 
 unix = pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits of Unix")
 
@@ -263,6 +266,45 @@ def test_an_emptied_database_beside_checkpoints_is_no_new_home(tmp_path):
         Store(tmp_path)
     (tmp_path / FILE_NAME).unlink()
     Store(tmp_path).close()
+
+
+def test_a_file_in_the_place_of_the_checkpoints(tmp_path):
+    store = Store(tmp_path)
+    run = store.create_run(name="", policy="p", reward="r", models={}, hyperparameters={},
+                           prompts=[]).result()
+    (tmp_path / "checkpoints").write_text("a file")
+    assert store.checkpoints.all(run) == store.checkpoints.cycles(run) == []
+    with pytest.raises(CheckpointError, match="would begin from the start"):
+        store.checkpoints.write(run, 1, {"a": np.ones(3)}, {})
+    store.close()
+
+
+@unix
+def test_checkpoints_that_cannot_be_read_are_neither_none_nor_a_crash(tmp_path):
+    """A folder closed to the reader, a disk that fails: here a link to itself."""
+    store = Store(tmp_path)
+    run = store.create_run(name="", policy="p", reward="r", models={}, hyperparameters={},
+                           prompts=[]).result()
+    checkpoints, folder = store.checkpoints, tmp_path / "checkpoints" / str(run)
+    checkpoints.write(run, 1, {"a": np.ones(3)}, {})
+    loop = folder / "2"
+    loop.symlink_to(loop)
+    assert [(c.cycle, c.bytes > 0) for c in checkpoints.all(run)] == [(1, True), (2, False)]
+    assert not checkpoints.why_unreadable(run)
+    with pytest.raises(CheckpointError, match="missing or damaged"):
+        checkpoints.read(run, 2)
+    checkpoints.write(run, 3, {"a": np.ones(3)}, {})
+    checkpoints.prune(run, 1)
+    assert checkpoints.cycles(run) == [2, 3]
+    folder.rename(tmp_path / "away")
+    folder.symlink_to(folder)
+    assert checkpoints.all(run) == checkpoints.cycles(run) == []
+    assert checkpoints.why_unreadable(run).startswith(f"The checkpoints in {folder} cannot be read")
+    with pytest.raises(CheckpointError, match="Earlier checkpoints are kept"):
+        checkpoints.write(run, 4, {"a": np.ones(3)}, {})
+    with pytest.raises(ResumeError, match="cannot be read"):
+        read_checkpoint(store, run, None)
+    store.close()
 
 
 @pytest.mark.parametrize("emptied", [False, True])

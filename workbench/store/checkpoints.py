@@ -72,10 +72,24 @@ class Checkpoints:
         the run may go on: it is left out."""
         found = []
         for cycle, path in self._folders(run_id):
-            with contextlib.suppress(FileNotFoundError):
-                found.append(Checkpoint(run_id, cycle, path, _size(path), _score(path),
-                                        (path / _PINNED).exists()))
+            try:
+                size = _size(path)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                size = 0  # it is there, and reading it will say what is wrong
+            found.append(Checkpoint(run_id, cycle, path, size, _score(path),
+                                    os.path.exists(path / _PINNED)))
         return found
+
+    def why_unreadable(self, run_id: int) -> str:
+        """Say why nobody knows what checkpoints a run has; "" where they can be listed."""
+        try:
+            self._names(run_id)
+        except OSError as error:
+            return (f"The checkpoints in {self._base / str(run_id)} cannot be read "
+                    f"({error.strerror}); see to it that this folder can be, then try again.")
+        return ""
 
     def write(
         self, run_id: int, cycle: int, tensors: Mapping[str, np.ndarray],
@@ -138,7 +152,8 @@ class Checkpoints:
 
     def _earlier(self, run_id: int) -> str:
         """Say what is left where a checkpoint could not be written."""
-        return "Earlier checkpoints are kept." if self.all(run_id) else (
+        return "Earlier checkpoints are kept." if (
+            self.all(run_id) or self.why_unreadable(run_id)) else (
             "The run has no other, and would begin from the start.")
 
     def read(
@@ -204,7 +219,8 @@ class Checkpoints:
         kept |= {best.cycle} if (best := best_of(there)) else set()
         for checkpoint in there:
             if checkpoint.cycle not in kept:
-                self.remove(run_id, checkpoint.cycle)
+                with contextlib.suppress(OSError):  # one too many ends no run
+                    self.remove(run_id, checkpoint.cycle)
         for partial in (self._base / str(run_id)).glob(f"*{_PARTIAL}"):
             shutil.rmtree(partial, ignore_errors=True)
 
@@ -282,13 +298,20 @@ class Checkpoints:
         return _run_of(folder) not in ("", self._identity(run_id))
 
     def _folders(self, run_id: int) -> list[tuple[int, Path]]:
-        """Return cycle and folder of every whole checkpoint of a run, by cycle."""
+        """Return cycle and folder of every whole checkpoint of a run that can be listed, by
+        cycle."""
         try:
-            names = os.listdir(self._base / str(run_id))
-        except FileNotFoundError:
+            names = self._names(run_id)
+        except OSError:
             return []
         return sorted((int(name), self._base / str(run_id) / name)
                       for name in names if name.isdecimal())
+
+    def _names(self, run_id: int) -> list[str]:
+        try:
+            return os.listdir(self._base / str(run_id))
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
 
 def _link(source: str, target: str) -> None:

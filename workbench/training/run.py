@@ -108,6 +108,8 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
     record = store.run(run_id)
     if record is None:
         raise ResumeError(f"There is no run {run_id}; `ppo-workbench runs` lists them.")
+    if unreadable := store.checkpoints.why_unreadable(record.id):
+        raise ResumeError(unreadable)
     # The beginning needs no checkpoint: all that is random follows from the seed.
     there = [0, *(c.cycle for c in store.checkpoints.all(record.id) if c.cycle <= record.cycles)]
     if cycle is None:
