@@ -163,6 +163,9 @@ def test_runs_are_forked_sent_back_and_shown(models, home, tmp_path, forked):
     missing = forked("show", 9, "--home", home)
     assert missing.returncode == 2
     assert "There is no run 9" in missing.stderr
+    huge = forked("show", 10**30, "--home", home)
+    assert huge.returncode == 2
+    assert f"there is no run {10**30}" in huge.stderr
 
 
 def test_a_reward_file_runs_once_it_is_trusted(models, home, tmp_path, forked):
@@ -197,7 +200,8 @@ def test_a_reward_file_runs_once_it_is_trusted(models, home, tmp_path, forked):
     (["--prompts", "missing.txt"], "missing.txt"),
     (["--prompts", "."], "is a folder; choose a file of prompts"),
     (["--policy", "./missing"], "There is no folder"),
-    (["--threads", "0"], "--threads must be 1 or more, not 0"),
+    (["--threads", "0"], "--threads must be between 1 and"),
+    (["--threads", "100000"], ", not 100000."),
 ])
 def test_what_cannot_be_done_is_said_in_one_sentence(home, arguments, sentence, forked):
     done = forked("train", "--home", home, *arguments)

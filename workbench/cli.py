@@ -128,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     resume = commands.add_parser(
         "resume", parents=[home], help="go on with a run from a checkpoint",
         description="Go on with a run; on a CPU as if it had never stopped.")
-    resume.add_argument("run", metavar="RUN", type=int, help="its number (ppo-workbench runs)")
+    _add_run(resume)
     resume.add_argument("--cycle", metavar="N", type=int,
                         help="go back to the checkpoint after cycle N (0: the start); the later "
                              "cycles are kept as an abandoned branch")
@@ -137,7 +137,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Begin a new run where another stood, with changed settings; both share the "
                     "cycles up to there.",
         epilog=_hyperparameter_help(), formatter_class=argparse.RawDescriptionHelpFormatter)
-    fork.add_argument("run", metavar="RUN", type=int, help="its number (ppo-workbench runs)")
+    _add_run(fork)
     fork.add_argument("--cycle", metavar="N", type=int,
                       help="from the checkpoint after cycle N (default: the last; 0: the start)")
     fork.add_argument("--seed", metavar="N", help="the same as --set seed=N")
@@ -154,7 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     export = commands.add_parser(
         "export", parents=[home], help="save a run's policy as a plain model folder",
         description="Save the policy of a run as a folder that AutoModelForCausalLM loads.")
-    export.add_argument("run", metavar="RUN", type=int, help="its number (ppo-workbench runs)")
+    _add_run(export)
     export.add_argument("folder", metavar="DIR", help="where to")
     export.add_argument("--cycle", metavar="N", type=int,
                         help="as it stood after cycle N (default: the last checkpoint)")
@@ -163,10 +163,22 @@ def _parser() -> argparse.ArgumentParser:
     show = commands.add_parser(
         "show", parents=[home], help="print a run's settings, changes, checkpoints and results",
         description="Print what decided a run, where it comes from and how it went.")
-    show.add_argument("run", metavar="RUN", type=int, help="its number (ppo-workbench runs)")
+    _add_run(show)
     commands.add_parser("doctor", parents=[home],
                         help="versions, device, memory, home folder, and what is wrong")
     return parser
+
+
+def _add_run(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "run", metavar="RUN", type=_run_number, help="its number (ppo-workbench runs)")
+
+
+def _run_number(text: str) -> int:
+    number = int(text)
+    if abs(number) >= 2**63:  # what the database can count to
+        raise argparse.ArgumentTypeError(f"there is no run {text}")
+    return number
 
 
 class _PartAction(argparse.Action):

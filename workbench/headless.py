@@ -37,6 +37,8 @@ from workbench.training.session import Session
 
 RETRY = 10
 """Seconds between two tries to write what a full disk did not take."""
+_MOST_THREADS = 256
+"""For torch: a system that gives it no more of them lets it fail somewhere in the middle."""
 _PROBLEMS = 20
 """Lines of a prompt file that are named, each in a line; the others are counted."""
 
@@ -90,8 +92,10 @@ def export(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace, first: do.Command, start: do.Start | None = None) -> int:
-    if options.threads is not None and options.threads < 1:
-        return _unusable(UsageError(f"--threads must be 1 or more, not {options.threads}."))
+    most = max(_MOST_THREADS, os.cpu_count() or 1)
+    if options.threads is not None and not 1 <= options.threads <= most:
+        return _unusable(UsageError(
+            f"--threads must be between 1 and {most}, not {options.threads}."))
     try:
         store = Store(find_home(options.home))
     except StoreError as error:
@@ -302,7 +306,8 @@ def _way_on(store: Store, run_id: int, settings: str) -> str:
     if not store.is_there():
         return (f"The run cannot be resumed while its database is not at {store.path}; if you have "
                 f"moved it, put it back there, then go on with: {command}")
-    start = "" if store.checkpoints.all(run_id) else (
+    kept = store.checkpoints
+    start = "" if kept.all(run_id) or kept.why_unreadable(run_id) else (
         " (no checkpoint was written: it begins from the start)")
     return f"Go on with: {command}{start}"
 
