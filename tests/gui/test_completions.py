@@ -278,8 +278,8 @@ def test_rows_are_sorted(view, run, name, descending, order):
 def test_the_order_is_chosen_in_words(view):
     sort = view.controls.sort
     assert [sort.itemText(i) for i in range(3)] == [
-        "Prompt, in order", "Reward, highest first", "Reward, lowest first"]
-    sort.setCurrentIndex(sort.findText("Change, largest first"))
+        "Prompt, in order", "Reward, highest", "Reward, lowest"]
+    sort.setCurrentIndex(sort.findText("Change, largest"))
     assert view.controls.sorting() == ("Change", True)
 
 
@@ -481,10 +481,14 @@ def test_the_controls_take_one_row_in_a_small_window(opened: Opened, store: Stor
     window = opened.window
     window.resize(1280, 720)
     window.actions_["reset_layout"].trigger()
+    opened.controller.show_run(fill(store, 2))
+    QApplication.processEvents()
+    room = window.completions.controls.after.width()
     opened.controller.show_run(fill(store, 12))
     QApplication.processEvents()
     controls = window.completions.controls
     assert controls.after.currentText() == "cycle 12"
+    assert controls.after.width() == room  # nothing moves on the way
     first, last = (
         QRect(button.mapTo(controls, QPoint(0, 0)), button.size())
         for button in (controls.previous, controls.sort))

@@ -96,6 +96,15 @@ def test_apply_sends_only_what_changed(qtbot: QtBot, running: HyperparametersDoc
     assert running.form.rows["kl_coef"].field.property("state") == ""
 
 
+def test_a_change_that_was_made_elsewhere_is_undone_by_its_name(
+    running: HyperparametersDock,
+) -> None:
+    changes = (Change("kl_coef", 0.04, 0.1), Change("lam", 0.95, 0.9))
+    running.applied(HyperparametersApplied(1, 7, changes, Hyperparameters(kl_coef=0.1, lam=0.9)))
+    assert running.undo_stack.undoText() == ", ".join(
+        specs()[name].label for name in ("kl_coef", "lam"))
+
+
 def test_revert_shows_what_the_run_uses(running: HyperparametersDock) -> None:
     edit(running, kl_coef=0.1, lam=0.5)
     running.revert_button.click()

@@ -84,6 +84,23 @@ def test_the_button_says_from_where(opened: Opened, store: Store) -> None:
         "(Ctrl+Shift+R)")
 
 
+@pytest.mark.parametrize(("state", "why"), [
+    (State.PAUSED, "This run is paused: press Resume in the tool bar."),
+    (State.RUNNING, "This run is on."),
+])
+def test_of_the_run_that_is_on_the_button_says_where_it_goes_on(
+    opened: Opened, store: Store, state: State, why: str
+) -> None:
+    other, run_id = fill(store), fill(store, status=state.value.lower())
+    opened.controller.handle([
+        ev.RunStarted(run_id, f"Run {run_id}", Hyperparameters()), ev.StateChanged(state)])
+    select(opened, run_id)
+    assert as_plain(opened.window.runs.resume_button.toolTip()).endswith(why)
+    select(opened, other)
+    assert as_plain(opened.window.runs.resume_button.toolTip()).endswith(
+        "A run is on; stop it to go on with another.")
+
+
 def test_a_complete_run_asks_for_more_cycles(opened: Opened, store: Store) -> None:
     run_id = stopped(store, cycles=3, planned=3, checkpoint=3)
     opened.controller.handle([ev.StateChanged(State.READY)])

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import pytest
+import shiboken6
 from helpers.play import play, until
 from helpers.window import Opened, fill, metrics
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QAbstractItemModelTester
-from PySide6.QtWidgets import QApplication, QLabel, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QTableWidget, QWidget
 from pytestqt.qtbot import QtBot
 
 from workbench.gui.app import Workbench
@@ -190,6 +191,42 @@ def test_a_fork_is_asked_for_with_checkpoint_settings_and_name(opened: Opened) -
     asked.name.setText("Bold")
     asked.accept()
     assert opened.sent == [do.Fork(1, 2, {"learning_rate": 2e-4, "seed": 3}, "Bold")]
+
+
+@pytest.mark.parametrize("back", [False, True])
+def test_what_a_run_changed_after_the_checkpoint_is_not_called_its_way(
+    opened: Opened, store: Store, back: bool
+) -> None:
+    run_id = fill(store, 4)
+    store.checkpoints.write(run_id, 3, {}, {})
+    store.record_changes(run_id, 3, [("temperature", 1.0, 0.8, "person")]).result()
+    store.set_status(run_id, "stopped").result()
+    ready(opened)
+    select(opened, run_id)
+    opened.window.actions_["go_back" if back else "fork_run"].trigger()
+    asked = dialog(opened)
+    asked.choose(3)
+    assert asked._summary.text() == "Nothing changes: it goes the way Run 1 went."
+    asked.choose(0)
+    later = ("What Run 1 changed after that is not repeated: cycle 2: KL coefficient (β) 0.05 → "
+             "0.1; cycle 3: Temperature 1 → 0.8.")
+    assert asked._summary.text() == f"No setting changes. {later}"
+    asked.form.set_values({"seed": 3}, "test")
+    assert asked._summary.text() == f"Changes: Seed 0 → 3. {later}"
+
+
+@pytest.mark.usefixtures("family")
+def test_the_reward_of_a_checkpoint_has_the_name_of_what_it_is(opened: Opened) -> None:
+    ready(opened)
+    select(opened, 1)
+    for action in ("fork_run", "checkpoints"):
+        opened.window.actions_[action].trigger()
+        tables = [t for t in opened.window.findChildren(QTableWidget)
+                  if t.objectName() in ("checkpoints", "checkpoints_table")]
+        titles = [t.horizontalHeaderItem(1).text() for t in tables]
+        assert titles == ["Compared reward"], action
+        tables[0].window().close()
+        shiboken6.delete(tables[0].window())
 
 
 @pytest.mark.usefixtures("family")

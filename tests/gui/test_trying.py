@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from helpers.play import SMALL, play, until
 from helpers.window import Opened, fill
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication, QLabel, QTextEdit
 from pytestqt.qtbot import QtBot
@@ -80,6 +81,38 @@ def test_the_prompt_shows_whole_lines(paused: Opened) -> None:
     line = prompt.fontMetrics().lineSpacing()
     shown = (prompt.viewport().height() - prompt.document().documentMargin()) / line
     assert 3 <= shown < 3.5
+
+
+@pytest.mark.parametrize("size", [(960, 540), (1280, 720)])
+def test_nothing_is_laid_over_another_where_there_is_little_height(
+    paused: Opened, size: tuple[int, int]
+) -> None:
+    window, view = paused.window, paused.window.trying
+    window.resize(*size)
+    command = begin(paused)
+    for source in (0, 1):
+        paused.controller.handle([scored(command, source, "The film was long. " * 9)])
+    paused.controller.handle([ev.TryFinished(command.id, False)])
+    QApplication.processEvents()
+    rows = [view.prompt, view.controls, view.results]
+    for above, below in pairwise(rows):
+        assert above.geometry().bottom() < below.geometry().top()
+    assert view.button.height() >= view.button.sizeHint().height()
+    assert view.results.visibleRegion().boundingRect() == view.results.rect()
+    for field in view.controls.fields.values():
+        at = QRect(field.mapTo(view.controls, QPoint(0, 0)), field.size())
+        assert view.controls.rect().contains(at)
+
+
+def test_what_was_tried_stays_in_place_when_the_run_goes_on(paused: Opened) -> None:
+    view = paused.window.trying
+    paused.controller.handle([ev.TryFinished(begin(paused).id, False)])
+    QApplication.processEvents()
+    before = view.results.geometry().topLeft()
+    paused.controller.handle([ev.StateChanged(State.RUNNING)])
+    QApplication.processEvents()
+    assert view.line.isVisible()
+    assert view.results.geometry().topLeft() == before
 
 
 def test_ctrl_enter_tries_and_does_not_apply(qtbot: QtBot, paused: Opened) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from helpers.play import SMALL, play, until
 from helpers.window import PROMPTS, Opened, as_plain, facts, fill, ready
-from PySide6.QtCore import QPoint
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QTextDocument
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
@@ -193,6 +193,34 @@ def test_enter_in_a_field_loads(opened: Opened, qtbot: QtBot) -> None:
     line.setText("/models/policy")
     line.returnPressed.emit()
     assert opened.sent == [do.LoadModels("/models/policy", str(BUNDLED_REWARD))]
+
+
+def test_a_name_that_was_wrong_is_typed_anew_at_once(opened: Opened, qtbot: QtBot) -> None:
+    ready(opened)
+    line = opened.window.models.policy.combo.lineEdit()
+    line.setFocus()
+    line.setText("/models/none")
+    qtbot.keyClick(line, Qt.Key.Key_Return)
+    fail(opened, "There is no folder /models/none.")
+    assert line.hasFocus()
+    qtbot.keyClicks(QApplication.focusWidget(), "/2")
+    assert line.text() == "/models/none/2"
+
+
+def test_who_has_gone_elsewhere_while_models_are_loaded_stays_there(
+    opened: Opened, qtbot: QtBot
+) -> None:
+    ready(opened)
+    window = opened.window
+    line = window.models.policy.combo.lineEdit()
+    line.setFocus()
+    opened.controller.handle([ev.StateChanged(State.LOADING)])
+    assert not line.hasFocus()
+    window.reveal("prompts")
+    there = QApplication.focusWidget()
+    ready(opened)
+    assert QApplication.focusWidget() is there
+    assert not line.hasFocus()
 
 
 # -- runs

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from workbench.store.store import Store
 
 _COLUMNS = (("After cycle", "The last cycle the checkpoint knows"),
-            ("Reward", "Reward on the compared prompts: of what the policy wrote after that cycle"),
+            ("Compared reward",
+             "Mean reward on the compared prompts: of what the policy wrote after that cycle"),
             ("Size", "What it takes on disk"),
             ("Kept as", "Why it stays: one of the last, the best so far, pinned by you"),
             ("State", "Whether every byte is as it was written"))

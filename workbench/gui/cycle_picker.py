@@ -21,7 +21,7 @@ from workbench.gui.controls import named
 from workbench.gui.plain_text import plain_tip
 
 Index = QModelIndex | QPersistentModelIndex
-_LEAST = "cycle 0"  # has its room from the start
+_LEAST = "cycle 000"  # has its room from the start, so that nothing moves as a run goes on
 _FORKED = "Here the run was forked: up to this cycle it is the run it came from"
 
 

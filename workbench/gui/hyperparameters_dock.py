@@ -163,7 +163,7 @@ class HyperparametersDock(QWidget):
         if not self._staged:
             self._effect = ""
         self.form.set_reference(self._in_force, self._staged)
-        self.form.set_values(elsewhere, "a change made elsewhere")
+        self.form.set_values(elsewhere, ", ".join(specs()[name].label for name in elsewhere))
         self._count_history()
 
     def refused(self, problems: Mapping[str, str]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import (
+    QApplication,
     QCheckBox,
     QComboBox,
     QHBoxLayout,
@@ -16,6 +17,7 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from shiboken6 import isValid
 
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.gui.actions import ALIVE
@@ -56,6 +58,7 @@ class ModelsDock(QWidget):
         self.policy_facts: ModelFacts | None = None
         self._loading = self._cancelling = False
         self._state_says = ""
+        self._left: QWidget | None = None  # had the keyboard when loading began
         self.policy = SourceField(
             "policy", "Policy", BUNDLED_POLICY, files="GGUF file (*.gguf)", known=KNOWN_POLICIES)
         self.reward = RewardParts()
@@ -160,6 +163,10 @@ class ModelsDock(QWidget):
         """Enable what makes sense in ``state``."""
         loading = state == State.LOADING
         why = _LOADING if loading else _ALIVE if state in ALIVE else ""
+        typing = QApplication.focusWidget()
+        if loading and not self._loading and typing is not None and any(
+                half.isAncestorOf(typing) for half in (self.policy, self.reward)):
+            self._left = typing
         for half in (self.policy, self.reward, self.failure):
             half.setEnabled(not why)
         self._state_says = why
@@ -170,6 +177,11 @@ class ModelsDock(QWidget):
                 for control in half.findChildren(kind):
                     if control.property("tip"):  # else it is a part of another control
                         explain(control, why)
+        if not loading and (left := self._left) is not None:
+            # A name that was wrong is typed anew; who has gone elsewhere meanwhile stays there.
+            if not why and isValid(left) and QApplication.focusWidget() in (None, self):
+                left.setFocus()
+            self._left = None
         self.bundled_button.setVisible(not loading)
         self.cancel_button.setVisible(loading)
         self._progress_box.setVisible(loading)

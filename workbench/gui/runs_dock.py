@@ -20,7 +20,7 @@ from workbench.gui.background import Background
 from workbench.gui.controls import describe as describe_control
 from workbench.gui.controls import enable, label, push_button
 from workbench.gui.dialog import ask
-from workbench.gui.metrics.wording import change_text
+from workbench.gui.metrics.wording import changes_by_cycle
 from workbench.gui.runs.model import RunsModel, elsewhere
 from workbench.gui.runs.table import RunsTable
 from workbench.gui.settings import integers
@@ -32,7 +32,6 @@ from workbench.training.events import State
 
 Glimpse = tuple[int, str, str, int]
 """A run's number, name, status and cycles."""
-_CHANGES = 4  # cycles whose changes are told; the rest is in Compare settings
 
 
 class RunsDock(QWidget):
@@ -328,6 +327,9 @@ class RunsDock(QWidget):
         if run is None:
             return "Select a run first."
         if self._state not in CAN_RESUME:
+            if run.status in LIVE and not self._store.is_elsewhere(run):
+                return ("This run is paused: press Resume in the tool bar."
+                        if self._state == State.PAUSED else "This run is on.")
             return "A run is on; stop it to go on with another."
         return "Another process trains this run; show it to watch and steer it."
 
@@ -376,15 +378,7 @@ def describe(run: RunRecord, changes: Sequence[ChangeRecord]) -> str:
         f"{spec.label} {format_value(spec, run.hyperparameters[name])}"
         for name, spec in specs().items()
         if name in run.hyperparameters and run.hyperparameters[name] != spec.default]
-    made: dict[int, list[str]] = {}
-    for change in changes:
-        made.setdefault(change.cycle, []).append(change_text(change))
-    left_out = len(made) - _CHANGES
-    settings = [", ".join(differing) or "defaults"]
-    settings += [f"cycle {cycle:,}: {', '.join(made[cycle])}" for cycle in sorted(made)[:_CHANGES]]
-    if left_out > 0:
-        cycles = "cycle" if left_out == 1 else "cycles"
-        settings.append(f"and changes at {left_out:,} more {cycles}")
+    settings = [", ".join(differing) or "defaults", *changes_by_cycle(changes)]
     parts = [f"Policy: {_short(run.policy)}. Reward: {_short(run.reward)}. "
              f"Settings: {'; '.join(settings)}."]
     if run.note:

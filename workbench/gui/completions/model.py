@@ -76,10 +76,10 @@ class Role(IntEnum):
 
 SORTS: Mapping[str, tuple[Role, Mapping[bool, str]]] = {
     "Prompt": (Role.PROMPT_ORDER, {False: "in order"}),
-    "Reward": (Role.REWARD, {True: "highest first", False: "lowest first"}),
-    "Change": (Role.CHANGE, {True: "largest first", False: "smallest first"}),
-    "KL": (Role.KL, {True: "highest first", False: "lowest first"}),
-    "Length": (Role.LENGTH, {True: "longest first", False: "shortest first"}),
+    "Reward": (Role.REWARD, {True: "highest", False: "lowest"}),
+    "Change": (Role.CHANGE, {True: "largest", False: "smallest"}),
+    "KL": (Role.KL, {True: "highest", False: "lowest"}),
+    "Length": (Role.LENGTH, {True: "longest", False: "shortest"}),
 }
 """By what rows are sorted, and what descending (True) and ascending are called."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections.abc import Iterable
 
 from workbench.gui.metrics.data import format_number
 from workbench.ppo.hyperparameters import specs
@@ -13,6 +14,7 @@ from workbench.training.events import Change
 
 SHORT = {"objective/scores_compared": "compared", "objective/rlhf_reward": "after penalties"}
 """What metrics are called beside another one of their kind."""
+_CYCLES = 4  # whose changes are told; the rest is in Compare settings
 _DISTANCES = ("objective/kl",)
 _ROUNDING = 1e-4  # of sums over a completion; a distance below it is that of a policy to itself
 
@@ -53,3 +55,14 @@ def change_text(change: Change | ChangeRecord) -> str:
     spec = specs().get(change.name)
     old, new = format_value(spec, change.old), format_value(spec, change.new)
     return f"{spec.label if spec else change.name} {old} → {new}"
+
+
+def changes_by_cycle(changes: Iterable[ChangeRecord]) -> list[str]:
+    """Return changed settings as "cycle 3: Learning rate 3e-4 → 1e-4", a text for each cycle."""
+    made: dict[int, list[str]] = {}
+    for change in changes:
+        made.setdefault(change.cycle, []).append(change_text(change))
+    told = [f"cycle {cycle:,}: {', '.join(made[cycle])}" for cycle in sorted(made)[:_CYCLES]]
+    if (left_out := len(made) - _CYCLES) > 0:
+        told.append(f"and changes at {left_out:,} more {'cycle' if left_out == 1 else 'cycles'}")
+    return told

@@ -21,6 +21,7 @@ from workbench.gui.form_scroll import FormScroll
 from workbench.gui.hyperparameters_form import HyperparametersForm
 from workbench.gui.metrics.data import format_number
 from workbench.gui.metrics.reading import read_series
+from workbench.gui.metrics.wording import changes_by_cycle
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.status_bar import file_size
 from workbench.gui.theme import set_look
@@ -31,7 +32,8 @@ from workbench.store.store import Store
 from workbench.training.commands import Fork, GoBack
 
 _COLUMNS = (("After cycle", "The last cycle the checkpoint knows"),
-            ("Reward", "Reward on the compared prompts: of what the policy wrote after that cycle"),
+            ("Compared reward",
+             "Mean reward on the compared prompts: of what the policy wrote after that cycle"),
             ("KL", "KL to the start policy of the completions that cycle learned from"),
             ("Size", "What it takes on disk"))
 _MORE_CYCLES = 20
@@ -95,6 +97,10 @@ class BranchDialog(Dialog):
 
     # -- inside
 
+    def _begins(self) -> int:
+        """Return the last cycle that the chosen checkpoint knows."""
+        return self._run.cycles + 1 if self.cycle is None else self.cycle
+
     def _fill(self, cycle_in_hand: bool) -> None:
         """List the checkpoints, newest first."""
         run, metrics = self._run, read_series(self._store, self._run.id)
@@ -122,7 +128,7 @@ class BranchDialog(Dialog):
         if self.checkpoints.currentRow() < 0:
             return
         edits = self.changes() if self._reference else {}
-        cycle = self._run.cycles if self.cycle is None else self.cycle
+        cycle = self._begins()
         used = self._store.settings_after(self._run.id, cycle)
         try:
             self._reference = parse({k: v for k, v in used.items() if k in specs()}).model_dump()
@@ -144,6 +150,8 @@ class BranchDialog(Dialog):
 
     def _say(self) -> None:
         changes, problems = self.changes(), self.form.problems()
+        later = changes_by_cycle(
+            c for c in self._store.changes(self._run.id) if c.cycle > self._begins())
         if problems:
             text = next(iter(problems.values()))
         elif changes:
@@ -151,7 +159,11 @@ class BranchDialog(Dialog):
                 f"{specs()[n].label} {format_value(specs()[n], self._reference[n])} → "
                 f"{format_value(specs()[n], v)}" for n, v in changes.items()) + "."
         else:
-            text = f"Nothing changes: it goes the way {self._run.name} went."
+            text = ("No setting changes." if later else
+                    f"Nothing changes: it goes the way {self._run.name} went.")
+        if later and not problems:
+            text += (f" What {self._run.name} changed after that is not repeated: "
+                     f"{'; '.join(later)}.")
         self._summary.setText(text)
         set_look(self._summary, role="error" if problems else "" if changes else "muted")
         enable(self.ok, not problems, "There is something to mend first; it is said below.")

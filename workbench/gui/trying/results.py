@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 
-from PySide6.QtCore import QSizeF, Qt
+from PySide6.QtCore import QSize, QSizeF, Qt
 from PySide6.QtGui import QResizeEvent, QTextCursor, QTextOption
 from PySide6.QtWidgets import (
     QFrame,
@@ -97,6 +97,14 @@ class Results(QScrollArea):
         self._problems: list[QLabel] = []
         self._cells: list[list[_Cell]] = []
         themes().changed.connect(self._redraw)
+
+    def sizeHint(self) -> QSize:
+        """High enough for a title, a prompt and two lines of what became of it."""
+        return QSize(super().sizeHint().width(), self.fontMetrics().lineSpacing() * 6)
+
+    def minimumSizeHint(self) -> QSize:
+        """No lower than that: what is around it is scrolled instead."""
+        return QSize(super().minimumSizeHint().width(), self.sizeHint().height())
 
     def show_attempt(self, attempt: Attempt | None) -> None:
         """Show a try from its beginning, or none."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 
-from PySide6.QtCore import QEvent, QSignalBlocker, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QSignalBlocker, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import (
     QComboBox,
@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 
 from workbench.gui.actions import enable_action
 from workbench.gui.controls import describe, enable, label, named, push_button, tool_button
+from workbench.gui.form_scroll import FormScroll
 from workbench.gui.plain_text import plain_tip, shortened, without_mnemonic
 from workbench.gui.settings import section
 from workbench.gui.theme import set_look
@@ -207,6 +208,8 @@ class TryView(QWidget):
                 last, plain_tip(self._attempts[-1].heading), Qt.ItemDataRole.ToolTipRole)
             self.history.setCurrentIndex(last)
         self._show()
+        # Once the layout has made room for them.
+        QTimer.singleShot(0, self, lambda: self._scroll.ensureWidgetVisible(self.results))
         self.command.emit(command)
 
     def _shown(self) -> Attempt | None:
@@ -231,6 +234,7 @@ class TryView(QWidget):
         self.line.setText(
             why or "Trying changes nothing: the run goes on as if it had not been.")
         self.line.setVisible(bool(why) or not self._attempts)
+        self.results.setVisible(bool(self._attempts))
 
     def _offer_prompts(self) -> None:
         menu, rows = self._pick_menu, list(self._prompts())
@@ -301,15 +305,22 @@ class TryView(QWidget):
         self.copy_button.clicked.connect(self.copy)
         self.line = named(label(role="muted", wrap=True), "try_line", "About trying",
                           "Why nothing can be tried now")
+        self.line.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.controls.add(self.history, self.reuse_button, self.copy_button)
         self.results = Results()
-        layout = QVBoxLayout(self)
+        form = QWidget()
+        layout = QVBoxLayout(form)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.setSpacing(8)
         layout.addLayout(top)
         layout.addWidget(self.controls)
-        layout.addWidget(self.line)
         layout.addWidget(self.results, 1)
+        layout.addWidget(self.line)  # below: what is read does not move when it comes
+        # Where there is little height all of it is scrolled, rather than laid over each other.
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        self._scroll = FormScroll(form)
+        outer.addWidget(self._scroll)
 
     def sizeHint(self) -> QSize:
         """Wide enough for three texts beside each other."""
