@@ -154,6 +154,17 @@ def test_one_odd_cycle_is_no_trouble(change):
     assert after(1, change) == []
 
 
+@pytest.mark.parametrize("score", [0.0, 1.0, -40.0])
+def test_a_value_loss_of_next_to_nothing_does_not_diverge(score):
+    """Where all completions score the same the first loss is rounding, and so is a later one."""
+    history = {name: [value] * 8 for name, value in HEALTHY.items()} | {
+        "objective/scores": [score] * 8, "objective/scores_std": [0.0] * 8,
+        "loss/value_avg": [2e-16] + [1.4e-8] * 7}
+    assert read(history, Hyperparameters())["value_loss"].share < 1
+    history["loss/value_avg"] = [2e-16] + [max(0.1, score * score)] * 7
+    assert read(history, Hyperparameters())["value_loss"].share > 1
+
+
 def test_a_ratio_that_does_not_begin_at_1_is_no_matter_of_settings():
     wrong = {"val/ratio_start": 2.7, "objective/kl": 200.0, "policy/approxkl": 3.0}
     watch = Watch()

@@ -323,10 +323,12 @@ def _hacking(history: History, hp: Hyperparameters) -> Reading:
 
 def _value_loss(history: History, hp: Hyperparameters) -> Reading:
     """Five times what a head that knows nothing had at first, and worse than a constant does on
-    the scores as they now spread (which it may, while the reward climbs fast)."""
+    the scores as they now spread (which it may, while the reward climbs fast). An error of a
+    hundredth of the score is none, where all score the same."""
     loss, spread = _recent(history, "loss/value_avg"), _recent(history, "objective/scores_std")
     first = _start(history, "loss/value_avg")
-    limits = (5 * first, spread * spread)
+    slight = max(1e-3, abs(_recent(history, "objective/scores")) / 100)
+    limits = (5 * first, spread * spread, slight * slight)
     share, value, limit = (
         _both(*(_ratio(loss, most) for most in limits)), f"{loss:.3g}",
         "above 5 × the first" if any(map(math.isnan, limits)) else
