@@ -166,6 +166,7 @@ def test_runs_are_forked_sent_back_and_shown(models, home, tmp_path, forked):
     huge = forked("show", 10**30, "--home", home)
     assert huge.returncode == 2
     assert f"there is no run {10**30}" in huge.stderr
+    assert "a run is named by its number, not 'Bold'" in forked("show", "Bold").stderr
 
 
 def test_a_reward_file_runs_once_it_is_trusted(models, home, tmp_path, forked):

@@ -175,7 +175,10 @@ def _add_run(command: argparse.ArgumentParser) -> None:
 
 
 def _run_number(text: str) -> int:
-    number = int(text)
+    try:
+        number = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a run is named by its number, not {text!r}") from None
     if abs(number) >= 2**63:  # what the database can count to
         raise argparse.ArgumentTypeError(f"there is no run {text}")
     return number

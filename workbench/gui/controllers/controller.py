@@ -266,7 +266,9 @@ class Controller(QObject):
             written = self._written if event.outcome == "stopped" else None
             again = lost_cycles(self._store, run) if run and event.outcome == "stopped" else ""
             more = event.lost or again or (_written(written) if written else "")
-            if event.outcome == "stopped" and not self._store.checkpoints.all(event.run_id):
+            kept = self._store.checkpoints
+            if event.outcome == "stopped" and not (
+                    kept.all(event.run_id) or kept.why_unreadable(event.run_id)):
                 more = f"{more} No checkpoint was written: Resume begins it from the start.".strip()
             window.toast.show_message(
                 "warning" if event.lost else "info",
