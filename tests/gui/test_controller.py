@@ -1,5 +1,7 @@
 """The window composed as the application composes it, fed with events as the bridge feeds it."""
 
+import sys
+
 import pytest
 from helpers.window import Opened, as_plain, completions, facts, fill, metrics, ready
 from PySide6.QtWidgets import QApplication, QLabel
@@ -237,6 +239,18 @@ def test_a_run_held_by_a_full_disk_says_so_and_goes_on(opened: Opened, store: St
     assert window.toast.text == (
         "Run 1 stopped after 1 cycle. There was no room for cycle 2 on the disk. "
         "No checkpoint was written: Resume begins it from the start.")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a link to itself")
+def test_a_run_whose_checkpoints_cannot_be_read_is_not_said_to_have_none(
+    opened: Opened, store: Store
+) -> None:
+    run_id = begin(opened, store)
+    folder = store.home / "checkpoints"
+    folder.symlink_to(folder)
+    opened.controller.handle([
+        ev.RunFinished(run_id, "stopped", 1), ev.StateChanged(State.FINISHED)])
+    assert opened.window.toast.text == "Run 1 stopped after 1 cycle."
 
 
 @pytest.mark.parametrize(("state", "action", "command"), [
