@@ -1,6 +1,7 @@
 """The window composed as the application composes it, fed with events as the bridge feeds it."""
 
 import sys
+import time
 
 import pytest
 from helpers.window import Opened, as_plain, completions, facts, fill, metrics, ready
@@ -119,6 +120,23 @@ def test_a_second_stop_is_sent_but_no_double_click(opened: Opened) -> None:
     opened.controller.driving._stopped_at -= 60  # a minute later
     click(opened, "stop")
     assert opened.sent == [do.Stop(), do.Stop()]
+
+
+def test_a_cycle_that_takes_much_longer_than_others_tells_no_time_left(
+    opened: Opened, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A reward that hangs, say."""
+    now = time.monotonic()
+    monkeypatch.setattr("workbench.gui.status_bar.time.monotonic", lambda: now)
+    run_id = begin(opened, store)
+    finish_cycle(opened, store, run_id, 1)  # of 2 seconds
+    left = opened.window.status.left
+    said = []
+    for now in (now + 1, now + 5.9, now + 6.1):  # noqa: B007, B020
+        opened.controller.handle([ev.Progress(run_id, 2, 20, ev.Phase.SCORING, 0, 4)])
+        opened.window.status._tick()
+        said.append(left.text())
+    assert said == ["0:37 left", "0:36 left", "overdue"]
 
 
 def test_a_run_fills_every_view(qtbot: QtBot, opened: Opened, store: Store) -> None:

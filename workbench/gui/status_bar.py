@@ -25,6 +25,7 @@ from workbench.training.events import (
 )
 
 _RECENT = 5  # cycles whose mean time tells how long the rest will take
+_LATE, _LATE_S = 3, 5.0  # a cycle is, after so many times that mean and at least so many seconds
 _BEFORE = "Before: the start policy answers the compared prompts"
 _CYCLE_TIP = "The cycle that is running, of how many"
 
@@ -184,6 +185,8 @@ class StatusBar(QStatusBar):
         self.elapsed.setText(f"{duration(now - self._began - self._held)} {self._since}")
         if self._seconds and self._state == State.RUNNING:
             mean = sum(self._seconds) / len(self._seconds)
-            in_this = min(now - self._held - self._cycle_began, mean)
-            rest = mean * (self._num_cycles - self._done) - in_this
-            self.left.setText(f"{duration(rest)} left")
+            in_this = now - self._held - self._cycle_began
+            rest = mean * (self._num_cycles - self._done) - min(in_this, mean)
+            # A reward that hangs, say: no time that is told then would be true.
+            late = in_this > max(_LATE * mean, _LATE_S)
+            self.left.setText("overdue" if late else f"{duration(rest)} left")
