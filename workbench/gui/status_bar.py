@@ -76,8 +76,8 @@ class StatusBar(QStatusBar):
                              "Time since Start or Resume, or since the run is watched; "
                              "pauses left out")
         self.left = named(label(), "time_left", "Time left",
-                          f"Estimated from the mean of the last {_RECENT} cycles; overdue: this one "
-                          f"takes more than {_LATE} times as long")
+                          f"Estimated from the mean of the last {_RECENT} cycles; overdue: this "
+                          f"one takes more than {_LATE} times as long")
         self.setContentsMargins(8, 0, 0, 0)
         keeps = self.bar.sizePolicy()
         keeps.setRetainSizeWhenHidden(True)
