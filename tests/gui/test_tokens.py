@@ -392,3 +392,41 @@ def test_the_coloured_text_shows_whole_lines(qtbot: QtBot, words: int) -> None:
     lines = (text.viewport().height() - margins) / text.fontMetrics().lineSpacing()
     assert lines == pytest.approx(round(lines), abs=0.1)
     assert lines >= 1 if words == 3 else lines >= 3
+
+
+@pytest.mark.parametrize("height", [540, 720])
+def test_what_is_said_of_a_token_is_not_cut_on_a_small_screen(
+    qtbot: QtBot, opened: Opened, store: Store, height: int
+) -> None:
+    window = opened.window
+    window.resize(1280, height)
+    window.actions_["reset_layout"].trigger()
+    opened.controller.show_run(fill(store))
+    window.reveal("tokens")
+    window.tokens._load()
+    QApplication.processEvents()
+    view = window.tokens
+    view._said.setText("It says more of this token than has room beside the table. " * 30)
+    QApplication.processEvents()
+    said, table = view._said.parentWidget(), view.table
+    qtbot.waitUntil(lambda: said.geometry().bottom() < table.geometry().top())
+    assert said.height() >= view._said.heightForWidth(said.width())
+    assert view.text.geometry().bottom() < said.geometry().top()
+    assert table.viewport().height() >= 2 * table.rowHeight(0)
+
+
+def test_a_text_that_is_shown_whole_has_no_bar_that_scrolls_nothing(qtbot: QtBot) -> None:
+    text = ColouredText()
+    qtbot.addWidget(text)
+    text.resize(300, 100)
+    text.show()
+    for size in range(8, 15):
+        text.setStyleSheet(f"font-size: {size}pt")
+        for words in range(1, 40, 2):
+            text.setPlainText("word " * words)
+            text._fit()
+            QApplication.processEvents()
+            cut = text.document().size().height() - text.viewport().height()
+            # What is left out is at least half a line.
+            assert text.verticalScrollBar().isVisible() is (
+                cut > text.fontMetrics().lineSpacing() / 2)

@@ -14,6 +14,7 @@ from PySide6.QtCore import (
     QPersistentModelIndex,
     QRect,
     QSignalBlocker,
+    QSize,
     Qt,
     Signal,
 )
@@ -36,6 +37,7 @@ from workbench.gui.tokens.steps import COLUMNS, Column, Step, strengths, visible
 
 Index = QModelIndex | QPersistentModelIndex
 _TEXT_LINES, _FEW_LINES = 6, 3
+_LEAST_ROWS = 2
 # Qt asks each cell for a dozen things.
 _ROLES = frozenset({Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.BackgroundRole,
                     Qt.ItemDataRole.TextAlignmentRole})
@@ -137,6 +139,13 @@ class StepsTable(QTableView):
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         self.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 6)
         self.selectionModel().currentRowChanged.connect(lambda now, _: self.chosen.emit(now.row()))
+
+    def minimumSizeHint(self) -> QSize:
+        """High enough for a few rows, whatever stands above it."""
+        rows = _LEAST_ROWS * self.verticalHeader().defaultSectionSize()
+        around = self.horizontalHeader().sizeHint() + self.horizontalScrollBar().sizeHint()
+        return QSize(super().minimumSizeHint().width(),
+                     rows + around.height() + 2 * self.frameWidth())
 
     def fit(self) -> None:
         """Share the width out: each column what it needs, and as much again as the others; where
@@ -255,8 +264,16 @@ class ColouredText(QTextEdit):
         # On a small screen the table needs what there is.
         room = self.window().height() if self.window() else 0
         lines = _TEXT_LINES if room >= _ROOMY else _FEW_LINES
-        most = self.fontMetrics().lineSpacing() * lines
-        needed = min(self.document().size().height(), most + 2 * self.document().documentMargin())
+        line = self.fontMetrics().lineSpacing()
+        needed = self.document().size().height()
+        most = line * lines + 2 * self.document().documentMargin()
+        # Its lines may be a fraction of a pixel higher: no bar that scrolls nothing.
+        longer = needed > most + line / 2
+        self.setVerticalScrollBarPolicy(
+            Qt.ScrollBarPolicy.ScrollBarAsNeeded if longer
+            else Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        if longer:
+            needed = most
         # Whole lines, whatever the style adds. Before it is laid out the viewport is the larger.
         around = max(0, self.height() - self.viewport().height())
         self.setFixedHeight(math.ceil(needed) + around)

@@ -10,6 +10,7 @@ from PySide6.QtGui import QPaintEvent
 from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from workbench.gui.controls import label
+from workbench.gui.form_scroll import FormScroll
 from workbench.gui.still_label import StillLabel
 from workbench.gui.theme import themes
 from workbench.gui.tokens.controls import Controls
@@ -286,7 +287,9 @@ class TokensView(QWidget):
         self._both.setChildrenCollapsible(False)
         self._both.setHandleWidth(8)
         self._both.addWidget(self.list)
-        self._both.addWidget(side)
+        # On a small screen what is said of a token is scrolled, rather than cut by the table.
+        self._side = FormScroll(side)
+        self._both.addWidget(self._side)
         self._both.setStretchFactor(0, 1)
         self._both.setStretchFactor(1, 3)
         self._both.setSizes([180, 540])
