@@ -365,7 +365,7 @@ def _explained_variance(history: History, hp: Hyperparameters) -> Reading:
 
 def _cut(history: History, hp: Hyperparameters) -> Reading:
     tokens = _last(history, "objective/cut")
-    value, limit = f"{tokens:,.0f} tokens", "0 tokens"
+    value, limit = f"{tokens:,.0f} tokens", "above 0 tokens"
     if not tokens > 0:
         return Reading(value, limit, tokens, over="")  # NaN where a version before did not count
     return Reading(value, limit, math.inf, "warning", (
