@@ -21,6 +21,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers.pytorch_utils import Conv1D
 
+from workbench.ppo import four_bit
 from workbench.ppo.abilities import Abilities, Together
 from workbench.ppo.decoders import read_on
 from workbench.ppo.device import Placement, find_placement
@@ -79,11 +80,12 @@ class Weights:
         """Count a transformers model, whose ``trunk`` reads the texts."""
         head, embeddings = model.get_output_embeddings(), model.get_input_embeddings().weight
         outer = {id(embeddings), *(id(p) for p in (head.parameters() if head else ()))}
-        adapted = [m.weight.shape for m in trunk.modules()
-                   if isinstance(m, nn.Linear | Conv1D) and m is not head]
+        adapted = [
+            (m.in_features, m.out_features) if isinstance(m, nn.Linear) else m.weight.shape
+            for m in trunk.modules() if isinstance(m, nn.Linear | Conv1D) and m is not head]
         return cls(
             bytes=_bytes(model),
-            parameters=sum(p.numel() for p in model.parameters()),
+            parameters=four_bit.count(model),
             trunk_parameters=sum(p.numel() for p in trunk.parameters()),
             adapter_parameters=sum(sum(shape) for shape in adapted),
             head_parameters=head.weight.numel() if head else 0,
@@ -398,7 +400,8 @@ def _ids(rows: int, length: int, device: torch.device) -> Tensor:
 
 
 def _storages(thing: nn.Module | Tensor) -> dict[int, Any]:
-    tensors = [thing] if isinstance(thing, Tensor) else [*thing.parameters(), *thing.buffers()]
+    tensors = [thing] if isinstance(thing, Tensor) else [
+        *thing.parameters(), *thing.buffers(), *four_bit.scales(thing)]
     return {s._cdata: s for s in (t.untyped_storage() for t in tensors)}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,12 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
 )
 
-from workbench.ppo import gguf_files
+from workbench.ppo import four_bit, gguf_files
 from workbench.ppo.adapter_files import Adapter, find_adapter, merge
 from workbench.ppo.chat_template import about_system, check_template, closing_token
 from workbench.ppo.classifier import embedding_rows
 from workbench.ppo.device import Placement
+from workbench.ppo.four_bit import packed_layers
 from workbench.ppo.model_check import find_abilities
 from workbench.ppo.policy import Policy, UnsupportedModelError, reads_more
 from workbench.ppo.reward_model import RewardModel
@@ -101,6 +102,8 @@ def load_policy(
     try:
         policy = Policy(model, placement)
         policy.abilities = find_abilities(policy)
+        if packed_layers(model):  # with kernels of their own, which nobody has tried to record
+            policy.abilities = replace(policy.abilities, steps_alike=False)
     except UnsupportedModelError as error:
         raise LoadError(str(error)) from error
     notes += [policy.abilities.note, reads_more(model, policy.trunk)]
@@ -122,15 +125,16 @@ def load_policy(
 
 
 def read_policy(folder: Path, source: str, report: Report) -> tuple[Any, Any, list[str]]:
-    """Return a folder's causal language model, in float32 on the CPU, its tokenizer, and sentences
-    on what of it is not used.
+    """Return a folder's causal language model, in float32 on the CPU (packed into 4 bits: on the
+    GPU), its tokenizer, and sentences on what of it is not used.
 
     Raises:
         LoadError: with one plain sentence.
     """
     adapter = find_adapter(folder, source, lambda text, share: report(text, 0.5 * share))
     whole = adapter.base if adapter else folder
-    config = _read_config(whole, source)
+    config = _read_config(whole, source, packed=adapter is None and four_bit.can_be_read())
+    packed = bool(getattr(config, "quantization_config", None))
     if adapter and adapter.task not in ("CAUSAL_LM", ""):
         raise LoadError(
             f"{source} is an adapter for another task ({adapter.task}); as the policy choose one "
@@ -138,9 +142,11 @@ def read_policy(folder: Path, source: str, report: Report) -> tuple[Any, Any, li
     kind = _kind_of_policy(config, source)
     tokenizer = _read_tokenizer(adapter, whole, source)
     report("Reading the policy's weights", 0.6)
-    check_memory(whole, source)
+    check_memory(whole, source, bytes_each=1 if packed else 4)
     model, info = read_weights(kind, whole, source, config=config, dtype=torch.float32)
     check_complete(info["missing_keys"], source, info["unexpected_keys"])
+    if packed:
+        four_bit.settle(model, source)
     if adapter:
         report("Merging the adapter into its base", 0.85)
         model = merge(model, adapter, source)
@@ -186,7 +192,8 @@ def load_reward(
     report("Reading the reward model's configuration", 0.5)
     adapter = find_adapter(folder, source, lambda text, share: report(text, 0.5 * share))
     whole = adapter.base if adapter else folder
-    outputs = {"num_labels": adapter.outputs} if adapter and adapter.outputs else {}
+    outputs: dict[str, Any] = (
+        {"num_labels": adapter.outputs} if adapter and adapter.outputs else {})
     config = _read_config(whole, source, **outputs)
     written_for = _architectures(config)
     classifiers = set(MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES.values())
@@ -248,15 +255,17 @@ def _read_tokenizer(adapter: Adapter | None, whole: Path, source: str) -> Any:
     return read_tokenizer(adapter.folder if adapter and own else whole, source, whole)
 
 
-def _read_config(folder: Path, source: str, **settings: Any) -> Any:
+def _read_config(folder: Path, source: str, *, packed: bool = False, **settings: Any) -> Any:
     check_files(folder, source)
-    kind = read_settings(folder, source).get("model_type")
+    kind = read_settings(folder, source, packed=packed).get("model_type")
     try:
         config = AutoConfig.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, **settings)
         if config._attn_implementation not in (None, "eager", "sdpa"):
             config._attn_implementation = None  # of the machine that it was trained on
         config.return_dict = True  # some are saved as they were traced, with False
+        if getattr(config, "quantization_config", None):
+            four_bit.prepare(config)
         return config
     except Exception as error:
         known = "is damaged" if kind in CONFIG_MAPPING else (

@@ -7,13 +7,17 @@ from typing import Any
 
 from torch import Tensor
 
+from workbench.ppo.four_bit import packed_layers, unpacked
+
 SHARD = "1GB"
 """Weights are written in files of this size: so much is held a second time."""
+_SHARD_PACKED = "125MB"
+"""The same of weights in 4 bits, which are eight times as large once they are unpacked."""
 
 
 def save_merged(model: Any, adapters: Any, folder: str) -> None:
-    """Save ``model``, which holds ``adapters`` (peft's), as if they were merged into its weights;
-    not a bit of it changes.
+    """Save ``model``, which holds ``adapters`` (peft's), as if they were merged into its weights,
+    and those that are packed into 4 bits unpacked; not a bit of it changes.
 
     Raises:
         OSError: the folder cannot be written.
@@ -21,7 +25,8 @@ def save_merged(model: Any, adapters: Any, folder: str) -> None:
     weights = _Merged(model)
     if getattr(model, "_weight_conversions", None) == []:
         model.save_pretrained(
-            folder, state_dict=weights, max_shard_size=SHARD, save_original_format=False)
+            folder, state_dict=weights, save_original_format=False,
+            max_shard_size=_SHARD_PACKED if weights.packed else SHARD)
     if weights.waiting:
         # Weights that are saved by other names or in other shapes than they are used, as those of
         # experts are, transformers wants all at once.
@@ -39,11 +44,19 @@ class _Merged(dict[str, Tensor]):
         self.waiting: dict[str, Any] = {}
         layers = {name: layer for name, layer in model.named_modules()
                   if isinstance(layer, LoraLayer)}
+        packed = packed_layers(model)
+        self.packed: dict[str, Any] = {}
         found = {}
         for name, tensor in model.state_dict().items():
+            if any(name.startswith(f"{outer}.weight.") for outer in _outer(name)
+                   if outer in packed):
+                continue  # scales
             layer = next((outer for outer in _outer(name) if outer in layers), None)
+            within = packed.get(name.removesuffix(".weight"))
             if layer is None:
                 found[name] = tensor
+                if within is not None:
+                    self.packed[name] = within
                 continue
             inner = name.removeprefix(f"{layer}.")
             if inner.startswith("base_layer."):
@@ -51,16 +64,22 @@ class _Merged(dict[str, Tensor]):
                 found[plain] = tensor
                 if inner == "base_layer.weight":
                     self.waiting[plain] = layers[layer]
+                    if within is not None:
+                        self.packed[plain] = within
         super().__init__(found)
 
     def pop(self, name: str, *default: Any) -> Any:
         """Take a weight out, with what its adapter adds."""
         tensor = super().pop(name, *default)
-        layer = self.waiting.pop(name, None)
+        layer, packed = self.waiting.pop(name, None), self.packed.get(name)
+        added = [] if layer is None else [
+            layer.get_delta_weight(adapter) for adapter in layer.active_adapters]
+        if packed is not None:
+            return unpacked(packed, added).cpu()
         if layer is None:
             return tensor
-        for adapter in layer.active_adapters:
-            tensor = tensor + layer.get_delta_weight(adapter).to(tensor)
+        for delta in added:
+            tensor = tensor + delta.to(tensor)
         return tensor.cpu()
 
 

@@ -10,6 +10,7 @@ import torch
 from transformers import AutoTokenizer
 
 from workbench.ppo.cycle import PPO
+from workbench.ppo.four_bit import count
 from workbench.ppo.loading import read_policy
 from workbench.ppo.sources import Report
 
@@ -36,7 +37,7 @@ def check_exported(ppo: PPO, folder: str, report: Report) -> str:
         LoadError: it cannot be loaded.
     """
     policy = ppo.policy
-    size = sum(4 * p.numel() for p in policy.model.parameters())
+    size = 4 * count(policy.model)
     if psutil.virtual_memory().available < 1.2 * size:
         return "There was too little memory to read it back and compare."
     model, tokenizer, _ = read_policy(Path(folder), folder, report)

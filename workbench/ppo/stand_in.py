@@ -23,9 +23,10 @@ def stand_in(model: Any, *, lora_rank: int = 0) -> Any:
     Args:
         lora_rank: of adapters that the stand-in alone has; 0 for training every weight.
     """
-    # Parameters are new objects: whether they want a gradient is theirs to say.
+    # Parameters are new objects: whether they want a gradient is theirs to say. Packed ones, which
+    # never do, know how they are packed.
     memo: dict[int, Any] = {
-        id(p): nn.Parameter(p.detach(), requires_grad=p.is_floating_point())
+        id(p): nn.Parameter(p.detach(), requires_grad=True) if p.is_floating_point() else p
         for p in model.parameters()}
     memo |= {id(buffer): buffer for buffer in model.buffers()}
     double = copy.deepcopy(model, memo)

@@ -13,6 +13,7 @@ from torch import nn
 from transformers.pytorch_utils import Conv1D
 
 from workbench.ppo.device import Placement
+from workbench.ppo.four_bit import packed_layers
 from workbench.ppo.merging import SHARD, save_merged
 from workbench.ppo.policy import Policy, UnsupportedModelError
 
@@ -43,7 +44,12 @@ class Trainable:
 
         Args:
             value_source: the model whose trunk a separate value model begins as; None for none.
+
+        Raises:
+            UnsupportedModelError: its weights are packed, and cannot be trained in this way.
         """
+        if packed_layers(self._start.model):
+            _check_packed(lora_rank, value_source is self._start.model)
         self.dismantle()
         # Before there are adapters, which it might take for its own.
         value_trunk = None if value_source is None else _copy_trunk(
@@ -72,12 +78,13 @@ class Trainable:
             self._adapters.enable_adapter_layers()
 
     def save(self, folder: str) -> None:
-        """Save the trained model without value head, its adapters merged into its weights.
+        """Save the trained model without value head, its adapters merged into its weights, which
+        are unpacked.
 
         Raises:
             OSError: the folder cannot be written.
         """
-        if self._adapters is None:
+        if self._adapters is None and not packed_layers(self.policy.model):
             self.policy.model.save_pretrained(folder, max_shard_size=SHARD)
         else:
             save_merged(self.policy.model, self._adapters, folder)
@@ -110,6 +117,17 @@ def add_adapters(model: Any, rank: int) -> Any:
         # Said of experts, for which peft has settings of its own.
         warnings.filterwarnings("ignore", r"The following \w+_pattern keys", RuntimeWarning)
         return LoraModel(model, config, "default")
+
+
+def _check_packed(lora_rank: int, copied: bool) -> None:
+    if not lora_rank:
+        raise UnsupportedModelError(
+            "The policy's weights are packed into 4 bits, and only adapters beside them can be "
+            "trained: set LoRA rank (lora_rank), to 16 say.")
+    if copied:
+        raise UnsupportedModelError(
+            "The policy's weights are packed into 4 bits, so a copy of them cannot learn values: "
+            "set Value model (value_model) to shared.")
 
 
 def _copy_trunk(trunk: nn.Module) -> nn.Module:

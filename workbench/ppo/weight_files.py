@@ -17,6 +17,7 @@ import torch
 from transformers import CONFIG_MAPPING
 
 from workbench.ppo.control import Interrupted
+from workbench.ppo.four_bit import is_four_bit
 from workbench.ppo.out_of_memory import is_out_of_memory
 from workbench.ppo.sizes import size
 from workbench.ppo.sources import LoadError, is_pointer
@@ -88,8 +89,11 @@ def check_files(folder: Path, source: str, *, names: tuple[str, ...] = _WEIGHTS)
             "model again.")
 
 
-def read_settings(folder: Path, source: str) -> Mapping[str, Any]:
+def read_settings(folder: Path, source: str, *, packed: bool = False) -> Mapping[str, Any]:
     """Return what config.json holds.
+
+    Args:
+        packed: weights that bitsandbytes has packed into 4 bits will do.
 
     Raises:
         LoadError: it is damaged, or the model cannot be read with code of ours.
@@ -113,10 +117,13 @@ def read_settings(folder: Path, source: str) -> Mapping[str, Any]:
             f"{source} brings program code of its own ({file}.py), which PPO Workbench does not "
             f"run, and the installed transformers does not know its kind ({kind or 'unnamed'}); "
             "choose a model that transformers knows by itself.")
-    if quantised:
+    four_bit = is_four_bit(settings)
+    if quantised and not (packed and four_bit):
+        hint = (" As the policy it can be trained with LoRA on an NVIDIA GPU, with the package "
+                "bitsandbytes (`pip install 'ppo-workbench[eightbit]'`).") if four_bit else ""
         raise LoadError(
             f"{source} is quantised ({quantised}): its weights cannot be trained; choose the "
-            "original model that it was made from.")
+            f"original model that it was made from.{hint}")
     return settings
 
 
@@ -183,7 +190,8 @@ def read_weights(kind: Any, folder: Path, source: str, **settings: Any) -> tuple
     Raises:
         LoadError: with one sentence that names the cause.
     """
-    check_plain(folder, source)
+    if not getattr(settings.get("config"), "quantization_config", None):
+        check_plain(folder, source)
     try:
         return kind.from_pretrained(
             folder, local_files_only=True, trust_remote_code=False, output_loading_info=True,

@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from workbench.ppo.four_bit import count
 from workbench.training.reward_parts import base_name
 
 
@@ -17,7 +18,7 @@ def facts_of(
         "source": source,
         "name": base_name(source),
         "architecture": type(model).__name__,
-        "parameters": sum(p.numel() for p in model.parameters()),
+        "parameters": count(model),
         "vocabulary": len(tokenizer),
         "dtype": dtype,
         "device": str(device),
