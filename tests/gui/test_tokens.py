@@ -21,6 +21,9 @@ from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.store import Store
 from workbench.store.traces import TraceRecord
+from workbench.training import commands as do
+from workbench.training import events as ev
+from workbench.training.events import State
 
 PIECES = (" clean", " and", " loud", ".")
 SETTINGS = {"cliprange": 0.2, "whiten_advantages": True}
@@ -326,6 +329,47 @@ def test_a_cycle_is_shown_or_the_nearest_that_is_kept(
     assert tokens.controls.notice.text() == "Tokens of cycle 1 were not kept"
     qtbot.mouseClick(tokens.controls.next, Qt.MouseButton.LeftButton)
     assert not tokens.controls.notice.isVisible()
+
+
+@pytest.mark.parametrize(("by", "cycle"), [("pause", 3), ("step", 3), ("pause", 1)])
+def test_what_was_chosen_stays_when_the_run_goes_on_unless_it_is_back_before_it(
+    qtbot: QtBot, opened: Opened, store: Store, by: str, cycle: int
+) -> None:
+    window, run_id = opened.window, fill(store)
+    store.checkpoints.write(run_id, cycle, {}, {})
+    store.set_status(run_id, "stopped").result()
+    window.runs.refresh()
+    opened.controller.handle([ev.StateChanged(State.READY)])
+    opened.controller.show_run(run_id)
+    window.reveal("tokens")
+    tokens, completions, plots = window.tokens, window.completions, window.metrics
+    qtbot.waitUntil(lambda: tokens.list.count() == len(PROMPTS) and len(plots._run.cycles) == 3)
+    tokens.controls.cycle.setCurrentIndex(1)
+    completions.controls.before.setCurrentIndex(0)
+    completions.controls.after.setCurrentIndex(2)
+    window.actions_[by].trigger()
+    assert opened.sent[-1] == do.ResumeRun(run_id, step=by == "step")
+    store.rewind(run_id, cycle).result()
+    opened.controller.handle([
+        ev.RunResumed(run_id, "Run 1", cycle, Hyperparameters()), ev.StateChanged(State.RUNNING)])
+    record(store, run_id, cycle + 1)
+    opened.controller.handle([
+        ev.ComparisonReady(run_id, cycle + 1),
+        ev.CycleFinished(run_id, cycle + 1, 20, metrics(cycle + 1))])
+    window.reveal("completions")
+    qtbot.waitUntil(lambda: not completions._stale and not completions._reload.isActive())
+    window.reveal("tokens")
+    qtbot.waitUntil(lambda: not tokens._stale and not tokens._reload.isActive())
+    qtbot.waitUntil(lambda: list(plots._run.cycles) == list(range(1, cycle + 2)))
+    pair = (completions.controls.before.currentText(), completions.controls.after.currentText())
+    there = tokens.controls.cycle.currentText(), pair, plots._pointing.choice.cycle
+    follows = (tokens.controls.latest.isChecked(), completions.controls.modes["latest"].isChecked())
+    if cycle == 3:
+        assert there == ("cycle 2", ("start", "cycle 2"), 2)
+        assert follows == (False, False)
+    else:
+        assert there == ("cycle 2", ("cycle 1", "cycle 2"), None)
+        assert follows == (True, True)
 
 
 def test_colouring_by_another_number(tokens: TokensView) -> None:

@@ -74,7 +74,9 @@ class CompletionsView(QWidget):
     # -- what the window tells
 
     def show_run(self, run_id: int | None) -> None:
-        """Show a run's completions, or none: its latest cycles, or its start and its end."""
+        """Show a run's completions, or none: its latest cycles, or its start and its end. Two that
+        were chosen stay when the same run goes on, as long as it has them."""
+        another = run_id != self._run_id
         self._run_id = run_id
         self._cycles = [] if run_id is None else self._store.compared_cycles(run_id)
         self._pinned = frozenset() if run_id is None else frozenset(
@@ -82,8 +84,10 @@ class CompletionsView(QWidget):
         run = None if run_id is None else self._store.run(run_id)
         self._forked_after = run.parent_cycle if run and run.parent else None
         self._live = run is None or run.status in LIVE
-        self._mode = self._followed if self._live else "start"
-        self._leave_detail()
+        if another or self._mode != "chosen" or not set(self._chosen) <= set(self._cycles):
+            self._mode = self._followed if self._live else "start"
+        if another:
+            self._leave_detail()
         self._load()
 
     def cycle_available(self, run_id: int, cycle: int) -> None:

@@ -80,12 +80,17 @@ class MetricsView(QWidget):
     def show_run(
         self, run_id: int | None, series: Mapping[str, Series], changes: Sequence[ChangeRecord]
     ) -> None:
-        """Show a run from the store (a run just started has no series yet), or none."""
+        """Show a run from the store (a run just started has no series yet), or none. The chosen
+        cycle stays when the same run goes on, as long as it has it."""
+        before, chosen = self._run, self._pointing.choice.cycle
         self._run = None if run_id is None else RunData(run_id, series, self._looks.weight)
         if self._run:
             self._run.marks = [(c.cycle, change_text(c)) for c in changes]
         self._pointing.run = self._run
         self._pointing.clear()
+        if (self._run and before and before.run_id == run_id and chosen is not None
+                and chosen in self._run.cycles):
+            self._pointing.choice.cycle = chosen
         self._name_runs()
         self._find_parts()
         self.follow()

@@ -73,10 +73,14 @@ class TokensView(QWidget):
             self._load_soon()
 
     def show_run(self, run_id: int | None) -> None:
-        """Show a run's tokens, or none; follows its latest cycle."""
-        self._run_id, self._cycle, self._wanted_prompt = run_id, None, None
-        self._record = self._shown_cycle = None
-        self._traces, self._kept = {}, []
+        """Show a run's tokens, or none; follows its latest cycle. One that was chosen stays when
+        the same run goes on, unless the run is back before it."""
+        run = None if run_id is None else self._store.run(run_id)
+        if run is None or run_id != self._run_id or (
+                self._cycle is None or self._cycle > run.cycles):
+            self._cycle = self._wanted_prompt = self._record = self._shown_cycle = None
+            self._traces = {}
+        self._run_id, self._kept = run_id, []
         self._load_soon()
 
     def cycle_available(self, run_id: int) -> None:
