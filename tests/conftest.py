@@ -51,6 +51,22 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
+def policy() -> Any:
+    """A tiny policy with random weights."""
+    from helpers.models import make_policy
+
+    return make_policy()
+
+
+@pytest.fixture
+def unattended() -> Any:
+    """A control that nobody watches."""
+    from workbench.models.control import Unattended
+
+    return Unattended()
+
+
+@pytest.fixture
 def qtbot(qapp: object, request: pytest.FixtureRequest) -> Any:
     """pytest-qt's, which waits as long as a busy machine may take."""
     from pytestqt.qtbot import QtBot

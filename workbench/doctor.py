@@ -29,7 +29,7 @@ def doctor(chosen_home: str | None) -> int:
     import torch
 
     from workbench.display import display_available
-    from workbench.ppo.device import find_placement
+    from workbench.models.device import find_placement
 
     problems: list[str] = []
     table = Table(show_header=False, box=None, pad_edge=False)

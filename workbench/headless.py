@@ -21,10 +21,10 @@ from workbench import assets
 from workbench.crash_log import keep_crashes
 from workbench.ending_signals import HANGUP, ending_signals
 from workbench.exit_status import FAILED, INTERRUPTED, UNUSABLE, UNWELL
+from workbench.formatting import count_cycles, format_speed, size
 from workbench.known_models import known_policy
-from workbench.ppo.hyperparameters import HyperparameterError, parse
-from workbench.ppo.sizes import size
-from workbench.ppo.wording import count_cycles, format_speed
+from workbench.ppo.hyperparameters import parse
+from workbench.settings import HyperparameterError
 from workbench.store.home import StoreError, find_home
 from workbench.store.prompt_files import PromptFileError, read_prompts
 from workbench.store.store import Store

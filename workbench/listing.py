@@ -14,9 +14,9 @@ from rich.text import Text
 from rich.tree import Tree
 
 from workbench.exit_status import UNUSABLE
+from workbench.formatting import count_cycles, format_value
 from workbench.ppo.hyperparameters import specs
 from workbench.ppo.metrics import METRICS, PARTS, PRETRAINED, find_metric
-from workbench.ppo.wording import count_cycles, format_value
 from workbench.store.home import StoreError, find_home
 from workbench.store.records import RunRecord, Series
 from workbench.store.store import Store

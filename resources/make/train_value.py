@@ -38,15 +38,15 @@ from transformers import (
 )
 
 from workbench.assets import DEFAULT_PROMPTS
-from workbench.ppo.control import Unattended
+from workbench.feedback.loading import load_reward
+from workbench.models.control import Unattended
+from workbench.models.device import find_placement
+from workbench.models.policy import Policy
+from workbench.models.randomness import Stream, uniforms
+from workbench.models.sampling import sample
+from workbench.models.scribe import Scribe
 from workbench.ppo.cycle import PPO
-from workbench.ppo.device import find_placement
 from workbench.ppo.hyperparameters import Hyperparameters
-from workbench.ppo.loading import load_reward
-from workbench.ppo.policy import Policy
-from workbench.ppo.randomness import Stream, uniforms
-from workbench.ppo.sampling import sample
-from workbench.ppo.scribe import Scribe
 from workbench.ppo.value_head import ValueHead
 from workbench.store.prompt_files import read_prompts
 

@@ -27,13 +27,13 @@ import transformers as tf
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from workbench.ppo.control import Unattended
-from workbench.ppo.decoders import Decoder, FixedDecoder, weights_at_rest
-from workbench.ppo.device import find_placement, synchronize
-from workbench.ppo.kv_cache import make_cache
-from workbench.ppo.policy import Policy
-from workbench.ppo.replay import CudaRecorder
-from workbench.ppo.sampling import sample
+from workbench.models.control import Unattended
+from workbench.models.cuda_graphs import CudaRecorder
+from workbench.models.decoders import Decoder, FixedDecoder, weights_at_rest
+from workbench.models.device import find_placement, synchronize
+from workbench.models.kv_cache import make_cache
+from workbench.models.policy import Policy
+from workbench.models.sampling import sample
 
 SHAPES: dict[str, Callable[[], Any]] = {
     "small": lambda: tf.GPT2Config(

@@ -103,15 +103,16 @@ def child(request: dict[str, Any]) -> None:
 def run(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[Any, dict[str, int]]:
     """Run the cycles and return the estimate that was made before them."""
     from workbench import assets, known_models
-    from workbench.ppo.control import Unattended
+    from workbench.feedback.loading import load_reward
+    from workbench.feedback.reward_model import RewardModel
+    from workbench.models.control import Unattended
+    from workbench.models.device import find_placement
+    from workbench.models.loading import load_policy
+    from workbench.models.scribe import Scribe
     from workbench.ppo.cycle import PPO
-    from workbench.ppo.device import find_placement
     from workbench.ppo.footprint import Footprint
     from workbench.ppo.hyperparameters import parse
-    from workbench.ppo.loading import load_policy, load_reward
     from workbench.ppo.memory import Work, memory
-    from workbench.ppo.reward_model import RewardModel
-    from workbench.ppo.scribe import Scribe
 
     placement = find_placement()
     bundled = load_policy(str(assets.BUNDLED_POLICY), placement, lambda *_: None)
@@ -143,7 +144,7 @@ def _make(shape: dict[str, Any], placement: Any) -> Any:
     import torch
     import transformers as tf
 
-    from workbench.ppo.policy import Policy
+    from workbench.models.policy import Policy
 
     torch.manual_seed(0)
     shape = dict(shape)

@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import torch
 from helpers.random_walks import LONGEST, NODES, Graph, make_ppo, pretrained
 
-from workbench.ppo.control import Unattended
+from workbench.models.control import Unattended
 from workbench.ppo.hyperparameters import parse
 
 

@@ -14,17 +14,18 @@ from serve import Phases, Server, matmul_rate
 from transformers import PreTrainedTokenizerFast
 from work import EOS, PAD, Work, word
 
+from workbench.feedback.loading import load_reward
 from workbench.memory_allocator import keep_freed_memory
+from workbench.models.control import Unattended
+from workbench.models.device import find_placement
+from workbench.models.forward import read_logprobs
+from workbench.models.loading import load_policy
+from workbench.models.phases import Phase
+from workbench.models.randomness import Stream
+from workbench.models.scribe import Scribe
 from workbench.ppo import cycle as cycle_module
-from workbench.ppo.control import Unattended
 from workbench.ppo.cycle import PPO
-from workbench.ppo.device import find_placement
-from workbench.ppo.forward import read_logprobs
 from workbench.ppo.hyperparameters import parse
-from workbench.ppo.loading import load_policy, load_reward
-from workbench.ppo.phases import Phase
-from workbench.ppo.randomness import Stream
-from workbench.ppo.scribe import Scribe
 
 _SETTINGS = {
     "ours": {},

@@ -30,7 +30,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from workbench.gui.app import Workbench
-from workbench.ppo.phases import Phase
+from workbench.models.phases import Phase
 from workbench.training.events import Progress, State, StateChanged
 
 Times = dict[str, list[tuple[float, float, float]]]

@@ -22,13 +22,14 @@ import torch
 from torch import Tensor
 
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD, DEFAULT_PROMPTS
-from workbench.ppo.control import Unattended
+from workbench.feedback.loading import load_reward
+from workbench.models.control import Unattended
+from workbench.models.device import find_placement
+from workbench.models.loading import load_policy
+from workbench.models.randomness import Stream, uniforms
+from workbench.models.sampling import Completions, sample
 from workbench.ppo.cycle import PPO
-from workbench.ppo.device import find_placement
 from workbench.ppo.hyperparameters import Hyperparameters
-from workbench.ppo.loading import load_policy, load_reward
-from workbench.ppo.randomness import Stream, uniforms
-from workbench.ppo.sampling import Completions, sample
 from workbench.ppo.value_head import find_value_head
 from workbench.store.prompt_files import read_prompts
 

@@ -24,7 +24,7 @@ from workbench.gui.dialogs import ask_about_closing, ask_for_cycles, offer_resum
 from workbench.gui.errors import ErrorDialog
 from workbench.gui.number_field import NumberField
 from workbench.gui.runs.branch_dialog import BranchDialog
-from workbench.ppo.phases import Phase
+from workbench.models.phases import Phase
 from workbench.store.records import Series
 from workbench.store.store import Store
 from workbench.training import commands as do

@@ -6,10 +6,11 @@ from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from workbench.formatting import format_number, format_value
 from workbench.gui.fields import make_field, tooltip
 from workbench.gui.number_field import NumberField, next_step, next_tenth
-from workbench.ppo.hyperparameters import HyperparameterError, parse, specs
-from workbench.ppo.wording import format_number, format_value
+from workbench.ppo.hyperparameters import parse, specs
+from workbench.settings import HyperparameterError
 
 
 @pytest.mark.parametrize(("value", "text"), [

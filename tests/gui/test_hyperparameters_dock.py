@@ -11,7 +11,8 @@ from workbench.gui.hyperparameters_dock import HyperparametersDock
 from workbench.gui.hyperparameters_form import FIXED, LOCKED
 from workbench.gui.number_field import NumberField
 from workbench.gui.presets import PRESETS
-from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, parse, specs
+from workbench.ppo.hyperparameters import Hyperparameters, parse, specs
+from workbench.settings import HyperparameterError
 from workbench.store.records import ChangeRecord
 from workbench.training.events import (
     Change,

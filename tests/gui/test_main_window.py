@@ -34,8 +34,8 @@ from workbench.gui.main_window import MainWindow, first_size
 from workbench.gui.notifications import Notifications
 from workbench.gui.number_field import NumberField
 from workbench.gui.theme import themes
+from workbench.models.phases import Phase
 from workbench.ppo.hyperparameters import Hyperparameters, specs
-from workbench.ppo.phases import Phase
 from workbench.store.records import Prompt
 from workbench.store.store import Store
 from workbench.training.events import (

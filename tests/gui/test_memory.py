@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QLabel
 
 from workbench.gui.errors import ErrorDialog
 from workbench.gui.memory import MemoryDialog
-from workbench.ppo.phases import Phase
+from workbench.models.phases import Phase
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State

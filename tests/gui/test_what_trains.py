@@ -18,7 +18,7 @@ from workbench.gui.actions import SPECS
 from workbench.gui.app import Workbench
 from workbench.gui.theme import themes
 from workbench.known_models import SMOLLM2
-from workbench.ppo.fitting_rate import fitting_learning_rate
+from workbench.models.fitting_rate import fitting_learning_rate
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.store.store import Store
 from workbench.training import commands as do

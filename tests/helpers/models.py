@@ -8,11 +8,11 @@ from functools import cache
 import torch
 import transformers as tf
 
+from workbench.models.device import Placement
+from workbench.models.phases import Phase
+from workbench.models.policy import Policy
+from workbench.models.scribe import Scribe
 from workbench.ppo.cycle import PPO
-from workbench.ppo.device import Placement
-from workbench.ppo.phases import Phase
-from workbench.ppo.policy import Policy
-from workbench.ppo.scribe import Scribe
 
 CPU = Placement(torch.device("cpu"), torch.float32)
 VOCABULARY = 97

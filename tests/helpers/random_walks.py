@@ -14,9 +14,9 @@ import torch
 import transformers as tf
 from helpers.models import CPU, TextReward
 
+from workbench.models.policy import Policy
+from workbench.models.scribe import Scribe
 from workbench.ppo.cycle import PPO
-from workbench.ppo.policy import Policy
-from workbench.ppo.scribe import Scribe
 
 NODES, GOAL, LONGEST = 21, 0, 10
 

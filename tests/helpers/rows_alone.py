@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from workbench.ppo.control import Unattended
-from workbench.ppo.forward import read_logprobs
-from workbench.ppo.policy import Policy, no_cache
-from workbench.ppo.randomness import Stream, uniforms
-from workbench.ppo.sampling import sample
+from workbench.models.control import Unattended
+from workbench.models.forward import read_logprobs
+from workbench.models.policy import Policy, no_cache
+from workbench.models.randomness import Stream, uniforms
+from workbench.models.sampling import sample
 
 
 @torch.no_grad()

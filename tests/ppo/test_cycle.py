@@ -7,10 +7,10 @@ import torch
 from helpers.models import make_ppo
 
 import workbench.ppo.cycle as cycle_module
-from workbench.ppo.control import NotFiniteError, Phase
+from workbench.models.control import NotFiniteError, Phase
+from workbench.models.randomness import uniforms as make_uniforms
+from workbench.models.scribe import PromptError
 from workbench.ppo.hyperparameters import parse
-from workbench.ppo.randomness import uniforms as make_uniforms
-from workbench.ppo.scribe import PromptError
 
 
 @pytest.mark.parametrize("settings", [

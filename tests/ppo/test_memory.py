@@ -7,11 +7,11 @@ import torch
 from benchmarks.memory import measure
 from helpers.models import CONFIGS, CPU, TextReward, make_policy, make_ppo
 
+from workbench.models.phases import Phase
+from workbench.models.trainable import Trainable
 from workbench.ppo.footprint import Footprint, policy_costs, trunk_costs
 from workbench.ppo.hyperparameters import parse
 from workbench.ppo.memory import Work, less, memory, needed, relief
-from workbench.ppo.phases import Phase
-from workbench.ppo.trainable import Trainable
 
 WORK = Work(prompt=8, scored=24, compared=4)
 

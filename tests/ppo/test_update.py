@@ -6,13 +6,13 @@ import pytest
 import torch
 from helpers.models import make_policy, make_ppo
 
+from workbench.models.forward import read_logprobs
+from workbench.models.randomness import Stream, uniforms
+from workbench.models.sampling import sample
 from workbench.ppo.advantages import generalized_advantages, whiten
 from workbench.ppo.cycle import learning_rates
-from workbench.ppo.forward import read_logprobs
 from workbench.ppo.hyperparameters import parse
 from workbench.ppo.objective import entropy, masked_mean, policy_loss, value_loss
-from workbench.ppo.randomness import Stream, uniforms
-from workbench.ppo.sampling import sample
 from workbench.ppo.update import Experience, update
 
 KEPT = ("tokens", "mask", "logprobs", "entropies", "values")

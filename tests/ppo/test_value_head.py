@@ -8,11 +8,13 @@ from helpers.folders import save_policy, save_reward
 from helpers.models import CPU
 from safetensors.torch import save_file
 
+from workbench.feedback.loading import load_reward
+from workbench.feedback.weighted_reward import WeightedPart, WeightedSum
+from workbench.models.loading import load_policy
+from workbench.models.sources import LoadError
 from workbench.ppo.cycle import PPO
 from workbench.ppo.hyperparameters import parse
-from workbench.ppo.loading import load_policy, load_reward
 from workbench.ppo.remarks import remarks
-from workbench.ppo.sources import LoadError
 from workbench.ppo.value_head import (
     FILE_NAME,
     find_value_head,
@@ -20,7 +22,6 @@ from workbench.ppo.value_head import (
     reward_digest,
     save_value_head,
 )
-from workbench.ppo.weighted_reward import WeightedPart, WeightedSum
 
 WEIGHT, BIAS = torch.linspace(-1, 1, 16).reshape(1, 16), torch.tensor([0.75])
 SMALL = {"batch_size": 4, "response_length": 6, "num_cycles": 2}

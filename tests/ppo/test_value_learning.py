@@ -10,14 +10,15 @@ import torch
 from helpers.models import make_policy, make_ppo
 from torch import nn
 
-from workbench.ppo.control import Interrupted, NotFiniteError
+from workbench.models.control import Interrupted, NotFiniteError
+from workbench.models.phases import Phase
+from workbench.models.randomness import Stream, prompt_at, uniforms
+from workbench.models.sampling import sample
 from workbench.ppo.cycle import PPO
-from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, parse
+from workbench.ppo.hyperparameters import Hyperparameters, parse
 from workbench.ppo.linear_values import Moments, best_ridge, ridge
-from workbench.ppo.phases import Phase
-from workbench.ppo.randomness import Stream, prompt_at, uniforms
-from workbench.ppo.sampling import sample
 from workbench.ppo.value_head import ValueHead
+from workbench.settings import HyperparameterError
 
 PROMPTS = ["ab", "c", "def"]
 

@@ -11,10 +11,11 @@ from helpers.models import CPU
 from peft import IA3Config, LoHaConfig, LoraConfig, PromptTuningConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
-from workbench.ppo.control import Unattended
-from workbench.ppo.loading import load_policy, load_reward
-from workbench.ppo.reward_text import Exchange
-from workbench.ppo.sources import LoadError
+from workbench.feedback.loading import load_reward
+from workbench.models.control import Unattended
+from workbench.models.loading import load_policy
+from workbench.models.sources import LoadError
+from workbench.records import Exchange
 from workbench.training.fingerprints import fingerprint
 
 TEXT = "the tea was hot"

@@ -10,8 +10,8 @@ from helpers.architectures import NAMES, NotMadeError, make_model
 from helpers.models import CPU
 from helpers.rows_alone import differences
 
-from workbench.ppo.model_check import find_abilities
-from workbench.ppo.policy import Policy, UnsupportedModelError
+from workbench.models.model_check import find_abilities
+from workbench.models.policy import Policy, UnsupportedModelError
 
 PROMPTS = [[5, 6, 7], [4], list(range(4, 24)), [8, 9, 10]]
 # One of a kind, and what has gone wrong before.

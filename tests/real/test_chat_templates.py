@@ -5,9 +5,10 @@ from helpers.client import Client
 from helpers.folders import save_llama, save_reward, tokenizer
 from helpers.models import CPU
 
+from workbench.feedback.loading import load_reward
+from workbench.models.loading import load_policy
+from workbench.models.sources import LoadError
 from workbench.ppo.hyperparameters import parse
-from workbench.ppo.loading import load_policy, load_reward
-from workbench.ppo.sources import LoadError
 from workbench.store.records import Message, Prompt
 from workbench.training import commands as do
 from workbench.training import events as ev
@@ -86,7 +87,7 @@ def test_templates_that_people_use_are_not_refused(folder):
 
 
 def test_a_template_that_fails_on_one_prompt_names_it(folder):
-    from workbench.ppo.scribe import PromptError
+    from workbench.models.scribe import PromptError
     picky = "{% if 'tea' in messages[0].content %}{{ raise_exception('no tea') }}{% endif %}"
     policy = with_template(folder / "policy", picky.replace("'tea'", "'tea!'") + USUAL)
     scribe = load_policy(policy, CPU, quiet, use_chat_template=True).scribe

@@ -6,11 +6,11 @@ import pytest
 import torch
 from helpers.classifiers import ARCHITECTURES, alone, save_classifier, words
 
-from workbench.ppo.control import Unattended
-from workbench.ppo.device import Placement
-from workbench.ppo.loading import load_reward
-from workbench.ppo.reward_text import Exchange
-from workbench.ppo.sources import LoadError
+from workbench.feedback.loading import load_reward
+from workbench.models.control import Unattended
+from workbench.models.device import Placement
+from workbench.models.sources import LoadError
+from workbench.records import Exchange
 
 CPU = Placement(torch.device("cpu"), torch.float32)
 TEXTS = ("the tea was hot and good.", "a cat", "Hello world",

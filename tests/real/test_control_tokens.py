@@ -6,8 +6,8 @@ from helpers.folders import save_llama, save_reward, tokenizer, words
 from helpers.models import CPU
 from tokenizers.processors import TemplateProcessing
 
+from workbench.models.loading import load_policy
 from workbench.ppo.hyperparameters import parse
-from workbench.ppo.loading import load_policy
 from workbench.store.records import Prompt
 from workbench.training import commands as do
 from workbench.training import events as ev

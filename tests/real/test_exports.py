@@ -12,10 +12,10 @@ import transformers as tf
 from helpers.folders import save_llama, save_policy, tokenizer, words
 from helpers.models import CPU, TextReward
 
-from workbench.ppo.control import Interrupted
+from workbench.models.control import Interrupted
+from workbench.models.loading import load_policy
 from workbench.ppo.cycle import PPO
 from workbench.ppo.hyperparameters import Hyperparameters
-from workbench.ppo.loading import load_policy
 from workbench.training.exporting import ExportError, export
 
 

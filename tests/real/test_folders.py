@@ -13,9 +13,10 @@ from helpers.folders import save_gguf, save_llama, words
 from helpers.models import CPU
 from safetensors.torch import load_file, save_file
 
-from workbench.ppo import weight_files
-from workbench.ppo.loading import load_policy, load_reward
-from workbench.ppo.sources import LoadError
+from workbench.feedback.loading import load_reward
+from workbench.models import weight_files
+from workbench.models.loading import load_policy
+from workbench.models.sources import LoadError
 
 POINTER = ("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22e"
            "\nsize 123456\n")

@@ -12,16 +12,17 @@ from helpers.models import CPU, TextReward
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
-from workbench.ppo import four_bit
-from workbench.ppo.control import Unattended
+from workbench.feedback.loading import load_reward
+from workbench.models import four_bit
+from workbench.models.control import Unattended
+from workbench.models.loading import load_policy
+from workbench.models.policy import UnsupportedModelError
+from workbench.models.sources import LoadError
 from workbench.ppo.cycle import PPO
 from workbench.ppo.footprint import Footprint
 from workbench.ppo.hyperparameters import parse
-from workbench.ppo.loading import load_policy, load_reward
 from workbench.ppo.memory import Work, memory, needed
-from workbench.ppo.policy import UnsupportedModelError
 from workbench.ppo.reading_back import check_exported
-from workbench.ppo.sources import LoadError
 from workbench.training.model_facts import facts_of
 
 PROMPTS = ["the tea", "a cat sat"]

@@ -10,10 +10,11 @@ from helpers.folders import save_llama, words
 from helpers.models import CPU
 from helpers.rows_alone import assert_as_alone, differences
 
-from workbench.ppo.control import Unattended
-from workbench.ppo.loading import load_policy, load_reward
-from workbench.ppo.reward_text import Exchange
-from workbench.ppo.scribe import PromptError
+from workbench.feedback.loading import load_reward
+from workbench.models.control import Unattended
+from workbench.models.loading import load_policy
+from workbench.models.scribe import PromptError
+from workbench.records import Exchange
 
 SHORT = 24
 FACTORS = {"rope_type": "longrope", "rope_theta": 10_000.0, "factor": 4.0,

@@ -4,9 +4,9 @@ import pytest
 from helpers.folders import save_policy
 from helpers.models import CPU
 
-from workbench.ppo.loading import load_policy
-from workbench.ppo.prompt import TextPrompt
-from workbench.ppo.scribe import PromptError, Scribe
+from workbench.models.loading import load_policy
+from workbench.models.scribe import PromptError, Scribe
+from workbench.records import TextPrompt
 
 CHAT = ("{% for m in messages %}{% if 'number 1900 ' in m.content %}{{ raise_exception('no') }}"
         "{% endif %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>")

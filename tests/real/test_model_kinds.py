@@ -9,12 +9,12 @@ import transformers as tf
 from helpers.models import CPU, Letters, TextReward
 from helpers.rows_alone import assert_as_alone
 
-from workbench.ppo.control import Unattended
+from workbench.models.control import Unattended
+from workbench.models.model_check import find_abilities
+from workbench.models.policy import Policy
+from workbench.models.scribe import Scribe
 from workbench.ppo.cycle import PPO
 from workbench.ppo.hyperparameters import parse
-from workbench.ppo.model_check import find_abilities
-from workbench.ppo.policy import Policy
-from workbench.ppo.scribe import Scribe
 
 VOCABULARY = 97
 PROMPTS = [[5, 6, 7], list(range(4, 24)), [9]]

@@ -8,7 +8,7 @@ import transformers as tf
 from helpers.folders import tokenizer
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from workbench.ppo.scribe import Scribe
+from workbench.models.scribe import Scribe
 
 
 @cache

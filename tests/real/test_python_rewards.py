@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from workbench.ppo.control import Unattended
-from workbench.ppo.python_reward import PythonReward
-from workbench.ppo.reward_file import read_reward_file
-from workbench.ppo.reward_text import Exchange, RewardError
-from workbench.ppo.sources import LoadError
+from workbench.feedback.python_reward import PythonReward
+from workbench.feedback.reward_file import read_reward_file
+from workbench.feedback.reward_text import RewardError
+from workbench.models.control import Unattended
+from workbench.models.sources import LoadError
+from workbench.records import Exchange
 
 ROWS = [Exchange("The tea was", " hot", "The tea was hot"), Exchange("A cat", " sat", "A cat sat")]
 ODD = '''

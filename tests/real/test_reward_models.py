@@ -9,13 +9,14 @@ import transformers as tf
 from helpers.classifiers import WORDS, alone, save_classifier, words
 from helpers.folders import tokenizer
 
-from workbench.ppo.classifier import Classifier
-from workbench.ppo.control import Unattended
-from workbench.ppo.device import Placement
-from workbench.ppo.loading import load_reward
-from workbench.ppo.phases import Phase
-from workbench.ppo.reward_text import Exchange, RewardError
-from workbench.ppo.sources import LoadError
+from workbench.feedback.classifier import Classifier
+from workbench.feedback.loading import load_reward
+from workbench.feedback.reward_text import RewardError
+from workbench.models.control import Unattended
+from workbench.models.device import Placement
+from workbench.models.phases import Phase
+from workbench.models.sources import LoadError
+from workbench.records import Exchange
 
 CPU = Placement(torch.device("cpu"), torch.float32)
 PAD, BEGIN, END = (WORDS.index(mark) for mark in ("<pad>", "<s>", "</s>"))

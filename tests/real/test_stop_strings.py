@@ -6,15 +6,16 @@ from helpers.client import Client
 from helpers.folders import save_llama, save_reward, tokenizer, words
 from helpers.models import CPU
 
-from workbench.ppo.control import Unattended
-from workbench.ppo.decoders import Decoder, FixedDecoder, GroupedDecoder
-from workbench.ppo.decoding import Decoding
-from workbench.ppo.hyperparameters import HyperparameterError, parse
-from workbench.ppo.loading import load_policy
-from workbench.ppo.randomness import Stream, uniforms
-from workbench.ppo.sampling import sample
-from workbench.ppo.stop_strings import cut_at_stop, parse_stop_strings
-from workbench.ppo.trying import write
+from workbench.models.control import Unattended
+from workbench.models.decoders import Decoder, FixedDecoder, GroupedDecoder
+from workbench.models.decoding import Decoding
+from workbench.models.loading import load_policy
+from workbench.models.randomness import Stream, uniforms
+from workbench.models.sampling import sample
+from workbench.models.trying import write
+from workbench.ppo.hyperparameters import parse
+from workbench.settings import HyperparameterError
+from workbench.stop_strings import cut_at_stop, parse_stop_strings
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State

@@ -5,8 +5,8 @@ import transformers as tf
 from helpers.folders import tokenizer
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from workbench.ppo.reward_text import Exchange
-from workbench.ppo.scribe import Scribe
+from workbench.models.scribe import Scribe
+from workbench.records import Exchange
 
 
 def words():

@@ -9,10 +9,11 @@ from helpers.models import CPU
 from tokenizers import Tokenizer
 from tokenizers.processors import TemplateProcessing
 
-from workbench.ppo import tokenizer_files
-from workbench.ppo.loading import load_policy, load_reward
-from workbench.ppo.scribe import PromptError
-from workbench.ppo.sources import LoadError
+from workbench.feedback.loading import load_reward
+from workbench.models import tokenizer_files
+from workbench.models.loading import load_policy
+from workbench.models.scribe import PromptError
+from workbench.models.sources import LoadError
 
 
 def quiet(*_):

@@ -7,12 +7,12 @@ from helpers.folders import tokenizer
 from helpers.models import CPU
 from helpers.rows_alone import differences
 
-from workbench.ppo.abilities import Abilities
-from workbench.ppo.control import Unattended
+from workbench.models.abilities import Abilities
+from workbench.models.control import Unattended
+from workbench.models.loading import load_policy
+from workbench.models.sources import LoadError
 from workbench.ppo.cycle import PPO
 from workbench.ppo.hyperparameters import parse
-from workbench.ppo.loading import load_policy
-from workbench.ppo.sources import LoadError
 
 VOCABULARY = 257
 TEXT = {

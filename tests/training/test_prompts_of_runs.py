@@ -7,8 +7,8 @@ from helpers.client import Client
 from helpers.folders import save_policy
 from transformers import AutoTokenizer
 
+from workbench.feedback.reward_file import read_reward_file
 from workbench.ppo.hyperparameters import parse
-from workbench.ppo.reward_file import read_reward_file
 from workbench.store.records import Message, Prompt, PromptSet
 from workbench.training import commands as do
 from workbench.training import events as ev

@@ -51,7 +51,7 @@ def test_a_run_from_start_to_finish(ready, store):
     ("bfloat16", False, "This processor has no bfloat16: "), ("bfloat16", True, ""),
     ("float32", False, "")])
 def test_a_run_that_would_crawl_says_so(ready, monkeypatch, precision, has, said):
-    monkeypatch.setattr("workbench.ppo.device.has_bfloat16", lambda _: has)
+    monkeypatch.setattr("workbench.models.device.has_bfloat16", lambda _: has)
     ready.send(start(1, precision=precision))
     note = ready.wait_for(State.RUNNING).note
     assert note.startswith(said)

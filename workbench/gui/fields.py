@@ -13,10 +13,11 @@ from typing import cast
 from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit, QWidget
 
+from workbench.formatting import format_number, format_value
 from workbench.gui.number_field import NumberField
 from workbench.gui.plain_text import plain_tip
-from workbench.ppo.hyperparameters import Spec, Value, specs
-from workbench.ppo.wording import format_number, format_value
+from workbench.ppo.hyperparameters import specs
+from workbench.settings import Spec, Value
 
 
 class SwitchField(QCheckBox):

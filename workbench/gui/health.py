@@ -23,8 +23,9 @@ from workbench.gui.fields import format_value
 from workbench.gui.health_scales import scales
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import set_look
-from workbench.ppo.hyperparameters import Hyperparameters, Value, specs
+from workbench.ppo.hyperparameters import Hyperparameters, specs
 from workbench.ppo.metrics import METRICS
+from workbench.settings import Value
 from workbench.training.health import Finding
 from workbench.training.rules import RULES, Reading
 

@@ -8,14 +8,14 @@ from PySide6.QtCore import QSize
 from PySide6.QtGui import QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
+from workbench.formatting import format_value
 from workbench.gui.controls import enable, label, tool_button
 from workbench.gui.fields import make_field, tooltip
 from workbench.gui.icons import icon
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.problem_note import ProblemNote
 from workbench.gui.theme import number_font, set_look
-from workbench.ppo.hyperparameters import Spec, Value
-from workbench.ppo.wording import format_value
+from workbench.settings import Spec, Value
 
 _LABEL_CHARACTERS = 13  # for which the label must have room to stand beside its field
 

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from workbench.formatting import format_value
 from workbench.gui.actions import ALIVE, set_tip
 from workbench.gui.controls import enable, label, named, push_button, tool_button
 from workbench.gui.form_scroll import FormScroll
@@ -31,14 +32,8 @@ from workbench.gui.presets import PRESETS
 from workbench.gui.section import Section
 from workbench.gui.settings import section, texts
 from workbench.gui.theme import set_look
-from workbench.ppo.hyperparameters import (
-    HyperparameterError,
-    Hyperparameters,
-    Value,
-    parse,
-    specs,
-)
-from workbench.ppo.wording import format_value
+from workbench.ppo.hyperparameters import Hyperparameters, parse, specs
+from workbench.settings import HyperparameterError, Value
 from workbench.store.records import ChangeRecord
 from workbench.training.events import (
     Change,

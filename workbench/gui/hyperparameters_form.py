@@ -13,14 +13,8 @@ from workbench.gui.fields import only_with
 from workbench.gui.hyperparameter_row import Row
 from workbench.gui.section import Section
 from workbench.gui.theme import themes
-from workbench.ppo.hyperparameters import (
-    HyperparameterError,
-    Hyperparameters,
-    Spec,
-    Value,
-    parse,
-    specs,
-)
+from workbench.ppo.hyperparameters import Hyperparameters, parse, specs
+from workbench.settings import HyperparameterError, Spec, Value
 
 FIXED = "Fixed at start"
 LOCKED = ("Each decides the whole run, so it cannot change while one is alive. Change it here to "

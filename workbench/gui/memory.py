@@ -14,11 +14,11 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from workbench.formatting import size
 from workbench.gui.controls import label, named
 from workbench.gui.dialog import Dialog
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import number_font, set_look
-from workbench.ppo.sizes import size
 from workbench.training.events import MemoryEstimated
 
 _AROUND = 4  # pixels beside the line

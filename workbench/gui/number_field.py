@@ -9,10 +9,10 @@ from PySide6.QtCore import QEvent, Qt, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QAbstractSpinBox
 
+from workbench.formatting import format_number, format_value
 from workbench.gui.theme import number_font
-from workbench.ppo.hyperparameters import Spec, Value
-from workbench.ppo.separators import about_separators
-from workbench.ppo.wording import format_number, format_value
+from workbench.separators import about_separators
+from workbench.settings import Spec, Value
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 # What may still become a number, such as "1e-".

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from workbench.ppo.hyperparameters import Value, specs
-from workbench.ppo.wording import format_value
+from workbench.formatting import format_value
+from workbench.ppo.hyperparameters import specs
+from workbench.settings import Value
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from PySide6.QtCore import Signal
 
 from workbench.gui.button_line import ButtonLine
 from workbench.gui.source_field import count
-from workbench.ppo.fitting_rate import fitting_learning_rate
-from workbench.ppo.hyperparameters import Value
+from workbench.models.fitting_rate import fitting_learning_rate
+from workbench.settings import Value
 from workbench.training.events import ModelFacts
 
 _FAR = 3.0  # times higher or lower than what fits, from which on a word is worth it

@@ -222,8 +222,8 @@ class RewardParts(QWidget):
 
     def files_changed(self) -> bool:
         """Whether a Python file of the reward in memory holds something else now, or is gone."""
-        from workbench.ppo.reward_file import read_reward_file
-        from workbench.ppo.sources import LoadError
+        from workbench.feedback.reward_file import read_reward_file
+        from workbench.models.sources import LoadError
 
         try:
             return any(facts.sha256 and read_reward_file(facts.source).sha256 != facts.sha256

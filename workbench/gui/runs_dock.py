@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
 )
 
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
+from workbench.formatting import format_value
 from workbench.gui.actions import CAN_BRANCH, CAN_RESUME, CAN_START
 from workbench.gui.background import Background
 from workbench.gui.controls import describe as describe_control
@@ -24,8 +25,8 @@ from workbench.gui.metrics.wording import changes_by_cycle
 from workbench.gui.runs.model import RunsModel, elsewhere
 from workbench.gui.runs.table import RunsTable
 from workbench.gui.settings import integers
-from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, parse, specs
-from workbench.ppo.wording import format_value
+from workbench.ppo.hyperparameters import Hyperparameters, parse, specs
+from workbench.settings import HyperparameterError
 from workbench.store.records import LIVE, ChangeRecord, RunRecord
 from workbench.store.store import Store
 from workbench.training.events import State

@@ -8,12 +8,12 @@ from collections import deque
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QProgressBar, QStatusBar, QWidget
 
+from workbench.formatting import format_speed
 from workbench.gui.actions import ALIVE
 from workbench.gui.controls import RIGHT, label, named
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import number_font
-from workbench.ppo.phases import Phase
-from workbench.ppo.wording import format_speed
+from workbench.models.phases import Phase
 from workbench.training.events import (
     CheckpointWritten,
     CycleFinished,

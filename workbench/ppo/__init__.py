@@ -1,1 +1,1 @@
-"""The mathematics of PPO on language models, and the models. torch; no Qt, no database."""
+"""PPO on language models: formulas, cycle, settings and metrics. torch; no Qt, no database."""

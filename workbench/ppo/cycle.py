@@ -11,36 +11,35 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workbench.ppo import snapshot
+from workbench.feedback.reward_arguments import missing_column
+from workbench.feedback.reward_model import Reward
+from workbench.feedback.weighted_reward import score_all
+from workbench.models import snapshot
+from workbench.models.clock import Clock
+from workbench.models.control import Control, NotFiniteError
+from workbench.models.device import find_placement
+from workbench.models.forward import MicroBatch, read_logprobs, read_values
+from workbench.models.optimizer import check_optimizer, make_optimizer, set_rates
+from workbench.models.phases import Phase
+from workbench.models.policy import Policy
+from workbench.models.randomness import Stream, prompt_at, uniforms
+from workbench.models.sampling import Completions, sample
+from workbench.models.scribe import PromptError, Scribe
+from workbench.models.trainable import Trainable, find_value_source
 from workbench.ppo.advantages import generalized_advantages, whiten, whitening_factor
-from workbench.ppo.clock import Clock
-from workbench.ppo.control import Control, NotFiniteError
-from workbench.ppo.device import find_placement
-from workbench.ppo.forward import MicroBatch, read_logprobs, read_values
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.kl import adapt_kl_coef, kl_estimate
 from workbench.ppo.linear_values import Moments
 from workbench.ppo.metrics import part_metric
 from workbench.ppo.objective import explained_variance, masked_mean, update_size
-from workbench.ppo.optimizer import check_optimizer, make_optimizer, set_rates
-from workbench.ppo.phases import Phase
-from workbench.ppo.policy import Policy
-from workbench.ppo.prompt import PromptLike, with_equal_columns
-from workbench.ppo.randomness import Stream, prompt_at, uniforms
-from workbench.ppo.reward_arguments import missing_column
-from workbench.ppo.reward_model import Reward
-from workbench.ppo.reward_text import Exchange
 from workbench.ppo.rewards import scale, shape_scores, token_rewards
-from workbench.ppo.sampling import Completions, sample
-from workbench.ppo.scribe import PromptError, Scribe
-from workbench.ppo.stop_strings import parse_stop_strings
 from workbench.ppo.traces import TokenTrace, trace
-from workbench.ppo.trainable import Trainable, find_value_source
 from workbench.ppo.update import Experience, update
 from workbench.ppo.value_epochs import head_epochs, model_epochs
 from workbench.ppo.value_head import ValueHead, fits, put_in
 from workbench.ppo.value_pretraining import pretrain, returns_of, write_episodes
-from workbench.ppo.weighted_reward import score_all
+from workbench.records import Exchange, PromptLike, with_equal_columns
+from workbench.stop_strings import parse_stop_strings
 
 LOG_UNLIKELY = math.log(0.001)
 """A token whose log-probability is lower the start policy would almost never write."""
@@ -93,7 +92,7 @@ class PPO:
 
     Holds what lives from cycle to cycle: the policy with its value head, the frozen start policy
     as reference, the optimiser, the KL coefficient and the position in the prompts. Everything
-    random follows from the seed and the cycle number (:mod:`workbench.ppo.randomness`).
+    random follows from the seed and the cycle number (:mod:`workbench.models.randomness`).
     """
 
     def __init__(

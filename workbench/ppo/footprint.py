@@ -21,17 +21,17 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from transformers.pytorch_utils import Conv1D
 
-from workbench.ppo import four_bit
-from workbench.ppo.abilities import Abilities, Together
-from workbench.ppo.decoders import read_on
-from workbench.ppo.device import Placement, find_placement
+from workbench.models import four_bit
+from workbench.models.abilities import Abilities, Together
+from workbench.models.decoders import read_on
+from workbench.models.device import Placement, find_placement
+from workbench.models.kernels import packed_weights
+from workbench.models.kv_cache import make_cache
+from workbench.models.optimizer import state_bytes
+from workbench.models.policy import Policy
+from workbench.models.stand_in import stand_in, undisturbed
+from workbench.models.token_statistics import token_statistics
 from workbench.ppo.hyperparameters import Hyperparameters
-from workbench.ppo.kernels import packed_weights
-from workbench.ppo.kv_cache import make_cache
-from workbench.ppo.optimizer import state_bytes
-from workbench.ppo.policy import Policy
-from workbench.ppo.stand_in import stand_in, undisturbed
-from workbench.ppo.token_statistics import token_statistics
 
 _LENGTH = 16  # tokens of the shorter probes; the longer ones have twice as many
 _RANKS = 2, 4  # of the adapters that are measured

@@ -11,14 +11,15 @@ from dataclasses import dataclass
 
 import torch
 
-from workbench.ppo.classifier import rows_at_once
-from workbench.ppo.device import tokens_at_once
+from workbench.feedback.classifier import rows_at_once
+from workbench.models.device import tokens_at_once
+from workbench.models.forward import head_chunks
+from workbench.models.gradients import adds_in_place
+from workbench.models.optimizer import state_bytes
+from workbench.models.phases import Phase
 from workbench.ppo.footprint import Footprint, PolicyCosts, Trunk
-from workbench.ppo.forward import head_chunks
-from workbench.ppo.gradients import adds_in_place
-from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, Value, specs
-from workbench.ppo.optimizer import state_bytes
-from workbench.ppo.phases import Phase
+from workbench.ppo.hyperparameters import Hyperparameters, specs
+from workbench.settings import HyperparameterError, Value
 
 Phases = dict[Phase, dict[str, int]]
 """Bytes of each part that a phase holds at its worst moment."""

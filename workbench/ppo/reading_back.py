@@ -9,10 +9,10 @@ import psutil
 import torch
 from transformers import AutoTokenizer
 
+from workbench.models.four_bit import count
+from workbench.models.loading import read_policy
+from workbench.models.sources import Report
 from workbench.ppo.cycle import PPO
-from workbench.ppo.four_bit import count
-from workbench.ppo.loading import read_policy
-from workbench.ppo.sources import Report
 
 _ROWS, _TOKENS = 3, 32
 _TOLERANCE = {"cpu": 1e-3}

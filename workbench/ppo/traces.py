@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from workbench.models.sampling import Completions
+from workbench.models.scribe import Scribe
 from workbench.ppo.objective import probability_ratio
-from workbench.ppo.sampling import Completions
-from workbench.ppo.scribe import Scribe
 from workbench.ppo.update import Experience
 
 

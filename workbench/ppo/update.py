@@ -9,17 +9,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from workbench.ppo.control import Control, NotFiniteError
-from workbench.ppo.forward import MicroBatch, head_chunks, micro_batches, temper
-from workbench.ppo.gradients import in_place_gradients
+from workbench.models.control import Control, NotFiniteError
+from workbench.models.forward import MicroBatch, head_chunks, micro_batches, temper
+from workbench.models.gradients import in_place_gradients
+from workbench.models.phases import Phase
+from workbench.models.policy import Policy
+from workbench.models.randomness import mini_batches
+from workbench.models.sampling import Completions
+from workbench.models.token_statistics import token_statistics
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.kl import kl_loss_terms
 from workbench.ppo.objective import policy_loss_terms, value_loss_terms
-from workbench.ppo.phases import Phase
-from workbench.ppo.policy import Policy
-from workbench.ppo.randomness import mini_batches
-from workbench.ppo.sampling import Completions
-from workbench.ppo.token_statistics import token_statistics
 
 
 @dataclass(frozen=True, slots=True)

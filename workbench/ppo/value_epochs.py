@@ -11,15 +11,15 @@ import math
 import torch
 from torch import Tensor
 
-from workbench.ppo.control import Control, NotFiniteError
-from workbench.ppo.forward import micro_batches
-from workbench.ppo.gradients import in_place_gradients
+from workbench.models.control import Control, NotFiniteError
+from workbench.models.forward import micro_batches
+from workbench.models.gradients import in_place_gradients
+from workbench.models.phases import Phase
+from workbench.models.policy import Policy
+from workbench.models.randomness import Stream, mini_batches
+from workbench.models.sampling import Completions
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.linear_values import Moments
-from workbench.ppo.phases import Phase
-from workbench.ppo.policy import Policy
-from workbench.ppo.randomness import Stream, mini_batches
-from workbench.ppo.sampling import Completions
 
 
 def head_epochs(

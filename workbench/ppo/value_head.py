@@ -17,11 +17,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from workbench.feedback.reward_model import Reward, RewardModel
+from workbench.feedback.weighted_reward import WeightedSum
+from workbench.models.sources import LoadError
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.remarks import other_scale
-from workbench.ppo.reward_model import Reward, RewardModel
-from workbench.ppo.sources import LoadError
-from workbench.ppo.weighted_reward import WeightedSum
 
 FILE_NAME = "value_head.safetensors"
 _WEIGHTS = ("*.safetensors", "*.bin")

@@ -17,19 +17,19 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from workbench.models.control import Control, NotFiniteError
+from workbench.models.forward import micro_batches, read_values
+from workbench.models.gradients import in_place_gradients
+from workbench.models.optimizer import make_optimizer, set_rates
+from workbench.models.phases import Phase
+from workbench.models.policy import Policy
+from workbench.models.randomness import Stream, mini_batches, prompt_at, uniforms
+from workbench.models.sampling import Completions
 from workbench.ppo.advantages import generalized_advantages, whiten
-from workbench.ppo.control import Control, NotFiniteError
-from workbench.ppo.forward import micro_batches, read_values
-from workbench.ppo.gradients import in_place_gradients
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.linear_values import Moments, best_ridge
 from workbench.ppo.objective import explained_variance
-from workbench.ppo.optimizer import make_optimizer, set_rates
-from workbench.ppo.phases import Phase
-from workbench.ppo.policy import Policy
-from workbench.ppo.randomness import Stream, mini_batches, prompt_at, uniforms
 from workbench.ppo.rewards import shape_scores, token_rewards
-from workbench.ppo.sampling import Completions
 from workbench.ppo.value_epochs import accumulate, step
 from workbench.ppo.value_head import ValueHead, put_in
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from workbench.ppo.hyperparameters import Hyperparameters, Value, parse, specs
-from workbench.ppo.policy import UnsupportedModelError
-from workbench.ppo.scribe import PromptError
+from workbench.models.policy import UnsupportedModelError
+from workbench.models.scribe import PromptError
+from workbench.ppo.hyperparameters import Hyperparameters, parse, specs
+from workbench.settings import Value
 from workbench.store.records import ChangeRecord
 from workbench.training.commands import Fork, GoBack, ResumeRun
 from workbench.training.failures import explain

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from workbench.ppo.control import NotFiniteError
+from workbench.models.control import NotFiniteError
 from workbench.store.records import HealthRecord
 from workbench.store.store import Store
 from workbench.training.events import HealthChecked

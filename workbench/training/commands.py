@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from workbench.ppo.hyperparameters import Hyperparameters, Value
+from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.settings import Value
 from workbench.store.records import Message, Prompt
 from workbench.training.reward_parts import RewardPart
 
@@ -180,7 +181,7 @@ class Try:
     """Complete these prompts now, with each of the policies, and score the completions.
 
     Between cycles only, and without a trace in the run. ``temperature``, ``top_p``, ``seed`` and
-    ``length`` are those of :class:`workbench.ppo.decoding.Decoding`; ``id`` comes back in the
+    ``length`` are those of :class:`workbench.models.decoding.Decoding`; ``id`` comes back in the
     events. Of ``known`` those whose text is one of the prompts bring their turns and columns.
     """
 

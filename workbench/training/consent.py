@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 
 from workbench.assets import EXAMPLE_REWARDS
-from workbench.ppo.reward_file import RewardFile, read_reward_file
+from workbench.feedback.reward_file import RewardFile, read_reward_file
 from workbench.training.events import UntrustedFile
 from workbench.training.reward_parts import RewardPart
 

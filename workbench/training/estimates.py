@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 import psutil
 import torch
 
+from workbench.formatting import size
+from workbench.models.phases import Phase
 from workbench.ppo.cycle import PPO
 from workbench.ppo.footprint import Footprint
-from workbench.ppo.hyperparameters import Hyperparameters, Value, specs
+from workbench.ppo.hyperparameters import Hyperparameters, specs
 from workbench.ppo.memory import Phases, Work, less, memory, needed, relief, say_changes
-from workbench.ppo.phases import Phase
-from workbench.ppo.prompt import PromptLike, as_prompt
-from workbench.ppo.sizes import size
+from workbench.records import PromptLike, as_prompt
+from workbench.settings import Value
 from workbench.training.events import MemoryEstimated
 
 # Left for the rest of the system before a run is said to fit.

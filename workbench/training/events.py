@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from workbench.ppo.hyperparameters import Hyperparameters, Value
-from workbench.ppo.phases import Phase
+from workbench.models.phases import Phase
+from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.settings import Value
 from workbench.training.commands import Command, ExportRun, Fork, GoBack, LoadModels, ResumeRun
 from workbench.training.health import Finding
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
-from workbench.ppo.control import Interrupted
+from workbench.models.control import Interrupted
+from workbench.models.sources import LoadError, Report
 from workbench.ppo.cycle import PPO
 from workbench.ppo.reading_back import WrongExportError, check_exported
-from workbench.ppo.sources import LoadError, Report
 from workbench.store.folders import why_not_kept, why_not_writable
 
 _BESIDE = ("preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json",

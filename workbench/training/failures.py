@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import traceback
 
+from workbench.feedback.reward_text import RewardError
 from workbench.known_models import install_command
-from workbench.ppo.control import NotFiniteError
+from workbench.models.control import NotFiniteError
+from workbench.models.out_of_memory import is_out_of_memory
+from workbench.models.phases import Phase
+from workbench.models.policy import UnsupportedModelError
+from workbench.models.scribe import PromptError
+from workbench.models.sources import LoadError
 from workbench.ppo.hyperparameters import Hyperparameters
-from workbench.ppo.out_of_memory import is_out_of_memory
-from workbench.ppo.phases import Phase
-from workbench.ppo.policy import UnsupportedModelError
-from workbench.ppo.reward_text import RewardError
-from workbench.ppo.scribe import PromptError
-from workbench.ppo.sources import LoadError
 from workbench.store.checkpoints import CheckpointError
 from workbench.store.home import StoreError
 from workbench.training.commands import Command, LoadModels

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from workbench.ppo.reward_file import read_reward_file
-from workbench.ppo.sources import LoadError, check_on_disk
+from workbench.feedback.reward_file import read_reward_file
+from workbench.models.sources import LoadError, check_on_disk
 from workbench.store.folders import why_not_kept
 from workbench.training.commands import LoadModels
 from workbench.training.events import LoadingFailed

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, parse
+from workbench.ppo.hyperparameters import Hyperparameters, parse
+from workbench.settings import HyperparameterError
 from workbench.training.rules import (
     NOT_FINITE,
     NOT_ONE,

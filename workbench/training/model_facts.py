@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from workbench.ppo.four_bit import count
+from workbench.models.four_bit import count
 from workbench.training.reward_parts import base_name
 
 

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from workbench.assets import RESOURCES
+from workbench.models.device import find_placement
+from workbench.models.loading import LoadedPolicy, load_policy
+from workbench.models.phases import Phase
+from workbench.models.sources import LoadError, Report, check_on_disk
 from workbench.ppo.cycle import PPO
-from workbench.ppo.device import find_placement
-from workbench.ppo.hyperparameters import Hyperparameters, Value
-from workbench.ppo.loading import LoadedPolicy, load_policy
-from workbench.ppo.phases import Phase
-from workbench.ppo.sources import LoadError, Report, check_on_disk
+from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.value_head import ValueHead, find_value_head
+from workbench.settings import Value
 from workbench.store.folders import why_not_kept
 from workbench.store.records import Prompt
 from workbench.training.commands import LoadModels, PromptItem

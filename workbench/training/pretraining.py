@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from workbench.models.device import find_placement
 from workbench.ppo.cycle import PPO
-from workbench.ppo.device import find_placement
 from workbench.ppo.metrics import PRETRAINED
 from workbench.ppo.value_pretraining import DECIDED_BY
 from workbench.store.store import Store
@@ -17,7 +17,7 @@ from workbench.training.models import Models
 from workbench.training.run import Run, Unwritten
 
 if TYPE_CHECKING:
-    from workbench.ppo.control import Control
+    from workbench.models.control import Control
 
 _RECIPE = 3
 """To be raised when other values come of the same settings."""

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from workbench.ppo.device import Placement
-from workbench.ppo.loading import load_reward
-from workbench.ppo.python_reward import PythonReward
-from workbench.ppo.reward_file import RewardFile, read_reward_file
-from workbench.ppo.reward_model import Reward, RewardModel
-from workbench.ppo.sources import LoadError, Report, check_on_disk
-from workbench.ppo.weighted_reward import WeightedPart, WeightedSum
+from workbench.feedback.loading import load_reward
+from workbench.feedback.python_reward import PythonReward
+from workbench.feedback.reward_file import RewardFile, read_reward_file
+from workbench.feedback.reward_model import Reward, RewardModel
+from workbench.feedback.weighted_reward import WeightedPart, WeightedSum
+from workbench.models.device import Placement
+from workbench.models.sources import LoadError, Report, check_on_disk
 from workbench.training.consent import Trusted, needs_consent
 from workbench.training.events import ModelFacts, UntrustedFile
 from workbench.training.fingerprints import revision

@@ -38,7 +38,7 @@ class RewardPart:
     label: int | None = None
     """Which output is the score, for a classifier that has several."""
     reads: Reads = "auto"
-    """What a classifier reads: text, segments or chat (:mod:`workbench.ppo.reward_text`)."""
+    """What a classifier reads: text, segments or chat (:mod:`workbench.feedback.reward_text`)."""
     end_token: bool = False
     """Whether a classifier's texts are ended with its end-of-sequence token."""
     sha256: str = field(default="", compare=False)

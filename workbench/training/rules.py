@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Literal
 
-from workbench.ppo.hyperparameters import Hyperparameters, Value, specs
+from workbench.ppo.hyperparameters import Hyperparameters, specs
 from workbench.ppo.metrics import METRICS
+from workbench.settings import Value
 
 Severity = Literal["warning", "serious"]
 History = Mapping[str, Sequence[float]]

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from workbench.feedback.reward_text import RewardError
 from workbench.memory_allocator import return_freed_memory
-from workbench.ppo.control import Interrupted, NotFiniteError
+from workbench.models.control import Interrupted, NotFiniteError
+from workbench.models.device import caution, find_placement
+from workbench.models.phases import Phase
+from workbench.models.scribe import PromptError
 from workbench.ppo.cycle import PPO
-from workbench.ppo.device import caution, find_placement
-from workbench.ppo.hyperparameters import HyperparameterError
-from workbench.ppo.phases import Phase
-from workbench.ppo.reward_text import RewardError
-from workbench.ppo.scribe import PromptError
+from workbench.settings import HyperparameterError
 from workbench.store.records import Status
 from workbench.store.room import NotWrittenError
 from workbench.store.store import Store
@@ -112,7 +112,7 @@ class Runner:
     # -- cycles
 
     def step(self, phase: Phase, done: int, total: int) -> None:
-        """Serve as the :class:`~workbench.ppo.control.Control` of a cycle."""
+        """Serve as the :class:`~workbench.models.control.Control` of a cycle."""
         self._phase = phase
         self._attend()
         if self._standing.closing or (

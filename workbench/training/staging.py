@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from workbench.ppo.cycle import PPO
-from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters, specs
+from workbench.ppo.hyperparameters import Hyperparameters, specs
+from workbench.settings import HyperparameterError
 from workbench.training.commands import SetHyperparameters
 from workbench.training.events import Change, HyperparametersApplied, HyperparametersStaged
 from workbench.training.run import Changes, Run

@@ -7,19 +7,18 @@ import queue
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-from workbench.ppo.control import Interrupted
+from workbench.feedback.reward_arguments import missing_column
+from workbench.feedback.weighted_reward import score_all
+from workbench.models.control import Interrupted
+from workbench.models.decoding import Decoding
+from workbench.models.forward import read_logprobs
+from workbench.models.phases import Phase
+from workbench.models.policy import Policy
+from workbench.models.sampling import Completions
+from workbench.models.scribe import PromptError
+from workbench.models.trying import WEIGHTS, WrongWeightsError, other_weights, write
 from workbench.ppo.cycle import PPO
-from workbench.ppo.decoding import Decoding
-from workbench.ppo.forward import read_logprobs
-from workbench.ppo.phases import Phase
-from workbench.ppo.policy import Policy
-from workbench.ppo.prompt import PromptLike, with_equal_columns
-from workbench.ppo.reward_arguments import missing_column
-from workbench.ppo.reward_text import Exchange
-from workbench.ppo.sampling import Completions
-from workbench.ppo.scribe import PromptError
-from workbench.ppo.trying import WEIGHTS, WrongWeightsError, other_weights, write
-from workbench.ppo.weighted_reward import score_all
+from workbench.records import Exchange, PromptLike, with_equal_columns
 from workbench.store.checkpoints import CheckpointError
 from workbench.store.store import Store
 from workbench.training import commands as do
@@ -87,7 +86,7 @@ class Trying:
         return self._later
 
     def step(self, phase: Phase, done: int, total: int) -> None:
-        """Serve as the :class:`~workbench.ppo.control.Control` of a try."""
+        """Serve as the :class:`~workbench.models.control.Control` of a try."""
         while not self._inbox.empty():
             waiting = self._inbox.get()
             if not isinstance(waiting, do.StopTrying):

@@ -8,10 +8,11 @@ from dataclasses import replace
 
 from transformers.utils import logging as transformers_logging
 
-from workbench.ppo.control import Interrupted
-from workbench.ppo.hyperparameters import HyperparameterError, Hyperparameters
+from workbench.models.control import Interrupted
+from workbench.models.sources import LoadError
+from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.remarks import remarks
-from workbench.ppo.sources import LoadError
+from workbench.settings import HyperparameterError
 from workbench.store.records import Prompt
 from workbench.store.store import Store
 from workbench.training import commands as do

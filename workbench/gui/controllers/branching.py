@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject
 
 from workbench.gui.metrics.reading import read_series
-from workbench.ppo.hyperparameters import Value
+from workbench.settings import Value
 from workbench.store.records import LIVE, RunRecord, Series
 from workbench.training.events import State
 

@@ -13,6 +13,7 @@ from PySide6.QtCore import QObject, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFileDialog
 
+from workbench.formatting import count_cycles
 from workbench.gui.actions import ALIVE
 from workbench.gui.background import Background
 from workbench.gui.checkpoints_view import CheckpointsView
@@ -34,7 +35,6 @@ from workbench.gui.main_window import MainWindow
 from workbench.gui.notifications import Notifications
 from workbench.gui.status_bar import file_size
 from workbench.gui.theme import Mode, themes
-from workbench.ppo.wording import count_cycles
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
@@ -378,7 +378,7 @@ class Controller(QObject):
         """Ask before a Python file is run that the person has not agreed to; return whether."""
         if not any(part.is_file for part in command.parts):
             return False
-        from workbench.ppo.sources import LoadError
+        from workbench.models.sources import LoadError
         from workbench.training.consent import find_untrusted
 
         try:

@@ -13,7 +13,7 @@ from workbench.gui.actions import CAN_START
 from workbench.gui.controllers.readiness import Readiness
 from workbench.gui.controllers.resuming import Resuming
 from workbench.gui.status_bar import file_size
-from workbench.ppo.hyperparameters import HyperparameterError
+from workbench.settings import HyperparameterError
 from workbench.training import commands as do
 from workbench.training.events import State
 

@@ -10,7 +10,8 @@ from PySide6.QtCore import QObject, QPoint
 
 from workbench.gui.dialogs import offer_resume
 from workbench.gui.health import HealthPanel, change_text
-from workbench.ppo.hyperparameters import Hyperparameters, Value
+from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.settings import Value
 from workbench.store.records import HealthRecord
 from workbench.training.commands import Command, ResumeRun
 from workbench.training.events import HealthChecked, RunFailed

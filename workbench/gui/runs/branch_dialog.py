@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from workbench.formatting import format_value
 from workbench.gui.controls import RIGHT, as_list, enable, label, named, tool_button
 from workbench.gui.dialog import Dialog
 from workbench.gui.form_scroll import FormScroll
@@ -25,8 +26,8 @@ from workbench.gui.metrics.wording import changes_by_cycle
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.status_bar import file_size
 from workbench.gui.theme import set_look
-from workbench.ppo.hyperparameters import HyperparameterError, Value, parse, specs
-from workbench.ppo.wording import format_value
+from workbench.ppo.hyperparameters import parse, specs
+from workbench.settings import HyperparameterError, Value
 from workbench.store.records import RunRecord, Series
 from workbench.store.store import Store
 from workbench.training.commands import Fork, GoBack

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
+from workbench.formatting import format_value
 from workbench.gui.metrics.data import format_number
 from workbench.ppo.hyperparameters import specs
-from workbench.ppo.wording import format_value
 from workbench.store.records import ChangeRecord, RunRecord, Series
 from workbench.store.store import Store
 

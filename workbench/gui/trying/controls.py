@@ -14,7 +14,7 @@ from workbench.gui.fields import Field, make_field
 from workbench.gui.number_field import range_sentence
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import number_font, set_look
-from workbench.ppo.decoding import DECODING
+from workbench.models.decoding import DECODING
 from workbench.store.checkpoints import Checkpoint
 from workbench.training.commands import TrySource
 

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from workbench.gui.completions import wording
 from workbench.gui.fields import format_value
-from workbench.ppo.decoding import DECODING
+from workbench.models.decoding import DECODING
 from workbench.training.commands import Try
 from workbench.training.events import Tried
 

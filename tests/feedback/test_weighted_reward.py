@@ -1,0 +1,70 @@
+"""A weighted sum of rewards: exact numbers, and each part seen for itself."""
+
+import math
+
+import pytest
+import torch
+from helpers.models import TextReward, make_ppo
+
+from workbench.feedback.weighted_reward import WeightedPart, WeightedSum, score_all
+from workbench.models.policy import UnsupportedModelError
+from workbench.ppo.hyperparameters import parse
+from workbench.ppo.metrics import METRICS, find_metric
+from workbench.records import Exchange
+
+ROWS = [Exchange("p", text, f"p{text}") for text in ("a", "bb", "")]
+
+
+def weighted(*parts):
+    return WeightedSum([WeightedPart(name, weight, TextReward(function))
+                        for name, weight, function in parts])
+
+
+def test_the_sum_is_exact(unattended):
+    reward = weighted(("length", 2.0, len), ("even", -0.5, lambda t: len(t) % 2 == 0))
+    scores, parts, _ = score_all(reward, ROWS, control=unattended)
+    assert scores.tolist() == [2.0, 3.5, -0.5]
+    assert {name: part.tolist() for name, part in parts.items()} == {
+        "length": [1, 2, 0], "even": [0, 1, 1]}
+    assert torch.equal(reward.score(ROWS, control=unattended), scores)
+
+
+def test_a_part_of_weight_0_is_only_watched(unattended):
+    scores, parts, _ = score_all(
+        weighted(("length", 1.0, len), ("watched", 0.0, lambda t: math.nan)), ROWS,
+        control=unattended)
+    assert scores.tolist() == [1, 2, 0]
+    assert parts["watched"].isnan().all()
+
+
+def test_a_single_reward_has_no_parts(unattended):
+    scores, parts, cut = score_all(TextReward(len), ROWS, control=unattended)
+    assert scores.tolist() == [1, 2, 0]
+    assert parts == {}
+    assert cut.tolist() == [0, 0, 0]
+
+
+def test_every_part_is_measured_and_kept(unattended):
+    hp = parse({"num_cycles": 1, "batch_size": 8, "response_length": 6})
+    ppo = make_ppo()
+    ppo.reward = weighted(
+        ("length", 0.5, len), ("capitals", 2.0, lambda t: sum(map(str.isupper, t))))
+    ppo.begin(["ab", "c"], hp)
+    result = ppo.run_cycle(1, hp, [0, 1], unattended)
+    assert set(result.metrics) - set(METRICS) == {
+        "objective/scores/length", "objective/scores/capitals"}
+    assert result.metrics["objective/scores"] == pytest.approx(
+        0.5 * result.metrics["objective/scores/length"]
+        + 2.0 * result.metrics["objective/scores/capitals"])
+    assert find_metric("objective/scores/length").label == "length"
+    for written in (*result.rollout, *result.comparison):
+        assert written.parts == {"length": len(written.text),
+                                 "capitals": sum(map(str.isupper, written.text))}
+        assert written.score == 0.5 * written.parts["length"] + 2 * written.parts["capitals"]
+
+
+def test_a_sum_can_start_no_value_model():
+    ppo = make_ppo()
+    ppo.reward = weighted(("length", 1.0, len), ("other", 1.0, len))
+    with pytest.raises(UnsupportedModelError, match="only when the reward is a single causal"):
+        ppo.begin(["ab"], parse({"value_model": "reward"}))

@@ -1,0 +1,1 @@
+"""Language models, whatever is learned with them. torch; no Qt, no database."""

@@ -1,0 +1,152 @@
+"""Reading sampled completions again: log-probabilities, values and entropies of every token."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from workbench.models.abilities import Together
+from workbench.models.control import Control
+from workbench.models.device import tokens_at_once
+from workbench.models.phases import Phase
+from workbench.models.policy import Policy
+from workbench.models.sampling import Completions
+from workbench.models.token_statistics import token_statistics
+
+# What is fastest where: a CPU's caches want small pieces, a GPU wants large ones.
+# Logits of this many entries, four bytes each, are held at once; but of so many tokens at least,
+# for the gradient of the head is gone over once a chunk, and it is as large as a vocabulary.
+_HEAD_ENTRIES = {"cpu": 1 << 21, "cuda": 1 << 26, "mps": 1 << 24}
+_HEAD_TOKENS = 512
+# A row shorter than this share of the longest goes into another micro-batch, unless that would
+# leave this one with less than a quarter of its tokens.
+_SHORTEST, _LEAST = 0.8, 1 / 4
+
+
+@dataclass(frozen=True, slots=True)
+class MicroBatch:
+    """Some rows of a batch, side by side: what goes through the trunk at once.
+
+    ``source`` picks, from the flattened (rows, width) hidden states, the one before each response
+    token; ``row`` and ``column`` say where in (b, T) that token stands.
+    """
+
+    input_ids: Tensor
+    source: Tensor
+    row: Tensor
+    column: Tensor
+
+
+def micro_batches(
+    completions: Completions, rows: Tensor, *, max_tokens: int, device: torch.device,
+    together: Together = Together.PADDED,
+) -> Iterator[MicroBatch]:
+    """Split ``rows`` by length so that hardly any padding is computed.
+
+    Sequences are prompt and response without the padding between them, so a token's position is
+    its index. The last token is never fed: nothing is predicted from it.
+
+    Args:
+        max_tokens: of a micro-batch, padding included; 0 for what suits the device.
+        together: which rows may be side by side.
+    """
+    max_tokens = tokens_at_once(max_tokens, device)
+    prompt_lengths = torch.tensor([len(p) for p in completions.prompts])
+    response_lengths = completions.lengths.cpu()
+    totals = prompt_lengths + response_lengths - 1
+    order = rows[totals[rows].argsort(descending=True, stable=True)].tolist()
+    tokens = completions.tokens.cpu()
+    while order:
+        width = int(totals[order[0]])
+        count = max(1, min(len(order), max_tokens // width))
+        close = bisect_right(order[:count], -_SHORTEST * width, key=lambda r: -int(totals[r]))
+        count = min(count, max(close, math.ceil(_LEAST * max_tokens / width)))
+        if together is Together.ALONE:
+            count = 1
+        elif together is Together.ALIKE:
+            count = bisect_right(order[:count], -width, key=lambda r: -int(totals[r]))
+        chosen, order = order[:count], order[count:]
+        ids = torch.zeros(count, width, dtype=torch.long)
+        source, row, column = [], [], []
+        for i, r in enumerate(chosen):
+            p, n = int(prompt_lengths[r]), int(response_lengths[r])
+            ids[i, :p] = torch.tensor(completions.prompts[r])
+            ids[i, p : p + n - 1] = tokens[r, : n - 1]
+            first = i * width + p - 1
+            source.append(torch.arange(first, first + n))
+            row.append(torch.full((n,), r))
+            column.append(torch.arange(n))
+        yield MicroBatch(
+            ids.to(device), *(torch.cat(part).to(device) for part in (source, row, column)))
+
+
+def head_chunks(tokens: int, vocabulary: int, device: torch.device) -> Iterator[slice]:
+    """Split ``tokens`` so that the logits of a chunk stay within a fixed memory."""
+    size = max(_HEAD_TOKENS, _HEAD_ENTRIES.get(device.type, 1 << 24) // vocabulary)
+    return (slice(i, min(i + size, tokens)) for i in range(0, tokens, size))
+
+
+@torch.no_grad()
+def read_logprobs(
+    policy: Policy, completions: Completions, *, temperature: float, max_tokens: int,
+    control: Control, phase: Phase = Phase.SCORING,
+    show: Callable[[Tensor, MicroBatch], None] | None = None,
+) -> Tensor:
+    """Return the log-probabilities of the response tokens, (b, T), 0 over padding.
+
+    Args:
+        show: given each micro-batch's states (n, H), out of which its n tokens were chosen.
+    """
+
+    def numbers(batch: MicroBatch) -> Iterator[Tensor]:
+        hidden = policy.hidden_states(batch.input_ids).flatten(0, 1)[batch.source]
+        if show is not None:
+            show(hidden, batch)
+        taken = completions.tokens[batch.row, batch.column]
+        for part in head_chunks(len(taken), policy.config.vocab_size, policy.device):
+            yield token_statistics(
+                temper(policy.logits(hidden[part]), temperature), taken[part])[0]
+
+    return _read(policy, completions, numbers, max_tokens, control, phase)
+
+
+@torch.no_grad()
+def read_values(
+    policy: Policy, completions: Completions, *, max_tokens: int, control: Control,
+    phase: Phase = Phase.SCORING,
+) -> Tensor:
+    """Return the values of the states the response tokens were chosen in, (b, T), 0 over padding.
+
+    Of a separate value model, that is; with a shared trunk sampling has them already.
+    """
+
+    def numbers(batch: MicroBatch) -> Iterator[Tensor]:
+        states = policy.value_states(batch.input_ids).flatten(0, 1)
+        yield policy.values(states[batch.source])
+
+    return _read(policy, completions, numbers, max_tokens, control, phase)
+
+
+def _read(
+    policy: Policy, completions: Completions, numbers: Callable[[MicroBatch], Iterator[Tensor]],
+    max_tokens: int, control: Control, phase: Phase,
+) -> Tensor:
+    result = torch.zeros(completions.mask.shape, device=policy.device)
+    rows = torch.arange(len(result))
+    done = 0
+    for batch in micro_batches(completions, rows, max_tokens=max_tokens, device=policy.device,
+                               together=policy.abilities.reading):
+        control.step(phase, done, len(rows))
+        result[batch.row, batch.column] = torch.cat(list(numbers(batch)))
+        done += batch.input_ids.shape[0]
+    return result
+
+
+def temper(logits: Tensor, temperature: float) -> Tensor:
+    """Divide ``logits`` by ``temperature``, in place: they are large."""
+    return logits if temperature == 1 else logits.div_(temperature)

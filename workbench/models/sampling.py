@@ -1,0 +1,156 @@
+"""Phase 1: the policy writes completions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from workbench.models.control import Control
+from workbench.models.decoders import Writer, make_decoder, weights_at_rest
+from workbench.models.device import widest_float
+from workbench.models.phases import Phase
+from workbench.models.policy import Policy
+from workbench.stop_strings import Stopped
+
+
+@dataclass(frozen=True, slots=True)
+class Completions:
+    """What was sampled. Response tensors are (b, T), padded on the right, on the policy's device.
+
+    ``values[:, t]`` is the value of the state in which token t was chosen, that is, of the text
+    before it; a separate value model gives it later (:func:`workbench.models.forward.read_values`).
+    """
+
+    prompts: list[list[int]]
+    tokens: Tensor
+    mask: Tensor
+    logprobs: Tensor
+    entropies: Tensor
+    values: Tensor
+    ended: Tensor
+
+    def response(self, row: int) -> list[int]:
+        """Return a row's real token ids, the end-of-sequence token included."""
+        return self.tokens[row, self.mask[row]].tolist()
+
+    @property
+    def lengths(self) -> Tensor:
+        """(b,) real tokens of each row."""
+        return self.mask.sum(dim=1)
+
+
+class Stops:
+    """Watches for completions that end by what they say (:mod:`workbench.stop_strings`)."""
+
+    def __init__(
+        self, prompts: Sequence[Sequence[int]], eos_ids: Sequence[int], length: int,
+        stopped: Stopped | None,
+    ) -> None:
+        """Watch ``prompts`` being completed by at most ``length`` tokens; by None nothing ends."""
+        self._prompts, self._eos, self._stopped = prompts, frozenset(eos_ids), stopped
+        self._written: list[list[int]] = [[] for _ in prompts]
+        self._going = set(range(len(prompts))) if stopped else set()
+        self.places = torch.full((len(prompts), 1), length)
+        """(b, 1) the place of the token with which a row ended so; ``length``: it did not."""
+
+    def look(self, writer: Writer, t: int) -> None:
+        """Look at what every row has been given as its token number ``t``."""
+        if self._stopped is None:
+            return
+        ended = []
+        for row, token in enumerate(writer.tokens[:, t].tolist()):
+            if row not in self._going:
+                continue
+            self._written[row].append(token)
+            if token in self._eos:
+                self._going.discard(row)
+            elif self._stopped(self._prompts[row], self._written[row]):
+                self._going.discard(row)
+                self.places[row] = t
+                ended.append(row)
+        if ended:
+            writer.end(torch.tensor(ended, device=writer.tokens.device))
+
+
+def choose_tokens(probabilities: Tensor, uniform: Tensor) -> Tensor:
+    """Sample one token a row by inverting the distribution function.
+
+    Args:
+        probabilities: (n, V) float32.
+        uniform: (n,) numbers in [0, 1).
+
+    Returns:
+        (n,) tokens; one with probability 0 is never chosen.
+    """
+    # Sums over a large vocabulary lose the small probabilities in float32.
+    wide = widest_float(probabilities.device)
+    cumulative = probabilities.cumsum(dim=-1, dtype=wide)
+    below_one = 1 - torch.finfo(wide).eps
+    threshold = uniform.to(cumulative).clamp(max=below_one).unsqueeze(-1) * cumulative[:, -1:]
+    tokens = torch.searchsorted(cumulative, threshold, right=True).squeeze(-1)
+    return tokens.clamp(max=probabilities.shape[-1] - 1)
+
+
+@torch.no_grad()
+def sample(
+    policy: Policy, prompts: Sequence[Sequence[int]], uniforms: Tensor, *,
+    temperature: float, eos_ids: Sequence[int], control: Control,
+    phase: Phase = Phase.SAMPLING, decoder: Callable[..., Writer] = make_decoder,
+    stopped: Stopped | None = None,
+) -> Completions:
+    """Complete every prompt, from the full distribution (no top-k, no top-p).
+
+    Args:
+        prompts: b lists of at least one token id.
+        uniforms: (b, T) numbers in [0, 1), one for each token that may be sampled; T is the
+            longest response.
+        eos_ids: a response ends with the first of these, which is part of it.
+        decoder: makes what runs the model.
+        stopped: asked after each token whether it ends the response; None: no text does.
+    """
+    device, length = policy.device, uniforms.shape[1]
+    watch = Stops(prompts, eos_ids, length, stopped)
+    uniforms = uniforms.to(device, widest_float(device))
+    logprobs, entropies, values = (
+        torch.zeros(uniforms.shape, device=device) for _ in range(3))
+
+    def choose(hidden: Tensor, rows: Tensor, t: Tensor) -> Tensor:
+        logits = policy.logits(hidden) / temperature
+        normalised = logits.log_softmax(dim=-1)
+        probabilities = normalised.exp()
+        chosen = choose_tokens(probabilities, uniforms[rows, t])
+        logprobs[rows, t] = normalised.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
+        # Spelled without a dot product: autocast would reduce its precision.
+        entropies[rows, t] = -(probabilities * normalised).sum(dim=-1)
+        if policy.value_trunk is None:
+            values[rows, t] = policy.values(hidden)
+        return chosen
+
+    with weights_at_rest(policy), closing(
+            decoder(policy, prompts, length, choose, eos_ids)) as writer:
+        for t in range(length):
+            if t and not writer.drop_ended():
+                break
+            control.step(phase, t, length)
+            writer.step()
+            watch.look(writer, t)
+    control.step(phase, length, length)
+
+    # A row that had ended while it was still in the batch went on unseen: cut it there.
+    tokens = writer.tokens
+    stops = torch.isin(tokens, torch.tensor(list(eos_ids), dtype=torch.long, device=device))
+    stops |= torch.arange(length, device=device) == watch.places.to(device)
+    mask = stops.cumsum(dim=1) - stops.long() == 0
+    width = int(mask.sum(dim=1).max())
+    mask = mask[:, :width]
+
+    def cut(x: Tensor) -> Tensor:
+        return x[:, :width].masked_fill(~mask, 0)
+
+    return Completions(
+        list(map(list, prompts)), cut(tokens), mask, cut(logprobs), cut(entropies), cut(values),
+        (stops[:, :width] & mask).any(dim=1))

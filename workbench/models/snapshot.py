@@ -1,0 +1,92 @@
+"""All that a run of PPO carries from one cycle to the next, as plain arrays and numbers.
+
+Random states are not among it: there are none (:mod:`workbench.models.randomness`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from workbench.models.policy import Policy
+
+
+def take(policy: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, np.ndarray]:
+    """Return the trained weights and the optimiser's state, named by parameter."""
+    arrays = {}
+    for name, parameter in _trained(policy):
+        arrays[f"weights/{name}"] = _array(parameter)
+        for key, value in optimizer.state.get(parameter, {}).items():
+            arrays[f"optimizer/{key}/{name}"] = _array(value)
+    return arrays
+
+
+@torch.no_grad()
+def put_back(
+    policy: nn.Module, optimizer: torch.optim.Optimizer, arrays: Mapping[str, np.ndarray]
+) -> None:
+    """Restore what :func:`take` returned, into a policy and optimiser of the same shape.
+
+    Raises:
+        ValueError: the arrays belong to another model.
+    """
+    wanted = {f"weights/{name}" for name, _ in _trained(policy)}
+    if wanted != {k for k in arrays if k.startswith("weights/")}:
+        raise ValueError("the checkpoint belongs to another model")
+    # Each optimiser names its state in its own way.
+    keys = {k.split("/", 2)[1] for k in arrays if k.startswith("optimizer/")}
+    for name, parameter in _trained(policy):
+        parameter.copy_(torch.from_numpy(arrays[f"weights/{name}"]))
+        state: dict[str, Any] = {}
+        for key in keys:
+            array = arrays.get(f"optimizer/{key}/{name}")
+            if array is None:
+                continue
+            value = torch.from_numpy(array).clone()
+            if key == "step" and not value.is_floating_point():
+                state[key] = int(value)
+            else:
+                on_device = key != "step" or parameter.device.type == "cuda"
+                state[key] = value.to(parameter.device) if on_device else value
+        if state:
+            optimizer.state[parameter] = state
+
+
+def take_values(policy: Policy) -> dict[str, np.ndarray]:
+    """Return the weights that values alone learn, named by parameter."""
+    return {name: _array(parameter) for name, parameter in _values(policy)}
+
+
+@torch.no_grad()
+def put_back_values(policy: Policy, arrays: Mapping[str, np.ndarray]) -> None:
+    """Restore what :func:`take_values` returned.
+
+    Raises:
+        ValueError: the arrays belong to another value model.
+    """
+    wanted = _values(policy)
+    if {n: tuple(p.shape) for n, p in wanted} != {n: a.shape for n, a in arrays.items()}:
+        raise ValueError("the values belong to another model")
+    for name, parameter in wanted:
+        parameter.copy_(torch.from_numpy(arrays[name]))
+
+
+def _values(policy: Policy) -> list[tuple[str, Tensor]]:
+    learned = {id(parameter) for parameter in policy.trained()[1]}
+    return [(n, p) for n, p in policy.named_parameters() if id(p) in learned]
+
+
+def _trained(policy: nn.Module) -> list[tuple[str, Tensor]]:
+    return [(n, p) for n, p in policy.named_parameters() if p.requires_grad]
+
+
+def _array(value: Tensor | int) -> np.ndarray:
+    """Return weights and moments as float32; a count, and what is quantised, as it is."""
+    if not isinstance(value, Tensor):
+        return np.asarray(value)
+    exact = value.detach().float() if value.is_floating_point() else value.detach()
+    return exact.cpu().contiguous().numpy()

@@ -1,0 +1,73 @@
+"""What a policy is asked to complete, and what comes of it. No torch, no Qt."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class PromptLike(Protocol):
+    """A text, or a conversation whose next turn is to be written.
+
+    ``text`` is what a person reads, and what the policy continues without a chat template;
+    ``messages`` are the turns, each a role and its content, where there is more to a prompt than
+    one turn of the user; ``columns`` what else is known of it, for a reward that asks.
+    """
+
+    @property
+    def text(self) -> str: ...
+    @property
+    def messages(self) -> Sequence[tuple[str, str]]: ...
+    @property
+    def columns(self) -> Mapping[str, object]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TextPrompt:
+    """A prompt that is text and nothing else."""
+
+    text: str
+    messages: tuple[tuple[str, str], ...] = ()
+    columns: Mapping[str, object] = field(default_factory=dict, hash=False)
+
+
+def as_prompt(prompt: str | PromptLike) -> PromptLike:
+    """Return a prompt, of a text alone as well."""
+    return TextPrompt(prompt) if isinstance(prompt, str) else prompt
+
+
+def conversation(prompt: PromptLike) -> list[dict[str, str]]:
+    """Return a prompt as chat templates take it: a text is a turn of the user."""
+    turns = prompt.messages or [("user", prompt.text)]
+    return [{"role": role, "content": content} for role, content in turns]
+
+
+def with_equal_columns(prompts: Sequence[str | PromptLike]) -> list[PromptLike]:
+    """Return prompts that all have the columns that any of them has; what is missing is None."""
+    found = [as_prompt(prompt) for prompt in prompts]
+    names: dict[str, object] = dict.fromkeys(name for p in found for name in p.columns)
+    return [prompt if len(prompt.columns) == len(names) else TextPrompt(
+        prompt.text, tuple(prompt.messages), {**names, **prompt.columns})
+        for prompt in found]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A prompt and its completion as text.
+
+    ``joined`` is what a reader who knows no turns should see: the prompt as it was typed and what
+    the policy wrote after it, or the completion alone where it answers in a chat. ``messages`` and
+    ``columns`` are those of the prompt (:class:`PromptLike`).
+    """
+
+    prompt: str
+    completion: str
+    joined: str
+    messages: tuple[tuple[str, str], ...] = ()
+    columns: Mapping[str, object] = field(default_factory=dict, hash=False)
+
+    @property
+    def answer(self) -> str:
+        """The completion as a text of its own: without the space that joins it to the prompt."""
+        return self.completion.removeprefix(" ")
