@@ -73,6 +73,8 @@ def known_policy(name: str) -> KnownPolicy | None:
     for known in KNOWN_POLICIES:
         if wanted.lower() in (known.short, known.title.lower(), known.hub.lower()):
             return known
-        if wanted == str(known.file() or "") or (path.name == known.gguf and not path.exists()):
+        if path.name == known.gguf and not path.exists():
+            return known
+        if path.suffix == ".gguf" and wanted == str(known.file() or ""):
             return known
     return None

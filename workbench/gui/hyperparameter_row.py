@@ -47,7 +47,7 @@ class Row(QWidget):
         self.reset.clicked.connect(lambda: self.field.setFocus())
         self.problem = ProblemNote(self, self.field)
         self.problem.setObjectName(f"problem_{spec.name}")
-        self._why = ""
+        self._why: str | None = None
         self._title = QWidget()
         title = QVBoxLayout(self._title)
         title.setContentsMargins(0, 0, 0, 0)
@@ -92,13 +92,15 @@ class Row(QWidget):
 
     def explain(self, why: str) -> None:
         """Disable the field and say ``why``, or enable it with ""."""
+        if why == self._why:
+            return
         for widget in (self.field, self.reset, self.label):
             enable(widget, not why, why)
         self._why = why
         self._tell()
 
     def _tell(self) -> None:
-        tip = tooltip(self.spec, self._why)
+        tip = tooltip(self.spec, self._why or "")
         wrong = self.problem.text()
         self.field.setAccessibleDescription(wrong or self.spec.help)
         self.field.setToolTip(plain_tip(f"{wrong}\n{tip}" if wrong else tip))

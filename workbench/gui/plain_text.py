@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import re
+from functools import lru_cache
 
 from PySide6.QtGui import QFontMetrics, Qt
 from PySide6.QtWidgets import QToolTip
@@ -29,6 +30,11 @@ def plain_tip(text: str, shortcut: str = "") -> str:
     """Return a tooltip that says ``text`` as it stands, wrapped and not too long, with
     ``shortcut`` on a line of its own."""
     whole = f"{shortened(text)}\n{shortcut}" if shortcut else shortened(text)
+    return _wrapped(whole, QToolTip.font().toString())
+
+
+@lru_cache(maxsize=4096)  # a window has a thousand, of which most are said again and again
+def _wrapped(whole: str, font: str) -> str:
     metrics = QFontMetrics(QToolTip.font())
     wide = max(map(metrics.horizontalAdvance, whole.split("\n")), default=0) > TIP_WIDTH
     if not wide and not Qt.mightBeRichText(whole):

@@ -6,6 +6,8 @@ from PySide6.QtCore import QEvent, QObject, QPoint, Qt
 from PySide6.QtWidgets import QLabel, QWidget
 
 _GAP = 2
+_FOLLOWED = frozenset({QEvent.Type.FocusIn, QEvent.Type.FocusOut, QEvent.Type.Move,
+                       QEvent.Type.Resize, QEvent.Type.Hide})
 
 
 class ProblemNote(QLabel):
@@ -34,8 +36,7 @@ class ProblemNote(QLabel):
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Follow the row and the keyboard."""
-        if event.type() in (QEvent.Type.FocusIn, QEvent.Type.FocusOut, QEvent.Type.Move,
-                            QEvent.Type.Resize, QEvent.Type.Hide):
+        if event.type() in _FOLLOWED:
             self._place()
         return False
 

@@ -66,7 +66,7 @@ class Canvas(pg.PlotWidget):
     reset = Signal()
 
     def __init__(self) -> None:
-        super().__init__(viewBox=_ViewBox(), enableMenu=False,
+        super().__init__(viewBox=_ViewBox(enableMenu=False), enableMenu=False,
                          axisItems={"left": ValueAxis(), "bottom": CycleAxis()})
         self.setFrameShape(QFrame.Shape.NoFrame)
         # The view around has the keyboard: its keys mean the same over every plot.

@@ -20,6 +20,7 @@ from PySide6.QtGui import (
     QDropEvent,
     QKeyEvent,
     QResizeEvent,
+    QShowEvent,
 )
 from PySide6.QtWidgets import (
     QAbstractItemDelegate,
@@ -157,13 +158,17 @@ class PromptsTable(QTableView):
         header.setSectionResizeMode(Column.TEXT, QHeaderView.ResizeMode.Stretch)
 
     def fit_rows(self) -> None:
-        """Choose the height of all rows from the first texts."""
+        """Choose the height of all rows from the first texts; where they are not seen, once they
+        are."""
+        if not self.isVisible():
+            return
         model = self.model()
         metrics, room = self.fontMetrics(), self.columnWidth(Column.TEXT) - 8
         texts = [model.index(i, Column.TEXT).data() for i in range(min(model.rowCount(), _SAMPLE))]
         long = sum("\n" in text or metrics.horizontalAdvance(text) > room for text in texts)
         lines = 2 if 3 * long > len(texts) else 1
-        self.setWordWrap(lines > 1)
+        if self.wordWrap() != (lines > 1):  # lays out the table, also where nothing changes
+            self.setWordWrap(lines > 1)
         self.verticalHeader().setDefaultSectionSize(lines * metrics.lineSpacing() + 8)
 
     def selected_rows(self) -> list[int]:
@@ -184,6 +189,12 @@ class PromptsTable(QTableView):
     def sizeHint(self) -> QSize:
         """Be content with a narrow dock."""
         return QSize(280, 240)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Choose the rows' height for what came while they were not seen."""
+        super().showEvent(event)
+        if self.model():
+            self.fit_rows()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Choose the rows' height anew. The current row stays in sight, as when a line comes
