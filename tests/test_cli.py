@@ -13,8 +13,8 @@ from helpers.folders import save_gguf, save_policy, save_reward
 from helpers.patience import SECONDS
 
 from workbench import __version__
+from workbench.algorithms import METRICS
 from workbench.cli import parse
-from workbench.ppo.metrics import METRICS
 from workbench.store.store import Store
 
 

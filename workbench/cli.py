@@ -102,6 +102,8 @@ def _parser() -> argparse.ArgumentParser:
         "train", parents=[home], help="run PPO without a window, into the same store",
         description="Run PPO without a window. The run can be opened in the window afterwards.",
         epilog=_hyperparameter_help(), formatter_class=argparse.RawDescriptionHelpFormatter)
+    train.add_argument("--algorithm", metavar="A", default="ppo",
+                       help="how the policy learns (default: ppo)")
     train.add_argument("--policy", metavar="P", help="folder, GGUF file, hub name, or smollm2 for "
                        "SmolLM2-135M-Instruct (default: bundled)")
     train.add_argument(
@@ -205,10 +207,12 @@ def _hyperparameter_help() -> str:
     # Only wanted when it is printed: pydantic takes a while to import.
     if not {"-h", "--help"} & set(sys.argv):
         return ""
-    from workbench.ppo.hyperparameters import specs
+    from workbench.algorithms import ALGORITHMS
 
-    lines = [f"  {s.name:22} {s.default!s:>8}  {s.label}" for s in specs().values()]
-    return "hyperparameters for --set, with their defaults:\n" + "\n".join(lines)
+    return "\n\n".join("\n".join([
+        f"{algorithm.title}: settings for --set, with their defaults:",
+        *(f"  {s.name:22} {s.default!s:>8}  {s.label}"
+          for s in algorithm.settings.specs().values())]) for algorithm in ALGORITHMS)
 
 
 def _window(options: argparse.Namespace) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from workbench.settings import Spec
 
 
@@ -40,3 +42,31 @@ def format_value(spec: Spec | None, value: object) -> str:
     if value == "" and spec:
         return spec.empty_text
     return str(value)
+
+
+def number(value: float, places: int = 2) -> str:
+    """Write a number with a real minus sign, an unknown one as a dash."""
+    # Adding 0 takes the sign of a zero away.
+    return f"{round(value, places) + 0:.{places}f}".replace("-", "−") if math.isfinite(
+        value) else "–"
+
+
+def signed(value: float) -> str:
+    """Write a number with its sign."""
+    text = number(value)
+    return f"+{text}" if math.isfinite(value) and value > 0 and text != "0.00" else text
+
+
+def percent(share: float) -> str:
+    """Write a probability."""
+    if not math.isfinite(share):
+        return "–"
+    if 0 < share < 0.001:
+        return "<0.1\N{NO-BREAK SPACE}%"
+    return f"{100 * share:.{1 if share < 0.1 else 0}f}\N{NO-BREAK SPACE}%"
+
+
+def visible(piece: str) -> str:
+    """Write a token so that nothing of it is unseen."""
+    return piece.replace("\n", "↵").replace("\t", "⇥").strip(" ") or (
+        "␣" if piece else "(part of a character)")

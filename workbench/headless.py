@@ -11,19 +11,21 @@ import os
 import queue
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from workbench import assets
+from workbench.algorithm import Algorithm, Figure
+from workbench.algorithms import ALGORITHMS, RULES, find_algorithm
 from workbench.crash_log import keep_crashes
 from workbench.ending_signals import HANGUP, ending_signals
 from workbench.exit_status import FAILED, INTERRUPTED, UNUSABLE, UNWELL
 from workbench.formatting import count_cycles, format_speed, size
+from workbench.health import NOT_FINITE
 from workbench.known_models import known_policy
-from workbench.ppo.hyperparameters import parse
 from workbench.settings import HyperparameterError
 from workbench.store.home import StoreError, find_home
 from workbench.store.prompt_files import PromptFileError, read_prompts
@@ -32,7 +34,6 @@ from workbench.terminal import say, tell
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.reward_parts import PartError, RewardPart, parse_part
-from workbench.training.rules import NOT_FINITE, RULES
 from workbench.training.session import Session
 
 RETRY = 10
@@ -48,14 +49,14 @@ class UsageError(ValueError):
 
 
 def train(options: argparse.Namespace) -> int:
-    """Run PPO as the command line says and return the exit status.
+    """Train as the command line says and return the exit status.
 
     0: finished; 1: the run failed; 2: the request cannot be carried out;
     3: stopped for a rule of the health check that it was told to pause for; 130: interrupted, by
     Ctrl+C, SIGTERM or SIGHUP.
     """
     try:
-        hp = parse(_settings(options))
+        hp = _algorithm(options.algorithm).settings.parse(_settings(options))
         start = do.Start(hp, _prompts(options.prompts), _name(options))
         policy, chat = _policy(options)
         load = do.LoadModels(policy, _reward(options), chat)
@@ -117,6 +118,14 @@ def _run(options: argparse.Namespace, first: do.Command, start: do.Start | None 
 def _unusable(error: Exception) -> int:
     tell(str(error))
     return UNUSABLE
+
+
+def _algorithm(name: str) -> Algorithm:
+    try:
+        return find_algorithm(name)
+    except KeyError:
+        names = ", ".join(algorithm.name for algorithm in ALGORITHMS)
+        raise UsageError(f"There is no algorithm {name!r}; there are: {names}.") from None
 
 
 def _settings(options: argparse.Namespace) -> dict[str, object]:
@@ -216,6 +225,7 @@ def _follow(
     said: frozenset[str] = frozenset()
     stopped, settings = INTERRUPTED, ""
     held, told = False, ""
+    figures: tuple[Figure, ...] = ()
     while True:
         try:
             event = events.get(timeout=RETRY if held else None)
@@ -252,11 +262,14 @@ def _follow(
                 hint = f" Use it with --cycle {instead.cycle}." if instead else ""
                 tell(f"{sentence}{hint}")
                 return UNUSABLE
-            case ev.RunStarted(name=name, hyperparameters=hp, note=note):
+            case ev.RunStarted(name=name, algorithm=algorithm, hyperparameters=hp, note=note):
+                figures = find_algorithm(algorithm).progress
                 if note:
                     tell(note)
-                more(f"{name}: {count_cycles(hp.num_cycles)} of {hp.batch_size} completions.")
+                more(f"{name}: {count_cycles(int(hp['num_cycles']))} of {hp['batch_size']} "
+                     "completions.")
             case ev.RunResumed() as resumed:
+                figures = find_algorithm(resumed.algorithm).progress
                 more(_begun(resumed))
             case ev.StateChanged(state=ev.State.PAUSED, note=note, held=True):
                 if note != told:
@@ -269,11 +282,11 @@ def _follow(
             case ev.StateChanged(state=ev.State.PAUSED, note=note):
                 more(f"Paused {note.lower()}, as the window asked; it goes on from there. "
                      "Ctrl+C stops it.")
-            case ev.ValuesPretrained() as values:
-                more(_pretrained(values))
+            case ev.Prepared(sentence=sentence, kept=kept):
+                more(f"{sentence} Kept from an earlier run." if kept else sentence)
             case ev.CycleFinished() as finished:
                 told = ""
-                say(_json_line(finished) if as_json else _line(finished))
+                say(_json_line(finished) if as_json else _line(finished, figures))
             case ev.HealthChecked() as checked:
                 said = _tell_health(checked, said)
                 if checked.pauses_for:
@@ -322,16 +335,6 @@ def _begun(event: ev.RunResumed) -> str:
     return f"{event.name} goes on {where}.{kept} {event.note}".rstrip()
 
 
-def _pretrained(values: ev.ValuesPretrained) -> str:
-    said = (f"Values pretrained on {values.episodes:,} completions of the start policy"
-            f"{' (kept from an earlier run)' if values.kept else ''}")
-    if math.isnan(values.explained_variance):
-        return (f"{said}: those held out all scored the same, so there was nothing to foresee. "
-                "See whether the reward tells completions apart.")
-    return (f"{said}: they explain {values.explained_variance:.2f} of the variance of those held "
-            "out.")
-
-
 def _tell_health(checked: ev.HealthChecked, said: frozenset[str]) -> frozenset[str]:
     """Print what has gone wrong since the last cycle; return all that is wrong."""
     for finding in checked.findings:
@@ -343,15 +346,12 @@ def _tell_health(checked: ev.HealthChecked, said: frozenset[str]) -> frozenset[s
     return frozenset(finding.rule for finding in checked.findings)
 
 
-def _line(event: ev.CycleFinished) -> str:
+def _line(event: ev.CycleFinished, figures: Sequence[Figure]) -> str:
     m = event.metrics
-    return (
-        f"cycle {event.cycle:>{len(str(event.num_cycles))}}/{event.num_cycles}"
-        f"  reward {m['objective/scores']:+.3f}  KL {m['objective/kl']:.2f}"
-        f"  value loss {m['loss/value_avg']:.3f}  entropy {m['policy/entropy_avg']:.3f}"
-        f"  ended {m['val/num_eos_tokens']:.0f}"
-        f"  outside clip {m['policy/clipfrac']:.1%}  distinct {m['objective/distinct']:.0%}"
-        f"  {format_speed(m['tokens_per_second'])}  {m['seconds']:.2f} s")
+    shown = [f"{f.label} {m[f.metric]:{f.format}}" for f in figures if f.metric in m]
+    return "  ".join([
+        f"cycle {event.cycle:>{len(str(event.num_cycles))}}/{event.num_cycles}", *shown,
+        format_speed(m["tokens_per_second"]), f"{m['seconds']:.2f} s"])
 
 
 def _json_line(event: ev.CycleFinished) -> str:

@@ -13,16 +13,15 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
+from workbench.algorithms import HEADLINES, RULES, find_algorithm, find_metric
 from workbench.exit_status import UNUSABLE
 from workbench.formatting import count_cycles, format_value
-from workbench.ppo.hyperparameters import specs
-from workbench.ppo.metrics import METRICS, PARTS, PRETRAINED, find_metric
+from workbench.learning.metrics import PARTS
 from workbench.store.home import StoreError, find_home
 from workbench.store.records import RunRecord, Series
 from workbench.store.store import Store
 from workbench.training.health import read_run
 from workbench.training.reward_parts import READS, Reads
-from workbench.training.rules import RULES
 
 _COMPLETIONS = 3
 
@@ -36,7 +35,7 @@ def list_runs(options: argparse.Namespace) -> int:
     for heading in ("run", "name", "from", "begun (UTC)", "status", "cycles", "reward", "saved"):
         table.add_column(heading, justify="right" if heading in ("run", "cycles") else "left",
                          no_wrap=heading not in ("name", "saved"))
-    runs, rewards, lengths = store.runs(), store.reward_spans(), store.lengths()
+    runs, rewards, lengths = store.runs(), store.metric_spans(HEADLINES), store.lengths()
     for run, depth in _in_tree_order(runs):
         table.add_row(
             str(run.id), "  " * (depth - 1) + "└ " * (depth > 0) + run.name,
@@ -147,15 +146,16 @@ def _reading(part: Mapping[str, Any]) -> str:
 def _settings(run: RunRecord) -> Table | str:
     rows = [(name, spec.label, format_value(spec, run.hyperparameters[name]),
              f"default {format_value(spec, spec.default)}")
-            for name, spec in specs().items()
+            for name, spec in find_algorithm(run.algorithm).settings.specs().items()
             if run.hyperparameters.get(name, spec.default) != spec.default]
     return _rows(rows) if rows else "none"
 
 
 def _changes(store: Store, run: RunRecord) -> Table | str:
+    specs = find_algorithm(run.algorithm).settings.specs()
     rows = [(f"cycle {c.cycle}", c.name,
-             f"{format_value(specs().get(c.name), c.old)} → "
-             f"{format_value(specs().get(c.name), c.new)}", f"by {c.by}")
+             f"{format_value(specs.get(c.name), c.old)} → "
+             f"{format_value(specs.get(c.name), c.new)}", f"by {c.by}")
             for c in store.changes(run.id)]
     return _rows(rows) if rows else "none"
 
@@ -178,15 +178,16 @@ def _metrics(store: Store, run: RunRecord) -> Iterator[tuple[str, Table | str]]:
         return [(name, find_metric(name).label, f"{value:.4g}")
                 for name, value in last.items() if math.isfinite(value)]
 
-    if before := numbers([PRETRAINED], 0):
+    algorithm = find_algorithm(run.algorithm)
+    if before := numbers([metric.name for metric in algorithm.start_metrics], 0):
         yield "Before the first cycle", _rows(before)
-    of_last = numbers([*METRICS, *parts], run.cycles)
+    of_last = numbers([*(metric.name for metric in algorithm.metrics), *parts], run.cycles)
     yield f"Metrics of cycle {run.cycles}", _rows(of_last) if of_last else "none yet"
 
 
 def _health(store: Store, run: RunRecord) -> Table | str:
     rows = []
-    for name, reading in read_run(store, run.id).items():
+    for name, reading in read_run(store, run).items():
         state = "not known yet" if not reading.known else reading.severity or "well"
         value = reading.value if reading.known else ""
         shown = (value, f"limit {reading.limit}", reading.over if reading.known else "")

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class PromptLike(Protocol):
@@ -71,3 +74,45 @@ class Exchange:
     def answer(self) -> str:
         """The completion as a text of its own: without the space that joins it to the prompt."""
         return self.completion.removeprefix(" ")
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """One completion as a person reads it. ``prompt`` is its position among the prompts;
+    ``parts`` has what each part of a weighted sum gave; ``cut`` tokens at the beginning were too
+    many for the reward model."""
+
+    prompt: int
+    text: str
+    score: float
+    kl: float
+    length: int
+    ended: bool
+    parts: Mapping[str, float] = field(default_factory=dict)
+    cut: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenTrace:
+    """One completion token by token. ``position`` is its row in the cycle's batch.
+
+    ``numbers`` has the algorithm's columns (PPO's: :mod:`workbench.ppo.traces`), each (T,)
+    float32, for the T tokens of ``tokens`` and ``pieces``.
+    """
+
+    position: int
+    prompt: int
+    tokens: np.ndarray
+    pieces: tuple[str, ...]
+    numbers: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class CycleResult:
+    """What a finished cycle leaves to be recorded: the completions that it learned from, those of
+    the compared prompts after it, and tokens of the former."""
+
+    metrics: Mapping[str, float]
+    rollout: Sequence[Completion]
+    comparison: Sequence[Completion]
+    traces: Sequence[TokenTrace]

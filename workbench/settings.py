@@ -45,6 +45,8 @@ class Spec:
     advanced: bool = False
     structural: bool = False
     """Decides which weights there are, so that a fork can change it only from the start."""
+    controller: str = ""
+    """The setting that lets the algorithm move this one."""
     only_with: tuple[str, Value] | None = None
     """Another setting's name and the value with which alone this one has an effect; True: any but
     0 and off."""
@@ -245,10 +247,14 @@ class Settings(BaseModel):
         return result
 
     @classmethod
+    def renamed(cls, values: Mapping[str, Value]) -> dict[str, Value]:
+        """Return stored ``values`` under the names of today."""
+        return {cls.RENAMED.get(name, name): value for name, value in values.items()}
+
+    @classmethod
     def known(cls, values: Mapping[str, Value]) -> dict[str, Value]:
         """Return stored ``values`` under the names of today, without those that are no more."""
-        today = {cls.RENAMED.get(name, name): value for name, value in values.items()}
-        return {name: value for name, value in today.items() if name in cls.specs()}
+        return {name: value for name, value in cls.renamed(values).items() if name in cls.specs()}
 
     def conflicts(self) -> dict[str, str]:
         """Return what is wrong between values that are right by themselves, by name."""

@@ -45,7 +45,7 @@ from workbench.models.policy import Policy
 from workbench.models.randomness import Stream, uniforms
 from workbench.models.sampling import sample
 from workbench.models.scribe import Scribe
-from workbench.ppo.cycle import PPO
+from workbench.ppo.cycle import PPOTrainer
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.value_head import ValueHead
 from workbench.store.prompt_files import read_prompts
@@ -221,10 +221,10 @@ def fit_to_own(
 def begin(
     model: GPT2LMHeadModel, tokenizer: PreTrainedTokenizerFast, head: nn.Linear,
     reward_folder: Path, hp: Hyperparameters,
-) -> tuple[PPO, Hyperparameters]:
+) -> tuple[PPOTrainer, Hyperparameters]:
     """A PPO run of a copy of the policy, before its first cycle, and its settings."""
     placement = find_placement("float32")
-    ppo = PPO(Policy(copy.deepcopy(model).eval(), placement),
+    ppo = PPOTrainer(Policy(copy.deepcopy(model).eval(), placement),
               load_reward(str(reward_folder), placement, lambda *_: None).reward,
               Scribe(tokenizer, [tokenizer.eos_token_id], context_length=CONTEXT,
                      use_chat_template=False),
@@ -257,7 +257,7 @@ def written_by_tuned(
     return Rows(texts, torch.tensor(scores))
 
 
-def more_written(ppo: PPO, hp: Hyperparameters, cycle: int) -> Rows:
+def more_written(ppo: PPOTrainer, hp: Hyperparameters, cycle: int) -> Rows:
     """More completions of the policy as it is after a cycle, which the run does not learn from."""
     prompt_ids = ppo.scribe.encode(ppo.prompts, hp.response_length)
     rows = [i % len(prompt_ids) for i in range(LOOKS)]

@@ -105,14 +105,15 @@ def run(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[Any, dic
     from workbench import assets, known_models
     from workbench.feedback.loading import load_reward
     from workbench.feedback.reward_model import RewardModel
+    from workbench.learning.work import Work
     from workbench.models.control import Unattended
     from workbench.models.device import find_placement
     from workbench.models.loading import load_policy
     from workbench.models.scribe import Scribe
-    from workbench.ppo.cycle import PPO
+    from workbench.ppo.cycle import PPOTrainer
     from workbench.ppo.footprint import Footprint
     from workbench.ppo.hyperparameters import parse
-    from workbench.ppo.memory import Work, memory
+    from workbench.ppo.memory import memory
 
     placement = find_placement()
     bundled = load_policy(str(assets.BUNDLED_POLICY), placement, lambda *_: None)
@@ -133,7 +134,7 @@ def run(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[Any, dic
     footprint = Footprint(policy, reward)
     prompt = max(map(len, scribe.encode(PROMPTS, hp.response_length)))
     phases = memory(footprint, hp, Work(prompt, prompt + hp.response_length, len(PROMPTS)))
-    ppo = PPO(policy, reward, scribe)
+    ppo = PPOTrainer(policy, reward, scribe)
     ppo.begin(PROMPTS, hp)
     for cycle in range(1, hp.num_cycles + 1):
         ppo.run_cycle(cycle, hp, range(len(PROMPTS)), Unattended())

@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from work import EOS, PAD, Work, word
 
 from workbench.feedback.loading import load_reward
+from workbench.learning import trainer as trainer_module
 from workbench.memory_allocator import keep_freed_memory
 from workbench.models.control import Unattended
 from workbench.models.device import find_placement
@@ -24,7 +25,7 @@ from workbench.models.phases import Phase
 from workbench.models.randomness import Stream
 from workbench.models.scribe import Scribe
 from workbench.ppo import cycle as cycle_module
-from workbench.ppo.cycle import PPO
+from workbench.ppo.cycle import PPOTrainer
 from workbench.ppo.hyperparameters import parse
 
 _SETTINGS = {
@@ -52,7 +53,7 @@ class Side:
             "num_mini_batches": work.mini_batches, "learning_rate": work.learning_rate,
             "lr_scheduler_type": "constant", "kl_coef": work.kl_coef, "vf_coef": work.vf_coef,
             "missing_eos_penalty": 0.0, "max_grad_norm": 0.0, "keep_tokens": 0, **settings})
-        self.ppo = PPO(loaded.policy, reward, _scribe(work))
+        self.ppo = PPOTrainer(loaded.policy, reward, _scribe(work))
         self.ppo.begin([text(ids) for ids in prompt_ids(work)], self.hp)
         policy = self.ppo.policy
         policy.model.load_state_dict(moved.policy.model.state_dict())
@@ -64,7 +65,7 @@ class Side:
 
     def _watch(self) -> None:
         """Fix the response lengths, time the reward model, and keep what a check compares."""
-        uniforms, update = cycle_module.uniforms, cycle_module.update
+        uniforms, update = trainer_module.uniforms, cycle_module.update
 
         def steered(seed: int, stream: Stream, *where: int) -> torch.Tensor:
             drawn = uniforms(seed, stream, *where)
@@ -72,11 +73,11 @@ class Side:
                 drawn = steer_uniforms(self.work, self.cycle, drawn)
             return drawn
 
-        def watched(policy: Any, optimizer: Any, experience: Any, **more: Any) -> Any:
-            self.saw = {"experience": experience}
-            return update(policy, optimizer, experience, **more)
+        def watched(policy: Any, optimizer: Any, loss: Any, **more: Any) -> Any:
+            self.saw = {"experience": loss.experience}
+            return update(policy, optimizer, loss, **more)
 
-        cycle_module.uniforms, cycle_module.update = steered, watched
+        trainer_module.uniforms, cycle_module.update = steered, watched
         self.ppo.reward.score = self.phases.timed(
             self.ppo.reward.score,
             lambda *_, phase=Phase.SCORING, **__: "reward" if phase is Phase.SCORING else None)

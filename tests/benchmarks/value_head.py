@@ -28,7 +28,7 @@ from workbench.models.device import find_placement
 from workbench.models.loading import load_policy
 from workbench.models.randomness import Stream, uniforms
 from workbench.models.sampling import Completions, sample
-from workbench.ppo.cycle import PPO
+from workbench.ppo.cycle import PPOTrainer
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.value_head import find_value_head
 from workbench.store.prompt_files import read_prompts
@@ -61,7 +61,7 @@ class Foresight:
 class Looker:
     """Looks at a policy between two cycles, with random numbers of its own."""
 
-    def __init__(self, ppo: PPO, hp: Hyperparameters, seed: int) -> None:
+    def __init__(self, ppo: PPOTrainer, hp: Hyperparameters, seed: int) -> None:
         self.ppo, self.hp, self.seed = ppo, hp, seed
         self.prompt_ids = ppo.scribe.encode(ppo.prompts, hp.response_length)
         self.draws = 0
@@ -134,7 +134,7 @@ def train(seed: int, options: argparse.Namespace, hp: Hyperparameters) -> None:
     placement = find_placement(hp.precision)
     policy = load_policy(options.policy, placement, lambda *_: None)
     reward = load_reward(options.reward, placement, lambda *_: None)
-    ppo = PPO(policy.policy, reward.reward, policy.scribe,
+    ppo = PPOTrainer(policy.policy, reward.reward, policy.scribe,
               find_value_head(policy.folder, reward.reward))
     prompts = [prompt.text for prompt in read_prompts(DEFAULT_PROMPTS).prompts]
     ppo.begin(prompts, hp)

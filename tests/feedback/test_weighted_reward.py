@@ -6,10 +6,10 @@ import pytest
 import torch
 from helpers.models import TextReward, make_ppo
 
+from workbench.algorithms import METRICS, find_metric
 from workbench.feedback.weighted_reward import WeightedPart, WeightedSum, score_all
 from workbench.models.policy import UnsupportedModelError
 from workbench.ppo.hyperparameters import parse
-from workbench.ppo.metrics import METRICS, find_metric
 from workbench.records import Exchange
 
 ROWS = [Exchange("p", text, f"p{text}") for text in ("a", "bb", "")]

@@ -24,13 +24,13 @@ from workbench.gui.dialogs import ask_about_closing, ask_for_cycles, offer_resum
 from workbench.gui.errors import ErrorDialog
 from workbench.gui.number_field import NumberField
 from workbench.gui.runs.branch_dialog import BranchDialog
+from workbench.health import Finding
 from workbench.models.phases import Phase
 from workbench.store.records import Series
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
-from workbench.training.health import Finding
 
 MIB = 2**20
 

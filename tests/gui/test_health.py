@@ -8,13 +8,13 @@ from pytestqt.qtbot import QtBot
 
 from workbench.gui.errors import ErrorDialog
 from workbench.gui.health_scales import Scale
+from workbench.health import NOT_FINITE, Finding, judge
 from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.ppo.rules import RULES
 from workbench.store.records import HealthRecord
 from workbench.store.store import Store
 from workbench.training import events as ev
 from workbench.training.commands import ResumeRun
-from workbench.training.health import Finding, judge
-from workbench.training.rules import NOT_FINITE, RULES
 
 KL = Finding("kl", "serious", "Completions are 71 nats from the start policy.")
 STEPS = Finding("steps", "warning", "The trust region holds back 39% of the tokens.")

@@ -34,6 +34,7 @@ from workbench.gui.main_window import MainWindow, first_size
 from workbench.gui.notifications import Notifications
 from workbench.gui.number_field import NumberField
 from workbench.gui.theme import themes
+from workbench.health import Finding
 from workbench.models.phases import Phase
 from workbench.ppo.hyperparameters import Hyperparameters, specs
 from workbench.store.records import Prompt
@@ -48,7 +49,6 @@ from workbench.training.events import (
     State,
     StateChanged,
 )
-from workbench.training.health import Finding
 
 
 def test_every_control_has_a_name_and_a_tooltip(opened: Opened) -> None:

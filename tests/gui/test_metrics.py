@@ -12,6 +12,7 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QImage, QWheelEvent
 from PySide6.QtWidgets import QApplication, QLabel, QWidget
 
+from workbench.algorithms import METRICS
 from workbench.gui.metrics.axes import Scale, ValueAxis, format_duration
 from workbench.gui.metrics.controls import DEFAULT_PLOTS, SETS
 from workbench.gui.metrics.data import (
@@ -25,7 +26,6 @@ from workbench.gui.metrics.grid import best_columns
 from workbench.gui.metrics.header import GapWarning
 from workbench.gui.metrics.view import MetricsView
 from workbench.gui.theme import themes
-from workbench.ppo.metrics import METRICS
 from workbench.store.records import ChangeRecord, Series
 from workbench.training.events import Change
 

@@ -34,14 +34,14 @@ from workbench.gui.dialog import ask
 from workbench.gui.dialogs import ask_for_cycles, offer_resume
 from workbench.gui.plain_text import TIP_WIDTH, plain_tip, shortened, without_markup
 from workbench.gui.runs.branch_dialog import BranchDialog
+from workbench.health import Finding
 from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.records import TokenTrace
 from workbench.store.records import CompletionRecord, Prompt, PromptSet
 from workbench.store.store import Store
-from workbench.store.traces import TraceRecord
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
-from workbench.training.health import Finding
 
 ODD = "¶<b>x</b><img src='a.png'>&amp; <0.1 %"
 """What every name and text from outside is here. The sign in front tells where it was shown."""
@@ -159,10 +159,10 @@ def completion(position: int, score: float) -> CompletionRecord:
                             parts={ODD: score, "other": 0.0})
 
 
-def trace(position: int) -> TraceRecord:
+def trace(position: int) -> TokenTrace:
     numbers = np.array([0.5, -0.5], np.float32)
     names = ("logprob", "ref_logprob", "value", "reward", "advantage", "return", "ratio", "entropy")
-    return TraceRecord(position, position, np.arange(2, dtype=np.int32), (f" {ODD}", " end"),
+    return TokenTrace(position, position, np.arange(2, dtype=np.int32), (f" {ODD}", " end"),
                        dict.fromkeys(names, numbers))
 
 

@@ -19,13 +19,13 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QApplication, QLabel, QToolButton
 
+from workbench.algorithms import METRICS
 from workbench.gui.metrics.axes import Scale
 from workbench.gui.metrics.controls import DEFAULT_PLOTS, Controls
 from workbench.gui.metrics.data import robust_range
 from workbench.gui.metrics.reading import read_series
 from workbench.gui.metrics.view import MetricsView
 from workbench.ppo import metrics as known
-from workbench.ppo.metrics import METRICS
 from workbench.store.records import Series
 from workbench.store.store import Store
 

@@ -12,6 +12,7 @@ from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QApplication, QLabel, QTableWidget, QWidget
 from pytestqt.qtbot import QtBot
 
+from workbench.algorithms import HEADLINES
 from workbench.gui.app import Workbench
 from workbench.gui.metrics.controls import DEFAULT_PLOTS
 from workbench.gui.run_colours import run_colour, run_line, swatch
@@ -85,7 +86,7 @@ def test_forks_stand_below_the_run_they_came_from(store: Store) -> None:
     model = RunsModel()
     tester = QAbstractItemModelTester(
         model, QAbstractItemModelTester.FailureReportingMode.Fatal)
-    model.fill(store.runs(), store.reward_spans())
+    model.fill(store.runs(), store.metric_spans(HEADLINES))
     assert names(model) == [
         ("Alone", 0), ("Run 1", 0), ("Run 1, up to cycle 6", 1), ("Run 2", 1), ("Run 3", 2)]
     lines = [model.index(row, 0).data(BRANCH_ROLE).lines for row in range(5)]
@@ -95,7 +96,7 @@ def test_forks_stand_below_the_run_they_came_from(store: Store) -> None:
     assert spoken == "Run 3, from Run 2, cycle 4"
     assert model.index(2, 3).data() == "abandoned"
     store.delete_run(2).result()
-    model.fill(store.runs(), store.reward_spans())
+    model.fill(store.runs(), store.metric_spans(HEADLINES))
     assert names(model)[-1] == ("Run 3", 1)  # the fork of a fork stays, one step up
     assert model.origin(store.run(3)) == "from Run 1, cycle 2"  # type: ignore[arg-type]
     del tester

@@ -18,9 +18,9 @@ from workbench.gui.tokens.steps import COLUMNS, Step, most_telling, read_steps, 
 from workbench.gui.tokens.table import ColouredText, StepsModel, tint
 from workbench.gui.tokens.view import TokensView
 from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.records import TokenTrace
 from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.store import Store
-from workbench.store.traces import TraceRecord
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
@@ -29,10 +29,10 @@ PIECES = (" clean", " and", " loud", ".")
 SETTINGS = {"cliprange": 0.2, "whiten_advantages": True}
 
 
-def trace(position: int = 0, prompt: int = 0, advantage: float = 1.0) -> TraceRecord:
+def trace(position: int = 0, prompt: int = 0, advantage: float = 1.0) -> TokenTrace:
     """Four tokens: the third has a value that falls and a ratio that the clip holds."""
     half, floats = math.log(0.5), np.float32
-    return TraceRecord(position, prompt, np.arange(4, dtype=np.int32), PIECES, {
+    return TokenTrace(position, prompt, np.arange(4, dtype=np.int32), PIECES, {
         "logprob": np.array([half, math.log(0.999), math.log(0.25), half], floats),
         "ref_logprob": np.array([math.log(0.25), math.log(0.999), half, half], floats),
         "value": np.array([0.34, 1.23, 1.2, 0.8], floats),

@@ -10,6 +10,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QSystemTrayIcon
 
 from workbench.gui.controllers.tray import Tray
+from workbench.health import Finding
 from workbench.store.store import Store
 from workbench.training.events import (
     HealthChecked,
@@ -18,7 +19,6 @@ from workbench.training.events import (
     State,
     StateChanged,
 )
-from workbench.training.health import Finding
 
 pytestmark = pytest.mark.qt_log_ignore("systemTrayWindowChanged")  # offscreen there is none
 KL = Finding("kl", "serious", "KL is 90 nats.")

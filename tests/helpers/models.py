@@ -12,7 +12,7 @@ from workbench.models.device import Placement
 from workbench.models.phases import Phase
 from workbench.models.policy import Policy
 from workbench.models.scribe import Scribe
-from workbench.ppo.cycle import PPO
+from workbench.ppo.cycle import PPOTrainer
 
 CPU = Placement(torch.device("cpu"), torch.float32)
 VOCABULARY = 97
@@ -90,7 +90,7 @@ class TextReward:
 
 def make_ppo(
     reward: Callable[[str], float] = len, *, architecture: str = "gpt2", eos: tuple[int, ...] = ()
-) -> PPO:
+) -> PPOTrainer:
     """Return PPO on a tiny random policy of letters."""
     scribe = Scribe(Letters(), eos, context_length=64, use_chat_template=False)
-    return PPO(make_policy(architecture), TextReward(reward), scribe)
+    return PPOTrainer(make_policy(architecture), TextReward(reward), scribe)

@@ -16,7 +16,7 @@ from helpers.models import CPU, TextReward
 
 from workbench.models.policy import Policy
 from workbench.models.scribe import Scribe
-from workbench.ppo.cycle import PPO
+from workbench.ppo.cycle import PPOTrainer
 
 NODES, GOAL, LONGEST = 21, 0, 10
 
@@ -101,11 +101,11 @@ def pretrained(graph: Graph, seed: int, steps: int = 200) -> Policy:
     return Policy(model, CPU)
 
 
-def make_ppo(graph: Graph, policy: Policy) -> tuple[PPO, list[str]]:
+def make_ppo(graph: Graph, policy: Policy) -> tuple[PPOTrainer, list[str]]:
     """Return PPO over walks from every node but the goal, and those prompts."""
     scribe = Scribe(Letters(), (GOAL,), context_length=LONGEST, use_chat_template=False)
     prompts = [chr(ord("a") + node) for node in range(NODES) if node != GOAL]
-    return PPO(policy, _Walks(graph), scribe), prompts
+    return PPOTrainer(policy, _Walks(graph), scribe), prompts
 
 
 class _Walks(TextReward):

@@ -15,7 +15,7 @@ from helpers.models import Letters, TextReward, make_policy
 from workbench.models.device import Placement
 from workbench.models.policy import Policy
 from workbench.models.scribe import Scribe
-from workbench.ppo.cycle import PPO
+from workbench.ppo.cycle import PPOTrainer
 from workbench.ppo.hyperparameters import parse
 from workbench.store.checkpoints import Checkpoints
 
@@ -32,7 +32,7 @@ EXACT = ("objective/scores", "objective/kl", "objective/entropy", "objective/len
 
 def make():
     policy = Policy(make_policy("llama").model.to(DEVICE), Placement(DEVICE, torch.float32))
-    return PPO(policy, TextReward(lambda text: len(set(text))),
+    return PPOTrainer(policy, TextReward(lambda text: len(set(text))),
                Scribe(Letters(), (11, 23), context_length=64, use_chat_template=False))
 
 

@@ -13,7 +13,7 @@ from workbench.feedback.loading import load_reward
 from workbench.models.control import Interrupted
 from workbench.models.loading import load_policy
 from workbench.models.sources import LoadError
-from workbench.ppo.cycle import PPO
+from workbench.ppo.cycle import PPOTrainer
 from workbench.ppo.hyperparameters import parse
 
 CHAT = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>"
@@ -57,7 +57,7 @@ def test_quantised_weights_train_and_are_saved(tmp_path, unattended, lora_rank):
     start = logits(loaded.policy.model)
     torch.testing.assert_close(start, logits(written), atol=0.3, rtol=0)
     copy.deepcopy(loaded.policy.model)
-    ppo = PPO(loaded.policy, TextReward(len), loaded.scribe)
+    ppo = PPOTrainer(loaded.policy, TextReward(len), loaded.scribe)
     hp = parse({"num_cycles": 1, "batch_size": 4, "response_length": 5, "learning_rate": 1e-2,
                 "lora_rank": lora_rank})
     ppo.begin(["ab", "c"], hp)

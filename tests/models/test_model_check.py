@@ -10,7 +10,7 @@ from workbench.models.abilities import Abilities, Together
 from workbench.models.model_check import find_abilities
 from workbench.models.policy import Policy, UnsupportedModelError
 from workbench.models.scribe import Scribe
-from workbench.ppo.cycle import PPO
+from workbench.ppo.cycle import PPOTrainer
 from workbench.ppo.hyperparameters import parse
 
 SMALL = {
@@ -84,7 +84,7 @@ def test_a_ratio_that_does_not_begin_at_1_is_measured(unattended):
     for abilities in (Abilities(), checked(config).abilities):
         policy = checked(config)
         policy.abilities = abilities
-        ppo = PPO(policy, TextReward(len),
+        ppo = PPOTrainer(policy, TextReward(len),
                   Scribe(Letters(), (), context_length=64, use_chat_template=False))
         ppo.begin(["a", "many words", "bc"], hp)
         off.append(ppo.run_cycle(1, hp, [0], unattended).metrics["val/ratio_start"])

@@ -9,7 +9,7 @@ from helpers.models import CONFIGS, CPU, Letters, TextReward, make_ppo
 
 from workbench.models.policy import Policy, UnsupportedModelError
 from workbench.models.scribe import Scribe
-from workbench.ppo.cycle import PPO
+from workbench.ppo.cycle import PPOTrainer
 from workbench.ppo.hyperparameters import parse
 
 
@@ -81,7 +81,7 @@ def test_layers_that_drop_out_by_themselves_do_not_when_they_recompute(unattende
     model = tf.OPTForCausalLM(config)
     found = []
     for on in (False, True):
-        ppo = PPO(Policy(copy.deepcopy(model), CPU), TextReward(len),
+        ppo = PPOTrainer(Policy(copy.deepcopy(model), CPU), TextReward(len),
                   Scribe(Letters(), (), context_length=64, use_chat_template=False))
         trained, results = train(unattended, 1, ppo, gradient_checkpointing=on)
         found.append((weights(trained.policy), results[0].metrics["loss/value_avg"]))

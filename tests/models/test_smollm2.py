@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from workbench.known_models import SMOLLM2
 from workbench.models.loading import load_policy
-from workbench.ppo.cycle import PPO
+from workbench.ppo.cycle import PPOTrainer
 from workbench.ppo.hyperparameters import parse
 
 pytestmark = pytest.mark.skipif(
@@ -31,7 +31,7 @@ def test_smollm2_answers_trains_and_is_exported(tmp_path, unattended):
     assert written[-1] in scribe.eos_ids
     assert "".join(scribe.pieces(written[len(ids):])) == f"{exchange.completion}<|im_end|>"
 
-    ppo = PPO(loaded.policy, TextReward(len), scribe)
+    ppo = PPOTrainer(loaded.policy, TextReward(len), scribe)
     hp = parse({
         "num_cycles": 1, "batch_size": 2, "num_mini_batches": 1, "num_ppo_epochs": 1,
         "response_length": 6, "comparison_prompts": 1, "learning_rate": 1e-4,

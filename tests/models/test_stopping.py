@@ -11,7 +11,7 @@ from workbench.feedback.loading import load_reward
 from workbench.models.control import Interrupted
 from workbench.models.device import Placement
 from workbench.models.loading import load_policy
-from workbench.ppo.cycle import PPO
+from workbench.ppo.cycle import PPOTrainer
 from workbench.ppo.hyperparameters import parse
 
 CPU = Placement(torch.device("cpu"), torch.float32)
@@ -22,7 +22,7 @@ def ppo(tmp_path_factory):
     base = tmp_path_factory.mktemp("models")
     policy = load_policy(str(save_policy(base / "p")), CPU, lambda *_: None)
     reward = load_reward(str(save_reward(base / "r")), CPU, lambda *_: None)
-    return PPO(policy.policy, reward.reward, policy.scribe)
+    return PPOTrainer(policy.policy, reward.reward, policy.scribe)
 
 
 class Looking:

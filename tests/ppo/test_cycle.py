@@ -6,7 +6,7 @@ import pytest
 import torch
 from helpers.models import make_ppo
 
-import workbench.ppo.cycle as cycle_module
+import workbench.learning.trainer as trainer_module
 from workbench.models.control import NotFiniteError, Phase
 from workbench.models.randomness import uniforms as make_uniforms
 from workbench.models.scribe import PromptError
@@ -255,7 +255,7 @@ def test_a_phase_is_announced_before_memory_is_taken_for_it(monkeypatch):
         at_noise.append(announced[-1])
         return make_uniforms(*arguments)
 
-    monkeypatch.setattr(cycle_module, "uniforms", uniforms)
+    monkeypatch.setattr(trainer_module, "uniforms", uniforms)
     ppo = make_ppo()
     hp = parse({"num_cycles": 2, "batch_size": 2, "response_length": 3})
     ppo.begin(["A"], hp)

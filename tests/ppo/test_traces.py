@@ -16,7 +16,7 @@ def run(unattended, **settings):
 
 def test_traces_agree_with_what_the_cycle_reports(unattended):
     _, hp, result = run(unattended)
-    assert [t.row for t in result.traces] == list(range(6))
+    assert [t.position for t in result.traces] == list(range(6))
     for trace, written in zip(result.traces, result.rollout, strict=True):
         numbers = trace.numbers
         assert "".join(trace.pieces) == written.text

@@ -12,8 +12,9 @@ from workbench.models.sampling import sample
 from workbench.ppo.advantages import generalized_advantages, whiten
 from workbench.ppo.cycle import learning_rates
 from workbench.ppo.hyperparameters import parse
+from workbench.ppo.loss import Experience, PPOLoss
 from workbench.ppo.objective import entropy, masked_mean, policy_loss, value_loss
-from workbench.ppo.update import Experience, update
+from workbench.ppo.update import update
 
 KEPT = ("tokens", "mask", "logprobs", "entropies", "values")
 PROMPTS = [[5, 6, 7], [1], [9, 8, 7, 6, 5], [3, 3], [4], [2, 8]]
@@ -46,8 +47,8 @@ def gradient_after(experience, unattended, **settings):
 
     hp = parse({"num_ppo_epochs": 1, "num_mini_batches": 1, "max_grad_norm": 0,
                 "batch_size": 6, "entropy_coef": 0.01, "vf_coef": 0.5, **settings})
-    metrics = update(policy, Keep(policy.parameters(), lr=0.0), experience, hp=hp, cycle=1,
-                     kl_coef=hp.kl_coef, control=unattended)
+    metrics = update(policy, Keep(policy.parameters(), lr=0.0),
+                     PPOLoss(experience, hp, hp.kl_coef), cycle=1, control=unattended)
     return kept, metrics
 
 
@@ -99,7 +100,7 @@ def test_micro_batches_change_nothing(experience, unattended):
 
 def test_chunks_of_the_head_change_nothing(experience, unattended, monkeypatch):
     whole = gradient_after(experience, unattended)
-    monkeypatch.setattr("workbench.ppo.update.head_chunks",
+    monkeypatch.setattr("workbench.learning.epochs.head_chunks",
                         lambda n, *_: (slice(i, min(i + 5, n)) for i in range(0, n, 5)))
     assert_same(gradient_after(experience, unattended), whole)
 

@@ -12,7 +12,7 @@ from workbench.feedback.loading import load_reward
 from workbench.feedback.weighted_reward import WeightedPart, WeightedSum
 from workbench.models.loading import load_policy
 from workbench.models.sources import LoadError
-from workbench.ppo.cycle import PPO
+from workbench.ppo.cycle import PPOTrainer
 from workbench.ppo.hyperparameters import parse
 from workbench.ppo.remarks import remarks
 from workbench.ppo.value_head import (
@@ -41,15 +41,15 @@ def nothing(text: str, share: float) -> None:
     """Take no notice."""
 
 
-def make(policy: Path, reward: Path, **parts: float) -> PPO:
+def make(policy: Path, reward: Path, **parts: float) -> PPOTrainer:
     """Load both; ``parts`` are weights of a sum over the same reward model."""
     loaded = load_policy(str(policy), CPU, nothing)
     model = load_reward(str(reward), CPU, nothing).reward
     whole = WeightedSum([WeightedPart(*p, model) for p in parts.items()]) if parts else model
-    return PPO(loaded.policy, whole, loaded.scribe, find_value_head(loaded.folder, whole))
+    return PPOTrainer(loaded.policy, whole, loaded.scribe, find_value_head(loaded.folder, whole))
 
 
-def head_of(ppo: PPO, **settings: object) -> tuple[torch.Tensor, torch.Tensor]:
+def head_of(ppo: PPOTrainer, **settings: object) -> tuple[torch.Tensor, torch.Tensor]:
     ppo.begin(["a"], parse(SMALL | settings))
     return ppo.policy.value_head.weight.detach(), ppo.policy.value_head.bias.detach()
 

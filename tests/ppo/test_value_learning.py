@@ -14,7 +14,7 @@ from workbench.models.control import Interrupted, NotFiniteError
 from workbench.models.phases import Phase
 from workbench.models.randomness import Stream, prompt_at, uniforms
 from workbench.models.sampling import sample
-from workbench.ppo.cycle import PPO
+from workbench.ppo.cycle import PPOTrainer
 from workbench.ppo.hyperparameters import Hyperparameters, parse
 from workbench.ppo.linear_values import Moments, best_ridge, ridge
 from workbench.ppo.value_head import ValueHead
@@ -28,7 +28,7 @@ def small(**settings: object) -> Hyperparameters:
                   "learning_rate": 1e-3, **settings})
 
 
-def after(unattended, cycles: int = 1, **settings: object) -> PPO:
+def after(unattended, cycles: int = 1, **settings: object) -> PPOTrainer:
     ppo, hp = make_ppo(letters_a_to_m), small(**settings)
     ppo.begin(PROMPTS, hp)
     for cycle in range(1, cycles + 1):
@@ -130,7 +130,7 @@ def test_value_epochs_on_the_policys_trunk_move_the_head_alone(unattended):
 
 
 def test_value_epochs_bring_values_to_the_returns(unattended):
-    def error(ppo: PPO) -> float:
+    def error(ppo: PPOTrainer) -> float:
         hp = small(batch_size=64)
         ids = [ppo.scribe.encode(PROMPTS, 6)[i % 3] for i in range(64)]
         done = sample(ppo.policy, ids, uniforms(9, Stream.ROLLOUT, 1, 64, 6),
@@ -163,7 +163,7 @@ def test_value_epochs_of_a_separate_model_train_its_trunk(unattended):
 PRETRAINED = {"value_pretraining_episodes": 60, "missing_eos_penalty": 0.5}
 
 
-def pretrained(control, reward=letters_a_to_m, **settings: object) -> tuple[PPO, float]:
+def pretrained(control, reward=letters_a_to_m, **settings: object) -> tuple[PPOTrainer, float]:
     ppo, hp = make_ppo(reward), small(**PRETRAINED | settings)
     ppo.begin(PROMPTS, hp)
     return ppo, ppo.pretrain_values(hp, control)

@@ -14,7 +14,7 @@ from helpers.models import CPU, TextReward
 
 from workbench.models.control import Interrupted
 from workbench.models.loading import load_policy
-from workbench.ppo.cycle import PPO
+from workbench.ppo.cycle import PPOTrainer
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.training.exporting import ExportError, export
 
@@ -46,10 +46,10 @@ KINDS = {
 }
 
 
-def trained(folder: Path, lora_rank: int = 0) -> PPO:
+def trained(folder: Path, lora_rank: int = 0) -> PPOTrainer:
     """Return PPO whose policy is not its start any more."""
     loaded = load_policy(str(folder), CPU, quiet)
-    ppo = PPO(loaded.policy, TextReward(len), loaded.scribe)
+    ppo = PPOTrainer(loaded.policy, TextReward(len), loaded.scribe)
     ppo.begin(["the tea was hot", "a cat"], Hyperparameters(lora_rank=lora_rank))
     torch.manual_seed(5)
     with torch.no_grad():
@@ -134,13 +134,13 @@ def break_off(folder: Path) -> None:
 def test_an_export_that_is_not_the_policy_is_none(
     ppo, tmp_path, monkeypatch, damage, sentence
 ):
-    write = PPO.export
+    write = PPOTrainer.export
 
     def damaged(self, folder):
         write(self, folder)
         damage(Path(folder))
 
-    monkeypatch.setattr(PPO, "export", damaged)
+    monkeypatch.setattr(PPOTrainer, "export", damaged)
     with pytest.raises(ExportError, match=sentence):
         export(ppo, str(tmp_path / "new" / "out"), quiet)
     assert [path.name for path in tmp_path.iterdir()] == ["policy"]

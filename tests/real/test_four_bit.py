@@ -13,16 +13,17 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from workbench.feedback.loading import load_reward
+from workbench.learning.reading_back import check_exported
+from workbench.learning.work import Work, needed
 from workbench.models import four_bit
 from workbench.models.control import Unattended
 from workbench.models.loading import load_policy
 from workbench.models.policy import UnsupportedModelError
 from workbench.models.sources import LoadError
-from workbench.ppo.cycle import PPO
+from workbench.ppo.cycle import PPOTrainer
 from workbench.ppo.footprint import Footprint
 from workbench.ppo.hyperparameters import parse
-from workbench.ppo.memory import Work, memory, needed
-from workbench.ppo.reading_back import check_exported
+from workbench.ppo.memory import memory
 from workbench.training.model_facts import facts_of
 
 PROMPTS = ["the tea", "a cat sat"]
@@ -86,7 +87,7 @@ def test_it_is_read_as_transformers_unpacks_it(folder, loaded):
 def test_adapters_are_trained_and_what_is_packed_stays(folder, loaded, tmp_path):
     model = loaded.policy.model
     start, packed = logits(model), packed_bytes(model)
-    ppo, hp = PPO(loaded.policy, TextReward(len), loaded.scribe), settings()
+    ppo, hp = PPOTrainer(loaded.policy, TextReward(len), loaded.scribe), settings()
     ppo.begin(PROMPTS, hp)
     first = ppo.run_cycle(1, hp, [0], Unattended())
     assert first.metrics["objective/kl"] == pytest.approx(0, abs=1e-4)
@@ -115,7 +116,7 @@ def test_adapters_are_trained_and_what_is_packed_stays(folder, loaded, tmp_path)
 
 def test_a_run_goes_on_as_if_it_had_not_stopped(folder, loaded):
     hp = settings()
-    one = PPO(loaded.policy, TextReward(len), loaded.scribe)
+    one = PPOTrainer(loaded.policy, TextReward(len), loaded.scribe)
     one.begin(PROMPTS, hp)
     for cycle in (1, 2):
         one.run_cycle(cycle, hp, [0], Unattended())
@@ -123,7 +124,7 @@ def test_a_run_goes_on_as_if_it_had_not_stopped(folder, loaded):
     right = one.run_cycle(3, hp, [0], Unattended())
 
     again = load_policy(str(folder), CPU, quiet)
-    two = PPO(again.policy, TextReward(len), again.scribe)
+    two = PPOTrainer(again.policy, TextReward(len), again.scribe)
     two.begin(PROMPTS, hp)
     two.restore(arrays, numbers)
     found = two.run_cycle(3, hp, [0], Unattended())
@@ -148,7 +149,7 @@ def test_bits_in_other_numbers_are_refused(folder, tmp_path, monkeypatch):
 
 
 def test_before_the_first_run_it_is_exported_unpacked(loaded, tmp_path):
-    PPO(loaded.policy, TextReward(len), loaded.scribe).export(str(tmp_path / "saved"))
+    PPOTrainer(loaded.policy, TextReward(len), loaded.scribe).export(str(tmp_path / "saved"))
     plain = AutoModelForCausalLM.from_pretrained(tmp_path / "saved")
     torch.testing.assert_close(logits(plain), logits(loaded.policy.model), atol=1e-4, rtol=1e-4)
 
@@ -157,7 +158,7 @@ def test_before_the_first_run_it_is_exported_unpacked(loaded, tmp_path):
     ({"lora_rank": 0}, r"only adapters beside them can be trained: set LoRA rank \(lora_rank\)"),
     ({"value_model": "policy"}, r"cannot learn values: set Value model \(value_model\) to shared")])
 def test_what_would_train_packed_weights_is_refused(loaded, changes, says):
-    ppo = PPO(loaded.policy, TextReward(len), loaded.scribe)
+    ppo = PPOTrainer(loaded.policy, TextReward(len), loaded.scribe)
     with pytest.raises(UnsupportedModelError, match=says):
         ppo.begin(PROMPTS, settings(**changes))
     ppo.begin(PROMPTS, settings())

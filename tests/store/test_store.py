@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from tools.large_store import make
 
+from workbench.algorithms import HEADLINES
+from workbench.records import TokenTrace
 from workbench.store import checkpoints
 from workbench.store.home import StoreError, find_home
 from workbench.store.records import CompletionRecord, Prompt, PromptSet
 from workbench.store.schema import FILE_NAME
 from workbench.store.store import Store
-from workbench.store.traces import TraceRecord
 
 PROMPTS = [Prompt("first"), Prompt("second", pinned=True)]
 
@@ -184,7 +185,7 @@ def test_where_home_is(monkeypatch, tmp_path):
 def trace(position, prompt, length=3):
     numbers = {name: np.arange(length, dtype=np.float32) + i
                for i, name in enumerate(("logprob", "value"))}
-    return TraceRecord(
+    return TokenTrace(
         position, prompt, np.arange(length, dtype=np.int32), ("a", "ß", "")[:length], numbers)
 
 
@@ -224,7 +225,7 @@ def test_what_is_listed_of_all_runs_takes_two_queries(home):
     store.record_changes(4, 5, [("num_cycles", 4, 9, "person")]).result()  # not used yet
     asked = []
     store._db.conn.set_trace_callback(asked.append)
-    spans, lengths = store.reward_spans(), store.lengths()
+    spans, lengths = store.metric_spans(HEADLINES), store.lengths()
     assert len([query for query in asked if query.startswith("select")]) == 2
     assert lengths == {3: 9}
     for run in store.runs():

@@ -25,13 +25,13 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from workbench.algorithms import METRICS
 from workbench.ppo.hyperparameters import Hyperparameters
-from workbench.ppo.metrics import METRICS
+from workbench.records import TokenTrace
 from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.rows import completion_rows, trace_rows
 from workbench.store.schema import FILE_NAME
 from workbench.store.store import Store
-from workbench.store.traces import TraceRecord
 
 BATCH, COMPARED, PINNED, WHOLE, TOKENS = 64, 16, 2, 10, 24
 """Completions a cycle, compared prompts, pinned ones, cycles traced whole, tokens traced."""
@@ -121,12 +121,12 @@ def _completions(
         float(scores[i]), abs(float(scores[i])) * 2, 11, True) for i in range(count)]
 
 
-def _trace(numbers: np.random.Generator, position: int) -> TraceRecord:
+def _trace(numbers: np.random.Generator, position: int) -> TokenTrace:
     pieces = tuple(f" {_WORDS[(position + i) % len(_WORDS)]}" for i in range(TOKENS))
     columns = ("logprob", "ref_logprob", "value", "reward", "advantage", "return", "ratio",
                "entropy")
     table = numbers.standard_normal((len(columns), TOKENS)).astype("<f4")
-    return TraceRecord(position, position, np.arange(TOKENS, dtype="<i4"), pieces,
+    return TokenTrace(position, position, np.arange(TOKENS, dtype="<i4"), pieces,
                        dict(zip(columns, table, strict=True)))
 
 

@@ -5,13 +5,13 @@ import math
 import pytest
 import torch
 
+from workbench.algorithms import METRICS
+from workbench.health import NOT_FINITE, Watch, read
 from workbench.ppo.hyperparameters import Hyperparameters, parse, specs
-from workbench.ppo.metrics import METRICS
+from workbench.ppo.rules import NOT_ONE, RULES, WATCHED
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
-from workbench.training.health import Watch, read
-from workbench.training.rules import NOT_FINITE, NOT_ONE, RULES, WATCHED
 
 HEALTHY = {"objective/scores": 1.0, "objective/scores_std": 0.9, "objective/kl": 6.0,
            "objective/length": 24.0, "objective/distinct": 1.0, "policy/entropy_avg": 0.9,

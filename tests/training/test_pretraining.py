@@ -23,9 +23,9 @@ def start(prompts=PROMPTS, **settings):
         "value_pretraining_epochs": 2, **settings}), prompts)
 
 
-def finish(client: Client) -> ev.ValuesPretrained:
+def finish(client: Client) -> ev.Prepared:
     """Wait for the end of a run; return what was said of its values."""
-    values = client.wait(ev.ValuesPretrained)
+    values = client.wait(ev.Prepared)
     assert client.wait(ev.RunFinished).outcome == "finished"
     return values
 
@@ -83,7 +83,7 @@ def test_show_tells_it_apart_from_the_last_cycle(ready, store, capsys, monkeypat
 def test_a_fork_from_the_start_is_the_run_that_began_so(ready, store):
     ready.send(start(value_pretraining_episodes=0))
     assert ready.wait(ev.RunFinished).outcome == "finished"
-    assert not ready.of(ev.ValuesPretrained)
+    assert not ready.of(ev.Prepared)
     ready.send(start())
     finish(ready)
     ready.send(do.Fork(1, 0, {"value_pretraining_episodes": 20}))
@@ -136,7 +136,7 @@ def test_a_pause_inside_it_holds_after_the_next_cycle(ready, store):
     assert store.run(1).cycles == 1
     ready.send(do.Resume())
     assert ready.wait(ev.RunFinished).outcome == "finished"
-    assert len(ready.of(ev.ValuesPretrained)) == 1
+    assert len(ready.of(ev.Prepared)) == 1
 
 
 def test_runs_of_before_have_none(ready, store):

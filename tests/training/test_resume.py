@@ -443,7 +443,7 @@ def test_an_export_that_cannot_be_written_says_so(ready, tmp_path):
 
 
 def test_an_export_that_breaks_off_leaves_nothing(ready, tmp_path, monkeypatch):
-    from workbench.ppo.cycle import PPO
+    from workbench.ppo.cycle import PPOTrainer
 
     def full(self, folder):
         Path(folder).mkdir()
@@ -451,7 +451,7 @@ def test_an_export_that_breaks_off_leaves_nothing(ready, tmp_path, monkeypatch):
 
     ready.send(start(num_cycles=1))
     finish(ready)
-    monkeypatch.setattr(PPO, "export", full)
+    monkeypatch.setattr(PPOTrainer, "export", full)
     ready.send(do.ExportRun(1, str(tmp_path / "out")))
     assert "(No space left on device); choose another" in ready.wait(ev.CommandRefused).sentence
     assert list(tmp_path.glob("out*")) == []

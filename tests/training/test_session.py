@@ -8,13 +8,13 @@ from helpers.client import Client
 from helpers.folders import save_reward
 
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
+from workbench.ppo.cycle import NO_VALUE_HEAD
 from workbench.ppo.hyperparameters import parse
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
 from workbench.training.first_look import why_not_there
-from workbench.training.models import NO_VALUE_HEAD
 from workbench.training.reward_parts import RewardPart
 
 PROMPTS = (do.PromptItem("one"), do.PromptItem("two", pinned=True), do.PromptItem("three"))
@@ -84,7 +84,7 @@ def test_what_settings_do_that_nobody_may_expect_is_said_at_the_start(ready):
 
 
 def test_every_metric_is_described(ready):
-    from workbench.ppo.metrics import METRICS
+    from workbench.algorithms import METRICS
 
     ready.send(start(1))
     assert set(ready.wait(ev.CycleFinished).metrics) == set(METRICS)

@@ -18,16 +18,14 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from workbench.algorithms import METRICS, RULES, SPECS
 from workbench.gui.controls import label, named, push_button
 from workbench.gui.fields import format_value
 from workbench.gui.health_scales import scales
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import set_look
-from workbench.ppo.hyperparameters import Hyperparameters, specs
-from workbench.ppo.metrics import METRICS
-from workbench.settings import Value
-from workbench.training.health import Finding
-from workbench.training.rules import RULES, Reading
+from workbench.health import Finding, Reading
+from workbench.settings import Settings, Value
 
 _WIDTH = 520
 _EARLIER = 8
@@ -58,7 +56,7 @@ class HealthPanel(QDialog):
         layout.addWidget(self._scroll)
 
     def show_findings(self, cycle: int, found: Sequence[Finding], earlier: Sequence[str],
-                      hp: Hyperparameters, form: Mapping[str, Value],
+                      hp: Settings, form: Mapping[str, Value],
                       readings: Mapping[str, Reading]) -> None:
         """Fill the panel and give it its size. ``hp`` is what the run uses, ``form`` what the
         person has chosen since, ``readings`` where every rule stands."""
@@ -96,7 +94,7 @@ class HealthPanel(QDialog):
             self.close()
         return super().event(event)
 
-    def _add(self, column: QVBoxLayout, finding: Finding, hp: Hyperparameters,
+    def _add(self, column: QVBoxLayout, finding: Finding, hp: Settings,
              form: Mapping[str, Value], reading: Reading | None) -> None:
         rule = RULES[finding.rule]
         title = label(rule.title, "error" if finding.severity == "serious" else "warning")
@@ -118,12 +116,12 @@ class HealthPanel(QDialog):
             row.addWidget(push_button(
                 f"Set {change_text(change)}", f"try_{rule.name}",
                 "Put this into Hyperparameters; Apply uses it from the next cycle on"
-                if all(specs()[name].live for name in change) else
+                if all(hp.specs()[name].live for name in change) else
                 "Put this into Hyperparameters, for a new run",
                 lambda: self.change_wanted.emit(change)))
         row.addStretch(1)
         column.addLayout(row)
-        if f"pause_on_{rule.name}" in specs():
+        if f"pause_on_{rule.name}" in hp.specs():
             pause = named(
                 QCheckBox("Pause the run when this begins"), f"pause_{rule.name}",
                 f"Pause when {rule.title}",
@@ -187,5 +185,5 @@ class HealthChip(QToolButton):
 def change_text(change: Mapping[str, Value], to: str = "to") -> str:
     """Return what a change does, such as "Learning rate to 5e-5"."""
     return " and ".join(
-        f"{specs()[name].label} {to} {format_value(specs()[name], value)}"
+        f"{SPECS[name].label} {to} {format_value(SPECS[name], value)}"
         for name, value in change.items())

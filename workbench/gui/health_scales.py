@@ -8,11 +8,11 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QGridLayout, QSizePolicy, QWidget
 
+from workbench.algorithms import METRICS, RULES
 from workbench.gui.controls import label
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import themes
-from workbench.ppo.metrics import METRICS
-from workbench.training.rules import RULES, Reading
+from workbench.health import Reading
 
 _WIDTH, _HEIGHT = 96, 6
 _ROLES = {None: "muted", "warning": "warning", "serious": "error"}

@@ -118,10 +118,10 @@ class HyperparametersDock(QWidget):
             self._resumes = name
             self._refresh()
 
-    def run_resumed(self, used: Hyperparameters, name: str, *, keep_edits: bool = True) -> None:
+    def run_resumed(self, used: Mapping[str, Value], name: str, *, keep_edits: bool = True) -> None:
         """The run called ``name``, resumed, forked or followed, goes on with ``used``: show it.
         What was edited while none was alive stays edited, to be applied or reverted."""
-        values: dict[str, object] = {**used.model_dump()}
+        values: dict[str, object] = {**dict(used)}
         if keep_edits:
             before = self._in_force or self._untouched
             shown, unreadable = self.form.values(), self.form.unreadable()
@@ -130,10 +130,10 @@ class HyperparametersDock(QWidget):
         self.form.set_values(values, f"settings of {name}")
         self.run_started(used)
 
-    def run_started(self, used: Hyperparameters) -> None:
+    def run_started(self, used: Mapping[str, Value]) -> None:
         """A run began with ``used``: from now on edits are compared with it."""
         self._staged, self._effect = {}, ""
-        self._in_force = used.model_dump()
+        self._in_force = dict(used)
         self.form.set_reference(self._in_force)
         self._count_history()
 
@@ -151,7 +151,7 @@ class HyperparametersDock(QWidget):
         """A cycle uses changes. Those that were not made here are taken into the form, unless the
         field has been edited."""
         before, shown = self._in_force or {}, self.form.values()
-        self._in_force = event.hyperparameters.model_dump()
+        self._in_force = dict(event.hyperparameters)
         elsewhere = {c.name: self._in_force[c.name] for c in event.changes
                      if c.name not in self._staged and shown[c.name] == before.get(c.name)}
         self._staged = {k: v for k, v in self._staged.items() if self._in_force[k] != v}

@@ -53,8 +53,8 @@ if TYPE_CHECKING:
     from workbench.gui.runs_dock import RunsDock
     from workbench.gui.tokens.view import TokensView
     from workbench.gui.trying.view import TryView
+    from workbench.health import Finding
     from workbench.store.store import Store
-    from workbench.training.health import Finding
 
 _CHIPS = {
     State.IDLE: "neutral", State.LOADING: "neutral", State.READY: "good",

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from workbench.algorithms import HEADLINES
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.formatting import format_value
 from workbench.gui.actions import CAN_BRANCH, CAN_RESUME, CAN_START
@@ -103,7 +104,7 @@ class RunsDock(QWidget):
         """Read the runs again."""
         kept = self.selected()
         runs = self._store.runs()
-        self.model.fill(runs, self._store.reward_spans(), frozenset(
+        self.model.fill(runs, self._store.metric_spans(HEADLINES), frozenset(
             run.id for run in runs if self._store.is_elsewhere(run)))
         self.table.fit()
         self._stack.setCurrentIndex(1 if self.model.runs else 0)
@@ -123,7 +124,7 @@ class RunsDock(QWidget):
         if run is None or run_id not in {known.id for known in self.model.runs}:
             self.refresh()
             return
-        spans = self._store.reward_spans(run_id)
+        spans = self._store.metric_spans(HEADLINES, run_id)
         if self.model.update(run, spans.get(run_id), self._store.is_elsewhere(run)):
             self.table.fit()
         selected = self.selected()

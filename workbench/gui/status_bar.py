@@ -140,7 +140,7 @@ class StatusBar(QStatusBar):
         self._seconds.clear()
         self._cycle_began = self._began
         self._done = event.cycle if isinstance(event, RunResumed | RunFollowed) else 0
-        self._num_cycles = event.hyperparameters.num_cycles
+        self._num_cycles = int(event.hyperparameters["num_cycles"])
         self._say_cycle(self._done)
         self.cycle.setToolTip(plain_tip(_CYCLE_TIP))
         self.speed.setText("")

@@ -65,7 +65,7 @@ class Hyperparameters(Settings):
         0.04, "KL coefficient (β)", "Reward and KL",
         "Price, per nat, of moving away from the start policy. Raise it when completions become "
         "odd while the reward climbs; lower it when the reward does not move.",
-        ge=0.0, le=10.0, scientific=True,
+        ge=0.0, le=10.0, scientific=True, controller="kl_controller",
     )
     kl_estimator: Literal["k1", "k2", "k3"] = declare(
         "k1", "KL estimator", "Reward and KL",

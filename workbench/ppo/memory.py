@@ -6,23 +6,20 @@ gradients and activations, and weights and the optimiser's state are there throu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import torch
 
 from workbench.feedback.classifier import rows_at_once
+from workbench.learning.work import Phases, Work, needed
 from workbench.models.device import tokens_at_once
 from workbench.models.forward import head_chunks
 from workbench.models.gradients import adds_in_place
 from workbench.models.optimizer import state_bytes
 from workbench.models.phases import Phase
 from workbench.ppo.footprint import Footprint, PolicyCosts, Trunk
-from workbench.ppo.hyperparameters import Hyperparameters, specs
+from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.settings import HyperparameterError, Value
-
-Phases = dict[Phase, dict[str, int]]
-"""Bytes of each part that a phase holds at its worst moment."""
 
 _FLOAT = 4
 # Kernels keep buffers of their own.
@@ -36,18 +33,6 @@ _EPISODE_BYTES = 32
 # (b, V) tensors in float32 while a token is chosen: logits, log-probabilities, probabilities, and
 # their sums in double precision; the first three stay until the next token replaces them.
 _CHOOSING, _CHOSEN = 6, 3
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What the prompts ask for: numbers of tokens and of completions."""
-
-    prompt: int
-    """Tokens of the longest prompt."""
-    scored: int
-    """Tokens of the longest prompt and response as the reward model reads them."""
-    compared: int
-    """Prompts completed after every cycle."""
 
 
 def memory(models: Footprint, hp: Hyperparameters, work: Work) -> Phases:
@@ -82,11 +67,6 @@ def memory(models: Footprint, hp: Hyperparameters, work: Work) -> Phases:
         before += used
     phases |= _for_values(models, costs, value, hp, work, held)
     return {phase: phases[phase] for phase in Phase if phase in phases}
-
-
-def needed(phases: Mapping[Phase, Mapping[str, int]]) -> int:
-    """Return the bytes of the phase that needs most."""
-    return max(sum(parts.values()) for parts in phases.values())
 
 
 def relief(models: Footprint, hp: Hyperparameters, work: Work, available: int) -> dict[str, Value]:
@@ -124,18 +104,6 @@ def less(models: Footprint, hp: Hyperparameters, work: Work, phase: Phase) -> di
             if "batch_size" in changes or working(lowered) <= 0.8 * working(hp):
                 return changes
     return {}
-
-
-def say_changes(changes: Mapping[str, Value], hp: Hyperparameters, device: torch.device) -> str:
-    """Return what to change and by how much, such as ``Tokens at once from 1024 to 512``."""
-    before: dict[str, Value] = {
-        **hp.model_dump(), "micro_batch_tokens": tokens_at_once(hp.micro_batch_tokens, device)}
-
-    def shown(value: Value) -> str:
-        return {True: "on", False: "off"}[value] if isinstance(value, bool) else f"{value}"
-
-    return " and ".join(f"{specs()[name].label} from {shown(before[name])} to {shown(value)}"
-                        for name, value in changes.items())
 
 
 def _held(models: Footprint, hp: Hyperparameters, rows: int) -> dict[str, int]:

@@ -1,61 +1,28 @@
-"""What every logged number means: plain label, unit, formula, in one place. No torch."""
+"""What every number that PPO logs means: plain label, unit, formula, in one place. No torch."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from workbench.algorithm import Metric
+from workbench.learning.metrics import COMMON
 
-
-@dataclass(frozen=True, slots=True)
-class Metric:
-    """A number that every cycle reports. ``name`` is TRL's where TRL has one."""
-
-    name: str
-    label: str
-    unit: str
-    formula: str
-    help: str
-    absent: str = ""
-    """Why a healthy cycle may have no number of it; empty where each has one."""
-
-
-_ALL = (
-    Metric("objective/scores", "Reward (training batch)", "score",
-           "mean of the reward model's score r(x, y) over the batch",
-           "What the reward model gives the completions this cycle learned from, which were "
-           "written before its update: on average, before normalising, clipping and penalties. "
-           "TRL's metric of this name is less the missing-EOS penalty."),
-    Metric("objective/scores_compared", "Reward on the compared prompts", "score",
-           "mean of r(x, y) over the compared prompts, after the update",
-           "What the reward model gives the completions of the compared prompts. Prompts and "
-           "random numbers are the same in every cycle, so what differs was learned."),
-    Metric("objective/scores_std", "Reward spread", "score", "deviation of r(x, y)",
-           "How much scores differ within a cycle. Near 0 there is nothing to learn from."),
+METRICS = (
+    COMMON["objective/scores"],
+    COMMON["objective/scores_compared"],
+    COMMON["objective/scores_std"],
     Metric("objective/rlhf_reward", "Reward after penalties", "score",
            "mean of r'(x, y) - β·KL; r' is r normalised and clipped, if so set, less the "
            "missing-EOS penalty of a completion that did not end",
            "What PPO maximises: the score as it is trained on, less the price of leaving the start "
-           "policy. With neither normalising nor clipping it is TRL's metric of this name."),
+           "policy. With neither normalising nor clipping it is TRL's metric of this name.",
+           short="after penalties"),
     Metric("objective/non_score_reward", "KL price", "score", "mean of -β·KL",
            "How much reward a completion loses to the KL penalty."),
-    Metric("objective/kl", "KL to start policy", "nats / completion",
-           "mean over completions of Σₜ KL estimate(log π - log π_start)",
-           "How far completions have moved from the start policy, by the estimator that is set."),
-    Metric("objective/entropy", "Surprise of completions", "nats / completion",
-           "mean over completions of -Σₜ log π(token)",
-           "A one-sample estimate of the entropy of whole completions, as TRL logs it."),
-    Metric("objective/unlikely", "Unlikely tokens", "share",
-           "share of tokens with π_start(token) < 0.1 %",
-           "How many of the sampled tokens the start policy would almost never write. A rise means "
-           "that its language is being left."),
-    Metric("objective/length", "Completion length", "tokens", "mean tokens, end token included",
-           "Average length of a completion."),
-    Metric("objective/distinct", "Distinct completions", "share",
-           "different completions ÷ completions",
-           "1 when no two completions of the cycle are the same. A fall means collapse."),
-    Metric("objective/cut", "Cut before scoring", "tokens",
-           "mean tokens of prompt and completion that the reward model did not read",
-           "How many tokens at the beginning of a text were left out because it was too long for "
-           "the reward model, which reads the end. 0 where it reads everything."),
+    COMMON["objective/kl"],
+    COMMON["objective/entropy"],
+    COMMON["objective/unlikely"],
+    COMMON["objective/length"],
+    COMMON["objective/distinct"],
+    COMMON["objective/cut"],
     Metric("policy/entropy_avg", "Entropy", "nats / token", "mean of -Σ_v π(v)·log π(v)",
            "How open the next token is. A fast fall means the policy is losing its creativity."),
     Metric("policy/approxkl", "Step size (approx-KL)", "nats / token",
@@ -73,12 +40,9 @@ _ALL = (
            "share of tokens where the clipped loss is the larger one, before every step",
            "TRL's measure of how often the trust region held a step back. The cycle's last step "
            "never counts: see Outside the trust region for what the update did."),
-    Metric("policy/grad_norm", "Gradient norm", "", "mean of ‖∇L‖₂ before clipping",
-           "Length of the gradient; spikes warn of instability."),
-    Metric("policy/epochs", "Epochs run", "epochs", "epochs of which a gradient was applied",
-           "Fewer than asked for when the limit on approx-KL ended the cycle early."),
-    Metric("policy/steps", "Optimiser steps", "steps", "gradients applied in the cycle",
-           "Epochs times mini-batches, less where the limit on approx-KL ended the cycle early."),
+    COMMON["policy/grad_norm"],
+    COMMON["policy/epochs"],
+    COMMON["policy/steps"],
     Metric("loss/policy_avg", "Policy loss", "",
            "mean of max(-A·ρ, -A·clip(ρ, 1-ε, 1+ε))",
            "The clipped surrogate. Its level says little; sudden jumps say something."),
@@ -105,57 +69,24 @@ _ALL = (
            "makes of rewards and values: the lower λ, the more it is the next value, which is easy "
            "to foresee.",
            absent="Completions were worth almost the same there, so there was nothing to explain."),
-    Metric("val/num_eos_tokens", "Completions that ended", "completions",
-           "completions with an end-of-sequence token",
-           "The rest ran into the length limit."),
+    COMMON["val/num_eos_tokens"],
     Metric("val/value", "Value estimate", "score", "mean of V over tokens",
            "The reward the value head expects, on average. It should follow the reward."),
     Metric("val/advantage_std", "Advantage spread", "score", "deviation of A before whitening",
            "How much better or worse tokens are judged than expected."),
-    Metric("lr", "Learning rate", "", "learning_rate × schedule",
-           "The step size this cycle used."),
+    COMMON["lr"],
     Metric("kl_coef", "KL coefficient", "", "β", "The price of KL this cycle used."),
-    Metric("tokens_per_second", "Speed", "tokens / s", "sampled tokens ÷ seconds of the cycle",
-           "Completion tokens sampled, scored and learned from per second."),
-    Metric("seconds", "Cycle time", "s", "wall time of the cycle", "How long the cycle took."),
-    Metric("seconds/sampling", "Sampling time", "s", "wall time of sampling",
-           "Phase 1: writing the completions."),
-    Metric("seconds/scoring", "Scoring time", "s", "wall time of reward and reference",
-           "Phase 1: reward model and start policy reading the completions."),
-    Metric("seconds/update", "Update time", "s", "wall time of the epochs",
-           "Phase 2: the gradient steps."),
-    Metric("seconds/comparison", "Comparison time", "s",
-           "wall time of reading again and of the after-completions",
-           "The updated policy reading the batch again and completing the compared prompts."),
+    COMMON["tokens_per_second"],
+    COMMON["seconds"],
+    COMMON["seconds/sampling"],
+    COMMON["seconds/scoring"],
+    COMMON["seconds/update"],
+    COMMON["seconds/comparison"],
 )
 
-METRICS: dict[str, Metric] = {m.name: m for m in _ALL}
-
 PRETRAINED = "val/pretrained_explained_variance"
-"""Measured once, before the first cycle."""
-_PRETRAINED = Metric(
-    PRETRAINED, "Explained variance before the run", "share", "1 - Var(R - V) ÷ Var(R)",
-    "How well pretrained values foresee completions of the start policy that were held out.")
-
-PARTS = "objective/scores/"
-"""What the name of a part's metric begins with, where a reward is a weighted sum."""
-_ALL_PARTS = Metric(
-    PARTS, "Parts of the reward", "score", "mean of each part's score rᵢ(x, y), before its weight",
-    "What each part of the reward gives the completions of this cycle, on average. Their weighted "
-    "sum is the reward.")
-
-
-def part_metric(part: str) -> str:
-    """Return the name of the metric that is one part's mean score."""
-    return PARTS + part
-
-
-def find_metric(name: str) -> Metric:
-    """Return what a logged number means; also of a part, or of all of them, of a weighted sum."""
-    if name in METRICS:
-        return METRICS[name]
-    if name in (PARTS, PRETRAINED):
-        return _ALL_PARTS if name == PARTS else _PRETRAINED
-    part = name.removeprefix(PARTS)
-    return Metric(name, part, "score", f"mean of the score of {part}, before its weight",
-                  f"What {part}, a part of the reward, gives the completions of this cycle.")
+START_METRICS = (
+    Metric(PRETRAINED, "Explained variance before the run", "share", "1 - Var(R - V) ÷ Var(R)",
+           "How well pretrained values foresee completions of the start policy that were held "
+           "out."),
+)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -11,31 +10,21 @@ from torch import Tensor
 
 from workbench.models.sampling import Completions
 from workbench.models.scribe import Scribe
+from workbench.ppo.loss import Experience
 from workbench.ppo.objective import probability_ratio
-from workbench.ppo.update import Experience
-
-
-@dataclass(frozen=True, slots=True)
-class TokenTrace:
-    """One completion, token by token. Every array has one entry a token.
-
-    ``value`` is that of the state in which the token was chosen; ``advantage`` is the one that
-    entered the loss; ``ratio`` is measured after the cycle's last update; ``entropy`` is that of
-    the distribution the token was drawn from.
-    """
-
-    row: int
-    prompt: int
-    tokens: np.ndarray
-    pieces: tuple[str, ...]
-    numbers: dict[str, np.ndarray]
+from workbench.records import TokenTrace
 
 
 def trace(
-    drawn: list[int], experience: Experience, rewards: Tensor, logprobs_after: Tensor,
+    drawn: Sequence[int], experience: Experience, rewards: Tensor, logprobs_after: Tensor,
     scribe: Scribe,
 ) -> Iterator[TokenTrace]:
-    """Yield the trace of every completion of a cycle; all tensors (b, T)."""
+    """Yield the trace of every completion of a cycle; all tensors (b, T).
+
+    Its columns: ``value`` is that of the state in which the token was chosen; ``advantage`` is the
+    one that entered the loss; ``ratio`` is measured after the cycle's last update; ``entropy`` is
+    that of the distribution the token was drawn from; ``reward`` is what GAE saw.
+    """
     completions: Completions = experience.completions
     columns = {
         "logprob": completions.logprobs,

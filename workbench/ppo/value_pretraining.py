@@ -133,6 +133,15 @@ def returns_of(
     return generalized_advantages(rewards, nothing, mask, gamma=hp.gamma, lam=1.0)[1]
 
 
+def say_foreseen(episodes: int, explained: float) -> str:
+    """Return a sentence on how much of the variance of what was held out is foreseen."""
+    said = f"Values pretrained on {episodes:,} completions of the start policy"
+    if math.isnan(explained):
+        return (f"{said}: those held out all scored the same, so there was nothing to foresee. "
+                "See whether the reward tells completions apart.")
+    return f"{said}: they explain {explained:.2f} of the variance of those held out."
+
+
 def pretrain(
     policy: Policy, completions: Completions, returns: Tensor, hp: Hyperparameters,
     control: Control,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,12 +19,13 @@ from workbench.store.records import (
     PromptSet,
     RunRecord,
     Series,
+    Value,
 )
 from workbench.store.rows import number, prompt_record, run_record, unpack_ids
 from workbench.store.schema import connect
 
 if TYPE_CHECKING:  # numpy takes a while to import, and a window wants its store first
-    from workbench.store.traces import TraceRecord
+    from workbench.records import TokenTrace
 
 
 class Queries:
@@ -111,7 +112,7 @@ class Queries:
             )
         ]
 
-    def traces(self, run_id: int, cycle: int) -> list[TraceRecord]:
+    def traces(self, run_id: int, cycle: int) -> list[TokenTrace]:
         """Return the token traces of a cycle's rollout that are still kept."""
         from workbench.store.traces import unpack
 
@@ -119,7 +120,7 @@ class Queries:
             "select * from traces where run_id = ? and cycle = ? order by position",
             [run_id, cycle])]
 
-    def trace(self, run_id: int, cycle: int, position: int) -> TraceRecord | None:
+    def trace(self, run_id: int, cycle: int, position: int) -> TokenTrace | None:
         """Return the token trace of one completion of a cycle's rollout, if it is still kept."""
         from workbench.store.traces import unpack
 
@@ -168,19 +169,27 @@ class Queries:
                 "order by cycle, severity != 'serious', rowid", [run_id])
         ]
 
-    def settings_after(self, run_id: int, cycle: int) -> dict[str, object]:
+    def settings_after(self, run_id: int, cycle: int) -> dict[str, Value]:
         """Return the hyperparameters a run used in ``cycle`` (0: those it began with)."""
         record = self.run(run_id)
         found = dict(record.hyperparameters) if record else {}
         return found | {c.name: c.new for c in self.changes(run_id) if c.cycle <= cycle}
 
-    def reward_spans(self, run_id: int | None = None) -> dict[int, tuple[float, float]]:
-        """Return the mean reward of the first and last cycle of every run, or of one."""
+    def metric_spans(
+        self, headlines: Mapping[str, str], run_id: int | None = None
+    ) -> dict[int, tuple[float, float]]:
+        """Return a metric of the first and last cycle of every run, or of one.
+
+        Args:
+            headlines: which metric, by the run's algorithm.
+        """
+        chosen = " ".join("when ? then ?" for _ in headlines)
         cell = ("(select value from metrics m where m.run_id = r.id and m.cycle = {} "
-                "and m.name = 'objective/scores')")
+                f"and m.name = case r.algorithm {chosen} end)")
+        given = [text for pair in headlines.items() for text in pair]
         rows = self._db.query(
             f"select id, {cell.format(1)} as first, {cell.format('r.cycles')} as last "
-            "from runs r where ? is null or r.id = ?", [run_id, run_id])
+            "from runs r where ? is null or r.id = ?", [*given, *given, run_id, run_id])
         return {row["id"]: (row["first"], row["last"]) for row in rows
                 if row["first"] is not None and row["last"] is not None}
 

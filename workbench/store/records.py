@@ -10,6 +10,7 @@ Status = Literal[
     "running", "paused", "finished", "stopped", "failed", "interrupted", "abandoned"]
 LIVE: frozenset[Status] = frozenset({"running", "paused"})
 """Statuses of a run that some process trains."""
+Value = bool | int | float | str
 Kind = Literal["comparison", "rollout"]
 
 
@@ -60,13 +61,15 @@ class RunRecord:
     policy: str
     reward: str
     models: Mapping[str, Mapping[str, object]]
-    hyperparameters: Mapping[str, object]
+    hyperparameters: Mapping[str, Value]
     cycles: int
     note: str = ""
     parent: int | None = None
     parent_cycle: int = 0
     owner: str = ""
     """The process that trains it, or was the last to."""
+    algorithm: str = "ppo"
+    """:attr:`workbench.algorithm.Algorithm.name`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,6 @@ class ChangeRecord:
     cycle: int
     at: str
     name: str
-    old: object
-    new: object
+    old: Value
+    new: Value
     by: str

@@ -19,7 +19,7 @@ from workbench.store.records import (
 )
 
 if TYPE_CHECKING:  # numpy takes a while to import, and a window wants its store first
-    from workbench.store.traces import TraceRecord
+    from workbench.records import TokenTrace
 
 Row = dict[str, Any]
 
@@ -67,7 +67,8 @@ def run_record(row: Mapping[str, Any]) -> RunRecord:
         models=json.loads(row["models"] or "{}"),
         hyperparameters=json.loads(row["hyperparameters"]),
         cycles=row["cycles"], note=row["note"] or "", parent=row["parent_id"],
-        parent_cycle=row["parent_cycle"] or 0, owner=row["owner"] or "")
+        parent_cycle=row["parent_cycle"] or 0, owner=row["owner"] or "",
+        algorithm=row["algorithm"])
 
 
 def completion_rows(
@@ -93,7 +94,7 @@ def health_rows(run_id: int, health: Iterable[HealthRecord]) -> list[Row]:
              "sentence": h.sentence} for h in health]
 
 
-def trace_rows(run_id: int, cycle: int, traces: Iterable[TraceRecord]) -> list[Row]:
+def trace_rows(run_id: int, cycle: int, traces: Iterable[TokenTrace]) -> list[Row]:
     """Return the rows of a cycle's token traces."""
     from workbench.store.traces import pack
 

@@ -157,6 +157,12 @@ def cut_texts(db: Database) -> None:
     db.table("completions").add_column("cut", int)
 
 
+@migrations()
+def algorithms_of_runs(db: Database) -> None:
+    """How a run learns; before there was a choice it was PPO."""
+    db.table("runs").add_column("algorithm", str, not_null_default="ppo")
+
+
 def connect(path: Path, *, create: bool = False) -> Database:
     """Open a connection with the settings every thread uses (WAL, full durability).
 

@@ -41,7 +41,7 @@ from workbench.store.value_cache import ValueCache
 from workbench.store.writer import Writer
 
 if TYPE_CHECKING:  # numpy takes a while to import, and a window wants its store first
-    from workbench.store.traces import TraceRecord
+    from workbench.records import TokenTrace
 
 
 class Store(Queries):
@@ -87,7 +87,7 @@ class Store(Queries):
     def create_run(
         self, *, name: str, policy: str, reward: str, models: Mapping[str, object],
         hyperparameters: Mapping[str, object], prompts: Sequence[Prompt],
-        prompt_ids: Sequence[Sequence[int]] = (),
+        prompt_ids: Sequence[Sequence[int]] = (), algorithm: str = "ppo",
     ) -> Future[int]:
         """Record a new running run and its prompts, with the token ids that the policy reads them
         as; the future gives its number.
@@ -103,6 +103,7 @@ class Store(Queries):
                 "id": run_id, "uid": new_identity(), "name": name or f"Run {run_id}",
                 "created_at": now(), "status": "running", "owner": this_process(),
                 "policy": policy, "reward": reward, "models": json.dumps(models),
+                "algorithm": algorithm,
                 "hyperparameters": json.dumps(hyperparameters), "cycles": 0, "note": "",
             })
             db.table("run_prompts").insert_all(
@@ -144,7 +145,7 @@ class Store(Queries):
     def record_cycle(
         self, run_id: int, cycle: int, *, metrics: Mapping[str, float],
         rollout: Iterable[CompletionRecord], comparison: Iterable[CompletionRecord],
-        traces: Iterable[TraceRecord] = (), keep_traces: int = 0,
+        traces: Iterable[TokenTrace] = (), keep_traces: int = 0,
         health: Iterable[HealthRecord] = (),
     ) -> Future[None]:
         """Record a finished cycle whole: metrics, what it learned from, the comparison after, and

@@ -4,28 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-
-@dataclass(frozen=True, slots=True)
-class TraceRecord:
-    """One completion token by token. ``position`` is its row in the cycle's rollout.
-
-    ``numbers`` has the columns logprob, ref_logprob, value, reward, advantage, return, ratio and
-    entropy, each (T,) float32, for the T tokens of ``tokens`` and ``pieces``.
-    """
-
-    position: int
-    prompt: int
-    tokens: np.ndarray
-    pieces: tuple[str, ...]
-    numbers: Mapping[str, np.ndarray]
+from workbench.records import TokenTrace
 
 
-def pack(run_id: int, cycle: int, trace: TraceRecord) -> dict[str, Any]:
+def pack(run_id: int, cycle: int, trace: TokenTrace) -> dict[str, Any]:
     """Return the row of a trace: little-endian int32 ids, float32 columns one after another."""
     return {
         "run_id": run_id, "cycle": cycle, "position": trace.position, "prompt": trace.prompt,
@@ -36,11 +22,11 @@ def pack(run_id: int, cycle: int, trace: TraceRecord) -> dict[str, Any]:
     }
 
 
-def unpack(row: Mapping[str, Any]) -> TraceRecord:
+def unpack(row: Mapping[str, Any]) -> TokenTrace:
     """Return the trace of a row."""
     tokens = np.frombuffer(row["tokens"], dtype="<i4")
     names = json.loads(row["columns"])
     numbers = np.frombuffer(row["numbers"], dtype="<f4").reshape(len(names), len(tokens))
-    return TraceRecord(
+    return TokenTrace(
         row["position"], row["prompt"], tokens, tuple(json.loads(row["pieces"])),
         dict(zip(names, numbers, strict=True)))

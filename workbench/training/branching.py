@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from workbench.algorithms import algorithm_of
 from workbench.models.policy import UnsupportedModelError
 from workbench.models.scribe import PromptError
-from workbench.ppo.hyperparameters import Hyperparameters, parse, specs
-from workbench.settings import Value
+from workbench.settings import Settings, Value
 from workbench.store.records import ChangeRecord
 from workbench.training.commands import Fork, GoBack, ResumeRun
 from workbench.training.failures import explain
@@ -26,7 +26,7 @@ class Continuation:
 
     command: ResumeRun | GoBack | Fork
     resumed: Resumed
-    first: Hyperparameters
+    first: Settings
     """What the next cycle uses."""
     abandons: bool = False
     """Whether later cycles are recorded that will not simply be run again."""
@@ -74,7 +74,7 @@ def plan(store: Store, command: ResumeRun | GoBack | Fork) -> Continuation:
     """
     resumed = read_checkpoint(store, command.run_id, command.cycle)
     run, changes = resumed.run, dict(command.changes)
-    _check(changes, run.cycle, isinstance(command, Fork))
+    _check(run, changes, isinstance(command, Fork))
     if isinstance(command, Fork) and not run.cycle:
         was, run.hp = run.hp.control_tokens, run.hp.with_changes(changes)
         changes = {}
@@ -83,7 +83,7 @@ def plan(store: Store, command: ResumeRun | GoBack | Fork) -> Continuation:
     overruled = _replay(store, run, changes) if isinstance(command, ResumeRun) else []
     planned = run.hp.model_dump() | {
         name: value for later in run.journaled.values() for name, (value, _) in later.items()}
-    wanted = parse(planned | changes).model_dump()
+    wanted = run.hp.parse(planned | changes).model_dump()
     if run.cycle >= wanted["num_cycles"]:
         raise ResumeError(
             f"{resumed.name} has run all its {run.cycle} cycles; raise the number of cycles "
@@ -109,7 +109,8 @@ def _replay(store: Store, run: Run, changes: Mapping[str, Value]) -> list[Change
         if change.cycle <= run.cycle:
             continue
         # What the controller left behind goes with the change that had it switched off.
-        setting = "kl_controller" if change.by == "controller" else change.name
+        spec = run.hp.specs().get(change.name)
+        setting = spec.controller if spec and change.by == "controller" else change.name
         if change.name in changes or setting in changes:
             overruled.append(change)
         else:
@@ -117,28 +118,29 @@ def _replay(store: Store, run: Run, changes: Mapping[str, Value]) -> list[Change
     return overruled
 
 
-def _check(changes: Mapping[str, Value], cycle: int, fork: bool) -> None:
+def _check(run: Run, changes: Mapping[str, Value], fork: bool) -> None:
     """Refuse changes that cannot be made at this place."""
-    for spec in (specs()[name] for name in changes if name in specs()):
+    specs = run.hp.specs()
+    for spec in (specs[name] for name in changes if name in specs):
         if not fork and not spec.live:
             raise ResumeError(
                 f"{spec.label} cannot change during a run; fork the run to change it.")
-        if spec.structural and cycle:
+        if spec.structural and run.cycle:
             raise ResumeError(
                 f"{spec.label} decides which weights a run trains, so only a fork from cycle 0 "
                 "can change it.")
 
 
 def put_back(
-    models: Models, found: Resumed, first: Hyperparameters | None, *, export: bool
+    models: Models, found: Resumed, first: Settings | None, *, export: bool
 ) -> None:
     """Bring the models to where a run stood, and make sure that they can go on with ``first``.
 
     Raises:
         ResumeError: they cannot be brought there.
     """
-    ppo, run = models.ppo, found.run
-    if ppo is None:
+    run = found.run
+    if models.trainer is None:
         raise ResumeError("Load models first.")
     # A checkpoint of all weights is a policy by itself; adapters are nothing without their base.
     complete = export and found.snapshot is not None and not run.hp.lora_rank
@@ -146,15 +148,16 @@ def put_back(
         raise ResumeError(sentence)
     models.trained = None
     try:
-        ppo.begin(run.prompts, run.hp, found.prompt_ids)
+        trainer = models.learn_by(algorithm_of(run.hp))
+        trainer.begin(run.prompts, run.hp, found.prompt_ids)
         if found.snapshot is not None:
-            ppo.restore(*found.snapshot)
+            trainer.restore(*found.snapshot)
         if first is not None:
-            kl_coef = ppo.kl_coef
-            ppo.apply(run.hp, first)
+            numbers = trainer.numbers
+            trainer.apply(run.hp, first)
             # Only to see that it can be done. The change itself comes with the next cycle, and may
-            # keep the coefficient that the controller had reached.
-            ppo.kl_coef = kl_coef
+            # keep what a controller had reached.
+            trainer.restore_numbers(numbers)
     except ValueError as error:
         known = isinstance(error, PromptError | UnsupportedModelError)
         raise ResumeError(str(error) if known else (

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from workbench.health import NOT_FINITE, Finding
 from workbench.models.control import NotFiniteError
 from workbench.store.records import HealthRecord
 from workbench.store.store import Store
 from workbench.training.events import HealthChecked
-from workbench.training.health import Finding
-from workbench.training.rules import NOT_FINITE
 from workbench.training.run import Run
 
 

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from workbench.ppo.hyperparameters import Hyperparameters
-from workbench.settings import Value
+from workbench.settings import Settings, Value
 from workbench.store.records import Message, Prompt
 from workbench.training.reward_parts import RewardPart
 
@@ -68,7 +67,7 @@ class PromptItem:
 class Start:
     """Begin a new run from the start policy. ``step`` pauses it after its first cycle."""
 
-    hyperparameters: Hyperparameters
+    hyperparameters: Settings
     prompts: tuple[PromptItem, ...]
     name: str = ""
     step: bool = False
@@ -78,7 +77,7 @@ class Start:
 class EstimateMemory:
     """Ask how much memory a run with these settings and prompts would take."""
 
-    hyperparameters: Hyperparameters
+    hyperparameters: Settings
     prompts: tuple[PromptItem, ...]
 
 

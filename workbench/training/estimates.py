@@ -9,13 +9,12 @@ import psutil
 import torch
 
 from workbench.formatting import size
+from workbench.learning.trainer import AnyTrainer
+from workbench.learning.work import Phases, Work, needed
+from workbench.models.device import tokens_at_once
 from workbench.models.phases import Phase
-from workbench.ppo.cycle import PPO
-from workbench.ppo.footprint import Footprint
-from workbench.ppo.hyperparameters import Hyperparameters, specs
-from workbench.ppo.memory import Phases, Work, less, memory, needed, relief, say_changes
 from workbench.records import PromptLike, as_prompt
-from workbench.settings import Value
+from workbench.settings import Settings, Value
 from workbench.training.events import MemoryEstimated
 
 # Left for the rest of the system before a run is said to fit.
@@ -25,61 +24,64 @@ _MARGIN = 0.95
 class Estimator:
     """Estimates for the models that are loaded."""
 
-    def __init__(self, ppo: PPO, before: int) -> None:
+    def __init__(self, trainer: AnyTrainer, before: int) -> None:
         """Measure the models.
 
         Args:
             before: bytes of this process before it held any model.
         """
-        self._ppo, self._before = ppo, before
-        self._footprint = Footprint(ppo.policy, ppo.reward)
+        self._trainer, self._before = trainer, before
+        trainer.measure()
         self._prompts: tuple[str | PromptLike, ...] | None = None
         self._tokens = (1, 1)
 
     def estimate(
-        self, hp: Hyperparameters, prompts: Sequence[str | PromptLike]
-    ) -> MemoryEstimated:
-        """Say what a run would take, whether that is there, and what to lower if not.
+        self, hp: Settings, prompts: Sequence[str | PromptLike]
+    ) -> MemoryEstimated | None:
+        """Say what a run would take, whether that is there, and what to lower if not; None where
+        the algorithm does not know.
 
         Raises:
             UnsupportedModelError: the policy cannot be trained as ``hp`` asks.
         """
         work = self._work(hp, prompts)
-        phases = memory(self._footprint, hp, work)
-        there, device = self._available(), self._footprint.device
+        phases = self._trainer.memory(hp, work)
+        if not phases:
+            return None
+        there, device = self._available(), self._trainer.policy.device
         advice, changes = "", {}
         if needed(phases) > _MARGIN * there:
-            changes = relief(self._footprint, hp, work, round(_MARGIN * there))
+            changes = self._trainer.relief(hp, work, round(_MARGIN * there))
             advice = self._advice(phases, there, hp, changes)
         return MemoryEstimated(phases, there, str(device), advice, changes)
 
     def after_failure(
-        self, hp: Hyperparameters, prompts: Sequence[str | PromptLike], phase: Phase
+        self, hp: Settings, prompts: Sequence[str | PromptLike], phase: Phase
     ) -> tuple[str, Mapping[str, Value]]:
         """Say what to lower after memory ran out in ``phase``, and the changes that do it."""
-        changes = less(self._footprint, hp, self._work(hp, prompts), phase)
+        changes = self._trainer.less(hp, self._work(hp, prompts), phase)
         if changes:
-            lower = say_changes(changes, hp, self._footprint.device)
+            lower = say_changes(changes, hp, self._trainer.policy.device)
             same = ", which changes no number" if "micro_batch_tokens" in changes else ""
             return f"Lower {lower}{same}, and try again.", changes
         return ("Lower the response length, switch on LoRA or gradient checkpointing in a new "
                 "run, or choose a smaller model."), {}
 
-    def _work(self, hp: Hyperparameters, prompts: Sequence[str | PromptLike]) -> Work:
+    def _work(self, hp: Settings, prompts: Sequence[str | PromptLike]) -> Work:
         if tuple(prompts) != self._prompts:
             self._tokens = self._longest(prompts)
             self._prompts = tuple(prompts)
         prompt, scored = self._tokens
         compared = min(hp.comparison_prompts, len(prompts))
-        limit = getattr(self._ppo.reward, "max_length", None)
+        limit = getattr(self._trainer.reward, "max_length", None)
         scored += hp.response_length
         return Work(prompt, min(scored, limit) if limit else scored, compared)
 
     def _longest(self, prompts: Sequence[str | PromptLike]) -> tuple[int, int]:
         """Tokens of the longest prompt, as the policy and as the reward model count them."""
-        lengths = [len(ids) for ids in self._ppo.scribe.encode(prompts, 0)] or [1]
+        lengths = [len(ids) for ids in self._trainer.scribe.encode(prompts, 0)] or [1]
         longest = max(lengths)
-        tokenizer = getattr(self._ppo.reward, "tokenizer", None)
+        tokenizer = getattr(self._trainer.reward, "tokenizer", None)
         if tokenizer is None or not prompts:
             return longest, longest
         text = as_prompt(prompts[lengths.index(longest)]).text
@@ -87,7 +89,7 @@ class Estimator:
 
     def _available(self) -> int:
         """Bytes a run could have: what is free, and what this process has taken for models."""
-        device = self._footprint.device
+        device = self._trainer.policy.device
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
             return free + torch.cuda.memory_reserved(device)
@@ -96,15 +98,27 @@ class Estimator:
         return psutil.virtual_memory().available + max(0, resident() - self._before)
 
     def _advice(
-        self, phases: Phases, there: int, hp: Hyperparameters, changes: Mapping[str, Value]
+        self, phases: Phases, there: int, hp: Settings, changes: Mapping[str, Value]
     ) -> str:
         short = f"The run may not fit: it needs about {size(needed(phases))} and there is " \
                 f"{size(there)}."
         if not changes:
             return f"{short} Choose smaller models, or a shorter response."
-        lower = say_changes(changes, hp, self._footprint.device)
-        verb = "Change" if any(not specs()[name].live for name in changes) else "Lower"
+        lower = say_changes(changes, hp, self._trainer.policy.device)
+        verb = "Change" if any(not hp.specs()[name].live for name in changes) else "Lower"
         return f"{short} {verb} {lower}."
+
+
+def say_changes(changes: Mapping[str, Value], hp: Settings, device: torch.device) -> str:
+    """Return what to change and by how much, such as ``Tokens at once from 1024 to 512``."""
+    before: dict[str, Value] = {
+        **hp.model_dump(), "micro_batch_tokens": tokens_at_once(hp.micro_batch_tokens, device)}
+
+    def shown(value: Value) -> str:
+        return {True: "on", False: "off"}[value] if isinstance(value, bool) else f"{value}"
+
+    return " and ".join(f"{hp.specs()[name].label} from {shown(before[name])} to {shown(value)}"
+                        for name, value in changes.items())
 
 
 def resident() -> int:
@@ -112,9 +126,9 @@ def resident() -> int:
     return psutil.Process().memory_info().rss
 
 
-def let_go(ppo: PPO) -> None:
+def let_go(trainer: AnyTrainer) -> None:
     """Free what a cycle that failed has left behind."""
-    ppo.optimizer.zero_grad(set_to_none=True)
+    trainer.optimizer.zero_grad(set_to_none=True)
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from workbench.health import Finding
 from workbench.models.phases import Phase
-from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.settings import Value
 from workbench.training.commands import Command, ExportRun, Fork, GoBack, LoadModels, ResumeRun
-from workbench.training.health import Finding
 
 
 class State(StrEnum):
@@ -156,7 +155,8 @@ class RunStarted:
 
     run_id: int
     name: str
-    hyperparameters: Hyperparameters
+    algorithm: str
+    hyperparameters: Mapping[str, Value]
     note: str = ""
 
 
@@ -170,7 +170,8 @@ class RunResumed:
     run_id: int
     name: str
     cycle: int
-    hyperparameters: Hyperparameters
+    algorithm: str
+    hyperparameters: Mapping[str, Value]
     parent: str = ""
     abandoned: int | None = None
     note: str = ""
@@ -184,7 +185,8 @@ class RunFollowed:
     run_id: int
     name: str
     cycle: int
-    hyperparameters: Hyperparameters
+    algorithm: str
+    hyperparameters: Mapping[str, Value]
     owner: str
 
 
@@ -237,14 +239,13 @@ class ComparisonReady:
 
 
 @dataclass(frozen=True, slots=True)
-class ValuesPretrained:
-    """Before the first cycle values have learned from ``episodes`` completions;
-    ``explained_variance`` is of completions held out. ``kept``: an earlier run with the same
-    models, prompts and settings had learned it."""
+class Prepared:
+    """What comes before the first cycle is done: ``metrics`` were measured, ``sentence`` says what
+    they mean. ``kept``: an earlier run with the same models, prompts and settings had done it."""
 
     run_id: int
-    episodes: int
-    explained_variance: float
+    metrics: Mapping[str, float]
+    sentence: str
     kept: bool
 
 
@@ -297,7 +298,7 @@ class HyperparametersApplied:
     run_id: int
     cycle: int
     changes: tuple[Change, ...]
-    hyperparameters: Hyperparameters
+    hyperparameters: Mapping[str, Value]
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,7 +387,7 @@ class TryFinished:
 Event = (
     StateChanged | LoadingProgress | ModelsLoaded | LoadingFailed | CommandRefused
     | MemoryEstimated | RunStarted | RunResumed | RunFollowed | Progress | ComparisonReady
-    | ValuesPretrained | CycleFinished | HealthChecked
+    | Prepared | CycleFinished | HealthChecked
     | HyperparametersStaged | HyperparametersApplied | CheckpointWritten | CheckpointFailed
     | Exported | TryStarted | TryProgress | TryScored | TryFailed | TryFinished
     | RunFinished | RunFailed

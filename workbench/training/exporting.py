@@ -8,10 +8,10 @@ from pathlib import Path
 
 import torch
 
+from workbench.learning.reading_back import WrongExportError, check_exported
+from workbench.learning.trainer import AnyTrainer
 from workbench.models.control import Interrupted
 from workbench.models.sources import LoadError, Report
-from workbench.ppo.cycle import PPO
-from workbench.ppo.reading_back import WrongExportError, check_exported
 from workbench.store.folders import why_not_kept, why_not_writable
 
 _BESIDE = ("preprocessor_config.json", "processor_config.json", "video_preprocessor_config.json",
@@ -31,7 +31,7 @@ def check_folder(folder: str) -> None:
         raise ExportError(problem)
 
 
-def export(ppo: PPO, folder: str, report: Report) -> str:
+def export(trainer: AnyTrainer, folder: str, report: Report) -> str:
     """Write the policy as it stands; it appears under its name when it is complete and has been
     read back.
 
@@ -51,9 +51,9 @@ def export(ppo: PPO, folder: str, report: Report) -> str:
     try:
         shutil.rmtree(partial, ignore_errors=True)
         report(f"Writing the policy to {folder}", 0.1)
-        ppo.export(str(partial))
-        _copy_beside(ppo, partial)
-        unchecked = _read_back(ppo, str(partial), report)
+        trainer.export(str(partial))
+        _copy_beside(trainer, partial)
+        unchecked = _read_back(trainer, str(partial), report)
         if final.is_dir():
             final.rmdir()
         partial.rename(final)
@@ -66,8 +66,8 @@ def export(ppo: PPO, folder: str, report: Report) -> str:
     return unchecked
 
 
-def _copy_beside(ppo: PPO, folder: Path) -> None:
-    for read in (ppo.scribe.tokenizer, ppo.policy.model):
+def _copy_beside(trainer: AnyTrainer, folder: Path) -> None:
+    for read in (trainer.scribe.tokenizer, trainer.policy.model):
         source = Path(getattr(read, "name_or_path", ""))
         # A GGUF file lies among files of others.
         if not any((source / name).is_file() for name in ("config.json", "adapter_config.json")):
@@ -77,11 +77,11 @@ def _copy_beside(ppo: PPO, folder: Path) -> None:
                 shutil.copyfile(source / name, folder / name)
 
 
-def _read_back(ppo: PPO, folder: str, report: Report) -> str:
+def _read_back(trainer: AnyTrainer, folder: str, report: Report) -> str:
     try:
         return check_exported(
-            ppo, folder, lambda text, share: report(text.replace("Reading the", "Reading back the"),
-                                                    0.5 + 0.5 * share))
+            trainer, folder, lambda text, share: report(
+                text.replace("Reading the", "Reading back the"), 0.5 + 0.5 * share))
     except LoadError as error:
         reason = str(error).partition(";")[0].replace(folder, "it")
         raise WrongExportError(f"it cannot be read back: {reason}") from error

@@ -12,7 +12,7 @@ from workbench.models.phases import Phase
 from workbench.models.policy import UnsupportedModelError
 from workbench.models.scribe import PromptError
 from workbench.models.sources import LoadError
-from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.settings import Settings
 from workbench.store.checkpoints import CheckpointError
 from workbench.store.home import StoreError
 from workbench.training.commands import Command, LoadModels
@@ -20,7 +20,7 @@ from workbench.training.events import LoadingFailed
 from workbench.training.reward_loading import UntrustedError
 
 
-def explain(error: BaseException, hp: Hyperparameters | None = None) -> tuple[str, str]:
+def explain(error: BaseException, hp: Settings | None = None) -> tuple[str, str]:
     """Return ``(sentence, details)``. ``details`` is text: a kept traceback would pin tensors."""
     if isinstance(error, RewardError):
         return str(error), error.details
@@ -48,7 +48,7 @@ def loading_failed(error: LoadError, which: str, again: Command) -> LoadingFaile
         untrusted=untrusted, again=again if untrusted else None, package=package)
 
 
-def _out_of_memory(hp: Hyperparameters | None) -> str:
+def _out_of_memory(hp: Settings | None) -> str:
     if hp is None:
         return "The models do not fit into memory; choose smaller ones."
     lighter = "" if hp.lora_rank else "switch on LoRA, or "

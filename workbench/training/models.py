@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from workbench.algorithm import Algorithm
+from workbench.algorithms import ALGORITHMS, algorithm_of
 from workbench.assets import RESOURCES
+from workbench.learning.trainer import AnyTrainer
 from workbench.models.device import find_placement
 from workbench.models.loading import LoadedPolicy, load_policy
 from workbench.models.phases import Phase
 from workbench.models.sources import LoadError, Report, check_on_disk
-from workbench.ppo.cycle import PPO
-from workbench.ppo.hyperparameters import Hyperparameters
-from workbench.ppo.value_head import ValueHead, find_value_head
-from workbench.settings import Value
+from workbench.settings import Settings, Value
 from workbench.store.folders import why_not_kept
 from workbench.store.records import Prompt
 from workbench.training.commands import LoadModels, PromptItem
@@ -40,16 +40,14 @@ from workbench.training.reward_parts import RewardPart
 if TYPE_CHECKING:
     from workbench.training.run import Run
 
-NO_VALUE_HEAD = (
-    "It brings no value head for this reward, so values begin at zero: set the value coefficient "
-    "c₁ (vf_coef) to 0.1, and Value pretraining for values that mean something from the start.")
-
-
 class Models:
-    """A policy and a reward, and PPO over both. Loading again replaces all or nothing."""
+    """A policy and a reward, and what trains the one by the other. Loading again replaces all or
+    nothing."""
 
     def __init__(self) -> None:
-        self.ppo: PPO | None = None
+        self.trainer: AnyTrainer | None = None
+        self.algorithm = ALGORITHMS[0]
+        """What the trainer learns by."""
         self.facts: ModelsLoaded | None = None
         self.command: LoadModels | None = None
         self.trained: Run | None = None
@@ -101,19 +99,36 @@ class Models:
                 command.parts, placement, lambda text, share: report(text, 0.5 + 0.5 * share),
                 trusted)
         begin("policy")
-        head = find_value_head(policy.folder, reward.reward)
-        if self.ppo is not None and keep_policy:
-            self.ppo.dismantle()  # it may have been trained, in another precision
+        algorithm = self.algorithm
+        trainer = algorithm.trainer()
+        made = trainer.made_for(policy, reward.reward)
+        if self.trainer is not None and keep_policy:
+            self.trainer.dismantle()  # it may have been trained, in another precision
             policy.policy.placement = placement
-        self.ppo = PPO(policy.policy, reward.reward, policy.scribe, head)
+        self.trainer = made
         self.command, self._policy, self._reward = command, policy, reward
         self._fingerprints = {
             f"policy {command.policy}": fingerprint(command.policy, revision(policy.policy.model))
         } | {f"reward model {source}": fingerprint(source, commit)
              for source, commit in reward.revisions.items()}
-        self._memory = Estimator(self.ppo, self._before)
+        self._memory = Estimator(self.trainer, self._before)
         self.facts = ModelsLoaded(
-            _policy_facts(policy, head), reward.facts, time.perf_counter() - began, command)
+            _policy_facts(policy, made.note()), reward.facts, time.perf_counter() - began, command)
+
+    def learn_by(self, algorithm: Algorithm) -> AnyTrainer:
+        """Return a trainer of ``algorithm`` for the models that are loaded.
+
+        Raises:
+            LoadError: a file beside the policy is damaged.
+        """
+        if self.trainer is None or self._policy is None or self._reward is None:
+            raise RuntimeError("no models are loaded")
+        if algorithm is not self.algorithm:
+            made = algorithm.trainer().made_for(self._policy, self._reward.reward)
+            self.trainer.dismantle()
+            self.algorithm, self.trainer, self.trained = algorithm, made, None
+            self._memory = Estimator(made, self._before)
+        return self.trainer
 
     def _has_policy(self, command: LoadModels) -> bool:
         """Whether the policy to load is the one that is there, its files unchanged."""
@@ -142,13 +157,14 @@ class Models:
             parts, self._parts(), strict=True) if part.sha256 not in ("", loaded.sha256)]
 
     def estimate(
-        self, hp: Hyperparameters, prompts: Sequence[PromptItem | Prompt],
+        self, hp: Settings, prompts: Sequence[PromptItem | Prompt],
         emit: Callable[[MemoryEstimated], None],
     ) -> None:
         """Say what a run will take. It is said or not: no run fails for want of an estimate."""
-        if self._memory is not None:
+        if self._memory is not None and algorithm_of(hp) is self.algorithm:
             with contextlib.suppress(Exception):
-                emit(self._memory.estimate(hp, prompts))
+                if (estimate := self._memory.estimate(hp, prompts)) is not None:
+                    emit(estimate)
 
     def ran_out(self, run: Run, phase: Phase) -> tuple[str, Mapping[str, Value]]:
         """Return a sentence on memory that ran out, and the changes to resume the run with."""
@@ -194,9 +210,9 @@ class Models:
                 "began; put them back to go on with it, or start a new run.")
 
 
-def _policy_facts(loaded: LoadedPolicy, head: ValueHead | None) -> ModelFacts:
+def _policy_facts(loaded: LoadedPolicy, note: str) -> ModelFacts:
     policy = loaded.policy
-    notes = loaded.notes if head is not None else (*loaded.notes, NO_VALUE_HEAD)
+    notes = (*loaded.notes, note) if note else loaded.notes
     return ModelFacts(**facts_of(
         loaded.source, policy.model, loaded.scribe.tokenizer, policy.placement.dtype_name,
         policy.device), notes=notes)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
-from workbench.ppo.hyperparameters import parse
+from workbench.algorithms import read_settings
 from workbench.store.home import StoreError
 from workbench.training import wire
 from workbench.training.commands import Command
@@ -107,16 +107,17 @@ class RemoteSession:
             return
         settings = dict(run.hyperparameters)
         settings |= {change.name: change.new for change in self._store.changes(run.id)}
-        hp = parse(settings)
-        self._cycle, self._num_cycles = run.cycles, hp.num_cycles
-        self._emit(RunFollowed(run.id, run.name, run.cycles, hp, run.owner))
+        used = read_settings(run.algorithm, settings)
+        self._cycle, self._num_cycles = run.cycles, used.num_cycles
+        self._emit(RunFollowed(
+            run.id, run.name, run.cycles, run.algorithm, used.model_dump(), run.owner))
         states = [e for e in events if isinstance(e, StateChanged)]
         by_status = StateChanged(State.PAUSED if run.status == "paused" else State.RUNNING)
         self._emit(states[-1] if states else by_status)
-        used = max((e.cycle for e in events if isinstance(e, HyperparametersApplied)),
+        begun = max((e.cycle for e in events if isinstance(e, HyperparametersApplied)),
                    default=run.cycles)
         for event in events:
-            if isinstance(event, HyperparametersStaged) and event.takes_effect_at > used:
+            if isinstance(event, HyperparametersStaged) and event.takes_effect_at > begun:
                 self._emit(event)
         self._show_progress(events)
 
@@ -126,7 +127,7 @@ class RemoteSession:
         self._show_cycles()
         for event in events:
             if isinstance(event, HyperparametersApplied):
-                self._num_cycles = event.hyperparameters.num_cycles
+                self._num_cycles = int(event.hyperparameters["num_cycles"])
             if isinstance(event, RunFinished):
                 self._over = True
             if not isinstance(event, Progress):

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from workbench.ppo.cycle import Written
-from workbench.ppo.hyperparameters import Hyperparameters, parse
+from workbench.algorithms import algorithm_of, find_algorithm, read_settings
+from workbench.health import Watch
+from workbench.records import Completion
+from workbench.settings import Settings
 from workbench.store.checkpoints import CheckpointError, ForeignError
 from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.store import Store
 from workbench.training.commands import LoadModels
-from workbench.training.health import Watch
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,7 +49,7 @@ class Run:
     """Where a run stands between and within its cycles."""
 
     id: int
-    hp: Hyperparameters
+    hp: Settings
     prompts: tuple[Prompt, ...]
     cycle: int = 0
     """The last finished cycle."""
@@ -58,8 +59,8 @@ class Run:
     """Changes that were made to cycles which a resume runs again."""
     pause_after_cycle: bool = False
     compared_start: bool = False
-    pretrained: bool = False
-    """Whether values have learned what they were to learn before the first cycle."""
+    prepared: bool = False
+    """Whether what comes before the first cycle is done."""
     in_cycle: bool = False
     """Whether the next cycle has begun, so that a change comes too late for it."""
     attended: bool = True
@@ -70,10 +71,14 @@ class Run:
     """The cycle of the last checkpoint; the beginning needs none."""
     score: float | None = None
     """The mean score of what the policy writes after ``cycle``."""
-    settled: tuple[Hyperparameters, Mapping[str, float]] | None = None
-    """Settings and numbers of PPO as the last finished cycle left them. A change for the next
-    cycle may already be in use when a run stops, but belongs to that cycle."""
-    health: Watch = field(default_factory=Watch)
+    settled: tuple[Settings, Mapping[str, float]] | None = None
+    """Settings and numbers of the trainer as the last finished cycle left them. A change for the
+    next cycle may already be in use when a run stops, but belongs to that cycle."""
+    health: Watch = field(init=False)
+
+    def __post_init__(self) -> None:
+        algorithm = algorithm_of(self.hp)
+        self.health = Watch(algorithm.rules, algorithm.watched)
 
     @property
     def compared(self) -> list[int]:
@@ -92,7 +97,7 @@ class Resumed:
     record: Mapping[str, Any]
     """What the store has of the models: :meth:`workbench.training.models.Models.record`."""
     snapshot: tuple[Mapping[str, np.ndarray], Mapping[str, float]] | None
-    """For :meth:`workbench.ppo.cycle.PPO.restore`; None: from the very beginning."""
+    """For :meth:`workbench.learning.trainer.Trainer.restore`; None: from the very beginning."""
     prompt_ids: Sequence[Sequence[int]] | None = None
     """The prompts as the run has read them; None: not kept."""
 
@@ -136,9 +141,11 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
     # Until this was a setting, control tokens in a prompt were what they spelled.
     settings.setdefault("control_tokens", "tokens")
     run = Run(
-        record.id, parse(settings), tuple(store.run_prompts(record.id)), cycle=cycle,
-        compared_start=cycle > 0, checkpointed=cycle, score=score)
-    for name, series in store.metrics(record.id).items():
+        record.id, read_settings(record.algorithm, settings),
+        tuple(store.run_prompts(record.id)), cycle=cycle, compared_start=cycle > 0,
+        checkpointed=cycle, score=score)
+    watched = find_algorithm(record.algorithm).watched
+    for name, series in (store.metrics(record.id, watched) if watched else {}).items():
         run.health.know(name, [value for at, value in zip(series.cycles, series.values, strict=True)
                                if at <= cycle])
     run.health.before = frozenset(h.rule for h in store.health(record.id) if h.cycle == cycle)
@@ -147,7 +154,7 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
         run, record.name, models, record.models, snapshot, store.run_prompt_ids(record.id))
 
 
-def records(written: list[Written], run: Run) -> list[CompletionRecord]:
+def records(written: Sequence[Completion], run: Run) -> list[CompletionRecord]:
     """Return completions as the store keeps them."""
     return [
         CompletionRecord(

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from workbench.feedback.reward_text import RewardError
+from workbench.learning.trainer import AnyTrainer
 from workbench.memory_allocator import return_freed_memory
 from workbench.models.control import Interrupted, NotFiniteError
 from workbench.models.device import caution, find_placement
 from workbench.models.phases import Phase
 from workbench.models.scribe import PromptError
-from workbench.ppo.cycle import PPO
 from workbench.settings import HyperparameterError
 from workbench.store.records import Status
 from workbench.store.room import NotWrittenError
@@ -22,7 +22,7 @@ from workbench.training.estimates import let_go
 from workbench.training.events import State
 from workbench.training.failures import explain, is_out_of_memory
 from workbench.training.models import Models
-from workbench.training.pretraining import pretrain_values
+from workbench.training.preparing import prepare
 from workbench.training.run import Run, Unwritten
 from workbench.training.saving import (
     changes_record,
@@ -103,7 +103,7 @@ class Runner:
         if self.run is None:
             return
         try:
-            self._emit(stage(self.run, self._models.ppo, command))
+            self._emit(stage(self.run, self._models.trainer, command))
         except HyperparameterError as error:
             self._standing.refuse(command, str(error), error.problems)
         except PromptError as error:
@@ -125,12 +125,12 @@ class Runner:
 
     def one_cycle(self, run: Run) -> None:
         """Run the next cycle, or whatever comes before and after it."""
-        ppo = self._models.ppo
-        if ppo is None:
+        trainer = self._models.trainer
+        if trainer is None:
             raise RuntimeError("a run is on without models")
         cycle, out_of_memory, details = run.cycle, False, ""
         try:
-            self._advance(run, ppo)
+            self._advance(run, trainer)
         except Interrupted:
             if not self._standing.closing:
                 self.finish("stopped")
@@ -142,7 +142,7 @@ class Runner:
             self._store.set_status(run.id, "paused").exception()
             self._standing.enter(State.PAUSED, self._held(run, error), held=True)
         except Exception as error:
-            if isinstance(error, RewardError) and ppo.between_cycles and run.cycle:
+            if isinstance(error, RewardError) and trainer.between_cycles and run.cycle:
                 self.checkpoint()  # so that the run goes on from here once the file is mended
             sentence, details = explain(error, run.hp)
             if isinstance(error, NotFiniteError):
@@ -154,9 +154,9 @@ class Runner:
                 self.finish("failed", sentence)
         if out_of_memory:  # only now is what the error held on to free
             self._out_of_memory(
-                run, ppo, details, intact=run.cycle == cycle and ppo.between_cycles)
+                run, trainer, details, intact=run.cycle == cycle and trainer.between_cycles)
 
-    def _advance(self, run: Run, ppo: PPO) -> None:
+    def _advance(self, run: Run, trainer: AnyTrainer) -> None:
         """Write what waits, then run the next cycle.
 
         Raises:
@@ -165,19 +165,18 @@ class Runner:
         if run.unwritten is not None:
             self._write(run, run.unwritten)
         if not run.compared_start:
-            start = ppo.compare(run.compared, run.hp, self)
+            start = trainer.compare(run.compared, run.hp, self)
             self._write(run, start_record(self._store, run, start, self._emit))
-        if run.hp.value_pretraining_episodes and not run.cycle and not run.pretrained:
-            self._write(
-                run, pretrain_values(self._store, self._models, ppo, run, self, self._emit))
+        if trainer.episodes(run.hp) and not run.cycle and not run.prepared:
+            self._write(run, prepare(self._store, self._models, run, self, self._emit))
         if run.attended and not run.in_cycle:
-            applied = apply_staged(run, ppo)
+            applied = apply_staged(run, trainer)
             run.in_cycle = run.cycle < run.hp.num_cycles
             if applied is not None:
                 self._write(run, changes_record(self._store, applied, self._emit))
         if run.attended and run.in_cycle:
-            result = ppo.run_cycle(run.cycle + 1, run.hp, run.compared, self)
-            self._write(run, cycle_record(self._store, run, result, ppo.numbers, self._emit))
+            result = trainer.run_cycle(run.cycle + 1, run.hp, run.compared, self)
+            self._write(run, cycle_record(self._store, run, result, trainer.numbers, self._emit))
         self._after_cycle(run)
         run.attended = True
 
@@ -195,9 +194,9 @@ class Runner:
         return (f"{error.reason}, so the run is paused after cycle {run.cycle}{waits}. "
                 f"{error.remedy}, then resume.")
 
-    def _out_of_memory(self, run: Run, ppo: PPO, details: str, *, intact: bool) -> None:
+    def _out_of_memory(self, run: Run, trainer: AnyTrainer, details: str, *, intact: bool) -> None:
         """End a run for which memory ran out, so that it can go on with less."""
-        let_go(ppo)
+        let_go(trainer)
         if intact and run.cycle:
             self.checkpoint()
         sentence, retry = self._models.ran_out(run, self._phase)
@@ -238,11 +237,11 @@ class Runner:
         Raises:
             NotWrittenError: the disk is full.
         """
-        run, ppo = self.run, self._models.ppo
-        if run is not None and ppo is not None and not self._saving:
+        run, trainer = self.run, self._models.trainer
+        if run is not None and trainer is not None and not self._saving:
             self._saving = True
             try:
-                write_checkpoint(self._store, run, ppo, self._emit, self._may_write)
+                write_checkpoint(self._store, run, trainer, self._emit, self._may_write)
             finally:
                 self._saving = False
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from workbench.ppo.cycle import PPO, CycleResult, Written
+from workbench.learning.trainer import AnyTrainer
+from workbench.records import Completion, CycleResult
 from workbench.store.checkpoints import CheckpointError
 from workbench.store.store import Store
-from workbench.store.traces import TraceRecord
 from workbench.training import events as ev
 from workbench.training.checkup import check, health_records
 from workbench.training.run import Run, Unwritten, records
@@ -17,7 +17,7 @@ Emit = Callable[[ev.Event], None]
 _AGAIN = "it is made again when the run is resumed"
 
 
-def start_record(store: Store, run: Run, written: list[Written], emit: Emit) -> Unwritten:
+def start_record(store: Store, run: Run, written: Sequence[Completion], emit: Emit) -> Unwritten:
     """Return what records the start policy's completions, then says that they are there."""
     completions = records(written, run)
 
@@ -48,12 +48,12 @@ def cycle_record(
     cycle = run.cycle + 1
     checked = check(run, cycle, result.metrics)
     rollout, comparison = records(result.rollout, run), records(result.comparison, run)
-    traces = [TraceRecord(t.row, t.prompt, t.tokens, t.pieces, t.numbers) for t in result.traces]
 
     def write() -> None:
         store.record_cycle(
             run.id, cycle, metrics=result.metrics, rollout=rollout, comparison=comparison,
-            traces=traces, keep_traces=run.hp.keep_tokens, health=health_records(checked)).result()
+            traces=result.traces, keep_traces=run.hp.keep_tokens,
+            health=health_records(checked)).result()
         run.cycle, run.in_cycle, run.attended = cycle, False, False
         run.score, run.settled = _worth(result), (run.hp, numbers)
         emit(ev.ComparisonReady(run.id, cycle))
@@ -71,7 +71,7 @@ def _worth(result: CycleResult) -> float | None:
 
 
 def write_checkpoint(
-    store: Store, run: Run, ppo: PPO, emit: Emit,
+    store: Store, run: Run, trainer: AnyTrainer, emit: Emit,
     proceed: Callable[[], bool],
 ) -> None:
     """Write a checkpoint of the last finished cycle, unless it is there or the weights have moved
@@ -83,14 +83,14 @@ def write_checkpoint(
     Raises:
         NotWrittenError: the disk is full.
     """
-    if run.settled is None or run.checkpointed == run.cycle or not ppo.between_cycles or (
+    if run.settled is None or run.checkpointed == run.cycle or not trainer.between_cycles or (
         run.unwritten is not None  # the weights are those of a cycle that is not there yet
     ):
         return
     hp, numbers = run.settled
     try:
         written = store.checkpoints.write(
-            run.id, run.cycle, ppo.snapshot()[0],
+            run.id, run.cycle, trainer.snapshot()[0],
             {"numbers": numbers, "hyperparameters": hp.model_dump()},
             score=run.score, proceed=proceed)
     except CheckpointError as error:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from workbench.feedback.reward_arguments import missing_column
 from workbench.feedback.weighted_reward import score_all
+from workbench.learning.trainer import AnyTrainer
 from workbench.models.control import Interrupted
 from workbench.models.decoding import Decoding
 from workbench.models.forward import read_logprobs
@@ -17,7 +18,6 @@ from workbench.models.policy import Policy
 from workbench.models.sampling import Completions
 from workbench.models.scribe import PromptError
 from workbench.models.trying import WEIGHTS, WrongWeightsError, other_weights, write
-from workbench.ppo.cycle import PPO
 from workbench.records import Exchange, PromptLike, with_equal_columns
 from workbench.store.checkpoints import CheckpointError
 from workbench.store.store import Store
@@ -50,23 +50,23 @@ class Trying:
     def run(self, command: do.Try, models: Models) -> list[Waiting]:
         """Complete the prompts from every source; return the commands to serve afterwards."""
         self._later, self._stopped = [], False
-        ppo = models.ppo
+        trainer = models.trainer
         decoding = Decoding(command.temperature, command.top_p, command.seed, command.length)
         problems = decoding.problems()
-        if ppo is None or models.command is None:
+        if trainer is None or models.command is None:
             problems = ["Load a policy and a reward model first."]
         elif not command.prompts:
             problems = ["There is no prompt to complete; type one."]
         elif not command.sources:
             problems = ["No policy is chosen; tick the current one, the start or a checkpoint."]
-        if problems or ppo is None or models.command is None:
+        if problems or trainer is None or models.command is None:
             self._emit(ev.CommandRefused("Try", " ".join(problems)))
             return []
         known = {p.text: p for p in command.known}
         prompts = with_equal_columns([known.get(text, text) for text in command.prompts])
         try:
-            prompt_ids = ppo.scribe.encode(prompts, decoding.length)
-            if lacking := missing_column(ppo.reward, list(prompts[0].columns)):
+            prompt_ids = trainer.scribe.encode(prompts, decoding.length)
+            if lacking := missing_column(trainer.reward, list(prompts[0].columns)):
                 raise PromptError(lacking)
         except PromptError as error:
             self._emit(ev.CommandRefused("Try", str(error)))
@@ -75,7 +75,7 @@ class Trying:
         self._emit(ev.TryStarted(command.id, labels))
         for index in range(len(command.sources)):
             try:
-                self._column(command, index, ppo, models, prompts, prompt_ids, decoding)
+                self._column(command, index, trainer, models, prompts, prompt_ids, decoding)
             except Interrupted:
                 break
             except (CheckpointError, WrongWeightsError) as error:
@@ -96,14 +96,14 @@ class Trying:
         if self._stopped:
             raise Interrupted
 
-    def _column(self, command: do.Try, index: int, ppo: PPO, models: Models,
+    def _column(self, command: do.Try, index: int, trainer: AnyTrainer, models: Models,
                 prompts: Sequence[PromptLike], prompt_ids: list[list[int]],
                 decoding: Decoding) -> None:
         """Complete every prompt from one source, then score and measure what was written."""
         told = 0.0
 
         def exchanges(responses: list[list[int]]) -> list[Exchange]:
-            return [ppo.scribe.exchange(*parts)
+            return [trainer.scribe.exchange(*parts)
                     for parts in zip(prompts, prompt_ids, responses, strict=True)]
 
         def written(responses: list[list[int]]) -> None:
@@ -119,12 +119,12 @@ class Trying:
 
         self.step(Phase.SAMPLING, 0, 0)
         source = command.sources[index]
-        with self._policy(source, ppo, models) as policy:
-            completions = write(policy, prompt_ids, decoding, eos_ids=ppo.scribe.eos_ids,
-                                stopped=ppo.scribe.stopped, written=written)
+        with self._policy(source, trainer, models) as policy:
+            completions = write(policy, prompt_ids, decoding, eos_ids=trainer.scribe.eos_ids,
+                                stopped=trainer.scribe.stopped, written=written)
         found = exchanges([completions.response(row) for row in range(len(prompt_ids))])
-        scores, parts, cuts = score_all(ppo.reward, found, control=self)
-        kls = [0.0] * len(found) if source.kind == "start" else self._distance(ppo, completions)
+        scores, parts, cuts = score_all(trainer.reward, found, control=self)
+        kls = [0.0] * len(found) if source.kind == "start" else self._distance(trainer, completions)
         self._emit(ev.TryScored(command.id, index, tuple(
             ev.Tried(e.completion, score, kl, length, ended,
                      {name: part[row].item() for name, part in parts.items()}, cut)
@@ -132,15 +132,17 @@ class Trying:
                 found, scores.tolist(), kls, completions.lengths.tolist(),
                 completions.ended.tolist(), cuts.tolist(), strict=True)))))
 
-    def _distance(self, ppo: PPO, completions: Completions) -> list[float]:
+    def _distance(self, trainer: AnyTrainer, completions: Completions) -> list[float]:
         """Return, for each completion, ``sum(log pi - log pi_start)`` over its tokens."""
-        with ppo.reference() as reference:
+        with trainer.reference() as reference:
             start = read_logprobs(
                 reference, completions, temperature=1.0, max_tokens=0, control=self)
         return (completions.logprobs - start).sum(dim=1).tolist()
 
     @contextlib.contextmanager
-    def _policy(self, source: do.TrySource, ppo: PPO, models: Models) -> Iterator[Policy]:
+    def _policy(
+        self, source: do.TrySource, trainer: AnyTrainer, models: Models
+    ) -> Iterator[Policy]:
         """Give the policy of a source.
 
         Raises:
@@ -148,9 +150,9 @@ class Trying:
             WrongWeightsError: it belongs to another model.
         """
         if source.kind == "current":
-            yield ppo.policy
+            yield trainer.policy
         elif source.kind == "start":
-            with ppo.reference() as reference:
+            with trainer.reference() as reference:
                 yield reference
         else:
             run = self._store.run(source.run_id)
@@ -164,7 +166,7 @@ class Trying:
                     sentence := models.changed_weights(run.models, policy_alone=True)):
                 raise WrongWeightsError(sentence)
             arrays, _ = self._store.checkpoints.read(source.run_id, source.cycle, WEIGHTS)
-            with other_weights(ppo.policy, arrays) as policy:
+            with other_weights(trainer.policy, arrays) as policy:
                 yield policy
 
     def _label(self, source: do.TrySource, models: Models) -> str:
@@ -173,13 +175,13 @@ class Trying:
             return "Start policy"
         if source.kind == "checkpoint":
             return f"{self._name(source.run_id)} after cycle {source.cycle}"
-        ppo, run = models.ppo, models.trained
-        if ppo is None or not ppo.prompts:
+        trainer, run = models.trainer, models.trained
+        if trainer is None or not trainer.prompts:
             return "Policy as loaded, not trained"
         if run is None:  # a start or a resume that was refused
             return "Policy in memory"
         name = self._name(run.id)
-        if run.in_cycle and not ppo.between_cycles:
+        if run.in_cycle and not trainer.between_cycles:
             return f"{name}, stopped within cycle {run.cycle + 1}"
         return f"{name} after cycle {run.cycle}" if run.cycle else f"{name} before its first cycle"
 

@@ -8,11 +8,10 @@ from dataclasses import replace
 
 from transformers.utils import logging as transformers_logging
 
+from workbench.algorithms import algorithm_of
 from workbench.models.control import Interrupted
 from workbench.models.sources import LoadError
-from workbench.ppo.hyperparameters import Hyperparameters
-from workbench.ppo.remarks import remarks
-from workbench.settings import HyperparameterError
+from workbench.settings import HyperparameterError, Settings
 from workbench.store.records import Prompt
 from workbench.store.store import Store
 from workbench.training import commands as do
@@ -163,7 +162,7 @@ class Worker:
             self._standing.enter(State.READY)
             return True
         self._emit(replace(failed, command=command))
-        self._standing.enter(State.READY if self._models.ppo is not None else State.IDLE)
+        self._standing.enter(State.READY if self._models.trainer is not None else State.IDLE)
         return False
 
     def _report(self, text: str, share: float) -> None:
@@ -180,15 +179,17 @@ class Worker:
     # -- the run
 
     def _start(self, command: do.Start) -> None:
-        ppo, hp = self._models.ppo, command.hyperparameters
-        if ppo is None or self._models.command is None or self._models.facts is None:
+        hp = command.hyperparameters
+        algorithm = algorithm_of(hp)
+        models = self._models
+        if models.command is None or models.facts is None:
             self._standing.refuse(command, "Load a policy and a reward first.")
             return
         if not command.prompts:
             self._standing.refuse(
                 command, "There is no prompt to complete; add one or switch one on.")
             return
-        if changed := self._models.changed_files():
+        if changed := models.changed_files():
             self._standing.refuse(
                 command, f"{changed[0]} has changed since it was loaded; load again to use it as "
                          "it is now.")
@@ -196,23 +197,25 @@ class Worker:
         prompts = tuple(Prompt(p.text, pinned=p.pinned, messages=p.messages, columns=p.columns)
                         for p in command.prompts)
         self._threads.begin()
-        self._models.estimate(hp, prompts, self._emit)
-        self._models.trained = None
+        models.estimate(hp, prompts, self._emit)
+        models.trained = None
         try:
-            ppo.begin(prompts, hp)
+            trainer = models.learn_by(algorithm)
+            trainer.begin(prompts, hp)
             run_id = self._store.create_run(
-                name=command.name, policy=self._models.command.policy,
-                reward=self._models.facts.reward.source, models=self._models.record(),
+                name=command.name, policy=models.command.policy,
+                reward=models.facts.reward.source, models=models.record(),
                 hyperparameters=hp.model_dump(), prompts=prompts,
-                prompt_ids=ppo.prompt_ids).result()
+                prompt_ids=trainer.prompt_ids, algorithm=algorithm.name).result()
         except Exception as error:
             self._standing.refuse(command, explain(error, hp)[0])
             return
-        notes = [ppo.scribe.remark(
-            ppo.prompts, ppo.prompt_ids, control_tokens=hp.control_tokens == "tokens"),
-            *remarks(hp, own_head=ppo.brings_values)]
+        notes = [trainer.scribe.remark(
+            trainer.prompts, trainer.prompt_ids, control_tokens=hp.control_tokens == "tokens"),
+            *algorithm.remarks(hp, trainer.brings_values)]
         note = " ".join(filter(None, notes))
-        self._emit(ev.RunStarted(run_id, command.name or f"Run {run_id}", hp, note))
+        self._emit(ev.RunStarted(
+            run_id, command.name or f"Run {run_id}", algorithm.name, hp.model_dump(), note))
         self._runner.begin(Run(run_id, hp, prompts, pause_after_cycle=command.step))
 
     def _go_on_from(self, command: do.ResumeRun | do.GoBack | do.Fork) -> None:
@@ -233,8 +236,8 @@ class Worker:
         self._models.estimate(run.hp, run.prompts, self._emit)
         try:
             name, abandoned = planned.record(self._store)
-            if self._models.ppo is not None:
-                self._store.record_prompt_ids(run.id, self._models.ppo.prompt_ids)
+            if self._models.trainer is not None:
+                self._store.record_prompt_ids(run.id, self._models.trainer.prompt_ids)
             now = self._models.record()
             if changed or now["threads"] != planned.resumed.record.get("threads"):
                 self._store.record_models(run.id, run.cycle, now).result()
@@ -245,11 +248,12 @@ class Worker:
         run.pause_after_cycle = isinstance(command, do.ResumeRun) and command.step
         parent = planned.resumed.name if isinstance(command, do.Fork) else ""
         notes = [f"{changed[0]} has changed since the run began."] if changed else []
-        if isinstance(command, do.Fork) and command.changes and self._models.ppo is not None:
-            notes += remarks(
-                run.hp, own_head=self._models.ppo.brings_values and not run.cycle)
+        if isinstance(command, do.Fork) and command.changes and self._models.trainer is not None:
+            notes += algorithm_of(run.hp).remarks(
+                run.hp, self._models.trainer.brings_values and not run.cycle)
         self._emit(ev.RunResumed(
-            run.id, name, run.cycle, run.hp, parent, abandoned, " ".join(notes)))
+            run.id, name, run.cycle, algorithm_of(run.hp).name, run.hp.model_dump(), parent,
+            abandoned, " ".join(notes)))
         self._runner.begin(run)
 
     def _export(self, command: do.ExportRun) -> None:
@@ -263,13 +267,13 @@ class Worker:
         except (ResumeError, HyperparameterError) as error:
             self._refuse_reading(command, error)
             return
-        if not self._put_back(command, found) or self._models.ppo is None:
+        if not self._put_back(command, found) or self._models.trainer is None:
             return
         before = self._standing.state
         self._standing.enter(State.LOADING, f"Exporting the policy of {found.name}")
         self._cancelled = False
         try:
-            note = export(self._models.ppo, command.folder, self._report)
+            note = export(self._models.trainer, command.folder, self._report)
         except ExportError as error:
             self._standing.enter(before)
             self._standing.refuse(command, str(error))
@@ -278,7 +282,7 @@ class Worker:
             self._emit(ev.Exported(found.run.id, found.run.cycle, command.folder, note))
 
     def _put_back(
-        self, command: do.Command, found: Resumed, first: Hyperparameters | None = None
+        self, command: do.Command, found: Resumed, first: Settings | None = None
     ) -> bool:
         """Bring the models to where a run stood, make sure that they can go on with ``first``, and
         return whether that went well."""

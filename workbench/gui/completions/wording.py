@@ -7,6 +7,7 @@ import io
 import math
 from collections.abc import Iterable
 
+from workbench.formatting import number
 from workbench.gui.completions.model import Comparison, Pair
 from workbench.store.csv_cells import as_text
 from workbench.store.records import CompletionRecord
@@ -16,13 +17,6 @@ from workbench.training.events import Tried
 def cycle_name(cycle: int) -> str:
     """Name the policy after ``cycle``."""
     return f"cycle {cycle:,}" if cycle else "start policy"
-
-
-def number(value: float, places: int = 2) -> str:
-    """Write a number with a real minus sign, an unknown one as a dash."""
-    # Adding 0 takes the sign of a zero away.
-    return f"{round(value, places) + 0:.{places}f}".replace("-", "−") if math.isfinite(
-        value) else "–"
 
 
 def change(value: float) -> str:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QPoint
 
+from workbench.algorithms import ALGORITHMS, RULES
 from workbench.gui.dialogs import offer_resume
 from workbench.gui.health import HealthPanel, change_text
-from workbench.ppo.hyperparameters import Hyperparameters
-from workbench.settings import Value
+from workbench.health import NOT_FINITE, Finding, Reading
+from workbench.settings import Settings, Value
 from workbench.store.records import HealthRecord
 from workbench.training.commands import Command, ResumeRun
 from workbench.training.events import HealthChecked, RunFailed
-from workbench.training.health import Finding, last_settings, read_run
-from workbench.training.rules import NOT_FINITE, RULES, Reading
+from workbench.training.health import last_settings, read_run
 
 if TYPE_CHECKING:
     from workbench.gui.main_window import MainWindow
@@ -118,15 +118,15 @@ class Health(QObject):
 
     # -- inside
 
-    def _settings(self, run_id: int | None) -> Hyperparameters:
+    def _settings(self, run_id: int | None) -> Settings:
         """Return what the last cycle of a run used: suggestions start from there."""
-        return Hyperparameters() if run_id is None else last_settings(self._store, run_id)
+        run = self._store.run(run_id) if run_id is not None else None
+        return ALGORITHMS[0].settings() if run is None else last_settings(self._store, run)
 
     def _readings(self) -> Mapping[str, Reading]:
         """Return where every rule stands after the last cycle; nothing before the first."""
-        if self._run is None or not self._cycle:
-            return {}
-        return read_run(self._store, self._run)
+        run = self._store.run(self._run) if self._run is not None and self._cycle else None
+        return read_run(self._store, run) if run is not None else {}
 
     def _show(self) -> None:
         self._window.show_health(self._found.get(self._cycle, ()))

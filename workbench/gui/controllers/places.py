@@ -8,10 +8,10 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from workbench.algorithms import METRICS
 from workbench.gui.command_palette import Entry
 from workbench.gui.plain_text import plain_tip
 from workbench.ppo.hyperparameters import specs
-from workbench.ppo.metrics import METRICS
 
 if TYPE_CHECKING:
     from workbench.gui.main_window import MainWindow

@@ -16,11 +16,12 @@ from PySide6.QtWidgets import (
 )
 from superqt import QFlowLayout
 
+from workbench.algorithms import METRICS, find_metric
 from workbench.gui.actions import enable_action, set_tip
 from workbench.gui.controls import describe, enable, label, named, tool_button
 from workbench.gui.metrics.data import Along
 from workbench.gui.plain_text import plain_tip
-from workbench.ppo.metrics import METRICS, PARTS, find_metric
+from workbench.learning.metrics import PARTS
 
 MOST_PLOTS = 6
 DEFAULT_PLOTS = ("objective/scores", "loss/value_avg", "policy/entropy_avg", "objective/kl")

@@ -15,7 +15,7 @@ from workbench.gui.metrics.controls import MOST_PLOTS
 from workbench.gui.metrics.data import Along
 from workbench.gui.metrics.plot import MetricPlot
 from workbench.gui.theme import Theme, themes
-from workbench.ppo.metrics import PARTS
+from workbench.learning.metrics import PARTS
 
 _LEAST_WIDTH = 180  # pixels in which a title can be told by its first letters beside its value
 

@@ -11,11 +11,12 @@ from PySide6.QtGui import QFont, QResizeEvent
 from PySide6.QtWidgets import QLabel, QWidget
 from superqt import QElidingLabel
 
+from workbench.algorithm import Metric
+from workbench.algorithms import METRICS, find_metric
 from workbench.gui.controls import RIGHT, label
 from workbench.gui.metrics.data import format_number
 from workbench.gui.metrics.wording import SHORT, describe, headline, in_sentence
 from workbench.gui.plain_text import plain_tip
-from workbench.ppo.metrics import METRICS, Metric, find_metric
 
 _GAP = 6
 _ELLIPSIS = 12  # pixels that an eliding label keeps free

@@ -11,6 +11,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtGui import QContextMenuEvent, QFont, QResizeEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout, QWidget
 
+from workbench.algorithms import find_metric
 from workbench.gui.controls import label
 from workbench.gui.metrics.axes import CycleAxis, Scale, ValueAxis
 from workbench.gui.metrics.canvas import Canvas
@@ -26,7 +27,6 @@ from workbench.gui.metrics.wording import rounding
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.run_colours import run_colour, run_line
 from workbench.gui.theme import LIGHT, Theme
-from workbench.ppo.metrics import find_metric
 
 COMPANIONS = {"objective/scores": ("objective/scores_compared", "objective/rlhf_reward")}
 """Metrics that are drawn in another's plot, dashed and dotted."""

@@ -9,12 +9,12 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QAction
 from PySide6.QtWidgets import QMenu, QToolButton, QWidget
 
+from workbench.algorithm import Metric
 from workbench.gui.actions import enable_action, set_tip
 from workbench.gui.controls import tool_button
 from workbench.gui.icons import icon
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import themes
-from workbench.ppo.metrics import Metric
 
 Wish = Literal["enlarge", "log", "raw", "all", "copy", "export"]
 """What a person may want of a plot."""

@@ -16,6 +16,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QApplication, QStackedWidget, QVBoxLayout, QWidget
 
+from workbench.algorithms import METRICS
 from workbench.gui.actions import enable_action, set_tip
 from workbench.gui.controls import label
 from workbench.gui.metrics.controls import (
@@ -36,7 +37,7 @@ from workbench.gui.metrics.plot import MetricPlot
 from workbench.gui.metrics.pointing import Pointing
 from workbench.gui.metrics.wording import change_text
 from workbench.gui.theme import Theme, themes
-from workbench.ppo.metrics import METRICS, PARTS
+from workbench.learning.metrics import PARTS
 from workbench.store.records import ChangeRecord, RunRecord, Series
 from workbench.training.events import Change
 

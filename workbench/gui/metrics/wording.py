@@ -5,10 +5,10 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
+from workbench.algorithm import Metric
 from workbench.formatting import format_value
 from workbench.gui.metrics.data import format_number
 from workbench.ppo.hyperparameters import specs
-from workbench.ppo.metrics import Metric
 from workbench.store.records import ChangeRecord
 from workbench.training.events import Change
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QWidget
 from superqt import QFlowLayout
 
+from workbench.algorithm import TokenColumn
 from workbench.gui.controls import enable, label, named, tool_button
 from workbench.gui.cycle_picker import CyclePicker
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import themes
-from workbench.gui.tokens.steps import COLUMNS, Column
 
 
 class Controls(QWidget):
@@ -25,6 +25,7 @@ class Controls(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._columns: tuple[TokenColumn, ...] = ()
         self._flow = QFlowLayout(self)
         self._flow.setContentsMargins(0, 0, 0, 0)
         self._flow.setHorizontalSpacing(12)
@@ -70,9 +71,23 @@ class Controls(QWidget):
                             f"Tokens of cycle {not_kept:,} were not kept")
         self.notice.setVisible(not_kept is not None)
 
-    def column(self) -> Column:
-        """Return the number that colours the text."""
-        return COLUMNS[max(0, self.colour_by.currentIndex())]
+    def set_columns(self, columns: Sequence[TokenColumn]) -> None:
+        """Offer these numbers as colours; the one that was chosen stays where it is among them."""
+        if tuple(columns) == self._columns:
+            return
+        self._columns = tuple(columns)
+        chosen = self.colour_by.currentText()
+        with QSignalBlocker(self.colour_by):
+            self.colour_by.clear()
+            for i, column in enumerate(columns):
+                self.colour_by.addItem(column.title)
+                self.colour_by.setItemData(i, plain_tip(column.help), Qt.ItemDataRole.ToolTipRole)
+            self.colour_by.setCurrentIndex(max(0, self.colour_by.findText(chosen)))
+        self.draw_legend()
+
+    def column(self) -> TokenColumn | None:
+        """Return the number that colours the text; None where there is none."""
+        return self._columns[max(0, self.colour_by.currentIndex())] if self._columns else None
 
     def draw_legend(self) -> None:
         """Say what the colours mean."""
@@ -80,7 +95,8 @@ class Controls(QWidget):
         self._legend.setText(
             f"<span style='background: {theme.better}'>&nbsp;above 0&nbsp;</span> "
             f"<span style='background: {theme.worse}'>&nbsp;below 0&nbsp;</span>")
-        self._legend.setVisible(self.column().signed)
+        column = self.column()
+        self._legend.setVisible(column is not None and column.signed)
 
     def _make_cycles(self) -> None:
         self.previous = tool_button("‹", "tokens_previous", "Previous cycle",
@@ -101,9 +117,6 @@ class Controls(QWidget):
     def _make_colours(self) -> None:
         self.colour_by = named(QComboBox(), "tokens_colour", "Colour by",
                                "Which number colours the text")
-        for i, column in enumerate(COLUMNS):
-            self.colour_by.addItem(column.title)
-            self.colour_by.setItemData(i, plain_tip(column.tip), Qt.ItemDataRole.ToolTipRole)
         self.colour_by.setProperty("role", "compact")
         self.colour_by.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToContents)
         self.colour_by.currentIndexChanged.connect(lambda _: self.recoloured.emit())

@@ -6,6 +6,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
 from PySide6.QtCore import (
     QAbstractTableModel,
@@ -29,11 +30,13 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QHeaderView, QStyle, QTableView, QTextEdit, QWidget
 
+from workbench.algorithm import TokenColumn
+from workbench.formatting import visible
 from workbench.gui.controls import RIGHT, as_list, named
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.quick_text import QuickText
 from workbench.gui.theme import Theme, mix, themes
-from workbench.gui.tokens.steps import COLUMNS, Column, Step, strengths, visible
+from workbench.gui.tokens.steps import strengths
 
 Index = QModelIndex | QPersistentModelIndex
 _TEXT_LINES, _FEW_LINES = 6, 3
@@ -53,10 +56,18 @@ class StepsModel(QAbstractTableModel):
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self.steps: Sequence[Step] = ()
+        self.steps: Sequence[Any] = ()
+        self.columns: tuple[TokenColumn, ...] = ()
         self._strengths: list[list[float]] = []
 
-    def show_steps(self, steps: Sequence[Step]) -> None:
+    def set_columns(self, columns: tuple[TokenColumn, ...]) -> None:
+        """Have these columns, beside the token itself."""
+        if columns != self.columns:
+            self.beginResetModel()
+            self.columns, self.steps, self._strengths = columns, (), []
+            self.endResetModel()
+
+    def show_steps(self, steps: Sequence[Any]) -> None:
         """Show the steps of one completion."""
         known, new = len(self.steps), len(steps)
         if new < known:
@@ -64,13 +75,13 @@ class StepsModel(QAbstractTableModel):
         elif new > known:
             self.beginInsertRows(QModelIndex(), known, new - 1)
         self.steps = steps
-        self._strengths = [strengths(steps, column) for column in COLUMNS]
+        self._strengths = [strengths(steps, column) for column in self.columns]
         if new < known:
             self.endRemoveRows()
         elif new > known:
             self.endInsertRows()
         if new:
-            self.dataChanged.emit(self.index(0, 0), self.index(new - 1, len(COLUMNS)))
+            self.dataChanged.emit(self.index(0, 0), self.index(new - 1, len(self.columns)))
 
     def rowCount(self, parent: Index | None = None) -> int:
         """Return the number of tokens."""
@@ -78,7 +89,7 @@ class StepsModel(QAbstractTableModel):
 
     def columnCount(self, parent: Index | None = None) -> int:
         """Return the number of columns: the token, then its numbers."""
-        return 0 if parent and parent.isValid() else 1 + len(COLUMNS)
+        return 0 if parent and parent.isValid() else 1 + len(self.columns)
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
         """Return a cell's text and colour."""
@@ -96,11 +107,11 @@ class StepsModel(QAbstractTableModel):
     def text(self, row: int, column: int) -> str:
         """Return a number as it is written; column -1 is the token."""
         step = self.steps[row]
-        return visible(step.piece) if column < 0 else COLUMNS[column].text(step)
+        return visible(step.piece) if column < 0 else self.columns[column].text(step)
 
     def ground(self, row: int, column: int) -> QColor:
         """Return the colour behind a number."""
-        return tint(COLUMNS[column], self._strengths[column][row])
+        return tint(self.columns[column], self._strengths[column][row])
 
     def headerData(
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole,
@@ -109,9 +120,9 @@ class StepsModel(QAbstractTableModel):
         if orientation == Qt.Orientation.Vertical:
             return section + 1 if role == Qt.ItemDataRole.DisplayRole else None
         if role == Qt.ItemDataRole.DisplayRole:
-            return COLUMNS[section - 1].title if section else "Token"
+            return self.columns[section - 1].title if section else "Token"
         if role == Qt.ItemDataRole.ToolTipRole:
-            return plain_tip(COLUMNS[section - 1].tip if section else
+            return plain_tip(self.columns[section - 1].help if section else
                              "The policy's own piece of text")
         if role == Qt.ItemDataRole.TextAlignmentRole and section:
             return RIGHT
@@ -210,7 +221,7 @@ class ColouredText(QTextEdit):
         self._starts: list[int] = []
         self.cursorPositionChanged.connect(self._choose)
 
-    def show_steps(self, prompt: str, steps: Sequence[Step], column: Column) -> None:
+    def show_steps(self, prompt: str, steps: Sequence[Any], column: TokenColumn | None) -> None:
         """Show a completion, coloured by one of its numbers."""
         theme = themes().theme
         with QSignalBlocker(self):
@@ -223,11 +234,15 @@ class ColouredText(QTextEdit):
             # Its end is what the completion goes on from.
             cursor.insertText(prompt if len(prompt) <= _PROMPT else f"…{prompt[-_PROMPT:]}", plain)
             self._starts = []
-            for step, strength in zip(steps, strengths(steps, column), strict=True):
+            pale = [0.0] * len(steps)
+            for step, strength in zip(
+                    steps, strengths(steps, column) if column else pale, strict=True):
                 style = QTextCharFormat()
                 style.setForeground(QColor(theme.text))
-                style.setBackground(tint(column, strength))
-                if column.signed and strength < 0:  # colour is never the only cue
+                if column is not None:
+                    style.setBackground(tint(column, strength))
+                # Colour is never the only cue.
+                if column is not None and column.signed and strength < 0:
                     style.setUnderlineStyle(QTextCharFormat.UnderlineStyle.DotLine)
                 self._starts.append(cursor.position())
                 cursor.insertText(step.piece, style)
@@ -284,7 +299,7 @@ class ColouredText(QTextEdit):
             self.chosen.emit(row)
 
 
-def tint(column: Column, strength: float) -> QColor:
+def tint(column: TokenColumn, strength: float) -> QColor:
     """Return the ground of a number. Text is readable on it in both themes."""
     return _tint(themes().theme, column.signed, round(strength, 2))
 

@@ -9,17 +9,19 @@ from PySide6.QtCore import QSignalBlocker, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QPaintEvent
 from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
+from workbench.algorithm import TokenView
+from workbench.algorithms import ALGORITHMS, find_algorithm
 from workbench.gui.controls import label
 from workbench.gui.form_scroll import FormScroll
 from workbench.gui.still_label import StillLabel
 from workbench.gui.theme import themes
 from workbench.gui.tokens.controls import Controls
 from workbench.gui.tokens.list import CompletionsList
-from workbench.gui.tokens.steps import COLUMNS, most_telling, read_steps, say
+from workbench.gui.tokens.steps import most_telling
 from workbench.gui.tokens.table import ColouredText, StepsModel, StepsTable
+from workbench.records import TokenTrace
 from workbench.store.records import CompletionRecord, RunRecord
 from workbench.store.store import Store
-from workbench.store.traces import TraceRecord
 
 _RELOAD_MS = 60
 _KEPT_BY_DEFAULT = 10
@@ -52,12 +54,14 @@ class TokensView(QWidget):
         self._kept: list[int] = []  # cycles whose tokens the store has
         self._cycle: int | None = None  # None: the latest
         self._shown_cycle: int | None = None
-        self._traces: Mapping[int, TraceRecord] = {}  # of the cycle that is held
+        self._traces: Mapping[int, TokenTrace] = {}  # of the cycle that is held
         self._wanted_prompt: int | None = None
         self._settings: Mapping[str, object] = {}
+        self._view: TokenView | None = None
         self._record: CompletionRecord | None = None
         self._stale = True
         self._build()
+        self._use(ALGORITHMS[0].tokens)
         # Several cycles may end within a moment; only the last is worth reading.
         self._reload = QTimer(self, singleShot=True, interval=_RELOAD_MS)
         self._reload.timeout.connect(self._load)
@@ -104,7 +108,7 @@ class TokensView(QWidget):
 
     def restore_state(self, state: dict[str, object]) -> None:
         """Choose as :meth:`save_state` told; what is unknown is left out."""
-        if state.get("colour_by") in [column.title for column in COLUMNS]:
+        if self.controls.colour_by.findText(str(state.get("colour_by"))) >= 0:
             self.controls.colour_by.setCurrentText(str(state["colour_by"]))
 
     # -- what the person does
@@ -169,6 +173,7 @@ class TokensView(QWidget):
             wanted if wanted != self._cycle else None)
         if not reading or self._wanted_prompt is not None:
             self._settings = self._store.settings_after(run.id, cycle)
+            self._use(find_algorithm(run.algorithm).tokens)
             if not reading:
                 self._traces = {} if self._cycle is None else self._read_traces(run.id, cycle)
             self._show_completions(run.id, cycle)
@@ -187,6 +192,13 @@ class TokensView(QWidget):
         after = max(0, known[-1] - most)
         return known[: bisect_right(known, after)] + self._store.traced_cycles(run.id, after)
 
+    def _use(self, view: TokenView | None) -> None:
+        """Show tokens as the run's algorithm has them shown."""
+        self._view = view
+        columns = view.columns if view is not None else ()
+        self.model.set_columns(columns)
+        self.controls.set_columns(columns)
+
     def _hold(self) -> None:
         """Stay with what is on display: somebody reads it."""
         if self._cycle is None and self._shown_cycle is not None and self._run_id is not None:
@@ -194,7 +206,7 @@ class TokensView(QWidget):
             self._traces = self._read_traces(self._run_id, self._cycle)
             self.controls.latest.setChecked(False)
 
-    def _read_traces(self, run_id: int, cycle: int) -> dict[int, TraceRecord]:
+    def _read_traces(self, run_id: int, cycle: int) -> dict[int, TokenTrace]:
         return {trace.position: trace for trace in self._store.traces(run_id, cycle)}
 
     def _show_completions(self, run_id: int, cycle: int) -> None:
@@ -225,13 +237,16 @@ class TokensView(QWidget):
         if record is not None and run_id is not None and self._shown_cycle is not None:
             trace = self._traces.get(record.position) or self._store.trace(
                 run_id, self._shown_cycle, record.position)
-        clip = self._settings.get("cliprange", 0.2)
-        assert isinstance(clip, float)
-        self.model.show_steps(() if trace is None or record is None else
-                              read_steps(trace, record.score, clip))
+        view = self._view
+        if trace is None or record is None or view is None:
+            self.model.show_steps(())
+        else:
+            numbers = {name: [float(x) for x in column] for name, column in trace.numbers.items()}
+            self.model.show_steps(
+                view.read(trace.pieces, numbers, record.score, self._settings))
         self._draw()
         steps = self.model.steps
-        best = most_telling(steps)
+        best = most_telling(steps, view) if view is not None else -1
         self._show_step(best)
         self.table.fit()
         with QSignalBlocker(self.table):
@@ -239,7 +254,8 @@ class TokensView(QWidget):
 
     def _show_step(self, row: int) -> None:
         there = 0 <= row < len(self.model.steps)
-        self._said.setText(say(self.model.steps[row], self._settings) if there else "")
+        self._said.setText(self._view.say(self.model.steps[row], self._settings)
+                           if there and self._view is not None else "")
         self.text.mark(row)
 
     def _choose_step(self, row: int) -> None:

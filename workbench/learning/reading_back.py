@@ -9,10 +9,10 @@ import psutil
 import torch
 from transformers import AutoTokenizer
 
+from workbench.learning.trainer import AnyTrainer
 from workbench.models.four_bit import count
 from workbench.models.loading import read_policy
 from workbench.models.sources import Report
-from workbench.ppo.cycle import PPO
 
 _ROWS, _TOKENS = 3, 32
 _TOLERANCE = {"cpu": 1e-3}
@@ -25,7 +25,7 @@ class WrongExportError(Exception):
 
 
 @torch.no_grad()
-def check_exported(ppo: PPO, folder: str, report: Report) -> str:
+def check_exported(trainer: AnyTrainer, folder: str, report: Report) -> str:
     """Load what was written as anybody would, and compare its numbers with the policy's.
 
     Returns:
@@ -36,16 +36,16 @@ def check_exported(ppo: PPO, folder: str, report: Report) -> str:
         WrongExportError: they are others.
         LoadError: it cannot be loaded.
     """
-    policy = ppo.policy
+    policy = trainer.policy
     size = 4 * count(policy.model)
     if psutil.virtual_memory().available < 1.2 * size:
         return "There was too little memory to read it back and compare."
     model, tokenizer, _ = read_policy(Path(folder), folder, report)
-    _same_tokens(ppo, tokenizer)
-    note = _read_elsewhere(ppo, folder)
+    _same_tokens(trainer, tokenizer)
+    note = _read_elsewhere(trainer, folder)
     report("Comparing what was written with the run", 0.95)
     worst = 0.0
-    for ids in [row[:_TOKENS] for row in ppo.prompt_ids[:_ROWS]]:
+    for ids in [row[:_TOKENS] for row in trainer.prompt_ids[:_ROWS]]:
         batch = torch.tensor([ids])
         with policy.in_full_precision():
             right = policy.logits(policy.hidden_states(batch.to(policy.device))).cpu()
@@ -60,26 +60,27 @@ def check_exported(ppo: PPO, folder: str, report: Report) -> str:
     return note
 
 
-def _same_tokens(ppo: PPO, tokenizer: Any) -> None:
-    if tokenizer.chat_template != ppo.scribe.tokenizer.chat_template or not _alike(ppo, tokenizer):
+def _same_tokens(trainer: AnyTrainer, tokenizer: Any) -> None:
+    same_template = tokenizer.chat_template == trainer.scribe.tokenizer.chat_template
+    if not same_template or not _alike(trainer, tokenizer):
         raise WrongExportError("read back, its tokenizer reads the prompts otherwise")
 
 
-def _alike(ppo: PPO, tokenizer: Any) -> bool:
+def _alike(trainer: AnyTrainer, tokenizer: Any) -> bool:
     """Whether a tokenizer reads the prompts as the run's does."""
-    texts = [prompt.text[:1000] for prompt in ppo.prompts[:_ROWS]]
-    return all(tokenizer(text)["input_ids"] == ppo.scribe.tokenizer(text)["input_ids"]
+    texts = [prompt.text[:1000] for prompt in trainer.prompts[:_ROWS]]
+    return all(tokenizer(text)["input_ids"] == trainer.scribe.tokenizer(text)["input_ids"]
                for text in texts)
 
 
-def _read_elsewhere(ppo: PPO, folder: str) -> str:
+def _read_elsewhere(trainer: AnyTrainer, folder: str) -> str:
     """Return a sentence where transformers chooses another tokenizer for the model's kind than its
     tokenizer.json describes, which nothing that can be written there prevents."""
     try:
-        same = _alike(ppo, AutoTokenizer.from_pretrained(folder, local_files_only=True))
+        same = _alike(trainer, AutoTokenizer.from_pretrained(folder, local_files_only=True))
     except Exception:  # of transformers, or of a vocabulary that it does not expect
         same = False
     return "" if same else (
         "The AutoTokenizer of the installed transformers does not read its tokenizer.json as the "
-        f"run did, because the model is of the kind {ppo.policy.model.config.model_type}; read "
+        f"run did, because the model is of the kind {trainer.policy.model.config.model_type}; read "
         "that with PreTrainedTokenizerFast.")

@@ -1,0 +1,133 @@
+"""What a learning algorithm declares of itself. Window, command line, health check, listing and
+store read it; none of them names an algorithm's metrics or settings. No torch, no Qt.
+
+An algorithm is a package with its formulas, its cycle (a
+:class:`workbench.learning.trainer.Trainer`) and one :class:`Algorithm`, which stands in
+:data:`workbench.algorithms.ALGORITHMS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from workbench.health import Rule
+from workbench.settings import Settings, Value
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """A number that every cycle reports. ``name`` is TRL's where TRL has one."""
+
+    name: str
+    label: str
+    unit: str
+    formula: str
+    help: str
+    absent: str = ""
+    """Why a healthy cycle may have no number of it; empty where each has one."""
+    short: str = ""
+    """What it is called beside another one of its kind."""
+    distance: bool = False
+    """It is never below 0, though its estimate may be."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlotSet:
+    """Plots that answer a question together, with what they show."""
+
+    title: str
+    metrics: tuple[str, ...]
+    help: str
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """Settings that go together, with when to take them; what is not named keeps its value."""
+
+    name: str
+    help: str
+    values: Mapping[str, Value] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number in the line that the command line prints of a cycle, as ``format`` writes it."""
+
+    label: str
+    metric: str
+    format: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenColumn:
+    """A number of every token. ``weight`` is what colours it; only a ``signed`` one has two
+    sides."""
+
+    title: str
+    help: str
+    text: Callable[[Any], str]
+    weight: Callable[[Any], float]
+    signed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class TokenView:
+    """How the tokens of a completion are shown.
+
+    ``read(pieces, numbers, score, settings)`` gives a step a token, of the columns that the trace
+    keeps; ``say(step, settings)`` puts one in words, as HTML; ``weight(step)`` is large where the
+    choice of the token mattered.
+    """
+
+    columns: tuple[TokenColumn, ...]
+    read: Callable[
+        [Sequence[str], Mapping[str, Sequence[float]], float, Mapping[str, object]], Sequence[Any]]
+    say: Callable[[Any, Mapping[str, object]], str]
+    weight: Callable[[Any], float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Algorithm:
+    """One way to learn."""
+
+    name: str
+    """Kept with every run."""
+    title: str
+    help: str
+    """When to choose it."""
+    settings: type[Settings]
+    trainer: Callable[[], Any]
+    """Imports and returns its :class:`workbench.learning.trainer.Trainer`: torch takes seconds."""
+    metrics: tuple[Metric, ...]
+    start_metrics: tuple[Metric, ...] = ()
+    """Measured once, before the first cycle."""
+    headline: str
+    """The metric by which its runs are compared."""
+    companions: tuple[str, ...] = ()
+    """Metrics drawn in the plot of the headline metric."""
+    steps: str = ""
+    """The metric that counts the optimiser steps of a cycle."""
+    plot_sets: tuple[PlotSet, ...]
+    """The first is shown where nothing was chosen."""
+    groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Where metrics stand in the menu of plots: what their names begin with, by title."""
+    tokens: TokenView | None = None
+    rules: tuple[Rule, ...] = ()
+    watched: tuple[str, ...] = ()
+    """The metrics that the rules look at."""
+    presets: tuple[Preset, ...] = ()
+    progress: tuple[Figure, ...] = ()
+    remarks: Callable[[Any, bool], list[str]] = lambda settings, own_head: []
+    """What is worth saying of allowed settings when a run begins; the second argument: the policy
+    brings a value head for its reward."""
+
+    def rule(self, name: str) -> Rule | None:
+        """Return the health rule of this name; None where another version had it."""
+        return next((rule for rule in self.rules if rule.name == name), None)
+
+    @property
+    def default_plots(self) -> tuple[str, ...]:
+        """The metrics plotted where nothing was chosen."""
+        return self.plot_sets[0].metrics

@@ -1,0 +1,1 @@
+"""What all algorithms do alike: write completions, have them scored, take steps, report."""

@@ -1,0 +1,193 @@
+"""Gradient steps on a batch of completions: epochs, mini-batches and micro-batches of any loss."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from workbench.models.control import Control, NotFiniteError
+from workbench.models.forward import MicroBatch, head_chunks, micro_batches, temper
+from workbench.models.gradients import in_place_gradients
+from workbench.models.phases import Phase
+from workbench.models.policy import Policy
+from workbench.models.randomness import mini_batches
+from workbench.models.sampling import Completions
+from workbench.models.token_statistics import token_statistics
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """n tokens of a batch as the policy reads them now; ``at`` is where they stand in (b, T).
+
+    ``logprobs``, ``entropy`` and ``values``, of the states the tokens were chosen in, are (n,).
+    """
+
+    at: tuple[Tensor, Tensor]
+    logprobs: Tensor
+    entropy: Tensor
+    values: Tensor
+
+
+class TokenLoss(Protocol):
+    """What an algorithm minimises."""
+
+    @property
+    def uses_entropy(self) -> bool:
+        """Whether the loss has a gradient through the entropy."""
+
+    def __call__(self, tokens: Tokens) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """Return the loss of each token, and what is to be logged of it, (n,) each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a batch is gone through. The defaults are those of a single step."""
+
+    seed: int
+    cycle: int
+    epochs: int = 1
+    mini_batches: int = 1
+    micro_batch_tokens: int = 0
+    """At once; 0: what suits the device. Changes no gradient."""
+    temperature: float = 1.0
+    max_grad_norm: float = 0.0
+    """Longer gradients are shortened to it; 0: none."""
+    values_alone: bool = False
+    """The policy stays as it is: only its value head, or its value model, learns."""
+
+
+class Epochs:
+    """Runs the epochs of one cycle.
+
+    The loss of a mini-batch is the sum over its real tokens divided by their number, however it
+    is cut into micro-batches, so the cut changes no gradient.
+    """
+
+    def __init__(
+        self, policy: Policy, completions: Completions, loss: TokenLoss, plan: Plan,
+        control: Control,
+    ) -> None:
+        """Learn from ``completions`` by ``loss``."""
+        self._policy, self._completions = policy, completions
+        self._loss, self._plan, self._control = loss, plan, control
+        self._total = plan.epochs * plan.mini_batches
+
+    def run(
+        self, optimizer: torch.optim.Optimizer,
+        enough: Callable[[Mapping[str, float]], bool] = lambda means: False,
+    ) -> list[dict[str, float]]:
+        """Take the steps, and return the means over tokens of what is logged, for each, with
+        ``epoch``, ``grad_norm`` and whether the gradient was ``applied``.
+
+        Args:
+            enough: given the means of the next step; whether it and all after it are left out.
+
+        Raises:
+            Interrupted: ``control`` asked to end.
+            NotFiniteError: a gradient is not a number; it was not applied.
+        """
+        with in_place_gradients(self._policy):
+            return self._run(optimizer, enough)
+
+    def _run(
+        self, optimizer: torch.optim.Optimizer, enough: Callable[[Mapping[str, float]], bool]
+    ) -> list[dict[str, float]]:
+        plan = self._plan
+        rows = self._completions.mask.shape[0]
+        log: list[dict[str, float]] = []
+        epoch = 0
+        stopped = False
+        self._control.step(Phase.UPDATING, 0, self._total)
+        while epoch < plan.epochs and not stopped:
+            for chosen in mini_batches(plan.seed, plan.cycle, epoch, rows, plan.mini_batches):
+                optimizer.zero_grad(set_to_none=True)
+                means = {"epoch": float(epoch)} | self._accumulate(chosen, len(log))
+                # This gradient is not applied any more.
+                stopped = enough(means)
+                parameters = [p for group in optimizer.param_groups for p in group["params"]]
+                norm = torch.nn.utils.clip_grad_norm_(
+                    parameters, plan.max_grad_norm or float("inf"))
+                log.append(means | {"grad_norm": norm.item(), "applied": float(not stopped)})
+                if not math.isfinite(log[-1]["grad_norm"]):  # nor would Adam's state be, ever again
+                    raise NotFiniteError(
+                        f"The gradient of cycle {plan.cycle} is not a finite number; it was"
+                        " not applied. Lower the learning rate or clip scores.")
+                if stopped:
+                    break
+                optimizer.step()
+            epoch += 1
+        optimizer.zero_grad(set_to_none=True)
+        self._control.step(Phase.UPDATING, self._total, self._total)
+        return log
+
+    def _accumulate(self, chosen: Tensor, done: int) -> dict[str, float]:
+        """Add the gradient of one mini-batch and return its means over tokens."""
+        policy, plan = self._policy, self._plan
+        count = int(self._completions.mask[chosen.to(policy.device)].sum())
+        # Summed on the device: reading a number at every step would stall a GPU.
+        sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=policy.device))
+        for batch in micro_batches(
+            self._completions, chosen, max_tokens=plan.micro_batch_tokens, device=policy.device,
+            together=policy.abilities.reading,
+        ):
+            self._control.step(Phase.UPDATING, done, self._total)
+            self._backward(batch, count, sums)
+        return {name: number.item() / count for name, number in sums.items()}
+
+    def _backward(self, batch: MicroBatch, count: int, sums: dict[str, Tensor]) -> None:
+        """Add one micro-batch's gradient, and what is logged to ``sums``.
+
+        Two stages: through the heads, chunk by chunk, down to the trunk's output; then through the
+        trunk once. The logits of a micro-batch never exist all at the same time.
+        """
+        policy, plan = self._policy, self._plan
+        with torch.set_grad_enabled(not plan.values_alone):
+            hidden = policy.hidden_states(batch.input_ids)
+        # The shared trunk stays as it is where values learn alone; a separate one is theirs.
+        shared = policy.value_trunk is None
+        states = hidden.flatten(0, 1)[batch.source]
+        value_states = (
+            states if shared else policy.value_states(batch.input_ids).flatten(0, 1)[batch.source])
+        leaves, value_leaves = [], []
+        for part in head_chunks(len(states), policy.config.vocab_size, policy.device):
+            at = (batch.row[part], batch.column[part])
+            leaf = states[part].detach().requires_grad_(not plan.values_alone)
+            value_leaf = leaf if shared else value_states[part].detach().requires_grad_()
+            leaves.append(leaf)
+            value_leaves.append(value_leaf)
+            with torch.set_grad_enabled(not plan.values_alone):
+                logprobs, entropy = token_statistics(
+                    temper(policy.logits(leaf), plan.temperature), self._completions.tokens[at],
+                    entropy_gradient=self._loss.uses_entropy)
+            loss, logged = self._loss(Tokens(at, logprobs, entropy, policy.values(value_leaf)))
+            for name, numbers in logged.items():
+                sums[name] = sums[name] + numbers.detach().sum()
+            (loss.sum() / count).backward()
+        if not plan.values_alone:
+            states.backward(_gradients(leaves))
+        if not shared:
+            value_states.backward(_gradients(value_leaves))
+
+
+def _gradients(leaves: list[Tensor]) -> Tensor:
+    return torch.cat([leaf.grad for leaf in leaves if leaf.grad is not None])
+
+
+def summarise(log: list[dict[str, float]]) -> dict[str, float]:
+    """Return the metrics that the steps of any loss have, of what :meth:`Epochs.run` returned."""
+    return {
+        "policy/grad_norm": mean(log, "grad_norm"),
+        "policy/epochs": len({entry["epoch"] for entry in log if entry["applied"]}),
+        "policy/steps": sum(entry["applied"] for entry in log),
+    }
+
+
+def mean(log: list[dict[str, float]], name: str) -> float:
+    """Return the mean of a logged number over steps."""
+    return sum(entry[name] for entry in log) / len(log)

@@ -1,0 +1,83 @@
+"""The metrics of what all algorithms do alike. No torch."""
+
+from __future__ import annotations
+
+from workbench.algorithm import Metric
+
+_ALL = (
+    Metric("objective/scores", "Reward (training batch)", "score",
+           "mean of the reward model's score r(x, y) over the batch",
+           "What the reward model gives the completions this cycle learned from, which were "
+           "written before its update: on average, before normalising, clipping and penalties. "
+           "TRL's metric of this name is less the missing-EOS penalty."),
+    Metric("objective/scores_compared", "Reward on the compared prompts", "score",
+           "mean of r(x, y) over the compared prompts, after the update",
+           "What the reward model gives the completions of the compared prompts. Prompts and "
+           "random numbers are the same in every cycle, so what differs was learned.",
+           short="compared"),
+    Metric("objective/scores_std", "Reward spread", "score", "deviation of r(x, y)",
+           "How much scores differ within a cycle. Near 0 there is nothing to learn from."),
+    Metric("objective/kl", "KL to start policy", "nats / completion",
+           "mean over completions of Σₜ KL estimate(log π - log π_start)",
+           "How far completions have moved from the start policy, by the estimator that is set.",
+           distance=True),
+    Metric("objective/entropy", "Surprise of completions", "nats / completion",
+           "mean over completions of -Σₜ log π(token)",
+           "A one-sample estimate of the entropy of whole completions, as TRL logs it."),
+    Metric("objective/unlikely", "Unlikely tokens", "share",
+           "share of tokens with π_start(token) < 0.1 %",
+           "How many of the sampled tokens the start policy would almost never write. A rise means "
+           "that its language is being left."),
+    Metric("objective/length", "Completion length", "tokens", "mean tokens, end token included",
+           "Average length of a completion."),
+    Metric("objective/distinct", "Distinct completions", "share",
+           "different completions ÷ completions",
+           "1 when no two completions of the cycle are the same. A fall means collapse."),
+    Metric("objective/cut", "Cut before scoring", "tokens",
+           "mean tokens of prompt and completion that the reward model did not read",
+           "How many tokens at the beginning of a text were left out because it was too long for "
+           "the reward model, which reads the end. 0 where it reads everything."),
+    Metric("policy/grad_norm", "Gradient norm", "", "mean of ‖∇L‖₂ before clipping",
+           "Length of the gradient; spikes warn of instability."),
+    Metric("policy/epochs", "Epochs run", "epochs", "epochs of which a gradient was applied",
+           "Fewer than asked for when the limit on approx-KL ended the cycle early."),
+    Metric("policy/steps", "Optimiser steps", "steps", "gradients applied in the cycle",
+           "Epochs times mini-batches, less where the limit on approx-KL ended the cycle early."),
+    Metric("val/num_eos_tokens", "Completions that ended", "completions",
+           "completions with an end-of-sequence token",
+           "The rest ran into the length limit."),
+    Metric("lr", "Learning rate", "", "learning_rate × schedule",
+           "The step size this cycle used."),
+    Metric("tokens_per_second", "Speed", "tokens / s", "sampled tokens ÷ seconds of the cycle",
+           "Completion tokens sampled, scored and learned from per second."),
+    Metric("seconds", "Cycle time", "s", "wall time of the cycle", "How long the cycle took."),
+    Metric("seconds/sampling", "Sampling time", "s", "wall time of sampling",
+           "Phase 1: writing the completions."),
+    Metric("seconds/scoring", "Scoring time", "s", "wall time of reward and reference",
+           "Phase 1: reward model and start policy reading the completions."),
+    Metric("seconds/update", "Update time", "s", "wall time of the epochs",
+           "Phase 2: the gradient steps."),
+    Metric("seconds/comparison", "Comparison time", "s",
+           "wall time of reading again and of the after-completions",
+           "The updated policy reading the batch again and completing the compared prompts."),
+)
+COMMON: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+
+PARTS = "objective/scores/"
+"""What the name of a part's metric begins with, where a reward is a weighted sum."""
+ALL_PARTS = Metric(
+    PARTS, "Parts of the reward", "score", "mean of each part's score rᵢ(x, y), before its weight",
+    "What each part of the reward gives the completions of this cycle, on average. Their weighted "
+    "sum is the reward.")
+
+
+def part_metric(part: str) -> str:
+    """Return the name of the metric that is one part's mean score."""
+    return PARTS + part
+
+
+def about_part(name: str) -> Metric:
+    """Return what the metric of one part means."""
+    part = name.removeprefix(PARTS)
+    return Metric(name, part, "score", f"mean of the score of {part}, before its weight",
+                  f"What {part}, a part of the reward, gives the completions of this cycle.")

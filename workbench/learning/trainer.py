@@ -1,0 +1,449 @@
+"""What every algorithm's cycle stands on: models in training, writing, scoring, comparing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workbench.feedback.reward_arguments import missing_column
+from workbench.feedback.reward_model import Reward
+from workbench.feedback.weighted_reward import score_all
+from workbench.learning.metrics import part_metric
+from workbench.learning.work import Phases, Work
+from workbench.models import snapshot
+from workbench.models.clock import Clock
+from workbench.models.control import Control, NotFiniteError
+from workbench.models.device import find_placement
+from workbench.models.forward import read_logprobs
+from workbench.models.loading import LoadedPolicy
+from workbench.models.optimizer import check_optimizer, make_optimizer
+from workbench.models.phases import Phase
+from workbench.models.policy import Policy
+from workbench.models.randomness import Stream, prompt_at, uniforms
+from workbench.models.sampling import Completions, sample
+from workbench.models.scribe import PromptError, Scribe
+from workbench.models.trainable import Trainable
+from workbench.records import (
+    Completion,
+    CycleResult,
+    Exchange,
+    PromptLike,
+    TokenTrace,
+    with_equal_columns,
+)
+from workbench.settings import Settings, Value
+from workbench.stop_strings import parse_stop_strings
+
+LOG_UNLIKELY = math.log(0.001)
+"""A token whose log-probability is lower the start policy would almost never write."""
+_MADE_WITH = ("precision", "lora_rank", "value_model", "gradient_checkpointing")
+S = TypeVar("S", bound=Settings)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A cycle's completions with all that is known of them before the update.
+
+    ``drawn`` says which prompt each is of; ``scores`` is (b,), ``ref_logprobs``, by the start
+    policy, and ``kl`` (b, T).
+    """
+
+    drawn: Sequence[int]
+    completions: Completions
+    written: list[Completion]
+    scores: Tensor
+    parts: Mapping[str, Tensor]
+    ref_logprobs: Tensor
+    kl: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What an algorithm made of a batch: its metrics, and what it saw of each token."""
+
+    metrics: Mapping[str, float]
+    traces: Sequence[TokenTrace] = ()
+
+
+class Trainer(Generic[S]):
+    """Trains one policy by one reward, cycle by cycle. An algorithm says how (:meth:`learn`).
+
+    Holds what lives from cycle to cycle: the policy, the frozen start policy as reference, the
+    optimiser and the position in the prompts. Everything random follows from the seed and the
+    cycle number (:mod:`workbench.models.randomness`).
+    """
+
+    PREPARED_BY: ClassVar[tuple[str, ...]] = ()
+    """The settings that decide what :meth:`prepare` makes, beside models and prompts."""
+    PREPARATION: ClassVar[int] = 0
+    """To be raised when something else comes of the same settings."""
+
+    def __init__(self, policy: Policy, reward: Reward, scribe: Scribe) -> None:
+        """Train ``policy``, whose tokenizer ``scribe`` has."""
+        self._trainable = Trainable(policy)
+        self.reward = reward
+        self.scribe = scribe
+        self.optimizer: torch.optim.Optimizer
+        self.position = 0
+        self.comparison_seed = 0
+        self.between_cycles = True
+        """False while the weights are on their way from one cycle's to the next's."""
+        self.prompts: list[PromptLike] = []
+        self.prompt_ids: list[list[int]] = []
+        """The prompts as the policy reads them."""
+
+    @classmethod
+    def made_for(cls, policy: LoadedPolicy, reward: Reward) -> Self:
+        """Return a trainer of loaded models.
+
+        Raises:
+            LoadError: a file beside the policy is damaged.
+        """
+        return cls(policy.policy, reward, policy.scribe)
+
+    # -- what an algorithm may have of its own
+
+    def learn(self, batch: Batch, cycle: int, settings: S, control: Control, clock: Clock
+              ) -> Learned:
+        """Let the policy learn from ``batch``, with :attr:`optimizer`.
+
+        Args:
+            clock: to be lapped as ``seconds/scoring`` before the first step and as
+                ``seconds/update`` after the last.
+
+        Raises:
+            Interrupted: ``control`` asked to end; the policy may be part of the way.
+            NotFiniteError: a gradient is not a number.
+        """
+        raise NotImplementedError
+
+    def note(self) -> str:
+        """Return a sentence on what may surprise about the models with this algorithm."""
+        return ""
+
+    @property
+    def brings_values(self) -> bool:
+        """Whether the policy brings a value head for this reward."""
+        return False
+
+    def episodes(self, settings: S) -> int:
+        """Return how many completions :meth:`prepare` learns from; 0: nothing is to be done."""
+        return 0
+
+    def prepare(self, settings: S, control: Control) -> dict[str, float]:
+        """Do what comes before the first cycle, and return the start metrics.
+
+        Raises:
+            Interrupted: ``control`` asked to end; :meth:`begin` again to try again.
+            NotFiniteError: a score or a gradient is not a number.
+            RewardError: a reward's Python file failed.
+        """
+        raise NotImplementedError
+
+    def say_prepared(self, settings: S, metrics: Mapping[str, float]) -> str:
+        """Return a sentence on the start metrics."""
+        raise NotImplementedError
+
+    def prepared(self) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+        """Return what :meth:`prepare` has made, as arrays and numbers."""
+        raise NotImplementedError
+
+    def restore_prepared(
+        self, arrays: Mapping[str, np.ndarray], numbers: Mapping[str, float]
+    ) -> None:
+        """Begin with what :meth:`prepared` returned, after :meth:`begin`.
+
+        Raises:
+            ValueError: it is of another model.
+        """
+        raise NotImplementedError
+
+    def controlled(self, old: S, new: S) -> dict[str, Value]:
+        """Return the settings that the algorithm itself has moved, and that stay as they are when
+        ``new`` settings no longer let it: they are journaled as its change."""
+        return {}
+
+    def measure(self) -> None:
+        """Measure what :meth:`memory` needs to know of the models, before they are trained."""
+
+    def memory(self, settings: S, work: Work) -> Phases:
+        """Return what a run takes of memory; nothing where that is not known.
+
+        Raises:
+            UnsupportedModelError: the policy cannot be trained as ``settings`` ask.
+        """
+        return {}
+
+    def relief(self, settings: S, work: Work, available: int) -> dict[str, Value]:
+        """Return the gentlest change of settings with which a run fits into ``available`` bytes;
+        nothing where none is known."""
+        return {}
+
+    def less(self, settings: S, work: Work, phase: Phase) -> dict[str, Value]:
+        """Return the live change to try when memory ran out in ``phase``."""
+        return {}
+
+    def token_kl(self, logprobs: Tensor, ref_logprobs: Tensor, settings: S) -> Tensor:
+        """Return how far each token is from the start policy, (b, T): log π - log π_start."""
+        return logprobs - ref_logprobs
+
+    def _value_source(self, settings: S) -> Any:
+        """Return the model that a separate value model begins as; None where there is none."""
+        return None
+
+    def _begun(self, settings: S, value_source: Any) -> None:
+        """Make what else a run begins with, before its optimiser."""
+
+    @property
+    def policy(self) -> Policy:
+        """The policy as it stands: in training, or the start policy before the first run."""
+        return self._trainable.policy
+
+    def reference(self) -> AbstractContextManager[Policy]:
+        """Give the start policy, for as long as the context lasts."""
+        return self._trainable.reference()
+
+    def begin(
+        self, prompts: Sequence[str | PromptLike], settings: S,
+        prompt_ids: Sequence[Sequence[int]] | None = None,
+    ) -> None:
+        """Return to the start policy with a fresh optimiser, for a new run on ``prompts``.
+
+        Args:
+            prompt_ids: the prompts as a run that goes on has read them: a chat template may write
+                another text today.
+
+        Raises:
+            PromptError: a prompt cannot be used, or a reward needs a column that they do not have.
+            UnsupportedModelError: the models cannot be used as ``settings`` asks.
+        """
+        asked = with_equal_columns(prompts)
+        if lacking := missing_column(self.reward, list(asked[0].columns) if asked else []):
+            raise PromptError(lacking)
+        if prompt_ids is None:
+            encoded = self.scribe.encode(
+                asked, settings.response_length, control_tokens=settings.control_tokens == "tokens")
+        else:
+            encoded = list(map(list, prompt_ids))
+            self.scribe.check_lengths(asked, encoded, settings.response_length)
+        # Or the last run's weights would live until the new ones have been made.
+        self.__dict__.pop("optimizer", None)
+        check_optimizer(settings.optimizer, self.policy.device)
+        value_source = self._value_source(settings)
+        self.prompts, self.prompt_ids = asked, encoded
+        # Adapters begin with random numbers; they follow from the seed like all others.
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed)
+            self._trainable.begin(
+                find_placement(settings.precision), lora_rank=settings.lora_rank,
+                value_source=value_source,
+                gradient_checkpointing=settings.gradient_checkpointing)
+        self._begun(settings, value_source)
+        self.optimizer = self._make_optimizer(settings.optimizer)
+        self.position = 0
+        self.comparison_seed = settings.seed
+        self.between_cycles = True
+
+    def dismantle(self) -> None:
+        """Let go of what was trained: the policy that this was made with is the start policy
+        again, for another to train."""
+        self.__dict__.pop("optimizer", None)
+        self._trainable.dismantle()
+
+    def apply(self, old: S, new: S) -> None:
+        """Take over changes: what concerns the models' making has them made again with the same
+        weights.
+
+        Raises:
+            PromptError: a longer response no longer fits a prompt.
+            ValueError: a structural hyperparameter changed: there are other weights then.
+        """
+        if new.response_length > old.response_length:
+            self.scribe.check_lengths(self.prompts, self.prompt_ids, new.response_length)
+        if old.control_tokens != new.control_tokens:
+            self.prompt_ids = self.scribe.encode(
+                self.prompts, new.response_length, control_tokens=new.control_tokens == "tokens")
+        if any(getattr(old, name, None) != getattr(new, name, None) for name in _MADE_WITH):
+            arrays, numbers = self.snapshot()
+            self.begin(self.prompts, new, self.prompt_ids)
+            self.restore(arrays, numbers)
+
+    def snapshot(self) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+        """Return all that the next cycle depends on, as arrays and numbers."""
+        return snapshot.take(self.policy, self.optimizer), self.numbers
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The numbers of a snapshot: all that is carried on beside weights and optimiser."""
+        return {"position": self.position, "comparison_seed": self.comparison_seed}
+
+    def restore(self, arrays: Mapping[str, np.ndarray], numbers: Mapping[str, float]) -> None:
+        """Go on from a snapshot, after :meth:`begin` with the settings of its run.
+
+        Raises:
+            ValueError: the snapshot belongs to another model.
+        """
+        snapshot.put_back(self.policy, self.optimizer, arrays)
+        self.restore_numbers(numbers)
+
+    def restore_numbers(self, numbers: Mapping[str, float]) -> None:
+        """Take over the :attr:`numbers` of a snapshot alone."""
+        self.position = int(numbers["position"])
+        self.comparison_seed = int(numbers.get("comparison_seed", self.comparison_seed))
+
+    def export(self, folder: str) -> None:
+        """Save the policy and its tokenizer as transformers loads them; adapters are merged.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        self._trainable.save(folder)
+        self.scribe.tokenizer.save_pretrained(folder)
+
+    def run_cycle(
+        self, cycle: int, settings: S, compared: Sequence[int], control: Control
+    ) -> CycleResult:
+        """Run cycle number ``cycle`` (from 1), complete the ``compared`` prompts with the updated
+        policy, and return all of it.
+
+        Raises:
+            Interrupted: ``control`` asked to end; the policy may be part of the way.
+            NotFiniteError: a score, a log-probability or a gradient is not a number.
+            RewardError: a reward's Python file failed.
+        """
+        control.step(Phase.SAMPLING, 0, settings.response_length)  # before memory is taken for it
+        clock = Clock(self.policy.device)
+        drawn = [prompt_at(settings.seed, self.position + i, len(self.prompts))
+                 for i in range(settings.batch_size)]
+        noise = uniforms(
+            settings.seed, Stream.ROLLOUT, cycle, settings.batch_size, settings.response_length)
+        completions = self._sample(drawn, noise, settings, control, Phase.SAMPLING)
+        clock.lap("seconds/sampling")
+        batch = self._score(drawn, completions, settings, control, Phase.SCORING)
+        _check_finite(batch, cycle)
+        metrics = measure(batch)
+        learned = self.learn(batch, cycle, settings, control, clock)
+        metrics |= learned.metrics
+        self.position += settings.batch_size
+        comparison = self.compare(compared, settings, control)
+        if not all(math.isfinite(written.kl) for written in comparison):
+            raise NotFiniteError(
+                f"Cycle {cycle} left a policy whose log-probabilities are not finite numbers; the "
+                "cycle was dropped. Lower the learning rate.")
+        compared_scores = [w.score for w in comparison if math.isfinite(w.score)]
+        if compared_scores:
+            metrics["objective/scores_compared"] = sum(compared_scores) / len(compared_scores)
+        clock.lap("seconds/comparison")
+        self.between_cycles = True
+        metrics |= clock.laps | {
+            "seconds": clock.total,
+            "tokens_per_second": float(completions.mask.sum()) / clock.total,
+        }
+        return CycleResult(metrics, batch.written, comparison, learned.traces)
+
+    def compare(
+        self, prompts: Sequence[int], settings: S, control: Control
+    ) -> list[Completion]:
+        """Complete the compared prompts with the present policy.
+
+        The random numbers depend on the seed at the start of the run and the place in ``prompts``
+        alone, so what differs between two cycles is what the policy learned.
+        """
+        control.step(Phase.COMPARING, 0, settings.response_length)
+        noise = uniforms(
+            self.comparison_seed, Stream.COMPARISON, 0, len(prompts), settings.response_length)
+        completions = self._sample(prompts, noise, settings, control, Phase.COMPARING)
+        return self._score(prompts, completions, settings, control, Phase.COMPARING).written
+
+    def _sample(
+        self, drawn: Sequence[int], noise: Tensor, settings: S, control: Control,
+        phase: Phase,
+    ) -> Completions:
+        self.scribe.stop_strings = parse_stop_strings(settings.stop_strings)
+        return sample(
+            self.policy, [self.prompt_ids[i] for i in drawn], noise,
+            temperature=settings.temperature, eos_ids=self.scribe.eos_ids, control=control,
+            phase=phase, stopped=self.scribe.stopped)
+
+    def _score(
+        self, drawn: Sequence[int], completions: Completions, settings: S,
+        control: Control, phase: Phase,
+    ) -> Batch:
+        """Score completions and measure how far they are from the reference."""
+        exchanges = self._exchanges(drawn, completions)
+        scores, parts, cuts = score_all(self.reward, exchanges, control=control, phase=phase)
+        with self.reference() as reference:
+            ref_logprobs = read_logprobs(
+                reference, completions, temperature=settings.temperature,
+                max_tokens=settings.micro_batch_tokens, control=control, phase=phase)
+        kl = self.token_kl(completions.logprobs, ref_logprobs, settings)
+        totals, lengths, ended = (
+            x.tolist() for x in (kl.sum(dim=1), completions.lengths, completions.ended))
+        written = [
+            Completion(p, e.completion, score, total, length, end,
+                    {name: part[row].item() for name, part in parts.items()}, cut)
+            for row, (p, e, score, total, length, end, cut) in enumerate(zip(
+                drawn, exchanges, scores.tolist(), totals, lengths, ended, cuts.tolist(),
+                strict=True))]
+        return Batch(
+            drawn, completions, written, scores.to(self.policy.device), parts, ref_logprobs, kl)
+
+    def _exchanges(self, drawn: Sequence[int], completions: Completions) -> list[Exchange]:
+        return [
+            self.scribe.exchange(self.prompts[p], completions.prompts[row],
+                                 completions.response(row))
+            for row, p in enumerate(drawn)]
+
+    def _make_optimizer(self, kind: str) -> torch.optim.Optimizer:
+        optimizer = make_optimizer(kind, *self.policy.trained(), self.policy.device)
+        # Until the first step of a cycle the weights are still those of the cycle before.
+        optimizer.register_step_pre_hook(self._leave_cycle)
+        return optimizer
+
+    def _leave_cycle(self, *_: object) -> None:
+        self.between_cycles = False
+
+
+def _check_finite(batch: Batch, cycle: int) -> None:
+    for what, numbers, cause in (
+        ("log-probability", batch.completions.logprobs, "Lower the learning rate."),
+        ("score", batch.scores, "Check the reward model."),
+    ):
+        if not bool(torch.isfinite(numbers).all()):
+            raise NotFiniteError(
+                f"A {what} of cycle {cycle} is not a finite number; the policy was left as it "
+                f"was before the cycle. {cause}", intact=what == "score")
+
+
+def measure(batch: Batch) -> dict[str, float]:
+    """Return the metrics of a batch that every algorithm reports."""
+    completions, scores, mask = batch.completions, batch.scores, batch.completions.mask
+    unlikely = (batch.ref_logprobs < LOG_UNLIKELY).float()
+    return {
+        "objective/scores": scores.mean().item(),
+        "objective/scores_std": scores.std(unbiased=False).item(),
+        "objective/kl": batch.kl.sum(dim=1).mean().item(),
+        "objective/entropy": -completions.logprobs.sum(dim=1).mean().item(),
+        "objective/unlikely": ((unlikely * mask).sum() / mask.sum()).item(),
+        "objective/length": completions.lengths.float().mean().item(),
+        "objective/distinct": len({w.text for w in batch.written}) / len(batch.written),
+        "objective/cut": sum(w.cut for w in batch.written) / len(batch.written),
+        "val/num_eos_tokens": float(completions.ended.sum()),
+    } | {part_metric(name): part.mean().item() for name, part in batch.parts.items()}
+
+
+def scheduled(settings: Settings, rate: float, cycle: int) -> float:
+    """Return a learning rate in ``cycle`` (from 1): falling to 0 after the last, or constant."""
+    if settings.lr_scheduler_type == "constant":
+        return rate
+    return rate * max(0.0, 1.0 - (cycle - 1) / settings.num_cycles)
+
+
+AnyTrainer = Trainer[Any]

@@ -1,0 +1,77 @@
+"""PPO as the rest of the workbench knows it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from workbench.algorithm import Algorithm, Figure, PlotSet, Preset
+from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.ppo.metrics import METRICS, START_METRICS
+from workbench.ppo.remarks import remarks
+from workbench.ppo.rules import RULES, WATCHED
+from workbench.ppo.tokens import TOKENS
+
+
+def _trainer() -> Any:
+    from workbench.ppo.cycle import PPOTrainer
+
+    return PPOTrainer
+
+
+PPO = Algorithm(
+    name="ppo",
+    title="PPO",
+    help="Proximal policy optimisation (Schulman et al. 2017): completions are scored, a value "
+         "head says which tokens were better than expected, and a clipped step makes those "
+         "likelier.",
+    settings=Hyperparameters,
+    trainer=_trainer,
+    metrics=METRICS,
+    start_metrics=START_METRICS,
+    headline="objective/scores",
+    companions=("objective/scores_compared", "objective/rlhf_reward"),
+    steps="policy/steps",
+    plot_sets=(
+        PlotSet("Overview",
+                ("objective/scores", "loss/value_avg", "policy/entropy_avg", "objective/kl"),
+                "Reward, value loss, entropy and KL"),
+        PlotSet("Trust region",
+                ("policy/clipfrac", "policy/approxkl", "val/ratio_var", "objective/kl"),
+                "How far each update moves the policy, and how often the clip holds it back"),
+        PlotSet("Value head and advantages",
+                ("loss/value_avg", "val/explained_variance", "val/value", "val/advantage_std"),
+                "How well the reward still to come is foreseen, and how much better or worse "
+                "tokens turn out than that"),
+        PlotSet("Creativity",
+                ("policy/entropy_avg", "objective/entropy", "objective/distinct",
+                 "objective/length"),
+                "Whether the policy still tries different things"),
+    ),
+    groups={
+        "Reward and KL": ("objective/", "kl_coef"),
+        "Policy": ("policy/", "val/ratio", "loss/policy", "loss/total", "lr"),
+        "Value": ("loss/value", "val/"),
+        "Time": ("seconds", "tokens_per_second"),
+        "Other": ("",),
+    },
+    tokens=TOKENS,
+    rules=RULES,
+    watched=WATCHED,
+    presets=(
+        Preset("Careful", "Small steps that stay close to the start policy.",
+               {"learning_rate": 1e-4, "kl_coef": 0.1, "num_ppo_epochs": 2, "cliprange": 0.1}),
+        Preset("Bold", "Large steps on a loose leash; reward climbs fast and may be gamed.",
+               {"learning_rate": 1e-3, "kl_coef": 0.02, "num_ppo_epochs": 4, "cliprange": 0.2}),
+        Preset("Quick look", "Three small cycles, to see whether everything works.",
+               {"num_cycles": 3, "batch_size": 16, "num_mini_batches": 1, "response_length": 24}),
+    ),
+    progress=(
+        Figure("reward", "objective/scores", "+.3f"), Figure("KL", "objective/kl", ".2f"),
+        Figure("value loss", "loss/value_avg", ".3f"),
+        Figure("entropy", "policy/entropy_avg", ".3f"),
+        Figure("ended", "val/num_eos_tokens", ".0f"),
+        Figure("outside clip", "policy/clipfrac", ".1%"),
+        Figure("distinct", "objective/distinct", ".0%"),
+    ),
+    remarks=lambda settings, own_head: remarks(settings, own_head=own_head),
+)

@@ -1,0 +1,139 @@
+"""A completion as PPO saw it: a step a token, and how each number is written. No torch."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from workbench.algorithm import TokenColumn, TokenView
+from workbench.formatting import number, percent, signed, visible
+
+_EVEN = 0.05  # advantages nearer to 0 than this say nothing about a token
+_NO_CHOICE = 0.05  # nats
+_APART = 0.1  # a score and what was trained on that differ by less say the same
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One token.
+
+    ``value`` is the value head's estimate before the token and ``value_after`` the one after it,
+    or after the last token the reward model's score. ``chance`` and ``start_chance`` are the
+    probabilities of the policy that wrote it and of the start policy, at the sampling
+    temperature; ``ratio`` is what the cycle's update made of the former. ``clipped``: the ratio
+    has left the clip range on the side the advantage pushes to, so that this token pushes it no
+    further. Other tokens, which share the policy's weights, may. ``counted`` is the reward of the
+    last token as it was trained on: the score normalised, clipped and penalised, as is set, less
+    the token's KL price.
+    """
+
+    piece: str
+    value: float
+    value_after: float
+    advantage: float
+    chance: float
+    start_chance: float
+    ratio: float
+    kl: float
+    entropy: float
+    clipped: bool
+    last: bool
+    counted: float = math.nan
+
+    @property
+    def came_to(self) -> float:
+        """What stands after the token on the scale of the values: at the end ``counted``, where
+        that is another number than the score."""
+        apart = self.last and abs(self.counted - self.value_after) > _APART
+        return self.counted if apart else self.value_after
+
+
+COLUMNS = (
+    TokenColumn("Advantage",
+           "How much better (above 0) or worse the text went on than the value head had expected; "
+           "whitened: compared with the cycle's average token, in standard deviations. The update "
+           "makes tokens above 0 likelier. GAE, as it enters the policy loss",
+           lambda s: signed(s.advantage), lambda s: s.advantage),
+    TokenColumn("Value",
+           "The value head's estimate of the reward still to come, before → after the token. "
+           "After the last token: the reward model's score, as it was trained on",
+           lambda s: f"{number(s.value)} → {number(s.came_to)}", lambda s: s.came_to),
+    TokenColumn("Chance",
+           "How likely the policy found the token when it wrote it, at the sampling temperature",
+           lambda s: percent(s.chance), lambda s: s.chance, False),
+    TokenColumn("Update",
+           "How many times as likely the cycle's update made the token: the ratio ρ. Clipped: "
+           "beyond the clip range, the trust region, where the token itself pushes no further; "
+           "what other tokens push can still carry it on",
+           lambda s: f"×{s.ratio:.2f}" + (" clipped" if s.clipped else ""),
+           lambda s: math.log(s.ratio) if s.ratio > 0 else 0.0),
+    TokenColumn("KL",
+           "How much likelier the policy finds the token than the start policy does, in nats: "
+           "log π − log π_start. Its sum is the completion's KL by the estimator k1",
+           lambda s: signed(s.kl), lambda s: s.kl, False),
+    TokenColumn("Entropy",
+           "How open the choice of this token was, in nats. 0: no alternative; this is what the "
+           "entropy term keeps up",
+           lambda s: number(s.entropy), lambda s: s.entropy, False),
+)
+
+
+def read_steps(
+    pieces: Sequence[str], numbers: Mapping[str, Sequence[float]], score: float,
+    settings: Mapping[str, object],
+) -> tuple[Step, ...]:
+    """Return the steps of a completion that the reward model gave ``score``."""
+    cliprange = settings.get("cliprange", 0.2)
+    assert isinstance(cliprange, float)
+    n = {name: [float(x) for x in column] for name, column in numbers.items()}
+    after = [*n["value"][1:], score]
+    count = len(pieces)
+    return tuple(
+        Step(piece, n["value"][i], after[i], n["advantage"][i], math.exp(n["logprob"][i]),
+             math.exp(n["ref_logprob"][i]), n["ratio"][i], n["logprob"][i] - n["ref_logprob"][i],
+             n["entropy"][i], _clipped(n["advantage"][i], n["ratio"][i], cliprange), i == count - 1,
+             n["reward"][i] if i == count - 1 else math.nan)
+        for i, piece in enumerate(pieces))
+
+
+def say(step: Step, settings: Mapping[str, object]) -> str:
+    """Say in words, as rich text, what PPO made of a token."""
+    then = (f"the reward model then gave {number(step.value_after)}" if step.last else
+            f"{number(step.value_after)} after it")
+    if step.came_to != step.value_after:
+        then += f", which was trained on as {number(step.came_to)}"
+    # Whitened advantages have the batch's mean taken away: their sign compares with the others.
+    whitened = bool(settings.get("whiten_advantages"))
+    unit = " deviations" if whitened else ""
+    against = "the cycle's average token" if whitened else "the value head expected"
+    turned = (f"about as good as {against}" if abs(step.advantage) < _EVEN else
+              f"better than {against}" if step.advantage > 0 else f"worse than {against}")
+    if step.entropy < _NO_CHOICE:
+        turned += ("; there was no choice here, so it shows the reward model's score" if step.last
+                   else "; there was no choice here, so it shows what came later")
+    clipped = ""
+    if step.clipped:
+        clip = settings.get("cliprange", 0.2)
+        assert isinstance(clip, float)
+        edge = 1 + clip if step.ratio > 1 else 1 - clip
+        clipped = (f". Past ×{edge:.2f}, the edge of the clip range, it no longer pushes itself: "
+                   "the step that crossed it, or other tokens, moved it further")
+    return (
+        f"<b>{html.escape(visible(step.piece))}</b> &nbsp;Value head: "
+        f"{number(step.value)} before it, {then}. "
+        f"Advantage {signed(step.advantage)}{unit}: {turned}. "
+        f"Chance {html.escape(percent(step.chance))} "
+        f"(start policy {html.escape(percent(step.start_chance))}); "
+        f"the update made it ×{step.ratio:.2f}{clipped}.")
+
+
+def _clipped(advantage: float, ratio: float, cliprange: float) -> bool:
+    return ratio > 1 + cliprange if advantage > 0 else advantage < 0 and ratio < 1 - cliprange
+
+
+TOKENS = TokenView(
+    COLUMNS, read_steps, say,
+    # A large advantage where there was a choice.
+    weight=lambda step: abs(step.advantage) * min(1.0, step.entropy))
