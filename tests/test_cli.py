@@ -62,6 +62,17 @@ def test_train_writes_a_json_object_a_cycle(models, home, tmp_path):
     store.close()
 
 
+def test_what_the_engine_does_is_logged_when_that_is_asked_for(models, home, tmp_path, forked):
+    (tmp_path / "p.txt").write_text("one\n")
+    train = ["train", *models, *SMALL, "--prompts", tmp_path / "p.txt", "--cycles", 1,
+             "--home", home]
+    assert "workbench.training" not in forked(*train).stderr
+    logged = forked("--log-level", "info", *train).stderr
+    assert "INFO workbench.training.worker: Start while Ready" in logged
+    assert "INFO workbench.training.saving: Run 2: cycle 1 in " in logged
+    assert "Start while" not in forked(*train, "--log-level", "warning").stderr
+
+
 def test_train_writes_a_readable_line_a_cycle(models, home, tmp_path, forked):
     prompts = tmp_path / "p.txt"
     prompts.write_text("one\n")

@@ -13,8 +13,9 @@ from helpers.window import fill
 from workbench import headless
 from workbench.cli import parse
 from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.ppo.value_pretraining import say_foreseen
 from workbench.store.store import Store
-from workbench.training.events import RunResumed, ValuesPretrained
+from workbench.training.events import RunResumed
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits of Unix")
@@ -68,12 +69,12 @@ def test_no_resume_is_promised_that_is_not_there(home, store):
     ("Run 5", "Run 5 is a fork of Run 2 after cycle 3."),
     ("Dearer", "Dearer (run 5) is a fork of Run 2 after cycle 3.")])
 def test_a_run_is_named_once(name, said):
-    assert headless._begun(RunResumed(5, name, 3, Hyperparameters(), "Run 2")) == said
+    resumed = RunResumed(5, name, 3, "ppo", Hyperparameters().model_dump(), "Run 2")
+    assert headless._begun(resumed) == said
 
 
 def test_values_that_have_nothing_to_foresee_are_given_no_number():
-    said = headless._pretrained(ValuesPretrained(1, 20, math.nan, kept=False))
-    assert said == (
+    assert say_foreseen(20, math.nan) == (
         "Values pretrained on 20 completions of the start policy: those held out all scored the "
         "same, so there was nothing to foresee. See whether the reward tells completions apart.")
 
@@ -93,4 +94,4 @@ def test_what_pretrained_values_foresee_is_said(home, tmp_path, capsys):
                          if line.startswith("Values pretrained")))
     assert said[0].startswith(
         "Values pretrained on 20 completions of the start policy: they explain ")
-    assert said[1] == said[0].replace("policy:", "policy (kept from an earlier run):")
+    assert said[1] == f"{said[0]} Kept from an earlier run."

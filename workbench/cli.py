@@ -10,7 +10,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from workbench import __version__, terminal
+from workbench import __version__, logs, terminal
 from workbench.exit_status import FAILED, INTERRUPTED, UNUSABLE
 from workbench.memory_allocator import keep_freed_memory
 
@@ -46,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> int:
     keep_freed_memory()
+    logs.set_level(options.log_level or "info")
+    if options.log_level and options.command:
+        logs.start_terminal()
     match options.command:
         case "train":
             from workbench.headless import train
@@ -82,7 +85,7 @@ def _run(options: argparse.Namespace) -> int:
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Return the words of the command line, as options."""
     # Not by set_defaults: that would give the commands' --home a default, to undo an earlier one.
-    defaults = argparse.Namespace(home=None, policy=None, reward=None)
+    defaults = argparse.Namespace(home=None, log_level=None, policy=None, reward=None)
     return _parser().parse_args(arguments, defaults)
 
 
@@ -92,6 +95,9 @@ def _parser() -> argparse.ArgumentParser:
     home.add_argument("--home", metavar="DIR", default=argparse.SUPPRESS,
                       help="where runs are kept (default: the platform's data folder, or "
                            "PPO_WORKBENCH_HOME)")
+    home.add_argument("--log-level", choices=logs.LEVELS, default=argparse.SUPPRESS,
+                      help="what is logged: in the window's case to logs/workbench.log of that "
+                           "folder (default: info), else to the terminal (default: nothing)")
     parser = argparse.ArgumentParser(
         prog="ppo-workbench", parents=[home],
         description="PPO on language models: watch it, compare completions, steer it. "

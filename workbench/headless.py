@@ -190,7 +190,8 @@ def _show_printed() -> None:
     """Let what a reward's Python file prints be seen, beside the lines of the run."""
     log = logging.getLogger("workbench.reward")
     log.setLevel(logging.INFO)
-    log.handlers = [logging.StreamHandler(sys.stderr)]
+    if not logging.getLogger("workbench").handlers:  # --log-level shows it already
+        log.handlers = [logging.StreamHandler(sys.stderr)]
 
 
 def _prompts(file: str | None) -> tuple[do.PromptItem, ...]:

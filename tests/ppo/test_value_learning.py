@@ -299,14 +299,14 @@ def test_ended_inside_it_begins_again_the_same(unattended):
 def test_what_was_made_can_be_put_back(unattended):
     for kind in ("shared", "policy"):
         ppo, _ = pretrained(unattended, value_model=kind)
-        arrays, numbers = ppo.values_snapshot()
+        arrays, numbers = ppo.prepared()
         other, hp = make_ppo(letters_a_to_m), small(**PRETRAINED, value_model=kind)
         other.begin(PROMPTS, hp)
-        other.restore_values(arrays, numbers)
+        other.restore_prepared(arrays, numbers)
         assert weights(other.policy) == weights(ppo.policy)
         assert other.numbers == ppo.numbers
         with pytest.raises(ValueError, match="another model"):
-            other.restore_values({}, numbers)
+            other.restore_prepared({}, numbers)
 
 
 def test_a_score_that_is_no_number_is_told(unattended):

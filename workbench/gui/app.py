@@ -15,7 +15,7 @@ from PySide6.QtCore import QLoggingCategory, QTimer
 from PySide6.QtWidgets import QApplication
 from qasync import QEventLoop
 
-from workbench import __version__
+from workbench import __version__, logs
 from workbench.ending_signals import ending_signals
 from workbench.gui.actions import ALIVE
 from workbench.gui.background import Background
@@ -25,7 +25,7 @@ from workbench.gui.controllers.elsewhere import Elsewhere
 from workbench.gui.controllers.tray import Tray
 from workbench.gui.controls import enable
 from workbench.gui.dialogs import ask_about_closing
-from workbench.gui.errors import ErrorDialog, ErrorReporter, start_log, stop_log
+from workbench.gui.errors import ErrorDialog, ErrorReporter
 from workbench.gui.garbage import GarbageCollector
 from workbench.gui.main_window import MainWindow
 from workbench.gui.settings import Settings
@@ -145,7 +145,7 @@ class Workbench:
         self.window.show()
         await self._painted.wait()
         self.store = await asyncio.to_thread(_open_store, self.home)
-        log_file = start_log(self.home)
+        log_file = logs.start_file(self.home)
         try:
             self._compose()
             self._first_steps(policy, reward)
@@ -158,7 +158,7 @@ class Workbench:
             await self._shut()
         finally:
             await asyncio.to_thread(self.store.close)
-            stop_log(log_file)
+            logs.stop(log_file)
 
     async def tell(self, sentence: str) -> None:
         """Say why there is nothing to work with, until the person has read it or wants to leave."""

@@ -7,8 +7,6 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from logging.handlers import RotatingFileHandler
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -34,25 +32,6 @@ UNEXPECTED = (
 def _sentence(error: BaseException | None) -> str:
     """Return what to say of an error: the store's own words, where it is one of the store's."""
     return (sentence_on_store(error) if error else None) or UNEXPECTED
-
-
-def start_log(home: Path) -> logging.Handler:
-    """Write the workbench's log to ``home/logs``, at most a few megabytes of it."""
-    folder = home / "logs"
-    folder.mkdir(parents=True, exist_ok=True)
-    handler = RotatingFileHandler(folder / "workbench.log", maxBytes=1_000_000, backupCount=3,
-                                  encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger("workbench")
-    root.setLevel(logging.INFO)
-    root.addHandler(handler)
-    return handler
-
-
-def stop_log(handler: logging.Handler) -> None:
-    """Close the log file."""
-    logging.getLogger("workbench").removeHandler(handler)
-    handler.close()
 
 
 class ErrorDialog(Dialog):

@@ -8,6 +8,7 @@ nobody wrote to costs microseconds.
 from __future__ import annotations
 
 import contextlib
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable
@@ -28,6 +29,8 @@ from workbench.training.events import (
 
 if TYPE_CHECKING:
     from workbench.store.store import Store
+
+log = logging.getLogger(__name__)
 
 GLANCE = 0.25  # seconds between two glances at the mail; news goes out as often
 
@@ -146,5 +149,6 @@ class Mailbox:
                 self.answer(taken, f"{posted.name} is not known here; both processes should be "
                                    "of the same version of PPO Workbench.", {})
             else:
+                log.info("%s for run %d from %s", posted.name, run_id, posted.by)
                 self._put(Letter(command, run_id, self, taken))
         return taken

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 
@@ -12,6 +13,8 @@ from workbench.store.store import Store
 from workbench.training import events as ev
 from workbench.training.checkup import check, health_records
 from workbench.training.run import Run, Unwritten, records
+
+log = logging.getLogger(__name__)
 
 Emit = Callable[[ev.Event], None]
 _AGAIN = "it is made again when the run is resumed"
@@ -56,6 +59,7 @@ def cycle_record(
             health=health_records(checked)).result()
         run.cycle, run.in_cycle, run.attended = cycle, False, False
         run.score, run.settled = _worth(result), (run.hp, numbers)
+        log.info("Run %d: cycle %d in %.2f s", run.id, cycle, result.metrics["seconds"])
         emit(ev.ComparisonReady(run.id, cycle))
         emit(ev.CycleFinished(run.id, cycle, run.hp.num_cycles, dict(result.metrics)))
         emit(checked)

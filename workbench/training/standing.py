@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
+
+log = logging.getLogger(__name__)
 
 
 class Standing:
@@ -21,10 +24,12 @@ class Standing:
     def enter(self, state: State, note: str = "", *, held: bool = False) -> None:
         """Be in ``state`` from now on; the rest is as in :class:`StateChanged`."""
         self.state = state
+        log.info("%s%s", state, f": {note}" if note else "")
         self.emit(ev.StateChanged(state, note, held))
 
     def refuse(
         self, command: do.Command, sentence: str, problems: dict[str, str] | None = None
     ) -> None:
         """Say why a command is not carried out."""
+        log.info("%s refused: %s", type(command).__name__, sentence)
         self.emit(ev.CommandRefused(type(command).__name__, sentence, problems or {}))

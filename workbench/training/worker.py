@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -34,6 +35,8 @@ from workbench.training.standing import Standing
 from workbench.training.states import WHEN
 from workbench.training.threads import Threads
 from workbench.training.trying import Trying
+
+log = logging.getLogger(__name__)
 
 _CANCELLED = ev.LoadingFailed("Loading was cancelled; nothing changed.", cancelled=True)
 
@@ -96,6 +99,7 @@ class Worker:
             self._standing.closing = True
             return
         states, sentence = WHEN[type(command)]
+        log.info("%s while %s", type(command).__name__, self._standing.state)
         if self._standing.state not in states:
             self._standing.refuse(command, sentence)
             return
