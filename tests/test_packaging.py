@@ -37,11 +37,12 @@ def test_the_wheel_carries_models_and_prompts_and_no_rubbish(wheel):
 
 def test_the_installed_command_trains_the_bundled_policy(wheel, tmp_path):
     site = tmp_path / "site"
-    run("-m", "pip", "install", "-q", "--no-deps", "--target", site, wheel)
+    run("-m", "pip", "install", "-q", "--no-deps", "--no-compile", "--target", site, wheel)
     environment = {**os.environ, "PYTHONPATH": str(site), "PPO_WORKBENCH_HOME": str(tmp_path / "h")}
     where = run("-c", "import workbench; print(workbench.__file__)", cwd=tmp_path, env=environment)
     assert Path(where.stdout.strip()).is_relative_to(site)
-    done = run("-m", "workbench", "train", "--cycles", 1, "--set", "batch_size=8", "--json",
+    done = run("-m", "workbench", "train", "--cycles", 1, "--set", "batch_size=8",
+               "--set", "response_length=8", "--set", "comparison_prompts=1", "--json",
                cwd=tmp_path, env=environment)
     assert json.loads(done.stdout)["cycle"] == 1
     assert "All is well" in run(

@@ -175,8 +175,9 @@ class AnyCommands(RuleBasedStateMachine):
                     raise AssertionError(sentence)
 
 
-@pytest.mark.parametrize("loaded", [True, False])
-def test_any_commands_in_any_order(folders, loaded):
+@pytest.mark.parametrize(("loaded", "examples"), [
+    (True, 8), (False, 3), pytest.param(True, 48, marks=pytest.mark.sweep)])
+def test_any_commands_in_any_order(folders, loaded, examples):
     class Machine(AnyCommands):
         models = folders
 
@@ -186,6 +187,6 @@ def test_any_commands_in_any_order(folders, loaded):
                 self.load()
 
     run_state_machine_as_test(Machine, settings=settings(
-        max_examples=24 if loaded else 4, stateful_step_count=14, derandomize=True,
+        max_examples=examples, stateful_step_count=14, derandomize=True,
         # Without shrinking: a failure takes seconds to reproduce, shrinking it takes minutes.
         phases=[Phase.generate], database=None, suppress_health_check=list(HealthCheck)))
