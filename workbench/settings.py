@@ -275,7 +275,7 @@ class Settings(BaseModel):
     def differences(self, other: Settings) -> dict[str, tuple[Value, Value]]:
         """Return ``{name: (mine, the other's)}`` for every setting that differs."""
         mine, theirs = self.model_dump(), other.model_dump()
-        return {k: (mine[k], theirs[k]) for k in mine if mine[k] != theirs[k]}
+        return {k: (mine[k], theirs[k]) for k in self.specs() if mine[k] != theirs[k]}
 
 
 def _spec(name: str, field: FieldInfo) -> Spec:

@@ -1,18 +1,23 @@
 """A run that goes wrong is told of in plain words, a healthy one is left in peace."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 
+from workbench import health
 from workbench.algorithms import METRICS
-from workbench.health import NOT_FINITE, Watch, read
+from workbench.health import NOT_FINITE
+from workbench.ppo import rules
 from workbench.ppo.hyperparameters import Hyperparameters, parse, specs
-from workbench.ppo.rules import NOT_ONE, RULES, WATCHED
+from workbench.ppo.rules import NOT_ONE, WATCHED
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
 
+RULES = {rule.name: rule for rule in rules.RULES}
+read = partial(health.read, rules.RULES)
 HEALTHY = {"objective/scores": 1.0, "objective/scores_std": 0.9, "objective/kl": 6.0,
            "objective/length": 24.0, "objective/distinct": 1.0, "policy/entropy_avg": 0.9,
            "policy/approxkl": 0.05, "policy/clipfrac": 0.25, "policy/grad_norm": 0.3,
@@ -24,7 +29,7 @@ PROMPTS = (do.PromptItem("one"), do.PromptItem("two"), do.PromptItem("three"))
 
 def after(cycles, change, hp=None):
     """Return what is found after healthy cycles and some more with changed metrics."""
-    watch, hp = Watch(), hp or Hyperparameters()
+    watch, hp = health.Watch(rules.RULES, WATCHED), hp or Hyperparameters()
     found = []
     for metrics in [HEALTHY] * 5 + [HEALTHY | change] * cycles:
         found = watch.check(metrics, hp)
@@ -167,7 +172,7 @@ def test_a_value_loss_of_next_to_nothing_does_not_diverge(score):
 
 def test_a_ratio_that_does_not_begin_at_1_is_no_matter_of_settings():
     wrong = {"val/ratio_start": 2.7, "objective/kl": 200.0, "policy/approxkl": 3.0}
-    watch = Watch()
+    watch = health.Watch(rules.RULES, WATCHED)
     found = watch.check(HEALTHY | wrong, Hyperparameters())
     assert [(f.rule, f.severity) for f in found] == [(NOT_ONE, "serious")]
     assert "read 14.88 times more or less probable" in found[0].sentence
@@ -175,8 +180,9 @@ def test_a_ratio_that_does_not_begin_at_1_is_no_matter_of_settings():
     assert "fault of the model" in advice
     assert not any(spec.label.lower() in advice.lower() for spec in specs().values())
     # Rounding in half precision is none; in single precision nothing so large is rounding.
-    assert not Watch().check(HEALTHY | {"val/ratio_start": 0.05}, Hyperparameters())
-    assert Watch().check(
+    assert not health.Watch(rules.RULES, WATCHED).check(
+        HEALTHY | {"val/ratio_start": 0.05}, Hyperparameters())
+    assert health.Watch(rules.RULES, WATCHED).check(
         HEALTHY | {"val/ratio_start": 0.05}, parse({"precision": "float32"}))[0].rule == NOT_ONE
 
 

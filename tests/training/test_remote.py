@@ -82,7 +82,7 @@ def test_a_run_is_steered_from_another_process(ready: Client, watcher: Watcher) 
     assert watcher.wait(ev.HyperparametersStaged).takes_effect_at == 2
     watcher.send(do.StepCycle())
     applied = watcher.wait(ev.HyperparametersApplied)
-    assert (applied.cycle, applied.hyperparameters.kl_coef) == (2, 0.3)
+    assert (applied.cycle, applied.hyperparameters["kl_coef"]) == (2, 0.3)
     watcher.wait(ev.StateChanged, state=State.PAUSED, note="After cycle 2")
     finished = [e for e in watcher.seen if isinstance(e, ev.CycleFinished)]
     assert [e.cycle for e in finished] == [2]
@@ -167,7 +167,7 @@ def test_an_unknown_command_is_refused(ready: Client, watcher: Watcher) -> None:
     do.SetHyperparameters({"kl_coef": 0.1, "num_cycles": 3, "whiten_rewards": True}, "health"),
     do.Pause(), ev.StateChanged(State.PAUSED, "After cycle 1"),
     ev.Progress(1, 2, 3, ev.Phase.UPDATING, 4, 5),
-    ev.HyperparametersApplied(1, 2, (ev.Change("kl_coef", 0.05, 0.1),), parse({})),
+    ev.HyperparametersApplied(1, 2, (ev.Change("kl_coef", 0.05, 0.1),), parse({}).model_dump()),
 ], ids=lambda m: type(m).__name__)
 def test_messages_come_back_as_they_were(message: object) -> None:
     assert wire.load(*wire.dump(message)) == message

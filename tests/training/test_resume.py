@@ -97,7 +97,7 @@ def test_changes_made_after_the_checkpoint_are_replayed(ready, store):
                 ready.send(do.Stop())
                 ready.wait_for(State.FINISHED)
                 ready.send(do.ResumeRun(2, cycle=2))
-                assert ready.wait(ev.RunResumed).hyperparameters.kl_coef == 0.05
+                assert ready.wait(ev.RunResumed).hyperparameters["kl_coef"] == 0.05
             else:
                 ready.send(do.StepCycle())
         finish(ready)

@@ -130,7 +130,7 @@ def test_live_change_takes_effect_at_the_next_cycle(ready, store):
     ready.send(do.Resume())
     applied = ready.wait(ev.HyperparametersApplied)
     assert applied.cycle == 2
-    assert applied.hyperparameters.kl_coef == 0.5
+    assert applied.hyperparameters["kl_coef"] == 0.5
     ready.wait(ev.RunFinished)
     assert store.metrics(run_id)["kl_coef"].values == [0.05, 0.5, 0.5]
     rates = store.metrics(run_id)["lr"].values
