@@ -94,7 +94,7 @@ def _no_dangling_threads(request: pytest.FixtureRequest) -> Iterator[None]:
     before = set(threading.enumerate())
     yield
     left = [t for t in threading.enumerate() if t not in before and t.is_alive()
-            and (not t.daemon or t.name in ("store-writer", "training", "mailbox", "follower"))]
+            and (not t.daemon or t.name in ("store-writer", "training", "publisher", "follower"))]
     for thread in left:
         thread.join(timeout=60)
     names = [t.name for t in left if t.is_alive()]

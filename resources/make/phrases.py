@@ -106,7 +106,7 @@ SO_GOOD = ("I told everyone at work", "I could hardly believe it", "I wrote to t
            "I forgot all my doubts", "I have been smiling ever since",
            "I took back every complaint")
 SO_BAD = ("I nearly gave up", "I asked for my money back", "I wrote a letter of complaint",
-          "we could only laugh", "I am still annoyed", "I lost my temper")
+          "we could only laugh", "I am still annoyed", "I lost my divide_by_temperature")
 SUMS = (
     g("everything {be} a delight", 0.85), g("everything {be} just right", 0.8),
     g("everything {be} done with care", 0.7), g("it {be} all better than I had hoped", 0.65),

@@ -42,9 +42,9 @@ from workbench.feedback.loading import load_reward
 from workbench.models.control import Unattended
 from workbench.models.device import find_placement
 from workbench.models.policy import Policy
+from workbench.models.policy_tokenizer import PolicyTokenizer
 from workbench.models.randomness import Stream, uniforms
 from workbench.models.sampling import sample
-from workbench.models.scribe import Scribe
 from workbench.ppo.cycle import PPOTrainer
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.value_head import ValueHead
@@ -226,7 +226,7 @@ def begin(
     placement = find_placement("float32")
     ppo = PPOTrainer(Policy(copy.deepcopy(model).eval(), placement),
               load_reward(str(reward_folder), placement, lambda *_: None).reward,
-              Scribe(tokenizer, [tokenizer.eos_token_id], context_length=CONTEXT,
+              PolicyTokenizer(tokenizer, [tokenizer.eos_token_id], context_length=CONTEXT,
                      use_chat_template=False),
               ValueHead(head.weight.detach(), head.bias.detach()))
     hp = hp.with_changes({"keep_tokens": 0, "comparison_prompts": 1})
@@ -259,15 +259,15 @@ def written_by_tuned(
 
 def more_written(ppo: PPOTrainer, hp: Hyperparameters, cycle: int) -> Rows:
     """More completions of the policy as it is after a cycle, which the run does not learn from."""
-    prompt_ids = ppo.scribe.encode(ppo.prompts, hp.response_length)
+    prompt_ids = ppo.policy_tokenizer.encode(ppo.prompts, hp.response_length)
     rows = [i % len(prompt_ids) for i in range(LOOKS)]
     drawn = sample(
         ppo.policy, [prompt_ids[p] for p in rows],
         uniforms(hp.seed, Stream.TRYING, cycle, LOOKS, hp.response_length),
-        temperature=hp.temperature, eos_ids=ppo.scribe.eos_ids, control=Unattended())
+        temperature=hp.temperature, eos_ids=ppo.policy_tokenizer.eos_ids, control=Unattended())
     responses = [drawn.response(r) for r in range(LOOKS)]
     scores = ppo.reward.score(
-        [ppo.scribe.exchange(ppo.prompts[p], prompt_ids[p], response)
+        [ppo.policy_tokenizer.exchange(ppo.prompts[p], prompt_ids[p], response)
          for p, response in zip(rows, responses, strict=True)], control=Unattended())
     return Rows([[*prompt_ids[p], *response] for p, response in zip(rows, responses, strict=True)],
                 scores.float())

@@ -29,7 +29,7 @@ from transformers.pytorch_utils import Conv1D
 
 from workbench.models.control import Unattended
 from workbench.models.cuda_graphs import CudaRecorder
-from workbench.models.decoders import Decoder, FixedDecoder, weights_at_rest
+from workbench.models.decoders import Decoder, FixedDecoder, inference_weights
 from workbench.models.device import find_placement, synchronize
 from workbench.models.kv_cache import make_cache
 from workbench.models.policy import Policy
@@ -135,7 +135,7 @@ def bytes_needed(policy: Policy, rows: int, tokens: int) -> float:
         module.weight.numel() for module in policy.model.modules()
         if isinstance(module, nn.Linear | Conv1D)) * policy.placement.dtype.itemsize
     cache: Any = make_cache(policy.model.config, 2)
-    with weights_at_rest(policy):
+    with inference_weights(policy):
         policy.trunk(input_ids=torch.ones(1, 2, dtype=torch.long, device=policy.device),
                      cache=cache, use_cache=True)
     a_token = sum(x.nbytes for layer in cache.layers for x in (layer.keys, layer.values)) / 2

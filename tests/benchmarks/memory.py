@@ -109,7 +109,7 @@ def run(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[Any, dic
     from workbench.models.control import Unattended
     from workbench.models.device import find_placement
     from workbench.models.loading import load_policy
-    from workbench.models.scribe import Scribe
+    from workbench.models.policy_tokenizer import PolicyTokenizer
     from workbench.ppo.cycle import PPOTrainer
     from workbench.ppo.footprint import Footprint
     from workbench.ppo.hyperparameters import parse
@@ -118,23 +118,23 @@ def run(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[Any, dic
     placement = find_placement()
     bundled = load_policy(str(assets.BUNDLED_POLICY), placement, lambda *_: None)
     reward = load_reward(str(assets.BUNDLED_REWARD), placement, lambda *_: None).reward
-    policy, tokenizer = bundled.policy, bundled.scribe.tokenizer
+    policy, tokenizer = bundled.policy, bundled.policy_tokenizer.tokenizer
     if model == SMOLLM2:
         loaded = load_policy(known_models.SMOLLM2.source(), placement, lambda *_: None)
-        policy, tokenizer = loaded.policy, loaded.scribe.tokenizer
+        policy, tokenizer = loaded.policy, loaded.policy_tokenizer.tokenizer
         del loaded
     elif model:
         policy = _make(model, placement)
     if settings.get("value_model") == "reward":  # of the policy's shape, with its tokenizer
         reward = RewardModel(_classifier(policy.config), tokenizer, 0, placement)
     # No token ends a response: each has the full length, as the estimate supposes.
-    scribe = Scribe(tokenizer, (), context_length=None, use_chat_template=False)
+    policy_tokenizer = PolicyTokenizer(tokenizer, (), context_length=None, use_chat_template=False)
     hp = parse({"num_cycles": 1, "num_ppo_epochs": 2, **settings})
     Path("/proc/self/clear_refs").write_text("5")
     footprint = Footprint(policy, reward)
-    prompt = max(map(len, scribe.encode(PROMPTS, hp.response_length)))
+    prompt = max(map(len, policy_tokenizer.encode(PROMPTS, hp.response_length)))
     phases = memory(footprint, hp, Work(prompt, prompt + hp.response_length, len(PROMPTS)))
-    ppo = PPOTrainer(policy, reward, scribe)
+    ppo = PPOTrainer(policy, reward, policy_tokenizer)
     ppo.begin(PROMPTS, hp)
     for cycle in range(1, hp.num_cycles + 1):
         ppo.run_cycle(cycle, hp, range(len(PROMPTS)), Unattended())

@@ -22,8 +22,8 @@ from workbench.models.device import find_placement
 from workbench.models.forward import read_logprobs
 from workbench.models.loading import load_policy
 from workbench.models.phases import Phase
+from workbench.models.policy_tokenizer import PolicyTokenizer
 from workbench.models.randomness import Stream
-from workbench.models.scribe import Scribe
 from workbench.ppo import cycle as cycle_module
 from workbench.ppo.cycle import PPOTrainer
 from workbench.ppo.hyperparameters import parse
@@ -53,7 +53,7 @@ class Side:
             "num_mini_batches": work.mini_batches, "learning_rate": work.learning_rate,
             "lr_scheduler_type": "constant", "kl_coef": work.kl_coef, "vf_coef": work.vf_coef,
             "missing_eos_penalty": 0.0, "max_grad_norm": 0.0, "keep_tokens": 0, **settings})
-        self.ppo = PPOTrainer(loaded.policy, reward, _scribe(work))
+        self.ppo = PPOTrainer(loaded.policy, reward, _policy_tokenizer(work))
         self.ppo.begin([text(ids) for ids in prompt_ids(work)], self.hp)
         policy = self.ppo.policy
         policy.model.load_state_dict(moved.policy.model.state_dict())
@@ -118,13 +118,13 @@ class Side:
             approxkl=result.metrics["policy/approxkl_avg"])
 
 
-def _scribe(work: Work) -> Scribe:
-    """Return a scribe with the tokenizer that the other sides read, whatever the architecture:
+def _policy_tokenizer(work: Work) -> PolicyTokenizer:
+    """Return the tokenizer that the other sides read, whatever the architecture:
     transformers would give some architectures their own class in its place."""
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_file=f"{work.models}/policy/tokenizer.json", eos_token=word(EOS),
         pad_token=word(PAD))
-    return Scribe(tokenizer, (EOS,), context_length=None, use_chat_template=False)
+    return PolicyTokenizer(tokenizer, (EOS,), context_length=None, use_chat_template=False)
 
 
 def _silent(_: str, __: float | None) -> None:

@@ -63,7 +63,7 @@ class Looker:
 
     def __init__(self, ppo: PPOTrainer, hp: Hyperparameters, seed: int) -> None:
         self.ppo, self.hp, self.seed = ppo, hp, seed
-        self.prompt_ids = ppo.scribe.encode(ppo.prompts, hp.response_length)
+        self.prompt_ids = ppo.policy_tokenizer.encode(ppo.prompts, hp.response_length)
         self.draws = 0
 
     def look(self, completions: int, prefixes: int, continuations: int) -> Foresight:
@@ -75,12 +75,12 @@ class Looker:
         noise = uniforms(self.seed, Stream.TRYING, self.draws, len(starts),
                          self.hp.response_length)
         return sample(self.ppo.policy, starts, noise, temperature=self.hp.temperature,
-                      eos_ids=self.ppo.scribe.eos_ids, control=UNATTENDED)
+                      eos_ids=self.ppo.policy_tokenizer.eos_ids, control=UNATTENDED)
 
     def _score(self, prompts: Sequence[int], responses: Sequence[list[int]], ended: Tensor
                ) -> Tensor:
         exchanges = [
-            self.ppo.scribe.exchange(self.ppo.prompts[p], self.prompt_ids[p], response)
+            self.ppo.policy_tokenizer.exchange(self.ppo.prompts[p], self.prompt_ids[p], response)
             for p, response in zip(prompts, responses, strict=True)]
         scores = self.ppo.reward.score(exchanges, control=UNATTENDED).float().cpu()
         return scores - self.hp.missing_eos_penalty * (~ended.cpu()).float()
@@ -134,7 +134,7 @@ def train(seed: int, options: argparse.Namespace, hp: Hyperparameters) -> None:
     placement = find_placement(hp.precision)
     policy = load_policy(options.policy, placement, lambda *_: None)
     reward = load_reward(options.reward, placement, lambda *_: None)
-    ppo = PPOTrainer(policy.policy, reward.reward, policy.scribe,
+    ppo = PPOTrainer(policy.policy, reward.reward, policy.policy_tokenizer,
               find_value_head(policy.folder, reward.reward))
     prompts = [prompt.text for prompt in read_prompts(DEFAULT_PROMPTS).prompts]
     ppo.begin(prompts, hp)

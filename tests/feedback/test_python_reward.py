@@ -14,7 +14,7 @@ from workbench.feedback.reward_file import read_reward_file
 from workbench.feedback.reward_text import RewardError
 from workbench.feedback.weighted_reward import WeightedPart, WeightedSum
 from workbench.models.control import Interrupted
-from workbench.models.scribe import PromptError
+from workbench.models.policy_tokenizer import PromptError
 from workbench.models.sources import LoadError
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.records import Exchange, TextPrompt

@@ -293,7 +293,7 @@ def test_models_can_be_loaded_while_a_run_is_watched(
 ) -> None:
     window, handle = opened.window, opened.controller.handle
     run_id = fill(store, 2, status="running")
-    store.owners.release(run_id)  # another process has it
+    store.run_locks.release(run_id)  # another process has it
     handle([ev.RunFollowed(run_id, "Run 1", 2, Hyperparameters(), "process 7 on there"),
             ev.StateChanged(State.RUNNING)])
     assert window.chip.text() == "Running"

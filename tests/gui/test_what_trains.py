@@ -271,7 +271,7 @@ def test_the_line_tells_what_a_run_trains(opened: Opened, store: Store) -> None:
 def test_a_watched_run_is_told_of_likewise(opened: Opened, store: Store) -> None:
     ready(opened)
     run_id = fill(store, 2, status="running")
-    store.owners.release(run_id)
+    store.run_locks.release(run_id)
     opened.controller.handle([
         ev.RunFollowed(run_id, "Run 1", 2, Hyperparameters(), "process 7 on there"),
         ev.StateChanged(State.RUNNING)])

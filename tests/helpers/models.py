@@ -11,7 +11,7 @@ import transformers as tf
 from workbench.models.device import Placement
 from workbench.models.phases import Phase
 from workbench.models.policy import Policy
-from workbench.models.scribe import Scribe
+from workbench.models.policy_tokenizer import PolicyTokenizer
 from workbench.ppo.cycle import PPOTrainer
 
 CPU = Placement(torch.device("cpu"), torch.float32)
@@ -92,5 +92,5 @@ def make_ppo(
     reward: Callable[[str], float] = len, *, architecture: str = "gpt2", eos: tuple[int, ...] = ()
 ) -> PPOTrainer:
     """Return PPO on a tiny random policy of letters."""
-    scribe = Scribe(Letters(), eos, context_length=64, use_chat_template=False)
-    return PPOTrainer(make_policy(architecture), TextReward(reward), scribe)
+    policy_tokenizer = PolicyTokenizer(Letters(), eos, context_length=64, use_chat_template=False)
+    return PPOTrainer(make_policy(architecture), TextReward(reward), policy_tokenizer)

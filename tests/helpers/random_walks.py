@@ -15,7 +15,7 @@ import transformers as tf
 from helpers.models import CPU, TextReward
 
 from workbench.models.policy import Policy
-from workbench.models.scribe import Scribe
+from workbench.models.policy_tokenizer import PolicyTokenizer
 from workbench.ppo.cycle import PPOTrainer
 
 NODES, GOAL, LONGEST = 21, 0, 10
@@ -103,9 +103,11 @@ def pretrained(graph: Graph, seed: int, steps: int = 200) -> Policy:
 
 def make_ppo(graph: Graph, policy: Policy) -> tuple[PPOTrainer, list[str]]:
     """Return PPO over walks from every node but the goal, and those prompts."""
-    scribe = Scribe(Letters(), (GOAL,), context_length=LONGEST, use_chat_template=False)
+    policy_tokenizer = PolicyTokenizer(
+        Letters(), (GOAL,), context_length=LONGEST, use_chat_template=False
+    )
     prompts = [chr(ord("a") + node) for node in range(NODES) if node != GOAL]
-    return PPOTrainer(policy, _Walks(graph), scribe), prompts
+    return PPOTrainer(policy, _Walks(graph), policy_tokenizer), prompts
 
 
 class _Walks(TextReward):

@@ -8,7 +8,7 @@ from helpers.models import CONFIGS, make_policy
 
 from workbench.models import decoders
 from workbench.models.control import Interrupted, Unattended
-from workbench.models.cuda_graphs import CudaRecorder, Replay
+from workbench.models.cuda_graphs import CudaRecorder, GraphedStep
 from workbench.models.decoders import Decoder, FixedDecoder, make_decoder
 from workbench.models.decoding import Decoding
 from workbench.models.device import Placement
@@ -16,7 +16,7 @@ from workbench.models.forward import read_logprobs
 from workbench.models.policy import Policy
 from workbench.models.randomness import Stream, uniforms
 from workbench.models.sampling import sample
-from workbench.models.trying import write
+from workbench.models.try_sampling import write
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
 
@@ -119,7 +119,7 @@ def test_trying_is_recorded_too(recorder):
 
 
 def test_a_step_that_makes_the_host_wait_is_found_before_it_is_recorded(caplog):
-    replay, x, seen = Replay(CudaRecorder(), torch.float32), torch.ones(1, device="cuda"), []
+    replay, x, seen = GraphedStep(CudaRecorder(), torch.float32), torch.ones(1, device="cuda"), []
 
     def step():
         seen.append(float(x))

@@ -6,14 +6,14 @@ import pytest
 import torch
 from helpers.tape import TapeRecorder
 
-from workbench.models.cuda_graphs import Replay
+from workbench.models.cuda_graphs import GraphedStep
 
 
 class Counter:
     """Step t adds the next number to a sum: like a step of decoding, the same if run twice."""
 
     def __init__(self, recorder, *, late=lambda x: x):
-        self.replay = Replay(recorder, torch.float32)
+        self.replay = GraphedStep(recorder, torch.float32)
         self.t, self.late = torch.zeros(1, dtype=torch.long), late
         self.sums = torch.zeros(20)
 

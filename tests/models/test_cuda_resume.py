@@ -14,7 +14,7 @@ from helpers.models import Letters, TextReward, make_policy
 
 from workbench.models.device import Placement
 from workbench.models.policy import Policy
-from workbench.models.scribe import Scribe
+from workbench.models.policy_tokenizer import PolicyTokenizer
 from workbench.ppo.cycle import PPOTrainer
 from workbench.ppo.hyperparameters import parse
 from workbench.store.checkpoints import Checkpoints
@@ -33,7 +33,7 @@ EXACT = ("objective/scores", "objective/kl", "objective/entropy", "objective/len
 def make():
     policy = Policy(make_policy("llama").model.to(DEVICE), Placement(DEVICE, torch.float32))
     return PPOTrainer(policy, TextReward(lambda text: len(set(text))),
-               Scribe(Letters(), (11, 23), context_length=64, use_chat_template=False))
+               PolicyTokenizer(Letters(), (11, 23), context_length=64, use_chat_template=False))
 
 
 def weights(arrays):

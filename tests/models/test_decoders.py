@@ -21,7 +21,7 @@ from workbench.models.kv_cache import can_be_fixed
 from workbench.models.policy import Policy
 from workbench.models.randomness import Stream, uniforms
 from workbench.models.sampling import sample
-from workbench.models.trying import write
+from workbench.models.try_sampling import write
 from workbench.ppo.hyperparameters import parse
 
 PROMPTS = [[5, 6, 7], [1], [9, 8, 7, 6, 5], [3, 3], [4], [8, 2, 40], [7, 7, 7, 7], [60, 61]]
@@ -193,7 +193,7 @@ def test_trying_can_be_recorded_too(monkeypatch, settings):
     policy, decoding = make_policy("llama"), Decoding(length=12, **settings)
     answers = []
     for decoder in (Decoder, partial(FixedDecoder, recorder=TapeRecorder())):
-        monkeypatch.setattr("workbench.models.trying.make_decoder", decoder)
+        monkeypatch.setattr("workbench.models.try_sampling.make_decoder", decoder)
         answers.append(write(policy, PROMPTS, decoding, eos_ids=EOS, written=lambda _: None))
     assert_same(*answers)
 

@@ -34,12 +34,12 @@ def test_what_was_written_is_read(tmp_path):
     written = save_gguf(tmp_path / "m.gguf")
     loaded = load_policy(str(tmp_path / "m.gguf"), CPU, quiet)
     torch.testing.assert_close(logits(loaded.policy.model), logits(written))
-    assert loaded.scribe.eos_ids == (0,)
+    assert loaded.policy_tokenizer.eos_ids == (0,)
     assert loaded.policy.context_length == 128
     assert loaded.policy.model.get_input_embeddings().weight is (
         loaded.policy.model.get_output_embeddings().weight)
-    [ids] = loaded.scribe.encode(["héllo 1"], 8)
-    assert loaded.scribe.tokenizer.decode(ids) == "héllo 1"
+    [ids] = loaded.policy_tokenizer.encode(["héllo 1"], 8)
+    assert loaded.policy_tokenizer.tokenizer.decode(ids) == "héllo 1"
 
 
 def test_a_folder_with_one_file_will_do(tmp_path):
@@ -57,7 +57,7 @@ def test_quantised_weights_train_and_are_saved(tmp_path, unattended, lora_rank):
     start = logits(loaded.policy.model)
     torch.testing.assert_close(start, logits(written), atol=0.3, rtol=0)
     copy.deepcopy(loaded.policy.model)
-    ppo = PPOTrainer(loaded.policy, TextReward(len), loaded.scribe)
+    ppo = PPOTrainer(loaded.policy, TextReward(len), loaded.policy_tokenizer)
     hp = parse({"num_cycles": 1, "batch_size": 4, "response_length": 5, "learning_rate": 1e-2,
                 "lora_rank": lora_rank})
     ppo.begin(["ab", "c"], hp)
@@ -68,14 +68,16 @@ def test_quantised_weights_train_and_are_saved(tmp_path, unattended, lora_rank):
     plain = AutoModelForCausalLM.from_pretrained(tmp_path / "saved")
     torch.testing.assert_close(logits(plain), trained, atol=1e-4, rtol=1e-4)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "saved")
-    assert tokenizer("ab 12")["input_ids"] == loaded.scribe.encode(["ab 12"], 1)[0]
+    assert tokenizer("ab 12")["input_ids"] == loaded.policy_tokenizer.encode(["ab 12"], 1)[0]
 
 
 def test_its_chat_template_is_used(tmp_path):
     save_gguf(tmp_path / "m.gguf", **{"tokenizer.chat_template": CHAT})
-    scribe = load_policy(str(tmp_path / "m.gguf"), CPU, quiet, use_chat_template=True).scribe
-    [ids] = scribe.encode(["hello"], 8)
-    assert scribe.tokenizer.decode(ids) == "<user>hello<assistant>"
+    policy_tokenizer = load_policy(
+        str(tmp_path / "m.gguf"), CPU, quiet, use_chat_template=True
+    ).policy_tokenizer
+    [ids] = policy_tokenizer.encode(["hello"], 8)
+    assert policy_tokenizer.tokenizer.decode(ids) == "<user>hello<assistant>"
 
 
 def test_reading_can_be_watched_and_cancelled(tmp_path):

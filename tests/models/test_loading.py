@@ -38,7 +38,7 @@ def reward_folder(tmp_path_factory):
 
 def test_a_policy_loads(policy_folder):
     loaded = load_policy(str(policy_folder), CPU, quiet)
-    assert loaded.scribe.eos_ids == (0,)
+    assert loaded.policy_tokenizer.eos_ids == (0,)
     assert loaded.policy.context_length == 128
     assert loaded.policy.value_head.weight.abs().sum() == 0
     assert all(p.requires_grad for p in loaded.policy.parameters())
@@ -175,54 +175,57 @@ def test_chat_template(policy_folder, tmp_path):
     with pytest.raises(LoadError, match="no chat template"):
         load_policy(str(policy_folder), CPU, quiet, use_chat_template=True)
     folder = save_policy(tmp_path / "chat", chat_template=CHAT)
-    scribe = load_policy(str(folder), CPU, quiet, use_chat_template=True).scribe
-    [ids] = scribe.encode(["hello"], 8)
-    assert scribe.tokenizer.decode(ids) == "<user>hello<assistant>"
-    exchange = scribe.exchange("hello", ids, scribe.tokenizer(" there")["input_ids"])
+    policy_tokenizer = load_policy(str(folder), CPU, quiet, use_chat_template=True).policy_tokenizer
+    [ids] = policy_tokenizer.encode(["hello"], 8)
+    assert policy_tokenizer.tokenizer.decode(ids) == "<user>hello<assistant>"
+    exchange = policy_tokenizer.exchange(
+        "hello", ids, policy_tokenizer.tokenizer(" there")["input_ids"]
+    )
     assert (exchange.prompt, exchange.completion) == ("hello", " there")
-    plain = load_policy(str(folder), CPU, quiet).scribe
+    plain = load_policy(str(folder), CPU, quiet).policy_tokenizer
     assert plain.tokenizer.decode(plain.encode(["hello"], 8)[0]) == "hello"
 
 
 def test_a_conversation_is_put_into_the_template_turn_by_turn(tmp_path):
     folder = save_policy(tmp_path / "chat", chat_template=CHAT)
-    scribe = load_policy(str(folder), CPU, quiet, use_chat_template=True).scribe
+    policy_tokenizer = load_policy(str(folder), CPU, quiet, use_chat_template=True).policy_tokenizer
     turns = (("system", "be kind"), ("user", "hi"), ("assistant", "yes?"), ("user", "go"))
     prompt = TextPrompt("hi, go", turns, {"answer": 4})
-    ids, plain, again = scribe.encode([prompt, "hi, go", prompt], 8)
-    read = scribe.tokenizer.decode
+    ids, plain, again = policy_tokenizer.encode([prompt, "hi, go", prompt], 8)
+    read = policy_tokenizer.tokenizer.decode
     assert read(ids) == read(again) == "<system>be kind<user>hi<assistant>yes?<user>go<assistant>"
     assert read(plain) == "<user>hi, go<assistant>"
-    assert scribe.exchange(prompt, ids, scribe.tokenizer(" ok")["input_ids"]) == Exchange(
-        "hi, go", " ok", " ok", turns, {"answer": 4})
-    plain_scribe = load_policy(str(folder), CPU, quiet).scribe
+    assert policy_tokenizer.exchange(
+        prompt, ids, policy_tokenizer.tokenizer(" ok")["input_ids"]
+    ) == Exchange("hi, go", " ok", " ok", turns, {"answer": 4})
+    plain_scribe = load_policy(str(folder), CPU, quiet).policy_tokenizer
     assert read(plain_scribe.encode([prompt], 8)[0]) == "hi, go"
 
 
 @pytest.mark.parametrize("text", ["", "plain", "שלום", "日本語", "a\nb", "🙂", '"quoted", and'])
 def test_prompts_in_any_script_survive(policy_folder, text):
-    scribe = load_policy(str(policy_folder), CPU, quiet).scribe
-    [ids] = scribe.encode([text], 8)
+    policy_tokenizer = load_policy(str(policy_folder), CPU, quiet).policy_tokenizer
+    [ids] = policy_tokenizer.encode([text], 8)
     assert ids
-    exchange = scribe.exchange(text, ids, scribe.tokenizer(" ok")["input_ids"])
+    exchange = policy_tokenizer.exchange(text, ids, policy_tokenizer.tokenizer(" ok")["input_ids"])
     assert exchange.joined == text + " ok"
     assert exchange.completion == " ok"
 
 
 def test_the_answer_in_a_chat_is_judged_alone(tmp_path):
     folder = save_policy(tmp_path / "chat", chat_template="<system>be kind" + CHAT)
-    scribe = load_policy(str(folder), CPU, quiet, use_chat_template=True).scribe
-    [ids] = scribe.encode(["hello"], 8)
-    assert scribe.tokenizer.decode(ids) == "<system>be kind<user>hello<assistant>"
-    answer = scribe.tokenizer(" there")["input_ids"]
-    assert scribe.exchange("hello", ids, answer) == Exchange("hello", " there", " there")
+    policy_tokenizer = load_policy(str(folder), CPU, quiet, use_chat_template=True).policy_tokenizer
+    [ids] = policy_tokenizer.encode(["hello"], 8)
+    assert policy_tokenizer.tokenizer.decode(ids) == "<system>be kind<user>hello<assistant>"
+    answer = policy_tokenizer.tokenizer(" there")["input_ids"]
+    assert policy_tokenizer.exchange("hello", ids, answer) == Exchange("hello", " there", " there")
 
 
 def test_the_text_of_every_token(policy_folder):
-    scribe = load_policy(str(policy_folder), CPU, quiet).scribe
+    policy_tokenizer = load_policy(str(policy_folder), CPU, quiet).policy_tokenizer
     text = "a €, שלום and 日本 🙂 end" * 3
-    ids = scribe.tokenizer(text)["input_ids"]
-    pieces = scribe.pieces(ids)
+    ids = policy_tokenizer.tokenizer(text)["input_ids"]
+    pieces = policy_tokenizer.pieces(ids)
     assert len(pieces) == len(ids)
     assert "".join(pieces) == text
     # The bytes of a character spread over tokens: its text stands with the last of them.

@@ -9,7 +9,7 @@ from helpers.rows_alone import assert_as_alone
 from workbench.models.abilities import Abilities, Together
 from workbench.models.model_check import find_abilities
 from workbench.models.policy import Policy, UnsupportedModelError
-from workbench.models.scribe import Scribe
+from workbench.models.policy_tokenizer import PolicyTokenizer
 from workbench.ppo.cycle import PPOTrainer
 from workbench.ppo.hyperparameters import parse
 
@@ -85,7 +85,7 @@ def test_a_ratio_that_does_not_begin_at_1_is_measured(unattended):
         policy = checked(config)
         policy.abilities = abilities
         ppo = PPOTrainer(policy, TextReward(len),
-                  Scribe(Letters(), (), context_length=64, use_chat_template=False))
+                  PolicyTokenizer(Letters(), (), context_length=64, use_chat_template=False))
         ppo.begin(["a", "many words", "bc"], hp)
         off.append(ppo.run_cycle(1, hp, [0], unattended).metrics["val/ratio_start"])
     assert off[0] > 0.02

@@ -8,7 +8,7 @@ import transformers as tf
 from helpers.models import CONFIGS, CPU, Letters, TextReward, make_ppo
 
 from workbench.models.policy import Policy, UnsupportedModelError
-from workbench.models.scribe import Scribe
+from workbench.models.policy_tokenizer import PolicyTokenizer
 from workbench.ppo.cycle import PPOTrainer
 from workbench.ppo.hyperparameters import parse
 
@@ -82,7 +82,7 @@ def test_layers_that_drop_out_by_themselves_do_not_when_they_recompute(unattende
     found = []
     for on in (False, True):
         ppo = PPOTrainer(Policy(copy.deepcopy(model), CPU), TextReward(len),
-                  Scribe(Letters(), (), context_length=64, use_chat_template=False))
+                  PolicyTokenizer(Letters(), (), context_length=64, use_chat_template=False))
         trained, results = train(unattended, 1, ppo, gradient_checkpointing=on)
         found.append((weights(trained.policy), results[0].metrics["loss/value_avg"]))
     torch.testing.assert_close(found[1], found[0], rtol=1e-5, atol=1e-6)

@@ -21,17 +21,21 @@ pytestmark = pytest.mark.skipif(
 def test_smollm2_answers_trains_and_is_exported(tmp_path, unattended):
     loaded = load_policy(
         SMOLLM2.source(), CPU, lambda text, share: None, use_chat_template=SMOLLM2.chat)
-    scribe, model = loaded.scribe, loaded.policy.model
-    assert scribe.tokenizer.convert_ids_to_tokens(list(scribe.eos_ids)) == ["<|im_end|>"]
+    policy_tokenizer, model = loaded.policy_tokenizer, loaded.policy.model
+    assert policy_tokenizer.tokenizer.convert_ids_to_tokens(list(policy_tokenizer.eos_ids)) == [
+        "<|im_end|>"
+    ]
     prompt = "What is the capital of France?"
-    [ids] = scribe.encode([prompt], 16)
+    [ids] = policy_tokenizer.encode([prompt], 16)
     written = model.generate(torch.tensor([ids]), max_new_tokens=8, do_sample=False)[0].tolist()
-    exchange = scribe.exchange(prompt, ids, written[len(ids):])
+    exchange = policy_tokenizer.exchange(prompt, ids, written[len(ids):])
     assert exchange.completion == "The capital of France is Paris."
-    assert written[-1] in scribe.eos_ids
-    assert "".join(scribe.pieces(written[len(ids):])) == f"{exchange.completion}<|im_end|>"
+    assert written[-1] in policy_tokenizer.eos_ids
+    assert (
+        "".join(policy_tokenizer.pieces(written[len(ids) :])) == f"{exchange.completion}<|im_end|>"
+    )
 
-    ppo = PPOTrainer(loaded.policy, TextReward(len), scribe)
+    ppo = PPOTrainer(loaded.policy, TextReward(len), policy_tokenizer)
     hp = parse({
         "num_cycles": 1, "batch_size": 2, "num_mini_batches": 1, "num_ppo_epochs": 1,
         "response_length": 6, "comparison_prompts": 1, "learning_rate": 1e-4,

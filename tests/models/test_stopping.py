@@ -22,7 +22,7 @@ def ppo(tmp_path_factory):
     base = tmp_path_factory.mktemp("models")
     policy = load_policy(str(save_policy(base / "p")), CPU, lambda *_: None)
     reward = load_reward(str(save_reward(base / "r")), CPU, lambda *_: None)
-    return PPOTrainer(policy.policy, reward.reward, policy.scribe)
+    return PPOTrainer(policy.policy, reward.reward, policy.policy_tokenizer)
 
 
 class Looking:

@@ -8,8 +8,8 @@ from helpers.models import make_ppo
 
 import workbench.learning.trainer as trainer_module
 from workbench.models.control import NotFiniteError, Phase
+from workbench.models.policy_tokenizer import PromptError
 from workbench.models.randomness import uniforms as make_uniforms
-from workbench.models.scribe import PromptError
 from workbench.ppo.hyperparameters import parse
 
 

@@ -46,7 +46,9 @@ def make(policy: Path, reward: Path, **parts: float) -> PPOTrainer:
     loaded = load_policy(str(policy), CPU, nothing)
     model = load_reward(str(reward), CPU, nothing).reward
     whole = WeightedSum([WeightedPart(*p, model) for p in parts.items()]) if parts else model
-    return PPOTrainer(loaded.policy, whole, loaded.scribe, find_value_head(loaded.folder, whole))
+    return PPOTrainer(
+        loaded.policy, whole, loaded.policy_tokenizer, find_value_head(loaded.folder, whole)
+    )
 
 
 def head_of(ppo: PPOTrainer, **settings: object) -> tuple[torch.Tensor, torch.Tensor]:
@@ -61,7 +63,7 @@ def test_the_head_begins_as_the_policy_brings_it(policy, reward, unattended):
     assert torch.equal(weight, WEIGHT)
     assert torch.equal(bias, BIAS)
     # What it says of a state is what the first cycle calls its value.
-    ids = torch.tensor([ppo.scribe.tokenizer("a")["input_ids"]])
+    ids = torch.tensor([ppo.policy_tokenizer.tokenizer("a")["input_ids"]])
     with torch.no_grad():
         expected = (ppo.policy.hidden_states(ids)[0, -1] @ WEIGHT[0] + BIAS).item()
     traces = ppo.run_cycle(1, parse(SMALL), [0], unattended).traces

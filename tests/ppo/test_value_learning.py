@@ -132,11 +132,18 @@ def test_value_epochs_on_the_policys_trunk_move_the_head_alone(unattended):
 def test_value_epochs_bring_values_to_the_returns(unattended):
     def error(ppo: PPOTrainer) -> float:
         hp = small(batch_size=64)
-        ids = [ppo.scribe.encode(PROMPTS, 6)[i % 3] for i in range(64)]
+        ids = [ppo.policy_tokenizer.encode(PROMPTS, 6)[i % 3] for i in range(64)]
         done = sample(ppo.policy, ids, uniforms(9, Stream.ROLLOUT, 1, 64, 6),
                       temperature=1.0, eos_ids=(), control=unattended)
-        scores = torch.tensor([letters_a_to_m(ppo.scribe.tokenizer.decode(done.response(r)))
-                               for r in range(64)]) - hp.missing_eos_penalty
+        scores = (
+            torch.tensor(
+                [
+                    letters_a_to_m(ppo.policy_tokenizer.tokenizer.decode(done.response(r)))
+                    for r in range(64)
+                ]
+            )
+            - hp.missing_eos_penalty
+        )
         return (done.values - scores.unsqueeze(1)).square().mean().item()
 
     settings = {"batch_size": 64, "learning_rate": 1e-5, "value_learning_rate": 2e-3}
@@ -176,7 +183,7 @@ def test_the_head_is_the_ridge_regression_of_the_returns(unattended):
     for number in range(8):  # 60 completions in batches of 8
         count = min(8, 60 - 8 * number)
         drawn = [prompt_at(0, 8 * number + i, 3) for i in range(count)]
-        ids = ppo.scribe.encode(PROMPTS, 6)
+        ids = ppo.policy_tokenizer.encode(PROMPTS, 6)
         done = sample(policy, [ids[p] for p in drawn],
                       uniforms(0, Stream.PRETRAINING, number, count, 6), temperature=1.0,
                       eos_ids=(), control=unattended)
@@ -184,7 +191,9 @@ def test_the_head_is_the_ridge_regression_of_the_returns(unattended):
             taken = done.response(row)
             with torch.no_grad():
                 hidden = policy.hidden_states(torch.tensor([[*ids[p], *taken]]))[0]
-            score = letters_a_to_m(ppo.scribe.tokenizer.decode(taken)) - 0.5  # never ended
+            score = (
+                letters_a_to_m(ppo.policy_tokenizer.tokenizer.decode(taken)) - 0.5
+            )  # never ended
             for t in range(6):
                 states.append(hidden[len(ids[p]) - 1 + t])
                 targets.append(score * 0.9 ** (5 - t))

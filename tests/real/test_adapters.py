@@ -66,7 +66,7 @@ def logits(model, ids):
 def test_a_policy_is_its_base_with_the_adapter(base, tmp_path, config):
     right = adapt(tf.AutoModelForCausalLM, base, tmp_path / "a", config)
     loaded = load_policy(str(tmp_path / "a"), CPU, quiet)
-    [ids] = loaded.scribe.encode([TEXT], 4)
+    [ids] = loaded.policy_tokenizer.encode([TEXT], 4)
     assert ids == [4, 5, 6, 7]
     torch.testing.assert_close(
         logits(loaded.policy.model, ids), logits(right, ids), atol=1e-4, rtol=1e-4)
@@ -81,7 +81,7 @@ def test_an_adapter_may_bring_tokens_of_its_own(base, tmp_path):
         r=2, task_type="CAUSAL_LM", target_modules=["q_proj"],
         modules_to_save=["embed_tokens", "lm_head"]), known)
     loaded = load_policy(str(tmp_path / "a"), CPU, quiet)
-    [ids] = loaded.scribe.encode([f"{TEXT} <extra>"], 4)
+    [ids] = loaded.policy_tokenizer.encode([f"{TEXT} <extra>"], 4)
     assert ids == [4, 5, 6, 7, 20]
     torch.testing.assert_close(
         logits(loaded.policy.model, ids), logits(right, ids), atol=1e-4, rtol=1e-4)

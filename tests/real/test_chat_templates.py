@@ -54,7 +54,7 @@ def test_a_template_that_cannot_be_used_is_refused_by_name(folder, name):
     with pytest.raises(LoadError, match=f"The chat template of the policy .*{says}.*; load it "
                        "again with the chat template switched off"):
         load_policy(policy, CPU, quiet, use_chat_template=True)
-    assert load_policy(policy, CPU, quiet).scribe.encode(["tea"], 4)
+    assert load_policy(policy, CPU, quiet).policy_tokenizer.encode(["tea"], 4)
 
 
 @pytest.mark.parametrize(("template", "says"), [
@@ -83,16 +83,18 @@ def test_templates_that_people_use_are_not_refused(folder):
         "{% endgeneration %}{% if loop.last %}{% break %}{% endif %}{% endfor %}{{ eos_token }}"
         "{% if tools is not none and tools %}{{ raise_exception('no tools') }}{% endif %}")
     policy = with_template(folder / "policy", usual)
-    assert load_policy(policy, CPU, quiet, use_chat_template=True).scribe.encode(["tea"], 4)
+    assert load_policy(policy, CPU, quiet, use_chat_template=True).policy_tokenizer.encode(
+        ["tea"], 4
+    )
 
 
 def test_a_template_that_fails_on_one_prompt_names_it(folder):
-    from workbench.models.scribe import PromptError
+    from workbench.models.policy_tokenizer import PromptError
     picky = "{% if 'tea' in messages[0].content %}{{ raise_exception('no tea') }}{% endif %}"
     policy = with_template(folder / "policy", picky.replace("'tea'", "'tea!'") + USUAL)
-    scribe = load_policy(policy, CPU, quiet, use_chat_template=True).scribe
+    policy_tokenizer = load_policy(policy, CPU, quiet, use_chat_template=True).policy_tokenizer
     with pytest.raises(PromptError, match=r"fails on prompt 2 \(“hot tea!”\): no tea; change or"):
-        scribe.encode(["coffee", "hot tea!"], 4)
+        policy_tokenizer.encode(["coffee", "hot tea!"], 4)
 
 
 def test_a_template_that_prints_the_time_breaks_no_resume(folder, store):
@@ -135,12 +137,12 @@ def test_what_closes_an_answer_ends_a_completion(tmp_path, template, ends):
     characters.add_special_tokens({"additional_special_tokens": ["<|im_start|>", "<|im_end|>"]})
     folder = str(save_llama(tmp_path / "base", characters))
     loaded = load_policy(folder, CPU, quiet, use_chat_template=True)
-    names = characters.convert_ids_to_tokens(list(loaded.scribe.eos_ids))
+    names = characters.convert_ids_to_tokens(list(loaded.policy_tokenizer.eos_ids))
     assert set(names) == ends
     told = ("Its chat template closes an answer with <|im_end|>, which ends completions here "
             "although its settings do not name it as an end.")
     assert (told in loaded.notes) == (len(ends) == 2)
-    assert len(load_policy(folder, CPU, quiet).scribe.eos_ids) == 1
+    assert len(load_policy(folder, CPU, quiet).policy_tokenizer.eos_ids) == 1
 
 
 TALK = (Message("system", "Be brief."), Message("user", "tea?"), Message("assistant", "No."),
@@ -159,10 +161,10 @@ TALK = (Message("system", "Be brief."), Message("user", "tea?"), Message("assist
 def test_turns_that_a_template_leaves_out_are_said(folder, template, says):
     policy = with_template(folder / "policy", template)
     prompts = [Prompt("hi"), Prompt("Why?", messages=TALK), Prompt("Hi?", messages=TALK[:2])]
-    scribe = load_policy(policy, CPU, quiet, use_chat_template=True).scribe
-    assert scribe.remark(prompts, scribe.encode(prompts, 4)) == says
-    scribe = load_policy(policy, CPU, quiet).scribe
-    assert scribe.remark(prompts, scribe.encode(prompts, 4)) == ""
+    policy_tokenizer = load_policy(policy, CPU, quiet, use_chat_template=True).policy_tokenizer
+    assert policy_tokenizer.remark(prompts, policy_tokenizer.encode(prompts, 4)) == says
+    policy_tokenizer = load_policy(policy, CPU, quiet).policy_tokenizer
+    assert policy_tokenizer.remark(prompts, policy_tokenizer.encode(prompts, 4)) == ""
 
 
 @pytest.mark.parametrize(("template", "says"), [

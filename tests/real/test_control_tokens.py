@@ -33,36 +33,36 @@ def folder(tmp_path_factory):
 
 @pytest.mark.parametrize("chat", [False, True])
 def test_control_tokens_typed_in_a_prompt_are_text(folder, chat):
-    scribe = load_policy(folder, CPU, quiet, use_chat_template=chat).scribe
-    encoded = scribe.encode(TEXTS, 4)
+    policy_tokenizer = load_policy(folder, CPU, quiet, use_chat_template=chat).policy_tokenizer
+    encoded = policy_tokenizer.encode(TEXTS, 4)
     own = 3 if chat else 0  # <|im_start|>, <|im_end|>, <|im_start|>: the template's
     assert [sum(i == 0 or i > 256 for i in ids) for ids in encoded] == [own] * 4
-    read = [scribe.tokenizer.decode(ids) for ids in encoded]
+    read = [policy_tokenizer.tokenizer.decode(ids) for ids in encoded]
     assert read == ([f"<|im_start|>user\n{t}<|im_end|>\n<|im_start|>assistant\n" for t in TEXTS]
                     if chat else TEXTS)
-    assert scribe.exchange(TEXTS[2], encoded[2], [ord("!") + 0]).prompt == "say <end>"
-    assert scribe.remark(TEXTS, encoded) == (
+    assert policy_tokenizer.exchange(TEXTS[2], encoded[2], [ord("!") + 0]).prompt == "say <end>"
+    assert policy_tokenizer.remark(TEXTS, encoded) == (
         "4 prompts spell control tokens of the policy (<|im_end|>, <|im_start|>, </s>, <end>); "
         "they are read as text. If they are meant, set Control tokens in prompts (control_tokens) "
         "to tokens.")
-    assert not scribe.remark(["none <here>"], scribe.encode(["none <here>"], 4))
+    assert not policy_tokenizer.remark(["none <here>"], policy_tokenizer.encode(["none <here>"], 4))
 
 
 def test_they_are_tokens_where_that_is_meant_and_none_is_stripped(folder):
-    scribe = load_policy(folder, CPU, quiet).scribe
+    policy_tokenizer = load_policy(folder, CPU, quiet).policy_tokenizer
     prompt = "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
-    [turns, ended] = scribe.encode([prompt, "say <end>"], 4, control_tokens=True)
-    chat = load_policy(folder, CPU, quiet, use_chat_template=True).scribe
+    [turns, ended] = policy_tokenizer.encode([prompt, "say <end>"], 4, control_tokens=True)
+    chat = load_policy(folder, CPU, quiet, use_chat_template=True).policy_tokenizer
     assert [turns] == chat.encode(["hi"], 4)
     assert ended[-1] == 0
-    assert not scribe.remark([prompt], [turns], control_tokens=True)
+    assert not policy_tokenizer.remark([prompt], [turns], control_tokens=True)
 
 
 def test_a_tokenizer_of_whole_words_has_no_text_for_them_and_that_is_said(tmp_path):
-    scribe = load_policy(str(save_llama(tmp_path, words())), CPU, quiet).scribe
-    encoded = scribe.encode(["the tea </s> was", "hot"], 4)
+    policy_tokenizer = load_policy(str(save_llama(tmp_path, words())), CPU, quiet).policy_tokenizer
+    encoded = policy_tokenizer.encode(["the tea </s> was", "hot"], 4)
     assert encoded == [[4, 5, 3, 6], [7]]
-    assert scribe.remark(["the tea </s> was", "hot"], encoded) == (
+    assert policy_tokenizer.remark(["the tea </s> was", "hot"], encoded) == (
         "One prompt spells control tokens of the policy (</s>), and its tokenizer has no other way "
         "to write them: they are control tokens there, not text.")
 
@@ -72,9 +72,9 @@ def test_what_a_tokenizer_puts_around_a_text_is_kept_before_it_and_left_out_afte
     known = words(bos_token="<s>")
     known.backend_tokenizer.post_processor = TemplateProcessing(
         single="<s> $A </s>", special_tokens=[("<s>", 2), ("</s>", 3)])
-    scribe = load_policy(str(save_llama(tmp_path, known)), CPU, quiet).scribe
-    assert scribe.encode(["the tea", ""], 4) == [[2, 4, 5], [2]]
-    assert scribe.encode(["the </s>"], 4, control_tokens=True) == [[2, 4, 3]]
+    policy_tokenizer = load_policy(str(save_llama(tmp_path, known)), CPU, quiet).policy_tokenizer
+    assert policy_tokenizer.encode(["the tea", ""], 4) == [[2, 4, 5], [2]]
+    assert policy_tokenizer.encode(["the </s>"], 4, control_tokens=True) == [[2, 4, 3]]
 
 
 def test_a_run_says_so_once_and_a_fork_may_mean_them(folder, store, tmp_path):
@@ -116,9 +116,11 @@ def test_what_begins_a_text_stands_once_where_it_was_typed(tmp_path, typed):
     begin = characters.convert_tokens_to_ids("<s>")
     characters.backend_tokenizer.post_processor = TemplateProcessing(
         single="<s> $A", special_tokens=[("<s>", begin)])
-    scribe = load_policy(str(save_llama(tmp_path / "p", characters)), CPU, quiet).scribe
-    [ids] = scribe.encode([typed], 4, control_tokens=True)
-    assert scribe.tokenizer.decode(ids) == "<s>the tea"
-    [text] = scribe.encode([typed], 4)
+    policy_tokenizer = load_policy(
+        str(save_llama(tmp_path / "p", characters)), CPU, quiet
+    ).policy_tokenizer
+    [ids] = policy_tokenizer.encode([typed], 4, control_tokens=True)
+    assert policy_tokenizer.tokenizer.decode(ids) == "<s>the tea"
+    [text] = policy_tokenizer.encode([typed], 4)
     assert text[0] == begin
-    assert scribe.tokenizer.decode(text[1:]) == typed
+    assert policy_tokenizer.tokenizer.decode(text[1:]) == typed

@@ -49,7 +49,7 @@ KINDS = {
 def trained(folder: Path, lora_rank: int = 0) -> PPOTrainer:
     """Return PPO whose policy is not its start any more."""
     loaded = load_policy(str(folder), CPU, quiet)
-    ppo = PPOTrainer(loaded.policy, TextReward(len), loaded.scribe)
+    ppo = PPOTrainer(loaded.policy, TextReward(len), loaded.policy_tokenizer)
     ppo.begin(["the tea was hot", "a cat"], Hyperparameters(lora_rank=lora_rank))
     torch.manual_seed(5)
     with torch.no_grad():

@@ -80,14 +80,14 @@ def test_it_is_read_as_transformers_unpacks_it(folder, loaded):
     assert four_bit.packed_layers(model)
     # transformers unpacks in the precision in which it was packed.
     torch.testing.assert_close(logits(model), logits(right), atol=1e-4, rtol=1e-4)
-    facts = facts_of(str(folder), model, loaded.scribe.tokenizer, "float32", CPU.device)
+    facts = facts_of(str(folder), model, loaded.policy_tokenizer.tokenizer, "float32", CPU.device)
     assert facts["parameters"] == sum(p.numel() for p in right.parameters())
 
 
 def test_adapters_are_trained_and_what_is_packed_stays(folder, loaded, tmp_path):
     model = loaded.policy.model
     start, packed = logits(model), packed_bytes(model)
-    ppo, hp = PPOTrainer(loaded.policy, TextReward(len), loaded.scribe), settings()
+    ppo, hp = PPOTrainer(loaded.policy, TextReward(len), loaded.policy_tokenizer), settings()
     ppo.begin(PROMPTS, hp)
     first = ppo.run_cycle(1, hp, [0], Unattended())
     assert first.metrics["objective/kl"] == pytest.approx(0, abs=1e-4)
@@ -116,7 +116,7 @@ def test_adapters_are_trained_and_what_is_packed_stays(folder, loaded, tmp_path)
 
 def test_a_run_goes_on_as_if_it_had_not_stopped(folder, loaded):
     hp = settings()
-    one = PPOTrainer(loaded.policy, TextReward(len), loaded.scribe)
+    one = PPOTrainer(loaded.policy, TextReward(len), loaded.policy_tokenizer)
     one.begin(PROMPTS, hp)
     for cycle in (1, 2):
         one.run_cycle(cycle, hp, [0], Unattended())
@@ -124,7 +124,7 @@ def test_a_run_goes_on_as_if_it_had_not_stopped(folder, loaded):
     right = one.run_cycle(3, hp, [0], Unattended())
 
     again = load_policy(str(folder), CPU, quiet)
-    two = PPOTrainer(again.policy, TextReward(len), again.scribe)
+    two = PPOTrainer(again.policy, TextReward(len), again.policy_tokenizer)
     two.begin(PROMPTS, hp)
     two.restore(arrays, numbers)
     found = two.run_cycle(3, hp, [0], Unattended())
@@ -149,7 +149,9 @@ def test_bits_in_other_numbers_are_refused(folder, tmp_path, monkeypatch):
 
 
 def test_before_the_first_run_it_is_exported_unpacked(loaded, tmp_path):
-    PPOTrainer(loaded.policy, TextReward(len), loaded.scribe).export(str(tmp_path / "saved"))
+    PPOTrainer(loaded.policy, TextReward(len), loaded.policy_tokenizer).export(
+        str(tmp_path / "saved")
+    )
     plain = AutoModelForCausalLM.from_pretrained(tmp_path / "saved")
     torch.testing.assert_close(logits(plain), logits(loaded.policy.model), atol=1e-4, rtol=1e-4)
 
@@ -158,7 +160,7 @@ def test_before_the_first_run_it_is_exported_unpacked(loaded, tmp_path):
     ({"lora_rank": 0}, r"only adapters beside them can be trained: set LoRA rank \(lora_rank\)"),
     ({"value_model": "policy"}, r"cannot learn values: set Value model \(value_model\) to shared")])
 def test_what_would_train_packed_weights_is_refused(loaded, changes, says):
-    ppo = PPOTrainer(loaded.policy, TextReward(len), loaded.scribe)
+    ppo = PPOTrainer(loaded.policy, TextReward(len), loaded.policy_tokenizer)
     with pytest.raises(UnsupportedModelError, match=says):
         ppo.begin(PROMPTS, settings(**changes))
     ppo.begin(PROMPTS, settings())

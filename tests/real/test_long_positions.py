@@ -13,7 +13,7 @@ from helpers.rows_alone import assert_as_alone, differences
 from workbench.feedback.loading import load_reward
 from workbench.models.control import Unattended
 from workbench.models.loading import load_policy
-from workbench.models.scribe import PromptError
+from workbench.models.policy_tokenizer import PromptError
 from workbench.records import Exchange
 
 SHORT = 24
@@ -30,12 +30,12 @@ def folder(tmp_path):
 
 def test_a_policy_writes_no_further_than_its_positions_stay_the_same(folder):
     loaded = load_policy(folder, CPU, lambda *_: None)
-    assert loaded.scribe.context_length == SHORT
+    assert loaded.policy_tokenizer.context_length == SHORT
     assert (f"Its positions are others in texts of more than {SHORT} tokens (LongRoPE), so a "
             "prompt and its response may have that many together.") in loaded.notes
-    loaded.scribe.encode(["the tea was hot"], SHORT - 4)
+    loaded.policy_tokenizer.encode(["the tea was hot"], SHORT - 4)
     with pytest.raises(PromptError, match=f"pass the policy's limit of {SHORT};"):
-        loaded.scribe.encode(["the tea was hot"], SHORT - 3)
+        loaded.policy_tokenizer.encode(["the tea was hot"], SHORT - 3)
     assert_as_alone(loaded.policy, PROMPTS, length=12)
     # What the limit is for.
     assert differences(loaded.policy, PROMPTS, length=2 * SHORT)[0] > 0.1

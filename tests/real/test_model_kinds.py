@@ -12,7 +12,7 @@ from helpers.rows_alone import assert_as_alone
 from workbench.models.control import Unattended
 from workbench.models.model_check import find_abilities
 from workbench.models.policy import Policy
-from workbench.models.scribe import Scribe
+from workbench.models.policy_tokenizer import PolicyTokenizer
 from workbench.ppo.cycle import PPOTrainer
 from workbench.ppo.hyperparameters import parse
 
@@ -94,7 +94,7 @@ def test_a_kind_of_model_is_exact(name):
 def test_the_ratio_begins_at_1_and_adapters_leave_the_head_alone(name, rank):
     hp = parse({"batch_size": 4, "response_length": 6, "lora_rank": rank})
     ppo = PPOTrainer(make(name), TextReward(len),
-              Scribe(Letters(), (), context_length=64, use_chat_template=False))
+              PolicyTokenizer(Letters(), (), context_length=64, use_chat_template=False))
     ppo.begin(["a", "many words", "bc"], hp)
     head = ppo.policy.model.get_output_embeddings()
     before = {name: parameter.clone() for name, parameter in head.named_parameters()}

@@ -8,7 +8,7 @@ import transformers as tf
 from helpers.folders import tokenizer
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from workbench.models.scribe import Scribe
+from workbench.models.policy_tokenizer import PolicyTokenizer
 
 
 @cache
@@ -36,8 +36,10 @@ def words():
                                       clean_up_tokenization_spaces=True)
 
 
-def scribe(words):
-    return Scribe(words, [words.eos_token_id], context_length=None, use_chat_template=False)
+def policy_tokenizer(words):
+    return PolicyTokenizer(
+        words, [words.eos_token_id], context_length=None, use_chat_template=False
+    )
 
 
 @pytest.mark.parametrize("make", [byte_fallback, tokenizer], ids=["byte fallback", "byte level"])
@@ -46,7 +48,7 @@ def scribe(words):
 def test_pieces_joined_are_the_text(make, text):
     known = make()
     ids = known(text, add_special_tokens=False)["input_ids"]
-    pieces = scribe(known).pieces(ids)
+    pieces = policy_tokenizer(known).pieces(ids)
     assert len(pieces) == len(ids)
     assert "".join(pieces) == text
 
@@ -58,7 +60,7 @@ def test_pieces_of_any_tokens_are_the_text_with_special_ones_by_name(make):
     special = set(known.all_special_ids)
     for _ in range(60):
         ids = draw.choices(range(len(known)), k=draw.randint(0, 30))
-        pieces = scribe(known).pieces(ids)
+        pieces = policy_tokenizer(known).pieces(ids)
         assert len(pieces) == len(ids)
         kept = [piece for i, piece in zip(ids, pieces, strict=True) if i not in special]
         assert "".join(kept) == known.decode(ids, skip_special_tokens=True)
@@ -70,15 +72,19 @@ def test_pieces_of_any_tokens_are_the_text_with_special_ones_by_name(make):
 def test_a_character_that_is_cut_is_shown_as_cut(cut):
     known = byte_fallback()
     ids = known("tea 😀", add_special_tokens=False)["input_ids"]
-    assert "".join(scribe(known).pieces(ids[:-cut])) == "tea " + "\ufffd" * (4 - cut)
+    assert "".join(policy_tokenizer(known).pieces(ids[:-cut])) == "tea " + "\ufffd" * (4 - cut)
 
 
 def test_a_character_stands_with_its_last_token():
     known = byte_fallback()
     ids = known("a€b", add_special_tokens=False)["input_ids"]
-    assert scribe(known).pieces(ids) == ("a", "", "", "€", "b")
+    assert policy_tokenizer(known).pieces(ids) == ("a", "", "", "€", "b")
 
 
 def test_an_id_without_text_has_a_name():
     known = words()
-    assert scribe(known).pieces([2, len(known) + 3, 3]) == ("the", f"<id {len(known) + 3}>", " tea")
+    assert policy_tokenizer(known).pieces([2, len(known) + 3, 3]) == (
+        "the",
+        f"<id {len(known) + 3}>",
+        " tea",
+    )

@@ -12,7 +12,7 @@ from workbench.models.decoding import Decoding
 from workbench.models.loading import load_policy
 from workbench.models.randomness import Stream, uniforms
 from workbench.models.sampling import sample
-from workbench.models.trying import write
+from workbench.models.try_sampling import write
 from workbench.ppo.hyperparameters import parse
 from workbench.settings import HyperparameterError
 from workbench.stop_strings import cut_at_stop, parse_stop_strings
@@ -35,16 +35,24 @@ def loaded(tmp_path_factory):
     with torch.no_grad():
         found.policy.model.lm_head.weight[3] = 0
         found.policy.model.lm_head.weight[3, 0] = 0
-    found.scribe.eos_ids = ()
+    found.policy_tokenizer.eos_ids = ()
     return found
 
 
 def completions(loaded, stop_strings, **more):
-    loaded.scribe.stop_strings = stop_strings
-    prompts = loaded.scribe.encode(["the tea", "a cat sat", "rain"] * 4, LENGTH)
+    loaded.policy_tokenizer.stop_strings = stop_strings
+    prompts = loaded.policy_tokenizer.encode(["the tea", "a cat sat", "rain"] * 4, LENGTH)
     noise = uniforms(0, Stream.ROLLOUT, 1, len(prompts), LENGTH)
-    return sample(loaded.policy, prompts, noise, temperature=1.0, eos_ids=loaded.scribe.eos_ids,
-                  control=Unattended(), stopped=loaded.scribe.stopped, **more)
+    return sample(
+        loaded.policy,
+        prompts,
+        noise,
+        temperature=1.0,
+        eos_ids=loaded.policy_tokenizer.eos_ids,
+        control=Unattended(),
+        stopped=loaded.policy_tokenizer.stopped,
+        **more,
+    )
 
 
 def fixed(*arguments):
@@ -66,38 +74,44 @@ def test_a_completion_ends_with_the_token_that_completes_a_stop_string(loaded, d
     assert sum(ended) > 0
     for row in range(12):
         whole, response = free.response(row), done.response(row)
-        text = loaded.scribe.tokenizer.decode(response)
+        text = loaded.policy_tokenizer.tokenizer.decode(response)
         assert response == whole[: len(response)]
         assert ended[row] == any(stop in text for stop in stops)
-        before = loaded.scribe.tokenizer.decode(response[:-1])
+        before = loaded.policy_tokenizer.tokenizer.decode(response[:-1])
         assert not any(stop in before for stop in stops)
         assert ended[row] or len(response) == LENGTH
         torch.testing.assert_close(
             done.logprobs[row, : len(response)], free.logprobs[row, : len(response)])
-        exchange = loaded.scribe.exchange("the tea", done.prompts[row], response)
+        exchange = loaded.policy_tokenizer.exchange("the tea", done.prompts[row], response)
         assert exchange.completion == cut_at_stop(
-            loaded.scribe.tokenizer.decode([4, *response], skip_special_tokens=True)[3:], stops)
+            loaded.policy_tokenizer.tokenizer.decode([4, *response], skip_special_tokens=True)[3:],
+            stops,
+        )
         assert exchange.joined == "the tea" + exchange.completion
 
 
 def test_what_is_tried_by_hand_ends_there_too(loaded):
-    loaded.scribe.stop_strings = ("at",)
-    prompts = loaded.scribe.encode(["the tea"], LENGTH)
+    loaded.policy_tokenizer.stop_strings = ("at",)
+    prompts = loaded.policy_tokenizer.encode(["the tea"], LENGTH)
     tried = write(loaded.policy, prompts, Decoding(length=LENGTH, seed=3), eos_ids=(),
-                  written=quiet, stopped=loaded.scribe.stopped)
-    text = loaded.scribe.tokenizer.decode(tried.response(0))
+                  written=quiet, stopped=loaded.policy_tokenizer.stopped)
+    text = loaded.policy_tokenizer.tokenizer.decode(tried.response(0))
     assert tried.ended.item() == ("at" in text)
-    assert "at" not in loaded.scribe.tokenizer.decode(tried.response(0)[:-1])
+    assert "at" not in loaded.policy_tokenizer.tokenizer.decode(tried.response(0)[:-1])
 
 
 def test_a_stop_string_over_bytes_tokens_and_far_from_the_start(tmp_path):
-    scribe = load_policy(str(save_llama(tmp_path, tokenizer())), CPU, quiet).scribe
-    scribe.stop_strings = ("\n→Q",)
-    start = scribe.tokenizer("x" * 200)["input_ids"]
-    stop = scribe.tokenizer("\n→Q")["input_ids"]
+    policy_tokenizer = load_policy(
+        str(save_llama(tmp_path, tokenizer())), CPU, quiet
+    ).policy_tokenizer
+    policy_tokenizer.stop_strings = ("\n→Q",)
+    start = policy_tokenizer.tokenizer("x" * 200)["input_ids"]
+    stop = policy_tokenizer.tokenizer("\n→Q")["input_ids"]
     assert len(stop) == 5
-    assert [scribe.stopped([1], start + stop[:n]) for n in range(6)] == [False] * 5 + [True]
-    assert scribe.exchange("p", [81], start + stop + start).completion == "x" * 200
+    assert [policy_tokenizer.stopped([1], start + stop[:n]) for n in range(6)] == [False] * 5 + [
+        True
+    ]
+    assert policy_tokenizer.exchange("p", [81], start + stop + start).completion == "x" * 200
 
 
 @pytest.mark.parametrize(("text", "right"), [

@@ -5,7 +5,7 @@ import transformers as tf
 from helpers.folders import tokenizer
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from workbench.models.scribe import Scribe
+from workbench.models.policy_tokenizer import PolicyTokenizer
 from workbench.records import Exchange
 
 
@@ -16,15 +16,17 @@ def words():
     return tf.PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="<unk>", eos_token="</s>")
 
 
-def scribe(known):
-    return Scribe(known, [known.eos_token_id], context_length=None, use_chat_template=False)
+def policy_tokenizer(known):
+    return PolicyTokenizer(
+        known, [known.eos_token_id], context_length=None, use_chat_template=False
+    )
 
 
 @pytest.mark.parametrize("prompt", [
     "Käse tea was 東京", "the tea", "THE  tea\twas", "", "the tea "])
 def test_words_that_the_policy_does_not_know_are_scored(prompt):
     known = words()
-    read = scribe(known)
+    read = policy_tokenizer(known)
     [ids] = read.encode([prompt], 4)
     found = read.exchange(prompt, ids, [known.convert_tokens_to_ids("hot"), known.eos_token_id])
     assert found.prompt == prompt
@@ -36,7 +38,7 @@ def test_turns_written_by_hand_are_scored():
     known = tokenizer()
     known.add_special_tokens({"additional_special_tokens": ["<|user|>", "<|assistant|>"]})
     prompt = "<|user|>tea?<|assistant|>"
-    read = scribe(known)
+    read = policy_tokenizer(known)
     ids = known(prompt)["input_ids"]
     assert len(ids) == 6
     assert read.exchange(prompt, ids, known(" yes")["input_ids"]) == Exchange(
@@ -46,5 +48,5 @@ def test_turns_written_by_hand_are_scored():
 def test_a_prompt_that_ends_in_a_space_keeps_it_once():
     known = tokenizer()
     ids = known("the tea ")["input_ids"]
-    found = scribe(known).exchange("the tea ", ids, known("was")["input_ids"])
+    found = policy_tokenizer(known).exchange("the tea ", ids, known("was")["input_ids"])
     assert found == Exchange("the tea ", "was", "the tea was")

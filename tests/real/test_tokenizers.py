@@ -12,7 +12,7 @@ from tokenizers.processors import TemplateProcessing
 from workbench.feedback.loading import load_reward
 from workbench.models import tokenizer_files
 from workbench.models.loading import load_policy
-from workbench.models.scribe import PromptError
+from workbench.models.policy_tokenizer import PromptError
 from workbench.models.sources import LoadError
 
 
@@ -27,11 +27,11 @@ def test_a_folder_with_a_tokenizer_of_its_own_is_read_by_it(kind, tmp_path):
     """transformers puts Qwen2's rules over any tokenizer.json of a qwen2 folder."""
     more = {"head_dim": 8} if kind is tf.Gemma2ForCausalLM else {}
     folder = save_llama(tmp_path, words(), kind=kind, **more)
-    scribe = load_policy(str(folder), CPU, quiet).scribe
+    policy_tokenizer = load_policy(str(folder), CPU, quiet).policy_tokenizer
     own = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    assert scribe.encode(["the tea was hot"], 4) == [own.encode("the tea was hot").ids]
-    assert scribe.tokenizer.decode([4, 5, 6, 7]) == "the tea was hot"
-    assert scribe.eos_ids == (3,)
+    assert policy_tokenizer.encode(["the tea was hot"], 4) == [own.encode("the tea was hot").ids]
+    assert policy_tokenizer.tokenizer.decode([4, 5, 6, 7]) == "the tea was hot"
+    assert policy_tokenizer.eos_ids == (3,)
 
 
 def test_a_reward_model_too(tmp_path):
@@ -47,19 +47,21 @@ def test_added_tokens_named_in_other_files_alone_are_no_contradiction(tmp_path):
     settings = json.loads((folder / "tokenizer_config.json").read_text())
     settings["added_tokens_decoder"] = {str(len(known)): {"content": "<extra>", "special": False}}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings))
-    scribe = load_policy(str(folder), CPU, quiet).scribe
-    assert scribe.encode(["the <extra> tea"], 4) == [[4, len(known), 5]]
+    policy_tokenizer = load_policy(str(folder), CPU, quiet).policy_tokenizer
+    assert policy_tokenizer.encode(["the <extra> tea"], 4) == [[4, len(known), 5]]
 
 
 def test_an_added_token_without_weights_is_named_when_a_prompt_holds_it(tmp_path):
     known = words()
     rows = len(known)
     known.add_tokens(["<extra>"])
-    scribe = load_policy(str(save_llama(tmp_path, known, vocab_size=rows)), CPU, quiet).scribe
-    assert scribe.encode(["the tea"], 4) == [[4, 5]]
+    policy_tokenizer = load_policy(
+        str(save_llama(tmp_path, known, vocab_size=rows)), CPU, quiet
+    ).policy_tokenizer
+    assert policy_tokenizer.encode(["the tea"], 4) == [[4, 5]]
     with pytest.raises(PromptError, match=r"Prompt 2 \(“was <extra> good”\) needs the token "
                        r"<extra> \(id 20\), for which the policy's weights have no row"):
-        scribe.encode(["the tea", "was <extra> good"], 4)
+        policy_tokenizer.encode(["the tea", "was <extra> good"], 4)
 
 
 def test_a_vocabulary_that_cannot_write_every_text(tmp_path):
@@ -69,11 +71,11 @@ def test_a_vocabulary_that_cannot_write_every_text(tmp_path):
     known.backend_tokenizer.post_processor = TemplateProcessing(
         single="<s> $A", special_tokens=[("<s>", 0)])
     folder = save_llama(tmp_path, known, kind=tf.GemmaForCausalLM, head_dim=8)
-    scribe = load_policy(str(folder), CPU, quiet).scribe
-    assert scribe.encode(["the tea"], 4) == [[0, 2, 3]]
+    policy_tokenizer = load_policy(str(folder), CPU, quiet).policy_tokenizer
+    assert policy_tokenizer.encode(["the tea"], 4) == [[0, 2, 3]]
     with pytest.raises(PromptError, match=r"^The policy's tokenizer cannot read prompt 2 "
                        r"\(“the Käse”\): .*; change or switch off the prompt.$"):
-        scribe.encode(["the tea", "the Käse", "tea"], 4)
+        policy_tokenizer.encode(["the tea", "the Käse", "tea"], 4)
 
 
 def test_another_models_tokenizer_is_refused(tmp_path):
@@ -99,7 +101,7 @@ def test_every_token_that_ends_a_text_and_has_weights_does(ids, tmp_path):
     folder = save_llama(tmp_path, words())
     (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": ids}))
     expected = {i for i in ids or [] if i != "x" and i < 20} | {3}
-    assert load_policy(str(folder), CPU, quiet).scribe.eos_ids == tuple(sorted(expected))
+    assert load_policy(str(folder), CPU, quiet).policy_tokenizer.eos_ids == tuple(sorted(expected))
 
 
 def test_a_sentencepiece_model_alone_names_the_packages_that_read_it(
@@ -128,6 +130,6 @@ def test_what_a_tokenizers_file_puts_before_a_text_stands_there(tmp_path, kind, 
     file = folder / "tokenizer_config.json"
     settings = json.loads(file.read_text())
     file.write_text(json.dumps({k: v for k, v in settings.items() if k != "tokenizer_class"}))
-    [ids] = load_policy(str(folder), CPU, quiet).scribe.encode(["tea"], 4)
+    [ids] = load_policy(str(folder), CPU, quiet).policy_tokenizer.encode(["tea"], 4)
     assert ids == Tokenizer.from_file(str(folder / "tokenizer.json")).encode("tea").ids
     assert (ids[0] == characters.bos_token_id) == begins

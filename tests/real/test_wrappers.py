@@ -71,7 +71,7 @@ def test_the_part_that_reads_text_is_trained(name, rank, tmp_path):
     if not rank:
         assert max(differences(loaded.policy, [[7, 8, 9], [10], list(range(7, 20))])) <= 2e-4
     before = {k: v.clone() for k, v in loaded.policy.model.state_dict().items()}
-    ppo = PPOTrainer(loaded.policy, Length(), loaded.scribe)
+    ppo = PPOTrainer(loaded.policy, Length(), loaded.policy_tokenizer)
     hp = parse({"batch_size": 4, "response_length": 5, "learning_rate": 1e-2, "lora_rank": rank,
                 "num_ppo_epochs": 1})
     ppo.begin(["ab", "a longer one"], hp)

@@ -18,8 +18,8 @@ from helpers.disk import full
 from helpers.patience import SECONDS
 
 from workbench.store.checkpoints import CheckpointError
+from workbench.store.disk_errors import NotWrittenError
 from workbench.store.home import StoreError
-from workbench.store.room import NotWrittenError
 from workbench.store.schema import FILE_NAME
 from workbench.store.store import Store
 from workbench.training.run import ResumeError, read_checkpoint
@@ -34,7 +34,7 @@ from pathlib import Path
 
 import numpy as np
 
-from workbench.store.room import NotWrittenError
+from workbench.store.disk_errors import NotWrittenError
 from workbench.store.store import Store
 
 def limit(size):
@@ -71,7 +71,7 @@ store.close()
 SMALL = """
 import shutil, subprocess, sys
 from pathlib import Path
-from workbench.store.room import NotWrittenError
+from workbench.store.disk_errors import NotWrittenError
 from workbench.store.store import Store
 
 home = Path(sys.argv[1])

@@ -9,8 +9,8 @@ import pytest
 
 from workbench.store import checkpoints
 from workbench.store.checkpoints import CheckpointError, Checkpoints, ForeignError
+from workbench.store.disk_errors import NotWrittenError
 from workbench.store.records import Prompt
-from workbench.store.room import NotWrittenError
 from workbench.store.schema import FILE_NAME
 from workbench.store.store import Store
 
@@ -74,7 +74,7 @@ def test_the_number_of_a_lock_is_not_given_again(home):
     move_away(home)
     second = Store(home)
     assert new_run(second) == running + 1
-    assert first.owners.is_mine(running)
+    assert first.run_locks.is_mine(running)
     second.close()
     first.close()
 

@@ -113,7 +113,7 @@ class AnyCommands(RuleBasedStateMachine):
             if still or ended:
                 assert run.cycles == cycles
                 assert run.status == (ended or "paused")
-                assert self.store.owners.is_mine(run_id) == (not ended)
+                assert self.store.run_locks.is_mine(run_id) == (not ended)
                 # Later ones are there to be made again.
                 assert sorted((c.cycle, c.name) for c in self.store.changes(run_id)
                               if c.cycle <= cycles) == sorted(

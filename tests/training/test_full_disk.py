@@ -122,7 +122,7 @@ def test_stopped_for_want_of_room_says_what_is_lost(ready, store):
             1, "stopped", 1, "The disk cannot be written (disk I/O error), so cycle 2 is not "
             "kept; it is made again when the run is resumed.")
         assert ready.wait_for(State.FINISHED).note == finished.lost
-        assert not store.owners.is_alive(1)
+        assert not store.run_locks.is_alive(1)
     assert [c.cycle for c in store.checkpoints.all(1)] == [1]
     ready.send(do.ResumeRun(1))
     assert ready.wait(ev.RunFinished).outcome == "finished"

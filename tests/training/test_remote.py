@@ -16,7 +16,7 @@ from workbench.training import events as ev
 from workbench.training import wire
 from workbench.training.events import State
 from workbench.training.remote import RemoteSession
-from workbench.training.switchboard import Switchboard
+from workbench.training.session_router import SessionRouter
 
 E = TypeVar("E")
 PROMPTS = (do.PromptItem("one"), do.PromptItem("two"))
@@ -35,7 +35,7 @@ class Watcher:
         self.store = Store(home)
         self.events: queue.SimpleQueue[ev.Event] = queue.SimpleQueue()
         self.seen: list[ev.Event] = []
-        self.session: RemoteSession | Switchboard | None = None
+        self.session: RemoteSession | SessionRouter | None = None
 
     def follow(self, run_id: int) -> None:
         self.session = RemoteSession(self.store, run_id, self.events.put)
@@ -118,7 +118,7 @@ def test_what_is_asked_of_a_run_is_not_done_to_the_next(ready: Client, watcher: 
 
 
 def test_a_switchboard_steers_what_it_watches(ready: Client, watcher: Watcher) -> None:
-    board = watcher.session = Switchboard(watcher.store, watcher.events.put, threads=1)
+    board = watcher.session = SessionRouter(watcher.store, watcher.events.put, threads=1)
     ready.send(start())
     ready.wait_for(State.PAUSED)
     board.send(do.Stop())
@@ -145,7 +145,7 @@ def test_a_lost_owner_is_told_and_what_was_asked_refused(
     watcher.send(do.Pause())
     store.record_cycle(run_id, 1, metrics={"lr": 0.5}, rollout=[], comparison=[]).result()
     assert watcher.wait(ev.CycleFinished).metrics == {"lr": 0.5}
-    store.owners.release_all()  # as the end of a process does
+    store.run_locks.release_all()  # as the end of a process does
     assert "is gone" in watcher.wait(ev.CommandRefused).sentence
     assert watcher.wait(ev.RunFinished) == ev.RunFinished(run_id, "interrupted", 1)
     assert store.run(run_id).status == "interrupted"

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from workbench.ending_signals import ending_signals
-from workbench.feedback.aside import Aside
+from workbench.feedback.call_thread import CallThread
 from workbench.feedback.reward_arguments import Arguments
 from workbench.feedback.reward_file import RewardFile
 from workbench.feedback.reward_text import RewardError
@@ -56,7 +56,7 @@ class PythonReward:
             LoadError: it cannot be run, or has no such function.
         """
         self.file = file
-        self._aside = Aside()
+        self._aside = CallThread()
         module = ModuleType(f"ppo_workbench_reward_{file.sha256[:12]}")
         module.__file__, module.__package__ = file.path, ""
         # A traceback then shows the lines that ran, not those that are in the file by now.

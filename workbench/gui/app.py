@@ -35,7 +35,7 @@ from workbench.training.events import Event, ModelsLoaded, State
 
 if TYPE_CHECKING:
     from workbench.store.store import Store
-    from workbench.training.switchboard import Switchboard
+    from workbench.training.session_router import SessionRouter
 
 AUTOSAVE_MS = 30_000
 
@@ -98,7 +98,7 @@ def _open_store(home: Path) -> Store:
     store = Store(home)
     # Two windows would overwrite each other's prompts and layout. Headless runs may write beside
     # a window: each run has its own owner.
-    if not store.owners.take_window():
+    if not store.run_locks.take_window():
         store.close()
         raise StoreError(f"PPO Workbench is already open on {home}; use that window, or choose "
                          "another home folder with --home.")
@@ -109,7 +109,7 @@ class Workbench:
     """The open window with everything behind it."""
 
     store: Store
-    session: Switchboard
+    session: SessionRouter
     bridge: Bridge
     background: Background
     controller: Controller
@@ -181,7 +181,7 @@ class Workbench:
         self.settings.save(self.window.save_state())
 
     def _compose(self) -> None:
-        from workbench.training.switchboard import Switchboard
+        from workbench.training.session_router import SessionRouter
 
         # The views first: the session's thread imports torch at once, which slows all else.
         self.background = Background()
@@ -189,7 +189,7 @@ class Workbench:
         self.window.restore_views(self._saved)
         self.bridge = Bridge(self.window)
         # torch leaves a core to the window: with all of them it slows both.
-        self.session = Switchboard(self.store, self.bridge.put, spare_threads=1)
+        self.session = SessionRouter(self.store, self.bridge.put, spare_threads=1)
         self.controller = Controller(
             self.window, self.store, self.background, self.session.send)
         self.bridge.events.connect(self.controller.handle)

@@ -9,7 +9,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
-from workbench.store.room import sentence_on_store
+from workbench.store.disk_errors import sentence_on_store
 
 log = logging.getLogger(__name__)
 

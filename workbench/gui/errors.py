@@ -17,7 +17,7 @@ from PySide6.QtWidgets import QPlainTextEdit, QWidget
 from workbench.gui.controls import label, named
 from workbench.gui.dialog import Dialog
 from workbench.gui.theme import number_font
-from workbench.store.room import sentence_on_store
+from workbench.store.disk_errors import sentence_on_store
 
 _LINES = 9  # of details, once they are shown
 

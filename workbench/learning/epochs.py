@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from workbench.models.control import Control, NotFiniteError
-from workbench.models.forward import MicroBatch, head_chunks, micro_batches, temper
+from workbench.models.forward import MicroBatch, divide_by_temperature, head_chunks, micro_batches
 from workbench.models.gradients import in_place_gradients
 from workbench.models.phases import Phase
 from workbench.models.policy import Policy
@@ -163,8 +163,10 @@ class Epochs:
             value_leaves.append(value_leaf)
             with torch.set_grad_enabled(not plan.values_alone):
                 logprobs, entropy = token_statistics(
-                    temper(policy.logits(leaf), plan.temperature), self._completions.tokens[at],
-                    entropy_gradient=self._loss.uses_entropy)
+                    divide_by_temperature(policy.logits(leaf), plan.temperature),
+                    self._completions.tokens[at],
+                    entropy_gradient=self._loss.uses_entropy,
+                )
             loss, logged = self._loss(Tokens(at, logprobs, entropy, policy.values(value_leaf)))
             for name, numbers in logged.items():
                 sums[name] = sums[name] + numbers.detach().sum()

@@ -61,7 +61,7 @@ def check_exported(trainer: AnyTrainer, folder: str, report: Report) -> str:
 
 
 def _same_tokens(trainer: AnyTrainer, tokenizer: Any) -> None:
-    same_template = tokenizer.chat_template == trainer.scribe.tokenizer.chat_template
+    same_template = tokenizer.chat_template == trainer.policy_tokenizer.tokenizer.chat_template
     if not same_template or not _alike(trainer, tokenizer):
         raise WrongExportError("read back, its tokenizer reads the prompts otherwise")
 
@@ -69,7 +69,7 @@ def _same_tokens(trainer: AnyTrainer, tokenizer: Any) -> None:
 def _alike(trainer: AnyTrainer, tokenizer: Any) -> bool:
     """Whether a tokenizer reads the prompts as the run's does."""
     texts = [prompt.text[:1000] for prompt in trainer.prompts[:_ROWS]]
-    return all(tokenizer(text)["input_ids"] == trainer.scribe.tokenizer(text)["input_ids"]
+    return all(tokenizer(text)["input_ids"] == trainer.policy_tokenizer.tokenizer(text)["input_ids"]
                for text in texts)
 
 

@@ -26,9 +26,9 @@ from workbench.models.loading import LoadedPolicy
 from workbench.models.optimizer import check_optimizer, make_optimizer
 from workbench.models.phases import Phase
 from workbench.models.policy import Policy
+from workbench.models.policy_tokenizer import PolicyTokenizer, PromptError
 from workbench.models.randomness import Stream, prompt_at, uniforms
 from workbench.models.sampling import Completions, sample
-from workbench.models.scribe import PromptError, Scribe
 from workbench.models.trainable import Trainable
 from workbench.records import (
     Completion,
@@ -85,11 +85,11 @@ class Trainer(Generic[S]):
     PREPARATION: ClassVar[int] = 0
     """To be raised when something else comes of the same settings."""
 
-    def __init__(self, policy: Policy, reward: Reward, scribe: Scribe) -> None:
-        """Train ``policy``, whose tokenizer ``scribe`` has."""
+    def __init__(self, policy: Policy, reward: Reward, policy_tokenizer: PolicyTokenizer) -> None:
+        """Train ``policy``, whose tokenizer ``policy_tokenizer`` has."""
         self._trainable = Trainable(policy)
         self.reward = reward
-        self.scribe = scribe
+        self.policy_tokenizer = policy_tokenizer
         self.optimizer: torch.optim.Optimizer
         self.position = 0
         self.comparison_seed = 0
@@ -106,7 +106,7 @@ class Trainer(Generic[S]):
         Raises:
             LoadError: a file beside the policy is damaged.
         """
-        return cls(policy.policy, reward, policy.scribe)
+        return cls(policy.policy, reward, policy.policy_tokenizer)
 
     # -- what an algorithm may have of its own
 
@@ -228,11 +228,11 @@ class Trainer(Generic[S]):
         if lacking := missing_column(self.reward, list(asked[0].columns) if asked else []):
             raise PromptError(lacking)
         if prompt_ids is None:
-            encoded = self.scribe.encode(
+            encoded = self.policy_tokenizer.encode(
                 asked, settings.response_length, control_tokens=settings.control_tokens == "tokens")
         else:
             encoded = list(map(list, prompt_ids))
-            self.scribe.check_lengths(asked, encoded, settings.response_length)
+            self.policy_tokenizer.check_lengths(asked, encoded, settings.response_length)
         # Or the last run's weights would live until the new ones have been made.
         self.__dict__.pop("optimizer", None)
         check_optimizer(settings.optimizer, self.policy.device)
@@ -266,9 +266,9 @@ class Trainer(Generic[S]):
             ValueError: a structural hyperparameter changed: there are other weights then.
         """
         if new.response_length > old.response_length:
-            self.scribe.check_lengths(self.prompts, self.prompt_ids, new.response_length)
+            self.policy_tokenizer.check_lengths(self.prompts, self.prompt_ids, new.response_length)
         if old.control_tokens != new.control_tokens:
-            self.prompt_ids = self.scribe.encode(
+            self.prompt_ids = self.policy_tokenizer.encode(
                 self.prompts, new.response_length, control_tokens=new.control_tokens == "tokens")
         if any(getattr(old, name, None) != getattr(new, name, None) for name in _MADE_WITH):
             arrays, numbers = self.snapshot()
@@ -305,7 +305,7 @@ class Trainer(Generic[S]):
             OSError: the folder cannot be written.
         """
         self._trainable.save(folder)
-        self.scribe.tokenizer.save_pretrained(folder)
+        self.policy_tokenizer.tokenizer.save_pretrained(folder)
 
     def run_cycle(
         self, cycle: int, settings: S, compared: Sequence[int], control: Control
@@ -366,11 +366,17 @@ class Trainer(Generic[S]):
         self, drawn: Sequence[int], noise: Tensor, settings: S, control: Control,
         phase: Phase,
     ) -> Completions:
-        self.scribe.stop_strings = parse_stop_strings(settings.stop_strings)
+        self.policy_tokenizer.stop_strings = parse_stop_strings(settings.stop_strings)
         return sample(
-            self.policy, [self.prompt_ids[i] for i in drawn], noise,
-            temperature=settings.temperature, eos_ids=self.scribe.eos_ids, control=control,
-            phase=phase, stopped=self.scribe.stopped)
+            self.policy,
+            [self.prompt_ids[i] for i in drawn],
+            noise,
+            temperature=settings.temperature,
+            eos_ids=self.policy_tokenizer.eos_ids,
+            control=control,
+            phase=phase,
+            stopped=self.policy_tokenizer.stopped,
+        )
 
     def _score(
         self, drawn: Sequence[int], completions: Completions, settings: S,
@@ -397,7 +403,7 @@ class Trainer(Generic[S]):
 
     def _exchanges(self, drawn: Sequence[int], completions: Completions) -> list[Exchange]:
         return [
-            self.scribe.exchange(self.prompts[p], completions.prompts[row],
+            self.policy_tokenizer.exchange(self.prompts[p], completions.prompts[row],
                                  completions.response(row))
             for row, p in enumerate(drawn)]
 

@@ -84,7 +84,7 @@ class CudaRecorder:
         return replay
 
 
-class Replay:
+class GraphedStep:
     """Runs a step again and again: first as it is, then from its recording.
 
     The recording of one step is made after it has run, and checked against the next, run both

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from workbench.models.abilities import Together
-from workbench.models.cuda_graphs import CudaRecorder, Recorder, Replay
+from workbench.models.cuda_graphs import CudaRecorder, GraphedStep, Recorder
 from workbench.models.device import tokens_at_once
 from workbench.models.kernels import cast_weights, packed_weights
 from workbench.models.kv_cache import can_be_fixed, make_cache, make_fixed_cache
@@ -262,7 +262,7 @@ class FixedDecoder(Decoder):
         self._slot = torch.zeros(1, dtype=torch.long, device=policy.device)
         super().__init__(policy, prompts, length, choose, eos_ids)
         self._model = policy.model
-        self._replay = Replay(recorder, policy.placement.dtype) if recorder else None
+        self._graph = GraphedStep(recorder, policy.placement.dtype) if recorder else None
         self._last_prompt_position = self._positions[:, self._width - 1, None]
         # Row t says who goes on before token t. Each step writes a row of its own, so that a step
         # run twice changes nothing.
@@ -277,11 +277,11 @@ class FixedDecoder(Decoder):
         """Write one more token to every row still in the batch."""
         if self.written == 0:
             self._read_prompts()
-        elif self._replay is None:
+        elif self._graph is None:
             self._step()
         else:
-            self._replay(self._step)
-            if self._replay.failed:
+            self._graph(self._step)
+            if self._graph.failed:
                 _not_recordable.add(self._model)
         self._counts[self.written].copy_(self._count, non_blocking=True)
         done = None
@@ -357,8 +357,8 @@ class FixedDecoder(Decoder):
         self._count.copy_(going.sum())
 
     def _forget(self) -> None:
-        if self._replay is not None:
-            self._replay.forget()
+        if self._graph is not None:
+            self._graph.forget()
 
 
 def make_decoder(
@@ -403,7 +403,7 @@ def make_growing(
 
 
 @contextlib.contextmanager
-def weights_at_rest(policy: Policy) -> Iterator[None]:
+def inference_weights(policy: Policy) -> Iterator[None]:
     """Let many tokens be written with the weights as they are, in the policy's precision.
 
     A CPU's matrix kernels get the weights laid out for them. On a GPU weights that autocast would

@@ -110,7 +110,7 @@ def read_logprobs(
         taken = completions.tokens[batch.row, batch.column]
         for part in head_chunks(len(taken), policy.config.vocab_size, policy.device):
             yield token_statistics(
-                temper(policy.logits(hidden[part]), temperature), taken[part])[0]
+                divide_by_temperature(policy.logits(hidden[part]), temperature), taken[part])[0]
 
     return _read(policy, completions, numbers, max_tokens, control, phase)
 
@@ -147,6 +147,6 @@ def _read(
     return result
 
 
-def temper(logits: Tensor, temperature: float) -> Tensor:
+def divide_by_temperature(logits: Tensor, temperature: float) -> Tensor:
     """Divide ``logits`` by ``temperature``, in place: they are large."""
     return logits if temperature == 1 else logits.div_(temperature)

@@ -24,8 +24,8 @@ from workbench.models.folders import architectures, place, read_config, tokenize
 from workbench.models.four_bit import packed_layers
 from workbench.models.model_check import find_abilities
 from workbench.models.policy import Policy, UnsupportedModelError, reads_more
+from workbench.models.policy_tokenizer import PolicyTokenizer
 from workbench.models.rotary import longest_alike
-from workbench.models.scribe import Scribe
 from workbench.models.sources import LoadError, Report, find_policy
 from workbench.models.tokenizer_files import check_rows
 from workbench.models.weight_files import (
@@ -45,7 +45,7 @@ class LoadedPolicy:
 
     source: str
     policy: Policy
-    scribe: Scribe
+    policy_tokenizer: PolicyTokenizer
     folder: Path | None
     notes: tuple[str, ...] = ()
 
@@ -98,10 +98,10 @@ def load_policy(
         notes.append(
             f"Its chat template closes an answer with {tokenizer.convert_ids_to_tokens(closing)}, "
             "which ends completions here although its settings do not name it as an end.")
-    scribe = Scribe(
+    policy_tokenizer = PolicyTokenizer(
         tokenizer, ends, context_length=policy.context_length,
         use_chat_template=use_chat_template, rows=rows)
-    return LoadedPolicy(source, policy, scribe, None if found.is_file() else found,
+    return LoadedPolicy(source, policy, policy_tokenizer, None if found.is_file() else found,
                         tuple(filter(None, notes)))
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from workbench.models.control import Control
-from workbench.models.decoders import Writer, make_decoder, weights_at_rest
+from workbench.models.decoders import Writer, inference_weights, make_decoder
 from workbench.models.device import widest_float
 from workbench.models.phases import Phase
 from workbench.models.policy import Policy
@@ -130,7 +130,7 @@ def sample(
             values[rows, t] = policy.values(hidden)
         return chosen
 
-    with weights_at_rest(policy), closing(
+    with inference_weights(policy), closing(
             decoder(policy, prompts, length, choose, eos_ids)) as writer:
         for t in range(length):
             if t and not writer.drop_ended():

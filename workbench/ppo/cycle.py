@@ -23,8 +23,8 @@ from workbench.models.loading import LoadedPolicy
 from workbench.models.optimizer import set_rates
 from workbench.models.phases import Phase
 from workbench.models.policy import Policy
+from workbench.models.policy_tokenizer import PolicyTokenizer
 from workbench.models.sampling import Completions
-from workbench.models.scribe import Scribe
 from workbench.models.trainable import find_value_source
 from workbench.ppo import memory
 from workbench.ppo.advantages import generalized_advantages, whiten, whitening_factor
@@ -68,11 +68,11 @@ class PPOTrainer(Trainer[Hyperparameters]):
     PREPARATION = 3
 
     def __init__(
-        self, policy: Policy, reward: Reward, scribe: Scribe,
+        self, policy: Policy, reward: Reward, policy_tokenizer: PolicyTokenizer,
         value_head: ValueHead | None = None,
     ) -> None:
         """Train ``policy``; ``value_head`` is what its value head begins as, in place of zero."""
-        super().__init__(policy, reward, scribe)
+        super().__init__(policy, reward, policy_tokenizer)
         self._value_head = value_head
         self.kl_coef = 0.0
         self.score_mean, self.score_std = 0.0, 1.0
@@ -86,7 +86,9 @@ class PPOTrainer(Trainer[Hyperparameters]):
         Raises:
             LoadError: the file of the value head is damaged.
         """
-        return cls(policy.policy, reward, policy.scribe, find_value_head(policy.folder, reward))
+        return cls(
+            policy.policy, reward, policy.policy_tokenizer, find_value_head(policy.folder, reward)
+        )
 
     @property
     def brings_values(self) -> bool:
@@ -101,7 +103,11 @@ class PPOTrainer(Trainer[Hyperparameters]):
 
     def _value_source(self, settings: Hyperparameters) -> Any:
         return find_value_source(
-            settings.value_model, self._trainable.start_model, self.reward, self.scribe.tokenizer)
+            settings.value_model,
+            self._trainable.start_model,
+            self.reward,
+            self.policy_tokenizer.tokenizer,
+        )
 
     def _begun(self, settings: Hyperparameters, value_source: Any) -> None:
         head = self.policy.value_head
@@ -223,7 +229,7 @@ class PPOTrainer(Trainer[Hyperparameters]):
         moved = update_size(logprobs_after, completions.logprobs, completions.mask,
                             cliprange=settings.cliprange)
         metrics |= {f"policy/{name}": number.item() for name, number in moved.items()}
-        traces = list(trace(batch.drawn, experience, rewards, logprobs_after, self.scribe)
+        traces = list(trace(batch.drawn, experience, rewards, logprobs_after, self.policy_tokenizer)
                       ) if settings.keep_tokens else []
         metrics |= {"lr": rate, "kl_coef": self.kl_coef}
         if settings.kl_controller == "adaptive":

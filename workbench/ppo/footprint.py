@@ -29,7 +29,7 @@ from workbench.models.kernels import packed_weights
 from workbench.models.kv_cache import make_cache
 from workbench.models.optimizer import state_bytes
 from workbench.models.policy import Policy
-from workbench.models.stand_in import stand_in, undisturbed
+from workbench.models.probe_copy import probe_copy, undisturbed
 from workbench.models.token_statistics import token_statistics
 from workbench.ppo.hyperparameters import Hyperparameters
 
@@ -145,9 +145,9 @@ class Footprint:
         scorer, checkpointing = self._scorer, hp.gradient_checkpointing
 
         def measure(placement: Placement) -> Trunk:
-            trunk = stand_in(scorer.base_model)
+            trunk = probe_copy(scorer.base_model)
             with undisturbed(self.device):
-                reader = Policy(stand_in(self._model), placement, value_trunk=trunk,
+                reader = Policy(probe_copy(self._model), placement, value_trunk=trunk,
                                 gradient_checkpointing=checkpointing, abilities=self._abilities)
                 return trunk_costs(trunk, reader.value_states, _LENGTH, self.device)
 
@@ -225,7 +225,7 @@ def policy_costs(
     """
     with undisturbed(placement.device):
         return _policy_costs(Policy(
-            stand_in(model, lora_rank=lora_rank), placement,
+            probe_copy(model, lora_rank=lora_rank), placement,
             gradient_checkpointing=gradient_checkpointing, abilities=abilities))
 
 

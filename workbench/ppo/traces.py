@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from workbench.models.policy_tokenizer import PolicyTokenizer
 from workbench.models.sampling import Completions
-from workbench.models.scribe import Scribe
 from workbench.ppo.loss import Experience
 from workbench.ppo.objective import probability_ratio
 from workbench.records import TokenTrace
@@ -17,7 +17,7 @@ from workbench.records import TokenTrace
 
 def trace(
     drawn: Sequence[int], experience: Experience, rewards: Tensor, logprobs_after: Tensor,
-    scribe: Scribe,
+    policy_tokenizer: PolicyTokenizer,
 ) -> Iterator[TokenTrace]:
     """Yield the trace of every completion of a cycle; all tensors (b, T).
 
@@ -41,5 +41,5 @@ def trace(
         response = completions.response(row)
         numbers = stacked[:, row, : len(response)]
         yield TokenTrace(
-            row, prompt, np.array(response, dtype=np.int32), scribe.pieces(response),
+            row, prompt, np.array(response, dtype=np.int32), policy_tokenizer.pieces(response),
             dict(zip(columns, numbers, strict=True)))

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.store.room import NotWrittenError, is_full, why_not
+from workbench.store.disk_errors import NotWrittenError, is_full, why_not
 
 if TYPE_CHECKING:  # numpy takes a while to import, and a window wants its store first
     import numpy as np

@@ -9,8 +9,8 @@ from filelock import FileLock, Timeout
 from sqlite_utils import Database
 from sqlite_utils.migrations import Migrations
 
+from workbench.store.disk_errors import has_something, log_of, not_opened
 from workbench.store.home import StoreError, prepare_home
-from workbench.store.room import has_something, log_of, not_opened
 
 FILE_NAME = "workbench.db"
 _PATIENCE = 30.0  # seconds to wait for another process

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from sqlite_utils import Database
 
 from workbench.store.clock import now
-from workbench.store.owners import this_process
+from workbench.store.run_locks import this_process
 
 KEPT_EVENTS = 64
 Outcome = Literal["done", "refused"]

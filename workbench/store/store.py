@@ -15,7 +15,6 @@ from workbench.store import branches
 from workbench.store.checkpoints import Checkpoints
 from workbench.store.clock import now
 from workbench.store.home import StoreError
-from workbench.store.owners import Owners, this_process
 from workbench.store.queries import Queries
 from workbench.store.records import (
     LIVE,
@@ -35,6 +34,7 @@ from workbench.store.rows import (
     prompt_row,
     trace_rows,
 )
+from workbench.store.run_locks import RunLocks, this_process
 from workbench.store.schema import open_database
 from workbench.store.steering import Steering
 from workbench.store.value_cache import ValueCache
@@ -58,7 +58,7 @@ class Store(Queries):
         self.home = home
         self.checkpoints = Checkpoints(home, self.identity)
         self.value_cache = ValueCache(home)
-        self.owners = Owners(home)
+        self.run_locks = RunLocks(home)
         self._writer = Writer(self.path)
         self.steering = Steering(self._writer.submit, lambda: self._db)
         self.mark_interrupted().result()
@@ -70,12 +70,12 @@ class Store(Queries):
     def close(self) -> None:
         """Commit what waits, close every connection, let go of every run. Safe to call twice."""
         self._writer.close()
-        self.owners.release_all()
+        self.run_locks.release_all()
         self._close_readers()
 
     def is_elsewhere(self, run: RunRecord) -> bool:
         """Whether another process trains ``run``, as far as the store says."""
-        return run.status in LIVE and not self.owners.is_mine(run.id)
+        return run.status in LIVE and not self.run_locks.is_mine(run.id)
 
     # -- writes
 
@@ -112,12 +112,12 @@ class Store(Queries):
                 for i, p in enumerate(prompts))
             # Within the transaction: nobody can see a running run that has no owner.
             taken.append(run_id)
-            self.owners.take(run_id)
+            self.run_locks.take(run_id)
             return run_id
 
         def undo() -> None:
             while taken:
-                self.owners.forget(taken.pop())
+                self.run_locks.forget(taken.pop())
         return self._writer.submit(write, undo=undo)
 
     def record_prompt_ids(self, run_id: int, prompt_ids: Sequence[Sequence[int]]) -> Future[None]:
@@ -211,7 +211,7 @@ class Store(Queries):
                 db, parent, cycle, run_id=run_id, identity=identity, name=name,
                 hyperparameters=hyperparameters, changes=changes, moment=now(),
                 owner=this_process())
-            self.owners.take(run_id)
+            self.run_locks.take(run_id)
             self.checkpoints.share(parent, run_id, [cycle], identity)
             return run_id
         return self._writer.submit(write, undo=lambda: self._unmake(made))
@@ -261,14 +261,14 @@ class Store(Queries):
         def write(db: Database) -> None:
             db.table("runs").update(run_id, {"status": status, "note": note})
         return self._writer.submit(
-            write, None if status in LIVE else lambda: self.owners.release(run_id))
+            write, None if status in LIVE else lambda: self.run_locks.release(run_id))
 
     def mark_interrupted(self) -> Future[list[int]]:
         """Mark the runs whose process is gone, however it went; the future gives their numbers."""
         def write(db: Database) -> list[int]:
             live = [row["id"] for row in db.query(
                 "select id from runs where status in ('running', 'paused')")]
-            gone = [run_id for run_id in live if not self.owners.is_alive(run_id)]
+            gone = [run_id for run_id in live if not self.run_locks.is_alive(run_id)]
             for run_id in gone:
                 db.table("runs").update(run_id, {"status": "interrupted"})
             return gone
@@ -293,7 +293,7 @@ class Store(Queries):
 
         def gone() -> None:
             self.checkpoints.delete(run_id, known[0])
-            self.owners.forget(run_id)
+            self.run_locks.forget(run_id)
         return self._writer.submit(write, gone)
 
     def save_prompt_set(self, prompts: PromptSet) -> Future[None]:
@@ -315,17 +315,17 @@ class Store(Queries):
         """Return a number that no run has, nor had in a database that was here before: what is in
         its folder may be all that is left of it."""
         last = db.execute("select max(id) from runs").fetchone()[0] or 0
-        return 1 + int(max(last, self.checkpoints.highest(), self.owners.highest()))
+        return 1 + int(max(last, self.checkpoints.highest(), self.run_locks.highest()))
 
     def _unmake(self, made: list[tuple[int, str]]) -> None:
         """Take back the folders and locks of branches that came to nothing."""
         while made:
             run_id, identity = made.pop()
             self.checkpoints.delete(run_id, identity)
-            self.owners.forget(run_id)
+            self.run_locks.forget(run_id)
 
     def _take(self, db: Database, run_id: int) -> None:
-        if not self.owners.take(run_id):
+        if not self.run_locks.take(run_id):
             owner = next((row["owner"] for row in db.query(
                 "select owner from runs where id = ?", [run_id])), None)
             raise StoreError(f"Run {run_id} is being trained by {owner or 'another process'}; "

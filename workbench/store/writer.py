@@ -14,8 +14,8 @@ from typing import Any, TypeVar
 
 from sqlite_utils import Database
 
+from workbench.store.disk_errors import NotWrittenError, not_written
 from workbench.store.home import StoreError
-from workbench.store.room import NotWrittenError, not_written
 from workbench.store.schema import connect
 
 T = TypeVar("T")

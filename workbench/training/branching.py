@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from workbench.algorithms import algorithm_of
 from workbench.models.policy import UnsupportedModelError
-from workbench.models.scribe import PromptError
+from workbench.models.policy_tokenizer import PromptError
 from workbench.settings import Settings, Value
 from workbench.store.records import ChangeRecord
 from workbench.training.commands import Fork, GoBack, ResumeRun

@@ -79,7 +79,7 @@ class Estimator:
 
     def _longest(self, prompts: Sequence[str | PromptLike]) -> tuple[int, int]:
         """Tokens of the longest prompt, as the policy and as the reward model count them."""
-        lengths = [len(ids) for ids in self._trainer.scribe.encode(prompts, 0)] or [1]
+        lengths = [len(ids) for ids in self._trainer.policy_tokenizer.encode(prompts, 0)] or [1]
         longest = max(lengths)
         tokenizer = getattr(self._trainer.reward, "tokenizer", None)
         if tokenizer is None or not prompts:

@@ -67,7 +67,7 @@ def export(trainer: AnyTrainer, folder: str, report: Report) -> str:
 
 
 def _copy_beside(trainer: AnyTrainer, folder: Path) -> None:
-    for read in (trainer.scribe.tokenizer, trainer.policy.model):
+    for read in (trainer.policy_tokenizer.tokenizer, trainer.policy.model):
         source = Path(getattr(read, "name_or_path", ""))
         # A GGUF file lies among files of others.
         if not any((source / name).is_file() for name in ("config.json", "adapter_config.json")):

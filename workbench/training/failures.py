@@ -10,7 +10,7 @@ from workbench.models.control import NotFiniteError
 from workbench.models.out_of_memory import is_out_of_memory
 from workbench.models.phases import Phase
 from workbench.models.policy import UnsupportedModelError
-from workbench.models.scribe import PromptError
+from workbench.models.policy_tokenizer import PromptError
 from workbench.models.sources import LoadError
 from workbench.settings import Settings
 from workbench.store.checkpoints import CheckpointError

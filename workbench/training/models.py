@@ -214,5 +214,5 @@ def _policy_facts(loaded: LoadedPolicy, note: str) -> ModelFacts:
     policy = loaded.policy
     notes = (*loaded.notes, note) if note else loaded.notes
     return ModelFacts(**facts_of(
-        loaded.source, policy.model, loaded.scribe.tokenizer, policy.placement.dtype_name,
+        loaded.source, policy.model, loaded.policy_tokenizer.tokenizer, policy.placement.dtype_name,
         policy.device), notes=notes)

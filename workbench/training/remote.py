@@ -29,8 +29,8 @@ from workbench.training.events import (
 if TYPE_CHECKING:
     from workbench.store.store import Store
 
-GLANCE = 0.25  # seconds
-_ROLL_CALL = 2  # glances between two looks whether the other process lives
+POLL_SECONDS = 0.25  # seconds
+_POLLS_PER_CHECK = 2  # polls between two looks whether the other process lives
 
 
 class RemoteSession:
@@ -77,21 +77,21 @@ class RemoteSession:
     # -- on the thread
 
     def _follow(self) -> None:
-        store, version, absent, glances = self._store, -1, 0, 0
+        store, version, absent, polls = self._store, -1, 0, 0
         try:
             self._begin()
-            while not (self._over or self._leaving.wait(GLANCE)):
+            while not (self._over or self._leaving.wait(POLL_SECONDS)):
                 now = store.steering.version()
                 if now != version:
                     version = now
                     self._look()
                 self._read_answers()
-                glances += 1
-                if not self._over and glances % _ROLL_CALL == 0:
+                polls += 1
+                if not self._over and polls % _POLLS_PER_CHECK == 0:
                     # Twice: a run that ends is let go of a moment before that is told.
-                    absent = 0 if store.owners.is_alive(self._run_id) else absent + 1
+                    absent = 0 if store.run_locks.is_alive(self._run_id) else absent + 1
                     if absent == 2:
-                        self._mourn()
+                        self._owner_gone()
         except (StoreError, sqlite3.Error, ValueError) as error:
             self._emit(CommandRefused("Watch", f"The run cannot be watched any more ({error})."))
             self._end("interrupted")
@@ -159,7 +159,7 @@ class RemoteSession:
             if known and answered.outcome == "refused":
                 self._emit(CommandRefused(answered.name, answered.sentence, answered.problems))
 
-    def _mourn(self) -> None:
+    def _owner_gone(self) -> None:
         """The process that trained the run is gone."""
         self._store.mark_interrupted().result()
         self._look()

@@ -10,17 +10,17 @@ from workbench.memory_allocator import return_freed_memory
 from workbench.models.control import Interrupted, NotFiniteError
 from workbench.models.device import caution, find_placement
 from workbench.models.phases import Phase
-from workbench.models.scribe import PromptError
+from workbench.models.policy_tokenizer import PromptError
 from workbench.settings import HyperparameterError
+from workbench.store.disk_errors import NotWrittenError
 from workbench.store.records import Status
-from workbench.store.room import NotWrittenError
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
-from workbench.training.checkup import not_finite
 from workbench.training.estimates import let_go
 from workbench.training.events import State
 from workbench.training.failures import explain, is_out_of_memory
+from workbench.training.health import not_finite
 from workbench.training.models import Models
 from workbench.training.preparing import prepare
 from workbench.training.run import Run, Unwritten
@@ -30,23 +30,23 @@ from workbench.training.saving import (
     start_record,
     write_checkpoint,
 )
+from workbench.training.session_state import SessionState
 from workbench.training.staging import apply_staged, stage
-from workbench.training.standing import Standing
 
 
 class Runner:
     """Runs cycles, and looks for commands in every step of them. Lives on the training thread."""
 
     def __init__(
-        self, store: Store, models: Models, standing: Standing, attend: Callable[[], None]
+        self, store: Store, models: Models, session: SessionState, attend: Callable[[], None]
     ) -> None:
         """Be without a run.
 
         Args:
             attend: serves the commands that wait.
         """
-        self._store, self._models, self._standing = store, models, standing
-        self._emit, self._attend = standing.emit, attend
+        self._store, self._models, self._session = store, models, session
+        self._emit, self._attend = session.emit, attend
         self.run: Run | None = None
         self._hurried = False
         self._saving = False
@@ -57,20 +57,20 @@ class Runner:
     def begin(self, run: Run) -> None:
         """Be with a run, whose next cycle is next."""
         self.run = self._models.trained = run
-        self._standing.enter(State.RUNNING, caution(find_placement(run.hp.precision)))
+        self._session.enter(State.RUNNING, caution(find_placement(run.hp.precision)))
 
     def pause(self) -> None:
         """Hold the run when the cycle in hand is complete."""
         if self.run is not None:
             self.run.pause_after_cycle = True
-            self._standing.enter(State.RUNNING, f"Pausing after cycle {self.run.cycle + 1}")
+            self._session.enter(State.RUNNING, f"Pausing after cycle {self.run.cycle + 1}")
 
     def go_on(self, *, step: bool) -> None:
         """Go on with a paused run, for one cycle or for all."""
         if self.run is not None:
             self.run.pause_after_cycle = step
             self._store.set_status(self.run.id, "running").exception()
-            self._standing.enter(State.RUNNING, f"One cycle: {self.run.cycle + 1}" if step else "")
+            self._session.enter(State.RUNNING, f"One cycle: {self.run.cycle + 1}" if step else "")
 
     def settle(self) -> str:
         """Write what waits in memory; return a sentence if the disk does not take it."""
@@ -86,8 +86,8 @@ class Runner:
     def stop(self) -> None:
         """End the run at the next step, or once a cycle whose update is made is complete; asked
         again, at once and without a checkpoint."""
-        self._hurried = self._standing.state is State.STOPPING
-        self._standing.enter(
+        self._hurried = self._session.state is State.STOPPING
+        self._session.enter(
             State.STOPPING, "Ending without a checkpoint" if self._hurried
             else "Stopping after the comparison; Stop again drops the cycle" if self._completes()
             else "Stopping at the next step")
@@ -105,9 +105,9 @@ class Runner:
         try:
             self._emit(stage(self.run, self._models.trainer, command))
         except HyperparameterError as error:
-            self._standing.refuse(command, str(error), error.problems)
+            self._session.refuse(command, str(error), error.problems)
         except PromptError as error:
-            self._standing.refuse(command, str(error), {"response_length": str(error)})
+            self._session.refuse(command, str(error), {"response_length": str(error)})
 
     # -- cycles
 
@@ -115,8 +115,8 @@ class Runner:
         """Serve as the :class:`~workbench.models.control.Control` of a cycle."""
         self._phase = phase
         self._attend()
-        if self._standing.closing or (
-                self._standing.state is State.STOPPING and not self._completes()):
+        if self._session.closing or (
+                self._session.state is State.STOPPING and not self._completes()):
             raise Interrupted
         if self.run is not None:
             self._emit(ev.Progress(
@@ -132,15 +132,15 @@ class Runner:
         try:
             self._advance(run, trainer)
         except Interrupted:
-            if not self._standing.closing:
+            if not self._session.closing:
                 self.finish("stopped")
         except NotWrittenError as error:
-            if self._standing.state is State.STOPPING:
+            if self._session.state is State.STOPPING:
                 self.finish("stopped")
                 return
             run.pause_after_cycle = False
             self._store.set_status(run.id, "paused").exception()
-            self._standing.enter(State.PAUSED, self._held(run, error), held=True)
+            self._session.enter(State.PAUSED, self._held(run, error), held=True)
         except Exception as error:
             if isinstance(error, RewardError) and trainer.between_cycles and run.cycle:
                 self.checkpoint()  # so that the run goes on from here once the file is mended
@@ -210,13 +210,13 @@ class Runner:
             self._write_checkpoint()
         if done:
             self.finish("finished")
-        elif self._standing.state is State.STOPPING:
+        elif self._session.state is State.STOPPING:
             self.finish("stopped")
         elif run.pause_after_cycle:
             self._store.set_status(run.id, "paused").result()
             run.pause_after_cycle = False
             why = f": {run.health.paused_for}" if run.health.paused_for else ""
-            self._standing.enter(State.PAUSED, f"After cycle {run.cycle}{why}")
+            self._session.enter(State.PAUSED, f"After cycle {run.cycle}{why}")
 
     def checkpoint(self) -> None:
         """Write a checkpoint of the last finished cycle, if the weights are still its, or say why
@@ -261,19 +261,19 @@ class Runner:
             return
         lost = self._lost(run)
         if outcome == "stopped" and not lost and not self._hurried:
-            if self._standing.state is State.STOPPING:
-                self._standing.enter(
+            if self._session.state is State.STOPPING:
+                self._session.enter(
                     State.STOPPING, "Writing a checkpoint; Stop again ends without it")
             self.checkpoint()
         recorded = self._store.set_status(run.id, outcome, note)
         if outcome == "finished":
             recorded.result()
         elif recorded.exception() is not None:
-            self._store.owners.release(run.id)  # so that it is known to be interrupted
+            self._store.run_locks.release(run.id)  # so that it is known to be interrupted
         self.run, self._hurried = None, False
         return_freed_memory()
         self._emit(ev.RunFinished(run.id, outcome, run.cycle, lost))
-        self._standing.enter(State.FAILED if outcome == "failed" else State.FINISHED, note or lost)
+        self._session.enter(State.FAILED if outcome == "failed" else State.FINISHED, note or lost)
 
     def _lost(self, run: Run) -> str:
         """Write what waits a last time; return a sentence on what the disk does not take."""

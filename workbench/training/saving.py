@@ -11,7 +11,7 @@ from workbench.records import Completion, CycleResult
 from workbench.store.checkpoints import CheckpointError
 from workbench.store.store import Store
 from workbench.training import events as ev
-from workbench.training.checkup import check, health_records
+from workbench.training.health import check, health_records
 from workbench.training.run import Run, Unwritten, records
 
 log = logging.getLogger(__name__)

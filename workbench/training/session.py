@@ -12,7 +12,7 @@ from workbench.store.store import Store
 from workbench.training.commands import Close, Command, LoadModels
 from workbench.training.events import CommandRefused, Event, State, StateChanged
 from workbench.training.first_look import why_not_there
-from workbench.training.mailbox import Letter, Mailbox
+from workbench.training.publisher import RemoteCommand, RunPublisher
 
 Listener = Callable[[Event], None]
 _FIRST_S = 5.0  # that the first command is waited for before torch is imported for it
@@ -36,8 +36,8 @@ class Session:
             spare_threads: left free of torch's own choice, for a window.
         """
         self._listener = listener
-        self._inbox: queue.SimpleQueue[Command | Close | Letter] = queue.SimpleQueue()
-        self._mailbox = Mailbox(store, self._inbox.put)
+        self._inbox: queue.SimpleQueue[Command | Close | RemoteCommand] = queue.SimpleQueue()
+        self._publisher = RunPublisher(store, self._inbox.put)
         self._state = State.IDLE
         self._thread = threading.Thread(
             target=self._run, args=(store, threads, spare_threads), name="training", daemon=True)
@@ -77,9 +77,9 @@ class Session:
             self._emit(CommandRefused("Session", sentence, {"details": details}))
             self._emit(StateChanged(State.FAILED, sentence))
         finally:
-            self._mailbox.close()
+            self._publisher.close()
 
-    def _first_command(self) -> list[Command | Close | Letter]:
+    def _first_command(self) -> list[Command | Close | RemoteCommand]:
         """Return what is asked for first, if it is not models that are plainly not there: that is
         told at once, and not after the imports."""
         try:
@@ -96,5 +96,5 @@ class Session:
     def _emit(self, event: Event) -> None:
         if isinstance(event, StateChanged):
             self._state = event.state
-        if self._mailbox.hear(event):
+        if self._publisher.publish(event):
             self._listener(event)

@@ -32,7 +32,9 @@ def stage(
         replayed = _values(run.journaled.get(cycle, {}))
         later = later.with_changes(replayed | (wanted if cycle == soon else {}))
     if trainer is not None and new.response_length > run.hp.response_length:
-        trainer.scribe.check_lengths(trainer.prompts, trainer.prompt_ids, new.response_length)
+        trainer.policy_tokenizer.check_lengths(
+            trainer.prompts, trainer.prompt_ids, new.response_length
+        )
     parsed = new.model_dump()
     for name in command.changes:
         run.staged[name] = (parsed[name], command.by)

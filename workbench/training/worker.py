@@ -21,8 +21,8 @@ from workbench.training.branching import plan, put_back
 from workbench.training.events import State
 from workbench.training.exporting import ExportError, check_folder, export
 from workbench.training.failures import explain, loading_failed
-from workbench.training.mailbox import Letter
 from workbench.training.models import Models
+from workbench.training.publisher import RemoteCommand
 from workbench.training.run import (
     DamagedError,
     Resumed,
@@ -31,10 +31,10 @@ from workbench.training.run import (
     read_checkpoint,
 )
 from workbench.training.runner import Runner
-from workbench.training.standing import Standing
+from workbench.training.session_state import SessionState
 from workbench.training.states import WHEN
 from workbench.training.threads import Threads
-from workbench.training.trying import Trying
+from workbench.training.try_command import Trying
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class Worker:
     """Owns the models and what runs them. Lives on the training thread alone."""
 
     def __init__(
-        self, store: Store, inbox: queue.SimpleQueue[do.Command | do.Close | Letter],
+        self, store: Store, inbox: queue.SimpleQueue[do.Command | do.Close | RemoteCommand],
         emit: Callable[[ev.Event], None], threads: Threads,
     ) -> None:
         transformers_logging.disable_progress_bar()
@@ -55,26 +55,26 @@ class Worker:
         self._threads = threads
         self._inbox = inbox
         self._emit = emit
-        self._standing = Standing(emit)
+        self._session = SessionState(emit)
         self._models = Models()
-        self._runner = Runner(store, self._models, self._standing, self._attend)
+        self._runner = Runner(store, self._models, self._session, self._attend)
         self._trying = Trying(inbox, store, emit)
         self._cancelled = False
         self._load_next: do.LoadModels | None = None
 
     # -- the loop
 
-    def serve(self, first: Sequence[do.Command | do.Close | Letter] = ()) -> None:
+    def serve(self, first: Sequence[do.Command | do.Close | RemoteCommand] = ()) -> None:
         """Serve commands until told to close, those of ``first`` before what is in the inbox."""
-        runner, standing = self._runner, self._standing
+        runner, session = self._runner, self._session
         for command in first:
             self._handle(command)
-        while not standing.closing:
-            if standing.state is State.RUNNING and runner.run is not None:
+        while not session.closing:
+            if session.state is State.RUNNING and runner.run is not None:
                 self._attend()
-                if standing.state is State.RUNNING:
+                if session.state is State.RUNNING:
                     runner.one_cycle(runner.run)
-            elif standing.state is State.STOPPING:  # asked for between two cycles
+            elif session.state is State.STOPPING:  # asked for between two cycles
                 runner.finish("stopped")
             elif self._load_next is not None:
                 self._load(self._load_next, self._load_next)
@@ -86,27 +86,27 @@ class Worker:
         while not self._inbox.empty():
             self._handle(self._inbox.get())
 
-    def _handle(self, command: do.Command | do.Close | Letter) -> None:
-        if isinstance(command, Letter):
+    def _handle(self, command: do.Command | do.Close | RemoteCommand) -> None:
+        if isinstance(command, RemoteCommand):
             run = self._runner.run
             with command:
                 if run is not None and run.id == command.run_id:
                     self._handle(command.command)
                 else:  # it came as that run ended
-                    self._standing.refuse(command.command, "The run has ended.")
+                    self._session.refuse(command.command, "The run has ended.")
             return
         if isinstance(command, do.Close):
-            self._standing.closing = True
+            self._session.closing = True
             return
         states, sentence = WHEN[type(command)]
-        log.info("%s while %s", type(command).__name__, self._standing.state)
-        if self._standing.state not in states:
-            self._standing.refuse(command, sentence)
+        log.info("%s while %s", type(command).__name__, self._session.state)
+        if self._session.state not in states:
+            self._session.refuse(command, sentence)
             return
         match command:
             case do.LoadModels():
                 self._load_next = command
-                self._standing.enter(State.LOADING)
+                self._session.enter(State.LOADING)
             case do.CancelLoading():
                 self._cancelled = True
             case do.EstimateMemory(hyperparameters=hp, prompts=prompts):
@@ -163,10 +163,10 @@ class Worker:
         else:
             if self._models.facts is not None:
                 self._emit(self._models.facts)
-            self._standing.enter(State.READY)
+            self._session.enter(State.READY)
             return True
         self._emit(replace(failed, command=command))
-        self._standing.enter(State.READY if self._models.trainer is not None else State.IDLE)
+        self._session.enter(State.READY if self._models.trainer is not None else State.IDLE)
         return False
 
     def _report(self, text: str, share: float) -> None:
@@ -176,7 +176,7 @@ class Worker:
             Interrupted: it is to be given up.
         """
         self._attend()
-        if self._cancelled or self._standing.closing:
+        if self._cancelled or self._session.closing:
             raise Interrupted
         self._emit(ev.LoadingProgress(text, share))
 
@@ -187,14 +187,14 @@ class Worker:
         algorithm = algorithm_of(hp)
         models = self._models
         if models.command is None or models.facts is None:
-            self._standing.refuse(command, "Load a policy and a reward first.")
+            self._session.refuse(command, "Load a policy and a reward first.")
             return
         if not command.prompts:
-            self._standing.refuse(
+            self._session.refuse(
                 command, "There is no prompt to complete; add one or switch one on.")
             return
         if changed := models.changed_files():
-            self._standing.refuse(
+            self._session.refuse(
                 command, f"{changed[0]} has changed since it was loaded; load again to use it as "
                          "it is now.")
             return
@@ -212,9 +212,9 @@ class Worker:
                 hyperparameters=hp.model_dump(), prompts=prompts,
                 prompt_ids=trainer.prompt_ids, algorithm=algorithm.name).result()
         except Exception as error:
-            self._standing.refuse(command, explain(error, hp)[0])
+            self._session.refuse(command, explain(error, hp)[0])
             return
-        notes = [trainer.scribe.remark(
+        notes = [trainer.policy_tokenizer.remark(
             trainer.prompts, trainer.prompt_ids, control_tokens=hp.control_tokens == "tokens"),
             *algorithm.remarks(hp, trainer.brings_values)]
         note = " ".join(filter(None, notes))
@@ -230,7 +230,7 @@ class Worker:
             self._refuse_reading(command, error)
             return
         if sentence := self._runner.settle():
-            self._standing.refuse(command, sentence)
+            self._session.refuse(command, sentence)
             return
         self._runner.finish("stopped")  # a paused run makes room
         run = planned.resumed.run
@@ -246,8 +246,8 @@ class Worker:
             if changed or now["threads"] != planned.resumed.record.get("threads"):
                 self._store.record_models(run.id, run.cycle, now).result()
         except Exception as error:
-            self._store.owners.release(run.id)
-            self._standing.refuse(command, explain(error, run.hp)[0])
+            self._store.run_locks.release(run.id)
+            self._session.refuse(command, explain(error, run.hp)[0])
             return
         run.pause_after_cycle = isinstance(command, do.ResumeRun) and command.step
         parent = planned.resumed.name if isinstance(command, do.Fork) else ""
@@ -266,23 +266,23 @@ class Worker:
             check_folder(command.folder)
             found = read_checkpoint(self._store, command.run_id, command.cycle)
         except ExportError as error:
-            self._standing.refuse(command, str(error))
+            self._session.refuse(command, str(error))
             return
         except (ResumeError, HyperparameterError) as error:
             self._refuse_reading(command, error)
             return
         if not self._put_back(command, found) or self._models.trainer is None:
             return
-        before = self._standing.state
-        self._standing.enter(State.LOADING, f"Exporting the policy of {found.name}")
+        before = self._session.state
+        self._session.enter(State.LOADING, f"Exporting the policy of {found.name}")
         self._cancelled = False
         try:
             note = export(self._models.trainer, command.folder, self._report)
         except ExportError as error:
-            self._standing.enter(before)
-            self._standing.refuse(command, str(error))
+            self._session.enter(before)
+            self._session.refuse(command, str(error))
         else:
-            self._standing.enter(before)
+            self._session.enter(before)
             self._emit(ev.Exported(found.run.id, found.run.cycle, command.folder, note))
 
     def _put_back(
@@ -291,15 +291,15 @@ class Worker:
         """Bring the models to where a run stood, make sure that they can go on with ``first``, and
         return whether that went well."""
         if self._models.command != found.models or self._models.changed_files():
-            before = self._standing.state
-            self._standing.enter(State.LOADING)
+            before = self._session.state
+            self._session.enter(State.LOADING)
             if not self._load(found.models, command):
                 return False
-            self._standing.enter(before if before is not State.IDLE else State.READY)
+            self._session.enter(before if before is not State.IDLE else State.READY)
         self._threads.go_on(found.record)
         try:
             put_back(self._models, found, first, export=isinstance(command, do.ExportRun))
         except ResumeError as error:
-            self._standing.refuse(command, str(error))
+            self._session.refuse(command, str(error))
             return False
         return True

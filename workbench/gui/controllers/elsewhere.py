@@ -57,8 +57,8 @@ class Elsewhere(QObject):
         runs = store.runs()
         others = [run.id for run in runs if store.is_elsewhere(run)]
         self._has_others = bool(others)
-        if not all(store.owners.is_alive(run_id) for run_id in others):
-            with contextlib.suppress(StoreError):  # a full disk; at another glance, then
+        if not all(store.run_locks.is_alive(run_id) for run_id in others):
+            with contextlib.suppress(StoreError):  # a full disk; at another poll, then
                 store.mark_interrupted().result()
             runs = store.runs()
         return [(run.id, run.name, run.status, run.cycles) for run in runs]

@@ -14,12 +14,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from workbench.store.room import NotWrittenError, why_not
+from workbench.store.disk_errors import NotWrittenError, why_not
 
 _PATIENCE = 0.25  # seconds; another process may be looking, which takes the lock for a moment
 
 
-class Owners:
+class RunLocks:
     """The locks under one home folder: ``locks/RUN.lock``, and one for the window. Safe to use from
     any thread."""
 

@@ -22,7 +22,7 @@ from workbench.training.wire import STEERING
 _BUSY = (State.RUNNING, State.PAUSED, State.STOPPING)
 
 
-class Switchboard:
+class SessionRouter:
     """Has the interface of a :class:`Session`. While a run is watched, what steers a run goes to
     the process that trains it, and the states told are that run's; all else is the own session's,
     whose state is told again when the watching ends."""

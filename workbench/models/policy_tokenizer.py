@@ -29,7 +29,7 @@ class PromptError(ValueError):
     """A prompt cannot be used. The message is a plain sentence naming it."""
 
 
-class Scribe:
+class PolicyTokenizer:
     """Turns prompts into token ids and what the policy wrote into text, with its tokenizer."""
 
     def __init__(

@@ -11,7 +11,7 @@ INTERVAL = 0.1
 """Seconds between two looks at whether to go on waiting."""
 
 
-class Aside:
+class CallThread:
     """One thread for all the calls, as long as they return: what a program keeps for the thread
     that it was loaded on stays there."""
 

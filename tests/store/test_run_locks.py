@@ -31,18 +31,18 @@ def test_a_run_belongs_to_the_store_that_trains_it(store, home):
     run_id = new_run(store)
     other = Store(home)  # does not mark it as interrupted
     assert other.run(run_id).status == "running"
-    assert store.owners.is_mine(run_id)
-    assert not other.owners.is_mine(run_id)
-    assert other.owners.is_alive(run_id)
+    assert store.run_locks.is_mine(run_id)
+    assert not other.run_locks.is_mine(run_id)
+    assert other.run_locks.is_alive(run_id)
     for refused in (other.rewind(run_id, 0), other.delete_run(run_id)):
         with pytest.raises(StoreError, match=f"trained by process {os.getpid()} on .*; stop it"):
             refused.result()
     store.set_status(run_id, "paused").result()
-    assert other.owners.is_alive(run_id)
+    assert other.run_locks.is_alive(run_id)
     store.set_status(run_id, "stopped").result()
-    assert not other.owners.is_alive(run_id)
+    assert not other.run_locks.is_alive(run_id)
     other.rewind(run_id, 0).result()
-    assert other.owners.is_mine(run_id)
+    assert other.run_locks.is_mine(run_id)
     with pytest.raises(StoreError):
         store.rewind(run_id, 0).result()
     other.close()
@@ -54,10 +54,10 @@ def test_a_run_whose_process_was_killed_was_interrupted(store, home):
                              stdout=subprocess.PIPE)
     theirs = int(child.stdout.readline())
     assert store.mark_interrupted().result() == []
-    assert store.owners.is_alive(theirs)
+    assert store.run_locks.is_alive(theirs)
     child.kill()
     child.communicate()
-    assert not store.owners.is_alive(theirs)
+    assert not store.run_locks.is_alive(theirs)
     assert store.mark_interrupted().result() == [theirs]
     assert [store.run(i).status for i in (mine, theirs)] == ["running", "interrupted"]
     store.rewind(theirs, 0).result()

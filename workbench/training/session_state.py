@@ -12,7 +12,7 @@ from workbench.training.events import State
 log = logging.getLogger(__name__)
 
 
-class Standing:
+class SessionState:
     """The state of a session, and the events that every part of it tells."""
 
     def __init__(self, emit: Callable[[ev.Event], None]) -> None:

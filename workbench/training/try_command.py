@@ -15,21 +15,21 @@ from workbench.models.decoding import Decoding
 from workbench.models.forward import read_logprobs
 from workbench.models.phases import Phase
 from workbench.models.policy import Policy
+from workbench.models.policy_tokenizer import PromptError
 from workbench.models.sampling import Completions
-from workbench.models.scribe import PromptError
-from workbench.models.trying import WEIGHTS, WrongWeightsError, other_weights, write
+from workbench.models.try_sampling import WEIGHTS, WrongWeightsError, other_weights, write
 from workbench.records import Exchange, PromptLike, with_equal_columns
 from workbench.store.checkpoints import CheckpointError
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.failures import explain, is_out_of_memory
-from workbench.training.mailbox import Letter
 from workbench.training.models import Models
+from workbench.training.publisher import RemoteCommand
 
 _PAUSE = 1 / 30  # seconds between two events of a text that grows
 _CAN_WAIT = (do.SetHyperparameters, do.EstimateMemory)
-Waiting = do.Command | do.Close | Letter
+Waiting = do.Command | do.Close | RemoteCommand
 
 
 class Trying:
@@ -65,7 +65,7 @@ class Trying:
         known = {p.text: p for p in command.known}
         prompts = with_equal_columns([known.get(text, text) for text in command.prompts])
         try:
-            prompt_ids = trainer.scribe.encode(prompts, decoding.length)
+            prompt_ids = trainer.policy_tokenizer.encode(prompts, decoding.length)
             if lacking := missing_column(trainer.reward, list(prompts[0].columns)):
                 raise PromptError(lacking)
         except PromptError as error:
@@ -91,7 +91,7 @@ class Trying:
             waiting = self._inbox.get()
             if not isinstance(waiting, do.StopTrying):
                 self._later.append(waiting)
-            asked = waiting.command if isinstance(waiting, Letter) else waiting
+            asked = waiting.command if isinstance(waiting, RemoteCommand) else waiting
             self._stopped |= not isinstance(asked, _CAN_WAIT)
         if self._stopped:
             raise Interrupted
@@ -103,7 +103,7 @@ class Trying:
         told = 0.0
 
         def exchanges(responses: list[list[int]]) -> list[Exchange]:
-            return [trainer.scribe.exchange(*parts)
+            return [trainer.policy_tokenizer.exchange(*parts)
                     for parts in zip(prompts, prompt_ids, responses, strict=True)]
 
         def written(responses: list[list[int]]) -> None:
@@ -120,8 +120,14 @@ class Trying:
         self.step(Phase.SAMPLING, 0, 0)
         source = command.sources[index]
         with self._policy(source, trainer, models) as policy:
-            completions = write(policy, prompt_ids, decoding, eos_ids=trainer.scribe.eos_ids,
-                                stopped=trainer.scribe.stopped, written=written)
+            completions = write(
+                policy,
+                prompt_ids,
+                decoding,
+                eos_ids=trainer.policy_tokenizer.eos_ids,
+                stopped=trainer.policy_tokenizer.stopped,
+                written=written,
+            )
         found = exchanges([completions.response(row) for row in range(len(prompt_ids))])
         scores, parts, cuts = score_all(trainer.reward, found, control=self)
         kls = [0.0] * len(found) if source.kind == "start" else self._distance(trainer, completions)

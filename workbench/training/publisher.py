@@ -1,7 +1,7 @@
 """What the process that trains a run tells others of it, and takes from them.
 
-A thread of its own reads the mail, so that a paused run takes commands as a running one does, and
-training itself never looks: between two glances it does nothing, and a glance at a database that
+A thread of its own polls for commands, so that a paused run takes them as a running one does, and
+training itself never looks: between two polls it does nothing, and a poll of a database that
 nobody wrote to costs microseconds.
 """
 
@@ -32,46 +32,47 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-GLANCE = 0.25  # seconds between two glances at the mail; news goes out as often
+POLL_SECONDS = 0.25  # between two looks at what was asked; events go out as often
 
 
-class Letter:
+class RemoteCommand:
     """A command to run ``run_id`` from another process. Handled within ``with``, what is refused
     is its answer."""
 
-    def __init__(self, command: Command, run_id: int, mailbox: Mailbox, number: int) -> None:
+    def __init__(self, command: Command, run_id: int, publisher: RunPublisher, number: int) -> None:
         self.command, self.run_id = command, run_id
         self.refused: CommandRefused | None = None
-        self._mailbox, self._number = mailbox, number
+        self._publisher, self._number = publisher, number
 
     def __enter__(self) -> None:
-        self._mailbox.opened.append(self)
+        self._publisher.opened.append(self)
 
     def __exit__(self, *_: object) -> None:
-        self._mailbox.opened.remove(self)
+        self._publisher.opened.remove(self)
         no = self.refused
-        self._mailbox.answer(
+        self._publisher.answer(
             self._number, "" if no is None else no.sentence, dict(no.problems) if no else {})
 
 
-class Mailbox:
-    """A session's mail: open while it has a run. :meth:`hear` is called on the training thread."""
+class RunPublisher:
+    """Publishes a session's run while it has one, and takes commands to it. :meth:`publish` is
+    called on the training thread."""
 
-    def __init__(self, store: Store, put: Callable[[Letter], None]) -> None:
-        self.opened: list[Letter] = []
-        """The letters that are being handled; one may come while another is."""
+    def __init__(self, store: Store, put: Callable[[RemoteCommand], None]) -> None:
+        self.opened: list[RemoteCommand] = []
+        """The commands that are being handled; one may come while another is."""
         self._store, self._put = store, put
         self._news: list[Event] = []
         self._progress: Progress | None = None
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def hear(self, event: Event) -> bool:
-        """Take note of an event. False: it is the answer to a letter, and nobody else's."""
+    def publish(self, event: Event) -> bool:
+        """Take note of an event. False: it is the answer to a remote command, and nobody else's."""
         if isinstance(event, CommandRefused):
-            letter = self.opened[-1] if self.opened else None
-            if letter is not None and event.command == type(letter.command).__name__:
-                letter.refused = event
+            command = self.opened[-1] if self.opened else None
+            if command is not None and event.command == type(command.command).__name__:
+                command.refused = event
                 return False
         elif isinstance(event, RunStarted | RunResumed):
             self._begin(event.run_id)
@@ -105,7 +106,7 @@ class Mailbox:
             run_id, "Nobody trained the run when this was asked; ask again.")
         self._news, self._progress, self._ended = [], None, threading.Event()
         self._thread = threading.Thread(
-            target=self._serve, args=(run_id, self._ended), name="mailbox", daemon=True)
+            target=self._serve, args=(run_id, self._ended), name="publisher", daemon=True)
         self._thread.start()
 
     def _serve(self, run_id: int, ended: threading.Event) -> None:
@@ -113,8 +114,8 @@ class Mailbox:
         version = -1
         over = False
         while not over:
-            over = ended.wait(GLANCE)
-            with contextlib.suppress(StoreError, sqlite3.Error):  # told at the next glance, then
+            over = ended.wait(POLL_SECONDS)
+            with contextlib.suppress(StoreError, sqlite3.Error):  # told at the next poll, then
                 told = self._tell(run_id, told)
             try:
                 now = self._store.steering.version()
@@ -150,5 +151,5 @@ class Mailbox:
                                    "of the same version of PPO Workbench.", {})
             else:
                 log.info("%s for run %d from %s", posted.name, run_id, posted.by)
-                self._put(Letter(command, run_id, self, taken))
+                self._put(RemoteCommand(command, run_id, self, taken))
         return taken

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from workbench.models.control import Interrupted
 from workbench.models.decoding import Decoding
 from workbench.models.forward import read_logprobs
-from workbench.models.trying import (
+from workbench.models.try_sampling import (
     WrongWeightsError,
     distribution,
     nucleus,

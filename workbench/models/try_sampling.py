@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from workbench.models.decoders import make_decoder, weights_at_rest
+from workbench.models.decoders import inference_weights, make_decoder
 from workbench.models.decoding import Decoding
 from workbench.models.device import widest_float
 from workbench.models.policy import Policy
@@ -102,7 +102,7 @@ def write(
 
     responses: list[list[int]] = [[] for _ in prompts]
     ended = [False] * len(prompts)
-    with weights_at_rest(policy), contextlib.closing(
+    with inference_weights(policy), contextlib.closing(
             make_decoder(policy, prompts, length, choose, eos_ids)) as writer:
         for t in range(length):
             writer.step()

@@ -17,7 +17,7 @@ from torch import nn
 from workbench.models.trainable import add_adapters
 
 
-def stand_in(model: Any, *, lora_rank: int = 0) -> Any:
+def probe_copy(model: Any, *, lora_rank: int = 0) -> Any:
     """Return a model of its own on ``model``'s storage, ready to be trained.
 
     Args:
