@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from functools import partialmethod
@@ -80,9 +81,18 @@ def qtbot(qapp: object, request: pytest.FixtureRequest) -> Any:
     return PatientBot(request)
 
 
+@pytest.fixture(scope="session")
+def new_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home as a new store leaves it: its tables are made once, not for each test."""
+    folder = tmp_path_factory.mktemp("new_home")
+    Store(folder).close()
+    return folder
+
+
 @pytest.fixture
-def store(home: Path) -> Iterator[Store]:
+def store(home: Path, new_home: Path) -> Iterator[Store]:
     """An empty store."""
+    shutil.copytree(new_home, home, dirs_exist_ok=True)
     opened = Store(home)
     yield opened
     opened.close()

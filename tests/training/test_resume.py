@@ -31,7 +31,8 @@ VARIANTS = {
 
 def start(**settings):
     return do.Start(parse({
-        "num_cycles": 6, "batch_size": 4, "response_length": 6, "learning_rate": 1e-3,
+        "num_cycles": 6, "batch_size": 4, "num_ppo_epochs": 2, "response_length": 6,
+        "learning_rate": 1e-3,
         "kl_coef": 0.05, "comparison_prompts": 2, "checkpoint_every": 2, "keep_checkpoints": 9,
         **settings}), PROMPTS)
 
@@ -232,7 +233,8 @@ def test_a_run_goes_on_with_the_threads_it_began_with(store, folders, monkeypatc
     monkeypatch.setattr("workbench.training.threads.os.cpu_count", lambda: 4)
     used = []
     for told, spare, command in (
-            (3, 0, start(num_cycles=2)), (None, 1, do.ResumeRun(1, 0)), (2, 0, do.Fork(1, 0)),
+            (3, 0, start(num_cycles=1, num_ppo_epochs=1, response_length=2)),
+            (None, 1, do.ResumeRun(1, 0)), (2, 0, do.Fork(1, 0)),
             (None, 0, do.ResumeRun(2, 0))):
         client = Client(store, threads=told, spare_threads=spare)
         client.listen(lambda event: used.append(torch.get_num_threads())
