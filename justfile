@@ -19,6 +19,10 @@ run *arguments:
 test *arguments:
     {{python}} -m pytest -n logical --dist loadfile {{arguments}}
 
+# The tests that take no long time: a loop of about two minutes
+fast *arguments:
+    {{python}} -m pytest -n logical --dist loadfile -m "not slow and not sweep and not xvfb" {{arguments}}
+
 # Linters and types
 lint:
     .venv/bin/ruff check .

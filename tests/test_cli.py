@@ -17,6 +17,8 @@ from workbench.algorithms import METRICS
 from workbench.cli import parse
 from workbench.store.store import Store
 
+pytestmark = pytest.mark.slow
+
 
 def run(*arguments, **environment):
     return subprocess.run(

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from helpers.patience import SECONDS
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 
 

@@ -33,6 +33,7 @@ from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
 
+pytestmark = pytest.mark.slow
 MIB = 2**20
 
 

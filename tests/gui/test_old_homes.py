@@ -10,6 +10,8 @@ from PySide6.QtWidgets import QApplication
 from workbench.gui.app import Workbench
 from workbench.training.events import State
 
+pytestmark = pytest.mark.slow
+
 
 def plotted(workbench: Workbench) -> list[int]:
     """The cycles whose numbers are plotted."""

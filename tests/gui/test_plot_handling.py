@@ -29,6 +29,7 @@ from workbench.ppo import metrics as known
 from workbench.store.records import Series
 from workbench.store.store import Store
 
+pytestmark = pytest.mark.slow
 KL, REWARD = "objective/kl", "objective/scores"
 LEFT, NONE = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
 

@@ -28,6 +28,7 @@ from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
 
+pytestmark = pytest.mark.slow
 CHANGED = [("learning_rate", 1e-4, 5e-5, "person")]
 
 

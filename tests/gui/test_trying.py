@@ -285,6 +285,7 @@ def test_the_last_checkpoint_stands_for_a_run_that_is_watched(
     assert opened.sent[-1].sources == (START, do.TrySource("checkpoint", run_id, 3))
 
 
+@pytest.mark.slow
 def test_a_paused_run_is_tried_and_goes_on(qapp: QApplication, home: Path) -> None:
     async def scenario(workbench: Workbench) -> None:
         window, view = workbench.window, workbench.window.trying

@@ -527,6 +527,7 @@ def test_load_stays_in_sight_on_a_small_screen(opened: Opened) -> None:
 # -- the real thing
 
 
+@pytest.mark.slow
 def test_start_never_trains_another_model_than_the_one_shown(
     qapp: QApplication, home: Path
 ) -> None:
@@ -559,6 +560,7 @@ def test_start_never_trains_another_model_than_the_one_shown(
     play(qapp, home, scenario)
 
 
+@pytest.mark.slow
 def test_a_click_on_start_before_anything_is_loaded_starts_when_ready(
     qapp: QApplication, home: Path
 ) -> None:

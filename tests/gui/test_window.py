@@ -28,6 +28,8 @@ from workbench.store.home import StoreError
 from workbench.store.store import Store
 from workbench.training.events import State
 
+pytestmark = pytest.mark.slow
+
 
 def trigger(workbench: Workbench, action: str) -> None:
     """Do what a click does: nothing when it is greyed."""

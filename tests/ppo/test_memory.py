@@ -140,6 +140,7 @@ def test_half_of_what_helps_in_the_phase_that_failed(models):
     assert less(models, settings(batch_size=1, micro_batch_tokens=16), WORK, Phase.SAMPLING) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the high-water mark is Linux's")
 def test_estimate_is_within_a_fifth_of_the_measured_peak():
     # Two epochs, as in the table of MEMORY.md: after the first one the heap has not yet reached

@@ -6,6 +6,7 @@ from helpers.random_walks import GOAL, LONGEST, NODES, Graph, make_ppo, pretrain
 
 from workbench.ppo.hyperparameters import parse
 
+pytestmark = pytest.mark.slow
 SETTINGS = {
     "batch_size": 160, "num_mini_batches": 4, "response_length": LONGEST - 1,
     "learning_rate": 2e-3, "kl_coef": 0.0, "missing_eos_penalty": 0.0, "keep_tokens": 0,

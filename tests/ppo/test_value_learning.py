@@ -20,6 +20,7 @@ from workbench.ppo.linear_values import Moments, best_ridge, ridge
 from workbench.ppo.value_head import ValueHead
 from workbench.settings import HyperparameterError
 
+pytestmark = pytest.mark.slow
 PROMPTS = ["ab", "c", "def"]
 
 

@@ -13,6 +13,7 @@ from helpers.rows_alone import differences
 from workbench.models.model_check import find_abilities
 from workbench.models.policy import Policy, UnsupportedModelError
 
+pytestmark = pytest.mark.slow
 PROMPTS = [[5, 6, 7], [4], list(range(4, 24)), [8, 9, 10]]
 # One of a kind, and what has gone wrong before.
 SOME = ("bart", "bert", "bloom", "deepseek_v3", "falcon_mamba", "gemma3n_text", "gpt_neo", "jamba",

@@ -18,6 +18,8 @@ from workbench.ppo.cycle import PPOTrainer
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.training.exporting import ExportError, export
 
+pytestmark = pytest.mark.slow
+
 
 def quiet(text: str, share: float) -> None:
     pass

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
 TOOL = Path(__file__).with_name("kill_nine.py")
 
 

@@ -17,6 +17,7 @@ from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
 
+pytestmark = pytest.mark.slow
 ENDED = {State.FINISHED, State.FAILED}
 FOLLOWS = {
     State.IDLE: {State.LOADING},

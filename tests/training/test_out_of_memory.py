@@ -12,7 +12,8 @@ from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the limit is Linux's")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(
+    sys.platform != "linux", reason="the limit is Linux's")]
 PROMPTS = (do.PromptItem("one"), do.PromptItem("two", pinned=True), do.PromptItem("three"))
 SMALL = {"num_cycles": 3, "batch_size": 4, "response_length": 6, "comparison_prompts": 2,
          "keep_tokens": 0}

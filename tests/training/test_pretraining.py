@@ -13,6 +13,7 @@ from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
 
+pytestmark = pytest.mark.slow
 PROMPTS = (do.PromptItem("one"), do.PromptItem("two"), do.PromptItem("three"))
 
 
