@@ -42,18 +42,19 @@ def plotted(opened: Opened) -> list[int]:
     return [int(c) for c in run.cycles] if run else []
 
 
-@pytest.mark.parametrize("state", list(State))
-def test_state_is_shown_and_actions_follow_it(opened: Opened, state: State) -> None:
+def test_state_is_shown_and_actions_follow_it(opened: Opened) -> None:
     window = opened.window
+    about_a_run = ("show_live", "resume_run", "fork_run", "go_back", "export_policy", "apply")
     ready(opened)
-    opened.controller.handle([ev.StateChanged(state, "because")])
-    assert window.chip.text() == state.value
-    assert window.note.text() == "because"
-    for spec in SPECS:
-        about_a_run = ("show_live", "resume_run", "fork_run", "go_back", "export_policy", "apply")
-        if spec.states is not None and spec.id not in about_a_run:
-            assert window.actions_[spec.id].isEnabled() is (state in spec.states), spec.id
-    assert window.actions_["pause"].text() == ("Resume" if state == State.PAUSED else "Pause")
+    for state in State:
+        opened.controller.handle([ev.StateChanged(state, f"because of {state.value}")])
+        assert window.chip.text() == state.value
+        assert window.note.text() == f"because of {state.value}"
+        for spec in SPECS:
+            if spec.states is not None and spec.id not in about_a_run:
+                assert window.actions_[spec.id].isEnabled() is (state in spec.states), (
+                    state, spec.id)
+        assert window.actions_["pause"].text() == ("Resume" if state == State.PAUSED else "Pause")
 
 
 def test_start_sends_settings_and_enabled_prompts(opened: Opened) -> None:

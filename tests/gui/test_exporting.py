@@ -93,17 +93,15 @@ def test_a_locked_folder(tmp_path: Path) -> None:
     tmp_path.chmod(0o700)
 
 
-@pytest.mark.parametrize("state", list(State))
-def test_exporting_waits_for_the_run_that_is_on(
-    opened: Opened, store: Store, state: State
-) -> None:
+def test_exporting_waits_for_the_run_that_is_on(opened: Opened, store: Store) -> None:
     fill(store)
     opened.window.runs.refresh()
     opened.window.runs.table.selectRow(0)
-    opened.controller.handle([ev.StateChanged(state)])
-    assert opened.window.actions_["export_policy"] in opened.window.runs.make_menu().actions()
-    free = state in (State.IDLE, State.READY, State.FINISHED, State.FAILED)
-    assert opened.window.actions_["export_policy"].isEnabled() is free
+    for state in State:
+        opened.controller.handle([ev.StateChanged(state)])
+        assert opened.window.actions_["export_policy"] in opened.window.runs.make_menu().actions()
+        free = state in (State.IDLE, State.READY, State.FINISHED, State.FAILED)
+        assert opened.window.actions_["export_policy"].isEnabled() is free, state
 
 
 def test_nothing_selected_nothing_to_export(opened: Opened) -> None:

@@ -65,17 +65,17 @@ def test_no_two_actions_share_a_shortcut(opened: Opened) -> None:
                 assert seen.setdefault(text, action.objectName()) == action.objectName(), text
 
 
-@pytest.mark.parametrize("state", State)
-def test_a_disabled_action_says_why(opened: Opened, state: State) -> None:
+def test_a_disabled_action_says_why(opened: Opened) -> None:
     actions = opened.window.actions_
     enabled = {action.objectName(): tip_of(action) for action in actions}
-    opened.controller.handle([StateChanged(state)])
-    for action in actions:
-        tip, why = action.toolTip(), action.property("why")
-        assert bool(why) == (not action.isEnabled()), action.objectName()
-        if not action.isEnabled():
-            assert why in " ".join(as_plain(tip).split()), action.objectName()
-            assert why not in enabled[action.objectName()]
+    for state in State:
+        opened.controller.handle([StateChanged(state)])
+        for action in actions:
+            tip, why = action.toolTip(), action.property("why")
+            assert bool(why) == (not action.isEnabled()), (state, action.objectName())
+            if not action.isEnabled():
+                assert why in " ".join(as_plain(tip).split()), (state, action.objectName())
+                assert why not in enabled[action.objectName()], state
 
 
 def test_a_disabled_control_says_why_and_an_enabled_one_no_longer(qtbot: QtBot) -> None:
@@ -130,22 +130,21 @@ def palette_of(opened: Opened, qtbot: QtBot, typed: str) -> CommandPalette:
     return palette
 
 
-@pytest.mark.parametrize(("typed", "first", "beside"), [
-    ("learn", "Learning rate", "Setting"), ("explained", "Explained variance", "Plot"),
-    ("creative", "Temperature", "Setting"), ("run 1", "Run 1", "Run"),
-    ("the coffee", "The coffee was", "Prompt"), ("cycle 2", "Cycle 2", "Completions"),
-])
-def test_palette_finds_places(
-    qtbot: QtBot, opened: Opened, store: Store, typed: str, first: str, beside: str
-) -> None:
+def test_palette_finds_places(qtbot: QtBot, opened: Opened, store: Store) -> None:
     run_id = fill(store)
     opened.window.runs.refresh()
     opened.window.prompts._model.insert("add", 0, [Prompt(text) for text in PROMPTS])
     opened.controller.show_run(run_id)
-    palette = palette_of(opened, qtbot, typed)
-    model = palette._list.model()
-    assert [model.index(0, column).data() for column in (0, 1)] == [first, beside]
-    palette.close()
+    for typed, *found in (
+        ("learn", "Learning rate", "Setting"), ("explained", "Explained variance", "Plot"),
+        ("creative", "Temperature", "Setting"), ("run 1", "Run 1", "Run"),
+        ("the coffee", "The coffee was", "Prompt"), ("cycle 2", "Cycle 2", "Completions"),
+    ):
+        palette = palette_of(opened, qtbot, typed)
+        model = palette._list.model()
+        assert [model.index(0, column).data() for column in (0, 1)] == found
+        palette.close()
+        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
 
 def test_palette_goes_there(qtbot: QtBot, opened: Opened, store: Store) -> None:

@@ -488,23 +488,23 @@ def test_a_large_model_proposes_a_lower_learning_rate(opened: Opened) -> None:
 # -- reasons, and room
 
 
-@pytest.mark.parametrize("state", list(State))
-def test_what_cannot_be_pressed_says_why(opened: Opened, state: State) -> None:
+def test_what_cannot_be_pressed_says_why(opened: Opened) -> None:
     ready(opened)
     window = opened.window
-    opened.controller.handle([ev.StateChanged(state)])
-    for spec in SPECS:
-        action = window.actions_[spec.id]
-        if not action.isEnabled():
-            assert str(action.property("why")).endswith("."), spec.id
-            assert action.property("why") in action.toolTip(), spec.id
     models, runs = window.models, window.runs
-    for control in (models.load_button, models.bundled_button, models.policy.combo,
-                    models.policy.button, models.reward.fields[0].combo, runs.resume_button,
-                    runs.fork_button, runs.delete_button):
-        why = str(control.property("why") or "")
-        assert bool(why) is not control.isEnabled(), control.objectName()
-        assert why in control.toolTip()
+    for state in State:
+        opened.controller.handle([ev.StateChanged(state)])
+        for spec in SPECS:
+            action = window.actions_[spec.id]
+            if not action.isEnabled():
+                assert str(action.property("why")).endswith("."), (state, spec.id)
+                assert action.property("why") in action.toolTip(), (state, spec.id)
+        for control in (models.load_button, models.bundled_button, models.policy.combo,
+                        models.policy.button, models.reward.fields[0].combo, runs.resume_button,
+                        runs.fork_button, runs.delete_button):
+            why = str(control.property("why") or "")
+            assert bool(why) is not control.isEnabled(), (state, control.objectName())
+            assert why in control.toolTip(), state
 
 
 def test_load_stays_in_sight_on_a_small_screen(opened: Opened) -> None:
