@@ -1,3 +1,3 @@
 """PPO Workbench: reinforcement learning from feedback on language models, on one machine."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
