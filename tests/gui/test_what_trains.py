@@ -561,6 +561,38 @@ def test_start_never_trains_another_model_than_the_one_shown(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("missing", ["policy", "reward"])
+def test_what_is_there_is_loaded_at_the_start_though_the_other_half_is_gone(
+    qapp: QApplication, home: Path, missing: str
+) -> None:
+    none = str(home / "moved away")
+    bundled = {"policy": str(BUNDLED_POLICY), "reward": str(BUNDLED_REWARD)}
+
+    async def scenario(workbench: Workbench) -> None:
+        window, models = workbench.window, workbench.window.models
+        await until(lambda: window.state is State.IDLE)
+        assert models.failure.isVisible()
+        assert models.failure.sentence.text() == f"There is no folder {none}; check its name."
+        there = {"policy": models.policy_is_loaded(), "reward": models.reward_is_loaded()}
+        assert there == {"policy": missing != "policy", "reward": missing != "reward"}
+        fields = {"policy": models.policy, "reward": models.reward.fields[0]}
+        assert fields[missing].combo.property("state") == "invalid"
+        for name, field in fields.items():
+            assert field.facts.isVisible() is (name != missing)
+        assert (window.chip.text(), window.actions_["start"].text()) == (
+            "Not loaded", "Load and start")
+        assert not models._policy_memory.isVisible()
+        assert not models._reward_memory.isVisible()
+        fields[missing].set_source(bundled[missing])
+        models.load_button.click()
+        await until(lambda: window.state is State.READY)
+        assert models.is_loaded()
+        assert not models.failure.isVisible()
+
+    play(qapp, home, scenario, models=tuple((bundled | {missing: none}).values()))
+
+
+@pytest.mark.slow
 def test_a_click_on_start_before_anything_is_loaded_starts_when_ready(
     qapp: QApplication, home: Path
 ) -> None:

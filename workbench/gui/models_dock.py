@@ -33,6 +33,7 @@ from workbench.gui.source_field import SourceField, same_source
 from workbench.known_models import KNOWN_POLICIES, known_policy
 from workbench.training.commands import CancelLoading, LoadModels
 from workbench.training.events import (
+    HalfLoaded,
     LoadingFailed,
     LoadingProgress,
     ModelFacts,
@@ -54,7 +55,7 @@ class ModelsDock(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.loaded_command: LoadModels | None = None
-        """What is in memory, as it was asked for."""
+        """What is in memory, as it was asked for; a half that is not there has no name."""
         self.policy_facts: ModelFacts | None = None
         self._loading = self._cancelling = False
         self._state_says = ""
@@ -76,6 +77,7 @@ class ModelsDock(QWidget):
         self.failure.label_chosen.connect(self._use_label)
         self.failure.installed.connect(self._load_installed)
         self._labelled = 0
+        self._failed: LoadModels | None = None
         self._make_buttons()
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
@@ -94,12 +96,13 @@ class ModelsDock(QWidget):
     def wanted(self) -> LoadModels:
         """Return what the fields name."""
         return LoadModels(self.policy.source(), self.reward.parts(),
-                          not self.chat.isHidden() and self.chat.isChecked())
+                          not self.chat.isHidden() and self.chat.isChecked(), "each")
 
     def policy_is_loaded(self) -> bool:
         """Whether the policy in memory is the one that is named."""
         loaded, wanted = self.loaded_command, self.wanted()
-        return (loaded is not None and same_source(loaded.policy, wanted.policy)
+        return (loaded is not None and loaded.policy != ""
+                and same_source(loaded.policy, wanted.policy)
                 and loaded.use_chat_template == wanted.use_chat_template)
 
     def reward_is_loaded(self) -> bool:
@@ -204,15 +207,25 @@ class ModelsDock(QWidget):
 
     def loaded(self, event: ModelsLoaded) -> None:
         """Show what was loaded."""
-        command = event.command or self.wanted()
-        self.loaded_command, self.policy_facts = command, event.policy
-        self.policy.remember(event.policy.source)
-        if same_source(command.policy, self.policy.source()):
-            self.chat.setVisible(event.policy.has_chat_template)
-            if not event.policy.has_chat_template:
-                self.chat.setChecked(False)
-        self.policy.show_facts(event.policy)
-        self.reward.show_facts(event.reward)
+        self._show_loaded(event.command or self.wanted(), event.policy, event.reward)
+
+    def half_loaded(self, event: HalfLoaded) -> None:
+        """Show the half that is there."""
+        facts = {event.which: event.facts}
+        self._show_loaded(event.command, facts.get("policy"), facts.get("reward"))
+
+    def _show_loaded(self, command: LoadModels, policy: ModelFacts | None,
+                     reward: ModelFacts | None) -> None:
+        self.loaded_command, self.policy_facts = command, policy
+        if policy is not None:
+            self.policy.remember(policy.source)
+            if same_source(command.policy, self.policy.source()):
+                self.chat.setVisible(policy.has_chat_template)
+                if not policy.has_chat_template:
+                    self.chat.setChecked(False)
+            self.policy.show_facts(policy)
+        if reward is not None:
+            self.reward.show_facts(reward)
         if self.is_loaded():
             self._clear_failure()
         self._show_memory()
@@ -222,7 +235,7 @@ class ModelsDock(QWidget):
         """Say in place why loading failed, or ask which output is the score."""
         if event.cancelled or event.untrusted:
             return
-        command = event.command or self.wanted()
+        command = self._failed = event.command or self.wanted()
         self._labelled = event.part
         fields = {"policy": [self.policy], "reward": self.reward.fields}.get(event.which, [])
         number = event.part if event.which == "reward" else 0
@@ -254,7 +267,7 @@ class ModelsDock(QWidget):
 
     def _edited(self, *_: object) -> None:
         """What was said of what was named before no longer holds."""
-        if not self.failure.installer.running:
+        if not self.failure.installer.running and self.wanted() != self._failed:
             self._clear_failure()
         self._show_memory()
         self.changed.emit()

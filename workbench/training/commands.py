@@ -16,11 +16,15 @@ class LoadModels:
     """Load a policy (a local folder or hub name) and a reward.
 
     ``reward`` has the parts of a weighted sum; a plain name is a single one of weight 1.
+    ``halves`` says what to do where one of the two cannot be loaded: ``"both"`` then changes
+    nothing, ``"each"`` loads the other all the same. ``"policy"`` and ``"reward"`` load that one
+    alone.
     """
 
     policy: str
     reward: str | tuple[RewardPart, ...]
     use_chat_template: bool = False
+    halves: Literal["both", "each", "policy", "reward"] = field(default="both", compare=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.reward, str):

@@ -87,6 +87,16 @@ class ModelsLoaded:
 
 
 @dataclass(frozen=True, slots=True)
+class HalfLoaded:
+    """The ``"policy"`` or the ``"reward"`` is in memory, as ``which`` says, and the other is not:
+    of ``command`` that half alone is named."""
+
+    which: str
+    facts: ModelFacts
+    command: LoadModels
+
+
+@dataclass(frozen=True, slots=True)
 class UntrustedFile:
     """A Python file that runs only when the person agrees to what it holds; ``changed``: since
     the run began that is to go on."""
@@ -275,10 +285,12 @@ class HealthChecked:
 
 @dataclass(frozen=True, slots=True)
 class HyperparametersStaged:
-    """Accepted; used from ``takes_effect_at`` on."""
+    """Accepted; used from ``takes_effect_at`` on. ``note`` says what they do that nobody may
+    expect."""
 
     changes: Mapping[str, Value]
     takes_effect_at: int
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,7 +397,7 @@ class TryFinished:
 
 
 Event = (
-    StateChanged | LoadingProgress | ModelsLoaded | LoadingFailed | CommandRefused
+    StateChanged | LoadingProgress | ModelsLoaded | HalfLoaded | LoadingFailed | CommandRefused
     | MemoryEstimated | RunStarted | RunResumed | RunFollowed | Progress | ComparisonReady
     | Prepared | CycleFinished | HealthChecked
     | HyperparametersStaged | HyperparametersApplied | CheckpointWritten | CheckpointFailed

@@ -34,8 +34,12 @@ def explain(error: BaseException, hp: Settings | None = None) -> tuple[str, str]
     return f"The cycle failed: {reason}. The details can be copied for a bug report.", details
 
 
-def loading_failed(error: LoadError, which: str, again: Command) -> LoadingFailed:
+def loading_failed(error: Exception, which: str, again: Command) -> LoadingFailed:
     """Say why ``which`` was not loaded; ``again`` is what to send when the person has agreed."""
+    if not isinstance(error, LoadError):
+        sentence, details = explain(error)
+        return LoadingFailed(sentence.replace(
+            "The cycle failed", f"The {which} could not be loaded"), which, details)
     untrusted, sentence, package = None, str(error), ""
     if error.package and isinstance(again, LoadModels):
         # Not for a run that goes on: the package's weights are not those it began with.

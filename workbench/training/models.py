@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -15,6 +15,7 @@ from workbench.algorithm import Algorithm
 from workbench.algorithms import ALGORITHMS, algorithm_of
 from workbench.assets import RESOURCES
 from workbench.learning.trainer import AnyTrainer
+from workbench.models.control import Interrupted
 from workbench.models.device import find_placement
 from workbench.models.loading import LoadedPolicy, load_policy
 from workbench.models.phases import Phase
@@ -25,12 +26,13 @@ from workbench.store.records import Prompt
 from workbench.training.commands import LoadModels, PromptItem
 from workbench.training.consent import Trusted
 from workbench.training.estimates import Estimator, resident
-from workbench.training.events import MemoryEstimated, ModelFacts, ModelsLoaded
+from workbench.training.events import HalfLoaded, MemoryEstimated, ModelFacts, ModelsLoaded
 from workbench.training.failures import ran_out
 from workbench.training.fingerprints import fingerprint, revision
 from workbench.training.model_facts import facts_of
 from workbench.training.reward_loading import (
     LoadedRewards,
+    UntrustedError,
     changed_files,
     check_trusted,
     load_rewards,
@@ -40,9 +42,11 @@ from workbench.training.reward_parts import RewardPart
 if TYPE_CHECKING:
     from workbench.training.run import Run
 
+T = TypeVar("T")
+
+
 class Models:
-    """A policy and a reward, and what trains the one by the other. Loading again replaces all or
-    nothing."""
+    """A policy and a reward, and what trains the one by the other."""
 
     def __init__(self) -> None:
         self.trainer: AnyTrainer | None = None
@@ -53,67 +57,104 @@ class Models:
         self.trained: Run | None = None
         """The run whose weights the policy has, alive or over; its cycle goes along."""
         self._policy: LoadedPolicy | None = None
+        self._policy_named: tuple[str, bool] = ("", False)
+        """How it was asked for, and whether with its chat template."""
         self._reward: LoadedRewards | None = None
+        self._parts_named: tuple[RewardPart, ...] = ()
         self._fingerprints: dict[str, str] = {}
         self._memory: Estimator | None = None
         self._before = resident()
 
     def load(
         self, command: LoadModels, report: Report, *, begin: Callable[[str], None],
-        trusted: Trusted,
-    ) -> None:
+        trusted: Trusted, failed: Callable[[Exception], None],
+    ) -> ModelsLoaded | HalfLoaded | None:
         """Load policy and reward. Of the two, what is there already stays if the other is what
-        has changed; asked for both again, both are read again.
+        has changed; asked for both again, both are read again. Return what is new, if anything.
 
         Args:
             report: told the share of both; may raise to give up.
             begin: told ``"policy"`` or ``"reward"`` before that one is loaded.
             trusted: told a content hash; whether that Python file may be run.
+            failed: told the first error, where the other half is loaded all the same.
 
         Raises:
             LoadError: with one plain sentence; the models there were stay.
         """
+        left = {"policy", "reward"}
+        if command.halves in left:
+            left = {command.halves}
+        told = False
+
+        def attempt(which: str, call: Callable[[], T]) -> T | None:
+            nonlocal told
+            begin(which)
+            try:
+                return call() if which in left else None
+            except (Interrupted, UntrustedError):
+                raise
+            except Exception as error:
+                if command.halves == "both":
+                    raise
+                left.remove(which)
+                if not told:
+                    failed(error)
+                told = True
+                return None
         began = time.perf_counter()
         placement = find_placement()
-        for which, source in (("policy", command.policy),
-                              *(("reward", part.source) for part in command.parts)):
-            begin(which)
-            if problem := why_not_kept(source):
-                raise LoadError(problem)
+        attempt("policy", lambda: _check_policy(command.policy))
+        attempt("reward", lambda: _check_reward(command.parts, trusted))
+        kept = {name for name, there in (("policy", self._has_policy(command)),
+                                         ("reward", self._has_reward(command)))
+                if there and name in left}
+        if kept == {"policy", "reward"}:
+            kept = set()
+        policy = None if "policy" in kept else attempt("policy", lambda: load_policy(
+            command.policy, placement, lambda text, share: report(text, 0.5 * share),
+            use_chat_template=command.use_chat_template))
+        reward = None if "reward" in kept else attempt("reward", lambda: load_rewards(
+            command.parts, placement, lambda text, share: report(text, 0.5 + 0.5 * share),
+            trusted))
+        if policy is None and reward is None:
+            return None
         begin("policy")
-        check_on_disk(command.policy, policy=True)
-        begin("reward")
-        check_trusted(command.parts, trusted)
-        keep_policy, keep_reward = self._has_policy(command), self._has_reward(command)
-        if keep_policy and keep_reward:
-            keep_policy = keep_reward = False
-        policy, reward = self._policy, self._reward
-        if policy is None or not keep_policy:
-            begin("policy")
-            policy = load_policy(
-                command.policy, placement, lambda text, share: report(text, 0.5 * share),
-                use_chat_template=command.use_chat_template)
-        if reward is None or not keep_reward:
-            begin("reward")
-            reward = load_rewards(
-                command.parts, placement, lambda text, share: report(text, 0.5 + 0.5 * share),
-                trusted)
-        begin("policy")
-        algorithm = self.algorithm
-        trainer = algorithm.trainer()
-        made = trainer.made_for(policy, reward.reward)
-        if self.trainer is not None and keep_policy:
+        return self._take(command, policy, reward, began)
+
+    def _take(self, command: LoadModels, policy: LoadedPolicy | None,
+              reward: LoadedRewards | None, began: float) -> ModelsLoaded | HalfLoaded:
+        """Put what was loaded in the place of what was there, and a trainer over both halves."""
+        whole_policy, whole_reward = policy or self._policy, reward or self._reward
+        made = None
+        if whole_policy is not None and whole_reward is not None:
+            made = self.algorithm.trainer().made_for(whole_policy, whole_reward.reward)
+        if self.trainer is not None and policy is None and whole_policy is not None:
             self.trainer.dismantle()  # it may have been trained, in another precision
-            policy.policy.placement = placement
-        self.trainer = made
-        self.command, self._policy, self._reward = command, policy, reward
-        self._fingerprints = {
-            f"policy {command.policy}": fingerprint(command.policy, revision(policy.policy.model))
-        } | {f"reward model {source}": fingerprint(source, commit)
-             for source, commit in reward.revisions.items()}
-        self._memory = Estimator(self.trainer, self._before)
+            whole_policy.policy.placement = find_placement()
+        if policy is not None:
+            self._policy, self._policy_named = policy, (command.policy, command.use_chat_template)
+        if reward is not None:
+            self._reward, self._parts_named = reward, command.parts
+        self._fingerprints = {}
+        if whole_policy is not None:
+            source = self._policy_named[0]
+            self._fingerprints[f"policy {source}"] = fingerprint(
+                source, revision(whole_policy.policy.model))
+        if whole_reward is not None:
+            self._fingerprints |= {f"reward model {source}": fingerprint(source, commit)
+                                   for source, commit in whole_reward.revisions.items()}
+        named = LoadModels(self._policy_named[0], self._parts_named, self._policy_named[1])
+        if whole_policy is None:
+            assert whole_reward is not None
+            return HalfLoaded("reward", whole_reward.facts, named)
+        if whole_reward is None or made is None:
+            return HalfLoaded("policy", _policy_facts(whole_policy, ""), named)
+        self.trainer, self.command = made, named
+        self._memory = Estimator(made, self._before)
         self.facts = ModelsLoaded(
-            _policy_facts(policy, made.note()), reward.facts, time.perf_counter() - began, command)
+            _policy_facts(whole_policy, made.note()), whole_reward.facts,
+            time.perf_counter() - began, named)
+        return self.facts
 
     def learn_by(self, algorithm: Algorithm) -> AnyTrainer:
         """Return a trainer of ``algorithm`` for the models that are loaded.
@@ -132,18 +173,17 @@ class Models:
 
     def _has_policy(self, command: LoadModels) -> bool:
         """Whether the policy to load is the one that is there, its files unchanged."""
-        there, name = self.command, f"policy {command.policy}"
-        return (there is not None and self._policy is not None
-                and (there.policy, there.use_chat_template) == (
-                    command.policy, command.use_chat_template)
+        name = f"policy {command.policy}"
+        return (self._policy is not None
+                and self._policy_named == (command.policy, command.use_chat_template)
                 and self._fingerprints.get(name, "") == fingerprint(
                     command.policy, revision(self._policy.policy.model)) != "")
 
     def _has_reward(self, command: LoadModels) -> bool:
         """Whether the reward to load is the one that is there, its files unchanged."""
-        if self.command is None or self._reward is None:
+        if self._reward is None:
             return False
-        return (self.command.parts == command.parts and not self.changed_files() and all(
+        return (self._parts_named == command.parts and not self.changed_files() and all(
             self._fingerprints.get(f"reward model {source}", "") == fingerprint(source, commit)
             for source, commit in self._reward.revisions.items()))
 
@@ -208,6 +248,19 @@ class Models:
                     "start a new run, or go on with that version.")
         return (f"The files of the {' and of the '.join(changed)} have changed since the run "
                 "began; put them back to go on with it, or start a new run.")
+
+
+def _check_policy(source: str) -> None:
+    if problem := why_not_kept(source):
+        raise LoadError(problem)
+    check_on_disk(source, policy=True)
+
+
+def _check_reward(parts: Sequence[RewardPart], trusted: Trusted) -> None:
+    for part in parts:
+        if problem := why_not_kept(part.source):
+            raise LoadError(problem)
+    check_trusted(tuple(parts), trusted)
 
 
 def _policy_facts(loaded: LoadedPolicy, note: str) -> ModelFacts:

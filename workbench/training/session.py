@@ -7,6 +7,7 @@ import queue
 import threading
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 
 from workbench.store.store import Store
 from workbench.training.commands import Close, Command, LoadModels
@@ -80,8 +81,8 @@ class Session:
             self._publisher.close()
 
     def _first_command(self) -> list[Command | Close | RemoteCommand]:
-        """Return what is asked for first, if it is not models that are plainly not there: that is
-        told at once, and not after the imports."""
+        """Return what is asked for first. Of models that are plainly not there that is told at
+        once, and not after the imports; what is left to load is the other half, if that will do."""
         try:
             first = self._inbox.get(timeout=_FIRST_S)
         except queue.Empty:
@@ -89,6 +90,8 @@ class Session:
         if isinstance(first, LoadModels) and (failed := why_not_there(first)):
             self._emit(StateChanged(State.LOADING))
             self._emit(failed)
+            if first.halves == "each":
+                return [replace(first, halves="policy" if failed.which == "reward" else "reward")]
             self._emit(StateChanged(State.IDLE))
             return []
         return [first]

@@ -42,7 +42,8 @@ class MemoryWatch(QObject):
         models = self._window.models
         loaded = models.loaded_command
         self._window.hyperparameters.memory.set_models(
-            "" if loaded is None or models.is_loaded() else
+            "" if loaded is None or models.is_loaded() or not (
+                loaded.policy and loaded.parts) else
             f"{policy_name(loaded.policy)} and {reward_name(loaded.parts)}")
 
     def _changed(self) -> None:
