@@ -11,6 +11,7 @@ from helpers.patience import SECONDS
 from workbench.ppo.hyperparameters import parse
 from workbench.training import commands as do
 from workbench.training import events as ev
+from workbench.training import runner
 from workbench.training.events import State
 from workbench.training.reward_parts import RewardPart
 from workbench.training.session import Session
@@ -174,6 +175,34 @@ def test_a_stop_while_a_reward_file_runs_is_seen_as_soon_as_it_returns(client, s
     asked = len(client.seen)
     assert client.wait(ev.RunFinished).outcome == "stopped"
     assert not [e for e in client.seen[asked:] if isinstance(e, ev.Progress)]
+
+
+@pytest.mark.parametrize(("call", "kept"), [(1, 0), (2, 0), (3, 0), (4, 1), (5, 1)])
+def test_one_stop_ends_a_run_whose_reward_never_returns(
+    client, store, folders, tmp_path, monkeypatch, call, kept
+):
+    """Whichever completions it was to score: the start policy's, a batch's or those compared."""
+    monkeypatch.setattr(runner, "PATIENCE", 0.0)
+    file = tmp_path / "hangs.py"
+    file.write_text(
+        "import time\n"
+        "from helpers.gate import entered\n"
+        "calls = []\n"
+        "def reward(prompts, completions):\n"
+        "    calls.append(1)\n"
+        f"    while len(calls) == {call}:\n"
+        "        entered.set()\n"
+        "        time.sleep(0.01)\n"
+        "    return [float(len(c)) for c in completions]\n")
+    store.trust(hashlib.sha256(file.read_bytes()).hexdigest(), str(file)).result()
+    client.send(do.LoadModels(folders[0], str(file)))
+    client.wait_for(State.READY)
+    gate.entered.clear()
+    client.send(start())
+    assert gate.entered.wait(SECONDS)
+    client.send(do.Stop())
+    assert client.wait(ev.RunFinished).outcome == "stopped"
+    assert store.run(1).cycles == kept
 
 
 def test_loading_is_given_up_at_every_one_of_its_steps(store, folders):

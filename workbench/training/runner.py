@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 from workbench.feedback.reward_text import RewardError
@@ -33,6 +34,9 @@ from workbench.training.saving import (
 from workbench.training.session_state import SessionState
 from workbench.training.staging import apply_staged, stage
 
+PATIENCE = 10.0
+"""Seconds without progress for which a stop waits for the comparison: a reward may never return."""
+
 
 class Runner:
     """Runs cycles, and looks for commands in every step of them. Lives on the training thread."""
@@ -51,6 +55,8 @@ class Runner:
         self._hurried = False
         self._saving = False
         self._phase = Phase.SAMPLING
+        self._place = (Phase.SAMPLING, 0, 0)
+        self._moved_at = 0.0
 
     # -- what is asked of it
 
@@ -87,6 +93,7 @@ class Runner:
         """End the run at the next step, or once a cycle whose update is made is complete; asked
         again, at once and without a checkpoint."""
         self._hurried = self._session.state is State.STOPPING
+        self._moved_at = time.monotonic()
         self._session.enter(
             State.STOPPING, "Ending without a checkpoint" if self._hurried
             else "Stopping after the comparison; Stop again drops the cycle" if self._completes()
@@ -94,9 +101,10 @@ class Runner:
 
     def _completes(self) -> bool:
         """Whether a stop waits for the end of the cycle: the update is made, so that the weights
-        of the cycle before are gone, and only the comparison is missing."""
+        of the cycle before are gone, and only the comparison is missing, which gets on."""
         return (self.run is not None and self.run.in_cycle and not self._hurried
-                and self._phase is Phase.COMPARING)
+                and self._phase is Phase.COMPARING
+                and time.monotonic() - self._moved_at <= PATIENCE)
 
     def stage(self, command: do.SetHyperparameters) -> None:
         """Keep changes for the next cycle to begin."""
@@ -113,6 +121,8 @@ class Runner:
 
     def step(self, phase: Phase, done: int, total: int) -> None:
         """Serve as the :class:`~workbench.models.control.Control` of a cycle."""
+        if (phase, done, total) != self._place:
+            self._place, self._moved_at = (phase, done, total), time.monotonic()
         self._phase = phase
         self._attend()
         if self._session.closing or (
