@@ -122,6 +122,8 @@ class Algorithm:
     remarks: Callable[[Any, bool], list[str]] = lambda settings, own_head: []
     """What is worth saying of allowed settings when a run begins; the second argument: the policy
     brings a value head for its reward."""
+    remarks_on_change: Callable[[Any, Any], list[str]] = lambda old, new: []
+    """What is worth saying of a change of settings during a run."""
 
     def rule(self, name: str) -> Rule | None:
         """Return the health rule of this name; None where another version had it."""

@@ -7,7 +7,7 @@ from typing import Any
 from workbench.algorithm import Algorithm, Figure, PlotSet, Preset
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.metrics import METRICS, START_METRICS
-from workbench.ppo.remarks import remarks
+from workbench.ppo.remarks import remarks, remarks_on_change
 from workbench.ppo.rules import RULES, WATCHED
 from workbench.ppo.tokens import TOKENS
 
@@ -74,4 +74,5 @@ PPO = Algorithm(
         Figure("distinct", "objective/distinct", ".0%"),
     ),
     remarks=lambda settings, own_head: remarks(settings, own_head=own_head),
+    remarks_on_change=remarks_on_change,
 )

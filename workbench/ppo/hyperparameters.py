@@ -103,18 +103,21 @@ class Hyperparameters(Settings):
     normalize_scores: bool = declare(
         False, "Normalise scores", "Reward and KL",
         "Shift and scale scores to mean 0 and deviation 1 on the start policy's own samples, "
-        "measured once. Switch on for a reward model on an unusual scale.",
+        "measured once. Switch on for a reward model on an unusual scale, from the start: during a "
+        "run values would be left on the scale before.",
         advanced=True,
     )
     score_clip: float = declare(
         0.0, "Score clip", "Reward and KL",
         "Limit scores, once normalised if they are, to plus or minus this value, so that one freak "
-        "score cannot rule a cycle.",
+        "score cannot rule a cycle. Set it from the start: during a run values would be left on "
+        "the scale before.",
         ge=0.0, le=1000.0, zero_text="off", advanced=True,
     )
     whiten_rewards: bool = declare(
         False, "Whiten rewards", "Reward and KL",
-        "Scale the token rewards of a batch to deviation 1, keeping their mean.",
+        "Scale the token rewards of a batch to deviation 1, keeping their mean. Choose it from the "
+        "start: during a run values would be left on the scale before.",
         advanced=True,
     )
 

@@ -16,6 +16,14 @@ def remarks(hp: Hyperparameters, *, own_head: bool) -> list[str]:
     ) if said]
 
 
+def remarks_on_change(old: Hyperparameters, new: Hyperparameters) -> list[str]:
+    """Return a sentence for each thing that a change from ``old`` to ``new`` during a run does and
+    nobody may expect."""
+    before = remarks(old, own_head=False)
+    return [said for said in (_another_scale(old, new), *(
+        said for said in remarks(new, own_head=False) if said not in before)) if said]
+
+
 def other_scale(hp: Hyperparameters) -> list[str]:
     """Return the settings by which returns are on another scale than the score itself.
 
@@ -38,6 +46,18 @@ def _kl_price(hp: Hyperparameters) -> str:
     return ("With KL estimator k3 in the loss the policy learns another trade of reward and KL "
             "than the KL itself gives; k1 and k2 give that one."
             if hp.kl_estimator == "k3" else "")
+
+
+def _another_scale(old: Hyperparameters, new: Hyperparameters) -> str:
+    changed = old.differences(new)
+    names = [name for name in ("normalize_scores", "score_clip", "whiten_rewards", "gamma")
+             if name in changed]
+    if not names:
+        return ""
+    labels = " and ".join(specs()[name].label for name in names)
+    return (f"With {labels} changed during a run returns are on another scale than the one that "
+            "values have learned, so values mislead until they have learned it anew; a fork from "
+            "the start with this change has one scale throughout.")
 
 
 def _values_learn_nothing(hp: Hyperparameters) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from workbench.algorithms import algorithm_of
 from workbench.learning.trainer import AnyTrainer
 from workbench.settings import HyperparameterError
 from workbench.training.commands import SetHyperparameters
@@ -38,7 +39,9 @@ def stage(
     parsed = new.model_dump()
     for name in command.changes:
         run.staged[name] = (parsed[name], command.by)
-    return HyperparametersStaged({name: parsed[name] for name in command.changes}, soon)
+    return HyperparametersStaged(
+        {name: parsed[name] for name in command.changes}, soon,
+        " ".join(algorithm_of(new).remarks_on_change(run.hp, new)))
 
 
 def apply_staged(run: Run, trainer: AnyTrainer) -> HyperparametersApplied | None:

@@ -11,7 +11,6 @@ from transformers.utils import logging as transformers_logging
 
 from workbench.algorithms import algorithm_of
 from workbench.models.control import Interrupted
-from workbench.models.sources import LoadError
 from workbench.settings import HyperparameterError, Settings
 from workbench.store.records import Prompt
 from workbench.store.store import Store
@@ -145,29 +144,27 @@ class Worker:
     def _load(self, command: do.LoadModels, asked: do.Command) -> bool:
         """Load models for what was ``asked`` and say how it went; return whether they are there."""
         self._load_next, self._cancelled = None, False
-        which = ["policy"]
-        failed: ev.LoadingFailed
+        which, failed = ["policy"], False
+
+        def tell(error: Exception) -> None:
+            nonlocal failed
+            failed = True
+            said = _CANCELLED if isinstance(error, Interrupted) or self._cancelled else (
+                loading_failed(error, which[-1], asked))
+            self._emit(replace(said, command=command))
+
         try:
-            self._models.load(
-                command, self._report, begin=which.append, trusted=self._store.is_trusted)
-        except Interrupted:
-            failed = _CANCELLED
-        except LoadError as error:
-            self._attend()  # it may have been cancelled since the last step
-            failed = _CANCELLED if self._cancelled else loading_failed(error, which[-1], asked)
+            loaded = self._models.load(
+                command, self._report, begin=which.append, trusted=self._store.is_trusted,
+                failed=tell)
         except Exception as error:
-            sentence, details = explain(error)
-            failed = ev.LoadingFailed(
-                sentence.replace("The cycle failed", f"The {which[-1]} could not be loaded"),
-                which[-1], details)
+            self._attend()  # it may have been cancelled since the last step
+            tell(error)
         else:
-            if self._models.facts is not None:
-                self._emit(self._models.facts)
-            self._session.enter(State.READY)
-            return True
-        self._emit(replace(failed, command=command))
+            if loaded is not None:
+                self._emit(loaded)
         self._session.enter(State.READY if self._models.trainer is not None else State.IDLE)
-        return False
+        return not failed
 
     def _report(self, text: str, share: float) -> None:
         """Serve commands and tell how far loading or an export has come.
@@ -252,9 +249,11 @@ class Worker:
         run.pause_after_cycle = isinstance(command, do.ResumeRun) and command.step
         parent = planned.resumed.name if isinstance(command, do.Fork) else ""
         notes = [f"{changed[0]} has changed since the run began."] if changed else []
-        if isinstance(command, do.Fork) and command.changes and self._models.trainer is not None:
-            notes += algorithm_of(run.hp).remarks(
-                run.hp, self._models.trainer.brings_values and not run.cycle)
+        if isinstance(command, do.Fork) and command.changes and not run.cycle and (
+                self._models.trainer is not None):
+            notes += algorithm_of(run.hp).remarks(run.hp, self._models.trainer.brings_values)
+        elif command.changes:
+            notes += algorithm_of(run.hp).remarks_on_change(run.hp, planned.first)
         self._emit(ev.RunResumed(
             run.id, name, run.cycle, algorithm_of(run.hp).name, run.hp.model_dump(), parent,
             abandoned, " ".join(notes)))
