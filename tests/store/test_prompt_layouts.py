@@ -1,5 +1,6 @@
 """Layouts that people have prompts in: each is read as a prompt, or refused by name."""
 
+import csv
 import gzip
 import json
 import math
@@ -10,9 +11,10 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from workbench.store.prompt_files import PromptFileError, read_prompts
+from workbench.store.prompt_files import PromptFileError, read_prompts, write_prompts
 from workbench.store.records import Message, Prompt, PromptSet
 from workbench.store.schema import FILE_NAME
 from workbench.store.store import Store
@@ -174,6 +176,62 @@ def test_each_format_packed_or_not(tmp_path, name, text, packed):
     path = tmp_path / f"{name}{'.gz' * packed}"
     path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
     assert [p.text for p in read_prompts(path).prompts] == ["tea", "rain"]
+
+
+ASKED = [{"role": "system", "content": "Say \"[{}] {\" \\n, it's\nshort."},
+         {"role": "user", "content": "Tea} {or 'milk', Käse?"}]
+PRINTED_BY_NUMPY = str(np.array(ASKED, dtype=object))
+
+
+@pytest.mark.parametrize("ending", [".csv", ".tsv"])
+@pytest.mark.parametrize("cell", [
+    json.dumps(ASKED), json.dumps(ASKED, indent=2, ensure_ascii=False), f" {ASKED!r} ",
+    PRINTED_BY_NUMPY])
+@pytest.mark.parametrize("column", ["prompt", "Messages", "question"])
+def test_turns_in_a_cell_are_a_conversation(tmp_path, ending, cell, column):
+    with (tmp_path / f"a{ending}").open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter="\t" if ending == ".tsv" else ",")
+        writer.writerows([[column, "answer"], [cell, cell]])
+    (found,) = read_prompts(tmp_path / f"a{ending}").prompts
+    assert found.messages == tuple(Message(t["role"], t["content"]) for t in ASKED)
+    assert found.columns["answer"] == cell  # what is beside the prompt is as it was
+
+
+def test_turns_in_the_cells_of_two_answers_and_of_a_file_without_header(tmp_path):
+    both = [[*ASKED, {"role": "assistant", "content": said}] for said in ("Yes.", "No.")]
+    for name, rows in (("a.csv", [["chosen", "rejected"], both]), ("b.csv", [[ASKED]])):
+        with (tmp_path / name).open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows(rows)
+        # Of a single column without a name, the delimiter must not occur: it is quoted.
+        (found,) = read_prompts(tmp_path / name).prompts
+        assert [turn.content for turn in found.messages] == [turn["content"] for turn in ASKED]
+
+
+@pytest.mark.parametrize("text", [
+    "[INST] Name a fruit. [/INST]", "[", "[{", "[{name}] writes:", '[{"a": 1}]', "[1, 2]",
+    "[{'role': 'user', 'content': 'tea'}] is how it begins", "'[{", json.dumps(ASKED), repr(ASKED),
+    f"'{ASKED!r}"])
+def test_a_text_that_begins_like_turns_stays_text_when_saved_and_read(tmp_path, text):
+    if text not in (json.dumps(ASKED), repr(ASKED), "'[{", f"'{ASKED!r}"):
+        with (tmp_path / "typed.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, quoting=csv.QUOTE_ALL).writerows([["prompt"], [text]])
+        assert read_prompts(tmp_path / "typed.csv").prompts == (Prompt(text),)
+    write_prompts(tmp_path / "a.csv", [Prompt(text)])
+    assert read_prompts(tmp_path / "a.csv").prompts == (Prompt(text),)
+
+
+@pytest.mark.parametrize("cell", [
+    repr(ASKED)[:-4] + "]", "[{'role': 'user', 'content': array(['tea'])}]",
+    '[{"role": "user", "content": "tea"}, ...]'])
+def test_turns_that_cannot_be_read_are_refused_by_name(tmp_path, cell):
+    with (tmp_path / "a.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["prompt"], ["tea"], [cell]])
+    found = read_prompts(tmp_path / "a.csv")
+    assert found.prompts == (Prompt("tea"),)
+    assert found.problems == (
+        'Line 3 has a "prompt" that looks like a list of messages and is neither JSON nor what '
+        'Python prints of one (from pandas, write it by to_json with orient="records", '
+        "lines=True).",)
 
 
 def test_one_object_is_one_prompt(tmp_path):

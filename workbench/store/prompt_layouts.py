@@ -59,10 +59,11 @@ def prompt_of(record: Mapping[str, Any]) -> tuple[Prompt, tuple[str, ...]]:
     return replace(prompt, columns=columns, **flags), tuple(fields.used)
 
 
-def is_known(names: Sequence[str]) -> bool:
-    """Whether columns of these names hold prompts in a layout that is known."""
+def layout_of(names: Sequence[str]) -> tuple[str, ...]:
+    """Return which of the columns of these names hold prompts, in lower case; none: it is no
+    layout that is known."""
     there = {name.strip().casefold() for name in names}
-    return any(there.issuperset(layout) for layout, _ in _LAYOUTS)
+    return next((layout for layout, _ in _LAYOUTS if there.issuperset(layout)), ())
 
 
 def text_prompt(text: str) -> Prompt:
@@ -253,7 +254,6 @@ _LAYOUTS: tuple[tuple[tuple[str, ...], Callable[[_Fields], Prompt]], ...] = (
     (("text",), _text("text")),
 )
 """The fields that tell a layout, and what reads it; the first that fits is taken."""
-
 
 # -- turns
 

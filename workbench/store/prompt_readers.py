@@ -13,8 +13,14 @@ from functools import partial
 from typing import Any
 
 from workbench.store.csv_cells import text_of
-from workbench.store.prompt_layouts import BadRecordError, is_known, prompt_of, text_prompt
+from workbench.store.prompt_layouts import (
+    BadRecordError,
+    layout_of,
+    prompt_of,
+    text_prompt,
+)
 from workbench.store.records import Prompt
+from workbench.store.turns_in_cells import UnreadableTurnsError, value_of
 
 Found = tuple[Prompt, tuple[str, ...]]
 """A prompt, and the names of the fields that it was made of."""
@@ -72,7 +78,7 @@ def read_json(name: str, text: str) -> Records:
     if isinstance(whole, dict):
         inside = [value for value in whole.values()
                   if isinstance(value, list) and value and isinstance(value[0], dict)]
-        whole = inside[0] if len(inside) == 1 and not is_known(list(whole)) else [whole]
+        whole = inside[0] if len(inside) == 1 and not layout_of(list(whole)) else [whole]
     yield from _entries(whole if isinstance(whole, list) else [whole])
 
 
@@ -86,7 +92,7 @@ def read_csv(name: str, text: str, delimiter: str = ",") -> Records:
     for other in dict.fromkeys([delimiter, ",", ";", "\t", "|"]):  # as spreadsheets write it
         first = next((row for _, row in _csv_rows(text, other) if row), [])
         names = [] if isinstance(first, csv.Error) else [n.strip(f"{_MARK} \t") for n in first]
-        if is_known(names):
+        if layout_of(names):
             header, delimiter = names, other
             break
         if other == delimiter and len(names) > 1:
@@ -247,14 +253,26 @@ def _from_row(row: list[str] | csv.Error, header: list[str] | None) -> Found:
     if header is None:
         if len(row) > 1:
             raise BadRecordError("has more than one column (put its text in quotation marks)")
-        return text_prompt(text_of(row[0])), ()
+        only = _prompt_cell("prompt", row[0])
+        return prompt_of({"prompt": only})[0] if isinstance(only, list) else text_prompt(only), ()
     if len(row) > len(header):
         raise BadRecordError("has more columns than the header (put its text in quotation marks)")
     if [cell.strip() for cell in row] == header:
         raise BadRecordError("repeats the names of the columns")
-    cells = [text_of(cell) for cell in row] + [""] * (len(header) - len(row))
-    record: dict[str, str] = {}
-    for name, cell in zip(header, cells, strict=True):
-        if name:
-            record.setdefault(name, cell)
+    record: dict[str, object] = {}
+    layout = layout_of(header)
+    for name, cell in zip(header, row + [""] * (len(header) - len(row)), strict=True):
+        if name and name not in record:
+            record[name] = (_prompt_cell(name, cell) if name.casefold() in layout
+                            else text_of(cell))
     return prompt_of(record)
+
+
+def _prompt_cell(name: str, cell: str) -> str | list[Any]:
+    try:
+        return value_of(cell)
+    except UnreadableTurnsError:
+        raise BadRecordError(
+            f'has a "{name}" that looks like a list of messages and is neither JSON nor what '
+            'Python prints of one (from pandas, write it by to_json with orient="records", '
+            "lines=True)") from None

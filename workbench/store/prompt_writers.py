@@ -11,6 +11,7 @@ from workbench.store.csv_cells import as_text
 from workbench.store.prompt_layouts import chat_prompt
 from workbench.store.prompt_readers import PromptFileError
 from workbench.store.records import Prompt
+from workbench.store.turns_in_cells import cell_of
 
 
 def write_txt(prompts: Sequence[Prompt]) -> bytes:
@@ -56,7 +57,7 @@ def write_csv(prompts: Sequence[Prompt]) -> bytes:
         texts = [prompt.text, *map(str, cells)]
         _refuse_nul(number, texts, "CSV")
         _refuse_half_pairs(number, texts)
-        writer.writerow((as_text(prompt.text), int(prompt.enabled), int(prompt.pinned),
+        writer.writerow((cell_of(prompt.text), int(prompt.enabled), int(prompt.pinned),
                          *map(as_text, texts[1:])))
     return file.getvalue().encode()
 
