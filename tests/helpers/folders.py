@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import gguf
+import numpy as np
 import torch
 import transformers as tf
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
@@ -77,12 +79,15 @@ def save_reward(folder: Path, *, labels: tuple[str, ...] = ("score",)) -> Path:
 
 
 def save_gguf(
-    file: Path, *, quantised: bool = False, architecture: str = "qwen2", **strings: str
+    file: Path, *, quantised: bool = False, architecture: str = "qwen2",
+    rope: dict[str, object] | None = None, factors: Sequence[float] = (),
+    numbers: dict[str, float] | None = None, **strings: str,
 ) -> torch.nn.Module:
     """Write a Qwen2 of one layer as a GGUF file, as llama.cpp's converter would.
 
-    ``strings`` are more entries of its header, such as a ``tokenizer.chat_template``. Returns the
-    model that was written.
+    ``strings`` and ``numbers`` are more entries of its header, such as a
+    ``tokenizer.chat_template``; ``rope`` is how the model's positions are scaled, and ``factors``
+    what the file has for it. Returns the model that was written.
     """
     torch.manual_seed(0)
     known = tokenizer().get_vocab()
@@ -90,7 +95,8 @@ def save_gguf(
     model = tf.Qwen2ForCausalLM(tf.Qwen2Config(
         vocab_size=len(words), hidden_size=32, intermediate_size=64, num_hidden_layers=1,
         num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=128,
-        tie_word_embeddings=True, eos_token_id=0, initializer_range=0.3)).eval()
+        tie_word_embeddings=True, eos_token_id=0, initializer_range=0.3,
+        **({"rope_parameters": {"rope_theta": 10_000.0, **rope}} if rope else {}))).eval()
     file.parent.mkdir(parents=True, exist_ok=True)
     writer = gguf.GGUFWriter(file, architecture)
     writer.add_context_length(128)
@@ -108,15 +114,19 @@ def save_gguf(
     writer.add_eos_token_id(0)
     for name, text in strings.items():
         writer.add_string(name, text)
+    for name, number in (numbers or {}).items():
+        (writer.add_uint32 if isinstance(number, int) else writer.add_float32)(name, number)
+    if factors:
+        writer.add_tensor("rope_freqs.weight", np.array(factors, np.float32))
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.QWEN2, 1)
     for name, weight in model.state_dict().items():
         if name != "lm_head.weight":
             stem, _, kind = name.rpartition(".")
             wide = quantised and weight.dim() == 2
-            numbers = weight.numpy()
+            values = weight.numpy()
             writer.add_tensor(
                 f"{names.get_name(stem)}.{kind}",
-                gguf.quantize(numbers, gguf.GGMLQuantizationType.Q8_0) if wide else numbers,
+                gguf.quantize(values, gguf.GGMLQuantizationType.Q8_0) if wide else values,
                 raw_dtype=gguf.GGMLQuantizationType.Q8_0 if wide else None)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()

@@ -1,8 +1,10 @@
 """A GGUF file is a policy like any other, once read."""
 
 import copy
+import math
 import sys
 
+import numpy as np
 import pytest
 import torch
 from helpers.folders import save_gguf, save_policy
@@ -102,6 +104,86 @@ def test_a_file_cut_short(tmp_path, share):
     file.write_bytes(whole[: int(share * len(whole))])
     with pytest.raises(LoadError, match="is damaged or incomplete; download it again"):
         load_policy(str(file), CPU, quiet)
+
+
+LLAMA3 = {"rope_type": "llama3", "factor": 32.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+          "original_max_position_embeddings": 8192}
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 32}
+FACTORS = (1.0, 1.5, 2.0, 4.0, 8.0, 8.0, 9.5, 1e3)
+
+
+def by_factors(factors):
+    return {"rope_type": "longrope", "short_factor": list(factors), "long_factor": list(factors),
+            "attention_factor": 1.0, "original_max_position_embeddings": 128}
+
+
+def llama3_factors(rope):
+    """As llama.cpp's converter has them (convert_hf_to_gguf.py, LlamaModel.generate_extra_tensors),
+    here for heads of 16 numbers and a base of 10,000."""
+    found = []
+    for inverse in 10_000.0 ** (np.arange(0, 16, 2) / 16):
+        length, original = 2 * math.pi * inverse, rope["original_max_position_embeddings"]
+        smooth = (original / length - rope["low_freq_factor"]) / (
+            rope["high_freq_factor"] - rope["low_freq_factor"])
+        found.append(1.0 if length < original / rope["high_freq_factor"] else
+                     rope["factor"] if length > original / rope["low_freq_factor"] else
+                     1 / ((1 - smooth) / rope["factor"] + smooth))
+    return found
+
+
+SMALL3 = LLAMA3 | {"factor": 8.0, "original_max_position_embeddings": 64}
+
+
+@pytest.mark.parametrize(("rope", "factors", "strings", "numbers", "as_read"), [
+    (LLAMA3, llama3_factors(LLAMA3), {}, {}, LLAMA3),
+    (SMALL3, llama3_factors(SMALL3), {}, {}, by_factors(llama3_factors(SMALL3))),
+    (by_factors(FACTORS), FACTORS, {}, {}, by_factors(FACTORS)),
+    ({"rope_type": "linear", "factor": 4.0}, (), {"qwen2.rope.scaling.type": "linear"},
+     {"qwen2.rope.scaling.factor": 4.0}, {"rope_type": "linear", "factor": 4.0}),
+    ({"rope_type": "linear", "factor": 4.0}, (), {}, {"qwen2.rope.scale_linear": 4.0},
+     {"rope_type": "linear", "factor": 4.0}),
+    (YARN, (), {"qwen2.rope.scaling.type": "yarn"},
+     {"qwen2.rope.scaling.factor": 4.0, "qwen2.rope.scaling.original_context_length": 32}, YARN),
+    (None, (), {"qwen2.rope.scaling.type": "none"}, {}, {"rope_type": "default"}),
+    (None, (), {"qwen2.rope.scaling.type": "linear"}, {"qwen2.rope.scaling.factor": 1.0},
+     {"rope_type": "default"}),
+])
+def test_positions_are_scaled_as_the_file_says(
+    tmp_path, rope, factors, strings, numbers, as_read
+):
+    written = save_gguf(tmp_path / "m.gguf", rope=rope, factors=factors, numbers=numbers, **strings)
+    model = load_policy(str(tmp_path / "m.gguf"), CPU, quiet).policy.model
+    found = dict(model.config.rope_parameters)
+    assert found.pop("rope_theta") == 10_000.0
+    assert found.keys() == as_read.keys()
+    for name, value in as_read.items():
+        assert found[name] == (value if isinstance(value, str) else pytest.approx(value))
+    ids = (torch.arange(120) * 7 % 200).unsqueeze(0)
+    with torch.no_grad():
+        torch.testing.assert_close(model(ids).logits, written(ids).logits, atol=1e-4, rtol=0)
+        if rope:
+            save_gguf(tmp_path / "plain.gguf")
+            plain = load_policy(str(tmp_path / "plain.gguf"), CPU, quiet).policy.model
+            assert (plain(ids).logits - written(ids).logits).abs().max() > 1e-3
+    model.save_pretrained(tmp_path / "saved")
+    again = AutoModelForCausalLM.from_pretrained(tmp_path / "saved")
+    with torch.no_grad():
+        torch.testing.assert_close(again(ids).logits, written(ids).logits, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(("factors", "strings", "numbers", "how"), [
+    (FACTORS, {"qwen2.rope.scaling.type": "yarn"}, {"qwen2.rope.scaling.factor": 4.0},
+     r"in a way of its own \(yarn\)"),
+    ((), {"qwen2.rope.scaling.type": "longrope"}, {}, r"in a way of its own \(longrope\)"),
+    ((), {"qwen2.rope.scaling.type": "yarn"},
+     {"qwen2.rope.scaling.factor": 4.0, "qwen2.rope.scaling.attn_factor": 2.0},
+     r"in a way of its own \(yarn\)"),
+])
+def test_positions_scaled_in_another_way_are_refused(tmp_path, factors, strings, numbers, how):
+    save_gguf(tmp_path / "m.gguf", factors=factors, numbers=numbers, **strings)
+    with pytest.raises(LoadError, match=rf"m\.gguf stretches its positions {how}, which .*; load "
+                                        "the folder that it was made from"):
+        load_policy(str(tmp_path / "m.gguf"), CPU, quiet)
 
 
 def test_an_architecture_that_is_not_read(tmp_path):

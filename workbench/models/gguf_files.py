@@ -20,6 +20,7 @@ import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from workbench.models.control import Interrupted
+from workbench.models.gguf_positions import scale_positions
 from workbench.models.sources import LoadError, Report
 from workbench.models.weight_files import check_cause, check_room
 
@@ -52,6 +53,7 @@ def read(path: Path, report: Report) -> tuple[Any, Any]:
         if config.is_encoder_decoder:
             raise LoadError(
                 f"{path} is an encoder-decoder; as the policy choose a decoder-only model.")
+        scale_positions(reader(str(path.absolute())), architecture, config, str(path))
         report("Reading the policy's tokenizer", 0.55)
         try:
             tokenizer = AutoTokenizer.from_pretrained(path.parent, **where)
