@@ -1,6 +1,8 @@
 """What every part of the window owes the person: layout, keyboard, names, palette, sheets."""
 
+import base64
 import re
+import struct
 import subprocess
 import sys
 
@@ -14,7 +16,7 @@ from helpers.window import (
     is_part_of_another,
     ready,
 )
-from PySide6.QtCore import QEvent, QPoint, QRect, QSize, Qt
+from PySide6.QtCore import QByteArray, QEvent, QPoint, QRect, QSize, Qt
 from PySide6.QtGui import QStatusTipEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
@@ -30,6 +32,7 @@ from pytestqt.qtbot import QtBot
 from workbench.gui.actions import tip_of
 from workbench.gui.command_palette import CommandPalette, plain
 from workbench.gui.controls import describe, enable, push_button
+from workbench.gui.dock_layout import screen_width
 from workbench.gui.main_window import MainWindow, first_size
 from workbench.gui.notifications import Notifications
 from workbench.gui.number_field import NumberField
@@ -732,3 +735,39 @@ def test_a_restored_floating_dock_shows_after_the_window(qtbot: QtBot, opened: O
     window.show()
     qtbot.waitUntil(dock.isVisible)
     assert dock.windowHandle().transientParent() is window.windowHandle()
+
+
+@pytest.mark.parametrize(("times", "size", "expected"), [
+    (2, QSize(500, 600), QSize(250, 300)),  # saved at half the scale
+    (1, QSize(500, 600), QSize(500, 600)),
+    (1, QSize(3000, 2000), QSize(752, 752)),  # saved on a larger screen
+    (0, QSize(3000, 2000), QSize(752, 752)),  # no geometry is remembered
+])
+def test_a_restored_floating_dock_fits_its_screen(
+    qtbot: QtBot, opened: Opened, times: int, size: QSize, expected: QSize
+) -> None:
+    floating = opened.window.docks["metrics"]
+    floating.setFloating(True)
+    floating.move(700, 700)
+    floating.resize(size)
+    saved = opened.window.save_state()
+    window = MainWindow()
+    qtbot.addWidget(window)
+    screen = window.screen().geometry()
+    assert screen.size() == QSize(800, 800)
+    geometry = QByteArray.fromBase64(str(saved["geometry"]).encode())
+    assert screen_width(geometry) == screen.width()
+    if times:
+        data = bytearray(bytes(geometry.data()))
+        struct.pack_into(">i", data, 46, times * screen.width())
+        assert screen_width(QByteArray(bytes(data))) == times * screen.width()
+        saved["geometry"] = base64.b64encode(data).decode()
+    else:
+        del saved["geometry"]
+    window.restore_frame(saved)
+    window.show()
+    dock = window.docks["metrics"]
+    qtbot.waitUntil(dock.isVisible)
+    assert dock.isFloating()
+    assert dock.size() == expected
+    assert screen.contains(dock.frameGeometry())

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from PySide6.QtCore import QObject, QSize, Qt, QTimer
+from PySide6.QtCore import QByteArray, QDataStream, QObject, QRect, QSize, Qt, QTimer
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QDockWidget, QMainWindow
 
 _ROOMY = QSize(1100, 640)  # from here on three columns of docks fit without squeezing
 TWO_COLUMNS = 800
 """Pixels from which on two columns fit."""
 _MODELS = 340  # pixels: both models with their facts
+_APART = 24  # pixels between a floating dock and the edges of its screen
+_GEOMETRY = 0x01D9D0CB  # how QWidget.saveGeometry begins
 _ACROSS, _DOWN = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
 
 
@@ -46,6 +49,29 @@ class DockLayout(QObject):
     def forget_sizes(self) -> None:
         """Leave the sizes to what is restored, which those of :meth:`reset` would come after."""
         self._sizing.stop()
+
+    def fit_floating(self, screen_before: int | None) -> None:
+        """Let floating docks that were restored lie on a screen and leave some of it free.
+
+        Args:
+            screen_before: width of the window's screen in pixels when they were saved; on one
+                that has fewer, at a larger scale, they are as much smaller.
+        """
+        screen = self._window.screen().availableGeometry()
+        now = self._window.screen().geometry().width()
+        share = min(1.0, now / screen_before) if screen_before else 1.0
+        for dock in self._docks.values():
+            if not dock.isFloating():
+                continue
+            there = QGuiApplication.screenAt(dock.geometry().center() * share)
+            free = (there.availableGeometry() if there else screen).adjusted(
+                _APART, _APART, -_APART, -_APART)
+            size = (dock.size() * share).boundedTo(free.size()).expandedTo(dock.minimumSizeHint())
+            at = dock.pos() * share
+            dock.setGeometry(
+                max(free.left(), min(at.x(), free.right() + 1 - size.width())),
+                max(free.top(), min(at.y(), free.bottom() + 1 - size.height())),
+                size.width(), size.height())
 
     def _is_roomy(self) -> bool:
         size = self._window.size()
@@ -92,3 +118,21 @@ class DockLayout(QObject):
         window.resizeDocks([docks["models"], docks["prompts"]], [models, height - models], _DOWN)
         window.resizeDocks([docks["metrics"], docks["completions"]],
                            [height * 9 // 20, height * 11 // 20], _DOWN)
+
+
+def screen_width(geometry: QByteArray) -> int | None:
+    """Return how wide the screen was in pixels when :meth:`QWidget.saveGeometry` wrote this; None:
+    it does not say."""
+    stream = QDataStream(geometry)
+    stream.setVersion(QDataStream.Version.Qt_4_0)
+    magic, major = stream.readUInt32(), stream.readUInt16()
+    stream.readUInt16()
+    if magic != _GEOMETRY or major < 2:  # the width came with version 2
+        return None
+    for _ in range(2):  # with its frame, and without
+        stream >> QRect()
+    stream.readInt32()  # the screen's number
+    stream.readUInt8()  # whether maximised,
+    stream.readUInt8()  # or full screen
+    width = stream.readInt32()
+    return width if width > 0 and stream.status() is QDataStream.Status.Ok else None

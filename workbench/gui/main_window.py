@@ -32,7 +32,7 @@ from superqt import QElidingLabel
 
 from workbench.gui.actions import Actions, explain, set_tip, tip_of
 from workbench.gui.controls import goes_away, label, named
-from workbench.gui.dock_layout import TWO_COLUMNS, DockLayout
+from workbench.gui.dock_layout import TWO_COLUMNS, DockLayout, screen_width
 from workbench.gui.health import HealthChip
 from workbench.gui.hyperparameters_dock import HyperparametersDock
 from workbench.gui.models_dock import ModelsDock
@@ -73,6 +73,7 @@ _MOST_NAME = 32
 _LEAST_NOTE = len("Pausing after cycle 1234") + 2
 
 _STARTING = "Starting…"
+_BEFORE_A_RUN = (State.IDLE, State.LOADING, State.READY, State.FINISHED)
 
 
 class MainWindow(QMainWindow):
@@ -101,7 +102,7 @@ class MainWindow(QMainWindow):
         self._painted = False
         self._show_later: list[QDockWidget] = []
         self.state = State.IDLE
-        self._starting = False
+        self._starting = ""
         self.actions_ = Actions(self)
         self.undo_group = QUndoGroup(self)
         self.docks: dict[str, QDockWidget] = {}
@@ -173,7 +174,9 @@ class MainWindow(QMainWindow):
 
     def show_state(self, state: State, note: str = "") -> None:
         """Show where the session stands, everywhere."""
-        self.state, self._starting = state, False
+        self.state = state
+        if self._starting != "a run" or state not in _BEFORE_A_RUN:
+            self._set_starting("")
         self.chip.setAccessibleDescription(note)
         self.note.setText(note)
         self.note.setToolTip(plain_tip(note or "Why, or what it waits for"))
@@ -188,10 +191,18 @@ class MainWindow(QMainWindow):
             self.trying.set_state(state)
         self.state_shown.emit()
 
-    def show_starting(self, starting: bool) -> None:
-        """Say at once that a run is asked for; its first step may be seconds away."""
-        self._starting = starting
+    def show_starting(self, starting: bool, *, of_store: bool = False) -> None:
+        """Say at once that a run is asked for; its first step may be seconds away. One of the
+        store (``of_store``) may first load its models and end the run that is paused."""
+        self._set_starting("" if not starting else "a run" if of_store else "an answer")
         self.show_state_chip()
+
+    def _set_starting(self, until: str) -> None:
+        """Let nothing else begin until there is an answer, or a run."""
+        self._starting = until
+        self.actions_.set_starting(bool(until))
+        if hasattr(self, "runs"):
+            self.runs.set_starting(bool(until))
 
     def show_state_chip(self) -> None:
         """Let the chip say what the session says."""
@@ -199,7 +210,7 @@ class MainWindow(QMainWindow):
 
     def show_chip(self, text: str, look: str) -> None:
         """Say where the run stands, and which button is the next to press."""
-        if self._starting:
+        if self._starting and self.state is not State.LOADING:
             text, look = _STARTING, "accent"
         self.chip.setText(text)
         set_look(self.chip, chip=look)
@@ -271,6 +282,8 @@ class MainWindow(QMainWindow):
         if isinstance(docks, str):
             self.dock_layout.forget_sizes()
             self.restoreState(_bytes(docks), _LAYOUT_VERSION)
+            self.dock_layout.fit_floating(
+                screen_width(_bytes(geometry)) if isinstance(geometry, str) else None)
             self._show_later = [dock for dock in self.docks.values()
                                 if dock.isFloating() and not dock.isHidden()
                                 and not self.isVisible()]
