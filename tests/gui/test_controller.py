@@ -188,6 +188,16 @@ def test_changes_are_applied_recorded_and_marked(opened: Opened, store: Store) -
     assert window.hyperparameters._history.topLevelItemCount() == 1
 
 
+def test_what_a_change_does_that_nobody_may_expect_is_said(opened: Opened, store: Store) -> None:
+    begin(opened, store)
+    opened.controller.handle([ev.HyperparametersStaged({"kl_coef": 0.1}, 3)])
+    assert not opened.window.toast.isVisible()
+    opened.controller.handle([ev.HyperparametersStaged({"gamma": 0.9}, 3, "Values mislead.")])
+    assert opened.window.toast.isVisible()
+    assert opened.window.toast.notices[-1].level == "warning"
+    assert opened.window.toast.text == "Values mislead."
+
+
 def test_refused_values_are_shown_where_they_were_typed(opened: Opened, store: Store) -> None:
     begin(opened, store)
     opened.controller.handle([ev.CommandRefused(
@@ -377,6 +387,38 @@ def test_a_view_made_while_models_are_loaded_says_so(qtbot: QtBot, store: Store)
     window = Opened(store, at_first=State.LOADING)
     assert window.window.trying.line.text() == "The models are being loaded."
     window.close()
+
+
+def test_each_notification_is_called_what_it_is(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    window, handle = opened.window, opened.controller.handle
+    told = window.toast.notices
+    ready(opened)
+    window.reveal("trying")
+    window.trying.try_or_stop()
+    window.trying.prompt.setPlainText("tea")
+    window.trying.controls.choose(start=False, current=False)
+    window.trying.try_or_stop()
+    monkeypatch.setattr(window.prompts, "prompts", lambda: (Prompt("Off", enabled=False),))
+    click(opened, "start")
+    handle([
+        ev.CommandRefused("Checkpoint", "Pause the run to write a checkpoint."),
+        ev.CommandRefused("SetHyperparameters", "Gamma must be at most 1.", {"gamma": "Too much."}),
+        ev.CommandRefused("ExportRun", "The folder cannot be written."),
+        ev.CommandRefused("Session", "The training thread ended.", {"details": "Traceback"}),
+        ev.LoadingFailed("Say which output is the score.", "reward", labels=("a", "b")),
+        ev.LoadingFailed("There is no folder.", "policy")])
+    assert [(notice.level, notice.sentence) for notice in told] == [
+        ("info", "Type a prompt to try, or pick one."),
+        ("info", "Choose who completes it: Start policy, Current or a checkpoint."),
+        ("info", "No prompt is switched on: add one, or tick one in Prompts."),
+        ("info", "Pause the run to write a checkpoint."),
+        ("warning", "Gamma must be at most 1."),
+        ("error", "The folder cannot be written."),
+        ("error", "The training thread ended."),
+        ("info", "Say which output is the score."),
+        ("error", "There is no folder.")]
 
 
 @pytest.mark.parametrize("answer", [

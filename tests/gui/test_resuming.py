@@ -1,7 +1,7 @@
 """A run of the store goes on: asked for in Runs, by the offer at the start, after the models."""
 
 import pytest
-from helpers.window import Opened, as_plain, fill
+from helpers.window import Opened, as_plain, fill, ready, unexplained
 from PySide6.QtWidgets import QLabel, QSpinBox
 from pytestqt.qtbot import QtBot
 
@@ -403,3 +403,65 @@ def test_a_stop_says_which_cycles_are_run_again(
                               ev.StateChanged(State.FINISHED)])
     assert opened.window.toast.text == f"Run 1 stopped after 4 cycles. {said}".rstrip()
     assert said in as_plain(opened.window.actions_["pause"].toolTip())
+
+
+def buttons(opened: Opened) -> dict[str, bool]:
+    """Return whether what begins or goes on with a run can be pressed."""
+    window = opened.window
+    there = {name: window.actions_[name] for name in (
+        "start", "pause", "step", "resume_run", "fork_run", "go_back")}
+    there |= {"Resume in Runs": window.runs.resume_button, "Fork in Runs": window.runs.fork_button}
+    return {name: control.isEnabled() for name, control in there.items()}
+
+
+@pytest.mark.parametrize("way", ["fork", "resume"])
+@pytest.mark.parametrize("answer", [
+    ev.CommandRefused("Fork", "The checkpoint is gone."),
+    ev.LoadingFailed("There is no folder.", "policy"),
+    ev.StateChanged(State.FAILED, "The training thread ended.")])
+def test_nothing_else_begins_while_a_run_of_the_store_is_started(
+    opened: Opened, store: Store, way: str, answer: ev.Event
+) -> None:
+    run_id = stopped(store)
+    ready(opened)
+    opened.controller.show_run(run_id)
+    select(opened, run_id)
+    assert opened.window.actions_["pause"].text() == "Resume"
+    assert all(buttons(opened).values()), buttons(opened)
+    go_on = opened.controller.resuming.go_on
+    command = do.Fork(run_id) if way == "fork" else do.ResumeRun(run_id)
+    sent = len(opened.sent)
+    go_on("Run 1", command)
+    # Its models may have to be loaded, and its checkpoint be read.
+    for state in (State.READY, State.LOADING, State.READY):
+        assert opened.window.chip.text() == (
+            "Loading" if opened.window.state is State.LOADING else "Starting…")
+        assert not any(buttons(opened).values()), buttons(opened)
+        assert unexplained(opened.window.runs) == []
+        assert "A run is being started" in opened.window.actions_["start"].toolTip()
+        opened.window.runs.resume_selected()
+        opened.window.actions_["pause"].trigger()
+        opened.controller.handle([ev.StateChanged(state)])
+    assert opened.sent[sent:] == [command]
+    opened.controller.handle([answer])
+    assert all(buttons(opened).values()), buttons(opened)
+    go_on("Run 1", command)
+    opened.controller.handle([
+        ev.RunResumed(run_id, "Run 1", 0, Hyperparameters()), ev.StateChanged(State.RUNNING)])
+    assert opened.window.chip.text() == "Running"
+    assert opened.window.actions_["pause"].isEnabled()
+
+
+def test_a_fork_that_waited_for_the_cycle_in_hand_is_started_alone(
+    opened: Opened, store: Store
+) -> None:
+    run_id = stopped(store)
+    ready(opened)
+    opened.controller.handle([
+        ev.RunResumed(run_id, "Run 1", 0, Hyperparameters()), ev.StateChanged(State.RUNNING)])
+    opened.controller.resuming.go_on("Run 1", do.Fork(run_id))
+    opened.controller.handle([ev.StateChanged(State.PAUSED)])
+    assert opened.sent[-1] == do.Fork(run_id)
+    opened.controller.handle([ev.StateChanged(State.FINISHED)])  # it makes room
+    assert opened.window.chip.text() == "Starting…"
+    assert not any(buttons(opened).values()), buttons(opened)

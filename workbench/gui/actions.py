@@ -124,6 +124,9 @@ SPECS = (
                "Help"),
 )
 
+_BEGIN = ("start", "pause", "step", "resume_run", "fork_run", "go_back", "load_models")
+STARTING = "A run is being started; wait a moment."
+
 
 class Actions(QObject):
     """The QActions made from :data:`SPECS`, enabled by the state of the session."""
@@ -134,6 +137,7 @@ class Actions(QObject):
         self._withheld: dict[str, str] = {}
         self._granted: set[str] = set()
         self._resumes = ""
+        self._starting = False
         self.primary = "start"
         """The action that is the next thing to do: the tool bar's filled button."""
         self["shortcuts"].setShortcuts([QKeySequence("F1"), QKeySequence("Ctrl+/")])
@@ -190,6 +194,12 @@ class Actions(QObject):
         self._state = state
         self._show()
 
+    def set_starting(self, starting: bool) -> None:
+        """Let nothing else begin while a run is being started."""
+        if starting != self._starting:
+            self._starting = starting
+            self._enable()
+
     def set_start(self, text: str, tip: str, step_tip: str) -> None:
         """Say what Start and Step would do."""
         now = {"start": tip, "step": step_tip}
@@ -239,6 +249,8 @@ class Actions(QObject):
             why = withheld or (
                 _SELECT if withheld is not None and "selected in Runs" in spec.tip
                 else f"Not now: {_STANDS[self._state]}.")
+            if self._starting and spec.id in _BEGIN:
+                fits, why = False, STARTING
             enable_action(self[spec.id], fits and withheld is None, why)
 
     def _make(self, spec: ActionSpec) -> QAction:

@@ -20,7 +20,7 @@ class Notifications(Dialog):
         self._toast = toast
         self.text = named(QPlainTextEdit(readOnly=True), "notifications_text", "Notifications",
                           "What the window has told since it was opened, newest first")
-        self.text.setPlaceholderText("Nothing yet. What the window tells at its foot is kept here.")
+        self.text.setPlaceholderText("Nothing yet. What the window tells in passing is kept here.")
         self.text.setTabChangesFocus(True)
         self.body.addWidget(self.text)
         self._copy = self.add_action("Copy all", "copy_notifications",

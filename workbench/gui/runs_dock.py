@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 from workbench.algorithms import HEADLINES
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.formatting import format_value
-from workbench.gui.actions import CAN_BRANCH, CAN_RESUME, CAN_START
+from workbench.gui.actions import CAN_BRANCH, CAN_RESUME, CAN_START, STARTING
 from workbench.gui.background import Background
 from workbench.gui.controls import describe as describe_control
 from workbench.gui.controls import enable, label, push_button
@@ -63,6 +63,7 @@ class RunsDock(QWidget):
         super().__init__(parent)
         self._store, self._background = store, background
         self._state = State.IDLE
+        self._starting = False
         self._menu: Sequence[QAction] = ()
         self._shown_before: list[int] = []
         self.model = RunsModel(self)
@@ -168,6 +169,12 @@ class RunsDock(QWidget):
         """Let a run go on only when none is alive."""
         self._state = state
         self._show_details()
+
+    def set_starting(self, starting: bool) -> None:
+        """Let no run go on or be forked while one is being started."""
+        if starting != self._starting:
+            self._starting = starting
+            self._show_details()
 
     def set_shown(self, run_id: int | None, live: bool) -> None:
         """Mark the run on display; ``live`` says that another run is training now. The selection
@@ -284,9 +291,10 @@ class RunsDock(QWidget):
         self.resumable.emit(can_resume)
         can_export = run is not None and self._can_export(run)
         self.exportable.emit(can_export, "" if can_export else self._no_export(run))
-        can_branch = run is not None and self._state in CAN_BRANCH
+        can_branch = run is not None and self._state in CAN_BRANCH and not self._starting
         enable(self.fork_button, can_branch,
-               "Select a run first." if run is None else "The run is ending; wait a moment.")
+               "Select a run first." if run is None else STARTING if self._starting else
+               "The run is ending; wait a moment.")
         self.branchable.emit(can_branch)
         self._details.setText(self._describe(run) if run else "")
 
@@ -312,7 +320,7 @@ class RunsDock(QWidget):
 
     def _can_resume(self, run: RunRecord) -> bool:
         # A run that is alive while none is here belongs to another process.
-        return self._state in CAN_RESUME and run.status not in LIVE
+        return self._state in CAN_RESUME and run.status not in LIVE and not self._starting
 
     def _can_export(self, run: RunRecord) -> bool:
         return self._state in CAN_START | {State.IDLE} and run.status not in LIVE
@@ -328,6 +336,8 @@ class RunsDock(QWidget):
     def _no_resume(self, run: RunRecord | None) -> str:
         if run is None:
             return "Select a run first."
+        if self._starting:
+            return STARTING
         if self._state not in CAN_RESUME:
             if run.status in LIVE and not self._store.is_elsewhere(run):
                 return ("This run is paused: press Resume in the tool bar."

@@ -38,6 +38,7 @@ from workbench.gui.theme import Mode, themes
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
+from workbench.training.states import WHEN
 
 if TYPE_CHECKING:
     from workbench.store.store import Store
@@ -123,6 +124,9 @@ class Controller(QObject):
                 window.models.loaded(event)
                 self._memory.models_loaded()
                 log.info("Loaded %s and %s", event.policy.source, event.reward.source)
+            case ev.HalfLoaded():
+                window.models.half_loaded(event)
+                log.info("Loaded the %s %s alone", event.which, event.facts.source)
             case ev.LoadingFailed():
                 log.warning("%s\n%s", event.sentence, event.details)
                 self._loading_failed(event)
@@ -145,6 +149,8 @@ class Controller(QObject):
                 self.health.checked(event)
             case ev.HyperparametersStaged():
                 window.hyperparameters.staged(event)
+                if event.note:
+                    window.toast.show_message("warning", event.note)
             case ev.HyperparametersApplied():
                 window.hyperparameters.applied(event)
                 self._display.add(event)
@@ -197,7 +203,7 @@ class Controller(QObject):
             self._window.trying.refused()
         self.driving.refused(event.command)
         if event.instead is None:
-            self._window.toast.show_message("error", event.sentence)
+            self._window.toast.show_message(_level(event), event.sentence)
         else:
             self.resuming.offer_instead(event.sentence, event.instead)
 
@@ -361,12 +367,14 @@ class Controller(QObject):
     def _loading_failed(self, event: ev.LoadingFailed) -> None:
         window = self._window
         self.driving.give_up_waiting()
+        window.show_starting(False)
         if event.untrusted:
             ask_to_run(window, event.untrusted, partial(self._run_file, event), partial(
                 self._loading_failed, replace(event, untrusted=None, details="")))
         elif not event.cancelled:
             window.models.failed(event)
-            window.toast.keep("error", event.sentence)
+            # Which output is the score is a question.
+            window.toast.keep("info" if event.labels else "error", event.sentence)
             window.reveal("models")
 
     def _reward_chosen(self) -> None:
@@ -414,6 +422,16 @@ class Controller(QObject):
         if event.untrusted and event.again:
             self._store.trust(event.untrusted.sha256, event.untrusted.path).result()
             self._models_command(event.again)
+
+
+def _level(refused: ev.CommandRefused) -> str:
+    """A word on what must come first is none of an error, and a value that was typed is its own
+    person's."""
+    if refused.command == "Session":
+        return "error"
+    if refused.sentence in {sentence for _, sentence in WHEN.values()}:
+        return "info"
+    return "warning" if refused.problems else "error"
 
 
 def _written(event: ev.CheckpointWritten) -> str:

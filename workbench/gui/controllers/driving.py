@@ -52,14 +52,14 @@ class Driving(QObject):
             settings = window.hyperparameters.hyperparameters()
         except HyperparameterError as error:
             window.reveal("hyperparameters")
-            window.toast.show_message("error", str(error))
+            window.toast.show_message("warning", str(error))
             return
         prompts = tuple(do.PromptItem.of(p) for p in window.prompts.prompts()
                         if p.enabled and p.text.strip())
         if not prompts:
             window.reveal("prompts")
             window.toast.show_message(
-                "error", "No prompt is switched on: add one, or tick one in Prompts.")
+                "info", "No prompt is switched on: add one, or tick one in Prompts.")
             return
         self._withhold("start", "step")
         models = window.models

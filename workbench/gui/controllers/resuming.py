@@ -113,6 +113,7 @@ class Resuming(QObject):
             State.RUNNING, State.STOPPING
         ):
             waiting, self._waiting = self._waiting, None
+            self._window.show_starting(True, of_store=True)
             self._send(waiting)
 
     def go_on(self, name: str, command: ResumeRun | Fork | GoBack) -> None:
@@ -127,5 +128,5 @@ class Resuming(QObject):
             self._window.toast.show_message(
                 "info", f"{name} goes on from its checkpoint when the cycle in hand is complete.")
         else:
-            self._window.show_starting(True)
+            self._window.show_starting(True, of_store=True)
             self._send(command)

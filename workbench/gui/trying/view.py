@@ -187,13 +187,13 @@ class TryView(QWidget):
         prompts = split_prompts(self.prompt.toPlainText())
         sources = self.controls.sources()
         decoding = self.controls.values()
-        problem = (
+        hint = (
             "Type a prompt to try, or pick one." if not prompts else
             f"Try at most {_MOST_PROMPTS} prompts at once." if len(prompts) > _MOST_PROMPTS else
             "Choose who completes it: Start policy, Current or a checkpoint." if not sources else
-            self.controls.problem())
-        if problem:
-            self.message.emit("error", problem)
+            "")
+        if problem := hint or self.controls.problem():
+            self.message.emit("info" if hint else "warning", problem)
             self.prompt.setFocus()
             return
         number = self._attempts[-1].number + 1 if self._attempts else 1
@@ -255,7 +255,7 @@ class TryView(QWidget):
     def _take(self, texts: list[str]) -> None:
         length = sum(map(len, texts))
         if length > _LONGEST:
-            self.message.emit("error", f"These {length:,} characters are too long to try here.")
+            self.message.emit("info", f"These {length:,} characters are too long to try here.")
             return
         self.prompt.setPlainText(join_prompts(texts))
         self.prompt.setFocus()
