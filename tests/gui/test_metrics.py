@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QApplication, QLabel, QWidget
 
 from workbench.algorithms import METRICS
 from workbench.gui.metrics.axes import Scale, ValueAxis, format_duration
+from workbench.gui.metrics.canvas import Canvas
 from workbench.gui.metrics.controls import DEFAULT_PLOTS, SETS
 from workbench.gui.metrics.data import (
     RunData,
@@ -24,6 +25,7 @@ from workbench.gui.metrics.data import (
 )
 from workbench.gui.metrics.grid import best_columns
 from workbench.gui.metrics.header import GapWarning
+from workbench.gui.metrics.plot import COMPANIONS, LEAST_HEIGHT
 from workbench.gui.metrics.view import MetricsView
 from workbench.gui.theme import themes
 from workbench.store.records import ChangeRecord, Series
@@ -413,6 +415,41 @@ def test_every_curve_is_named_and_no_number_covers_a_title(view, size):
             for other in parts[:i]:
                 assert not part.geometry().intersects(other.geometry())
     assert len({w.x() for w in view._grid}) <= view._grid.width() // 180
+
+
+@pytest.mark.parametrize("count", [4, 8])
+@pytest.mark.parametrize("at_first", [(960, 540), (1280, 720)])  # tabs, or columns made smaller
+def test_in_a_small_window_plots_are_scrolled_and_none_is_cut(opened, at_first, count):
+    window = opened.window
+    window.resize(*at_first)
+    window.dock_layout.reset()
+    window.reveal("metrics")
+    view = window.metrics
+    view.choose_plots(list(METRICS)[:count])
+    view.show_run(1, metrics(3) | {
+        name: Series([1, 2, 3], [0.1, 0.2, 0.3]) for name in COMPANIONS["objective/scores"]}, [])
+    view.repaint_now()
+    QApplication.processEvents()
+    if at_first == (1280, 720):
+        if count == 4:  # there they fit
+            assert view._scroll.verticalScrollBar().maximum() == 0
+        window.resize(960, 540)
+    view.repaint_now()
+    QApplication.processEvents()
+    bar, shown = view._scroll.verticalScrollBar(), view._scroll.viewport()
+    for one in view._grid:
+        assert one.height() >= LEAST_HEIGHT
+        canvas = one.findChild(Canvas)
+        assert one.rect().contains(canvas.geometry())
+        assert canvas.geometry().top() > one._header.geometry().bottom()
+        assert canvas.getViewBox().height() >= 20
+        axis = canvas.getAxis("bottom")
+        assert axis.mapRectToScene(axis.boundingRect()).bottom() <= canvas.height() + 1
+        view._scroll.ensureWidgetVisible(one, 0, 0)
+        assert one.visibleRegion().boundingRect() == one.rect()
+    below = view._grid.height() - shown.height()
+    assert bar.maximum() == max(0, below)
+    assert bar.isVisible()
 
 
 def test_of_a_hundred_thousand_cycles_no_more_is_drawn_than_can_be_seen(view):

@@ -475,11 +475,11 @@ def test_a_place_that_cannot_be_written_is_told(qtbot, view, tmp_path):
     assert set(DEFAULT_PLOTS) == set(view.plots())
 
 
-@pytest.mark.parametrize(("height", "rows"), [(48, False), (90, True)])
-def test_a_plot_of_few_pixels_leaves_its_companions_to_the_tooltip(view, height, rows):
+@pytest.mark.parametrize(("size", "rows"), [((150, 80), False), ((240, 90), True)])
+def test_a_plot_of_few_pixels_leaves_its_companions_to_the_tooltip(view, size, rows):
     shown = plot(view, REWARD)
     shown.setParent(None)
-    shown.resize(240, height)
+    shown.resize(*size)
     shown.show()
     QApplication.processEvents()
     header = shown._header

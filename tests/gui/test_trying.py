@@ -311,3 +311,31 @@ def test_a_paused_run_is_tried_and_goes_on(qapp: QApplication, home: Path) -> No
         await until(lambda: window.state is State.FINISHED)
 
     play(qapp, home, scenario)
+
+
+@pytest.mark.parametrize("at_first", [(960, 540), (1280, 720)])  # tabs, or columns made smaller
+def test_in_a_small_window_the_numbers_of_every_completion_can_be_read(
+    opened: Opened, at_first: tuple[int, int]
+) -> None:
+    window = opened.window
+    window.resize(*at_first)
+    window.dock_layout.reset()
+    window.resize(960, 540)
+    opened.controller.handle([ev.StateChanged(State.PAUSED)])
+    window.reveal("trying")
+    command = begin(opened, "The film was\n---\nThe hotel was")
+    text = "clean and quiet, with a view over the sea " * 5
+    opened.controller.handle([scored(command, i, text, text) for i in (0, 1)])
+    opened.controller.handle([ev.TryFinished(command.id, False)])
+    for _ in range(3):  # it is laid out, and brought into view
+        QApplication.processEvents()
+    view = window.trying
+    for column in (0, 1):
+        for row in (0, 1):
+            said = view.results.findChild(QLabel, f"try_text_{column}_{row}_facts")
+            for around in (view.results, view._scroll):
+                around.ensureWidgetVisible(said, 0, 0)
+                QApplication.processEvents()
+            assert said.text()
+            assert said.height() >= said.heightForWidth(said.width())
+            assert said.visibleRegion().boundingRect() == said.rect(), (column, row)

@@ -139,7 +139,9 @@ class PlotGrid(QWidget):
     def _arrange(self) -> None:
         shown = list(self)
         count = len(shown)
-        columns = best_columns(count, self.width(), self.height())
+        around = self.parentWidget()  # in which the plots are scrolled where it is low
+        columns = best_columns(count, self.width(), min(
+            self.height(), around.height() if around else self.height()))
         if columns == self._columns:
             return
         self._columns = columns

@@ -21,7 +21,8 @@ from workbench.gui.plain_text import plain_tip
 _GAP = 6
 _ELLIPSIS = 12  # pixels that an eliding label keeps free
 _UNIT_LETTERS = 8
-_LEAST_ROWS, _HIGH = 60, 150  # pixels of a plot that has rows below its title, and more of them
+_HIGH = 150  # pixels of a plot that has a row for each companion
+_LEAST_CURVE = 36  # pixels that rows below the title leave to the curve and its axis
 
 
 class Header(QWidget):
@@ -146,11 +147,6 @@ class Header(QWidget):
         # without, else a row for each. In a plot of few pixels the title's tooltip has them.
         plot = self.parentWidget()
         height = plot.height() if plot else 0
-        if height < _LEAST_ROWS:
-            for part in (part for entry in shown for part in entry):
-                part.hide()
-            self.setFixedHeight(self._row)
-            return right
         values = wanted + _GAP * (len(shown) - 1) <= self.width() or (height >= _HIGH and all(
             sum(part.sizeHint().width() + _GAP for part in entry) <= self.width()
             for entry in shown))
@@ -163,6 +159,10 @@ class Header(QWidget):
             value.setGeometry(x + wide + _GAP, y, room, high)
             value.setVisible(values)
             x += wide + room + 2 * _GAP
+        if height - y - high < _LEAST_CURVE:
+            for part in (part for entry in shown for part in entry):
+                part.hide()
+            y, high = 0, self._row
         self.setFixedHeight(y + high)
         return right
 

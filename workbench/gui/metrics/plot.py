@@ -31,6 +31,8 @@ from workbench.gui.theme import LIGHT, Theme
 COMPANIONS = {"objective/scores": ("objective/scores_compared", "objective/rlhf_reward")}
 """Metrics that are drawn in another's plot, dashed and dotted."""
 
+LEAST_HEIGHT = 80
+"""Pixels in which title, curve and the numbers of the axes can be read."""
 _CURVE = 90  # pixels that a table leaves to the curves, where it is of more than one row
 _DOT_PX = 4.5  # a dot's reach
 _MARGIN = 0.08 / 1.16  # of a plot's height, above and below what robust_range finds
@@ -65,8 +67,9 @@ class MetricPlot(QFrame):
         self.lines = tuple(lines)
         self.names = self.lines or (name, *COMPANIONS.get(name, ()))
         self.setObjectName(f"plot_{name}")
-        # So that a long header does not make its column wider, nor a warning its row higher.
-        self.setMinimumSize(120, 40)
+        # So that a long header does not make its column wider, nor a warning its row higher; and
+        # no lower than what can be read.
+        self.setMinimumSize(120, LEAST_HEIGHT)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Ignored)
         self.setAccessibleName(f"Plot of {self.about.label}")
         self.manual_y = False
@@ -210,6 +213,8 @@ class MetricPlot(QFrame):
             [len(trace) > 0 for trace in self._curves.traces])
         if self.lines:
             self._keys.show_values(values, self._theme.series)
+            self.setMinimumHeight(
+                LEAST_HEIGHT + max(0, self._keys.heightForWidth(self._keys.width())))
         self.marks.show_cursor(None if cycle is None else x,
                                self._scale.forward(np.array(drawn)))
         self.marks.show_note(note, x)

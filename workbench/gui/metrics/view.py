@@ -19,6 +19,7 @@ from PySide6.QtWidgets import QApplication, QStackedWidget, QVBoxLayout, QWidget
 from workbench.algorithms import METRICS
 from workbench.gui.actions import enable_action, set_tip
 from workbench.gui.controls import label
+from workbench.gui.form_scroll import FormScroll
 from workbench.gui.metrics.controls import (
     DEFAULT_PLOTS,
     MOST_PLOTS,
@@ -247,7 +248,7 @@ class MetricsView(QWidget):
         self._tick.stop()
         run, along = self._run, self._looks.along
         empty = run is None or not len(run.cycles)
-        self._pages.setCurrentWidget(self._empty if empty else self._grid)
+        self._pages.setCurrentWidget(self._empty if empty else self._scroll)
         self.controls.show_run(not empty)
         for action in self._figure_actions:
             enable_action(action, not empty, NO_CURVE)
@@ -408,7 +409,7 @@ class MetricsView(QWidget):
 
     def _build(self) -> None:
         layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 8, 8, 8)
+        layout.setContentsMargins(8, 8, 2, 8)  # on the right the room of the scroll bar is kept
         layout.setSpacing(8)
         self.controls = Controls()
         self.controls.plots_chosen.connect(self._choose)
@@ -446,7 +447,8 @@ class MetricsView(QWidget):
             "Show the plot that the keyboard or the pointer is at alone, or all plots again")]
         self._pages = QStackedWidget()
         self._pages.addWidget(self._empty)
-        self._pages.addWidget(self._grid)
+        self._scroll = FormScroll(self._grid)
+        self._pages.addWidget(self._scroll)
         layout.addWidget(self._pages, 1)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
