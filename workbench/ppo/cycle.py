@@ -38,7 +38,7 @@ from workbench.ppo.objective import explained_variance, masked_mean, update_size
 from workbench.ppo.rewards import scale, shape_scores, token_rewards
 from workbench.ppo.traces import trace
 from workbench.ppo.update import update
-from workbench.ppo.value_epochs import head_epochs, model_epochs
+from workbench.ppo.value_epochs import ValueModelEpochs, head_epochs
 from workbench.ppo.value_head import ValueHead, find_value_head, fits, put_in
 from workbench.ppo.value_pretraining import (
     DECIDED_BY,
@@ -267,8 +267,8 @@ class PPOTrainer(Trainer[Hyperparameters]):
         if moments is not None:
             head_epochs(self.policy, self.optimizer, moments, hp)
         elif hp.num_value_epochs:
-            model_epochs(self.policy, self.optimizer, experience.completions,
-                         experience.returns, hp, cycle, control)
+            ValueModelEpochs(self.policy, experience.completions, experience.returns, hp).run(
+                self.optimizer, cycle, control)
         return logprobs
 
     def _sample(

@@ -36,47 +36,59 @@ def head_epochs(
     head = policy.value_head
     for _ in range(hp.num_value_epochs):
         head.weight.grad, head.bias.grad = moments.gradient(head)
-        step(policy, optimizer, hp.max_grad_norm)
+        take_step(policy, optimizer, hp.max_grad_norm)
 
 
-def model_epochs(
-    policy: Policy, optimizer: torch.optim.Optimizer, completions: Completions, returns: Tensor,
-    hp: Hyperparameters, cycle: int, control: Control,
-) -> None:
-    """Let a separate value model learn from a batch, in mini-batches as the policy does.
+class ValueModelEpochs:
+    """Lets a separate value model learn from a batch, in mini-batches as the policy does."""
 
-    Raises:
-        NotFiniteError: a gradient is not a number.
-    """
-    total = hp.num_value_epochs * hp.num_mini_batches
-    done = 0
-    with in_place_gradients(policy):
-        for epoch in range(hp.num_value_epochs):
-            for rows in mini_batches(hp.seed, cycle, epoch, len(returns), hp.num_mini_batches,
-                                     Stream.VALUE_BATCHES):
-                control.step(Phase.VALUES, done, total)
-                accumulate(policy, completions, returns, rows, hp, control, (done, total))
-                step(policy, optimizer, hp.max_grad_norm)
-                done += 1
+    def __init__(
+        self, policy: Policy, completions: Completions, returns: Tensor, hp: Hyperparameters
+    ) -> None:
+        """Learn ``returns``, (b, T), of ``completions``."""
+        self._policy, self._completions = policy, completions
+        self._returns, self._hp = returns, hp
+
+    def run(self, optimizer: torch.optim.Optimizer, cycle: int, control: Control) -> None:
+        """Take the steps of a cycle.
+
+        Raises:
+            NotFiniteError: a gradient is not a number.
+        """
+        hp = self._hp
+        total = hp.num_value_epochs * hp.num_mini_batches
+        done = 0
+        with in_place_gradients(self._policy):
+            for epoch in range(hp.num_value_epochs):
+                for rows in mini_batches(hp.seed, cycle, epoch, len(self._returns),
+                                         hp.num_mini_batches, Stream.VALUE_BATCHES):
+                    control.step(Phase.VALUES, done, total)
+                    self.step(optimizer, rows, control, (done, total))
+                    done += 1
+
+    def step(
+        self, optimizer: torch.optim.Optimizer, rows: Tensor, control: Control,
+        progress: tuple[int, int],
+    ) -> None:
+        """Take a step by the mean value loss of some rows.
+
+        Raises:
+            NotFiniteError: the gradient is not a number.
+        """
+        policy, completions = self._policy, self._completions
+        count = int(completions.mask[rows.to(policy.device)].sum())
+        for batch in micro_batches(
+            completions, rows, max_tokens=self._hp.micro_batch_tokens, device=policy.device,
+            together=policy.abilities.reading,
+        ):
+            control.step(Phase.VALUES, *progress)
+            states = policy.value_states(batch.input_ids).flatten(0, 1)[batch.source]
+            errors = policy.values(states) - self._returns[batch.row, batch.column]
+            (0.5 * errors.square().sum() / count).backward()
+        take_step(policy, optimizer, self._hp.max_grad_norm)
 
 
-def accumulate(
-    policy: Policy, completions: Completions, returns: Tensor, rows: Tensor,
-    hp: Hyperparameters, control: Control, progress: tuple[int, int],
-) -> None:
-    """Add the gradient of some rows' mean value loss to a separate value model."""
-    count = int(completions.mask[rows.to(policy.device)].sum())
-    for batch in micro_batches(
-        completions, rows, max_tokens=hp.micro_batch_tokens, device=policy.device,
-        together=policy.abilities.reading,
-    ):
-        control.step(Phase.VALUES, *progress)
-        states = policy.value_states(batch.input_ids).flatten(0, 1)[batch.source]
-        errors = policy.values(states) - returns[batch.row, batch.column]
-        (0.5 * errors.square().sum() / count).backward()
-
-
-def step(policy: Policy, optimizer: torch.optim.Optimizer, max_grad_norm: float) -> None:
+def take_step(policy: Policy, optimizer: torch.optim.Optimizer, max_grad_norm: float) -> None:
     """Take one step with the gradient that is there, and clear it.
 
     Raises:

@@ -30,7 +30,7 @@ from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.linear_values import Moments, best_ridge
 from workbench.ppo.objective import explained_variance
 from workbench.ppo.rewards import shape_scores, token_rewards
-from workbench.ppo.value_epochs import accumulate, step
+from workbench.ppo.value_epochs import ValueModelEpochs
 from workbench.ppo.value_head import ValueHead, put_in
 
 DECIDED_BY = (
@@ -199,6 +199,7 @@ def _train_model(
     # Of its own: the run's begins with the run.
     optimizer = make_optimizer(hp.optimizer, [], policy.trained()[1], policy.device)
     set_rates(optimizer, 0.0, hp.value_pretraining_learning_rate)
+    model = ValueModelEpochs(policy, completions, returns, hp)
     best, weights = float("-inf"), []
     total = total_steps(hp)
     for epoch in range(hp.value_pretraining_epochs):
@@ -209,8 +210,7 @@ def _train_model(
                 hp.seed, 0, epoch, len(learned), number, Stream.VALUE_BATCHES
             ):
                 part = Part(control, done, len(chosen), total)
-                accumulate(policy, completions, returns, learned[chosen], hp, part, (0, 1))
-                step(policy, optimizer, hp.max_grad_norm)
+                model.step(optimizer, learned[chosen], part, (0, 1))
                 done += len(chosen)
         explained = _foreseen(policy, completions, returns, kept, hp,
                               Part(control, done, len(kept), total))
