@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from workbench.learning.metrics import COMMON
+from workbench.ppo.declaration import PPO
+from workbench.settings import Settings
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -25,6 +29,24 @@ def test_what_the_window_imports_brings_no_torch(module):
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_nothing_names_what_belongs_to_one_algorithm():
+    """A number or a setting of PPO, by name, outside its room: as text, as attribute or argument.
+    English words that are settings too are looked for as settings alone."""
+    numbers = {m.name for m in (*PPO.metrics, *PPO.start_metrics)} - set(COMMON)
+    settings = set(PPO.settings.specs()) - set(Settings.specs())
+    found = set()
+    for file in (ROOT / "workbench").rglob("*.py"):
+        if "ppo" in file.relative_to(ROOT / "workbench").parts:
+            continue
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            named = (node.value if isinstance(node, ast.Constant) else
+                     node.attr if isinstance(node, ast.Attribute) else
+                     node.arg if isinstance(node, ast.keyword) else None)
+            if isinstance(named, str) and named in numbers | settings:
+                found.add(f"{file.relative_to(ROOT)}: {named}")
+    assert found == set()
 
 
 def test_the_wall_clock_is_read_only_to_be_shown():

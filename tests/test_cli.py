@@ -13,8 +13,8 @@ from helpers.folders import save_gguf, save_policy, save_reward
 from helpers.patience import SECONDS
 
 from workbench import __version__
-from workbench.algorithms import METRICS
 from workbench.cli import parse
+from workbench.ppo.metrics import METRICS
 from workbench.store.store import Store
 
 pytestmark = pytest.mark.slow
@@ -56,7 +56,7 @@ def test_train_writes_a_json_object_a_cycle(models, home, tmp_path):
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["cycle"] for line in lines] == [1, 2]
-    assert set(lines[0]) == {"cycle", *METRICS}
+    assert set(lines[0]) == {"cycle", *(metric.name for metric in METRICS)}
     store = Store(home)
     assert store.runs()[0].hyperparameters["seed"] == 5
     assert store.metrics(1)["objective/scores"].values == [

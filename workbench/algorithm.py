@@ -31,6 +31,8 @@ class Metric:
     """What it is called beside another one of its kind."""
     distance: bool = False
     """It is never below 0, though its estimate may be."""
+    exact: bool = False
+    """It is set rather than summed up, so that also a tiny one is more than rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,8 @@ class TokenView:
     choice of the token mattered.
     """
 
+    help: str
+    """What is seen of every token that a cycle learned from."""
     columns: tuple[TokenColumn, ...]
     read: Callable[
         [Sequence[str], Mapping[str, Sequence[float]], float, Mapping[str, object]], Sequence[Any]]
@@ -88,7 +92,7 @@ class TokenView:
     weight: Callable[[Any], float]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Algorithm:
     """One way to learn."""
 
@@ -107,18 +111,19 @@ class Algorithm:
     """The metric by which its runs are compared."""
     companions: tuple[str, ...] = ()
     """Metrics drawn in the plot of the headline metric."""
-    steps: str = ""
-    """The metric that counts the optimiser steps of a cycle."""
     plot_sets: tuple[PlotSet, ...]
     """The first is shown where nothing was chosen."""
     groups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Where metrics stand in the menu of plots: what their names begin with, by title."""
+    """Where metrics stand in the menu of plots: what their names begin with, by title. Where there
+    are none, they stand as those that all algorithms have."""
     tokens: TokenView | None = None
     rules: tuple[Rule, ...] = ()
     watched: tuple[str, ...] = ()
     """The metrics that the rules look at."""
     presets: tuple[Preset, ...] = ()
     progress: tuple[Figure, ...] = ()
+    guide: tuple[tuple[str, str], ...] = ()
+    """What to know of it when looking at the window for the first time: titles and texts."""
     remarks: Callable[[Any, bool], list[str]] = lambda settings, own_head: []
     """What is worth saying of allowed settings when a run begins; the second argument: the policy
     brings a value head for its reward."""

@@ -1,29 +1,36 @@
-"""The algorithms there are: the one list that a new one is added to. No torch, no Qt."""
+"""The algorithms there are: the one list that a new one is added to. No torch, no Qt.
+
+What looks for something goes through :data:`ALGORITHMS` when it is called.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
-from workbench.algorithm import Algorithm, Metric
+from workbench.algorithm import Algorithm, Metric, PlotSet
 from workbench.health import Rule
-from workbench.learning.metrics import ALL_PARTS, PARTS, about_part
+from workbench.learning.metrics import (
+    ALL_PARTS,
+    COMMON,
+    GROUPS,
+    KL,
+    LENGTH,
+    PARTS,
+    SCORES,
+    about_part,
+)
 from workbench.ppo.declaration import PPO
 from workbench.settings import Settings, Spec, Value
 
 ALGORITHMS: tuple[Algorithm, ...] = (PPO,)
 
-METRICS: dict[str, Metric] = {
-    metric.name: metric for algorithm in reversed(ALGORITHMS) for metric in algorithm.metrics}
-"""What a number means, by its name, which means the same with every algorithm."""
-SPECS: dict[str, Spec] = {
-    name: spec for algorithm in reversed(ALGORITHMS)
-    for name, spec in algorithm.settings.specs().items()}
-"""Every setting there is, by its name, which means the same with every algorithm."""
-RULES: dict[str, Rule] = {
-    rule.name: rule for algorithm in reversed(ALGORITHMS) for rule in algorithm.rules}
-"""The rules of the health check. Algorithms whose rules differ name them differently."""
-HEADLINES = {algorithm.name: algorithm.headline for algorithm in ALGORITHMS}
-"""The metric by which runs are compared, by algorithm."""
+
+def default_algorithm() -> Algorithm:
+    """Return the one to begin with."""
+    return ALGORITHMS[0]
 
 
 def find_algorithm(name: str) -> Algorithm:
@@ -32,7 +39,13 @@ def find_algorithm(name: str) -> Algorithm:
     Raises:
         KeyError: there is none.
     """
-    return {algorithm.name: algorithm for algorithm in ALGORITHMS}[name]
+    return _index(ALGORITHMS).algorithms[name]
+
+
+def algorithm_named(name: str) -> Algorithm:
+    """Return the algorithm of this name, to show a run of it: where another version had it, one
+    that has what all of them have."""
+    return _index(ALGORITHMS).algorithms.get(name) or _unknown(name)
 
 
 def algorithm_of(settings: Settings) -> Algorithm:
@@ -52,12 +65,71 @@ def read_settings(algorithm: str, values: Mapping[str, Value]) -> Settings:
 
 
 def find_metric(name: str) -> Metric:
-    """Return what a logged number means; also of a part, or of all of them, of a weighted sum."""
-    if name in METRICS:
-        return METRICS[name]
+    """Return what a logged number means, which is the same with every algorithm; also of a part,
+    or of all of them, of a weighted sum."""
+    known = _index(ALGORITHMS).metrics.get(name)
+    if known is not None:
+        return known
     if name == PARTS:
         return ALL_PARTS
     if name.startswith(PARTS):
         return about_part(name)
-    started = (metric for a in ALGORITHMS for metric in a.start_metrics if metric.name == name)
-    return next(started, Metric(name, name, "", "", "A number of another version."))
+    return Metric(name, name, "", "", "A number of another version.")
+
+
+def find_spec(name: str) -> Spec | None:
+    """Return the declaration of a setting, which is the same with every algorithm; None where
+    another version had it."""
+    return _index(ALGORITHMS).specs.get(name)
+
+
+def find_rule(name: str) -> Rule | None:
+    """Return a rule of the health check; algorithms whose rules differ name them differently. None
+    where another version had it."""
+    return _index(ALGORITHMS).rules.get(name)
+
+
+def headlines() -> Mapping[str, str]:
+    """Return the metric by which runs are compared, by algorithm."""
+    return {algorithm.name: algorithm.headline for algorithm in ALGORITHMS}
+
+
+def grouped(algorithm: Algorithm) -> dict[str, list[Metric]]:
+    """Return the metrics of an algorithm by the title of the group they stand in."""
+    groups = {**(algorithm.groups or GROUPS), "Other": ("",)}
+    found: dict[str, list[Metric]] = {title: [] for title in groups}
+    for metric in algorithm.metrics:
+        title = next(t for t, prefixes in groups.items() if metric.name.startswith(prefixes))
+        found[title].append(metric)
+    return {title: metrics for title, metrics in found.items() if metrics}
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """What the algorithms declare, by name. Where several do, the first says what it is."""
+
+    algorithms: Mapping[str, Algorithm]
+    metrics: Mapping[str, Metric]
+    specs: Mapping[str, Spec]
+    rules: Mapping[str, Rule]
+
+
+@cache
+def _index(algorithms: tuple[Algorithm, ...]) -> _Index:
+    last_first = tuple(reversed(algorithms))
+    return _Index(
+        {a.name: a for a in last_first},
+        {metric.name: metric for a in last_first for metric in (*a.start_metrics, *a.metrics)},
+        {name: spec for a in last_first for name, spec in a.settings.specs().items()},
+        {rule.name: rule for a in last_first for rule in a.rules})
+
+
+@cache
+def _unknown(name: str) -> Algorithm:
+    def missing() -> Any:
+        raise KeyError(name)
+
+    return Algorithm(
+        name=name, title=name, help="An algorithm of another version.", settings=Settings,
+        trainer=missing, metrics=tuple(COMMON.values()), headline=SCORES,
+        plot_sets=(PlotSet("Overview", (SCORES, KL, LENGTH), "Reward, KL and length"),))

@@ -17,15 +17,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from workbench import assets
+from workbench import algorithms, assets
 from workbench.algorithm import Algorithm, Figure
-from workbench.algorithms import ALGORITHMS, RULES, find_algorithm
+from workbench.algorithms import find_algorithm, find_rule
 from workbench.crash_log import keep_crashes
 from workbench.ending_signals import HANGUP, ending_signals
 from workbench.exit_status import FAILED, INTERRUPTED, UNUSABLE, UNWELL
 from workbench.formatting import count_cycles, format_speed, size
 from workbench.health import NOT_FINITE
 from workbench.known_models import known_policy
+from workbench.learning.metrics import SECONDS, SPEED
 from workbench.settings import HyperparameterError
 from workbench.store.home import StoreError, find_home
 from workbench.store.prompt_files import PromptFileError, read_prompts
@@ -124,7 +125,7 @@ def _algorithm(name: str) -> Algorithm:
     try:
         return find_algorithm(name)
     except KeyError:
-        names = ", ".join(algorithm.name for algorithm in ALGORITHMS)
+        names = ", ".join(algorithm.name for algorithm in algorithms.ALGORITHMS)
         raise UsageError(f"There is no algorithm {name!r}; there are: {names}.") from None
 
 
@@ -340,8 +341,9 @@ def _tell_health(checked: ev.HealthChecked, said: frozenset[str]) -> frozenset[s
     """Print what has gone wrong since the last cycle; return all that is wrong."""
     for finding in checked.findings:
         if finding.rule not in said and finding.rule != NOT_FINITE:  # the run's failure says that
-            rule = RULES[finding.rule]
-            tell(f"cycle {checked.cycle}: {rule.title}. {finding.sentence} {rule.advice}")
+            rule = find_rule(finding.rule)
+            title, advice = (rule.title, rule.advice) if rule else (finding.rule, "")
+            tell(f"cycle {checked.cycle}: {title}. {finding.sentence} {advice}".rstrip())
     if checked.pauses_for:
         tell(f"Stopping, as told for: {checked.pauses_for}.")
     return frozenset(finding.rule for finding in checked.findings)
@@ -352,7 +354,7 @@ def _line(event: ev.CycleFinished, figures: Sequence[Figure]) -> str:
     shown = [f"{f.label} {m[f.metric]:{f.format}}" for f in figures if f.metric in m]
     return "  ".join([
         f"cycle {event.cycle:>{len(str(event.num_cycles))}}/{event.num_cycles}", *shown,
-        format_speed(m["tokens_per_second"]), f"{m['seconds']:.2f} s"])
+        format_speed(m[SPEED]), f"{m[SECONDS]:.2f} s"])
 
 
 def _json_line(event: ev.CycleFinished) -> str:

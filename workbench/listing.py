@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from workbench.algorithms import HEADLINES, RULES, find_algorithm, find_metric
+from workbench.algorithms import algorithm_named, find_metric, headlines
 from workbench.exit_status import UNUSABLE
 from workbench.formatting import count_cycles, format_value
 from workbench.learning.metrics import PARTS
@@ -35,7 +35,7 @@ def list_runs(options: argparse.Namespace) -> int:
     for heading in ("run", "name", "from", "begun (UTC)", "status", "cycles", "reward", "saved"):
         table.add_column(heading, justify="right" if heading in ("run", "cycles") else "left",
                          no_wrap=heading not in ("name", "saved"))
-    runs, rewards, lengths = store.runs(), store.metric_spans(HEADLINES), store.lengths()
+    runs, rewards, lengths = store.runs(), store.metric_spans(headlines()), store.lengths()
     for run, depth in _in_tree_order(runs):
         table.add_row(
             str(run.id), "  " * (depth - 1) + "└ " * (depth > 0) + run.name,
@@ -146,13 +146,13 @@ def _reading(part: Mapping[str, Any]) -> str:
 def _settings(run: RunRecord) -> Table | str:
     rows = [(name, spec.label, format_value(spec, run.hyperparameters[name]),
              f"default {format_value(spec, spec.default)}")
-            for name, spec in find_algorithm(run.algorithm).settings.specs().items()
+            for name, spec in algorithm_named(run.algorithm).settings.specs().items()
             if run.hyperparameters.get(name, spec.default) != spec.default]
     return _rows(rows) if rows else "none"
 
 
 def _changes(store: Store, run: RunRecord) -> Table | str:
-    specs = find_algorithm(run.algorithm).settings.specs()
+    specs = algorithm_named(run.algorithm).settings.specs()
     rows = [(f"cycle {c.cycle}", c.name,
              f"{format_value(specs.get(c.name), c.old)} → "
              f"{format_value(specs.get(c.name), c.new)}", f"by {c.by}")
@@ -178,7 +178,7 @@ def _metrics(store: Store, run: RunRecord) -> Iterator[tuple[str, Table | str]]:
         return [(name, find_metric(name).label, f"{value:.4g}")
                 for name, value in last.items() if math.isfinite(value)]
 
-    algorithm = find_algorithm(run.algorithm)
+    algorithm = algorithm_named(run.algorithm)
     if before := numbers([metric.name for metric in algorithm.start_metrics], 0):
         yield "Before the first cycle", _rows(before)
     of_last = numbers([*(metric.name for metric in algorithm.metrics), *parts], run.cycles)
@@ -187,11 +187,12 @@ def _metrics(store: Store, run: RunRecord) -> Iterator[tuple[str, Table | str]]:
 
 def _health(store: Store, run: RunRecord) -> Table | str:
     rows = []
+    titles = {rule.name: rule.title for rule in algorithm_named(run.algorithm).rules}
     for name, reading in read_run(store, run).items():
         state = "not known yet" if not reading.known else reading.severity or "well"
         value = reading.value if reading.known else ""
         shown = (value, f"limit {reading.limit}", reading.over if reading.known else "")
-        rows.append((RULES[name].title, state, *shown))
+        rows.append((titles[name], state, *shown))
     return _rows(rows) if run.cycles else "not known yet"
 
 

@@ -89,14 +89,17 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    GROUPS: ClassVar[tuple[str, ...]] = ()
+    GROUPS: ClassVar[tuple[str, ...]] = (
+        "Run", "Models", "Phase 1: completions", "Phase 2: update")
     """The order of the form's groups."""
+    CLOSED: ClassVar[tuple[str, ...]] = ()
+    """The groups that are closed at first."""
     RENAMED: ClassVar[Mapping[str, str]] = {}
     """The names that settings had in earlier versions, and those that they have now."""
 
     # -- the run
     num_cycles: int = declare(
-        20, "Cycles", "Run", "How many PPO cycles to run; the learning rate decays over them.",
+        20, "Cycles", "Run", "How many cycles to run; the learning rate decays over them.",
         ge=1, le=100_000,
     )
     seed: int = declare(

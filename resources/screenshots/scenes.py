@@ -10,7 +10,7 @@ from stage import PHASE, Stage, press, scene
 from waiting import until
 
 from workbench.assets import EXAMPLE_REWARDS
-from workbench.gui.metrics.controls import SETS
+from workbench.ppo.declaration import PPO
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.training import events as ev
 from workbench.training.events import State
@@ -78,19 +78,19 @@ async def six_plots(stage: Stage) -> None:
 
 @scene
 async def trust_region(stage: Stage) -> None:
-    stage.window.metrics.choose_plots(SETS["Trust region"][0])
+    stage.window.metrics.choose_plots(PPO.plot_sets[1].metrics)
     stage.window.metrics.controls.along["steps"].setChecked(True)
 
 
 @scene
 async def value_and_advantages(stage: Stage) -> None:
-    stage.window.metrics.choose_plots(SETS["Value head and advantages"][0])
+    stage.window.metrics.choose_plots(PPO.plot_sets[2].metrics)
     stage.window.metrics.controls.along["time"].setChecked(True)
 
 
 @scene
 async def creativity_crosshair(stage: Stage) -> None:
-    stage.window.metrics.choose_plots(SETS["Creativity"][0])
+    stage.window.metrics.choose_plots(PPO.plot_sets[3].metrics)
     stage.window.metrics.setFocus()
     press(stage.window.metrics, Qt.Key.Key_Left)
     press(stage.window.metrics, Qt.Key.Key_Left)

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 from waiting import until
 
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
-from workbench.gui.metrics.controls import DEFAULT_PLOTS
+from workbench.ppo.declaration import PPO
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.training import events as ev
 from workbench.training.events import State
@@ -62,7 +62,7 @@ class Stage:
         self.window.runs.model.set_ticked(())
         self.window.hyperparameters.findChild(object, "section_History").setChecked(False)
         self.window.metrics._pointing.clear()
-        self.window.metrics.choose_plots(DEFAULT_PLOTS)
+        self.window.metrics.choose_plots(PPO.default_plots)
         self.window.metrics.controls.along["cycles"].setChecked(True)
         self.window.prompts.filter.clear()
         self.window.models.policy.set_source(str(BUNDLED_POLICY))

@@ -6,10 +6,11 @@ import pytest
 import torch
 from helpers.models import TextReward, make_ppo
 
-from workbench.algorithms import METRICS, find_metric
+from workbench.algorithms import find_metric
 from workbench.feedback.weighted_reward import WeightedPart, WeightedSum, score_all
 from workbench.models.policy import UnsupportedModelError
 from workbench.ppo.hyperparameters import parse
+from workbench.ppo.metrics import METRICS
 from workbench.records import Exchange
 
 ROWS = [Exchange("p", text, f"p{text}") for text in ("a", "bb", "")]
@@ -51,7 +52,7 @@ def test_every_part_is_measured_and_kept(unattended):
         ("length", 0.5, len), ("capitals", 2.0, lambda t: sum(map(str.isupper, t))))
     ppo.begin(["ab", "c"], hp)
     result = ppo.run_cycle(1, hp, [0, 1], unattended)
-    assert set(result.metrics) - set(METRICS) == {
+    assert set(result.metrics) - {metric.name for metric in METRICS} == {
         "objective/scores/length", "objective/scores/capitals"}
     assert result.metrics["objective/scores"] == pytest.approx(
         0.5 * result.metrics["objective/scores/length"]

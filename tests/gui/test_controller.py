@@ -4,7 +4,7 @@ import sys
 import time
 
 import pytest
-from helpers.window import Opened, as_plain, completions, facts, fill, metrics, ready
+from helpers.window import DEFAULTS, Opened, as_plain, completions, facts, fill, metrics, ready
 from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
@@ -22,7 +22,7 @@ def begin(opened: Opened, store: Store) -> int:
     """Let a run start as the session would."""
     run_id = fill(store, 0, status="running")
     opened.controller.handle([
-        ev.RunStarted(run_id, f"Run {run_id}", Hyperparameters()), ev.StateChanged(State.RUNNING)])
+        ev.RunStarted(run_id, f"Run {run_id}", "ppo", DEFAULTS), ev.StateChanged(State.RUNNING)])
     return run_id
 
 
@@ -183,7 +183,7 @@ def test_changes_are_applied_recorded_and_marked(opened: Opened, store: Store) -
     opened.controller.handle([ev.HyperparametersStaged({"kl_coef": 0.1}, 3)])
     change = ev.Change("kl_coef", 0.05, 0.1)
     opened.controller.handle([ev.HyperparametersApplied(
-        run_id, 3, (change,), Hyperparameters(kl_coef=0.1))])
+        run_id, 3, (change,), Hyperparameters(kl_coef=0.1).model_dump())])
     assert [cycle for cycle, _ in window.metrics._run.marks] == [3]  # type: ignore[union-attr]
     assert window.hyperparameters._history.topLevelItemCount() == 1
 
@@ -305,7 +305,7 @@ def test_models_can_be_loaded_while_a_run_is_watched(
     window, handle = opened.window, opened.controller.handle
     run_id = fill(store, 2, status="running")
     store.run_locks.release(run_id)  # another process has it
-    handle([ev.RunFollowed(run_id, "Run 1", 2, Hyperparameters(), "process 7 on there"),
+    handle([ev.RunFollowed(run_id, "Run 1", 2, "ppo", DEFAULTS, "process 7 on there"),
             ev.StateChanged(State.RUNNING)])
     assert window.chip.text() == "Running"
     for name in ("load_models", "stop", "pause"):
@@ -358,7 +358,7 @@ def test_the_status_bar_tells_of_the_run_it_names(opened: Opened, store: Store) 
     assert all(widget.isVisible() for widget in counted)
     assert status.cycle.text() == "Cycle 1 of 20"
     opened.controller.handle([
-        ev.RunResumed(live, "Run 2", 1, Hyperparameters()), ev.StateChanged(State.RUNNING)])
+        ev.RunResumed(live, "Run 2", 1, "ppo", DEFAULTS), ev.StateChanged(State.RUNNING)])
     assert status.elapsed.text().endswith(" since Resume")
     assert window.windowTitle() == "Run 2 – PPO Workbench"
 

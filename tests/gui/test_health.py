@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helpers.window import Opened, fill, metrics
+from helpers.window import DEFAULTS, Opened, fill, metrics
 from PySide6.QtWidgets import QCheckBox, QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
@@ -23,7 +23,7 @@ STEPS = Finding("steps", "warning", "The trust region holds back 39% of the toke
 def begin(opened: Opened, store: Store, cycles: int = 0) -> int:
     """Show a live run."""
     run_id = fill(store, cycles=cycles)
-    opened.controller.handle([ev.RunStarted(run_id, "Run", Hyperparameters())])
+    opened.controller.handle([ev.RunStarted(run_id, "Run", "ppo", DEFAULTS)])
     for cycle in range(1, cycles + 1):
         opened.controller.handle([ev.CycleFinished(run_id, cycle, 20, metrics(cycle))])
     return run_id
@@ -109,8 +109,8 @@ def rows(opened: Opened, store: Store, cycles: list[dict[str, float]]) -> dict[s
         store.record_cycle(run_id, cycle, metrics=numbers, rollout=[], comparison=[]).result()
         opened.controller.handle([ev.CycleFinished(run_id, cycle, 20, numbers)])
     opened.controller.handle([ev.HealthChecked(
-        run_id, len(cycles), tuple(judge({name: [m[name] for m in cycles] for name in WELL},
-                                         Hyperparameters())))])
+        run_id, len(cycles), tuple(judge(
+            RULES, {name: [m[name] for m in cycles] for name in WELL}, Hyperparameters())))])
     opened.window.actions_["health"].trigger()
     return {scale.objectName().removeprefix("scale_"): scale
             for scale in opened.controller.health.panel.findChildren(Scale)}
@@ -120,7 +120,7 @@ def test_every_rule_stands_on_a_scale_to_its_limit_while_all_is_well(
     opened: Opened, store: Store
 ) -> None:
     found = rows(opened, store, [WELL] * 12)
-    assert list(found) == list(RULES)
+    assert list(found) == [rule.name for rule in RULES]
     assert found["kl"].share == 0.25
     assert found["kl"].accessibleName() == (
         "KL runs away: 0.25 nats a token, median of the last 3 cycles, limit above 1, well")

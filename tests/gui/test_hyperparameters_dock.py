@@ -10,7 +10,7 @@ from workbench.gui.actions import tip_of
 from workbench.gui.hyperparameters_dock import HyperparametersDock
 from workbench.gui.hyperparameters_form import FIXED, LOCKED
 from workbench.gui.number_field import NumberField
-from workbench.gui.presets import PRESETS
+from workbench.ppo.declaration import PPO
 from workbench.ppo.hyperparameters import Hyperparameters, parse, specs
 from workbench.settings import HyperparameterError
 from workbench.store.records import ChangeRecord
@@ -185,7 +185,7 @@ def test_reset_one_field(dock: HyperparametersDock) -> None:
     assert row.field.value() == 64
 
 
-@pytest.mark.parametrize("preset", PRESETS, ids=lambda p: p.name)
+@pytest.mark.parametrize("preset", PPO.presets, ids=lambda p: p.name)
 def test_presets_are_valid(preset: object) -> None:
     parse(preset.values)  # type: ignore[attr-defined]
 

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 from helpers.window import (
+    DEFAULTS,
     PROMPTS,
     Opened,
     as_plain,
@@ -620,7 +621,7 @@ def test_load_and_start_and_a_long_name_are_not_cut_off(
 
 def test_no_text_moves_the_bar_of_the_phase(opened: Opened, store: Store) -> None:
     run_id = fill(store, 1, status="running")
-    opened.controller.handle([RunStarted(run_id, "Run 1", Hyperparameters()),
+    opened.controller.handle([RunStarted(run_id, "Run 1", "ppo", DEFAULTS),
                               StateChanged(State.RUNNING)])
     status = opened.window.status
     places = set()

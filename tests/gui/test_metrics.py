@@ -12,10 +12,9 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QImage, QWheelEvent
 from PySide6.QtWidgets import QApplication, QLabel, QWidget
 
-from workbench.algorithms import METRICS
+from workbench.algorithms import find_metric
 from workbench.gui.metrics.axes import Scale, ValueAxis, format_duration
 from workbench.gui.metrics.canvas import Canvas
-from workbench.gui.metrics.controls import DEFAULT_PLOTS, SETS
 from workbench.gui.metrics.data import (
     RunData,
     Trace,
@@ -25,9 +24,10 @@ from workbench.gui.metrics.data import (
 )
 from workbench.gui.metrics.grid import best_columns
 from workbench.gui.metrics.header import GapWarning
-from workbench.gui.metrics.plot import COMPANIONS, LEAST_HEIGHT
+from workbench.gui.metrics.plot import LEAST_HEIGHT
 from workbench.gui.metrics.view import MetricsView
 from workbench.gui.theme import themes
+from workbench.ppo.declaration import PPO
 from workbench.store.records import ChangeRecord, Series
 from workbench.training.events import Change
 
@@ -142,7 +142,7 @@ def test_logarithmic_ticks_are_round_numbers(qapp, values, labels):
 
 # -- the view
 
-def metrics(count, names=(*DEFAULT_PLOTS, "objective/rlhf_reward", "lr", "seconds")):
+def metrics(count, names=(*PPO.default_plots, "objective/rlhf_reward", "lr", "seconds")):
     noise = np.random.default_rng(1).normal(1, 0.2, size=(len(names), count))
     cycles = list(range(1, count + 1))
     return {name: Series(cycles, row.tolist()) for name, row in zip(names, noise, strict=True)}
@@ -163,7 +163,7 @@ def plot(view, name):
 
 
 def shown_value(view, name):
-    label = METRICS[name].label
+    label = find_metric(name).label
     return next(w for w in view.findChildren(QLabel)
                 if w.accessibleName() == f"{label}, current value").text()
 
@@ -190,8 +190,8 @@ def test_it_shows_any_number_of_points(view, count):
     data = metrics(count)
     view.show_run(1, data, [])
     view.repaint_now()
-    assert view.plots() == list(DEFAULT_PLOTS)
-    for name in (*DEFAULT_PLOTS, "objective/rlhf_reward"):
+    assert view.plots() == list(PPO.default_plots)
+    for name in (*PPO.default_plots, "objective/rlhf_reward"):
         assert shown_value(view, name) == format_number(data[name].values[-1])
     low, high = x_ranges(view)[0]
     assert low < 1 <= count < high
@@ -249,8 +249,8 @@ def test_the_crosshair_reads_every_plot_at_the_nearest_cycle(qtbot, view):
     box = canvas.getViewBox()
     at = canvas.mapFromScene(box.mapViewToScene(QPointF(7.2, box.viewRange()[1][0])))
     qtbot.mouseMove(canvas.viewport(), QPoint(at.x(), at.y() - 20))
-    expected = {name: format_number(data[name].values[6]) for name in DEFAULT_PLOTS}
-    qtbot.waitUntil(lambda: {n: shown_value(view, n) for n in DEFAULT_PLOTS} == expected)
+    expected = {name: format_number(data[name].values[6]) for name in PPO.default_plots}
+    qtbot.waitUntil(lambda: {n: shown_value(view, n) for n in PPO.default_plots} == expected)
     assert "cycle 7" in visible_texts(view)
     qtbot.keyClick(view, Qt.Key.Key_Right)
     qtbot.waitUntil(lambda: "cycle 8" in visible_texts(view))
@@ -293,7 +293,7 @@ def test_what_is_not_a_number_is_a_gap_and_a_warning(qtbot, view):
 
 
 def test_nothing_to_explain_is_no_warning(qtbot):
-    gaps, lost = (GapWarning(METRICS[name]) for name in (
+    gaps, lost = (GapWarning(find_metric(name)) for name in (
         "val/explained_variance", "loss/value_avg"))
     qtbot.addWidget(gaps)
     qtbot.addWidget(lost)
@@ -338,13 +338,13 @@ def test_one_to_six_plots_are_chosen_in_the_menu(view):
     choices = view.controls._choices
     for name in ("lr", "objective/scores_std"):
         choices[name].trigger()
-    assert view.plots() == [*DEFAULT_PLOTS, "lr", "objective/scores_std"]
+    assert view.plots() == [*PPO.default_plots, "lr", "objective/scores_std"]
     assert not choices["kl_coef"].isEnabled()
     for name in view.plots()[:5]:
         choices[name].trigger()
     assert view.plots() == ["objective/scores_std"]
     assert not choices["objective/scores_std"].isEnabled()
-    assert set(choices) == set(METRICS)
+    assert set(choices) == {metric.name for metric in PPO.metrics}
     view.repaint_now()
 
 
@@ -355,8 +355,8 @@ def test_sets_of_plots_that_belong_together(view):
     assert view.plots() == ["policy/clipfrac", "policy/approxkl", "val/ratio_var",
                             "objective/kl"]
     actions["plots_overview"].trigger()
-    assert view.plots() == list(DEFAULT_PLOTS)
-    assert all(set(names) <= set(METRICS) for names, _ in SETS.values())
+    assert view.plots() == list(PPO.default_plots)
+    assert all(set(plots.metrics) <= {m.name for m in PPO.metrics} for plots in PPO.plot_sets)
 
 
 def test_state_is_kept(qtbot, view):
@@ -372,7 +372,7 @@ def test_state_is_kept(qtbot, view):
         "plots": ["lr", "objective/kl"], "smoothing": 0.35, "log": True, "log_of": {}, "raw": [],
         "along": "time", "parts": True}
     other.restore_state({"plots": ["gone", 3], "smoothing": "x"})
-    assert other.plots() == list(DEFAULT_PLOTS)
+    assert other.plots() == list(PPO.default_plots)
 
 
 def test_the_theme_changes_while_it_is_shown(view):
@@ -425,9 +425,9 @@ def test_in_a_small_window_plots_are_scrolled_and_none_is_cut(opened, at_first, 
     window.dock_layout.reset()
     window.reveal("metrics")
     view = window.metrics
-    view.choose_plots(list(METRICS)[:count])
+    view.choose_plots([metric.name for metric in PPO.metrics[:count]])
     view.show_run(1, metrics(3) | {
-        name: Series([1, 2, 3], [0.1, 0.2, 0.3]) for name in COMPANIONS["objective/scores"]}, [])
+        name: Series([1, 2, 3], [0.1, 0.2, 0.3]) for name in PPO.companions}, [])
     view.repaint_now()
     QApplication.processEvents()
     if at_first == (1280, 720):
@@ -457,7 +457,7 @@ def test_of_a_hundred_thousand_cycles_no_more_is_drawn_than_can_be_seen(view):
     view.controls.slider.setValue(90)
     view.append(1, 100_001, dict.fromkeys(view._run.traces, 1.0))
     view.repaint_now()
-    drawn = plot(view, DEFAULT_PLOTS[0])
+    drawn = plot(view, PPO.default_plots[0])
     curves = [c for c in drawn._box.addedItems if isinstance(c, pg.PlotDataItem)]
     points = [len(c.curve.getData()[0]) for c in curves if c.isVisible()]
     assert 100 < max(points) <= 4 * drawn._box.width()
@@ -470,7 +470,7 @@ def test_every_control_says_what_it_is(view):
         if child.objectName() and not re.match("qt_", child.objectName()):
             assert child.accessibleName(), child.objectName()
             assert child.toolTip(), child.objectName()
-    for name in DEFAULT_PLOTS:
-        about = METRICS[name]
+    for name in PPO.default_plots:
+        about = find_metric(name)
         titles = [w for w in plot(view, name).findChildren(QLabel) if w.text() == about.label]
         assert all(part in titles[0].toolTip() for part in (about.name, about.help[:20]))

@@ -1,6 +1,7 @@
 """Working with the plots in the real window: zoom, go to a cycle, enlarge, scale, export."""
 
 import csv
+import dataclasses
 import math
 import re
 
@@ -19,13 +20,15 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QApplication, QLabel, QToolButton
 
-from workbench.algorithms import METRICS
+from workbench import algorithms
+from workbench.algorithm import Metric
+from workbench.algorithms import find_metric
 from workbench.gui.metrics.axes import Scale
-from workbench.gui.metrics.controls import DEFAULT_PLOTS, Controls
+from workbench.gui.metrics.controls import Controls
 from workbench.gui.metrics.data import robust_range
 from workbench.gui.metrics.reading import read_series
 from workbench.gui.metrics.view import MetricsView
-from workbench.ppo import metrics as known
+from workbench.ppo.declaration import PPO
 from workbench.store.records import Series
 from workbench.store.store import Store
 
@@ -90,7 +93,7 @@ def x_ranges(view):
 
 
 def value(view, name):
-    title = f"{METRICS[name].label}, current value"
+    title = f"{find_metric(name).label}, current value"
     return next(w for w in view.findChildren(QLabel) if w.accessibleName() == title)
 
 
@@ -278,7 +281,7 @@ def test_the_large_number_is_the_measured_one(view):
     values = view._run.traces[KL]
     assert value(view, KL).text() == "2.40" != f"{values.smooth[-1]:.2f}"
     beside = next(w for w in plot(view).findChildren(QLabel)
-                  if w.accessibleName() == f"{METRICS[KL].label}, smoothed value")
+                  if w.accessibleName() == f"{find_metric(KL).label}, smoothed value")
     assert beside.text() == f"≈ {values.smooth[-1]:.2f}"
 
 
@@ -310,8 +313,8 @@ def test_a_distance_below_zero_is_about_zero(view):
 
 
 def test_the_two_rewards_have_names_and_stand_in_one_plot(store, view):
-    assert METRICS[REWARD].label == "Reward (training batch)"
-    assert METRICS["objective/scores_compared"].label == "Reward on the compared prompts"
+    assert find_metric(REWARD).label == "Reward (training batch)"
+    assert find_metric("objective/scores_compared").label == "Reward on the compared prompts"
     assert plot(view, "objective/scores_compared") is plot(view, REWARD)
     # This run's cycles were recorded without it, as an earlier version did.
     trace = view._run.traces["objective/scores_compared"]
@@ -362,8 +365,9 @@ def test_a_logarithmic_scale_has_a_floor():
 
 
 def test_a_metric_of_an_unknown_kind_is_offered_too(qtbot, monkeypatch):
-    new = known.Metric("novel/number", "Novel number", "", "x", "What it is.")
-    monkeypatch.setitem(METRICS, new.name, new)
+    new = Metric("novel/number", "Novel number", "", "x", "What it is.")
+    changed = dataclasses.replace(PPO, metrics=(*PPO.metrics, new))
+    monkeypatch.setattr(algorithms, "ALGORITHMS", (changed,))
     controls = Controls()
     qtbot.addWidget(controls)
     assert controls._choices["novel/number"].text() == "Novel number"
@@ -472,7 +476,7 @@ def test_a_place_that_cannot_be_written_is_told(qtbot, view, tmp_path):
         level, text = told.args
         assert level == "error"
         assert "No such file" in text
-    assert set(DEFAULT_PLOTS) == set(view.plots())
+    assert set(PPO.default_plots) == set(view.plots())
 
 
 @pytest.mark.parametrize(("size", "rows"), [((150, 80), False), ((240, 90), True)])

@@ -9,18 +9,18 @@ from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QApplication, QLabel, QToolTip, QWidget
 
 from workbench.gui.metrics.axes import ValueAxis
-from workbench.gui.metrics.controls import DEFAULT_PLOTS
 from workbench.gui.metrics.data import robust_range
 from workbench.gui.metrics.plot import _DOT_PX, _with_room
 from workbench.gui.metrics.statistics import Statistics
 from workbench.gui.metrics.view import MetricsView
+from workbench.ppo.declaration import PPO
 from workbench.store.records import Series
 
 
 def data(count, last=None):
     return {name: Series(list(range(1, count + 1)), [float(i + c) for c in range(1, count)]
                          + [i + count if last is None else last])
-            for i, name in enumerate((*DEFAULT_PLOTS, "seconds"))}
+            for i, name in enumerate((*PPO.default_plots, "seconds"))}
 
 
 @pytest.fixture

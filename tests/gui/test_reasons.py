@@ -5,10 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from helpers.window import CONTROLS, Opened, completions, fill, metrics, ready, unexplained
+from helpers.window import (
+    CONTROLS,
+    DEFAULTS,
+    Opened,
+    completions,
+    fill,
+    metrics,
+    ready,
+    unexplained,
+)
 from PySide6.QtWidgets import QApplication, QWidget
 
-from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.store.store import Store
 from workbench.training import events as ev
 from workbench.training.events import State
@@ -30,7 +38,7 @@ def run(opened: Opened, store: Store, cycles: int) -> int:
     ready(opened)
     run_id = fill(store, 0, status="running")
     opened.controller.handle([
-        ev.RunStarted(run_id, "Run 1", Hyperparameters()), ev.StateChanged(State.RUNNING)])
+        ev.RunStarted(run_id, "Run 1", "ppo", DEFAULTS), ev.StateChanged(State.RUNNING)])
     for cycle in range(1, cycles + 1):
         store.record_cycle(run_id, cycle, metrics=metrics(cycle), rollout=[],
                            comparison=completions(cycle)).result()
@@ -71,7 +79,7 @@ def failed(opened: Opened, store: Store) -> None:
 def watching(opened: Opened, store: Store) -> None:
     run_id = fill(store, 2, status="running")
     opened.controller.handle([
-        ev.RunFollowed(run_id, "Run 1", 2, Hyperparameters(), "another process"),
+        ev.RunFollowed(run_id, "Run 1", 2, "ppo", DEFAULTS, "another process"),
         ev.StateChanged(State.RUNNING)])
 
 

@@ -1,7 +1,7 @@
 """A run of the store goes on: asked for in Runs, by the offer at the start, after the models."""
 
 import pytest
-from helpers.window import Opened, as_plain, fill, ready, unexplained
+from helpers.window import DEFAULTS, Opened, as_plain, fill, ready, unexplained
 from PySide6.QtWidgets import QLabel, QSpinBox
 from pytestqt.qtbot import QtBot
 
@@ -39,7 +39,7 @@ def resume(opened: Opened, store: Store, run_id: int, cycle: int) -> None:
     store.rewind(run_id, cycle).result()
     opened.controller.handle([
         ev.RunResumed(run_id, f"Run {run_id}", cycle,
-                      Hyperparameters(num_cycles=20, learning_rate=1e-4)),
+                      "ppo", Hyperparameters(num_cycles=20, learning_rate=1e-4).model_dump()),
         ev.StateChanged(State.RUNNING)])
 
 
@@ -91,7 +91,7 @@ def test_of_the_run_that_is_on_the_button_says_where_it_goes_on(
 ) -> None:
     other, run_id = fill(store), fill(store, status=state.value.lower())
     opened.controller.handle([
-        ev.RunStarted(run_id, f"Run {run_id}", Hyperparameters()), ev.StateChanged(state)])
+        ev.RunStarted(run_id, f"Run {run_id}", "ppo", DEFAULTS), ev.StateChanged(state)])
     select(opened, run_id)
     assert as_plain(opened.window.runs.resume_button.toolTip()).endswith(why)
     select(opened, other)
@@ -164,7 +164,7 @@ def test_a_checkpoint_is_asked_for_when_paused(opened: Opened, store: Store) -> 
     run_id = fill(store, 3, status="paused")
     actions, toast = opened.window.actions_, opened.window.toast
     opened.controller.handle([
-        ev.RunStarted(run_id, "Run 1", Hyperparameters()), ev.StateChanged(State.RUNNING)])
+        ev.RunStarted(run_id, "Run 1", "ppo", DEFAULTS), ev.StateChanged(State.RUNNING)])
     assert not actions["checkpoint"].isEnabled()
     opened.controller.handle([ev.StateChanged(State.PAUSED)])
     actions["checkpoint"].trigger()
@@ -181,7 +181,7 @@ def test_checkpoints_are_told_of_when_it_matters(opened: Opened, store: Store) -
     run_id = fill(store, 3, status="running")
     handle, window = opened.controller.handle, opened.window
     written = ev.CheckpointWritten(run_id, 3, 6_400_000)
-    handle([ev.RunStarted(run_id, "Run 1", Hyperparameters()), ev.StateChanged(State.RUNNING)])
+    handle([ev.RunStarted(run_id, "Run 1", "ppo", DEFAULTS), ev.StateChanged(State.RUNNING)])
     handle([written, ev.Progress(run_id, 4, 20, ev.Phase.SAMPLING, 0, 4),
             ev.StateChanged(State.PAUSED)])
     assert window.toast.text == ""  # a periodic one
@@ -201,7 +201,7 @@ def test_a_stop_without_a_checkpoint_says_where_a_resume_begins(
 ) -> None:
     run_id = fill(store, 0, status="running")
     opened.controller.handle([
-        ev.RunStarted(run_id, "Run 1", Hyperparameters()), ev.StateChanged(State.RUNNING)])
+        ev.RunStarted(run_id, "Run 1", "ppo", DEFAULTS), ev.StateChanged(State.RUNNING)])
     opened.window.metrics.repaint_now()
     said = "No cycle of this run is complete. Resume begins it from the start."
     assert "under way" in empty_page(opened, "metrics")
@@ -221,9 +221,9 @@ def test_completions_of_a_run_that_wrote_none_say_so(
 ) -> None:
     run_id = store.create_run(
         name="", policy="/p", reward="/r", models={}, prompts=[Prompt("Hello")],
-        hyperparameters=Hyperparameters().model_dump()).result()
+        hyperparameters=DEFAULTS).result()
     opened.controller.handle([
-        ev.RunStarted(run_id, "Run 1", Hyperparameters()), ev.StateChanged(State.RUNNING)])
+        ev.RunStarted(run_id, "Run 1", "ppo", DEFAULTS), ev.StateChanged(State.RUNNING)])
     assert empty_page(opened, "completions").startswith("The start policy is writing")
     store.set_status(run_id, "stopped").result()
     opened.controller.handle([
@@ -314,7 +314,7 @@ def test_an_edit_made_while_stopped_is_still_there_after_the_run_goes_on(
     used = Hyperparameters(num_cycles=20, learning_rate=1e-4)
     dock.form.set_values(used.model_dump(), "test")
     opened.controller.handle([
-        ev.RunStarted(run_id, "Run 1", used), ev.StateChanged(State.RUNNING),
+        ev.RunStarted(run_id, "Run 1", "ppo", used.model_dump()), ev.StateChanged(State.RUNNING),
         ev.RunFinished(run_id, "stopped", 3), ev.StateChanged(State.FINISHED)])
     dock.form.set_values({"batch_size": 16}, "test")
     row = dock.form.rows["batch_size"]
@@ -447,7 +447,7 @@ def test_nothing_else_begins_while_a_run_of_the_store_is_started(
     assert all(buttons(opened).values()), buttons(opened)
     go_on("Run 1", command)
     opened.controller.handle([
-        ev.RunResumed(run_id, "Run 1", 0, Hyperparameters()), ev.StateChanged(State.RUNNING)])
+        ev.RunResumed(run_id, "Run 1", 0, "ppo", DEFAULTS), ev.StateChanged(State.RUNNING)])
     assert opened.window.chip.text() == "Running"
     assert opened.window.actions_["pause"].isEnabled()
 
@@ -458,7 +458,7 @@ def test_a_fork_that_waited_for_the_cycle_in_hand_is_started_alone(
     run_id = stopped(store)
     ready(opened)
     opened.controller.handle([
-        ev.RunResumed(run_id, "Run 1", 0, Hyperparameters()), ev.StateChanged(State.RUNNING)])
+        ev.RunResumed(run_id, "Run 1", 0, "ppo", DEFAULTS), ev.StateChanged(State.RUNNING)])
     opened.controller.resuming.go_on("Run 1", do.Fork(run_id))
     opened.controller.handle([ev.StateChanged(State.PAUSED)])
     assert opened.sent[-1] == do.Fork(run_id)

@@ -169,7 +169,7 @@ def test_a_file_is_not_run_when_the_person_declines(opened: Opened, store: Store
 def test_a_run_that_goes_on_with_a_changed_file_says_so(opened: Opened, store: Store) -> None:
     run_id = fill(store)
     opened.controller.handle([ev.RunResumed(
-        run_id, "Run 1", 2, opened.window.hyperparameters.hyperparameters(),
+        run_id, "Run 1", 2, "ppo", opened.window.hyperparameters.form.values(),
         note="mine.py has changed since the run began.")])
     assert opened.window.toast.text == (
         "Run 1 goes on after cycle 2. mine.py has changed since the run began.")

@@ -5,16 +5,15 @@ from pathlib import Path
 import pytest
 import shiboken6
 from helpers.play import play, until
-from helpers.window import Opened, fill, metrics
+from helpers.window import DEFAULTS, Opened, fill, metrics
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QApplication, QLabel, QTableWidget, QWidget
 from pytestqt.qtbot import QtBot
 
-from workbench.algorithms import HEADLINES
+from workbench.algorithms import headlines
 from workbench.gui.app import Workbench
-from workbench.gui.metrics.controls import DEFAULT_PLOTS
 from workbench.gui.run_colours import run_colour, run_line, swatch
 from workbench.gui.runs.branch_dialog import BranchDialog
 from workbench.gui.runs.comparison import as_markdown, as_tsv, compare
@@ -22,6 +21,7 @@ from workbench.gui.runs.delegate import STEP
 from workbench.gui.runs.model import BRANCH_ROLE, RunsModel
 from workbench.gui.runs.settings_table import SettingsTable
 from workbench.gui.theme import DARK, LIGHT, themes
+from workbench.ppo.declaration import PPO
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.store.store import Store
 from workbench.training import commands as do
@@ -87,7 +87,7 @@ def test_forks_stand_below_the_run_they_came_from(store: Store) -> None:
     model = RunsModel()
     tester = QAbstractItemModelTester(
         model, QAbstractItemModelTester.FailureReportingMode.Fatal)
-    model.fill(store.runs(), store.metric_spans(HEADLINES))
+    model.fill(store.runs(), store.metric_spans(headlines()))
     assert names(model) == [
         ("Alone", 0), ("Run 1", 0), ("Run 1, up to cycle 6", 1), ("Run 2", 1), ("Run 3", 2)]
     lines = [model.index(row, 0).data(BRANCH_ROLE).lines for row in range(5)]
@@ -97,7 +97,7 @@ def test_forks_stand_below_the_run_they_came_from(store: Store) -> None:
     assert spoken == "Run 3, from Run 2, cycle 4"
     assert model.index(2, 3).data() == "abandoned"
     store.delete_run(2).result()
-    model.fill(store.runs(), store.metric_spans(HEADLINES))
+    model.fill(store.runs(), store.metric_spans(headlines()))
     assert names(model)[-1] == ("Run 3", 1)  # the fork of a fork stays, one step up
     assert model.origin(store.run(3)) == "from Run 1, cycle 2"  # type: ignore[arg-type]
     del tester
@@ -270,7 +270,7 @@ def test_going_back_changes_only_what_is_live(opened: Opened) -> None:
     assert not asked.form.rows["seed"].field.isEnabled()
     asked.accept()
     assert opened.sent == [do.GoBack(1, 2, {})]
-    opened.controller.handle([ev.RunResumed(1, "Run 1", 2, Hyperparameters(), abandoned=6)])
+    opened.controller.handle([ev.RunResumed(1, "Run 1", 2, "ppo", DEFAULTS, abandoned=6)])
     assert opened.window.toast.text == (
         "Run 1 goes on after cycle 2. What it did later is kept in Runs as an abandoned branch.")
 
@@ -291,7 +291,8 @@ def test_a_running_run_is_paused_before_its_fork(opened: Opened, store: Store) -
     store.checkpoints.write(run_id, 2, {}, {})
     settings = Hyperparameters(learning_rate=1e-4, num_cycles=20)
     opened.controller.handle([
-        ev.RunStarted(run_id, "Run 1", settings), ev.StateChanged(State.RUNNING)])
+        ev.RunStarted(run_id, "Run 1", "ppo", settings.model_dump()),
+        ev.StateChanged(State.RUNNING)])
     form = opened.window.hyperparameters.form
     form.set_values({**settings.model_dump(), "seed": 9}, "test")
     form.fork_button.click()
@@ -314,7 +315,7 @@ def test_a_fork_shows_the_shared_past_and_where_it_branched(
     fill(store, 4)
     fork(store, 1, 2, 4, changes=CHANGED)
     opened.controller.handle([ev.RunResumed(
-        2, "Run 2", 2, Hyperparameters(kl_coef=0.3), parent="Run 1")])
+        2, "Run 2", 2, "ppo", Hyperparameters(kl_coef=0.3).model_dump(), parent="Run 1")])
     assert opened.window.toast.text == "Run 2 is a fork of Run 1 after cycle 2."
     assert opened.window.hyperparameters.undo_stack.undoText() == "settings of Run 2"
     view = opened.window.metrics
@@ -327,7 +328,7 @@ def test_a_fork_shows_the_shared_past_and_where_it_branched(
     assert opened.window.completions.controls.after.findText("2 (fork)") >= 0
     # The fork's change, journaled before its cycle began, is not shown twice.
     change = ev.Change("learning_rate", 1e-4, 5e-5)
-    opened.controller.handle([ev.HyperparametersApplied(2, 3, (change,), Hyperparameters())])
+    opened.controller.handle([ev.HyperparametersApplied(2, 3, (change,), DEFAULTS)])
     history = opened.window.hyperparameters._history
     assert [history.topLevelItem(i).text(0) for i in range(history.topLevelItemCount())] == [
         "2", "3"]
@@ -385,7 +386,7 @@ def test_ticked_runs_are_drawn_behind_the_one_on_display(drawn: Opened, store: S
         assert (first.name, second.name) == ("Run 2", "Alone")
         assert first.x.tolist() == [2, 3, 4, 5]  # the past it shares with run 1 is drawn once
         assert second.values.tolist() == store.metrics(3)[plot.about.name].values
-    assert view.plots() == list(DEFAULT_PLOTS)
+    assert view.plots() == list(PPO.default_plots)
     low, high = view._grid._plots[0]._box.viewRange()[1]
     assert low < 0.5
     assert high > 5  # the fork's scores are twice as high

@@ -10,7 +10,7 @@ from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QApplication, QLineEdit, QMessageBox
 from pytestqt.qtbot import QtBot
 
-from workbench.algorithms import HEADLINES
+from workbench.algorithms import headlines
 from workbench.gui.background import Background
 from workbench.gui.runs.model import COLUMNS
 from workbench.gui.runs_dock import RunsDock, RunsModel, describe
@@ -58,9 +58,9 @@ def test_model_keeps_the_rules(qapp: object, store: Store) -> None:
     model = RunsModel()
     tester = QAbstractItemModelTester(model, FAIL)
     fill(store)
-    model.fill(store.runs(), store.metric_spans(HEADLINES))
+    model.fill(store.runs(), store.metric_spans(headlines()))
     fill(store)
-    model.fill(store.runs(), store.metric_spans(HEADLINES))
+    model.fill(store.runs(), store.metric_spans(headlines()))
     model.fill(store.runs(), {})
     model.set_shown(1)
     model.fill([], {})

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from helpers.window import PROMPTS, Opened, bare_controls, completions, metrics
+from helpers.window import DEFAULTS, PROMPTS, Opened, bare_controls, completions, metrics
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QTextCursor, QTextDocumentFragment
 from PySide6.QtTest import QAbstractItemModelTester
@@ -14,10 +14,10 @@ from PySide6.QtWidgets import QApplication, QDockWidget, QLabel
 from pytestqt.qtbot import QtBot
 
 from workbench.gui.theme import DARK, LIGHT, themes
-from workbench.gui.tokens.steps import COLUMNS, Step, most_telling, read_steps, say, strengths
+from workbench.gui.tokens.steps import most_telling, strengths
 from workbench.gui.tokens.table import ColouredText, StepsModel, tint
 from workbench.gui.tokens.view import TokensView
-from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.ppo.tokens import COLUMNS, TOKENS, Step, read_steps, say
 from workbench.records import TokenTrace
 from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.store import Store
@@ -51,7 +51,7 @@ def learned(cycle: int) -> list[CompletionRecord]:
 def fill(store: Store, cycles: int = 3, keep: int = 10) -> int:
     run_id = store.create_run(
         name="", policy="/models/policy", reward="/models/reward", models={},
-        hyperparameters=Hyperparameters().model_dump(),
+        hyperparameters=DEFAULTS,
         prompts=[Prompt(text) for text in PROMPTS]).result()
     store.record_comparison(run_id, 0, completions(0)).result()
     for cycle in range(1, cycles + 1):
@@ -86,14 +86,18 @@ def step(**more: object) -> Step:
     return Step(**(values | more))  # type: ignore[arg-type]
 
 
+def read(kept: TokenTrace, score: float) -> tuple[Step, ...]:
+    return read_steps(kept.pieces, kept.numbers, score, SETTINGS)  # type: ignore[arg-type]
+
+
 def test_a_step_has_what_comes_after_its_token_and_what_the_clip_did() -> None:
-    clean, sure, loud, end = read_steps(trace(), 1.87, 0.2)
+    clean, sure, loud, end = read(trace(), 1.87)
     assert (round(clean.value, 2), round(clean.value_after, 2)) == (0.34, 1.23)
     assert (round(end.value, 2), end.value_after, end.last) == (0.8, 1.87, True)
     assert end.counted == trace().numbers["reward"][-1]
     assert math.isnan(clean.counted)
     # Where scores are normalised, clipped or penalised, values are of what they were made.
-    scaled = read_steps(trace(), 45.2, 0.2)[-1]
+    scaled = read(trace(), 45.2)[-1]
     column = next(column for column in COLUMNS if column.title == "Value")
     assert column.text(scaled) == "0.80 → 1.87"
     assert column.weight(scaled) == pytest.approx(1.87)
@@ -112,7 +116,7 @@ def test_the_clip_holds_only_the_side_the_advantage_pushes_to(
 ) -> None:
     one = trace(advantage=advantage)
     one.numbers["ratio"][0] = ratio
-    assert read_steps(one, 0.0, 0.2)[0].clipped is clipped
+    assert read(one, 0.0)[0].clipped is clipped
 
 
 def test_a_token_is_told_in_words() -> None:
@@ -144,14 +148,14 @@ def test_a_token_is_told_in_words() -> None:
 
 
 def test_the_token_that_mattered_had_alternatives() -> None:
-    assert most_telling(read_steps(trace(advantage=0.8), 1.87, 0.2)) == 0
+    assert most_telling(read(trace(advantage=0.8), 1.87), TOKENS) == 0
     # The second has an advantage of 0.9, but no other token was possible there.
-    assert most_telling(read_steps(trace(advantage=0.1), 1.87, 0.2)) == 2
-    assert most_telling(()) == -1
+    assert most_telling(read(trace(advantage=0.1), 1.87), TOKENS) == 2
+    assert most_telling((), TOKENS) == -1
 
 
 def test_colours_go_from_nothing_to_the_largest() -> None:
-    steps = read_steps(trace(), 1.87, 0.2)
+    steps = read(trace(), 1.87)
     found = strengths(steps, COLUMNS[0])
     assert found == pytest.approx([1.0, 0.9, -0.7, 0.02], abs=1e-6)
     assert strengths([step(advantage=math.nan), step(advantage=0.0)], COLUMNS[0]) == [0.0, 0.0]
@@ -182,9 +186,10 @@ def _luminance(colour: str) -> float:
 
 def test_the_table_is_a_proper_model(qapp: object) -> None:
     model = StepsModel()
+    model.set_columns(COLUMNS)
     tester = QAbstractItemModelTester(
         model, QAbstractItemModelTester.FailureReportingMode.Fatal)
-    model.show_steps(read_steps(trace(), 1.87, 0.2))
+    model.show_steps(read(trace(), 1.87))
     row = [model.index(2, i).data() for i in range(model.columnCount())]
     assert row == ["loud", "−0.70", "1.20 → 0.80", "25\N{NO-BREAK SPACE}%",
                    "×0.75 clipped", "−0.69", "1.40"]
@@ -351,7 +356,7 @@ def test_what_was_chosen_stays_when_the_run_goes_on_unless_it_is_back_before_it(
     assert opened.sent[-1] == do.ResumeRun(run_id, step=by == "step")
     store.rewind(run_id, cycle).result()
     opened.controller.handle([
-        ev.RunResumed(run_id, "Run 1", cycle, Hyperparameters()), ev.StateChanged(State.RUNNING)])
+        ev.RunResumed(run_id, "Run 1", cycle, "ppo", DEFAULTS), ev.StateChanged(State.RUNNING)])
     record(store, run_id, cycle + 1)
     opened.controller.handle([
         ev.ComparisonReady(run_id, cycle + 1),

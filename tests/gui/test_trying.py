@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from helpers.play import SMALL, play, until
-from helpers.window import Opened, fill
+from helpers.window import DEFAULTS, Opened, fill
 from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication, QLabel, QTextEdit
@@ -15,7 +15,6 @@ from pytestqt.qtbot import QtBot
 
 from workbench.gui.app import Workbench
 from workbench.gui.trying.record import join_prompts, split_prompts
-from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
@@ -276,7 +275,7 @@ def test_the_last_checkpoint_stands_for_a_run_that_is_watched(
     for cycle in (2, 3):
         store.checkpoints.write(run_id, cycle, {"a": np.ones(1, np.float32)}, {})
     opened.controller.handle([
-        ev.RunFollowed(run_id, "Run 1", 3, Hyperparameters(), "process 7 on there"),
+        ev.RunFollowed(run_id, "Run 1", 3, "ppo", DEFAULTS, "process 7 on there"),
         ev.StateChanged(State.PAUSED)])
     view = opened.window.trying
     view.prompt.setPlainText("one")

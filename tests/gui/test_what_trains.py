@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from helpers.play import SMALL, play, until
-from helpers.window import PROMPTS, Opened, as_plain, facts, fill, ready
+from helpers.window import DEFAULTS, PROMPTS, Opened, as_plain, facts, fill, ready
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QTextDocument
 from PySide6.QtWidgets import QApplication
@@ -19,7 +19,6 @@ from workbench.gui.app import Workbench
 from workbench.gui.theme import themes
 from workbench.known_models import SMOLLM2
 from workbench.models.fitting_rate import fitting_learning_rate
-from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
@@ -46,7 +45,7 @@ def fail(opened: Opened, sentence: str, which: str = "policy", part: int = 0) ->
 def begin(opened: Opened, store: Store, run_id: int, *events: ev.Event) -> None:
     """Let a run of the store be on."""
     opened.controller.handle([
-        *events, ev.RunStarted(run_id, f"Run {run_id}", Hyperparameters()),
+        *events, ev.RunStarted(run_id, f"Run {run_id}", "ppo", DEFAULTS),
         ev.StateChanged(State.RUNNING)])
 
 
@@ -273,7 +272,7 @@ def test_a_watched_run_is_told_of_likewise(opened: Opened, store: Store) -> None
     run_id = fill(store, 2, status="running")
     store.run_locks.release(run_id)
     opened.controller.handle([
-        ev.RunFollowed(run_id, "Run 1", 2, Hyperparameters(), "process 7 on there"),
+        ev.RunFollowed(run_id, "Run 1", 2, "ppo", DEFAULTS, "process 7 on there"),
         ev.StateChanged(State.RUNNING)])
     assert opened.window.trains.sentence == (
         "Run 1 trains policy with reward on 3 prompts, seed 0")
@@ -307,7 +306,7 @@ def test_a_stopped_run_is_the_next_thing_to_go_on_with(
     assert opened.sent == [do.ResumeRun(run_id, step=by == "step")]
     assert window.chip.text() == "Starting…"
     opened.controller.handle([
-        ev.RunResumed(run_id, "Run 1", 1, Hyperparameters()), ev.StateChanged(State.RUNNING)])
+        ev.RunResumed(run_id, "Run 1", 1, "ppo", DEFAULTS), ev.StateChanged(State.RUNNING)])
     assert (window.chip.text(), actions["pause"].text()) == ("Running", "Pause")
 
 

@@ -83,6 +83,7 @@ def as_plain(tip: str) -> str:
     return plain.strip("\n")  # a table is a block of its own
 
 
+DEFAULTS = Hyperparameters().model_dump()
 PROMPTS = ("The hotel was", "The film was", "The coffee was")
 
 

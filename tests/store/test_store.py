@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tools.large_store import make
 
-from workbench.algorithms import HEADLINES
+from workbench.algorithms import headlines
 from workbench.records import TokenTrace
 from workbench.store import checkpoints
 from workbench.store.home import StoreError, find_home
@@ -225,7 +225,7 @@ def test_what_is_listed_of_all_runs_takes_two_queries(home):
     store.record_changes(4, 5, [("num_cycles", 4, 9, "person")]).result()  # not used yet
     asked = []
     store._db.conn.set_trace_callback(asked.append)
-    spans, lengths = store.metric_spans(HEADLINES), store.lengths()
+    spans, lengths = store.metric_spans(headlines()), store.lengths()
     assert len([query for query in asked if query.startswith("select")]) == 2
     assert lengths == {3: 9}
     for run in store.runs():

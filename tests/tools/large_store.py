@@ -25,8 +25,8 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from workbench.algorithms import METRICS
 from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.ppo.metrics import METRICS
 from workbench.records import TokenTrace
 from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.rows import completion_rows, trace_rows
@@ -107,8 +107,8 @@ def _cycles(
         + 0.1 * numbers.standard_normal((cycles, len(METRICS))))
     db.executemany(
         "insert into metrics (run_id, cycle, name, value) values (?, ?, ?, ?)",
-        ((run_id, cycle, name, float(value)) for cycle, row in enumerate(values, 1)
-         for name, value in zip(METRICS, row, strict=True)))
+        ((run_id, cycle, metric.name, float(value)) for cycle, row in enumerate(values, 1)
+         for metric, value in zip(METRICS, row, strict=True)))
 
 
 def _completions(

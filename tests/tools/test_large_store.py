@@ -2,7 +2,7 @@
 
 from tools.large_store import COMPARED, PINNED, WHOLE, make
 
-from workbench.algorithms import HEADLINES
+from workbench.algorithms import headlines
 from workbench.store.store import Store
 
 
@@ -12,7 +12,7 @@ def test_a_large_store_is_a_store(home):
     runs = {run.id: run for run in store.runs()}
     assert [run.cycles for run in runs.values()] == [WHOLE + 2, *[3] * 10]
     assert (runs[10].parent, runs[10].parent_cycle) == (9, 1)
-    assert set(store.metric_spans(HEADLINES)) == set(runs)
+    assert set(store.metric_spans(headlines())) == set(runs)
     assert len(store.completions(11, 5)) == COMPARED
     assert len(store.completions(11, 5, "rollout")) == len(store.run_prompts(11))
     assert store.traced_positions(11, 1) == list(range(PINNED))

@@ -19,13 +19,14 @@ from PySide6.QtWidgets import (
 )
 
 from workbench import __version__
+from workbench.algorithm import Algorithm
 from workbench.gui.actions import SPECS, tip_of
 from workbench.gui.command_palette import plain, shortcut_text
 from workbench.gui.controls import label, named
 from workbench.gui.dialog import Dialog, ask, ask_for
 from workbench.gui.errors import ErrorDialog
 from workbench.gui.theme import number_font
-from workbench.ppo.hyperparameters import specs
+from workbench.settings import Settings
 
 _MORE_CYCLES = 20
 
@@ -54,7 +55,7 @@ def ask_about_closing(parent: QWidget, *, stop: Callable[[], None],
 def ask_for_cycles(parent: QWidget, name: str, done: int,
                    then: Callable[[int], None]) -> Dialog:
     """Ask how many cycles a run that has done all of its own shall have."""
-    most = round(specs()["num_cycles"].maximum or 0) or 2**31 - 1
+    most = round(Settings.specs()["num_cycles"].maximum or 0) or 2**31 - 1
     field = QSpinBox()
     field.setRange(min(done + 1, most), most)
     field.setValue(done + _MORE_CYCLES)
@@ -95,22 +96,16 @@ _GUIDE = (
      "The status bar names the phase in hand."),
     ("Reward is what is aimed at", "In Metrics the reward shall rise. Read Completions as well: "
      "a reward can rise while the text becomes worse."),
-    ("KL is the price", "It measures how far the policy has moved from its start. The KL "
-     "coefficient in Hyperparameters says what a nat of it costs; more keeps the text natural."),
-    ("The value head foresees the reward", "At every token it estimates what the whole completion "
-     "will score. What came better than foreseen has a positive advantage: see Tokens."),
-    ("The clip keeps steps small", "A token whose chance has changed by more than the clip range "
-     "in one update is not moved any further. Clip fraction and approximate KL tell how often."),
 )
 
 
-def show_guide(parent: QWidget) -> None:
-    """Say in a few words what there is to see, and where."""
+def show_guide(parent: QWidget, algorithm: Algorithm) -> None:
+    """Say in a few words what there is to see with an algorithm, and where."""
     dialog = Dialog(parent, "guide", "What this window shows")
     page = QWidget()
     column = QVBoxLayout(page)
     column.setSpacing(4)
-    for title, text in _GUIDE:
+    for title, text in (*_GUIDE, *algorithm.guide):
         column.addWidget(label(title, "heading", wrap=True))
         column.addWidget(label(text, wrap=True))
         column.addSpacing(8)

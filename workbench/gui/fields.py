@@ -13,10 +13,10 @@ from typing import cast
 from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit, QWidget
 
+from workbench.algorithms import find_spec
 from workbench.formatting import format_number, format_value
 from workbench.gui.number_field import NumberField
 from workbench.gui.plain_text import plain_tip
-from workbench.ppo.hyperparameters import specs
 from workbench.settings import Spec, Value
 
 
@@ -139,7 +139,8 @@ def only_with(spec: Spec) -> str:
     if spec.only_with is None:
         return ""
     name, value = spec.only_with
-    master = specs()[name]
+    master = find_spec(name)
+    assert master is not None
     state = "not off" if value is True else format_value(master, value)
     return f"Has an effect only while {master.label} is {state}."
 

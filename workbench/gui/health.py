@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.algorithms import METRICS, RULES, SPECS
+from workbench.algorithms import find_metric, find_rule, find_spec
 from workbench.gui.controls import label, named, push_button
 from workbench.gui.fields import format_value
 from workbench.gui.health_scales import scales
@@ -96,7 +96,9 @@ class HealthPanel(QDialog):
 
     def _add(self, column: QVBoxLayout, finding: Finding, hp: Settings,
              form: Mapping[str, Value], reading: Reading | None) -> None:
-        rule = RULES[finding.rule]
+        rule = find_rule(finding.rule)
+        if rule is None:  # another version's
+            return
         title = label(rule.title, "error" if finding.severity == "serious" else "warning")
         title.setProperty("strong", True)
         column.addSpacing(4)
@@ -109,7 +111,7 @@ class HealthPanel(QDialog):
         row.setSpacing(8)
         row.addWidget(push_button(
             "Show on plot", f"show_{rule.name}",
-            f"Show {METRICS[rule.metric].label} where this was found",
+            f"Show {find_metric(rule.metric).label} where this was found",
             lambda: self.plot_wanted.emit(rule.name)))
         change = rule.suggestion(hp)
         if change:
@@ -127,7 +129,7 @@ class HealthPanel(QDialog):
                 f"Pause when {rule.title}",
                 "Put this into Hyperparameters (Automatic pause); Apply uses it from the next "
                 "cycle on")
-            pause.setChecked(form[f"pause_on_{rule.name}"] is True)
+            pause.setChecked(form.get(f"pause_on_{rule.name}") is True)
             pause.toggled.connect(lambda on: self.pause_wanted.emit(rule.name, on))
             column.addWidget(pause)
 
@@ -149,12 +151,13 @@ class HealthChip(QToolButton):
     def show_findings(self, found: Sequence[Finding]) -> None:
         """Show the worst of ``found``, which is not empty, and how many more there are."""
         more = f" (+{len(found) - 1})" if len(found) > 1 else ""
-        self._title = RULES[found[0].rule].title + more
+        titles = [rule.title if (rule := find_rule(f.rule)) else f.rule for f in found]
+        self._title = titles[0] + more
         set_look(self, chip="bad" if found[0].severity == "serious" else "warning")
         self.setText(self._title)
         self._wide = super().sizeHint()
         self._elide()
-        said = [f"{RULES[f.rule].title}. {f.sentence}" for f in found]
+        said = [f"{title}. {f.sentence}" for title, f in zip(titles, found, strict=True)]
         self.setToolTip(plain_tip("\n".join([*said, "Click for what to try."])))
         self.setAccessibleDescription(" ".join(said))
 
@@ -185,5 +188,5 @@ class HealthChip(QToolButton):
 def change_text(change: Mapping[str, Value], to: str = "to") -> str:
     """Return what a change does, such as "Learning rate to 5e-5"."""
     return " and ".join(
-        f"{SPECS[name].label} {to} {format_value(SPECS[name], value)}"
-        for name, value in change.items())
+        f"{spec.label} {to} {format_value(spec, value)}"
+        for name, value in change.items() if (spec := find_spec(name)))

@@ -8,7 +8,7 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QPainter, QPaintEvent
 from PySide6.QtWidgets import QGridLayout, QSizePolicy, QWidget
 
-from workbench.algorithms import METRICS, RULES
+from workbench.algorithms import find_metric, find_rule
 from workbench.gui.controls import label
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import themes
@@ -55,14 +55,17 @@ def scales(readings: Mapping[str, Reading]) -> QWidget:
     grid.setVerticalSpacing(3)
     grid.setColumnStretch(0, 1)
     for row, (name, reading) in enumerate(readings.items()):
-        rule, role = RULES[name], _ROLES[reading.severity]
+        rule, role = find_rule(name), _ROLES[reading.severity]
+        if rule is None:
+            continue
         value = reading.value if reading.known else "not known yet"
         of = f", {reading.over}" if reading.known and reading.over else ""
         state = "" if not reading.known else ", well" if not reading.severity else ", too far"
         scale = Scale(reading)
         scale.setObjectName(f"scale_{name}")
         scale.setAccessibleName(f"{rule.title}: {value}{of}, limit {reading.limit}{state}")
-        tip = plain_tip(f"{METRICS[rule.metric].label}: {METRICS[rule.metric].help}")
+        about = find_metric(rule.metric)
+        tip = plain_tip(f"{about.label}: {about.help}")
         cells = (label(rule.title, role), scale, label(reading.limit, "muted"))
         for column, cell in enumerate(cells):
             cell.setToolTip(tip)

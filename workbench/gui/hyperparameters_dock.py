@@ -1,14 +1,17 @@
-"""The Hyperparameters dock: the form, what is staged, presets, and the history of changes."""
+"""The Hyperparameters dock: the algorithm, its form, what is staged, presets, and the history of
+changes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from PySide6.QtCore import QCoreApplication, QEvent, Qt, Signal
+from PySide6.QtCore import QCoreApplication, QEvent, QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QBoxLayout,
+    QComboBox,
     QHBoxLayout,
     QHeaderView,
     QLineEdit,
@@ -20,20 +23,21 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from workbench import algorithms
+from workbench.algorithm import Algorithm, Preset
+from workbench.algorithms import default_algorithm, find_spec
 from workbench.formatting import format_value
 from workbench.gui.actions import ALIVE, set_tip
-from workbench.gui.controls import enable, label, named, push_button, tool_button
+from workbench.gui.controls import describe, enable, label, named, push_button, tool_button
 from workbench.gui.form_scroll import FormScroll
 from workbench.gui.hyperparameters_form import HyperparametersForm
 from workbench.gui.memory import MemoryLine
 from workbench.gui.number_field import NumberField
 from workbench.gui.plain_text import plain_tip
-from workbench.gui.presets import PRESETS
 from workbench.gui.section import Section
 from workbench.gui.settings import section, texts
 from workbench.gui.theme import set_look
-from workbench.ppo.hyperparameters import Hyperparameters, parse, specs
-from workbench.settings import HyperparameterError, Value
+from workbench.settings import HyperparameterError, Settings, Value
 from workbench.store.records import ChangeRecord
 from workbench.training.events import (
     Change,
@@ -48,12 +52,21 @@ _WIDE, _HEADER_WIDE = 480, 260
 _PENDING = Qt.ItemDataRole.UserRole
 
 
-def _valid(values: Mapping[str, object]) -> dict[str, Value]:
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What stands in the form of an algorithm that another has taken the place of."""
+
+    values: Mapping[str, Value]
+    in_force: Mapping[str, Value] | None
+    untouched: Mapping[str, Value]
+
+
+def _valid(settings: type[Settings], values: Mapping[str, object]) -> dict[str, Value]:
     """Return the values that can be, with the defaults of all others; nothing of nothing."""
     good: dict[str, Value] = {}
     for name, value in values.items():
         try:
-            good = parse({**good, name: value}).model_dump()
+            good = settings.parse({**good, name: value}).model_dump()
         except HyperparameterError:
             continue
     return good
@@ -76,13 +89,17 @@ class HyperparametersDock(QWidget):
         self._staged_at = 0
         self._effect = ""
         self._resumes = ""
-        self.form = HyperparametersForm()
-        self._untouched = self.form.values()
+        self.algorithm = default_algorithm()
+        """Whose settings the form shows."""
+        self._kept: dict[str, _Kept] = {}
+        self.form = HyperparametersForm(self.algorithm.settings)
+        self._untouched: Mapping[str, Value] = self.form.values()
         self.undo_stack = self.form.undo_stack
         scroll = self._scroll = FormScroll(self.form)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
         layout.setSpacing(4)
+        layout.addWidget(self._make_chooser())
         layout.addLayout(self._make_header())
         layout.addWidget(scroll, 1)
         layout.addWidget(self._make_history())
@@ -90,9 +107,10 @@ class HyperparametersDock(QWidget):
         self.form.changed.connect(self._refresh)
         self.form.fork_wanted.connect(
             lambda: self.fork_wanted.emit({**self._pending(), **self.form.fixed_edits()}))
+        self._show_presets()
         self._refresh()
 
-    def hyperparameters(self) -> Hyperparameters:
+    def hyperparameters(self) -> Settings:
         """Return what Start would use.
 
         Raises:
@@ -100,11 +118,68 @@ class HyperparametersDock(QWidget):
         """
         return self.form.hyperparameters()
 
+    # -- which algorithm
+
+    def choose_algorithm(self, algorithm: Algorithm) -> None:
+        """Show the settings of an algorithm, unless a run is alive, which has its own. Those that
+        it shares with the one before keep their values, the others have those they had last."""
+        if not self._alive:
+            self._use(algorithm, shared=True)
+        self._show_algorithm()
+
+    def choose_named(self, name: str) -> None:
+        """Show the settings of the algorithm of this name, if there is one."""
+        found = next((a for a in algorithms.ALGORITHMS if a.name == name), self.algorithm)
+        self.choose_algorithm(found)
+
+    def take(self, settings: Settings, text: str) -> None:
+        """Put settings into the form, as one step; of another algorithm than the run's that is
+        alive, those which both have."""
+        self.choose_algorithm(algorithms.algorithm_of(settings))
+        self.form.set_values(settings.model_dump(), text)
+
+    def _use(self, algorithm: Algorithm, *, shared: bool) -> None:
+        if algorithm is self.algorithm:
+            return
+        values = self.form.values()
+        self._kept[self.algorithm.name] = _Kept(values, self._in_force, self._untouched)
+        self.algorithm = algorithm
+        specs = algorithm.settings.specs()
+        kept = self._kept.pop(algorithm.name, None) or _Kept({}, None, {})
+        now = {name: spec.default for name, spec in specs.items()} | dict(kept.values)
+        if shared:
+            now |= {name: value for name, value in values.items() if name in specs}
+        self._in_force = dict(kept.in_force) if kept.in_force is not None else None
+        self._untouched = {**now, **kept.untouched}
+        self._staged, self._effect = {}, ""
+        self.memory.forget()
+        self._show_algorithm()
+        self._show_presets()
+        self.form.show_settings(algorithm.settings, now)
+        self.form.set_reference(self._in_force)
+
+    def _show_algorithm(self) -> None:
+        """Say which algorithm is chosen, where there are several."""
+        there = algorithms.ALGORITHMS
+        self._chooser.setVisible(len(there) > 1)
+        with QSignalBlocker(self.algorithm_field):
+            self.algorithm_field.clear()
+            for place, algorithm in enumerate(there):
+                self.algorithm_field.addItem(algorithm.title)
+                self.algorithm_field.setItemData(
+                    place, plain_tip(algorithm.help), Qt.ItemDataRole.ToolTipRole)
+            self.algorithm_field.setCurrentIndex(there.index(self.algorithm))
+        describe(self.algorithm_field, self.algorithm.help)
+        self.algorithm_field.setAccessibleDescription(self.algorithm.help)
+        enable(self.algorithm_field, not self._alive,
+               f"A run of {self.algorithm.title} is on; another can be chosen when it has ended.")
+
     # -- from the run
 
     def set_state(self, state: State) -> None:
         """Lock and unlock with the run."""
         self._alive = state in ALIVE
+        self._show_algorithm()
         if not self._alive:
             self._staged, self._effect = {}, ""
             self.form.set_reference(self._in_force)
@@ -118,9 +193,14 @@ class HyperparametersDock(QWidget):
             self._resumes = name
             self._refresh()
 
-    def run_resumed(self, used: Mapping[str, Value], name: str, *, keep_edits: bool = True) -> None:
+    def run_resumed(
+        self, used: Mapping[str, Value], name: str, algorithm: Algorithm | None = None, *,
+        keep_edits: bool = True,
+    ) -> None:
         """The run called ``name``, resumed, forked or followed, goes on with ``used``: show it.
-        What was edited while none was alive stays edited, to be applied or reverted."""
+        What was edited while none was alive stays edited, to be applied or reverted.
+        ``algorithm`` is the run's; None: the one that is shown."""
+        self._use(algorithm or self.algorithm, shared=False)
         values: dict[str, object] = {**dict(used)}
         if keep_edits:
             before = self._in_force or self._untouched
@@ -130,8 +210,11 @@ class HyperparametersDock(QWidget):
         self.form.set_values(values, f"settings of {name}")
         self.run_started(used)
 
-    def run_started(self, used: Mapping[str, Value]) -> None:
+    def run_started(
+        self, used: Mapping[str, Value], algorithm: Algorithm | None = None
+    ) -> None:
         """A run began with ``used``: from now on edits are compared with it."""
+        self._use(algorithm or self.algorithm, shared=False)
         self._staged, self._effect = {}, ""
         self._in_force = dict(used)
         self.form.set_reference(self._in_force)
@@ -153,12 +236,12 @@ class HyperparametersDock(QWidget):
         before, shown = self._in_force or {}, self.form.values()
         self._in_force = dict(event.hyperparameters)
         elsewhere = {c.name: self._in_force[c.name] for c in event.changes
-                     if c.name not in self._staged and shown[c.name] == before.get(c.name)}
+                     if c.name not in self._staged and shown.get(c.name) == before.get(c.name)}
         self._staged = {k: v for k, v in self._staged.items() if self._in_force[k] != v}
         if not self._staged:
             self._effect = ""
         self.form.set_reference(self._in_force, self._staged)
-        self.form.set_values(elsewhere, ", ".join(specs()[name].label for name in elsewhere))
+        self.form.set_values(elsewhere, ", ".join(map(self._label, elsewhere)))
         self._count_history()
 
     def refused(self, problems: Mapping[str, str]) -> None:
@@ -215,22 +298,57 @@ class HyperparametersDock(QWidget):
 
     def save_state(self) -> dict[str, object]:
         """Return what to remember."""
+        others = {name: {"values": dict(kept.values),
+                         "before": dict(kept.in_force or kept.untouched)}
+                  for name, kept in self._kept.items()}
+        chosen: dict[str, object] = {"algorithm": self.algorithm.name, "others": others}
+        if not others and self.algorithm is default_algorithm():
+            chosen = {}
         return {"values": self.form.values(), "before": dict(self._in_force or self._untouched),
                 "show_all": self._show_all.isChecked(),
-                "open": self.form.open_sections()}
+                "open": self.form.open_sections(), **chosen}
 
     def restore_state(self, state: dict[str, object]) -> None:
         """Show again what was remembered; values that are no longer valid are left out."""
-        good = _valid(section(state, "values"))
-        self.form.set_values(good, "restore")
-        # What was edited and not used before the window was closed is still an edit.
-        self._untouched = {**self.form.values(), **_valid(section(state, "before"))}
+        others, there = section(state, "others"), algorithms.ALGORITHMS
+        saved = state.get("algorithm", default_algorithm().name)
+        chosen = next((a for a in there if a.name == saved), default_algorithm())
+        mine: dict[str, object] = {}
+        self._use(chosen, shared=False)
+        for algorithm in there:
+            of = state if algorithm.name == saved else section(others, algorithm.name)
+            values = _valid(algorithm.settings, section(of, "values"))
+            before = _valid(algorithm.settings, section(of, "before"))
+            if algorithm is chosen:
+                mine = {**values}
+                # What was edited and not used before the window was closed is still an edit.
+                self._untouched = {**self.form.values(), **values, **before}
+            elif values:
+                self._kept[algorithm.name] = _Kept(values, None, {**values, **before})
+        self.form.set_values(mine, "restore")
         self.undo_stack.clear()
         self._show_all.setChecked(state.get("show_all") is True)
         if "open" in state:
             self.form.set_open_sections(texts(state, "open"))
 
     # -- inside
+
+    def _make_chooser(self) -> QWidget:
+        """The choice of an algorithm, which shows where there are several."""
+        self.algorithm_field = named(QComboBox(), "algorithm", "Algorithm", self.algorithm.help)
+        self.algorithm_field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.algorithm_field.activated.connect(
+            lambda place: self.choose_algorithm(algorithms.ALGORITHMS[place]))
+        title = label("Algorithm")
+        title.setBuddy(self.algorithm_field)
+        self._chooser = QWidget()
+        row = QHBoxLayout(self._chooser)
+        row.setContentsMargins(8, 0, 8, 0)
+        row.setSpacing(8)
+        row.addWidget(title)
+        row.addWidget(self.algorithm_field, 1)
+        self._chooser.hide()
+        return self._chooser
 
     def _make_header(self) -> QBoxLayout:
         self._find = named(
@@ -243,23 +361,9 @@ class HyperparametersDock(QWidget):
         presets = tool_button("Presets", "presets", "Presets",
                               "Settings that go together, and the defaults")
         presets.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        menu = QMenu(presets)
-        menu.setToolTipsVisible(True)
-        defaults = menu.addAction("Defaults")
-        set_tip(defaults, "Put every setting back to its default")
-        defaults.triggered.connect(lambda: self._take_preset(
-            "Defaults", {name: spec.default for name, spec in specs().items()}))
-        menu.addSeparator()
-        for preset in PRESETS:
-            action = menu.addAction(preset.name)
-            set_tip(action, preset.tip)
-            action.triggered.connect(
-                lambda _=False, p=preset: self._take_preset(p.name, p.values))
-        for action in menu.actions():
-            if action.text():
-                action.setObjectName(f"preset_{action.text().partition(' ')[0].lower()}")
-                action.setProperty("whole_text", f"Preset: {action.text()}")
-        presets.setMenu(menu)
+        self._presets = QMenu(presets)
+        self._presets.setToolTipsVisible(True)
+        presets.setMenu(self._presets)
         self._find.textChanged.connect(self._filter)
         self._show_all.toggled.connect(self._filter)
         buttons = QHBoxLayout()
@@ -328,8 +432,25 @@ class HyperparametersDock(QWidget):
             layout.setDirection(across.LeftToRight if self.width() >= least
                                 else across.TopToBottom)
 
+    def _show_presets(self) -> None:
+        """Offer the algorithm's presets, and the defaults."""
+        menu, specs = self._presets, self.algorithm.settings.specs()
+        menu.clear()
+        defaults = Preset("Defaults", "Put every setting back to its default",
+                          {name: spec.default for name, spec in specs.items()})
+        for preset in (defaults, *self.algorithm.presets):
+            action = menu.addAction(preset.name)
+            action.setObjectName(f"preset_{preset.name.partition(' ')[0].lower()}")
+            action.setProperty("whole_text", f"Preset: {preset.name}")
+            set_tip(action, preset.help if preset is defaults else _tip(preset))
+            action.triggered.connect(
+                lambda _=False, p=preset: self._take_preset(p.name, p.values))
+            if preset is defaults:
+                menu.addSeparator()
+
     def _take_preset(self, name: str, values: Mapping[str, Value]) -> None:
-        wanted = {k: v for k, v in values.items() if specs()[k].live or not self._alive}
+        specs = self.algorithm.settings.specs()
+        wanted = {k: v for k, v in values.items() if specs[k].live or not self._alive}
         self.form.set_values(wanted, name)
 
     def _filter(self) -> None:
@@ -338,9 +459,9 @@ class HyperparametersDock(QWidget):
     def _pending(self) -> dict[str, Value]:
         if self._in_force is None:
             return {}
-        soon = {**self._in_force, **self._staged}
+        soon, specs = {**self._in_force, **self._staged}, self.algorithm.settings.specs()
         return {name: value for name, value in self.form.values().items()
-                if specs()[name].live and soon[name] != value}
+                if specs[name].live and soon[name] != value}
 
     def _refresh(self) -> None:
         pending, problems = self._pending(), self.form.problems()
@@ -361,7 +482,7 @@ class HyperparametersDock(QWidget):
         elif self._alive and pending:
             text, role = f"{what} edited, not applied.", "warning"
         elif fixed:
-            text, role = f"{specs()[next(iter(fixed))].label} can only change in a fork.", "warning"
+            text, role = f"{self._label(next(iter(fixed)))} can only change in a fork.", "warning"
         elif self._alive:
             text, role = self._effect or "The run uses these settings.", "muted"
         elif self._resumes:
@@ -375,16 +496,19 @@ class HyperparametersDock(QWidget):
         self._line.setText(text)
         set_look(self._line, role=role)
 
+    def _label(self, name: str) -> str:
+        return self.form.rows[name].spec.label
+
     def _say_problem(self, problems: Mapping[str, str]) -> tuple[str, str]:
         name, sentence = next(iter(problems.items()))
         if not self.form.rows[name].field.unfinished:
             return sentence, "error"
-        spec, used = specs()[name], (self._in_force or {}).get(name)
+        spec, used = self.form.rows[name].spec, (self._in_force or {}).get(name)
         still = f"; the run uses {format_value(spec, used)}" if self._alive else ""
         return f"{spec.label} is not complete{still}.", "warning"
 
     def _add_change(self, cycle: int, change: Change | ChangeRecord, at: str) -> None:
-        spec = specs().get(change.name)
+        spec = find_spec(change.name)
         when = datetime.fromisoformat(at).astimezone() if at else None
         item = QTreeWidgetItem([
             str(cycle), spec.label if spec else change.name,
@@ -405,7 +529,7 @@ class HyperparametersDock(QWidget):
             if item is not None and item.data(0, _PENDING):
                 self._history.takeTopLevelItem(row)
         for name, value in self._staged.items():
-            spec = specs()[name]
+            spec = self.form.rows[name].spec
             old = format_value(spec, (self._in_force or {})[name])
             item = QTreeWidgetItem([f"from {self._staged_at}", spec.label,
                                     f"{old} → {format_value(spec, value)}", "pending"])
@@ -422,3 +546,10 @@ class HyperparametersDock(QWidget):
         self._history.setVisible(count > 0)
         self._history_empty.setVisible(count == 0)
         self._history_section.header.setText(f"History ({count})" if count else "History")
+
+
+def _tip(preset: Preset) -> str:
+    """Return when to take a preset and what it changes."""
+    changed = ", ".join(f"{spec.label} {format_value(spec, value)}"
+                        for name, value in preset.values.items() if (spec := find_spec(name)))
+    return f"{preset.help} {changed}."

@@ -13,8 +13,7 @@ from workbench.gui.fields import only_with
 from workbench.gui.hyperparameter_row import Row
 from workbench.gui.section import Section
 from workbench.gui.theme import themes
-from workbench.ppo.hyperparameters import Hyperparameters, parse, specs
-from workbench.settings import HyperparameterError, Spec, Value
+from workbench.settings import HyperparameterError, Settings, Spec, Value
 
 FIXED = "Fixed at start"
 LOCKED = ("Each decides the whole run, so it cannot change while one is alive. Change it here to "
@@ -22,36 +21,63 @@ LOCKED = ("Each decides the whole run, so it cannot change while one is alive. C
 
 
 class HyperparametersForm(QWidget):
-    """Every hyperparameter. ``changed`` tells that a value or what is wrong with one changed,
-    ``fork_wanted`` that the edits shall go into a fork of the run that is alive."""
+    """Every setting of an algorithm. ``changed`` tells that a value or what is wrong with one
+    changed, ``fork_wanted`` that the edits shall go into a fork of the run that is alive."""
 
     changed = Signal()
     fork_wanted = Signal()
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, settings: type[Settings], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.undo_stack = QUndoStack(self)
         self.rows: dict[str, Row] = {}
         self.sections: dict[str, Section] = {}
-        self._values: dict[str, Value] = {name: spec.default for name, spec in specs().items()}
+        self._words: list[str] = []
+        self._everything = False
+        self._locked: Mapping[str, str] = {}
+        self._column = QVBoxLayout(self)
+        self._column.setContentsMargins(8, 0, 8, 8)
+        self._column.setSpacing(0)
+        self._alive = False
+        self._make(settings)
+        themes().changed.connect(self._draw)
+
+    # -- which settings
+
+    def show_settings(self, settings: type[Settings], values: Mapping[str, Value]) -> None:
+        """Show the settings of another algorithm, with ``values`` as far as it has them."""
+        opened, before = self.open_sections(), set(self.sections)
+        for row in self.rows.values():
+            row.field.blockSignals(True)  # it may lose the keyboard only now
+            row.problem.deleteLater()  # which floats over the rows
+        for section in self.sections.values():
+            self._column.removeWidget(section)
+            section.hide()
+            section.deleteLater()
+        self._column.takeAt(0)  # the stretch
+        self.undo_stack.clear()
+        self.rows, self.sections = {}, {}
+        self._make(settings, values)
+        self.set_open_sections({
+            *opened, *(title for title in self.open_sections() if title not in before)})
+        self.set_alive(self._alive)
+
+    def _make(self, settings: type[Settings], values: Mapping[str, Value] | None = None) -> None:
+        self.settings = settings
+        specs = settings.specs()
+        self._values: dict[str, Value] = {
+            name: (values or {}).get(name, spec.default) for name, spec in specs.items()}
         self._typed: dict[str, str] = {}
         self._refused: dict[str, str] = {}
         self._reference: dict[str, Value] | None = None
         self._staged: dict[str, Value] = {}
-        self._words: list[str] = []
-        self._everything = False
-        self._locked: Mapping[str, str] = {}
         self._in_play: set[str] | None = None
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 0, 8, 8)
-        layout.setSpacing(0)
-        for name, spec in specs().items():
+        for name, spec in specs.items():
             self._section(spec).body.addWidget(self._row(name, spec))
         self.sections[FIXED] = self.sections.pop(FIXED)  # last
         for section in self.sections.values():
-            layout.addWidget(section)
-        layout.addStretch(1)
-        self._alive = False
+            self._column.addWidget(section)
+        self._column.addStretch(1)
         self._lock_hint = label(LOCKED, "muted", wrap=True)
         self.fork_button = push_button(
             "Fork with this change…", "fork_with_change",
@@ -62,9 +88,10 @@ class HyperparametersForm(QWidget):
             widget.hide()
         for row in self.rows.values():
             row.problem.float_in(self)
-        self.set_open_sections(set(self.sections) - {"Advantages", FIXED})
+        self.set_open_sections(set(self.sections) - {*settings.CLOSED, FIXED})
         self._draw()
-        themes().changed.connect(self._draw)
+        for name, row in self.rows.items():
+            row.field.set_value(self._values[name])
         self._refresh()
 
     # -- values
@@ -73,7 +100,7 @@ class HyperparametersForm(QWidget):
         """Return what the form shows, valid or not."""
         return dict(self._values)
 
-    def hyperparameters(self) -> Hyperparameters:
+    def hyperparameters(self) -> Settings:
         """Return the validated values.
 
         Raises:
@@ -81,7 +108,7 @@ class HyperparametersForm(QWidget):
         """
         wrong = {**self._refused, **self._typed}
         try:
-            values = parse(self._values)
+            values = self.settings.parse(self._values)
         except HyperparameterError as error:
             raise HyperparameterError({**wrong, **error.problems, **wrong}) from None
         if wrong:
@@ -150,7 +177,7 @@ class HyperparametersForm(QWidget):
         if self._reference is None:
             return {}
         return {name: value for name, value in self._values.items()
-                if not specs()[name].live and self._reference[name] != value}
+                if not self.settings.specs()[name].live and self._reference[name] != value}
 
     def lock(self, names: Collection[str], why: str) -> None:
         """Let these settings, and no others, be seen but not changed."""
@@ -175,7 +202,7 @@ class HyperparametersForm(QWidget):
 
     def open_section(self, name: str) -> None:
         """Open the section a setting is in."""
-        self._section(specs()[name]).set_open(True)
+        self._section(self.rows[name].spec).set_open(True)
 
     # -- inside
 
@@ -205,7 +232,7 @@ class HyperparametersForm(QWidget):
     def _edit(self, name: str, value: Value) -> None:
         if value != self._values[name]:
             self.undo_stack.push(_SetValues(
-                self, {name: self._values[name]}, {name: value}, specs()[name].label))
+                self, {name: self._values[name]}, {name: value}, self.rows[name].spec.label))
 
     def _say(self, name: str, sentence: str) -> None:
         if sentence:
@@ -216,7 +243,8 @@ class HyperparametersForm(QWidget):
 
     def _refresh(self) -> None:
         wrong = self.problems()
-        in_play = {name for name, spec in specs().items() if spec.matters(self._values)}
+        in_play = {name for name, spec in self.settings.specs().items()
+                   if spec.matters(self._values)}
         if in_play != self._in_play:
             self._in_play = in_play
             self._filter()
@@ -239,8 +267,8 @@ class HyperparametersForm(QWidget):
         self._lock_hint.setVisible(self._alive)
         self.fork_button.setVisible(bool(edits))
         self._lock_hint.setText(
-            f"{specs()[edits[0]].label} decides the whole run, so it cannot change while the run "
-            "is alive. A fork can have the change." if edits else LOCKED)
+            f"{self.rows[edits[0]].spec.label} decides the whole run, so it cannot change while "
+            "the run is alive. A fork can have the change." if edits else LOCKED)
 
     def _filter(self) -> None:
         for name, row in self.rows.items():

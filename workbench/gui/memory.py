@@ -77,6 +77,11 @@ class MemoryLine(QPushButton):
         self._event = event
         self._say()
 
+    def forget(self) -> None:
+        """Show nothing until the next estimate."""
+        self._event = None
+        self.hide()
+
     def set_models(self, instead: str) -> None:
         """Say which models the estimate is for where they are not those named in Models."""
         self._instead = instead

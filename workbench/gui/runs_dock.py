@@ -14,7 +14,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.algorithms import HEADLINES
+from workbench.algorithms import algorithm_named, find_algorithm, headlines
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.formatting import format_value
 from workbench.gui.actions import CAN_BRANCH, CAN_RESUME, CAN_START, STARTING
@@ -26,8 +26,7 @@ from workbench.gui.metrics.wording import changes_by_cycle
 from workbench.gui.runs.model import RunsModel, elsewhere
 from workbench.gui.runs.table import RunsTable
 from workbench.gui.settings import integers
-from workbench.ppo.hyperparameters import Hyperparameters, parse, specs
-from workbench.settings import HyperparameterError
+from workbench.settings import HyperparameterError, Settings
 from workbench.store.records import LIVE, ChangeRecord, RunRecord
 from workbench.store.store import Store
 from workbench.training.events import State
@@ -38,7 +37,7 @@ Glimpse = tuple[int, str, str, int]
 
 class RunsDock(QWidget):
     """``opened`` carries the number of a run to display, ``resumed`` that of one to go on with,
-    ``settings`` hyperparameters to take over, ``live_wanted`` asks for the run that is alive,
+    ``settings`` settings to take over, ``live_wanted`` asks for the run that is alive,
     ``deleted`` carries a number; ``renamed`` tells that a name changed, ``resumable`` whether the
     selected run could go on, ``branchable`` whether it could be forked; ``exported`` carries the
     number of a run whose policy to export, ``exportable`` whether the selected one's could be.
@@ -105,7 +104,7 @@ class RunsDock(QWidget):
         """Read the runs again."""
         kept = self.selected()
         runs = self._store.runs()
-        self.model.fill(runs, self._store.metric_spans(HEADLINES), frozenset(
+        self.model.fill(runs, self._store.metric_spans(headlines()), frozenset(
             run.id for run in runs if self._store.is_elsewhere(run)))
         self.table.fit()
         self._stack.setCurrentIndex(1 if self.model.runs else 0)
@@ -125,7 +124,7 @@ class RunsDock(QWidget):
         if run is None or run_id not in {known.id for known in self.model.runs}:
             self.refresh()
             return
-        spans = self._store.metric_spans(HEADLINES, run_id)
+        spans = self._store.metric_spans(headlines(), run_id)
         if self.model.update(run, spans.get(run_id), self._store.is_elsewhere(run)):
             self.table.fit()
         selected = self.selected()
@@ -355,18 +354,18 @@ class RunsDock(QWidget):
     def _has_forks(self, run: RunRecord) -> bool:
         return any(other.parent == run.id for other in self.model.runs)
 
-    def _settings_of(self, run: RunRecord) -> Hyperparameters | None:
-        known = {k: v for k, v in run.hyperparameters.items() if k in specs()}
+    def _settings_of(self, run: RunRecord) -> Settings | None:
         try:
-            return parse(known)
-        except HyperparameterError:
+            settings = find_algorithm(run.algorithm).settings
+            return settings.parse(settings.known(run.hyperparameters))
+        except (HyperparameterError, KeyError):
             return None
 
     def _use_settings(self) -> None:
         run = self.selected()
         found = self._settings_of(run) if run else None
         if found:
-            self.settings.emit(found.model_dump())
+            self.settings.emit(found)
 
     def _rename(self, run_id: int, name: str) -> None:
         self._background.run(
@@ -386,9 +385,10 @@ class RunsDock(QWidget):
 def describe(run: RunRecord, changes: Sequence[ChangeRecord]) -> str:
     """Return a run's models, the settings that are not the default and those that were changed
     on the way, in a few words."""
+    specs = algorithm_named(run.algorithm).settings.specs()
     differing = [
         f"{spec.label} {format_value(spec, run.hyperparameters[name])}"
-        for name, spec in specs().items()
+        for name, spec in specs.items()
         if name in run.hyperparameters and run.hyperparameters[name] != spec.default]
     settings = [", ".join(differing) or "defaults", *changes_by_cycle(changes)]
     parts = [f"Policy: {_short(run.policy)}. Reward: {_short(run.reward)}. "

@@ -13,6 +13,7 @@ from workbench.gui.actions import ALIVE
 from workbench.gui.controls import RIGHT, label, named
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.theme import number_font
+from workbench.learning.metrics import SECONDS, SPEED
 from workbench.models.phases import Phase
 from workbench.training.events import (
     CheckpointWritten,
@@ -170,11 +171,11 @@ class StatusBar(QStatusBar):
 
     def cycle_finished(self, event: CycleFinished) -> None:
         """A cycle is complete."""
-        self._seconds.append(event.metrics.get("seconds", 0.0))
+        self._seconds.append(event.metrics.get(SECONDS, 0.0))
         self._done, self._num_cycles = event.cycle, event.num_cycles
         self._cycle_began = time.monotonic() - self._held
         self._say_cycle(event.cycle)
-        speed = event.metrics.get("tokens_per_second")
+        speed = event.metrics.get(SPEED)
         if speed is not None:
             self.speed.setText(format_speed(speed))
         self._tick()

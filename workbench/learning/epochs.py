@@ -11,6 +11,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from workbench.learning.metrics import STEPS
 from workbench.models.control import Control, NotFiniteError
 from workbench.models.forward import MicroBatch, divide_by_temperature, head_chunks, micro_batches
 from workbench.models.gradients import in_place_gradients
@@ -186,7 +187,7 @@ def summarise(log: list[dict[str, float]]) -> dict[str, float]:
     return {
         "policy/grad_norm": mean(log, "grad_norm"),
         "policy/epochs": len({entry["epoch"] for entry in log if entry["applied"]}),
-        "policy/steps": sum(entry["applied"] for entry in log),
+        STEPS: sum(entry["applied"] for entry in log),
     }
 
 

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from workbench.algorithm import Metric
 
+SCORES, COMPARED = "objective/scores", "objective/scores_compared"
+KL, LENGTH = "objective/kl", "objective/length"
+SECONDS, SPEED = "seconds", "tokens_per_second"
+STEPS = "policy/steps"
+
 _ALL = (
-    Metric("objective/scores", "Reward (training batch)", "score",
+    Metric(SCORES, "Reward (training batch)", "score",
            "mean of the reward model's score r(x, y) over the batch",
            "What the reward model gives the completions this cycle learned from, which were "
            "written before its update: on average, before normalising, clipping and penalties. "
            "TRL's metric of this name is less the missing-EOS penalty."),
-    Metric("objective/scores_compared", "Reward on the compared prompts", "score",
+    Metric(COMPARED, "Reward on the compared prompts", "score",
            "mean of r(x, y) over the compared prompts, after the update",
            "What the reward model gives the completions of the compared prompts. Prompts and "
            "random numbers are the same in every cycle, so what differs was learned.",
            short="compared"),
     Metric("objective/scores_std", "Reward spread", "score", "deviation of r(x, y)",
            "How much scores differ within a cycle. Near 0 there is nothing to learn from."),
-    Metric("objective/kl", "KL to start policy", "nats / completion",
+    Metric(KL, "KL to start policy", "nats / completion",
            "mean over completions of Σₜ KL estimate(log π - log π_start)",
            "How far completions have moved from the start policy, by the estimator that is set.",
            distance=True),
@@ -28,7 +33,7 @@ _ALL = (
            "share of tokens with π_start(token) < 0.1 %",
            "How many of the sampled tokens the start policy would almost never write. A rise means "
            "that its language is being left."),
-    Metric("objective/length", "Completion length", "tokens", "mean tokens, end token included",
+    Metric(LENGTH, "Completion length", "tokens", "mean tokens, end token included",
            "Average length of a completion."),
     Metric("objective/distinct", "Distinct completions", "share",
            "different completions ÷ completions",
@@ -41,16 +46,16 @@ _ALL = (
            "Length of the gradient; spikes warn of instability."),
     Metric("policy/epochs", "Epochs run", "epochs", "epochs of which a gradient was applied",
            "Fewer than asked for when the limit on approx-KL ended the cycle early."),
-    Metric("policy/steps", "Optimiser steps", "steps", "gradients applied in the cycle",
+    Metric(STEPS, "Optimiser steps", "steps", "gradients applied in the cycle",
            "Epochs times mini-batches, less where the limit on approx-KL ended the cycle early."),
     Metric("val/num_eos_tokens", "Completions that ended", "completions",
            "completions with an end-of-sequence token",
            "The rest ran into the length limit."),
     Metric("lr", "Learning rate", "", "learning_rate × schedule",
-           "The step size this cycle used."),
-    Metric("tokens_per_second", "Speed", "tokens / s", "sampled tokens ÷ seconds of the cycle",
+           "The step size this cycle used.", exact=True),
+    Metric(SPEED, "Speed", "tokens / s", "sampled tokens ÷ seconds of the cycle",
            "Completion tokens sampled, scored and learned from per second."),
-    Metric("seconds", "Cycle time", "s", "wall time of the cycle", "How long the cycle took."),
+    Metric(SECONDS, "Cycle time", "s", "wall time of the cycle", "How long the cycle took."),
     Metric("seconds/sampling", "Sampling time", "s", "wall time of sampling",
            "Phase 1: writing the completions."),
     Metric("seconds/scoring", "Scoring time", "s", "wall time of reward and reference",
@@ -62,6 +67,12 @@ _ALL = (
            "The updated policy reading the batch again and completing the compared prompts."),
 )
 COMMON: dict[str, Metric] = {metric.name: metric for metric in _ALL}
+GROUPS = {
+    "Reward and KL": ("objective/",),
+    "Update": ("policy/", "loss/", "lr"),
+    "Time": (SECONDS, SPEED),
+}
+"""Where metrics stand in a menu: what their names begin with, by title."""
 
 PARTS = "objective/scores/"
 """What the name of a part's metric begins with, where a reward is a weighted sum."""

@@ -43,7 +43,6 @@ from workbench.stop_strings import parse_stop_strings
 
 LOG_UNLIKELY = math.log(0.001)
 """A token whose log-probability is lower the start policy would almost never write."""
-_MADE_WITH = ("precision", "lora_rank", "value_model", "gradient_checkpointing")
 S = TypeVar("S", bound=Settings)
 
 
@@ -80,6 +79,8 @@ class Trainer(Generic[S]):
     cycle number (:mod:`workbench.models.randomness`).
     """
 
+    MADE_WITH: ClassVar[tuple[str, ...]] = ("precision", "lora_rank", "gradient_checkpointing")
+    """The settings that decide how the models in training are made."""
     PREPARED_BY: ClassVar[tuple[str, ...]] = ()
     """The settings that decide what :meth:`prepare` makes, beside models and prompts."""
     PREPARATION: ClassVar[int] = 0
@@ -270,7 +271,7 @@ class Trainer(Generic[S]):
         if old.control_tokens != new.control_tokens:
             self.prompt_ids = self.policy_tokenizer.encode(
                 self.prompts, new.response_length, control_tokens=new.control_tokens == "tokens")
-        if any(getattr(old, name, None) != getattr(new, name, None) for name in _MADE_WITH):
+        if any(getattr(old, name) != getattr(new, name) for name in self.MADE_WITH):
             arrays, numbers = self.snapshot()
             self.begin(self.prompts, new, self.prompt_ids)
             self.restore(arrays, numbers)

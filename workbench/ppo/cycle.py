@@ -64,6 +64,7 @@ class PPOTrainer(Trainer[Hyperparameters]):
     mean and deviation of the start policy's scores.
     """
 
+    MADE_WITH = (*Trainer.MADE_WITH, "value_model")
     PREPARED_BY = DECIDED_BY
     PREPARATION = 3
 

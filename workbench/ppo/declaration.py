@@ -30,7 +30,6 @@ PPO = Algorithm(
     start_metrics=START_METRICS,
     headline="objective/scores",
     companions=("objective/scores_compared", "objective/rlhf_reward"),
-    steps="policy/steps",
     plot_sets=(
         PlotSet("Overview",
                 ("objective/scores", "loss/value_avg", "policy/entropy_avg", "objective/kl"),
@@ -72,6 +71,17 @@ PPO = Algorithm(
         Figure("ended", "val/num_eos_tokens", ".0f"),
         Figure("outside clip", "policy/clipfrac", ".1%"),
         Figure("distinct", "objective/distinct", ".0%"),
+    ),
+    guide=(
+        ("KL is the price", "It measures how far the policy has moved from its start. The KL "
+         "coefficient in Hyperparameters says what a nat of it costs; more keeps the text "
+         "natural."),
+        ("The value head foresees the reward", "At every token it estimates what the whole "
+         "completion will score. What came better than foreseen has a positive advantage: see "
+         "Tokens."),
+        ("The clip keeps steps small", "A token whose chance has changed by more than the clip "
+         "range in one update is not moved any further. Clip fraction and approximate KL tell how "
+         "often."),
     ),
     remarks=lambda settings, own_head: remarks(settings, own_head=own_head),
     remarks_on_change=remarks_on_change,

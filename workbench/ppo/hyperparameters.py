@@ -19,6 +19,7 @@ class Hyperparameters(Settings):
 
     GROUPS: ClassVar = ("Run", "Models", "Value pretraining", "Phase 1: completions",
                         "Reward and KL", "Advantages", "Phase 2: update", "Automatic pause")
+    CLOSED: ClassVar = ("Advantages",)
 
     # -- the models
     value_model: Literal["shared", "policy", "reward"] = declare(

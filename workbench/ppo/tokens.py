@@ -134,6 +134,7 @@ def _clipped(advantage: float, ratio: float, cliprange: float) -> bool:
 
 
 TOKENS = TokenView(
+    "the value head's estimate, its advantage and what the update made of it",
     COLUMNS, read_steps, say,
     # A large advantage where there was a choice.
     weight=lambda step: abs(step.advantage) * min(1.0, step.entropy))

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from workbench.algorithms import find_algorithm, read_settings
+from workbench.algorithms import algorithm_named
 from workbench.health import NOT_FINITE, Finding, Reading, read
 from workbench.settings import HyperparameterError, Settings
 from workbench.store.records import HealthRecord
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def read_run(store: Store, run: RunRecord) -> dict[str, Reading]:
     """Return where every rule stands after the last cycle of a run of the store."""
-    algorithm = find_algorithm(run.algorithm)
+    algorithm = algorithm_named(run.algorithm)
     series = store.metrics(run.id, algorithm.watched)
     return read(algorithm.rules, {name: found.values for name, found in series.items()},
                 last_settings(store, run))
@@ -29,10 +29,12 @@ def read_run(store: Store, run: RunRecord) -> dict[str, Reading]:
 
 def last_settings(store: Store, run: RunRecord) -> Settings:
     """Return what the last cycle of a run used; the defaults where another version wrote it."""
+    settings, used = algorithm_named(run.algorithm).settings, store.settings_after(
+        run.id, sys.maxsize)
     try:
-        return read_settings(run.algorithm, store.settings_after(run.id, sys.maxsize))
+        return settings.parse(settings.renamed(used))
     except HyperparameterError:
-        return find_algorithm(run.algorithm).settings()
+        return settings()
 
 
 def check(run: Run, cycle: int, metrics: Mapping[str, float]) -> HealthChecked:

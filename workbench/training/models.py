@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
+from workbench import algorithms
 from workbench.algorithm import Algorithm
-from workbench.algorithms import ALGORITHMS, algorithm_of
 from workbench.assets import RESOURCES
 from workbench.learning.trainer import AnyTrainer
 from workbench.models.control import Interrupted
@@ -50,7 +50,7 @@ class Models:
 
     def __init__(self) -> None:
         self.trainer: AnyTrainer | None = None
-        self.algorithm = ALGORITHMS[0]
+        self.algorithm = algorithms.default_algorithm()
         """What the trainer learns by."""
         self.facts: ModelsLoaded | None = None
         self.command: LoadModels | None = None
@@ -62,7 +62,7 @@ class Models:
         self._reward: LoadedRewards | None = None
         self._parts_named: tuple[RewardPart, ...] = ()
         self._fingerprints: dict[str, str] = {}
-        self._memory: Estimator | None = None
+        self._memory: dict[str, Estimator] = {}
         self._before = resident()
 
     def load(
@@ -150,7 +150,7 @@ class Models:
         if whole_reward is None or made is None:
             return HalfLoaded("policy", _policy_facts(whole_policy, ""), named)
         self.trainer, self.command = made, named
-        self._memory = Estimator(made, self._before)
+        self._measure(whole_policy, whole_reward)
         self.facts = ModelsLoaded(
             _policy_facts(whole_policy, made.note()), whole_reward.facts,
             time.perf_counter() - began, named)
@@ -168,8 +168,15 @@ class Models:
             made = algorithm.trainer().made_for(self._policy, self._reward.reward)
             self.trainer.dismantle()
             self.algorithm, self.trainer, self.trained = algorithm, made, None
-            self._memory = Estimator(made, self._before)
         return self.trainer
+
+    def _measure(self, policy: LoadedPolicy, reward: LoadedRewards) -> None:
+        """Measure the models, which are not in training yet, for every algorithm."""
+        self._memory = {
+            algorithm.name: Estimator(
+                self.trainer if self.trainer is not None and algorithm is self.algorithm
+                else algorithm.trainer().made_for(policy, reward.reward), self._before)
+            for algorithm in algorithms.ALGORITHMS}
 
     def _has_policy(self, command: LoadModels) -> bool:
         """Whether the policy to load is the one that is there, its files unchanged."""
@@ -201,17 +208,18 @@ class Models:
         emit: Callable[[MemoryEstimated], None],
     ) -> None:
         """Say what a run will take. It is said or not: no run fails for want of an estimate."""
-        if self._memory is not None and algorithm_of(hp) is self.algorithm:
+        if self._memory:
             with contextlib.suppress(Exception):
-                if (estimate := self._memory.estimate(hp, prompts)) is not None:
+                memory = self._memory[algorithms.algorithm_of(hp).name]
+                if (estimate := memory.estimate(hp, prompts)) is not None:
                     emit(estimate)
 
     def ran_out(self, run: Run, phase: Phase) -> tuple[str, Mapping[str, Value]]:
         """Return a sentence on memory that ran out, and the changes to resume the run with."""
-        if self._memory is None:
+        if not self._memory:
             return ran_out(phase, run.checkpointed or 0, ""), {}
-        advice, changes = self._memory.after_failure(
-            run.hp, run.prompts, phase)
+        memory = self._memory[algorithms.algorithm_of(run.hp).name]
+        advice, changes = memory.after_failure(run.hp, run.prompts, phase)
         return ran_out(phase, run.checkpointed or 0, advice), changes
 
     def record(self) -> dict[str, Any]:

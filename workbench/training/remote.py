@@ -107,7 +107,11 @@ class RemoteSession:
             return
         settings = dict(run.hyperparameters)
         settings |= {change.name: change.new for change in self._store.changes(run.id)}
-        used = read_settings(run.algorithm, settings)
+        try:
+            used = read_settings(run.algorithm, settings)
+        except KeyError:
+            raise ValueError(
+                f"this version does not know its algorithm {run.algorithm!r}") from None
         self._cycle, self._num_cycles = run.cycles, used.num_cycles
         self._emit(RunFollowed(
             run.id, run.name, run.cycles, run.algorithm, used.model_dump(), run.owner))

@@ -115,6 +115,12 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
         raise ResumeError(f"There is no run {run_id}; `ppo-workbench runs` lists them.")
     if unreadable := store.checkpoints.why_unreadable(record.id):
         raise ResumeError(unreadable)
+    try:
+        algorithm = find_algorithm(record.algorithm)
+    except KeyError:
+        raise ResumeError(
+            f"{record.name} learns by {record.algorithm!r}, which this version of PPO Workbench "
+            "does not know; go on with it in the one that trained it.") from None
     # The beginning needs no checkpoint: all that is random follows from the seed.
     there = [0, *(c.cycle for c in store.checkpoints.all(record.id) if c.cycle <= record.cycles)]
     if cycle is None:
@@ -144,7 +150,7 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
         record.id, read_settings(record.algorithm, settings),
         tuple(store.run_prompts(record.id)), cycle=cycle, compared_start=cycle > 0,
         checkpointed=cycle, score=score)
-    watched = find_algorithm(record.algorithm).watched
+    watched = algorithm.watched
     for name, series in (store.metrics(record.id, watched) if watched else {}).items():
         run.health.know(name, [value for at, value in zip(series.cycles, series.values, strict=True)
                                if at <= cycle])

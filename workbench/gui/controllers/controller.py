@@ -13,6 +13,7 @@ from PySide6.QtCore import QObject, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFileDialog
 
+from workbench.algorithms import find_algorithm
 from workbench.formatting import count_cycles
 from workbench.gui.actions import ALIVE
 from workbench.gui.background import Background
@@ -92,6 +93,12 @@ class Controller(QObject):
     def show_run(self, run_id: int | None) -> None:
         """Put a run on display; its numbers are read in the background."""
         self._display.show_run(run_id)
+
+    def _open_run(self, run_id: int) -> None:
+        """Put a run on display that the person wants to see, and its algorithm into the form."""
+        self.show_run(run_id)
+        if run := self._store.run(run_id):
+            self._window.hyperparameters.choose_named(run.algorithm)
 
     def open_prompts(self) -> None:
         """Ask for a file of prompts and open it."""
@@ -209,17 +216,19 @@ class Controller(QObject):
 
     def _run_started(self, event: ev.RunStarted) -> None:
         window = self._window
-        window.hyperparameters.run_started(event.hyperparameters)
+        window.hyperparameters.run_started(
+            event.hyperparameters, find_algorithm(event.algorithm))
         window.status.run_started(event)
         window.runs.refresh()
-        self._display.begin(event.run_id)
+        self._display.begin(event.run_id, find_algorithm(event.algorithm))
         if event.note:
             window.toast.show_message("info", event.note)
 
     def _run_followed(self, event: ev.RunFollowed) -> None:
         window = self._window
         self.resuming.live = self._display.watched = event.run_id
-        window.hyperparameters.run_resumed(event.hyperparameters, event.name)
+        window.hyperparameters.run_resumed(
+            event.hyperparameters, event.name, find_algorithm(event.algorithm))
         window.status.run_started(event)
         window.runs.refresh()
         self.show_run(event.run_id)
@@ -231,7 +240,8 @@ class Controller(QObject):
         self.resuming.live, self._display.watched = event.run_id, None
         # A fork has the settings that were chosen in its dialog.
         window.hyperparameters.run_resumed(
-            event.hyperparameters, event.name, keep_edits=not event.parent)
+            event.hyperparameters, event.name, find_algorithm(event.algorithm),
+            keep_edits=not event.parent)
         window.status.run_started(event)
         window.runs.refresh()
         self.show_run(event.run_id)
@@ -315,7 +325,7 @@ class Controller(QObject):
             partial(missing_cycle, self._store, self.shown)).open())
         on("notifications", lambda: Notifications(window.toast, window).open())
         on("shortcuts", lambda: show_shortcuts(window, window.all_actions()))
-        on("guide", lambda: show_guide(window))
+        on("guide", lambda: show_guide(window, window.hyperparameters.algorithm))
         on("about", lambda: show_about(window, self._store.home))
         on("open_logs", lambda: QDesktopServices.openUrl(
             QUrl.fromLocalFile(str(self._store.home / "logs"))))
@@ -329,7 +339,7 @@ class Controller(QObject):
         window.models.reward.chosen.connect(self._reward_chosen)
         window.hyperparameters.apply.connect(
             lambda changes: self._send(do.SetHyperparameters(changes)))
-        window.runs.opened.connect(self.show_run)
+        window.runs.opened.connect(self._open_run)
         window.runs.resumed.connect(self.resuming.resume)
         window.runs.resumable.connect(partial(window.actions_.allow, "resume_run"))
         window.runs.exported.connect(self.exporting.ask)
@@ -337,7 +347,7 @@ class Controller(QObject):
         window.runs.set_state(window.state)
         window.trying.set_state(window.state)
         window.runs.settings.connect(
-            lambda values: window.hyperparameters.form.set_values(values, "settings of a run"))
+            lambda settings: window.hyperparameters.take(settings, "settings of a run"))
         window.runs.live_wanted.connect(self._display.show_live)
         window.runs.deleted.connect(self._display.deleted)
         window.runs.renamed.connect(self._display.say_what_shows)

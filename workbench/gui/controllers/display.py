@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
+from workbench.algorithm import Algorithm
+from workbench.algorithms import algorithm_named
 from workbench.gui.background import Background
 from workbench.gui.controllers.health import Health
 from workbench.gui.controllers.resuming import Resuming
@@ -40,12 +42,12 @@ class Display(QObject):
         self._late: list[CycleFinished | HyperparametersApplied] = []
         self._read = (0, frozenset[int]())
 
-    def begin(self, run_id: int) -> None:
+    def begin(self, run_id: int, algorithm: Algorithm) -> None:
         """Put a new run on display, of which there is nothing to read."""
         self._resuming.live = self.shown = run_id
         self.watched, self._read = None, (0, frozenset())
         self._reading = False
-        self._window.metrics.show_run(run_id, {}, [])
+        self._window.metrics.show_run(run_id, {}, [], algorithm)
         self._health.begin(run_id)
         self._window.hyperparameters.show_history([])
         self._window.completions.show_run(run_id)
@@ -101,7 +103,9 @@ class Display(QObject):
             return
         series, changes, health = found
         self._reading = False
-        self._window.metrics.show_run(run_id, series, changes)
+        run = None if run_id is None else self._store.run(run_id)
+        self._window.metrics.show_run(
+            run_id, series, changes, algorithm_named(run.algorithm) if run else None)
         self._window.hyperparameters.show_history(changes)
         read = max((s.cycles[-1] for s in series.values() if s.cycles), default=0)
         if run_id is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QPoint
 
-from workbench.algorithms import ALGORITHMS, RULES
+from workbench.algorithms import algorithm_named, default_algorithm, find_rule
 from workbench.gui.dialogs import offer_resume
 from workbench.gui.health import HealthPanel, change_text
 from workbench.health import NOT_FINITE, Finding, Reading
@@ -53,7 +53,7 @@ class Health(QObject):
             return
         for cycle, rows in groupby(records, lambda record: record.cycle):
             found = [Finding(r.rule, "serious" if r.severity == "serious" else "warning",
-                             r.sentence) for r in rows if r.rule in RULES]
+                             r.sentence) for r in rows if find_rule(r.rule)]
             self._found.setdefault(cycle, found)
         self._cycle = max(self._cycle, last, *self._found, 0)
         self._show()
@@ -64,7 +64,7 @@ class Health(QObject):
             self._failed = event
         if event.run_id == self._run:
             self._cycle = event.cycle
-            self._found[event.cycle] = event.findings
+            self._found[event.cycle] = [f for f in event.findings if find_rule(f.rule)]
             self._show()
 
     def offer(self, event: RunFailed) -> bool:
@@ -75,7 +75,9 @@ class Health(QObject):
             return False
         checkpoints = self._store.checkpoints.all(event.run_id)
         cycle = checkpoints[-1].cycle if checkpoints else 0
-        change = RULES[NOT_FINITE].suggestion(self._settings(event.run_id))
+        run, settings = self._store.run(event.run_id), self._settings(event.run_id)
+        rule = algorithm_named(run.algorithm).rule(NOT_FINITE) if run is not None else None
+        change = rule.suggestion(settings) if rule is not None else {}
         offer_resume(
             self._window, event.sentence, event.details, cycle, change_text(change, "set to"),
             lambda: self._send(ResumeRun(event.run_id, None, change)))
@@ -102,26 +104,35 @@ class Health(QObject):
         """Point at the last cycle where the rule spoke, adding the plot where it is missing."""
         cycles = [c for c, found in self._found.items() if any(f.rule == rule for f in found)]
         self._window.reveal("metrics")
-        self._window.metrics.point_at(RULES[rule].metric, max(cycles))
+        if (known := find_rule(rule)) is not None:
+            self._window.metrics.point_at(known.metric, max(cycles))
         self.panel.close()
 
     def stage(self, changes: Mapping[str, Value]) -> None:
         """Put a change into the form, where Apply or Start uses it."""
+        self._choose()
         self._window.hyperparameters.form.set_values(changes, "what the health check suggests")
         self._window.reveal("hyperparameters")
         self.panel.close()
 
     def set_pause(self, rule: str, wanted: bool) -> None:
         """Put into the form whether the rule pauses the run."""
+        self._choose()
         self._window.hyperparameters.form.set_values(
             {f"pause_on_{rule}": wanted}, "automatic pause")
 
     # -- inside
 
+    def _choose(self) -> None:
+        """Let the form be that of the run's algorithm."""
+        run = self._store.run(self._run) if self._run is not None else None
+        if run is not None:
+            self._window.hyperparameters.choose_named(run.algorithm)
+
     def _settings(self, run_id: int | None) -> Settings:
         """Return what the last cycle of a run used: suggestions start from there."""
         run = self._store.run(run_id) if run_id is not None else None
-        return ALGORITHMS[0].settings() if run is None else last_settings(self._store, run)
+        return default_algorithm().settings() if run is None else last_settings(self._store, run)
 
     def _readings(self) -> Mapping[str, Reading]:
         """Return where every rule stands after the last cycle; nothing before the first."""
@@ -133,9 +144,9 @@ class Health(QObject):
         from workbench.gui.metrics.data import HealthMark
 
         self._window.metrics.mark_health([
-            HealthMark(cycle, RULES[f.rule].metric, f.severity == "serious",
-                       f"{RULES[f.rule].title}: {f.sentence}")
-            for cycle, found in self._found.items() for f in found])
+            HealthMark(cycle, rule.metric, f.severity == "serious", f"{rule.title}: {f.sentence}")
+            for cycle, found in self._found.items() for f in found
+            if (rule := find_rule(f.rule))])
 
     def _earlier(self) -> list[str]:
         """Return lines such as "KL runs away: cycles 3 to 7", latest first."""
@@ -147,7 +158,8 @@ class Health(QObject):
                     rows[-1][1] = cycle
                 else:
                     rows.append([cycle, cycle])
-        lines = [(last, f"{RULES[rule].title}: " + (
+        lines = [(last, f"{rule.title}: " + (
             f"cycle {first:,}" if first == last else f"cycles {first:,} to {last:,}"))
-            for rule, rows in spans.items() for first, last in rows]
+            for name, rows in spans.items() if (rule := find_rule(name))
+            for first, last in rows]
         return [line for _, line in sorted(lines, key=lambda item: -item[0])]

@@ -8,10 +8,9 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from workbench.algorithms import METRICS
+from workbench import algorithms
 from workbench.gui.command_palette import Entry
 from workbench.gui.plain_text import plain_tip
-from workbench.ppo.hyperparameters import specs
 
 if TYPE_CHECKING:
     from workbench.gui.main_window import MainWindow
@@ -23,12 +22,18 @@ _LONGEST = 200  # characters of a prompt that are searched and shown
 def places(window: MainWindow, store: Store, shown: int | None,
            show_run: Callable[[int | None], None]) -> Iterator[Entry]:
     """Yield every place. ``shown`` is the run on display, ``show_run`` puts one there."""
-    for name, spec in specs().items():
+    settings = window.hyperparameters
+    if len(algorithms.ALGORITHMS) > 1:
+        yield Entry("Algorithm", "Setting", plain_tip(settings.algorithm.help),
+                    partial(_algorithm, window),
+                    also=" ".join(f"{a.title} {a.help}" for a in algorithms.ALGORITHMS), place=True)
+    for name, spec in settings.algorithm.settings.specs().items():
         yield Entry(spec.label, "Setting", plain_tip(spec.help), partial(_setting, window, name),
                     also=f"{name} {spec.group} {spec.help}", place=True)
-    for name, metric in METRICS.items():
-        yield Entry(metric.label, "Plot", plain_tip(metric.help), partial(_plot, window, name),
-                    also=f"{name} {metric.help}", place=True)
+    for metric in window.metrics.algorithm.metrics:
+        yield Entry(metric.label, "Plot", plain_tip(metric.help),
+                    partial(_plot, window, metric.name),
+                    also=f"{metric.name} {metric.help}", place=True)
     for run in window.runs.model.runs:
         yield Entry(run.name, "Run", "Show this run", partial(_run, window, show_run, run.id),
                     place=True)
@@ -55,6 +60,11 @@ def missing_cycle(store: Store, shown: int | None, typed: str) -> str:
     if 0 < cycle <= run.cycles:
         return f"{run.name} has no compared completions after cycle {cycle:,}."
     return f"{run.name} has {run.cycles:,} cycle{'' if run.cycles == 1 else 's'}."
+
+
+def _algorithm(window: MainWindow) -> None:
+    window.reveal("hyperparameters")
+    window.hyperparameters.algorithm_field.setFocus()
 
 
 def _setting(window: MainWindow, name: str) -> None:

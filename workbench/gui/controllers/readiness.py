@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject
 
+from workbench import algorithms
 from workbench.gui.actions import ALIVE
 from workbench.gui.controllers.resuming import Resuming, lost_cycles, planned_cycles
 from workbench.gui.model_names import policy_name, reward_name
@@ -136,7 +137,8 @@ class Readiness(QObject):
         self._seed = window.hyperparameters.form.values().get("seed", self._seed)
         return _what(
             policy_name(wanted.policy), pending or models.policy_is_loaded(),
-            reward_name(wanted.parts), pending or models.reward_is_loaded(), prompts, self._seed)
+            reward_name(wanted.parts), pending or models.reward_is_loaded(), prompts, self._seed,
+            window.hyperparameters.algorithm.title)
 
     def _of_run(self, run_id: int) -> tuple[str, list[Piece]]:
         """What a run of the store trains. It does not change while the run is on."""
@@ -149,17 +151,19 @@ class Readiness(QObject):
                 RewardPart(run.reward)]
             self._live = run_id, run.name, _what(
                 policy_name(run.policy), True, reward_name(parts), True,
-                len(self._store.run_prompts(run_id)), run.hyperparameters.get("seed", 0))
+                len(self._store.run_prompts(run_id)), run.hyperparameters.get("seed", 0),
+                algorithms.algorithm_named(run.algorithm).title)
         return self._live[1:]
 
 
 def _what(policy: str, policy_there: bool, reward: str, reward_there: bool, prompts: int,
-          seed: object) -> list[Piece]:
+          seed: object, algorithm: str) -> list[Piece]:
+    by: list[Piece] = [(" by ", ""), (algorithm, "name")] if len(algorithms.ALGORITHMS) > 1 else []
     return [
         (policy or "no policy", "name" if policy and policy_there else "warning"),
         (" with ", ""),
         (reward or "no reward", "name" if reward and reward_there else "warning"),
         (" on ", ""),
         (count(prompts) if prompts else "no prompt", "name" if prompts else "warning"),
-        (f", seed {seed}", ""),
+        *by, (f", seed {seed}", ""),
     ]

@@ -16,7 +16,8 @@ from PySide6.QtWidgets import (
 )
 from superqt import QFlowLayout
 
-from workbench.algorithms import METRICS, find_metric
+from workbench.algorithm import Algorithm
+from workbench.algorithms import default_algorithm, find_metric, grouped
 from workbench.gui.actions import enable_action, set_tip
 from workbench.gui.controls import describe, enable, label, named, tool_button
 from workbench.gui.metrics.data import Along
@@ -24,29 +25,6 @@ from workbench.gui.plain_text import plain_tip
 from workbench.learning.metrics import PARTS
 
 MOST_PLOTS = 6
-DEFAULT_PLOTS = ("objective/scores", "loss/value_avg", "policy/entropy_avg", "objective/kl")
-SETS = {
-    "Overview": (DEFAULT_PLOTS, "Reward, value loss, entropy and KL"),
-    "Trust region": (
-        ("policy/clipfrac", "policy/approxkl", "val/ratio_var", "objective/kl"),
-        "How far each update moves the policy, and how often the clip holds it back"),
-    "Value head and advantages": (
-        ("loss/value_avg", "val/explained_variance", "val/value", "val/advantage_std"),
-        "How well the reward still to come is foreseen, and how much better or worse tokens turn "
-        "out than that"),
-    "Creativity": (
-        ("policy/entropy_avg", "objective/entropy", "objective/distinct", "objective/length"),
-        "Whether the policy still tries different things"),
-}
-"""Plots that answer a question together, by title, with what they show."""
-_GROUPS = {
-    "Reward and KL": ("objective/", "kl_coef"),
-    "Policy": ("policy/", "val/ratio", "loss/policy", "loss/total", "lr"),
-    "Value": ("loss/value", "val/"),
-    "Time": ("seconds", "tokens_per_second"),
-    "Other": ("",),
-}
-
 NO_CURVE, NO_RANGE = "There is no curve yet.", "No cycles are selected."
 _ZOOM = "Show only the selected cycles (Z)"
 _SELECT = ("To select some, with mean, min, max and change in every plot: Shift+drag over a plot, "
@@ -84,6 +62,8 @@ class Controls(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._offered: list[QAction] = []
+        self._choices: dict[str, QAction] = {}
         layout = QFlowLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setHorizontalSpacing(6)
@@ -96,13 +76,38 @@ class Controls(QWidget):
         for widget in self.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):
             widget.setMinimumHeight(height)
 
+    def show_algorithm(self, algorithm: Algorithm) -> None:
+        """Offer the plots of an algorithm."""
+        menu = self._menu
+        for old in self._offered:
+            menu.removeAction(old)
+            (old.menu() or old).deleteLater()
+        self._offered, self._choices = [], {}
+        for plots in algorithm.plot_sets:
+            action = QAction(plots.title, menu)
+            action.setProperty("whole_text", f"Plots: {plots.title}")
+            action.setObjectName(f"plots_{plots.title.partition(' ')[0].lower()}")
+            set_tip(action, plots.help)
+            action.triggered.connect(
+                lambda _=False, names=plots.metrics: self.set_chosen.emit(names))
+            menu.insertAction(self._below_sets, action)
+            self._offered.append(action)
+        for title, metrics in grouped(algorithm).items():
+            group = _StayingMenu(title, menu)
+            group.setToolTipsVisible(True)
+            self._offered.append(menu.insertMenu(self._parts, group))
+            for metric in metrics:
+                choice = self._choices[metric.name] = group.addAction(metric.label)
+                choice.setCheckable(True)
+                choice.triggered.connect(self._choose)
+
     def show_plots(self, names: Sequence[str]) -> None:
         """Tick the plots on screen; one stays, and six are the most."""
         for name, action in self._choices.items():
             action.setChecked(name in names)
             shown = name in names
             enabled = len(names) > 1 if shown else len(names) < MOST_PLOTS
-            set_tip(action, f"{name}: {METRICS[name].help}")
+            set_tip(action, f"{name}: {find_metric(name).help}")
             enable_action(action, enabled, "The last plot stays; tick another first." if shown else
                           f"{MOST_PLOTS} plots are the most; untick one first.")
 
@@ -143,33 +148,13 @@ class Controls(QWidget):
     def _plots(self) -> QWidget:
         self.plots = _menu_button("plots", "Plots", "Choose which metrics to plot, "
                                   "one to six; copy or export the figure")
-        menu = _StayingMenu(self.plots)
+        menu = self._menu = _StayingMenu(self.plots)
         menu.setToolTipsVisible(True)
-        for title, (names, tip) in SETS.items():
-            action = QAction(title, menu)
-            action.setProperty("whole_text", f"Plots: {title}")
-            action.setObjectName(f"plots_{title.partition(' ')[0].lower()}")
-            set_tip(action, tip)
-            action.triggered.connect(lambda _=False, names=names: self.set_chosen.emit(names))
-            menu.addAction(action)
-        menu.addSeparator()
-        self._choices = {}
-        left = dict(METRICS)
-        for title, prefixes in _GROUPS.items():
-            found = [n for n in left if n.startswith(prefixes)]
-            if not found:
-                continue
-            group = _StayingMenu(title, menu)
-            group.setToolTipsVisible(True)
-            menu.addMenu(group)
-            for name in found:
-                action = group.addAction(left.pop(name).label)
-                action.setCheckable(True)
-                action.triggered.connect(self._choose)
-                self._choices[name] = action
+        self._below_sets = menu.addSeparator()
         self._parts = menu.addAction(find_metric(PARTS).label)
         self._parts.setCheckable(True)
         self._parts.triggered.connect(self.parts_wanted)
+        self.show_algorithm(default_algorithm())
         menu.addSeparator()
         self._figures = {
             self._figure(menu, "copy_figures", "Copy figure", self.copy_clicked):
@@ -220,7 +205,7 @@ class Controls(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
         self.along: dict[Along, QToolButton] = {
-            "cycles": _button("x_cycle", "Cycles", "Plot against PPO cycles"),
+            "cycles": _button("x_cycle", "Cycles", "Plot against cycles"),
             "steps": _button("x_steps", "Steps", "Plot against optimiser steps, the gradients "
                              "applied"),
             "time": _button("x_time", "Time", "Plot against time spent in cycles"),

@@ -9,13 +9,14 @@ from typing import Literal
 
 import numpy as np
 
+from workbench.learning.metrics import SECONDS, STEPS
 from workbench.store.records import Series
 
 Array = np.ndarray
 Along = Literal["cycles", "steps", "time"]
 """What the x axis counts."""
 
-_COUNTED: Mapping[str, str] = {"steps": "policy/steps", "time": "seconds"}
+_COUNTED: Mapping[str, str] = {"steps": STEPS, "time": SECONDS}
 
 # Percentiles are estimated from this many points: enough for a range, and quick.
 _SAMPLE = 4000

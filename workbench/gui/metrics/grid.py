@@ -10,12 +10,13 @@ from PySide6.QtCore import Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
+from workbench.algorithm import Algorithm
 from workbench.gui.controls import label, named
 from workbench.gui.metrics.controls import MOST_PLOTS
 from workbench.gui.metrics.data import Along
 from workbench.gui.metrics.plot import MetricPlot
 from workbench.gui.theme import Theme, themes
-from workbench.learning.metrics import PARTS
+from workbench.learning.metrics import PARTS, SCORES
 
 _LEAST_WIDTH = 180  # pixels in which a title can be told by its first letters beside its value
 
@@ -40,6 +41,7 @@ class PlotGrid(QWidget):
         super().__init__(parent)
         self._plots: list[MetricPlot] = []
         self._parts: tuple[str, ...] = ()
+        self._companions: dict[str, tuple[str, ...]] = {}
         self._enlarged: MetricPlot | None = None
         self._columns = 0
         self._along: Along = "cycles"
@@ -81,15 +83,19 @@ class PlotGrid(QWidget):
         """Return the plot that shows this metric."""
         return next((plot for plot in self._plots if name in plot.names), None)
 
-    def choose(self, names: Sequence[str], parts: tuple[str, ...]) -> None:
-        """Plot these metrics, in this order, and the ``parts`` of the reward in one plot."""
-        same_parts, self._parts = parts == self._parts, parts
-        kept = {plot.about.name: plot for plot in self._plots if not plot.lines or same_parts}
+    def choose(
+        self, names: Sequence[str], parts: tuple[str, ...], algorithm: Algorithm
+    ) -> None:
+        """Plot these metrics as ``algorithm`` has them, in this order, and the ``parts`` of the
+        reward in one plot."""
+        self._parts = parts
+        self._companions = {algorithm.headline: algorithm.companions}
+        kept = {plot.about.name: plot for plot in self._plots
+                if plot.names == self._lines(plot.about.name)}
         gone = [plot for plot in self._plots if plot.about.name not in kept]
         shown = list(names)
         if parts:  # right after the reward itself
-            shown.insert(shown.index("objective/scores") + 1 if "objective/scores" in shown else 0,
-                         PARTS)
+            shown.insert(shown.index(SCORES) + 1 if SCORES in shown else 0, PARTS)
         gone += [kept.pop(name) for name in set(kept) - set(shown)]
         for plot in gone:
             plot.hide()
@@ -123,8 +129,13 @@ class PlotGrid(QWidget):
         super().resizeEvent(event)
         self._arrange()
 
+    def _lines(self, name: str) -> tuple[str, ...]:
+        """Return the metrics that the plot of ``name`` shows."""
+        return self._parts if name == PARTS else (name, *self._companions.get(name, ()))
+
     def _make(self, name: str) -> MetricPlot:
-        plot = MetricPlot(name, themes().theme, self, self._parts if name == PARTS else ())
+        plot = MetricPlot(name, themes().theme, self, self._parts if name == PARTS else (),
+                          self._companions.get(name, ()))
         plot.set_along(self._along)
         plot.hovered.connect(partial(self.hovered.emit, plot))
         plot.panned.connect(partial(self.panned.emit, plot))

@@ -12,10 +12,10 @@ from PySide6.QtWidgets import QLabel, QWidget
 from superqt import QElidingLabel
 
 from workbench.algorithm import Metric
-from workbench.algorithms import METRICS, find_metric
+from workbench.algorithms import find_metric
 from workbench.gui.controls import RIGHT, label
 from workbench.gui.metrics.data import format_number
-from workbench.gui.metrics.wording import SHORT, describe, headline, in_sentence
+from workbench.gui.metrics.wording import describe, headline, in_sentence
 from workbench.gui.plain_text import plain_tip
 
 _GAP = 6
@@ -49,7 +49,7 @@ class Header(QWidget):
         self._unit.setTextFormat(Qt.TextFormat.PlainText)
         self._unit.setProperty("role", "muted")
         beside = "".join(
-            f"<br>{stroke}: {html.escape(METRICS[name].label)}"
+            f"<br>{stroke}: {html.escape(find_metric(name).label)}"
             for stroke, name in zip(("Dashed", "Dotted"), names[1:], strict=False))
         for part in (self.title, self._unit):
             part.setToolTip(describe(about) + beside)
@@ -63,7 +63,7 @@ class Header(QWidget):
         for name in names[1:]:
             self._keys[name] = label(rich=True)
             self._keys[name].setParent(self)
-            self._keys[name].setToolTip(describe(METRICS[name]))
+            self._keys[name].setToolTip(describe(find_metric(name)))
         for tool in tools:
             tool.setParent(self)
         self._row = max(_size(part).height() for part in (self.title, *self._values, *tools))
@@ -92,7 +92,7 @@ class Header(QWidget):
         """Say how a companion is drawn."""
         self._keys[name].setText(
             f"<span style='color:{colour}'>{stroke}</span> "
-            f"{html.escape(SHORT.get(name) or in_sentence(METRICS[name]))}")
+            f"{html.escape(find_metric(name).short or in_sentence(find_metric(name).label))}")
         self.fit()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -225,10 +225,10 @@ class GapWarning(QElidingLabel):
             more = f" and {others:,} other cycle{'s' if others > 1 else ''}" if others else ""
             shown = ", ".join(f"{c:,}" for c in gaps[-20:])
             if self._about.absent:
-                self.setText(f"No {in_sentence(self._about)} in cycle {gaps[-1]:,}{more}")
+                self.setText(f"No {in_sentence(self._about.label)} in cycle {gaps[-1]:,}{more}")
                 self.setToolTip(plain_tip(f"Cycle {shown}: {self._about.absent}"))
                 return
-            self.setText(f"⚠ {in_sentence(self._about)} was not a number in cycle "
+            self.setText(f"⚠ {in_sentence(self._about.label)} was not a number in cycle "
                          f"{gaps[-1]:,}{more}")
             self.setToolTip(plain_tip(
                 f"Not a number (NaN or infinite) in cycle {shown}. The curve has a gap there."))

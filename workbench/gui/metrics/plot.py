@@ -28,9 +28,6 @@ from workbench.gui.plain_text import plain_tip
 from workbench.gui.run_colours import run_colour, run_line
 from workbench.gui.theme import LIGHT, Theme
 
-COMPANIONS = {"objective/scores": ("objective/scores_compared", "objective/rlhf_reward")}
-"""Metrics that are drawn in another's plot, dashed and dotted."""
-
 LEAST_HEIGHT = 80
 """Pixels in which title, curve and the numbers of the axes can be read."""
 _CURVE = 90  # pixels that a table leaves to the curves, where it is of more than one row
@@ -38,14 +35,13 @@ _DOT_PX = 4.5  # a dot's reach
 _MARGIN = 0.08 / 1.16  # of a plot's height, above and below what robust_range finds
 _NEAR = 24  # pixels between the pointer and the curve it means
 _NOISE = 1e-6  # below this a sum of float32 numbers around zero says nothing
-_KEEPS_SMALL = ("lr",)  # and these numbers are no such sums
 _STEADY = 0.02  # of its height by which a y range may be off before it is chosen anew
 _TURNS = 4
 _STROKES = ("╌╌", "┈┈")
 
 
 class MetricPlot(QFrame):
-    """A plot of one metric (and its companions, where it has some), or of several ``lines`` with
+    """A plot of one metric, with its ``companions`` dashed and dotted, or of several ``lines`` with
     a legend.
 
     Every drawing item is made once; :meth:`draw` only hands over new arrays.
@@ -61,11 +57,11 @@ class MetricPlot(QFrame):
     wished = Signal(str, bool)  # a Wish, and whether it was ticked
 
     def __init__(self, name: str, theme: Theme, parent: QWidget | None = None,
-                 lines: Sequence[str] = ()) -> None:
+                 lines: Sequence[str] = (), companions: Sequence[str] = ()) -> None:
         super().__init__(parent)
         self.about = find_metric(name)
         self.lines = tuple(lines)
-        self.names = self.lines or (name, *COMPANIONS.get(name, ()))
+        self.names = self.lines or (name, *companions)
         self.setObjectName(f"plot_{name}")
         # So that a long header does not make its column wider, nor a warning its row higher; and
         # no lower than what can be read.
@@ -142,7 +138,7 @@ class MetricPlot(QFrame):
             return
         low, high = self._box.viewRange()[0]
         parts = [*self._curves.between(low, high), *self._overlays.values_between(low, high)]
-        noise = 0.0 if self.about.name in _KEEPS_SMALL else max(_NOISE, rounding(self.about))
+        noise = 0.0 if self.about.exact else max(_NOISE, rounding(self.about))
         found = robust_range([self._scale.forward(part) for part in parts], noise)
         if found:
             wanted = _with_room(*found, self._box.height())

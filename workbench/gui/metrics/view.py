@@ -16,17 +16,12 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QApplication, QStackedWidget, QVBoxLayout, QWidget
 
-from workbench.algorithms import METRICS
+from workbench.algorithm import Algorithm
+from workbench.algorithms import default_algorithm
 from workbench.gui.actions import enable_action, set_tip
 from workbench.gui.controls import label
 from workbench.gui.form_scroll import FormScroll
-from workbench.gui.metrics.controls import (
-    DEFAULT_PLOTS,
-    MOST_PLOTS,
-    NO_CURVE,
-    NO_RANGE,
-    Controls,
-)
+from workbench.gui.metrics.controls import MOST_PLOTS, NO_CURVE, NO_RANGE, Controls
 from workbench.gui.metrics.data import Along, HealthMark, RunData, extent, steady
 from workbench.gui.metrics.export import picture
 from workbench.gui.metrics.figure_dialog import Choice, FigureDialog
@@ -36,7 +31,8 @@ from workbench.gui.metrics.legend import legend, name_runs
 from workbench.gui.metrics.looks import Looks
 from workbench.gui.metrics.plot import MetricPlot
 from workbench.gui.metrics.pointing import Pointing
-from workbench.gui.metrics.wording import change_text
+from workbench.gui.metrics.wording import change_text, in_sentence
+from workbench.gui.settings import section
 from workbench.gui.theme import Theme, themes
 from workbench.learning.metrics import PARTS
 from workbench.store.records import ChangeRecord, RunRecord, Series
@@ -65,6 +61,10 @@ class MetricsView(QWidget):
         self._whole: tuple[float, float] | None = None  # what of x there is to see
         self._parts: tuple[str, ...] = ()
         self._parts_wanted = True
+        self.algorithm = default_algorithm()
+        """That of the run on display."""
+        self._plots_of: dict[str, list[str]] = {}
+        """What was plotted last with the other algorithms."""
         self._stale = False
         self._build()
         self._tick = QTimer(self)
@@ -75,15 +75,18 @@ class MetricsView(QWidget):
         self._settled = QTimer(self, singleShot=True, interval=_SETTLED_MS)
         self._settled.timeout.connect(self._wake)
         themes().changed.connect(self._apply_theme)
-        self.choose_plots(DEFAULT_PLOTS)
+        self.choose_plots(self.algorithm.default_plots)
 
     # -- what the window tells
 
     def show_run(
-        self, run_id: int | None, series: Mapping[str, Series], changes: Sequence[ChangeRecord]
+        self, run_id: int | None, series: Mapping[str, Series], changes: Sequence[ChangeRecord],
+        algorithm: Algorithm | None = None,
     ) -> None:
         """Show a run from the store (a run just started has no series yet), or none. The chosen
-        cycle stays when the same run goes on, as long as it has it."""
+        cycle stays when the same run goes on, as long as it has it. ``algorithm`` is the run's;
+        None: the one before."""
+        self._use(algorithm or self.algorithm)
         before, chosen = self._run, self._pointing.choice.cycle
         self._run = None if run_id is None else RunData(run_id, series, self._looks.weight)
         if self._run:
@@ -161,14 +164,20 @@ class MetricsView(QWidget):
 
     def save_state(self) -> dict[str, object]:
         """Return what the person chose."""
-        return {"plots": self.plots(), "parts": self._parts_wanted, **self._looks.save()}
+        plots = {**self._plots_of, self.algorithm.name: self.plots()}
+        first = plots.pop(default_algorithm().name, [])
+        others = {"plots_of": plots} if plots else {}
+        return {"plots": first, **others, "parts": self._parts_wanted, **self._looks.save()}
 
     def restore_state(self, state: dict[str, object]) -> None:
         """Choose as :meth:`save_state` told; what is unknown is left out."""
-        names = state.get("plots")
         self._parts_wanted = state.get("parts") is not False
-        known = [n for n in names if n in METRICS] if isinstance(names, list) else []
-        self.choose_plots(known[:MOST_PLOTS] or DEFAULT_PLOTS)
+        self._plots_of = {
+            name: [str(metric) for metric in plots]
+            for name, plots in (*section(state, "plots_of").items(),
+                                (default_algorithm().name, state.get("plots")))
+            if isinstance(plots, list)}
+        self.choose_plots(self._remembered())
         looks = Looks()
         looks.restore(state)
         self.controls.show_settings(looks.weight, looks.log, looks.along)
@@ -183,7 +192,7 @@ class MetricsView(QWidget):
 
     def choose_plots(self, names: Sequence[str]) -> None:
         """Plot these metrics, in this order; plots that stay are kept."""
-        self._grid.choose(names, self._parts if self._parts_wanted else ())
+        self._grid.choose(names, self._parts if self._parts_wanted else (), self.algorithm)
         self.controls.show_plots(names)
         self.controls.show_parts(bool(self._parts), self._parts_wanted)
         self._show_looks()
@@ -254,7 +263,8 @@ class MetricsView(QWidget):
             enable_action(action, not empty, NO_CURVE)
         if run is None or empty:
             self._empty.setText(
-                "Press Start: reward, value loss, entropy and KL appear here." if run is None else
+                f"Press Start: {in_sentence(self.algorithm.plot_sets[0].help)} appear here."
+                if run is None else
                 "The first cycle is under way: its numbers appear here when it is complete."
                 if self._alive else
                 "No cycle of this run is complete. Resume begins it from the start.")
@@ -363,6 +373,20 @@ class MetricsView(QWidget):
         return next(iter([*at, *filter(None, [self._pointing.crosshair.plot]), *shown]))
 
     # -- settings
+
+    def _use(self, algorithm: Algorithm) -> None:
+        """Offer the plots of an algorithm, and show those that were chosen last with it."""
+        if algorithm is not self.algorithm:
+            self._plots_of[self.algorithm.name] = self.plots()
+            self.algorithm = algorithm
+            self.controls.show_algorithm(algorithm)
+            self.choose_plots(self._remembered())
+
+    def _remembered(self) -> Sequence[str]:
+        """Return what was plotted last with the algorithm, as far as it has it."""
+        known = {metric.name for metric in self.algorithm.metrics}
+        names = [name for name in self._plots_of.get(self.algorithm.name, []) if name in known]
+        return names[:MOST_PLOTS] or self.algorithm.default_plots
 
     def _find_parts(self) -> None:
         """Plot the parts of the reward for as long as a run is shown that has them."""

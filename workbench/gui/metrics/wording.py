@@ -6,16 +6,13 @@ import html
 from collections.abc import Iterable
 
 from workbench.algorithm import Metric
+from workbench.algorithms import find_spec
 from workbench.formatting import format_value
 from workbench.gui.metrics.data import format_number
-from workbench.ppo.hyperparameters import specs
 from workbench.store.records import ChangeRecord
 from workbench.training.events import Change
 
-SHORT = {"objective/scores_compared": "compared", "objective/rlhf_reward": "after penalties"}
-"""What metrics are called beside another one of their kind."""
 _CYCLES = 4  # whose changes are told; the rest is in Compare settings
-_DISTANCES = ("objective/kl",)
 _ROUNDING = 1e-4  # of sums over a completion; a distance below it is that of a policy to itself
 
 
@@ -32,7 +29,7 @@ def headline(metric: Metric, value: float) -> tuple[str, str]:
     """
     if abs(value) < rounding(metric):
         return "0", ""
-    if metric.name in _DISTANCES and value < 0:
+    if metric.distance and value < 0:
         return "about 0", (
             f"Measured: {format_number(value)} {metric.unit}. It is estimated from the completions "
             "drawn, and by chance such an average can fall below 0; the distance itself cannot.")
@@ -41,18 +38,17 @@ def headline(metric: Metric, value: float) -> tuple[str, str]:
 
 def rounding(metric: Metric) -> float:
     """Return below which size a metric's numbers are all rounding; 0 where none are."""
-    return _ROUNDING if metric.name in _DISTANCES else 0.0
+    return _ROUNDING if metric.distance else 0.0
 
 
-def in_sentence(metric: Metric) -> str:
-    """Return a metric's label as it stands within a sentence."""
-    label = metric.label
-    return label if label[1].isupper() else label[0].lower() + label[1:]
+def in_sentence(label: str) -> str:
+    """Return a label as it stands within a sentence."""
+    return label if label[1:2].isupper() else label[0].lower() + label[1:]
 
 
 def change_text(change: Change | ChangeRecord) -> str:
     """Return a changed setting as "Learning rate 3e-4 → 1e-4"."""
-    spec = specs().get(change.name)
+    spec = find_spec(change.name)
     old, new = format_value(spec, change.old), format_value(spec, change.new)
     return f"{spec.label if spec else change.name} {old} → {new}"
 

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from workbench.algorithms import algorithm_named
 from workbench.formatting import format_value
 from workbench.gui.controls import RIGHT, as_list, enable, label, named, tool_button
 from workbench.gui.dialog import Dialog
@@ -26,7 +27,7 @@ from workbench.gui.metrics.wording import changes_by_cycle
 from workbench.gui.plain_text import plain_tip
 from workbench.gui.status_bar import file_size
 from workbench.gui.theme import set_look
-from workbench.ppo.hyperparameters import parse, specs
+from workbench.learning.metrics import COMPARED, KL
 from workbench.settings import HyperparameterError, Value
 from workbench.store.records import RunRecord, Series
 from workbench.store.store import Store
@@ -57,6 +58,7 @@ class BranchDialog(Dialog):
         super().__init__(parent, "go_back_dialog" if back else "fork_dialog",
                          f"Go back in {run.name}" if back else f"Fork {run.name}")
         self._store, self._run, self._then, self._back = store, run, then, back
+        self._settings = algorithm_named(run.algorithm).settings
         self._reference: dict[str, Value] = {}
         self._cycles: list[int | None] = []
         self._proposed: int | None = None  # more cycles, where the checkpoint is the run's end
@@ -132,11 +134,12 @@ class BranchDialog(Dialog):
         cycle = self._begins()
         used = self._store.settings_after(self._run.id, cycle)
         try:
-            self._reference = parse({k: v for k, v in used.items() if k in specs()}).model_dump()
+            self._reference = self._settings.parse(self._settings.known(used)).model_dump()
         except HyperparameterError:
-            self._reference = parse({}).model_dump()
-        fixed = {n for n, s in specs().items() if self._back and not s.live}
-        shaping = {n for n, s in specs().items() if s.structural and cycle} - fixed
+            self._reference = self._settings().model_dump()
+        specs = self._settings.specs()
+        fixed = {n for n, s in specs.items() if self._back and not s.live}
+        shaping = {n for n, s in specs.items() if s.structural and cycle} - fixed
         self.form.lock(fixed | shaping, _FIXED if self._back else _STRUCTURAL)
         kept = {n: v for n, v in edits.items() if n not in fixed | shaping}
         if kept.get("num_cycles") == self._proposed:
@@ -151,14 +154,15 @@ class BranchDialog(Dialog):
 
     def _say(self) -> None:
         changes, problems = self.changes(), self.form.problems()
+        specs = self._settings.specs()
         later = changes_by_cycle(
             c for c in self._store.changes(self._run.id) if c.cycle > self._begins())
         if problems:
             text = next(iter(problems.values()))
         elif changes:
             text = "Changes: " + "; ".join(
-                f"{specs()[n].label} {format_value(specs()[n], self._reference[n])} → "
-                f"{format_value(specs()[n], v)}" for n, v in changes.items()) + "."
+                f"{specs[n].label} {format_value(specs[n], self._reference[n])} → "
+                f"{format_value(specs[n], v)}" for n, v in changes.items()) + "."
         else:
             text = ("No setting changes." if later else
                     f"Nothing changes: it goes the way {self._run.name} went.")
@@ -205,7 +209,7 @@ class BranchDialog(Dialog):
         across = QHBoxLayout()
         across.setSpacing(16)
         across.addLayout(left, 1)
-        across.addLayout(self._settings(), 1)
+        across.addLayout(self._make_settings(), 1)
         self.body.addLayout(across, 1)
         self.name.setVisible(not self._back)  # with a parent now: else a window of its own
         self.warn(warning)
@@ -214,8 +218,8 @@ class BranchDialog(Dialog):
         self.checkpoints.itemSelectionChanged.connect(self._chosen)
         self.form.changed.connect(self._say)
 
-    def _settings(self) -> QVBoxLayout:
-        self.form = HyperparametersForm()
+    def _make_settings(self) -> QVBoxLayout:
+        self.form = HyperparametersForm(self._settings)
         scroll = FormScroll(self.form)
         find = named(QLineEdit(placeholderText="Find a setting", clearButtonEnabled=True),
                      "fork_find_setting", "Find a setting",
@@ -245,4 +249,4 @@ def _at(metrics: Mapping[str, Series], cycle: int) -> tuple[str, str]:
         series = metrics.get(name, Series())
         place = series.cycles.index(cycle) if cycle in series.cycles else -1
         return format_number(series.values[place]) if place >= 0 else "–"
-    return value("objective/scores_compared"), value("objective/kl")
+    return value(COMPARED), value(KL)

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from workbench.algorithms import algorithm_named
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.formatting import format_value
 from workbench.gui.metrics.data import format_number
-from workbench.ppo.hyperparameters import specs
+from workbench.learning.metrics import KL
 from workbench.store.records import ChangeRecord, RunRecord, Series
 from workbench.store.store import Store
 
@@ -57,7 +58,9 @@ def _settings(store: Store, run: RunRecord) -> dict[str, str]:
     policy: Any = run.models.get("policy") or {}
     parts: Any = run.models.get("reward") or []
     prompts = store.run_prompts(run.id)
+    algorithm = algorithm_named(run.algorithm)
     found = {
+        "Algorithm": algorithm.title,
         "Forked from": _origin(store, run),
         "Policy": _BUNDLED.get(run.policy, run.policy),
         "Reward": _BUNDLED.get(run.reward, run.reward),
@@ -71,7 +74,7 @@ def _settings(store: Store, run: RunRecord) -> dict[str, str]:
     changes: dict[str, list[ChangeRecord]] = {}
     for change in store.changes(run.id):
         changes.setdefault(change.name, []).append(change)
-    for name, spec in specs().items():
+    for name, spec in algorithm.settings.specs().items():
         value = run.hyperparameters.get(name, spec.default)
         found[spec.label] = format_value(spec, value) + "".join(
             f" → {format_value(spec, c.new)} at cycle {c.cycle}" for c in changes.get(name, ()))
@@ -93,10 +96,10 @@ def _prompts(texts: Sequence[str]) -> str:
 
 def _results(store: Store, run: RunRecord) -> dict[str, str]:
     metrics = store.metrics(run.id)
-    scores = metrics.get("objective/scores", Series())
+    scores = metrics.get(algorithm_named(run.algorithm).headline, Series())
     finite = [(v, c) for v, c in zip(scores.values, scores.cycles, strict=True) if math.isfinite(v)]
     best = max(finite, default=None)
-    kl = metrics.get("objective/kl", Series()).values
+    kl = metrics.get(KL, Series()).values
     return {
         "Cycles run": str(run.cycles),
         "Best reward": f"{format_number(best[0])} at cycle {best[1]}" if best else "–",

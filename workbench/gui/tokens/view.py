@@ -1,4 +1,4 @@
-"""What a cycle learned from, token by token: value, advantage, clip, KL and entropy at work."""
+"""What a cycle learned from, token by token, as the run's algorithm has it shown."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from PySide6.QtCore import QSignalBlocker, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QPaintEvent
 from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
-from workbench.algorithm import TokenView
-from workbench.algorithms import ALGORITHMS, find_algorithm
+from workbench.algorithm import Algorithm
+from workbench.algorithms import algorithm_named, default_algorithm
 from workbench.gui.controls import label
 from workbench.gui.form_scroll import FormScroll
 from workbench.gui.still_label import StillLabel
@@ -25,12 +25,12 @@ from workbench.store.store import Store
 
 _RELOAD_MS = 60
 _KEPT_BY_DEFAULT = 10
-_NO_RUN = ("Press Start: here every token that a cycle learned from shows the value head's "
-           "estimate, its advantage and what the update made of it.")
+_NO_RUN = "Press Start: here every token that a cycle learned from shows {}."
 _NO_CYCLE = "The tokens of the first cycle appear here when it has ended."
 _ENDED = "No cycle of this run is complete. Resume begins it from the start."
 _NOT_KEPT = ("No tokens of this run were kept. Set Token details kept, under Run in "
              "Hyperparameters, above 0 before the next.")
+_NO_VIEW = "{} tells nothing of single tokens; what it writes is in Completions."
 
 
 class TokensView(QWidget):
@@ -57,11 +57,11 @@ class TokensView(QWidget):
         self._traces: Mapping[int, TokenTrace] = {}  # of the cycle that is held
         self._wanted_prompt: int | None = None
         self._settings: Mapping[str, object] = {}
-        self._view: TokenView | None = None
+        self._algorithm = default_algorithm()
         self._record: CompletionRecord | None = None
         self._stale = True
         self._build()
-        self._use(ALGORITHMS[0].tokens)
+        self._use(self._algorithm)
         # Several cycles may end within a moment; only the last is worth reading.
         self._reload = QTimer(self, singleShot=True, interval=_RELOAD_MS)
         self._reload.timeout.connect(self._load)
@@ -85,6 +85,8 @@ class TokensView(QWidget):
             self._cycle = self._wanted_prompt = self._record = self._shown_cycle = None
             self._traces = {}
         self._run_id, self._kept = run_id, []
+        if run is not None:
+            self._use(algorithm_named(run.algorithm))
         self._load_soon()
 
     def cycle_available(self, run_id: int) -> None:
@@ -154,10 +156,13 @@ class TokensView(QWidget):
         self._reload.stop()
         self._stale = False
         run = None if self._run_id is None else self._store.run(self._run_id)
-        kept = self._kept = [] if run is None else self._find_kept(run)
+        view = self._algorithm.tokens
+        kept = self._kept = [] if run is None or view is None else self._find_kept(run)
         if run is None or not (kept or self._traces):
-            self._empty.setText(_NO_RUN if run is None else _NOT_KEPT if run.cycles
-                                else _NO_CYCLE if self._alive else _ENDED)
+            self._empty.setText(
+                _NO_VIEW.format(self._algorithm.title) if view is None
+                else _NO_RUN.format(view.help) if run is None else _NOT_KEPT if run.cycles
+                else _NO_CYCLE if self._alive else _ENDED)
             self._pages.setCurrentWidget(self._empty)
             self.controls.setVisible(False)
             return
@@ -173,7 +178,6 @@ class TokensView(QWidget):
             wanted if wanted != self._cycle else None)
         if not reading or self._wanted_prompt is not None:
             self._settings = self._store.settings_after(run.id, cycle)
-            self._use(find_algorithm(run.algorithm).tokens)
             if not reading:
                 self._traces = {} if self._cycle is None else self._read_traces(run.id, cycle)
             self._show_completions(run.id, cycle)
@@ -192,10 +196,10 @@ class TokensView(QWidget):
         after = max(0, known[-1] - most)
         return known[: bisect_right(known, after)] + self._store.traced_cycles(run.id, after)
 
-    def _use(self, view: TokenView | None) -> None:
+    def _use(self, algorithm: Algorithm) -> None:
         """Show tokens as the run's algorithm has them shown."""
-        self._view = view
-        columns = view.columns if view is not None else ()
+        self._algorithm = algorithm
+        columns = algorithm.tokens.columns if algorithm.tokens is not None else ()
         self.model.set_columns(columns)
         self.controls.set_columns(columns)
 
@@ -237,7 +241,7 @@ class TokensView(QWidget):
         if record is not None and run_id is not None and self._shown_cycle is not None:
             trace = self._traces.get(record.position) or self._store.trace(
                 run_id, self._shown_cycle, record.position)
-        view = self._view
+        view = self._algorithm.tokens
         if trace is None or record is None or view is None:
             self.model.show_steps(())
         else:
@@ -253,9 +257,9 @@ class TokensView(QWidget):
             self.table.setCurrentIndex(self.model.index(best, 0))
 
     def _show_step(self, row: int) -> None:
-        there = 0 <= row < len(self.model.steps)
-        self._said.setText(self._view.say(self.model.steps[row], self._settings)
-                           if there and self._view is not None else "")
+        there, view = 0 <= row < len(self.model.steps), self._algorithm.tokens
+        self._said.setText(view.say(self.model.steps[row], self._settings)
+                           if there and view is not None else "")
         self.text.mark(row)
 
     def _choose_step(self, row: int) -> None:
