@@ -48,11 +48,11 @@ unix = pytest.mark.skipif(sys.platform == "win32", reason="needs signals and pat
 SMALL = ["--set", "batch_size=4", "--set", "response_length=5"]
 
 
-def test_train_writes_a_json_object_a_cycle(models, home, tmp_path):
+def test_train_writes_a_json_object_a_cycle(models, home, tmp_path, forked):
     prompts = tmp_path / "p.txt"
     prompts.write_text("one\ntwo\n")
-    done = run("train", *models, *SMALL, "--prompts", prompts, "--cycles", 2, "--seed", 5,
-               "--home", home, "--json")
+    done = forked("train", *models, *SMALL, "--prompts", prompts, "--cycles", 2, "--seed", 5,
+                  "--home", home, "--json")
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["cycle"] for line in lines] == [1, 2]

@@ -53,7 +53,7 @@ def run_out(ready, changes, megabytes):
 
 
 def test_sampling_runs_out_and_the_run_goes_on_with_less(ready, store):
-    failed = run_out(ready, {"batch_size": 65_536, "response_length": 100}, 300)
+    failed = run_out(ready, {"batch_size": 65_536, "response_length": 100}, 150)
     assert failed.sentence.startswith("Memory ran out while writing completions; the run is kept")
     assert "after cycle 1" in failed.sentence
     assert "Batch size from 65536 to 32768" in failed.sentence
