@@ -150,7 +150,8 @@ class MemoryDialog(Dialog):
         grid.setHorizontalSpacing(24)
         grid.setVerticalSpacing(4)
         grid.setColumnStretch(0, 1)
-        names = [name for name in _PARTS if any(
+        there = [name for parts in event.phases.values() for name in parts]
+        names = [name for name in dict.fromkeys([*_PARTS, *there]) if any(
             parts.get(name, 0) >= _LEAST for parts in event.phases.values())]
         for column, (phase, parts) in enumerate(event.phases.items(), start=1):
             grid.addWidget(label(_heading(phase.value), "heading"), 0, column,
@@ -162,7 +163,7 @@ class MemoryDialog(Dialog):
                       "heading" if total == event.needed else "")
         for row, name in enumerate(names, start=1):
             part = label(name)
-            part.setToolTip(plain_tip(_PARTS[name]))
+            part.setToolTip(plain_tip(_PARTS.get(name, name)))
             grid.addWidget(part, row, 0)
         grid.addWidget(label("Together", "heading"), len(names) + 1, 0)
         grid.setRowStretch(len(names) + 2, 1)

@@ -144,6 +144,7 @@ class MemoryEstimated:
 
     ``phases`` gives each phase's parts; the most is held in one phase, not in all together.
     ``advice`` is a sentence when it does not fit, ``changes`` the settings with which it would.
+    ``algorithm`` is that of the settings.
     """
 
     phases: Mapping[Phase, Mapping[str, int]]
@@ -151,6 +152,7 @@ class MemoryEstimated:
     device: str
     advice: str = ""
     changes: Mapping[str, Value] = field(default_factory=dict)
+    algorithm: str = ""
 
     @property
     def needed(self) -> int:

@@ -210,9 +210,9 @@ class Models:
         """Say what a run will take. It is said or not: no run fails for want of an estimate."""
         if self._memory:
             with contextlib.suppress(Exception):
-                memory = self._memory[algorithms.algorithm_of(hp).name]
-                if (estimate := memory.estimate(hp, prompts)) is not None:
-                    emit(estimate)
+                algorithm = algorithms.algorithm_of(hp).name
+                if (estimate := self._memory[algorithm].estimate(hp, prompts)) is not None:
+                    emit(replace(estimate, algorithm=algorithm))
 
     def ran_out(self, run: Run, phase: Phase) -> tuple[str, Mapping[str, Value]]:
         """Return a sentence on memory that ran out, and the changes to resume the run with."""

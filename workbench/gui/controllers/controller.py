@@ -175,7 +175,8 @@ class Controller(QObject):
             case ev.RunFailed():
                 self._run_failed(event)
             case ev.MemoryEstimated():
-                window.hyperparameters.memory.show_estimate(event)
+                if event.algorithm in ("", window.hyperparameters.algorithm.name):
+                    window.hyperparameters.memory.show_estimate(event)
 
     def _state_changed(self, event: ev.StateChanged) -> None:
         self._told = event.state

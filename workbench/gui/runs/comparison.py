@@ -12,6 +12,7 @@ from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.formatting import format_value
 from workbench.gui.metrics.data import format_number
 from workbench.learning.metrics import KL
+from workbench.settings import Spec
 from workbench.store.records import ChangeRecord, RunRecord, Series
 from workbench.store.store import Store
 
@@ -28,11 +29,18 @@ class Row:
 
 
 def compare(store: Store, runs: Sequence[RunRecord]) -> list[Row]:
-    """Return the settings that differ, then the results of each run."""
+    """Return the settings that differ, then the results of each run. A setting that the algorithm
+    of one of them lacks differs where another has it at something else than the default."""
     columns = [_settings(store, run) for run in runs]
     names = list(dict.fromkeys(name for column in columns for name in column))
-    rows = [Row(name, cells) for name in names
-            if len(set(cells := tuple(column.get(name, "–") for column in columns))) > 1]
+    rows = []
+    for name in names:
+        cells = tuple(column.get(name, "–") for column in columns)
+        known = {column[name] for column in columns if name in column}
+        spec = next((s for run in runs for s in _specs(run).values() if s.label == name), None)
+        plain = spec is not None and known == {format_value(spec, spec.default)}
+        if len(set(cells)) > 1 and not plain:
+            rows.append(Row(name, cells))
     results = [_results(store, run) for run in runs]
     return rows + [Row(name, tuple(r[name] for r in results), result=True) for name in results[0]]
 
@@ -74,11 +82,15 @@ def _settings(store: Store, run: RunRecord) -> dict[str, str]:
     changes: dict[str, list[ChangeRecord]] = {}
     for change in store.changes(run.id):
         changes.setdefault(change.name, []).append(change)
-    for name, spec in algorithm.settings.specs().items():
+    for name, spec in _specs(run).items():
         value = run.hyperparameters.get(name, spec.default)
         found[spec.label] = format_value(spec, value) + "".join(
             f" → {format_value(spec, c.new)} at cycle {c.cycle}" for c in changes.get(name, ()))
     return found
+
+
+def _specs(run: RunRecord) -> dict[str, Spec]:
+    return algorithm_named(run.algorithm).settings.specs()
 
 
 def _origin(store: Store, run: RunRecord) -> str:
