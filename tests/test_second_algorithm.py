@@ -50,8 +50,9 @@ def test_it_learns(home: Path) -> None:
 
 
 def test_it_is_trained_resumed_forked_and_listed(
-    home: Path, capsys: pytest.CaptureFixture[str]
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
     train = ["train", *QUICK, "--cycles", "3"]
     assert cli.main([*train, "--algorithm", "reinforce", "--json",
                      "--set", "steps_per_batch=2"]) == 0
@@ -84,6 +85,8 @@ def test_it_is_trained_resumed_forked_and_listed(
     assert cli.main(["runs"]) == 0
     assert cli.main(["show", "4"]) == 0
     out = capsys.readouterr().out
+    assert out.split()[:3] == ["run", "name", "algorithm"]
+    assert "Run 4 (REINFORCE) finished after 3 cycles" in out
     assert "mean_baseline" in out
     assert "REINFORCE loss" in out
     assert "Value loss" not in out

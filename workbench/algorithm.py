@@ -78,9 +78,9 @@ class TokenColumn:
 class TokenView:
     """How the tokens of a completion are shown.
 
-    ``read(pieces, numbers, score, settings)`` gives a step a token, of the columns that the trace
-    keeps; ``say(step, settings)`` puts one in words, as HTML; ``weight(step)`` is large where the
-    choice of the token mattered.
+    ``read(pieces, numbers, score, settings)`` gives a step a token, which has its ``piece``, of the
+    columns that the trace keeps; ``say(step, settings)`` puts one in words, as HTML;
+    ``weight(step)`` is large where the choice of the token mattered.
     """
 
     help: str

@@ -5,7 +5,7 @@ What looks for something goes through :data:`ALGORITHMS` when it is called.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -46,6 +46,12 @@ def algorithm_named(name: str) -> Algorithm:
     """Return the algorithm of this name, to show a run of it: where another version had it, one
     that has what all of them have."""
     return _index(ALGORITHMS).algorithms.get(name) or _unknown(name)
+
+
+def are_several(runs: Iterable[str] = ()) -> bool:
+    """Return whether it is worth saying which algorithm is meant: whether there are several, or
+    ``runs``, the names that runs keep, are of another than the one there is."""
+    return len({*(a.name for a in ALGORITHMS), *runs}) > 1
 
 
 def algorithm_of(settings: Settings) -> Algorithm:

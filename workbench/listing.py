@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from workbench.algorithms import algorithm_named, find_metric, headlines
+from workbench.algorithms import algorithm_named, are_several, find_metric, headlines
 from workbench.exit_status import UNUSABLE
 from workbench.formatting import count_cycles, format_value
 from workbench.learning.metrics import PARTS
@@ -32,13 +32,16 @@ def list_runs(options: argparse.Namespace) -> int:
     if store is None:
         return UNUSABLE
     table = Table(box=None, pad_edge=False)
-    for heading in ("run", "name", "from", "begun (UTC)", "status", "cycles", "reward", "saved"):
+    runs, rewards, lengths = store.runs(), store.metric_spans(headlines()), store.lengths()
+    several = are_several(run.algorithm for run in runs)
+    for heading in ("run", "name", *(["algorithm"] if several else []), "from", "begun (UTC)",
+                    "status", "cycles", "reward", "saved"):
         table.add_column(heading, justify="right" if heading in ("run", "cycles") else "left",
                          no_wrap=heading not in ("name", "saved"))
-    runs, rewards, lengths = store.runs(), store.metric_spans(headlines()), store.lengths()
     for run, depth in _in_tree_order(runs):
         table.add_row(
             str(run.id), "  " * (depth - 1) + "└ " * (depth > 0) + run.name,
+            *([algorithm_named(run.algorithm).title] if several else []),
             f"{run.parent} at {run.parent_cycle}" if run.parent else "",
             _minute(run.created_at)[5:], run.status,
             f"{run.cycles}/{lengths.get(run.id) or run.hyperparameters.get('num_cycles', '?')}",
@@ -61,7 +64,8 @@ def show_run(options: argparse.Namespace) -> int:
         store.close()
         return UNUSABLE
     console = Console(highlight=False, markup=False)
-    console.print(Text(run.name, "bold"), f"{run.status} after {count_cycles(run.cycles)},",
+    by = [f"({algorithm_named(run.algorithm).title})"] if are_several([run.algorithm]) else []
+    console.print(Text(run.name, "bold"), *by, f"{run.status} after {count_cycles(run.cycles)},",
                   f"begun {_minute(run.created_at)} UTC")
     if run.note:
         console.print(run.note)

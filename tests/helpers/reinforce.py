@@ -59,9 +59,7 @@ class ReinforceTrainer(Trainer[ReinforceSettings]):
         clock.lap("seconds/scoring")
         rate = scheduled(settings, settings.learning_rate, cycle)
         set_rates(self.optimizer, rate, rate)
-        plan = Plan(settings.seed, cycle, mini_batches=settings.steps_per_batch,
-                    micro_batch_tokens=settings.micro_batch_tokens,
-                    temperature=settings.temperature, max_grad_norm=settings.max_grad_norm)
+        plan = Plan.of(settings, cycle, mini_batches=settings.steps_per_batch)
         loss = ReinforceLoss(batch.scores - baseline)
         log = Epochs(self.policy, batch.completions, loss, plan, control).run(self.optimizer)
         clock.lap("seconds/update")

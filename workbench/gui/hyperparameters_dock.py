@@ -161,7 +161,7 @@ class HyperparametersDock(QWidget):
     def _show_algorithm(self) -> None:
         """Say which algorithm is chosen, where there are several."""
         there = algorithms.ALGORITHMS
-        self._chooser.setVisible(len(there) > 1)
+        self._chooser.setVisible(algorithms.are_several())
         with QSignalBlocker(self.algorithm_field):
             self.algorithm_field.clear()
             for place, algorithm in enumerate(there):

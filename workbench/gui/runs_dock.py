@@ -14,7 +14,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.algorithms import algorithm_named, find_algorithm, headlines
+from workbench.algorithms import algorithm_named, are_several, find_algorithm, headlines
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.formatting import format_value
 from workbench.gui.actions import CAN_BRANCH, CAN_RESUME, CAN_START, STARTING
@@ -385,13 +385,15 @@ class RunsDock(QWidget):
 def describe(run: RunRecord, changes: Sequence[ChangeRecord]) -> str:
     """Return a run's models, the settings that are not the default and those that were changed
     on the way, in a few words."""
-    specs = algorithm_named(run.algorithm).settings.specs()
+    algorithm = algorithm_named(run.algorithm)
+    specs = algorithm.settings.specs()
     differing = [
         f"{spec.label} {format_value(spec, run.hyperparameters[name])}"
         for name, spec in specs.items()
         if name in run.hyperparameters and run.hyperparameters[name] != spec.default]
     settings = [", ".join(differing) or "defaults", *changes_by_cycle(changes)]
-    parts = [f"Policy: {_short(run.policy)}. Reward: {_short(run.reward)}. "
+    by = f"{algorithm.title}. " if are_several([run.algorithm]) else ""
+    parts = [f"{by}Policy: {_short(run.policy)}. Reward: {_short(run.reward)}. "
              f"Settings: {'; '.join(settings)}."]
     if run.note:
         parts.append(run.note)

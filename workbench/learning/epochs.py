@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from workbench.models.policy import Policy
 from workbench.models.randomness import mini_batches
 from workbench.models.sampling import Completions
 from workbench.models.token_statistics import token_statistics
+from workbench.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +62,15 @@ class Plan:
     """Longer gradients are shortened to it; 0: none."""
     values_alone: bool = False
     """The policy stays as it is: only its value head, or its value model, learns."""
+
+    @classmethod
+    def of(
+        cls, settings: Settings, cycle: int, *, epochs: int = 1, mini_batches: int = 1,
+        values_alone: bool = False,
+    ) -> Self:
+        """Return the plan of a cycle by the settings that all algorithms have."""
+        return cls(settings.seed, cycle, epochs, mini_batches, settings.micro_batch_tokens,
+                   settings.temperature, settings.max_grad_norm, values_alone)
 
 
 class Epochs:

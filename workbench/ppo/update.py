@@ -23,9 +23,8 @@ def update(
         NotFiniteError: a gradient is not a number.
     """
     hp = loss.hp
-    plan = Plan(
-        hp.seed, cycle, hp.num_ppo_epochs, hp.num_mini_batches, hp.micro_batch_tokens,
-        hp.temperature, hp.max_grad_norm, values_alone=loss.warming_up)
+    plan = Plan.of(hp, cycle, epochs=hp.num_ppo_epochs, mini_batches=hp.num_mini_batches,
+                   values_alone=loss.warming_up)
     epochs = Epochs(policy, loss.experience.completions, loss, plan, control)
     log = epochs.run(optimizer, lambda means: 0 < hp.target_kl < means["approxkl"])
     last = [entry for entry in log if entry["epoch"] == log[-1]["epoch"]]

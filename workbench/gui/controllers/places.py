@@ -23,7 +23,7 @@ def places(window: MainWindow, store: Store, shown: int | None,
            show_run: Callable[[int | None], None]) -> Iterator[Entry]:
     """Yield every place. ``shown`` is the run on display, ``show_run`` puts one there."""
     settings = window.hyperparameters
-    if len(algorithms.ALGORITHMS) > 1:
+    if algorithms.are_several():
         yield Entry("Algorithm", "Setting", plain_tip(settings.algorithm.help),
                     partial(_algorithm, window),
                     also=" ".join(f"{a.title} {a.help}" for a in algorithms.ALGORITHMS), place=True)

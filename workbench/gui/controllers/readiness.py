@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject
 
-from workbench import algorithms
+from workbench.algorithms import algorithm_named, are_several
 from workbench.gui.actions import ALIVE
 from workbench.gui.controllers.resuming import Resuming, lost_cycles, planned_cycles
 from workbench.gui.model_names import policy_name, reward_name
@@ -152,13 +152,13 @@ class Readiness(QObject):
             self._live = run_id, run.name, _what(
                 policy_name(run.policy), True, reward_name(parts), True,
                 len(self._store.run_prompts(run_id)), run.hyperparameters.get("seed", 0),
-                algorithms.algorithm_named(run.algorithm).title)
+                algorithm_named(run.algorithm).title)
         return self._live[1:]
 
 
 def _what(policy: str, policy_there: bool, reward: str, reward_there: bool, prompts: int,
           seed: object, algorithm: str) -> list[Piece]:
-    by: list[Piece] = [(" by ", ""), (algorithm, "name")] if len(algorithms.ALGORITHMS) > 1 else []
+    by: list[Piece] = [(" by ", ""), (algorithm, "name")] if are_several() else []
     return [
         (policy or "no policy", "name" if policy and policy_there else "warning"),
         (" with ", ""),
