@@ -38,5 +38,8 @@ def stop(handler: logging.Handler) -> None:
 
 def _start(handler: logging.Handler) -> logging.Handler:
     handler.setFormatter(logging.Formatter(_FORMAT))
-    logging.getLogger(_ROOT).addHandler(handler)
+    root = logging.getLogger(_ROOT)
+    if root.level == logging.NOTSET:
+        root.setLevel(logging.INFO)
+    root.addHandler(handler)
     return handler

@@ -7,7 +7,7 @@ from helpers.models import CONFIGS, VOCABULARY, make_policy
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from workbench.models import sampling, trying
+from workbench.models import sampling, try_sampling
 from workbench.models.control import Interrupted
 from workbench.models.decoding import Decoding
 from workbench.models.device import widest_float
@@ -111,11 +111,11 @@ def test_a_device_without_double_precision_is_given_none(policy, unattended, mon
 
     assert widest_float(torch.device("mps")) is torch.float32
     assert widest_float(policy.device) is torch.float64
-    for module in (sampling, trying):
+    for module in (sampling, try_sampling):
         monkeypatch.setattr(module, "widest_float", lambda device: torch.float32)
     with NoDoubles():
         draw(policy, unattended, eos=[])
-        trying.write(policy, PROMPTS, Decoding(length=4, top_p=0.8), eos_ids=[],
+        try_sampling.write(policy, PROMPTS, Decoding(length=4, top_p=0.8), eos_ids=[],
                      written=lambda responses: None)
 
 

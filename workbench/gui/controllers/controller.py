@@ -377,8 +377,8 @@ class Controller(QObject):
 
     def _loading_failed(self, event: ev.LoadingFailed) -> None:
         window = self._window
-        self.driving.give_up_waiting()
         window.show_starting(False)
+        self.driving.give_up_waiting()
         if event.untrusted:
             ask_to_run(window, event.untrusted, partial(self._run_file, event), partial(
                 self._loading_failed, replace(event, untrusted=None, details="")))
