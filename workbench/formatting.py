@@ -70,3 +70,35 @@ def visible(piece: str) -> str:
     """Write a token so that nothing of it is unseen."""
     return piece.replace("\n", "↵").replace("\t", "⇥").strip(" ") or (
         "␣" if piece else "(part of a character)")
+
+
+def short_number(value: float) -> str:
+    """Return a number in at most about six characters: 1.87, 0.0421, 3.2e-5, 12,400."""
+    if not math.isfinite(value):
+        return "–"
+    size = abs(value)
+    if value == 0:
+        return "0"
+    if size < 1e-3 or size >= 1e6:
+        mantissa, exponent = f"{value:.1e}".split("e")
+        text = f"{mantissa.removesuffix('.0')}e{int(exponent)}"
+    elif size >= 1000:
+        text = f"{value:,.0f}"
+    else:
+        text = f"{value:.{max(0, 2 - math.floor(math.log10(size)))}f}"
+    return text.replace("-", "−", 1) if value < 0 else text
+
+
+def format_duration(seconds: float) -> str:
+    """Return 0:40, 12:30 or 2:05:00."""
+    minutes, second = divmod(max(0, round(seconds)), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def file_size(count: int) -> str:
+    """Return 812 kB, 6.4 MB or 1.2 GB."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6)):
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count / 1e3:.0f} kB"

@@ -64,7 +64,7 @@ def play(home: Path, folder: Path, scenes: Callable) -> int:  # type: ignore[typ
     from qasync import QEventLoop
 
     from workbench.gui.app import Workbench
-    from workbench.gui.theme import themes
+    from workbench.gui.widgets.theme import themes
 
     app = QApplication(sys.argv[:1])
     app.setQuitOnLastWindowClosed(False)
@@ -96,7 +96,7 @@ class Camera:
     async def take(self, name: str, width: int, height: int, theme: str = "light",
                    part: object = None) -> None:
         """Save the window, or a ``part`` of it, at a size and in a theme."""
-        from workbench.gui.theme import themes
+        from workbench.gui.widgets.theme import themes
 
         themes().set_mode(theme)
         self.set_size(width, height)
@@ -199,7 +199,7 @@ async def every_scene(  # type: ignore[no-untyped-def]
     import scenes  # noqa: F401
     from stage import SCENES, Stage
 
-    from workbench.gui.theme import themes
+    from workbench.gui.widgets.theme import themes
 
     looks = SCALED_LOOKS if scaled else LOOKS
     stage = Stage(workbench)

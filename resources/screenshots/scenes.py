@@ -79,13 +79,13 @@ async def six_plots(stage: Stage) -> None:
 @scene
 async def trust_region(stage: Stage) -> None:
     stage.window.metrics.choose_plots(PPO.plot_sets[1].metrics)
-    stage.window.metrics.controls.along["steps"].setChecked(True)
+    stage.window.metrics.controls.x_axis["steps"].setChecked(True)
 
 
 @scene
 async def value_and_advantages(stage: Stage) -> None:
     stage.window.metrics.choose_plots(PPO.plot_sets[2].metrics)
-    stage.window.metrics.controls.along["time"].setChecked(True)
+    stage.window.metrics.controls.x_axis["time"].setChecked(True)
 
 
 @scene

@@ -63,7 +63,7 @@ class Stage:
         self.window.hyperparameters.findChild(object, "section_History").setChecked(False)
         self.window.metrics._pointing.clear()
         self.window.metrics.choose_plots(PPO.default_plots)
-        self.window.metrics.controls.along["cycles"].setChecked(True)
+        self.window.metrics.controls.x_axis["cycles"].setChecked(True)
         self.window.prompts.filter.clear()
         self.window.models.policy.set_source(str(BUNDLED_POLICY))
         self.window.models.reward.set_source(str(BUNDLED_REWARD))

@@ -29,7 +29,7 @@ from PySide6.QtCore import QEventLoop, QTimer
 from PySide6.QtWidgets import QApplication
 from tools.large_store import make
 
-from workbench.gui.theme import themes
+from workbench.gui.widgets.theme import themes
 from workbench.store.records import Prompt, PromptSet
 from workbench.store.schema import FILE_NAME
 from workbench.store.store import Store

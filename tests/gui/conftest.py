@@ -8,7 +8,7 @@ import pytest
 from helpers.window import Opened, fill
 from pytestqt.qtbot import QtBot
 
-from workbench.gui.theme import themes
+from workbench.gui.widgets.theme import themes
 from workbench.store.store import Store
 
 

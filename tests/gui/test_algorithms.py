@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QComboBox, QLabel
 from pytestqt.qtbot import QtBot
 
 from workbench.gui.controllers.places import places
-from workbench.gui.hyperparameters_dock import HyperparametersDock
+from workbench.gui.hyperparameters.dock import HyperparametersDock
 from workbench.gui.metrics.view import MetricsView
 from workbench.gui.runs.branch_dialog import BranchDialog
 from workbench.gui.runs.comparison import compare

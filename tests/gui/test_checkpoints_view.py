@@ -7,7 +7,7 @@ from PySide6.QtCore import QEvent
 from PySide6.QtWidgets import QApplication, QMessageBox, QPushButton
 from pytestqt.qtbot import QtBot
 
-from workbench.gui.checkpoints_view import CheckpointsView
+from workbench.gui.runs.checkpoints import CheckpointsView
 from workbench.store.store import Store
 
 

@@ -13,13 +13,13 @@ from PySide6.QtCore import QPoint, QRect, QSortFilterProxyModel, Qt
 from PySide6.QtGui import QGuiApplication, QTextCharFormat
 from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QApplication, QLabel, QTextEdit, QToolButton, QWidget
+from workbench.gui.completions.wording import as_markdown, change, cycle_name
 
 from workbench.gui.completions.diff import marked_difference, split, word_difference
 from workbench.gui.completions.model import CompletionsModel, Role, pair_up
 from workbench.gui.completions.view import CompletionsView
-from workbench.gui.completions.wording import as_markdown, change, cycle_name
-from workbench.gui.cycle_picker import CyclePicker
-from workbench.gui.theme import themes
+from workbench.gui.widgets.cycle_picker import CyclePicker
+from workbench.gui.widgets.theme import themes
 from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.store import Store
 

@@ -118,7 +118,7 @@ def test_a_second_stop_is_sent_but_no_double_click(opened: Opened) -> None:
     click(opened, "stop")
     click(opened, "stop")
     assert opened.sent == [do.Stop()]
-    opened.controller.driving._stopped_at -= 60  # a minute later
+    opened.controller.run_control._stopped_at -= 60  # a minute later
     click(opened, "stop")
     assert opened.sent == [do.Stop(), do.Stop()]
 

@@ -19,11 +19,11 @@ from PySide6.QtWidgets import (
 from pytestqt.qtbot import QtBot
 
 from workbench.assets import EXAMPLE_REWARDS
-from workbench.gui.checkpoints_view import CheckpointsView
 from workbench.gui.dialogs import ask_about_closing, ask_for_cycles, offer_resume
 from workbench.gui.errors import ErrorDialog
-from workbench.gui.number_field import NumberField
 from workbench.gui.runs.branch_dialog import BranchDialog
+from workbench.gui.runs.checkpoints import CheckpointsView
+from workbench.gui.widgets.number_field import NumberField
 from workbench.health import Finding
 from workbench.models.phases import Phase
 from workbench.store.home import ENVIRONMENT_VARIABLE

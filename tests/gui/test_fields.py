@@ -7,8 +7,8 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from workbench.formatting import format_number, format_value
-from workbench.gui.fields import make_field, tooltip
-from workbench.gui.number_field import NumberField, next_step, next_tenth
+from workbench.gui.hyperparameters.fields import make_field, tooltip
+from workbench.gui.widgets.number_field import NumberField, next_step, next_tenth
 from workbench.ppo.hyperparameters import parse, specs
 from workbench.settings import HyperparameterError
 

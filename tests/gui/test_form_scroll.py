@@ -3,7 +3,7 @@
 from PySide6.QtWidgets import QApplication, QLabel, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
-from workbench.gui.form_scroll import FormScroll
+from workbench.gui.widgets.form_scroll import FormScroll
 
 
 def test_its_width_does_not_depend_on_whether_there_is_something_to_scroll(qtbot: QtBot) -> None:

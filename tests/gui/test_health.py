@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QCheckBox, QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
 from workbench.gui.errors import ErrorDialog
-from workbench.gui.health_scales import Scale
+from workbench.gui.health.scales import Scale
 from workbench.health import NOT_FINITE, Finding, judge
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.rules import RULES

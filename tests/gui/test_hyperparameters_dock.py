@@ -7,9 +7,9 @@ from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from workbench.gui.actions import tip_of
-from workbench.gui.hyperparameters_dock import HyperparametersDock
-from workbench.gui.hyperparameters_form import FIXED, LOCKED
-from workbench.gui.number_field import NumberField
+from workbench.gui.hyperparameters.dock import HyperparametersDock
+from workbench.gui.hyperparameters.form import FIXED, LOCKED
+from workbench.gui.widgets.number_field import NumberField
 from workbench.ppo.declaration import PPO
 from workbench.ppo.hyperparameters import Hyperparameters, parse, specs
 from workbench.settings import HyperparameterError

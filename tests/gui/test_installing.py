@@ -14,7 +14,7 @@ from PySide6.QtGui import QGuiApplication
 from pytestqt.qtbot import QtBot
 
 from workbench.gui.bridge import Bridge
-from workbench.gui.models_dock import ModelsDock
+from workbench.gui.models.dock import ModelsDock
 from workbench.known_models import SMOLLM2
 from workbench.store.store import Store
 from workbench.training.events import State

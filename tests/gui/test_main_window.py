@@ -32,12 +32,12 @@ from pytestqt.qtbot import QtBot
 
 from workbench.gui.actions import tip_of
 from workbench.gui.command_palette import CommandPalette, plain
-from workbench.gui.controls import describe, enable, push_button
 from workbench.gui.dock_layout import screen_width
 from workbench.gui.main_window import MainWindow, first_size
 from workbench.gui.notifications import Notifications
-from workbench.gui.number_field import NumberField
-from workbench.gui.theme import themes
+from workbench.gui.widgets.controls import describe, enable, push_button
+from workbench.gui.widgets.number_field import NumberField
+from workbench.gui.widgets.theme import themes
 from workbench.health import Finding
 from workbench.models.phases import Phase
 from workbench.ppo.hyperparameters import Hyperparameters, specs
@@ -398,7 +398,7 @@ def test_theme_changes_under_a_running_window(opened: Opened, store: Store) -> N
 
 def test_the_window_imports_no_torch() -> None:
     code = ("import sys, workbench.gui.app, workbench.gui.controllers.controller, "
-            "workbench.gui.runs_dock, workbench.gui.metrics.view, workbench.gui.completions.view, "
+            "workbench.gui.runs.dock, workbench.gui.metrics.view, workbench.gui.completions.view, "
             "workbench.gui.prompts.view, workbench.training.session; "
             "assert not {'torch', 'transformers'} & set(sys.modules)")
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -5,7 +5,7 @@ from helpers.window import facts, ready
 from PySide6.QtWidgets import QLabel
 
 from workbench.gui.errors import ErrorDialog
-from workbench.gui.memory import MemoryDialog
+from workbench.gui.hyperparameters.memory import MemoryDialog
 from workbench.models.phases import Phase
 from workbench.training import commands as do
 from workbench.training import events as ev

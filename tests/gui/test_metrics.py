@@ -13,20 +13,15 @@ from PySide6.QtGui import QImage, QWheelEvent
 from PySide6.QtWidgets import QApplication, QLabel, QWidget
 
 from workbench.algorithms import find_metric
-from workbench.gui.metrics.axes import Scale, ValueAxis, format_duration
+from workbench.formatting import format_duration, short_number
+from workbench.gui.metrics.axes import Scale, ValueAxis
 from workbench.gui.metrics.canvas import Canvas
-from workbench.gui.metrics.data import (
-    RunData,
-    Trace,
-    discounted_sum,
-    format_number,
-    robust_range,
-)
+from workbench.gui.metrics.data import Curve, RunData, discounted_sum, robust_range
 from workbench.gui.metrics.grid import best_columns
 from workbench.gui.metrics.header import GapWarning
 from workbench.gui.metrics.plot import LEAST_HEIGHT
 from workbench.gui.metrics.view import MetricsView
-from workbench.gui.theme import themes
+from workbench.gui.widgets.theme import themes
 from workbench.ppo.declaration import PPO
 from workbench.store.records import ChangeRecord, Series
 from workbench.training.events import Change
@@ -49,8 +44,8 @@ def by_hand(values, weight):
 @given(st.lists(numbers, max_size=60), st.sampled_from([0.0, 0.3, 0.9, 0.99]))
 def test_smoothing_is_the_debiased_average_all_at_once_and_one_by_one(values, weight):
     cycles = list(range(1, len(values) + 1))
-    trace = Trace(Series(cycles, values), weight)
-    grown = Trace(weight=weight)
+    trace = Curve(Series(cycles, values), weight)
+    grown = Curve(weight=weight)
     for cycle, value in zip(cycles, values, strict=True):
         grown.append(cycle, value)
     expected = list(by_hand(values, weight))
@@ -70,7 +65,7 @@ def test_a_discounted_sum_over_a_long_array():
 
 
 def test_a_cycle_that_comes_again_replaces_what_was_there():
-    trace = Trace(Series([1, 2, 3], [1.0, 2.0, 3.0]), 0.5)
+    trace = Curve(Series([1, 2, 3], [1.0, 2.0, 3.0]), 0.5)
     trace.append(2, 5.0)
     assert trace.cycles.tolist() == [1, 2]
     assert trace.values.tolist() == [1, 5]
@@ -108,7 +103,7 @@ def test_steps_are_the_gradients_applied():
     (12_400, "12,400"), (123.4, "123"), (-2.5e7, "−2.5e7"), (math.nan, "–"),
 ])
 def test_numbers_are_short(value, text):
-    assert format_number(value) == text
+    assert short_number(value) == text
 
 
 def test_durations():
@@ -192,7 +187,7 @@ def test_it_shows_any_number_of_points(view, count):
     view.repaint_now()
     assert view.plots() == list(PPO.default_plots)
     for name in (*PPO.default_plots, "objective/rlhf_reward"):
-        assert shown_value(view, name) == format_number(data[name].values[-1])
+        assert shown_value(view, name) == short_number(data[name].values[-1])
     low, high = x_ranges(view)[0]
     assert low < 1 <= count < high
 
@@ -249,14 +244,14 @@ def test_the_crosshair_reads_every_plot_at_the_nearest_cycle(qtbot, view):
     box = canvas.getViewBox()
     at = canvas.mapFromScene(box.mapViewToScene(QPointF(7.2, box.viewRange()[1][0])))
     qtbot.mouseMove(canvas.viewport(), QPoint(at.x(), at.y() - 20))
-    expected = {name: format_number(data[name].values[6]) for name in PPO.default_plots}
+    expected = {name: short_number(data[name].values[6]) for name in PPO.default_plots}
     qtbot.waitUntil(lambda: {n: shown_value(view, n) for n in PPO.default_plots} == expected)
     assert "cycle 7" in visible_texts(view)
     qtbot.keyClick(view, Qt.Key.Key_Right)
     qtbot.waitUntil(lambda: "cycle 8" in visible_texts(view))
     qtbot.keyClick(view, Qt.Key.Key_Escape)
     qtbot.waitUntil(lambda: "cycle 8" not in visible_texts(view))
-    assert shown_value(view, "objective/kl") == format_number(data["objective/kl"].values[-1])
+    assert shown_value(view, "objective/kl") == short_number(data["objective/kl"].values[-1])
 
 
 def test_changes_are_marked_and_named_under_the_crosshair(qtbot, view):
@@ -324,10 +319,10 @@ def test_log_and_time_and_smoothing_survive_negative_numbers(qtbot, view):
     data["objective/scores"].values[:10] = [-1.0] * 9 + [0.0]
     view.show_run(1, data, [])
     view.controls.log.setChecked(True)
-    view.controls.along["time"].setChecked(True)
+    view.controls.x_axis["time"].setChecked(True)
     view.controls.slider.setValue(80)
     view.repaint_now()
-    assert shown_value(view, "objective/scores") == format_number(
+    assert shown_value(view, "objective/scores") == short_number(
         data["objective/scores"].values[-1])
     assert x_ranges(view)[0][1] > sum(data["seconds"].values)
     assert view.grab().toImage() != QImage()
@@ -363,7 +358,7 @@ def test_state_is_kept(qtbot, view):
     view.choose_plots(["lr", "objective/kl"])
     view.controls.slider.setValue(35)
     view.controls.log.setChecked(True)
-    view.controls.along["time"].setChecked(True)
+    view.controls.x_axis["time"].setChecked(True)
     other = MetricsView()
     qtbot.addWidget(other)
     other.restore_state(view.save_state())
@@ -455,7 +450,7 @@ def test_in_a_small_window_plots_are_scrolled_and_none_is_cut(opened, at_first, 
 def test_of_a_hundred_thousand_cycles_no_more_is_drawn_than_can_be_seen(view):
     view.show_run(1, metrics(100_000), [])
     view.controls.slider.setValue(90)
-    view.append(1, 100_001, dict.fromkeys(view._run.traces, 1.0))
+    view.append(1, 100_001, dict.fromkeys(view._run.curves, 1.0))
     view.repaint_now()
     drawn = plot(view, PPO.default_plots[0])
     curves = [c for c in drawn._box.addedItems if isinstance(c, pg.PlotDataItem)]

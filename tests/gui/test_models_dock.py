@@ -11,8 +11,8 @@ from pytestqt.qtbot import QtBot
 from superqt import QElidingLabel
 
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
-from workbench.gui.models_dock import ModelsDock
-from workbench.gui.source_field import BUNDLED, count
+from workbench.gui.models.dock import ModelsDock
+from workbench.gui.models.source_field import BUNDLED, count
 from workbench.known_models import SMOLLM2
 from workbench.training.commands import CancelLoading, Command, LoadModels
 from workbench.training.events import LoadingFailed, LoadingProgress, ModelsLoaded, State

@@ -30,10 +30,10 @@ from PySide6.QtWidgets import (
 )
 from pytestqt.qtbot import QtBot
 
-from workbench.gui.dialog import ask
 from workbench.gui.dialogs import ask_for_cycles, offer_resume
-from workbench.gui.plain_text import TIP_WIDTH, plain_tip, shortened, without_markup
 from workbench.gui.runs.branch_dialog import BranchDialog
+from workbench.gui.widgets.dialog import ask
+from workbench.gui.widgets.plain_text import TIP_WIDTH, plain_tip, shortened, without_markup
 from workbench.health import Finding
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.records import TokenTrace

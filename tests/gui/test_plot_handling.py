@@ -232,10 +232,10 @@ def test_each_plot_can_leave_the_smoothed_curve_out(view):
     assert raw.isEnabled()
     raw.trigger()
     view.repaint_now()
-    trace = view._run.traces[KL]
+    trace = view._run.curves[KL]
     drawn = {name: plot(view, name)._curves.items[0][1].yData for name in (KL, REWARD)}
     np.testing.assert_allclose(drawn[KL], trace.values)
-    np.testing.assert_allclose(drawn[REWARD], view._run.traces[REWARD].smooth)
+    np.testing.assert_allclose(drawn[REWARD], view._run.curves[REWARD].smooth)
 
 
 def test_the_menu_opens_by_right_click_and_by_keyboard(qtbot, view):
@@ -278,7 +278,7 @@ def test_the_row_of_a_span_is_there_at_once(view):
 def test_the_large_number_is_the_measured_one(view):
     view.controls.slider.setValue(80)
     view.repaint_now()
-    values = view._run.traces[KL]
+    values = view._run.curves[KL]
     assert value(view, KL).text() == "2.40" != f"{values.smooth[-1]:.2f}"
     beside = next(w for w in plot(view).findChildren(QLabel)
                   if w.accessibleName() == f"{find_metric(KL).label}, smoothed value")
@@ -317,7 +317,7 @@ def test_the_two_rewards_have_names_and_stand_in_one_plot(store, view):
     assert find_metric("objective/scores_compared").label == "Reward on the compared prompts"
     assert plot(view, "objective/scores_compared") is plot(view, REWARD)
     # This run's cycles were recorded without it, as an earlier version did.
-    trace = view._run.traces["objective/scores_compared"]
+    trace = view._run.curves["objective/scores_compared"]
     assert trace.cycles.tolist() == list(range(1, 13))
     np.testing.assert_allclose(trace.values, [-1 + 0.3 * c for c in range(1, 13)])
 
@@ -458,13 +458,13 @@ def test_a_figure_is_as_wide_as_wanted(view, tmp_path):
 
 
 def test_numbers_are_exported(view, tmp_path):
-    view._run.traces[KL].values[1] = math.nan
+    view._run.curves[KL].values[1] = math.nan
     view.ask_export().save(tmp_path / "all.csv")
     rows = list(csv.DictReader((tmp_path / "all.csv").read_text().splitlines()))
     assert [(row["run"], row["cycle"]) for row in rows] == [("1", str(c)) for c in range(1, 13)]
     assert rows[1][KL] == ""
-    assert float(rows[2][KL]) == view._run.traces[KL].values[2]
-    assert set(view._run.traces) <= set(rows[0])
+    assert float(rows[2][KL]) == view._run.curves[KL].values[2]
+    assert set(view._run.curves) <= set(rows[0])
     view.ask_export(plot(view)).save(tmp_path / "one.csv")
     assert (tmp_path / "one.csv").read_text().splitlines()[0] == f"run,cycle,{KL}"
 

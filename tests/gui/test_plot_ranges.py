@@ -126,7 +126,7 @@ def test_other_runs_have_a_row_of_their_own(view):
 
 
 def test_a_range_lives_on_as_the_run_does(view):
-    view.controls.along["time"].setChecked(True)
+    view.controls.x_axis["time"].setChecked(True)
     view.repaint_now()
     view._pointing.selection.set(18, 20)
     view._selected()

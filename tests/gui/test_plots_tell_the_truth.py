@@ -14,7 +14,7 @@ from workbench.gui.metrics.data import RunData, in_view
 from workbench.gui.metrics.figure_dialog import _file_name
 from workbench.gui.metrics.legend import hidden_by
 from workbench.gui.metrics.view import MetricsView
-from workbench.gui.still_label import StillLabel
+from workbench.gui.widgets.still_label import StillLabel
 from workbench.store.records import Series
 from workbench.store.store import Store
 

@@ -5,8 +5,8 @@ from helpers.window import DEFAULTS, Opened, as_plain, fill, ready, unexplained
 from PySide6.QtWidgets import QLabel, QSpinBox
 from pytestqt.qtbot import QtBot
 
-from workbench.gui.dialog import Dialog
-from workbench.gui.status_bar import file_size
+from workbench.formatting import file_size
+from workbench.gui.widgets.dialog import Dialog
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.store.records import Prompt
 from workbench.store.store import Store

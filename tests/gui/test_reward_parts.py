@@ -8,8 +8,8 @@ from helpers.window import Opened, facts, fill, metrics
 from pytestqt.qtbot import QtBot
 
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD, EXAMPLE_REWARDS
-from workbench.gui.completions import wording
-from workbench.gui.models_dock import ModelsDock
+from workbench.gui.completions import completion_texts
+from workbench.gui.models.dock import ModelsDock
 from workbench.store.records import CompletionRecord
 from workbench.store.store import Store
 from workbench.training import events as ev
@@ -127,7 +127,7 @@ def test_only_a_classifier_is_asked_how_it_reads(dock: ModelsDock) -> None:
 
 def test_what_the_reward_model_did_not_read_is_said() -> None:
     record = CompletionRecord(0, 0, "p", "t", 1.0, 0.5, 8, True, cut=1200)
-    assert wording.facts(record) == (
+    assert completion_texts.facts(record) == (
         "reward 1.00 · KL 0.50 · 8 tokens · reward model did not read the first 1,200 of its "
         "tokens")
 
@@ -214,4 +214,5 @@ def test_the_parts_are_plotted_while_a_run_has_some(opened: Opened, tmp_path: Pa
 def test_a_completion_says_what_each_part_gave() -> None:
     record = CompletionRecord(0, 0, "p", "text", 1.25, 0.1, 5, True,
                               {"reward": 1.5, "vader": -0.5})
-    assert wording.facts(record) == "reward 1.25 (reward 1.50, vader −0.50) · KL 0.10 · 5 tokens"
+    assert completion_texts.facts(record) == (
+        "reward 1.25 (reward 1.50, vader −0.50) · KL 0.10 · 5 tokens")

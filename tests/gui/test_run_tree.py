@@ -14,13 +14,13 @@ from pytestqt.qtbot import QtBot
 
 from workbench.algorithms import headlines
 from workbench.gui.app import Workbench
-from workbench.gui.run_colours import run_colour, run_line, swatch
 from workbench.gui.runs.branch_dialog import BranchDialog
 from workbench.gui.runs.comparison import as_markdown, as_tsv, compare
 from workbench.gui.runs.delegate import STEP
 from workbench.gui.runs.model import BRANCH_ROLE, RunsModel
 from workbench.gui.runs.settings_table import SettingsTable
-from workbench.gui.theme import DARK, LIGHT, themes
+from workbench.gui.widgets.run_colours import run_colour, run_line, swatch
+from workbench.gui.widgets.theme import DARK, LIGHT, themes
 from workbench.ppo.declaration import PPO
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.store.store import Store
@@ -421,7 +421,7 @@ def test_smoothing_and_scale_reach_the_drawn_over_runs(drawn: Opened) -> None:
     before = view._grid._plots[0]._overlays.runs[1].values.tolist()
     view.controls.slider.setValue(80)
     view.controls.log.setChecked(True)
-    view.controls.along["time"].setChecked(True)
+    view.controls.x_axis["time"].setChecked(True)
     view.repaint_now()
     after = view._grid._plots[0]._overlays.runs[1]
     assert after.values.tolist() != before

@@ -12,8 +12,8 @@ from pytestqt.qtbot import QtBot
 
 from workbench.algorithms import headlines
 from workbench.gui.background import Background
+from workbench.gui.runs.dock import RunsDock, RunsModel, describe
 from workbench.gui.runs.model import COLUMNS
-from workbench.gui.runs_dock import RunsDock, RunsModel, describe
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.store.store import Store
 from workbench.training import events as ev

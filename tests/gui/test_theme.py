@@ -4,7 +4,7 @@ import pytest
 from PySide6.QtGui import QColor
 from pytestqt.qtbot import QtBot
 
-from workbench.gui.theme import DARK, ICONS, LIGHT, Theme, style_sheet, themes
+from workbench.gui.widgets.theme import DARK, ICONS, LIGHT, Theme, style_sheet, themes
 
 BOTH = pytest.mark.parametrize("theme", [LIGHT, DARK], ids=lambda t: t.name)
 

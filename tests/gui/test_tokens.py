@@ -13,10 +13,10 @@ from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QApplication, QDockWidget, QLabel
 from pytestqt.qtbot import QtBot
 
-from workbench.gui.theme import DARK, LIGHT, themes
 from workbench.gui.tokens.steps import most_telling, strengths
 from workbench.gui.tokens.table import ColouredText, StepsModel, tint
 from workbench.gui.tokens.view import TokensView
+from workbench.gui.widgets.theme import DARK, LIGHT, themes
 from workbench.ppo.tokens import COLUMNS, TOKENS, Step, read_steps, say
 from workbench.records import TokenTrace
 from workbench.store.records import CompletionRecord, Prompt

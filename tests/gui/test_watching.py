@@ -13,7 +13,7 @@ from helpers.window import Opened
 from pytestqt.qtbot import QtBot
 
 from workbench.gui.bridge import Bridge
-from workbench.gui.controllers.elsewhere import Elsewhere
+from workbench.gui.controllers.other_processes import OtherProcesses
 from workbench.store.store import Store
 from workbench.training.events import State
 from workbench.training.session_router import SessionRouter
@@ -40,7 +40,7 @@ def watching(qtbot: QtBot, store: Store) -> Iterator[Opened]:
     board = SessionRouter(store, bridge.put, threads=1)
     opened = Opened(store, board.send)
     bridge.events.connect(opened.controller.handle)
-    elsewhere = Elsewhere(opened.window, store, opened.background)
+    elsewhere = OtherProcesses(opened.window, store, opened.background)
     with qtbot.waitExposed(opened.window):
         opened.window.show()
     yield opened

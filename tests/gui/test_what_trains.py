@@ -16,7 +16,7 @@ from pytestqt.qtbot import QtBot
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD, EXAMPLE_REWARDS
 from workbench.gui.actions import SPECS
 from workbench.gui.app import Workbench
-from workbench.gui.theme import themes
+from workbench.gui.widgets.theme import themes
 from workbench.known_models import SMOLLM2
 from workbench.models.fitting_rate import fitting_learning_rate
 from workbench.store.store import Store

@@ -5,8 +5,8 @@ from helpers.window import facts
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
-from workbench.gui.hyperparameters_dock import HyperparametersDock
-from workbench.gui.models_dock import ModelsDock
+from workbench.gui.hyperparameters.dock import HyperparametersDock
+from workbench.gui.models.dock import ModelsDock
 from workbench.training.commands import LoadModels
 from workbench.training.events import ModelsLoaded
 from workbench.training.reward_parts import RewardPart

@@ -1,7 +1,7 @@
 """Every action of the window, declared once, for menus, tool bar, palette and shortcut sheet.
 
 A disabled action says why in its tooltip: the state it would need, or what ``allow(name, False,
-"…")`` was told. A button, field or item says it by :func:`workbench.gui.controls.enable`.
+"…")`` was told. A button, field or item says it by :func:`workbench.gui.widgets.controls.enable`.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from PySide6.QtCore import QObject
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from shiboken6 import isValid
 
-from workbench.gui.icons import icon
-from workbench.gui.plain_text import plain_tip
-from workbench.gui.theme import themes
+from workbench.gui.widgets.icons import icon
+from workbench.gui.widgets.plain_text import plain_tip
+from workbench.gui.widgets.theme import themes
 from workbench.training.events import State
 
 Menu = Literal["File", "Edit", "Run", "View", "Theme", "Help"]

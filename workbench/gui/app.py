@@ -21,15 +21,15 @@ from workbench.gui.actions import ALIVE
 from workbench.gui.background import Background
 from workbench.gui.bridge import Bridge
 from workbench.gui.controllers.controller import Controller
-from workbench.gui.controllers.elsewhere import Elsewhere
+from workbench.gui.controllers.other_processes import OtherProcesses
 from workbench.gui.controllers.tray import Tray
-from workbench.gui.controls import enable
 from workbench.gui.dialogs import ask_about_closing
 from workbench.gui.errors import ErrorDialog, ErrorReporter
 from workbench.gui.garbage import GarbageCollector
 from workbench.gui.main_window import MainWindow
 from workbench.gui.settings import Settings
-from workbench.gui.theme import themes
+from workbench.gui.widgets.controls import enable
+from workbench.gui.widgets.theme import themes
 from workbench.store.home import StoreError
 from workbench.training.events import Event, ModelsLoaded, State
 
@@ -196,7 +196,7 @@ class Workbench:
         self.bridge.events.connect(self._after_loading)
         self.tray = Tray(self.window, self.exit)
         self.bridge.events.connect(self.tray.handle)
-        self.elsewhere = Elsewhere(self.window, self.store, self.background)
+        self.other_processes = OtherProcesses(self.window, self.store, self.background)
 
     def _after_loading(self, events: list[Event]) -> None:
         if any(isinstance(event, ModelsLoaded) for event in events):
@@ -236,7 +236,7 @@ class Workbench:
         window.menuBar().setEnabled(False)
         for dock in window.docks.values():
             dock.setEnabled(False)
-        self.elsewhere.stop()
+        self.other_processes.stop()
         window.models.failure.installer.stop()
         self.tray.icon.hide()
         window.prompts.save()

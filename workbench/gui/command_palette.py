@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.gui.controls import RIGHT, label, named
+from workbench.gui.widgets.controls import RIGHT, label, named
 
 _MOST = 100  # rows that are shown; who wants another types on
 

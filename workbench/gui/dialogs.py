@@ -22,10 +22,10 @@ from workbench import __version__
 from workbench.algorithm import Algorithm
 from workbench.gui.actions import SPECS, tip_of
 from workbench.gui.command_palette import plain, shortcut_text
-from workbench.gui.controls import label, named
-from workbench.gui.dialog import Dialog, ask, ask_for
 from workbench.gui.errors import ErrorDialog
-from workbench.gui.theme import number_font
+from workbench.gui.widgets.controls import label, named
+from workbench.gui.widgets.dialog import Dialog, ask, ask_for
+from workbench.gui.widgets.theme import number_font
 from workbench.settings import Settings
 
 _MORE_CYCLES = 20

@@ -14,9 +14,9 @@ from PySide6.QtCore import QObject, Qt, Signal, Slot
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
-from workbench.gui.controls import label, named
-from workbench.gui.dialog import Dialog
-from workbench.gui.theme import number_font
+from workbench.gui.widgets.controls import label, named
+from workbench.gui.widgets.dialog import Dialog
+from workbench.gui.widgets.theme import number_font
 from workbench.store.disk_errors import sentence_on_store
 
 _LINES = 9  # of details, once they are shown

@@ -31,17 +31,17 @@ from PySide6.QtWidgets import (
 from superqt import QElidingLabel
 
 from workbench.gui.actions import Actions, explain, set_tip, tip_of
-from workbench.gui.controls import goes_away, label, named
 from workbench.gui.dock_layout import TWO_COLUMNS, DockLayout, screen_width
-from workbench.gui.health import HealthChip
-from workbench.gui.hyperparameters_dock import HyperparametersDock
-from workbench.gui.models_dock import ModelsDock
-from workbench.gui.plain_text import plain_tip
+from workbench.gui.health.panel import HealthChip
+from workbench.gui.hyperparameters.dock import HyperparametersDock
+from workbench.gui.models.dock import ModelsDock
 from workbench.gui.settings import section
 from workbench.gui.status_bar import StatusBar
-from workbench.gui.theme import set_look, themes
-from workbench.gui.toast import Toast
 from workbench.gui.trains_line import TrainsLine
+from workbench.gui.widgets.controls import goes_away, label, named
+from workbench.gui.widgets.plain_text import plain_tip
+from workbench.gui.widgets.theme import set_look, themes
+from workbench.gui.widgets.toast import Toast
 from workbench.training.events import State
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from workbench.gui.metrics.view import MetricsView
     from workbench.gui.prompts.of_run import PromptsOfRun
     from workbench.gui.prompts.view import PromptsView
-    from workbench.gui.runs_dock import RunsDock
+    from workbench.gui.runs.dock import RunsDock
     from workbench.gui.tokens.view import TokensView
     from workbench.gui.trying.view import TryView
     from workbench.health import Finding
@@ -139,7 +139,7 @@ class MainWindow(QMainWindow):
         from workbench.gui.metrics.view import MetricsView
         from workbench.gui.prompts.of_run import PromptsOfRun
         from workbench.gui.prompts.view import PromptsView
-        from workbench.gui.runs_dock import RunsDock
+        from workbench.gui.runs.dock import RunsDock
         from workbench.gui.tokens.view import TokensView
         from workbench.gui.trying.view import TryView
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QPlainTextEdit, QWidget
 
-from workbench.gui.controls import enable, named
-from workbench.gui.dialog import Dialog
-from workbench.gui.toast import Notice, Toast
+from workbench.gui.widgets.controls import enable, named
+from workbench.gui.widgets.dialog import Dialog
+from workbench.gui.widgets.toast import Notice, Toast
 
 _LEVELS = {"info": "", "warning": "Warning: ", "error": "Error: "}
 

@@ -8,11 +8,11 @@ from collections import deque
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QProgressBar, QStatusBar, QWidget
 
-from workbench.formatting import format_speed
+from workbench.formatting import file_size, format_duration, format_speed
 from workbench.gui.actions import ALIVE
-from workbench.gui.controls import RIGHT, label, named
-from workbench.gui.plain_text import plain_tip
-from workbench.gui.theme import number_font
+from workbench.gui.widgets.controls import RIGHT, label, named
+from workbench.gui.widgets.plain_text import plain_tip
+from workbench.gui.widgets.theme import number_font
 from workbench.learning.metrics import SECONDS, SPEED
 from workbench.models.phases import Phase
 from workbench.training.events import (
@@ -29,22 +29,6 @@ _RECENT = 5  # cycles whose mean time tells how long the rest will take
 _LATE, _LATE_S = 3, 5.0  # a cycle is, after so many times that mean and at least so many seconds
 _BEFORE = "Before: the start policy answers the compared prompts"
 _CYCLE_TIP = "The cycle that is running, of how many"
-
-
-def file_size(count: int) -> str:
-    """Return 812 kB, 6.4 MB or 1.2 GB."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6)):
-        if count >= size:
-            return f"{count / size:.1f} {unit}"
-    return f"{count / 1e3:.0f} kB"
-
-
-def duration(seconds: float) -> str:
-    """Return 1:05 or 2:03:07."""
-    whole = max(0, round(seconds))
-    hours, rest = divmod(whole, 3600)
-    minutes, left = divmod(rest, 60)
-    return f"{hours}:{minutes:02}:{left:02}" if hours else f"{minutes}:{left:02}"
 
 
 class StatusBar(QStatusBar):
@@ -184,11 +168,11 @@ class StatusBar(QStatusBar):
         if self._began is None:
             return
         now = time.monotonic()
-        self.elapsed.setText(f"{duration(now - self._began - self._held)} {self._since}")
+        self.elapsed.setText(f"{format_duration(now - self._began - self._held)} {self._since}")
         if self._seconds and self._state == State.RUNNING:
             mean = sum(self._seconds) / len(self._seconds)
             in_this = now - self._held - self._cycle_began
             rest = mean * (self._num_cycles - self._done) - min(in_this, mean)
             # A reward that hangs, say: no time that is told then would be true.
             late = in_this > max(_LATE * mean, _LATE_S)
-            self.left.setText("overdue" if late else f"{duration(rest)} left")
+            self.left.setText("overdue" if late else f"{format_duration(rest)} left")

@@ -9,9 +9,9 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QLabel, QSizePolicy
 
-from workbench.gui.controls import named
-from workbench.gui.plain_text import plain_tip
-from workbench.gui.theme import themes
+from workbench.gui.widgets.controls import named
+from workbench.gui.widgets.plain_text import plain_tip
+from workbench.gui.widgets.theme import themes
 
 _LEAST = len("Start trains a")  # letters that say something
 Piece = tuple[str, str]

@@ -9,10 +9,10 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QMenu, QToolButton, QWidge
 from superqt import QFlowLayout
 
 from workbench.gui.completions.model import SORTS
-from workbench.gui.controls import enable, label, named, tool_button
-from workbench.gui.cycle_picker import CyclePicker
-from workbench.gui.icons import icon
-from workbench.gui.theme import themes
+from workbench.gui.widgets.controls import enable, label, named, tool_button
+from workbench.gui.widgets.cycle_picker import CyclePicker
+from workbench.gui.widgets.icons import icon
+from workbench.gui.widgets.theme import themes
 
 _ONE_CYCLE = "There is only one comparison so far, or none."
 

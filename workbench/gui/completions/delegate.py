@@ -20,12 +20,13 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
-from workbench.gui.completions import wording
+from workbench.formatting import number
+from workbench.gui.completions import completion_texts
 from workbench.gui.completions.diff import marked_difference
 from workbench.gui.completions.marks import ranges
 from workbench.gui.completions.model import Comparison, Role
-from workbench.gui.quick_text import QuickText
-from workbench.gui.theme import Theme, themes
+from workbench.gui.widgets.quick_text import QuickText
+from workbench.gui.widgets.theme import Theme, themes
 from workbench.store.records import CompletionRecord
 
 _PAD = 8
@@ -257,14 +258,14 @@ class ComparisonDelegate(QStyledItemDelegate):
         self, painter: QPainter, area: QRectF, comparison: Comparison, theme: Theme
     ) -> None:
         before, after = comparison.before, comparison.after
-        lines = [("reward", wording.number(before.score), after and wording.number(after.score)),
-                 ("KL", wording.number(before.kl, 1), after and wording.number(after.kl, 1)),
+        lines = [("reward", number(before.score), after and number(after.score)),
+                 ("KL", number(before.kl, 1), after and number(after.kl, 1)),
                  ("tokens", f"{before.length:,}", after and f"{after.length:,}")]
         colour = theme.good if comparison.change > 0.005 else (
             theme.bad if comparison.change < -0.005 else theme.muted)
         painter.setPen(QColor(colour))
         right, top = area.right(), area.top()
-        self._bold_text.draw_right(painter, right, top, wording.change(comparison.change))
+        self._bold_text.draw_right(painter, right, top, completion_texts.change(comparison.change))
         text_colour, muted = QColor(theme.text), QColor(theme.muted)
         for row, (name, old, new) in enumerate(lines, 1):
             text = f"{old} → {new}" if new else old

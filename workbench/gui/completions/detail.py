@@ -16,13 +16,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.gui.completions import wording
+from workbench.gui.completions import completion_texts
 from workbench.gui.completions.diff import marked_difference
 from workbench.gui.completions.marks import fill
 from workbench.gui.completions.model import Comparison
-from workbench.gui.controls import enable, label, tool_button
-from workbench.gui.plain_text import plain_tip, shortened
-from workbench.gui.theme import themes
+from workbench.gui.widgets.controls import enable, label, tool_button
+from workbench.gui.widgets.plain_text import plain_tip, shortened
+from workbench.gui.widgets.theme import themes
 
 
 class Detail(QWidget):
@@ -95,7 +95,7 @@ class Detail(QWidget):
         theme = themes().theme
         self._prompt.setText(("★ " if row.pinned else "") + shortened(row.prompt, 300, 3))
         self._prompt.setToolTip(plain_tip(row.prompt))
-        self._change.setText(wording.change(row.change))
+        self._change.setText(completion_texts.change(row.change))
         colour = theme.good if row.change > 0 else theme.bad if row.change < 0 else theme.muted
         self._change.setStyleSheet(f"color: {colour}")
         self._change.setVisible(math.isfinite(row.change))
@@ -112,7 +112,8 @@ class Detail(QWidget):
                 title.setText(f"{name}: the next cycle")
                 text.clear()
                 continue
-            title.setText(f"{name}: {wording.cycle_name(cycle)} · {wording.facts(record)}")
+            title.setText(f"{name}: {completion_texts.cycle_name(cycle)} · "
+                          f"{completion_texts.facts(record)}")
             fill(text, written, changed)
         if same_prompt:  # a new cycle of what is being read: stay in place
             for text, place in zip(self._texts, places, strict=True):

@@ -6,7 +6,7 @@ from PySide6.QtCore import QEvent, QModelIndex, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QKeySequence
 from PySide6.QtWidgets import QAbstractItemView, QListView, QWidget
 
-from workbench.gui.plain_text import plain_tip
+from workbench.gui.widgets.plain_text import plain_tip
 
 
 class ComparisonList(QListView):

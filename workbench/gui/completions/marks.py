@@ -6,7 +6,7 @@ from PySide6.QtGui import QColor, QTextCharFormat, QTextCursor, QTextLayout
 from PySide6.QtWidgets import QTextEdit
 
 from workbench.gui.completions.diff import Span, split
-from workbench.gui.theme import themes
+from workbench.gui.widgets.theme import themes
 
 
 def changed_format() -> QTextCharFormat:

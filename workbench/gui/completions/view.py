@@ -10,7 +10,8 @@ from PySide6.QtCore import QModelIndex, QSize, QSortFilterProxyModel, Qt, QTimer
 from PySide6.QtGui import QGuiApplication, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
-from workbench.gui.completions import wording
+from workbench.formatting import number
+from workbench.gui.completions import completion_texts
 from workbench.gui.completions.controls import Controls
 from workbench.gui.completions.delegate import ComparisonDelegate
 from workbench.gui.completions.detail import Detail
@@ -23,10 +24,10 @@ from workbench.gui.completions.model import (
     Role,
     pair_up,
 )
-from workbench.gui.controls import label
-from workbench.gui.dialog import choose_new_file
-from workbench.gui.still_label import StillLabel
-from workbench.gui.theme import themes
+from workbench.gui.widgets.controls import label
+from workbench.gui.widgets.dialog import choose_new_file
+from workbench.gui.widgets.still_label import StillLabel
+from workbench.gui.widgets.theme import themes
 from workbench.store.records import LIVE
 from workbench.store.store import Store
 
@@ -173,11 +174,11 @@ class CompletionsView(QWidget):
     def copy(self, what: str) -> None:
         """Copy ``row`` or ``all`` as Markdown, or all as ``csv``."""
         if what == "csv":
-            text = wording.as_csv(self._in_order())
+            text = completion_texts.as_csv(self._in_order())
         else:
             current = self.list.currentIndex().data(Role.COMPARISON)
             rows = self.rows() if what == "all" else [current] if current else []
-            text = wording.as_markdown(rows, self._pair.before, self._pair.after)
+            text = completion_texts.as_markdown(rows, self._pair.before, self._pair.after)
         if text:
             QGuiApplication.clipboard().setText(text)
             self.message.emit("info", "Copied.")
@@ -185,7 +186,7 @@ class CompletionsView(QWidget):
     def export(self, path: Path) -> None:
         """Write the comparison as CSV."""
         try:
-            path.write_text(wording.as_csv(self._in_order()), encoding="utf-8", newline="")
+            path.write_text(completion_texts.as_csv(self._in_order()), encoding="utf-8", newline="")
         except OSError as error:
             self.message.emit("error", f"{path} could not be written ({error.strerror}).")
         else:
@@ -252,13 +253,13 @@ class CompletionsView(QWidget):
         title = f"Mean reward on the {len(pair.rows):,} compared prompts" if many else (
             "Reward on the compared prompt")
         if pair.after is None:
-            self._summary.setText(f"{title} <b>{wording.number(before)}</b>")
+            self._summary.setText(f"{title} <b>{number(before)}</b>")
             return
         gain, theme = after - before, themes().theme
         colour = theme.good if gain > 0.005 else theme.bad if gain < -0.005 else theme.muted
         self._summary.setText(
-            f"{title} {wording.number(before)} → <b>{wording.number(after)}</b> "
-            f"<b style='color:{colour}'>{wording.change(gain)}</b> · "
+            f"{title} {number(before)} → <b>{number(after)}</b> "
+            f"<b style='color:{colour}'>{completion_texts.change(gain)}</b> · "
             f"<span style='color:{theme.muted}'>{self._sameness(pair.before, pair.after)}</span>")
 
     def _sameness(self, before: int, after: int) -> str:

@@ -14,28 +14,27 @@ from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QFileDialog
 
 from workbench.algorithms import find_algorithm
-from workbench.formatting import count_cycles
+from workbench.formatting import count_cycles, file_size
 from workbench.gui.actions import ALIVE
 from workbench.gui.background import Background
-from workbench.gui.checkpoints_view import CheckpointsView
 from workbench.gui.command_palette import CommandPalette
-from workbench.gui.consent import ask_to_run
 from workbench.gui.controllers.branching import Branching
 from workbench.gui.controllers.display import Display
-from workbench.gui.controllers.driving import Driving
-from workbench.gui.controllers.elsewhere import from_checkpoints
 from workbench.gui.controllers.exporting import Exporting
 from workbench.gui.controllers.health import Health
 from workbench.gui.controllers.memory_watch import MemoryWatch
+from workbench.gui.controllers.other_processes import from_checkpoints
 from workbench.gui.controllers.places import missing_cycle, places
 from workbench.gui.controllers.readiness import Readiness
 from workbench.gui.controllers.resuming import Resuming, lost_cycles
+from workbench.gui.controllers.run_control import RunControl
 from workbench.gui.dialogs import show_about, show_guide, show_shortcuts
 from workbench.gui.errors import ErrorDialog
 from workbench.gui.main_window import MainWindow
+from workbench.gui.models.consent import ask_to_run
 from workbench.gui.notifications import Notifications
-from workbench.gui.status_bar import file_size
-from workbench.gui.theme import Mode, themes
+from workbench.gui.runs.checkpoints import CheckpointsView
+from workbench.gui.widgets.theme import Mode, themes
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
@@ -61,7 +60,7 @@ class Controller(QObject):
         """Why the run waits for room on the disk, if it does."""
         self.resuming = Resuming(window, store, send)
         self.readiness = Readiness(window, store, self.resuming)
-        self.driving = Driving(window, store, self.resuming, self.readiness, send)
+        self.run_control = RunControl(window, store, self.resuming, self.readiness, send)
         self.exporting = Exporting(window, store, send)
         self._memory = MemoryWatch(window, send)
         self.health = Health(window, store, send)
@@ -186,7 +185,7 @@ class Controller(QObject):
         self._window.actions_.grant("load_models", watching)
         if watching:
             self._window.models.set_state(State.READY)
-        self.driving.state_changed(event.state)
+        self.run_control.state_changed(event.state)
         if self.resuming.live is not None:
             self._window.runs.refresh_run(self.resuming.live)
         if event.state in ALIVE:
@@ -209,7 +208,7 @@ class Controller(QObject):
             self._window.hyperparameters.refused(event.problems)
         if event.command == "Try":
             self._window.trying.refused()
-        self.driving.refused(event.command)
+        self.run_control.refused(event.command)
         if event.instead is None:
             self._window.toast.show_message(_level(event), event.sentence)
         else:
@@ -378,7 +377,7 @@ class Controller(QObject):
     def _loading_failed(self, event: ev.LoadingFailed) -> None:
         window = self._window
         window.show_starting(False)
-        self.driving.give_up_waiting()
+        self.run_control.give_up_waiting()
         if event.untrusted:
             ask_to_run(window, event.untrusted, partial(self._run_file, event), partial(
                 self._loading_failed, replace(event, untrusted=None, details="")))
@@ -419,7 +418,7 @@ class Controller(QObject):
 
     def _not_loaded(self) -> None:
         """Go back to where things stood before loading was asked for."""
-        self.driving.give_up_waiting()
+        self.run_control.give_up_waiting()
         self._window.show_state(self._told)
         self.readiness.update()
 

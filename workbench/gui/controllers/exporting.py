@@ -11,8 +11,8 @@ from PySide6.QtCore import QObject, QStandardPaths, QUrl
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QComboBox, QGridLayout, QLineEdit, QWidget
 
-from workbench.gui.controls import label, named, push_button
-from workbench.gui.dialog import Dialog, choose_file
+from workbench.gui.widgets.controls import label, named, push_button
+from workbench.gui.widgets.dialog import Dialog, choose_file
 from workbench.store.folders import why_not_writable
 from workbench.training.commands import Command, ExportRun
 from workbench.training.events import Exported

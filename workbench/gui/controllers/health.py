@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, QPoint
 
 from workbench.algorithms import algorithm_named, default_algorithm, find_rule
 from workbench.gui.dialogs import offer_resume
-from workbench.gui.health import HealthPanel, change_text
+from workbench.gui.health.panel import HealthPanel, change_text
 from workbench.health import NOT_FINITE, Finding, Reading
 from workbench.settings import Settings, Value
 from workbench.store.records import HealthRecord

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer
 
-from workbench.gui.model_names import policy_name, reward_name
+from workbench.gui.models.names import policy_name, reward_name
 from workbench.settings import HyperparameterError
 from workbench.training.commands import Command, EstimateMemory, PromptItem
 from workbench.training.states import WHEN

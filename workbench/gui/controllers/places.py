@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from workbench import algorithms
 from workbench.gui.command_palette import Entry
-from workbench.gui.plain_text import plain_tip
+from workbench.gui.widgets.plain_text import plain_tip
 
 if TYPE_CHECKING:
     from workbench.gui.main_window import MainWindow

@@ -11,9 +11,9 @@ from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import QApplication, QMenu, QSystemTrayIcon
 
 from workbench.gui.actions import ALIVE, enable_action
-from workbench.gui.icons import icon
-from workbench.gui.plain_text import without_markup
-from workbench.gui.theme import themes
+from workbench.gui.widgets.icons import icon
+from workbench.gui.widgets.plain_text import without_markup
+from workbench.gui.widgets.theme import themes
 from workbench.training.events import Event, HealthChecked, RunFailed, RunFinished, StateChanged
 
 if TYPE_CHECKING:

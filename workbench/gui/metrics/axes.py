@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyqtgraph as pg
 
-from workbench.gui.metrics.data import Along, Array
+from workbench.formatting import format_duration
+from workbench.gui.metrics.data import Array, XAxis
 
 _DECADES = 3  # below the largest number; nearer to zero a logarithmic scale is linear
 _NOISE = 1e-6  # of float32 sums around zero
@@ -115,11 +116,11 @@ class CycleAxis(pg.AxisItem):
 
     def __init__(self) -> None:
         super().__init__("bottom")
-        self._along: Along = "cycles"
+        self._x_axis: XAxis = "cycles"
 
-    def set_along(self, along: Along) -> None:
+    def set_x_axis(self, x_axis: XAxis) -> None:
         """Show seconds since the start as time, or plain cycles."""
-        self._along = along
+        self._x_axis = x_axis
         self.picture = None
         self.update()
 
@@ -128,7 +129,7 @@ class CycleAxis(pg.AxisItem):
     ) -> list[tuple[float, float]]:
         """Return the distance between ticks."""
         room = max(3.0, size / 56)
-        if self._along == "time":
+        if self._x_axis == "time":
             wanted = (maxVal - minVal) / room
             spacing = next((s for s in _CLOCK if s >= wanted), 86_400 * math.ceil(wanted / 86_400))
             return [(float(spacing), 0)]
@@ -138,16 +139,9 @@ class CycleAxis(pg.AxisItem):
         self, values: Sequence[float], scale: float, spacing: float
     ) -> list[str]:
         """Return the label of each tick."""
-        if self._along != "time":
+        if self._x_axis != "time":
             return [f"{v:,.0f}" for v in values]
         return [format_duration(v) for v in values]
-
-
-def format_duration(seconds: float) -> str:
-    """Write a duration as 0:40, 12:30 or 2:05:00."""
-    minutes, second = divmod(round(seconds), 60)
-    hours, minute = divmod(minutes, 60)
-    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
 
 
 def _powers(low: float, high: float, threshold: float) -> list[float]:

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QFrame
 
 from workbench.gui.metrics.axes import CycleAxis, ValueAxis
 from workbench.gui.metrics.overlays import mix
-from workbench.gui.theme import Theme
+from workbench.gui.widgets.theme import Theme
 
 _SHORTEST = 4  # pixels of a drag that zooms; less is a hand that shook
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from workbench.gui.metrics.data import Along, RunData
+from workbench.gui.metrics.data import RunData, XAxis
 from workbench.gui.metrics.grid import PlotGrid
 
 _SECOND_CLICK_MS = 250
@@ -60,9 +60,9 @@ class ChosenCycle(QObject):
         if self.cycle is not None:
             self.chosen.emit(self.cycle)
 
-    def draw(self, run: RunData, along: Along) -> None:
+    def draw(self, run: RunData, x_axis: XAxis) -> None:
         """Show the line."""
         x = None if self.cycle is None else float(
-            run.positions(np.array([self.cycle], float), along)[0])
+            run.positions(np.array([self.cycle], float), x_axis)[0])
         for plot in self._grid:
             plot.marks.show_chosen(x)

@@ -19,9 +19,9 @@ from superqt import QFlowLayout
 from workbench.algorithm import Algorithm
 from workbench.algorithms import default_algorithm, find_metric, grouped
 from workbench.gui.actions import enable_action, set_tip
-from workbench.gui.controls import describe, enable, label, named, tool_button
-from workbench.gui.metrics.data import Along
-from workbench.gui.plain_text import plain_tip
+from workbench.gui.metrics.data import XAxis
+from workbench.gui.widgets.controls import describe, enable, label, named, tool_button
+from workbench.gui.widgets.plain_text import plain_tip
 from workbench.learning.metrics import PARTS
 
 MOST_PLOTS = 6
@@ -54,7 +54,7 @@ class Controls(QWidget):
     parts_wanted = Signal(bool)
     smoothing_changed = Signal(float)
     log_toggled = Signal(bool)
-    along_chosen = Signal(str)  # an Along
+    x_axis_chosen = Signal(str)  # an XAxis
     follow_clicked = Signal()
     zoom_clicked = Signal()
     copy_clicked = Signal()
@@ -118,11 +118,11 @@ class Controls(QWidget):
         set_tip(self._parts, about.help)
         enable_action(self._parts, there, "The run on display has only one reward.")
 
-    def show_settings(self, smoothing: float, log: bool, along: Along) -> None:
+    def show_settings(self, smoothing: float, log: bool, x_axis: XAxis) -> None:
         """Show settings that were restored."""
         self.slider.setValue(round(smoothing * 100))
         self.log.setChecked(log)
-        self.along[along].setChecked(True)
+        self.x_axis[x_axis].setChecked(True)
 
     def show_log(self, log: bool) -> None:
         """Show whether every plot is logarithmic, without making it so."""
@@ -204,21 +204,21 @@ class Controls(QWidget):
         row = QHBoxLayout(box)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
-        self.along: dict[Along, QToolButton] = {
+        self.x_axis: dict[XAxis, QToolButton] = {
             "cycles": _button("x_cycle", "Cycles", "Plot against cycles"),
             "steps": _button("x_steps", "Steps", "Plot against optimiser steps, the gradients "
                              "applied"),
             "time": _button("x_time", "Time", "Plot against time spent in cycles"),
         }
         group = QButtonGroup(box)
-        for along, button in self.along.items():
+        for x_axis, button in self.x_axis.items():
             button.setCheckable(True)
             button.setProperty("role", "compact")
             button.toggled.connect(
-                lambda on, along=along: self.along_chosen.emit(along) if on else None)
+                lambda on, x_axis=x_axis: self.x_axis_chosen.emit(x_axis) if on else None)
             group.addButton(button)
             row.addWidget(button)
-        self.along["cycles"].setChecked(True)
+        self.x_axis["cycles"].setChecked(True)
         return box
 
     def _view(self) -> QWidget:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from workbench.gui.metrics.data import Along, RunData
+from workbench.gui.metrics.data import RunData, XAxis
 from workbench.gui.metrics.grid import PlotGrid
 from workbench.gui.metrics.plot import MetricPlot
 
@@ -22,12 +22,12 @@ class Crosshair:
         self._point: tuple[float, float] | None = None
 
     def hover(self, plot: MetricPlot, point: tuple[float, float] | None, run: RunData | None,
-              along: Along) -> None:
+              x_axis: XAxis) -> None:
         """Go to the cycle nearest to the pointer, or away with it."""
         self._plot, self._point = plot if point else None, point
         self.cycle = None
         if point is not None and run is not None:
-            self.cycle = run.cycle_at(point[0], along)
+            self.cycle = run.cycle_at(point[0], x_axis)
 
     def step(self, by: int, run: RunData) -> None:
         """Go on or back by one cycle; the first step goes to the latest."""
@@ -44,7 +44,7 @@ class Crosshair:
         """Go to ``cycle`` and say in ``plot`` what is marked there."""
         self._plot, self.cycle = plot, cycle
 
-    def draw(self, run: RunData, along: Along) -> None:
+    def draw(self, run: RunData, x_axis: XAxis) -> None:
         """Show the crosshair, the values there, and what is marked near it."""
         if self.cycle is None:
             for plot in self._grid:
@@ -52,13 +52,13 @@ class Crosshair:
             return
         plots = list(self._grid)
         pointed = self.plot
-        x = float(run.positions(np.array([self.cycle], float), along)[0])
+        x = float(run.positions(np.array([self.cycle], float), x_axis)[0])
         near = _MARK_PIXELS * plots[0].pixel
         named = [*run.marks, *([run.origin] if run.origin else [])]
-        marks = run.positions(np.array([cycle for cycle, _ in named], float), along)
+        marks = run.positions(np.array([cycle for cycle, _ in named], float), x_axis)
         notes = [text for (_, text), at in zip(named, marks, strict=True)
                  if abs(at - x) <= near]
-        health = run.positions(np.array([m.cycle for m in run.health], float), along)
+        health = run.positions(np.array([m.cycle for m in run.health], float), x_axis)
         if pointed and self._point:
             curve = pointed.nearest(*self._point)
             notes += [curve] if curve else []

@@ -12,9 +12,9 @@ from PySide6.QtGui import QColor, QPen
 from PySide6.QtWidgets import QGraphicsEllipseItem, QGraphicsItem
 
 from workbench.gui.metrics.axes import Scale
-from workbench.gui.metrics.data import Along, Array, RunData, Trace, in_view
-from workbench.gui.metrics.overlays import FEW, curve, mix
-from workbench.gui.theme import Theme
+from workbench.gui.metrics.data import Array, Curve, RunData, XAxis, in_view
+from workbench.gui.metrics.overlays import FEW, make_curve, mix
+from workbench.gui.widgets.theme import Theme
 
 STYLES = (Qt.PenStyle.SolidLine, Qt.PenStyle.DashLine, Qt.PenStyle.DotLine,
           Qt.PenStyle.DashDotLine)
@@ -28,32 +28,32 @@ class Curves:
 
     def __init__(self, canvas: pg.PlotWidget, names: Sequence[str]) -> None:
         self.names = tuple(names)
-        self.traces: list[Trace] = []
+        self.curves: list[Curve] = []
         """What was drawn last, by the order of ``names``."""
         self.positions: list[Array] = []
-        """Where the points of each trace lie on the x axis."""
+        """Where the points of each curve lie on the x axis."""
         self.smoothed = False
         """Whether the curves are those of a moving average."""
         self.items = []
         for i, _ in enumerate(self.names):
-            raw, smooth, head = curve(), curve(), _Dot()
+            raw, smooth, head = make_curve(), make_curve(), _Dot()
             for z, item in ((1, raw), (3, smooth)):
                 item.setZValue(z - bool(i))
                 canvas.addItem(item)
             canvas.addItem(head, ignoreBounds=True)
             self.items.append((raw, smooth, head))
 
-    def draw(self, run: RunData, along: Along, scale: Scale, raw_only: bool) -> None:
-        """Hand the traces of ``run`` to the curves; ``raw_only`` leaves the smoothed out."""
-        self.traces = [run.traces.get(name) or Trace() for name in self.names]
-        self.positions = [run.positions(trace.cycles, along) for trace in self.traces]
-        self.smoothed = not raw_only and any(t.weight > 0 for t in self.traces)
-        for items, trace, x in zip(self.items, self.traces, self.positions, strict=True):
+    def draw(self, run: RunData, x_axis: XAxis, scale: Scale, raw_only: bool) -> None:
+        """Hand the curves of ``run`` to the curves; ``raw_only`` leaves the smoothed out."""
+        self.curves = [run.curves.get(name) or Curve() for name in self.names]
+        self.positions = [run.positions(curve.cycles, x_axis) for curve in self.curves]
+        self.smoothed = not raw_only and any(t.weight > 0 for t in self.curves)
+        for items, curve, x in zip(self.items, self.curves, self.positions, strict=True):
             raw, smooth, head = items
             raw.setVisible(self.smoothed)
             if self.smoothed:
-                raw.setData(x, scale.forward(trace.values), skipFiniteCheck=False)
-            heights = scale.forward(self.drawn(trace))
+                raw.setData(x, scale.forward(curve.values), skipFiniteCheck=False)
+            heights = scale.forward(self.drawn(curve))
             few = len(x) < FEW
             smooth.setData(x, heights, antialias=few)
             if few != (smooth.opts["pen"].widthF() > 1):
@@ -65,31 +65,31 @@ class Curves:
                 smooth.setPen(pen)
             head.put(x[-1:], heights[-1:])
 
-    def draw_ends(self, run: RunData, along: Along, scale: Scale) -> None:
+    def draw_ends(self, run: RunData, x_axis: XAxis, scale: Scale) -> None:
         """Move only the dots, to where the curves end now."""
-        for (_, _, head), trace in zip(self.items, self.traces, strict=True):
-            head.put(run.positions(trace.cycles[-1:], along),
-                     scale.forward(self.drawn(trace)[-1:]))
+        for (_, _, head), curve in zip(self.items, self.curves, strict=True):
+            head.put(run.positions(curve.cycles[-1:], x_axis),
+                     scale.forward(self.drawn(curve)[-1:]))
 
-    def drawn(self, trace: Trace) -> Array:
-        """Return the values that the strong curve of a trace shows."""
-        return trace.smooth if self.smoothed else trace.values
+    def drawn(self, curve: Curve) -> Array:
+        """Return the values that the strong curve of a curve shows."""
+        return curve.smooth if self.smoothed else curve.values
 
     def between(self, low: float, high: float) -> list[Array]:
         """Return the values of what is seen in this part of x."""
         found: list[Array] = []
-        for trace, x in zip(self.traces, self.positions, strict=True):
-            found.append(in_view(x, trace.values[:len(x)], low, high))
+        for curve, x in zip(self.curves, self.positions, strict=True):
+            found.append(in_view(x, curve.values[:len(x)], low, high))
             if self.smoothed:
-                found.append(in_view(x, trace.smooth[:len(x)], low, high))
+                found.append(in_view(x, curve.smooth[:len(x)], low, high))
         return found
 
     def values_at(self, cycle: int | None) -> tuple[list[float], list[float]]:
         """Return the numbers as measured, and those the curves show, at ``cycle`` or the latest."""
         found: tuple[list[float], list[float]] = ([], [])
-        for trace in self.traces or [Trace()] * len(self.names):
-            index = len(trace) - 1 if cycle is None else trace.index(cycle)
-            for values, numbers in zip(found, (trace.values, self.drawn(trace)), strict=True):
+        for curve in self.curves or [Curve()] * len(self.names):
+            index = len(curve) - 1 if cycle is None else curve.index(cycle)
+            for values, numbers in zip(found, (curve.values, self.drawn(curve)), strict=True):
                 values.append(float(numbers[index]) if index >= 0 else math.nan)
         return found
 

@@ -13,7 +13,7 @@ from workbench.learning.metrics import SECONDS, STEPS
 from workbench.store.records import Series
 
 Array = np.ndarray
-Along = Literal["cycles", "steps", "time"]
+XAxis = Literal["cycles", "steps", "time"]
 """What the x axis counts."""
 
 _COUNTED: Mapping[str, str] = {"steps": STEPS, "time": SECONDS}
@@ -61,7 +61,7 @@ class Column:
         self._size = min(self._size, size)
 
 
-class Trace:
+class Curve:
     """One metric over cycles, raw and smoothed. Numbers that are not finite become gaps."""
 
     def __init__(self, series: Series | None = None, weight: float = 0.0) -> None:
@@ -146,7 +146,7 @@ class RunData:
 
     def __init__(self, run_id: int, series: Mapping[str, Series], weight: float = 0.0) -> None:
         self.run_id = run_id
-        self.traces = {name: Trace(s, weight) for name, s in series.items()}
+        self.curves = {name: Curve(s, weight) for name, s in series.items()}
         self.marks: list[tuple[int, str]] = []
         self.health: list[HealthMark] = []
         self.name = f"Run {run_id}"
@@ -165,37 +165,37 @@ class RunData:
     def append(self, cycle: int, metrics: Mapping[str, float]) -> None:
         """Add the numbers of one cycle."""
         for name, value in metrics.items():
-            if name not in self.traces:
-                self.traces[name] = Trace(weight=self._weight)
-            self.traces[name].append(cycle, value)
+            if name not in self.curves:
+                self.curves[name] = Curve(weight=self._weight)
+            self.curves[name].append(cycle, value)
 
     def set_weight(self, weight: float) -> None:
-        """Smooth every trace anew."""
+        """Smooth every curve anew."""
         self._weight = weight
-        for trace in self.traces.values():
-            trace.weight = weight
+        for curve in self.curves.values():
+            curve.weight = weight
 
     @property
     def cycles(self) -> Array:
         """Every cycle that any metric was logged at, ascending."""
-        longest = max(self.traces.values(), key=len, default=None)
+        longest = max(self.curves.values(), key=len, default=None)
         return np.empty(0) if longest is None else longest.cycles
 
-    def cycle_at(self, x: float, along: Along) -> int | None:
+    def cycle_at(self, x: float, x_axis: XAxis) -> int | None:
         """Return the cycle nearest to this place on the x axis."""
         cycles = self.cycles
         if not len(cycles):
             return None
-        places = self.positions(cycles, along)
+        places = self.positions(cycles, x_axis)
         index = int(np.searchsorted(places, x))
         nearest = min((i for i in (index - 1, index) if 0 <= i < len(places)),
                       key=lambda i: abs(float(places[i]) - x))
         return int(cycles[nearest])
 
-    def positions(self, cycles: Array, along: Along) -> Array:
+    def positions(self, cycles: Array, x_axis: XAxis) -> Array:
         """Return where ``cycles`` lie on the x axis: themselves, or how many optimiser steps or
         seconds there were until their end. A run that did not count them has its cycles."""
-        counted = self.traces.get(_COUNTED.get(along, ""))
+        counted = self.curves.get(_COUNTED.get(x_axis, ""))
         if not counted:
             return cycles
         return np.interp(cycles, counted.cycles, np.cumsum(np.nan_to_num(counted.values)))
@@ -212,10 +212,10 @@ def in_view(x: Array, values: Array, low: float, high: float) -> Array:
     return np.concatenate([values[first:last], ends])
 
 
-def extent(run: RunData, others: Sequence[RunData], along: Along) -> tuple[float, float]:
+def extent(run: RunData, others: Sequence[RunData], x_axis: XAxis) -> tuple[float, float]:
     """Return the part of the x axis that a run and those drawn over it take, with a margin."""
-    places = [run.positions(run.cycles, along)]
-    places += [r.positions(r.cycles, along)[np.searchsorted(r.cycles, r.first):]
+    places = [run.positions(run.cycles, x_axis)]
+    places += [r.positions(r.cycles, x_axis)[np.searchsorted(r.cycles, r.first):]
                for r in others]
     low = min(float(x[0]) for x in places if len(x))
     high = max(float(x[-1]) for x in places if len(x))
@@ -273,20 +273,3 @@ def robust_range(arrays: Sequence[Array], noise: float = 0.0) -> tuple[float, fl
         return -1.0, 1.0
     margin = 0.08 * (high - low) if high - low > _TOLD_APART * size else 0.1 * size
     return low - margin, high + margin
-
-
-def format_number(value: float) -> str:
-    """Write a number in at most about six characters: 1.87, 0.0421, 3.2e-5, 12,400."""
-    if not math.isfinite(value):
-        return "–"
-    size = abs(value)
-    if value == 0:
-        return "0"
-    if size < 1e-3 or size >= 1e6:
-        mantissa, exponent = f"{value:.1e}".split("e")
-        text = f"{mantissa.removesuffix('.0')}e{int(exponent)}"
-    elif size >= 1000:
-        text = f"{value:,.0f}"
-    else:
-        text = f"{value:.{max(0, 2 - math.floor(math.log10(size)))}f}"
-    return text.replace("-", "−", 1) if value < 0 else text

@@ -96,10 +96,10 @@ def table(runs: Sequence[RunData], names: Sequence[str]) -> str:
     writer = csv.writer(text)
     writer.writerow(["run", "cycle", *map(as_text, names)])
     for run in runs:
-        known = [run.traces[name] for name in names if name in run.traces]
-        columns = [dict(zip(run.traces[name].cycles.tolist(), run.traces[name].values.tolist(),
-                            strict=True)) if name in run.traces else {} for name in names]
-        cycles = sorted({cycle for trace in known for cycle in trace.cycles.tolist()})
+        known = [run.curves[name] for name in names if name in run.curves]
+        columns = [dict(zip(run.curves[name].cycles.tolist(), run.curves[name].values.tolist(),
+                            strict=True)) if name in run.curves else {} for name in names]
+        cycles = sorted({cycle for curve in known for cycle in curve.cycles.tolist()})
         for cycle in cycles:
             cells = (column.get(cycle, math.nan) for column in columns)
             writer.writerow([run.run_id, int(cycle),

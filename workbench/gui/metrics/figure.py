@@ -13,8 +13,8 @@ from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen, QPolygon
 from PySide6.QtWidgets import QApplication
 
 from workbench.gui.metrics.axes import CycleAxis, Scale, ValueAxis
-from workbench.gui.metrics.data import Along, Array
-from workbench.gui.theme import LIGHT
+from workbench.gui.metrics.data import Array, XAxis
+from workbench.gui.widgets.theme import LIGHT
 
 # Lengths are in points, 1/72 inch.
 _MARGIN, _GAP = 6.0, 10.0
@@ -60,7 +60,7 @@ class Figure:
     """Panels under a title and the names of their runs."""
 
     title: str
-    along: Along
+    x_axis: XAxis
     panels: tuple[Panel, ...]
     runs: tuple[Line, ...] = ()
     """One line for each run, where there are several."""
@@ -81,7 +81,7 @@ class Figure:
             y += layout.title
         _legend(painter, _MARGIN, y, width - 2 * _MARGIN, layout.legend)
         for panel, place in zip(self.panels, layout.places, strict=True):
-            _paint_panel(painter, panel, place, self.along)
+            _paint_panel(painter, panel, place, self.x_axis)
 
 
 class _Layout:
@@ -118,7 +118,7 @@ def _own_lines(panel: Panel) -> list[Line]:
     return named if len(named) > 1 else []
 
 
-def _paint_panel(painter: QPainter, panel: Panel, place: QRectF, along: Along) -> None:
+def _paint_panel(painter: QPainter, panel: Panel, place: QRectF, x_axis: XAxis) -> None:
     _text(painter, QRectF(place.left(), place.top(), place.width(), _line(_TEXT)), panel.title,
           _font(_TEXT, bold=True))
     rows = _rows(_own_lines(panel), place.width())
@@ -135,9 +135,9 @@ def _paint_panel(painter: QPainter, panel: Panel, place: QRectF, along: Along) -
     _text(painter, QRectF(0, 0, area.height(), name), panel.unit or panel.title, _font(_SMALL),
           Qt.AlignmentFlag.AlignCenter)
     painter.restore()
-    _paint_ticks(painter, panel, area, along)
+    _paint_ticks(painter, panel, area, x_axis)
     _text(painter, QRectF(area.left(), area.bottom() + 3 + _line(_SMALL), area.width(),
-                          _line(_SMALL)), _X_NAMES[along], _font(_SMALL),
+                          _line(_SMALL)), _X_NAMES[x_axis], _font(_SMALL),
           Qt.AlignmentFlag.AlignCenter)
     painter.save()
     painter.setClipRect(area)
@@ -150,14 +150,14 @@ def _paint_panel(painter: QPainter, panel: Panel, place: QRectF, along: Along) -
     painter.restore()
 
 
-def _paint_ticks(painter: QPainter, panel: Panel, area: QRectF, along: Along) -> None:
+def _paint_ticks(painter: QPainter, panel: Panel, area: QRectF, x_axis: XAxis) -> None:
     frame = QPen(QColor(LIGHT.muted), 0.6)
     painter.setPen(frame)
     painter.drawLine(area.bottomLeft(), area.bottomRight())
     painter.drawLine(area.topLeft(), area.bottomLeft())
     values, cycles = ValueAxis(), CycleAxis()
     values.set_scale(panel.scale)
-    cycles.set_along(along)
+    cycles.set_x_axis(x_axis)
     font, line = _font(_SMALL), _line(_SMALL)
     for height, text in _ticks(values, panel.y_range, area.height() * _PX):
         y = _down(panel, area, np.array([height]))[0]

@@ -18,8 +18,6 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.gui.controls import describe, enable, label, named
-from workbench.gui.dialog import Dialog, choose_new_file
 from workbench.gui.metrics.data import RunData
 from workbench.gui.metrics.export import (
     FILTERS,
@@ -30,7 +28,9 @@ from workbench.gui.metrics.export import (
     write,
 )
 from workbench.gui.metrics.figure import Figure
-from workbench.gui.theme import themes
+from workbench.gui.widgets.controls import describe, enable, label, named
+from workbench.gui.widgets.dialog import Dialog, choose_new_file
+from workbench.gui.widgets.theme import themes
 
 _SIZE = (860, 460)
 _FORMATS = {"png": "PNG picture", "svg": "SVG drawing", "pdf": "PDF page", "csv": "CSV table"}

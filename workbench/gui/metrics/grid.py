@@ -11,11 +11,11 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from workbench.algorithm import Algorithm
-from workbench.gui.controls import label, named
 from workbench.gui.metrics.controls import MOST_PLOTS
-from workbench.gui.metrics.data import Along
+from workbench.gui.metrics.data import XAxis
 from workbench.gui.metrics.plot import MetricPlot
-from workbench.gui.theme import Theme, themes
+from workbench.gui.widgets.controls import label, named
+from workbench.gui.widgets.theme import Theme, themes
 from workbench.learning.metrics import PARTS, SCORES
 
 _LEAST_WIDTH = 180  # pixels in which a title can be told by its first letters beside its value
@@ -44,7 +44,7 @@ class PlotGrid(QWidget):
         self._companions: dict[str, tuple[str, ...]] = {}
         self._enlarged: MetricPlot | None = None
         self._columns = 0
-        self._along: Along = "cycles"
+        self._x_axis: XAxis = "cycles"
         page = QVBoxLayout(self)
         page.setContentsMargins(0, 0, 0, 0)
         page.setSpacing(4)
@@ -106,11 +106,11 @@ class PlotGrid(QWidget):
         self._columns = 0
         self._arrange()
 
-    def set_along(self, along: Along) -> None:
+    def set_x_axis(self, x_axis: XAxis) -> None:
         """Label x as time or as cycles."""
-        self._along = along
+        self._x_axis = x_axis
         for plot in self._plots:
-            plot.set_along(along)
+            plot.set_x_axis(x_axis)
 
     def set_x_range(self, low: float, high: float, source: MetricPlot | None = None) -> None:
         """Show this part of x in every plot; ``source`` shows it already."""
@@ -136,7 +136,7 @@ class PlotGrid(QWidget):
     def _make(self, name: str) -> MetricPlot:
         plot = MetricPlot(name, themes().theme, self, self._parts if name == PARTS else (),
                           self._companions.get(name, ()))
-        plot.set_along(self._along)
+        plot.set_x_axis(self._x_axis)
         plot.hovered.connect(partial(self.hovered.emit, plot))
         plot.panned.connect(partial(self.panned.emit, plot))
         plot.zoomed.connect(self.zoomed)

@@ -13,10 +13,10 @@ from superqt import QElidingLabel
 
 from workbench.algorithm import Metric
 from workbench.algorithms import find_metric
-from workbench.gui.controls import RIGHT, label
-from workbench.gui.metrics.data import format_number
-from workbench.gui.metrics.wording import describe, headline, in_sentence
-from workbench.gui.plain_text import plain_tip
+from workbench.formatting import short_number
+from workbench.gui.metrics.metric_texts import describe, headline, in_sentence
+from workbench.gui.widgets.controls import RIGHT, label
+from workbench.gui.widgets.plain_text import plain_tip
 
 _GAP = 6
 _ELLIPSIS = 12  # pixels that an eliding label keeps free
@@ -84,7 +84,7 @@ class Header(QWidget):
             if text != part.text():
                 part.setText(text)
                 part.setToolTip(describe(metric) + (f"<br><br>{html.escape(why)}" if why else ""))
-        self._smooth.setText("" if math.isnan(smoothed) else f"≈ {format_number(smoothed)}")
+        self._smooth.setText("" if math.isnan(smoothed) else f"≈ {short_number(smoothed)}")
         self._unit.setText(unit)
         self.fit()
 
@@ -195,7 +195,7 @@ class Keys(QLabel):
         metrics, entries = self.fontMetrics(), []
         for i, (name, value) in enumerate(zip(self._names, values, strict=True)):
             # A name too long for the line gives way to its value, which is bold.
-            around = 1.2 * metrics.horizontalAdvance(f"──  {format_number(value)}  ")
+            around = 1.2 * metrics.horizontalAdvance(f"──  {short_number(value)}  ")
             title = html.escape(metrics.elidedText(
                 find_metric(name).label, Qt.TextElideMode.ElideRight,
                 max(48, round(self.width() - around))))
@@ -239,7 +239,7 @@ def _size(part: QWidget) -> QSize:
 
 
 def _value(metric: Metric, first: bool, parent: QWidget) -> QLabel:
-    shown = label(format_number(math.nan))
+    shown = label(short_number(math.nan))
     shown.setParent(parent)
     font = shown.font()
     font.setFeature(QFont.Tag("tnum"), 1)

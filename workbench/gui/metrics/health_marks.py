@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyqtgraph as pg
 
-from workbench.gui.metrics.data import Along, RunData
-from workbench.gui.theme import Theme
+from workbench.gui.metrics.data import RunData, XAxis
+from workbench.gui.widgets.theme import Theme
 
 _HEIGHT = 0.12
 _WIDTH = 4
@@ -22,12 +22,12 @@ class HealthTicks:
             ticks.setZValue(5 + serious)
             canvas.addItem(ticks, ignoreBounds=True)
 
-    def draw(self, run: RunData, along: Along) -> None:
+    def draw(self, run: RunData, x_axis: XAxis) -> None:
         """Show the findings of ``run`` that concern this plot."""
         for serious, ticks in self._ticks.items():
             cycles = [m.cycle for m in run.health
                       if m.metric in self._names and m.serious == serious]
-            ticks.setXVals(run.positions(np.array(cycles, float), along))
+            ticks.setXVals(run.positions(np.array(cycles, float), x_axis))
             ticks.setVisible(bool(cycles))
 
     def apply_theme(self, theme: Theme) -> None:

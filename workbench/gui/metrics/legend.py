@@ -9,8 +9,8 @@ import numpy as np
 from PySide6.QtCore import Qt
 
 from workbench.gui.metrics.data import RunData
-from workbench.gui.run_colours import run_colour, run_line
-from workbench.gui.theme import Theme
+from workbench.gui.widgets.run_colours import run_colour, run_line
+from workbench.gui.widgets.theme import Theme
 from workbench.store.records import RunRecord
 
 _STROKES = {Qt.PenStyle.SolidLine: "━━", Qt.PenStyle.DashDotLine: "━╸·",
@@ -43,15 +43,15 @@ def hidden_by(run: RunData, runs: Sequence[RunData], names: Sequence[str]) -> Ru
 
 def _covers(other: RunData, run: RunData, names: Sequence[str]) -> bool:
     for name in names:
-        if name not in run.traces:
+        if name not in run.curves:
             continue
-        under, over = run.traces[name], other.traces.get(name)
+        under, over = run.curves[name], other.curves.get(name)
         drawn = slice(int(np.searchsorted(under.cycles, run.first)), len(under))
         if over is None or len(over) < len(under) or not (
                 np.array_equal(under.cycles[drawn], over.cycles[drawn])
                 and np.array_equal(under.values[drawn], over.values[drawn], equal_nan=True)):
             return False
-    return any(name in run.traces for name in names)
+    return any(name in run.curves for name in names)
 
 
 def name_runs(runs: Sequence[RunData], records: Mapping[int, RunRecord]) -> None:

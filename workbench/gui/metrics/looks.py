@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workbench.gui.metrics.data import Along
+from workbench.gui.metrics.data import XAxis
 
 
 class Looks:
@@ -13,7 +13,7 @@ class Looks:
 
     def __init__(self) -> None:
         self.weight = 0.0
-        self.along: Along = "cycles"
+        self.x_axis: XAxis = "cycles"
         self.log = False
         self.log_of: dict[str, bool] = {}
         self.raw: set[str] = set()
@@ -44,7 +44,7 @@ class Looks:
     def save(self) -> dict[str, object]:
         """Return what :meth:`restore` takes."""
         return {"smoothing": self.weight, "log": self.log, "log_of": dict(self.log_of),
-                "raw": sorted(self.raw), "along": self.along}
+                "raw": sorted(self.raw), "along": self.x_axis}
 
     def restore(self, state: dict[str, object]) -> None:
         """Choose what was saved; what is unknown is left out."""
@@ -54,5 +54,5 @@ class Looks:
         self.log_of = ({str(name): log is True for name, log in log_of.items()}
                        if isinstance(log_of, dict) else {})
         self.raw = {str(name) for name in raw} if isinstance(raw, list) else set()
-        along = state.get("along")
-        self.along = along if along in ("steps", "time") else "cycles"
+        x_axis = state.get("along")
+        self.x_axis = x_axis if x_axis in ("steps", "time") else "cycles"

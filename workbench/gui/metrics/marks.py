@@ -8,10 +8,10 @@ from PySide6.QtCore import Qt
 from PySide6.QtGui import QFont
 
 from workbench.gui.metrics.curves import set_points
-from workbench.gui.metrics.data import Along, Array, RunData
+from workbench.gui.metrics.data import Array, RunData, XAxis
 from workbench.gui.metrics.health_marks import HealthTicks
 from workbench.gui.metrics.overlays import mix
-from workbench.gui.theme import Theme
+from workbench.gui.widgets.theme import Theme
 
 
 class Marks:
@@ -37,20 +37,20 @@ class Marks:
         for hidden in (self.fork, self.chosen, self.region):
             hidden.hide()
 
-    def draw(self, run: RunData, along: Along) -> None:
+    def draw(self, run: RunData, x_axis: XAxis) -> None:
         """Show where settings changed, where the run was forked and where health spoke."""
-        key = (run.run_id, run.origin, along, tuple(run.marks), tuple(run.health),
-               along == "cycles" or len(run.cycles))
+        key = (run.run_id, run.origin, x_axis, tuple(run.marks), tuple(run.health),
+               x_axis == "cycles" or len(run.cycles))
         if key == self._drawn:
             return
         self._drawn = key
         changed = np.array([cycle for cycle, _ in run.marks], float)
-        self.changes.setXVals(run.positions(changed, along))
+        self.changes.setXVals(run.positions(changed, x_axis))
         self.changes.setVisible(bool(run.marks))
-        self.health.draw(run, along)
+        self.health.draw(run, x_axis)
         self.fork.setVisible(run.origin is not None)
         if run.origin:
-            self.fork.setPos(float(run.positions(np.array([run.origin[0]], float), along)[0]))
+            self.fork.setPos(float(run.positions(np.array([run.origin[0]], float), x_axis)[0]))
 
     def show_cursor(self, x: float | None, heights: Array) -> None:
         """Put the crosshair at ``x`` with a dot at each height; None takes it away."""

@@ -11,9 +11,9 @@ import pyqtgraph as pg
 from PySide6.QtGui import QColor, QPen
 
 from workbench.gui.metrics.axes import Scale
-from workbench.gui.metrics.data import Along, Array, RunData, Trace, in_view
-from workbench.gui.run_colours import run_colour, run_line
-from workbench.gui.theme import Theme
+from workbench.gui.metrics.data import Array, Curve, RunData, XAxis, in_view
+from workbench.gui.widgets.run_colours import run_colour, run_line
+from workbench.gui.widgets.theme import Theme
 
 # Up to here a wide smooth line costs nothing to speak of; of 100,000 noisy points it costs as
 # much as all the rest, so that a plain line of one pixel is drawn beyond.
@@ -46,11 +46,11 @@ class Overlays:
         self._given: list[object] = []
         self.runs: list[Drawn] = []
 
-    def draw(self, runs: Sequence[RunData], name: str, scale: Scale, along: Along,
+    def draw(self, runs: Sequence[RunData], name: str, scale: Scale, x_axis: XAxis,
              raw: bool = False) -> None:
         """Show metric ``name`` of these runs and of no others, smoothed unless ``raw``."""
         while len(self._curves) < len(runs):
-            made = curve()
+            made = make_curve()
             made.setZValue(-1)
             self._canvas.addItem(made)
             self._curves.append(made)
@@ -62,15 +62,15 @@ class Overlays:
         for item in self._curves[len(runs):]:
             item.hide()
         for i, (run, item) in enumerate(zip(runs, self._curves, strict=False)):
-            trace = run.traces.get(name) or Trace()
-            drawn = trace.values if raw else trace.smooth
-            last = float(drawn[-1]) if len(trace) else 0.0
-            key = (run.name, run.first, raw, trace.weight, len(trace), last, scale, along)
+            curve = run.curves.get(name) or Curve()
+            drawn = curve.values if raw else curve.smooth
+            last = float(drawn[-1]) if len(curve) else 0.0
+            key = (run.name, run.first, raw, curve.weight, len(curve), last, scale, x_axis)
             if key == self._given[i]:
                 continue
             self._given[i] = key
-            begin = int(np.searchsorted(trace.cycles, run.first))
-            x = run.positions(trace.cycles, along)[begin:]
+            begin = int(np.searchsorted(curve.cycles, run.first))
+            x = run.positions(curve.cycles, x_axis)[begin:]
             self.runs[i] = Drawn(run.name, x, drawn[begin:].copy())
             item.setData(x, scale.forward(self.runs[i].values), antialias=len(x) < FEW)
             item.show()
@@ -89,7 +89,7 @@ class Overlays:
             item.setPen(pen)
 
 
-def curve() -> pg.PlotDataItem:
+def make_curve() -> pg.PlotDataItem:
     """Return an empty curve with gaps where there is no number."""
     # Two points a pixel are all that can be seen; the default of ten costs five times the time.
     return pg.PlotDataItem(connect="finite", autoDownsampleFactor=1.0)

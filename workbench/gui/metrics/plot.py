@@ -1,4 +1,4 @@
-"""One plot: a title, the value, the raw trace faint behind the smoothed one."""
+"""One plot: a title, the value, the raw curve faint behind the smoothed one."""
 
 from __future__ import annotations
 
@@ -12,21 +12,22 @@ from PySide6.QtGui import QContextMenuEvent, QFont, QResizeEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout, QWidget
 
 from workbench.algorithms import find_metric
-from workbench.gui.controls import label
+from workbench.formatting import short_number
 from workbench.gui.metrics.axes import CycleAxis, Scale, ValueAxis
 from workbench.gui.metrics.canvas import Canvas
 from workbench.gui.metrics.curves import STYLES, Curves
-from workbench.gui.metrics.data import Along, RunData, Trace, format_number, robust_range
+from workbench.gui.metrics.data import Curve, RunData, XAxis, robust_range
 from workbench.gui.metrics.figure import Line, Panel
 from workbench.gui.metrics.header import GapWarning, Header, Keys
 from workbench.gui.metrics.marks import Marks
+from workbench.gui.metrics.metric_texts import rounding
 from workbench.gui.metrics.overlays import Drawn, Overlays, mix
 from workbench.gui.metrics.plot_menu import PlotMenu
 from workbench.gui.metrics.statistics import Row, as_table, between, in_words
-from workbench.gui.metrics.wording import rounding
-from workbench.gui.plain_text import plain_tip
-from workbench.gui.run_colours import run_colour, run_line
-from workbench.gui.theme import LIGHT, Theme
+from workbench.gui.widgets.controls import label
+from workbench.gui.widgets.plain_text import plain_tip
+from workbench.gui.widgets.run_colours import run_colour, run_line
+from workbench.gui.widgets.theme import LIGHT, Theme
 
 LEAST_HEIGHT = 80
 """Pixels in which title, curve and the numbers of the axes can be read."""
@@ -77,7 +78,7 @@ class MetricPlot(QFrame):
         self._turn_drawn = 0
         self._range_text = ""  # stands in the place of the unit
         self._scale = Scale()
-        self._others: list[tuple[str, int, Trace]] = []
+        self._others: list[tuple[str, int, Curve]] = []
         self._theme, self._colour_of, self._name = theme, 1, ""
         self._build()
         self.apply_theme(theme)
@@ -85,46 +86,46 @@ class MetricPlot(QFrame):
     # -- what the view tells
 
     def draw(
-        self, run: RunData, along: Along, x_range: tuple[float, float] | None,
+        self, run: RunData, x_axis: XAxis, x_range: tuple[float, float] | None,
         overlays: Sequence[RunData] = (), *, log: bool = False, raw: bool = False,
     ) -> None:
-        """Hand the traces of ``run`` to the curves, those of ``overlays`` to thin ones, and show
+        """Hand the curves of ``run`` to the curves, those of ``overlays`` to thin ones, and show
         ``x_range``, None keeping it. ``raw`` leaves smoothed curves out."""
         if x_range:
             self.set_x_range(*x_range)  # first: what is out of view is not drawn
-        others = [o.traces.get(self.names[0]) or Trace() for o in overlays]
-        if not self._is_due(run, others, (run.run_id, run.name, along, log, raw)):
-            self.marks.draw(run, along)
-            self._curves.draw_ends(run, along, self._scale)
-            self._gaps.show_gaps(self._curves.traces[0].gaps)
+        others = [o.curves.get(self.names[0]) or Curve() for o in overlays]
+        if not self._is_due(run, others, (run.run_id, run.name, x_axis, log, raw)):
+            self.marks.draw(run, x_axis)
+            self._curves.draw_ends(run, x_axis, self._scale)
+            self._gaps.show_gaps(self._curves.curves[0].gaps)
             return
-        own = [run.traces[name].values for name in self.names if name in run.traces]
+        own = [run.curves[name].values for name in self.names if name in run.curves]
         self._scale = (Scale.log_for(np.concatenate([*own, *(t.values for t in others), [0.0]]))
                        if log else Scale())
         if self._colour_of != run.run_id:
             self._colour_of = run.run_id
             self.apply_theme(self._theme)
         self._name = run.name
-        self._others = [(o.name, o.run_id, trace)
-                        for o, trace in zip(overlays, others, strict=True)]
-        self._overlays.draw(overlays, self.names[0], self._scale, along, raw)
+        self._others = [(o.name, o.run_id, curve)
+                        for o, curve in zip(overlays, others, strict=True)]
+        self._overlays.draw(overlays, self.names[0], self._scale, x_axis, raw)
         self._value_axis.set_scale(self._scale)
-        self._curves.draw(run, along, self._scale, raw)
-        self.marks.draw(run, along)
-        self._gaps.show_gaps(self._curves.traces[0].gaps)
+        self._curves.draw(run, x_axis, self._scale, raw)
+        self.marks.draw(run, x_axis)
+        self._gaps.show_gaps(self._curves.curves[0].gaps)
         self.fit()
 
-    def _is_due(self, run: RunData, others: Sequence[Trace], asked: tuple[object, ...]) -> bool:
+    def _is_due(self, run: RunData, others: Sequence[Curve], asked: tuple[object, ...]) -> bool:
         """Whether the curves look otherwise than they were drawn last. What came since may be too
         little to be seen; plots beside each other then take turns, so that they do not all draw
         in one cycle what several brought."""
-        traces = [run.traces.get(name) or Trace() for name in self.names]
+        curves = [run.curves.get(name) or Curve() for name in self.names]
         view = self._box.viewRange()
-        state = (*asked, view[0], self._box.width(), [(t.revision, t.weight) for t in traces],
-                 [id(run.traces.get(name)) for name in self.names],
+        state = (*asked, view[0], self._box.width(), [(t.revision, t.weight) for t in curves],
+                 [id(run.curves.get(name)) for name in self.names],
                  [(id(t), t.revision, len(t)) for t in others])
-        count = len(traces[0])
-        x = self._curves.positions[0] if self._curves.positions else traces[0].cycles
+        count = len(curves[0])
+        x = self._curves.positions[0] if self._curves.positions else curves[0].cycles
         first, last = np.searchsorted(x, view[0])
         every = max(1, int((last - first) / max(1.0, self._box.width()) / 2))
         turn = (count + self.turn * every // _TURNS) // every
@@ -134,7 +135,7 @@ class MetricPlot(QFrame):
 
     def fit(self) -> None:
         """Choose the y range for the part of x in view, unless the person set one."""
-        if self.manual_y or not self._curves.traces:
+        if self.manual_y or not self._curves.curves:
             return
         low, high = self._box.viewRange()[0]
         parts = [*self._curves.between(low, high), *self._overlays.values_between(low, high)]
@@ -152,7 +153,7 @@ class MetricPlot(QFrame):
     def _show_y(self, low: float, high: float) -> None:
         """Show this part of y, and let it be moved no farther than the outermost value."""
         heights = [self._scale.forward(values) for values in (
-            *(t.values for t in self._curves.traces), *(o.values for o in self._overlays.runs))]
+            *(t.values for t in self._curves.curves), *(o.values for o in self._overlays.runs))]
         found = np.concatenate([h[np.isfinite(h)] for h in heights])
         self._box.setLimits(yMin=min(low, float(found.min())), yMax=max(high, float(found.max())))
         self._box.setYRange(low, high, padding=0)
@@ -189,9 +190,9 @@ class MetricPlot(QFrame):
         """Forget a y range that the person set."""
         self.manual_y = False
 
-    def set_along(self, along: Along) -> None:
+    def set_x_axis(self, x_axis: XAxis) -> None:
         """Label x as time or as cycles."""
-        self._cycle_axis.set_along(along)
+        self._cycle_axis.set_x_axis(x_axis)
 
     def show_x_axis(self, shown: bool) -> None:
         """Show the labels of x, or leave them to the plot below."""
@@ -206,7 +207,7 @@ class MetricPlot(QFrame):
             () if self.lines else values,
             self._range_text or (self.about.unit if cycle is None else f"cycle {cycle:,}"),
             drawn[0] if smoothed and not self.lines else math.nan,
-            [len(trace) > 0 for trace in self._curves.traces])
+            [len(curve) > 0 for curve in self._curves.curves])
         if self.lines:
             self._keys.show_values(values, self._theme.series)
             self.setMinimumHeight(
@@ -230,11 +231,11 @@ class MetricPlot(QFrame):
             self._canvas.setToolTip("")
             return
         names = [find_metric(name).label for name in self.lines] or [self._name]
-        rows = [Row(name, self._colour(i), between(trace, *cycles))
-                for i, (name, trace) in enumerate(zip(names, self._curves.traces, strict=False))]
+        rows = [Row(name, self._colour(i), between(curve, *cycles))
+                for i, (name, curve) in enumerate(zip(names, self._curves.curves, strict=False))]
         # (Companions are left out: zip ends with the names.)
-        rows += [Row(name, run_colour(run_id, self._theme), between(trace, *cycles))
-                 for name, run_id, trace in self._others]
+        rows += [Row(name, run_colour(run_id, self._theme), between(curve, *cycles))
+                 for name, run_id, curve in self._others]
         first, last = cycles
         span = f"Cycle {first:,}" if first == last else f"Cycles {first:,} to {last:,}"
         # What there is no room for beside a curve worth looking at, the tooltip tells.
@@ -253,19 +254,19 @@ class MetricPlot(QFrame):
     def nearest(self, x: float, y: float) -> str:
         """Return the name and the value of the curve at this point; "" where there is none, and
         where there is only one run."""
-        if not self._overlays.runs or not self._curves.traces:
+        if not self._overlays.runs or not self._curves.curves:
             return ""
         low, high = self._box.viewRange()[1]
         pixel = (high - low) / max(1.0, self._box.height())
         own = Drawn(self._name, self._curves.positions[0],
-                    self._curves.drawn(self._curves.traces[0]))
+                    self._curves.drawn(self._curves.curves[0]))
         found = min(((abs(self._scale.height(value) - y) / pixel, drawn.name, value)
                      for drawn in (own, *self._overlays.runs)
                      for value in [drawn.at(x)] if math.isfinite(value)), default=None)
         if not found or found[0] >= _NEAR:
             return ""
         smoothed = " (smoothed)" if self._curves.smoothed else ""
-        return f"{found[1]}: {format_number(found[2])}{smoothed}"
+        return f"{found[1]}: {short_number(found[2])}{smoothed}"
 
     def panel(self, marks: tuple[float, ...]) -> Panel:
         """Return the plot as it is shown, for a figure on white paper; ``marks`` are the places
@@ -274,16 +275,16 @@ class MetricPlot(QFrame):
             run_colour(run_id, LIGHT), LIGHT.base, 0.8), run_line(run_id), 0.8)
             for (_, run_id, _), drawn in zip(self._others, self._overlays.runs, strict=True)]
         curves = self._curves
-        for i, (name, trace, x) in enumerate(zip(
-                self.names, curves.traces, curves.positions, strict=True)):
-            if not len(trace):
+        for i, (name, curve, x) in enumerate(zip(
+                self.names, curves.curves, curves.positions, strict=True)):
+            if not len(curve):
                 continue
             colour = self._colour(i, LIGHT)
             if curves.smoothed:
-                lines.append(Line("", x, self._scale.forward(trace.values[:len(x)]),
+                lines.append(Line("", x, self._scale.forward(curve.values[:len(x)]),
                                   mix(colour, LIGHT.base, 0.45), width=0.6))
             lines.append(Line(find_metric(name).label, x,
-                              self._scale.forward(curves.drawn(trace)[:len(x)]), colour,
+                              self._scale.forward(curves.drawn(curve)[:len(x)]), colour,
                               STYLES[i % len(STYLES)]))
         (left, right), (low, high) = self._box.viewRange()
         return Panel(self.about.label, self.about.unit, tuple(lines), self._scale, (left, right),

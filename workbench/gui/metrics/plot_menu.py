@@ -11,10 +11,10 @@ from PySide6.QtWidgets import QMenu, QToolButton, QWidget
 
 from workbench.algorithm import Metric
 from workbench.gui.actions import enable_action, set_tip
-from workbench.gui.controls import tool_button
-from workbench.gui.icons import icon
-from workbench.gui.plain_text import plain_tip
-from workbench.gui.theme import themes
+from workbench.gui.widgets.controls import tool_button
+from workbench.gui.widgets.icons import icon
+from workbench.gui.widgets.plain_text import plain_tip
+from workbench.gui.widgets.theme import themes
 
 Wish = Literal["enlarge", "log", "raw", "all", "copy", "export"]
 """What a person may want of a plot."""

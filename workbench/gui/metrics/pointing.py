@@ -7,7 +7,7 @@ from PySide6.QtGui import QKeyEvent
 
 from workbench.gui.metrics.chosen_cycle import ChosenCycle
 from workbench.gui.metrics.crosshair import Crosshair
-from workbench.gui.metrics.data import Along, RunData
+from workbench.gui.metrics.data import RunData, XAxis
 from workbench.gui.metrics.grid import PlotGrid
 from workbench.gui.metrics.plot import MetricPlot
 from workbench.gui.metrics.selection import Selection
@@ -23,7 +23,7 @@ class Pointing(QObject):
     def __init__(self, grid: PlotGrid, parent: QObject) -> None:
         super().__init__(parent)
         self.run: RunData | None = None
-        self.along: Along = "cycles"
+        self.x_axis: XAxis = "cycles"
         self.crosshair = Crosshair(grid)
         self.selection = Selection(grid)
         self.choice = ChosenCycle(grid, self)
@@ -35,9 +35,9 @@ class Pointing(QObject):
     def draw(self) -> None:
         """Show everything in every plot."""
         if self.run:
-            self.selection.draw(self.run, self.along)
-            self.choice.draw(self.run, self.along)
-            self.crosshair.draw(self.run, self.along)
+            self.selection.draw(self.run, self.x_axis)
+            self.choice.draw(self.run, self.x_axis)
+            self.crosshair.draw(self.run, self.x_axis)
 
     def press(self, event: QKeyEvent) -> bool:
         """Left and right move the crosshair, with Shift they select; Enter chooses its cycle.
@@ -73,7 +73,7 @@ class Pointing(QObject):
         return True
 
     def _hover(self, plot: MetricPlot, point: tuple[float, float] | None) -> None:
-        self.crosshair.hover(plot, point, self.run, self.along)
+        self.crosshair.hover(plot, point, self.run, self.x_axis)
         self.changed.emit()
 
     def _select(self, start: float, end: float) -> None:
@@ -90,4 +90,4 @@ class Pointing(QObject):
         self.changed.emit()
 
     def _cycle_at(self, x: float) -> int | None:
-        return self.run.cycle_at(x, self.along) if self.run else None
+        return self.run.cycle_at(x, self.x_axis) if self.run else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from workbench.gui.metrics.data import Along, RunData
+from workbench.gui.metrics.data import RunData, XAxis
 from workbench.gui.metrics.grid import PlotGrid
 
 
@@ -32,14 +32,14 @@ class Selection:
         """Choose nothing."""
         self._ends = None
 
-    def places(self, run: RunData, along: Along) -> tuple[float, float] | None:
+    def places(self, run: RunData, x_axis: XAxis) -> tuple[float, float] | None:
         """Return where it lies on the x axis."""
         if self.cycles is None:
             return None
-        low, high = run.positions(np.array(self.cycles, float), along)
+        low, high = run.positions(np.array(self.cycles, float), x_axis)
         return float(low), float(high)
 
-    def draw(self, run: RunData, along: Along) -> None:
+    def draw(self, run: RunData, x_axis: XAxis) -> None:
         """Mark it in every plot."""
         for plot in self._grid:
-            plot.show_range(self.cycles, self.places(run, along))
+            plot.show_range(self.cycles, self.places(run, x_axis))

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workbench.gui.metrics.data import Array, Trace, format_number
+from workbench.formatting import short_number
+from workbench.gui.metrics.data import Array, Curve
 
 _TITLES = ("mean", "min", "max", "change", "points")
 _COLUMNS = ((0, 1, 2, 3, 4), (0, 1, 2, 3), (0, 3))  # those shown, by the room there is
@@ -41,8 +42,8 @@ class Statistics:
     def cells(self) -> list[str]:
         """Return what the table shows, under ``mean``, ``min``, ``max``, ``change``,
         ``points``."""
-        change = format_number(self.change)
-        return [format_number(self.mean), format_number(self.least), format_number(self.most),
+        change = short_number(self.change)
+        return [short_number(self.mean), short_number(self.least), short_number(self.most),
                 f"+{change}" if self.change > 0 else change, f"{self.points:,}"]
 
 
@@ -55,10 +56,10 @@ class Row:
     statistics: Statistics
 
 
-def between(trace: Trace, first: int, last: int) -> Statistics:
-    """Return the statistics of a trace from one cycle to another, both included."""
-    begin, end = np.searchsorted(trace.cycles, (first, last + 1))
-    return Statistics.of(trace.values[begin:end])
+def between(curve: Curve, first: int, last: int) -> Statistics:
+    """Return the statistics of a curve from one cycle to another, both included."""
+    begin, end = np.searchsorted(curve.cycles, (first, last + 1))
+    return Statistics.of(curve.values[begin:end])
 
 
 def as_table(rows: Sequence[Row], most: int, room: int) -> str:

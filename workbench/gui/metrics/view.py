@@ -19,21 +19,21 @@ from PySide6.QtWidgets import QApplication, QStackedWidget, QVBoxLayout, QWidget
 from workbench.algorithm import Algorithm
 from workbench.algorithms import default_algorithm
 from workbench.gui.actions import enable_action, set_tip
-from workbench.gui.controls import label
-from workbench.gui.form_scroll import FormScroll
 from workbench.gui.metrics.controls import MOST_PLOTS, NO_CURVE, NO_RANGE, Controls
-from workbench.gui.metrics.data import Along, HealthMark, RunData, extent, steady
+from workbench.gui.metrics.data import HealthMark, RunData, XAxis, extent, steady
 from workbench.gui.metrics.export import picture
 from workbench.gui.metrics.figure_dialog import Choice, FigureDialog
 from workbench.gui.metrics.figures import choices
 from workbench.gui.metrics.grid import PlotGrid
 from workbench.gui.metrics.legend import legend, name_runs
 from workbench.gui.metrics.looks import Looks
+from workbench.gui.metrics.metric_texts import change_text, in_sentence
 from workbench.gui.metrics.plot import MetricPlot
 from workbench.gui.metrics.pointing import Pointing
-from workbench.gui.metrics.wording import change_text, in_sentence
 from workbench.gui.settings import section
-from workbench.gui.theme import Theme, themes
+from workbench.gui.widgets.controls import label
+from workbench.gui.widgets.form_scroll import FormScroll
+from workbench.gui.widgets.theme import Theme, themes
 from workbench.learning.metrics import PARTS
 from workbench.store.records import ChangeRecord, RunRecord, Series
 from workbench.training.events import Change
@@ -180,7 +180,7 @@ class MetricsView(QWidget):
         self.choose_plots(self._remembered())
         looks = Looks()
         looks.restore(state)
-        self.controls.show_settings(looks.weight, looks.log, looks.along)
+        self.controls.show_settings(looks.weight, looks.log, looks.x_axis)
         self._looks = looks
         self._show_looks()
 
@@ -231,7 +231,7 @@ class MetricsView(QWidget):
 
     def zoom(self) -> None:
         """Show only the selected range."""
-        places = self._run and self._pointing.selection.places(self._run, self._looks.along)
+        places = self._run and self._pointing.selection.places(self._run, self._looks.x_axis)
         if places and places[0] < places[1]:
             margin = 0.02 * (places[1] - places[0])
             self._zoom_to(places[0] - margin, places[1] + margin)
@@ -255,7 +255,7 @@ class MetricsView(QWidget):
     def repaint_now(self) -> None:
         """Draw what has changed. The tick calls this."""
         self._tick.stop()
-        run, along = self._run, self._looks.along
+        run, x_axis = self._run, self._looks.x_axis
         empty = run is None or not len(run.cycles)
         self._pages.setCurrentWidget(self._empty if empty else self._scroll)
         self.controls.show_run(not empty)
@@ -272,10 +272,10 @@ class MetricsView(QWidget):
         if self._stale:
             self._stale = False
             others = self._overlays()
-            self._whole = low, high = steady(self._whole, extent(run, others, along))
+            self._whole = low, high = steady(self._whole, extent(run, others, x_axis))
             for plot in self._grid:
                 plot.set_limits(low, high, (high - low) / max(1, len(run.cycles)))
-                plot.draw(run, along, (low, high) if self._following else None, others,
+                plot.draw(run, x_axis, (low, high) if self._following else None, others,
                           log=self._looks.is_log(plot.about.name),
                           raw=plot.about.name in self._looks.raw)
             self._show_legend(run)
@@ -364,7 +364,7 @@ class MetricsView(QWidget):
         if self._run is None or not self._has_numbers():
             return []
         return choices([plot] if plot else list(self._grid), self._run, self._overlays(),
-                       self._looks.along)
+                       self._looks.x_axis)
 
     def _current(self) -> MetricPlot:
         """Return the plot the person is at: by keyboard, by pointer, or the first."""
@@ -390,8 +390,8 @@ class MetricsView(QWidget):
 
     def _find_parts(self) -> None:
         """Plot the parts of the reward for as long as a run is shown that has them."""
-        traces = self._run.traces if self._run else {}
-        parts = tuple(name for name in traces if name.startswith(PARTS))
+        curves = self._run.curves if self._run else {}
+        parts = tuple(name for name in curves if name.startswith(PARTS))
         if parts != self._parts:
             self._parts = parts
             self.choose_plots(self.plots())
@@ -412,9 +412,9 @@ class MetricsView(QWidget):
         self._grid.follow()
         self._show_looks()
 
-    def _set_along(self, along: Along) -> None:
-        self._looks.along = self._pointing.along = along
-        self._grid.set_along(along)
+    def _choose_x_axis(self, x_axis: XAxis) -> None:
+        self._looks.x_axis = self._pointing.x_axis = x_axis
+        self._grid.set_x_axis(x_axis)
         self.follow()
 
     def _show_looks(self) -> None:
@@ -441,7 +441,7 @@ class MetricsView(QWidget):
         self.controls.parts_wanted.connect(self._want_parts)
         self.controls.smoothing_changed.connect(self._set_weight)
         self.controls.log_toggled.connect(self._set_log)
-        self.controls.along_chosen.connect(self._set_along)
+        self.controls.x_axis_chosen.connect(self._choose_x_axis)
         self.controls.follow_clicked.connect(self.follow)
         self.controls.zoom_clicked.connect(self.zoom)
         self.controls.copy_clicked.connect(lambda: self.copy_figure())

@@ -14,11 +14,11 @@ from superqt import QFlowLayout
 
 from workbench.assets import SAMPLE_PROMPTS
 from workbench.gui.actions import enable_action, explain
-from workbench.gui.controls import tool_button
-from workbench.gui.dialog import ask, ask_for, choose_file, choose_new_file
-from workbench.gui.plain_text import plain_tip, without_mnemonic
 from workbench.gui.prompts.library import Library
 from workbench.gui.prompts.table import PromptsTable
+from workbench.gui.widgets.controls import tool_button
+from workbench.gui.widgets.dialog import ask, ask_for, choose_file, choose_new_file
+from workbench.gui.widgets.plain_text import plain_tip, without_mnemonic
 from workbench.store.prompt_files import ENDINGS
 
 _FILES = f"Prompts ({' '.join(f'*{ending}' for ending in ENDINGS)})"

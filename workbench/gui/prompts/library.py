@@ -12,7 +12,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from workbench.assets import DEFAULT_PROMPTS
 from workbench.gui.background import Background
 from workbench.gui.prompts.model import PromptsModel
-from workbench.gui.prompts.wording import count, repeated
+from workbench.gui.prompts.prompt_counts import count, repeated
 from workbench.store.home import StoreError
 from workbench.store.prompt_files import PromptFile, PromptFileError, read_prompts, write_prompts
 from workbench.store.records import Prompt, PromptSet

@@ -17,9 +17,9 @@ from PySide6.QtCore import (
 )
 from PySide6.QtGui import QColor, QUndoCommand, QUndoStack
 
-from workbench.gui.plain_text import plain_tip, shortened
-from workbench.gui.prompts.wording import count
-from workbench.gui.theme import themes
+from workbench.gui.prompts.prompt_counts import count
+from workbench.gui.widgets.plain_text import plain_tip, shortened
+from workbench.gui.widgets.theme import themes
 from workbench.store.records import Prompt
 
 Index = QModelIndex | QPersistentModelIndex

@@ -15,9 +15,9 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.gui.controls import named, tool_button
-from workbench.gui.plain_text import without_mnemonic
 from workbench.gui.prompts.view import PromptsView
+from workbench.gui.widgets.controls import named, tool_button
+from workbench.gui.widgets.plain_text import without_mnemonic
 from workbench.store.records import Prompt
 
 _LONGEST = 200  # characters of a prompt that a row of the list shows

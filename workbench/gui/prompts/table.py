@@ -33,8 +33,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.gui.plain_text import plain_tip
 from workbench.gui.prompts.model import Column
+from workbench.gui.widgets.plain_text import plain_tip
 from workbench.store.prompt_files import is_prompt_file
 
 _EDITOR_LINES = 5

@@ -18,12 +18,12 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QLineEdit, QStackedWidget, QVBoxLayout, QWidget
 
-from workbench.gui.controls import label, named
 from workbench.gui.prompts.bar import Bar
 from workbench.gui.prompts.library import Library
 from workbench.gui.prompts.model import Column, PromptsFilter, PromptsModel
+from workbench.gui.prompts.prompt_counts import count
 from workbench.gui.prompts.table import PromptsTable, dropped_files
-from workbench.gui.prompts.wording import count
+from workbench.gui.widgets.controls import label, named
 from workbench.store.records import Prompt
 from workbench.store.store import Store
 

@@ -16,17 +16,15 @@ from PySide6.QtWidgets import (
 )
 
 from workbench.algorithms import algorithm_named
-from workbench.formatting import format_value
-from workbench.gui.controls import RIGHT, as_list, enable, label, named, tool_button
-from workbench.gui.dialog import Dialog
-from workbench.gui.form_scroll import FormScroll
-from workbench.gui.hyperparameters_form import HyperparametersForm
-from workbench.gui.metrics.data import format_number
+from workbench.formatting import file_size, format_value, short_number
+from workbench.gui.hyperparameters.form import HyperparametersForm
+from workbench.gui.metrics.metric_texts import changes_by_cycle
 from workbench.gui.metrics.reading import read_series
-from workbench.gui.metrics.wording import changes_by_cycle
-from workbench.gui.plain_text import plain_tip
-from workbench.gui.status_bar import file_size
-from workbench.gui.theme import set_look
+from workbench.gui.widgets.controls import RIGHT, as_list, enable, label, named, tool_button
+from workbench.gui.widgets.dialog import Dialog
+from workbench.gui.widgets.form_scroll import FormScroll
+from workbench.gui.widgets.plain_text import plain_tip
+from workbench.gui.widgets.theme import set_look
 from workbench.learning.metrics import COMPARED, KL
 from workbench.settings import HyperparameterError, Value
 from workbench.store.records import RunRecord, Series
@@ -248,5 +246,5 @@ def _at(metrics: Mapping[str, Series], cycle: int) -> tuple[str, str]:
     def value(name: str) -> str:
         series = metrics.get(name, Series())
         place = series.cycles.index(cycle) if cycle in series.cycles else -1
-        return format_number(series.values[place]) if place >= 0 else "–"
+        return short_number(series.values[place]) if place >= 0 else "–"
     return value(COMPARED), value(KL)

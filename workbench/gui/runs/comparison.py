@@ -9,8 +9,7 @@ from typing import Any
 
 from workbench.algorithms import algorithm_named
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
-from workbench.formatting import format_value
-from workbench.gui.metrics.data import format_number
+from workbench.formatting import format_value, short_number
 from workbench.learning.metrics import KL
 from workbench.settings import Spec
 from workbench.store.records import ChangeRecord, RunRecord, Series
@@ -114,7 +113,7 @@ def _results(store: Store, run: RunRecord) -> dict[str, str]:
     kl = metrics.get(KL, Series()).values
     return {
         "Cycles run": str(run.cycles),
-        "Best reward": f"{format_number(best[0])} at cycle {best[1]}" if best else "–",
-        "Last reward": format_number(scores.values[-1]) if scores.values else "–",
-        "Last KL": f"{format_number(kl[-1])} nats" if kl else "–",
+        "Best reward": f"{short_number(best[0])} at cycle {best[1]}" if best else "–",
+        "Last reward": short_number(scores.values[-1]) if scores.values else "–",
+        "Last KL": f"{short_number(kl[-1])} nats" if kl else "–",
     }

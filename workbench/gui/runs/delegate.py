@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from workbench.gui.runs.model import BRANCH_ROLE, Branch
-from workbench.gui.theme import themes
+from workbench.gui.widgets.theme import themes
 
 STEP = 14
 # What a style sheet adds to a tick box and Qt leaves out of a cell's size.

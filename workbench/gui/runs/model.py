@@ -10,9 +10,9 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QWidget
 
-from workbench.gui.plain_text import plain_tip
-from workbench.gui.run_colours import swatch
-from workbench.gui.theme import themes
+from workbench.gui.widgets.plain_text import plain_tip
+from workbench.gui.widgets.run_colours import swatch
+from workbench.gui.widgets.theme import themes
 from workbench.store.records import RunRecord
 
 COLUMNS = ("Run", "Reward", "Cycles", "Status", "Started")

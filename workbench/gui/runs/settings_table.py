@@ -14,12 +14,12 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.gui.controls import label, named
-from workbench.gui.dialog import Dialog
-from workbench.gui.plain_text import plain_tip
-from workbench.gui.run_colours import swatch
 from workbench.gui.runs.comparison import as_markdown, as_tsv, compare
-from workbench.gui.theme import themes
+from workbench.gui.widgets.controls import label, named
+from workbench.gui.widgets.dialog import Dialog
+from workbench.gui.widgets.plain_text import plain_tip
+from workbench.gui.widgets.run_colours import swatch
+from workbench.gui.widgets.theme import themes
 from workbench.store.records import RunRecord
 from workbench.store.store import Store
 

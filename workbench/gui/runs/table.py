@@ -13,9 +13,9 @@ from PySide6.QtWidgets import (
     QTableView,
 )
 
-from workbench.gui.controls import as_list, named
 from workbench.gui.runs.delegate import TreeDelegate, indent
 from workbench.gui.runs.model import COLUMNS, RunsModel
+from workbench.gui.widgets.controls import as_list, named
 
 # What is left out first where the dock is narrow; the line below the table has it too.
 _GIVE_WAY = ("Started", "Cycles")

@@ -9,10 +9,10 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QWidget
 from superqt import QFlowLayout
 
 from workbench.algorithm import TokenColumn
-from workbench.gui.controls import enable, label, named, tool_button
-from workbench.gui.cycle_picker import CyclePicker
-from workbench.gui.plain_text import plain_tip
-from workbench.gui.theme import themes
+from workbench.gui.widgets.controls import enable, label, named, tool_button
+from workbench.gui.widgets.cycle_picker import CyclePicker
+from workbench.gui.widgets.plain_text import plain_tip
+from workbench.gui.widgets.theme import themes
 
 
 class Controls(QWidget):

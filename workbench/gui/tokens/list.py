@@ -16,9 +16,9 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QListView
 
-from workbench.gui.controls import named
-from workbench.gui.quick_text import QuickDelegate
 from workbench.gui.tokens.steps import summary
+from workbench.gui.widgets.controls import named
+from workbench.gui.widgets.quick_text import QuickDelegate
 from workbench.store.records import CompletionRecord
 
 _LEAST = 22  # letters

@@ -32,11 +32,11 @@ from PySide6.QtWidgets import QHeaderView, QStyle, QTableView, QTextEdit, QWidge
 
 from workbench.algorithm import TokenColumn
 from workbench.formatting import visible
-from workbench.gui.controls import RIGHT, as_list, named
-from workbench.gui.plain_text import plain_tip
-from workbench.gui.quick_text import QuickText
-from workbench.gui.theme import Theme, mix, themes
 from workbench.gui.tokens.steps import strengths
+from workbench.gui.widgets.controls import RIGHT, as_list, named
+from workbench.gui.widgets.plain_text import plain_tip
+from workbench.gui.widgets.quick_text import QuickText
+from workbench.gui.widgets.theme import Theme, mix, themes
 
 Index = QModelIndex | QPersistentModelIndex
 _TEXT_LINES, _FEW_LINES = 6, 3

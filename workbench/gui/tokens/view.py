@@ -11,14 +11,14 @@ from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from workbench.algorithm import Algorithm
 from workbench.algorithms import algorithm_named, default_algorithm
-from workbench.gui.controls import label
-from workbench.gui.form_scroll import FormScroll
-from workbench.gui.still_label import StillLabel
-from workbench.gui.theme import themes
 from workbench.gui.tokens.controls import Controls
 from workbench.gui.tokens.list import CompletionsList
 from workbench.gui.tokens.steps import most_telling
 from workbench.gui.tokens.table import ColouredText, StepsModel, StepsTable
+from workbench.gui.widgets.controls import label
+from workbench.gui.widgets.form_scroll import FormScroll
+from workbench.gui.widgets.still_label import StillLabel
+from workbench.gui.widgets.theme import themes
 from workbench.records import TokenTrace
 from workbench.store.records import CompletionRecord, RunRecord
 from workbench.store.store import Store

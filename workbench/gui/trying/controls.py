@@ -9,11 +9,11 @@ from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
 from superqt import QFlowLayout
 
-from workbench.gui.controls import enable, label, tool_button
-from workbench.gui.fields import Field, make_field
-from workbench.gui.number_field import range_sentence
-from workbench.gui.plain_text import plain_tip
-from workbench.gui.theme import number_font, set_look
+from workbench.gui.hyperparameters.fields import Field, make_field
+from workbench.gui.widgets.controls import enable, label, tool_button
+from workbench.gui.widgets.number_field import range_sentence
+from workbench.gui.widgets.plain_text import plain_tip
+from workbench.gui.widgets.theme import number_font, set_look
 from workbench.models.decoding import DECODING
 from workbench.store.checkpoints import Checkpoint
 from workbench.training.commands import TrySource

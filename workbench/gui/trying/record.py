@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from workbench.gui.completions import wording
-from workbench.gui.fields import format_value
+from workbench.gui.completions import completion_texts
+from workbench.gui.hyperparameters.fields import format_value
 from workbench.models.decoding import DECODING
 from workbench.training.commands import Try
 from workbench.training.events import Tried
@@ -91,7 +91,7 @@ class Attempt:
             for column in self.columns:
                 done = column.completions[row] if column.completions else None
                 text = done.text if done else column.texts[row]
-                facts = f" ({wording.facts(done)})" if done else ""
+                facts = f" ({completion_texts.facts(done)})" if done else ""
                 lines += [f"{column.label}{facts}:", "",
                           *(f"> {line}" for line in (column.problem or text).split("\n")), ""]
         return "\n".join(lines)

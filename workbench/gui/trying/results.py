@@ -18,13 +18,14 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.gui.completions import wording
+from workbench.formatting import number
+from workbench.gui.completions import completion_texts
 from workbench.gui.completions.diff import marked_difference
 from workbench.gui.completions.marks import fill
-from workbench.gui.controls import label, named
-from workbench.gui.plain_text import plain_tip, shortened
-from workbench.gui.theme import themes
 from workbench.gui.trying.record import Attempt, Column
+from workbench.gui.widgets.controls import label, named
+from workbench.gui.widgets.plain_text import plain_tip, shortened
+from workbench.gui.widgets.theme import themes
 
 _NARROWEST = 120
 
@@ -132,7 +133,7 @@ class Results(QScrollArea):
         mean = column.mean if len(attempt.command.prompts) > 1 else None
         self._titles[index].setText(
             column.label if mean is None else
-            f"{column.label} · {wording.number(mean)}")
+            f"{column.label} · {number(mean)}")
         self._problems[index].setText(column.problem)
         self._problems[index].setVisible(bool(column.problem))
         for row, cell in enumerate(self._cells[index]):
@@ -199,13 +200,13 @@ class Results(QScrollArea):
         assert self._attempt is not None
         columns, theme = self._attempt.columns, themes().theme
         mine, first = column.completions[row], columns[0].completions
-        text, facts = mine.text.lstrip(" "), html.escape(wording.facts(mine))
+        text, facts = mine.text.lstrip(" "), html.escape(completion_texts.facts(mine))
         spans: tuple[tuple[int, int], ...] = ()
         if index and first:
             spans = marked_difference(first[row].text.lstrip(" "), text).inserted
             change = mine.score - first[row].score
             shade = theme.good if change > 0.005 else theme.bad if change < -0.005 else theme.muted
-            facts = f"<b style='color:{shade}'>{wording.change(change)}</b> {facts}"
+            facts = f"<b style='color:{shade}'>{completion_texts.change(change)}</b> {facts}"
         elif not index and len(columns) == 2 and columns[1].completions:
             other = columns[1].completions[row].text.lstrip(" ")
             spans = marked_difference(text, other).deleted

@@ -21,14 +21,14 @@ from PySide6.QtWidgets import (
 )
 
 from workbench.gui.actions import enable_action
-from workbench.gui.controls import describe, enable, label, named, push_button, tool_button
-from workbench.gui.form_scroll import FormScroll
-from workbench.gui.plain_text import plain_tip, shortened, without_mnemonic
 from workbench.gui.settings import section
-from workbench.gui.theme import set_look
 from workbench.gui.trying.controls import Controls
 from workbench.gui.trying.record import Attempt, join_prompts, split_prompts
 from workbench.gui.trying.results import Results
+from workbench.gui.widgets.controls import describe, enable, label, named, push_button, tool_button
+from workbench.gui.widgets.form_scroll import FormScroll
+from workbench.gui.widgets.plain_text import plain_tip, shortened, without_mnemonic
+from workbench.gui.widgets.theme import set_look
 from workbench.store.records import Prompt
 from workbench.store.store import Store
 from workbench.training import events as ev

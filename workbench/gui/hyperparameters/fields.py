@@ -1,0 +1,162 @@
+"""One editor for each kind of hyperparameter, all with the same three methods.
+
+``value()``, ``set_value(v)`` (silent) and the signal ``edited(value)`` (only for what a person
+did); ``problem`` carries a sentence while what is typed cannot be taken, else ""; ``commit()``
+ends an edit, which the signal ``committed`` tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import cast
+
+from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal
+from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit, QWidget
+
+from workbench.algorithms import find_spec
+from workbench.formatting import format_number, format_value
+from workbench.gui.widgets.number_field import NumberField
+from workbench.gui.widgets.plain_text import plain_tip
+from workbench.settings import Spec, Value
+
+
+class SwitchField(QCheckBox):
+    """On or off."""
+
+    edited = Signal(object)
+    problem = Signal(str)
+    committed = Signal()
+    unfinished = False
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__("on")
+        self.toggled.connect(self.edited.emit)
+        self.toggled.connect(self._name)
+
+    def value(self) -> bool:
+        """Return whether it is on."""
+        return self.isChecked()
+
+    def set_value(self, value: Value) -> None:
+        """Show ``value`` without telling anyone."""
+        with QSignalBlocker(self):
+            self.setChecked(bool(value))
+        self._name(bool(value))
+
+    def commit(self) -> None:
+        """Nothing to do: a switch is never half way."""
+
+    def _name(self, checked: bool) -> None:
+        self.setText("on" if checked else "off")
+
+
+class ChoiceField(QComboBox):
+    """One of a few names."""
+
+    edited = Signal(object)
+    problem = Signal(str)
+    committed = Signal()
+    unfinished = False
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__()
+        self.addItems(spec.choices)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.currentTextChanged.connect(self.edited.emit)
+
+    def value(self) -> str:
+        """Return the chosen name."""
+        return self.currentText()
+
+    def set_value(self, value: Value) -> None:
+        """Show ``value`` without telling anyone."""
+        with QSignalBlocker(self):
+            self.setCurrentText(str(value))
+
+    def commit(self) -> None:
+        """Nothing to do: a choice is never half made."""
+
+
+class TextField(QLineEdit):
+    """A line of text; what it may say is checked with the other settings."""
+
+    edited = Signal(object)
+    problem = Signal(str)
+    committed = Signal()
+    unfinished = False
+
+    def __init__(self, spec: Spec) -> None:
+        super().__init__(placeholderText=spec.empty_text)
+        self.textEdited.connect(self.edited.emit)
+        self.editingFinished.connect(self.committed.emit)
+
+    def value(self) -> str:
+        """Return the text."""
+        return self.text()
+
+    def set_value(self, value: Value) -> None:
+        """Show ``value`` without telling anyone."""
+        with QSignalBlocker(self):
+            if str(value) != self.text():  # else the cursor would jump
+                self.setText(str(value))
+
+    def commit(self) -> None:
+        """Nothing to do: every text is whole."""
+
+
+Field = NumberField | SwitchField | ChoiceField | TextField
+_KINDS: dict[str, Callable[[Spec], Field]] = {
+    "int": NumberField, "float": NumberField, "bool": SwitchField, "choice": ChoiceField,
+    "text": TextField,
+}
+
+
+class _WheelGuard(QObject):
+    """Lets the wheel turn only a field that was chosen, so that scrolling changes nothing."""
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Hand the wheel on to what scrolls."""
+        if event.type() == QEvent.Type.Wheel and not cast(QWidget, watched).hasFocus():
+            event.ignore()
+            return True
+        return False
+
+
+def make_field(spec: Spec) -> Field:
+    """Return the editor for one hyperparameter, named and explained."""
+    field = _KINDS[spec.kind](spec)
+    field.installEventFilter(_WheelGuard(field))
+    field.setObjectName(spec.name)
+    field.setAccessibleName(f"{spec.label}, {spec.unit}" if spec.unit else spec.label)
+    field.setAccessibleDescription(spec.help)
+    field.setToolTip(plain_tip(tooltip(spec)))
+    field.set_value(spec.default)
+    return field
+
+
+def only_with(spec: Spec) -> str:
+    """Return a sentence that says with which other setting this one has an effect."""
+    if spec.only_with is None:
+        return ""
+    name, value = spec.only_with
+    master = find_spec(name)
+    assert master is not None
+    state = "not off" if value is True else format_value(master, value)
+    return f"Has an effect only while {master.label} is {state}."
+
+
+def tooltip(spec: Spec, why: str = "") -> str:
+    """Return help, name, range, unit, default and when a change counts, line by line, after
+    ``why`` the field is disabled."""
+    facts = [f"Name: {spec.name}"]
+    if spec.minimum is not None and spec.maximum is not None:
+        low, high = format_number(spec.minimum), format_number(spec.maximum)
+        facts.append(f"Range: {low} to {high} {spec.unit}".strip())
+    if spec.choices:
+        facts.append(f"One of: {', '.join(spec.choices)}")
+    facts.append(f"Default: {format_value(spec, spec.default)}")
+    if spec.only_with:
+        facts.append(only_with(spec))
+    facts.append("A change counts from the next cycle on." if spec.live
+                 else "Fixed at the start of a run.")
+    return "\n".join([*([why] if why else []), spec.help, *facts])

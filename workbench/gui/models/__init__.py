@@ -1,0 +1,1 @@
+"""The Models dock: policy, reward and its parts."""

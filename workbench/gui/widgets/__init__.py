@@ -1,0 +1,1 @@
+"""What views are made of: knows no view, no window and no run."""
