@@ -14,7 +14,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
@@ -25,6 +25,7 @@ from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD, DEFAULT_PROMPTS
 from workbench.feedback.loading import load_reward
 from workbench.models.control import Unattended
 from workbench.models.device import find_placement
+from workbench.models.forward import read_values
 from workbench.models.loading import load_policy
 from workbench.models.randomness import Stream, uniforms
 from workbench.models.sampling import Completions, sample
@@ -74,8 +75,13 @@ class Looker:
         self.draws += 1
         noise = uniforms(self.seed, Stream.TRYING, self.draws, len(starts),
                          self.hp.response_length)
-        return sample(self.ppo.policy, starts, noise, temperature=self.hp.temperature,
-                      eos_ids=self.ppo.policy_tokenizer.eos_ids, control=UNATTENDED)
+        drawn = sample(self.ppo.policy, starts, noise, temperature=self.hp.temperature,
+                       eos_ids=self.ppo.policy_tokenizer.eos_ids, control=UNATTENDED)
+        if self.ppo.policy.value_trunk is None:
+            return drawn
+        values = read_values(self.ppo.policy, drawn, max_tokens=self.hp.micro_batch_tokens,
+                             control=UNATTENDED)
+        return replace(drawn, values=values)
 
     def _score(self, prompts: Sequence[int], responses: Sequence[list[int]], ended: Tensor
                ) -> Tensor:
