@@ -222,12 +222,14 @@ def test_what_is_listed_of_all_runs_takes_two_queries(home):
     make(home, runs=20, cycles=4, long=0)
     store = Store(home)
     store.record_changes(3, 2, [("num_cycles", 4, 9, "person")]).result()
-    store.record_changes(4, 5, [("num_cycles", 4, 9, "person")]).result()  # not used yet
+    store.record_changes(4, 5, [("num_cycles", 4, 7, "person")]).result()  # to be used by the next
     asked = []
     store._db.conn.set_trace_callback(asked.append)
     spans, lengths = store.metric_spans(headlines()), store.lengths()
     assert len([query for query in asked if query.startswith("select")]) == 2
-    assert lengths == {3: 9}
+    assert lengths == {3: 9, 4: 7}
+    assert store.settings_planned(4)["num_cycles"] == 7
+    assert store.settings_after(4, 4)["num_cycles"] == 4
     for run in store.runs():
         values = store.metrics(run.id)["objective/scores"].values
         assert spans[run.id] == (values[0], values[-1])

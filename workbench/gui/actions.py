@@ -17,12 +17,11 @@ from shiboken6 import isValid
 from workbench.gui.widgets.icons import icon
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import themes
+from workbench.training import commands as do
 from workbench.training.events import State
+from workbench.training.states import ALIVE, allowed
 
 Menu = Literal["File", "Edit", "Run", "View", "Theme", "Help"]
-CAN_START = frozenset({State.READY, State.FINISHED, State.FAILED})
-ALIVE = frozenset({State.RUNNING, State.PAUSED, State.STOPPING})
-"""States in which a run exists that could go on."""
 CAN_RESUME = frozenset(State) - ALIVE
 """States in which a run of the store can be asked to go on; while loading, it waits."""
 CAN_BRANCH = frozenset(State) - {State.STOPPING}
@@ -61,14 +60,14 @@ SPECS = (
     ActionSpec("start", "Start", "Begin a new run from the start policy with these settings",
                "Run", "Ctrl+R", "start", frozenset(State) - ALIVE, toolbar=True),
     ActionSpec("pause", "Pause", "Hold the run when the cycle in hand is complete",
-               "Run", "Ctrl+P", "pause", frozenset({State.RUNNING, State.PAUSED}), toolbar=True),
+               "Run", "Ctrl+P", "pause", allowed(do.Pause, do.Resume), toolbar=True),
     ActionSpec("step", "Step", "Run one cycle, then pause", "Run", "Ctrl+E", "step",
                frozenset(State) - {State.RUNNING, State.STOPPING}, toolbar=True),
     ActionSpec("stop", "Stop", "End the run at the next step; the unfinished cycle is dropped. "
                "Again: without waiting for its checkpoint", "Run", "Ctrl+.", "stop",
-               ALIVE, toolbar=True),
+               allowed(do.Stop), toolbar=True),
     ActionSpec("apply", "Apply settings", "Use the edited hyperparameters from the next cycle on",
-               "Run", "Ctrl+Return", states=frozenset({State.RUNNING, State.PAUSED}), group=True),
+               "Run", "Ctrl+Return", states=allowed(do.SetHyperparameters), group=True),
     ActionSpec("try", "Try the policy…", "Type a prompt and see what the policy, its start and its "
                "checkpoints make of it", "Run", "Ctrl+T", "try", toolbar=True),
     ActionSpec("resume_run", "Resume run", "Go on with the run selected in Runs, from its last "
@@ -79,14 +78,14 @@ SPECS = (
                "earlier checkpoint; what it did later is kept as an abandoned branch", "Run",
                "Ctrl+Shift+B", states=CAN_BRANCH),
     ActionSpec("checkpoint", "Checkpoint now", "Write a checkpoint of the paused run, to resume "
-               "from later", "Run", "Ctrl+S", states=frozenset({State.PAUSED}), group=True),
+               "from later", "Run", "Ctrl+S", states=allowed(do.Checkpoint), group=True),
     ActionSpec("checkpoints", "Checkpoints…", "See, pin and delete the checkpoints of the run "
                "selected in Runs", "Run"),
     ActionSpec("export_policy", "Export policy…", "Save the policy of the run selected in Runs as "
                "a folder that transformers loads", "Run", "Ctrl+Shift+E", "export",
-               CAN_START | {State.IDLE}),
+               allowed(do.ExportRun)),
     ActionSpec("load_models", "Load models", "Load the policy and the reward model named in Models",
-               "Run", "Ctrl+L", states=CAN_START | {State.IDLE}, group=True),
+               "Run", "Ctrl+L", states=allowed(do.LoadModels), group=True),
     ActionSpec("cancel_loading", "Cancel loading", "Give up loading; models loaded before stay",
                "Run", states=frozenset({State.LOADING})),
     ActionSpec("rename_selected", "Rename run", "Give the run selected in Runs another name",

@@ -17,7 +17,6 @@ from qasync import QEventLoop
 
 from workbench import __version__, logs
 from workbench.ending_signals import ending_signals
-from workbench.gui.actions import ALIVE
 from workbench.gui.background import Background
 from workbench.gui.bridge import Bridge
 from workbench.gui.controllers.controller import Controller
@@ -32,6 +31,7 @@ from workbench.gui.widgets.controls import enable
 from workbench.gui.widgets.theme import themes
 from workbench.store.home import StoreError
 from workbench.training.events import Event, ModelsLoaded, State
+from workbench.training.states import ALIVE
 
 if TYPE_CHECKING:
     from workbench.store.store import Store

@@ -9,7 +9,6 @@ from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QProgressBar, QStatusBar, QWidget
 
 from workbench.formatting import file_size, format_duration, format_speed
-from workbench.gui.actions import ALIVE
 from workbench.gui.widgets.controls import RIGHT, label, named
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import number_font
@@ -24,6 +23,7 @@ from workbench.training.events import (
     RunStarted,
     State,
 )
+from workbench.training.states import ALIVE
 
 _RECENT = 5  # cycles whose mean time tells how long the rest will take
 _LATE, _LATE_S = 3, 5.0  # a cycle is, after so many times that mean and at least so many seconds

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -175,6 +176,11 @@ class Queries:
         found = dict(record.hyperparameters) if record else {}
         return found | {c.name: c.new for c in self.changes(run_id) if c.cycle <= cycle}
 
+    def settings_planned(self, run_id: int) -> dict[str, Value]:
+        """Return the hyperparameters a run goes on with: with every change that was made, also one
+        that no cycle has used yet."""
+        return self.settings_after(run_id, sys.maxsize)
+
     def metric_spans(
         self, headlines: Mapping[str, str], run_id: int | None = None
     ) -> dict[int, tuple[float, float]]:
@@ -194,11 +200,9 @@ class Queries:
                 if row["first"] is not None and row["last"] is not None}
 
     def lengths(self) -> dict[int, object]:
-        """Return the number of cycles every run was to have, where that was changed in a cycle it
-        has finished."""
+        """Return the number of cycles every run is to have, where that was changed on its way."""
         rows = self._db.query(
-            "select run_id, new from changes c join runs r on r.id = c.run_id "
-            "where c.name = 'num_cycles' and c.cycle <= r.cycles order by c.id")
+            "select run_id, new from changes where name = 'num_cycles' order by id")
         return {row["run_id"]: json.loads(row["new"]) for row in rows}
 
     def run_prompts(self, run_id: int) -> list[Prompt]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -30,7 +29,7 @@ def read_run(store: Store, run: RunRecord) -> dict[str, Reading]:
 def last_settings(store: Store, run: RunRecord) -> Settings:
     """Return what the last cycle of a run used; the defaults where another version wrote it."""
     settings, used = algorithm_named(run.algorithm).settings, store.settings_after(
-        run.id, sys.maxsize)
+        run.id, run.cycles)
     try:
         return settings.parse(settings.renamed(used))
     except HyperparameterError:

@@ -105,10 +105,8 @@ class RemoteSession:
         if run is None:
             self._end("stopped")
             return
-        settings = dict(run.hyperparameters)
-        settings |= {change.name: change.new for change in self._store.changes(run.id)}
         try:
-            used = read_settings(run.algorithm, settings)
+            used = read_settings(run.algorithm, self._store.settings_planned(run.id))
         except KeyError:
             raise ValueError(
                 f"this version does not know its algorithm {run.algorithm!r}") from None

@@ -6,6 +6,9 @@ from workbench.training import commands as do
 from workbench.training.events import State
 
 NO_RUN = (State.READY, State.FINISHED, State.FAILED)
+"""Models are loaded, and no run is on."""
+ALIVE = frozenset({State.RUNNING, State.PAUSED, State.STOPPING})
+"""A run exists that could go on."""
 WHEN: dict[type, tuple[tuple[State, ...], str]] = {
     do.LoadModels: ((State.IDLE, *NO_RUN), "Models can be loaded when no run is on."),
     do.CancelLoading: (tuple(State), ""),  # it may come when loading has just ended
@@ -27,3 +30,8 @@ WHEN: dict[type, tuple[tuple[State, ...], str]] = {
              "Pause first: a policy is tried between cycles, with the models loaded."),
     do.StopTrying: (tuple(State), ""),  # it may come when the try is over
 }
+
+
+def allowed(*commands: type) -> frozenset[State]:
+    """Return the states in which one of these commands makes sense."""
+    return frozenset(state for command in commands for state in WHEN[command][0])

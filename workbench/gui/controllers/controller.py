@@ -15,7 +15,6 @@ from PySide6.QtWidgets import QFileDialog
 
 from workbench.algorithms import find_algorithm
 from workbench.formatting import count_cycles, file_size
-from workbench.gui.actions import ALIVE
 from workbench.gui.background import Background
 from workbench.gui.command_palette import CommandPalette
 from workbench.gui.controllers.branching import Branching
@@ -38,7 +37,7 @@ from workbench.gui.widgets.theme import Mode, themes
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
-from workbench.training.states import WHEN
+from workbench.training.states import ALIVE, WHEN
 
 if TYPE_CHECKING:
     from workbench.store.store import Store

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QObject
 
 from workbench.algorithms import algorithm_named, are_several
-from workbench.gui.actions import ALIVE
 from workbench.gui.controllers.resuming import Resuming, lost_cycles, planned_cycles
 from workbench.gui.models.names import policy_name, reward_name
 from workbench.gui.prompts.prompt_counts import count
 from workbench.gui.trains_line import Piece
 from workbench.training.events import State
 from workbench.training.reward_parts import RewardPart
+from workbench.training.states import ALIVE
 
 if TYPE_CHECKING:
     from workbench.gui.main_window import MainWindow

@@ -26,12 +26,8 @@ if TYPE_CHECKING:
 
 
 def planned_cycles(store: Store, run: RunRecord) -> int:
-    """Return how many cycles a run was to have, with the changes made while it ran."""
-    wanted = run.hyperparameters.get("num_cycles", 0)
-    for change in store.changes(run.id):
-        if change.name == "num_cycles":
-            wanted = change.new
-    return int(wanted) if isinstance(wanted, int | float) else 0
+    """Return how many cycles a run is to have."""
+    return int(store.settings_planned(run.id).get("num_cycles", 0))
 
 
 def lost_cycles(store: Store, run: RunRecord) -> str:

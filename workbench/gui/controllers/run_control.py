@@ -10,12 +10,12 @@ from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QApplication
 
 from workbench.formatting import file_size
-from workbench.gui.actions import CAN_START
 from workbench.gui.controllers.readiness import Readiness
 from workbench.gui.controllers.resuming import Resuming
 from workbench.settings import HyperparameterError
 from workbench.training import commands as do
 from workbench.training.events import State
+from workbench.training.states import NO_RUN
 
 if TYPE_CHECKING:
     from workbench.gui.main_window import MainWindow
@@ -140,7 +140,7 @@ class RunControl(QObject):
         if waiting is not None:
             if state == State.LOADING:
                 self._withhold("start", "step")
-            elif state in CAN_START and self._window.models.is_loaded():
+            elif state in NO_RUN and self._window.models.is_loaded():
                 self.start(step=waiting)
 
     def refused(self, command: str) -> None:

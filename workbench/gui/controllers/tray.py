@@ -10,11 +10,12 @@ from PySide6.QtCore import QObject, Qt
 from PySide6.QtGui import QAction, QGuiApplication
 from PySide6.QtWidgets import QApplication, QMenu, QSystemTrayIcon
 
-from workbench.gui.actions import ALIVE, enable_action
+from workbench.gui.actions import enable_action
 from workbench.gui.widgets.icons import icon
 from workbench.gui.widgets.plain_text import without_markup
 from workbench.gui.widgets.theme import themes
 from workbench.training.events import Event, HealthChecked, RunFailed, RunFinished, StateChanged
+from workbench.training.states import ALIVE
 
 if TYPE_CHECKING:
     from workbench.gui.main_window import MainWindow

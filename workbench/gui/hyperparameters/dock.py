@@ -27,7 +27,7 @@ from workbench import algorithms
 from workbench.algorithm import Algorithm, Preset
 from workbench.algorithms import default_algorithm, find_spec
 from workbench.formatting import format_value
-from workbench.gui.actions import ALIVE, set_tip
+from workbench.gui.actions import set_tip
 from workbench.gui.hyperparameters.form import HyperparametersForm
 from workbench.gui.hyperparameters.memory import MemoryLine
 from workbench.gui.settings import section, texts
@@ -45,6 +45,7 @@ from workbench.training.events import (
     HyperparametersStaged,
     State,
 )
+from workbench.training.states import ALIVE
 
 # Pixels in which two lines of text and two buttons, or the search and its buttons, stand beside
 # each other.

@@ -20,7 +20,6 @@ from PySide6.QtWidgets import (
 from shiboken6 import isValid
 
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
-from workbench.gui.actions import ALIVE
 from workbench.gui.models.loading_failure import LoadingFailure
 from workbench.gui.models.names import policy_name, reward_name
 from workbench.gui.models.rate_proposal import RateProposal
@@ -40,6 +39,7 @@ from workbench.training.events import (
     ModelsLoaded,
     State,
 )
+from workbench.training.states import ALIVE
 
 _LOADING = "Wait until loading has ended, or cancel it."
 _ALIVE = "A run is on; stop it to load other models."

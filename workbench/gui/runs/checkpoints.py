@@ -131,11 +131,7 @@ class CheckpointsView(Dialog):
         self.refresh()
 
     def _keep(self) -> int:
-        keep = self._run.hyperparameters.get("keep_checkpoints", 1)
-        for change in self._store.changes(self._run.id):
-            if change.name == "keep_checkpoints":
-                keep = change.new
-        return int(keep) if isinstance(keep, int | float) else 1
+        return int(self._store.settings_planned(self._run.id).get("keep_checkpoints", 1))
 
     def _summarise(self, keep: int) -> None:
         if not self._there:

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 from workbench.algorithms import algorithm_named, are_several, find_algorithm, headlines
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.formatting import format_value
-from workbench.gui.actions import CAN_BRANCH, CAN_RESUME, CAN_START, STARTING
+from workbench.gui.actions import CAN_BRANCH, CAN_RESUME, STARTING
 from workbench.gui.background import Background
 from workbench.gui.metrics.metric_texts import changes_by_cycle
 from workbench.gui.runs.model import RunsModel, elsewhere
@@ -30,6 +30,7 @@ from workbench.settings import HyperparameterError, Settings
 from workbench.store.records import LIVE, ChangeRecord, RunRecord
 from workbench.store.store import Store
 from workbench.training.events import State
+from workbench.training.states import NO_RUN
 
 Glimpse = tuple[int, str, str, int]
 """A run's number, name, status and cycles."""
@@ -322,7 +323,7 @@ class RunsDock(QWidget):
         return self._state in CAN_RESUME and run.status not in LIVE and not self._starting
 
     def _can_export(self, run: RunRecord) -> bool:
-        return self._state in CAN_START | {State.IDLE} and run.status not in LIVE
+        return self._state in {*NO_RUN, State.IDLE} and run.status not in LIVE
 
     def _no_export(self, run: RunRecord | None) -> str:
         if run is None:
