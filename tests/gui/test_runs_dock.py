@@ -108,7 +108,7 @@ def test_settings_can_be_taken_over(qtbot: QtBot, dock: RunsDock) -> None:
     dock.table.selectRow(0)
     with qtbot.waitSignal(dock.settings) as settings:
         dock.settings_button.click()
-    assert settings.args[0]["learning_rate"] == 1e-4
+    assert settings.args[0].learning_rate == 1e-4
 
 
 def test_rename_in_place(qtbot: QtBot, dock: RunsDock, store: Store) -> None:
