@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 import torch
+from helpers.window import fill
 
 from workbench import health
 from workbench.health import NOT_FINITE
@@ -15,6 +16,7 @@ from workbench.ppo.rules import NOT_ONE, WATCHED
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
+from workbench.training.health import last_settings
 
 RULES = {rule.name: rule for rule in rules.RULES}
 read = partial(health.read, rules.RULES)
@@ -280,3 +282,10 @@ def test_a_gradient_that_is_not_finite_is_not_applied(ready, store, monkeypatch)
     ready.send(do.ResumeRun(1, None, {"learning_rate": 1e-4}))
     assert ready.wait(ev.RunFinished).outcome == "finished"
     assert NOT_FINITE not in {h.rule for h in store.health(1)}
+
+
+def test_a_run_is_judged_by_the_settings_that_its_last_cycle_used(store):
+    run_id = fill(store, 2)
+    store.record_changes(run_id, 2, [("kl_target", 6.0, 3.0, "person")]).result()
+    store.record_changes(run_id, 3, [("kl_target", 3.0, 1.0, "person")]).result()
+    assert last_settings(store, store.run(run_id)).kl_target == 3.0  # type: ignore[attr-defined]
