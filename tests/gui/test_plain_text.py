@@ -36,7 +36,7 @@ from workbench.gui.widgets.dialog import ask
 from workbench.gui.widgets.plain_text import TIP_WIDTH, plain_tip, shortened, without_markup
 from workbench.health import Finding
 from workbench.ppo.hyperparameters import Hyperparameters
-from workbench.records import TokenTrace
+from workbench.records import Completion, TokenTrace
 from workbench.store.records import CompletionRecord, Prompt, PromptSet
 from workbench.store.store import Store
 from workbench.training import commands as do
@@ -207,7 +207,7 @@ def odd(qtbot: QtBot, opened: Opened, store: Store) -> Opened:
     window.trying.button.click()
     command = opened.sent[-1]
     assert isinstance(command, do.Try)
-    tried = ev.Tried(f" {ODD}", 1.0, 2.0, 4, True, {ODD: 1.0, "other": 0.0})
+    tried = Completion(0, f" {ODD}", 1.0, 2.0, 4, True, {ODD: 1.0, "other": 0.0})
     controller.handle([
         ev.TryStarted(command.id, tuple(s.kind for s in command.sources)),
         ev.TryScored(command.id, 0, (tried,)), ev.TryScored(command.id, 1, (tried,)),

@@ -15,10 +15,11 @@ from pytestqt.qtbot import QtBot
 
 from workbench.gui.app import Workbench
 from workbench.gui.trying.record import join_prompts, split_prompts
+from workbench.records import Completion
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
-from workbench.training.events import State, Tried
+from workbench.training.events import State
 
 START, CURRENT = do.TrySource("start"), do.TrySource("current")
 
@@ -51,7 +52,8 @@ def begin(opened: Opened, prompt: str = "The film was") -> do.Try:
 
 
 def scored(command: do.Try, source: int, *texts: str, score: float = 1.0) -> ev.TryScored:
-    return ev.TryScored(command.id, source, tuple(Tried(t, score, 2.0, 4, True) for t in texts))
+    return ev.TryScored(command.id, source, tuple(
+        Completion(i, t, score, 2.0, 4, True) for i, t in enumerate(texts)))
 
 
 def marked(text: QTextEdit) -> list[str]:

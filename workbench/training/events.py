@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from workbench.health import Finding
 from workbench.models.phases import Phase
+from workbench.records import Completion
 from workbench.settings import Value
 from workbench.training.commands import Command, ExportRun, Fork, GoBack, LoadModels, ResumeRun
 
@@ -357,27 +358,13 @@ class TryProgress:
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
-    """One completion of a try. ``kl`` is the sum of log pi - log pi_start over its tokens;
-    ``parts`` has what each part of a weighted sum gave; ``cut`` tokens at the beginning were too
-    many for the reward model."""
-
-    text: str
-    score: float
-    kl: float
-    length: int
-    ended: bool
-    parts: Mapping[str, float] = field(default_factory=dict)
-    cut: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class TryScored:
-    """``source`` is done: its completion of each prompt."""
+    """``source`` is done: its completion of each prompt; their KL is the sum of log pi - log pi_start
+    over the tokens."""
 
     id: int
     source: int
-    completions: tuple[Tried, ...]
+    completions: tuple[Completion, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from workbench.models.policy import Policy
 from workbench.models.policy_tokenizer import PromptError
 from workbench.models.sampling import Completions
 from workbench.models.try_sampling import WEIGHTS, WrongWeightsError, other_weights, write
-from workbench.records import Exchange, PromptLike, with_equal_columns
+from workbench.records import Completion, Exchange, PromptLike, with_equal_columns
 from workbench.store.checkpoints import CheckpointError
 from workbench.store.store import Store
 from workbench.training import commands as do
@@ -132,8 +132,8 @@ class Trying:
         scores, parts, cuts = score_all(trainer.reward, found, control=self)
         kls = [0.0] * len(found) if source.kind == "start" else self._distance(trainer, completions)
         self._emit(ev.TryScored(command.id, index, tuple(
-            ev.Tried(e.completion, score, kl, length, ended,
-                     {name: part[row].item() for name, part in parts.items()}, cut)
+            Completion(row, e.completion, score, kl, length, ended,
+                       {name: part[row].item() for name, part in parts.items()}, cut)
             for row, (e, score, kl, length, ended, cut) in enumerate(zip(
                 found, scores.tolist(), kls, completions.lengths.tolist(),
                 completions.ended.tolist(), cuts.tolist(), strict=True)))))

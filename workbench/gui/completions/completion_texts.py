@@ -9,9 +9,9 @@ from collections.abc import Iterable
 
 from workbench.formatting import number
 from workbench.gui.completions.model import Comparison, Pair
+from workbench.records import Completion
 from workbench.store.csv_cells import as_text
 from workbench.store.records import CompletionRecord
-from workbench.training.events import Tried
 
 
 def cycle_name(cycle: int) -> str:
@@ -28,7 +28,7 @@ def change(value: float) -> str:
     return f"{arrow}{abs(rounded):.2f}"
 
 
-def facts(record: CompletionRecord | Tried) -> str:
+def facts(record: CompletionRecord | Completion) -> str:
     """Write a completion's numbers in one line."""
     made_of = ", ".join(f"{name} {number(score)}" for name, score in record.parts.items())
     reward = f"reward {number(record.score)}" + (f" ({made_of})" if made_of else "")

@@ -9,8 +9,8 @@ from datetime import datetime
 from workbench.gui.completions import completion_texts
 from workbench.gui.hyperparameters.fields import format_value
 from workbench.models.decoding import DECODING
+from workbench.records import Completion
 from workbench.training.commands import Try
-from workbench.training.events import Tried
 
 SEPARATOR = "---"
 _BETWEEN = re.compile(rf"\n?^{SEPARATOR}[ \t]*$\n?", re.MULTILINE)
@@ -37,7 +37,7 @@ class Column:
     label: str
     texts: tuple[str, ...]
     tokens: tuple[int, ...]
-    completions: tuple[Tried, ...] = ()
+    completions: tuple[Completion, ...] = ()
     problem: str = ""
 
     @property
