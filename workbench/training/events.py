@@ -359,8 +359,8 @@ class TryProgress:
 
 @dataclass(frozen=True, slots=True)
 class TryScored:
-    """``source`` is done: its completion of each prompt; their KL is the sum of log pi - log pi_start
-    over the tokens."""
+    """``source`` is done: its completion of each prompt; their KL is the sum of
+    log pi - log pi_start over the tokens."""
 
     id: int
     source: int
