@@ -29,7 +29,8 @@ from workbench.known_models import known_policy
 from workbench.learning.metrics import SECONDS, SPEED
 from workbench.settings import HyperparameterError
 from workbench.store.home import StoreError, find_home
-from workbench.store.prompt_files import PromptFileError, read_prompts
+from workbench.store.prompt_files import read_prompts
+from workbench.store.prompt_readers import PromptFileError
 from workbench.store.store import Store
 from workbench.terminal import say, tell
 from workbench.training import commands as do

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.store.prompt_files import PromptFileError, read_prompts, write_prompts
+from workbench.store.prompt_files import read_prompts, write_prompts
+from workbench.store.prompt_readers import PromptFileError
 from workbench.store.records import Message, Prompt
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from workbench.store.prompt_files import PromptFileError, read_prompts, write_prompts
+from workbench.store.prompt_files import read_prompts, write_prompts
+from workbench.store.prompt_readers import PromptFileError
 from workbench.store.records import Message, Prompt, PromptSet
 from workbench.store.schema import FILE_NAME
 from workbench.store.store import Store

@@ -190,7 +190,7 @@ def _header_read_once(report: Report) -> Iterator[Any]:
             report("Unpacking the policy's weights", 0.6 + 0.3 * done / len(tensors))
             yield tensor
 
-    before = gguf.GGUFReader, reading.tqdm
+    before = gguf.GGUFReader, reading.tqdm  # type: ignore[attr-defined]
     reader = functools.cache(gguf.GGUFReader)
     changed: tuple[tuple[Any, str, Any], ...] = (
         (gguf, "GGUFReader", reader), (reading, "tqdm", watched))

@@ -10,6 +10,7 @@ from workbench.learning.trainer import AnyTrainer
 from workbench.memory_allocator import return_freed_memory
 from workbench.models.control import Interrupted, NotFiniteError
 from workbench.models.device import caution, find_placement
+from workbench.models.out_of_memory import is_out_of_memory
 from workbench.models.phases import Phase
 from workbench.models.policy_tokenizer import PromptError
 from workbench.settings import HyperparameterError
@@ -20,7 +21,7 @@ from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.estimates import let_go
 from workbench.training.events import State
-from workbench.training.failures import explain, is_out_of_memory
+from workbench.training.failures import explain
 from workbench.training.health import not_finite
 from workbench.training.models import Models
 from workbench.training.preparing import prepare

@@ -13,6 +13,7 @@ from workbench.learning.trainer import AnyTrainer
 from workbench.models.control import Interrupted
 from workbench.models.decoding import Decoding
 from workbench.models.forward import read_logprobs
+from workbench.models.out_of_memory import is_out_of_memory
 from workbench.models.phases import Phase
 from workbench.models.policy import Policy
 from workbench.models.policy_tokenizer import PromptError
@@ -23,7 +24,7 @@ from workbench.store.checkpoints import CheckpointError
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
-from workbench.training.failures import explain, is_out_of_memory
+from workbench.training.failures import explain
 from workbench.training.models import Models
 from workbench.training.publisher import RemoteCommand
 

@@ -19,8 +19,8 @@ from PySide6.QtWidgets import (
 )
 
 from workbench.algorithms import find_metric, find_rule, find_spec
+from workbench.formatting import format_value
 from workbench.gui.health.scales import scales
-from workbench.gui.hyperparameters.fields import format_value
 from workbench.gui.widgets.controls import label, named, push_button
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import set_look

@@ -14,7 +14,8 @@ from workbench.gui.background import Background
 from workbench.gui.prompts.model import PromptsModel
 from workbench.gui.prompts.prompt_counts import count, repeated
 from workbench.store.home import StoreError
-from workbench.store.prompt_files import PromptFile, PromptFileError, read_prompts, write_prompts
+from workbench.store.prompt_files import PromptFile, read_prompts, write_prompts
+from workbench.store.prompt_readers import PromptFileError
 from workbench.store.records import Prompt, PromptSet
 from workbench.store.store import Store
 

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from workbench.formatting import format_value
 from workbench.gui.completions import completion_texts
-from workbench.gui.hyperparameters.fields import format_value
 from workbench.models.decoding import DECODING
 from workbench.records import Completion
 from workbench.training.commands import Try
