@@ -13,8 +13,8 @@ from PySide6.QtCore import QPoint, QRect, QSortFilterProxyModel, Qt
 from PySide6.QtGui import QGuiApplication, QTextCharFormat
 from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QApplication, QLabel, QTextEdit, QToolButton, QWidget
-from workbench.gui.completions.wording import as_markdown, change, cycle_name
 
+from workbench.gui.completions.completion_texts import as_markdown, change, cycle_name
 from workbench.gui.completions.diff import marked_difference, split, word_difference
 from workbench.gui.completions.model import CompletionsModel, Role, pair_up
 from workbench.gui.completions.view import CompletionsView

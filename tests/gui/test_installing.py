@@ -87,7 +87,9 @@ def fail_to_load(qtbot: QtBot, live: Opened, name: str) -> ModelsDock:
     models = live.window.models
     models.policy.combo.setEditText(name)
     models.load_button.click()
-    qtbot.waitUntil(models.failure.isVisible, timeout=300_000)
+    # It is told at once; what it offers can be used when the reward has been loaded, too.
+    qtbot.waitUntil(lambda: models.failure.isVisible() and models.failure.isEnabled(),
+                    timeout=300_000)
     return models
 
 
