@@ -30,7 +30,7 @@ def wheel(tmp_path_factory):
 def test_the_wheel_carries_models_and_prompts_and_no_rubbish(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     for wanted in ("resources/models/policy/model.safetensors", "sample_prompts/README.md",
-                   "resources/models/reward/model.safetensors", "gui/style.qss",
+                   "resources/models/reward/model.safetensors", "gui/widgets/style.qss",
                    "resources/rewards/vader.py"):
         assert f"workbench/{wanted}" in names
     assert not [n for n in names if "__pycache__" in n or n.startswith("tests")]
