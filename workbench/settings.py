@@ -127,8 +127,8 @@ class Settings(BaseModel):
     )
     keep_tokens: int = declare(
         10, "Token details kept", "Run",
-        "For how many of the last cycles every token's log-probability, value, reward, advantage "
-        "and ratio are kept; those of pinned prompts are kept for all cycles.",
+        "For how many of the last cycles the numbers of every token are kept, which Tokens shows; "
+        "those of pinned prompts are kept for all cycles.",
         ge=0, le=100_000, unit="cycles", zero_text="off",
     )
 
