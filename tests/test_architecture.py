@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from workbench.algorithms import ALGORITHMS
 from workbench.learning.metrics import COMMON
-from workbench.ppo.declaration import PPO
 from workbench.settings import Settings
 
 ROOT = Path(__file__).parents[1]
@@ -31,22 +31,37 @@ def test_what_the_window_imports_brings_no_torch(module):
     assert done.stdout.strip() == "[]"
 
 
-def test_nothing_names_what_belongs_to_one_algorithm():
-    """A number or a setting of PPO, by name, outside its room: as text, as attribute or argument.
-    English words that are settings too are looked for as settings alone."""
-    numbers = {m.name for m in (*PPO.metrics, *PPO.start_metrics)} - set(COMMON)
-    settings = set(PPO.settings.specs()) - set(Settings.specs())
-    found = set()
+def outside(algorithm):
+    """Yield every node of the code outside an algorithm's folder, with the file it is of."""
+    folder = algorithm.settings.__module__.split(".")[1]
     for file in (ROOT / "workbench").rglob("*.py"):
-        if "ppo" in file.relative_to(ROOT / "workbench").parts:
-            continue
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-            named = (node.value if isinstance(node, ast.Constant) else
-                     node.attr if isinstance(node, ast.Attribute) else
-                     node.arg if isinstance(node, ast.keyword) else None)
-            if isinstance(named, str) and named in numbers | settings:
-                found.add(f"{file.relative_to(ROOT)}: {named}")
+        path = file.relative_to(ROOT / "workbench")
+        if path.parts[0] != folder:
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                yield str(path), folder, node
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda a: a.name)
+def test_nothing_names_what_belongs_to_one_algorithm(algorithm):
+    """A number or a setting of its own, by name: as text, as attribute or argument."""
+    numbers = {m.name for m in (*algorithm.metrics, *algorithm.start_metrics)} - set(COMMON)
+    settings = set(algorithm.settings.specs()) - set(Settings.specs())
+    found = set()
+    for file, _, node in outside(algorithm):
+        named = (node.value if isinstance(node, ast.Constant) else
+                 node.attr if isinstance(node, ast.Attribute) else
+                 node.arg if isinstance(node, ast.keyword) else None)
+        if isinstance(named, str) and named in numbers | settings:
+            found.add(f"{file}: {named}")
     assert found == set()
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda a: a.name)
+def test_only_the_list_imports_an_algorithm(algorithm):
+    imports = {file for file, folder, node in outside(algorithm)
+               if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(
+                   f"workbench.{folder}.")}
+    assert imports == {"algorithms.py"}
 
 
 def test_the_wall_clock_is_read_only_to_be_shown():

@@ -135,6 +135,11 @@ class Algorithm:
         return next((rule for rule in self.rules if rule.name == name), None)
 
     @property
+    def figures(self) -> tuple[Figure, ...]:
+        """What the command line prints of a cycle."""
+        return self.progress or (Figure("reward", self.headline, "+.3f"),)
+
+    @property
     def default_plots(self) -> tuple[str, ...]:
         """The metrics plotted where nothing was chosen."""
         return self.plot_sets[0].metrics

@@ -105,8 +105,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"ppo-workbench {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     train = commands.add_parser(
-        "train", parents=[home], help="run PPO without a window, into the same store",
-        description="Run PPO without a window. The run can be opened in the window afterwards.",
+        "train", parents=[home], help="train without a window, into the same store",
+        description="Train without a window. The run can be opened in the window afterwards.",
         epilog=_hyperparameter_help(), formatter_class=argparse.RawDescriptionHelpFormatter)
     train.add_argument("--algorithm", metavar="A", default="ppo",
                        help="how the policy learns (default: ppo)")
@@ -130,7 +130,8 @@ def _parser() -> argparse.ArgumentParser:
                             "TRL's RewardTrainer does; of the --reward just before it")
     train.add_argument("--chat-template", action=argparse.BooleanOptionalAction,
                        help="wrap prompts in the policy's chat template (default: with smollm2)")
-    train.add_argument("--prompts", metavar="FILE", help="txt, jsonl or csv (default: bundled)")
+    train.add_argument("--prompts", metavar="FILE",
+                       help="txt, jsonl, json, csv, tsv, their .gz, or parquet (default: bundled)")
     train.add_argument("--seed", metavar="N", help="the same as --set seed=N")
     train.add_argument("--name", default="", help="a name for the run")
     resume = commands.add_parser(

@@ -266,13 +266,13 @@ def _follow(
                 tell(f"{sentence}{hint}")
                 return UNUSABLE
             case ev.RunStarted(name=name, algorithm=algorithm, hyperparameters=hp, note=note):
-                figures = find_algorithm(algorithm).progress
+                figures = find_algorithm(algorithm).figures
                 if note:
                     tell(note)
                 more(f"{name}: {count_cycles(int(hp['num_cycles']))} of {hp['batch_size']} "
                      "completions.")
             case ev.RunResumed() as resumed:
-                figures = find_algorithm(resumed.algorithm).progress
+                figures = find_algorithm(resumed.algorithm).figures
                 more(_begun(resumed))
             case ev.StateChanged(state=ev.State.PAUSED, note=note, held=True):
                 if note != told:

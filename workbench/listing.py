@@ -33,7 +33,7 @@ def list_runs(options: argparse.Namespace) -> int:
         return UNUSABLE
     table = Table(box=None, pad_edge=False)
     runs, rewards, lengths = store.runs(), store.metric_spans(headlines()), store.lengths()
-    several = are_several(run.algorithm for run in runs)
+    several = len({run.algorithm for run in runs}) > 1
     for heading in ("run", "name", *(["algorithm"] if several else []), "from", "begun (UTC)",
                     "status", "cycles", "reward", "saved"):
         table.add_column(heading, justify="right" if heading in ("run", "cycles") else "left",
@@ -197,6 +197,8 @@ def _health(store: Store, run: RunRecord) -> Table | str:
         value = reading.value if reading.known else ""
         shown = (value, f"limit {reading.limit}", reading.over if reading.known else "")
         rows.append((titles[name], state, *shown))
+    if not titles:
+        return "its algorithm has no health rules"
     return _rows(rows) if run.cycles else "not known yet"
 
 

@@ -408,7 +408,7 @@ def test_figures_are_exported_with_title_axes_and_legend(qtbot, view, tmp_path):
     assert image.width() == 1004
     svg = (tmp_path / "one.svg").read_text()
     texts = re.findall(r">([^<>\n]+)</text>", svg)
-    for text in ("A = &lt;b&gt; &amp; c", "KL to start policy", "nats / completion", "PPO cycle",
+    for text in ("A = &lt;b&gt; &amp; c", "KL to start policy", "nats / completion", "Cycle",
                  "Run 1", "Run 7"):
         assert any(text in found for found in texts), (text, texts)
     assert 'width="85.' in svg
@@ -427,7 +427,7 @@ def test_every_figure_names_its_axes(view, tmp_path):
     texts = exported_texts(view, plot(view, "loss/policy_avg"), tmp_path / "one.svg")
     # Once above the plot, and once beside an axis that has no unit.
     assert sum("Policy loss" in text for text in texts) == 2
-    assert any("PPO cycle" in text for text in texts)
+    assert any("Cycle" in text for text in texts)
 
 
 def test_a_figure_says_from_which_run_a_fork_came(view, opened, store, tmp_path):

@@ -53,8 +53,8 @@ class ActionSpec:
 
 
 SPECS = (
-    ActionSpec("open_prompts", "Open prompts…", "Read prompts from a txt, jsonl or csv file",
-               "File", "Ctrl+O", "open"),
+    ActionSpec("open_prompts", "Open prompts…", "Read prompts from a file: txt, jsonl, json, csv, "
+               "tsv, their .gz, or parquet", "File", "Ctrl+O", "open"),
     ActionSpec("quit", "Close", "Close the window; a run that is alive is asked about first",
                "File", "Ctrl+Q", group=True),
     ActionSpec("start", "Start", "Begin a new run from the start policy with these settings",

@@ -1,4 +1,4 @@
-"""The phases of a PPO cycle, in the words of the window."""
+"""The phases of a cycle, in the words of the window."""
 
 from enum import StrEnum
 

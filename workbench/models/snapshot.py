@@ -1,4 +1,4 @@
-"""All that a run of PPO carries from one cycle to the next, as plain arrays and numbers.
+"""All that a run carries from one cycle to the next, as plain arrays and numbers.
 
 Random states are not among it: there are none (:mod:`workbench.models.randomness`).
 """

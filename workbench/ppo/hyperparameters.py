@@ -214,7 +214,7 @@ class Hyperparameters(Settings):
         ge=0, le=1000, unit="cycles", advanced=True,
     )
 
-    # -- the rules of workbench.training.rules; one that finds what is not a number always stops
+    # -- the rules of workbench.ppo.rules; one that finds what is not a number always stops
     pause_on_ratio: bool = _pause("ratio not 1 at first")
     pause_on_kl: bool = _pause("KL runs away")
     pause_on_unlikely: bool = _pause("unlikely words")

@@ -1,4 +1,4 @@
-"""A session: one background thread that loads models and runs PPO, driven by commands."""
+"""A session: one background thread that loads models and trains, driven by commands."""
 
 from __future__ import annotations
 

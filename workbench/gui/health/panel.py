@@ -66,7 +66,9 @@ class HealthPanel(QDialog):
         column.setSpacing(6)
         column.addWidget(label(f"After cycle {cycle:,}" if cycle else "No cycle yet", "muted"))
         if not found:
-            column.addWidget(label("No rule of the health check finds anything wrong.", wrap=True))
+            column.addWidget(label(
+                "No rule of the health check finds anything wrong." if readings or not cycle else
+                "Nothing watches this run: its algorithm has no health rules.", wrap=True))
         for finding in found:
             self._add(column, finding, hp, form, readings.get(finding.rule))
         if readings:

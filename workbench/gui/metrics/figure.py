@@ -25,7 +25,7 @@ _ONE_COLUMN = 300.0
 _SHAPE = 0.52  # height of a plotting area over its width
 _BINS = 1500
 _PX = 96 / 72  # what the axes reckon in
-_X_NAMES = {"cycles": "PPO cycle", "steps": "Optimiser steps", "time": "Time spent in cycles"}
+_X_NAMES = {"cycles": "Cycle", "steps": "Optimiser steps", "time": "Time spent in cycles"}
 
 
 @dataclass(frozen=True, slots=True)
