@@ -404,9 +404,9 @@ def test_doctor(home):
     (home / "logs" / "crash.log").write_text("Fatal Python error: Aborted")
     done = run("doctor", "--home", home)
     assert done.returncode == 0, done.stdout + done.stderr
-    for word in (__version__, "torch", "device", "memory", str(home), "All is well",
-                 "last crash"):
+    for word in (__version__, "torch", "device", "memory", "All is well", "last crash"):
         assert word in done.stdout
+    assert str(home) in "".join(done.stdout.split())  # it may not fit a line
 
 
 def test_doctor_says_what_is_wrong(tmp_path):

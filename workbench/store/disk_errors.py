@@ -72,8 +72,11 @@ def not_written(path: Path, error: sqlite3.Error) -> NotWrittenError:
                            f"Free some space at {path.parent}")
 
 
-def not_opened(path: Path, error: sqlite3.Error) -> StoreError:
+def not_opened(path: Path, error: sqlite3.Error | MemoryError) -> StoreError:
     """Say why the database at ``path`` cannot be opened, and what to do."""
+    if isinstance(error, MemoryError):
+        return StoreError(f"There is too little memory to open the experiment database {path}; "
+                          "close other programs, or raise the limit on memory.")
     code, extended = _code(error), getattr(error, "sqlite_errorcode", None)
     the_database = f"The experiment database {path}"
     if code in _BUSY:

@@ -204,7 +204,7 @@ def open_database(home: Path) -> Path:
             f"The database {path} cannot be locked ({error.strerror or error}); choose another "
             "home folder with --home."
         ) from error
-    except sqlite3.Error as error:
+    except (sqlite3.Error, MemoryError) as error:
         raise not_opened(path, error) from error
     return path
 
