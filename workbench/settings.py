@@ -144,7 +144,7 @@ class Settings(BaseModel):
         0, "LoRA rank", "Models",
         "Train small adapters of this rank instead of all weights (Hu et al. 2021): far less "
         "memory, and the start policy needs no second copy. 8 to 64 is usual.",
-        ge=0, le=1024, live=False, zero_text="off: train all weights", structural=True,
+        ge=0, le=1024, live=False, zero_text="off", structural=True,
     )
     gradient_checkpointing: bool = declare(
         False, "Gradient checkpointing", "Models",

@@ -80,8 +80,8 @@ PPO = Algorithm(
          "completion will score. What came better than foreseen has a positive advantage: see "
          "Tokens."),
         ("The clip keeps steps small", "A token whose chance has changed by more than the clip "
-         "range in one update is not moved any further. Clip fraction and approximate KL tell how "
-         "often."),
+         "range in one update pushes no further itself; what other tokens push can still carry it "
+         "on. The plots Outside the trust region and Step size tell how far."),
     ),
     remarks=lambda settings, own_head: remarks(settings, own_head=own_head),
     remarks_on_change=remarks_on_change,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtWidgets import QTableWidget, QTableWidgetItem, QWidget
 
-from workbench.formatting import file_size
+from workbench.formatting import file_size, number
 from workbench.gui.background import Background
 from workbench.gui.widgets.controls import RIGHT, as_list, enable, label, named
 from workbench.gui.widgets.dialog import Dialog, ask
@@ -75,7 +75,7 @@ class CheckpointsView(Dialog):
         keep = self._keep()
         self.table.setRowCount(len(self._there))
         for row, checkpoint in enumerate(self._there):
-            score = "–" if checkpoint.score is None else f"{checkpoint.score:z.2f}"
+            score = "–" if checkpoint.score is None else number(checkpoint.score)
             why = [word for word, true in (
                 ("last", row < keep), ("best", best is not None and checkpoint.cycle == best.cycle),
                 ("pinned", checkpoint.pinned)) if true]
