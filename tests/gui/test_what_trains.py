@@ -364,11 +364,12 @@ def test_another_runs_prompts_do_not_look_as_if_they_train(opened: Opened, store
     assert not both.run_button.isVisibleTo(both)
     run_id, following = fill(store, 1, status="running"), on(opened)
     begin(opened, store, run_id)
-    assert title() == f"Prompts of Run 1 ({following} for the next run)"
+    assert title() == "Prompts of Run 1"
+    assert both.next_button.text() == f"Next run ({following})"
     assert [both.list.item(i).text() for i in range(both.list.count())] == list(PROMPTS)
     assert both.list.isVisibleTo(both)
     both.next_button.click()
-    assert title() == "Prompts for the next run"
+    assert title() == "Prompts (next run)"
     assert window.prompts.isVisibleTo(both)
     assert both.run_button.text() == "Run 1 (3)"
     window.prompts._model.remove(range(len(window.prompts.rows())))
@@ -376,6 +377,21 @@ def test_another_runs_prompts_do_not_look_as_if_they_train(opened: Opened, store
     window.prompts.paste()
     assert title() == "Prompts"  # they are the same now
     assert not both.run_button.isVisibleTo(both)
+
+
+def test_a_prompt_that_is_added_stays_in_view(opened: Opened, store: Store) -> None:
+    ready(opened)
+    window, both = opened.window, opened.window.prompts_of_run
+    window.prompts._model.remove(range(len(window.prompts.rows())))
+    QApplication.clipboard().setText("\n".join(PROMPTS))
+    window.prompts.paste()
+    begin(opened, store, fill(store, 1, status="running"))
+    assert window.docks["prompts"].windowTitle() == "Prompts"  # the run's and the next one's
+    QApplication.clipboard().setText("One more")
+    window.prompts.paste()
+    assert window.prompts.isVisibleTo(both)
+    assert window.docks["prompts"].windowTitle() == "Prompts (next run)"
+    assert both.run_button.text() == "Run 1 (3)"
 
 
 # -- rewards that are files

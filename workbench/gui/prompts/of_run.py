@@ -20,6 +20,7 @@ from workbench.gui.widgets.controls import named, tool_button
 from workbench.gui.widgets.plain_text import without_mnemonic
 from workbench.store.records import Prompt
 
+_LONGEST_NAME = 12
 _LONGEST = 200  # characters of a prompt that a row of the list shows
 
 
@@ -67,7 +68,7 @@ class PromptsOfRun(QWidget):
         layout.addWidget(self._pages, 1)
         self.setFocusProxy(view)
         self.next_button.setChecked(True)
-        view.changed.connect(self._show)
+        view.changed.connect(self._edited)
         self._show()
 
     def show_run(self, run_id: int | None, name: str, read: Callable[[int], Sequence[Prompt]],
@@ -90,6 +91,11 @@ class PromptsOfRun(QWidget):
         """Be as large as the working set likes."""
         return self.view.sizeHint()
 
+    def _edited(self) -> None:
+        if self._switch.isHidden():  # what is being edited stays in view
+            self.next_button.setChecked(True)
+        self._show()
+
     def _show(self) -> None:
         following = tuple(p.text for p in self.view.prompts() if p.enabled and p.text.strip())
         other = self._run is not None and self._run[2] != following
@@ -100,7 +106,8 @@ class PromptsOfRun(QWidget):
             name, texts = without_mnemonic(self._run[1]), self._run[2]
             self.run_button.setText(f"{name} ({len(texts):,})")
             self.next_button.setText(f"Next run ({len(following):,})")
-            self.titled.emit(f"Prompts of {name} ({len(following):,} for the next run)"
-                             if shows_run else "Prompts for the next run")
+            # A long title would push its neighbours off the tab bar.
+            short = name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
+            self.titled.emit(f"Prompts of {short}" if shows_run else "Prompts (next run)")
         else:
             self.titled.emit("Prompts")
