@@ -13,9 +13,10 @@ from torch import Tensor
 
 from workbench import algorithms
 from workbench.algorithm import Algorithm, Figure, Metric, PlotSet, Preset
+from workbench.learning.batch import Batch
 from workbench.learning.epochs import Epochs, Plan, Tokens, mean, summarise
 from workbench.learning.metrics import COMMON, COMPARED, KL, LENGTH, SCORES
-from workbench.learning.trainer import Batch, Learned, Trainer, scheduled
+from workbench.learning.trainer import Learned, Trainer, scheduled
 from workbench.models.clock import Clock
 from workbench.models.control import Control
 from workbench.models.optimizer import set_rates

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from torch import Tensor
 from workbench.feedback.reward_arguments import missing_column
 from workbench.feedback.reward_model import Reward
 from workbench.feedback.weighted_reward import score_all
-from workbench.learning.metrics import part_metric
+from workbench.learning.batch import Batch, check_finite, measure
 from workbench.learning.work import Phases, Work
 from workbench.models import snapshot
 from workbench.models.clock import Clock
@@ -41,26 +42,7 @@ from workbench.records import (
 from workbench.settings import Settings, Value
 from workbench.stop_strings import parse_stop_strings
 
-LOG_UNLIKELY = math.log(0.001)
-"""A token whose log-probability is lower the start policy would almost never write."""
 S = TypeVar("S", bound=Settings)
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """A cycle's completions with all that is known of them before the update.
-
-    ``drawn`` says which prompt each is of; ``scores`` is (b,), ``ref_logprobs``, by the start
-    policy, and ``kl`` (b, T).
-    """
-
-    drawn: Sequence[int]
-    completions: Completions
-    written: list[Completion]
-    scores: Tensor
-    parts: Mapping[str, Tensor]
-    ref_logprobs: Tensor
-    kl: Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +53,7 @@ class Learned:
     traces: Sequence[TokenTrace] = ()
 
 
-class Trainer(Generic[S]):
+class Trainer(ABC, Generic[S]):
     """Trains one policy by one reward, cycle by cycle. An algorithm says how (:meth:`learn`).
 
     Holds what lives from cycle to cycle: the policy, the frozen start policy as reference, the
@@ -111,6 +93,7 @@ class Trainer(Generic[S]):
 
     # -- what an algorithm may have of its own
 
+    @abstractmethod
     def learn(self, batch: Batch, cycle: int, settings: S, control: Control, clock: Clock
               ) -> Learned:
         """Let the policy learn from ``batch``, with :attr:`optimizer`.
@@ -123,7 +106,6 @@ class Trainer(Generic[S]):
             Interrupted: ``control`` asked to end; the policy may be part of the way.
             NotFiniteError: a gradient is not a number.
         """
-        raise NotImplementedError
 
     def note(self) -> str:
         """Return a sentence on what may surprise about the models with this algorithm."""
@@ -328,7 +310,7 @@ class Trainer(Generic[S]):
         completions = self._sample(drawn, noise, settings, control, Phase.SAMPLING)
         clock.lap("seconds/sampling")
         batch = self._score(drawn, completions, settings, control, Phase.SCORING)
-        _check_finite(batch, cycle)
+        check_finite(batch, cycle)
         metrics = measure(batch)
         learned = self.learn(batch, cycle, settings, control, clock)
         metrics |= learned.metrics
@@ -416,34 +398,6 @@ class Trainer(Generic[S]):
 
     def _leave_cycle(self, *_: object) -> None:
         self.between_cycles = False
-
-
-def _check_finite(batch: Batch, cycle: int) -> None:
-    for what, numbers, cause in (
-        ("log-probability", batch.completions.logprobs, "Lower the learning rate."),
-        ("score", batch.scores, "Check the reward model."),
-    ):
-        if not bool(torch.isfinite(numbers).all()):
-            raise NotFiniteError(
-                f"A {what} of cycle {cycle} is not a finite number; the policy was left as it "
-                f"was before the cycle. {cause}", intact=what == "score")
-
-
-def measure(batch: Batch) -> dict[str, float]:
-    """Return the metrics of a batch that every algorithm reports."""
-    completions, scores, mask = batch.completions, batch.scores, batch.completions.mask
-    unlikely = (batch.ref_logprobs < LOG_UNLIKELY).float()
-    return {
-        "objective/scores": scores.mean().item(),
-        "objective/scores_std": scores.std(unbiased=False).item(),
-        "objective/kl": batch.kl.sum(dim=1).mean().item(),
-        "objective/entropy": -completions.logprobs.sum(dim=1).mean().item(),
-        "objective/unlikely": ((unlikely * mask).sum() / mask.sum()).item(),
-        "objective/length": completions.lengths.float().mean().item(),
-        "objective/distinct": len({w.text for w in batch.written}) / len(batch.written),
-        "objective/cut": sum(w.cut for w in batch.written) / len(batch.written),
-        "val/num_eos_tokens": float(completions.ended.sum()),
-    } | {part_metric(name): part.mean().item() for name, part in batch.parts.items()}
 
 
 def scheduled(settings: Settings, rate: float, cycle: int) -> float:

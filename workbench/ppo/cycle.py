@@ -13,7 +13,8 @@ from torch import Tensor
 
 from workbench.feedback.reward_model import Reward
 from workbench.feedback.weighted_reward import score_all
-from workbench.learning.trainer import Batch, Learned, Trainer, scheduled
+from workbench.learning.batch import Batch
+from workbench.learning.trainer import Learned, Trainer, scheduled
 from workbench.learning.work import Phases, Work
 from workbench.models import snapshot
 from workbench.models.clock import Clock
