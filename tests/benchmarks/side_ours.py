@@ -78,8 +78,8 @@ class Side:
             return update(policy, optimizer, loss, **more)
 
         trainer_module.uniforms, cycle_module.update = steered, watched
-        self.ppo.reward.score = self.phases.timed(
-            self.ppo.reward.score,
+        self.ppo.reward.judge = self.phases.timed(
+            self.ppo.reward.judge,
             lambda *_, phase=Phase.SCORING, **__: "reward" if phase is Phase.SCORING else None)
         # A separate value model reads what was sampled.
         cycle_module.read_values = self.phases.timed(
