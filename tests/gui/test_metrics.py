@@ -346,12 +346,25 @@ def test_one_to_six_plots_are_chosen_in_the_menu(view):
 def test_sets_of_plots_that_belong_together(view):
     menu = view.controls.plots.menu()
     actions = {a.objectName(): a for a in menu.actions() if a.objectName().startswith("plots_")}
+    assert ticked(actions) == ["plots_overview"]
     actions["plots_trust"].trigger()
+    assert ticked(actions) == ["plots_trust"]
     assert view.plots() == ["policy/clipfrac", "policy/approxkl", "val/ratio_var",
                             "objective/kl"]
+    actions["plots_trust"].trigger()
+    assert ticked(actions) == ["plots_trust"]
+    view.choose_plots(view.plots()[::-1])
+    assert ticked(actions) == ["plots_trust"]
+    view.choose_plots(view.plots()[1:])
+    assert ticked(actions) == []
     actions["plots_overview"].trigger()
     assert view.plots() == list(PPO.default_plots)
+    assert ticked(actions) == ["plots_overview"]
     assert all(set(plots.metrics) <= {m.name for m in PPO.metrics} for plots in PPO.plot_sets)
+
+
+def ticked(actions):
+    return [name for name, action in actions.items() if action.isChecked()]
 
 
 def test_state_is_kept(qtbot, view):

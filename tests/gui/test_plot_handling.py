@@ -461,12 +461,21 @@ def test_numbers_are_exported(view, tmp_path):
     view._run.curves[KL].values[1] = math.nan
     view.ask_export().save(tmp_path / "all.csv")
     rows = list(csv.DictReader((tmp_path / "all.csv").read_text().splitlines()))
-    assert [(row["run"], row["cycle"]) for row in rows] == [("1", str(c)) for c in range(1, 13)]
+    assert [(row["run"], row["name"], row["cycle"]) for row in rows] == [
+        ("1", "Run 1", str(c)) for c in range(1, 13)]
     assert rows[1][KL] == ""
     assert float(rows[2][KL]) == view._run.curves[KL].values[2]
-    assert set(view._run.curves) <= set(rows[0])
+    shown = [*PPO.default_plots[:1], *PPO.companions, *PPO.default_plots[1:]]
+    assert list(rows[0]) == ["run", "name", "cycle", *shown]  # of the plots on screen
     view.ask_export(plot(view)).save(tmp_path / "one.csv")
-    assert (tmp_path / "one.csv").read_text().splitlines()[0] == f"run,cycle,{KL}"
+    assert (tmp_path / "one.csv").read_text().splitlines()[0] == f"run,name,cycle,{KL}"
+    view.choose_plots([KL, "seconds"])
+    view.overlay({7: {KL: Series([1, 2], [0.5, 0.25])}})
+    view._others[0].name = "=other"
+    view.ask_export().save(tmp_path / "two.csv")
+    head, *lines = (tmp_path / "two.csv").read_text().splitlines()
+    assert head == f"run,name,cycle,{KL},seconds"
+    assert lines[-2:] == ["7,'=other,1,0.5,", "7,'=other,2,0.25,"]
 
 
 def test_a_place_that_cannot_be_written_is_told(qtbot, view, tmp_path):

@@ -29,10 +29,13 @@ PIECES = (" clean", " and", " loud", ".")
 SETTINGS = {"cliprange": 0.2, "whiten_advantages": True}
 
 
-def trace(position: int = 0, prompt: int = 0, advantage: float = 1.0) -> TokenTrace:
-    """Four tokens: the third has a value that falls and a ratio that the clip holds."""
+def trace(
+    position: int = 0, prompt: int = 0, advantage: float = 1.0, tokens: int = 4
+) -> TokenTrace:
+    """Four tokens, or the first of them: the third has a value that falls and a ratio that the
+    clip holds."""
     half, floats = math.log(0.5), np.float32
-    return TokenTrace(position, prompt, np.arange(4, dtype=np.int32), PIECES, {
+    numbers = {
         "logprob": np.array([half, math.log(0.999), math.log(0.25), half], floats),
         "ref_logprob": np.array([math.log(0.25), math.log(0.999), half, half], floats),
         "value": np.array([0.34, 1.23, 1.2, 0.8], floats),
@@ -40,7 +43,9 @@ def trace(position: int = 0, prompt: int = 0, advantage: float = 1.0) -> TokenTr
         "advantage": np.array([advantage, 0.9, -0.7, 0.02], floats),
         "return": np.array([1.87, 1.87, 1.87, 1.87], floats),
         "ratio": np.array([1.1, 1.0, 0.75, 1.0], floats),
-        "entropy": np.array([1.5, 0.01, 1.4, 0.7], floats)})
+        "entropy": np.array([1.5, 0.01, 1.4, 0.7], floats)}
+    return TokenTrace(position, prompt, np.arange(tokens, dtype=np.int32), PIECES[:tokens],
+                      {name: column[:tokens] for name, column in numbers.items()})
 
 
 def learned(cycle: int) -> list[CompletionRecord]:
@@ -48,22 +53,22 @@ def learned(cycle: int) -> list[CompletionRecord]:
             for i, (text, score) in enumerate(zip(PROMPTS, (0.5, 1.87, -1.34), strict=True))]
 
 
-def fill(store: Store, cycles: int = 3, keep: int = 10) -> int:
+def fill(store: Store, cycles: int = 3, keep: int = 10, tokens: int = 4) -> int:
     run_id = store.create_run(
         name="", policy="/models/policy", reward="/models/reward", models={},
         hyperparameters=DEFAULTS,
         prompts=[Prompt(text) for text in PROMPTS]).result()
     store.record_comparison(run_id, 0, completions(0)).result()
     for cycle in range(1, cycles + 1):
-        record(store, run_id, cycle, keep)
+        record(store, run_id, cycle, keep, tokens)
     return run_id
 
 
-def record(store: Store, run_id: int, cycle: int, keep: int = 10) -> None:
+def record(store: Store, run_id: int, cycle: int, keep: int = 10, tokens: int = 4) -> None:
     store.record_cycle(
         run_id, cycle, metrics=metrics(cycle), rollout=learned(cycle),
         comparison=completions(cycle), keep_traces=keep,
-        traces=[trace(i, i) for i in range(3)] if keep else []).result()
+        traces=[trace(i, i, tokens=tokens) for i in range(3)] if keep else []).result()
 
 
 @pytest.fixture
@@ -304,6 +309,24 @@ def test_a_token_that_is_read_stays_when_the_next_cycle_ends(
     pass_cycle(qtbot, tokens, store, 4)
     assert tokens.controls.cycle.currentText() == "cycle 3"
     assert (tokens.table.currentIndex().row(), said(tokens)) == (1, told)
+
+
+def test_a_new_run_lets_go_of_the_token_that_was_read(
+    qtbot: QtBot, opened: Opened, tokens: TokensView, store: Store
+) -> None:
+    tokens.table.setFocus()
+    tokens.table.selectRow(3)
+    assert not tokens.controls.latest.isChecked()
+    other = fill(store, cycles=1, tokens=2)  # its completions have no such row
+    opened.controller.handle([
+        ev.RunStarted(other, "Run 2", "ppo", DEFAULTS), ev.StateChanged(State.RUNNING)])
+    for cycle in (1, 2):
+        if cycle > 1:
+            record(store, other, cycle, tokens=2)
+        tokens.cycle_available(other)
+        qtbot.waitUntil(lambda: not tokens._stale and not tokens._reload.isActive())
+        assert tokens.controls.cycle.currentText() == f"cycle {cycle}"
+        assert tokens.controls.latest.isChecked()
 
 
 def test_what_is_read_stays_when_its_cycle_is_kept_no_longer(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, SignalInstance
-from PySide6.QtGui import QAction, QMouseEvent
+from PySide6.QtGui import QAction, QActionGroup, QMouseEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
     QHBoxLayout,
@@ -35,12 +35,13 @@ _FOLLOWS = ("The plots show the whole run and follow its latest cycle. Dragging 
 
 
 class _StayingMenu(QMenu):
-    """A menu that stays open while entries are ticked."""
+    """A menu that stays open while entries are ticked, of which several can be."""
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """Tick without closing."""
         action = self.activeAction()
-        if action and action.isCheckable() and action.isEnabled():
+        if (action and action.isCheckable() and action.isEnabled()
+                and action.actionGroup() is None):
             action.trigger()
         else:
             super().mouseReleaseEvent(event)
@@ -64,6 +65,7 @@ class Controls(QWidget):
         super().__init__(parent)
         self._offered: list[QAction] = []
         self._choices: dict[str, QAction] = {}
+        self._sets: dict[tuple[str, ...], QAction] = {}
         layout = QFlowLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setHorizontalSpacing(6)
@@ -82,9 +84,13 @@ class Controls(QWidget):
         for old in self._offered:
             menu.removeAction(old)
             (old.menu() or old).deleteLater()
-        self._offered, self._choices = [], {}
+        self._offered, self._choices, self._sets = [], {}, {}
+        sets = QActionGroup(menu)
+        sets.setExclusionPolicy(QActionGroup.ExclusionPolicy.ExclusiveOptional)
         for plots in algorithm.plot_sets:
-            action = QAction(plots.title, menu)
+            action = self._sets[plots.metrics] = QAction(plots.title, menu)
+            action.setCheckable(True)
+            sets.addAction(action)
             action.setProperty("whole_text", f"Plots: {plots.title}")
             action.setObjectName(f"plots_{plots.title.partition(' ')[0].lower()}")
             set_tip(action, plots.help)
@@ -102,7 +108,10 @@ class Controls(QWidget):
                 choice.triggered.connect(self._choose)
 
     def show_plots(self, names: Sequence[str]) -> None:
-        """Tick the plots on screen; one stays, and six are the most."""
+        """Tick the plots on screen, and the set that they are, in whichever order; one plot stays,
+        and six are the most."""
+        for metrics, action in self._sets.items():
+            action.setChecked(set(metrics) == set(names))
         for name, action in self._choices.items():
             action.setChecked(name in names)
             shown = name in names

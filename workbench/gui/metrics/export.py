@@ -91,10 +91,11 @@ def write(path: Path, figure: Figure, width: Width, runs: Sequence[RunData],
 
 
 def table(runs: Sequence[RunData], names: Sequence[str]) -> str:
-    """Return the numbers as CSV: a row for each cycle of each run, empty where there is none."""
+    """Return the numbers as CSV: a row for each cycle of each run, which has its number and its
+    name; empty where there is none."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(["run", "cycle", *map(as_text, names)])
+    writer.writerow(["run", "name", "cycle", *map(as_text, names)])
     for run in runs:
         known = [run.curves[name] for name in names if name in run.curves]
         columns = [dict(zip(run.curves[name].cycles.tolist(), run.curves[name].values.tolist(),
@@ -102,7 +103,7 @@ def table(runs: Sequence[RunData], names: Sequence[str]) -> str:
         cycles = sorted({cycle for curve in known for cycle in curve.cycles.tolist()})
         for cycle in cycles:
             cells = (column.get(cycle, math.nan) for column in columns)
-            writer.writerow([run.run_id, int(cycle),
+            writer.writerow([run.run_id, as_text(run.name), int(cycle),
                              *("" if math.isnan(v) else repr(v) for v in cells)])
     return text.getvalue()
 

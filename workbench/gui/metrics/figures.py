@@ -32,6 +32,6 @@ def choices(plots: Sequence[MetricPlot], run: RunData, others: Sequence[RunData]
             for plot, panel in zip(plots, panels, strict=True)]
     if len(plots) == 1:
         return each
-    metrics = dict.fromkeys(name for r in (run, *others) for name in r.curves)
+    metrics = dict.fromkeys(name for plot in plots for name in plot.names)
     return [Choice(f"All {len(plots)} plots", Figure(title, x_axis, tuple(panels), runs),
                    tuple(metrics)), *each]

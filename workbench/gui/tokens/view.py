@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from PySide6.QtCore import QSignalBlocker, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QPaintEvent
@@ -242,14 +243,13 @@ class TokensView(QWidget):
             trace = self._traces.get(record.position) or self._store.trace(
                 run_id, self._shown_cycle, record.position)
         view = self._algorithm.tokens
-        if trace is None or record is None or view is None:
-            self.model.show_steps(())
-        else:
+        steps: Sequence[Any] = ()
+        if trace is not None and record is not None and view is not None:
             numbers = {name: [float(x) for x in column] for name, column in trace.numbers.items()}
-            self.model.show_steps(
-                view.read(trace.pieces, numbers, record.score, self._settings))
+            steps = view.read(trace.pieces, numbers, record.score, self._settings)
+        with QSignalBlocker(self.table):  # a shorter one takes the row away that was chosen
+            self.model.show_steps(steps)
         self._draw()
-        steps = self.model.steps
         best = most_telling(steps, view) if view is not None else -1
         self._show_step(best)
         self.table.fit()
