@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
@@ -175,7 +176,8 @@ def _unpacked() -> dict[str, Any]:
 def _header_read_once(report: Report) -> Iterator[Any]:
     """Give the reader of headers; within, transformers uses the same and tells ``report``.
 
-    A header with a large vocabulary takes seconds, and transformers reads it three times.
+    A header with a large vocabulary takes seconds, and transformers reads it three times; the
+    table of names it makes anew for every module of the model.
     """
     try:
         import gguf
@@ -185,15 +187,28 @@ def _header_read_once(report: Report) -> Iterator[Any]:
             "choose a folder.") from error
     from transformers import modeling_gguf_pytorch_utils as reading
 
+    class Reader(gguf.GGUFReader):
+        """Over a plain view of the file: to slice a memory map takes three times as long, and a
+        vocabulary is some hundred thousand slices."""
+
+        @property
+        def data(self) -> Any:
+            return self._view
+
+        @data.setter
+        def data(self, mapped: Any) -> None:
+            self._view = np.asarray(mapped)
+
     def watched(tensors: Any, **_: Any) -> Iterator[Any]:
         for done, tensor in enumerate(tensors):
             report("Unpacking the policy's weights", 0.6 + 0.3 * done / len(tensors))
             yield tensor
 
-    before = gguf.GGUFReader, reading.tqdm  # type: ignore[attr-defined]
-    reader = functools.cache(gguf.GGUFReader)
+    reader = functools.cache(Reader)
     changed: tuple[tuple[Any, str, Any], ...] = (
-        (gguf, "GGUFReader", reader), (reading, "tqdm", watched))
+        (gguf, "GGUFReader", reader), (reading, "tqdm", watched),
+        (gguf, "get_tensor_name_map", functools.cache(gguf.get_tensor_name_map)))
+    before = [getattr(module, name) for module, name, _ in changed]
     try:
         for module, name, value in changed:
             setattr(module, name, value)
