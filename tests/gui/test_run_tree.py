@@ -6,7 +6,7 @@ import pytest
 import shiboken6
 from helpers.play import play, until
 from helpers.window import DEFAULTS, Opened, fill, metrics
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QEvent, QPoint, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QApplication, QLabel, QTableWidget, QWidget
@@ -14,6 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from workbench.algorithms import headlines
 from workbench.gui.app import Workbench
+from workbench.gui.hyperparameters.form import HyperparametersForm
 from workbench.gui.runs.branch_dialog import BranchDialog
 from workbench.gui.runs.comparison import as_markdown, as_tsv, compare
 from workbench.gui.runs.delegate import STEP
@@ -176,6 +177,34 @@ def test_the_menu_of_a_run_has_what_the_palette_has(opened: Opened) -> None:
 # -- fork and go back
 
 @pytest.mark.usefixtures("family")
+def test_the_fork_dialog_is_there_before_its_settings(opened: Opened, qtbot: QtBot) -> None:
+    ready(opened)
+    select(opened, 1)
+
+    def forms() -> list[HyperparametersForm]:
+        return dialog(opened).findChildren(HyperparametersForm)
+    for early in (Qt.Key.Key_Escape, Qt.Key.Key_Return):
+        opened.window.actions_["fork_run"].trigger()
+        asked = dialog(opened)
+        assert asked.isVisible()
+        assert not forms()
+        qtbot.keyClick(asked, early)
+        assert not asked.isVisible()
+        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    assert [c for c in opened.sent if isinstance(c, do.Fork)] == [do.Fork(1, 4, {}, "")]
+    opened.window.show_starting(False)
+    opened.window.actions_["fork_run"].trigger()
+    asked = dialog(opened)
+    qtbot.waitUntil(lambda: bool(forms()))
+    passed = [asked.focusWidget()]
+    while asked.focusWidget() is not asked.ok:
+        qtbot.keyClick(asked.focusWidget(), Qt.Key.Key_Tab)
+        passed.append(asked.focusWidget())
+    assert asked.form.rows["kl_coef"].field in passed  # the buttons come last
+    asked.reject()
+
+
+@pytest.mark.usefixtures("family")
 def test_a_fork_is_asked_for_with_checkpoint_settings_and_name(opened: Opened) -> None:
     ready(opened)
     select(opened, 1)
@@ -184,6 +213,7 @@ def test_a_fork_is_asked_for_with_checkpoint_settings_and_name(opened: Opened) -
     cells = [[asked.checkpoints.item(r, c).text() for c in range(3)] for r in range(3)]
     # What the policy wrote after that cycle, as in Checkpoints; not the batch it learned from.
     assert cells == [["4", "0.200", "0.800"], ["2", "−0.400", "0.400"], ["0, the start", "", ""]]
+    asked.form.commit()  # which the summary waits for
     assert asked._summary.text() == "Nothing changes: it goes the way Run 1 went."
     assert not asked.form.rows["lora_rank"].field.isEnabled()
     asked.form.set_values({"learning_rate": 2e-4, "seed": 3}, "test")

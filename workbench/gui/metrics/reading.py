@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from workbench.learning.metrics import COMPARED
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from workbench.store.store import Store
 
 
-def read_series(store: Store, run_id: int) -> Mapping[str, Series]:
-    """Return every metric of a run. Cycles of a version that did not record the reward on the
-    compared prompts have it from their completions."""
-    found = store.metrics(run_id)
+def read_series(store: Store, run_id: int, names: Sequence[str] = ()) -> Mapping[str, Series]:
+    """Return the metrics of a run: those of ``names``, or every one. Cycles of a version that did
+    not record the reward on the compared prompts have it from their completions."""
+    found = store.metrics(run_id, names)
     recorded = found.get(COMPARED, Series())
     if len(recorded.cycles) < max((len(s.cycles) for s in found.values()), default=0):
         known = store.compared_scores(run_id)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from PySide6.QtCore import Qt
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtGui import QPaintEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QHeaderView,
@@ -60,12 +61,22 @@ class BranchDialog(Dialog):
         self._reference: dict[str, Value] = {}
         self._cycles: list[int | None] = []
         self._proposed: int | None = None  # more cycles, where the checkpoint is the run's end
+        self._changes = dict(changes or {})
+        self._form: HyperparametersForm | None = None
         self._build(warning)
         self._fill(cycle_in_hand)
-        if changes:
-            self.form.set_values(changes, "change")
 
     # -- what is chosen
+
+    @property
+    def form(self) -> HyperparametersForm:
+        """The settings from there on. It takes half a second to make, so it is made once the
+        dialog is on the screen, or when it is asked for."""
+        if self._form is None:
+            self._form = self._make_form()
+            self._chosen()
+            self._form.set_values(self._changes, "change")
+        return self._form
 
     @property
     def cycle(self) -> int | None:
@@ -88,13 +99,20 @@ class BranchDialog(Dialog):
 
     def accept(self) -> None:
         """Fork, or go back."""
+        changes = self.changes()
         if not self.ok.isEnabled():
             return
         if self._back:
-            self._then(GoBack(self._run.id, self.cycle or 0, self.changes()))
+            self._then(GoBack(self._run.id, self.cycle or 0, changes))
         else:
-            self._then(Fork(self._run.id, self.cycle, self.changes(), self.name.text().strip()))
+            self._then(Fork(self._run.id, self.cycle, changes, self.name.text().strip()))
         super().accept()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Bring the settings, once there is a dialog to be seen and left."""
+        super().paintEvent(event)
+        if self._form is None:
+            QTimer.singleShot(0, self, lambda: self.form)
 
     # -- inside
 
@@ -104,7 +122,8 @@ class BranchDialog(Dialog):
 
     def _fill(self, cycle_in_hand: bool) -> None:
         """List the checkpoints, newest first."""
-        run, metrics = self._run, read_series(self._store, self._run.id)
+        run = self._run
+        metrics = read_series(self._store, run.id, (COMPARED, KL))
         known = [c for c in self._store.checkpoints.all(run.id) if c.cycle <= run.cycles]
         rows = [(str(c.cycle), *_at(metrics, c.cycle), file_size(c.bytes)) for c in known[::-1]]
         self._cycles = [c.cycle for c in known[::-1]]
@@ -126,7 +145,7 @@ class BranchDialog(Dialog):
 
     def _chosen(self) -> None:
         """Show what the run used at the checkpoint, with what has been edited."""
-        if self.checkpoints.currentRow() < 0:
+        if self.checkpoints.currentRow() < 0 or self._form is None:
             return
         edits = self.changes() if self._reference else {}
         cycle = self._begins()
@@ -214,30 +233,42 @@ class BranchDialog(Dialog):
         self.body.addWidget(self._summary)
         self.finish("Cancel", "Leave everything as it is", 860, 600)
         self.checkpoints.itemSelectionChanged.connect(self._chosen)
-        self.form.changed.connect(self._say)
+
+    def _make_form(self) -> HyperparametersForm:
+        form = HyperparametersForm(self._settings)
+        self._scroll.setWidget(form)
+        form.changed.connect(self._say)
+        self._search()
+        layout = self.layout()
+        assert layout is not None
+        self.buttons.setParent(None)  # and back: Tab comes to them after the settings
+        layout.addWidget(self.buttons)
+        self.buttons.show()
+        return form
+
+    def _search(self) -> None:
+        if self._form is not None:
+            self._form.set_filter(self._find.text(), self._every.isChecked())
 
     def _make_settings(self) -> QVBoxLayout:
-        self.form = HyperparametersForm(self._settings)
-        scroll = FormScroll(self.form)
-        find = named(QLineEdit(placeholderText="Find a setting", clearButtonEnabled=True),
-                     "fork_find_setting", "Find a setting",
-                     "Show only settings whose name or explanation contains these words")
-        every = tool_button("Show all", "fork_show_all", "Show all settings",
-                            "Show the advanced settings as well")
-        every.setCheckable(True)
-
-        def search() -> None:
-            self.form.set_filter(find.text(), every.isChecked())
-        find.textChanged.connect(search)
-        every.toggled.connect(search)
+        self._scroll = FormScroll(QWidget())
+        self._find = named(
+            QLineEdit(placeholderText="Find a setting", clearButtonEnabled=True),
+            "fork_find_setting", "Find a setting",
+            "Show only settings whose name or explanation contains these words")
+        self._every = tool_button("Show all", "fork_show_all", "Show all settings",
+                                  "Show the advanced settings as well")
+        self._every.setCheckable(True)
+        self._find.textChanged.connect(self._search)
+        self._every.toggled.connect(self._search)
         row = QHBoxLayout()
-        row.addWidget(find, 1)
-        row.addWidget(every)
+        row.addWidget(self._find, 1)
+        row.addWidget(self._every)
         column = QVBoxLayout()
         column.setSpacing(8)
         column.addWidget(label("Settings from there on", "heading"))
         column.addLayout(row)
-        column.addWidget(scroll, 1)
+        column.addWidget(self._scroll, 1)
         return column
 
 
