@@ -15,6 +15,7 @@ from pytestqt.qtbot import QtBot
 from workbench.algorithms import headlines
 from workbench.gui.app import Workbench
 from workbench.gui.hyperparameters.form import HyperparametersForm
+from workbench.gui.metrics.overlays import mix
 from workbench.gui.runs.branch_dialog import BranchDialog
 from workbench.gui.runs.comparison import as_markdown, as_tsv, compare
 from workbench.gui.runs.delegate import STEP
@@ -381,8 +382,8 @@ def test_a_fork_in_the_application(qapp: QApplication, home: Path) -> None:
         asked.accept()
         await until(lambda: workbench.controller.shown == 2
                     and window.state is State.FINISHED)
-        window.runs.model.set_ticked({1})
         view = window.metrics
+        assert window.runs.model.ticks == {1}  # its parent
         await until(lambda: len(view._overlays()) == 1 and view._run.run_id == 2)
         await until(lambda: list(view._run.cycles) == [1, 2, 3])
         view.repaint_now()
@@ -427,11 +428,31 @@ def test_ticked_runs_are_drawn_behind_the_one_on_display(drawn: Opened, store: S
     assert not view._grid.legend.isVisible()
 
 
-def test_a_drawn_over_run_goes_on_growing(drawn: Opened) -> None:
+def test_a_drawn_over_run_goes_on_growing(qtbot: QtBot, drawn: Opened) -> None:
     view = drawn.window.metrics
-    view.append(3, 4, metrics(4))
+    drawn.controller.handle([ev.CycleFinished(3, 4, 20, metrics(4))])
     view.repaint_now()
     assert view._grid._plots[0]._overlays.runs[1].x.tolist() == [1, 2, 3, 4]
+    drawn.window.runs.model.set_ticked({3})  # nothing has to be read anew
+    view.repaint_now()
+    assert view._grid._plots[0]._overlays.runs[0].x.tolist() == [1, 2, 3, 4]
+
+
+def test_a_fork_that_begins_is_drawn_with_its_parent_and_what_was_ticked(
+    qtbot: QtBot, drawn: Opened, store: Store
+) -> None:
+    view, model = drawn.window.metrics, drawn.window.runs.model
+    model.set_ticked({3})
+    qtbot.waitUntil(lambda: len(view._overlays()) == 1)
+    begun = fork(store, 1, 3)
+    drawn.controller.handle([
+        ev.RunResumed(begun, "Run 4", 3, "ppo", DEFAULTS, parent="Run 1"),
+        ev.StateChanged(State.RUNNING)])
+    assert model.ticks == {1, 3}
+    qtbot.waitUntil(lambda: view._run.run_id == begun and len(view._run.cycles) == 3
+                    and [run.run_id for run in view._overlays()] == [1, 3])
+    view.repaint_now()
+    assert [run.name for run in view._grid._plots[0]._overlays.runs] == ["Run 1", "Alone"]
 
 
 def test_the_pointer_names_the_curve_it_is_on(qtbot: QtBot, drawn: Opened) -> None:
@@ -465,12 +486,37 @@ def test_colours_belong_to_runs_in_both_themes(drawn: Opened, theme: None) -> No
         main = view._grid._plots[0]._curves.items[0][1].opts["pen"].color().name()
         assert main == run_colour(1, look) == look.series[0]
         assert run_colour(2, look) in view._grid.legend.text()
-    drawn.controller.show_run(2)
-    assert run_colour(8, LIGHT) == run_colour(2, LIGHT)
-    assert run_line(8) != run_line(2)  # told apart by the kind of line
-    runs = range(1, 25)
-    assert len({(run_colour(i, LIGHT), run_line(i)) for i in runs}) == 24
-    pictures = [swatch(i, LIGHT, True) for i in runs]
+
+
+def test_a_ticked_run_gets_a_colour_that_no_other_has(
+    qtbot: QtBot, drawn: Opened, store: Store
+) -> None:
+    for _ in range(7):
+        fill(store, 2)  # runs 4 to 10
+    drawn.window.runs.refresh()
+    model, view = drawn.window.runs.model, drawn.window.metrics
+
+    def tick(*runs: int) -> dict[int, str]:
+        model.set_ticked(runs)
+        qtbot.waitUntil(lambda: {run.run_id for run in view._others} == set(runs))
+        view.repaint_now()
+        return {run: run_colour(run, LIGHT) for run in {1, *runs}}
+
+    assert run_colour(9, LIGHT) != run_colour(1, LIGHT)  # which is on display
+    before = tick(9, 2)
+    assert len(set(before.values())) == 3
+    after = tick(9, 2, 10, 3)
+    assert len(set(after.values())) == 5
+    assert before.items() <= after.items()
+    themes().set_mode("light")
+    drawn_in = [item.opts["pen"].color().name()
+                for item in view._grid._plots[0]._overlays._curves]
+    assert drawn_in == [mix(after[run], LIGHT.base, 0.8) for run in (2, 3, 9, 10)]
+    assert tick(2, 10).items() <= after.items()
+    every = tick(*range(2, 11))
+    assert len(set(every.values())) == len(LIGHT.series)  # then the kind of line tells
+    assert len({(run_colour(i, LIGHT), run_line(i)) for i in every}) == 10
+    pictures = [swatch(i, LIGHT, True) for i in every]
     assert all(a != b for i, a in enumerate(pictures) for b in pictures[:i])
 
 

@@ -1,5 +1,6 @@
 """Both themes can be read, and the window follows a change."""
 
+import numpy as np
 import pytest
 from PySide6.QtGui import QColor
 from pytestqt.qtbot import QtBot
@@ -42,6 +43,36 @@ def test_lines_of_plots_can_be_seen(theme: Theme) -> None:
     assert len(set(theme.series)) == 8
     for colour in theme.series:
         assert contrast(colour, theme.base) >= 3
+
+
+# Machado, Oliveira and Fernandes 2009, at full strength.
+SEEN_BY = {
+    "all cones": np.eye(3),
+    "protanopia": np.array([[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
+                            [-0.003882, -0.048116, 1.051998]]),
+    "deuteranopia": np.array([[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
+                              [-0.011820, 0.042940, 0.968881]]),
+}
+
+
+@BOTH
+@pytest.mark.parametrize("eyes", SEEN_BY)
+def test_runs_are_told_apart_by_colour(theme: Theme, eyes: str) -> None:
+    seen = [oklab(colour, SEEN_BY[eyes]) for colour in theme.series]
+    nearest = min(float(np.linalg.norm(a - b)) for i, a in enumerate(seen) for b in seen[:i])
+    assert nearest > 0.05  # 0.02 is about what is just noticed
+
+
+def oklab(colour: str, eyes: np.ndarray) -> np.ndarray:
+    """How a colour is seen: Ottosson 2020, https://bottosson.github.io/posts/oklab."""
+    parts = np.array([int(colour[i:i + 2], 16) / 255 for i in (1, 3, 5)])
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    cones = np.array([[0.4122214708, 0.5363325363, 0.0514459929],
+                      [0.2119034982, 0.6806995451, 0.1073969566],
+                      [0.0883024619, 0.2817188376, 0.6299787005]]) @ np.clip(eyes @ linear, 0, 1)
+    return np.array([[0.2104542553, 0.7936177850, -0.0040720468],
+                     [1.9779984951, -2.4285922050, 0.4505937099],
+                     [0.0259040371, 0.7827717662, -0.8086757660]]) @ np.cbrt(cones)
 
 
 @BOTH

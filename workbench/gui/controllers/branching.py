@@ -107,6 +107,12 @@ class Branching(QObject):
 
     # -- drawing over
 
+    def begun(self, fork: int) -> None:
+        """Tick the run that ``fork``, which begins, came from: the two are to be compared."""
+        run, model = self._store.run(fork), self._window.runs.model
+        if run is not None and run.parent is not None:
+            model.set_ticked(model.ticks | {run.parent})
+
     def _ticked(self, ids: frozenset[int]) -> None:
         """Read what has been ticked, then draw it."""
         self._read = {i: series for i, series in self._read.items() if i in ids}

@@ -244,6 +244,8 @@ class Controller(QObject):
         window.status.run_started(event)
         window.runs.refresh()
         self.show_run(event.run_id)
+        if event.parent:
+            self.branching.begun(event.run_id)
         where = f"after cycle {event.cycle}" if event.cycle else "from its beginning"
         said = f"{event.name} goes on {where}."
         if event.parent:

@@ -86,7 +86,11 @@ class Display(QObject):
         read, marked = self._read
         known = (event.cycle <= read if isinstance(event, CycleFinished)
                  else event.cycle in marked)
-        if event.run_id != self.shown or (known and not self._reading):
+        if event.run_id != self.shown:
+            if isinstance(event, CycleFinished):  # it may be drawn over the run on display
+                self._window.metrics.append(event.run_id, event.cycle, event.metrics)
+            return
+        if known and not self._reading:
             return
         if self._reading:
             self._late.append(event)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyqtgraph as pg
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QColor, QPen
 
 from workbench.gui.metrics.axes import Scale
@@ -43,6 +44,7 @@ class Overlays:
         self._canvas, self._theme = canvas, theme
         self._curves: list[pg.PlotDataItem] = []
         self._ids: list[int] = []
+        self._looks: list[tuple[str, Qt.PenStyle]] = []
         self._given: list[object] = []
         self.runs: list[Drawn] = []
 
@@ -55,7 +57,9 @@ class Overlays:
             self._canvas.addItem(made)
             self._curves.append(made)
         ids = [run.run_id for run in runs]
-        if ids != self._ids:
+        looks = [(run_colour(i, self._theme), run_line(i)) for i in ids]
+        if (ids, looks) != (self._ids, self._looks):
+            self._looks = looks
             self._ids, self._given, self.runs = ids, [None] * len(ids), [
                 Drawn(run.name, np.empty(0), np.empty(0)) for run in runs]
             self.apply_theme(self._theme)

@@ -79,7 +79,7 @@ class MetricPlot(QFrame):
         self._range_text = ""  # stands in the place of the unit
         self._scale = Scale()
         self._others: list[tuple[str, int, Curve]] = []
-        self._theme, self._colour_of, self._name = theme, 1, ""
+        self._theme, self._colour_of, self._own_colour, self._name = theme, 1, "", ""
         self._build()
         self.apply_theme(theme)
 
@@ -94,7 +94,8 @@ class MetricPlot(QFrame):
         if x_range:
             self.set_x_range(*x_range)  # first: what is out of view is not drawn
         others = [o.curves.get(self.names[0]) or Curve() for o in overlays]
-        if not self._is_due(run, others, (run.run_id, run.name, x_axis, log, raw)):
+        colours = [run_colour(r.run_id, self._theme) for r in (run, *overlays)]
+        if not self._is_due(run, others, (run.run_id, run.name, *colours, x_axis, log, raw)):
             self.marks.draw(run, x_axis)
             self._curves.draw_ends(run, x_axis, self._scale)
             self._gaps.show_gaps(self._curves.curves[0].gaps)
@@ -102,8 +103,9 @@ class MetricPlot(QFrame):
         own = [run.curves[name].values for name in self.names if name in run.curves]
         self._scale = (Scale.log_for(np.concatenate([*own, *(t.values for t in others), [0.0]]))
                        if log else Scale())
-        if self._colour_of != run.run_id:
-            self._colour_of = run.run_id
+        self._colour_of = run.run_id
+        if self._own_colour != colours[0]:
+            self._own_colour = colours[0]
             self.apply_theme(self._theme)
         self._name = run.name
         self._others = [(o.name, o.run_id, curve)

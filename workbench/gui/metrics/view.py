@@ -107,7 +107,7 @@ class MetricsView(QWidget):
             self._tick.start()
 
     def append(self, run_id: int, cycle: int, metrics: Mapping[str, float]) -> None:
-        """Add a cycle of the live run; ignored while another run is shown."""
+        """Add a cycle of the live run, where it is shown or drawn over the one that is."""
         for run in (self._run, *self._others):
             if run and run.run_id == run_id:
                 run.append(cycle, metrics)
@@ -115,8 +115,10 @@ class MetricsView(QWidget):
         self._find_parts()
 
     def overlay(self, runs: Mapping[int, Mapping[str, Series]]) -> None:
-        """Draw these runs, by number, behind the one shown, and no others."""
-        self._others = [RunData(i, series, self._looks.weight)
+        """Draw these runs, by number, behind the one shown, and no others. One that is drawn
+        already stays as it is: it may have grown since its series was read."""
+        known = {run.run_id: run for run in self._others}
+        self._others = [known.get(i) or RunData(i, series, self._looks.weight)
                         for i, series in sorted(runs.items())]
         self._whole = None
         self._name_runs()

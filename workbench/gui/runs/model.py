@@ -11,7 +11,7 @@ from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QWidget
 
 from workbench.gui.widgets.plain_text import plain_tip
-from workbench.gui.widgets.run_colours import swatch
+from workbench.gui.widgets.run_colours import draw_together, swatch
 from workbench.gui.widgets.theme import themes
 from workbench.store.records import RunRecord
 
@@ -74,6 +74,7 @@ class RunsModel(QAbstractTableModel):
         self._shown: int | None = None
         self._elsewhere: frozenset[int] = frozenset()
         self._ticks: set[int] = set()
+        draw_together(())
         themes().changed.connect(self._repaint)
 
     def fill(
@@ -134,7 +135,7 @@ class RunsModel(QAbstractTableModel):
         """Mark the run that is on display."""
         if run_id != self._shown:
             self._shown = run_id
-            self._repaint()
+            self._draw_together()
 
     @property
     def ticks(self) -> frozenset[int]:
@@ -146,7 +147,7 @@ class RunsModel(QAbstractTableModel):
         wanted = set(run_ids)
         if wanted != self._ticks:
             self._ticks = wanted
-            self._repaint()
+            self._draw_together()
             self.ticked.emit(self.ticks)
 
     def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
@@ -233,6 +234,10 @@ class RunsModel(QAbstractTableModel):
     def _reward(self, run: RunRecord) -> str:
         pair = self._rewards.get(run.id)
         return f"{pair[0]:z.2f} → {pair[1]:z.2f}".replace("-", "−") if pair else "–"
+
+    def _draw_together(self) -> None:
+        draw_together(self._ticks | ({self._shown} if self._shown is not None else set()))
+        self._repaint()
 
     def _repaint(self) -> None:
         if self.runs:

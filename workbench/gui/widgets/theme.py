@@ -28,8 +28,9 @@ ICONS = RESOURCES / "icons"
 @dataclass(frozen=True, slots=True)
 class Theme:
     """One set of colours. ``good``, ``bad``, ``warning`` and ``series`` are readable on ``base``;
-    ``better`` and ``worse`` are backgrounds for numbers above and below 0, ``changed`` for words
-    that differ, readable under ``text``."""
+    those of ``series`` are told apart also by the colour-blind. ``better`` and ``worse`` are
+    backgrounds for numbers above and below 0, ``changed`` for words that differ, readable under
+    ``text``."""
 
     name: Literal["light", "dark"]
     window: str
@@ -54,16 +55,16 @@ LIGHT = Theme(
     muted="#58626f", border="#d4d9e0", accent="#1d5fb4", on_accent="#ffffff",
     good="#16734a", bad="#b02f2a", warning="#8a5700", better="#cdeedb", worse="#fbd8d4",
     changed="#dfe7f6",
-    series=("#0068b5", "#c04a00", "#007d5a", "#a63f86", "#866400", "#1f79a6", "#4b5563",
-            "#6a4fc4"),
+    series=("#0068b5", "#c04a00", "#007d5a", "#a63f86", "#661111", "#222288", "#bb00ff",
+            "#004455"),
 )
 DARK = Theme(
     name="dark", window="#1b1e23", base="#15181c", alternate="#1a1d22", text="#e4e7eb",
     muted="#9aa4b1", border="#363c45", accent="#6fa8f5", on_accent="#0c1726",
     good="#5cc78d", bad="#f38b82", warning="#e2b052", better="#1d4a34", worse="#5c2b2a",
     changed="#22334d",
-    series=("#5fa8ff", "#ff9a57", "#3ccf9f", "#f29bd0", "#ecc24b", "#8fd8ff", "#c3c9d2",
-            "#b9a3ff"),
+    series=("#5fa8ff", "#ff9a57", "#3ccf9f", "#f29bd0", "#cc6600", "#4477ff", "#997799",
+            "#ddee00"),
 )
 
 
