@@ -1,6 +1,7 @@
 """PPO end to end on problems whose answer is known."""
 
 import math
+from statistics import fmean
 
 import pytest
 import torch
@@ -25,9 +26,9 @@ def test_one_token_policy_reaches_the_closed_form(unattended, settings):
     beta = 0.5
     ppo = make_ppo(reward)
     hp = parse({
-        "num_cycles": 40, "batch_size": 768, "response_length": 1, "kl_coef": beta,
-        "missing_eos_penalty": 0, "learning_rate": 1e-2, "cliprange": 1.0, "lam": 1.0,
-        **settings})
+        "num_cycles": 40, "batch_size": 384, "response_length": 1, "kl_coef": beta,
+        "missing_eos_penalty": 0, "learning_rate": 3e-3, "cliprange": 1.0, "lam": 1.0,
+        "keep_tokens": False, **settings})
     ppo.begin(["A"], hp)
     ids = torch.tensor([[ord("A") - 32]])
 
@@ -44,11 +45,11 @@ def test_one_token_policy_reaches_the_closed_form(unattended, settings):
         return 0.5 * (distribution(ppo.policy) - best).abs().sum().item()
 
     assert distance() > 0.5
-    for cycle in range(1, hp.num_cycles + 1):
-        metrics = ppo.run_cycle(cycle, hp, [0], unattended).metrics
-    assert distance() < (0.08 if hp.kl_in == "loss" else 0.03)
+    kl = [ppo.run_cycle(cycle, hp, [0], unattended).metrics["objective/kl"]
+          for cycle in range(1, hp.num_cycles + 1)]
+    assert distance() < (0.06 if hp.kl_in == "loss" else 0.03)
     exact = (best * (best / start).log()).sum().item()
-    assert metrics["objective/kl"] == pytest.approx(exact, abs=0.15)
+    assert fmean(kl[-5:]) == pytest.approx(exact, abs=0.15)
 
 
 def small(**settings):

@@ -386,9 +386,9 @@ class Trainer(ABC, Generic[S]):
 
     def _exchanges(self, drawn: Sequence[int], completions: Completions) -> list[Exchange]:
         return [
-            self.policy_tokenizer.exchange(self.prompts[p], completions.prompts[row],
-                                 completions.response(row))
-            for row, p in enumerate(drawn)]
+            self.policy_tokenizer.exchange(self.prompts[p], ids, response)
+            for p, ids, response in zip(
+                drawn, completions.prompts, completions.responses(), strict=True)]
 
     def _make_optimizer(self, kind: str) -> torch.optim.Optimizer:
         optimizer = make_optimizer(kind, *self.policy.trained(), self.policy.device)

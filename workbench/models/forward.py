@@ -6,6 +6,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from operator import neg
 
 import torch
 from torch import Tensor
@@ -59,30 +60,34 @@ def micro_batches(
     prompt_lengths = torch.tensor([len(p) for p in completions.prompts])
     response_lengths = completions.lengths.cpu()
     totals = prompt_lengths + response_lengths - 1
-    order = rows[totals[rows].argsort(descending=True, stable=True)].tolist()
-    tokens = completions.tokens.cpu()
-    while order:
-        width = int(totals[order[0]])
-        count = max(1, min(len(order), max_tokens // width))
-        close = bisect_right(order[:count], -_SHORTEST * width, key=lambda r: -int(totals[r]))
+    rows = rows[totals[rows].argsort(descending=True, stable=True)]
+    widths = totals[rows].tolist()
+    ids = torch.zeros(len(rows), max(widths, default=0), dtype=torch.long)
+    place = torch.arange(ids.shape[1])
+    ids[place < prompt_lengths[rows, None]] = torch.tensor(
+        [token for r in rows.tolist() for token in completions.prompts[r]], dtype=torch.long)
+    fed = torch.arange(completions.mask.shape[1]) < response_lengths[rows, None] - 1
+    ids[(place >= prompt_lengths[rows, None]) & (place < totals[rows, None])] = (
+        completions.tokens.cpu()[rows][fed])
+    first = 0
+    while first < len(rows):
+        width = widths[first]
+        count = max(1, min(len(rows) - first, max_tokens // width))
+        within = widths[first : first + count]
+        close = bisect_right(within, -_SHORTEST * width, key=neg)
         count = min(count, max(close, math.ceil(_LEAST * max_tokens / width)))
         if together is Together.ALONE:
             count = 1
         elif together is Together.ALIKE:
-            count = bisect_right(order[:count], -width, key=lambda r: -int(totals[r]))
-        chosen, order = order[:count], order[count:]
-        ids = torch.zeros(count, width, dtype=torch.long)
-        source, row, column = [], [], []
-        for i, r in enumerate(chosen):
-            p, n = int(prompt_lengths[r]), int(response_lengths[r])
-            ids[i, :p] = torch.tensor(completions.prompts[r])
-            ids[i, p : p + n - 1] = tokens[r, : n - 1]
-            first = i * width + p - 1
-            source.append(torch.arange(first, first + n))
-            row.append(torch.full((n,), r))
-            column.append(torch.arange(n))
-        yield MicroBatch(
-            ids.to(device), *(torch.cat(part).to(device) for part in (source, row, column)))
+            count = bisect_right(within, -width, key=neg, hi=count)
+        part = slice(first, first + count)
+        first += count
+        row, column = torch.nonzero(
+            torch.arange(completions.mask.shape[1]) < response_lengths[rows[part], None],
+            as_tuple=True)
+        source = row * width + prompt_lengths[rows[part]][row] - 1 + column
+        yield MicroBatch(*(tensor.to(device) for tensor in (
+            ids[part, :width], source, rows[part][row], column)))
 
 
 def head_chunks(tokens: int, vocabulary: int, device: torch.device) -> Iterator[slice]:

@@ -8,6 +8,7 @@ and the compared prompts meet the same numbers after every cycle.
 from __future__ import annotations
 
 from enum import IntEnum
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -42,6 +43,7 @@ def prompt_at(seed: int, position: int, count: int) -> int:
     return int(_pass_order(seed, position // count, count)[position % count])
 
 
+@lru_cache(maxsize=2)
 def _pass_order(seed: int, number: int, count: int) -> np.ndarray:
     return np.random.default_rng([seed, Stream.PROMPT_ORDER, number]).permutation(count)
 

@@ -37,6 +37,11 @@ class Completions:
         """Return a row's real token ids, the end-of-sequence token included."""
         return self.tokens[row, self.mask[row]].tolist()
 
+    def responses(self) -> list[list[int]]:
+        """Return those of every row."""
+        return [row[:n] for row, n in zip(
+            self.tokens.tolist(), self.lengths.tolist(), strict=True)]
+
     @property
     def lengths(self) -> Tensor:
         """(b,) real tokens of each row."""

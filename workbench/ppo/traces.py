@@ -37,8 +37,7 @@ def trace(
         "entropy": completions.entropies,
     }
     stacked = torch.stack(list(columns.values())).float().cpu().numpy()
-    for row, prompt in enumerate(drawn):
-        response = completions.response(row)
+    for row, (prompt, response) in enumerate(zip(drawn, completions.responses(), strict=True)):
         numbers = stacked[:, row, : len(response)]
         yield TokenTrace(
             row, prompt, np.array(response, dtype=np.int32), policy_tokenizer.pieces(response),

@@ -129,7 +129,7 @@ class Trying:
                 stopped=trainer.policy_tokenizer.stopped,
                 written=written,
             )
-        found = exchanges([completions.response(row) for row in range(len(prompt_ids))])
+        found = exchanges(completions.responses())
         scores, parts, cuts = score_all(trainer.reward, found, control=self)
         kls = [0.0] * len(found) if source.kind == "start" else self._distance(trainer, completions)
         self._emit(ev.TryScored(command.id, index, tuple(
