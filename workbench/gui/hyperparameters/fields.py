@@ -8,10 +8,10 @@ ends an edit, which the signal ``committed`` tells.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
 
-from PySide6.QtCore import QEvent, QObject, QSignalBlocker, Qt, Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit, QWidget
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtGui import QWheelEvent
+from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit
 
 from workbench.algorithms import find_spec
 from workbench.formatting import format_number, format_value
@@ -73,6 +73,10 @@ class ChoiceField(QComboBox):
         with QSignalBlocker(self):
             self.setCurrentText(str(value))
 
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Turn only where it was chosen: what is scrolled past does not change."""
+        super().wheelEvent(event) if self.hasFocus() else event.ignore()
+
     def commit(self) -> None:
         """Nothing to do: a choice is never half made."""
 
@@ -111,21 +115,9 @@ _KINDS: dict[str, Callable[[Spec], Field]] = {
 }
 
 
-class _WheelGuard(QObject):
-    """Lets the wheel turn only a field that was chosen, so that scrolling changes nothing."""
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Hand the wheel on to what scrolls."""
-        if event.type() == QEvent.Type.Wheel and not cast(QWidget, watched).hasFocus():
-            event.ignore()
-            return True
-        return False
-
-
 def make_field(spec: Spec) -> Field:
     """Return the editor for one hyperparameter, named and explained."""
     field = _KINDS[spec.kind](spec)
-    field.installEventFilter(_WheelGuard(field))
     field.setObjectName(spec.name)
     field.setAccessibleName(f"{spec.label}, {spec.unit}" if spec.unit else spec.label)
     field.setAccessibleDescription(spec.help)

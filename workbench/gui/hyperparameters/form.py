@@ -88,7 +88,6 @@ class HyperparametersForm(QWidget):
             widget.hide()
         for row in self.rows.values():
             row.problem.float_in(self)
-        self.set_open_sections(set(self.sections) - {*settings.CLOSED, FIXED})
         self._draw()
         for name, row in self.rows.items():
             row.field.set_value(self._values[name])
@@ -217,7 +216,9 @@ class HyperparametersForm(QWidget):
     def _section(self, spec: Spec) -> Section:
         title = spec.group if spec.live else FIXED
         if title not in self.sections:
-            self.sections[title] = Section(title)
+            section = self.sections[title] = Section(title)
+            # While it is empty: else all that is in it is laid out for it.
+            section.set_open(title not in {*self.settings.CLOSED, FIXED})
         return self.sections[title]
 
     def _row(self, name: str, spec: Spec) -> Row:

@@ -6,7 +6,7 @@ import math
 import re
 
 from PySide6.QtCore import QEvent, Qt, Signal
-from PySide6.QtGui import QFocusEvent, QKeyEvent, QKeySequence
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QKeySequence, QWheelEvent
 from PySide6.QtWidgets import QAbstractSpinBox
 
 from workbench.formatting import format_number, format_value
@@ -157,6 +157,10 @@ class NumberField(QAbstractSpinBox):
                 event.setAccepted(undo and bool(self._complaint))
                 return event.isAccepted()
         return super().event(event)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Turn only where it was chosen: what is scrolled past does not change."""
+        super().wheelEvent(event) if self.hasFocus() else event.ignore()
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         """Leaving the field ends the edit; leaving the window does not."""

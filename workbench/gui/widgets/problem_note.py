@@ -22,8 +22,6 @@ class ProblemNote(QLabel):
         self.setProperty("role", "problem")
         self.setAttribute(Qt.WidgetAttribute.WA_TransparentForMouseEvents)
         self.hide()
-        for watched in (row, field):
-            watched.installEventFilter(self)
 
     def float_in(self, form: QWidget) -> None:
         """Lie over the rows of ``form``."""
@@ -32,6 +30,11 @@ class ProblemNote(QLabel):
     def say(self, sentence: str) -> None:
         """Show a sentence; "" takes it away."""
         self.setText(sentence)
+        for watched in (self._row, self._field):
+            if sentence:
+                watched.installEventFilter(self)
+            else:  # sixty that follow what need not be followed are felt in a window's start
+                watched.removeEventFilter(self)
         self._place()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
