@@ -225,6 +225,24 @@ def test_what_cannot_be_done_is_said_in_one_sentence(home, arguments, sentence, 
     assert done.stdout == ""
 
 
+def test_all_that_cannot_be_loaded_is_told(models, home, tmp_path, forked):
+    gone = [tmp_path / name for name in ("policy", "reward", "more")]
+    done = forked("train", "--home", home, "--policy", gone[0], "--reward", gone[1], "--reward",
+                  models[3], "--reward", gone[2])
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        f"ppo-workbench: There is no folder {folder}; check its name." for folder in gone]
+    for folder in gone[:2]:  # whole, as far as is seen from outside
+        folder.mkdir()
+        (folder / "config.json").write_text("{}")
+        (folder / "model.safetensors").write_bytes(b"damaged")
+    done = forked("train", "--home", home, "--policy", gone[0], "--reward", gone[1])
+    assert done.returncode == 2
+    lines = done.stderr.splitlines()
+    assert len(lines) == 2
+    assert all(str(folder) in line for folder, line in zip(gone, lines, strict=False))
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a signal of Unix")
 def test_an_interrupt_while_models_load_ends_in_one_sentence(models, home, tmp_path, forked):
     file = tmp_path / "mine.py"

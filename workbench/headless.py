@@ -227,7 +227,7 @@ def _follow(
     as_json = more is _quiet
     said: frozenset[str] = frozenset()
     stopped, settings = INTERRUPTED, ""
-    held, told = False, ""
+    held, told, unloaded = False, "", False
     figures: tuple[Figure, ...] = ()
     while True:
         try:
@@ -236,13 +236,15 @@ def _follow(
             session.send(do.Resume())
             continue
         match event:
-            case ev.LoadingFailed(untrusted=file, again=again) if file and again:
+            case ev.LoadingFailed(untrusted=file, again=again) if file and again and not unloaded:
                 if not agreed(file):
                     return UNUSABLE
                 session.send(again)
             case ev.LoadingFailed(sentence=sentence, labels=labels):
                 hint = " Say which with --reward-label N, from 0." if labels else ""
                 tell(f"{sentence}{hint}")
+                unloaded = True  # there may be more to tell
+            case ev.StateChanged(state=state) if unloaded and state is not ev.State.LOADING:
                 return UNUSABLE
             case ev.ModelsLoaded(policy=policy, reward=reward):
                 more(f"Policy {policy.name} ({policy.parameters / 1e6:.1f} M parameters), reward: "

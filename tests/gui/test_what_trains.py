@@ -10,12 +10,13 @@ from helpers.play import SMALL, play, until
 from helpers.window import DEFAULTS, PROMPTS, Opened, as_plain, facts, fill, ready
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QTextDocument
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD, EXAMPLE_REWARDS
 from workbench.gui.actions import SPECS
 from workbench.gui.app import Workbench
+from workbench.gui.models.loading_failure import LoadingFailure
 from workbench.gui.widgets.theme import themes
 from workbench.known_models import SMOLLM2
 from workbench.models.fitting_rate import fitting_learning_rate
@@ -138,6 +139,38 @@ def test_an_error_stands_at_its_part_and_goes_when_that_is_edited(opened: Opened
     models._reward_memory.button.click()
     assert models.reward.parts() == (RewardPart(str(BUNDLED_REWARD)),)
     assert models.is_loaded()
+
+
+def test_all_that_is_not_there_is_said_each_at_its_field(opened: Opened) -> None:
+    ready(opened)
+    models = opened.window.models
+    models.policy.combo.setEditText("no/policy")
+    models.reward.set_parts(tuple(RewardPart(s) for s in (
+        "no/reward", str(BUNDLED_REWARD), "no/more")))
+    QApplication.processEvents()  # which show the rows that were added
+    models.load_button.click()
+    for which, part in (("policy", 0), ("reward", 0), ("reward", 2)):
+        fail(opened, f"There is no {which} {part}.", which, part)
+    first, whole, last = models.reward.fields
+
+    def said(field: QWidget) -> list[str]:
+        return [f.sentence.text() for f in field.findChildren(LoadingFailure)
+                if f.isVisibleTo(models)]
+    assert said(models.policy) == ["There is no policy 0."]
+    assert [said(field) for field in (first, whole, last)] == [
+        ["There is no reward 0."], [], ["There is no reward 2."]]
+    models.policy.combo.setEditText("no/other")
+    assert [said(field) for field in (models.policy, first, last)] == [
+        [], ["There is no reward 0."], ["There is no reward 2."]]
+    last.combo.setEditText(str(BUNDLED_REWARD))
+    assert [said(field) for field in (first, last)] == [["There is no reward 0."], []]
+    assert [f.combo.property("state") for f in (models.policy, first, whole, last)] == [
+        "", "invalid", "", ""]
+    models.reward.set_source("no/single")
+    assert said(models) == []
+    models.load_button.click()
+    fail(opened, "There is no single.", "reward")
+    assert said(models) == ["There is no single."]
 
 
 # -- load and start
@@ -573,6 +606,33 @@ def test_start_never_trains_another_model_than_the_one_shown(
         assert [(r.id, r.cycles) for r in workbench.store.runs()] == [(1, 2)]
 
     play(qapp, home, scenario)
+
+
+@pytest.mark.slow
+def test_a_mistyped_name_is_told_at_its_field_and_in_one_line_of_the_log(
+    qapp: QApplication, home: Path
+) -> None:
+    gone = str(home / "policy"), str(home / "reward")
+
+    async def scenario(workbench: Workbench) -> None:
+        models, notices = workbench.window.models, workbench.window.toast.notices
+        for times in (1, 2):  # before torch is imported, and after
+            await until(lambda times=times: workbench.window.state is State.IDLE and
+                        sum(notice.level == "error" for notice in notices) == 2 * times)
+            assert [f.sentence.text() for f in models.findChildren(LoadingFailure)
+                    if f.isVisible()] == [f"There is no folder {name}; check its name."
+                                          for name in gone]
+            assert models.policy.isAncestorOf(models.failures[0])
+            assert models.reward.fields[0].isAncestorOf(models.failures[1])
+            assert not models.failure.copy_button.isVisible()  # there is nothing more to it
+            if times == 1:
+                models.load_button.click()
+
+    play(qapp, home, scenario, models=gone)
+    log = (home / "logs" / "workbench.log").read_text(encoding="utf-8")
+    assert "Traceback" not in log
+    for name in gone:
+        assert sum(name in line for line in log.splitlines()) == 2  # once for each loading
 
 
 @pytest.mark.slow

@@ -3,10 +3,12 @@
 import pytest
 from helpers.folders import save_reward
 
+import workbench.training.models
 from workbench.ppo.hyperparameters import parse
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
+from workbench.training.reward_parts import RewardPart
 
 PROMPTS = (do.PromptItem("one"), do.PromptItem("two"))
 
@@ -57,8 +59,33 @@ def test_a_failure_of_one_half_does_not_keep_the_other_from_being_changed(
     assert ready.wait(ev.ModelsLoaded).command == do.LoadModels(folders[0], other)
     ready.wait_for(State.READY)
     ready.send(do.LoadModels(none, none, halves="each"))
-    assert ready.wait(ev.LoadingFailed).which == "policy"
+    ready.wait(ev.LoadingFailed)
     ready.wait_for(State.READY)
     ready.send(start(1))
     ready.wait(ev.RunFinished)
-    assert len(ready.of(ev.LoadingFailed)) == 2
+    assert [failed.which for failed in ready.of(ev.LoadingFailed)] == ["policy", "policy", "reward"]
+
+
+@pytest.mark.parametrize("halves", ["both", "each"])
+def test_everything_that_cannot_be_loaded_is_told(client, folders, tmp_path, halves):
+    parts = (RewardPart(str(tmp_path / "none")), RewardPart(folders[1]),
+             RewardPart(str(tmp_path / "none.py")))
+    for _ in range(2):  # at once after the start, and by the thread that has imported torch
+        client.send(do.LoadModels(str(tmp_path / "gone"), parts, halves=halves))
+        client.wait(ev.LoadingFailed)
+        client.wait_for(State.IDLE)
+    told = [(failed.which, failed.part, failed.details, failed.unexpected)
+            for failed in client.of(ev.LoadingFailed)]
+    assert told == 2 * [("policy", 0, "", False), ("reward", 0, "", False),
+                        ("reward", 2, "", False)]
+    client.send(do.LoadModels(*folders))
+    client.wait(ev.ModelsLoaded)
+
+
+def test_a_failure_that_nobody_foresaw_has_details_for_the_log(client, folders, monkeypatch):
+    monkeypatch.setattr(workbench.training.models, "load_policy", lambda *_, **__: 1 / 0)
+    client.send(do.LoadModels(*folders))
+    failed = client.wait(ev.LoadingFailed)
+    assert failed.sentence.startswith("The policy could not be loaded: division by zero.")
+    assert "ZeroDivisionError" in failed.details
+    assert failed.unexpected

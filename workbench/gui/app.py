@@ -237,7 +237,8 @@ class Workbench:
         for dock in window.docks.values():
             dock.setEnabled(False)
         self.other_processes.stop()
-        window.models.failure.installer.stop()
+        for failure in window.models.failures:
+            failure.installer.stop()
         self.tray.icon.hide()
         window.prompts.save()
         self.save()

@@ -10,6 +10,7 @@ from typing import Any
 from PySide6.QtCore import QObject, Qt, Signal, Slot
 
 from workbench.store.disk_errors import sentence_on_store
+from workbench.store.home import StoreError
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,8 @@ class Background(QObject):
         error = future.exception()
         sentence = sentence_on_store(error) if error else None
         if error and sentence:
-            log.error("%s", sentence, exc_info=error)
+            if not isinstance(error, StoreError):  # whose sentence, logged where it shows, says all
+                log.error("%s", sentence, exc_info=error)
             self.failed.emit("error", sentence)
         elif error:
             raise error

@@ -18,6 +18,7 @@ from workbench.gui.widgets.controls import label, named
 from workbench.gui.widgets.dialog import Dialog
 from workbench.gui.widgets.theme import number_font
 from workbench.store.disk_errors import sentence_on_store
+from workbench.store.home import StoreError
 
 _LINES = 9  # of details, once they are shown
 
@@ -29,9 +30,12 @@ UNEXPECTED = (
 )
 
 
-def _sentence(error: BaseException | None) -> str:
-    """Return what to say of an error: the store's own words, where it is one of the store's."""
-    return (sentence_on_store(error) if error else None) or UNEXPECTED
+def _said_of(error: BaseException) -> tuple[str, str]:
+    """Return what to say of an error, and the details: the store's own words, which say all, where
+    it is one of the store's."""
+    sentence = sentence_on_store(error) or UNEXPECTED
+    return sentence, "" if isinstance(error, StoreError) else (
+        "".join(traceback.format_exception(error)))
 
 
 class ErrorDialog(Dialog):
@@ -101,12 +105,11 @@ class ErrorReporter(QObject):
     def loop_handler(self, _loop: object, context: dict[str, Any]) -> None:
         """Handle an error of the asyncio loop."""
         error = context.get("exception")
-        details = "".join(traceback.format_exception(error)) if error else str(context)
-        self.report(_sentence(error), details)
+        self.report(*(_said_of(error) if error else (UNEXPECTED, str(context))))
 
     def report(self, sentence: str, details: str = "") -> None:
         """Log and show an error. Safe on any thread."""
-        log.error("%s\n%s", sentence, details)
+        log.error(f"{sentence}\n{details}".strip())
         self._caught.emit((sentence, details))
 
     def _main_hook(self, kind: type[BaseException], error: BaseException,
@@ -114,12 +117,11 @@ class ErrorReporter(QObject):
         if issubclass(kind, KeyboardInterrupt):
             sys.__excepthook__(kind, error, trace)
             return
-        self.report(_sentence(error), "".join(traceback.format_exception(kind, error, trace)))
+        self.report(*_said_of(error))
 
     def _thread_hook(self, args: threading.ExceptHookArgs) -> None:
         if args.exc_type is not SystemExit:
-            self.report(_sentence(args.exc_value), "".join(traceback.format_exception(
-                args.exc_type, args.exc_value, args.exc_traceback)))
+            self.report(*_said_of(args.exc_value or args.exc_type()))
 
     @Slot(object)
     def _show(self, caught: tuple[str, str]) -> None:

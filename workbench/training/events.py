@@ -114,7 +114,8 @@ class LoadingFailed:
     part; ``labels`` is set when the person must say which of several outputs is the score,
     ``untrusted`` when they must agree to a Python file (then send ``again``); ``cancelled`` when
     they gave up themselves; ``package`` names one that carries the model and can be installed;
-    ``command`` is what was to be loaded."""
+    ``command`` is what was to be loaded; ``unexpected`` is what nobody foresaw, so that a log
+    should keep ``details``."""
 
     sentence: str
     which: str = ""
@@ -126,6 +127,7 @@ class LoadingFailed:
     again: Command | None = None
     package: str = ""
     command: LoadModels | None = None
+    unexpected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,12 +332,14 @@ class RunFinished:
 @dataclass(frozen=True, slots=True)
 class RunFailed:
     """A run could not go on. ``sentence`` says what to do, ``details`` is for a bug report;
-    ``retry`` holds the changes to resume it with when memory ran out."""
+    ``retry`` holds the changes to resume it with when memory ran out; ``unexpected`` is as in
+    :class:`LoadingFailed`."""
 
     run_id: int
     sentence: str
     details: str = ""
     retry: Mapping[str, Value] = field(default_factory=dict)
+    unexpected: bool = False
 
 
 @dataclass(frozen=True, slots=True)

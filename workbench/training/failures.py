@@ -19,17 +19,25 @@ from workbench.training.commands import Command, LoadModels
 from workbench.training.events import LoadingFailed
 from workbench.training.reward_loading import UntrustedError
 
+_EXPECTED = (CheckpointError, LoadError, NotFiniteError, PromptError, RewardError, StoreError,
+             UnsupportedModelError)
+
+
+def is_expected(error: BaseException) -> bool:
+    """Whether what is said of ``error`` says all: no log needs its traceback."""
+    return isinstance(error, _EXPECTED) or is_out_of_memory(error)
+
 
 def explain(error: BaseException, hp: Settings | None = None) -> tuple[str, str]:
-    """Return ``(sentence, details)``. ``details`` is text: a kept traceback would pin tensors."""
+    """Return ``(sentence, details)``. ``details`` is text: a kept traceback would pin tensors. It
+    is empty where there is nothing behind the sentence."""
     if isinstance(error, RewardError):
         return str(error), error.details
     details = "".join(traceback.format_exception(error))
-    if isinstance(error, CheckpointError | NotFiniteError | PromptError | StoreError
-                  | UnsupportedModelError):
-        return str(error), details
     if is_out_of_memory(error):
         return _out_of_memory(hp), details
+    if is_expected(error):
+        return str(error), details if error.__cause__ is not None else ""
     reason = str(error).strip().partition("\n")[0] or type(error).__name__
     return f"The cycle failed: {reason}. The details can be copied for a bug report.", details
 
@@ -39,7 +47,8 @@ def loading_failed(error: Exception, which: str, again: Command) -> LoadingFaile
     if not isinstance(error, LoadError):
         sentence, details = explain(error)
         return LoadingFailed(sentence.replace(
-            "The cycle failed", f"The {which} could not be loaded"), which, details)
+            "The cycle failed", f"The {which} could not be loaded"), which, details,
+            unexpected=not is_expected(error))
     untrusted, sentence, package = None, str(error), ""
     if error.package and isinstance(again, LoadModels):
         # Not for a run that goes on: the package's weights are not those it began with.

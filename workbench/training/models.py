@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -34,7 +35,7 @@ from workbench.training.reward_loading import (
     LoadedRewards,
     UntrustedError,
     changed_files,
-    check_trusted,
+    check_part,
     load_rewards,
 )
 from workbench.training.reward_parts import RewardPart
@@ -71,52 +72,59 @@ class Models:
     ) -> ModelsLoaded | HalfLoaded | None:
         """Load policy and reward. Of the two, what is there already stays if the other is what
         has changed; asked for both again, both are read again. Return what is new, if anything.
+        All that cannot be loaded is told, and the models there were stay in its place.
 
         Args:
             report: told the share of both; may raise to give up.
             begin: told ``"policy"`` or ``"reward"`` before that one is loaded.
             trusted: told a content hash; whether that Python file may be run.
-            failed: told the first error, where the other half is loaded all the same.
+            failed: told each error, of which there may be one for the policy and one for each
+                part of the reward.
 
         Raises:
-            LoadError: with one plain sentence; the models there were stay.
+            LoadError: what was loaded cannot be used together.
+            UntrustedError: a Python file was not run.
+            Interrupted: ``report`` gave up.
         """
         left = {"policy", "reward"}
         if command.halves in left:
             left = {command.halves}
-        told = False
+        lost: set[str] = set()
+
+        def tell(which: str, error: Exception) -> None:
+            lost.add(which)
+            failed(error)
 
         def attempt(which: str, call: Callable[[], T]) -> T | None:
-            nonlocal told
             begin(which)
             try:
-                return call() if which in left else None
+                return call()
             except (Interrupted, UntrustedError):
                 raise
             except Exception as error:
-                if command.halves == "both":
-                    raise
-                left.remove(which)
-                if not told:
-                    failed(error)
-                told = True
+                tell(which, error)
                 return None
         began = time.perf_counter()
         placement = find_placement()
-        attempt("policy", lambda: _check_policy(command.policy))
-        attempt("reward", lambda: _check_reward(command.parts, trusted))
+        if "policy" in left:
+            attempt("policy", lambda: _check_policy(command.policy))
+        for number in range(len(command.parts)) if "reward" in left else ():
+            attempt("reward", partial(check_part, command.parts, number, trusted))
+        left -= lost
+        if lost and command.halves == "both":
+            return None
         kept = {name for name, there in (("policy", self._has_policy(command)),
                                          ("reward", self._has_reward(command)))
                 if there and name in left}
-        if kept == {"policy", "reward"}:
-            kept = set()
-        policy = None if "policy" in kept else attempt("policy", lambda: load_policy(
+        if kept != {"policy", "reward"}:
+            left -= kept
+        policy = attempt("policy", lambda: load_policy(
             command.policy, placement, lambda text, share: report(text, 0.5 * share),
-            use_chat_template=command.use_chat_template))
-        reward = None if "reward" in kept else attempt("reward", lambda: load_rewards(
+            use_chat_template=command.use_chat_template)) if "policy" in left else None
+        reward = attempt("reward", lambda: load_rewards(
             command.parts, placement, lambda text, share: report(text, 0.5 + 0.5 * share),
-            trusted))
-        if policy is None and reward is None:
+            trusted, partial(tell, "reward"))) if "reward" in left else None
+        if (policy is None and reward is None) or (lost and command.halves == "both"):
             return None
         begin("policy")
         return self._take(command, policy, reward, began)
@@ -262,13 +270,6 @@ def _check_policy(source: str) -> None:
     if problem := why_not_kept(source):
         raise LoadError(problem)
     check_on_disk(source, policy=True)
-
-
-def _check_reward(parts: Sequence[RewardPart], trusted: Trusted) -> None:
-    for part in parts:
-        if problem := why_not_kept(part.source):
-            raise LoadError(problem)
-    check_trusted(tuple(parts), trusted)
 
 
 def _policy_facts(loaded: LoadedPolicy, note: str) -> ModelFacts:

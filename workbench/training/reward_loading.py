@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from workbench.feedback.reward_model import Reward, RewardModel
 from workbench.feedback.weighted_reward import WeightedPart, WeightedSum
 from workbench.models.device import Placement
 from workbench.models.sources import LoadError, Report, check_on_disk
+from workbench.store.folders import why_not_kept
 from workbench.training.consent import Trusted, needs_consent
 from workbench.training.events import ModelFacts, UntrustedFile
 from workbench.training.fingerprints import revision
@@ -30,23 +32,24 @@ class UntrustedError(LoadError):
         self.file = file
 
 
-def check_trusted(parts: tuple[RewardPart, ...], trusted: Trusted) -> None:
-    """Make sure that every Python file may be run and every folder holds a model, before anything
-    is loaded.
+def check_part(parts: tuple[RewardPart, ...], number: int, trusted: Trusted) -> None:
+    """Make sure that a Python file may be run or a folder holds a model, before anything is loaded.
 
     Raises:
-        LoadError: a file or folder cannot be read; ``part`` says of which part.
-        UntrustedError: the person has not agreed to one.
+        LoadError: the file or folder cannot be read; ``part`` is ``number``.
+        UntrustedError: the person has not agreed to the file.
     """
-    for number, part in enumerate(parts):
-        try:
-            if part.is_file:
-                _read_trusted(part, trusted)
-            else:
-                check_on_disk(part.source, policy=False)
-        except LoadError as error:
-            error.part = number
-            raise
+    part = parts[number]
+    try:
+        if problem := why_not_kept(part.source):
+            raise LoadError(problem)
+        if part.is_file:
+            _read_trusted(part, trusted)
+        else:
+            check_on_disk(part.source, policy=False)
+    except LoadError as error:
+        error.part = number
+        raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +64,17 @@ class LoadedRewards:
 
 
 def load_rewards(
-    parts: tuple[RewardPart, ...], placement: Placement, report: Report, trusted: Trusted
-) -> LoadedRewards:
-    """Load every part of a reward. A single part of weight 1 is the reward itself.
+    parts: tuple[RewardPart, ...], placement: Placement, report: Report, trusted: Trusted,
+    failed: Callable[[LoadError], None],
+) -> LoadedRewards | None:
+    """Load every part of a reward. A single part of weight 1 is the reward itself. None: parts of
+    it cannot be loaded.
+
+    Args:
+        failed: told why each of them cannot, in one plain sentence; ``part`` says which it is.
 
     Raises:
-        LoadError: with one plain sentence; ``part`` says of which.
+        LoadError: there is nothing to load.
         UntrustedError: a Python file was not run.
     """
     if not any(part.weight for part in parts):
@@ -81,7 +89,11 @@ def load_rewards(
                           else _load_classifier(part, placement, told))
         except LoadError as error:
             error.part = number
-            raise
+            if isinstance(error, UntrustedError):
+                raise
+            failed(error)
+    if len(loaded) < len(parts):
+        return None
     digests = {r.file.path: r.file.sha256 for r, _ in loaded if isinstance(r, PythonReward)}
     revisions = {facts.source: revision(r.model) for r, facts in loaded
                  if isinstance(r, RewardModel)}

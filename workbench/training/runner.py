@@ -21,7 +21,7 @@ from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.estimates import let_go
 from workbench.training.events import State
-from workbench.training.failures import explain
+from workbench.training.failures import explain, is_expected
 from workbench.training.health import not_finite
 from workbench.training.models import Models
 from workbench.training.preparing import prepare
@@ -161,7 +161,8 @@ class Runner:
                     self.checkpoint()
                 self._emit(not_finite(self._store, run, error))
             if not (out_of_memory := is_out_of_memory(error)):
-                self._emit(ev.RunFailed(run.id, sentence, details))
+                self._emit(ev.RunFailed(
+                    run.id, sentence, details, unexpected=not is_expected(error)))
                 self.finish("failed", sentence)
         if out_of_memory:  # only now is what the error held on to free
             self._out_of_memory(

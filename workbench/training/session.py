@@ -82,16 +82,19 @@ class Session:
 
     def _first_command(self) -> list[Command | Close | RemoteCommand]:
         """Return what is asked for first. Of models that are plainly not there that is told at
-        once, and not after the imports; what is left to load is the other half, if that will do."""
+        once, and not after the imports; what is left to load is the other half, if there is one
+        and that will do."""
         try:
             first = self._inbox.get(timeout=_FIRST_S)
         except queue.Empty:
             return []
         if isinstance(first, LoadModels) and (failed := why_not_there(first)):
             self._emit(StateChanged(State.LOADING))
-            self._emit(failed)
-            if first.halves == "each":
-                return [replace(first, halves="policy" if failed.which == "reward" else "reward")]
+            for failure in failed:
+                self._emit(failure)
+            gone = {failure.which for failure in failed}
+            if first.halves == "each" and len(gone) == 1:
+                return [replace(first, halves="policy" if "reward" in gone else "reward")]
             self._emit(StateChanged(State.IDLE))
             return []
         return [first]

@@ -133,7 +133,6 @@ class Controller(QObject):
                 window.models.half_loaded(event)
                 log.info("Loaded the %s %s alone", event.which, event.facts.source)
             case ev.LoadingFailed():
-                log.warning("%s\n%s", event.sentence, event.details)
                 self._loading_failed(event)
             case ev.CommandRefused():
                 self._refused(event)
@@ -294,7 +293,7 @@ class Controller(QObject):
         self._display.say_what_shows()
 
     def _run_failed(self, event: ev.RunFailed) -> None:
-        log.error("%s\n%s", event.sentence, event.details)
+        log.error(_in_full(event))
         if self.health.offer(event):
             return
         dialog = ErrorDialog(event.sentence, event.details, self._window)
@@ -384,6 +383,8 @@ class Controller(QObject):
                 self._loading_failed, replace(event, untrusted=None, details="")))
         elif not event.cancelled:
             window.models.failed(event)
+            if event.unexpected:
+                log.error(_in_full(event))
             # Which output is the score is a question.
             window.toast.keep("info" if event.labels else "error", event.sentence)
             window.reveal("models")
@@ -443,6 +444,11 @@ def _level(refused: ev.CommandRefused) -> str:
     if refused.sentence in {sentence for _, sentence in WHEN.values()}:
         return "info"
     return "warning" if refused.problems else "error"
+
+
+def _in_full(failed: ev.LoadingFailed | ev.RunFailed) -> str:
+    """Return what the log keeps: the traceback of what nobody foresaw, else the sentence alone."""
+    return f"{failed.sentence}\n{failed.details}" if failed.unexpected else failed.sentence
 
 
 def _written(event: ev.CheckpointWritten) -> str:

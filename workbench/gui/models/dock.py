@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtWidgets import (
@@ -73,11 +74,9 @@ class ModelsDock(QWidget):
         self.policy.put_beside_title(self.chat)
         self.policy.share_line(self._policy_memory)
         self.rate = RateProposal()
-        self.failure = LoadingFailure()
-        self.failure.label_chosen.connect(self._use_label)
-        self.failure.installed.connect(self._load_installed)
-        self._labelled = 0
-        self._failed: LoadModels | None = None
+        self.failures: list[LoadingFailure] = []
+        """There is always one; those that show come first."""
+        self._add_failure()
         self._make_buttons()
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
@@ -117,12 +116,17 @@ class ModelsDock(QWidget):
         """Whether what is in memory is what the fields name."""
         return self.policy_is_loaded() and self.reward_is_loaded()
 
+    @property
+    def failure(self) -> LoadingFailure:
+        """What failed first, or would be said of it."""
+        return self.failures[0]
+
     # -- from the person
 
     def load(self) -> None:
         """Load what the two fields name."""
         self.reward.tidy()
-        self._clear_failure()
+        self._clear_failures()
         enable(self.cancel_button, True, "")
         self.command.emit(self.wanted())
 
@@ -170,7 +174,7 @@ class ModelsDock(QWidget):
         if loading and not self._loading and typing is not None and any(
                 half.isAncestorOf(typing) for half in (self.policy, self.reward)):
             self._left = typing
-        for half in (self.policy, self.reward, self.failure):
+        for half in (self.policy, self.reward, *self.failures):
             half.setEnabled(not why)
         self._state_says = why
         for own in (self.chat, self.load_button):
@@ -227,7 +231,7 @@ class ModelsDock(QWidget):
         if reward is not None:
             self.reward.show_facts(reward)
         if self.is_loaded():
-            self._clear_failure()
+            self._clear_failures()
         self._show_memory()
         self.changed.emit()
 
@@ -235,20 +239,20 @@ class ModelsDock(QWidget):
         """Say in place why loading failed, or ask which output is the score."""
         if event.cancelled or event.untrusted:
             return
-        command = self._failed = event.command or self.wanted()
-        self._labelled = event.part
-        fields = {"policy": [self.policy], "reward": self.reward.fields}.get(event.which, [])
-        number = event.part if event.which == "reward" else 0
+        command = event.command or self.wanted()
+        first = self.failure.isHidden()
+        failure = next((f for f in self.failures if f.isHidden()), None) or self._add_failure()
         # A run that is to go on brings models of its own, which the fields need not name.
-        if command == self.wanted() and number < len(fields):
-            fields[number].set_below(self.failure)
-            fields[number].mark(True)
+        field = self._field_of(event) if command == self.wanted() else None
+        if field is not None:
+            field.set_below(failure)
+            field.mark(True)
         else:
-            self._fields.insertWidget(0, self.failure)
-        self.failure.show_failure(event)
+            self._fields.insertWidget(0, failure)
+        failure.show_failure(replace(event, command=command))
         self._show_memory()
-        # Once the layout has made room for it.
-        QTimer.singleShot(0, self, lambda: self._scroll.ensureWidgetVisible(self.failure))
+        if first:  # once the layout has made room for it
+            QTimer.singleShot(0, self, lambda: self._scroll.ensureWidgetVisible(failure))
 
     # -- inside
 
@@ -267,16 +271,26 @@ class ModelsDock(QWidget):
 
     def _edited(self, *_: object) -> None:
         """What was said of what was named before no longer holds."""
-        if not self.failure.installer.running and self.wanted() != self._failed:
-            self._clear_failure()
+        wanted = self.wanted()
+        self._clear_failures(lambda failure: not failure.installer.running and (
+            _named(failure.failed, wanted) != _named(failure.failed, failure.failed.command)))
         self._show_memory()
         self.changed.emit()
 
-    def _clear_failure(self) -> None:
-        self.failure.hide()
-        self._fields.insertWidget(0, self.failure)  # out of a part that may be taken away
+    def _clear_failures(self, which: Callable[[LoadingFailure], bool] = lambda _: True) -> None:
+        for failure in filter(which, self.failures):
+            failure.hide()
+            self._fields.insertWidget(0, failure)  # out of a part that may be taken away
+        self.failures.sort(key=LoadingFailure.isHidden)
         for field in (self.policy, *self.reward.fields):
-            field.mark(False)
+            field.mark(any(field.isAncestorOf(failure) and not failure.isHidden()
+                           for failure in self.failures))
+
+    def _field_of(self, event: LoadingFailed) -> SourceField | None:
+        """Return the field that names what could not be loaded, where there is one."""
+        fields = {"policy": [self.policy], "reward": self.reward.fields}.get(event.which, [])
+        number = event.part if event.which == "reward" else 0
+        return fields[number] if number < len(fields) else None
 
     def _show_memory(self) -> None:
         """Say of each half whether it is loaded, and what is there in its place."""
@@ -308,8 +322,15 @@ class ModelsDock(QWidget):
         if self.loaded_command is not None:
             self.reward.set_parts(self.loaded_command.parts)
 
-    def _use_label(self, chosen: int) -> None:
-        self.reward.set_label(self._labelled, chosen)
+    def _add_failure(self) -> LoadingFailure:
+        failure = LoadingFailure()
+        failure.label_chosen.connect(partial(self._use_label, failure))
+        failure.installed.connect(self._load_installed)
+        self.failures.append(failure)
+        return failure
+
+    def _use_label(self, failure: LoadingFailure, chosen: int) -> None:
+        self.reward.set_label(failure.failed.part, chosen)
         self.load()
 
     def _load_installed(self) -> None:
@@ -364,6 +385,15 @@ class ModelsDock(QWidget):
         layout.addWidget(self._progress_text)
         layout.addWidget(self._bar)
         return self._progress_box
+
+
+def _named(event: LoadingFailed, command: LoadModels | None) -> object:
+    """Return what ``command`` says of that which could not be loaded."""
+    if command is None or event.which not in ("policy", "reward"):
+        return command
+    if event.which == "policy":
+        return command.policy, command.use_chat_template
+    return command.parts[event.part : event.part + 1], [part.weight for part in command.parts]
 
 
 def _in_memory(what: str, show_again: Callable[[], object]) -> ButtonLine:

@@ -22,6 +22,8 @@ class LoadingFailure(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.details = ""
+        self.failed = LoadingFailed("")
+        """What is shown."""
         self._known: KnownPolicy | None = None
         self.installer = Installer(self)
         self.installer.said.connect(self._say)
@@ -56,6 +58,7 @@ class LoadingFailure(QWidget):
 
     def show_failure(self, event: LoadingFailed) -> None:
         """Say what went wrong."""
+        self.failed = event
         known = self._known = next((k for k in KNOWN_POLICIES if k.package == event.package), None)
         self._show_sentence("It is not on this machine yet." if known
                             else event.sentence, event.sentence)
