@@ -16,6 +16,7 @@ from workbench.algorithms import headlines
 from workbench.gui.app import Workbench
 from workbench.gui.hyperparameters.form import HyperparametersForm
 from workbench.gui.metrics.overlays import mix
+from workbench.gui.metrics.plot import MetricPlot
 from workbench.gui.runs.branch_dialog import BranchDialog
 from workbench.gui.runs.comparison import as_markdown, as_tsv, compare
 from workbench.gui.runs.delegate import STEP
@@ -460,11 +461,41 @@ def test_the_pointer_names_the_curve_it_is_on(qtbot: QtBot, drawn: Opened) -> No
     drawn.window.resize(1280, 720)
     drawn.window.dock_layout.reset()
     qtbot.waitUntil(lambda: plot._box.height() > 0)
-    assert plot.nearest(5.0, 5.0) == "Run 2: 5.00"
-    assert plot.nearest(5.0, 2.5) == "Run 1: 2.50"
+    assert plot.nearest(5.0, 5.0) == "Run 2"
+    assert plot.nearest(5.0, 2.5) == "Run 1"
     low, high = plot._box.viewRange()[1]
     assert plot.nearest(5.0, 5.0 + 30 * (high - low) / plot._box.height()) == ""
-    assert plot.nearest(5.0, 5.0 + 9 * (high - low) / plot._box.height()) == "Run 2: 5.00"
+    assert plot.nearest(5.0, 5.0 + 9 * (high - low) / plot._box.height()) == "Run 2"
+
+
+def test_the_crosshair_reads_every_run(qtbot: QtBot, drawn: Opened, store: Store) -> None:
+    view = drawn.window.metrics
+    plots = list(view._grid)
+    qtbot.waitUntil(lambda: plots[0]._box.height() > 0)
+
+    def read(plot: MetricPlot) -> str:
+        assert plot.marks.note.isVisible()
+        return plot.marks.note.toPlainText().replace("\N{NO-BREAK SPACE}", " ")
+
+    plots[0].hovered.emit((3.0, 5.0))
+    view.repaint_now()
+    assert read(plots[0]) == "Run 1 1.50   Run 2 3.00   Alone 1.50"  # run 2 is twice as high
+    assert read(view._grid.plot_of("objective/kl")) == "Run 1 0.600   Run 2 1.20   Alone 0.600"
+    plots[0].hovered.emit((5.0, 5.0))
+    view.repaint_now()
+    assert read(plots[0]) == "Run 1 2.50   Run 2 5.00   Alone –"  # which has three cycles
+    bold = plots[0].marks.note.textItem.toHtml().partition("font-weight:700")[2]
+    assert "Run\N{NO-BREAK SPACE}2" in bold.partition("</span>")[0]
+    view.show_run(3, store.metrics(3), [])  # shorter than those drawn over it
+    view.repaint_now()
+    plots[0].hovered.emit((5.2, 5.0))
+    view.repaint_now()
+    assert read(plots[0]) == "Alone –   Run 1 2.50   Run 2 5.00"
+    qtbot.keyClick(view, Qt.Key.Key_Return)
+    assert view._pointing.choice.cycle is None  # there is no such cycle to go to
+    plots[0].hovered.emit(None)
+    view.repaint_now()
+    assert not any(plot.marks.note.isVisible() for plot in plots)
 
 
 def test_smoothing_and_scale_reach_the_drawn_over_runs(drawn: Opened) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from workbench.gui.metrics.data import RunData, XAxis
@@ -22,12 +24,15 @@ class Crosshair:
         self._point: tuple[float, float] | None = None
 
     def hover(self, plot: MetricPlot, point: tuple[float, float] | None, run: RunData | None,
-              x_axis: XAxis) -> None:
-        """Go to the cycle nearest to the pointer, or away with it."""
+              others: Sequence[RunData], x_axis: XAxis) -> None:
+        """Go to the cycle nearest to the pointer, or away with it. Along cycles it may be one that
+        only one of the ``others`` has."""
         self._plot, self._point = plot if point else None, point
         self.cycle = None
         if point is not None and run is not None:
-            self.cycle = run.cycle_at(point[0], x_axis)
+            runs = [run, *others] if x_axis == "cycles" else [run]
+            found = [c for r in runs if (c := r.cycle_at(point[0], x_axis)) is not None]
+            self.cycle = min(found, key=lambda cycle: abs(cycle - point[0]), default=None)
 
     def step(self, by: int, run: RunData) -> None:
         """Go on or back by one cycle; the first step goes to the latest."""
@@ -48,23 +53,22 @@ class Crosshair:
         """Show the crosshair, the values there, and what is marked near it."""
         if self.cycle is None:
             for plot in self._grid:
-                plot.set_cursor(None, 0.0, "")
+                plot.set_cursor(None, 0.0)
             return
         plots = list(self._grid)
         pointed = self.plot
         x = float(run.positions(np.array([self.cycle], float), x_axis)[0])
-        near = _MARK_PIXELS * plots[0].pixel
+        reach = _MARK_PIXELS * plots[0].pixel
         named = [*run.marks, *([run.origin] if run.origin else [])]
         marks = run.positions(np.array([cycle for cycle, _ in named], float), x_axis)
         notes = [text for (_, text), at in zip(named, marks, strict=True)
-                 if abs(at - x) <= near]
+                 if abs(at - x) <= reach]
         health = run.positions(np.array([m.cycle for m in run.health], float), x_axis)
-        if pointed and self._point:
-            curve = pointed.nearest(*self._point)
-            notes += [curve] if curve else []
+        near = pointed.nearest(*self._point) if pointed and self._point else ""
         for plot in plots:
             # The label only where the person looks, or once when the keyboard moves.
             shown = plot is (pointed or plots[0])
             found = [mark.text for mark, at in zip(run.health, health, strict=True)
-                     if abs(at - x) <= near and mark.metric in plot.names] if shown else []
-            plot.set_cursor(self.cycle, x, "\n".join(notes + found) if shown else "")
+                     if abs(at - x) <= reach and mark.metric in plot.names] if shown else []
+            plot.set_cursor(self.cycle, x, notes + found if shown else (),
+                            near if plot is pointed else "")

@@ -129,6 +129,11 @@ class Curve:
         index = int(np.searchsorted(self.cycles, cycle))
         return index if index < len(self) and self.cycles[index] == cycle else -1
 
+    def at(self, cycle: int) -> float:
+        """Return the raw value at ``cycle``, NaN where there is none."""
+        index = self.index(cycle)
+        return float(self.values[index]) if index >= 0 else math.nan
+
     def _smooth_all(self) -> None:
         self.revision += 1
         values = self.values

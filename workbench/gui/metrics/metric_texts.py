@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from workbench.algorithm import Metric
 from workbench.algorithms import find_spec
@@ -33,6 +33,16 @@ def headline(metric: Metric, value: float) -> tuple[str, str]:
             f"Measured: {short_number(value)} {metric.unit}. It is estimated from the completions "
             "drawn, and by chance such an average can fall below 0; the distance itself cannot.")
     return short_number(value), ""
+
+
+def readout(metric: Metric, values: Sequence[tuple[str, str, float]], near: str) -> str:
+    """Return the value of each run, of which ``values`` has name, colour and value, as rich text;
+    the one that is ``near`` is bold."""
+    def entry(name: str, colour: str, value: float) -> str:
+        text = f"{name} {headline(metric, value)[0]}".replace(" ", "\N{NO-BREAK SPACE}")
+        shown = f"<span style='color:{colour}'>{html.escape(text)}</span>"
+        return f"<b>{shown}</b>" if name == near else shown
+    return " &nbsp; ".join(entry(*value) for value in values)
 
 
 def rounding(metric: Metric) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Sequence
 
@@ -12,7 +13,6 @@ from PySide6.QtGui import QContextMenuEvent, QFont, QResizeEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout, QWidget
 
 from workbench.algorithms import find_metric
-from workbench.formatting import short_number
 from workbench.gui.metrics.axes import CycleAxis, Scale, ValueAxis
 from workbench.gui.metrics.canvas import Canvas
 from workbench.gui.metrics.curves import STYLES, Curves
@@ -20,7 +20,7 @@ from workbench.gui.metrics.data import Curve, RunData, XAxis, robust_range
 from workbench.gui.metrics.figure import Line, Panel
 from workbench.gui.metrics.header import GapWarning, Header, Keys
 from workbench.gui.metrics.marks import Marks
-from workbench.gui.metrics.metric_texts import rounding
+from workbench.gui.metrics.metric_texts import readout, rounding
 from workbench.gui.metrics.overlays import Drawn, Overlays, mix
 from workbench.gui.metrics.plot_menu import PlotMenu
 from workbench.gui.metrics.statistics import Row, as_table, between, in_words
@@ -201,8 +201,12 @@ class MetricPlot(QFrame):
         self._cycle_axis.setStyle(showValues=shown)
         self._cycle_axis.setHeight(None if shown else 4)
 
-    def set_cursor(self, cycle: int | None, x: float, note: str) -> None:
-        """Put the crosshair at ``cycle`` and show the values there; None shows the latest."""
+    def set_cursor(
+        self, cycle: int | None, x: float, notes: Sequence[str] = (), near: str = "",
+    ) -> None:
+        """Put the crosshair at ``cycle`` and show the values there, with ``notes`` and, where
+        other runs are drawn, the value of each; ``near`` names the one that is meant. None shows
+        the latest."""
         values, drawn = self._curves.values_at(cycle)
         smoothed = self._curves.smoothed
         self._header.show_values(
@@ -216,8 +220,17 @@ class MetricPlot(QFrame):
                 LEAST_HEIGHT + max(0, self._keys.heightForWidth(self._keys.width())))
         self.marks.show_cursor(None if cycle is None else x,
                                self._scale.forward(np.array(drawn)))
-        self.marks.show_note(note, x)
+        said = readout(self.about, self._values_of_runs(cycle), near)
+        self.marks.show_note("<br>".join(filter(None, [said, *map(html.escape, notes)])), x)
         self._place()
+
+    def _values_of_runs(self, cycle: int | None) -> list[tuple[str, str, float]]:
+        """Return name, colour and value at ``cycle`` of the runs, where several are drawn."""
+        if cycle is None or self.lines or not self._others or not self._curves.curves:
+            return []
+        own = (self._name, self._colour_of, self._curves.curves[0])
+        return [(name, run_colour(run_id, self._theme), curve.at(cycle))
+                for name, run_id, curve in (own, *self._others)]
 
     def show_range(self, cycles: tuple[int, int] | None,
                    places: tuple[float, float] | None) -> None:
@@ -254,7 +267,7 @@ class MetricPlot(QFrame):
         self._range_text = span.lower()
 
     def nearest(self, x: float, y: float) -> str:
-        """Return the name and the value of the curve at this point; "" where there is none, and
+        """Return the name of the run whose curve is at this point; "" where there is none, and
         where there is only one run."""
         if not self._overlays.runs or not self._curves.curves:
             return ""
@@ -262,13 +275,10 @@ class MetricPlot(QFrame):
         pixel = (high - low) / max(1.0, self._box.height())
         own = Drawn(self._name, self._curves.positions[0],
                     self._curves.drawn(self._curves.curves[0]))
-        found = min(((abs(self._scale.height(value) - y) / pixel, drawn.name, value)
+        found = min(((abs(self._scale.height(value) - y) / pixel, drawn.name)
                      for drawn in (own, *self._overlays.runs)
                      for value in [drawn.at(x)] if math.isfinite(value)), default=None)
-        if not found or found[0] >= _NEAR:
-            return ""
-        smoothed = " (smoothed)" if self._curves.smoothed else ""
-        return f"{found[1]}: {short_number(found[2])}{smoothed}"
+        return found[1] if found and found[0] < _NEAR else ""
 
     def panel(self, marks: tuple[float, ...]) -> Panel:
         """Return the plot as it is shown, for a figure on white paper; ``marks`` are the places
@@ -346,7 +356,7 @@ class MetricPlot(QFrame):
         self._box.zoomed.connect(self.zoomed)
         self._box.selected.connect(self.selected)
         self._box.clicked.connect(self.clicked)
-        self.set_cursor(None, 0.0, "")
+        self.set_cursor(None, 0.0)
 
     def apply_theme(self, theme: Theme) -> None:
         """Draw in the colours of ``theme``."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QKeyEvent
 
@@ -23,6 +25,8 @@ class Pointing(QObject):
     def __init__(self, grid: PlotGrid, parent: QObject) -> None:
         super().__init__(parent)
         self.run: RunData | None = None
+        self.others: Sequence[RunData] = ()
+        """The runs drawn over it."""
         self.x_axis: XAxis = "cycles"
         self.crosshair = Crosshair(grid)
         self.selection = Selection(grid)
@@ -46,7 +50,8 @@ class Pointing(QObject):
         step = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}.get(key)
         here = self.crosshair.cycle
         if key in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and here is not None:
-            self.choice.choose(here)
+            if self.run and here in self.run.cycles:
+                self.choice.choose(here)
         elif step and self.run and len(self.run.cycles):
             self.crosshair.step(step, self.run)
             if event.modifiers() & Qt.KeyboardModifier.ShiftModifier:
@@ -73,7 +78,7 @@ class Pointing(QObject):
         return True
 
     def _hover(self, plot: MetricPlot, point: tuple[float, float] | None) -> None:
-        self.crosshair.hover(plot, point, self.run, self.x_axis)
+        self.crosshair.hover(plot, point, self.run, self.others, self.x_axis)
         self.changed.emit()
 
     def _select(self, start: float, end: float) -> None:

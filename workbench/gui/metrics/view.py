@@ -509,6 +509,7 @@ class MetricsView(QWidget):
         return [run for run in self._others if run.run_id != shown]
 
     def _name_runs(self) -> None:
+        self._pointing.others = self._overlays()
         name_runs([run for run in (self._run, *self._others) if run], self._records)
 
     def _show_legend(self, run: RunData) -> None:
