@@ -12,8 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from workbench.formatting import short_number
 from workbench.health import Rule
 from workbench.settings import Settings, Value
+
+_ROUNDING = 1e-4  # of sums over a completion; a distance below it is that of a policy to itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,19 @@ class Metric:
     """It is never below 0, though its estimate may be."""
     exact: bool = False
     """It is set rather than summed up, so that also a tiny one is more than rounding."""
+
+    @property
+    def rounding(self) -> float:
+        """Below which size its numbers are all rounding; 0 where none are."""
+        return _ROUNDING if self.distance else 0.0
+
+    def text(self, value: float) -> str:
+        """Return one of its numbers as it is written everywhere, in at most about six characters.
+        A distance that is estimated from few completions may come out below zero, which no
+        distance is."""
+        if abs(value) < self.rounding:
+            return "0"
+        return "about 0" if self.distance and value < 0 else short_number(value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +71,11 @@ class Preset:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number in the line that the command line prints of a cycle, as ``format`` writes it."""
+    """A metric in the line that the command line prints of a cycle, with what it is called
+    there."""
 
     label: str
     metric: str
-    format: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +153,8 @@ class Algorithm:
     @property
     def figures(self) -> tuple[Figure, ...]:
         """What the command line prints of a cycle."""
-        return self.progress or (Figure("reward", self.headline, "+.3f"),)
+        label = next(m.label for m in self.metrics if m.name == self.headline)
+        return self.progress or (Figure(label.lower(), self.headline),)
 
     @property
     def default_plots(self) -> tuple[str, ...]:

@@ -58,12 +58,12 @@ def signed(value: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Write a probability."""
+    """Write a probability, or a part of a whole."""
     if not math.isfinite(share):
         return "–"
     if 0 < share < 0.001:
         return "<0.1\N{NO-BREAK SPACE}%"
-    return f"{100 * share:.{1 if share < 0.1 else 0}f}\N{NO-BREAK SPACE}%"
+    return f"{number(100 * share, 1 if abs(share) < 0.1 else 0)}\N{NO-BREAK SPACE}%"
 
 
 def visible(piece: str) -> str:

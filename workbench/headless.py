@@ -19,7 +19,7 @@ from typing import Any
 
 from workbench import algorithms, assets
 from workbench.algorithm import Algorithm, Figure
-from workbench.algorithms import find_algorithm, find_rule
+from workbench.algorithms import find_algorithm, find_metric, find_rule
 from workbench.crash_log import keep_crashes
 from workbench.ending_signals import HANGUP, ending_signals
 from workbench.exit_status import FAILED, INTERRUPTED, UNUSABLE, UNWELL
@@ -247,7 +247,7 @@ def _follow(
             case ev.StateChanged(state=state) if unloaded and state is not ev.State.LOADING:
                 return UNUSABLE
             case ev.ModelsLoaded(policy=policy, reward=reward):
-                more(f"Policy {policy.name} ({policy.parameters / 1e6:.1f} M parameters), reward: "
+                more(f"Policy: {policy.name} ({policy.parameters / 1e6:.1f} M parameters), reward: "
                      f"{reward.name}, on {policy.device} in {policy.dtype}.")
                 if not interrupted():
                     for note in (*policy.notes, *reward.notes):
@@ -354,7 +354,8 @@ def _tell_health(checked: ev.HealthChecked, said: frozenset[str]) -> frozenset[s
 
 def _line(event: ev.CycleFinished, figures: Sequence[Figure]) -> str:
     m = event.metrics
-    shown = [f"{f.label} {m[f.metric]:{f.format}}" for f in figures if f.metric in m]
+    shown = [f"{f.label} {find_metric(f.metric).text(m[f.metric])}".replace("−", "-")
+             for f in figures if f.metric in m]
     return "  ".join([
         f"cycle {event.cycle:>{len(str(event.num_cycles))}}/{event.num_cycles}", *shown,
         format_speed(m[SPEED]), f"{m[SECONDS]:.2f} s"])

@@ -13,7 +13,13 @@ from rich.table import Table
 from rich.text import Text
 from rich.tree import Tree
 
-from workbench.algorithms import algorithm_named, are_several, find_metric, headlines
+from workbench.algorithms import (
+    algorithm_named,
+    are_several,
+    default_algorithm,
+    find_metric,
+    headlines,
+)
 from workbench.exit_status import UNUSABLE
 from workbench.formatting import count_cycles, format_value
 from workbench.learning.metrics import PARTS
@@ -32,10 +38,11 @@ def list_runs(options: argparse.Namespace) -> int:
     if store is None:
         return UNUSABLE
     table = Table(box=None, pad_edge=False)
+    reward = find_metric(default_algorithm().headline)
     runs, rewards, lengths = store.runs(), store.metric_spans(headlines()), store.lengths()
     several = len({run.algorithm for run in runs}) > 1
     for heading in ("run", "name", *(["algorithm"] if several else []), "from", "begun (UTC)",
-                    "status", "cycles", "reward", "saved"):
+                    "status", "cycles", reward.label.lower(), "saved"):
         table.add_column(heading, justify="right" if heading in ("run", "cycles") else "left",
                          no_wrap=heading not in ("name", "saved"))
     for run, depth in _in_tree_order(runs):
@@ -45,7 +52,8 @@ def list_runs(options: argparse.Namespace) -> int:
             f"{run.parent} at {run.parent_cycle}" if run.parent else "",
             _minute(run.created_at)[5:], run.status,
             f"{run.cycles}/{lengths.get(run.id) or run.hyperparameters.get('num_cycles', '?')}",
-            "{:+.2f} to {:+.2f}".format(*rewards[run.id]) if run.id in rewards else "",
+            " to ".join(reward.text(value).replace("−", "-")
+                        for value in rewards.get(run.id, ())),
             ", ".join(map(str, store.checkpoints.cycles(run.id))))
     store.close()
     Console(highlight=False, markup=False).print(table)

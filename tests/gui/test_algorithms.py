@@ -167,7 +167,7 @@ def test_a_run_is_shown_as_its_algorithm_has_it(
     drawn = view._grid.plot_of(SCORES)
     assert drawn is not None
     assert drawn.names == (SCORES, COMPARED)
-    assert drawn.about.label == "Reward (training batch)"
+    assert drawn.about.label == "Training reward"
     assert chooser(opened).currentText() == "REINFORCE"
     opened.window.reveal("tokens")
     empty = opened.window.tokens.findChild(QLabel, "tokens_empty")
@@ -191,13 +191,13 @@ def test_runs_of_two_algorithms_are_listed_and_compared(opened: Opened, store: S
     fill(store)
     opened.window.runs.refresh()
     model = opened.window.runs.model
-    assert [model.index(row, 1).data() for row in range(2)] == ["0.50 → 1.50", "0.25 → 0.75"]
+    assert [model.index(row, 1).data() for row in range(2)] == ["0.500 → 1.50", "0.250 → 0.750"]
     opened.window.runs.table.selectRow(1)
     assert opened.window.runs._details.text().startswith("REINFORCE. Policy: policy.")
     assert "Mean baseline off" in opened.window.runs._details.text()
     rows = {row.title: row.cells for row in compare(store, store.runs()[::-1])}
     assert rows["Algorithm"] == ("REINFORCE", "PPO")
-    assert rows["Best reward"] == ("0.750 at cycle 3", "1.50 at cycle 3")
+    assert rows["Best training reward"] == ("0.750 at cycle 3", "1.50 at cycle 3")
     assert rows["Mean baseline"] == ("off", "–")
     assert "Clip range (ε)" not in rows  # which says no more than that one is PPO
     opened.window.runs.settings_button.click()
@@ -293,7 +293,7 @@ def test_what_another_version_had_is_shown_and_ends_nothing(
     opened.window.runs.table.selectRow(0)
     assert "mean_baseline" in opened.window.runs._details.text()
     assert {row.title for row in compare(store, store.runs() * 2)} == {
-        "Cycles run", "Best reward", "Last reward", "Last KL"}
+        "Cycles run", "Best training reward", "Last training reward", "Last KL to start policy"}
     assert chooser(opened).currentText() == "PPO"
     opened.window.runs.settings_button.click()
     assert opened.window.hyperparameters.hyperparameters() == Hyperparameters()

@@ -6,6 +6,7 @@ from helpers.window import DEFAULTS, Opened, fill, metrics
 from PySide6.QtWidgets import QCheckBox, QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
+from workbench.formatting import percent
 from workbench.gui.errors import ErrorDialog
 from workbench.gui.health.scales import Scale
 from workbench.health import NOT_FINITE, Finding, judge
@@ -152,7 +153,7 @@ def test_a_rule_that_speaks_has_gone_past_its_limit_on_the_scale(
 def test_what_is_not_known_yet_is_said(opened: Opened, store: Store) -> None:
     found = rows(opened, store, [WELL])
     assert found["entropy"].accessibleName() == (
-        "Entropy collapses: not known yet, limit below 50%")
+        f"Entropy collapses: not known yet, limit below {percent(0.5)}")
     assert found["kl"].accessibleName().endswith("well")
     opened.controller.health.panel.close()
 

@@ -313,8 +313,8 @@ def test_a_distance_below_zero_is_about_zero(view):
 
 
 def test_the_two_rewards_have_names_and_stand_in_one_plot(store, view):
-    assert find_metric(REWARD).label == "Reward (training batch)"
-    assert find_metric("objective/scores_compared").label == "Reward on the compared prompts"
+    assert find_metric(REWARD).label == "Training reward"
+    assert find_metric("objective/scores_compared").label == "Compared reward"
     assert plot(view, "objective/scores_compared") is plot(view, REWARD)
     # This run's cycles were recorded without it, as an earlier version did.
     trace = view._run.curves["objective/scores_compared"]
@@ -498,5 +498,5 @@ def test_a_plot_of_few_pixels_leaves_its_companions_to_the_tooltip(view, size, r
     header = shown._header
     assert any(key.isVisible() for key in header._keys.values()) is rows
     assert header.geometry().bottom() < shown.height()
-    assert "compared" in header.title.toolTip()
+    assert "Compared reward" in header.title.toolTip()
     shown.deleteLater()

@@ -8,6 +8,7 @@ from PySide6.QtCore import QEvent, QPointF, Qt
 from PySide6.QtGui import QMouseEvent
 from PySide6.QtWidgets import QApplication, QLabel, QToolTip, QWidget
 
+from workbench.algorithms import find_metric
 from workbench.gui.metrics.axes import ValueAxis
 from workbench.gui.metrics.data import robust_range
 from workbench.gui.metrics.plot import _DOT_PX, _with_room
@@ -141,7 +142,7 @@ def test_a_range_lives_on_as_the_run_does(view):
 def test_what_is_not_a_number_is_no_point():
     found = Statistics.of(np.array([math.nan, 1.0, 3.0, math.nan]))
     assert found == Statistics(2.0, 1.0, 3.0, 2.0, 2)
-    assert Statistics.of(np.array([math.nan])).cells() == ["–", "–", "–", "–", "0"]
+    assert Statistics.of(np.array([math.nan])).cells(find_metric("lr")) == ["–", "–", "–", "–", "0"]
 
 
 @pytest.mark.parametrize("height", [24.0, 40.0, 60.0])

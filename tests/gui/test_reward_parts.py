@@ -188,7 +188,7 @@ def test_the_parts_are_plotted_while_a_run_has_some(opened: Opened, tmp_path: Pa
         view.append(1, cycle, with_parts(cycle))
     view.repaint_now()
     assert [p.about.label for p in view._grid._plots][:2] == [
-        "Reward (training batch)", "Parts of the reward"]
+        "Training reward", "Parts of the reward"]
     plot = view._grid._plots[1]
     assert plot.lines == ("objective/scores/reward", "objective/scores/v<ader")
     assert [items[1].yData.tolist() for items in plot._curves.items] == [[1, 2], [-0.25, -0.25]]

@@ -7,7 +7,7 @@ import shiboken6
 from helpers.play import play, until
 from helpers.window import DEFAULTS, Opened, fill, metrics
 from PySide6.QtCore import QEvent, QPoint, Qt
-from PySide6.QtGui import QGuiApplication
+from PySide6.QtGui import QGuiApplication, QTextDocumentFragment
 from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QApplication, QLabel, QTableWidget, QWidget
 from pytestqt.qtbot import QtBot
@@ -16,7 +16,6 @@ from workbench.algorithms import headlines
 from workbench.gui.app import Workbench
 from workbench.gui.hyperparameters.form import HyperparametersForm
 from workbench.gui.metrics.overlays import mix
-from workbench.gui.metrics.plot import MetricPlot
 from workbench.gui.runs.branch_dialog import BranchDialog
 from workbench.gui.runs.comparison import as_markdown, as_tsv, compare
 from workbench.gui.runs.delegate import STEP
@@ -471,31 +470,35 @@ def test_the_pointer_names_the_curve_it_is_on(qtbot: QtBot, drawn: Opened) -> No
 def test_the_crosshair_reads_every_run(qtbot: QtBot, drawn: Opened, store: Store) -> None:
     view = drawn.window.metrics
     plots = list(view._grid)
-    qtbot.waitUntil(lambda: plots[0]._box.height() > 0)
+    drawn.window.resize(1280, 720)
+    drawn.window.dock_layout.reset()
+    qtbot.waitUntil(lambda: plots[0].width() > 300)
+    table = view.findChild(QLabel, "crosshair_values")
 
-    def read(plot: MetricPlot) -> str:
-        assert plot.marks.note.isVisible()
-        return plot.marks.note.toPlainText().replace("\N{NO-BREAK SPACE}", " ")
+    def read() -> str:
+        view.repaint_now()
+        assert table.isVisible()
+        return " ".join(QTextDocumentFragment.fromHtml(table.text()).toPlainText().split())
 
-    plots[0].hovered.emit((3.0, 5.0))
-    view.repaint_now()
-    assert read(plots[0]) == "Run 1 1.50   Run 2 3.00   Alone 1.50"  # run 2 is twice as high
-    assert read(view._grid.plot_of("objective/kl")) == "Run 1 0.600   Run 2 1.20   Alone 0.600"
+    plots[0].hovered.emit((3.0, 3.0))
+    assert read() == "Run 1 1.50 Run 2 3.00 Alone 1.50"  # run 2 is twice as high
+    assert "<b>Run 2" in table.text()  # the curve that is pointed at
+    view._grid.plot_of("objective/kl").hovered.emit((3.0, 50.0))
+    assert read() == "Run 1 0.600 Run 2 1.20 Alone 0.600"
+    assert "<b>" not in table.text()
     plots[0].hovered.emit((5.0, 5.0))
-    view.repaint_now()
-    assert read(plots[0]) == "Run 1 2.50   Run 2 5.00   Alone –"  # which has three cycles
-    bold = plots[0].marks.note.textItem.toHtml().partition("font-weight:700")[2]
-    assert "Run\N{NO-BREAK SPACE}2" in bold.partition("</span>")[0]
+    assert read() == "Run 1 2.50 Run 2 5.00 Alone –"  # which has three cycles
+    assert not table.geometry().intersects(plots[0].geometry())
+    assert view._grid.rect().contains(table.geometry())
     view.show_run(3, store.metrics(3), [])  # shorter than those drawn over it
     view.repaint_now()
     plots[0].hovered.emit((5.2, 5.0))
-    view.repaint_now()
-    assert read(plots[0]) == "Alone –   Run 1 2.50   Run 2 5.00"
+    assert read() == "Alone – Run 1 2.50 Run 2 5.00"
     qtbot.keyClick(view, Qt.Key.Key_Return)
     assert view._pointing.choice.cycle is None  # there is no such cycle to go to
     plots[0].hovered.emit(None)
     view.repaint_now()
-    assert not any(plot.marks.note.isVisible() for plot in plots)
+    assert not table.isVisible()
 
 
 def test_smoothing_and_scale_reach_the_drawn_over_runs(drawn: Opened) -> None:
@@ -577,8 +580,8 @@ def test_only_what_differs_is_compared(store: Store) -> None:
     assert rows["Learning rate"] == ("1e-4 → 5e-5 at cycle 3", "1e-4")
     assert rows["Cycles"] == ("6", "3")
     assert rows["Cycles run"] == ("5", "3")
-    assert rows["Best reward"] == ("5.00 at cycle 5", "1.50 at cycle 3")
-    assert rows["Last KL"] == ("2.00 nats", "0.600 nats")
+    assert rows["Best training reward"] == ("5.00 at cycle 5", "1.50 at cycle 3")
+    assert rows["Last KL to start policy"] == ("2.00 nats", "0.600 nats")
     assert rows["Forked from"] == ("Run 1, cycle 2", "–")
     assert not {"Policy", "Prompts", "Seed", "Temperature"} & set(rows)
     text = as_tsv(runs, compare(store, runs))  # type: ignore[arg-type]

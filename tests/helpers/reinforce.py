@@ -87,7 +87,7 @@ REINFORCE = Algorithm(
         PlotSet("Overview", (SCORES, "reinforce/loss", KL, LENGTH), "Reward, loss, KL and length"),
     ),
     presets=(Preset("Careful", "Small steps.", {"learning_rate": 1e-4}),),
-    progress=(Figure("reward", SCORES, "+.3f"), Figure("loss", "reinforce/loss", "+.3f")),
+    progress=(Figure("reward", SCORES), Figure("loss", "reinforce/loss")),
 )
 
 

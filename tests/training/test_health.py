@@ -8,6 +8,7 @@ import torch
 from helpers.window import fill
 
 from workbench import health
+from workbench.formatting import percent
 from workbench.health import NOT_FINITE
 from workbench.ppo import rules
 from workbench.ppo.hyperparameters import Hyperparameters, parse, specs
@@ -52,9 +53,11 @@ def test_a_healthy_run_shows_how_far_every_rule_is_from_its_limit():
     assert list(readings) == list(RULES)
     shown = {name: (r.value, r.limit, round(r.share, 2)) for name, r in readings.items()}
     assert shown["kl"] == ("0.25 nats a token", "above 1", 0.25)         # 6 nats over 24 tokens
-    assert shown["steps"] == ("25% outside 1 ± ε", "above 50%", 0.5)
+    assert shown["steps"] == (
+        f"{percent(0.25)} outside 1 ± ε", f"above {percent(0.5)}", 0.5)
     assert shown["unended"] == ("60 of 64 ended", "below 1 in 20", 0.07)  # 4 / 64 of 95 %
-    assert shown["unlikely"] == ("0.5% of the tokens", "above 10.5%", 0.0)
+    assert shown["unlikely"] == (f"{percent(0.005)} of the tokens", f"above {percent(0.005 + 0.1)}",
+                                 0.0)
     assert shown["explained_variance"] == ("0.40 explained", "below 0.05", 0.63)  # .6 / .95
     assert shown["falling_reward"] == ("0.00 below its best", "above 0.45", 0.0)  # half of .9
 

@@ -10,12 +10,12 @@ SECONDS, SPEED = "seconds", "tokens_per_second"
 STEPS = "policy/steps"
 
 _ALL = (
-    Metric(SCORES, "Reward (training batch)", "score",
+    Metric(SCORES, "Training reward", "score",
            "mean of the reward model's score r(x, y) over the batch",
            "What the reward model gives the completions this cycle learned from, which were "
            "written before its update: on average, before normalising, clipping and penalties. "
            "TRL's metric of this name is less the missing-EOS penalty."),
-    Metric(COMPARED, "Reward on the compared prompts", "score",
+    Metric(COMPARED, "Compared reward", "score",
            "mean of r(x, y) over the compared prompts, after the update",
            "What the reward model gives the completions of the compared prompts. Prompts and "
            "random numbers are the same in every cycle, so what differs was learned.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from workbench.algorithm import Algorithm, Figure, PlotSet, Preset
+from workbench.learning.metrics import COMMON
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.metrics import METRICS, START_METRICS
 from workbench.ppo.remarks import remarks, remarks_on_change
@@ -65,12 +66,13 @@ PPO = Algorithm(
                {"num_cycles": 3, "batch_size": 16, "num_mini_batches": 1, "response_length": 24}),
     ),
     progress=(
-        Figure("reward", "objective/scores", "+.3f"), Figure("KL", "objective/kl", ".2f"),
-        Figure("value loss", "loss/value_avg", ".3f"),
-        Figure("entropy", "policy/entropy_avg", ".3f"),
-        Figure("ended", "val/num_eos_tokens", ".0f"),
-        Figure("outside clip", "policy/clipfrac", ".1%"),
-        Figure("distinct", "objective/distinct", ".0%"),
+        Figure(COMMON["objective/scores"].label.lower(), "objective/scores"),
+        Figure("KL", "objective/kl"),
+        Figure("value loss", "loss/value_avg"),
+        Figure("entropy", "policy/entropy_avg"),
+        Figure("ended", "val/num_eos_tokens"),
+        Figure("outside clip", "policy/clipfrac"),
+        Figure("distinct", "objective/distinct"),
     ),
     guide=(
         ("KL is the price", "It measures how far the policy has moved from its start. The KL "

@@ -14,7 +14,7 @@ METRICS = (
            "missing-EOS penalty of a completion that did not end",
            "What PPO maximises: the score as it is trained on, less the price of leaving the start "
            "policy. With neither normalising nor clipping it is TRL's metric of this name.",
-           short="after penalties"),
+           short="penalised"),
     Metric("objective/non_score_reward", "KL price", "score", "mean of -β·KL",
            "How much reward a completion loses to the KL penalty."),
     COMMON["objective/kl"],
@@ -32,11 +32,11 @@ METRICS = (
            "share of tokens whose ratio π_after ÷ π_sampling is outside 1 ± ε, after the last step",
            "How many of the sampled tokens the update moved further than the clip range. The clip "
            "takes away the reason to go on, but does not hold back a step that is too large."),
-    Metric("policy/approxkl_avg", "Approx-KL before each step", "nats / token",
+    Metric("policy/approxkl_avg", "Approx-KL before steps", "nats / token",
            "mean of ½·(log π_new - log π_old)², before every step of the cycle",
            "TRL's measure. The cycle's first step is always 0 here, and its last one never "
            "counts: see Step size for what the update did."),
-    Metric("policy/clipfrac_avg", "Clip fraction before each step", "share",
+    Metric("policy/clipfrac_avg", "Clip fraction before steps", "share",
            "share of tokens where the clipped loss is the larger one, before every step",
            "TRL's measure of how often the trust region held a step back. The cycle's last step "
            "never counts: see Outside the trust region for what the update did."),

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 
 from workbench import health
+from workbench.formatting import percent
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.metrics import METRICS
 from workbench.settings import Value
@@ -76,13 +77,13 @@ def _unlikely(history: health.History, hp: Hyperparameters) -> health.Reading:
     now = health.recent(history, "objective/unlikely")
     start = health.at_start(history, "objective/unlikely")
     share, most = health.both((now - start) / 0.1), start + 0.1
-    value, limit = f"{now:.1%} of the tokens", (
-        "above the first + 10%" if math.isnan(most) else f"above {most:.1%}")
+    value, limit = f"{percent(now)} of the tokens", (
+        f"above the first + {percent(0.1)}" if math.isnan(most) else f"above {percent(most)}")
     if not share > 1:
         return health.Reading(value, limit, share)
     return health.Reading(value, limit, share, "serious" if share > 3 else "warning", (
-        f"{now:.0%} of the tokens are ones that the start policy would write less than once in a "
-        f"thousand times; {start:.1%} were in the first cycle."))
+        f"{percent(now)} of the tokens are ones that the start policy would write less than once "
+        f"in a thousand times; {percent(start)} were in the first cycle."))
 
 
 def _negative_kl(history: health.History, hp: Hyperparameters) -> health.Reading:
@@ -116,8 +117,8 @@ def _steps(history: health.History, hp: Hyperparameters) -> health.Reading:
         value, limit = f"{moved:.2f} nats a token", "above 0.3"
         said = f"A cycle moves the policy by {moved:.2f} nats a token; less than 0.1 is usual."
     else:
-        value, limit = f"{outside:.0%} outside 1 ± ε", "above 50%"
-        said = f"A cycle moves {outside:.0%} of the tokens out of the trust region."
+        value, limit = f"{percent(outside)} outside 1 ± ε", f"above {percent(0.5)}"
+        said = f"A cycle moves {percent(outside)} of the tokens out of the trust region."
     return health.Reading(value, limit, share, "warning", said) if share > 1 else (
         health.Reading(value, limit, share))
 
@@ -129,11 +130,12 @@ def _entropy(history: health.History, hp: Hyperparameters) -> health.Reading:
                       health.first(history, "policy/entropy_avg"))
     left = health.ratio(entropy, first)
     share, value, limit = (
-        health.both((1 - left) / 0.5), f"{max(left, 0.0):.0%} as open as at first", "below 50%")
+        health.both((1 - left) / 0.5), f"{percent(max(left, 0.0))} as open as at first",
+        f"below {percent(0.5)}")
     if not share > 1:
         return health.Reading(value, limit, share, over=health.SINCE_FIRST)
     return health.Reading(value, limit, share, "serious" if left < 0.2 else "warning", (
-        f"The next token is {max(left, 0.0):.0%} as open as in the first cycles "
+        f"The next token is {percent(max(left, 0.0))} as open as in the first cycles "
         f"({max(entropy, 0.0):.2f} "
         f"nats, from {first:.2f})."), over=health.SINCE_FIRST)
 
@@ -143,13 +145,14 @@ def _alike(history: health.History, hp: Hyperparameters) -> health.Reading:
                        health.first(history, "objective/distinct"))
     share = health.both((1 - health.ratio(distinct, first)) / 0.4) if (
         hp.batch_size >= _FEW) else math.nan
-    value, limit = f"{distinct:.0%} are different", (
-        "below 60% of the first" if math.isnan(first) else f"below {0.6 * first:.0%}")
+    value, limit = f"{percent(distinct)} are different", (
+        f"below {percent(0.6)} of the first" if math.isnan(first) else
+        f"below {percent(0.6 * first)}")
     if not share > 1:
         return health.Reading(value, limit, share)
     return health.Reading(value, limit, share, "serious" if distinct < 0.3 * first else "warning", (
-        f"Only {distinct:.0%} of a cycle's completions are different, from {first:.0%} in the "
-        "first cycles."))
+        f"Only {percent(distinct)} of a cycle's completions are different, from {percent(first)} "
+        "in the first cycles."))
 
 
 def _unended(history: health.History, hp: Hyperparameters) -> health.Reading:
@@ -197,14 +200,14 @@ def _hacking(history: health.History, hp: Hyperparameters) -> health.Reading:
             ("objective/distinct", "share of different completions", "different"),
             ("policy/entropy_avg", "openness of the next token", "open")))
     share = health.both(gain / spread, (1 - left) / 0.35) if hp.batch_size >= _FEW else math.nan
-    value = f"reward {gain:+.2f}, {left:.0%} as {word}"
+    value = f"reward {gain:+.2f}, {percent(left)} as {word}"
     limit = ("above the spread" if math.isnan(spread) else f"above {spread:+.2f}") + (
-        ", below 65%")
+        f", below {percent(0.65)}")
     if not share > 1:
         return health.Reading(value, limit, share, over=health.SINCE_FIRST)
     return health.Reading(value, limit, share, "warning", (
         f"Reward rose from {reward_first:.2f} to {reward:.2f} while the {what} fell by "
-        f"{1 - left:.0%}: the reward may be gamed. Read a few completions."),
+        f"{percent(1 - left)}: the reward may be gamed. Read a few completions."),
         over=health.SINCE_FIRST)
 
 

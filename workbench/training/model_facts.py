@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from workbench.models.four_bit import count
-from workbench.training.reward_parts import base_name
+from workbench.training.names import source_name
 
 
 def facts_of(
@@ -16,7 +16,7 @@ def facts_of(
     """Return the fields that every loaded model has in ``ModelFacts``."""
     return {
         "source": source,
-        "name": base_name(source),
+        "name": source_name(source),
         "architecture": type(model).__name__,
         "parameters": count(model),
         "vocabulary": len(tokenizer),

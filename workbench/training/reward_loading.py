@@ -19,7 +19,8 @@ from workbench.training.consent import Trusted, needs_consent
 from workbench.training.events import ModelFacts, UntrustedFile
 from workbench.training.fingerprints import revision
 from workbench.training.model_facts import facts_of
-from workbench.training.reward_parts import RewardPart, base_name, describe, unique_names
+from workbench.training.names import source_name
+from workbench.training.reward_parts import RewardPart, describe, unique_names
 
 
 class UntrustedError(LoadError):
@@ -132,7 +133,7 @@ def _load_file(
     running()
     reward = PythonReward(file, running)
     return reward, ModelFacts(
-        source=part.source, name=base_name(part.source), architecture="Python file", parameters=0,
+        source=part.source, name=source_name(part.source), architecture="Python file", parameters=0,
         vocabulary=0, dtype="", device="", tokenizer="", sha256=file.sha256,
         summary=reward.summary)
 

@@ -9,6 +9,7 @@ from enum import IntEnum
 
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
 
+from workbench.formatting import number
 from workbench.store.records import CompletionRecord
 
 Index = QModelIndex | QPersistentModelIndex
@@ -134,9 +135,9 @@ class CompletionsModel(QAbstractListModel):
 
 def spoken(row: Comparison) -> str:
     """Say a whole row, for a screen reader."""
-    text = f"Prompt: {row.prompt}. Before, reward {row.before.score:.2f}: {row.before.text}."
+    text = f"Prompt: {row.prompt}. Before, reward {number(row.before.score)}: {row.before.text}."
     if row.after:
-        text += f" After, reward {row.after.score:.2f}: {row.after.text}."
+        text += f" After, reward {number(row.after.score)}: {row.after.text}."
     return text
 
 

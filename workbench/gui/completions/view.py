@@ -10,7 +10,7 @@ from PySide6.QtCore import QModelIndex, QSize, QSortFilterProxyModel, Qt, QTimer
 from PySide6.QtGui import QGuiApplication, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
-from workbench.formatting import number
+from workbench.algorithms import find_metric
 from workbench.gui.completions import completion_texts
 from workbench.gui.completions.controls import Controls
 from workbench.gui.completions.delegate import ComparisonDelegate
@@ -28,6 +28,7 @@ from workbench.gui.widgets.controls import label
 from workbench.gui.widgets.dialog import choose_new_file
 from workbench.gui.widgets.still_label import StillLabel
 from workbench.gui.widgets.theme import themes
+from workbench.learning.metrics import COMPARED
 from workbench.store.records import LIVE
 from workbench.store.store import Store
 
@@ -249,16 +250,16 @@ class CompletionsView(QWidget):
         if not pair.rows:
             return
         before, after = pair.means
+        compared = find_metric(COMPARED)
         many = len(pair.rows) != 1
-        title = f"Mean reward on the {len(pair.rows):,} compared prompts" if many else (
-            "Reward on the compared prompt")
+        title = f"{compared.label} of {len(pair.rows):,} prompt{'s' if many else ''}"
         if pair.after is None:
-            self._summary.setText(f"{title} <b>{number(before)}</b>")
+            self._summary.setText(f"{title} <b>{compared.text(before)}</b>")
             return
         gain, theme = after - before, themes().theme
         colour = theme.good if gain > 0.005 else theme.bad if gain < -0.005 else theme.muted
         self._summary.setText(
-            f"{title} {number(before)} → <b>{number(after)}</b> "
+            f"{title} {compared.text(before)} → <b>{compared.text(after)}</b> "
             f"<b style='color:{colour}'>{completion_texts.change(gain)}</b> · "
             f"<span style='color:{theme.muted}'>{self._sameness(pair.before, pair.after)}</span>")
 
@@ -317,7 +318,7 @@ class CompletionsView(QWidget):
         layout.addWidget(self.controls)
         self._summary = label(wrap=True, rich=True)
         self._summary.setObjectName("completions_summary")
-        self._summary.setAccessibleName("Mean reward before and after")
+        self._summary.setAccessibleName("Compared reward before and after")
         below = QHBoxLayout()
         below.setSpacing(8)
         self._headline = StillLabel(self._summary)

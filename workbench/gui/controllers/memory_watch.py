@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QTimer
 
-from workbench.gui.models.names import policy_name, reward_name
 from workbench.settings import HyperparameterError
 from workbench.training.commands import Command, EstimateMemory, PromptItem
+from workbench.training.names import reward_name, source_name
 from workbench.training.states import WHEN
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class MemoryWatch(QObject):
         self._window.hyperparameters.memory.set_models(
             "" if loaded is None or models.is_loaded() or not (
                 loaded.policy and loaded.parts) else
-            f"{policy_name(loaded.policy)} and {reward_name(loaded.parts)}")
+            f"{source_name(loaded.policy)} and {reward_name(loaded.parts)}")
 
     def _changed(self) -> None:
         if self._loaded:

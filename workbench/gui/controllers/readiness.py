@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 
 from workbench.algorithms import algorithm_named, are_several
 from workbench.gui.controllers.resuming import Resuming, lost_cycles, planned_cycles
-from workbench.gui.models.names import policy_name, reward_name
 from workbench.gui.prompts.prompt_counts import count
 from workbench.gui.trains_line import Piece
 from workbench.training.events import State
-from workbench.training.reward_parts import RewardPart
+from workbench.training.names import reward_name, reward_of, source_name
 from workbench.training.states import ALIVE
 
 if TYPE_CHECKING:
@@ -136,7 +135,7 @@ class Readiness(QObject):
         prompts = sum(p.enabled and bool(p.text.strip()) for p in window.prompts.prompts())
         self._seed = window.hyperparameters.form.values().get("seed", self._seed)
         return _what(
-            policy_name(wanted.policy), pending or models.policy_is_loaded(),
+            source_name(wanted.policy), pending or models.policy_is_loaded(),
             reward_name(wanted.parts), pending or models.reward_is_loaded(), prompts, self._seed,
             window.hyperparameters.algorithm.title)
 
@@ -146,11 +145,8 @@ class Readiness(QObject):
             run = self._store.run(run_id)
             if run is None:
                 return "", []
-            recorded: Any = run.models.get("reward", [])
-            parts = [RewardPart(p["source"], p["weight"]) for p in recorded] or [
-                RewardPart(run.reward)]
             self._live = run_id, run.name, _what(
-                policy_name(run.policy), True, reward_name(parts), True,
+                source_name(run.policy), True, reward_of(run), True,
                 len(self._store.run_prompts(run_id)), run.hyperparameters.get("seed", 0),
                 algorithm_named(run.algorithm).title)
         return self._live[1:]

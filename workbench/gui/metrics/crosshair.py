@@ -9,6 +9,7 @@ import numpy as np
 from workbench.gui.metrics.data import RunData, XAxis
 from workbench.gui.metrics.grid import PlotGrid
 from workbench.gui.metrics.plot import MetricPlot
+from workbench.gui.metrics.readout import Readout
 
 _MARK_PIXELS = 8
 
@@ -18,6 +19,7 @@ class Crosshair:
 
     def __init__(self, grid: PlotGrid) -> None:
         self._grid = grid
+        self._readout = Readout(grid)
         self.cycle: int | None = None
         """The cycle read off; None is the latest, without a crosshair."""
         self._plot: MetricPlot | None = None
@@ -52,6 +54,7 @@ class Crosshair:
     def draw(self, run: RunData, x_axis: XAxis) -> None:
         """Show the crosshair, the values there, and what is marked near it."""
         if self.cycle is None:
+            self._readout.hide()
             for plot in self._grid:
                 plot.set_cursor(None, 0.0)
             return
@@ -70,5 +73,7 @@ class Crosshair:
             shown = plot is (pointed or plots[0])
             found = [mark.text for mark, at in zip(run.health, health, strict=True)
                      if abs(at - x) <= reach and mark.metric in plot.names] if shown else []
-            plot.set_cursor(self.cycle, x, notes + found if shown else (),
-                            near if plot is pointed else "")
+            plot.set_cursor(self.cycle, x, "\n".join(notes + found) if shown else "")
+            if shown:
+                self._readout.show_values(
+                    plot, plot.pixel_of(x), plot.values_of_runs(self.cycle), near)

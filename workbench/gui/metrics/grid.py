@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QEvent, QObject, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
@@ -18,7 +18,8 @@ from workbench.gui.widgets.controls import label, named
 from workbench.gui.widgets.theme import Theme, themes
 from workbench.learning.metrics import PARTS, SCORES
 
-_LEAST_WIDTH = 180  # pixels in which a title can be told by its first letters beside its value
+_LEGEND_LINES = 2
+_LEAST_WIDTH = 160  # pixels in which most titles are whole, above their value
 
 
 class PlotGrid(QWidget):
@@ -51,6 +52,7 @@ class PlotGrid(QWidget):
         self.legend = named(label(wrap=True, rich=True), "legend", "Runs in the plots",
                             "The run on display and those drawn over it; tick runs in Runs")
         self.legend.hide()
+        self._wordings = ("", "")
         self._grid = QGridLayout()
         self._grid.setSpacing(8)
         page.addWidget(self.legend)
@@ -119,6 +121,21 @@ class PlotGrid(QWidget):
                 plot.set_x_range(low, high)
             plot.fit()
 
+    def show_legend(self, whole: str, brief: str, tip: str) -> None:
+        """Say which runs are drawn, in brief where the ``whole`` would take too much of the plots'
+        room, as ``tip`` says it in any case; "" takes the legend away."""
+        self._wordings = whole, brief
+        self.legend.setToolTip(tip)
+        self.legend.setVisible(bool(whole))
+        self._fit_legend()
+
+    def _fit_legend(self) -> None:
+        whole, brief = self._wordings
+        self.legend.setText(whole)
+        most = _LEGEND_LINES * self.legend.fontMetrics().lineSpacing() + 2
+        if self.legend.heightForWidth(self.width()) > most:
+            self.legend.setText(brief)
+
     def apply_theme(self, theme: Theme) -> None:
         """Draw in the colours of ``theme``."""
         for plot in self._plots:
@@ -127,7 +144,22 @@ class PlotGrid(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Rearrange the plots where another number of columns suits better."""
         super().resizeEvent(event)
+        self._fit_legend()
         self._arrange()
+
+    def event(self, event: QEvent) -> bool:
+        """Watch what it is scrolled in: that may get lower while the plots stay as high as they
+        must be."""
+        around = self.parentWidget()
+        if event.type() == QEvent.Type.ParentChange and around:
+            around.installEventFilter(self)
+        return super().event(event)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Rearrange the plots where another number of columns suits better."""
+        if event.type() == QEvent.Type.Resize and watched is self.parentWidget():
+            self._arrange()
+        return False
 
     def _lines(self, name: str) -> tuple[str, ...]:
         """Return the metrics that the plot of ``name`` shows."""

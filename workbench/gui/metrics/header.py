@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QFont, QResizeEvent
-from PySide6.QtWidgets import QLabel, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QWidget
 from superqt import QElidingLabel
 
 from workbench.algorithm import Metric
@@ -19,16 +19,20 @@ from workbench.gui.widgets.controls import RIGHT, label
 from workbench.gui.widgets.plain_text import plain_tip
 
 _GAP = 6
+_NUMBER = "−0.0000"  # as long as most
+_LARGE = 1.25  # how much larger the value is than other text
 _ELLIPSIS = 12  # pixels that an eliding label keeps free
 _UNIT_LETTERS = 8
 _HIGH = 150  # pixels of a plot that has a row for each companion
 _LEAST_CURVE = 36  # pixels that rows below the title leave to the curve and its axis
+_ABOVE = 4  # pixels that the plot leaves free above the title
 
 
 class Header(QWidget):
     """Title, unit and the last number of a metric, with what else there is room for: the smoothed
-    one in grey. ``tools`` stand at the right. What its companions are is always to be read, if
-    need be in rows of their own.
+    one in grey. ``tools`` stand at the right; where the title would be cut for them they come only
+    with the pointer or the keyboard. What its companions are is always to be read, if need be in
+    rows of their own.
 
     Everything is placed by :meth:`fit`, at once: a layout would place a wider number only after
     the next paint, cut to its last digits.
@@ -40,6 +44,7 @@ class Header(QWidget):
         self._about, self._tools = about, tools
         self._shown: object = None
         self._drawn: Sequence[bool] = ()
+        self._line = 0  # where the value's line begins
         self.title = label(about.label)
         self.title.setParent(self)
         font = self.title.font()
@@ -101,19 +106,29 @@ class Header(QWidget):
         self.fit()
 
     def fit(self) -> None:
-        """Place what there is room for: value and title first, then the smoothed number, the
-        companions and the unit."""
+        """Place what there is room for: value and title first, if need be below each other, then
+        the smoothed number, the companions and the unit."""
+        metrics = self.title.fontMetrics()
+        room = self.width() - metrics.horizontalAdvance(self._about.label)
+        needed = self._size_value(room)
+        below = 0 < needed > room and self._room_below() - self._row >= _LEAST_CURVE + _ABOVE
+        self._line = self._row if below else 0
+        tools = sum(_size(tool).width() + _GAP // 2 for tool in self._tools)
+        at_hand = tools <= room - (0 if below else needed) or self._is_near()
         right = self.width()
         for tool in reversed(self._tools):
-            right = self._place(tool, right) + _GAP // 2
-        if self._values:
+            tool.setVisible(at_hand)
+            if at_hand:
+                right = self._place(tool, right, 0) + _GAP // 2
+        if self._values and not below:
             right = self._place(self._values[0], right)
-        metrics = self.title.fontMetrics()
         self.title.setText(metrics.elidedText(
             self._about.label, Qt.TextElideMode.ElideRight, max(0, right)))
-        width = self.title.sizeHint().width()
-        self.title.setGeometry(0, 0, width, self._row)
-        left = width + _GAP
+        left = self.title.sizeHint().width()
+        self.title.setGeometry(0, 0, left, self._row)
+        left += _GAP
+        if below:
+            left, right = 0, self._place(self._values[0], self.width())
         smooth = self._smooth.sizeHint().width() + _GAP if self._smooth.text() else 0
         self._smooth.setVisible(0 < smooth <= right - left)
         if self._smooth.isVisibleTo(self):
@@ -126,7 +141,26 @@ class Header(QWidget):
         fits = bool(self._unit.text()) and left + least <= right
         self._unit.setVisible(fits)
         if fits:
-            self._unit.setGeometry(left, 0, min(unit, right - left), self._row)
+            self._unit.setGeometry(left, self._line, min(unit, right - left), self._row)
+
+    def _size_value(self, room: int) -> int:
+        """Write the value large where there is ``room`` for it, and return what it needs: as
+        much as most numbers, so that another one does not move everything."""
+        if not self._values:
+            return 0
+        value = self._values[0]
+        for scale in (_LARGE, 1.0):
+            _emphasise(value, scale)
+            needed = max(value.sizeHint().width(),
+                         value.fontMetrics().horizontalAdvance(_NUMBER)) + _GAP
+            if needed <= room:
+                break
+        return needed
+
+    def _room_below(self) -> int:
+        """Return how much of the plot's height is below the title."""
+        plot = self.parentWidget()
+        return (plot.height() if plot else 0) - self._row
 
     def _place_companions(self, left: int, right: int) -> int:
         """Put the companions that have a curve beside the value, or else in rows below; return
@@ -138,19 +172,19 @@ class Header(QWidget):
                 part.setVisible(entry in shown)
         wanted = sum(part.sizeHint().width() + _GAP for entry in shown for part in entry)
         if not shown or left + wanted <= right:
-            self.setFixedHeight(self._row)
+            self.setFixedHeight(self._line + self._row)
             for entry in shown:
                 for part in entry:
                     right = self._place(part, right)
             return right
         # One row with the values, else in a high plot a row for each with its value, else one
         # without, else a row for each. In a plot of few pixels the title's tooltip has them.
-        plot = self.parentWidget()
-        height = plot.height() if plot else 0
+        height = self._row + self._room_below()
         values = wanted + _GAP * (len(shown) - 1) <= self.width() or (height >= _HIGH and all(
             sum(part.sizeHint().width() + _GAP for part in entry) <= self.width()
             for entry in shown))
-        x, y, high = 0, self._row, max(part.sizeHint().height() for e in shown for part in e)
+        x, y = 0, self._line + self._row
+        high = max(part.sizeHint().height() for e in shown for part in e)
         for value, key in shown:
             wide, room = key.sizeHint().width(), value.sizeHint().width() + _GAP if values else 0
             if x and x + wide + room > self.width():
@@ -162,14 +196,21 @@ class Header(QWidget):
         if height - y - high < _LEAST_CURVE:
             for part in (part for entry in shown for part in entry):
                 part.hide()
-            y, high = 0, self._row
+            y, high = self._line, self._row
         self.setFixedHeight(y + high)
         return right
 
-    def _place(self, part: QWidget, right: int) -> int:
-        """Put a part left of ``right``; return where the next one ends."""
+    def _is_near(self) -> bool:
+        """Whether the pointer or the keyboard is at the plot."""
+        plot, focus = self.parentWidget(), QApplication.focusWidget()
+        return bool(plot and (plot.underMouse() or (focus and plot.isAncestorOf(focus))))
+
+    def _place(self, part: QWidget, right: int, line: int | None = None) -> int:
+        """Put a part left of ``right`` on the value's line, or one that begins elsewhere; return
+        where the next one ends."""
         size = _size(part)
-        part.setGeometry(right - size.width(), (self._row - size.height()) // 2,
+        top = self._line if line is None else line
+        part.setGeometry(right - size.width(), top + (self._row - size.height()) // 2,
                          size.width(), size.height())
         return right - size.width() - _GAP
 
@@ -238,15 +279,24 @@ def _size(part: QWidget) -> QSize:
     return part.sizeHint().boundedTo(part.maximumSize())
 
 
+def _emphasise(value: QLabel, scale: float) -> None:
+    """Write a value so much larger than other text."""
+    font, size = value.font(), QApplication.font().pointSizeF() * scale
+    if font.pointSizeF() != size:
+        font.setPointSizeF(size)
+        value.setFont(font)
+
+
 def _value(metric: Metric, first: bool, parent: QWidget) -> QLabel:
     shown = label(short_number(math.nan))
     shown.setParent(parent)
     font = shown.font()
     font.setFeature(QFont.Tag("tnum"), 1)
     if first:
-        font.setPointSizeF(font.pointSizeF() * 1.25)
         font.setWeight(QFont.Weight.DemiBold)
     shown.setFont(font)
+    if first:
+        _emphasise(shown, _LARGE)
     shown.setAccessibleName(f"{metric.label}, current value")
     shown.setToolTip(describe(metric))
     shown.setAlignment(RIGHT)

@@ -15,22 +15,36 @@ from workbench.store.records import RunRecord
 
 _STROKES = {Qt.PenStyle.SolidLine: "━━", Qt.PenStyle.DashDotLine: "━╸·",
             Qt.PenStyle.DotLine: "┅┅", Qt.PenStyle.DashDotDotLine: "━··"}
+_SHORT = 20  # letters of a name, where there is little room
 
 
 def legend(run: RunData, others: Sequence[RunData], theme: Theme,
-           names: Sequence[str] = ()) -> str:
+           names: Sequence[str] = (), *, brief: bool = False) -> str:
     """Return the names behind their strokes, as rich text; the run on display first and bold. A
-    fork says where it came from, and a run whose curves of ``names`` lie behind another's that it
-    is the same."""
+    fork says where it came from, unless it is to be ``brief``, and a run whose curves of ``names``
+    lie behind another's that it is the same."""
     def entry(r: RunData) -> str:
-        name = html.escape(r.name).replace(" ", "&nbsp;")
-        origin = html.escape(r.full_name[len(r.name):])
+        short = r.name if len(r.name) <= _SHORT or not brief else f"{r.name[:_SHORT - 1]}…"
+        name = html.escape(short).replace(" ", "&nbsp;")
+        more = html.escape(("" if brief else _origin(r)) + _same(r, [run, *others], names))
         stroke = _STROKES[run_line(r.run_id)]
-        over = hidden_by(r, [run, *others], names)
-        same = html.escape(f" (same as {over.name})") if over else ""
         return (f"<span style='color:{run_colour(r.run_id, theme)}'>{stroke}</span>&nbsp;"
-                + (f"<b>{name}</b>" if r is run else name) + origin + same)
+                + (f"<b>{name}</b>" if r is run else name) + more)
     return " &nbsp; ".join(entry(r) for r in (run, *others))
+
+
+def in_words(run: RunData, others: Sequence[RunData], names: Sequence[str]) -> list[str]:
+    """Return the same as a line for each run."""
+    return [r.full_name + _same(r, [run, *others], names) for r in (run, *others)]
+
+
+def _origin(run: RunData) -> str:
+    return run.full_name[len(run.name):]
+
+
+def _same(run: RunData, runs: Sequence[RunData], names: Sequence[str]) -> str:
+    over = hidden_by(run, runs, names)
+    return f" (same as {over.name})" if over else ""
 
 
 def hidden_by(run: RunData, runs: Sequence[RunData], names: Sequence[str]) -> RunData | None:

@@ -67,10 +67,10 @@ class Marks:
             self.chosen.setPos(x)
 
     def show_note(self, note: str, x: float) -> None:
-        """Say something at ``x``, as rich text; "" takes it away."""
+        """Say something at ``x``; "" takes it away."""
         self.note.setVisible(bool(note))
         if note:
-            self.note.setHtml(note)
+            self.note.setText(note)
             self.note.setTextWidth(-1)
             if self.note.boundingRect().width() > self._box.width():
                 self.note.setTextWidth(self._box.width())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from workbench.algorithm import Metric
 from workbench.algorithms import find_spec
@@ -12,7 +12,6 @@ from workbench.store.records import ChangeRecord
 from workbench.training.events import Change
 
 _CYCLES = 4  # whose changes are told; the rest is in Compare settings
-_ROUNDING = 1e-4  # of sums over a completion; a distance below it is that of a policy to itself
 
 
 def describe(metric: Metric) -> str:
@@ -22,32 +21,11 @@ def describe(metric: Metric) -> str:
 
 
 def headline(metric: Metric, value: float) -> tuple[str, str]:
-    """Return how a number is shown where it stands alone, and why not as it is ("" where it is).
-
-    A distance estimated from few completions may come out below zero, which a distance never is.
-    """
-    if abs(value) < rounding(metric):
-        return "0", ""
-    if metric.distance and value < 0:
-        return "about 0", (
-            f"Measured: {short_number(value)} {metric.unit}. It is estimated from the completions "
-            "drawn, and by chance such an average can fall below 0; the distance itself cannot.")
-    return short_number(value), ""
-
-
-def readout(metric: Metric, values: Sequence[tuple[str, str, float]], near: str) -> str:
-    """Return the value of each run, of which ``values`` has name, colour and value, as rich text;
-    the one that is ``near`` is bold."""
-    def entry(name: str, colour: str, value: float) -> str:
-        text = f"{name} {headline(metric, value)[0]}".replace(" ", "\N{NO-BREAK SPACE}")
-        shown = f"<span style='color:{colour}'>{html.escape(text)}</span>"
-        return f"<b>{shown}</b>" if name == near else shown
-    return " &nbsp; ".join(entry(*value) for value in values)
-
-
-def rounding(metric: Metric) -> float:
-    """Return below which size a metric's numbers are all rounding; 0 where none are."""
-    return _ROUNDING if metric.distance else 0.0
+    """Return how a number is shown, and why not as it is ("" where it is)."""
+    text = metric.text(value)
+    return text, "" if text != "about 0" else (
+        f"Measured: {short_number(value)} {metric.unit}. It is estimated from the completions "
+        "drawn, and by chance such an average can fall below 0; the distance itself cannot.")
 
 
 def in_sentence(label: str) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Sequence
 
 import numpy as np
 import pyqtgraph as pg
-from PySide6.QtCore import Signal
-from PySide6.QtGui import QContextMenuEvent, QFont, QResizeEvent
+from PySide6.QtCore import QEvent, QPointF, Signal
+from PySide6.QtGui import QContextMenuEvent, QEnterEvent, QFont, QResizeEvent
 from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout, QWidget
 
 from workbench.algorithms import find_metric
@@ -20,7 +19,6 @@ from workbench.gui.metrics.data import Curve, RunData, XAxis, robust_range
 from workbench.gui.metrics.figure import Line, Panel
 from workbench.gui.metrics.header import GapWarning, Header, Keys
 from workbench.gui.metrics.marks import Marks
-from workbench.gui.metrics.metric_texts import readout, rounding
 from workbench.gui.metrics.overlays import Drawn, Overlays, mix
 from workbench.gui.metrics.plot_menu import PlotMenu
 from workbench.gui.metrics.statistics import Row, as_table, between, in_words
@@ -29,7 +27,7 @@ from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.run_colours import run_colour, run_line
 from workbench.gui.widgets.theme import LIGHT, Theme
 
-LEAST_HEIGHT = 80
+LEAST_HEIGHT = 72
 """Pixels in which title, curve and the numbers of the axes can be read."""
 _CURVE = 90  # pixels that a table leaves to the curves, where it is of more than one row
 _DOT_PX = 4.5  # a dot's reach
@@ -141,7 +139,7 @@ class MetricPlot(QFrame):
             return
         low, high = self._box.viewRange()[0]
         parts = [*self._curves.between(low, high), *self._overlays.values_between(low, high)]
-        noise = 0.0 if self.about.exact else max(_NOISE, rounding(self.about))
+        noise = 0.0 if self.about.exact else max(_NOISE, self.about.rounding)
         found = robust_range([self._scale.forward(part) for part in parts], noise)
         if found:
             wanted = _with_room(*found, self._box.height())
@@ -167,6 +165,16 @@ class MetricPlot(QFrame):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Let the header have as many rows as there is room for."""
         super().resizeEvent(event)
+        self._header.fit()
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        """Offer what there is no room for else."""
+        super().enterEvent(event)
+        self._header.fit()
+
+    def leaveEvent(self, event: QEvent) -> None:
+        """Give the title its room back."""
+        super().leaveEvent(event)
         self._header.fit()
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
@@ -201,12 +209,8 @@ class MetricPlot(QFrame):
         self._cycle_axis.setStyle(showValues=shown)
         self._cycle_axis.setHeight(None if shown else 4)
 
-    def set_cursor(
-        self, cycle: int | None, x: float, notes: Sequence[str] = (), near: str = "",
-    ) -> None:
-        """Put the crosshair at ``cycle`` and show the values there, with ``notes`` and, where
-        other runs are drawn, the value of each; ``near`` names the one that is meant. None shows
-        the latest."""
+    def set_cursor(self, cycle: int | None, x: float, note: str = "") -> None:
+        """Put the crosshair at ``cycle`` and show the values there; None shows the latest."""
         values, drawn = self._curves.values_at(cycle)
         smoothed = self._curves.smoothed
         self._header.show_values(
@@ -220,17 +224,21 @@ class MetricPlot(QFrame):
                 LEAST_HEIGHT + max(0, self._keys.heightForWidth(self._keys.width())))
         self.marks.show_cursor(None if cycle is None else x,
                                self._scale.forward(np.array(drawn)))
-        said = readout(self.about, self._values_of_runs(cycle), near)
-        self.marks.show_note("<br>".join(filter(None, [said, *map(html.escape, notes)])), x)
+        self.marks.show_note(note, x)
         self._place()
 
-    def _values_of_runs(self, cycle: int | None) -> list[tuple[str, str, float]]:
+    def values_of_runs(self, cycle: int) -> list[tuple[str, str, str]]:
         """Return name, colour and value at ``cycle`` of the runs, where several are drawn."""
-        if cycle is None or self.lines or not self._others or not self._curves.curves:
+        if self.lines or not self._others or not self._curves.curves:
             return []
         own = (self._name, self._colour_of, self._curves.curves[0])
-        return [(name, run_colour(run_id, self._theme), curve.at(cycle))
+        return [(name, run_colour(run_id, self._theme), self.about.text(curve.at(cycle)))
                 for name, run_id, curve in (own, *self._others)]
+
+    def pixel_of(self, x: float) -> int:
+        """Return how far from its left edge a place in x is."""
+        place = self._canvas.mapFromScene(self._box.mapViewToScene(QPointF(x, 0)))
+        return self._canvas.x() + place.x()
 
     def show_range(self, cycles: tuple[int, int] | None,
                    places: tuple[float, float] | None) -> None:
@@ -246,10 +254,11 @@ class MetricPlot(QFrame):
             self._canvas.setToolTip("")
             return
         names = [find_metric(name).label for name in self.lines] or [self._name]
-        rows = [Row(name, self._colour(i), between(curve, *cycles))
-                for i, (name, curve) in enumerate(zip(names, self._curves.curves, strict=False))]
+        rows = [Row(name, self._colour(i), between(curve, *cycles), find_metric(metric))
+                for i, (name, metric, curve) in enumerate(
+                    zip(names, self.names, self._curves.curves, strict=False))]
         # (Companions are left out: zip ends with the names.)
-        rows += [Row(name, run_colour(run_id, self._theme), between(curve, *cycles))
+        rows += [Row(name, run_colour(run_id, self._theme), between(curve, *cycles), self.about)
                  for name, run_id, curve in self._others]
         first, last = cycles
         span = f"Cycle {first:,}" if first == last else f"Cycles {first:,} to {last:,}"

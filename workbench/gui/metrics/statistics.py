@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from workbench.algorithm import Metric
 from workbench.formatting import short_number
 from workbench.gui.metrics.data import Array, Curve
 
@@ -39,21 +40,28 @@ class Statistics:
         return Statistics(float(known.mean()), float(known.min()), float(known.max()),
                           float(known[-1] - known[0]), len(known))
 
-    def cells(self) -> list[str]:
+    def cells(self, metric: Metric) -> list[str]:
         """Return what the table shows, under ``mean``, ``min``, ``max``, ``change``,
         ``points``."""
         change = short_number(self.change)
-        return [short_number(self.mean), short_number(self.least), short_number(self.most),
+        return [*(metric.text(value) for value in (self.mean, self.least, self.most)),
                 f"+{change}" if self.change > 0 else change, f"{self.points:,}"]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One curve in the table: what it is called, in which colour, and its numbers."""
+    """One curve in the table: what it is called, in which colour, its numbers, and of which
+    metric they are."""
 
     name: str
     colour: str
     statistics: Statistics
+    metric: Metric
+
+    @property
+    def cells(self) -> list[str]:
+        """What the table shows of it."""
+        return self.statistics.cells(self.metric)
 
 
 def between(curve: Curve, first: int, last: int) -> Statistics:
@@ -74,7 +82,7 @@ def as_table(rows: Sequence[Row], most: int, room: int) -> str:
         name = row.name if len(row.name) <= _MOST_LETTERS else row.name[: _MOST_LETTERS - 1] + "…"
         first = (f"<td style='color: {row.colour}; white-space: pre; padding-right: 12px'>"
                  f"{html.escape(name)}</td>" if several else "")
-        known = row.statistics.cells()
+        known = row.cells
         lines.append(f"<tr>{first}{''.join(_cell(known[i]) for i in columns)}</tr>")
     return f"<table cellspacing='0'>{''.join(lines)}</table>"
 
@@ -85,7 +93,7 @@ def in_words(rows: Sequence[Row]) -> str:
     return "\n".join(
         (f"{row.name}: " if several else "")
         + ", ".join(f"{title} {cell}" for title, cell in zip(
-            _TITLES, row.statistics.cells(), strict=True))
+            _TITLES, row.cells, strict=True))
         for row in rows)
 
 

@@ -25,7 +25,7 @@ from workbench.gui.metrics.export import picture
 from workbench.gui.metrics.figure_dialog import Choice, FigureDialog
 from workbench.gui.metrics.figures import choices
 from workbench.gui.metrics.grid import PlotGrid
-from workbench.gui.metrics.legend import legend, name_runs
+from workbench.gui.metrics.legend import in_words, legend, name_runs
 from workbench.gui.metrics.looks import Looks
 from workbench.gui.metrics.metric_texts import change_text, in_sentence
 from workbench.gui.metrics.plot import MetricPlot
@@ -33,12 +33,14 @@ from workbench.gui.metrics.pointing import Pointing
 from workbench.gui.settings import section
 from workbench.gui.widgets.controls import label
 from workbench.gui.widgets.form_scroll import FormScroll
+from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import Theme, themes
 from workbench.learning.metrics import PARTS
 from workbench.store.records import ChangeRecord, RunRecord, Series
 from workbench.training.events import Change
 
 _TICK_MS = 40
+_TICK = "The run on display and those drawn over it; tick runs in Runs."
 _SETTLED_MS = 200
 
 
@@ -513,9 +515,14 @@ class MetricsView(QWidget):
         name_runs([run for run in (self._run, *self._others) if run], self._records)
 
     def _show_legend(self, run: RunData) -> None:
-        others = self._overlays()
-        self._grid.legend.setVisible(bool(others))
-        self._grid.legend.setText(legend(run, others, themes().theme, self._grid.names()))
+        others, names = self._overlays(), self._grid.names()
+        if others:
+            whole, brief = (legend(run, others, themes().theme, names, brief=brief)
+                            for brief in (False, True))
+            self._grid.show_legend(whole, brief, plain_tip(
+                "\n".join([*in_words(run, others, names), _TICK])))
+        else:
+            self._grid.show_legend("", "", "")
 
     def _apply_theme(self, theme: Theme) -> None:
         self._grid.apply_theme(theme)

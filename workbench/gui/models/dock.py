@@ -22,7 +22,6 @@ from shiboken6 import isValid
 
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.gui.models.loading_failure import LoadingFailure
-from workbench.gui.models.names import policy_name, reward_name
 from workbench.gui.models.rate_proposal import RateProposal
 from workbench.gui.models.reward_parts import RewardParts
 from workbench.gui.models.source_field import SourceField, same_source
@@ -40,6 +39,7 @@ from workbench.training.events import (
     ModelsLoaded,
     State,
 )
+from workbench.training.names import reward_name, source_name
 from workbench.training.states import ALIVE
 
 _LOADING = "Wait until loading has ended, or cancel it."
@@ -300,7 +300,7 @@ class ModelsDock(QWidget):
         policy, reward = self.policy_is_loaded(), self.reward_is_loaded()
         self.policy.mark_unloaded(not (self._loading or policy))
         self.reward.mark_unloaded(not (self._loading or reward))
-        _say_loaded(self._policy_memory, policy_name(loaded.policy) if loaded else "",
+        _say_loaded(self._policy_memory, source_name(loaded.policy) if loaded else "",
                     loaded.policy if loaded and not policy else "")
         _say_loaded(self._reward_memory, reward_name(loaded.parts) if loaded else "",
                     ", ".join(p.source for p in loaded.parts) if loaded and not reward else "")

@@ -16,8 +16,8 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.algorithms import algorithm_named
-from workbench.formatting import file_size, format_value, short_number
+from workbench.algorithms import algorithm_named, find_metric
+from workbench.formatting import file_size, format_value
 from workbench.gui.hyperparameters.form import HyperparametersForm
 from workbench.gui.metrics.metric_texts import changes_by_cycle
 from workbench.gui.metrics.reading import read_series
@@ -33,7 +33,7 @@ from workbench.store.store import Store
 from workbench.training.commands import Fork, GoBack
 
 _COLUMNS = (("After cycle", "The last cycle the checkpoint knows"),
-            ("Compared reward",
+            (find_metric(COMPARED).label,
              "Mean reward on the compared prompts: of what the policy wrote after that cycle"),
             ("KL", "KL to the start policy of the completions that cycle learned from"),
             ("Size", "What it takes on disk"))
@@ -277,5 +277,5 @@ def _at(metrics: Mapping[str, Series], cycle: int) -> tuple[str, str]:
     def value(name: str) -> str:
         series = metrics.get(name, Series())
         place = series.cycles.index(cycle) if cycle in series.cycles else -1
-        return short_number(series.values[place]) if place >= 0 else "–"
+        return find_metric(name).text(series.values[place]) if place >= 0 else "–"
     return value(COMPARED), value(KL)

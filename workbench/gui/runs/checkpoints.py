@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtWidgets import QTableWidget, QTableWidgetItem, QWidget
 
-from workbench.formatting import file_size, number
+from workbench.algorithms import find_metric
+from workbench.formatting import file_size
 from workbench.gui.background import Background
 from workbench.gui.widgets.controls import RIGHT, as_list, enable, label, named
 from workbench.gui.widgets.dialog import Dialog, ask
 from workbench.gui.widgets.plain_text import plain_tip
+from workbench.learning.metrics import COMPARED
 from workbench.store.checkpoints import Checkpoint, CheckpointError, best_of
 from workbench.store.records import RunRecord
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from workbench.store.store import Store
 
 _COLUMNS = (("After cycle", "The last cycle the checkpoint knows"),
-            ("Compared reward",
+            (find_metric(COMPARED).label,
              "Mean reward on the compared prompts: of what the policy wrote after that cycle"),
             ("Size", "What it takes on disk"),
             ("Kept as", "Why it stays: one of the last, the best so far, pinned by you"),
@@ -71,11 +73,11 @@ class CheckpointsView(Dialog):
         """Read the checkpoints again; the selected line stays selected."""
         selected = self.selected()
         self._there = self._store.checkpoints.all(self._run.id)[::-1]
-        best = best_of(self._there)
+        best, compared = best_of(self._there), find_metric(COMPARED)
         keep = self._keep()
         self.table.setRowCount(len(self._there))
         for row, checkpoint in enumerate(self._there):
-            score = "–" if checkpoint.score is None else number(checkpoint.score)
+            score = "–" if checkpoint.score is None else compared.text(checkpoint.score)
             why = [word for word, true in (
                 ("last", row < keep), ("best", best is not None and checkpoint.cycle == best.cycle),
                 ("pinned", checkpoint.pinned)) if true]

@@ -7,15 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.algorithms import algorithm_named
+from workbench.algorithms import algorithm_named, default_algorithm, find_metric
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
-from workbench.formatting import format_value, short_number
+from workbench.formatting import format_value
+from workbench.gui.metrics.metric_texts import in_sentence
 from workbench.learning.metrics import KL
 from workbench.settings import Spec
 from workbench.store.records import ChangeRecord, RunRecord, Series
 from workbench.store.store import Store
+from workbench.training.names import reward_of, source_name
 
-_BUNDLED = {str(BUNDLED_POLICY): "bundled", str(BUNDLED_REWARD): "bundled"}
+_BUNDLED = (str(BUNDLED_POLICY), str(BUNDLED_REWARD))
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,8 @@ def _settings(store: Store, run: RunRecord) -> dict[str, str]:
     found = {
         "Algorithm": algorithm.title,
         "Forked from": _origin(store, run),
-        "Policy": _BUNDLED.get(run.policy, run.policy),
-        "Reward": _BUNDLED.get(run.reward, run.reward),
+        "Policy": _source(run.policy),
+        "Reward": reward_of(run) if len(parts) > 1 else _source(run.reward),
         "Score output": ", ".join(str(p["label"]) for p in parts if p["label"] is not None) or "–",
         "Reward reads": ", ".join(str(p.get("reads", "auto")) + (
             ", end token" if p.get("end_token") else "") for p in parts) or "–",
@@ -86,6 +88,11 @@ def _settings(store: Store, run: RunRecord) -> dict[str, str]:
         found[spec.label] = format_value(spec, value) + "".join(
             f" → {format_value(spec, c.new)} at cycle {c.cycle}" for c in changes.get(name, ()))
     return found
+
+
+def _source(source: str) -> str:
+    """Return where a model comes from, which tells those of one name apart."""
+    return source_name(source) if source in _BUNDLED else source
 
 
 def _specs(run: RunRecord) -> dict[str, Spec]:
@@ -111,9 +118,12 @@ def _results(store: Store, run: RunRecord) -> dict[str, str]:
     finite = [(v, c) for v, c in zip(scores.values, scores.cycles, strict=True) if math.isfinite(v)]
     best = max(finite, default=None)
     kl = metrics.get(KL, Series()).values
+    reward, distance = (find_metric(name) for name in (default_algorithm().headline, KL))
     return {
         "Cycles run": str(run.cycles),
-        "Best reward": f"{short_number(best[0])} at cycle {best[1]}" if best else "–",
-        "Last reward": short_number(scores.values[-1]) if scores.values else "–",
-        "Last KL": f"{short_number(kl[-1])} nats" if kl else "–",
+        f"Best {in_sentence(reward.label)}":
+            f"{reward.text(best[0])} at cycle {best[1]}" if best else "–",
+        f"Last {in_sentence(reward.label)}":
+            reward.text(scores.values[-1]) if scores.values else "–",
+        f"Last {distance.label}": f"{distance.text(kl[-1])} nats" if kl else "–",
     }

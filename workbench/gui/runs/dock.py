@@ -15,7 +15,6 @@ from PySide6.QtWidgets import (
 )
 
 from workbench.algorithms import algorithm_named, are_several, find_algorithm, headlines
-from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.formatting import format_value
 from workbench.gui.actions import CAN_BRANCH, CAN_RESUME, STARTING
 from workbench.gui.background import Background
@@ -30,6 +29,7 @@ from workbench.settings import HyperparameterError, Settings
 from workbench.store.records import LIVE, ChangeRecord, RunRecord
 from workbench.store.store import Store
 from workbench.training.events import State
+from workbench.training.names import reward_of, source_name
 from workbench.training.states import NO_RUN
 
 Glimpse = tuple[int, str, str, int]
@@ -394,14 +394,8 @@ def describe(run: RunRecord, changes: Sequence[ChangeRecord]) -> str:
         if name in run.hyperparameters and run.hyperparameters[name] != spec.default]
     settings = [", ".join(differing) or "defaults", *changes_by_cycle(changes)]
     by = f"{algorithm.title}. " if are_several([run.algorithm]) else ""
-    parts = [f"{by}Policy: {_short(run.policy)}. Reward: {_short(run.reward)}. "
+    parts = [f"{by}Policy: {source_name(run.policy)}. Reward: {reward_of(run)}. "
              f"Settings: {'; '.join(settings)}."]
     if run.note:
         parts.append(run.note)
     return " ".join(parts)
-
-
-def _short(source: str) -> str:
-    if source in (str(BUNDLED_POLICY), str(BUNDLED_REWARD)):
-        return "bundled"
-    return source.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1] or source

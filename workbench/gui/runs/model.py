@@ -10,15 +10,17 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QWidget
 
+from workbench.algorithms import algorithm_named, default_algorithm, find_metric
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.run_colours import draw_together, swatch
 from workbench.gui.widgets.theme import themes
 from workbench.store.records import RunRecord
 
-COLUMNS = ("Run", "Reward", "Cycles", "Status", "Started")
+COLUMNS = ("Run", find_metric(default_algorithm().headline).label, "Cycles", "Status",
+           "Started")
 _TIPS = ("Tick a run to draw it over the one on display; double-click to show it; F2 renames it",
-         "Mean reward of the first and the last cycle", "Cycles completed", "Where the run stands",
-         "When the run was started")
+         "What the first and the last cycle had on average", "Cycles completed",
+         "Where the run stands", "When the run was started")
 BRANCH_ROLE = Qt.ItemDataRole.UserRole + 1
 Index = QModelIndex | QPersistentModelIndex
 
@@ -233,7 +235,10 @@ class RunsModel(QAbstractTableModel):
 
     def _reward(self, run: RunRecord) -> str:
         pair = self._rewards.get(run.id)
-        return f"{pair[0]:z.2f} → {pair[1]:z.2f}".replace("-", "−") if pair else "–"
+        if not pair:
+            return "–"
+        metric = find_metric(algorithm_named(run.algorithm).headline)
+        return " → ".join(metric.text(value) for value in pair)
 
     def _draw_together(self) -> None:
         draw_together(self._ticks | ({self._shown} if self._shown is not None else set()))
