@@ -81,7 +81,7 @@ def test_train_writes_a_readable_line_a_cycle(models, home, tmp_path, forked):
     done = forked("train", *models, *SMALL, "--prompts", prompts, "--cycles", 1,
                PPO_WORKBENCH_HOME=str(home))
     assert done.returncode == 0, done.stderr
-    assert "cycle 1/1  reward " in done.stdout
+    assert "cycle 1/1  training reward " in done.stdout
     assert "Finished after 1 cycle." in done.stdout
     assert (home / "workbench.db").is_file()
 

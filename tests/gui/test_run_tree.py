@@ -238,6 +238,7 @@ def test_what_a_run_changed_after_the_checkpoint_is_not_called_its_way(
     select(opened, run_id)
     opened.window.actions_["go_back" if back else "fork_run"].trigger()
     asked = dialog(opened)
+    assert asked.form.isVisibleTo(asked)  # which the dialog brings once it is on the screen
     asked.choose(3)
     assert asked._summary.text() == "Nothing changes: it goes the way Run 1 went."
     asked.choose(0)
