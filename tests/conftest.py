@@ -68,6 +68,15 @@ def unattended() -> Any:
 
 
 @pytest.fixture
+def measured_once() -> Iterator[None]:
+    """What models take in memory is measured once, not at the start of each run."""
+    from helpers import measured
+
+    with measured.measured_once():
+        yield
+
+
+@pytest.fixture
 def qtbot(qapp: object, request: pytest.FixtureRequest) -> Any:
     """pytest-qt's, which waits as long as a busy machine may take."""
     from pytestqt.qtbot import QtBot

@@ -132,8 +132,8 @@ def test_a_policy_known_by_a_short_name(models, home, tmp_path, forked):
     prompts = tmp_path / "p.txt"
     prompts.write_text("one\n")
     path = os.pathsep.join(filter(None, (str(site), os.environ.get("PYTHONPATH"))))
-    done = run("train", "--policy", "smollm2", *models[2:], *SMALL, "--prompts", prompts,
-               "--cycles", 1, "--home", home, PYTHONPATH=path)
+    done = forked("train", "--policy", "smollm2", *models[2:], *SMALL, "--prompts", prompts,
+                  "--cycles", 1, "--home", home, PYTHONPATH=path)
     assert done.returncode == 0, done.stderr
     [said] = done.stderr.splitlines()
     assert said.startswith("ppo-workbench: It brings no value head for this reward")

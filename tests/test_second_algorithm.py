@@ -26,7 +26,7 @@ QUICK = ["--threads", "1", "--set", "batch_size=8", "--set", "response_length=6"
 
 
 @pytest.fixture(autouse=True)
-def _two(monkeypatch: pytest.MonkeyPatch) -> None:
+def _two(monkeypatch: pytest.MonkeyPatch, measured_once: None) -> None:
     add_reinforce(monkeypatch)
 
 

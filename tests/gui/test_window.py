@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,11 +25,23 @@ from workbench.gui import app
 from workbench.gui.app import Workbench
 from workbench.gui.controllers.exporting import ExportDialog
 from workbench.gui.errors import ErrorDialog, ErrorReporter
+from workbench.gui.widgets.theme import themes
 from workbench.store.home import StoreError
 from workbench.store.store import Store
 from workbench.training.events import State
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("measured_once")]
+
+
+@pytest.fixture
+def plain_again(qapp: QApplication) -> Iterator[None]:
+    """Take away what :func:`app.run` gives the application: under its style sheet, windows of later
+    tests would take twice as long to make."""
+    palette = qapp.palette()
+    yield
+    themes()._installed = False
+    qapp.setStyleSheet("")
+    qapp.setPalette(palette)
 
 
 def trigger(workbench: Workbench, action: str) -> None:
@@ -242,6 +255,7 @@ def test_a_second_window_on_the_same_home_says_so(qapp: QApplication, home: Path
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends a signal of Unix")
+@pytest.mark.usefixtures("plain_again")
 def test_an_interrupt_ends_a_window_that_has_nothing_to_work_with(
     qapp: QApplication, home: Path
 ) -> None:
@@ -282,6 +296,7 @@ def test_layout_and_choices_come_back(qapp: QApplication, home: Path) -> None:
     play(qapp, home, again)
 
 
+@pytest.mark.usefixtures("plain_again")
 def test_a_home_that_cannot_be_used_is_said(qapp: QApplication, tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_text("not a folder", encoding="utf-8")

@@ -17,6 +17,8 @@ from workbench.cli import main
 
 def command(request):
     os.environ.update(request["environment"])
+    # As an interpreter that begins would.
+    sys.path[1:1] = filter(None, request["environment"].get("PYTHONPATH", "").split(os.pathsep))
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     for number, name in enumerate(("out", "err"), 1):

@@ -2,14 +2,11 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from helpers.client import Client
 from helpers.folders import save_policy, save_reward
 
-from workbench.ppo import footprint
-from workbench.ppo.footprint import PolicyCosts, policy_costs
 from workbench.store.store import Store
 from workbench.training.commands import LoadModels
 from workbench.training.events import State
@@ -21,19 +18,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return str(save_policy(base / "policy")), str(save_reward(base / "reward"))
 
 
-_MEASURED: dict[object, PolicyCosts] = {}
-
-
 @pytest.fixture(autouse=True)
-def _measured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def _measured_once(measured_once: None) -> None:
     """What the tiny models take in memory is measured once, not at the start of each run."""
-    def costs(model: Any, *arguments: object, **named: object) -> PolicyCosts:
-        key = (type(model), model.config.to_json_string(), str(arguments), str(named))
-        if key not in _MEASURED:
-            _MEASURED[key] = policy_costs(model, *arguments, **named)  # type: ignore[arg-type]
-        return _MEASURED[key]
-
-    monkeypatch.setattr(footprint, "policy_costs", costs)
 
 
 @pytest.fixture
