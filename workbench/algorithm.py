@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from workbench.formatting import short_number
+from workbench.formatting import number, short_number
 from workbench.health import Rule
 from workbench.settings import Settings, Value
 
+_SMALL, _TINY = 0.005, 0.001  # scores of which two decimals, or four, tell nothing
 _ROUNDING = 1e-4  # of sums over a completion; a distance below it is that of a policy to itself
 
 
@@ -43,12 +44,16 @@ class Metric:
         return _ROUNDING if self.distance else 0.0
 
     def text(self, value: float) -> str:
-        """Return one of its numbers as it is written everywhere, in at most about six characters.
-        A distance that is estimated from few completions may come out below zero, which no
-        distance is."""
+        """Return one of its numbers as it is written everywhere, in at most about six characters:
+        a score as scores are, unless it is a tiny one. A distance that is estimated from few
+        completions may come out below zero, which no distance is."""
         if abs(value) < self.rounding:
             return "0"
-        return "about 0" if self.distance and value < 0 else short_number(value)
+        if self.distance and value < 0:
+            return "about 0"
+        if self.unit == "score" and (value == 0 or abs(value) >= _TINY):
+            return number(value, 2 if value == 0 or abs(value) >= _SMALL else 4)
+        return short_number(value)
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,13 +191,13 @@ def test_runs_of_two_algorithms_are_listed_and_compared(opened: Opened, store: S
     fill(store)
     opened.window.runs.refresh()
     model = opened.window.runs.model
-    assert [model.index(row, 1).data() for row in range(2)] == ["0.500 → 1.50", "0.250 → 0.750"]
+    assert [model.index(row, 1).data() for row in range(2)] == ["0.50 → 1.50", "0.25 → 0.75"]
     opened.window.runs.table.selectRow(1)
     assert opened.window.runs._details.text().startswith("REINFORCE. Policy: policy.")
     assert "Mean baseline off" in opened.window.runs._details.text()
     rows = {row.title: row.cells for row in compare(store, store.runs()[::-1])}
     assert rows["Algorithm"] == ("REINFORCE", "PPO")
-    assert rows["Best training reward"] == ("0.750 at cycle 3", "1.50 at cycle 3")
+    assert rows["Best training reward"] == ("0.75 at cycle 3", "1.50 at cycle 3")
     assert rows["Mean baseline"] == ("off", "–")
     assert "Clip range (ε)" not in rows  # which says no more than that one is PPO
     opened.window.runs.settings_button.click()

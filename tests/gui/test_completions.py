@@ -247,10 +247,10 @@ def test_the_header_tells_mean_change_and_what_is_the_same(view, run, store):
     view.show_run(run)
     view.choose(0, 1)
     text = re.sub("<[^>]*>", "", visible_texts(view))
-    assert "Compared reward of 3 prompts −0.100 → 0.283 ▲ +0.38 · same" in text
+    assert "Compared reward of 3 prompts −0.10 → 0.28 ▲ +0.38 · same" in text
     assert "same prompts, same random numbers, same sampling" in text
     view.choose(1, 2)  # one score is not a number there
-    assert "0.375 → 1.12 ▲ +0.75" in re.sub("<[^>]*>", "", visible_texts(view))
+    assert "0.38 → 1.12 ▲ +0.75" in re.sub("<[^>]*>", "", visible_texts(view))
     store.record_changes(run, 2, [("temperature", 1.0, 0.7, "person"),
                                   ("lam", 0.95, 0.9, "person")]).result()
     view.choose(1, 2)

@@ -187,7 +187,7 @@ def test_it_shows_any_number_of_points(view, count):
     view.repaint_now()
     assert view.plots() == list(PPO.default_plots)
     for name in (*PPO.default_plots, "objective/rlhf_reward"):
-        assert shown_value(view, name) == short_number(data[name].values[-1])
+        assert shown_value(view, name) == find_metric(name).text(data[name].values[-1])
     low, high = x_ranges(view)[0]
     assert low < 1 <= count < high
 
@@ -197,7 +197,7 @@ def test_live_numbers_are_drawn_on_the_tick_and_only_for_the_run_shown(qtbot, vi
     for cycle in (1, 2, 3):
         view.append(7, cycle, {"objective/scores": cycle / 10, "objective/kl": 1.0})
         view.append(8, cycle, {"objective/scores": 99.0})
-    qtbot.waitUntil(lambda: shown_value(view, "objective/scores") == "0.300")
+    qtbot.waitUntil(lambda: shown_value(view, "objective/scores") == "0.30")
     assert shown_value(view, "policy/entropy_avg") == "–"
     view.show_run(None, {}, [])
     view.append(7, 4, {"objective/scores": 0.4})
@@ -244,7 +244,7 @@ def test_the_crosshair_reads_every_plot_at_the_nearest_cycle(qtbot, view):
     box = canvas.getViewBox()
     at = canvas.mapFromScene(box.mapViewToScene(QPointF(7.2, box.viewRange()[1][0])))
     qtbot.mouseMove(canvas.viewport(), QPoint(at.x(), at.y() - 20))
-    expected = {name: short_number(data[name].values[6]) for name in PPO.default_plots}
+    expected = {name: find_metric(name).text(data[name].values[6]) for name in PPO.default_plots}
     qtbot.waitUntil(lambda: {n: shown_value(view, n) for n in PPO.default_plots} == expected)
     assert "cycle 7" in visible_texts(view)
     qtbot.keyClick(view, Qt.Key.Key_Right)
@@ -322,7 +322,7 @@ def test_log_and_time_and_smoothing_survive_negative_numbers(qtbot, view):
     view.controls.x_axis["time"].setChecked(True)
     view.controls.slider.setValue(80)
     view.repaint_now()
-    assert shown_value(view, "objective/scores") == short_number(
+    assert shown_value(view, "objective/scores") == find_metric("objective/scores").text(
         data["objective/scores"].values[-1])
     assert x_ranges(view)[0][1] > sum(data["seconds"].values)
     assert view.grab().toImage() != QImage()

@@ -41,7 +41,9 @@ def written(name: str) -> str:
 
 def test_a_metric_is_written_in_one_way() -> None:
     assert [written(name) for name in MEASURED] == [
-        "−0.140", "−0.723", "0", "0.111", "2.00", "812"]
+        "−0.14", "−0.72", "0", "0.111", "2.00", "812"]
+    small = [find_metric(SCORES).text(value) for value in (0, -0.00559, 0.00421, -4.21e-5)]
+    assert small == ["0.00", "−0.01", "0.0042", "−4.2e-5"]
     assert find_metric(KL).text(-0.3) == "about 0"
 
 
@@ -89,12 +91,12 @@ def test_the_command_line_writes_a_metric_as_the_window_does(
     store: Store, run_id: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = _line(CycleFinished(run_id, 3, 20, MEASURED), PPO.figures)
-    assert "  training reward -0.140  KL 0  outside clip 0.111  " in line
+    assert "  training reward -0.14  KL 0  outside clip 0.111  " in line
     store.close()
     assert cli.main(["runs", "--home", str(store.home)]) == 0
     listed = capsys.readouterr().out
     assert "training reward" in listed
-    assert "0.500 to -0.140" in listed
+    assert "0.50 to -0.14" in listed
 
 
 def test_each_reward_has_one_name(opened: Opened, store: Store) -> None:
@@ -105,7 +107,8 @@ def test_each_reward_has_one_name(opened: Opened, store: Store) -> None:
     training, compared = (find_metric(name).label for name in (SCORES, COMPARED))
     assert (training, compared) == ("Training reward", "Compared reward")
     horizontal = Qt.Orientation.Horizontal
-    assert window.runs.model.headerData(1, horizontal, Qt.ItemDataRole.DisplayRole) == training
+    assert window.runs.model.headerData(1, horizontal, Qt.ItemDataRole.DisplayRole).split() == (
+        training.split())
     assert PPO.figures[0].label == training.lower()
     for action in ("fork_run", "checkpoints"):
         window.actions_[action].trigger()

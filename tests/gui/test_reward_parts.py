@@ -192,7 +192,7 @@ def test_the_parts_are_plotted_while_a_run_has_some(opened: Opened, tmp_path: Pa
     plot = view._grid._plots[1]
     assert plot.lines == ("objective/scores/reward", "objective/scores/v<ader")
     assert [items[1].yData.tolist() for items in plot._curves.items] == [[1, 2], [-0.25, -0.25]]
-    assert "v&lt;ader <b>−0.250</b>" in plot._keys.text()
+    assert "v&lt;ader <b>−0.25</b>" in plot._keys.text()
     assert view.plots() == chosen
     dialog = view.ask_export()
     dialog.save(tmp_path / "run.csv")

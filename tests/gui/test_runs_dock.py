@@ -68,8 +68,8 @@ def test_model_keeps_the_rules(qapp: object, store: Store) -> None:
 
 
 def test_newest_comes_first(dock: RunsDock) -> None:
-    assert row(dock, 0)[:4] == ["Second", "0.500 → 1.00", "2", "stopped"]
-    assert row(dock, 1)[:4] == ["Run 1", "0.500 → 1.50", "3", "finished"]
+    assert row(dock, 0)[:4] == ["Second", "0.50 → 1.00", "2", "stopped"]
+    assert row(dock, 1)[:4] == ["Run 1", "0.50 → 1.50", "3", "finished"]
 
 
 def test_double_click_and_enter_show_a_run(qtbot: QtBot, dock: RunsDock) -> None:
@@ -158,8 +158,8 @@ def test_a_cycle_that_ends_changes_one_row(qtbot: QtBot, dock: RunsDock, store: 
             dock.model.dataChanged) as changed:
         dock.refresh_run(1)
     assert {index.row() for index in changed.args[:2]} == {1}
-    assert row(dock, 1)[:4] == ["Run 1", "0.500 → 2.00", "4", "finished"]
-    assert row(dock, 0)[:4] == ["Second", "0.500 → 1.00", "2", "stopped"]
+    assert row(dock, 1)[:4] == ["Run 1", "0.50 → 2.00", "4", "finished"]
+    assert row(dock, 0)[:4] == ["Second", "0.50 → 1.00", "2", "stopped"]
     tip = dock._details.text()
     dock.table.selectRow(1)
     assert dock._details.text() != tip

@@ -16,8 +16,8 @@ from workbench.gui.widgets.run_colours import draw_together, swatch
 from workbench.gui.widgets.theme import themes
 from workbench.store.records import RunRecord
 
-COLUMNS = ("Run", find_metric(default_algorithm().headline).label, "Cycles", "Status",
-           "Started")
+REWARD = find_metric(default_algorithm().headline).label
+COLUMNS = ("Run", REWARD.replace(" ", "\n"), "Cycles", "Status", "Started")  # it is a narrow one
 _TIPS = ("Tick a run to draw it over the one on display; double-click to show it; F2 renames it",
          "What the first and the last cycle had on average", "Cycles completed",
          "Where the run stands", "When the run was started")
