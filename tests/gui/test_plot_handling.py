@@ -309,7 +309,7 @@ def test_a_distance_below_zero_is_about_zero(view):
     assert value(view, KL).text() == "about 0"
     assert "−0.130" in value(view, KL).toolTip()
     assert "cannot" in value(view, KL).toolTip()
-    assert value(view, REWARD).text() == "−0.130"
+    assert value(view, REWARD).text() == "−0.13"
 
 
 def test_the_two_rewards_have_names_and_stand_in_one_plot(store, view):

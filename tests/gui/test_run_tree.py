@@ -213,7 +213,7 @@ def test_a_fork_is_asked_for_with_checkpoint_settings_and_name(opened: Opened) -
     asked = dialog(opened)
     cells = [[asked.checkpoints.item(r, c).text() for c in range(3)] for r in range(3)]
     # What the policy wrote after that cycle, as in Checkpoints; not the batch it learned from.
-    assert cells == [["4", "0.200", "0.800"], ["2", "−0.400", "0.400"], ["0, the start", "", ""]]
+    assert cells == [["4", "0.20", "0.800"], ["2", "−0.40", "0.400"], ["0, the start", "", ""]]
     asked.form.commit()  # which the summary waits for
     assert asked._summary.text() == "Nothing changes: it goes the way Run 1 went."
     assert not asked.form.rows["lora_rank"].field.isEnabled()
