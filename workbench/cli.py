@@ -215,11 +215,19 @@ def _hyperparameter_help() -> str:
     if not {"-h", "--help"} & set(sys.argv):
         return ""
     from workbench.algorithms import ALGORITHMS
+    from workbench.formatting import format_number
 
-    return "\n\n".join("\n".join([
-        f"{algorithm.title}: settings for --set, with their defaults:",
-        *(f"  {s.name:22} {s.default!s:>8}  {s.label}"
-          for s in algorithm.settings.specs().values())]) for algorithm in ALGORITHMS)
+    def shown(default: object) -> str:
+        return format_number(default) if isinstance(default, float) else str(default) or '""'
+
+    parts = []
+    for algorithm in ALGORITHMS:
+        rows = [(s.name, shown(s.default), s.label) for s in algorithm.settings.specs().values()]
+        name, default = (max(len(row[column]) for row in rows) for column in (0, 1))
+        parts.append("\n".join([
+            f"{algorithm.title}: settings for --set, with their defaults:",
+            *(f"  {row[0]:{name}}  {row[1]:>{default}}  {row[2]}" for row in rows)]))
+    return "\n\n".join(parts)
 
 
 def _window(options: argparse.Namespace) -> int:

@@ -26,6 +26,15 @@ def size(count: float) -> str:
     return f"{count / 2**30:.1f} GiB" if count >= 0.95 * 2**30 else f"{count / 2**20:.0f} MiB"
 
 
+def both_ends(text: str, most: int) -> str:
+    """Return ``text`` in at most ``most`` characters: a path tells itself from others at its end,
+    and where it is at its beginning."""
+    if len(text) <= most:
+        return text
+    first = most // 3
+    return f"{text[:first]}…{text[len(text) - (most - first - 1):]}"
+
+
 def count_cycles(number: int) -> str:
     """Return 1 cycle or 20 cycles."""
     return "1 cycle" if number == 1 else f"{number} cycles"

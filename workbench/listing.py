@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -30,6 +31,7 @@ from workbench.training.health import read_run
 from workbench.training.reward_parts import READS, Reads
 
 _COMPLETIONS = 3
+_UNWRAPPED = 1_000_000  # characters
 
 
 def list_runs(options: argparse.Namespace) -> int:
@@ -38,13 +40,14 @@ def list_runs(options: argparse.Namespace) -> int:
     if store is None:
         return UNUSABLE
     table = Table(box=None, pad_edge=False)
+    console = _console()
     reward = find_metric(default_algorithm().headline)
     runs, rewards, lengths = store.runs(), store.metric_spans(headlines()), store.lengths()
     several = len({run.algorithm for run in runs}) > 1
     for heading in ("run", "name", *(["algorithm"] if several else []), "from", "begun (UTC)",
                     "status", "cycles", reward.label.lower(), "saved"):
         table.add_column(heading, justify="right" if heading in ("run", "cycles") else "left",
-                         no_wrap=heading not in ("name", "saved"))
+                         no_wrap=heading not in ("name", "saved"), overflow="fold")
     for run, depth in _in_tree_order(runs):
         table.add_row(
             str(run.id), "  " * (depth - 1) + "└ " * (depth > 0) + run.name,
@@ -56,7 +59,7 @@ def list_runs(options: argparse.Namespace) -> int:
                         for value in rewards.get(run.id, ())),
             ", ".join(map(str, store.checkpoints.cycles(run.id))))
     store.close()
-    Console(highlight=False, markup=False).print(table)
+    console.print(table)
     return 0
 
 
@@ -71,7 +74,7 @@ def show_run(options: argparse.Namespace) -> int:
               file=sys.stderr)
         store.close()
         return UNUSABLE
-    console = Console(highlight=False, markup=False)
+    console = _console()
     by = [f"({algorithm_named(run.algorithm).title})"] if are_several([run.algorithm]) else []
     console.print(Text(run.name, "bold"), *by, f"{run.status} after {count_cycles(run.cycles)},",
                   f"begun {_minute(run.created_at)} UTC")
@@ -97,6 +100,12 @@ def _open(options: argparse.Namespace) -> Store | None:
     except StoreError as error:
         print(f"ppo-workbench: {error}", file=sys.stderr)
         return None
+
+
+def _console() -> Console:
+    """Return where to print. What no terminal shows, a file or another program, is not wrapped."""
+    wide = not (sys.stdout.isatty() or os.environ.get("COLUMNS"))
+    return Console(highlight=False, markup=False, width=_UNWRAPPED if wide else None)
 
 
 def _minute(moment: str) -> str:
@@ -224,6 +233,8 @@ def _completions(store: Store, run: RunRecord) -> Text | str:
 
 def _rows(rows: Sequence[Sequence[str]]) -> Table:
     table = Table(box=None, pad_edge=False, show_header=False)
+    for _ in rows[0] if rows else ():
+        table.add_column(overflow="fold")  # two paths may differ at their ends alone
     for row in rows:
         table.add_row(*map(Text, row))
     return table

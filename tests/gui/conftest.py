@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from helpers.window import Opened, fill
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from workbench.gui.widgets.theme import themes
@@ -34,6 +35,16 @@ def theme(qapp: object) -> Iterator[None]:
     mode = themes().mode
     yield
     themes().set_mode(mode)
+
+
+@pytest.fixture
+def styled(qapp: QApplication, theme: None) -> Iterator[None]:
+    """The style of the application: asked for before the window."""
+    themes().install()
+    yield
+    themes()._installed = False
+    qapp.setStyleSheet("")
+    QApplication.setPalette(QApplication.style().standardPalette())
 
 
 @pytest.fixture(autouse=True)

@@ -6,6 +6,7 @@ from helpers.window import DEFAULTS, Opened, fill, metrics
 from PySide6.QtWidgets import QCheckBox, QLabel, QPushButton
 from pytestqt.qtbot import QtBot
 
+from workbench.algorithms import find_rule
 from workbench.formatting import percent
 from workbench.gui.errors import ErrorDialog
 from workbench.gui.health.scales import Scale
@@ -44,6 +45,17 @@ def test_chip_shows_the_worst_and_how_many_more(
     assert "71 nats" in chip.toolTip()
     opened.controller.handle([ev.HealthChecked(run_id, 2, ())])
     qtbot.waitUntil(chip.isHidden)
+
+
+def test_an_alarm_is_kept_among_the_notifications_once(opened: Opened, store: Store) -> None:
+    run_id = fill(store)
+    kl = Finding("kl", "serious", "KL is 90 nats.")
+    for cycle, found in enumerate(((kl,), (kl,), (), (kl,)), start=1):
+        opened.controller.handle([ev.HealthChecked(run_id, cycle, found)])
+    said = [(notice.level, notice.sentence) for notice in opened.window.toast.notices]
+    title = find_rule("kl").title  # type: ignore[union-attr]
+    assert said == [("warning", f"Run 1, cycle {cycle}: {title}. KL is 90 nats.")
+                    for cycle in (1, 4)]
 
 
 def test_the_explanation_leads_to_plot_setting_and_pause(

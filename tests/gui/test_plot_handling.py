@@ -401,9 +401,9 @@ def test_figures_are_exported_with_title_axes_and_legend(qtbot, view, tmp_path):
         dialog = view.ask_export(plot(view))
         dialog.format.setCurrentIndex(dialog.format.findData(kind))
         dialog.title.setText("A = <b> & c")
-        with qtbot.waitSignal(view.message) as told:
+        with qtbot.waitSignal(view.saved) as told:
             dialog.save(tmp_path / f"one.{kind}")
-        assert told.args == ["info", f"Saved one.{kind}."]
+        assert told.args == [tmp_path / f"one.{kind}", ""]
     image = QImage(str(tmp_path / "one.png"))
     assert image.width() == 1004
     svg = (tmp_path / "one.svg").read_text()

@@ -116,6 +116,30 @@ def test_what_was_tried_stays_in_place_when_the_run_goes_on(paused: Opened) -> N
     assert view.results.geometry().topLeft() == before
 
 
+def test_the_layout_is_the_same_before_and_after_the_first_try(paused: Opened) -> None:
+    view = paused.window.trying
+    parts = (view.prompt, view.button, view.controls, view.results, view.history, view.copy_button)
+    paused.window.reveal("trying")
+
+    def places() -> list[QRect]:
+        QApplication.processEvents()
+        return [part.geometry() for part in parts]
+    before = places()
+    assert before[0].top() < 16
+    assert not view.history.isEnabled()
+    paused.controller.handle([ev.TryFinished(begin(paused).id, False)])
+    assert places() == before
+    assert view.history.isEnabled()
+
+
+def test_that_the_run_goes_on_is_said_while_there_is_one(opened: Opened) -> None:
+    view = opened.window.trying
+    for state in State:
+        opened.controller.handle([ev.StateChanged(state)])
+        assert ("the run goes on" in view.line.text()) is (state is State.PAUSED), state
+        assert view.line.isVisibleTo(view) is bool(view.line.text())
+
+
 def test_ctrl_enter_tries_and_does_not_apply(qtbot: QtBot, paused: Opened) -> None:
     window = paused.window
     window.activateWindow()

@@ -47,6 +47,7 @@ class CompletionsView(QWidget):
     """
 
     message = Signal(str, str)
+    saved = Signal(object, str)
     tokens_wanted = Signal(int, int)  # cycle, prompt
     cycle_chosen = Signal(int)  # the person has gone to this cycle here
 
@@ -191,7 +192,7 @@ class CompletionsView(QWidget):
         except OSError as error:
             self.message.emit("error", f"{path} could not be written ({error.strerror}).")
         else:
-            self.message.emit("info", f"Saved {path.name}.")
+            self.saved.emit(path, "")
 
     # -- showing
 

@@ -9,8 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QUrl
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QFileDialog
 
 from workbench.algorithms import find_algorithm
@@ -33,6 +32,7 @@ from workbench.gui.main_window import MainWindow
 from workbench.gui.models.consent import ask_to_run
 from workbench.gui.notifications import Notifications
 from workbench.gui.runs.checkpoints import CheckpointsView
+from workbench.gui.widgets.file_manager import show_folder
 from workbench.gui.widgets.theme import Mode, themes
 from workbench.training import commands as do
 from workbench.training import events as ev
@@ -327,8 +327,7 @@ class Controller(QObject):
         on("shortcuts", lambda: show_shortcuts(window, window.all_actions()))
         on("guide", lambda: show_guide(window, window.hyperparameters.algorithm))
         on("about", lambda: show_about(window, self._store.home))
-        on("open_logs", lambda: QDesktopServices.openUrl(
-            QUrl.fromLocalFile(str(self._store.home / "logs"))))
+        on("open_logs", lambda: show_folder(self._store.home / "logs"))
         modes: tuple[Mode, ...] = ("system", "light", "dark")
         for mode in modes:
             on(f"theme_{mode}", partial(themes().set_mode, mode))
@@ -357,6 +356,8 @@ class Controller(QObject):
                 sentence, "Undo", "Bring back the prompts that were there (Ctrl+Z)", undo, level))
         window.metrics.message.connect(window.toast.show_message)
         window.completions.message.connect(window.toast.show_message)
+        for view in (window.prompts, window.metrics, window.completions):
+            view.saved.connect(window.toast.show_saved)
         window.trying.message.connect(window.toast.show_message)
         window.trying.command.connect(self._try)
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QObject, QStandardPaths, QUrl
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtCore import QObject, QStandardPaths
 from PySide6.QtWidgets import QComboBox, QGridLayout, QLineEdit, QWidget
 
 from workbench.gui.widgets.controls import label, named, push_button
 from workbench.gui.widgets.dialog import Dialog, choose_file
+from workbench.gui.widgets.file_manager import show_folder
 from workbench.store.folders import why_not_writable
 from workbench.training.commands import Command, ExportRun
 from workbench.training.events import Exported
@@ -50,8 +50,8 @@ class Exporting(QObject):
         self._window.toast.show_offer(
             f"The policy of {name} {_when(event.cycle)} was exported to {event.folder}"
             f"{'. ' + event.note if event.note else ', read back and found the same.'}",
-            "Open folder", "Show the exported files",
-            lambda: QDesktopServices.openUrl(QUrl.fromLocalFile(event.folder)), level="info")
+            "Show in folder", "Show the exported files",
+            lambda: show_folder(Path(event.folder)), level="info")
 
     def _export(self, run_id: int, dialog: ExportDialog) -> None:
         self._last = dialog.folder().parent

@@ -33,6 +33,7 @@ class Health(QObject):
         self._cycle = 0
         self._found: dict[int, Sequence[Finding]] = {}
         self._failed: HealthChecked | None = None
+        self._alarms: tuple[int, frozenset[str]] = 0, frozenset()  # a run's, and those it has
         self.panel = HealthPanel(window)
         self.panel.plot_wanted.connect(self.show_on_plot)
         self.panel.change_wanted.connect(self.stage)
@@ -62,10 +63,26 @@ class Health(QObject):
         """A cycle of the live run has been judged."""
         if any(finding.rule == NOT_FINITE for finding in event.findings):
             self._failed = event
+        self._keep(event)
         if event.run_id == self._run:
             self._cycle = event.cycle
             self._found[event.cycle] = [f for f in event.findings if find_rule(f.rule)]
             self._show()
+
+    def _keep(self, event: HealthChecked) -> None:
+        """Keep among the notifications what was found for the first time, or anew."""
+        run_id, known = self._alarms
+        if run_id != event.run_id:
+            known = frozenset()
+        run = self._store.run(event.run_id)
+        name = run.name if run is not None else f"Run {event.run_id}"
+        for finding in event.findings:
+            if finding.rule not in known:
+                rule = find_rule(finding.rule)
+                self._window.toast.keep(
+                    "warning", f"{name}, cycle {event.cycle}: "
+                    f"{rule.title if rule else finding.rule}. {finding.sentence}")
+        self._alarms = event.run_id, frozenset(finding.rule for finding in event.findings)
 
     def offer(self, event: RunFailed) -> bool:
         """Offer to go on from the last good checkpoint after numbers that were not finite; return

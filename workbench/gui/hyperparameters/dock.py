@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from PySide6.QtCore import QCoreApplication, QEvent, QSignalBlocker, Qt, Signal
+from PySide6.QtCore import QCoreApplication, QEvent, QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QBoxLayout,
@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QHeaderView,
     QLineEdit,
     QMenu,
+    QScrollArea,
     QToolButton,
     QTreeWidget,
     QTreeWidgetItem,
@@ -50,6 +51,7 @@ from workbench.training.states import ALIVE
 # Pixels in which two lines of text and two buttons, or the search and its buttons, stand beside
 # each other.
 _WIDE, _HEADER_WIDE = 480, 260
+_LEAST, _LEAST_FORM = 150, 44  # pixels of height: of all that is scrolled, and of the form in it
 _PENDING = Qt.ItemDataRole.UserRole
 
 
@@ -97,7 +99,9 @@ class HyperparametersDock(QWidget):
         self._untouched: Mapping[str, Value] = self.form.values()
         self.undo_stack = self.form.undo_stack
         scroll = self._scroll = FormScroll(self.form)
-        layout = QVBoxLayout(self)
+        scroll.setMinimumHeight(_LEAST_FORM)
+        self._page = QWidget()
+        layout = QVBoxLayout(self._page)
         layout.setContentsMargins(0, 4, 0, 0)
         layout.setSpacing(4)
         layout.addWidget(self._make_chooser())
@@ -105,6 +109,14 @@ class HyperparametersDock(QWidget):
         layout.addWidget(scroll, 1)
         layout.addWidget(self._make_history())
         layout.addLayout(self._make_footer())
+        # Where there is little height all of it is scrolled, rather than the window made higher.
+        whole = QScrollArea(widgetResizable=True)
+        whole.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        whole.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        whole.setWidget(self._page)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(whole)
         self.form.changed.connect(self._refresh)
         self.form.fork_wanted.connect(
             lambda: self.fork_wanted.emit({**self._pending(), **self.form.fixed_edits()}))
@@ -333,6 +345,10 @@ class HyperparametersDock(QWidget):
             self.form.set_open_sections(texts(state, "open"))
 
     # -- inside
+
+    def minimumSizeHint(self) -> QSize:
+        """As wide as what is scrolled, and as high as the least of it that is of use."""
+        return QSize(self._page.minimumSizeHint().width(), _LEAST)
 
     def _make_chooser(self) -> QWidget:
         """The choice of an algorithm, which shows where there are several."""

@@ -50,13 +50,14 @@ class Choice:
 class FigureDialog(Dialog):
     """Which plots, title, width and format, with a picture of what comes out.
 
-    ``told`` is given a level and a sentence when something was saved or could not be.
+    ``told`` is given a level and a sentence, ``saved`` a file that was written.
     """
 
     def __init__(self, parent: QWidget, choices: Sequence[Choice], chosen: int,
-                 runs: Sequence[RunData], told: Callable[[str, str], object]) -> None:
+                 runs: Sequence[RunData], told: Callable[[str, str], object],
+                 saved: Callable[[Path, str], object]) -> None:
         super().__init__(parent, "figure_dialog", "Export figure")
-        self._choices, self._runs, self._told = choices, runs, told
+        self._choices, self._runs, self._told, self._saved = choices, runs, told, saved
         self.plots = named(QComboBox(), "figure_plots", "Plots", "All plots on screen, or one")
         self.plots.addItems([choice.name for choice in choices])
         self.plots.setCurrentIndex(chosen)
@@ -113,7 +114,7 @@ class FigureDialog(Dialog):
             self._told("error", f"{path} could not be written "
                                 f"({error.strerror or 'unknown reason'}).")
             return
-        self._told("info", f"Saved {path.name}.")
+        self._saved(path, "")
         self.accept()
 
     @property

@@ -49,6 +49,7 @@ class MetricsView(QWidget):
     draws them, so that no event ever costs a repaint."""
 
     message = Signal(str, str)
+    saved = Signal(object, str)
     cycle_chosen = Signal(int)  # the person wants to see this cycle in the other views
 
     def __init__(self, parent: QWidget | None = None) -> None:
@@ -229,7 +230,8 @@ class MetricsView(QWidget):
             return None
         names = [choice.name for choice in found]
         dialog = FigureDialog(self, found, names.index(plot.about.label) if plot else 0,
-                              [self._run, *self._overlays()], self.message.emit)
+                              [self._run, *self._overlays()], self.message.emit,
+                              self.saved.emit)
         dialog.open()
         return dialog
 

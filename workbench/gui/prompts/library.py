@@ -25,9 +25,11 @@ _SAVE_MS = 600
 
 class Library(QObject):
     """Brings prompts into the model and out of it. The working set is saved a moment after each
-    edit; ``message`` carries a level and a sentence, ``undoable`` what undoes it as well."""
+    edit; ``message`` carries a level and a sentence, ``undoable`` what undoes it as well, ``saved``
+    a file that was written and what is to be said of it."""
 
     message = Signal(str, str)
+    saved = Signal(object, str)
     undoable = Signal(str, str, object)
     _saved = Signal(object)
 
@@ -72,8 +74,8 @@ class Library(QObject):
             return
         lost = path.suffix.lower() == ".txt" and any(
             p.pinned or not p.enabled or p.columns for p in prompts)
-        self.message.emit("info", f"Saved {path.name}." + (
-            " Plain text does not keep what is off or pinned, nor other columns." if lost else ""))
+        self.saved.emit(path, "Plain text does not keep what is off or pinned, nor other columns."
+                        if lost else "")
 
     def edited(self) -> None:
         """Save the working set in a moment."""

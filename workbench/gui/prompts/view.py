@@ -28,6 +28,7 @@ from workbench.store.records import Prompt
 from workbench.store.store import Store
 
 _FILTER_MS = 150
+_LEAST_TABLE = 48  # pixels: a row, so that the window fits a small screen
 
 
 class PromptsView(QWidget):
@@ -35,6 +36,7 @@ class PromptsView(QWidget):
 
     changed = Signal()
     message = Signal(str, str)
+    saved = Signal(object, str)
     undoable = Signal(str, str, object)  # level, sentence, what undoes it
 
     def __init__(self, store: Store, parent: QWidget | None = None) -> None:
@@ -44,6 +46,7 @@ class PromptsView(QWidget):
         self.undo_stack = self._model.undo_stack
         self.library = Library(store, self._model, self)
         self.library.message.connect(self.message)
+        self.library.saved.connect(self.saved)
         self.library.undoable.connect(self.undoable)
         self._proxy = PromptsFilter(self._model, self)
         self._build()
@@ -233,6 +236,7 @@ class PromptsView(QWidget):
         layout.setContentsMargins(8, 8, 8, 8)
         layout.setSpacing(8)
         self.table = PromptsTable()
+        self.table.setMinimumHeight(_LEAST_TABLE)
         self.table.setModel(self._proxy)
         self.table.clicked.connect(self._click)
         self.table.files_dropped.connect(self.library.open_files)

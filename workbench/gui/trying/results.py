@@ -98,6 +98,7 @@ class Results(QScrollArea):
         self._problems: list[QLabel] = []
         self._cells: list[list[_Cell]] = []
         themes().changed.connect(self._redraw)
+        self.show_attempt(None)
 
     def sizeHint(self) -> QSize:
         """High enough for a title, a prompt and two lines of what became of it."""
@@ -116,7 +117,9 @@ class Results(QScrollArea):
         grid.setHorizontalSpacing(12)
         grid.setVerticalSpacing(2)
         self._titles, self._problems, self._cells = [], [], []
-        if attempt is not None:
+        if attempt is None:
+            grid.addWidget(label("What each policy writes comes here.", "muted", wrap=True), 0, 0)
+        else:
             self._build(grid, attempt)
         grid.setRowStretch(grid.rowCount(), 1)
         self.setWidget(page)  # the old one is deleted by Qt

@@ -46,6 +46,7 @@ _WHY_NOT = {
     State.RUNNING: "A cycle is running: pause the run to try its policy.",
     State.STOPPING: "The run is ending.",
 }
+_GOES_ON = "Trying changes nothing: the run goes on as if it had not been."
 TryEvent = ev.TryStarted | ev.TryProgress | ev.TryScored | ev.TryFailed | ev.TryFinished
 
 
@@ -230,11 +231,10 @@ class TryView(QWidget):
         enable(self.button, can or self.busy, why)
         set_look(self.button, role="primary" if can and not self.busy else "")
         for widget in (self.history, self.reuse_button, self.copy_button):
-            widget.setVisible(bool(self._attempts))
-        self.line.setText(
-            why or "Trying changes nothing: the run goes on as if it had not been.")
-        self.line.setVisible(bool(why) or not self._attempts)
-        self.results.setVisible(bool(self._attempts))
+            enable(widget, bool(self._attempts), "Nothing has been tried yet.")
+        said = why or (_GOES_ON if self._state is State.PAUSED else "")
+        self.line.setText(said)
+        self.line.setVisible(bool(said))
 
     def _offer_prompts(self) -> None:
         menu, rows = self._pick_menu, list(self._prompts())

@@ -11,19 +11,25 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 
-from PySide6.QtCore import QEvent, QObject, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenuBar, QWidget
 
-from workbench.gui.widgets.controls import label, push_button
+from workbench.formatting import both_ends
+from workbench.gui.widgets.controls import label, push_button, tool_button
+from workbench.gui.widgets.file_manager import show_folder
+from workbench.gui.widgets.icons import icon
 from workbench.gui.widgets.plain_text import plain_tip
+from workbench.gui.widgets.theme import set_look, themes
 
 LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 # Long enough to read: a second to notice, then about 15 characters a second.
 _NOTICE_MS, _MS_PER_CHARACTER = 2500, 60
 _OFFER_MS = 30_000  # to decide, not only to read
 _KEPT = 500
-_GAP, _LEAST = 8, 64  # pixels beside it, and of its text
+_GAP, _LEAST, _BETWEEN = 8, 64, 12  # pixels beside it, of its text, and between its parts
+_FOLDER = 40  # characters of a folder's name
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +44,8 @@ class Notice:
 
 
 class Toast(QFrame):
-    """One notice at a time over ``parent``; a click sends it away. It may offer to do something.
+    """One notice at a time over ``parent``; it goes by itself, or at a click. It may offer to do
+    something.
 
     ``notices`` keeps the last ones, oldest first; ``told`` says that there is one more.
     """
@@ -53,16 +60,23 @@ class Toast(QFrame):
         self._label = label(wrap=True)
         self._label.setObjectName("toast_text")
         layout = QHBoxLayout(self)
-        layout.setContentsMargins(12, 3, 12, 3)
-        layout.setSpacing(16)
+        layout.setContentsMargins(12, 3, 6, 3)
+        layout.setSpacing(_BETWEEN)
         layout.addWidget(self._label)
         self.action_button = push_button("Do it", "toast_action", "Do what the notice offers",
                                          self._accept)
         self.action_button.hide()
         layout.addWidget(self.action_button)
+        self.close_button = tool_button(
+            "", "toast_close", "Close the notice",
+            "Close this notice; Notifications keeps it", "mini")
+        self.close_button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.close_button.clicked.connect(self.hide)
+        layout.addWidget(self.close_button)
+        self._draw()
+        themes().changed.connect(self._draw)
         self._offered: Callable[[], object] | None = None
         self.setAccessibleName("Notice")
-        self.setToolTip(plain_tip("Click to close"))
         self._timer = QTimer(self, singleShot=True)
         self._timer.timeout.connect(self.hide)
         parent.installEventFilter(self)
@@ -83,6 +97,14 @@ class Toast(QFrame):
         self.action_button.setToolTip(plain_tip(tip))
         self._show(level, sentence, text, call)
 
+    def show_saved(self, path: Path, more: str = "") -> None:
+        """Say that a file was written and where it is, with ``more`` to be known of it."""
+        folder = path.absolute().parent
+        whole, short = (f"Saved {path.name} in {name}. {more}".rstrip()
+                        for name in (folder, both_ends(str(folder), _FOLDER)))
+        self.action_button.setToolTip(plain_tip(f"Show {folder}"))
+        self._show("info", short, "Show in folder", lambda: show_folder(folder), whole)
+
     def keep(self, level: str, sentence: str) -> None:
         """Keep what was said in another place among the notifications."""
         log.log(LEVELS[level], sentence)
@@ -95,9 +117,11 @@ class Toast(QFrame):
             self.hide()
 
     def _show(self, level: str, sentence: str, text: str,
-              offered: Callable[[], object] | None) -> None:
-        self.keep(level, sentence)
+              offered: Callable[[], object] | None, whole: str = "") -> None:
+        self.keep(level, whole or sentence)
         self._label.setText(sentence)
+        self.setToolTip(plain_tip(f"{whole}\nClick to close" if whole else "Click to close"))
+        set_look(self, level=level)
         self._offered = offered
         self.action_button.setText(text)
         self.action_button.setAccessibleName(text or "Do it")
@@ -122,6 +146,9 @@ class Toast(QFrame):
         """Go away when clicked."""
         self.hide()
 
+    def _draw(self) -> None:
+        self.close_button.setIcon(icon("close"))
+
     def _accept(self) -> None:
         call = self._offered
         self.hide()
@@ -134,10 +161,12 @@ class Toast(QFrame):
         last = bar.actionGeometry(bar.actions()[-1]).right() if bar and bar.actions() else 0
         layout = self.layout()
         assert layout is not None
-        self.action_button.ensurePolished()  # the style makes it wider
-        around = layout.contentsMargins().left() + layout.contentsMargins().right()
-        if self._offered is not None:
-            around += self.action_button.sizeHint().width() + layout.spacing()
+        for button in (self.action_button, self.close_button):
+            button.ensurePolished()  # the style makes it wider
+        around = layout.contentsMargins().left() + layout.contentsMargins().right() + 2
+        for button in (self.action_button, self.close_button):
+            if not button.isHidden():
+                around += button.sizeHint().width() + layout.spacing()
         wanted = self._label.fontMetrics().horizontalAdvance(self._label.text()) + 8
         room = over.width() - last - around - 2 * _GAP
         self._label.setFixedWidth(min(wanted, max(_LEAST, room)))
