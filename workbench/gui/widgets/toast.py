@@ -28,7 +28,7 @@ LEVELS = {"info": logging.INFO, "warning": logging.WARNING, "error": logging.ERR
 _NOTICE_MS, _MS_PER_CHARACTER = 2500, 60
 _OFFER_MS = 30_000  # to decide, not only to read
 _KEPT = 500
-_GAP, _LEAST, _BETWEEN = 8, 64, 12  # pixels beside it, of its text, and between its parts
+_GAP, _LEAST, _BETWEEN = 8, 48, 8  # pixels beside it, of its text, and between its parts
 _FOLDER = 40  # characters of a folder's name
 
 log = logging.getLogger(__name__)
