@@ -84,6 +84,27 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A part of a cycle, in the order in which they follow one another.
+
+    ``phase`` is 1 while completions are made, 2 while the model is updated and 0 after both.
+    ``say(metrics)`` puts its result in a few words, of the metrics that are known of it by now;
+    ``band(settings, metrics)`` gives ``(low, high, least, most)``: a range that the part keeps to,
+    and where its numbers lie. ``view`` is the dock that shows what it made.
+    """
+
+    name: str
+    title: str
+    phase: int
+    help: str
+    view: str
+    say: Callable[[Mapping[str, float]], str] = lambda metrics: ""
+    band: Callable[
+        [Mapping[str, Any], Mapping[str, float]], tuple[float, float, float, float] | None
+    ] = lambda settings, metrics: None
+
+
+@dataclass(frozen=True, slots=True)
 class TokenColumn:
     """A number of every token. ``weight`` is what colours it; only a ``signed`` one has two
     sides."""
@@ -130,6 +151,8 @@ class Algorithm:
     """Measured once, before the first cycle."""
     headline: str
     """The metric by which its runs are compared."""
+    parts: tuple[Part, ...] = ()
+    """Of a cycle; where there are none, those that all algorithms have."""
     companions: tuple[str, ...] = ()
     """Metrics drawn in the plot of the headline metric."""
     plot_sets: tuple[PlotSet, ...]

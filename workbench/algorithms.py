@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from workbench.algorithm import Algorithm, Metric, PlotSet
+from workbench.algorithm import Algorithm, Metric, Part, PlotSet
 from workbench.health import Rule
 from workbench.learning.metrics import (
     ALL_PARTS,
@@ -22,10 +22,16 @@ from workbench.learning.metrics import (
     SCORES,
     about_part,
 )
+from workbench.learning.parts import PARTS as CYCLE_PARTS
 from workbench.ppo.declaration import PPO
 from workbench.settings import Settings, Spec, Value
 
 ALGORITHMS: tuple[Algorithm, ...] = (PPO,)
+
+
+def parts_of(algorithm: Algorithm) -> tuple[Part, ...]:
+    """Return the parts of an algorithm's cycle."""
+    return algorithm.parts or CYCLE_PARTS
 
 
 def default_algorithm() -> Algorithm:

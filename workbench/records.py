@@ -96,8 +96,8 @@ class Completion:
 class TokenTrace:
     """One completion token by token. ``position`` is its row in the cycle's batch.
 
-    ``numbers`` has the algorithm's columns (PPO's: :mod:`workbench.ppo.traces`), each (T,)
-    float32, for the T tokens of ``tokens`` and ``pieces``.
+    ``numbers`` has the algorithm's columns (PPO's: :meth:`workbench.ppo.cycle.PPOTrainer.columns`),
+    each (T,) float32, for the T tokens of ``tokens`` and ``pieces``.
     """
 
     position: int
@@ -105,6 +105,15 @@ class TokenTrace:
     tokens: np.ndarray
     pieces: tuple[str, ...]
     numbers: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a cycle in hand has so far: completions that it is to learn from, whose score and KL may
+    not be known yet (NaN), and tokens of them, whose columns may be fewer."""
+
+    rollout: Sequence[Completion]
+    traces: Sequence[TokenTrace] = ()
 
 
 @dataclass(frozen=True, slots=True)

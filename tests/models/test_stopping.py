@@ -8,7 +8,7 @@ from helpers.folders import save_policy, save_reward
 from torch.nn.modules.module import register_module_forward_pre_hook
 
 from workbench.feedback.loading import load_reward
-from workbench.models.control import Interrupted
+from workbench.models.control import Interrupted, Unattended
 from workbench.models.device import Placement
 from workbench.models.loading import load_policy
 from workbench.ppo.cycle import PPOTrainer
@@ -25,7 +25,7 @@ def ppo(tmp_path_factory):
     return PPOTrainer(policy.policy, reward.reward, policy.policy_tokenizer)
 
 
-class Looking:
+class Looking(Unattended):
     """Counts the passes through a model that began since the last look."""
 
     def __init__(self, stop_at=None):

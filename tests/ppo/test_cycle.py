@@ -8,7 +8,7 @@ import torch
 from helpers.models import make_ppo
 
 import workbench.learning.trainer as trainer_module
-from workbench.models.control import NotFiniteError, Phase
+from workbench.models.control import NotFiniteError, Phase, Unattended
 from workbench.models.policy_tokenizer import PromptError
 from workbench.models.randomness import uniforms as make_uniforms
 from workbench.ppo.hyperparameters import parse
@@ -248,7 +248,7 @@ def test_a_phase_is_announced_before_memory_is_taken_for_it(monkeypatch):
     # What says where memory ran out, and what a stop drops, goes by the phase announced last.
     announced, at_noise = [], []
 
-    class Listening:
+    class Listening(Unattended):
         def step(self, phase, done, total):
             announced.append(phase)
 

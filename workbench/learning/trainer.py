@@ -17,10 +17,13 @@ from workbench.feedback.reward_arguments import missing_column
 from workbench.feedback.reward_model import Reward
 from workbench.feedback.weighted_reward import score_all
 from workbench.learning.batch import Batch, check_finite, measure
+from workbench.learning.metrics import COMPARED, LENGTH
+from workbench.learning.parts import COMPARE, SCORE, UPDATE, WRITE
+from workbench.learning.traces import token_traces
 from workbench.learning.work import Phases, Work
 from workbench.models import snapshot
 from workbench.models.clock import Clock
-from workbench.models.control import Control, NotFiniteError
+from workbench.models.control import Control, CycleControl, NotFiniteError
 from workbench.models.device import find_placement
 from workbench.models.forward import read_logprobs
 from workbench.models.loading import LoadedPolicy
@@ -34,6 +37,7 @@ from workbench.models.trainable import Trainable
 from workbench.records import (
     Completion,
     CycleResult,
+    Draft,
     Exchange,
     PromptLike,
     TokenTrace,
@@ -94,7 +98,7 @@ class Trainer(ABC, Generic[S]):
     # -- what an algorithm may have of its own
 
     @abstractmethod
-    def learn(self, batch: Batch, cycle: int, settings: S, control: Control, clock: Clock
+    def learn(self, batch: Batch, cycle: int, settings: S, control: CycleControl, clock: Clock
               ) -> Learned:
         """Let the policy learn from ``batch``, with :attr:`optimizer`.
 
@@ -106,6 +110,11 @@ class Trainer(ABC, Generic[S]):
             Interrupted: ``control`` asked to end; the policy may be part of the way.
             NotFiniteError: a gradient is not a number.
         """
+
+    def columns(self, completions: Completions, batch: Batch | None) -> dict[str, Tensor]:
+        """Return what is known of each token before the update, (b, T) each, by the column of its
+        trace; ``batch`` is None until the completions have been scored."""
+        return {}
 
     def note(self) -> str:
         """Return a sentence on what may surprise about the models with this algorithm."""
@@ -291,7 +300,7 @@ class Trainer(ABC, Generic[S]):
         self.policy_tokenizer.tokenizer.save_pretrained(folder)
 
     def run_cycle(
-        self, cycle: int, settings: S, compared: Sequence[int], control: Control
+        self, cycle: int, settings: S, compared: Sequence[int], control: CycleControl
     ) -> CycleResult:
         """Run cycle number ``cycle`` (from 1), complete the ``compared`` prompts with the updated
         policy, and return all of it.
@@ -309,12 +318,21 @@ class Trainer(ABC, Generic[S]):
             settings.seed, Stream.ROLLOUT, cycle, settings.batch_size, settings.response_length)
         completions = self._sample(drawn, noise, settings, control, Phase.SAMPLING)
         clock.lap("seconds/sampling")
+        control.tell(WRITE.name, {LENGTH: completions.lengths.float().mean().item()})
+        control.part_done(WRITE.name, lambda: self._draft(drawn, completions, None))
+        clock.skip()
         batch = self._score(drawn, completions, settings, control, Phase.SCORING)
         check_finite(batch, cycle)
         metrics = measure(batch)
+        control.tell(SCORE.name, metrics)
+        control.part_done(SCORE.name, lambda: self._draft(drawn, completions, batch))
+        clock.skip()
         learned = self.learn(batch, cycle, settings, control, clock)
         metrics |= learned.metrics
         self.position += settings.batch_size
+        control.tell(UPDATE.name, learned.metrics)
+        control.part_done(UPDATE.name, lambda: Draft(batch.written, learned.traces))
+        clock.skip()
         comparison = self.compare(compared, settings, control)
         if not all(math.isfinite(written.kl) for written in comparison):
             raise NotFiniteError(
@@ -322,8 +340,9 @@ class Trainer(ABC, Generic[S]):
                 "cycle was dropped. Lower the learning rate.")
         compared_scores = [w.score for w in comparison if math.isfinite(w.score)]
         if compared_scores:
-            metrics["objective/scores_compared"] = sum(compared_scores) / len(compared_scores)
+            metrics[COMPARED] = sum(compared_scores) / len(compared_scores)
         clock.lap("seconds/comparison")
+        control.tell(COMPARE.name, metrics)
         self.between_cycles = True
         metrics |= clock.laps | {
             "seconds": clock.total,
@@ -383,6 +402,18 @@ class Trainer(ABC, Generic[S]):
                 strict=True))]
         return Batch(
             drawn, completions, written, scores.to(self.policy.device), parts, ref_logprobs, kl)
+
+    def _draft(
+        self, drawn: Sequence[int], completions: Completions, batch: Batch | None
+    ) -> Draft:
+        """Return what is known before the update."""
+        written = batch.written if batch is not None else [
+            Completion(p, e.completion, math.nan, math.nan, length, ended)
+            for p, e, length, ended in zip(
+                drawn, self._exchanges(drawn, completions), completions.lengths.tolist(),
+                completions.ended.tolist(), strict=True)]
+        return Draft(written, list(token_traces(
+            drawn, completions, self.columns(completions, batch), self.policy_tokenizer)))
 
     def _exchanges(self, drawn: Sequence[int], completions: Completions) -> list[Exchange]:
         return [

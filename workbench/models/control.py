@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from workbench.models.phases import Phase
+from workbench.records import Draft
 
 
 class Interrupted(Exception):  # noqa: N818 - not an error: the person asked for it
@@ -33,8 +35,29 @@ class Control(Protocol):
         """
 
 
+class CycleControl(Control, Protocol):
+    """Passed into a cycle, which has parts (:class:`workbench.algorithm.Part`)."""
+
+    def tell(self, part: str, numbers: Mapping[str, float]) -> None:
+        """Report metrics of a part, as far as they are known."""
+
+    def part_done(self, part: str, draft: Callable[[], Draft]) -> None:
+        """Report that a part is done. Returns when the next is to begin, which may be after the
+        person has looked at what ``draft`` gives.
+
+        Raises:
+            Interrupted: to end the cycle here.
+        """
+
+
 class Unattended:
     """A control that nobody watches."""
 
     def step(self, phase: Phase, done: int, total: int) -> None:
+        """Do nothing."""
+
+    def tell(self, part: str, numbers: Mapping[str, float]) -> None:
+        """Do nothing."""
+
+    def part_done(self, part: str, draft: Callable[[], Draft]) -> None:
         """Do nothing."""

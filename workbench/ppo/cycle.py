@@ -14,11 +14,12 @@ from torch import Tensor
 from workbench.feedback.reward_model import Reward
 from workbench.feedback.weighted_reward import score_all
 from workbench.learning.batch import Batch
+from workbench.learning.traces import token_traces
 from workbench.learning.trainer import Learned, Trainer, scheduled
 from workbench.learning.work import Phases, Work
 from workbench.models import snapshot
 from workbench.models.clock import Clock
-from workbench.models.control import Control
+from workbench.models.control import Control, CycleControl
 from workbench.models.forward import MicroBatch, read_logprobs, read_values
 from workbench.models.loading import LoadedPolicy
 from workbench.models.optimizer import set_rates
@@ -35,9 +36,14 @@ from workbench.ppo.kl import adapt_kl_coef, kl_estimate
 from workbench.ppo.linear_values import Moments
 from workbench.ppo.loss import Experience, PPOLoss
 from workbench.ppo.metrics import PRETRAINED
-from workbench.ppo.objective import explained_variance, masked_mean, update_size
+from workbench.ppo.objective import (
+    explained_variance,
+    masked_mean,
+    probability_ratio,
+    update_size,
+)
+from workbench.ppo.parts import ESTIMATE
 from workbench.ppo.rewards import scale, shape_scores, token_rewards
-from workbench.ppo.traces import trace
 from workbench.ppo.update import update
 from workbench.ppo.value_epochs import ValueModelEpochs, head_epochs
 from workbench.ppo.value_head import ValueHead, find_value_head, fits, put_in
@@ -48,6 +54,7 @@ from workbench.ppo.value_pretraining import (
     say_foreseen,
     write_episodes,
 )
+from workbench.records import Draft, TokenTrace
 from workbench.settings import Value
 
 _LEAST_SPREAD = 0.2
@@ -214,12 +221,23 @@ class PPOTrainer(Trainer[Hyperparameters]):
     # -- the cycle
 
     def learn(
-        self, batch: Batch, cycle: int, settings: Hyperparameters, control: Control, clock: Clock
+        self, batch: Batch, cycle: int, settings: Hyperparameters, control: CycleControl,
+        clock: Clock,
     ) -> Learned:
         """Turn scores into advantages and update policy and values by them."""
         completions = batch.completions
         experience, rewards, metrics = self._judge(batch, cycle, settings)
         clock.lap("seconds/scoring")
+        known = self.columns(completions, batch) | {
+            "reward": rewards, "advantage": experience.advantages, "return": experience.returns}
+
+        def traces(more: dict[str, Tensor]) -> list[TokenTrace]:
+            return list(token_traces(
+                batch.drawn, completions, known | more, self.policy_tokenizer))
+
+        control.tell(ESTIMATE.name, metrics)
+        control.part_done(ESTIMATE.name, lambda: Draft(batch.written, traces({})))
+        clock.skip()
         rate, value_rate = learning_rates(settings, cycle)
         set_rates(self.optimizer, rate, value_rate)
         loss = PPOLoss(experience, settings, self.kl_coef,
@@ -231,14 +249,25 @@ class PPOTrainer(Trainer[Hyperparameters]):
         moved = update_size(logprobs_after, completions.logprobs, completions.mask,
                             cliprange=settings.cliprange)
         metrics |= {f"policy/{name}": number.item() for name, number in moved.items()}
-        traces = list(trace(batch.drawn, experience, rewards, logprobs_after, self.policy_tokenizer)
-                      ) if settings.keep_tokens else []
         metrics |= {"lr": rate, "kl_coef": self.kl_coef}
         if settings.kl_controller == "adaptive":
             self.kl_coef = adapt_kl_coef(
                 self.kl_coef, batch.kl.sum(dim=1).mean().item(), target=settings.kl_target,
                 horizon=settings.kl_horizon, n=settings.batch_size)
-        return Learned(metrics, traces)
+        ratio = probability_ratio(logprobs_after, completions.logprobs)
+        return Learned(metrics, traces({"ratio": ratio}) if settings.keep_tokens else [])
+
+    def columns(
+        self, completions: Completions, batch: Batch | None
+    ) -> dict[str, Tensor]:
+        """Return the log-probability of each token, its ``value``, that of the state in which it
+        was chosen, and the ``entropy`` of the distribution it was drawn from; the start policy's
+        log-probability once that has read it. :meth:`learn` adds the ``reward`` that GAE saw, the
+        ``return``, the ``advantage`` as it entered the loss, and the ``ratio`` after the cycle's
+        last step."""
+        known = {"logprob": completions.logprobs, "value": completions.values,
+                 "entropy": completions.entropies}
+        return known if batch is None else known | {"ref_logprob": batch.ref_logprobs}
 
     def token_kl(
         self, logprobs: Tensor, ref_logprobs: Tensor, settings: Hyperparameters

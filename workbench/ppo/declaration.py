@@ -8,6 +8,7 @@ from workbench.algorithm import Algorithm, Figure, PlotSet, Preset
 from workbench.learning.metrics import COMMON
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.metrics import METRICS, START_METRICS
+from workbench.ppo.parts import PARTS
 from workbench.ppo.remarks import remarks, remarks_on_change
 from workbench.ppo.rules import RULES, WATCHED
 from workbench.ppo.tokens import TOKENS
@@ -30,6 +31,7 @@ PPO = Algorithm(
     metrics=METRICS,
     start_metrics=START_METRICS,
     headline="objective/scores",
+    parts=PARTS,
     companions=("objective/scores_compared", "objective/rlhf_reward"),
     plot_sets=(
         PlotSet("Overview",

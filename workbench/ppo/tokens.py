@@ -67,7 +67,7 @@ COLUMNS = (
            "How many times as likely the cycle's update made the token: the ratio ρ. Clipped: "
            "beyond the clip range, the trust region, where the token itself pushes no further; "
            "what other tokens push can still carry it on",
-           lambda s: f"×{s.ratio:.2f}" + (" clipped" if s.clipped else ""),
+           lambda s: _times(s.ratio) + (" clipped" if s.clipped else ""),
            lambda s: math.log(s.ratio) if s.ratio > 0 else 0.0),
     TokenColumn("KL",
            "How much likelier the policy finds the token than the start policy does, in nats: "
@@ -84,12 +84,14 @@ def read_steps(
     pieces: Sequence[str], numbers: Mapping[str, Sequence[float]], score: float,
     settings: Mapping[str, object],
 ) -> tuple[Step, ...]:
-    """Return the steps of a completion that the reward model gave ``score``."""
+    """Return the steps of a completion that the reward model gave ``score``. What is not known
+    yet, within a cycle, is NaN."""
     cliprange = settings.get("cliprange", 0.2)
     assert isinstance(cliprange, float)
-    n = {name: [float(x) for x in column] for name, column in numbers.items()}
-    after = [*n["value"][1:], score]
     count = len(pieces)
+    n = {name: [float(x) for x in numbers.get(name, [math.nan] * count)] for name in (
+        "value", "advantage", "logprob", "ref_logprob", "ratio", "entropy", "reward")}
+    after = [*n["value"][1:], score]
     return tuple(
         Step(piece, n["value"][i], after[i], n["advantage"][i], math.exp(n["logprob"][i]),
              math.exp(n["ref_logprob"][i]), n["ratio"][i], n["logprob"][i] - n["ref_logprob"][i],
@@ -100,8 +102,9 @@ def read_steps(
 
 def say(step: Step, settings: Mapping[str, object]) -> str:
     """Say in words, as rich text, what PPO made of a token."""
-    then = (f"the reward model then gave {number(step.value_after)}" if step.last else
-            f"{number(step.value_after)} after it")
+    then = (f"{number(step.value_after)} after it" if not step.last else
+            "not scored yet" if math.isnan(step.value_after) else
+            f"the reward model then gave {number(step.value_after)}")
     if step.came_to != step.value_after:
         then += f", which was trained on as {number(step.came_to)}"
     # Whitened advantages have the batch's mean taken away: their sign compares with the others.
@@ -120,13 +123,21 @@ def say(step: Step, settings: Mapping[str, object]) -> str:
         edge = 1 + clip if step.ratio > 1 else 1 - clip
         clipped = (f". Past ×{edge:.2f}, the edge of the clip range, it no longer pushes itself: "
                    "the step that crossed it, or other tokens, moved it further")
+    judged = ("Advantage: known when the scores have been read" if math.isnan(step.advantage) else
+              f"Advantage {signed(step.advantage)}{unit}: {turned}")
+    updated = ("the update is still to come" if math.isnan(step.ratio) else
+               f"the update made it {_times(step.ratio)}{clipped}")
     return (
         f"<b>{html.escape(visible(step.piece))}</b> &nbsp;Value head: "
         f"{number(step.value)} before it, {then}. "
-        f"Advantage {signed(step.advantage)}{unit}: {turned}. "
+        f"{judged}. "
         f"Chance {html.escape(percent(step.chance))} "
         f"(start policy {html.escape(percent(step.start_chance))}); "
-        f"the update made it ×{step.ratio:.2f}{clipped}.")
+        f"{updated}.")
+
+
+def _times(ratio: float) -> str:
+    return f"×{ratio:.2f}" if math.isfinite(ratio) else "–"
 
 
 def _clipped(advantage: float, ratio: float, cliprange: float) -> bool:

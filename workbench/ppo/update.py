@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 
 from workbench.learning.epochs import Epochs, Plan, mean, summarise
-from workbench.models.control import Control
+from workbench.models.control import CycleControl
 from workbench.models.policy import Policy
 from workbench.ppo.loss import PPOLoss
+from workbench.ppo.parts import UPDATE
 
 
 def update(
     policy: Policy, optimizer: torch.optim.Optimizer, loss: PPOLoss, *, cycle: int,
-    control: Control,
+    control: CycleControl,
 ) -> dict[str, float]:
     """Run the epochs of one cycle and return its metrics.
 
@@ -26,7 +28,14 @@ def update(
     plan = Plan.of(hp, cycle, epochs=hp.num_ppo_epochs, mini_batches=hp.num_mini_batches,
                    values_alone=loss.warming_up)
     epochs = Epochs(policy, loss.experience.completions, loss, plan, control)
-    log = epochs.run(optimizer, lambda means: 0 < hp.target_kl < means["approxkl"])
+    def enough(means: Mapping[str, float]) -> bool:
+        control.tell(UPDATE.name, {
+            "epoch": means["epoch"] + 1, "epochs": hp.num_ppo_epochs,
+            "policy/clipfrac": means["clipped"], "policy/approxkl": means["approxkl"],
+            "val/ratio_var": _variance(means["ratio_excess"], means["ratio"])})
+        return 0 < hp.target_kl < means["approxkl"]
+
+    log = epochs.run(optimizer, enough)
     last = [entry for entry in log if entry["epoch"] == log[-1]["epoch"]]
     return summarise(log) | {
         "policy/approxkl_avg": mean(log, "approxkl"),
@@ -37,6 +46,10 @@ def update(
         "loss/total_avg": mean(log, "total"),
         "val/ratio": mean(log, "ratio"),
         "val/ratio_start": math.sqrt(2 * log[0]["approxkl"]),
-        # Var(rho) = E[(rho - 1)²] - (E[rho] - 1)²
-        "val/ratio_var": max(0.0, mean(last, "ratio_excess") - (mean(last, "ratio") - 1) ** 2),
+        "val/ratio_var": _variance(mean(last, "ratio_excess"), mean(last, "ratio")),
     }
+
+
+def _variance(excess: float, ratio: float) -> float:
+    """Return ``Var(rho) = E[(rho - 1)²] - (E[rho] - 1)²``."""
+    return max(0.0, excess - (ratio - 1) ** 2)

@@ -57,6 +57,14 @@ def forget(db: Database, run_id: int, cycle: int, *, journal: bool) -> None:
             db.table(table).delete_where("run_id = ? and cycle > ?", [run_id, cycle])
 
 
+def drop_draft(db: Database, run_id: int) -> None:
+    """Delete what was recorded of a cycle that was not finished."""
+    for table in ("completions", "traces"):
+        db.execute(
+            f"delete from [{table}] where run_id = ? and cycle > "
+            "(select cycles from runs where id = ?)", [run_id, run_id])
+
+
 def delete(db: Database, run_id: int) -> None:
     """Delete a run. Its forks become those of the run it came from, as far as they agree."""
     run = db.table("runs").get(run_id)

@@ -175,6 +175,24 @@ class Store(Queries):
             db.table("runs").update(run_id, {"cycles": cycle})
         return self._writer.submit(write)
 
+    def record_draft(
+        self, run_id: int, cycle: int, rollout: Iterable[CompletionRecord],
+        traces: Iterable[TokenTrace],
+    ) -> Future[None]:
+        """Record what the cycle in hand has so far, in place of what it had before; it becomes the
+        cycle's own, or goes with :meth:`drop_draft`."""
+        rows = completion_rows(run_id, cycle, "rollout", rollout)
+        packed = trace_rows(run_id, cycle, traces)
+
+        def write(db: Database) -> None:
+            _upsert(db, "completions", rows)
+            _upsert(db, "traces", packed)
+        return self._writer.submit(write)
+
+    def drop_draft(self, run_id: int) -> Future[None]:
+        """Forget what was recorded of a cycle that was not finished."""
+        return self._writer.submit(lambda db: branches.drop_draft(db, run_id))
+
     def record_health(self, run_id: int, health: Iterable[HealthRecord]) -> Future[None]:
         """Record findings of a cycle that failed."""
         rows = health_rows(run_id, health)
@@ -270,6 +288,7 @@ class Store(Queries):
                 "select id from runs where status in ('running', 'paused')")]
             gone = [run_id for run_id in live if not self.run_locks.is_alive(run_id)]
             for run_id in gone:
+                branches.drop_draft(db, run_id)
                 db.table("runs").update(run_id, {"status": "interrupted"})
             return gone
         return self._writer.submit(write)

@@ -69,12 +69,14 @@ class PromptItem:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Begin a new run from the start policy. ``step`` pauses it after its first cycle."""
+    """Begin a new run from the start policy. ``step`` pauses it after its first cycle, ``into``
+    after the first part of that."""
 
     hyperparameters: Settings
     prompts: tuple[PromptItem, ...]
     name: str = ""
     step: bool = False
+    into: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,13 +93,14 @@ class ResumeRun:
 
     Its models are loaded if they are not; on a CPU what follows is what would have followed.
     ``changes`` are settings for the cycles to come, such as more cycles. ``step`` pauses it after
-    its next cycle.
+    its next cycle, ``into`` after the first part of that.
     """
 
     run_id: int
     cycle: int | None = None
     changes: Mapping[str, Value] = field(default_factory=dict)
     step: bool = False
+    into: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +152,12 @@ class Resume:
 @dataclass(frozen=True, slots=True)
 class StepCycle:
     """Run one cycle of a paused run, then pause again."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepInto:
+    """Hold the run after the next part of a cycle, with what the cycle has so far in the store.
+    What it computes is not changed by that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +230,6 @@ class Close:
 
 Command = (
     LoadModels | CancelLoading | EstimateMemory | Start | ResumeRun | GoBack | Fork | ExportRun
-    | Checkpoint | Pause | Resume | StepCycle | Stop | SetHyperparameters | Try | StopTrying
-    | Watch | Unwatch
+    | Checkpoint | Pause | Resume | StepCycle | StepInto | Stop | SetHyperparameters
+    | Try | StopTrying | Watch | Unwatch
 )

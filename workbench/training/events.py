@@ -31,12 +31,13 @@ class StateChanged:
     """The session is now in ``state``; ``note`` says why or what it waits for.
 
     ``held``: the run is paused because the disk does not take what it wrote; to resume it is to
-    try again.
+    try again. ``within``: it is paused within a cycle, after the part of this name.
     """
 
     state: State
     note: str = ""
     held: bool = False
+    within: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +247,17 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
+class PartReported:
+    """What is known by now of a part of the cycle in hand; ``done``: nothing more will be."""
+
+    run_id: int
+    cycle: int
+    part: str
+    metrics: Mapping[str, float]
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ComparisonReady:
     """The compared prompts' completions after ``cycle`` are in the store (0: start policy)."""
 
@@ -391,8 +403,8 @@ class TryFinished:
 
 Event = (
     StateChanged | LoadingProgress | ModelsLoaded | HalfLoaded | LoadingFailed | CommandRefused
-    | MemoryEstimated | RunStarted | RunResumed | RunFollowed | Progress | ComparisonReady
-    | Prepared | CycleFinished | HealthChecked
+    | MemoryEstimated | RunStarted | RunResumed | RunFollowed | Progress | PartReported
+    | ComparisonReady | Prepared | CycleFinished | HealthChecked
     | HyperparametersStaged | HyperparametersApplied | CheckpointWritten | CheckpointFailed
     | Exported | TryStarted | TryProgress | TryScored | TryFailed | TryFinished
     | RunFinished | RunFailed

@@ -58,6 +58,12 @@ class Run:
     journaled: dict[int, Changes] = field(default_factory=dict)
     """Changes that were made to cycles which a resume runs again."""
     pause_after_cycle: bool = False
+    step_into: bool = False
+    """Whether to hold after the next part of a cycle."""
+    within: str = ""
+    """The part of the cycle in hand that is done while the run is held within it."""
+    drafted: bool = False
+    """Whether the store has something of the cycle in hand."""
     compared_start: bool = False
     prepared: bool = False
     """Whether what comes before the first cycle is done."""

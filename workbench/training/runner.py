@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from workbench.algorithms import algorithm_of, parts_of
 from workbench.feedback.reward_text import RewardError
 from workbench.learning.trainer import AnyTrainer
 from workbench.memory_allocator import return_freed_memory
@@ -13,6 +14,7 @@ from workbench.models.device import caution, find_placement
 from workbench.models.out_of_memory import is_out_of_memory
 from workbench.models.phases import Phase
 from workbench.models.policy_tokenizer import PromptError
+from workbench.records import Draft
 from workbench.settings import HyperparameterError
 from workbench.store.disk_errors import NotWrittenError
 from workbench.store.records import Status
@@ -25,7 +27,7 @@ from workbench.training.failures import explain, is_expected
 from workbench.training.health import not_finite
 from workbench.training.models import Models
 from workbench.training.preparing import prepare
-from workbench.training.run import Run, Unwritten
+from workbench.training.run import Run, Unwritten, records
 from workbench.training.saving import (
     changes_record,
     cycle_record,
@@ -43,15 +45,17 @@ class Runner:
     """Runs cycles, and looks for commands in every step of them. Lives on the training thread."""
 
     def __init__(
-        self, store: Store, models: Models, session: SessionState, attend: Callable[[], None]
+        self, store: Store, models: Models, session: SessionState, attend: Callable[[], None],
+        wait: Callable[[], None],
     ) -> None:
         """Be without a run.
 
         Args:
             attend: serves the commands that wait.
+            wait: serves one, once there is one.
         """
         self._store, self._models, self._session = store, models, session
-        self._emit, self._attend = session.emit, attend
+        self._emit, self._attend, self._wait = session.emit, attend, wait
         self.run: Run | None = None
         self._hurried = False
         self._saving = False
@@ -75,9 +79,18 @@ class Runner:
     def go_on(self, *, step: bool) -> None:
         """Go on with a paused run, for one cycle or for all."""
         if self.run is not None:
-            self.run.pause_after_cycle = step
+            self.run.pause_after_cycle, self.run.step_into = step, False
             self._store.set_status(self.run.id, "running").exception()
             self._session.enter(State.RUNNING, f"One cycle: {self.run.cycle + 1}" if step else "")
+
+    def go_into(self) -> None:
+        """Hold the run when the next part of a cycle is done."""
+        run = self.run
+        if run is not None:
+            run.step_into = run.pause_after_cycle = True
+            if self._session.state is State.PAUSED:
+                self._store.set_status(run.id, "running").exception()
+            self._session.enter(State.RUNNING, f"Into cycle {run.cycle + 1}")
 
     def settle(self) -> str:
         """Write what waits in memory; return a sentence if the disk does not take it."""
@@ -126,13 +139,49 @@ class Runner:
             self._place, self._moved_at = (phase, done, total), time.monotonic()
         self._phase = phase
         self._attend()
-        if self._session.closing or (
-                self._session.state is State.STOPPING and not self._completes()):
-            raise Interrupted
+        self._go_on_or_end()
         if self.run is not None:
             self._emit(ev.Progress(
                 self.run.id, self.run.cycle + 1 if self.run.compared_start else 0,
                 self.run.hp.num_cycles, phase, done, total))
+
+    def tell(self, part: str, numbers: Mapping[str, float]) -> None:
+        """Serve as the :class:`~workbench.models.control.CycleControl` of a cycle."""
+        if self.run is not None:
+            self._emit(ev.PartReported(self.run.id, self.run.cycle + 1, part, dict(numbers)))
+
+    def part_done(self, part: str, draft: Callable[[], Draft]) -> None:
+        """Serve as the :class:`~workbench.models.control.CycleControl` of a cycle."""
+        run = self.run
+        if run is None:
+            return
+        self._emit(ev.PartReported(run.id, run.cycle + 1, part, {}, done=True))
+        self._attend()
+        if not run.step_into or self._session.state is not State.RUNNING:
+            return
+        run.step_into, run.within = False, part
+        made = draft()
+        written = self._store.record_draft(
+            run.id, run.cycle + 1, records(made.rollout, run), made.traces).exception()
+        run.drafted = run.drafted or written is None
+        self._store.set_status(run.id, "paused").exception()
+        title = next(p.title for p in parts_of(algorithm_of(run.hp)) if p.name == part)
+        self._session.enter(
+            State.PAUSED, f"In cycle {run.cycle + 1}, after {title}"
+            f"{f'; it cannot be shown: {written}' if written else ''}", within=part)
+        while self._paused() and not self._session.closing:
+            self._wait()
+        run.within = ""
+        self._moved_at = time.monotonic()
+        self._go_on_or_end()
+
+    def _paused(self) -> bool:
+        return self._session.state is State.PAUSED
+
+    def _go_on_or_end(self) -> None:
+        if self._session.closing or (
+                self._session.state is State.STOPPING and not self._completes()):
+            raise Interrupted
 
     def one_cycle(self, run: Run) -> None:
         """Run the next cycle, or whatever comes before and after it."""
@@ -272,6 +321,8 @@ class Runner:
         if run is None:
             return
         lost = self._lost(run)
+        if run.drafted:
+            self._store.drop_draft(run.id).exception()
         if outcome == "stopped" and not lost and not self._hurried:
             if self._session.state is State.STOPPING:
                 self._session.enter(

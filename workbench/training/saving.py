@@ -57,7 +57,7 @@ def cycle_record(
             run.id, cycle, metrics=result.metrics, rollout=rollout, comparison=comparison,
             traces=result.traces, keep_traces=run.hp.keep_tokens,
             health=health_records(checked)).result()
-        run.cycle, run.in_cycle, run.attended = cycle, False, False
+        run.cycle, run.in_cycle, run.attended, run.drafted = cycle, False, False, False
         run.score, run.settled = _worth(result), (run.hp, numbers)
         log.info("Run %d: cycle %d in %.2f s", run.id, cycle, result.metrics["seconds"])
         emit(ev.ComparisonReady(run.id, cycle))

@@ -21,11 +21,13 @@ class SessionState:
         self.closing = False
         """Whether the session is to end."""
 
-    def enter(self, state: State, note: str = "", *, held: bool = False) -> None:
+    def enter(
+        self, state: State, note: str = "", *, held: bool = False, within: str = ""
+    ) -> None:
         """Be in ``state`` from now on; the rest is as in :class:`StateChanged`."""
         self.state = state
         log.info("%s%s", state, f": {note}" if note else "")
-        self.emit(ev.StateChanged(state, note, held))
+        self.emit(ev.StateChanged(state, note, held, within))
 
     def refuse(
         self, command: do.Command, sentence: str, problems: dict[str, str] | None = None

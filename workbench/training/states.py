@@ -23,6 +23,7 @@ WHEN: dict[type, tuple[tuple[State, ...], str]] = {
     do.Pause: ((State.RUNNING,), "Only a running run can be paused."),
     do.Resume: ((State.PAUSED,), "Only a paused run can go on."),
     do.StepCycle: ((State.PAUSED,), "Only a paused run can be stepped."),
+    do.StepInto: ((State.RUNNING, State.PAUSED), "No run is on; start one first."),
     do.Stop: ((State.RUNNING, State.PAUSED, State.STOPPING), "No run is on."),
     do.SetHyperparameters: (
         (State.RUNNING, State.PAUSED), "No run is on; the values are used at its start."),
@@ -30,6 +31,10 @@ WHEN: dict[type, tuple[tuple[State, ...], str]] = {
              "Pause first: a policy is tried between cycles, with the models loaded."),
     do.StopTrying: (tuple(State), ""),  # it may come when the try is over
 }
+
+BETWEEN_CYCLES = (do.GoBack, do.Fork, do.Checkpoint)
+"""What makes no sense while a run is paused within a cycle."""
+NOT_WITHIN = "The run is within cycle {}: let it end that with Step, or stop it, first."
 
 
 def allowed(*commands: type) -> frozenset[State]:

@@ -9,10 +9,10 @@ from pydantic import TypeAdapter
 
 from workbench.training import commands, events
 
-STEERING = (commands.Pause, commands.Resume, commands.StepCycle, commands.Stop,
-            commands.Checkpoint, commands.SetHyperparameters)
+STEERING = (commands.Pause, commands.Resume, commands.StepCycle, commands.StepInto,
+            commands.Stop, commands.Checkpoint, commands.SetHyperparameters)
 """What another process may ask of a run."""
-TOLD = (events.StateChanged, events.Prepared, events.HyperparametersStaged,
+TOLD = (events.StateChanged, events.PartReported, events.Prepared, events.HyperparametersStaged,
         events.HyperparametersApplied, events.CheckpointWritten, events.CheckpointFailed,
         events.RunFailed, events.RunFinished)
 """What a watcher is told. Cycles are not among it: the store has them."""

@@ -31,7 +31,7 @@ from workbench.training.run import (
 )
 from workbench.training.runner import Runner
 from workbench.training.session_state import SessionState
-from workbench.training.states import WHEN
+from workbench.training.states import BETWEEN_CYCLES, NOT_WITHIN, WHEN
 from workbench.training.threads import Threads
 from workbench.training.try_command import Trying
 
@@ -56,7 +56,9 @@ class Worker:
         self._emit = emit
         self._session = SessionState(emit)
         self._models = Models()
-        self._runner = Runner(store, self._models, self._session, self._attend)
+        self._runner = Runner(
+            store, self._models, self._session, self._attend,
+            lambda: self._handle(inbox.get()))
         self._trying = Trying(inbox, store, emit)
         self._cancelled = False
         self._load_next: do.LoadModels | None = None
@@ -102,6 +104,10 @@ class Worker:
         if self._session.state not in states:
             self._session.refuse(command, sentence)
             return
+        run = self._runner.run
+        if run is not None and run.within and isinstance(command, BETWEEN_CYCLES):
+            self._session.refuse(command, NOT_WITHIN.format(run.cycle + 1))
+            return
         match command:
             case do.LoadModels():
                 self._load_next = command
@@ -124,6 +130,8 @@ class Worker:
                 self._runner.go_on(step=False)
             case do.StepCycle():
                 self._runner.go_on(step=True)
+            case do.StepInto():
+                self._runner.go_into()
             case do.Stop():
                 self._runner.stop()
             case do.SetHyperparameters():
@@ -217,7 +225,9 @@ class Worker:
         note = " ".join(filter(None, notes))
         self._emit(ev.RunStarted(
             run_id, command.name or f"Run {run_id}", algorithm.name, hp.model_dump(), note))
-        self._runner.begin(Run(run_id, hp, prompts, pause_after_cycle=command.step))
+        self._runner.begin(Run(
+            run_id, hp, prompts, pause_after_cycle=command.step or command.into,
+            step_into=command.into))
 
     def _go_on_from(self, command: do.ResumeRun | do.GoBack | do.Fork) -> None:
         """Go on from a checkpoint, with the settings and changes the journal has."""
@@ -246,7 +256,9 @@ class Worker:
             self._store.run_locks.release(run.id)
             self._session.refuse(command, explain(error, run.hp)[0])
             return
-        run.pause_after_cycle = isinstance(command, do.ResumeRun) and command.step
+        if isinstance(command, do.ResumeRun):
+            run.step_into = command.into
+            run.pause_after_cycle = command.step or command.into
         parent = planned.resumed.name if isinstance(command, do.Fork) else ""
         notes = [f"{changed[0]} has changed since the run began."] if changed else []
         if isinstance(command, do.Fork) and command.changes and not run.cycle and (
