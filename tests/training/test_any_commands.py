@@ -78,7 +78,7 @@ class AnyCommands(RuleBasedStateMachine):
         self.send(start(cycles, step))
 
     @rule(command=st.sampled_from(
-        [do.Pause(), do.Resume(), do.StepCycle(), do.Stop(), do.Checkpoint()]))
+        [do.Pause(), do.Resume(), do.StepCycle(), do.StepInto(), do.Stop(), do.Checkpoint()]))
     def steer(self, command):
         self.send(command)
 
@@ -124,6 +124,8 @@ class AnyCommands(RuleBasedStateMachine):
                 there = [c.cycle for c in self.store.checkpoints.all(run_id)]
                 assert all(self.store.checkpoints.is_whole(run_id, c) for c in there)
                 assert max(there, default=0) <= cycles
+            if ended:  # what an unfinished cycle had is forgotten
+                assert max(self.store.traced_cycles(run_id), default=0) <= cycles
         assert {r.id for r in self.store.runs()} >= set(self.cycles)
 
     def teardown(self):

@@ -63,6 +63,9 @@ SPECS = (
                "Run", "Ctrl+P", "pause", allowed(do.Pause, do.Resume), toolbar=True),
     ActionSpec("step", "Step", "Run one cycle, then pause", "Run", "Ctrl+E", "step",
                frozenset(State) - {State.RUNNING, State.STOPPING}, toolbar=True),
+    ActionSpec("step_into", "Step into", "Run one part of a cycle, then pause, so that one looks "
+               "at scores and estimates before the update", "Run", "Ctrl+I", "step_into",
+               frozenset(State) - {State.STOPPING}),
     ActionSpec("stop", "Stop", "End the run at the next step; the unfinished cycle is dropped. "
                "Again: without waiting for its checkpoint", "Run", "Ctrl+.", "stop",
                allowed(do.Stop), toolbar=True),
@@ -123,7 +126,7 @@ SPECS = (
                "Help"),
 )
 
-_BEGIN = ("start", "pause", "step", "resume_run", "fork_run", "go_back", "load_models")
+_BEGIN = ("start", "pause", "step", "step_into", "resume_run", "fork_run", "go_back", "load_models")
 STARTING = "A run is being started; wait a moment."
 
 

@@ -31,6 +31,7 @@ from PySide6.QtWidgets import (
 from superqt import QElidingLabel
 
 from workbench.gui.actions import Actions, explain, set_tip, tip_of
+from workbench.gui.cycle_strip.strip import CycleStrip
 from workbench.gui.dock_layout import TWO_COLUMNS, DockLayout, screen_width
 from workbench.gui.health.panel import HealthChip
 from workbench.gui.hyperparameters.dock import HyperparametersDock
@@ -66,6 +67,7 @@ _LAYOUT_VERSION = 3
 _SMALLEST = QSize(200, 150)
 _APART = 24  # pixels
 _BUTTON_NAMES = 900  # pixels from which on the tool bar has room for those of all its buttons
+_STRIP_FROM = 500  # pixels of height from which on the strip leaves enough for the docks
 _SHARE = 0.85  # of the screen that the window takes at first
 # Characters that are seen where the tool bar is full, of these and of longer ones.
 _LEAST_NAME = len("Showing Run 1234") + 4  # and margins
@@ -121,6 +123,7 @@ class MainWindow(QMainWindow):
         self.status = StatusBar(self)
         self.setStatusBar(self.status)
         self._make_toolbar()
+        self._make_strip()
         self._make_menus()
         self.toast = Toast(self)
         self.resize(first_size(self.screen().availableSize()))
@@ -172,9 +175,11 @@ class MainWindow(QMainWindow):
 
     # -- what shows
 
-    def show_state(self, state: State, note: str = "") -> None:
-        """Show where the session stands, everywhere."""
+    def show_state(self, state: State, note: str = "", within: str = "") -> None:
+        """Show where the session stands, everywhere; ``within``: it is paused within a cycle,
+        after the part of this name."""
         self.state = state
+        self.strip.set_state(state, within)
         if self._starting != "a run" or state not in _BEFORE_A_RUN:
             self._set_starting("")
         self.chip.setAccessibleDescription(note)
@@ -185,7 +190,7 @@ class MainWindow(QMainWindow):
         self.show_state_chip()
         self.models.set_state(state)
         self.hyperparameters.set_state(state)
-        self.status.set_state(state)
+        self.status.set_state(state, within)
         if hasattr(self, "runs"):
             self.runs.set_state(state)
             self.trying.set_state(state)
@@ -270,7 +275,7 @@ class MainWindow(QMainWindow):
         }
         return {
             "geometry": _text(self.saveGeometry()), "docks": _text(self.saveState(_LAYOUT_VERSION)),
-            "theme": themes().mode,
+            "theme": themes().mode, "strip": self._strip_wanted,
             "views": {name: view.save_state() for name, view in views.items() if view},
         }
 
@@ -289,6 +294,7 @@ class MainWindow(QMainWindow):
                                 and not self.isVisible()]
             for dock in self._show_later:
                 dock.hide()
+        self._want_strip(saved.get("strip") is not False)
 
     def restore_docks(self, saved: dict[str, object]) -> None:
         """Give the light docks what they remembered."""
@@ -370,6 +376,7 @@ class MainWindow(QMainWindow):
                     Qt.ToolButtonStyle.ToolButtonTextBesideIcon if self.width() >= _BUTTON_NAMES
                     else Qt.ToolButtonStyle.ToolButtonIconOnly)
         self._keep_note()
+        self._want_strip(self._strip_wanted)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Closing is asked for, not done: the run has to end first."""
@@ -468,6 +475,24 @@ class MainWindow(QMainWindow):
         self.addToolBar(bar)
         self.show_health([])
 
+    def _make_strip(self) -> None:
+        """The cycle, part by part, in a row of its own below the tool bar."""
+        self.strip = CycleStrip(self.actions_["step_into"])
+        self.strip.opened.connect(self.reveal)
+        self.addToolBarBreak()
+        bar = named(QToolBar("Cycle strip"), "strip_toolbar", "Cycle strip", "")
+        bar.setMovable(False)
+        bar.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
+        bar.addWidget(self.strip)
+        self.addToolBar(bar)
+        self.strip_bar, self._strip_wanted = bar, True
+        bar.toggleViewAction().triggered.connect(self._want_strip)
+
+    def _want_strip(self, wanted: bool) -> None:
+        """Show the strip where it is wanted and leaves enough for the docks."""
+        self._strip_wanted = wanted
+        self.strip_bar.setVisible(wanted and self.height() >= _STRIP_FROM)
+
     def _make_menus(self) -> None:
         actions = self.actions_
         self.dock_actions = [self._dock_action(i, name, dock)
@@ -502,6 +527,7 @@ class MainWindow(QMainWindow):
                 menu.addSeparator()
                 shown = menu.addMenu("Show or hide")
                 shown.addActions([dock.toggleViewAction() for dock in self.docks.values()])
+                shown.addAction(self.strip_bar.toggleViewAction())
 
     def _dock_action(self, number: int, name: str, dock: QDockWidget) -> QAction:
         action = QAction(f"Go to {dock.windowTitle()}", self)

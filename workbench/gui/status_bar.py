@@ -78,8 +78,8 @@ class StatusBar(QStatusBar):
         self._timer.timeout.connect(self._tick)
         self.bar.hide()
 
-    def set_state(self, state: State) -> None:
-        """Count time only while the run runs."""
+    def set_state(self, state: State, within: str = "") -> None:
+        """Count time only while the run runs; ``within``: it is paused in the cycle in hand."""
         was, self._state = self._state, state
         now = time.monotonic()
         if state == State.PAUSED and was != State.PAUSED:
@@ -94,7 +94,7 @@ class StatusBar(QStatusBar):
             self.bar.hide()
             self.phase.setText("")
             self.left.setText("")
-            if self._num_cycles:  # a cycle that was not finished does not count
+            if self._num_cycles and not within:  # a cycle that was not finished does not count
                 self._say_cycle(self._done)
         self._tell_apart()
 

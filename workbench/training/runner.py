@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 
@@ -148,7 +149,8 @@ class Runner:
     def tell(self, part: str, numbers: Mapping[str, float]) -> None:
         """Serve as the :class:`~workbench.models.control.CycleControl` of a cycle."""
         if self.run is not None:
-            self._emit(ev.PartReported(self.run.id, self.run.cycle + 1, part, dict(numbers)))
+            known = {name: n for name, n in numbers.items() if math.isfinite(n)}
+            self._emit(ev.PartReported(self.run.id, self.run.cycle + 1, part, known))
 
     def part_done(self, part: str, draft: Callable[[], Draft]) -> None:
         """Serve as the :class:`~workbench.models.control.CycleControl` of a cycle."""

@@ -123,6 +123,9 @@ class Controller(QObject):
             case ev.Progress():
                 self._written = None
                 window.status.progress(event)
+                window.strip.progress(event)
+            case ev.PartReported():
+                window.strip.report(event)
             case ev.LoadingProgress():
                 window.models.progress(event)
             case ev.ModelsLoaded():
@@ -146,6 +149,7 @@ class Controller(QObject):
                 window.completions.cycle_available(event.run_id, event.cycle)
             case ev.CycleFinished():
                 window.status.cycle_finished(event)
+                window.strip.cycle_finished(event)
                 window.tokens.cycle_available(event.run_id)
                 self._display.add(event)
                 window.runs.refresh_run(event.run_id)
@@ -157,6 +161,8 @@ class Controller(QObject):
                     window.toast.show_message("warning", event.note)
             case ev.HyperparametersApplied():
                 window.hyperparameters.applied(event)
+                if event.run_id == self.shown:
+                    window.strip.take_settings(event.hyperparameters)
                 self._display.add(event)
             case ev.CheckpointWritten():
                 self._checkpoint_written(event)
@@ -177,7 +183,9 @@ class Controller(QObject):
 
     def _state_changed(self, event: ev.StateChanged) -> None:
         self._told = event.state
-        self._window.show_state(event.state, event.note)
+        self._window.show_state(event.state, event.note, event.within)
+        if event.within:
+            self._window.tokens.cycle_available(self.resuming.live or 0)
         # The state is that of the run that is watched; this window's own models are free.
         watching = self.watched is not None and event.state in ALIVE
         self._window.actions_.grant("load_models", watching)
@@ -218,7 +226,8 @@ class Controller(QObject):
             event.hyperparameters, find_algorithm(event.algorithm))
         window.status.run_started(event)
         window.runs.refresh()
-        self._display.begin(event.run_id, find_algorithm(event.algorithm))
+        self._display.begin(
+            event.run_id, find_algorithm(event.algorithm), event.hyperparameters)
         if event.note:
             window.toast.show_message("info", event.note)
 

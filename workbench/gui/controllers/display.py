@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal
 
 from workbench.algorithm import Algorithm
-from workbench.algorithms import algorithm_named
+from workbench.algorithms import algorithm_named, default_algorithm
 from workbench.gui.background import Background
 from workbench.gui.controllers.health import Health
 from workbench.gui.controllers.resuming import Resuming
 from workbench.gui.metrics.reading import read_series
+from workbench.settings import Value
 from workbench.store.records import ChangeRecord, HealthRecord, Series
 from workbench.training.commands import Command, Unwatch, Watch
 from workbench.training.events import CycleFinished, HyperparametersApplied
@@ -42,12 +43,15 @@ class Display(QObject):
         self._late: list[CycleFinished | HyperparametersApplied] = []
         self._read = (0, frozenset[int]())
 
-    def begin(self, run_id: int, algorithm: Algorithm) -> None:
+    def begin(
+        self, run_id: int, algorithm: Algorithm, settings: Mapping[str, Value]
+    ) -> None:
         """Put a new run on display, of which there is nothing to read."""
         self._resuming.live = self.shown = run_id
         self.watched, self._read = None, (0, frozenset())
         self._reading = False
         self._window.metrics.show_run(run_id, {}, [], algorithm)
+        self._window.strip.show_run(run_id, algorithm, settings)
         self._health.begin(run_id)
         self._window.hyperparameters.show_history([])
         self._window.completions.show_run(run_id)
@@ -111,6 +115,13 @@ class Display(QObject):
         self._window.metrics.show_run(
             run_id, series, changes, algorithm_named(run.algorithm) if run else None)
         self._window.hyperparameters.show_history(changes)
+        if run is None:
+            self._window.strip.show_run(None, default_algorithm())
+        else:
+            self._window.strip.show_run(
+                run.id, algorithm_named(run.algorithm), self._store.settings_planned(run.id),
+                run.cycles, {name: s.values[-1] for name, s in series.items()
+                             if s.cycles and s.cycles[-1] == run.cycles > 0})
         read = max((s.cycles[-1] for s in series.values() if s.cycles), default=0)
         if run_id is not None:
             self._health.read(run_id, read, health)

@@ -56,8 +56,8 @@ class Resuming(QObject):
         self.live: int | None = None
         """The run that is alive here."""
 
-    def resume(self, run_id: int, *, step: bool = False) -> None:
-        """Go on with a run; ``step`` for one cycle."""
+    def resume(self, run_id: int, *, step: bool = False, into: bool = False) -> None:
+        """Go on with a run; ``step`` for one cycle, ``into`` for one part of it."""
         run = self._store.run(run_id)
         if run is None:
             return
@@ -67,9 +67,9 @@ class Resuming(QObject):
             ask_for_cycles(
                 self._window, run.name, done,
                 lambda cycles: self.go_on(
-                    run.name, ResumeRun(run.id, None, {"num_cycles": cycles}, step)))
+                    run.name, ResumeRun(run.id, None, {"num_cycles": cycles}, step, into)))
         else:
-            self.go_on(run.name, ResumeRun(run.id, step=step))
+            self.go_on(run.name, ResumeRun(run.id, step=step, into=into))
 
     def offer(self, run: RunRecord | None) -> None:
         """Offer to go on with a run that did not come to its end."""

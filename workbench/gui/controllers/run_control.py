@@ -30,19 +30,21 @@ class RunControl(QObject):
         super().__init__(window)
         self._window, self._store, self._resuming, self._send = window, store, resuming, send
         self._readiness = readiness
-        self._waiting: bool | None = None
-        """Whether the start that waits for models is to be of one cycle; None: none waits."""
+        self._waiting: dict[str, bool] | None = None
+        """How far the start that waits for models is to go (``step``, ``into``); None: none
+        waits."""
         self._pausing = False
         self._stopped_at = 0.0
         on = window.actions_.on
         on("start", self.start)
         on("pause", self.pause_or_resume)
         on("step", self.step)
+        on("step_into", self.step_into)
         on("stop", self.stop)
         on("checkpoint", self.checkpoint)
         on("apply", self.apply)
 
-    def start(self, *, step: bool = False) -> None:
+    def start(self, *, step: bool = False, into: bool = False) -> None:
         """Begin a new run with the models, the settings and the prompts on screen. Models that are
         not loaded are loaded first, as is a reward file that has changed since, and those that are
         being loaded are waited for."""
@@ -61,16 +63,16 @@ class RunControl(QObject):
             window.toast.show_message(
                 "info", "No prompt is switched on: add one, or tick one in Prompts.")
             return
-        self._withhold("start", "step")
+        self._withhold("start", "step", "step_into")
         models = window.models
         if window.state == State.LOADING or not models.is_loaded() or (
                 models.reward.files_changed()):
-            self._wait(step)
+            self._wait({"step": step, "into": into})
             if window.state != State.LOADING:
                 models.load()
         else:
             window.show_starting(True)
-            self._send(do.Start(settings, prompts, step=step))
+            self._send(do.Start(settings, prompts, step=step, into=into))
 
     def give_up_waiting(self) -> None:
         """The models will not come, or others will: nothing starts."""
@@ -85,7 +87,7 @@ class RunControl(QObject):
             self._send(do.Resume())
             self._window.status.cycle_begins()
         elif (stopped := self._readiness.stopped) is not None:
-            self._withhold("start", "step")
+            self._withhold("start", "step", "step_into")
             self._resuming.resume(stopped.id)
         else:
             self._pausing = True
@@ -99,10 +101,21 @@ class RunControl(QObject):
             self._withhold("step")
             self._window.status.cycle_begins()
         elif (stopped := self._readiness.stopped) is not None:
-            self._withhold("start", "pause", "step")
+            self._withhold("start", "pause", "step", "step_into")
             self._resuming.resume(stopped.id, step=True)
         else:
             self.start(step=True)
+
+    def step_into(self) -> None:
+        """Run the next part of a cycle."""
+        if self._window.state in (State.PAUSED, State.RUNNING):
+            self._withhold("step_into")
+            self._send(do.StepInto())
+        elif (stopped := self._readiness.stopped) is not None:
+            self._withhold("start", "pause", "step", "step_into")
+            self._resuming.resume(stopped.id, into=True)
+        else:
+            self.start(into=True)
 
     def stop(self) -> None:
         """End the run; asked again, end it without its checkpoint. Shown at once: the run itself
@@ -139,9 +152,9 @@ class RunControl(QObject):
         self._grant_again()
         if waiting is not None:
             if state == State.LOADING:
-                self._withhold("start", "step")
+                self._withhold("start", "step", "step_into")
             elif state in NO_RUN and self._window.models.is_loaded():
-                self.start(step=waiting)
+                self.start(**waiting)
 
     def refused(self, command: str) -> None:
         """The run did not take a command."""
@@ -153,9 +166,9 @@ class RunControl(QObject):
         self._readiness.update()
         self._grant_again()
 
-    def _wait(self, step: bool | None) -> None:
-        self._waiting = step
-        self._readiness.waiting = step is not None
+    def _wait(self, asked: dict[str, bool] | None) -> None:
+        self._waiting = asked
+        self._readiness.waiting = asked is not None
         self._readiness.update()
 
     def _withhold(self, *names: str) -> None:
@@ -164,5 +177,5 @@ class RunControl(QObject):
             self._window.actions_.allow(name, False, "Waiting for the answer.")
 
     def _grant_again(self) -> None:
-        for name in ("start", "step", "pause"):
+        for name in ("start", "step", "step_into", "pause"):
             self._window.actions_.allow(name, not (name == "pause" and self._pausing))

@@ -56,6 +56,7 @@ class TokensView(QWidget):
         self._cycle: int | None = None  # None: the latest
         self._shown_cycle: int | None = None
         self._traces: Mapping[int, TokenTrace] = {}  # of the cycle that is held
+        self._in_hand = False  # whether that cycle is not complete
         self._wanted_prompt: int | None = None
         self._settings: Mapping[str, object] = {}
         self._algorithm = default_algorithm()
@@ -167,7 +168,8 @@ class TokensView(QWidget):
             self._pages.setCurrentWidget(self._empty)
             self.controls.setVisible(False)
             return
-        reading = bool(self._traces) and self._cycle == self._shown_cycle
+        # Of a cycle in hand more becomes known while it is read.
+        reading = bool(self._traces) and self._cycle == self._shown_cycle and not self._in_hand
         wanted = self._cycle
         if wanted is not None and not reading and wanted not in kept:
             self._cycle = min(kept, key=lambda cycle: abs(cycle - wanted))
@@ -182,6 +184,7 @@ class TokensView(QWidget):
             if not reading:
                 self._traces = {} if self._cycle is None else self._read_traces(run.id, cycle)
             self._show_completions(run.id, cycle)
+        self._in_hand = cycle > run.cycles
         self._pages.setCurrentWidget(self._both)
         self.cycle_shown.emit(cycle)
 

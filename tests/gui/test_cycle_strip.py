@@ -1,0 +1,178 @@
+"""The strip says which part of a cycle is on and what came of it, in the run's own numbers."""
+
+import math
+
+import pytest
+from helpers.play import SMALL, play, until
+from helpers.window import DEFAULTS, ready
+from PySide6.QtCore import Qt
+
+from workbench.algorithms import algorithm_named
+from workbench.formatting import number, percent, signed
+from workbench.gui.cycle_strip.strip import HEIGHT
+from workbench.models.phases import Phase
+from workbench.training import commands as do
+from workbench.training import events as ev
+from workbench.training.events import State
+
+TITLES = ["Write", "Score", "Estimate", "Update", "Compare"]
+
+
+def begin(opened, run_id=7):
+    ready(opened)
+    opened.controller.handle([
+        ev.RunStarted(run_id, "Run 7", "ppo", DEFAULTS | {"num_cycles": 20}),
+        ev.StateChanged(State.RUNNING)])
+
+
+def shown(opened):
+    """Return what each part shows, those that are live marked."""
+    return [f"{'*' if b.live else ''}{b.part.title} {b.result}".strip()
+            for b in opened.window.strip.buttons]
+
+
+def test_before_the_first_run_it_says_what_a_cycle_is_made_of(opened):
+    assert shown(opened) == TITLES
+    for button in opened.window.strip.buttons:
+        assert button.accessibleName() == button.part.title
+        assert button.part.help[:20] in button.toolTip()
+
+
+def test_the_part_in_hand_is_live_and_what_is_known_stands_beside_it(opened):
+    begin(opened)
+    assert shown(opened) == TITLES
+    opened.controller.handle([ev.Progress(7, 3, 20, Phase.SAMPLING, 38, 64)])
+    assert shown(opened) == ["*Write 38/64", *TITLES[1:]]
+    opened.controller.handle([
+        ev.PartReported(7, 3, "write", {"objective/length": 47.6}),
+        ev.PartReported(7, 3, "write", {}, True),
+        ev.PartReported(7, 3, "score", {"objective/scores": 1.42, "objective/length": 47.6}),
+        ev.PartReported(7, 3, "score", {}, True),
+        ev.PartReported(7, 3, "estimate", {"val/value": 0.91}),
+        ev.PartReported(7, 3, "estimate", {}, True),
+        ev.PartReported(7, 3, "update", {
+            "epoch": 2, "epochs": 4, "policy/clipfrac": 0.06, "policy/approxkl": 0.00625,
+            "val/ratio_var": 0.0025})])
+    assert shown(opened) == [
+        "Write mean length 48", "Score mean 1.42", "Estimate value head 0.91",
+        f"*Update epoch 2 of 4, clipped {percent(0.06)}, KL +0.30", "Compare"]
+    # The clip range, and one deviation of the ratio to each side of 1.
+    assert opened.window.strip.buttons[3].band == pytest.approx((0.8, 1.2, 0.95, 1.05))
+    # Of another run nothing is shown.
+    opened.controller.handle([ev.Progress(8, 1, 20, Phase.SAMPLING, 1, 64)])
+    assert shown(opened)[0] == "Write mean length 48"
+    # The next cycle begins with nothing known.
+    opened.controller.handle([ev.Progress(7, 4, 20, Phase.SAMPLING, 0, 64)])
+    assert shown(opened)[1:] == TITLES[1:]
+
+
+def test_a_run_held_within_a_cycle_shows_where(opened):
+    begin(opened)
+    opened.controller.handle([
+        ev.Progress(7, 1, 20, Phase.SAMPLING, 64, 64),
+        ev.PartReported(7, 1, "write", {"objective/length": 47.6}),
+        ev.PartReported(7, 1, "write", {}, True),
+        ev.StateChanged(State.PAUSED, "In cycle 1, after Write", within="write")])
+    assert shown(opened) == ["*Write mean length 48", *TITLES[1:]]
+    assert opened.window.status.cycle.text() == "Cycle 1 of 20"
+    assert opened.window.actions_["pause"].text() == "Resume"
+    opened.window.actions_["step_into"].trigger()
+    assert opened.sent[-1] == do.StepInto()
+    opened.controller.handle([ev.StateChanged(State.RUNNING, "Into cycle 1")])
+    assert shown(opened) == ["Write mean length 48", "*Score", *TITLES[2:]]
+
+
+def test_step_into_begins_a_run_that_is_held_after_its_first_part(opened):
+    ready(opened)
+    opened.window.actions_["step_into"].trigger()
+    sent = opened.sent[-1]
+    assert isinstance(sent, do.Start)
+    assert (sent.into, sent.step) == (True, False)
+
+
+def test_a_part_opens_the_view_that_shows_what_it_made(qtbot, opened):
+    qtbot.mouseClick(opened.window.strip.buttons[1], Qt.MouseButton.LeftButton)
+    assert opened.window.tokens.isVisible()
+    opened.window.strip.buttons[-1].setFocus()
+    qtbot.keyClick(opened.window.strip.buttons[-1], Qt.Key.Key_Space)
+    assert opened.window.completions.isVisible()
+
+
+def test_a_run_of_the_store_shows_its_last_cycle(qtbot, opened, run_id, store):
+    opened.controller.show_run(run_id)
+    qtbot.waitUntil(lambda: opened.window.strip.buttons[1].result != "")
+    series = store.metrics(run_id)
+    assert shown(opened)[1] == f"Score mean {number(series['objective/scores'].values[-1])}"
+    assert not any(b.live for b in opened.window.strip.buttons)
+    opened.controller.show_run(None)
+    qtbot.waitUntil(lambda: shown(opened) == TITLES)
+
+
+def test_it_gives_way_where_the_window_is_low_and_where_it_is_not_wanted(qtbot, opened):
+    window = opened.window
+    window.resize(1280, 720)
+    assert window.strip.isVisible()
+    assert window.strip.height() == HEIGHT
+    window.resize(960, 480)
+    qtbot.waitUntil(lambda: not window.strip.isVisible())
+    window.resize(1280, 720)
+    qtbot.waitUntil(window.strip.isVisible)
+    window.strip_bar.toggleViewAction().trigger()
+    assert not window.strip.isVisible()
+    window.resize(1280, 730)
+    assert not window.strip.isVisible()
+    saved = window.save_state()
+    window.strip_bar.toggleViewAction().trigger()
+    assert window.strip.isVisible()
+    window.restore_frame(saved)
+    assert not window.strip.isVisible()
+
+
+def test_titles_are_whole_at_960_pixels(qtbot, opened):
+    begin(opened)
+    opened.window.resize(960, 540)
+    qtbot.waitUntil(lambda: opened.window.strip.isVisible())
+    opened.window.strip.layout().activate()
+    for button in opened.window.strip.buttons:
+        assert button.width() >= button.minimumSizeHint().width(), button.part.title
+
+
+def test_its_numbers_are_those_of_the_store(qapp, tmp_path):
+    """A real run, looked into part by part."""
+    async def scenario(workbench):
+        window, store = workbench.window, workbench.store
+        await until(lambda: window.state is State.READY)
+        window.hyperparameters.form.set_values(SMALL, "test")
+        window.actions_["step_into"].trigger()
+        for part in ("write", "score", "estimate", "update"):
+            await until(lambda part=part: window.state is State.PAUSED
+                        and window.strip.buttons[TITLES.index(part.title())].live)
+            rollout = store.completions(1, 1, "rollout")
+            texts = [b.result for b in window.strip.buttons]
+            if part == "score":
+                assert texts[1] == f"mean {number(sum(r.score for r in rollout) / len(rollout))}"
+            if part == "estimate":
+                values = [v for t in store.traces(1, 1) for v in t.numbers["value"].tolist()]
+                assert texts[2] == f"value head {number(sum(values) / len(values))}"
+            # Tokens has what is known of the cycle in hand.
+            window.reveal("tokens")
+            await until(lambda part=part: window.tokens.model.steps and (
+                math.isfinite(window.tokens.model.steps[0].advantage),
+                math.isfinite(window.tokens.model.steps[0].ratio)) == (
+                    part in ("estimate", "update"), part == "update"))
+            window.actions_["step_into"].trigger()
+            await until(lambda: window.state is not State.PAUSED or window.note.text() == "")
+        await until(lambda: window.state is State.PAUSED)
+        metrics = {name: s.values[-1] for name, s in store.metrics(1).items()}
+        moved = metrics["policy/approxkl"] * metrics["objective/length"]
+        assert window.strip.buttons[3].result == (
+            f"clipped {percent(metrics['policy/clipfrac'])}, KL {signed(moved)}")
+        assert window.strip.buttons[4].result == (
+            f"mean {number(metrics['objective/scores_compared'])}")
+
+    play(qapp, tmp_path / "home", scenario)
+
+
+def test_an_algorithm_without_parts_of_its_own_has_those_of_all(opened):
+    opened.window.strip.show_run(None, algorithm_named("another"))
+    assert shown(opened) == [t for t in TITLES if t != "Estimate"]

@@ -1,0 +1,1 @@
+"""The cycle in hand, part by part, under the tool bar."""

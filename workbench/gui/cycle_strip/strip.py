@@ -1,0 +1,228 @@
+"""The strip under the tool bar: the two phases of a cycle, and which of their parts is on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QAction, QColor, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+
+from workbench.algorithm import Algorithm, Part
+from workbench.algorithms import default_algorithm, parts_of
+from workbench.gui.cycle_strip.part_button import PartButton
+from workbench.gui.widgets.controls import label, named
+from workbench.gui.widgets.theme import themes
+from workbench.training.events import CycleFinished, PartReported, Progress, State
+from workbench.training.states import ALIVE
+
+HEIGHT = 52  # pixels
+_TITLES = {1: "Phase 1: create completions", 2: "Phase 2: update the model",
+           0: "Before and after"}
+
+
+class CycleStrip(QWidget):
+    """Shows the last cycle of the run on display, or the one in hand.
+
+    ``opened`` carries the name of the dock that shows what the chosen part made.
+    """
+
+    opened = Signal(str)
+
+    def __init__(self, step_into: QAction) -> None:
+        super().__init__()
+        named(self, "cycle_strip", "The cycle, part by part", "")
+        self.setFixedHeight(HEIGHT)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.buttons: list[PartButton] = []
+        self._row = QHBoxLayout(self)
+        self._row.setContentsMargins(8, 2, 8, 4)
+        self._row.setSpacing(6)
+        self._loop = _Loop()
+        self._into = named(QToolButton(), "strip_step_into", "Step into", "")
+        self._into.setDefaultAction(step_into)
+        self._into.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
+        self._into.setProperty("role", "flat")
+        self._into.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self._run: int | None = None
+        self._algorithm: Algorithm | None = None
+        self._settings: dict[str, Any] = {}
+        self._metrics: dict[str, dict[str, float]] = {}
+        self._done: set[str] = set()
+        self._steps = 0, 0
+        self._cycle = self._num_cycles = 0
+        self._state = State.IDLE
+        self._within = ""
+        self._use(default_algorithm())
+        self._draw()
+        themes().changed.connect(self.update)
+
+    # -- what the window tells
+
+    def show_run(
+        self, run_id: int | None, algorithm: Algorithm, settings: Mapping[str, Any] | None = None,
+        cycle: int = 0, metrics: Mapping[str, float] | None = None,
+    ) -> None:
+        """Show a run as it stands after ``cycle``, whose ``metrics`` are given."""
+        self._use(algorithm)
+        self._run, self._cycle, self._settings = run_id, cycle, dict(settings or {})
+        self._num_cycles = int(self._settings.get("num_cycles", 0))
+        self._finish(metrics or {})
+
+    def take_settings(self, settings: Mapping[str, Any]) -> None:
+        """Take note of the settings in use."""
+        self._settings = dict(settings)
+        self._num_cycles = int(self._settings.get("num_cycles", self._num_cycles))
+
+    def progress(self, event: Progress) -> None:
+        """The part in hand got further."""
+        if event.run_id != self._run or not event.cycle:
+            return
+        self._turn_to(event.cycle)
+        self._num_cycles, self._steps = event.num_cycles, (event.done, event.total)
+        self._draw()
+
+    def report(self, event: PartReported) -> None:
+        """Something is known of a part."""
+        if event.run_id != self._run:
+            return
+        self._turn_to(event.cycle)
+        # What is known of earlier parts is known of later ones.
+        known = {name: n for part in self._metrics.values() for name, n in part.items()}
+        self._metrics[event.part] = known | self._metrics.get(event.part, {}) | dict(event.metrics)
+        if event.done:
+            self._done.add(event.part)
+            self._steps = 0, 0
+        self._draw()
+
+    def cycle_finished(self, event: CycleFinished) -> None:
+        """A cycle is whole."""
+        if event.run_id == self._run:
+            self._cycle, self._num_cycles = event.cycle, event.num_cycles
+            self._finish(event.metrics)
+
+    def set_state(self, state: State, within: str = "") -> None:
+        """Show where the session stands; ``within``: it is paused after this part."""
+        self._state, self._within = state, within
+        self._draw()
+
+    # -- showing
+
+    def sizeHint(self) -> QSize:
+        """As wide as there is room."""
+        return QSize(600, HEIGHT)
+
+    def minimumSizeHint(self) -> QSize:
+        """Give way to the window."""
+        return QSize(1, HEIGHT)
+
+    def _turn_to(self, cycle: int) -> None:
+        """Begin another cycle, of which nothing is known yet."""
+        if cycle != self._cycle or (not self._metrics and not self._done):
+            self._cycle = cycle
+            self._metrics, self._done, self._steps = {}, set(), (0, 0)
+
+    def _finish(self, metrics: Mapping[str, float]) -> None:
+        parts = [button.part.name for button in self.buttons]
+        self._metrics = {name: dict(metrics) for name in parts} if metrics else {}
+        self._done = set(parts) if metrics else set()
+        self._steps = 0, 0
+        self._draw()
+
+    def _live(self) -> str:
+        """Return the part that is on, or after which the run is held."""
+        if self._within:
+            return self._within
+        left = [b.part.name for b in self.buttons if b.part.name not in self._done]
+        began = bool(self._done or self._steps[1] or self._metrics)
+        return left[0] if left and began and self._state in ALIVE else ""
+
+    def _draw(self) -> None:
+        live = self._live()
+        for button in self.buttons:
+            name = button.part.name
+            button.show_part(
+                live=name == live, done=name in self._done, steps=self._steps,
+                metrics=self._metrics.get(name, {}), settings=self._settings)
+        self._loop.say(self._cycle, self._num_cycles)
+
+    def _use(self, algorithm: Algorithm) -> None:
+        """Have the parts of this algorithm's cycle."""
+        if algorithm is self._algorithm:
+            return
+        self._algorithm = algorithm
+        while (item := self._row.takeAt(0)) is not None:
+            widget = item.widget()
+            if widget is not None and widget not in (self._loop, self._into):
+                widget.deleteLater()
+        self.buttons = []
+        parts = parts_of(algorithm)
+        for phase in (1, 2, 0):
+            found = [part for part in parts if part.phase == phase]
+            if found:
+                self._row.addWidget(self._half(phase, found), len(found) if phase != 2 else 2)
+            if phase == 1:
+                self._row.addWidget(self._loop)
+        self._row.addWidget(self._into, 0, Qt.AlignmentFlag.AlignBottom)
+
+    def _half(self, phase: int, parts: Sequence[Part]) -> QWidget:
+        half = QWidget()
+        column = QVBoxLayout(half)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(1)
+        title = label(_TITLES[phase], "muted")
+        font = title.font()
+        font.setPointSizeF(0.82 * font.pointSizeF())
+        title.setFont(font)
+        title.setMinimumWidth(1)
+        column.addWidget(title)
+        row = QHBoxLayout()
+        row.setSpacing(4)
+        for part in parts:
+            button = PartButton(part)
+            button.clicked.connect(lambda _=False, view=part.view: self.opened.emit(view))
+            self.buttons.append(button)
+            row.addWidget(button, 1)
+        column.addLayout(row, 1)
+        return half
+
+
+class _Loop(QWidget):
+    """An arrow that goes round, and the number of the cycle."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        named(self, "cycle_loop", "Cycle", "After Phase 2 the next cycle begins, with the updated "
+                                           "model")
+        self._text = ""
+        self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Expanding)
+        self._label = label("", "muted")
+        self._label.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(6, 16, 6, 0)
+        column.addWidget(self._label)
+
+    def say(self, cycle: int, num_cycles: int) -> None:
+        """Say which cycle of how many it is."""
+        text = (f"cycle {cycle:,} of {num_cycles:,}" if cycle and num_cycles else
+                "then again")
+        if text != self._text:
+            self._text = text
+            self._label.setText(text)
+            self.setAccessibleDescription(text)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the arrow over the words."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        colour = QColor(themes().theme.muted)
+        painter.setPen(QPen(colour, 1.6))
+        centre, radius = self.width() / 2, 6.5
+        circle = QRectF(centre - radius, 4, 2 * radius, 2 * radius)
+        painter.drawArc(circle, 60 * 16, 290 * 16)
+        painter.setBrush(colour)
+        painter.setPen(Qt.PenStyle.NoPen)
+        tip = circle.center().x() + radius * 0.5, circle.top() + radius * 0.13
+        painter.drawPolygon([QPointF(tip[0] + x, tip[1] + y)
+                             for x, y in ((4.5, 1), (-1.5, -3.5), (-1.5, 4))])
