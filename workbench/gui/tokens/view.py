@@ -61,6 +61,7 @@ class TokensView(QWidget):
         self._settings: Mapping[str, object] = {}
         self._algorithm = default_algorithm()
         self._record: CompletionRecord | None = None
+        self._reads: tuple[int | None, int | None, int] | None = None
         self._stale = True
         self._build()
         self._use(self._algorithm)
@@ -246,6 +247,7 @@ class TokensView(QWidget):
             trace = self._traces.get(record.position) or self._store.trace(
                 run_id, self._shown_cycle, record.position)
         view = self._algorithm.tokens
+        row = self.table.currentIndex().row()
         steps: Sequence[Any] = ()
         if trace is not None and record is not None and view is not None:
             numbers = {name: [float(x) for x in column] for name, column in trace.numbers.items()}
@@ -254,6 +256,10 @@ class TokensView(QWidget):
             self.model.show_steps(steps)
         self._draw()
         best = most_telling(steps, view) if view is not None else -1
+        reads = None if record is None else (run_id, self._shown_cycle, record.position)
+        if reads == self._reads and self._cycle is not None and 0 <= row < len(steps):
+            best = row  # a token that was chosen stays when more of it becomes known
+        self._reads = reads
         self._show_step(best)
         self.table.fit()
         with QSignalBlocker(self.table):
