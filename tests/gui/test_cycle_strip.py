@@ -161,8 +161,7 @@ def test_its_numbers_are_those_of_the_store(qapp, tmp_path):
                 math.isfinite(window.tokens.model.steps[0].ratio)) == (
                     part in ("estimate", "update"), part == "update"))
             window.actions_["step_into"].trigger()
-            await until(lambda: window.state is not State.PAUSED or window.note.text() == "")
-        await until(lambda: window.state is State.PAUSED)
+        await until(lambda: window.note.text() == "After cycle 1")
         metrics = {name: s.values[-1] for name, s in store.metrics(1).items()}
         moved = metrics["policy/approxkl"] * metrics["objective/length"]
         assert window.strip.buttons[3].result == (

@@ -666,7 +666,7 @@ def test_delete_stands_apart_in_the_menu(opened: Opened) -> None:
     groups = [group.split() for group in " ".join(entries).split("-")]
     assert groups[-1] == ["rename_selected", "delete_selected"]
     assert ["load_models", "cancel_loading"] in groups
-    assert groups[0] == ["start", "pause", "step", "stop"]
+    assert groups[0] == ["start", "pause", "step", "step_into", "stop"]
 
 
 def test_the_shortcut_sheet_is_searched(qtbot: QtBot, opened: Opened) -> None:

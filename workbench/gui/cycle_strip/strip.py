@@ -33,10 +33,11 @@ class CycleStrip(QWidget):
     def __init__(self, step_into: QAction) -> None:
         super().__init__()
         named(self, "cycle_strip", "The cycle, part by part", "")
-        self.setFixedHeight(HEIGHT)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setMaximumHeight(HEIGHT)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.buttons: list[PartButton] = []
         self._row = QHBoxLayout(self)
+        self._row.setSizeConstraint(QHBoxLayout.SizeConstraint.SetNoConstraint)
         self._row.setContentsMargins(8, 2, 8, 4)
         self._row.setSpacing(6)
         self._loop = _Loop()
@@ -114,8 +115,8 @@ class CycleStrip(QWidget):
         return QSize(600, HEIGHT)
 
     def minimumSizeHint(self) -> QSize:
-        """Give way to the window."""
-        return QSize(1, HEIGHT)
+        """Give way to the window, which hides it where it is low."""
+        return QSize(1, 1)
 
     def _turn_to(self, cycle: int) -> None:
         """Begin another cycle, of which nothing is known yet."""
