@@ -9,7 +9,7 @@ METRICS = (
     COMMON["objective/scores"],
     COMMON["objective/scores_compared"],
     COMMON["objective/scores_std"],
-    Metric("objective/rlhf_reward", "Reward after penalties", "score",
+    Metric("objective/rlhf_reward", "Penalised reward", "score",
            "mean of r'(x, y) - β·KL; r' is r normalised and clipped, if so set, less the "
            "missing-EOS penalty of a completion that did not end",
            "What PPO maximises: the score as it is trained on, less the price of leaving the start "

@@ -17,7 +17,7 @@ from workbench.gui.widgets.theme import themes
 from workbench.training.events import CycleFinished, PartReported, Progress, State
 from workbench.training.states import ALIVE
 
-HEIGHT = 52  # pixels
+HEIGHT = 52
 _TITLES = {1: "Phase 1: create completions", 2: "Phase 2: update the model",
            0: "Before and after"}
 
