@@ -417,7 +417,7 @@ def test_rows_are_copied(qtbot, view, run):
 
 def test_all_rows_are_saved_as_csv(qtbot, view, run, tmp_path):
     view.show_run(run)
-    with qtbot.waitSignal(view.message, check_params_cb=lambda level, _: level == "info"):
+    with qtbot.waitSignal(view.saved):
         view.export(tmp_path / "out.csv")
     rows = list(csv.DictReader((tmp_path / "out.csv").read_text().splitlines()))
     assert [r["prompt"] for r in rows] == list(PROMPTS)

@@ -314,9 +314,9 @@ def test_the_list_is_saved_to_a_file(qtbot, view, tmp_path, ending):
     select(view, 0)
     press(view, "prompts_pin")
     path = tmp_path / f"out{ending}"
-    with qtbot.waitSignal(view.message) as told:
+    with qtbot.waitSignal(view.saved) as told:
         view.library.save_file(path)
-    assert told.args[0] == "info"
+    assert told.args[0] == path
     assert ("does not keep" in told.args[1]) == (ending == ".txt")
     found = read_prompts(path).prompts
     assert found == view.prompts() if ending != ".txt" else len(found) == 4
