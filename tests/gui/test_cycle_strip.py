@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 
 from workbench.algorithms import algorithm_named
 from workbench.formatting import number, percent, signed
-from workbench.gui.cycle_strip.strip import HEIGHT
+from workbench.gui.cycle_strip.strip import COMPACT, HEIGHT
 from workbench.models.phases import Phase
 from workbench.training import commands as do
 from workbench.training import events as ev
@@ -112,7 +112,9 @@ def test_it_gives_way_where_the_window_is_low_and_where_it_is_not_wanted(qtbot, 
     window = opened.window
     window.resize(1280, 720)
     assert window.strip.isVisible()
-    assert window.strip.height() == HEIGHT
+    assert window.strip.height() == COMPACT
+    window.resize(1280, 900)
+    qtbot.waitUntil(lambda: window.strip.height() == HEIGHT)
     window.resize(960, 480)
     qtbot.waitUntil(lambda: not window.strip.isVisible())
     window.resize(1280, 720)

@@ -37,6 +37,8 @@ def view(qtbot: QtBot, styled: None, opened: Opened, store: Store) -> MetricsVie
                        changes=()).result()
     fill(store, 6)
     opened.window.resize(1280, 720)
+    # Beside the strip a title of 20 letters or more is shortened there.
+    opened.window.strip_bar.toggleViewAction().trigger()
     opened.window.dock_layout.reset()
     opened.window.runs.refresh()
     opened.controller.show_run(1)
@@ -63,7 +65,7 @@ def test_five_plots_of_four_runs_are_read(view: MetricsView) -> None:
             assert value.isVisible()
             assert header.rect().contains(value.geometry())
             assert value.geometry().width() >= value.sizeHint().width()
-        assert all(plot._canvas.height() >= 32 for plot in plots)
+        assert all(plot._canvas.height() >= 36 for plot in plots)
     assert "ten times as dear" in view._grid.legend.toolTip()
     assert "orked from" in view._grid.legend.toolTip()
 

@@ -68,6 +68,7 @@ _SMALLEST = QSize(200, 150)
 _APART = 24  # pixels
 _BUTTON_NAMES = 900  # pixels from which on the tool bar has room for those of all its buttons
 _STRIP_FROM = 500  # pixels of height from which on the strip leaves enough for the docks
+_WHOLE_STRIP_FROM = 800
 _SHARE = 0.85  # of the screen that the window takes at first
 # Characters that are seen where the tool bar is full, of these and of longer ones.
 _LEAST_NAME = len("Showing Run 1234") + 4  # and margins
@@ -494,6 +495,7 @@ class MainWindow(QMainWindow):
     def _want_strip(self, wanted: bool) -> None:
         """Show the strip where it is wanted and leaves enough for the docks."""
         self._strip_wanted = wanted
+        self.strip.set_compact(self.height() < _WHOLE_STRIP_FROM)
         self.strip_bar.setVisible(wanted and self.height() >= _STRIP_FROM)
 
     def _make_menus(self) -> None:

@@ -21,10 +21,11 @@ _ROOM = 1.6  # how far a range's drawing reaches, in widths of the range
 class PartButton(QAbstractButton):
     """Draws a part as waiting, live or done. A click is to open what it made."""
 
-    def __init__(self, part: Part) -> None:
+    def __init__(self, part: Part, phase: str) -> None:
         super().__init__()
         self.part = part
-        named(self, f"part_{part.name}", part.title, part.help)
+        self._help = f"{phase}. {part.help}"
+        named(self, f"part_{part.name}", part.title, self._help)
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
@@ -52,7 +53,7 @@ class PartButton(QAbstractButton):
         if grown:
             state = "under way" if live else "done" if done else "not begun"
             self.setAccessibleDescription(", ".join(filter(None, (result, state))))
-            describe(self, f"{result}\n{self.part.help}" if result else self.part.help)
+            describe(self, f"{result}\n{self._help}" if result else self._help)
             self.updateGeometry()
         self.update()
 

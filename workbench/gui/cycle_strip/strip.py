@@ -7,7 +7,14 @@ from typing import Any
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QAction, QColor, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QHBoxLayout,
+    QLabel,
+    QSizePolicy,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from workbench.algorithm import Algorithm, Part
 from workbench.algorithms import default_algorithm, parts_of
@@ -17,7 +24,7 @@ from workbench.gui.widgets.theme import themes
 from workbench.training.events import CycleFinished, PartReported, Progress, State
 from workbench.training.states import ALIVE
 
-HEIGHT = 52
+HEIGHT, COMPACT = 52, 32  # pixels, with and without the phases' names
 _TITLES = {1: "Phase 1: create completions", 2: "Phase 2: update the model",
            0: "Before and after"}
 
@@ -36,6 +43,7 @@ class CycleStrip(QWidget):
         self.setMaximumHeight(HEIGHT)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.buttons: list[PartButton] = []
+        self._titles: list[QLabel] = []
         self._row = QHBoxLayout(self)
         self._row.setSizeConstraint(QHBoxLayout.SizeConstraint.SetNoConstraint)
         self._row.setContentsMargins(8, 2, 8, 4)
@@ -53,7 +61,7 @@ class CycleStrip(QWidget):
         self._done: set[str] = set()
         self._steps = 0, 0
         self._cycle = self._num_cycles = 0
-        self._state = State.IDLE
+        self._state, self._compact = State.IDLE, False
         self._within = ""
         self._use(default_algorithm())
         self._draw()
@@ -108,11 +116,25 @@ class CycleStrip(QWidget):
         self._state, self._within = state, within
         self._draw()
 
+    def set_compact(self, compact: bool) -> None:
+        """Leave out the names of the phases, with which the tooltips of their parts begin."""
+        if compact != self._compact:
+            self._compact = compact
+            self._fit()
+
     # -- showing
 
     def sizeHint(self) -> QSize:
         """As wide as there is room."""
-        return QSize(600, HEIGHT)
+        return QSize(600, COMPACT if self._compact else HEIGHT)
+
+    def _fit(self) -> None:
+        self.setMaximumHeight(COMPACT if self._compact else HEIGHT)
+        for title in self._titles:
+            title.setHidden(self._compact)
+        self._loop.set_compact(self._compact)
+        self._row.setContentsMargins(8, 0 if self._compact else 2, 8, 2 if self._compact else 4)
+        self.updateGeometry()
 
     def minimumSizeHint(self) -> QSize:
         """Give way to the window, which hides it where it is low."""
@@ -157,7 +179,7 @@ class CycleStrip(QWidget):
             widget = item.widget()
             if widget is not None and widget not in (self._loop, self._into):
                 widget.deleteLater()
-        self.buttons = []
+        self.buttons, self._titles = [], []
         parts = parts_of(algorithm)
         for phase in (1, 2, 0):
             found = [part for part in parts if part.phase == phase]
@@ -166,6 +188,7 @@ class CycleStrip(QWidget):
             if phase == 1:
                 self._row.addWidget(self._loop)
         self._row.addWidget(self._into, 0, Qt.AlignmentFlag.AlignBottom)
+        self._fit()
 
     def _half(self, phase: int, parts: Sequence[Part]) -> QWidget:
         half = QWidget()
@@ -177,11 +200,12 @@ class CycleStrip(QWidget):
         font.setPointSizeF(0.82 * font.pointSizeF())
         title.setFont(font)
         title.setMinimumWidth(1)
+        self._titles.append(title)
         column.addWidget(title)
         row = QHBoxLayout()
         row.setSpacing(4)
         for part in parts:
-            button = PartButton(part)
+            button = PartButton(part, _TITLES[phase])
             button.clicked.connect(lambda _=False, view=part.view: self.opened.emit(view))
             self.buttons.append(button)
             row.addWidget(button, 1)
@@ -196,13 +220,19 @@ class _Loop(QWidget):
         super().__init__()
         named(self, "cycle_loop", "Cycle", "After Phase 2 the next cycle begins, with the updated "
                                            "model")
-        self._text = ""
+        self._text, self._compact = "", False
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Expanding)
         self._label = label("", "muted")
         self._label.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(6, 16, 6, 0)
-        column.addWidget(self._label)
+        self._column = QVBoxLayout(self)
+        self._column.addWidget(self._label)
+        self.set_compact(False)
+
+    def set_compact(self, compact: bool) -> None:
+        """Put the arrow before the words rather than above them."""
+        self._compact = compact
+        self._column.setContentsMargins(24 if compact else 6, 0 if compact else 16, 6, 0)
+        self.update()
 
     def say(self, cycle: int, num_cycles: int) -> None:
         """Say which cycle of how many it is."""
@@ -219,8 +249,10 @@ class _Loop(QWidget):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         colour = QColor(themes().theme.muted)
         painter.setPen(QPen(colour, 1.6))
-        centre, radius = self.width() / 2, 6.5
-        circle = QRectF(centre - radius, 4, 2 * radius, 2 * radius)
+        radius = 6.5
+        left = 6 if self._compact else self.width() / 2 - radius
+        circle = QRectF(left, self.height() / 2 - radius if self._compact else 4,
+                        2 * radius, 2 * radius)
         painter.drawArc(circle, 60 * 16, 290 * 16)
         painter.setBrush(colour)
         painter.setPen(Qt.PenStyle.NoPen)

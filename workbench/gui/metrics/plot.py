@@ -338,6 +338,7 @@ class MetricPlot(QFrame):
         self._statistics.hide()
         layout.addWidget(self._statistics)
         self._canvas = Canvas()
+        self._canvas.setMinimumHeight(1)  # or, squeezed, it would lie over the header
         self._canvas.setAccessibleName(f"Curve of {self.about.label}")
         layout.addWidget(self._canvas, 1)
 
