@@ -117,6 +117,82 @@ class Draft:
 
 
 @dataclass(frozen=True, slots=True)
+class Continuation:
+    """What was written after a branch, as token ids and as text, and what the reward gave the
+    whole completion."""
+
+    tokens: tuple[int, ...]
+    pieces: tuple[str, ...]
+    score: float
+    ended: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A token that could come next. ``chance`` and ``start_chance`` are its probabilities by the
+    policy that wrote on and by the start policy, at the sampling temperature; ``value`` is what
+    the value head foresees after it."""
+
+    token: int
+    piece: str
+    chance: float
+    start_chance: float
+    value: float
+    continuations: tuple[Continuation, ...] = ()
+
+    @property
+    def worth(self) -> float:
+        """The mean score of what was written after it; NaN where nothing was."""
+        scores = [c.score for c in self.continuations]
+        return sum(scores) / len(scores) if scores else float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Crossroads:
+    """The likeliest tokens at one place of a completion, each written on from with the same random
+    numbers.
+
+    ``position`` is the completion's row in the batch of ``cycle``, ``at`` the place: 0 is its first
+    token. ``writer`` names the policy; ``value`` is what its value head foresees before the place;
+    ``taken`` is the token that stands there, one of the ``branches``, likeliest first.
+    """
+
+    run_id: int
+    cycle: int
+    position: int
+    at: int
+    writer: str
+    seed: int
+    value: float
+    taken: int
+    branches: tuple[Branch, ...]
+
+    @property
+    def path(self) -> Branch:
+        """The branch that was taken."""
+        return next(b for b in self.branches if b.token == self.taken)
+
+    @property
+    def others(self) -> float:
+        """What the other branches are worth on average, each as likely as the policy finds it."""
+        others = [b for b in self.branches if b.token != self.taken and b.continuations]
+        weight = sum(b.chance for b in others)
+        return sum(b.chance * b.worth for b in others) / weight if weight else float("nan")
+
+    @property
+    def worth(self) -> float:
+        """What all branches are worth on average: what the value before the place estimates."""
+        known = [b for b in self.branches if b.continuations]
+        weight = sum(b.chance for b in known)
+        return sum(b.chance * b.worth for b in known) / weight if weight else float("nan")
+
+    @property
+    def advantage(self) -> float:
+        """How much better the path that was taken is than the others."""
+        return self.path.worth - self.others
+
+
+@dataclass(frozen=True, slots=True)
 class CycleResult:
     """What a finished cycle leaves to be recorded: the completions that it learned from, those of
     the compared prompts after it, and tokens of the former."""

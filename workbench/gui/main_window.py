@@ -485,8 +485,8 @@ class MainWindow(QMainWindow):
         bar.setMovable(False)
         bar.setContextMenuPolicy(Qt.ContextMenuPolicy.PreventContextMenu)
         bar.addWidget(self.strip)
-        bar.setContentsMargins(0, 0, 0, 0)
-        bar.layout().setContentsMargins(0, 0, 0, 0)
+        if layout := bar.layout():
+            layout.setContentsMargins(0, 0, 0, 0)
         bar.setMinimumHeight(1)  # a low window hides it, and must be able to become low
         self.addToolBar(bar)
         self.strip_bar, self._strip_wanted = bar, True

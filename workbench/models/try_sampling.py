@@ -71,15 +71,16 @@ def distribution(logits: Tensor, temperature: float, top_p: float) -> Tensor:
 def write(
     policy: Policy, prompts: Sequence[Sequence[int]], decoding: Decoding, *,
     eos_ids: Sequence[int], written: Callable[[list[list[int]]], None],
-    stopped: Stopped | None = None,
+    stopped: Stopped | None = None, numbers: Sequence[int] = (),
 ) -> Completions:
     """Complete every prompt, telling of every token.
 
-    The random numbers are the same for every prompt and every policy: they depend on the seed and
-    on the place of the token alone.
+    The random numbers are the same for every policy: they depend on the seed, on the place of the
+    token and on ``numbers`` alone.
 
     Args:
         prompts: b lists of at least one token id.
+        numbers: which row of random numbers each prompt takes, b of them; none: all the first.
         eos_ids: a response ends with the first of these, which is part of it.
         stopped: asked after each token whether it ends the response; None: no text does.
         written: called after each token with the b responses so far; may raise, to stop.
@@ -89,13 +90,15 @@ def write(
         distribution; entropies and values are 0.
     """
     device, length = policy.device, decoding.length
-    noise = uniforms(decoding.seed, Stream.TRYING, 0, 1, length).to(device, widest_float(device))
+    taken = torch.tensor(numbers or [0] * len(prompts), device=device)
+    noise = uniforms(decoding.seed, Stream.TRYING, 0, int(taken.max()) + 1, length).to(
+        device, widest_float(device))
     logprobs = torch.zeros(len(prompts), length, device=device)
 
     def choose(hidden: Tensor, rows: Tensor, t: Tensor) -> Tensor:
         logits = policy.logits(hidden)
         chosen = choose_tokens(distribution(logits, decoding.temperature, decoding.top_p),
-                               noise[0, t].expand(len(rows)))
+                               noise[taken[rows], t])
         logprobs[rows, t] = logits.log_softmax(dim=-1).gather(
             -1, chosen.unsqueeze(-1)).squeeze(-1)
         return chosen

@@ -11,7 +11,8 @@ from typing import Any
 
 from sqlite_utils import Database
 
-RECORDED = ("cycles", "metrics", "completions", "traces", "changes", "health")
+RECORDED = ("cycles", "metrics", "completions", "traces", "changes", "health",
+            "crossroads")
 """The tables with a row for a run and a cycle."""
 Change = tuple[str, object, object, str]
 """Name, old value, new value, by whom."""

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from sqlite_utils import Database
 
+from workbench.records import Crossroads
+from workbench.store.crossroads import unpack as unpack_crossroads
 from workbench.store.records import (
     ChangeRecord,
     CompletionRecord,
@@ -143,6 +145,12 @@ class Queries:
             "select position from traces where run_id = ? and cycle = ? order by position",
             [run_id, cycle])
         return [row["position"] for row in rows]
+
+    def crossroads(self, run_id: int, cycle: int, position: int) -> list[Crossroads]:
+        """Return what was written on from a completion of a cycle's rollout, in its order."""
+        return [unpack_crossroads(row) for row in self._db.query(
+            "select * from crossroads where run_id = ? and cycle = ? and position = ? order by at",
+            [run_id, cycle, position])]
 
     def compared_cycles(self, run_id: int) -> list[int]:
         """Return the cycles after which the compared prompts were completed, ascending."""

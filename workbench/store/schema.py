@@ -163,6 +163,15 @@ def algorithms_of_runs(db: Database) -> None:
     db.table("runs").add_column("algorithm", str, not_null_default="ppo")
 
 
+@migrations()
+def paths_not_taken(db: Database) -> None:
+    """What was written on from a place of a completion, as JSON."""
+    db.table("crossroads").create(
+        {"run_id": int, "cycle": int, "position": int, "at": int, "writer": str, "found": str},
+        pk=("run_id", "cycle", "position", "at", "writer"), foreign_keys=[("run_id", "runs", "id")],
+        strict=True)
+
+
 def connect(path: Path, *, create: bool = False) -> Database:
     """Open a connection with the settings every thread uses (WAL, full durability).
 

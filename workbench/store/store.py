@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from sqlite_utils import Database
 
+from workbench.records import Crossroads
 from workbench.store import branches
 from workbench.store.checkpoints import Checkpoints
 from workbench.store.clock import now
+from workbench.store.crossroads import pack as pack_crossroads
 from workbench.store.home import StoreError
 from workbench.store.queries import Queries
 from workbench.store.records import (
@@ -192,6 +194,12 @@ class Store(Queries):
     def drop_draft(self, run_id: int) -> Future[None]:
         """Forget what was recorded of a cycle that was not finished."""
         return self._writer.submit(lambda db: branches.drop_draft(db, run_id))
+
+    def record_crossroads(self, found: Crossroads) -> Future[None]:
+        """Record what was written on from a place, in place of what the same policy wrote there
+        before."""
+        row = pack_crossroads(found)
+        return self._writer.submit(lambda db: _upsert(db, "crossroads", [row]))
 
     def record_health(self, run_id: int, health: Iterable[HealthRecord]) -> Future[None]:
         """Record findings of a cycle that failed."""

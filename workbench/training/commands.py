@@ -208,8 +208,30 @@ class Try:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteOn:
+    """Write on from one place of a completion that a cycle learned from, with each of the likeliest
+    tokens there, and score what comes of it.
+
+    ``position`` is the completion's row in the batch of ``cycle``, whose tokens are kept; ``at`` is
+    the place, 0 for the first token. Each of ``branches`` tokens is continued ``times`` times, the
+    n-th time with the same random numbers for all. Between cycles or within one, as Try, and kept
+    with the run; ``id`` comes back in the events.
+    """
+
+    id: int
+    run_id: int
+    cycle: int
+    position: int
+    at: int
+    source: TrySource = field(default_factory=lambda: TrySource("current"))
+    branches: int = 5
+    times: int = 4
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class StopTrying:
-    """End a try within a token. What was written so far has been told."""
+    """End a try, or writing on, within a token. What was written so far has been told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,5 +253,5 @@ class Close:
 Command = (
     LoadModels | CancelLoading | EstimateMemory | Start | ResumeRun | GoBack | Fork | ExportRun
     | Checkpoint | Pause | Resume | StepCycle | StepInto | Stop | SetHyperparameters
-    | Try | StopTrying | Watch | Unwatch
+    | Try | WriteOn | StopTrying | Watch | Unwatch
 )

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from workbench.health import Finding
 from workbench.models.phases import Phase
-from workbench.records import Completion
+from workbench.records import Completion, Crossroads
 from workbench.settings import Value
 from workbench.training.commands import Command, ExportRun, Fork, GoBack, LoadModels, ResumeRun
 
@@ -401,11 +401,38 @@ class TryFinished:
     stopped: bool
 
 
+@dataclass(frozen=True, slots=True)
+class WritingOn:
+    """So many of all tokens have been written at most. ``id`` is the command's."""
+
+    id: int
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class WroteOn:
+    """What came of writing on; already in the store."""
+
+    id: int
+    found: Crossroads
+
+
+@dataclass(frozen=True, slots=True)
+class WritingOnFailed:
+    """Nothing came of writing on: it was ended, with an empty ``sentence``, or could not be
+    done."""
+
+    id: int
+    sentence: str = ""
+
+
 Event = (
     StateChanged | LoadingProgress | ModelsLoaded | HalfLoaded | LoadingFailed | CommandRefused
     | MemoryEstimated | RunStarted | RunResumed | RunFollowed | Progress | PartReported
     | ComparisonReady | Prepared | CycleFinished | HealthChecked
     | HyperparametersStaged | HyperparametersApplied | CheckpointWritten | CheckpointFailed
+    | WritingOn | WroteOn | WritingOnFailed
     | Exported | TryStarted | TryProgress | TryScored | TryFailed | TryFinished
     | RunFinished | RunFailed
 )

@@ -29,6 +29,9 @@ WHEN: dict[type, tuple[tuple[State, ...], str]] = {
         (State.RUNNING, State.PAUSED), "No run is on; the values are used at its start."),
     do.Try: ((*NO_RUN, State.PAUSED),
              "Pause first: a policy is tried between cycles, with the models loaded."),
+    do.WriteOn: ((*NO_RUN, State.PAUSED),
+                 "Pause first: paths are written between the parts of a run, with the models "
+                 "loaded."),
     do.StopTrying: (tuple(State), ""),  # it may come when the try is over
 }
 

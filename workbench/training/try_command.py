@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import queue
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 
 from workbench.feedback.reward_arguments import missing_column
 from workbench.feedback.weighted_reward import score_all
@@ -13,40 +11,22 @@ from workbench.learning.trainer import AnyTrainer
 from workbench.models.control import Interrupted
 from workbench.models.decoding import Decoding
 from workbench.models.forward import read_logprobs
-from workbench.models.out_of_memory import is_out_of_memory
 from workbench.models.phases import Phase
-from workbench.models.policy import Policy
 from workbench.models.policy_tokenizer import PromptError
 from workbench.models.sampling import Completions
-from workbench.models.try_sampling import WEIGHTS, WrongWeightsError, other_weights, write
+from workbench.models.try_sampling import WrongWeightsError, write
 from workbench.records import Completion, Exchange, PromptLike, with_equal_columns
 from workbench.store.checkpoints import CheckpointError
-from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
-from workbench.training.failures import explain
+from workbench.training.aside import Aside, Waiting, say_why
 from workbench.training.models import Models
-from workbench.training.publisher import RemoteCommand
 
 _PAUSE = 1 / 30  # seconds between two events of a text that grows
-_CAN_WAIT = (do.SetHyperparameters, do.EstimateMemory)
-Waiting = do.Command | do.Close | RemoteCommand
 
 
-class Trying:
-    """Serves :class:`~workbench.training.commands.Try` on the training thread.
-
-    Any other command ends a try, so that the person never waits for it, and is served after it.
-    What can wait does not: settings staged meanwhile, and the memory estimate, which the window
-    asks for by itself. Nothing is served within: a checkpoint written in the middle would hold
-    another's weights.
-    """
-
-    def __init__(self, inbox: queue.SimpleQueue[Waiting], store: Store,
-                 emit: Callable[[ev.Event], None]) -> None:
-        self._inbox, self._store, self._emit = inbox, store, emit
-        self._later: list[Waiting] = []
-        self._stopped = False
+class Trying(Aside):
+    """Serves :class:`~workbench.training.commands.Try`."""
 
     def run(self, command: do.Try, models: Models) -> list[Waiting]:
         """Complete the prompts from every source; return the commands to serve afterwards."""
@@ -82,20 +62,9 @@ class Trying:
             except (CheckpointError, WrongWeightsError) as error:
                 self._emit(ev.TryFailed(command.id, index, str(error)))
             except Exception as error:
-                self._emit(ev.TryFailed(command.id, index, _explain(error)))
+                self._emit(ev.TryFailed(command.id, index, say_why(error)))
         self._emit(ev.TryFinished(command.id, stopped=self._stopped))
         return self._later
-
-    def step(self, phase: Phase, done: int, total: int) -> None:
-        """Serve as the :class:`~workbench.models.control.Control` of a try."""
-        while not self._inbox.empty():
-            waiting = self._inbox.get()
-            if not isinstance(waiting, do.StopTrying):
-                self._later.append(waiting)
-            asked = waiting.command if isinstance(waiting, RemoteCommand) else waiting
-            self._stopped |= not isinstance(asked, _CAN_WAIT)
-        if self._stopped:
-            raise Interrupted
 
     def _column(self, command: do.Try, index: int, trainer: AnyTrainer, models: Models,
                 prompts: Sequence[PromptLike], prompt_ids: list[list[int]],
@@ -145,60 +114,3 @@ class Trying:
             start = read_logprobs(
                 reference, completions, temperature=1.0, max_tokens=0, control=self)
         return (completions.logprobs - start).sum(dim=1).tolist()
-
-    @contextlib.contextmanager
-    def _policy(
-        self, source: do.TrySource, trainer: AnyTrainer, models: Models
-    ) -> Iterator[Policy]:
-        """Give the policy of a source.
-
-        Raises:
-            CheckpointError: it is missing or damaged.
-            WrongWeightsError: it belongs to another model.
-        """
-        if source.kind == "current":
-            yield trainer.policy
-        elif source.kind == "start":
-            with trainer.reference() as reference:
-                yield reference
-        else:
-            run = self._store.run(source.run_id)
-            loaded = models.command.policy if models.command else ""
-            if run is not None and run.policy != loaded:
-                raise WrongWeightsError(
-                    f"The checkpoint belongs to a run of {run.policy}, but the policy that is "
-                    f"loaded is {loaded}; load that one to try it.")
-            # Adapters are nothing without their base.
-            if run is not None and run.hyperparameters.get("lora_rank") and (
-                    sentence := models.changed_weights(run.models, policy_alone=True)):
-                raise WrongWeightsError(sentence)
-            arrays, _ = self._store.checkpoints.read(source.run_id, source.cycle, WEIGHTS)
-            with other_weights(trainer.policy, arrays) as policy:
-                yield policy
-
-    def _label(self, source: do.TrySource, models: Models) -> str:
-        """Name what writes so that it is still true when training has gone on."""
-        if source.kind == "start":
-            return "Start policy"
-        if source.kind == "checkpoint":
-            return f"{self._name(source.run_id)} after cycle {source.cycle}"
-        trainer, run = models.trainer, models.trained
-        if trainer is None or not trainer.prompts:
-            return "Policy as loaded, not trained"
-        if run is None:  # a start or a resume that was refused
-            return "Policy in memory"
-        name = self._name(run.id)
-        if run.in_cycle and not trainer.between_cycles:
-            return f"{name}, stopped within cycle {run.cycle + 1}"
-        return f"{name} after cycle {run.cycle}" if run.cycle else f"{name} before its first cycle"
-
-    def _name(self, run_id: int) -> str:
-        record = self._store.run(run_id)
-        return record.name if record else f"Run {run_id}"
-
-
-def _explain(error: Exception) -> str:
-    if is_out_of_memory(error):
-        return ("Memory ran out; the run is as it was. Try fewer prompts, a shorter length, or "
-                "no checkpoint.")
-    return explain(error)[0].replace("The cycle failed", "It could not be tried")

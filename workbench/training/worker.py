@@ -34,6 +34,7 @@ from workbench.training.session_state import SessionState
 from workbench.training.states import BETWEEN_CYCLES, NOT_WITHIN, WHEN
 from workbench.training.threads import Threads
 from workbench.training.try_command import Trying
+from workbench.training.write_on_command import WritingOn
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class Worker:
             store, self._models, self._session, self._attend,
             lambda: self._handle(inbox.get()))
         self._trying = Trying(inbox, store, emit)
+        self._writing_on = WritingOn(inbox, store, emit)
         self._cancelled = False
         self._load_next: do.LoadModels | None = None
 
@@ -138,6 +140,9 @@ class Worker:
                 self._runner.stage(command)
             case do.Try():
                 for waiting in self._trying.run(command, self._models):
+                    self._handle(waiting)
+            case do.WriteOn():
+                for waiting in self._writing_on.run(command, self._models):
                     self._handle(waiting)
 
     def _refuse_reading(

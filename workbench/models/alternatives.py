@@ -1,0 +1,32 @@
+"""What could come next: the distribution over the next token, and what follows each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from workbench.models.forward import divide_by_temperature
+from workbench.models.policy import Policy
+
+
+@torch.no_grad()
+def next_token(policy: Policy, ids: Sequence[int], temperature: float) -> Tensor:
+    """Return the (V,) float32 probabilities of the token after ``ids``."""
+    states = policy.hidden_states(torch.tensor([list(ids)], device=policy.device))
+    return divide_by_temperature(policy.logits(states[0, -1:]), temperature).softmax(dim=-1)[0]
+
+
+@torch.no_grad()
+def values_after(policy: Policy, rows: Sequence[Sequence[int]]) -> list[float]:
+    """Return what the value head foresees after each text of token ids."""
+    return [policy.values(policy.value_states(
+        torch.tensor([list(ids)], device=policy.device))[0, -1:]).item() for ids in rows]
+
+
+def likeliest(chances: Tensor, count: int, also: int) -> list[int]:
+    """Return the ``count`` likeliest tokens, likeliest first; ``also`` is among them, if need be in
+    the place of the last."""
+    found = [int(i) for i in chances.topk(min(count, len(chances))).indices]
+    return found if also in found else [*found[:-1], also]

@@ -1,0 +1,122 @@
+"""Paths not taken: from one place of a completion its likeliest tokens are written on from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from workbench.algorithms import read_settings
+from workbench.feedback.weighted_reward import score_all
+from workbench.learning.trainer import AnyTrainer
+from workbench.models.alternatives import likeliest, next_token, values_after
+from workbench.models.control import Interrupted
+from workbench.models.decoding import Decoding
+from workbench.models.phases import Phase
+from workbench.models.policy import Policy
+from workbench.models.try_sampling import WrongWeightsError, write
+from workbench.records import Branch, Continuation, Crossroads, with_equal_columns
+from workbench.settings import Settings
+from workbench.stop_strings import parse_stop_strings
+from workbench.store.checkpoints import CheckpointError
+from workbench.training import commands as do
+from workbench.training import events as ev
+from workbench.training.aside import Aside, Waiting, say_why
+from workbench.training.models import Models
+from workbench.training.run import ResumeError
+
+_NOT_KEPT = "The tokens of this completion are not kept any more; choose one of a later cycle."
+_OTHERS = ("The models in memory are not those of this run; load them (Models), or resume the run, "
+           "to write on from its completions.")
+
+
+class WritingOn(Aside):
+    """Serves :class:`~workbench.training.commands.WriteOn`."""
+
+    def run(self, command: do.WriteOn, models: Models) -> list[Waiting]:
+        """Write on, keep what came of it, and return the commands to serve afterwards."""
+        self._later, self._stopped = [], False
+        try:
+            found = self._write_on(command, models)
+            self._store.record_crossroads(found).result()
+            self._emit(ev.WroteOn(command.id, found))
+        except Interrupted:
+            self._emit(ev.WritingOnFailed(command.id))
+        except (CheckpointError, WrongWeightsError, ResumeError) as error:
+            self._emit(ev.WritingOnFailed(command.id, str(error)))
+        except Exception as error:
+            self._emit(ev.WritingOnFailed(command.id, say_why(error)))
+        return self._later
+
+    def _write_on(self, command: do.WriteOn, models: Models) -> Crossroads:
+        """Do so.
+
+        Raises:
+            Interrupted: another command came.
+            ResumeError: it cannot be done, as the sentence says.
+        """
+        run, trainer = self._store.run(command.run_id), models.trainer
+        trace = self._store.trace(command.run_id, command.cycle, command.position)
+        if run is None or trace is None or not 0 <= command.at < len(trace.tokens):
+            raise ResumeError(_NOT_KEPT)
+        loaded = models.command
+        if trainer is None or loaded != do.LoadModels.recorded(run.policy, run.models):
+            raise ResumeError(_OTHERS)
+        if changed := models.changed_weights(run.models):
+            raise ResumeError(changed)
+        settings = read_settings(
+            run.algorithm, self._store.settings_after(run.id, command.cycle))
+        prompts = with_equal_columns(self._store.run_prompts(run.id))
+        prompt_ids = (self._store.run_prompt_ids(run.id) or trainer.policy_tokenizer.encode(
+            prompts, settings.response_length))[trace.prompt]
+        trainer.policy_tokenizer.stop_strings = parse_stop_strings(settings.stop_strings)
+        tokens = [int(i) for i in trace.tokens]
+        before = [*prompt_ids, *tokens[: command.at]]
+        self.step(Phase.SAMPLING, 0, 0)
+        with self._policy(command.source, trainer, models) as policy:
+            chances = next_token(policy, before, settings.temperature)
+            chosen = likeliest(chances, command.branches, tokens[command.at])
+            value, *after = values_after(policy, [before, *([*before, t] for t in chosen)])
+            written = self._continue(command, policy, trainer, before, chosen, tokens, settings)
+        with trainer.reference() as reference:
+            start = next_token(reference, before, settings.temperature)
+        pieces = trainer.policy_tokenizer.pieces(chosen)
+        exchanges = [trainer.policy_tokenizer.exchange(
+            prompts[trace.prompt], prompt_ids, [*tokens[: command.at], token, *more])
+            for token, continued in zip(chosen, written, strict=True) for more, _ in continued]
+        scores = iter(score_all(trainer.reward, exchanges, control=self)[0].tolist())
+        return Crossroads(
+            run.id, command.cycle, command.position, command.at,
+            self._label(command.source, models), command.seed, value, tokens[command.at],
+            tuple(Branch(
+                token, piece, chances[token].item(), start[token].item(), foreseen,
+                tuple(Continuation(tuple(more), trainer.policy_tokenizer.pieces(more),
+                                   next(scores), ended) for more, ended in continued))
+                for token, piece, foreseen, continued in zip(
+                    chosen, pieces, after, written, strict=True)))
+
+    def _continue(
+        self, command: do.WriteOn, policy: Policy, trainer: AnyTrainer, before: list[int],
+        chosen: Sequence[int], tokens: Sequence[int], settings: Settings,
+    ) -> list[list[tuple[list[int], bool]]]:
+        """Return what is written after each of the ``chosen`` tokens, and whether it ended."""
+        room = settings.response_length - command.at - 1
+        over = [t for t in chosen if t in trainer.policy_tokenizer.eos_ids or room < 1]
+        going = [t for t in chosen if t not in over]
+        rows = [[*before, t] for t in going for _ in range(command.times)]
+        made: list[tuple[list[int], bool]] = []
+        if rows:
+            def told(responses: list[list[int]]) -> None:
+                self.step(Phase.SAMPLING, 0, 0)
+                self._emit(ev.WritingOn(command.id, max(map(len, responses)), room))
+
+            found = write(
+                policy, rows, Decoding(settings.temperature, 1.0, command.seed, room),
+                eos_ids=trainer.policy_tokenizer.eos_ids,
+                stopped=trainer.policy_tokenizer.stopped, written=told,
+                numbers=[n for _ in going for n in range(command.times)])
+            made = [(found.response(row), bool(found.ended[row])) for row in range(len(rows))]
+        parts = {t: made[i * command.times : (i + 1) * command.times]
+                 for i, t in enumerate(going)}
+        # What ends the text is one path, however often it were written on.
+        ends: dict[int, list[tuple[list[int], bool]]] = {
+            t: [([], t in trainer.policy_tokenizer.eos_ids)] for t in over}
+        return [(parts | ends)[t] for t in chosen]
