@@ -10,11 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench.formatting import number, short_number
 from workbench.health import Rule
 from workbench.settings import Settings, Value
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float64]
+    Flags = NDArray[np.bool_]
 
 _SMALL, _TINY = 0.005, 0.001  # scores of which two decimals, or four, tell nothing
 _ROUNDING = 1e-4  # of sums over a completion; a distance below it is that of a policy to itself
@@ -134,6 +141,63 @@ class TokenView:
     weight: Callable[[Any], float]
 
 
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A summand of the loss. An ``optional`` one is shown only where it is on."""
+
+    title: str
+    help: str
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What a term gave to a cycle's loss: ``amount``, which ``said`` writes out with its
+    coefficient. One that is off gave nothing, and ``said`` is why."""
+
+    amount: float
+    said: str
+    off: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TrustRegion:
+    """What a token earns by the ratio of its chance after the update to that before it.
+
+    ``earned(ratio, sign, settings)`` is that for an advantage of +1 or -1; ``held(ratio, advantage,
+    settings)`` says which tokens push no further, where that curve is flat; ``band(settings)`` is
+    ``(low, high)`` and ``edge_at(ratio)`` the setting that has the band's edge there. ``ratio`` and
+    ``advantage`` are columns of the trace, (n,).
+    """
+
+    help: str
+    edge: str
+    """The setting that makes the band wide."""
+    symbol: str
+    ratio: str
+    advantage: str
+    earned: Callable[[Array, float, Mapping[str, Any]], Array]
+    held: Callable[[Array, Array, Mapping[str, Any]], Flags]
+    band: Callable[[Mapping[str, Any]], tuple[float, float]]
+    edge_at: Callable[[float], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """The loss as a sum of terms.
+
+    ``shares(metrics, settings, cycle)`` gives one a term, which add up to the metric ``total``;
+    none where a cycle lacks one of ``metrics``.
+    """
+
+    title: str
+    total: str
+    metrics: tuple[str, ...]
+    terms: tuple[Term, ...]
+    shares: Callable[[Mapping[str, float], Mapping[str, Any], int], Sequence[Share]]
+    region: TrustRegion | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Algorithm:
     """One way to learn."""
@@ -161,6 +225,8 @@ class Algorithm:
     """Where metrics stand in the menu of plots: what their names begin with, by title. Where there
     are none, they stand as those that all algorithms have."""
     tokens: TokenView | None = None
+    objective: Objective | None = None
+    """Where there is none, the loss is not drawn."""
     rules: tuple[Rule, ...] = ()
     watched: tuple[str, ...] = ()
     """The metrics that the rules look at."""

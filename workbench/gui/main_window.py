@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from workbench.gui.background import Background
     from workbench.gui.completions.view import CompletionsView
     from workbench.gui.metrics.view import MetricsView
+    from workbench.gui.objective.view import ObjectiveView
     from workbench.gui.prompts.of_run import PromptsOfRun
     from workbench.gui.prompts.view import PromptsView
     from workbench.gui.runs.dock import RunsDock
@@ -96,6 +97,7 @@ class MainWindow(QMainWindow):
     runs: RunsDock
     trying: TryView
     tokens: TokensView
+    objective: ObjectiveView
 
     def __init__(self) -> None:
         super().__init__()
@@ -121,6 +123,7 @@ class MainWindow(QMainWindow):
         self._add_dock("hyperparameters", "Hyperparameters", self.hyperparameters)
         self._add_dock("trying", "Try")
         self._add_dock("tokens", "Tokens")
+        self._add_dock("objective", "Objective")
         self.status = StatusBar(self)
         self.setStatusBar(self.status)
         self._make_toolbar()
@@ -141,6 +144,7 @@ class MainWindow(QMainWindow):
         store take most of a second to import."""
         from workbench.gui.completions.view import CompletionsView
         from workbench.gui.metrics.view import MetricsView
+        from workbench.gui.objective.view import ObjectiveView
         from workbench.gui.prompts.of_run import PromptsOfRun
         from workbench.gui.prompts.view import PromptsView
         from workbench.gui.runs.dock import RunsDock
@@ -154,7 +158,9 @@ class MainWindow(QMainWindow):
         self.completions = CompletionsView(store)
         self.trying = TryView(store, self.prompts.rows, self.prompts.selected)
         self.tokens = TokensView(store)
-        for view in (self.prompts, self.metrics, self.completions, self.trying, self.tokens):
+        self.objective = ObjectiveView(store, background)
+        for view in (self.prompts, self.metrics, self.completions, self.trying, self.tokens,
+                     self.objective):
             view.setMinimumSize(_SMALLEST)
         self.prompts_of_run = PromptsOfRun(self.prompts)
         self.prompts_of_run.titled.connect(self.docks["prompts"].setWindowTitle)
@@ -164,6 +170,7 @@ class MainWindow(QMainWindow):
         self.docks["completions"].setWidget(self.completions)
         self.docks["trying"].setWidget(self.trying)
         self.docks["tokens"].setWidget(self.tokens)
+        self.docks["objective"].setWidget(self.objective)
         self.completions.tokens_wanted.connect(self._show_tokens)
         self.metrics.cycle_chosen.connect(self.completions.show_cycle)
         self.metrics.cycle_chosen.connect(self.tokens.show_cycle)
@@ -171,6 +178,11 @@ class MainWindow(QMainWindow):
         self.completions.cycle_chosen.connect(self.tokens.show_cycle)
         self.completions.cycle_chosen.connect(self.metrics.show_chosen)
         self.tokens.cycle_chosen.connect(self.metrics.show_chosen)
+        for other in (self.metrics, self.completions, self.tokens):
+            other.cycle_chosen.connect(self.objective.show_cycle)
+        self.objective.cycle_chosen.connect(self.metrics.show_chosen)
+        self.objective.cycle_chosen.connect(self.tokens.show_cycle)
+        self.objective.setting_wanted.connect(self._take_setting)
         for stack in (self.prompts.undo_stack, self.hyperparameters.undo_stack):
             self.undo_group.addStack(stack)
 
@@ -262,6 +274,18 @@ class MainWindow(QMainWindow):
     def _show_tokens(self, cycle: int, prompt: int) -> None:
         self.reveal("tokens")
         self.tokens.show_prompt(cycle, prompt)
+
+    def _take_setting(self, name: str, value: float) -> None:
+        """Put a value into Hyperparameters, as if it were typed there."""
+        form = self.hyperparameters.form
+        if name not in form.rows:
+            self.toast.show_message(
+                "info", "Hyperparameters shows another algorithm, which has no such setting. "
+                "Choose the one of this run there first.")
+            return
+        label = self.hyperparameters.algorithm.settings.specs()[name].label
+        form.set_values({name: value}, f"{label} from Objective")
+        self.toast.show_message("info", f"{label} is {value:g} in Hyperparameters now.")
 
     # -- what is remembered
 

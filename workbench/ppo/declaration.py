@@ -9,6 +9,7 @@ from workbench.learning.metrics import COMMON
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.metrics import METRICS, START_METRICS
 from workbench.ppo.parts import PARTS
+from workbench.ppo.picture import OBJECTIVE
 from workbench.ppo.remarks import remarks, remarks_on_change
 from workbench.ppo.rules import RULES, WATCHED
 from workbench.ppo.tokens import TOKENS
@@ -57,6 +58,7 @@ PPO = Algorithm(
         "Other": ("",),
     },
     tokens=TOKENS,
+    objective=OBJECTIVE,
     rules=RULES,
     watched=WATCHED,
     presets=(

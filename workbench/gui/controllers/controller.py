@@ -151,6 +151,7 @@ class Controller(QObject):
                 window.status.cycle_finished(event)
                 window.strip.cycle_finished(event)
                 window.tokens.cycle_available(event.run_id)
+                window.objective.cycle_available(event.run_id)
                 self._display.add(event)
                 window.runs.refresh_run(event.run_id)
             case ev.HealthChecked():

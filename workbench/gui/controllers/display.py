@@ -56,6 +56,7 @@ class Display(QObject):
         self._window.hyperparameters.show_history([])
         self._window.completions.show_run(run_id)
         self._window.tokens.show_run(run_id)
+        self._window.objective.show_run(run_id)
         self.say_what_shows()
 
     def show_run(self, run_id: int | None) -> None:
@@ -64,6 +65,7 @@ class Display(QObject):
         self._watch(run_id)
         self._window.completions.show_run(run_id)
         self._window.tokens.show_run(run_id)
+        self._window.objective.show_run(run_id)
         self._health.begin(run_id)
         if run_id is None:
             self._display(None, ({}, [], []))
@@ -136,7 +138,7 @@ class Display(QObject):
         window = self._window
         live = self._resuming.live
         other = live is not None and live != self.shown
-        for view in (window.metrics, window.completions, window.tokens):
+        for view in (window.metrics, window.completions, window.tokens, window.objective):
             view.set_alive(live is not None and live == self.shown)
         window.runs.set_shown(self.shown, other)
         window.trying.show_run(live or self.shown)

@@ -1,0 +1,248 @@
+"""The objective as a picture: the formula, bars over cycles and the trust region."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers.reinforce import REINFORCE
+from helpers.window import DEFAULTS, PROMPTS, Opened, bare_controls, completions, unexplained
+from PySide6.QtCore import QPoint, QPointF, Qt
+from pytestqt.qtbot import QtBot
+
+from workbench.formatting import short_number
+from workbench.gui.objective.bars import stacked
+from workbench.gui.objective.view import ObjectiveView
+from workbench.gui.widgets.theme import themes
+from workbench.records import TokenTrace
+from workbench.store.records import CompletionRecord, Prompt
+from workbench.store.store import Store
+
+SETTINGS = DEFAULTS | {"vf_coef": 4.0, "entropy_coef": 0.02}
+TOKENS, COMPLETIONS = 40, 3
+
+
+def loss_of(cycle: int, entropy_coef: float = 0.02) -> dict[str, float]:
+    policy, value, entropy = -0.02 * cycle, 0.3 / cycle, 2.5 - 0.1 * cycle
+    return {"loss/policy_avg": policy, "loss/value_avg": value, "policy/entropy_avg": entropy,
+            "loss/total_avg": policy + 4 * value - entropy_coef * entropy}
+
+
+def traces(cycle: int) -> list[TokenTrace]:
+    """Tokens with ratios on both sides of the band, and beyond the axis."""
+    rng = np.random.default_rng(cycle)
+    return [TokenTrace(i, i, np.arange(TOKENS, dtype=np.int32), [" a"] * TOKENS, {
+        "ratio": np.exp(0.4 * rng.standard_normal(TOKENS)).astype(np.float32),
+        "advantage": rng.standard_normal(TOKENS).astype(np.float32)}) for i in range(COMPLETIONS)]
+
+
+def fill(store: Store, cycles: int = 4, kept: int = 2, **settings: object) -> int:
+    run_id = store.create_run(
+        name="", policy="/models/policy", reward="/models/reward", models={},
+        hyperparameters=SETTINGS | settings, prompts=[Prompt(text) for text in PROMPTS]).result()
+    for cycle in range(1, cycles + 1):
+        record(store, run_id, cycle, kept)
+    return run_id
+
+
+def record(store: Store, run_id: int, cycle: int, kept: int = 2) -> None:
+    rollout = [CompletionRecord(i, i, text, " a" * TOKENS, 0.5, 0.1, TOKENS, True)
+               for i, text in enumerate(PROMPTS)]
+    store.record_cycle(run_id, cycle, metrics=loss_of(cycle), rollout=rollout,
+                       comparison=completions(cycle), keep_traces=kept,
+                       traces=traces(cycle)).result()
+
+
+@pytest.fixture
+def view(qtbot: QtBot, opened: Opened, store: Store) -> ObjectiveView:
+    """The view on a run of four cycles, of which the tokens of two are kept."""
+    opened.controller.show_run(fill(store))
+    opened.window.reveal("objective")
+    await_cycle(qtbot, opened.window.objective, 4)
+    return opened.window.objective
+
+
+def await_cycle(qtbot: QtBot, view: ObjectiveView, cycle: int) -> None:
+    qtbot.waitUntil(lambda: view.picture is not None and view.picture.cycle == cycle)
+
+
+def counted(cycle: int, clip: float) -> tuple[int, int, int]:
+    """Tokens, those outside the band, and those of these that the clip holds."""
+    ratio, advantage = (np.concatenate([t.numbers[name] for t in traces(cycle)]).astype(float)
+                        for name in ("ratio", "advantage"))
+    outside = (ratio < 1 - clip) | (ratio > 1 + clip)
+    held = np.where(advantage > 0, ratio > 1 + clip, (advantage < 0) & (ratio < 1 - clip))
+    return len(ratio), int(outside.sum()), int((outside & held).sum())
+
+
+def heights(view: ObjectiveView) -> np.ndarray:
+    """The sum of the parts of each cycle's bar, as it is drawn."""
+    return np.sum([np.asarray(part.opts["y1"]) - np.asarray(part.opts["y0"])
+                   for part in view.bars.parts], axis=0)
+
+
+def test_the_chips_have_the_numbers_of_the_store(view: ObjectiveView) -> None:
+    policy, value, entropy, kl = view.formula.chips
+    found = loss_of(4)
+    assert policy.said == short_number(found["loss/policy_avg"])
+    assert value.said == (f"4 × {short_number(found['loss/value_avg'])} = "
+                          f"{short_number(4 * found['loss/value_avg'])}")
+    assert entropy.said == (f"0.02 × {short_number(-found['policy/entropy_avg'])} = "
+                            f"{short_number(-0.02 * found['policy/entropy_avg'])}")
+    assert view.formula.total.accessibleDescription() == short_number(found["loss/total_avg"])
+    assert kl.isHidden()
+    assert not any(chip.off for chip in (policy, value, entropy))
+
+
+def test_the_parts_of_every_bar_add_up_to_the_loss(view: ObjectiveView) -> None:
+    assert heights(view) == pytest.approx(
+        [loss_of(cycle)["loss/total_avg"] for cycle in range(1, 5)])
+
+
+def test_what_is_above_zero_and_what_is_below_are_stacked_apart() -> None:
+    starts, ends = stacked(np.array([[-1.0, 2.0, -0.5, 1.0], [np.nan, 2.0, 0.0, -1.0]]))
+    assert starts.tolist() == [[0, 0, -1, 2], [0, 0, 2, 0]]
+    assert ends.tolist() == [[-1, 2, -1.5, 3], [0, 2, 2, -1]]
+
+
+def test_bars_use_the_coefficients_of_their_cycle(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    run_id = fill(store, cycles=2)
+    store.record_changes(run_id, 2, [("entropy_coef", 0.02, 0.0, "person")]).result()
+    opened.controller.show_run(run_id)
+    opened.window.reveal("objective")
+    view = opened.window.objective
+    await_cycle(qtbot, view, 2)
+    assert view.formula.chips[2].off
+    assert heights(view) == pytest.approx([
+        loss_of(1)["loss/total_avg"], loss_of(2, entropy_coef=0.0)["loss/total_avg"]])
+
+
+def test_a_click_on_a_bar_goes_to_its_cycle(
+    qtbot: QtBot, opened: Opened, view: ObjectiveView
+) -> None:
+    box = view.bars.getViewBox()
+    at = view.bars.mapFromScene(box.mapViewToScene(QPointF(3, 0.1)))
+    with qtbot.waitSignal(view.cycle_chosen) as told:
+        qtbot.mouseClick(view.bars.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(at))
+    assert told.args == [3]
+    await_cycle(qtbot, view, 3)
+    assert view.cycles.cycle.currentText() == "cycle 3"
+    assert not view.cycles.latest.isChecked()
+
+
+def test_it_follows_the_run_until_a_cycle_is_chosen(
+    qtbot: QtBot, opened: Opened, view: ObjectiveView, store: Store
+) -> None:
+    record(store, 1, 5)
+    view.cycle_available(1)
+    await_cycle(qtbot, view, 5)
+    assert view.cycles.latest.isChecked()
+    qtbot.mouseClick(view.cycles.previous, Qt.MouseButton.LeftButton)
+    await_cycle(qtbot, view, 4)
+    record(store, 1, 6)
+    view.cycle_available(1)
+    qtbot.waitUntil(lambda: view.picture is not None and len(view.picture.cycles) == 6)
+    assert view.picture is not None
+    assert view.picture.cycle == 4
+    opened.window.metrics.cycle_chosen.emit(2)
+    await_cycle(qtbot, view, 2)
+    qtbot.mouseClick(view.cycles.latest, Qt.MouseButton.LeftButton)
+    await_cycle(qtbot, view, 6)
+
+
+def test_every_token_is_a_dot_on_its_curve(view: ObjectiveView) -> None:
+    tokens, outside, held = counted(4, 0.2)
+    free = view.region.free.getData()
+    rings = view.region.held.getData()
+    assert len(free[0]) + len(rings[0]) == tokens == TOKENS * COMPLETIONS
+    assert len(rings[0]) == held
+    assert 0 < held < outside < tokens
+    flat = np.round(rings[1], 9)
+    assert set(flat.tolist()) == {1.2, -0.8}
+    low, high = (np.asarray(bars.opts[end]) for bars, end in
+                 zip(view.region.counts, ("y1", "y1"), strict=True))
+    assert low.sum() == tokens - held
+    assert (high - low).sum() == held
+
+
+def test_the_sentence_counts_what_the_clip_holds(view: ObjectiveView) -> None:
+    tokens, outside, held = counted(4, 0.2)
+    assert view.edge.said.text() == (
+        f"{outside} of {tokens} tokens are outside the band 0.8 to 1.2; {held} of these are held "
+        "by the clip.")
+    assert not view.edge.use.isEnabled()
+
+
+def test_dragging_the_edge_asks_what_another_would_have_held_and_stages_it(
+    qtbot: QtBot, opened: Opened, view: ObjectiveView
+) -> None:
+    form = opened.window.hyperparameters.form
+    before = dict(form.values())
+    line = view.region.edges[1]
+    line.setValue(np.log10(1.1497))
+    line.sigDragged.emit(line)
+    tokens, outside, held = counted(4, 0.15)
+    assert view.edge.said.text() == (
+        f"With ε = 0.15, {outside} of {tokens} tokens of this update would be outside the band "
+        f"0.85 to 1.15; {held} of these would be held by the clip.")
+    assert len(view.region.held.getData()[0]) == held
+    assert view.region.edges[0].value() == pytest.approx(np.log10(0.85))
+    assert form.values() == before
+    assert view.edge.use.text() == "Use ε = 0.15"
+    qtbot.mouseClick(view.edge.use, Qt.MouseButton.LeftButton)
+    assert form.values() == before | {"cliprange": 0.15}
+    assert opened.sent == []
+    form.undo_stack.undo()
+    assert form.values() == before
+
+
+def test_another_edge_can_be_typed(qtbot: QtBot, view: ObjectiveView) -> None:
+    assert view.edge.field is not None
+    view.edge.field.setFocus()
+    view.edge.field.selectAll()
+    qtbot.keyClicks(view.edge.field, "0.4")
+    assert view.edge.said.text().startswith(f"With ε = 0.4, {counted(4, 0.4)[1]} of")
+    view.edge.field.selectAll()
+    qtbot.keyClicks(view.edge.field, "0.2")
+    assert not view.edge.use.isEnabled()
+
+
+def test_without_tokens_the_curves_stand_alone(qtbot: QtBot, view: ObjectiveView) -> None:
+    view.choose_cycle(1)
+    await_cycle(qtbot, view, 1)
+    assert "tokens of cycle 1 were not kept" in view.edge.said.text()
+    assert len(view.region.free.getData()[0]) == 0
+    assert len(view.region.curves[1.0].getData()[0]) > 100
+
+
+def test_empty_states_say_what_will_be_here(
+    qtbot: QtBot, opened: Opened, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = opened.window.objective
+    opened.window.reveal("objective")
+    assert view._empty.text().startswith("Press Start")
+    run_id = fill(store, cycles=0)
+    opened.controller.show_run(run_id)
+    qtbot.waitUntil(lambda: "No cycle of this run" in view._empty.text())
+    view.set_alive(True)
+    qtbot.waitUntil(lambda: "when it has ended" in view._empty.text())
+    monkeypatch.setattr("workbench.gui.objective.reading.algorithm_named", lambda _: REINFORCE)
+    view.cycle_available(run_id)
+    qtbot.waitUntil(lambda: view._empty.text().startswith(REINFORCE.title))
+    assert view._empty.isVisible()
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_it_is_drawn_in_the_colours_of_the_theme(
+    theme: None, view: ObjectiveView, mode: str
+) -> None:
+    themes().set_mode(mode)  # type: ignore[arg-type]
+    assert view.bars.backgroundBrush().color().name() == themes().theme.base
+    assert view.region.backgroundBrush().color().name() == themes().theme.base
+
+
+def test_controls_are_named_and_explained(view: ObjectiveView) -> None:
+    assert bare_controls(view) == []
+    assert unexplained(view) == []
+    assert view.region.accessibleDescription() == view.edge.said.text()

@@ -1,0 +1,113 @@
+"""The formula: a chip a term, with what it gave to the loss of the cycle on display."""
+
+from __future__ import annotations
+
+import html
+
+from PySide6.QtCore import QRectF, Qt
+from PySide6.QtGui import QBrush, QColor, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
+from superqt import QFlowLayout
+
+from workbench.algorithm import Share, Term
+from workbench.formatting import short_number
+from workbench.gui.objective.reading import Picture
+from workbench.gui.widgets.controls import label, named
+from workbench.gui.widgets.theme import Theme, mix, themes
+
+_EDGE = 4  # pixels of a chip's coloured edge
+
+
+def term_colour(theme: Theme, row: int) -> str:
+    """Return the colour of a term in chips and bars."""
+    return theme.series[row]
+
+
+class Chip(QLabel):
+    """A term: its name, and below it what it gave."""
+
+    def __init__(self, row: int, term: Term) -> None:
+        super().__init__(textFormat=Qt.TextFormat.RichText)
+        named(self, f"objective_term_{row}", term.title, term.help)
+        self.setContentsMargins(_EDGE + 6, 3, 8, 3)
+        self._row, self._term = row, term
+        self.off = False
+        self.said = ""
+
+    def show_share(self, share: Share) -> None:
+        """Show what the term gave to a cycle."""
+        self.off, self.said = share.off, share.said
+        self.setText(f"<b>{html.escape(self._term.title)}</b><br>{html.escape(share.said)}")
+        self.setAccessibleDescription(share.said)
+        self.setVisible(not (self._term.optional and share.off))
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the ground, hatched where the term is off, and the text on it."""
+        theme = themes().theme
+        colour = term_colour(theme, self._row)
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        box = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
+        painter.setPen(QPen(QColor(theme.border)))
+        painter.setBrush(QColor(theme.base if self.off else mix(colour, theme.base, 0.12)))
+        painter.drawRoundedRect(box, 4, 4)
+        if self.off:
+            faint = QColor(mix(theme.muted, theme.base, 0.25))
+            painter.fillRect(box, QBrush(faint, Qt.BrushStyle.BDiagPattern))
+        painter.fillRect(QRectF(0, 2, _EDGE, self.height() - 4),
+                         QColor(theme.border if self.off else colour))
+        painter.end()
+        super().paintEvent(event)
+
+
+class Formula(QWidget):
+    """``total = term + term + ...``, in as many lines as it takes, after the widget ``first``."""
+
+    def __init__(self, first: QWidget) -> None:
+        super().__init__()
+        self.setObjectName("objective_formula")
+        self._flow = QFlowLayout(self)
+        self._flow.setContentsMargins(0, 0, 0, 0)
+        self._flow.setHorizontalSpacing(6)
+        self._flow.setVerticalSpacing(4)
+        self._flow.addWidget(first)
+        self.total = label(rich=True)
+        self.total.setObjectName("objective_total")
+        self._flow.addWidget(self.total)
+        self.chips: list[Chip] = []
+        self._groups: list[QWidget] = []
+        self._terms: tuple[Term, ...] = ()
+
+    def show_picture(self, picture: Picture) -> None:
+        """Show the cycle on display of a run that has one."""
+        objective = picture.algorithm.objective
+        assert objective is not None
+        if objective.terms != self._terms:
+            self._make(objective.terms)
+        said = short_number(picture.total[picture.row])
+        self.total.setText(f"<b>{html.escape(objective.title)}</b> =<br>{said}")
+        self.total.setAccessibleName(objective.title)
+        self.total.setAccessibleDescription(said)
+        for chip, group, share in zip(
+            self.chips, self._groups, picture.shares[picture.row], strict=True
+        ):
+            chip.show_share(share)
+            group.setVisible(chip.isVisibleTo(group))
+
+    def _make(self, terms: tuple[Term, ...]) -> None:
+        for group in self._groups:
+            self._flow.removeWidget(group)
+            group.deleteLater()
+        self._terms, self.chips, self._groups = terms, [], []
+        for row, term in enumerate(terms):
+            chip, group = Chip(row, term), QWidget()
+            line = QHBoxLayout(group)
+            line.setContentsMargins(0, 0, 0, 0)
+            line.setSpacing(6)
+            if row:
+                line.addWidget(label("+"))
+            line.addWidget(chip)
+            self.chips.append(chip)
+            self._groups.append(group)
+            self._flow.addWidget(group)

@@ -1,0 +1,105 @@
+"""What the view draws, read from the store. No Qt."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.algorithm import Algorithm, Objective, Share, TrustRegion
+from workbench.algorithms import algorithm_named
+from workbench.store.store import Store
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tokens:
+    """The tokens of a cycle's update, (n,) each: the ratio after it, and the advantage."""
+
+    ratio: Array
+    advantage: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A run's loss over its cycles, of which ``cycle`` is looked at. ``shares`` has those of each
+    of ``cycles`` and ``total`` its loss. ``tokens`` is None where none of ``cycle`` are kept."""
+
+    run_id: int
+    algorithm: Algorithm
+    cycles: Sequence[int] = ()
+    shares: Sequence[Sequence[Share]] = ()
+    total: Sequence[float] = ()
+    cycle: int = 0
+    settings: Mapping[str, object] | None = None
+    tokens: Tokens | None = None
+
+    @property
+    def row(self) -> int:
+        """Where ``cycle`` stands in ``cycles``."""
+        return self.cycles.index(self.cycle)
+
+
+def read_picture(store: Store, run_id: int, wanted: int | None) -> Picture | None:
+    """Return what there is of a run, looked at in cycle ``wanted``, or the nearest before it; None:
+    the latest. None where there is no such run."""
+    run = store.run(run_id)
+    if run is None:
+        return None
+    algorithm = algorithm_named(run.algorithm)
+    objective = algorithm.objective
+    if objective is None:
+        return Picture(run_id, algorithm)
+    cycles, shares, total = _read_shares(store, run_id, run.cycles, objective)
+    if not cycles:
+        return Picture(run_id, algorithm)
+    cycle = cycles[max(0, bisect_right(cycles, wanted) - 1)] if wanted is not None else cycles[-1]
+    return Picture(
+        run_id, algorithm, cycles, shares, total, cycle, store.settings_after(run_id, cycle),
+        _read_tokens(store, run_id, cycle, objective))
+
+
+def _read_shares(
+    store: Store, run_id: int, last: int, objective: Objective
+) -> tuple[list[int], list[Sequence[Share]], list[float]]:
+    numbers: dict[int, dict[str, float]] = {}
+    for name, series in store.metrics(run_id, objective.metrics).items():
+        for cycle, value in zip(series.cycles, series.values, strict=True):
+            numbers.setdefault(cycle, {})[name] = value
+    cycles = [cycle for cycle in sorted(numbers)
+              if cycle <= last and len(numbers[cycle]) == len(objective.metrics)]
+    settings: dict[str, object] = dict(store.settings_after(run_id, 0))
+    changes = sorted(store.changes(run_id), key=lambda change: change.cycle)
+    shares, at = [], 0
+    for cycle in cycles:
+        while at < len(changes) and changes[at].cycle <= cycle:
+            settings[changes[at].name] = changes[at].new
+            at += 1
+        shares.append(objective.shares(numbers[cycle], settings, cycle))
+    return cycles, shares, [numbers[cycle][objective.total] for cycle in cycles]
+
+
+def _read_tokens(store: Store, run_id: int, cycle: int, objective: Objective) -> Tokens | None:
+    region = objective.region
+    traces = [] if region is None else [
+        trace.numbers for trace in store.traces(run_id, cycle)
+        if region.ratio in trace.numbers and region.advantage in trace.numbers]
+    if region is None or not traces:
+        return None
+    ratio, advantage = (np.concatenate([np.asarray(numbers[name], float) for numbers in traces])
+                        for name in (region.ratio, region.advantage))
+    return Tokens(ratio, advantage)
+
+
+def count_tokens(
+    region: TrustRegion, settings: Mapping[str, object], tokens: Tokens
+) -> tuple[int, int]:
+    """Return how many tokens are outside the band, and how many of these the clip holds."""
+    low, high = region.band(settings)
+    outside = (tokens.ratio < low) | (tokens.ratio > high)
+    held = outside & region.held(tokens.ratio, tokens.advantage, settings)
+    return int(outside.sum()), int(held.sum())

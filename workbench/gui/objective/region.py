@@ -1,0 +1,169 @@
+"""The trust region: what a token earns by its ratio, and where the tokens of an update are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QFrame
+
+from workbench.algorithm import TrustRegion
+from workbench.gui.metrics.axes import ValueAxis
+from workbench.gui.objective.reading import Array, Tokens
+from workbench.gui.widgets.controls import describe, named
+from workbench.gui.widgets.theme import mix, themes
+
+LEAST, MOST = 0.5, 2.0
+"""Ratios on the axis; what lies further stands at its ends."""
+_TICKS = ((0.5, "≤ 0.5"), (0.67, "0.67"), (0.8, "0.8"), (1.0, "1"), (1.25, "1.25"), (1.5, "1.5"),
+          (2.0, "≥ 2"))
+_BINS = 60
+_DOT, _RING = 5, 7  # pixels
+_AXIS = 44  # pixels of the y axes, so that both plots have x in the same places
+
+
+class RegionPlot(pg.GraphicsLayoutWidget):
+    """``edge_dragged`` carries the ratio to which the person has drawn an edge of the band."""
+
+    edge_dragged = Signal(float)
+
+    def __init__(self) -> None:
+        super().__init__()
+        named(self, "objective_region", "Trust region", "")
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the keyboard moves the edge in the field
+        self.setMinimumSize(160, 140)
+        layout = self.ci.layout
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setVerticalSpacing(0)
+        self._upper = self.addPlot(0, 0, enableMenu=False, axisItems={"left": ValueAxis()})
+        self._lower = self.addPlot(1, 0, enableMenu=False, axisItems={"left": ValueAxis()})
+        layout.setRowStretchFactor(0, 3)
+        layout.setRowStretchFactor(1, 1)
+        self._shades = [pg.LinearRegionItem(movable=False) for _ in range(2)]
+        for plot, shade in zip((self._upper, self._lower), self._shades, strict=True):
+            plot.setMouseEnabled(x=False, y=False)
+            plot.hideButtons()
+            plot.getAxis("left").setWidth(_AXIS)
+            plot.setXRange(math.log10(LEAST), math.log10(MOST), padding=0.03)
+            plot.getViewBox().setDefaultPadding(0)
+            shade.setZValue(-10)
+            plot.addItem(shade)
+        self._upper.getAxis("bottom").setStyle(showValues=False)
+        self._lower.getAxis("bottom").setTicks(
+            [[(math.log10(ratio), text) for ratio, text in _TICKS]])
+        self.edges = [pg.InfiniteLine(angle=90, movable=True) for _ in range(2)]
+        for edge in self.edges:
+            edge.setCursor(Qt.CursorShape.SplitHCursor)
+            edge.setZValue(20)
+            edge.sigDragged.connect(self._drag)
+            self._upper.addItem(edge)
+        self._zero = pg.InfiniteLine(0, angle=0)
+        self._upper.addItem(self._zero)
+        self.curves = {sign: pg.PlotDataItem() for sign in (1.0, -1.0)}
+        self._names = {sign: pg.TextItem(anchor=(0, 1)) for sign in self.curves}
+        for sign, name in self._names.items():
+            self._upper.addItem(self.curves[sign])
+            self._upper.addItem(name, ignoreBounds=True)
+        self.free, self.held = (pg.ScatterPlotItem(size=size, pxMode=True)
+                                for size in (_DOT, _RING))
+        self.counts = [pg.BarGraphItem(x0=[], x1=[], y0=[], y1=[]) for _ in range(2)]
+        for dots in (self.free, self.held):
+            self._upper.addItem(dots)
+        for bars in self.counts:
+            self._lower.addItem(bars)
+        self._about: tuple[TrustRegion, Mapping[str, object], Tokens | None] | None = None
+
+    def show_region(
+        self, region: TrustRegion, settings: Mapping[str, object], tokens: Tokens | None
+    ) -> None:
+        """Draw the curves of ``settings``, and the tokens on them."""
+        self._about = region, settings, tokens
+        describe(self, region.help)
+        theme = themes().theme
+        self.setBackground(theme.base)
+        for plot in (self._upper, self._lower):
+            for side in ("left", "bottom"):
+                plot.getAxis(side).setPen(theme.border)
+                plot.getAxis(side).setTextPen(theme.muted)
+        for plot, title in ((self._upper, "earned"), (self._lower, "tokens")):
+            plot.getAxis("left").setLabel(title, color=theme.muted)
+        self._lower.getAxis("bottom").setLabel("ratio ρ after the update", color=theme.muted)
+        self._zero.setPen(pg.mkPen(theme.border))
+        self._draw_band(region.band(settings))
+        self._draw_curves(region, settings)
+        self._draw_tokens(region, settings, tokens)
+
+    def redraw(self) -> None:
+        """Draw in the colours of the theme."""
+        if self._about is not None:
+            self.show_region(*self._about)
+
+    def _draw_band(self, band: tuple[float, float]) -> None:
+        theme = themes().theme
+        places = [math.log10(min(MOST, max(LEAST, edge))) for edge in band]
+        for shade in self._shades:
+            shade.setRegion(places)
+            shade.setBrush(pg.mkBrush(theme.changed))
+            for line in shade.lines:
+                line.setPen(pg.mkPen(None))
+        for edge, place in zip(self.edges, places, strict=True):
+            edge.setPen(pg.mkPen(theme.accent, width=1.5))
+            edge.setHoverPen(pg.mkPen(theme.accent, width=4))
+            edge.setBounds((math.log10(LEAST), math.log10(MOST)))
+            edge.setValue(place)
+
+    def _draw_curves(self, region: TrustRegion, settings: Mapping[str, object]) -> None:
+        theme = themes().theme
+        x = np.linspace(math.log10(LEAST), math.log10(MOST), 601)
+        colours = {1.0: theme.good, -1.0: theme.bad}
+        heights = {sign: region.earned(10**x, sign, settings) for sign in self.curves}
+        for sign, curve in self.curves.items():
+            curve.setData(x, heights[sign], pen=pg.mkPen(colours[sign], width=2))
+            name = self._names[sign]
+            name.setText("advantage above 0" if sign > 0 else "advantage below 0",
+                         color=colours[sign])
+            name.setPos(x[0], heights[sign][0])
+        low, high = float(heights[-1.0].min()), float(heights[1.0].max())
+        self._upper.setYRange(low - 0.15, high + 0.15, padding=0)
+
+    def _draw_tokens(
+        self, region: TrustRegion, settings: Mapping[str, object], tokens: Tokens | None
+    ) -> None:
+        theme = themes().theme
+        ratio = np.empty(0) if tokens is None else tokens.ratio
+        sign = np.empty(0) if tokens is None else np.sign(tokens.advantage)
+        shown = ratio.clip(LEAST, MOST)
+        held = (np.zeros(0, bool) if tokens is None else
+                region.held(ratio, tokens.advantage, settings))
+        x = np.log10(shown)
+        y = np.where(sign > 0, region.earned(shown, 1.0, settings),
+                     np.where(sign < 0, region.earned(shown, -1.0, settings), 0.0))
+        dot = QColor(theme.accent)
+        dot.setAlpha(90)
+        self.free.setData(x[~held], y[~held], pen=pg.mkPen(None), brush=pg.mkBrush(dot))
+        self.held.setData(x[held], y[held], pen=pg.mkPen(theme.warning, width=1.2),
+                          brush=pg.mkBrush(None))
+        edges = np.linspace(math.log10(LEAST), math.log10(MOST), _BINS + 1)
+        free_counts, held_counts = (np.histogram(part, edges)[0].astype(float)
+                                    for part in (x[~held], x[held]))
+        self._draw_counts(edges, free_counts, held_counts)
+
+    def _draw_counts(self, edges: Array, free: Array, held: Array) -> None:
+        theme = themes().theme
+        both = free + held
+        zero = np.zeros_like(free)
+        for bars, low, high, colour in (
+            (self.counts[0], zero, free, mix(theme.accent, theme.base, 0.6)),
+            (self.counts[1], free, both, theme.warning),
+        ):
+            bars.setOpts(x0=edges[:-1], x1=edges[1:], y0=low, y1=high, pen=pg.mkPen(None),
+                         brush=pg.mkBrush(colour))
+        self._lower.setYRange(0, max(1.0, float(both.max()) * 1.05), padding=0)
+
+    def _drag(self, edge: pg.InfiniteLine) -> None:
+        self.edge_dragged.emit(10 ** edge.value())

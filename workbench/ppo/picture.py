@@ -1,0 +1,87 @@
+"""The objective as it is drawn: its terms' shares of the loss, and the trust region. No torch.
+
+The formulas are those of :mod:`workbench.ppo.objective` and :mod:`workbench.ppo.loss`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from workbench.algorithm import Objective, Share, Term, TrustRegion
+from workbench.formatting import short_number
+
+if TYPE_CHECKING:
+    from workbench.algorithm import Array, Flags
+
+_POLICY, _VALUE, _ENTROPY, _TOTAL = (
+    "loss/policy_avg", "loss/value_avg", "policy/entropy_avg", "loss/total_avg")
+
+
+def shares(
+    metrics: Mapping[str, float], settings: Mapping[str, Any], cycle: int
+) -> Sequence[Share]:
+    """Return what policy, value, entropy and KL gave to the mean loss of ``cycle``. KL is what the
+    other three leave of the total, where it enters the loss."""
+    policy, value, entropy, total = (metrics[name] for name in (_POLICY, _VALUE, _ENTROPY, _TOTAL))
+    values = _product(settings["vf_coef"], value, "c₁ = 0")
+    if cycle <= settings.get("critic_warmup_cycles", 0):
+        off = Share(0.0, "off: critic warm-up", off=True)
+        return off, values, off, off
+    first = (Share(policy, short_number(policy)), values,
+             _product(settings["entropy_coef"], -entropy, "c₂ = 0"))
+    left = total - sum(share.amount for share in first)
+    in_loss = settings.get("kl_in", "reward") == "loss"
+    return *first, (Share(left, short_number(left)) if in_loss
+                    else Share(0.0, "off: KL enters the reward", off=True))
+
+
+def _product(coefficient: float, loss: float, why_off: str) -> Share:
+    if coefficient == 0:
+        return Share(0.0, f"off: {why_off}", off=True)
+    amount = coefficient * loss
+    return Share(amount,
+                 f"{coefficient:g} × {short_number(loss)} = {short_number(amount)}")
+
+
+def band(settings: Mapping[str, Any]) -> tuple[float, float]:
+    """Return the clip range around a ratio of 1."""
+    return 1 - settings["cliprange"], 1 + settings["cliprange"]
+
+
+def earned(ratio: Array, sign: float, settings: Mapping[str, Any]) -> Array:
+    """Return the clipped surrogate ``min(rho A, clip(rho, 1 - eps, 1 + eps) A)`` of each ratio for
+    an advantage A of ``sign``; with a dual clip c it is at least -c."""
+    low, high = band(settings)
+    if sign > 0:
+        return ratio.clip(max=high)
+    return -ratio.clip(low, settings.get("dual_clip") or None)
+
+
+def held(ratio: Array, advantage: Array, settings: Mapping[str, Any]) -> Flags:
+    """Return which tokens have no gradient: beyond the band on the side that their advantage
+    pushes to, or beyond the dual clip. An advantage of 0 pushes nowhere and is not held."""
+    low, high = band(settings)
+    flat = ((advantage > 0) & (ratio > high)) | ((advantage < 0) & (ratio < low))
+    dual = settings.get("dual_clip")
+    return flat | ((advantage < 0) & (ratio > dual)) if dual else flat
+
+
+OBJECTIVE = Objective(
+    "L_PPO", _TOTAL, (_POLICY, _VALUE, _ENTROPY, _TOTAL),
+    (Term("L_POLICY", "What tokens earned by their advantage, clipped: below 0 where the update "
+          "made better tokens likelier. Mean over the cycle's update"),
+     Term("c₁ · L_VF", "How far the value head was off, times the value coefficient c₁: "
+          "½ (V − R)², the mean over the cycle's update"),
+     Term("c₂ · L_ENT", "Entropy lowers the loss: minus the entropy in nats, times the entropy "
+          "coefficient c₂"),
+     Term("KL price", "KL in the loss, times its coefficient: what the other terms leave of the "
+          "total", optional=True)),
+    shares,
+    TrustRegion(
+        "The ratio ρ says how many times as likely the update made a token. A token with a "
+        "positive advantage earns more the likelier it gets, one with a negative advantage the "
+        "rarer it gets, but only up to the edge of the band 1 ± ε. There its curve is flat: it "
+        "pushes no further, though other tokens may carry it on",
+        "cliprange", "ε", "ratio", "advantage", earned, held, band,
+        lambda ratio: abs(ratio - 1)))
