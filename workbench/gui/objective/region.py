@@ -49,13 +49,14 @@ class RegionPlot(pg.GraphicsLayoutWidget):
             plot.setMouseEnabled(x=False, y=False)
             plot.hideButtons()
             plot.getAxis("left").setWidth(_AXIS)
-            plot.setXRange(math.log10(LEAST), math.log10(MOST), padding=0.03)
+            plot.setXRange(math.log10(LEAST), math.log10(MOST), padding=0.06)
             plot.getViewBox().setDefaultPadding(0)
             shade.setZValue(-10)
             plot.addItem(shade)
+            plot.getAxis("bottom").enableAutoSIPrefix(False)
+            plot.getAxis("bottom").setTicks(
+                [[(math.log10(ratio), text) for ratio, text in _TICKS]])
         self._upper.getAxis("bottom").setStyle(showValues=False)
-        self._lower.getAxis("bottom").setTicks(
-            [[(math.log10(ratio), text) for ratio, text in _TICKS]])
         self.edges = [pg.InfiniteLine(angle=90, movable=True) for _ in range(2)]
         for edge in self.edges:
             edge.setCursor(Qt.CursorShape.SplitHCursor)
@@ -64,8 +65,8 @@ class RegionPlot(pg.GraphicsLayoutWidget):
             self._upper.addItem(edge)
         self._zero = pg.InfiniteLine(0, angle=0)
         self._upper.addItem(self._zero)
-        self.curves = {sign: pg.PlotDataItem() for sign in (1.0, -1.0)}
-        self._names = {sign: pg.TextItem(anchor=(0, 1)) for sign in self.curves}
+        self.curves = {sign: pg.PlotDataItem(antialias=True) for sign in (1.0, -1.0)}
+        self._names = {1.0: pg.TextItem(anchor=(0, 0)), -1.0: pg.TextItem(anchor=(0, 1))}
         for sign, name in self._names.items():
             self._upper.addItem(self.curves[sign])
             self._upper.addItem(name, ignoreBounds=True)
