@@ -124,6 +124,28 @@ class TokenColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class ValueLine:
+    """What was foreseen of a completion, drawn as a line over its words to what it came to.
+
+    All are on the scale of the estimates, and NaN where not known yet. ``estimate(step)`` was
+    foreseen before a token, ``target(step)`` what it should have been; ``bar(step)`` is what the
+    token is credited with, above 0 or below. Of the last step, ``end(step)`` is what the completion
+    came to; ``flag(step)`` puts that in words, of one line or two, and ``gap(step)`` its distance
+    from the last estimate. ``say(step)`` is one plain sentence on a token.
+    """
+
+    title: str
+    help: str
+    estimate: Callable[[Any], float]
+    target: Callable[[Any], float]
+    bar: Callable[[Any], float]
+    end: Callable[[Any], float]
+    flag: Callable[[Any], str]
+    gap: Callable[[Any], str]
+    say: Callable[[Any], str]
+
+
+@dataclass(frozen=True, slots=True)
 class TokenView:
     """How the tokens of a completion are shown.
 
@@ -139,6 +161,7 @@ class TokenView:
         [Sequence[str], Mapping[str, Sequence[float]], float, Mapping[str, object]], Sequence[Any]]
     say: Callable[[Any, Mapping[str, object]], str]
     weight: Callable[[Any], float]
+    line: ValueLine | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from workbench.algorithm import TokenColumn, TokenView
+from workbench.algorithm import TokenColumn, TokenView, ValueLine
 from workbench.formatting import number, percent, signed, visible
 
 _EVEN = 0.05  # advantages nearer to 0 than this say nothing about a token
 _NO_CHOICE = 0.05  # nats
+_BREAK = "\n"
 _APART = 0.1  # a score and what was trained on that differ by less say the same
 
 
@@ -26,7 +27,7 @@ class Step:
     has left the clip range on the side the advantage pushes to, so that this token pushes it no
     further. Other tokens, which share the policy's weights, may. ``counted`` is the reward of the
     last token as it was trained on: the score normalised, clipped and penalised, as is set, less
-    the token's KL price.
+    the token's KL price. ``returned`` is the return, which ``value`` was trained towards.
     """
 
     piece: str
@@ -41,6 +42,7 @@ class Step:
     clipped: bool
     last: bool
     counted: float = math.nan
+    returned: float = math.nan
 
     @property
     def came_to(self) -> float:
@@ -90,13 +92,14 @@ def read_steps(
     assert isinstance(cliprange, float)
     count = len(pieces)
     n = {name: [float(x) for x in numbers.get(name, [math.nan] * count)] for name in (
-        "value", "advantage", "logprob", "ref_logprob", "ratio", "entropy", "reward")}
+        "value", "advantage", "logprob", "ref_logprob", "ratio", "entropy", "reward",
+        "return")}
     after = [*n["value"][1:], score]
     return tuple(
         Step(piece, n["value"][i], after[i], n["advantage"][i], math.exp(n["logprob"][i]),
              math.exp(n["ref_logprob"][i]), n["ratio"][i], n["logprob"][i] - n["ref_logprob"][i],
              n["entropy"][i], _clipped(n["advantage"][i], n["ratio"][i], cliprange), i == count - 1,
-             n["reward"][i] if i == count - 1 else math.nan)
+             n["reward"][i] if i == count - 1 else math.nan, n["return"][i])
         for i, piece in enumerate(pieces))
 
 
@@ -136,6 +139,33 @@ def say(step: Step, settings: Mapping[str, object]) -> str:
         f"{updated}.")
 
 
+def _flag(end: Step) -> str:
+    if math.isnan(end.came_to):
+        return "not scored yet"
+    reward = f"reward {number(end.value_after)}"
+    return reward if end.came_to == end.value_after else (
+        f"{reward}{_BREAK}trained on as {number(end.came_to)}")
+
+
+def _gap(end: Step) -> str:
+    gap = end.came_to - end.value
+    if math.isnan(gap):
+        return ""
+    return f"{'not yet foreseen' if gap >= 0 else 'foreseen too much'}: {number(abs(gap))}"
+
+
+def _say_value(step: Step) -> str:
+    """Say in a sentence what the value line shows of a token."""
+    said = f"{visible(step.piece)}: the value head's estimate "
+    said += (f"is {number(step.value)} before it, then {_flag(step).replace(_BREAK, ', ')}"
+             if step.last else
+             f"goes from {number(step.value)} to {number(step.value_after)}")
+    if step.last and (gap := _gap(step)):
+        said += f", {gap}"
+    return said + (f"; advantage {signed(step.advantage)}."
+                   if math.isfinite(step.advantage) else "; the advantage is not known yet.")
+
+
 def _times(ratio: float) -> str:
     return f"×{ratio:.2f}" if math.isfinite(ratio) else "–"
 
@@ -144,8 +174,19 @@ def _clipped(advantage: float, ratio: float, cliprange: float) -> bool:
     return ratio > 1 + cliprange if advantage > 0 else advantage < 0 and ratio < 1 - cliprange
 
 
+VALUE_LINE = ValueLine(
+    "Value line",
+    "The line is the value head's estimate of the reward still to come: at the prompt's end, then "
+    "after every token. The flag is the reward; hatched is what the last estimate missed of it. "
+    "The dashed line is the return, which the estimates are trained towards: the shaded area "
+    "between the two is the value loss (there squared). Under each word its advantage: up, better "
+    "than expected; down, worse. Left and Right go through the tokens.",
+    estimate=lambda s: s.value, target=lambda s: s.returned, bar=lambda s: s.advantage,
+    end=lambda s: s.came_to, flag=_flag, gap=_gap, say=_say_value)
+
 TOKENS = TokenView(
     "the value head's estimate, its advantage and what the update made of it",
     COLUMNS, read_steps, say,
     # A large advantage where there was a choice.
-    weight=lambda step: abs(step.advantage) * min(1.0, step.entropy))
+    weight=lambda step: abs(step.advantage) * min(1.0, step.entropy),
+    line=VALUE_LINE)

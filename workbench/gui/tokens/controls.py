@@ -8,11 +8,16 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QWidget
 from superqt import QFlowLayout
 
-from workbench.algorithm import TokenColumn
+from workbench.algorithm import TokenColumn, ValueLine
 from workbench.gui.widgets.controls import enable, label, named, tool_button
 from workbench.gui.widgets.cycle_picker import CyclePicker
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import themes
+
+WORDS, WHOLE, HIDDEN = "With words", "Whole", "Hidden"
+_LINE = ((WORDS, "Every word stands under the line; a long one is scrolled"),
+         (WHOLE, "The whole line at once; the word under the pointer stands below it"),
+         (HIDDEN, "No line: more room for the table"))
 
 
 class Controls(QWidget):
@@ -22,6 +27,7 @@ class Controls(QWidget):
     stepped = Signal(int)
     latest_toggled = Signal(bool)
     recoloured = Signal()
+    line_changed = Signal()  # how much of the value line is shown
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -32,6 +38,7 @@ class Controls(QWidget):
         self._flow.setVerticalSpacing(4)
         self._make_cycles()
         self._make_colours()
+        self._make_line()
         self.count = label("", "muted")
         self.count.setToolTip(plain_tip("What the cycle learned from. The completions compared in "
                               "Completions are written apart, and learned from by none"))
@@ -42,7 +49,8 @@ class Controls(QWidget):
         self.news.clicked.connect(lambda: self.latest_toggled.emit(True))
         height = max(w.sizeHint().height() for w in (self.previous, self.cycle))
         for widgets in ((self.previous, self.cycle, self.next, self.latest, self.news),
-                        (self._title, self.colour_by, self._legend), (self.count, self.notice)):
+                        (self._title, self.colour_by, self._legend),
+                        (self._line_title, self.line), (self.count, self.notice)):
             group = QWidget()
             row = QHBoxLayout(group)
             row.setContentsMargins(0, 0, 0, 0)
@@ -85,6 +93,13 @@ class Controls(QWidget):
             self.colour_by.setCurrentIndex(max(0, self.colour_by.findText(chosen)))
         self.draw_legend()
 
+    def set_line(self, line: ValueLine | None) -> None:
+        """Offer this line, or none."""
+        self._line_title.setText(line.title if line else "")
+        self.line.setAccessibleName(line.title if line else "")
+        for widget in (self._line_title, self.line):
+            widget.setVisible(line is not None)
+
     def column(self) -> TokenColumn | None:
         """Return the number that colours the text; None where there is none."""
         return self._columns[max(0, self.colour_by.currentIndex())] if self._columns else None
@@ -113,6 +128,17 @@ class Controls(QWidget):
         self.next.clicked.connect(lambda: self.stepped.emit(1))
         self.cycle.picked.connect(self.picked)
         self.latest.clicked.connect(self.latest_toggled)
+
+    def _make_line(self) -> None:
+        self.line = named(QComboBox(), "tokens_line_shown", "Value line",
+                          "How much of the line is shown")
+        self.line.setProperty("role", "compact")
+        for i, (choice, tip) in enumerate(_LINE):
+            self.line.addItem(choice)
+            self.line.setItemData(i, plain_tip(tip), Qt.ItemDataRole.ToolTipRole)
+        self.line.currentIndexChanged.connect(lambda _: self.line_changed.emit())
+        self._line_title = label("Value line")
+        self._line_title.setBuddy(self.line)
 
     def _make_colours(self) -> None:
         self.colour_by = named(QComboBox(), "tokens_colour", "Colour by",

@@ -10,9 +10,11 @@ from typing import Any
 
 from PySide6.QtCore import (
     QAbstractTableModel,
+    QEvent,
     QModelIndex,
     QObject,
     QPersistentModelIndex,
+    QPointF,
     QRect,
     QSignalBlocker,
     QSize,
@@ -22,6 +24,7 @@ from PySide6.QtCore import (
 from PySide6.QtGui import (
     QColor,
     QFont,
+    QMouseEvent,
     QPainter,
     QPaintEvent,
     QResizeEvent,
@@ -133,6 +136,7 @@ class StepsTable(QTableView):
     """Shows the model; ``chosen`` names the row that the keyboard is on."""
 
     chosen = Signal(int)
+    hovered = Signal(int)  # the row under the pointer; -1: none
 
     def __init__(self, model: StepsModel) -> None:
         super().__init__()
@@ -145,11 +149,32 @@ class StepsTable(QTableView):
         font.setPointSizeF(font.pointSizeF() * _SMALL)
         self.setFont(font)
         self._quick = QuickText(font)
+        self._hover = -1
+        self.viewport().setMouseTracking(True)
         font.setWeight(QFont.Weight.DemiBold)
         self.horizontalHeader().setFont(font)
         self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         self.verticalHeader().setDefaultSectionSize(self.fontMetrics().height() + 6)
         self.selectionModel().currentRowChanged.connect(lambda now, _: self.chosen.emit(now.row()))
+
+    def hover(self, row: int) -> None:
+        """Frame the row of the token that the pointer is on, here or elsewhere."""
+        if row != self._hover:
+            self._hover = row
+            if row >= 0 and not self.viewport().underMouse():
+                self.scrollTo(self.model().index(row, 0))
+            self.viewport().update()
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Tell which row the pointer is on."""
+        super().mouseMoveEvent(event)
+        self.hovered.emit(self.rowAt(event.position().toPoint().y()))
+
+    def viewportEvent(self, event: QEvent) -> bool:
+        """Take note that the pointer leaves."""
+        if event.type() == QEvent.Type.Leave:
+            self.hovered.emit(-1)
+        return super().viewportEvent(event)
 
     def minimumSizeHint(self) -> QSize:
         """High enough for a few rows, whatever stands above it."""
@@ -197,6 +222,10 @@ class StepsTable(QTableView):
                 if column >= 0 and row != chosen:
                     painter.fillRect(cell, model.ground(row, column))
                 self._quick.draw_cell(painter, cell, model.text(row, column), column >= 0)
+            if row == self._hover:
+                painter.setPen(palette.accent().color())
+                painter.drawRect(0, top, self.viewport().width() - 1, high - 1)
+                painter.setPen(palette.text().color())
         painter.end()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -210,6 +239,7 @@ class ColouredText(QTextEdit):
     """The prompt, then the completion with a colour behind every token. A click chooses one."""
 
     chosen = Signal(int)
+    hovered = Signal(int)  # the token under the pointer; -1: none
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -219,6 +249,8 @@ class ColouredText(QTextEdit):
         self.setReadOnly(True)
         self.setTabChangesFocus(True)
         self._starts: list[int] = []
+        self._row = self._hover = -1
+        self.viewport().setMouseTracking(True)
         self.cursorPositionChanged.connect(self._choose)
 
     def show_steps(self, prompt: str, steps: Sequence[Any], column: TokenColumn | None) -> None:
@@ -226,6 +258,7 @@ class ColouredText(QTextEdit):
         theme = themes().theme
         with QSignalBlocker(self):
             self.clear()
+            self._row = self._hover = -1
             self.setExtraSelections([])
             plain = QTextCharFormat()
             plain.setForeground(QColor(theme.muted))
@@ -234,9 +267,7 @@ class ColouredText(QTextEdit):
             # Its end is what the completion goes on from.
             cursor.insertText(prompt if len(prompt) <= _PROMPT else f"…{prompt[-_PROMPT:]}", plain)
             self._starts = []
-            pale = [0.0] * len(steps)
-            for step, strength in zip(
-                    steps, strengths(steps, column) if column else pale, strict=True):
+            for step, strength in zip(steps, _strengths(steps, column), strict=True):
                 style = QTextCharFormat()
                 style.setForeground(QColor(theme.text))
                 if column is not None:
@@ -251,24 +282,59 @@ class ColouredText(QTextEdit):
         self._fit()
 
     def mark(self, row: int) -> None:
-        """Frame one token."""
-        if not 0 <= row < len(self._starts):
-            self.setExtraSelections([])
-            return
-        theme, mark = themes().theme, QTextEdit.ExtraSelection()
-        mark.cursor = QTextCursor(self.document())
-        mark.cursor.setPosition(self._starts[row])
+        """Show which token is chosen."""
+        self._row = row if 0 <= row < len(self._starts) else -1
+        self._draw_marks()
+        if self._row >= 0:
+            with QSignalBlocker(self):
+                cursor = QTextCursor(self.document())
+                cursor.setPosition(self._starts[row])
+                self.setTextCursor(cursor)
+                self.ensureCursorVisible()
+
+    def hover(self, row: int) -> None:
+        """Show which token the pointer is on, here or elsewhere."""
+        if row != self._hover:
+            self._hover = row if row < len(self._starts) else -1
+            self._draw_marks()
+
+    def row_at(self, position: int) -> int:
+        """Return the token that the letter at ``position`` is of; -1: it is the prompt's."""
+        return bisect_right(self._starts, position) - 1
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Tell which token the pointer is on."""
+        super().mouseMoveEvent(event)
+        where = event.position() + QPointF(
+            self.horizontalScrollBar().value(), self.verticalScrollBar().value())
+        letter = self.document().documentLayout().hitTest(where, Qt.HitTestAccuracy.ExactHit)
+        self.hovered.emit(self.row_at(letter) if letter >= 0 else -1)
+
+    def viewportEvent(self, event: QEvent) -> bool:
+        """Take note that the pointer leaves."""
+        if event.type() == QEvent.Type.Leave:
+            self.hovered.emit(-1)
+        return super().viewportEvent(event)
+
+    def _draw_marks(self) -> None:
+        theme, marks = themes().theme, []
+        if self._hover >= 0 and self._hover != self._row:
+            marks.append(self._mark(self._hover, mix(theme.accent, theme.base, 0.3), theme.text))
+        if self._row >= 0:
+            marks.append(self._mark(self._row, theme.accent, theme.on_accent))
+        self.setExtraSelections(marks)
+
+    def _mark(self, row: int, ground: str, text: str) -> QTextEdit.ExtraSelection:
+        mark = QTextEdit.ExtraSelection()
+        cursor = QTextCursor(self.document())
+        cursor.setPosition(self._starts[row])
         end = (self._starts[row + 1] if row + 1 < len(self._starts)
                else self.document().characterCount() - 1)
-        mark.cursor.setPosition(end, QTextCursor.MoveMode.KeepAnchor)
-        mark.format.setBackground(QColor(theme.accent))
-        mark.format.setForeground(QColor(theme.on_accent))
-        self.setExtraSelections([mark])
-        with QSignalBlocker(self):
-            cursor = QTextCursor(self.document())
-            cursor.setPosition(self._starts[row])
-            self.setTextCursor(cursor)
-            self.ensureCursorVisible()
+        cursor.setPosition(end, QTextCursor.MoveMode.KeepAnchor)
+        mark.cursor = cursor
+        mark.format.setBackground(QColor(ground))
+        mark.format.setForeground(QColor(text))
+        return mark
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Wrap anew, then be as high as that needs, within reason."""
@@ -294,9 +360,20 @@ class ColouredText(QTextEdit):
         self.setFixedHeight(math.ceil(needed) + around)
 
     def _choose(self) -> None:
-        row = bisect_right(self._starts, self.textCursor().position()) - 1
+        row = self.row_at(self.textCursor().position())
         if row >= 0 and not self.textCursor().hasSelection():
             self.chosen.emit(row)
+
+
+def _strengths(steps: Sequence[Any], column: TokenColumn | None) -> list[float]:
+    return strengths(steps, column) if column is not None else [0.0] * len(steps)
+
+
+def grounds(steps: Sequence[Any], column: TokenColumn | None) -> list[QColor]:
+    """Return the colours behind the tokens."""
+    plain = QColor(themes().theme.base)
+    return [tint(column, strength) if column is not None else plain
+            for strength in _strengths(steps, column)]
 
 
 def tint(column: TokenColumn, strength: float) -> QColor:

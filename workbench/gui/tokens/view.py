@@ -6,16 +6,17 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from PySide6.QtCore import QSignalBlocker, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, QSignalBlocker, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QPaintEvent
 from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from workbench.algorithm import Algorithm
 from workbench.algorithms import algorithm_named, default_algorithm
-from workbench.gui.tokens.controls import Controls
+from workbench.gui.tokens.controls import HIDDEN, WHOLE, WORDS, Controls
 from workbench.gui.tokens.list import CompletionsList
 from workbench.gui.tokens.steps import most_telling
-from workbench.gui.tokens.table import ColouredText, StepsModel, StepsTable
+from workbench.gui.tokens.table import ColouredText, StepsModel, StepsTable, grounds
+from workbench.gui.tokens.value_line import ValueLineChart
 from workbench.gui.widgets.controls import label
 from workbench.gui.widgets.form_scroll import FormScroll
 from workbench.gui.widgets.still_label import StillLabel
@@ -26,6 +27,7 @@ from workbench.store.store import Store
 
 _RELOAD_MS = 60
 _KEPT_BY_DEFAULT = 10
+_LOW = 19  # lines of text that line, text, what is said and a few rows of the table take
 _NO_RUN = "Press Start: here every token that a cycle learned from shows {}."
 _NO_CYCLE = "The tokens of the first cycle appear here when it has ended."
 _ENDED = "No cycle of this run is complete. Resume begins it from the start."
@@ -109,12 +111,14 @@ class TokensView(QWidget):
 
     def save_state(self) -> dict[str, object]:
         """Return what the person chose."""
-        return {"colour_by": self.controls.colour_by.currentText()}
+        return {"colour_by": self.controls.colour_by.currentText(),
+                "line": self.controls.line.currentText()}
 
     def restore_state(self, state: dict[str, object]) -> None:
         """Choose as :meth:`save_state` told; what is unknown is left out."""
-        if self.controls.colour_by.findText(str(state.get("colour_by"))) >= 0:
-            self.controls.colour_by.setCurrentText(str(state["colour_by"]))
+        for name, field in (("colour_by", self.controls.colour_by), ("line", self.controls.line)):
+            if field.findText(str(state.get(name))) >= 0:
+                field.setCurrentText(str(state[name]))
 
     # -- what the person does
 
@@ -145,6 +149,12 @@ class TokensView(QWidget):
         super().paintEvent(event)
         if self._stale:
             self._reload.start()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Take note of how much room there is beside the list."""
+        if event.type() == QEvent.Type.Resize:
+            self._fit_line()
+        return super().eventFilter(watched, event)
 
     def sizeHint(self) -> QSize:
         """Wide enough for a list and a table."""
@@ -207,6 +217,20 @@ class TokensView(QWidget):
         columns = algorithm.tokens.columns if algorithm.tokens is not None else ()
         self.model.set_columns(columns)
         self.controls.set_columns(columns)
+        line = algorithm.tokens.line if algorithm.tokens is not None else None
+        self.controls.set_line(line)
+        self.line.use(line)
+        self._fit_line()
+
+    def _fit_line(self) -> None:
+        """Show as much of the value line as was chosen. Where there is little room it stands in
+        place of the text, whose words it has."""
+        chosen, view = self.controls.line.currentText(), self._algorithm.tokens
+        shown = chosen != HIDDEN and view is not None and view.line is not None
+        low = self._side.height() < _LOW * self.fontMetrics().lineSpacing()
+        self.line.set_whole(chosen == WHOLE)
+        self.line.setVisible(shown)
+        self.text.setVisible(not (shown and low and chosen == WORDS))
 
     def _hold(self) -> None:
         """Stay with what is on display: somebody reads it."""
@@ -270,6 +294,11 @@ class TokensView(QWidget):
         self._said.setText(view.say(self.model.steps[row], self._settings)
                            if there and view is not None else "")
         self.text.mark(row)
+        self.line.mark(row)
+
+    def _hover_step(self, row: int) -> None:
+        for shown in (self.line, self.text, self.table):
+            shown.hover(row)
 
     def _choose_step(self, row: int) -> None:
         self._hold()
@@ -280,8 +309,11 @@ class TokensView(QWidget):
     def _draw(self) -> None:
         """Colour the text anew."""
         prompt = self._record.prompt_text if self._record else ""
-        self.text.show_steps(prompt, self.model.steps, self.controls.column())
-        self.text.mark(self.table.currentIndex().row())
+        steps, column = self.model.steps, self.controls.column()
+        self.text.show_steps(prompt, steps, column)
+        self.line.show_steps(prompt, steps, grounds(steps, column))
+        for shown in (self.text, self.line):
+            shown.mark(self.table.currentIndex().row())
         self.controls.draw_legend()
 
     # -- making it
@@ -295,24 +327,28 @@ class TokensView(QWidget):
         self.controls.stepped.connect(self.step)
         self.controls.latest_toggled.connect(self.follow)
         self.controls.recoloured.connect(self._draw)
+        self.controls.line_changed.connect(self._fit_line)
         layout.addWidget(self.controls)
         self.list = CompletionsList()
         self.list.chosen.connect(self._choose_completion)
         self.list.clicked.connect(lambda _: self._hold())
+        self.line = ValueLineChart()
         self.text = ColouredText()
-        self.text.chosen.connect(self._choose_step)
         self._said = label(wrap=True, rich=True)
         self._said.setObjectName("tokens_said")
         self._said.setAccessibleName("The chosen token in words")
         self._said.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.model = StepsModel(self)
         self.table = StepsTable(self.model)
-        self.table.chosen.connect(self._choose_step)
+        for shown in (self.line, self.text, self.table):
+            shown.chosen.connect(self._choose_step)
+            shown.hovered.connect(self._hover_step)
         self.table.clicked.connect(lambda _: self._hold())
         side = QWidget()
         column = QVBoxLayout(side)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
+        column.addWidget(self.line)
         column.addWidget(self.text)
         column.addWidget(StillLabel(self._said))
         column.addWidget(self.table, 1)
@@ -322,6 +358,7 @@ class TokensView(QWidget):
         self._both.addWidget(self.list)
         # On a small screen what is said of a token is scrolled, rather than cut by the table.
         self._side = FormScroll(side)
+        self._side.installEventFilter(self)
         self._both.addWidget(self._side)
         self._both.setStretchFactor(0, 1)
         self._both.setStretchFactor(1, 3)

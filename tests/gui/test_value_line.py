@@ -1,0 +1,268 @@
+"""The value line: the store's numbers over the words, and one pointer for line, text and table."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers.traces import fill, learned, trace
+from helpers.window import DEFAULTS, PROMPTS, Opened, completions, metrics
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QImage, QMouseEvent, QTextCursor
+from PySide6.QtWidgets import QAbstractScrollArea, QApplication
+from pytestqt.qtbot import QtBot
+
+from workbench.gui.tokens.line_figures import Figures, edges, read_figures
+from workbench.gui.tokens.value_line import ValueLineChart
+from workbench.gui.tokens.view import TokensView
+from workbench.gui.widgets.theme import DARK, LIGHT, themes
+from workbench.ppo.tokens import VALUE_LINE, read_steps
+from workbench.records import TokenTrace
+from workbench.store.records import Prompt
+from workbench.store.store import Store
+
+LOUD = 2  # the token with a value that falls
+
+
+@pytest.fixture
+def tokens(qtbot: QtBot, opened: Opened, store: Store) -> TokensView:
+    """The view on a run, with room for all that it shows."""
+    opened.controller.show_run(fill(store))
+    return enlarge(qtbot, opened)
+
+
+def enlarge(qtbot: QtBot, opened: Opened) -> TokensView:
+    view = opened.window.tokens
+    opened.window.reveal("tokens")
+    dock = opened.window.docks["tokens"]
+    dock.setFloating(True)
+    dock.resize(1000, 700)
+    qtbot.waitUntil(lambda: view.list.count() == len(PROMPTS) and view.text.isVisible())
+    return view
+
+
+def record_trace(store: Store, traces: list[TokenTrace]) -> int:
+    run_id = store.create_run(
+        name="", policy="/models/policy", reward="/models/reward", models={},
+        hyperparameters=DEFAULTS, prompts=[Prompt(text) for text in PROMPTS]).result()
+    store.record_cycle(
+        run_id, 1, metrics=metrics(1), rollout=learned(1), comparison=completions(1),
+        keep_traces=10, traces=traces).result()
+    return run_id
+
+
+def long_trace(position: int, count: int) -> TokenTrace:
+    """A completion of ``count`` tokens whose estimates go up and down."""
+    x = np.arange(count, dtype=np.float32)
+    numbers = {
+        "logprob": np.full(count, math.log(0.5), np.float32),
+        "ref_logprob": np.full(count, math.log(0.5), np.float32),
+        "value": np.sin(x / 9), "reward": np.where(x == count - 1, 1.87, 0).astype(np.float32),
+        "advantage": np.cos(x / 5), "return": np.full(count, 1.87, np.float32),
+        "ratio": np.ones(count, np.float32), "entropy": np.ones(count, np.float32)}
+    return TokenTrace(position, position, np.arange(count, dtype=np.int32),
+                      (" word",) * count, numbers)
+
+
+def move(widget: QAbstractScrollArea, where: QPointF) -> None:
+    """Let the pointer move to a place, as Qt tells of it."""
+    viewport = widget.viewport()
+    QApplication.sendEvent(viewport, QMouseEvent(
+        QEvent.Type.MouseMove, where, QPointF(viewport.mapToGlobal(where.toPoint())),
+        Qt.MouseButton.NoButton, Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier))
+
+
+def leave(widget: QAbstractScrollArea) -> None:
+    QApplication.sendEvent(widget.viewport(), QEvent(QEvent.Type.Leave))
+
+
+def hovered(view: TokensView) -> tuple[int, int, list[str]]:
+    """Return the token that the line and the table mark, and the words that the text marks beside
+    the chosen one."""
+    marks = view.text.extraSelections()
+    chosen = view.table.currentIndex().row() >= 0
+    words = [mark.cursor.selectedText() for mark in marks]  # type: ignore[attr-defined]
+    return view.line.hover_row, view.table._hover, words[:-1] if chosen else words
+
+
+def letter(view: TokensView, place: int) -> QPointF:
+    cursor = QTextCursor(view.text.document())
+    cursor.setPosition(place)
+    return QPointF(view.text.cursorRect(cursor).center()) + QPointF(2, 0)
+
+
+def test_what_is_drawn_is_what_the_store_has(tokens: TokensView, store: Store) -> None:
+    for row, record in enumerate(sorted(learned(3), key=lambda r: -r.score)):
+        tokens.list.setCurrentRow(row)
+        kept = store.trace(1, 3, record.position)
+        assert kept is not None
+        figures = tokens.line.figures
+        assert figures.estimates == pytest.approx(list(kept.numbers["value"]))
+        assert figures.targets == pytest.approx(list(kept.numbers["return"]))
+        assert figures.bars == pytest.approx(list(kept.numbers["advantage"]))
+    tokens.list.setCurrentRow(0)
+    figures = tokens.line.figures
+    assert (figures.end, figures.flag) == (1.87, "reward 1.87")
+    assert figures.gap == pytest.approx(1.87 - 0.8)
+    assert figures.gap_text == "not yet foreseen: 1.07"
+
+
+def test_the_pointer_on_the_line_marks_word_and_row(tokens: TokensView) -> None:
+    move(tokens.line, tokens.line.slot(LOUD).center())
+    assert hovered(tokens) == (LOUD, LOUD, [" loud"])
+    leave(tokens.line)
+    assert hovered(tokens) == (-1, -1, [])
+
+
+def test_the_pointer_on_a_word_marks_line_and_row(tokens: TokensView) -> None:
+    move(tokens.text, letter(tokens, len("The film was clean and lo")))
+    assert hovered(tokens) == (LOUD, LOUD, [" loud"])
+    move(tokens.text, letter(tokens, 3))  # of the prompt
+    assert hovered(tokens) == (-1, -1, [])
+    move(tokens.text, letter(tokens, len("The film was clean and lo")))
+    leave(tokens.text)
+    assert hovered(tokens) == (-1, -1, [])
+
+
+def test_the_pointer_on_a_row_marks_line_and_word(tokens: TokensView) -> None:
+    where = tokens.table.visualRect(tokens.model.index(LOUD, 1)).center()
+    move(tokens.table, QPointF(where))
+    assert hovered(tokens) == (LOUD, LOUD, [" loud"])
+    leave(tokens.table)
+    assert hovered(tokens) == (-1, -1, [])
+
+
+def test_a_click_or_an_arrow_chooses_a_token(qtbot: QtBot, tokens: TokensView) -> None:
+    qtbot.mouseClick(tokens.line.viewport(), Qt.MouseButton.LeftButton,
+                     pos=tokens.line.slot(LOUD).center().toPoint())
+    assert tokens.table.currentIndex().row() == tokens.line.row == LOUD
+    assert not tokens.controls.latest.isChecked()  # somebody reads it
+    tokens.line.setFocus()
+    for key, row in ((Qt.Key.Key_Right, 3), (Qt.Key.Key_Right, 3), (Qt.Key.Key_Left, 2),
+                     (Qt.Key.Key_Home, 0), (Qt.Key.Key_Left, 0), (Qt.Key.Key_End, 3)):
+        qtbot.keyClick(tokens.line, key)
+        assert tokens.table.currentIndex().row() == tokens.line.row == row
+    # Beside the last token nothing is chosen.
+    qtbot.mouseClick(tokens.line.viewport(), Qt.MouseButton.LeftButton,
+                     pos=QPoint(tokens.line.viewport().width() - 4, 20))
+    assert tokens.line.row == 3
+
+
+def test_the_chosen_token_is_described(qtbot: QtBot, tokens: TokensView) -> None:
+    tokens.line.setFocus()
+    qtbot.keyClick(tokens.line, Qt.Key.Key_End)
+    assert tokens.line.accessibleName() == "Value line"
+    assert tokens.line.accessibleDescription() == (
+        ".: the value head's estimate is 0.80 before it, then reward 1.87, not yet foreseen: "
+        "1.07; advantage +0.02.")
+    assert "dashed" in tokens.line.toolTip()
+
+
+def test_what_is_not_known_yet_is_left_out(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    unknown = np.full(4, math.nan, np.float32)
+    parts = [replace(trace(i, i), numbers=trace(i, i).numbers | {
+        "advantage": unknown, "return": unknown, "reward": unknown}) for i in range(3)]
+    opened.controller.show_run(record_trace(store, parts))
+    view = enlarge(qtbot, opened)
+    figures = view.line.figures
+    assert figures.largest_bars == (0, 0)
+    assert figures.span == pytest.approx((0.34, 1.87))
+    without, drawn = colours(view), colours(view, trace(), 1.87)
+    assert LIGHT.better not in without
+    assert LIGHT.better in drawn
+
+
+def colours(view: TokensView, kept: TokenTrace | None = None, score: float = math.nan) -> set[str]:
+    """Return the colours of the line's picture, of ``kept`` in place of what it shows."""
+    if kept is not None:
+        view.line.show_steps(
+            "", read_steps(kept.pieces, kept.numbers, score, {}),  # type: ignore[arg-type]
+            view.line._grounds)
+    view.line.mark(-1)
+    image = view.line.viewport().grab().toImage().convertToFormat(QImage.Format.Format_RGB32)
+    pixels = np.unique(np.frombuffer(image.constBits(), np.uint32)) & 0xFFFFFF
+    return {f"#{pixel:06x}" for pixel in pixels}
+
+
+def test_before_a_score_there_is_no_flag_and_no_gap(qapp: object) -> None:
+    steps = read_steps((" a", " b"), {"value": [0.2, 0.4]}, math.nan, {})
+    figures = read_figures(VALUE_LINE, steps)
+    assert math.isnan(figures.end)
+    assert math.isnan(figures.gap)
+    assert (figures.flag, figures.gap_text) == ("not scored yet", "")
+    assert figures.span == pytest.approx((0.05, 0.55))  # a line that hardly moves is drawn as such
+    assert read_figures(VALUE_LINE, ()) == Figures()
+
+
+def test_words_are_as_wide_as_their_text_or_all_alike() -> None:
+    assert edges([10, 30], 20, even=False) == [0, 10, 40]
+    assert edges([10, 30], 80, even=False) == [0, 20, 80]
+    assert edges([10, 30], 20, even=True) == [0, 10, 20]
+
+
+@pytest.mark.parametrize("count", [1, 256])
+def test_a_long_completion_is_scrolled_with_the_chosen_token(
+    qtbot: QtBot, opened: Opened, store: Store, count: int
+) -> None:
+    opened.controller.show_run(record_trace(store, [long_trace(i, count) for i in range(3)]))
+    view = enlarge(qtbot, opened)
+    line, wide = view.line, view.line.viewport().width()
+    assert (line.horizontalScrollBar().maximum() > 0) == (count == 256)
+    for row in (0, count // 2, count - 1):
+        view._choose_step(row)
+        assert 0 <= line.slot(row).left() < line.slot(row).right() <= line._end() + 1
+        assert line._end() < wide  # what it came to is always in sight
+    view.controls.line.setCurrentText("Whole")
+    assert line.horizontalScrollBar().maximum() == 0
+    assert line.slot(0).left() >= 0
+    assert line.slot(count - 1).right() <= line._end() + 1
+    assert line.row_at(line.slot(count - 1).center().x()) == count - 1
+
+
+def test_how_much_of_it_is_shown_is_remembered(tokens: TokensView) -> None:
+    assert tokens.line.isVisible()
+    tokens.restore_state({"line": "Hidden"})
+    assert not tokens.line.isVisible()
+    assert tokens.text.isVisible()
+    assert tokens.save_state()["line"] == "Hidden"
+    tokens.restore_state({"line": "no such way"})
+    assert tokens.controls.line.currentText() == "Hidden"
+
+
+def test_where_there_is_little_room_it_stands_in_place_of_the_text(
+    opened: Opened, tokens: TokensView
+) -> None:
+    dock = opened.window.docks["tokens"]
+    dock.resize(700, 260)
+    QApplication.processEvents()
+    assert tokens.line.isVisible()
+    assert not tokens.text.isVisible()
+    tokens.controls.line.setCurrentText("Hidden")
+    assert tokens.text.isVisible()
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_it_is_drawn_in_the_colours_of_the_theme(
+    styled: None, tokens: TokensView, mode: str
+) -> None:
+    themes().set_mode(mode)  # type: ignore[arg-type]
+    theme = {"light": LIGHT, "dark": DARK}[mode]
+    tokens.list.setCurrentRow(1)
+    found = colours(tokens)
+    assert {theme.base, theme.better, theme.worse, theme.good, theme.bad} <= found
+
+
+def test_an_algorithm_may_have_no_line(tokens: TokensView) -> None:
+    algorithm = tokens._algorithm
+    assert algorithm.tokens is not None
+    tokens._use(replace(algorithm, tokens=replace(algorithm.tokens, line=None)))
+    assert not tokens.line.isVisible()
+    assert not tokens.controls.line.isVisible()
+    chart = ValueLineChart()
+    chart.show_steps("", tokens.model.steps, [])
+    assert chart.figures == Figures()
+    assert not chart.viewport().grab().isNull()
