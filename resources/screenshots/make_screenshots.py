@@ -179,6 +179,11 @@ async def readme(workbench, camera: Camera) -> None:  # type: ignore[no-untyped-
     worst = window.tokens.list.count() - 1  # one with tokens better and worse than others
     window.tokens.list.setCurrentRow(worst * 3 // 4)
     await camera.take("tokens", 1280, 720, "light", window.tokens)
+    window.docks["tokens"].setFloating(False)
+    window.docks["objective"].setFloating(True)
+    window.docks["objective"].resize(960, 480)
+    await until(lambda: window.objective.picture)
+    await camera.take("objective", 1280, 720, "light", window.objective)
 
 
 async def readme_scaled(workbench, camera: Camera) -> None:  # type: ignore[no-untyped-def]

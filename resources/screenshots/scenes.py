@@ -147,6 +147,12 @@ async def tokens(stage: Stage) -> None:
 
 
 @scene
+async def objective(stage: Stage) -> None:
+    stage.window.reveal("objective")
+    await until(lambda: stage.window.objective.picture)
+
+
+@scene
 async def prompts(stage: Stage) -> None:
     stage.window.reveal("prompts")
 

@@ -10,6 +10,7 @@ from PySide6.QtCore import QPoint, QPointF, Qt
 from pytestqt.qtbot import QtBot
 
 from workbench.formatting import short_number
+from workbench.gui.main_window import MainWindow
 from workbench.gui.objective.bars import stacked
 from workbench.gui.objective.view import ObjectiveView
 from workbench.gui.widgets.theme import themes
@@ -231,6 +232,44 @@ def test_empty_states_say_what_will_be_here(
     view.cycle_available(run_id)
     qtbot.waitUntil(lambda: view._empty.text().startswith(REINFORCE.title))
     assert view._empty.isVisible()
+
+
+def test_a_low_view_leaves_the_curves_their_room(
+    qtbot: QtBot, view: ObjectiveView, opened: Opened
+) -> None:
+    dock = opened.window.docks["objective"]
+    dock.setFloating(True)
+    dock.resize(700, 600)
+    region = view.region
+    qtbot.waitUntil(lambda: region._lower in region.ci.items)
+    assert view.formula.chips[1].text().endswith("<br>" + view.formula.chips[1].said)
+    dock.resize(700, 260)
+    qtbot.waitUntil(lambda: region._lower not in region.ci.items)
+    assert view.formula.chips[1].text() == f"<b>c₁ · L_VF</b> {short_number(4 * 0.075)}"
+    assert "4 × 0.075" in view.formula.chips[1].toolTip().replace("0.0750", "0.075")
+    dock.resize(700, 600)
+    qtbot.waitUntil(lambda: region._lower in region.ci.items)
+
+
+def test_a_layout_of_before_has_it_among_the_tabs(qtbot: QtBot, opened: Opened) -> None:
+    window = opened.window
+    window.resize(1300, 800)
+    window.actions_["reset_layout"].trigger()
+    window.removeDockWidget(window.docks["objective"])
+    window.docks["objective"].setParent(None)
+    saved = window.save_state()
+    del saved["geometry"]
+    window.docks["objective"].setParent(window)
+    other = MainWindow()
+    qtbot.addWidget(other, before_close_func=lambda w: w.deleteLater())
+    other.resize(1300, 800)
+    other.restore_frame(saved)
+    with qtbot.waitExposed(other):
+        other.show()
+    dock = other.docks["objective"]
+    assert not dock.isFloating()
+    assert other.docks["completions"] in other.tabifiedDockWidgets(dock)
+    assert not other.docks["completions"].visibleRegion().isEmpty()
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])

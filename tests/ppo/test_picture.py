@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from helpers.models import make_ppo
 
+from workbench.models.control import Unattended
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.objective import policy_loss_terms
 from workbench.ppo.picture import OBJECTIVE, band, earned, held, shares
@@ -80,3 +82,30 @@ def test_in_critic_warm_up_values_are_all_of_the_loss() -> None:
     used = settings(vf_coef=4.0, entropy_coef=0.02, critic_warmup_cycles=2)
     assert [share.off for share in shares(METRICS, used, cycle=2)] == [True, False, True, True]
     assert [share.off for share in shares(METRICS, used, cycle=3)] == [False, False, False, True]
+
+
+@pytest.mark.parametrize("more", [{}, {"critic_warmup_cycles": 1}])
+def test_shares_of_a_real_cycle_add_up_to_its_loss(
+    unattended: Unattended, more: dict[str, object]
+) -> None:
+    hp = Hyperparameters(
+        num_cycles=1, batch_size=6, response_length=7, learning_rate=1e-3, num_ppo_epochs=2,
+        vf_coef=0.5, entropy_coef=0.05, **more)  # type: ignore[arg-type]
+    ppo = make_ppo(lambda text: 2.0 + text.count("a"))
+    ppo.begin(["ab", "c"], hp)
+    metrics = ppo.run_cycle(1, hp, [0], unattended).metrics
+    found = shares(metrics, hp.model_dump(), 1)
+    assert sum(share.amount for share in found[:3]) == pytest.approx(
+        metrics[OBJECTIVE.total], abs=1e-6)
+    assert found[0].off == bool(more)
+    assert found[2].amount == pytest.approx(
+        0.0 if more else -0.05 * metrics["policy/entropy_avg"])
+
+
+def test_kl_in_the_loss_costs_something(unattended: Unattended) -> None:
+    hp = settings(num_cycles=1, batch_size=6, response_length=7, learning_rate=1e-3,
+                  num_ppo_epochs=2, kl_in="loss", kl_coef=0.5)
+    ppo = make_ppo(lambda text: 2.0 + text.count("a"))
+    ppo.begin(["ab", "c"], Hyperparameters(**hp))  # type: ignore[arg-type]
+    metrics = ppo.run_cycle(1, Hyperparameters(**hp), [0], unattended).metrics  # type: ignore[arg-type]
+    assert shares(metrics, hp, 1)[3].amount > 1e-6

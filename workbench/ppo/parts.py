@@ -43,5 +43,5 @@ UPDATE = replace(
     help="Several epochs make tokens with a positive advantage likelier and the others less "
          "likely. The clip stops pushing a token whose chance has left the band around 1; KL says "
          "how far completions have moved in this update.",
-    say=_say_update, band=_trust_region)
+    view="objective", say=_say_update, band=_trust_region)
 PARTS = (parts.WRITE, parts.SCORE, ESTIMATE, UPDATE, parts.COMPARE)

@@ -12,7 +12,7 @@ from superqt import QFlowLayout
 from workbench.algorithm import Share, Term
 from workbench.formatting import short_number
 from workbench.gui.objective.reading import Picture
-from workbench.gui.widgets.controls import label, named
+from workbench.gui.widgets.controls import describe, label, named
 from workbench.gui.widgets.theme import Theme, mix, themes
 
 _EDGE = 4  # pixels of a chip's coloured edge
@@ -34,10 +34,14 @@ class Chip(QLabel):
         self.off = False
         self.said = ""
 
-    def show_share(self, share: Share) -> None:
-        """Show what the term gave to a cycle."""
+    def show_share(self, share: Share, low: bool) -> None:
+        """Show what the term gave to a cycle; where there is little height (``low``) in one line,
+        and how it came about in the tooltip."""
         self.off, self.said = share.off, share.said
-        self.setText(f"<b>{html.escape(self._term.title)}</b><br>{html.escape(share.said)}")
+        said = f" {'off' if share.off else short_number(share.amount)}" if low else (
+            f"<br>{html.escape(share.said)}")
+        self.setText(f"<b>{html.escape(self._term.title)}</b>{said}")
+        describe(self, f"{share.said}\n{self._term.help}")
         self.setAccessibleDescription(share.said)
         self.setVisible(not (self._term.optional and share.off))
         self.update()
@@ -72,27 +76,40 @@ class Formula(QWidget):
         self._flow.setHorizontalSpacing(6)
         self._flow.setVerticalSpacing(4)
         self._flow.addWidget(first)
+        self._least = first.sizeHint().height()  # in which everything stands in the middle
         self.total = label(rich=True)
         self.total.setObjectName("objective_total")
+        self.total.setMinimumHeight(self._least)
         self._flow.addWidget(self.total)
         self.chips: list[Chip] = []
         self._groups: list[QWidget] = []
         self._terms: tuple[Term, ...] = ()
+        self._picture: Picture | None = None
+        self._low = False
+
+    def set_low(self, low: bool) -> None:
+        """Be lower, at the price of the coefficients."""
+        if low != self._low:
+            self._low = low
+            if self._picture is not None:
+                self.show_picture(self._picture)
 
     def show_picture(self, picture: Picture) -> None:
         """Show the cycle on display of a run that has one."""
+        self._picture = picture
         objective = picture.algorithm.objective
         assert objective is not None
         if objective.terms != self._terms:
             self._make(objective.terms)
         said = short_number(picture.total[picture.row])
-        self.total.setText(f"<b>{html.escape(objective.title)}</b> =<br>{said}")
+        title = f"<b>{html.escape(objective.title)}</b>"
+        self.total.setText(f"{title} {said} =" if self._low else f"{title} =<br>{said}")
         self.total.setAccessibleName(objective.title)
         self.total.setAccessibleDescription(said)
         for chip, group, share in zip(
             self.chips, self._groups, picture.shares[picture.row], strict=True
         ):
-            chip.show_share(share)
+            chip.show_share(share, self._low)
             group.setVisible(chip.isVisibleTo(group))
 
     def _make(self, terms: tuple[Term, ...]) -> None:
@@ -102,6 +119,7 @@ class Formula(QWidget):
         self._terms, self.chips, self._groups = terms, [], []
         for row, term in enumerate(terms):
             chip, group = Chip(row, term), QWidget()
+            group.setMinimumHeight(self._least)
             line = QHBoxLayout(group)
             line.setContentsMargins(0, 0, 0, 0)
             line.setSpacing(6)

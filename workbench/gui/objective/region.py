@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QColor
+from PySide6.QtGui import QColor, QResizeEvent
 from PySide6.QtWidgets import QFrame
 
 from workbench.algorithm import TrustRegion
@@ -23,6 +23,7 @@ _TICKS = ((0.5, "≤ 0.5"), (0.67, "0.67"), (0.8, "0.8"), (1.0, "1"), (1.25, "1.
           (2.0, "≥ 2"))
 _BINS = 60
 _DOT, _RING = 5, 7  # pixels
+_LOW = 200  # pixels of height below which the curves have it all
 _AXIS = 44  # pixels of the y axes, so that both plots have x in the same places
 
 
@@ -49,14 +50,13 @@ class RegionPlot(pg.GraphicsLayoutWidget):
             plot.setMouseEnabled(x=False, y=False)
             plot.hideButtons()
             plot.getAxis("left").setWidth(_AXIS)
-            plot.setXRange(math.log10(LEAST), math.log10(MOST), padding=0.06)
+            plot.setXRange(math.log10(LEAST), math.log10(MOST), padding=0.09)
             plot.getViewBox().setDefaultPadding(0)
             shade.setZValue(-10)
             plot.addItem(shade)
             plot.getAxis("bottom").enableAutoSIPrefix(False)
             plot.getAxis("bottom").setTicks(
                 [[(math.log10(ratio), text) for ratio, text in _TICKS]])
-        self._upper.getAxis("bottom").setStyle(showValues=False)
         self.edges = [pg.InfiniteLine(angle=90, movable=True) for _ in range(2)]
         for edge in self.edges:
             edge.setCursor(Qt.CursorShape.SplitHCursor)
@@ -78,6 +78,7 @@ class RegionPlot(pg.GraphicsLayoutWidget):
         for bars in self.counts:
             self._lower.addItem(bars)
         self._about: tuple[TrustRegion, Mapping[str, object], Tokens | None] | None = None
+        self._fit(low=False)
 
     def show_region(
         self, region: TrustRegion, settings: Mapping[str, object], tokens: Tokens | None
@@ -99,10 +100,23 @@ class RegionPlot(pg.GraphicsLayoutWidget):
         self._draw_curves(region, settings)
         self._draw_tokens(region, settings, tokens)
 
-    def redraw(self) -> None:
-        """Draw in the colours of the theme."""
-        if self._about is not None:
-            self.show_region(*self._about)
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave the histogram out where there is too little height for both."""
+        super().resizeEvent(event)
+        low = self.height() < _LOW
+        if hasattr(self, "_low") and low != self._low:  # else it is not built yet
+            if low:
+                self.ci.removeItem(self._lower)  # a hidden one would keep its room
+            else:
+                self.ci.addItem(self._lower, 1, 0)
+            self._fit(low)
+
+    def _fit(self, low: bool) -> None:
+        self._low = low
+        self.ci.layout.setRowStretchFactor(1, 0 if low else 1)
+        self._upper.getAxis("bottom").setStyle(showValues=low)
+        for name in self._names.values():
+            name.setVisible(not low)
 
     def _draw_band(self, band: tuple[float, float]) -> None:
         theme = themes().theme

@@ -18,6 +18,7 @@ from workbench.gui.widgets.theme import themes
 from workbench.store.store import Store
 
 _RELOAD_MS = 60
+_LOW = 340  # pixels
 _NO_RUN = ("Press Start: here the loss of every cycle is drawn as the sum of its terms, and the "
            "tokens that it learned from in the trust region.")
 _NO_CYCLE = "The loss of the first cycle is drawn here when it has ended."
@@ -92,8 +93,10 @@ class ObjectiveView(QWidget):
             self._reload.start()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Put the two plots beside each other, or above where the view is narrow."""
+        """Put the two plots beside each other, or above where the view is narrow; a low one has
+        the formula in fewer words."""
         super().resizeEvent(event)
+        self.formula.set_low(self.height() < _LOW)
         beside = self.width() >= 0.9 * self.height()
         self._plots.setOrientation(
             Qt.Orientation.Horizontal if beside else Qt.Orientation.Vertical)
