@@ -87,6 +87,7 @@ class DockLayout(QObject):
         window.tabifyDockWidget(docks["prompts"], docks["runs"])
         window.tabifyDockWidget(docks["completions"], docks["tokens"])
         window.tabifyDockWidget(docks["completions"], docks["objective"])
+        window.tabifyDockWidget(docks["completions"], docks["paths"])
         window.tabifyDockWidget(docks["completions"], docks["trying"])
 
     def _lay_out_tabs(self) -> None:
@@ -99,7 +100,7 @@ class DockLayout(QObject):
             window.tabifyDockWidget(docks["models"], docks["metrics"])
         else:
             window.splitDockWidget(docks["models"], docks["metrics"], _ACROSS)
-        for name in ("completions", "tokens", "objective", "trying"):
+        for name in ("completions", "tokens", "objective", "paths", "trying"):
             window.tabifyDockWidget(docks["metrics"], docks[name])
         for name in ("prompts", "hyperparameters", "runs"):
             window.tabifyDockWidget(docks["models"], docks[name])

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from workbench.gui.completions.view import CompletionsView
     from workbench.gui.metrics.view import MetricsView
     from workbench.gui.objective.view import ObjectiveView
+    from workbench.gui.paths.view import PathsView
     from workbench.gui.prompts.of_run import PromptsOfRun
     from workbench.gui.prompts.view import PromptsView
     from workbench.gui.runs.dock import RunsDock
@@ -98,6 +99,7 @@ class MainWindow(QMainWindow):
     trying: TryView
     tokens: TokensView
     objective: ObjectiveView
+    paths: PathsView
 
     def __init__(self) -> None:
         super().__init__()
@@ -124,6 +126,7 @@ class MainWindow(QMainWindow):
         self._add_dock("trying", "Try")
         self._add_dock("tokens", "Tokens")
         self._add_dock("objective", "Objective")
+        self._add_dock("paths", "Paths")
         self.status = StatusBar(self)
         self.setStatusBar(self.status)
         self._make_toolbar()
@@ -145,6 +148,7 @@ class MainWindow(QMainWindow):
         from workbench.gui.completions.view import CompletionsView
         from workbench.gui.metrics.view import MetricsView
         from workbench.gui.objective.view import ObjectiveView
+        from workbench.gui.paths.view import PathsView
         from workbench.gui.prompts.of_run import PromptsOfRun
         from workbench.gui.prompts.view import PromptsView
         from workbench.gui.runs.dock import RunsDock
@@ -159,8 +163,9 @@ class MainWindow(QMainWindow):
         self.trying = TryView(store, self.prompts.rows, self.prompts.selected)
         self.tokens = TokensView(store)
         self.objective = ObjectiveView(store, background)
+        self.paths = PathsView(store)
         for view in (self.prompts, self.metrics, self.completions, self.trying, self.tokens,
-                     self.objective):
+                     self.objective, self.paths):
             view.setMinimumSize(_SMALLEST)
         self.prompts_of_run = PromptsOfRun(self.prompts)
         self.prompts_of_run.titled.connect(self.docks["prompts"].setWindowTitle)
@@ -171,10 +176,13 @@ class MainWindow(QMainWindow):
         self.docks["trying"].setWidget(self.trying)
         self.docks["tokens"].setWidget(self.tokens)
         self.docks["objective"].setWidget(self.objective)
+        self.docks["paths"].setWidget(self.paths)
         self.completions.tokens_wanted.connect(self._show_tokens)
         self.metrics.cycle_chosen.connect(self.completions.show_cycle)
         self.metrics.cycle_chosen.connect(self.tokens.show_cycle)
         self.tokens.cycle_shown.connect(self.metrics.leave_chosen)
+        self.tokens.place_shown.connect(self.paths.show_place)
+        self.paths.told.connect(self.toast.show_message)
         self.completions.cycle_chosen.connect(self.tokens.show_cycle)
         self.completions.cycle_chosen.connect(self.metrics.show_chosen)
         self.tokens.cycle_chosen.connect(self.metrics.show_chosen)
@@ -207,6 +215,7 @@ class MainWindow(QMainWindow):
         if hasattr(self, "runs"):
             self.runs.set_state(state)
             self.trying.set_state(state)
+            self.paths.set_state(state)
         self.state_shown.emit()
 
     def show_starting(self, starting: bool, *, of_store: bool = False) -> None:
@@ -561,7 +570,7 @@ class MainWindow(QMainWindow):
     def _dock_action(self, number: int, name: str, dock: QDockWidget) -> QAction:
         action = QAction(f"Go to {dock.windowTitle()}", self)
         action.setObjectName(f"go_to_{name}")
-        action.setShortcut(QKeySequence(f"Ctrl+{number}"))
+        action.setShortcut(QKeySequence(f"Ctrl+{number % 10}"))
         set_tip(action, f"Bring {dock.windowTitle()} to the front and give it the keyboard")
         action.triggered.connect(lambda: self.reveal(name))
         return action

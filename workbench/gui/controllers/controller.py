@@ -174,6 +174,8 @@ class Controller(QObject):
             case (ev.TryStarted() | ev.TryProgress() | ev.TryScored() | ev.TryFailed()
                   | ev.TryFinished()):
                 window.trying.handle(event)
+            case ev.WritingOn() | ev.WroteOn() | ev.WritingOnFailed():
+                window.paths.handle(event)
             case ev.RunFinished():
                 self._run_finished(event)
             case ev.RunFailed():
@@ -215,6 +217,8 @@ class Controller(QObject):
             self._window.hyperparameters.refused(event.problems)
         if event.command == "Try":
             self._window.trying.refused()
+        if event.command == "WriteOn":
+            self._window.paths.refused()
         self.run_control.refused(event.command)
         if event.instead is None:
             self._window.toast.show_message(_level(event), event.sentence)
@@ -370,6 +374,7 @@ class Controller(QObject):
             view.saved.connect(window.toast.show_saved)
         window.trying.message.connect(window.toast.show_message)
         window.trying.command.connect(self._try)
+        window.paths.wanted.connect(self._send)
 
     def _models_command(self, command: do.Command) -> None:
         if isinstance(command, do.LoadModels) and self._ask_first(

@@ -45,6 +45,7 @@ class TokensView(QWidget):
     """
 
     cycle_shown = Signal(int)
+    place_shown = Signal(int, int, int, int)  # run, cycle, row in its batch, token
     cycle_chosen = Signal(int)  # the person has gone to this cycle here
 
     def __init__(self, store: Store, parent: QWidget | None = None) -> None:
@@ -290,6 +291,8 @@ class TokensView(QWidget):
             self.table.setCurrentIndex(self.model.index(best, 0))
 
     def _show_step(self, row: int) -> None:
+        if row >= 0 and self._record and self._run_id and self._shown_cycle:
+            self.place_shown.emit(self._run_id, self._shown_cycle, self._record.position, row)
         there, view = 0 <= row < len(self.model.steps), self._algorithm.tokens
         self._said.setText(view.say(self.model.steps[row], self._settings)
                            if there and view is not None else "")

@@ -1,0 +1,160 @@
+"""Paths: the tree of what could have come next, in the numbers that the store has."""
+
+import math
+
+import numpy as np
+import pytest
+from helpers.window import DEFAULTS, ready
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtTest import QTest
+
+from workbench.gui.paths.layout import grow, spread
+from workbench.gui.paths.view import say
+from workbench.records import Branch, Continuation, Crossroads, TokenTrace
+from workbench.store.records import CompletionRecord, Prompt
+from workbench.training import commands as do
+from workbench.training import events as ev
+from workbench.training.events import State
+
+
+def continuation(*tokens, score):
+    return Continuation(tokens, tuple(f" {t}" for t in tokens), score, True)
+
+
+FOUND = Crossroads(1, 1, 0, 1, "Run 1 after cycle 1", 0, 0.64, 7, (
+    Branch(4, " bad", 0.5, 0.6, 0.1,
+           (continuation(1, 2, score=1.0), continuation(1, 3, 5, score=0.0))),
+    Branch(7, " good", 0.2, 0.1, 0.9,
+           (continuation(1, 2, score=2.0), continuation(1, 2, score=1.8))),
+    Branch(9, ".", 0.1, 0.1, 0.5, (continuation(score=1.7),))))
+
+
+def test_continuations_that_begin_alike_share_their_nodes():
+    root = grow(FOUND)
+    assert root.worth == FOUND.worth
+    bad, good, end = root.children
+    assert [c.worth for c in root.children] == [0.5, 1.9, 1.7]
+    assert [c.taken for c in root.children] == [False, True, False]
+    # 1 is common; then one ends after 2 and the other goes on.
+    (fork,) = bad.children
+    assert fork.worth == 0.5
+    assert [leaf.worth for leaf in fork.children] == [1.0, 0.0]
+    # Those that are the same to the end are two leaves of one node.
+    assert [leaf.worth for leaf in good.leaves()] == [2.0, 1.8]
+    assert [leaf.continuation.tokens for leaf in end.leaves()] == [()]
+    assert len(root.leaves()) == 5
+    assert all(node.x >= node.parent.x for node in root.walk() if node.parent)
+    # A node's worth is the mean of its leaves', recomputed.
+    for node in root.walk():
+        if node.parent is not None:
+            assert node.worth == pytest.approx(
+                np.mean([leaf.worth for leaf in node.leaves()] or [node.worth]))
+            assert node.advantage == node.worth - node.parent.worth
+
+
+def test_names_stand_apart_and_where_there_is_room():
+    assert spread([10, 11, 50], 14, 0, 100) == [10, 24, 50]
+    assert spread([95, 96], 14, 0, 100) == [86, 100]
+    crowded = spread([5] * 10, 14, 0, 90)
+    assert crowded == pytest.approx([10 * i for i in range(10)])
+    assert spread([], 14, 0, 100) == []
+
+
+def place(opened, store):
+    """Let a run have one completion with tokens, and show its second."""
+    ready(opened)
+    run_id = store.create_run(name="", policy="p", reward="r", models={}, hyperparameters=DEFAULTS,
+                              prompts=[Prompt("The film")]).result()
+    trace = TokenTrace(0, 0, np.array([3, 7], np.int32), (" was", " good"),
+                       {"value": np.zeros(2, np.float32)})
+    store.record_cycle(
+        run_id, 1, metrics={}, rollout=[CompletionRecord(
+            0, 0, "The film", " was good", 1.9, 0.0, 2, True)], comparison=[], traces=[trace],
+        keep_traces=9).result()
+    opened.window.reveal("paths")
+    opened.window.paths.show_place(run_id, 1, 0, 1)
+    opened.window.repaint()
+    return run_id
+
+
+def test_before_a_token_is_chosen_it_says_what_it_is_for(opened):
+    opened.window.reveal("paths")
+    assert "Choose a token in Tokens" in opened.window.paths._empty.text()
+    assert opened.window.paths._empty.isVisible()
+
+
+def test_it_is_written_on_and_drawn(qtbot, opened, store):
+    run_id = place(opened, store)
+    view = opened.window.paths
+    assert view._where.text() == "Cycle 1, in place of “good” after … was"
+    assert view._said.text() == "Nothing was written on from here yet."
+    view.branches.setValue(3)
+    view.times.setValue(2)
+    view.source.setCurrentText("Start policy")
+    qtbot.mouseClick(view.button, Qt.MouseButton.LeftButton)
+    assert opened.sent[-1] == do.WriteOn(1, run_id, 1, 0, 1, do.TrySource("start"), 3, 2)
+    assert view.button.text() == "Stop"
+    opened.controller.handle([ev.WritingOn(1, 3, 40)])
+    assert view._said.text() == "Writing on: 3 of at most 40 tokens"
+    store.record_crossroads(FOUND).result()
+    opened.controller.handle([ev.WroteOn(1, FOUND)])
+    assert view.button.text() == "Write on from here"
+    assert view._said.text() == (
+        "“good” had a chance of 20\N{NO-BREAK SPACE}% (start policy 10\N{NO-BREAK SPACE}%). This "
+        "path is worth 1.90, the others 0.70 on average: advantage +1.20. All together 1.00 (●); "
+        "the value head foresaw 0.64 (◇).")
+    tree = view.tree
+    assert len(tree.root.leaves()) == 5
+    # The higher its reward, the higher a leaf.
+    places = sorted((tree.place(leaf).y(), -leaf.worth) for leaf in tree.root.leaves())
+    assert places == sorted(places, key=lambda p: p[1])
+    best = max(tree.root.leaves(), key=lambda leaf: leaf.worth)
+    at = tree.place(best)
+    QTest.mouseMove(tree, QPoint(round(at.x()), round(at.y())))
+    qtbot.waitUntil(lambda: view._text.text() == "2.00: …good 1 2")
+    tree.setFocus()
+    qtbot.keyClick(tree, Qt.Key.Key_Down)
+    assert view._text.text() == "1.80: …good 1 2"
+    assert not tree.grab().isNull()
+
+
+def test_what_another_policy_wrote_is_chosen(opened, store):
+    place(opened, store)
+    store.record_crossroads(FOUND).result()
+    other = Crossroads(1, 1, 0, 1, "Start policy", 0, math.nan, 7, FOUND.branches[1:])
+    store.record_crossroads(other).result()
+    view = opened.window.paths
+    view._read()
+    assert [view.writer.itemText(i) for i in range(2)] == ["Run 1 after cycle 1", "Start policy"]
+    assert view._chosen() == store.crossroads(1, 1, 0)[1]
+    view.writer.setCurrentIndex(0)
+    assert view._said.text() == say(FOUND)
+
+
+def test_it_is_stopped_and_failures_are_told(qtbot, opened, store):
+    place(opened, store)
+    view = opened.window.paths
+    view.write_on()
+    view.write_on()
+    assert opened.sent[-1] == do.StopTrying()
+    opened.controller.handle([ev.WritingOnFailed(1)])
+    assert view._said.text() == "Nothing was written on from here yet."
+    view.write_on()
+    opened.controller.handle([ev.WritingOnFailed(2, "It cannot be.")])
+    assert opened.window.toast.text == "It cannot be."
+    view.write_on()
+    opened.controller.handle([ev.CommandRefused("WriteOn", "Pause first.")])
+    assert view.button.text() == "Write on from here"
+    opened.controller.handle([ev.StateChanged(State.RUNNING)])
+    assert not view.button.isEnabled()
+    assert "Pause first" in view.button.toolTip()
+
+
+def test_tokens_says_where_the_person_is(qtbot, opened, store):
+    run_id = place(opened, store)
+    opened.controller.show_run(run_id)
+    opened.window.reveal("tokens")
+    qtbot.waitUntil(lambda: len(opened.window.tokens.model.steps) == 2)
+    opened.window.tokens._choose_step(0)
+    opened.window.reveal("paths")
+    qtbot.waitUntil(lambda: "in place of “was”" in opened.window.paths._where.text())

@@ -1,0 +1,212 @@
+"""The tree of paths, drawn: height is the reward, colour the advantage, the path taken is thick."""
+
+from __future__ import annotations
+
+import math
+
+from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QColor,
+    QFontMetricsF,
+    QKeyEvent,
+    QMouseEvent,
+    QPainter,
+    QPainterPath,
+    QPaintEvent,
+    QPen,
+)
+from PySide6.QtWidgets import QSizePolicy, QWidget
+
+from workbench.formatting import number, percent, visible
+from workbench.gui.paths.layout import Node, grow, spread
+from workbench.gui.widgets.controls import named
+from workbench.gui.widgets.theme import Theme, themes
+from workbench.records import Crossroads
+
+_LEFT, _RIGHT, _ABOVE = 46, 56, 14  # pixels for the scale, for rewards, and above and below
+_EVEN = 0.02  # of the range: an advantage that is less has no colour
+_NEAR = 24  # pixels within which a leaf is pointed at
+_TICKS = 4
+
+
+class PathTree(QWidget):
+    """Emits the leaf that is pointed at or chosen with the arrow keys; None: none is."""
+
+    pointed = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        named(self, "path_tree", "Paths not taken", "")
+        self.setMouseTracking(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        self._found: Crossroads | None = None
+        self.root: Node | None = None
+        self._leaf: Node | None = None
+        themes().changed.connect(self.update)
+
+    def show_crossroads(self, found: Crossroads | None) -> None:
+        """Draw another tree, or none."""
+        self._found = found
+        self.root = None if found is None else grow(found)
+        self._point_at(None)
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        """Room for some twenty paths."""
+        return QSize(560, 320)
+
+    def minimumSizeHint(self) -> QSize:
+        """Room for a few."""
+        return QSize(240, 120)
+
+    # -- where things are
+
+    def place(self, node: Node) -> QPointF:
+        """Return where a node is drawn."""
+        low, high = self._range()
+        wide, tall = self.width() - _LEFT - _RIGHT, self.height() - 2 * _ABOVE
+        return QPointF(_LEFT + node.x * wide,
+                       _ABOVE + (high - node.worth) / (high - low) * tall)
+
+    def _range(self) -> tuple[float, float]:
+        """The least and the largest number drawn, a little apart."""
+        assert self.root is not None
+        assert self._found is not None
+        found = [n.worth for n in self.root.walk() if math.isfinite(n.worth)]
+        found += [self._found.value] if math.isfinite(self._found.value) else []
+        low, high = min(found, default=0.0), max(found, default=1.0)
+        return (low, high) if high - low > 1e-6 else (low - 0.5, high + 0.5)
+
+    # -- pointing
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        """Point at the nearest leaf."""
+        leaves = self.root.leaves() if self.root else []
+        at = event.position()
+        nearest = min(leaves, default=None, key=lambda n: self._far(n, at))
+        self._point_at(nearest if nearest and self._far(nearest, at) <= _NEAR else None)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Go from leaf to leaf, best first."""
+        leaves = sorted(self.root.leaves() if self.root else [], key=lambda n: -n.worth)
+        step = {Qt.Key.Key_Down: 1, Qt.Key.Key_Up: -1}.get(Qt.Key(event.key()))
+        if step is None or not leaves:
+            super().keyPressEvent(event)
+            return
+        at = leaves.index(self._leaf) + step if self._leaf in leaves else 0
+        self._point_at(leaves[max(0, min(at, len(leaves) - 1))])
+
+    def _far(self, node: Node, at: QPointF) -> float:
+        place = self.place(node)
+        # To the right of a leaf stands its reward.
+        across = max(0.0, place.x() - at.x(), at.x() - place.x() - _RIGHT)
+        return math.hypot(across, place.y() - at.y())
+
+    def _point_at(self, leaf: Node | None) -> None:
+        if leaf is not self._leaf:
+            self._leaf = leaf
+            self.pointed.emit(leaf)
+            self.update()
+
+    # -- drawing
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw it."""
+        if self.root is None or self._found is None or not self.root.children:
+            return
+        theme = themes().theme
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        self._draw_scale(painter, theme)
+        nodes = [n for n in self.root.walk() if n.parent is not None]
+        for node in sorted(nodes, key=lambda n: n.taken):  # the path taken lies above
+            self._draw_edge(painter, node, theme)
+        self._draw_leaves(painter, theme)
+        self._draw_branches(painter, theme)
+        self._draw_value(painter, theme)
+
+    def _draw_scale(self, painter: QPainter, theme: Theme) -> None:
+        low, high = self._range()
+        for i in range(_TICKS + 1):
+            value = low + (high - low) * i / _TICKS
+            y = self.place(Node(0, value)).y()
+            painter.setPen(QPen(QColor(theme.border), 1))
+            painter.drawLine(QPointF(_LEFT, y), QPointF(self.width() - _RIGHT, y))
+            painter.setPen(QColor(theme.muted))
+            painter.drawText(QRectF(0, y - 8, _LEFT - 6, 16), Qt.AlignmentFlag.AlignRight
+                             | Qt.AlignmentFlag.AlignVCenter, number(value, 1))
+
+    def _draw_edge(self, painter: QPainter, node: Node, theme: Theme) -> None:
+        assert node.parent is not None
+        low, high = self._range()
+        start, end = self.place(node.parent), self.place(node)
+        even = abs(node.advantage) < _EVEN * (high - low)
+        colour = QColor(theme.muted if even else theme.good if node.advantage > 0 else theme.bad)
+        path = QPainterPath(start)
+        bend = (end.x() - start.x()) / 2
+        path.cubicTo(start + QPointF(bend, 0), end - QPointF(bend, 0), end)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        pointed = self._leaf is not None and node in _way(self._leaf)
+        painter.setPen(QPen(colour, (4 if node.taken else 1.4) + (1.2 if pointed else 0)))
+        painter.drawPath(path)
+
+    def _draw_leaves(self, painter: QPainter, theme: Theme) -> None:
+        assert self.root is not None
+        leaves = self.root.leaves()
+        high = QFontMetricsF(self.font()).height()
+        places = [self.place(leaf) for leaf in leaves]
+        rows = spread([p.y() for p in places], high * 0.9, high / 2, self.height() - high / 2)
+        crowded = len(leaves) * high * 0.6 > self.height()
+        for leaf, place, y in zip(leaves, places, rows, strict=True):
+            pointed = leaf is self._leaf
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(theme.accent if pointed else theme.text))
+            painter.drawEllipse(place, *(2 * [4.5 if pointed else 2.5]))
+            if pointed or not crowded:
+                painter.setPen(QColor(theme.accent if pointed else theme.text))
+                painter.drawText(QRectF(place.x() + 8, y - 8, _RIGHT - 8, 16),
+                                 Qt.AlignmentFlag.AlignVCenter, number(leaf.worth))
+
+    def _draw_branches(self, painter: QPainter, theme: Theme) -> None:
+        """Name the tokens, each with how likely it was."""
+        assert self.root is not None
+        nodes = self.root.children
+        metrics = QFontMetricsF(self.font())
+        places = [self.place(node) for node in nodes]
+        rows = spread([p.y() for p in places], metrics.height() + 4, 10, self.height() - 10)
+        for node, place, y in zip(nodes, places, rows, strict=True):
+            assert node.branch is not None
+            text = f"{visible(node.branch.piece)}  {percent(node.branch.chance)}"
+            text = metrics.elidedText(
+                text, Qt.TextElideMode.ElideMiddle, max(40.0, place.x() - _LEFT - 12))
+            wide = metrics.horizontalAdvance(text) + 10
+            box = QRectF(place.x() - wide / 2, y - metrics.height() / 2 - 1, wide,
+                         metrics.height() + 2)
+            painter.setPen(QPen(QColor(theme.accent if node.taken else theme.border),
+                                2 if node.taken else 1))
+            painter.setBrush(QColor(theme.base))
+            painter.drawRoundedRect(box, 4, 4)
+            painter.setPen(QColor(theme.text))
+            painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
+
+    def _draw_value(self, painter: QPainter, theme: Theme) -> None:
+        """Mark what the value head foresaw, beside what the tree is worth."""
+        assert self._found is not None
+        assert self.root is not None
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(theme.text))
+        painter.drawEllipse(self.place(self.root), 4, 4)
+        if math.isfinite(self._found.value):
+            at = self.place(Node(0, self._found.value))
+            painter.setPen(QPen(QColor(theme.accent), 2))
+            painter.setBrush(QColor(theme.base))
+            painter.drawPolygon([at + QPointF(*p) for p in ((0, -6), (6, 0), (0, 6), (-6, 0))])
+
+
+def _way(leaf: Node) -> list[Node]:
+    """Return a leaf and all that lead to it."""
+    way = [leaf]
+    while way[-1].parent is not None:
+        way.append(way[-1].parent)
+    return way

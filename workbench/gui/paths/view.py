@@ -1,0 +1,254 @@
+"""The view of paths not taken: from the token chosen in Tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QPaintEvent
+from PySide6.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QPushButton,
+    QSpinBox,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QElidingLabel, QFlowLayout
+
+from workbench.formatting import number, percent, signed, visible
+from workbench.gui.paths.layout import Node
+from workbench.gui.paths.tree import PathTree
+from workbench.gui.widgets.controls import enable, label, named
+from workbench.gui.widgets.plain_text import plain_tip
+from workbench.records import Crossroads
+from workbench.store.store import Store
+from workbench.training.commands import StopTrying, TrySource, WriteOn
+from workbench.training.events import State, WritingOn, WritingOnFailed, WroteOn
+from workbench.training.states import WHEN, allowed
+
+PathEvent = WritingOn | WroteOn | WritingOnFailed
+Place = tuple[int, int, int, int]
+"""Run, cycle, row in its batch, and place in the completion."""
+_EMPTY = ("Choose a token in Tokens. Write on then continues the likeliest tokens at its place, "
+          "with the same random numbers each, and draws what the reward gives: which path was "
+          "better than the alternatives, and by how much.")
+_NOTHING = "Nothing was written on from here yet."
+_SOURCES = {"Policy as it is now": TrySource("current"), "Start policy": TrySource("start")}
+
+
+class PathsView(QWidget):
+    """Shows the tree of the place on display; :attr:`wanted` carries the commands."""
+
+    wanted = Signal(object)
+    told = Signal(str, str)
+    """Level and sentence of a message for the person."""
+
+    def __init__(self, store: Store, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("paths_view")
+        self._store = store
+        self._place: Place | None = None
+        self._stale = False
+        self._found: list[Crossroads] = []
+        self._asked: dict[int, Place] = {}
+        self._number = 0
+        self._state = State.IDLE
+        self._build()
+        self._show()
+
+    # -- what the window tells
+
+    def show_place(self, run_id: int, cycle: int, position: int, at: int) -> None:
+        """Show what is known of a place of a completion."""
+        place = run_id, cycle, position, at
+        if place != self._place:
+            self._place = place
+            self._stale = self.visibleRegion().isEmpty()
+            if not self._stale:
+                self._read()
+
+    def set_state(self, state: State) -> None:
+        """Take note of what can be asked for."""
+        self._state = state
+        self._enable()
+
+    def handle(self, event: PathEvent) -> None:
+        """Take note of what came of writing on."""
+        place = self._asked.get(event.id)
+        if isinstance(event, WritingOn):
+            self._said.setText(f"Writing on: {event.done} of at most {event.total} tokens")
+            return
+        self._asked.pop(event.id, None)
+        if isinstance(event, WroteOn):
+            if place == self._place:
+                self._read(event.found.writer)
+        else:
+            if event.sentence:
+                self.told.emit("warning", event.sentence)
+            self._show()
+        self._enable()
+
+    def refused(self) -> None:
+        """A command was refused, as the person is told elsewhere."""
+        self._asked.clear()
+        self._show()
+        self._enable()
+
+    # -- what the person does
+
+    def write_on(self) -> None:
+        """Write on from the place on display, or end that."""
+        if self._asked:
+            self.wanted.emit(StopTrying())
+        elif self._place is not None:
+            self._number += 1
+            self._asked[self._number] = self._place
+            run_id, cycle, position, at = self._place
+            self._enable()
+            self.wanted.emit(WriteOn(
+                self._number, run_id, cycle, position, at,
+                list(_SOURCES.values())[self.source.currentIndex()],
+                self.branches.value(), self.times.value()))
+
+    # -- showing
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Read what has come while the view was behind others."""
+        super().paintEvent(event)
+        if self._stale:
+            self._stale = False
+            QTimer.singleShot(0, self, self._read)
+
+    def sizeHint(self) -> QSize:
+        """Wide enough for a tree."""
+        return QSize(640, 400)
+
+    def _read(self, writer: str = "") -> None:
+        """Read what is known of the place, and show what ``writer`` wrote, or the last to write."""
+        assert self._place is not None
+        run_id, cycle, position, at = self._place
+        self._found = [c for c in self._store.crossroads(run_id, cycle, position) if c.at == at]
+        self.writer.blockSignals(True)
+        self.writer.clear()
+        self.writer.addItems([c.writer for c in self._found])
+        self.writer.setCurrentIndex(max(0, self.writer.findText(writer)) if writer
+                                    else len(self._found) - 1)
+        self.writer.blockSignals(False)
+        self._show()
+        self._enable()
+
+    def _chosen(self) -> Crossroads | None:
+        row = self.writer.currentIndex()
+        return self._found[row] if 0 <= row < len(self._found) else None
+
+    def _show(self) -> None:
+        place, found = self._place, self._chosen()
+        self._pages.setCurrentWidget(self._empty if place is None else self._whole)
+        self.writer.setVisible(len(self._found) > 1)
+        self._by.setVisible(len(self._found) > 1)
+        self.tree.show_crossroads(found)
+        if place is not None:
+            self._where.setText(self._describe(place))
+            self._said.setText(_NOTHING if found is None else say(found))
+        self.tree.setAccessibleDescription(self._said.text())
+
+    def _describe(self, place: Place) -> str:
+        run_id, cycle, position, at = place
+        trace = self._store.trace(run_id, cycle, position)
+        if trace is None or at >= len(trace.pieces):
+            return f"cycle {cycle:,}"
+        before = "".join(trace.pieces[:at])
+        return f"Cycle {cycle:,}, in place of “{visible(trace.pieces[at])}” after …{before[-80:]}"
+
+    def _show_leaf(self, leaf: Node | None) -> None:
+        if leaf is None or leaf.continuation is None or leaf.branch is None:
+            self._text.setText("")
+            return
+        text = leaf.branch.piece + "".join(leaf.continuation.pieces)
+        self._text.setText(f"{number(leaf.worth)}: …{' '.join(text.split())}")
+        self._text.setToolTip(plain_tip(text))
+
+    def _enable(self) -> None:
+        busy = bool(self._asked)
+        self.button.setText("Stop" if busy else "Write on from here")
+        self.button.setAccessibleName(self.button.text())
+        enable(self.button, busy or self._state in allowed(WriteOn), WHEN[WriteOn][1])
+        for widget in (self.source, self.branches, self.times):
+            enable(widget, not busy, "Paths are being written.")
+
+    def _build(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(8, 8, 8, 8)
+        self._empty = label(_EMPTY, "muted", wrap=True)
+        self._empty.setObjectName("paths_empty")
+        self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._whole = QWidget()
+        column = QVBoxLayout(self._whole)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(6)
+        self._where = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "paths_where",
+                            "Place", "The place in a completion from which is written on")
+        self._where.setElideMode(Qt.TextElideMode.ElideMiddle)
+        column.addWidget(self._where)
+        controls = QWidget()
+        flow = QFlowLayout(controls)
+        flow.setContentsMargins(0, 0, 0, 0)
+        self.button = named(QPushButton("Write on from here"), "write_on", "Write on from here",
+                            "Continue the likeliest tokens at this place, score what comes of it, "
+                            "and keep it with the run")
+        self.button.clicked.connect(lambda _=False: self.write_on())
+        self.source = named(QComboBox(), "paths_source", "Written by", "Which policy writes on")
+        self.source.addItems(list(_SOURCES))
+        self.branches = self._spin("paths_branches", "Tokens", 2, 20, 5,
+                                   "How many of the likeliest tokens are written on from")
+        self.times = self._spin("paths_times", "Times", 1, 32, 4,
+                                "How many times each is, the n-th with the same random numbers "
+                                "for all")
+        self.writer = named(QComboBox(), "paths_writer", "Tree of", "Whose paths are shown")
+        self.writer.currentIndexChanged.connect(lambda _: self._show())
+        self._by = label("Tree of")
+        for widgets in ((self.button,), (self.source,), (self.branches, label("tokens", "muted")),
+                        (self.times, label("times each", "muted")), (self._by, self.writer)):
+            group = QWidget()
+            row = QHBoxLayout(group)
+            row.setContentsMargins(0, 0, 0, 0)
+            row.setSpacing(4)
+            for widget in widgets:
+                row.addWidget(widget)
+            flow.addWidget(group)
+        column.addWidget(controls)
+        self._said = label("", wrap=True)
+        self._said.setObjectName("paths_said")
+        self._said.setAccessibleName("The tree in words")
+        column.addWidget(self._said)
+        self.tree = PathTree()
+        self.tree.pointed.connect(self._show_leaf)
+        column.addWidget(self.tree, 1)
+        self._text = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "paths_text",
+                           "The path pointed at", "")
+        column.addWidget(self._text)
+        self._pages = QStackedWidget()
+        self._pages.addWidget(self._empty)
+        self._pages.addWidget(self._whole)
+        layout.addWidget(self._pages)
+
+    def _spin(self, name: str, title: str, least: int, most: int, value: int, tip: str) -> QSpinBox:
+        spin = named(QSpinBox(), name, title, tip)
+        spin.setRange(least, most)
+        spin.setValue(value)
+        return spin
+
+
+def say(found: Crossroads) -> str:
+    """Say in a sentence what a tree shows."""
+    others: Sequence[str] = [visible(b.piece) for b in found.branches if b.token != found.taken]
+    path = found.path
+    chance = (f"“{visible(path.piece)}” had a chance of {percent(path.chance)} "
+              f"(start policy {percent(path.start_chance)}). ")
+    if not others:
+        return chance
+    return (f"{chance}This path is worth {number(path.worth)}, the others {number(found.others)} "
+            f"on average: advantage {signed(found.advantage)}. All together {number(found.worth)} "
+            f"(●); the value head foresaw {number(found.value)} (◇).")
