@@ -36,7 +36,8 @@ class Edge(QWidget):
         self.said.setAccessibleName("The trust region in words")
         self._symbol = label()
         self.field: NumberField | None = None
-        self.use = push_button("Use", "objective_use", "", self._use)
+        self.use = push_button(
+            "Use", "objective_use", "Stage this edge in Hyperparameters", self._use)
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(0, 0, 0, 0)
         self._row.setSpacing(6)
