@@ -35,9 +35,9 @@ _SMALL = 0.92
 _LEFT, _PAD, _LEAST = 8, 3, 12  # pixels: before the first token, beside a word, of a token
 _FLAG, _GAP = 10, 8  # pixels: of the flag's cloth, of the hatched bar
 _FADE = 24  # pixels in which what goes on out of sight fades before the flag
-_LINES, _LOW = 11.0, 6.4  # high, in lines of text
+_LINES, _LOW, _COMPACT = 11.0, 6.4, 4.4  # high, in lines of text
 _PROMPT = 24  # letters of the prompt's end
-_BARS = 1.7  # lines that the bars take
+_BARS, _FLAT_BARS = 1.7, 1.2  # lines that the bars take
 _KEYS = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
 
 
@@ -65,7 +65,7 @@ class ValueLineChart(QAbstractScrollArea):
         self._words: list[str] = []
         self._before = float(_LEFT)  # pixels before the first token
         self._edges: list[float] = [0.0]
-        self._whole = self._even = False
+        self._whole = self._even = self._compact = False
         self._measure()
 
     # -- what the view tells
@@ -80,6 +80,16 @@ class ValueLineChart(QAbstractScrollArea):
         """Show the whole line at once, if need be without its words, or let it be scrolled."""
         self._whole = whole
         self._lay_out()
+
+    def set_compact(self, compact: bool) -> None:
+        """Take no more room than three lines of text: without a scroll bar, and with what the line
+        says of a token drawn over it, while the pointer is on one."""
+        if compact != self._compact:
+            self._compact = compact
+            self.setHorizontalScrollBarPolicy(
+                Qt.ScrollBarPolicy.ScrollBarAlwaysOff if compact
+                else Qt.ScrollBarPolicy.ScrollBarAsNeeded)
+            self.updateGeometry()
 
     def show_steps(self, prompt: str, steps: Sequence[Any], grounds: Sequence[QColor]) -> None:
         """Draw another completion, of which no token is chosen yet; ``grounds`` are the colours
@@ -163,11 +173,11 @@ class ValueLineChart(QAbstractScrollArea):
 
     def sizeHint(self) -> QSize:
         """High enough for a line that is read at a glance."""
-        return QSize(400, round(_LINES * self._high))
+        return QSize(400, round((_COMPACT if self._compact else _LINES) * self._high))
 
     def minimumSizeHint(self) -> QSize:
         """Leave the table its room in a low window."""
-        return QSize(120, round(_LOW * self._high))
+        return QSize(120, round((_COMPACT if self._compact else _LOW) * self._high))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Share the width out anew."""
@@ -241,8 +251,8 @@ class ValueLineChart(QAbstractScrollArea):
         painter = QPainter(self.viewport())
         theme, high = themes().theme, self.viewport().height()
         line = self._text_height()
-        bars = _BARS * line
-        top, words = line + 2.0, high - bars - line - 4
+        bars = (_FLAT_BARS if self._compact else _BARS) * line
+        top, words = 4.0 if self._compact else line + 2.0, high - bars - line - 4
         low, most = self.figures.span
 
         def y(value: float) -> float:
@@ -261,8 +271,9 @@ class ValueLineChart(QAbstractScrollArea):
         for run in self._runs(y):
             self._draw_run(painter, theme, run)
         self._draw_last(painter, theme, y)
-        if 0 <= self._pointed() < len(self._words):
-            self._draw_reading(painter, theme, self._pointed(), y)
+        pointed = self.hover_row if self._compact else self._pointed()
+        if 0 <= pointed < len(self._words):
+            self._draw_reading(painter, theme, pointed, y)
         painter.setClipping(False)
         if end < self._start() + self._edges[-1] - 1:
             self._fade(painter, theme, end)
@@ -383,8 +394,9 @@ class ValueLineChart(QAbstractScrollArea):
             painter.setPen(QPen(QColor(theme.text), 1))
             painter.setBrush(QColor(theme.text))
             painter.drawLine(QLineF(x, top, x, high))
+            tip = max(1.0, top - _FLAG)
             painter.drawPolygon(QPolygonF([
-                QPointF(x, top - _FLAG), QPointF(x + _FLAG, top - _FLAG / 2), QPointF(x, top)]))
+                QPointF(x, tip), QPointF(x + _FLAG, tip + _FLAG / 2), QPointF(x, tip + _FLAG)]))
         at = min(max(0.0, top - _FLAG / 2 - line / 2), high - len(said) * line - 1)
         for i, text in enumerate(said):
             is_gap = text == figures.gap_text
@@ -409,5 +421,9 @@ class ValueLineChart(QAbstractScrollArea):
         wide = self._text.width(text)
         most = self._end() - wide - 4
         x = max(4.0, min(at.center().x() - wide / 2, most))
+        if self._compact:
+            ground = QColor(theme.base)
+            ground.setAlpha(200)
+            painter.fillRect(QRectF(x - 2, 1, wide + 4, self._text_height()), ground)
         painter.setPen(QColor(theme.text))
         self._text.draw(painter, x, 1, text)

@@ -27,7 +27,7 @@ from workbench.store.store import Store
 
 _RELOAD_MS = 60
 _KEPT_BY_DEFAULT = 10
-_LOW = 19  # lines of text that line, text, what is said and a few rows of the table take
+_LOW = 22  # lines of text that line, text, what is said and a few rows of the table take
 _NO_RUN = "Press Start: here every token that a cycle learned from shows {}."
 _NO_CYCLE = "The tokens of the first cycle appear here when it has ended."
 _ENDED = "No cycle of this run is complete. Resume begins it from the start."
@@ -229,6 +229,7 @@ class TokensView(QWidget):
         chosen, view = self.controls.line.currentText(), self._algorithm.tokens
         shown = chosen != HIDDEN and view is not None and view.line is not None
         low = self._side.height() < _LOW * self.fontMetrics().lineSpacing()
+        self.line.set_compact(low)
         self.line.set_whole(chosen == WHOLE)
         self.line.setVisible(shown)
         self.text.setVisible(not (shown and low and chosen == WORDS))
