@@ -4,40 +4,34 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Sequence
 from typing import Any
 
-from PySide6.QtCore import QEvent, QLineF, QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
-    QBrush,
     QColor,
     QKeyEvent,
-    QLinearGradient,
     QMouseEvent,
     QPainter,
     QPaintEvent,
-    QPen,
-    QPolygonF,
+    QPixmap,
     QResizeEvent,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QAbstractScrollArea, QSizePolicy
 
 from workbench.algorithm import ValueLine
-from workbench.formatting import number, signed, visible
+from workbench.formatting import visible
 from workbench.gui.tokens.line_figures import Figures, edges, read_figures
+from workbench.gui.tokens.line_picture import PAD, Picture, width_beside
 from workbench.gui.widgets.controls import describe, named
 from workbench.gui.widgets.quick_text import QuickText
-from workbench.gui.widgets.theme import Theme, themes
+from workbench.gui.widgets.theme import themes
 
 _SMALL = 0.92
-_LEFT, _PAD, _LEAST = 8, 3, 12  # pixels: before the first token, beside a word, of a token
-_FLAG, _GAP = 10, 8  # pixels: of the flag's cloth, of the hatched bar
-_FADE = 24  # pixels in which what goes on out of sight fades before the flag
+_LEFT, _LEAST = 8, 12  # pixels: before the first token, of a token
 _LINES, _LOW, _COMPACT = 11.0, 6.4, 4.4  # high, in lines of text
 _PROMPT = 24  # letters of the prompt's end
-_BARS, _FLAT_BARS = 1.7, 1.2  # lines that the bars take
 _KEYS = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
 
 
@@ -66,6 +60,8 @@ class ValueLineChart(QAbstractScrollArea):
         self._before = float(_LEFT)  # pixels before the first token
         self._edges: list[float] = [0.0]
         self._whole = self._even = self._compact = False
+        self._kept: tuple[Picture, QPixmap] | None = None
+        self._kept_at: tuple[QSize, float, float] | None = None
         self._measure()
 
     # -- what the view tells
@@ -90,6 +86,7 @@ class ValueLineChart(QAbstractScrollArea):
                 Qt.ScrollBarPolicy.ScrollBarAlwaysOff if compact
                 else Qt.ScrollBarPolicy.ScrollBarAsNeeded)
             self.updateGeometry()
+            self._lay_out()
 
     def show_steps(self, prompt: str, steps: Sequence[Any], grounds: Sequence[QColor]) -> None:
         """Draw another completion, of which no token is chosen yet; ``grounds`` are the colours
@@ -207,18 +204,15 @@ class ValueLineChart(QAbstractScrollArea):
 
     def _tail(self) -> int:
         """Return how wide what stands after the last token is."""
-        words = max((self._text.width(text) for text in self._said()), default=0.0)
-        return math.ceil(words) + _FLAG + _GAP + 2 * _PAD
-
-    def _said(self) -> list[str]:
-        return [text for text in (*self.figures.flag.splitlines(), self.figures.gap_text) if text]
+        return width_beside(self.figures, self._text)
 
     def _lay_out(self) -> None:
         wide, bar = self.viewport().width(), self.horizontalScrollBar()
+        self._kept = None
         self._edges, self._even, tail = [0.0], False, self._tail()
         if self._words:
-            widths = [max(_LEAST, self._text.width(word) + 2 * _PAD) for word in self._words]
-            self._before = _LEFT + math.ceil(self._text.width(self._prompt)) + 2 * _PAD
+            widths = [max(_LEAST, self._text.width(word) + 2 * PAD) for word in self._words]
+            self._before = _LEFT + math.ceil(self._text.width(self._prompt)) + 2 * PAD
             self._even = self._whole and self._before + sum(widths) + tail > wide
             if self._even:
                 self._before = _LEFT
@@ -245,185 +239,40 @@ class ValueLineChart(QAbstractScrollArea):
     # -- drawing
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Draw what is in sight."""
+        """Draw the picture, then the marks, which alone follow the pointer."""
         if not self.figures.estimates:
             return
+        picture, layer = self._drawn()
         painter = QPainter(self.viewport())
-        theme, high = themes().theme, self.viewport().height()
-        line = self._text_height()
-        bars = (_FLAT_BARS if self._compact else _BARS) * line
-        top, words = 4.0 if self._compact else line + 2.0, high - bars - line - 4
-        low, most = self.figures.span
-
-        def y(value: float) -> float:
-            return top + (most - value) / (most - low) * (words - top - 6)
-
-        end = self._end()
-        seen = range(max(0, self.row_at(0)), max(0, self._row_before(end)) + 1)
-        painter.setClipRect(QRectF(0, 0, end, high))
-        for row in seen:
-            at = self.slot(row)
-            painter.fillRect(QRectF(at.left(), words, at.width(), line), self._grounds[row])
-        self._draw_marks(painter, theme)
-        self._draw_bars(painter, theme, seen, high - bars - 1, bars - 2)
-        self._draw_words(painter, theme, seen, words)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        for run in self._runs(y):
-            self._draw_run(painter, theme, run)
-        self._draw_last(painter, theme, y)
-        pointed = self.hover_row if self._compact else self._pointed()
-        if 0 <= pointed < len(self._words):
-            self._draw_reading(painter, theme, pointed, y)
-        painter.setClipping(False)
-        if end < self._start() + self._edges[-1] - 1:
-            self._fade(painter, theme, end)
-        self._draw_end(painter, theme, y, end)
-        painter.end()
-
-    def _fade(self, painter: QPainter, theme: Theme, end: float) -> None:
-        clear, ground = QColor(theme.base), QColor(theme.base)
-        clear.setAlpha(0)
-        fade = QLinearGradient(end - _FADE, 0, end, 0)
-        fade.setColorAt(0, clear)
-        fade.setColorAt(1, ground)
-        painter.fillRect(QRectF(end - _FADE, 0, _FADE, self.viewport().height()), fade)
-
-    def _row_before(self, x: float) -> int:
-        """Return the last token that begins before a place in the viewport."""
-        return min(bisect_right(self._edges, x - self._start()), len(self._words)) - 1
-
-    def _text_height(self) -> float:
-        return self._high * _SMALL
-
-    def _runs(self, y: Any) -> Iterator[list[tuple[float, float, float]]]:
-        """Return x and both lines' y of tokens that follow one another and whose estimate is
-        known; a target that is not is NaN."""
-        start, figures = self._start(), self.figures
-        points = zip(self._edges, figures.estimates, figures.targets, strict=False)
-        for known, run in groupby(points, key=lambda p: math.isfinite(p[1])):
-            if known:
-                yield [(start + x, y(value), y(target)) for x, value, target in run]
-
-    def _draw_marks(self, painter: QPainter, theme: Theme) -> None:
+        painter.drawPixmap(0, 0, layer)
+        painter.setClipRect(QRectF(0, 0, picture.end, picture.high))
         for row, share in ((self.row, 60), (self.hover_row, 30)):
             if 0 <= row < len(self._words):
-                colour = QColor(theme.accent)
+                colour = QColor(themes().theme.accent)
                 colour.setAlpha(share)
-                painter.fillRect(self.slot(row), colour)
+                painter.fillRect(picture.slot(row), colour)
+        pointed = self.hover_row if self.hover_row >= 0 else self.row
+        if 0 <= pointed < len(self._words):
+            if self._even:
+                picture.draw_word(painter, pointed)
+            if pointed == self.hover_row or not self._compact:
+                picture.draw_reading(painter, pointed)
+        painter.end()
 
-    def _draw_words(self, painter: QPainter, theme: Theme, seen: range, y: float) -> None:
-        """Draw the words after the prompt's end or, where all do not fit, the one that is pointed
-        to."""
-        painter.setPen(QColor(theme.text))
-        if not self._even:
-            for row in seen:
-                self._draw_word(painter, row, self.slot(row).center().x(), y)
-            painter.setPen(QColor(theme.muted))
-            self._text.draw(painter, self._start() - _PAD - self._text.width(self._prompt), y,
-                            self._prompt)
-        elif 0 <= (row := self._pointed()) < len(self._words):
-            half = self._text.width(self._words[row]) / 2 + _PAD
-            x = min(max(half, self.slot(row).center().x()), self._end() - half)
-            painter.fillRect(QRectF(x - half, y, 2 * half, self._text_height()), QColor(theme.base))
-            self._draw_word(painter, row, x, y)
-
-    def _draw_word(self, painter: QPainter, row: int, middle: float, y: float) -> None:
-        word = self._words[row]
-        self._text.draw(painter, middle - self._text.width(word) / 2, y, word)
-
-    def _pointed(self) -> int:
-        return self.hover_row if self.hover_row >= 0 else self.row
-
-    def _draw_bars(
-        self, painter: QPainter, theme: Theme, seen: range, top: float, high: float
-    ) -> None:
-        """Draw a bar under each token. They share the height out as both sides need it."""
-        up, down = self.figures.largest_bars
-        each = high / (up + down) if up + down else 0.0
-        zero = top + up * each if each else top + high / 2
-        left, right = self.slot(seen.start).left(), self.slot(seen.stop - 1).right()
-        painter.setPen(QPen(QColor(theme.border), 1))
-        painter.drawLine(QLineF(left, zero, right, zero))
-        for row in seen:
-            bar = self.figures.bars[row]
-            if math.isfinite(bar):
-                at, size = self.slot(row), abs(bar) * each
-                wide = max(1.0, min(at.width() - 4, 18.0))
-                painter.setPen(QPen(QColor(theme.good if bar > 0 else theme.bad), 1))
-                painter.setBrush(QColor(theme.better if bar > 0 else theme.worse))
-                painter.drawRect(QRectF(
-                    at.center().x() - wide / 2, zero - size if bar > 0 else zero, wide, size))
-
-    def _draw_run(
-        self, painter: QPainter, theme: Theme, run: list[tuple[float, float, float]]
-    ) -> None:
-        estimates = [QPointF(x, value) for x, value, _ in run]
-        targets = [QPointF(x, target) for x, _, target in run if math.isfinite(target)]
-        if len(targets) == len(estimates):
-            area = QColor(theme.accent)
-            area.setAlpha(36)
-            painter.setPen(Qt.PenStyle.NoPen)
-            painter.setBrush(area)
-            painter.drawPolygon(QPolygonF([*estimates, *reversed(targets)]))
-            painter.setPen(QPen(QColor(theme.muted), 1, Qt.PenStyle.DashLine))
-            painter.drawPolyline(QPolygonF(targets))
-        painter.setPen(QPen(QColor(theme.accent), 2))
-        painter.drawPolyline(QPolygonF(estimates))
-
-    def _draw_last(self, painter: QPainter, theme: Theme, y: Any) -> None:
-        """Draw the last estimate on to the end of the text."""
-        last, start = self.figures.estimates[-1], self._start()
-        if math.isfinite(last):
-            painter.setPen(QPen(QColor(theme.accent), 2, Qt.PenStyle.DotLine))
-            painter.drawLine(
-                QLineF(start + self._edges[-2], y(last), start + self._edges[-1], y(last)))
-
-    def _draw_end(self, painter: QPainter, theme: Theme, y: Any, x: float) -> None:
-        """Draw the flag, and hatched what the last estimate missed."""
-        figures, high, line = self.figures, self.viewport().height(), self._text_height()
-        painter.setPen(QPen(QColor(theme.border), 1))
-        painter.drawLine(QLineF(x, 0, x, high))
-        said, known = self._said(), math.isfinite(figures.end)
-        top = y(figures.end) if known else high / 2
-        if known and math.isfinite(figures.gap):
-            painter.setPen(QPen(QColor(theme.warning), 1))
-            painter.setBrush(QBrush(QColor(theme.warning), Qt.BrushStyle.BDiagPattern))
-            painter.drawRect(QRectF(
-                QPointF(x, top), QPointF(x + _GAP, y(figures.estimates[-1]))).normalized())
-        if known:
-            painter.setPen(QPen(QColor(theme.text), 1))
-            painter.setBrush(QColor(theme.text))
-            painter.drawLine(QLineF(x, top, x, high))
-            tip = max(1.0, top - _FLAG)
-            painter.drawPolygon(QPolygonF([
-                QPointF(x, tip), QPointF(x + _FLAG, tip + _FLAG / 2), QPointF(x, tip + _FLAG)]))
-        at = min(max(0.0, top - _FLAG / 2 - line / 2), high - len(said) * line - 1)
-        for i, text in enumerate(said):
-            is_gap = text == figures.gap_text
-            painter.setPen(QColor(theme.warning if is_gap else theme.text if known else
-                                  theme.muted))
-            self._text.draw(painter, x + _FLAG + _PAD, at + i * line, text)
-
-    def _draw_reading(self, painter: QPainter, theme: Theme, row: int, y: Any) -> None:
-        """Draw what the line says of a token, above it."""
-        figures, at = self.figures, self.slot(row)
-        last = row == len(self._words) - 1
-        before = figures.estimates[row]
-        after = figures.end if last else figures.estimates[row + 1]
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(theme.accent))
-        for x, value in ((at.left(), before), (at.right(), after)):
-            if math.isfinite(value) and not (last and x == at.right()):
-                painter.drawEllipse(QPointF(x, y(value)), 3, 3)
-        text = f"{number(before)} → {number(after)}"
-        if math.isfinite(figures.bars[row]):
-            text += f"  ({signed(figures.bars[row])})"
-        wide = self._text.width(text)
-        most = self._end() - wide - 4
-        x = max(4.0, min(at.center().x() - wide / 2, most))
-        if self._compact:
-            ground = QColor(theme.base)
-            ground.setAlpha(200)
-            painter.fillRect(QRectF(x - 2, 1, wide + 4, self._text_height()), ground)
-        painter.setPen(QColor(theme.text))
-        self._text.draw(painter, x, 1, text)
+    def _drawn(self) -> tuple[Picture, QPixmap]:
+        """Return the picture as it is in sight. It is drawn once for the same place and size."""
+        viewport = self.viewport()
+        size, ratio, start = viewport.size(), viewport.devicePixelRatioF(), self._start()
+        if self._kept is None or self._kept_at != (size, ratio, start):
+            picture = Picture(
+                self.figures, self._words, self._prompt, self._grounds,
+                [start + edge for edge in self._edges], self._end(), size.height(), self._text,
+                self._high * _SMALL, self._even, self._compact)
+            layer = QPixmap(size * ratio)
+            layer.setDevicePixelRatio(ratio)
+            layer.fill(themes().theme.base)
+            painter = QPainter(layer)
+            picture.draw(painter)
+            painter.end()
+            self._kept, self._kept_at = (picture, layer), (size, ratio, start)
+        return self._kept
