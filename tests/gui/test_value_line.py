@@ -14,7 +14,7 @@ from PySide6.QtGui import QImage, QMouseEvent, QTextCursor
 from PySide6.QtWidgets import QAbstractScrollArea, QApplication
 from pytestqt.qtbot import QtBot
 
-from workbench.gui.tokens.line_figures import Figures, edges, read_figures
+from workbench.gui.tokens.line_figures import Figures, edges, prompt_end, read_figures
 from workbench.gui.tokens.value_line import ValueLineChart
 from workbench.gui.tokens.view import TokensView
 from workbench.gui.widgets.theme import DARK, LIGHT, themes
@@ -83,7 +83,7 @@ def hovered(view: TokensView) -> tuple[int, int, list[str]]:
     the chosen one."""
     marks = view.text.extraSelections()
     chosen = view.table.currentIndex().row() >= 0
-    words = [mark.cursor.selectedText() for mark in marks]  # type: ignore[attr-defined]
+    words = [mark.cursor.selectedText() for mark in marks]
     return view.line.hover_row, view.table._hover, words[:-1] if chosen else words
 
 
@@ -196,6 +196,12 @@ def test_before_a_score_there_is_no_flag_and_no_gap(qapp: object) -> None:
     assert (figures.flag, figures.gap_text) == ("not scored yet", "")
     assert figures.span == pytest.approx((0.05, 0.55))  # a line that hardly moves is drawn as such
     assert read_figures(VALUE_LINE, ()) == Figures()
+
+
+def test_of_a_long_prompt_the_last_words_are_shown() -> None:
+    assert prompt_end("The hotel was", 28) == "The hotel was"
+    assert prompt_end("We had dinner at the restaurant because", 20) == "…restaurant because"
+    assert prompt_end("Donaudampfschifffahrt", 8) == "…ifffahrt"
 
 
 def test_words_are_as_wide_as_their_text_or_all_alike() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from workbench.algorithm import ValueLine
+from workbench.formatting import visible
 
 _LEAST_SPAN = 0.5  # estimates that hardly move are drawn as such
 
@@ -50,6 +51,16 @@ def read_figures(line: ValueLine, steps: Sequence[Any]) -> Figures:
     last = steps[-1]
     return Figures(tuple(map(line.estimate, steps)), tuple(map(line.target, steps)),
                    tuple(map(line.bar, steps)), line.end(last), line.flag(last), line.gap(last))
+
+
+def prompt_end(prompt: str, most: int) -> str:
+    """Return the last words of a prompt, of ``most`` letters or fewer."""
+    shown = visible(prompt)
+    if len(shown) <= most:
+        return shown
+    cut = shown[-most:]
+    _, space, words = cut.partition(" ")
+    return f"…{words if space else cut}"
 
 
 def edges(widths: Sequence[float], room: float, even: bool) -> list[float]:

@@ -22,7 +22,7 @@ from PySide6.QtWidgets import QAbstractScrollArea, QSizePolicy
 
 from workbench.algorithm import ValueLine
 from workbench.formatting import visible
-from workbench.gui.tokens.line_figures import Figures, edges, read_figures
+from workbench.gui.tokens.line_figures import Figures, edges, prompt_end, read_figures
 from workbench.gui.tokens.line_picture import PAD, Picture, width_beside
 from workbench.gui.widgets.controls import describe, named
 from workbench.gui.widgets.quick_text import QuickText
@@ -31,7 +31,7 @@ from workbench.gui.widgets.theme import themes
 _SMALL = 0.92
 _LEFT, _LEAST = 8, 12  # pixels: before the first token, of a token
 _LINES, _LOW, _COMPACT = 11.0, 6.4, 4.4  # high, in lines of text
-_PROMPT = 24  # letters of the prompt's end
+_PROMPT, _FEW = 28, 14  # letters of the prompt's end
 _KEYS = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
 
 
@@ -55,7 +55,7 @@ class ValueLineChart(QAbstractScrollArea):
         self._line: ValueLine | None = None
         self._steps: Sequence[Any] = ()
         self._grounds: Sequence[QColor] = ()
-        self._prompt = ""
+        self._whole_prompt = self._prompt = ""
         self._words: list[str] = []
         self._before = float(_LEFT)  # pixels before the first token
         self._edges: list[float] = [0.0]
@@ -92,7 +92,7 @@ class ValueLineChart(QAbstractScrollArea):
         """Draw another completion, of which no token is chosen yet; ``grounds`` are the colours
         behind its words."""
         self._steps, self._grounds = steps, grounds
-        self._prompt = visible(prompt if len(prompt) <= _PROMPT else f"…{prompt[-_PROMPT:]}")
+        self._whole_prompt = prompt
         self.figures = read_figures(self._line, steps) if self._line is not None else Figures()
         self._words = [visible(step.piece) for step in steps]
         self.row = self.hover_row = -1
@@ -209,6 +209,7 @@ class ValueLineChart(QAbstractScrollArea):
     def _lay_out(self) -> None:
         wide, bar = self.viewport().width(), self.horizontalScrollBar()
         self._kept = None
+        self._prompt = prompt_end(self._whole_prompt, _FEW if self._compact else _PROMPT)
         self._edges, self._even, tail = [0.0], False, self._tail()
         if self._words:
             widths = [max(_LEAST, self._text.width(word) + 2 * PAD) for word in self._words]
