@@ -183,6 +183,8 @@ async def readme(workbench, camera: Camera) -> None:  # type: ignore[no-untyped-
     window.docks["objective"].setFloating(True)
     window.docks["objective"].resize(960, 480)
     await until(lambda: window.objective.picture)
+    window.objective.choose_cycle(7)  # the last ones, at a small rate, move little
+    await until(lambda: window.objective.picture.cycle == 7)
     await camera.take("objective", 1280, 720, "light", window.objective)
 
 

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
+import pyqtgraph as pg
 import pytest
 from helpers.reinforce import REINFORCE
 from helpers.window import DEFAULTS, PROMPTS, Opened, bare_controls, completions, unexplained
-from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
+from PySide6.QtGui import QMouseEvent
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from workbench.formatting import short_number
 from workbench.gui.main_window import MainWindow
 from workbench.gui.objective.bars import stacked
+from workbench.gui.objective.reading import Tokens
 from workbench.gui.objective.view import ObjectiveView
 from workbench.gui.widgets.theme import themes
 from workbench.records import TokenTrace
@@ -73,6 +77,23 @@ def counted(cycle: int, clip: float) -> tuple[int, int, int]:
     outside = (ratio < 1 - clip) | (ratio > 1 + clip)
     held = np.where(advantage > 0, ratio > 1 + clip, (advantage < 0) & (ratio < 1 - clip))
     return len(ratio), int(outside.sum()), int((outside & held).sum())
+
+
+def drag_edge(view: ObjectiveView, start: float, end: float) -> None:
+    """Draw an edge of the band from one ratio to another with the mouse."""
+    box, plot = view.region.edges[0].getViewBox(), view.region
+    left, no = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
+    places = [QPointF(plot.mapFromScene(box.mapViewToScene(QPointF(np.log10(ratio), 0.3))))
+              for ratio in (start, start, 1.4, end, end)]
+    kinds = [QEvent.Type.MouseMove, QEvent.Type.MouseButtonPress, *[QEvent.Type.MouseMove] * 2,
+             QEvent.Type.MouseButtonRelease]
+    for place, kind in zip(places, kinds, strict=True):
+        at_rest = kind is QEvent.Type.MouseMove and place == places[0]
+        held = no if at_rest or kind is QEvent.Type.MouseButtonRelease else left
+        QApplication.sendEvent(plot.viewport(), QMouseEvent(
+            kind, place, plot.viewport().mapToGlobal(place),
+            no if kind is QEvent.Type.MouseMove else left, held,
+            Qt.KeyboardModifier.NoModifier))
 
 
 def heights(view: ObjectiveView) -> np.ndarray:
@@ -167,6 +188,24 @@ def test_every_token_is_a_dot_on_its_curve(view: ObjectiveView) -> None:
     assert (high - low).sum() == held
 
 
+def test_of_many_tokens_one_stands_for_those_in_its_place(view: ObjectiveView) -> None:
+    assert view.picture is not None
+    picture = view.picture
+    assert picture.settings is not None
+    objective = picture.algorithm.objective
+    assert objective is not None
+    assert objective.region is not None
+    rng = np.random.default_rng(1)
+    many = Tokens(np.exp(0.3 * rng.standard_normal(16_384)), rng.standard_normal(16_384))
+    view.region.show_region(objective.region, picture.settings, many)
+    dots, rings = (part.getData()[0] for part in (view.region.free, view.region.held))
+    assert 1000 < len(dots) + len(rings) < 2500
+    assert np.asarray(view.region.counts[1].opts["y1"]).sum() == 16_384
+    flat = ((many.advantage > 0) & (many.ratio > 1.2)) | (
+        (many.advantage < 0) & (many.ratio < 0.8))
+    assert np.asarray(view.region.counts[0].opts["y1"]).sum() == (~flat).sum()
+
+
 def test_the_sentence_counts_what_the_clip_holds(view: ObjectiveView) -> None:
     tokens, outside, held = counted(4, 0.2)
     assert view.edge.said.text() == (
@@ -176,13 +215,17 @@ def test_the_sentence_counts_what_the_clip_holds(view: ObjectiveView) -> None:
 
 
 def test_dragging_the_edge_asks_what_another_would_have_held_and_stages_it(
-    qtbot: QtBot, opened: Opened, view: ObjectiveView
+    qtbot: QtBot, opened: Opened, view: ObjectiveView, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # However fast the events of a test come, none is passed over.
+    monkeypatch.setitem(pg.CONFIG_OPTIONS, "mouseRateLimit", 0)
     form = opened.window.hyperparameters.form
     before = dict(form.values())
-    line = view.region.edges[1]
-    line.setValue(np.log10(1.1497))
-    line.sigDragged.emit(line)
+    opened.window.docks["objective"].setFloating(True)
+    opened.window.docks["objective"].resize(1200, 600)  # pixels enough for two decimals
+    qtbot.waitUntil(lambda: view.region.width() > 500)
+    QApplication.processEvents()
+    drag_edge(view, 1.2, 1.15)
     tokens, outside, held = counted(4, 0.15)
     assert view.edge.said.text() == (
         f"With ε = 0.15, {outside} of {tokens} tokens of this update would be outside the band "

@@ -10,9 +10,8 @@ from PySide6.QtWidgets import QHBoxLayout, QWidget
 from workbench.algorithm import Algorithm, TrustRegion
 from workbench.formatting import format_value
 from workbench.gui.objective.reading import Picture, count_tokens
-from workbench.gui.widgets.controls import enable, label, named, push_button
+from workbench.gui.widgets.controls import describe, enable, label, named, push_button
 from workbench.gui.widgets.number_field import NumberField
-from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.still_label import StillLabel
 
 _NOT_KEPT = ("The tokens of cycle {:,} were not kept, so that the curves stand alone. Set Token "
@@ -37,7 +36,7 @@ class Edge(QWidget):
         self._symbol = label()
         self.field: NumberField | None = None
         self.use = push_button(
-            "Use", "objective_use", "Stage this edge in Hyperparameters", self._use)
+            "Use", "objective_use", "Put what is tried into Hyperparameters", self._use)
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(0, 0, 0, 0)
         self._row.setSpacing(6)
@@ -110,22 +109,23 @@ class Edge(QWidget):
         shown = f"{region.symbol} = {format_value(spec, tried)}"
         self.use.setText(f"Use {shown}")
         self.use.setAccessibleName(self.use.text())
-        self.use.setToolTip(plain_tip(f"Put {shown} into Hyperparameters, as if it were typed"))
+        describe(self.use, f"Put {shown} into Hyperparameters, as if it were typed")
         enable(self.use, self._tried is not None,
                "Drag an edge of the band, or type another number, first.")
         if picture.tokens is None:
             self.said.setText(_NOT_KEPT.format(picture.cycle))
             return
         outside, held = count_tokens(region, settings, picture.tokens)
-        count = f"{outside:,} of {len(picture.tokens.ratio):,} tokens"
+        total = len(picture.tokens.ratio)
         low, high = region.band(settings)
-        if self._tried is None:
-            self.said.setText(f"{count} are outside the band {low:.3g} to {high:.3g}; {held:,} of "
-                              "these are held by the clip.")
-        else:
-            self.said.setText(f"With {shown}, {count} of this update would be outside the band "
-                              f"{low:.3g} to {high:.3g}; {held:,} of these would be held by the "
-                              "clip.")
+        would = self._tried is not None
+        count = f"{outside:,} of {total:,} tokens" if outside else f"none of {total:,} tokens"
+        count += f" {'of this update would be' if would else 'are'} outside the band"
+        text = f"With {shown}, {count}" if would else f"{count[:1].upper()}{count[1:]}"
+        text += f" {low:.3g} to {high:.3g}"
+        if outside:
+            text += f"; {held:,} of these {'would be' if would else 'are'} held by the clip"
+        self.said.setText(f"{text}.")
 
     def _use(self) -> None:
         if self._tried is not None:

@@ -15,7 +15,7 @@ from workbench.algorithm import TrustRegion
 from workbench.gui.metrics.axes import ValueAxis
 from workbench.gui.objective.reading import Array, Tokens
 from workbench.gui.widgets.controls import describe, named
-from workbench.gui.widgets.theme import mix, themes
+from workbench.gui.widgets.theme import Theme, mix, themes
 
 LEAST, MOST = 0.5, 2.0
 """Ratios on the axis; what lies further stands at its ends."""
@@ -23,6 +23,7 @@ _TICKS = ((0.5, "≤ 0.5"), (0.67, "0.67"), (0.8, "0.8"), (1.0, "1"), (1.25, "1.
           (2.0, "≥ 2"))
 _BINS = 60
 _DOT, _RING = 5, 7  # pixels
+_MANY, _PLACES = 3000, 1200  # dots; where there are more, one stands for those in one place
 _LOW = 200  # pixels of height below which the curves have it all
 _AXIS = 44  # pixels of the y axes, so that both plots have x in the same places
 
@@ -77,25 +78,17 @@ class RegionPlot(pg.GraphicsLayoutWidget):
             self._upper.addItem(dots)
         for bars in self.counts:
             self._lower.addItem(bars)
-        self._about: tuple[TrustRegion, Mapping[str, object], Tokens | None] | None = None
+        self._theme: Theme | None = None
         self._fit(low=False)
 
     def show_region(
         self, region: TrustRegion, settings: Mapping[str, object], tokens: Tokens | None
     ) -> None:
         """Draw the curves of ``settings``, and the tokens on them."""
-        self._about = region, settings, tokens
         describe(self, region.help)
-        theme = themes().theme
-        self.setBackground(theme.base)
-        for plot in (self._upper, self._lower):
-            for side in ("left", "bottom"):
-                plot.getAxis(side).setPen(theme.border)
-                plot.getAxis(side).setTextPen(theme.muted)
-        for plot, title in ((self._upper, "earned"), (self._lower, "tokens")):
-            plot.getAxis("left").setLabel(title, color=theme.muted)
-        self._lower.getAxis("bottom").setLabel("ratio ρ after the update", color=theme.muted)
-        self._zero.setPen(pg.mkPen(theme.border))
+        if self._theme is not (theme := themes().theme):
+            self._theme = theme
+            self._dress(theme)
         self._draw_band(region.band(settings))
         self._draw_curves(region, settings)
         self._draw_tokens(region, settings, tokens)
@@ -118,18 +111,34 @@ class RegionPlot(pg.GraphicsLayoutWidget):
         for name in self._names.values():
             name.setVisible(not low)
 
-    def _draw_band(self, band: tuple[float, float]) -> None:
-        theme = themes().theme
-        places = [math.log10(min(MOST, max(LEAST, edge))) for edge in band]
+    def _dress(self, theme: Theme) -> None:
+        """Take the colours of a theme, which axes and texts are drawn anew for."""
+        self.setBackground(theme.base)
+        for plot in (self._upper, self._lower):
+            for side in ("left", "bottom"):
+                plot.getAxis(side).setPen(theme.border)
+                plot.getAxis(side).setTextPen(theme.muted)
+        for plot, title in ((self._upper, "earned"), (self._lower, "tokens")):
+            plot.getAxis("left").setLabel(title, color=theme.muted)
+        self._lower.getAxis("bottom").setLabel("ratio ρ after the update", color=theme.muted)
+        self._zero.setPen(pg.mkPen(theme.border))
+        for sign, name in self._names.items():
+            name.setText("advantage above 0" if sign > 0 else "advantage below 0",
+                         color=theme.good if sign > 0 else theme.bad)
         for shade in self._shades:
-            shade.setRegion(places)
             shade.setBrush(pg.mkBrush(theme.changed))
             for line in shade.lines:
                 line.setPen(pg.mkPen(None))
-        for edge, place in zip(self.edges, places, strict=True):
+        for edge in self.edges:
             edge.setPen(pg.mkPen(theme.accent, width=1.5))
             edge.setHoverPen(pg.mkPen(theme.accent, width=4))
             edge.setBounds((math.log10(LEAST), math.log10(MOST)))
+
+    def _draw_band(self, band: tuple[float, float]) -> None:
+        places = [math.log10(min(MOST, max(LEAST, edge))) for edge in band]
+        for shade in self._shades:
+            shade.setRegion(places)
+        for edge, place in zip(self.edges, places, strict=True):
             edge.setValue(place)
 
     def _draw_curves(self, region: TrustRegion, settings: Mapping[str, object]) -> None:
@@ -139,10 +148,7 @@ class RegionPlot(pg.GraphicsLayoutWidget):
         heights = {sign: region.earned(10**x, sign, settings) for sign in self.curves}
         for sign, curve in self.curves.items():
             curve.setData(x, heights[sign], pen=pg.mkPen(colours[sign], width=2))
-            name = self._names[sign]
-            name.setText("advantage above 0" if sign > 0 else "advantage below 0",
-                         color=colours[sign])
-            name.setPos(x[0], heights[sign][0])
+            self._names[sign].setPos(x[0], heights[sign][0])
         low, high = float(heights[-1.0].min()), float(heights[1.0].max())
         self._upper.setYRange(low - 0.15, high + 0.15, padding=0)
 
@@ -158,15 +164,19 @@ class RegionPlot(pg.GraphicsLayoutWidget):
         x = np.log10(shown)
         y = np.where(sign > 0, region.earned(shown, 1.0, settings),
                      np.where(sign < 0, region.earned(shown, -1.0, settings), 0.0))
+        edges = np.linspace(math.log10(LEAST), math.log10(MOST), _BINS + 1)
+        free_counts, held_counts = (np.histogram(part, edges)[0].astype(float)
+                                    for part in (x[~held], x[held]))
+        self._draw_counts(edges, free_counts, held_counts)
+        if len(x) > _MANY:
+            places = np.round((x - edges[0]) / (edges[-1] - edges[0]) * _PLACES) * 3 + sign
+            _, first = np.unique(places * 2 + held, return_index=True)
+            x, y, held = x[first], y[first], held[first]
         dot = QColor(theme.accent)
         dot.setAlpha(90)
         self.free.setData(x[~held], y[~held], pen=pg.mkPen(None), brush=pg.mkBrush(dot))
         self.held.setData(x[held], y[held], pen=pg.mkPen(theme.warning, width=1.2),
                           brush=pg.mkBrush(None))
-        edges = np.linspace(math.log10(LEAST), math.log10(MOST), _BINS + 1)
-        free_counts, held_counts = (np.histogram(part, edges)[0].astype(float)
-                                    for part in (x[~held], x[held]))
-        self._draw_counts(edges, free_counts, held_counts)
 
     def _draw_counts(self, edges: Array, free: Array, held: Array) -> None:
         theme = themes().theme
