@@ -174,7 +174,7 @@ async def readme(workbench, camera: Camera) -> None:  # type: ignore[no-untyped-
     await camera.take("completions", 1280, 720, "light", window.completions)
     window.docks["completions"].setFloating(False)
     window.docks["tokens"].setFloating(True)
-    window.docks["tokens"].resize(960, 480)
+    window.docks["tokens"].resize(960, 560)
     await until(lambda: window.tokens.list.count())
     worst = window.tokens.list.count() - 1  # one with tokens better and worse than others
     window.tokens.list.setCurrentRow(worst * 3 // 4)
