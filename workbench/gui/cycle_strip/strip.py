@@ -241,6 +241,7 @@ class _Loop(QWidget):
         if text != self._text:
             self._text = text
             self._label.setText(text)
+            self._label.setMinimumWidth(self._label.sizeHint().width())
             self.setAccessibleDescription(text)
 
     def paintEvent(self, event: QPaintEvent) -> None:
