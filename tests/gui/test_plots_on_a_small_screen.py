@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from helpers.window import Opened, fill
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -29,6 +30,8 @@ def styled(qapp: QApplication) -> Iterator[None]:
 @pytest.fixture
 def view(qtbot: QtBot, styled: None, opened: Opened, store: Store) -> MetricsView:
     """A run with three others drawn over it, of which two are forks, and one has a long name."""
+    # At the plot under the pointer the tools take room from the title.
+    QTest.mouseMove(opened.window.menuBar())
     fill(store, 6)
     for name, cycle in (("", 2), ("What becomes of it with KL ten times as dear", 4)):
         parent = store.run(1)
