@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from helpers.recorded import outcome
 
 from workbench.ppo.hyperparameters import parse
 from workbench.records import TokenTrace
@@ -29,18 +30,6 @@ def held(client):
     return client.wait_for(State.PAUSED).within
 
 
-def outcome(store, run_id):
-    """Everything recorded of a run, without wall times, and its last checkpoint."""
-    metrics = {name: s.values for name, s in store.metrics(run_id).items()
-               if "second" not in name}
-    texts = [store.completions(run_id, c, kind)
-             for c in range(4) for kind in ("rollout", "comparison")]
-    traces = [(t.position, t.pieces, {k: v.tobytes() for k, v in t.numbers.items()})
-              for c in range(4) for t in store.traces(run_id, c)]
-    arrays, state = store.checkpoints.read(run_id, 3)
-    return metrics, texts, traces, {k: v.tobytes() for k, v in arrays.items()}, state["numbers"]
-
-
 @pytest.mark.parametrize("settings", [{}, {"lora_rank": 2}, {"value_model": "policy"}],
                          ids=["all weights", "adapters", "separate value model"])
 def test_looking_into_every_part_changes_nothing(ready, store, settings):
@@ -62,7 +51,7 @@ def test_looking_into_every_part_changes_nothing(ready, store, settings):
             break
     # After Compare the cycle is whole, and the run is paused between two.
     assert seen == [*PARTS[:-1], "", *PARTS[:-1], "", *PARTS[:-1]]
-    assert outcome(store, 1) == outcome(store, 2)
+    assert outcome(store, 1, 3) == outcome(store, 2, 3)
 
 
 def test_what_the_cycle_has_so_far_is_in_the_store(ready, store):
@@ -130,7 +119,7 @@ def test_a_stop_within_a_cycle_keeps_the_cycles_before(ready, store, part):
     assert ready.wait(ev.RunFinished).outcome == "finished"
     ready.send(start())
     assert ready.wait(ev.RunFinished).outcome == "finished"
-    assert outcome(store, 1) == outcome(store, 2)
+    assert outcome(store, 1, 3) == outcome(store, 2, 3)
 
 
 def test_within_a_cycle_only_what_leaves_it_whole_is_done(ready, store):

@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from helpers.recorded import outcome
 
 from workbench.ppo.hyperparameters import parse
 from workbench.training import commands as do
@@ -42,16 +43,6 @@ def attempt(client, *sources, prompts=("one", "hello there"), **settings):
     return [[c.text for c in e.completions] for e in scored]
 
 
-def outcome(store, run_id):
-    """Everything recorded of a run, without wall times, and its last checkpoint."""
-    metrics = {name: s.values for name, s in store.metrics(run_id).items()
-               if "second" not in name}
-    texts = [store.completions(run_id, c, kind)
-             for c in range(5) for kind in ("rollout", "comparison")]
-    arrays, state = store.checkpoints.read(run_id, 4)
-    return metrics, texts, {k: v.tobytes() for k, v in arrays.items()}, state["numbers"]
-
-
 @pytest.mark.parametrize("settings", [{}, {"lora_rank": 2}, {"value_model": "policy"}],
                          ids=["all weights", "adapters", "separate value model"])
 def test_trying_leaves_no_trace(ready, store, settings):
@@ -72,7 +63,7 @@ def test_trying_leaves_no_trace(ready, store, settings):
     assert store.run(run_id).status == "paused"
     ready.send(do.Resume())
     assert ready.wait(ev.RunFinished).outcome == "finished"
-    assert outcome(store, run_id) == outcome(store, 1)
+    assert outcome(store, run_id, 4) == outcome(store, 1, 4)
 
 
 def test_the_start_is_the_start_and_its_distance_is_zero(ready, folders):

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from helpers.recorded import outcome
 
 from workbench.ppo.hyperparameters import parse
 from workbench.records import Branch, Continuation, Crossroads
@@ -28,15 +29,6 @@ def wrote_on(client, **where):
     client.send(do.WriteOn(**{"id": 5, "run_id": 1, "cycle": 1, "position": 0, "at": 1, "times": 3,
                               **where}))
     return client.wait(ev.WroteOn).found
-
-
-def outcome(store, run_id):
-    metrics = {name: s.values for name, s in store.metrics(run_id).items()
-               if "second" not in name}
-    texts = [store.completions(run_id, c, kind)
-             for c in range(4) for kind in ("rollout", "comparison")]
-    arrays, state = store.checkpoints.read(run_id, 3)
-    return metrics, texts, {k: v.tobytes() for k, v in arrays.items()}, state["numbers"]
 
 
 def test_the_tree_is_what_transformers_and_the_reward_say(ready, store, folders):
@@ -121,7 +113,7 @@ def test_it_leaves_the_run_as_it_would_have_been(ready, store, settings):
             ready.send(do.StepInto())
         if event.state is State.FINISHED:
             break
-    assert outcome(store, 1) == outcome(store, 2)
+    assert outcome(store, 1, 3) == outcome(store, 2, 3)
     # Of the start, of a checkpoint, and of the policy as it stood each time.
     writers = {c.writer for c in store.crossroads(2, 1, 0)}
     assert {"Start policy", "Run 1 after cycle 2", "Run 2 after cycle 1"} < writers
