@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pyqtgraph as pg
 import pytest
+from helpers import pointer
 from hypothesis import given
 from hypothesis import strategies as st
 from PySide6.QtCore import QPoint, QPointF, Qt
@@ -243,7 +244,7 @@ def test_the_crosshair_reads_every_plot_at_the_nearest_cycle(qtbot, view):
     canvas = plot(view, "objective/kl")._canvas
     box = canvas.getViewBox()
     at = canvas.mapFromScene(box.mapViewToScene(QPointF(7.2, box.viewRange()[1][0])))
-    qtbot.mouseMove(canvas.viewport(), QPoint(at.x(), at.y() - 20))
+    pointer.move(canvas, QPoint(at.x(), at.y() - 20))
     expected = {name: find_metric(name).text(data[name].values[6]) for name in PPO.default_plots}
     qtbot.waitUntil(lambda: {n: shown_value(view, n) for n in PPO.default_plots} == expected)
     assert "cycle 7" in visible_texts(view)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-import pyqtgraph as pg
 import pytest
+from helpers import pointer
 from helpers.reinforce import REINFORCE
 from helpers.window import DEFAULTS, PROMPTS, Opened, bare_controls, completions, unexplained
-from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QMouseEvent
+from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -82,18 +81,9 @@ def counted(cycle: int, clip: float) -> tuple[int, int, int]:
 def drag_edge(view: ObjectiveView, start: float, end: float) -> None:
     """Draw an edge of the band from one ratio to another with the mouse."""
     box, plot = view.region.edges[0].getViewBox(), view.region
-    left, no = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
-    places = [QPointF(plot.mapFromScene(box.mapViewToScene(QPointF(np.log10(ratio), 0.3))))
-              for ratio in (start, start, 1.4, end, end)]
-    kinds = [QEvent.Type.MouseMove, QEvent.Type.MouseButtonPress, *[QEvent.Type.MouseMove] * 2,
-             QEvent.Type.MouseButtonRelease]
-    for place, kind in zip(places, kinds, strict=True):
-        at_rest = kind is QEvent.Type.MouseMove and place == places[0]
-        held = no if at_rest or kind is QEvent.Type.MouseButtonRelease else left
-        QApplication.sendEvent(plot.viewport(), QMouseEvent(
-            kind, place, plot.viewport().mapToGlobal(place),
-            no if kind is QEvent.Type.MouseMove else left, held,
-            Qt.KeyboardModifier.NoModifier))
+    pointer.drag(plot, [
+        QPointF(plot.mapFromScene(box.mapViewToScene(QPointF(np.log10(ratio), 0.3))))
+        for ratio in (start, 1.4, end)])
 
 
 def heights(view: ObjectiveView) -> np.ndarray:
@@ -215,10 +205,8 @@ def test_the_sentence_counts_what_the_clip_holds(view: ObjectiveView) -> None:
 
 
 def test_dragging_the_edge_asks_what_another_would_have_held_and_stages_it(
-    qtbot: QtBot, opened: Opened, view: ObjectiveView, monkeypatch: pytest.MonkeyPatch
+    qtbot: QtBot, opened: Opened, view: ObjectiveView
 ) -> None:
-    # However fast the events of a test come, none is passed over.
-    monkeypatch.setitem(pg.CONFIG_OPTIONS, "mouseRateLimit", 0)
     form = opened.window.hyperparameters.form
     before = dict(form.values())
     opened.window.docks["objective"].setFloating(True)

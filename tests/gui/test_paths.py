@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from helpers import pointer
 from helpers.window import DEFAULTS, ready
-from PySide6.QtCore import QPoint, Qt
-from PySide6.QtTest import QTest
+from PySide6.QtCore import Qt
 
 from workbench.gui.paths.layout import grow, spread
 from workbench.gui.paths.view import say
@@ -110,8 +110,8 @@ def test_it_is_written_on_and_drawn(qtbot, opened, store):
     assert places == sorted(places, key=lambda p: p[1])
     best = max(tree.root.leaves(), key=lambda leaf: leaf.worth)
     at = tree.place(best)
-    QTest.mouseMove(tree, QPoint(round(at.x()), round(at.y())))
-    qtbot.waitUntil(lambda: view._text.text() == "2.00: …good 1 2")
+    pointer.move(tree, at)
+    assert view._text.text() == "2.00: …good 1 2"
     tree.setFocus()
     qtbot.keyClick(tree, Qt.Key.Key_Down)
     assert view._text.text() == "1.80: …good 1 2"

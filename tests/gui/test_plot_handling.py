@@ -7,13 +7,13 @@ import re
 
 import numpy as np
 import pytest
+from helpers import pointer
 from helpers.window import Opened, fill
 from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
 from PySide6.QtGui import (
     QContextMenuEvent,
     QGuiApplication,
     QImage,
-    QMouseEvent,
     QPainter,
     QPicture,
     QWheelEvent,
@@ -68,15 +68,9 @@ def pixel(view, cycle, name=KL):
 
 
 def drag(view, start, end, button=LEFT):
-    """Drag over a plot, from cycle to cycle, with real mouse events."""
-    to, kind = port(view), QEvent.Type
+    """Drag over a plot, from cycle to cycle."""
     begin, finish = QPointF(pixel(view, start)), QPointF(pixel(view, end))
-    for type_, at in ((kind.MouseButtonPress, begin), (kind.MouseMove, (begin + finish) / 2),
-                      (kind.MouseMove, finish), (kind.MouseButtonRelease, finish)):
-        held = NONE if type_ == kind.MouseButtonRelease else button
-        QApplication.sendEvent(to, QMouseEvent(
-            type_, at, to.mapToGlobal(at), NONE if type_ == kind.MouseMove else button, held,
-            Qt.KeyboardModifier.NoModifier))
+    pointer.drag(port(view), [begin, (begin + finish) / 2, finish], button)
     view.repaint_now()
 
 

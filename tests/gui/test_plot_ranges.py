@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QEvent, QPointF, Qt
-from PySide6.QtGui import QMouseEvent
+from helpers import pointer
+from PySide6.QtCore import QPointF, Qt
 from PySide6.QtWidgets import QApplication, QLabel, QToolTip, QWidget
 
 from workbench.algorithms import find_metric
@@ -50,18 +50,10 @@ def pixel(view, cycle, name="objective/kl"):
 
 
 def drag(view, start, end, name="objective/kl"):
-    """Drag with Shift, from cycle to cycle, with real mouse events."""
-    port = plot(view, name)._canvas.viewport()
-    shift, left, none = (Qt.KeyboardModifier.ShiftModifier, Qt.MouseButton.LeftButton,
-                         Qt.MouseButton.NoButton)
+    """Drag with Shift, from cycle to cycle."""
     begin, finish = QPointF(pixel(view, start, name)), QPointF(pixel(view, end, name))
-    middle, kind = (begin + finish) / 2, QEvent.Type
-    for type_, at, button in ((kind.MouseButtonPress, begin, left), (kind.MouseMove, middle, none),
-                              (kind.MouseMove, finish, none),
-                              (kind.MouseButtonRelease, finish, left)):
-        held = none if type_ == kind.MouseButtonRelease else left
-        QApplication.sendEvent(
-            port, QMouseEvent(type_, at, port.mapToGlobal(at), button, held, shift))
+    pointer.drag(plot(view, name)._canvas, [begin, (begin + finish) / 2, finish],
+                 keys=Qt.KeyboardModifier.ShiftModifier)
     view.repaint_now()
 
 

@@ -7,11 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers import pointer
 from helpers.traces import fill, learned, trace
 from helpers.window import DEFAULTS, PROMPTS, Opened, completions, metrics
-from PySide6.QtCore import QEvent, QPoint, QPointF, Qt
-from PySide6.QtGui import QImage, QMouseEvent, QTextCursor
-from PySide6.QtWidgets import QAbstractScrollArea, QApplication
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QImage, QTextCursor
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from workbench.gui.tokens.line_figures import Figures, edges, prompt_end, read_figures
@@ -66,18 +67,6 @@ def long_trace(position: int, count: int) -> TokenTrace:
                       (" word",) * count, numbers)
 
 
-def move(widget: QAbstractScrollArea, where: QPointF) -> None:
-    """Let the pointer move to a place, as Qt tells of it."""
-    viewport = widget.viewport()
-    QApplication.sendEvent(viewport, QMouseEvent(
-        QEvent.Type.MouseMove, where, QPointF(viewport.mapToGlobal(where.toPoint())),
-        Qt.MouseButton.NoButton, Qt.MouseButton.NoButton, Qt.KeyboardModifier.NoModifier))
-
-
-def leave(widget: QAbstractScrollArea) -> None:
-    QApplication.sendEvent(widget.viewport(), QEvent(QEvent.Type.Leave))
-
-
 def hovered(view: TokensView) -> tuple[int, int, list[str]]:
     """Return the token that the line and the table mark, and the words that the text marks beside
     the chosen one."""
@@ -110,27 +99,27 @@ def test_what_is_drawn_is_what_the_store_has(tokens: TokensView, store: Store) -
 
 
 def test_the_pointer_on_the_line_marks_word_and_row(tokens: TokensView) -> None:
-    move(tokens.line, tokens.line.slot(LOUD).center())
+    pointer.move(tokens.line, tokens.line.slot(LOUD).center())
     assert hovered(tokens) == (LOUD, LOUD, [" loud"])
-    leave(tokens.line)
+    pointer.leave(tokens.line)
     assert hovered(tokens) == (-1, -1, [])
 
 
 def test_the_pointer_on_a_word_marks_line_and_row(tokens: TokensView) -> None:
-    move(tokens.text, letter(tokens, len("The film was clean and lo")))
+    pointer.move(tokens.text, letter(tokens, len("The film was clean and lo")))
     assert hovered(tokens) == (LOUD, LOUD, [" loud"])
-    move(tokens.text, letter(tokens, 3))  # of the prompt
+    pointer.move(tokens.text, letter(tokens, 3))  # of the prompt
     assert hovered(tokens) == (-1, -1, [])
-    move(tokens.text, letter(tokens, len("The film was clean and lo")))
-    leave(tokens.text)
+    pointer.move(tokens.text, letter(tokens, len("The film was clean and lo")))
+    pointer.leave(tokens.text)
     assert hovered(tokens) == (-1, -1, [])
 
 
 def test_the_pointer_on_a_row_marks_line_and_word(tokens: TokensView) -> None:
     where = tokens.table.visualRect(tokens.model.index(LOUD, 1)).center()
-    move(tokens.table, QPointF(where))
+    pointer.move(tokens.table, QPointF(where))
     assert hovered(tokens) == (LOUD, LOUD, [" loud"])
-    leave(tokens.table)
+    pointer.leave(tokens.table)
     assert hovered(tokens) == (-1, -1, [])
 
 
