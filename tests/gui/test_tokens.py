@@ -201,6 +201,37 @@ def test_arrows_go_through_the_tokens(qtbot: QtBot, tokens: TokensView) -> None:
     assert "no choice here" in said(tokens)
 
 
+def test_the_list_is_filtered_and_what_is_read_stays(qtbot: QtBot, tokens: TokensView) -> None:
+    tokens.list.setCurrentRow(1)
+    shown, asked = tokens.text.toPlainText(), tokens.filter
+    asked.show_text("reward<0")
+    assert [tokens.list.model().index(i, 0).data()[:5] for i in range(tokens.list.count())] == [
+        "−1.34"]
+    assert tokens.controls.count.text() == "1 of 3 completions"
+    assert (tokens.list.currentRow(), tokens.text.toPlainText()) == (-1, shown)
+    asked.show_text("reward>9")
+    assert tokens.list.count() == 0
+    assert tokens.findChild(QLabel, "tokens_none").isVisible()
+    assert tokens.text.toPlainText() == shown
+    asked.show_text("reward>")
+    assert (tokens.list.count(), tokens.list.currentRow()) == (3, 1)
+    assert tokens.controls.count.text() == "3 completions, best first"
+    assert not tokens.findChild(QLabel, "tokens_none").isVisible()
+
+
+def test_a_filter_holds_for_the_cycles_that_come_and_gives_way_to_a_prompt_asked_for(
+    qtbot: QtBot, tokens: TokensView, store: Store
+) -> None:
+    tokens.filter.show_text("coffee")
+    tokens.follow(True)
+    pass_cycle(qtbot, tokens, store, 4)
+    assert tokens.list.count() == 1
+    assert tokens.text.toPlainText().startswith("The coffee was")
+    tokens.show_prompt(4, 1)
+    assert tokens.filter.text() == ""
+    assert tokens.text.toPlainText().startswith("The film was")
+
+
 def test_another_completion_and_another_cycle(qtbot: QtBot, tokens: TokensView) -> None:
     tokens.list.setCurrentRow(2)
     assert tokens.text.toPlainText().startswith("The coffee was")

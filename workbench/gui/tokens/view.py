@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from workbench.algorithm import Algorithm
 from workbench.algorithms import algorithm_named, default_algorithm
+from workbench.gui.completions.filter_field import FilterField
 from workbench.gui.tokens.controls import HIDDEN, WHOLE, WORDS, Controls
 from workbench.gui.tokens.list import CompletionsList
 from workbench.gui.tokens.steps import most_telling
@@ -63,6 +64,7 @@ class TokensView(QWidget):
         self._wanted_prompt: int | None = None
         self._settings: Mapping[str, object] = {}
         self._algorithm = default_algorithm()
+        self._records: Sequence[CompletionRecord] = ()  # of the cycle, best first
         self._record: CompletionRecord | None = None
         self._reads: tuple[int | None, int | None, int] | None = None
         self._stale = True
@@ -248,11 +250,30 @@ class TokensView(QWidget):
         kept = set(self._traces or self._store.traced_positions(run_id, cycle))
         records = sorted((r for r in self._store.completions(run_id, cycle, "rollout")
                           if r.position in kept), key=lambda r: -r.score)
-        chosen = next((i for i, r in enumerate(records) if self._is_wanted(r, cycle)), 0)
-        self._wanted_prompt, self._shown_cycle = None, cycle
-        self.controls.count.setText(f"{len(records):,} completions, best first")
-        self.list.show_records(records, chosen)
-        self._show_completion()
+        wanted = next((r for r in records if self._is_wanted(r, cycle)), None)
+        if self._wanted_prompt is not None and wanted and not self.filter.filter.fits([wanted]):
+            with QSignalBlocker(self.filter):
+                self.filter.show_text("")  # it hides what was asked for
+        self._wanted_prompt, self._shown_cycle, self._records = None, cycle, records
+        self._show_list(wanted)
+        self._show_completion(self.list.record() or wanted)
+
+    def _filter(self) -> None:
+        """List what fits; what is being read stays."""
+        self._show_list(self._record)
+        if self._record is None:
+            self._show_completion(self.list.record())
+
+    def _show_list(self, wanted: CompletionRecord | None) -> None:
+        """List what fits the filter, and choose what is wanted if it is there, or else the best
+        where nothing is wanted."""
+        found = [r for r in self._records if self.filter.filter.fits([r])]
+        places = {r.position: i for i, r in enumerate(found)}
+        self.list.show_records(found, 0 if wanted is None else places.get(wanted.position, -1))
+        many = "1 completion" if len(self._records) == 1 else f"{len(self._records):,} completions"
+        self.controls.count.setText(
+            f"{len(found):,} of {many}" if self.filter.filter else f"{many}, best first")
+        self._none.setVisible(not found and bool(self._records))
 
     def _is_wanted(self, record: CompletionRecord, cycle: int) -> bool:
         """Whether a completion is of the prompt asked for, or the one that is being read."""
@@ -263,11 +284,11 @@ class TokensView(QWidget):
 
     def _choose_completion(self) -> None:
         self._hold()
-        self._show_completion()
+        self._show_completion(self.list.record())
 
-    def _show_completion(self) -> None:
+    def _show_completion(self, record: CompletionRecord | None) -> None:
         run_id = self._run_id
-        record = self._record = self.list.record()
+        self._record = record
         trace = None
         if record is not None and run_id is not None and self._shown_cycle is not None:
             trace = self._traces.get(record.position) or self._store.trace(
@@ -336,6 +357,17 @@ class TokensView(QWidget):
         self.list = CompletionsList()
         self.list.chosen.connect(self._choose_completion)
         self.list.clicked.connect(lambda _: self._hold())
+        self.filter = FilterField("tokens_filter", self)
+        self.filter.filtered.connect(self._filter)
+        self._none = label("No completion of this cycle fits the filter.", "muted", wrap=True)
+        self._none.setObjectName("tokens_none")
+        self._none.hide()
+        left = QWidget()
+        listed = QVBoxLayout(left)
+        listed.setContentsMargins(0, 0, 0, 0)
+        listed.setSpacing(4)
+        for widget in (self.filter, self._none, self.list):
+            listed.addWidget(widget)
         self.line = ValueLineChart()
         self.text = ColouredText()
         self._said = label(wrap=True, rich=True)
@@ -359,7 +391,7 @@ class TokensView(QWidget):
         self._both = QSplitter(Qt.Orientation.Horizontal)
         self._both.setChildrenCollapsible(False)
         self._both.setHandleWidth(8)
-        self._both.addWidget(self.list)
+        self._both.addWidget(left)
         # On a small screen what is said of a token is scrolled, rather than cut by the table.
         self._side = FormScroll(side)
         self._side.installEventFilter(self)

@@ -1,0 +1,66 @@
+"""The field in which a filter of completions is typed."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QLineEdit, QWidget
+
+from workbench.gui.completions.filters import Filter, FilterError, parse
+from workbench.gui.widgets.controls import explain, named
+from workbench.gui.widgets.problem_note import ProblemNote
+from workbench.gui.widgets.theme import set_look
+
+_WAIT_MS = 150
+_LEAST = 16  # letters
+
+
+class FilterField(QLineEdit):
+    """Tells by ``filtered`` that :attr:`filter` is another. What is mistyped is explained below
+    the field, and filters nothing."""
+
+    filtered = Signal()
+
+    def __init__(self, name: str, view: QWidget) -> None:
+        super().__init__()
+        named(self, name, "Filter completions",
+              "Show what fits: reward<0, kl>20, length>=40, words or \"quoted text\" in prompt or "
+              "completion. Several, with spaces between, must all fit. Escape clears it")
+        self.setPlaceholderText("Filter: reward<0, words")
+        self.setClearButtonEnabled(True)
+        self.setMinimumWidth(self.fontMetrics().averageCharWidth() * _LEAST)
+        self.filter = Filter()
+        self.problem = ""
+        self._note = ProblemNote(self, self)
+        self._note.float_in(view)
+        self._timer = QTimer(self, singleShot=True, interval=_WAIT_MS)
+        self._timer.timeout.connect(self.apply)
+        self.textChanged.connect(lambda: self._timer.start())
+        self.returnPressed.connect(self.apply)
+
+    def show_text(self, text: str) -> None:
+        """Filter by ``text`` at once."""
+        self.setText(text)
+        self.apply()
+
+    def apply(self) -> None:
+        """Read what is typed, now."""
+        self._timer.stop()
+        try:
+            found, self.problem = parse(self.text()), ""
+        except FilterError as error:
+            found, self.problem = Filter(), str(error)
+        self._note.say(self.problem)
+        explain(self, self.problem)
+        self.setAccessibleDescription(self.problem)
+        set_look(self, state="invalid" if self.problem else "")
+        if found != self.filter:
+            self.filter = found
+            self.filtered.emit()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Escape takes the filter away."""
+        if event.key() == Qt.Key.Key_Escape and self.text():
+            self.show_text("")
+        else:
+            super().keyPressEvent(event)
