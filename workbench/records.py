@@ -93,11 +93,26 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
+class Likeliest:
+    """The k tokens that the policy found likeliest at each of T places, likeliest first.
+
+    ``tokens`` is (T, k) int32, ``pieces`` their texts. ``logprobs`` are their log-probabilities,
+    (T, k) float32 each, by whom: the ``start`` policy, the one that wrote (``before`` the update)
+    and the updated one (``after``), as far as they are known.
+    """
+
+    tokens: np.ndarray
+    pieces: Mapping[int, str]
+    logprobs: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
 class TokenTrace:
     """One completion token by token. ``position`` is its row in the cycle's batch.
 
     ``numbers`` has the algorithm's columns (PPO's: :meth:`workbench.ppo.cycle.PPOTrainer.columns`),
-    each (T,) float32, for the T tokens of ``tokens`` and ``pieces``.
+    each (T,) float32, for the T tokens of ``tokens`` and ``pieces``. ``likeliest`` is None where it
+    was not kept.
     """
 
     position: int
@@ -105,6 +120,7 @@ class TokenTrace:
     tokens: np.ndarray
     pieces: tuple[str, ...]
     numbers: Mapping[str, np.ndarray]
+    likeliest: Likeliest | None = None
 
 
 @dataclass(frozen=True, slots=True)

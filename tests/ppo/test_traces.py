@@ -1,7 +1,12 @@
+from copy import deepcopy
+
 import numpy as np
 import pytest
+import torch
 from helpers.models import make_ppo
 
+from workbench.models.alternatives import next_token
+from workbench.models.sampling import sample
 from workbench.ppo.hyperparameters import parse
 
 
@@ -58,3 +63,62 @@ def test_what_an_update_did_is_measured_without_traces_and_however_it_is_cut(una
 
 def test_traces_can_be_switched_off(unattended):
     assert run(unattended, keep_tokens=0)[2].traces == []
+
+
+def test_the_likeliest_tokens_are_those_of_the_policies_reading_each_place_alone(unattended):
+    ppo = make_ppo(lambda text: 2.0 + text.count("a"))
+    hp = parse({"batch_size": 6, "response_length": 7, "num_cycles": 3, "learning_rate": 1e-2,
+                "temperature": 0.8})
+    ppo.begin(["ab", "c"], hp)
+    ppo.run_cycle(1, hp, [0], unattended)
+    before = deepcopy(ppo.snapshot())  # it would be trained on
+    result = ppo.run_cycle(2, hp, [0], unattended)
+    places = [(trace, at) for trace in result.traces for at in range(len(trace.tokens))]
+
+    def read(policy):
+        return [next_token(
+            policy, [*ppo.prompt_ids[trace.prompt], *trace.tokens[:at].tolist()], 0.8)
+            for trace, at in places]
+
+    chances = {"after": read(ppo.policy)}
+    with ppo.reference() as reference:
+        chances["start"] = read(reference)
+    ppo.begin(["ab", "c"], hp)
+    ppo.restore(*before)
+    chances["before"] = read(ppo.policy)
+    assert (torch.stack(chances["after"]) - torch.stack(chances["before"])).abs().max() > 1e-2
+    for row, (trace, at) in enumerate(places):
+        found = trace.likeliest
+        assert found.tokens.shape == (len(trace.tokens), 5)
+        whole = chances["before"][row].topk(5)
+        np.testing.assert_allclose(
+            np.exp(found.logprobs["before"][at]), whole.values, atol=1e-5)
+        for by, logprobs in found.logprobs.items():
+            np.testing.assert_allclose(
+                np.exp(logprobs[at]), chances[by][row][found.tokens[at].tolist()], atol=1e-5)
+        # The one that was drawn stands in both.
+        for column in np.flatnonzero(found.tokens[at] == trace.tokens[at]):
+            for by, name in (("before", "logprob"), ("start", "ref_logprob")):
+                assert found.logprobs[by][at, column] == pytest.approx(
+                    trace.numbers[name][at], abs=1e-6)
+    assert {by for trace, _ in places for by in trace.likeliest.logprobs} == set(chances)
+
+
+def test_noting_the_likeliest_tokens_changes_no_number_and_no_draw(unattended):
+    noted, silent = (run(unattended, keep_tokens=kept) for kept in (3, 0))
+    assert noted[2].traces[0].likeliest is not None
+    for of in (lambda ppo, result: [w.text for w in (*result.rollout, *result.comparison)],
+               lambda ppo, result: {name: number for name, number in result.metrics.items()
+                                    if "second" not in name},
+               lambda ppo, result: {k: v.tobytes() for k, v in ppo.snapshot()[0].items()}):
+        assert of(noted[0], noted[2]) == of(silent[0], silent[2])
+
+
+def test_a_small_vocabulary_has_fewer_alternatives(policy, unattended):
+    completions = sample(
+        policy, [[3, 4]], torch.full((1, 2), 0.5), temperature=1.0, eos_ids=[0],
+        control=unattended, likeliest=10_000)
+    size = policy.config.vocab_size
+    assert completions.likeliest.shape == (1, 2, size)
+    assert completions.likeliest[0, 0].sort().values.tolist() == list(range(size))
+    assert completions.likeliest_logprobs[0, 1].exp().sum().item() == pytest.approx(1, abs=1e-5)

@@ -9,7 +9,7 @@ import pytest
 from tools.large_store import make
 
 from workbench.algorithms import headlines
-from workbench.records import TokenTrace
+from workbench.records import Likeliest, TokenTrace
 from workbench.store import checkpoints
 from workbench.store.home import StoreError, find_home
 from workbench.store.records import CompletionRecord, Prompt, PromptSet
@@ -182,11 +182,18 @@ def test_where_home_is(monkeypatch, tmp_path):
     assert find_home().name == "ppo-workbench"
 
 
-def trace(position, prompt, length=3):
+LIKELIEST = Likeliest(
+    np.array([[3, 1], [0, 3], [2, 1]], np.int32), {0: "a", 1: " ß", 2: "“", 3: ""},
+    {by: np.arange(6, dtype=np.float32).reshape(3, 2) - i
+     for i, by in enumerate(("start", "before", "after"))})
+
+
+def trace(position, prompt, length=3, likeliest=None):
     numbers = {name: np.arange(length, dtype=np.float32) + i
                for i, name in enumerate(("logprob", "value"))}
     return TokenTrace(
-        position, prompt, np.arange(length, dtype=np.int32), ("a", "ß", "")[:length], numbers)
+        position, prompt, np.arange(length, dtype=np.int32), ("a", "ß", "")[:length], numbers,
+        likeliest)
 
 
 def test_token_traces_come_back_and_old_ones_go(store):
@@ -194,7 +201,8 @@ def test_token_traces_come_back_and_old_ones_go(store):
     for cycle in (1, 2, 3):
         store.record_cycle(
             run_id, cycle, metrics={}, rollout=[], comparison=[],
-            traces=[trace(0, 0), trace(1, 1, length=2)], keep_traces=2).result()
+            traces=[trace(0, 0, likeliest=LIKELIEST), trace(1, 1, length=2)],
+            keep_traces=2).result()
     # Prompt 1 is pinned: its traces stay.
     assert [[t.prompt for t in store.traces(run_id, c)] for c in (1, 2, 3)] == [
         [1], [0, 1], [0, 1]]
@@ -203,6 +211,12 @@ def test_token_traces_come_back_and_old_ones_go(store):
     assert found.tokens.tolist() == expected.tokens.tolist()
     assert {k: v.tolist() for k, v in found.numbers.items()} == {
         k: v.tolist() for k, v in expected.numbers.items()}
+    # The likeliest tokens, where they were kept.
+    assert store.trace(run_id, 3, 1).likeliest is None
+    assert found.likeliest.tokens.tolist() == LIKELIEST.tokens.tolist()
+    assert found.likeliest.pieces == LIKELIEST.pieces
+    assert {k: v.tolist() for k, v in found.likeliest.logprobs.items()} == {
+        k: v.tolist() for k, v in LIKELIEST.logprobs.items()}
 
 
 def test_a_checkpoint_that_goes_while_they_are_listed_is_left_out(store, monkeypatch):

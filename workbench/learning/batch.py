@@ -23,7 +23,8 @@ class Batch:
     """A cycle's completions with all that is known of them before the update.
 
     ``drawn`` says which prompt each is of; ``scores`` is (b,), ``ref_logprobs``, by the start
-    policy, and ``kl`` (b, T).
+    policy, and ``kl`` (b, T); ``ref_likeliest``, (b, T, k), are its log-probabilities of
+    ``completions.likeliest``.
     """
 
     drawn: Sequence[int]
@@ -33,6 +34,7 @@ class Batch:
     parts: Mapping[str, Tensor]
     ref_logprobs: Tensor
     kl: Tensor
+    ref_likeliest: Tensor | None = None
 
 
 def check_finite(batch: Batch, cycle: int) -> None:

@@ -19,13 +19,13 @@ from workbench.feedback.weighted_reward import score_all
 from workbench.learning.batch import Batch, check_finite, measure
 from workbench.learning.metrics import COMPARED, LENGTH
 from workbench.learning.parts import COMPARE, SCORE, UPDATE, WRITE
-from workbench.learning.traces import token_traces
+from workbench.learning.traces import ALTERNATIVES, likeliest_before, token_traces
 from workbench.learning.work import Phases, Work
 from workbench.models import snapshot
 from workbench.models.clock import Clock
 from workbench.models.control import Control, CycleControl, NotFiniteError
 from workbench.models.device import find_placement
-from workbench.models.forward import read_logprobs
+from workbench.models.forward import read_chances
 from workbench.models.loading import LoadedPolicy
 from workbench.models.optimizer import check_optimizer, make_optimizer
 from workbench.models.phases import Phase
@@ -378,6 +378,7 @@ class Trainer(ABC, Generic[S]):
             control=control,
             phase=phase,
             stopped=self.policy_tokenizer.stopped,
+            likeliest=ALTERNATIVES if phase is Phase.SAMPLING and settings.keep_tokens else 0,
         )
 
     def _score(
@@ -388,7 +389,7 @@ class Trainer(ABC, Generic[S]):
         exchanges = self._exchanges(drawn, completions)
         scores, parts, cuts = score_all(self.reward, exchanges, control=control, phase=phase)
         with self.reference() as reference:
-            ref_logprobs = read_logprobs(
+            ref_logprobs, ref_likeliest = read_chances(
                 reference, completions, temperature=settings.temperature,
                 max_tokens=settings.micro_batch_tokens, control=control, phase=phase)
         kl = self.token_kl(completions.logprobs, ref_logprobs, settings)
@@ -401,7 +402,8 @@ class Trainer(ABC, Generic[S]):
                 drawn, exchanges, scores.tolist(), totals, lengths, ended, cuts.tolist(),
                 strict=True))]
         return Batch(
-            drawn, completions, written, scores.to(self.policy.device), parts, ref_logprobs, kl)
+            drawn, completions, written, scores.to(self.policy.device), parts, ref_logprobs, kl,
+            ref_likeliest)
 
     def _draft(
         self, drawn: Sequence[int], completions: Completions, batch: Batch | None
@@ -413,7 +415,8 @@ class Trainer(ABC, Generic[S]):
                 drawn, self._exchanges(drawn, completions), completions.lengths.tolist(),
                 completions.ended.tolist(), strict=True)]
         return Draft(written, list(token_traces(
-            drawn, completions, self.columns(completions, batch), self.policy_tokenizer)))
+            drawn, completions, self.columns(completions, batch), self.policy_tokenizer,
+            likeliest_before(completions, batch))))
 
     def _exchanges(self, drawn: Sequence[int], completions: Completions) -> list[Exchange]:
         return [

@@ -96,17 +96,29 @@ def head_chunks(tokens: int, vocabulary: int, device: torch.device) -> Iterator[
     return (slice(i, min(i + size, tokens)) for i in range(0, tokens, size))
 
 
-@torch.no_grad()
 def read_logprobs(
     policy: Policy, completions: Completions, *, temperature: float, max_tokens: int,
     control: Control, phase: Phase = Phase.SCORING,
-    show: Callable[[Tensor, MicroBatch], None] | None = None,
 ) -> Tensor:
-    """Return the log-probabilities of the response tokens, (b, T), 0 over padding.
+    """Return the log-probabilities of the response tokens, (b, T), 0 over padding."""
+    return read_chances(policy, completions, temperature=temperature, max_tokens=max_tokens,
+                        control=control, phase=phase)[0]
+
+
+@torch.no_grad()
+def read_chances(
+    policy: Policy, completions: Completions, *, temperature: float, max_tokens: int,
+    control: Control, phase: Phase = Phase.SCORING,
+    show: Callable[[Tensor, MicroBatch], None] | None = None,
+) -> tuple[Tensor, Tensor | None]:
+    """Return the log-probabilities of the response tokens, (b, T), and of the tokens that were
+    likeliest where they stand, (b, T, k), if those were noted; 0 over padding.
 
     Args:
         show: given each micro-batch's states (n, H), out of which its n tokens were chosen.
     """
+    noted = completions.likeliest
+    others = None if noted is None else torch.zeros(noted.shape, device=policy.device)
 
     def numbers(batch: MicroBatch) -> Iterator[Tensor]:
         hidden = policy.hidden_states(batch.input_ids).flatten(0, 1)[batch.source]
@@ -114,10 +126,20 @@ def read_logprobs(
             show(hidden, batch)
         taken = completions.tokens[batch.row, batch.column]
         for part in head_chunks(len(taken), policy.config.vocab_size, policy.device):
-            yield token_statistics(
-                divide_by_temperature(policy.logits(hidden[part]), temperature), taken[part])[0]
+            logits = divide_by_temperature(policy.logits(hidden[part]), temperature)
+            if noted is None or others is None:
+                yield token_statistics(logits, taken[part])[0]
+                continue
+            at = batch.row[part], batch.column[part]
+            # Looked up before the logits are overwritten; what normalises them is what lies
+            # between a token's logit and its log-probability.
+            wanted = logits.gather(-1, noted[at])
+            own = logits.gather(-1, taken[part].unsqueeze(-1))
+            logprobs = token_statistics(logits, taken[part])[0]
+            others[at] = wanted - (own - logprobs.unsqueeze(-1))
+            yield logprobs
 
-    return _read(policy, completions, numbers, max_tokens, control, phase)
+    return _read(policy, completions, numbers, max_tokens, control, phase), others
 
 
 @torch.no_grad()

@@ -6,7 +6,7 @@ import contextlib
 import itertools
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from workbench.models.chat_template import lost_turns, reason
@@ -48,10 +48,11 @@ class PolicyTokenizer:
         self._special_ids = frozenset(special)
         longest_first = sorted(special.values(), key=len, reverse=True)
         self._special = re.compile("|".join(map(re.escape, longest_first)) or "(?!)")
-        self._before = self._find_start()
+        self._before, self._word = self._find_start()
         self.stop_strings: tuple[str, ...] = ()
         """Texts that end a response (:mod:`workbench.stop_strings`)."""
         self._names: dict[int, str] = {}
+        self._texts_next: dict[int, str] = {}
         self._known: dict[tuple[object, bool], list[int]] = {}
 
     def encode(
@@ -203,6 +204,14 @@ class PolicyTokenizer:
         texts = iter(self._pieces([i for i, name in zip(ids, names, strict=True) if not name]))
         return tuple(name or next(texts) for name in names)
 
+    def texts(self, tokens: Iterable[int]) -> dict[int, str]:
+        """Return the text that each of several tokens adds where it comes next."""
+        wanted = set(tokens)
+        if new := wanted - self._texts_next.keys():
+            # After a word: the first token of a text may lose the space that it begins with.
+            self._texts_next |= {token: self.pieces([*self._word, token])[-1] for token in new}
+        return {token: self._texts_next[token] for token in wanted}
+
     def _pieces(self, ids: Sequence[int]) -> list[str]:
         """Return the text of each of several tokens that have one."""
         found: list[str] = []
@@ -317,9 +326,9 @@ class PolicyTokenizer:
             conversations, add_generation_prompt=True, return_dict=False, **how)
         return [ids or self._nothing() for ids in rows]
 
-    def _find_start(self) -> list[int]:
-        """Return the ids that the tokenizer puts before every text. What it puts after one is left
-        out: a prompt is to be continued."""
+    def _find_start(self) -> tuple[list[int], list[int]]:
+        """Return the ids that the tokenizer puts before every text, and those of some word. What it
+        puts after a text is left out: a prompt is to be continued."""
         for probe in ("a", "the", " ", "1", self._some_word()):
             try:
                 bare = self.tokenizer([probe], add_special_tokens=False)["input_ids"][0]
@@ -328,8 +337,8 @@ class PolicyTokenizer:
                 continue
             for start in range(len(whole) - len(bare) + 1) if bare else ():
                 if whole[start : start + len(bare)] == bare:
-                    return whole[:start]
-        return []
+                    return whole[:start], bare
+        return [], []
 
     def _some_word(self) -> str:
         """Return the text of a token in the middle of the vocabulary, "" where none is told."""

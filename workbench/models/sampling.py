@@ -23,6 +23,8 @@ class Completions:
 
     ``values[:, t]`` is the value of the state in which token t was chosen, that is, of the text
     before it; a separate value model gives it later (:func:`workbench.models.forward.read_values`).
+    ``likeliest`` and ``likeliest_logprobs`` are the k tokens that were likeliest at each place,
+    likeliest first, (b, T, k); None where they were not asked for.
     """
 
     prompts: list[list[int]]
@@ -32,6 +34,8 @@ class Completions:
     entropies: Tensor
     values: Tensor
     ended: Tensor
+    likeliest: Tensor | None = None
+    likeliest_logprobs: Tensor | None = None
 
     def response(self, row: int) -> list[int]:
         """Return a row's real token ids, the end-of-sequence token included."""
@@ -105,7 +109,7 @@ def sample(
     policy: Policy, prompts: Sequence[Sequence[int]], uniforms: Tensor, *,
     temperature: float, eos_ids: Sequence[int], control: Control,
     phase: Phase = Phase.SAMPLING, decoder: Callable[..., Writer] = make_decoder,
-    stopped: Stopped | None = None,
+    stopped: Stopped | None = None, likeliest: int = 0,
 ) -> Completions:
     """Complete every prompt, from the full distribution (no top-k, no top-p).
 
@@ -116,12 +120,16 @@ def sample(
         eos_ids: a response ends with the first of these, which is part of it.
         decoder: makes what runs the model.
         stopped: asked after each token whether it ends the response; None: no text does.
+        likeliest: so many of the likeliest tokens at each place are noted; 0: none.
     """
     device, length = policy.device, uniforms.shape[1]
     watch = Stops(prompts, eos_ids, length, stopped)
     uniforms = uniforms.to(device, widest_float(device))
     logprobs, entropies, values = (
         torch.zeros(uniforms.shape, device=device) for _ in range(3))
+    noted = min(likeliest, policy.config.vocab_size)
+    best = torch.zeros(*uniforms.shape, noted, dtype=torch.long, device=device)
+    best_logprobs = torch.zeros(*uniforms.shape, noted, device=device)
 
     def choose(hidden: Tensor, rows: Tensor, t: Tensor) -> Tensor:
         logits = policy.logits(hidden) / temperature
@@ -131,6 +139,8 @@ def sample(
         logprobs[rows, t] = normalised.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
         # Spelled without a dot product: autocast would reduce its precision.
         entropies[rows, t] = -(probabilities * normalised).sum(dim=-1)
+        if noted:
+            best_logprobs[rows, t], best[rows, t] = normalised.topk(noted, dim=-1)
         if policy.value_trunk is None:
             values[rows, t] = policy.values(hidden)
         return chosen
@@ -154,8 +164,10 @@ def sample(
     mask = mask[:, :width]
 
     def cut(x: Tensor) -> Tensor:
-        return x[:, :width].masked_fill(~mask, 0)
+        there = mask if x.dim() == 2 else mask.unsqueeze(-1)
+        return x[:, :width].masked_fill(~there, 0)
 
     return Completions(
         list(map(list, prompts)), cut(tokens), mask, cut(logprobs), cut(entropies), cut(values),
-        (stops[:, :width] & mask).any(dim=1))
+        (stops[:, :width] & mask).any(dim=1),
+        cut(best) if noted else None, cut(best_logprobs) if noted else None)

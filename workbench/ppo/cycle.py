@@ -14,13 +14,13 @@ from torch import Tensor
 from workbench.feedback.reward_model import Reward
 from workbench.feedback.weighted_reward import score_all
 from workbench.learning.batch import Batch
-from workbench.learning.traces import token_traces
+from workbench.learning.traces import likeliest_before, token_traces
 from workbench.learning.trainer import Learned, Trainer, scheduled
 from workbench.learning.work import Phases, Work
 from workbench.models import snapshot
 from workbench.models.clock import Clock
 from workbench.models.control import Control, CycleControl
-from workbench.models.forward import MicroBatch, read_logprobs, read_values
+from workbench.models.forward import MicroBatch, read_chances, read_values
 from workbench.models.loading import LoadedPolicy
 from workbench.models.optimizer import set_rates
 from workbench.models.phases import Phase
@@ -231,12 +231,14 @@ class PPOTrainer(Trainer[Hyperparameters]):
         known = self.columns(completions, batch) | {
             "reward": rewards, "advantage": experience.advantages, "return": experience.returns}
 
-        def traces(more: dict[str, Tensor]) -> list[TokenTrace]:
+        def traces(more: dict[str, Tensor], after: Tensor | None) -> list[TokenTrace]:
+            likeliest = likeliest_before(completions, batch)
             return list(token_traces(
-                batch.drawn, completions, known | more, self.policy_tokenizer))
+                batch.drawn, completions, known | more, self.policy_tokenizer,
+                likeliest if after is None else likeliest | {"after": after}))
 
         control.tell(ESTIMATE.name, metrics)
-        control.part_done(ESTIMATE.name, lambda: Draft(batch.written, traces({})))
+        control.part_done(ESTIMATE.name, lambda: Draft(batch.written, traces({}, None)))
         clock.skip()
         rate, value_rate = learning_rates(settings, cycle)
         set_rates(self.optimizer, rate, value_rate)
@@ -245,7 +247,7 @@ class PPOTrainer(Trainer[Hyperparameters]):
         metrics |= update(self.policy, self.optimizer, loss, cycle=cycle, control=control)
         self.between_cycles = False
         clock.lap("seconds/update")
-        logprobs_after = self._read_again(experience, cycle, settings, control)
+        logprobs_after, likeliest_after = self._read_again(experience, cycle, settings, control)
         moved = update_size(logprobs_after, completions.logprobs, completions.mask,
                             cliprange=settings.cliprange)
         metrics |= {f"policy/{name}": number.item() for name, number in moved.items()}
@@ -255,7 +257,8 @@ class PPOTrainer(Trainer[Hyperparameters]):
                 self.kl_coef, batch.kl.sum(dim=1).mean().item(), target=settings.kl_target,
                 horizon=settings.kl_horizon, n=settings.batch_size)
         ratio = probability_ratio(logprobs_after, completions.logprobs)
-        return Learned(metrics, traces({"ratio": ratio}) if settings.keep_tokens else [])
+        return Learned(metrics, traces({"ratio": ratio}, likeliest_after)
+                       if settings.keep_tokens else [])
 
     def columns(
         self, completions: Completions, batch: Batch | None
@@ -277,12 +280,13 @@ class PPOTrainer(Trainer[Hyperparameters]):
 
     def _read_again(
         self, experience: Experience, cycle: int, hp: Hyperparameters, control: Control
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor | None]:
         """Read the batch again after the policy's last step and run the value epochs: of the head
         on the states that were read, or of the value model.
 
         Returns:
-            (b, T) log-probabilities by the updated policy.
+            log-probabilities by the updated policy, of the tokens (b, T) and of those that were
+            likeliest before (b, T, k).
         """
         moments = None
         if hp.num_value_epochs and self.policy.value_trunk is None:
@@ -292,7 +296,7 @@ class PPOTrainer(Trainer[Hyperparameters]):
             if moments is not None:
                 moments.add(states, experience.returns[batch.row, batch.column])
 
-        logprobs = read_logprobs(
+        found = read_chances(
             self.policy, experience.completions, temperature=hp.temperature,
             max_tokens=hp.micro_batch_tokens, control=control, phase=Phase.COMPARING, show=gather)
         if moments is not None:
@@ -300,7 +304,7 @@ class PPOTrainer(Trainer[Hyperparameters]):
         elif hp.num_value_epochs:
             ValueModelEpochs(self.policy, experience.completions, experience.returns, hp).run(
                 self.optimizer, cycle, control)
-        return logprobs
+        return found
 
     def _sample(
         self, drawn: Sequence[int], noise: Tensor, settings: Hyperparameters, control: Control,

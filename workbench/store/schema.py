@@ -172,6 +172,14 @@ def paths_not_taken(db: Database) -> None:
         strict=True)
 
 
+@migrations()
+def likeliest_tokens(db: Database) -> None:
+    """The likeliest tokens at every place of a completion: their texts as JSON, ids and
+    log-probabilities packed by workbench.store.traces."""
+    db.table("traces").add_column("likeliest", str)
+    db.table("traces").add_column("chances", bytes)
+
+
 def connect(path: Path, *, create: bool = False) -> Database:
     """Open a connection with the settings every thread uses (WAL, full durability).
 

@@ -8,17 +8,24 @@ from typing import Any
 
 import numpy as np
 
-from workbench.records import TokenTrace
+from workbench.records import Likeliest, TokenTrace
 
 
 def pack(run_id: int, cycle: int, trace: TokenTrace) -> dict[str, Any]:
     """Return the row of a trace: little-endian int32 ids, float32 columns one after another."""
+    found = trace.likeliest
     return {
         "run_id": run_id, "cycle": cycle, "position": trace.position, "prompt": trace.prompt,
         "tokens": np.asarray(trace.tokens, dtype="<i4").tobytes(),
         "pieces": json.dumps(trace.pieces, ensure_ascii=False),
         "columns": json.dumps(list(trace.numbers)),
         "numbers": np.stack(list(trace.numbers.values())).astype("<f4").tobytes(),
+        "likeliest": None if found is None else json.dumps(
+            {"by": list(found.logprobs), "pieces": found.pieces}, ensure_ascii=False),
+        "chances": None if found is None else b"".join([
+            np.asarray(found.tokens, dtype="<i4").tobytes(),
+            *(np.asarray(logprobs, dtype="<f4").tobytes() for logprobs in found.logprobs.values())
+        ]),
     }
 
 
@@ -29,4 +36,13 @@ def unpack(row: Mapping[str, Any]) -> TokenTrace:
     numbers = np.frombuffer(row["numbers"], dtype="<f4").reshape(len(names), len(tokens))
     return TokenTrace(
         row["position"], row["prompt"], tokens, tuple(json.loads(row["pieces"])),
-        dict(zip(names, numbers, strict=True)))
+        dict(zip(names, numbers, strict=True)),
+        None if row["likeliest"] is None else _unpack_likeliest(
+            json.loads(row["likeliest"]), row["chances"], len(tokens)))
+
+
+def _unpack_likeliest(known: Mapping[str, Any], packed: bytes, count: int) -> Likeliest:
+    by = known["by"]
+    ids, *logprobs = np.frombuffer(packed, dtype="<i4").reshape(1 + len(by), count, -1)
+    return Likeliest(ids, {int(token): text for token, text in known["pieces"].items()},
+                     {name: part.view("<f4") for name, part in zip(by, logprobs, strict=True)})
