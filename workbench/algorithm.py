@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from workbench.formatting import number, short_number
+from workbench.guide import Guide
 from workbench.health import Rule
 from workbench.settings import Settings, Value
 
@@ -255,8 +256,8 @@ class Algorithm:
     """The metrics that the rules look at."""
     presets: tuple[Preset, ...] = ()
     progress: tuple[Figure, ...] = ()
-    guide: tuple[tuple[str, str], ...] = ()
-    """What to know of it when looking at the window for the first time: titles and texts."""
+    guide: Guide | None = None
+    """What a first run is told of it; where there is none, what all algorithms do alike."""
     remarks: Callable[[Any, bool], list[str]] = lambda settings, own_head: []
     """What is worth saying of allowed settings when a run begins; the second argument: the policy
     brings a value head for its reward."""

@@ -11,7 +11,9 @@ from functools import cache
 from typing import Any
 
 from workbench.algorithm import Algorithm, Metric, Part, PlotSet
+from workbench.guide import Guide
 from workbench.health import Rule
+from workbench.learning.guide import GUIDE
 from workbench.learning.metrics import (
     ALL_PARTS,
     COMMON,
@@ -32,6 +34,11 @@ ALGORITHMS: tuple[Algorithm, ...] = (PPO,)
 def parts_of(algorithm: Algorithm) -> tuple[Part, ...]:
     """Return the parts of an algorithm's cycle."""
     return algorithm.parts or CYCLE_PARTS
+
+
+def guide_of(algorithm: Algorithm) -> Guide:
+    """Return what the guide tells of an algorithm."""
+    return algorithm.guide or GUIDE
 
 
 def default_algorithm() -> Algorithm:

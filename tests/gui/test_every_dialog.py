@@ -126,7 +126,6 @@ DIALOGS: dict[str, Callable[[Opened], object]] = {
     "command_palette": action("palette"),
     "shortcut_sheet": action("shortcuts"),
     "about": action("about"),
-    "guide": action("guide"),
     "notifications": action("notifications"),
     "checkpoints": action("checkpoints"),
     "delete_checkpoint_question": delete_checkpoint,
@@ -174,7 +173,6 @@ def test_dialog(shared: Opened, name: str) -> None:
 ENTER = {
     "shortcut_sheet": "shortcut_sheet_close",
     "about": "about_close",
-    "guide": "guide_close",
     "checkpoints": "checkpoints_close",
     "delete_checkpoint_question": "delete_checkpoint_question_cancel",
     "fork_dialog": "confirm_branch",

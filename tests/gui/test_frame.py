@@ -69,6 +69,7 @@ def test_the_window_fits_a_small_screen_with_a_frame_around_it(
     window.dock_layout.reset()
     opened.controller.show_run(fill(store, 3))
     for name, dock in window.docks.items():
+        dock.show()
         dock.raise_()
         QApplication.processEvents()
         assert (window.width(), window.height()) == (640, 336), name

@@ -210,7 +210,7 @@ def test_palette_names_what_a_menu_says_in_short(opened: Opened) -> None:
 
 
 @pytest.mark.parametrize(("action", "name"), [
-    ("shortcuts", "shortcut_sheet"), ("about", "about"), ("guide", "guide")])
+    ("shortcuts", "shortcut_sheet"), ("about", "about")])
 def test_sheets_open(opened: Opened, action: str, name: str) -> None:
     opened.window.actions_[action].trigger()
     dialog = opened.window.findChild(QDialog, name)
@@ -221,7 +221,8 @@ def test_sheets_open(opened: Opened, action: str, name: str) -> None:
 def test_docks_are_reached_by_keyboard(qtbot: QtBot, opened: Opened) -> None:
     window = opened.window
     window.activateWindow()
-    for number, (name, dock) in enumerate(window.docks.items(), start=1):
+    numbered = [(name, dock) for name, dock in window.docks.items() if name != "guide"]
+    for number, (name, dock) in enumerate(numbered, start=1):
         dock.close()
         QTest.keyClick(window, getattr(Qt.Key, f"Key_{number % 10}"),
                        Qt.KeyboardModifier.ControlModifier)
@@ -236,14 +237,15 @@ def test_reset_layout_fits(qtbot: QtBot, opened: Opened, size: tuple[int, int]) 
     window.docks["models"].setFloating(True)
     window.resize(*size)
     window.actions_["reset_layout"].trigger()
-    for dock in window.docks.values():
+    for name, dock in window.docks.items():
         assert not dock.isFloating()
-        assert not dock.isHidden()
+        assert not dock.isHidden() or name == "guide"  # which stays closed
     QApplication.processEvents()
     assert (window.width(), window.height()) == size
     for name, dock in window.docks.items():
         in_tabs = window.tabifiedDockWidgets(dock)
-        assert any(not d.visibleRegion().isEmpty() for d in (dock, *in_tabs)), name
+        assert dock.isHidden() or any(
+            not d.visibleRegion().isEmpty() for d in (dock, *in_tabs)), name
         if not dock.visibleRegion().isEmpty():
             corner = dock.mapTo(window, QPoint(dock.width(), dock.height()))
             assert corner.x() <= size[0]

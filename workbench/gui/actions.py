@@ -115,8 +115,8 @@ SPECS = (
                checkable=True),
     ActionSpec("theme_dark", "Theme: dark", "Light text on a dark window", "Theme",
                checkable=True),
-    ActionSpec("guide", "What this window shows", "Five things to know: the two phases, reward, "
-               "KL, value head and clip, and where to see each", "Help"),
+    ActionSpec("guide", "Guide", "What happens in a cycle and what for, card by card with the run, "
+               "and what came of it", "Help", "Ctrl+G"),
     ActionSpec("palette", "Command palette…", "Find any action by typing a part of its name",
                "Help", "Ctrl+Shift+P", "search", group=True),
     ActionSpec("shortcuts", "Keyboard shortcuts", "Show every shortcut", "Help", "F1"),

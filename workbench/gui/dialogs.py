@@ -14,12 +14,10 @@ from PySide6.QtWidgets import (
     QMessageBox,
     QScrollArea,
     QSpinBox,
-    QVBoxLayout,
     QWidget,
 )
 
 from workbench import __version__
-from workbench.algorithm import Algorithm
 from workbench.gui.actions import SPECS, tip_of
 from workbench.gui.command_palette import plain, shortcut_text
 from workbench.gui.errors import ErrorDialog
@@ -88,35 +86,6 @@ def show_about(parent: QWidget, home: Path) -> None:
         "Reinforcement learning from feedback on language models, on one machine: watch it, "
         f"compare completions, steer it.\n\nYour runs are kept in {home}.\nApache License 2.0.",
         icon=QMessageBox.Icon.NoIcon, leave="Close")
-
-
-_GUIDE = (
-    ("Two phases make a cycle", "First the policy writes completions and the reward model scores "
-     "them; then the policy is updated in small steps, so that what scored well becomes likelier. "
-     "The status bar names the phase in hand."),
-    ("Reward is what is aimed at", "In Metrics the reward shall rise. Read Completions as well: "
-     "a reward can rise while the text becomes worse."),
-)
-
-
-def show_guide(parent: QWidget, algorithm: Algorithm) -> None:
-    """Say in a few words what there is to see with an algorithm, and where."""
-    dialog = Dialog(parent, "guide", "What this window shows")
-    page = QWidget()
-    column = QVBoxLayout(page)
-    column.setSpacing(4)
-    for title, text in (*_GUIDE, *algorithm.guide):
-        column.addWidget(label(title, "heading", wrap=True))
-        column.addWidget(label(text, wrap=True))
-        column.addSpacing(8)
-    column.addWidget(label("Rest the pointer on anything to learn what it means; F1 lists the "
-                           "shortcuts.", "muted", wrap=True))
-    column.addStretch(1)
-    scroll = QScrollArea(widgetResizable=True)
-    scroll.setWidget(page)
-    dialog.body.addWidget(scroll)
-    dialog.finish("Close", "Close this page", 560, 420)
-    dialog.open()
 
 
 def show_shortcuts(parent: QWidget, actions: Iterable[QAction]) -> None:

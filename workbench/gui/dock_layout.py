@@ -11,6 +11,9 @@ from PySide6.QtWidgets import QDockWidget, QMainWindow
 _ROOMY = QSize(1100, 640)  # from here on three columns of docks fit without squeezing
 TWO_COLUMNS = 800
 """Pixels from which on two columns fit."""
+FOUR_COLUMNS = 1500
+"""Pixels from which on the guide has a column of its own without squeezing the others."""
+_GUIDE = 264  # pixels
 _MODELS = 340  # pixels: both models with their facts
 _APART = 24  # pixels between a floating dock and the edges of its screen
 _GEOMETRY = 0x01D9D0CB  # how QWidget.saveGeometry begins
@@ -25,10 +28,11 @@ class DockLayout(QObject):
         self._window, self._docks = window, docks
         self._sizing = QTimer(self, singleShot=True, interval=0)
         self._sizing.timeout.connect(self._size)
+        self._begun = False
 
     def reset(self) -> None:
         """Put every dock where it was at first."""
-        docks = self._docks
+        docks, wants_guide = self._docks, self._wants_guide()
         for dock in docks.values():
             dock.setFloating(False)
             self._window.removeDockWidget(dock)
@@ -37,7 +41,11 @@ class DockLayout(QObject):
         else:
             self._lay_out_tabs()
         for dock in docks.values():
-            dock.show()
+            if dock is not docks["guide"]:
+                dock.show()
+        # Closed once, it stays closed.
+        docks["guide"].setVisible(wants_guide)
+        self._begun = True
         docks["completions"].raise_()
         docks["metrics"].raise_()
         if not self._window.tabifiedDockWidgets(docks["metrics"]).count(docks["prompts"]):
@@ -73,6 +81,11 @@ class DockLayout(QObject):
                 max(free.top(), min(at.y(), free.bottom() + 1 - size.height())),
                 size.width(), size.height())
 
+    def _wants_guide(self) -> bool:
+        """Whether the guide shows: at the first start where there is room, then where it did."""
+        return not self._docks["guide"].isHidden() if self._begun else (
+            self._is_roomy() and self._window.width() >= FOUR_COLUMNS)
+
     def _is_roomy(self) -> bool:
         size = self._window.size()
         return size.width() >= _ROOMY.width() and size.height() >= _ROOMY.height()
@@ -82,6 +95,10 @@ class DockLayout(QObject):
         window.addDockWidget(Qt.DockWidgetArea.LeftDockWidgetArea, docks["models"])
         window.splitDockWidget(docks["models"], docks["metrics"], _ACROSS)
         window.splitDockWidget(docks["metrics"], docks["hyperparameters"], _ACROSS)
+        if window.width() >= FOUR_COLUMNS:
+            window.splitDockWidget(docks["hyperparameters"], docks["guide"], _ACROSS)
+        else:
+            window.tabifyDockWidget(docks["hyperparameters"], docks["guide"])
         window.splitDockWidget(docks["models"], docks["prompts"], _DOWN)
         window.splitDockWidget(docks["metrics"], docks["completions"], _DOWN)
         window.tabifyDockWidget(docks["prompts"], docks["runs"])
@@ -102,7 +119,7 @@ class DockLayout(QObject):
             window.splitDockWidget(docks["models"], docks["metrics"], _ACROSS)
         for name in ("completions", "tokens", "objective", "paths", "trying"):
             window.tabifyDockWidget(docks["metrics"], docks[name])
-        for name in ("prompts", "hyperparameters", "runs"):
+        for name in ("prompts", "hyperparameters", "runs", "guide"):
             window.tabifyDockWidget(docks["models"], docks[name])
 
     def _size(self) -> None:
@@ -113,8 +130,11 @@ class DockLayout(QObject):
                                [width * 2 // 5, width * 3 // 5], _ACROSS)
             return
         side = max(296, min(400, width // 5))
-        window.resizeDocks([docks["models"], docks["metrics"], docks["hyperparameters"]],
-                           [side, width - 2 * side - 16, side + 16], _ACROSS)
+        columns = {"models": side, "metrics": width - 2 * side - 16, "hyperparameters": side + 16}
+        if width >= FOUR_COLUMNS and not docks["guide"].isHidden():
+            columns["metrics"] -= _GUIDE
+            columns["guide"] = _GUIDE
+        window.resizeDocks([docks[name] for name in columns], list(columns.values()), _ACROSS)
         # Models is as high as what it says; more would be empty.
         models = min(height * 9 // 20, _MODELS)
         window.resizeDocks([docks["models"], docks["prompts"]], [models, height - models], _DOWN)

@@ -48,6 +48,7 @@ from workbench.training.events import State
 if TYPE_CHECKING:
     from workbench.gui.background import Background
     from workbench.gui.completions.view import CompletionsView
+    from workbench.gui.guide.view import GuideView
     from workbench.gui.metrics.view import MetricsView
     from workbench.gui.objective.view import ObjectiveView
     from workbench.gui.paths.view import PathsView
@@ -100,6 +101,7 @@ class MainWindow(QMainWindow):
     tokens: TokensView
     objective: ObjectiveView
     paths: PathsView
+    guide: GuideView
 
     def __init__(self) -> None:
         super().__init__()
@@ -127,6 +129,7 @@ class MainWindow(QMainWindow):
         self._add_dock("tokens", "Tokens")
         self._add_dock("objective", "Objective")
         self._add_dock("paths", "Paths")
+        self._add_dock("guide", "Guide")
         self.status = StatusBar(self)
         self.setStatusBar(self.status)
         self._make_toolbar()
@@ -146,6 +149,7 @@ class MainWindow(QMainWindow):
         """Create what needs the store. Called after the first paint: pyqtgraph, numpy and the
         store take most of a second to import."""
         from workbench.gui.completions.view import CompletionsView
+        from workbench.gui.guide.view import GuideView
         from workbench.gui.metrics.view import MetricsView
         from workbench.gui.objective.view import ObjectiveView
         from workbench.gui.paths.view import PathsView
@@ -164,8 +168,9 @@ class MainWindow(QMainWindow):
         self.tokens = TokensView(store)
         self.objective = ObjectiveView(store, background)
         self.paths = PathsView(store)
+        self.guide = GuideView(store, background)
         for view in (self.prompts, self.metrics, self.completions, self.trying, self.tokens,
-                     self.objective, self.paths):
+                     self.objective, self.paths, self.guide):
             view.setMinimumSize(_SMALLEST)
         self.prompts_of_run = PromptsOfRun(self.prompts)
         self.prompts_of_run.titled.connect(self.docks["prompts"].setWindowTitle)
@@ -177,6 +182,10 @@ class MainWindow(QMainWindow):
         self.docks["tokens"].setWidget(self.tokens)
         self.docks["objective"].setWidget(self.objective)
         self.docks["paths"].setWidget(self.paths)
+        self.docks["guide"].setWidget(self.guide)
+        self.strip.turned.connect(self.guide.turn_to)
+        self.guide.opened.connect(self.reveal)
+        self.guide.set_state(self.state)
         self.completions.tokens_wanted.connect(self._show_tokens)
         self.metrics.cycle_chosen.connect(self.completions.show_cycle)
         self.metrics.cycle_chosen.connect(self.tokens.show_cycle)
@@ -216,6 +225,7 @@ class MainWindow(QMainWindow):
             self.runs.set_state(state)
             self.trying.set_state(state)
             self.paths.set_state(state)
+            self.guide.set_state(state)
         self.state_shown.emit()
 
     def show_starting(self, starting: bool, *, of_store: bool = False) -> None:
@@ -306,6 +316,7 @@ class MainWindow(QMainWindow):
             "completions": getattr(self, "completions", None),
             "runs": getattr(self, "runs", None),
             "trying": getattr(self, "trying", None), "tokens": getattr(self, "tokens", None),
+            "guide": getattr(self, "guide", None),
         }
         return {
             "geometry": _text(self.saveGeometry()), "docks": _text(self.saveState(_LAYOUT_VERSION)),
@@ -321,6 +332,8 @@ class MainWindow(QMainWindow):
         if isinstance(docks, str):
             self.dock_layout.forget_sizes()
             self.restoreState(_bytes(docks), _LAYOUT_VERSION)
+            if "guide" not in section(saved, "views"):
+                self.docks["guide"].hide()  # it was not there: this is no first start
             self.dock_layout.fit_floating(
                 screen_width(_bytes(geometry)) if isinstance(geometry, str) else None)
             self._show_later = [dock for dock in self.docks.values()
@@ -345,6 +358,7 @@ class MainWindow(QMainWindow):
         self.runs.restore_state(section(views, "runs"))
         self.trying.restore_state(section(views, "trying"))
         self.tokens.restore_state(section(views, "tokens"))
+        self.guide.restore_state(section(views, "guide"))
 
     # -- events
 
@@ -534,7 +548,8 @@ class MainWindow(QMainWindow):
     def _make_menus(self) -> None:
         actions = self.actions_
         self.dock_actions = [self._dock_action(i, name, dock)
-                             for i, (name, dock) in enumerate(self.docks.items(), start=1)]
+                             for i, (name, dock) in enumerate(self.docks.items(), start=1)
+                             if name != "guide"]  # which has an action of its own
         undo = self.undo_group.createUndoAction(self, "Undo")
         redo = self.undo_group.createRedoAction(self, "Redo")
         undo.setShortcut(QKeySequence.StandardKey.Undo)

@@ -6,6 +6,7 @@ from typing import Any
 
 from workbench.algorithm import Algorithm, Figure, PlotSet, Preset
 from workbench.learning.metrics import COMMON
+from workbench.ppo.guide import GUIDE
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.metrics import METRICS, START_METRICS
 from workbench.ppo.parts import PARTS
@@ -78,17 +79,7 @@ PPO = Algorithm(
         Figure("outside clip", "policy/clipfrac"),
         Figure("distinct", "objective/distinct"),
     ),
-    guide=(
-        ("KL is the price", "It measures how far the policy has moved from its start. The KL "
-         "coefficient in Hyperparameters says what a nat of it costs; more keeps the text "
-         "natural."),
-        ("The value head foresees the reward", "At every token it estimates what the whole "
-         "completion will score. What came better than foreseen has a positive advantage: see "
-         "Tokens."),
-        ("The clip keeps steps small", "A token whose chance has changed by more than the clip "
-         "range in one update pushes no further itself; what other tokens push can still carry it "
-         "on. The plots Outside the trust region and Step size tell how far."),
-    ),
+    guide=GUIDE,
     remarks=lambda settings, own_head: remarks(settings, own_head=own_head),
     remarks_on_change=remarks_on_change,
 )

@@ -26,7 +26,7 @@ from workbench.gui.controllers.places import missing_cycle, places
 from workbench.gui.controllers.readiness import Readiness
 from workbench.gui.controllers.resuming import Resuming, lost_cycles
 from workbench.gui.controllers.run_control import RunControl
-from workbench.gui.dialogs import show_about, show_guide, show_shortcuts
+from workbench.gui.dialogs import show_about, show_shortcuts
 from workbench.gui.errors import ErrorDialog
 from workbench.gui.main_window import MainWindow
 from workbench.gui.models.consent import ask_to_run
@@ -152,6 +152,7 @@ class Controller(QObject):
                 window.strip.cycle_finished(event)
                 window.tokens.cycle_available(event.run_id)
                 window.objective.cycle_available(event.run_id)
+                window.guide.cycle_available(event.run_id)
                 self._display.add(event)
                 window.runs.refresh_run(event.run_id)
             case ev.HealthChecked():
@@ -339,7 +340,7 @@ class Controller(QObject):
             partial(missing_cycle, self._store, self.shown)).open())
         on("notifications", lambda: Notifications(window.toast, window).open())
         on("shortcuts", lambda: show_shortcuts(window, window.all_actions()))
-        on("guide", lambda: show_guide(window, window.hyperparameters.algorithm))
+        on("guide", partial(window.reveal, "guide"))
         on("about", lambda: show_about(window, self._store.home))
         on("open_logs", lambda: show_folder(self._store.home / "logs"))
         modes: tuple[Mode, ...] = ("system", "light", "dark")

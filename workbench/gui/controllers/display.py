@@ -57,6 +57,7 @@ class Display(QObject):
         self._window.completions.show_run(run_id)
         self._window.tokens.show_run(run_id)
         self._window.objective.show_run(run_id)
+        self._window.guide.show_run(run_id)
         self.say_what_shows()
 
     def show_run(self, run_id: int | None) -> None:
@@ -66,6 +67,7 @@ class Display(QObject):
         self._window.completions.show_run(run_id)
         self._window.tokens.show_run(run_id)
         self._window.objective.show_run(run_id)
+        self._window.guide.show_run(run_id)
         self._health.begin(run_id)
         if run_id is None:
             self._display(None, ({}, [], []))

@@ -32,10 +32,12 @@ _TITLES = {1: "Phase 1: create completions", 2: "Phase 2: update the model",
 class CycleStrip(QWidget):
     """Shows the last cycle of the run on display, or the one in hand.
 
-    ``opened`` carries the name of the dock that shows what the chosen part made.
+    ``opened`` carries the name of the dock that shows what the chosen part made; ``turned`` that of
+    the part that is on now, "" where none is, and whether the run is held there.
     """
 
     opened = Signal(str)
+    turned = Signal(str, bool)
 
     def __init__(self, step_into: QAction) -> None:
         super().__init__()
@@ -63,6 +65,7 @@ class CycleStrip(QWidget):
         self._cycle = self._num_cycles = 0
         self._state, self._compact = State.IDLE, False
         self._within = ""
+        self._told = "", False
         self._use(default_algorithm())
         self._draw()
         themes().changed.connect(self.update)
@@ -169,6 +172,9 @@ class CycleStrip(QWidget):
                 live=name == live, done=name in self._done, steps=self._steps,
                 metrics=self._metrics.get(name, {}), settings=self._settings)
         self._loop.say(self._cycle, self._num_cycles)
+        if (now := (live, bool(self._within))) != self._told:
+            self._told = now
+            self.turned.emit(*now)
 
     def _use(self, algorithm: Algorithm) -> None:
         """Have the parts of this algorithm's cycle."""

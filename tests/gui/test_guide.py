@@ -1,0 +1,302 @@
+"""The guide: a card a part of the cycle, which follows the run at the pace of reading."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from helpers.play import SMALL, play, until
+from helpers.window import DEFAULTS, PROMPTS, Opened, bare_controls, completions, ready, unexplained
+from pytestqt.qtbot import QtBot
+
+from workbench.algorithms import ALGORITHMS, guide_of, parts_of
+from workbench.formatting import number
+from workbench.gui.app import Workbench
+from workbench.gui.dock_layout import FOUR_COLUMNS
+from workbench.gui.guide.drawings import DRAW
+from workbench.gui.guide.following import Following
+from workbench.gui.guide.scene import EXAMPLE, Dots, read_scene, whole_word
+from workbench.gui.guide.view import GuideView
+from workbench.gui.widgets.theme import themes
+from workbench.guide import BEFORE, LOADING, Card
+from workbench.ppo.declaration import PPO
+from workbench.records import TokenTrace
+from workbench.store.records import CompletionRecord, Prompt
+from workbench.store.store import Store
+from workbench.training import events as ev
+from workbench.training.events import State
+
+PIECES = (" The", " staff", " was", " ki", "nd", ".")
+ADVANTAGES = ((0.1, -0.3, 0.2, 1.7, 0.4, 2.5), (0.0, 0.2, -2.2, -0.4, 0.1, -3.0))
+RATIOS = ((1.01, 0.98, 1.1, 1.34, 1.0, 1.05), (1.0, 1.02, 0.71, 0.97, 1.0, 0.9))
+NUMBERS = {"objective/scores": 0.25, "objective/scores_compared": 0.5, "objective/kl": 2.5,
+           "kl_coef": 0.04, "loss/policy_avg": -0.02, "loss/value_avg": 0.1,
+           "policy/entropy_avg": 1.2, "loss/total_avg": 0.38, "policy/clipfrac": 0.25,
+           "val/advantage_std": 0.6, "val/explained_variance": 0.4, "objective/length": 6.0}
+
+
+def traces() -> list[TokenTrace]:
+    return [TokenTrace(row, row, np.arange(6, dtype=np.int32), PIECES, {
+        "logprob": np.log(np.linspace(0.2, 0.7, 6)).astype(np.float32),
+        "value": np.linspace(0.34, 1.23, 6).astype(np.float32),
+        "advantage": np.array(ADVANTAGES[row], np.float32),
+        "ratio": np.array(RATIOS[row], np.float32)}) for row in range(2)]
+
+
+def rollout() -> list[CompletionRecord]:
+    return [CompletionRecord(row, row, PROMPTS[row], "".join(PIECES), score, 0.1, 6, True)
+            for row, score in enumerate((1.87, -1.34))]
+
+
+def fill(store: Store, cycles: int = 2) -> int:
+    run_id = store.create_run(
+        name="", policy="/models/policy", reward="/models/reward", models={},
+        hyperparameters=DEFAULTS | {"num_cycles": cycles, "entropy_coef": 0.01},
+        prompts=[Prompt(text) for text in PROMPTS]).result()
+    store.record_comparison(run_id, 0, completions(0)).result()
+    for cycle in range(1, cycles + 1):
+        store.record_cycle(
+            run_id, cycle, metrics=NUMBERS | {"policy/entropy_avg": 1.3 - 0.1 * cycle},
+            rollout=rollout(), comparison=completions(cycle), traces=traces(),
+            keep_traces=2).result()
+    store.set_status(run_id, "finished").result()
+    return run_id
+
+
+@pytest.fixture
+def guide(opened: Opened) -> GuideView:
+    opened.window.reveal("guide")
+    return opened.window.guide
+
+
+def title(guide: GuideView) -> str:
+    return guide._title.text()
+
+
+def titles(part: str) -> list[str]:
+    return [card.title for card in PPO.guide.cards if card.part == part]
+
+
+def begin(opened: Opened, run_id: int = 7) -> None:
+    ready(opened)
+    opened.controller.handle([
+        ev.RunStarted(run_id, "Run 7", "ppo", DEFAULTS | {"num_cycles": 20}),
+        ev.StateChanged(State.RUNNING)])
+
+
+def report(opened: Opened, *parts: str, cycle: int = 1, run_id: int = 7) -> None:
+    """Let these parts of a cycle be done."""
+    for part in parts:
+        opened.controller.handle([ev.PartReported(run_id, cycle, part, {"objective/length": 6.0}),
+                                  ev.PartReported(run_id, cycle, part, {}, True)])
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda a: a.name)
+def test_every_part_of_a_cycle_has_a_card_in_its_order(algorithm) -> None:
+    order = [part.name for part in parts_of(algorithm)]
+    cards = [card.part for card in guide_of(algorithm).cards]
+    assert cards[:2] == [LOADING, BEFORE]
+    assert list(dict.fromkeys(cards[2:])) == order
+    assert cards[2:] == sorted(cards[2:], key=order.index)
+    for experiment in guide_of(algorithm).experiments:
+        assert experiment.setting in algorithm.settings.specs()
+    assert {card.drawing for card in guide_of(algorithm).cards} <= set(DRAW)
+
+
+def test_five_ideas_have_a_card_each() -> None:
+    said = " ".join(card.title.lower() for card in PPO.guide.cards)
+    for idea in ("value head", "advantage", "clip", "entropy", "kl"):
+        assert idea in said
+
+
+def test_before_a_run_it_tells_of_the_models_and_then_of_the_start(opened, guide) -> None:
+    assert title(guide) == titles(LOADING)[0]
+    ready(opened)
+    assert title(guide) == titles(BEFORE)[0]
+    assert guide.canvas.example
+    assert not bare_controls(guide)
+    assert not unexplained(guide)
+
+
+def test_the_card_is_that_of_the_part_after_which_a_run_is_held(opened, guide) -> None:
+    begin(opened)
+    for part in ("write", "score", "estimate", "update"):
+        report(opened, part)
+        opened.controller.handle([ev.StateChanged(State.PAUSED, "held", within=part)])
+        assert title(guide) == titles(part)[0]
+        assert guide._where.text().endswith("on now")
+        opened.controller.handle([ev.StateChanged(State.RUNNING)])
+
+
+def test_a_running_cycle_is_followed_no_faster_than_it_is_read(opened, guide) -> None:
+    begin(opened)
+    opened.controller.handle([ev.Progress(7, 1, 20, ev.Phase.SAMPLING, 1, 64)])
+    assert title(guide) == titles("write")[0]
+    report(opened, "write", "score", "estimate")
+    assert title(guide) == titles("write")[0]
+    assert guide._reading.isActive()
+    told = []
+    for _ in range(8):
+        guide._reading.timeout.emit()  # the time that reading takes is over
+        told.append(title(guide))
+    # All that the run has come to, in its order, and then it waits.
+    come = [*titles("score"), *titles("estimate"), *titles("update")]
+    assert told == [*come, *come[-1:] * (8 - len(come))]
+    report(opened, "update")
+    assert title(guide) == titles("compare")[0]  # has been read: goes on at once
+
+
+def test_a_run_that_is_ahead_is_told_card_by_card() -> None:
+    cards = [Card(part, f"{part} {i}", "", "cycle") for part in "abc" for i in range(2)]
+    following = Following([Card(BEFORE, "", "", "cycle"), *cards], "abc")
+    for part in "abcabca":
+        following.turn(part)
+    seen = [following.row]
+    while following.leaf() and len(seen) < 20:
+        seen.append(following.row)
+    assert seen == [*range(1, 7), *range(1, 7), 1, 2]
+
+
+def test_back_and_next_leaf_while_following_waits(opened, guide) -> None:
+    begin(opened)
+    report(opened, "write")
+    first = guide.following.row
+    guide.next_button.click()
+    assert not guide.follow_box.isChecked()
+    assert guide.following.row == first + 1
+    report(opened, "score", "estimate")
+    guide._reading.timeout.emit()
+    assert guide.following.row == first + 1
+    guide.back_button.click()
+    guide.back_button.click()
+    assert guide.following.row == first - 1
+    guide.follow_box.click()
+    assert title(guide) == titles("update")[0]
+    for _ in guide.following.cards:
+        guide.leaf(-1)
+    assert not guide.back_button.isEnabled()
+
+
+def test_what_is_drawn_are_the_numbers_of_the_store(store: Store) -> None:
+    run_id = fill(store)
+    scene = read_scene(store, run_id, PPO.guide.cards)
+    assert (scene.cycle, scene.num_cycles, scene.made_up) == (2, 2, False)
+    assert (scene.best.score, scene.worst.score) == (1.87, -1.34)
+    assert scene.best.text == PROMPTS[0] + "".join(PIECES)
+    assert scene.estimates.values == pytest.approx(np.linspace(0.34, 1.23, 6), abs=1e-6)
+    assert scene.estimates.end == 1.87
+    # The full stop had more, but is no word.
+    assert (scene.up.text, scene.down.text) == (" kind", " was")
+    assert (scene.up.advantage, scene.down.advantage) == pytest.approx((1.7, -2.2))
+    assert (scene.up.ratio, scene.down.ratio) == pytest.approx((1.34, 0.71))
+    assert [chance for _, chance in scene.chances] == pytest.approx(np.linspace(0.2, 0.7, 6))
+    assert scene.first["policy/entropy_avg"] == pytest.approx(1.2)
+    assert scene.metrics["policy/entropy_avg"] == pytest.approx(1.1)
+    total = sum(share.amount for _, share in scene.terms)
+    assert total == pytest.approx(-0.02 + 4.0 * 0.1 - 0.01 * 1.1)
+    assert isinstance(scene.dots, Dots)
+    assert scene.dots.band == pytest.approx((0.8, 1.2))
+    assert scene.dots.held == [False, False, False, True, False, False, False, False, True,
+                               False, False, False]
+    assert scene.rewards[0] == pytest.approx(-1)
+    assert scene.distance == 2.5
+
+
+def test_a_cycle_in_hand_is_drawn_as_far_as_it_is_known(store: Store) -> None:
+    run_id = fill(store, cycles=1)
+    half = [CompletionRecord(0, 0, PROMPTS[0], " half", math.nan, math.nan, 1, True)]
+    store.record_draft(run_id, 2, half, [TokenTrace(
+        0, 0, np.array([1], np.int32), (" half",),
+        {"logprob": np.array([-0.5], np.float32), "value": np.array([0.9], np.float32)})]).result()
+    scene = read_scene(store, run_id, PPO.guide.cards)
+    assert [piece for piece, _ in scene.chances] == [" half"]
+    assert scene.estimates.values == pytest.approx([0.9])
+    assert scene.best.score == 1.87  # the draft has no scores yet
+    assert scene.up.advantage == pytest.approx(1.7)
+
+
+def test_a_token_is_written_out_as_its_word() -> None:
+    assert whole_word(PIECES, 3) == whole_word(PIECES, 4) == " kind"
+    assert whole_word(PIECES, 0) == " The"
+    assert whole_word(PIECES, 5) == "."
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_every_card_is_drawn_of_a_run_and_of_an_example(
+    qtbot: QtBot, opened: Opened, guide: GuideView, store: Store, theme: None, mode
+) -> None:
+    themes().set_mode(mode)
+    opened.controller.show_run(fill(store))
+    qtbot.waitUntil(lambda: not guide.scene.made_up)
+    scene = guide.scene
+    for row, card in enumerate(guide.following.cards):
+        guide.leaf(row - guide.following.row)
+        assert title(guide) == card.title
+        pictures = []
+        for shown in (scene, EXAMPLE):
+            guide.canvas.show_card(card, shown, "")
+            assert guide.canvas.example == (shown is EXAMPLE)
+            pictures.append(guide.canvas.grab().toImage())
+        if card.drawing != "models":
+            assert pictures[0] != pictures[1], card.title
+
+
+def test_a_card_says_its_numbers(qtbot: QtBot, opened, guide, store: Store) -> None:
+    opened.controller.show_run(fill(store))
+    qtbot.waitUntil(lambda: not guide.scene.made_up)
+    said = {card.title: card.say(guide.scene.metrics, guide.scene.settings)
+            for card in guide.following.cards}
+    assert f"× β 0.04 = {number(0.1)} off" in said["KL: the price of moving away"]
+    assert "0.80 to 1.20" in said["The clip: a guard rail"]
+    assert number(math.exp(1.1), 1) in said["Entropy keeps choices open"]
+
+
+def test_a_wide_window_has_it_at_the_first_start_and_a_narrow_one_does_not(opened) -> None:
+    window = opened.window
+    for width, shown in ((FOUR_COLUMNS, True), (1280, False)):
+        window.resize(width, 800)
+        window.dock_layout._begun = False
+        window.dock_layout.reset()
+        assert window.docks["guide"].isHidden() is not shown
+    window.actions_["guide"].trigger()
+    assert window.docks["guide"].isVisible()
+    window.dock_layout.reset()
+    assert window.docks["guide"].isVisible()
+    window.docks["guide"].close()
+    window.dock_layout.reset()
+    assert not window.docks["guide"].isVisible()
+
+
+def test_more_opens_the_view_that_has_it(opened, guide) -> None:
+    guide.leaf(2 - guide.following.row)
+    assert guide.card.view == "tokens"
+    guide.more_button.click()
+    assert opened.window.tokens.isVisible()
+
+
+@pytest.mark.slow
+def test_it_follows_a_real_run_and_closed_once_stays_closed(qapp, tmp_path) -> None:
+    seen: dict[str, str] = {}
+
+    async def first(workbench: Workbench) -> None:
+        window = workbench.window
+        await until(lambda: window.state is State.READY)
+        window.resize(FOUR_COLUMNS, 800)
+        window.actions_["guide"].trigger()
+        window.hyperparameters.form.set_values(SMALL, "test")
+        for part in ("write", "score", "estimate", "update"):
+            window.actions_["step_into"].trigger()
+            await until(lambda part=part: window.strip._within == part)
+            seen[part] = window.guide._title.text()
+        await until(lambda: not window.guide.scene.made_up and window.guide.scene.up is not None)
+        window.docks["guide"].close()
+
+    async def again(workbench: Workbench) -> None:
+        assert not workbench.window.docks["guide"].isVisible()
+        workbench.window.resize(FOUR_COLUMNS + 100, 820)
+        assert not workbench.window.docks["guide"].isVisible()
+
+    play(qapp, tmp_path, first)
+    assert seen == {part: titles(part)[0] for part in seen}
+    play(qapp, tmp_path, again)

@@ -1,0 +1,1 @@
+"""The guide: what a first run shows, card by card, and what came of a run that has ended."""

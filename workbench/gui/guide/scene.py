@@ -1,0 +1,226 @@
+"""What the guide's drawings show, read from the store. No Qt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from workbench.algorithm import Algorithm, Share, TrustRegion
+from workbench.algorithms import algorithm_named
+from workbench.guide import Card
+from workbench.learning.metrics import COMPARED, KL
+from workbench.records import TokenTrace
+from workbench.store.records import CompletionRecord
+from workbench.store.store import Store
+
+_DOTS = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A completion and what it was given."""
+
+    text: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A token, written out as the word it is in, with its advantage, and how many times as likely
+    the update made it (NaN: not known yet)."""
+
+    text: str
+    advantage: float
+    ratio: float = math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """What was foreseen at each token of a completion, and what it came to (NaN: not known yet)."""
+
+    pieces: Sequence[str]
+    values: Sequence[float]
+    end: float
+
+
+@dataclass(frozen=True, slots=True)
+class Dots:
+    """Ratios of tokens after an update, and which of them the clip holds."""
+
+    ratios: Sequence[float]
+    held: Sequence[bool]
+    band: tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """The latest numbers of a run, as far as there are any."""
+
+    cycle: int = 0
+    num_cycles: int = 0
+    settings: Mapping[str, object] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    first: Mapping[str, float] = field(default_factory=dict)
+    """The metrics of the first cycle."""
+    chances: Sequence[tuple[str, float]] = ()
+    """Tokens as they were written, with the chance that each had (NaN: not known)."""
+    best: Scored | None = None
+    worst: Scored | None = None
+    estimates: Estimates | None = None
+    up: Word | None = None
+    down: Word | None = None
+    terms: Sequence[tuple[str, Share]] = ()
+    dots: Dots | None = None
+    rewards: Sequence[float] = ()
+    """The compared reward, of the start policy at first."""
+    made_up: bool = False
+    """It is an example, not a run."""
+
+    @property
+    def distance(self) -> float:
+        """How far completions are from the start policy, in nats."""
+        return self.metrics.get(KL, math.nan)
+
+
+EXAMPLE = Scene(
+    cycle=0, made_up=True,
+    metrics={KL: 3.2}, first={},
+    chances=((" The", 0.62), (" staff", 0.18), (" was", 0.55), (" kind", 0.09), (" and", 0.71),
+             (" patient", 0.04), (".", 0.83)),
+    best=Scored("The staff was kind and patient.", 1.87),
+    worst=Scored("The staff was rude and slow.", -1.34),
+    estimates=Estimates((" The", " staff", " was", " kind", " and", " patient", "."),
+                        (0.34, 0.31, 0.38, 0.52, 0.95, 1.02, 1.23), 1.87),
+    up=Word(" kind", 1.2, 1.15), down=Word(" rude", -1.1, 0.86),
+    terms=(("L_POLICY", Share(-0.03, "−0.03")), ("c₁ · L_VF", Share(0.05, "0.05")),
+           ("c₂ · L_ENT", Share(-0.01, "−0.01"))),
+    dots=Dots((0.93, 0.97, 0.99, 1.0, 1.01, 1.02, 1.04, 1.07, 1.12, 0.9, 1.24, 0.77),
+              (*[False] * 10, True, True), (0.8, 1.2)),
+    rewards=(-0.1, 0.2, 0.5, 0.9, 1.1, 1.3))
+"""What is drawn before there is a run."""
+
+
+def read_scene(store: Store, run_id: int, cards: Sequence[Card]) -> Scene:
+    """Return the latest numbers of a run; of a cycle in hand as far as it is in the store.
+    ``cards`` say which of them are drawn."""
+    run = store.run(run_id)
+    if run is None:
+        return EXAMPLE
+    algorithm, cycle = algorithm_named(run.algorithm), run.cycles
+    series = store.metrics(run_id)
+    at = [{name: s.values[place] for name, s in series.items() if s.cycles
+           and s.cycles[place] == (cycle if place else s.cycles[0])} for place in (0, -1)]
+    settings: dict[str, object] = dict(store.settings_after(run_id, cycle + 1))
+    tokens = _read_tokens(store, run_id, cycle, algorithm, settings, _column(cards))
+    compared = store.completions(run_id, 0)
+    start = [sum(c.score for c in compared) / len(compared)] if compared else []
+    rewards = series[COMPARED].values if COMPARED in series else []
+    return Scene(
+        cycle=cycle, num_cycles=int(store.settings_planned(run_id).get("num_cycles", 0)),
+        settings=settings, metrics=at[1], first=at[0],
+        terms=_read_terms(algorithm, at[1], settings, cycle), rewards=[*start, *rewards],
+        **tokens)
+
+
+def _column(cards: Sequence[Card]) -> str:
+    return next((card.metric for card in cards if card.drawing == "chances"), "")
+
+
+def _read_terms(
+    algorithm: Algorithm, metrics: Mapping[str, float], settings: Mapping[str, object], cycle: int
+) -> Sequence[tuple[str, Share]]:
+    objective = algorithm.objective
+    if objective is None or not all(name in metrics for name in objective.metrics):
+        return ()
+    shares = zip(objective.terms, objective.shares(metrics, settings, cycle), strict=True)
+    return [(term.title, share) for term, share in shares
+            if not (term.optional and share.off)]
+
+
+def _read_tokens(
+    store: Store, run_id: int, last: int, algorithm: Algorithm, settings: Mapping[str, object],
+    column: str,
+) -> dict[str, Any]:
+    """Return what of a scene is seen of completions: of the cycle in hand what it has so far, the
+    rest of the last one that is whole."""
+    found: dict[str, Any] = {}
+    for cycle in (last + 1, last):
+        rollout = store.completions(run_id, cycle, "rollout")
+        scored = [c for c in rollout if math.isfinite(c.score)]
+        seen: dict[str, Any] = {}
+        if scored:
+            best, worst = (pick(scored, key=lambda c: c.score) for pick in (max, min))
+            seen |= {"best": Scored(best.prompt_text + best.text, best.score),
+                     "worst": Scored(worst.prompt_text + worst.text, worst.score)}
+        traces = store.traces(run_id, cycle) if rollout else []
+        if traces:
+            seen |= _of_traces(traces, rollout, algorithm, settings, column)
+        found = seen | found
+    return found
+
+
+def _of_traces(
+    traces: Sequence[TokenTrace], rollout: Sequence[CompletionRecord], algorithm: Algorithm,
+    settings: Mapping[str, object], column: str,
+) -> dict[str, Any]:
+    scores = {c.position: c.score for c in rollout}
+    # One that is good to look at: of those kept the one with the best score.
+    shown = max(traces, key=lambda t: (
+        scores[t.position] if math.isfinite(scores.get(t.position, math.nan)) else -math.inf))
+    chances = shown.numbers.get(column)
+    found: dict[str, Any] = {"chances": [
+        (piece, math.exp(float(chances[i])) if chances is not None else math.nan)
+        for i, piece in enumerate(shown.pieces)]}
+    view = algorithm.tokens
+    line = view.line if view is not None else None
+    if view is None or line is None:
+        return found
+    mine = view.read(shown.pieces, {k: v.tolist() for k, v in shown.numbers.items()},
+                     scores.get(shown.position, math.nan), settings)
+    values = [line.estimate(step) for step in mine]
+    if mine and all(map(math.isfinite, values)):
+        found["estimates"] = Estimates(shown.pieces, values, line.end(mine[-1]))
+    region = algorithm.objective.region if algorithm.objective else None
+    if region is not None and region.advantage in shown.numbers:
+        found |= _of_update(traces, region, settings)
+    return found
+
+
+def _of_update(
+    traces: Sequence[TokenTrace], region: TrustRegion, settings: Mapping[str, object]
+) -> dict[str, Any]:
+    """Return the words that turned out best and worst, and the dots in the trust region where the
+    update is over."""
+    pieces = [(trace.pieces, i) for trace in traces for i in range(len(trace.pieces))]
+    advantages = np.concatenate([trace.numbers[region.advantage] for trace in traces])
+    updated = all(region.ratio in trace.numbers for trace in traces)
+    ratios = np.concatenate([trace.numbers[region.ratio] for trace in traces]) if updated else (
+        np.full(len(pieces), math.nan))
+    words = [row for row, (of, i) in enumerate(pieces) if any(map(str.isalpha, of[i]))]
+    found: dict[str, Any] = {}
+    if words and np.isfinite(advantages).all():
+        up, down = (pick(words, key=advantages.__getitem__) for pick in (max, min))
+        found = {name: Word(whole_word(*pieces[row]), float(advantages[row]), float(ratios[row]))
+                 for name, row in (("up", up), ("down", down))}
+    if updated and np.isfinite(ratios).all():
+        held = region.held(ratios, advantages, settings)
+        every = max(1, len(ratios) // _DOTS)
+        found["dots"] = Dots(ratios[::every].tolist(), held[::every].tolist(),
+                             region.band(settings))
+    return found
+
+
+def whole_word(pieces: Sequence[str], at: int) -> str:
+    """Return the word that a token is in: from the last space before its end to the next."""
+    first = at
+    while first and pieces[first][:1].isalpha() and pieces[first - 1][-1:].isalpha():
+        first -= 1
+    last = at
+    while last + 1 < len(pieces) and pieces[last][-1:].isalpha() and (
+            pieces[last + 1][:1].isalpha()):
+        last += 1
+    return "".join(pieces[first:last + 1])

@@ -1,0 +1,264 @@
+"""The guide: a card follows the run and says in two sentences what happens and what it is for."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QPaintEvent
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QFrame,
+    QHBoxLayout,
+    QScrollArea,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from workbench.algorithm import Algorithm
+from workbench.algorithms import algorithm_named, default_algorithm, guide_of, parts_of
+from workbench.gui.background import Background
+from workbench.gui.guide.canvas import Canvas
+from workbench.gui.guide.following import Following
+from workbench.gui.guide.scene import EXAMPLE, Scene, read_scene
+from workbench.gui.widgets.controls import enable, label, named, push_button
+from workbench.gui.widgets.formula import formula_html
+from workbench.gui.widgets.theme import set_look
+from workbench.guide import BEFORE, LOADING, Card
+from workbench.store.store import Store
+from workbench.training.events import State
+
+_RELOAD_MS = 60
+_MS_A_WORD, _LEAST_MS = 250, 3000  # of reading
+_WIDE = 260  # pixels
+_PHASES = {1: "Phase 1 · ", 2: "Phase 2 · ", 0: ""}
+
+
+class GuideView(QWidget):
+    """Its card is that of the part of the cycle that is on, in the numbers of the run on display.
+    Reads the store in the background, and only while it is on screen.
+
+    ``opened`` carries the name of the dock that shows more.
+    """
+
+    opened = Signal(str)
+
+    def __init__(self, store: Store, background: Background) -> None:
+        super().__init__()
+        self.setObjectName("guide_view")
+        self._store, self._background = store, background
+        self._run_id: int | None = None
+        self._state = State.IDLE
+        self._part = ""
+        self._algorithm: Algorithm | None = None
+        self._asked = 0
+        self._stale = False
+        self.scene = EXAMPLE
+        self._read = False  # whether the card has been shown as long as reading it takes
+        self._reading = QTimer(self, singleShot=True)
+        self._reading.timeout.connect(self._has_read)
+        self._reload = QTimer(self, singleShot=True, interval=_RELOAD_MS)
+        self._reload.timeout.connect(self._load)
+        self._build()
+        self._use(default_algorithm())
+
+    # -- what the window tells
+
+    def show_run(self, run_id: int | None) -> None:
+        """Show a run, or none; of one that has ended what came of it."""
+        if run_id != self._run_id:
+            self._run_id, self.scene, self._part = run_id, EXAMPLE, ""
+            run = None if run_id is None else self._store.run(run_id)
+            self._use(algorithm_named(run.algorithm) if run else default_algorithm())
+        self._load_soon()
+
+    def set_state(self, state: State) -> None:
+        """Say where the session stands: before a run there are cards of their own."""
+        self._state = state
+        if self._run_id is None:
+            self.following.stand(LOADING if state in (State.IDLE, State.LOADING) else BEFORE)
+            self._draw()
+
+    def turn_to(self, part: str, held: bool) -> None:
+        """The run is at this part of a cycle; ``held``: and stays there."""
+        self._part = part
+        if not part:
+            return
+        if held:
+            self.following.stand(part)
+            self._load_soon()
+        else:
+            self.following.turn(part)
+            if self._read:
+                self.following.leaf()
+        self._draw()
+
+    def cycle_available(self, run_id: int) -> None:
+        """Take note that a cycle has ended; ignored for another run."""
+        if run_id == self._run_id:
+            self._load_soon()
+
+    def save_state(self) -> dict[str, object]:
+        """Return what the person chose."""
+        return {"follow": self.follow_box.isChecked()}
+
+    def restore_state(self, state: dict[str, object]) -> None:
+        """Follow or not, as :meth:`save_state` told."""
+        self.follow_box.setChecked(state.get("follow") is not False)
+
+    # -- what the person does
+
+    def leaf(self, by: int) -> None:
+        """Go on or back by a card; following waits."""
+        self.follow_box.setChecked(False)
+        self.following.go_to(self.following.row + by)
+        self._draw()
+
+    def _follow(self, on: bool) -> None:
+        following = self.following
+        following.on = on
+        if on and self._part:
+            following.go_to(following.first(self._part))
+        elif on and self._run_id is None:
+            self.set_state(self._state)
+        self._draw()
+
+    # -- showing
+
+    @property
+    def card(self) -> Card:
+        """The card that shows."""
+        return self.following.cards[self.following.row]
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Read what has come while the view was behind others."""
+        super().paintEvent(event)
+        if self._stale:
+            self._reload.start()
+
+    def sizeHint(self) -> QSize:
+        """A narrow column."""
+        return QSize(_WIDE, 480)
+
+    def _use(self, algorithm: Algorithm) -> None:
+        if algorithm is self._algorithm:
+            return
+        self._algorithm = algorithm
+        self._parts = {part.name: part for part in parts_of(algorithm)}
+        self.following = Following(guide_of(algorithm).cards, list(self._parts))
+        self.following.on = self.follow_box.isChecked()
+        self._shown = -1
+        self._draw()
+
+    def _load_soon(self) -> None:
+        self._stale = True
+        if not self.visibleRegion().isEmpty():
+            self._reload.start()
+
+    def _load(self) -> None:
+        self._reload.stop()
+        self._stale = False
+        self._asked += 1
+        asked, run_id, cards = self._asked, self._run_id, self.following.cards
+        if run_id is None:
+            self._show(asked, EXAMPLE)
+        else:
+            self._background.run(lambda: read_scene(self._store, run_id, cards),
+                                 lambda scene: self._show(asked, scene))
+
+    def _show(self, asked: int, scene: Scene) -> None:
+        if asked == self._asked:  # else another answer is on its way
+            self.scene = scene
+            self._draw()
+
+    def _has_read(self) -> None:
+        self._read = True
+        if self.following.leaf():
+            self._draw()
+
+    def _draw(self) -> None:
+        following, card = self.following, self.card
+        part = self._parts.get(card.part)
+        where = f"{_PHASES[part.phase]}{part.title}" if part else (
+            "Loading" if card.part == LOADING else "Before a run")
+        self._where.setText(f"{where} · on now" if following.live else where)
+        set_look(self._where, role="accent" if following.live else "muted")
+        self._count.setText(f"{following.row + 1} of {len(following.cards)}")
+        self._title.setText(card.title)
+        said = card.say(self.scene.metrics, self.scene.settings) if not self.scene.made_up else ""
+        self._said.setText(said)
+        self._said.setVisible(bool(said))
+        self.canvas.show_card(card, self.scene, said or card.text)
+        self._text.setText(card.text)
+        self._formula.setText(formula_html(card.formula))
+        self._formula.setVisible(bool(card.formula))
+        self.more_button.setVisible(bool(card.view))
+        self.more_button.setText(f"More in {card.view.capitalize()}")
+        enable(self.back_button, following.row > 0, "This is the first card.")
+        enable(self.next_button, following.row < len(following.cards) - 1,
+               "This is the last card.")
+        if following.row != self._shown:
+            self._shown, self._read = following.row, False
+            self._scroll.verticalScrollBar().setValue(0)
+            self._reading.start(max(_LEAST_MS, _MS_A_WORD * len(card.text.split())))
+
+    # -- making it
+
+    def _build(self) -> None:
+        self._where, self._count = label(role="muted"), label(role="muted")
+        self._where.setMinimumWidth(1)
+        self._title = label(role="heading", wrap=True)
+        self._title.setObjectName("guide_title")
+        self.canvas = Canvas()
+        self._said = label(role="muted", wrap=True)
+        self._said.setObjectName("guide_numbers")
+        self._text = label(wrap=True)
+        self._text.setObjectName("guide_text")
+        self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self._formula = label(wrap=True, rich=True)
+        self._formula.setObjectName("guide_formula")
+        self.more_button = push_button(
+            "More", "guide_more", "Open the view that shows this in full",
+            lambda: self.opened.emit(self.card.view))
+        set_look(self.more_button, role="quiet")
+        head = QHBoxLayout()
+        head.addWidget(self._where, 1)
+        head.addWidget(self._count)
+        page = QWidget()
+        column = QVBoxLayout(page)
+        column.setContentsMargins(10, 8, 10, 8)
+        column.setSpacing(6)
+        column.addLayout(head)
+        for part in (self._title, self.canvas, self._said, self._text, self._formula):
+            column.addWidget(part)
+        column.addWidget(self.more_button, 0, Qt.AlignmentFlag.AlignLeft)
+        column.addStretch(1)
+        self._scroll = QScrollArea(widgetResizable=True)
+        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
+        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self._scroll.setWidget(page)
+        self._pages = QStackedWidget()
+        self._pages.addWidget(self._scroll)
+        self.follow_box = named(
+            QCheckBox("Follow the run"), "guide_follow", "Follow the run",
+            "Show the card of the part of the cycle that is on; Back and Next switch it off")
+        self.follow_box.setChecked(True)
+        self.follow_box.toggled.connect(self._follow)
+        self.back_button = push_button(
+            "Back", "guide_back", "The card before this one", lambda: self.leaf(-1))
+        self.next_button = push_button(
+            "Next", "guide_next", "The card after this one", lambda: self.leaf(1))
+        buttons = QHBoxLayout()
+        buttons.setSpacing(6)
+        buttons.addWidget(self.back_button)
+        buttons.addWidget(self.next_button)
+        buttons.addStretch(1)
+        foot = QVBoxLayout()
+        foot.setContentsMargins(10, 4, 10, 8)
+        foot.setSpacing(6)
+        foot.addWidget(self.follow_box)
+        foot.addLayout(buttons)
+        whole = QVBoxLayout(self)
+        whole.setContentsMargins(0, 0, 0, 0)
+        whole.setSpacing(0)
+        whole.addWidget(self._pages, 1)
+        whole.addLayout(foot)

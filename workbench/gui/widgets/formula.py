@@ -1,0 +1,28 @@
+"""Formulas as they are printed: variables slanted, indices below the line, real minus signs."""
+
+from __future__ import annotations
+
+import html
+import re
+
+_LETTER = "A-Za-zα-ω"
+_ALONE = rf"(?<![{_LETTER}])(?<![{_LETTER}]['’])"
+# A letter by itself is a variable, and so is each of several Greek ones, but not the article.
+_VARIABLE = re.compile(rf"{_ALONE}(?!a(?=\s))([{_LETTER}])(?![{_LETTER}])|([α-ω])")
+# An index is a group in braces, a word, or a number, after a letter, a sum or a bracket.
+_INDEX = re.compile(rf"(?:(?<={_ALONE}[{_LETTER}])|(?<=[Σ)]))([_^])(?:\{{([^}}]*)\}}|([^\W_]+))")
+_MINUS = re.compile(rf"(?<![{_LETTER}]{{2}})-|-(?![{_LETTER}]{{2}})")  # no hyphen in a word
+_TAG = re.compile(r"(<[^>]*>|&\w+;)")
+
+
+def formula_html(text: str) -> str:
+    """Return a formula that is written as text, "L_POLICY = -A·ρ_t", as HTML for a label."""
+    shown = _MINUS.sub("−", html.escape(text, quote=False))
+    shown = _INDEX.sub(_index, shown)
+    return "".join(part if _TAG.fullmatch(part) else _VARIABLE.sub(r"<i>\g<0></i>", part)
+                   for part in _TAG.split(shown))
+
+
+def _index(found: re.Match[str]) -> str:
+    tag = "sub" if found[1] == "_" else "sup"
+    return f"<{tag}>{found[2] or found[3]}</{tag}>"

@@ -1,0 +1,121 @@
+"""What the guide tells of PPO. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import exp
+from typing import Any
+
+from workbench.formatting import format_number, number, percent, signed
+from workbench.guide import Card, Experiment, Guide
+from workbench.learning import guide
+from workbench.learning.metrics import KL
+
+Numbers = Mapping[str, float]
+
+
+def _cost(metrics: Numbers, settings: Mapping[str, Any]) -> str:
+    """KL and its price; with the coefficient that the cycle used, which a controller may move."""
+    if KL not in metrics:
+        return ""
+    said = f"KL {number(metrics[KL], 1)} nats a completion"
+    price = metrics.get("kl_coef", settings.get("kl_coef", 0.0))
+    return (f"{said} × β {format_number(price)} = {number(price * max(0.0, metrics[KL]))} off the "
+            "reward" if price else f"{said}, at no price")
+
+
+def _say_value(metrics: Numbers, settings: Mapping[str, Any]) -> str:
+    known = metrics.get("val/explained_variance")
+    return "" if known is None or known != known else (
+        f"It foresees {percent(max(0.0, known))} of what differs between texts")
+
+
+def _say_advantage(metrics: Numbers, settings: Mapping[str, Any]) -> str:
+    return (f"Tokens turn out {number(metrics['val/advantage_std'])} better or worse than "
+            "foreseen, as a rule" if "val/advantage_std" in metrics else "")
+
+
+def _say_loss(metrics: Numbers, settings: Mapping[str, Any]) -> str:
+    return f"L_PPO {signed(metrics['loss/total_avg'])}" if "loss/total_avg" in metrics else ""
+
+
+def _say_clip(metrics: Numbers, settings: Mapping[str, Any]) -> str:
+    clip = settings.get("cliprange")
+    if clip is None or "policy/clipfrac" not in metrics:
+        return ""
+    return (f"ε {clip:g}: the band is {number(1 - clip)} to {number(1 + clip)}, and "
+            f"{percent(metrics['policy/clipfrac'])} of the tokens ended outside")
+
+
+def _say_entropy(metrics: Numbers, settings: Mapping[str, Any]) -> str:
+    if "policy/entropy_avg" not in metrics:
+        return ""
+    entropy = metrics["policy/entropy_avg"]
+    price = settings.get("entropy_coef", 0.0)
+    return (f"Entropy {number(entropy)} nats: as open as {number(exp(entropy), 1)} equally likely "
+            f"tokens. c₂ {format_number(price)}" + ("" if price else ": the term is off"))
+
+
+START = replace(
+    guide.START, title="PPO in one sentence",
+    text="The policy writes answers, a reward model scores them, and what turned out better than "
+         "expected is made a little likelier, again and again. Press Start; this page follows the "
+         "run, and Step into (Ctrl+I) stops after each part of a cycle.",
+    formula="L_PPO = L_POLICY + c₁·L_VF + c₂·L_ENT")
+WRITE = replace(guide.WRITE, metric="logprob")
+PRICE = Card(
+    "score", "KL: the price of moving away",
+    "KL measures how far the policy's choice of words has moved from the start policy, and β is "
+    "what a nat of it costs: so much is taken off the reward. Without that price the policy would "
+    "soon write whatever nonsense the reward model happens to like; too high a price, and it "
+    "stays as it was.", "leash", view="metrics", formula="r = score - β·KL", say=_cost)
+VALUE = Card(
+    "estimate", "The value head foresees",
+    "The value head, a small addition to the policy, estimates at every token what reward the "
+    "whole text will get; the estimate rises and falls as the text gets better or worse. It is "
+    "the yardstick: only against what was foreseen can a token turn out better or worse.",
+    "estimates", view="tokens", formula="V(s) ≈ Σ_t r_t", say=_say_value)
+ADVANTAGE = Card(
+    "estimate", "The advantage: better than foreseen?",
+    "A token's advantage says how much better the text went on than the value head had foreseen: "
+    "above 0, better than what else might have come; below 0, worse. The update makes the first "
+    "kind likelier and the second kind less likely, so one score for a whole text becomes a "
+    "verdict on each word.", "paths", view="tokens",
+    formula="A_t = Σ_k (γλ)^k·δ_{t+k},  δ_t = r_t + γ·V_{t+1} - V_t", say=_say_advantage)
+LOSS = Card(
+    "update", "One loss of three terms",
+    "Gradient steps turn the weights so that L_PPO falls: L_POLICY makes tokens with a positive "
+    "advantage likelier, L_VF teaches the value head to foresee better, L_ENT keeps choices open. "
+    "The coefficients c₁ and c₂ say how much the second and the third count.", "terms",
+    view="objective", formula="L_PPO = L_POLICY + c₁·L_VF + c₂·L_ENT", say=_say_loss)
+CLIP = Card(
+    "update", "The clip: a guard rail",
+    "The ratio ρ says how many times as likely the update has made a token. Beyond 1 + ε, or below "
+    "1 − ε, a token earns nothing more by going on, so it stops pushing: no lucky text can throw "
+    "the policy far off in one update. The band is the trust region.", "band", view="objective",
+    formula="L_POLICY = mean of max(-A·ρ, -A·clip(ρ, 1-ε, 1+ε))", say=_say_clip)
+ENTROPY = Card(
+    "update", "Entropy keeps choices open",
+    "Entropy says how open the choice of the next token is: 0 where only one is possible. The "
+    "entropy term rewards openness while the policy learns, so that it goes on trying things; "
+    "temperature does so only while it writes, and nothing is learned by that.", "openness",
+    view="metrics", formula="L_ENT = Σ_v π(v)·log π(v)", metric="policy/entropy_avg",
+    say=_say_entropy)
+AGAIN = replace(
+    guide.AGAIN,
+    text="The updated policy takes the old one's place and writes anew, so that it always learns "
+         "from the mistakes of today. Over the cycles the reward shall rise faster than KL; read "
+         "the texts as well, since a reward can rise while they become worse.")
+
+GUIDE = Guide(
+    (guide.MODELS, START, WRITE, guide.SCORE, PRICE, VALUE, ADVANTAGE, LOSS, CLIP, ENTROPY,
+     guide.COMPARE, AGAIN),
+    (Experiment("What if KL cost nothing?", "kl_coef", lambda settings: 0.0,
+                "Watch KL and read the texts: does the reward rise further, and are they still "
+                "sensible?"),
+     Experiment("What if the clip were 0.05?", "cliprange", lambda settings: 0.05,
+                "Watch the reward and the share outside the trust region: smaller steps, slower "
+                "learning?"),
+     guide.SEED),
+    _cost)
