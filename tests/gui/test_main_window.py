@@ -263,7 +263,7 @@ def test_small_things_are_remembered(qtbot: QtBot, opened: Opened) -> None:
     other = MainWindow()
     qtbot.addWidget(other, before_close_func=lambda w: w.deleteLater())
     other.restore_frame(saved)
-    other.restore_docks(saved)
+    other.restore_views(saved)
     assert not other.docks["models"].isVisibleTo(other)
     assert other.docks["prompts"].isVisibleTo(other)
     assert other.hyperparameters.hyperparameters().lam == 0.5

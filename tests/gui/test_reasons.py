@@ -102,7 +102,7 @@ def test_what_is_disabled_says_why(
     for view in (window.metrics, window.tokens, window.completions):
         view._tick.stop() if hasattr(view, "_tick") else view._reload.stop()
     window.metrics.repaint_now()
-    window.tokens._load()
+    window.tokens.load_now()
     window.completions._load()
     QApplication.processEvents()
     assert any(isinstance(w, CONTROLS) and not w.isEnabled() and w.isVisibleTo(window)

@@ -211,7 +211,7 @@ def test_a_stop_without_a_checkpoint_says_where_a_resume_begins(
     assert opened.window.toast.text == (
         "Run 1 stopped after 0 cycles. No checkpoint was written: Resume begins it from the start.")
     opened.window.metrics.repaint_now()
-    opened.window.tokens._load()
+    opened.window.tokens.load_now()
     assert empty_page(opened, "metrics") == said
     assert empty_page(opened, "tokens") == said
 

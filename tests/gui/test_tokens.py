@@ -160,7 +160,7 @@ def test_the_table_is_a_proper_model(qapp: object) -> None:
 
 
 def test_the_latest_cycle_shows_its_best_completion_first(tokens: TokensView) -> None:
-    assert tokens.controls.cycle.currentText() == "cycle 3"
+    assert tokens.controls.cycles.cycle.currentText() == "cycle 3"
     lines = [tokens.list.model().index(i, 0).data() for i in range(3)]
     assert [line[:5].strip() for line in lines] == ["1.87", "0.50", "−1.34"]
     assert tokens.text.toPlainText() == "The film was clean and loud."
@@ -235,9 +235,9 @@ def test_a_filter_holds_for_the_cycles_that_come_and_gives_way_to_a_prompt_asked
 def test_another_completion_and_another_cycle(qtbot: QtBot, tokens: TokensView) -> None:
     tokens.list.setCurrentRow(2)
     assert tokens.text.toPlainText().startswith("The coffee was")
-    qtbot.mouseClick(tokens.controls.previous, Qt.MouseButton.LeftButton)
-    assert tokens.controls.cycle.currentText() == "cycle 2"
-    assert tokens.controls.next.isEnabled()
+    qtbot.mouseClick(tokens.controls.cycles.previous, Qt.MouseButton.LeftButton)
+    assert tokens.controls.cycles.cycle.currentText() == "cycle 2"
+    assert tokens.controls.cycles.next.isEnabled()
 
 
 def pass_cycle(qtbot: QtBot, tokens: TokensView, store: Store, cycle: int, keep: int = 10) -> None:
@@ -261,13 +261,13 @@ def test_it_follows_the_run_until_a_cycle_is_chosen(
     qtbot: QtBot, tokens: TokensView, store: Store
 ) -> None:
     pass_cycle(qtbot, tokens, store, 4)
-    assert tokens.controls.cycle.currentText() == "cycle 4"
-    assert tokens.controls.latest.isChecked()
-    tokens.controls.cycle.setCurrentIndex(1)
-    assert not tokens.controls.latest.isChecked()
+    assert tokens.controls.cycles.cycle.currentText() == "cycle 4"
+    assert tokens.controls.cycles.latest.isChecked()
+    tokens.controls.cycles.cycle.setCurrentIndex(1)
+    assert not tokens.controls.cycles.latest.isChecked()
     pass_cycle(qtbot, tokens, store, 5)
-    assert tokens.controls.cycle.count() == 5
-    assert tokens.controls.cycle.currentText() == "cycle 2"
+    assert tokens.controls.cycles.cycle.count() == 5
+    assert tokens.controls.cycles.cycle.currentText() == "cycle 2"
 
 
 @pytest.mark.parametrize("row", [0, 2])  # the first is chosen already
@@ -276,14 +276,15 @@ def test_a_completion_that_is_read_stays_when_the_next_cycle_ends(
 ) -> None:
     click_item(qtbot, tokens, row)
     shown = tokens.text.toPlainText()
-    assert not tokens.controls.latest.isChecked()
+    assert not tokens.controls.cycles.latest.isChecked()
     pass_cycle(qtbot, tokens, store, 4)
-    assert (tokens.controls.cycle.currentText(), tokens.text.toPlainText()) == ("cycle 3", shown)
+    assert tokens.controls.cycles.cycle.currentText() == "cycle 3"
+    assert tokens.text.toPlainText() == shown
     assert tokens.list.currentRow() == row
     assert news(tokens) == "cycle 4 is there"
     qtbot.mouseClick(tokens.controls.news, Qt.MouseButton.LeftButton)
-    assert tokens.controls.cycle.currentText() == "cycle 4"
-    assert tokens.controls.latest.isChecked()
+    assert tokens.controls.cycles.cycle.currentText() == "cycle 4"
+    assert tokens.controls.cycles.latest.isChecked()
     assert news(tokens) == ""
 
 
@@ -294,7 +295,7 @@ def test_a_token_that_is_read_stays_when_the_next_cycle_ends(
     qtbot.keyClick(tokens.table, Qt.Key.Key_Down)
     told = said(tokens)
     pass_cycle(qtbot, tokens, store, 4)
-    assert tokens.controls.cycle.currentText() == "cycle 3"
+    assert tokens.controls.cycles.cycle.currentText() == "cycle 3"
     assert (tokens.table.currentIndex().row(), said(tokens)) == (1, told)
 
 
@@ -303,7 +304,7 @@ def test_a_new_run_lets_go_of_the_token_that_was_read(
 ) -> None:
     tokens.table.setFocus()
     tokens.table.selectRow(3)
-    assert not tokens.controls.latest.isChecked()
+    assert not tokens.controls.cycles.latest.isChecked()
     other = fill(store, cycles=1, tokens=2)  # its completions have no such row
     opened.controller.handle([
         ev.RunStarted(other, "Run 2", "ppo", DEFAULTS), ev.StateChanged(State.RUNNING)])
@@ -312,8 +313,8 @@ def test_a_new_run_lets_go_of_the_token_that_was_read(
             record(store, other, cycle, tokens=2)
         tokens.cycle_available(other)
         qtbot.waitUntil(lambda: not tokens._stale and not tokens._reload.isActive())
-        assert tokens.controls.cycle.currentText() == f"cycle {cycle}"
-        assert tokens.controls.latest.isChecked()
+        assert tokens.controls.cycles.cycle.currentText() == f"cycle {cycle}"
+        assert tokens.controls.cycles.latest.isChecked()
 
 
 def test_what_is_read_stays_when_its_cycle_is_kept_no_longer(
@@ -322,27 +323,27 @@ def test_what_is_read_stays_when_its_cycle_is_kept_no_longer(
     click_item(qtbot, tokens, 1)
     pass_cycle(qtbot, tokens, store, 4, keep=1)
     assert store.traced_cycles(1) == [4]
-    assert tokens.controls.cycle.currentText() == "cycle 3"
+    assert tokens.controls.cycles.cycle.currentText() == "cycle 3"
     click_item(qtbot, tokens, 2)
     assert tokens.text.toPlainText() == "The coffee was clean and loud."
     assert tokens.model.rowCount() == 4
-    qtbot.mouseClick(tokens.controls.latest, Qt.MouseButton.LeftButton)
-    assert [tokens.controls.cycle.itemText(i) for i in range(tokens.controls.cycle.count())] == [
-        "cycle 4"]
+    qtbot.mouseClick(tokens.controls.cycles.latest, Qt.MouseButton.LeftButton)
+    picker = tokens.controls.cycles.cycle
+    assert [picker.itemText(i) for i in range(picker.count())] == ["cycle 4"]
 
 
 def test_a_cycle_is_shown_or_the_nearest_that_is_kept(
     qtbot: QtBot, tokens: TokensView, store: Store
 ) -> None:
     tokens.show_cycle(2)
-    qtbot.waitUntil(lambda: tokens.controls.cycle.currentText() == "cycle 2")
+    qtbot.waitUntil(lambda: tokens.controls.cycles.cycle.currentText() == "cycle 2")
     assert not tokens.controls.notice.isVisible()
     assert news(tokens) == "cycle 3 is there"
     pass_cycle(qtbot, tokens, store, 4, keep=2)
     tokens.show_cycle(1)
-    qtbot.waitUntil(lambda: tokens.controls.cycle.currentText() == "cycle 3")
+    qtbot.waitUntil(lambda: tokens.controls.cycles.cycle.currentText() == "cycle 3")
     assert tokens.controls.notice.text() == "Tokens of cycle 1 were not kept"
-    qtbot.mouseClick(tokens.controls.next, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(tokens.controls.cycles.next, Qt.MouseButton.LeftButton)
     assert not tokens.controls.notice.isVisible()
 
 
@@ -359,7 +360,7 @@ def test_what_was_chosen_stays_when_the_run_goes_on_unless_it_is_back_before_it(
     window.reveal("tokens")
     tokens, completions, plots = window.tokens, window.completions, window.metrics
     qtbot.waitUntil(lambda: tokens.list.count() == len(PROMPTS) and len(plots._run.cycles) == 3)
-    tokens.controls.cycle.setCurrentIndex(1)
+    tokens.controls.cycles.cycle.setCurrentIndex(1)
     completions.controls.before.setCurrentIndex(0)
     completions.controls.after.setCurrentIndex(2)
     window.actions_[by].trigger()
@@ -377,8 +378,9 @@ def test_what_was_chosen_stays_when_the_run_goes_on_unless_it_is_back_before_it(
     qtbot.waitUntil(lambda: not tokens._stale and not tokens._reload.isActive())
     qtbot.waitUntil(lambda: list(plots._run.cycles) == list(range(1, cycle + 2)))
     pair = (completions.controls.before.currentText(), completions.controls.after.currentText())
-    there = tokens.controls.cycle.currentText(), pair, plots._pointing.choice.cycle
-    follows = (tokens.controls.latest.isChecked(), completions.controls.modes["latest"].isChecked())
+    there = tokens.controls.cycles.cycle.currentText(), pair, plots._pointing.choice.cycle
+    follows = (tokens.controls.cycles.latest.isChecked(),
+               completions.controls.modes["latest"].isChecked())
     if cycle == 3:
         assert there == ("cycle 2", ("start", "cycle 2"), 2)
         assert follows == (False, False)
@@ -411,7 +413,7 @@ def test_from_a_comparison_to_its_tokens(qtbot: QtBot, opened: Opened, store: St
     qtbot.keyClick(view._detail, Qt.Key.Key_Right, Qt.KeyboardModifier.AltModifier)
     tokens = opened.window.tokens
     assert tokens.isVisible()
-    assert tokens.controls.cycle.currentText() == "cycle 2"
+    assert tokens.controls.cycles.cycle.currentText() == "cycle 2"
     assert tokens.text.toPlainText().startswith("The coffee was")
 
 
@@ -421,10 +423,10 @@ def test_what_is_not_there_is_said(opened: Opened, store: Store) -> None:
     assert empty.isVisible()
     assert "Press Start" in empty.text()
     opened.controller.show_run(fill(store, cycles=0))
-    opened.window.tokens._load()
+    opened.window.tokens.load_now()
     assert "No cycle of this run is complete" in empty.text()
     opened.controller.show_run(fill(store, keep=0))
-    opened.window.tokens._load()
+    opened.window.tokens.load_now()
     assert "Token details kept" in empty.text()
 
 
@@ -462,7 +464,7 @@ def test_what_is_said_of_a_token_is_not_cut_on_a_small_screen(
     window.actions_["reset_layout"].trigger()
     opened.controller.show_run(fill(store))
     window.reveal("tokens")
-    window.tokens._load()
+    window.tokens.load_now()
     QApplication.processEvents()
     view = window.tokens
     view._said.setText("It says more of this token than has room beside the table. " * 30)

@@ -127,7 +127,7 @@ def test_a_click_or_an_arrow_chooses_a_token(qtbot: QtBot, tokens: TokensView) -
     qtbot.mouseClick(tokens.line.viewport(), Qt.MouseButton.LeftButton,
                      pos=tokens.line.slot(LOUD).center().toPoint())
     assert tokens.table.currentIndex().row() == tokens.line.row == LOUD
-    assert not tokens.controls.latest.isChecked()  # somebody reads it
+    assert not tokens.controls.cycles.latest.isChecked()  # somebody reads it
     tokens.line.setFocus()
     for key, row in ((Qt.Key.Key_Right, 3), (Qt.Key.Key_Right, 3), (Qt.Key.Key_Left, 2),
                      (Qt.Key.Key_Home, 0), (Qt.Key.Key_Left, 0), (Qt.Key.Key_End, 3)):

@@ -129,7 +129,7 @@ class Workbench:
         self.window.first_paint.connect(self._painted.set)
         self.window.close_wanted.connect(self._close_wanted)
         self.window.restore_frame(self._saved)
-        self.window.restore_docks(self._saved)
+        self.window.restore_views(self._saved)
         self.window.show_state(State.LOADING)
         enable(self.window.models.cancel_button, False, "Loading has not begun yet.")
         self._early = ""

@@ -17,6 +17,8 @@ _GUIDE = 264  # pixels
 _MODELS = 340  # pixels: both models with their facts
 _APART = 24  # pixels between a floating dock and the edges of its screen
 _GEOMETRY = 0x01D9D0CB  # how QWidget.saveGeometry begins
+_BELOW = ("completions", "tokens", "objective", "paths", "trying")
+"""Tabs below the plots, from left to right; beside them where there is little room."""
 _ACROSS, _DOWN = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
 
 
@@ -102,10 +104,8 @@ class DockLayout(QObject):
         window.splitDockWidget(docks["models"], docks["prompts"], _DOWN)
         window.splitDockWidget(docks["metrics"], docks["completions"], _DOWN)
         window.tabifyDockWidget(docks["prompts"], docks["runs"])
-        window.tabifyDockWidget(docks["completions"], docks["tokens"])
-        window.tabifyDockWidget(docks["completions"], docks["objective"])
-        window.tabifyDockWidget(docks["completions"], docks["paths"])
-        window.tabifyDockWidget(docks["completions"], docks["trying"])
+        for name in _BELOW[1:]:
+            window.tabifyDockWidget(docks[_BELOW[0]], docks[name])
 
     def _lay_out_tabs(self) -> None:
         """Columns of tabs for a small screen or a large scale: two, or one where even two would
@@ -117,7 +117,7 @@ class DockLayout(QObject):
             window.tabifyDockWidget(docks["models"], docks["metrics"])
         else:
             window.splitDockWidget(docks["models"], docks["metrics"], _ACROSS)
-        for name in ("completions", "tokens", "objective", "paths", "trying"):
+        for name in _BELOW:
             window.tabifyDockWidget(docks["metrics"], docks[name])
         for name in ("prompts", "hyperparameters", "runs", "guide"):
             window.tabifyDockWidget(docks["models"], docks[name])

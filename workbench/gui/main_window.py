@@ -36,9 +36,11 @@ from workbench.gui.dock_layout import TWO_COLUMNS, DockLayout, screen_width
 from workbench.gui.health.panel import HealthChip
 from workbench.gui.hyperparameters.dock import HyperparametersDock
 from workbench.gui.models.dock import ModelsDock
+from workbench.gui.run_view import RunView
 from workbench.gui.settings import section
 from workbench.gui.status_bar import StatusBar
 from workbench.gui.trains_line import TrainsLine
+from workbench.gui.views import DOCKS, Remembering, Stateful, make_views
 from workbench.gui.widgets.controls import goes_away, label, named
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import set_look, themes
@@ -112,24 +114,18 @@ class MainWindow(QMainWindow):
         self._show_later: list[QDockWidget] = []
         self.state = State.IDLE
         self._starting = ""
+        self._restored: set[str] = set()
         self.actions_ = Actions(self)
         self.undo_group = QUndoGroup(self)
-        self.docks: dict[str, QDockWidget] = {}
         self.models = ModelsDock()
         self.hyperparameters = HyperparametersDock()
         self.hyperparameters.appliable.connect(
             lambda can, why: self.actions_.allow("apply", can, why))
-        self._add_dock("models", "Models", self.models)
-        self._add_dock("prompts", "Prompts")
-        self._add_dock("runs", "Runs")
-        self._add_dock("metrics", "Metrics")
-        self._add_dock("completions", "Completions")
-        self._add_dock("hyperparameters", "Hyperparameters", self.hyperparameters)
-        self._add_dock("trying", "Try")
-        self._add_dock("tokens", "Tokens")
-        self._add_dock("objective", "Objective")
-        self._add_dock("paths", "Paths")
-        self._add_dock("guide", "Guide")
+        self.docks = {name: self._make_dock(name, title) for name, title in DOCKS.items()}
+        self.views: dict[str, QWidget] = {}
+        """What is in each dock; of the large views, once they are there."""
+        self._add_view("models", self.models)
+        self._add_view("hyperparameters", self.hyperparameters)
         self.status = StatusBar(self)
         self.setStatusBar(self.status)
         self._make_toolbar()
@@ -146,62 +142,45 @@ class MainWindow(QMainWindow):
         app.focusChanged.connect(self._follow_focus)
 
     def add_views(self, store: Store, background: Background) -> None:
-        """Create what needs the store. Called after the first paint: pyqtgraph, numpy and the
-        store take most of a second to import."""
-        from workbench.gui.completions.view import CompletionsView
-        from workbench.gui.guide.view import GuideView
-        from workbench.gui.metrics.view import MetricsView
-        from workbench.gui.objective.view import ObjectiveView
-        from workbench.gui.paths.view import PathsView
+        """Create what needs the store. Called after the first paint."""
         from workbench.gui.prompts.of_run import PromptsOfRun
-        from workbench.gui.prompts.view import PromptsView
-        from workbench.gui.runs.dock import RunsDock
-        from workbench.gui.tokens.view import TokensView
-        from workbench.gui.trying.view import TryView
 
         background.failed.connect(self.toast.show_message)
-        self.prompts = PromptsView(store)
-        self.runs = RunsDock(store, background)
-        self.metrics = MetricsView()
-        self.completions = CompletionsView(store)
-        self.trying = TryView(store, self.prompts.rows, self.prompts.selected)
-        self.tokens = TokensView(store)
-        self.objective = ObjectiveView(store, background)
-        self.paths = PathsView(store)
-        self.guide = GuideView(store, background)
-        for view in (self.prompts, self.metrics, self.completions, self.trying, self.tokens,
-                     self.objective, self.paths, self.guide):
-            view.setMinimumSize(_SMALLEST)
+        for name, view in make_views(store, background).items():
+            if name != "runs":  # whose columns say what it needs
+                view.setMinimumSize(_SMALLEST)
+            setattr(self, name, view)
+            self._add_view(name, view)
         self.prompts_of_run = PromptsOfRun(self.prompts)
         self.prompts_of_run.titled.connect(self.docks["prompts"].setWindowTitle)
         self.docks["prompts"].setWidget(self.prompts_of_run)
-        self.docks["runs"].setWidget(self.runs)
-        self.docks["metrics"].setWidget(self.metrics)
-        self.docks["completions"].setWidget(self.completions)
-        self.docks["trying"].setWidget(self.trying)
-        self.docks["tokens"].setWidget(self.tokens)
-        self.docks["objective"].setWidget(self.objective)
-        self.docks["paths"].setWidget(self.paths)
-        self.docks["guide"].setWidget(self.guide)
-        self.strip.turned.connect(self.guide.turn_to)
-        self.guide.opened.connect(self.reveal)
-        self.guide.set_state(self.state)
+        self._connect_views()
+        for stack in (self.prompts.undo_stack, self.hyperparameters.undo_stack):
+            self.undo_group.addStack(stack)
+
+    def run_views(self) -> list[RunView]:
+        """Return the views that follow the run on display cycle by cycle."""
+        return [view for view in self.views.values() if isinstance(view, RunView)]
+
+    def _connect_views(self) -> None:
+        """A cycle that the person goes to in one view is shown in the others."""
         self.completions.tokens_wanted.connect(self._show_tokens)
         self.metrics.cycle_chosen.connect(self.completions.show_cycle)
-        self.metrics.cycle_chosen.connect(self.tokens.show_cycle)
+        self.completions.cycle_chosen.connect(self.metrics.show_chosen)
         self.tokens.cycle_shown.connect(self.metrics.leave_chosen)
         self.tokens.place_shown.connect(self.paths.show_place)
         self.paths.told.connect(self.toast.show_message)
-        self.completions.cycle_chosen.connect(self.tokens.show_cycle)
-        self.completions.cycle_chosen.connect(self.metrics.show_chosen)
-        self.tokens.cycle_chosen.connect(self.metrics.show_chosen)
-        for other in (self.metrics, self.completions, self.tokens):
-            other.cycle_chosen.connect(self.objective.show_cycle)
-        self.objective.cycle_chosen.connect(self.metrics.show_chosen)
-        self.objective.cycle_chosen.connect(self.tokens.show_cycle)
+        self.strip.turned.connect(self.guide.turn_to)
+        self.guide.opened.connect(self.reveal)
+        self.guide.set_state(self.state)
         self.objective.setting_wanted.connect(self._take_setting)
-        for stack in (self.prompts.undo_stack, self.hyperparameters.undo_stack):
-            self.undo_group.addStack(stack)
+        for view in self.run_views():
+            self.metrics.cycle_chosen.connect(view.show_cycle)
+            self.completions.cycle_chosen.connect(view.show_cycle)
+            view.cycle_chosen.connect(self.metrics.show_chosen)
+            for other in self.run_views():
+                if other is not view:
+                    view.cycle_chosen.connect(other.show_cycle)
 
     # -- what shows
 
@@ -218,14 +197,10 @@ class MainWindow(QMainWindow):
         self._keep_note()
         self.actions_.set_state(state)
         self.show_state_chip()
-        self.models.set_state(state)
-        self.hyperparameters.set_state(state)
         self.status.set_state(state, within)
-        if hasattr(self, "runs"):
-            self.runs.set_state(state)
-            self.trying.set_state(state)
-            self.paths.set_state(state)
-            self.guide.set_state(state)
+        for view in self.views.values():
+            if isinstance(view, Stateful):
+                view.set_state(state)
         self.state_shown.emit()
 
     def show_starting(self, starting: bool, *, of_store: bool = False) -> None:
@@ -238,7 +213,7 @@ class MainWindow(QMainWindow):
         """Let nothing else begin until there is an answer, or a run."""
         self._starting = until
         self.actions_.set_starting(bool(until))
-        if hasattr(self, "runs"):
+        if "runs" in self.views:
             self.runs.set_starting(bool(until))
 
     def show_state_chip(self) -> None:
@@ -310,18 +285,11 @@ class MainWindow(QMainWindow):
 
     def save_state(self) -> dict[str, object]:
         """Return everything the window should remember."""
-        views = {
-            "models": self.models, "hyperparameters": self.hyperparameters,
-            "prompts": getattr(self, "prompts", None), "metrics": getattr(self, "metrics", None),
-            "completions": getattr(self, "completions", None),
-            "runs": getattr(self, "runs", None),
-            "trying": getattr(self, "trying", None), "tokens": getattr(self, "tokens", None),
-            "guide": getattr(self, "guide", None),
-        }
         return {
             "geometry": _text(self.saveGeometry()), "docks": _text(self.saveState(_LAYOUT_VERSION)),
             "theme": themes().mode, "strip": self._strip_wanted,
-            "views": {name: view.save_state() for name, view in views.items() if view},
+            "views": {name: view.save_state() for name, view in self.views.items()
+                      if isinstance(view, Remembering)},
         }
 
     def restore_frame(self, saved: dict[str, object]) -> None:
@@ -343,22 +311,13 @@ class MainWindow(QMainWindow):
                 dock.hide()
         self._want_strip(saved.get("strip") is not False)
 
-    def restore_docks(self, saved: dict[str, object]) -> None:
-        """Give the light docks what they remembered."""
-        views = section(saved, "views")
-        self.models.restore_state(section(views, "models"))
-        self.hyperparameters.restore_state(section(views, "hyperparameters"))
-
     def restore_views(self, saved: dict[str, object]) -> None:
-        """Give the large views what they remembered."""
+        """Give the views that are there and have not been given it what they remembered."""
         views = section(saved, "views")
-        self.prompts.restore_state(section(views, "prompts"))
-        self.metrics.restore_state(section(views, "metrics"))
-        self.completions.restore_state(section(views, "completions"))
-        self.runs.restore_state(section(views, "runs"))
-        self.trying.restore_state(section(views, "trying"))
-        self.tokens.restore_state(section(views, "tokens"))
-        self.guide.restore_state(section(views, "guide"))
+        for name, view in self.views.items():
+            if isinstance(view, Remembering) and name not in self._restored:
+                self._restored.add(name)
+                view.restore_state(section(views, name))
 
     # -- events
 
@@ -443,12 +402,14 @@ class MainWindow(QMainWindow):
 
     # -- making it
 
-    def _add_dock(self, name: str, title: str, widget: QWidget | None = None) -> None:
+    def _make_dock(self, name: str, title: str) -> QDockWidget:
         dock = named(QDockWidget(title, self), f"dock_{name}", title, "")
-        if widget:
-            dock.setWidget(widget)
         dock.topLevelChanged.connect(partial(self._set_apart, dock))
-        self.docks[name] = dock
+        return dock
+
+    def _add_view(self, name: str, view: QWidget) -> None:
+        self.views[name] = view
+        self.docks[name].setWidget(view)
 
     def _set_apart(self, dock: QDockWidget, floats: bool) -> None:
         """Let a dock that begins to float lie beside where it was, so that one sees that it
@@ -585,7 +546,8 @@ class MainWindow(QMainWindow):
     def _dock_action(self, number: int, name: str, dock: QDockWidget) -> QAction:
         action = QAction(f"Go to {dock.windowTitle()}", self)
         action.setObjectName(f"go_to_{name}")
-        action.setShortcut(QKeySequence(f"Ctrl+{number % 10}"))
+        action.setShortcut(QKeySequence(
+            f"Ctrl+{number % 10}" if number <= 10 else f"Ctrl+Shift+{number - 10}"))
         set_tip(action, f"Bring {dock.windowTitle()} to the front and give it the keyboard")
         action.triggered.connect(lambda: self.reveal(name))
         return action
@@ -596,7 +558,7 @@ class MainWindow(QMainWindow):
             return
         if self.docks["hyperparameters"].isAncestorOf(now):
             self.undo_group.setActiveStack(self.hyperparameters.undo_stack)
-        elif self.docks["prompts"].isAncestorOf(now) and hasattr(self, "prompts"):
+        elif self.docks["prompts"].isAncestorOf(now) and "prompts" in self.views:
             self.undo_group.setActiveStack(self.prompts.undo_stack)
 
 

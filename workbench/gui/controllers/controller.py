@@ -150,9 +150,8 @@ class Controller(QObject):
             case ev.CycleFinished():
                 window.status.cycle_finished(event)
                 window.strip.cycle_finished(event)
-                window.tokens.cycle_available(event.run_id)
-                window.objective.cycle_available(event.run_id)
-                window.guide.cycle_available(event.run_id)
+                for view in window.run_views():
+                    view.cycle_available(event.run_id)
                 self._display.add(event)
                 window.runs.refresh_run(event.run_id)
             case ev.HealthChecked():

@@ -55,9 +55,8 @@ class Display(QObject):
         self._health.begin(run_id)
         self._window.hyperparameters.show_history([])
         self._window.completions.show_run(run_id)
-        self._window.tokens.show_run(run_id)
-        self._window.objective.show_run(run_id)
-        self._window.guide.show_run(run_id)
+        for view in self._window.run_views():
+            view.show_run(run_id)
         self.say_what_shows()
 
     def show_run(self, run_id: int | None) -> None:
@@ -65,9 +64,8 @@ class Display(QObject):
         self.shown, self._late, self._reading = run_id, [], run_id is not None
         self._watch(run_id)
         self._window.completions.show_run(run_id)
-        self._window.tokens.show_run(run_id)
-        self._window.objective.show_run(run_id)
-        self._window.guide.show_run(run_id)
+        for view in self._window.run_views():
+            view.show_run(run_id)
         self._health.begin(run_id)
         if run_id is None:
             self._display(None, ({}, [], []))
@@ -140,8 +138,11 @@ class Display(QObject):
         window = self._window
         live = self._resuming.live
         other = live is not None and live != self.shown
-        for view in (window.metrics, window.completions, window.tokens, window.objective):
-            view.set_alive(live is not None and live == self.shown)
+        alive = live is not None and not other
+        window.metrics.set_alive(alive)
+        window.completions.set_alive(alive)
+        for view in window.run_views():
+            view.set_alive(alive)
         window.runs.set_shown(self.shown, other)
         window.trying.show_run(live or self.shown)
         window.actions_.allow(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QPaintEvent
 from PySide6.QtWidgets import (
     QCheckBox,
     QFrame,
@@ -20,6 +19,7 @@ from workbench.gui.background import Background
 from workbench.gui.guide.canvas import Canvas
 from workbench.gui.guide.following import Following
 from workbench.gui.guide.scene import EXAMPLE, Scene, read_scene
+from workbench.gui.run_view import RunView
 from workbench.gui.widgets.controls import enable, label, named, push_button
 from workbench.gui.widgets.formula import formula_html
 from workbench.gui.widgets.theme import set_look
@@ -27,13 +27,12 @@ from workbench.guide import BEFORE, LOADING, Card
 from workbench.store.store import Store
 from workbench.training.events import State
 
-_RELOAD_MS = 60
 _MS_A_WORD, _LEAST_MS = 250, 3000  # of reading
 _WIDE = 260  # pixels
 _PHASES = {1: "Phase 1 · ", 2: "Phase 2 · ", 0: ""}
 
 
-class GuideView(QWidget):
+class GuideView(RunView):
     """Its card is that of the part of the cycle that is on, in the numbers of the run on display.
     Reads the store in the background, and only while it is on screen.
 
@@ -43,21 +42,16 @@ class GuideView(QWidget):
     opened = Signal(str)
 
     def __init__(self, store: Store, background: Background) -> None:
-        super().__init__()
-        self.setObjectName("guide_view")
-        self._store, self._background = store, background
-        self._run_id: int | None = None
+        super().__init__("guide_view", store)
+        self._background = background
         self._state = State.IDLE
         self._part = ""
         self._algorithm: Algorithm | None = None
         self._asked = 0
-        self._stale = False
         self.scene = EXAMPLE
         self._read = False  # whether the card has been shown as long as reading it takes
         self._reading = QTimer(self, singleShot=True)
         self._reading.timeout.connect(self._has_read)
-        self._reload = QTimer(self, singleShot=True, interval=_RELOAD_MS)
-        self._reload.timeout.connect(self._load)
         self._build()
         self._use(default_algorithm())
 
@@ -65,16 +59,16 @@ class GuideView(QWidget):
 
     def show_run(self, run_id: int | None) -> None:
         """Show a run, or none; of one that has ended what came of it."""
-        if run_id != self._run_id:
-            self._run_id, self.scene, self._part = run_id, EXAMPLE, ""
-            run = None if run_id is None else self._store.run(run_id)
+        if run_id != self.run_id:
+            self.run_id, self.scene, self._part = run_id, EXAMPLE, ""
+            run = None if run_id is None else self.store.run(run_id)
             self._use(algorithm_named(run.algorithm) if run else default_algorithm())
-        self._load_soon()
+        self.load_soon()
 
     def set_state(self, state: State) -> None:
         """Say where the session stands: before a run there are cards of their own."""
         self._state = state
-        if self._run_id is None:
+        if self.run_id is None:
             self.following.stand(LOADING if state in (State.IDLE, State.LOADING) else BEFORE)
             self._draw()
 
@@ -85,17 +79,12 @@ class GuideView(QWidget):
             return
         if held:
             self.following.stand(part)
-            self._load_soon()
+            self.load_soon()
         else:
             self.following.turn(part)
             if self._read:
                 self.following.leaf()
         self._draw()
-
-    def cycle_available(self, run_id: int) -> None:
-        """Take note that a cycle has ended; ignored for another run."""
-        if run_id == self._run_id:
-            self._load_soon()
 
     def save_state(self) -> dict[str, object]:
         """Return what the person chose."""
@@ -118,7 +107,7 @@ class GuideView(QWidget):
         following.on = on
         if on and self._part:
             following.go_to(following.first(self._part))
-        elif on and self._run_id is None:
+        elif on and self.run_id is None:
             self.set_state(self._state)
         self._draw()
 
@@ -128,12 +117,6 @@ class GuideView(QWidget):
     def card(self) -> Card:
         """The card that shows."""
         return self.following.cards[self.following.row]
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Read what has come while the view was behind others."""
-        super().paintEvent(event)
-        if self._stale:
-            self._reload.start()
 
     def sizeHint(self) -> QSize:
         """A narrow column."""
@@ -149,20 +132,14 @@ class GuideView(QWidget):
         self._shown = -1
         self._draw()
 
-    def _load_soon(self) -> None:
-        self._stale = True
-        if not self.visibleRegion().isEmpty():
-            self._reload.start()
-
-    def _load(self) -> None:
-        self._reload.stop()
-        self._stale = False
+    def load(self) -> None:
+        """Read what the cards show of the run."""
         self._asked += 1
-        asked, run_id, cards = self._asked, self._run_id, self.following.cards
+        asked, run_id, cards = self._asked, self.run_id, self.following.cards
         if run_id is None:
             self._show(asked, EXAMPLE)
         else:
-            self._background.run(lambda: read_scene(self._store, run_id, cards),
+            self._background.run(lambda: read_scene(self.store, run_id, cards),
                                  lambda scene: self._show(asked, scene))
 
     def _show(self, asked: int, scene: Scene) -> None:

@@ -9,8 +9,8 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QWidget
 from superqt import QFlowLayout
 
 from workbench.algorithm import TokenColumn, ValueLine
-from workbench.gui.widgets.controls import enable, label, named, tool_button
-from workbench.gui.widgets.cycle_picker import CyclePicker
+from workbench.gui.widgets.controls import label, named, tool_button
+from workbench.gui.widgets.cycle_controls import CycleControls
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import themes
 
@@ -23,9 +23,6 @@ _LINE = ((WORDS, "Every word stands under the line; a long one is scrolled"),
 class Controls(QWidget):
     """Emits what the person chooses; :meth:`show_cycles` keeps it in step."""
 
-    picked = Signal(int)  # a cycle
-    stepped = Signal(int)
-    latest_toggled = Signal(bool)
     recoloured = Signal()
     line_changed = Signal()  # how much of the value line is shown
 
@@ -36,7 +33,10 @@ class Controls(QWidget):
         self._flow.setContentsMargins(0, 0, 0, 0)
         self._flow.setHorizontalSpacing(12)
         self._flow.setVerticalSpacing(4)
-        self._make_cycles()
+        self.cycles = CycleControls(
+            "tokens", "The cycle that learned from these completions",
+            "Choosing a completion, a token or a cycle lets go of it",
+            "No earlier cycle's tokens are kept.")
         self._make_colours()
         self._make_line()
         self.count = label("", "muted")
@@ -46,9 +46,9 @@ class Controls(QWidget):
         self.notice.setObjectName("tokens_notice")
         self.news = tool_button("", "tokens_news", "Show the latest cycle",
                                 "Show the latest cycle, and follow the run again", role="flat")
-        self.news.clicked.connect(lambda: self.latest_toggled.emit(True))
-        height = max(w.sizeHint().height() for w in (self.previous, self.cycle))
-        for widgets in ((self.previous, self.cycle, self.next, self.latest, self.news),
+        self.news.clicked.connect(lambda: self.cycles.following.emit(True))
+        height = self.cycles.sizeHint().height()
+        for widgets in ((self.cycles, self.news),
                         (self._title, self.colour_by, self._legend),
                         (self._line_title, self.line), (self.count, self.notice)):
             group = QWidget()
@@ -68,11 +68,7 @@ class Controls(QWidget):
     ) -> None:
         """Offer ``cycles``, of which ``shown`` is on display; ``latest`` is the run's last one
         and ``not_kept`` one that was asked for in vain."""
-        self.cycle.show_cycles(cycles, shown)
-        place = cycles.index(shown)
-        enable(self.previous, place > 0, "No earlier cycle's tokens are kept.")
-        enable(self.next, place < len(cycles) - 1, "There is no later cycle yet.")
-        self.latest.setChecked(following)
+        self.cycles.show_cycles(cycles, shown, following)
         self.news.setText(f"cycle {latest:,} is there")
         self.news.setVisible(not following and latest > shown)
         self.notice.setText("" if not_kept is None else
@@ -112,22 +108,6 @@ class Controls(QWidget):
             f"<span style='background: {theme.worse}'>&nbsp;below 0&nbsp;</span>")
         column = self.column()
         self._legend.setVisible(column is not None and column.signed)
-
-    def _make_cycles(self) -> None:
-        self.previous = tool_button("‹", "tokens_previous", "Previous cycle",
-                                    "The cycle before", role="compact")
-        self.next = tool_button("›", "tokens_next", "Next cycle", "The cycle after",
-                                role="compact")
-        self.cycle = CyclePicker("tokens_cycle", "Cycle",
-                                 "The cycle that learned from these completions")
-        self.latest = tool_button(
-            "Latest", "tokens_latest", "Latest", "Follow the run: always show the latest cycle. "
-            "Choosing a completion, a token or a cycle lets go of it", role="compact")
-        self.latest.setCheckable(True)
-        self.previous.clicked.connect(lambda: self.stepped.emit(-1))
-        self.next.clicked.connect(lambda: self.stepped.emit(1))
-        self.cycle.picked.connect(self.picked)
-        self.latest.clicked.connect(self.latest_toggled)
 
     def _make_line(self) -> None:
         self.line = named(QComboBox(), "tokens_line_shown", "Value line",

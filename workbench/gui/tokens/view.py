@@ -6,13 +6,13 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from PySide6.QtCore import QEvent, QObject, QSignalBlocker, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QPaintEvent
+from PySide6.QtCore import QEvent, QObject, QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from workbench.algorithm import Algorithm
 from workbench.algorithms import algorithm_named, default_algorithm
 from workbench.gui.completions.filter_field import FilterField
+from workbench.gui.run_view import RunView
 from workbench.gui.tokens.controls import HIDDEN, WHOLE, WORDS, Controls
 from workbench.gui.tokens.list import CompletionsList
 from workbench.gui.tokens.steps import most_telling
@@ -26,7 +26,6 @@ from workbench.records import TokenTrace
 from workbench.store.records import CompletionRecord, RunRecord
 from workbench.store.store import Store
 
-_RELOAD_MS = 60
 _KEPT_BY_DEFAULT = 10
 _LOW = 22  # lines of text that line, text, what is said and a few rows of the table take
 _NO_RUN = "Press Start: here every token that a cycle learned from shows {}."
@@ -37,7 +36,7 @@ _NOT_KEPT = ("No tokens of this run were kept. Set Token details kept, under Run
 _NO_VIEW = "{} tells nothing of single tokens; what it writes is in Completions."
 
 
-class TokensView(QWidget):
+class TokensView(RunView):
     """The completions of one cycle, best first; of the chosen one, every token.
 
     It follows the run until the person chooses a cycle, a completion or a token; what is being
@@ -47,17 +46,10 @@ class TokensView(QWidget):
 
     cycle_shown = Signal(int)
     place_shown = Signal(int, int, int, int)  # run, cycle, row in its batch, token
-    cycle_chosen = Signal(int)  # the person has gone to this cycle here
 
     def __init__(self, store: Store, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setObjectName("tokens_view")
-        self._store = store
-        self._run_id: int | None = None
-        self._cycles: list[int] = []
-        self._alive = True
+        super().__init__("tokens_view", store, parent)
         self._kept: list[int] = []  # cycles whose tokens the store has
-        self._cycle: int | None = None  # None: the latest
         self._shown_cycle: int | None = None
         self._traces: Mapping[int, TokenTrace] = {}  # of the cycle that is held
         self._in_hand = False  # whether that cycle is not complete
@@ -67,50 +59,30 @@ class TokensView(QWidget):
         self._records: Sequence[CompletionRecord] = ()  # of the cycle, best first
         self._record: CompletionRecord | None = None
         self._reads: tuple[int | None, int | None, int] | None = None
-        self._stale = True
         self._build()
         self._use(self._algorithm)
-        # Several cycles may end within a moment; only the last is worth reading.
-        self._reload = QTimer(self, singleShot=True, interval=_RELOAD_MS)
-        self._reload.timeout.connect(self._load)
         themes().changed.connect(self._draw)
-        self._load()
+        self.load_now()
 
     # -- what the window tells
-
-    def set_alive(self, alive: bool) -> None:
-        """Say whether the run on display is alive, so that its tokens are on their way."""
-        if alive != self._alive:
-            self._alive = alive
-            self._load_soon()
 
     def show_run(self, run_id: int | None) -> None:
         """Show a run's tokens, or none; follows its latest cycle. One that was chosen stays when
         the same run goes on, unless the run is back before it."""
-        run = None if run_id is None else self._store.run(run_id)
-        if run is None or run_id != self._run_id or (
-                self._cycle is None or self._cycle > run.cycles):
-            self._cycle = self._wanted_prompt = self._record = self._shown_cycle = None
+        run = None if run_id is None else self.store.run(run_id)
+        if run is None or run_id != self.run_id or (
+                self.wanted is None or self.wanted > run.cycles):
+            self.wanted = self._wanted_prompt = self._record = self._shown_cycle = None
             self._traces = {}
-        self._run_id, self._kept = run_id, []
+        self.run_id, self._kept = run_id, []
         if run is not None:
             self._use(algorithm_named(run.algorithm))
-        self._load_soon()
-
-    def cycle_available(self, run_id: int) -> None:
-        """Take note that a cycle has ended; ignored for another run."""
-        if run_id == self._run_id:
-            self._load_soon()
-
-    def show_cycle(self, cycle: int) -> None:
-        """Show the tokens of ``cycle`` of the run on display, or of the nearest that is kept."""
-        self._cycle = cycle
-        self._load_soon()
+        self.load_soon()
 
     def show_prompt(self, cycle: int, prompt: int) -> None:
         """Show what ``cycle`` learned from a prompt, where it drew it; else its best completion."""
-        self._cycle, self._wanted_prompt = cycle, prompt
-        self._load()
+        self.wanted, self._wanted_prompt = cycle, prompt
+        self.load_now()
 
     def save_state(self) -> dict[str, object]:
         """Return what the person chose."""
@@ -125,33 +97,15 @@ class TokensView(QWidget):
 
     # -- what the person does
 
-    def choose_cycle(self, cycle: int) -> None:
-        """Show a cycle and stay with it."""
-        self._cycle = cycle
-        self.cycle_chosen.emit(cycle)
-        self._load()
-
-    def step(self, by: int) -> None:
-        """Show the next cycle (+1) or the previous one (-1)."""
-        row = self.controls.cycle.currentIndex() + by
-        if 0 <= row < len(self._cycles):
-            self.choose_cycle(self._cycles[row])
-
     def follow(self, following: bool) -> None:
         """Show the latest cycle from now on, or stay with the one on display."""
         if following:
-            self._cycle, self._traces = None, {}
-            self._load()
+            self.wanted, self._traces = None, {}
+            self.load_now()
         else:
             self._hold()
 
     # -- showing
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Read what has come while the view was behind others."""
-        super().paintEvent(event)
-        if self._stale:
-            self._reload.start()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Take note of how much room there is beside the list."""
@@ -163,40 +117,34 @@ class TokensView(QWidget):
         """Wide enough for a list and a table."""
         return QSize(720, 320)
 
-    def _load_soon(self) -> None:
-        self._stale = True
-        if not self.visibleRegion().isEmpty():
-            self._reload.start()
-
-    def _load(self) -> None:
-        self._reload.stop()
-        self._stale = False
-        run = None if self._run_id is None else self._store.run(self._run_id)
+    def load(self) -> None:
+        """Read the tokens of the cycle wanted, unless one is being read, and show them."""
+        run = None if self.run_id is None else self.store.run(self.run_id)
         view = self._algorithm.tokens
         kept = self._kept = [] if run is None or view is None else self._find_kept(run)
         if run is None or not (kept or self._traces):
             self._empty.setText(
                 _NO_VIEW.format(self._algorithm.title) if view is None
                 else _NO_RUN.format(view.help) if run is None else _NOT_KEPT if run.cycles
-                else _NO_CYCLE if self._alive else _ENDED)
+                else _NO_CYCLE if self.alive else _ENDED)
             self._pages.setCurrentWidget(self._empty)
             self.controls.setVisible(False)
             return
         # Of a cycle in hand more becomes known while it is read.
-        reading = bool(self._traces) and self._cycle == self._shown_cycle and not self._in_hand
-        wanted = self._cycle
+        reading = bool(self._traces) and self.wanted == self._shown_cycle and not self._in_hand
+        wanted = self.wanted
         if wanted is not None and not reading and wanted not in kept:
-            self._cycle = min(kept, key=lambda cycle: abs(cycle - wanted))
-        cycle = kept[-1] if self._cycle is None else self._cycle
-        self._cycles = kept if not reading or cycle in kept else sorted([*kept, cycle])
+            self.wanted = min(kept, key=lambda cycle: abs(cycle - wanted))
+        cycle = kept[-1] if self.wanted is None else self.wanted
+        cycles = kept if not reading or cycle in kept else sorted([*kept, cycle])
         self.controls.setVisible(True)
         self.controls.show_cycles(
-            self._cycles, cycle, self._cycles[-1], self._cycle is None,
-            wanted if wanted != self._cycle else None)
+            cycles, cycle, cycles[-1], self.wanted is None,
+            wanted if wanted != self.wanted else None)
         if not reading or self._wanted_prompt is not None:
-            self._settings = self._store.settings_after(run.id, cycle)
+            self._settings = self.store.settings_after(run.id, cycle)
             if not reading:
-                self._traces = {} if self._cycle is None else self._read_traces(run.id, cycle)
+                self._traces = {} if self.wanted is None else self._read_traces(run.id, cycle)
             self._show_completions(run.id, cycle)
         self._in_hand = cycle > run.cycles
         self._pages.setCurrentWidget(self._both)
@@ -207,12 +155,12 @@ class TokensView(QWidget):
         since have dropped the last, as many as the run was ever to keep."""
         known = self._kept
         if not known or run.cycles < known[-1]:  # it was rolled back
-            return self._store.traced_cycles(run.id)
+            return self.store.traced_cycles(run.id)
         most = max(_whole(value) for value in (
             run.hyperparameters.get("keep_tokens"),
-            *(c.new for c in self._store.changes(run.id) if c.name == "keep_tokens")))
+            *(c.new for c in self.store.changes(run.id) if c.name == "keep_tokens")))
         after = max(0, known[-1] - most)
-        return known[: bisect_right(known, after)] + self._store.traced_cycles(run.id, after)
+        return known[: bisect_right(known, after)] + self.store.traced_cycles(run.id, after)
 
     def _use(self, algorithm: Algorithm) -> None:
         """Show tokens as the run's algorithm has them shown."""
@@ -238,17 +186,17 @@ class TokensView(QWidget):
 
     def _hold(self) -> None:
         """Stay with what is on display: somebody reads it."""
-        if self._cycle is None and self._shown_cycle is not None and self._run_id is not None:
-            self._cycle = self._shown_cycle
-            self._traces = self._read_traces(self._run_id, self._cycle)
-            self.controls.latest.setChecked(False)
+        if self.wanted is None and self._shown_cycle is not None and self.run_id is not None:
+            self.wanted = self._shown_cycle
+            self._traces = self._read_traces(self.run_id, self.wanted)
+            self.controls.cycles.latest.setChecked(False)
 
     def _read_traces(self, run_id: int, cycle: int) -> dict[int, TokenTrace]:
-        return {trace.position: trace for trace in self._store.traces(run_id, cycle)}
+        return {trace.position: trace for trace in self.store.traces(run_id, cycle)}
 
     def _show_completions(self, run_id: int, cycle: int) -> None:
-        kept = set(self._traces or self._store.traced_positions(run_id, cycle))
-        records = sorted((r for r in self._store.completions(run_id, cycle, "rollout")
+        kept = set(self._traces or self.store.traced_positions(run_id, cycle))
+        records = sorted((r for r in self.store.completions(run_id, cycle, "rollout")
                           if r.position in kept), key=lambda r: -r.score)
         wanted = next((r for r in records if self._is_wanted(r, cycle)), None)
         if self._wanted_prompt is not None and wanted and not self.filter.filter.fits([wanted]):
@@ -287,11 +235,11 @@ class TokensView(QWidget):
         self._show_completion(self.list.record())
 
     def _show_completion(self, record: CompletionRecord | None) -> None:
-        run_id = self._run_id
+        run_id = self.run_id
         self._record = record
         trace = None
         if record is not None and run_id is not None and self._shown_cycle is not None:
-            trace = self._traces.get(record.position) or self._store.trace(
+            trace = self._traces.get(record.position) or self.store.trace(
                 run_id, self._shown_cycle, record.position)
         view = self._algorithm.tokens
         row = self.table.currentIndex().row()
@@ -304,7 +252,7 @@ class TokensView(QWidget):
         self._draw()
         best = most_telling(steps, view) if view is not None else -1
         reads = None if record is None else (run_id, self._shown_cycle, record.position)
-        if reads == self._reads and self._cycle is not None and 0 <= row < len(steps):
+        if reads == self._reads and self.wanted is not None and 0 <= row < len(steps):
             best = row  # a token that was chosen stays when more of it becomes known
         self._reads = reads
         self._show_step(best)
@@ -313,8 +261,8 @@ class TokensView(QWidget):
             self.table.setCurrentIndex(self.model.index(best, 0))
 
     def _show_step(self, row: int) -> None:
-        if row >= 0 and self._record and self._run_id and self._shown_cycle:
-            self.place_shown.emit(self._run_id, self._shown_cycle, self._record.position, row)
+        if row >= 0 and self._record and self.run_id and self._shown_cycle:
+            self.place_shown.emit(self.run_id, self._shown_cycle, self._record.position, row)
         there, view = 0 <= row < len(self.model.steps), self._algorithm.tokens
         self._said.setText(view.say(self.model.steps[row], self._settings)
                            if there and view is not None else "")
@@ -348,9 +296,8 @@ class TokensView(QWidget):
         layout.setContentsMargins(8, 8, 8, 8)
         layout.setSpacing(8)
         self.controls = Controls()
-        self.controls.picked.connect(self.choose_cycle)
-        self.controls.stepped.connect(self.step)
-        self.controls.latest_toggled.connect(self.follow)
+        self.controls.cycles.picked.connect(self.choose_cycle)
+        self.controls.cycles.following.connect(self.follow)
         self.controls.recoloured.connect(self._draw)
         self.controls.line_changed.connect(self._fit_line)
         layout.addWidget(self.controls)

@@ -1,0 +1,70 @@
+"""The docks of the window, in the order of their keys, and how the large views in them are made."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from PySide6.QtWidgets import QWidget
+
+from workbench.training.events import State
+
+if TYPE_CHECKING:
+    from workbench.gui.background import Background
+    from workbench.store.store import Store
+
+
+DOCKS = {
+    "models": "Models", "prompts": "Prompts", "runs": "Runs", "metrics": "Metrics",
+    "completions": "Completions", "hyperparameters": "Hyperparameters", "trying": "Try",
+    "tokens": "Tokens", "objective": "Objective", "paths": "Paths", "guide": "Guide",
+}
+"""What each is called on the screen."""
+
+
+def make_views(store: Store, background: Background) -> dict[str, QWidget]:
+    """Return the views that need the store, by the dock they are in. What they import takes most
+    of a second: pyqtgraph, numpy, the store."""
+    from workbench.gui.completions.view import CompletionsView
+    from workbench.gui.guide.view import GuideView
+    from workbench.gui.metrics.view import MetricsView
+    from workbench.gui.objective.view import ObjectiveView
+    from workbench.gui.paths.view import PathsView
+    from workbench.gui.prompts.view import PromptsView
+    from workbench.gui.runs.dock import RunsDock
+    from workbench.gui.tokens.view import TokensView
+    from workbench.gui.trying.view import TryView
+
+    prompts = PromptsView(store)
+    return {
+        "prompts": prompts,
+        "runs": RunsDock(store, background),
+        "metrics": MetricsView(),
+        "completions": CompletionsView(store),
+        "trying": TryView(store, prompts.rows, prompts.selected),
+        "tokens": TokensView(store),
+        "objective": ObjectiveView(store, background),
+        "paths": PathsView(store),
+        "guide": GuideView(store, background),
+    }
+
+
+@runtime_checkable
+class Remembering(Protocol):
+    """A view that remembers what the person chose in it."""
+
+    def save_state(self) -> dict[str, object]:
+        """Return what is to be remembered."""
+        ...
+
+    def restore_state(self, state: dict[str, Any]) -> None:
+        """Choose as :meth:`save_state` told."""
+        ...
+
+
+@runtime_checkable
+class Stateful(Protocol):
+    """A view that is told where the session stands."""
+
+    def set_state(self, state: State) -> None:
+        """Take note of what can be asked for."""
+        ...
