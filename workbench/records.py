@@ -208,6 +208,26 @@ class Crossroads:
         return self.path.worth - self.others
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Distribution:
+    """All that could come next at one place of a completion (:class:`Crossroads`).
+
+    ``logprobs``, by the policy that ``reader`` names, and ``start``, by the start policy, are (V,)
+    float32 log-probabilities at temperature 1. ``taken`` is the token that stands there;
+    ``pieces`` are the texts of the likeliest tokens and of that one.
+    """
+
+    run_id: int
+    cycle: int
+    position: int
+    at: int
+    reader: str
+    taken: int
+    logprobs: np.ndarray
+    start: np.ndarray
+    pieces: Mapping[int, str]
+
+
 @dataclass(frozen=True, slots=True)
 class CycleResult:
     """What a finished cycle leaves to be recorded: the completions that it learned from, those of

@@ -5,24 +5,14 @@ import math
 import pytest
 import torch
 from helpers.recorded import outcome
+from helpers.short_runs import start
 
-from workbench.ppo.hyperparameters import parse
 from workbench.records import Branch, Continuation, Crossroads
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
+from workbench.training.aside import NOT_KEPT, OTHER_MODELS
 from workbench.training.events import State
-from workbench.training.write_on_command import _NOT_KEPT, _OTHERS
-
-PROMPTS = (do.PromptItem("one"), do.PromptItem("two"), do.PromptItem("three"))
-
-
-def start(**more):
-    flags = {name: more.pop(name) for name in ("step", "into") if name in more}
-    return do.Start(parse({
-        "num_cycles": 3, "batch_size": 4, "response_length": 6, "learning_rate": 1e-2,
-        "kl_coef": 0.05, "comparison_prompts": 2, "checkpoint_every": 1, "keep_checkpoints": 9,
-        "temperature": 0.8, **more}), PROMPTS, **flags)
 
 
 def wrote_on(client, **where):
@@ -134,7 +124,7 @@ def test_what_cannot_be_written_on_says_why(ready, store, folders, tmp_path):
     for where in ({"cycle": 2}, {"position": 9}, {"at": 99}, {"run_id": 8}):
         ready.send(do.WriteOn(**{
             "id": 1, "run_id": 1, "cycle": 1, "position": 0, "at": 0, **where}))
-        assert ready.wait(ev.WritingOnFailed).sentence == _NOT_KEPT
+        assert ready.wait(ev.WritingOnFailed).sentence == NOT_KEPT
     ready.send(do.WriteOn(1, 1, 1, 0, 0, do.TrySource("checkpoint", 1, 3)))
     assert "cycle 3" in ready.wait(ev.WritingOnFailed).sentence
     ready.send(do.Stop())
@@ -147,7 +137,7 @@ def test_what_cannot_be_written_on_says_why(ready, store, folders, tmp_path):
     ready.send(do.LoadModels(folders[0], str(save_reward(tmp_path / "another"))))
     ready.wait_for(State.READY)
     ready.send(do.WriteOn(1, 1, 1, 0, 0))
-    assert ready.wait(ev.WritingOnFailed).sentence == _OTHERS
+    assert ready.wait(ev.WritingOnFailed).sentence == OTHER_MODELS
 
 
 def test_a_running_run_is_not_disturbed(ready):

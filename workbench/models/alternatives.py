@@ -11,11 +11,17 @@ from workbench.models.forward import divide_by_temperature
 from workbench.models.policy import Policy
 
 
-@torch.no_grad()
 def next_token(policy: Policy, ids: Sequence[int], temperature: float) -> Tensor:
     """Return the (V,) float32 probabilities of the token after ``ids``."""
+    return next_logprobs(policy, ids, temperature).exp()
+
+
+@torch.no_grad()
+def next_logprobs(policy: Policy, ids: Sequence[int], temperature: float = 1.0) -> Tensor:
+    """Return the (V,) float32 log-probabilities of the token after ``ids``."""
     states = policy.hidden_states(torch.tensor([list(ids)], device=policy.device))
-    return divide_by_temperature(policy.logits(states[0, -1:]), temperature).softmax(dim=-1)[0]
+    logits = divide_by_temperature(policy.logits(states[0, -1:]), temperature)
+    return logits.log_softmax(dim=-1)[0]
 
 
 @torch.no_grad()

@@ -5,31 +5,60 @@ from __future__ import annotations
 import contextlib
 import queue
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
+from workbench.algorithms import read_settings
 from workbench.learning.trainer import AnyTrainer
 from workbench.models.control import Interrupted
 from workbench.models.out_of_memory import is_out_of_memory
 from workbench.models.phases import Phase
 from workbench.models.policy import Policy
 from workbench.models.try_sampling import WEIGHTS, WrongWeightsError, other_weights
+from workbench.records import PromptLike, TokenTrace, with_equal_columns
+from workbench.settings import Settings
+from workbench.stop_strings import parse_stop_strings
+from workbench.store.records import RunRecord
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.failures import explain
 from workbench.training.models import Models
 from workbench.training.publisher import RemoteCommand
+from workbench.training.run import ResumeError
 
-_CAN_WAIT = (do.SetHyperparameters, do.EstimateMemory)
+_CAN_WAIT = (do.SetHyperparameters, do.EstimateMemory, do.ReadDistribution)
+NOT_KEPT = "The tokens of this completion are not kept any more; choose one of a later cycle."
+OTHER_MODELS = ("The models in memory are not those of this run; load them (Models), or resume the "
+                "run, to ask them about its completions.")
 Waiting = do.Command | do.Close | RemoteCommand
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a completion that a cycle learned from, with the models of its run in memory.
+
+    ``prompt_ids`` and the ``tokens`` of the completion are what the policy reads; ``before`` is
+    what of both stands before the place, ``taken`` the token that stands there.
+    """
+
+    run: RunRecord
+    trainer: AnyTrainer
+    settings: Settings
+    trace: TokenTrace
+    prompt: PromptLike
+    prompt_ids: list[int]
+    tokens: list[int]
+    before: list[int]
+    taken: int
 
 
 class Aside:
     """Serves one command on the training thread, as the control of what it computes.
 
     Any other command ends it, so that the person never waits for it, and is served after it. What
-    can wait does not: settings staged meanwhile, and the memory estimate, which the window asks for
-    by itself. Nothing is served within: a checkpoint written in the middle would hold another's
-    weights.
+    can wait does not: settings staged meanwhile, and memory estimates and distributions, for which
+    the window asks by itself. Nothing is served within: a checkpoint written in the middle would
+    hold another's weights.
     """
 
     def __init__(self, inbox: queue.SimpleQueue[Waiting], store: Store,
@@ -78,6 +107,30 @@ class Aside:
             arrays, _ = self._store.checkpoints.read(source.run_id, source.cycle, WEIGHTS)
             with other_weights(trainer.policy, arrays) as policy:
                 yield policy
+
+    def _find_place(self, command: do.WriteOn | do.ReadDistribution, models: Models) -> Place:
+        """Return the place that a command names.
+
+        Raises:
+            ResumeError: it is not kept, or the models in memory are not those of its run.
+        """
+        run, trainer = self._store.run(command.run_id), models.trainer
+        trace = self._store.trace(command.run_id, command.cycle, command.position)
+        if run is None or trace is None or not 0 <= command.at < len(trace.tokens):
+            raise ResumeError(NOT_KEPT)
+        if trainer is None or models.command != do.LoadModels.recorded(run.policy, run.models):
+            raise ResumeError(OTHER_MODELS)
+        if changed := models.changed_weights(run.models):
+            raise ResumeError(changed)
+        settings = read_settings(
+            run.algorithm, self._store.settings_after(run.id, command.cycle))
+        trainer.policy_tokenizer.stop_strings = parse_stop_strings(settings.stop_strings)
+        prompts = with_equal_columns(self._store.run_prompts(run.id))
+        prompt_ids = (self._store.run_prompt_ids(run.id) or trainer.policy_tokenizer.encode(
+            prompts, settings.response_length))[trace.prompt]
+        tokens = [int(i) for i in trace.tokens]
+        return Place(run, trainer, settings, trace, prompts[trace.prompt], prompt_ids, tokens,
+                     [*prompt_ids, *tokens[: command.at]], tokens[command.at])
 
     def _label(self, source: do.TrySource, models: Models) -> str:
         """Name what writes so that it is still true when training has gone on."""

@@ -230,6 +230,21 @@ class WriteOn:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadDistribution:
+    """Tell how likely every token is at one place of a completion that a cycle learned from, by
+    the policy as it is now and by the start policy; the place as in :class:`WriteOn`.
+
+    Between the parts of a run, without a trace in it; ``id`` comes back in the events.
+    """
+
+    id: int
+    run_id: int
+    cycle: int
+    position: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
 class StopTrying:
     """End a try, or writing on, within a token. What was written so far has been told."""
 
@@ -253,5 +268,5 @@ class Close:
 Command = (
     LoadModels | CancelLoading | EstimateMemory | Start | ResumeRun | GoBack | Fork | ExportRun
     | Checkpoint | Pause | Resume | StepCycle | StepInto | Stop | SetHyperparameters
-    | Try | WriteOn | StopTrying | Watch | Unwatch
+    | Try | WriteOn | ReadDistribution | StopTrying | Watch | Unwatch
 )

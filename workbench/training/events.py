@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from workbench.health import Finding
 from workbench.models.phases import Phase
-from workbench.records import Completion, Crossroads
+from workbench.records import Completion, Crossroads, Distribution
 from workbench.settings import Value
 from workbench.training.commands import Command, ExportRun, Fork, GoBack, LoadModels, ResumeRun
 
@@ -427,12 +427,28 @@ class WritingOnFailed:
     sentence: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class DistributionRead:
+    """How likely every token is at a place. ``id`` is the command's."""
+
+    id: int
+    found: Distribution
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingDistributionFailed:
+    """How likely tokens are could not be told; ``sentence`` is empty where it was ended."""
+
+    id: int
+    sentence: str = ""
+
+
 Event = (
     StateChanged | LoadingProgress | ModelsLoaded | HalfLoaded | LoadingFailed | CommandRefused
     | MemoryEstimated | RunStarted | RunResumed | RunFollowed | Progress | PartReported
     | ComparisonReady | Prepared | CycleFinished | HealthChecked
     | HyperparametersStaged | HyperparametersApplied | CheckpointWritten | CheckpointFailed
-    | WritingOn | WroteOn | WritingOnFailed
+    | WritingOn | WroteOn | WritingOnFailed | DistributionRead | ReadingDistributionFailed
     | Exported | TryStarted | TryProgress | TryScored | TryFailed | TryFinished
     | RunFinished | RunFailed
 )

@@ -32,6 +32,9 @@ WHEN: dict[type, tuple[tuple[State, ...], str]] = {
     do.WriteOn: ((*NO_RUN, State.PAUSED),
                  "Pause first: paths are written between the parts of a run, with the models "
                  "loaded."),
+    do.ReadDistribution: ((*NO_RUN, State.PAUSED),
+                          "Pause first: a policy is read between the parts of a run, with the "
+                          "models loaded."),
     do.StopTrying: (tuple(State), ""),  # it may come when the try is over
 }
 

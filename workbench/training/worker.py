@@ -17,6 +17,7 @@ from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.branching import plan, put_back
+from workbench.training.distribution_command import ReadingDistribution
 from workbench.training.events import State
 from workbench.training.exporting import ExportError, check_folder, export
 from workbench.training.failures import explain, loading_failed
@@ -62,6 +63,7 @@ class Worker:
             lambda: self._handle(inbox.get()))
         self._trying = Trying(inbox, store, emit)
         self._writing_on = WritingOn(inbox, store, emit)
+        self._reading = ReadingDistribution(inbox, store, emit)
         self._cancelled = False
         self._load_next: do.LoadModels | None = None
 
@@ -143,6 +145,9 @@ class Worker:
                     self._handle(waiting)
             case do.WriteOn():
                 for waiting in self._writing_on.run(command, self._models):
+                    self._handle(waiting)
+            case do.ReadDistribution():
+                for waiting in self._reading.run(command, self._models):
                     self._handle(waiting)
 
     def _refuse_reading(

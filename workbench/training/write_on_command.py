@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from workbench.algorithms import read_settings
 from workbench.feedback.weighted_reward import score_all
 from workbench.learning.trainer import AnyTrainer
 from workbench.models.alternatives import likeliest, next_token, values_after
@@ -13,19 +12,14 @@ from workbench.models.decoding import Decoding
 from workbench.models.phases import Phase
 from workbench.models.policy import Policy
 from workbench.models.try_sampling import WrongWeightsError, write
-from workbench.records import Branch, Continuation, Crossroads, with_equal_columns
+from workbench.records import Branch, Continuation, Crossroads
 from workbench.settings import Settings
-from workbench.stop_strings import parse_stop_strings
 from workbench.store.checkpoints import CheckpointError
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.aside import Aside, Waiting, say_why
 from workbench.training.models import Models
 from workbench.training.run import ResumeError
-
-_NOT_KEPT = "The tokens of this completion are not kept any more; choose one of a later cycle."
-_OTHERS = ("The models in memory are not those of this run; load them (Models), or resume the run, "
-           "to write on from its completions.")
 
 
 class WritingOn(Aside):
@@ -53,45 +47,30 @@ class WritingOn(Aside):
             Interrupted: another command came.
             ResumeError: it cannot be done, as the sentence says.
         """
-        run, trainer = self._store.run(command.run_id), models.trainer
-        trace = self._store.trace(command.run_id, command.cycle, command.position)
-        if run is None or trace is None or not 0 <= command.at < len(trace.tokens):
-            raise ResumeError(_NOT_KEPT)
-        loaded = models.command
-        if trainer is None or loaded != do.LoadModels.recorded(run.policy, run.models):
-            raise ResumeError(_OTHERS)
-        if changed := models.changed_weights(run.models):
-            raise ResumeError(changed)
-        settings = read_settings(
-            run.algorithm, self._store.settings_after(run.id, command.cycle))
-        prompts = with_equal_columns(self._store.run_prompts(run.id))
-        prompt_ids = (self._store.run_prompt_ids(run.id) or trainer.policy_tokenizer.encode(
-            prompts, settings.response_length))[trace.prompt]
-        trainer.policy_tokenizer.stop_strings = parse_stop_strings(settings.stop_strings)
-        tokens = [int(i) for i in trace.tokens]
-        before = [*prompt_ids, *tokens[: command.at]]
+        place = self._find_place(command, models)
+        trainer, settings, tokens = place.trainer, place.settings, place.tokens
+        before = place.before
         self.step(Phase.SAMPLING, 0, 0)
         with self._policy(command.source, trainer, models) as policy:
             chances = next_token(policy, before, settings.temperature)
-            chosen = likeliest(chances, command.branches, tokens[command.at])
+            chosen = likeliest(chances, command.branches, place.taken)
             value, *after = values_after(policy, [before, *([*before, t] for t in chosen)])
             written = self._continue(command, policy, trainer, before, chosen, tokens, settings)
         with trainer.reference() as reference:
             start = next_token(reference, before, settings.temperature)
-        pieces = trainer.policy_tokenizer.pieces(chosen)
+        pieces = trainer.policy_tokenizer.texts(chosen)
         exchanges = [trainer.policy_tokenizer.exchange(
-            prompts[trace.prompt], prompt_ids, [*tokens[: command.at], token, *more])
+            place.prompt, place.prompt_ids, [*tokens[: command.at], token, *more])
             for token, continued in zip(chosen, written, strict=True) for more, _ in continued]
         scores = iter(score_all(trainer.reward, exchanges, control=self)[0].tolist())
         return Crossroads(
-            run.id, command.cycle, command.position, command.at,
-            self._label(command.source, models), command.seed, value, tokens[command.at],
+            command.run_id, command.cycle, command.position, command.at,
+            self._label(command.source, models), command.seed, value, place.taken,
             tuple(Branch(
-                token, piece, chances[token].item(), start[token].item(), foreseen,
+                token, pieces[token], chances[token].item(), start[token].item(), foreseen,
                 tuple(Continuation(tuple(more), trainer.policy_tokenizer.pieces(more),
                                    next(scores), ended) for more, ended in continued))
-                for token, piece, foreseen, continued in zip(
-                    chosen, pieces, after, written, strict=True)))
+                for token, foreseen, continued in zip(chosen, after, written, strict=True)))
 
     def _continue(
         self, command: do.WriteOn, policy: Policy, trainer: AnyTrainer, before: list[int],
