@@ -222,6 +222,25 @@ class Objective:
     region: TrustRegion | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class EntropyTerm:
+    """What the loss has for keeping the choice of tokens open.
+
+    ``push(logprobs, entropy, settings)`` is by how much the term lowers the loss for each nat that
+    a token's logit, divided by the sampling temperature, is raised: above 0 it raises the logit.
+    ``logprobs`` are those of n tokens of a distribution whose entropy is ``entropy``, in nats,
+    which is the ``column`` of the trace. ``off(settings, cycle)`` says why there is no term in a
+    cycle; nothing where there is one.
+    """
+
+    coefficient: str
+    """The setting that it is multiplied by."""
+    symbol: str
+    column: str
+    off: Callable[[Mapping[str, Any], int], str]
+    push: Callable[[Array, float, Mapping[str, Any]], Array]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Algorithm:
     """One way to learn."""
@@ -251,6 +270,10 @@ class Algorithm:
     tokens: TokenView | None = None
     objective: Objective | None = None
     """Where there is none, the loss is not drawn."""
+    entropy: EntropyTerm | None = None
+    variety: tuple[str, ...] = ()
+    """The metrics that tell whether the policy still tries different things; where there are none,
+    those that all algorithms have."""
     rules: tuple[Rule, ...] = ()
     watched: tuple[str, ...] = ()
     """The metrics that the rules look at."""

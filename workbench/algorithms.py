@@ -22,6 +22,7 @@ from workbench.learning.metrics import (
     LENGTH,
     PARTS,
     SCORES,
+    VARIETY,
     about_part,
 )
 from workbench.learning.parts import PARTS as CYCLE_PARTS
@@ -29,6 +30,12 @@ from workbench.ppo.declaration import PPO
 from workbench.settings import Settings, Spec, Value
 
 ALGORITHMS: tuple[Algorithm, ...] = (PPO,)
+
+
+def variety_of(algorithm: Algorithm) -> tuple[Metric, ...]:
+    """Return the metrics that tell whether the policy still tries different things."""
+    known = {metric.name: metric for metric in algorithm.metrics}
+    return tuple(known[name] for name in algorithm.variety or VARIETY if name in known)
 
 
 def parts_of(algorithm: Algorithm) -> tuple[Part, ...]:

@@ -94,7 +94,8 @@ class Completion:
 
 @dataclass(frozen=True, slots=True)
 class Likeliest:
-    """The k tokens that the policy found likeliest at each of T places, likeliest first.
+    """The tokens that the policy found likeliest at each of T places, likeliest first, and last
+    the one that was drawn: k in all, of which one may come twice.
 
     ``tokens`` is (T, k) int32, ``pieces`` their texts. ``logprobs`` are their log-probabilities,
     (T, k) float32 each, by whom: the ``start`` policy, the one that wrote (``before`` the update)

@@ -89,18 +89,16 @@ def test_the_likeliest_tokens_are_those_of_the_policies_reading_each_place_alone
     assert (torch.stack(chances["after"]) - torch.stack(chances["before"])).abs().max() > 1e-2
     for row, (trace, at) in enumerate(places):
         found = trace.likeliest
-        assert found.tokens.shape == (len(trace.tokens), 5)
+        assert found.tokens.shape == (len(trace.tokens), 6)
+        assert found.tokens[at, 5] == trace.tokens[at]
         whole = chances["before"][row].topk(5)
         np.testing.assert_allclose(
-            np.exp(found.logprobs["before"][at]), whole.values, atol=1e-5)
+            np.exp(found.logprobs["before"][at, :5]), whole.values, atol=1e-5)
         for by, logprobs in found.logprobs.items():
             np.testing.assert_allclose(
                 np.exp(logprobs[at]), chances[by][row][found.tokens[at].tolist()], atol=1e-5)
-        # The one that was drawn stands in both.
-        for column in np.flatnonzero(found.tokens[at] == trace.tokens[at]):
-            for by, name in (("before", "logprob"), ("start", "ref_logprob")):
-                assert found.logprobs[by][at, column] == pytest.approx(
-                    trace.numbers[name][at], abs=1e-6)
+        for by, name in (("before", "logprob"), ("start", "ref_logprob")):
+            assert found.logprobs[by][at, 5] == pytest.approx(trace.numbers[name][at], abs=1e-6)
     assert {by for trace, _ in places for by in trace.likeliest.logprobs} == set(chances)
 
 
@@ -119,6 +117,8 @@ def test_a_small_vocabulary_has_fewer_alternatives(policy, unattended):
         policy, [[3, 4]], torch.full((1, 2), 0.5), temperature=1.0, eos_ids=[0],
         control=unattended, likeliest=10_000)
     size = policy.config.vocab_size
-    assert completions.likeliest.shape == (1, 2, size)
-    assert completions.likeliest[0, 0].sort().values.tolist() == list(range(size))
-    assert completions.likeliest_logprobs[0, 1].exp().sum().item() == pytest.approx(1, abs=1e-5)
+    assert completions.likeliest.shape == (1, 2, size + 1)
+    assert completions.likeliest[0, 0, :-1].sort().values.tolist() == list(range(size))
+    chances = completions.likeliest_logprobs[0, 1].exp()
+    assert chances[:-1].sum().item() == pytest.approx(1, abs=1e-5)
+    assert completions.likeliest[0, :, -1].tolist() == completions.tokens[0].tolist()

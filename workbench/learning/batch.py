@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from workbench.learning.metrics import part_metric
+from workbench.learning.metrics import DISTINCT_2, REPETITION, part_metric
+from workbench.learning.variety import distinct, repetition
 from workbench.models.control import NotFiniteError
 from workbench.models.sampling import Completions
 from workbench.records import Completion
@@ -57,6 +58,7 @@ def measure(batch: Batch) -> dict[str, float]:
     """Return the metrics of a batch that every algorithm reports."""
     completions, scores, mask = batch.completions, batch.scores, batch.completions.mask
     unlikely = (batch.ref_logprobs < LOG_UNLIKELY).float()
+    responses = completions.responses()
     return {
         "objective/scores": scores.mean().item(),
         "objective/scores_std": scores.std(unbiased=False).item(),
@@ -65,6 +67,8 @@ def measure(batch: Batch) -> dict[str, float]:
         "objective/unlikely": ((unlikely * mask).sum() / mask.sum()).item(),
         "objective/length": completions.lengths.float().mean().item(),
         "objective/distinct": len({w.text for w in batch.written}) / len(batch.written),
+        DISTINCT_2: distinct(responses),
+        REPETITION: repetition(responses),
         "objective/cut": sum(w.cut for w in batch.written) / len(batch.written),
         "val/num_eos_tokens": float(completions.ended.sum()),
     } | {part_metric(name): part.mean().item() for name, part in batch.parts.items()}

@@ -8,6 +8,7 @@ SCORES, COMPARED = "objective/scores", "objective/scores_compared"
 KL, LENGTH = "objective/kl", "objective/length"
 SECONDS, SPEED = "seconds", "tokens_per_second"
 STEPS = "policy/steps"
+DISTINCT_2, REPETITION = "objective/distinct_2", "objective/repetition"
 
 _ALL = (
     Metric(SCORES, "Training reward", "score",
@@ -38,6 +39,15 @@ _ALL = (
     Metric("objective/distinct", "Distinct completions", "share",
            "different completions ÷ completions",
            "1 when no two completions of the cycle are the same. A fall means collapse."),
+    Metric(DISTINCT_2, "Distinct pairs of tokens", "share",
+           "distinct-2: different pairs of tokens ÷ pairs, over the completions of the cycle",
+           "How many ways of going on from one token to the next the cycle's completions have "
+           "(Li et al. 2016). It is lower in a larger batch; a fall means that completions become "
+           "alike."),
+    Metric(REPETITION, "Repetition", "share",
+           "seq-rep-4: mean over completions of 1 - different runs of four tokens ÷ runs",
+           "How much of a completion says again what it has said before (Welleck et al. 2020). 0: "
+           "no four tokens in a row come twice."),
     Metric("objective/cut", "Cut before scoring", "tokens",
            "mean tokens of prompt and completion that the reward model did not read",
            "How many tokens at the beginning of a text were left out because it was too long for "
@@ -66,6 +76,8 @@ _ALL = (
            "wall time of reading again and of the after-completions",
            "The updated policy reading the batch again and completing the compared prompts."),
 )
+VARIETY = ("objective/entropy", DISTINCT_2, REPETITION)
+"""Whether the policy still tries different things, as any algorithm knows it."""
 COMMON: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 GROUPS = {
     "Reward and KL": ("objective/",),

@@ -23,8 +23,9 @@ class Completions:
 
     ``values[:, t]`` is the value of the state in which token t was chosen, that is, of the text
     before it; a separate value model gives it later (:func:`workbench.models.forward.read_values`).
-    ``likeliest`` and ``likeliest_logprobs`` are the k tokens that were likeliest at each place,
-    likeliest first, (b, T, k); None where they were not asked for.
+    ``likeliest`` and ``likeliest_logprobs`` are the tokens that were likeliest at each place,
+    likeliest first, and last the one that was chosen, (b, T, k); None where they were not asked
+    for.
     """
 
     prompts: list[list[int]]
@@ -128,19 +129,22 @@ def sample(
     logprobs, entropies, values = (
         torch.zeros(uniforms.shape, device=device) for _ in range(3))
     noted = min(likeliest, policy.config.vocab_size)
-    best = torch.zeros(*uniforms.shape, noted, dtype=torch.long, device=device)
-    best_logprobs = torch.zeros(*uniforms.shape, noted, device=device)
+    best = torch.zeros(*uniforms.shape, noted + 1, dtype=torch.long, device=device)
+    best_logprobs = torch.zeros(*uniforms.shape, noted + 1, device=device)
 
     def choose(hidden: Tensor, rows: Tensor, t: Tensor) -> Tensor:
         logits = policy.logits(hidden) / temperature
         normalised = logits.log_softmax(dim=-1)
         probabilities = normalised.exp()
         chosen = choose_tokens(probabilities, uniforms[rows, t])
-        logprobs[rows, t] = normalised.gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
+        logprob = normalised.gather(-1, chosen.unsqueeze(-1))
+        logprobs[rows, t] = logprob.squeeze(-1)
         # Spelled without a dot product: autocast would reduce its precision.
         entropies[rows, t] = -(probabilities * normalised).sum(dim=-1)
         if noted:
-            best_logprobs[rows, t], best[rows, t] = normalised.topk(noted, dim=-1)
+            top = normalised.topk(noted, dim=-1)
+            best_logprobs[rows, t] = torch.cat([top.values, logprob], dim=-1)
+            best[rows, t] = torch.cat([top.indices, chosen.unsqueeze(-1)], dim=-1)
         if policy.value_trunk is None:
             values[rows, t] = policy.values(hidden)
         return chosen

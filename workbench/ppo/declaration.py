@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from workbench.algorithm import Algorithm, Figure, PlotSet, Preset
-from workbench.learning.metrics import COMMON
+from workbench.learning.metrics import COMMON, DISTINCT_2, REPETITION
+from workbench.ppo.entropy import ENTROPY
 from workbench.ppo.guide import GUIDE
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.metrics import METRICS, START_METRICS
@@ -60,6 +61,8 @@ PPO = Algorithm(
     },
     tokens=TOKENS,
     objective=OBJECTIVE,
+    entropy=ENTROPY,
+    variety=("policy/entropy_avg", DISTINCT_2, REPETITION),
     rules=RULES,
     watched=WATCHED,
     presets=(

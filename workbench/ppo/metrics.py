@@ -22,6 +22,8 @@ METRICS = (
     COMMON["objective/unlikely"],
     COMMON["objective/length"],
     COMMON["objective/distinct"],
+    COMMON["objective/distinct_2"],
+    COMMON["objective/repetition"],
     COMMON["objective/cut"],
     Metric("policy/entropy_avg", "Entropy", "nats / token", "mean of -Σ_v π(v)·log π(v)",
            "How open the next token is. A fast fall means the policy is losing its creativity."),
