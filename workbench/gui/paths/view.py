@@ -21,6 +21,7 @@ from workbench.formatting import number, percent, signed, visible
 from workbench.gui.paths.layout import Node
 from workbench.gui.paths.tree import PathTree
 from workbench.gui.widgets.controls import enable, label, named
+from workbench.gui.widgets.place_text import place_text
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.records import Crossroads
 from workbench.store.store import Store
@@ -156,11 +157,7 @@ class PathsView(QWidget):
 
     def _describe(self, place: Place) -> str:
         run_id, cycle, position, at = place
-        trace = self._store.trace(run_id, cycle, position)
-        if trace is None or at >= len(trace.pieces):
-            return f"cycle {cycle:,}"
-        before = "".join(trace.pieces[:at])
-        return f"Cycle {cycle:,}, in place of “{visible(trace.pieces[at])}” after …{before[-80:]}"
+        return place_text(self._store.trace(run_id, cycle, position), cycle, at)
 
     def _show_leaf(self, leaf: Node | None) -> None:
         if leaf is None or leaf.continuation is None or leaf.branch is None:

@@ -1,0 +1,122 @@
+"""The numbers of the bars: what is kept of a place, or a whole distribution reshaped. No Qt."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.algorithm import EntropyTerm
+from workbench.records import Distribution, TokenTrace
+
+Array = NDArray[np.float64]
+ROWS = 10
+"""So many of the likeliest tokens of a whole distribution have a bar."""
+_BY = {"start": "Start policy", "before": "Before the update", "after": "After it"}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A token, or all others together (``piece`` is None). ``chances`` has one number a mark, NaN
+    where it is not known, and so is ``push`` where there is none."""
+
+    piece: str | None
+    chances: tuple[float, ...]
+    push: float = math.nan
+    drawn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """What is drawn of a place.
+
+    ``marks`` name who finds tokens how likely, ``main`` is the place in it of the policy that the
+    rows are ordered and pushed by. ``entropy`` is its entropy in nats at the sampling temperature,
+    ``reshaped`` that at the temperature shown; NaN where they are not known.
+    """
+
+    marks: tuple[str, ...] = ()
+    main: int = 0
+    rows: tuple[Row, ...] = ()
+    entropy: float = math.nan
+    reshaped: float = math.nan
+
+    @property
+    def pushes(self) -> bool:
+        """Whether it is known what the entropy term pushes."""
+        return any(math.isfinite(row.push) for row in self.rows)
+
+
+def tempered(logprobs: Array, temperature: float) -> Array:
+    """Return the log-probabilities of ``softmax(z / T)`` for the logits z of ``logprobs``."""
+    scaled = np.asarray(logprobs, float) / temperature
+    scaled = scaled - scaled.max()
+    return np.asarray(scaled - np.log(np.exp(scaled).sum()))
+
+
+def entropy_of(logprobs: Array) -> float:
+    """Return the entropy of a whole distribution, in nats."""
+    chances = np.exp(logprobs)
+    return -float((chances * np.where(chances > 0, logprobs, 0.0)).sum())
+
+
+def read_kept(
+    trace: TokenTrace, at: int, term: EntropyTerm | None, settings: Mapping[str, Any], cycle: int
+) -> Picture:
+    """Return what a run has kept of a place; nothing is drawn where it kept no likeliest tokens."""
+    found = trace.likeliest
+    if found is None:
+        return Picture()
+    by = [name for name in _BY if name in found.logprobs]
+    ids = found.tokens[at].tolist()
+    # The one that was drawn comes last, and may be among the others.
+    columns = [i for i, token in enumerate(ids) if token not in ids[:i]]
+    logprobs = np.array([found.logprobs[name][at][columns] for name in by], float)
+    entropy = math.nan if term is None or term.column not in trace.numbers else float(
+        trace.numbers[term.column][at])
+    main = by.index("before")
+    pushes = np.full(len(columns), math.nan)
+    if term is not None and math.isfinite(entropy) and not term.off(settings, cycle):
+        pushes = term.push(logprobs[main], entropy, settings)
+    return Picture(
+        tuple(_BY[name] for name in by), main,
+        _rows([found.pieces[ids[i]] for i in columns], np.exp(logprobs), pushes,
+              [ids[i] == ids[-1] for i in columns]),
+        entropy, entropy)
+
+
+def read_whole(
+    found: Distribution, temperature: float, term: EntropyTerm | None, settings: Mapping[str, Any],
+    cycle: int,
+) -> Picture:
+    """Return a whole distribution as it is at ``temperature``. What the term pushes is at the
+    sampling temperature, whatever is shown."""
+    sampled = tempered(found.logprobs, settings["temperature"])
+    shown = [tempered(logprobs, temperature) for logprobs in (found.start, found.logprobs)]
+    # The order is the same at every temperature.
+    ids = [int(i) for i in np.argsort(-found.logprobs, kind="stable")[:ROWS]]
+    ids += [found.taken] if found.taken not in ids else []
+    entropy = entropy_of(sampled)
+    pushes = np.full(len(ids), math.nan)
+    if term is not None and not term.off(settings, cycle):
+        pushes = term.push(sampled[ids], entropy, settings)
+    return Picture(
+        (_BY["start"], found.reader), 1,
+        _rows([found.pieces[i] for i in ids], np.exp([logprobs[ids] for logprobs in shown]), pushes,
+              [i == found.taken for i in ids]),
+        entropy, entropy_of(shown[1]))
+
+
+def _rows(
+    pieces: list[str], chances: Array, pushes: Array, drawn: list[bool]
+) -> tuple[Row, ...]:
+    """Return a row a token, (marks, n) ``chances`` and (n,) ``pushes``, and one of all others: a
+    whole distribution adds up to 1, and what its logits are pushed to 0."""
+    rows = [Row(piece, tuple(chances[:, i].tolist()), float(pushes[i]), drawn[i])
+            for i, piece in enumerate(pieces)]
+    others = (1 - chances.sum(axis=1)).clip(min=0.0)
+    return (*rows, Row(None, tuple(others.tolist()), -float(pushes.sum())))

@@ -1,0 +1,324 @@
+"""The view of chances: what could stand at the token chosen in Tokens, and what changes that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from PySide6.QtCore import QSignalBlocker, QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QPaintEvent, QResizeEvent
+from PySide6.QtWidgets import (
+    QBoxLayout,
+    QHBoxLayout,
+    QPushButton,
+    QSlider,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QElidingLabel, QFlowLayout
+
+from workbench.algorithms import algorithm_named, default_algorithm, variety_of
+from workbench.formatting import number
+from workbench.gui.chances.bars import ChanceBars, say_row
+from workbench.gui.chances.over_cycles import MetricLine
+from workbench.gui.chances.reading import Picture, Row, read_kept, read_whole
+from workbench.gui.widgets.controls import enable, label, named
+from workbench.gui.widgets.form_scroll import FormScroll
+from workbench.gui.widgets.place_text import place_text
+from workbench.gui.widgets.still_label import StillLabel
+from workbench.records import Distribution, TokenTrace
+from workbench.store.store import Store
+from workbench.training.commands import ReadDistribution
+from workbench.training.events import DistributionRead, ReadingDistributionFailed, State
+from workbench.training.states import WHEN, allowed
+
+ChanceEvent = DistributionRead | ReadingDistributionFailed
+Place = tuple[int, int, int, int]
+"""Run, cycle, row in its batch, and place in the completion."""
+_COLDEST, _HOTTEST, _STEPS = 0.1, 3.0, 100  # temperatures, and steps of the slider for each 1
+_BESIDE = 640  # pixels from which on the small plots have room beside the bars
+_EMPTY = ("Choose a token in Tokens. Here are the tokens that could have come in its place, with "
+          "their chances by the start policy and before and after the update, and what temperature "
+          "and the entropy term make of them.")
+_GONE = "The tokens of this completion are not kept any more; choose one of a later cycle."
+_NOT_KEPT = "The likeliest tokens of this cycle were not kept."
+_KEPT = "Kept are the five likeliest tokens and the one that was drawn."
+_HOW = ("Press Whole distribution to read how likely every token is by the policy as it is now, "
+        "and to reshape that by the slider.")
+_SLIDER_OFF = ("A temperature reshapes a whole distribution, and only the likeliest tokens are "
+               "kept: press Whole distribution first.")
+
+
+class ChancesView(QWidget):
+    """Shows the place that Tokens has chosen; :attr:`wanted` carries the commands."""
+
+    wanted = Signal(object)
+    told = Signal(str, str)
+    """Level and sentence of a message for the person."""
+
+    def __init__(self, store: Store, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setObjectName("chances_view")
+        self._store = store
+        self._place: Place | None = None
+        self._trace: TokenTrace | None = None
+        self._algorithm = default_algorithm()
+        self._settings: Mapping[str, Any] = {}
+        self._found: Distribution | None = None
+        self._temperature = 1.0
+        self._asked: tuple[int, Place] | None = None
+        self._number = 0
+        self._state = State.IDLE
+        self._stale = False
+        self.lines: list[MetricLine] = []
+        self._build()
+        self._show()
+
+    # -- what the window tells
+
+    def show_place(self, run_id: int, cycle: int, position: int, at: int) -> None:
+        """Show a place of a completion; more of it may be known than before."""
+        self._place = run_id, cycle, position, at
+        self._stale = self.visibleRegion().isEmpty()
+        if not self._stale:
+            self._read()
+
+    def set_state(self, state: State) -> None:
+        """Take note of what can be asked for."""
+        self._state = state
+        if state not in allowed(ReadDistribution):
+            self._found = self._asked = None  # the policy is on its way to another
+        self._show()
+        self._ask()
+
+    def handle(self, event: ChanceEvent) -> None:
+        """Take note of what came of reading a distribution."""
+        if self._asked is None or event.id != self._asked[0]:
+            return  # another was asked for since
+        place, self._asked = self._asked[1], None
+        if isinstance(event, DistributionRead):
+            self._found = event.found if place == self._place else None
+        else:
+            self.whole.setChecked(False)
+            if event.sentence:
+                self.told.emit("warning", event.sentence)
+        self._show()
+
+    def refused(self) -> None:
+        """A command was refused, as the person is told elsewhere."""
+        self._asked = None
+        self.whole.setChecked(False)
+        self._show()
+
+    # -- what the person does
+
+    def read_whole(self, on: bool) -> None:
+        """Read the whole distribution here and at every place to come, or show what is kept."""
+        self._found = self._asked = None
+        self._ask() if on else None
+        self._show()
+
+    def set_temperature(self, temperature: float) -> None:
+        """Show the distribution as it is at another temperature."""
+        self._temperature = temperature
+        self._show()
+
+    # -- showing
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Read what has come while the view was behind others."""
+        super().paintEvent(event)
+        if self._stale:
+            self._stale = False
+            QTimer.singleShot(0, self, self._read)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Put the small plots beside the bars, or below where the view is narrow."""
+        super().resizeEvent(event)
+        beside = self.width() >= _BESIDE
+        self._parts.setDirection(QBoxLayout.Direction.LeftToRight if beside
+                                 else QBoxLayout.Direction.TopToBottom)
+
+    def sizeHint(self) -> QSize:
+        """Wide enough for bars and plots."""
+        return QSize(640, 400)
+
+    def _read(self) -> None:
+        """Read what the store has of the place."""
+        assert self._place is not None
+        run_id, cycle, position, _ = self._place
+        run = self._store.run(run_id)
+        self._trace = self._store.trace(run_id, cycle, position)
+        self._algorithm = default_algorithm() if run is None else algorithm_named(run.algorithm)
+        self._settings = self._store.settings_after(run_id, cycle)
+        self._temperature = float(self._settings.get("temperature", 1.0))
+        self._found = self._asked = None
+        self._read_metrics(run_id, cycle)
+        self._ask()
+        self._show()
+
+    def _read_metrics(self, run_id: int, cycle: int) -> None:
+        metrics = variety_of(self._algorithm)
+        if [line.of_metric for line in self.lines] != list(metrics):
+            for line in self.lines:
+                self._plots.removeWidget(line)
+                line.deleteLater()
+            self.lines = [MetricLine(metric) for metric in metrics]
+            for line in self.lines:
+                self._plots.addWidget(line)
+        found = self._store.metrics(run_id, [metric.name for metric in metrics])
+        for line in self.lines:
+            series = found.get(line.of_metric.name)
+            line.show_values([] if series is None else series.cycles,
+                             [] if series is None else series.values, cycle)
+
+    def _ask(self) -> None:
+        """Ask for the whole distribution, where it is wanted and can be had."""
+        if (self.whole.isChecked() and self._place is not None and self._found is None
+                and self._asked is None and self._trace is not None
+                and self._state in allowed(ReadDistribution)
+                and not self.visibleRegion().isEmpty()):
+            self._number += 1
+            self._asked = self._number, self._place
+            self.wanted.emit(ReadDistribution(self._number, *self._place))
+
+    def _picture(self) -> Picture:
+        if self._place is None or self._trace is None:
+            return Picture()
+        _, cycle, _, at = self._place
+        term = self._algorithm.entropy
+        if self._found is not None:
+            return read_whole(self._found, self._temperature, term, self._settings, cycle)
+        return read_kept(self._trace, at, term, self._settings, cycle)
+
+    def _show(self) -> None:
+        place = self._place
+        self._pages.setCurrentWidget(self._empty if place is None else self._scroll)
+        enable(self.whole, self._state in allowed(ReadDistribution), WHEN[ReadDistribution][1])
+        for widget in (self.slider, self._degrees):
+            enable(widget, self._found is not None, _SLIDER_OFF)
+        with QSignalBlocker(self.slider):
+            self.slider.setValue(round(self._temperature * _STEPS))
+        self._degrees.setText(number(self._temperature))
+        if place is None:
+            return
+        picture = self._picture()
+        term = self._algorithm.entropy
+        self._where.setText(place_text(self._trace, place[1], place[3]))
+        self._said.setText(self._say(picture))
+        self._idea.setText(self._say_idea(place[1]))
+        self.bars.setVisible(bool(picture.rows))
+        self.bars.show_picture(picture, "" if term is None else term.symbol)
+
+    def _say(self, picture: Picture) -> str:
+        """Say what is on display, and its entropy."""
+        if self._trace is None:
+            return _GONE
+        at = float(self._settings.get("temperature", 1.0))
+        if self._found is not None:
+            said = f"Entropy {number(picture.entropy)} nats at temperature {number(at)}"
+            return said + (f", {number(picture.reshaped)} nats at {number(self._temperature)}."
+                           if self._temperature != at else ".")
+        if self._asked is not None:
+            return "Reading…"
+        if not picture.rows:
+            return f"{_NOT_KEPT} {_HOW}"
+        known = (f"Entropy before the update {number(picture.entropy)} nats at temperature "
+                 f"{number(at)}. " if picture.entropy == picture.entropy else "")
+        return f"{known}{_KEPT} {_HOW}"
+
+    def _say_idea(self, cycle: int) -> str:
+        """Say what temperature does and what entropy does."""
+        term = self._algorithm.entropy
+        said = "Temperature changes how a token is drawn, and leaves the policy as it is"
+        if term is None:
+            return f"{said}."
+        why = term.off(self._settings, cycle)
+        if why:
+            return (f"{said}. The entropy term would change the policy itself; it is off in this "
+                    f"cycle ({why}).")
+        coefficient = self._settings[term.coefficient]
+        return (f"{said}. The entropy term ({term.symbol} = {coefficient:g}) changes the policy "
+                "itself: the arrows say which tokens it makes likelier in the update and which "
+                "rarer, whatever the slider shows.")
+
+    def _show_row(self, row: Row | None) -> None:
+        self._pointed.setText("" if row is None else say_row(row, self.bars.picture))
+
+    # -- making it
+
+    def _build(self) -> None:
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(8, 8, 8, 8)
+        self._empty = label(_EMPTY, "muted", wrap=True)
+        self._empty.setObjectName("chances_empty")
+        self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        whole = QWidget()
+        column = QVBoxLayout(whole)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(6)
+        self._where = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "chances_where",
+                            "Place", "The place in a completion that is looked at")
+        self._where.setElideMode(Qt.TextElideMode.ElideMiddle)
+        column.addWidget(self._where)
+        column.addWidget(self._make_controls())
+        self._said = self._sentence("chances_said", "Entropy, and what is shown", column)
+        self._parts = QBoxLayout(QBoxLayout.Direction.LeftToRight)
+        self._parts.setSpacing(12)
+        self.bars = ChanceBars()
+        self.bars.pointed.connect(self._show_row)
+        plots = QWidget()
+        self._plots = QVBoxLayout(plots)
+        self._plots.setContentsMargins(0, 0, 0, 0)
+        self._parts.addWidget(self.bars, 3)
+        self._parts.addWidget(plots, 2)
+        column.addLayout(self._parts, 1)
+        self._pointed = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "chances_pointed",
+                              "The token pointed at", "")
+        column.addWidget(self._pointed)
+        self._idea = self._sentence("chances_idea", "Temperature and entropy", column)
+        self._scroll = FormScroll(whole)
+        self._pages = QStackedWidget()
+        self._pages.addWidget(self._empty)
+        self._pages.addWidget(self._scroll)
+        outer.addWidget(self._pages)
+
+    def _make_controls(self) -> QWidget:
+        controls = QWidget()
+        flow = QFlowLayout(controls)
+        flow.setContentsMargins(0, 0, 0, 0)
+        self.whole = named(QPushButton("Whole distribution"), "chances_whole",
+                           "Whole distribution",
+                           "Read how likely every token is at this place, by the policy as it is "
+                           "now and by the start policy; it changes nothing of the run")
+        self.whole.setCheckable(True)
+        self.whole.toggled.connect(self.read_whole)
+        flow.addWidget(self.whole)
+        self.slider = named(QSlider(Qt.Orientation.Horizontal), "chances_temperature",
+                            "Temperature (sampling)",
+                            "Shows the distribution as it is drawn from at another temperature: "
+                            "below 1 the likeliest tokens gain, above it the others. Nothing else "
+                            "changes")
+        self.slider.setRange(round(_COLDEST * _STEPS), round(_HOTTEST * _STEPS))
+        self.slider.setSingleStep(5)
+        self.slider.setPageStep(25)
+        self.slider.setMinimumWidth(160)
+        self.slider.valueChanged.connect(lambda value: self.set_temperature(value / _STEPS))
+        self._degrees = label(number(_HOTTEST))
+        self._degrees.setFixedWidth(self._degrees.sizeHint().width() + 4)
+        group = QWidget()
+        row = QHBoxLayout(group)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(6)
+        for widget in (label("Temperature (sampling)"), self.slider, self._degrees):
+            row.addWidget(widget)
+        flow.addWidget(group)
+        return controls
+
+    def _sentence(self, name: str, title: str, column: QVBoxLayout) -> Any:
+        made = label("", wrap=True)
+        made.setObjectName(name)
+        made.setAccessibleName(title)
+        column.addWidget(StillLabel(made))
+        return made
