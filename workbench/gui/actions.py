@@ -101,6 +101,8 @@ SPECS = (
                "View"),
     ActionSpec("compare_settings", "Compare settings…", "Show in a table where the settings of the "
                "run on display and the ticked runs differ", "View", "Ctrl+Shift+D"),
+    ActionSpec("summary", "Summary of the run", "What the run selected in Runs gained, what that "
+               "cost, which answers changed most, and what to try next", "View"),
     ActionSpec("show_live", "Show the live run", "Show the run that is training now", "View",
                "Ctrl+J", "follow", ALIVE, group=True),
     ActionSpec("health", "Health of the run", "What the health check says of the run on display, "

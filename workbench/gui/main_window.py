@@ -172,6 +172,7 @@ class MainWindow(QMainWindow):
         self.paths.told.connect(self.toast.show_message)
         self.strip.turned.connect(self.guide.turn_to)
         self.guide.opened.connect(self.reveal)
+        self.guide.summary.answer_wanted.connect(self._show_answer)
         self.guide.set_state(self.state)
         self.objective.setting_wanted.connect(self._take_setting)
         for view in self.run_views():
@@ -268,6 +269,11 @@ class MainWindow(QMainWindow):
     def _show_tokens(self, cycle: int, prompt: int) -> None:
         self.reveal("tokens")
         self.tokens.show_prompt(cycle, prompt)
+
+    def _show_answer(self, before: int, after: int, prompt: int) -> None:
+        self.reveal("completions")
+        self.completions.choose(before, after)
+        self.completions.select_prompt(prompt)
 
     def _take_setting(self, name: str, value: float) -> None:
         """Put a value into Hyperparameters, as if it were typed there."""

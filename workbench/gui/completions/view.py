@@ -151,6 +151,15 @@ class CompletionsView(QWidget):
         self._chosen, self._mode = (before, after), "chosen"
         self._load()
 
+    def select_prompt(self, prompt: int) -> None:
+        """Go to the row of a prompt, by its number among those of the run."""
+        place = next((i for i, row in enumerate(self.rows()) if row.before.prompt == prompt), None)
+        if place is not None:
+            self._leave_detail()
+            index = self._proxy.index(place, 0)
+            self.list.setCurrentIndex(index)
+            self.list.scrollTo(index)
+
     def step(self, by: int) -> None:
         """Move both cycles on or back by one comparison."""
         pair = [self._pair.before, self._pair.after]

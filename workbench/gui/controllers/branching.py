@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from workbench.store.store import Store
 
 _MENU = ("fork_run", "go_back", "resume_run", "export_policy", "overlay_run", "clear_overlays",
-         "compare_settings", "rename_selected", "delete_selected")
+         "compare_settings", "summary", "rename_selected", "delete_selected")
 
 
 class Branching(QObject):
@@ -161,5 +161,8 @@ class Branching(QObject):
         ours = run is not None and (run.status not in LIVE or run.id == self._resuming.live)
         allow("fork_run", possible)
         allow("go_back", possible and ours)
+        allow("summary", run is not None and run.status not in LIVE,
+              "Select a run in Runs first." if run is None else
+              "This run is on; when it has ended, its summary is there.")
         for name in ("overlay_run", "rename_selected", "delete_selected"):
             allow(name, selected)

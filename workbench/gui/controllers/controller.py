@@ -18,6 +18,7 @@ from workbench.gui.background import Background
 from workbench.gui.command_palette import CommandPalette
 from workbench.gui.controllers.branching import Branching
 from workbench.gui.controllers.display import Display
+from workbench.gui.controllers.experiments import Experiments
 from workbench.gui.controllers.exporting import Exporting
 from workbench.gui.controllers.health import Health
 from workbench.gui.controllers.memory_watch import MemoryWatch
@@ -34,6 +35,7 @@ from workbench.gui.notifications import Notifications
 from workbench.gui.runs.checkpoints import CheckpointsView
 from workbench.gui.widgets.file_manager import show_folder
 from workbench.gui.widgets.theme import Mode, themes
+from workbench.store.records import LIVE
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
@@ -65,6 +67,7 @@ class Controller(QObject):
         self.health = Health(window, store, send)
         self._display = Display(window, store, background, self.health, self.resuming, send)
         self.branching = Branching(window, store, background, self.resuming)
+        self.experiments = Experiments(window, store, self.resuming)
         self._connect()
 
     @property
@@ -87,6 +90,14 @@ class Controller(QObject):
             return
         CheckpointsView(run, self._store, self._background, self._window.toast.show_message,
                         self._window).open()
+
+    def summary(self) -> None:
+        """Say what came of the run selected in Runs."""
+        run = self._window.runs.selected()
+        if run is not None and run.status not in LIVE:
+            self.show_run(run.id)
+            self._window.guide.show_summary()
+            self._window.reveal("guide")
 
     def show_run(self, run_id: int | None) -> None:
         """Put a run on display; its numbers are read in the background."""
@@ -217,6 +228,8 @@ class Controller(QObject):
             self._window.hyperparameters.refused(event.problems)
         if event.command == "Try":
             self._window.trying.refused()
+        if event.command in ("Fork", "LoadModels"):
+            self.experiments.has_begun("")
         if event.command == "WriteOn":
             self._window.paths.refused()
         self.run_control.refused(event.command)
@@ -250,10 +263,10 @@ class Controller(QObject):
     def _run_resumed(self, event: ev.RunResumed) -> None:
         window = self._window
         self.resuming.live, self._display.watched = event.run_id, None
-        # A fork has the settings that were chosen in its dialog.
+        # A fork has the settings that were chosen in its dialog, but for an experiment.
         window.hyperparameters.run_resumed(
             event.hyperparameters, event.name, find_algorithm(event.algorithm),
-            keep_edits=not event.parent)
+            keep_edits=self.experiments.has_begun(event.parent) or not event.parent)
         window.status.run_started(event)
         window.runs.refresh()
         self.show_run(event.run_id)
@@ -286,6 +299,7 @@ class Controller(QObject):
         self.resuming.live = self._display.watched = None
         window.runs.refresh()
         window.completions.run_ended(event.run_id)
+        window.guide.run_ended(event.run_id)
         run = self._store.run(event.run_id)
         name = run.name if run else f"Run {event.run_id}"
         self.readiness.run_ended()
@@ -340,6 +354,7 @@ class Controller(QObject):
         on("notifications", lambda: Notifications(window.toast, window).open())
         on("shortcuts", lambda: show_shortcuts(window, window.all_actions()))
         on("guide", partial(window.reveal, "guide"))
+        on("summary", self.summary)
         on("about", lambda: show_about(window, self._store.home))
         on("open_logs", lambda: show_folder(self._store.home / "logs"))
         modes: tuple[Mode, ...] = ("system", "light", "dark")

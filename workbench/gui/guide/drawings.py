@@ -234,7 +234,7 @@ def _band(pencil: Pencil, box: QRectF, scene: Scene, card: Card) -> None:
     if dots is None:
         return
     low, high = dots.band
-    widest = max(0.25, 2.2 * max(-math.log(max(low, 0.05)), math.log(high)))
+    widest = 2.2 * max(-math.log(max(low, 0.05)), math.log(high))
     left, right = box.left() + 4, box.right() - 4
 
     def x(ratio: float) -> float:

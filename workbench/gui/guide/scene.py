@@ -186,15 +186,15 @@ def _of_traces(
         found["estimates"] = Estimates(shown.pieces, values, line.end(mine[-1]))
     region = algorithm.objective.region if algorithm.objective else None
     if region is not None and region.advantage in shown.numbers:
-        found |= _of_update(traces, region, settings)
+        found |= _of_update(traces, region, settings, column)
     return found
 
 
 def _of_update(
-    traces: Sequence[TokenTrace], region: TrustRegion, settings: Mapping[str, object]
+    traces: Sequence[TokenTrace], region: TrustRegion, settings: Mapping[str, object], column: str
 ) -> dict[str, Any]:
-    """Return the words that turned out best and worst, and the dots in the trust region where the
-    update is over."""
+    """Return the words that turned out best and worst where there was a choice, and the dots in the
+    trust region where the update is over."""
     pieces = [(trace.pieces, i) for trace in traces for i in range(len(trace.pieces))]
     advantages = np.concatenate([trace.numbers[region.advantage] for trace in traces])
     updated = all(region.ratio in trace.numbers for trace in traces)
@@ -203,7 +203,11 @@ def _of_update(
     words = [row for row, (of, i) in enumerate(pieces) if any(map(str.isalpha, of[i]))]
     found: dict[str, Any] = {}
     if words and np.isfinite(advantages).all():
-        up, down = (pick(words, key=advantages.__getitem__) for pick in (max, min))
+        weights = advantages
+        if all(column in trace.numbers for trace in traces):
+            chances = np.exp(np.concatenate([trace.numbers[column] for trace in traces]))
+            weights = advantages * (1 - chances)
+        up, down = (pick(words, key=weights.__getitem__) for pick in (max, min))
         found = {name: Word(whole_word(*pieces[row]), float(advantages[row]), float(ratios[row]))
                  for name, row in (("up", up), ("down", down))}
     if updated and np.isfinite(ratios).all():

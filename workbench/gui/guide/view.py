@@ -18,17 +18,22 @@ from workbench.algorithms import algorithm_named, default_algorithm, guide_of, p
 from workbench.gui.background import Background
 from workbench.gui.guide.canvas import Canvas
 from workbench.gui.guide.following import Following
+from workbench.gui.guide.results import Results, read_results
 from workbench.gui.guide.scene import EXAMPLE, Scene, read_scene
+from workbench.gui.guide.summary import Summary
 from workbench.gui.run_view import RunView
 from workbench.gui.widgets.controls import enable, label, named, push_button
-from workbench.gui.widgets.formula import formula_html
+from workbench.gui.widgets.formula import formula_html, terms_html
 from workbench.gui.widgets.theme import set_look
 from workbench.guide import BEFORE, LOADING, Card
+from workbench.store.records import LIVE
 from workbench.store.store import Store
 from workbench.training.events import State
+from workbench.training.states import ALIVE
 
 _MS_A_WORD, _LEAST_MS = 250, 3000  # of reading
 _WIDE = 260  # pixels
+_BUSY = "A run is on; stop it, or wait for its end, to begin another."
 _PHASES = {1: "Phase 1 · ", 2: "Phase 2 · ", 0: ""}
 
 
@@ -46,6 +51,7 @@ class GuideView(RunView):
         self._background = background
         self._state = State.IDLE
         self._part = ""
+        self._over = False  # whether the run on display has ended
         self._algorithm: Algorithm | None = None
         self._asked = 0
         self.scene = EXAMPLE
@@ -62,12 +68,33 @@ class GuideView(RunView):
         if run_id != self.run_id:
             self.run_id, self.scene, self._part = run_id, EXAMPLE, ""
             run = None if run_id is None else self.store.run(run_id)
+            self.summary.show_results(None)
             self._use(algorithm_named(run.algorithm) if run else default_algorithm())
+            if run is None:
+                self.set_state(self._state)
+            self._over = run is not None and run.status not in LIVE
+            if self._over:
+                self.following.end()
+                self._draw()
         self.load_soon()
+
+    def run_ended(self, run_id: int) -> None:
+        """A run is over: say what came of it, if it is on display."""
+        if run_id == self.run_id:
+            self._part, self._over = "", True
+            self.following.end()
+            self._draw()
+            self.load_soon()
+
+    def show_summary(self) -> None:
+        """Show what came of the run on display."""
+        self.following.go_to(self.following.summary)
+        self._draw()
 
     def set_state(self, state: State) -> None:
         """Say where the session stands: before a run there are cards of their own."""
         self._state = state
+        self.summary.set_busy(_BUSY if state in ALIVE else "")
         if self.run_id is None:
             self.following.stand(LOADING if state in (State.IDLE, State.LOADING) else BEFORE)
             self._draw()
@@ -77,6 +104,7 @@ class GuideView(RunView):
         self._part = part
         if not part:
             return
+        self._over = False
         if held:
             self.following.stand(part)
             self.load_soon()
@@ -109,6 +137,8 @@ class GuideView(RunView):
             following.go_to(following.first(self._part))
         elif on and self.run_id is None:
             self.set_state(self._state)
+        elif on and self._over:
+            following.end()
         self._draw()
 
     # -- showing
@@ -139,12 +169,16 @@ class GuideView(RunView):
         if run_id is None:
             self._show(asked, EXAMPLE)
         else:
-            self._background.run(lambda: read_scene(self.store, run_id, cards),
-                                 lambda scene: self._show(asked, scene))
+            over = self._over
+            self._background.run(
+                lambda: (read_scene(self.store, run_id, cards),
+                         read_results(self.store, run_id) if over else None),
+                lambda found: self._show(asked, *found))
 
-    def _show(self, asked: int, scene: Scene) -> None:
+    def _show(self, asked: int, scene: Scene, results: Results | None = None) -> None:
         if asked == self._asked:  # else another answer is on its way
             self.scene = scene
+            self.summary.show_results(results)
             self._draw()
 
     def _has_read(self) -> None:
@@ -153,30 +187,37 @@ class GuideView(RunView):
             self._draw()
 
     def _draw(self) -> None:
-        following, card = self.following, self.card
-        part = self._parts.get(card.part)
+        following = self.following
+        last = following.row == following.summary
+        self._count.setText("" if last else f"{following.row + 1} of {following.summary}")
+        enable(self.back_button, following.row > 0, "This is the first card.")
+        enable(self.next_button, not last, "This is the last card.")
+        self._pages.setCurrentIndex(int(last))
+        if following.row != self._shown:
+            self._shown, self._read = following.row, False
+            for area in (self._scroll, self._summary_scroll):
+                area.verticalScrollBar().setValue(0)
+            words = 0 if last else len(self.card.text.split())
+            self._reading.start(max(_LEAST_MS, _MS_A_WORD * words))
+        if not last:
+            self._draw_card(self.card)
+
+    def _draw_card(self, card: Card) -> None:
+        following, part = self.following, self._parts.get(card.part)
         where = f"{_PHASES[part.phase]}{part.title}" if part else (
             "Loading" if card.part == LOADING else "Before a run")
         self._where.setText(f"{where} · on now" if following.live else where)
         set_look(self._where, role="accent" if following.live else "muted")
-        self._count.setText(f"{following.row + 1} of {len(following.cards)}")
         self._title.setText(card.title)
         said = card.say(self.scene.metrics, self.scene.settings) if not self.scene.made_up else ""
         self._said.setText(said)
         self._said.setVisible(bool(said))
         self.canvas.show_card(card, self.scene, said or card.text)
-        self._text.setText(card.text)
+        self._text.setText(terms_html(card.text))
         self._formula.setText(formula_html(card.formula))
         self._formula.setVisible(bool(card.formula))
         self.more_button.setVisible(bool(card.view))
         self.more_button.setText(f"More in {card.view.capitalize()}")
-        enable(self.back_button, following.row > 0, "This is the first card.")
-        enable(self.next_button, following.row < len(following.cards) - 1,
-               "This is the last card.")
-        if following.row != self._shown:
-            self._shown, self._read = following.row, False
-            self._scroll.verticalScrollBar().setValue(0)
-            self._reading.start(max(_LEAST_MS, _MS_A_WORD * len(card.text.split())))
 
     # -- making it
 
@@ -188,7 +229,7 @@ class GuideView(RunView):
         self.canvas = Canvas()
         self._said = label(role="muted", wrap=True)
         self._said.setObjectName("guide_numbers")
-        self._text = label(wrap=True)
+        self._text = label(wrap=True, rich=True)
         self._text.setObjectName("guide_text")
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._formula = label(wrap=True, rich=True)
@@ -209,12 +250,11 @@ class GuideView(RunView):
             column.addWidget(part)
         column.addWidget(self.more_button, 0, Qt.AlignmentFlag.AlignLeft)
         column.addStretch(1)
-        self._scroll = QScrollArea(widgetResizable=True)
-        self._scroll.setFrameShape(QFrame.Shape.NoFrame)
-        self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self._scroll.setWidget(page)
+        self.summary = Summary()
         self._pages = QStackedWidget()
+        self._scroll, self._summary_scroll = _scrolled(page), _scrolled(self.summary)
         self._pages.addWidget(self._scroll)
+        self._pages.addWidget(self._summary_scroll)
         self.follow_box = named(
             QCheckBox("Follow the run"), "guide_follow", "Follow the run",
             "Show the card of the part of the cycle that is on; Back and Next switch it off")
@@ -239,3 +279,12 @@ class GuideView(RunView):
         whole.setSpacing(0)
         whole.addWidget(self._pages, 1)
         whole.addLayout(foot)
+
+
+def _scrolled(page: QWidget) -> QScrollArea:
+    area = QScrollArea(widgetResizable=True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    area.setWidget(page)
+    return area

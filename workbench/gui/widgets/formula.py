@@ -12,6 +12,7 @@ _VARIABLE = re.compile(rf"{_ALONE}(?!a(?=\s))([{_LETTER}])(?![{_LETTER}])|([α-�
 # An index is a group in braces, a word, or a number, after a letter, a sum or a bracket.
 _INDEX = re.compile(rf"(?:(?<={_ALONE}[{_LETTER}])|(?<=[Σ)]))([_^])(?:\{{([^}}]*)\}}|([^\W_]+))")
 _MINUS = re.compile(rf"(?<![{_LETTER}]{{2}})-|-(?![{_LETTER}]{{2}})")  # no hyphen in a word
+_TERM = re.compile(r"\bL_[A-Z]+\b")
 _TAG = re.compile(r"(<[^>]*>|&\w+;)")
 
 
@@ -21,6 +22,11 @@ def formula_html(text: str) -> str:
     shown = _INDEX.sub(_index, shown)
     return "".join(part if _TAG.fullmatch(part) else _VARIABLE.sub(r"<i>\g<0></i>", part)
                    for part in _TAG.split(shown))
+
+
+def terms_html(text: str) -> str:
+    """Return a sentence as HTML, in which the names of terms, L_POLICY, stand as in formulas."""
+    return _TERM.sub(lambda found: formula_html(found[0]), html.escape(text, quote=False))
 
 
 def _index(found: re.Match[str]) -> str:

@@ -1,0 +1,191 @@
+"""What came of a run, and experiments with it."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from helpers.play import SMALL, play, until
+from helpers.window import DEFAULTS, PROMPTS, Opened, bare_controls, metrics, ready, unexplained
+from pytestqt.qtbot import QtBot
+
+from workbench.formatting import number, signed
+from workbench.gui.app import Workbench
+from workbench.gui.completions.model import Role
+from workbench.gui.guide.results import read_results, trials_of
+from workbench.gui.guide.summary import Summary
+from workbench.ppo.declaration import PPO
+from workbench.store.records import CompletionRecord, Prompt
+from workbench.store.store import Store
+from workbench.training import commands as do
+from workbench.training import events as ev
+from workbench.training.events import State
+
+BEFORE = (-1.0, 0.5, 0.2, 1.0, 0.0)
+AFTER = (1.5, 0.4, 0.9, -0.5, math.nan)
+TEXTS = (*PROMPTS, "The soup was", "The room was")
+
+
+def compared(scores: tuple[float, ...], word: str) -> list[CompletionRecord]:
+    return [CompletionRecord(i, i, text, f" {word} {i}", scores[i], 0.5 * i, 5, True)
+            for i, text in enumerate(TEXTS)]
+
+
+def fill(store: Store, **settings: object) -> int:
+    run_id = store.create_run(
+        name="Mine", policy="/models/policy", reward="/models/reward", models={},
+        hyperparameters=DEFAULTS | {"num_cycles": 2} | settings,
+        prompts=[Prompt(text) for text in TEXTS]).result()
+    store.record_comparison(run_id, 0, compared(BEFORE, "old")).result()
+    for cycle in (1, 2):
+        store.record_cycle(run_id, cycle, metrics=metrics(cycle), rollout=[],
+                           comparison=compared(AFTER if cycle == 2 else BEFORE, "new")).result()
+    store.set_status(run_id, "finished").result()
+    return run_id
+
+
+@pytest.fixture
+def summary(qtbot: QtBot, opened: Opened, store: Store) -> Summary:
+    """The summary of a run that is on display."""
+    ready(opened)
+    run_id = fill(store)
+    opened.window.runs.refresh()
+    opened.window.reveal("guide")
+    opened.controller.show_run(run_id)
+    qtbot.waitUntil(lambda: opened.window.guide.summary.results is not None)
+    return opened.window.guide.summary
+
+
+def test_its_numbers_are_those_of_the_store(store: Store) -> None:
+    found = read_results(store, fill(store))
+    # The prompt whose last answer has no score is left out on both sides.
+    assert found.prompts == 4
+    assert found.before == pytest.approx((-1.0 + 0.5 + 0.2 + 1.0) / 4)
+    assert found.after == pytest.approx((1.5 + 0.4 + 0.9 - 0.5) / 4)
+    assert found.gain == pytest.approx(found.after - found.before)
+    assert found.kl == pytest.approx((0 + 0.5 + 1 + 1.5 + 2) / 5)
+    assert found.cost == "KL 1.0 nats a completion × β 0.04 = 0.04 off the reward"
+    assert [a.before.prompt_text for a in found.changed] == [TEXTS[0], TEXTS[3], TEXTS[2]]
+    assert [a.gain for a in found.changed] == pytest.approx([2.5, -1.5, 0.7])
+
+
+def test_it_shows_when_a_run_that_has_ended_is_on_display(
+    opened: Opened, summary: Summary
+) -> None:
+    assert summary.isVisible()
+    assert summary._title.text() == "What came of Mine"
+    found = summary.results
+    assert signed(found.gain) in summary._gain.text()
+    assert f"{number(found.before)} → {number(found.after)}" in summary._gain.text()
+    assert len(summary.answers) == 3
+    assert [b.text() for b in summary.trials] == [e.question for e in PPO.guide.experiments]
+    assert not bare_controls(opened.window.guide)
+    assert not unexplained(opened.window.guide)
+    summary.grab()
+
+
+def test_an_answer_opens_in_completions(qtbot: QtBot, opened: Opened, summary: Summary) -> None:
+    summary.answers[1].click()
+    view = opened.window.completions
+    assert view.isVisible()
+    row = view.list.currentIndex().data(Role.COMPARISON)
+    assert (row.before.prompt_text, row.after.text) == (TEXTS[3], " new 3")
+    assert row.before.text == " old 3"
+
+
+def test_without_a_comparison_there_is_nothing_to_tell(store: Store) -> None:
+    run_id = store.create_run(
+        name="", policy="/p", reward="/r", models={}, hyperparameters=DEFAULTS,
+        prompts=[Prompt("x")]).result()
+    found = read_results(store, run_id)
+    assert math.isnan(found.gain)
+    assert found.changed == ()
+    assert read_results(store, 99) is None
+
+
+def test_an_experiment_says_why_it_would_change_nothing() -> None:
+    free, clip, seed = trials_of(PPO, DEFAULTS | {"kl_coef": 0.0, "seed": 4})
+    assert free.why_not == "KL coefficient (β) was 0 in this run."
+    assert (clip.value, clip.why_not) == (0.05, "")
+    assert (seed.value, seed.change) == (5, "Seed 4 → 5")
+    adaptive = trials_of(PPO, DEFAULTS | {"kl_controller": "adaptive"})[0]
+    assert "adaptive KL controller" in adaptive.why_not
+
+
+def test_an_experiment_forks_the_beginning_with_one_change(
+    opened: Opened, summary: Summary
+) -> None:
+    opened.window.hyperparameters.form.set_values({"learning_rate": 3e-3}, "typed")
+    summary.trials[1].click()
+    command = opened.sent[-1]
+    assert isinstance(command, do.Fork)
+    assert (command.run_id, command.cycle, dict(command.changes)) == (
+        summary.results.run_id, 0, {"cliprange": 0.05})
+    assert command.name == "Mine: Clip range (ε) 0.2 → 0.05"
+
+
+def test_while_a_run_is_on_no_experiment_begins(opened: Opened, summary: Summary) -> None:
+    opened.controller.handle([ev.StateChanged(State.RUNNING)])
+    for button in summary.trials:
+        assert not button.isEnabled()
+    assert not unexplained(opened.window.guide)
+    opened.controller.handle([ev.StateChanged(State.FINISHED)])
+    assert all(button.isEnabled() for button in summary.trials)
+
+
+def test_a_run_that_ends_is_summed_up_and_later_from_runs(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    ready(opened)
+    first, other = fill(store), fill(store)
+    window = opened.window
+    window.reveal("guide")
+    opened.controller.show_run(first)
+    qtbot.waitUntil(lambda: window.strip.buttons[1].result != "")
+    opened.controller.handle([ev.StateChanged(State.RUNNING), ev.Progress(
+        first, 3, 3, ev.Phase.SAMPLING, 1, 64)])
+    assert not window.guide.summary.isVisible()
+    opened.controller.handle([ev.RunFinished(first, "finished", 2),
+                              ev.StateChanged(State.FINISHED)])
+    qtbot.waitUntil(lambda: len(window.guide.summary.answers) == 3)
+    assert window.guide.summary.isVisible()
+    window.docks["guide"].close()
+    window.runs.refresh()
+    window.runs._select(other)
+    assert window.actions_["summary"] in window.runs.make_menu().actions()
+    window.actions_["summary"].trigger()
+    assert window.guide.summary.isVisible()
+    assert opened.controller.shown == other
+    qtbot.waitUntil(lambda: window.guide.summary.results is not None
+                    and window.guide.summary.results.run_id == other)
+
+
+@pytest.mark.slow
+def test_an_experiment_runs_differs_by_one_setting_and_is_drawn_over(qapp, tmp_path) -> None:
+    async def scenario(workbench: Workbench) -> None:
+        window, store = workbench.window, workbench.store
+        await until(lambda: window.state is State.READY)
+        form, summary = window.hyperparameters.form, window.guide.summary
+        form.set_values(SMALL, "test")
+        window.actions_["start"].trigger()
+        await until(lambda: window.state is State.FINISHED)
+        window.reveal("guide")
+        await until(lambda: summary.results is not None and summary.results.run_id == 1)
+        answers = [store.completions(1, cycle) for cycle in (0, 2)]
+        before, after = (sum(c.score for c in found) / len(found) for found in answers)
+        assert (summary.results.before, summary.results.after) == pytest.approx((before, after))
+        # An edit that was not used is neither lost nor used.
+        form.set_values({"learning_rate": 3e-3}, "typed")
+        summary.trials[2].click()
+        await until(lambda: window.runs.newest.id == 2 and window.state is State.FINISHED)
+        one, two = (store.settings_planned(run) for run in (1, 2))
+        assert {k: (one[k], two[k]) for k in one if one[k] != two[k]} == {"seed": (0, 1)}
+        assert form.values()["learning_rate"] == 3e-3
+        assert form.values()["seed"] == 1
+        assert window.runs.model.ticks == {1}
+        assert [run.run_id for run in window.metrics._overlays()] == [1]
+        assert workbench.controller.shown == 2
+        await until(lambda: summary.results is not None and summary.results.run_id == 2)
+        assert summary.results.name == "Run 1: Seed 0 → 1"
+
+    play(qapp, tmp_path, scenario)

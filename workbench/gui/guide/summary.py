@@ -1,0 +1,130 @@
+"""The last card: what a run gained, what that cost, which answers changed, and what to try."""
+
+from __future__ import annotations
+
+import html
+import math
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
+
+from workbench.formatting import count_cycles, number, signed
+from workbench.gui.guide.answer_button import AnswerButton
+from workbench.gui.guide.results import Results, Trial
+from workbench.gui.widgets.controls import enable, label, push_button
+from workbench.gui.widgets.theme import themes
+
+_EMPTY = ("When a run has ended, this page says what it gained, what that cost, which answers "
+          "changed most and what could be tried next.")
+_NOTHING = ("No cycle of this run is complete, so there is nothing to compare the start policy "
+            "with.")
+
+
+class Summary(QWidget):
+    """``answer_wanted`` carries the two cycles and the number of a prompt, ``trial_wanted`` the
+    number of the run and a :class:`Trial`."""
+
+    answer_wanted = Signal(int, int, int)
+    trial_wanted = Signal(int, object)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("guide_summary")
+        self.results: Results | None = None
+        self._busy = ""
+        self.answers: list[AnswerButton] = []
+        self.trials: list[QPushButton] = []
+        self._title = label(role="heading", wrap=True)
+        self._title.setObjectName("guide_summary_title")
+        self._gain = label(rich=True, wrap=True)
+        self._gain.setObjectName("guide_gain")
+        self._cost = label(wrap=True)
+        self._cost.setObjectName("guide_cost")
+        self._which = label("The answers that changed most", "heading", wrap=True)
+        self._next = label("What if?", "heading", wrap=True)
+        self._about = label(
+            "Each begins a new run from the same start with that one change, and draws both over "
+            "each other in Metrics. Edits in Hyperparameters stay as they are, and are not used.",
+            "muted", wrap=True)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(10, 8, 10, 8)
+        column.setSpacing(6)
+        column.addWidget(self._title)
+        column.addWidget(self._gain)
+        column.addWidget(self._cost)
+        column.addSpacing(4)
+        column.addWidget(self._which)
+        self._list = QVBoxLayout()
+        self._list.setSpacing(6)
+        column.addLayout(self._list)
+        column.addSpacing(4)
+        column.addWidget(self._next)
+        self._buttons = QVBoxLayout()
+        self._buttons.setSpacing(6)
+        column.addLayout(self._buttons)
+        column.addWidget(self._about)
+        column.addStretch(1)
+        themes().changed.connect(self._say)
+        self.show_results(None)
+
+    def show_results(self, results: Results | None) -> None:
+        """Show what came of a run."""
+        self.results = results
+        for button in (*self.answers, *self.trials):
+            button.hide()
+            button.deleteLater()
+        self.answers = [AnswerButton(row, answer)
+                        for row, answer in enumerate(results.changed if results else ())]
+        for answer in self.answers:
+            answer.clicked.connect(lambda _=False, a=answer: self._open(a))
+            self._list.addWidget(answer)
+        self.trials = [self._trial(trial) for trial in (results.trials if results else ())]
+        for button in self.trials:
+            self._buttons.addWidget(button)
+        self._which.setVisible(bool(self.answers))
+        self._next.setVisible(bool(self.trials))
+        self._about.setVisible(bool(self.trials))
+        self._say()
+        self.set_busy(self._busy)
+
+    def set_busy(self, why: str) -> None:
+        """Say why no experiment can begin now; "" where one can."""
+        self._busy = why
+        for button, trial in zip(
+            self.trials, self.results.trials if self.results else (), strict=True
+        ):
+            enable(button, not (why or trial.why_not), why or trial.why_not)
+
+    def _trial(self, trial: Trial) -> QPushButton:
+        return push_button(
+            trial.experiment.question, f"guide_try_{trial.experiment.setting}",
+            f"{trial.change}. {trial.experiment.look}",
+            lambda: self.trial_wanted.emit(self.results.run_id, trial) if self.results else None)
+
+    def _open(self, button: AnswerButton) -> None:
+        if self.results is not None:
+            self.answer_wanted.emit(*self.results.cycles, button.answer.before.prompt)
+
+    def _say(self) -> None:
+        results, theme = self.results, themes().theme
+        if results is None:
+            self._title.setText("What came of a run")
+            self._gain.setText(_EMPTY)
+        elif math.isnan(results.gain):
+            self._title.setText(f"What came of {results.name}")
+            self._gain.setText(_NOTHING)
+        else:
+            self._title.setText(f"What came of {results.name}")
+            colour = theme.good if results.gain > 0 else theme.bad
+            first, last = results.cycles
+            where = f"after {count_cycles(last)}" if not first else f"from cycle {first} to {last}"
+            many = f"{results.prompts:,} compared prompts" if results.prompts != 1 else (
+                "one compared prompt")
+            self._gain.setText(
+                f"<b style='font-size: large; color: {colour}'>{signed(results.gain)}</b> reward: "
+                f"<b>{number(results.before)} → {number(results.after)}</b>, the mean of "
+                f"{html.escape(many)} {where}.")
+        cost = results.cost if results else ""
+        self._cost.setText(f"What it cost: {cost}, in the same answers." if cost else "")
+        self._cost.setVisible(bool(cost))
+        self._gain.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
