@@ -138,7 +138,7 @@ async def try_policies(stage: Stage) -> None:
 @scene
 async def completions_detail(stage: Stage) -> None:
     stage.window.reveal("completions")
-    stage.window.completions._show_detail(stage.window.completions.list.currentIndex())
+    stage.window.completions.do("open")
 
 
 @scene

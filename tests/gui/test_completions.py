@@ -9,14 +9,24 @@ import pytest
 from helpers.window import Opened, fill
 from hypothesis import given
 from hypothesis import strategies as st
-from PySide6.QtCore import QPoint, QRect, QSortFilterProxyModel, Qt
-from PySide6.QtGui import QGuiApplication, QTextCharFormat
+from PySide6.QtCore import QPoint, QRect, Qt
+from PySide6.QtGui import QFont, QFontMetrics, QGuiApplication, QTextCharFormat
 from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QApplication, QLabel, QTextEdit, QToolButton, QWidget
 
-from workbench.gui.completions.completion_texts import as_markdown, change, cycle_name
+from workbench.gui.completions.completion_texts import as_markdown, change
+from workbench.gui.completions.delegate import MOST_LINES, PAD
 from workbench.gui.completions.diff import marked_difference, split, word_difference
-from workbench.gui.completions.model import CompletionsModel, Role, pair_up
+from workbench.gui.completions.filters import parse
+from workbench.gui.completions.model import (
+    COUNT,
+    SORTS,
+    Column,
+    CompletionsModel,
+    CompletionsProxy,
+    Role,
+)
+from workbench.gui.completions.rows import Shown, cycle_name, line_up
 from workbench.gui.completions.view import CompletionsView
 from workbench.gui.widgets.cycle_picker import CyclePicker
 from workbench.gui.widgets.theme import themes
@@ -59,7 +69,7 @@ def view(qtbot, store, theme):
 
 
 def compared(view):
-    return view._pair.before, view._pair.after
+    return view.shown.cycles
 
 
 def visible_texts(view):
@@ -117,9 +127,9 @@ def test_changed_words_have_one_hue_of_their_own_and_a_line(view, run, mode):
     theme = themes().theme
     view.show_run(run)
     view.choose(0, 1)
-    view._show_detail(view._proxy.index(0, 0))
-    for side, word in (("before", "mess"), ("after", "joy")):
-        text = view.findChild(QTextEdit, f"detail_{side}")
+    view.do("open")
+    for place, word in ((1, "mess"), (2, "joy")):
+        text = view.findChild(QTextEdit, f"detail_text_{place}")
         cursor = text.document().find(word)
         style = cursor.charFormat()
         assert style.background().color().name() == theme.changed
@@ -147,7 +157,7 @@ def test_it_follows_the_latest_cycle(qtbot, view, run, store):
     view.cycle_available(run + 1, 3)
     view.cycle_available(run, 3)
     qtbot.waitUntil(lambda: compared(view) == (2, 3))
-    assert view.rows()[0].after.text == " new 0"
+    assert view.rows()[0].last.text == " new 0"
     assert view.controls.modes["latest"].isChecked()
 
 
@@ -157,8 +167,8 @@ def test_the_start_policy_alone_is_shown_until_there_is_a_cycle(qtbot, view, sto
     view.show_run(number)
     store.record_comparison(number, 0, records(0)).result()
     view.cycle_available(number, 0)
-    qtbot.waitUntil(lambda: compared(view) == (0, None) and len(view.rows()) == 3)
-    assert not view.controls.before.isEnabled()
+    qtbot.waitUntil(lambda: compared(view) == (0,) and len(view.rows()) == 3)
+    assert not view.controls.pickers[0].isEnabled()
     view.grab()
     view.copy("all")
     assert "Start policy" in QGuiApplication.clipboard().text()
@@ -172,7 +182,7 @@ def test_cycles_are_chosen_stepped_through_and_followed_again(qtbot, view, run):
     controls = view.controls
     qtbot.mouseClick(controls.modes["start"], Qt.MouseButton.LeftButton)
     assert compared(view) == (0, 2)
-    controls.before.setCurrentIndex(controls.before.findText("cycle 2"))
+    controls.pickers[0].setCurrentIndex(controls.pickers[0].findText("cycle 2"))
     assert compared(view) == (2, 2)
     assert not any(b.isChecked() for b in controls.modes.values())
     qtbot.mouseClick(controls.previous, Qt.MouseButton.LeftButton)
@@ -185,7 +195,7 @@ def test_cycles_are_chosen_stepped_through_and_followed_again(qtbot, view, run):
     assert compared(view) == (2, 2)  # what the person chose stays
     qtbot.mouseClick(controls.modes["latest"], Qt.MouseButton.LeftButton)
     assert compared(view) == (1, 2)
-    assert controls.before.currentText() == "cycle 1"
+    assert controls.pickers[0].currentText() == "cycle 1"
 
 
 def test_a_run_that_has_ended_shows_its_start_and_its_end(qtbot, view, run, store):
@@ -248,7 +258,7 @@ def test_the_header_tells_mean_change_and_what_is_the_same(view, run, store):
     view.choose(0, 1)
     text = re.sub("<[^>]*>", "", visible_texts(view))
     assert "Compared reward of 3 prompts −0.10 → 0.28 ▲ +0.38 · same" in text
-    assert "same prompts, same random numbers, same sampling" in text
+    assert "same prompts, random numbers and sampling" in text
     view.choose(1, 2)  # one score is not a number there
     assert "0.38 → 1.12 ▲ +0.75" in re.sub("<[^>]*>", "", visible_texts(view))
     store.record_changes(run, 2, [("temperature", 1.0, 0.7, "person"),
@@ -256,7 +266,7 @@ def test_the_header_tells_mean_change_and_what_is_the_same(view, run, store):
     view.choose(1, 2)
     assert "but another temperature" in visible_texts(view)
     view.choose(0, 1)
-    assert "same sampling" in visible_texts(view)
+    assert "and sampling" in visible_texts(view)
 
 
 # -- order
@@ -271,46 +281,55 @@ def test_the_header_tells_mean_change_and_what_is_the_same(view, run, store):
 ])
 def test_rows_are_sorted(view, run, name, descending, order):
     view.show_run(run)
-    view.controls.show_sorting(name, descending)
-    assert [row.before.position for row in view.rows()] == order
+    view.table.sort_by(SORTS[name], descending)
+    assert [row.first.position for row in view.rows()] == order
 
 
-def test_the_order_is_chosen_in_words(view):
-    sort = view.controls.sort
-    assert [sort.itemText(i) for i in range(3)] == [
-        "Prompt, in order", "Reward, highest", "Reward, lowest"]
-    sort.setCurrentIndex(sort.findText("Change, largest"))
-    assert view.controls.sorting() == ("Change", True)
+def test_a_click_on_a_header_sorts(qtbot, view, run):
+    view.show_run(run)
+    header = view.table.horizontalHeader()
+    for order in ([2, 1, 0], [0, 1, 2]):
+        at = QPoint(header.sectionViewportPosition(Column.REWARD) + 10, header.height() // 2)
+        qtbot.mouseClick(header.viewport(), Qt.MouseButton.LeftButton, pos=at)
+        assert [row.first.position for row in view.rows()] == order
+    view.row_actions["sort_prompt"].trigger()
+    assert view.table.sorting() == (Column.PROMPT, False)
+    view.row_actions["sort_prompt"].trigger()
+    assert [row.first.position for row in view.rows()] == [2, 1, 0]
+    view.table.sort_by(Column.TEXT, True)  # by the reward after the first cycle shown
+    assert [row.first.position for row in view.rows()] == [1, 0, 2]
 
 
 def test_a_new_cycle_keeps_the_chosen_row(qtbot, view, run, store):
     view.show_run(run)
-    view.controls.show_sorting("Change", True)
-    view.list.setCurrentIndex(view.list.model().index(1, 0))
-    chosen = view.list.currentIndex().data(Role.COMPARISON).prompt
+    view.table.sort_by(Column.CHANGE, True)
+    view.table.setCurrentIndex(view.table.model().index(1, 0))
+    chosen = view.table.currentIndex().data(Role.ROW).prompt
     better = [replace(r, score=r.position * 10.0) for r in records(2)]
     store.record_comparison(run, 3, better).result()
     view.cycle_available(run, 3)
     qtbot.waitUntil(lambda: compared(view) == (2, 3))
-    assert view.list.currentIndex().data(Role.COMPARISON).prompt == chosen
+    assert view.table.currentIndex().data(Role.ROW).prompt == chosen
 
 
 def test_the_model_keeps_its_promises(qtbot, qtmodeltester):
     model = CompletionsModel()
-    proxy = QSortFilterProxyModel()
-    proxy.setSourceModel(model)
-    proxy.setSortRole(Role.CHANGE)
-    proxy.sort(0, Qt.SortOrder.DescendingOrder)
+    proxy = CompletionsProxy(model, model)
+    proxy.sort(Column.CHANGE, Qt.SortOrder.DescendingOrder)
     for each in (model, proxy):
         QAbstractItemModelTester(each, each)
-    model.set_rows(pair_up(records(0), [], frozenset()))
-    model.set_rows(pair_up(records(0), records(1), frozenset({1})))
-    model.set_rows(pair_up(records(1)[:2], records(2), frozenset()))
+    model.show(Shown((0,), line_up([records(0)], {})))
+    model.show(Shown((0, 1), line_up([records(0), records(1)], {"The hotel": True})))
+    proxy.set_filter(parse("hotel"))
+    model.show(Shown((0, 1, 2), line_up([records(0), records(1), records(2)], {})))
+    proxy.set_filter(parse(""))
+    model.show(Shown((1, 2), line_up([records(1)[:2], records(2)], {})))
     qtmodeltester.check(model)
-    spoken = model.index(0).data(Qt.ItemDataRole.AccessibleTextRole)
-    assert "This film is" in spoken
-    assert "a warm joy" in spoken
-    model.set_rows(())
+    spoken = [model.index(0, i).data(Qt.ItemDataRole.AccessibleTextRole) for i in range(COUNT)]
+    assert "Prompt: This film is" in spoken
+    assert "Cycle 2, reward 1.50:  a warm joy to see" in spoken
+    assert "Change 1.25" in spoken
+    model.show(Shown())
     assert model.rowCount() == 0
 
 
@@ -321,9 +340,9 @@ def test_a_row_is_read_in_full_with_both_texts_scrolling_together(qtbot, view, r
     store.record_comparison(run, 3, long).result()
     store.record_comparison(run, 4, [replace(r, text=r.text + " more") for r in long]).result()
     view.show_run(run)
-    view.list.setFocus()
-    qtbot.keyClick(view.list, Qt.Key.Key_Return)
-    before, after = (view.findChild(QTextEdit, f"detail_{s}") for s in ("before", "after"))
+    view.table.setFocus()
+    qtbot.keyClick(view.table, Qt.Key.Key_Return)
+    before, after = (view.findChild(QTextEdit, f"detail_text_{i}") for i in (1, 2))
     assert after.isVisible()
     assert before.toPlainText() == long[0].text
     after.verticalScrollBar().setValue(after.verticalScrollBar().maximum())
@@ -336,44 +355,50 @@ def test_a_row_is_read_in_full_with_both_texts_scrolling_together(qtbot, view, r
         themes().set_mode(mode)
         view.grab()
     qtbot.keyClick(after, Qt.Key.Key_Escape)
-    assert view.list.isVisible()
-    assert view.list.currentIndex().row() == 1
+    assert view.table.isVisible()
+    assert view.table.currentIndex().row() == 1
 
 
-def test_wide_numbers_leave_room_for_what_they_are(view):
-    delegate = view.delegate
-    for text in ("−0.96 → −0.19", "−12.34 → −10.00"):
-        needed = delegate._digits_text.width("reward  ") + delegate._digits_text.width(text)
-        assert needed <= delegate._columns(760)[2]
+def test_numbers_and_titles_are_never_cut(qtbot, view, run):
+    view.show_run(run)
+    table = view.table
+    for column, widest in ((Column.REWARD, "−12.34"), (Column.CHANGE, "▲ +9.99"),
+                           (Column.KL, "−20.5"), (Column.LENGTH, "1,024")):
+        room = table.columnWidth(column)
+        assert table.delegate._bold_digits.width(widest) + 2 * PAD <= room
+        font = table.horizontalHeader().font()
+        font.setWeight(QFont.Weight.DemiBold)
+        title = table.model().headerData(column, Qt.Orientation.Horizontal)
+        assert QFontMetrics(font).horizontalAdvance(title) + 8 + 8 <= room  # padding, arrow
 
 
 def test_long_texts_show_their_first_lines_and_say_how_much_more_there_is(view, run, store):
     store.record_comparison(run, 3, [replace(r, text="word " * 1000) for r in records(2)]).result()
     view.show_run(run)
-    row = view.delegate._row(view.rows()[2], view.list.viewport().width())
-    assert re.fullmatch(r"[\d,]+ more words · cut off", row.sides[1].badge)
-    assert row.height < 400
+    laid = view.table.delegate.laid(view.rows()[2], 1)
+    more, shown = re.fullmatch(r"([\d,]+) more words · cut off", laid.badge)[1], laid.shown.split()
+    assert int(more.replace(",", "")) + len(shown) == 1000
+    high = laid.badge_at.y() + view.table.delegate.line
+    assert high <= MOST_LINES * view.table.delegate.line
     view.choose(0, 1)
-    row = view.delegate._row(view.rows()[0], view.list.viewport().width())
-    assert row.sides[0].badge == ""
-    assert row.sides[0].shown == "a slow mess"
+    laid = view.table.delegate.laid(view.rows()[0], 0)
+    assert (laid.badge, laid.shown) == ("", "a slow mess")
 
 
-def test_only_rows_in_view_and_what_is_shown_again_are_kept(view, run, store):
+def test_only_texts_in_view_and_what_is_shown_again_are_kept(view, run, store):
     for cycle in range(3, 90):
         store.record_comparison(run, cycle, [
             replace(r, text=f"cycle {cycle} " + "word " * 300) for r in records(2)]).result()
     view.show_run(run)
-    rows = view.delegate._rows
-    for _ in range(60):
+    laid = view.table.delegate._made
+    for _ in range(80):
         view.step(-1)
         view.grab()
-    assert len(rows) <= 64
-    assert len(view.delegate._heights) <= 1024
-    kept = list(rows._made.values())
+    assert 64 < len(laid) <= 256
+    kept = list(laid.values())
     view._load()  # the same texts, read from the store again
     view.grab()
-    assert all(any(row is old for old in kept) for row in rows._made.values())
+    assert all(any(text is old for old in kept) for text in laid.values())
 
 
 def test_a_long_prompt_is_shown_in_part(view, store):
@@ -383,7 +408,7 @@ def test_a_long_prompt_is_shown_in_part(view, store):
         store.record_comparison(
             number, cycle, [CompletionRecord(0, 0, "", " end", 0.5, 0.1, 1, True)]).result()
     view.show_run(number)
-    view._show_detail(view._proxy.index(0, 0))
+    view.do("open")
     label = view.findChild(QLabel, "detail_prompt")
     assert len(label.text()) <= 301
     assert len(label.toolTip()) < 4000
@@ -394,16 +419,15 @@ def test_characters_beyond_the_basic_plane_are_marked_in_place(view, run, store)
     store.record_comparison(run, 4, [replace(r, text="🎬🎬 new end") for r in records(2)]).result()
     view.show_run(run)
     view.grab()
-    row = view.delegate._row(view.rows()[0], view.list.viewport().width())
-    assert row.sides[0].shown == "🎬🎬 old end"
+    assert view.table.delegate.laid(view.rows()[0], 0).shown == "🎬🎬 old end"
 
 
 def test_rows_are_copied(qtbot, view, run):
     view.show_run(run)
-    view.list.setCurrentIndex(view.list.model().index(2, 0))
-    view.list.setFocus()
+    view.table.setCurrentIndex(view.table.model().index(2, 0))
+    view.table.setFocus()
     with qtbot.waitSignal(view.message):
-        qtbot.keyClick(view.list, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
+        qtbot.keyClick(view.table, Qt.Key.Key_C, Qt.KeyboardModifier.ControlModifier)
     text = QGuiApplication.clipboard().text()
     assert text.startswith("**My bicycle**")
     assert "Cycle 2 (reward –, KL" not in text
@@ -435,19 +459,19 @@ def test_wording():
     assert [change(v) for v in (0.5, -0.25, 0.001, math.nan)] == ["▲ +0.50", "▼ −0.25", "= 0.00",
                                                                   ""]
     assert [cycle_name(c) for c in (0, 1200)] == ["start policy", "cycle 1,200"]
-    assert as_markdown(pair_up(records(0), [], frozenset()), 0, None).count("Start policy") == 3
+    assert as_markdown(Shown((0,), line_up([records(0)], {}))).count("Start policy") == 3
 
 
 def test_state_is_kept(qtbot, view, run, store):
     view.show_run(run)
-    view.controls.show_sorting("KL", True)
+    view.table.sort_by(Column.KL, True)
     view.follow("start")
     other = CompletionsView(store)
     qtbot.addWidget(other)
     other.restore_state(view.save_state())
     other.show_run(run)
     assert compared(other) == (0, 2)
-    assert other.controls.sorting() == ("KL", True)
+    assert other.table.sorting() == (Column.KL, True)
     other.restore_state({"sort": "gone", "mode": 3})
     assert other.save_state() == view.save_state()
 
@@ -462,11 +486,11 @@ def test_512_long_rows_are_shown_at_once(qtbot, view, store):
             for i in range(512)]).result()
     view.show_run(number)
     view.resize(500, 400)
-    bar = view.list.verticalScrollBar()
-    qtbot.waitUntil(lambda: bar.maximum() > 512 * 150)
+    bar = view.table.verticalScrollBar()
+    qtbot.waitUntil(lambda: bar.maximum() > 512 * 100)
     bar.setValue(bar.maximum())
     view.grab()
-    assert view.list.indexAt(view.list.viewport().rect().center()).row() > 500
+    assert view.table.indexAt(view.table.viewport().rect().center()).row() > 500
 
 
 def test_every_control_says_what_it_is(view, run):
@@ -483,13 +507,13 @@ def test_the_controls_take_one_row_in_a_small_window(opened: Opened, store: Stor
     window.actions_["reset_layout"].trigger()
     opened.controller.show_run(fill(store, 2))
     QApplication.processEvents()
-    room = window.completions.controls.after.width()
+    room = window.completions.controls.pickers[1].width()
     opened.controller.show_run(fill(store, 12))
     QApplication.processEvents()
     controls = window.completions.controls
-    assert controls.after.currentText() == "cycle 12"
-    assert controls.after.width() == room  # nothing moves on the way
+    assert controls.pickers[1].currentText() == "cycle 12"
+    assert controls.pickers[1].width() == room  # nothing moves on the way
     first, last = (
         QRect(button.mapTo(controls, QPoint(0, 0)), button.size())
-        for button in (controls.previous, controls.sort))
+        for button in (controls.previous, controls.filter))
     assert first.top() <= last.center().y() <= first.bottom()

@@ -164,8 +164,7 @@ def test_a_run_fills_every_view(qtbot: QtBot, opened: Opened, store: Store) -> N
         ev.RunFinished(run_id, "finished", 3), ev.StateChanged(State.FINISHED)])
     assert window.toast.text == "Run 1 finished after 3 cycles."
     window.docks["completions"].raise_()  # behind another view it reads nothing
-    qtbot.waitUntil(lambda: window.completions._pair.after == 3)
-    assert window.completions._pair.before == 0
+    qtbot.waitUntil(lambda: window.completions.shown.cycles == (0, 3))
     assert window.runs.newest.status == "finished"  # type: ignore[union-attr]
     opened.controller.handle([ev.Progress(run_id, 4, 20, ev.Phase.SAMPLING, 3, 4)])
     assert window.status.cycle.text() == "Cycle 4 of 20"

@@ -33,7 +33,7 @@ def test_a_person_opens_runs_and_closes(qapp: QApplication, home: Path) -> None:
         QTest.keyClick(window, Qt.Key.Key_R, Qt.KeyboardModifier.ControlModifier)
         await until(lambda: window.state is State.RUNNING)
         await until(lambda: window.metrics._run is not None and len(window.metrics._run.cycles))
-        assert window.completions.list.isVisible()
+        assert window.completions.table.isVisible()
         window.close()
         await until(lambda: window.findChild(QMessageBox, "close_question"))
         button = window.findChild(QMessageBox, "close_question").findChild(

@@ -88,9 +88,9 @@ def test_an_answer_opens_in_completions(qtbot: QtBot, opened: Opened, summary: S
     summary.answers[1].click()
     view = opened.window.completions
     assert view.isVisible()
-    row = view.list.currentIndex().data(Role.COMPARISON)
-    assert (row.before.prompt_text, row.after.text) == (TEXTS[3], " new 3")
-    assert row.before.text == " old 3"
+    row = view.table.currentIndex().data(Role.ROW)
+    assert (row.prompt, row.last.text) == (TEXTS[3], " new 3")
+    assert row.first.text == " old 3"
 
 
 def test_without_a_comparison_there_is_nothing_to_tell(store: Store) -> None:

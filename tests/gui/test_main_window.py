@@ -178,8 +178,7 @@ def test_palette_goes_there(qtbot: QtBot, opened: Opened, store: Store) -> None:
     assert window.prompts.selected() == [2]
     assert not window.docks["prompts"].visibleRegion().isEmpty()
     go("cycle 2")
-    assert window.completions._pair.after == 2
-    assert window.completions._pair.before == 1
+    assert window.completions.shown.cycles == (1, 2)
 
 
 def test_palette_says_when_nothing_matches(qtbot: QtBot, opened: Opened) -> None:
@@ -452,7 +451,7 @@ def test_tab_goes_through_all_that_is_seen_and_nothing_behind_it(
         assert not behind, now.objectName()
     # Also what has to be scrolled to, but not Runs, which is behind Prompts.
     assert {"policy", "entropy_coef", "prompts_table", "metrics_view",
-            "completions_list"} <= set(names)
+            "completions_table"} <= set(names)
     assert "runs_table" not in names
 
 

@@ -30,7 +30,7 @@ def test_layout_runs_and_resume(qapp: QApplication, tmp_path: Path, fixture: Pat
         window.runs.opened.emit(2)
         await until(lambda: len(plotted(workbench)) == 4)
         window.reveal("completions")
-        await until(lambda: window.completions.list.model().rowCount() == 2)
+        await until(lambda: window.completions.table.model().rowCount() == 2)
         await until(lambda: window.state is State.READY)
         assert window.actions_["pause"].text() == "Resume"
         window.actions_["pause"].trigger()

@@ -220,7 +220,7 @@ def odd(qtbot: QtBot, opened: Opened, store: Store) -> Opened:
     qtbot.waitUntil(lambda: window.tokens.list.count() == 2,
                     timeout=_PATIENCE)
     window.reveal("completions")
-    qtbot.waitUntil(lambda: window.completions.list.model().rowCount() == 2,
+    qtbot.waitUntil(lambda: window.completions.table.model().rowCount() == 2,
                     timeout=_PATIENCE)
     window.reveal("metrics")  # behind another view it draws nothing
     qtbot.waitUntil(lambda: bool(window.metrics._grid.legend.text()), timeout=_PATIENCE)
@@ -234,13 +234,13 @@ def test_nothing_in_the_window_is_taken_for_html(qtbot: QtBot, odd: Opened) -> N
     # Where it has to be, so that the walk cannot go past everything.
     assert {
         "policy", "policy_facts", "loading_failure", "reward_label",
-        "prompts_table", "runs_table", "completions_list", "tokens_completions",
+        "prompts_table", "runs_table", "completions_table", "tokens_completions",
         "tokens_table", "tokens_said", "try_text_0_0_facts", "try_problem_1", "try_prompt_0",
         "state_note", "shown_run", "toast_text", "legend", "health_chip", "main_window",
     } <= seen, seen
-    window.completions._show_detail(window.completions.list.model().index(0, 0))
+    window.completions.do("open")
     odd.controller.handle([ev.StateChanged(State.FAILED, ODD), ev.LoadingFailed(ODD)])
-    assert {"detail_prompt", "detail_before", "detail_after", "state_note"} <= check(window)
+    assert {"detail_prompt", "detail_text_1", "detail_text_2", "state_note"} <= check(window)
 
 
 FILE = ev.UntrustedFile(f"/{ODD}", "0f" * 32, ODD)

@@ -129,7 +129,7 @@ def test_a_click_goes_to_that_cycle_everywhere(qtbot, opened, view):
     with qtbot.waitSignal(view.cycle_chosen) as told:
         qtbot.mouseClick(port(view), LEFT, pos=pixel(view, 7.2))
     assert told.args == [7]
-    qtbot.waitUntil(lambda: opened.window.completions._pair.after == 7)
+    qtbot.waitUntil(lambda: opened.window.completions.shown.cycles[-1] == 7)
     assert opened.window.tokens.wanted == 7
     view.repaint_now()
     for shown in view._grid:

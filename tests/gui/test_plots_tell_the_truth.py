@@ -33,10 +33,10 @@ def view(qtbot, opened: Opened, store: Store, theme) -> MetricsView:
 
 def test_the_line_follows_the_cycle_stepped_to_in_completions(qtbot, opened, view):
     completions = opened.window.completions
-    qtbot.waitUntil(lambda: completions._pair.after == 12, timeout=60_000)
+    qtbot.waitUntil(lambda: completions.shown.cycles[-1] == 12, timeout=60_000)
     completions.choose(10, 11)
     completions.controls.previous.click()
-    assert view._pointing.choice.cycle == completions._pair.after == 10
+    assert view._pointing.choice.cycle == completions.shown.cycles[-1] == 10
     completions.controls.next.click()
     assert view._pointing.choice.cycle == 11
     view.repaint_now()
@@ -154,4 +154,4 @@ def test_completions_behind_another_view_are_read_when_they_come_forward(
     assert completions._stale
     assert not completions._reload.isActive()
     opened.window.reveal("completions")
-    qtbot.waitUntil(lambda: completions._pair.after == 13, timeout=60_000)
+    qtbot.waitUntil(lambda: completions.shown.cycles[-1] == 13, timeout=60_000)

@@ -357,7 +357,7 @@ def test_a_fork_shows_the_shared_past_and_where_it_branched(
     line = view._grid._plots[0].marks.fork
     assert line.isVisible()
     assert line.value() == 2
-    assert opened.window.completions.controls.after.findText("2 (fork)") >= 0
+    assert opened.window.completions.controls.pickers[1].findText("2 (fork)") >= 0
     # The fork's change, journaled before its cycle began, is not shown twice.
     change = ev.Change("learning_rate", 1e-4, 5e-5)
     opened.controller.handle([ev.HyperparametersApplied(2, 3, (change,), DEFAULTS)])

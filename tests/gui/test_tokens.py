@@ -361,8 +361,8 @@ def test_what_was_chosen_stays_when_the_run_goes_on_unless_it_is_back_before_it(
     tokens, completions, plots = window.tokens, window.completions, window.metrics
     qtbot.waitUntil(lambda: tokens.list.count() == len(PROMPTS) and len(plots._run.cycles) == 3)
     tokens.controls.cycles.cycle.setCurrentIndex(1)
-    completions.controls.before.setCurrentIndex(0)
-    completions.controls.after.setCurrentIndex(2)
+    completions.controls.pickers[0].setCurrentIndex(0)
+    completions.controls.pickers[1].setCurrentIndex(2)
     window.actions_[by].trigger()
     assert opened.sent[-1] == do.ResumeRun(run_id, step=by == "step")
     store.rewind(run_id, cycle).result()
@@ -377,7 +377,7 @@ def test_what_was_chosen_stays_when_the_run_goes_on_unless_it_is_back_before_it(
     window.reveal("tokens")
     qtbot.waitUntil(lambda: not tokens._stale and not tokens._reload.isActive())
     qtbot.waitUntil(lambda: list(plots._run.cycles) == list(range(1, cycle + 2)))
-    pair = (completions.controls.before.currentText(), completions.controls.after.currentText())
+    pair = tuple(picker.currentText() for picker in completions.controls.pickers[:2])
     there = tokens.controls.cycles.cycle.currentText(), pair, plots._pointing.choice.cycle
     follows = (tokens.controls.cycles.latest.isChecked(),
                completions.controls.modes["latest"].isChecked())

@@ -165,6 +165,10 @@ class MainWindow(QMainWindow):
     def _connect_views(self) -> None:
         """A cycle that the person goes to in one view is shown in the others."""
         self.completions.tokens_wanted.connect(self._show_tokens)
+        self.completions.paths_wanted.connect(self._show_paths)
+        self.completions.try_wanted.connect(self._try_prompt)
+        self.completions.pin_wanted.connect(self.prompts.pin)
+        self.prompts.changed.connect(self.completions.show_pins)
         self.metrics.cycle_chosen.connect(self.completions.show_cycle)
         self.completions.cycle_chosen.connect(self.metrics.show_chosen)
         self.tokens.cycle_shown.connect(self.metrics.leave_chosen)
@@ -274,6 +278,14 @@ class MainWindow(QMainWindow):
         self.reveal("completions")
         self.completions.choose(before, after)
         self.completions.select_prompt(prompt)
+
+    def _show_paths(self, cycle: int, prompt: int) -> None:
+        self.tokens.show_prompt(cycle, prompt)
+        self.reveal("paths")
+
+    def _try_prompt(self, text: str) -> None:
+        self.reveal("trying")
+        self.trying.take([text])
 
     def _take_setting(self, name: str, value: float) -> None:
         """Put a value into Hyperparameters, as if it were typed there."""

@@ -39,7 +39,7 @@ def make_views(store: Store, background: Background) -> dict[str, QWidget]:
         "prompts": prompts,
         "runs": RunsDock(store, background),
         "metrics": MetricsView(),
-        "completions": CompletionsView(store),
+        "completions": CompletionsView(store, prompts.rows),
         "trying": TryView(store, prompts.rows, prompts.selected),
         "tokens": TokensView(store),
         "objective": ObjectiveView(store, background),

@@ -24,11 +24,21 @@ from workbench.store.records import (
     Series,
     Value,
 )
-from workbench.store.rows import number, prompt_record, run_record, unpack_ids
+from workbench.store.rows import (
+    completion_record,
+    number,
+    prompt_record,
+    run_record,
+    unpack_ids,
+)
 from workbench.store.schema import connect
 
 if TYPE_CHECKING:  # numpy takes a while to import, and a window wants its store first
     from workbench.records import TokenTrace
+
+
+_COMPLETION = ("select c.*, p.text as prompt_text from completions c join run_prompts p "
+               "on p.run_id = c.run_id and p.position = c.prompt")
 
 
 class Queries:
@@ -100,20 +110,29 @@ class Queries:
         policy), every time with the same random numbers; ``rollout`` what the cycle learned from.
         """
         return [
-            CompletionRecord(
-                position=row["position"], prompt=row["prompt"], prompt_text=row["prompt_text"],
-                text=row["text"], score=number(row["score"]), kl=number(row["kl"]),
-                length=row["length"], ended=bool(row["ended"]),
-                parts={k: number(v) for k, v in json.loads(row["parts"] or "{}").items()},
-                cut=row["cut"] or 0,
-            )
-            for row in self._db.query(
-                "select c.*, p.text as prompt_text from completions c join run_prompts p "
-                "on p.run_id = c.run_id and p.position = c.prompt "
-                "where c.run_id = ? and c.cycle = ? and c.kind = ? order by c.position",
-                [run_id, cycle, kind],
-            )
-        ]
+            completion_record(row) for row in self._db.query(
+                f"{_COMPLETION} where c.run_id = ? and c.cycle = ? and c.kind = ? "
+                "order by c.position", [run_id, cycle, kind])]
+
+    def compared_completion(
+        self, run_id: int, cycle: int, position: int
+    ) -> CompletionRecord | None:
+        """Return one compared completion of a cycle, if there is one."""
+        rows = self._db.query(
+            f"{_COMPLETION} where c.run_id = ? and c.cycle = ? and c.kind = 'comparison' "
+            "and c.position = ?", [run_id, cycle, position])
+        return next((completion_record(row) for row in rows), None)
+
+    def compared_rewards(
+        self, run_id: int, position: int, cycles: Sequence[int]
+    ) -> dict[int, float]:
+        """Return the reward of one compared prompt's completion after each of ``cycles``."""
+        # Looked up one by one: the cycles of a run are many rows apart.
+        rows = self._db.execute(
+            "select c.cycle, c.score from json_each(?) wanted join completions c on c.run_id = ? "
+            "and c.cycle = wanted.value and c.kind = 'comparison' and c.position = ?",
+            [json.dumps(list(cycles)), run_id, position])
+        return {cycle: number(score) for cycle, score in rows}
 
     def traces(self, run_id: int, cycle: int) -> list[TokenTrace]:
         """Return the token traces of a cycle's rollout that are still kept."""

@@ -88,6 +88,16 @@ def completion_rows(
     ]
 
 
+def completion_record(row: Mapping[str, Any]) -> CompletionRecord:
+    """Return a completion from its row, with its prompt's text."""
+    return CompletionRecord(
+        position=row["position"], prompt=row["prompt"], prompt_text=row["prompt_text"],
+        text=row["text"], score=number(row["score"]), kl=number(row["kl"]),
+        length=row["length"], ended=bool(row["ended"]),
+        parts={k: number(v) for k, v in json.loads(row["parts"] or "{}").items()},
+        cut=row["cut"] or 0)
+
+
 def health_rows(run_id: int, health: Iterable[HealthRecord]) -> list[Row]:
     """Return the rows of what the health check found."""
     return [{"run_id": run_id, "cycle": h.cycle, "rule": h.rule, "severity": h.severity,

@@ -5,18 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable
+from itertools import zip_longest
 
 from workbench.formatting import number
-from workbench.gui.completions.model import Comparison, Pair
+from workbench.gui.completions.rows import Shown, cycle_name
 from workbench.records import Completion
 from workbench.store.csv_cells import as_text
 from workbench.store.records import CompletionRecord
-
-
-def cycle_name(cycle: int) -> str:
-    """Name the policy after ``cycle``."""
-    return f"cycle {cycle:,}" if cycle else "start policy"
 
 
 def change(value: float) -> str:
@@ -38,32 +33,34 @@ def facts(record: CompletionRecord | Completion) -> str:
     return " · ".join(parts if record.ended else [*parts, "cut off"])
 
 
-def as_markdown(rows: Iterable[Comparison], before: int, after: int | None) -> str:
+def as_markdown(shown: Shown) -> str:
     """Write rows as Markdown, a section each."""
     sections = []
-    for row in rows:
+    for row in shown.rows:
         lines = [f"**{_quote(row.prompt)}**"]
-        if row.after:
+        if math.isfinite(row.change):
             lines[0] += f" {change(row.change)}"
-        for cycle, record in ((before, row.before), (after, row.after)):
-            if record is not None and cycle is not None:
+        for cycle, record in zip(shown.cycles, row.records, strict=True):
+            if record is not None:
                 lines += ["", f"{cycle_name(cycle).capitalize()} ({facts(record)}):", "",
                           *(f"> {line}" for line in record.text.splitlines() or [""])]
         sections.append("\n".join(lines) + "\n")
     return "\n".join(sections)
 
 
-def as_csv(pair: Pair) -> str:
-    """Write every row of a pair as CSV."""
+def as_csv(shown: Shown) -> str:
+    """Write rows as CSV: of two cycles as before and after, with what lies between them."""
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
-    sides = ("before", "after")
+    between = max(0, len(shown.cycles) - 2)
+    sides = ("before", *("between" if between == 1 else f"between_{i + 1}"
+                         for i in range(between)), "after")
     writer.writerow(["prompt", "pinned", "change_in_reward", *(
         f"{name}_{side}" for side in sides
         for name in ("cycle", "text", "reward", "kl", "length", "ended", "reward_tokens_cut"))])
-    for row in pair.rows:
+    for row in shown.rows:
         cells: list[object] = [as_text(row.prompt), int(row.pinned), _cell(row.change)]
-        for cycle, record in ((pair.before, row.before), (pair.after, row.after)):
+        for _, cycle, record in zip_longest(sides, shown.cycles, row.records):
             cells += ["" for _ in range(7)] if record is None else [
                 cycle, as_text(record.text), _cell(record.score), _cell(record.kl), record.length,
                 int(record.ended), record.cut]

@@ -1,233 +1,174 @@
-"""Paints a comparison: the prompt, the two texts side by side, the numbers at the right."""
+"""Paints the table's cells: the prompt over all of the texts, marked words, stacked numbers."""
 
 from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import cast
 
-from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import (
-    QColor,
-    QFont,
-    QFontMetrics,
-    QPainter,
-    QPen,
-    QTextLayout,
-    QTextOption,
-)
-from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen, QTextLayout, QTextOption
+from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QTableView
 
 from workbench.formatting import number
 from workbench.gui.completions import completion_texts
 from workbench.gui.completions.diff import marked_difference
 from workbench.gui.completions.marks import ranges
-from workbench.gui.completions.model import Comparison, Role
+from workbench.gui.completions.model import NOT_YET, Column, Role
+from workbench.gui.completions.rows import Row
 from workbench.gui.widgets.quick_text import QuickText
-from workbench.gui.widgets.theme import Theme, themes
+from workbench.gui.widgets.theme import themes
 from workbench.store.records import CompletionRecord
 
-_PAD = 8
-_GAP = 16
-_LINES = 12
+PAD = 6
+LEAST_LINES, MOST_LINES = 3, 9
 _CHARACTERS = 1200
-_KEPT_ROWS, _KEPT_HEIGHTS = 64, 1024
-_NOT_YET = "When the cycle is complete."
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class _Side:
-    """One text, laid out, with what changed in it marked. ``badge`` stands behind its last word or
-    on a line of its own."""
-
-    layout: QTextLayout
-    shown: str
-    height: float
-    badge: str
-    badge_at: QPointF
+_KEPT = 256  # laid out texts take up to 100 kB each
 
 
 @dataclass(frozen=True, slots=True)
 class _Content:
-    """What a row's layout depends on: the texts, each with whether it ended."""
+    """What a text's layout depends on, beside the room there is. ``beside`` is what it is compared
+    with, and ``first`` whether that comes after it."""
 
-    prompt: str
-    before: tuple[str, bool]
-    after: tuple[str, bool] | None
-
-
-@dataclass(slots=True)
-class _Row:
-    """A row, laid out for one width; ``marked`` once its differences have been looked for."""
-
-    prompt: str
-    sides: tuple[_Side, _Side]
-    height: int
-    marked: bool
+    text: str
+    ended: bool
+    beside: str | None
+    first: bool
 
 
-class _Recent(Generic[T]):
-    """What was made last of each content; the oldest goes first."""
+@dataclass(frozen=True, slots=True)
+class Laid:
+    """A text, laid out, with what changed in it marked. ``badge`` stands behind its last word or
+    on a line of its own."""
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._made: OrderedDict[_Content, T] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._made)
-
-    def get(self, content: _Content, make: Callable[[_Content], T]) -> T:
-        """Return what is known of ``content``, or make it."""
-        if content in self._made:
-            self._made.move_to_end(content)
-        else:
-            self._made[content] = make(content)
-            if len(self._made) > self._most:
-                self._made.popitem(last=False)
-        return self._made[content]
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._made.clear()
+    layout: QTextLayout
+    shown: str
+    badge: str
+    badge_at: QPointF
 
 
-class ComparisonDelegate(QStyledItemDelegate):
-    """Lays a row out when its size is asked for and finds its differences when it is painted.
-
-    A long text shows its first lines, with a badge that says how much more there is. Marks are
-    part of the layout: as selections they would have every text drawn twice.
+class CompletionsDelegate(QStyledItemDelegate):
+    """Lays texts out as they come into view, in the room there is: all rows are equally high, so
+    that nothing moves when another cycle's texts are longer. A text with more words than that says
+    how many. Marks are part of the layout: as selections they would have every text drawn twice.
     """
 
-    def __init__(self, parent: QWidget) -> None:
+    def __init__(self, parent: QTableView) -> None:
         super().__init__(parent)
-        self._view = parent
-        # A layout of a long row takes 100 kB: only those in view are kept, and heights of more.
-        self._rows: _Recent[_Row] = _Recent(_KEPT_ROWS)
-        self._heights: _Recent[int] = _Recent(_KEPT_HEIGHTS)
-        self._width = 0
+        self._table = parent
+        self._made: OrderedDict[_Content, Laid] = OrderedDict()
+        self._width, self._lines = 0, LEAST_LINES
         self._fonts()
 
     def forget(self) -> None:
         """Lay everything out anew: the font or the colours have changed."""
-        self._forget_rows()
+        self._made.clear()
         self._fonts()
 
-    def sizeHint(
-        self, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
-    ) -> QSize:
-        """Return the room that both texts need."""
-        width = self._view.viewport().width()  # type: ignore[attr-defined]
-        self._set_width(width)
-        return QSize(0, self._heights.get(
-            _content(index.data(Role.COMPARISON)),
-            lambda content: self._rows.get(content, self._lay_out).height))
+    def set_room(self, width: int, lines: int) -> None:
+        """Say how wide a column of texts is, and how many lines of it are shown."""
+        if (width, lines) != (self._width, self._lines):
+            self._width, self._lines = width, lines
+            self._made.clear()
+
+    def height(self) -> int:
+        """Return how high a row is: the prompt, the lines, room around them."""
+        return (1 + self._lines) * self.line + 2 + 2 * PAD
+
+    def lines_of(self, letters: int, width: int) -> int:
+        """Return about how many lines a text of so many letters takes."""
+        wide = max(1, width - 2 * PAD)
+        return math.ceil(letters * self._metrics.averageCharWidth() * 1.1 / wide)
+
+    def number_width(self, text: str) -> int:
+        """Return how wide a column is that shows ``text`` as a number."""
+        return math.ceil(self._bold_digits.width(text)) + 2 * PAD
 
     def paint(
         self, painter: QPainter, option: QStyleOptionViewItem,
         index: QModelIndex | QPersistentModelIndex,
     ) -> None:
-        """Paint one row."""
-        theme, comparison = themes().theme, index.data(Role.COMPARISON)
+        """Paint one cell."""
+        row, column = cast(Row, index.data(Role.ROW)), index.column()
         rect: QRect = option.rect
-        state = option.state
-        row = self._row(comparison, rect.width())
-        if not row.marked:
-            self._mark(row)
         painter.save()
         painter.setClipRect(rect)
-        self._background(painter, rect, state, theme)
-        left, column, numbers = self._columns(rect.width())
-        top = rect.top() + _PAD
-        painter.setPen(QColor(theme.text))
-        self._bold_text.draw(painter, rect.left() + left, top, row.prompt)
-        for i, side in enumerate(row.sides):
-            muted = i == 1 and comparison.after is None
-            painter.setPen(QColor(theme.muted if muted else theme.text))
-            origin = QPointF(rect.left() + left + i * (column + _GAP), top + self._line + 2)
-            side.layout.draw(painter, origin)
-            if side.badge:
-                colour = theme.warning if "cut off" in side.badge else theme.muted
-                self._badge(painter, origin + side.badge_at, side.badge, colour)
-        self._numbers(painter, QRectF(rect.right() - numbers - _PAD, top, numbers, rect.height()),
-                      comparison, theme)
+        self._background(painter, rect, option.state, column)
+        top = rect.top() + PAD
+        if column == Column.PROMPT:
+            self._place(painter, rect, top, row)
+        elif column < Column.REWARD:
+            self._prompt(painter, top, row)
+            self._text(painter, QPointF(rect.left() + PAD, top + self.line + 2), row,
+                       column - Column.TEXT)
+        else:
+            self._numbers(painter, rect.right() - PAD, top + self.line + 2, row, Column(column))
         painter.restore()
+
+    def laid(self, row: Row, place: int) -> Laid:
+        """Return the text in a column as it is laid out."""
+        records = row.records
+        record = records[place] if place < len(records) else None
+        beside = records[place - 1 if place else 1] if len(records) > max(1, place) else None
+        content = _Content(
+            _written(record) if record else NOT_YET, record is None or record.ended,
+            _written(beside) if record and beside else None, not place)
+        if content in self._made:
+            self._made.move_to_end(content)
+        else:
+            self._made[content] = self._lay_out(content)
+            if len(self._made) > _KEPT:
+                self._made.popitem(last=False)
+        return self._made[content]
 
     # -- laying out
 
     def _fonts(self) -> None:
-        self._font = QFont(self._view.font())
+        self._font = QFont(self._table.font())
         self._bold = QFont(self._font)
         self._bold.setWeight(QFont.Weight.DemiBold)
         self._small = QFont(self._font)
         self._small.setPointSizeF(self._font.pointSizeF() * 0.85)
-        digits = QFont(self._font)
-        digits.setFeature(QFont.Tag("tnum"), 1)
-        self._bold_text, self._digits_text = QuickText(self._bold), QuickText(digits)
         self._metrics = QFontMetrics(self._font)
-        self._line = self._metrics.lineSpacing()
-        # In the digits they are drawn in, which may be wider than those of the text.
-        self._numbers_width = math.ceil(self._digits_text.width("reward  −00.00 → −00.00"))
+        self.line = self._metrics.lineSpacing()
+        digits = []
+        for font in (self._font, self._bold):
+            font = QFont(font)
+            font.setFeature(QFont.Tag("tnum"), 1)
+            digits.append(QuickText(font))
+        self._digits, self._bold_digits = digits
+        self._bold_text = QuickText(self._bold)
 
-    def _columns(self, width: int) -> tuple[int, int, int]:
-        """Return the left edge, the width of a text and the width of the numbers."""
-        left = _PAD + 4
-        column = (width - left - 2 * _GAP - self._numbers_width - _PAD) // 2
-        return left, max(column, 80), self._numbers_width
-
-    def _row(self, comparison: Comparison, width: int) -> _Row:
-        self._set_width(width)
-        return self._rows.get(_content(comparison), self._lay_out)
-
-    def _set_width(self, width: int) -> None:
-        if width != self._width:
-            self._forget_rows()
-            self._width = width
-
-    def _forget_rows(self) -> None:
-        self._rows.clear()
-        self._heights.clear()
-
-    def _lay_out(self, content: _Content) -> _Row:
-        _, column, _ = self._columns(self._width)
-        prompt = QFontMetrics(self._bold).elidedText(
-            content.prompt, Qt.TextElideMode.ElideMiddle, 2 * column + _GAP)
-        sides = (self._side(content.before, column), self._side(content.after, column))
-        text = self._line + 2 + max(side.height for side in sides)
-        return _Row(prompt, sides, math.ceil(max(text, 4 * self._line)) + 2 * _PAD,
-                    content.after is None)
-
-    def _mark(self, row: _Row) -> None:
-        """Mark what has changed."""
-        row.marked = True
-        _, column, _ = self._columns(self._width)
-        found = marked_difference(*(side.shown for side in row.sides))
-        for side, changed in zip(row.sides, (found.deleted, found.inserted), strict=True):
-            if changed:
-                side.layout.setFormats(ranges(side.shown, changed))
-                _break_lines(side.layout, column)
-
-    def _side(self, written: tuple[str, bool] | None, width: int) -> _Side:
-        text, ended = written or (_NOT_YET, True)
-        shown = text[:_CHARACTERS].replace("\n", "\u2028")
+    def _lay_out(self, content: _Content) -> Laid:
+        width = self._width - 2 * PAD
+        shown = content.text[:_CHARACTERS].replace("\n", "\u2028")
         layout = QTextLayout(shown, self._font)
         option = QTextOption()
         option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
         layout.setTextOption(option)
-        height, end, last = _break_lines(layout, width)
-        shown = shown.encode("utf-16-le")[: 2 * end].decode("utf-16-le", "ignore")
-        badges = []
-        if len(shown) < len(text):
-            badges.append(f"{len(text[len(shown):].split()):,} more words")
-        if not ended:
-            badges.append("cut off")
-        badge = " · ".join(badges)
-        at = QPointF(last + 6, height - self._line)
+        if content.beside is not None:
+            found = marked_difference(*((shown, content.beside[:_CHARACTERS]) if content.first
+                                        else (content.beside[:_CHARACTERS], shown)))
+            if changed := found.deleted if content.first else found.inserted:
+                layout.setFormats(ranges(shown, changed))
+        seen, bottom, last = _break_lines(layout, width, self._lines)
+        badge = self._badge(content, seen)
+        at = QPointF(last + 6, bottom - self.line)
         if badge and at.x() + self._badge_width(badge) > width:
-            at, height = QPointF(0, height + 1), height + self._line + 1
-        return _Side(layout, shown, height, badge, at)
+            if bottom + self.line > self._lines * self.line:  # it takes the place of a line
+                seen, bottom, _ = _break_lines(layout, width, self._lines - 1)
+                badge = self._badge(content, seen)
+            at = QPointF(0, bottom)
+        return Laid(layout, _first(shown, seen), badge, at)
+
+    def _badge(self, content: _Content, seen: int) -> str:
+        shown = _first(content.text[:_CHARACTERS].replace("\n", "\u2028"), seen)
+        more = len(content.text[len(shown):].split())
+        return " · ".join([*([f"{more:,} more word{'s' * (more != 1)}"] if more else []),
+                           *([] if content.ended else ["cut off"])])
 
     def _badge_width(self, text: str) -> int:
         return QFontMetrics(self._small).horizontalAdvance(text) + 10
@@ -235,54 +176,82 @@ class ComparisonDelegate(QStyledItemDelegate):
     # -- painting
 
     def _background(
-        self, painter: QPainter, rect: QRect, state: QStyle.StateFlag, theme: Theme
+        self, painter: QPainter, rect: QRect, state: QStyle.StateFlag, column: int
     ) -> None:
+        theme = themes().theme
         if state & QStyle.StateFlag.State_Selected:
-            soft = QColor(theme.accent)
-            soft.setAlphaF(0.10)
-            painter.fillRect(rect, soft)
-            painter.fillRect(QRect(rect.left(), rect.top(), 3, rect.height()),
-                             QColor(theme.accent))
+            if column == Column.PROMPT:
+                painter.fillRect(QRect(rect.left(), rect.top(), 3, rect.height()),
+                                 QColor(theme.accent))
+            if state & QStyle.StateFlag.State_HasFocus and Column.TEXT <= column < Column.REWARD:
+                line = QRect(rect.left() + PAD, rect.bottom() - 2, rect.width() - 2 * PAD, 2)
+                painter.fillRect(line, QColor(theme.accent))
         painter.setPen(QPen(QColor(theme.border), 1))
         painter.drawLine(rect.bottomLeft(), rect.bottomRight())
 
-    def _badge(self, painter: QPainter, at: QPointF, text: str, colour: str) -> None:
-        painter.setFont(self._small)
-        painter.setPen(QColor(colour))
-        frame = QRectF(at.x(), at.y() + 1.5, self._badge_width(text), self._line - 3)
-        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        painter.drawRoundedRect(frame.adjusted(0.5, 0, -0.5, 0), 3, 3)
-        painter.drawText(frame, Qt.AlignmentFlag.AlignCenter, text)
+    def _place(self, painter: QPainter, rect: QRect, top: int, row: Row) -> None:
+        theme = themes().theme
+        painter.setPen(QColor(theme.muted))
+        self._digits.draw_right(painter, rect.right() - PAD // 2, top, f"{row.first.position + 1}")
+        if row.pinned:
+            painter.setPen(QColor(theme.text))
+            self._digits.draw_right(painter, rect.right() - PAD // 2, top + self.line + 2, "★")
+
+    def _prompt(self, painter: QPainter, top: int, row: Row) -> None:
+        """Write the prompt over all of the texts: each cell has its part of the line."""
+        table = self._table
+        columns = [c for c in range(Column.TEXT, Column.REWARD) if not table.isColumnHidden(c)]
+        wide = sum(table.columnWidth(c) for c in columns) - 2 * PAD
+        cell = QRect(table.columnViewportPosition(Column.TEXT) + PAD - 3, top, wide + 6, self.line)
+        painter.setPen(QColor(themes().theme.text))
+        text = " ".join(row.prompt[: _CHARACTERS // 2].split())
+        self._bold_text.draw_cell(painter, cell, text, False)
+
+    def _text(self, painter: QPainter, at: QPointF, row: Row, place: int) -> None:
+        theme = themes().theme
+        laid = self.laid(row, place)
+        there = place < len(row.records) and row.records[place] is not None
+        painter.setPen(QColor(theme.text if there else theme.muted))
+        laid.layout.draw(painter, at)
+        if laid.badge:
+            at += laid.badge_at
+            painter.setFont(self._small)
+            painter.setPen(QColor(theme.warning if "cut off" in laid.badge else theme.muted))
+            frame = QRectF(at.x(), at.y() + 1.5, self._badge_width(laid.badge), self.line - 3)
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.drawRoundedRect(frame.adjusted(0.5, 0, -0.5, 0), 3, 3)
+            painter.drawText(frame, Qt.AlignmentFlag.AlignCenter, laid.badge)
 
     def _numbers(
-        self, painter: QPainter, area: QRectF, comparison: Comparison, theme: Theme
+        self, painter: QPainter, right: int, top: int, row: Row, column: Column
     ) -> None:
-        before, after = comparison.before, comparison.after
-        lines = [("reward", number(before.score), after and number(after.score)),
-                 ("KL", number(before.kl, 1), after and number(after.kl, 1)),
-                 ("tokens", f"{before.length:,}", after and f"{after.length:,}")]
-        colour = theme.good if comparison.change > 0.005 else (
-            theme.bad if comparison.change < -0.005 else theme.muted)
-        painter.setPen(QColor(colour))
-        right, top = area.right(), area.top()
-        self._bold_text.draw_right(painter, right, top, completion_texts.change(comparison.change))
-        text_colour, muted = QColor(theme.text), QColor(theme.muted)
-        for row, (name, old, new) in enumerate(lines, 1):
-            text = f"{old} → {new}" if new else old
-            width = self._digits_text.width(text)
-            painter.setPen(text_colour)
-            self._digits_text.draw(painter, right - width, top + row * self._line, text)
-            if self._digits_text.width(name + "  ") + width <= area.width():
-                painter.setPen(muted)
-                self._digits_text.draw(painter, area.left(), top + row * self._line, name)
+        theme = themes().theme
+        if column is Column.CHANGE:
+            good, bad = row.change > 0.005, row.change < -0.005
+            painter.setPen(QColor(theme.good if good else theme.bad if bad else theme.muted))
+            self._bold_digits.draw_right(painter, right, top + (len(row.records) - 1) * self.line,
+                                         completion_texts.change(row.change))
+            return
+        texts = _stack(row.records, column)
+        for i, text in enumerate(texts):
+            last = i == len(texts) - 1
+            painter.setPen(QColor(theme.text if last else theme.muted))
+            (self._bold_digits if last else self._digits).draw_right(
+                painter, right, top + i * self.line, text)
 
 
-def _break_lines(layout: QTextLayout, width: int) -> tuple[float, int, float]:
-    """Lay the first lines out; return how high they are, where in the text they end and how wide
+def _stack(records: Sequence[CompletionRecord | None], column: Column) -> list[str]:
+    """Write a number of every cycle."""
+    return ["–" if r is None else number(r.score) if column is Column.REWARD
+            else number(r.kl, 1) if column is Column.KL else f"{r.length:,}" for r in records]
+
+
+def _break_lines(layout: QTextLayout, width: int, lines: int) -> tuple[int, float, float]:
+    """Lay the first lines out; return where in the text they end, how high they are, and how wide
     the last one is."""
     height, end, last = 0.0, 0, 0.0
     layout.beginLayout()
-    for _ in range(_LINES):
+    for _ in range(lines):
         line = layout.createLine()
         if not line.isValid():
             break
@@ -291,17 +260,13 @@ def _break_lines(layout: QTextLayout, width: int) -> tuple[float, int, float]:
         height += line.height()
         end, last = line.textStart() + line.textLength(), line.naturalTextWidth()
     layout.endLayout()
-    return height, end, last
+    return end, height, last
 
 
-def _content(comparison: Comparison) -> _Content:
-    prompt, half = comparison.prompt, _CHARACTERS // 2
-    # There is room for its beginning and its end.
-    prompt = " ".join((prompt if len(prompt) <= _CHARACTERS else
-                       f"{prompt[:half]} {prompt[-half:]}").split())
-    return _Content(f"★ {prompt}" if comparison.pinned else prompt, _written(comparison.before),
-                    _written(comparison.after) if comparison.after else None)
+def _first(text: str, end: int) -> str:
+    """Return the beginning of a text, up to a place that Qt counts in UTF-16."""
+    return text.encode("utf-16-le")[: 2 * end].decode("utf-16-le", "ignore")
 
 
-def _written(record: CompletionRecord) -> tuple[str, bool]:
-    return record.text.lstrip(" "), record.ended
+def _written(record: CompletionRecord) -> str:
+    return record.text.lstrip(" ")

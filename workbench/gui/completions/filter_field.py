@@ -26,7 +26,7 @@ class FilterField(QLineEdit):
         named(self, name, "Filter completions",
               "Show what fits: reward<0, kl>20, length>=40, words or \"quoted text\" in prompt or "
               "completion. Several, with spaces between, must all fit. Escape clears it")
-        self.setPlaceholderText("Filter: reward<0, words")
+        self.setPlaceholderText("Filter: reward<0")
         self.setClearButtonEnabled(True)
         self.setMinimumWidth(self.fontMetrics().averageCharWidth() * _LEAST)
         self.filter = Filter()

@@ -1,149 +1,202 @@
-"""The compared completions as a list model, one row a prompt."""
+"""The compared completions as a table model: a row a prompt, a column a cycle, and numbers."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from enum import IntEnum
 
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QPersistentModelIndex, Qt
+from PySide6.QtCore import (
+    QAbstractTableModel,
+    QModelIndex,
+    QObject,
+    QPersistentModelIndex,
+    QSortFilterProxyModel,
+    Qt,
+)
 
 from workbench.formatting import number
-from workbench.store.records import CompletionRecord
+from workbench.gui.completions.cycles import LEAST, MOST
+from workbench.gui.completions.filters import Filter
+from workbench.gui.completions.rows import Row, Shown, cycle_name
+from workbench.gui.widgets.plain_text import plain_tip
 
 Index = QModelIndex | QPersistentModelIndex
+NOT_YET = "When the cycle is complete."
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """One prompt's completion before and after. ``after`` is None until there is one."""
+class Column(IntEnum):
+    """The columns. Those of texts that are not needed are hidden."""
 
-    before: CompletionRecord
-    after: CompletionRecord | None
-    pinned: bool = False
-
-    @property
-    def prompt(self) -> str:
-        """The prompt's text."""
-        return self.before.prompt_text
-
-    @property
-    def latest(self) -> CompletionRecord:
-        """The completion after, or before where there is no other yet."""
-        return self.after or self.before
-
-    @property
-    def change(self) -> float:
-        """The change in reward; NaN where it is not known."""
-        return self.after.score - self.before.score if self.after else math.nan
+    PROMPT = 0
+    TEXT = 1
+    REWARD = 1 + MOST
+    CHANGE = 2 + MOST
+    KL = 3 + MOST
+    LENGTH = 4 + MOST
 
 
-@dataclass(frozen=True, slots=True)
-class Pair:
-    """Two cycles' completions of the same prompts. ``after`` is None until there is one."""
-
-    before: int
-    after: int | None
-    rows: tuple[Comparison, ...] = field(default=())
-
-    @property
-    def means(self) -> tuple[float, float]:
-        """The mean reward before and after, over prompts scored both times."""
-        rows = [r for r in self.rows if r.after is None or math.isfinite(r.change)]
-        before = [r.before.score for r in rows if math.isfinite(r.before.score)]
-        after = [r.after.score for r in rows if r.after]
-        return _mean(before), _mean(after)
-
-
-def pair_up(
-    before: Sequence[CompletionRecord], after: Sequence[CompletionRecord], pinned: frozenset[int],
-) -> tuple[Comparison, ...]:
-    """Bring the completions of the same prompt together."""
-    found = {record.position: record for record in after}
-    return tuple(Comparison(b, found.get(b.position), b.prompt in pinned) for b in before)
+COUNT = 1 + Column.LENGTH
+TITLES: Mapping[Column, tuple[str, str]] = {
+    Column.PROMPT: ("#", "The prompt's place among those that are compared; ★ pinned in Prompts"),
+    Column.REWARD: ("Reward", "What the reward gives. The last cycle's stands in bold at the foot, "
+                    "those of the others above it, in the order of the columns"),
+    Column.CHANGE: ("Change", "The change in reward from the first column to the last"),
+    Column.KL: ("KL", "How far it is from what the start policy would write, in nats; the last "
+                "cycle's at the foot"),
+    Column.LENGTH: ("Length", "Tokens; the last cycle's at the foot"),
+}
+SORTS: Mapping[str, Column] = {
+    "Prompt": Column.PROMPT, "Reward": Column.REWARD, "Change": Column.CHANGE, "KL": Column.KL,
+    "Length": Column.LENGTH}
+"""By what rows are sorted, as saved states name it."""
 
 
 class Role(IntEnum):
-    """What the model tells of a row beyond its text."""
+    """What the model tells of a cell beyond its text."""
 
-    COMPARISON = Qt.ItemDataRole.UserRole
-    PROMPT_ORDER = Qt.ItemDataRole.UserRole + 1
-    REWARD = Qt.ItemDataRole.UserRole + 2
-    CHANGE = Qt.ItemDataRole.UserRole + 3
-    KL = Qt.ItemDataRole.UserRole + 4
-    LENGTH = Qt.ItemDataRole.UserRole + 5
+    ROW = Qt.ItemDataRole.UserRole
+    SORT = Qt.ItemDataRole.UserRole + 1
 
 
-SORTS: Mapping[str, tuple[Role, Mapping[bool, str]]] = {
-    "Prompt": (Role.PROMPT_ORDER, {False: "in order"}),
-    "Reward": (Role.REWARD, {True: "highest", False: "lowest"}),
-    "Change": (Role.CHANGE, {True: "largest", False: "smallest"}),
-    "KL": (Role.KL, {True: "highest", False: "lowest"}),
-    "Length": (Role.LENGTH, {True: "longest", False: "shortest"}),
-}
-"""By what rows are sorted, and what descending (True) and ascending are called."""
-
-
-class CompletionsModel(QAbstractListModel):
-    """Rows of :class:`Comparison`. New completions of the same prompts change rows in place, so
-    that a view keeps its selection and its scroll position."""
+class CompletionsModel(QAbstractTableModel):
+    """New completions of the same prompts change rows in place, so that a view keeps its selection
+    and its scroll position."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
-        self._rows: tuple[Comparison, ...] = ()
+        self.shown = Shown()
 
     def rowCount(self, parent: Index | None = None) -> int:
         """Return the number of prompts compared."""
-        return 0 if parent and parent.isValid() else len(self._rows)
+        return 0 if parent and parent.isValid() else len(self.shown.rows)
+
+    def columnCount(self, parent: Index | None = None) -> int:
+        """Return the number of columns, with those that are not needed."""
+        return 0 if parent and parent.isValid() else COUNT
+
+    def texts(self) -> int:
+        """Return how many columns of texts are needed: a second waits for the first cycle."""
+        return max(LEAST, len(self.shown.cycles))
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        """Return a row's prompt, spoken text, sort keys or the comparison itself."""
+        """Return a cell's text, what is said of it, what it is sorted by, or the whole row."""
         if not index.isValid():
             return None
-        row = self._rows[index.row()]
+        row, column = self.shown.rows[index.row()], index.column()
         match role:
             case Qt.ItemDataRole.DisplayRole:
-                return row.prompt
+                return _text(row, column)
             case Qt.ItemDataRole.AccessibleTextRole:
-                return spoken(row)
-            case Role.COMPARISON:
+                return self._spoken(row, column)
+            case Role.ROW:
                 return row
-            case Role.PROMPT_ORDER:
-                return row.before.position
-            case Role.REWARD:
-                return _sortable(row.latest.score)
-            case Role.CHANGE:
-                return _sortable(row.change)
-            case Role.KL:
-                return _sortable(row.latest.kl)
-            case Role.LENGTH:
-                return row.latest.length
+            case Role.SORT:
+                return _sort_key(row, column)
         return None
 
-    def set_rows(self, rows: Sequence[Comparison]) -> None:
-        """Show ``rows``."""
-        same = [r.prompt for r in rows] == [r.prompt for r in self._rows]
-        if same and rows:
-            self._rows = tuple(rows)
-            self.dataChanged.emit(self.index(0), self.index(len(rows) - 1))
-        elif rows or self._rows:
+    def headerData(
+        self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
+    ) -> object:
+        """Return a column's name, and what it shows."""
+        if orientation is not Qt.Orientation.Horizontal:
+            return None
+        place = section - Column.TEXT
+        if 0 <= place < MOST:
+            title = (cycle_name(self.shown.cycles[place]).capitalize()
+                     if place < len(self.shown.cycles) else "Next cycle")
+            tip = ("What the policy wrote after this cycle; marked is what differs from the column "
+                   "before. A click sorts by its reward")
+        else:
+            title, tip = TITLES[Column(section)]
+            tip += ". A click sorts by it"
+        match role:
+            case Qt.ItemDataRole.DisplayRole:
+                return title
+            case Qt.ItemDataRole.ToolTipRole:
+                return plain_tip(tip)
+            case Qt.ItemDataRole.TextAlignmentRole if section > Column.TEXT + MOST - 1:
+                return Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter
+        return None
+
+    def show(self, shown: Shown) -> None:
+        """Show other completions."""
+        same = [r.prompt for r in shown.rows] == [r.prompt for r in self.shown.rows]
+        names = self.shown.cycles != shown.cycles
+        if same and shown.rows:
+            self.shown = shown
+            self.dataChanged.emit(self.index(0, 0), self.index(len(shown.rows) - 1, COUNT - 1))
+        elif shown.rows or self.shown.rows:
             self.beginResetModel()
-            self._rows = tuple(rows)
+            self.shown = shown
             self.endResetModel()
+        else:
+            self.shown = shown
+        if names:
+            self.headerDataChanged.emit(
+                Qt.Orientation.Horizontal, Column.TEXT, Column.TEXT + MOST - 1)
+
+    def _spoken(self, row: Row, column: int) -> str:
+        """Say a cell, for a screen reader."""
+        place = column - Column.TEXT
+        if 0 <= place < len(self.shown.cycles):
+            record = row.records[place]
+            name = cycle_name(self.shown.cycles[place]).capitalize()
+            return (f"{name}: nothing." if record is None else
+                    f"{name}, reward {number(record.score)}: {record.text}")
+        if column == Column.PROMPT:
+            return f"Prompt{', pinned' if row.pinned else ''}: {row.prompt}"
+        return f"{TITLES[Column(column)][0]} {_text(row, column)}" if place >= MOST else NOT_YET
 
 
-def spoken(row: Comparison) -> str:
-    """Say a whole row, for a screen reader."""
-    text = f"Prompt: {row.prompt}. Before, reward {number(row.before.score)}: {row.before.text}."
-    if row.after:
-        text += f" After, reward {number(row.after.score)}: {row.after.text}."
-    return text
+class CompletionsProxy(QSortFilterProxyModel):
+    """The rows that fit a filter, sorted by a column."""
+
+    def __init__(self, model: CompletionsModel, parent: QObject) -> None:
+        super().__init__(parent)
+        self._filter = Filter()
+        self._rows = model
+        self.setSortRole(Role.SORT)
+        self.setSourceModel(model)
+
+    def set_filter(self, wanted: Filter) -> None:
+        """Show only what fits."""
+        self._filter = wanted
+        self.invalidate()
+
+    def filterAcceptsRow(self, source_row: int, source_parent: Index) -> bool:
+        """Return whether a row fits."""
+        return not self._filter or self._filter.fits(self._rows.shown.rows[source_row].written)
+
+    def rows(self) -> list[Row]:
+        """Return the rows in the order shown."""
+        return [self.index(i, 0).data(Role.ROW) for i in range(self.rowCount())]
 
 
-def _sortable(value: float) -> float:
-    return value if math.isfinite(value) else -math.inf
+def _text(row: Row, column: int) -> str:
+    place = column - Column.TEXT
+    if 0 <= place < MOST:
+        record = row.records[place] if place < len(row.records) else None
+        return record.text if record else ""
+    match column:
+        case Column.PROMPT:
+            return f"{row.first.position + 1:,}"
+        case Column.REWARD:
+            return number(row.last.score)
+        case Column.CHANGE:
+            return number(row.change) if math.isfinite(row.change) else ""
+        case Column.KL:
+            return number(row.last.kl, 1)
+    return f"{row.last.length:,}"
 
 
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else math.nan
+def _sort_key(row: Row, column: int) -> float:
+    place = column - Column.TEXT
+    if 0 <= place < MOST:
+        record = row.records[place] if place < len(row.records) else None
+        key = record.score if record else math.nan
+    else:
+        key = {Column.PROMPT: row.first.position, Column.REWARD: row.last.score,
+               Column.CHANGE: row.change, Column.KL: row.last.kl,
+               Column.LENGTH: row.last.length}[Column(column)]
+    return key if math.isfinite(key) else -math.inf

@@ -1,97 +1,101 @@
-"""Compares the compared prompts' completions of any two cycles."""
+"""Compares the compared prompts' completions of two to four cycles."""
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal
 
-from PySide6.QtCore import QModelIndex, QSize, QSortFilterProxyModel, Qt, QTimer, Signal
+from PySide6.QtCore import QModelIndex, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QGuiApplication, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
 
 from workbench.algorithms import find_metric
 from workbench.gui.completions import completion_texts
 from workbench.gui.completions.controls import Controls
-from workbench.gui.completions.delegate import ComparisonDelegate
+from workbench.gui.completions.cycles import ComparedCycles, Mode
 from workbench.gui.completions.detail import Detail
-from workbench.gui.completions.list import ComparisonList
-from workbench.gui.completions.model import (
-    SORTS,
-    Comparison,
-    CompletionsModel,
-    Pair,
-    Role,
-    pair_up,
-)
+from workbench.gui.completions.model import SORTS, CompletionsModel, CompletionsProxy, Role
+from workbench.gui.completions.row_actions import Chosen, RowActions
+from workbench.gui.completions.rows import Row, Shown, line_up
+from workbench.gui.completions.story import Story
+from workbench.gui.completions.table import CompletionsTable
+from workbench.gui.settings import integers
 from workbench.gui.widgets.controls import label
 from workbench.gui.widgets.dialog import choose_new_file
 from workbench.gui.widgets.still_label import StillLabel
 from workbench.gui.widgets.theme import themes
 from workbench.learning.metrics import COMPARED
-from workbench.store.records import LIVE
+from workbench.store.records import LIVE, CompletionRecord, Prompt
 from workbench.store.store import Store
 
-Mode = Literal["latest", "start", "chosen"]
 _RELOAD_MS = 60
 _SAMPLING = {"temperature": "temperature", "response_length": "response length"}
+_NO_RUN = ("Press Start: the completions of your prompts appear here, before and after each "
+           "cycle.")
+_NO_CYCLE = "The start policy is writing its completions: they appear here first."
+_ENDED = "No completions of this run were compared. Resume begins it from the start."
+_NONE_FITS = "No prompt fits the filter. Clear it (Escape in its field) to see all {:,}."
 
 
 class CompletionsView(QWidget):
-    """Two completions of each compared prompt side by side, with what changed.
+    """The compared prompts as a table: a completion a cycle beside each other, with what changed.
 
-    ``mode`` says which cycles: the latest and the one before it, the start policy and the
-    latest, or the two that the person chose. While a run goes on its latest cycles are followed
+    Which cycles is :class:`ComparedCycles`. While a run goes on its latest cycles are followed
     unless the person says otherwise; of one that has ended the start and the end tell most. What
-    comes while the view is behind others is read when it is on screen again.
+    is read stays in place as cycles come. What comes while the view is behind others is read when
+    it is on screen again.
     """
 
     message = Signal(str, str)
     saved = Signal(object, str)
     tokens_wanted = Signal(int, int)  # cycle, prompt
+    paths_wanted = Signal(int, int)  # cycle, prompt
+    try_wanted = Signal(str)
+    pin_wanted = Signal(str, bool)
     cycle_chosen = Signal(int)  # the person has gone to this cycle here
 
-    def __init__(self, store: Store, parent: QWidget | None = None) -> None:
+    def __init__(self, store: Store, prompts: Callable[[], Sequence[Prompt]] = tuple,
+                 parent: QWidget | None = None) -> None:
+        """``prompts`` gives what the table of prompts holds, which says what is pinned."""
         super().__init__(parent)
         self.setObjectName("completions_view")
-        self._store = store
+        self._store, self._prompts = store, prompts
         self._run_id: int | None = None
         self._cycles: list[int] = []
         self._alive = True
-        self._pinned: frozenset[int] = frozenset()
+        self._pinned: dict[str, bool] = {}  # when the run began
         self._forked_after: int | None = None
-        self._mode: Mode = "latest"
-        self._followed: Mode = "latest"  # what the person last chose to follow
+        self.compared = ComparedCycles()
         self._live = True
-        self._chosen = (0, 0)
-        self._pair = Pair(0, None)
         self._stale = False
         self._build()
         # Several cycles may end within a moment; only the last is worth reading.
-        self._reload = QTimer(self)
-        self._reload.setSingleShot(True)
-        self._reload.setInterval(_RELOAD_MS)
+        self._reload = QTimer(self, singleShot=True, interval=_RELOAD_MS)
         self._reload.timeout.connect(self._load)
         self._load()
 
     # -- what the window tells
 
     def show_run(self, run_id: int | None) -> None:
-        """Show a run's completions, or none: its latest cycles, or its start and its end. Two that
-        were chosen stay when the same run goes on, as long as it has them."""
+        """Show a run's completions, or none: its latest cycles, or its start and its end. Those
+        that were chosen stay when the same run goes on, as long as it has them."""
         another = run_id != self._run_id
         self._run_id = run_id
         self._cycles = [] if run_id is None else self._store.compared_cycles(run_id)
-        self._pinned = frozenset() if run_id is None else frozenset(
-            i for i, p in enumerate(self._store.run_prompts(run_id)) if p.pinned)
+        self._pinned = {} if run_id is None else {
+            p.text: p.pinned for p in self._store.run_prompts(run_id)}
         run = None if run_id is None else self._store.run(run_id)
         self._forked_after = run.parent_cycle if run and run.parent else None
         self._live = run is None or run.status in LIVE
-        if another or self._mode != "chosen" or not set(self._chosen) <= set(self._cycles):
-            self._mode = self._followed if self._live else "start"
+        compared = self.compared
+        if another or compared.mode != "chosen" or not compared.all_there(self._cycles):
+            compared.mode = compared.followed if self._live else "start"
         if another:
-            self._leave_detail()
-        self._load()
+            self._leave_page()
+        self._load(anew=another)
 
     def cycle_available(self, run_id: int, cycle: int) -> None:
         """Take note that a comparison is in the store; ignored for another run."""
@@ -106,13 +110,13 @@ class CompletionsView(QWidget):
         """Say whether the run on display is alive, so that completions are on their way."""
         if alive != self._alive:
             self._alive = alive
-            if not self._pair.rows:
+            if not self.shown.rows:
                 self._reload.start()
 
     def run_ended(self, run_id: int) -> None:
         """Show start against end, if the latest cycles of this run were followed until now."""
-        if run_id == self._run_id and self._mode == "latest":
-            self._mode = "start"
+        if run_id == self._run_id and self.compared.mode == "latest":
+            self.compared.mode = "start"
             self._load_soon()
 
     def show_cycle(self, cycle: int) -> None:
@@ -122,86 +126,141 @@ class CompletionsView(QWidget):
         if place < 0 or len(self._cycles) < 2:
             return
         place = max(1, place)
-        before = 0 if self._mode == "start" else place - 1
+        before = 0 if self.compared.mode == "start" else place - 1
         self.choose(self._cycles[before], self._cycles[place])
+
+    def show_pins(self) -> None:
+        """Take note that other prompts may be pinned."""
+        if self.shown.rows:
+            self._load_soon()
 
     def save_state(self) -> dict[str, object]:
         """Return what the person chose."""
-        name, descending = self.controls.sorting()
-        return {"mode": self._followed, "sort": name, "descending": descending}
+        column, descending = self.table.sorting()
+        name = next((name for name, c in SORTS.items() if c == column), "Prompt")
+        return {"mode": self.compared.followed, "held": list(self.compared.held), "sort": name,
+                "descending": descending}
 
     def restore_state(self, state: dict[str, object]) -> None:
         """Choose as :meth:`save_state` told; what is unknown is left out."""
         if state.get("sort") in SORTS:
-            self.controls.show_sorting(str(state["sort"]), state.get("descending") is True)
+            self.table.sort_by(SORTS[str(state["sort"])], state.get("descending") is True)
+        self.compared.held = tuple(sorted(set(integers(state, "held"))))
         if state.get("mode") in ("latest", "start"):
-            self._followed = "start" if state["mode"] == "start" else "latest"
-            self._mode = self._followed if self._live else "start"
-            self._load()
+            self.compared.followed = "start" if state["mode"] == "start" else "latest"
+            self.compared.mode = self.compared.followed if self._live else "start"
+        self._load()
 
     # -- what the person does
 
+    @property
+    def shown(self) -> Shown:
+        """What is on display."""
+        return self._model.shown
+
     def follow(self, mode: Mode) -> None:
         """Compare the "latest" cycle with the one before it or with the "start" from now on."""
-        self._mode = self._followed = mode
+        self.compared.follow(mode)
         self._load()
 
-    def choose(self, before: int, after: int) -> None:
-        """Compare these two cycles until told otherwise."""
-        self._chosen, self._mode = (before, after), "chosen"
+    def choose(self, *cycles: int) -> None:
+        """Compare these cycles until told otherwise."""
+        self.compared.choose(cycles)
         self._load()
 
     def select_prompt(self, prompt: int) -> None:
         """Go to the row of a prompt, by its number among those of the run."""
-        place = next((i for i, row in enumerate(self.rows()) if row.before.prompt == prompt), None)
+        if self.controls.filter.filter:
+            self.controls.filter.show_text("")  # it may hide it
+        place = next((i for i, row in enumerate(self.rows()) if row.first.prompt == prompt), None)
         if place is not None:
-            self._leave_detail()
-            index = self._proxy.index(place, 0)
-            self.list.setCurrentIndex(index)
-            self.list.scrollTo(index)
+            self._leave_page()
+            self.table.go_to(place)
 
     def step(self, by: int) -> None:
-        """Move both cycles on or back by one comparison."""
-        pair = [self._pair.before, self._pair.after]
-        places = [self._cycles.index(c) + by for c in pair if c in self._cycles]
-        if len(places) == 2 and all(0 <= p < len(self._cycles) for p in places):
-            self._go_to(self._cycles[places[0]], self._cycles[places[1]])
+        """Move all cycles on or back by one comparison."""
+        places = [self._cycles.index(c) + by for c in self.shown.cycles if c in self._cycles]
+        if len(places) > 1 and all(0 <= p < len(self._cycles) for p in places):
+            self.choose(*(self._cycles[place] for place in places))
+            self.cycle_chosen.emit(self.shown.cycles[-1])
 
-    def _go_to(self, before: int, after: int) -> None:
-        self.choose(before, after)
-        self.cycle_chosen.emit(after)
+    def pick(self, column: int, cycle: int) -> None:
+        """Show ``cycle`` in a column."""
+        self.compared.replace(self._cycles, column, cycle)
+        self._load()
+        self.cycle_chosen.emit(self.shown.cycles[-1])
 
-    def sort(self, name: str, descending: bool) -> None:
-        """Sort the rows by one of ``SORTS``."""
-        self._proxy.setSortRole(SORTS[name][0])
-        order = Qt.SortOrder.DescendingOrder if descending else Qt.SortOrder.AscendingOrder
-        self._proxy.sort(0, order)
+    def add_cycle(self) -> None:
+        """Show another cycle beside these."""
+        self.compared.add(self._cycles)
+        self._load()
 
-    def rows(self) -> list[Comparison]:
+    def remove_cycle(self, column: int) -> None:
+        """Show a column no longer."""
+        self.compared.remove(self._cycles, column)
+        self._load()
+
+    def rows(self) -> list[Row]:
         """Return the rows in the order shown."""
-        return [self._proxy.index(i, 0).data(Role.COMPARISON)
-                for i in range(self._proxy.rowCount())]
+        return self._proxy.rows()
+
+    def go_to_most(self, what: str) -> None:
+        """Go to the "best", "worst" or most "changed" of the rows shown."""
+        rows = self.rows()
+        key: Callable[[Row], float] = {
+            "best": lambda row: row.last.score, "worst": lambda row: -row.last.score,
+            "changed": lambda row: abs(row.change)}[what]
+        places = [i for i, row in enumerate(rows) if math.isfinite(key(row))]
+        if places:
+            self.table.go_to(max(places, key=lambda i: key(rows[i])))
+        elif rows:
+            self.message.emit("info", "No reward here has a number to go by.")
 
     def copy(self, what: str) -> None:
         """Copy ``row`` or ``all`` as Markdown, or all as ``csv``."""
-        if what == "csv":
-            text = completion_texts.as_csv(self._in_order())
-        else:
-            current = self.list.currentIndex().data(Role.COMPARISON)
-            rows = self.rows() if what == "all" else [current] if current else []
-            text = completion_texts.as_markdown(rows, self._pair.before, self._pair.after)
-        if text:
-            QGuiApplication.clipboard().setText(text)
-            self.message.emit("info", "Copied.")
+        row = self._chosen()
+        shown = replace(self.shown, rows=tuple(
+            self.rows() if what != "row" else [row] if row else []))
+        self._copy(completion_texts.as_csv(shown) if what == "csv" else
+                   completion_texts.as_markdown(shown))
 
     def export(self, path: Path) -> None:
         """Write the comparison as CSV."""
+        text = completion_texts.as_csv(replace(self.shown, rows=tuple(self.rows())))
         try:
-            path.write_text(completion_texts.as_csv(self._in_order()), encoding="utf-8", newline="")
+            path.write_text(text, encoding="utf-8", newline="")
         except OSError as error:
             self.message.emit("error", f"{path} could not be written ({error.strerror}).")
         else:
             self.saved.emit(path, "")
+
+    def do(self, name: str) -> None:
+        """Do what an action of the chosen row is for."""
+        row = self._chosen()
+        if row is None:
+            return
+        record, cycle = self._chosen_text(row)
+        match name:
+            case "open":
+                self._show_detail(self.table.currentIndex())
+            case "story":
+                self._show_story()
+            case "copy_prompt":
+                self._copy(row.prompt)
+            case "copy_completion":
+                self._copy(record.text)
+            case "copy_row":
+                self.copy("row")
+            case "pin":
+                self.pin_wanted.emit(row.prompt, not self._pins().get(row.prompt))
+            case "try":
+                self.try_wanted.emit(row.prompt)
+            case "tokens":
+                self.tokens_wanted.emit(cycle, row.first.prompt)
+            case "paths":
+                self.paths_wanted.emit(cycle, row.first.prompt)
+            case _:
+                self.go_to_most(name)
 
     # -- showing
 
@@ -216,101 +275,136 @@ class CompletionsView(QWidget):
         if not self.visibleRegion().isEmpty():
             self._reload.start()
 
-    def _load(self) -> None:
+    def _load(self, *, anew: bool = False) -> None:
         self._reload.stop()
         self._stale = False
-        before, after = self._wanted()
-        rows: tuple[Comparison, ...] = ()
-        if self._run_id is not None and self._cycles:
-            old = self._store.completions(self._run_id, before)
-            new = [] if after is None else self._store.completions(self._run_id, after)
-            rows = pair_up(old, new, self._pinned)
-        self._pair = Pair(before, after, rows)
-        self._model.set_rows(rows)
-        self.list.lay_out()
-        self.controls.show_cycles(
-            self._cycles, before, after, self._mode, self._forked_after)
+        cycles = self.compared.of(self._cycles)
+        columns = [] if self._run_id is None else [
+            self._store.completions(self._run_id, cycle) for cycle in cycles]
+        with self.table.in_place():
+            self._model.show(Shown(cycles, line_up(columns, self._pinned | self._pins())))
+            self.table.fit(anew=anew)
+        self.controls.show_cycles(self._cycles, cycles, self.compared, self._forked_after)
+        self._show_page()
         self._summarise()
-        if self._pages.currentWidget() is self._detail and rows:
-            self._show_detail(self.list.currentIndex())
-        elif not rows:
-            self._empty.setText(
-                "Press Start: the completions of your prompts appear here, before and after each "
-                "cycle." if self._run_id is None else
-                "The start policy is writing its completions: they appear here first."
-                if self._alive else
-                "No completions of this run were compared. Resume begins it from the start.")
-            self._pages.setCurrentWidget(self._empty)
-        elif self._pages.currentWidget() is self._empty:
-            self._pages.setCurrentWidget(self.list)
-        if rows and not self.list.currentIndex().isValid():
-            self.list.setCurrentIndex(self._proxy.index(0, 0))
 
-    def _wanted(self) -> tuple[int, int | None]:
-        cycles = self._cycles
-        if len(cycles) < 2:
-            return (cycles[0] if cycles else 0), None
-        if self._mode == "chosen" and set(self._chosen) <= set(cycles):
-            return self._chosen
-        return cycles[0 if self._mode == "start" else -2], cycles[-1]
+    def _show_page(self) -> None:
+        """Show the rows, the one that is read in full, or why there are none."""
+        rows, page = self.shown.rows, self._pages.currentWidget()
+        if not self._proxy.rowCount():
+            self._empty.setText(
+                _NONE_FITS.format(len(rows)) if rows else _NO_RUN if self._run_id is None else
+                _NO_CYCLE if self._alive else _ENDED)
+            if not (rows and page in (self._detail, self._story)):
+                self._pages.setCurrentWidget(self._empty)
+        elif page is self._empty:
+            self._pages.setCurrentWidget(self.table)
+        if self._proxy.rowCount() and not self.table.currentIndex().isValid():
+            last = len(self.shown.cycles)  # Text columns begin at 1
+            self.table.setCurrentIndex(self._proxy.index(0, last))
+        if page is self._detail and rows:
+            self._show_detail(self.table.currentIndex())
+        elif page is self._story and rows:
+            self._show_story(stay=True)
+        self._allow()
+
+    def _filter(self) -> None:
+        with self.table.in_place():
+            self._proxy.set_filter(self.controls.filter.filter)
+        self._show_page()
+        self._summarise()
+
+    def _pins(self) -> dict[str, bool]:
+        return {prompt.text: prompt.pinned for prompt in self._prompts()}
+
+    def _chosen(self) -> Row | None:
+        return self.table.currentIndex().data(Role.ROW)
+
+    def _chosen_text(self, row: Row) -> tuple[CompletionRecord, int]:
+        """Return the completion that is chosen in a row, or the last, and its cycle."""
+        place = self.table.place()
+        found = row.records[place] if place >= 0 else None
+        if found is None:
+            place = max(i for i, record in enumerate(row.records) if record is not None)
+        return found or row.last, self.shown.cycles[place]
+
+    def _allow(self) -> None:
+        """Offer what makes sense for the chosen row."""
+        row = self._chosen()
+        self.row_actions.allow(None if row is None else Chosen(
+            self._chosen_text(row)[1], self._pins().get(row.prompt)))
+
+    def _copy(self, text: str) -> None:
+        if text:
+            QGuiApplication.clipboard().setText(text)
+            self.message.emit("info", "Copied.")
 
     def _summarise(self) -> None:
-        pair = self._pair
-        self._headline.setVisible(bool(pair.rows))
-        if not pair.rows:
+        shown, rows = self.shown, self.rows()
+        self._headline.setVisible(bool(shown.rows))
+        if not shown.rows:
             return
-        before, after = pair.means
-        compared = find_metric(COMPARED)
-        many = len(pair.rows) != 1
-        title = f"{compared.label} of {len(pair.rows):,} prompt{'s' if many else ''}"
-        if pair.after is None:
-            self._summary.setText(f"{title} <b>{compared.text(before)}</b>")
+        *before, last = replace(shown, rows=tuple(rows)).means
+        compared, many = find_metric(COMPARED), f"{len(shown.rows):,}"
+        if self.controls.filter.filter:
+            many = f"{len(rows):,} of {many}"
+        title = f"{compared.label} of {many} prompt{'s' if len(shown.rows) != 1 else ''}"
+        if not before:
+            self._summary.setText(f"{title} <b>{compared.text(last)}</b>")
             return
-        gain, theme = after - before, themes().theme
+        gain, theme = last - before[0], themes().theme
         colour = theme.good if gain > 0.005 else theme.bad if gain < -0.005 else theme.muted
         self._summary.setText(
-            f"{title} {compared.text(before)} → <b>{compared.text(after)}</b> "
+            f"{title} {' → '.join(map(compared.text, before))} → <b>{compared.text(last)}</b> "
             f"<b style='color:{colour}'>{completion_texts.change(gain)}</b> · "
-            f"<span style='color:{theme.muted}'>{self._sameness(pair.before, pair.after)}</span>")
+            f"<span style='color:{theme.muted}'>{self._sameness(shown.cycles)}</span>")
 
-    def _sameness(self, before: int, after: int) -> str:
-        """Say what both completions share; a live change of sampling between them counts."""
-        first, last = sorted((before, after))
+    def _sameness(self, cycles: Sequence[int]) -> str:
+        """Say what all completions share; a live change of sampling between them counts."""
+        first, last = min(cycles), max(cycles)
         changed = [] if self._run_id is None else [
             _SAMPLING[c.name] for c in self._store.changes(self._run_id)
             if c.name in _SAMPLING and first < c.cycle <= last and c.old != c.new]
         if changed:
-            return (f"same prompts, same random numbers, but another "
+            return (f"same prompts and random numbers, but another "
                     f"{' and '.join(dict.fromkeys(changed))}")
-        return "same prompts, same random numbers, same sampling"
-
-    def _in_order(self) -> Pair:
-        return Pair(self._pair.before, self._pair.after, tuple(self.rows()))
+        return "same prompts, random numbers and sampling"
 
     def _show_detail(self, index: QModelIndex) -> None:
-        row = index.data(Role.COMPARISON)
+        row = index.data(Role.ROW)
         if row is None:
             return
-        self._detail.show_comparison(row, self._pair.before, self._pair.after)
+        self._detail.show_row(row, self.shown.cycles)
         if self._pages.currentWidget() is not self._detail:
             self._pages.setCurrentWidget(self._detail)
             self._detail.take_focus()
 
-    def _leave_detail(self) -> None:
-        if self._pages.currentWidget() is self._detail:
-            self._pages.setCurrentWidget(self.list)
-            self.list.setFocus()
+    def _show_story(self, *, stay: bool = False) -> None:
+        """Show the story of the chosen prompt, from the chosen text's cycle or, to ``stay``, from
+        where it is."""
+        row = self._chosen()
+        if row is None or self._run_id is None:
+            return
+        self._story.show_prompt(self._run_id, self._cycles, row,
+                                None if stay else self._chosen_text(row)[1])
+        if self._pages.currentWidget() is not self._story:
+            self._pages.setCurrentWidget(self._story)
+            self._story.take_focus()
 
-    def _move_detail(self, by: int) -> None:
-        row = self.list.currentIndex().row() + by
+    def _leave_page(self) -> None:
+        if self._pages.currentWidget() in (self._detail, self._story):
+            self._pages.setCurrentWidget(self.table)
+            self.table.setFocus()
+
+    def _move_page(self, by: int) -> None:
+        row = self.table.currentIndex().row() + by
         if 0 <= row < self._proxy.rowCount():
-            self.list.setCurrentIndex(self._proxy.index(row, 0))
-            self._show_detail(self.list.currentIndex())
+            self.table.go_to(row)
+            self._show_page()
 
     def _restyle(self) -> None:
-        self.delegate.forget()
+        self.table.restyle()
         self._summarise()
-        self.list.viewport().update()
 
     # -- making it
 
@@ -318,17 +412,20 @@ class CompletionsView(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.setSpacing(8)
-        self.controls = Controls()
-        self.controls.chosen.connect(self._go_to)
-        self.controls.mode_chosen.connect(self.follow)
+        self.controls = Controls(self)
+        self.controls.picked.connect(self.pick)
+        self.controls.added.connect(self.add_cycle)
+        self.controls.removed.connect(self.remove_cycle)
+        self.controls.mode_chosen.connect(
+            lambda mode: self.follow(mode or self.compared.followed))
         self.controls.stepped.connect(self.step)
-        self.controls.sort_chosen.connect(self.sort)
+        self.controls.filter.filtered.connect(self._filter)
         self.controls.copy_chosen.connect(self.copy)
         self.controls.export_clicked.connect(self._ask_export)
         layout.addWidget(self.controls)
         self._summary = label(wrap=True, rich=True)
         self._summary.setObjectName("completions_summary")
-        self._summary.setAccessibleName("Compared reward before and after")
+        self._summary.setAccessibleName("Compared reward of the cycles")
         below = QHBoxLayout()
         below.setSpacing(8)
         self._headline = StillLabel(self._summary)
@@ -337,34 +434,38 @@ class CompletionsView(QWidget):
         layout.addLayout(below)
 
         self._model = CompletionsModel(self)
-        self._proxy = QSortFilterProxyModel(self)
-        self._proxy.setSourceModel(self._model)
-        self.list = ComparisonList()
-        self.list.setModel(self._proxy)
-        self.delegate = ComparisonDelegate(self.list)
-        self.list.setItemDelegate(self.delegate)
-        self.list.opened.connect(self._show_detail)
-        self.list.copied.connect(lambda: self.copy("row"))
-        self._detail = Detail()
-        self._detail.closed.connect(self._leave_detail)
-        self._detail.moved.connect(self._move_detail)
-        self._detail.tokens_wanted.connect(self.tokens_wanted)
-        self._empty = label()
+        self._proxy = CompletionsProxy(self._model, self)
+        self.table = CompletionsTable(self._model, self._proxy)
+        self.table.opened.connect(self._show_detail)
+        self.row_actions = RowActions(self.table)
+        self.row_actions.triggered.connect(self.do)
+        self.row_actions.sort_chosen.connect(self._sort)
+        self.table.selectionModel().currentChanged.connect(lambda: self._allow())
+        self.controls.offer(self.row_actions["copy_row"])
+        self._detail, self._story = Detail(), Story(self._store)
+        for page in (self._detail, self._story):
+            page.closed.connect(self._leave_page)
+            page.moved.connect(self._move_page)
+            page.tokens_wanted.connect(self.tokens_wanted)
+        self._detail.story_wanted.connect(self._show_story)
+        self._empty = label("", "muted", wrap=True)
         self._empty.setObjectName("completions_empty")
-        self._empty.setProperty("role", "muted")
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._empty.setWordWrap(True)
         self._pages = QStackedWidget()
-        for page in (self._empty, self.list, self._detail):
-            self._pages.addWidget(page)
+        for widget in (self._empty, self.table, self._detail, self._story):
+            self._pages.addWidget(widget)
         layout.addWidget(self._pages, 1)
-        self.sort(*self.controls.sorting())
         themes().changed.connect(self._restyle)
 
+    def _sort(self, column: int) -> None:
+        """Sort by a column, or turn its order round."""
+        now, descending = self.table.sorting()
+        self.table.sort_by(column, not descending if now == column else False)
+
     def _ask_export(self) -> None:
-        before, after = self._pair.before, self._pair.after
+        name = "-".join(map(str, self.shown.cycles))
         choose_new_file(self, "export_dialog", "Export completions",
-                        f"completions-{before}-{after}.csv", "CSV table (*.csv)", self.export)
+                        f"completions-{name}.csv", "CSV table (*.csv)", self.export)
 
     def sizeHint(self) -> QSize:
         """Wide enough for two texts beside each other."""

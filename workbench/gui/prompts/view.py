@@ -134,6 +134,14 @@ class PromptsView(QWidget):
         self._model.change("pin" if pin else "unpin", rows,
                            lambda p: p if p.pinned == pin else replace(p, pinned=pin))
 
+    def pin(self, text: str, pinned: bool) -> None:
+        """Pin the prompts with this text, or unpin them."""
+        rows = [i for i, p in enumerate(self._model.rows) if p.text == text]
+        self._model.change("pin" if pinned else "unpin", rows,
+                           lambda p: replace(p, pinned=pinned))
+        self.message.emit("info", "Pinned in Prompts: the next run compares it first." if pinned
+                          else "Unpinned in Prompts.")
+
     def copy(self) -> None:
         """Copy the texts of the selected prompts."""
         QGuiApplication.clipboard().setText(

@@ -165,6 +165,15 @@ class TryView(QWidget):
             self.prompt.setPlainText(join_prompts(list(attempt.command.prompts)))
             self.controls.set_values(asdict(attempt.command))
 
+    def take(self, texts: list[str]) -> None:
+        """Put these prompts into the field."""
+        length = sum(map(len, texts))
+        if length > _LONGEST:
+            self.message.emit("info", f"These {length:,} characters are too long to try here.")
+            return
+        self.prompt.setPlainText(join_prompts(texts))
+        self.prompt.setFocus()
+
     def event(self, event: QEvent) -> bool:
         """Keep Ctrl+Enter for Try within this dock; elsewhere it applies settings."""
         if event.type() == QEvent.Type.ShortcutOverride and _is_try(event):
@@ -244,21 +253,13 @@ class TryView(QWidget):
         for name, texts in (("Selected in Prompts", selected), ("Pinned prompts", pinned)):
             action = menu.addAction(f"{name} ({len(texts)})")
             enable_action(action, bool(texts), "There are none in Prompts.")
-            action.triggered.connect(lambda _=False, texts=texts: self._take(texts))
+            action.triggered.connect(lambda _=False, texts=texts: self.take(texts))
         menu.addSeparator()
         for prompt in rows[:_OFFERED]:
             flat = " ".join(prompt.text[:200].split())
             action = menu.addAction(without_mnemonic(shortened(flat, 60)))
             action.setToolTip(plain_tip(prompt.text))
-            action.triggered.connect(lambda _=False, text=prompt.text: self._take([text]))
-
-    def _take(self, texts: list[str]) -> None:
-        length = sum(map(len, texts))
-        if length > _LONGEST:
-            self.message.emit("info", f"These {length:,} characters are too long to try here.")
-            return
-        self.prompt.setPlainText(join_prompts(texts))
-        self.prompt.setFocus()
+            action.triggered.connect(lambda _=False, text=prompt.text: self.take([text]))
 
     # -- making it
 
