@@ -241,6 +241,30 @@ class EntropyTerm:
     push: Callable[[Array, float, Mapping[str, Any]], Array]
 
 
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """A number whose spread is drawn cycle by cycle: of every token, where ``column`` is one of the
+    trace; else of every completion its "score", "kl" or "length"."""
+
+    title: str
+    help: str
+    text: Callable[[float], str]
+    column: str = ""
+    completions: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What was foreseen of every token against what came: two columns of the trace. ``metric`` says
+    which share of the latter's variance was foreseen."""
+
+    title: str
+    help: str
+    predicted: str
+    actual: str
+    metric: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Algorithm:
     """One way to learn."""
@@ -274,6 +298,9 @@ class Algorithm:
     variety: tuple[str, ...] = ()
     """The metrics that tell whether the policy still tries different things; where there are none,
     those that all algorithms have."""
+    distributions: tuple[Distribution, ...] = ()
+    """Where there are none, those that completions have whatever the algorithm."""
+    calibration: Calibration | None = None
     rules: tuple[Rule, ...] = ()
     watched: tuple[str, ...] = ()
     """The metrics that the rules look at."""

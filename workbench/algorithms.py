@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from workbench.algorithm import Algorithm, Metric, Part, PlotSet
+from workbench.algorithm import Algorithm, Distribution, Metric, Part, PlotSet
 from workbench.guide import Guide
 from workbench.health import Rule
+from workbench.learning.distributions import DISTRIBUTIONS
 from workbench.learning.guide import GUIDE
 from workbench.learning.metrics import (
     ALL_PARTS,
@@ -41,6 +42,11 @@ def variety_of(algorithm: Algorithm) -> tuple[Metric, ...]:
 def parts_of(algorithm: Algorithm) -> tuple[Part, ...]:
     """Return the parts of an algorithm's cycle."""
     return algorithm.parts or CYCLE_PARTS
+
+
+def distributions_of(algorithm: Algorithm) -> tuple[Distribution, ...]:
+    """Return the numbers of an algorithm whose spread is drawn."""
+    return algorithm.distributions or DISTRIBUTIONS
 
 
 def guide_of(algorithm: Algorithm) -> Guide:

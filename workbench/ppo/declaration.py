@@ -6,6 +6,7 @@ from typing import Any
 
 from workbench.algorithm import Algorithm, Figure, PlotSet, Preset
 from workbench.learning.metrics import COMMON, DISTINCT_2, REPETITION
+from workbench.ppo.distributions import CALIBRATION, DISTRIBUTIONS
 from workbench.ppo.entropy import ENTROPY
 from workbench.ppo.guide import GUIDE
 from workbench.ppo.hyperparameters import Hyperparameters
@@ -63,6 +64,8 @@ PPO = Algorithm(
     objective=OBJECTIVE,
     entropy=ENTROPY,
     variety=("policy/entropy_avg", DISTINCT_2, REPETITION),
+    distributions=DISTRIBUTIONS,
+    calibration=CALIBRATION,
     rules=RULES,
     watched=WATCHED,
     presets=(

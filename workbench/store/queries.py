@@ -34,6 +34,9 @@ from workbench.store.rows import (
 from workbench.store.schema import connect
 
 if TYPE_CHECKING:  # numpy takes a while to import, and a window wants its store first
+    import numpy as np
+    from numpy.typing import NDArray
+
     from workbench.records import TokenTrace
 
 
@@ -164,6 +167,32 @@ class Queries:
             "select position from traces where run_id = ? and cycle = ? order by position",
             [run_id, cycle])
         return [row["position"] for row in rows]
+
+    def token_quantiles(
+        self, run_id: int, names: Sequence[str], after: int = 0
+    ) -> dict[str, dict[int, NDArray[np.float64]]]:
+        """Return how columns of a run's token traces are spread in each cycle past ``after``: by
+        name and cycle, (COUNT,) quantiles (:mod:`workbench.store.quantiles`)."""
+        from workbench.store.quantiles import unpack
+
+        result: dict[str, dict[int, NDArray[np.float64]]] = {name: {} for name in names}
+        for row in self._db.query(
+            f"select * from quantiles where run_id = ? and cycle > ? "
+            f"and name in ({', '.join('?' * len(names))}) order by cycle", [run_id, after, *names]
+        ):
+            result[row["name"]][row["cycle"]] = unpack(row)
+        return result
+
+    def rollout_numbers(
+        self, run_id: int, after: int, last: int
+    ) -> list[tuple[int, float, float, int]]:
+        """Return cycle, score, KL and length of every completion that the cycles past ``after``, up
+        to ``last``, learned from, by cycle."""
+        return [(cycle, number(score), number(kl), length) for cycle, score, kl, length in
+                self._db.execute(
+                    "select cycle, score, kl, length from completions where run_id = ? "
+                    "and cycle > ? and cycle <= ? and kind = 'rollout' order by cycle",
+                    [run_id, after, last])]
 
     def crossroads(self, run_id: int, cycle: int, position: int) -> list[Crossroads]:
         """Return what was written on from a completion of a cycle's rollout, in its order."""

@@ -104,6 +104,13 @@ def health_rows(run_id: int, health: Iterable[HealthRecord]) -> list[Row]:
              "sentence": h.sentence} for h in health]
 
 
+def quantile_rows(run_id: int, cycle: int, traces: Iterable[TokenTrace]) -> list[Row]:
+    """Return the rows of how the numbers of a cycle's tokens are spread."""
+    from workbench.store.quantiles import pack
+
+    return pack(run_id, cycle, traces)
+
+
 def trace_rows(run_id: int, cycle: int, traces: Iterable[TokenTrace]) -> list[Row]:
     """Return the rows of a cycle's token traces."""
     from workbench.store.traces import pack

@@ -180,6 +180,14 @@ def likeliest_tokens(db: Database) -> None:
     db.table("traces").add_column("chances", bytes)
 
 
+@migrations()
+def quantiles_of_tokens(db: Database) -> None:
+    """How each number of a cycle's tokens is spread, packed by workbench.store.quantiles."""
+    db.table("quantiles").create(
+        {"run_id": int, "cycle": int, "name": str, "quantiles": bytes},
+        pk=("run_id", "cycle", "name"), foreign_keys=[("run_id", "runs", "id")], strict=True)
+
+
 def connect(path: Path, *, create: bool = False) -> Database:
     """Open a connection with the settings every thread uses (WAL, full durability).
 

@@ -34,6 +34,7 @@ from workbench.store.rows import (
     new_identity,
     pack_ids,
     prompt_row,
+    quantile_rows,
     trace_rows,
 )
 from workbench.store.run_locks import RunLocks, this_process
@@ -153,12 +154,15 @@ class Store(Queries):
         """Record a finished cycle whole: metrics, what it learned from, the comparison after, and
         what the health check found.
 
-        Traces of cycles before the last ``keep_traces`` are dropped, but for pinned prompts.
+        Traces of cycles before the last ``keep_traces`` are dropped, but for pinned prompts and
+        how their numbers are spread.
         """
         rows = (completion_rows(run_id, cycle, "rollout", rollout)
                 + completion_rows(run_id, cycle, "comparison", comparison))
         numbers = _metric_rows(run_id, cycle, metrics)
+        traces = list(traces)
         packed = trace_rows(run_id, cycle, traces)
+        spread = quantile_rows(run_id, cycle, traces)
         findings = health_rows(run_id, health)
 
         # A process that ended between going back and dropping the checkpoints of what followed.
@@ -168,6 +172,7 @@ class Store(Queries):
             _upsert(db, "metrics", numbers)
             _upsert(db, "completions", rows)
             _upsert(db, "traces", packed)
+            _upsert(db, "quantiles", spread)
             _upsert(db, "health", findings)
             db.execute(
                 "delete from traces where run_id = ? and cycle <= ? and prompt not in "

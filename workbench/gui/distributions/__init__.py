@@ -1,0 +1,1 @@
+"""How the numbers of completions and tokens are spread, cycle by cycle."""

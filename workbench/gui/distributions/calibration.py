@@ -1,0 +1,110 @@
+"""What was predicted of each token against what came."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QRectF, Qt
+from PySide6.QtGui import QColor
+from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
+from superqt import QElidingLabel
+
+from workbench.formatting import number, percent
+from workbench.gui.distributions.reading import Array, Predictions, means
+from workbench.gui.metrics.axes import ValueAxis
+from workbench.gui.widgets.controls import label, named
+from workbench.gui.widgets.plain_text import plain_tip
+from workbench.gui.widgets.theme import themes
+
+_CELLS = 48
+_LEAST_HEIGHT = 150  # pixels
+_NOT_KEPT = "The tokens of this cycle are not kept"
+
+
+class CalibrationPlot(QWidget):
+    """The darker a place, the more tokens are there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setObjectName("calibration")
+        self.title = label(role="heading")
+        self.said = QElidingLabel(textFormat=Qt.TextFormat.PlainText)
+        self.said.setProperty("role", "muted")
+        self.said.setMinimumWidth(1)
+        self.plot = pg.PlotWidget(enableMenu=False, axisItems={"left": ValueAxis()})
+        self.plot.setFrameShape(QFrame.Shape.NoFrame)
+        self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.plot.setMinimumSize(120, _LEAST_HEIGHT)
+        self.plot.setMouseEnabled(x=False, y=False)
+        self.plot.hideButtons()
+        self.plot.getAxis("left").setWidth(44)
+        self.cells = pg.ImageItem()
+        self.diagonal = pg.PlotDataItem()
+        self.means = pg.PlotDataItem(antialias=True, symbol="o", symbolSize=6)
+        for item in (self.cells, self.diagonal, self.means):
+            self.plot.addItem(item)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        for part in (self.title, self.said, self.plot):
+            column.addWidget(part)
+        column.setStretchFactor(self.plot, 1)
+
+    def show_predictions(self, found: Predictions) -> None:
+        """Draw the tokens of a cycle."""
+        theme, calibration = themes().theme, found.calibration
+        self.title.setText(calibration.title)
+        self.title.setToolTip(plain_tip(calibration.help))
+        self.said.setText(say(found))
+        self.said.setToolTip(plain_tip(self.said.text()))
+        named(self.plot, "calibration_plot", calibration.title, calibration.help)
+        self.plot.setAccessibleDescription(self.said.text())
+        self.plot.setBackground(theme.base)
+        for side, title in (("left", "what came"), ("bottom", "what was foreseen")):
+            axis = self.plot.getAxis(side)
+            axis.setPen(theme.border)
+            axis.setTextPen(theme.muted)
+            axis.setLabel(title, color=theme.muted)
+        there = len(found.predicted) > 0
+        for item in (self.cells, self.diagonal, self.means):
+            item.setVisible(there)
+        if not there:
+            return
+        x, y = found.predicted, found.actual
+        (left, right), (low, high) = _range(x), _range(y)
+        counts = np.histogram2d(
+            x.clip(left, right), y.clip(low, high), _CELLS, ((left, right), (low, high)))[0]
+        colour = QColor(theme.accent)
+        table = np.array([[colour.red(), colour.green(), colour.blue(), alpha]
+                          for alpha in np.linspace(0, 230, 256)], dtype=np.ubyte)
+        self.cells.setImage(np.sqrt(counts), lut=table, levels=(0.0, max(1.0, counts.max() ** 0.5)))
+        self.cells.setRect(QRectF(left, low, right - left, high - low))
+        least, most = max(left, low), min(right, high)
+        self.diagonal.setData([least, most] if least < most else [],
+                              [least, most] if least < most else [],
+                              pen=pg.mkPen(theme.muted, style=Qt.PenStyle.DashLine))
+        self.means.setData(*means(x, y), pen=pg.mkPen(theme.warning, width=2),
+                           symbolPen=pg.mkPen(None), symbolBrush=pg.mkBrush(theme.warning))
+        self.plot.setXRange(left, right, padding=0)
+        self.plot.setYRange(low, high, padding=0)
+
+
+def say(found: Predictions) -> str:
+    """Return how good the predictions of a cycle were, in a sentence."""
+    if not len(found.predicted):
+        return _NOT_KEPT
+    foreseen, came = means(found.predicted, found.actual)
+    said = (f"Where it foresaw least, {number(float(foreseen[0]))}, {number(float(came[0]))} came; "
+            f"where most, {number(float(foreseen[-1]))}, {number(float(came[-1]))}")
+    if np.isnan(found.explained):
+        return said
+    if found.explained <= 0:
+        return f"It foresaw no better than one number for all would. {said}"
+    return f"It foresaw {percent(found.explained)} of the differences. {said}"
+
+
+def _range(values: Array) -> tuple[float, float]:
+    """Return where almost all of ``values`` lie, and some room."""
+    low, high = (float(edge) for edge in np.quantile(values, (0.005, 0.995)))
+    room = 0.08 * (high - low) or 0.5
+    return low - room, high + room

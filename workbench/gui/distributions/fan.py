@@ -1,0 +1,195 @@
+"""One distribution: its bands over cycles, and how it is spread in the cycle looked at."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyqtgraph as pg
+from PySide6.QtCore import QPointF, Qt, Signal
+from PySide6.QtGui import QColor, QMouseEvent
+from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
+from superqt import QElidingLabel
+
+from workbench.gui.distributions.reading import Array, Spread
+from workbench.gui.metrics.axes import CycleAxis, ValueAxis
+from workbench.gui.widgets.controls import label, named
+from workbench.gui.widgets.plain_text import plain_tip
+from workbench.gui.widgets.theme import mix, themes
+
+_BINS = 24
+_AXIS = 44  # pixels of the y axes, so that plots below one another have x in the same places
+_BELOW = 24  # pixels of the x axes
+_LEAST_HEIGHT = 150  # pixels
+_NOT_KEPT = "The tokens of this cycle are not kept, so only their bands are known"
+_NOTHING = "Nothing is known of it in this run"
+
+
+class Fan(QWidget):
+    """Half of the numbers lie in the dark band, nine of ten in the light one; the line is the
+    median. Beside it the chosen cycle's numbers, at the same heights. ``chosen`` carries a cycle
+    that was clicked."""
+
+    chosen = Signal(int)
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.setObjectName(f"distribution_{name}")
+        self.title = label(role="heading")
+        self.said = QElidingLabel(textFormat=Qt.TextFormat.PlainText)
+        self.said.setProperty("role", "muted")
+        self.said.setMinimumWidth(1)
+        self.plot = _FanPlot()
+        self.plot.chosen.connect(self.chosen)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        for part in (self.title, self.said, self.plot):
+            column.addWidget(part)
+        column.setStretchFactor(self.plot, 1)
+
+    def show_spread(self, spread: Spread, cycle: int) -> None:
+        """Draw a distribution, looked at in ``cycle``."""
+        distribution = spread.distribution
+        self.title.setText(distribution.title)
+        self.title.setToolTip(plain_tip(distribution.help))
+        self.said.setText(say(spread, cycle))
+        self.said.setToolTip(plain_tip(say_all(spread, cycle)))
+        named(self.plot, f"{self.objectName()}_plot", f"{distribution.title} by cycle",
+              f"{distribution.help}. Half of the numbers lie in the dark band, nine of ten in the "
+              "light one; the line is the median. A click goes to a cycle")
+        self.plot.setAccessibleDescription(say_all(spread, cycle))
+        self.plot.show_spread(spread, cycle)
+
+
+def say(spread: Spread, cycle: int) -> str:
+    """Return how a number is spread in ``cycle``, in a few words."""
+    if cycle not in spread.cycles:
+        return _NOTHING if not spread.cycles else f"Nothing is known of it in cycle {cycle:,}"
+    row = spread.quantiles[spread.cycles.index(cycle)]
+    if np.isnan(row).any():
+        return f"Cycle {cycle:,} has no number of it"
+    text = spread.distribution.text
+    low, middle, high = (text(float(row[place])) for place in (5, 10, 15))
+    return f"median {middle}, half between {low} and {high}"
+
+
+def say_all(spread: Spread, cycle: int) -> str:
+    """Return how a number is spread in ``cycle``, with its ends."""
+    said = say(spread, cycle)
+    if cycle not in spread.cycles:
+        return said
+    row, text = spread.quantiles[spread.cycles.index(cycle)], spread.distribution.text
+    if np.isnan(row).any():
+        return said
+    return (f"{said}, nine of ten between {text(float(row[1]))} and {text(float(row[19]))}, "
+            f"all between {text(float(row[0]))} and {text(float(row[-1]))}")
+
+
+class _FanPlot(pg.GraphicsLayoutWidget):
+    chosen = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the cycle is chosen above, by the keyboard
+        self.setMinimumSize(120, _LEAST_HEIGHT)
+        self._cycles: list[int] = []
+        layout = self.ci.layout
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setHorizontalSpacing(2)
+        self._over = self.addPlot(0, 0, enableMenu=False, axisItems={
+            "left": ValueAxis(), "bottom": CycleAxis()})
+        self._beside = self.addPlot(0, 1, enableMenu=False)
+        self._beside.hideAxis("left")
+        self._beside.getAxis("bottom").setStyle(showValues=False, tickLength=0)
+        layout.setColumnStretchFactor(0, 4)
+        layout.setColumnStretchFactor(1, 1)
+        for plot in (self._over, self._beside):
+            plot.setMouseEnabled(x=False, y=False)
+            plot.hideButtons()
+            plot.getViewBox().setDefaultPadding(0)
+            plot.getAxis("bottom").setHeight(_BELOW)  # so that both have y in the same places
+        self._over.getAxis("left").setWidth(_AXIS)
+        self._edges = [pg.PlotCurveItem() for _ in range(4)]
+        self.bands = [pg.FillBetweenItem(self._edges[0], self._edges[3]),
+                      pg.FillBetweenItem(self._edges[1], self._edges[2])]
+        self.median = pg.PlotDataItem(antialias=True)
+        self._mark = pg.InfiniteLine(angle=90)
+        for item in (*self.bands, self.median, self._mark):
+            self._over.addItem(item)
+        self.bars = pg.BarGraphItem(x0=[], x1=[], y0=[], y1=[])
+        self._middle = pg.InfiniteLine(angle=0)
+        self._beside.addItem(self.bars)
+        self._beside.addItem(self._middle)
+
+    def show_spread(self, spread: Spread, cycle: int) -> None:
+        self._dress()
+        known = ~np.isnan(spread.quantiles).any(axis=1)
+        x, rows = np.array(spread.cycles, float)[known], spread.quantiles[known]
+        self._cycles = [int(c) for c in x]
+        for edge, place in zip(self._edges, (1, 5, 15, 19), strict=True):
+            edge.setData(x, rows[:, place])
+        self.median.setData(x, rows[:, 10])
+        self._mark.setPos(cycle)
+        if len(x):
+            low, high = view_range(rows)
+            for plot in (self._over, self._beside):
+                plot.setYRange(low, high, padding=0)
+            self._over.setXRange(x[0] - 0.5, max(x[-1], x[0] + 3) + 0.5, padding=0)
+            self._draw_values(spread, low, high)
+            self._middle.setVisible(cycle in self._cycles)
+            if cycle in self._cycles:
+                self._middle.setPos(rows[self._cycles.index(cycle), 10])
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Go to the cycle that is pressed."""
+        box = self._over.getViewBox()
+        at = self.mapToScene(event.position().toPoint())
+        if event.button() == Qt.MouseButton.LeftButton and self._cycles and (
+                box.sceneBoundingRect().contains(at)):
+            x = box.mapSceneToView(QPointF(at)).x()
+            self.chosen.emit(min(self._cycles, key=lambda cycle: abs(cycle - x)))
+        event.accept()
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """Nothing is dragged here."""
+        event.accept()
+
+    def _draw_values(self, spread: Spread, low: float, high: float) -> None:
+        values = np.empty(0) if spread.values is None else spread.values
+        counts, edges = histogram(values, low, high)
+        self.bars.setOpts(x0=np.zeros(len(counts)), x1=counts, y0=edges[:-1], y1=edges[1:],
+                          pen=pg.mkPen(None),
+                          brush=pg.mkBrush(mix(themes().theme.accent, themes().theme.base, 0.6)))
+        self._beside.setXRange(0, max(1.0, float(counts.max())), padding=0.02)
+        self._beside.setToolTip(plain_tip(_NOT_KEPT if spread.values is None else ""))
+
+    def _dress(self) -> None:
+        theme = themes().theme
+        self.setBackground(theme.base)
+        for plot in (self._over, self._beside):
+            for side in ("left", "bottom"):
+                plot.getAxis(side).setPen(theme.border)
+                plot.getAxis(side).setTextPen(theme.muted)
+        light, dark = QColor(theme.accent), QColor(theme.accent)
+        light.setAlphaF(0.16)
+        dark.setAlphaF(0.30)
+        for band, colour in zip(self.bands, (light, dark), strict=True):
+            band.setBrush(pg.mkBrush(colour))
+        self.median.setPen(pg.mkPen(theme.accent, width=2))
+        self._mark.setPen(pg.mkPen(theme.muted, style=Qt.PenStyle.DashLine))
+        self._middle.setPen(pg.mkPen(theme.accent, width=2))
+
+
+def view_range(rows: Array) -> tuple[float, float]:
+    """Return the heights to draw: nine of ten numbers of every cycle, and some room."""
+    low, high = float(rows[:, 1].min()), float(rows[:, 19].max())
+    room = 0.12 * (high - low) or max(0.5, 0.1 * abs(high))
+    return low - room, high + room
+
+
+def histogram(values: Array, low: float, high: float) -> tuple[Array, Array]:
+    """Return how many of ``values`` lie in each bin from ``low`` to ``high``, and the bins' edges.
+    What lies beyond counts in the outermost."""
+    edges = np.linspace(low, high, _BINS + 1)
+    inside = values[np.isfinite(values)].clip(low, high)
+    return np.histogram(inside, edges)[0].astype(float), edges

@@ -1,0 +1,139 @@
+"""What the view draws, read from the store. No Qt."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.algorithm import Algorithm, Calibration, Distribution
+from workbench.algorithms import algorithm_named, distributions_of
+from workbench.store.quantiles import COUNT, quantiles
+from workbench.store.store import Store
+
+Array = NDArray[np.float64]
+_FIELDS = ("score", "kl", "length")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spread:
+    """How a number is spread in each of ``cycles``: ``quantiles``, (cycles, COUNT). ``values`` are
+    those of the cycle looked at; None where its tokens are not kept."""
+
+    distribution: Distribution
+    cycles: Sequence[int]
+    quantiles: Array
+    values: Array | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Predictions:
+    """What was predicted of each token of a cycle and what came, (n,) each, and the share of the
+    latter's variance that was predicted (NaN: not known)."""
+
+    calibration: Calibration
+    predicted: Array
+    actual: Array
+    explained: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A run's distributions, of which ``cycle`` is looked at; 0: it has no cycle yet."""
+
+    run_id: int
+    algorithm: Algorithm
+    cycles: Sequence[int] = ()
+    cycle: int = 0
+    spreads: Sequence[Spread] = ()
+    predictions: Predictions | None = None
+
+
+@dataclass(slots=True)
+class Known:
+    """What has been read of a run already: cycles that have ended do not change."""
+
+    last: int = 0
+    completions: dict[str, dict[int, Array]] = field(
+        default_factory=lambda: {name: {} for name in _FIELDS})
+    tokens: dict[str, dict[int, Array]] = field(default_factory=dict)
+
+
+def read_picture(store: Store, run_id: int, wanted: int | None, known: Known) -> Picture | None:
+    """Return what there is of a run, looked at in cycle ``wanted``, or the nearest before it; None:
+    the latest. None where there is no such run. What is read goes into ``known``."""
+    run = store.run(run_id)
+    if run is None:
+        return None
+    algorithm = algorithm_named(run.algorithm)
+    wished = distributions_of(algorithm)
+    _read_on(store, run_id, run.cycles, [d.column for d in wished if d.column], known)
+    cycles = [cycle for cycle in known.completions["score"] if cycle <= run.cycles]
+    if not cycles:
+        return Picture(run_id, algorithm)
+    cycle = cycles[max(0, bisect_right(cycles, wanted) - 1)] if wanted is not None else cycles[-1]
+    columns = _read_tokens(store, run_id, cycle)
+    rows = list(zip(_FIELDS, zip(*(
+        row[1:] for row in store.rollout_numbers(run_id, cycle - 1, cycle)), strict=True),
+        strict=True))
+    values = {**columns, **{name: np.array(numbers, float) for name, numbers in rows}}
+    spreads = []
+    for distribution in wished:
+        name = distribution.column or distribution.completions
+        found = (known.tokens if distribution.column else known.completions)[name]
+        there = [c for c in found if c <= run.cycles]
+        spreads.append(Spread(
+            distribution, there, np.array([found[c] for c in there]).reshape(-1, COUNT),
+            values.get(name)))
+    return Picture(run_id, algorithm, cycles, cycle, spreads,
+                   _read_predictions(store, run_id, cycle, algorithm, columns))
+
+
+def _read_on(
+    store: Store, run_id: int, last: int, columns: Sequence[str], known: Known
+) -> None:
+    after, known.last = known.last, last
+    for cycle, group in groupby(
+            store.rollout_numbers(run_id, after, last), key=lambda row: row[0]):
+        for name, numbers in zip(_FIELDS, zip(*(row[1:] for row in group), strict=True),
+                                 strict=True):
+            known.completions[name][cycle] = quantiles(numbers)
+    for name, by_cycle in store.token_quantiles(run_id, columns, after).items():
+        known.tokens.setdefault(name, {}).update(by_cycle)
+
+
+def _read_tokens(store: Store, run_id: int, cycle: int) -> Mapping[str, Array]:
+    parts: dict[str, list[Array]] = {}
+    for trace in store.traces(run_id, cycle):
+        for name, numbers in trace.numbers.items():
+            parts.setdefault(name, []).append(np.asarray(numbers, float))
+    return {name: np.concatenate(found) for name, found in parts.items()}
+
+
+def _read_predictions(
+    store: Store, run_id: int, cycle: int, algorithm: Algorithm, columns: Mapping[str, Array]
+) -> Predictions | None:
+    calibration = algorithm.calibration
+    if calibration is None:
+        return None
+    pair = columns.get(calibration.predicted), columns.get(calibration.actual)
+    predicted, actual = (np.empty(0) if numbers is None else numbers for numbers in pair)
+    if len(predicted) == len(actual):
+        there = np.isfinite(predicted) & np.isfinite(actual)
+        predicted, actual = predicted[there], actual[there]
+    series = store.metrics(run_id, [calibration.metric]).get(calibration.metric)
+    explained = dict(zip(series.cycles, series.values, strict=True)) if series else {}
+    return Predictions(calibration, predicted, actual, explained.get(cycle, float("nan")))
+
+
+def means(predicted: Array, actual: Array, parts: int = 10) -> tuple[Array, Array]:
+    """Return the mean of ``predicted`` and of ``actual`` in each of at most ``parts`` equal shares
+    of the tokens, from the least predicted to the greatest, (parts,) each."""
+    order = np.argsort(predicted, kind="stable")
+    shares = [share for share in np.array_split(order, parts) if len(share)]
+    return (np.array([predicted[share].mean() for share in shares]),
+            np.array([actual[share].mean() for share in shares]))

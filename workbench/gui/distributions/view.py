@@ -1,0 +1,125 @@
+"""Distributions: rewards, advantages, lengths and KL over cycles, and how well was foreseen."""
+
+from __future__ import annotations
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QResizeEvent
+from PySide6.QtWidgets import QGridLayout, QStackedWidget, QVBoxLayout, QWidget
+
+from workbench.gui.background import Background
+from workbench.gui.distributions.calibration import CalibrationPlot
+from workbench.gui.distributions.fan import Fan
+from workbench.gui.distributions.reading import Known, Picture, read_picture
+from workbench.gui.run_view import PictureView
+from workbench.gui.widgets.controls import label
+from workbench.gui.widgets.cycle_controls import CycleControls
+from workbench.gui.widgets.form_scroll import FormScroll
+from workbench.gui.widgets.theme import themes
+from workbench.store.store import Store
+
+_LEAST_WIDTH = 260  # pixels of a plot
+_NO_RUN = ("Press Start: here every cycle shows how its rewards, advantages, lengths and KL are "
+           "spread, and how well the value head foresaw what came.")
+_NO_CYCLE = "The numbers of the first cycle appear here when it has ended."
+_ENDED = "No cycle of this run is complete. Resume begins it from the start."
+
+
+class DistributionsView(PictureView[Picture]):
+    """A fan for each distribution of the run's algorithm, and its predictions."""
+
+    def __init__(self, store: Store, background: Background, parent: QWidget | None = None) -> None:
+        super().__init__("distributions_view", store, background, parent)
+        self._known = Known()
+        self.fans: list[Fan] = []
+        self._columns = 0
+        self._build()
+        themes().changed.connect(self.draw)
+        self.draw()
+
+    def show_run(self, run_id: int | None) -> None:
+        """Show a run, or none. It may have been taken back: all of it is read anew."""
+        self._known = Known()
+        super().show_run(run_id)
+
+    def read(self, run_id: int, wanted: int | None) -> Picture | None:
+        """Read the cycles that have ended since, and the one looked at."""
+        return read_picture(self.store, run_id, wanted, self._known)
+
+    def shown_cycle(self) -> int | None:
+        """Return the cycle on display, if there is one."""
+        return self.picture.cycle if self.picture and self.picture.cycles else None
+
+    def draw(self) -> None:
+        """Draw what was read, or say why there is nothing."""
+        picture = self.picture
+        if picture is None or not picture.cycles:
+            self._empty.setText(_NO_RUN if self.run_id is None
+                                else _NO_CYCLE if self.alive else _ENDED if picture else "")
+            self._pages.setCurrentWidget(self._empty)
+            return
+        self.cycles.show_cycles(picture.cycles, picture.cycle, self.wanted is None)
+        self._make_fans(len(picture.spreads))
+        for fan, spread in zip(self.fans, picture.spreads, strict=True):
+            fan.show_spread(spread, picture.cycle)
+        self.calibration.setVisible(picture.predictions is not None)
+        if picture.predictions is not None:
+            self.calibration.show_predictions(picture.predictions)
+        self._pages.setCurrentWidget(self._whole)
+        self._arrange()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Put as many plots beside one another as there is room for."""
+        super().resizeEvent(event)
+        self._arrange()
+
+    def sizeHint(self) -> QSize:
+        """Wide enough for two plots."""
+        return QSize(720, 320)
+
+    def _make_fans(self, count: int) -> None:
+        while len(self.fans) > count:
+            self.fans.pop().deleteLater()
+            self._columns = 0
+        while len(self.fans) < count:
+            fan = Fan(str(len(self.fans) + 1))
+            fan.chosen.connect(self.choose_cycle)
+            self.fans.append(fan)
+            self._columns = 0
+
+    def _arrange(self) -> None:
+        columns = max(1, min(3, self.width() // _LEAST_WIDTH))
+        if columns == self._columns or not self.fans:
+            return
+        self._columns = columns
+        for place, plot in enumerate(self.fans):
+            self._grid.addWidget(plot, place // columns, place % columns)
+        row, column = divmod(len(self.fans), columns)
+        self._grid.addWidget(self.calibration, row, column, 1, columns - column)
+        for column in range(3):
+            self._grid.setColumnStretch(column, 1 if column < columns else 0)
+
+    def _build(self) -> None:
+        self._empty = label("", "muted", wrap=True)
+        self._empty.setObjectName("distributions_empty")
+        self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._empty.setMargin(24)
+        self.cycles = CycleControls("distributions", "The cycle whose numbers are shown")
+        self.cycles.picked.connect(self.choose_cycle)
+        self.cycles.following.connect(self.follow)
+        self.calibration = CalibrationPlot()
+        inside = QWidget()
+        self._grid = QGridLayout(inside)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setSpacing(12)
+        self._whole = QWidget()
+        column = QVBoxLayout(self._whole)
+        column.setContentsMargins(8, 8, 8, 8)
+        column.setSpacing(6)
+        column.addWidget(self.cycles, 0, Qt.AlignmentFlag.AlignLeft)
+        column.addWidget(FormScroll(inside), 1)
+        self._pages = QStackedWidget()
+        self._pages.addWidget(self._empty)
+        self._pages.addWidget(self._whole)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self._pages)
