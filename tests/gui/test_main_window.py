@@ -220,11 +220,14 @@ def test_sheets_open(opened: Opened, action: str, name: str) -> None:
 def test_docks_are_reached_by_keyboard(qtbot: QtBot, opened: Opened) -> None:
     window = opened.window
     window.activateWindow()
-    numbered = [(name, dock) for name, dock in window.docks.items() if name != "guide"]
-    for number, (name, dock) in enumerate(numbered, start=1):
+    keys = [action.shortcut().toString() for action in window.dock_actions]
+    assert keys == [*(f"Ctrl+{n % 10}" for n in range(1, 11)),
+                    *(f"Ctrl+Shift+{n}" for n in range(1, len(keys) - 9))]
+    for action in window.dock_actions:
+        name = action.objectName().removeprefix("go_to_")
+        dock = window.docks[name]
         dock.close()
-        QTest.keyClick(window, getattr(Qt.Key, f"Key_{number % 10}"),
-                       Qt.KeyboardModifier.ControlModifier)
+        QTest.keySequence(window, action.shortcut())
         assert dock.isVisible(), name
         assert dock.isAncestorOf(QApplication.focusWidget()), name
 

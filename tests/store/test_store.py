@@ -219,6 +219,36 @@ def test_token_traces_come_back_and_old_ones_go(store):
         k: v.tolist() for k, v in LIKELIEST.logprobs.items()}
 
 
+def test_how_numbers_of_tokens_are_spread_outlives_the_tokens(store):
+    run_id = new_run(store)
+    rng = np.random.default_rng(0)
+    numbers = {}
+    for cycle in (1, 2, 3):
+        parts = [rng.normal(size=n).astype(np.float32) for n in (5, 9)]
+        parts[0][2] = np.nan  # which says nothing
+        numbers[cycle] = np.delete(np.concatenate(parts), 2)
+        store.record_cycle(
+            run_id, cycle, metrics={}, rollout=[], comparison=[], keep_traces=1, traces=[
+                TokenTrace(i, 0, np.zeros(len(part), np.int32), ("a",) * len(part),
+                           {"advantage": part, "empty": np.full(len(part), np.nan, np.float32)})
+                for i, part in enumerate(parts)]).result()
+    assert store.traces(run_id, 1) == []
+    found = store.token_quantiles(run_id, ["advantage", "empty", "other"])
+    assert list(found["advantage"]) == [1, 2, 3]
+    assert found["other"] == {}
+    for cycle, values in numbers.items():
+        assert found["advantage"][cycle] == pytest.approx(
+            [np.percentile(values, p) for p in range(0, 101, 5)], rel=1e-6)
+        assert np.isnan(found["empty"][cycle]).all()
+    assert list(store.token_quantiles(run_id, ["advantage"], after=2)["advantage"]) == [3]
+    fork = store.fork_run(run_id, 2, name="", hyperparameters={}, changes=()).result()
+    assert list(store.token_quantiles(fork, ["advantage"])["advantage"]) == [1, 2]
+    store.rewind(run_id, 1).result()
+    assert list(store.token_quantiles(run_id, ["advantage"])["advantage"]) == [1]
+    store.delete_run(run_id).result()
+    assert store.token_quantiles(run_id, ["advantage"])["advantage"] == {}
+
+
 def test_a_checkpoint_that_goes_while_they_are_listed_is_left_out(store, monkeypatch):
     for cycle in (1, 2):
         store.checkpoints.write(1, cycle, {}, {})

@@ -526,9 +526,9 @@ class MainWindow(QMainWindow):
 
     def _make_menus(self) -> None:
         actions = self.actions_
-        self.dock_actions = [self._dock_action(i, name, dock)
-                             for i, (name, dock) in enumerate(self.docks.items(), start=1)
-                             if name != "guide"]  # which has an action of its own
+        numbered = [name for name in self.docks if name != "guide"]  # which has its own action
+        self.dock_actions = [self._dock_action(i, name, self.docks[name])
+                             for i, name in enumerate(numbered, start=1)]
         undo = self.undo_group.createUndoAction(self, "Undo")
         redo = self.undo_group.createRedoAction(self, "Redo")
         undo.setShortcut(QKeySequence.StandardKey.Undo)

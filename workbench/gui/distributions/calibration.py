@@ -10,13 +10,12 @@ from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
 from workbench.formatting import number, percent
-from workbench.gui.distributions.reading import Array, Predictions, means
+from workbench.gui.distributions.reading import Predictions
 from workbench.gui.metrics.axes import ValueAxis
 from workbench.gui.widgets.controls import label, named
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import themes
 
-_CELLS = 48
 _LEAST_HEIGHT = 150  # pixels
 _NOT_KEPT = "The tokens of this cycle are not kept"
 
@@ -65,35 +64,33 @@ class CalibrationPlot(QWidget):
             axis.setPen(theme.border)
             axis.setTextPen(theme.muted)
             axis.setLabel(title, color=theme.muted)
-        there = len(found.predicted) > 0
+        there = len(found.foreseen) > 0
         for item in (self.cells, self.diagonal, self.means):
             item.setVisible(there)
         if not there:
             return
-        x, y = found.predicted, found.actual
-        (left, right), (low, high) = _range(x), _range(y)
-        counts = np.histogram2d(
-            x.clip(left, right), y.clip(low, high), _CELLS, ((left, right), (low, high)))[0]
         colour = QColor(theme.accent)
         table = np.array([[colour.red(), colour.green(), colour.blue(), alpha]
                           for alpha in np.linspace(0, 230, 256)], dtype=np.ubyte)
-        self.cells.setImage(np.sqrt(counts), lut=table, levels=(0.0, max(1.0, counts.max() ** 0.5)))
-        self.cells.setRect(QRectF(left, low, right - left, high - low))
-        least, most = max(left, low), min(right, high)
-        self.diagonal.setData([least, most] if least < most else [],
-                              [least, most] if least < most else [],
-                              pen=pg.mkPen(theme.muted, style=Qt.PenStyle.DashLine))
-        self.means.setData(*means(x, y), pen=pg.mkPen(theme.warning, width=2),
+        # By the square root, so that a place with few tokens is seen beside those with many.
+        self.cells.setImage(np.sqrt(found.cells), lut=table,
+                            levels=(0.0, max(1.0, float(found.cells.max()) ** 0.5)))
+        self.cells.setRect(QRectF(
+            found.left, found.low, found.right - found.left, found.high - found.low))
+        least, most = max(found.left, found.low), min(found.right, found.high)
+        same = [least, most] if least < most else []
+        self.diagonal.setData(same, same, pen=pg.mkPen(theme.muted, style=Qt.PenStyle.DashLine))
+        self.means.setData(found.foreseen, found.came, pen=pg.mkPen(theme.warning, width=2),
                            symbolPen=pg.mkPen(None), symbolBrush=pg.mkBrush(theme.warning))
-        self.plot.setXRange(left, right, padding=0)
-        self.plot.setYRange(low, high, padding=0)
+        self.plot.setXRange(found.left, found.right, padding=0)
+        self.plot.setYRange(found.low, found.high, padding=0)
 
 
 def say(found: Predictions) -> str:
     """Return how good the predictions of a cycle were, in a sentence."""
-    if not len(found.predicted):
+    if not len(found.foreseen):
         return _NOT_KEPT
-    foreseen, came = means(found.predicted, found.actual)
+    foreseen, came = found.foreseen, found.came
     said = (f"Where it foresaw least, {number(float(foreseen[0]))}, {number(float(came[0]))} came; "
             f"where most, {number(float(foreseen[-1]))}, {number(float(came[-1]))}")
     if np.isnan(found.explained):
@@ -101,10 +98,3 @@ def say(found: Predictions) -> str:
     if found.explained <= 0:
         return f"It foresaw no better than one number for all would. {said}"
     return f"It foresaw {percent(found.explained)} of the differences. {said}"
-
-
-def _range(values: Array) -> tuple[float, float]:
-    """Return where almost all of ``values`` lie, and some room."""
-    low, high = (float(edge) for edge in np.quantile(values, (0.005, 0.995)))
-    room = 0.08 * (high - low) or 0.5
-    return low - room, high + room

@@ -6,14 +6,15 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Signal
 from PySide6.QtGui import QColor, QMouseEvent
-from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGraphicsPathItem, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
 from workbench.gui.distributions.reading import Array, Spread
 from workbench.gui.metrics.axes import CycleAxis, ValueAxis
 from workbench.gui.widgets.controls import label, named
 from workbench.gui.widgets.plain_text import plain_tip
-from workbench.gui.widgets.theme import mix, themes
+from workbench.gui.widgets.theme import Theme, mix, themes
+from workbench.store.quantiles import COUNT
 
 _BINS = 24
 _AXIS = 44  # pixels of the y axes, so that plots below one another have x in the same places
@@ -109,33 +110,31 @@ class _FanPlot(pg.GraphicsLayoutWidget):
             plot.getViewBox().setDefaultPadding(0)
             plot.getAxis("bottom").setHeight(_BELOW)  # so that both have y in the same places
         self._over.getAxis("left").setWidth(_AXIS)
-        self._edges = [pg.PlotCurveItem() for _ in range(4)]
-        self.bands = [pg.FillBetweenItem(self._edges[0], self._edges[3]),
-                      pg.FillBetweenItem(self._edges[1], self._edges[2])]
+        self.bands = [QGraphicsPathItem() for _ in range(2)]
         self.median = pg.PlotDataItem(antialias=True)
         self._mark = pg.InfiniteLine(angle=90)
         for item in (*self.bands, self.median, self._mark):
-            self._over.addItem(item)
+            self._over.addItem(item, ignoreBounds=True)
         self.bars = pg.BarGraphItem(x0=[], x1=[], y0=[], y1=[])
         self._middle = pg.InfiniteLine(angle=0)
         self._beside.addItem(self.bars)
         self._beside.addItem(self._middle)
+        self._x, self._rows = np.empty(0), np.empty((0, COUNT))
+        self._theme: Theme | None = None
 
     def show_spread(self, spread: Spread, cycle: int) -> None:
-        self._dress()
+        if self._theme is not (theme := themes().theme):
+            self._theme = theme
+            self._dress(theme)
         known = ~np.isnan(spread.quantiles).any(axis=1)
         x, rows = np.array(spread.cycles, float)[known], spread.quantiles[known]
-        self._cycles = [int(c) for c in x]
-        for edge, place in zip(self._edges, (1, 5, 15, 19), strict=True):
-            edge.setData(x, rows[:, place])
-        self.median.setData(x, rows[:, 10])
+        if not (np.array_equal(x, self._x) and np.array_equal(rows, self._rows)):
+            self._x, self._rows = x, rows
+            self._cycles = [int(c) for c in x]
+            self._draw_bands(x, rows)
         self._mark.setPos(cycle)
         if len(x):
-            low, high = view_range(rows)
-            for plot in (self._over, self._beside):
-                plot.setYRange(low, high, padding=0)
-            self._over.setXRange(x[0] - 0.5, max(x[-1], x[0] + 3) + 0.5, padding=0)
-            self._draw_values(spread, low, high)
+            self._draw_values(spread)
             self._middle.setVisible(cycle in self._cycles)
             if cycle in self._cycles:
                 self._middle.setPos(rows[self._cycles.index(cycle), 10])
@@ -154,17 +153,26 @@ class _FanPlot(pg.GraphicsLayoutWidget):
         """Nothing is dragged here."""
         event.accept()
 
-    def _draw_values(self, spread: Spread, low: float, high: float) -> None:
+    def _draw_bands(self, x: Array, rows: Array) -> None:
+        for band, low, high in zip(self.bands, (1, 5), (19, 15), strict=True):
+            band.setPath(pg.arrayToQPath(
+                np.concatenate([x, x[::-1]]), np.concatenate([rows[:, low], rows[::-1, high]])))
+        self.median.setData(x, rows[:, 10])
+        if len(x):
+            for plot in (self._over, self._beside):
+                plot.setYRange(*view_range(rows), padding=0)
+            self._over.setXRange(x[0] - 0.5, max(x[-1], x[0] + 3) + 0.5, padding=0)
+
+    def _draw_values(self, spread: Spread) -> None:
         values = np.empty(0) if spread.values is None else spread.values
-        counts, edges = histogram(values, low, high)
+        counts, edges = histogram(values, *view_range(self._rows))
         self.bars.setOpts(x0=np.zeros(len(counts)), x1=counts, y0=edges[:-1], y1=edges[1:],
                           pen=pg.mkPen(None),
                           brush=pg.mkBrush(mix(themes().theme.accent, themes().theme.base, 0.6)))
         self._beside.setXRange(0, max(1.0, float(counts.max())), padding=0.02)
         self._beside.setToolTip(plain_tip(_NOT_KEPT if spread.values is None else ""))
 
-    def _dress(self) -> None:
-        theme = themes().theme
+    def _dress(self, theme: Theme) -> None:
         self.setBackground(theme.base)
         for plot in (self._over, self._beside):
             for side in ("left", "bottom"):
@@ -175,6 +183,7 @@ class _FanPlot(pg.GraphicsLayoutWidget):
         dark.setAlphaF(0.30)
         for band, colour in zip(self.bands, (light, dark), strict=True):
             band.setBrush(pg.mkBrush(colour))
+            band.setPen(pg.mkPen(None))
         self.median.setPen(pg.mkPen(theme.accent, width=2))
         self._mark.setPen(pg.mkPen(theme.muted, style=Qt.PenStyle.DashLine))
         self._middle.setPen(pg.mkPen(theme.accent, width=2))

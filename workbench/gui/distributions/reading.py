@@ -16,6 +16,7 @@ from workbench.store.quantiles import COUNT, quantiles
 from workbench.store.store import Store
 
 Array = NDArray[np.float64]
+_CELLS = 48
 _FIELDS = ("score", "kl", "length")
 
 
@@ -32,13 +33,24 @@ class Spread:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Predictions:
-    """What was predicted of each token of a cycle and what came, (n,) each, and the share of the
-    latter's variance that was predicted (NaN: not known)."""
+    """What was foreseen of the tokens of a cycle, and what came.
+
+    ``foreseen`` and ``came`` are the means of equal shares of the tokens, by what was foreseen.
+    ``cells`` says how many tokens lie in each place of a square grid over ``left`` to ``right`` of
+    what was foreseen (first axis) and ``low`` to ``high`` of what came; what lies beyond counts at
+    the edge. All are empty where the tokens are not kept. ``explained`` is the share of the
+    latter's variance that was foreseen (NaN: not known).
+    """
 
     calibration: Calibration
-    predicted: Array
-    actual: Array
     explained: float
+    foreseen: Array = field(default_factory=lambda: np.empty(0))
+    came: Array = field(default_factory=lambda: np.empty(0))
+    cells: Array = field(default_factory=lambda: np.empty((0, 0)))
+    left: float = 0.0
+    right: float = 1.0
+    low: float = 0.0
+    high: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,14 +132,32 @@ def _read_predictions(
     calibration = algorithm.calibration
     if calibration is None:
         return None
-    pair = columns.get(calibration.predicted), columns.get(calibration.actual)
-    predicted, actual = (np.empty(0) if numbers is None else numbers for numbers in pair)
-    if len(predicted) == len(actual):
-        there = np.isfinite(predicted) & np.isfinite(actual)
-        predicted, actual = predicted[there], actual[there]
     series = store.metrics(run_id, [calibration.metric]).get(calibration.metric)
     explained = dict(zip(series.cycles, series.values, strict=True)) if series else {}
-    return Predictions(calibration, predicted, actual, explained.get(cycle, float("nan")))
+    return predictions(calibration, explained.get(cycle, float("nan")),
+                       columns.get(calibration.predicted, np.empty(0)),
+                       columns.get(calibration.actual, np.empty(0)))
+
+
+def predictions(
+    calibration: Calibration, explained: float, predicted: Array, actual: Array
+) -> Predictions:
+    """Return what is drawn of what was ``predicted`` of each token and what came, (n,) each."""
+    there = np.isfinite(predicted) & np.isfinite(actual)
+    x, y = predicted[there], actual[there]
+    if not len(x):
+        return Predictions(calibration, explained)
+    (left, right), (low, high) = _range(x), _range(y)
+    cells = np.histogram2d(
+        x.clip(left, right), y.clip(low, high), _CELLS, ((left, right), (low, high)))[0]
+    return Predictions(calibration, explained, *means(x, y), cells, left, right, low, high)
+
+
+def _range(values: Array) -> tuple[float, float]:
+    """Return where almost all of ``values`` lie, and some room."""
+    low, high = (float(edge) for edge in np.quantile(values, (0.005, 0.995)))
+    room = 0.08 * (high - low) or 0.5
+    return low - room, high + room
 
 
 def means(predicted: Array, actual: Array, parts: int = 10) -> tuple[Array, Array]:
