@@ -37,6 +37,8 @@ class Metric:
     unit: str
     formula: str
     help: str
+    source: str = ""
+    """The paper it is from; empty where it is from none."""
     absent: str = ""
     """Why a healthy cycle may have no number of it; empty where each has one."""
     short: str = ""
@@ -167,11 +169,14 @@ class TokenView:
 
 @dataclass(frozen=True, slots=True)
 class Term:
-    """A summand of the loss. An ``optional`` one is shown only where it is on."""
+    """A summand of the loss. An ``optional`` one is shown only where it is on; ``source`` is the
+    paper that it is from."""
 
     title: str
     help: str
     optional: bool = False
+    formula: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Literal, Self, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from workbench.papers import CHEN_2016, DETTMERS_2022, HU_2021, LOSHCHILOV_2019, PASCANU_2013
 from workbench.separators import about_separators
 from workbench.stop_strings import parse_stop_strings
 
@@ -47,6 +48,9 @@ class Spec:
     """Decides which weights there are, so that a fork can change it only from the start."""
     controller: str = ""
     """The setting that lets the algorithm move this one."""
+    formula: str = ""
+    source: str = ""
+    """The paper it is from; empty where it is from none."""
     only_with: tuple[str, Value] | None = None
     """Another setting's name and the value with which alone this one has an effect; True: any but
     0 and off."""
@@ -145,12 +149,14 @@ class Settings(BaseModel):
         "Train small adapters of this rank instead of all weights (Hu et al. 2021): far less "
         "memory, and the start policy needs no second copy. 8 to 64 is usual.",
         ge=0, le=1024, live=False, zero_text="off", structural=True,
+        formula="W + 2·B·A", source=HU_2021,
     )
     gradient_checkpointing: bool = declare(
         False, "Gradient checkpointing", "Models",
         "Recompute activations instead of keeping them: less memory, about a third slower "
         "updates. Changes no number.",
         live=False, advanced=True,
+        source=CHEN_2016,
     )
 
     # -- completions
@@ -170,6 +176,7 @@ class Settings(BaseModel):
         "Sampling temperature. Logits are divided by it in sampling, training and reference "
         "alike. Higher is more creative; leave at 1, or lower it where completions are chaotic.",
         ge=0.05, le=5.0,
+        formula="π(v) = {exp(z_v ÷ T)}÷{Σ_u exp(z_u ÷ T)}",
     )
     control_tokens: Literal["text", "tokens"] = declare(
         "text", "Control tokens in prompts", "Phase 1: completions",
@@ -192,16 +199,19 @@ class Settings(BaseModel):
         "Step size of AdamW. Lower it when KL or the step size jump; small models bear more "
         "than large ones.",
         ge=0.0, le=1.0, scientific=True,
+        source=LOSHCHILOV_2019,
     )
     optimizer: Literal["adamw", "adamw_8bit"] = declare(
         "adamw", "Optimiser", "Phase 2: update",
         "adamw_8bit keeps AdamW's two running means in 8 bits (Dettmers et al. 2022): a quarter "
         "of its memory. It needs an NVIDIA GPU and `pip install 'ppo-workbench[eightbit]'`.",
         live=False, advanced=True, structural=True,
+        source=f"{LOSHCHILOV_2019}; {DETTMERS_2022}",
     )
     lr_scheduler_type: Literal["linear", "constant"] = declare(
         "linear", "Learning-rate schedule", "Phase 2: update",
         "Linear falls by the same amount each cycle and would be 0 after the last; constant stays.",
+        formula="linear: lr·(1 - {cycle - 1}÷{cycles})",
     )
     micro_batch_tokens: int = declare(
         0, "Tokens at once", "Phase 2: update",
@@ -213,6 +223,7 @@ class Settings(BaseModel):
         1.0, "Gradient clip", "Phase 2: update",
         "Longest gradient of one optimiser step; longer ones are shortened to it.",
         ge=0.0, le=1000.0, zero_text="off", advanced=True,
+        formula="g·min(1, {c}÷{‖g‖₂})", source=PASCANU_2013,
     )
 
     @classmethod

@@ -126,6 +126,8 @@ DIALOGS: dict[str, Callable[[Opened], object]] = {
     "command_palette": action("palette"),
     "shortcut_sheet": action("shortcuts"),
     "about": action("about"),
+    "what_is": lambda opened: next(
+        iter(opened.window.metrics._grid)).menu.actions()[-1].trigger(),
     "notifications": action("notifications"),
     "checkpoints": action("checkpoints"),
     "delete_checkpoint_question": delete_checkpoint,
@@ -173,6 +175,7 @@ def test_dialog(shared: Opened, name: str) -> None:
 ENTER = {
     "shortcut_sheet": "shortcut_sheet_close",
     "about": "about_close",
+    "what_is": "what_is_close",
     "checkpoints": "checkpoints_close",
     "delete_checkpoint_question": "delete_checkpoint_question_cancel",
     "fork_dialog": "confirm_branch",

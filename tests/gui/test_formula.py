@@ -12,6 +12,7 @@ from workbench.gui.widgets.formula import formula_html, terms_html
      "(<i>γ</i><i>λ</i>)<sup><i>k</i></sup>·<i>δ</i><sub><i>t</i>+<i>k</i></sub>"),
     ("Σ_v π(v)", "Σ<sub><i>v</i></sub> <i>π</i>(<i>v</i>)"),
     ("the missing-EOS penalty of a completion", "the missing-EOS penalty of a completion"),
+    ("distinct-2: {a_t}÷{b}\nx", "distinct-2: <i>a</i><sub><i>t</i></sub> ÷ <i>b</i>; <i>x</i>"),
     ("learning_rate × schedule", "learning_rate × schedule"),
     ("the cycle's last step, < 0.1 %", "the cycle's last step, &lt; 0.1 %"),
 ])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from workbench.algorithm import Metric
+from workbench.papers import HUANG_2024, LI_2016, PASCANU_2013, SCHULMAN_2020, WELLECK_2020
 
 SCORES, COMPARED = "objective/scores", "objective/scores_compared"
 KL, LENGTH = "objective/kl", "objective/length"
@@ -26,10 +27,11 @@ _ALL = (
     Metric(KL, "KL to start policy", "nats / completion",
            "mean over completions of Σₜ KL estimate(log π - log π_start)",
            "How far completions have moved from the start policy, by the estimator that is set.",
-           distance=True),
+           distance=True, source=SCHULMAN_2020),
     Metric("objective/entropy", "Surprise of completions", "nats / completion",
            "mean over completions of -Σₜ log π(token)",
-           "A one-sample estimate of the entropy of whole completions, as TRL logs it."),
+           "A one-sample estimate of the entropy of whole completions, as TRL logs it.",
+           source=HUANG_2024),
     Metric("objective/unlikely", "Unlikely tokens", "share",
            "share of tokens with π_start(token) < 0.1 %",
            "How many of the sampled tokens the start policy would almost never write. A rise means "
@@ -37,23 +39,26 @@ _ALL = (
     Metric(LENGTH, "Completion length", "tokens", "mean tokens, end token included",
            "Average length of a completion."),
     Metric("objective/distinct", "Distinct completions", "share",
-           "different completions ÷ completions",
+           "{different completions}÷{completions}",
            "1 when no two completions of the cycle are the same. A fall means collapse."),
     Metric(DISTINCT_2, "Distinct pairs of tokens", "share",
-           "distinct-2: different pairs of tokens ÷ pairs, over the completions of the cycle",
+           "distinct-2 of the cycle: {different pairs of tokens}÷{pairs}",
            "How many ways of going on from one token to the next the cycle's completions have "
            "(Li et al. 2016). It is lower in a larger batch; a fall means that completions become "
-           "alike."),
+           "alike.",
+           source=LI_2016),
     Metric(REPETITION, "Repetition", "share",
-           "seq-rep-4: mean over completions of 1 - different runs of four tokens ÷ runs",
+           "seq-rep-4: mean over completions of 1 - {different runs of four tokens}÷{runs}",
            "How much of a completion says again what it has said before (Welleck et al. 2020). 0: "
-           "no four tokens in a row come twice."),
+           "no four tokens in a row come twice.",
+           source=WELLECK_2020),
     Metric("objective/cut", "Cut before scoring", "tokens",
            "mean tokens of prompt and completion that the reward model did not read",
            "How many tokens at the beginning of a text were left out because it was too long for "
            "the reward model, which reads the end. 0 where it reads everything."),
     Metric("policy/grad_norm", "Gradient norm", "", "mean of ‖∇L‖₂ before clipping",
-           "Length of the gradient; spikes warn of instability."),
+           "Length of the gradient; spikes warn of instability.",
+           source=PASCANU_2013),
     Metric("policy/epochs", "Epochs run", "epochs", "epochs of which a gradient was applied",
            "Fewer than asked for when the limit on approx-KL ended the cycle early."),
     Metric(STEPS, "Optimiser steps", "steps", "gradients applied in the cycle",
@@ -63,7 +68,7 @@ _ALL = (
            "The rest ran into the length limit."),
     Metric("lr", "Learning rate", "", "learning_rate × schedule",
            "The step size this cycle used.", exact=True),
-    Metric(SPEED, "Speed", "tokens / s", "sampled tokens ÷ seconds of the cycle",
+    Metric(SPEED, "Speed", "tokens / s", "{sampled tokens}÷{seconds of the cycle}",
            "Completion tokens sampled, scored and learned from per second."),
     Metric(SECONDS, "Cycle time", "s", "wall time of the cycle", "How long the cycle took."),
     Metric("seconds/sampling", "Sampling time", "s", "wall time of sampling",

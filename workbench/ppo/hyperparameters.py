@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
+from workbench.papers import (
+    HUANG_2024,
+    SCHULMAN_2016,
+    SCHULMAN_2017,
+    SCHULMAN_2020,
+    SHAO_2024,
+    YE_2020,
+    YUAN_2025,
+    ZIEGLER_2019,
+)
 from workbench.settings import Settings, declare
 
 
@@ -39,18 +49,21 @@ class Hyperparameters(Settings):
         "learns as a whole and profits from thousands. Kept for the same models, prompts and "
         "settings.",
         ge=0, le=1_000_000, unit="completions", live=False, zero_text="off", advanced=True,
+        source=YUAN_2025,
     )
     value_pretraining_epochs: int = declare(
         3, "Value pretraining epochs", "Value pretraining",
         "How often a separate value model goes through them; the best pass, by completions held "
         "out, is kept. A head alone is fitted exactly and needs no passes.",
         ge=1, le=100, live=False, advanced=True,
+        source=YUAN_2025,
     )
     value_pretraining_learning_rate: float = declare(
         1e-3, "Value pretraining learning rate", "Value pretraining",
         "Step size of AdamW for a separate value model while it is pretrained. Lower it for "
         "larger models.",
         ge=0.0, le=1.0, scientific=True, live=False, advanced=True,
+        source=YUAN_2025,
     )
 
     # -- phase 1: create completions
@@ -59,6 +72,8 @@ class Hyperparameters(Settings):
         "Subtracted from the score of a completion that never ended. Raise it when completions "
         "run to the length limit.",
         ge=0.0, le=100.0, zero_text="off",
+        formula="r = score - penalty, where no end token came",
+        source=HUANG_2024,
     )
 
     # -- reward
@@ -67,6 +82,8 @@ class Hyperparameters(Settings):
         "Price, per nat, of moving away from the start policy. Raise it when completions become "
         "odd while the reward climbs; lower it when the reward does not move.",
         ge=0.0, le=10.0, scientific=True, controller="kl_controller",
+        formula="r = score - β·KL",
+        source=ZIEGLER_2019,
     )
     kl_estimator: Literal["k1", "k2", "k3"] = declare(
         "k1", "KL estimator", "Reward and KL",
@@ -74,6 +91,8 @@ class Hyperparameters(Settings):
         "small bias, k3 is never negative. As a price leave it at k1: k2 and k3 in the reward "
         "charge a token whichever way it has moved, and hold the policy back little or not at all; "
         "k3 in the loss leads to another policy than the KL itself.",
+        formula="k1 = d, k2 = ½·d², k3 = exp(-d) - 1 + d\nd = log π - log π_start",
+        source=SCHULMAN_2020,
     )
     kl_in: Literal["reward", "loss"] = declare(
         "reward", "KL enters", "Reward and KL",
@@ -83,16 +102,22 @@ class Hyperparameters(Settings):
         "rewards, so the coefficient has the same unit in both places. In the reward a token also "
         "pays for the KL of what follows it, in the loss for its own alone.",
         advanced=True,
+        formula="reward: r = score - β·KL\nloss: L = L_PPO + β·KL",
+        source=f"{ZIEGLER_2019}; {SHAO_2024}",
     )
     kl_controller: Literal["fixed", "adaptive"] = declare(
         "fixed", "KL controller", "Reward and KL",
         "Adaptive steers the coefficient so that KL approaches the target (Ziegler et al. 2019).",
         advanced=True,
+        formula="β ← β·(1 + e·min(1, {n}÷{horizon}))\ne = clip({KL}÷{target} - 1, -0.2, 0.2)",
+        source=ZIEGLER_2019,
     )
     kl_target: float = declare(
         6.0, "KL target", "Reward and KL",
         "Where the adaptive controller steers KL to, in nats a completion.",
         ge=0.01, le=1000.0, unit="nats", only_with=("kl_controller", "adaptive"), advanced=True,
+        formula="e = clip({KL}÷{target} - 1, -0.2, 0.2)",
+        source=ZIEGLER_2019,
     )
     kl_horizon: int = declare(
         10_000, "KL horizon", "Reward and KL",
@@ -100,6 +125,8 @@ class Hyperparameters(Settings):
         "most; smaller reacts faster. A run of 20 cycles of 64 completions needs some hundreds.",
         ge=1, le=10_000_000, unit="completions", only_with=("kl_controller", "adaptive"),
         advanced=True,
+        formula="β ← β·(1 + e·min(1, {n}÷{horizon}))",
+        source=ZIEGLER_2019,
     )
     normalize_scores: bool = declare(
         False, "Normalise scores", "Reward and KL",
@@ -107,6 +134,8 @@ class Hyperparameters(Settings):
         "measured once. Switch on for a reward model on an unusual scale, from the start: during a "
         "run values would be left on the scale before.",
         advanced=True,
+        formula="r' = {r - μ}÷{σ}",
+        source=ZIEGLER_2019,
     )
     score_clip: float = declare(
         0.0, "Score clip", "Reward and KL",
@@ -114,12 +143,15 @@ class Hyperparameters(Settings):
         "score cannot rule a cycle. Set it from the start: during a run values would be left on "
         "the scale before.",
         ge=0.0, le=1000.0, zero_text="off", advanced=True,
+        formula="r' = clip(r, -c, c)",
     )
     whiten_rewards: bool = declare(
         False, "Whiten rewards", "Reward and KL",
         "Scale the token rewards of a batch to deviation 1, keeping their mean. Choose it from the "
         "start: during a run values would be left on the scale before.",
         advanced=True,
+        formula="r' = {r - μ}÷{σ} + μ",
+        source=HUANG_2024,
     )
 
     # -- advantages
@@ -128,12 +160,16 @@ class Hyperparameters(Settings):
         "Worth of a reward one token later. 1 is usual: a completion is short and its score comes "
         "at the end.",
         ge=0.0, le=1.0, advanced=True,
+        formula="δ_t = r_t + γ·V_{t+1} - V_t",
+        source=SCHULMAN_2016,
     )
     lam: float = declare(
         0.95, "GAE λ", "Advantages",
         "Between trusting the value head (0) and trusting the outcome (1) when judging a token. "
         "With a head that foresees much, such as the bundled policy's, 0.9 learns faster.",
         ge=0.0, le=1.0,
+        formula="A_t = δ_t + γλ·A_{t+1}",
+        source=SCHULMAN_2016,
     )
     whiten_advantages: bool = declare(
         True, "Whiten advantages", "Advantages",
@@ -141,6 +177,8 @@ class Hyperparameters(Settings):
         "learning rate means the same on every reward scale. Once all completions score alike, it "
         "scales up what the value head gets wrong: keep a KL coefficient above 0.",
         advanced=True,
+        formula="A' = {A - μ}÷{σ}",
+        source=HUANG_2024,
     )
 
     # -- phase 2: update
@@ -149,23 +187,29 @@ class Hyperparameters(Settings):
         "How often each batch of completions is used. More learns faster from the same samples "
         "until the clip holds the rest back.",
         ge=1, le=100,
+        source=SCHULMAN_2017,
     )
     num_mini_batches: int = declare(
         1, "Mini-batches", "Phase 2: update",
         "Optimiser steps per epoch; must divide the batch size.",
         ge=1, le=4096,
+        source=SCHULMAN_2017,
     )
     cliprange: float = declare(
         0.2, "Clip range (ε)", "Phase 2: update",
         "The trust region: within an update a token's probability ratio earns nothing outside "
         "1 ± ε.",
         ge=0.001, le=10.0,
+        formula="L_POLICY = mean of max(-A·ρ, -A·clip(ρ, 1-ε, 1+ε))",
+        source=SCHULMAN_2017,
     )
     dual_clip: float = declare(
         0.0, "Dual clip", "Phase 2: update",
         "Bounds the loss of a token with negative advantage at this multiple of it (Ye et al. "
         "2020), usually 3; for very off-policy updates.",
         ge=0.0, le=100.0, zero_text="off", advanced=True,
+        formula="A < 0: min(max(-A·ρ, -A·(1-ε)), -c·A)",
+        source=YE_2020,
     )
     vf_coef: float = declare(
         4.0, "Value coefficient (c₁)", "Phase 2: update",
@@ -174,11 +218,15 @@ class Hyperparameters(Settings):
         "something from the start: one the policy brings along, or a pretrained one. With a head "
         "that begins at zero 0.1 is better: more disturbs the policy.",
         ge=0.0, le=10.0,
+        formula="L_PPO = L_POLICY + c₁·L_VF + c₂·L_ENT",
+        source=SCHULMAN_2017,
     )
     cliprange_value: float = declare(
         0.2, "Value clip range", "Phase 2: update",
         "How far a value may move from its old estimate within an update.",
         ge=0.0, le=100.0, zero_text="off", advanced=True,
+        formula="L_VF = ½·max((V - R)², (clip(V, V_old - c, V_old + c) - R)²)",
+        source=ZIEGLER_2019,
     )
     value_learning_rate: float = declare(
         0.0, "Value learning rate", "Phase 2: update",
@@ -198,6 +246,8 @@ class Hyperparameters(Settings):
         "Reward for keeping options open while training. Raise it slightly when completions "
         "become alike.",
         ge=0.0, le=1.0, scientific=True,
+        formula="L_PPO = L_POLICY + c₁·L_VF + c₂·L_ENT\nL_ENT = Σ_v π(v)·log π(v)",
+        source=SCHULMAN_2017,
     )
     target_kl: float = declare(
         0.0, "Stop at approx-KL", "Phase 2: update",
@@ -206,6 +256,8 @@ class Hyperparameters(Settings):
         "steps to come but not take back one: a single step (one epoch of one mini-batch) is "
         "always made, and a first one that is too large needs a lower learning rate.",
         ge=0.0, le=10.0, zero_text="off", scientific=True, advanced=True,
+        formula="mean of ½·(log π - log π_old)² > limit",
+        source=SCHULMAN_2020,
     )
     critic_warmup_cycles: int = declare(
         0, "Critic warm-up", "Phase 2: update",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from workbench.algorithm import Metric
 from workbench.learning.metrics import COMMON
+from workbench.papers import SCHULMAN_2016, SCHULMAN_2017, SCHULMAN_2020, ZIEGLER_2019
 
 METRICS = (
     COMMON["objective/scores"],
@@ -14,9 +15,10 @@ METRICS = (
            "missing-EOS penalty of a completion that did not end",
            "What PPO maximises: the score as it is trained on, less the price of leaving the start "
            "policy. With neither normalising nor clipping it is TRL's metric of this name.",
-           short="penalised"),
+           short="penalised", source=ZIEGLER_2019),
     Metric("objective/non_score_reward", "KL price", "score", "mean of -β·KL",
-           "How much reward a completion loses to the KL penalty."),
+           "How much reward a completion loses to the KL penalty.",
+           source=ZIEGLER_2019),
     COMMON["objective/kl"],
     COMMON["objective/entropy"],
     COMMON["objective/unlikely"],
@@ -26,18 +28,22 @@ METRICS = (
     COMMON["objective/repetition"],
     COMMON["objective/cut"],
     Metric("policy/entropy_avg", "Entropy", "nats / token", "mean of -Σ_v π(v)·log π(v)",
-           "How open the next token is. A fast fall means the policy is losing its creativity."),
+           "How open the next token is. A fast fall means the policy is losing its creativity.",
+           source=SCHULMAN_2017),
     Metric("policy/approxkl", "Step size (approx-KL)", "nats / token",
            "mean of ½·(log π_after - log π_sampling)², once the cycle's last step is done",
-           "How far the whole update of a cycle moved the policy from the one that sampled."),
+           "How far the whole update of a cycle moved the policy from the one that sampled.",
+           source=SCHULMAN_2020),
     Metric("policy/clipfrac", "Outside the trust region", "share",
            "share of tokens whose ratio π_after ÷ π_sampling is outside 1 ± ε, after the last step",
            "How many of the sampled tokens the update moved further than the clip range. The clip "
-           "takes away the reason to go on, but does not hold back a step that is too large."),
+           "takes away the reason to go on, but does not hold back a step that is too large.",
+           source=SCHULMAN_2017),
     Metric("policy/approxkl_avg", "Approx-KL before steps", "nats / token",
            "mean of ½·(log π_new - log π_old)², before every step of the cycle",
            "TRL's measure. The cycle's first step is always 0 here, and its last one never "
-           "counts: see Step size for what the update did."),
+           "counts: see Step size for what the update did.",
+           source=SCHULMAN_2020),
     Metric("policy/clipfrac_avg", "Clip fraction before steps", "share",
            "share of tokens where the clipped loss is the larger one, before every step",
            "TRL's measure of how often the trust region held a step back. The cycle's last step "
@@ -47,15 +53,19 @@ METRICS = (
     COMMON["policy/steps"],
     Metric("loss/policy_avg", "Policy loss", "",
            "mean of max(-A·ρ, -A·clip(ρ, 1-ε, 1+ε))",
-           "The clipped surrogate. Its level says little; sudden jumps say something."),
+           "The clipped surrogate. Its level says little; sudden jumps say something.",
+           source=SCHULMAN_2017),
     Metric("loss/value_avg", "Value loss", "score²", "mean of ½·(V - R)², clipped",
-           "How wrong the value head is about the reward still to come."),
+           "How wrong the value head is about the reward still to come.",
+           source=SCHULMAN_2017),
     Metric("loss/total_avg", "Total loss", "", "L_POLICY + c₁·L_VF + c₂·L_ENT",
            "What the optimiser minimises; with KL in the loss, β·KL is added, scaled as whitening "
-           "scales the rewards."),
+           "scales the rewards.",
+           source=SCHULMAN_2017),
     Metric("val/ratio", "Probability ratio", "", "mean of ρ = exp(log π_new - log π_old)",
            "1 before a cycle's first step. Over all tokens that could be sampled its mean is 1 "
-           "whatever an update does; above 1 it favours those that were."),
+           "whatever an update does; above 1 it favours those that were.",
+           source=SCHULMAN_2017),
     Metric("val/ratio_start", "Ratio before the first step", "nats / token",
            "√ mean of (log π_read - log π_written)², before the cycle's first step",
            "How far what the update reads is from what was kept while writing, with the weights "
@@ -64,7 +74,7 @@ METRICS = (
     Metric("val/ratio_var", "Ratio variance", "", "variance of ρ over tokens, at the last epoch",
            "How unevenly the update moved tokens."),
     Metric("val/explained_variance", "Explained variance", "share",
-           "1 - Var(R - V) ÷ Var(R), at least -1",
+           "1 - {Var(R - V)}÷{Var(R)}, at least -1",
            "1 when the value head foresees the returns, 0 when it knows nothing, below 0 worse. "
            "There is no number where completions are worth almost the same (a fifth of the spread "
            "that scores had in the first cycle): then there is nothing to explain. R is what GAE "
@@ -73,11 +83,14 @@ METRICS = (
            absent="Completions were worth almost the same there, so there was nothing to explain."),
     COMMON["val/num_eos_tokens"],
     Metric("val/value", "Value estimate", "score", "mean of V over tokens",
-           "The reward the value head expects, on average. It should follow the reward."),
+           "The reward the value head expects, on average. It should follow the reward.",
+           source=SCHULMAN_2017),
     Metric("val/advantage_std", "Advantage spread", "score", "deviation of A before whitening",
-           "How much better or worse tokens are judged than expected."),
+           "How much better or worse tokens are judged than expected.",
+           source=SCHULMAN_2016),
     COMMON["lr"],
-    Metric("kl_coef", "KL coefficient", "", "β", "The price of KL this cycle used."),
+    Metric("kl_coef", "KL coefficient", "", "β", "The price of KL this cycle used.",
+           source=ZIEGLER_2019),
     COMMON["tokens_per_second"],
     COMMON["seconds"],
     COMMON["seconds/sampling"],
@@ -88,7 +101,7 @@ METRICS = (
 
 PRETRAINED = "val/pretrained_explained_variance"
 START_METRICS = (
-    Metric(PRETRAINED, "Explained variance before the run", "share", "1 - Var(R - V) ÷ Var(R)",
+    Metric(PRETRAINED, "Explained variance before the run", "share", "1 - {Var(R - V)}÷{Var(R)}",
            "How well pretrained values foresee completions of the start policy that were held "
            "out."),
 )

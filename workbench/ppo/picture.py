@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.algorithm import Objective, Share, Term, TrustRegion
 from workbench.formatting import short_number
+from workbench.papers import SCHULMAN_2017, SHAO_2024
 
 if TYPE_CHECKING:
     from workbench.algorithm import Array, Flags
@@ -70,13 +71,15 @@ def held(ratio: Array, advantage: Array, settings: Mapping[str, Any]) -> Flags:
 OBJECTIVE = Objective(
     "L_PPO", _TOTAL, (_POLICY, _VALUE, _ENTROPY, _TOTAL),
     (Term("L_POLICY", "What tokens earned by their advantage, clipped: below 0 where the update "
-          "made better tokens likelier. Mean over the cycle's update"),
+          "made better tokens likelier. Mean over the cycle's update",
+          formula="L_POLICY = mean of max(-A·ρ, -A·clip(ρ, 1-ε, 1+ε))", source=SCHULMAN_2017),
      Term("c₁ · L_VF", "How far the value head was off, times the value coefficient c₁: "
-          "½ (V − R)², the mean over the cycle's update"),
+          "½ (V − R)², the mean over the cycle's update",
+          formula="L_VF = mean of ½·(V - R)²", source=SCHULMAN_2017),
      Term("c₂ · L_ENT", "Entropy lowers the loss: minus the entropy in nats, times the entropy "
-          "coefficient c₂"),
+          "coefficient c₂", formula="L_ENT = mean of Σ_v π(v)·log π(v)", source=SCHULMAN_2017),
      Term("KL price", "KL in the loss, times its coefficient: what the other terms leave of the "
-          "total", optional=True)),
+          "total", optional=True, formula="mean of β·KL", source=SHAO_2024)),
     shares,
     TrustRegion(
         "The ratio ρ says how many times as likely the update made a token. A token with a "

@@ -33,6 +33,7 @@ from workbench.gui.main_window import MainWindow
 from workbench.gui.models.consent import ask_to_run
 from workbench.gui.notifications import Notifications
 from workbench.gui.runs.checkpoints import CheckpointsView
+from workbench.gui.what_is import explain_what_has_the_keyboard
 from workbench.gui.widgets.file_manager import show_folder
 from workbench.gui.widgets.theme import Mode, themes
 from workbench.store.records import LIVE
@@ -98,6 +99,13 @@ class Controller(QObject):
             self.show_run(run.id)
             self._window.guide.show_summary()
             self._window.reveal("guide")
+
+    def explain(self) -> None:
+        """Say what the part of the window is that has the keyboard or the pointer."""
+        if not explain_what_has_the_keyboard():
+            self._window.toast.show_message(
+                "info", "Go to a plot, a term of the objective or a setting first, or point at it, "
+                "then press Shift+F1.")
 
     def show_run(self, run_id: int | None) -> None:
         """Put a run on display; its numbers are read in the background."""
@@ -355,6 +363,7 @@ class Controller(QObject):
         on("shortcuts", lambda: show_shortcuts(window, window.all_actions()))
         on("guide", partial(window.reveal, "guide"))
         on("summary", self.summary)
+        on("what_is", self.explain)
         on("about", lambda: show_about(window, self._store.home))
         on("open_logs", lambda: show_folder(self._store.home / "logs"))
         modes: tuple[Mode, ...] = ("system", "light", "dark")

@@ -13,8 +13,7 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QCheckBox, QComboBox, QLineEdit
 
-from workbench.algorithms import find_spec
-from workbench.formatting import format_number, format_value
+from workbench.gui.setting_facts import facts_of
 from workbench.gui.widgets.number_field import NumberField
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.settings import Spec, Value
@@ -126,29 +125,7 @@ def make_field(spec: Spec) -> Field:
     return field
 
 
-def only_with(spec: Spec) -> str:
-    """Return a sentence that says with which other setting this one has an effect."""
-    if spec.only_with is None:
-        return ""
-    name, value = spec.only_with
-    master = find_spec(name)
-    assert master is not None
-    state = "not off" if value is True else format_value(master, value)
-    return f"Has an effect only while {master.label} is {state}."
-
-
 def tooltip(spec: Spec, why: str = "") -> str:
     """Return help, name, range, unit, default and when a change counts, line by line, after
     ``why`` the field is disabled."""
-    facts = [f"Name: {spec.name}"]
-    if spec.minimum is not None and spec.maximum is not None:
-        low, high = format_number(spec.minimum), format_number(spec.maximum)
-        facts.append(f"Range: {low} to {high} {spec.unit}".strip())
-    if spec.choices:
-        facts.append(f"One of: {', '.join(spec.choices)}")
-    facts.append(f"Default: {format_value(spec, spec.default)}")
-    if spec.only_with:
-        facts.append(only_with(spec))
-    facts.append("A change counts from the next cycle on." if spec.live
-                 else "Fixed at the start of a run.")
-    return "\n".join([*([why] if why else []), spec.help, *facts])
+    return "\n".join([*([why] if why else []), spec.help, f"Name: {spec.name}", *facts_of(spec)])

@@ -8,8 +8,8 @@ from PySide6.QtCore import Signal
 from PySide6.QtGui import QUndoCommand, QUndoStack
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from workbench.gui.hyperparameters.fields import only_with
 from workbench.gui.hyperparameters.row import Row
+from workbench.gui.setting_facts import only_with
 from workbench.gui.widgets.controls import label, push_button
 from workbench.gui.widgets.section import Section
 from workbench.gui.widgets.theme import themes

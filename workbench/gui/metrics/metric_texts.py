@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from workbench.algorithm import Metric
 from workbench.algorithms import find_spec
 from workbench.formatting import format_value, short_number
+from workbench.gui.widgets.formula import formula_html
 from workbench.store.records import ChangeRecord
 from workbench.training.events import Change
 
@@ -17,7 +18,7 @@ _CYCLES = 4  # whose changes are told; the rest is in Compare settings
 def describe(metric: Metric) -> str:
     """Return the tooltip of a metric: label, name, formula, help."""
     return (f"<b>{html.escape(metric.label)}</b> · <code>{html.escape(metric.name)}</code><br>"
-            f"{html.escape(metric.formula)}<br>{html.escape(metric.help)}")
+            f"{formula_html(metric.formula)}<br>{html.escape(metric.help)}")
 
 
 def headline(metric: Metric, value: float) -> tuple[str, str]:

@@ -11,12 +11,13 @@ from PySide6.QtWidgets import QMenu, QToolButton, QWidget
 
 from workbench.algorithm import Metric
 from workbench.gui.actions import enable_action, set_tip
+from workbench.gui.what_is import TIP, WHAT_IS
 from workbench.gui.widgets.controls import tool_button
 from workbench.gui.widgets.icons import icon
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import themes
 
-Wish = Literal["enlarge", "log", "raw", "all", "copy", "export"]
+Wish = Literal["enlarge", "log", "raw", "all", "copy", "export", "what"]
 """What a person may want of a plot."""
 _ENTRIES: tuple[tuple[Wish, str, str], ...] = (
     ("enlarge", "Enlarge", "Show this plot alone, in the room of all"),
@@ -26,6 +27,7 @@ _ENTRIES: tuple[tuple[Wish, str, str], ...] = (
     ("all", "Show all cycles", "Show the whole run again in every plot (double click)"),
     ("copy", "Copy figure", "Put a picture with title, axes and legend on the clipboard"),
     ("export", "Export figure…", "Save this plot as PNG, SVG, PDF or CSV"),
+    ("what", WHAT_IS, TIP),
 )
 _TICKED = ("log", "raw")
 _SHRINK = ("All plots", "Show the other plots again (Escape)")
@@ -41,7 +43,7 @@ class PlotMenu(QMenu):
         self._entries: dict[Wish, QAction] = {}
         self._enlarged = False
         for name, text, tip in _ENTRIES:
-            if name in ("log", "copy"):
+            if name in ("log", "copy", "what"):
                 self.addSeparator()
             action = self.addAction(text)
             action.setToolTip(plain_tip(tip))
@@ -52,7 +54,7 @@ class PlotMenu(QMenu):
         self._enlarge = tool_button("", f"enlarge_{id_}", "", "", "mini")
         self._enlarge.clicked.connect(lambda: wish("enlarge", False))
         self._more = tool_button("", f"menu_{id_}", f"Menu of {about.label}",
-                                 "Enlarge, scale, copy, export", "mini")
+                                 "Enlarge, scale, copy, export, what it is", "mini")
         self._more.setMenu(self)
         self._more.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.buttons = (self._enlarge, self._more)

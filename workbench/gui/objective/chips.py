@@ -5,13 +5,14 @@ from __future__ import annotations
 import html
 
 from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QBrush, QColor, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QBrush, QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 from superqt import QFlowLayout
 
 from workbench.algorithm import Share, Term
 from workbench.formatting import short_number
 from workbench.gui.objective.reading import Picture
+from workbench.gui.what_is import Explanation, of_term, show_explanation, what_is_action
 from workbench.gui.widgets.controls import describe, label, named
 from workbench.gui.widgets.theme import Theme, mix, themes
 
@@ -31,6 +32,10 @@ class Chip(QLabel):
         named(self, f"objective_term_{row}", term.title, term.help)
         self.setContentsMargins(_EDGE + 6, 3, 8, 3)
         self._row, self._term = row, term
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
+        self.addAction(what_is_action(self))
         self.off = False
         self.said = ""
 
@@ -46,6 +51,22 @@ class Chip(QLabel):
         self.setVisible(not (self._term.optional and share.off))
         self.update()
 
+    def explanation(self) -> Explanation:
+        """Return what the term is."""
+        return of_term(self._term)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """Say what it is."""
+        if event.button() == Qt.MouseButton.LeftButton and self.rect().contains(event.pos()):
+            show_explanation(self, self.explanation())
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Say what it is, by Enter or the space bar."""
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space):
+            show_explanation(self, self.explanation())
+        else:
+            super().keyPressEvent(event)
+
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the ground, hatched where the term is off, and the text on it."""
         theme = themes().theme
@@ -53,7 +74,7 @@ class Chip(QLabel):
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         box = QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5)
-        painter.setPen(QPen(QColor(theme.border)))
+        painter.setPen(QPen(QColor(theme.accent if self.hasFocus() else theme.border)))
         painter.setBrush(QColor(theme.base if self.off else mix(colour, theme.base, 0.12)))
         painter.drawRoundedRect(box, 4, 4)
         if self.off:

@@ -11,13 +11,37 @@ _ALONE = rf"(?<![{_LETTER}])(?<![{_LETTER}]['’])"
 _VARIABLE = re.compile(rf"{_ALONE}(?!a(?=\s))([{_LETTER}])(?![{_LETTER}])|([α-ω])")
 # An index is a group in braces, a word, or a number, after a letter, a sum or a bracket.
 _INDEX = re.compile(rf"(?:(?<={_ALONE}[{_LETTER}])|(?<=[Σ)]))([_^])(?:\{{([^}}]*)\}}|([^\W_]+))")
-_MINUS = re.compile(rf"(?<![{_LETTER}]{{2}})-|-(?![{_LETTER}]{{2}})")  # no hyphen in a word
+_FRACTION = re.compile(r"\{([^{}]*)\}÷\{([^{}]*)\}")
+_MINUS = re.compile(rf"(?<![{_LETTER}]{{2}})-|-(?![{_LETTER}\d])")  # no hyphen in a word
 _TERM = re.compile(r"\bL_[A-Z]+\b")
 _TAG = re.compile(r"(<[^>]*>|&\w+;)")
 
 
 def formula_html(text: str) -> str:
-    """Return a formula that is written as text, "L_POLICY = -A·ρ_t", as HTML for a label."""
+    """Return a formula that is written as text, "L_POLICY = -A·ρ_t" or "{R - V}÷{R}", as HTML for
+    one line of a label."""
+    return _line(_FRACTION.sub(r"\1 ÷ \2", text.replace("\n", "; ")))
+
+
+def printed_formula(text: str, colour: str) -> str:
+    """Return a formula of one or several lines as HTML for a label of its own, in which fractions
+    have a bar of this colour."""
+    return "".join(f"<div>{_printed(line, colour)}</div>" for line in text.split("\n"))
+
+
+def _printed(text: str, colour: str) -> str:
+    parts = _FRACTION.split(text)
+    if len(parts) == 1:
+        return _line(text)
+    cells = [f"<td valign='middle'>{_line(part)}</td>" if place % 3 == 0 else
+             f"<td><table cellspacing='0' cellpadding='1'><tr><td align='center' style='"
+             f"border-bottom: 1px solid {colour}'>{_line(part)}</td></tr><tr><td align='center'>"
+             f"{_line(parts[place + 1])}</td></tr></table></td>"
+             for place, part in enumerate(parts) if place % 3 != 2]
+    return f"<table cellspacing='0' cellpadding='0'><tr>{''.join(cells)}</tr></table>"
+
+
+def _line(text: str) -> str:
     shown = _MINUS.sub("−", html.escape(text, quote=False))
     shown = _INDEX.sub(_index, shown)
     return "".join(part if _TAG.fullmatch(part) else _VARIABLE.sub(r"<i>\g<0></i>", part)

@@ -1,0 +1,135 @@
+"""What is this? of plots, terms of the loss and settings: formula, meaning and source."""
+
+from __future__ import annotations
+
+import html
+import re
+
+import pytest
+from helpers.window import Opened, bare_controls
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QCursor
+from PySide6.QtWidgets import QApplication, QDialog, QLabel
+from pytestqt.qtbot import QtBot
+
+from workbench import papers
+from workbench.algorithms import ALGORITHMS
+from workbench.gui.what_is import WHAT_IS, of_metric, of_setting, of_term, show_explanation
+from workbench.gui.widgets.formula import printed_formula
+from workbench.gui.widgets.theme import themes
+from workbench.ppo.declaration import PPO
+
+SOURCES = {name: text for name, text in vars(papers).items() if name.isupper()}
+
+
+def page(opened: Opened) -> QDialog:
+    dialog = opened.window.findChild(QDialog, "what_is")
+    assert dialog.isVisible()
+    assert not bare_controls(dialog)
+    return dialog
+
+
+def said(dialog: QDialog) -> str:
+    return "\n".join(label.text() for label in dialog.findChildren(QLabel))
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda a: a.name)
+def test_every_number_has_a_formula_and_every_source_is_a_paper(algorithm) -> None:
+    assert all(metric.formula for metric in algorithm.metrics)
+    declared = [*algorithm.metrics, *algorithm.settings.specs().values(),
+                *algorithm.objective.terms]
+    assert {part for d in declared for part in d.source.split("; ") if part} <= {
+        part for text in SOURCES.values() for part in text.split("; ")}
+    assert all(term.formula and term.source for term in algorithm.objective.terms)
+
+
+def test_a_source_says_who_when_and_where() -> None:
+    for text in SOURCES.values():
+        assert re.match(r"[A-Z][\w.\- ]+ \d{4}, .*(arXiv:\d{4}\.\d{4,5}|\w+\.net/\S+)$", text), text
+
+
+def test_the_five_ideas_say_their_formula_and_their_paper() -> None:
+    specs = PPO.settings.specs()
+    for name in ("kl_coef", "vf_coef", "entropy_coef", "cliprange", "lam"):
+        assert specs[name].formula
+        assert specs[name].source
+
+
+def test_a_plot_says_what_it_is(opened: Opened) -> None:
+    plot = next(iter(opened.window.metrics._grid))
+    entry = next(a for a in plot.menu.actions() if a.text() == WHAT_IS)
+    entry.trigger()
+    dialog = page(opened)
+    metric = plot.about
+    assert {metric.label, metric.help} <= set(said(dialog).split("\n"))
+    assert metric.name in said(dialog)
+    formula = dialog.findChild(QLabel, "what_is_formula")
+    assert formula.text() == printed_formula(metric.formula, themes().theme.text)
+    dialog.grab()
+
+
+def test_a_term_says_what_it_is_by_mouse_and_by_keyboard(
+    qtbot: QtBot, opened: Opened, store
+) -> None:
+    from gui.test_objective import fill
+
+    opened.controller.show_run(fill(store))
+    opened.window.reveal("objective")
+    view = opened.window.objective
+    qtbot.waitUntil(lambda: bool(view.formula.chips) and view.formula.chips[0].isVisible())
+    chip = view.formula.chips[0]
+    qtbot.mouseClick(chip, Qt.MouseButton.LeftButton)
+    dialog = page(opened)
+    assert papers.SCHULMAN_2017 in said(dialog)
+    dialog.close()
+    QApplication.processEvents()
+    chip.setFocus()
+    qtbot.keyClick(chip, Qt.Key.Key_Space)
+    assert "L_POLICY" in said(page(opened))
+
+
+def test_a_setting_says_what_it_is(opened: Opened) -> None:
+    row = opened.window.hyperparameters.form.rows["cliprange"]
+    row.actions()[0].trigger()
+    text = said(page(opened))
+    assert row.spec.help in text
+    assert papers.SCHULMAN_2017 in text
+    assert "Default: 0.2" in text
+
+
+def test_the_key_says_what_has_the_keyboard(qtbot: QtBot, opened: Opened) -> None:
+    window = opened.window
+    window.activateWindow()
+    window.reveal("hyperparameters")
+    window.hyperparameters.go_to("kl_coef")
+    window.actions_["what_is"].trigger()
+    assert papers.ZIEGLER_2019 in said(page(opened))
+
+
+def test_where_nothing_is_explained_it_says_how(opened: Opened) -> None:
+    opened.window.setFocus()
+    QCursor.setPos(opened.window.menuBar().mapToGlobal(QPoint(5, 5)))
+    opened.window.actions_["what_is"].trigger()
+    assert opened.window.findChild(QDialog, "what_is") is None
+    assert "Shift+F1" in opened.window.toast.text
+
+
+def test_a_fraction_has_a_bar() -> None:
+    shown = printed_formula("1 - {Var(R - V)}÷{Var(R)}, at least -1", "#123456")
+    assert shown.count("<td") == 5
+    assert "solid #123456" in shown
+    assert "÷" not in shown
+    assert printed_formula("β·KL\nγ", "") == "<div><i>β</i>·KL</div><div><i>γ</i></div>"
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_every_explanation_fits(opened: Opened, theme: None, styled: None, mode: str) -> None:
+    themes().set_mode(mode)
+    about = [*map(of_metric, PPO.metrics), *map(of_setting, PPO.settings.specs().values()),
+             *map(of_term, PPO.objective.terms)]
+    for explanation in about:
+        dialog = show_explanation(opened.window, explanation)
+        assert dialog.width() <= 640, explanation.title
+        assert dialog.height() <= 500, explanation.title
+        assert html.unescape(explanation.title) in said(dialog)
+        dialog.close()

@@ -1,0 +1,112 @@
+"""What a plot, a term of the loss or a setting is: in words, as a formula, and where it is from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction, QCursor
+from PySide6.QtWidgets import QApplication, QWidget
+
+from workbench.algorithm import Metric, Term
+from workbench.gui.actions import set_tip
+from workbench.gui.setting_facts import facts_of
+from workbench.gui.widgets.controls import label, named
+from workbench.gui.widgets.dialog import Dialog
+from workbench.gui.widgets.formula import printed_formula
+from workbench.gui.widgets.theme import themes
+from workbench.settings import Spec
+
+WHAT_IS = "What is this?"
+TIP = "Its formula, what it says, and the paper it is from (Shift+F1)"
+_OURS = "From no paper: this is how PPO Workbench does it."
+_WIDE = 420  # pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """``name`` is what files and the command line call it; ``facts`` are lines below the text."""
+
+    title: str
+    text: str
+    name: str = ""
+    formula: str = ""
+    source: str = ""
+    facts: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Explained(Protocol):
+    """A part of the window that says what it is."""
+
+    def explanation(self) -> Explanation:
+        """Return what it is."""
+        ...
+
+
+def of_metric(metric: Metric) -> Explanation:
+    """Return what a metric is."""
+    unit = (f"Unit: {metric.unit}",) if metric.unit else ()
+    return Explanation(metric.label, metric.help, metric.name, metric.formula, metric.source, unit)
+
+
+def of_term(term: Term) -> Explanation:
+    """Return what a term of the loss is."""
+    return Explanation(term.title, f"{term.help}.", "", term.formula, term.source)
+
+
+def of_setting(spec: Spec) -> Explanation:
+    """Return what a setting is."""
+    return Explanation(
+        spec.label, spec.help, spec.name, spec.formula, spec.source, tuple(facts_of(spec)))
+
+
+def show_explanation(parent: QWidget, about: Explanation) -> Dialog:
+    """Open a page that says what something is."""
+    dialog = Dialog(parent.window(), "what_is", WHAT_IS)
+    dialog.setMinimumWidth(_WIDE)
+    heading = label(about.title, "heading", wrap=True)
+    dialog.body.addWidget(heading)
+    if about.formula:
+        formula = named(label(rich=True, wrap=True), "what_is_formula", "Formula", "")
+        font = formula.font()
+        font.setPointSizeF(1.15 * font.pointSizeF())
+        formula.setFont(font)
+        formula.setText(printed_formula(about.formula, themes().theme.text))
+        formula.setAccessibleDescription(about.formula)
+        formula.setMargin(10)
+        formula.setProperty("role", "formula")
+        dialog.body.addWidget(formula)
+    for text, role in ((about.text, ""), ("\n".join(about.facts), "muted"),
+                       (f"Source: {about.source}" if about.source else _OURS, "muted"),
+                       (f"Called {about.name} in files and on the command line." if about.name
+                        else "", "muted")):
+        if text:
+            line = label(text, role, wrap=True)
+            line.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            dialog.body.addWidget(line)
+    dialog.finish("Close", "Close this page")
+    dialog.open()
+    return dialog
+
+
+def explain_what_has_the_keyboard() -> bool:
+    """Say what the control with the keyboard is, or else what is under the pointer; return whether
+    either is explained."""
+    for widget in (QApplication.focusWidget(), QApplication.widgetAt(QCursor.pos())):
+        while widget is not None:
+            if isinstance(widget, Explained):
+                show_explanation(widget, widget.explanation())
+                return True
+            widget = widget.parentWidget()
+    return False
+
+
+def what_is_action(widget: QWidget) -> QAction:
+    """Return the entry of a widget's menu that says what it is."""
+    assert isinstance(widget, Explained)
+    action = QAction(WHAT_IS, widget)
+    set_tip(action, TIP)
+    action.triggered.connect(lambda: show_explanation(widget, widget.explanation()))
+    return action

@@ -1,0 +1,29 @@
+"""Where formulas come from. What is declared without one of these is our own."""
+
+CHEN_2016 = "Chen et al. 2016, Training Deep Nets with Sublinear Memory Cost, arXiv:1604.06174"
+DETTMERS_2022 = ("Dettmers et al. 2022, 8-bit Optimizers via Block-wise Quantization, "
+                 "arXiv:2110.02861")
+HU_2021 = "Hu et al. 2021, LoRA: Low-Rank Adaptation of Large Language Models, arXiv:2106.09685"
+HUANG_2024 = ("Huang et al. 2024, The N+ Implementation Details of RLHF with PPO: A Case Study on "
+              "TL;DR Summarization, arXiv:2403.17031")
+LI_2016 = ("Li et al. 2016, A Diversity-Promoting Objective Function for Neural Conversation "
+           "Models, arXiv:1510.03055")
+LOSHCHILOV_2019 = ("Loshchilov and Hutter 2019, Decoupled Weight Decay Regularization (AdamW), "
+                   "arXiv:1711.05101")
+PASCANU_2013 = ("Pascanu et al. 2013, On the difficulty of training Recurrent Neural Networks, "
+                "arXiv:1211.5063")
+SCHULMAN_2016 = ("Schulman et al. 2016, High-Dimensional Continuous Control Using Generalized "
+                 "Advantage Estimation, arXiv:1506.02438")
+SCHULMAN_2017 = ("Schulman et al. 2017, Proximal Policy Optimization Algorithms, "
+                 "arXiv:1707.06347")
+SCHULMAN_2020 = "Schulman 2020, Approximating KL Divergence, joschu.net/blog/kl-approx.html"
+SHAO_2024 = ("Shao et al. 2024, DeepSeekMath: Pushing the Limits of Mathematical Reasoning in Open "
+             "Language Models, arXiv:2402.03300")
+WELLECK_2020 = ("Welleck et al. 2020, Neural Text Generation with Unlikelihood Training, "
+                "arXiv:1908.04319")
+YE_2020 = ("Ye et al. 2020, Mastering Complex Control in MOBA Games with Deep Reinforcement "
+           "Learning, arXiv:1912.09729")
+YUAN_2025 = ("Yuan et al. 2025, What's Behind PPO's Collapse in Long-CoT? Value Optimization Holds "
+             "the Secret, arXiv:2503.01491")
+ZIEGLER_2019 = ("Ziegler et al. 2019, Fine-Tuning Language Models from Human Preferences, "
+                "arXiv:1909.08593")
