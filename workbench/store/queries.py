@@ -130,11 +130,11 @@ class Queries:
         self, run_id: int, position: int, cycles: Sequence[int]
     ) -> dict[int, float]:
         """Return the reward of one compared prompt's completion after each of ``cycles``."""
-        # Looked up one by one: the cycles of a run are many rows apart.
+        # A cross join keeps its order: each is looked up, rather than the whole run read.
         rows = self._db.execute(
-            "select c.cycle, c.score from json_each(?) wanted join completions c on c.run_id = ? "
-            "and c.cycle = wanted.value and c.kind = 'comparison' and c.position = ?",
-            [json.dumps(list(cycles)), run_id, position])
+            "select c.cycle, c.score from json_each(?) wanted cross join completions c "
+            "where c.run_id = ? and c.cycle = wanted.value and c.kind = 'comparison' "
+            "and c.position = ?", [json.dumps(list(cycles)), run_id, position])
         return {cycle: number(score) for cycle, score in rows}
 
     def traces(self, run_id: int, cycle: int) -> list[TokenTrace]:

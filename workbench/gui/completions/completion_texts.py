@@ -1,4 +1,4 @@
-"""How completions and their numbers are written, on screen and in files. No Qt."""
+"""How completions and their numbers are written, on screen and in files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from itertools import zip_longest
 
 from workbench.formatting import number
 from workbench.gui.completions.rows import Shown, cycle_name
+from workbench.gui.widgets.theme import themes
 from workbench.records import Completion
 from workbench.store.csv_cells import as_text
 from workbench.store.records import CompletionRecord
@@ -21,6 +22,13 @@ def change(value: float) -> str:
     rounded = round(value, 2)
     arrow = "▲ +" if rounded > 0 else "▼ −" if rounded < 0 else "= "
     return f"{arrow}{abs(rounded):.2f}"
+
+
+def coloured_change(value: float) -> str:
+    """Write a change as HTML, green or red."""
+    theme = themes().theme
+    colour = theme.good if value > 0.005 else theme.bad if value < -0.005 else theme.muted
+    return f"<b style='color:{colour}'>{change(value)}</b>"
 
 
 def facts(record: CompletionRecord | Completion) -> str:

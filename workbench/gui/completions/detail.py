@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import html
+import math
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QLabel, QSplitter, QTextEdit, QVBoxLayout, QWidget
@@ -47,7 +50,7 @@ class Detail(QWidget):
             column = QVBoxLayout(pane)
             column.setContentsMargins(0, 0, 0, 0)
             column.setSpacing(4)
-            title, text = label(role="muted", wrap=True), QTextEdit()
+            title, text = label(role="muted", wrap=True, rich=True), QTextEdit()
             text.setReadOnly(True)
             text.setObjectName(f"detail_text_{i + 1}")
             text.setAccessibleName(f"Completion {i + 1}")
@@ -66,7 +69,8 @@ class Detail(QWidget):
         same_prompt = self._shown is not None and self._shown[0].prompt == row.prompt
         places = [text.verticalScrollBar().value() for _, _, text in self._panes]
         self._shown = row, cycles
-        self._heading.show_row(row, row.change, self._cycle())
+        self._heading.show_row(row)
+        self._heading.set_cycle(self._cycle())
         # Without the space that joins it to the prompt, as in the table.
         written = [record.text.lstrip(" ") if record else "" for record in row.records]
         for i, (pane, title, text) in enumerate(self._panes):
@@ -77,8 +81,11 @@ class Detail(QWidget):
                               else "The next cycle")
                 text.clear()
                 continue
-            title.setText(f"{cycle_name(cycles[i]).capitalize()} · "
-                          f"{completion_texts.facts(record)}")
+            last = i == len(cycles) - 1 and math.isfinite(row.change)
+            title.setText(
+                f"{cycle_name(cycles[i]).capitalize()} · "
+                f"{html.escape(completion_texts.facts(record))}"
+                f"{f' {completion_texts.coloured_change(row.change)}' if last else ''}")
             beside = i - 1 if i else 1
             found = None if beside >= len(row.records) or row.records[beside] is None else (
                 marked_difference(*(written[j] for j in sorted((i, beside)))))

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QHBoxLayout, QToolButton, QWidget
 
-from workbench.gui.completions import completion_texts
 from workbench.gui.completions.rows import Row
 from workbench.gui.widgets.controls import enable, label, tool_button
 from workbench.gui.widgets.plain_text import plain_tip, shortened
-from workbench.gui.widgets.theme import themes
 
 _START = "The start policy has learned from no completion yet."
 
@@ -41,9 +37,6 @@ class Heading(QWidget):
         self._prompt.setAccessibleName("Prompt")
         self._prompt.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self._bar.addWidget(self._prompt, 1)
-        self._change = label(role="heading")
-        self._change.setAccessibleName("Change in reward")
-        self._bar.addWidget(self._change)
         self.tokens = self.add(
             "tokens", "Tokens", "What the cycle learned from this prompt, token by token: value, "
             "advantage, clip, KL (Alt+Right)")
@@ -55,15 +48,13 @@ class Heading(QWidget):
         self._bar.addWidget(button)
         return button
 
-    def show_row(self, row: Row, change: float, cycle: int) -> None:
-        """Show a prompt, a change in reward, and whether ``cycle`` has tokens."""
+    def show_row(self, row: Row) -> None:
+        """Show a prompt."""
         self._prompt.setText(("★ " if row.pinned else "") + shortened(row.prompt, 300, 3))
         self._prompt.setToolTip(plain_tip(row.prompt))
-        theme = themes().theme
-        colour = theme.good if change > 0 else theme.bad if change < 0 else theme.muted
-        self._change.setStyleSheet(f"color: {colour}")
-        self._change.setText(completion_texts.change(change))
-        self._change.setVisible(math.isfinite(change))
+
+    def set_cycle(self, cycle: int) -> None:
+        """Say of which cycle tokens would be shown."""
         enable(self.tokens, bool(cycle), _START)
 
     def take_key(self, event: QKeyEvent) -> bool:

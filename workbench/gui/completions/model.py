@@ -84,16 +84,13 @@ class CompletionsModel(QAbstractTableModel):
         if not index.isValid():
             return None
         row, column = self.shown.rows[index.row()], index.column()
-        match role:
-            case Qt.ItemDataRole.DisplayRole:
-                return _text(row, column)
-            case Qt.ItemDataRole.AccessibleTextRole:
-                return self._spoken(row, column)
-            case Role.ROW:
-                return row
-            case Role.SORT:
-                return _sort_key(row, column)
-        return None
+        if role == Role.SORT:  # asked for most often
+            return _sort_key(row, column)
+        if role == Role.ROW:
+            return row
+        if role == Qt.ItemDataRole.DisplayRole:
+            return _text(row, column)
+        return self._spoken(row, column) if role == Qt.ItemDataRole.AccessibleTextRole else None
 
     def headerData(
         self, section: int, orientation: Qt.Orientation, role: int = Qt.ItemDataRole.DisplayRole
@@ -195,8 +192,12 @@ def _sort_key(row: Row, column: int) -> float:
     if 0 <= place < MOST:
         record = row.records[place] if place < len(row.records) else None
         key = record.score if record else math.nan
+    elif column == Column.PROMPT:
+        key = row.first.position
+    elif column == Column.REWARD:
+        key = row.last.score
+    elif column == Column.CHANGE:
+        key = row.change
     else:
-        key = {Column.PROMPT: row.first.position, Column.REWARD: row.last.score,
-               Column.CHANGE: row.change, Column.KL: row.last.kl,
-               Column.LENGTH: row.last.length}[Column(column)]
+        key = row.last.kl if column == Column.KL else row.last.length
     return key if math.isfinite(key) else -math.inf

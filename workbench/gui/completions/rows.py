@@ -40,7 +40,7 @@ class Row:
     @property
     def last(self) -> CompletionRecord:
         """The completion in the last column that has one."""
-        return self.written[-1]
+        return next(filter(None, reversed(self.others)), self.first)
 
     @property
     def change(self) -> float:

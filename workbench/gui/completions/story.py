@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import html
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import groupby
 
 from PySide6.QtCore import QPointF, QSignalBlocker, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QColor, QHideEvent, QKeyEvent, QPainter, QPaintEvent, QPen, QPolygonF
+from PySide6.QtGui import (
+    QColor,
+    QHideEvent,
+    QKeyEvent,
+    QPainter,
+    QPaintEvent,
+    QPen,
+    QPixmap,
+    QPolygonF,
+    QResizeEvent,
+)
 from PySide6.QtWidgets import QHBoxLayout, QSlider, QTextEdit, QVBoxLayout, QWidget
 
 from workbench.gui.completions import completion_texts
@@ -19,6 +30,7 @@ from workbench.gui.completions.rows import Row, cycle_name
 from workbench.gui.widgets.controls import enable, label, named, tool_button
 from workbench.gui.widgets.icons import icon
 from workbench.gui.widgets.plain_text import plain_tip
+from workbench.gui.widgets.still_label import StillLabel
 from workbench.gui.widgets.theme import themes
 from workbench.store.store import Store
 
@@ -50,10 +62,10 @@ class Story(QWidget):
         self._heading.moved.connect(self.moved)
         self._heading.tokens_wanted.connect(self._want_tokens)
         layout.addWidget(self._heading)
-        self._facts = label(role="muted")
+        self._facts = label(role="muted", wrap=True, rich=True)
         self._facts.setObjectName("story_facts")
         self._facts.setAccessibleName("Cycle and numbers")
-        layout.addWidget(self._facts)
+        layout.addWidget(StillLabel(self._facts))
         self.text = named(QTextEdit(), "story_text", "Completion after this cycle", "")
         self.text.setToolTip(plain_tip("Marked is what changed since the cycle before"))
         self.text.setReadOnly(True)
@@ -92,6 +104,7 @@ class Story(QWidget):
         at = self.cycle if cycle is None else cycle
         self._run_id, self._row, self._cycles = run_id, row, tuple(cycles)
         self._scores = self._store.compared_rewards(run_id, row.first.position, self._cycles)
+        self._heading.show_row(row)
         self.line.show_values([self._scores.get(c, math.nan) for c in self._cycles])
         with QSignalBlocker(self.slider):
             self.slider.setRange(0, max(0, len(cycles) - 1))
@@ -142,22 +155,21 @@ class Story(QWidget):
         now, *before = (
             self._store.compared_completion(self._run_id, cycle, row.first.position)
             for cycle in self._cycles[at::-1][:2])
-        change = math.nan
         if now is None:
             self.text.clear()
             self._facts.setText(f"{cycle_name(self.cycle).capitalize()}: nothing.")
         else:
             written, old = now.text.lstrip(" "), before[0] if before else None
             changed = marked_difference(old.text.lstrip(" "), written).inserted if old else ()
-            change = now.score - old.score if old else math.nan
+            change = completion_texts.coloured_change(now.score - old.score) if old else ""
             bar = self.text.verticalScrollBar()
             place = bar.value()
             fill(self.text, written, changed)
             bar.setValue(place)
             of = f" of {self._cycles[-1]:,}" if self.cycle else ""
             self._facts.setText(f"{cycle_name(self.cycle).capitalize()}{of} · "
-                                f"{completion_texts.facts(now)}")
-        self._heading.show_row(row, change, self.cycle)
+                                f"{html.escape(completion_texts.facts(now))} {change}")
+        self._heading.set_cycle(self.cycle)
         self.line.mark(at)
 
     def _show_play(self) -> None:
@@ -174,6 +186,7 @@ class Story(QWidget):
             self.tokens_wanted.emit(self.cycle, self._row.first.prompt)
 
     def _restyle(self) -> None:
+        self.line.forget()
         self._show_play()
         self._show()
 
@@ -191,12 +204,13 @@ class RewardLine(QWidget):
         self._values: Sequence[float] = ()
         self._low, self._high = 0.0, 1.0
         self._at = 0
+        self._picture: QPixmap | None = None
 
     def show_values(self, values: Sequence[float]) -> None:
         """Draw other rewards; NaN leaves a gap."""
         known = [0.0, *(v for v in values if math.isfinite(v))]
         self._values, self._low, self._high = tuple(values), min(known), max(known)
-        self.update()
+        self.forget()
 
     def mark(self, at: int) -> None:
         """Mark a place."""
@@ -209,9 +223,35 @@ class RewardLine(QWidget):
         share = (value - self._low) / ((self._high - self._low) or 1)
         return QPointF(x, 4 + (1 - share) * (self.height() - 8))
 
+    def forget(self) -> None:
+        """Draw the line anew: it has other colours, or another size."""
+        self._picture = None
+        self.update()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Draw the line for this width."""
+        super().resizeEvent(event)
+        self.forget()
+
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Draw the line, 0 and the mark."""
-        theme, painter, values = themes().theme, QPainter(self), self._values
+        """Draw the line, and the mark on it."""
+        if self._picture is None or self._picture.devicePixelRatio() != self.devicePixelRatioF():
+            self._picture = self._draw()
+        painter, values = QPainter(self), self._values
+        painter.drawPixmap(0, 0, self._picture)
+        if self._at < len(values) and math.isfinite(values[self._at]):
+            painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(themes().theme.accent))
+            painter.drawEllipse(self.point(self._at, values[self._at]), 4, 4)
+
+    def _draw(self) -> QPixmap:
+        """Return the line over 0, which takes too long to be drawn at every step."""
+        ratio = self.devicePixelRatioF()
+        picture = QPixmap(self.size() * ratio)
+        picture.setDevicePixelRatio(ratio)
+        picture.fill(Qt.GlobalColor.transparent)
+        theme, painter, values = themes().theme, QPainter(picture), self._values
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(QPen(QColor(theme.border), 1, Qt.PenStyle.DotLine))
         painter.drawLine(self.point(0, 0), self.point(max(1, len(values) - 1), 0))
@@ -219,9 +259,8 @@ class RewardLine(QWidget):
         for known, part in groupby(enumerate(values), lambda pair: math.isfinite(pair[1])):
             if known:
                 painter.drawPolyline(QPolygonF([self.point(i, value) for i, value in part]))
-        if self._at < len(values) and math.isfinite(values[self._at]):
-            painter.setBrush(QColor(theme.accent))
-            painter.drawEllipse(self.point(self._at, values[self._at]), 3.5, 3.5)
+        painter.end()
+        return picture
 
     def sizeHint(self) -> QSize:
         """As wide as there is room."""

@@ -53,6 +53,8 @@ class CompletionsTable(QTableView):
         self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         self.verticalHeader().setMinimumSectionSize(1)
         self.doubleClicked.connect(self.opened)
+        self._numbers: dict[int, int] = {}
+        self.restyle()
         self.fit(anew=True)
 
     def sorting(self) -> tuple[int, bool]:
@@ -70,8 +72,7 @@ class CompletionsTable(QTableView):
         """Give the texts the room there is, and every row the lines that the longest takes. Rows
         become higher as texts grow, and lower only ``anew``, with another run or another width."""
         texts = self._model.texts()
-        wide = {column: max(self.delegate.number_width(widest), self._title_width(column))
-                for column, widest in _WIDEST.items()}
+        wide = dict(self._numbers)
         narrow = texts * self.fontMetrics().averageCharWidth() * _LEAST_TEXT
         for column in _GIVE_WAY:
             if self.viewport().width() - sum(wide.values()) < narrow:
@@ -116,6 +117,8 @@ class CompletionsTable(QTableView):
     def restyle(self) -> None:
         """Draw everything anew: the font or the colours have changed."""
         self.delegate.forget()
+        self._numbers = {column: max(self.delegate.number_width(widest), self._title_width(column))
+                         for column, widest in _WIDEST.items()}
         self.viewport().update()
 
     def go_to(self, row: int) -> None:
@@ -139,6 +142,14 @@ class CompletionsTable(QTableView):
     def viewportEvent(self, event: QEvent) -> bool:
         """Let no tooltip of the whole table cover the texts."""
         return True if event.type() == QEvent.Type.ToolTip else super().viewportEvent(event)
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Take note of another font, or of the style that brings it."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange) and hasattr(
+                self, "_numbers"):
+            self.restyle()
+            self.fit()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Give the texts the room there is now."""

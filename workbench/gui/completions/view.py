@@ -341,8 +341,8 @@ class CompletionsView(QWidget):
 
     def _summarise(self) -> None:
         shown, rows = self.shown, self.rows()
-        self._headline.setVisible(bool(shown.rows))
-        if not shown.rows:
+        self._headline.setVisible(bool(rows))
+        if not rows:
             return
         *before, last = replace(shown, rows=tuple(rows)).means
         compared, many = find_metric(COMPARED), f"{len(shown.rows):,}"
@@ -352,11 +352,10 @@ class CompletionsView(QWidget):
         if not before:
             self._summary.setText(f"{title} <b>{compared.text(last)}</b>")
             return
-        gain, theme = last - before[0], themes().theme
-        colour = theme.good if gain > 0.005 else theme.bad if gain < -0.005 else theme.muted
+        theme = themes().theme
         self._summary.setText(
             f"{title} {' → '.join(map(compared.text, before))} → <b>{compared.text(last)}</b> "
-            f"<b style='color:{colour}'>{completion_texts.change(gain)}</b> · "
+            f"{completion_texts.coloured_change(last - before[0])} · "
             f"<span style='color:{theme.muted}'>{self._sameness(shown.cycles)}</span>")
 
     def _sameness(self, cycles: Sequence[int]) -> str:
