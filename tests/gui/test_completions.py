@@ -6,15 +6,23 @@ import re
 from dataclasses import replace
 
 import pytest
-from helpers.window import Opened, fill
+from helpers.traces import fill as fill_traces
+from helpers.window import PROMPTS as WINDOW_PROMPTS
+from helpers.window import Opened, as_plain, bare_controls, fill, unexplained
 from hypothesis import given
 from hypothesis import strategies as st
 from PySide6.QtCore import QPoint, QRect, Qt
-from PySide6.QtGui import QFont, QFontMetrics, QGuiApplication, QTextCharFormat
+from PySide6.QtGui import (
+    QContextMenuEvent,
+    QFont,
+    QFontMetrics,
+    QGuiApplication,
+    QTextCharFormat,
+)
 from PySide6.QtTest import QAbstractItemModelTester
-from PySide6.QtWidgets import QApplication, QLabel, QTextEdit, QToolButton, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QMenu, QTextEdit, QToolButton, QWidget
 
-from workbench.gui.completions.completion_texts import as_markdown, change
+from workbench.gui.completions.completion_texts import as_csv, as_markdown, change
 from workbench.gui.completions.delegate import MOST_LINES, PAD
 from workbench.gui.completions.diff import marked_difference, split, word_difference
 from workbench.gui.completions.filters import parse
@@ -517,3 +525,338 @@ def test_the_controls_take_one_row_in_a_small_window(opened: Opened, store: Stor
         QRect(button.mapTo(controls, QPoint(0, 0)), button.size())
         for button in (controls.previous, controls.filter))
     assert first.top() <= last.center().y() <= first.bottom()
+
+
+# -- several cycles
+
+def titles(view):
+    header = view.table.horizontalHeader()
+    return [view.table.model().headerData(i, Qt.Orientation.Horizontal)
+            for i in range(header.count()) if not header.isSectionHidden(i)]
+
+
+def test_cycles_are_added_chosen_and_taken_away(qtbot, view, run):
+    view.resize(1000, 420)
+    view.show_run(run)
+    numbers = ["Reward", "Change", "KL", "Length"]
+    assert titles(view) == ["#", "Cycle 1", "Cycle 2", *numbers]
+    qtbot.mouseClick(view.controls.add, Qt.MouseButton.LeftButton)
+    assert titles(view) == ["#", "Start policy", "Cycle 1", "Cycle 2", *numbers]
+    assert not view.controls.add.isEnabled()
+    assert "shown already" in view.controls.add.toolTip()
+    assert view.controls.modes["latest"].isChecked()
+    text = re.sub("<[^>]*>", "", visible_texts(view))
+    assert "−0.10 → 0.28 → 1.12" not in text  # the third has no score in the last cycle
+    assert "−0.25 → 0.38 → 1.12 ▲ +1.38" in text
+    view.controls.pickers[1].setCurrentIndex(0)
+    assert (compared(view), view.compared.mode) == ((0, 0, 2), "chosen")
+    qtbot.mouseClick(view.controls.removers[0], Qt.MouseButton.LeftButton)
+    assert compared(view) == (0, 2)
+    assert not any(remover.isVisible() for remover in view.controls.removers)
+    view.choose(0, 1, 2, 1)
+    assert view.controls.pickers[3].isVisible()
+    assert "room for 4" in view.controls.add.toolTip()
+    view.grab()
+
+
+def test_a_cycle_held_stays_beside_those_that_follow(qtbot, view, run, store):
+    view.show_run(run)
+    view.add_cycle()
+    store.record_comparison(run, 3, records(1)).result()
+    view.cycle_available(run, 3)
+    qtbot.waitUntil(lambda: compared(view) == (0, 2, 3))
+    other = CompletionsView(store)
+    qtbot.addWidget(other)
+    other.restore_state(view.save_state())
+    other.show_run(run)
+    assert compared(other) == (0, 2, 3)
+    other.restore_state({"mode": "latest", "sort": "Change", "descending": True})  # as it once was
+    assert compared(other) == (2, 3)
+    assert other.table.sorting() == (Column.CHANGE, True)
+
+
+def test_what_is_chosen_stays_and_news_are_told(qtbot, view, run, store):
+    view.show_run(run)
+    view.choose(0, 1)
+    assert view.controls.news.text() == "cycle 2 is there"
+    qtbot.mouseClick(view.controls.news, Qt.MouseButton.LeftButton)
+    assert compared(view) == (1, 2)
+    assert not view.controls.news.isVisible()
+
+
+def test_each_column_is_marked_against_the_one_before_it(view, run):
+    view.show_run(run)
+    view.choose(0, 1, 2)
+    row = view.rows()[0]
+    marked = []
+    for place in range(3):
+        laid = view.table.delegate.laid(row, place)
+        marked.append([laid.layout.text()[f.start: f.start + f.length]
+                       for f in laid.layout.formats()])
+    assert marked == [["mess"], ["joy"], []]  # most of the last is new
+    view.choose(0, 1, 0)
+    last = view.table.delegate.laid(view.rows()[0], 2)
+    assert [last.layout.text()[f.start: f.start + f.length]
+            for f in last.layout.formats()] == ["mess"]
+
+
+def test_several_cycles_are_saved_with_what_lies_between(view, run):
+    view.show_run(run)
+    view.choose(0, 1, 2)
+    rows = list(csv.DictReader(as_csv(view.shown).splitlines()))
+    assert [rows[0][f"text_{side}"] for side in ("before", "between", "after")] == [
+        TEXTS[0][0], TEXTS[1][0], TEXTS[2][0]]
+    assert float(rows[0]["change_in_reward"]) == 2.5
+    assert as_markdown(view.shown).count("Cycle 1 (") == 3
+
+
+# -- it waits
+
+def test_what_is_read_stays_where_it_is_when_a_cycle_comes(qtbot, view, store):
+    prompts = [Prompt(f"prompt {i}") for i in range(64)]
+    number = store.create_run(name="", policy="p", reward="r", models={}, hyperparameters={},
+                              prompts=prompts).result()
+
+    def record(cycle, words):
+        store.record_comparison(number, cycle, [
+            CompletionRecord(i, i, "", f" word{cycle}" * words, math.sin(i * (cycle + 1)), 1.0, 9,
+                             True) for i in range(64)]).result()
+    record(0, 3)
+    record(1, 3)
+    view.show_run(number)
+    table = view.table
+    table.sort_by(Column.REWARD, True)
+    table.go_to(30)
+    prompt, y = table.currentIndex().data(Role.ROW).prompt, table.visualRect(
+        table.currentIndex()).y()
+    record(2, 40)  # rows become higher
+    view.cycle_available(number, 2)
+    qtbot.waitUntil(lambda: compared(view) == (1, 2))
+    assert table.currentIndex().data(Role.ROW).prompt == prompt
+    assert table.currentIndex().row() != 30
+    assert table.visualRect(table.currentIndex()).y() == y
+    table.verticalScrollBar().setValue(0)  # the chosen row is out of view: then the first stays
+    table.sort_by(Column.PROMPT, False)
+    first = table.indexAt(QPoint(0, 0)).row()
+    table.verticalScrollBar().setValue(777)
+    first = table.indexAt(QPoint(0, 0))
+    prompt, y = first.data(Role.ROW).prompt, table.visualRect(first).y()
+    record(3, 3)
+    view.cycle_available(number, 3)
+    qtbot.waitUntil(lambda: compared(view) == (2, 3))
+    first = table.indexAt(QPoint(0, 0))
+    assert (first.data(Role.ROW).prompt, table.visualRect(first).y()) == (prompt, y)
+
+
+def test_rows_are_filtered(qtbot, view, run):
+    view.show_run(run)
+    asked = view.controls.filter
+    asked.show_text("reward<1")
+    assert [row.prompt for row in view.rows()] == ["The hotel"]
+    assert "of 1 of 3 prompts" in visible_texts(view)
+    view.copy("all")
+    assert QGuiApplication.clipboard().text().count("**") == 2
+    asked.show_text("mess")  # in a completion that is not shown
+    assert view.rows() == []
+    assert "No prompt fits the filter. Clear it (Escape in its field) to see all 3." in (
+        visible_texts(view))
+    view.choose(0, 2)
+    assert [row.prompt for row in view.rows()] == ["This film is"]
+    assert view.table.isVisible()
+    asked.show_text("reward<")
+    assert len(view.rows()) == 3
+    asked.show_text("hotel")
+    view.select_prompt(2)
+    assert asked.text() == ""
+    assert view.table.currentIndex().data(Role.ROW).prompt == "My bicycle"
+
+
+# -- what can be done with a row
+
+def press(qtbot, view, key):
+    view.table.setFocus()
+    qtbot.keyClick(view.table, key)
+    return view.table.currentIndex().data(Role.ROW).prompt
+
+
+def test_best_worst_and_most_changed_are_a_key_away(qtbot, view, run, store):
+    store.record_comparison(run, 3, [replace(r, score=s) for r, s in zip(
+        records(2), (1.0, 0.5, -4.0), strict=True)]).result()
+    store.record_comparison(run, 4, [replace(r, score=s) for r, s in zip(
+        records(2), (0.5, 0.25, -0.5), strict=True)]).result()
+    view.show_run(run)
+    assert press(qtbot, view, Qt.Key.Key_B) == "This film is"
+    assert press(qtbot, view, Qt.Key.Key_W) == "My bicycle"
+    assert press(qtbot, view, Qt.Key.Key_B) == "This film is"
+    assert press(qtbot, view, Qt.Key.Key_M) == "My bicycle"
+    view.controls.filter.show_text("-hotel")
+    view.controls.filter.show_text("hotel")
+    assert press(qtbot, view, Qt.Key.Key_B) == "The hotel"
+    for name, key in (("best", "B"), ("worst", "W"), ("changed", "M")):
+        assert view.row_actions[name].shortcut().toString() == key
+        assert key in as_plain(view.row_actions[name].toolTip())
+
+
+def test_the_menu_offers_what_makes_sense_and_says_why_not(qtbot, view, run):
+    view.show_run(run)
+    actions = view.row_actions
+    view.choose(0, 2)
+    view.table.setCurrentIndex(view.table.model().index(0, Column.TEXT))  # the start policy's
+    assert not actions["tokens"].isEnabled()
+    assert "start policy has learned from no completion" in as_plain(actions["tokens"].toolTip())
+    assert not actions["pin"].isEnabled()
+    assert "Prompts does not have this prompt" in as_plain(actions["pin"].toolTip())
+    actions["copy_completion"].trigger()
+    assert QGuiApplication.clipboard().text() == TEXTS[0][0]
+    view.table.setCurrentIndex(view.table.model().index(0, Column.TEXT + 1))
+    actions["copy_completion"].trigger()
+    assert QGuiApplication.clipboard().text() == TEXTS[2][0]
+    actions["copy_prompt"].trigger()
+    assert QGuiApplication.clipboard().text() == PROMPTS[0]
+    with qtbot.waitSignal(view.tokens_wanted) as told:
+        actions["tokens"].trigger()
+    assert told.args == [2, 0]
+    menu = actions.make_menu()
+    qtbot.addWidget(menu)
+    texts = [action.text() for action in menu.actions()]
+    for text in ("Copy prompt", "Copy completion", "Pin prompt", "Try this prompt",
+                 "Show its tokens", "Show its paths", "Play its story", "Best completion"):
+        assert text in texts
+    assert menu.toolTipsVisible()
+    view.controls.filter.show_text("nothing has this")
+    assert not actions["copy_prompt"].isEnabled()
+    assert "Choose a row first" in as_plain(actions["copy_prompt"].toolTip())
+
+
+def test_the_menu_key_opens_the_menu_at_the_row(qtbot, view, run):
+    view.show_run(run)
+    view.table.setFocus()
+    at = view.table.visualRect(view.table.currentIndex()).center()
+    event = QContextMenuEvent(QContextMenuEvent.Reason.Keyboard, at,
+                              view.table.viewport().mapToGlobal(at))
+    QApplication.sendEvent(view.table.viewport(), event)
+    menu = view.table.findChild(QMenu, "completions_menu")
+    assert menu.isVisible()
+    menu.close()
+
+
+def test_a_prompt_is_pinned_tried_and_shown_elsewhere(
+    qtbot, opened: Opened, store: Store
+) -> None:
+    window, run_id = opened.window, fill_traces(store)
+    opened.controller.show_run(run_id)
+    window.prompts.library.replace("set", [Prompt(text) for text in WINDOW_PROMPTS[:2]], "info", "")
+    view = window.completions
+    window.reveal("completions")
+    qtbot.waitUntil(lambda: len(view.rows()) == 3)
+    view.table.go_to(1)
+    view.row_actions["pin"].trigger()
+    assert [p.pinned for p in window.prompts.rows()] == [False, True]
+    qtbot.waitUntil(lambda: view.rows()[1].pinned)
+    assert view.row_actions["pin"].text() == "Unpin prompt"
+    view.row_actions["pin"].trigger()
+    assert not any(p.pinned for p in window.prompts.rows())
+    view.row_actions["try"].trigger()
+    assert window.trying.prompt.toPlainText() == WINDOW_PROMPTS[1]
+    assert window.trying.isVisible()
+    window.reveal("completions")
+    view.row_actions["paths"].trigger()
+    assert window.paths.isVisible()
+    assert window.paths._place[:3] == (run_id, 3, 1)
+    names = {action.objectName() for action in window.all_actions()}
+    assert {"completions_best", "completions_pin", "completions_story",
+            "completions_sort_reward"} <= names
+    assert not (found := unexplained(view)), found
+    assert not (bare := bare_controls(view)), bare
+
+
+# -- one prompt's story
+
+def marked_words(text):
+    words, block = [], text.document().begin()
+    it = block.begin()
+    while not it.atEnd():
+        if it.fragment().charFormat().fontUnderline() or (
+                it.fragment().charFormat().underlineStyle()
+                == QTextCharFormat.UnderlineStyle.SingleUnderline):
+            words.append(it.fragment().text())
+        it += 1
+    return words
+
+
+@pytest.fixture
+def story(qtbot, view, run):
+    """The story of the first prompt, at the start policy."""
+    view.show_run(run)
+    view.choose(0, 2)
+    view.table.setCurrentIndex(view.table.model().index(0, Column.TEXT))
+    view.table.setFocus()
+    qtbot.keyClick(view.table, Qt.Key.Key_S)
+    assert view.pages.story.isVisible()
+    return view.pages.story
+
+
+def test_the_slider_goes_through_every_cycle(qtbot, view, story):
+    told = view.findChild(QLabel, "story_facts")
+    assert (story.isVisible(), story.cycle, story.text.toPlainText()) == (True, 0, "a slow mess")
+    assert told.text().startswith("Start policy · reward −1.00")
+    qtbot.keyClick(story.slider, Qt.Key.Key_Right)
+    assert (story.cycle, story.text.toPlainText()) == (1, "a slow joy")
+    assert marked_words(story.text) == ["joy"]
+    assert "Cycle 1 of 2 · reward 0.25" in told.text()
+    assert "▲ +1.25" in told.text()
+    assert not view.findChild(QToolButton, "story_play").isHidden()
+    for mode in ("dark", "light"):
+        themes().set_mode(mode)
+        view.grab()
+    qtbot.mouseClick(button(view, "story_next"), Qt.MouseButton.LeftButton)
+    assert (story.cycle, story.text.toPlainText()) == (1, "was fine")
+    with qtbot.waitSignal(view.tokens_wanted) as wanted:
+        qtbot.keyClick(story.slider, Qt.Key.Key_Right, Qt.KeyboardModifier.AltModifier)
+    assert wanted.args == [1, 1]
+    qtbot.keyClick(story.slider, Qt.Key.Key_Escape)
+    assert view.table.isVisible()
+
+
+def test_it_plays_to_the_end_and_stops(qtbot, view, story):
+    play = view.findChild(QToolButton, "story_play")
+    qtbot.keyClick(story.slider, Qt.Key.Key_Space)
+    assert (play.text(), story._timer.isActive()) == ("Stop", True)
+    qtbot.waitUntil(lambda: story.cycle == 2)
+    assert (play.text(), story._timer.isActive()) == ("Play", False)
+    qtbot.mouseClick(play, Qt.MouseButton.LeftButton)  # from the start again
+    assert (story.cycle, play.text()) == (0, "Stop")
+    qtbot.mouseClick(play, Qt.MouseButton.LeftButton)
+    assert play.text() == "Play"
+    qtbot.mouseClick(play, Qt.MouseButton.LeftButton)
+    view.pages.leave()
+    assert not story._timer.isActive()
+
+
+def test_a_new_cycle_makes_the_story_longer_and_leaves_what_is_read(qtbot, view, story, store, run):
+    story.slider.setValue(1)
+    store.record_comparison(run, 3, records(1)).result()
+    view.cycle_available(run, 3)
+    qtbot.waitUntil(lambda: story.slider.maximum() == 3)
+    assert (story.cycle, story.text.toPlainText()) == (1, "a slow joy")
+    story.slider.setValue(3)
+    assert story.cycle == 3
+
+
+def test_a_step_reads_two_completions_and_no_more(view, story, store):
+    said = []
+    store._db.conn.set_trace_callback(said.append)
+    story.slider.setValue(2)
+    store._db.conn.set_trace_callback(None)
+    read = [statement for statement in said if statement.startswith("select")]
+    assert len(read) == 2
+    assert all("c.position = " in statement for statement in read)
+
+
+def test_the_line_over_the_slider_is_the_rewards(view, story):
+    line = story.line
+    assert line._values[:2] == (-1.0, 0.25)
+    assert line._values[2] == 1.5
+    places = [line.point(i, value) for i, value in enumerate(line._values)]
+    assert places[0].y() > places[1].y() > places[2].y()
+    assert places[0].x() < places[1].x() < places[2].x()

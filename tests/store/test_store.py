@@ -278,3 +278,20 @@ def test_what_is_listed_of_all_runs_takes_two_queries(home):
         values = store.metrics(run.id)["objective/scores"].values
         assert spans[run.id] == (values[0], values[-1])
     store.close()
+
+
+def test_one_compared_prompt_is_read_over_its_cycles(store):
+    run_id = store.create_run(name="", policy="p", reward="r", models={}, hyperparameters={},
+                              prompts=[Prompt("one"), Prompt("two")]).result()
+    for cycle in (0, 2, 3):
+        store.record_comparison(run_id, cycle, [
+            CompletionRecord(i, i, "", f" {cycle}", math.nan if cycle == 3 else cycle + i / 10,
+                             0.5, 3, True) for i in range(2)]).result()
+    found = store.compared_completion(run_id, 2, 1)
+    assert (found.prompt_text, found.text, found.score) == ("two", " 2", 2.1)
+    assert store.compared_completion(run_id, 1, 1) is None
+    assert store.compared_completion(run_id, 2, 2) is None
+    rewards = store.compared_rewards(run_id, 1, [0, 1, 2, 3])
+    assert {cycle: score for cycle, score in rewards.items() if cycle < 3} == {0: 0.1, 2: 2.1}
+    assert math.isnan(rewards[3])
+    assert store.compared_rewards(run_id, 1, []) == {}

@@ -93,6 +93,7 @@ class RowActions(QWidget):
     def make_menu(self) -> QMenu:
         """Return a menu of all of them, for the chosen row."""
         menu = QMenu(self._table)
+        menu.setObjectName("completions_menu")
         menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         menu.setToolTipsVisible(True)
         for group in self._groups:

@@ -70,7 +70,7 @@ class Story(QWidget):
         self.text.setToolTip(plain_tip("Marked is what changed since the cycle before"))
         self.text.setReadOnly(True)
         layout.addWidget(self.text, 1)
-        self.slider = named(QSlider(Qt.Orientation.Horizontal), "story_slider", "Cycle",
+        self.slider = named(_Slider(Qt.Orientation.Horizontal), "story_slider", "Cycle",
                             "Move through the cycles; left and right go one back or on")
         self.slider.setPageStep(10)
         self.slider.valueChanged.connect(lambda _: self._show())
@@ -189,6 +189,17 @@ class Story(QWidget):
         self.line.forget()
         self._show_play()
         self._show()
+
+
+class _Slider(QSlider):
+    """Leaves arrows with Alt to the page."""
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Move, unless the key is one of the page."""
+        if event.modifiers() & Qt.KeyboardModifier.AltModifier:
+            event.ignore()
+        else:
+            super().keyPressEvent(event)
 
 
 class RewardLine(QWidget):

@@ -8,19 +8,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from PySide6.QtCore import QModelIndex, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QGuiApplication, QPaintEvent
-from PySide6.QtWidgets import QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from workbench.algorithms import find_metric
 from workbench.gui.completions import completion_texts
 from workbench.gui.completions.controls import Controls
 from workbench.gui.completions.cycles import ComparedCycles, Mode
-from workbench.gui.completions.detail import Detail
 from workbench.gui.completions.model import SORTS, CompletionsModel, CompletionsProxy, Role
+from workbench.gui.completions.pages import Pages
 from workbench.gui.completions.row_actions import Chosen, RowActions
 from workbench.gui.completions.rows import Row, Shown, line_up
-from workbench.gui.completions.story import Story
 from workbench.gui.completions.table import CompletionsTable
 from workbench.gui.settings import integers
 from workbench.gui.widgets.controls import label
@@ -94,7 +93,7 @@ class CompletionsView(QWidget):
         if another or compared.mode != "chosen" or not compared.all_there(self._cycles):
             compared.mode = compared.followed if self._live else "start"
         if another:
-            self._leave_page()
+            self.pages.leave()
         self._load(anew=another)
 
     def cycle_available(self, run_id: int, cycle: int) -> None:
@@ -174,7 +173,7 @@ class CompletionsView(QWidget):
             self.controls.filter.show_text("")  # it may hide it
         place = next((i for i, row in enumerate(self.rows()) if row.first.prompt == prompt), None)
         if place is not None:
-            self._leave_page()
+            self.pages.leave()
             self.table.go_to(place)
 
     def step(self, by: int) -> None:
@@ -242,9 +241,9 @@ class CompletionsView(QWidget):
         record, cycle = self._chosen_text(row)
         match name:
             case "open":
-                self._show_detail(self.table.currentIndex())
+                self._open()
             case "story":
-                self._show_story()
+                self._play()
             case "copy_prompt":
                 self._copy(row.prompt)
             case "copy_completion":
@@ -290,22 +289,16 @@ class CompletionsView(QWidget):
 
     def _show_page(self) -> None:
         """Show the rows, the one that is read in full, or why there are none."""
-        rows, page = self.shown.rows, self._pages.currentWidget()
-        if not self._proxy.rowCount():
-            self._empty.setText(
+        rows = self.shown.rows
+        if self._proxy.rowCount() and not self.table.currentIndex().isValid():
+            last = max(1, len(self.shown.cycles))  # columns of texts begin at 1
+            self.table.setCurrentIndex(self._proxy.index(0, last))
+        if self._proxy.rowCount():
+            self.pages.show_rows(self._chosen(), self.shown.cycles, self._run_id, self._cycles)
+        else:
+            self.pages.say(
                 _NONE_FITS.format(len(rows)) if rows else _NO_RUN if self._run_id is None else
                 _NO_CYCLE if self._alive else _ENDED)
-            if not (rows and page in (self._detail, self._story)):
-                self._pages.setCurrentWidget(self._empty)
-        elif page is self._empty:
-            self._pages.setCurrentWidget(self.table)
-        if self._proxy.rowCount() and not self.table.currentIndex().isValid():
-            last = len(self.shown.cycles)  # Text columns begin at 1
-            self.table.setCurrentIndex(self._proxy.index(0, last))
-        if page is self._detail and rows:
-            self._show_detail(self.table.currentIndex())
-        elif page is self._story and rows:
-            self._show_story(stay=True)
         self._allow()
 
     def _filter(self) -> None:
@@ -369,33 +362,17 @@ class CompletionsView(QWidget):
                     f"{' and '.join(dict.fromkeys(changed))}")
         return "same prompts, random numbers and sampling"
 
-    def _show_detail(self, index: QModelIndex) -> None:
-        row = index.data(Role.ROW)
-        if row is None:
-            return
-        self._detail.show_row(row, self.shown.cycles)
-        if self._pages.currentWidget() is not self._detail:
-            self._pages.setCurrentWidget(self._detail)
-            self._detail.take_focus()
+    def _open(self) -> None:
+        if row := self._chosen():
+            self.pages.open_detail(row, self.shown.cycles)
 
-    def _show_story(self, *, stay: bool = False) -> None:
-        """Show the story of the chosen prompt, from the chosen text's cycle or, to ``stay``, from
-        where it is."""
+    def _play(self) -> None:
+        """Show the story of the chosen prompt, from the chosen text's cycle."""
         row = self._chosen()
-        if row is None or self._run_id is None:
-            return
-        self._story.show_prompt(self._run_id, self._cycles, row,
-                                None if stay else self._chosen_text(row)[1])
-        if self._pages.currentWidget() is not self._story:
-            self._pages.setCurrentWidget(self._story)
-            self._story.take_focus()
+        if row is not None and self._run_id is not None:
+            self.pages.open_story(row, self._run_id, self._cycles, self._chosen_text(row)[1])
 
-    def _leave_page(self) -> None:
-        if self._pages.currentWidget() in (self._detail, self._story):
-            self._pages.setCurrentWidget(self.table)
-            self.table.setFocus()
-
-    def _move_page(self, by: int) -> None:
+    def _move(self, by: int) -> None:
         row = self.table.currentIndex().row() + by
         if 0 <= row < self._proxy.rowCount():
             self.table.go_to(row)
@@ -435,25 +412,17 @@ class CompletionsView(QWidget):
         self._model = CompletionsModel(self)
         self._proxy = CompletionsProxy(self._model, self)
         self.table = CompletionsTable(self._model, self._proxy)
-        self.table.opened.connect(self._show_detail)
+        self.table.opened.connect(self._open)
         self.row_actions = RowActions(self.table)
         self.row_actions.triggered.connect(self.do)
         self.row_actions.sort_chosen.connect(self._sort)
         self.table.selectionModel().currentChanged.connect(lambda: self._allow())
         self.controls.offer(self.row_actions["copy_row"])
-        self._detail, self._story = Detail(), Story(self._store)
-        for page in (self._detail, self._story):
-            page.closed.connect(self._leave_page)
-            page.moved.connect(self._move_page)
-            page.tokens_wanted.connect(self.tokens_wanted)
-        self._detail.story_wanted.connect(self._show_story)
-        self._empty = label("", "muted", wrap=True)
-        self._empty.setObjectName("completions_empty")
-        self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._pages = QStackedWidget()
-        for widget in (self._empty, self.table, self._detail, self._story):
-            self._pages.addWidget(widget)
-        layout.addWidget(self._pages, 1)
+        self.pages = Pages(self._store, self.table)
+        self.pages.moved.connect(self._move)
+        self.pages.tokens_wanted.connect(self.tokens_wanted)
+        self.pages.story_wanted.connect(self._play)
+        layout.addWidget(self.pages, 1)
         themes().changed.connect(self._restyle)
 
     def _sort(self, column: int) -> None:
