@@ -49,6 +49,7 @@ from workbench.training.events import State
 
 if TYPE_CHECKING:
     from workbench.gui.background import Background
+    from workbench.gui.chances.view import ChancesView
     from workbench.gui.completions.view import CompletionsView
     from workbench.gui.guide.view import GuideView
     from workbench.gui.metrics.view import MetricsView
@@ -103,6 +104,7 @@ class MainWindow(QMainWindow):
     tokens: TokensView
     objective: ObjectiveView
     paths: PathsView
+    chances: ChancesView
     guide: GuideView
 
     def __init__(self) -> None:
@@ -172,8 +174,9 @@ class MainWindow(QMainWindow):
         self.metrics.cycle_chosen.connect(self.completions.show_cycle)
         self.completions.cycle_chosen.connect(self.metrics.show_chosen)
         self.tokens.cycle_shown.connect(self.metrics.leave_chosen)
-        self.tokens.place_shown.connect(self.paths.show_place)
-        self.paths.told.connect(self.toast.show_message)
+        for of_place in (self.paths, self.chances):
+            self.tokens.place_shown.connect(of_place.show_place)
+            of_place.told.connect(self.toast.show_message)
         self.strip.turned.connect(self.guide.turn_to)
         self.guide.opened.connect(self.reveal)
         self.guide.summary.answer_wanted.connect(self._show_answer)

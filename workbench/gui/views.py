@@ -17,7 +17,7 @@ DOCKS = {
     "models": "Models", "prompts": "Prompts", "runs": "Runs", "metrics": "Metrics",
     "completions": "Completions", "hyperparameters": "Hyperparameters", "trying": "Try",
     "tokens": "Tokens", "objective": "Objective", "paths": "Paths", "guide": "Guide",
-    "distributions": "Distributions",
+    "distributions": "Distributions", "chances": "Chances",
 }
 """What each is called on the screen."""
 
@@ -25,6 +25,7 @@ DOCKS = {
 def make_views(store: Store, background: Background) -> dict[str, QWidget]:
     """Return the views that need the store, by the dock they are in. What they import takes most
     of a second: pyqtgraph, numpy, the store."""
+    from workbench.gui.chances.view import ChancesView
     from workbench.gui.completions.view import CompletionsView
     from workbench.gui.distributions.view import DistributionsView
     from workbench.gui.guide.view import GuideView
@@ -46,6 +47,7 @@ def make_views(store: Store, background: Background) -> dict[str, QWidget]:
         "tokens": TokensView(store),
         "objective": ObjectiveView(store, background),
         "paths": PathsView(store),
+        "chances": ChancesView(store),
         "guide": GuideView(store, background),
         "distributions": DistributionsView(store, background),
     }

@@ -43,10 +43,12 @@ class ChanceBars(QWidget):
         named(self, "chance_bars", "Chances of tokens", _TIP)
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.MinimumExpanding)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.picture = Picture()
         self.symbol = ""
         """What the entropy term's coefficient is called."""
+        self.highest = 1.0
+        """How many times as high as it has to be a row may be, where there is room."""
         self._row = -1
         themes().changed.connect(self.update)
 
@@ -67,7 +69,7 @@ class ChanceBars(QWidget):
 
     def minimumSizeHint(self) -> QSize:
         """Room for every row."""
-        return QSize(260, round(self._head() + self._line() * max(6, len(self.picture.rows))))
+        return QSize(260, round(self._head() + self._least() * max(6, len(self.picture.rows))))
 
     # -- where things are
 
@@ -89,15 +91,19 @@ class ChanceBars(QWidget):
                       default=0.0)
         if not math.isfinite(push) or not push or not largest:
             return 0.0
-        most = self._line() - 6
+        most = self._line() - 8
         return math.copysign(
             _LEAST_ARROW + (most - _LEAST_ARROW) * abs(push) / largest, push)
 
     def _metrics(self) -> QFontMetricsF:
         return QFontMetricsF(self.font())
 
-    def _line(self) -> float:
+    def _least(self) -> float:
         return self._metrics().height() + 6
+
+    def _line(self) -> float:
+        room = (self.height() - self._head()) / max(1, len(self.picture.rows))
+        return max(self._least(), min(room, self.highest * self._least()))
 
     def _head(self) -> float:
         return self._metrics().height() + 8
@@ -170,7 +176,7 @@ class ChanceBars(QWidget):
         return [QColor(colour) for colour in colours]
 
     def _draw_legend(self, painter: QPainter, theme: Theme) -> None:
-        metrics, x, high = self._metrics(), self._track()[0], self._head()
+        metrics, x, high = self._metrics(), 2.0, self._head()
         end = self.width() - self._columns()[2]
         size = 9.0
         for mark, colour in zip(self.picture.marks, self._colours(theme), strict=True):
@@ -247,7 +253,7 @@ def say_row(row: Row, picture: Picture) -> str:
     """Say in a sentence what is drawn of a row."""
     name = ("All other tokens" if row.piece is None else
             f"“{visible(row.piece)}”{', which was drawn' if row.drawn else ''}")
-    chances = ", ".join(f"{mark[0].lower() + mark[1:] if mark in _LOWER else mark} "
+    chances = "; ".join(f"{mark[0].lower() + mark[1:] if mark in _LOWER else mark} "
                         f"{percent(chance)}"
                         for mark, chance in zip(picture.marks, row.chances, strict=True))
     pushed = ""

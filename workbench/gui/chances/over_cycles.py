@@ -43,6 +43,11 @@ class MetricLine(QWidget):
         return self.of_metric.text(self._values[at]) if there and math.isfinite(
             self._values[at]) else "–"
 
+    def _range(self) -> str:
+        known = [v for v in self._values if math.isfinite(v)]
+        return (f" ({self.of_metric.text(min(known))} to {self.of_metric.text(max(known))})"
+                if known else "")
+
     def sizeHint(self) -> QSize:
         """Wide enough for a line and its title."""
         return QSize(200, 60)
@@ -80,9 +85,12 @@ class MetricLine(QWidget):
         said = self.said()
         room = self.width() - self.fontMetrics().horizontalAdvance(said) - 3 * _EDGE
         painter.setPen(QColor(theme.muted))
+        title = self.of_metric.label + self._range()
+        if self.fontMetrics().horizontalAdvance(title) > room:
+            title = self.of_metric.label
         painter.drawText(QRectF(_EDGE, 0, room, high), Qt.AlignmentFlag.AlignVCenter,
                          self.fontMetrics().elidedText(
-                             self.of_metric.label, Qt.TextElideMode.ElideRight, round(room)))
+                             title, Qt.TextElideMode.ElideRight, round(room)))
         painter.setPen(QColor(theme.text))
         painter.drawText(QRectF(0, 0, self.width() - _EDGE, high),
                          Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignRight, said)

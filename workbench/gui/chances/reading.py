@@ -95,7 +95,7 @@ def read_whole(
 ) -> Picture:
     """Return a whole distribution as it is at ``temperature``. What the term pushes is at the
     sampling temperature, whatever is shown."""
-    sampled = tempered(found.logprobs, settings["temperature"])
+    sampled = tempered(found.logprobs, settings.get("temperature", 1.0))
     shown = [tempered(logprobs, temperature) for logprobs in (found.start, found.logprobs)]
     # The order is the same at every temperature.
     ids = [int(i) for i in np.argsort(-found.logprobs, kind="stable")[:ROWS]]

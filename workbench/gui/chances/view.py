@@ -38,14 +38,15 @@ Place = tuple[int, int, int, int]
 """Run, cycle, row in its batch, and place in the completion."""
 _COLDEST, _HOTTEST, _STEPS = 0.1, 3.0, 100  # temperatures, and steps of the slider for each 1
 _BESIDE = 640  # pixels from which on the small plots have room beside the bars
+_ROOMY = 360  # pixels of height from which on bars may take more than they need
+_HIGHEST = 1.8  # times
 _EMPTY = ("Choose a token in Tokens. Here are the tokens that could have come in its place, with "
           "their chances by the start policy and before and after the update, and what temperature "
           "and the entropy term make of them.")
 _GONE = "The tokens of this completion are not kept any more; choose one of a later cycle."
 _NOT_KEPT = "The likeliest tokens of this cycle were not kept."
-_KEPT = "Kept are the five likeliest tokens and the one that was drawn."
-_HOW = ("Press Whole distribution to read how likely every token is by the policy as it is now, "
-        "and to reshape that by the slider.")
+_HOW = ("Whole distribution reads how likely every token is by the policy as it is now; then the "
+        "slider reshapes it.")
 _SLIDER_OFF = ("A temperature reshapes a whole distribution, and only the likeliest tokens are "
                "kept: press Whole distribution first.")
 
@@ -80,8 +81,8 @@ class ChancesView(QWidget):
     def show_place(self, run_id: int, cycle: int, position: int, at: int) -> None:
         """Show a place of a completion; more of it may be known than before."""
         self._place = run_id, cycle, position, at
-        self._stale = self.visibleRegion().isEmpty()
-        if not self._stale:
+        self._stale = True
+        if not self.visibleRegion().isEmpty():
             self._read()
 
     def set_state(self, state: State) -> None:
@@ -116,7 +117,10 @@ class ChancesView(QWidget):
     def read_whole(self, on: bool) -> None:
         """Read the whole distribution here and at every place to come, or show what is kept."""
         self._found = self._asked = None
-        self._ask() if on else None
+        if on:
+            self._ask()
+        else:
+            self._temperature = self._sampled()
         self._show()
 
     def set_temperature(self, temperature: float) -> None:
@@ -130,29 +134,33 @@ class ChancesView(QWidget):
         """Read what has come while the view was behind others."""
         super().paintEvent(event)
         if self._stale:
-            self._stale = False
             QTimer.singleShot(0, self, self._read)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Put the small plots beside the bars, or below where the view is narrow."""
         super().resizeEvent(event)
+        self.bars.highest = _HIGHEST if self.height() >= _ROOMY else 1.0
         beside = self.width() >= _BESIDE
         self._parts.setDirection(QBoxLayout.Direction.LeftToRight if beside
                                  else QBoxLayout.Direction.TopToBottom)
+        self._parts.setStretch(0, 3 if beside else 0)
 
     def sizeHint(self) -> QSize:
         """Wide enough for bars and plots."""
         return QSize(640, 400)
 
     def _read(self) -> None:
-        """Read what the store has of the place."""
-        assert self._place is not None
+        """Read what the store has of the place, unless it has been read."""
+        if self._place is None or not self._stale:
+            return
+        self._stale = False
         run_id, cycle, position, _ = self._place
         run = self._store.run(run_id)
         self._trace = self._store.trace(run_id, cycle, position)
         self._algorithm = default_algorithm() if run is None else algorithm_named(run.algorithm)
         self._settings = self._store.settings_after(run_id, cycle)
-        self._temperature = float(self._settings.get("temperature", 1.0))
+        if not self.whole.isChecked():
+            self._temperature = self._sampled()
         self._found = self._asked = None
         self._read_metrics(run_id, cycle)
         self._ask()
@@ -173,10 +181,14 @@ class ChancesView(QWidget):
             line.show_values([] if series is None else series.cycles,
                              [] if series is None else series.values, cycle)
 
+    def _sampled(self) -> float:
+        """Return the temperature that the run samples at."""
+        return float(self._settings.get("temperature", 1.0))
+
     def _ask(self) -> None:
         """Ask for the whole distribution, where it is wanted and can be had."""
         if (self.whole.isChecked() and self._place is not None and self._found is None
-                and self._asked is None and self._trace is not None
+                and not self._stale and self._asked is None and self._trace is not None
                 and self._state in allowed(ReadDistribution)
                 and not self.visibleRegion().isEmpty()):
             self._number += 1
@@ -201,7 +213,7 @@ class ChancesView(QWidget):
         with QSignalBlocker(self.slider):
             self.slider.setValue(round(self._temperature * _STEPS))
         self._degrees.setText(number(self._temperature))
-        if place is None:
+        if place is None or self._stale:
             return
         picture = self._picture()
         term = self._algorithm.entropy
@@ -215,7 +227,7 @@ class ChancesView(QWidget):
         """Say what is on display, and its entropy."""
         if self._trace is None:
             return _GONE
-        at = float(self._settings.get("temperature", 1.0))
+        at = self._sampled()
         if self._found is not None:
             said = f"Entropy {number(picture.entropy)} nats at temperature {number(at)}"
             return said + (f", {number(picture.reshaped)} nats at {number(self._temperature)}."
@@ -226,12 +238,12 @@ class ChancesView(QWidget):
             return f"{_NOT_KEPT} {_HOW}"
         known = (f"Entropy before the update {number(picture.entropy)} nats at temperature "
                  f"{number(at)}. " if picture.entropy == picture.entropy else "")
-        return f"{known}{_KEPT} {_HOW}"
+        return f"{known}{_HOW}"
 
     def _say_idea(self, cycle: int) -> str:
         """Say what temperature does and what entropy does."""
         term = self._algorithm.entropy
-        said = "Temperature changes how a token is drawn, and leaves the policy as it is"
+        said = "Temperature changes how a token is drawn and leaves the policy as it is"
         if term is None:
             return f"{said}."
         why = term.off(self._settings, cycle)
@@ -240,7 +252,7 @@ class ChancesView(QWidget):
                     f"cycle ({why}).")
         coefficient = self._settings[term.coefficient]
         return (f"{said}. The entropy term ({term.symbol} = {coefficient:g}) changes the policy "
-                "itself: the arrows say which tokens it makes likelier in the update and which "
+                "itself: the arrows say which tokens the update makes likelier for it and which "
                 "rarer, whatever the slider shows.")
 
     def _show_row(self, row: Row | None) -> None:
@@ -268,16 +280,16 @@ class ChancesView(QWidget):
         self._parts.setSpacing(12)
         self.bars = ChanceBars()
         self.bars.pointed.connect(self._show_row)
-        plots = QWidget()
-        self._plots = QVBoxLayout(plots)
+        beside = QWidget()
+        self._plots = QVBoxLayout(beside)
         self._plots.setContentsMargins(0, 0, 0, 0)
+        self._idea = self._sentence("chances_idea", "Temperature and entropy", self._plots)
         self._parts.addWidget(self.bars, 3)
-        self._parts.addWidget(plots, 2)
+        self._parts.addWidget(beside, 2)
         column.addLayout(self._parts, 1)
         self._pointed = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "chances_pointed",
                               "The token pointed at", "")
         column.addWidget(self._pointed)
-        self._idea = self._sentence("chances_idea", "Temperature and entropy", column)
         self._scroll = FormScroll(whole)
         self._pages = QStackedWidget()
         self._pages.addWidget(self._empty)
@@ -311,6 +323,7 @@ class ChancesView(QWidget):
         row = QHBoxLayout(group)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(6)
+        group.setMinimumHeight(self.whole.sizeHint().height())  # side by side with it
         for widget in (label("Temperature (sampling)"), self.slider, self._degrees):
             row.addWidget(widget)
         flow.addWidget(group)

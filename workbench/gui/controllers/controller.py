@@ -195,6 +195,8 @@ class Controller(QObject):
                 window.trying.handle(event)
             case ev.WritingOn() | ev.WroteOn() | ev.WritingOnFailed():
                 window.paths.handle(event)
+            case ev.DistributionRead() | ev.ReadingDistributionFailed():
+                window.chances.handle(event)
             case ev.RunFinished():
                 self._run_finished(event)
             case ev.RunFailed():
@@ -240,6 +242,8 @@ class Controller(QObject):
             self.experiments.has_begun("")
         if event.command == "WriteOn":
             self._window.paths.refused()
+        if event.command == "ReadDistribution":
+            self._window.chances.refused()
         self.run_control.refused(event.command)
         if event.instead is None:
             self._window.toast.show_message(_level(event), event.sentence)
@@ -399,6 +403,7 @@ class Controller(QObject):
         window.trying.message.connect(window.toast.show_message)
         window.trying.command.connect(self._try)
         window.paths.wanted.connect(self._send)
+        window.chances.wanted.connect(self._send)
 
     def _models_command(self, command: do.Command) -> None:
         if isinstance(command, do.LoadModels) and self._ask_first(
