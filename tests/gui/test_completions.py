@@ -713,9 +713,9 @@ def test_the_menu_offers_what_makes_sense_and_says_why_not(qtbot, view, run):
     assert QGuiApplication.clipboard().text() == TEXTS[2][0]
     actions["copy_prompt"].trigger()
     assert QGuiApplication.clipboard().text() == PROMPTS[0]
-    with qtbot.waitSignal(view.tokens_wanted) as told:
-        actions["tokens"].trigger()
-    assert told.args == [2, 0]
+    for name in ("tokens", "paths"):
+        assert not actions[name].isEnabled()
+        assert "No tokens are kept" in as_plain(actions[name].toolTip())
     menu = actions.make_menu()
     qtbot.addWidget(menu)
     texts = [action.text() for action in menu.actions()]
@@ -759,6 +759,11 @@ def test_a_prompt_is_pinned_tried_and_shown_elsewhere(
     view.row_actions["try"].trigger()
     assert window.trying.prompt.toPlainText() == WINDOW_PROMPTS[1]
     assert window.trying.isVisible()
+    window.reveal("completions")
+    with qtbot.waitSignal(view.tokens_wanted) as told:
+        view.row_actions["tokens"].trigger()
+    assert told.args == [3, 1]
+    assert window.tokens.text.toPlainText().startswith(WINDOW_PROMPTS[1])
     window.reveal("completions")
     view.row_actions["paths"].trigger()
     assert window.paths.isVisible()

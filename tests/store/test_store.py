@@ -295,3 +295,12 @@ def test_one_compared_prompt_is_read_over_its_cycles(store):
     assert {cycle: score for cycle, score in rewards.items() if cycle < 3} == {0: 0.1, 2: 2.1}
     assert math.isnan(rewards[3])
     assert store.compared_rewards(run_id, 1, []) == {}
+
+
+def test_a_store_knows_which_prompts_tokens_are_kept(store):
+    from helpers.traces import fill
+
+    run_id = fill(store, cycles=3, keep=2)
+    assert [store.is_traced(run_id, cycle, 1) for cycle in (0, 1, 2, 3)] == [
+        False, False, True, True]
+    assert not store.is_traced(run_id, 3, 7)

@@ -194,6 +194,12 @@ class Queries:
                     "and cycle > ? and cycle <= ? and kind = 'rollout' order by cycle",
                     [run_id, after, last])]
 
+    def is_traced(self, run_id: int, cycle: int, prompt: int) -> bool:
+        """Return whether tokens of what a cycle learned from a prompt are still kept."""
+        return any(self._db.execute(
+            "select 1 from traces where run_id = ? and cycle = ? and prompt = ? limit 1",
+            [run_id, cycle, prompt]))
+
     def crossroads(self, run_id: int, cycle: int, position: int) -> list[Crossroads]:
         """Return what was written on from a completion of a cycle's rollout, in its order."""
         return [unpack_crossroads(row) for row in self._db.query(

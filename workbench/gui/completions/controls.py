@@ -39,7 +39,7 @@ class Controls(QWidget):
         layout.setHorizontalSpacing(6)
         layout.setVerticalSpacing(4)
         self._copy()  # stands beside the headline
-        self.filter = FilterField("completions_filter", view)
+        self.filter = FilterField("completions_filter", view, self)
         self.filter.setFixedWidth(self.fontMetrics().averageCharWidth() * _FILTER)
         for widget in (*self._cycles(), self._modes(), self.filter):
             layout.addWidget(widget)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPen, QTextLayout, QTextOption
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QTextLayout, QTextOption
 from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem, QTableView
 
 from workbench.formatting import number
@@ -186,8 +186,7 @@ class CompletionsDelegate(QStyledItemDelegate):
             if state & QStyle.StateFlag.State_HasFocus and Column.TEXT <= column < Column.REWARD:
                 line = QRect(rect.left() + PAD, rect.bottom() - 2, rect.width() - 2 * PAD, 2)
                 painter.fillRect(line, QColor(theme.accent))
-        painter.setPen(QPen(QColor(theme.border), 1))
-        painter.drawLine(rect.bottomLeft(), rect.bottomRight())
+        painter.fillRect(rect.left(), rect.bottom(), rect.width(), 1, QColor(theme.border))
 
     def _place(self, painter: QPainter, rect: QRect, top: int, row: Row) -> None:
         theme = themes().theme

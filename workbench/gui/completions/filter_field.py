@@ -21,7 +21,8 @@ class FilterField(QLineEdit):
 
     filtered = Signal()
 
-    def __init__(self, name: str, view: QWidget) -> None:
+    def __init__(self, name: str, view: QWidget, row: QWidget | None = None) -> None:
+        """``view`` is what the explanation lies over, below ``row`` or the field itself."""
         super().__init__()
         named(self, name, "Filter completions",
               "Show what fits: reward<0, kl>20, length>=40, words or \"quoted text\" in prompt or "
@@ -31,7 +32,7 @@ class FilterField(QLineEdit):
         self.setMinimumWidth(self.fontMetrics().averageCharWidth() * _LEAST)
         self.filter = Filter()
         self.problem = ""
-        self._note = ProblemNote(self, self)
+        self._note = ProblemNote(row or self, self)
         self._note.float_in(view)
         self._timer = QTimer(self, singleShot=True, interval=_WAIT_MS)
         self._timer.timeout.connect(self.apply)

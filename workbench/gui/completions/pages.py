@@ -1,4 +1,4 @@
-"""What stands below the controls: the table, one prompt in full, its story, or why there is none."""
+"""Below the controls: the table, one prompt in full, its story, or why there is none."""
 
 from __future__ import annotations
 

@@ -14,16 +14,19 @@ from workbench.gui.completions.model import SORTS
 from workbench.gui.completions.table import CompletionsTable
 
 NO_ROW = "Choose a row first."
-START = ("The start policy has learned from no completion yet: choose the text of a later cycle.")
+START = "The start policy has learned from no completion yet: choose the text of a later cycle."
+NOT_KEPT = ("No tokens are kept of what this cycle learned from this prompt: it was not drawn, or "
+            "more cycles have passed than Token details kept.")
 NOT_IN_PROMPTS = "Prompts does not have this prompt: open the set that it comes from there."
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """What the actions are about: the cycle of the chosen text, and whether Prompts has its prompt
-    pinned (None: it is not there)."""
+    """What the actions are about: the cycle of the chosen text, whether tokens of what it learned
+    from the prompt are kept, and whether Prompts has the prompt pinned (None: it is not there)."""
 
     cycle: int
+    traced: bool
     pinned: bool | None
 
 
@@ -85,6 +88,7 @@ class RowActions(QWidget):
                 continue
             why = (NO_ROW if chosen is None else
                    START if name in ("tokens", "paths") and not chosen.cycle else
+                   NOT_KEPT if name in ("tokens", "paths") and not chosen.traced else
                    NOT_IN_PROMPTS if name == "pin" and chosen.pinned is None else "")
             enable_action(action, not why, why)
         pinned = chosen is not None and chosen.pinned

@@ -66,6 +66,7 @@ class CompletionsView(QWidget):
         self._cycles: list[int] = []
         self._alive = True
         self._pinned: dict[str, bool] = {}  # when the run began
+        self._pins = {prompt.text: prompt.pinned for prompt in prompts()}  # as Prompts has them
         self._forked_after: int | None = None
         self.compared = ComparedCycles()
         self._live = True
@@ -129,8 +130,10 @@ class CompletionsView(QWidget):
         self.choose(self._cycles[before], self._cycles[place])
 
     def show_pins(self) -> None:
-        """Take note that other prompts may be pinned."""
-        if self.shown.rows:
+        """Take note of which prompts are pinned in Prompts."""
+        pins = {prompt.text: prompt.pinned for prompt in self._prompts()}
+        if pins != self._pins:
+            self._pins = pins
             self._load_soon()
 
     def save_state(self) -> dict[str, object]:
@@ -251,7 +254,7 @@ class CompletionsView(QWidget):
             case "copy_row":
                 self.copy("row")
             case "pin":
-                self.pin_wanted.emit(row.prompt, not self._pins().get(row.prompt))
+                self.pin_wanted.emit(row.prompt, not self._pins.get(row.prompt))
             case "try":
                 self.try_wanted.emit(row.prompt)
             case "tokens":
@@ -281,7 +284,7 @@ class CompletionsView(QWidget):
         columns = [] if self._run_id is None else [
             self._store.completions(self._run_id, cycle) for cycle in cycles]
         with self.table.in_place():
-            self._model.show(Shown(cycles, line_up(columns, self._pinned | self._pins())))
+            self._model.show(Shown(cycles, line_up(columns, self._pinned | self._pins)))
             self.table.fit(anew=anew)
         self.controls.show_cycles(self._cycles, cycles, self.compared, self._forked_after)
         self._show_page()
@@ -307,9 +310,6 @@ class CompletionsView(QWidget):
         self._show_page()
         self._summarise()
 
-    def _pins(self) -> dict[str, bool]:
-        return {prompt.text: prompt.pinned for prompt in self._prompts()}
-
     def _chosen(self) -> Row | None:
         return self.table.currentIndex().data(Role.ROW)
 
@@ -324,8 +324,13 @@ class CompletionsView(QWidget):
     def _allow(self) -> None:
         """Offer what makes sense for the chosen row."""
         row = self._chosen()
-        self.row_actions.allow(None if row is None else Chosen(
-            self._chosen_text(row)[1], self._pins().get(row.prompt)))
+        if row is None or self._run_id is None:
+            self.row_actions.allow(None)
+            return
+        cycle = self._chosen_text(row)[1]
+        self.row_actions.allow(Chosen(
+            cycle, self._store.is_traced(self._run_id, cycle, row.first.prompt),
+            self._pins.get(row.prompt)))
 
     def _copy(self, text: str) -> None:
         if text:
