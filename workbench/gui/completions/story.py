@@ -166,6 +166,8 @@ class Story(QWidget):
             place = bar.value()
             fill(self.text, written, changed)
             bar.setValue(place)
+            if old and not changed and old.text != now.text:
+                change += " · most of it is new"  # then no words are marked
             of = f" of {self._cycles[-1]:,}" if self.cycle else ""
             self._facts.setText(f"{cycle_name(self.cycle).capitalize()}{of} · "
                                 f"{html.escape(completion_texts.facts(now))} {change}")

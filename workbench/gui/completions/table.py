@@ -15,7 +15,7 @@ from workbench.gui.widgets.controls import as_list, named
 
 _LEAST_TEXT = 16  # letters in a line
 _AROUND_TITLE = 22  # pixels: padding and arrow
-_SEEN_ROWS, _SEEN_LINES = 2.5, 5  # of a high table so many rows, of a low one so many lines
+_SEEN_ROWS, _SEEN_LINES = 2.5, 6  # of a high table so many rows, of a low one so many lines
 _WIDEST: dict[int, str] = {Column.PROMPT: "00", Column.REWARD: "−00.00", Column.CHANGE: "▲ +0.00",
            Column.KL: "−00.0", Column.LENGTH: "0,000"}
 # What is left out first where there is little room; the page of a prompt has it, too.

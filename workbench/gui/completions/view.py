@@ -363,9 +363,9 @@ class CompletionsView(QWidget):
             _SAMPLING[c.name] for c in self._store.changes(self._run_id)
             if c.name in _SAMPLING and first < c.cycle <= last and c.old != c.new]
         if changed:
-            return (f"same prompts and random numbers, but another "
+            return (f"same random numbers, but another "
                     f"{' and '.join(dict.fromkeys(changed))}")
-        return "same prompts, random numbers and sampling"
+        return "same random numbers and sampling"
 
     def _open(self) -> None:
         if row := self._chosen():
