@@ -171,6 +171,7 @@ async def readme(workbench, camera: Camera) -> None:  # type: ignore[no-untyped-
     palette.close()
     window.docks["completions"].setFloating(True)
     window.docks["completions"].resize(960, 560)
+    window.completions.add_cycle()  # between the start and the end
     await camera.take("completions", 1280, 720, "light", window.completions)
     window.docks["completions"].setFloating(False)
     window.docks["tokens"].setFloating(True)
