@@ -409,8 +409,9 @@ def test_from_a_comparison_to_its_tokens(qtbot: QtBot, opened: Opened, store: St
     view = opened.window.completions
     opened.window.reveal("completions")
     view.choose(1, 2)
-    view._show_detail(view._proxy.index(2, 0))
-    qtbot.keyClick(view._detail, Qt.Key.Key_Right, Qt.KeyboardModifier.AltModifier)
+    view.table.go_to(2)
+    view.do("open")
+    qtbot.keyClick(view.pages.detail, Qt.Key.Key_Right, Qt.KeyboardModifier.AltModifier)
     tokens = opened.window.tokens
     assert tokens.isVisible()
     assert tokens.controls.cycles.cycle.currentText() == "cycle 2"
