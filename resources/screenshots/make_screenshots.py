@@ -157,6 +157,7 @@ async def readme(workbench, camera: Camera) -> None:  # type: ignore[no-untyped-
     await camera.take("running-light", 1440, 900)
     await camera.take("running-dark", 1440, 900, "dark")
     await until(lambda: window.state is State.FINISHED)
+    await chances(window, camera)
     form.set_values({"num_cycles": 4, "learning_rate": 1e-4}, "tour")
     window.actions_["start"].trigger()
     await until(lambda: window.state is State.FINISHED and cycles() == 4)
@@ -187,6 +188,21 @@ async def readme(workbench, camera: Camera) -> None:  # type: ignore[no-untyped-
     window.objective.choose_cycle(7)  # the last ones, at a small rate, move little
     await until(lambda: window.objective.picture.cycle == 7)
     await camera.take("objective", 1280, 720, "light", window.objective)
+
+
+async def chances(window, camera: Camera) -> None:  # type: ignore[no-untyped-def]
+    """A whole distribution, by the policy that the run ended with, at temperature 1.5."""
+    window.reveal("tokens")
+    await until(lambda: window.tokens.list.count())
+    dock, view = window.docks["chances"], window.chances
+    dock.setFloating(True)
+    dock.resize(960, 460)
+    window.reveal("chances")
+    view.whole.setChecked(True)
+    await until(lambda: view.slider.isEnabled())
+    view.slider.setValue(150)
+    await camera.take("chances", 1280, 720, "light", view)
+    dock.setFloating(False)
 
 
 async def readme_scaled(workbench, camera: Camera) -> None:  # type: ignore[no-untyped-def]

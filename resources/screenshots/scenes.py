@@ -153,6 +153,14 @@ async def objective(stage: Stage) -> None:
 
 
 @scene
+async def chances(stage: Stage) -> None:
+    stage.window.reveal("tokens")
+    await until(lambda: stage.window.tokens.model.steps)
+    stage.window.reveal("chances")
+    await until(lambda: stage.window.chances.bars.picture.rows)
+
+
+@scene
 async def prompts(stage: Stage) -> None:
     stage.window.reveal("prompts")
 

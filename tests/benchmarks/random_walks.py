@@ -37,6 +37,7 @@ def main() -> None:
         hp = parse({
             "num_cycles": options.cycles, "seed": seed, "batch_size": 160, "num_mini_batches": 4,
             "response_length": LONGEST - 1, "learning_rate": 2e-3, "kl_coef": 0.0,
+            "entropy_coef": 0.0,
             "missing_eos_penalty": 0.0, "keep_tokens": 0, "comparison_prompts": NODES - 1})
         ppo.begin(prompts, hp)
         results = [ppo.run_cycle(c, hp, range(len(prompts)), Unattended())

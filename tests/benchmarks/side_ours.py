@@ -52,7 +52,8 @@ class Side:
             "response_length": work.response_length, "num_ppo_epochs": work.epochs,
             "num_mini_batches": work.mini_batches, "learning_rate": work.learning_rate,
             "lr_scheduler_type": "constant", "kl_coef": work.kl_coef, "vf_coef": work.vf_coef,
-            "missing_eos_penalty": 0.0, "max_grad_norm": 0.0, "keep_tokens": 0, **settings})
+            "missing_eos_penalty": 0.0, "max_grad_norm": 0.0, "keep_tokens": 0,
+            "entropy_coef": 0.0, **settings})
         self.ppo = PPOTrainer(loaded.policy, reward, _policy_tokenizer(work))
         self.ppo.begin([text(ids) for ids in prompt_ids(work)], self.hp)
         policy = self.ppo.policy

@@ -11,7 +11,7 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 
 from workbench.gui.chances.bars import say_row
-from workbench.gui.chances.reading import ROWS, entropy_of, read_whole, tempered
+from workbench.gui.chances.reading import ROWS, Whole, entropy_of, tempered
 from workbench.ppo.declaration import PPO
 from workbench.records import Distribution, Likeliest, TokenTrace
 from workbench.store.records import CompletionRecord, Prompt
@@ -184,7 +184,7 @@ def test_a_temperature_is_the_softmax_of_the_logits_divided_by_it(temperature):
 def test_a_whole_distribution_is_pushed_as_it_is_sampled():
     # At temperature 0.5 the update sees another distribution than the policy's own.
     found, settings = distribution(1), {"temperature": 0.5, "entropy_coef": 0.1}
-    picture = read_whole(found, 2.0, PPO.entropy, settings, 1)
+    picture = Whole(found, PPO.entropy, settings, 1).at(2.0)
     sampled = tempered(found.logprobs, 0.5)
     assert picture.entropy == entropy_of(sampled)
     row = picture.rows[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QFont,
@@ -50,11 +50,12 @@ class ChanceBars(QWidget):
         self.highest = 1.0
         """How many times as high as it has to be a row may be, where there is room."""
         self._row = -1
+        self._widths: tuple[float, float, float] | None = None
         themes().changed.connect(self.update)
 
     def show_picture(self, picture: Picture, symbol: str) -> None:
         """Draw other bars."""
-        self.picture, self.symbol = picture, symbol
+        self.picture, self.symbol, self._widths = picture, symbol, None
         self.setAccessibleDescription(" ".join(
             say_row(row, picture) for row in picture.rows))
         if self._row >= len(picture.rows):
@@ -110,13 +111,25 @@ class ChanceBars(QWidget):
 
     def _columns(self) -> tuple[float, float, float]:
         """Return how wide texts, numbers and arrows are."""
+        if self._widths is None:
+            self._widths = self._measure()
+        texts, numbers, arrows = self._widths
+        return min(texts, 0.3 * self.width()), numbers, arrows
+
+    def _measure(self) -> tuple[float, float, float]:
         metrics, picture = self._metrics(), self.picture
         texts = max((metrics.horizontalAdvance(_DRAWN + _name(row)) for row in picture.rows),
                     default=0.0)
         numbers = max((metrics.horizontalAdvance(_numbers(row, picture)) for row in picture.rows),
                       default=0.0)
         arrows = metrics.horizontalAdvance(self._title()) + _GAP if picture.pushes else 0.0
-        return min(texts + _GAP, 0.3 * self.width()), numbers + _GAP, arrows
+        return texts + _GAP, numbers + _GAP, arrows
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Measure anew when the font is another."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:
+            self._widths = None
 
     def _track(self) -> tuple[float, float]:
         """Return where bars begin, and where one of a chance of 1 ends."""

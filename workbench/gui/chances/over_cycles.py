@@ -64,8 +64,10 @@ class MetricLine(QWidget):
             return []
         low, high = min(v for _, v in known), max(v for _, v in known)
         box, span = self._box(), high - low
-        return [QPointF(self._across(c), box.center().y() if span == 0 else
-                        box.bottom() - (v - low) / span * box.height()) for c, v in known]
+        middle, bottom, tall, left = box.center().y(), box.bottom(), box.height(), self._across(0)
+        wide = self._across(1) - left
+        return [QPointF(left + c * wide, middle if span == 0 else
+                        bottom - (v - low) / span * tall) for c, v in known]
 
     def _box(self) -> QRectF:
         above = self.fontMetrics().height() + _EDGE
@@ -103,7 +105,8 @@ class MetricLine(QWidget):
         points = self.points()
         painter.setPen(QPen(QColor(theme.accent), 1.6))
         painter.drawPolyline(QPolygonF(points))
-        at = next((p for p in points if self._cycle and p.x() == self._across(self._cycle)), None)
+        x = self._across(self._cycle) if points else 0.0
+        at = next((p for p in points if abs(p.x() - x) < 1e-6), None)
         if at is not None:
             painter.setBrush(QColor(theme.accent))
             painter.drawEllipse(at, 3, 3)

@@ -14,6 +14,7 @@ from workbench.algorithm import EntropyTerm
 from workbench.records import Distribution, TokenTrace
 
 Array = NDArray[np.float64]
+_NEVER = -1e4  # the logarithm of what is no chance at all
 ROWS = 10
 """So many of the likeliest tokens of a whole distribution have a bar."""
 _BY = {"start": "Start policy", "before": "Before the update", "after": "After it"}
@@ -61,7 +62,7 @@ def tempered(logprobs: Array, temperature: float) -> Array:
 def entropy_of(logprobs: Array) -> float:
     """Return the entropy of a whole distribution, in nats."""
     chances = np.exp(logprobs)
-    return -float((chances * np.where(chances > 0, logprobs, 0.0)).sum())
+    return -float(chances @ np.maximum(logprobs, _NEVER))
 
 
 def read_kept(
@@ -89,26 +90,36 @@ def read_kept(
         entropy, entropy)
 
 
-def read_whole(
-    found: Distribution, temperature: float, term: EntropyTerm | None, settings: Mapping[str, Any],
-    cycle: int,
-) -> Picture:
-    """Return a whole distribution as it is at ``temperature``. What the term pushes is at the
-    sampling temperature, whatever is shown."""
-    sampled = tempered(found.logprobs, settings.get("temperature", 1.0))
-    shown = [tempered(logprobs, temperature) for logprobs in (found.start, found.logprobs)]
-    # The order is the same at every temperature.
-    ids = [int(i) for i in np.argsort(-found.logprobs, kind="stable")[:ROWS]]
-    ids += [found.taken] if found.taken not in ids else []
-    entropy = entropy_of(sampled)
-    pushes = np.full(len(ids), math.nan)
-    if term is not None and not term.off(settings, cycle):
-        pushes = term.push(sampled[ids], entropy, settings)
-    return Picture(
-        (_BY["start"], found.reader), 1,
-        _rows([found.pieces[i] for i in ids], np.exp([logprobs[ids] for logprobs in shown]), pushes,
-              [i == found.taken for i in ids]),
-        entropy, entropy_of(shown[1]))
+class Whole:
+    """A whole distribution, at any temperature. What the term pushes is at that of sampling,
+    whatever is shown."""
+
+    def __init__(
+        self, found: Distribution, term: EntropyTerm | None, settings: Mapping[str, Any],
+        cycle: int,
+    ) -> None:
+        """Take what was read at a place of ``cycle``, which had these settings."""
+        self._logprobs = [np.asarray(by, float) for by in (found.start, found.logprobs)]
+        sampled = tempered(self._logprobs[1], settings.get("temperature", 1.0))
+        self._marks = (_BY["start"], found.reader)
+        # The order is the same at every temperature.
+        ids = [int(i) for i in np.argsort(-found.logprobs, kind="stable")[:ROWS]]
+        self._ids = ids + ([found.taken] if found.taken not in ids else [])
+        self._pieces = [found.pieces[i] for i in self._ids]
+        self._drawn = [i == found.taken for i in self._ids]
+        self._entropy = entropy_of(sampled)
+        self._pushes = np.full(len(self._ids), math.nan)
+        if term is not None and not term.off(settings, cycle):
+            self._pushes = term.push(sampled[self._ids], self._entropy, settings)
+
+    def at(self, temperature: float) -> Picture:
+        """Return what is drawn of it at ``temperature``."""
+        shown = [tempered(logprobs, temperature) for logprobs in self._logprobs]
+        return Picture(
+            self._marks, 1,
+            _rows(self._pieces, np.exp([logprobs[self._ids] for logprobs in shown]), self._pushes,
+                  self._drawn),
+            self._entropy, entropy_of(shown[1]))
 
 
 def _rows(

@@ -22,12 +22,12 @@ from workbench.algorithms import algorithm_named, default_algorithm, variety_of
 from workbench.formatting import number
 from workbench.gui.chances.bars import ChanceBars, say_row
 from workbench.gui.chances.over_cycles import MetricLine
-from workbench.gui.chances.reading import Picture, Row, read_kept, read_whole
+from workbench.gui.chances.reading import Picture, Row, Whole, read_kept
 from workbench.gui.widgets.controls import enable, label, named
 from workbench.gui.widgets.form_scroll import FormScroll
 from workbench.gui.widgets.place_text import place_text
 from workbench.gui.widgets.still_label import StillLabel
-from workbench.records import Distribution, TokenTrace
+from workbench.records import TokenTrace
 from workbench.store.store import Store
 from workbench.training.commands import ReadDistribution
 from workbench.training.events import DistributionRead, ReadingDistributionFailed, State
@@ -66,7 +66,8 @@ class ChancesView(QWidget):
         self._trace: TokenTrace | None = None
         self._algorithm = default_algorithm()
         self._settings: Mapping[str, Any] = {}
-        self._found: Distribution | None = None
+        self._found: Whole | None = None
+        self._known: tuple[int, int, int, int] | None = None
         self._temperature = 1.0
         self._asked: tuple[int, Place] | None = None
         self._number = 0
@@ -99,7 +100,8 @@ class ChancesView(QWidget):
             return  # another was asked for since
         place, self._asked = self._asked[1], None
         if isinstance(event, DistributionRead):
-            self._found = event.found if place == self._place else None
+            self._found = None if place != self._place else Whole(
+                event.found, self._algorithm.entropy, self._settings, place[1])
         else:
             self.whole.setChecked(False)
             if event.sentence:
@@ -156,13 +158,17 @@ class ChancesView(QWidget):
         self._stale = False
         run_id, cycle, position, _ = self._place
         run = self._store.run(run_id)
-        self._trace = self._store.trace(run_id, cycle, position)
-        self._algorithm = default_algorithm() if run is None else algorithm_named(run.algorithm)
-        self._settings = self._store.settings_after(run_id, cycle)
+        known = run_id, cycle, position, 0 if run is None else run.cycles
+        # Of a cycle in hand more becomes known.
+        if known != self._known or run is None or cycle > run.cycles:
+            self._known = known
+            self._trace = self._store.trace(run_id, cycle, position)
+            self._algorithm = default_algorithm() if run is None else algorithm_named(run.algorithm)
+            self._settings = self._store.settings_after(run_id, cycle)
+            self._read_metrics(run_id, cycle)
         if not self.whole.isChecked():
             self._temperature = self._sampled()
         self._found = self._asked = None
-        self._read_metrics(run_id, cycle)
         self._ask()
         self._show()
 
@@ -201,7 +207,7 @@ class ChancesView(QWidget):
         _, cycle, _, at = self._place
         term = self._algorithm.entropy
         if self._found is not None:
-            return read_whole(self._found, self._temperature, term, self._settings, cycle)
+            return self._found.at(self._temperature)
         return read_kept(self._trace, at, term, self._settings, cycle)
 
     def _show(self) -> None:
