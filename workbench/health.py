@@ -65,6 +65,8 @@ class Rule:
     advice: str
     setting: str = ""
     better: Callable[[Any], Value] | None = None
+    short: str = ""
+    """What it is called where there is little room; its title, where there is nothing."""
     alone: bool = False
     """Where it speaks, what the others look at means nothing."""
 

@@ -162,7 +162,8 @@ class MainWindow(QMainWindow):
 
     def run_views(self) -> list[RunView]:
         """Return the views that follow the run on display cycle by cycle."""
-        return [view for view in self.views.values() if isinstance(view, RunView)]
+        found = [view for view in self.views.values() if isinstance(view, RunView)]
+        return [*found, self.metrics.dials] if found and self.metrics.dials else found
 
     def _connect_views(self) -> None:
         """A cycle that the person goes to in one view is shown in the others."""

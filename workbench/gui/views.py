@@ -29,6 +29,7 @@ def make_views(store: Store, background: Background) -> dict[str, QWidget]:
     from workbench.gui.completions.view import CompletionsView
     from workbench.gui.distributions.view import DistributionsView
     from workbench.gui.guide.view import GuideView
+    from workbench.gui.health.dials import Dials
     from workbench.gui.metrics.view import MetricsView
     from workbench.gui.objective.view import ObjectiveView
     from workbench.gui.paths.view import PathsView
@@ -41,7 +42,7 @@ def make_views(store: Store, background: Background) -> dict[str, QWidget]:
     return {
         "prompts": prompts,
         "runs": RunsDock(store, background),
-        "metrics": MetricsView(),
+        "metrics": MetricsView(Dials(store, background)),
         "completions": CompletionsView(store, prompts.rows),
         "trying": TryView(store, prompts.rows, prompts.selected),
         "tokens": TokensView(store),

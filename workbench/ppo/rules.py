@@ -278,53 +278,67 @@ def _lower_rate(share: float) -> Callable[[Hyperparameters], Value]:
 RULES = (
     health.Rule(health.NOT_FINITE, "Not a number", "policy/grad_norm", _not_finite,
          "Resume from the last good checkpoint with a lower learning rate, and check that the "
-         "reward is finite.", "learning_rate", _lower_rate(0.1)),
+         "reward is finite.", "learning_rate", _lower_rate(0.1),
+         short="Finite"),
     health.Rule(NOT_ONE, "Ratio does not begin at 1", "val/ratio_start", _not_one,
          "No setting mends this, and what such a run learns means nothing: it is a fault of the "
          "model's code or of PPO Workbench. Stop the run, choose another policy, and report the "
-         "architecture.", alone=True),
+         "architecture.", alone=True,
+         short="Ratio"),
     health.Rule("kl", "KL runs away", "objective/kl", _kl,
          "Raise the KL coefficient or lower the learning rate. What has been forgotten comes back "
-         "only from an earlier checkpoint.", "kl_coef", _raised("kl_coef", 0.04)),
+         "only from an earlier checkpoint.", "kl_coef", _raised("kl_coef", 0.04),
+         short="KL"),
     health.Rule("unlikely", "Unlikely words", "objective/unlikely", _unlikely,
          "Read a few completions. If their language is odd, raise the KL coefficient or lower the "
-         "learning rate.", "kl_coef", _raised("kl_coef", 0.04)),
+         "learning rate.", "kl_coef", _raised("kl_coef", 0.04),
+         short="Words"),
     health.Rule("steps", "Steps are too large", "policy/clipfrac", _steps,
-         "Lower the learning rate or the PPO epochs.", "learning_rate", _lower_rate(0.5)),
+         "Lower the learning rate or the PPO epochs.", "learning_rate", _lower_rate(0.5),
+         short="Steps"),
     health.Rule("entropy", "Entropy collapses", "policy/entropy_avg", _entropy,
          "Raise the entropy coefficient or the KL coefficient, or lower the learning rate.",
-         "entropy_coef", _raised("entropy_coef", 0.01)),
+         "entropy_coef", _raised("entropy_coef", 0.01),
+         short="Entropy"),
     health.Rule("alike", "Completions are alike", "objective/distinct", _alike,
          "Raise the entropy coefficient or the KL coefficient.",
-         "entropy_coef", _raised("entropy_coef", 0.01)),
+         "entropy_coef", _raised("entropy_coef", 0.01),
+         short="Variety"),
     health.Rule("unended", "Completions do not end", "val/num_eos_tokens", _unended,
          "Raise the response length; give Stop strings (stop_strings) where something else ends a "
          "text; where texts need no end, set the missing-EOS penalty to 0.",
-         "response_length", lambda hp: 2 * hp.response_length),
+         "response_length", lambda hp: 2 * hp.response_length,
+         short="Ends"),
     health.Rule("cut", "Reward model cuts texts", "objective/cut", _cut,
          "It reads the end of each. Use shorter prompts, lower the response length, or choose a "
          "reward model that reads more; Completions says of each how much was cut.",
-         "response_length", lambda hp: hp.response_length // 2),
+         "response_length", lambda hp: hp.response_length // 2,
+         short="Cut"),
     health.Rule("falling_reward", "Reward is falling", "objective/scores", _falling_reward,
          "Go back to the checkpoint that scored best, which is kept, and go on from there with a "
-         "lower learning rate.", "learning_rate", _lower_rate(0.5)),
+         "lower learning rate.", "learning_rate", _lower_rate(0.5),
+         short="Reward"),
     health.Rule("hacking", "Reward is being gamed", "objective/scores", _hacking,
          "Raise the KL coefficient, or mend the reward where it likes what you do not.",
-         "kl_coef", _raised("kl_coef", 0.04)),
+         "kl_coef", _raised("kl_coef", 0.04),
+         short="Gaming"),
     health.Rule("negative_kl", "KL is negative", "objective/kl", _negative_kl,
          "Use a larger batch, whose estimate is less noisy, or lower the learning rate. The "
          "estimator k3 is never negative, but in the reward it would only hide this.",
-         "batch_size", lambda hp: 2 * hp.batch_size),
+         "batch_size", lambda hp: 2 * hp.batch_size,
+         short="KL > 0"),
     health.Rule("value_loss", "Value loss diverges", "loss/value_avg", _value_loss,
          "Lower the learning rate; where the reward is on a large scale, normalise scores.",
-         "learning_rate", _lower_rate(0.5)),
+         "learning_rate", _lower_rate(0.5),
+         short="Value loss"),
     health.Rule("explained_variance", "Values explain nothing", "val/explained_variance",
          _explained_variance,
          "In a new run, give values a model of their own (Value model: policy), which learns what "
          "a head on the policy's trunk may not find, and let it learn before the first cycle "
          "(Value pretraining: some thousand completions). A higher value coefficient moves the "
          "policy, not the values.", "value_model",
-         lambda hp: "policy" if hp.value_model == "shared" else hp.value_model),
+         lambda hp: "policy" if hp.value_model == "shared" else hp.value_model,
+         short="Values"),
 )
 
 WATCHED = ("objective/scores", "objective/scores_std", "objective/kl", "objective/length",

@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, QPoint
+from PySide6.QtWidgets import QWidget
 
 from workbench.algorithms import algorithm_named, default_algorithm, find_rule
 from workbench.gui.dialogs import offer_resume
@@ -38,7 +39,9 @@ class Health(QObject):
         self.panel.plot_wanted.connect(self.show_on_plot)
         self.panel.change_wanted.connect(self.stage)
         self.panel.pause_wanted.connect(self.set_pause)
-        window.health.clicked.connect(self.explain)
+        window.health.clicked.connect(lambda: self.explain())
+        if window.metrics.dials is not None:
+            window.metrics.dials.asked.connect(self.explain)
 
     # -- what the controller tells
 
@@ -102,8 +105,8 @@ class Health(QObject):
 
     # -- what the person asks for
 
-    def explain(self) -> None:
-        """Open the explanation below the chip."""
+    def explain(self, over: QWidget | None = None) -> None:
+        """Open the explanation below the chip, or ``over`` a dial."""
         current = self._found.get(self._cycle, ())
         chip = self._window.health
         self.panel.show_findings(self._cycle, current, self._earlier(), self._settings(self._run),
@@ -114,6 +117,9 @@ class Health(QObject):
             below -= QPoint(self.panel.width(), 0)
         edge = self._window.mapToGlobal(QPoint(8, 0)).x()
         last = edge + self._window.width() - 16 - self.panel.width()
+        if over is not None:
+            below = over.mapToGlobal(QPoint(0, -self.panel.height() - 4))
+            below.setY(max(below.y(), self._window.mapToGlobal(QPoint(0, 8)).y()))
         self.panel.move(max(edge, min(below.x(), last)), below.y())
         self.panel.show()
 

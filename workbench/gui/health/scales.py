@@ -46,6 +46,19 @@ class Scale(QWidget):
             painter.drawRoundedRect(track, _HEIGHT / 2, _HEIGHT / 2)
 
 
+def value_of(reading: Reading) -> str:
+    """Return the value of a rule, with what it was taken over."""
+    if not reading.known:
+        return "not known yet"
+    return f"{reading.value}, {reading.over}" if reading.over else reading.value
+
+
+def in_words(reading: Reading) -> str:
+    """Return where a rule stands, with its limit."""
+    state = "" if not reading.known else ", well" if not reading.severity else ", too far"
+    return f"{value_of(reading)}, limit {reading.limit}{state}"
+
+
 def scales(readings: Mapping[str, Reading]) -> QWidget:
     """Return a row for every rule: its title, scale and limit, and below its value."""
     made = QWidget()
@@ -58,12 +71,9 @@ def scales(readings: Mapping[str, Reading]) -> QWidget:
         rule, role = find_rule(name), _ROLES[reading.severity]
         if rule is None:
             continue
-        value = reading.value if reading.known else "not known yet"
-        of = f", {reading.over}" if reading.known and reading.over else ""
-        state = "" if not reading.known else ", well" if not reading.severity else ", too far"
         scale = Scale(reading)
         scale.setObjectName(f"scale_{name}")
-        scale.setAccessibleName(f"{rule.title}: {value}{of}, limit {reading.limit}{state}")
+        scale.setAccessibleName(f"{rule.title}: {in_words(reading)}")
         about = find_metric(rule.metric)
         tip = plain_tip(f"{about.label}: {about.help}")
         cells = (label(rule.title, role), scale, label(reading.limit, "muted"))
@@ -71,7 +81,7 @@ def scales(readings: Mapping[str, Reading]) -> QWidget:
             cell.setToolTip(tip)
             grid.addWidget(cell, 2 * row, column)
         # A line of its own: beside title and limit long values would not fit.
-        number = label(value + of, role, wrap=True)
+        number = label(value_of(reading), role, wrap=True)
         number.setToolTip(tip)
         number.setContentsMargins(12, 0, 0, 4)
         grid.addWidget(number, 2 * row + 1, 0, 1, len(cells))

@@ -12,6 +12,7 @@ from PySide6.QtGui import (
     QKeyEvent,
     QKeySequence,
     QPaintEvent,
+    QResizeEvent,
     QShowEvent,
 )
 from PySide6.QtWidgets import QApplication, QStackedWidget, QVBoxLayout, QWidget
@@ -19,6 +20,7 @@ from PySide6.QtWidgets import QApplication, QStackedWidget, QVBoxLayout, QWidget
 from workbench.algorithm import Algorithm
 from workbench.algorithms import default_algorithm
 from workbench.gui.actions import enable_action, set_tip
+from workbench.gui.health.dials import Dials
 from workbench.gui.metrics.controls import MOST_PLOTS, NO_CURVE, NO_RANGE, Controls
 from workbench.gui.metrics.data import HealthMark, RunData, XAxis, extent, steady
 from workbench.gui.metrics.export import picture
@@ -43,6 +45,7 @@ from workbench.training.events import Change
 _TICK_MS = 40
 _TICK = "The run on display and those drawn over it; tick runs in Runs."
 _SETTLED_MS = 200
+_WHOLE_DIALS_FROM = 330  # pixels of height
 
 
 class MetricsView(QWidget):
@@ -53,9 +56,11 @@ class MetricsView(QWidget):
     saved = Signal(object, str)
     cycle_chosen = Signal(int)  # the person wants to see this cycle in the other views
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    def __init__(self, dials: Dials | None = None, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("metrics_view")
+        self.dials = dials
+        """How well the run is, below the plots."""
         self._run: RunData | None = None
         self._alive = True
         self._others: list[RunData] = []
@@ -292,6 +297,12 @@ class MetricsView(QWidget):
         if not self.visibleRegion().isEmpty():  # behind another tab nothing is drawn
             self.repaint_now()
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave the plots their room where there is little height."""
+        super().resizeEvent(event)
+        if self.dials is not None:
+            self.dials.set_compact(self.height() < _WHOLE_DIALS_FROM)
+
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw what has come while the view was behind others."""
         super().paintEvent(event)
@@ -483,6 +494,8 @@ class MetricsView(QWidget):
         self._scroll = FormScroll(self._grid)
         self._pages.addWidget(self._scroll)
         layout.addWidget(self._pages, 1)
+        if self.dials is not None:
+            layout.addWidget(self.dials)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
     def _action(self, name: str, text: str, key: Qt.Key, call: Callable[[], None],
