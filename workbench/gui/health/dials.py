@@ -125,7 +125,7 @@ class Dials(PictureView[Mapping[str, Reading]]):
         self.setMinimumHeight(2 * _BAR)  # of none at all nothing would be read
         self._compact = False
         self._row = QHBoxLayout(self)
-        self._row.setContentsMargins(0, 0, 0, 0)
+        self._row.setContentsMargins(0, 0, 12, 0)  # as the plots above leave for their scroll bar
         self._row.setSpacing(0)
         themes().changed.connect(self.update)
 

@@ -45,7 +45,7 @@ from workbench.training.events import Change
 _TICK_MS = 40
 _TICK = "The run on display and those drawn over it; tick runs in Runs."
 _SETTLED_MS = 200
-_WHOLE_DIALS_FROM = 330  # pixels of height
+_WHOLE_DIALS_FROM = 280  # pixels of height
 
 
 class MetricsView(QWidget):
