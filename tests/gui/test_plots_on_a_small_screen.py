@@ -68,7 +68,7 @@ def test_five_plots_of_four_runs_are_read(view: MetricsView) -> None:
             assert value.isVisible()
             assert header.rect().contains(value.geometry())
             assert value.geometry().width() >= value.sizeHint().width()
-        assert all(plot._canvas.height() >= 36 for plot in plots)
+        assert [plot._canvas.height() for plot in plots if plot._canvas.height() < 36] == []
     assert "ten times as dear" in view._grid.legend.toolTip()
     assert "orked from" in view._grid.legend.toolTip()
 

@@ -23,7 +23,7 @@ _FROM, _SWEEP = 210, 240  # degrees: where a dial begins, and how far it goes cl
 _SIZE, _LINE = 22, 4  # pixels
 _LEAST = 0.04  # of the way, which is seen
 _SMALL = 0.8  # of the font, for the names
-_BAR = 6  # pixels: how high a compact one is
+_BAR = 4  # pixels: how high a compact one is
 
 
 class Dial(QAbstractButton):
@@ -62,7 +62,7 @@ class Dial(QAbstractButton):
     def sizeHint(self) -> QSize:
         """Room for the dial and its name."""
         if self._compact:
-            return QSize(_SIZE, 2 * _BAR)
+            return QSize(_SIZE, _BAR + 2)
         metrics = self.fontMetrics()
         return QSize(max(_SIZE + 8, round(metrics.horizontalAdvance(self.text()) * _SMALL) + 6),
                      _SIZE + round(metrics.height() * _SMALL) + 2)
@@ -122,7 +122,7 @@ class Dials(PictureView[Mapping[str, Reading]]):
         self._at = 0
         self.setAccessibleName("Health of the run, rule by rule")
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
-        self.setMinimumHeight(2 * _BAR)  # of none at all nothing would be read
+        self.setMinimumHeight(_BAR + 2)  # of none at all nothing would be read
         self._compact = False
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(0, 0, 12, 0)  # as the plots above leave for their scroll bar

@@ -493,9 +493,12 @@ class MetricsView(QWidget):
         self._pages.addWidget(self._empty)
         self._scroll = FormScroll(self._grid)
         self._pages.addWidget(self._scroll)
-        layout.addWidget(self._pages, 1)
+        plots = QVBoxLayout()
+        plots.setSpacing(3)  # the dials belong to them
+        plots.addWidget(self._pages, 1)
         if self.dials is not None:
-            layout.addWidget(self.dials)
+            plots.addWidget(self.dials)
+        layout.addLayout(plots, 1)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
 
     def _action(self, name: str, text: str, key: Qt.Key, call: Callable[[], None],
