@@ -12,10 +12,10 @@ from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QGuiApplication, QPaintEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from workbench.algorithms import find_metric
 from workbench.gui.completions import completion_texts
 from workbench.gui.completions.controls import Controls
 from workbench.gui.completions.cycles import ComparedCycles, Mode
+from workbench.gui.completions.headline import headline
 from workbench.gui.completions.model import SORTS, CompletionsModel, CompletionsProxy, Role
 from workbench.gui.completions.pages import Pages
 from workbench.gui.completions.row_actions import Chosen, RowActions
@@ -26,12 +26,10 @@ from workbench.gui.widgets.controls import label
 from workbench.gui.widgets.dialog import choose_new_file
 from workbench.gui.widgets.still_label import StillLabel
 from workbench.gui.widgets.theme import themes
-from workbench.learning.metrics import COMPARED
 from workbench.store.records import LIVE, CompletionRecord, Prompt
 from workbench.store.store import Store
 
 _RELOAD_MS = 60
-_SAMPLING = {"temperature": "temperature", "response_length": "response length"}
 _NO_RUN = ("Press Start: the completions of your prompts appear here, before and after each "
            "cycle.")
 _NO_CYCLE = "The start policy is writing its completions: they appear here first."
@@ -342,30 +340,8 @@ class CompletionsView(QWidget):
         self._headline.setVisible(bool(rows))
         if not rows:
             return
-        *before, last = replace(shown, rows=tuple(rows)).means
-        compared, many = find_metric(COMPARED), f"{len(shown.rows):,}"
-        if self.controls.filter.filter:
-            many = f"{len(rows):,} of {many}"
-        title = f"{compared.label} of {many} prompt{'s' if len(shown.rows) != 1 else ''}"
-        if not before:
-            self._summary.setText(f"{title} <b>{compared.text(last)}</b>")
-            return
-        theme = themes().theme
-        self._summary.setText(
-            f"{title} {' → '.join(map(compared.text, before))} → <b>{compared.text(last)}</b> "
-            f"{completion_texts.coloured_change(last - before[0])} · "
-            f"<span style='color:{theme.muted}'>{self._sameness(shown.cycles)}</span>")
-
-    def _sameness(self, cycles: Sequence[int]) -> str:
-        """Say what all completions share; a live change of sampling between them counts."""
-        first, last = min(cycles), max(cycles)
-        changed = [] if self._run_id is None else [
-            _SAMPLING[c.name] for c in self._store.changes(self._run_id)
-            if c.name in _SAMPLING and first < c.cycle <= last and c.old != c.new]
-        if changed:
-            return (f"same random numbers, but another "
-                    f"{' and '.join(dict.fromkeys(changed))}")
-        return "same random numbers and sampling"
+        changes = [] if self._run_id is None else self._store.changes(self._run_id)
+        self._summary.setText(headline(shown, rows, changes))
 
     def _open(self) -> None:
         if row := self._chosen():
