@@ -149,6 +149,10 @@ _FIXED = {
                 ("Shift+Left, Shift+Right", "Select cycles",
                  "Shift+drag over a plot does the same. Every plot then shows mean, min, max and "
                  "change")],
+    "Completions": [("Enter, Escape", "Show a prompt in full, or all again", ""),
+                    ("Alt+Up, Alt+Down", "Previous or next prompt", "Where one is shown in full, "
+                     "and in its story"),
+                    ("Space", "Play or stop a story", "Left and right go cycle by cycle")],
     "Runs": [("F2, Enter, Delete", "Rename, show or delete a run", "In the list of runs")],
 }
 
