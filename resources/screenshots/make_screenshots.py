@@ -188,6 +188,14 @@ async def readme(workbench, camera: Camera) -> None:  # type: ignore[no-untyped-
     window.objective.choose_cycle(7)  # the last ones, at a small rate, move little
     await until(lambda: window.objective.picture.cycle == 7)
     await camera.take("objective", 1280, 720, "light", window.objective)
+    guide = window.guide
+    window.actions_["guide"].trigger()
+    window.docks["guide"].setFloating(True)
+    window.docks["guide"].resize(300, 620)
+    await until(lambda: guide.summary.results is not None)
+    await camera.take("guide-summary", 1280, 720, "light", guide)
+    guide.go_to(guide.following.first("estimate"))
+    await camera.take("guide", 1280, 720, "light", guide)
 
 
 async def chances(window, camera: Camera) -> None:  # type: ignore[no-untyped-def]

@@ -161,6 +161,20 @@ async def chances(stage: Stage) -> None:
 
 
 @scene
+async def guide(stage: Stage) -> None:
+    stage.window.reveal("guide")
+    await until(lambda: stage.window.guide.summary.results)
+    stage.window.guide.go_to(stage.window.guide.following.first("estimate"))
+
+
+@scene
+async def guide_summary(stage: Stage) -> None:
+    stage.window.reveal("guide")
+    await until(lambda: stage.window.guide.summary.results)
+    stage.window.guide.show_summary()
+
+
+@scene
 async def prompts(stage: Stage) -> None:
     stage.window.reveal("prompts")
 

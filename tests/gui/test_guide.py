@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from helpers.play import SMALL, play, until
 from helpers.window import DEFAULTS, PROMPTS, Opened, bare_controls, completions, ready, unexplained
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from workbench.algorithms import ALGORITHMS, guide_of, parts_of
@@ -174,7 +175,7 @@ def test_back_and_next_leaf_while_following_waits(opened, guide) -> None:
     guide.follow_box.click()
     assert title(guide) == titles("update")[0]
     for _ in guide.following.cards:
-        guide.leaf(-1)
+        guide.go_back()
     assert not guide.back_button.isEnabled()
 
 
@@ -231,7 +232,7 @@ def test_every_card_is_drawn_of_a_run_and_of_an_example(
     qtbot.waitUntil(lambda: not guide.scene.made_up)
     scene = guide.scene
     for row, card in enumerate(guide.following.cards):
-        guide.leaf(row - guide.following.row)
+        guide.go_to(row)
         assert title(guide) == card.title
         pictures = []
         for shown in (scene, EXAMPLE):
@@ -252,13 +253,25 @@ def test_a_card_says_its_numbers(qtbot: QtBot, opened, guide, store: Store) -> N
     assert number(math.exp(1.1), 1) in said["Entropy keeps choices open"]
 
 
-def test_a_wide_window_has_it_at_the_first_start_and_a_narrow_one_does_not(opened) -> None:
-    window = opened.window
-    for width, shown in ((FOUR_COLUMNS, True), (1280, False)):
-        window.resize(width, 800)
+def test_it_is_there_at_the_first_start_and_squeezes_no_dock(qtbot: QtBot, opened) -> None:
+    window, docks = opened.window, opened.window.docks
+    for width, height, shown, column in (
+        (FOUR_COLUMNS, 800, True, True), (1280, 720, True, False), (960, 540, False, False),
+    ):
+        window.resize(width, height)
+        docks["guide"].hide()
+        window.dock_layout.reset()
+        QApplication.processEvents()
+        without = docks["metrics"].width()
         window.dock_layout._begun = False
         window.dock_layout.reset()
-        assert window.docks["guide"].isHidden() is not shown
+        QApplication.processEvents()
+        assert docks["guide"].isHidden() is not shown
+        assert docks["guide"].visibleRegion().isEmpty() is not shown
+        beside = docks["hyperparameters"] not in window.tabifiedDockWidgets(docks["guide"])
+        if shown:
+            assert beside is column
+        assert docks["metrics"].width() >= (600 if column else without)
     window.actions_["guide"].trigger()
     assert window.docks["guide"].isVisible()
     window.dock_layout.reset()
@@ -269,7 +282,7 @@ def test_a_wide_window_has_it_at_the_first_start_and_a_narrow_one_does_not(opene
 
 
 def test_more_opens_the_view_that_has_it(opened, guide) -> None:
-    guide.leaf(2 - guide.following.row)
+    guide.go_to(2)
     assert guide.card.view == "tokens"
     guide.more_button.click()
     assert opened.window.tokens.isVisible()

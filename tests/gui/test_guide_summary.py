@@ -149,6 +149,8 @@ def test_a_run_that_ends_is_summed_up_and_later_from_runs(
                               ev.StateChanged(State.FINISHED)])
     qtbot.waitUntil(lambda: len(window.guide.summary.answers) == 3)
     assert window.guide.summary.isVisible()
+    window.guide.back_button.click()  # to the card that gave way
+    assert window.guide.card.part == "write"
     window.docks["guide"].close()
     window.runs.refresh()
     window.runs._select(other)

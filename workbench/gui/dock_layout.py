@@ -12,7 +12,8 @@ _ROOMY = QSize(1100, 640)  # from here on three columns of docks fit without squ
 TWO_COLUMNS = 800
 """Pixels from which on two columns fit."""
 FOUR_COLUMNS = 1500
-"""Pixels from which on the guide has a column of its own without squeezing the others."""
+"""Pixels from which on the guide has a column of its own without squeezing the others; in less
+room it is a tab in front of Hyperparameters."""
 _GUIDE = 264  # pixels
 _MODELS = 340  # pixels: both models with their facts
 _APART = 24  # pixels between a floating dock and the edges of its screen
@@ -31,7 +32,7 @@ class DockLayout(QObject):
         self._window, self._docks = window, docks
         self._sizing = QTimer(self, singleShot=True, interval=0)
         self._sizing.timeout.connect(self._size)
-        self._begun = False
+        self._begun = self._guide_first = False
 
     def reset(self) -> None:
         """Put every dock where it was at first."""
@@ -48,11 +49,14 @@ class DockLayout(QObject):
                 dock.show()
         # Closed once, it stays closed.
         docks["guide"].setVisible(wants_guide)
+        self._guide_first = wants_guide and not self._begun
         self._begun = True
         docks["completions"].raise_()
         docks["metrics"].raise_()
         if not self._window.tabifiedDockWidgets(docks["metrics"]).count(docks["prompts"]):
             docks["prompts"].raise_()
+        if self._window.isVisible():
+            self.bring_forward()
         self._size()
         # Sizes asked for before the docks have been laid out once are forgotten.
         self._sizing.start()
@@ -60,6 +64,14 @@ class DockLayout(QObject):
     def forget_sizes(self) -> None:
         """Leave the sizes to what is restored, which those of :meth:`reset` would come after."""
         self._sizing.stop()
+        self._guide_first = False
+
+    def bring_forward(self) -> None:
+        """At the first start put the guide before the dock that it shares its place with. Of a
+        window that is not on the screen yet Qt does not take note of it."""
+        if self._guide_first:
+            self._guide_first = False
+            self._docks["guide"].raise_()
 
     def fit_floating(self, screen_before: int | None) -> None:
         """Let floating docks that were restored lie on a screen and leave some of it free.
@@ -86,8 +98,7 @@ class DockLayout(QObject):
 
     def _wants_guide(self) -> bool:
         """Whether the guide shows: at the first start where there is room, then where it did."""
-        return not self._docks["guide"].isHidden() if self._begun else (
-            self._is_roomy() and self._window.width() >= FOUR_COLUMNS)
+        return not self._docks["guide"].isHidden() if self._begun else self._is_roomy()
 
     def _is_roomy(self) -> bool:
         size = self._window.size()

@@ -350,6 +350,7 @@ class MainWindow(QMainWindow):
         later, self._show_later = self._show_later, []
         for dock in later:
             QTimer.singleShot(0, dock, dock.show)
+        QTimer.singleShot(0, self.dock_layout.bring_forward)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Tell of the first paint, once the screen has it."""

@@ -15,6 +15,7 @@ from workbench.guide import Card
 
 _LINES = 11  # of text that the height is
 _MARGIN = 8
+_WIDEST = 380  # pixels: what is wider is no better
 
 
 class Canvas(QWidget):
@@ -24,6 +25,7 @@ class Canvas(QWidget):
         super().__init__()
         named(self, "guide_drawing", "Drawing", "")
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setMaximumWidth(_WIDEST)
         self._card: Card | None = None
         self._scene = EXAMPLE
         themes().changed.connect(self.update)

@@ -15,6 +15,7 @@ from workbench.gui.widgets.theme import mix
 from workbench.guide import Card, Drawing
 
 _MOST_OPEN = 8  # bars
+_WORDS = 24  # of a completion that are written
 _LEASH = 20.0  # nats at which the leash is drawn half as long as it can be
 Draw = Callable[[Pencil, QRectF, Scene, Card], None]
 
@@ -176,7 +177,7 @@ def _estimates(pencil: Pencil, box: QRectF, scene: Scene, card: Card) -> None:
                  number(found.values[-1]), theme.text, LEFT)
     pencil.write(QRectF(box.left(), box.top(), box.width(), pencil.line), flag, theme.text, RIGHT)
     pencil.write(QRectF(box.left(), box.bottom() - words, box.width(), words),
-                 " ".join(visible(piece) for piece in found.pieces), theme.muted, LEFT)
+                 " ".join(visible(piece) for piece in found.pieces[:_WORDS]), theme.muted, LEFT)
 
 
 def _paths(pencil: Pencil, box: QRectF, scene: Scene, card: Card) -> None:

@@ -21,6 +21,7 @@ class Following:
         self.row = self.first(BEFORE)
         self.on = True
         self._at = BEFORE  # where the run is
+        self._left = self.summary - 1  # the card that gave way to the summary
         self._ahead = 0  # parts that the run is ahead of the card
 
     @property
@@ -52,8 +53,13 @@ class Following:
     def end(self) -> None:
         """The run on display is over."""
         self._at = BEFORE
-        if self.on:
+        if self.on and self.row < self.summary:
+            self._left = self.row
             self.go_to(self.summary)
+
+    def back(self) -> None:
+        """Show the card before; from the summary the one that gave way to it, to read on."""
+        self.go_to(self._left if self.row == self.summary else self.row - 1)
 
     def turn(self, part: str) -> None:
         """The run goes on with this part of a cycle."""

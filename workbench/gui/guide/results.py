@@ -82,7 +82,7 @@ def read_results(store: Store, run_id: int) -> Results | None:
     answers = [Answer(old[c.position], c) for c in store.completions(run_id, cycles[1])
                if c.position in old]
     known = [a for a in answers if math.isfinite(a.gain)]
-    metrics = {name: s.values[-1] for name, s in store.metrics(run_id).items()}
+    metrics = store.cycle_metrics(run_id, run.cycles - 1).get(run.cycles, {})
     kl = mean(a.after.kl for a in answers)
     cost = guide_of(algorithm).cost(
         metrics | {KL: kl} if math.isfinite(kl) else {},

@@ -65,7 +65,7 @@ class Scene:
     settings: Mapping[str, object] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     first: Mapping[str, float] = field(default_factory=dict)
-    """The metrics of the first cycle."""
+    """What is drawn of the first cycle."""
     chances: Sequence[tuple[str, float]] = ()
     """Tokens as they were written, with the chance that each had (NaN: not known)."""
     best: Scored | None = None
@@ -111,9 +111,9 @@ def read_scene(store: Store, run_id: int, cards: Sequence[Card]) -> Scene:
     if run is None:
         return EXAMPLE
     algorithm, cycle = algorithm_named(run.algorithm), run.cycles
-    series = store.metrics(run_id)
-    at = [{name: s.values[place] for name, s in series.items() if s.cycles
-           and s.cycles[place] == (cycle if place else s.cycles[0])} for place in (0, -1)]
+    # Of a long run all numbers of all cycles would take a tenth of a second.
+    series = store.metrics(run_id, [COMPARED, *(card.metric for card in cards if card.metric)])
+    metrics = store.cycle_metrics(run_id, cycle - 1).get(cycle, {})
     settings: dict[str, object] = dict(store.settings_after(run_id, cycle + 1))
     tokens = _read_tokens(store, run_id, cycle, algorithm, settings, _column(cards))
     compared = store.completions(run_id, 0)
@@ -121,8 +121,9 @@ def read_scene(store: Store, run_id: int, cards: Sequence[Card]) -> Scene:
     rewards = series[COMPARED].values if COMPARED in series else []
     return Scene(
         cycle=cycle, num_cycles=int(store.settings_planned(run_id).get("num_cycles", 0)),
-        settings=settings, metrics=at[1], first=at[0],
-        terms=_read_terms(algorithm, at[1], settings, cycle), rewards=[*start, *rewards],
+        settings=settings, metrics=metrics,
+        first={name: s.values[0] for name, s in series.items()},
+        terms=_read_terms(algorithm, metrics, settings, cycle), rewards=[*start, *rewards],
         **tokens)
 
 

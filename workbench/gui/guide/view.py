@@ -22,7 +22,7 @@ from workbench.gui.guide.results import Results, read_results
 from workbench.gui.guide.scene import EXAMPLE, Scene, read_scene
 from workbench.gui.guide.summary import Summary
 from workbench.gui.run_view import RunView
-from workbench.gui.widgets.controls import enable, label, named, push_button
+from workbench.gui.widgets.controls import enable, label, named, push_button, tool_button
 from workbench.gui.widgets.formula import formula_html, terms_html
 from workbench.gui.widgets.theme import set_look
 from workbench.guide import BEFORE, LOADING, Card
@@ -75,7 +75,9 @@ class GuideView(RunView):
             self._over = run is not None and run.status not in LIVE
             if self._over:
                 self.following.end()
-                self._draw()
+            elif self.following.row == self.following.summary:
+                self.following.go_to(self.following.first(BEFORE))
+            self._draw()
         self.load_soon()
 
     def run_ended(self, run_id: int) -> None:
@@ -124,10 +126,20 @@ class GuideView(RunView):
 
     # -- what the person does
 
-    def leaf(self, by: int) -> None:
-        """Go on or back by a card; following waits."""
+    def go_back(self) -> None:
+        """Show the card before; following waits."""
         self.follow_box.setChecked(False)
-        self.following.go_to(self.following.row + by)
+        self.following.back()
+        self._draw()
+
+    def go_on(self) -> None:
+        """Show the next card; following waits."""
+        self.go_to(self.following.row + 1)
+
+    def go_to(self, row: int) -> None:
+        """Show a card; following waits."""
+        self.follow_box.setChecked(False)
+        self.following.go_to(row)
         self._draw()
 
     def _follow(self, on: bool) -> None:
@@ -260,20 +272,19 @@ class GuideView(RunView):
             "Show the card of the part of the cycle that is on; Back and Next switch it off")
         self.follow_box.setChecked(True)
         self.follow_box.toggled.connect(self._follow)
-        self.back_button = push_button(
-            "Back", "guide_back", "The card before this one", lambda: self.leaf(-1))
-        self.next_button = push_button(
-            "Next", "guide_next", "The card after this one", lambda: self.leaf(1))
-        buttons = QHBoxLayout()
-        buttons.setSpacing(6)
-        buttons.addWidget(self.back_button)
-        buttons.addWidget(self.next_button)
-        buttons.addStretch(1)
-        foot = QVBoxLayout()
+        self.back_button = tool_button(
+            "‹", "guide_back", "Back", "The card before this one", "compact")
+        self.next_button = tool_button(
+            "›", "guide_next", "Next", "The card after this one", "compact")
+        self.back_button.clicked.connect(lambda _=False: self.go_back())
+        self.next_button.clicked.connect(lambda _=False: self.go_on())
+        foot = QHBoxLayout()
         foot.setContentsMargins(10, 4, 10, 8)
         foot.setSpacing(6)
-        foot.addWidget(self.follow_box)
-        foot.addLayout(buttons)
+        foot.addWidget(self.follow_box, 1)
+        for button in (self.back_button, self.next_button):
+            button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+            foot.addWidget(button)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.setSpacing(0)
@@ -285,6 +296,6 @@ def _scrolled(page: QWidget) -> QScrollArea:
     area = QScrollArea(widgetResizable=True)
     area.setFrameShape(QFrame.Shape.NoFrame)
     area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    area.setFocusPolicy(Qt.FocusPolicy.TabFocus)  # by which arrows scroll it
     area.setWidget(page)
     return area
