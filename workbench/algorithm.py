@@ -146,6 +146,8 @@ class ValueLine:
     flag: Callable[[Any], str]
     gap: Callable[[Any], str]
     say: Callable[[Any], str]
+    formula: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +211,8 @@ class TrustRegion:
     held: Callable[[Array, Array, Mapping[str, Any]], Flags]
     band: Callable[[Mapping[str, Any]], tuple[float, float]]
     edge_at: Callable[[float], float]
+    formula: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +260,8 @@ class Distribution:
     text: Callable[[float], str]
     column: str = ""
     completions: str = ""
+    formula: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +274,8 @@ class Calibration:
     predicted: str
     actual: str
     metric: str
+    formula: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -191,9 +191,10 @@ async def readme(workbench, camera: Camera) -> None:  # type: ignore[no-untyped-
     guide = window.guide
     window.actions_["guide"].trigger()
     window.docks["guide"].setFloating(True)
-    window.docks["guide"].resize(300, 620)
+    window.docks["guide"].resize(300, 660)
     await until(lambda: guide.summary.results is not None)
     await camera.take("guide-summary", 1280, 720, "light", guide)
+    window.docks["guide"].resize(300, 420)
     guide.go_to(guide.following.first("estimate"))
     await camera.take("guide", 1280, 720, "light", guide)
 

@@ -41,6 +41,7 @@ def traces() -> list[TokenTrace]:
     return [TokenTrace(row, row, np.arange(6, dtype=np.int32), PIECES, {
         "logprob": np.log(np.linspace(0.2, 0.7, 6)).astype(np.float32),
         "value": np.linspace(0.34, 1.23, 6).astype(np.float32),
+        "return": np.full(6, 1.5, np.float32),
         "advantage": np.array(ADVANTAGES[row], np.float32),
         "ratio": np.array(RATIOS[row], np.float32)}) for row in range(2)]
 

@@ -7,9 +7,9 @@ import re
 
 import pytest
 from helpers.window import Opened, bare_controls
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QEvent, QPoint, Qt
 from PySide6.QtGui import QCursor
-from PySide6.QtWidgets import QApplication, QDialog, QLabel
+from PySide6.QtWidgets import QApplication, QDialog, QLabel, QWidget
 from pytestqt.qtbot import QtBot
 
 from workbench import papers
@@ -86,6 +86,37 @@ def test_a_term_says_what_it_is_by_mouse_and_by_keyboard(
     chip.setFocus()
     qtbot.keyClick(chip, Qt.Key.Key_Space)
     assert "L_POLICY" in said(page(opened))
+
+
+def test_every_picture_says_what_it_is(qtbot: QtBot, opened: Opened, store) -> None:
+    from gui.test_guide import fill
+
+    window = opened.window
+    opened.controller.show_run(fill(store))
+    seen = set()
+    for name in ("metrics", "tokens", "objective", "distributions", "chances", "paths"):
+        window.reveal(name)
+        view = window.views[name]
+        qtbot.waitUntil(lambda view=view: view.isVisible())
+        if name == "objective":
+            qtbot.waitUntil(lambda: window.objective.picture is not None)
+        if name == "distributions":
+            qtbot.waitUntil(lambda: window.distributions.picture is not None)
+        for widget in view.findChildren(QWidget):
+            for entry in widget.actions():
+                if entry.text() != WHAT_IS:
+                    continue
+                entry.trigger()
+                dialog = window.findChild(QDialog, "what_is")
+                if dialog is not None:
+                    seen.add(widget.objectName())
+                    assert dialog.findChild(QLabel, "what_is_formula") is not None or (
+                        "distribution" in widget.objectName())
+                    dialog.close()
+                    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    assert {"plot_objective/scores", "objective_region", "objective_bars", "objective_term_0",
+            "tokens_line", "chance_bars", "path_tree", "calibration"} <= seen
+    assert any(name.startswith("distribution_") for name in seen)
 
 
 def test_a_setting_says_what_it_is(opened: Opened) -> None:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QCursor
 from PySide6.QtWidgets import QApplication, QWidget
 
-from workbench.algorithm import Metric, Term
+from workbench.algorithm import (
+    Calibration,
+    Distribution,
+    Metric,
+    Objective,
+    Term,
+    TrustRegion,
+    ValueLine,
+)
 from workbench.gui.actions import set_tip
 from workbench.gui.setting_facts import facts_of
 from workbench.gui.widgets.controls import label, named
@@ -36,15 +44,6 @@ class Explanation:
     facts: tuple[str, ...] = ()
 
 
-@runtime_checkable
-class Explained(Protocol):
-    """A part of the window that says what it is."""
-
-    def explanation(self) -> Explanation:
-        """Return what it is."""
-        ...
-
-
 def of_metric(metric: Metric) -> Explanation:
     """Return what a metric is."""
     unit = (f"Unit: {metric.unit}",) if metric.unit else ()
@@ -54,6 +53,29 @@ def of_metric(metric: Metric) -> Explanation:
 def of_term(term: Term) -> Explanation:
     """Return what a term of the loss is."""
     return Explanation(term.title, f"{term.help}.", "", term.formula, term.source)
+
+
+def of_objective(objective: Objective) -> Explanation:
+    """Return what the loss is."""
+    terms = [term for term in objective.terms if not term.optional]
+    return Explanation(
+        "The loss by cycle", "What the optimiser makes smaller, as the sum of its terms: each bar "
+        "is a cycle, each colour a term. What pulls the loss down hangs below 0; the mark is the "
+        "sum. A click goes to a cycle.",
+        formula=f"{objective.title} = {' + '.join(term.title for term in terms)}",
+        source=next((term.source for term in terms), ""))
+
+
+def of_region(region: TrustRegion) -> Explanation:
+    """Return what the trust region is."""
+    return Explanation(
+        "Trust region", f"{region.help}.", formula=region.formula, source=region.source)
+
+
+def of_picture(picture: ValueLine | Distribution | Calibration) -> Explanation:
+    """Return what a picture that an algorithm declares shows."""
+    return Explanation(picture.title, f"{picture.help.rstrip('.')}.", formula=picture.formula,
+                       source=picture.source)
 
 
 def of_setting(spec: Spec) -> Explanation:
@@ -91,22 +113,31 @@ def show_explanation(parent: QWidget, about: Explanation) -> Dialog:
     return dialog
 
 
-def explain_what_has_the_keyboard() -> bool:
-    """Say what the control with the keyboard is, or else what is under the pointer; return whether
-    either is explained."""
-    for widget in (QApplication.focusWidget(), QApplication.widgetAt(QCursor.pos())):
-        while widget is not None:
-            if isinstance(widget, Explained):
-                show_explanation(widget, widget.explanation())
-                return True
-            widget = widget.parentWidget()
-    return False
-
-
-def what_is_action(widget: QWidget) -> QAction:
-    """Return the entry of a widget's menu that says what it is."""
-    assert isinstance(widget, Explained)
+def explain_by(
+    widget: QWidget, about: Callable[[], Explanation | None], *, menu: bool = True
+) -> None:
+    """Let a widget say what it is, by the key and by an entry of its ``menu``, where it has no
+    other one."""
     action = QAction(WHAT_IS, widget)
     set_tip(action, TIP)
-    action.triggered.connect(lambda: show_explanation(widget, widget.explanation()))
-    return action
+
+    def show() -> None:
+        if found := about():
+            show_explanation(widget, found)
+    action.triggered.connect(show)
+    widget.addAction(action)
+    if menu:
+        widget.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
+
+
+def explain_what_has_the_keyboard() -> bool:
+    """Say what the control with the keyboard is, or else what is under the pointer; return whether
+    either can be explained."""
+    for widget in (QApplication.focusWidget(), QApplication.widgetAt(QCursor.pos())):
+        while widget is not None:
+            for action in widget.actions():
+                if action.text() == WHAT_IS:
+                    action.trigger()
+                    return True
+            widget = widget.parentWidget()
+    return False

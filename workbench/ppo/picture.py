@@ -87,4 +87,6 @@ OBJECTIVE = Objective(
         "rarer it gets, but only up to the edge of the band 1 ± ε. There its curve is flat: it "
         "pushes no further, though other tokens may carry it on",
         "cliprange", "ε", "ratio", "advantage", earned, held, band,
-        lambda ratio: abs(ratio - 1)))
+        lambda ratio: abs(ratio - 1),
+        formula="ρ = {π_after}÷{π_before}\nL_POLICY = mean of max(-A·ρ, -A·clip(ρ, 1-ε, 1+ε))",
+        source=SCHULMAN_2017))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from workbench.algorithm import TokenColumn, TokenView, ValueLine
 from workbench.formatting import number, percent, signed, visible
+from workbench.papers import SCHULMAN_2016
 
 _EVEN = 0.05  # advantages nearer to 0 than this say nothing about a token
 _NO_CHOICE = 0.05  # nats
@@ -182,7 +183,8 @@ VALUE_LINE = ValueLine(
     "between the two is the value loss (there squared). Under each word its advantage: up, better "
     "than expected; down, worse. Left and Right go through the tokens.",
     estimate=lambda s: s.value, target=lambda s: s.returned, bar=lambda s: s.advantage,
-    end=lambda s: s.came_to, flag=_flag, gap=_gap, say=_say_value)
+    end=lambda s: s.came_to, flag=_flag, gap=_gap, say=_say_value,
+    formula="A_t = δ_t + γλ·A_{t+1}\nδ_t = r_t + γ·V_{t+1} - V_t", source=SCHULMAN_2016)
 
 TOKENS = TokenView(
     "the value head's estimate, its advantage and what the update made of it",

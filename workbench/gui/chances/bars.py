@@ -20,6 +20,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from workbench.formatting import percent, short_number, visible
 from workbench.gui.chances.reading import Picture, Row
+from workbench.gui.what_is import Explanation, explain_by
 from workbench.gui.widgets.controls import named
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import Theme, mix, themes
@@ -31,6 +32,11 @@ _ENTROPY_COLOUR = 2  # of the theme's series: that of the entropy term in Object
 _LEAST_ARROW, _HEAD = 5.0, 3.5  # pixels
 _TIP = ("How likely the tokens are that could stand here, likeliest first, and below them all "
         "others together. ▸ is the one that was drawn. Up and Down go through them.")
+
+_WHAT = Explanation(
+    "Chances of tokens", f"{_TIP} Dividing by a temperature T above 1 evens the chances out, below "
+    "1 it sharpens them: it changes what is drawn, not what is learned.",
+    formula="π(v) = {exp(z_v ÷ T)}÷{Σ_u exp(z_u ÷ T)}")
 
 
 class ChanceBars(QWidget):
@@ -44,6 +50,7 @@ class ChanceBars(QWidget):
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
+        explain_by(self, lambda: _WHAT)
         self.picture = Picture()
         self.symbol = ""
         """What the entropy term's coefficient is called."""

@@ -11,6 +11,7 @@ from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPolygonF
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from workbench.algorithm import Metric
+from workbench.gui.what_is import explain_by, of_metric
 from workbench.gui.widgets.controls import named
 from workbench.gui.widgets.theme import themes
 
@@ -25,6 +26,7 @@ class MetricLine(QWidget):
         named(self, f"chances_{metric.name}", f"{metric.label} over cycles", metric.help)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
         self.of_metric = metric
+        explain_by(self, lambda: of_metric(metric))
         self._cycles: Sequence[int] = ()
         self._values: Sequence[float] = ()
         self._cycle = 0

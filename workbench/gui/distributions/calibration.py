@@ -9,9 +9,11 @@ from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
+from workbench.algorithm import Calibration
 from workbench.formatting import number, percent
 from workbench.gui.distributions.reading import Predictions
 from workbench.gui.metrics.axes import ValueAxis
+from workbench.gui.what_is import explain_by, of_picture
 from workbench.gui.widgets.controls import label, named
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import themes
@@ -26,6 +28,8 @@ class CalibrationPlot(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setObjectName("calibration")
+        self._shown: Calibration | None = None
+        explain_by(self, lambda: of_picture(self._shown) if self._shown else None)
         self.title = label(role="heading")
         self.said = QElidingLabel(textFormat=Qt.TextFormat.PlainText)
         self.said.setProperty("role", "muted")
@@ -52,6 +56,7 @@ class CalibrationPlot(QWidget):
     def show_predictions(self, found: Predictions) -> None:
         """Draw the tokens of a cycle."""
         theme, calibration = themes().theme, found.calibration
+        self._shown = calibration
         self.title.setText(calibration.title)
         self.title.setToolTip(plain_tip(calibration.help))
         self.said.setText(say(found))

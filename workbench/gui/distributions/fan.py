@@ -9,8 +9,10 @@ from PySide6.QtGui import QColor, QMouseEvent
 from PySide6.QtWidgets import QFrame, QGraphicsPathItem, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
+from workbench.algorithm import Distribution
 from workbench.gui.distributions.reading import Array, Spread
 from workbench.gui.metrics.axes import CycleAxis, ValueAxis
+from workbench.gui.what_is import explain_by, of_picture
 from workbench.gui.widgets.controls import label, named
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import Theme, mix, themes
@@ -40,6 +42,8 @@ class Fan(QWidget):
         self.said.setMinimumWidth(1)
         self.plot = _FanPlot()
         self.plot.chosen.connect(self.chosen)
+        self._shown: Distribution | None = None
+        explain_by(self, lambda: of_picture(self._shown) if self._shown else None)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(2)
@@ -49,7 +53,7 @@ class Fan(QWidget):
 
     def show_spread(self, spread: Spread, cycle: int) -> None:
         """Draw a distribution, looked at in ``cycle``."""
-        distribution = spread.distribution
+        distribution = self._shown = spread.distribution
         self.title.setText(distribution.title)
         self.title.setToolTip(plain_tip(distribution.help))
         self.said.setText(say(spread, cycle))

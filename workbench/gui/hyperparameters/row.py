@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QSize
 from PySide6.QtGui import QFontMetrics, QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from workbench.formatting import format_value
 from workbench.gui.hyperparameters.fields import make_field, tooltip
-from workbench.gui.what_is import Explanation, of_setting, what_is_action
+from workbench.gui.what_is import explain_by, of_setting
 from workbench.gui.widgets.controls import enable, label, tool_button
 from workbench.gui.widgets.icons import icon
 from workbench.gui.widgets.plain_text import plain_tip
@@ -29,8 +29,7 @@ class Row(QWidget):
         super().__init__()
         self.spec = spec
         self.field = make_field(spec)
-        self.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
-        self.addAction(what_is_action(self))
+        explain_by(self, lambda: of_setting(spec))
         digits = QFontMetrics(number_font())
         self.field.setFixedWidth(digits.horizontalAdvance("0" * 9) + 48)
         self.label = label(spec.label, wrap=True)
@@ -110,10 +109,6 @@ class Row(QWidget):
         tip = plain_tip(tip)
         self.label.setToolTip(tip)
         self.note.setToolTip(tip)
-
-    def explanation(self) -> Explanation:
-        """Return what the setting is."""
-        return of_setting(self.spec)
 
     def matches(self, words: Iterable[str]) -> bool:
         """Return whether every word occurs in the label, the name or the help."""

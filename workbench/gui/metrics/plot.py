@@ -22,7 +22,7 @@ from workbench.gui.metrics.marks import Marks
 from workbench.gui.metrics.overlays import Drawn, Overlays, mix
 from workbench.gui.metrics.plot_menu import PlotMenu
 from workbench.gui.metrics.statistics import Row, as_table, between, in_words
-from workbench.gui.what_is import Explanation, of_metric
+from workbench.gui.what_is import explain_by, of_metric
 from workbench.gui.widgets.controls import label
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.run_colours import run_colour, run_line
@@ -79,12 +79,9 @@ class MetricPlot(QFrame):
         self._scale = Scale()
         self._others: list[tuple[str, int, Curve]] = []
         self._theme, self._colour_of, self._own_colour, self._name = theme, 1, "", ""
+        explain_by(self, lambda: of_metric(self.about), menu=False)
         self._build()
         self.apply_theme(theme)
-
-    def explanation(self) -> Explanation:
-        """Return what its metric is."""
-        return of_metric(self.about)
 
     # -- what the view tells
 

@@ -33,7 +33,7 @@ from workbench.gui.metrics.metric_texts import change_text, in_sentence
 from workbench.gui.metrics.plot import MetricPlot
 from workbench.gui.metrics.pointing import Pointing
 from workbench.gui.settings import section
-from workbench.gui.what_is import show_explanation
+from workbench.gui.what_is import of_metric, show_explanation
 from workbench.gui.widgets.controls import label
 from workbench.gui.widgets.form_scroll import FormScroll
 from workbench.gui.widgets.plain_text import plain_tip
@@ -377,7 +377,7 @@ class MetricsView(QWidget):
         elif wish == "export":
             self.ask_export(plot)
         elif wish == "what":
-            show_explanation(self, plot.explanation())
+            show_explanation(self, of_metric(plot.about))
 
     def _choices(self, plot: MetricPlot | None = None) -> list[Choice]:
         self.repaint_now()  # so that the figure has what came last

@@ -12,6 +12,7 @@ from workbench.formatting import short_number
 from workbench.gui.metrics.axes import CycleAxis, ValueAxis
 from workbench.gui.objective.chips import term_colour
 from workbench.gui.objective.reading import Array, Picture
+from workbench.gui.what_is import Explanation, explain_by, of_objective
 from workbench.gui.widgets.controls import named
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import mix, themes
@@ -53,6 +54,11 @@ class Bars(pg.PlotWidget):
         self._total = pg.PlotDataItem(connect="pairs")
         self.addItem(self._total)
         self._picture: Picture | None = None
+        explain_by(self, self._explain)
+
+    def _explain(self) -> Explanation | None:
+        objective = self._picture.algorithm.objective if self._picture else None
+        return of_objective(objective) if objective else None
 
     def show_picture(self, picture: Picture) -> None:
         """Draw the bars of a run that has cycles."""

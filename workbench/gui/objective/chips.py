@@ -12,7 +12,7 @@ from superqt import QFlowLayout
 from workbench.algorithm import Share, Term
 from workbench.formatting import short_number
 from workbench.gui.objective.reading import Picture
-from workbench.gui.what_is import Explanation, of_term, show_explanation, what_is_action
+from workbench.gui.what_is import explain_by, of_term, show_explanation
 from workbench.gui.widgets.controls import describe, label, named
 from workbench.gui.widgets.theme import Theme, mix, themes
 
@@ -34,8 +34,7 @@ class Chip(QLabel):
         self._row, self._term = row, term
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
-        self.addAction(what_is_action(self))
+        explain_by(self, lambda: of_term(term))
         self.off = False
         self.said = ""
 
@@ -51,19 +50,15 @@ class Chip(QLabel):
         self.setVisible(not (self._term.optional and share.off))
         self.update()
 
-    def explanation(self) -> Explanation:
-        """Return what the term is."""
-        return of_term(self._term)
-
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         """Say what it is."""
         if event.button() == Qt.MouseButton.LeftButton and self.rect().contains(event.pos()):
-            show_explanation(self, self.explanation())
+            show_explanation(self, of_term(self._term))
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Say what it is, by Enter or the space bar."""
         if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter, Qt.Key.Key_Space):
-            show_explanation(self, self.explanation())
+            show_explanation(self, of_term(self._term))
         else:
             super().keyPressEvent(event)
 

@@ -14,6 +14,7 @@ from PySide6.QtWidgets import QFrame
 from workbench.algorithm import TrustRegion
 from workbench.gui.metrics.axes import ValueAxis
 from workbench.gui.objective.reading import Array, Tokens
+from workbench.gui.what_is import explain_by, of_region
 from workbench.gui.widgets.controls import describe, named
 from workbench.gui.widgets.theme import Theme, mix, themes
 
@@ -79,12 +80,15 @@ class RegionPlot(pg.GraphicsLayoutWidget):
         for bars in self.counts:
             self._lower.addItem(bars)
         self._theme: Theme | None = None
+        self._region: TrustRegion | None = None
+        explain_by(self, lambda: of_region(self._region) if self._region else None)
         self._fit(low=False)
 
     def show_region(
         self, region: TrustRegion, settings: Mapping[str, object], tokens: Tokens | None
     ) -> None:
         """Draw the curves of ``settings``, and the tokens on them."""
+        self._region = region
         describe(self, region.help)
         if self._theme is not (theme := themes().theme):
             self._theme = theme

@@ -19,6 +19,7 @@ from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from workbench.formatting import number, percent, visible
 from workbench.gui.paths.layout import Node, grow, spread
+from workbench.gui.what_is import Explanation, explain_by
 from workbench.gui.widgets.controls import named
 from workbench.gui.widgets.theme import Theme, themes
 from workbench.records import Crossroads
@@ -27,6 +28,13 @@ _LEFT, _RIGHT, _ABOVE = 46, 56, 14  # pixels for the scale, for rewards, and abo
 _EVEN = 0.02  # of the range: an advantage that is less has no colour
 _NEAR = 24  # pixels within which a leaf is pointed at
 _TICKS = 4
+
+_WHAT = Explanation(
+    "Paths not taken", "The likeliest tokens at one place, each written on from several times with "
+    "the same random numbers. A path's height is the mean reward of what came of it, its colour "
+    "whether that is more or less than where it comes from; the one that was taken is thick. How "
+    "much better it is than the others is what the advantage estimates from a single text.",
+    formula="advantage = worth of this path - mean worth of the others")
 
 
 class PathTree(QWidget):
@@ -40,6 +48,7 @@ class PathTree(QWidget):
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Expanding)
+        explain_by(self, lambda: _WHAT)
         self._found: Crossroads | None = None
         self.root: Node | None = None
         self._leaf: Node | None = None

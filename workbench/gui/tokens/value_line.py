@@ -24,6 +24,7 @@ from workbench.algorithm import ValueLine
 from workbench.formatting import visible
 from workbench.gui.tokens.line_figures import Figures, edges, prompt_end, read_figures
 from workbench.gui.tokens.line_picture import PAD, Picture, width_beside
+from workbench.gui.what_is import explain_by, of_picture
 from workbench.gui.widgets.controls import describe, named
 from workbench.gui.widgets.quick_text import QuickText
 from workbench.gui.widgets.theme import themes
@@ -62,6 +63,7 @@ class ValueLineChart(QAbstractScrollArea):
         self._whole = self._even = self._compact = False
         self._kept: tuple[Picture, QPixmap] | None = None
         self._kept_at: tuple[QSize, float, float] | None = None
+        explain_by(self, lambda: of_picture(self._line) if self._line else None)
         self._measure()
 
     # -- what the view tells
