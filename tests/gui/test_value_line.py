@@ -15,6 +15,7 @@ from PySide6.QtGui import QImage, QTextCursor
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from workbench.formatting import number
 from workbench.gui.tokens.line_figures import Figures, edges, prompt_end, read_figures
 from workbench.gui.tokens.value_line import ValueLineChart
 from workbench.gui.tokens.view import TokensView
@@ -23,6 +24,9 @@ from workbench.ppo.tokens import VALUE_LINE, read_steps
 from workbench.records import TokenTrace
 from workbench.store.records import Prompt
 from workbench.store.store import Store
+from workbench.training import commands as do
+from workbench.training import events as ev
+from workbench.training.events import State
 
 LOUD = 2  # the token with a value that falls
 
@@ -265,3 +269,46 @@ def test_an_algorithm_may_have_no_line(tokens: TokensView) -> None:
     chart.show_steps("", tokens.model.steps, [])
     assert chart.figures == Figures()
     assert not chart.viewport().grab().isNull()
+
+
+def test_the_head_of_a_checkpoint_is_drawn_beside(
+    qtbot: QtBot, opened: Opened, tokens: TokensView, store: Store
+) -> None:
+    box = tokens.earlier
+    assert not box.isEnabled()
+    assert "no checkpoint" in box.toolTip()
+    for cycle in (1, 2):
+        store.checkpoints.write(tokens.run_id, cycle, {}, {})
+    tokens.load_now()
+    opened.window.show_state(State.FINISHED)
+    assert [box.itemText(i) for i in range(box.count())] == [
+        "no other", "after cycle 1", "after cycle 2"]
+    sent = len(opened.sent)
+    box.setCurrentIndex(1)
+    assert opened.sent[sent:] == [do.ReadValues(1, tokens.run_id, tokens._shown_cycle,
+                                                tokens._record.position, 1)]
+    values = tuple(0.1 * n - 3 for n in range(len(tokens.model.steps)))
+    before = tokens.line.grab().toImage()
+    opened.controller.handle([ev.ValuesRead(1, values)])
+    figures = tokens.line.figures
+    assert figures.others == values
+    assert figures.other_text == f"after cycle 1: {number(values[-1])}"
+    assert figures.span[0] == pytest.approx(min(values))  # both have room
+    assert tokens.line.grab().toImage() != before
+    tokens.controls.colour_by.setCurrentIndex(1)  # the same completion, in other colours
+    assert tokens.line.figures.others == values
+    # Another completion is asked about anew, and what comes late of the one before is passed over.
+    tokens.list.setCurrentRow(1)
+    assert opened.sent[-1] == do.ReadValues(2, tokens.run_id, tokens._shown_cycle,
+                                            tokens._record.position, 1)
+    assert tokens.line.figures.others == ()
+    opened.controller.handle([ev.ValuesRead(1, values)])
+    assert tokens.line.figures.others == ()
+    opened.controller.handle([ev.ReadingValuesFailed(2, "The checkpoint is damaged.")])
+    assert box.currentText() == "no other"
+    assert "The checkpoint is damaged." in opened.window.toast.text
+    sent = len(opened.sent)
+    opened.window.show_state(State.RUNNING)
+    assert not box.isEnabled()
+    assert "Pause first" in box.toolTip()
+    assert len(opened.sent) == sent

@@ -175,6 +175,7 @@ class MainWindow(QMainWindow):
         self.metrics.cycle_chosen.connect(self.completions.show_cycle)
         self.completions.cycle_chosen.connect(self.metrics.show_chosen)
         self.tokens.cycle_shown.connect(self.metrics.leave_chosen)
+        self.tokens.earlier.told.connect(self.toast.show_message)
         for of_place in (self.paths, self.chances):
             self.tokens.place_shown.connect(of_place.show_place)
             of_place.told.connect(self.toast.show_message)

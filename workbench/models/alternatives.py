@@ -31,6 +31,15 @@ def values_after(policy: Policy, rows: Sequence[Sequence[int]]) -> list[float]:
         torch.tensor([list(ids)], device=policy.device))[0, -1:]).item() for ids in rows]
 
 
+@torch.no_grad()
+def values_along(policy: Policy, prompt: Sequence[int], tokens: Sequence[int]) -> list[float]:
+    """Return what the value head foresees before each of the ``tokens`` that follow ``prompt``."""
+    states = policy.value_states(torch.tensor([[*prompt, *tokens]], device=policy.device))
+    before = states[0, len(prompt) - 1 : len(prompt) + len(tokens) - 1]
+    found: list[float] = policy.values(before).tolist()
+    return found
+
+
 def likeliest(chances: Tensor, count: int, also: int) -> list[int]:
     """Return the ``count`` likeliest tokens, likeliest first; ``also`` is among them, if need be in
     the place of the last."""

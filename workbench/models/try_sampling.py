@@ -23,6 +23,8 @@ from workbench.stop_strings import Stopped
 
 WEIGHTS = "weights/model."
 """How the names of a language model's weights begin in a checkpoint."""
+ALL_WEIGHTS = "weights/"
+"""How those of all weights begin, of what estimates values as well."""
 
 
 class WrongWeightsError(ValueError):
@@ -139,7 +141,9 @@ def _completions(
 
 
 @contextlib.contextmanager
-def other_weights(policy: Policy, arrays: Mapping[str, np.ndarray]) -> Iterator[Policy]:
+def other_weights(
+    policy: Policy, arrays: Mapping[str, np.ndarray], prefix: str = WEIGHTS
+) -> Iterator[Policy]:
     """Let the policy have a checkpoint's weights for as long as the context lasts.
 
     Each parameter is pointed at the other tensor and back: the weights in training are never
@@ -148,15 +152,15 @@ def other_weights(policy: Policy, arrays: Mapping[str, np.ndarray]) -> Iterator[
     they are the adapters alone, and on a CPU what was read from the file is used as it is.
 
     Args:
-        arrays: as :func:`workbench.models.snapshot.take` names them; those of the language model
-            are used.
+        arrays: as :func:`workbench.models.snapshot.take` names them.
+        prefix: which of them are used.
 
     Raises:
         WrongWeightsError: the checkpoint belongs to another model.
     """
     there = {f"weights/{name}": p for name, p in policy.named_parameters()}
     wanted = {name: torch.from_numpy(array) for name, array in arrays.items()
-              if name.startswith(WEIGHTS)}
+              if name.startswith(prefix)}
     if not wanted or any(
             name not in there or there[name].shape != tensor.shape
             for name, tensor in wanted.items()):

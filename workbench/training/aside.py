@@ -26,7 +26,7 @@ from workbench.training.models import Models
 from workbench.training.publisher import RemoteCommand
 from workbench.training.run import ResumeError
 
-_CAN_WAIT = (do.SetHyperparameters, do.EstimateMemory, do.ReadDistribution)
+_CAN_WAIT = (do.SetHyperparameters, do.EstimateMemory, do.ReadDistribution, do.ReadValues)
 NOT_KEPT = "The tokens of this completion are not kept any more; choose one of a later cycle."
 OTHER_MODELS = ("The models in memory are not those of this run; load them (Models), or resume the "
                 "run, to ask them about its completions.")
@@ -80,9 +80,9 @@ class Aside:
 
     @contextlib.contextmanager
     def _policy(
-        self, source: do.TrySource, trainer: AnyTrainer, models: Models
+        self, source: do.TrySource, trainer: AnyTrainer, models: Models, prefix: str = WEIGHTS
     ) -> Iterator[Policy]:
-        """Give the policy of a source.
+        """Give the policy of a source; of a checkpoint the weights whose names begin so.
 
         Raises:
             CheckpointError: it is missing or damaged.
@@ -104,11 +104,13 @@ class Aside:
             if run is not None and run.hyperparameters.get("lora_rank") and (
                     sentence := models.changed_weights(run.models, policy_alone=True)):
                 raise WrongWeightsError(sentence)
-            arrays, _ = self._store.checkpoints.read(source.run_id, source.cycle, WEIGHTS)
-            with other_weights(trainer.policy, arrays) as policy:
+            arrays, _ = self._store.checkpoints.read(source.run_id, source.cycle, prefix)
+            with other_weights(trainer.policy, arrays, prefix) as policy:
                 yield policy
 
-    def _find_place(self, command: do.WriteOn | do.ReadDistribution, models: Models) -> Place:
+    def _find_place(
+        self, command: do.WriteOn | do.ReadDistribution | do.ReadValues, models: Models
+    ) -> Place:
         """Return the place that a command names.
 
         Raises:
@@ -116,7 +118,8 @@ class Aside:
         """
         run, trainer = self._store.run(command.run_id), models.trainer
         trace = self._store.trace(command.run_id, command.cycle, command.position)
-        if run is None or trace is None or not 0 <= command.at < len(trace.tokens):
+        at = 0 if isinstance(command, do.ReadValues) else command.at
+        if run is None or trace is None or not 0 <= at < len(trace.tokens):
             raise ResumeError(NOT_KEPT)
         if trainer is None or models.command != do.LoadModels.recorded(run.policy, run.models):
             raise ResumeError(OTHER_MODELS)
@@ -130,7 +133,7 @@ class Aside:
             prompts, settings.response_length))[trace.prompt]
         tokens = [int(i) for i in trace.tokens]
         return Place(run, trainer, settings, trace, prompts[trace.prompt], prompt_ids, tokens,
-                     [*prompt_ids, *tokens[: command.at]], tokens[command.at])
+                     [*prompt_ids, *tokens[:at]], tokens[at])
 
     def _label(self, source: do.TrySource, models: Models) -> str:
         """Name what writes so that it is still true when training has gone on."""

@@ -245,6 +245,21 @@ class ReadDistribution:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadValues:
+    """Tell what the value head foresaw after cycle ``checkpoint`` of a run, of which there is a
+    checkpoint, at every token of the completion in row ``position`` of what ``cycle`` learned from.
+
+    Between the parts of a run, without a trace in it; ``id`` comes back in the events.
+    """
+
+    id: int
+    run_id: int
+    cycle: int
+    position: int
+    checkpoint: int
+
+
+@dataclass(frozen=True, slots=True)
 class StopTrying:
     """End a try, or writing on, within a token. What was written so far has been told."""
 
@@ -268,5 +283,5 @@ class Close:
 Command = (
     LoadModels | CancelLoading | EstimateMemory | Start | ResumeRun | GoBack | Fork | ExportRun
     | Checkpoint | Pause | Resume | StepCycle | StepInto | Stop | SetHyperparameters
-    | Try | WriteOn | ReadDistribution | StopTrying | Watch | Unwatch
+    | Try | WriteOn | ReadDistribution | ReadValues | StopTrying | Watch | Unwatch
 )

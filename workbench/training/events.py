@@ -443,12 +443,29 @@ class ReadingDistributionFailed:
     sentence: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class ValuesRead:
+    """What a value head foresees before each token of a completion. ``id`` is the command's."""
+
+    id: int
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingValuesFailed:
+    """That could not be told; ``sentence`` is empty where it was ended."""
+
+    id: int
+    sentence: str = ""
+
+
 Event = (
     StateChanged | LoadingProgress | ModelsLoaded | HalfLoaded | LoadingFailed | CommandRefused
     | MemoryEstimated | RunStarted | RunResumed | RunFollowed | Progress | PartReported
     | ComparisonReady | Prepared | CycleFinished | HealthChecked
     | HyperparametersStaged | HyperparametersApplied | CheckpointWritten | CheckpointFailed
     | WritingOn | WroteOn | WritingOnFailed | DistributionRead | ReadingDistributionFailed
+    | ValuesRead | ReadingValuesFailed
     | Exported | TryStarted | TryProgress | TryScored | TryFailed | TryFinished
     | RunFinished | RunFailed
 )

@@ -35,6 +35,9 @@ WHEN: dict[type, tuple[tuple[State, ...], str]] = {
     do.ReadDistribution: ((*NO_RUN, State.PAUSED),
                           "Pause first: a policy is read between the parts of a run, with the "
                           "models loaded."),
+    do.ReadValues: ((*NO_RUN, State.PAUSED),
+                    "Pause first: a checkpoint is read between the parts of a run, with the models "
+                    "loaded."),
     do.StopTrying: (tuple(State), ""),  # it may come when the try is over
 }
 

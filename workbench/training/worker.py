@@ -35,6 +35,7 @@ from workbench.training.session_state import SessionState
 from workbench.training.states import BETWEEN_CYCLES, NOT_WITHIN, WHEN
 from workbench.training.threads import Threads
 from workbench.training.try_command import Trying
+from workbench.training.values_command import ReadingValues
 from workbench.training.write_on_command import WritingOn
 
 log = logging.getLogger(__name__)
@@ -64,6 +65,7 @@ class Worker:
         self._trying = Trying(inbox, store, emit)
         self._writing_on = WritingOn(inbox, store, emit)
         self._reading = ReadingDistribution(inbox, store, emit)
+        self._reading_values = ReadingValues(inbox, store, emit)
         self._cancelled = False
         self._load_next: do.LoadModels | None = None
 
@@ -148,6 +150,9 @@ class Worker:
                     self._handle(waiting)
             case do.ReadDistribution():
                 for waiting in self._reading.run(command, self._models):
+                    self._handle(waiting)
+            case do.ReadValues():
+                for waiting in self._reading_values.run(command, self._models):
                     self._handle(waiting)
 
     def _refuse_reading(

@@ -197,6 +197,8 @@ class Controller(QObject):
                 window.paths.handle(event)
             case ev.DistributionRead() | ev.ReadingDistributionFailed():
                 window.chances.handle(event)
+            case ev.ValuesRead() | ev.ReadingValuesFailed():
+                window.tokens.earlier.handle(event)
             case ev.RunFinished():
                 self._run_finished(event)
             case ev.RunFailed():
@@ -244,6 +246,8 @@ class Controller(QObject):
             self._window.paths.refused()
         if event.command == "ReadDistribution":
             self._window.chances.refused()
+        if event.command == "ReadValues":
+            self._window.tokens.earlier.refused()
         self.run_control.refused(event.command)
         if event.instead is None:
             self._window.toast.show_message(_level(event), event.sentence)
@@ -404,6 +408,7 @@ class Controller(QObject):
         window.trying.command.connect(self._try)
         window.paths.wanted.connect(self._send)
         window.chances.wanted.connect(self._send)
+        window.tokens.earlier.wanted.connect(self._send)
 
     def _models_command(self, command: do.Command) -> None:
         if isinstance(command, do.LoadModels) and self._ask_first(

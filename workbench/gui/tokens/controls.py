@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QWidget
 from superqt import QFlowLayout
 
 from workbench.algorithm import TokenColumn, ValueLine
+from workbench.gui.tokens.earlier_head import EarlierHead
 from workbench.gui.widgets.controls import label, named, tool_button
 from workbench.gui.widgets.cycle_controls import CycleControls
 from workbench.gui.widgets.plain_text import plain_tip
@@ -39,6 +40,9 @@ class Controls(QWidget):
             "No earlier cycle's tokens are kept.")
         self._make_colours()
         self._make_line()
+        self.earlier = EarlierHead()
+        self._earlier_title = label("beside it")
+        self._earlier_title.setBuddy(self.earlier)
         self.count = label("", "muted")
         self.count.setToolTip(plain_tip("What the cycle learned from. The completions compared in "
                               "Completions are written apart, and learned from by none"))
@@ -50,7 +54,8 @@ class Controls(QWidget):
         height = self.cycles.sizeHint().height()
         for widgets in ((self.cycles, self.news),
                         (self._title, self.colour_by, self._legend),
-                        (self._line_title, self.line), (self.count, self.notice)):
+                        (self._line_title, self.line, self._earlier_title, self.earlier),
+                        (self.count, self.notice)):
             group = QWidget()
             row = QHBoxLayout(group)
             row.setContentsMargins(0, 0, 0, 0)
@@ -93,7 +98,7 @@ class Controls(QWidget):
         """Offer this line, or none."""
         self._line_title.setText(line.title if line else "")
         self.line.setAccessibleName(line.title if line else "")
-        for widget in (self._line_title, self.line):
+        for widget in (self._line_title, self.line, self._earlier_title, self.earlier):
             widget.setVisible(line is not None)
 
     def column(self) -> TokenColumn | None:

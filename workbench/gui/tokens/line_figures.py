@@ -23,6 +23,9 @@ class Figures:
     end: float = math.nan
     flag: str = ""
     gap_text: str = ""
+    others: tuple[float, ...] = ()
+    """What another value head foresees, where one is shown."""
+    other_text: str = ""
 
     @property
     def gap(self) -> float:
@@ -32,7 +35,7 @@ class Figures:
     @property
     def span(self) -> tuple[float, float]:
         """The lowest and the highest number that the line has to reach."""
-        known = list(finite((*self.estimates, *self.targets, self.end)))
+        known = list(finite((*self.estimates, *self.targets, *self.others, self.end)))
         low, high = min(known, default=0.0), max(known, default=0.0)
         widen = max(0.0, _LEAST_SPAN - (high - low)) / 2
         return low - widen, high + widen

@@ -113,6 +113,8 @@ class Picture:
         said = f"{number(before)} → {number(after)}"
         if math.isfinite(figures.bars[row]):
             said += f"  ({signed(figures.bars[row])})"
+        if len(figures.others) == len(self.words):
+            said += f"  beside it {number(figures.others[row])}"
         wide = self.text.width(said)
         # Never over what the flag says.
         x = max(4.0, min(at.center().x() - wide / 2, self.end - wide - 4))
@@ -173,10 +175,20 @@ class Picture:
                 self._draw_area(painter, theme, line, wanted)
             painter.setPen(QPen(QColor(theme.accent), 2))
             painter.drawPolyline(QPolygonF(line))
+        self._draw_others(painter, theme, rows)
         if math.isfinite(last := estimates[-1]):  # it holds until the end of the text
             painter.setPen(QPen(QColor(theme.accent), 2, Qt.PenStyle.DotLine))
             painter.drawLine(
                 QLineF(self.edges[-2], self._y(last), self.edges[-1], self._y(last)))
+
+    def _draw_others(self, painter: QPainter, theme: Theme, rows: range) -> None:
+        others = self.figures.others
+        if len(others) == len(self.words):
+            painter.setPen(QPen(other_colour(theme), 1.5))
+            painter.drawPolyline(QPolygonF([
+                *(QPointF(self.edges[row], self._y(others[row])) for row in rows),
+                *([QPointF(self.edges[-1], self._y(others[-1]))]
+                  if rows.stop == len(others) else [])]))
 
     def _draw_area(
         self, painter: QPainter, theme: Theme, line: list[QPointF], wanted: list[QPointF]
@@ -220,14 +232,21 @@ class Picture:
                 QPointF(x, tip), QPointF(x + _FLAG, tip + _FLAG / 2), QPointF(x, tip + _FLAG)]))
         at = min(max(0.0, top - (_FLAG + self.line) / 2), self.high - len(said) * self.line - 1)
         for i, text in enumerate(said):
-            painter.setPen(QColor(theme.warning if text == figures.gap_text else
-                                  theme.text if known else theme.muted))
+            painter.setPen(other_colour(theme) if text == figures.other_text else QColor(
+                theme.warning if text == figures.gap_text else
+                theme.text if known else theme.muted))
             self.text.draw(painter, x + _FLAG + PAD, at + i * self.line, text)
 
 
 def lines_beside(figures: Figures) -> list[str]:
     """Return what stands beside the flag."""
-    return [text for text in (*figures.flag.splitlines(), figures.gap_text) if text]
+    return [text for text in (
+        *figures.flag.splitlines(), figures.gap_text, figures.other_text) if text]
+
+
+def other_colour(theme: Theme) -> QColor:
+    """Return the colour of what another value head foresees."""
+    return QColor(theme.series[3])
 
 
 def width_beside(figures: Figures, text: QuickText) -> int:

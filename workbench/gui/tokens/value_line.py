@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from PySide6.QtCore import QEvent, QRectF, QSize, Qt, Signal
@@ -21,7 +22,7 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import QAbstractScrollArea, QSizePolicy
 
 from workbench.algorithm import ValueLine
-from workbench.formatting import visible
+from workbench.formatting import number, visible
 from workbench.gui.tokens.line_figures import Figures, edges, prompt_end, read_figures
 from workbench.gui.tokens.line_picture import PAD, Picture, width_beside
 from workbench.gui.what_is import explain_by, of_picture
@@ -93,12 +94,24 @@ class ValueLineChart(QAbstractScrollArea):
     def show_steps(self, prompt: str, steps: Sequence[Any], grounds: Sequence[QColor]) -> None:
         """Draw another completion, of which no token is chosen yet; ``grounds`` are the colours
         behind its words."""
+        other = self.figures if steps is self._steps else Figures()
         self._steps, self._grounds = steps, grounds
         self._whole_prompt = prompt
-        self.figures = read_figures(self._line, steps) if self._line is not None else Figures()
+        self.figures = Figures() if self._line is None else replace(
+            read_figures(self._line, steps), others=other.others, other_text=other.other_text)
         self._words = [visible(step.piece) for step in steps]
         self.row = self.hover_row = -1
         self._lay_out()
+
+    def show_other(self, checkpoint: int, values: Sequence[float]) -> None:
+        """Draw beside it what the value head after cycle ``checkpoint`` foresees; nothing where
+        there are no ``values``, a number a token."""
+        there = len(values) == len(self._steps) > 0
+        others = tuple(values) if there else ()
+        if others != self.figures.others:
+            self.figures = replace(self.figures, others=others, other_text=(
+                f"after cycle {checkpoint:,}: {number(others[-1])}" if others else ""))
+            self._lay_out()
 
     def mark(self, row: int) -> None:
         """Show which token is chosen, and describe it."""

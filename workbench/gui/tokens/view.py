@@ -25,6 +25,7 @@ from workbench.gui.widgets.theme import themes
 from workbench.records import TokenTrace
 from workbench.store.records import CompletionRecord, RunRecord
 from workbench.store.store import Store
+from workbench.training.events import State
 
 _KEPT_BY_DEFAULT = 10
 _LOW = 22  # lines of text that line, text, what is said and a few rows of the table take
@@ -60,6 +61,8 @@ class TokensView(RunView):
         self._record: CompletionRecord | None = None
         self._reads: tuple[int | None, int | None, int] | None = None
         self._build()
+        self.earlier = self.controls.earlier
+        self.earlier.read.connect(self.line.show_other)
         self._use(self._algorithm)
         themes().changed.connect(self._draw)
         self.load_now()
@@ -78,6 +81,10 @@ class TokensView(RunView):
         if run is not None:
             self._use(algorithm_named(run.algorithm))
         self.load_soon()
+
+    def set_state(self, state: State) -> None:
+        """Take note of what can be asked for."""
+        self.earlier.set_state(state)
 
     def show_prompt(self, cycle: int, prompt: int) -> None:
         """Show what ``cycle`` learned from a prompt, where it drew it; else its best completion."""
@@ -138,6 +145,7 @@ class TokensView(RunView):
         cycle = kept[-1] if self.wanted is None else self.wanted
         cycles = kept if not reading or cycle in kept else sorted([*kept, cycle])
         self.controls.setVisible(True)
+        self.earlier.show_checkpoints([c.cycle for c in self.store.checkpoints.all(run.id)])
         self.controls.show_cycles(
             cycles, cycle, cycles[-1], self.wanted is None,
             wanted if wanted != self.wanted else None)
@@ -250,6 +258,9 @@ class TokensView(RunView):
         with QSignalBlocker(self.table):  # a shorter one takes the row away that was chosen
             self.model.show_steps(steps)
         self._draw()
+        self.earlier.show_completion(
+            None if record is None or run_id is None or self._shown_cycle is None or not steps
+            else (run_id, self._shown_cycle, record.position))
         best = most_telling(steps, view) if view is not None else -1
         reads = None if record is None else (run_id, self._shown_cycle, record.position)
         if reads == self._reads and self.wanted is not None and 0 <= row < len(steps):

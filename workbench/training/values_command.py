@@ -1,0 +1,46 @@
+"""What the value head of a checkpoint foresees at every token of a completion."""
+
+from __future__ import annotations
+
+from workbench.models.alternatives import values_along
+from workbench.models.control import Interrupted
+from workbench.models.phases import Phase
+from workbench.models.try_sampling import ALL_WEIGHTS, WrongWeightsError
+from workbench.store.checkpoints import CheckpointError
+from workbench.training import commands as do
+from workbench.training import events as ev
+from workbench.training.aside import Aside, Waiting, say_why
+from workbench.training.models import Models
+from workbench.training.run import ResumeError
+
+
+class ReadingValues(Aside):
+    """Serves :class:`~workbench.training.commands.ReadValues`."""
+
+    def run(self, command: do.ReadValues, models: Models) -> list[Waiting]:
+        """Read, tell what was found, and return the commands to serve afterwards."""
+        self._later, self._stopped = [], False
+        try:
+            self._emit(ev.ValuesRead(command.id, self._read(command, models)))
+        except Interrupted:
+            self._emit(ev.ReadingValuesFailed(command.id))
+        except (CheckpointError, WrongWeightsError, ResumeError) as error:
+            self._emit(ev.ReadingValuesFailed(command.id, str(error)))
+        except Exception as error:
+            self._emit(ev.ReadingValuesFailed(command.id, say_why(error)))
+        return self._later
+
+    def _read(self, command: do.ReadValues, models: Models) -> tuple[float, ...]:
+        """Do so.
+
+        Raises:
+            Interrupted: another command came.
+            ResumeError: it cannot be done, as the sentence says.
+            CheckpointError: the checkpoint is missing or damaged.
+            WrongWeightsError: it belongs to another model.
+        """
+        place = self._find_place(command, models)
+        self.step(Phase.SAMPLING, 0, 0)
+        source = do.TrySource("checkpoint", command.run_id, command.checkpoint)
+        with self._policy(source, place.trainer, models, ALL_WEIGHTS) as policy:
+            return tuple(values_along(policy, place.prompt_ids, place.tokens))
