@@ -52,3 +52,11 @@ def test_why_it_is_off():
     assert off({"entropy_coef": 0.0}, 3) == "c₂ = 0"
     assert off({"entropy_coef": 0.01, "critic_warmup_cycles": 3}, 3) == "critic warm-up"
     assert off({"entropy_coef": 0.01, "critic_warmup_cycles": 3}, 4) == ""
+
+
+def test_by_default_the_loss_has_its_third_term():
+    settings = parse({}).model_dump()
+    metrics = dict.fromkeys(PPO.objective.metrics, 0.5)
+    entropy = PPO.objective.shares(metrics, settings, 1)[2]
+    assert not entropy.off
+    assert entropy.amount == -settings["entropy_coef"] * 0.5 < 0

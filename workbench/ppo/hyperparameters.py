@@ -242,9 +242,9 @@ class Hyperparameters(Settings):
         ge=0, le=1000, zero_text="off", advanced=True,
     )
     entropy_coef: float = declare(
-        0.0, "Entropy coefficient (c₂)", "Phase 2: update",
+        0.02, "Entropy coefficient (c₂)", "Phase 2: update",
         "Reward for keeping options open while training. Raise it slightly when completions "
-        "become alike.",
+        "become alike; lower it when they wander, or to 0 to leave the term out.",
         ge=0.0, le=1.0, scientific=True,
         formula="L_PPO = L_POLICY + c₁·L_VF + c₂·L_ENT\nL_ENT = Σ_v π(v)·log π(v)",
         source=SCHULMAN_2017,
