@@ -8,6 +8,7 @@ An algorithm is a package with its formulas, its cycle (a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -184,11 +185,13 @@ class Term:
 @dataclass(frozen=True, slots=True)
 class Share:
     """What a term gave to a cycle's loss: ``amount``, which ``said`` writes out with its
-    coefficient. One that is off gave nothing, and ``said`` is why."""
+    coefficient. One that is off gave nothing, and ``said`` is why. ``gradient`` is the length of
+    its own gradient (NaN: not measured)."""
 
     amount: float
     said: str
     off: bool = False
+    gradient: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +223,8 @@ class Objective:
     """The loss as a sum of terms.
 
     ``shares(metrics, settings, cycle)`` gives one a term, which add up to the metric ``total``;
-    none where a cycle lacks one of ``metrics``.
+    none where a cycle lacks one of ``metrics``. Some cycles have ``more`` of them. ``measure`` is
+    the setting that lets the gradients be measured.
     """
 
     title: str
@@ -229,6 +233,8 @@ class Objective:
     terms: tuple[Term, ...]
     shares: Callable[[Mapping[str, float], Mapping[str, Any], int], Sequence[Share]]
     region: TrustRegion | None = None
+    more: tuple[str, ...] = ()
+    measure: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -234,9 +234,11 @@ def test_in_every_theme(qtbot: QtBot, view: DistributionsView, theme: None) -> N
 
 def test_a_cycle_without_a_number_says_so(store: Store) -> None:
     run_id = fill(store, cycles=1)
-    store.record_cycle(run_id, 2, metrics={}, rollout=[], comparison=[], keep_traces=2, traces=[
-        TokenTrace(0, 0, np.zeros(2, np.int32), (" a",) * 2,
-                   {"advantage": np.full(2, np.nan, np.float32)})]).result()
+    store.record_cycle(
+        run_id, 2, metrics={}, rollout=completions_of(2), comparison=[], keep_traces=2, traces=[
+            TokenTrace(0, 0, np.zeros(2, np.int32), (" a",) * 2,
+                       {"advantage": np.full(2, np.nan, np.float32)})]).result()
+    assert not len(read(store, run_id, 2).predictions.foreseen)  # of neither column
     spread = read(store, run_id, 1).spreads[1]
     assert spread.cycles == [1, 2]
     assert say(spread, 2) == "Cycle 2 has no number of it"

@@ -17,6 +17,7 @@ from workbench.gui.objective.bars import stacked
 from workbench.gui.objective.reading import Tokens
 from workbench.gui.objective.view import ObjectiveView
 from workbench.gui.widgets.theme import themes
+from workbench.ppo.metrics import GRADIENT_OF
 from workbench.records import TokenTrace
 from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.store import Store
@@ -316,3 +317,28 @@ def test_controls_are_named_and_explained(view: ObjectiveView) -> None:
     assert bare_controls(view) == []
     assert unexplained(view) == []
     assert view.region.accessibleDescription() == view.edge.said.text()
+
+
+def test_the_terms_shares_of_the_gradient_on_request(
+    qtbot: QtBot, opened: Opened, view: ObjectiveView, store: Store
+) -> None:
+    assert "gradient" not in view.formula.chips[0].said
+    button = view.formula.measure
+    assert not button.isChecked()
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert opened.window.hyperparameters.form.values()["measure_gradients"] is True
+    assert opened.window.toast.text == "Gradient of each term is on in Hyperparameters now."
+    norms = {"policy": 3.0, "value": 1.5, "entropy": 0.5, "kl": 0.0}
+    store.record_changes(
+        view.run_id, 5, [("measure_gradients", False, True, "you")]).result()
+    store.record_cycle(
+        view.run_id, 5, metrics=loss_of(5) | {GRADIENT_OF[k]: v for k, v in norms.items()},
+        rollout=[], comparison=[]).result()
+    view.cycle_available(view.run_id)
+    await_cycle(qtbot, view, 5)
+    policy, value, entropy, _ = view.formula.chips
+    assert policy.said.endswith("gradient 60\N{NO-BREAK SPACE}%")
+    assert value.said.endswith("gradient 30\N{NO-BREAK SPACE}%")
+    assert entropy.said.endswith("gradient 10\N{NO-BREAK SPACE}%")
+    assert view.picture.cycles == [1, 2, 3, 4, 5]  # also those without
+    assert view.formula.measure.isChecked()

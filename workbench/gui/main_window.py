@@ -30,6 +30,7 @@ from PySide6.QtWidgets import (
 )
 from superqt import QElidingLabel
 
+from workbench.formatting import format_value
 from workbench.gui.actions import Actions, explain, set_tip, tip_of
 from workbench.gui.cycle_strip.strip import CycleStrip
 from workbench.gui.dock_layout import TWO_COLUMNS, DockLayout, screen_width
@@ -45,6 +46,7 @@ from workbench.gui.widgets.controls import goes_away, label, named
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import set_look, themes
 from workbench.gui.widgets.toast import Toast
+from workbench.settings import Value
 from workbench.training.events import State
 
 if TYPE_CHECKING:
@@ -292,7 +294,7 @@ class MainWindow(QMainWindow):
         self.reveal("trying")
         self.trying.take([text])
 
-    def _take_setting(self, name: str, value: float) -> None:
+    def _take_setting(self, name: str, value: Value) -> None:
         """Put a value into Hyperparameters, as if it were typed there."""
         form = self.hyperparameters.form
         if name not in form.rows:
@@ -300,9 +302,10 @@ class MainWindow(QMainWindow):
                 "info", "Hyperparameters shows another algorithm, which has no such setting. "
                 "Choose the one of this run there first.")
             return
-        label = self.hyperparameters.algorithm.settings.specs()[name].label
-        form.set_values({name: value}, f"{label} from Objective")
-        self.toast.show_message("info", f"{label} is {value:g} in Hyperparameters now.")
+        spec = self.hyperparameters.algorithm.settings.specs()[name]
+        form.set_values({name: value}, f"{spec.label} from Objective")
+        self.toast.show_message(
+            "info", f"{spec.label} is {format_value(spec, value)} in Hyperparameters now.")
 
     # -- what is remembered
 

@@ -137,6 +137,28 @@ class Epochs:
         self._control.step(Phase.UPDATING, self._total, self._total)
         return log
 
+    def gradient_norm(self, optimizer: torch.optim.Optimizer, loss: TokenLoss) -> float:
+        """Return the length of the gradient that ``loss`` would have in the first step. Applies
+        nothing, and leaves no trace in what follows.
+
+        Raises:
+            Interrupted: the control asked to end.
+        """
+        plan, usual = self._plan, self._loss
+        rows = self._completions.mask.shape[0]
+        chosen = next(iter(mini_batches(plan.seed, plan.cycle, 0, rows, plan.mini_batches)))
+        self._loss = loss
+        try:
+            with in_place_gradients(self._policy):
+                optimizer.zero_grad(set_to_none=True)
+                self._accumulate(chosen, 0)
+                found = [parameter.grad for group in optimizer.param_groups
+                         for parameter in group["params"] if parameter.grad is not None]
+                return torch.nn.utils.get_total_norm(found).item()
+        finally:
+            self._loss = usual
+            optimizer.zero_grad(set_to_none=True)
+
     def _accumulate(self, chosen: Tensor, done: int) -> dict[str, float]:
         """Add the gradient of one mini-batch and return its means over tokens."""
         policy, plan = self._policy, self._plan

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -30,6 +31,9 @@ class Experience:
     reward_scale: float = 1.0
 
 
+TERMS = ("policy", "value", "entropy", "kl")
+
+
 @dataclass(frozen=True, slots=True)
 class PPOLoss:
     """The loss of one cycle's update, a :class:`workbench.learning.epochs.TokenLoss`."""
@@ -39,6 +43,8 @@ class PPOLoss:
     kl_coef: float
     warming_up: bool = False
     """Only values learn."""
+    only: str = ""
+    """The one of :data:`TERMS` that has a gradient; empty: all have."""
 
     @property
     def uses_entropy(self) -> bool:
@@ -54,12 +60,14 @@ class PPOLoss:
         value_terms, _ = value_loss_terms(
             tokens.values, old.values[at], self.experience.returns[at],
             cliprange_value=hp.cliprange_value)
-        loss = hp.vf_coef * value_terms
+        terms = {"value": hp.vf_coef * value_terms}
         if not self.warming_up:
-            loss = loss + policy_terms - hp.entropy_coef * tokens.entropy
+            terms |= {"policy": policy_terms, "entropy": -hp.entropy_coef * tokens.entropy}
             if hp.kl_in == "loss":
-                loss = loss + self.kl_coef * self.experience.reward_scale * kl_loss_terms(
+                terms["kl"] = self.kl_coef * self.experience.reward_scale * kl_loss_terms(
                     logprobs, self.experience.ref_logprobs[at], hp.kl_estimator)
+        loss = reduce(torch.add, (term if self.only in ("", name) else 0.0 * term
+                                  for name, term in terms.items()))
         with torch.no_grad():
             logged = {
                 "policy": policy_terms, "value": value_terms, "total": loss,

@@ -6,6 +6,9 @@ from workbench.algorithm import Metric
 from workbench.learning.metrics import COMMON
 from workbench.papers import SCHULMAN_2016, SCHULMAN_2017, SCHULMAN_2020, ZIEGLER_2019
 
+GRADIENT_OF = {name: f"policy/grad_norm_{name}" for name in ("policy", "value", "entropy", "kl")}
+"""The metric that has the length of each term's gradient."""
+
 METRICS = (
     COMMON["objective/scores"],
     COMMON["objective/scores_compared"],
@@ -51,6 +54,16 @@ METRICS = (
     COMMON["policy/grad_norm"],
     COMMON["policy/epochs"],
     COMMON["policy/steps"],
+    *(Metric(name, f"Gradient of the {of}", "", f"‖∇{term}‖₂ before the cycle's first step",
+             f"How strongly the {of} alone would move the weights. All are as long as the whole "
+             "only where they point the same way.",
+             absent="It is measured where Gradient of each term is on, in Hyperparameters.",
+             short=of)
+      for name, of, term in (
+          (GRADIENT_OF["policy"], "policy term", "L_POLICY"),
+          (GRADIENT_OF["value"], "value term", "(c₁·L_VF)"),
+          (GRADIENT_OF["entropy"], "entropy term", "(c₂·L_ENT)"),
+          (GRADIENT_OF["kl"], "KL term", "(β·KL)"))),
     Metric("loss/policy_avg", "Policy loss", "",
            "mean of max(-A·ρ, -A·clip(ρ, 1-ε, 1+ε))",
            "The clipped surrogate. Its level says little; sudden jumps say something.",

@@ -5,12 +5,15 @@ The formulas are those of :mod:`workbench.ppo.objective` and :mod:`workbench.ppo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from workbench.algorithm import Objective, Share, Term, TrustRegion
 from workbench.formatting import short_number
 from workbench.papers import SCHULMAN_2017, SHAO_2024
+from workbench.ppo.metrics import GRADIENT_OF
 
 if TYPE_CHECKING:
     from workbench.algorithm import Array, Flags
@@ -24,6 +27,14 @@ def shares(
 ) -> Sequence[Share]:
     """Return what policy, value, entropy and KL gave to the mean loss of ``cycle``. KL is what the
     other three leave of the total, where it enters the loss."""
+    found = _shares(metrics, settings, cycle)
+    return [replace(share, gradient=metrics.get(GRADIENT_OF[name], math.nan))
+            for name, share in zip(GRADIENT_OF, found, strict=True)]
+
+
+def _shares(
+    metrics: Mapping[str, float], settings: Mapping[str, Any], cycle: int
+) -> Sequence[Share]:
     policy, value, entropy, total = (metrics[name] for name in (_POLICY, _VALUE, _ENTROPY, _TOTAL))
     values = _product(settings["vf_coef"], value, "c₁ = 0")
     if cycle <= settings.get("critic_warmup_cycles", 0):
@@ -89,4 +100,5 @@ OBJECTIVE = Objective(
         "cliprange", "ε", "ratio", "advantage", earned, held, band,
         lambda ratio: abs(ratio - 1),
         formula="ρ = {π_after}÷{π_before}\nL_POLICY = mean of max(-A·ρ, -A·clip(ρ, 1-ε, 1+ε))",
-        source=SCHULMAN_2017))
+        source=SCHULMAN_2017),
+    more=tuple(GRADIENT_OF.values()), measure="measure_gradients")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 
 from workbench.learning.epochs import Epochs, Plan, mean, summarise
 from workbench.models.control import CycleControl
 from workbench.models.policy import Policy
-from workbench.ppo.loss import PPOLoss
+from workbench.ppo.loss import TERMS, PPOLoss
+from workbench.ppo.metrics import GRADIENT_OF
 from workbench.ppo.parts import UPDATE
 
 
@@ -28,6 +30,10 @@ def update(
     plan = Plan.of(hp, cycle, epochs=hp.num_ppo_epochs, mini_batches=hp.num_mini_batches,
                    values_alone=loss.warming_up)
     epochs = Epochs(policy, loss.experience.completions, loss, plan, control)
+    norms = {} if not hp.measure_gradients else {
+        GRADIENT_OF[name]: epochs.gradient_norm(optimizer, replace(loss, only=name))
+        for name in TERMS}
+
     def enough(means: Mapping[str, float]) -> bool:
         control.tell(UPDATE.name, {
             "epoch": means["epoch"] + 1, "epochs": hp.num_ppo_epochs,
@@ -37,7 +43,7 @@ def update(
 
     log = epochs.run(optimizer, enough)
     last = [entry for entry in log if entry["epoch"] == log[-1]["epoch"]]
-    return summarise(log) | {
+    return summarise(log) | norms | {
         "policy/approxkl_avg": mean(log, "approxkl"),
         "policy/clipfrac_avg": mean(log, "clipped"),
         "policy/entropy_avg": mean(log, "entropy"),

@@ -134,9 +134,11 @@ def _read_predictions(
         return None
     series = store.metrics(run_id, [calibration.metric]).get(calibration.metric)
     explained = dict(zip(series.cycles, series.values, strict=True)) if series else {}
-    return predictions(calibration, explained.get(cycle, float("nan")),
-                       columns.get(calibration.predicted, np.empty(0)),
-                       columns.get(calibration.actual, np.empty(0)))
+    nothing = np.empty(0)
+    there = {calibration.predicted, calibration.actual} <= columns.keys()
+    return predictions(calibration, explained.get(cycle, float("nan")), *(
+        columns[name] if there else nothing
+        for name in (calibration.predicted, calibration.actual)))
 
 
 def predictions(

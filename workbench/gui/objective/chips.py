@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import html
+import math
 
-from PySide6.QtCore import QRectF, Qt
+from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import QBrush, QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
 from superqt import QFlowLayout
 
 from workbench.algorithm import Share, Term
-from workbench.formatting import short_number
+from workbench.formatting import percent, short_number
 from workbench.gui.objective.reading import Picture
 from workbench.gui.what_is import explain_by, of_term, show_explanation
-from workbench.gui.widgets.controls import describe, label, named
+from workbench.gui.widgets.controls import describe, label, named, tool_button
 from workbench.gui.widgets.theme import Theme, mix, themes
 
 _EDGE = 4  # pixels of a chip's coloured edge
@@ -38,15 +39,18 @@ class Chip(QLabel):
         self.off = False
         self.said = ""
 
-    def show_share(self, share: Share, low: bool) -> None:
+    def show_share(self, share: Share, low: bool, moved: float) -> None:
         """Show what the term gave to a cycle; where there is little height (``low``) in one line,
-        and how it came about in the tooltip."""
+        and how it came about in the tooltip. ``moved`` is its share of the gradients (NaN: they
+        were not measured)."""
         self.off, self.said = share.off, share.said
+        if not share.off and math.isfinite(moved):
+            self.said += f" · gradient {percent(moved)}"
         said = f" {'off' if share.off else short_number(share.amount)}" if low else (
-            f"<br>{html.escape(share.said)}")
+            f"<br>{html.escape(self.said)}")
         self.setText(f"<b>{html.escape(self._term.title)}</b>{said}")
-        describe(self, f"{share.said}\n{self._term.help}")
-        self.setAccessibleDescription(share.said)
+        describe(self, f"{self.said}\n{self._term.help}")
+        self.setAccessibleDescription(self.said)
         self.setVisible(not (self._term.optional and share.off))
         self.update()
 
@@ -82,7 +86,10 @@ class Chip(QLabel):
 
 
 class Formula(QWidget):
-    """``total = term + term + ...``, in as many lines as it takes, after the widget ``first``."""
+    """``total = term + term + ...``, in as many lines as it takes, after the widget ``first``.
+    ``setting_wanted`` carries the setting that has the gradients measured, and whether it is to."""
+
+    setting_wanted = Signal(str, object)
 
     def __init__(self, first: QWidget) -> None:
         super().__init__()
@@ -97,6 +104,12 @@ class Formula(QWidget):
         self.total.setObjectName("objective_total")
         self.total.setMinimumHeight(self._least)
         self._flow.addWidget(self.total)
+        self.measure = tool_button(
+            "Gradients", "objective_measure", "Gradient of each term",
+            "Have each term's share of the gradient measured, from the next cycle on (Gradient of "
+            "each term, in Hyperparameters): which term moves the weights", role="compact")
+        self.measure.setCheckable(True)
+        self.measure.clicked.connect(self._want_measure)
         self.chips: list[Chip] = []
         self._groups: list[QWidget] = []
         self._terms: tuple[Term, ...] = ()
@@ -122,11 +135,19 @@ class Formula(QWidget):
         self.total.setText(f"{title} {said} =" if self._low else f"{title} =<br>{said}")
         self.total.setAccessibleName(objective.title)
         self.total.setAccessibleDescription(said)
+        self.measure.setVisible(bool(objective.measure))
+        self.measure.setChecked(bool((picture.settings or {}).get(objective.measure)))
+        together = sum(s.gradient for s in picture.shares[picture.row] if not s.off)
         for chip, group, share in zip(
             self.chips, self._groups, picture.shares[picture.row], strict=True
         ):
-            chip.show_share(share, self._low)
+            chip.show_share(share, self._low, share.gradient / together if together else math.nan)
             group.setVisible(chip.isVisibleTo(group))
+
+    def _want_measure(self, wanted: bool) -> None:
+        objective = self._picture.algorithm.objective if self._picture is not None else None
+        if objective is not None:
+            self.setting_wanted.emit(objective.measure, wanted)
 
     def _make(self, terms: tuple[Term, ...]) -> None:
         for group in self._groups:
@@ -145,3 +166,5 @@ class Formula(QWidget):
             self.chips.append(chip)
             self._groups.append(group)
             self._flow.addWidget(group)
+        self._flow.removeWidget(self.measure)
+        self._flow.addWidget(self.measure)

@@ -23,7 +23,7 @@ class Edge(QWidget):
     name and its value."""
 
     moved = Signal()
-    wanted = Signal(str, float)
+    wanted = Signal(str, object)
 
     def __init__(self) -> None:
         super().__init__()

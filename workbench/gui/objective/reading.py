@@ -67,11 +67,12 @@ def _read_shares(
     store: Store, run_id: int, last: int, objective: Objective
 ) -> tuple[list[int], list[Sequence[Share]], list[float]]:
     numbers: dict[int, dict[str, float]] = {}
-    for name, series in store.metrics(run_id, objective.metrics).items():
+    for name, series in store.metrics(
+            run_id, [*objective.metrics, *objective.more]).items():
         for cycle, value in zip(series.cycles, series.values, strict=True):
             numbers.setdefault(cycle, {})[name] = value
     cycles = [cycle for cycle in sorted(numbers)
-              if cycle <= last and len(numbers[cycle]) == len(objective.metrics)]
+              if cycle <= last and numbers[cycle].keys() >= set(objective.metrics)]
     settings: dict[str, object] = dict(store.settings_after(run_id, 0))
     changes = sorted(store.changes(run_id), key=lambda change: change.cycle)
     shares, at = [], 0

@@ -29,7 +29,7 @@ _NO_OBJECTIVE = "{} does not tell what its loss is the sum of; what it measures 
 class ObjectiveView(PictureView[Picture]):
     """The loss of the run on display, and one cycle's trust region."""
 
-    setting_wanted = Signal(str, float)
+    setting_wanted = Signal(str, object)
 
     def __init__(self, store: Store, background: Background, parent: QWidget | None = None) -> None:
         super().__init__("objective_view", store, background, parent)
@@ -106,6 +106,7 @@ class ObjectiveView(PictureView[Picture]):
         self.region.edge_dragged.connect(self.edge.drag_to)
         self.edge.moved.connect(self._draw_region)
         self.edge.wanted.connect(self.setting_wanted)
+        self.formula.setting_wanted.connect(self.setting_wanted)
         self._plots = QSplitter(Qt.Orientation.Horizontal)
         self._plots.setChildrenCollapsible(False)
         self._plots.setHandleWidth(8)
