@@ -188,6 +188,16 @@ async def readme(workbench, camera: Camera) -> None:  # type: ignore[no-untyped-
     window.objective.choose_cycle(7)  # the last ones, at a small rate, move little
     await until(lambda: window.objective.picture.cycle == 7)
     await camera.take("objective", 1280, 720, "light", window.objective)
+    window.docks["objective"].setFloating(False)
+    window.docks["distributions"].setFloating(True)
+    window.docks["distributions"].resize(960, 520)
+    window.reveal("distributions")
+    await until(lambda: window.distributions.picture)
+    window.distributions.choose_cycle(16)
+    await until(lambda: window.distributions.picture.cycle == 16)
+    await camera.take("distributions", 1280, 720, "light", window.distributions)
+    window.docks["distributions"].setFloating(False)
+    await paths(window, camera)
     guide = window.guide
     window.actions_["guide"].trigger()
     window.docks["guide"].setFloating(True)
@@ -211,6 +221,19 @@ async def chances(window, camera: Camera) -> None:  # type: ignore[no-untyped-de
     await until(lambda: view.slider.isEnabled())
     view.slider.setValue(150)
     await camera.take("chances", 1280, 720, "light", view)
+    dock.setFloating(False)
+
+
+async def paths(window, camera: Camera) -> None:  # type: ignore[no-untyped-def]
+    """What else could have followed at a token that mattered, written on from."""
+    dock, view = window.docks["paths"], window.paths
+    dock.setFloating(True)
+    dock.resize(960, 460)
+    window.reveal("paths")
+    view.times.setValue(3)
+    view.write_on()
+    await until(lambda: view.tree.root is not None)
+    await camera.take("paths", 1280, 720, "light", view)
     dock.setFloating(False)
 
 

@@ -153,6 +153,12 @@ async def objective(stage: Stage) -> None:
 
 
 @scene
+async def distributions(stage: Stage) -> None:
+    stage.window.reveal("distributions")
+    await until(lambda: stage.window.distributions.picture)
+
+
+@scene
 async def chances(stage: Stage) -> None:
     stage.window.reveal("tokens")
     await until(lambda: stage.window.tokens.model.steps)
