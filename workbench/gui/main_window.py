@@ -30,7 +30,6 @@ from PySide6.QtWidgets import (
 )
 from superqt import QElidingLabel
 
-from workbench.formatting import format_value
 from workbench.gui.actions import Actions, explain, set_tip, tip_of
 from workbench.gui.cycle_strip.strip import CycleStrip
 from workbench.gui.dock_layout import TWO_COLUMNS, DockLayout, screen_width
@@ -46,7 +45,6 @@ from workbench.gui.widgets.controls import goes_away, label, named
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import set_look, themes
 from workbench.gui.widgets.toast import Toast
-from workbench.settings import Value
 from workbench.training.events import State
 
 if TYPE_CHECKING:
@@ -158,7 +156,7 @@ class MainWindow(QMainWindow):
         self.prompts_of_run = PromptsOfRun(self.prompts)
         self.prompts_of_run.titled.connect(self.docks["prompts"].setWindowTitle)
         self.docks["prompts"].setWidget(self.prompts_of_run)
-        self._connect_views()
+        self.guide.set_state(self.state)
         for stack in (self.prompts.undo_stack, self.hyperparameters.undo_stack):
             self.undo_group.addStack(stack)
 
@@ -166,33 +164,6 @@ class MainWindow(QMainWindow):
         """Return the views that follow the run on display cycle by cycle."""
         found = [view for view in self.views.values() if isinstance(view, RunView)]
         return [*found, self.metrics.dials] if found and self.metrics.dials else found
-
-    def _connect_views(self) -> None:
-        """A cycle that the person goes to in one view is shown in the others."""
-        self.completions.tokens_wanted.connect(self._show_tokens)
-        self.completions.paths_wanted.connect(self._show_paths)
-        self.completions.try_wanted.connect(self._try_prompt)
-        self.completions.pin_wanted.connect(self.prompts.pin)
-        self.prompts.changed.connect(self.completions.show_pins)
-        self.metrics.cycle_chosen.connect(self.completions.show_cycle)
-        self.completions.cycle_chosen.connect(self.metrics.show_chosen)
-        self.tokens.cycle_shown.connect(self.metrics.leave_chosen)
-        self.tokens.earlier.told.connect(self.toast.show_message)
-        for of_place in (self.paths, self.chances):
-            self.tokens.place_shown.connect(of_place.show_place)
-            of_place.told.connect(self.toast.show_message)
-        self.strip.turned.connect(self.guide.turn_to)
-        self.guide.opened.connect(self.reveal)
-        self.guide.summary.answer_wanted.connect(self._show_answer)
-        self.guide.set_state(self.state)
-        self.objective.setting_wanted.connect(self._take_setting)
-        for view in self.run_views():
-            self.metrics.cycle_chosen.connect(view.show_cycle)
-            self.completions.cycle_chosen.connect(view.show_cycle)
-            view.cycle_chosen.connect(self.metrics.show_chosen)
-            for other in self.run_views():
-                if other is not view:
-                    view.cycle_chosen.connect(other.show_cycle)
 
     # -- what shows
 
@@ -276,36 +247,6 @@ class MainWindow(QMainWindow):
             dock.widget().setFocus(Qt.FocusReason.ShortcutFocusReason)
             if not dock.widget().hasFocus():
                 dock.widget().focusNextChild()
-
-    def _show_tokens(self, cycle: int, prompt: int) -> None:
-        self.reveal("tokens")
-        self.tokens.show_prompt(cycle, prompt)
-
-    def _show_answer(self, before: int, after: int, prompt: int) -> None:
-        self.reveal("completions")
-        self.completions.choose(before, after)
-        self.completions.select_prompt(prompt)
-
-    def _show_paths(self, cycle: int, prompt: int) -> None:
-        self.tokens.show_prompt(cycle, prompt)
-        self.reveal("paths")
-
-    def _try_prompt(self, text: str) -> None:
-        self.reveal("trying")
-        self.trying.take([text])
-
-    def _take_setting(self, name: str, value: Value) -> None:
-        """Put a value into Hyperparameters, as if it were typed there."""
-        form = self.hyperparameters.form
-        if name not in form.rows:
-            self.toast.show_message(
-                "info", "Hyperparameters shows another algorithm, which has no such setting. "
-                "Choose the one of this run there first.")
-            return
-        spec = self.hyperparameters.algorithm.settings.specs()[name]
-        form.set_values({name: value}, f"{spec.label} from Objective")
-        self.toast.show_message(
-            "info", f"{spec.label} is {format_value(spec, value)} in Hyperparameters now.")
 
     # -- what is remembered
 

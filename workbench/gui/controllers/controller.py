@@ -27,6 +27,7 @@ from workbench.gui.controllers.places import missing_cycle, places
 from workbench.gui.controllers.readiness import Readiness
 from workbench.gui.controllers.resuming import Resuming, lost_cycles
 from workbench.gui.controllers.run_control import RunControl
+from workbench.gui.controllers.view_links import ViewLinks
 from workbench.gui.dialogs import show_about, show_shortcuts
 from workbench.gui.errors import ErrorDialog
 from workbench.gui.main_window import MainWindow
@@ -69,6 +70,7 @@ class Controller(QObject):
         self._display = Display(window, store, background, self.health, self.resuming, send)
         self.branching = Branching(window, store, background, self.resuming)
         self.experiments = Experiments(window, store, self.resuming)
+        ViewLinks(window)
         self._connect()
 
     @property
