@@ -1,0 +1,79 @@
+"""What one view asks of another: to show a cycle, a prompt, a token, or to take a setting."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from PySide6.QtCore import QObject
+
+from workbench.formatting import format_value
+from workbench.settings import Value
+
+if TYPE_CHECKING:
+    from workbench.gui.main_window import MainWindow
+
+
+class ViewLinks(QObject):
+    """Connects the views of ``window`` with one another."""
+
+    def __init__(self, window: MainWindow) -> None:
+        super().__init__(window)
+        self._window = window
+        window.completions.tokens_wanted.connect(self._show_tokens)
+        window.completions.paths_wanted.connect(self._show_paths)
+        window.completions.try_wanted.connect(self._try_prompt)
+        window.completions.pin_wanted.connect(window.prompts.pin)
+        window.prompts.changed.connect(window.completions.show_pins)
+        window.tokens.earlier.told.connect(window.toast.show_message)
+        for of_place in (window.paths, window.chances):
+            window.tokens.place_shown.connect(of_place.show_place)
+            of_place.told.connect(window.toast.show_message)
+        window.strip.turned.connect(window.guide.turn_to)
+        window.guide.opened.connect(window.reveal)
+        window.guide.summary.answer_wanted.connect(self._show_answer)
+        window.objective.setting_wanted.connect(self._take_setting)
+        self._connect_cycles()
+
+    def _connect_cycles(self) -> None:
+        """A cycle that the person goes to in one view is shown in the others."""
+        window, following = self._window, self._window.run_views()
+        window.metrics.cycle_chosen.connect(window.completions.show_cycle)
+        window.completions.cycle_chosen.connect(window.metrics.show_chosen)
+        window.tokens.cycle_shown.connect(window.metrics.leave_chosen)
+        for view in following:
+            window.metrics.cycle_chosen.connect(view.show_cycle)
+            window.completions.cycle_chosen.connect(view.show_cycle)
+            view.cycle_chosen.connect(window.metrics.show_chosen)
+            for other in following:
+                if other is not view:
+                    view.cycle_chosen.connect(other.show_cycle)
+
+    def _show_tokens(self, cycle: int, prompt: int) -> None:
+        self._window.reveal("tokens")
+        self._window.tokens.show_prompt(cycle, prompt)
+
+    def _show_paths(self, cycle: int, prompt: int) -> None:
+        self._window.tokens.show_prompt(cycle, prompt)
+        self._window.reveal("paths")
+
+    def _show_answer(self, before: int, after: int, prompt: int) -> None:
+        self._window.reveal("completions")
+        self._window.completions.choose(before, after)
+        self._window.completions.select_prompt(prompt)
+
+    def _try_prompt(self, text: str) -> None:
+        self._window.reveal("trying")
+        self._window.trying.take([text])
+
+    def _take_setting(self, name: str, value: Value) -> None:
+        """Put a value into Hyperparameters, as if it were typed there."""
+        settings = self._window.hyperparameters
+        if name not in settings.form.rows:
+            self._window.toast.show_message(
+                "info", "Hyperparameters shows another algorithm, which has no such setting. "
+                "Choose the one of this run there first.")
+            return
+        spec = settings.algorithm.settings.specs()[name]
+        settings.form.set_values({name: value}, f"{spec.label} from Objective")
+        self._window.toast.show_message(
+            "info", f"{spec.label} is {format_value(spec, value)} in Hyperparameters now.")
