@@ -201,7 +201,8 @@ class TrustRegion:
     ``earned(ratio, sign, settings)`` is that for an advantage of +1 or -1; ``held(ratio, advantage,
     settings)`` says which tokens push no further, where that curve is flat; ``band(settings)`` is
     ``(low, high)`` and ``edge_at(ratio)`` the setting that has the band's edge there. ``ratio`` and
-    ``advantage`` are columns of the trace, (n,).
+    ``advantage`` are columns of the trace, (n,). ``epochs(settings)`` names what the ratios are
+    kept as that each epoch found before its steps, the first epoch first.
     """
 
     help: str
@@ -216,6 +217,7 @@ class TrustRegion:
     edge_at: Callable[[float], float]
     formula: str = ""
     source: str = ""
+    epochs: Callable[[Mapping[str, Any]], Sequence[str]] = lambda settings: ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
+    from numpy.typing import NDArray
 
 
 class PromptLike(Protocol):
@@ -232,9 +233,11 @@ class Distribution:
 @dataclass(frozen=True, slots=True)
 class CycleResult:
     """What a finished cycle leaves to be recorded: the completions that it learned from, those of
-    the compared prompts after it, and tokens of the former."""
+    the compared prompts after it, and tokens of the former. Of ``spreads``, (n,) each, only how the
+    numbers are spread is kept."""
 
     metrics: Mapping[str, float]
     rollout: Sequence[Completion]
     comparison: Sequence[Completion]
     traces: Sequence[TokenTrace]
+    spreads: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)

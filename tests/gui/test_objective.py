@@ -18,6 +18,7 @@ from workbench.gui.objective.reading import Tokens
 from workbench.gui.objective.view import ObjectiveView
 from workbench.gui.widgets.theme import themes
 from workbench.ppo.metrics import GRADIENT_OF
+from workbench.ppo.picture import ratios_in
 from workbench.records import TokenTrace
 from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.store import Store
@@ -342,3 +343,32 @@ def test_the_terms_shares_of_the_gradient_on_request(
     assert entropy.said.endswith("gradient 10\N{NO-BREAK SPACE}%")
     assert view.picture.cycles == [1, 2, 3, 4, 5]  # also those without
     assert view.formula.measure.isChecked()
+
+
+def test_the_ratios_that_each_epoch_found(
+    qtbot: QtBot, opened: Opened, view: ObjectiveView, store: Store
+) -> None:
+    dock = opened.window.docks["objective"]
+    dock.setFloating(True)
+    dock.resize(1000, 700)
+    region = view.region
+    assert region._epochs not in region.ci.items  # nothing is known of them
+    rng = np.random.default_rng(1)
+    ratios = {ratios_in(epoch): np.exp(0.05 * epoch * rng.standard_normal(200))
+              for epoch in range(1, 5)}
+    store.record_cycle(view.run_id, 5, metrics=loss_of(5), rollout=[], comparison=[],
+                       traces=traces(5), keep_traces=2, spreads=ratios).result()
+    view.cycle_available(view.run_id)
+    await_cycle(qtbot, view, 5)
+    assert region._epochs in region.ci.items
+    for bars, low, high in zip(region.spreads, (5, 25), (95, 75), strict=True):
+        for end, percent in (("x0", low), ("x1", high)):
+            assert 10 ** bars.opts[end] == pytest.approx(
+                [np.percentile(values, percent) for values in ratios.values()], rel=1e-5)
+    assert 10 ** region.medians.xData[::2] == pytest.approx(
+        [np.median(values) for values in ratios.values()], rel=1e-5)
+    dock.resize(1000, 300)
+    qtbot.waitUntil(lambda: region._epochs not in region.ci.items)
+    view.choose_cycle(4)
+    await_cycle(qtbot, view, 4)
+    assert len(region.spreads[0].opts["x0"]) == 0

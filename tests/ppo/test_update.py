@@ -47,8 +47,8 @@ def gradient_after(experience, unattended, **settings):
 
     hp = parse({"num_ppo_epochs": 1, "num_mini_batches": 1, "max_grad_norm": 0,
                 "batch_size": 6, "entropy_coef": 0.01, "vf_coef": 0.5, **settings})
-    metrics = update(policy, Keep(policy.parameters(), lr=0.0),
-                     PPOLoss(experience, hp, hp.kl_coef), cycle=1, control=unattended)
+    metrics, _ = update(policy, Keep(policy.parameters(), lr=0.0),
+                        PPOLoss(experience, hp, hp.kl_coef), cycle=1, control=unattended)
     return kept, metrics
 
 

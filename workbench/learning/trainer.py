@@ -6,11 +6,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench.feedback.reward_arguments import missing_column
@@ -55,6 +56,8 @@ class Learned:
 
     metrics: Mapping[str, float]
     traces: Sequence[TokenTrace] = ()
+    spreads: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """Numbers of which only how they are spread is kept, by name, (n,) each."""
 
 
 class Trainer(ABC, Generic[S]):
@@ -348,7 +351,8 @@ class Trainer(ABC, Generic[S]):
             "seconds": clock.total,
             "tokens_per_second": float(completions.mask.sum()) / clock.total,
         }
-        return CycleResult(metrics, batch.written, comparison, learned.traces)
+        return CycleResult(
+            metrics, batch.written, comparison, learned.traces, learned.spreads)
 
     def compare(
         self, prompts: Sequence[int], settings: S, control: Control

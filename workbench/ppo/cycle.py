@@ -244,7 +244,9 @@ class PPOTrainer(Trainer[Hyperparameters]):
         set_rates(self.optimizer, rate, value_rate)
         loss = PPOLoss(experience, settings, self.kl_coef,
                        warming_up=cycle <= settings.critic_warmup_cycles)
-        metrics |= update(self.policy, self.optimizer, loss, cycle=cycle, control=control)
+        measured, ratios = update(
+            self.policy, self.optimizer, loss, cycle=cycle, control=control)
+        metrics |= measured
         self.between_cycles = False
         clock.lap("seconds/update")
         logprobs_after, likeliest_after = self._read_again(experience, cycle, settings, control)
@@ -258,7 +260,7 @@ class PPOTrainer(Trainer[Hyperparameters]):
                 horizon=settings.kl_horizon, n=settings.batch_size)
         ratio = probability_ratio(logprobs_after, completions.logprobs)
         return Learned(metrics, traces({"ratio": ratio}, likeliest_after)
-                       if settings.keep_tokens else [])
+                       if settings.keep_tokens else [], ratios)
 
     def columns(
         self, completions: Completions, batch: Batch | None

@@ -43,6 +43,8 @@ class PPOLoss:
     kl_coef: float
     warming_up: bool = False
     """Only values learn."""
+    ratios: list[Tensor] | None = None
+    """Takes the ratio of every token that is read, (n,) at a time."""
     only: str = ""
     """The one of :data:`TERMS` that has a gradient; empty: all have."""
 
@@ -68,6 +70,8 @@ class PPOLoss:
                     logprobs, self.experience.ref_logprobs[at], hp.kl_estimator)
         loss = reduce(torch.add, (term if self.only in ("", name) else 0.0 * term
                                   for name, term in terms.items()))
+        if self.ratios is not None:
+            self.ratios.append(ratio.detach())
         with torch.no_grad():
             logged = {
                 "policy": policy_terms, "value": value_terms, "total": loss,

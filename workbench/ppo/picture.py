@@ -48,6 +48,11 @@ def _shares(
                     else Share(0.0, "off: KL enters the reward", off=True))
 
 
+def ratios_in(epoch: int) -> str:
+    """Return what the ratios are kept as that an epoch found before its steps; 1 is the first."""
+    return f"ratio_epoch_{epoch}"
+
+
 def _product(coefficient: float, loss: float, why_off: str) -> Share:
     if coefficient == 0:
         return Share(0.0, f"off: {why_off}", off=True)
@@ -100,5 +105,7 @@ OBJECTIVE = Objective(
         "cliprange", "ε", "ratio", "advantage", earned, held, band,
         lambda ratio: abs(ratio - 1),
         formula="ρ = {π_after}÷{π_before}\nL_POLICY = mean of max(-A·ρ, -A·clip(ρ, 1-ε, 1+ε))",
-        source=SCHULMAN_2017),
+        source=SCHULMAN_2017,
+        epochs=lambda settings: [
+            ratios_in(epoch + 1) for epoch in range(settings["num_ppo_epochs"])]),
     more=tuple(GRADIENT_OF.values()), measure="measure_gradients")

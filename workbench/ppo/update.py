@@ -6,7 +6,10 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
 from workbench.learning.epochs import Epochs, Plan, mean, summarise
 from workbench.models.control import CycleControl
@@ -14,13 +17,15 @@ from workbench.models.policy import Policy
 from workbench.ppo.loss import TERMS, PPOLoss
 from workbench.ppo.metrics import GRADIENT_OF
 from workbench.ppo.parts import UPDATE
+from workbench.ppo.picture import ratios_in
 
 
 def update(
     policy: Policy, optimizer: torch.optim.Optimizer, loss: PPOLoss, *, cycle: int,
     control: CycleControl,
-) -> dict[str, float]:
-    """Run the epochs of one cycle and return its metrics.
+) -> tuple[dict[str, float], dict[str, NDArray[np.float32]]]:
+    """Run the epochs of one cycle and return its metrics, and the ratios of its tokens as each
+    epoch found them, by :func:`ratios_in`, (n,) each.
 
     Raises:
         Interrupted: ``control`` asked to end.
@@ -29,9 +34,12 @@ def update(
     hp = loss.hp
     plan = Plan.of(hp, cycle, epochs=hp.num_ppo_epochs, mini_batches=hp.num_mini_batches,
                    values_alone=loss.warming_up)
+    ratios: list[Tensor] = []
+    found: dict[str, NDArray[np.float32]] = {}
+    loss = replace(loss, ratios=ratios)
     epochs = Epochs(policy, loss.experience.completions, loss, plan, control)
     norms = {} if not hp.measure_gradients else {
-        GRADIENT_OF[name]: epochs.gradient_norm(optimizer, replace(loss, only=name))
+        GRADIENT_OF[name]: epochs.gradient_norm(optimizer, replace(loss, only=name, ratios=None))
         for name in TERMS}
 
     def enough(means: Mapping[str, float]) -> bool:
@@ -39,11 +47,14 @@ def update(
             "epoch": means["epoch"] + 1, "epochs": hp.num_ppo_epochs,
             "policy/clipfrac": means["clipped"], "policy/approxkl": means["approxkl"],
             "val/ratio_var": _variance(means["ratio_excess"], means["ratio"])})
+        name, read = ratios_in(round(means["epoch"]) + 1), torch.cat(ratios).float().cpu().numpy()
+        found[name] = np.concatenate([found[name], read]) if name in found else read
+        ratios.clear()
         return 0 < hp.target_kl < means["approxkl"]
 
     log = epochs.run(optimizer, enough)
     last = [entry for entry in log if entry["epoch"] == log[-1]["epoch"]]
-    return summarise(log) | norms | {
+    metrics = summarise(log) | norms | {
         "policy/approxkl_avg": mean(log, "approxkl"),
         "policy/clipfrac_avg": mean(log, "clipped"),
         "policy/entropy_avg": mean(log, "entropy"),
@@ -54,6 +65,7 @@ def update(
         "val/ratio_start": math.sqrt(2 * log[0]["approxkl"]),
         "val/ratio_var": _variance(mean(last, "ratio_excess"), mean(last, "ratio")),
     }
+    return metrics, found
 
 
 def _variance(excess: float, ratio: float) -> float:

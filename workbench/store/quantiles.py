@@ -26,10 +26,12 @@ def quantiles(values: ArrayLike) -> NDArray[np.float64]:
     return found
 
 
-def pack(run_id: int, cycle: int, traces: Iterable[TokenTrace]) -> list[dict[str, Any]]:
-    """Return a row for each column of a cycle's traces: its quantiles over all tokens as
-    little-endian float32."""
-    columns: dict[str, list[Any]] = {}
+def pack(
+    run_id: int, cycle: int, traces: Iterable[TokenTrace], more: Mapping[str, ArrayLike]
+) -> list[dict[str, Any]]:
+    """Return a row for each column of a cycle's traces, over all tokens, and for ``more`` numbers
+    by name: the quantiles as little-endian float32."""
+    columns: dict[str, list[Any]] = {name: [numbers] for name, numbers in more.items()}
     for trace in traces:
         for name, numbers in trace.numbers.items():
             columns.setdefault(name, []).append(numbers)

@@ -169,16 +169,17 @@ class Queries:
         return [row["position"] for row in rows]
 
     def token_quantiles(
-        self, run_id: int, names: Sequence[str], after: int = 0
+        self, run_id: int, names: Sequence[str], after: int = 0, last: int = sys.maxsize
     ) -> dict[str, dict[int, NDArray[np.float64]]]:
-        """Return how columns of a run's token traces are spread in each cycle past ``after``: by
-        name and cycle, (COUNT,) quantiles (:mod:`workbench.store.quantiles`)."""
+        """Return how numbers of a run's tokens are spread in each cycle past ``after``, up to
+        ``last``: by name and cycle, (COUNT,) quantiles (:mod:`workbench.store.quantiles`)."""
         from workbench.store.quantiles import unpack
 
         result: dict[str, dict[int, NDArray[np.float64]]] = {name: {} for name in names}
         for row in self._db.query(
-            f"select * from quantiles where run_id = ? and cycle > ? "
-            f"and name in ({', '.join('?' * len(names))}) order by cycle", [run_id, after, *names]
+            "select * from quantiles where run_id = ? and cycle > ? and cycle <= ? "
+            f"and name in ({', '.join('?' * len(names))}) order by cycle",
+            [run_id, after, last, *names]
         ):
             result[row["name"]][row["cycle"]] = unpack(row)
         return result

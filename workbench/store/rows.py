@@ -18,7 +18,10 @@ from workbench.store.records import (
     RunRecord,
 )
 
-if TYPE_CHECKING:  # numpy takes a while to import, and a window wants its store first
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    # numpy takes a while to import, and a window wants its store first
     from workbench.records import TokenTrace
 
 Row = dict[str, Any]
@@ -104,11 +107,13 @@ def health_rows(run_id: int, health: Iterable[HealthRecord]) -> list[Row]:
              "sentence": h.sentence} for h in health]
 
 
-def quantile_rows(run_id: int, cycle: int, traces: Iterable[TokenTrace]) -> list[Row]:
-    """Return the rows of how the numbers of a cycle's tokens are spread."""
+def quantile_rows(
+    run_id: int, cycle: int, traces: Iterable[TokenTrace], more: Mapping[str, ArrayLike]
+) -> list[Row]:
+    """Return the rows of how the numbers of a cycle's tokens are spread, and ``more`` by name."""
     from workbench.store.quantiles import pack
 
-    return pack(run_id, cycle, traces)
+    return pack(run_id, cycle, traces, more)
 
 
 def trace_rows(run_id: int, cycle: int, traces: Iterable[TokenTrace]) -> list[Row]:

@@ -43,7 +43,10 @@ from workbench.store.steering import Steering
 from workbench.store.value_cache import ValueCache
 from workbench.store.writer import Writer
 
-if TYPE_CHECKING:  # numpy takes a while to import, and a window wants its store first
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    # numpy takes a while to import, and a window wants its store first
     from workbench.records import TokenTrace
 
 
@@ -149,20 +152,20 @@ class Store(Queries):
         self, run_id: int, cycle: int, *, metrics: Mapping[str, float],
         rollout: Iterable[CompletionRecord], comparison: Iterable[CompletionRecord],
         traces: Iterable[TokenTrace] = (), keep_traces: int = 0,
-        health: Iterable[HealthRecord] = (),
+        health: Iterable[HealthRecord] = (), spreads: Mapping[str, ArrayLike] | None = None,
     ) -> Future[None]:
         """Record a finished cycle whole: metrics, what it learned from, the comparison after, and
         what the health check found.
 
         Traces of cycles before the last ``keep_traces`` are dropped, but for pinned prompts and
-        how their numbers are spread.
+        how their numbers are spread; so is that of ``spreads``, numbers by name.
         """
         rows = (completion_rows(run_id, cycle, "rollout", rollout)
                 + completion_rows(run_id, cycle, "comparison", comparison))
         numbers = _metric_rows(run_id, cycle, metrics)
         traces = list(traces)
         packed = trace_rows(run_id, cycle, traces)
-        spread = quantile_rows(run_id, cycle, traces)
+        spread = quantile_rows(run_id, cycle, traces, spreads or {})
         findings = health_rows(run_id, health)
 
         # A process that ended between going back and dropping the checkpoints of what followed.

@@ -55,7 +55,7 @@ def cycle_record(
     def write() -> None:
         store.record_cycle(
             run.id, cycle, metrics=result.metrics, rollout=rollout, comparison=comparison,
-            traces=result.traces, keep_traces=run.hp.keep_tokens,
+            traces=result.traces, spreads=result.spreads, keep_traces=run.hp.keep_tokens,
             health=health_records(checked)).result()
         run.cycle, run.in_cycle, run.attended, run.drafted = cycle, False, False, False
         run.score, run.settled = _worth(result), (run.hp, numbers)

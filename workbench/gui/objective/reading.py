@@ -36,6 +36,8 @@ class Picture:
     total: Sequence[float] = ()
     cycle: int = 0
     settings: Mapping[str, object] | None = None
+    epochs: Sequence[Array] = ()
+    """The quantiles of the ratios that each epoch of ``cycle`` found, (COUNT,) each."""
     tokens: Tokens | None = None
 
     @property
@@ -58,8 +60,10 @@ def read_picture(store: Store, run_id: int, wanted: int | None) -> Picture | Non
     if not cycles:
         return Picture(run_id, algorithm)
     cycle = cycles[max(0, bisect_right(cycles, wanted) - 1)] if wanted is not None else cycles[-1]
+    settings = store.settings_after(run_id, cycle)
     return Picture(
-        run_id, algorithm, cycles, shares, total, cycle, store.settings_after(run_id, cycle),
+        run_id, algorithm, cycles, shares, total, cycle, settings,
+        _read_epochs(store, run_id, cycle, objective, settings),
         _read_tokens(store, run_id, cycle, objective))
 
 
@@ -82,6 +86,17 @@ def _read_shares(
             at += 1
         shares.append(objective.shares(numbers[cycle], settings, cycle))
     return cycles, shares, [numbers[cycle][objective.total] for cycle in cycles]
+
+
+def _read_epochs(
+    store: Store, run_id: int, cycle: int, objective: Objective, settings: Mapping[str, object]
+) -> list[Array]:
+    region = objective.region
+    names = [] if region is None else region.epochs(settings)
+    if not names:
+        return []
+    found = store.token_quantiles(run_id, names, cycle - 1, cycle)
+    return [found[name][cycle] for name in names if cycle in found[name]]
 
 
 def _read_tokens(store: Store, run_id: int, cycle: int, objective: Objective) -> Tokens | None:

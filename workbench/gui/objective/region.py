@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyqtgraph as pg
@@ -17,6 +17,7 @@ from workbench.gui.objective.reading import Array, Tokens
 from workbench.gui.what_is import explain_by, of_region
 from workbench.gui.widgets.controls import describe, named
 from workbench.gui.widgets.theme import Theme, mix, themes
+from workbench.store.quantiles import COUNT
 
 LEAST, MOST = 0.5, 2.0
 """Ratios on the axis; what lies further stands at its ends."""
@@ -26,6 +27,7 @@ _BINS = 60
 _DOT, _RING = 5, 7  # pixels
 _MANY, _PLACES = 3000, 1200  # dots; where there are more, one stands for those in one place
 _LOW = 200  # pixels of height below which the curves have it all
+_HIGH = 330  # from here on there is room for the epochs as well
 _AXIS = 44  # pixels of the y axes, so that both plots have x in the same places
 
 
@@ -45,10 +47,9 @@ class RegionPlot(pg.GraphicsLayoutWidget):
         layout.setVerticalSpacing(0)
         self._upper = self.addPlot(0, 0, enableMenu=False, axisItems={"left": ValueAxis()})
         self._lower = self.addPlot(1, 0, enableMenu=False, axisItems={"left": ValueAxis()})
-        layout.setRowStretchFactor(0, 3)
-        layout.setRowStretchFactor(1, 1)
-        self._shades = [pg.LinearRegionItem(movable=False) for _ in range(2)]
-        for plot, shade in zip((self._upper, self._lower), self._shades, strict=True):
+        self._epochs = self.addPlot(2, 0, enableMenu=False)
+        self._shades = [pg.LinearRegionItem(movable=False) for _ in range(3)]
+        for plot, shade in zip(self._all(), self._shades, strict=True):
             plot.setMouseEnabled(x=False, y=False)
             plot.hideButtons()
             plot.getAxis("left").setWidth(_AXIS)
@@ -79,15 +80,23 @@ class RegionPlot(pg.GraphicsLayoutWidget):
             self._upper.addItem(dots)
         for bars in self.counts:
             self._lower.addItem(bars)
+        self.spreads = [pg.BarGraphItem(x0=[], x1=[], y0=[], y1=[]) for _ in range(2)]
+        self.medians = pg.PlotDataItem(connect="pairs")
+        for item in (*self.spreads, self.medians):
+            self._epochs.addItem(item)
+        self._epochs.getViewBox().invertY()
+        self._has_epochs = False
         self._theme: Theme | None = None
         self._region: TrustRegion | None = None
         explain_by(self, lambda: of_region(self._region) if self._region else None)
         self._fit(low=False)
 
     def show_region(
-        self, region: TrustRegion, settings: Mapping[str, object], tokens: Tokens | None
+        self, region: TrustRegion, settings: Mapping[str, object], tokens: Tokens | None,
+        epochs: Sequence[Array] = (),
     ) -> None:
-        """Draw the curves of ``settings``, and the tokens on them."""
+        """Draw the curves of ``settings``, the tokens on them, and how the ratios were spread that
+        each of the ``epochs`` found: quantiles, (COUNT,) each."""
         self._region = region
         describe(self, region.help)
         if self._theme is not (theme := themes().theme):
@@ -96,35 +105,49 @@ class RegionPlot(pg.GraphicsLayoutWidget):
         self._draw_band(region.band(settings))
         self._draw_curves(region, settings)
         self._draw_tokens(region, settings, tokens)
+        self._draw_epochs(epochs)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Leave the histogram out where there is too little height for both."""
         super().resizeEvent(event)
-        low = self.height() < _LOW
-        if hasattr(self, "_low") and low != self._low:  # else it is not built yet
-            if low:
-                self.ci.removeItem(self._lower)  # a hidden one would keep its room
-            else:
-                self.ci.addItem(self._lower, 1, 0)
-            self._fit(low)
+        if hasattr(self, "_low"):  # else it is not built yet
+            self._fit(self.height() < _LOW)
+
+    def _all(self) -> tuple[pg.PlotItem, ...]:
+        return self._upper, self._lower, self._epochs
 
     def _fit(self, low: bool) -> None:
+        """Show the plots that there is room for and something to show in."""
         self._low = low
-        self.ci.layout.setRowStretchFactor(1, 0 if low else 1)
-        self._upper.getAxis("bottom").setStyle(showValues=low)
+        shown = (True, not low, self._has_epochs and self.height() >= _HIGH)
+        for row, (plot, wanted, share) in enumerate(
+                zip(self._all(), shown, (6, 2, 2), strict=True)):
+            there = plot in self.ci.items
+            if there and not wanted:
+                self.ci.removeItem(plot)  # a hidden one would keep its room
+            elif wanted and not there:
+                self.ci.addItem(plot, row, 0)
+            self.ci.layout.setRowStretchFactor(row, share if wanted else 0)
+        last = max(row for row, wanted in enumerate(shown) if wanted)
+        for row, plot in enumerate(self._all()):
+            plot.getAxis("bottom").setStyle(showValues=row == last)
+            plot.showLabel("bottom", row == last and row > 0)
         for name in self._names.values():
             name.setVisible(not low)
 
     def _dress(self, theme: Theme) -> None:
         """Take the colours of a theme, which axes and texts are drawn anew for."""
         self.setBackground(theme.base)
-        for plot in (self._upper, self._lower):
+        for plot in self._all():
             for side in ("left", "bottom"):
                 plot.getAxis(side).setPen(theme.border)
                 plot.getAxis(side).setTextPen(theme.muted)
         for plot, title in ((self._upper, "earned"), (self._lower, "tokens")):
             plot.getAxis("left").setLabel(title, color=theme.muted)
-        self._lower.getAxis("bottom").setLabel("ratio ρ after the update", color=theme.muted)
+        self._epochs.getAxis("left").setLabel("epoch", color=theme.muted)
+        for plot in (self._lower, self._epochs):
+            plot.getAxis("bottom").setLabel("ratio ρ after the update" if plot is self._lower else
+                                            "ratio ρ", color=theme.muted)
         self._zero.setPen(pg.mkPen(theme.border))
         for sign, name in self._names.items():
             name.setText("advantage above 0" if sign > 0 else "advantage below 0",
@@ -193,6 +216,27 @@ class RegionPlot(pg.GraphicsLayoutWidget):
             bars.setOpts(x0=edges[:-1], x1=edges[1:], y0=low, y1=high, pen=pg.mkPen(None),
                          brush=pg.mkBrush(colour))
         self._lower.setYRange(0, max(1.0, float(both.max()) * 1.05), padding=0)
+
+    def _draw_epochs(self, epochs: Sequence[Array]) -> None:
+        """A bar an epoch over nine of ten ratios that it found, a darker one over half of them."""
+        theme = themes().theme
+        known = [(row, np.log10(found.clip(LEAST, MOST))) for row, found in enumerate(epochs, 1)
+                 if np.isfinite(found).all()]
+        rows = np.array([row for row, _ in known], float)
+        found = np.array([ratios for _, ratios in known]).reshape(-1, COUNT)
+        for bars, least, most, share in ((self.spreads[0], 1, 19, 0.3),
+                                         (self.spreads[1], 5, 15, 0.65)):
+            bars.setOpts(x0=found[:, least], x1=found[:, most], y0=rows - 0.35, y1=rows + 0.35,
+                         pen=pg.mkPen(None), brush=pg.mkBrush(mix(theme.accent, theme.base, share)))
+        middle = np.repeat(found[:, 10], 2)
+        self.medians.setData(middle, np.column_stack([rows - 0.35, rows + 0.35]).ravel(),
+                             pen=pg.mkPen(theme.text, width=2))
+        self._epochs.setYRange(0.4, max(len(epochs), 1) + 0.6, padding=0)
+        step = max(1, len(epochs) // 4)
+        self._epochs.getAxis("left").setTicks(
+            [[(row, str(row)) for row in range(1, len(epochs) + 1, step)]])
+        self._has_epochs = bool(known)
+        self._fit(self._low)
 
     def _drag(self, edge: pg.InfiniteLine) -> None:
         self.edge_dragged.emit(10 ** edge.value())

@@ -86,7 +86,8 @@ class ObjectiveView(PictureView[Picture]):
         if picture is not None and picture.algorithm.objective is not None:
             region = picture.algorithm.objective.region
             if region is not None:
-                self.region.show_region(region, self.edge.settings(), picture.tokens)
+                self.region.show_region(
+                    region, self.edge.settings(), picture.tokens, picture.epochs)
                 self.region.setAccessibleDescription(self.edge.said.text())
 
     # -- making it
