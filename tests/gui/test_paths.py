@@ -118,6 +118,17 @@ def test_it_is_written_on_and_drawn(qtbot, opened, store):
     assert not tree.grab().isNull()
 
 
+def test_from_the_prompt(qtbot, opened, store):
+    run_id = place(opened, store)
+    view = opened.window.paths
+    qtbot.mouseClick(view.from_prompt, Qt.MouseButton.LeftButton)
+    assert view._where.text() == "Cycle 1, in place of “was” at the beginning"
+    assert not view.from_prompt.isEnabled()
+    qtbot.mouseClick(view.button, Qt.MouseButton.LeftButton)
+    assert opened.sent[-1].at == 0
+    assert opened.sent[-1].run_id == run_id
+
+
 def test_what_another_policy_wrote_is_chosen(opened, store):
     place(opened, store)
     store.record_crossroads(FOUND).result()

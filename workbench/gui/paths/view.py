@@ -20,7 +20,7 @@ from superqt import QElidingLabel, QFlowLayout
 from workbench.formatting import number, percent, signed, visible
 from workbench.gui.paths.layout import Node
 from workbench.gui.paths.tree import PathTree
-from workbench.gui.widgets.controls import enable, label, named
+from workbench.gui.widgets.controls import enable, label, named, tool_button
 from workbench.gui.widgets.place_text import place_text
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.records import Crossroads
@@ -113,6 +113,12 @@ class PathsView(QWidget):
                 list(_SOURCES.values())[self.source.currentIndex()],
                 self.branches.value(), self.times.value()))
 
+    def go_to_prompt(self) -> None:
+        """Show the place right after the prompt."""
+        if self._place is not None:
+            self.show_place(*self._place[:3], 0)
+            self._enable()
+
     # -- showing
 
     def paintEvent(self, event: QPaintEvent) -> None:
@@ -174,6 +180,9 @@ class PathsView(QWidget):
         enable(self.button, busy or self._state in allowed(WriteOn), WHEN[WriteOn][1])
         for widget in (self.source, self.branches, self.times):
             enable(widget, not busy, "Paths are being written.")
+        first = self._place is not None and self._place[3] == 0
+        enable(self.from_prompt, not (busy or first),
+               "Paths are being written." if busy else "This is the first token.")
 
     def _build(self) -> None:
         layout = QVBoxLayout(self)
@@ -196,6 +205,11 @@ class PathsView(QWidget):
                             "Continue the likeliest tokens at this place, score what comes of it, "
                             "and keep it with the run")
         self.button.clicked.connect(lambda _=False: self.write_on())
+        self.from_prompt = tool_button(
+            "From the prompt", "paths_from_prompt", "From the prompt",
+            "Go to the first token, in place of which anything could have been answered",
+            role="compact")
+        self.from_prompt.clicked.connect(self.go_to_prompt)
         self.source = named(QComboBox(), "paths_source", "Written by", "Which policy writes on")
         self.source.addItems(list(_SOURCES))
         self.branches = self._spin("paths_branches", "Tokens", 2, 20, 5,
@@ -206,7 +220,7 @@ class PathsView(QWidget):
         self.writer = named(QComboBox(), "paths_writer", "Tree of", "Whose paths are shown")
         self.writer.currentIndexChanged.connect(lambda _: self._show())
         self._by = label("Tree of")
-        for widgets in ((self.button,), (self.source,), (self.branches, label("tokens", "muted")),
+        for widgets in ((self.button, self.from_prompt), (self.source,), (self.branches, label("tokens", "muted")),
                         (self.times, label("times each", "muted")), (self._by, self.writer)):
             group = QWidget()
             row = QHBoxLayout(group)
