@@ -220,7 +220,8 @@ class PathsView(QWidget):
         self.writer = named(QComboBox(), "paths_writer", "Tree of", "Whose paths are shown")
         self.writer.currentIndexChanged.connect(lambda _: self._show())
         self._by = label("Tree of")
-        for widgets in ((self.button, self.from_prompt), (self.source,), (self.branches, label("tokens", "muted")),
+        for widgets in ((self.button, self.from_prompt), (self.source,),
+                        (self.branches, label("tokens", "muted")),
                         (self.times, label("times each", "muted")), (self._by, self.writer)):
             group = QWidget()
             row = QHBoxLayout(group)
