@@ -14,7 +14,7 @@ from pytestqt.qtbot import QtBot
 
 from workbench import algorithms
 from workbench.gui.distributions.calibration import say as say_predictions
-from workbench.gui.distributions.fan import histogram, say
+from workbench.gui.distributions.fan import histogram, say, view_range
 from workbench.gui.distributions.reading import Known, Picture, means, read_picture
 from workbench.gui.distributions.view import DistributionsView
 from workbench.gui.widgets.theme import themes
@@ -124,6 +124,14 @@ def test_means_of_equal_shares_by_hand() -> None:
     assert [len(part) for part in means(predicted, actual)] == [4, 4]
 
 
+def test_what_hardly_differs_is_drawn_as_such() -> None:
+    rows = np.linspace(-1e-6, 1e-6, 21)[None, :].repeat(3, axis=0)
+    assert view_range(rows) == pytest.approx((-0.25, 0.25), abs=1e-5)
+    low, high = view_range(np.linspace(0, 10, 21)[None, :])
+    assert low < 0.5
+    assert high > 9.5
+
+
 def test_what_lies_beyond_counts_at_the_edge() -> None:
     counts, edges = histogram(np.array([-9.0, 0.1, 0.1, 9.0, math.nan]), 0.0, 1.0)
     assert counts.sum() == 4
@@ -136,12 +144,12 @@ def test_it_says_how_the_numbers_lie(view: DistributionsView, store: Store) -> N
     scores = [r.score for r in completions_of(5)]
     low, middle, high = np.percentile(scores, [25, 50, 75])
     assert view.fans[0].said.text() == (
-        f"median {middle:.2f}, half between {low:.2f} and {high:.2f}".replace(
+        f"half in {low:.2f} to {high:.2f}, median {middle:.2f}".replace(
             "-", "\N{MINUS SIGN}"))
     predictions = view.picture.predictions
     assert view.calibration.said.text() == say_predictions(predictions)
     assert predictions.explained == pytest.approx(0.45)
-    assert say_predictions(predictions).startswith("It foresaw 45\N{NO-BREAK SPACE}% of the")
+    assert say_predictions(predictions).startswith("Foresees 45\N{NO-BREAK SPACE}% of the")
     # Every token is in the picture.
     assert (view.calibration.cells.image**2).sum() == pytest.approx(COUNT * TOKENS)
     assert view.fans[1].plot.bars.opts["x1"].sum() == COUNT * TOKENS

@@ -54,16 +54,16 @@ METRICS = (
     COMMON["policy/grad_norm"],
     COMMON["policy/epochs"],
     COMMON["policy/steps"],
-    *(Metric(name, f"Gradient of the {of}", "", f"‖∇{term}‖₂ before the cycle's first step",
-             f"How strongly the {of} alone would move the weights. All are as long as the whole "
+    *(Metric(name, f"Gradient: {of}", "", f"‖∇{term}‖₂ before the cycle's first step",
+             f"How strongly the {of} term alone would move the weights. All are as long as the whole "
              "only where they point the same way.",
              absent="It is measured where Gradient of each term is on, in Hyperparameters.",
              short=of)
       for name, of, term in (
-          (GRADIENT_OF["policy"], "policy term", "L_POLICY"),
-          (GRADIENT_OF["value"], "value term", "(c₁·L_VF)"),
-          (GRADIENT_OF["entropy"], "entropy term", "(c₂·L_ENT)"),
-          (GRADIENT_OF["kl"], "KL term", "(β·KL)"))),
+          (GRADIENT_OF["policy"], "policy", "L_POLICY"),
+          (GRADIENT_OF["value"], "value", "(c₁·L_VF)"),
+          (GRADIENT_OF["entropy"], "entropy", "(c₂·L_ENT)"),
+          (GRADIENT_OF["kl"], "KL", "(β·KL)"))),
     Metric("loss/policy_avg", "Policy loss", "",
            "mean of max(-A·ρ, -A·clip(ρ, 1-ε, 1+ε))",
            "The clipped surrogate. Its level says little; sudden jumps say something.",

@@ -34,7 +34,8 @@ class CalibrationPlot(QWidget):
         self.said = QElidingLabel(textFormat=Qt.TextFormat.PlainText)
         self.said.setProperty("role", "muted")
         self.said.setMinimumWidth(1)
-        self.plot = pg.PlotWidget(enableMenu=False, axisItems={"left": ValueAxis()})
+        self.plot = pg.PlotWidget(enableMenu=False, axisItems={
+            "left": ValueAxis(), "bottom": ValueAxis("bottom")})
         self.plot.setFrameShape(QFrame.Shape.NoFrame)
         self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.plot.setMinimumSize(120, _LEAST_HEIGHT)
@@ -60,7 +61,9 @@ class CalibrationPlot(QWidget):
         self.title.setText(calibration.title)
         self.title.setToolTip(plain_tip(calibration.help))
         self.said.setText(say(found))
-        self.said.setToolTip(plain_tip(self.said.text()))
+        self.said.setToolTip(plain_tip(
+            f"{say(found)}: the tenth of the tokens where least was foreseen, and that where most "
+            "was" if len(found.foreseen) else say(found)))
         named(self.plot, "calibration_plot", calibration.title, calibration.help)
         self.plot.setAccessibleDescription(self.said.text())
         self.plot.setBackground(theme.base)
@@ -96,10 +99,10 @@ def say(found: Predictions) -> str:
     if not len(found.foreseen):
         return _NOT_KEPT
     foreseen, came = found.foreseen, found.came
-    said = (f"Where it foresaw least, {number(float(foreseen[0]))}, {number(float(came[0]))} came; "
-            f"where most, {number(float(foreseen[-1]))}, {number(float(came[-1]))}")
+    said = (f"{number(float(foreseen[0]))} foreseen, {number(float(came[0]))} came; "
+            f"{number(float(foreseen[-1]))} foreseen, {number(float(came[-1]))} came")
     if np.isnan(found.explained):
         return said
     if found.explained <= 0:
-        return f"It foresaw no better than one number for all would. {said}"
-    return f"It foresaw {percent(found.explained)} of the differences. {said}"
+        return f"Foresees no better than one number for all would. {said}"
+    return f"Foresees {percent(found.explained)} of the differences. {said}"

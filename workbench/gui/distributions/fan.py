@@ -19,6 +19,7 @@ from workbench.gui.widgets.theme import Theme, mix, themes
 from workbench.store.quantiles import COUNT
 
 _BINS = 24
+_LEAST_SPAN = 0.5
 _AXIS = 44  # pixels of the y axes, so that plots below one another have x in the same places
 _BELOW = 24  # pixels of the x axes
 _LEAST_HEIGHT = 150  # pixels
@@ -74,7 +75,7 @@ def say(spread: Spread, cycle: int) -> str:
         return f"Cycle {cycle:,} has no number of it"
     text = spread.distribution.text
     low, middle, high = (text(float(row[place])) for place in (5, 10, 15))
-    return f"median {middle}, half between {low} and {high}"
+    return f"half in {low} to {high}, median {middle}"
 
 
 def say_all(spread: Spread, cycle: int) -> str:
@@ -194,9 +195,10 @@ class _FanPlot(pg.GraphicsLayoutWidget):
 
 
 def view_range(rows: Array) -> tuple[float, float]:
-    """Return the heights to draw: nine of ten numbers of every cycle, and some room."""
+    """Return the heights to draw: nine of ten numbers of every cycle, and some room. What hardly
+    differs is not drawn as if it did."""
     low, high = float(rows[:, 1].min()), float(rows[:, 19].max())
-    room = 0.12 * (high - low) or max(0.5, 0.1 * abs(high))
+    room = max(0.12 * (high - low), (_LEAST_SPAN - (high - low)) / 2)
     return low - room, high + room
 
 

@@ -14,7 +14,7 @@ from workbench.gui.background import Background
 from workbench.gui.health.scales import in_words
 from workbench.gui.run_view import PictureView
 from workbench.gui.widgets.controls import named
-from workbench.gui.widgets.theme import themes
+from workbench.gui.widgets.theme import mix, themes
 from workbench.health import Reading
 from workbench.store.store import Store
 from workbench.training.health import read_run
@@ -71,7 +71,7 @@ class Dial(QAbstractButton):
         """Draw the arc, how far of it is gone, and the name."""
         theme, reading = themes().theme, self.reading
         severity = reading.severity if reading else None
-        colour = {None: theme.muted, "warning": theme.warning, "serious": theme.bad}[severity]
+        colour = {None: theme.text, "warning": theme.warning, "serious": theme.bad}[severity]
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         if self.underMouse() or self.current:
@@ -83,7 +83,8 @@ class Dial(QAbstractButton):
             self._paint_bar(painter, share, QColor(colour))
             return
         box = QRectF((self.width() - _SIZE) / 2, 3, _SIZE, _SIZE).adjusted(2, 2, -2, -2)
-        pen = QPen(QColor(theme.border), _LINE, Qt.PenStyle.SolidLine, Qt.PenCapStyle.FlatCap)
+        track = QColor(mix(theme.muted, theme.base, 0.3))
+        pen = QPen(track, _LINE, Qt.PenStyle.SolidLine, Qt.PenCapStyle.FlatCap)
         painter.setPen(pen)
         painter.drawArc(box, _FROM * 16, -_SWEEP * 16)
         if share > 0:
@@ -94,7 +95,7 @@ class Dial(QAbstractButton):
         font.setPointSizeF(font.pointSizeF() * _SMALL)
         font.setBold(severity is not None)
         painter.setFont(font)
-        painter.setPen(QColor(colour))
+        painter.setPen(QColor(colour if severity else theme.muted))
         painter.drawText(self.rect().adjusted(0, _SIZE - 2, 0, 0), Qt.AlignmentFlag.AlignCenter,
                          self.text())
 
@@ -102,7 +103,7 @@ class Dial(QAbstractButton):
     def _paint_bar(self, painter: QPainter, share: float, colour: QColor) -> None:
         bar = QRectF(3, (self.height() - _BAR) / 2, self.width() - 6, _BAR)
         painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(QColor(themes().theme.border))
+        painter.setBrush(QColor(mix(themes().theme.muted, themes().theme.base, 0.3)))
         painter.drawRoundedRect(bar, _BAR / 2, _BAR / 2)
         if share > 0:
             bar.setWidth(max(_BAR, share * bar.width()))

@@ -58,11 +58,11 @@ class Scale:
 
 
 class ValueAxis(pg.AxisItem):
-    """The y axis. On a logarithmic scale ticks stand at powers of ten, or at round numbers where
-    the view spans less than a decade or two."""
+    """An axis of values, mostly y. On a logarithmic scale ticks stand at powers of ten, or at round
+    numbers where the view spans less than a decade or two."""
 
-    def __init__(self) -> None:
-        super().__init__("left")
+    def __init__(self, side: str = "left") -> None:
+        super().__init__(side)
         self._log = Scale()
 
     def set_scale(self, scale: Scale) -> None:
@@ -128,7 +128,8 @@ class CycleAxis(pg.AxisItem):
         self, minVal: float, maxVal: float, size: float,  # noqa: N803
     ) -> list[tuple[float, float]]:
         """Return the distance between ticks."""
-        room = max(3.0, size / 56)
+        label = 56 if self._x_axis == "time" else 24 + 7 * len(f"{maxVal:,.0f}")  # pixels
+        room = max(3.0, size / label)
         if self._x_axis == "time":
             wanted = (maxVal - minVal) / room
             spacing = next((s for s in _CLOCK if s >= wanted), 86_400 * math.ceil(wanted / 86_400))

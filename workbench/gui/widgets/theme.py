@@ -105,6 +105,8 @@ class ThemeManager(QObject):
     def install(self) -> None:
         """Give the application its style, palette and style sheet, now and on every change."""
         QApplication.setStyle("Fusion")
+        # An icon has the colour of its button, which is no colour for a menu.
+        QApplication.setAttribute(Qt.ApplicationAttribute.AA_DontShowIconsInMenus)
         self._installed = True
         self._apply()
 
