@@ -91,7 +91,7 @@ def test_the_command_line_writes_a_metric_as_the_window_does(
     store: Store, run_id: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     line = _line(CycleFinished(run_id, 3, 20, MEASURED), PPO.figures)
-    assert "  training reward -0.14  KL 0  outside clip 0.111  " in line
+    assert "  training reward -0.14  KL 0  outside band 0.111  " in line
     store.close()
     assert cli.main(["runs", "--home", str(store.home)]) == 0
     listed = capsys.readouterr().out

@@ -198,11 +198,17 @@ def test_of_many_tokens_one_stands_for_those_in_its_place(view: ObjectiveView) -
     assert np.asarray(view.region.counts[0].opts["y1"]).sum() == (~flat).sum()
 
 
+def _held(outside: int, held: int, be: str = "are") -> str:
+    if held == outside:
+        return f"all of these {be} held by the clip."
+    return (f"{held} of these {be} held by the clip, the others moved against their advantage, "
+            "carried by other tokens.")
+
+
 def test_the_sentence_counts_what_the_clip_holds(view: ObjectiveView) -> None:
     tokens, outside, held = counted(4, 0.2)
     assert view.edge.said.text() == (
-        f"{outside} of {tokens} tokens are outside the band 0.8 to 1.2; {held} of these are held "
-        "by the clip.")
+        f"{outside} of {tokens} tokens are outside the band 0.8 to 1.2; {_held(outside, held)}")
     assert not view.edge.use.isEnabled()
 
 
@@ -219,7 +225,7 @@ def test_dragging_the_edge_asks_what_another_would_have_held_and_stages_it(
     tokens, outside, held = counted(4, 0.15)
     assert view.edge.said.text() == (
         f"With ε = 0.15, {outside} of {tokens} tokens of this update would be outside the band "
-        f"0.85 to 1.15; {held} of these would be held by the clip.")
+        f"0.85 to 1.15; {_held(outside, held, 'would be')}")
     assert len(view.region.held.getData()[0]) == held
     assert view.region.edges[0].value() == pytest.approx(np.log10(0.85))
     assert form.values() == before

@@ -101,8 +101,8 @@ def test_it_is_written_on_and_drawn(qtbot, opened, store):
     assert view.button.text() == "Write on from here"
     assert view._said.text() == (
         "“good” had a chance of 20\N{NO-BREAK SPACE}% (start policy 10\N{NO-BREAK SPACE}%). This "
-        "path is worth 1.90, the others 0.70 on average: advantage +1.20. All together 1.00 (●); "
-        "the value head foresaw 0.64 (◇).")
+        "path is worth 1.90, the others 0.70 on average: advantage +1.20 of reward, against the "
+        "other paths. All together 1.00 (●); the value head foresaw 0.64 (◇).")
     tree = view.tree
     assert len(tree.root.leaves()) == 5
     # The higher its reward, the higher a leaf.

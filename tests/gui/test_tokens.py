@@ -43,7 +43,7 @@ def said(view: TokensView) -> str:
 def step(**more: object) -> Step:
     values = {"piece": " clean", "value": 0.34, "value_after": 1.23, "advantage": 1.0,
               "chance": 0.5, "start_chance": 0.25, "ratio": 1.1, "kl": 0.69, "entropy": 1.5,
-              "clipped": False, "last": False}
+              "held": False, "last": False}
     return Step(**(values | more))  # type: ignore[arg-type]
 
 
@@ -66,23 +66,23 @@ def test_a_step_has_what_comes_after_its_token_and_what_the_clip_did() -> None:
     assert clean.start_chance == pytest.approx(0.25)
     assert clean.kl == pytest.approx(math.log(2), abs=1e-6)
     # 0.75 < 1 - 0.2 with an advantage below 0 is past the clip; 1.1 is within it.
-    assert [s.clipped for s in (clean, sure, loud, end)] == [False, False, True, False]
+    assert [s.held for s in (clean, sure, loud, end)] == [False, False, True, False]
 
 
-@pytest.mark.parametrize(("advantage", "ratio", "clipped"), [
+@pytest.mark.parametrize(("advantage", "ratio", "held"), [
     (1.0, 1.21, True), (1.0, 0.5, False), (-1.0, 0.79, True), (-1.0, 1.5, False),
     (0.0, 1.5, False)])
 def test_the_clip_holds_only_the_side_the_advantage_pushes_to(
-    advantage: float, ratio: float, clipped: bool
+    advantage: float, ratio: float, held: bool
 ) -> None:
     one = trace(advantage=advantage)
     one.numbers["ratio"][0] = ratio
-    assert read(one, 0.0)[0].clipped is clipped
+    assert read(one, 0.0)[0].held is held
 
 
 def test_a_token_is_told_in_words() -> None:
     text = say(step(), SETTINGS).replace("\N{NO-BREAK SPACE}", " ")
-    assert "Value head: 0.34 before it, 1.23 after it." in text
+    assert "Value head: 0.34 before it, 1.23 after it: it rose by 0.89." in text
     assert "Advantage +1.00 deviations: better than the cycle's average token." in text
     assert "Chance 50 % (start policy 25 %); the update made it ×1.10." in text
     assert "reward model then gave −1.34" in say(step(value_after=-1.34, last=True), SETTINGS)
@@ -97,15 +97,50 @@ def test_a_token_is_told_in_words() -> None:
     assert "there was no choice here, so it shows what came later." in sure
     end = say(step(chance=1.0, entropy=0.0, advantage=2.18, last=True), SETTINGS)
     assert "there was no choice here, so it shows the reward model's score." in end
-    beyond = say(step(ratio=4.68, clipped=True), SETTINGS)
-    # A single step is not held at the edge, so that what crossed it may have been its own push.
-    assert ("made it ×4.68. Past ×1.20, the edge of the clip range, it no longer pushes itself: "
-            "the step that crossed it, or other tokens, moved it further.") in beyond
+    beyond = say(step(ratio=4.68, held=True), SETTINGS)
+    # A single step does not end at the edge, so that what left it may have been its own push.
+    assert ("made it ×4.68, held by the clip (the band is 0.80 to 1.20): it no longer pushes "
+            "itself; the step that left the band, or other tokens, moved it further.") in beyond
+    assert ("made it ×0.50, outside the band 0.80 to 1.20 but not held: carried by other tokens, "
+            "against its own advantage.") in say(step(ratio=0.5), SETTINGS)
     rare = say(step(piece="<b>", chance=1e-5, start_chance=1e-6), SETTINGS)
     shown = QTextDocumentFragment.fromHtml(rare).toPlainText().replace("\N{NO-BREAK SPACE}", " ")
     assert shown.startswith("<b> ")
     assert shown.endswith("Chance <0.1 % (start policy <0.1 %); the update made it ×1.10.")
     assert "deviations" not in say(step(), {"cliprange": 0.2})
+
+
+@pytest.mark.parametrize(("value", "after", "returned", "advantage", "told"), [
+    (0.23, 0.38, -0.24, -2.38,
+     "it rose by 0.15. What followed was worse than foreseen (−0.62 as GAE counts it); together "
+     "−0.47. Advantage −2.38 deviations: worse than the cycle's average token."),
+    (0.44, 0.44, 1.34, 3.35,
+     "it stayed. What followed was better than foreseen (+0.90 as GAE counts it); together +0.90. "
+     "Advantage +3.35 deviations: better than the cycle's average token."),
+    (0.5, 0.25, 0.3, 0.4,
+     "it fell by 0.25. What followed was better than foreseen (+0.05 as GAE counts it); together "
+     "−0.20. Advantage +0.40 deviations: better than the cycle's average token."),
+    (0.5, 0.4, 0.4, -0.7, "it fell by 0.10. What followed was as foreseen; together −0.10. "),
+])
+def test_an_advantage_does_not_belie_the_value(
+    value: float, after: float, returned: float, advantage: float, told: str
+) -> None:
+    lam = 0.9
+    then = after + (returned - after) / lam
+    first, last = read_steps(
+        (" a", " b"), {"value": [value, after], "return": [returned, then],
+                       "advantage": [advantage, 0.0], "reward": [0.0, then], "entropy": [1.0, 1.0],
+                       "ratio": [1.0, 1.0], "logprob": [-1.0, -1.0], "ref_logprob": [-1.0, -1.0]},
+        then, {"whiten_advantages": True, "lam": lam})
+    assert told in say(first, {"whiten_advantages": True})
+    assert "What followed" not in say(last, SETTINGS)
+
+
+def test_a_price_that_is_part_of_an_advantage_is_told() -> None:
+    text = say(step(returned=0.9, followed=-0.2), SETTINGS)  # 0.56 of 0.89, less 0.20 and 0.13
+    assert ("What followed was worse than foreseen (−0.20 as GAE counts it), KL price and discount "
+            "−0.13; together +0.56. Advantage +1.00 deviations") in text
+    assert "together" not in say(step(returned=0.9, followed=-0.2), {"cliprange": 0.2})
 
 
 def test_the_token_that_mattered_had_alternatives() -> None:
@@ -153,7 +188,7 @@ def test_the_table_is_a_proper_model(qapp: object) -> None:
     model.show_steps(read(trace(), 1.87))
     row = [model.index(2, i).data() for i in range(model.columnCount())]
     assert row == ["loud", "−0.70", "1.20 → 0.80", "25\N{NO-BREAK SPACE}%",
-                   "×0.75 clipped", "−0.69", "1.40"]
+                   "×0.75 held", "−0.69", "1.40"]
     assert all(model.headerData(i, Qt.Orientation.Horizontal, Qt.ItemDataRole.ToolTipRole)
                for i in range(model.columnCount()))
     del tester
@@ -174,7 +209,7 @@ def test_a_click_on_a_token_tells_of_it(qtbot: QtBot, tokens: TokensView) -> Non
     where = tokens.text.cursorRect(cursor).center()
     qtbot.mouseClick(tokens.text.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(where))
     assert tokens.table.currentIndex().row() == 2
-    assert "the edge of the clip range" in said(tokens)
+    assert "held by the clip" in said(tokens)
     (mark,) = tokens.text.extraSelections()
     assert mark.cursor.selectedText() == " loud"  # type: ignore[attr-defined]
 

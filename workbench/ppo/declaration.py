@@ -82,7 +82,7 @@ PPO = Algorithm(
         Figure("value loss", "loss/value_avg"),
         Figure("entropy", "policy/entropy_avg"),
         Figure("ended", "val/num_eos_tokens"),
-        Figure("outside clip", "policy/clipfrac"),
+        Figure("outside band", "policy/clipfrac"),
         Figure("distinct", "objective/distinct"),
     ),
     guide=GUIDE,

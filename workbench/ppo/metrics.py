@@ -40,7 +40,7 @@ METRICS = (
     Metric("policy/clipfrac", "Outside the trust region", "share",
            "share of tokens whose ratio π_after ÷ π_sampling is outside 1 ± ε, after the last step",
            "How many of the sampled tokens the update moved further than the clip range. The clip "
-           "takes away the reason to go on, but does not hold back a step that is too large.",
+           "takes away the reason to go on, but does not stop a step that is too large.",
            source=SCHULMAN_2017),
     Metric("policy/approxkl_avg", "Approx-KL before steps", "nats / token",
            "mean of ½·(log π_new - log π_old)², before every step of the cycle",
@@ -49,7 +49,7 @@ METRICS = (
            source=SCHULMAN_2020),
     Metric("policy/clipfrac_avg", "Clip fraction before steps", "share",
            "share of tokens where the clipped loss is the larger one, before every step",
-           "TRL's measure of how often the trust region held a step back. The cycle's last step "
+           "TRL's measure of how many tokens the clip held. The cycle's last step "
            "never counts: see Outside the trust region for what the update did."),
     COMMON["policy/grad_norm"],
     COMMON["policy/epochs"],

@@ -17,7 +17,7 @@ def _say_update(metrics: Mapping[str, float]) -> str:
     if "epoch" in metrics:
         said.append(f"epoch {metrics['epoch']:.0f} of {metrics['epochs']:.0f}")
     if "policy/clipfrac" in metrics:
-        said.append(f"clipped {percent(metrics['policy/clipfrac'])}")
+        said.append(f"outside {percent(metrics['policy/clipfrac'])}")
     if "policy/approxkl" in metrics and LENGTH in metrics:
         said.append(f"KL {signed(metrics['policy/approxkl'] * metrics[LENGTH])}")
     return ", ".join(said)
@@ -41,7 +41,8 @@ ESTIMATE = Part(
 UPDATE = replace(
     parts.UPDATE,
     help="Several epochs make tokens with a positive advantage likelier and the others less "
-         "likely. The clip stops pushing a token whose chance has left the band around 1; KL says "
-         "how far completions have moved in this update.",
+         "likely. Outside are tokens whose ratio, how many times as likely the update made them, "
+         "is beyond the band 1 ± ε; the clip holds those that their own advantage pushed there. "
+         "KL says how far completions have moved in this update.",
     view="objective", say=_say_update, band=_trust_region)
 PARTS = (parts.WRITE, parts.SCORE, ESTIMATE, UPDATE, parts.COMPARE)

@@ -100,8 +100,10 @@ OBJECTIVE = Objective(
     TrustRegion(
         "The ratio ρ says how many times as likely the update made a token. A token with a "
         "positive advantage earns more the likelier it gets, one with a negative advantage the "
-        "rarer it gets, but only up to the edge of the band 1 ± ε. There its curve is flat: it "
-        "pushes no further, though other tokens may carry it on",
+        "rarer it gets, but only up to the edge of the band 1 ± ε. A token outside the band on the "
+        "side its advantage pushes to is held (the rings): its curve is flat there and it pushes "
+        "no further, though other tokens may carry it on. One that is outside on the other side "
+        "is not held: others carried it there",
         "cliprange", "ε", "ratio", "advantage", earned, held, band,
         lambda ratio: abs(ratio - 1),
         formula="ρ = {π_after}÷{π_before}\nL_POLICY = mean of max(-A·ρ, -A·clip(ρ, 1-ε, 1+ε))",

@@ -7,13 +7,17 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from workbench.algorithm import TokenColumn, TokenView, ValueLine
 from workbench.formatting import number, percent, signed, visible
 from workbench.papers import SCHULMAN_2016
+from workbench.ppo.picture import band, held
 
 _EVEN = 0.05  # advantages nearer to 0 than this say nothing about a token
 _NO_CHOICE = 0.05  # nats
 _BREAK = "\n"
+_LEAST = 0.005  # what is less is written as 0
 _APART = 0.1  # a score and what was trained on that differ by less say the same
 
 
@@ -24,11 +28,13 @@ class Step:
     ``value`` is the value head's estimate before the token and ``value_after`` the one after it,
     or after the last token the reward model's score. ``chance`` and ``start_chance`` are the
     probabilities of the policy that wrote it and of the start policy, at the sampling
-    temperature; ``ratio`` is what the cycle's update made of the former. ``clipped``: the ratio
-    has left the clip range on the side the advantage pushes to, so that this token pushes it no
+    temperature; ``ratio`` is what the cycle's update made of the former. ``held``: the ratio is
+    outside the clip range on the side the advantage pushes to, so that this token pushes it no
     further. Other tokens, which share the policy's weights, may. ``counted`` is the reward of the
     last token as it was trained on: the score normalised, clipped and penalised, as is set, less
     the token's KL price. ``returned`` is the return, which ``value`` was trained towards.
+    ``followed`` is what came after the token beyond what was foreseen there, as GAE counts it:
+    ``gamma * lam * A_{t+1}``, before whitening.
     """
 
     piece: str
@@ -40,10 +46,11 @@ class Step:
     ratio: float
     kl: float
     entropy: float
-    clipped: bool
+    held: bool
     last: bool
     counted: float = math.nan
     returned: float = math.nan
+    followed: float = math.nan
 
     @property
     def came_to(self) -> float:
@@ -52,12 +59,24 @@ class Step:
         apart = self.last and abs(self.counted - self.value_after) > _APART
         return self.counted if apart else self.value_after
 
+    @property
+    def own(self) -> float:
+        """What the token itself changed of the estimate."""
+        return self.came_to - self.value
+
+    @property
+    def together(self) -> float:
+        """Its advantage before whitening."""
+        return self.returned - self.value
+
 
 COLUMNS = (
     TokenColumn("Advantage",
-           "How much better (above 0) or worse the text went on than the value head had expected; "
-           "whitened: compared with the cycle's average token, in standard deviations. The update "
-           "makes tokens above 0 likelier. GAE, as it enters the policy loss",
+           "How much better (above 0) or worse the text went on than the value head had expected: "
+           "by this token and, the later the less (λ), by all that followed. So it may be below 0 "
+           "where the value rises. Whitened: compared with the cycle's average token, in standard "
+           "deviations. The update makes tokens above 0 likelier. GAE, as it enters the policy "
+           "loss",
            lambda s: signed(s.advantage), lambda s: s.advantage),
     TokenColumn("Value",
            "The value head's estimate of the reward still to come, before → after the token. "
@@ -67,10 +86,10 @@ COLUMNS = (
            "How likely the policy found the token when it wrote it, at the sampling temperature",
            lambda s: percent(s.chance), lambda s: s.chance, False),
     TokenColumn("Update",
-           "How many times as likely the cycle's update made the token: the ratio ρ. Clipped: "
-           "beyond the clip range, the trust region, where the token itself pushes no further; "
-           "what other tokens push can still carry it on",
-           lambda s: _times(s.ratio) + (" clipped" if s.clipped else ""),
+           "How many times as likely the cycle's update made the token: the ratio ρ. Held: "
+           "outside the band 1 ± ε on the side its advantage pushes to, where the token itself "
+           "pushes no further; what other tokens push can still carry it on",
+           lambda s: _times(s.ratio) + (" held" if s.held else ""),
            lambda s: math.log(s.ratio) if s.ratio > 0 else 0.0),
     TokenColumn("KL",
            "How much likelier the policy finds the token than the start policy does, in nats: "
@@ -89,24 +108,26 @@ def read_steps(
 ) -> tuple[Step, ...]:
     """Return the steps of a completion that the reward model gave ``score``. What is not known
     yet, within a cycle, is NaN."""
-    cliprange = settings.get("cliprange", 0.2)
-    assert isinstance(cliprange, float)
     count = len(pieces)
     n = {name: [float(x) for x in numbers.get(name, [math.nan] * count)] for name in (
         "value", "advantage", "logprob", "ref_logprob", "ratio", "entropy", "reward",
         "return")}
     after = [*n["value"][1:], score]
+    stopped = held(np.array(n["ratio"]), np.array(n["advantage"]), _with_clip(settings))
+    weight = _number(settings, "gamma", 1.0) * _number(settings, "lam", 0.95)
+    beyond = [weight * (r - v) for r, v in zip(n["return"], n["value"], strict=True)]
+    followed = [*beyond[1:], 0.0]
     return tuple(
         Step(piece, n["value"][i], after[i], n["advantage"][i], math.exp(n["logprob"][i]),
              math.exp(n["ref_logprob"][i]), n["ratio"][i], n["logprob"][i] - n["ref_logprob"][i],
-             n["entropy"][i], _clipped(n["advantage"][i], n["ratio"][i], cliprange), i == count - 1,
-             n["reward"][i] if i == count - 1 else math.nan, n["return"][i])
+             n["entropy"][i], bool(stopped[i]), i == count - 1,
+             n["reward"][i] if i == count - 1 else math.nan, n["return"][i], followed[i])
         for i, piece in enumerate(pieces))
 
 
 def say(step: Step, settings: Mapping[str, object]) -> str:
     """Say in words, as rich text, what PPO made of a token."""
-    then = (f"{number(step.value_after)} after it" if not step.last else
+    then = (f"{number(step.value_after)} after it{_say_own(step)}" if not step.last else
             "not scored yet" if math.isnan(step.value_after) else
             f"the reward model then gave {number(step.value_after)}")
     if step.came_to != step.value_after:
@@ -120,17 +141,10 @@ def say(step: Step, settings: Mapping[str, object]) -> str:
     if step.entropy < _NO_CHOICE:
         turned += ("; there was no choice here, so it shows the reward model's score" if step.last
                    else "; there was no choice here, so it shows what came later")
-    clipped = ""
-    if step.clipped:
-        clip = settings.get("cliprange", 0.2)
-        assert isinstance(clip, float)
-        edge = 1 + clip if step.ratio > 1 else 1 - clip
-        clipped = (f". Past ×{edge:.2f}, the edge of the clip range, it no longer pushes itself: "
-                   "the step that crossed it, or other tokens, moved it further")
     judged = ("Advantage: known when the scores have been read" if math.isnan(step.advantage) else
-              f"Advantage {signed(step.advantage)}{unit}: {turned}")
+              f"{_say_together(step, whitened)}Advantage {signed(step.advantage)}{unit}: {turned}")
     updated = ("the update is still to come" if math.isnan(step.ratio) else
-               f"the update made it {_times(step.ratio)}{clipped}")
+               f"the update made it {_times(step.ratio)}{_say_band(step, settings)}")
     return (
         f"<b>{html.escape(visible(step.piece))}</b> &nbsp;Value head: "
         f"{number(step.value)} before it, {then}. "
@@ -138,6 +152,57 @@ def say(step: Step, settings: Mapping[str, object]) -> str:
         f"Chance {html.escape(percent(step.chance))} "
         f"(start policy {html.escape(percent(step.start_chance))}); "
         f"{updated}.")
+
+
+def _say_own(step: Step) -> str:
+    """Say what the token itself changed of the estimate."""
+    if math.isnan(step.own):
+        return ""
+    return (": it stayed" if abs(step.own) < _LEAST else
+            f": it {'rose' if step.own > 0 else 'fell'} by {number(abs(step.own))}")
+
+
+def _say_followed(step: Step) -> str:
+    """Say how what came after the token compares with what was foreseen there."""
+    if step.last or math.isnan(step.followed):
+        return ""
+    if abs(step.followed) < _LEAST:
+        return "what followed was as foreseen"
+    return (f"what followed was {'better' if step.followed > 0 else 'worse'} than foreseen "
+            f"({signed(step.followed)} as GAE counts it)")
+
+
+def _say_together(step: Step, whitened: bool) -> str:
+    """Say what an advantage is made of, so that it does not seem to belie the value."""
+    followed = _say_followed(step)
+    if not followed:
+        return ""
+    rest = step.together - step.own - step.followed
+    price = f", KL price and discount {signed(rest)}" if abs(rest) >= _LEAST else ""
+    total = f"; together {signed(step.together)}" if whitened else ""
+    return f"{followed[0].upper()}{followed[1:]}{price}{total}. "
+
+
+def _say_band(step: Step, settings: Mapping[str, object]) -> str:
+    """Say of a token whose ratio has left the band what holds it, or what carries it."""
+    low, high = band(_with_clip(settings))
+    if step.held:
+        return (f", held by the clip (the band is {number(low)} to {number(high)}): it no longer "
+                "pushes itself; the step that left the band, or other tokens, moved it further")
+    if low <= step.ratio <= high:
+        return ""
+    return (f", outside the band {number(low)} to {number(high)} but not held: carried by other "
+            "tokens, against its own advantage")
+
+
+def _number(settings: Mapping[str, object], name: str, default: float) -> float:
+    value = settings.get(name, default)
+    assert isinstance(value, int | float)
+    return value
+
+
+def _with_clip(settings: Mapping[str, object]) -> Mapping[str, object]:
+    return {"cliprange": 0.2, **settings}
 
 
 def _flag(end: Step) -> str:
@@ -163,6 +228,8 @@ def _say_value(step: Step) -> str:
              f"goes from {number(step.value)} to {number(step.value_after)}")
     if step.last and (gap := _gap(step)):
         said += f", {gap}"
+    if followed := _say_followed(step):
+        said += f"; {followed}"
     return said + (f"; advantage {signed(step.advantage)}."
                    if math.isfinite(step.advantage) else "; the advantage is not known yet.")
 
@@ -171,17 +238,14 @@ def _times(ratio: float) -> str:
     return f"×{ratio:.2f}" if math.isfinite(ratio) else "–"
 
 
-def _clipped(advantage: float, ratio: float, cliprange: float) -> bool:
-    return ratio > 1 + cliprange if advantage > 0 else advantage < 0 and ratio < 1 - cliprange
-
-
 VALUE_LINE = ValueLine(
     "Value line",
     "The line is the value head's estimate of the reward still to come: at the prompt's end, then "
     "after every token. The flag is the reward; hatched is what the last estimate missed of it. "
     "The dashed line is the return, which the estimates are trained towards: the shaded area "
-    "between the two is the value loss (there squared). Under each word its advantage: up, better "
-    "than expected; down, worse. Left and Right go through the tokens.",
+    "between the two is the value loss (there squared). Under each word its advantage, "
+    "which counts the token and all that followed: up, better than expected; down, worse. Left "
+    "and Right go through the tokens.",
     estimate=lambda s: s.value, target=lambda s: s.returned, bar=lambda s: s.advantage,
     end=lambda s: s.came_to, flag=_flag, gap=_gap, say=_say_value,
     formula="A_t = δ_t + γλ·A_{t+1}\nδ_t = r_t + γ·V_{t+1} - V_t", source=SCHULMAN_2016)

@@ -124,7 +124,10 @@ class Edge(QWidget):
         text = f"With {shown}, {count}" if would else f"{count[:1].upper()}{count[1:]}"
         text += f" {low:.3g} to {high:.3g}"
         if outside:
-            text += f"; {held:,} of these {'would be' if would else 'are'} held by the clip"
+            be = "would be" if would else "are"
+            text += (f"; all of these {be} held by the clip" if held == outside else
+                     f"; {held:,} of these {be} held by the clip, the others "
+                     "moved against their advantage, carried by other tokens")
         self.said.setText(f"{text}.")
 
     def _use(self) -> None:

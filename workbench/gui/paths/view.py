@@ -262,5 +262,6 @@ def say(found: Crossroads) -> str:
     if not others:
         return chance
     return (f"{chance}This path is worth {number(path.worth)}, the others {number(found.others)} "
-            f"on average: advantage {signed(found.advantage)}. All together {number(found.worth)} "
-            f"(●); the value head foresaw {number(found.value)} (◇).")
+            f"on average: advantage {signed(found.advantage)} of reward, against the other paths. "
+            f"All together {number(found.worth)} (●); the value head foresaw "
+            f"{number(found.value)} (◇).")

@@ -112,7 +112,7 @@ class Picture:
                 painter.drawEllipse(QPointF(x, self._y(value)), 3, 3)
         said = f"{number(before)} → {number(after)}"
         if math.isfinite(figures.bars[row]):
-            said += f"  ({signed(figures.bars[row])})"
+            said += f", advantage {signed(figures.bars[row])}"
         if len(figures.others) == len(self.words):
             said += f"  beside it {number(figures.others[row])}"
         wide = self.text.width(said)
