@@ -124,6 +124,36 @@ def test_an_experiment_forks_the_beginning_with_one_change(
     assert command.name == "Mine: Clip range (ε) 0.2 → 0.05"
 
 
+def test_the_settings_of_an_experiment_are_none_to_start_with(
+    opened: Opened, summary: Summary
+) -> None:
+    window, ran = opened.window, summary.results.run_id
+    form = window.hyperparameters.form
+    form.set_values({"learning_rate": 3e-3, "batch_size": 8}, "typed")
+    mine = form.values()
+
+    def go_on(parent: str) -> None:
+        opened.controller.handle([
+            ev.RunResumed(ran, "Mine", 0, "ppo", DEFAULTS | {"kl_coef": 0.0}, parent),
+            ev.StateChanged(State.RUNNING)])
+
+    def end() -> None:
+        opened.controller.handle([ev.StateChanged(State.FINISHED),
+                                  ev.RunFinished(ran, "finished", 2)])
+    summary.trials[0].click()
+    for parent in ("Mine", ""):  # it begins, and goes on after it was stopped
+        go_on(parent)
+        assert form.values()["kl_coef"] == 0.0
+        assert window.hyperparameters.save_state()["values"] == mine
+        end()
+        assert form.values() == mine
+        assert window.hyperparameters.hyperparameters().model_dump() == mine
+    go_on("")
+    form.set_values({"gamma": 0.9}, "typed")  # an edit of the person's in the meantime stays
+    end()
+    assert form.values() == mine | {"gamma": 0.9}
+
+
 def test_while_a_run_is_on_no_experiment_begins(opened: Opened, summary: Summary) -> None:
     opened.controller.handle([ev.StateChanged(State.RUNNING)])
     for button in summary.trials:
@@ -178,12 +208,12 @@ def test_an_experiment_runs_differs_by_one_setting_and_is_drawn_over(qapp, tmp_p
         assert (summary.results.before, summary.results.after) == pytest.approx((before, after))
         # An edit that was not used is neither lost nor used.
         form.set_values({"learning_rate": 3e-3}, "typed")
+        mine = form.values()
         summary.trials[2].click()
         await until(lambda: window.runs.newest.id == 2 and window.state is State.FINISHED)
         one, two = (store.settings_planned(run) for run in (1, 2))
         assert {k: (one[k], two[k]) for k in one if one[k] != two[k]} == {"seed": (0, 1)}
-        assert form.values()["learning_rate"] == 3e-3
-        assert form.values()["seed"] == 1
+        assert form.values() == mine
         assert window.runs.model.ticks == {1}
         assert [run.run_id for run in window.metrics._overlays()] == [1]
         assert workbench.controller.shown == 2

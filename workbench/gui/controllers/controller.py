@@ -243,7 +243,7 @@ class Controller(QObject):
         if event.command == "Try":
             self._window.trying.refused()
         if event.command in ("Fork", "LoadModels"):
-            self.experiments.has_begun("")
+            self.experiments.refused()
         if event.command == "WriteOn":
             self._window.paths.refused()
         if event.command == "ReadDistribution":
@@ -281,10 +281,7 @@ class Controller(QObject):
     def _run_resumed(self, event: ev.RunResumed) -> None:
         window = self._window
         self.resuming.live, self._display.watched = event.run_id, None
-        # A fork has the settings that were chosen in its dialog, but for an experiment.
-        window.hyperparameters.run_resumed(
-            event.hyperparameters, event.name, find_algorithm(event.algorithm),
-            keep_edits=self.experiments.has_begun(event.parent) or not event.parent)
+        self.experiments.resumed(event)
         window.status.run_started(event)
         window.runs.refresh()
         self.show_run(event.run_id)
@@ -318,6 +315,7 @@ class Controller(QObject):
         window.runs.refresh()
         window.completions.run_ended(event.run_id)
         window.guide.run_ended(event.run_id)
+        window.hyperparameters.take_back()
         run = self._store.run(event.run_id)
         name = run.name if run else f"Run {event.run_id}"
         self.readiness.run_ended()

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 
+from workbench.algorithms import find_algorithm
 from workbench.training.commands import Fork
+from workbench.training.events import RunResumed
 
 if TYPE_CHECKING:
     from workbench.gui.controllers.resuming import Resuming
@@ -21,8 +23,9 @@ class Experiments(QObject):
 
     def __init__(self, window: MainWindow, store: Store, resuming: Resuming) -> None:
         super().__init__(window)
-        self._store, self._resuming = store, resuming
+        self._window, self._store, self._resuming = window, store, resuming
         self._asked = ""
+        self._runs: set[int] = set()
         window.guide.summary.trial_wanted.connect(self.begin)
 
     def begin(self, run_id: int, trial: Trial) -> None:
@@ -35,8 +38,20 @@ class Experiments(QObject):
             run.id, 0, {trial.experiment.setting: trial.value},
             f"{run.name}: {trial.change}"))
 
-    def has_begun(self, parent: str) -> bool:
-        """Take note that a fork of the run called ``parent`` began, or that none will (""); return
-        whether it is an experiment, whose settings nobody has typed into the form."""
+    def refused(self) -> None:
+        """Take note that none begins."""
+        self._asked = ""
+
+    def resumed(self, event: RunResumed) -> None:
+        """A run goes on: show its settings in the form, those of an experiment only until its end.
+        Nobody has typed them there."""
         asked, self._asked = self._asked, ""
-        return bool(parent) and asked == parent
+        if event.parent and event.parent == asked:
+            self._runs.add(event.run_id)
+        form, algorithm = self._window.hyperparameters, find_algorithm(event.algorithm)
+        if event.run_id in self._runs:
+            form.lend(event.hyperparameters, event.name, algorithm)
+        else:
+            # Another fork has the settings that were chosen in its dialog.
+            form.run_resumed(event.hyperparameters, event.name, algorithm,
+                             keep_edits=not event.parent)

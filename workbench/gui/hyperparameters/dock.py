@@ -4,7 +4,7 @@ changes."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from PySide6.QtCore import QCoreApplication, QEvent, QSignalBlocker, QSize, Qt, Signal
@@ -64,6 +64,17 @@ class _Kept:
     untouched: Mapping[str, Value]
 
 
+@dataclass(frozen=True, slots=True)
+class _Own:
+    """What the person had in the form before a run borrowed it; ``shown`` is what it showed then,
+    to tell what was edited since."""
+
+    algorithm: Algorithm
+    form: _Kept
+    others: Mapping[str, _Kept]
+    shown: Mapping[str, Value]
+
+
 def _valid(settings: type[Settings], values: Mapping[str, object]) -> dict[str, Value]:
     """Return the values that can be, with the defaults of all others; nothing of nothing."""
     good: dict[str, Value] = {}
@@ -95,6 +106,7 @@ class HyperparametersDock(QWidget):
         self.algorithm = default_algorithm()
         """Whose settings the form shows."""
         self._kept: dict[str, _Kept] = {}
+        self._own: _Own | None = None
         self.form = HyperparametersForm(self.algorithm.settings)
         self._untouched: Mapping[str, Value] = self.form.values()
         self.undo_stack = self.form.undo_stack
@@ -155,7 +167,7 @@ class HyperparametersDock(QWidget):
         if algorithm is self.algorithm:
             return
         values = self.form.values()
-        self._kept[self.algorithm.name] = _Kept(values, self._in_force, self._untouched)
+        self._kept[self.algorithm.name] = self._now()
         self.algorithm = algorithm
         specs = algorithm.settings.specs()
         kept = self._kept.pop(algorithm.name, None) or _Kept({}, None, {})
@@ -222,6 +234,37 @@ class HyperparametersDock(QWidget):
             values = {name: value for name, value in values.items() if name not in unreadable}
         self.form.set_values(values, f"settings of {name}")
         self.run_started(used)
+
+    def lend(
+        self, used: Mapping[str, Value], name: str, algorithm: Algorithm | None = None
+    ) -> None:
+        """Show the settings of a run as :meth:`run_resumed` does until :meth:`take_back`: nobody
+        has typed them, so they are none to start with."""
+        own = self._own or _Own(self.algorithm, self._now(), dict(self._kept), {})
+        self.run_resumed(used, name, algorithm)
+        self._own = replace(own, shown=self.form.values())
+
+    def take_back(self) -> None:
+        """Show again what the person had before :meth:`lend`, with what was edited since."""
+        own, self._own = self._own, None
+        if own is None:
+            return
+        edited = {name: value for name, value in self.form.values().items()
+                  if value != own.shown.get(name)} if own.algorithm is self.algorithm else {}
+        unreadable = self.form.unreadable()
+        self._use(own.algorithm, shared=False)
+        self._kept = dict(own.others)
+        self._in_force = dict(own.form.in_force) if own.form.in_force is not None else None
+        self._untouched = own.form.untouched
+        self._staged, self._effect = {}, ""
+        self.form.set_reference(self._in_force)
+        self.form.set_values(
+            {name: value for name, value in {**own.form.values, **edited}.items()
+             if name not in unreadable}, "settings from before the experiment")
+        self._count_history()
+
+    def _now(self) -> _Kept:
+        return _Kept(self.form.values(), self._in_force, self._untouched)
 
     def run_started(
         self, used: Mapping[str, Value], algorithm: Algorithm | None = None
@@ -311,13 +354,15 @@ class HyperparametersDock(QWidget):
 
     def save_state(self) -> dict[str, object]:
         """Return what to remember."""
+        own = self._own or _Own(self.algorithm, self._now(), self._kept, {})
         others = {name: {"values": dict(kept.values),
                          "before": dict(kept.in_force or kept.untouched)}
-                  for name, kept in self._kept.items()}
-        chosen: dict[str, object] = {"algorithm": self.algorithm.name, "others": others}
-        if not others and self.algorithm is default_algorithm():
+                  for name, kept in own.others.items()}
+        chosen: dict[str, object] = {"algorithm": own.algorithm.name, "others": others}
+        if not others and own.algorithm is default_algorithm():
             chosen = {}
-        return {"values": self.form.values(), "before": dict(self._in_force or self._untouched),
+        return {"values": dict(own.form.values),
+                "before": dict(own.form.in_force or own.form.untouched),
                 "show_all": self._show_all.isChecked(),
                 "open": self.form.open_sections(), **chosen}
 
