@@ -75,7 +75,10 @@ def test_every_checkpoint_leads_to_the_same_numbers(store, client):
     client.send(do.Fork(2, 3, {}, "From the third"))
     assert client.wait(ev.RunFinished).outcome == "finished"
     resume(client, 2, 4)
-    assert numbers(store, 6) == numbers(store, 2)
+    again, once = numbers(store, 2), numbers(store, 6)
+    # The version that wrote the first cycles did not measure all that is measured now.
+    assert {name: {cycle: value for cycle, value in found.items() if cycle in again[name]}
+            for name, found in once.items()} == again
     assert texts(store, 6, range(7)) == texts(store, 2, range(7))
 
 

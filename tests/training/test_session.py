@@ -86,7 +86,7 @@ def test_what_settings_do_that_nobody_may_expect_is_said_at_the_start(ready):
 def test_every_metric_is_described(ready):
     from workbench.ppo.metrics import METRICS
 
-    ready.send(start(1))
+    ready.send(start(1, measure_gradients=True))
     assert set(ready.wait(ev.CycleFinished).metrics) == {metric.name for metric in METRICS}
 
 
