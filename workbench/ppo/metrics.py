@@ -55,8 +55,8 @@ METRICS = (
     COMMON["policy/epochs"],
     COMMON["policy/steps"],
     *(Metric(name, f"Gradient: {of}", "", f"‖∇{term}‖₂ before the cycle's first step",
-             f"How strongly the {of} term alone would move the weights. All are as long as the whole "
-             "only where they point the same way.",
+             f"How strongly the {of} term alone would move the weights. All are as long as the "
+             "whole only where they point the same way.",
              absent="It is measured where Gradient of each term is on, in Hyperparameters.",
              short=of)
       for name, of, term in (
