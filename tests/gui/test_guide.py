@@ -127,7 +127,11 @@ def test_the_card_is_that_of_the_part_after_which_a_run_is_held(opened, guide) -
         report(opened, part)
         opened.controller.handle([ev.StateChanged(State.PAUSED, "held", within=part)])
         assert title(guide) == titles(part)[0]
-        assert guide._where.text().endswith("on now")
+        many = len(titles(part))
+        assert guide._where.text().endswith(f"held here, 1 of {many}" if many > 1 else "held here")
+        for _ in range(5):  # no later part, however long one reads
+            guide._reading.timeout.emit()
+        assert title(guide) == titles(part)[-1]
         opened.controller.handle([ev.StateChanged(State.RUNNING)])
 
 
@@ -147,6 +151,93 @@ def test_a_running_cycle_is_followed_no_faster_than_it_is_read(opened, guide) ->
     assert told == [*come, *come[-1:] * (8 - len(come))]
     report(opened, "update")
     assert title(guide) == titles("compare")[0]  # has been read: goes on at once
+
+
+def test_where_the_run_is_held_only_its_cards_turn() -> None:
+    cards = [Card(part, f"{part} {i}", "", "cycle") for part in "abc" for i in range(2)]
+    following = Following([Card(BEFORE, "", "", "cycle"), *cards], "abc")
+    for part in "abcab":  # ahead of what has been read
+        following.turn(part)
+    following.stand("b")
+    assert (following.row, following.held) == (3, (1, 2))
+    assert following.leaf()
+    assert (following.row, following.held) == (4, (2, 2))
+    assert not following.leaf()
+    following.rest()
+    assert following.held is None
+    assert not following.live
+
+
+def test_a_run_that_begins_unfollowed_leaves_the_cards_of_before_it(opened, guide) -> None:
+    ready(opened)
+    guide.follow_box.click()
+    assert title(guide) == titles(BEFORE)[0]
+    begin(opened)
+    report(opened, "write")
+    assert title(guide) == titles("write")[0]
+    report(opened, "score")
+    assert title(guide) == titles("write")[0]
+    guide.go_to(1)  # who goes back there stays there
+    report(opened, "estimate")
+    assert title(guide) == titles(BEFORE)[0]
+
+
+def test_a_page_stays_while_another_run_is_on(qtbot: QtBot, opened, guide, store: Store) -> None:
+    over = fill(store)
+    begin(opened, run_id=over + 1)
+    report(opened, "write", run_id=over + 1)
+    opened.controller.handle([ev.StateChanged(State.PAUSED, "held", within="write")])
+    opened.controller.show_run(over)
+    qtbot.waitUntil(lambda: guide.summary.results is not None)
+    opened.controller.handle([ev.StateChanged(State.RUNNING)])
+    report(opened, "score", run_id=over + 1)
+    opened.controller.handle([ev.StateChanged(State.PAUSED, "held", within="score")])
+    assert guide.following.row == guide.following.summary
+    opened.controller.show_run(over + 1)
+    assert title(guide) == titles("score")[0]
+    assert "held here" in guide._where.text()
+
+
+def test_the_numbers_of_a_held_cycle_are_its_own(
+    qtbot: QtBot, opened, guide, store: Store
+) -> None:
+    run_id = fill(store, cycles=1)
+    opened.controller.handle([
+        ev.RunResumed(run_id, "Run 1", 1, "ppo", DEFAULTS | {"num_cycles": 5}),
+        ev.StateChanged(State.RUNNING)])
+    opened.controller.handle([
+        ev.PartReported(run_id, 2, "write", {"objective/length": 27.0}),
+        ev.PartReported(run_id, 2, "write", {}, True),
+        ev.StateChanged(State.PAUSED, "held", within="write")])
+    qtbot.waitUntil(lambda: guide.scene.cycle == 2)
+    said = {card.title: guide.scene.say(card) for card in guide.following.cards}
+    assert "27 tokens" in said["The policy writes"]
+    assert said["One loss of three terms"].startswith("Cycle 1: ")
+    row = next(i for i, c in enumerate(guide.following.cards) if c.drawing == "terms")
+    guide.go_to(row)
+    assert guide.canvas._foot == "cycle 1"
+    opened.controller.handle([
+        ev.PartReported(run_id, 2, "update", NUMBERS, True),
+        ev.StateChanged(State.PAUSED, "held", within="update")])
+    qtbot.waitUntil(lambda: guide.canvas._foot == "cycle 2")
+    assert guide._said.text() == "L_PPO +0.38"
+
+
+def test_in_the_first_cycle_what_is_not_known_yet_is_said_to_be_so(
+    qtbot: QtBot, opened, guide, store: Store
+) -> None:
+    run_id = store.create_run(
+        name="", policy="/p", reward="/r", models={}, hyperparameters=DEFAULTS,
+        prompts=[Prompt(PROMPTS[0])]).result()
+    begin(opened, run_id)
+    report(opened, "write", run_id=run_id)
+    opened.controller.handle([ev.StateChanged(State.PAUSED, "held", within="write")])
+    qtbot.waitUntil(lambda: guide.scene.cycle == 1)
+    for row, card in enumerate(guide.following.cards):
+        guide.go_to(row)
+        if card.drawing not in ("models", "cycle"):
+            assert guide.canvas.example
+            assert guide.canvas._foot == "an example: not yet known in cycle 1"
 
 
 def test_a_run_that_is_ahead_is_told_card_by_card() -> None:

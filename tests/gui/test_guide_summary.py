@@ -172,15 +172,18 @@ def test_a_run_that_ends_is_summed_up_and_later_from_runs(
     window.reveal("guide")
     opened.controller.show_run(first)
     qtbot.waitUntil(lambda: window.strip.buttons[1].result != "")
-    opened.controller.handle([ev.StateChanged(State.RUNNING), ev.Progress(
+    opened.controller.handle([ev.RunResumed(first, "Mine", 2, "ppo", DEFAULTS),
+                              ev.StateChanged(State.RUNNING), ev.Progress(
         first, 3, 3, ev.Phase.SAMPLING, 1, 64)])
     assert not window.guide.summary.isVisible()
     opened.controller.handle([ev.RunFinished(first, "finished", 2),
                               ev.StateChanged(State.FINISHED)])
     qtbot.waitUntil(lambda: len(window.guide.summary.answers) == 3)
     assert window.guide.summary.isVisible()
-    window.guide.back_button.click()  # to the card that gave way
-    assert window.guide.card.part == "write"
+    assert window.guide._count.text() == "13 of 13"
+    window.guide.back_button.click()
+    assert window.guide.card is PPO.guide.cards[-1]
+    assert window.guide._count.text() == "12 of 13"
     window.docks["guide"].close()
     window.runs.refresh()
     window.runs._select(other)

@@ -29,7 +29,10 @@ class Background(QObject):
         self._done.connect(self._deliver, Qt.ConnectionType.QueuedConnection)
 
     def run(self, work: Callable[[], Any], then: Callable[[Any], None]) -> None:
-        """Call ``work`` on the worker and ``then`` with its result on the main thread."""
+        """Call ``work`` on the worker and ``then`` with its result on the main thread;
+        neither once it is closed."""
+        if self._closed:
+            return
         future = self._pool.submit(work)
         future.add_done_callback(lambda done: self._done.emit((done, then)))
 

@@ -147,6 +147,7 @@ class Controller(QObject):
                 window.strip.progress(event)
             case ev.PartReported():
                 window.strip.report(event)
+                window.guide.report(event)
             case ev.LoadingProgress():
                 window.models.progress(event)
             case ev.ModelsLoaded():

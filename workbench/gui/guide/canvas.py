@@ -28,6 +28,7 @@ class Canvas(QWidget):
         self.setMaximumWidth(_WIDEST)
         self._card: Card | None = None
         self._scene = EXAMPLE
+        self._foot = ""
         themes().changed.connect(self.update)
 
     @property
@@ -38,7 +39,11 @@ class Canvas(QWidget):
     def show_card(self, card: Card, scene: Scene, said: str) -> None:
         """Draw ``card``; ``said`` is what the drawing shows, in words."""
         self._card = card
-        self._scene = scene if is_known(scene, card.drawing) else EXAMPLE
+        known = is_known(scene, card)
+        self._scene = scene if known else EXAMPLE
+        self._foot = f"cycle {scene.cycle_of(card):,}" if known and not scene.made_up else (
+            "an example" if not scene.cycle else
+            f"an example: not yet known in cycle {scene.cycle:,}")
         self.setAccessibleDescription(said)
         self.update()
 
@@ -58,8 +63,7 @@ class Canvas(QWidget):
         if self._card.drawing in _OF_A_RUN:
             foot = QRectF(box.left(), box.bottom() - pencil.line + 3, box.width(), pencil.line)
             box.setBottom(foot.top() - 3)
-            pencil.write(foot, "an example" if self.example else f"cycle {self._scene.cycle:,}",
-                         pencil.theme.muted, RIGHT)
+            pencil.write(foot, self._foot, pencil.theme.muted, RIGHT)
         DRAW[self._card.drawing](pencil, box, self._scene, self._card)
 
 

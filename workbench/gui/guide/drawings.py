@@ -261,9 +261,9 @@ def _band(pencil: Pencil, box: QRectF, scene: Scene, card: Card) -> None:
 def _openness(pencil: Pencil, box: QRectF, scene: Scene, card: Card) -> None:
     """As many even bars as equally likely tokens would be as open a choice, at first and now."""
     theme = pencil.theme
-    first, now = (n.get(card.metric, math.nan) for n in (scene.first, scene.metrics))
-    if not math.isfinite(now):
-        first, now = math.log(3.0), math.log(2.2)  # of no run
+    first, now = scene.first.get(card.metric, math.nan), scene.latest(card.metric)
+    if scene.made_up:
+        first, now = math.log(3.0), math.log(2.2)
     half = (box.height() - 10) / 2
     for row, (name, entropy) in enumerate((("at first", first), ("now", now))):
         if not math.isfinite(entropy):
@@ -308,13 +308,15 @@ DRAW: Mapping[Drawing, Draw] = {
     "models": _models, "cycle": _cycle, "chances": _chances, "scores": _scores, "leash": _leash,
     "estimates": _estimates, "paths": _paths, "terms": _terms, "band": _band,
     "openness": _openness, "rewards": _rewards}
-_NEEDS: Mapping[Drawing, Callable[[Scene], object]] = {
-    "chances": lambda s: s.chances, "scores": lambda s: s.best, "estimates": lambda s: s.estimates,
-    "paths": lambda s: s.up, "terms": lambda s: s.terms, "band": lambda s: s.dots,
-    "leash": lambda s: math.isfinite(s.distance), "openness": lambda s: s.metrics,
-    "rewards": lambda s: s.rewards}
+_NEEDS: Mapping[Drawing, Callable[[Scene, Card], object]] = {
+    "chances": lambda s, c: s.chances, "scores": lambda s, c: s.best,
+    "estimates": lambda s, c: s.estimates, "paths": lambda s, c: s.up,
+    "terms": lambda s, c: s.terms, "band": lambda s, c: s.dots,
+    "leash": lambda s, c: math.isfinite(s.distance),
+    "openness": lambda s, c: s.made_up or math.isfinite(s.latest(c.metric)),
+    "rewards": lambda s, c: s.rewards}
 
 
-def is_known(scene: Scene, drawing: Drawing) -> bool:
-    """Return whether a scene has what a drawing shows."""
-    return bool(_NEEDS.get(drawing, lambda s: True)(scene))
+def is_known(scene: Scene, card: Card) -> bool:
+    """Return whether a scene has what a card draws."""
+    return bool(_NEEDS.get(card.drawing, lambda s, c: True)(scene, card))

@@ -57,13 +57,27 @@ class Dots:
 
 
 @dataclass(frozen=True, slots=True)
+class InHand:
+    """What is known of a cycle that is not whole."""
+
+    cycle: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Scene:
     """The latest numbers of a run, as far as there are any."""
 
     cycle: int = 0
+    """The one in hand, or the last."""
     num_cycles: int = 0
     settings: Mapping[str, object] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
+    """Of ``cycle``, as far as they are known."""
+    whole: Mapping[str, float] = field(default_factory=dict)
+    """Of the cycle before, where ``cycle`` is in hand."""
+    of: Mapping[str, int] = field(default_factory=dict)
+    """Of which cycle what is drawn is, by the name of its field, where not of ``cycle``."""
     first: Mapping[str, float] = field(default_factory=dict)
     """What is drawn of the first cycle."""
     chances: Sequence[tuple[str, float]] = ()
@@ -80,11 +94,34 @@ class Scene:
     made_up: bool = False
     """It is an example, not a run."""
 
+    def latest(self, metric: str) -> float:
+        """Return the latest value that is known; NaN where none is."""
+        return self.metrics.get(metric, self.whole.get(metric, math.nan))
+
     @property
     def distance(self) -> float:
         """How far completions are from the start policy, in nats."""
-        return self.metrics.get(KL, math.nan)
+        return self.latest(KL)
 
+    def cycle_of(self, card: Card) -> int:
+        """Return the cycle that what a card draws is of."""
+        metric = {"leash": KL, "openness": card.metric, "rewards": COMPARED}.get(card.drawing)
+        if metric:
+            return self.cycle - (metric not in self.metrics and metric in self.whole)
+        return self.of.get(_FIELDS.get(card.drawing, ""), self.cycle)
+
+    def say(self, card: Card) -> str:
+        """Return what a card says in the numbers of its cycle, or else of the one before."""
+        if self.made_up:
+            return ""
+        if said := card.say(self.metrics, self.settings):
+            return said
+        before = card.say(self.whole, self.settings)
+        return f"Cycle {self.cycle - 1:,}: {before}" if before else ""
+
+
+_FIELDS: Mapping[str, str] = {"chances": "chances", "scores": "best", "estimates": "estimates", "paths": "up",
+           "terms": "terms", "band": "dots"}
 
 EXAMPLE = Scene(
     cycle=0, made_up=True,
@@ -104,27 +141,39 @@ EXAMPLE = Scene(
 """What is drawn before there is a run."""
 
 
-def read_scene(store: Store, run_id: int, cards: Sequence[Card]) -> Scene:
-    """Return the latest numbers of a run; of a cycle in hand as far as it is in the store.
-    ``cards`` say which of them are drawn."""
+def read_scene(
+    store: Store, run_id: int, cards: Sequence[Card], in_hand: InHand | None = None
+) -> Scene:
+    """Return the latest numbers of a run; of the cycle ``in_hand`` what is told of it and what is
+    in the store. ``cards`` say which of them are drawn."""
     run = store.run(run_id)
     if run is None:
         return EXAMPLE
-    algorithm, cycle = algorithm_named(run.algorithm), run.cycles
+    algorithm, last = algorithm_named(run.algorithm), run.cycles
     # Of a long run all numbers of all cycles would take a tenth of a second.
     series = store.metrics(run_id, [COMPARED, *(card.metric for card in cards if card.metric)])
-    metrics = store.cycle_metrics(run_id, cycle - 1).get(cycle, {})
-    settings: dict[str, object] = dict(store.settings_after(run_id, cycle + 1))
-    tokens = _read_tokens(store, run_id, cycle, algorithm, settings, _column(cards))
+    whole = store.cycle_metrics(run_id, last - 1).get(last, {})
+    settings: dict[str, object] = dict(store.settings_after(run_id, last + 1))
+    found, of = _read_tokens(store, run_id, last, algorithm, settings, _column(cards))
+    cycle = last
+    metrics: Mapping[str, float] = whole
+    if in_hand is not None and in_hand.cycle > last:
+        cycle, metrics = in_hand.cycle, in_hand.metrics
+    for at, numbers in ((cycle, metrics), (last, whole)):
+        if terms := _read_terms(algorithm, numbers, settings, at):
+            found["terms"], of["terms"] = terms, at
+            break
     compared = store.completions(run_id, 0)
     start = [sum(c.score for c in compared) / len(compared)] if compared else []
-    rewards = series[COMPARED].values if COMPARED in series else []
+    rewards = list(series[COMPARED].values) if COMPARED in series else []
+    if cycle > last and COMPARED in metrics:
+        rewards.append(metrics[COMPARED])
+    first = {card.metric: metrics[card.metric] for card in cards if card.metric in metrics}
     return Scene(
         cycle=cycle, num_cycles=int(store.settings_planned(run_id).get("num_cycles", 0)),
-        settings=settings, metrics=metrics,
-        first={name: s.values[0] for name, s in series.items()},
-        terms=_read_terms(algorithm, metrics, settings, cycle), rewards=[*start, *rewards],
-        **tokens)
+        settings=settings, metrics=metrics, whole=whole if cycle > last else {}, of=of,
+        first=first | {name: s.values[0] for name, s in series.items() if s.values},
+        rewards=[*start, *rewards], **found)
 
 
 def _column(cards: Sequence[Card]) -> str:
@@ -145,10 +194,11 @@ def _read_terms(
 def _read_tokens(
     store: Store, run_id: int, last: int, algorithm: Algorithm, settings: Mapping[str, object],
     column: str,
-) -> dict[str, Any]:
+) -> tuple[dict[str, Any], dict[str, int]]:
     """Return what of a scene is seen of completions: of the cycle in hand what it has so far, the
-    rest of the last one that is whole."""
+    rest of the last one that is whole; and of which cycle each is."""
     found: dict[str, Any] = {}
+    of: dict[str, int] = {}
     for cycle in (last + 1, last):
         rollout = store.completions(run_id, cycle, "rollout")
         scored = [c for c in rollout if math.isfinite(c.score)]
@@ -160,8 +210,9 @@ def _read_tokens(
         traces = store.traces(run_id, cycle) if rollout else []
         if traces:
             seen |= _of_traces(traces, rollout, algorithm, settings, column)
+        of = dict.fromkeys(seen, cycle) | of
         found = seen | found
-    return found
+    return found, of
 
 
 def _of_traces(

@@ -19,7 +19,7 @@ from workbench.gui.background import Background
 from workbench.gui.guide.canvas import Canvas
 from workbench.gui.guide.following import Following
 from workbench.gui.guide.results import Results, read_results
-from workbench.gui.guide.scene import EXAMPLE, Scene, read_scene
+from workbench.gui.guide.scene import EXAMPLE, InHand, Scene, read_scene
 from workbench.gui.guide.summary import Summary
 from workbench.gui.run_view import RunView
 from workbench.gui.widgets.controls import enable, label, named, push_button, tool_button
@@ -28,7 +28,7 @@ from workbench.gui.widgets.theme import set_look
 from workbench.guide import BEFORE, LOADING, Card
 from workbench.store.records import LIVE
 from workbench.store.store import Store
-from workbench.training.events import State
+from workbench.training.events import PartReported, State
 from workbench.training.states import ALIVE
 
 _MS_A_WORD, _LEAST_MS = 250, 3000  # of reading
@@ -50,10 +50,11 @@ class GuideView(RunView):
         super().__init__("guide_view", store)
         self._background = background
         self._state = State.IDLE
-        self._part = ""
+        self._part, self._held = "", False
         self._over = False  # whether the run on display has ended
         self._algorithm: Algorithm | None = None
         self._asked = 0
+        self._in_hand = InHand()
         self.scene = EXAMPLE
         self._read = False  # whether the card has been shown as long as reading it takes
         self._reading = QTimer(self, singleShot=True)
@@ -66,7 +67,7 @@ class GuideView(RunView):
     def show_run(self, run_id: int | None) -> None:
         """Show a run, or none; of one that has ended what came of it."""
         if run_id != self.run_id:
-            self.run_id, self.scene, self._part = run_id, EXAMPLE, ""
+            self.run_id, self.scene, self._in_hand = run_id, EXAMPLE, InHand()
             run = None if run_id is None else self.store.run(run_id)
             self.summary.show_results(None)
             self._use(algorithm_named(run.algorithm) if run else default_algorithm())
@@ -75,6 +76,8 @@ class GuideView(RunView):
             self._over = run is not None and run.status not in LIVE
             if self._over:
                 self.following.end()
+            elif run_id is not None:
+                self.following.begin()
             elif self.following.row == self.following.summary:
                 self.following.go_to(self.following.first(BEFORE))
             self._draw()
@@ -83,7 +86,7 @@ class GuideView(RunView):
     def run_ended(self, run_id: int) -> None:
         """A run is over: say what came of it, if it is on display."""
         if run_id == self.run_id:
-            self._part, self._over = "", True
+            self._part, self._over, self._in_hand = "", True, InHand()
             self.following.end()
             self._draw()
             self.load_soon()
@@ -101,10 +104,22 @@ class GuideView(RunView):
             self.following.stand(LOADING if state in (State.IDLE, State.LOADING) else BEFORE)
             self._draw()
 
+    def set_alive(self, alive: bool) -> None:
+        """Say whether the run on display is alive: it may have been so behind another."""
+        came = alive and not self.alive
+        super().set_alive(alive)
+        if came and self._part:
+            self.turn_to(self._part, self._held)
+
     def turn_to(self, part: str, held: bool) -> None:
-        """The run is at this part of a cycle; ``held``: and stays there."""
-        self._part = part
+        """The run that is alive is at this part of a cycle; ``held``: and stays there. Whoever
+        looks at another run stays with that."""
+        self._part, self._held = part, held
+        if not self.alive:
+            return
         if not part:
+            self.following.rest()
+            self._draw()
             return
         self._over = False
         if held:
@@ -115,6 +130,14 @@ class GuideView(RunView):
             if self._read:
                 self.following.leaf()
         self._draw()
+
+    def report(self, event: PartReported) -> None:
+        """Something is known of a part of the cycle in hand."""
+        if event.run_id == self.run_id:
+            known = self._in_hand.metrics if event.cycle == self._in_hand.cycle else {}
+            self._in_hand = InHand(event.cycle, {**known, **event.metrics})
+            if event.done:
+                self.load_soon()
 
     def save_state(self) -> dict[str, object]:
         """Return what the person chose."""
@@ -145,8 +168,9 @@ class GuideView(RunView):
     def _follow(self, on: bool) -> None:
         following = self.following
         following.on = on
-        if on and self._part:
-            following.go_to(following.first(self._part))
+        if on and self._part and self.alive:
+            here = self.card_part() == self._part
+            following.go_to(following.row if here else following.first(self._part))
         elif on and self.run_id is None:
             self.set_state(self._state)
         elif on and self._over:
@@ -159,6 +183,11 @@ class GuideView(RunView):
     def card(self) -> Card:
         """The card that shows."""
         return self.following.cards[self.following.row]
+
+    def card_part(self) -> str:
+        """Return the part whose card shows; "" for the summary and the cards before a run."""
+        following = self.following
+        return self.card.part if following.row < following.summary else ""
 
     def sizeHint(self) -> QSize:
         """A narrow column."""
@@ -181,9 +210,9 @@ class GuideView(RunView):
         if run_id is None:
             self._show(asked, EXAMPLE)
         else:
-            over = self._over
+            over, in_hand = self._over, self._in_hand
             self._background.run(
-                lambda: (read_scene(self.store, run_id, cards),
+                lambda: (read_scene(self.store, run_id, cards, in_hand),
                          read_results(self.store, run_id) if over else None),
                 lambda found: self._show(asked, *found))
 
@@ -201,9 +230,9 @@ class GuideView(RunView):
     def _draw(self) -> None:
         following = self.following
         last = following.row == following.summary
-        self._count.setText("" if last else f"{following.row + 1} of {following.summary}")
+        self._count.setText(f"{following.row + 1} of {following.summary + 1}")
         enable(self.back_button, following.row > 0, "This is the first card.")
-        enable(self.next_button, not last, "This is the last card.")
+        enable(self.next_button, not last, "This is the last page.")
         self._pages.setCurrentIndex(int(last))
         if following.row != self._shown:
             self._shown, self._read = following.row, False
@@ -218,10 +247,14 @@ class GuideView(RunView):
         following, part = self.following, self._parts.get(card.part)
         where = f"{_PHASES[part.phase]}{part.title}" if part else (
             "Loading" if card.part == LOADING else "Before a run")
-        self._where.setText(f"{where} · on now" if following.live else where)
+        if held := following.held:
+            where += " · held here" + (f", {held[0]} of {held[1]}" if held[1] > 1 else "")
+        elif following.live:
+            where += " · on now"
+        self._where.setText(where)
         set_look(self._where, role="accent" if following.live else "muted")
         self._title.setText(card.title)
-        said = card.say(self.scene.metrics, self.scene.settings) if not self.scene.made_up else ""
+        said = self.scene.say(card)
         self._said.setText(said)
         self._said.setVisible(bool(said))
         self.canvas.show_card(card, self.scene, said or card.text)
@@ -235,6 +268,7 @@ class GuideView(RunView):
 
     def _build(self) -> None:
         self._where, self._count = label(role="muted"), label(role="muted")
+        self._count.setObjectName("guide_page")
         self._where.setMinimumWidth(1)
         self._title = label(role="heading", wrap=True)
         self._title.setObjectName("guide_title")
@@ -252,7 +286,6 @@ class GuideView(RunView):
         set_look(self.more_button, role="quiet")
         head = QHBoxLayout()
         head.addWidget(self._where, 1)
-        head.addWidget(self._count)
         page = QWidget()
         column = QVBoxLayout(page)
         column.setContentsMargins(10, 8, 10, 8)
@@ -268,8 +301,9 @@ class GuideView(RunView):
         self._pages.addWidget(self._scroll)
         self._pages.addWidget(self._summary_scroll)
         self.follow_box = named(
-            QCheckBox("Follow the run"), "guide_follow", "Follow the run",
-            "Show the card of the part of the cycle that is on; Back and Next switch it off")
+            QCheckBox("Turn pages with the run"), "guide_follow", "Turn pages with the run",
+            "Show the cards of the cycle as the run comes to their parts, no faster than one "
+            "reads; Back and Next switch it off")
         self.follow_box.setChecked(True)
         self.follow_box.toggled.connect(self._follow)
         self.back_button = tool_button(
@@ -285,6 +319,7 @@ class GuideView(RunView):
         for button in (self.back_button, self.next_button):
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             foot.addWidget(button)
+        foot.insertWidget(2, self._count)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.setSpacing(0)
