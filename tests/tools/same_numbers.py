@@ -45,7 +45,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--cycles", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE",
+                        help="a setting of both, where its default is another since")
     options = parser.parse_args(arguments)
+    more = [part for setting in options.set for part in ("--set", setting)]
     differences = 0
     with TemporaryDirectory() as folder:
         old = Path(folder) / "old"
@@ -55,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 homes = []
                 for name, tree in ("old", old), ("new", ROOT):
                     homes.append(Path(folder) / f"home-{name}-{case.replace(' ', '-')}")
-                    train(tree, homes[-1], CASES[case], options.cycles, options.threads)
+                    train(tree, homes[-1], (*CASES[case], *more), options.cycles, options.threads)
                 found = compare(*homes)
                 differences += len(found)
                 print(f"{case}: {'all equal' if not found else f'{len(found)} differ'}", flush=True)
