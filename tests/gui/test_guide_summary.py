@@ -69,6 +69,39 @@ def test_its_numbers_are_those_of_the_store(store: Store) -> None:
     assert [a.gain for a in found.changed] == pytest.approx([2.5, -1.5, 0.7])
 
 
+def fork(store: Store, parent: int, scores: tuple[float, ...], **changes: object) -> int:
+    """A run that began as ``parent`` did, of which one cycle was compared."""
+    run_id = store.fork_run(
+        parent, 0, name="", about="Seed 1", changes=(),
+        hyperparameters=dict(store.run(parent).hyperparameters) | changes).result()
+    store.record_comparison(run_id, 0, compared(BEFORE, "old")).result()
+    store.record_cycle(run_id, 1, metrics=metrics(1), rollout=[],
+                       comparison=compared(scores, "new")).result()
+    store.set_status(run_id, "stopped").result()
+    return run_id
+
+
+def test_a_fork_is_told_beside_the_run_it_came_from(store: Store) -> None:
+    parent = fill(store, num_cycles=4)
+    assert read_results(store, parent).beside is None
+    free = fork(store, parent, (0.5,) * 5, kl_coef=0.0)
+    found = read_results(store, free).beside
+    # The parent's second cycle is left out: the fork has none.
+    assert (found.cycle, found.reward, found.parent_reward) == (1, 0.5, pytest.approx(0.14))
+    assert (found.kl, found.parent_kl) == (1.0, 1.0)
+    said = found.say()
+    assert "Mine, without the change: reward 0.14, KL 1.0 nats; here 0.50, KL 1.0." in said
+    assert "Mine was finished after cycle 2 of 4." in said
+    assert said.endswith("another seed alone may make such a difference.")
+    seed = fork(store, parent, (0.04,) * 5, seed=1)
+    assert store.run(seed).name == f"Run {seed}: Seed 1"
+    assert read_results(store, seed).beside.say().endswith("So much differs by chance alone.")
+    assert "difference of 0.10 in the reward, which is less." in (
+        read_results(store, free).beside.say())
+    near = fork(store, parent, (0.2,) * 5, kl_coef=0.0)
+    assert read_results(store, near).beside.say().endswith("so this may be chance.")
+
+
 def test_it_shows_when_a_run_that_has_ended_is_on_display(
     opened: Opened, summary: Summary
 ) -> None:
@@ -121,7 +154,7 @@ def test_an_experiment_forks_the_beginning_with_one_change(
     assert isinstance(command, do.Fork)
     assert (command.run_id, command.cycle, dict(command.changes)) == (
         summary.results.run_id, 0, {"cliprange": 0.05})
-    assert command.name == "Mine: Clip range (ε) 0.2 → 0.05"
+    assert (command.name, command.about) == ("", "Clip range 0.05")
 
 
 def test_the_settings_of_an_experiment_are_none_to_start_with(
@@ -221,6 +254,8 @@ def test_an_experiment_runs_differs_by_one_setting_and_is_drawn_over(qapp, tmp_p
         assert [run.run_id for run in window.metrics._overlays()] == [1]
         assert workbench.controller.shown == 2
         await until(lambda: summary.results is not None and summary.results.run_id == 2)
-        assert summary.results.name == "Run 1: Seed 0 → 1"
+        assert summary.results.name == "Run 2: Seed 1"
+        assert summary._beside.text().startswith(f"Run 1: reward {number(after)}, KL ")
+        assert summary._beside.text().endswith("So much differs by chance alone.")
 
     play(qapp, tmp_path, scenario)

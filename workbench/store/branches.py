@@ -27,7 +27,7 @@ def fork(
     ``changes`` are journaled for the next cycle.
     """
     _copy(db, parent, cycle, {
-        "id": run_id, "uid": identity, "name": name or f"Run {run_id}",
+        "id": run_id, "uid": identity, "name": name,
         "created_at": moment, "status": "running", "owner": owner, "note": "", "cycles": cycle,
         "hyperparameters": json.dumps(hyperparameters)})
     # A fork of the beginning makes its own start completions: the settings may differ.

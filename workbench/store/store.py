@@ -231,18 +231,20 @@ class Store(Queries):
 
     def fork_run(
         self, parent: int, cycle: int, *, name: str, hyperparameters: Mapping[str, object],
-        changes: Sequence[branches.Change],
+        changes: Sequence[branches.Change], about: str = "",
     ) -> Future[int]:
         """Record a new running run that stands where ``parent`` stood after ``cycle``, with its
         checkpoint; the future gives its number. ``hyperparameters`` are those of its start,
-        ``changes`` what its next cycle uses first."""
+        ``changes`` what its next cycle uses first; ``about`` follows the number in the name where
+        there is no ``name``."""
         made: list[tuple[int, str]] = []
 
         def write(db: Database) -> int:
             run_id, identity = self._next_number(db), new_identity()
             made.append((run_id, identity))
             branches.fork(
-                db, parent, cycle, run_id=run_id, identity=identity, name=name,
+                db, parent, cycle, run_id=run_id, identity=identity,
+                name=name or f"Run {run_id}{about and f': {about}'}",
                 hyperparameters=hyperparameters, changes=changes, moment=now(),
                 owner=this_process())
             self.run_locks.take(run_id)

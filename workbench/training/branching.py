@@ -50,7 +50,7 @@ class Continuation:
             start = store.run(run.id)
             parent = dict(start.hyperparameters) if start else {}
             run.id = store.fork_run(
-                run.id, run.cycle, name=command.name, changes=changes,
+                run.id, run.cycle, name=command.name, about=command.about, changes=changes,
                 hyperparameters=parent if run.cycle else run.hp.model_dump()).result()
             made = store.run(run.id)
             return (made.name if made else ""), None

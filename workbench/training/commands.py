@@ -116,12 +116,14 @@ class GoBack:
 @dataclass(frozen=True, slots=True)
 class Fork:
     """Begin a new run where another stood after ``cycle`` (None: its last checkpoint; 0: its
-    start), with ``changes``, also to what is fixed during a run. A paused run is ended first."""
+    start), with ``changes``, also to what is fixed during a run. A paused run is ended first.
+    ``about`` follows the number in the name of a run that is given no ``name``."""
 
     run_id: int
     cycle: int | None = None
     changes: Mapping[str, Value] = field(default_factory=dict)
     name: str = ""
+    about: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ class Experiments(QObject):
         self._asked = run.name
         self._resuming.go_on(run.name, Fork(
             run.id, 0, {trial.experiment.setting: trial.value},
-            f"{run.name}: {trial.change}"))
+            about=trial.short))
 
     def refused(self) -> None:
         """Take note that none begins."""

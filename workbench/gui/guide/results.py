@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from workbench.algorithm import Algorithm
 from workbench.algorithms import algorithm_named, guide_of
 from workbench.formatting import format_value
+from workbench.gui.guide.beside import Beside, mean, read_beside
 from workbench.guide import Experiment
 from workbench.learning.metrics import KL
 from workbench.settings import HyperparameterError, Value
@@ -39,6 +40,8 @@ class Trial:
     value: Value
     change: str
     """The setting with both values."""
+    short: str
+    """The setting with its new value, for the run's name."""
     why_not: str = ""
 
 
@@ -59,6 +62,8 @@ class Results:
     changed: Sequence[Answer] = ()
     """The answers that changed most by their reward, the most changed first."""
     trials: Sequence[Trial] = field(default=())
+    beside: Beside | None = None
+    """How it came out beside the run it was forked from."""
 
     @property
     def gain(self) -> float:
@@ -90,7 +95,8 @@ def read_results(store: Store, run_id: int) -> Results | None:
     return Results(
         run_id, run.name, cycles, len(known), mean(a.before.score for a in known),
         mean(a.after.score for a in known), kl, cost,
-        sorted(known, key=lambda a: -abs(a.gain))[:_CHANGED], trials)
+        sorted(known, key=lambda a: -abs(a.gain))[:_CHANGED], trials,
+        read_beside(store, run))
 
 
 def trials_of(algorithm: Algorithm, settings: Mapping[str, Value]) -> list[Trial]:
@@ -108,11 +114,6 @@ def trials_of(algorithm: Algorithm, settings: Mapping[str, Value]) -> list[Trial
                 {**algorithm.settings.known(settings), experiment.setting: value})
         except HyperparameterError as error:
             why_not = str(error)
-        found.append(Trial(experiment, value, change, why_not))
+        short = f"{spec.label.partition(' (')[0]} {format_value(spec, value)}"
+        found.append(Trial(experiment, value, change, short, why_not))
     return found
-
-
-def mean(numbers: Iterable[float]) -> float:
-    """Return the mean of those that are known; NaN where none is."""
-    known = [n for n in numbers if math.isfinite(n)]
-    return sum(known) / len(known) if known else math.nan

@@ -120,8 +120,9 @@ class Scene:
         return f"Cycle {self.cycle - 1:,}: {before}" if before else ""
 
 
-_FIELDS: Mapping[str, str] = {"chances": "chances", "scores": "best", "estimates": "estimates", "paths": "up",
-           "terms": "terms", "band": "dots"}
+_FIELDS: Mapping[str, str] = {
+    "chances": "chances", "scores": "best", "estimates": "estimates", "paths": "up",
+    "terms": "terms", "band": "dots"}
 
 EXAMPLE = Scene(
     cycle=0, made_up=True,

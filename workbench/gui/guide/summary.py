@@ -40,6 +40,8 @@ class Summary(QWidget):
         self._gain.setObjectName("guide_gain")
         self._cost = label(wrap=True)
         self._cost.setObjectName("guide_cost")
+        self._beside = label(wrap=True)
+        self._beside.setObjectName("guide_beside")
         self._which = label("The answers that changed most", "heading", wrap=True)
         self._next = label("What if?", "heading", wrap=True)
         self._about = label(
@@ -52,6 +54,7 @@ class Summary(QWidget):
         column.addWidget(self._title)
         column.addWidget(self._gain)
         column.addWidget(self._cost)
+        column.addWidget(self._beside)
         column.addSpacing(4)
         column.addWidget(self._which)
         self._list = QVBoxLayout()
@@ -127,4 +130,7 @@ class Summary(QWidget):
         cost = results.cost if results else ""
         self._cost.setText(f"What it cost: {cost}, in the same answers." if cost else "")
         self._cost.setVisible(bool(cost))
+        beside = results.beside.say() if results and results.beside else ""
+        self._beside.setText(beside)
+        self._beside.setVisible(bool(beside))
         self._gain.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
