@@ -173,8 +173,9 @@ class Settings(BaseModel):
     )
     temperature: float = declare(
         1.0, "Temperature", "Phase 1: completions",
-        "Sampling temperature. Logits are divided by it in sampling, training and reference "
-        "alike. Higher is more creative; leave at 1, or lower it where completions are chaotic.",
+        "The T at which the run samples. Its log-probabilities, the start policy's too, are read "
+        "at the same T, so T itself teaches nothing. Higher is more creative; leave at 1, or "
+        "lower it where completions are chaotic.",
         ge=0.05, le=5.0,
         formula="π(v) = {exp(z_v ÷ T)}÷{Σ_u exp(z_u ÷ T)}",
     )

@@ -17,6 +17,7 @@ from workbench.gui.app import Workbench
 from workbench.gui.dock_layout import FOUR_COLUMNS
 from workbench.gui.guide.drawings import DRAW
 from workbench.gui.guide.following import Following
+from workbench.gui.guide.pencil import Pencil
 from workbench.gui.guide.scene import EXAMPLE, Dots, read_scene, whole_word
 from workbench.gui.guide.view import GuideView
 from workbench.gui.widgets.theme import themes
@@ -341,8 +342,30 @@ def test_a_card_says_its_numbers(qtbot: QtBot, opened, guide, store: Store) -> N
     said = {card.title: card.say(guide.scene.metrics, guide.scene.settings)
             for card in guide.following.cards}
     assert f"× β 0.04 = {number(0.1)} off" in said["KL: the price of moving away"]
+    assert "1 is 0.60 of reward" in said["The advantage: better than foreseen?"]
     assert "0.80 to 1.20" in said["The clip: a guard rail"]
     assert number(math.exp(1.1), 1) in said["Entropy keeps choices open"]
+
+
+def test_where_the_entropy_is_as_at_first_the_picture_says_so(
+    qtbot: QtBot, opened, guide, store: Store, monkeypatch
+) -> None:
+    written: list[str] = []
+    write = Pencil.write
+    monkeypatch.setattr(Pencil, "write", lambda self, box, text, *rest, **named: (
+        written.append(text), write(self, box, text, *rest, **named)))
+    row = next(i for i, c in enumerate(guide.following.cards) if c.drawing == "openness")
+    opened.controller.show_run(fill(store, cycles=1))
+    qtbot.waitUntil(lambda: guide.scene.cycle == 1)
+    guide.go_to(row)
+    guide.canvas.grab()
+    assert {"1.20 nats", "1.20 nats, as at first"} <= set(written)
+    written.clear()
+    opened.controller.show_run(fill(store))
+    qtbot.waitUntil(lambda: guide.scene.cycle == 2)
+    guide.go_to(row)
+    guide.canvas.grab()
+    assert {"1.20 nats", "1.10 nats"} <= set(written)
 
 
 def test_it_is_there_at_the_first_start_and_squeezes_no_dock(qtbot: QtBot, opened) -> None:

@@ -44,8 +44,9 @@ START = Card(
 WRITE = Card(
     "write", "The policy writes",
     "It completes each prompt a token (a word or a piece of one) at a time, by chance: a token of "
-    "30 % comes three times in ten. The temperature makes these draws more daring or less; it "
-    "changes what is drawn, not what is learned.", "chances", view="tokens", say=_say_length)
+    "30 % comes three times in ten. The temperature T makes these draws more daring or less; "
+    "all that the run learns from is read at the same T, so T itself teaches nothing.", "chances",
+    view="tokens", say=_say_length)
 SCORE = Card(
     "score", "The reward model scores",
     "It reads each finished text and gives it one number, its reward: high is good. It does not "
@@ -58,8 +59,9 @@ UPDATE = Card(
     "to go on writing sensible text.", "leash", view="metrics", say=say_kl)
 COMPARE = Card(
     "compare", "Before and after",
-    "The updated policy completes a few prompts that it never learns from, each time with the same "
-    "random numbers. What differs from one cycle to the next was therefore learned.", "rewards",
+    "The updated policy completes a few prompts once more, each time with the same random "
+    "numbers; nothing is learned from these completions. What differs from one cycle to the next "
+    "was therefore learned.", "rewards",
     view="completions", say=_say_compared)
 AGAIN = Card(
     "compare", "A new cycle begins",

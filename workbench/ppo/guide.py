@@ -32,8 +32,12 @@ def _say_value(metrics: Numbers, settings: Mapping[str, Any]) -> str:
 
 
 def _say_advantage(metrics: Numbers, settings: Mapping[str, Any]) -> str:
-    return (f"Tokens turn out {number(metrics['val/advantage_std'])} better or worse than "
-            "foreseen, as a rule" if "val/advantage_std" in metrics else "")
+    if "val/advantage_std" not in metrics:
+        return ""
+    spread = number(metrics["val/advantage_std"])
+    if settings.get("whiten_advantages"):
+        return f"A is in units of this cycle's spread: 1 is {spread} of reward"
+    return f"A is in units of reward; its spread is {spread}"
 
 
 def _say_loss(metrics: Numbers, settings: Mapping[str, Any]) -> str:
@@ -67,9 +71,10 @@ WRITE = replace(guide.WRITE, metric="logprob")
 PRICE = Card(
     "score", "KL: the price of moving away",
     "KL measures how far the policy's choice of words has moved from the start policy, and β is "
-    "what a nat of it costs: so much is taken off the reward. Without that price the policy would "
-    "soon write whatever nonsense the reward model happens to like; too high a price, and it "
-    "stays as it was.", "leash", view="metrics", formula="r = score - β·KL", say=_cost)
+    "what a nat of it costs, taken off the reward at each token for that token's own part. Without "
+    "that price the policy would soon write whatever nonsense the reward model happens to like; "
+    "too high a price, and it stays as it was.", "leash", view="metrics",
+    formula="r = score - β·KL", say=_cost)
 VALUE = Card(
     "estimate", "The value head foresees",
     "The value head, a small addition to the policy, estimates at every token what reward the "
@@ -78,10 +83,11 @@ VALUE = Card(
     "estimates", view="tokens", formula="V(s) ≈ Σ_t r_t", say=_say_value)
 ADVANTAGE = Card(
     "estimate", "The advantage: better than foreseen?",
-    "A token's advantage says how much better the text went on than the value head had foreseen: "
-    "above 0, better than what else might have come; below 0, worse. The update makes the first "
-    "kind likelier and the second kind less likely, so one score for a whole text becomes a "
-    "verdict on each word.", "paths", view="tokens",
+    "A token's advantage says how much better the text went on than the value head had foreseen, "
+    "and counts all that came later, not only the step of the estimate at this token. Then "
+    "whitening rescales it, so that the cycle's average token is at 0 and 1 is the usual "
+    "distance: below 0, it is made less likely, even where the estimate rose at it.",
+    "paths", view="tokens",
     formula="A_t = Σ_k (γλ)^k·δ_{t+k},  δ_t = r_t + γ·V_{t+1} - V_t", say=_say_advantage)
 LOSS = Card(
     "update", "One loss of three terms",
@@ -97,16 +103,18 @@ CLIP = Card(
     formula="L_POLICY = mean of max(-A·ρ, -A·clip(ρ, 1-ε, 1+ε))", say=_say_clip)
 ENTROPY = Card(
     "update", "Entropy keeps choices open",
-    "Entropy says how open the choice of the next token is: 0 where only one is possible. The "
-    "entropy term rewards openness while the policy learns, so that it goes on trying things; "
-    "temperature does so only while it writes, and nothing is learned by that.", "openness",
+    "Entropy says how open the choice of the next token is: 0 where only one is possible. A slow "
+    "fall is what learning looks like; a fall to almost 0 means that it writes one answer and "
+    "tries nothing else, and a rise while the reward does not rise that it forgets how to write. "
+    "The entropy term rewards openness; the temperature T teaches nothing by itself.", "openness",
     view="metrics", formula="L_ENT = Σ_v π(v)·log π(v)", metric="policy/entropy_avg",
     say=_say_entropy)
 AGAIN = replace(
     guide.AGAIN,
     text="The updated policy takes the old one's place and writes anew, so that it always learns "
-         "from the mistakes of today. Over the cycles the reward shall rise faster than KL; read "
-         "the texts as well, since a reward can rise while they become worse.")
+         "from the mistakes of today. Look for a reward that goes on rising while KL levels off; "
+         "where KL climbs and the reward stands still, or the texts become worse, it has gone too "
+         "far.")
 
 GUIDE = Guide(
     (guide.MODELS, START, WRITE, guide.SCORE, PRICE, VALUE, ADVANTAGE, LOSS, CLIP, ENTROPY,

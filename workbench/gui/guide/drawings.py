@@ -197,7 +197,7 @@ def _paths(pencil: Pencil, box: QRectF, scene: Scene, card: Card) -> None:
         colour = theme.good if up else theme.bad
         pencil.arrow(begin, QPointF(reach, y), colour, 2.5)
         text = QRectF(reach + 8, y - pencil.line, box.right() - reach - 8, pencil.line)
-        pencil.write(text, f"{visible(word.text)}  {signed(word.advantage)}", colour, LEFT,
+        pencil.write(text, f"{visible(word.text)}  A {signed(word.advantage)}", colour, LEFT,
                      pencil.bold)
         soon = "to become likelier" if up else "to become rarer"
         said = f"now ×{word.ratio:.2f} as likely" if math.isfinite(word.ratio) else soon
@@ -242,20 +242,23 @@ def _band(pencil: Pencil, box: QRectF, scene: Scene, card: Card) -> None:
         place = math.log(max(ratio, 1e-6)) / widest
         return (left + right) / 2 + max(-1.0, min(1.0, place)) * (right - left) / 2
 
-    ground = QRectF(x(low), box.top(), x(high) - x(low), box.height() - pencil.line - 4)
+    head = pencil.line + 2  # for what the dots are
+    ground = QRectF(x(low), box.top() + head, x(high) - x(low),
+                    box.height() - head - pencil.line - 4)
     pencil.bar(ground, theme.better)
     for row, (ratio, held) in enumerate(zip(dots.ratios, dots.held, strict=True)):
         # Strewn by the golden ratio: the same dots are always in the same places.
         y = ground.top() + 5 + (row * 0.618034) % 1.0 * (ground.height() - 10)
-        pencil.dot(QPointF(x(ratio), y), 3 if held else 2, theme.bad if held else theme.accent)
+        pencil.dot(QPointF(x(ratio), y), 3 if held else 2,
+                   theme.warning if held else theme.accent)
     for ratio, text in ((low, number(low)), (1.0, "ρ = 1"), (high, number(high))):
         pencil.stroke([QPointF(x(ratio), ground.top()), QPointF(x(ratio), ground.bottom() + 2)],
                       theme.muted, 1)
         pencil.write(QRectF(x(ratio) - 40, ground.bottom() + 2, 80, pencil.line + 2), text,
                      theme.text, MIDDLE)
     if any(dots.held):
-        side = QRectF(x(high) + 6, ground.top() + 2, box.right() - x(high) - 6, pencil.line)
-        pencil.write(side, "● held", theme.bad, LEFT)
+        side = QRectF(box.left(), box.top(), box.width(), pencil.line)
+        pencil.write(side, "● held", theme.warning, RIGHT)
 
 
 def _openness(pencil: Pencil, box: QRectF, scene: Scene, card: Card) -> None:
@@ -270,14 +273,16 @@ def _openness(pencil: Pencil, box: QRectF, scene: Scene, card: Card) -> None:
             continue
         count = math.exp(entropy)
         at = QRectF(box.left(), box.top() + row * (half + 10), box.width(), half)
-        pencil.write(QRectF(at.left(), at.top(), 60, half), name, theme.muted, LEFT)
-        x, wide = at.left() + 62, (at.width() - 62 - 44) / _MOST_OPEN
+        pencil.write(QRectF(at.left(), at.top(), 60, pencil.line), name, theme.muted, LEFT)
+        x, wide = at.left(), at.width() / _MOST_OPEN
         for i in range(min(_MOST_OPEN, math.ceil(count))):
             part = min(1.0, count - i)
-            high = half - 4
+            high = half - pencil.line - 6
             pencil.bar(QRectF(x + i * wide, at.bottom() - 2 - high, (wide - 3) * part, high),
                        theme.accent)
-        pencil.write(QRectF(at.right() - 44, at.top(), 44, half), number(count, 1), theme.text,
+        same = row and number(entropy) == number(first)
+        said = f"{number(entropy)} nats" + (", as at first" if same else "")
+        pencil.write(QRectF(at.left(), at.top(), at.width(), pencil.line), said, theme.text,
                      RIGHT, pencil.bold)
 
 

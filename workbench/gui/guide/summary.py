@@ -49,7 +49,7 @@ class Summary(QWidget):
             "each other in Metrics. Edits in Hyperparameters stay as they are, and are not used.",
             "muted", wrap=True)
         column = QVBoxLayout(self)
-        column.setContentsMargins(10, 8, 10, 8)
+        column.setContentsMargins(10, 4, 10, 8)
         column.setSpacing(6)
         column.addWidget(self._title)
         column.addWidget(self._gain)

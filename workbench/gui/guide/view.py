@@ -240,7 +240,10 @@ class GuideView(RunView):
                 area.verticalScrollBar().setValue(0)
             words = 0 if last else len(self.card.text.split())
             self._reading.start(max(_LEAST_MS, _MS_A_WORD * words))
-        if not last:
+        if last:
+            self._where.setText("After a run")
+            set_look(self._where, role="muted")
+        else:
             self._draw_card(self.card)
 
     def _draw_card(self, card: Card) -> None:
@@ -285,12 +288,13 @@ class GuideView(RunView):
             lambda: self.opened.emit(self.card.view))
         set_look(self.more_button, role="quiet")
         head = QHBoxLayout()
+        head.setContentsMargins(10, 8, 10, 0)
         head.addWidget(self._where, 1)
+        head.addWidget(self._count)
         page = QWidget()
         column = QVBoxLayout(page)
-        column.setContentsMargins(10, 8, 10, 8)
+        column.setContentsMargins(10, 4, 10, 8)
         column.setSpacing(6)
-        column.addLayout(head)
         for part in (self._title, self.canvas, self._said, self._text, self._formula):
             column.addWidget(part)
         column.addWidget(self.more_button, 0, Qt.AlignmentFlag.AlignLeft)
@@ -301,7 +305,7 @@ class GuideView(RunView):
         self._pages.addWidget(self._scroll)
         self._pages.addWidget(self._summary_scroll)
         self.follow_box = named(
-            QCheckBox("Turn pages with the run"), "guide_follow", "Turn pages with the run",
+            QCheckBox("Turn with the run"), "guide_follow", "Turn pages with the run",
             "Show the cards of the cycle as the run comes to their parts, no faster than one "
             "reads; Back and Next switch it off")
         self.follow_box.setChecked(True)
@@ -319,10 +323,10 @@ class GuideView(RunView):
         for button in (self.back_button, self.next_button):
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             foot.addWidget(button)
-        foot.insertWidget(2, self._count)
         whole = QVBoxLayout(self)
         whole.setContentsMargins(0, 0, 0, 0)
         whole.setSpacing(0)
+        whole.addLayout(head)
         whole.addWidget(self._pages, 1)
         whole.addLayout(foot)
 
