@@ -54,8 +54,8 @@ def test_the_part_in_hand_is_live_and_what_is_known_stands_beside_it(opened):
             "epoch": 2, "epochs": 4, "policy/clipfrac": 0.06, "policy/approxkl": 0.00625,
             "val/ratio_var": 0.0025})])
     assert shown(opened) == [
-        "Write mean length 48", "Score mean 1.42", "Estimate value head 0.91",
-        f"*Update epoch 2 of 4, outside {percent(0.06)}, KL +0.30", "Compare"]
+        "Write mean length 48", "Score mean 1.42", "Estimate mean 0.91",
+        f"*Update epoch 2/4, outside {percent(0.06)}, KL +0.30", "Compare"]
     # The clip range, and one deviation of the ratio to each side of 1.
     assert opened.window.strip.buttons[3].band == pytest.approx((0.8, 1.2, 0.95, 1.05))
     # Of another run nothing is shown.
@@ -64,6 +64,30 @@ def test_the_part_in_hand_is_live_and_what_is_known_stands_beside_it(opened):
     # The next cycle begins with nothing known.
     opened.controller.handle([ev.Progress(7, 4, 20, Phase.SAMPLING, 0, 64)])
     assert shown(opened)[1:] == TITLES[1:]
+
+
+def test_a_tooltip_on_screen_is_that_of_now(qtbot, opened, monkeypatch):
+    begin(opened)
+    button = opened.window.strip.buttons[0]
+    monkeypatch.setattr(type(button), "underMouse", lambda self: self is button)
+    opened.controller.handle([ev.Progress(7, 3, 20, Phase.SAMPLING, 38, 64)])
+    QToolTip.showText(QPoint(5, 5), button.toolTip(), button)
+    assert QToolTip.text().startswith("38/64")
+    opened.controller.handle([ev.Progress(7, 3, 20, Phase.SAMPLING, 39, 64)])
+    assert QToolTip.text() == button.toolTip()
+    assert QToolTip.text().startswith("39/64")
+    QToolTip.hideText()
+
+
+def test_the_numbers_of_an_update_are_whole_and_the_range_gets_what_they_leave(qtbot, opened):
+    begin(opened)
+    opened.window.resize(1280, 720)
+    opened.controller.handle([ev.PartReported(7, 3, "update", {
+        "epoch": 4, "epochs": 4, "policy/clipfrac": 0.126, "policy/approxkl": 0.0625,
+        "val/ratio_var": 0.0025, "objective/length": 47.6}),
+        ev.PartReported(7, 3, "estimate", {"val/value": -0.91})])
+    for button in opened.window.strip.buttons:
+        assert button.words_room() >= button.fontMetrics().horizontalAdvance(button.result)
 
 
 def test_a_run_held_within_a_cycle_shows_where(opened):
@@ -155,7 +179,7 @@ def test_its_numbers_are_those_of_the_store(qapp, tmp_path):
                 assert texts[1] == f"mean {number(sum(r.score for r in rollout) / len(rollout))}"
             if part == "estimate":
                 values = [v for t in store.traces(1, 1) for v in t.numbers["value"].tolist()]
-                assert texts[2] == f"value head {number(sum(values) / len(values))}"
+                assert texts[2] == f"mean {number(sum(values) / len(values))}"
             # Tokens has what is known of the cycle in hand.
             window.reveal("tokens")
             await until(lambda part=part: window.tokens.model.steps and (

@@ -335,6 +335,10 @@ def test_the_terms_shares_of_the_gradient_on_request(
     qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
     assert opened.window.hyperparameters.form.values()["measure_gradients"] is True
     assert opened.window.toast.text == "Gradient of each term is on in Hyperparameters now."
+    # The button is no term of the sum, and the view says what comes of it.
+    assert not view.formula.isAncestorOf(button)
+    assert button.isChecked()
+    assert view.formula.measured.text() == "Gradients are measured in the next run."
     norms = {"policy": 3.0, "value": 1.5, "entropy": 0.5, "kl": 0.0}
     store.record_changes(
         view.run_id, 5, [("measure_gradients", False, True, "you")]).result()
@@ -348,6 +352,9 @@ def test_the_terms_shares_of_the_gradient_on_request(
     assert value.said.endswith("gradient 30\N{NO-BREAK SPACE}%")
     assert entropy.said.endswith("gradient 10\N{NO-BREAK SPACE}%")
     assert view.picture.cycles == [1, 2, 3, 4, 5]  # also those without
+    assert view.formula.measured.text() == ""
+    view.formula.set_low(True)
+    assert "∇ 60\N{NO-BREAK SPACE}%" in policy.text()
     assert view.formula.measure.isChecked()
 
 

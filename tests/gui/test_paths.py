@@ -1,12 +1,14 @@
 """Paths: the tree of what could have come next, in the numbers that the store has."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from helpers import pointer
 from helpers.window import DEFAULTS, ready
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPointF, Qt
+from PySide6.QtGui import QTextDocumentFragment
 
 from workbench.gui.paths.layout import grow, spread
 from workbench.gui.paths.view import say
@@ -112,9 +114,37 @@ def test_it_is_written_on_and_drawn(qtbot, opened, store):
     at = tree.place(best)
     pointer.move(tree, at)
     assert view._text.text() == "2.00: …good 1 2"
+    # What the colours and the thick line mean, and how to read a path, is said beside the tree.
+    assert QTextDocumentFragment.fromHtml(view._legend.text()).toPlainText() == (
+        "━ worth more than where it comes from, ━ less, ━ about as much; thick: the path taken")
+    pointer.move(tree, QPointF(1, 1))
+    assert view._text.text().startswith("Point at the end of a path")
+    pointer.move(tree, at)
     tree.setFocus()
     qtbot.keyClick(tree, Qt.Key.Key_Down)
     assert view._text.text() == "1.80: …good 1 2"
+    assert not tree.grab().isNull()
+
+
+def test_rewards_stand_at_their_leaves_and_clear_of_one_another(qtbot, opened, store):
+    run_id = place(opened, store)
+    view = opened.window.paths
+    branches = tuple(replace(branch, continuations=tuple(
+        Continuation((7, i), (" b", f" {i}"), 1.5 + i / 1000, False) for i in range(9)))
+        for branch in FOUND.branches)
+    view.tree.show_crossroads(replace(FOUND, run_id=run_id, branches=branches))
+    tree = view.tree
+    leaves, found = tree.root.leaves(), tree.labels()
+    assert 0 < len(found) < len(leaves)
+    for leaf, box in found:
+        assert abs(box.center().y() - tree.place(leaf).y()) < 1
+        assert box.left() - tree.place(leaf).x() == 8
+    boxes = [box for _, box in found]
+    assert not any(a.intersects(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    written = [leaf for leaf, _ in found]
+    hidden = next(leaf for leaf in leaves if leaf not in written)
+    tree._point_at(hidden)
+    assert tree.labels()[0][0] is hidden
     assert not tree.grab().isNull()
 
 

@@ -15,7 +15,7 @@ from workbench.learning.metrics import LENGTH
 def _say_update(metrics: Mapping[str, float]) -> str:
     said = []
     if "epoch" in metrics:
-        said.append(f"epoch {metrics['epoch']:.0f} of {metrics['epochs']:.0f}")
+        said.append(f"epoch {metrics['epoch']:.0f}/{metrics['epochs']:.0f}")
     if "policy/clipfrac" in metrics:
         said.append(f"outside {percent(metrics['policy/clipfrac'])}")
     if "policy/approxkl" in metrics and LENGTH in metrics:
@@ -37,7 +37,7 @@ ESTIMATE = Part(
     "estimate", "Estimate", 1,
     "The value head has foreseen the reward at every token. What came better than that has a "
     "positive advantage, what came worse a negative one.",
-    "tokens", parts.say_number("value head", "val/value"))
+    "tokens", parts.say_number("mean", "val/value"))
 UPDATE = replace(
     parts.UPDATE,
     help="Several epochs make tokens with a positive advantage likelier and the others less "

@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QAbstractButton, QSizePolicy
+from PySide6.QtGui import QColor, QCursor, QFont, QFontMetricsF, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QAbstractButton, QSizePolicy, QToolTip
 
 from workbench.algorithm import Part
 from workbench.gui.widgets.controls import describe, named
 from workbench.gui.widgets.theme import Theme, themes
 
 _MARGIN, _GAP = 8, 6
-_BAND = 64  # pixels of the drawing of a range
+_BAND, _LEAST_BAND = 64, 24  # pixels of the drawing of a range
 _ROOM = 1.6  # how far a range's drawing reaches, in widths of the range
 
 
@@ -54,6 +54,8 @@ class PartButton(QAbstractButton):
             state = "under way" if live else "done" if done else "not begun"
             self.setAccessibleDescription(", ".join(filter(None, (result, state))))
             describe(self, f"{result}\n{self._help}" if result else self._help)
+            if QToolTip.isVisible() and self.underMouse():
+                QToolTip.showText(QCursor.pos(), self.toolTip(), self)
             self.updateGeometry()
         self.update()
 
@@ -66,6 +68,10 @@ class PartButton(QAbstractButton):
     def minimumSizeHint(self) -> QSize:
         """Wide enough for the name."""
         return QSize(round(self._title_width()) + 2 * _MARGIN + 2, 20)
+
+    def words_room(self) -> float:
+        """Return how many pixels there are for the result, if it has them all."""
+        return self.width() - 2 * _MARGIN - self._title_width() - _GAP
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw it."""
@@ -88,11 +94,13 @@ class PartButton(QAbstractButton):
         painter.drawText(text, middle, self.part.title)
         painter.setFont(self.font())
         text.setLeft(text.left() + self._title_width() + _GAP)
-        if self.band is not None and text.width() > _BAND + 40:
-            self._draw_band(painter, QRectF(text.right() - _BAND, 0, _BAND, self.height()), theme)
-            text.setRight(text.right() - _BAND - _GAP)
-        painter.setPen(QColor(theme.text if self.done or self.live else theme.muted))
         metrics = QFontMetricsF(self.font())
+        # The words come first: the drawing gets what they leave.
+        room = min(_BAND, self.words_room() - metrics.horizontalAdvance(self.result) - _GAP - 1)
+        if self.band is not None and room >= _LEAST_BAND:
+            self._draw_band(painter, QRectF(text.right() - room, 0, room, self.height()), theme)
+            text.setRight(text.right() - room - _GAP)
+        painter.setPen(QColor(theme.text if self.done or self.live else theme.muted))
         painter.drawText(text, middle, metrics.elidedText(
             self.result, Qt.TextElideMode.ElideRight, text.width()))
 

@@ -45,6 +45,7 @@ class Bars(pg.PlotWidget):
         self.hideButtons()
         self.setMinimumSize(120, 80)
         self.getAxis("left").setWidth(44)
+        self.getAxis("bottom").enableAutoSIPrefix(False)
         self._chosen = pg.LinearRegionItem(movable=False)
         self._chosen.setZValue(-10)
         self.addItem(self._chosen)
@@ -93,9 +94,10 @@ class Bars(pg.PlotWidget):
             self.getAxis(side).setTextPen(theme.muted)
         low, high = min(0.0, float(starts.min()), float(ends.min())), max(
             0.0, float(starts.max()), float(ends.max()))
-        room = 0.06 * (high - low) or 1.0
+        room = 0.12 * (high - low) or 1.0
         self.setYRange(low - room, high + room, padding=0)
         self.setXRange(picture.cycles[0] - 0.7, max(picture.cycles[-1], 4) + 0.7, padding=0)
+        self.getAxis("bottom").setLabel("cycle", color=theme.muted)
         objective = picture.algorithm.objective
         assert objective is not None
         self.setAccessibleDescription(

@@ -46,8 +46,10 @@ class Chip(QLabel):
         self.off, self.said = share.off, share.said
         if not share.off and math.isfinite(moved):
             self.said += f" · gradient {percent(moved)}"
-        said = f" {'off' if share.off else short_number(share.amount)}" if low else (
-            f"<br>{html.escape(self.said)}")
+        short = "off" if share.off else short_number(share.amount)
+        if not share.off and math.isfinite(moved):
+            short += f" ∇ {percent(moved)}"
+        said = f" {short}" if low else f"<br>{html.escape(self.said)}"
         self.setText(f"<b>{html.escape(self._term.title)}</b>{said}")
         describe(self, f"{self.said}\n{self._term.help}")
         self.setAccessibleDescription(self.said)
@@ -87,6 +89,7 @@ class Chip(QLabel):
 
 class Formula(QWidget):
     """``total = term + term + ...``, in as many lines as it takes, after the widget ``first``.
+    ``measure`` is no part of the sum and stands where the view puts it.
     ``setting_wanted`` carries the setting that has the gradients measured, and whether it is to."""
 
     setting_wanted = Signal(str, object)
@@ -107,9 +110,14 @@ class Formula(QWidget):
         self.measure = tool_button(
             "Gradients", "objective_measure", "Gradient of each term",
             "Have each term's share of the gradient measured, from the next cycle on (Gradient of "
-            "each term, in Hyperparameters): which term moves the weights", role="compact")
+            "each term, in Hyperparameters): which term moves the weights. It stands in the term, "
+            "after ∇ where there is little room", role="compact")
         self.measure.setCheckable(True)
         self.measure.clicked.connect(self._want_measure)
+        self.measured = label("", "muted")
+        self.measured.setObjectName("objective_measured")
+        self._wanted: bool | None = None
+        self._alive = False
         self.chips: list[Chip] = []
         self._groups: list[QWidget] = []
         self._terms: tuple[Term, ...] = ()
@@ -121,11 +129,14 @@ class Formula(QWidget):
         if low != self._low:
             self._low = low
             if self._picture is not None:
-                self.show_picture(self._picture)
+                self.show_picture(self._picture, self._alive)
 
-    def show_picture(self, picture: Picture) -> None:
-        """Show the cycle on display of a run that has one."""
-        self._picture = picture
+    def show_picture(self, picture: Picture, alive: bool) -> None:
+        """Show the cycle on display of a run that has one, and whether that run goes on
+        (``alive``)."""
+        if self._picture is None or picture.run_id != self._picture.run_id:
+            self._wanted = None
+        self._picture, self._alive = picture, alive
         objective = picture.algorithm.objective
         assert objective is not None
         if objective.terms != self._terms:
@@ -136,18 +147,36 @@ class Formula(QWidget):
         self.total.setAccessibleName(objective.title)
         self.total.setAccessibleDescription(said)
         self.measure.setVisible(bool(objective.measure))
-        self.measure.setChecked(bool((picture.settings or {}).get(objective.measure)))
+        measures = bool((picture.settings or {}).get(objective.measure))
+        if measures == self._wanted:
+            self._wanted = None  # it has come about
+        self.measure.setChecked(measures if self._wanted is None else self._wanted)
         together = sum(s.gradient for s in picture.shares[picture.row] if not s.off)
         for chip, group, share in zip(
             self.chips, self._groups, picture.shares[picture.row], strict=True
         ):
             chip.show_share(share, self._low, share.gradient / together if together else math.nan)
             group.setVisible(chip.isVisibleTo(group))
+        self._say_measured(measures, bool(together) and math.isfinite(together))
+
+    def _say_measured(self, measures: bool, known: bool) -> None:
+        """Say when the gradients come, where they were asked for and are not there yet."""
+        said = ""
+        if self._wanted is not None:
+            said = ("from the next cycle on, once applied in Hyperparameters" if self._alive
+                    else "in the next run")
+            said = f"Gradients are {'' if self._wanted else 'no longer '}measured {said}."
+        elif measures and not known:
+            said = "Gradients of this cycle were not measured."
+        self.measured.setText(said)
+        self.measured.setVisible(bool(said))
 
     def _want_measure(self, wanted: bool) -> None:
         objective = self._picture.algorithm.objective if self._picture is not None else None
         if objective is not None:
+            self._wanted = wanted
             self.setting_wanted.emit(objective.measure, wanted)
+            self.show_picture(self._picture, self._alive)
 
     def _make(self, terms: tuple[Term, ...]) -> None:
         for group in self._groups:
@@ -166,5 +195,5 @@ class Formula(QWidget):
             self.chips.append(chip)
             self._groups.append(group)
             self._flow.addWidget(group)
-        self._flow.removeWidget(self.measure)
-        self._flow.addWidget(self.measure)
+        self._flow.removeWidget(self.measured)
+        self._flow.addWidget(self.measured)

@@ -41,7 +41,7 @@ class RegionPlot(pg.GraphicsLayoutWidget):
         named(self, "objective_region", "Trust region", "")
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the keyboard moves the edge in the field
-        self.setMinimumSize(160, 140)
+        self.setMinimumSize(160, 100)
         layout = self.ci.layout
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setVerticalSpacing(0)
@@ -131,7 +131,7 @@ class RegionPlot(pg.GraphicsLayoutWidget):
         last = max(row for row, wanted in enumerate(shown) if wanted)
         for row, plot in enumerate(self._all()):
             plot.getAxis("bottom").setStyle(showValues=row == last)
-            plot.showLabel("bottom", row == last and row > 0)
+            plot.showLabel("bottom", row == last)
         for name in self._names.values():
             name.setVisible(not low)
 
@@ -145,9 +145,11 @@ class RegionPlot(pg.GraphicsLayoutWidget):
         for plot, title in ((self._upper, "earned"), (self._lower, "tokens")):
             plot.getAxis("left").setLabel(title, color=theme.muted)
         self._epochs.getAxis("left").setLabel("epoch", color=theme.muted)
-        for plot in (self._lower, self._epochs):
-            plot.getAxis("bottom").setLabel("ratio ρ after the update" if plot is self._lower else
-                                            "ratio ρ", color=theme.muted)
+        for plot in self._all():
+            plot.getAxis("bottom").setLabel(
+                "ratio ρ" if plot is self._epochs else "ratio ρ after the update",
+                color=theme.muted)
+        self._fit(self._low)  # a label is shown when its text is set
         self._zero.setPen(pg.mkPen(theme.border))
         for sign, name in self._names.items():
             name.setText("advantage above 0" if sign > 0 else "advantage below 0",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from workbench.gui.background import Background
 from workbench.gui.objective.bars import Bars
@@ -72,7 +72,7 @@ class ObjectiveView(PictureView[Picture]):
             self._pages.setCurrentWidget(self._empty)
             return
         self.cycles.show_cycles(picture.cycles, picture.cycle, self.wanted is None)
-        self.formula.show_picture(picture)
+        self.formula.show_picture(picture, self.alive)
         self.bars.show_picture(picture)
         for part in (self.region, self.edge):
             part.setVisible(objective.region is not None)
@@ -119,7 +119,11 @@ class ObjectiveView(PictureView[Picture]):
         column = QVBoxLayout(self._whole)
         column.setContentsMargins(8, 8, 8, 8)
         column.setSpacing(6)
-        column.addWidget(self.formula)
+        top = QHBoxLayout()
+        top.setSpacing(6)
+        top.addWidget(self.formula, 1)
+        top.addWidget(self.formula.measure, 0, Qt.AlignmentFlag.AlignTop)
+        column.addLayout(top)
         column.addWidget(self._plots, 1)
         column.addWidget(self.edge)
         self._pages = QStackedWidget()

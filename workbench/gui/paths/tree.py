@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QPointF, QRectF, QSize, QSizeF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QFontMetricsF,
@@ -26,6 +26,7 @@ from workbench.records import Crossroads
 
 _LEFT, _RIGHT, _ABOVE = 46, 56, 14  # pixels for the scale, for rewards, and above and below
 _EVEN = 0.02  # of the range: an advantage that is less has no colour
+_BESIDE = 8  # pixels from a leaf to its reward
 _NEAR = 24  # pixels within which a leaf is pointed at
 _TICKS = 4
 
@@ -77,6 +78,25 @@ class PathTree(QWidget):
         wide, tall = self.width() - _LEFT - _RIGHT, self.height() - 2 * _ABOVE
         return QPointF(_LEFT + node.x * wide,
                        _ABOVE + (high - node.worth) / (high - low) * tall)
+
+    def labels(self) -> list[tuple[Node, QRectF]]:
+        """Return the leaves whose rewards are written, and where: beside their dots, as many as
+        are clear of one another and of other dots; that of the leaf pointed at always is."""
+        leaves = self.root.leaves() if self.root else []
+        metrics = QFontMetricsF(self.font())
+        dots = {id(leaf): QRectF(self.place(leaf) - QPointF(3, 3), QSizeF(6, 6))
+                for leaf in leaves}
+        found: list[tuple[Node, QRectF]] = []
+        # First the one pointed at, then those of the path taken, the best first.
+        for leaf in sorted(leaves, key=lambda n: (n is not self._leaf, not n.taken, -n.worth)):
+            at, high = self.place(leaf), metrics.height()
+            box = QRectF(at.x() + _BESIDE, at.y() - high / 2,
+                         metrics.horizontalAdvance(number(leaf.worth)) + 1, high)
+            clear = not any(box.intersects(other) for _, other in found) and not any(
+                box.intersects(dot) for name, dot in dots.items() if name != id(leaf))
+            if clear or leaf is self._leaf:
+                found.append((leaf, box))
+        return found
 
     def _range(self) -> tuple[float, float]:
         """The least and the largest number drawn, a little apart."""
@@ -162,20 +182,16 @@ class PathTree(QWidget):
 
     def _draw_leaves(self, painter: QPainter, theme: Theme) -> None:
         assert self.root is not None
-        leaves = self.root.leaves()
-        high = QFontMetricsF(self.font()).height()
-        places = [self.place(leaf) for leaf in leaves]
-        rows = spread([p.y() for p in places], high * 0.9, high / 2, self.height() - high / 2)
-        crowded = len(leaves) * high * 0.6 > self.height()
-        for leaf, place, y in zip(leaves, places, rows, strict=True):
+        for leaf in self.root.leaves():
             pointed = leaf is self._leaf
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(theme.accent if pointed else theme.text))
-            painter.drawEllipse(place, *(2 * [4.5 if pointed else 2.5]))
-            if pointed or not crowded:
-                painter.setPen(QColor(theme.accent if pointed else theme.text))
-                painter.drawText(QRectF(place.x() + 8, y - 8, _RIGHT - 8, 16),
-                                 Qt.AlignmentFlag.AlignVCenter, number(leaf.worth))
+            painter.drawEllipse(self.place(leaf), *(2 * [4.5 if pointed else 2.5]))
+        for leaf, box in self.labels():
+            if leaf is self._leaf:  # over all that it crosses
+                painter.fillRect(box, QColor(theme.window))
+            painter.setPen(QColor(theme.accent if leaf is self._leaf else theme.text))
+            painter.drawText(box, Qt.AlignmentFlag.AlignVCenter, number(leaf.worth))
 
     def _draw_branches(self, painter: QPainter, theme: Theme) -> None:
         """Name the tokens, each with how likely it was."""

@@ -23,6 +23,7 @@ from workbench.gui.paths.tree import PathTree
 from workbench.gui.widgets.controls import enable, label, named, tool_button
 from workbench.gui.widgets.place_text import place_text
 from workbench.gui.widgets.plain_text import plain_tip
+from workbench.gui.widgets.theme import themes
 from workbench.records import Crossroads
 from workbench.store.store import Store
 from workbench.training.commands import StopTrying, TrySource, WriteOn
@@ -35,6 +36,7 @@ Place = tuple[int, int, int, int]
 _EMPTY = ("Choose a token in Tokens. Write on then continues the likeliest tokens at its place, "
           "with the same random numbers each, and draws what the reward gives: which path was "
           "better than the alternatives, and by how much.")
+_POINT = "Point at the end of a path, or press Down, to read its text."
 _NOTHING = "Nothing was written on from here yet."
 _SOURCES = {"Policy as it is now": TrySource("current"), "Start policy": TrySource("start")}
 
@@ -156,6 +158,8 @@ class PathsView(QWidget):
         self.writer.setVisible(len(self._found) > 1)
         self._by.setVisible(len(self._found) > 1)
         self.tree.show_crossroads(found)
+        self._show_leaf(None)
+        self._legend.setVisible(found is not None)
         if place is not None:
             self._where.setText(self._describe(place))
             self._said.setText(_NOTHING if found is None else say(found))
@@ -167,11 +171,19 @@ class PathsView(QWidget):
 
     def _show_leaf(self, leaf: Node | None) -> None:
         if leaf is None or leaf.continuation is None or leaf.branch is None:
-            self._text.setText("")
+            self._text.setText(_POINT if self.tree.root else "")
+            self._text.setToolTip("")
             return
         text = leaf.branch.piece + "".join(leaf.continuation.pieces)
         self._text.setText(f"{number(leaf.worth)}: …{' '.join(text.split())}")
         self._text.setToolTip(plain_tip(text))
+
+    def _draw_legend(self) -> None:
+        theme = themes().theme
+        self._legend.setText(
+            f"<span style='color: {theme.good}'>━</span> worth more than where it comes from, "
+            f"<span style='color: {theme.bad}'>━</span> less, "
+            f"<span style='color: {theme.muted}'>━</span> about as much; thick: the path taken")
 
     def _enable(self) -> None:
         busy = bool(self._asked)
@@ -237,6 +249,12 @@ class PathsView(QWidget):
         column.addWidget(self._said)
         self.tree = PathTree()
         self.tree.pointed.connect(self._show_leaf)
+        self._legend = label(rich=True)
+        self._legend.setObjectName("paths_legend")
+        self._legend.setMinimumWidth(1)
+        self._draw_legend()
+        themes().changed.connect(self._draw_legend)
+        column.addWidget(self._legend)
         column.addWidget(self.tree, 1)
         self._text = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "paths_text",
                            "The path pointed at", "")

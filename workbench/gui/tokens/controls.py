@@ -109,8 +109,8 @@ class Controls(QWidget):
         """Say what the colours mean."""
         theme = themes().theme
         self._legend.setText(
-            f"<span style='background: {theme.better}'>&nbsp;above 0&nbsp;</span> "
-            f"<span style='background: {theme.worse}'>&nbsp;below 0&nbsp;</span>")
+            f"<span style='background: {theme.better}'>&nbsp;&gt;&nbsp;0&nbsp;</span> "
+            f"<span style='background: {theme.worse}'>&nbsp;&lt;&nbsp;0&nbsp;</span>")
         column = self.column()
         self._legend.setVisible(column is not None and column.signed)
 

@@ -21,7 +21,7 @@ from workbench.gui.widgets.controls import named
 from workbench.gui.widgets.quick_text import QuickDelegate
 from workbench.store.records import CompletionRecord
 
-_LEAST = 22  # letters
+_LEAST = 18  # letters
 Index = QModelIndex | QPersistentModelIndex
 
 

@@ -265,6 +265,8 @@ class TokensView(RunView):
         reads = None if record is None else (run_id, self._shown_cycle, record.position)
         if reads == self._reads and self.wanted is not None and 0 <= row < len(steps):
             best = row  # a token that was chosen stays when more of it becomes known
+        if reads != self._reads:
+            self._side.verticalScrollBar().setValue(0)  # its line comes first
         self._reads = reads
         self._show_step(best)
         self.table.fit()
@@ -356,7 +358,7 @@ class TokensView(RunView):
         self._both.addWidget(self._side)
         self._both.setStretchFactor(0, 1)
         self._both.setStretchFactor(1, 3)
-        self._both.setSizes([180, 540])
+        self._both.setSizes([135, 585])
         self._empty = label("", "muted", wrap=True)
         self._empty.setObjectName("tokens_empty")
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
