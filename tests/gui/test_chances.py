@@ -285,7 +285,7 @@ def test_a_row_is_told_by_pointer_and_keyboard(qtbot, opened, store):
     assert expected == (
         "“odd”, which was drawn: start policy 5.0\N{NO-BREAK SPACE}%; before the update "
         "5.0\N{NO-BREAK SPACE}%; after it 8.0\N{NO-BREAK SPACE}%; the entropy term pushes its "
-        "logit up (0.00170).")
+        "logit, the score that softmax makes chances of, up (slope 0.00170).")
     qtbot.waitUntil(lambda: view._pointed.text() == expected)
     bars.setFocus()
     qtbot.keyClick(bars, Qt.Key.Key_Down)

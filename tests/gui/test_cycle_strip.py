@@ -5,7 +5,8 @@ import math
 import pytest
 from helpers.play import SMALL, play, until
 from helpers.window import DEFAULTS, ready
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtWidgets import QToolTip
 
 from workbench.algorithms import algorithm_named
 from workbench.formatting import number, percent, signed
@@ -72,10 +73,10 @@ def test_a_tooltip_on_screen_is_that_of_now(qtbot, opened, monkeypatch):
     monkeypatch.setattr(type(button), "underMouse", lambda self: self is button)
     opened.controller.handle([ev.Progress(7, 3, 20, Phase.SAMPLING, 38, 64)])
     QToolTip.showText(QPoint(5, 5), button.toolTip(), button)
-    assert QToolTip.text().startswith("38/64")
+    assert "38/64" in QToolTip.text()
     opened.controller.handle([ev.Progress(7, 3, 20, Phase.SAMPLING, 39, 64)])
     assert QToolTip.text() == button.toolTip()
-    assert QToolTip.text().startswith("39/64")
+    assert "39/64" in QToolTip.text()
     QToolTip.hideText()
 
 

@@ -169,6 +169,21 @@ def test_what_is_not_known_yet_is_left_out(
     assert LIGHT.better in drawn
 
 
+def test_before_estimate_there_are_no_values(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    known = ("logprob", "entropy")
+    parts = [replace(trace(i, i), numbers={k: v for k, v in trace(i, i).numbers.items()
+                                           if k in known}) for i in range(3)]
+    opened.controller.show_run(record_trace(store, parts))
+    view = enlarge(qtbot, opened)
+    assert not any(map(math.isfinite, view.line.figures.estimates))
+    assert "Value head: told by Estimate. " in view._said.text()
+    assert view.line.accessibleDescription().endswith("estimate is not told yet.")
+    view.line.hover(1)
+    assert LIGHT.better not in colours(view)
+
+
 def colours(view: TokensView, kept: TokenTrace | None = None, score: float = math.nan) -> set[str]:
     """Return the colours of the line's picture, of ``kept`` in place of what it shows."""
     if kept is not None:
@@ -297,14 +312,24 @@ def test_the_head_of_a_checkpoint_is_drawn_beside(
     assert tokens.line.grab().toImage() != before
     tokens.controls.colour_by.setCurrentIndex(1)  # the same completion, in other colours
     assert tokens.line.figures.others == values
+    # While it is on display it stays, also when its checkpoint is not kept any more.
+    store.checkpoints.remove(tokens.run_id, 1)
+    tokens.load_now()
+    assert box.currentText() == "after cycle 1"
+    assert tokens.line.figures.others == values
+    box.setCurrentIndex(0)
+    store.checkpoints.write(tokens.run_id, 1, {}, {})
+    tokens.load_now()
+    box.setCurrentIndex(1)
+    opened.controller.handle([ev.ValuesRead(2, values)])
     # Another completion is asked about anew, and what comes late of the one before is passed over.
     tokens.list.setCurrentRow(1)
-    assert opened.sent[-1] == do.ReadValues(2, tokens.run_id, tokens._shown_cycle,
+    assert opened.sent[-1] == do.ReadValues(3, tokens.run_id, tokens._shown_cycle,
                                             tokens._record.position, 1)
     assert tokens.line.figures.others == ()
     opened.controller.handle([ev.ValuesRead(1, values)])
     assert tokens.line.figures.others == ()
-    opened.controller.handle([ev.ReadingValuesFailed(2, "The checkpoint is damaged.")])
+    opened.controller.handle([ev.ReadingValuesFailed(3, "The checkpoint is damaged.")])
     assert box.currentText() == "no other"
     assert "The checkpoint is damaged." in opened.window.toast.text
     sent = len(opened.sent)
@@ -312,3 +337,23 @@ def test_the_head_of_a_checkpoint_is_drawn_beside(
     assert not box.isEnabled()
     assert "Pause first" in box.toolTip()
     assert len(opened.sent) == sent
+
+
+def test_why_the_head_of_a_checkpoint_went_is_told(
+    qtbot: QtBot, opened: Opened, tokens: TokensView, store: Store
+) -> None:
+    box = tokens.earlier
+    store.checkpoints.write(tokens.run_id, 2, {}, {})
+    tokens.load_now()
+    opened.window.show_state(State.FINISHED)
+    box.setCurrentIndex(1)
+    opened.controller.handle([ev.ValuesRead(1, (0.5,) * len(tokens.model.steps))])
+    store.checkpoints.remove(tokens.run_id, 2)
+    tokens.load_now()
+    assert box.currentText() == "after cycle 2"
+    tokens.list.setCurrentRow(1)
+    assert (box.currentText(), box.isEnabled()) == ("no other", False)
+    assert tokens.line.figures.others == ()
+    assert opened.window.toast.text == (
+        "The checkpoint after cycle 2 is not kept any more, so that its value head is drawn no "
+        "longer.")

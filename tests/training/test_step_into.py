@@ -62,10 +62,11 @@ def test_what_the_cycle_has_so_far_is_in_the_store(ready, store):
     written = store.completions(1, 1, "rollout")
     assert len(written) == 4
     assert all(math.isnan(c.score) and math.isnan(c.kl) for c in written)
-    assert set(store.trace(1, 1, 0).numbers) == {"logprob", "value", "entropy"}
+    assert set(store.trace(1, 1, 0).numbers) == {"logprob", "entropy"}
 
     ready.send(do.StepInto())
     assert held(ready) == "score"
+    assert "value" not in store.trace(1, 1, 0).numbers  # Estimate tells it
     scored = store.completions(1, 1, "rollout")
     assert [c.text for c in scored] == [c.text for c in written]
     assert all(math.isfinite(c.score) and math.isfinite(c.kl) for c in scored)
@@ -75,7 +76,7 @@ def test_what_the_cycle_has_so_far_is_in_the_store(ready, store):
     ready.send(do.StepInto())
     assert held(ready) == "estimate"
     before = store.trace(1, 1, 2).numbers
-    assert {"advantage", "return", "reward"} < set(before)
+    assert {"value", "advantage", "return", "reward"} < set(before)
     assert "ratio" not in before
 
     ready.send(do.StepInto())

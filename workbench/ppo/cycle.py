@@ -229,7 +229,8 @@ class PPOTrainer(Trainer[Hyperparameters]):
         experience, rewards, metrics = self._judge(batch, cycle, settings)
         clock.lap("seconds/scoring")
         known = self.columns(completions, batch) | {
-            "reward": rewards, "advantage": experience.advantages, "return": experience.returns}
+            "value": completions.values, "reward": rewards,
+            "advantage": experience.advantages, "return": experience.returns}
 
         def traces(more: dict[str, Tensor], after: Tensor | None) -> list[TokenTrace]:
             likeliest = likeliest_before(completions, batch)
@@ -265,13 +266,11 @@ class PPOTrainer(Trainer[Hyperparameters]):
     def columns(
         self, completions: Completions, batch: Batch | None
     ) -> dict[str, Tensor]:
-        """Return the log-probability of each token, its ``value``, that of the state in which it
-        was chosen, and the ``entropy`` of the distribution it was drawn from; the start policy's
-        log-probability once that has read it. :meth:`learn` adds the ``reward`` that GAE saw, the
-        ``return``, the ``advantage`` as it entered the loss, and the ``ratio`` after the cycle's
-        last step."""
-        known = {"logprob": completions.logprobs, "value": completions.values,
-                 "entropy": completions.entropies}
+        """Return the log-probability of each token and the ``entropy`` of the distribution it was
+        drawn from; the start policy's log-probability once that has read it. :meth:`learn` adds the
+        ``value`` of the state in which it was chosen, the ``reward`` that GAE saw, the ``return``,
+        the ``advantage`` as it entered the loss, and the ``ratio`` after the cycle's last step."""
+        known = {"logprob": completions.logprobs, "entropy": completions.entropies}
         return known if batch is None else known | {"ref_logprob": batch.ref_logprobs}
 
     def token_kl(

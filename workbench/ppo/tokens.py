@@ -145,10 +145,10 @@ def say(step: Step, settings: Mapping[str, object]) -> str:
               f"{_say_together(step, whitened)}Advantage {signed(step.advantage)}{unit}: {turned}")
     updated = ("the update is still to come" if math.isnan(step.ratio) else
                f"the update made it {_times(step.ratio)}{_say_band(step, settings)}")
+    estimated = ("Value head: told by Estimate" if math.isnan(step.value) else
+                 f"Value head: {number(step.value)} before it, {then}")
     return (
-        f"<b>{html.escape(visible(step.piece))}</b> &nbsp;Value head: "
-        f"{number(step.value)} before it, {then}. "
-        f"{judged}. "
+        f"<b>{html.escape(visible(step.piece))}</b> &nbsp;{estimated}. {judged}. "
         f"Chance {html.escape(percent(step.chance))} "
         f"(start policy {html.escape(percent(step.start_chance))}); "
         f"{updated}.")
@@ -222,6 +222,8 @@ def _gap(end: Step) -> str:
 
 def _say_value(step: Step) -> str:
     """Say in a sentence what the value line shows of a token."""
+    if math.isnan(step.value):
+        return f"{visible(step.piece)}: the value head's estimate is not told yet."
     said = f"{visible(step.piece)}: the value head's estimate "
     said += (f"is {number(step.value)} before it, then {_flag(step).replace(_BREAK, ', ')}"
              if step.last else

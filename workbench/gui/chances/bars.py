@@ -278,9 +278,9 @@ def say_row(row: Row, picture: Picture) -> str:
                         for mark, chance in zip(picture.marks, row.chances, strict=True))
     pushed = ""
     if math.isfinite(row.push):
-        whose = "their logits" if row.piece is None else "its logit"
-        pushed = (f"; the entropy term pushes {whose} {'up' if row.push > 0 else 'down'} "
-                  f"({short_number(row.push)})")
+        whose = "their logits, the scores" if row.piece is None else "its logit, the score"
+        pushed = (f"; the entropy term pushes {whose} that softmax makes chances of, "
+                  f"{'up' if row.push > 0 else 'down'} (slope {short_number(row.push)})")
     return f"{name}: {chances}{pushed}."
 
 

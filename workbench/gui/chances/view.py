@@ -236,8 +236,11 @@ class ChancesView(QWidget):
         at = self._sampled()
         if self._found is not None:
             said = f"Entropy {number(picture.entropy)} nats at temperature {number(at)}"
-            return said + (f", {number(picture.reshaped)} nats at {number(self._temperature)}."
-                           if self._temperature != at else ".")
+            if self._temperature == at:
+                return f"{said}."
+            shown = number(self._temperature)
+            return (f"{said}, {number(picture.reshaped)} nats at {shown}. All bars are at "
+                    f"temperature {shown}, those of the start policy too.")
         if self._asked is not None:
             return "Reading…"
         if not picture.rows:

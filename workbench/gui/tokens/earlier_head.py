@@ -42,6 +42,9 @@ class EarlierHead(QComboBox):
         self._state = State.IDLE
         self._number = 0
         self._asked = False
+        self._values: Sequence[float] = ()
+        self._gone: int | None = None
+        """The checkpoint of what is shown, where it is not kept any more."""
         self._enable()
         self.currentIndexChanged.connect(lambda _: self._ask())
 
@@ -54,9 +57,13 @@ class EarlierHead(QComboBox):
 
     def show_checkpoints(self, cycles: Sequence[int]) -> None:
         """Offer these; the one that was chosen stays while it is among them."""
+        chosen = self.checkpoint()
+        # What is on display is read on, also when its checkpoint goes.
+        self._gone = chosen if chosen not in cycles and self._values else None
+        if self._gone is not None:
+            cycles = sorted([*cycles, self._gone])
         if [self.itemData(i) for i in range(1, self.count())] == list(cycles):
             return
-        chosen = self.checkpoint()
         with QSignalBlocker(self):
             self.clear()
             self.addItem(_NONE)
@@ -69,8 +76,25 @@ class EarlierHead(QComboBox):
 
     def show_completion(self, completion: Completion | None) -> None:
         """Another completion is on display, or the same one anew."""
-        self._completion = completion
+        before, self._completion = self._completion, completion
+        if self._gone is not None:
+            if completion == before:
+                self.read.emit(self._gone, self._values)
+                return
+            self._let_go(self._gone, told=completion is not None and before is not None
+                         and completion[0] == before[0])
         self._ask()
+
+    def _let_go(self, checkpoint: int, *, told: bool) -> None:
+        """Offer a checkpoint no longer that is not kept any more."""
+        self._gone = None
+        with QSignalBlocker(self):
+            self.removeItem(self.findData(checkpoint))
+            self.setCurrentIndex(0)
+        self._enable()
+        if told:
+            self.told.emit("info", f"The checkpoint after cycle {checkpoint:,} is not kept any "
+                                   "more, so that its value head is drawn no longer.")
 
     def set_state(self, state: State) -> None:
         """Take note of what can be asked for."""
@@ -86,6 +110,7 @@ class EarlierHead(QComboBox):
         self._asked = False
         checkpoint = self.checkpoint()
         if isinstance(event, ValuesRead) and checkpoint is not None:
+            self._values = event.values
             self.read.emit(checkpoint, event.values)
         elif isinstance(event, ReadingValuesFailed) and event.sentence:
             self.told.emit("warning", event.sentence)
@@ -107,7 +132,11 @@ class EarlierHead(QComboBox):
 
     def _ask(self) -> None:
         checkpoint = self.checkpoint()
+        if self._gone is not None and checkpoint == self._gone:
+            return  # it cannot be read again
+        self._gone = None
         self.read.emit(0, ())
+        self._values = ()
         self._asked = False
         if checkpoint is not None and self._completion is not None and self._can_ask():
             self._number += 1

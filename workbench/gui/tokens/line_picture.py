@@ -101,6 +101,8 @@ class Picture:
     def draw_reading(self, painter: QPainter, row: int) -> None:
         """Draw what the line says of a token, above it."""
         figures, at, theme = self.figures, self.slot(row), themes().theme
+        if math.isnan(figures.estimates[row]):
+            return
         last = row == len(self.words) - 1
         before = figures.estimates[row]
         after = figures.end if last else figures.estimates[row + 1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -227,8 +228,10 @@ class TokensView(RunView):
         places = {r.position: i for i, r in enumerate(found)}
         self.list.show_records(found, 0 if wanted is None else places.get(wanted.position, -1))
         many = "1 completion" if len(self._records) == 1 else f"{len(self._records):,} completions"
+        scored = any(math.isfinite(r.score) for r in self._records)
+        order = "best first" if scored else "in the order written"
         self.controls.count.setText(
-            f"{len(found):,} of {many}" if self.filter.filter else f"{many}, best first")
+            f"{len(found):,} of {many}" if self.filter.filter else f"{many}, {order}")
         self._none.setVisible(not found and bool(self._records))
 
     def _is_wanted(self, record: CompletionRecord, cycle: int) -> bool:
@@ -263,8 +266,8 @@ class TokensView(RunView):
             else (run_id, self._shown_cycle, record.position))
         best = most_telling(steps, view) if view is not None else -1
         reads = None if record is None else (run_id, self._shown_cycle, record.position)
-        if reads == self._reads and self.wanted is not None and 0 <= row < len(steps):
-            best = row  # a token that was chosen stays when more of it becomes known
+        if reads == self._reads and 0 <= row < len(steps):
+            best = row  # the token that is chosen stays when more of it becomes known
         if reads != self._reads:
             self._side.verticalScrollBar().setValue(0)  # its line comes first
         self._reads = reads
