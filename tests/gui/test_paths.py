@@ -116,9 +116,11 @@ def test_it_is_written_on_and_drawn(qtbot, opened, store):
     assert view._text.text() == "2.00: …good 1 2"
     # What the colours and the thick line mean, and how to read a path, is said beside the tree.
     assert QTextDocumentFragment.fromHtml(view._legend.text()).toPlainText() == (
-        "━ worth more than where it comes from, ━ less, ━ about as much; thick: the path taken")
+        "━ worth more than where it comes from, ━ less, ━ about as much; thick: taken. Point "
+        "at an end to read it")
+    assert (view._text.isVisible(), view._legend.isVisible()) == (True, False)
     pointer.move(tree, QPointF(1, 1))
-    assert view._text.text().startswith("Point at the end of a path")
+    assert (view._text.isVisible(), view._legend.isVisible()) == (False, True)
     pointer.move(tree, at)
     tree.setFocus()
     qtbot.keyClick(tree, Qt.Key.Key_Down)

@@ -172,11 +172,12 @@ class Formula(QWidget):
         self.measured.setVisible(bool(said))
 
     def _want_measure(self, wanted: bool) -> None:
-        objective = self._picture.algorithm.objective if self._picture is not None else None
-        if objective is not None:
+        picture = self._picture
+        objective = picture.algorithm.objective if picture is not None else None
+        if picture is not None and objective is not None:
             self._wanted = wanted
             self.setting_wanted.emit(objective.measure, wanted)
-            self.show_picture(self._picture, self._alive)
+            self.show_picture(picture, self._alive)
 
     def _make(self, terms: tuple[Term, ...]) -> None:
         for group in self._groups:

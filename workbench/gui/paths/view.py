@@ -36,7 +36,6 @@ Place = tuple[int, int, int, int]
 _EMPTY = ("Choose a token in Tokens. Write on then continues the likeliest tokens at its place, "
           "with the same random numbers each, and draws what the reward gives: which path was "
           "better than the alternatives, and by how much.")
-_POINT = "Point at the end of a path, or press Down, to read its text."
 _NOTHING = "Nothing was written on from here yet."
 _SOURCES = {"Policy as it is now": TrySource("current"), "Start policy": TrySource("start")}
 
@@ -159,7 +158,6 @@ class PathsView(QWidget):
         self._by.setVisible(len(self._found) > 1)
         self.tree.show_crossroads(found)
         self._show_leaf(None)
-        self._legend.setVisible(found is not None)
         if place is not None:
             self._where.setText(self._describe(place))
             self._said.setText(_NOTHING if found is None else say(found))
@@ -170,9 +168,11 @@ class PathsView(QWidget):
         return place_text(self._store.trace(run_id, cycle, position), cycle, at)
 
     def _show_leaf(self, leaf: Node | None) -> None:
+        pointed = leaf is not None and leaf.continuation is not None
+        self._text.setVisible(pointed)  # one line of the two, so that the tree keeps its height
+        self._legend.setVisible(not pointed and self.tree.root is not None)
         if leaf is None or leaf.continuation is None or leaf.branch is None:
-            self._text.setText(_POINT if self.tree.root else "")
-            self._text.setToolTip("")
+            self._text.setText("")
             return
         text = leaf.branch.piece + "".join(leaf.continuation.pieces)
         self._text.setText(f"{number(leaf.worth)}: …{' '.join(text.split())}")
@@ -183,7 +183,8 @@ class PathsView(QWidget):
         self._legend.setText(
             f"<span style='color: {theme.good}'>━</span> worth more than where it comes from, "
             f"<span style='color: {theme.bad}'>━</span> less, "
-            f"<span style='color: {theme.muted}'>━</span> about as much; thick: the path taken")
+            f"<span style='color: {theme.muted}'>━</span> about as much; thick: taken. "
+            "Point at an end to read it")
 
     def _enable(self) -> None:
         busy = bool(self._asked)
@@ -234,7 +235,7 @@ class PathsView(QWidget):
         self._by = label("Tree of")
         for widgets in ((self.button, self.from_prompt), (self.source,),
                         (self.branches, label("tokens", "muted")),
-                        (self.times, label("times each", "muted")), (self._by, self.writer)):
+                        (self.times, label("times", "muted")), (self._by, self.writer)):
             group = QWidget()
             row = QHBoxLayout(group)
             row.setContentsMargins(0, 0, 0, 0)
@@ -254,8 +255,8 @@ class PathsView(QWidget):
         self._legend.setMinimumWidth(1)
         self._draw_legend()
         themes().changed.connect(self._draw_legend)
-        column.addWidget(self._legend)
         column.addWidget(self.tree, 1)
+        column.addWidget(self._legend)
         self._text = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "paths_text",
                            "The path pointed at", "")
         column.addWidget(self._text)
@@ -268,6 +269,7 @@ class PathsView(QWidget):
         spin = named(QSpinBox(), name, title, tip)
         spin.setRange(least, most)
         spin.setValue(value)
+        spin.setFixedWidth(spin.fontMetrics().averageCharWidth() * 9)
         return spin
 
 
