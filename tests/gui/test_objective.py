@@ -15,6 +15,7 @@ from workbench.formatting import short_number
 from workbench.gui.main_window import MainWindow
 from workbench.gui.objective.bars import stacked
 from workbench.gui.objective.reading import Tokens
+from workbench.gui.objective.region import LEAST, MOST
 from workbench.gui.objective.view import ObjectiveView
 from workbench.gui.widgets.theme import themes
 from workbench.ppo.metrics import GRADIENT_OF
@@ -178,6 +179,30 @@ def test_every_token_is_a_dot_on_its_curve(view: ObjectiveView) -> None:
                  zip(view.region.counts, ("y1", "y1"), strict=True))
     assert low.sum() == tokens - held
     assert (high - low).sum() == held
+
+
+def test_a_click_on_a_dot_goes_to_its_token(
+    qtbot: QtBot, opened: Opened, view: ObjectiveView, store: Store
+) -> None:
+    held = view.region.held
+    spot = held.points()[3]
+    index = int(spot.data())
+    assert view.picture.tokens.ratio[index] == pytest.approx(
+        float(np.concatenate([t.numbers["ratio"] for t in traces(4)])[index]))
+    at_pixel = view.region.mapFromScene(held.mapToScene(spot.pos()))
+    chosen: list[int] = []
+    view.region.token_chosen.connect(chosen.append)
+    qtbot.mouseClick(view.region.viewport(), Qt.MouseButton.LeftButton, pos=at_pixel)
+    (index,) = chosen  # itself, or one that lies over it
+    ratio = view.picture.tokens.ratio[index].clip(LEAST, MOST)
+    assert np.log10(ratio) == pytest.approx(spot.pos().x(), abs=0.02)
+    tokens = opened.window.tokens
+    position, at = divmod(index, TOKENS)
+    assert tokens.isVisible()
+    assert (tokens._shown_cycle, tokens._record.position) == (4, position)
+    assert tokens.table.currentIndex().row() == at
+    step = tokens.model.steps[at]
+    assert (step.held, step.ratio) == (True, pytest.approx(view.picture.tokens.ratio[index]))
 
 
 def test_of_many_tokens_one_stands_for_those_in_its_place(view: ObjectiveView) -> None:

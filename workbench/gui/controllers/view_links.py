@@ -32,6 +32,7 @@ class ViewLinks(QObject):
         window.guide.opened.connect(window.reveal)
         window.guide.summary.answer_wanted.connect(self._show_answer)
         window.objective.setting_wanted.connect(self._take_setting)
+        window.objective.token_wanted.connect(self._show_token)
         self._connect_cycles()
 
     def _connect_cycles(self) -> None:
@@ -51,6 +52,10 @@ class ViewLinks(QObject):
     def _show_tokens(self, cycle: int, prompt: int) -> None:
         self._window.reveal("tokens")
         self._window.tokens.show_prompt(cycle, prompt)
+
+    def _show_token(self, cycle: int, position: int, at: int) -> None:
+        self._window.reveal("tokens")
+        self._window.tokens.show_token(cycle, position, at)
 
     def _show_paths(self, cycle: int, prompt: int) -> None:
         self._window.tokens.show_prompt(cycle, prompt)

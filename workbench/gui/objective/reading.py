@@ -18,10 +18,12 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Tokens:
-    """The tokens of a cycle's update, (n,) each: the ratio after it, and the advantage."""
+    """The tokens of a cycle's update, (n,) each: the ratio after it, and the advantage.
+    ``places`` has the row in the batch of each, and which token of its completion it is."""
 
     ratio: Array
     advantage: Array
+    places: Sequence[tuple[int, int]] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,13 +104,14 @@ def _read_epochs(
 def _read_tokens(store: Store, run_id: int, cycle: int, objective: Objective) -> Tokens | None:
     region = objective.region
     traces = [] if region is None else [
-        trace.numbers for trace in store.traces(run_id, cycle)
+        trace for trace in store.traces(run_id, cycle)
         if region.ratio in trace.numbers and region.advantage in trace.numbers]
     if region is None or not traces:
         return None
-    ratio, advantage = (np.concatenate([np.asarray(numbers[name], float) for numbers in traces])
+    ratio, advantage = (np.concatenate([np.asarray(trace.numbers[name], float) for trace in traces])
                         for name in (region.ratio, region.advantage))
-    return Tokens(ratio, advantage)
+    return Tokens(ratio, advantage, [
+        (trace.position, at) for trace in traces for at in range(len(trace.numbers[region.ratio]))])
 
 
 def count_tokens(

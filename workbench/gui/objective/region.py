@@ -32,9 +32,11 @@ _AXIS = 44  # pixels of the y axes, so that both plots have x in the same places
 
 
 class RegionPlot(pg.GraphicsLayoutWidget):
-    """``edge_dragged`` carries the ratio to which the person has drawn an edge of the band."""
+    """``edge_dragged`` carries the ratio to which the person has drawn an edge of the band,
+    ``token_chosen`` the place among the tokens of one whose dot was clicked."""
 
     edge_dragged = Signal(float)
+    token_chosen = Signal(int)
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,6 +80,7 @@ class RegionPlot(pg.GraphicsLayoutWidget):
         self.counts = [pg.BarGraphItem(x0=[], x1=[], y0=[], y1=[]) for _ in range(2)]
         for dots in (self.free, self.held):
             self._upper.addItem(dots)
+            dots.sigClicked.connect(self._choose)
         for bars in self.counts:
             self._lower.addItem(bars)
         self.spreads = [pg.BarGraphItem(x0=[], x1=[], y0=[], y1=[]) for _ in range(2)]
@@ -98,7 +101,7 @@ class RegionPlot(pg.GraphicsLayoutWidget):
         """Draw the curves of ``settings``, the tokens on them, and how the ratios were spread that
         each of the ``epochs`` found: quantiles, (COUNT,) each."""
         self._region = region
-        describe(self, region.help)
+        describe(self, f"{region.help}. A click on a dot shows its token in Tokens")
         if self._theme is not (theme := themes().theme):
             self._theme = theme
             self._dress(theme)
@@ -197,15 +200,17 @@ class RegionPlot(pg.GraphicsLayoutWidget):
         free_counts, held_counts = (np.histogram(part, edges)[0].astype(float)
                                     for part in (x[~held], x[held]))
         self._draw_counts(edges, free_counts, held_counts)
+        index = np.arange(len(x))
         if len(x) > _MANY:
             places = np.round((x - edges[0]) / (edges[-1] - edges[0]) * _PLACES) * 3 + sign
             _, first = np.unique(places * 2 + held, return_index=True)
-            x, y, held = x[first], y[first], held[first]
+            x, y, held, index = x[first], y[first], held[first], index[first]
         dot = QColor(theme.accent)
         dot.setAlpha(90)
-        self.free.setData(x[~held], y[~held], pen=pg.mkPen(None), brush=pg.mkBrush(dot))
+        self.free.setData(x[~held], y[~held], pen=pg.mkPen(None), brush=pg.mkBrush(dot),
+                          data=index[~held])
         self.held.setData(x[held], y[held], pen=pg.mkPen(theme.warning, width=1.2),
-                          brush=pg.mkBrush(None))
+                          brush=pg.mkBrush(None), data=index[held])
 
     def _draw_counts(self, edges: Array, free: Array, held: Array) -> None:
         theme = themes().theme
@@ -239,6 +244,10 @@ class RegionPlot(pg.GraphicsLayoutWidget):
             [[(row, str(row)) for row in range(1, len(epochs) + 1, step)]])
         self._has_epochs = bool(known)
         self._fit(self._low)
+
+    def _choose(self, _: object, points: Sequence[pg.SpotItem]) -> None:
+        if len(points):
+            self.token_chosen.emit(int(points[0].data()))
 
     def _drag(self, edge: pg.InfiniteLine) -> None:
         self.edge_dragged.emit(10 ** edge.value())

@@ -30,6 +30,7 @@ class ObjectiveView(PictureView[Picture]):
     """The loss of the run on display, and one cycle's trust region."""
 
     setting_wanted = Signal(str, object)
+    token_wanted = Signal(int, int, int)  # cycle, row in its batch, token
 
     def __init__(self, store: Store, background: Background, parent: QWidget | None = None) -> None:
         super().__init__("objective_view", store, background, parent)
@@ -90,6 +91,11 @@ class ObjectiveView(PictureView[Picture]):
                     region, self.edge.settings(), picture.tokens, picture.epochs)
                 self.region.setAccessibleDescription(self.edge.said.text())
 
+    def _want_token(self, index: int) -> None:
+        picture = self.picture
+        if picture is not None and picture.tokens is not None:
+            self.token_wanted.emit(picture.cycle, *picture.tokens.places[index])
+
     # -- making it
 
     def _build(self) -> None:
@@ -105,6 +111,7 @@ class ObjectiveView(PictureView[Picture]):
         self.cycles.following.connect(self.follow)
         self.bars.chosen.connect(self.choose_cycle)
         self.region.edge_dragged.connect(self.edge.drag_to)
+        self.region.token_chosen.connect(self._want_token)
         self.edge.moved.connect(self._draw_region)
         self.edge.wanted.connect(self.setting_wanted)
         self.formula.setting_wanted.connect(self.setting_wanted)

@@ -56,6 +56,7 @@ class TokensView(RunView):
         self._traces: Mapping[int, TokenTrace] = {}  # of the cycle that is held
         self._in_hand = False  # whether that cycle is not complete
         self._wanted_prompt: int | None = None
+        self._wanted_token: tuple[int, int] | None = None  # row in the batch, place in its text
         self._settings: Mapping[str, object] = {}
         self._algorithm = default_algorithm()
         self._records: Sequence[CompletionRecord] = ()  # of the cycle, best first
@@ -77,7 +78,7 @@ class TokensView(RunView):
         if run is None or run_id != self.run_id or (
                 self.wanted is None or self.wanted > run.cycles):
             self.wanted = self._wanted_prompt = self._record = self._shown_cycle = None
-            self._traces = {}
+            self._traces, self._wanted_token = {}, None
         self.run_id, self._kept = run_id, []
         if run is not None:
             self._use(algorithm_named(run.algorithm))
@@ -90,6 +91,11 @@ class TokensView(RunView):
     def show_prompt(self, cycle: int, prompt: int) -> None:
         """Show what ``cycle`` learned from a prompt, where it drew it; else its best completion."""
         self.wanted, self._wanted_prompt = cycle, prompt
+        self.load_now()
+
+    def show_token(self, cycle: int, position: int, at: int) -> None:
+        """Show a token of the completion in a row of the batch of ``cycle``."""
+        self.wanted, self._wanted_token = cycle, (position, at)
         self.load_now()
 
     def save_state(self) -> dict[str, object]:
@@ -150,7 +156,7 @@ class TokensView(RunView):
         self.controls.show_cycles(
             cycles, cycle, cycles[-1], self.wanted is None,
             wanted if wanted != self.wanted else None)
-        if not reading or self._wanted_prompt is not None:
+        if not reading or self._is_asked():
             self._settings = self.store.settings_after(run.id, cycle)
             if not reading:
                 self._traces = {} if self.wanted is None else self._read_traces(run.id, cycle)
@@ -208,12 +214,19 @@ class TokensView(RunView):
         records = sorted((r for r in self.store.completions(run_id, cycle, "rollout")
                           if r.position in kept), key=lambda r: -r.score)
         wanted = next((r for r in records if self._is_wanted(r, cycle)), None)
-        if self._wanted_prompt is not None and wanted and not self.filter.filter.fits([wanted]):
+        if self._is_asked() and wanted and not self.filter.filter.fits([wanted]):
             with QSignalBlocker(self.filter):
                 self.filter.show_text("")  # it hides what was asked for
-        self._wanted_prompt, self._shown_cycle, self._records = None, cycle, records
+        token, self._wanted_token, self._wanted_prompt = self._wanted_token, None, None
+        self._shown_cycle, self._records = cycle, records
         self._show_list(wanted)
         self._show_completion(self.list.record() or wanted)
+        if token is not None and wanted is not None and token[1] < len(self.model.steps):
+            self._choose_step(token[1])
+
+    def _is_asked(self) -> bool:
+        """Whether a prompt or a token is asked for."""
+        return self._wanted_prompt is not None or self._wanted_token is not None
 
     def _filter(self) -> None:
         """List what fits; what is being read stays."""
@@ -236,6 +249,8 @@ class TokensView(RunView):
 
     def _is_wanted(self, record: CompletionRecord, cycle: int) -> bool:
         """Whether a completion is of the prompt asked for, or the one that is being read."""
+        if self._wanted_token is not None:
+            return record.position == self._wanted_token[0]
         if self._wanted_prompt is not None:
             return record.prompt == self._wanted_prompt
         return (self._record is not None and cycle == self._shown_cycle
