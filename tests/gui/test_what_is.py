@@ -9,11 +9,14 @@ import pytest
 from helpers.window import Opened, bare_controls
 from PySide6.QtCore import QEvent, QPoint, Qt
 from PySide6.QtGui import QCursor
-from PySide6.QtWidgets import QApplication, QDialog, QLabel, QWidget
+from PySide6.QtWidgets import QApplication, QDialog, QLabel, QMenu, QTabBar, QWidget
 from pytestqt.qtbot import QtBot
 
 from workbench import papers
-from workbench.algorithms import ALGORITHMS
+from workbench.algorithms import ALGORITHMS, find_metric, find_rule
+from workbench.gui.about_views import ABOUT
+from workbench.gui.health.dials import Dial
+from workbench.gui.views import DOCKS
 from workbench.gui.what_is import WHAT_IS, of_metric, of_setting, of_term, show_explanation
 from workbench.gui.widgets.formula import printed_formula
 from workbench.gui.widgets.theme import themes
@@ -137,12 +140,94 @@ def test_the_key_says_what_has_the_keyboard(qtbot: QtBot, opened: Opened) -> Non
     assert papers.ZIEGLER_2019 in said(page(opened))
 
 
-def test_where_nothing_is_explained_it_says_how(opened: Opened) -> None:
+def point(opened: Opened) -> None:
+    """Choose What is this? in the Help menu."""
+    action = opened.window.actions_["what_is"]
+    menu = next(m for m in action.associatedObjects() if isinstance(m, QMenu))
+    menu.aboutToHide.emit()
+    action.trigger()
+    assert opened.controller.explaining.pointing
+    assert QApplication.overrideCursor().shape() == Qt.CursorShape.WhatsThisCursor
+    assert "Click" in opened.window.toast.text
+
+
+def over() -> None:
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+
+
+def test_from_the_menu_the_next_click_explains_what_it_hits(
+    qtbot: QtBot, opened: Opened, store
+) -> None:
+    from gui.test_guide import fill
+
+    window = opened.window
+    opened.controller.show_run(fill(store))
+    window.reveal("tokens")
+    qtbot.waitUntil(lambda: bool(window.tokens.table.model().rowCount()))
+    header = window.tokens.table.horizontalHeader()
+    column = next(c for c in PPO.tokens.columns if c.title == header.model().headerData(
+        1, Qt.Orientation.Horizontal))
+    part = window.strip.buttons[0]
+    tabs = next(bar for bar in window.findChildren(QTabBar) if bar.count() > 1)
+    shown = tabs.currentIndex()
+    tab = 1 if not shown else 0
+    row = window.hyperparameters.form.rows["cliprange"]
+    for widget, at, title, text in (
+        (header.viewport(), QPoint(header.sectionViewportPosition(1) + 5, 5), column.title,
+         column.help),
+        (part, part.rect().center(), part.part.title, part.part.help),
+        (tabs, tabs.tabRect(tab).center(), tabs.tabText(tab),
+         ABOUT[tabs.tabText(tab)]),
+        (row.field, QPoint(5, 5), row.spec.label, row.spec.help),
+    ):
+        point(opened)
+        qtbot.mouseClick(widget, Qt.MouseButton.LeftButton, pos=at)
+        assert not opened.controller.explaining.pointing
+        assert QApplication.overrideCursor() is None
+        dialog = page(opened)
+        assert title in said(dialog)
+        assert text in said(dialog)
+        dialog.close()
+        over()
+    assert tabs.currentIndex() == shown  # the click on its tab did nothing else
+
+
+def test_from_the_menu_a_dial_is_explained(qtbot: QtBot, opened: Opened, store) -> None:
+    from gui.test_guide import fill
+
+    opened.controller.show_run(fill(store))
+    opened.window.reveal("metrics")
+    qtbot.waitUntil(lambda: opened.window.findChild(Dial) is not None)
+    dial = opened.window.findChild(Dial)
+    point(opened)
+    qtbot.mouseClick(dial, Qt.MouseButton.LeftButton, pos=dial.rect().center())
+    text = said(page(opened))
+    assert dial.accessibleName() in text
+    assert find_metric(find_rule(dial.rule).metric).help in text
+
+
+def test_escape_ends_pointing(qtbot: QtBot, opened: Opened) -> None:
+    point(opened)
+    qtbot.keyClick(opened.window, Qt.Key.Key_Escape)
+    assert not opened.controller.explaining.pointing
+    assert QApplication.overrideCursor() is None
+
+
+def test_where_nothing_is_explained_the_next_click_is_asked_for(
+    qtbot: QtBot, opened: Opened
+) -> None:
     opened.window.setFocus()
     QCursor.setPos(opened.window.menuBar().mapToGlobal(QPoint(5, 5)))
     opened.window.actions_["what_is"].trigger()
     assert opened.window.findChild(QDialog, "what_is") is None
-    assert "Shift+F1" in opened.window.toast.text
+    assert opened.controller.explaining.pointing
+    qtbot.mouseClick(opened.window, Qt.MouseButton.LeftButton, pos=QPoint(2, 2))
+    assert opened.window.findChild(QDialog, "what_is") is None
+    assert "Nothing is explained there" in opened.window.toast.text
+
+
+def test_every_view_says_what_it_is() -> None:
+    assert list(ABOUT) == list(DOCKS.values())
 
 
 def test_a_fraction_has_a_bar() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from PySide6.QtCore import Qt
-from PySide6.QtGui import QAction, QCursor
-from PySide6.QtWidgets import QApplication, QWidget
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QAction, QCursor, QTextDocumentFragment
+from PySide6.QtWidgets import QApplication, QHeaderView, QTabBar, QWidget
 
 from workbench.algorithm import (
     Calibration,
@@ -18,6 +18,7 @@ from workbench.algorithm import (
     TrustRegion,
     ValueLine,
 )
+from workbench.gui.about_views import ABOUT
 from workbench.gui.actions import set_tip
 from workbench.gui.setting_facts import facts_of
 from workbench.gui.widgets.controls import label, named
@@ -42,6 +43,8 @@ class Explanation:
     formula: str = ""
     source: str = ""
     facts: tuple[str, ...] = ()
+    sourced: bool = True
+    """Whether it is an idea that is from somewhere, rather than a part of the window."""
 
 
 def of_metric(metric: Metric) -> Explanation:
@@ -101,7 +104,8 @@ def show_explanation(parent: QWidget, about: Explanation) -> Dialog:
         formula.setProperty("role", "formula")
         dialog.body.addWidget(formula)
     for text, role in ((about.text, ""), ("\n".join(about.facts), "muted"),
-                       (f"Source: {about.source}" if about.source else _OURS, "muted"),
+                       ((f"Source: {about.source}" if about.source else _OURS)
+                        if about.sourced else "", "muted"),
                        (f"Called {about.name} in files and on the command line." if about.name
                         else "", "muted")):
         if text:
@@ -133,11 +137,57 @@ def explain_by(
 def explain_what_has_the_keyboard() -> bool:
     """Say what the control with the keyboard is, or else what is under the pointer; return whether
     either can be explained."""
-    for widget in (QApplication.focusWidget(), QApplication.widgetAt(QCursor.pos())):
-        while widget is not None:
-            for action in widget.actions():
-                if action.text() == WHAT_IS:
-                    action.trigger()
-                    return True
-            widget = widget.parentWidget()
+    at = QCursor.pos()
+    focus, under = QApplication.focusWidget(), QApplication.widgetAt(at)
+    return (focus is not None and _trigger(focus)) or (
+        under is not None and explain_place(under, at))
+
+
+def explain_place(widget: QWidget, at: QPoint) -> bool:
+    """Say what is at a place of the screen, which is in ``widget``: by its formula where it has
+    one, else by what its tooltip says; return whether it can be explained."""
+    if (part := _part(widget, at)) is not None:
+        show_explanation(widget, part)
+        return True
+    if _trigger(widget):
+        return True
+    above: QWidget | None = widget
+    while above is not None and not above.isWindow():
+        if tip := above.property("tip"):
+            show_explanation(widget, _by_tip(above.accessibleName(), str(tip)))
+            return True
+        above = above.parentWidget()
     return False
+
+
+def _trigger(widget: QWidget) -> bool:
+    above: QWidget | None = widget
+    while above is not None:
+        for action in above.actions():
+            if action.text() == WHAT_IS and action.parent() is above:
+                action.trigger()
+                return True
+        above = above.parentWidget()
+    return False
+
+
+def _part(widget: QWidget, at: QPoint) -> Explanation | None:
+    """Return what a column of a table or a tab is."""
+    header = widget.parent()
+    if isinstance(header, QHeaderView):
+        section = header.logicalIndexAt(header.viewport().mapFromGlobal(at))
+        model, way = header.model(), header.orientation()
+        if section >= 0 and (tip := model.headerData(
+                section, way, Qt.ItemDataRole.ToolTipRole)):
+            return _by_tip(str(model.headerData(section, way)), str(tip))
+    if isinstance(widget, QTabBar):
+        text = widget.tabText(widget.tabAt(widget.mapFromGlobal(at)))
+        title = next((title for title in ABOUT if text.startswith(title)), "")
+        if title:
+            return _by_tip(title, ABOUT[title])
+    return None
+
+
+def _by_tip(title: str, tip: str) -> Explanation:
+    plain = QTextDocumentFragment.fromHtml(tip).toPlainText() if tip.startswith("<") else tip
+    return Explanation(title or "This part", plain, sourced=False)

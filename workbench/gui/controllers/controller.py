@@ -19,6 +19,7 @@ from workbench.gui.command_palette import CommandPalette
 from workbench.gui.controllers.branching import Branching
 from workbench.gui.controllers.display import Display
 from workbench.gui.controllers.experiments import Experiments
+from workbench.gui.controllers.explaining import Explaining
 from workbench.gui.controllers.exporting import Exporting
 from workbench.gui.controllers.health import Health
 from workbench.gui.controllers.memory_watch import MemoryWatch
@@ -34,7 +35,6 @@ from workbench.gui.main_window import MainWindow
 from workbench.gui.models.consent import ask_to_run
 from workbench.gui.notifications import Notifications
 from workbench.gui.runs.checkpoints import CheckpointsView
-from workbench.gui.what_is import explain_what_has_the_keyboard
 from workbench.gui.widgets.file_manager import show_folder
 from workbench.gui.widgets.theme import Mode, themes
 from workbench.store.records import LIVE
@@ -70,6 +70,7 @@ class Controller(QObject):
         self._display = Display(window, store, background, self.health, self.resuming, send)
         self.branching = Branching(window, store, background, self.resuming)
         self.experiments = Experiments(window, store, self.resuming)
+        self.explaining = Explaining(window)
         ViewLinks(window)
         self._connect()
 
@@ -101,13 +102,6 @@ class Controller(QObject):
             self.show_run(run.id)
             self._window.guide.show_summary()
             self._window.reveal("guide")
-
-    def explain(self) -> None:
-        """Say what the part of the window is that has the keyboard or the pointer."""
-        if not explain_what_has_the_keyboard():
-            self._window.toast.show_message(
-                "info", "Go to a plot, a term of the objective or a setting first, or point at it, "
-                "then press Shift+F1.")
 
     def show_run(self, run_id: int | None) -> None:
         """Put a run on display; its numbers are read in the background."""
@@ -372,7 +366,6 @@ class Controller(QObject):
         on("shortcuts", lambda: show_shortcuts(window, window.all_actions()))
         on("guide", partial(window.reveal, "guide"))
         on("summary", self.summary)
-        on("what_is", self.explain)
         on("about", lambda: show_about(window, self._store.home))
         on("open_logs", lambda: show_folder(self._store.home / "logs"))
         modes: tuple[Mode, ...] = ("system", "light", "dark")
