@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
-from helpers.traces import fill, record, trace
+from helpers.traces import fill, learned, record, trace
 from helpers.window import DEFAULTS, PROMPTS, Opened, bare_controls, metrics
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QTextCursor, QTextDocumentFragment
@@ -265,6 +266,40 @@ def test_a_filter_holds_for_the_cycles_that_come_and_gives_way_to_a_prompt_asked
     tokens.show_prompt(4, 1)
     assert tokens.filter.text() == ""
     assert tokens.text.toPlainText().startswith("The film was")
+
+
+def test_within_a_cycle_completion_and_token_stay_from_part_to_part(
+    qtbot: QtBot, opened: Opened, tokens: TokensView, store: Store
+) -> None:
+    whole = [trace(i, i) for i in range(3)]
+    begun = [replace(one, numbers={name: one.numbers[name] for name in ("logprob", "entropy")})
+             for one in whole]
+    unscored = [replace(r, score=math.nan, kl=math.nan) for r in learned(4)]
+    store.record_draft(1, 4, unscored, begun).result()
+    tokens.follow(True)
+    assert tokens.controls.count.text() == "3 completions, in the order written"
+    assert tokens.list.currentRow() == 0
+    tokens.table.selectRow(3)
+    text = tokens.text.toPlainText()
+    for rollout, traces in ((learned(4), begun), (learned(4), whole)):
+        store.record_draft(1, 4, rollout, traces).result()
+        tokens.load_now()
+        assert tokens.controls.count.text() == "3 completions, best first"
+        assert tokens.text.toPlainText() == text
+        assert tokens.table.currentIndex().row() == 3
+    assert tokens.list.currentRow() == 1
+
+
+def test_another_completion_is_shown_from_its_line_on(
+    qtbot: QtBot, opened: Opened, tokens: TokensView
+) -> None:
+    bar = tokens._side.verticalScrollBar()
+    bar.setRange(0, 50)  # as in a low view
+    bar.setValue(50)
+    tokens.table.selectRow(2)
+    assert bar.value() == 50
+    tokens.list.setCurrentRow(1)
+    assert bar.value() == 0
 
 
 def test_another_completion_and_another_cycle(qtbot: QtBot, tokens: TokensView) -> None:

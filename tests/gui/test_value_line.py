@@ -178,7 +178,8 @@ def test_before_estimate_there_are_no_values(
     opened.controller.show_run(record_trace(store, parts))
     view = enlarge(qtbot, opened)
     assert not any(map(math.isfinite, view.line.figures.estimates))
-    assert "Value head: told by Estimate. " in view._said.text()
+    assert "Value head: told by Estimate. Advantage: told by Estimate. " in view._said.text()
+    assert view.model.index(0, 2).data() == "–"
     assert view.line.accessibleDescription().endswith("estimate is not told yet.")
     view.line.hover(1)
     assert LIGHT.better not in colours(view)

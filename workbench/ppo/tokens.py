@@ -81,7 +81,8 @@ COLUMNS = (
     TokenColumn("Value",
            "The value head's estimate of the reward still to come, before → after the token. "
            "After the last token: the reward model's score, as it was trained on",
-           lambda s: f"{number(s.value)} → {number(s.came_to)}", lambda s: s.came_to),
+           lambda s: "–" if math.isnan(s.value) else f"{number(s.value)} → {number(s.came_to)}",
+           lambda s: s.came_to),
     TokenColumn("Chance",
            "How likely the policy found the token when it wrote it, at the sampling temperature",
            lambda s: percent(s.chance), lambda s: s.chance, False),
@@ -141,7 +142,7 @@ def say(step: Step, settings: Mapping[str, object]) -> str:
     if step.entropy < _NO_CHOICE:
         turned += ("; there was no choice here, so it shows the reward model's score" if step.last
                    else "; there was no choice here, so it shows what came later")
-    judged = ("Advantage: known when the scores have been read" if math.isnan(step.advantage) else
+    judged = ("Advantage: told by Estimate" if math.isnan(step.advantage) else
               f"{_say_together(step, whitened)}Advantage {signed(step.advantage)}{unit}: {turned}")
     updated = ("the update is still to come" if math.isnan(step.ratio) else
                f"the update made it {_times(step.ratio)}{_say_band(step, settings)}")
