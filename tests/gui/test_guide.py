@@ -418,6 +418,13 @@ def test_it_follows_a_real_run_and_closed_once_stays_closed(qapp, tmp_path) -> N
             await until(lambda part=part: window.strip._within == part)
             seen[part] = window.guide._title.text()
         await until(lambda: not window.guide.scene.made_up and window.guide.scene.up is not None)
+        # The first cycle is not whole, yet all that is drawn of it is its own.
+        await until(lambda: window.guide.scene.dots is not None)
+        scene = window.guide.scene
+        assert scene.cycle == 1
+        assert scene.terms
+        assert set(scene.of.values()) == {1}
+        assert scene.say(PPO.guide.cards[2]).endswith("tokens on average")
         window.docks["guide"].close()
 
     async def again(workbench: Workbench) -> None:
