@@ -363,7 +363,10 @@ def test_the_terms_shares_of_the_gradient_on_request(
     # The button is no term of the sum, and the view says what comes of it.
     assert not view.formula.isAncestorOf(button)
     assert button.isChecked()
-    assert view.formula.measured.text() == "Gradients are measured in the next run."
+    assert view.formula.measured.text() == "Measured in the next run."
+    view.set_alive(True)
+    view.draw()
+    assert view.formula.measured.text() == "Measured from the next cycle on, after Apply."
     norms = {"policy": 3.0, "value": 1.5, "entropy": 0.5, "kl": 0.0}
     store.record_changes(
         view.run_id, 5, [("measure_gradients", False, True, "you")]).result()

@@ -116,6 +116,8 @@ class Formula(QWidget):
         self.measure.clicked.connect(self._want_measure)
         self.measured = label("", "muted")
         self.measured.setObjectName("objective_measured")
+        self.measured.setAccessibleName("When gradients are measured")
+        self.measured.setMinimumHeight(self._least)
         self._wanted: bool | None = None
         self._alive = False
         self.chips: list[Chip] = []
@@ -163,11 +165,10 @@ class Formula(QWidget):
         """Say when the gradients come, where they were asked for and are not there yet."""
         said = ""
         if self._wanted is not None:
-            said = ("from the next cycle on, once applied in Hyperparameters" if self._alive
-                    else "in the next run")
-            said = f"Gradients are {'' if self._wanted else 'no longer '}measured {said}."
+            said = "from the next cycle on, after Apply" if self._alive else "in the next run"
+            said = f"{'Measured' if self._wanted else 'Not measured'} {said}."
         elif measures and not known:
-            said = "Gradients of this cycle were not measured."
+            said = "Not measured in this cycle."
         self.measured.setText(said)
         self.measured.setVisible(bool(said))
 
