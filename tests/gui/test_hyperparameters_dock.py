@@ -71,7 +71,7 @@ def test_an_edit_left_unapplied_at_close_is_still_one_when_the_run_goes_on(
     other.run_resumed(Hyperparameters(batch_size=32), "Run 1")
     assert other.form.values()["kl_coef"] == 0.1
     assert other.form.values()["batch_size"] == 32
-    assert line(other) == "1 setting edited, not applied."
+    assert line(other) == "KL coefficient (β) edited, not applied."
     # What no run has used is none of what an older window kept.
     older = HyperparametersDock()
     qtbot.addWidget(older)
@@ -84,7 +84,7 @@ def test_an_edit_left_unapplied_at_close_is_still_one_when_the_run_goes_on(
 def test_apply_sends_only_what_changed(qtbot: QtBot, running: HyperparametersDock) -> None:
     edit(running, kl_coef=0.1)
     assert running.form.rows["kl_coef"].field.property("state") == "edited"
-    assert line(running) == "1 setting edited, not applied."
+    assert line(running) == "KL coefficient (β) edited, not applied."
     with qtbot.waitSignal(running.apply) as sent:
         running.apply_button.click()
     assert sent.args == [{"kl_coef": 0.1}]
@@ -238,7 +238,7 @@ def test_undo_after_apply_stages_the_old_value(running: HyperparametersDock) -> 
         running.staged(HyperparametersStaged({"kl_coef": value}, 3))
     running.undo_stack.undo()
     assert running.hyperparameters().kl_coef == 0.1  # not the value before both
-    assert line(running) == "1 setting edited, not applied."
+    assert line(running) == "KL coefficient (β) edited, not applied."
 
 
 def test_what_was_applied_can_be_taken_back_before_it_is_used(
@@ -337,7 +337,7 @@ def test_apply_lights_up_at_the_first_key_and_takes_the_click(
     type_in(qtbot, running, "kl_coef", "0.0")
     assert running.apply_button.isEnabled()
     type_in(qtbot, running, "kl_coef", "0.03")
-    assert line(running) == "1 setting edited, not applied."
+    assert line(running) == "KL coefficient (β) edited, not applied."
     assert row.note.text() == "was 0.04"
     assert row.note.isVisible()
     with qtbot.waitSignal(running.apply) as sent:
@@ -454,7 +454,7 @@ def test_undo_of_what_was_applied_and_waits_for_its_cycle_says_what_will_be_used
     running.undo_stack.undo()
     assert (row.field.value(), row.field.property("state")) == (64, "edited")
     assert row.note.text() == "completions, was to be 32"
-    assert line(running) == "1 setting edited, not applied."
+    assert line(running) == "Batch size edited, not applied."
     with qtbot.waitSignal(running.apply) as sent:
         running.apply_button.click()
     assert sent.args == [{"batch_size": 64}]

@@ -150,6 +150,24 @@ def test_rewards_stand_at_their_leaves_and_clear_of_one_another(qtbot, opened, s
     assert not tree.grab().isNull()
 
 
+def test_another_run_takes_the_place_away(opened, store):
+    place(opened, store)
+    store.record_crossroads(FOUND).result()
+    view, chances = opened.window.paths, opened.window.chances
+    view._read()
+    opened.window.tokens.place_shown.emit(1, 1, 0, 1)
+    opened.controller.show_run(1)  # the same one: it stays
+    assert view._place == chances._place == (1, 1, 0, 1)
+    other = store.create_run(name="", policy="p", reward="r", models={}, hyperparameters=DEFAULTS,
+                             prompts=[Prompt("The film")]).result()
+    opened.controller.show_run(other)
+    assert view._place is None
+    assert chances._place is None
+    for shown in (view, chances):
+        assert shown._pages.currentWidget() is shown._empty
+    assert view.tree.root is None
+
+
 def test_from_the_prompt(qtbot, opened, store):
     run_id = place(opened, store)
     view = opened.window.paths

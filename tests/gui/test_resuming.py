@@ -157,7 +157,7 @@ def test_more_cycles_show_in_the_form_once_used(opened: Opened, store: Store) ->
         run_id, 3, (ev.Change("num_cycles", 20, 40), ev.Change("kl_coef", 0.05, 0.1)), used)])
     assert dock.hyperparameters().num_cycles == 40
     assert dock.hyperparameters().kl_coef == 0.2  # was being edited
-    assert dock._line.text() == "1 setting edited, not applied."
+    assert dock._line.text() == "KL coefficient (β) edited, not applied."
 
 
 def test_a_checkpoint_is_asked_for_when_paused(opened: Opened, store: Store) -> None:
@@ -324,7 +324,7 @@ def test_an_edit_made_while_stopped_is_still_there_after_the_run_goes_on(
     assert opened.sent[-1] == do.ResumeRun(run_id, step=by == "step")
     resume(opened, store, run_id, 2)
     assert (row.field.value(), row.note.text()) == (16, "completions, was 64")
-    assert dock._line.text() == "1 setting edited, not applied."
+    assert dock._line.text() == "Batch size edited, not applied."
     dock.apply_button.click()
     assert opened.sent[-1] == do.SetHyperparameters({"batch_size": 16})
 

@@ -86,6 +86,13 @@ class ChancesView(QWidget):
         if not self.visibleRegion().isEmpty():
             self._read()
 
+    def show_run(self, run_id: int | None) -> None:
+        """Let go of a place of another run than the one on display."""
+        if self._place is not None and self._place[0] != run_id:
+            self._place = self._trace = self._found = self._asked = None
+            self._stale = False
+            self._show()
+
     def set_state(self, state: State) -> None:
         """Take note of what can be asked for."""
         self._state = state

@@ -57,6 +57,8 @@ class Display(QObject):
         self._window.completions.show_run(run_id)
         for view in self._window.run_views():
             view.show_run(run_id)
+        self._window.paths.show_run(run_id)
+        self._window.chances.show_run(run_id)
         self.say_what_shows()
 
     def show_run(self, run_id: int | None) -> None:
@@ -66,6 +68,8 @@ class Display(QObject):
         self._window.completions.show_run(run_id)
         for view in self._window.run_views():
             view.show_run(run_id)
+        self._window.paths.show_run(run_id)
+        self._window.chances.show_run(run_id)
         self._health.begin(run_id)
         if run_id is None:
             self._display(None, ({}, [], []))

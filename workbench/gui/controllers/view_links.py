@@ -28,6 +28,7 @@ class ViewLinks(QObject):
         for of_place in (window.paths, window.chances):
             window.tokens.place_shown.connect(of_place.show_place)
             of_place.told.connect(window.toast.show_message)
+        window.strip.opened.connect(self._show_held)
         window.strip.turned.connect(window.guide.turn_to)
         window.guide.opened.connect(window.reveal)
         window.guide.summary.answer_wanted.connect(self._show_answer)
@@ -48,6 +49,11 @@ class ViewLinks(QObject):
             for other in following:
                 if other is not view:
                     view.cycle_chosen.connect(other.show_cycle)
+
+    def _show_held(self) -> None:
+        """A part that the strip opens while the run is held in a cycle is that cycle's."""
+        if self._window.strip.held:
+            self._window.tokens.follow(True)
 
     def _show_tokens(self, cycle: int, prompt: int) -> None:
         self._window.reveal("tokens")

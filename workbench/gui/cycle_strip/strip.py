@@ -114,6 +114,11 @@ class CycleStrip(QWidget):
             self._cycle, self._num_cycles = event.cycle, event.num_cycles
             self._finish(event.metrics)
 
+    @property
+    def held(self) -> bool:
+        """Whether the run is held within a cycle."""
+        return bool(self._within)
+
     def set_state(self, state: State, within: str = "") -> None:
         """Show where the session stands; ``within``: it is paused after this part."""
         self._state, self._within = state, within

@@ -3,7 +3,7 @@ changes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -538,7 +538,7 @@ class HyperparametersDock(QWidget):
                bool(pending or fixed or (self._in_force and self.form.unreadable()))
                or (self._alive and bool(self._staged)), "Nothing is edited.")
         set_look(self.apply_button, role="primary" if self.apply_button.isEnabled() else "")
-        what = "1 setting" if len(pending) == 1 else f"{len(pending)} settings"
+        what = self._name(list(pending))
         if problems:
             text, role = self._say_problem(problems)
         elif self._alive and pending:
@@ -551,12 +551,20 @@ class HyperparametersDock(QWidget):
             text = f"Start uses these settings; Resume goes on with those of {self._resumes}."
             role = "warning" if pending else "muted"
         elif pending:
-            text, role = f"{what} differ from the last run." if len(pending) > 1 else (
-                f"{what} differs from the last run."), "muted"
+            differ = "differ" if len(pending) > 1 else "differs"
+            text = f"{what} {differ} from the last run: Start uses this."
+            role = "warning"
         else:
             text, role = "Start uses these settings.", "muted"
         self._line.setText(text)
         set_look(self._line, role=role)
+
+    def _name(self, names: Sequence[str]) -> str:
+        """Name a setting, or two, or one and how many more."""
+        labels = [self._label(name) for name in names]
+        if len(labels) > 2:
+            return f"{labels[0]} and {len(labels) - 1} more"
+        return " and ".join(labels)
 
     def _label(self, name: str) -> str:
         return self.form.rows[name].spec.label

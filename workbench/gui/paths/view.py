@@ -71,6 +71,14 @@ class PathsView(QWidget):
             if not self._stale:
                 self._read()
 
+    def show_run(self, run_id: int | None) -> None:
+        """Let go of a place of another run than the one on display."""
+        if self._place is not None and self._place[0] != run_id:
+            self._place, self._found, self._stale = None, [], False
+            self.writer.clear()
+            self._show()
+            self._enable()
+
     def set_state(self, state: State) -> None:
         """Take note of what can be asked for."""
         self._state = state
