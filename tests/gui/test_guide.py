@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from helpers.play import SMALL, play, until
 from helpers.window import DEFAULTS, PROMPTS, Opened, bare_controls, completions, ready, unexplained
+from PySide6.QtCore import QRectF
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -18,7 +20,7 @@ from workbench.gui.dock_layout import FOUR_COLUMNS
 from workbench.gui.guide.drawings import DRAW
 from workbench.gui.guide.following import Following
 from workbench.gui.guide.pencil import Pencil
-from workbench.gui.guide.scene import EXAMPLE, Dots, read_scene, whole_word
+from workbench.gui.guide.scene import EXAMPLE, Dots, InHand, read_scene, went_on, whole_word
 from workbench.gui.guide.view import GuideView
 from workbench.gui.widgets.theme import themes
 from workbench.guide import BEFORE, LOADING, Card
@@ -50,6 +52,15 @@ def traces() -> list[TokenTrace]:
 def rollout() -> list[CompletionRecord]:
     return [CompletionRecord(row, row, PROMPTS[row], "".join(PIECES), score, 0.1, 6, True)
             for row, score in enumerate((1.87, -1.34))]
+
+
+def draft(ended: bool = True) -> list[CompletionRecord]:
+    return [CompletionRecord(0, 0, PROMPTS[0], " half", math.nan, math.nan, 1, ended)]
+
+
+def draft_traces() -> list[TokenTrace]:
+    return [TokenTrace(0, 0, np.array([1], np.int32), (" half",), {
+        "logprob": np.array([-0.5], np.float32), "value": np.array([0.9], np.float32)})]
 
 
 def fill(store: Store, cycles: int = 2) -> int:
@@ -206,12 +217,14 @@ def test_the_numbers_of_a_held_cycle_are_its_own(
     opened.controller.handle([
         ev.RunResumed(run_id, "Run 1", 1, "ppo", DEFAULTS | {"num_cycles": 5}),
         ev.StateChanged(State.RUNNING)])
+    store.record_draft(run_id, 2, draft(), draft_traces()).result()
     opened.controller.handle([
         ev.PartReported(run_id, 2, "write", {"objective/length": 27.0}),
         ev.PartReported(run_id, 2, "write", {}, True),
         ev.StateChanged(State.PAUSED, "held", within="write")])
     qtbot.waitUntil(lambda: guide.scene.cycle == 2)
     said = {card.title: guide.scene.say(card) for card in guide.following.cards}
+    assert said["The policy writes"].startswith("Cycle 2: ")
     assert "27 tokens" in said["The policy writes"]
     assert said["One loss of three terms"].startswith("Cycle 1: ")
     row = next(i for i, c in enumerate(guide.following.cards) if c.drawing == "terms")
@@ -221,7 +234,40 @@ def test_the_numbers_of_a_held_cycle_are_its_own(
         ev.PartReported(run_id, 2, "update", NUMBERS, True),
         ev.StateChanged(State.PAUSED, "held", within="update")])
     qtbot.waitUntil(lambda: guide.canvas._foot == "cycle 2")
-    assert guide._said.text() == "L_PPO +0.38"
+    assert guide._said.text() == "Cycle 2: L_PPO +0.38"
+
+
+def test_the_numbers_said_are_of_the_cycle_that_is_drawn(
+    qtbot: QtBot, opened, guide, store: Store
+) -> None:
+    run_id = fill(store, cycles=1)
+    opened.controller.handle([
+        ev.RunResumed(run_id, "Run 1", 1, "ppo", DEFAULTS | {"num_cycles": 5}),
+        ev.StateChanged(State.RUNNING)])
+    # A run that goes on writes no drafts: of its cycle 2 there are numbers and nothing to draw.
+    opened.controller.handle([
+        ev.PartReported(run_id, 2, "write", {"objective/length": 27.0}, True),
+        ev.PartReported(run_id, 2, "score", {"objective/scores": 0.75, "objective/kl": 7.0}, True)])
+    qtbot.waitUntil(lambda: guide.scene.cycle == 2)
+    told = {}
+    for row, card in enumerate(guide.following.cards):
+        guide.go_to(row)
+        told[card.title] = guide.canvas._foot, guide._said.text()
+        if guide._said.text():
+            assert guide._said.text().lower().startswith(f"{guide.canvas._foot}: ")
+    assert told["The policy writes"][1] == (
+        f"Cycle 1: {DEFAULTS['batch_size']} completions of 6 tokens on average")
+    assert told["The reward model scores"][1] == "Cycle 1: Mean score of all: 0.25"
+    assert told["KL: the price of moving away"][1].startswith("Cycle 2: KL 7.0 nats")
+
+
+def test_what_is_said_of_a_cycle_is_by_its_own_settings(store: Store) -> None:
+    run_id = fill(store, cycles=1)
+    store.record_changes(run_id, 2, [
+        ("batch_size", DEFAULTS["batch_size"], 8, "person")]).result()
+    scene = read_scene(store, run_id, PPO.guide.cards, InHand(2, {"objective/length": 27.0}))
+    assert scene.settings["batch_size"] == 8
+    assert scene.say(PPO.guide.cards[2]).startswith(f"Cycle 1: {DEFAULTS['batch_size']} ")
 
 
 def test_in_the_first_cycle_what_is_not_known_yet_is_said_to_be_so(
@@ -239,6 +285,7 @@ def test_in_the_first_cycle_what_is_not_known_yet_is_said_to_be_so(
         if card.drawing not in ("models", "cycle"):
             assert guide.canvas.example
             assert guide.canvas._foot == "an example: not yet known in cycle 1"
+            assert not guide._said.text()
 
 
 def test_a_run_that_is_ahead_is_told_card_by_card() -> None:
@@ -278,7 +325,10 @@ def test_what_is_drawn_are_the_numbers_of_the_store(store: Store) -> None:
     assert (scene.cycle, scene.num_cycles, scene.made_up) == (2, 2, False)
     assert (scene.best.score, scene.worst.score) == (1.87, -1.34)
     assert scene.best.text == PROMPTS[0] + "".join(PIECES)
-    assert scene.estimates.values == pytest.approx(np.linspace(0.34, 1.23, 6), abs=1e-6)
+    # Of " ki", "nd", "." only what was foreseen at the word's end.
+    assert scene.estimates.text == "The staff was kind."
+    assert scene.estimates.values == pytest.approx(
+        np.linspace(0.34, 1.23, 6)[[0, 1, 2, 3, 5]], abs=1e-6)
     assert scene.estimates.end == 1.87
     # The full stop had more, but is no word.
     assert (scene.up.text, scene.down.text) == (" kind", " was")
@@ -299,15 +349,37 @@ def test_what_is_drawn_are_the_numbers_of_the_store(store: Store) -> None:
 
 def test_a_cycle_in_hand_is_drawn_as_far_as_it_is_known(store: Store) -> None:
     run_id = fill(store, cycles=1)
-    half = [CompletionRecord(0, 0, PROMPTS[0], " half", math.nan, math.nan, 1, True)]
-    store.record_draft(run_id, 2, half, [TokenTrace(
-        0, 0, np.array([1], np.int32), (" half",),
-        {"logprob": np.array([-0.5], np.float32), "value": np.array([0.9], np.float32)})]).result()
+    store.record_draft(run_id, 2, draft(), draft_traces()).result()
     scene = read_scene(store, run_id, PPO.guide.cards)
     assert [piece for piece, _ in scene.chances] == [" half"]
     assert scene.estimates.values == pytest.approx([0.9])
     assert scene.best.score == 1.87  # the draft has no scores yet
     assert scene.up.advantage == pytest.approx(1.7)
+
+
+def test_a_text_that_is_cut_off_in_a_sentence_ends_with_dots(store: Store) -> None:
+    run_id = fill(store, cycles=1)
+    store.record_draft(run_id, 2, draft(ended=False), draft_traces()).result()
+    scene = read_scene(store, run_id, PPO.guide.cards)
+    assert [piece for piece, _ in scene.chances] == [" half", "…"]
+    assert scene.estimates.text == "half…"
+    assert (went_on("It was"), went_on("It was. ")) == ("…", "")
+
+
+def test_where_there_is_no_room_for_more_tokens_dots_say_so(
+    qtbot: QtBot, guide: GuideView, monkeypatch
+) -> None:
+    written: list[tuple[str, QRectF]] = []
+    monkeypatch.setattr(Pencil, "write", lambda self, box, text, *rest, **named: written.append(
+        (text, box)))
+    card = PPO.guide.cards[2]
+    for count, cut in ((7, False), (200, True)):
+        written.clear()
+        guide.canvas.show_card(card, replace(EXAMPLE, chances=[(" word", 0.5)] * count), "")
+        guide.canvas.grab()
+        dots = [box for text, box in written if text == "…"]
+        assert len(dots) == cut
+        assert all(box.right() <= guide.canvas.width() for box in dots)
 
 
 def test_a_token_is_written_out_as_its_word() -> None:

@@ -162,6 +162,35 @@ def test_closing_asks_while_a_run_is_alive(qapp: QApplication, home: Path) -> No
     play(qapp, home, after)
 
 
+def test_closing_a_run_that_is_paused_and_written_says_that_nothing_is_lost(
+    qapp: QApplication, home: Path
+) -> None:
+    async def scenario(workbench: Workbench) -> None:
+        window = workbench.window
+        await start(workbench, num_cycles=50)
+        await until(lambda: plotted(workbench))
+        trigger(workbench, "pause")
+        await until(lambda: window.state is State.PAUSED)
+        done = workbench.store.run(1).cycles
+        window.close()
+        box = window.findChild(QMessageBox, "close_question")
+        assert box.text() == (
+            f"Run 1 is paused after cycle {done}, whose checkpoint is written. Close?")
+        assert box.informativeText() == "Resume goes on from there."
+        assert box.findChild(QPushButton, "keep_running") is None
+        box.findChild(QPushButton, "close_question_cancel").click()
+        trigger(workbench, "step_into")  # what is held within a cycle is not kept
+        await until(lambda: window.strip._within == "write")
+        window.close()
+        await until(lambda: window.findChild(QMessageBox, "close_question") is not box)
+        box = window.findChild(QMessageBox, "close_question")
+        assert box.text() == "A run is still alive. Stop it and close?"
+        assert box.findChild(QPushButton, "keep_running") is not None
+        box.findChild(QPushButton, "stop_and_close").click()
+
+    play(qapp, home, scenario)
+
+
 @pytest.mark.qt_log_ignore("systemTrayWindowChanged")  # the offscreen platform has none
 @pytest.mark.parametrize("tray", [True, False])
 def test_a_run_goes_on_without_its_window(

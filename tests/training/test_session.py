@@ -193,7 +193,8 @@ def test_fewer_cycles_end_the_run(ready):
     assert ready.wait(ev.RunFinished).cycles == 1
 
 
-@pytest.mark.parametrize("moment", [ev.Phase.SAMPLING, ev.Phase.UPDATING, ev.Phase.COMPARING])
+@pytest.mark.parametrize("moment", [
+    ev.Phase.SAMPLING, ev.Phase.UPDATING, ev.Phase.READING, ev.Phase.COMPARING])
 def test_stop_in_every_phase(ready, store, moment):
     ready.send(start(1000))
     run_id = ready.wait(ev.RunStarted).run_id

@@ -87,13 +87,26 @@ def test_no_step_is_begun_after_a_stop(reacting, store, phase, done):
     assert [c.cycle for c in store.checkpoints.all(1)] == ([] if done else [1])
 
 
-def test_a_cycle_whose_update_is_made_is_completed_and_kept(reacting, store):
-    seen = reacting(at(ev.Progress, lambda e: e.phase is ev.Phase.COMPARING and e.cycle == 2))
+@pytest.mark.parametrize("phase", [ev.Phase.READING, ev.Phase.COMPARING])
+def test_a_cycle_whose_update_is_made_is_completed_and_kept(reacting, store, phase):
+    seen = reacting(at(ev.Progress, lambda e: e.phase is phase and e.cycle == 2))
     assert next(e.note for e in seen if isinstance(e, ev.StateChanged)
                 and e.state is State.STOPPING).startswith("Stopping after the comparison")
     assert (seen[-1].outcome, seen[-1].cycles, store.run(1).cycles) == ("stopped", 2, 2)
     assert [c.cycle for c in store.checkpoints.all(1)] == [2]
     assert len(store.completions(1, 2)) == 2
+
+
+def test_the_phase_that_is_told_is_of_the_part_that_is_on(reacting):
+    seen = [e for e in reacting(at(ev.CycleFinished, lambda e: e.cycle == 2))
+            if isinstance(e, ev.Progress | ev.PartReported) and e.cycle == 2]
+    over = [next(i for i, e in enumerate(seen) if isinstance(e, ev.PartReported)
+                 and (e.part, e.done) == (part, True)) for part in ("estimate", "update")]
+    reading, comparing = ([i for i, e in enumerate(seen) if isinstance(e, ev.Progress)
+                           and e.phase is phase] for phase in (
+                               ev.Phase.READING, ev.Phase.COMPARING))
+    assert reading
+    assert over[0] < min(reading) <= max(reading) < over[1] < min(comparing)
 
 
 def test_a_second_stop_drops_the_comparison_too(reacting, store):

@@ -225,7 +225,7 @@ class Workbench:
         if self.window.state in ALIVE and self.controller.watched is None:
             ask_about_closing(
                 self.window, stop=self.exit, keep=self.tray.put_away, tray=self.tray.is_there(),
-                held=self.controller.held)
+                held=self.controller.held, kept=self.controller.run_control.kept())
         else:
             self.exit()
 

@@ -30,11 +30,18 @@ _MORE_CYCLES = 20
 
 
 def ask_about_closing(parent: QWidget, *, stop: Callable[[], None],
-                      keep: Callable[[], None], tray: bool, held: str = "") -> QMessageBox:
+                      keep: Callable[[], None], tray: bool, held: str = "",
+                      kept: str = "") -> QMessageBox:
     """Ask what to do with a run that is alive when the window is closed.
 
     ``tray``: it can go on in the system's tray. ``held``: why it is waiting for room on the disk.
+    ``kept``: a sentence on a run that is paused with all of it written, so that nothing is lost.
     """
+    if kept and not held:
+        return ask(
+            parent, "close_question", "Close PPO Workbench", f"{kept} Close?",
+            "Resume goes on from there.",
+            (("&Close", "stop_and_close", "Close the window; Resume goes on with the run", stop),))
     how, where = (
         ("&Keep running in the tray", "hidden; the icon in the tray says how it gets on and opens "
          "it again") if tray else

@@ -11,4 +11,5 @@ class Phase(StrEnum):
     SCORING = "Phase 1: scoring"
     UPDATING = "Phase 2: updating the policy"
     VALUES = "Phase 2: updating the values"
+    READING = "Phase 2: reading the tokens again"
     COMPARING = "Comparing before and after"

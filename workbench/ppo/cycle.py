@@ -299,7 +299,7 @@ class PPOTrainer(Trainer[Hyperparameters]):
 
         found = read_chances(
             self.policy, experience.completions, temperature=hp.temperature,
-            max_tokens=hp.micro_batch_tokens, control=control, phase=Phase.COMPARING, show=gather)
+            max_tokens=hp.micro_batch_tokens, control=control, phase=Phase.READING, show=gather)
         if moments is not None:
             head_epochs(self.policy, self.optimizer, moments, hp)
         elif hp.num_value_epochs:

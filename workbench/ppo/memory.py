@@ -91,7 +91,7 @@ def less(models: Footprint, hp: Hyperparameters, work: Work, phase: Phase) -> di
     Half the tokens at once where that lowers what the phase works with by a fifth; else half the
     batch; nothing where neither can be lowered.
     """
-    measured = Phase.SAMPLING if phase is Phase.COMPARING else phase
+    measured = {Phase.COMPARING: Phase.SAMPLING, Phase.READING: Phase.SCORING}.get(phase, phase)
 
     def working(settings: Hyperparameters) -> int:
         parts = memory(models, settings, work)[measured]

@@ -118,7 +118,7 @@ class Runner:
         """Whether a stop waits for the end of the cycle: the update is made, so that the weights
         of the cycle before are gone, and only the comparison is missing, which gets on."""
         return (self.run is not None and self.run.in_cycle and not self._hurried
-                and self._phase is Phase.COMPARING
+                and self._phase in (Phase.READING, Phase.COMPARING)
                 and time.monotonic() - self._moved_at <= PATIENCE)
 
     def stage(self, command: do.SetHyperparameters) -> None:

@@ -214,7 +214,7 @@ class Controller(QObject):
         self._window.actions_.grant("load_models", watching)
         if watching:
             self._window.models.set_state(State.READY)
-        self.run_control.state_changed(event.state)
+        self.run_control.state_changed(event.state, event.within)
         if self.resuming.live is not None:
             self._window.runs.refresh_run(self.resuming.live)
         if event.state in ALIVE:

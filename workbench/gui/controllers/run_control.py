@@ -33,7 +33,7 @@ class RunControl(QObject):
         self._waiting: dict[str, bool] | None = None
         """How far the start that waits for models is to go (``step``, ``into``); None: none
         waits."""
-        self._pausing = False
+        self._pausing, self._within = False, ""
         self._stopped_at = 0.0
         on = window.actions_.on
         on("start", self.start)
@@ -143,8 +143,20 @@ class RunControl(QObject):
         """Apply the edited settings, the one being typed too."""
         self._window.hyperparameters.apply_changes()
 
-    def state_changed(self, state: State) -> None:
-        """The run answered."""
+    def kept(self) -> str:
+        """Return a sentence on a run that is paused after a whole cycle whose checkpoint is
+        written, so that closing loses nothing of it; "" where it would."""
+        live = self._resuming.live
+        whole = self._window.state == State.PAUSED and not self._within
+        run = self._store.run(live) if whole and live is not None else None
+        if run is None or run.cycles not in {
+                c.cycle for c in self._store.checkpoints.all(run.id)}:
+            return ""
+        return f"{run.name} is paused after cycle {run.cycles:,}, whose checkpoint is written."
+
+    def state_changed(self, state: State, within: str = "") -> None:
+        """The run answered; ``within``: it is paused in a cycle, after this part."""
+        self._within = within
         self._pausing = self._pausing and state == State.RUNNING
         waiting = self._waiting
         if state != State.LOADING:

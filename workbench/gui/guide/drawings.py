@@ -15,7 +15,6 @@ from workbench.gui.widgets.theme import mix
 from workbench.guide import Card, Drawing
 
 _MOST_OPEN = 8  # bars
-_WORDS = 24  # of a completion that are written
 _LEASH = 20.0  # nats at which the leash is drawn half as long as it can be
 Draw = Callable[[Pencil, QRectF, Scene, Card], None]
 
@@ -76,24 +75,33 @@ def _cycle(pencil: Pencil, box: QRectF, scene: Scene, card: Card) -> None:
 
 
 def _chances(pencil: Pencil, box: QRectF, scene: Scene, card: Card) -> None:
-    """A completion's first tokens, each over a bar as long as its chance."""
+    """A completion's first tokens, each over a bar as long as its chance; "…" where more follow."""
     theme, x, y = pencil.theme, box.left(), box.top()
-    row = pencil.line * 2 + 10
+    row, more = pencil.line * 2 + 10, pencil.wide("…")
+    placed: list[tuple[QRectF, str, float]] = []
     for piece, chance in scene.chances:
         word, known = visible(piece), math.isfinite(chance)
         said = percent(chance) if known else ""
-        wide = max(pencil.wide(word), pencil.wide(said), 24.0) + 8
+        wide = more if word == "…" else max(pencil.wide(word), pencil.wide(said), 24.0) + 8
         if x + wide > box.right() and x > box.left():
             x, y = box.left(), y + row
         if y + row > box.bottom() + 4:
+            if placed and placed[-1][0].right() + more > box.right():
+                placed.pop()
+            if placed:
+                last = placed[-1][0]
+                placed.append((QRectF(last.right(), last.top(), more, pencil.line), "…", math.nan))
             break
-        pencil.write(QRectF(x, y, wide, pencil.line), word, theme.text, LEFT)
-        if known:
-            under = QRectF(x, y + pencil.line + 1, wide - 8, 4)
+        placed.append((QRectF(x, y, wide, pencil.line), word, chance))
+        x += wide
+    for at, word, chance in placed:
+        pencil.write(at, word, theme.text, LEFT)
+        if math.isfinite(chance):
+            under = QRectF(at.left(), at.bottom() + 1, at.width() - 8, 4)
             pencil.bar(under, theme.border)
             pencil.bar(QRectF(under.left(), under.top(), under.width() * chance, 4), theme.accent)
-            pencil.write(QRectF(x, under.bottom(), wide, pencil.line), said, theme.muted, LEFT)
-        x += wide
+            pencil.write(QRectF(at.left(), under.bottom(), at.width(), pencil.line),
+                         percent(chance), theme.muted, LEFT)
 
 
 def _scores(pencil: Pencil, box: QRectF, scene: Scene, card: Card) -> None:
@@ -177,7 +185,7 @@ def _estimates(pencil: Pencil, box: QRectF, scene: Scene, card: Card) -> None:
                  number(found.values[-1]), theme.text, LEFT)
     pencil.write(QRectF(box.left(), box.top(), box.width(), pencil.line), flag, theme.text, RIGHT)
     pencil.write(QRectF(box.left(), box.bottom() - words, box.width(), words),
-                 " ".join(visible(piece) for piece in found.pieces[:_WORDS]), theme.muted, LEFT)
+                 found.text, theme.muted, LEFT)
 
 
 def _paths(pencil: Pencil, box: QRectF, scene: Scene, card: Card) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from workbench.algorithm import Algorithm, Share, TrustRegion
 from workbench.algorithms import algorithm_named
+from workbench.formatting import visible
 from workbench.guide import Card
 from workbench.learning.metrics import COMPARED, KL
 from workbench.records import TokenTrace
@@ -40,9 +42,10 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """What was foreseen at each token of a completion, and what it came to (NaN: not known yet)."""
+    """What was foreseen of a completion at its beginning and after each of its words, and what it
+    came to (NaN: not known yet)."""
 
-    pieces: Sequence[str]
+    text: str
     values: Sequence[float]
     end: float
 
@@ -75,7 +78,9 @@ class Scene:
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Of ``cycle``, as far as they are known."""
     whole: Mapping[str, float] = field(default_factory=dict)
-    """Of the cycle before, where ``cycle`` is in hand."""
+    """Of ``before``, the last whole cycle, where ``cycle`` is in hand."""
+    before: int = 0
+    settings_before: Mapping[str, object] = field(default_factory=dict)
     of: Mapping[str, int] = field(default_factory=dict)
     """Of which cycle what is drawn is, by the name of its field, where not of ``cycle``."""
     first: Mapping[str, float] = field(default_factory=dict)
@@ -107,17 +112,20 @@ class Scene:
         """Return the cycle that what a card draws is of."""
         metric = {"leash": KL, "openness": card.metric, "rewards": COMPARED}.get(card.drawing)
         if metric:
-            return self.cycle - (metric not in self.metrics and metric in self.whole)
+            earlier = metric not in self.metrics and metric in self.whole
+            return self.before if earlier else self.cycle
         return self.of.get(_FIELDS.get(card.drawing, ""), self.cycle)
 
     def say(self, card: Card) -> str:
-        """Return what a card says in the numbers of its cycle, or else of the one before."""
+        """Return what a card says in the numbers of the cycle that it draws, and which that is."""
         if self.made_up:
             return ""
-        if said := card.say(self.metrics, self.settings):
-            return said
-        before = card.say(self.whole, self.settings)
-        return f"Cycle {self.cycle - 1:,}: {before}" if before else ""
+        cycle = self.cycle_of(card)
+        metrics, settings = {
+            self.before: (self.whole, self.settings_before),
+            self.cycle: (self.metrics, self.settings)}.get(cycle, ({}, {}))
+        said = card.say(metrics, settings)
+        return f"Cycle {cycle:,}: {said}" if said else ""
 
 
 _FIELDS: Mapping[str, str] = {
@@ -131,7 +139,7 @@ EXAMPLE = Scene(
              (" patient", 0.04), (".", 0.83)),
     best=Scored("The staff was kind and patient.", 1.87),
     worst=Scored("The staff was rude and slow.", -1.34),
-    estimates=Estimates((" The", " staff", " was", " kind", " and", " patient", "."),
+    estimates=Estimates("The staff was kind and patient.",
                         (0.34, 0.31, 0.38, 0.52, 0.95, 1.02, 1.23), 1.87),
     up=Word(" kind", 1.2, 1.15), down=Word(" rude", -1.1, 0.86),
     terms=(("L_POLICY", Share(-0.03, "−0.03")), ("c₁ · L_VF", Share(0.05, "0.05")),
@@ -154,14 +162,15 @@ def read_scene(
     # Of a long run all numbers of all cycles would take a tenth of a second.
     series = store.metrics(run_id, [COMPARED, *(card.metric for card in cards if card.metric)])
     whole = store.cycle_metrics(run_id, last - 1).get(last, {})
-    settings: dict[str, object] = dict(store.settings_after(run_id, last + 1))
-    found, of = _read_tokens(store, run_id, last, algorithm, settings, _column(cards))
+    used: dict[int, Mapping[str, object]] = {
+        at: store.settings_after(run_id, at) for at in (last, last + 1)}
+    found, of = _read_tokens(store, run_id, last, algorithm, used, _column(cards))
     cycle = last
     metrics: Mapping[str, float] = whole
     if in_hand is not None and in_hand.cycle > last:
         cycle, metrics = in_hand.cycle, in_hand.metrics
     for at, numbers in ((cycle, metrics), (last, whole)):
-        if terms := _read_terms(algorithm, numbers, settings, at):
+        if terms := _read_terms(algorithm, numbers, used.get(at, used[last + 1]), at):
             found["terms"], of["terms"] = terms, at
             break
     compared = store.completions(run_id, 0)
@@ -172,7 +181,9 @@ def read_scene(
     first = {card.metric: metrics[card.metric] for card in cards if card.metric in metrics}
     return Scene(
         cycle=cycle, num_cycles=int(store.settings_planned(run_id).get("num_cycles", 0)),
-        settings=settings, metrics=metrics, whole=whole if cycle > last else {}, of=of,
+        settings=used[last + 1 if cycle > last else last], settings_before=used[last],
+        metrics=metrics, whole=whole if cycle > last else {},
+        before=last if cycle > last else 0, of=of,
         first=first | {name: s.values[0] for name, s in series.items() if s.values},
         rewards=[*start, *rewards], **found)
 
@@ -193,8 +204,8 @@ def _read_terms(
 
 
 def _read_tokens(
-    store: Store, run_id: int, last: int, algorithm: Algorithm, settings: Mapping[str, object],
-    column: str,
+    store: Store, run_id: int, last: int, algorithm: Algorithm,
+    used: Mapping[int, Mapping[str, object]], column: str,
 ) -> tuple[dict[str, Any], dict[str, int]]:
     """Return what of a scene is seen of completions: of the cycle in hand what it has so far, the
     rest of the last one that is whole; and of which cycle each is."""
@@ -206,11 +217,11 @@ def _read_tokens(
         seen: dict[str, Any] = {}
         if scored:
             best, worst = (pick(scored, key=lambda c: c.score) for pick in (max, min))
-            seen |= {"best": Scored(best.prompt_text + best.text, best.score),
-                     "worst": Scored(worst.prompt_text + worst.text, worst.score)}
+            seen |= {"best": Scored(_whole_text(best), best.score),
+                     "worst": Scored(_whole_text(worst), worst.score)}
         traces = store.traces(run_id, cycle) if rollout else []
         if traces:
-            seen |= _of_traces(traces, rollout, algorithm, settings, column)
+            seen |= _of_traces(traces, rollout, algorithm, used[cycle], column)
         of = dict.fromkeys(seen, cycle) | of
         found = seen | found
     return found, of
@@ -221,13 +232,15 @@ def _of_traces(
     settings: Mapping[str, object], column: str,
 ) -> dict[str, Any]:
     scores = {c.position: c.score for c in rollout}
+    cut_off = {c.position for c in rollout if not c.ended}
     # One that is good to look at: of those kept the one with the best score.
     shown = max(traces, key=lambda t: (
         scores[t.position] if math.isfinite(scores.get(t.position, math.nan)) else -math.inf))
     chances = shown.numbers.get(column)
+    rest = went_on("".join(shown.pieces)) if shown.position in cut_off else ""
     found: dict[str, Any] = {"chances": [
         (piece, math.exp(float(chances[i])) if chances is not None else math.nan)
-        for i, piece in enumerate(shown.pieces)]}
+        for i, piece in enumerate(shown.pieces)] + ([(rest, math.nan)] if rest else [])}
     view = algorithm.tokens
     line = view.line if view is not None else None
     if view is None or line is None:
@@ -236,7 +249,12 @@ def _of_traces(
                      scores.get(shown.position, math.nan), settings)
     values = [line.estimate(step) for step in mine]
     if mine and all(map(math.isfinite, values)):
-        found["estimates"] = Estimates(shown.pieces, values, line.end(mine[-1]))
+        begins = word_begins(shown.pieces)
+        # What is foreseen before a word is so after the last piece of the word before it; of the
+        # last word, what was foreseen last.
+        at = begins if begins[-1] == len(values) - 1 else [*begins, len(values) - 1]
+        found["estimates"] = Estimates(
+            _written(shown.pieces, begins) + rest, [values[i] for i in at], line.end(mine[-1]))
     region = algorithm.objective.region if algorithm.objective else None
     if region is not None and region.advantage in shown.numbers:
         found |= _of_update(traces, region, settings, column)
@@ -269,6 +287,26 @@ def _of_update(
         found["dots"] = Dots(ratios[::every].tolist(), held[::every].tolist(),
                              region.band(settings))
     return found
+
+
+def word_begins(pieces: Sequence[str]) -> list[int]:
+    """Return which pieces begin a word: the first one and all that begin with a space."""
+    return [i for i, piece in enumerate(pieces) if not i or piece[:1].isspace()]
+
+
+def _written(pieces: Sequence[str], begins: Sequence[int]) -> str:
+    return " ".join(visible("".join(pieces[first:end]))
+                    for first, end in pairwise([*begins, len(pieces)]))
+
+
+def went_on(text: str) -> str:
+    """Return what stands at the end of a text that was cut off: "…" in the midst of a sentence."""
+    return "" if text.rstrip()[-1:] in tuple(".!?…") else "…"
+
+
+def _whole_text(record: CompletionRecord) -> str:
+    text = record.prompt_text + record.text
+    return text if record.ended else text.rstrip() + went_on(text)
 
 
 def whole_word(pieces: Sequence[str], at: int) -> str:

@@ -17,6 +17,7 @@ from workbench.algorithm import Algorithm
 from workbench.algorithms import algorithm_named, default_algorithm, guide_of, parts_of
 from workbench.gui.background import Background
 from workbench.gui.guide.canvas import Canvas
+from workbench.gui.guide.drawings import is_known
 from workbench.gui.guide.following import Following
 from workbench.gui.guide.results import Results, read_results
 from workbench.gui.guide.scene import EXAMPLE, InHand, Scene, read_scene
@@ -257,7 +258,8 @@ class GuideView(RunView):
         self._where.setText(where)
         set_look(self._where, role="accent" if following.live else "muted")
         self._title.setText(card.title)
-        said = self.scene.say(card)
+        # Under an example no number of the run.
+        said = self.scene.say(card) if is_known(self.scene, card) else ""
         self._said.setText(said)
         self._said.setVisible(bool(said))
         self.canvas.show_card(card, self.scene, said or card.text)
