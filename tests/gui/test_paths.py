@@ -55,11 +55,13 @@ def test_continuations_that_begin_alike_share_their_nodes():
 
 
 def test_names_stand_apart_and_where_there_is_room():
-    assert spread([10, 11, 50], 14, 0, 100) == [10, 24, 50]
-    assert spread([95, 96], 14, 0, 100) == [86, 100]
-    crowded = spread([5] * 10, 14, 0, 90)
+    assert spread([10, 11, 50], [14, 14, 14], 0, 100) == [3.5, 17.5, 50]
+    assert spread([95, 96], [14, 14], 0, 100) == [86, 100]
+    assert spread([50, 50, 50], [20, 6, 6], 0, 100) == pytest.approx(
+        [50 - 32 / 3, 50 + 7 / 3, 50 + 25 / 3])
+    crowded = spread([5] * 10, [14] * 10, 0, 90)
     assert crowded == pytest.approx([10 * i for i in range(10)])
-    assert spread([], 14, 0, 100) == []
+    assert spread([], [], 0, 100) == []
 
 
 def place(opened, store):
@@ -166,6 +168,53 @@ def test_another_run_takes_the_place_away(opened, store):
     for shown in (view, chances):
         assert shown._pages.currentWidget() is shown._empty
     assert view.tree.root is None
+
+
+def near(count):
+    """A crossroads of many tokens that are worth nearly the same."""
+    return replace(FOUND, taken=0, branches=tuple(
+        Branch(i, f" token {i}", 0.3 / (i + 1), 0.1, 1 + i / 1000,
+               (continuation(1, 2, score=3.0 * (i % 2)), continuation(2, 3, score=1.0)))
+        for i in range(count)))
+
+
+@pytest.mark.parametrize(("height", "count", "named"), [(400, 8, 8), (110, 5, 5), (64, 5, None),
+                                                       (200, 20, None)])
+def test_a_branch_stands_where_its_name_does(opened, store, height, count, named):
+    place(opened, store)
+    tree = opened.window.paths.tree
+    tree.show_crossroads(near(count))
+    tree.setMinimumHeight(0)
+    tree.resize(600, height)
+    names = tree.names()
+    assert names[0][0].taken
+    assert len(names) == named if named else 1 < len(names) < count
+    # The likeliest are named.
+    assert [node.branch.token for node, *_ in names] == list(range(len(names)))
+    for node, box, _ in names:
+        assert box.center().y() == pytest.approx(tree.place(node).y())
+    boxes = [box for _, box, _ in names]
+    assert not any(a.intersects(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    # One without a name is clear of the names of others.
+    hidden = [node for node in tree.root.children if node not in [n for n, *_ in names]]
+    assert not any(box.contains(tree.place(node)) for node in hidden for box in boxes)
+    assert all(box.top() >= 0 and box.bottom() <= height for box in boxes)
+    assert not tree.grab().isNull()
+
+
+def test_numbers_of_the_scale_are_clear_of_one_another(opened, store):
+    place(opened, store)
+    tree = opened.window.paths.tree
+    tree.show_crossroads(FOUND)
+    tree.setMinimumHeight(0)
+    for height, count in ((400, 5), (80, 4), (64, 3)):
+        tree.resize(600, height)
+        ticks = tree.ticks()
+        assert len(ticks) <= count
+        assert (ticks[0], ticks[-1]) == (0.0, 2.0)
+        assert (height - 28) / (len(ticks) - 1) >= tree.fontMetrics().height()
+    tree.resize(600, 400)
+    assert tree.ticks() == [0, 0.5, 1, 1.5, 2]
 
 
 def test_from_the_prompt(qtbot, opened, store):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from statistics import fmean
 
 from workbench.records import Branch, Continuation, Crossroads
 
@@ -84,16 +85,28 @@ def _alike(group: Sequence[Continuation], depth: int) -> int:
     return depth
 
 
-def spread(wanted: Sequence[float], least: float, low: float, high: float) -> list[float]:
-    """Return places near the ``wanted`` ones, at least ``least`` apart and between ``low`` and
-    ``high``, as far as there is room."""
+def spread(
+    wanted: Sequence[float], sizes: Sequence[float], low: float, high: float
+) -> list[float]:
+    """Return the middles of things of these ``sizes``, clear of one another, between ``low`` and
+    ``high`` and as near to the ``wanted`` ones as can be; closer together where there is no
+    room."""
     order = sorted(range(len(wanted)), key=lambda i: wanted[i])
-    apart = min(least, (high - low) / max(1, len(order) - 1)) if len(order) > 1 else least
+    offsets = [0.0]
+    for before, after in pairwise(order):
+        offsets.append(offsets[-1] + (sizes[before] + sizes[after]) / 2)
+    whole = offsets[-1]
+    if whole > high - low:
+        offsets = [(high - low) * offset / whole for offset in offsets]
+    # Those that would overlap stand together, around the mean of where they want to be.
+    groups: list[list[float]] = []
+    for i, offset in zip(order, offsets, strict=False):
+        group = [wanted[i] - offset]
+        while groups and fmean(groups[-1]) > fmean(group):
+            group = groups.pop() + group
+        groups.append(group)
+    starts = [max(low, min(fmean(group), high - offsets[-1])) for group in groups for _ in group]
     places = [0.0] * len(wanted)
-    at = -math.inf
-    for i in order:
-        at = places[i] = max(low, wanted[i], at + apart)
-    at = math.inf
-    for i in reversed(order):
-        at = places[i] = min(high, places[i], at - apart)
+    for i, start, offset in zip(order, starts, offsets, strict=False):
+        places[i] = start + offset
     return places

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from PySide6.QtCore import QPointF, QRectF, QSize, QSizeF, Qt, Signal
+from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, QSizeF, Qt, Signal
 from PySide6.QtGui import (
     QColor,
     QFontMetricsF,
@@ -14,6 +14,7 @@ from PySide6.QtGui import (
     QPainterPath,
     QPaintEvent,
     QPen,
+    QResizeEvent,
 )
 from PySide6.QtWidgets import QSizePolicy, QWidget
 
@@ -29,6 +30,8 @@ _EVEN = 0.02  # of the range: an advantage that is less has no colour
 _BESIDE = 8  # pixels from a leaf to its reward
 _NEAR = 24  # pixels within which a leaf is pointed at
 _TICKS = 4
+_DOT = 4  # pixels: a branch there is no room to name
+_EDGE = 10  # pixels from the middle of the first and last name to the edges
 
 _WHAT = Explanation(
     "Paths not taken", "The likeliest tokens at one place, each written on from several times with "
@@ -39,7 +42,8 @@ _WHAT = Explanation(
 
 
 class PathTree(QWidget):
-    """Emits the leaf that is pointed at or chosen with the arrow keys; None: none is."""
+    """Emits the leaf that is pointed at or chosen with the arrow keys; None: none is. A branch
+    stands where its name has room, as near to its worth as can be."""
 
     pointed = Signal(object)
 
@@ -53,12 +57,15 @@ class PathTree(QWidget):
         self._found: Crossroads | None = None
         self.root: Node | None = None
         self._leaf: Node | None = None
+        self._rows: dict[int, float] = {}  # y of each branch, by its node's id
+        self._named: list[Node] = []
         themes().changed.connect(self.update)
 
     def show_crossroads(self, found: Crossroads | None) -> None:
         """Draw another tree, or none."""
         self._found = found
         self.root = None if found is None else grow(found)
+        self._make_room()
         self._point_at(None)
         self.update()
 
@@ -74,10 +81,61 @@ class PathTree(QWidget):
 
     def place(self, node: Node) -> QPointF:
         """Return where a node is drawn."""
+        x = _LEFT + node.x * (self.width() - _LEFT - _RIGHT)
+        return QPointF(x, self._rows[id(node)] if id(node) in self._rows else self._height(node))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Find out anew which names there is room for."""
+        super().resizeEvent(event)
+        self._make_room()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """A larger font needs more room."""
+        super().changeEvent(event)
+        if event.type() == QEvent.Type.FontChange:
+            self._make_room()
+
+    def names(self) -> list[tuple[Node, QRectF, str]]:
+        """Return the branches that are named, where and with what: the one taken, then the
+        likeliest, as many as there is room for."""
+        metrics, found = QFontMetricsF(self.font()), []
+        for node in self._named:
+            assert node.branch is not None
+            place = self.place(node)
+            text = metrics.elidedText(
+                f"{visible(node.branch.piece)}  {percent(node.branch.chance)}",
+                Qt.TextElideMode.ElideMiddle, max(40.0, place.x() - _LEFT - 12))
+            wide, high = metrics.horizontalAdvance(text) + 10, metrics.height() + 1
+            found.append((node, QRectF(place.x() - wide / 2, place.y() - high / 2, wide, high),
+                          text))
+        return found
+
+    def ticks(self) -> list[float]:
+        """Return the numbers of the scale, evenly spaced and clear of one another."""
         low, high = self._range()
-        wide, tall = self.width() - _LEFT - _RIGHT, self.height() - 2 * _ABOVE
-        return QPointF(_LEFT + node.x * wide,
-                       _ABOVE + (high - node.worth) / (high - low) * tall)
+        room = (self.height() - 2 * _ABOVE) / QFontMetricsF(self.font()).height()
+        count = max(1, min(_TICKS, int(room)))
+        return [low + (high - low) * i / count for i in range(count + 1)]
+
+    def _height(self, node: Node) -> float:
+        low, high = self._range()
+        return _ABOVE + (high - node.worth) / (high - low) * (self.height() - 2 * _ABOVE)
+
+    def _make_room(self) -> None:
+        """Let the branches stand clear of one another."""
+        nodes = self.root.children if self.root else []
+        low, high = _EDGE, max(_EDGE, self.height() - _EDGE)
+        tall = QFontMetricsF(self.font()).height() + 2
+        # Without the last one or ones, where they would not be clear of the others.
+        named = sorted(nodes, key=lambda n: (not n.taken, -(n.branch.chance if n.branch else 0)))
+        while len(named) > 1 and (
+                len(named) * tall + (len(nodes) - len(named)) * _DOT - (
+                    tall if len(named) == len(nodes) else _DOT) > high - low):
+            named.pop()
+        self._named = named
+        rows = spread([self._height(node) for node in nodes],
+                      [tall if node in named else _DOT for node in nodes], low, high)
+        self._rows = {id(node): y for node, y in zip(nodes, rows, strict=True)}
 
     def labels(self) -> list[tuple[Node, QRectF]]:
         """Return the leaves whose rewards are written, and where: beside their dots, as many as
@@ -156,10 +214,8 @@ class PathTree(QWidget):
         self._draw_value(painter, theme)
 
     def _draw_scale(self, painter: QPainter, theme: Theme) -> None:
-        low, high = self._range()
-        for i in range(_TICKS + 1):
-            value = low + (high - low) * i / _TICKS
-            y = self.place(Node(0, value)).y()
+        for value in self.ticks():
+            y = self._height(Node(0, value))
             painter.setPen(QPen(QColor(theme.border), 1))
             painter.drawLine(QPointF(_LEFT, y), QPointF(self.width() - _RIGHT, y))
             painter.setPen(QColor(theme.muted))
@@ -196,18 +252,11 @@ class PathTree(QWidget):
     def _draw_branches(self, painter: QPainter, theme: Theme) -> None:
         """Name the tokens, each with how likely it was."""
         assert self.root is not None
-        nodes = self.root.children
-        metrics = QFontMetricsF(self.font())
-        places = [self.place(node) for node in nodes]
-        rows = spread([p.y() for p in places], metrics.height() + 4, 10, self.height() - 10)
-        for node, place, y in zip(nodes, places, rows, strict=True):
-            assert node.branch is not None
-            text = f"{visible(node.branch.piece)}  {percent(node.branch.chance)}"
-            text = metrics.elidedText(
-                text, Qt.TextElideMode.ElideMiddle, max(40.0, place.x() - _LEFT - 12))
-            wide = metrics.horizontalAdvance(text) + 10
-            box = QRectF(place.x() - wide / 2, y - metrics.height() / 2 - 1, wide,
-                         metrics.height() + 2)
+        for node in self.root.children:
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(QColor(theme.muted))
+            painter.drawEllipse(self.place(node), _DOT / 2, _DOT / 2)
+        for node, box, text in self.names():
             painter.setPen(QPen(QColor(theme.accent if node.taken else theme.border),
                                 2 if node.taken else 1))
             painter.setBrush(QColor(theme.base))

@@ -222,6 +222,7 @@ class PathsView(QWidget):
         controls = QWidget()
         flow = QFlowLayout(controls)
         flow.setContentsMargins(0, 0, 0, 0)
+        flow.setSpacing(6)
         self.button = named(QPushButton("Write on from here"), "write_on", "Write on from here",
                             "Continue the likeliest tokens at this place, score what comes of it, "
                             "and keep it with the run")
