@@ -10,6 +10,7 @@ from helpers import pointer
 from helpers.reinforce import REINFORCE
 from helpers.window import DEFAULTS, PROMPTS, Opened, completions, unexplained
 from PySide6.QtCore import QPointF, Qt
+from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from workbench import algorithms
@@ -261,3 +262,21 @@ def test_as_many_columns_as_there_is_room_for(view: DistributionsView, opened: O
         grid = view._grid
         places = [grid.getItemPosition(grid.indexOf(fan))[:2] for fan in view.fans]
         assert places == [divmod(i, columns) for i in range(4)]
+
+
+def test_the_top_number_is_whole_and_x_is_named_where_there_is_room(
+    view: DistributionsView, opened: Opened
+) -> None:
+    plot = view.fans[0].plot
+    line = plot.fontMetrics().height()
+    for height, named in ((400, True), (150, False)):
+        plot.setFixedHeight(height)
+        QApplication.processEvents()
+        box = plot._over.getViewBox().sceneBoundingRect()
+        assert box.top() >= line / 2 - 1
+        beside = plot._beside.getViewBox().sceneBoundingRect()
+        assert (box.top(), box.bottom()) == pytest.approx((beside.top(), beside.bottom()), abs=1)
+        axis = plot._over.getAxis("bottom")
+        assert axis.label.isVisible() == named
+        assert axis.labelText == "cycle"
+        assert box.bottom() + axis.height() <= height + 1

@@ -256,3 +256,32 @@ def test_where_a_run_stands_is_not_cut_in_a_small_window(qtbot: QtBot, opened: O
     assert table.columnWidth(column) >= needed
     assert (table.columnViewportPosition(column) + table.columnWidth(column)
             <= table.viewport().width())
+
+
+def test_names_can_be_read_in_a_small_window_whatever_stands_beside_them(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    first = fill(store)
+    for name, status in (("Run 1, up to cycle 8", "abandoned"), ("Run 4", "finished"),
+                         ("Run 1: Clip range (ε) 0.02", "interrupted")):
+        run = store.run(first)
+        assert run is not None
+        forked = store.fork_run(first, 2, name=name, hyperparameters=run.hyperparameters,
+                                changes=()).result()
+        store.set_status(forked, status).result()
+    opened.window.resize(1280, 720)
+    opened.window.dock_layout.reset()
+    opened.window.reveal("runs")
+    opened.window.runs.refresh()
+    QApplication.processEvents()
+    table = opened.window.runs.table
+    reward = table.columnWidth(1)
+    assert table.columnWidth(0) >= 90 + 56 + 14
+    assert not table.isColumnHidden(COLUMNS.index("Status"))
+    tip = table.model().index(0, 0).data(Qt.ItemDataRole.ToolTipRole)
+    assert "training reward 0.50 → 1.50" in tip
+    # With more room the reward is there again.
+    table.parentWidget().resize(500, 400)
+    table.resize(480, 300)
+    assert not table.isColumnHidden(1)
+    assert table.columnWidth(1) > reward == 0

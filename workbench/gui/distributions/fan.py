@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Signal
-from PySide6.QtGui import QColor, QMouseEvent
+from PySide6.QtGui import QColor, QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import QFrame, QGraphicsPathItem, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
@@ -22,6 +22,9 @@ _BINS = 24
 _LEAST_SPAN = 0.5
 _AXIS = 44  # pixels of the y axes, so that plots below one another have x in the same places
 _BELOW = 24  # pixels of the x axes
+_TITLED = 40  # pixels of the x axes with their title
+_TALL = 180  # pixels of a plot that has room for it
+_ABOVE = 8  # pixels, for the upper half of a number at the very top
 _LEAST_HEIGHT = 150  # pixels
 _NOT_KEPT = "The tokens of this cycle are not kept, so only their bands are known"
 _NOTHING = "Nothing is known of it in this run"
@@ -100,7 +103,7 @@ class _FanPlot(pg.GraphicsLayoutWidget):
         self.setMinimumSize(120, _LEAST_HEIGHT)
         self._cycles: list[int] = []
         layout = self.ci.layout
-        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setContentsMargins(0, _ABOVE, 0, 0)
         layout.setHorizontalSpacing(2)
         self._over = self.addPlot(0, 0, enableMenu=False, axisItems={
             "left": ValueAxis(), "bottom": CycleAxis()})
@@ -144,6 +147,16 @@ class _FanPlot(pg.GraphicsLayoutWidget):
             if cycle in self._cycles:
                 self._middle.setPos(rows[self._cycles.index(cycle), 10])
 
+    def resizeEvent(self, event: QResizeEvent | None) -> None:
+        """Say what x is where there is room."""
+        super().resizeEvent(event)
+        if event is None:  # pyqtgraph's own call, while there are no plots yet
+            return
+        titled = self.height() >= _TALL
+        for plot in (self._over, self._beside):
+            plot.getAxis("bottom").setHeight(_TITLED if titled else _BELOW)
+        self._over.getAxis("bottom").showLabel(titled)
+
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Go to the cycle that is pressed."""
         box = self._over.getViewBox()
@@ -183,6 +196,10 @@ class _FanPlot(pg.GraphicsLayoutWidget):
             for side in ("left", "bottom"):
                 plot.getAxis(side).setPen(theme.border)
                 plot.getAxis(side).setTextPen(theme.muted)
+        axis = self._over.getAxis("bottom")
+        shown = axis.label.isVisible()
+        axis.setLabel("cycle", color=theme.muted)
+        axis.showLabel(shown)
         light, dark = QColor(theme.accent), QColor(theme.accent)
         light.setAlphaF(0.16)
         dark.setAlphaF(0.30)

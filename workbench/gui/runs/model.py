@@ -217,7 +217,8 @@ class RunsModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.ToolTipRole:
             origin = self.origin(run)
             cycles = f"{run.cycles:,} {'cycle' if run.cycles == 1 else 'cycles'}"
-            about = ", ".join(part for part in (run.status, cycles, origin) if part)
+            reward = f"{REWARD.lower()} {self._reward(run)}" if run.id in self._rewards else ""
+            about = ", ".join(part for part in (run.status, cycles, reward, origin) if part)
             return plain_tip(f"{run.name}: {about}. {run.note}".strip())
         if role == Qt.ItemDataRole.FontRole and run.id == self._shown:
             font = QFont()

@@ -17,10 +17,12 @@ from workbench.gui.runs.delegate import TreeDelegate, indent
 from workbench.gui.runs.model import COLUMNS, RunsModel
 from workbench.gui.widgets.controls import as_list, named
 
-# What is left out first where the dock is narrow; the line below the table has it too.
-_GIVE_WAY = ("Started", "Cycles")
+# What is left out first where the dock is narrow; the tip of the name has it too.
+_GIVE_WAY = ("Started", "Cycles", COLUMNS[1])
 _STATUS = COLUMNS.index("Status")
 _LONGEST_NAME = 24  # letters
+_BESIDE_NAME = 56  # pixels of a row's box and line
+_READABLE = 90  # pixels of every name, for which other columns give way
 _SHORTEST_NAME = 84  # pixels, with box and line: where a run stands is never cut for its name
 
 
@@ -58,11 +60,16 @@ class RunsTable(QTableView):
         wide = [min(max(self._widest(i), header.sectionSizeHint(i)), header.maximumSectionSize())
                 for i in range(len(COLUMNS))]
         shown = set(range(len(COLUMNS)))
+        room, model = self.viewport().width(), self.model()
+        deepest = max((indent(model.index(row, 0)) for row in range(model.rowCount())), default=0)
+        readable = min(wide[0], _BESIDE_NAME + deepest + _READABLE)
         for title in _GIVE_WAY:
-            if sum(wide[i] for i in shown) > self.viewport().width():
+            # The reward stays as long as names can be told from one another beside it.
+            name = readable if title == COLUMNS[1] else wide[0]
+            if name + sum(wide[i] for i in shown if i) > room:
                 shown.discard(COLUMNS.index(title))
         # Then a long name gives way to what stands beside it.
-        over = sum(wide[i] for i in shown) - self.viewport().width()
+        over = sum(wide[i] for i in shown) - room
         wide[0] = min(wide[0], max(_SHORTEST_NAME, wide[0] - over))
         for i, width in enumerate(wide):
             self.setColumnHidden(i, i not in shown)
