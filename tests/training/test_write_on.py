@@ -26,7 +26,9 @@ def test_the_tree_is_what_transformers_and_the_reward_say(ready, store, folders)
     from transformers import AutoModelForCausalLM
 
     ready.send(start(into=True))
-    ready.wait_for(State.PAUSED)
+    while (event := ready.wait(ev.StateChanged)).within != "estimate":
+        if event.state is State.PAUSED:
+            ready.send(do.StepInto())
     found = wrote_on(ready)
     assert store.crossroads(1, 1, 0) == [found]
     trace = store.trace(1, 1, 0)

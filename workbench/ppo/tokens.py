@@ -7,8 +7,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from workbench.algorithm import TokenColumn, TokenView, ValueLine
 from workbench.formatting import number, percent, signed, visible
 from workbench.papers import SCHULMAN_2016
@@ -109,6 +107,8 @@ def read_steps(
 ) -> tuple[Step, ...]:
     """Return the steps of a completion that the reward model gave ``score``. What is not known
     yet, within a cycle, is NaN."""
+    import numpy as np  # which a window is open before
+
     count = len(pieces)
     n = {name: [float(x) for x in numbers.get(name, [math.nan] * count)] for name in (
         "value", "advantage", "logprob", "ref_logprob", "ratio", "entropy", "reward",

@@ -19,6 +19,7 @@ from PySide6.QtGui import (
     QPixmap,
     QPolygonF,
     QResizeEvent,
+    QShowEvent,
 )
 from PySide6.QtWidgets import QHBoxLayout, QSlider, QTextEdit, QVBoxLayout, QWidget
 
@@ -135,6 +136,11 @@ class Story(QWidget):
         elif not self._heading.take_key(event):
             super().keyPressEvent(event)
 
+    def showEvent(self, event: QShowEvent) -> None:
+        """Take the colours that have changed meanwhile."""
+        super().showEvent(event)
+        self._show()
+
     def hideEvent(self, event: QHideEvent) -> None:
         """Stop playing where nobody sees it."""
         super().hideEvent(event)
@@ -190,7 +196,8 @@ class Story(QWidget):
     def _restyle(self) -> None:
         self.line.forget()
         self._show_play()
-        self._show()
+        if self.isVisible():
+            self._show()
 
 
 class _Slider(QSlider):
