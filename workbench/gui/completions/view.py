@@ -361,7 +361,10 @@ class CompletionsView(QWidget):
 
     def _restyle(self) -> None:
         self.table.restyle()
-        self._summarise()
+        if self.isVisible():
+            self._summarise()
+        else:
+            self._stale = True
 
     # -- making it
 
