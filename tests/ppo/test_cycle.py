@@ -264,4 +264,5 @@ def test_a_phase_is_announced_before_memory_is_taken_for_it(monkeypatch):
         ppo.run_cycle(cycle, hp, [0], Listening())
     assert at_noise == [Phase.SAMPLING, Phase.COMPARING] * 2
     assert list(dict.fromkeys(announced)) == [
-        Phase.SAMPLING, Phase.SCORING, Phase.UPDATING, Phase.COMPARING]
+        Phase.SAMPLING, Phase.SCORING, Phase.UPDATING, Phase.READING,
+        Phase.COMPARING]
