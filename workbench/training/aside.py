@@ -17,6 +17,7 @@ from workbench.models.try_sampling import WEIGHTS, WrongWeightsError, other_weig
 from workbench.records import PromptLike, TokenTrace, with_equal_columns
 from workbench.settings import Settings
 from workbench.stop_strings import parse_stop_strings
+from workbench.store.checkpoints import CheckpointError
 from workbench.store.records import RunRecord
 from workbench.store.store import Store
 from workbench.training import commands as do
@@ -66,6 +67,22 @@ class Aside:
         self._inbox, self._store, self._emit = inbox, store, emit
         self._later: list[Waiting] = []
         self._stopped = False
+
+    def _serve(
+        self, work: Callable[[], ev.Event], failed: Callable[[str], ev.Event]
+    ) -> list[Waiting]:
+        """Do ``work``, tell what came of it, and return the commands to serve afterwards. Where
+        nothing did, ``failed`` is told with the sentence that says why; empty: it was ended."""
+        self._later, self._stopped = [], False
+        try:
+            self._emit(work())
+        except Interrupted:
+            self._emit(failed(""))
+        except (CheckpointError, WrongWeightsError, ResumeError) as error:
+            self._emit(failed(str(error)))
+        except Exception as error:
+            self._emit(failed(say_why(error)))
+        return self._later
 
     def step(self, phase: Phase, done: int, total: int) -> None:
         """Serve as the :class:`~workbench.models.control.Control` of what is computed."""

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from workbench.models.alternatives import next_logprobs
-from workbench.models.control import Interrupted
 from workbench.models.phases import Phase
 from workbench.records import Distribution
 from workbench.training import commands as do
 from workbench.training import events as ev
-from workbench.training.aside import Aside, Waiting, say_why
+from workbench.training.aside import Aside, Waiting
 from workbench.training.models import Models
-from workbench.training.run import ResumeError
 
 _NAMED = 12  # of the likeliest tokens, by either policy, the texts are told
 
@@ -20,16 +18,9 @@ class ReadingDistribution(Aside):
 
     def run(self, command: do.ReadDistribution, models: Models) -> list[Waiting]:
         """Read, tell what was found, and return the commands to serve afterwards."""
-        self._later, self._stopped = [], False
-        try:
-            self._emit(ev.DistributionRead(command.id, self._read(command, models)))
-        except Interrupted:
-            self._emit(ev.ReadingDistributionFailed(command.id))
-        except ResumeError as error:
-            self._emit(ev.ReadingDistributionFailed(command.id, str(error)))
-        except Exception as error:
-            self._emit(ev.ReadingDistributionFailed(command.id, say_why(error)))
-        return self._later
+        return self._serve(
+            lambda: ev.DistributionRead(command.id, self._read(command, models)),
+            lambda sentence: ev.ReadingDistributionFailed(command.id, sentence))
 
     def _read(self, command: do.ReadDistribution, models: Models) -> Distribution:
         """Do so.

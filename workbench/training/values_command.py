@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from workbench.models.alternatives import values_along
-from workbench.models.control import Interrupted
 from workbench.models.phases import Phase
-from workbench.models.try_sampling import ALL_WEIGHTS, WrongWeightsError
-from workbench.store.checkpoints import CheckpointError
+from workbench.models.try_sampling import ALL_WEIGHTS
 from workbench.training import commands as do
 from workbench.training import events as ev
-from workbench.training.aside import Aside, Waiting, say_why
+from workbench.training.aside import Aside, Waiting
 from workbench.training.models import Models
-from workbench.training.run import ResumeError
 
 
 class ReadingValues(Aside):
@@ -19,16 +16,9 @@ class ReadingValues(Aside):
 
     def run(self, command: do.ReadValues, models: Models) -> list[Waiting]:
         """Read, tell what was found, and return the commands to serve afterwards."""
-        self._later, self._stopped = [], False
-        try:
-            self._emit(ev.ValuesRead(command.id, self._read(command, models)))
-        except Interrupted:
-            self._emit(ev.ReadingValuesFailed(command.id))
-        except (CheckpointError, WrongWeightsError, ResumeError) as error:
-            self._emit(ev.ReadingValuesFailed(command.id, str(error)))
-        except Exception as error:
-            self._emit(ev.ReadingValuesFailed(command.id, say_why(error)))
-        return self._later
+        return self._serve(
+            lambda: ev.ValuesRead(command.id, self._read(command, models)),
+            lambda sentence: ev.ReadingValuesFailed(command.id, sentence))
 
     def _read(self, command: do.ReadValues, models: Models) -> tuple[float, ...]:
         """Do so.

@@ -7,19 +7,16 @@ from collections.abc import Sequence
 from workbench.feedback.weighted_reward import score_all
 from workbench.learning.trainer import AnyTrainer
 from workbench.models.alternatives import likeliest, next_token, values_after
-from workbench.models.control import Interrupted
 from workbench.models.decoding import Decoding
 from workbench.models.phases import Phase
 from workbench.models.policy import Policy
-from workbench.models.try_sampling import WrongWeightsError, write
+from workbench.models.try_sampling import write
 from workbench.records import Branch, Continuation, Crossroads
 from workbench.settings import Settings
-from workbench.store.checkpoints import CheckpointError
 from workbench.training import commands as do
 from workbench.training import events as ev
-from workbench.training.aside import Aside, Waiting, say_why
+from workbench.training.aside import Aside, Waiting
 from workbench.training.models import Models
-from workbench.training.run import ResumeError
 
 
 class WritingOn(Aside):
@@ -27,18 +24,13 @@ class WritingOn(Aside):
 
     def run(self, command: do.WriteOn, models: Models) -> list[Waiting]:
         """Write on, keep what came of it, and return the commands to serve afterwards."""
-        self._later, self._stopped = [], False
-        try:
+        def work() -> ev.WroteOn:
             found = self._write_on(command, models)
             self._store.record_crossroads(found).result()
-            self._emit(ev.WroteOn(command.id, found))
-        except Interrupted:
-            self._emit(ev.WritingOnFailed(command.id))
-        except (CheckpointError, WrongWeightsError, ResumeError) as error:
-            self._emit(ev.WritingOnFailed(command.id, str(error)))
-        except Exception as error:
-            self._emit(ev.WritingOnFailed(command.id, say_why(error)))
-        return self._later
+            return ev.WroteOn(command.id, found)
+
+        return self._serve(
+            work, lambda sentence: ev.WritingOnFailed(command.id, sentence))
 
     def _write_on(self, command: do.WriteOn, models: Models) -> Crossroads:
         """Do so.
