@@ -7,14 +7,14 @@ import torch
 from benchmarks.memory import measure
 from helpers.models import CONFIGS, CPU, TextReward, make_policy, make_ppo
 
-from workbench.learning.work import Work, needed
+from workbench.learning.workload import Workload, needed
 from workbench.models.phases import Phase
 from workbench.models.trainable import Trainable
 from workbench.ppo.footprint import Footprint, policy_costs, trunk_costs
 from workbench.ppo.hyperparameters import parse
 from workbench.ppo.memory import less, memory, relief
 
-WORK = Work(prompt=8, scored=24, compared=4)
+WORK = Workload(prompt=8, scored=24, compared=4)
 
 
 @pytest.fixture(scope="module")

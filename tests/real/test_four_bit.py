@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from workbench.feedback.loading import load_reward
 from workbench.learning.reading_back import check_exported
-from workbench.learning.work import Work, needed
+from workbench.learning.workload import Workload, needed
 from workbench.models import four_bit
 from workbench.models.control import Unattended
 from workbench.models.loading import load_policy
@@ -177,7 +177,7 @@ def test_memory_is_estimated_and_nothing_is_changed_by_it(loaded):
     assert footprint.trained(settings()) == sum(
         4 * (layer.in_features + layer.out_features)
         for layer in four_bit.packed_layers(model).values()) + model.config.hidden_size + 1
-    assert needed(memory(footprint, settings(), Work(prompt=8, scored=24, compared=1))) > 0
+    assert needed(memory(footprint, settings(), Workload(prompt=8, scored=24, compared=1))) > 0
     assert all(torch.equal(packed_bytes(model)[name], before[name]) for name in before)
 
 

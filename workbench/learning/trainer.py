@@ -21,7 +21,7 @@ from workbench.learning.batch import Batch, check_finite, measure
 from workbench.learning.metrics import COMPARED, LENGTH
 from workbench.learning.parts import COMPARE, SCORE, UPDATE, WRITE
 from workbench.learning.traces import ALTERNATIVES, likeliest_before, token_traces
-from workbench.learning.work import Phases, Work
+from workbench.learning.workload import Phases, Workload
 from workbench.models import snapshot
 from workbench.models.clock import Clock
 from workbench.models.control import Control, CycleControl, NotFiniteError
@@ -168,7 +168,7 @@ class Trainer(ABC, Generic[S]):
     def measure(self) -> None:
         """Measure what :meth:`memory` needs to know of the models, before they are trained."""
 
-    def memory(self, settings: S, work: Work) -> Phases:
+    def memory(self, settings: S, work: Workload) -> Phases:
         """Return what a run takes of memory; nothing where that is not known.
 
         Raises:
@@ -176,12 +176,12 @@ class Trainer(ABC, Generic[S]):
         """
         return {}
 
-    def relief(self, settings: S, work: Work, available: int) -> dict[str, Value]:
+    def relief(self, settings: S, work: Workload, available: int) -> dict[str, Value]:
         """Return the gentlest change of settings with which a run fits into ``available`` bytes;
         nothing where none is known."""
         return {}
 
-    def less(self, settings: S, work: Work, phase: Phase) -> dict[str, Value]:
+    def less(self, settings: S, work: Workload, phase: Phase) -> dict[str, Value]:
         """Return the live change to try when memory ran out in ``phase``."""
         return {}
 

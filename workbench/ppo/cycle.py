@@ -16,7 +16,7 @@ from workbench.feedback.weighted_reward import score_all
 from workbench.learning.batch import Batch
 from workbench.learning.traces import likeliest_before, token_traces
 from workbench.learning.trainer import Learned, Trainer, scheduled
-from workbench.learning.work import Phases, Work
+from workbench.learning.workload import Phases, Workload
 from workbench.models import snapshot
 from workbench.models.clock import Clock
 from workbench.models.control import Control, CycleControl
@@ -371,15 +371,15 @@ class PPOTrainer(Trainer[Hyperparameters]):
 
     # -- memory
 
-    def memory(self, settings: Hyperparameters, work: Work) -> Phases:
+    def memory(self, settings: Hyperparameters, work: Workload) -> Phases:
         """Return what a run takes of memory (:mod:`workbench.ppo.memory`)."""
         return memory.memory(self.footprint, settings, work)
 
-    def relief(self, settings: Hyperparameters, work: Work, available: int) -> dict[str, Value]:
+    def relief(self, settings: Hyperparameters, work: Workload, available: int) -> dict[str, Value]:
         """Return the gentlest change of settings with which a run fits."""
         return memory.relief(self.footprint, settings, work, available)
 
-    def less(self, settings: Hyperparameters, work: Work, phase: Phase) -> dict[str, Value]:
+    def less(self, settings: Hyperparameters, work: Workload, phase: Phase) -> dict[str, Value]:
         """Return the live change to try when memory ran out in ``phase``."""
         return memory.less(self.footprint, settings, work, phase)
 

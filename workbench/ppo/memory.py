@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import torch
 
 from workbench.feedback.classifier import rows_at_once
-from workbench.learning.work import Phases, Work, needed
+from workbench.learning.workload import Phases, Workload, needed
 from workbench.models.device import tokens_at_once
 from workbench.models.forward import head_chunks
 from workbench.models.gradients import adds_in_place
@@ -35,7 +35,7 @@ _EPISODE_BYTES = 32
 _CHOOSING, _CHOSEN = 6, 3
 
 
-def memory(models: Footprint, hp: Hyperparameters, work: Work) -> Phases:
+def memory(models: Footprint, hp: Hyperparameters, work: Workload) -> Phases:
     """Estimate a run's memory on its device, in bytes.
 
     Every completion is taken to be as long as ``hp`` allows, every prompt as the longest.
@@ -69,7 +69,9 @@ def memory(models: Footprint, hp: Hyperparameters, work: Work) -> Phases:
     return {phase: phases[phase] for phase in Phase if phase in phases}
 
 
-def relief(models: Footprint, hp: Hyperparameters, work: Work, available: int) -> dict[str, Value]:
+def relief(
+    models: Footprint, hp: Hyperparameters, work: Workload, available: int,
+) -> dict[str, Value]:
     """Return the gentlest change of settings with which a run fits into ``available`` bytes.
 
     Tokens at once comes first, since it changes no number, then the batch size; then what is
@@ -85,7 +87,7 @@ def relief(models: Footprint, hp: Hyperparameters, work: Work, available: int) -
     return {}
 
 
-def less(models: Footprint, hp: Hyperparameters, work: Work, phase: Phase) -> dict[str, Value]:
+def less(models: Footprint, hp: Hyperparameters, work: Workload, phase: Phase) -> dict[str, Value]:
     """Return the live change to try when memory ran out in ``phase``.
 
     Half the tokens at once where that lowers what the phase works with by a fifth; else half the
@@ -128,7 +130,7 @@ def _sampling(costs: PolicyCosts, rows: int, prompt: int, width: int) -> dict[st
 
 
 def _scoring(
-    models: Footprint, costs: PolicyCosts, hp: Hyperparameters, rows: int, work: Work
+    models: Footprint, costs: PolicyCosts, hp: Hyperparameters, rows: int, work: Workload
 ) -> dict[str, int]:
     longest = work.prompt + hp.response_length - 1
     together = max(1, min(rows, _at_once(models, hp) // longest))
@@ -141,7 +143,7 @@ def _scoring(
 
 
 def _updating(
-    models: Footprint, costs: PolicyCosts, value: Trunk | None, hp: Hyperparameters, work: Work
+    models: Footprint, costs: PolicyCosts, value: Trunk | None, hp: Hyperparameters, work: Workload
 ) -> dict[str, int]:
     longest = work.prompt + hp.response_length - 1
     mini_batch = hp.batch_size // hp.num_mini_batches
@@ -164,7 +166,7 @@ def _updating(
 
 
 def _for_values(
-    models: Footprint, costs: PolicyCosts, value: Trunk | None, hp: Hyperparameters, work: Work,
+    models: Footprint, costs: PolicyCosts, value: Trunk | None, hp: Hyperparameters, work: Workload,
     held: dict[str, int],
 ) -> Phases:
     """The phases in which values alone learn, as far as there are any. What they work with finds
@@ -209,7 +211,7 @@ def _chunk(costs: PolicyCosts, tokens: int, device: torch.device) -> int:
 
 
 def _gentlest_first(
-    models: Footprint, hp: Hyperparameters, work: Work
+    models: Footprint, hp: Hyperparameters, work: Workload
 ) -> Iterator[dict[str, Value]]:
     yield {}
     tokens = [_halved_tokens(models, hp, work, times) for times in range(20)]
@@ -225,7 +227,7 @@ def _gentlest_first(
 
 
 def _halved_tokens(
-    models: Footprint, hp: Hyperparameters, work: Work, times: int
+    models: Footprint, hp: Hyperparameters, work: Workload, times: int
 ) -> dict[str, Value]:
     # More than the whole batch has at once changes nothing.
     whole = max(hp.batch_size, work.compared) * (work.prompt + hp.response_length)

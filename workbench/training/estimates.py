@@ -10,7 +10,7 @@ import torch
 
 from workbench.formatting import size
 from workbench.learning.trainer import AnyTrainer
-from workbench.learning.work import Phases, Work, needed
+from workbench.learning.workload import Phases, Workload, needed
 from workbench.models.device import tokens_at_once
 from workbench.models.phases import Phase
 from workbench.records import PromptLike, as_prompt
@@ -67,7 +67,7 @@ class Estimator:
         return ("Lower the response length, switch on LoRA or gradient checkpointing in a new "
                 "run, or choose a smaller model."), {}
 
-    def _work(self, hp: Settings, prompts: Sequence[str | PromptLike]) -> Work:
+    def _work(self, hp: Settings, prompts: Sequence[str | PromptLike]) -> Workload:
         if tuple(prompts) != self._prompts:
             self._tokens = self._longest(prompts)
             self._prompts = tuple(prompts)
@@ -75,7 +75,7 @@ class Estimator:
         compared = min(hp.comparison_prompts, len(prompts))
         limit = getattr(self._trainer.reward, "max_length", None)
         scored += hp.response_length
-        return Work(prompt, min(scored, limit) if limit else scored, compared)
+        return Workload(prompt, min(scored, limit) if limit else scored, compared)
 
     def _longest(self, prompts: Sequence[str | PromptLike]) -> tuple[int, int]:
         """Tokens of the longest prompt, as the policy and as the reward model count them."""

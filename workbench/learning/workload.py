@@ -12,7 +12,7 @@ Phases = dict[Phase, dict[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
+class Workload:
     """What the prompts ask for: numbers of tokens and of completions."""
 
     prompt: int
