@@ -14,7 +14,7 @@ from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
-from workbench.training.first_look import why_not_there
+from workbench.training.preflight import missing_sources
 from workbench.training.reward_parts import RewardPart
 
 PROMPTS = (do.PromptItem("one"), do.PromptItem("two", pinned=True), do.PromptItem("three"))
@@ -304,10 +304,10 @@ def test_what_is_not_there_is_told_before_anything_heavy_is_imported(tmp_path, w
 
 def test_a_reward_file_that_is_not_there_is_told_of_its_part(tmp_path):
     parts = (RewardPart(str(BUNDLED_REWARD)), RewardPart(str(tmp_path / "none.py")))
-    (failed,) = why_not_there(do.LoadModels(str(BUNDLED_POLICY), parts))
+    (failed,) = missing_sources(do.LoadModels(str(BUNDLED_POLICY), parts))
     assert (failed.which, failed.part) == ("reward", 1)
     assert failed.sentence == f"There is no file {tmp_path / 'none.py'}; check its name."
-    assert not why_not_there(do.LoadModels("some/name-on-the-hub", str(BUNDLED_REWARD)))
+    assert not missing_sources(do.LoadModels("some/name-on-the-hub", str(BUNDLED_REWARD)))
 
 
 def test_loading_can_be_cancelled(client, folders):

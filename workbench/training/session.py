@@ -12,7 +12,7 @@ from dataclasses import replace
 from workbench.store.store import Store
 from workbench.training.commands import Close, Command, LoadModels
 from workbench.training.events import CommandRefused, Event, State, StateChanged
-from workbench.training.first_look import why_not_there
+from workbench.training.preflight import missing_sources
 from workbench.training.publisher import RemoteCommand, RunPublisher
 
 Listener = Callable[[Event], None]
@@ -88,7 +88,7 @@ class Session:
             first = self._inbox.get(timeout=_FIRST_S)
         except queue.Empty:
             return []
-        if isinstance(first, LoadModels) and (failed := why_not_there(first)):
+        if isinstance(first, LoadModels) and (failed := missing_sources(first)):
             self._emit(StateChanged(State.LOADING))
             for failure in failed:
                 self._emit(failure)

@@ -17,7 +17,7 @@ from workbench.formatting import count_cycles, file_size
 from workbench.gui.background import Background
 from workbench.gui.command_palette import CommandPalette
 from workbench.gui.controllers.branching import Branching
-from workbench.gui.controllers.display import Display
+from workbench.gui.controllers.run_display import RunDisplay
 from workbench.gui.controllers.experiments import Experiments
 from workbench.gui.controllers.explaining import Explaining
 from workbench.gui.controllers.exporting import Exporting
@@ -67,7 +67,7 @@ class Controller(QObject):
         self.exporting = Exporting(window, store, send)
         self._memory = MemoryWatch(window, send)
         self.health = Health(window, store, send)
-        self._display = Display(window, store, background, self.health, self.resuming, send)
+        self._display = RunDisplay(window, store, background, self.health, self.resuming, send)
         self.branching = Branching(window, store, background, self.resuming)
         self.experiments = Experiments(window, store, self.resuming)
         self.explaining = Explaining(window)

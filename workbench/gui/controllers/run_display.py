@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from workbench.store.store import Store
 
 
-class Display(QObject):
+class RunDisplay(QObject):
     """Which run the views show, and which is alive: here, or watched in another process.
     ``changed`` tells that this was said anew."""
 

@@ -12,7 +12,7 @@ from workbench.training.commands import LoadModels
 from workbench.training.events import LoadingFailed
 
 
-def why_not_there(command: LoadModels) -> list[LoadingFailed]:
+def missing_sources(command: LoadModels) -> list[LoadingFailed]:
     """Return what loading would say of each folder or file that is not there or holds no model, as
     far as that is to be seen from outside."""
     found = []
