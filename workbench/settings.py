@@ -16,8 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from workbench.papers import CHEN_2016, DETTMERS_2022, HU_2021, LOSHCHILOV_2019, PASCANU_2013
-from workbench.separators import about_separators
 from workbench.stop_strings import parse_stop_strings
+from workbench.thousands_separators import about_thousands_separators
 
 Value = bool | int | float | str
 
@@ -311,7 +311,7 @@ def _spec(name: str, field: FieldInfo) -> Spec:
 
 
 def _about_separators(spec: Spec, text: str) -> str:
-    said = about_separators(text, whole=spec.kind == "int", maximum=spec.maximum)
+    said = about_thousands_separators(text, whole=spec.kind == "int", maximum=spec.maximum)
     return f"{spec.label} ({spec.name}): {said}" if said else ""
 
 

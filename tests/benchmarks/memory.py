@@ -102,10 +102,11 @@ def child(request: dict[str, Any]) -> None:
 
 def run(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[Any, dict[str, int]]:
     """Run the cycles and return the estimate that was made before them."""
+    from workbench.learning.work import Work
+
     from workbench import assets, known_models
     from workbench.feedback.loading import load_reward
     from workbench.feedback.reward_model import RewardModel
-    from workbench.learning.work import Work
     from workbench.models.control import Unattended
     from workbench.models.device import find_placement
     from workbench.models.loading import load_policy

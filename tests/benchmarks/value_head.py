@@ -60,7 +60,7 @@ class Foresight:
 
 
 class Looker:
-    """Looks at a policy between two cycles, with random numbers of its own."""
+    """PlotOptions at a policy between two cycles, with random numbers of its own."""
 
     def __init__(self, ppo: PPOTrainer, hp: Hyperparameters, seed: int) -> None:
         self.ppo, self.hp, self.seed = ppo, hp, seed

@@ -8,7 +8,7 @@ from helpers.window import DEFAULTS, PROMPTS, Opened, as_plain, completions, fil
 from PySide6.QtWidgets import QComboBox, QLabel
 from pytestqt.qtbot import QtBot
 
-from workbench.gui.controllers.places import places
+from workbench.gui.controllers.palette_entries import palette_entries
 from workbench.gui.hyperparameters.dock import HyperparametersDock
 from workbench.gui.metrics.view import MetricsView
 from workbench.gui.runs.branch_dialog import BranchDialog
@@ -79,7 +79,7 @@ def test_with_one_algorithm_nothing_speaks_of_it(opened: Opened, store: Store) -
     assert not chooser(opened).isVisibleTo(dock)
     ready(opened)
     assert " by " not in opened.window.trains.sentence
-    found = places(opened.window, store, None, lambda _: None)
+    found = palette_entries(opened.window, store, None, lambda _: None)
     assert not [entry for entry in found if entry.text == "Algorithm"]
     assert dock.save_state().keys() == {"values", "before", "show_all", "open"}
     fill(store)
@@ -257,13 +257,14 @@ def test_the_choice_is_remembered(qtbot: QtBot, opened: Opened) -> None:
 @TWO
 def test_the_palette_finds_the_algorithm_and_what_it_has(opened: Opened, store: Store) -> None:
     def found() -> dict[str, str]:
-        return {e.text: e.beside for e in places(opened.window, store, None, lambda _: None)}
+        entries = palette_entries(opened.window, store, None, lambda _: None)
+        return {e.text: e.beside for e in entries}
     assert found()["Algorithm"] == "Setting"
     assert "Clip range (ε)" in found()
     choose(opened, "REINFORCE")
     assert found()["Mean baseline"] == "Setting"
     assert "Clip range (ε)" not in found()
-    entry = next(e for e in places(opened.window, store, None, lambda _: None)
+    entry = next(e for e in palette_entries(opened.window, store, None, lambda _: None)
                  if e.text == "Algorithm")
     assert "clipped" in entry.also
     opened.window.reveal("runs")

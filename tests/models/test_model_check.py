@@ -6,8 +6,8 @@ import transformers as tf
 from helpers.models import CPU, VOCABULARY, Letters, TextReward
 from helpers.rows_alone import assert_as_alone
 
-from workbench.models.abilities import Abilities, Together
-from workbench.models.model_check import find_abilities
+from workbench.models.capabilities import Batching, Capabilities
+from workbench.models.model_check import find_capabilities
 from workbench.models.policy import Policy, UnsupportedModelError
 from workbench.models.policy_tokenizer import PolicyTokenizer
 from workbench.ppo.cycle import PPOTrainer
@@ -26,7 +26,7 @@ BERT = {"vocab_size": VOCABULARY, "hidden_size": 32, "num_hidden_layers": 1,
 def checked(config):
     torch.manual_seed(0)
     policy = Policy(tf.AutoModelForCausalLM.from_config(config), CPU)
-    policy.abilities = find_abilities(policy)
+    policy.capabilities = find_capabilities(policy)
     return policy
 
 
@@ -34,7 +34,7 @@ def checked(config):
     (tf.LlamaConfig(**SMALL), {}),
     # Padding would get into its recurrent state.
     (tf.MambaConfig(vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2,
-                    initializer_range=0.3), {"writing": Together.ALIKE}),
+                    initializer_range=0.3), {"writing": Batching.EQUAL}),
     # It has no cache at all.
     (tf.OpenAIGPTConfig(vocab_size=VOCABULARY, n_embd=32, n_layer=1, n_head=2, n_positions=64,
                         initializer_range=0.3), {"cached": False}),
@@ -48,9 +48,9 @@ def checked(config):
 ], ids=["llama", "mamba", "openai-gpt", "roberta", "electra", "llama4_text"])
 def test_the_fastest_way_that_is_exact_is_found(config, expected):
     policy = checked(config)
-    found = policy.abilities
-    assert found == Abilities(**expected)
-    assert bool(found.note) == (not found.cached or found.writing is not Together.PADDED)
+    found = policy.capabilities
+    assert found == Capabilities(**expected)
+    assert bool(found.note) == (not found.cached or found.writing is not Batching.PADDED)
     assert_as_alone(policy, [[5, 6, 7], [4], list(range(4, 24)), [8, 9, 10]])
 
 
@@ -59,19 +59,19 @@ def test_a_window_that_the_model_does_not_heed_changes_nothing(name):
     config = tf.LlamaConfig(**SMALL)
     setattr(config, name, 8)  # as in a folder that was converted from another architecture
     policy = checked(config)
-    assert policy.abilities == Abilities()
+    assert policy.capabilities == Capabilities()
     assert_as_alone(policy, [[5, 6, 7], list(range(4, 24))])
 
 
 def test_a_window_is_passed_however_wide_it_is(monkeypatch):
     """A cache that forgot what the model still looks at would be found at loading."""
     config = tf.MistralConfig(**SMALL, sliding_window=40)
-    assert checked(config).abilities == Abilities()
+    assert checked(config).capabilities == Capabilities()
     monkeypatch.setattr("workbench.models.kv_cache._GROWING", (tf.cache_utils.DynamicLayer,))
-    assert checked(config).abilities == Abilities()  # transformers' own layers forget rightly
+    assert checked(config).capabilities == Capabilities()  # transformers' own layers forget rightly
     ignoring = tf.LlamaConfig(**SMALL)
     ignoring.sliding_window = 40
-    assert checked(ignoring).abilities == Abilities(cached=False)
+    assert checked(ignoring).capabilities == Capabilities(cached=False)
     assert ignoring.sliding_window == 40
 
 
@@ -81,9 +81,9 @@ def test_a_ratio_that_does_not_begin_at_1_is_measured(unattended):
                             initializer_range=0.3)
     hp = parse({"batch_size": 4, "response_length": 6, "learning_rate": 1e-7})
     off = []
-    for abilities in (Abilities(), checked(config).abilities):
+    for capabilities in (Capabilities(), checked(config).capabilities):
         policy = checked(config)
-        policy.abilities = abilities
+        policy.capabilities = capabilities
         ppo = PPOTrainer(policy, TextReward(len),
                   PolicyTokenizer(Letters(), (), context_length=64, use_chat_template=False))
         ppo.begin(["a", "many words", "bc"], hp)
@@ -128,7 +128,7 @@ def test_whatever_a_model_raises_becomes_a_sentence(error, monkeypatch):
         raise error
 
     monkeypatch.setattr(policy.trunk, "forward", fail)
-    for attempt in (lambda: find_abilities(policy), lambda: Policy(policy.model, CPU)):
+    for attempt in (lambda: find_capabilities(policy), lambda: Policy(policy.model, CPU)):
         with pytest.raises(UnsupportedModelError, match=type(error).__name__) as caught:
             attempt()
         assert "\n" not in str(caught.value)

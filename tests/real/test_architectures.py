@@ -10,7 +10,7 @@ from helpers.architectures import NAMES, NotMadeError, make_model
 from helpers.models import CPU
 from helpers.rows_alone import differences
 
-from workbench.models.model_check import find_abilities
+from workbench.models.model_check import find_capabilities
 from workbench.models.policy import Policy, UnsupportedModelError
 
 pytestmark = pytest.mark.slow
@@ -31,14 +31,14 @@ def outcome(name):
     """Return what became of an architecture: an empty text where it is exact."""
     try:
         policy = Policy(make_model(name), CPU)
-        policy.abilities = find_abilities(policy)
+        policy.capabilities = find_capabilities(policy)
     except NotMadeError as error:
         pytest.skip(f"no tiny model was made: {error}")
     except UnsupportedModelError as error:
         return str(error)
     written, read = differences(policy, PROMPTS)
-    assert written <= 2e-4, f"written {written:.1e} with {policy.abilities}"
-    assert read <= 2e-4, f"read {read:.1e} with {policy.abilities}"
+    assert written <= 2e-4, f"written {written:.1e} with {policy.capabilities}"
+    assert read <= 2e-4, f"read {read:.1e} with {policy.capabilities}"
     return ""
 
 

@@ -7,6 +7,7 @@ import torch
 from helpers.classifiers import ARCHITECTURES, alone, save_classifier, words
 
 from workbench.feedback.loading import load_reward
+from workbench.models.capabilities import Batching
 from workbench.models.control import Unattended
 from workbench.models.device import Placement
 from workbench.models.sources import LoadError
@@ -38,7 +39,7 @@ def check(name, folder):
         right = alone(folder, [known(text)["input_ids"] for text in TEXTS])
         found = reward.score([Exchange("", text, text) for text in TEXTS], control=Unattended())
         torch.testing.assert_close(found, right, rtol=2e-4, atol=2e-4)
-        return reward.classifier.together
+        return reward.classifier.batching
     # Refused is what plain transformers cannot read either.
     with pytest.raises((RuntimeError, ValueError, TypeError, AttributeError, IndexError)) as caught:
         alone(folder, [[4, 5, 6, 3], [5, 3]])
@@ -48,9 +49,9 @@ def check(name, folder):
 
 @pytest.mark.parametrize("name", COMMON)
 def test_a_classifier_that_people_use_is_exact(name, tmp_path):
-    together = check(name, tmp_path / name)
+    batching = check(name, tmp_path / name)
     # The one knows no mask, the other reads its score from the last place.
-    assert together == ("equal" if name in ("fnet", "xlnet") else "padded")
+    assert batching is (Batching.EQUAL if name in ("fnet", "xlnet") else Batching.PADDED)
 
 
 @pytest.mark.sweep

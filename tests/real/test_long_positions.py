@@ -11,6 +11,7 @@ from helpers.models import CPU
 from helpers.rows_alone import assert_as_alone, differences
 
 from workbench.feedback.loading import load_reward
+from workbench.models.capabilities import Batching
 from workbench.models.control import Unattended
 from workbench.models.loading import load_policy
 from workbench.models.policy_tokenizer import PromptError
@@ -47,7 +48,7 @@ def test_a_classifier_reads_short_texts_beside_long_ones_as_alone(tmp_path):
                     num_attention_heads=4).save_pretrained(folder)
     reward_words().save_pretrained(folder)
     reward = load_reward(str(folder), CPU, lambda *_: None).reward
-    assert reward.classifier.together == "padded"
+    assert reward.classifier.batching is Batching.PADDED
     texts = [" ".join(WORDS[4 + (i * k) % 17] for i in range(k)) for k in (3, 40, SHORT, SHORT + 1)]
     found = reward.score([Exchange("", text, text) for text in texts], control=Unattended())
     right = alone(folder, [[WORDS.index(word) for word in text.split()] for text in texts])

@@ -10,7 +10,7 @@ from helpers.models import CPU, Letters, TextReward
 from helpers.rows_alone import assert_as_alone
 
 from workbench.models.control import Unattended
-from workbench.models.model_check import find_abilities
+from workbench.models.model_check import find_capabilities
 from workbench.models.policy import Policy
 from workbench.models.policy_tokenizer import PolicyTokenizer
 from workbench.ppo.cycle import PPOTrainer
@@ -79,7 +79,7 @@ def make(name: str) -> Policy:
             head.bias[:] = torch.where(torch.arange(VOCABULARY) % 2 == 0, 3.0, -3.0)
     assert (head.bias is not None) == name.startswith("bias")
     policy = Policy(model, CPU)
-    policy.abilities = find_abilities(policy)
+    policy.capabilities = find_capabilities(policy)
     return policy
 
 

@@ -7,7 +7,7 @@ from helpers.folders import tokenizer
 from helpers.models import CPU
 from helpers.rows_alone import differences
 
-from workbench.models.abilities import Abilities
+from workbench.models.capabilities import Capabilities
 from workbench.models.control import Unattended
 from workbench.models.loading import load_policy
 from workbench.models.sources import LoadError
@@ -66,8 +66,8 @@ def test_the_part_that_reads_text_is_trained(name, rank, tmp_path):
     torch.manual_seed(0)
     loaded = load_policy(save(MODELS[name](), tmp_path / "p"), CPU, quiet)
     assert any("what reads pictures or sound stays as it is" in note for note in loaded.notes)
-    assert loaded.policy.abilities == Abilities(trunk=loaded.policy.abilities.trunk)
-    assert loaded.policy.abilities.trunk
+    assert loaded.policy.capabilities == Capabilities(trunk=loaded.policy.capabilities.trunk)
+    assert loaded.policy.capabilities.trunk
     if not rank:
         assert max(differences(loaded.policy, [[7, 8, 9], [10], list(range(7, 20))])) <= 2e-4
     before = {k: v.clone() for k, v in loaded.policy.model.state_dict().items()}

@@ -8,8 +8,8 @@ from helpers.short_runs import start
 
 from workbench.training import commands as do
 from workbench.training import events as ev
-from workbench.training.aside import NOT_KEPT, OTHER_MODELS
 from workbench.training.events import State
+from workbench.training.side_request import NOT_KEPT, OTHER_MODELS
 
 
 def read(client, **where):

@@ -11,8 +11,8 @@ from workbench.records import Branch, Continuation, Crossroads
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
-from workbench.training.aside import NOT_KEPT, OTHER_MODELS
 from workbench.training.events import State
+from workbench.training.side_request import NOT_KEPT, OTHER_MODELS
 
 
 def wrote_on(client, **where):

@@ -10,19 +10,17 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from workbench.feedback.reward_text import Reader, RewardError, Row
+from workbench.models.capabilities import Batching
 from workbench.models.rotary import longest_alike
 from workbench.models.sources import LoadError
 from workbench.records import Exchange
-
-Together = Literal["padded", "equal", "single"]
-"""Which rows a classifier reads together: any, padded; those of equal length; none."""
 
 _BATCH_TOKENS = 8192
 _LIMITS = ("max_position_embeddings", "n_positions", "max_seq_len", "max_sequence_length",
@@ -51,7 +49,7 @@ class Classifier:
     def __init__(self, model: Any, label: int, device: torch.device) -> None:
         """Wrap ``model``, which is on ``device``; ``label`` is the output that is the score."""
         self.model, self.label, self.device = model, label, device
-        self.together: Together = "padded"
+        self.batching = Batching.PADDED
         config = model.config
         self._configs = {id(c): c for c in (config, config.get_text_config())}.values()
         self._padding = getattr(config.get_text_config(), "pad_token_id", None)
@@ -98,11 +96,11 @@ class Classifier:
             length = len(rows[i].ids)
             ends = rows[i].ids.count(self._end) if self._end is not None else 0
             long = length > self._alike_up_to
-            return (ends, long, length) if self.together != "padded" else (ends, long)
+            return (ends, long, length) if self.batching is not Batching.PADDED else (ends, long)
 
         batch: list[int] = []
         for i in sorted(range(len(rows)), key=lambda i: (group(i), -len(rows[i].ids))):
-            room = 1 if self.together == "single" or not batch else rows_at_once(
+            room = 1 if self.batching is Batching.SINGLE or not batch else rows_at_once(
                 len(rows[batch[0]].ids))
             if batch and (group(i) != group(batch[0]) or len(batch) >= room):
                 yield batch
@@ -185,9 +183,8 @@ class Classifier:
             raise LoadError(
                 f"The reward model {source} gives the same text another score each time "
                 f"({type(self.model).__name__} reads by chance); choose another.")
-        kinds: tuple[Together, ...] = ("padded", "equal") if "attention_mask" in self._takes else (
-            "equal",)
-        for self.together in kinds:
+        kinds = (Batching.PADDED, Batching.EQUAL)[0 if "attention_mask" in self._takes else 1:]
+        for self.batching in kinds:
             # In the one order as in the other: a row of each length beside one of its own.
             twice, again = [*rows, *rows[::-1]], torch.cat([alone, alone.flip(0)])
             try:
@@ -195,7 +192,7 @@ class Classifier:
                     return
             except RewardError:
                 continue
-        self.together = "single"
+        self.batching = Batching.SINGLE
 
     def _read_alone(self, reader: Reader, source: str) -> list[Row]:
         """Return what is read of some texts that the model can score."""

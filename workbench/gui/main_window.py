@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from workbench.gui.metrics.view import MetricsView
     from workbench.gui.objective.view import ObjectiveView
     from workbench.gui.paths.view import PathsView
-    from workbench.gui.prompts.of_run import PromptsOfRun
+    from workbench.gui.prompts.run_prompts import PromptsOfRun
     from workbench.gui.prompts.view import PromptsView
     from workbench.gui.runs.dock import RunsDock
     from workbench.gui.tokens.view import TokensView
@@ -145,7 +145,7 @@ class MainWindow(QMainWindow):
 
     def add_views(self, store: Store, background: Background) -> None:
         """Create what needs the store. Called after the first paint."""
-        from workbench.gui.prompts.of_run import PromptsOfRun
+        from workbench.gui.prompts.run_prompts import PromptsOfRun
 
         background.failed.connect(self.toast.show_message)
         for name, view in make_views(store, background).items():

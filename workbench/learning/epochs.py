@@ -14,7 +14,7 @@ from torch import Tensor
 from workbench.learning.metrics import STEPS
 from workbench.models.control import Control, NotFiniteError
 from workbench.models.forward import MicroBatch, divide_by_temperature, head_chunks, micro_batches
-from workbench.models.gradients import in_place_gradients
+from workbench.models.in_place_gradients import in_place_gradients
 from workbench.models.phases import Phase
 from workbench.models.policy import Policy
 from workbench.models.randomness import mini_batches
@@ -167,7 +167,7 @@ class Epochs:
         sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=policy.device))
         for batch in micro_batches(
             self._completions, chosen, max_tokens=plan.micro_batch_tokens, device=policy.device,
-            together=policy.abilities.reading,
+            batching=policy.capabilities.reading,
         ):
             self._control.step(Phase.UPDATING, done, self._total)
             self._backward(batch, count, sums)

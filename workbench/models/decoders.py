@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from workbench.models.abilities import Together
+from workbench.models.capabilities import Batching
 from workbench.models.cuda_graphs import CudaRecorder, GraphedStep, Recorder
 from workbench.models.device import tokens_at_once
 from workbench.models.kernels import cast_weights, packed_weights
@@ -84,7 +84,7 @@ class Decoder:
             attention[row, : self._width - len(prompt)] = 0
         self._padded = bool((attention == 0).any())
         # Without padding a model knows best where it is: some count from elsewhere than 0.
-        self._placed = policy.abilities.writing is Together.PADDED
+        self._placed = policy.capabilities.writing is Batching.PADDED
         self._attention = attention.to(device)
         self._positions = (self._attention.cumsum(dim=1) - 1).clamp(min=0)
         self._eos = torch.tensor(list(eos_ids), dtype=torch.long, device=device)
@@ -130,7 +130,7 @@ class Decoder:
 
     def _make_cache(self, policy: Policy) -> Any:
         return make_cache(policy.model.config, self._width + self._length,
-                          own=policy.abilities.own_cache)
+                          own=policy.capabilities.own_cache)
 
     def _run(self, ids: Tensor, attention: Tensor | None, positions: Tensor) -> Tensor:
         """Read (n, m) more tokens; return the (n, H) states of the last ones."""
@@ -384,9 +384,9 @@ def make_decoder(
 
 def steps_can_be_alike(policy: Policy) -> bool:
     """Whether :class:`FixedDecoder` writes exactly, as far as is known."""
-    can = policy.abilities
+    can = policy.capabilities
     return (can.steps_alike and can.cached and not can.own_cache
-            and can.writing is Together.PADDED and can_be_fixed(policy.model.config))
+            and can.writing is Batching.PADDED and can_be_fixed(policy.model.config))
 
 
 def make_growing(
@@ -394,12 +394,12 @@ def make_growing(
     eos_ids: Sequence[int],
 ) -> Writer:
     """Return what writes by steps of growing length, in the way that is exact with the policy."""
-    can = policy.abilities
+    can = policy.capabilities
     kind = Decoder if can.cached else RereadingDecoder
-    if can.writing is Together.PADDED:
+    if can.writing is Batching.PADDED:
         return kind(policy, prompts, length, choose, eos_ids)
     return GroupedDecoder(policy, prompts, length, choose, eos_ids, kind=kind,
-                          alone=can.writing is Together.ALONE)
+                          alone=can.writing is Batching.SINGLE)
 
 
 @contextlib.contextmanager

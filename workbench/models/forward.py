@@ -11,7 +11,7 @@ from operator import neg
 import torch
 from torch import Tensor
 
-from workbench.models.abilities import Together
+from workbench.models.capabilities import Batching
 from workbench.models.control import Control
 from workbench.models.device import tokens_at_once
 from workbench.models.phases import Phase
@@ -45,7 +45,7 @@ class MicroBatch:
 
 def micro_batches(
     completions: Completions, rows: Tensor, *, max_tokens: int, device: torch.device,
-    together: Together = Together.PADDED,
+    batching: Batching = Batching.PADDED,
 ) -> Iterator[MicroBatch]:
     """Split ``rows`` by length so that hardly any padding is computed.
 
@@ -54,7 +54,7 @@ def micro_batches(
 
     Args:
         max_tokens: of a micro-batch, padding included; 0 for what suits the device.
-        together: which rows may be side by side.
+        batching: which rows may be side by side.
     """
     max_tokens = tokens_at_once(max_tokens, device)
     prompt_lengths = torch.tensor([len(p) for p in completions.prompts])
@@ -76,9 +76,9 @@ def micro_batches(
         within = widths[first : first + count]
         close = bisect_right(within, -_SHORTEST * width, key=neg)
         count = min(count, max(close, math.ceil(_LEAST * max_tokens / width)))
-        if together is Together.ALONE:
+        if batching is Batching.SINGLE:
             count = 1
-        elif together is Together.ALIKE:
+        elif batching is Batching.EQUAL:
             count = bisect_right(within, -width, key=neg, hi=count)
         part = slice(first, first + count)
         first += count
@@ -167,7 +167,7 @@ def _read(
     rows = torch.arange(len(result))
     done = 0
     for batch in micro_batches(completions, rows, max_tokens=max_tokens, device=policy.device,
-                               together=policy.abilities.reading):
+                               batching=policy.capabilities.reading):
         control.step(phase, done, len(rows))
         result[batch.row, batch.column] = torch.cat(list(numbers(batch)))
         done += batch.input_ids.shape[0]

@@ -22,7 +22,7 @@ from workbench.models.chat_template import check_template, closing_token
 from workbench.models.device import Placement
 from workbench.models.folders import architectures, place, read_config, tokenizer_of
 from workbench.models.four_bit import packed_layers
-from workbench.models.model_check import find_abilities
+from workbench.models.model_check import find_capabilities
 from workbench.models.policy import Policy, UnsupportedModelError, reads_more
 from workbench.models.policy_tokenizer import PolicyTokenizer
 from workbench.models.rotary import longest_alike
@@ -82,12 +82,12 @@ def load_policy(
     report("Preparing the policy", 0.95)
     try:
         policy = Policy(model, placement)
-        policy.abilities = find_abilities(policy)
+        policy.capabilities = find_capabilities(policy)
         if packed_layers(model):  # with kernels of their own, which nobody has tried to record
-            policy.abilities = replace(policy.abilities, steps_alike=False)
+            policy.capabilities = replace(policy.capabilities, steps_alike=False)
     except UnsupportedModelError as error:
         raise LoadError(str(error)) from error
-    notes += [policy.abilities.note, reads_more(model, policy.trunk)]
+    notes += [policy.capabilities.note, reads_more(model, policy.trunk)]
     if limit := longest_alike(policy.config):
         notes.append(f"Its positions are others in texts of more than {limit:,} tokens (LongRoPE), "
                      "so a prompt and its response may have that many together.")

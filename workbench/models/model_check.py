@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from workbench.models.abilities import Abilities, Together
+from workbench.models.capabilities import Batching, Capabilities
 from workbench.models.decoders import (
     FixedDecoder,
     Writer,
@@ -62,38 +62,38 @@ class _Row:
 
 
 @torch.no_grad()
-def find_abilities(policy: Policy) -> Abilities:
+def find_capabilities(policy: Policy) -> Capabilities:
     """Find the fastest ways that give what each row alone gives, within :data:`TOLERANCE`.
 
     Raises:
         UnsupportedModelError: with one sentence, where there is none.
     """
-    known = policy.abilities
+    known = policy.capabilities
     try:
         with policy.in_full_precision(), _narrow_windows(policy):
             rows, end = _rows(policy)
             # What plain transformers makes of one text in two ways is not asked of others.
             limit = max(TOLERANCE, 2 * _rounding(policy, rows[-1]))
-            policy.abilities = replace(policy.abilities, reading=_first(
-                Together, lambda together: _reads(policy, rows, together, limit)))
-            policy.abilities = _writing(policy, rows, end, limit)
-            return policy.abilities
+            policy.capabilities = replace(policy.capabilities, reading=_first(
+                Batching, lambda batching: _reads(policy, rows, batching, limit)))
+            policy.capabilities = _writing(policy, rows, end, limit)
+            return policy.capabilities
     finally:
-        policy.abilities = known
+        policy.capabilities = known
 
 
-def _writing(policy: Policy, rows: list[_Row], end: int, limit: float) -> Abilities:
+def _writing(policy: Policy, rows: list[_Row], end: int, limit: float) -> Capabilities:
     """The way of writing, by the one of reading that is known."""
-    found = policy.abilities
-    ways = [replace(found, writing=together, own_cache=own)
-            for together in (Together.PADDED, Together.ALIKE) for own in (False, True)]
+    found = policy.capabilities
+    ways = [replace(found, writing=batching, own_cache=own)
+            for batching in (Batching.PADDED, Batching.EQUAL) for own in (False, True)]
     ways.append(replace(found, writing=found.reading, cached=False))
 
-    def writes(way: Abilities) -> bool:
-        policy.abilities = way
+    def writes(way: Capabilities) -> bool:
+        policy.capabilities = way
         return _writes(policy, rows, end, limit, make_growing)
 
-    policy.abilities = best = _first(ways, writes)
+    policy.capabilities = best = _first(ways, writes)
     if policy.device.type == "cuda" and steps_can_be_alike(policy) and not _tried(
             lambda: _writes(policy, rows, end, limit, FixedDecoder)):
         best = replace(best, steps_alike=False)
@@ -175,10 +175,10 @@ def _rounding(policy: Policy, row: _Row) -> float:
     return far
 
 
-def _reads(policy: Policy, rows: list[_Row], together: Together, limit: float) -> bool:
+def _reads(policy: Policy, rows: list[_Row], batching: Batching, limit: float) -> bool:
     groups: dict[int, list[_Row]] = {}
     for row in rows:
-        groups.setdefault(0 if together is Together.PADDED else len(row.fed), []).append(row)
+        groups.setdefault(0 if batching is Batching.PADDED else len(row.fed), []).append(row)
     for group in groups.values():
         ids = torch.zeros(len(group), max(len(row.fed) for row in group), dtype=torch.long)
         for place, row in enumerate(group):

@@ -17,7 +17,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
-from workbench.models.abilities import Abilities
+from workbench.models.capabilities import Capabilities
 from workbench.models.device import Placement
 from workbench.models.kernels import head_logits, use_native_gelu
 from workbench.models.rotary import longest_alike
@@ -42,13 +42,13 @@ class Policy(nn.Module):
 
     def __init__(
         self, model: Any, placement: Placement, *, value_trunk: Any = None,
-        gradient_checkpointing: bool = False, abilities: Abilities | None = None,
+        gradient_checkpointing: bool = False, capabilities: Capabilities | None = None,
     ) -> None:
         """Wrap ``model``, which must already lie on ``placement.device``.
 
         Args:
             gradient_checkpointing: recompute activations in the backward pass.
-            abilities: what is known of the model; without it, where trunk and head are is found
+            capabilities: what is known of the model; without it, where trunk and head are is found
                 out, and the rest is taken to be as with most.
 
         Raises:
@@ -60,10 +60,10 @@ class Policy(nn.Module):
         self.placement = placement
         self.config = model.config.get_text_config()
         self.value_trunk = value_trunk
-        self.abilities = abilities or Abilities()
+        self.capabilities = capabilities or Capabilities()
         self._checkpointed: list[Any] = []
         self.eval()  # dropout stays off, in training too: the ratio must start at 1
-        width = self._find_head() if abilities is None else 0
+        width = self._find_head() if capabilities is None else 0
         if value_trunk is not None or not width:
             width = _width(self.trunk if value_trunk is None else value_trunk, placement.device)
         self.value_head = nn.Linear(width, 1, device=placement.device)
@@ -82,7 +82,7 @@ class Policy(nn.Module):
     def trunk(self) -> nn.Module:
         """The transformer without its language-model head; of a model that also reads pictures, the
         part that reads text."""
-        where = self.abilities.trunk
+        where = self.capabilities.trunk
         return self.model.base_model if where is None else self.model.get_submodule(where)
 
     @property
@@ -144,7 +144,7 @@ class Policy(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return float32 logits (..., V) for hidden states (..., H)."""
-        if self.abilities.own_head:
+        if self.capabilities.own_head:
             return self._own_logits(hidden).float()
         with self.autocast():
             logits = head_logits(self.model.get_output_embeddings(), hidden)
@@ -220,7 +220,7 @@ class Policy(nn.Module):
                     "were not saved for its architecture "
                     f"({type(self.model).__name__}); save or download it again.")
             for trunk, own_head in itertools.product(_trunks(self.model), (False, True)):
-                self.abilities = replace(self.abilities, trunk=trunk, own_head=own_head)
+                self.capabilities = replace(self.capabilities, trunk=trunk, own_head=own_head)
                 try:
                     hidden = self.hidden_states(ids)
                     found = self.logits(hidden)

@@ -60,7 +60,7 @@ class Trainable:
             model = copy.deepcopy(self._start.model).requires_grad_(True)
         self._start.placement = placement
         self.policy = Policy(
-            model, placement, value_trunk=value_trunk, abilities=self._start.abilities,
+            model, placement, value_trunk=value_trunk, capabilities=self._start.capabilities,
             gradient_checkpointing=gradient_checkpointing)
         self.policy.freeze_unread()
         return self.policy

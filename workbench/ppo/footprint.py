@@ -22,7 +22,7 @@ from torch.utils._pytree import tree_leaves
 from transformers.pytorch_utils import Conv1D
 
 from workbench.models import four_bit
-from workbench.models.abilities import Abilities, Together
+from workbench.models.capabilities import Batching, Capabilities
 from workbench.models.decoders import read_on
 from workbench.models.device import Placement, find_placement
 from workbench.models.kernels import packed_weights
@@ -103,7 +103,7 @@ class Footprint:
             reward: a reward model, or anything that scores and takes no memory worth counting.
         """
         self._model, self.device = policy.model, policy.device
-        self._abilities = policy.abilities
+        self._capabilities = policy.capabilities
         # A reward may be a sum of several; a Python file has no model.
         parts = [part.reward for part in getattr(reward, "parts", ())] or [reward]
         scorers = [m for m in (getattr(part, "model", None) for part in parts)
@@ -148,7 +148,8 @@ class Footprint:
             trunk = probe_copy(scorer.base_model)
             with undisturbed(self.device):
                 reader = Policy(probe_copy(self._model), placement, value_trunk=trunk,
-                                gradient_checkpointing=checkpointing, abilities=self._abilities)
+                                gradient_checkpointing=checkpointing,
+                                capabilities=self._capabilities)
                 return trunk_costs(trunk, reader.value_states, _LENGTH, self.device)
 
         return self._once(("value", checkpointing), hp, measure)
@@ -157,7 +158,7 @@ class Footprint:
         checkpointing = hp.gradient_checkpointing
         return self._once(("policy", checkpointing, rank), hp, lambda placement: policy_costs(
             self._model, placement, gradient_checkpointing=checkpointing, lora_rank=rank,
-            abilities=self._abilities))
+            capabilities=self._capabilities))
 
     def _once(self, what: Any, hp: Hyperparameters, measure: Callable[[Placement], Any]) -> Any:
         placement = self.placement(hp)
@@ -213,7 +214,7 @@ class PolicyCosts:
 
 def policy_costs(
     model: Any, placement: Placement, *, gradient_checkpointing: bool, lora_rank: int = 0,
-    abilities: Abilities | None = None,
+    capabilities: Capabilities | None = None,
 ) -> PolicyCosts:
     """Measure a causal language model of transformers, which stays as it is.
 
@@ -226,7 +227,7 @@ def policy_costs(
     with undisturbed(placement.device):
         return _policy_costs(Policy(
             probe_copy(model, lora_rank=lora_rank), placement,
-            gradient_checkpointing=gradient_checkpointing, abilities=abilities))
+            gradient_checkpointing=gradient_checkpointing, capabilities=capabilities))
 
 
 def _policy_costs(policy: Policy) -> PolicyCosts:
@@ -240,17 +241,17 @@ def _policy_costs(policy: Policy) -> PolicyCosts:
         return [live.peak]
 
     def writing(rows: int, tokens: int) -> list[int]:
-        if not policy.abilities.cached:
+        if not policy.capabilities.cached:
             return [*reading(rows, tokens), 0]
-        cache = make_cache(model.config, tokens, own=policy.abilities.own_cache)
+        cache = make_cache(model.config, tokens, own=policy.capabilities.own_cache)
         with torch.no_grad(), policy.autocast(), _Live(model) as live:
             _write(policy, cache, rows, 0, tokens)
             return [live.peak, live.now]
 
     def step(rows: int, tokens: int) -> list[int]:
-        if not policy.abilities.cached:
+        if not policy.capabilities.cached:
             return reading(rows, tokens)
-        cache = make_cache(model.config, tokens, own=policy.abilities.own_cache)
+        cache = make_cache(model.config, tokens, own=policy.capabilities.own_cache)
         with torch.no_grad(), policy.autocast(), _Live(model) as live:
             _write(policy, cache, rows, 0, tokens - 1)
             live.peak = before = live.now
@@ -388,7 +389,7 @@ def _bytes(model: nn.Module) -> int:
 def _write(policy: Policy, cache: Any, rows: int, start: int, end: int) -> None:
     """Run a step of sampling, with the mask that prompts of several lengths need."""
     ids, more = _ids(rows, end - start, policy.device), {}
-    if policy.abilities.writing is Together.PADDED:
+    if policy.capabilities.writing is Batching.PADDED:
         more["attention"] = _ids(rows, end, policy.device)
         more["attention"][-1, 0] = 0
         more["positions"] = torch.arange(start, end, device=policy.device).expand(rows, -1)

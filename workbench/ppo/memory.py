@@ -14,7 +14,7 @@ from workbench.feedback.classifier import rows_at_once
 from workbench.learning.workload import Phases, Workload, needed
 from workbench.models.device import tokens_at_once
 from workbench.models.forward import head_chunks
-from workbench.models.gradients import adds_in_place
+from workbench.models.in_place_gradients import adds_in_place
 from workbench.models.optimizer import state_bytes
 from workbench.models.phases import Phase
 from workbench.ppo.footprint import Footprint, PolicyCosts, Trunk

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from workbench.models.control import Control, NotFiniteError
 from workbench.models.forward import micro_batches
-from workbench.models.gradients import in_place_gradients
+from workbench.models.in_place_gradients import in_place_gradients
 from workbench.models.phases import Phase
 from workbench.models.policy import Policy
 from workbench.models.randomness import Stream, mini_batches
@@ -79,7 +79,7 @@ class ValueModelEpochs:
         count = int(completions.mask[rows.to(policy.device)].sum())
         for batch in micro_batches(
             completions, rows, max_tokens=self._hp.micro_batch_tokens, device=policy.device,
-            together=policy.abilities.reading,
+            batching=policy.capabilities.reading,
         ):
             control.step(Phase.VALUES, *progress)
             states = policy.value_states(batch.input_ids).flatten(0, 1)[batch.source]

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from workbench.models.control import Control, NotFiniteError
 from workbench.models.forward import micro_batches, read_values
-from workbench.models.gradients import in_place_gradients
+from workbench.models.in_place_gradients import in_place_gradients
 from workbench.models.optimizer import make_optimizer, set_rates
 from workbench.models.phases import Phase
 from workbench.models.policy import Policy
@@ -175,7 +175,7 @@ def _fit_head(
         moments = Moments(policy.value_head.in_features, policy.device)
         for batch in micro_batches(
             completions, rows, max_tokens=hp.micro_batch_tokens, device=policy.device,
-            together=policy.abilities.reading,
+            batching=policy.capabilities.reading,
         ):
             control.step(Phase.PRETRAINING, done, total)
             states = policy.value_states(batch.input_ids).flatten(0, 1)[batch.source]

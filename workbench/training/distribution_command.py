@@ -7,13 +7,13 @@ from workbench.models.phases import Phase
 from workbench.records import Distribution
 from workbench.training import commands as do
 from workbench.training import events as ev
-from workbench.training.aside import Aside, Waiting
 from workbench.training.models import Models
+from workbench.training.side_request import SideRequest, Waiting
 
 _NAMED = 12  # of the likeliest tokens, by either policy, the texts are told
 
 
-class ReadingDistribution(Aside):
+class ReadingDistribution(SideRequest):
     """Serves :class:`~workbench.training.commands.ReadDistribution`."""
 
     def run(self, command: do.ReadDistribution, models: Models) -> list[Waiting]:

@@ -19,13 +19,13 @@ from workbench.records import Completion, Exchange, PromptLike, with_equal_colum
 from workbench.store.checkpoints import CheckpointError
 from workbench.training import commands as do
 from workbench.training import events as ev
-from workbench.training.aside import Aside, Waiting, say_why
 from workbench.training.models import Models
+from workbench.training.side_request import SideRequest, Waiting, say_why
 
 _PAUSE = 1 / 30  # seconds between two events of a text that grows
 
 
-class Trying(Aside):
+class Trying(SideRequest):
     """Serves :class:`~workbench.training.commands.Try`."""
 
     def run(self, command: do.Try, models: Models) -> list[Waiting]:

@@ -7,11 +7,11 @@ from workbench.models.phases import Phase
 from workbench.models.try_sampling import ALL_WEIGHTS
 from workbench.training import commands as do
 from workbench.training import events as ev
-from workbench.training.aside import Aside, Waiting
 from workbench.training.models import Models
+from workbench.training.side_request import SideRequest, Waiting
 
 
-class ReadingValues(Aside):
+class ReadingValues(SideRequest):
     """Serves :class:`~workbench.training.commands.ReadValues`."""
 
     def run(self, command: do.ReadValues, models: Models) -> list[Waiting]:

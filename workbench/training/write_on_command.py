@@ -15,11 +15,11 @@ from workbench.records import Branch, Continuation, Crossroads
 from workbench.settings import Settings
 from workbench.training import commands as do
 from workbench.training import events as ev
-from workbench.training.aside import Aside, Waiting
 from workbench.training.models import Models
+from workbench.training.side_request import SideRequest, Waiting
 
 
-class WritingOn(Aside):
+class WritingOn(SideRequest):
     """Serves :class:`~workbench.training.commands.WriteOn`."""
 
     def run(self, command: do.WriteOn, models: Models) -> list[Waiting]:

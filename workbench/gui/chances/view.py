@@ -55,7 +55,7 @@ class ChancesView(QWidget):
     """Shows the place that Tokens has chosen; :attr:`wanted` carries the commands."""
 
     wanted = Signal(object)
-    told = Signal(str, str)
+    message = Signal(str, str)
     """Level and sentence of a message for the person."""
 
     def __init__(self, store: Store, parent: QWidget | None = None) -> None:
@@ -112,7 +112,7 @@ class ChancesView(QWidget):
         else:
             self.whole.setChecked(False)
             if event.sentence:
-                self.told.emit("warning", event.sentence)
+                self.message.emit("warning", event.sentence)
         self._show()
 
     def refused(self) -> None:

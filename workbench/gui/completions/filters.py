@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from workbench.separators import about_separators
 from workbench.store.records import CompletionRecord
+from workbench.thousands_separators import about_thousands_separators
 
 _NUMBERS: Mapping[str, Callable[[CompletionRecord], float]] = {
     "reward": lambda record: record.score,
@@ -107,7 +107,7 @@ def _condition(found: re.Match[str]) -> Condition:
                           "in quotation marks.")
     if not value:
         raise FilterError(f"“{written}” lacks a number, as in {name}{found['sign']}0.")
-    if problem := about_separators(value, whole=name.casefold() == "length"):
+    if problem := about_thousands_separators(value, whole=name.casefold() == "length"):
         raise FilterError(problem)
     plain = value.replace("−", "-").replace(",", ".")
     try:

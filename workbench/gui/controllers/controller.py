@@ -17,17 +17,17 @@ from workbench.formatting import count_cycles, file_size
 from workbench.gui.background import Background
 from workbench.gui.command_palette import CommandPalette
 from workbench.gui.controllers.branching import Branching
-from workbench.gui.controllers.run_display import RunDisplay
 from workbench.gui.controllers.experiments import Experiments
 from workbench.gui.controllers.explaining import Explaining
 from workbench.gui.controllers.exporting import Exporting
 from workbench.gui.controllers.health import Health
 from workbench.gui.controllers.memory_watch import MemoryWatch
 from workbench.gui.controllers.other_processes import from_checkpoints
-from workbench.gui.controllers.places import missing_cycle, places
+from workbench.gui.controllers.palette_entries import missing_cycle, palette_entries
 from workbench.gui.controllers.readiness import Readiness
 from workbench.gui.controllers.resuming import Resuming, lost_cycles
 from workbench.gui.controllers.run_control import RunControl
+from workbench.gui.controllers.run_display import RunDisplay
 from workbench.gui.controllers.view_links import ViewLinks
 from workbench.gui.dialogs import show_about, show_shortcuts
 from workbench.gui.errors import ErrorDialog
@@ -360,7 +360,7 @@ class Controller(QObject):
         on("quit", window.close)
         on("palette", lambda: CommandPalette(
             window.all_actions(), window,
-            places(window, self._store, self.shown, self.show_run),
+            palette_entries(window, self._store, self.shown, self.show_run),
             partial(missing_cycle, self._store, self.shown)).open())
         on("notifications", lambda: Notifications(window.toast, window).open())
         on("shortcuts", lambda: show_shortcuts(window, window.all_actions()))

@@ -24,10 +24,10 @@ class ViewLinks(QObject):
         window.completions.try_wanted.connect(self._try_prompt)
         window.completions.pin_wanted.connect(window.prompts.pin)
         window.prompts.changed.connect(window.completions.show_pins)
-        window.tokens.earlier.told.connect(window.toast.show_message)
+        window.tokens.earlier.message.connect(window.toast.show_message)
         for of_place in (window.paths, window.chances):
             window.tokens.place_shown.connect(of_place.show_place)
-            of_place.told.connect(window.toast.show_message)
+            of_place.message.connect(window.toast.show_message)
         window.strip.opened.connect(self._show_held)
         window.strip.turned.connect(window.guide.turn_to)
         window.guide.opened.connect(window.reveal)

@@ -28,9 +28,9 @@ from workbench.gui.metrics.figure_dialog import Choice, FigureDialog
 from workbench.gui.metrics.figures import choices
 from workbench.gui.metrics.grid import PlotGrid
 from workbench.gui.metrics.legend import in_words, legend, name_runs
-from workbench.gui.metrics.looks import Looks
 from workbench.gui.metrics.metric_texts import change_text, in_sentence
 from workbench.gui.metrics.plot import MetricPlot
+from workbench.gui.metrics.plot_options import PlotOptions
 from workbench.gui.metrics.pointing import Pointing
 from workbench.gui.settings import section
 from workbench.gui.what_is import of_metric, show_explanation
@@ -65,7 +65,7 @@ class MetricsView(QWidget):
         self._alive = True
         self._others: list[RunData] = []
         self._records: Mapping[int, RunRecord] = {}
-        self._looks = Looks()
+        self._options = PlotOptions()
         self._following = True
         self._whole: tuple[float, float] | None = None  # what of x there is to see
         self._parts: tuple[str, ...] = ()
@@ -97,7 +97,7 @@ class MetricsView(QWidget):
         None: the one before."""
         self._use(algorithm or self.algorithm)
         before, chosen = self._run, self._pointing.choice.cycle
-        self._run = None if run_id is None else RunData(run_id, series, self._looks.weight)
+        self._run = None if run_id is None else RunData(run_id, series, self._options.weight)
         if self._run:
             self._run.marks = [(c.cycle, change_text(c)) for c in changes]
         self._pointing.run = self._run
@@ -127,7 +127,7 @@ class MetricsView(QWidget):
         """Draw these runs, by number, behind the one shown, and no others. One that is drawn
         already stays as it is: it may have grown since its series was read."""
         known = {run.run_id: run for run in self._others}
-        self._others = [known.get(i) or RunData(i, series, self._looks.weight)
+        self._others = [known.get(i) or RunData(i, series, self._options.weight)
                         for i, series in sorted(runs.items())]
         self._whole = None
         self._name_runs()
@@ -178,7 +178,7 @@ class MetricsView(QWidget):
         plots = {**self._plots_of, self.algorithm.name: self.plots()}
         first = plots.pop(default_algorithm().name, [])
         others = {"plots_of": plots} if plots else {}
-        return {"plots": first, **others, "parts": self._parts_wanted, **self._looks.save()}
+        return {"plots": first, **others, "parts": self._parts_wanted, **self._options.save()}
 
     def restore_state(self, state: dict[str, object]) -> None:
         """Choose as :meth:`save_state` told; what is unknown is left out."""
@@ -189,11 +189,11 @@ class MetricsView(QWidget):
                                 (default_algorithm().name, state.get("plots")))
             if isinstance(plots, list)}
         self.choose_plots(self._remembered())
-        looks = Looks()
-        looks.restore(state)
-        self.controls.show_settings(looks.weight, looks.log, looks.x_axis)
-        self._looks = looks
-        self._show_looks()
+        options = PlotOptions()
+        options.restore(state)
+        self.controls.show_settings(options.weight, options.log, options.x_axis)
+        self._options = options
+        self._show_options()
 
     # -- what the person does
 
@@ -206,7 +206,7 @@ class MetricsView(QWidget):
         self._grid.choose(names, self._parts if self._parts_wanted else (), self.algorithm)
         self.controls.show_plots(names)
         self.controls.show_parts(bool(self._parts), self._parts_wanted)
-        self._show_looks()
+        self._show_options()
 
     def follow(self) -> None:
         """Show the whole run and follow its latest cycle."""
@@ -220,7 +220,7 @@ class MetricsView(QWidget):
         """Show one plot alone, or all again."""
         self._grid.enlarge(plot)
         self.setFocus()  # Escape leaves it
-        self._show_looks()
+        self._show_options()
 
     def copy_figure(self, plot: MetricPlot | None = None) -> None:
         """Put a picture of one plot, or of all on screen, on the clipboard."""
@@ -243,7 +243,7 @@ class MetricsView(QWidget):
 
     def zoom(self) -> None:
         """Show only the selected range."""
-        places = self._run and self._pointing.selection.places(self._run, self._looks.x_axis)
+        places = self._run and self._pointing.selection.places(self._run, self._options.x_axis)
         if places and places[0] < places[1]:
             margin = 0.02 * (places[1] - places[0])
             self._zoom_to(places[0] - margin, places[1] + margin)
@@ -267,7 +267,7 @@ class MetricsView(QWidget):
     def repaint_now(self) -> None:
         """Draw what has changed. The tick calls this."""
         self._tick.stop()
-        run, x_axis = self._run, self._looks.x_axis
+        run, x_axis = self._run, self._options.x_axis
         empty = run is None or not len(run.cycles)
         self._pages.setCurrentWidget(self._empty if empty else self._scroll)
         self.controls.show_run(not empty)
@@ -288,8 +288,8 @@ class MetricsView(QWidget):
             for plot in self._grid:
                 plot.set_limits(low, high, (high - low) / max(1, len(run.cycles)))
                 plot.draw(run, x_axis, (low, high) if self._following else None, others,
-                          log=self._looks.is_log(plot.about.name),
-                          raw=plot.about.name in self._looks.raw)
+                          log=self._options.is_log(plot.about.name),
+                          raw=plot.about.name in self._options.raw)
             self._show_legend(run)
         self._pointing.draw()
 
@@ -364,12 +364,12 @@ class MetricsView(QWidget):
         if wish == "enlarge":
             self.enlarge(None if self._grid.enlarged else plot)
         elif wish == "log":
-            self._looks.set_log(name, on)
+            self._options.set_log(name, on)
             plot.follow()
-            self._show_looks()
+            self._show_options()
         elif wish == "raw":
-            self._looks.set_raw(name, on)
-            self._show_looks()
+            self._options.set_raw(name, on)
+            self._show_options()
         elif wish == "all":
             self.follow()
         elif wish == "copy":
@@ -384,7 +384,7 @@ class MetricsView(QWidget):
         if self._run is None or not self._has_numbers():
             return []
         return choices([plot] if plot else list(self._grid), self._run, self._overlays(),
-                       self._looks.x_axis)
+                       self._options.x_axis)
 
     def _current(self) -> MetricPlot:
         """Return the plot the person is at: by keyboard, by pointer, or the first."""
@@ -421,31 +421,31 @@ class MetricsView(QWidget):
         self.choose_plots(self.plots())
 
     def _set_weight(self, weight: float) -> None:
-        self._looks.weight = weight
+        self._options.weight = weight
         for run in (self._run, *self._others):
             if run:
                 run.set_weight(weight)
-        self._show_looks()
+        self._show_options()
 
     def _set_log(self, log: bool) -> None:
-        self._looks.set_all_log(log)
+        self._options.set_all_log(log)
         self._grid.follow()
-        self._show_looks()
+        self._show_options()
 
     def _choose_x_axis(self, x_axis: XAxis) -> None:
-        self._looks.x_axis = self._pointing.x_axis = x_axis
+        self._options.x_axis = self._pointing.x_axis = x_axis
         self._grid.set_x_axis(x_axis)
         self.follow()
 
-    def _show_looks(self) -> None:
+    def _show_options(self) -> None:
         """Tick in the menus what is so, and draw anew."""
-        looks = self._looks
+        options = self._options
         for plot in self._grid:
             name = plot.about.name
             plot.menu.show_state(
-                enlarged=plot is self._grid.enlarged, log=looks.is_log(name),
-                raw=name in looks.raw, smoothing=looks.weight > 0)
-        self.controls.show_log(looks.all_log([plot.about.name for plot in self._grid]))
+                enlarged=plot is self._grid.enlarged, log=options.is_log(name),
+                raw=name in options.raw, smoothing=options.weight > 0)
+        self.controls.show_log(options.all_log([plot.about.name for plot in self._grid]))
         self._show_following()
         self._schedule()
 

@@ -44,7 +44,7 @@ class PathsView(QWidget):
     """Shows the tree of the place on display; :attr:`wanted` carries the commands."""
 
     wanted = Signal(object)
-    told = Signal(str, str)
+    message = Signal(str, str)
     """Level and sentence of a message for the person."""
 
     def __init__(self, store: Store, parent: QWidget | None = None) -> None:
@@ -96,7 +96,7 @@ class PathsView(QWidget):
                 self._read(event.found.writer)
         else:
             if event.sentence:
-                self.told.emit("warning", event.sentence)
+                self.message.emit("warning", event.sentence)
             self._show()
         self._enable()
 

@@ -26,7 +26,7 @@ class EarlierHead(QComboBox):
 
     wanted = Signal(object)
     read = Signal(int, object)
-    told = Signal(str, str)
+    message = Signal(str, str)
     """Level and sentence of a message for the person."""
 
     def __init__(self) -> None:
@@ -93,7 +93,7 @@ class EarlierHead(QComboBox):
             self.setCurrentIndex(0)
         self._enable()
         if told:
-            self.told.emit("info", f"The checkpoint after cycle {checkpoint:,} is not kept any "
+            self.message.emit("info", f"The checkpoint after cycle {checkpoint:,} is not kept any "
                                    "more, so that its value head is drawn no longer.")
 
     def set_state(self, state: State) -> None:
@@ -113,7 +113,7 @@ class EarlierHead(QComboBox):
             self._values = event.values
             self.read.emit(checkpoint, event.values)
         elif isinstance(event, ReadingValuesFailed) and event.sentence:
-            self.told.emit("warning", event.sentence)
+            self.message.emit("warning", event.sentence)
             self.setCurrentIndex(0)
 
     def refused(self) -> None:

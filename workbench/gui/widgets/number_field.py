@@ -11,8 +11,8 @@ from PySide6.QtWidgets import QAbstractSpinBox
 
 from workbench.formatting import format_number, format_value
 from workbench.gui.widgets.theme import number_font
-from workbench.separators import about_separators
 from workbench.settings import Spec, Value
+from workbench.thousands_separators import about_thousands_separators
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
 # What may still become a number, such as "1e-".
@@ -213,7 +213,7 @@ class NumberField(QAbstractSpinBox):
 
     def _why_not(self, text: str) -> str:
         spec = self._spec
-        said = about_separators(text, whole=spec.kind == "int", maximum=spec.maximum)
+        said = about_thousands_separators(text, whole=spec.kind == "int", maximum=spec.maximum)
         return f"{spec.label}: {said}" if said else range_sentence(spec)
 
     def _read(self, text: str) -> int | float | None:
@@ -221,7 +221,7 @@ class NumberField(QAbstractSpinBox):
         spec, text = self._spec, text.strip()
         if text and text == spec.zero_text:
             return self._number(0.0)
-        if about_separators(text, whole=spec.kind == "int", maximum=spec.maximum):
+        if about_thousands_separators(text, whole=spec.kind == "int", maximum=spec.maximum):
             return None
         if spec.kind == "float":
             text = text.translate(_DECIMAL_MARKS)

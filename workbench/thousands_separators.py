@@ -10,7 +10,7 @@ _GROUPS = re.compile(r"[+-]?[1-9]\d{0,2}(?:(?:,\d{3})+(?:\.\d+)?|(?:\.\d{3})+(?:
 _ONE_GROUP = re.compile(r"([+-]?[1-9]\d{0,2})([.,])(\d{3})")
 
 
-def about_separators(text: str, *, whole: bool, maximum: float | None = None) -> str:
+def about_thousands_separators(text: str, *, whole: bool, maximum: float | None = None) -> str:
     """Return a sentence where ``text`` has, or may have, a thousands separator; else "".
 
     "1.234" is taken as a decimal number where ``whole`` numbers are not asked for and 1234 would

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from workbench.gui.metrics.data import XAxis
 
 
-class Looks:
+class PlotOptions:
     """What the person chose. ``log`` is for all plots, except those in ``log_of``."""
 
     def __init__(self) -> None:

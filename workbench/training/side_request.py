@@ -53,7 +53,7 @@ class Place:
     taken: int
 
 
-class Aside:
+class SideRequest:
     """Serves one command on the training thread, as the control of what it computes.
 
     Any other command ends it, so that the person never waits for it, and is served after it. What

@@ -9,28 +9,28 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 
-class Together(IntEnum):
+class Batching(IntEnum):
     """Which rows may go through a model side by side; the first that is exact is used."""
 
     PADDED = 0
     """Any, with padding."""
-    ALIKE = 1
+    EQUAL = 1
     """Those of one length: padding would get into a recurrent state, say."""
-    ALONE = 2
+    SINGLE = 2
     """None."""
 
 
 @dataclass(frozen=True, slots=True)
-class Abilities:
+class Capabilities:
     """What is exact with a model; the defaults are those of most."""
 
     trunk: str | None = None
     """Where in the model the transformer is that reads text; None for its base model."""
     own_head: bool = False
     """Logits are made from states in a way that only the model's own code knows."""
-    reading: Together = Together.PADDED
+    reading: Batching = Batching.PADDED
     """Of whole texts, padded on the right."""
-    writing: Together = Together.PADDED
+    writing: Batching = Batching.PADDED
     """Of prompts that tokens are written to, padded on the left."""
     cached: bool = True
     """Tokens can be written over a cache of what was read; otherwise all is read again."""

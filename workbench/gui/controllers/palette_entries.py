@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 _LONGEST = 200  # characters of a prompt that are searched and shown
 
 
-def places(window: MainWindow, store: Store, shown: int | None,
-           show_run: Callable[[int | None], None]) -> Iterator[Entry]:
+def palette_entries(
+    window: MainWindow, store: Store, shown: int | None,
+    show_run: Callable[[int | None], None],
+) -> Iterator[Entry]:
     """Yield every place. ``shown`` is the run on display, ``show_run`` puts one there."""
     settings = window.hyperparameters
     if algorithms.are_several():

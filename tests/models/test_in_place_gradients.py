@@ -6,8 +6,7 @@ from helpers.models import CONFIGS, make_policy
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
-from workbench.models import gradients
-from workbench.models.gradients import in_place_gradients
+from workbench.models.in_place_gradients import in_place_gradients
 from workbench.models.policy import Policy
 
 # Token 0 twice in a row and in both rows; as padding it must learn nothing from its embedding.
@@ -17,7 +16,7 @@ IDS = torch.tensor([[5, 0, 0, 8], [0, 3, 2, 5]])
 @pytest.fixture
 def all_layers(monkeypatch):
     """Tiny layers count as large ones."""
-    monkeypatch.setattr(gradients, "_LARGE", 0)
+    monkeypatch.setattr("workbench.models.in_place_gradients._LARGE", 0)
 
 
 def two_backward_passes(policy):
