@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers.play import SMALL, play, until
 from helpers.window import DEFAULTS, PROMPTS, Opened, bare_controls, completions, ready, unexplained
-from PySide6.QtCore import QRectF
+from PySide6.QtCore import QRectF, Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -317,6 +317,38 @@ def test_back_and_next_leaf_while_following_waits(opened, guide) -> None:
     for _ in guide.following.cards:
         guide.go_back()
     assert not guide.back_button.isEnabled()
+
+
+def test_a_part_that_is_chosen_in_the_strip_is_explained(qtbot: QtBot, opened, guide) -> None:
+    strip = opened.window.strip
+
+    def choose(part: str) -> None:
+        button = next(b for b in strip.buttons if b.part.name == part)
+        qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+    choose("update")  # before a run
+    assert title(guide) == titles("update")[0]
+    assert opened.window.objective.isVisible()
+    assert guide.follow_box.isChecked()
+    begin(opened)
+    opened.controller.handle([ev.Progress(7, 1, 20, ev.Phase.SAMPLING, 1, 64)])
+    report(opened, "write")
+    choose("score")  # which is on
+    assert title(guide) == titles("score")[0]
+    assert guide.follow_box.isChecked()
+    guide.go_to(guide.following.first("update") + 1)
+    second = title(guide)
+    choose("update")  # another card of it shows: it stays
+    assert title(guide) == second
+    choose("estimate")  # the run is elsewhere, and does not take the card away
+    assert title(guide) == titles("estimate")[0]
+    assert not guide.follow_box.isChecked()
+    report(opened, "score", "estimate", "update")
+    guide._reading.timeout.emit()
+    assert title(guide) == titles("estimate")[0]
+    opened.window.docks["guide"].close()
+    choose("write")  # closed, it stays as it is
+    assert title(guide) == titles("estimate")[0]
 
 
 def test_what_is_drawn_are_the_numbers_of_the_store(store: Store) -> None:

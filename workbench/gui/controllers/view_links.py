@@ -29,6 +29,7 @@ class ViewLinks(QObject):
             window.tokens.place_shown.connect(of_place.show_place)
             of_place.message.connect(window.toast.show_message)
         window.strip.opened.connect(self._show_held)
+        window.strip.part_chosen.connect(self._explain_part)
         window.strip.turned.connect(window.guide.turn_to)
         window.guide.opened.connect(window.reveal)
         window.guide.summary.answer_wanted.connect(self._show_answer)
@@ -54,6 +55,11 @@ class ViewLinks(QObject):
         """A part that the strip opens while the run is held in a cycle is that cycle's."""
         if self._window.strip.held:
             self._window.tokens.follow(True)
+
+    def _explain_part(self, part: str) -> None:
+        """Turn the guide to a part that is chosen in the strip, unless it is closed."""
+        if not self._window.docks["guide"].isHidden():
+            self._window.guide.show_part(part)
 
     def _show_tokens(self, cycle: int, prompt: int) -> None:
         self._window.reveal("tokens")

@@ -32,10 +32,12 @@ _TITLES = {1: "Phase 1: create completions", 2: "Phase 2: update the model",
 class CycleStrip(QWidget):
     """Shows the last cycle of the run on display, or the one in hand.
 
-    ``opened`` carries the name of the dock that shows what the chosen part made; ``turned`` that of
-    the part that is on now, "" where none is, and whether the run is held there.
+    ``part_chosen`` carries the name of the chosen part, ``opened`` that of the dock that shows what
+    it made; ``turned`` that of the part that is on now, "" where none is, and whether the run is
+    held there.
     """
 
+    part_chosen = Signal(str)
     opened = Signal(str)
     turned = Signal(str, bool)
 
@@ -201,6 +203,10 @@ class CycleStrip(QWidget):
         self._row.addWidget(self._into, 0, Qt.AlignmentFlag.AlignBottom)
         self._fit()
 
+    def _choose(self, part: Part) -> None:
+        self.part_chosen.emit(part.name)
+        self.opened.emit(part.view)
+
     def _half(self, phase: int, parts: Sequence[Part]) -> QWidget:
         half = QWidget()
         column = QVBoxLayout(half)
@@ -217,7 +223,7 @@ class CycleStrip(QWidget):
         row.setSpacing(4)
         for part in parts:
             button = PartButton(part, _TITLES[phase])
-            button.clicked.connect(lambda _=False, view=part.view: self.opened.emit(view))
+            button.clicked.connect(lambda _=False, part=part: self._choose(part))
             self.buttons.append(button)
             row.addWidget(button, 1)
         column.addLayout(row, 1)

@@ -166,6 +166,14 @@ class GuideView(RunView):
         self.following.go_to(row)
         self._draw()
 
+    def show_part(self, part: str) -> None:
+        """Show the first card of a part. Following waits if the run is at another one."""
+        if self._part and self.alive and part != self._part:
+            self.follow_box.setChecked(False)
+        if self.card_part() != part:
+            self.following.go_to(self.following.first(part))
+        self._draw()
+
     def _follow(self, on: bool) -> None:
         following = self.following
         following.on = on
