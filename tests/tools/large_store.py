@@ -28,6 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.metrics import METRICS
 from workbench.records import TokenTrace
+from workbench.store.quantiles import pack as pack_quantiles
 from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.rows import completion_rows, trace_rows
 from workbench.store.schema import FILE_NAME
@@ -41,8 +42,10 @@ PROMPTS = tuple(f"The {_PLACES[i % len(_PLACES)]} was {_WORDS[i % len(_WORDS)]},
                 for i in range(BATCH))
 
 
-def make(home: Path, runs: int = 300, cycles: int = 50, long: int = 5000) -> None:
-    """Add ``runs`` finished runs of ``cycles`` cycles, then one of ``long`` (0: none)."""
+def make(home: Path, runs: int = 300, cycles: int = 50, long: int = 5000, *,
+         compared: int = COMPARED, tokens: int = TOKENS) -> None:
+    """Add ``runs`` finished runs of ``cycles`` cycles, then one of ``long`` (0: none), with
+    ``compared`` completions after each cycle, and traces of ``tokens``."""
     store = Store(home)
     numbers = np.random.default_rng(0)
     small = [_run(store, cycles, f"Run of {_PLACES[index % len(_PLACES)]} {index + 1}",
@@ -53,7 +56,7 @@ def make(home: Path, runs: int = 300, cycles: int = 50, long: int = 5000) -> Non
         for index, run_id in enumerate(small):
             _small(db.conn, numbers, run_id, cycles, forked=index % 10 == 9)
         for run_id in last:
-            _long(db.conn, numbers, run_id, long)
+            _long(db.conn, numbers, run_id, long, compared, tokens)
     store._writer.submit(write).result()
     store.close()
 
@@ -69,17 +72,20 @@ def _small(db: sqlite3.Connection, numbers: np.random.Generator, run_id: int, cy
                    [run_id - 1, cycles // 2, run_id])
 
 
-def _long(db: sqlite3.Connection, numbers: np.random.Generator, run_id: int, cycles: int) -> None:
+def _long(db: sqlite3.Connection, numbers: np.random.Generator, run_id: int, cycles: int,
+          compared: int, tokens: int) -> None:
     _cycles(db, numbers, run_id, cycles)
     _add(db, "completions", completion_rows(
-        run_id, 0, "comparison", _completions(numbers, 0, COMPARED)))
+        run_id, 0, "comparison", _completions(numbers, 0, compared)))
     for cycle in range(1, cycles + 1):
         rollout = _completions(numbers, cycle, BATCH)
         _add(db, "completions", completion_rows(run_id, cycle, "rollout", rollout))
         _add(db, "completions", completion_rows(
-            run_id, cycle, "comparison", _completions(numbers, cycle, COMPARED)))
-        traced = BATCH if cycle > cycles - WHOLE else PINNED
-        _add(db, "traces", trace_rows(run_id, cycle, (_trace(numbers, i) for i in range(traced))))
+            run_id, cycle, "comparison", _completions(numbers, cycle, compared)))
+        traced = [_trace(numbers, i, tokens)
+                  for i in range(BATCH if cycle > cycles - WHOLE else PINNED)]
+        _add(db, "traces", trace_rows(run_id, cycle, traced))
+        _add(db, "quantiles", pack_quantiles(run_id, cycle, traced, {}))
 
 
 def _run(store: Store, cycles: int, name: str, prompts: Sequence[str]) -> int:
@@ -121,13 +127,14 @@ def _completions(
         float(scores[i]), abs(float(scores[i])) * 2, 11, True) for i in range(count)]
 
 
-def _trace(numbers: np.random.Generator, position: int) -> TokenTrace:
-    pieces = tuple(f" {_WORDS[(position + i) % len(_WORDS)]}" for i in range(TOKENS))
+def _trace(numbers: np.random.Generator, position: int, tokens: int) -> TokenTrace:
+    pieces = tuple(f" {_WORDS[(position + i) % len(_WORDS)]}" for i in range(tokens))
     columns = ("logprob", "ref_logprob", "value", "reward", "advantage", "return", "ratio",
                "entropy")
-    table = numbers.standard_normal((len(columns), TOKENS)).astype("<f4")
-    return TokenTrace(position, position, np.arange(TOKENS, dtype="<i4"), pieces,
-                       dict(zip(columns, table, strict=True)))
+    table = numbers.standard_normal((len(columns), tokens)).astype("<f4")
+    table[columns.index("ratio")] = np.exp(table[columns.index("ratio")] / 8)
+    return TokenTrace(position, position, np.arange(tokens, dtype="<i4"), pieces,
+                      dict(zip(columns, table, strict=True)))
 
 
 def _add(db: sqlite3.Connection, table: str, rows: Iterable[Mapping[str, Any]]) -> None:
