@@ -32,7 +32,7 @@ FOUND = Crossroads(1, 1, 0, 1, "Run 1 after cycle 1", 0, 0.64, 7, (
 
 
 def test_continuations_that_begin_alike_share_their_nodes():
-    root = grow(FOUND)
+    root = grow([FOUND])
     assert root.worth == FOUND.worth
     bad, good, end = root.children
     assert [c.worth for c in root.children] == [0.5, 1.9, 1.7]
@@ -136,7 +136,7 @@ def test_rewards_stand_at_their_leaves_and_clear_of_one_another(qtbot, opened, s
     branches = tuple(replace(branch, continuations=tuple(
         Continuation((7, i), (" b", f" {i}"), 1.5 + i / 1000, False) for i in range(9)))
         for branch in FOUND.branches)
-    view.tree.show_crossroads(replace(FOUND, run_id=run_id, branches=branches))
+    view.tree.show_places([replace(FOUND, run_id=run_id, branches=branches)], 1)
     tree = view.tree
     leaves, found = tree.root.leaves(), tree.labels()
     assert 0 < len(found) < len(leaves)
@@ -183,7 +183,7 @@ def near(count):
 def test_a_branch_stands_where_its_name_does(opened, store, height, count, named):
     place(opened, store)
     tree = opened.window.paths.tree
-    tree.show_crossroads(near(count))
+    tree.show_places([near(count)], 1)
     tree.setMinimumHeight(0)
     tree.resize(600, height)
     names = tree.names()
@@ -205,7 +205,7 @@ def test_a_branch_stands_where_its_name_does(opened, store, height, count, named
 def test_numbers_of_the_scale_are_clear_of_one_another(opened, store):
     place(opened, store)
     tree = opened.window.paths.tree
-    tree.show_crossroads(FOUND)
+    tree.show_places([FOUND], 1)
     tree.setMinimumHeight(0)
     for height, count in ((400, 5), (80, 4), (64, 3)):
         tree.resize(600, height)
@@ -268,3 +268,136 @@ def test_tokens_says_where_the_person_is(qtbot, opened, store):
     opened.window.tokens._choose_step(0)
     opened.window.reveal("paths")
     qtbot.waitUntil(lambda: "in place of “was”" in opened.window.paths._where.text())
+
+
+# The same completion, written on from at its first token as well.
+FIRST = replace(FOUND, at=0, value=1.2, taken=3, branches=(
+    Branch(3, " was", 0.6, 0.5, 0.7, (continuation(7, 1, score=1.5), continuation(4, score=0.5))),
+    Branch(8, " is", 0.2, 0.3, 0.4, (continuation(2, 2, 6, score=-1.0),)),
+    Branch(9, ".", 0.1, 0.1, 0.5, (continuation(score=0.2),))))
+
+
+def mean_by_hand(found, but=None):
+    """What the branches are worth on average, each as likely as it is, from the scores alone."""
+    rows = [(b.chance, [c.score for c in b.continuations]) for b in found.branches
+            if b.token != but]
+    return (sum(chance * sum(scores) / len(scores) for chance, scores in rows)
+            / sum(chance for chance, _ in rows))
+
+
+def test_places_of_one_completion_stand_in_one_tree_along_the_path_taken(opened, store):
+    place(opened, store)
+    for found in (FOUND, FIRST):
+        store.record_crossroads(found).result()
+    kept = store.crossroads(1, 1, 0)
+    assert [found.at for found in kept] == [0, 1]
+    root = grow(kept)
+    assert (root.crossroads, root.is_place) == (kept[0], True)
+    was = next(node for node in root.branches() if node.taken)
+    assert was.branch.piece == " was"
+    (later,) = [child for child in was.children if child.is_place]
+    assert later.crossroads == kept[1]
+    assert later.taken
+    # Each is worth the mean of what was written on from it, and of nothing else.
+    for node, found in zip((root, later), kept, strict=True):
+        assert node.worth == pytest.approx(mean_by_hand(found))
+        for branch in node.branches():
+            assert branch.worth == pytest.approx(
+                np.mean([leaf.continuation.score for leaf in branch.leaves()]))
+        assert len(node.leaves()) == sum(len(b.continuations) for b in found.branches)
+    assert was.worth == 1.0
+    assert root.worth == pytest.approx(0.42 / 0.9)
+    # The same number of tokens stands at the same place from left to right.
+    ends = {}
+    for node in root.walk():
+        if node.continuation is not None:
+            long = node.crossroads.at + 1 + len(node.continuation.tokens)
+            assert ends.setdefault(long, node.x) == pytest.approx(node.x)
+    assert sorted(ends.values()) == [ends[long] for long in sorted(ends)]
+    assert max(ends.values()) == pytest.approx(1)
+    assert root.x < was.x < later.x < later.branches()[0].x
+    assert grow([]) is None
+
+
+def test_one_goes_from_place_to_place(qtbot, opened, store):
+    place(opened, store)
+    for found in (FOUND, FIRST):
+        store.record_crossroads(found).result()
+    view, tree = opened.window.paths, opened.window.paths.tree
+    view.show_place(1, 1, 0, 0)
+    kept = store.crossroads(1, 1, 0)
+    assert [node.crossroads for node in tree.places] == kept
+    assert tree.chosen is tree.places[0]
+    others = mean_by_hand(kept[0], but=3)
+    assert (f"This path is worth 1.00, the others −{abs(others):.2f} on average: advantage "
+            f"+{1 - others:.2f} of reward") in view._said.text()
+    assert tree.accessibleDescription() == f"Place 1 of 2. {view._said.text()}"
+    # Means and estimates stand at every place, those of the chosen one first.
+    texts = [text for *_, text in tree.estimates()]
+    assert texts[:2] == ["● 0.47", "◇ 1.20"]
+    assert tree.value_at(tree.places[0]).y() < tree.place(tree.places[0]).y()
+    assert {node.branch.piece for node, *_ in tree.names()} == {" was", " is", "."}
+    tree.setFocus()
+    qtbot.keyClick(tree, Qt.Key.Key_Right)
+    assert tree.chosen is tree.places[1]
+    assert view._place == (1, 1, 0, 1)
+    assert view._said.text() == say(kept[1])
+    assert view._where.text() == "Cycle 1, in place of “good” after … was"
+    assert {node.branch.piece for node, *_ in tree.names()} == {" bad", " good", "."}
+    qtbot.keyClick(tree, Qt.Key.Key_Right)  # there is no other
+    assert tree.chosen is tree.places[1]
+    # Up and Down stay with the chosen place.
+    for _ in range(9):
+        qtbot.keyClick(tree, Qt.Key.Key_Down)
+        assert tree._leaf.crossroads == kept[1]
+    assert not tree.grab().isNull()
+    qtbot.keyClick(tree, Qt.Key.Key_Left)
+    assert tree.chosen is tree.places[0]
+    assert tree._leaf is None
+    # A click on a path goes to its place.
+    leaf = tree.places[1].leaves()[0]
+    qtbot.mouseClick(tree, Qt.MouseButton.LeftButton, pos=tree.place(leaf).toPoint())
+    assert view._place == (1, 1, 0, 1)
+    qtbot.mouseClick(view.from_prompt, Qt.MouseButton.LeftButton)
+    assert tree.chosen is tree.places[0]
+    view.write_on()
+    assert opened.sent[-1].at == 0
+
+
+def test_the_tree_stays_at_a_token_that_nothing_was_written_on_from(qtbot, opened, store):
+    place(opened, store)
+    store.record_crossroads(FOUND).result()
+    view, tree = opened.window.paths, opened.window.paths.tree
+    view.show_place(1, 1, 0, 0)
+    assert tree.chosen is None
+    assert len(tree.root.leaves()) == 5
+    assert view._said.text() == (
+        "Nothing was written on from here yet. The tree is of another place of this completion; "
+        "Left and Right in it go there.")
+    assert [node.crossroads.at for node, *_ in tree.estimates()] == [1, 1]
+    assert not tree.names()
+    assert not tree.grab().isNull()
+    qtbot.keyClick(tree, Qt.Key.Key_Left)
+    assert tree.chosen is tree.places[0]
+    # What comes of it joins the tree.
+    view.go_to(0)
+    view.write_on()
+    store.record_crossroads(FIRST).result()
+    opened.controller.handle([ev.WroteOn(view._number, FIRST)])
+    assert [node.crossroads.at for node in tree.places] == [0, 1]
+    assert tree.chosen is tree.places[0]
+    view.show_place(1, 1, 7, 0)  # another completion has none of it
+    assert tree.root is None
+
+
+@pytest.mark.parametrize("count", [1, 3, 6])
+def test_numbers_and_names_of_places_are_clear_of_one_another(opened, store, count):
+    place(opened, store)
+    tree = opened.window.paths.tree
+    tree.show_places([replace(FOUND, at=2 * i, value=0.5 + 0.1 * i) for i in range(count)], 0)
+    tree.resize(640, 300)
+    boxes = [box for _, box, _ in tree.estimates()]
+    assert tree.estimates()[0][0] is tree.places[0]
+    for others in ([box for _, box, _ in tree.names()], boxes):
+        assert not any(a.intersects(b) for a in boxes for b in others if a is not b)
+    assert all(tree.rect().toRectF().contains(box) for box in boxes)

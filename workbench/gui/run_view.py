@@ -16,30 +16,59 @@ Picture = TypeVar("Picture")
 _RELOAD_MS = 60
 
 
-class RunView(QWidget):
-    """Follows the run on display until the person chooses a cycle, and reads the store only while
-    it is on the screen. A subclass reads and shows in :meth:`load`."""
-
-    cycle_chosen = Signal(int)
-    """The person has gone to this cycle here."""
+class StoreView(QWidget):
+    """Reads the store only while it is on the screen. A subclass reads and shows in
+    :meth:`load`."""
 
     def __init__(self, name: str, store: Store, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName(name)
         self.store = store
-        self.run_id: int | None = None
-        self.wanted: int | None = None
-        """The cycle that was chosen; None: the latest."""
-        self.alive = True
-        """Whether the run is alive, so that its cycles are on their way."""
         self._stale = True
         # Several cycles may end within a moment; only the last is worth reading.
         self._reload = QTimer(self, singleShot=True, interval=_RELOAD_MS)
         self._reload.timeout.connect(self.load_now)
 
     def load(self) -> None:
-        """Read what there is of the run and the cycle wanted, and show it."""
+        """Read what is to be shown, and show it."""
         raise NotImplementedError
+
+    def is_seen(self) -> bool:
+        """Whether any of it is on the screen."""
+        return not self.visibleRegion().isEmpty()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Read what has come while the view was behind others."""
+        super().paintEvent(event)
+        if self._stale:
+            self._reload.start()
+
+    def load_soon(self) -> None:
+        """Read anew, once the view is on the screen."""
+        self._stale = True
+        if self.is_seen():
+            self._reload.start()
+
+    def load_now(self) -> None:
+        """Read anew, at once."""
+        self._reload.stop()
+        self._stale = False
+        self.load()
+
+
+class RunView(StoreView):
+    """Follows the run on display until the person chooses a cycle."""
+
+    cycle_chosen = Signal(int)
+    """The person has gone to this cycle here."""
+
+    def __init__(self, name: str, store: Store, parent: QWidget | None = None) -> None:
+        super().__init__(name, store, parent)
+        self.run_id: int | None = None
+        self.wanted: int | None = None
+        """The cycle that was chosen; None: the latest."""
+        self.alive = True
+        """Whether the run is alive, so that its cycles are on their way."""
 
     # -- what the window tells
 
@@ -72,26 +101,6 @@ class RunView(QWidget):
         self.wanted = cycle
         self.cycle_chosen.emit(cycle)
         self.load_now()
-
-    # -- when it is read
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Read what has come while the view was behind others."""
-        super().paintEvent(event)
-        if self._stale:
-            self._reload.start()
-
-    def load_soon(self) -> None:
-        """Read anew, once the view is on the screen."""
-        self._stale = True
-        if not self.visibleRegion().isEmpty():
-            self._reload.start()
-
-    def load_now(self) -> None:
-        """Read anew, at once."""
-        self._reload.stop()
-        self._stale = False
-        self.load()
 
 
 class PictureView(RunView, Generic[Picture]):

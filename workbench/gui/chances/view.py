@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from PySide6.QtCore import QSignalBlocker, QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QPaintEvent, QResizeEvent
+from PySide6.QtCore import QSignalBlocker, QSize, Qt
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QBoxLayout,
     QHBoxLayout,
@@ -23,6 +23,7 @@ from workbench.formatting import number
 from workbench.gui.chances.bars import ChanceBars, say_row
 from workbench.gui.chances.over_cycles import MetricLine
 from workbench.gui.chances.reading import Picture, Row, Whole, read_kept
+from workbench.gui.place_view import Place, PlaceView
 from workbench.gui.widgets.controls import enable, label, named
 from workbench.gui.widgets.form_scroll import FormScroll
 from workbench.gui.widgets.place_text import place_text
@@ -34,8 +35,6 @@ from workbench.training.events import DistributionRead, ReadingDistributionFaile
 from workbench.training.states import WHEN, allowed
 
 ChanceEvent = DistributionRead | ReadingDistributionFailed
-Place = tuple[int, int, int, int]
-"""Run, cycle, row in its batch, and place in the completion."""
 _COLDEST, _HOTTEST, _STEPS = 0.1, 3.0, 100  # temperatures, and steps of the slider for each 1
 _BESIDE = 640  # pixels from which on the small plots have room beside the bars
 _ROOMY = 360  # pixels of height from which on bars may take more than they need
@@ -51,18 +50,11 @@ _SLIDER_OFF = ("A temperature reshapes a whole distribution, and only the likeli
                "kept: press Whole distribution first.")
 
 
-class ChancesView(QWidget):
-    """Shows the place that Tokens has chosen; :attr:`wanted` carries the commands."""
-
-    wanted = Signal(object)
-    message = Signal(str, str)
-    """Level and sentence of a message for the person."""
+class ChancesView(PlaceView):
+    """How likely tokens were at a place, and what temperature and entropy make of that."""
 
     def __init__(self, store: Store, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setObjectName("chances_view")
-        self._store = store
-        self._place: Place | None = None
+        super().__init__("chances_view", store, parent)
         self._trace: TokenTrace | None = None
         self._algorithm = default_algorithm()
         self._settings: Mapping[str, Any] = {}
@@ -71,27 +63,16 @@ class ChancesView(QWidget):
         self._temperature = 1.0
         self._asked: tuple[int, Place] | None = None
         self._number = 0
-        self._state = State.IDLE
-        self._stale = False
         self.lines: list[MetricLine] = []
         self._build()
         self._show()
 
     # -- what the window tells
 
-    def show_place(self, run_id: int, cycle: int, position: int, at: int) -> None:
-        """Show a place of a completion; more of it may be known than before."""
-        self._place = run_id, cycle, position, at
-        self._stale = True
-        if not self.visibleRegion().isEmpty():
-            self._read()
-
-    def show_run(self, run_id: int | None) -> None:
-        """Let go of a place of another run than the one on display."""
-        if self._place is not None and self._place[0] != run_id:
-            self._place = self._trace = self._found = self._asked = None
-            self._stale = False
-            self._show()
+    def leave(self) -> None:
+        """Show nothing: there is no place any more."""
+        self._trace = self._found = self._asked = None
+        self._show()
 
     def set_state(self, state: State) -> None:
         """Take note of what can be asked for."""
@@ -139,12 +120,6 @@ class ChancesView(QWidget):
 
     # -- showing
 
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Read what has come while the view was behind others."""
-        super().paintEvent(event)
-        if self._stale:
-            QTimer.singleShot(0, self, self._read)
-
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Put the small plots beside the bars, or below where the view is narrow."""
         super().resizeEvent(event)
@@ -158,20 +133,19 @@ class ChancesView(QWidget):
         """Wide enough for bars and plots."""
         return QSize(640, 400)
 
-    def _read(self) -> None:
+    def load(self) -> None:
         """Read what the store has of the place, unless it has been read."""
-        if self._place is None or not self._stale:
+        if self._place is None:
             return
-        self._stale = False
         run_id, cycle, position, _ = self._place
-        run = self._store.run(run_id)
+        run = self.store.run(run_id)
         known = run_id, cycle, position, 0 if run is None else run.cycles
         # Of a cycle in hand more becomes known.
         if known != self._known or run is None or cycle > run.cycles:
             self._known = known
-            self._trace = self._store.trace(run_id, cycle, position)
+            self._trace = self.store.trace(run_id, cycle, position)
             self._algorithm = default_algorithm() if run is None else algorithm_named(run.algorithm)
-            self._settings = self._store.settings_after(run_id, cycle)
+            self._settings = self.store.settings_after(run_id, cycle)
             self._read_metrics(run_id, cycle)
         if not self.whole.isChecked():
             self._temperature = self._sampled()
@@ -188,7 +162,7 @@ class ChancesView(QWidget):
             self.lines = [MetricLine(metric) for metric in metrics]
             for line in self.lines:
                 self._plots.addWidget(line)
-        found = self._store.metrics(run_id, [metric.name for metric in metrics])
+        found = self.store.metrics(run_id, [metric.name for metric in metrics])
         for line in self.lines:
             series = found.get(line.of_metric.name)
             line.show_values([] if series is None else series.cycles,
@@ -203,7 +177,7 @@ class ChancesView(QWidget):
         if (self.whole.isChecked() and self._place is not None and self._found is None
                 and not self._stale and self._asked is None and self._trace is not None
                 and self._state in allowed(ReadDistribution)
-                and not self.visibleRegion().isEmpty()):
+                and self.is_seen()):
             self._number += 1
             self._asked = self._number, self._place
             self.wanted.emit(ReadDistribution(self._number, *self._place))

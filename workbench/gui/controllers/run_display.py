@@ -55,10 +55,7 @@ class RunDisplay(QObject):
         self._health.begin(run_id)
         self._window.hyperparameters.show_history([])
         self._window.completions.show_run(run_id)
-        for view in self._window.run_views():
-            view.show_run(run_id)
-        self._window.paths.show_run(run_id)
-        self._window.chances.show_run(run_id)
+        self._tell_views(run_id)
         self.say_what_shows()
 
     def show_run(self, run_id: int | None) -> None:
@@ -66,10 +63,7 @@ class RunDisplay(QObject):
         self.shown, self._late, self._reading = run_id, [], run_id is not None
         self._watch(run_id)
         self._window.completions.show_run(run_id)
-        for view in self._window.run_views():
-            view.show_run(run_id)
-        self._window.paths.show_run(run_id)
-        self._window.chances.show_run(run_id)
+        self._tell_views(run_id)
         self._health.begin(run_id)
         if run_id is None:
             self._display(None, ({}, [], []))
@@ -79,6 +73,11 @@ class RunDisplay(QObject):
                          self._store.health(run_id)),
                 partial(self._display, run_id))
         self.say_what_shows()
+
+    def _tell_views(self, run_id: int | None) -> None:
+        window = self._window
+        for view in (*window.run_views(), window.paths, window.chances):
+            view.show_run(run_id)
 
     def show_live(self) -> None:
         """Put the run on display that is alive."""

@@ -1,7 +1,8 @@
-"""Where the nodes of a tree of paths stand: depth to the right, worth upwards. No Qt."""
+"""Where the nodes of a tree of paths stand: tokens to the right, worth upwards. No Qt."""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -9,16 +10,24 @@ from statistics import fmean
 
 from workbench.records import Branch, Continuation, Crossroads
 
-_BRANCHES_AT = 0.24  # of the width: room for the tokens' names
+_ROOM, _ROOM_OF_ALL = 0.24, 0.5  # of the width, for the tokens' names of one place and of all
+_APART = 0.2  # of a place's room: so far it stands from the branch before, which may be as long
 
 
 @dataclass(slots=True)
 class Node:
-    """A place in the tree. ``worth`` is the mean score of the leaves behind it, ``x`` runs from 0
-    to 1; ``branch`` is the one it belongs to, and a leaf has its ``continuation``."""
+    """A point of the tree: a place that was written on from, a branch there, where continuations
+    part, or their end.
+
+    ``x`` runs from 0 to 1. ``worth`` is the mean score of what was written on from it, at a place
+    over all branches as likely as they are. ``crossroads`` is the place it belongs to; a branch and
+    what comes of it have their ``branch``, and a leaf has its ``continuation``. ``taken``: the path
+    that was taken leads to it, or through its branch.
+    """
 
     x: float
     worth: float
+    crossroads: Crossroads
     parent: Node | None = None
     branch: Branch | None = None
     continuation: Continuation | None = None
@@ -30,6 +39,17 @@ class Node:
         """How much better it is than where it comes from."""
         return 0.0 if self.parent is None else self.worth - self.parent.worth
 
+    @property
+    def is_place(self) -> bool:
+        """Whether it is a place that was written on from."""
+        return self.branch is None
+
+    @property
+    def on_path(self) -> bool:
+        """Whether it stands on the path that was taken, rather than on what came of it when it was
+        written on."""
+        return self.is_place or (self.taken and self.parent is not None and self.parent.is_place)
+
     def walk(self) -> Iterator[Node]:
         """Yield the node and all behind it."""
         yield self
@@ -37,42 +57,82 @@ class Node:
             yield from child.walk()
 
     def leaves(self) -> list[Node]:
-        """Return what is at the ends, in order."""
-        return [node for node in self.walk() if node.continuation is not None]
+        """Return the ends behind it, in order, without those of later places."""
+        return [node for node in self.walk()
+                if node.continuation is not None and node.crossroads is self.crossroads]
+
+    def branches(self) -> list[Node]:
+        """Return the branches of a place, likeliest first."""
+        return [node for node in self.children if not node.is_place]
 
 
-def grow(found: Crossroads) -> Node:
-    """Return the tree of a crossroads: continuations that begin alike share their nodes."""
-    root = Node(0.0, found.worth)
-    longest = max((len(c.tokens) for b in found.branches for c in b.continuations), default=0)
-    for branch in found.branches:
-        if branch.continuations:
-            node = Node(_BRANCHES_AT, branch.worth, root, branch,
-                        taken=branch.token == found.taken)
-            root.children.append(node)
-            _split(node, branch.continuations, 0, longest)
+def grow(places: Sequence[Crossroads]) -> Node | None:
+    """Return the tree of places of one completion along the path that was taken: a later place
+    comes behind the branch that was taken at the one before. Continuations that begin alike share
+    their nodes. None without a place."""
+    scale = _Scale(places)
+    root: Node | None = None
+    before: Node | None = None
+    for found in sorted(places, key=lambda found: found.at):
+        here = Node(scale.place(found.at), found.worth, found, before, taken=True)
+        root = root or here
+        if before is not None:
+            before.children.append(here)
+        before = here
+        for branch in found.branches:
+            if branch.continuations:
+                node = Node(scale.x(found.at + 1), branch.worth, found, here, branch,
+                            taken=branch.token == found.taken)
+                here.children.append(node)
+                _split(node, branch.continuations, 0, scale)
+                before = node if node.taken else before
     return root
 
 
-def _split(node: Node, below: Sequence[Continuation], depth: int, longest: int) -> None:
+class _Scale:
+    """Tokens from left to right, with room behind each place for the names of its branches."""
+
+    def __init__(self, places: Sequence[Crossroads]) -> None:
+        self._at = sorted(found.at for found in places)
+        self._room = min(_ROOM, _ROOM_OF_ALL / max(1, len(places)))
+        ends = [found.at + 1 + len(c.tokens) for found in places for branch in found.branches
+                for c in branch.continuations]
+        self._span = max((end - self._at[0] - bisect_left(self._at, end) for end in ends),
+                         default=0)
+
+    def x(self, at: int) -> float:
+        """Return where a text of ``at`` tokens ends."""
+        passed = bisect_left(self._at, at)  # so many tokens stand at places
+        share = (at - self._at[0] - passed) / self._span if self._span else 0.0
+        return self._room * passed + (1 - self._room * len(self._at)) * share
+
+    def place(self, at: int) -> float:
+        """Return where a place stands that has so many tokens before it."""
+        return self.x(at) + (0.0 if at == self._at[0] else _APART * self._room)
+
+    def end(self, at: int) -> float:
+        """Return where a path ends that has so many tokens; at the right where all are as long."""
+        return self.x(at) if self._span else 1.0
+
+
+def _split(node: Node, below: Sequence[Continuation], depth: int, scale: _Scale) -> None:
     """Add what comes behind a node whose ``below`` are alike up to ``depth``."""
     groups: dict[int | None, list[Continuation]] = {}
     for one in below:
         groups.setdefault(one.tokens[depth] if depth < len(one.tokens) else None, []).append(one)
+    found, begins = node.crossroads, node.crossroads.at + 1
     for token, group in groups.items():
-        end = depth if token is None else _alike(group, depth + 1)
-        x = _BRANCHES_AT + (1 - _BRANCHES_AT) * (end / longest if longest else 1.0)
         if token is None or len(group) == 1:
             for one in group:
-                x = _BRANCHES_AT + (1 - _BRANCHES_AT) * (
-                    len(one.tokens) / longest if longest else 1.0)
                 node.children.append(Node(
-                    x, one.score, node, node.branch, one, node.taken))
+                    scale.end(begins + len(one.tokens)), one.score, found, node, node.branch, one,
+                    node.taken))
             continue
-        child = Node(x, sum(c.score for c in group) / len(group), node, node.branch,
-                     taken=node.taken)
+        end = _alike(group, depth + 1)
+        child = Node(scale.x(begins + end), fmean(c.score for c in group), found, node,
+                     node.branch, taken=node.taken)
         node.children.append(child)
-        _split(child, group, end, longest)
+        _split(child, group, end, scale)
 
 
 def _alike(group: Sequence[Continuation], depth: int) -> int:

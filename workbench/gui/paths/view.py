@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QSize, Qt, QTimer, Signal
-from PySide6.QtGui import QPaintEvent
+from PySide6.QtCore import QSignalBlocker, QSize, Qt
 from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
@@ -20,6 +19,7 @@ from superqt import QElidingLabel, QFlowLayout
 from workbench.formatting import number, percent, signed, visible
 from workbench.gui.paths.layout import Node
 from workbench.gui.paths.tree import PathTree
+from workbench.gui.place_view import Place, PlaceView
 from workbench.gui.widgets.controls import enable, label, named, tool_button
 from workbench.gui.widgets.place_text import place_text
 from workbench.gui.widgets.plain_text import plain_tip
@@ -31,32 +31,24 @@ from workbench.training.events import State, WritingOn, WritingOnFailed, WroteOn
 from workbench.training.states import WHEN, allowed
 
 PathEvent = WritingOn | WroteOn | WritingOnFailed
-Place = tuple[int, int, int, int]
-"""Run, cycle, row in its batch, and place in the completion."""
 _EMPTY = ("Choose a token in Tokens. Write on then continues the likeliest tokens at its place, "
           "with the same random numbers each, and draws what the reward gives: which path was "
           "better than the alternatives, and by how much.")
 _NOTHING = "Nothing was written on from here yet."
+_ELSEWHERE = ("Nothing was written on from here yet. The tree is of {} of this completion; Left "
+              "and Right in it go there.")
 _SOURCES = {"Policy as it is now": TrySource("current"), "Start policy": TrySource("start")}
 
 
-class PathsView(QWidget):
-    """Shows the tree of the place on display; :attr:`wanted` carries the commands."""
-
-    wanted = Signal(object)
-    message = Signal(str, str)
-    """Level and sentence of a message for the person."""
+class PathsView(PlaceView):
+    """Shows the tree of all places of a completion that were written on from."""
 
     def __init__(self, store: Store, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self.setObjectName("paths_view")
-        self._store = store
-        self._place: Place | None = None
-        self._stale = False
-        self._found: list[Crossroads] = []
+        super().__init__("paths_view", store, parent)
+        self._found: list[Crossroads] = []  # of the completion
+        self._trees: dict[str, list[Crossroads]] = {}  # the same by who wrote them
         self._asked: dict[int, Place] = {}
         self._number = 0
-        self._state = State.IDLE
         self._build()
         self._show()
 
@@ -64,20 +56,15 @@ class PathsView(QWidget):
 
     def show_place(self, run_id: int, cycle: int, position: int, at: int) -> None:
         """Show what is known of a place of a completion."""
-        place = run_id, cycle, position, at
-        if place != self._place:
-            self._place = place
-            self._stale = self.visibleRegion().isEmpty()
-            if not self._stale:
-                self._read()
+        if (run_id, cycle, position, at) != self._place:
+            super().show_place(run_id, cycle, position, at)
 
-    def show_run(self, run_id: int | None) -> None:
-        """Let go of a place of another run than the one on display."""
-        if self._place is not None and self._place[0] != run_id:
-            self._place, self._found, self._stale = None, [], False
-            self.writer.clear()
-            self._show()
-            self._enable()
+    def leave(self) -> None:
+        """Show nothing: there is no place any more."""
+        self._found, self._trees = [], {}
+        self.writer.clear()
+        self._show()
+        self._enable()
 
     def set_state(self, state: State) -> None:
         """Take note of what can be asked for."""
@@ -92,7 +79,7 @@ class PathsView(QWidget):
             return
         self._asked.pop(event.id, None)
         if isinstance(event, WroteOn):
-            if place == self._place:
+            if place is not None and self._place is not None and place[:3] == self._place[:3]:
                 self._read(event.found.writer)
         else:
             if event.sentence:
@@ -125,55 +112,86 @@ class PathsView(QWidget):
     def go_to_prompt(self) -> None:
         """Show the place right after the prompt."""
         if self._place is not None:
-            self.show_place(*self._place[:3], 0)
-            self._enable()
+            self.go_to(0)
+
+    def go_to(self, at: int) -> None:
+        """Show another place of the completion."""
+        if self._place is not None:
+            self.show_place(*self._place[:3], at)
 
     # -- showing
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        """Read what has come while the view was behind others."""
-        super().paintEvent(event)
-        if self._stale:
-            self._stale = False
-            QTimer.singleShot(0, self, self._read)
 
     def sizeHint(self) -> QSize:
         """Wide enough for a tree."""
         return QSize(640, 400)
 
+    def load(self) -> None:
+        """Show what is known of the place."""
+        if self._place is not None:
+            self._read()
+
     def _read(self, writer: str = "") -> None:
-        """Read what is known of the place, and show what ``writer`` wrote, or the last to write."""
+        """Read what is known of the completion, and show what ``writer`` wrote, or the last to
+        write at the place."""
         assert self._place is not None
-        run_id, cycle, position, at = self._place
-        self._found = [c for c in self._store.crossroads(run_id, cycle, position) if c.at == at]
-        self.writer.blockSignals(True)
-        self.writer.clear()
-        self.writer.addItems([c.writer for c in self._found])
-        self.writer.setCurrentIndex(max(0, self.writer.findText(writer)) if writer
-                                    else len(self._found) - 1)
-        self.writer.blockSignals(False)
+        found = self.store.crossroads(*self._place[:3])
+        if found != self._found:  # else the tree stays as it is
+            self._found, self._trees = found, {}
+            for one in found:
+                self._trees.setdefault(one.writer, []).append(one)
+            with QSignalBlocker(self.writer):
+                self.writer.clear()
+                self.writer.addItems(list(self._trees))
+                self.writer.setCurrentIndex(len(self._trees) - 1)
+        if writer:
+            with QSignalBlocker(self.writer):
+                self.writer.setCurrentIndex(self.writer.findText(writer))
+        self._choose_writer()
+
+    def _choose_writer(self) -> None:
+        """Show another's tree where the one on display has nothing from the place."""
+        able = [row for row, places in enumerate(self._trees.values())
+                if any(c.at == self._at() for c in places)]
+        if able and self.writer.currentIndex() not in able:
+            with QSignalBlocker(self.writer):
+                self.writer.setCurrentIndex(able[-1])
         self._show()
         self._enable()
 
+    def _at(self) -> int:
+        return -1 if self._place is None else self._place[3]
+
+    def _shown(self) -> Sequence[Crossroads]:
+        """Return the places of the tree on display."""
+        return self._trees.get(self.writer.currentText(), ())
+
     def _chosen(self) -> Crossroads | None:
-        row = self.writer.currentIndex()
-        return self._found[row] if 0 <= row < len(self._found) else None
+        return next((c for c in self._shown() if c.at == self._at()), None)
 
     def _show(self) -> None:
-        place, found = self._place, self._chosen()
+        place, found, shown = self._place, self._chosen(), self._shown()
         self._pages.setCurrentWidget(self._empty if place is None else self._whole)
-        self.writer.setVisible(len(self._found) > 1)
-        self._by.setVisible(len(self._found) > 1)
-        self.tree.show_crossroads(found)
+        self.writer.setVisible(len(self._trees) > 1)
+        self._by.setVisible(len(self._trees) > 1)
+        self.tree.show_places(shown, self._at())
+        self._draw_legend()
         self._show_leaf(None)
+        said = _NOTHING
+        if found is not None:
+            said = say(found)
+        elif shown:
+            said = _ELSEWHERE.format(f"{len(shown):,} other places" if len(shown) > 1
+                                     else "another place")
         if place is not None:
             self._where.setText(self._describe(place))
-            self._said.setText(_NOTHING if found is None else say(found))
-        self.tree.setAccessibleDescription(self._said.text())
+            self._said.setText(said)
+        which = (f"Place {shown.index(found) + 1:,} of {len(shown):,}. "
+                 if found is not None and len(shown) > 1 else "")
+        self.tree.setAccessibleDescription(f"{which}{said}")
 
     def _describe(self, place: Place) -> str:
         run_id, cycle, position, at = place
-        return place_text(self._store.trace(run_id, cycle, position), cycle, at)
+        return place_text(self.store.trace(run_id, cycle, position), cycle, at)
 
     def _show_leaf(self, leaf: Node | None) -> None:
         pointed = leaf is not None and leaf.continuation is not None
@@ -192,7 +210,9 @@ class PathsView(QWidget):
             f"<span style='color: {theme.good}'>━</span> worth more than where it comes from, "
             f"<span style='color: {theme.bad}'>━</span> less, "
             f"<span style='color: {theme.muted}'>━</span> about as much; thick: taken. "
-            "Point at an end to read it")
+            "Point at an end to read it"
+            + ("; Left, Right or a click goes to another place"
+               if len(self.tree.places) > 1 else ""))
 
     def _enable(self) -> None:
         busy = bool(self._asked)
@@ -259,6 +279,7 @@ class PathsView(QWidget):
         column.addWidget(self._said)
         self.tree = PathTree()
         self.tree.pointed.connect(self._show_leaf)
+        self.tree.place_chosen.connect(self.go_to)
         self._legend = label(rich=True)
         self._legend.setObjectName("paths_legend")
         self._legend.setMinimumWidth(1)
