@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from decimal import Decimal, InvalidOperation
 
 from workbench.settings import Spec
 
@@ -64,6 +65,21 @@ def signed(value: float) -> str:
     """Write a number with its sign."""
     text = number(value)
     return f"+{text}" if math.isfinite(value) and value > 0 and text != "0.00" else text
+
+
+def difference(before: str, after: str) -> str:
+    """Return what lies between two written numbers, with its sign: what a reader gets who subtracts
+    them. Nothing where one of them is no number."""
+    try:
+        between = Decimal(_plain(after)) - Decimal(_plain(before))
+    except InvalidOperation:
+        return ""
+    text = f"{abs(between):,f}"
+    return f"+{text}" if between > 0 else f"−{text}" if between else text
+
+
+def _plain(text: str) -> str:
+    return text.replace("−", "-").replace(",", "")
 
 
 def percent(share: float) -> str:

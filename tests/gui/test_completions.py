@@ -22,10 +22,11 @@ from PySide6.QtGui import (
 from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QApplication, QLabel, QMenu, QTextEdit, QToolButton, QWidget
 
-from workbench.gui.completions.completion_texts import as_csv, as_markdown, change
+from workbench.gui.completions.completion_texts import as_csv, as_markdown, change, change_of
 from workbench.gui.completions.delegate import MOST_LINES, PAD
 from workbench.gui.completions.diff import marked_difference, split, word_difference
 from workbench.gui.completions.filters import parse
+from workbench.gui.completions.headline import headline
 from workbench.gui.completions.model import (
     COUNT,
     SORTS,
@@ -268,7 +269,7 @@ def test_the_header_tells_mean_change_and_what_is_the_same(view, run, store):
     assert "Compared reward of 3 prompts −0.10 → 0.28 ▲ +0.38 · same" in text
     assert "same random numbers and sampling" in text
     view.choose(1, 2)  # one score is not a number there
-    assert "0.38 → 1.12 ▲ +0.75" in re.sub("<[^>]*>", "", visible_texts(view))
+    assert "0.38 → 1.12 ▲ +0.74" in re.sub("<[^>]*>", "", visible_texts(view))
     store.record_changes(run, 2, [("temperature", 1.0, 0.7, "person"),
                                   ("lam", 0.95, 0.9, "person")]).result()
     view.choose(1, 2)
@@ -336,7 +337,7 @@ def test_the_model_keeps_its_promises(qtbot, qtmodeltester):
     spoken = [model.index(0, i).data(Qt.ItemDataRole.AccessibleTextRole) for i in range(COUNT)]
     assert "Prompt: This film is" in spoken
     assert "Cycle 2, reward 1.50:  a warm joy to see" in spoken
-    assert "Change 1.25" in spoken
+    assert "Change +1.25" in spoken
     model.show(Shown())
     assert model.rowCount() == 0
 
@@ -463,9 +464,18 @@ def test_all_rows_are_saved_as_csv(qtbot, view, run, tmp_path):
         view.export(tmp_path / "missing" / "out.csv")
 
 
+def test_a_change_is_the_difference_of_the_rewards_beside_it(qtbot):
+    pair = [[replace(r, score=score) for r in records(0)] for score in (-0.366, 1.1351)]
+    shown = Shown((0, 2), line_up(pair, {}))
+    assert change_of(shown.rows[0]) == "▲ +1.51"
+    assert "▲ +1.51" in as_markdown(shown)
+    assert "−0.37 → <b>1.14</b>" in headline(shown, shown.rows, ())
+    assert ">▲ +1.51<" in headline(shown, shown.rows, ())
+
+
 def test_wording():
-    assert [change(v) for v in (0.5, -0.25, 0.001, math.nan)] == ["▲ +0.50", "▼ −0.25", "= 0.00",
-                                                                  ""]
+    assert [change("−0.37", v) for v in ("1.14", "−0.62", "−0.37", "–")] == [
+        "▲ +1.51", "▼ −0.25", "= 0.00", ""]
     assert [cycle_name(c) for c in (0, 1200)] == ["start policy", "cycle 1,200"]
     assert as_markdown(Shown((0,), line_up([records(0)], {}))).count("Start policy") == 3
 
@@ -547,7 +557,7 @@ def test_cycles_are_added_chosen_and_taken_away(qtbot, view, run):
     assert view.controls.modes["latest"].isChecked()
     text = re.sub("<[^>]*>", "", visible_texts(view))
     assert "−0.10 → 0.28 → 1.12" not in text  # the third has no score in the last cycle
-    assert "−0.25 → 0.38 → 1.12 ▲ +1.38" in text
+    assert "−0.25 → 0.38 → 1.12 ▲ +1.37" in text
     view.controls.pickers[1].setCurrentIndex(0)
     assert (compared(view), view.compared.mode) == ((0, 0, 2), "chosen")
     qtbot.mouseClick(view.controls.removers[0], Qt.MouseButton.LeftButton)

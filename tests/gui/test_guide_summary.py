@@ -9,7 +9,7 @@ from helpers.play import SMALL, play, until
 from helpers.window import DEFAULTS, PROMPTS, Opened, bare_controls, metrics, ready, unexplained
 from pytestqt.qtbot import QtBot
 
-from workbench.formatting import number, signed
+from workbench.formatting import difference, number
 from workbench.gui.app import Workbench
 from workbench.gui.completions.model import Role
 from workbench.gui.guide.results import read_results, trials_of
@@ -108,8 +108,9 @@ def test_it_shows_when_a_run_that_has_ended_is_on_display(
     assert summary.isVisible()
     assert summary._title.text() == "What came of Mine"
     found = summary.results
-    assert signed(found.gain) in summary._gain.text()
-    assert f"{number(found.before)} → {number(found.after)}" in summary._gain.text()
+    ends = number(found.before), number(found.after)
+    assert difference(*ends) in summary._gain.text()
+    assert " → ".join(ends) in summary._gain.text()
     assert len(summary.answers) == 3
     assert [b.text() for b in summary.trials] == [e.question for e in PPO.guide.experiments]
     assert not bare_controls(opened.window.guide)

@@ -133,7 +133,7 @@ def test_a_range_lives_on_as_the_run_does(view):
 
 def test_what_is_not_a_number_is_no_point():
     found = Statistics.of(np.array([math.nan, 1.0, 3.0, math.nan]))
-    assert found == Statistics(2.0, 1.0, 3.0, 2.0, 2)
+    assert found == Statistics(2.0, 1.0, 3.0, 1.0, 3.0, 2)
     assert Statistics.of(np.array([math.nan])).cells(find_metric("lr")) == ["–", "–", "–", "–", "0"]
 
 

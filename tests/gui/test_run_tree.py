@@ -13,7 +13,9 @@ from PySide6.QtWidgets import QApplication, QLabel, QTableWidget, QWidget
 from pytestqt.qtbot import QtBot
 
 from workbench.algorithms import headlines
+from workbench.gui.actions import SPECS
 from workbench.gui.app import Workbench
+from workbench.gui.command_palette import plain
 from workbench.gui.hyperparameters.form import HyperparametersForm
 from workbench.gui.metrics.overlays import mix
 from workbench.gui.runs.branch_dialog import BranchDialog
@@ -170,9 +172,47 @@ def test_the_menu_of_a_run_has_what_the_palette_has(opened: Opened) -> None:
     ready(opened)
     select(opened, 2)
     texts = {action.text() for action in opened.window.runs.make_menu().actions()}
-    assert {"Fork from checkpoint…", "Go back to checkpoint…", "Rename run", "Delete run…",
-            "Compare settings…"} <= texts
+    assert {"Fork Run 2 from checkpoint…", "Go back in Run 2 to checkpoint…", "Rename Run 2",
+            "Delete Run 2…", "Compare settings…"} <= texts
     assert texts <= {action.text() for action in opened.window.all_actions()}
+
+
+def test_what_acts_on_the_selected_run_names_it(opened: Opened, store: Store) -> None:
+    fill(store, 2)
+    fill(store, 2, "R&D with a name that is far too long for any menu to show")
+    ready(opened)
+    actions = [opened.window.actions_[spec.id] for spec in SPECS if spec.of_run]
+    assert len(actions) == 9
+    assert not [a.text() for a in actions if "Run 1" in a.text()]
+    select(opened, 1)
+    assert [a.text() for a in actions if "Run 1" not in a.text()] == []
+    select(opened, 2)
+    assert [plain(a) for a in actions if "R&D with a" not in plain(a)] == []
+    assert all(len(a.text()) < 70 for a in actions)
+    # It is the run as it is called now.
+    store.rename_run(2, "Short").result()
+    opened.window.runs.refresh()
+    assert opened.window.actions_["delete_selected"].text() == "Delete Short…"
+
+
+@pytest.mark.parametrize("action", ["fork_run", "go_back"])
+def test_a_branch_of_a_run_that_is_not_on_display_says_so(
+    opened: Opened, store: Store, action: str
+) -> None:
+    for _ in range(2):
+        store.checkpoints.write(fill(store, 2), 2, {}, {})
+    ready(opened)
+    opened.window.runs.refresh()
+    opened.controller.show_run(2)
+    said = "Run 1 is selected in Runs; the window shows Run 2."
+    for run_id, tells in ((1, True), (2, False)):
+        select(opened, run_id)
+        opened.window.actions_[action].trigger()
+        asked = dialog(opened)
+        texts = [text.text() for text in asked.findChildren(QLabel)]
+        assert any(text.startswith(said) for text in texts) is tells
+        asked.reject()
+        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
 
 # -- fork and go back

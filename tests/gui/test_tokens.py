@@ -121,6 +121,10 @@ def test_a_token_is_told_in_words() -> None:
     (0.5, 0.25, 0.3, 0.4,
      "it fell by 0.25. What followed was better than foreseen (+0.05 as GAE counts it); together "
      "−0.20. Advantage +0.40 deviations: better than the cycle's average token."),
+    # Sums and differences are those of the numbers as they are written.
+    (0.2349, 0.3751, 0.3, 0.4,
+     "0.23 before it, 0.38 after it: it rose by 0.15. What followed was worse than foreseen "
+     "(−0.08 as GAE counts it); together +0.07. "),
     (0.5, 0.4, 0.4, -0.7, "it fell by 0.10. What followed was as foreseen; together −0.10. "),
 ])
 def test_an_advantage_does_not_belie_the_value(

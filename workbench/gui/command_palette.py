@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -52,7 +53,8 @@ class Entry:
 def plain(action: QAction) -> str:
     """Return an action's text without mnemonics and dots; outside its menu "Careful" is
     "Preset: Careful" (the property ``whole_text``)."""
-    return str(action.property("whole_text") or action.text()).replace("&", "").rstrip("…")
+    text = str(action.property("whole_text") or action.text())
+    return re.sub("&(.?)", r"\1", text).rstrip("…")
 
 
 def shortcut_text(action: QAction) -> str:

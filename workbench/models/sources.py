@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from workbench.known_models import known_policy
@@ -62,8 +62,8 @@ def find_policy(source: str, report: Report) -> Path:
     if path.suffix.lower() != ".gguf":
         return find_folder(source, report)
     on_hub = _HUB_FILE.fullmatch(source.strip())
-    if on_hub is None or path.is_absolute():
-        raise LoadError(f"There is no file {path}; check its name.")
+    if on_hub is None or _is_path(source.strip()):
+        raise LoadError(f"There is no file {path}{_within(path)}; check its name.")
     name, wanted = on_hub.groups()
     file = _download(name, report, [wanted]) / wanted
     if not file.is_file():
@@ -85,8 +85,8 @@ def find_folder(source: str, report: Report) -> Path:
         return _checked(path)
     if path.is_file():
         raise LoadError(f"{path} is a file; choose the folder that holds the model.")
-    if not _HUB_NAME.fullmatch(source) or path.is_absolute() or source.startswith("."):
-        raise LoadError(f"There is no folder {path}; check its name.")
+    if _is_path(source):
+        raise LoadError(f"There is no folder {path}{_within(path)}; check its name.")
     return _checked(_download(source, report, _FILES))
 
 
@@ -97,8 +97,30 @@ def check_on_disk(source: str, *, policy: bool) -> None:
         LoadError: as :func:`find_policy` or :func:`find_folder`.
     """
     path = Path(source.strip()).expanduser()
-    if not source.strip() or path.is_absolute() or source.startswith(".") or path.exists():
+    if not source.strip() or _is_path(source.strip()) or path.exists():
         (find_policy if policy else find_folder)(source, lambda _text, _share: None)
+
+
+def _is_path(source: str) -> bool:
+    """Whether a source can only be a path: no name on the hub, or within a folder that is here."""
+    path = Path(source).expanduser()
+    return (not (_HUB_NAME.fullmatch(source) or _HUB_FILE.fullmatch(source))
+            or path.is_absolute() or source.startswith(".")
+            or (path.parent.is_dir() and path.parent != Path() and not _is_kept(source)))
+
+
+def _within(path: Path) -> str:
+    """Say where a path that begins nowhere was looked for."""
+    absolute = path.is_absolute() or PureWindowsPath(path).is_absolute()
+    return "" if absolute else f" in {Path.cwd()}"
+
+
+def _is_kept(source: str) -> bool:
+    """Whether the hub's cache has a model of that name."""
+    from huggingface_hub import constants
+
+    owner_and_name = "--".join(source.split("/")[:2])
+    return (Path(constants.HF_HUB_CACHE) / f"models--{owner_and_name}").is_dir()
 
 
 def is_pointer(path: Path) -> bool:

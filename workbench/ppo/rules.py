@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from workbench import health
-from workbench.formatting import percent
+from workbench.formatting import difference, number, percent
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.metrics import METRICS
 from workbench.settings import Value
@@ -177,13 +177,14 @@ def _falling_reward(history: health.History, hp: Hyperparameters) -> health.Read
     spread = health.highest(history, "objective/scores_std")
     most = max(0.5, 4 / math.sqrt(hp.batch_size)) * spread
     share = health.both(health.ratio(best - reward, most))
-    value, limit = f"{best - reward:.2f} below its best", (
+    ends = number(best), number(reward)
+    value, limit = f"{difference(*ends[::-1]).lstrip('+')} below its best", (
         "above half the spread" if math.isnan(most) else f"above {most:.2f}")
     over = f"{health.OVER_RECENT} against the highest such median"
     if not share > 1:
         return health.Reading(value, limit, share, over=over)
     return health.Reading(value, limit, share, "warning", (
-        f"Reward fell from {best:.2f} to {reward:.2f}: what was learned is being lost."),
+        f"Reward fell from {ends[0]} to {ends[1]}: what was learned is being lost."),
         over=over)
 
 
@@ -200,13 +201,14 @@ def _hacking(history: health.History, hp: Hyperparameters) -> health.Reading:
             ("objective/distinct", "share of different completions", "different"),
             ("policy/entropy_avg", "openness of the next token", "open")))
     share = health.both(gain / spread, (1 - left) / 0.35) if hp.batch_size >= _FEW else math.nan
-    value = f"reward {gain:+.2f}, {percent(left)} as {word}"
+    ends = number(reward_first), number(reward)
+    value = f"reward {difference(*ends)}, {percent(left)} as {word}"
     limit = ("above the spread" if math.isnan(spread) else f"above {spread:+.2f}") + (
         f", below {percent(0.65)}")
     if not share > 1:
         return health.Reading(value, limit, share, over=health.SINCE_FIRST)
     return health.Reading(value, limit, share, "warning", (
-        f"Reward rose from {reward_first:.2f} to {reward:.2f} while the {what} fell by "
+        f"Reward rose from {ends[0]} to {ends[1]} while the {what} fell by "
         f"{percent(1 - left)}: the reward may be gamed. Read a few completions."),
         over=health.SINCE_FIRST)
 

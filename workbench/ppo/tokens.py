@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from workbench.algorithm import TokenColumn, TokenView, ValueLine
-from workbench.formatting import number, percent, signed, visible
+from workbench.formatting import difference, number, percent, signed, visible
 from workbench.papers import SCHULMAN_2016
 from workbench.ppo.picture import band, held
 
@@ -157,20 +157,32 @@ def say(step: Step, settings: Mapping[str, object]) -> str:
 
 def _say_own(step: Step) -> str:
     """Say what the token itself changed of the estimate."""
-    if math.isnan(step.own):
-        return ""
-    return (": it stayed" if abs(step.own) < _LEAST else
-            f": it {'rose' if step.own > 0 else 'fell'} by {number(abs(step.own))}")
+    own = difference(number(step.value), number(step.came_to))
+    return "" if not own else (f": it {'rose' if own[0] == '+' else 'fell'} by {own[1:]}"
+                               if own[0] in "+−" else ": it stayed")
 
 
 def _say_followed(step: Step) -> str:
     """Say how what came after the token compares with what was foreseen there."""
     if step.last or math.isnan(step.followed):
         return ""
-    if abs(step.followed) < _LEAST:
+    # The least certain summand takes up what rounding makes of the others: they add up.
+    followed = round(step.together, 2) - _round_own(step) - _rest(step)
+    said = signed(followed)
+    if said[0] not in "+−":
         return "what followed was as foreseen"
-    return (f"what followed was {'better' if step.followed > 0 else 'worse'} than foreseen "
-            f"({signed(step.followed)} as GAE counts it)")
+    return (f"what followed was {'better' if said[0] == '+' else 'worse'} than foreseen "
+            f"({said} as GAE counts it)")
+
+
+def _round_own(step: Step) -> float:
+    return round(step.came_to, 2) - round(step.value, 2)
+
+
+def _rest(step: Step) -> float:
+    """Return what KL price and discount make of the advantage, as it is written."""
+    rest = step.together - step.own - step.followed
+    return round(rest, 2) if abs(rest) >= _LEAST else 0.0
 
 
 def _say_together(step: Step, whitened: bool) -> str:
@@ -178,8 +190,8 @@ def _say_together(step: Step, whitened: bool) -> str:
     followed = _say_followed(step)
     if not followed:
         return ""
-    rest = step.together - step.own - step.followed
-    price = f", KL price and discount {signed(rest)}" if abs(rest) >= _LEAST else ""
+    rest = _rest(step)
+    price = f", KL price and discount {signed(rest)}" if rest else ""
     total = f"; together {signed(step.together)}" if whitened else ""
     return f"{followed[0].upper()}{followed[1:]}{price}{total}. "
 
@@ -215,10 +227,9 @@ def _flag(end: Step) -> str:
 
 
 def _gap(end: Step) -> str:
-    gap = end.came_to - end.value
-    if math.isnan(gap):
-        return ""
-    return f"{'not yet foreseen' if gap >= 0 else 'foreseen too much'}: {number(abs(gap))}"
+    gap = difference(number(end.value), number(end.came_to))
+    return gap and (f"{'foreseen too much' if gap[0] == '−' else 'not yet foreseen'}: "
+                    f"{gap.lstrip('+−')}")
 
 
 def _say_value(step: Step) -> str:

@@ -7,28 +7,37 @@ import io
 import math
 from itertools import zip_longest
 
-from workbench.formatting import number
-from workbench.gui.completions.rows import Shown, cycle_name
+from workbench.formatting import difference, number
+from workbench.gui.completions.rows import Row, Shown, cycle_name
 from workbench.gui.widgets.theme import themes
 from workbench.records import Completion
 from workbench.store.csv_cells import as_text
 from workbench.store.records import CompletionRecord
 
-
-def change(value: float) -> str:
-    """Write a change with an arrow and a sign: colour is never the only cue."""
-    if not math.isfinite(value):
-        return ""
-    rounded = round(value, 2)
-    arrow = "▲ +" if rounded > 0 else "▼ −" if rounded < 0 else "= "
-    return f"{arrow}{abs(rounded):.2f}"
+_ARROWS = {"+": "▲", "−": "▼"}
 
 
-def coloured_change(value: float) -> str:
-    """Write a change as HTML, green or red."""
+def change(before: str, after: str) -> str:
+    """Write the change from one written reward to another with an arrow and a sign: colour is
+    never the only cue. Nothing where one is unknown."""
+    said = difference(before, after)
+    return f"{_ARROWS.get(said[0], '=')} {said}" if said else ""
+
+
+def change_of(row: Row) -> str:
+    """Write by how much a prompt's reward changed, which is what the two rewards show."""
+    return change(*row.ends)
+
+
+def change_colour(said: str) -> str:
+    """Return the colour of a written change: green, red, or that of what stayed."""
     theme = themes().theme
-    colour = theme.good if value > 0.005 else theme.bad if value < -0.005 else theme.muted
-    return f"<b style='color:{colour}'>{change(value)}</b>"
+    return {"▲": theme.good, "▼": theme.bad}.get(said[:1], theme.muted)
+
+
+def coloured_change(said: str) -> str:
+    """Write a change as HTML, in its colour."""
+    return f"<b style='color:{change_colour(said)}'>{said}</b>"
 
 
 def facts(record: CompletionRecord | Completion) -> str:
@@ -46,8 +55,8 @@ def as_markdown(shown: Shown) -> str:
     sections = []
     for row in shown.rows:
         lines = [f"**{_quote(row.prompt)}**"]
-        if math.isfinite(row.change):
-            lines[0] += f" {change(row.change)}"
+        if said := change_of(row):
+            lines[0] += f" {said}"
         for cycle, record in zip(shown.cycles, row.records, strict=True):
             if record is not None:
                 lines += ["", f"{cycle_name(cycle).capitalize()} ({facts(record)}):", "",

@@ -226,10 +226,10 @@ class CompletionsDelegate(QStyledItemDelegate):
     ) -> None:
         theme = themes().theme
         if column is Column.CHANGE:
-            good, bad = row.change > 0.005, row.change < -0.005
-            painter.setPen(QColor(theme.good if good else theme.bad if bad else theme.muted))
+            change = completion_texts.change_of(row)
+            painter.setPen(QColor(completion_texts.change_colour(change)))
             self._bold_digits.draw_right(painter, right, top + (len(row.records) - 1) * self.line,
-                                         completion_texts.change(row.change))
+                                         change)
             return
         texts = _stack(row.records, column)
         for i, text in enumerate(texts):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import math
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeyEvent
@@ -81,11 +80,11 @@ class Detail(QWidget):
                               else "The next cycle")
                 text.clear()
                 continue
-            last = i == len(cycles) - 1 and math.isfinite(row.change)
+            change = completion_texts.change_of(row) if i == len(cycles) - 1 else ""
             title.setText(
                 f"{cycle_name(cycles[i]).capitalize()} · "
                 f"{html.escape(completion_texts.facts(record))}"
-                f"{f' {completion_texts.coloured_change(row.change)}' if last else ''}")
+                f"{f' {completion_texts.coloured_change(change)}' if change else ''}")
             beside = i - 1 if i else 1
             found = None if beside >= len(row.records) or row.records[beside] is None else (
                 marked_difference(*(written[j] for j in sorted((i, beside)))))

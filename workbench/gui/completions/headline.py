@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from workbench.algorithms import find_metric
-from workbench.gui.completions.completion_texts import coloured_change
+from workbench.gui.completions.completion_texts import change, coloured_change
 from workbench.gui.completions.rows import Row, Shown
 from workbench.gui.widgets.theme import themes
 from workbench.learning.metrics import COMPARED
@@ -25,8 +25,10 @@ def headline(shown: Shown, rows: Sequence[Row], changes: Sequence[ChangeRecord])
     title = f"{compared.label} of {many} prompt{'s' if len(shown.rows) != 1 else ''}"
     if not before:
         return f"{title} <b>{compared.text(last)}</b>"
-    return (f"{title} {' → '.join(map(compared.text, before))} → <b>{compared.text(last)}</b> "
-            f"{coloured_change(last - before[0])} · <span style='color:{themes().theme.muted}'>"
+    ends = [*map(compared.text, before), compared.text(last)]
+    return (f"{title} {' → '.join(ends[:-1])} → <b>{ends[-1]}</b> "
+            f"{coloured_change(change(ends[0], ends[-1]))} · "
+            f"<span style='color:{themes().theme.muted}'>"
             f"{_shared(shown.cycles, changes)}</span>")
 
 

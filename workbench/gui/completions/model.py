@@ -15,7 +15,7 @@ from PySide6.QtCore import (
     Qt,
 )
 
-from workbench.formatting import number
+from workbench.formatting import difference, number
 from workbench.gui.completions.cycles import LEAST, MOST
 from workbench.gui.completions.filters import Filter
 from workbench.gui.completions.rows import Row, Shown, cycle_name
@@ -181,7 +181,7 @@ def _text(row: Row, column: int) -> str:
         case Column.REWARD:
             return number(row.last.score)
         case Column.CHANGE:
-            return number(row.change) if math.isfinite(row.change) else ""
+            return difference(*row.ends)
         case Column.KL:
             return number(row.last.kl, 1)
     return f"{row.last.length:,}"

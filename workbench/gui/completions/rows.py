@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from workbench.formatting import number
 from workbench.store.records import CompletionRecord
 
 
@@ -41,6 +42,12 @@ class Row:
     def last(self) -> CompletionRecord:
         """The completion in the last column that has one."""
         return next(filter(None, reversed(self.others)), self.first)
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """The rewards in the first column and in the last, as they are written; – is none."""
+        last = self.others[-1] if self.others else None
+        return number(self.first.score), number(last.score if last else math.nan)
 
     @property
     def change(self) -> float:

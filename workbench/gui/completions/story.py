@@ -23,6 +23,7 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QHBoxLayout, QSlider, QTextEdit, QVBoxLayout, QWidget
 
+from workbench.formatting import number
 from workbench.gui.completions import completion_texts
 from workbench.gui.completions.diff import marked_difference
 from workbench.gui.completions.heading import Heading
@@ -167,7 +168,8 @@ class Story(QWidget):
         else:
             written, old = now.text.lstrip(" "), before[0] if before else None
             changed = marked_difference(old.text.lstrip(" "), written).inserted if old else ()
-            change = completion_texts.coloured_change(now.score - old.score) if old else ""
+            change = completion_texts.coloured_change(completion_texts.change(
+                number(old.score), number(now.score))) if old else ""
             bar = self.text.verticalScrollBar()
             place = bar.value()
             fill(self.text, written, changed)

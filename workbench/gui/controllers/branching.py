@@ -80,9 +80,11 @@ class Branching(QObject):
         if run is None:
             return
         alive = self._store.run(self._resuming.live) if self._resuming.live is not None else None
+        shown = self._store.run(self._window.runs.model.shown or 0)
         dialog = BranchDialog(
             self._window, self._store, run, partial(self._resuming.go_on, run.name), back=back,
             changes=changes, warning=self._warning(run, back=back),
+            on_display="" if shown is None or shown.id == run.id else shown.name,
             cycle_in_hand=(alive is not None and alive.id == run.id
                            and self._window.state is State.RUNNING))
 
@@ -156,6 +158,7 @@ class Branching(QObject):
 
     def _allow(self, possible: bool) -> None:
         run, allow = self._window.runs.selected(), self._window.actions_.allow
+        self._window.actions_.name_run(run.name if run else "")
         selected = run is not None
         # A run that is alive while it is not so here belongs to another process.
         ours = run is not None and (run.status not in LIVE or run.id == self._resuming.live)

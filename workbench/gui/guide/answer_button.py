@@ -6,7 +6,7 @@ from PySide6.QtCore import QRectF, QSize, Qt
 from PySide6.QtGui import QFontMetricsF, QPainter, QPaintEvent
 from PySide6.QtWidgets import QAbstractButton, QSizePolicy
 
-from workbench.formatting import number, signed
+from workbench.formatting import difference, number
 from workbench.gui.guide.pencil import LEFT, RIGHT, Pencil
 from workbench.gui.guide.results import Answer
 from workbench.gui.widgets.controls import named
@@ -47,7 +47,7 @@ class AnswerButton(QAbstractButton):
                    2 if self.hasFocus() else 1)
         inside = box.adjusted(_PAD, _PAD - 2, -_PAD, -_PAD + 2)
         high = QFontMetricsF(self.font()).height()
-        gain = signed(answer.gain)
+        gain = difference(number(answer.before.score), number(answer.after.score))
         room = pencil.wide(gain, pencil.bold) + 6
         top = QRectF(inside.left(), inside.top(), inside.width(), high)
         pencil.write(top.adjusted(0, 0, -room, 0), answer.before.prompt_text, theme.text, LEFT,

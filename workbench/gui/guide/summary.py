@@ -8,7 +8,7 @@ import math
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
-from workbench.formatting import count_cycles, number, signed
+from workbench.formatting import count_cycles, difference, number
 from workbench.gui.guide.answer_button import AnswerButton
 from workbench.gui.guide.results import Results, Trial
 from workbench.gui.widgets.controls import enable, label, push_button
@@ -118,14 +118,15 @@ class Summary(QWidget):
             self._gain.setText(_NOTHING)
         else:
             self._title.setText(f"What came of {results.name}")
+            ends = number(results.before), number(results.after)
             colour = theme.good if results.gain > 0 else theme.bad
             first, last = results.cycles
             where = f"after {count_cycles(last)}" if not first else f"from cycle {first} to {last}"
             many = f"{results.prompts:,} compared prompts" if results.prompts != 1 else (
                 "one compared prompt")
             self._gain.setText(
-                f"<b style='font-size: large; color: {colour}'>{signed(results.gain)}</b> reward: "
-                f"<b>{number(results.before)} → {number(results.after)}</b>, the mean of "
+                f"<b style='font-size: large; color: {colour}'>{difference(*ends)}</b> reward: "
+                f"<b>{' → '.join(ends)}</b>, the mean of "
                 f"{html.escape(many)} {where}.")
         cost = results.cost if results else ""
         self._cost.setText(f"What it cost: {cost}, in the same answers." if cost else "")

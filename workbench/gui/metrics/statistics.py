@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.algorithm import Metric
-from workbench.formatting import short_number
+from workbench.formatting import difference, short_number
 from workbench.gui.metrics.data import Array, Curve
 
 _TITLES = ("mean", "min", "max", "change", "points")
@@ -22,13 +22,14 @@ _MOST_LETTERS = 18
 class Statistics:
     """Of the numbers themselves, not of the smoothed curve; what is not finite is left out.
 
-    ``change`` is the last less the first. All are NaN where there is no number.
+    All are NaN where there is no number.
     """
 
     mean: float
     least: float
     most: float
-    change: float
+    first: float
+    last: float
     points: int
 
     @staticmethod
@@ -36,16 +37,19 @@ class Statistics:
         """Return the statistics of some values."""
         known = values[np.isfinite(values)]
         if not len(known):
-            return Statistics(math.nan, math.nan, math.nan, math.nan, 0)
+            return Statistics(math.nan, math.nan, math.nan, math.nan, math.nan, 0)
         return Statistics(float(known.mean()), float(known.min()), float(known.max()),
-                          float(known[-1] - known[0]), len(known))
+                          float(known[0]), float(known[-1]), len(known))
 
     def cells(self, metric: Metric) -> list[str]:
         """Return what the table shows, under ``mean``, ``min``, ``max``, ``change``,
         ``points``."""
-        change = short_number(self.change)
-        return [*(metric.text(value) for value in (self.mean, self.least, self.most)),
-                f"+{change}" if self.change > 0 else change, f"{self.points:,}"]
+        between = short_number(self.last - self.first)
+        # What the least and the most differ by, where they are the ends.
+        change = difference(metric.text(self.first), metric.text(self.last)) or (
+            f"+{between}" if self.last > self.first else between)
+        return [*(metric.text(value) for value in (self.mean, self.least, self.most)), change,
+                f"{self.points:,}"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 )
 from superqt import QElidingLabel, QFlowLayout
 
-from workbench.formatting import number, percent, signed, visible
+from workbench.formatting import difference, number, percent, visible
 from workbench.gui.paths.layout import Node
 from workbench.gui.paths.tree import PathTree
 from workbench.gui.place_view import Place, PlaceView
@@ -311,7 +311,8 @@ def say(found: Crossroads) -> str:
               f"(start policy {percent(path.start_chance)}). ")
     if not others:
         return chance
-    return (f"{chance}This path is worth {number(path.worth)}, the others {number(found.others)} "
-            f"on average: advantage {signed(found.advantage)} of reward, against the other paths. "
-            f"All together {number(found.worth)} (●); the value head foresaw "
+    worth, against = number(path.worth), number(found.others)
+    return (f"{chance}This path is worth {worth}, the others {against} "
+            f"on average: advantage {difference(against, worth)} of reward, against the other "
+            f"paths. All together {number(found.worth)} (●); the value head foresaw "
             f"{number(found.value)} (◇).")

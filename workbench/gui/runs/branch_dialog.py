@@ -46,13 +46,14 @@ class BranchDialog(Dialog):
     """Asks for a checkpoint and settings. ``back`` goes on with the run itself, else it is forked.
 
     ``warning`` says what becomes of a run that is alive. With ``cycle_in_hand`` that is this run,
-    and the end of its present cycle can be chosen too.
+    and the end of its present cycle can be chosen too. ``on_display`` names the run that the window
+    shows, where it is another one.
     """
 
     def __init__(
         self, parent: QWidget, store: Store, run: RunRecord, then: Callable[[Fork | GoBack], None],
         *, back: bool = False, changes: Mapping[str, Value] | None = None,
-        warning: str = "", cycle_in_hand: bool = False,
+        warning: str = "", cycle_in_hand: bool = False, on_display: str = "",
     ) -> None:
         super().__init__(parent, "go_back_dialog" if back else "fork_dialog",
                          f"Go back in {run.name}" if back else f"Fork {run.name}")
@@ -63,7 +64,7 @@ class BranchDialog(Dialog):
         self._proposed: int | None = None  # more cycles, where the checkpoint is the run's end
         self._changes = dict(changes or {})
         self._form: HyperparametersForm | None = None
-        self._build(warning)
+        self._build(warning, on_display)
         self._fill(cycle_in_hand)
 
     # -- what is chosen
@@ -190,11 +191,12 @@ class BranchDialog(Dialog):
         set_look(self._summary, role="error" if problems else "" if changes else "muted")
         enable(self.ok, not problems, "There is something to mend first; it is said below.")
 
-    def _build(self, warning: str) -> None:
-        self._explain = label(
+    def _build(self, warning: str, on_display: str) -> None:
+        other = f"{self._run.name} is selected in Runs; the window shows {on_display}. "
+        self._explain = label((other if on_display else "") + (
             f"{self._run.name} goes on from the checkpoint. Its later cycles are kept as an "
             "abandoned branch." if self._back else
-            "A new run begins where the checkpoint stands and shares all cycles up to it.",
+            "A new run begins where the checkpoint stands and shares all cycles up to it."),
             wrap=True)
         self.name = named(QLineEdit(placeholderText="Name (a number if left empty)"),
                           "fork_name", "Name of the fork", "What the new run is called")

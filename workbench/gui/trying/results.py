@@ -201,15 +201,14 @@ class Results(QScrollArea):
     def _finish(self, cell: _Cell, column: Column, index: int, row: int) -> None:
         """Show a whole completion with what differs from the first column's."""
         assert self._attempt is not None
-        columns, theme = self._attempt.columns, themes().theme
+        columns = self._attempt.columns
         mine, first = column.completions[row], columns[0].completions
         text, facts = mine.text.lstrip(" "), html.escape(completion_texts.facts(mine))
         spans: tuple[tuple[int, int], ...] = ()
         if index and first:
             spans = marked_difference(first[row].text.lstrip(" "), text).inserted
-            change = mine.score - first[row].score
-            shade = theme.good if change > 0.005 else theme.bad if change < -0.005 else theme.muted
-            facts = f"<b style='color:{shade}'>{completion_texts.change(change)}</b> {facts}"
+            change = completion_texts.change(number(first[row].score), number(mine.score))
+            facts = f"{completion_texts.coloured_change(change)} {facts}"
         elif not index and len(columns) == 2 and columns[1].completions:
             other = columns[1].completions[row].text.lstrip(" ")
             spans = marked_difference(text, other).deleted

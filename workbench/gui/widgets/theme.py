@@ -55,16 +55,14 @@ LIGHT = Theme(
     muted="#58626f", border="#d4d9e0", accent="#1d5fb4", on_accent="#ffffff",
     good="#16734a", bad="#b02f2a", warning="#8a5700", better="#cdeedb", worse="#fbd8d4",
     changed="#dfe7f6",
-    series=("#0068b5", "#c04a00", "#007d5a", "#a63f86", "#661111", "#222288", "#bb00ff",
-            "#004455"),
+    series=("#003cb4", "#e13c00", "#1e8778", "#870069", "#963cff", "#0f3c0f"),
 )
 DARK = Theme(
     name="dark", window="#1b1e23", base="#15181c", alternate="#1a1d22", text="#e4e7eb",
     muted="#9aa4b1", border="#363c45", accent="#6fa8f5", on_accent="#0c1726",
     good="#5cc78d", bad="#f38b82", warning="#e2b052", better="#1d4a34", worse="#5c2b2a",
     changed="#22334d",
-    series=("#5fa8ff", "#ff9a57", "#3ccf9f", "#f29bd0", "#cc6600", "#4477ff", "#997799",
-            "#ddee00"),
+    series=("#78b4ff", "#f0873c", "#62f0e0", "#f02f8f", "#f5dc46", "#c050ff"),
 )
 
 
