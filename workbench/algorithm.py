@@ -296,6 +296,13 @@ class Algorithm:
     help: str
     """When to choose it."""
     settings: type[Settings]
+    key: str = ""
+    """What the window remembers for it is kept under this; empty: under its name."""
+    choice: str = ""
+    """The setting that decides at the start of a run which of the ``variants`` it is."""
+    variants: Mapping[str, Algorithm] = field(default_factory=dict)
+    """What runs are shown as that have another value there than the default; each is declared as
+    the algorithm is, but for what differs."""
     trainer: Callable[[], Any]
     """Imports and returns its :class:`workbench.learning.trainer.Trainer`: torch takes seconds."""
     metrics: tuple[Metric, ...]
@@ -334,6 +341,10 @@ class Algorithm:
     brings a value head for its reward."""
     remarks_on_change: Callable[[Any, Any], list[str]] = lambda old, new: []
     """What is worth saying of a change of settings during a run."""
+
+    def variant(self, settings: Mapping[str, Any]) -> Algorithm:
+        """Return what a run with these settings is shown as."""
+        return self.variants.get(str(settings.get(self.choice)), self)
 
     def rule(self, name: str) -> Rule | None:
         """Return the health rule of this name; None where another version had it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 from workbench.algorithm import Algorithm, Distribution, Metric, Part, PlotSet
 from workbench.guide import Guide
@@ -68,10 +68,23 @@ def find_algorithm(name: str) -> Algorithm:
     return _index(ALGORITHMS).algorithms[name]
 
 
-def algorithm_named(name: str) -> Algorithm:
-    """Return the algorithm of this name, to show a run of it: where another version had it, one
-    that has what all of them have."""
-    return _index(ALGORITHMS).algorithms.get(name) or _unknown(name)
+def algorithm_named(name: str, settings: Mapping[str, Any]) -> Algorithm:
+    """Return the algorithm of this name as ``settings`` have it, to show a run of it: where another
+    version had it, one that has what all of them have."""
+    known = _index(ALGORITHMS).algorithms.get(name)
+    return known.variant(settings) if known else _unknown(name)
+
+
+class _Run(Protocol):
+    @property
+    def algorithm(self) -> str: ...
+    @property
+    def hyperparameters(self) -> Mapping[str, Value]: ...
+
+
+def algorithm_of_run(run: _Run) -> Algorithm:
+    """Return what a run is shown as."""
+    return algorithm_named(run.algorithm, run.hyperparameters)
 
 
 def are_several(runs: Iterable[str] = ()) -> bool:
@@ -148,9 +161,10 @@ class _Index:
 
 @cache
 def _index(algorithms: tuple[Algorithm, ...]) -> _Index:
-    last_first = tuple(reversed(algorithms))
+    last_first = tuple(reversed([
+        each for a in algorithms for each in (a, *a.variants.values())]))
     return _Index(
-        {a.name: a for a in last_first},
+        {a.name: a for a in algorithms},
         {metric.name: metric for a in last_first for metric in (*a.start_metrics, *a.metrics)},
         {name: spec for a in last_first for name, spec in a.settings.specs().items()},
         {rule.name: rule for a in last_first for rule in a.rules})

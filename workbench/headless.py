@@ -19,7 +19,13 @@ from typing import Any
 
 from workbench import algorithms, assets
 from workbench.algorithm import Algorithm, Figure
-from workbench.algorithms import find_algorithm, find_metric, find_rule
+from workbench.algorithms import (
+    algorithm_named,
+    algorithm_of_run,
+    find_algorithm,
+    find_metric,
+    find_rule,
+)
 from workbench.crash_log import keep_crashes
 from workbench.ending_signals import HANGUP, ending_signals
 from workbench.exit_status import FAILED, INTERRUPTED, UNUSABLE, UNWELL
@@ -268,13 +274,13 @@ def _follow(
                 tell(f"{sentence}{hint}")
                 return UNUSABLE
             case ev.RunStarted(name=name, algorithm=algorithm, hyperparameters=hp, note=note):
-                figures = find_algorithm(algorithm).figures
+                figures = algorithm_named(algorithm, hp).figures
                 if note:
                     tell(note)
                 more(f"{name}: {count_cycles(int(hp['num_cycles']))} of {hp['batch_size']} "
                      "completions.")
             case ev.RunResumed() as resumed:
-                figures = find_algorithm(resumed.algorithm).figures
+                figures = algorithm_of_run(resumed).figures
                 more(_begun(resumed))
             case ev.StateChanged(state=ev.State.PAUSED, note=note, held=True):
                 if note != told:

@@ -15,7 +15,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from workbench.algorithms import (
-    algorithm_named,
+    algorithm_of_run,
     are_several,
     default_algorithm,
     find_metric,
@@ -51,7 +51,7 @@ def list_runs(options: argparse.Namespace) -> int:
     for run, depth in _in_tree_order(runs):
         table.add_row(
             str(run.id), "  " * (depth - 1) + "└ " * (depth > 0) + run.name,
-            *([algorithm_named(run.algorithm).title] if several else []),
+            *([algorithm_of_run(run).title] if several else []),
             f"{run.parent} at {run.parent_cycle}" if run.parent else "",
             _minute(run.created_at)[5:], run.status,
             f"{run.cycles}/{lengths.get(run.id) or run.hyperparameters.get('num_cycles', '?')}",
@@ -75,7 +75,7 @@ def show_run(options: argparse.Namespace) -> int:
         store.close()
         return UNUSABLE
     console = _console()
-    by = [f"({algorithm_named(run.algorithm).title})"] if are_several([run.algorithm]) else []
+    by = [f"({algorithm_of_run(run).title})"] if are_several([run.algorithm]) else []
     console.print(Text(run.name, "bold"), *by, f"{run.status} after {count_cycles(run.cycles)},",
                   f"begun {_minute(run.created_at)} UTC")
     if run.note:
@@ -167,13 +167,13 @@ def _reading(part: Mapping[str, Any]) -> str:
 def _settings(run: RunRecord) -> Table | str:
     rows = [(name, spec.label, format_value(spec, run.hyperparameters[name]),
              f"default {format_value(spec, spec.default)}")
-            for name, spec in algorithm_named(run.algorithm).settings.specs().items()
+            for name, spec in algorithm_of_run(run).settings.specs().items()
             if run.hyperparameters.get(name, spec.default) != spec.default]
     return _rows(rows) if rows else "none"
 
 
 def _changes(store: Store, run: RunRecord) -> Table | str:
-    specs = algorithm_named(run.algorithm).settings.specs()
+    specs = algorithm_of_run(run).settings.specs()
     rows = [(f"cycle {c.cycle}", c.name,
              f"{format_value(specs.get(c.name), c.old)} → "
              f"{format_value(specs.get(c.name), c.new)}", f"by {c.by}")
@@ -199,7 +199,7 @@ def _metrics(store: Store, run: RunRecord) -> Iterator[tuple[str, Table | str]]:
         return [(name, find_metric(name).label, f"{value:.4g}")
                 for name, value in last.items() if math.isfinite(value)]
 
-    algorithm = algorithm_named(run.algorithm)
+    algorithm = algorithm_of_run(run)
     if before := numbers([metric.name for metric in algorithm.start_metrics], 0):
         yield "Before the first cycle", _rows(before)
     of_last = numbers([*(metric.name for metric in algorithm.metrics), *parts], run.cycles)
@@ -208,7 +208,7 @@ def _metrics(store: Store, run: RunRecord) -> Iterator[tuple[str, Table | str]]:
 
 def _health(store: Store, run: RunRecord) -> Table | str:
     rows = []
-    titles = {rule.name: rule.title for rule in algorithm_named(run.algorithm).rules}
+    titles = {rule.name: rule.title for rule in algorithm_of_run(run).rules}
     for name, reading in read_run(store, run).items():
         state = "not known yet" if not reading.known else reading.severity or "well"
         value = reading.value if reading.known else ""

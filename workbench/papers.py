@@ -1,13 +1,19 @@
 """Where formulas come from. What is declared without one of these is our own."""
 
+AHMADIAN_2024 = ("Ahmadian et al. 2024, Back to Basics: Revisiting REINFORCE Style Optimization "
+                 "for Learning from Human Feedback in LLMs, arXiv:2402.14740")
 CHEN_2016 = "Chen et al. 2016, Training Deep Nets with Sublinear Memory Cost, arXiv:1604.06174"
 DETTMERS_2022 = ("Dettmers et al. 2022, 8-bit Optimizers via Block-wise Quantization, "
                  "arXiv:2110.02861")
 HU_2021 = "Hu et al. 2021, LoRA: Low-Rank Adaptation of Large Language Models, arXiv:2106.09685"
+HU_2025 = ("Hu 2025, REINFORCE++: A Simple and Efficient Approach for Aligning Large Language "
+           "Models, arXiv:2501.03262")
 HUANG_2024 = ("Huang et al. 2024, The N+ Implementation Details of RLHF with PPO: A Case Study on "
               "TL;DR Summarization, arXiv:2403.17031")
 LI_2016 = ("Li et al. 2016, A Diversity-Promoting Objective Function for Neural Conversation "
            "Models, arXiv:1510.03055")
+LIU_2025 = ("Liu et al. 2025, Understanding R1-Zero-Like Training: A Critical Perspective, "
+            "arXiv:2503.20783")
 LOSHCHILOV_2019 = ("Loshchilov and Hutter 2019, Decoupled Weight Decay Regularization (AdamW), "
                    "arXiv:1711.05101")
 PASCANU_2013 = ("Pascanu et al. 2013, On the difficulty of training Recurrent Neural Networks, "
@@ -23,7 +29,10 @@ WELLECK_2020 = ("Welleck et al. 2020, Neural Text Generation with Unlikelihood T
                 "arXiv:1908.04319")
 YE_2020 = ("Ye et al. 2020, Mastering Complex Control in MOBA Games with Deep Reinforcement "
            "Learning, arXiv:1912.09729")
+YU_2025 = ("Yu et al. 2025, DAPO: An Open-Source LLM Reinforcement Learning System at Scale, "
+           "arXiv:2503.14476")
 YUAN_2025 = ("Yuan et al. 2025, What's Behind PPO's Collapse in Long-CoT? Value Optimization Holds "
              "the Secret, arXiv:2503.01491")
+ZHENG_2025 = "Zheng et al. 2025, Group Sequence Policy Optimization, arXiv:2507.18071"
 ZIEGLER_2019 = ("Ziegler et al. 2019, Fine-Tuning Language Models from Human Preferences, "
                 "arXiv:1909.08593")

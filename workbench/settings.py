@@ -51,16 +51,18 @@ class Spec:
     formula: str = ""
     source: str = ""
     """The paper it is from; empty where it is from none."""
-    only_with: tuple[str, Value] | None = None
-    """Another setting's name and the value with which alone this one has an effect; True: any but
-    0 and off."""
+    only_with: tuple[str, Value | tuple[Value, ...]] | None = None
+    """Another setting's name and the value, or the values, with which alone this one has an effect;
+    True: any but 0 and off."""
 
     def matters(self, values: Mapping[str, Value]) -> bool:
         """Return whether this setting has an effect among ``values``."""
         if self.only_with is None:
             return True
         name, wanted = self.only_with
-        return bool(values[name]) if wanted is True else values[name] == wanted
+        if wanted is True:
+            return bool(values[name])
+        return values[name] in (wanted if isinstance(wanted, tuple) else (wanted,))
 
 
 class HyperparameterError(ValueError):

@@ -102,11 +102,10 @@ def child(request: dict[str, Any]) -> None:
 
 def run(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[Any, dict[str, int]]:
     """Run the cycles and return the estimate that was made before them."""
-    from workbench.learning.work import Work
-
     from workbench import assets, known_models
     from workbench.feedback.loading import load_reward
     from workbench.feedback.reward_model import RewardModel
+    from workbench.learning.workload import Workload
     from workbench.models.control import Unattended
     from workbench.models.device import find_placement
     from workbench.models.loading import load_policy
@@ -134,7 +133,7 @@ def run(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[Any, dic
     Path("/proc/self/clear_refs").write_text("5")
     footprint = Footprint(policy, reward)
     prompt = max(map(len, policy_tokenizer.encode(PROMPTS, hp.response_length)))
-    phases = memory(footprint, hp, Work(prompt, prompt + hp.response_length, len(PROMPTS)))
+    phases = memory(footprint, hp, Workload(prompt, prompt + hp.response_length, len(PROMPTS)))
     ppo = PPOTrainer(policy, reward, policy_tokenizer)
     ppo.begin(PROMPTS, hp)
     for cycle in range(1, hp.num_cycles + 1):

@@ -200,5 +200,5 @@ def test_its_numbers_are_those_of_the_store(qapp, tmp_path):
 
 
 def test_an_algorithm_without_parts_of_its_own_has_those_of_all(opened):
-    opened.window.strip.show_run(None, algorithm_named("another"))
+    opened.window.strip.show_run(None, algorithm_named("another", {}))
     assert shown(opened) == [t for t in TITLES if t != "Estimate"]

@@ -402,15 +402,22 @@ def test_what_means_something_only_with_another_shows_only_then(
     assert not rows["kl_target"].field.isEnabled()
     assert ("Has an effect only while KL controller is adaptive."
             in rows["kl_target"].field.toolTip())
+    dock._find.setText("gamma")
+    assert rows["gamma"].field.isEnabled()
+    dock.form.set_values(
+        {"advantage_estimator": "group", "completions_per_prompt": 8}, "test")
+    assert not rows["gamma"].field.isEnabled()
+    assert ("Has an effect only while Advantage estimator is gae or batch."
+            in rows["gamma"].field.toolTip())
 
 
 def test_every_setting_another_depends_on_is_there() -> None:
     for spec in specs().values():
         if spec.only_with:
-            master = specs()[spec.only_with[0]]
-            assert spec.only_with[1] is True or parse({master.name: spec.only_with[1]})
-            assert not spec.matters({master.name: master.default}) or spec.matters(
-                {master.name: spec.only_with[1]})
+            master, wanted = specs()[spec.only_with[0]], spec.only_with[1]
+            for value in wanted if isinstance(wanted, tuple) else (wanted,):
+                assert value is True or parse({master.name: value, "completions_per_prompt": 2})
+                assert spec.matters({master.name: value})
 
 
 def test_no_label_says_its_unit_twice() -> None:

@@ -16,7 +16,9 @@ from workbench.ppo.hyperparameters import parse
 
 @pytest.mark.parametrize("settings", [
     {"whiten_advantages": False}, {},
-    {"kl_in": "loss", "whiten_advantages": False}, {"kl_in": "loss"}])
+    {"kl_in": "loss", "whiten_advantages": False}, {"kl_in": "loss"},
+    {"advantage_estimator": "group", "completions_per_prompt": 8},
+    {"advantage_estimator": "leave_one_out", "completions_per_prompt": 8}])
 def test_one_token_policy_reaches_the_closed_form(unattended, settings):
     # For one-token responses argmax E[r] - beta KL is pi* ~ pi_ref exp(r / beta), wherever KL
     # enters and whatever is whitened.

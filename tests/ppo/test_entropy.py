@@ -9,8 +9,9 @@ from workbench.learning.epochs import Tokens
 from workbench.models.sampling import Completions
 from workbench.models.token_statistics import token_statistics
 from workbench.ppo.declaration import PPO
+from workbench.ppo.experience import Experience
 from workbench.ppo.hyperparameters import parse
-from workbench.ppo.loss import Experience, PPOLoss
+from workbench.ppo.loss import PPOLoss
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])

@@ -11,9 +11,17 @@ from workbench.models.randomness import Stream, uniforms
 from workbench.models.sampling import sample
 from workbench.ppo.advantages import generalized_advantages, whiten
 from workbench.ppo.cycle import learning_rates
+from workbench.ppo.experience import Experience
 from workbench.ppo.hyperparameters import parse
-from workbench.ppo.loss import Experience, PPOLoss
-from workbench.ppo.objective import entropy, masked_mean, policy_loss, value_loss
+from workbench.ppo.loss import PPOLoss, SequencePPOLoss
+from workbench.ppo.objective import (
+    aggregate,
+    entropy,
+    masked_mean,
+    policy_loss,
+    policy_loss_terms,
+    value_loss,
+)
 from workbench.ppo.update import update
 
 KEPT = ("tokens", "mask", "logprobs", "entropies", "values")
@@ -35,7 +43,7 @@ def make_experience(policy, unattended):
                       whiten(advantages, mask), returns)
 
 
-def gradient_after(experience, unattended, **settings):
+def gradient_after(experience, unattended, counted=None, **settings):
     """Run one step with a learning rate of 0 and return its gradient and its metrics."""
     policy = make_policy()
     kept = {}
@@ -47,8 +55,10 @@ def gradient_after(experience, unattended, **settings):
 
     hp = parse({"num_ppo_epochs": 1, "num_mini_batches": 1, "max_grad_norm": 0,
                 "batch_size": 6, "entropy_coef": 0.01, "vf_coef": 0.5, **settings})
-    metrics, _ = update(policy, Keep(policy.parameters(), lr=0.0),
-                        PPOLoss(experience, hp, hp.kl_coef), cycle=1, control=unattended)
+    kind = PPOLoss if hp.ratio_level == "token" else SequencePPOLoss
+    metrics, _ = update(
+        policy, Keep(policy.parameters(), lr=0.0), kind(experience, hp, hp.kl_coef), cycle=1,
+        control=unattended, counted=counted)
     return kept, metrics
 
 
@@ -131,7 +141,8 @@ def test_order_of_rows_changes_nothing(experience, unattended):
 @pytest.mark.parametrize("settings", [
     {"kl_in": "loss", "kl_estimator": "k2", "kl_coef": 0.3},
     {"kl_in": "loss", "kl_estimator": "k1", "kl_coef": 0.3}, {"dual_clip": 1.21},
-    {"temperature": 0.6}])
+    {"temperature": 0.6}, {"loss_aggregation": "sequence"}, {"loss_aggregation": "constant"},
+    {"cliprange_high": 0.5}, {"ratio_level": "sequence", "cliprange": 0.05}])
 def test_options_keep_the_invariance(experience, unattended, settings):
     whole = gradient_after(experience, unattended, **settings)
     assert_same(
@@ -199,3 +210,78 @@ def test_learning_rate_schedule():
     assert learning_rates(constant, 4) == (0.1, 0.1)
     own = linear.with_changes({"value_learning_rate": 0.4})
     assert learning_rates(own, 3) == pytest.approx((0.05, 0.2))
+
+
+def formulas(experience, hp, loss_of):
+    """Return the gradients of ``loss_of(logprobs, mask)``, with logprobs read row by row."""
+    policy, old = make_policy(), experience.completions
+    rows = []
+    for row, prompt in enumerate(PROMPTS):
+        response = old.response(row)
+        hidden = policy.hidden_states(torch.tensor([prompt + response]))[0, len(prompt) - 1 : -1]
+        rows.append(policy.logits(hidden).log_softmax(-1).gather(
+            -1, torch.tensor(response)[:, None])[:, 0])
+    loss_of(torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), old.mask).backward()
+    return {name: p.grad for name, p in policy.named_parameters() if p.grad is not None}
+
+
+def without_zeros(found):
+    """Return the gradients of what the loss reads: a value head that it does not read has none."""
+    return {name: g for name, g in found.items() if not name.startswith("value_head")}
+
+
+ALONE = {"entropy_coef": 0, "vf_coef": 0}
+
+
+@pytest.mark.parametrize("how", ["token", "sequence", "constant"])
+def test_tokens_weigh_as_the_aggregation_says(experience, unattended, how):
+    hp = parse({})
+
+    def loss(logprobs, mask):
+        terms, _, _ = policy_loss_terms(
+            logprobs, experience.completions.logprobs, experience.advantages, cliprange=0.2)
+        return aggregate(terms, mask, how, response_length=hp.response_length)
+
+    found, _ = gradient_after(experience, unattended, loss_aggregation=how, **ALONE)
+    torch.testing.assert_close(
+        without_zeros(found), formulas(experience, hp, loss), rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("how", ["token", "sequence"])
+def test_a_ratio_of_the_whole_completion(experience, unattended, how):
+    # GSPO: s = exp(mean of log-ratios), one clipped term a completion, its gradient through all
+    # of the completion's tokens. Nothing of how the update computes it is used here.
+    hp, old = parse({}), experience.completions
+    gain = experience.advantages[:, :1]
+
+    def loss(logprobs, mask):
+        lengths = mask.sum(dim=1)
+        s = (((logprobs - old.logprobs) * mask).sum(dim=1) / lengths).exp()
+        term = torch.maximum(-gain[:, 0] * s, -gain[:, 0] * s.clamp(0.95, 1.05))
+        return term.mean() if how == "sequence" else (term * lengths).sum() / lengths.sum()
+
+    even = replace(experience, advantages=gain.expand_as(old.logprobs))
+    found, metrics = gradient_after(
+        even, unattended, ratio_level="sequence", loss_aggregation=how, cliprange=0.05, **ALONE)
+    torch.testing.assert_close(
+        without_zeros(found), formulas(even, hp, loss), rtol=1e-4, atol=1e-7)
+    assert 0 < metrics["policy/clipfrac_avg"] < 1  # some are held and some are not
+
+
+@pytest.mark.parametrize("how", ["token", "sequence", "constant"])
+def test_what_is_left_out_teaches_nothing(experience, unattended, how):
+    counted = torch.tensor([True, False, True, True, False, True])
+    other = replace(experience, advantages=experience.advantages + 5.0 * ~counted[:, None])
+    settings = {"loss_aggregation": how, "entropy_coef": 0.01}
+    left, changed = (gradient_after(e, unattended, counted, **settings)
+                     for e in (experience, other))
+    assert_same(changed, left)
+    whole, _ = gradient_after(other, unattended, **settings)
+    assert any(not torch.allclose(left[0][name], whole[name]) for name in whole)
+
+
+def test_a_batch_of_which_nothing_counts_takes_no_step(experience, unattended):
+    found, metrics = gradient_after(experience, unattended, torch.zeros(6, dtype=torch.bool))
+    assert found == {}
+    assert metrics["policy/steps"] == metrics["policy/epochs"] == 0
+    assert metrics["loss/policy_avg"] != metrics["loss/policy_avg"]  # there was none

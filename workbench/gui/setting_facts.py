@@ -14,7 +14,8 @@ def only_with(spec: Spec) -> str:
     name, value = spec.only_with
     master = find_spec(name)
     assert master is not None
-    state = "not off" if value is True else format_value(master, value)
+    values = value if isinstance(value, tuple) else (value,)
+    state = "not off" if value is True else " or ".join(format_value(master, v) for v in values)
     return f"Has an effect only while {master.label} is {state}."
 
 

@@ -6,11 +6,12 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from workbench.learning.aggregation import Aggregation
 from workbench.learning.metrics import STEPS
 from workbench.models.control import Control, NotFiniteError
 from workbench.models.forward import MicroBatch, divide_by_temperature, head_chunks, micro_batches
@@ -47,6 +48,15 @@ class TokenLoss(Protocol):
         """Return the loss of each token, and what is to be logged of it, (n,) each."""
 
 
+@runtime_checkable
+class RowLoss(TokenLoss, Protocol):
+    """A loss of a token that depends on the other tokens of its row."""
+
+    def read_rows(self, at: tuple[Tensor, Tensor], logprobs: Tensor) -> None:
+        """Take the log-probabilities of all tokens of some rows, (n,), before the losses of these
+        tokens are asked for; ``at`` is where they stand in (b, T)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How a batch is gone through. The defaults are those of a single step."""
@@ -76,16 +86,18 @@ class Plan:
 class Epochs:
     """Runs the epochs of one cycle.
 
-    The loss of a mini-batch is the sum over its real tokens divided by their number, however it
-    is cut into micro-batches, so the cut changes no gradient.
+    The loss of a mini-batch is the sum over its real tokens divided by their number, or what the
+    ``aggregation`` has in its place, however it is cut into micro-batches, so the cut changes no
+    gradient. What is logged is always the mean over tokens.
     """
 
     def __init__(
         self, policy: Policy, completions: Completions, loss: TokenLoss, plan: Plan,
-        control: Control,
+        control: Control, aggregation: Aggregation | None = None,
     ) -> None:
         """Learn from ``completions`` by ``loss``."""
         self._policy, self._completions = policy, completions
+        self._aggregation = aggregation or Aggregation()
         self._loss, self._plan, self._control = loss, plan, control
         self._total = plan.epochs * plan.mini_batches
 
@@ -94,7 +106,8 @@ class Epochs:
         enough: Callable[[Mapping[str, float]], bool] = lambda means: False,
     ) -> list[dict[str, float]]:
         """Take the steps, and return the means over tokens of what is logged, for each, with
-        ``epoch``, ``grad_norm`` and whether the gradient was ``applied``.
+        ``epoch``, ``grad_norm`` and whether the gradient was ``applied``. A mini-batch of which no
+        completion counts is passed over.
 
         Args:
             enough: given the means of the next step; whether it and all after it are left out.
@@ -118,7 +131,10 @@ class Epochs:
         while epoch < plan.epochs and not stopped:
             for chosen in mini_batches(plan.seed, plan.cycle, epoch, rows, plan.mini_batches):
                 optimizer.zero_grad(set_to_none=True)
-                means = {"epoch": float(epoch)} | self._accumulate(chosen, len(log))
+                found = self._accumulate(chosen, len(log))
+                if not found:  # no completion of it counts
+                    continue
+                means = {"epoch": float(epoch)} | found
                 # This gradient is not applied any more.
                 stopped = enough(means)
                 parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -160,9 +176,22 @@ class Epochs:
             optimizer.zero_grad(set_to_none=True)
 
     def _accumulate(self, chosen: Tensor, done: int) -> dict[str, float]:
-        """Add the gradient of one mini-batch and return its means over tokens."""
+        """Add the gradient of one mini-batch and return its means over tokens; nothing where none
+        of its completions counts."""
         policy, plan = self._policy, self._plan
-        count = int(self._completions.mask[chosen.to(policy.device)].sum())
+        rows = chosen.to(policy.device)
+        lengths = self._completions.mask[rows].sum(dim=1)
+        counted = self._aggregation.counted
+        if counted is not None:
+            lengths = lengths * counted[rows]
+        count = int(lengths.sum())
+        if not count:
+            return {}
+        weights = None
+        if self._aggregation.how != "token" or counted is not None:
+            weights = torch.zeros(len(self._completions.mask), device=policy.device)
+            weights[rows] = self._aggregation.weights(
+                self._completions.mask[rows].sum(dim=1), rows)
         # Summed on the device: reading a number at every step would stall a GPU.
         sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=policy.device))
         for batch in micro_batches(
@@ -170,11 +199,14 @@ class Epochs:
             batching=policy.capabilities.reading,
         ):
             self._control.step(Phase.UPDATING, done, self._total)
-            self._backward(batch, count, sums)
+            self._backward(batch, count, weights, sums)
         return {name: number.item() / count for name, number in sums.items()}
 
-    def _backward(self, batch: MicroBatch, count: int, sums: dict[str, Tensor]) -> None:
-        """Add one micro-batch's gradient, and what is logged to ``sums``.
+    def _backward(
+        self, batch: MicroBatch, count: int, weights: Tensor | None, sums: dict[str, Tensor]
+    ) -> None:
+        """Add one micro-batch's gradient, and what is logged to ``sums``. A token's loss is divided
+        by ``count``, or multiplied by its row's of ``weights``, (b,).
 
         Two stages: through the heads, chunk by chunk, down to the trunk's output; then through the
         trunk once. The logits of a micro-batch never exist all at the same time.
@@ -187,6 +219,8 @@ class Epochs:
         states = hidden.flatten(0, 1)[batch.source]
         value_states = (
             states if shared else policy.value_states(batch.input_ids).flatten(0, 1)[batch.source])
+        if isinstance(self._loss, RowLoss):
+            self._loss.read_rows((batch.row, batch.column), self._logprobs(states, batch))
         leaves, value_leaves = [], []
         for part in head_chunks(len(states), policy.config.vocab_size, policy.device):
             at = (batch.row[part], batch.column[part])
@@ -202,12 +236,28 @@ class Epochs:
                 )
             loss, logged = self._loss(Tokens(at, logprobs, entropy, policy.values(value_leaf)))
             for name, numbers in logged.items():
-                sums[name] = sums[name] + numbers.detach().sum()
-            (loss.sum() / count).backward()
+                told = numbers.detach()
+                if weights is not None:
+                    told = told * (weights[at[0]] != 0)
+                sums[name] = sums[name] + told.sum()
+            (loss.sum() / count if weights is None else (loss * weights[at[0]]).sum()).backward()
         if not plan.values_alone:
             states.backward(_gradients(leaves))
         if not shared:
             value_states.backward(_gradients(value_leaves))
+
+
+    @torch.no_grad()
+    def _logprobs(self, states: Tensor, batch: MicroBatch) -> Tensor:
+        """Return the log-probabilities of all tokens of a micro-batch, (n,)."""
+        policy, found = self._policy, []
+        for part in head_chunks(len(states), policy.config.vocab_size, policy.device):
+            logprobs, _ = token_statistics(
+                divide_by_temperature(policy.logits(states[part]), self._plan.temperature),
+                self._completions.tokens[batch.row[part], batch.column[part]],
+                entropy_gradient=False)
+            found.append(logprobs)
+        return torch.cat(found)
 
 
 def _gradients(leaves: list[Tensor]) -> Tensor:
@@ -224,5 +274,5 @@ def summarise(log: list[dict[str, float]]) -> dict[str, float]:
 
 
 def mean(log: list[dict[str, float]], name: str) -> float:
-    """Return the mean of a logged number over steps."""
-    return sum(entry[name] for entry in log) / len(log)
+    """Return the mean of a logged number over steps; NaN where there were none."""
+    return sum(entry[name] for entry in log) / len(log) if log else math.nan

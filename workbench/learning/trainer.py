@@ -185,6 +185,14 @@ class Trainer(ABC, Generic[S]):
         """Return the live change to try when memory ran out in ``phase``."""
         return {}
 
+    def has_values(self, settings: S) -> bool:
+        """Whether the policy in training has a value head."""
+        return False
+
+    def group_size(self, settings: S) -> int:
+        """Return how many completions of each prompt drawn a cycle writes, one after the other."""
+        return 1
+
     def token_kl(self, logprobs: Tensor, ref_logprobs: Tensor, settings: S) -> Tensor:
         """Return how far each token is from the start policy, (b, T): log π - log π_start."""
         return logprobs - ref_logprobs
@@ -239,7 +247,8 @@ class Trainer(ABC, Generic[S]):
             self._trainable.begin(
                 find_placement(settings.precision), lora_rank=settings.lora_rank,
                 value_source=value_source,
-                gradient_checkpointing=settings.gradient_checkpointing)
+                gradient_checkpointing=settings.gradient_checkpointing,
+                has_values=self.has_values(settings))
         self._begun(settings, value_source)
         self.optimizer = self._make_optimizer(settings.optimizer)
         self.position = 0
@@ -315,7 +324,8 @@ class Trainer(ABC, Generic[S]):
         """
         control.step(Phase.SAMPLING, 0, settings.response_length)  # before memory is taken for it
         clock = Clock(self.policy.device)
-        drawn = [prompt_at(settings.seed, self.position + i, len(self.prompts))
+        each = self.group_size(settings)
+        drawn = [prompt_at(settings.seed, self.position + i // each, len(self.prompts))
                  for i in range(settings.batch_size)]
         noise = uniforms(
             settings.seed, Stream.ROLLOUT, cycle, settings.batch_size, settings.response_length)
@@ -332,7 +342,7 @@ class Trainer(ABC, Generic[S]):
         clock.skip()
         learned = self.learn(batch, cycle, settings, control, clock)
         metrics |= learned.metrics
-        self.position += settings.batch_size
+        self.position += settings.batch_size // each
         control.tell(UPDATE.name, learned.metrics)
         control.part_done(UPDATE.name, lambda: Draft(batch.written, learned.traces))
         clock.skip()

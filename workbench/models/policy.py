@@ -24,6 +24,8 @@ from workbench.models.rotary import longest_alike
 
 _CONTEXT = "max_position_embeddings", "max_seq_len"
 """What configurations call the most tokens that a model reads."""
+VALUE_PARTS = ("value_head.", "value_trunk.")
+"""What the names of the parameters begin with that values alone learn."""
 
 
 class UnsupportedModelError(ValueError):
@@ -37,12 +39,16 @@ class Policy(nn.Module):
     loss needs go through the heads, which is where most of the memory and, for large
     vocabularies, much of the time would go.
 
-    The value head reads the policy's own trunk, or, given ``value_trunk``, that one.
+    The value head reads the policy's own trunk, or, given ``value_trunk``, that one. Where there is
+    none, values are 0.
     """
+
+    value_head: nn.Linear | None
 
     def __init__(
         self, model: Any, placement: Placement, *, value_trunk: Any = None,
         gradient_checkpointing: bool = False, capabilities: Capabilities | None = None,
+        has_values: bool = True,
     ) -> None:
         """Wrap ``model``, which must already lie on ``placement.device``.
 
@@ -50,6 +56,7 @@ class Policy(nn.Module):
             gradient_checkpointing: recompute activations in the backward pass.
             capabilities: what is known of the model; without it, where trunk and head are is found
                 out, and the rest is taken to be as with most.
+            has_values: make a value head.
 
         Raises:
             UnsupportedModelError: trunk and head together do not give the model's own logits.
@@ -66,10 +73,13 @@ class Policy(nn.Module):
         width = self._find_head() if capabilities is None else 0
         if value_trunk is not None or not width:
             width = _width(self.trunk if value_trunk is None else value_trunk, placement.device)
-        self.value_head = nn.Linear(width, 1, device=placement.device)
-        # Zero, so that the first advantages are the plain returns.
-        nn.init.zeros_(self.value_head.weight)
-        nn.init.zeros_(self.value_head.bias)
+        self.value_width = width
+        """Of the states that a value head reads."""
+        self.value_head = nn.Linear(width, 1, device=placement.device) if has_values else None
+        if self.value_head is not None:
+            # Zero, so that the first advantages are the plain returns.
+            nn.init.zeros_(self.value_head.weight)
+            nn.init.zeros_(self.value_head.bias)
         if gradient_checkpointing:
             self._checkpointed = _checkpoint_layers(self)
 
@@ -100,7 +110,7 @@ class Policy(nn.Module):
         parts: tuple[list[nn.Parameter], list[nn.Parameter]] = ([], [])
         for name, parameter in self.named_parameters():
             if parameter.requires_grad:
-                parts[name.startswith(("value_head.", "value_trunk."))].append(parameter)
+                parts[name.startswith(VALUE_PARTS)].append(parameter)
         return parts
 
     def freeze_unread(self) -> None:
@@ -176,6 +186,8 @@ class Policy(nn.Module):
 
     def values(self, states: Tensor) -> Tensor:
         """Return float32 values (...) for the value trunk's states (..., H)."""
+        if self.value_head is None:
+            return states.new_zeros(states.shape[:-1], dtype=torch.float32)
         with torch.autocast(self.device.type, enabled=False):
             return self.value_head(states.float()).squeeze(-1)
 

@@ -145,7 +145,7 @@ def sample(
             top = normalised.topk(noted, dim=-1)
             best_logprobs[rows, t] = torch.cat([top.values, logprob], dim=-1)
             best[rows, t] = torch.cat([top.indices, chosen.unsqueeze(-1)], dim=-1)
-        if policy.value_trunk is None:
+        if policy.value_head is not None and policy.value_trunk is None:
             values[rows, t] = policy.values(hidden)
         return chosen
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from workbench.models.policy import Policy
+from workbench.models.policy import VALUE_PARTS, Policy
 
 
 def take(policy: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, np.ndarray]:
@@ -29,17 +29,25 @@ def take(policy: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, np.nd
 def put_back(
     policy: nn.Module, optimizer: torch.optim.Optimizer, arrays: Mapping[str, np.ndarray]
 ) -> None:
-    """Restore what :func:`take` returned, into a policy and optimiser of the same shape.
+    """Restore what :func:`take` returned, into a policy and optimiser of the same shape; what
+    learns values stays as it is where the arrays have no such weights, as those of an algorithm
+    without values.
 
     Raises:
         ValueError: the arrays belong to another model.
     """
-    wanted = {f"weights/{name}" for name, _ in _trained(policy)}
-    if wanted != {k for k in arrays if k.startswith("weights/")}:
+    trained = _trained(policy)
+    there = {k.removeprefix("weights/") for k in arrays if k.startswith("weights/")}
+    ours, theirs = ({n for n in names if n.startswith(VALUE_PARTS)}
+                    for names in ({n for n, _ in trained}, there))
+    if not ours or not theirs:
+        trained = [(n, p) for n, p in trained if n not in ours]
+        there -= theirs
+    if {name for name, _ in trained} != there:
         raise ValueError("the checkpoint belongs to another model")
     # Each optimiser names its state in its own way.
     keys = {k.split("/", 2)[1] for k in arrays if k.startswith("optimizer/")}
-    for name, parameter in _trained(policy):
+    for name, parameter in trained:
         parameter.copy_(torch.from_numpy(arrays[f"weights/{name}"]))
         state: dict[str, Any] = {}
         for key in keys:

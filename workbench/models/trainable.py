@@ -38,9 +38,10 @@ class Trainable:
 
     def begin(
         self, placement: Placement, *, lora_rank: int, value_source: Any,
-        gradient_checkpointing: bool,
+        gradient_checkpointing: bool, has_values: bool = True,
     ) -> Policy:
-        """Return a policy to train that is the start policy, with a value head of zero.
+        """Return a policy to train that is the start policy, with a value head of zero if it is to
+        have one.
 
         Args:
             value_source: the model whose trunk a separate value model begins as; None for none.
@@ -61,7 +62,7 @@ class Trainable:
         self._start.placement = placement
         self.policy = Policy(
             model, placement, value_trunk=value_trunk, capabilities=self._start.capabilities,
-            gradient_checkpointing=gradient_checkpointing)
+            gradient_checkpointing=gradient_checkpointing, has_values=has_values)
         self.policy.freeze_unread()
         return self.policy
 

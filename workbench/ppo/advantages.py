@@ -1,4 +1,5 @@
-"""Advantages: how much better a token turned out than the value head expected."""
+"""Advantages: how much better a token turned out than was expected: by a value head, or, where
+there is none, by what other completions were worth."""
 
 from __future__ import annotations
 
@@ -36,6 +37,111 @@ def generalized_advantages(
         following_value = values[:, t]
         advantages[:, t] = following_advantage
     return advantages, (advantages + values).masked_fill(~mask, 0.0)
+
+
+def group_advantages(
+    scores: Tensor, groups: Tensor, *, normalize: bool = True, eps: float = 1e-4
+) -> Tensor:
+    """Return by how much each completion is better than the mean of its group, in deviations of
+    the group (GRPO, Shao et al. 2024, arXiv:2402.03300, section 4.1.2).
+
+    ``(r - mean) / (std + eps)``, where the deviation has the divisor n - 1. A group whose scores
+    are all equal, as one of a single completion, gives exactly 0.
+
+    Args:
+        scores: (b,) float.
+        groups: (b,) integer; the completions with the same number are a group.
+        normalize: divide by the deviation. Not to do so is Dr. GRPO (Liu et al. 2025,
+            arXiv:2503.20783): else groups of little spread weigh as much as others.
+
+    Returns:
+        (b,)
+    """
+    members = _Groups(groups)
+    difference = (scores - members.mean(scores)).masked_fill(members.alike(scores), 0.0)
+    if not normalize:
+        return difference
+    variance = members.sum(difference.square()) / (members.size - 1).clamp(min=1)
+    return difference / (variance.sqrt() + eps)
+
+
+def leave_one_out_advantages(scores: Tensor, groups: Tensor) -> Tensor:
+    """Return by how much each completion is better than the mean of the others of its group (RLOO,
+    Ahmadian et al. 2024, arXiv:2402.14740, equation 8).
+
+    Args:
+        scores: (b,) float.
+        groups: (b,) integer; the completions with the same number are a group.
+
+    Returns:
+        (b,); exactly 0 where all of a group are equal.
+
+    Raises:
+        ValueError: a group has a single completion, so there are no others.
+    """
+    members = _Groups(groups)
+    if bool((members.size < 2).any()):
+        raise ValueError("leave one out needs at least two completions in each group")
+    difference = (scores - members.mean(scores)).masked_fill(members.alike(scores), 0.0)
+    return difference * members.size / (members.size - 1)
+
+
+def batch_advantages(rewards: Tensor, mask: Tensor, *, gamma: float) -> Tensor:
+    """Return what followed each token, whitened over the whole batch (REINFORCE++, Hu 2025,
+    arXiv:2501.03262).
+
+    Args:
+        rewards: (b, T) float, the reward of each token.
+        mask: (b, T) bool, True on real tokens.
+        gamma: the discount.
+
+    Returns:
+        (b, T), 0 where masked.
+    """
+    return whiten(discounted_returns(rewards, mask, gamma=gamma), mask)
+
+
+def discounted_returns(rewards: Tensor, mask: Tensor, *, gamma: float) -> Tensor:
+    """Return ``G_t = r_t + gamma * G_{t+1}`` of each token, (b, T), 0 where masked."""
+    return generalized_advantages(
+        rewards, torch.zeros_like(rewards), mask, gamma=gamma, lam=1.0)[0]
+
+
+def baselines(scores: Tensor, groups: Tensor, *, leave_one_out: bool = False) -> Tensor:
+    """Return what each completion is held against, (b,): the mean of its group, or that of the
+    others of its group."""
+    members = _Groups(groups)
+    if leave_one_out:
+        return scores - leave_one_out_advantages(scores, groups)
+    return members.mean(scores)
+
+
+def without_spread(scores: Tensor, groups: Tensor) -> Tensor:
+    """Return the share of groups whose scores are all equal, so that nothing is learned of them."""
+    members = _Groups(groups)
+    # Each completion stands for its share of its group.
+    return (members.alike(scores) / members.size).sum() / (1 / members.size).sum()
+
+
+class _Groups:
+    """Sums, means and extremes over groups, for each of their members, (b,)."""
+
+    def __init__(self, groups: Tensor) -> None:
+        _, self._number = groups.unique(return_inverse=True)
+        self._count = int(self._number.max()) + 1 if groups.numel() else 0
+        self.size = self.sum(torch.ones_like(groups))
+
+    def sum(self, x: Tensor) -> Tensor:
+        return x.new_zeros(self._count).index_add(0, self._number, x)[self._number]
+
+    def mean(self, x: Tensor) -> Tensor:
+        return self.sum(x) / self.size
+
+    def alike(self, x: Tensor) -> Tensor:
+        """Return whether all members of a group have the same number."""
+        least, most = (x.new_zeros(self._count).scatter_reduce(
+            0, self._number, x, how, include_self=False)[self._number] for how in ("amin", "amax"))
+        return least == most
 
 
 def whitening_factor(x: Tensor, mask: Tensor, beside: Tensor | None = None) -> Tensor:

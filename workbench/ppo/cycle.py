@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from workbench.feedback.reward_model import Reward
@@ -29,21 +27,20 @@ from workbench.models.policy_tokenizer import PolicyTokenizer
 from workbench.models.sampling import Completions
 from workbench.models.trainable import find_value_source
 from workbench.ppo import memory
-from workbench.ppo.advantages import generalized_advantages, whiten, whitening_factor
+from workbench.ppo.experience import Experience, Judged, judge
 from workbench.ppo.footprint import Footprint
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.kl import adapt_kl_coef, kl_estimate
 from workbench.ppo.linear_values import Moments
-from workbench.ppo.loss import Experience, PPOLoss
+from workbench.ppo.loss import PPOLoss, SequencePPOLoss
 from workbench.ppo.metrics import PRETRAINED
 from workbench.ppo.objective import (
-    explained_variance,
-    masked_mean,
     probability_ratio,
+    sequence_log_ratios,
     update_size,
 )
 from workbench.ppo.parts import ESTIMATE
-from workbench.ppo.rewards import scale, shape_scores, token_rewards
+from workbench.ppo.rewards import scale
 from workbench.ppo.update import update
 from workbench.ppo.value_epochs import ValueModelEpochs, head_epochs
 from workbench.ppo.value_head import ValueHead, find_value_head, fits, put_in
@@ -57,9 +54,6 @@ from workbench.ppo.value_pretraining import (
 from workbench.records import Draft, TokenTrace
 from workbench.settings import Value
 
-_LEAST_SPREAD = 0.2
-"""Where completions differ less, as a share of how much the start policy's did, what returns still
-differ by is the value head's own error: there is nothing for it to explain."""
 NO_VALUE_HEAD = (
     "It brings no value head for this reward, so values begin at zero: set the value coefficient "
     "c₁ (vf_coef) to 0.1, and Value pretraining for values that mean something from the start.")
@@ -104,6 +98,14 @@ class PPOTrainer(Trainer[Hyperparameters]):
         """Whether the policy brings a value head for this reward."""
         return self._value_head is not None
 
+    def has_values(self, settings: Hyperparameters) -> bool:
+        """Whether the policy in training has a value head."""
+        return settings.has_values
+
+    def group_size(self, settings: Hyperparameters) -> int:
+        """Return how many completions of each prompt drawn a cycle writes."""
+        return settings.completions_per_prompt
+
     def note(self) -> str:
         """Return a sentence where values begin at zero."""
         return "" if self.brings_values else NO_VALUE_HEAD
@@ -112,7 +114,7 @@ class PPOTrainer(Trainer[Hyperparameters]):
 
     def _value_source(self, settings: Hyperparameters) -> Any:
         return find_value_source(
-            settings.value_model,
+            settings.in_effect().value_model,
             self._trainable.start_model,
             self.reward,
             self.policy_tokenizer.tokenizer,
@@ -122,7 +124,7 @@ class PPOTrainer(Trainer[Hyperparameters]):
         head = self.policy.value_head
         # A separate value model that begins as a copy of the policy has the trunk it was made for.
         its_trunk = value_source is None or value_source is self._trainable.start_model
-        if self._value_head is not None and its_trunk and fits(
+        if head is not None and self._value_head is not None and its_trunk and fits(
             self._value_head, settings, head.in_features
         ):
             put_in(self._value_head, head)
@@ -161,7 +163,7 @@ class PPOTrainer(Trainer[Hyperparameters]):
 
     def episodes(self, settings: Hyperparameters) -> int:
         """Return how many completions values are pretrained on."""
-        return settings.value_pretraining_episodes
+        return settings.in_effect().value_pretraining_episodes
 
     def prepare(self, settings: Hyperparameters, control: Control) -> dict[str, float]:
         """Let values learn from completions of the start policy
@@ -225,12 +227,13 @@ class PPOTrainer(Trainer[Hyperparameters]):
         clock: Clock,
     ) -> Learned:
         """Turn scores into advantages and update policy and values by them."""
+        settings = settings.in_effect()
         completions = batch.completions
-        experience, rewards, metrics = self._judge(batch, cycle, settings)
+        judged = self._judge(batch, cycle, settings)
+        experience, metrics = judged.experience, dict(judged.metrics)
         clock.lap("seconds/scoring")
         known = self.columns(completions, batch) | {
-            "value": completions.values, "reward": rewards,
-            "advantage": experience.advantages, "return": experience.returns}
+            **judged.estimated, "advantage": experience.advantages}
 
         def traces(more: dict[str, Tensor], after: Tensor | None) -> list[TokenTrace]:
             likeliest = likeliest_before(completions, batch)
@@ -243,22 +246,28 @@ class PPOTrainer(Trainer[Hyperparameters]):
         clock.skip()
         rate, value_rate = learning_rates(settings, cycle)
         set_rates(self.optimizer, rate, value_rate)
-        loss = PPOLoss(experience, settings, self.kl_coef,
-                       warming_up=cycle <= settings.critic_warmup_cycles)
+        kind = PPOLoss if settings.ratio_level == "token" else SequencePPOLoss
+        loss = kind(experience, settings, self.kl_coef,
+                    warming_up=cycle <= settings.critic_warmup_cycles)
         measured, ratios = update(
-            self.policy, self.optimizer, loss, cycle=cycle, control=control)
+            self.policy, self.optimizer, loss, cycle=cycle, control=control,
+            counted=completions.ended if settings.leave_out_cut else None)
         metrics |= measured
         self.between_cycles = False
         clock.lap("seconds/update")
         logprobs_after, likeliest_after = self._read_again(experience, cycle, settings, control)
-        moved = update_size(logprobs_after, completions.logprobs, completions.mask,
-                            cliprange=settings.cliprange)
+        moved = update_size(
+            logprobs_after, completions.logprobs, completions.mask, cliprange=settings.cliprange,
+            cliprange_high=settings.cliprange_high)
         metrics |= {f"policy/{name}": number.item() for name, number in moved.items()}
         metrics |= {"lr": rate, "kl_coef": self.kl_coef}
         if settings.kl_controller == "adaptive":
             self.kl_coef = adapt_kl_coef(
                 self.kl_coef, batch.kl.sum(dim=1).mean().item(), target=settings.kl_target,
                 horizon=settings.kl_horizon, n=settings.batch_size)
+        if settings.ratio_level == "sequence":
+            logprobs_after = completions.logprobs + sequence_log_ratios(
+                logprobs_after - completions.logprobs, completions.mask)
         ratio = probability_ratio(logprobs_after, completions.logprobs)
         return Learned(metrics, traces({"ratio": ratio}, likeliest_after)
                        if settings.keep_tokens else [], ratios)
@@ -291,7 +300,7 @@ class PPOTrainer(Trainer[Hyperparameters]):
         """
         moments = None
         if hp.num_value_epochs and self.policy.value_trunk is None:
-            moments = Moments(self.policy.value_head.in_features, self.policy.device)
+            moments = Moments(self.policy.value_width, self.policy.device)
 
         def gather(states: Tensor, batch: MicroBatch) -> None:
             if moments is not None:
@@ -319,55 +328,13 @@ class PPOTrainer(Trainer[Hyperparameters]):
             completions = replace(completions, values=values)
         return completions
 
-    def _judge(
-        self, batch: Batch, cycle: int, hp: Hyperparameters
-    ) -> tuple[Experience, Tensor, dict[str, float]]:
-        """Turn scores into token rewards and advantages, and measure them.
-
-        Returns:
-            ``(experience, rewards, metrics)``; the rewards, (b, T), are what GAE saw.
-        """
-        completions, kl, mask = batch.completions, batch.kl, batch.completions.mask
+    def _judge(self, batch: Batch, cycle: int, hp: Hyperparameters) -> Judged:
+        """Turn scores into advantages, and measure them."""
         if cycle == 1 and not self._scale_known:
             # The first batch is the start policy's own; normalising may be switched on later.
             self.score_mean, self.score_std = scale(batch.scores)
-        mean, std = (self.score_mean, self.score_std) if hp.normalize_scores else (0.0, 1.0)
-        shaped = shape_scores(
-            batch.scores, completions.ended, missing_eos_penalty=hp.missing_eos_penalty,
-            clip=hp.score_clip, mean=mean, std=std)
-        in_reward, in_loss = (self.kl_coef if hp.kl_in == where else 0.0
-                              for where in ("reward", "loss"))
-        rewards = token_rewards(shaped, kl, mask, kl_coef=in_reward)
-        reward_scale = torch.ones((), device=rewards.device)
-        if hp.whiten_rewards:
-            reward_scale = whitening_factor(rewards, mask)
-            rewards = whiten(rewards, mask, shift_mean=False, factor=reward_scale)
-        advantages, returns = generalized_advantages(
-            rewards, completions.values, mask, gamma=hp.gamma, lam=hp.lam)
-        spread = advantages[mask].std(unbiased=False)
-        if hp.whiten_advantages:
-            # The loss weighs tokens by their KL as well: scores that are all equal are no reason to
-            # scale it up without end.
-            log_ratio = completions.logprobs - batch.ref_logprobs
-            factor = whitening_factor(
-                advantages, mask, in_loss * reward_scale * log_ratio if in_loss else None)
-            advantages = whiten(advantages, mask, factor=factor)
-            reward_scale = reward_scale * factor
-        total_kl = kl.sum(dim=1).mean().item()
-        worth = shaped - in_reward * kl.sum(dim=1)
-        metrics = {
-            "objective/rlhf_reward": shaped.mean().item() - self.kl_coef * total_kl,
-            "objective/non_score_reward": -self.kl_coef * total_kl,
-            "val/explained_variance": explained_variance(
-                completions.values, returns, mask).item() if worth.std(unbiased=False).item()
-                > _LEAST_SPREAD * min(self.score_std / std, hp.score_clip or math.inf)
-                else math.nan,
-            "val/advantage_std": spread.item(),
-            "val/value": masked_mean(completions.values, mask).item(),
-        }
-        experience = Experience(
-            completions, batch.ref_logprobs, advantages, returns, reward_scale.item())
-        return experience, rewards, metrics
+        return judge(batch, hp, kl_coef=self.kl_coef,
+                     score_mean=self.score_mean, score_std=self.score_std)
 
     # -- memory
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from workbench.algorithm import Algorithm, Figure, PlotSet, Preset
@@ -10,12 +11,14 @@ from workbench.ppo.distributions import CALIBRATION, DISTRIBUTIONS
 from workbench.ppo.entropy import ENTROPY
 from workbench.ppo.guide import GUIDE
 from workbench.ppo.hyperparameters import Hyperparameters
-from workbench.ppo.metrics import METRICS, START_METRICS
+from workbench.ppo.metrics import METRICS, NO_SPREAD, START_METRICS
 from workbench.ppo.parts import PARTS
 from workbench.ppo.picture import OBJECTIVE
 from workbench.ppo.remarks import remarks, remarks_on_change
 from workbench.ppo.rules import RULES, WATCHED
 from workbench.ppo.tokens import TOKENS
+from workbench.ppo.without_values import without_a_value_head
+from workbench.settings import Value
 
 
 def _trainer() -> Any:
@@ -24,7 +27,12 @@ def _trainer() -> Any:
     return PPOTrainer
 
 
-PPO = Algorithm(
+_PLAIN: dict[str, Value] = {
+    "normalize_group_std": True, "loss_aggregation": "token", "cliprange_high": 0.0,
+    "leave_out_cut": False, "ratio_level": "token"}
+
+
+_WITH_VALUES = Algorithm(
     name="ppo",
     title="PPO",
     help="Proximal policy optimisation (Schulman et al. 2017): completions are scored, a value "
@@ -32,7 +40,7 @@ PPO = Algorithm(
          "likelier.",
     settings=Hyperparameters,
     trainer=_trainer,
-    metrics=METRICS,
+    metrics=tuple(metric for metric in METRICS if metric.name != NO_SPREAD),
     start_metrics=START_METRICS,
     headline="objective/scores",
     parts=PARTS,
@@ -69,6 +77,31 @@ PPO = Algorithm(
     rules=RULES,
     watched=WATCHED,
     presets=(
+        Preset("PPO", "A value head says token by token what was to be expected (Schulman et al. "
+               "2017).",
+               {"advantage_estimator": "gae", "completions_per_prompt": 1, "kl_in": "reward",
+                "kl_estimator": "k1", **_PLAIN}),
+        Preset("GRPO", "Eight completions of each prompt are held against one another, in "
+               "deviations of theirs; KL in the loss (Shao et al. 2024).",
+               {"advantage_estimator": "group", "completions_per_prompt": 8, "kl_in": "loss",
+                "kl_estimator": "k3", **_PLAIN, "loss_aggregation": "sequence"}),
+        Preset("Dr. GRPO", "GRPO without dividing by the group's deviation and the completion's "
+               "length, which favour easy prompts and long wrong answers (Liu et al. 2025); no "
+               "KL price.",
+               {"advantage_estimator": "group", "completions_per_prompt": 8, "kl_coef": 0.0,
+                **_PLAIN, "normalize_group_std": False, "loss_aggregation": "constant"}),
+        Preset("DAPO", "GRPO with a wider clip above than below, a mean over tokens, cut "
+               "completions left out and no KL price (Yu et al. 2025).",
+               {"advantage_estimator": "group", "completions_per_prompt": 8, "kl_coef": 0.0,
+                **_PLAIN, "cliprange_high": 0.28, "leave_out_cut": True}),
+        Preset("RLOO", "Four completions of each prompt, each held against the mean of the others; "
+               "KL in the reward (Ahmadian et al. 2024).",
+               {"advantage_estimator": "leave_one_out", "completions_per_prompt": 4,
+                "kl_in": "reward", "kl_estimator": "k1", **_PLAIN}),
+        Preset("REINFORCE++", "One completion of each prompt, held against the whole batch; KL in "
+               "the reward (Hu 2025).",
+               {"advantage_estimator": "batch", "completions_per_prompt": 1, "kl_in": "reward",
+                "kl_estimator": "k1", **_PLAIN}),
         Preset("Careful", "Small steps that stay close to the start policy.",
                {"learning_rate": 1e-4, "kl_coef": 0.1, "num_ppo_epochs": 2, "cliprange": 0.1}),
         Preset("Bold", "Large steps on a loose leash; reward climbs fast and may be gamed.",
@@ -89,3 +122,5 @@ PPO = Algorithm(
     remarks=lambda settings, own_head: remarks(settings, own_head=own_head),
     remarks_on_change=remarks_on_change,
 )
+PPO = replace(
+    _WITH_VALUES, choice="advantage_estimator", variants=without_a_value_head(_WITH_VALUES))

@@ -110,7 +110,7 @@ class Footprint:
                    if isinstance(m, nn.Module)]
         self._scorer = scorers[0] if scorers else None
         self.weights = Weights.of(policy.model, policy.trunk)
-        self._width = policy.value_head.in_features
+        self._width = policy.value_width
         self.reward_bytes = sum(_bytes(scorer) for scorer in scorers)
         self._scorers = scorers
         self._measured: dict[Any, Any] = {}
@@ -232,7 +232,7 @@ def policy_costs(
 
 def _policy_costs(policy: Policy) -> PolicyCosts:
     model, dtype = policy.model, policy.placement.dtype
-    width, vocabulary = policy.value_head.in_features, policy.config.vocab_size
+    width, vocabulary = policy.value_width, policy.config.vocab_size
     length = min(_LENGTH, (policy.context_length or 2 * _LENGTH) // 2 - 1)
 
     def reading(rows: int, tokens: int) -> list[int]:

@@ -11,6 +11,7 @@ from workbench.formatting import format_number, number, percent, signed
 from workbench.guide import Card, Experiment, Guide
 from workbench.learning import guide
 from workbench.learning.metrics import KL
+from workbench.ppo.others_tokens import Words
 
 Numbers = Mapping[str, float]
 
@@ -115,6 +116,30 @@ AGAIN = replace(
          "from the mistakes of today. Look for a reward that goes on rising while KL levels off; "
          "where KL climbs and the reward stands still, or the texts become worse, it has gone too "
          "far.")
+
+def without_values(guide: Guide, words: Words) -> Guide:
+    """Return the guide of an algorithm that holds completions against others."""
+    start = replace(
+        START, title="In one sentence", formula="L = L_POLICY + c₂·L_ENT",
+        text="The policy writes several answers, a reward model scores them, and those that turned "
+             f"out better than {words.mean} are made a little likelier, again and again. Press "
+             "Start; this page follows the run, and Step into (Ctrl+I) stops after each part of a "
+             "cycle.")
+    held_against = Card(
+        "estimate", "Better than the others?",
+        f"There is no value head: each completion is held against {words.mean}. What was worth "
+        "more has an advantage above 0, what was worth less one below, and all words of a "
+        "completion share it; which of them made the difference comes out over many completions.",
+        "scores", view="tokens", formula=words.formula)
+    loss = replace(
+        LOSS, title="One loss of two terms", formula="L = L_POLICY + c₂·L_ENT",
+        text="Gradient steps turn the weights so that the loss falls: L_POLICY makes the words of "
+             "better completions likelier and those of worse ones less likely, L_ENT keeps choices "
+             "open. The coefficient c₂ says how much the second counts.")
+    cards = {START: start, VALUE: held_against, LOSS: loss}
+    return replace(guide, cards=tuple(
+        cards.get(card, card) for card in guide.cards if card is not ADVANTAGE))
+
 
 GUIDE = Guide(
     (guide.MODELS, START, WRITE, guide.SCORE, PRICE, VALUE, ADVANTAGE, LOSS, CLIP, ENTROPY,

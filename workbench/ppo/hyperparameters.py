@@ -1,20 +1,26 @@
-"""The settings of PPO, beside those that all algorithms have. Nothing here imports torch."""
+"""The settings of PPO and of its kin without a value head (GRPO, RLOO, REINFORCE++), beside those
+that all algorithms have. Nothing here imports torch."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from workbench.papers import (
+    AHMADIAN_2024,
+    HU_2025,
     HUANG_2024,
+    LIU_2025,
     SCHULMAN_2016,
     SCHULMAN_2017,
     SCHULMAN_2020,
     SHAO_2024,
     YE_2020,
+    YU_2025,
     YUAN_2025,
+    ZHENG_2025,
     ZIEGLER_2019,
 )
-from workbench.settings import Settings, declare
+from workbench.settings import Settings, Value, declare
 
 
 def _pause(what: str) -> Any:
@@ -38,6 +44,7 @@ class Hyperparameters(Settings):
         "starts as a copy of the policy or of the reward model. Separate costs time and memory; "
         "try it when the value loss disturbs the policy.",
         live=False, advanced=True, structural=True,
+        only_with=("advantage_estimator", "gae"),
     )
 
     # -- before the first cycle
@@ -50,6 +57,7 @@ class Hyperparameters(Settings):
         "settings.",
         ge=0, le=1_000_000, unit="completions", live=False, zero_text="off", advanced=True,
         source=YUAN_2025,
+        only_with=("advantage_estimator", "gae"),
     )
     value_pretraining_epochs: int = declare(
         3, "Value pretraining epochs", "Value pretraining",
@@ -57,6 +65,7 @@ class Hyperparameters(Settings):
         "out, is kept. A head alone is fitted exactly and needs no passes.",
         ge=1, le=100, live=False, advanced=True,
         source=YUAN_2025,
+        only_with=("advantage_estimator", "gae"),
     )
     value_pretraining_learning_rate: float = declare(
         1e-3, "Value pretraining learning rate", "Value pretraining",
@@ -64,9 +73,18 @@ class Hyperparameters(Settings):
         "larger models.",
         ge=0.0, le=1.0, scientific=True, live=False, advanced=True,
         source=YUAN_2025,
+        only_with=("advantage_estimator", "gae"),
     )
 
     # -- phase 1: create completions
+    completions_per_prompt: int = declare(
+        1, "Completions per prompt", "Phase 1: completions",
+        "How many completions of each prompt a cycle writes; must divide the batch size. Group and "
+        "leave-one-out advantages hold them against one another, and need 2 at least: 8 is usual, "
+        "more make the mean they are held against less noisy and the prompts of a batch fewer.",
+        ge=1, le=65_536,
+        source=SHAO_2024,
+    )
     missing_eos_penalty: float = declare(
         1.0, "Missing-EOS penalty", "Phase 1: completions",
         "Subtracted from the score of a completion that never ended. Raise it when completions "
@@ -152,9 +170,29 @@ class Hyperparameters(Settings):
         advanced=True,
         formula="r' = {r - μ}÷{σ} + μ",
         source=HUANG_2024,
+        only_with=("advantage_estimator", ("gae", "batch")),
     )
 
     # -- advantages
+    advantage_estimator: Literal["gae", "group", "leave_one_out", "batch"] = declare(
+        "gae", "Advantage estimator", "Advantages",
+        "What a completion is held against. gae: what a value head expected, token by token (PPO). "
+        "The others need no value head: group: the mean of the completions of its prompt, in "
+        "deviations of theirs (GRPO); leave_one_out: the mean of the others of its prompt (RLOO); "
+        "batch: the mean of the whole batch, in deviations of it (REINFORCE++).",
+        live=False,
+        formula="gae: A_t = δ_t + γλ·A_{t+1}\ngroup: A = {r - mean}÷{std + 0.0001}\n"
+                "leave_one_out: A = r - mean of the others\nbatch: A_t = {G_t - μ}÷{σ}",
+        source=f"{SCHULMAN_2016}; {SHAO_2024}; {AHMADIAN_2024}; {HU_2025}",
+    )
+    normalize_group_std: bool = declare(
+        True, "Divide by the group's deviation", "Advantages",
+        "Measure advantages in deviations of their group (GRPO). Off, a group of little spread "
+        "weighs little, as its differences are small (Dr. GRPO).",
+        only_with=("advantage_estimator", "group"),
+        formula="on: A = {r - mean}÷{std + 0.0001}\noff: A = r - mean",
+        source=f"{SHAO_2024}; {LIU_2025}",
+    )
     gamma: float = declare(
         1.0, "Discount (γ)", "Advantages",
         "Worth of a reward one token later. 1 is usual: a completion is short and its score comes "
@@ -162,6 +200,7 @@ class Hyperparameters(Settings):
         ge=0.0, le=1.0, advanced=True,
         formula="δ_t = r_t + γ·V_{t+1} - V_t",
         source=SCHULMAN_2016,
+        only_with=("advantage_estimator", ("gae", "batch")),
     )
     lam: float = declare(
         0.95, "GAE λ", "Advantages",
@@ -170,6 +209,7 @@ class Hyperparameters(Settings):
         ge=0.0, le=1.0,
         formula="A_t = δ_t + γλ·A_{t+1}",
         source=SCHULMAN_2016,
+        only_with=("advantage_estimator", "gae"),
     )
     whiten_advantages: bool = declare(
         True, "Whiten advantages", "Advantages",
@@ -179,6 +219,7 @@ class Hyperparameters(Settings):
         advanced=True,
         formula="A' = {A - μ}÷{σ}",
         source=HUANG_2024,
+        only_with=("advantage_estimator", "gae"),
     )
 
     # -- phase 2: update
@@ -203,6 +244,42 @@ class Hyperparameters(Settings):
         formula="L_POLICY = mean of max(-A·ρ, -A·clip(ρ, 1-ε, 1+ε))",
         source=SCHULMAN_2017,
     )
+    cliprange_high: float = declare(
+        0.0, "Upper clip range", "Phase 2: update",
+        "How far above 1 a ratio still earns, where that is another distance than below it: DAPO "
+        "takes 0.28 beside 0.2, so that rare tokens can become likelier.",
+        ge=0.0, le=10.0, zero_text="as the clip range", advanced=True,
+        formula="clip(ρ, 1-ε, 1+ε_high)",
+        source=YU_2025,
+    )
+    ratio_level: Literal["token", "sequence"] = declare(
+        "token", "Ratio", "Phase 2: update",
+        "Whether the clip looks at each token's probability ratio, or at that of the whole "
+        "completion, the geometric mean of its tokens' (GSPO). Of a completion it is much closer "
+        "to 1: its clip range is of the order of 0.0003 for long answers.",
+        advanced=True,
+        formula="token: ρ = {π}÷{π_old}\nsequence: ρ = exp(mean of log {π}÷{π_old})",
+        source=ZHENG_2025,
+    )
+    loss_aggregation: Literal["token", "sequence", "constant"] = declare(
+        "token", "Loss is the mean over", "Phase 2: update",
+        "token: all tokens of a step, so long completions weigh more (PPO, DAPO). sequence: first "
+        "the tokens of each completion, then the completions (GRPO as it was published). constant: "
+        "the sum divided by completions times Response length, so a token weighs the same in "
+        "every completion (Dr. GRPO).",
+        advanced=True,
+        formula="token: {Σ_i Σ_t L_{it}}÷{Σ_i T_i}\nsequence: {1}÷{B}·Σ_i {Σ_t L_{it}}÷{T_i}\n"
+                "constant: {Σ_i Σ_t L_{it}}÷{B·response length}",
+        source=f"{YU_2025}; {SHAO_2024}; {LIU_2025}",
+    )
+    leave_out_cut: bool = declare(
+        False, "Leave out cut completions", "Phase 2: update",
+        "Learn nothing from completions that never ended: their text stops in the middle, and so "
+        "does what it is worth (DAPO). Their scores count for the others of their group all the "
+        "same.",
+        advanced=True,
+        source=YU_2025,
+    )
     dual_clip: float = declare(
         0.0, "Dual clip", "Phase 2: update",
         "Bounds the loss of a token with negative advantage at this multiple of it (Ye et al. "
@@ -220,6 +297,7 @@ class Hyperparameters(Settings):
         ge=0.0, le=10.0,
         formula="L_PPO = L_POLICY + c₁·L_VF + c₂·L_ENT",
         source=SCHULMAN_2017,
+        only_with=("advantage_estimator", "gae"),
     )
     cliprange_value: float = declare(
         0.2, "Value clip range", "Phase 2: update",
@@ -227,12 +305,14 @@ class Hyperparameters(Settings):
         ge=0.0, le=100.0, zero_text="off", advanced=True,
         formula="L_VF = ½·max((V - R)², (clip(V, V_old - c, V_old + c) - R)²)",
         source=ZIEGLER_2019,
+        only_with=("advantage_estimator", "gae"),
     )
     value_learning_rate: float = declare(
         0.0, "Value learning rate", "Phase 2: update",
         "Step size of AdamW for the value head, and for a separate value model; it follows the "
         "same schedule. Raise it to several times the policy's when values follow the reward late.",
         ge=0.0, le=1.0, scientific=True, zero_text="policy's", advanced=True,
+        only_with=("advantage_estimator", "gae"),
     )
     num_value_epochs: int = declare(
         0, "Value epochs", "Phase 2: update",
@@ -240,6 +320,7 @@ class Hyperparameters(Settings):
         "policy's trunk only the head learns then, which takes next to no time; a separate value "
         "model learns as a whole.",
         ge=0, le=1000, zero_text="off", advanced=True,
+        only_with=("advantage_estimator", "gae"),
     )
     entropy_coef: float = declare(
         0.02, "Entropy coefficient (c₂)", "Phase 2: update",
@@ -271,6 +352,7 @@ class Hyperparameters(Settings):
         "In these first cycles only the value head, or the separate value model, learns, so that "
         "advantages are meaningful before the policy moves.",
         ge=0, le=1000, unit="cycles", advanced=True,
+        only_with=("advantage_estimator", "gae"),
     )
 
     # -- the rules of workbench.ppo.rules; one that finds what is not a number always stops
@@ -285,6 +367,7 @@ class Hyperparameters(Settings):
     pause_on_falling_reward: bool = _pause("reward falls")
     pause_on_hacking: bool = _pause("reward gamed")
     pause_on_negative_kl: bool = _pause("negative KL")
+    pause_on_no_spread: bool = _pause("groups without spread")
     pause_on_value_loss: bool = _pause("value loss diverges")
     pause_on_explained_variance: bool = _pause("values explain nothing")
 
@@ -293,13 +376,22 @@ class Hyperparameters(Settings):
         problems = super().conflicts()
         batch, parts = self.batch_size, self.num_mini_batches
         if batch % parts:
-            below = max(n for n in range(1, parts) if batch % n == 0)
-            above = next((n for n in range(parts, batch + 1) if batch % n == 0), None)
-            fitting = f"{below} or {above} would" if above else f"{below} would"
             problems |= dict.fromkeys(
                 ("num_mini_batches", "batch_size"),
                 f"Mini-batches ({parts}) must divide the batch size ({batch}) without remainder; "
-                f"{fitting}.")
+                f"{_near(batch, parts)}.")
+        each = self.completions_per_prompt
+        if self.advantage_estimator in GROUPED and each < 2:
+            problems |= dict.fromkeys(
+                ("completions_per_prompt", "advantage_estimator"),
+                f"The advantage estimator {self.advantage_estimator} holds the completions of a "
+                "prompt against one another: set Completions per prompt (completions_per_prompt) "
+                "to 2 or more; 8 is usual.")
+        elif batch % each:
+            problems |= dict.fromkeys(
+                ("completions_per_prompt", "batch_size"),
+                f"Completions per prompt ({each}) must divide the batch size ({batch}) without "
+                f"remainder; {_near(batch, each)}.")
         if 0 < self.value_pretraining_episodes < 10:
             problems["value_pretraining_episodes"] = (
                 f"Value pretraining ({self.value_pretraining_episodes}) must be 0 (off) or at "
@@ -315,6 +407,34 @@ class Hyperparameters(Settings):
                 f"Dual clip ({self.dual_clip:g}) must be 0 (off) or at least 1 + the clip range "
                 f"({1 + self.cliprange:g}): below, it would cut into the trust region.")
         return problems
+
+    @property
+    def has_values(self) -> bool:
+        """Whether a value head says what a completion is held against."""
+        return self.advantage_estimator == "gae"
+
+    def in_effect(self) -> Self:
+        """Return a copy in which nothing is on that has no effect without a value head."""
+        if self.has_values:
+            return self
+        changes = dict(_WITHOUT_VALUES)
+        if self.advantage_estimator != "batch":
+            changes |= {"whiten_rewards": False}
+        return self.model_copy(update=changes)
+
+
+GROUPED = ("group", "leave_one_out")
+"""The estimators that hold the completions of a prompt against one another."""
+_WITHOUT_VALUES: dict[str, Value] = {
+    "value_model": "shared", "value_pretraining_episodes": 0, "vf_coef": 0.0,
+    "num_value_epochs": 0, "critic_warmup_cycles": 0}
+
+
+def _near(batch: int, parts: int) -> str:
+    """Return which whole numbers beside ``parts`` divide ``batch``."""
+    below = max(n for n in range(1, parts) if batch % n == 0)
+    above = next((n for n in range(parts, batch + 1) if batch % n == 0), None)
+    return f"{below} or {above} would" if above else f"{below} would"
 
 
 specs = Hyperparameters.specs

@@ -1,35 +1,20 @@
-"""PPO's loss of a token: ``L_POLICY + c1 L_VF + c2 L_ENT`` (Schulman et al. 2017, eq. 9)."""
+"""PPO's loss of a token: ``L_POLICY + c1 L_VF + c2 L_ENT`` (Schulman et al. 2017, eq. 9); without
+a value head there is no L_VF."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 
 import torch
 from torch import Tensor
 
 from workbench.learning.epochs import Tokens
-from workbench.models.sampling import Completions
+from workbench.ppo.experience import Experience
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.kl import kl_loss_terms
 from workbench.ppo.objective import policy_loss_terms, value_loss_terms
-
-
-@dataclass(frozen=True, slots=True)
-class Experience:
-    """A batch ready to learn from: what was sampled and what it was worth, (b, T) each.
-
-    ``reward_scale`` is what whitening multiplied rewards by on their way to advantages; KL in the
-    loss is multiplied likewise, so that its coefficient stays a price in units of the reward.
-    """
-
-    completions: Completions
-    ref_logprobs: Tensor
-    advantages: Tensor
-    returns: Tensor
-    reward_scale: float = 1.0
-
 
 TERMS = ("policy", "value", "entropy", "kl")
 
@@ -57,12 +42,14 @@ class PPOLoss:
         """Return the loss of each token, with KL if it enters here, and what is logged, (n,)."""
         at, logprobs, hp, old = tokens.at, tokens.logprobs, self.hp, self.experience.completions
         policy_terms, ratio, clipped = policy_loss_terms(
-            logprobs, old.logprobs[at], self.experience.advantages[at],
-            cliprange=hp.cliprange, dual_clip=hp.dual_clip)
-        value_terms, _ = value_loss_terms(
-            tokens.values, old.values[at], self.experience.returns[at],
-            cliprange_value=hp.cliprange_value)
-        terms = {"value": hp.vf_coef * value_terms}
+            self._compared(tokens), old.logprobs[at], self.experience.advantages[at],
+            cliprange=hp.cliprange, cliprange_high=hp.cliprange_high, dual_clip=hp.dual_clip)
+        terms, logged = {}, {}
+        if hp.has_values:
+            value_terms, _ = value_loss_terms(
+                tokens.values, old.values[at], self.experience.returns[at],
+                cliprange_value=hp.cliprange_value)
+            terms, logged = {"value": hp.vf_coef * value_terms}, {"value": value_terms}
         if not self.warming_up:
             terms |= {"policy": policy_terms, "entropy": -hp.entropy_coef * tokens.entropy}
             if hp.kl_in == "loss":
@@ -73,10 +60,38 @@ class PPOLoss:
         if self.ratios is not None:
             self.ratios.append(ratio.detach())
         with torch.no_grad():
-            logged = {
-                "policy": policy_terms, "value": value_terms, "total": loss,
+            logged |= {
+                "policy": policy_terms, "total": loss,
                 "entropy": tokens.entropy, "clipped": clipped, "ratio": ratio,
                 "approxkl": 0.5 * (logprobs - old.logprobs[at]).square(),
                 "ratio_excess": (ratio - 1).square(),
             }
         return loss, logged
+
+    def _compared(self, tokens: Tokens) -> Tensor:
+        """Return the log-probabilities, (n,), whose distance from the old ones is ``log rho``."""
+        return tokens.logprobs
+
+
+@dataclass(frozen=True, slots=True)
+class SequencePPOLoss(PPOLoss):
+    """The loss with one ratio a completion (GSPO), a :class:`workbench.learning.epochs.RowLoss`.
+
+    Every token has its completion's ratio; its gradient is that of the completion's mean
+    log-probability times the number of tokens, so that aggregated over them it is the completion's.
+    """
+
+    _means: list[Tensor] = field(default_factory=list)
+    """The mean log-ratio of each row that was read last, (b,)."""
+
+    def read_rows(self, at: tuple[Tensor, Tensor], logprobs: Tensor) -> None:
+        """Take the log-probabilities of all tokens of some rows."""
+        old = self.experience.completions
+        lengths = old.mask.sum(dim=1).clamp(min=1)
+        sums = torch.zeros(lengths.shape, device=logprobs.device).index_add(
+            0, at[0], logprobs - old.logprobs[at])
+        self._means[:] = [sums / lengths]
+
+    def _compared(self, tokens: Tokens) -> Tensor:
+        moved = self._means[0][tokens.at[0]] + tokens.logprobs - tokens.logprobs.detach()
+        return self.experience.completions.logprobs[tokens.at] + moved

@@ -43,6 +43,7 @@ def memory(models: Footprint, hp: Hyperparameters, work: Workload) -> Phases:
     Raises:
         UnsupportedModelError: the policy cannot be trained as ``hp`` asks.
     """
+    hp = hp.in_effect()
     costs, value = models.costs(hp), models.value_costs(hp)
     rows, width = max(hp.batch_size, work.compared), work.prompt + hp.response_length
     held = _held(models, hp, rows)
@@ -97,7 +98,7 @@ def less(models: Footprint, hp: Hyperparameters, work: Workload, phase: Phase) -
 
     def working(settings: Hyperparameters) -> int:
         parts = memory(models, settings, work)[measured]
-        held = _held(models, settings, settings.batch_size)
+        held = _held(models, settings.in_effect(), settings.batch_size)
         return sum(parts[name] for name in parts if name not in held and name != "Allocator")
 
     for changes in (_halved_tokens(models, hp, work, 1), _halved_batch(hp, 1)):

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from workbench.algorithm import Metric
 from workbench.learning.metrics import COMMON
-from workbench.papers import SCHULMAN_2016, SCHULMAN_2017, SCHULMAN_2020, ZIEGLER_2019
+from workbench.papers import (
+    SCHULMAN_2016,
+    SCHULMAN_2017,
+    SCHULMAN_2020,
+    SHAO_2024,
+    YU_2025,
+    ZIEGLER_2019,
+)
 
 GRADIENT_OF = {name: f"policy/grad_norm_{name}" for name in ("policy", "value", "entropy", "kl")}
 """The metric that has the length of each term's gradient."""
 
+NO_SPREAD = "objective/frac_reward_zero_std"
+"""The metric of groups of which nothing is learned, by TRL's name."""
+OF_VALUES = frozenset({
+    "loss/value_avg", "val/explained_variance", "val/value", GRADIENT_OF["value"]})
+"""The metrics that only a value head has."""
 METRICS = (
     COMMON["objective/scores"],
     COMMON["objective/scores_compared"],
@@ -98,6 +110,12 @@ METRICS = (
     Metric("val/value", "Value estimate", "score", "mean of V over tokens",
            "The reward the value head expects, on average. It should follow the reward.",
            source=SCHULMAN_2017),
+    Metric(NO_SPREAD, "Groups without spread", "share",
+           "share of prompts whose completions were all worth the same",
+           "How many prompts taught nothing, as none of their completions was better than another. "
+           "High at the start, the prompts are too hard or the reward too coarse; high at the end, "
+           "they are learned.",
+           source=f"{SHAO_2024}; {YU_2025}"),
     Metric("val/advantage_std", "Advantage spread", "score", "deviation of A before whitening",
            "How much better or worse tokens are judged than expected.",
            source=SCHULMAN_2016),

@@ -9,12 +9,26 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from workbench.learning.aggregation import Aggregation, How
 from workbench.ppo.kl import MAX_LOG_RATIO
 
 
 def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
     """Return the mean of ``x`` (b, T) over the True entries of ``mask`` (b, T); 0 if none."""
     return x.masked_fill(~mask, 0.0).sum() / mask.sum().clamp(min=1)
+
+
+def aggregate(loss: Tensor, mask: Tensor, how: How, *, response_length: int) -> Tensor:
+    """Return the loss of a batch of the losses (b, T) of its tokens, a scalar
+    (:class:`workbench.learning.aggregation.Aggregation`).
+
+    Args:
+        mask: (b, T) bool, True on real tokens; at least one in every row.
+        how: ``token``, ``sequence`` or ``constant``.
+        response_length: the longest completion there may be, for ``constant``.
+    """
+    weights = Aggregation(how, response_length).weights(mask.sum(dim=1))
+    return (loss.masked_fill(~mask, 0.0).sum(dim=1) * weights).sum()
 
 
 def entropy(logits: Tensor) -> Tensor:
@@ -31,13 +45,22 @@ def probability_ratio(logprobs: Tensor, old_logprobs: Tensor) -> Tensor:
     return (logprobs - old_logprobs).clamp(-MAX_LOG_RATIO, MAX_LOG_RATIO).exp()
 
 
+def sequence_log_ratios(log_ratios: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean of each row's real ``log_ratios`` (b, T) at every one of its places, 0 where
+    masked: the ratio of a completion is the geometric mean of its tokens' (GSPO, Zheng et al. 2025,
+    arXiv:2507.18071, equation 7)."""
+    mean = log_ratios.masked_fill(~mask, 0.0).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+    return mean.unsqueeze(1).expand_as(log_ratios).masked_fill(~mask, 0.0)
+
+
 def policy_loss_terms(
     logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, *,
-    cliprange: float, dual_clip: float = 0.0,
+    cliprange: float, cliprange_high: float = 0.0, dual_clip: float = 0.0,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The clipped surrogate of each token, before any averaging.
 
-    ``max(-A * rho, -A * clip(rho, 1 - eps, 1 + eps))``. With ``dual_clip`` c > 0, tokens with a
+    ``max(-A * rho, -A * clip(rho, 1 - eps, 1 + eps))``, where the upper eps is ``cliprange_high``
+    unless that is 0 (Yu et al. 2025, arXiv:2503.14476). With ``dual_clip`` c > 0, tokens with a
     negative advantage lose at most ``-c * A`` (Ye et al. 2020, arXiv:1912.09729, equation 5).
 
     Returns:
@@ -46,7 +69,7 @@ def policy_loss_terms(
     """
     ratio = probability_ratio(logprobs, old_logprobs)
     plain = -advantages * ratio
-    held = -advantages * ratio.clamp(1.0 - cliprange, 1.0 + cliprange)
+    held = -advantages * ratio.clamp(1.0 - cliprange, 1.0 + (cliprange_high or cliprange))
     loss = torch.maximum(plain, held)
     if dual_clip > 0:
         bound = -dual_clip * advantages
@@ -56,7 +79,7 @@ def policy_loss_terms(
 
 def policy_loss(
     logprobs: Tensor, old_logprobs: Tensor, advantages: Tensor, mask: Tensor, *,
-    cliprange: float, dual_clip: float = 0.0,
+    cliprange: float, cliprange_high: float = 0.0, dual_clip: float = 0.0,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The mean clipped surrogate over real tokens; all arguments (b, T).
 
@@ -64,7 +87,8 @@ def policy_loss(
         ``(loss, metrics)`` with ``approxkl`` (``mean(½ (log rho)²)``), ``clipfrac`` and ``ratio``.
     """
     loss, ratio, clipped = policy_loss_terms(
-        logprobs, old_logprobs, advantages, cliprange=cliprange, dual_clip=dual_clip)
+        logprobs, old_logprobs, advantages, cliprange=cliprange, cliprange_high=cliprange_high,
+        dual_clip=dual_clip)
     with torch.no_grad():
         metrics = {
             "approxkl": masked_mean(0.5 * (logprobs - old_logprobs).square(), mask),
@@ -75,7 +99,8 @@ def policy_loss(
 
 
 def update_size(
-    logprobs: Tensor, old_logprobs: Tensor, mask: Tensor, *, cliprange: float
+    logprobs: Tensor, old_logprobs: Tensor, mask: Tensor, *, cliprange: float,
+    cliprange_high: float = 0.0,
 ) -> dict[str, Tensor]:
     """How far a whole update moved the policy; all arguments (b, T).
 
@@ -85,12 +110,14 @@ def update_size(
 
     Returns:
         ``approxkl`` (``mean(½ (log rho)²)``) and ``clipfrac``, the share of tokens whose ratio rho
-        is outside ``1 ± cliprange``.
+        is below ``1 - cliprange`` or above ``1 + cliprange_high``, or ``cliprange`` where that is
+        0.
     """
     ratio = probability_ratio(logprobs, old_logprobs)
+    outside = (ratio < 1.0 - cliprange) | (ratio > 1.0 + (cliprange_high or cliprange))
     return {
         "approxkl": masked_mean(0.5 * (logprobs - old_logprobs).square(), mask),
-        "clipfrac": masked_mean(((ratio - 1.0).abs() > cliprange).to(ratio.dtype), mask),
+        "clipfrac": masked_mean(outside.to(ratio.dtype), mask),
     }
 
 

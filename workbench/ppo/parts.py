@@ -10,6 +10,7 @@ from workbench.algorithm import Part
 from workbench.formatting import percent, signed
 from workbench.learning import parts
 from workbench.learning.metrics import LENGTH
+from workbench.ppo.picture import band
 
 
 def _say_update(metrics: Mapping[str, float]) -> str:
@@ -29,8 +30,8 @@ def _trust_region(
     """The clip range, and one deviation of the ratio to each side of 1."""
     if "val/ratio_var" not in metrics:
         return None
-    clip, spread = settings["cliprange"], metrics["val/ratio_var"] ** 0.5
-    return 1 - clip, 1 + clip, 1 - spread, 1 + spread
+    spread = metrics["val/ratio_var"] ** 0.5
+    return *band(settings), 1 - spread, 1 + spread
 
 
 ESTIMATE = Part(

@@ -48,6 +48,16 @@ def _shares(
                     else Share(0.0, "off: KL enters the reward", off=True))
 
 
+def shares_without_values(
+    metrics: Mapping[str, float], settings: Mapping[str, Any], cycle: int
+) -> Sequence[Share]:
+    """Return what policy, entropy and KL gave to the mean loss of ``cycle``, where there is no
+    value head."""
+    found = shares({**metrics, _VALUE: 0.0}, {
+        **settings, "vf_coef": 0.0, "critic_warmup_cycles": 0}, cycle)
+    return [share for place, share in enumerate(found) if place != 1]
+
+
 def ratios_in(epoch: int) -> str:
     """Return what the ratios are kept as that an epoch found before its steps; 1 is the first."""
     return f"ratio_epoch_{epoch}"
@@ -63,7 +73,8 @@ def _product(coefficient: float, loss: float, why_off: str) -> Share:
 
 def band(settings: Mapping[str, Any]) -> tuple[float, float]:
     """Return the clip range around a ratio of 1."""
-    return 1 - settings["cliprange"], 1 + settings["cliprange"]
+    below = settings["cliprange"]
+    return 1 - below, 1 + (settings.get("cliprange_high") or below)
 
 
 def earned(ratio: Array, sign: float, settings: Mapping[str, Any]) -> Array:

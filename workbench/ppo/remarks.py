@@ -12,7 +12,8 @@ def remarks(hp: Hyperparameters, *, own_head: bool) -> list[str]:
         own_head: the policy brings a value head for the reward it is trained with.
     """
     return [said for said in (
-        _kl_price(hp), _values_begin_at_zero(hp) if own_head else "", _values_learn_nothing(hp),
+        _kl_price(hp), *((_values_begin_at_zero(hp) if own_head else "", _values_learn_nothing(hp))
+                         if hp.has_values else ()),
     ) if said]
 
 
@@ -52,7 +53,7 @@ def _another_scale(old: Hyperparameters, new: Hyperparameters) -> str:
     changed = old.differences(new)
     names = [name for name in ("normalize_scores", "score_clip", "whiten_rewards", "gamma")
              if name in changed]
-    if not names:
+    if not names or not new.has_values:
         return ""
     labels = " and ".join(specs()[name].label for name in names)
     return (f"With {labels} changed during a run returns are on another scale than the one that "

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from workbench import health
 from workbench.formatting import difference, number, percent
 from workbench.ppo.hyperparameters import Hyperparameters
-from workbench.ppo.metrics import METRICS
+from workbench.ppo.metrics import METRICS, NO_SPREAD
 from workbench.settings import Value
 
 NOT_ONE = "ratio"
@@ -258,6 +258,19 @@ def _explained_variance(history: health.History, hp: Hyperparameters) -> health.
         over=over)
 
 
+def _no_spread(history: health.History, hp: Hyperparameters) -> health.Reading:
+    """The bundled reward gives hardly two texts the same score; one that says right or wrong gives
+    none but such groups once the prompts are learned."""
+    alike = health.recent(history, NO_SPREAD)
+    share, value, limit = (
+        health.both(alike / 0.7), f"{percent(alike)} of the prompts", f"above {percent(0.7)}")
+    if not share > 1:
+        return health.Reading(value, limit, share)
+    return health.Reading(value, limit, share, "warning", (
+        f"All completions of {percent(alike)} of the prompts were worth the same, so nothing is "
+        "learned of them."))
+
+
 def _cut(history: health.History, hp: Hyperparameters) -> health.Reading:
     tokens = health.last(history, "objective/cut")
     value, limit = f"{tokens:,.0f} tokens", "above 0 tokens"
@@ -342,6 +355,17 @@ RULES = (
          lambda hp: "policy" if hp.value_model == "shared" else hp.value_model,
          short="Values"),
 )
+
+OF_VALUES_RULES = ("value_loss", "explained_variance")
+"""The rules that look at a value head."""
+NO_SPREAD_RULE = health.Rule(
+    "no_spread", "Groups without spread", NO_SPREAD, _no_spread,
+    "Nothing is learned from a prompt whose completions are all worth the same. Raise the "
+    "completions per prompt or the temperature, choose prompts that are neither solved nor out of "
+    "reach, or a reward that tells more apart.", "completions_per_prompt",
+    lambda hp: next((n for n in range(2 * hp.completions_per_prompt, hp.batch_size)
+                     if hp.batch_size % n == 0), hp.completions_per_prompt),
+    short="Spread")
 
 WATCHED = ("objective/scores", "objective/scores_std", "objective/kl", "objective/length",
            "objective/distinct", "objective/unlikely", "objective/cut", "policy/entropy_avg",

@@ -88,7 +88,7 @@ COLUMNS = (
            "How many times as likely the cycle's update made the token: the ratio ρ. Held: "
            "outside the band 1 ± ε on the side its advantage pushes to, where the token itself "
            "pushes no further; what other tokens push can still carry it on",
-           lambda s: _times(s.ratio) + (" held" if s.held else ""),
+           lambda s: times(s.ratio) + (" held" if s.held else ""),
            lambda s: math.log(s.ratio) if s.ratio > 0 else 0.0),
     TokenColumn("KL",
            "How much likelier the policy finds the token than the start policy does, in nats: "
@@ -145,7 +145,7 @@ def say(step: Step, settings: Mapping[str, object]) -> str:
     judged = ("Advantage: told by Estimate" if math.isnan(step.advantage) else
               f"{_say_together(step, whitened)}Advantage {signed(step.advantage)}{unit}: {turned}")
     updated = ("the update is still to come" if math.isnan(step.ratio) else
-               f"the update made it {_times(step.ratio)}{_say_band(step, settings)}")
+               f"the update made it {times(step.ratio)}{say_band(step, settings)}")
     estimated = ("Value head: told by Estimate" if math.isnan(step.value) else
                  f"Value head: {number(step.value)} before it, {then}")
     return (
@@ -196,7 +196,7 @@ def _say_together(step: Step, whitened: bool) -> str:
     return f"{followed[0].upper()}{followed[1:]}{price}{total}. "
 
 
-def _say_band(step: Step, settings: Mapping[str, object]) -> str:
+def say_band(step: Step, settings: Mapping[str, object]) -> str:
     """Say of a token whose ratio has left the band what holds it, or what carries it."""
     low, high = band(_with_clip(settings))
     if step.held:
@@ -248,7 +248,8 @@ def _say_value(step: Step) -> str:
                    if math.isfinite(step.advantage) else "; the advantage is not known yet.")
 
 
-def _times(ratio: float) -> str:
+def times(ratio: float) -> str:
+    """Return how many times as likely an update made a token."""
     return f"×{ratio:.2f}" if math.isfinite(ratio) else "–"
 
 

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from workbench.learning.aggregation import Aggregation
 from workbench.learning.epochs import Epochs, Plan, mean, summarise
 from workbench.models.control import CycleControl
 from workbench.models.policy import Policy
@@ -22,10 +23,13 @@ from workbench.ppo.picture import ratios_in
 
 def update(
     policy: Policy, optimizer: torch.optim.Optimizer, loss: PPOLoss, *, cycle: int,
-    control: CycleControl,
+    control: CycleControl, counted: Tensor | None = None,
 ) -> tuple[dict[str, float], dict[str, NDArray[np.float32]]]:
     """Run the epochs of one cycle and return its metrics, and the ratios of its tokens as each
     epoch found them, by :func:`ratios_in`, (n,) each.
+
+    Args:
+        counted: (b,) bool, the completions that are learned from; None: all.
 
     Raises:
         Interrupted: ``control`` asked to end.
@@ -37,10 +41,11 @@ def update(
     ratios: list[Tensor] = []
     found: dict[str, NDArray[np.float32]] = {}
     loss = replace(loss, ratios=ratios)
-    epochs = Epochs(policy, loss.experience.completions, loss, plan, control)
+    aggregation = Aggregation(hp.loss_aggregation, hp.response_length, counted)
+    epochs = Epochs(policy, loss.experience.completions, loss, plan, control, aggregation)
     norms = {} if not hp.measure_gradients else {
         GRADIENT_OF[name]: epochs.gradient_norm(optimizer, replace(loss, only=name, ratios=None))
-        for name in TERMS}
+        for name in TERMS if hp.has_values or name != "value"}
 
     def enough(means: Mapping[str, float]) -> bool:
         control.tell(UPDATE.name, {
@@ -54,15 +59,15 @@ def update(
 
     log = epochs.run(optimizer, enough)
     last = [entry for entry in log if entry["epoch"] == log[-1]["epoch"]]
-    metrics = summarise(log) | norms | {
+    values = {"loss/value_avg": mean(log, "value")} if hp.has_values else {}
+    metrics = summarise(log) | norms | values | {
         "policy/approxkl_avg": mean(log, "approxkl"),
         "policy/clipfrac_avg": mean(log, "clipped"),
         "policy/entropy_avg": mean(log, "entropy"),
         "loss/policy_avg": mean(log, "policy"),
-        "loss/value_avg": mean(log, "value"),
         "loss/total_avg": mean(log, "total"),
         "val/ratio": mean(log, "ratio"),
-        "val/ratio_start": math.sqrt(2 * log[0]["approxkl"]),
+        "val/ratio_start": math.sqrt(2 * mean(log[:1], "approxkl")),
         "val/ratio_var": _variance(mean(last, "ratio_excess"), mean(last, "ratio")),
     }
     return metrics, found

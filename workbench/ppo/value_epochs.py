@@ -34,6 +34,7 @@ def head_epochs(
         NotFiniteError: a gradient is not a number.
     """
     head = policy.value_head
+    assert head is not None
     for _ in range(hp.num_value_epochs):
         head.weight.grad, head.bias.grad = moments.gradient(head)
         take_step(policy, optimizer, hp.max_grad_norm)

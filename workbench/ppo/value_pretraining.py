@@ -172,7 +172,7 @@ def _fit_head(
     sums = []
     done, total = len(returns), total_steps(hp)
     for rows in parts:
-        moments = Moments(policy.value_head.in_features, policy.device)
+        moments = Moments(policy.value_width, policy.device)
         for batch in micro_batches(
             completions, rows, max_tokens=hp.micro_batch_tokens, device=policy.device,
             batching=policy.capabilities.reading,
@@ -183,6 +183,7 @@ def _fit_head(
             done += len(batch.input_ids)
         sums.append(moments)
     fit, explained = best_ridge(*sums)
+    assert policy.value_head is not None
     put_in(fit.head, policy.value_head)
     return explained
 
@@ -193,6 +194,7 @@ def _train_model(
 ) -> float:
     """Train the value model, and keep it as it was after the pass that foresaw most."""
     learned, kept = parts
+    assert policy.value_head is not None
     if not policy.value_head.weight.any():  # no head came with the policy
         mean = returns[learned][completions.mask[learned]].mean().reshape(1)
         put_in(ValueHead(torch.zeros_like(policy.value_head.weight), mean), policy.value_head)

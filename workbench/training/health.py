@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from workbench.algorithms import algorithm_named
+from workbench.algorithms import algorithm_of_run
 from workbench.health import NOT_FINITE, Finding, Reading, read
 from workbench.settings import HyperparameterError, Settings
 from workbench.store.records import HealthRecord
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def read_run(store: Store, run: RunRecord) -> dict[str, Reading]:
     """Return where every rule stands after the last cycle of a run of the store."""
-    algorithm = algorithm_named(run.algorithm)
+    algorithm = algorithm_of_run(run)
     series = store.metrics(run.id, algorithm.watched)
     return read(algorithm.rules, {name: found.values for name, found in series.items()},
                 last_settings(store, run))
@@ -28,7 +28,7 @@ def read_run(store: Store, run: RunRecord) -> dict[str, Reading]:
 
 def last_settings(store: Store, run: RunRecord) -> Settings:
     """Return what the last cycle of a run used; the defaults where another version wrote it."""
-    settings, used = algorithm_named(run.algorithm).settings, store.settings_after(
+    settings, used = algorithm_of_run(run).settings, store.settings_after(
         run.id, run.cycles)
     try:
         return settings.parse(settings.renamed(used))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject
 from PySide6.QtWidgets import QFileDialog
 
-from workbench.algorithms import find_algorithm
+from workbench.algorithms import algorithm_named, find_algorithm
 from workbench.formatting import count_cycles, file_size
 from workbench.gui.background import Background
 from workbench.gui.command_palette import CommandPalette
@@ -258,7 +258,8 @@ class Controller(QObject):
         window.status.run_started(event)
         window.runs.refresh()
         self._display.begin(
-            event.run_id, find_algorithm(event.algorithm), event.hyperparameters)
+            event.run_id, algorithm_named(event.algorithm, event.hyperparameters),
+            event.hyperparameters)
         if event.note:
             window.toast.show_message("info", event.note)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QPoint
 from PySide6.QtWidgets import QWidget
 
-from workbench.algorithms import algorithm_named, default_algorithm, find_rule
+from workbench.algorithms import algorithm_of_run, default_algorithm, find_rule
 from workbench.gui.dialogs import offer_resume
 from workbench.gui.health.panel import HealthPanel, change_text
 from workbench.health import NOT_FINITE, Finding, Reading
@@ -96,7 +96,7 @@ class Health(QObject):
         checkpoints = self._store.checkpoints.all(event.run_id)
         cycle = checkpoints[-1].cycle if checkpoints else 0
         run, settings = self._store.run(event.run_id), self._settings(event.run_id)
-        rule = algorithm_named(run.algorithm).rule(NOT_FINITE) if run is not None else None
+        rule = algorithm_of_run(run).rule(NOT_FINITE) if run is not None else None
         change = rule.suggestion(settings) if rule is not None else {}
         offer_resume(
             self._window, event.sentence, event.details, cycle, change_text(change, "set to"),

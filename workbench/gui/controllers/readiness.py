@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 
-from workbench.algorithms import algorithm_named, are_several
+from workbench.algorithms import algorithm_of_run, are_several
 from workbench.gui.controllers.resuming import Resuming, lost_cycles, planned_cycles
 from workbench.gui.prompts.prompt_counts import count
 from workbench.gui.trains_line import Piece
@@ -148,7 +148,7 @@ class Readiness(QObject):
             self._live = run_id, run.name, _what(
                 source_name(run.policy), True, reward_of(run), True,
                 len(self._store.run_prompts(run_id)), run.hyperparameters.get("seed", 0),
-                algorithm_named(run.algorithm).title)
+                algorithm_of_run(run).title)
         return self._live[1:]
 
 

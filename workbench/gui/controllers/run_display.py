@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal
 
 from workbench.algorithm import Algorithm
-from workbench.algorithms import algorithm_named, default_algorithm
+from workbench.algorithms import algorithm_of_run, default_algorithm
 from workbench.gui.background import Background
 from workbench.gui.controllers.health import Health
 from workbench.gui.controllers.resuming import Resuming
@@ -118,13 +118,13 @@ class RunDisplay(QObject):
         self._reading = False
         run = None if run_id is None else self._store.run(run_id)
         self._window.metrics.show_run(
-            run_id, series, changes, algorithm_named(run.algorithm) if run else None)
+            run_id, series, changes, algorithm_of_run(run) if run else None)
         self._window.hyperparameters.show_history(changes)
         if run is None:
             self._window.strip.show_run(None, default_algorithm())
         else:
             self._window.strip.show_run(
-                run.id, algorithm_named(run.algorithm), self._store.settings_planned(run.id),
+                run.id, algorithm_of_run(run), self._store.settings_planned(run.id),
                 run.cycles, {name: s.values[-1] for name, s in series.items()
                              if s.cycles and s.cycles[-1] == run.cycles > 0})
         read = max((s.cycles[-1] for s in series.values() if s.cycles), default=0)

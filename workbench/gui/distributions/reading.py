@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.algorithm import Algorithm, Calibration, Distribution
-from workbench.algorithms import algorithm_named, distributions_of
+from workbench.algorithms import algorithm_of_run, distributions_of
 from workbench.store.quantiles import COUNT, quantiles
 from workbench.store.store import Store
 
@@ -81,7 +81,7 @@ def read_picture(store: Store, run_id: int, wanted: int | None, known: Known) ->
     run = store.run(run_id)
     if run is None:
         return None
-    algorithm = algorithm_named(run.algorithm)
+    algorithm = algorithm_of_run(run)
     wished = distributions_of(algorithm)
     _read_on(store, run_id, run.cycles, [d.column for d in wished if d.column], known)
     cycles = [cycle for cycle in known.completions["score"] if cycle <= run.cycles]

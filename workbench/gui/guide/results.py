@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from workbench.algorithm import Algorithm
-from workbench.algorithms import algorithm_named, guide_of
+from workbench.algorithms import algorithm_of_run, guide_of
 from workbench.formatting import format_value
 from workbench.gui.guide.beside import Beside, mean, read_beside
 from workbench.guide import Experiment
@@ -76,7 +76,7 @@ def read_results(store: Store, run_id: int) -> Results | None:
     run = store.run(run_id)
     if run is None:
         return None
-    algorithm = algorithm_named(run.algorithm)
+    algorithm = algorithm_of_run(run)
     compared = store.compared_cycles(run_id)
     cycles = (compared[0], compared[-1]) if compared else (0, 0)
     start = dict(store.settings_after(run_id, 0))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from workbench.algorithm import Algorithm, Share, TrustRegion
-from workbench.algorithms import algorithm_named
+from workbench.algorithms import algorithm_of_run
 from workbench.formatting import visible
 from workbench.guide import Card
 from workbench.learning.metrics import COMPARED, KL
@@ -158,7 +158,7 @@ def read_scene(
     run = store.run(run_id)
     if run is None:
         return EXAMPLE
-    algorithm, last = algorithm_named(run.algorithm), run.cycles
+    algorithm, last = algorithm_of_run(run), run.cycles
     # Of a long run all numbers of all cycles would take a tenth of a second.
     series = store.metrics(run_id, [COMPARED, *(card.metric for card in cards if card.metric)])
     whole = store.cycle_metrics(run_id, last - 1).get(last, {})

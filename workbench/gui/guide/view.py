@@ -14,7 +14,7 @@ from PySide6.QtWidgets import (
 )
 
 from workbench.algorithm import Algorithm
-from workbench.algorithms import algorithm_named, default_algorithm, guide_of, parts_of
+from workbench.algorithms import algorithm_of_run, default_algorithm, guide_of, parts_of
 from workbench.gui.background import Background
 from workbench.gui.guide.canvas import Canvas
 from workbench.gui.guide.drawings import is_known
@@ -71,7 +71,7 @@ class GuideView(RunView):
             self.run_id, self.scene, self._in_hand = run_id, EXAMPLE, InHand()
             run = None if run_id is None else self.store.run(run_id)
             self.summary.show_results(None)
-            self._use(algorithm_named(run.algorithm) if run else default_algorithm())
+            self._use(algorithm_of_run(run) if run else default_algorithm())
             if run is None:
                 self.set_state(self._state)
             self._over = run is not None and run.status not in LIVE

@@ -175,7 +175,7 @@ class MetricsView(QWidget):
 
     def save_state(self) -> dict[str, object]:
         """Return what the person chose."""
-        plots = {**self._plots_of, self.algorithm.name: self.plots()}
+        plots = {**self._plots_of, self._key(): self.plots()}
         first = plots.pop(default_algorithm().name, [])
         others = {"plots_of": plots} if plots else {}
         return {"plots": first, **others, "parts": self._parts_wanted, **self._options.save()}
@@ -397,15 +397,18 @@ class MetricsView(QWidget):
     def _use(self, algorithm: Algorithm) -> None:
         """Offer the plots of an algorithm, and show those that were chosen last with it."""
         if algorithm is not self.algorithm:
-            self._plots_of[self.algorithm.name] = self.plots()
+            self._plots_of[self._key()] = self.plots()
             self.algorithm = algorithm
             self.controls.show_algorithm(algorithm)
             self.choose_plots(self._remembered())
 
+    def _key(self) -> str:
+        return self.algorithm.key or self.algorithm.name
+
     def _remembered(self) -> Sequence[str]:
         """Return what was plotted last with the algorithm, as far as it has it."""
         known = {metric.name for metric in self.algorithm.metrics}
-        names = [name for name in self._plots_of.get(self.algorithm.name, []) if name in known]
+        names = [name for name in self._plots_of.get(self._key(), []) if name in known]
         return names[:MOST_PLOTS] or self.algorithm.default_plots
 
     def _find_parts(self) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.algorithm import Algorithm, Objective, Share, TrustRegion
-from workbench.algorithms import algorithm_named
+from workbench.algorithms import algorithm_of_run
 from workbench.store.store import Store
 
 Array = NDArray[np.float64]
@@ -54,7 +54,7 @@ def read_picture(store: Store, run_id: int, wanted: int | None) -> Picture | Non
     run = store.run(run_id)
     if run is None:
         return None
-    algorithm = algorithm_named(run.algorithm)
+    algorithm = algorithm_of_run(run)
     objective = algorithm.objective
     if objective is None:
         return Picture(run_id, algorithm)

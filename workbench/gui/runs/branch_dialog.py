@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.algorithms import algorithm_named, find_metric
+from workbench.algorithms import algorithm_of_run, find_metric
 from workbench.formatting import file_size, format_value
 from workbench.gui.hyperparameters.form import HyperparametersForm
 from workbench.gui.metrics.metric_texts import changes_by_cycle
@@ -58,7 +58,7 @@ class BranchDialog(Dialog):
         super().__init__(parent, "go_back_dialog" if back else "fork_dialog",
                          f"Go back in {run.name}" if back else f"Fork {run.name}")
         self._store, self._run, self._then, self._back = store, run, then, back
-        self._settings = algorithm_named(run.algorithm).settings
+        self._settings = algorithm_of_run(run).settings
         self._reference: dict[str, Value] = {}
         self._cycles: list[int | None] = []
         self._proposed: int | None = None  # more cycles, where the checkpoint is the run's end

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.algorithms import algorithm_named, default_algorithm, find_metric
+from workbench.algorithms import algorithm_of_run, default_algorithm, find_metric
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.formatting import format_value
 from workbench.gui.metrics.metric_texts import in_sentence
@@ -67,7 +67,7 @@ def _settings(store: Store, run: RunRecord) -> dict[str, str]:
     policy: Any = run.models.get("policy") or {}
     parts: Any = run.models.get("reward") or []
     prompts = store.run_prompts(run.id)
-    algorithm = algorithm_named(run.algorithm)
+    algorithm = algorithm_of_run(run)
     found = {
         "Algorithm": algorithm.title,
         "Forked from": _origin(store, run),
@@ -96,7 +96,7 @@ def _source(source: str) -> str:
 
 
 def _specs(run: RunRecord) -> dict[str, Spec]:
-    return algorithm_named(run.algorithm).settings.specs()
+    return algorithm_of_run(run).settings.specs()
 
 
 def _origin(store: Store, run: RunRecord) -> str:
@@ -114,7 +114,7 @@ def _prompts(texts: Sequence[str]) -> str:
 
 def _results(store: Store, run: RunRecord) -> dict[str, str]:
     metrics = store.metrics(run.id)
-    scores = metrics.get(algorithm_named(run.algorithm).headline, Series())
+    scores = metrics.get(algorithm_of_run(run).headline, Series())
     finite = [(v, c) for v, c in zip(scores.values, scores.cycles, strict=True) if math.isfinite(v)]
     best = max(finite, default=None)
     kl = metrics.get(KL, Series()).values

@@ -14,7 +14,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.algorithms import algorithm_named, are_several, find_algorithm, headlines
+from workbench.algorithms import algorithm_of_run, are_several, find_algorithm, headlines
 from workbench.formatting import format_value
 from workbench.gui.actions import CAN_BRANCH, CAN_RESUME, STARTING
 from workbench.gui.background import Background
@@ -386,7 +386,7 @@ class RunsDock(QWidget):
 def describe(run: RunRecord, changes: Sequence[ChangeRecord]) -> str:
     """Return a run's models, the settings that are not the default and those that were changed
     on the way, in a few words."""
-    algorithm = algorithm_named(run.algorithm)
+    algorithm = algorithm_of_run(run)
     specs = algorithm.settings.specs()
     differing = [
         f"{spec.label} {format_value(spec, run.hyperparameters[name])}"

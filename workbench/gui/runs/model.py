@@ -10,7 +10,7 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QWidget
 
-from workbench.algorithms import algorithm_named, default_algorithm, find_metric
+from workbench.algorithms import algorithm_of_run, default_algorithm, find_metric
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.run_colours import draw_together, swatch
 from workbench.gui.widgets.theme import themes
@@ -238,7 +238,7 @@ class RunsModel(QAbstractTableModel):
         pair = self._rewards.get(run.id)
         if not pair:
             return "–"
-        metric = find_metric(algorithm_named(run.algorithm).headline)
+        metric = find_metric(algorithm_of_run(run).headline)
         return " → ".join(metric.text(value) for value in pair)
 
     def _draw_together(self) -> None:

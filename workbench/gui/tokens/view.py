@@ -11,7 +11,7 @@ from PySide6.QtCore import QEvent, QObject, QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from workbench.algorithm import Algorithm
-from workbench.algorithms import algorithm_named, default_algorithm
+from workbench.algorithms import algorithm_of_run, default_algorithm
 from workbench.gui.completions.filter_field import FilterField
 from workbench.gui.run_view import RunView
 from workbench.gui.tokens.controls import HIDDEN, WHOLE, WORDS, Controls
@@ -81,7 +81,7 @@ class TokensView(RunView):
             self._traces, self._wanted_token = {}, None
         self.run_id, self._kept = run_id, []
         if run is not None:
-            self._use(algorithm_named(run.algorithm))
+            self._use(algorithm_of_run(run))
         self.load_soon()
 
     def set_state(self, state: State) -> None:
