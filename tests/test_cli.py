@@ -14,7 +14,8 @@ from helpers.patience import SECONDS
 
 from workbench import __version__
 from workbench.cli import parse
-from workbench.ppo.metrics import GRADIENT_OF, METRICS
+from workbench.ppo.declaration import PPO
+from workbench.ppo.metrics import GRADIENT_OF
 from workbench.store.store import Store
 
 pytestmark = pytest.mark.slow
@@ -57,7 +58,7 @@ def test_train_writes_a_json_object_a_cycle(models, home, tmp_path, forked):
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert [line["cycle"] for line in lines] == [1, 2]
     on_request = set(GRADIENT_OF.values())
-    assert set(lines[0]) == {"cycle", *(metric.name for metric in METRICS)} - on_request
+    assert set(lines[0]) == {"cycle", *(metric.name for metric in PPO.metrics)} - on_request
     store = Store(home)
     assert store.runs()[0].hyperparameters["seed"] == 5
     assert store.metrics(1)["objective/scores"].values == [
