@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QKeyEvent, QShowEvent
+from PySide6.QtGui import QGuiApplication, QKeyEvent, QShowEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QDialog,
@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 )
 
 from workbench.gui.widgets.controls import goes_away, label, named
+from workbench.gui.widgets.modality import HeldInput
 from workbench.gui.widgets.plain_text import without_mnemonic
 
 _MARGIN = 16
@@ -55,6 +56,19 @@ class Dialog(QDialog):
         for button in self.findChildren(QPushButton):
             button.setAutoDefault(False)
         super().showEvent(event)
+
+    def open(self) -> None:
+        """Show it before its parent's window, which does not answer meanwhile; what is typed there
+        before the dialog has the keyboard counts as typed here."""
+        parent = self.parentWidget()
+        window = parent.window().windowHandle() if parent else None
+        if window is None or QGuiApplication.platformName() == "cocoa":  # there it is a sheet
+            super().open()
+            return
+        HeldInput(self, window)
+        self.show()
+        if self.focusWidget() is None:  # what has the keyboard once the dialog has
+            self.focusNextChild()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Enter presses the button that has the keyboard, else the default one."""
