@@ -232,6 +232,15 @@ def test_a_megabyte_is_shown_in_part_and_not_edited_here(qtbot, view):
     assert view.prompts() == (long, B)
 
 
+@pytest.mark.parametrize("column", list(Column))
+def test_f2_edits_the_text_wherever_the_row_was_clicked(qtbot, view, column):
+    view._model.load([A, B])
+    view.table.setCurrentIndex(view.table.model().index(1, column))
+    view.table.setFocus()
+    qtbot.keyClick(view.table, Qt.Key.Key_F2)
+    assert editor(view).toPlainText() == "beta"
+
+
 def test_a_conversation_is_read_here_and_changed_in_its_file(qtbot, view):
     turns = (Message("system", "be kind"), Message("user", "alpha?"))
     talk = Prompt("System: be kind\n\nUser: alpha?\n\nAssistant:", messages=turns)

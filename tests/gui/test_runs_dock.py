@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from helpers.window import Opened, fill, metrics
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QEvent, Qt
 from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QApplication, QLineEdit, QMessageBox
 from pytestqt.qtbot import QtBot
@@ -109,6 +109,24 @@ def test_settings_can_be_taken_over(qtbot: QtBot, dock: RunsDock) -> None:
     with qtbot.waitSignal(dock.settings) as settings:
         dock.settings_button.click()
     assert settings.args[0].learning_rate == 1e-4
+
+
+def test_keys_act_on_the_row_in_whichever_column_it_was_clicked(
+    qtbot: QtBot, dock: RunsDock, store: Store
+) -> None:
+    for column in range(len(COLUMNS)):
+        dock.table.setCurrentIndex(dock.model.index(0, column))
+        dock.table.setFocus()
+        run = dock.selected()
+        qtbot.keyClick(dock.table, Qt.Key.Key_Space)
+        assert dock.model.ticks == {run.id}
+        qtbot.keyClick(dock.table, Qt.Key.Key_Space)
+        assert not dock.model.ticks
+        qtbot.keyClick(dock.table, Qt.Key.Key_F2)
+        editor = dock.table.findChild(QLineEdit)
+        assert editor.text() == run.name
+        qtbot.keyClick(editor, Qt.Key.Key_Escape)
+        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
 
 
 def test_rename_in_place(qtbot: QtBot, dock: RunsDock, store: Store) -> None:

@@ -148,6 +148,13 @@ class PromptsTable(QTableView):
         self.horizontalHeader().setHighlightSections(False)
         self.horizontalHeader().setMinimumSectionSize(24)
 
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """F2 edits the row's text, in whichever column the row was clicked."""
+        index = self.currentIndex()
+        if event.key() == Qt.Key.Key_F2 and index.isValid():
+            self.setCurrentIndex(index.siblingAtColumn(Column.TEXT))
+        super().keyPressEvent(event)
+
     def setModel(self, model: QAbstractItemModel | None) -> None:
         """Show ``model`` and size its columns."""
         super().setModel(model)

@@ -74,6 +74,9 @@ class RunsDock(QWidget):
         self.table.selectionModel().currentRowChanged.connect(self._show_details)
         for key, call in ((Qt.Key.Key_Return, self.open_selected),
                           (Qt.Key.Key_Enter, self.open_selected),
+                          # In whichever column the row was clicked.
+                          (Qt.Key.Key_F2, self.rename_selected),
+                          (Qt.Key.Key_Space, self.tick_selected),
                           (Qt.Key.Key_Delete, self.delete_selected)):
             self.table.on_key(key, call)
         self._details = label("", "muted", wrap=True)

@@ -36,7 +36,6 @@ class RunsTable(QTableView):
         self.setItemDelegateForColumn(0, TreeDelegate(self))
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         as_list(self)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.EditKeyPressed)
         header = self.horizontalHeader()
         # Qt would measure every cell of every row whenever one changes.
         header.setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
