@@ -204,3 +204,10 @@ async def hyperparameters_invalid(stage: Stage) -> None:
 async def no_prompts(stage: Stage) -> None:
     stage.window.reveal("prompts")
     stage.window.prompts.filter.setText("nothing has these words")
+
+
+@scene
+async def paths(stage: Stage) -> None:
+    stage.window.reveal("tokens")
+    await until(lambda: stage.window.tokens.model.steps)
+    stage.window.reveal("paths")

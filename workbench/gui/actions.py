@@ -116,8 +116,11 @@ SPECS = (
                "and what to try", "View", "Ctrl+H", group=True),
     ActionSpec("notifications", "Notifications…", "What the window has told, with the time",
                "View", "Ctrl+Shift+N", "bell"),
+    ActionSpec("enlarge_view", "Enlarge the view", "Give the view that has the keyboard, and the "
+               "tabs beside it, the whole window; again: show all as before. A double click on a "
+               "tab does the same", "View", "F11", checkable=True, group=True),
     ActionSpec("reset_layout", "Reset layout", "Put every dock back where it was at first", "View",
-               icon="reset", group=True),
+               icon="reset"),
     ActionSpec("theme_system", "Theme: like the system", "Follow the system's colour scheme",
                "Theme", checkable=True),
     ActionSpec("theme_light", "Theme: light", "Dark text on a light window", "Theme",

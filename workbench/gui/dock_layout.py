@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from PySide6.QtCore import QByteArray, QDataStream, QObject, QRect, QSize, Qt, QTimer
 from PySide6.QtGui import QGuiApplication
@@ -33,9 +34,58 @@ class DockLayout(QObject):
         self._sizing = QTimer(self, singleShot=True, interval=0)
         self._sizing.timeout.connect(self._size)
         self._begun = self._guide_first = False
+        self._laying = False
+        self.form = ""
+        """How the docks were laid out; "" where the person has moved one since."""
+        self._fitting = QTimer(self, singleShot=True, interval=0)
+        self._fitting.timeout.connect(self._fit)
+        for dock in docks.values():
+            dock.dockLocationChanged.connect(lambda _: self._moved())
+            dock.topLevelChanged.connect(lambda _: self._moved())
 
     def reset(self) -> None:
         """Put every dock where it was at first."""
+        with self.by_itself():
+            self._lay_out()
+        self.form = self._fitting_form()
+
+    @contextmanager
+    def by_itself(self) -> Iterator[None]:
+        """What is moved here, no person moves."""
+        self._laying = True
+        try:
+            yield
+        finally:
+            self._laying = False
+
+    def fit_soon(self) -> None:
+        """Lay the docks out as fits the window's size now, unless the person has moved one."""
+        if self.form not in ("", self._fitting_form()):
+            self._fitting.start()
+
+    def _fit(self) -> None:
+        if self.form in ("", self._fitting_form()):
+            return
+        hidden = [dock for dock in self._docks.values() if dock.isHidden()]
+        front = [dock for dock in self._docks.values() if not dock.visibleRegion().isEmpty()]
+        self.reset()
+        for dock in hidden:
+            dock.hide()
+        for dock in front:
+            dock.raise_()
+
+    def _moved(self) -> None:
+        if not self._laying:
+            self.form = ""
+
+    def _fitting_form(self) -> str:
+        """Return what becomes of the docks at the window's size."""
+        width = self._window.width()
+        if self._is_roomy():
+            return "four columns" if width >= FOUR_COLUMNS else "three columns"
+        return "two columns" if width >= TWO_COLUMNS else "tabs"
+
+    def _lay_out(self) -> None:
         docks, wants_guide = self._docks, self._wants_guide()
         for dock in docks.values():
             dock.setFloating(False)
@@ -139,7 +189,7 @@ class DockLayout(QObject):
         width, height = window.width(), window.height()
         if not self._is_roomy():
             window.resizeDocks([docks["models"], docks["metrics"]],
-                               [width * 2 // 5, width * 3 // 5], _ACROSS)
+                               [width * 7 // 20, width * 13 // 20], _ACROSS)
             return
         side = max(296, min(400, width // 5))
         columns = {"models": side, "metrics": width - 2 * side - 16, "hyperparameters": side + 16}

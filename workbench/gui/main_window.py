@@ -33,6 +33,7 @@ from superqt import QElidingLabel
 from workbench.gui.actions import Actions, explain, set_tip, tip_of
 from workbench.gui.cycle_strip.strip import CycleStrip
 from workbench.gui.dock_layout import TWO_COLUMNS, DockLayout, screen_width
+from workbench.gui.enlarging import Enlarging
 from workbench.gui.health.panel import HealthChip
 from workbench.gui.hyperparameters.dock import HyperparametersDock
 from workbench.gui.models.dock import ModelsDock
@@ -137,6 +138,9 @@ class MainWindow(QMainWindow):
         self.resize(first_size(self.screen().availableSize()))
         self.dock_layout = DockLayout(self, self.docks)
         self.dock_layout.reset()
+        self.enlarging = Enlarging(self, self.docks, self.dock_layout, _LAYOUT_VERSION)
+        self.enlarging.changed.connect(self._show_enlarged)
+        self._focused = self.docks["metrics"]
         self.show_state(State.IDLE)
         self.setFocus()  # not the first field: nothing should change by typing at once
         app = QApplication.instance()
@@ -241,20 +245,41 @@ class MainWindow(QMainWindow):
     def reveal(self, name: str) -> None:
         """Bring a dock to the front and give it the keyboard."""
         dock = self.docks[name]
+        self.enlarging.make_way(dock)
         dock.show()
         dock.raise_()
+        self._focused = dock
         if dock.widget():
             dock.widget().setFocus(Qt.FocusReason.ShortcutFocusReason)
             if not dock.widget().hasFocus():
                 dock.widget().focusNextChild()
+
+    def enlarge_view(self) -> None:
+        """Give the view that has or had the keyboard the window's room, or show all again."""
+        self.enlarging.toggle(self._focused)
+
+    def reset_layout(self) -> None:
+        """Put every dock back where it was at first."""
+        self.enlarging.forget()
+        self.dock_layout.reset()
+
+    def _show_enlarged(self, on: bool) -> None:
+        self.actions_["enlarge_view"].setChecked(on)
+        self._want_strip(self._strip_wanted)  # which the docks' state tells as well
+        self._fit_docks()
+
+    def _fit_docks(self) -> None:
+        if self.isVisible() and not self.enlarging.is_on:
+            self.dock_layout.fit_soon()
 
     # -- what is remembered
 
     def save_state(self) -> dict[str, object]:
         """Return everything the window should remember."""
         return {
-            "geometry": _text(self.saveGeometry()), "docks": _text(self.saveState(_LAYOUT_VERSION)),
-            "theme": themes().mode, "strip": self._strip_wanted,
+            "geometry": _text(self.saveGeometry()), "docks": _text(self.enlarging.state()),
+            "layout": self.dock_layout.form, "theme": themes().mode,
+            "strip": self._strip_wanted,
             "views": {name: view.save_state() for name, view in self.views.items()
                       if isinstance(view, Remembering)},
         }
@@ -267,6 +292,7 @@ class MainWindow(QMainWindow):
         if isinstance(docks, str):
             self.dock_layout.forget_sizes()
             self.restoreState(_bytes(docks), _LAYOUT_VERSION)
+            self.dock_layout.form = str(saved.get("layout", ""))
             if "guide" not in section(saved, "views"):
                 self.docks["guide"].hide()  # it was not there: this is no first start
             self.dock_layout.fit_floating(
@@ -292,6 +318,7 @@ class MainWindow(QMainWindow):
         """Show floating docks after the window: what is mapped before it, a window manager leaves
         behind it."""
         super().showEvent(event)
+        self._fit_docks()
         later, self._show_later = self._show_later, []
         for dock in later:
             QTimer.singleShot(0, dock, dock.show)
@@ -352,6 +379,7 @@ class MainWindow(QMainWindow):
                     else Qt.ToolButtonStyle.ToolButtonIconOnly)
         self._keep_note()
         self._want_strip(self._strip_wanted)
+        self._fit_docks()
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Closing is asked for, not done: the run has to end first."""
@@ -524,6 +552,8 @@ class MainWindow(QMainWindow):
         """Undo what was last edited where the keyboard is."""
         if now is None:
             return
+        self._focused = next((d for d in self.docks.values() if d.isAncestorOf(now)),
+                             self._focused)
         if self.docks["hyperparameters"].isAncestorOf(now):
             self.undo_group.setActiveStack(self.hyperparameters.undo_stack)
         elif self.docks["prompts"].isAncestorOf(now) and "prompts" in self.views:

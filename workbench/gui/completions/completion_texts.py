@@ -37,7 +37,8 @@ def change_colour(said: str) -> str:
 
 def coloured_change(said: str) -> str:
     """Write a change as HTML, in its colour."""
-    return f"<b style='color:{change_colour(said)}'>{said}</b>"
+    # In one piece: an arrow at a line's end says nothing.
+    return f"<nobr><b style='color:{change_colour(said)}'>{said}</b></nobr>"
 
 
 def facts(record: CompletionRecord | Completion) -> str:

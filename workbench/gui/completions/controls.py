@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QAction
+from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QToolButton, QWidget
 from superqt import QFlowLayout
 
@@ -14,6 +14,7 @@ from workbench.gui.completions.cycles import LEAST, MOST, ComparedCycles
 from workbench.gui.completions.filter_field import FilterField
 from workbench.gui.widgets.controls import enable, named, tool_button
 from workbench.gui.widgets.cycle_picker import CyclePicker
+from workbench.gui.widgets.flow import line_width
 from workbench.gui.widgets.icons import icon
 from workbench.gui.widgets.theme import themes
 
@@ -32,20 +33,32 @@ class Controls(QWidget):
     copy_chosen = Signal(str)
     export_clicked = Signal()
 
-    def __init__(self, view: QWidget) -> None:
+    def __init__(self, view: QWidget, head: QWidget) -> None:
+        """What is wrong with the filter lies over ``view``, below its ``head``."""
         super().__init__()
         layout = QFlowLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setHorizontalSpacing(6)
         layout.setVerticalSpacing(4)
         self._copy()  # stands beside the headline
-        self.filter = FilterField("completions_filter", view, self)
-        self.filter.setFixedWidth(self.fontMetrics().averageCharWidth() * _FILTER)
+        self.filter = FilterField("completions_filter", view, head)
         for widget in (*self._cycles(), self._modes(), self.filter):
             layout.addWidget(widget)
         height = max(w.sizeHint().height() for w in (self.pickers[0], self.previous, self.menu))
         for widget in self.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):
             widget.setMinimumHeight(height)
+        self._fit_filter()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Let the filter be narrower rather than begin a line of its own."""
+        super().resizeEvent(event)
+        self._fit_filter()
+
+    def _fit_filter(self) -> None:
+        left = self.width() - line_width(self, without=self.filter)
+        letter = self.fontMetrics().averageCharWidth()
+        least, most = self.filter.minimumWidth(), letter * _FILTER
+        self.filter.setMaximumWidth(left if least <= left < most else most)
 
     def show_cycles(
         self, cycles: Sequence[int], shown: Sequence[int], chosen: ComparedCycles,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QLabel, QSplitter, QTextEdit, QVBoxLayout, QWidget
 
 from workbench.gui.completions import completion_texts
@@ -61,6 +61,7 @@ class Detail(QWidget):
             panes.addWidget(pane)
             self._panes.append((pane, title, text))
         layout.addWidget(panes, 1)
+        panes.splitterMoved.connect(lambda: self._align())
         themes().changed.connect(self._repaint)
 
     def show_row(self, row: Row, cycles: tuple[int, ...]) -> None:
@@ -93,6 +94,18 @@ class Detail(QWidget):
         if same_prompt:  # a new cycle of what is being read: stay in place
             for (_, _, text), place in zip(self._panes, places, strict=True):
                 text.verticalScrollBar().setValue(place)
+        self._align()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Let the texts begin beside each other, also where a title takes two lines."""
+        super().resizeEvent(event)
+        self._align()
+
+    def _align(self) -> None:
+        shown = [(pane, title) for pane, title, _ in self._panes if not pane.isHidden()]
+        high = max((0, *(title.heightForWidth(pane.width()) for pane, title in shown)))
+        for _, title in shown:
+            title.setMinimumHeight(high)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Escape goes back; Alt with up and down goes through the rows, with right to the

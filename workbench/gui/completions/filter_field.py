@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QKeyEvent
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtGui import QKeyEvent, QResizeEvent
 from PySide6.QtWidgets import QLineEdit, QWidget
 
 from workbench.gui.completions.filters import Filter, FilterError, parse
@@ -12,7 +12,9 @@ from workbench.gui.widgets.problem_note import ProblemNote
 from workbench.gui.widgets.theme import set_look
 
 _WAIT_MS = 150
-_LEAST = 16  # letters
+_LEAST, _WIDE = 13, 22  # letters
+_EXAMPLE, _WORD = "Filter: reward<0", "Filter"
+_AROUND = 28  # pixels of frame and margins
 
 
 class FilterField(QLineEdit):
@@ -27,7 +29,7 @@ class FilterField(QLineEdit):
         named(self, name, "Filter completions",
               "Show what fits: reward<0, kl>20, length>=40, words or \"quoted text\" in prompt or "
               "completion. Several, with spaces between, must all fit. Escape clears it")
-        self.setPlaceholderText("Filter: reward<0")
+        self.setPlaceholderText(_EXAMPLE)
         self.setClearButtonEnabled(True)
         self.setMinimumWidth(self.fontMetrics().averageCharWidth() * _LEAST)
         self.filter = Filter()
@@ -58,6 +60,16 @@ class FilterField(QLineEdit):
         if found != self.filter:
             self.filter = found
             self.filtered.emit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave the example out where it would be cut."""
+        super().resizeEvent(event)
+        whole = self.fontMetrics().horizontalAdvance(_EXAMPLE) + _AROUND <= self.width()
+        self.setPlaceholderText(_EXAMPLE if whole else _WORD)
+
+    def sizeHint(self) -> QSize:
+        """Wide enough for the example and the button that clears."""
+        return QSize(self.fontMetrics().averageCharWidth() * _WIDE, super().sizeHint().height())
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Escape takes the filter away."""

@@ -50,6 +50,7 @@ class CompletionsTable(QTableView):
         header.setSortIndicatorShown(True)
         header.setSortIndicator(Column.PROMPT, Qt.SortOrder.AscendingOrder)
         self.setSortingEnabled(True)
+        header.sortIndicatorChanged.connect(lambda: self.scrollToTop())
         self.verticalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Fixed)
         self.verticalHeader().setMinimumSectionSize(1)
         self.doubleClicked.connect(self.opened)

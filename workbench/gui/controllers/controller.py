@@ -357,7 +357,8 @@ class Controller(QObject):
         on("open_prompts", self.open_prompts)
         on("show_live", self._display.show_live)
         on("health", self.health.explain)
-        on("reset_layout", window.dock_layout.reset)
+        on("enlarge_view", window.enlarge_view)
+        on("reset_layout", window.reset_layout)
         on("quit", window.close)
         on("palette", lambda: CommandPalette(
             window.all_actions(), window,

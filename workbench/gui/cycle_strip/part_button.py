@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ from workbench.gui.widgets.theme import Theme, themes
 
 _MARGIN, _GAP = 8, 6
 _BAND, _LEAST_BAND = 64, 24  # pixels of the drawing of a range
+_WORD = re.compile(r"^\S+\s+([^\w\s+−]+\s+)*")
+"""The first word, and a sign that cannot stand alone."""
 _ROOM = 1.6  # how far a range's drawing reaches, in widths of the range
 
 
@@ -73,6 +76,14 @@ class PartButton(QAbstractButton):
         """Return how many pixels there are for the result, if it has them all."""
         return self.width() - 2 * _MARGIN - self._title_width() - _GAP
 
+    def words(self, room: float) -> str:
+        """Return the result as far as it fits ``room`` pixels: words go first, numbers last."""
+        metrics = QFontMetricsF(self.font())
+        said = self.result
+        while metrics.horizontalAdvance(said) > room and (first := _WORD.match(said)):
+            said = said[first.end():]
+        return said
+
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw it."""
         theme = themes().theme
@@ -102,7 +113,7 @@ class PartButton(QAbstractButton):
             text.setRight(text.right() - room - _GAP)
         painter.setPen(QColor(theme.text if self.done or self.live else theme.muted))
         painter.drawText(text, middle, metrics.elidedText(
-            self.result, Qt.TextElideMode.ElideRight, text.width()))
+            self.words(text.width()), Qt.TextElideMode.ElideRight, text.width()))
 
     def _draw_progress(self, painter: QPainter, box: QRectF, theme: Theme) -> None:
         painter.setPen(QPen(QColor(theme.accent), 2))

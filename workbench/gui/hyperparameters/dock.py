@@ -16,7 +16,6 @@ from PySide6.QtWidgets import (
     QHeaderView,
     QLineEdit,
     QMenu,
-    QScrollArea,
     QToolButton,
     QTreeWidget,
     QTreeWidgetItem,
@@ -51,7 +50,7 @@ from workbench.training.states import ALIVE
 # Pixels in which two lines of text and two buttons, or the search and its buttons, stand beside
 # each other.
 _WIDE, _HEADER_WIDE = 480, 260
-_LEAST, _LEAST_FORM = 150, 44  # pixels of height: of all that is scrolled, and of the form in it
+_LEAST, _LEAST_FORM = 150, 44  # pixels of height: of all, and of the form in it
 _PENDING = Qt.ItemDataRole.UserRole
 
 
@@ -110,25 +109,22 @@ class HyperparametersDock(QWidget):
         self.form = HyperparametersForm(self.algorithm.settings)
         self._untouched: Mapping[str, Value] = self.form.values()
         self.undo_stack = self.form.undo_stack
-        scroll = self._scroll = FormScroll(self.form)
+        scrolled = QWidget()
+        column = QVBoxLayout(scrolled)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addWidget(self.form, 1)
+        column.addWidget(self._make_history())
+        scroll = self._scroll = FormScroll(scrolled)
         scroll.setMinimumHeight(_LEAST_FORM)
-        self._page = QWidget()
-        layout = QVBoxLayout(self._page)
+        # What is scrolled gives way, so that Apply and Revert are in sight at every height.
+        layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
         layout.setSpacing(4)
         layout.addWidget(self._make_chooser())
         layout.addLayout(self._make_header())
         layout.addWidget(scroll, 1)
-        layout.addWidget(self._make_history())
         layout.addLayout(self._make_footer())
-        # Where there is little height all of it is scrolled, rather than the window made higher.
-        whole = QScrollArea(widgetResizable=True)
-        whole.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        whole.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        whole.setWidget(self._page)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(whole)
         self.form.changed.connect(self._refresh)
         self.form.fork_wanted.connect(
             lambda: self.fork_wanted.emit({**self._pending(), **self.form.fixed_edits()}))
@@ -393,7 +389,7 @@ class HyperparametersDock(QWidget):
 
     def minimumSizeHint(self) -> QSize:
         """As wide as what is scrolled, and as high as the least of it that is of use."""
-        return QSize(self._page.minimumSizeHint().width(), _LEAST)
+        return QSize(super().minimumSizeHint().width(), _LEAST)
 
     def _make_chooser(self) -> QWidget:
         """The choice of an algorithm, which shows where there are several."""
@@ -457,8 +453,14 @@ class HyperparametersDock(QWidget):
         self._history_section = Section("History", margin=8)
         self._history_section.body.addWidget(self._history_empty)
         self._history_section.body.addWidget(self._history)
+        self._history_section.toggled.connect(self._reveal_history)
         self._count_history()
         return self._history_section
+
+    def _reveal_history(self, opened: bool) -> None:
+        if opened:
+            QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)
+            self._scroll.ensureWidgetVisible(self._history_section, 0, 0)
 
     def _make_footer(self) -> QBoxLayout:
         self._line = named(label(wrap=True), "staged_line", "What becomes of the edits",

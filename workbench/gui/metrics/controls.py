@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal, SignalInstance
-from PySide6.QtGui import QAction, QActionGroup, QMouseEvent
+from PySide6.QtGui import QAction, QActionGroup, QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
     QHBoxLayout,
@@ -21,10 +21,12 @@ from workbench.algorithms import default_algorithm, find_metric, grouped
 from workbench.gui.actions import enable_action, set_tip
 from workbench.gui.metrics.data import XAxis
 from workbench.gui.widgets.controls import describe, enable, label, named, tool_button
+from workbench.gui.widgets.flow import line_width
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.learning.metrics import PARTS
 
 MOST_PLOTS = 6
+_GAP = 6  # pixels between the slider, its name and its value
 NO_CURVE, NO_RANGE = "There is no curve yet.", "No cycles are selected."
 _ZOOM = "Show only the selected cycles (Z)"
 _SELECT = ("To select some, with mean, min, max and change in every plot: Shift+drag over a plot, "
@@ -77,6 +79,13 @@ class Controls(QWidget):
         height = max(w.sizeHint().height() for w in (self.plots, self.follow))
         for widget in self.findChildren(QWidget, options=Qt.FindChildOption.FindDirectChildrenOnly):
             widget.setMinimumHeight(height)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Leave the slider's name out where that saves a line."""
+        super().resizeEvent(event)
+        word = self._smooth.sizeHint().width() + _GAP
+        bare = line_width(self) - (0 if self._smooth.isHidden() else word)
+        self._smooth.setHidden(bare <= self.width() < bare + word)
 
     def show_algorithm(self, algorithm: Algorithm) -> None:
         """Offer the plots of an algorithm."""
@@ -182,13 +191,14 @@ class Controls(QWidget):
         box = QWidget()
         row = QHBoxLayout(box)
         row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(6)
+        row.setSpacing(_GAP)
         tip = ("Smooth the curves: how much of the past a point keeps (debiased exponential "
                "moving average). The raw curve stays faint behind.")
         self.slider = named(QSlider(Qt.Orientation.Horizontal), "smoothing", "Smoothing", tip)
         self.slider.setRange(0, 99)
         self.slider.setFixedWidth(52)
         title, value = label("Smooth"), label("off", "muted")
+        self._smooth = title
         value.setMinimumWidth(value.fontMetrics().horizontalAdvance("0.00 "))
         title.setBuddy(self.slider)
         for widget in (title, self.slider, value):

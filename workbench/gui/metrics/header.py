@@ -193,7 +193,8 @@ class Header(QWidget):
             value.setGeometry(x + wide + _GAP, y, room, high)
             value.setVisible(values)
             x += wide + room + 2 * _GAP
-        if height - y - high < _LEAST_CURVE:
+        rows = 1 + (y - self._line - self._row) // high
+        if height - y - high < rows * _LEAST_CURVE:  # the more rows, the more the curve wants
             for part in (part for entry in shown for part in entry):
                 part.hide()
             y, high = self._line, self._row

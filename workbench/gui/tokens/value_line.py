@@ -33,6 +33,7 @@ from workbench.gui.widgets.theme import themes
 _SMALL = 0.92
 _LEFT, _LEAST = 8, 12  # pixels: before the first token, of a token
 _LINES, _LOW, _COMPACT = 11.0, 6.4, 4.4  # high, in lines of text
+_SHARE = 0.5  # of the room, where there is little
 _PROMPT, _FEW = 28, 14  # letters of the prompt's end
 _KEYS = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1}
 
@@ -62,6 +63,7 @@ class ValueLineChart(QAbstractScrollArea):
         self._before = float(_LEFT)  # pixels before the first token
         self._edges: list[float] = [0.0]
         self._whole = self._even = self._compact = False
+        self._low = 0  # pixels that it is high where it is compact
         self._kept: tuple[Picture, QPixmap] | None = None
         self._kept_at: tuple[QSize, float, float] | None = None
         explain_by(self, lambda: of_picture(self._line) if self._line else None)
@@ -80,9 +82,13 @@ class ValueLineChart(QAbstractScrollArea):
         self._whole = whole
         self._lay_out()
 
-    def set_compact(self, compact: bool) -> None:
-        """Take no more room than three lines of text: without a scroll bar, and with what the line
-        says of a token drawn over it, while the pointer is on one."""
+    def set_compact(self, compact: bool, room: int = 0) -> None:
+        """Take no more than a share of the ``room``, in pixels of height: without a scroll bar, and
+        with what the line says of a token drawn over it, while the pointer is on one."""
+        high = round(min(_LINES * self._high, max(_COMPACT * self._high, _SHARE * room)))
+        if compact and high != self._low:
+            self._low = high
+            self.updateGeometry()
         if compact != self._compact:
             self._compact = compact
             self.setHorizontalScrollBarPolicy(
@@ -185,11 +191,11 @@ class ValueLineChart(QAbstractScrollArea):
 
     def sizeHint(self) -> QSize:
         """High enough for a line that is read at a glance."""
-        return QSize(400, round((_COMPACT if self._compact else _LINES) * self._high))
+        return QSize(400, self._low if self._compact else round(_LINES * self._high))
 
     def minimumSizeHint(self) -> QSize:
         """Leave the table its room in a low window."""
-        return QSize(120, round((_COMPACT if self._compact else _LOW) * self._high))
+        return QSize(120, self._low if self._compact else round(_LOW * self._high))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Share the width out anew."""

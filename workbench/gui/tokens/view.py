@@ -194,7 +194,7 @@ class TokensView(RunView):
         chosen, view = self.controls.line.currentText(), self._algorithm.tokens
         shown = chosen != HIDDEN and view is not None and view.line is not None
         low = self._side.height() < _LOW * self.fontMetrics().lineSpacing()
-        self.line.set_compact(low)
+        self.line.set_compact(low, self._side.height())
         self.line.set_whole(chosen == WHOLE)
         self.line.setVisible(shown)
         self.text.setVisible(not (shown and low and chosen == WORDS))
