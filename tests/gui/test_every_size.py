@@ -297,15 +297,19 @@ def test_the_texts_of_a_row_begin_beside_each_other(
     qtbot: QtBot, opened: Opened, run_id: int
 ) -> None:
     opened.controller.show_run(run_id)
-    size(opened, *LAPTOP_AT_200)
+    size(opened, 1280, 720)
     opened.window.reveal("completions")
     view = opened.window.completions
     qtbot.waitUntil(lambda: view.rows() != [])
     view.do("open")
     panes = [(title, text) for pane, title, text in view.pages.detail._panes if pane.isVisible()]
+    before = panes[0][0].height()
     panes[1][0].setText("Cycle 3 · reward 0.99 (one 0.2, another 0.79) · KL 1.13 · 23 tokens " * 2)
     size(opened, 1280, 720)
-    heights = [title.heightForWidth(title.width()) for title, _ in panes]
-    assert heights[0] < heights[1]
-    assert {title.height() for title, _ in panes} == {heights[1]}
+    high = panes[1][0].heightForWidth(panes[1][0].width())
+    assert high > before
+    assert {title.height() for title, _ in panes} == {high}
     assert len({text.y() for _, text in panes}) == 1
+    view.pages.detail.moved.emit(1)
+    size(opened, 1280, 720)
+    assert {title.height() for title, _ in panes} == {before}

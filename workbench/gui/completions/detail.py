@@ -103,6 +103,8 @@ class Detail(QWidget):
 
     def _align(self) -> None:
         shown = [(pane, title) for pane, title, _ in self._panes if not pane.isHidden()]
+        for _, title in shown:
+            title.setMinimumHeight(0)  # else its hint is no less than what it was given before
         high = max((0, *(title.heightForWidth(pane.width()) for pane, title in shown)))
         for _, title in shown:
             title.setMinimumHeight(high)
