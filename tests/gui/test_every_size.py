@@ -305,7 +305,7 @@ def test_the_texts_of_a_row_begin_beside_each_other(
     panes = [(title, text) for pane, title, text in view.pages.detail._panes if pane.isVisible()]
     before = panes[0][0].height()
     panes[1][0].setText("Cycle 3 · reward 0.99 (one 0.2, another 0.79) · KL 1.13 · 23 tokens " * 2)
-    size(opened, 1280, 720)
+    size(opened, 1270, 720)
     high = panes[1][0].heightForWidth(panes[1][0].width())
     assert high > before
     assert {title.height() for title, _ in panes} == {high}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import html
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QKeyEvent, QResizeEvent
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
+from PySide6.QtGui import QKeyEvent
 from PySide6.QtWidgets import QLabel, QSplitter, QTextEdit, QVBoxLayout, QWidget
 
 from workbench.gui.completions import completion_texts
@@ -59,9 +59,9 @@ class Detail(QWidget):
             column.addWidget(title)
             column.addWidget(text, 1)
             panes.addWidget(pane)
+            pane.installEventFilter(self)
             self._panes.append((pane, title, text))
         layout.addWidget(panes, 1)
-        panes.splitterMoved.connect(lambda: self._align())
         themes().changed.connect(self._repaint)
 
     def show_row(self, row: Row, cycles: tuple[int, ...]) -> None:
@@ -96,10 +96,11 @@ class Detail(QWidget):
                 text.verticalScrollBar().setValue(place)
         self._align()
 
-    def resizeEvent(self, event: QResizeEvent) -> None:
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Let the texts begin beside each other, also where a title takes two lines."""
-        super().resizeEvent(event)
-        self._align()
+        if event.type() == QEvent.Type.Resize:
+            self._align()
+        return False
 
     def _align(self) -> None:
         shown = [(pane, title) for pane, title, _ in self._panes if not pane.isHidden()]
