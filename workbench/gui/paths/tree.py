@@ -401,12 +401,12 @@ class PathTree(QWidget):
         for place in self.places:
             chosen, at = place is self.chosen, self.place(place)
             known = math.isfinite(place.crossroads.value)
-            accent, text = QColor(theme.accent), QColor(theme.text)
+            accent = QColor(theme.accent)
             if known:
                 painter.setPen(QPen(accent, 1, Qt.PenStyle.DotLine))
                 painter.drawLine(at, self.value_at(place))
             painter.setPen(QPen(accent, 2) if chosen else Qt.PenStyle.NoPen)
-            painter.setBrush(text)
+            painter.setBrush(QColor(theme.text))
             painter.drawEllipse(at, *(2 * [_MARK - 1 if chosen else _MARK - 2]))
             if known:
                 painter.setPen(QPen(accent, 2))
