@@ -64,7 +64,9 @@ def fill(store: Store, cycles: int = 5, kept: int = 2, **more: str) -> int:
 
 
 def await_cycle(qtbot: QtBot, view: DistributionsView, cycle: int) -> None:
-    qtbot.waitUntil(lambda: view.picture is not None and view.picture.cycle == cycle)
+    """Wait until all of a cycle is drawn, one plot after the other."""
+    qtbot.waitUntil(lambda: view.picture is not None and view.picture.cycle == cycle
+                    and not view._waiting)
 
 
 @pytest.fixture
@@ -280,3 +282,16 @@ def test_the_top_number_is_whole_and_x_is_named_where_there_is_room(
         assert axis.label.isVisible() == named
         assert axis.labelText == "cycle"
         assert box.bottom() + axis.height() <= height + 1
+
+
+def test_a_run_that_goes_leaves_no_plot_waiting(
+    qtbot: QtBot, opened: Opened, view: DistributionsView
+) -> None:
+    view.choose_cycle(2)
+    qtbot.waitUntil(lambda: view.picture is not None and view.picture.cycle == 2)
+    view.draw()  # once more, while plots wait
+    assert sorted(view._waiting) == list(range(1 + len(view.fans)))
+    opened.controller.show_run(None)
+    assert not view._waiting
+    assert not view._next.isActive()
+    assert view._pages.currentWidget() is view._empty

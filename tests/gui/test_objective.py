@@ -216,7 +216,7 @@ def test_of_many_tokens_one_stands_for_those_in_its_place(view: ObjectiveView) -
     many = Tokens(np.exp(0.3 * rng.standard_normal(16_384)), rng.standard_normal(16_384))
     view.region.show_region(objective.region, picture.settings, many)
     dots, rings = (part.getData()[0] for part in (view.region.free, view.region.held))
-    assert 1000 < len(dots) + len(rings) < 2500
+    assert 500 < len(dots) + len(rings) < 1500
     assert np.asarray(view.region.counts[1].opts["y1"]).sum() == 16_384
     flat = ((many.advantage > 0) & (many.ratio > 1.2)) | (
         (many.advantage < 0) & (many.ratio < 0.8))

@@ -33,6 +33,10 @@ class StoreView(QWidget):
         """Read what is to be shown, and show it."""
         raise NotImplementedError
 
+    def show_run(self, run_id: int | None) -> None:
+        """Show a run, or none."""
+        raise NotImplementedError
+
     def is_seen(self) -> bool:
         """Whether any of it is on the screen."""
         return not self.visibleRegion().isEmpty()

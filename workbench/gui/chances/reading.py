@@ -99,7 +99,8 @@ class Whole:
         cycle: int,
     ) -> None:
         """Take what was read at a place of ``cycle``, which had these settings."""
-        self._logprobs = [np.asarray(by, float) for by in (found.start, found.logprobs)]
+        self._logprobs = [np.maximum(np.asarray(by, float), _NEVER)
+                          for by in (found.start, found.logprobs)]
         sampled = tempered(self._logprobs[1], settings.get("temperature", 1.0))
         self._marks = (_BY["start"], found.reader)
         # The order is the same at every temperature.
@@ -114,12 +115,18 @@ class Whole:
 
     def at(self, temperature: float) -> Picture:
         """Return what is drawn of it at ``temperature``."""
-        shown = [tempered(logprobs, temperature) for logprobs in self._logprobs]
+        chances = []
+        for logprobs in self._logprobs:
+            # Of a large vocabulary each pass over all takes a while: no more than are needed.
+            scaled = logprobs / temperature
+            scaled -= scaled.max()
+            weights = np.exp(scaled)
+            total = float(weights.sum())
+            chances.append(weights[self._ids] / total)
+        entropy = math.log(total) - float(weights @ scaled) / total  # of the last
         return Picture(
-            self._marks, 1,
-            _rows(self._pieces, np.exp([logprobs[self._ids] for logprobs in shown]), self._pushes,
-                  self._drawn),
-            self._entropy, entropy_of(shown[1]))
+            self._marks, 1, _rows(self._pieces, np.array(chances), self._pushes, self._drawn),
+            self._entropy, entropy)
 
 
 def _rows(

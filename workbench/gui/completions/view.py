@@ -125,7 +125,11 @@ class CompletionsView(QWidget):
             return
         place = max(1, place)
         before = 0 if self.compared.mode == "start" else place - 1
-        self.choose(self._cycles[before], self._cycles[place])
+        self.compared.choose((self._cycles[before], self._cycles[place]))
+        if self.visibleRegion().isEmpty():
+            self._stale = True
+        else:
+            self._load()
 
     def show_pins(self) -> None:
         """Take note of which prompts are pinned in Prompts."""

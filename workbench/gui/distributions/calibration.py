@@ -16,7 +16,7 @@ from workbench.gui.metrics.axes import ValueAxis
 from workbench.gui.what_is import explain_by, of_picture
 from workbench.gui.widgets.controls import label, named
 from workbench.gui.widgets.plain_text import plain_tip
-from workbench.gui.widgets.theme import themes
+from workbench.gui.widgets.theme import Theme, themes
 
 _LEAST_HEIGHT = 150  # pixels
 _NOT_KEPT = "The tokens of this cycle are not kept"
@@ -29,6 +29,7 @@ class CalibrationPlot(QWidget):
         super().__init__()
         self.setObjectName("calibration")
         self._shown: Calibration | None = None
+        self._theme: Theme | None = None
         explain_by(self, lambda: of_picture(self._shown) if self._shown else None)
         self.title = label(role="heading")
         self.said = QElidingLabel(textFormat=Qt.TextFormat.PlainText)
@@ -66,12 +67,9 @@ class CalibrationPlot(QWidget):
             "was" if len(found.foreseen) else say(found)))
         named(self.plot, "calibration_plot", calibration.title, calibration.help)
         self.plot.setAccessibleDescription(self.said.text())
-        self.plot.setBackground(theme.base)
-        for side, title in (("left", "what came"), ("bottom", "what was foreseen")):
-            axis = self.plot.getAxis(side)
-            axis.setPen(theme.border)
-            axis.setTextPen(theme.muted)
-            axis.setLabel(title, color=theme.muted)
+        if self._theme is not theme:
+            self._theme = theme
+            self._dress(theme)
         there = len(found.foreseen) > 0
         for item in (self.cells, self.diagonal, self.means):
             item.setVisible(there)
@@ -92,6 +90,15 @@ class CalibrationPlot(QWidget):
                            symbolPen=pg.mkPen(None), symbolBrush=pg.mkBrush(theme.warning))
         self.plot.setXRange(found.left, found.right, padding=0)
         self.plot.setYRange(found.low, found.high, padding=0)
+
+    def _dress(self, theme: Theme) -> None:
+        """Take the colours of a theme, which axes and texts are drawn anew for."""
+        self.plot.setBackground(theme.base)
+        for side, title in (("left", "what came"), ("bottom", "what was foreseen")):
+            axis = self.plot.getAxis(side)
+            axis.setPen(theme.border)
+            axis.setTextPen(theme.muted)
+            axis.setLabel(title, color=theme.muted)
 
 
 def say(found: Predictions) -> str:

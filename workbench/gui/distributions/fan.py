@@ -119,6 +119,8 @@ class _FanPlot(pg.GraphicsLayoutWidget):
             plot.getAxis("bottom").setHeight(_BELOW)  # so that both have y in the same places
         self._over.getAxis("left").setWidth(_AXIS)
         self.bands = [QGraphicsPathItem() for _ in range(2)]
+        for band in self.bands:  # which stay as the mark goes over them
+            band.setCacheMode(QGraphicsPathItem.CacheMode.DeviceCoordinateCache)
         self.median = pg.PlotDataItem(antialias=True)
         self._mark = pg.InfiniteLine(angle=90)
         for item in (*self.bands, self.median, self._mark):

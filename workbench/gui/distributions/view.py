@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QSize, Qt, QTimer
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QStackedWidget, QVBoxLayout, QWidget
 
@@ -32,8 +32,12 @@ class DistributionsView(PictureView[Picture]):
         self._known = Known()
         self.fans: list[Fan] = []
         self._columns = 0
+        self._waiting: list[int] = []  # plots that are to be drawn; len(fans): the predictions
+        # All at once would take longer than a frame of the screen.
+        self._next = QTimer(self, interval=0)
+        self._next.timeout.connect(self._draw_next)
         self._build()
-        themes().changed.connect(self.draw)
+        themes().changed.connect(self._redraw)
         self.draw()
 
     def show_run(self, run_id: int | None) -> None:
@@ -52,20 +56,45 @@ class DistributionsView(PictureView[Picture]):
     def draw(self) -> None:
         """Draw what was read, or say why there is nothing."""
         picture = self.picture
+        self._next.stop()
         if picture is None or not picture.cycles:
+            self._waiting = []
             self._empty.setText(_NO_RUN if self.run_id is None
                                 else _NO_CYCLE if self.alive else _ENDED if picture else "")
             self._pages.setCurrentWidget(self._empty)
             return
         self.cycles.show_cycles(picture.cycles, picture.cycle, self.wanted is None)
         self._make_fans(len(picture.spreads))
-        for fan, spread in zip(self.fans, picture.spreads, strict=True):
-            fan.show_spread(spread, picture.cycle)
+        plots = range(len(self.fans) + (picture.predictions is not None))
+        # Those that still show an earlier cycle come first.
+        first = [plot for plot in self._waiting if plot in plots]
+        self._waiting = first + [plot for plot in plots if plot not in first]
         self.calibration.setVisible(picture.predictions is not None)
-        if picture.predictions is not None:
-            self.calibration.show_predictions(picture.predictions)
+        if self._pages.currentWidget() is self._whole and self.is_seen():
+            self._next.start()
+        else:
+            self._draw_all()
         self._pages.setCurrentWidget(self._whole)
         self._arrange()
+
+    def _redraw(self) -> None:
+        self.draw()
+        self._draw_all()
+
+    def _draw_all(self) -> None:
+        while self._waiting:
+            self._draw_next()
+
+    def _draw_next(self) -> None:
+        picture = self.picture
+        if picture is None or not self._waiting:
+            self._next.stop()
+            return
+        plot = self._waiting.pop(0)
+        if plot < len(self.fans):
+            self.fans[plot].show_spread(picture.spreads[plot], picture.cycle)
+        elif picture.predictions is not None:
+            self.calibration.show_predictions(picture.predictions)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Put as many plots beside one another as there is room for."""

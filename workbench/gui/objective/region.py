@@ -25,10 +25,25 @@ _TICKS = ((0.5, "≤ 0.5"), (0.67, "0.67"), (0.8, "0.8"), (1.0, "1"), (1.25, "1.
           (2.0, "≥ 2"))
 _BINS = 60
 _DOT, _RING = 5, 7  # pixels
-_MANY, _PLACES = 3000, 1200  # dots; where there are more, one stands for those in one place
+_MANY, _PLACES = 3000, 500  # dots; where there are more, one stands for those in one place
+_POINTS = 121  # of a curve, beside its corners
 _LOW = 200  # pixels of height below which the curves have it all
 _HIGH = 330  # from here on there is room for the epochs as well
 _AXIS = 44  # pixels of the y axes, so that both plots have x in the same places
+
+
+class _Dots:
+    """What stays of the dots of ``tokens`` as the band changes, (n,) each."""
+
+    def __init__(self, tokens: Tokens | None) -> None:
+        self.tokens = tokens
+        self.shown = (np.empty(0) if tokens is None else tokens.ratio).clip(LEAST, MOST)
+        self.sign = np.empty(0) if tokens is None else np.sign(tokens.advantage)
+        self.x = np.log10(self.shown)
+        left, right = math.log10(LEAST), math.log10(MOST)
+        column = np.round((self.x - left) / (right - left) * _PLACES).astype(int)
+        # Six for each column: by sign, and free or held.
+        self.places = column * 6 + (self.sign.astype(int) + 1) * 2
 
 
 class RegionPlot(pg.GraphicsLayoutWidget):
@@ -90,6 +105,9 @@ class RegionPlot(pg.GraphicsLayoutWidget):
         self._epochs.getViewBox().invertY()
         self._has_epochs = False
         self._theme: Theme | None = None
+        self._redressed = True
+        self._dots: _Dots | None = None
+        self._drawn_epochs: Sequence[Array] | None = None
         self._region: TrustRegion | None = None
         explain_by(self, lambda: of_region(self._region) if self._region else None)
         self._fit(low=False)
@@ -103,12 +121,14 @@ class RegionPlot(pg.GraphicsLayoutWidget):
         self._region = region
         describe(self, f"{region.help}. A click on a dot shows its token in Tokens")
         if self._theme is not (theme := themes().theme):
-            self._theme = theme
+            self._theme, self._redressed = theme, True
             self._dress(theme)
         self._draw_band(region.band(settings))
         self._draw_curves(region, settings)
         self._draw_tokens(region, settings, tokens)
-        self._draw_epochs(epochs)
+        if epochs is not self._drawn_epochs or self._redressed:
+            self._drawn_epochs, self._redressed = epochs, False
+            self._draw_epochs(epochs)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Leave the histogram out where there is too little height for both."""
@@ -175,7 +195,9 @@ class RegionPlot(pg.GraphicsLayoutWidget):
 
     def _draw_curves(self, region: TrustRegion, settings: Mapping[str, object]) -> None:
         theme = themes().theme
-        x = np.linspace(math.log10(LEAST), math.log10(MOST), 601)
+        corners = [edge for edge in np.log10(region.band(settings))
+                   if math.log10(LEAST) < edge < math.log10(MOST)]
+        x = np.union1d(np.linspace(math.log10(LEAST), math.log10(MOST), _POINTS), corners)
         colours = {1.0: theme.good, -1.0: theme.bad}
         heights = {sign: region.earned(10**x, sign, settings) for sign in self.curves}
         for sign, curve in self.curves.items():
@@ -188,12 +210,11 @@ class RegionPlot(pg.GraphicsLayoutWidget):
         self, region: TrustRegion, settings: Mapping[str, object], tokens: Tokens | None
     ) -> None:
         theme = themes().theme
-        ratio = np.empty(0) if tokens is None else tokens.ratio
-        sign = np.empty(0) if tokens is None else np.sign(tokens.advantage)
-        shown = ratio.clip(LEAST, MOST)
+        if self._dots is None or tokens is not self._dots.tokens:
+            self._dots = _Dots(tokens)
+        shown, sign, x = self._dots.shown, self._dots.sign, self._dots.x
         held = (np.zeros(0, bool) if tokens is None else
-                region.held(ratio, tokens.advantage, settings))
-        x = np.log10(shown)
+                region.held(tokens.ratio, tokens.advantage, settings))
         y = np.where(sign > 0, region.earned(shown, 1.0, settings),
                      np.where(sign < 0, region.earned(shown, -1.0, settings), 0.0))
         edges = np.linspace(math.log10(LEAST), math.log10(MOST), _BINS + 1)
@@ -202,8 +223,10 @@ class RegionPlot(pg.GraphicsLayoutWidget):
         self._draw_counts(edges, free_counts, held_counts)
         index = np.arange(len(x))
         if len(x) > _MANY:
-            places = np.round((x - edges[0]) / (edges[-1] - edges[0]) * _PLACES) * 3 + sign
-            _, first = np.unique(places * 2 + held, return_index=True)
+            places = self._dots.places + held
+            first = np.full(6 * (_PLACES + 1), -1)
+            first[places[::-1]] = index[::-1]
+            first = first[first >= 0]
             x, y, held, index = x[first], y[first], held[first], index[first]
         dot = QColor(theme.accent)
         dot.setAlpha(90)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from workbench.algorithm import ValueLine
@@ -13,7 +14,7 @@ from workbench.formatting import visible
 _LEAST_SPAN = 0.5  # estimates that hardly move are drawn as such
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Figures:
     """What is drawn of a completion: a number a token, NaN where it is not known."""
 
@@ -32,7 +33,7 @@ class Figures:
         """What the last estimate lacked."""
         return self.end - self.estimates[-1] if self.estimates else math.nan
 
-    @property
+    @cached_property
     def span(self) -> tuple[float, float]:
         """The lowest and the highest number that the line has to reach."""
         known = list(finite((*self.estimates, *self.targets, *self.others, self.end)))

@@ -6,6 +6,7 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from functools import lru_cache
+from heapq import nlargest
 from typing import Any
 
 from PySide6.QtCore import (
@@ -24,6 +25,7 @@ from PySide6.QtCore import (
 from PySide6.QtGui import (
     QColor,
     QFont,
+    QFontMetricsF,
     QMouseEvent,
     QPainter,
     QPaintEvent,
@@ -39,7 +41,7 @@ from workbench.gui.tokens.steps import strengths
 from workbench.gui.widgets.controls import RIGHT, as_list, named
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.quick_text import QuickText
-from workbench.gui.widgets.theme import Theme, mix, themes
+from workbench.gui.widgets.theme import DARK, LIGHT, Theme, mix, themes
 
 Index = QModelIndex | QPersistentModelIndex
 _TEXT_LINES, _FEW_LINES = 6, 3
@@ -47,7 +49,8 @@ _LEAST_ROWS = 2
 # Qt asks each cell for a dozen things.
 _ROLES = frozenset({Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.BackgroundRole,
                     Qt.ItemDataRole.TextAlignmentRole})
-_MEASURED = 100  # rows that decide how wide a column is
+_MEASURED = 100, 20  # rows that decide how wide the column of tokens is, and one of numbers
+_LARGEST = 12  # numbers that do so as well
 _PROMPT = 2_000  # characters of a prompt that are shown
 _ROOMY = 560
 _SMALL = 0.92
@@ -67,7 +70,8 @@ class StepsModel(QAbstractTableModel):
         """Have these columns, beside the token itself."""
         if columns != self.columns:
             self.beginResetModel()
-            self.columns, self.steps, self._strengths = columns, (), []
+            self.columns, self.steps = columns, ()
+            self._strengths = [[] for _ in columns]
             self.endResetModel()
 
     def show_steps(self, steps: Sequence[Any]) -> None:
@@ -111,6 +115,11 @@ class StepsModel(QAbstractTableModel):
         """Return a number as it is written; column -1 is the token."""
         step = self.steps[row]
         return visible(step.piece) if column < 0 else self.columns[column].text(step)
+
+    def largest(self, column: int) -> list[int]:
+        """Return the rows that have the largest numbers of a column."""
+        strength = self._strengths[column]
+        return nlargest(_LARGEST, range(len(strength)), key=lambda row: abs(strength[row]))
 
     def ground(self, row: int, column: int) -> QColor:
         """Return the colour behind a number."""
@@ -195,12 +204,17 @@ class StepsTable(QTableView):
             self.setColumnWidth(i, width + spare)
 
     def _widest(self, column: int) -> int:
-        """Return what the first rows need. Asking Qt for the hint of each takes long."""
+        """Return what a column needs: the texts of the first rows, or a few numbers and the largest
+        ones. Asking Qt for the hint of each takes long."""
         model = self.model()
         assert isinstance(model, StepsModel)
         margin = 2 * (self.style().pixelMetric(QStyle.PixelMetric.PM_FocusFrameHMargin) + 1)
-        texts = (model.text(row, column - 1) for row in range(min(len(model.steps), _MEASURED)))
-        return math.ceil(max(map(self._quick.width, texts), default=0)) + margin + 1
+        rows = {*range(min(len(model.steps), _MEASURED[column > 0]))}
+        if column:
+            rows.update(model.largest(column - 1))
+        metrics = QFontMetricsF(self._quick.font)
+        texts = {model.text(row, column - 1) for row in rows}
+        return math.ceil(max(map(metrics.horizontalAdvance, texts), default=0)) + margin + 1
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Paint the rows in sight. By way of a delegate, which asks a dozen things for each cell,
@@ -267,16 +281,15 @@ class ColouredText(QTextEdit):
             # Its end is what the completion goes on from.
             cursor.insertText(prompt if len(prompt) <= _PROMPT else f"…{prompt[-_PROMPT:]}", plain)
             self._starts = []
+            styles: dict[tuple[float, bool], QTextCharFormat] = {}
+            at = cursor.position()
             for step, strength in zip(steps, _strengths(steps, column), strict=True):
-                style = QTextCharFormat()
-                style.setForeground(QColor(theme.text))
-                if column is not None:
-                    style.setBackground(tint(column, strength))
-                # Colour is never the only cue.
-                if column is not None and column.signed and strength < 0:
-                    style.setUnderlineStyle(QTextCharFormat.UnderlineStyle.DotLine)
-                self._starts.append(cursor.position())
-                cursor.insertText(step.piece, style)
+                key = round(strength, 2), strength < 0
+                if key not in styles:
+                    styles[key] = _style(theme, column, strength)
+                self._starts.append(at)
+                cursor.insertText(step.piece, styles[key])
+                at = cursor.position()
             cursor.endEditBlock()
             self.moveCursor(QTextCursor.MoveOperation.Start)
         self._fit()
@@ -365,6 +378,16 @@ class ColouredText(QTextEdit):
             self.chosen.emit(row)
 
 
+def _style(theme: Theme, column: TokenColumn | None, strength: float) -> QTextCharFormat:
+    style = QTextCharFormat()
+    style.setForeground(QColor(theme.text))
+    if column is not None:
+        style.setBackground(tint(column, strength))
+        if column.signed and strength < 0:  # colour is never the only cue
+            style.setUnderlineStyle(QTextCharFormat.UnderlineStyle.DotLine)
+    return style
+
+
 def _strengths(steps: Sequence[Any], column: TokenColumn | None) -> list[float]:
     return strengths(steps, column) if column is not None else [0.0] * len(steps)
 
@@ -378,11 +401,12 @@ def grounds(steps: Sequence[Any], column: TokenColumn | None) -> list[QColor]:
 
 def tint(column: TokenColumn, strength: float) -> QColor:
     """Return the ground of a number. Text is readable on it in both themes."""
-    return _tint(themes().theme, column.signed, round(strength, 2))
+    return _tint(themes().theme.name, column.signed, round(strength, 2))
 
 
 @lru_cache(1024)
-def _tint(theme: Theme, signed: bool, strength: float) -> QColor:
+def _tint(name: str, signed: bool, strength: float) -> QColor:
+    theme = DARK if name == DARK.name else LIGHT
     if not signed:
         return QColor(mix(theme.accent, theme.base, 0.32 * abs(strength)))
     return QColor(mix(theme.better if strength > 0 else theme.worse, theme.base, abs(strength)))
