@@ -236,6 +236,12 @@ async def paths(window, camera: Camera) -> None:  # type: ignore[no-untyped-def]
     view.times.setValue(3)
     view.write_on()
     await until(lambda: view.tree.root is not None)
+    here = view.tree.places[0].crossroads.at
+    if here:  # from the prompt as well
+        view.go_to_prompt()
+        view.write_on()
+        await until(lambda: len(view.tree.places) == 2)
+        view.go_to(here)
     await camera.take("paths", 1280, 720, "light", view)
     dock.setFloating(False)
 
