@@ -1,0 +1,1 @@
+"""Direct preference optimisation: formulas, cycle and declaration."""
