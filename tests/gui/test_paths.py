@@ -401,3 +401,5 @@ def test_numbers_and_names_of_places_are_clear_of_one_another(opened, store, cou
     for others in ([box for _, box, _ in tree.names()], boxes):
         assert not any(a.intersects(b) for a in boxes for b in others if a is not b)
     assert all(tree.rect().toRectF().contains(box) for box in boxes)
+    # A name covers no mark of its place.
+    assert all(box.left() > tree.place(tree.places[0]).x() + 6 for _, box, _ in tree.names())

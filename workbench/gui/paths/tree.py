@@ -137,8 +137,8 @@ class PathTree(QWidget):
                 visible(node.branch.piece), Qt.TextElideMode.ElideMiddle,
                 max(_LEAST_NAME, min(room, place.x() - before.x()))) + chance
             wide, high = metrics.horizontalAdvance(text) + 10, metrics.height() + 1
-            found.append((node, QRectF(place.x() - wide / 2, place.y() - high / 2, wide, high),
-                          text))
+            left = max(place.x() - wide / 2, before.x() + _MARK + 3)  # clear of the place's marks
+            found.append((node, QRectF(left, place.y() - high / 2, wide, high), text))
         return found
 
     def ticks(self) -> list[float]:

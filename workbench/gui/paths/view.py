@@ -206,13 +206,15 @@ class PathsView(PlaceView):
 
     def _draw_legend(self) -> None:
         theme = themes().theme
-        self._legend.setText(
+        legend = (
             f"<span style='color: {theme.good}'>━</span> worth more than where it comes from, "
             f"<span style='color: {theme.bad}'>━</span> less, "
             f"<span style='color: {theme.muted}'>━</span> about as much; thick: taken. "
             "Point at an end to read it"
             + ("; Left, Right or a click goes to another place"
                if len(self.tree.places) > 1 else ""))
+        self._legend.setText(legend)
+        self._legend.setToolTip(legend)  # where there is no room for all of it
 
     def _enable(self) -> None:
         busy = bool(self._asked)
