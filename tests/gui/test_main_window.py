@@ -23,6 +23,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QApplication,
     QDialog,
+    QFileDialog,
     QLabel,
     QToolBar,
     QToolButton,
@@ -41,6 +42,7 @@ from workbench.gui.widgets.theme import themes
 from workbench.health import Finding
 from workbench.models.phases import Phase
 from workbench.ppo.hyperparameters import Hyperparameters, specs
+from workbench.store.prompt_files import ENDINGS
 from workbench.store.records import Prompt
 from workbench.store.store import Store
 from workbench.training.events import (
@@ -685,6 +687,29 @@ def test_the_shortcut_sheet_is_searched(qtbot: QtBot, opened: Opened) -> None:
     sheet.close()
 
 
+def test_the_shortcut_sheet_says_what_a_key_does_of_any_run(
+    opened: Opened, store: Store
+) -> None:
+    fill(store, 2, "Mine")
+    opened.window.runs.refresh()
+    opened.window.runs._select(1)
+    assert "Mine" in opened.window.actions_["fork_run"].text()
+    opened.window.actions_["shortcuts"].trigger()
+    sheet = opened.window.findChild(QDialog, "shortcut_sheet")
+    texts = [text.text() for text in sheet.findChildren(QLabel)]
+    assert "Fork from checkpoint" in texts
+    assert not [text for text in texts if "Mine" in text]
+    sheet.close()
+
+
+def test_the_menu_opens_every_file_that_holds_prompts(opened: Opened) -> None:
+    opened.window.actions_["open_prompts"].trigger()
+    dialog = opened.window.findChild(QFileDialog)
+    assert all(f"*{ending}" in dialog.nameFilters()[0] for ending in ENDINGS)
+    assert dialog.fileMode() == QFileDialog.FileMode.ExistingFiles
+    dialog.close()
+
+
 @pytest.mark.parametrize("width", [400, 640, 1280])
 def test_a_notice_with_a_button_leaves_the_menus_free(opened: Opened, width: int) -> None:
     window = opened.window
@@ -711,7 +736,8 @@ def test_the_chip_is_as_wide_as_its_text_again_after_a_longer_one(opened: Opened
 
 
 @pytest.mark.parametrize(("state", "why"), [
-    (State.RUNNING, "Export policy: a run is on; stop it to export the policy of any run."),
+    (State.RUNNING,
+     "Export policy of Run 1: a run is on; stop it to export the policy of any run."),
     (State.READY, "Export policy: select a run in Runs first."),
 ])
 def test_a_shortcut_that_can_do_nothing_now_says_why(

@@ -283,6 +283,7 @@ class Actions(QObject):
     def _make(self, spec: ActionSpec) -> QAction:
         action = QAction(spec.text, self)
         action.setObjectName(spec.id)
+        action.setProperty("general_text", spec.text)
         if " " in spec.text:
             action.setIconText(spec.text.partition(" ")[0])  # what a tool bar has room for
         action.setCheckable(spec.checkable)

@@ -95,6 +95,12 @@ def show_about(parent: QWidget, home: Path) -> None:
         icon=QMessageBox.Icon.NoIcon, leave="Close")
 
 
+def _general(action: QAction) -> str:
+    """Return what an action is called whichever run is selected."""
+    text = str(action.property("general_text") or "")
+    return text.rstrip("…") if text else plain(action)
+
+
 def show_shortcuts(parent: QWidget, actions: Iterable[QAction]) -> None:
     """Show every shortcut and what it does, group by group, and find some by typing."""
     dialog = Dialog(parent, "shortcut_sheet", "Keyboard shortcuts")
@@ -102,7 +108,7 @@ def show_shortcuts(parent: QWidget, actions: Iterable[QAction]) -> None:
     for action in actions:
         if shortcut_text(action):
             groups.setdefault(_group(action), []).append(
-                (shortcut_text(action), plain(action), tip_of(action)))
+                (shortcut_text(action), _general(action), tip_of(action)))
     for title, rows in _FIXED.items():
         groups.setdefault(title, []).extend(rows)
     sheet = QWidget()

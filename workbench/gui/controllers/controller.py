@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
-from PySide6.QtWidgets import QFileDialog
 
 from workbench.algorithms import algorithm_named, find_algorithm
 from workbench.formatting import count_cycles, file_size
@@ -112,16 +111,6 @@ class Controller(QObject):
         self.show_run(run_id)
         if run := self._store.run(run_id):
             self._window.hyperparameters.choose_named(run.algorithm)
-
-    def open_prompts(self) -> None:
-        """Ask for a file of prompts and open it."""
-        dialog = QFileDialog(self._window, "Open prompts", "",
-                             "Prompts (*.txt *.jsonl *.csv);;All files (*)")
-        dialog.setObjectName("open_prompts_dialog")
-        dialog.setFileMode(QFileDialog.FileMode.ExistingFile)
-        dialog.fileSelected.connect(lambda name: self._window.prompts.open_file(Path(name)))
-        dialog.finished.connect(dialog.deleteLater)
-        dialog.open()
 
     # -- what the session says
 
@@ -354,7 +343,7 @@ class Controller(QObject):
         on("checkpoints", self.checkpoints)
         on("load_models", window.models.load)
         on("cancel_loading", window.models.cancel)
-        on("open_prompts", self.open_prompts)
+        on("open_prompts", window.prompts.bar.ask_open)
         on("show_live", self._display.show_live)
         on("health", self.health.explain)
         on("enlarge_view", window.enlarge_view)

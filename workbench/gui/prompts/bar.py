@@ -116,7 +116,7 @@ class Bar(QWidget):
     def _open(self) -> QToolButton:
         button, menu = self._menu_button("Open", "prompts_open", "Open prompts from a file, a "
                                          "built-in set or a saved set")
-        menu.addAction("Open file…").triggered.connect(lambda: self._ask_open())
+        menu.addAction("Open file…").triggered.connect(lambda: self.ask_open())
         built_in = menu.addMenu("Built-in sets")
         for path in sorted(p for p in SAMPLE_PROMPTS.glob("*") if p.suffix in ENDINGS):
             built_in.addAction(path.stem.replace("_", " ").capitalize()).triggered.connect(
@@ -163,7 +163,8 @@ class Bar(QWidget):
         button.setMenu(menu)
         return button, menu
 
-    def _ask_open(self) -> None:
+    def ask_open(self) -> None:
+        """Ask for files of prompts and open them."""
         choose_file(self, "prompts_open_dialog", "Open prompts",
                     self._view.library.open_files, filters=_FILES, several=True)
 
