@@ -15,7 +15,7 @@ from workbench.gui.objective.reading import Array, Picture
 from workbench.gui.what_is import Explanation, explain_by, of_objective
 from workbench.gui.widgets.controls import named
 from workbench.gui.widgets.plain_text import plain_tip
-from workbench.gui.widgets.theme import mix, themes
+from workbench.gui.widgets.theme import Theme, mix, themes
 
 _TIP = ("What each term gave to the loss of each cycle, in the colours of the formula; what lowers "
         "it stands below 0. The mark is the loss itself. A click goes to a cycle")
@@ -55,6 +55,7 @@ class Bars(pg.PlotWidget):
         self._total = pg.PlotDataItem(connect="pairs")
         self.addItem(self._total)
         self._picture: Picture | None = None
+        self._theme: Theme | None = None
         explain_by(self, self._explain)
 
     def _explain(self) -> Explanation | None:
@@ -62,9 +63,17 @@ class Bars(pg.PlotWidget):
         return of_objective(objective) if objective else None
 
     def show_picture(self, picture: Picture) -> None:
-        """Draw the bars of a run that has cycles."""
-        self._picture = picture
-        theme = themes().theme
+        """Draw the bars of a run that has cycles; they stay when another one is looked at."""
+        theme, before = themes().theme, self._picture
+        same = before is not None and self._theme is theme and (
+            before.run_id, before.cycles, before.shares, before.total) == (
+            picture.run_id, picture.cycles, picture.shares, picture.total)
+        self._picture, self._theme = picture, theme
+        self._chosen.setRegion((picture.cycle - 0.5, picture.cycle + 0.5))
+        if not same:
+            self._draw(picture, theme)
+
+    def _draw(self, picture: Picture, theme: Theme) -> None:
         cycles = np.array(picture.cycles, float)
         amounts = np.array([[share.amount for share in row] for row in picture.shares])
         starts, ends = stacked(amounts)
@@ -83,7 +92,6 @@ class Bars(pg.PlotWidget):
             np.column_stack([cycles - 0.4, cycles + 0.4]).ravel(), np.repeat(picture.total, 2),
             pen=pg.mkPen(theme.text, width=2))
         self._total.setZValue(5)
-        self._chosen.setRegion((picture.cycle - 0.5, picture.cycle + 0.5))
         self._chosen.setBrush(pg.mkBrush(theme.changed))
         for line in self._chosen.lines:
             line.setPen(pg.mkPen(mix(theme.accent, theme.base, 0.6)))
