@@ -109,6 +109,19 @@ def test_the_plots_controls_are_one_line(qtbot: QtBot, opened: Opened) -> None:
     assert controls._smooth.isVisible()
 
 
+def test_the_filter_is_on_the_line_of_the_cycles(
+    qtbot: QtBot, opened: Opened, run_id: int
+) -> None:
+    opened.controller.show_run(run_id)
+    size(opened, *LAPTOP_AT_200)
+    opened.window.reveal("completions")
+    controls = opened.window.completions.controls
+    qtbot.waitUntil(lambda: opened.window.completions.rows() != [])
+    qtbot.waitUntil(lambda: controls.filter.y() == 0)
+    assert is_whole(controls.filter)
+    assert controls.filter.width() >= 13 * controls.fontMetrics().averageCharWidth()
+
+
 @pytest.mark.parametrize(("screen", "least"), [(LAPTOP_AT_200, 100), ((1280, 720), 80)])
 def test_the_value_line_is_read(
     qtbot: QtBot, opened: Opened, store: Store, screen: tuple[int, int], least: int
