@@ -482,7 +482,7 @@ class HyperparametersDock(QWidget):
         column.addWidget(self._line)
         column.addWidget(self.memory)
         self._footer = QBoxLayout(QBoxLayout.Direction.TopToBottom)
-        self._footer.setContentsMargins(8, 0, 8, 8)
+        self._footer.setContentsMargins(8, 4, 8, 8)
         self._footer.setSpacing(4)
         self._footer.addLayout(column, 1)
         self._footer.addLayout(row)
