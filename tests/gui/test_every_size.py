@@ -194,6 +194,15 @@ def test_the_docks_follow_the_window_until_one_is_moved(opened: Opened) -> None:
     assert in_sight(opened) == ["prompts", "metrics"]
 
 
+def test_what_has_the_keyboard_stays_in_front_where_places_are_shared(opened: Opened) -> None:
+    for name in ("tokens", "metrics"):
+        size(opened, 1280, 720)
+        for each in ("tokens", name):
+            opened.window.reveal(each)
+        size(opened, *LAPTOP_AT_200)
+        assert in_sight(opened) == ["prompts", name]
+
+
 def test_a_closed_dock_stays_closed_in_another_layout(opened: Opened) -> None:
     size(opened, *LAPTOP_AT_200)
     opened.window.docks["prompts"].close()

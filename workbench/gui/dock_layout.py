@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from PySide6.QtCore import QByteArray, QDataStream, QObject, QRect, QSize, Qt, QTimer
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QDockWidget, QMainWindow
+from PySide6.QtWidgets import QApplication, QDockWidget, QMainWindow
 
 _ROOMY = QSize(1100, 640)  # from here on three columns of docks fit without squeezing
 TWO_COLUMNS = 800
@@ -68,10 +68,15 @@ class DockLayout(QObject):
             return
         hidden = [dock for dock in self._docks.values() if dock.isHidden()]
         front = [dock for dock in self._docks.values() if not dock.visibleRegion().isEmpty()]
+        focus = QApplication.focusWidget()
         self.reset()
         for dock in hidden:
             dock.hide()
-        for dock in front:
+        # Of those that share a place from now on, the one with the keyboard is in front, or else
+        # what was there at first.
+        first = self._docks["metrics"], self._docks["prompts"]
+        for dock in sorted(front, key=lambda d: (bool(focus and d.isAncestorOf(focus)),
+                                                 d in first)):
             dock.raise_()
 
     def _moved(self) -> None:
