@@ -292,7 +292,7 @@ def test_empty_states_say_what_will_be_here(
     qtbot.waitUntil(lambda: "No cycle of this run" in view._empty.text())
     view.set_alive(True)
     qtbot.waitUntil(lambda: "when it has ended" in view._empty.text())
-    monkeypatch.setattr("workbench.gui.objective.reading.algorithm_named", lambda _: REINFORCE)
+    monkeypatch.setattr("workbench.gui.objective.reading.algorithm_of_run", lambda _: REINFORCE)
     view.cycle_available(run_id)
     qtbot.waitUntil(lambda: view._empty.text().startswith(REINFORCE.title))
     assert view._empty.isVisible()
