@@ -56,6 +56,51 @@ def with_equal_columns(prompts: Sequence[str | PromptLike]) -> list[PromptLike]:
         for prompt in found]
 
 
+def written_out(turns: Sequence[tuple[str, str]]) -> str:
+    """Return a conversation as a person reads it, up to where the assistant goes on."""
+    said = "".join(f"{role.capitalize()}: {content}\n\n" for role, content in turns)
+    return f"{said}Assistant:"
+
+
+Turns = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two completions of one prompt, of which one was found better.
+
+    All three are texts, or all three lists of turns: the prompt's up to the user's last, and the
+    assistant's answer to it. ``messages`` are the turns of a prompt that is text and writes them
+    out. A completion that has not ``ended`` was cut, and no end is learned after it. ``margin`` is
+    by how much the chosen one was found better, and ``by`` who found so, where that is known.
+    """
+
+    prompt: str | Turns
+    chosen: str | Turns
+    rejected: str | Turns
+    messages: tuple[tuple[str, str], ...] = ()
+    chosen_ended: bool = True
+    rejected_ended: bool = True
+    margin: float | None = None
+    by: str = ""
+
+    @property
+    def asked(self) -> TextPrompt:
+        """The prompt as a policy is asked it."""
+        if isinstance(self.prompt, str):
+            return TextPrompt(self.prompt, self.messages)
+        if len(self.prompt) == 1:
+            return TextPrompt(self.prompt[0][1])
+        return TextPrompt(written_out(self.prompt), tuple(self.prompt))
+
+    @property
+    def answers(self) -> tuple[str, str]:
+        """The texts of the chosen and of the rejected completion."""
+        chosen, rejected = (each if isinstance(each, str) else each[-1][1]
+                            for each in (self.chosen, self.rejected))
+        return chosen, rejected
+
+
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """A prompt and its completion as text.

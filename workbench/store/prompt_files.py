@@ -11,8 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from workbench.store.prompt_layouts import BadRecordError
-from workbench.store.prompt_readers import TEXT_READERS, PromptFileError, Records, read_parquet
+from workbench.store.prompt_layouts import BadRecordError, layout_of, prompt_of, text_prompt
+from workbench.store.prompt_readers import (
+    TEXT_READERS,
+    PromptFileError,
+    Record,
+    Records,
+    Wanted,
+    read_parquet,
+)
 from workbench.store.prompt_writers import WRITERS
 from workbench.store.records import Prompt
 
@@ -23,6 +30,7 @@ ENDINGS = (*_FORMATS, *(f"{ending}{_PACKED}" for ending in TEXT_READERS))
 WRITTEN = tuple(WRITERS)
 """Endings of files that can be written."""
 _PLAIN = {"prompt", "text"}
+_PROMPTS = Wanted(layout_of, 'none is named "prompt" or "text"')
 _MOST = 2**30  # bytes: what a small packed file unpacks to may have no end
 _MARKS = ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
           (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
@@ -81,9 +89,9 @@ def read_prompts(path: Path) -> PromptFile:
     prompts: list[Prompt] = []
     problems: list[str] = []
     fields: dict[str, None] = {}
-    for where, parse in _records(path):
+    for where, parse in records_of(path, _PROMPTS):
         try:
-            prompt, names = parse()
+            prompt, names = _prompt(parse())
         except BadRecordError as error:
             problems.append(f"{where} {error}.")
         else:
@@ -129,7 +137,17 @@ def write_prompts(path: Path, prompts: Sequence[Prompt]) -> None:
         ) from error
 
 
-def _records(path: Path) -> Records:
+def _prompt(record: Record) -> tuple[Prompt, tuple[str, ...]]:
+    """Return the prompt of a record, and the names of the fields that it was made of."""
+    return (text_prompt(record), ()) if isinstance(record, str) else prompt_of(record)
+
+
+def records_of(path: Path, wanted: Wanted) -> Records:
+    """Give the records of a file by its ending, each with where it is and what reads it.
+
+    Raises:
+        PromptFileError: the file is missing, unreadable or not text.
+    """
     packed = path.suffix.lower() == _PACKED
     ending = (Path(path.stem) if packed else path).suffix.lower()
     if ending not in _FORMATS or (packed and ending == _PARQUET):
@@ -137,7 +155,7 @@ def _records(path: Path) -> Records:
     data = _read(path, packed)
     if ending == _PARQUET:
         return read_parquet(path.name, data)
-    return TEXT_READERS[ending](path.name, _decode(path, data))
+    return TEXT_READERS[ending](path.name, _decode(path, data), wanted)
 
 
 def _unknown(path: Path, endings: Sequence[str]) -> PromptFileError:

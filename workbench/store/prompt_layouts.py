@@ -11,9 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from workbench.records import written_out
 from workbench.store.records import Message, Prompt
 
-_Turns = list[Message]
+Turns = list[Message]
 
 _ROLES = {
     "system": "system", "developer": "developer",
@@ -21,7 +22,7 @@ _ROLES = {
     "assistant": "assistant", "gpt": "assistant", "chatgpt": "assistant", "model": "assistant",
     "bot": "assistant",
 }
-_HH_TURN = re.compile(r"\n\n(Human|Assistant):")
+HH_TURN = re.compile(r"\n\n(Human|Assistant):")
 _HH_ROLES = {"Human": "user", "Assistant": "assistant"}
 _FLAGS = ("enabled", "pinned")
 _YES = {"1", "true", "yes", "on", "x"}
@@ -38,7 +39,7 @@ def prompt_of(record: Mapping[str, Any]) -> tuple[Prompt, tuple[str, ...]]:
     Raises:
         BadRecordError: it holds none, or one that cannot be used.
     """
-    fields = _Fields(_unwrapped(record))
+    fields = Fields(unwrapped(record))
     flags: dict[str, Any] = {name: _flag(name, fields.get(name)) for name in _FLAGS
                              if fields.get(name) not in (None, "")}
     for names, read in _LAYOUTS:
@@ -74,7 +75,7 @@ def text_prompt(text: str) -> Prompt:
     """
     if not text.strip():
         raise BadRecordError("has an empty prompt")
-    _check_characters(text)
+    check_characters(text)
     return Prompt(text)
 
 
@@ -89,12 +90,11 @@ def chat_prompt(turns: Sequence[Message]) -> Prompt:
     if not turns[-1].content.strip():
         raise BadRecordError("has an empty prompt")
     for _, content in turns:
-        _check_characters(content)
-    said = "".join(f"{role.capitalize()}: {content}\n\n" for role, content in turns)
-    return Prompt(f"{said}Assistant:", messages=tuple(turns))
+        check_characters(content)
+    return Prompt(written_out(turns), messages=tuple(turns))
 
 
-class _Fields:
+class Fields:
     """A record whose fields are asked for by their lower-case names; ``used`` are those that a
     prompt was made of, ``whole`` those of them that it holds all of."""
 
@@ -105,12 +105,15 @@ class _Fields:
         self.whole: set[str] = set()
 
     def has(self, name: str) -> bool:
+        """Whether there is a field of this name, be it empty."""
         return name in self._names
 
     def get(self, name: str) -> Any:
+        """Return what a field holds; None where there is none."""
         return self.record.get(self._names.get(name, ""))
 
     def take(self, name: str, *, whole: bool = True) -> Any:
+        """Return what a field that there is holds, for a prompt to be made of it."""
         self.used.append(self._names[name])
         if whole:
             self.whole.add(name)
@@ -119,7 +122,7 @@ class _Fields:
 
 # -- layouts
 
-def _unwrapped(record: Mapping[str, Any]) -> Mapping[str, Any]:
+def unwrapped(record: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what Label Studio and Argilla put their records' fields into."""
     for name, beside in (("data", "annotations"), ("fields", "responses"), ("row", "row_idx")):
         inner = record.get(name)
@@ -128,11 +131,11 @@ def _unwrapped(record: Mapping[str, Any]) -> Mapping[str, Any]:
     return record
 
 
-def _prompt(fields: _Fields) -> Prompt:
+def _prompt(fields: Fields) -> Prompt:
     value = fields.take("prompt")
     if isinstance(value, str):
         return text_prompt(value)
-    turns = _turns(value, "prompt")
+    turns = turns_of(value, "prompt")
     if turns and turns[-1].role == "assistant":
         raise BadRecordError(
             'has a "prompt" that ends with the assistant\'s turn instead of the user\'s')
@@ -143,29 +146,29 @@ def _prompt(fields: _Fields) -> Prompt:
     return prompt
 
 
-def _chat(name: str) -> Callable[[_Fields], Prompt]:
+def _chat(name: str) -> Callable[[Fields], Prompt]:
     """Return the reader of a conversation: the prompt is what precedes the last answer. The
     system's turn may stand beside it, as LLaMA-Factory has it."""
-    def read(fields: _Fields) -> Prompt:
-        turns = _until_user(_turns(fields.take(name, whole=False), name))
+    def read(fields: Fields) -> Prompt:
+        turns = _until_user(turns_of(fields.take(name, whole=False), name))
         begun = turns[0].role in ("system", "developer")
         return chat_prompt(turns) if begun else _with_system(fields, turns)
     return read
 
 
-def _text(name: str) -> Callable[[_Fields], Prompt]:
+def _text(name: str) -> Callable[[Fields], Prompt]:
     """Return the reader of a text, or a conversation, with the system's turn beside it."""
-    def read(fields: _Fields) -> Prompt:
+    def read(fields: Fields) -> Prompt:
         value = fields.take(name)
         if isinstance(value, list):
-            return chat_prompt(_until_user(_turns(value, name)))
+            return chat_prompt(_until_user(turns_of(value, name)))
         if not isinstance(value, str):
             raise BadRecordError(f'has no text under "{name}"')
         return _with_system(fields, [Message("user", value)])
     return read
 
 
-def _instruction(fields: _Fields) -> Prompt:
+def _instruction(fields: Fields) -> Prompt:
     """Alpaca's; LLaMA-Factory adds ``system`` and ``history``, pairs of question and answer. Dolly
     calls ``context`` what Alpaca calls ``input``."""
     text = fields.take("instruction")
@@ -176,7 +179,7 @@ def _instruction(fields: _Fields) -> Prompt:
             more = fields.take(name)
             text = f"{text}\n{more}" if more.strip() else text
             break
-    turns: _Turns = []
+    turns: Turns = []
     if fields.get("history"):
         for pair in fields.take("history"):
             if not isinstance(pair, list) or len(pair) != 2 or not all(
@@ -186,7 +189,7 @@ def _instruction(fields: _Fields) -> Prompt:
     return _with_system(fields, [*turns, Message("user", text)])
 
 
-def _with_system(fields: _Fields, turns: _Turns) -> Prompt:
+def _with_system(fields: Fields, turns: Turns) -> Prompt:
     for name in ("system", "system_prompt"):
         said = fields.get(name)
         if isinstance(said, str) and said.strip():
@@ -194,7 +197,7 @@ def _with_system(fields: _Fields, turns: _Turns) -> Prompt:
     return chat_prompt(turns)
 
 
-def _summary(fields: _Fields) -> Prompt:
+def _summary(fields: Fields) -> Prompt:
     """TL;DR comparisons, as the reward's authors have them read."""
     info = fields.take("info", whole=False)
     text = isinstance(info, dict) and (info.get("post") or info.get("article"))
@@ -204,13 +207,13 @@ def _summary(fields: _Fields) -> Prompt:
     return text_prompt("\n\n".join([*lines, f"POST: {text}", "TL;DR:"]))
 
 
-def _pair(first: str, second: str) -> Callable[[_Fields], Prompt]:
+def _pair(first: str, second: str) -> Callable[[Fields], Prompt]:
     """Return the reader of two answers that begin with the prompt they have in common."""
-    def read(fields: _Fields) -> Prompt:
+    def read(fields: Fields) -> Prompt:
         one, other = fields.take(first, whole=False), fields.take(second, whole=False)
         if isinstance(one, str) and isinstance(other, str):
             return _common_text(one, other, f'"{first}" and "{second}"')
-        both = zip(_turns(one, first), _turns(other, second), strict=False)
+        both = zip(turns_of(one, first), turns_of(other, second), strict=False)
         common = [a for a, _ in itertools.takewhile(lambda pair: pair[0] == pair[1], both)]
         if not any(turn.role == "user" for turn in common):
             raise BadRecordError(f'has "{first}" and "{second}" without a turn in common')
@@ -220,10 +223,10 @@ def _pair(first: str, second: str) -> Callable[[_Fields], Prompt]:
 
 def _common_text(one: str, other: str, names: str) -> Prompt:
     common = os.path.commonprefix([one, other])  # noqa: RUF071 - they are no paths
-    turns = [m for m in _HH_TURN.finditer(common) if m[1] == "Assistant"]
+    turns = [m for m in HH_TURN.finditer(common) if m[1] == "Assistant"]
     if turns:  # HH-RLHF: what follows the last turn in common differs
         text = common[: turns[-1].end()]
-        before, *parts = _HH_TURN.split(text)
+        before, *parts = HH_TURN.split(text)
         said = tuple(Message(_HH_ROLES[role], content.strip())
                      for role, content in zip(parts[:-2:2], parts[1:-2:2], strict=True))
         whole = not before.strip() and said and said[-1].role == "user"
@@ -237,7 +240,7 @@ def _common_text(one: str, other: str, names: str) -> Prompt:
     return text_prompt(common.rstrip())
 
 
-_LAYOUTS: tuple[tuple[tuple[str, ...], Callable[[_Fields], Prompt]], ...] = (
+_LAYOUTS: tuple[tuple[tuple[str, ...], Callable[[Fields], Prompt]], ...] = (
     (("prompt",), _prompt),
     (("messages",), _chat("messages")),
     (("conversations",), _chat("conversations")),
@@ -257,7 +260,12 @@ _LAYOUTS: tuple[tuple[tuple[str, ...], Callable[[_Fields], Prompt]], ...] = (
 
 # -- turns
 
-def _turns(value: Any, name: str) -> _Turns:
+def turns_of(value: Any, name: str) -> Turns:
+    """Return the turns of a field that holds a conversation.
+
+    Raises:
+        BadRecordError: it holds none.
+    """
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -293,7 +301,7 @@ def _content(turn: Mapping[str, Any]) -> str:
     return "".join(said)
 
 
-def _until_user(turns: _Turns) -> _Turns:
+def _until_user(turns: Turns) -> Turns:
     last = max((i for i, turn in enumerate(turns) if turn.role == "user"), default=None)
     if last is None:
         raise BadRecordError("has no turn of the user")
@@ -310,7 +318,12 @@ def _flag(name: str, value: Any) -> bool:
     return value
 
 
-def _check_characters(text: str) -> None:
+def check_characters(text: str) -> None:
+    """Make sure that a text is one that can be written to a file.
+
+    Raises:
+        BadRecordError: it is not.
+    """
     try:
         text.encode()
     except UnicodeEncodeError:

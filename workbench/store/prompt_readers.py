@@ -1,4 +1,4 @@
-"""Prompt files of each format, read record by record."""
+"""Files of prompts, or of pairs, of each format, read record by record."""
 
 from __future__ import annotations
 
@@ -7,25 +7,31 @@ import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, time
 from functools import partial
 from typing import Any
 
 from workbench.store.csv_cells import text_of
-from workbench.store.prompt_layouts import (
-    BadRecordError,
-    layout_of,
-    prompt_of,
-    text_prompt,
-)
-from workbench.store.records import Prompt
+from workbench.store.prompt_layouts import BadRecordError
 from workbench.store.turns_in_cells import UnreadableTurnsError, value_of
 
-Found = tuple[Prompt, tuple[str, ...]]
-"""A prompt, and the names of the fields that it was made of."""
-Records = Iterator[tuple[str, Callable[[], Found]]]
+Record = Mapping[str, Any] | str
+"""Fields by name, or a text without one."""
+Records = Iterator[tuple[str, Callable[[], Record]]]
 """Where each record of a file is ("Line 3"), and what reads it or raises BadRecordError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is looked for in a file. ``layout_of(names)`` gives which of the columns of these names
+    hold it, in lower case, and none where it is no layout that is known; ``named`` says what would
+    have to be there."""
+
+    layout_of: Callable[[Sequence[str]], tuple[str, ...]]
+    named: str
+
 
 _MARK = "\ufeff"
 """A mark of byte order: at the start of a file, and of each of those it was put together from."""
@@ -36,14 +42,14 @@ class PromptFileError(Exception):
     """A prompt file that cannot be read or written. The message is one plain sentence."""
 
 
-def read_txt(name: str, text: str) -> Records:
-    """Read one prompt a line."""
+def read_txt(name: str, text: str, wanted: Wanted) -> Records:
+    """Read one text a line."""
     for number, line in enumerate(re.split("\r\n|\r|\n", text), 1):
         if line.removeprefix(_MARK).strip():
-            yield _line(number), partial(_plain, line.removeprefix(_MARK))
+            yield _line(number), partial(str, line.removeprefix(_MARK))
 
 
-def read_jsonl(name: str, text: str) -> Records:
+def read_jsonl(name: str, text: str, wanted: Wanted) -> Records:
     """Read an object a line, or an array of them."""
     if text.lstrip(_MARK + " \t\r\n").startswith("["):
         try:
@@ -61,7 +67,7 @@ def read_jsonl(name: str, text: str) -> Records:
             yield _line(number), partial(_from_line, line.removeprefix(_MARK))
 
 
-def read_json(name: str, text: str) -> Records:
+def read_json(name: str, text: str, wanted: Wanted) -> Records:
     """Read an array of objects, one object, an object that holds an array of them, or what is
     JSON Lines in truth."""
     try:
@@ -73,16 +79,16 @@ def read_json(name: str, text: str) -> Records:
         if not _is_json(first) and _one_after_another(text) is None:
             line = getattr(error, "lineno", 1)
             raise PromptFileError(f"{name} is not JSON (line {line:,}); mend it there.") from None
-        yield from read_jsonl(name, text)
+        yield from read_jsonl(name, text, wanted)
         return
     if isinstance(whole, dict):
         inside = [value for value in whole.values()
                   if isinstance(value, list) and value and isinstance(value[0], dict)]
-        whole = inside[0] if len(inside) == 1 and not layout_of(list(whole)) else [whole]
+        whole = inside[0] if len(inside) == 1 and not wanted.layout_of(list(whole)) else [whole]
     yield from _entries(whole if isinstance(whole, list) else [whole])
 
 
-def read_csv(name: str, text: str, delimiter: str = ",") -> Records:
+def read_csv(name: str, text: str, wanted: Wanted, delimiter: str = ",") -> Records:
     """Read the columns that a header names, or the only column of a file without one."""
     csv.field_size_limit(max(csv.field_size_limit(), len(text)))  # a prompt may be long
     skipped = columns = 0
@@ -92,21 +98,21 @@ def read_csv(name: str, text: str, delimiter: str = ",") -> Records:
     for other in dict.fromkeys([delimiter, ",", ";", "\t", "|"]):  # as spreadsheets write it
         first = next((row for _, row in _csv_rows(text, other) if row), [])
         names = [] if isinstance(first, csv.Error) else [n.strip(f"{_MARK} \t") for n in first]
-        if layout_of(names):
+        if wanted.layout_of(names):
             header, delimiter = names, other
             break
         if other == delimiter and len(names) > 1:
             columns = len(names)
     if header is None and columns:
         raise PromptFileError(
-            f'{name} has {columns} columns and none is named "prompt" or "text"; name them in the '
-            "first line.")
+            f"{name} has {columns} columns and {wanted.named}; name them in the first line.")
     rows = _csv_rows(text, delimiter)
+    layout = () if header is None else wanted.layout_of(header)
     if header is not None:
         next(row for _, row in rows if row)
     for number, row in rows:
         if row:
-            yield _line(number + skipped), partial(_from_row, row, header)
+            yield _line(number + skipped), partial(_from_row, row, header, layout)
 
 
 def read_parquet(name: str, data: bytes) -> Records:
@@ -127,13 +133,13 @@ def read_parquet(name: str, data: bytes) -> Records:
         for batch in pq.ParquetFile(pa.BufferReader(data)).iter_batches():
             for row in batch.to_pylist():
                 number += 1
-                yield f"Row {number:,}", partial(prompt_of, _as_json(row))
+                yield f"Row {number:,}", partial(_as_json, row)
     except (pa.ArrowException, OSError) as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         raise PromptFileError(f"{name} cannot be read as Parquet ({reason}).") from error
 
 
-TEXT_READERS: Mapping[str, Callable[[str, str], Records]] = {
+TEXT_READERS: Mapping[str, Callable[[str, str, Wanted], Records]] = {
     ".txt": read_txt, ".jsonl": read_jsonl, ".json": read_json, ".csv": read_csv,
     ".tsv": partial(read_csv, delimiter="\t"),
 }
@@ -146,7 +152,7 @@ def _entries(values: list[Any]) -> Records:
         yield f"Entry {number:,}", partial(_from_value, value)
 
 
-def _from_line(line: str) -> Found:
+def _from_line(line: str) -> Record:
     try:
         value = json.loads(line)
     except (ValueError, RecursionError):
@@ -154,12 +160,10 @@ def _from_line(line: str) -> Found:
     return _from_value(value)
 
 
-def _from_value(value: Any) -> Found:
-    if isinstance(value, str):
-        return text_prompt(value), ()
-    if not isinstance(value, dict):
+def _from_value(value: Any) -> Record:
+    if not isinstance(value, dict | str):
         raise BadRecordError("is neither an object nor a string")
-    return prompt_of(value)
+    return value
 
 
 def _one_after_another(text: str) -> list[Any] | None:
@@ -211,10 +215,6 @@ def _line(number: int) -> str:
     return f"Line {number:,}"
 
 
-def _plain(text: str) -> Found:
-    return text_prompt(text), ()
-
-
 class _Lines:
     """The lines of a CSV file; a mark of byte order is left out where a row begins."""
 
@@ -245,7 +245,9 @@ def _csv_rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str] | csv.
             yield number, error
 
 
-def _from_row(row: list[str] | csv.Error, header: list[str] | None) -> Found:
+def _from_row(
+    row: list[str] | csv.Error, header: list[str] | None, layout: tuple[str, ...]
+) -> Record:
     if isinstance(row, csv.Error):
         unclosed = "end of data" in str(row)
         raise BadRecordError("opens a quotation mark that is never closed" if unclosed
@@ -253,22 +255,20 @@ def _from_row(row: list[str] | csv.Error, header: list[str] | None) -> Found:
     if header is None:
         if len(row) > 1:
             raise BadRecordError("has more than one column (put its text in quotation marks)")
-        only = _prompt_cell("prompt", row[0])
-        return prompt_of({"prompt": only})[0] if isinstance(only, list) else text_prompt(only), ()
+        only = _cell("prompt", row[0])
+        return {"prompt": only} if isinstance(only, list) else only
     if len(row) > len(header):
         raise BadRecordError("has more columns than the header (put its text in quotation marks)")
     if [cell.strip() for cell in row] == header:
         raise BadRecordError("repeats the names of the columns")
     record: dict[str, object] = {}
-    layout = layout_of(header)
     for name, cell in zip(header, row + [""] * (len(header) - len(row)), strict=True):
         if name and name not in record:
-            record[name] = (_prompt_cell(name, cell) if name.casefold() in layout
-                            else text_of(cell))
-    return prompt_of(record)
+            record[name] = _cell(name, cell) if name.casefold() in layout else text_of(cell)
+    return record
 
 
-def _prompt_cell(name: str, cell: str) -> str | list[Any]:
+def _cell(name: str, cell: str) -> str | list[Any]:
     try:
         return value_of(cell)
     except UnreadableTurnsError:
