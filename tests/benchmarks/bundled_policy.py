@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -37,7 +38,7 @@ def row(seed: int, run: list[dict[str, float]]) -> str:
     seconds = [cycle["seconds"] for cycle in run]
     cells = [str(seed), f"{first['objective/scores']:+.2f}", f"{last['objective/scores']:+.2f}",
              f"{last['objective/scores'] - first['objective/scores']:+.2f}"]
-    cells += [form.format(last[name]) for _, name, form in COLUMNS]
+    cells += [form.format(last.get(name, math.nan)) for _, name, form in COLUMNS]
     cells += [f"{statistics.median(seconds):.2f}", f"{max(seconds):.2f}"]
     return "| " + " | ".join(cells) + " |"
 
