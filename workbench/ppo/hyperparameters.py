@@ -181,8 +181,7 @@ class Hyperparameters(Settings):
         "deviations of theirs (GRPO); leave_one_out: the mean of the others of its prompt (RLOO); "
         "batch: the mean of the whole batch, in deviations of it (REINFORCE++).",
         live=False,
-        formula="gae: A_t = δ_t + γλ·A_{t+1}\ngroup: A = {r - mean}÷{std + 0.0001}\n"
-                "leave_one_out: A = r - mean of the others\nbatch: A_t = {G_t - μ}÷{σ}",
+        formula="gae: A_t = δ_t + γλ·A_{t+1}\ngroup: A = {r - mean}÷{std}",
         source=f"{SCHULMAN_2016}; {SHAO_2024}; {AHMADIAN_2024}; {HU_2025}",
     )
     normalize_group_std: bool = declare(
