@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 from helpers.command_line import CommandLine
@@ -456,3 +457,40 @@ def test_a_rule_of_the_health_check_stops_a_run_that_was_told_to_pause(
     store = Store(home)
     assert (store.run(1).status, [c.cycle for c in store.checkpoints.all(1)]) == ("stopped", [1])
     store.close()
+
+
+def test_compare_trains_each_way_and_goes_on_where_it_stood(forked, models, tmp_path):
+    from workbench.training.comparing import find_ways, make_plan
+
+    home = ["--home", tmp_path / "home"]
+    small = ["--samples", 8, "--set", "batch_size=4", "--set", "response_length=5",
+             "--set", "completions_per_prompt=2"]
+    wrong = forked("compare", *home, "--ways", "PPO,PP0", *models)
+    assert (wrong.returncode, "no way to learn called 'PP0'" in wrong.stderr) == (2, True)
+    done = forked("compare", *home, "--ways", "PPO,REINFORCE++", "--seeds", "0,1", *small, *models)
+    assert done.returncode == 0, done.stderr
+    table = [line.split() for line in done.stdout.splitlines()]
+    assert [row[:2] for row in table if row[:1] in (["PPO"], ["REINFORCE++"])] == [
+        ["PPO", "2"], ["REINFORCE++", "2"]]
+    with closing(Store(tmp_path / "home")) as store:
+        runs = sorted(store.runs(), key=lambda run: run.id)
+        assert [(run.name, run.status, run.cycles) for run in runs] == [
+            (name, "finished", 2) for name in (
+                "PPO, seed 0", "REINFORCE++, seed 0", "PPO, seed 1", "REINFORCE++, seed 1")]
+        # Another that was stopped after its first run had begun: it knows models and prompts.
+        like = runs[0].hyperparameters
+        plan = make_plan(find_ways(["PPO", "REINFORCE++"]), [5], PPO.settings.parse(like), 4,
+                         "samples")
+        number = store.create_sweep("two", plan.as_json()).result()
+        first = plan.runs[0]
+        store.create_run(
+            name=first.name, policy=runs[0].policy, reward=runs[0].reward, models=runs[0].models,
+            hyperparameters=first.hyperparameters, prompts=store.run_prompts(1)[:3],
+            sweep=(number, 0)).result()
+    went_on = forked("compare", *home, "--continue", number, "--json")
+    assert went_on.returncode == 0, went_on.stderr
+    cycles = [json.loads(line) for line in went_on.stdout.splitlines()]
+    assert [(row["way"], row["status"], row["samples"]) for row in cycles if "way" in row] == [
+        ("PPO", "finished", 4), ("REINFORCE++", "finished", 4)]
+    again = forked("compare", *home, "--continue", number, "--json")
+    assert [json.loads(line)["way"] for line in again.stdout.splitlines()] == ["PPO", "REINFORCE++"]

@@ -83,6 +83,8 @@ class Preset:
     name: str
     help: str
     values: Mapping[str, Value] = field(default_factory=dict)
+    is_way: bool = False
+    """It is a way to learn of its own, to be compared with others."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,10 @@ def _run(options: argparse.Namespace) -> int:
             from workbench.headless import resume
 
             return resume(options)
+        case "compare":
+            from workbench.compare import compare
+
+            return compare(options)
         case "export":
             from workbench.headless import export
 
@@ -110,30 +114,25 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_hyperparameter_help(), formatter_class=argparse.RawDescriptionHelpFormatter)
     train.add_argument("--algorithm", metavar="A", default="ppo",
                        help="how the policy learns (default: ppo)")
-    train.add_argument("--policy", metavar="P", help="folder, GGUF file, hub name, or smollm2 for "
-                       "SmolLM2-135M-Instruct (default: bundled)")
-    train.add_argument(
-        "--reward", metavar="R[=WEIGHT]", action="append",
-        help="folder or hub name of a sequence classifier, a Python file, or one of bundled, "
-             "vader, length_and_repetition (default: bundled); given several times, the reward "
-             "is their weighted sum")
-    train.add_argument("--reward-label", metavar="N", type=int, action=_PartAction, default=[],
-                       help="which output is the score, for a classifier with several; of the "
-                            "--reward just before it")
-    train.add_argument("--reward-reads", metavar="HOW", action=_PartAction, default=[],
-                       choices=("auto", "text", "segments", "chat"),
-                       help="how a classifier reads: prompt and completion as one text, as two "
-                            "segments (a pair), or as the turns of its chat template (default: "
-                            "auto, turns where it has a template); of the --reward just before it")
-    train.add_argument("--reward-end-token", action=_PartAction, nargs=0, default=[],
-                       help="end every text with the classifier's end-of-sequence token (EOS), as "
-                            "TRL's RewardTrainer does; of the --reward just before it")
-    train.add_argument("--chat-template", action=argparse.BooleanOptionalAction,
-                       help="wrap prompts in the policy's chat template (default: with smollm2)")
-    train.add_argument("--prompts", metavar="FILE",
-                       help="txt, jsonl, json, csv, tsv, their .gz, or parquet (default: bundled)")
+    _add_models(train)
     train.add_argument("--seed", metavar="N", help="the same as --set seed=N")
     train.add_argument("--name", default="", help="a name for the run")
+    compare = commands.add_parser(
+        "compare", parents=[home], help="train in several ways, one after the other",
+        description="Train the same policy by the same reward on the same prompts in several "
+                    "ways, one run after the other, and print how each did. Stopped by Ctrl+C, it "
+                    "goes on with --continue.")
+    compare.add_argument("--ways", metavar="A,B,...",
+                         help="ways to learn, such as PPO,GRPO,RLOO (default: all there are)")
+    compare.add_argument("--seeds", metavar="N,N,...", default="0",
+                         help="a run of each way for each (default: 0)")
+    compare.add_argument("--samples", metavar="N", type=int,
+                         help="completions that each run writes (default: those of the settings)")
+    compare.add_argument("--seconds", metavar="S", type=float,
+                         help="how long the cycles of each run may take, in place of --samples")
+    compare.add_argument("--continue", metavar="N", type=int, dest="go_on",
+                         help="go on with comparison N where it stood")
+    _add_models(compare)
     resume = commands.add_parser(
         "resume", parents=[home], help="go on with a run from a checkpoint",
         description="Go on with a run; on a CPU as if it had never stopped.")
@@ -151,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
                       help="from the checkpoint after cycle N (default: the last; 0: the start)")
     fork.add_argument("--seed", metavar="N", help="the same as --set seed=N")
     fork.add_argument("--name", default="", help="a name for the fork")
-    for command in (train, resume, fork):
+    for command in (train, resume, fork, compare):
         _add_trust(command)
         command.add_argument("--cycles", metavar="N", help="the same as --set num_cycles=N")
         command.add_argument(
@@ -176,6 +175,37 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("doctor", parents=[home],
                         help="versions, device, memory, home folder, and what is wrong")
     return parser
+
+
+def _add_models(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--policy", metavar="P",
+        help="folder, GGUF file, hub name, or smollm2 for SmolLM2-135M-Instruct (default: bundled)")
+    command.add_argument(
+        "--reward", metavar="R[=WEIGHT]", action="append",
+        help="folder or hub name of a sequence classifier, a Python file, or one of bundled, "
+             "vader, length_and_repetition (default: bundled); given several times, the reward "
+             "is their weighted sum")
+    command.add_argument(
+        "--reward-label", metavar="N", type=int, action=_PartAction, default=[],
+        help="which output is the score, for a classifier with several; of the --reward just "
+             "before it")
+    command.add_argument(
+        "--reward-reads", metavar="HOW", action=_PartAction, default=[],
+        choices=("auto", "text", "segments", "chat"),
+        help="how a classifier reads: prompt and completion as one text, as two segments (a "
+             "pair), or as the turns of its chat template (default: auto, turns where it has a "
+             "template); of the --reward just before it")
+    command.add_argument(
+        "--reward-end-token", action=_PartAction, nargs=0, default=[],
+        help="end every text with the classifier's end-of-sequence token (EOS), as TRL's "
+             "RewardTrainer does; of the --reward just before it")
+    command.add_argument(
+        "--chat-template", action=argparse.BooleanOptionalAction,
+        help="wrap prompts in the policy's chat template (default: with smollm2)")
+    command.add_argument(
+        "--prompts", metavar="FILE",
+        help="txt, jsonl, json, csv, tsv, their .gz, or parquet (default: bundled)")
 
 
 def _add_run(command: argparse.ArgumentParser) -> None:

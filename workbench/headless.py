@@ -12,7 +12,7 @@ import queue
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -64,21 +64,20 @@ def train(options: argparse.Namespace) -> int:
     Ctrl+C, SIGTERM or SIGHUP.
     """
     try:
-        hp = _algorithm(options.algorithm).settings.parse(_settings(options))
-        start = do.Start(hp, _prompts(options.prompts), _name(options))
-        policy, chat = _policy(options)
-        load = do.LoadModels(policy, _reward(options), chat)
+        hp = _algorithm(options.algorithm).settings.parse(settings_of(options))
+        start = do.Start(hp, prompts_of(options.prompts), _name(options))
+        load = load_command(options)
     except (HyperparameterError, PartError, PromptFileError, UsageError) as error:
-        return _unusable(error)
+        return unusable(error)
     return _run(options, load, start)
 
 
 def resume(options: argparse.Namespace) -> int:
     """Go on with a run of the store; the exit status is that of :func:`train`."""
     try:
-        changes: dict[str, Any] = _settings(options)
+        changes: dict[str, Any] = settings_of(options)
     except UsageError as error:
-        return _unusable(error)
+        return unusable(error)
     if options.cycle is not None:
         return _run(options, do.GoBack(options.run, options.cycle, changes))
     return _run(options, do.ResumeRun(options.run, changes=changes))
@@ -87,9 +86,9 @@ def resume(options: argparse.Namespace) -> int:
 def fork(options: argparse.Namespace) -> int:
     """Begin a run where another stood; the exit status is that of :func:`train`."""
     try:
-        changes: dict[str, Any] = _settings(options)
+        changes: dict[str, Any] = settings_of(options)
     except UsageError as error:
-        return _unusable(error)
+        return unusable(error)
     return _run(options, do.Fork(options.run, options.cycle, changes, _name(options)))
 
 
@@ -101,29 +100,71 @@ def export(options: argparse.Namespace) -> int:
 
 
 def _run(options: argparse.Namespace, first: do.Command, start: do.Start | None = None) -> int:
+    try:
+        with opened(options) as engine:
+            return engine.run(first, start)
+    except (StoreError, UsageError) as error:
+        return unusable(error)
+
+
+@dataclass
+class Engine:
+    """A session that the terminal follows."""
+
+    store: Store
+    session: Session
+    events: queue.SimpleQueue[ev.Event]
+    options: argparse.Namespace
+    interrupted: Callable[[], bool]
+    """Whether the person, or the machine, has asked to end."""
+
+    def run(self, first: do.Command, start: do.Start | None = None,
+            enough: Callable[[ev.CycleFinished], bool] = lambda finished: False) -> int:
+        """Send ``first``, then ``start`` once models are loaded, print what happens until the run
+        ends, and return the exit status. The run is stopped after a cycle that is ``enough``."""
+        self.session.send(first)
+        return _follow(
+            self.session, self.events, start, self.interrupted,
+            _quiet if self.options.json else say,
+            lambda file: _agreed(self.store, file, self.options.trust_reward_file),
+            partial(_way_on, self.store), enough)
+
+
+@contextlib.contextmanager
+def opened(options: argparse.Namespace) -> Iterator[Engine]:
+    """Give the engine of a home for as long as the context lasts.
+
+    Raises:
+        StoreError: the home cannot be used.
+        UsageError: ``--threads`` is no number of threads.
+    """
     most = max(_MOST_THREADS, os.cpu_count() or 1)
     if options.threads is not None and not 1 <= options.threads <= most:
-        return _unusable(UsageError(
-            f"--threads must be between 1 and {most}, not {options.threads}."))
-    try:
-        store = Store(find_home(options.home))
-    except StoreError as error:
-        return _unusable(error)
+        raise UsageError(f"--threads must be between 1 and {most}, not {options.threads}.")
+    store = Store(find_home(options.home))
     _show_printed()
     events: queue.SimpleQueue[ev.Event] = queue.SimpleQueue()
     session = Session(store, events.put, threads=options.threads)
     with keep_crashes(store.home), _stop_on_signals(session) as interrupted:
         try:
-            session.send(first)
-            return _follow(session, events, start, interrupted, _quiet if options.json else say,
-                           lambda file: _agreed(store, file, options.trust_reward_file),
-                           partial(_way_on, store))
+            yield Engine(store, session, events, options, interrupted)
         finally:
             session.close()
             store.close()
 
 
-def _unusable(error: Exception) -> int:
+def load_command(options: argparse.Namespace) -> do.LoadModels:
+    """Return the command that loads the models that the command line names.
+
+    Raises:
+        PartError: a reward is not named as one is.
+    """
+    policy, chat = _policy(options)
+    return do.LoadModels(policy, _reward(options), chat)
+
+
+def unusable(error: Exception) -> int:
+    """Say why a request cannot be carried out and return the exit status for that."""
     tell(str(error))
     return UNUSABLE
 
@@ -136,7 +177,12 @@ def _algorithm(name: str) -> Algorithm:
         raise UsageError(f"There is no algorithm {name!r}; there are: {names}.") from None
 
 
-def _settings(options: argparse.Namespace) -> dict[str, object]:
+def settings_of(options: argparse.Namespace) -> dict[str, object]:
+    """Return the settings that the command line names.
+
+    Raises:
+        UsageError: one is not NAME=VALUE.
+    """
     values: dict[str, object] = {}
     for setting in options.settings:
         name, equals, value = setting.partition("=")
@@ -202,7 +248,12 @@ def _show_printed() -> None:
         log.handlers = [logging.StreamHandler(sys.stderr)]
 
 
-def _prompts(file: str | None) -> tuple[do.PromptItem, ...]:
+def prompts_of(file: str | None) -> tuple[do.PromptItem, ...]:
+    """Return the enabled prompts of a file, or the bundled ones; say which lines are none.
+
+    Raises:
+        PromptFileError: there are none.
+    """
     found = read_prompts(Path(file).expanduser() if file else assets.DEFAULT_PROMPTS)
     for problem in found.problems[:_PROBLEMS]:
         tell(problem)
@@ -228,6 +279,7 @@ def _follow(
     session: Session, events: queue.SimpleQueue[ev.Event], start: do.Start | None,
     interrupted: Callable[[], bool], more: Callable[[str], None],
     agreed: Callable[[ev.UntrustedFile], bool], way_on: Callable[[int, str], str],
+    enough: Callable[[ev.CycleFinished], bool],
 ) -> int:
     """Send ``start`` once models are loaded; print what happens until the run ends."""
     as_json = more is _quiet
@@ -298,6 +350,9 @@ def _follow(
             case ev.CycleFinished() as finished:
                 told = ""
                 say(_json_line(finished) if as_json else _line(finished, figures))
+                if enough(finished):
+                    stopped = 0
+                    session.send(do.Stop())
             case ev.HealthChecked() as checked:
                 said = _tell_health(checked, said)
                 if checked.pauses_for:
@@ -317,7 +372,7 @@ def _follow(
                 more(f"{outcome.capitalize()} after {count_cycles(cycles)}.")
                 if lost:
                     tell(lost)
-                if outcome != "finished":
+                if outcome != "finished" and stopped:
                     more(way_on(run_id, settings))
                 return {"finished": 0, "failed": FAILED}.get(outcome, stopped)
             case ev.StateChanged(state=ev.State.FAILED):

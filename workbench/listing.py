@@ -40,7 +40,7 @@ def list_runs(options: argparse.Namespace) -> int:
     if store is None:
         return UNUSABLE
     table = Table(box=None, pad_edge=False)
-    console = _console()
+    console = console_of_lines()
     reward = find_metric(default_algorithm().headline)
     runs, rewards, lengths = store.runs(), store.metric_spans(headlines()), store.lengths()
     several = len({run.algorithm for run in runs}) > 1
@@ -74,7 +74,7 @@ def show_run(options: argparse.Namespace) -> int:
               file=sys.stderr)
         store.close()
         return UNUSABLE
-    console = _console()
+    console = console_of_lines()
     by = [f"({algorithm_of_run(run).title})"] if are_several([run.algorithm]) else []
     console.print(Text(run.name, "bold"), *by, f"{run.status} after {count_cycles(run.cycles)},",
                   f"begun {_minute(run.created_at)} UTC")
@@ -102,8 +102,8 @@ def _open(options: argparse.Namespace) -> Store | None:
         return None
 
 
-def _console() -> Console:
-    """Return where to print. What no terminal shows, a file or another program, is not wrapped."""
+def console_of_lines() -> Console:
+    """Return where lines are printed. What no terminal shows, a file or another program, is not wrapped."""
     wide = not (sys.stdout.isatty() or os.environ.get("COLUMNS"))
     return Console(highlight=False, markup=False, width=_UNWRAPPED if wide else None)
 

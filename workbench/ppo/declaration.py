@@ -30,6 +30,8 @@ def _trainer() -> Any:
 _PLAIN: dict[str, Value] = {
     "normalize_group_std": True, "loss_aggregation": "token", "cliprange_high": 0.0,
     "leave_out_cut": False, "ratio_level": "token"}
+_KL_IN_REWARD: dict[str, Value] = {
+    "kl_coef": Hyperparameters().kl_coef, "kl_in": "reward", "kl_estimator": "k1"}
 
 
 _WITH_VALUES = Algorithm(
@@ -79,29 +81,31 @@ _WITH_VALUES = Algorithm(
     presets=(
         Preset("PPO", "A value head says token by token what was to be expected (Schulman et al. "
                "2017).",
-               {"advantage_estimator": "gae", "completions_per_prompt": 1, "kl_in": "reward",
-                "kl_estimator": "k1", **_PLAIN}),
+               {"advantage_estimator": "gae", "completions_per_prompt": 1, **_KL_IN_REWARD,
+                **_PLAIN}, is_way=True),
         Preset("GRPO", "Eight completions of each prompt are held against one another, in "
                "deviations of theirs; KL in the loss (Shao et al. 2024).",
-               {"advantage_estimator": "group", "completions_per_prompt": 8, "kl_in": "loss",
-                "kl_estimator": "k3", **_PLAIN, "loss_aggregation": "sequence"}),
+               {"advantage_estimator": "group", "completions_per_prompt": 8, **_KL_IN_REWARD,
+                **_PLAIN, "kl_in": "loss", "kl_estimator": "k3",
+                "loss_aggregation": "sequence"}, is_way=True),
         Preset("Dr. GRPO", "GRPO without dividing by the group's deviation and the completion's "
                "length, which favour easy prompts and long wrong answers (Liu et al. 2025); no "
                "KL price.",
                {"advantage_estimator": "group", "completions_per_prompt": 8, "kl_coef": 0.0,
-                **_PLAIN, "normalize_group_std": False, "loss_aggregation": "constant"}),
+                **_PLAIN, "normalize_group_std": False, "loss_aggregation": "constant"},
+               is_way=True),
         Preset("DAPO", "GRPO with a wider clip above than below, a mean over tokens, cut "
                "completions left out and no KL price (Yu et al. 2025).",
                {"advantage_estimator": "group", "completions_per_prompt": 8, "kl_coef": 0.0,
-                **_PLAIN, "cliprange_high": 0.28, "leave_out_cut": True}),
+                **_PLAIN, "cliprange_high": 0.28, "leave_out_cut": True}, is_way=True),
         Preset("RLOO", "Four completions of each prompt, each held against the mean of the others; "
                "KL in the reward (Ahmadian et al. 2024).",
                {"advantage_estimator": "leave_one_out", "completions_per_prompt": 4,
-                "kl_in": "reward", "kl_estimator": "k1", **_PLAIN}),
+                **_KL_IN_REWARD, **_PLAIN}, is_way=True),
         Preset("REINFORCE++", "One completion of each prompt, held against the whole batch; KL in "
                "the reward (Hu 2025).",
-               {"advantage_estimator": "batch", "completions_per_prompt": 1, "kl_in": "reward",
-                "kl_estimator": "k1", **_PLAIN}),
+               {"advantage_estimator": "batch", "completions_per_prompt": 1, **_KL_IN_REWARD,
+                **_PLAIN}, is_way=True),
         Preset("Careful", "Small steps that stay close to the start policy.",
                {"learning_rate": 1e-4, "kl_coef": 0.1, "num_ppo_epochs": 2, "cliprange": 0.1}),
         Preset("Bold", "Large steps on a loose leash; reward climbs fast and may be gamed.",

@@ -90,7 +90,8 @@ def replace_changes(
 def _copy(db: Database, run_id: int, cycle: int, values: Mapping[str, Any]) -> None:
     """Copy a run's own row, but for ``values``, and its prompts."""
     row: dict[str, Any] = dict(db.table("runs").get(run_id))
-    db.table("runs").insert(row | {"parent_id": run_id, "parent_cycle": cycle, **values})
+    db.table("runs").insert(row | {
+        "parent_id": run_id, "parent_cycle": cycle, "sweep": None, "place": None, **values})
     _copy_table(db, "run_prompts", run_id, values["id"], "", [])
 
 

@@ -22,6 +22,7 @@ from workbench.store.records import (
     PromptSet,
     RunRecord,
     Series,
+    SweepRecord,
     Value,
 )
 from workbench.store.rows import (
@@ -29,6 +30,7 @@ from workbench.store.rows import (
     number,
     prompt_record,
     run_record,
+    sweep_record,
     unpack_ids,
 )
 from workbench.store.schema import connect
@@ -67,6 +69,21 @@ class Queries:
         """Return one run, or None when there is none of that number."""
         rows = self._db.query("select * from runs where id = ?", [run_id])
         return next((run_record(row) for row in rows), None)
+
+    def sweeps(self) -> list[SweepRecord]:
+        """Return every sweep, newest first."""
+        return [sweep_record(row) for row in self._db.query(
+            "select * from sweeps order by id desc")]
+
+    def sweep(self, number: int) -> SweepRecord | None:
+        """Return one sweep, or None when there is none of that number."""
+        rows = self._db.query("select * from sweeps where id = ?", [number])
+        return next((sweep_record(row) for row in rows), None)
+
+    def runs_of_sweep(self, number: int) -> list[RunRecord]:
+        """Return the runs of a sweep, newest first."""
+        return [run_record(row) for row in self._db.query(
+            "select * from runs where sweep = ? order by id desc", [number])]
 
     def identity(self, run_id: int) -> str:
         """Return what tells a run from those of the same number in other databases; "" when there

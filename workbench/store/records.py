@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 Status = Literal[
     "running", "paused", "finished", "stopped", "failed", "interrupted", "abandoned"]
@@ -70,6 +70,20 @@ class RunRecord:
     """The process that trains it, or was the last to."""
     algorithm: str = "ppo"
     """:attr:`workbench.algorithm.Algorithm.name`."""
+    sweep: int | None = None
+    """The sweep that it is the run of ``place`` of; None: it is of none."""
+    place: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRecord:
+    """Runs that were planned together; ``plan`` is that of
+    :meth:`workbench.training.comparing.Plan.of_json`."""
+
+    id: int
+    name: str
+    created_at: str
+    plan: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from workbench.store.records import (
     Message,
     Prompt,
     RunRecord,
+    SweepRecord,
 )
 
 if TYPE_CHECKING:
@@ -71,7 +72,12 @@ def run_record(row: Mapping[str, Any]) -> RunRecord:
         hyperparameters=json.loads(row["hyperparameters"]),
         cycles=row["cycles"], note=row["note"] or "", parent=row["parent_id"],
         parent_cycle=row["parent_cycle"] or 0, owner=row["owner"] or "",
-        algorithm=row["algorithm"])
+        algorithm=row["algorithm"], sweep=row["sweep"], place=row["place"])
+
+
+def sweep_record(row: Mapping[str, Any]) -> SweepRecord:
+    """Return a sweep from its row."""
+    return SweepRecord(row["id"], row["name"], row["created_at"], json.loads(row["plan"]))
 
 
 def completion_rows(

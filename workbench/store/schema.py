@@ -188,6 +188,16 @@ def quantiles_of_tokens(db: Database) -> None:
         pk=("run_id", "cycle", "name"), foreign_keys=[("run_id", "runs", "id")], strict=True)
 
 
+@migrations()
+def sweeps(db: Database) -> None:
+    """Runs that were planned together: what is to be trained, as JSON, and which of them a run
+    is."""
+    db.table("sweeps").create(
+        {"id": int, "name": str, "created_at": str, "plan": str}, pk="id", strict=True)
+    db.table("runs").add_column("sweep", int)
+    db.table("runs").add_column("place", int)
+
+
 def connect(path: Path, *, create: bool = False) -> Database:
     """Open a connection with the settings every thread uses (WAL, full durability).
 

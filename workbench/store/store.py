@@ -94,11 +94,13 @@ class Store(Queries):
         self, *, name: str, policy: str, reward: str, models: Mapping[str, object],
         hyperparameters: Mapping[str, object], prompts: Sequence[Prompt],
         prompt_ids: Sequence[Sequence[int]] = (), algorithm: str = "ppo",
+        sweep: tuple[int, int] | None = None,
     ) -> Future[int]:
         """Record a new running run and its prompts, with the token ids that the policy reads them
         as; the future gives its number.
 
         The run is this store's to train (:attr:`owners`) until it has an outcome.
+        ``sweep`` is that it belongs to, and its place there.
         """
         taken: list[int] = []
         packed = [pack_ids(ids) for ids in prompt_ids]
@@ -111,6 +113,7 @@ class Store(Queries):
                 "policy": policy, "reward": reward, "models": json.dumps(models),
                 "algorithm": algorithm,
                 "hyperparameters": json.dumps(hyperparameters), "cycles": 0, "note": "",
+                **dict(zip(("sweep", "place"), sweep or (), strict=False)),
             })
             db.table("run_prompts").insert_all(
                 {"run_id": run_id, "position": i, **prompt_row(p),
@@ -125,6 +128,17 @@ class Store(Queries):
             while taken:
                 self.run_locks.forget(taken.pop())
         return self._writer.submit(write, undo=undo)
+
+    def create_sweep(self, name: str, plan: Mapping[str, object]) -> Future[int]:
+        """Record runs that are to be trained together; the future gives the number of the
+        sweep."""
+        row = {"name": name, "created_at": now(), "plan": json.dumps(plan)}
+
+        def write(db: Database) -> int:
+            number = db.table("sweeps").insert(row).last_pk
+            assert isinstance(number, int)
+            return number
+        return self._writer.submit(write)
 
     def record_prompt_ids(self, run_id: int, prompt_ids: Sequence[Sequence[int]]) -> Future[None]:
         """Record the token ids that the policy reads a run's prompts as."""

@@ -70,13 +70,14 @@ class PromptItem:
 @dataclass(frozen=True, slots=True)
 class Start:
     """Begin a new run from the start policy. ``step`` pauses it after its first cycle, ``into``
-    after the first part of that."""
+    after the first part of that. ``sweep`` is that it belongs to, and its place there."""
 
     hyperparameters: Settings
     prompts: tuple[PromptItem, ...]
     name: str = ""
     step: bool = False
     into: bool = False
+    sweep: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -230,7 +230,8 @@ class Worker:
                 name=command.name, policy=models.command.policy,
                 reward=models.facts.reward.source, models=models.record(),
                 hyperparameters=hp.model_dump(), prompts=prompts,
-                prompt_ids=trainer.prompt_ids, algorithm=algorithm.name).result()
+                prompt_ids=trainer.prompt_ids, algorithm=algorithm.name,
+                sweep=command.sweep).result()
         except Exception as error:
             self._session.refuse(command, explain(error, hp)[0])
             return

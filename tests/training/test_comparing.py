@@ -1,0 +1,77 @@
+"""Several ways to learn on the same models, prompts and budget."""
+
+import pytest
+
+from workbench.ppo.hyperparameters import parse
+from workbench.store.store import Store
+from workbench.training.comparing import (
+    CompareError,
+    Plan,
+    find_ways,
+    make_plan,
+    progress,
+    used,
+    ways,
+)
+
+
+def test_ways_are_found_by_name_in_any_case() -> None:
+    assert [way.name for way in find_ways(["grpo", " Ppo", "grpo"])] == ["GRPO", "PPO"]
+    assert {"PPO", "GRPO", "RLOO", "REINFORCE++"} <= {way.name for way in ways()}
+    with pytest.raises(CompareError, match="no way to learn called 'PP0'; there are: PPO, GRPO"):
+        find_ways(["PP0"])
+
+
+def test_a_plan_has_what_the_ways_have_in_common() -> None:
+    like = parse({"batch_size": 24, "learning_rate": 1e-3, "kl_coef": 0.5, "num_cycles": 7})
+    plan = make_plan(find_ways(["PPO", "GRPO"]), [3, 1], like, 100, "samples")
+    assert [run.name for run in plan.runs] == [
+        "PPO, seed 3", "GRPO, seed 3", "PPO, seed 1", "GRPO, seed 1"]
+    ppo, grpo, *_ = (run.settings() for run in plan.runs)
+    assert (ppo.learning_rate, grpo.learning_rate) == (1e-3, 1e-3)
+    assert (ppo.num_cycles, grpo.num_cycles) == (5, 5)  # 100 completions, 24 at a time
+    assert (grpo.advantage_estimator, grpo.completions_per_prompt) == ("group", 8)
+    assert (ppo.seed, grpo.seed) == (3, 3)
+    assert Plan.of_json(plan.as_json()) == plan
+
+
+@pytest.mark.parametrize(("names", "seeds", "budget", "sentence"), [
+    ([], [0], 100, "at least one way"), (["PPO"], [], 100, "and one seed"),
+    (["PPO"], [0], 0, "must be above 0 samples")])
+def test_nothing_is_no_comparison(names, seeds, budget, sentence) -> None:
+    with pytest.raises(CompareError, match=sentence):
+        make_plan(find_ways(names), seeds, parse({}), budget, "samples")
+
+
+def begin(store: Store, number: int, place: int) -> int:
+    plan = Plan.of_json(store.sweep(number).plan)
+    planned = plan.runs[place]
+    return store.create_run(
+        name=planned.name, policy="p", reward="r", models={}, prompts=(),
+        hyperparameters=planned.hyperparameters, sweep=(number, place)).result()
+
+
+def test_where_a_comparison_stands(store: Store) -> None:
+    plan = make_plan(find_ways(["PPO", "RLOO"]), [0], parse({}), 10, "samples")
+    number = store.create_sweep("PPO, RLOO", plan.as_json()).result()
+    assert [at.run for at in progress(store, number)] == [None, None]
+    run_id = begin(store, number, 1)
+    first, second = progress(store, number)
+    assert first.run is None
+    assert (second.run.id, second.run.sweep, second.run.place) == (run_id, number, 1)
+    assert not second.done
+    store.set_status(run_id, "finished").result()
+    assert [at.done for at in progress(store, number)] == [False, True]
+    with pytest.raises(CompareError, match="There is no comparison 9"):
+        progress(store, 9)
+
+
+def test_seconds_end_a_run(store: Store) -> None:
+    plan = make_plan(find_ways(["PPO"]), [0], parse({}), 5.0, "seconds")
+    number = store.create_sweep("PPO", plan.as_json()).result()
+    run_id = begin(store, number, 0)
+    for cycle, done in ((1, False), (2, True)):
+        store.record_cycle(
+            run_id, cycle, metrics={"seconds": 3.0}, rollout=(), comparison=()).result()
+        assert used(store, run_id) == 3.0 * cycle
+        assert [at.done for at in progress(store, number)] == [done]

@@ -1,0 +1,188 @@
+"""Several ways to learn, one after the other, on the same models, prompts and budget. No torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from workbench import algorithms
+from workbench.algorithm import Algorithm
+from workbench.algorithms import algorithm_of, algorithm_of_run
+from workbench.learning.metrics import SECONDS
+from workbench.settings import Settings, Value
+
+if TYPE_CHECKING:
+    from workbench.store.records import RunRecord
+    from workbench.store.store import Store
+
+Unit = Literal["samples", "seconds"]
+_NO_END = 100_000  # cycles of a run that seconds end
+
+
+class CompareError(ValueError):
+    """Nothing can be compared. A plain sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way to learn that can be compared with others: settings of an algorithm under a name."""
+
+    name: str
+    help: str
+    algorithm: Algorithm
+    values: Mapping[str, Value]
+
+    def settings(self, like: Settings) -> Settings:
+        """Return its settings, where what all algorithms share is as in ``like``, and the rest
+        too if those are of the same algorithm.
+
+        Raises:
+            HyperparameterError: they do not go together.
+        """
+        kept = like.model_dump()
+        if algorithm_of(like) is not self.algorithm:
+            kept = {name: kept[name] for name in Settings.specs()}
+        return self.algorithm.settings.parse({**kept, **self.values})
+
+
+def ways() -> list[Way]:
+    """Return all ways to learn that there are."""
+    return [way for algorithm in algorithms.ALGORITHMS for way in (
+        [Way(preset.name, preset.help, algorithm, preset.values)
+         for preset in algorithm.presets if preset.is_way]
+        or [Way(algorithm.title, algorithm.help, algorithm, {})])]
+
+
+def find_ways(names: Sequence[str]) -> list[Way]:
+    """Return the ways of these names, in any case.
+
+    Raises:
+        CompareError: there is none of a name.
+    """
+    known = {way.name.casefold(): way for way in ways()}
+    for name in names:
+        if name.strip().casefold() not in known:
+            raise CompareError(f"There is no way to learn called {name.strip()!r}; there are: "
+                               f"{', '.join(way.name for way in known.values())}.")
+    return [known[name.strip().casefold()] for name in dict.fromkeys(names)]
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A run of a comparison, begun or not."""
+
+    name: str
+    way: str
+    seed: int
+    algorithm: str
+    hyperparameters: Mapping[str, Value]
+
+    def settings(self) -> Settings:
+        """Return its settings."""
+        return algorithms.read_settings(self.algorithm, self.hyperparameters)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The runs of a comparison in the order in which they are trained."""
+
+    runs: tuple[Planned, ...]
+    budget: float
+    unit: Unit
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as the store keeps it."""
+        return asdict(self)
+
+    @classmethod
+    def of_json(cls, kept: Mapping[str, Any]) -> Plan:
+        """Return the plan that the store has kept."""
+        return cls(tuple(Planned(**run) for run in kept["runs"]), kept["budget"], kept["unit"])
+
+
+def make_plan(
+    chosen: Sequence[Way], seeds: Sequence[int], like: Settings, budget: float, unit: Unit
+) -> Plan:
+    """Plan a run of each way and seed; each seed of all ways comes before the next.
+
+    Args:
+        like: what the ways have in common.
+        budget: of each run: completions to write, or seconds of its cycles.
+
+    Raises:
+        CompareError: there is nothing to compare.
+        HyperparameterError: settings do not go together.
+    """
+    if not chosen or not seeds:
+        raise CompareError("Choose at least one way to learn and one seed.")
+    if not budget > 0:
+        raise CompareError(f"The budget must be above 0 {unit}.")
+    runs = []
+    for seed in dict.fromkeys(seeds):
+        for way in chosen:
+            settings = way.settings(like)
+            cycles = _NO_END if unit == "seconds" else math.ceil(budget / settings.batch_size)
+            settings = settings.with_changes({"seed": seed, "num_cycles": cycles})
+            runs.append(Planned(f"{way.name}, seed {seed}", way.name, seed, way.algorithm.name,
+                                settings.model_dump()))
+    return Plan(tuple(runs), budget, unit)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a run of a comparison stands; ``run`` is None while it has not begun."""
+
+    planned: Planned
+    run: RunRecord | None
+    done: bool
+
+
+def progress(store: Store, sweep: int) -> list[Progress]:
+    """Return where the runs of a comparison stand, in its order.
+
+    Raises:
+        CompareError: there is no such comparison.
+    """
+    kept = store.sweep(sweep)
+    if kept is None:
+        raise CompareError(f"There is no comparison {sweep}.")
+    plan = Plan.of_json(kept.plan)
+    begun = {run.place: run for run in reversed(store.runs_of_sweep(sweep))}
+    return [Progress(planned, run := begun.get(place), run is not None and (
+        run.status == "finished"
+        or (plan.unit == "seconds" and used(store, run.id) >= plan.budget)))
+            for place, planned in enumerate(plan.runs)]
+
+
+def used(store: Store, run_id: int) -> float:
+    """Return how many seconds the cycles of a run have taken."""
+    series = store.metrics(run_id, [SECONDS]).get(SECONDS)
+    return math.fsum(x for x in series.values if math.isfinite(x)) if series else 0.0
+
+
+def results(
+    store: Store, sweep: int
+) -> Iterator[tuple[Planned, RunRecord, dict[str, float]]]:
+    """Yield the runs that have begun, with the metrics of their last cycle, the algorithm's
+    headline metric in the first one as ``first`` and in the last as ``reward``, and the ``seconds``
+    and ``samples`` of all cycles."""
+    for at in progress(store, sweep):
+        if at.run is None:
+            continue
+        shown = algorithm_of_run(at.run)
+        metrics = store.metrics(at.run.id)
+        last = {name: series.values[-1] for name, series in metrics.items() if series.values}
+        first = metrics.get(shown.headline)
+        batch = at.run.hyperparameters.get("batch_size", 0)
+        assert isinstance(batch, int)
+        yield at.planned, at.run, last | {
+            "first": first.values[0] if first else math.nan,
+            "reward": last.get(shown.headline, math.nan), "seconds": used(store, at.run.id),
+            "samples": float(batch * at.run.cycles)}
+
+
+def default_like() -> Settings:
+    """Return what the ways have in common where nothing was chosen."""
+    return algorithms.default_algorithm().settings()
