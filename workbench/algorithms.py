@@ -19,6 +19,7 @@ from workbench.learning.metrics import (
     ALL_PARTS,
     COMMON,
     GROUPS,
+    HELD_OUT,
     KL,
     LENGTH,
     PARTS,
@@ -37,6 +38,11 @@ def variety_of(algorithm: Algorithm) -> tuple[Metric, ...]:
     """Return the metrics that tell whether the policy still tries different things."""
     known = {metric.name: metric for metric in algorithm.metrics}
     return tuple(known[name] for name in algorithm.variety or VARIETY if name in known)
+
+
+def companions_of(algorithm: Algorithm) -> tuple[str, ...]:
+    """Return the metrics that are drawn in the plot of an algorithm's headline metric."""
+    return tuple(dict.fromkeys((*algorithm.companions, HELD_OUT)))
 
 
 def parts_of(algorithm: Algorithm) -> tuple[Part, ...]:

@@ -119,6 +119,19 @@ class Settings(BaseModel):
         "same random numbers, to compare before and after.",
         ge=1, le=512, live=False,
     )
+    held_out_prompts: float = declare(
+        0.0, "Held-out prompts", "Run",
+        "How many prompts are never trained on, below 1 which share of them; they are spread over "
+        "all prompts, the same whatever the seed. Their reward is plotted beside the training "
+        "reward: where it stays behind, what was learned does not hold beyond the trained prompts.",
+        ge=0, le=1_000_000, live=False, zero_text="off", advanced=True,
+    )
+    held_out_every: int = declare(
+        1, "Held-out prompts every", "Run",
+        "After how many cycles the held-out prompts are completed and scored, always with the same "
+        "random numbers.",
+        ge=1, le=100_000, unit="cycles", advanced=True, only_with=("held_out_prompts", True),
+    )
     checkpoint_every: int = declare(
         5, "Checkpoint every", "Run",
         "After how many cycles all that a resume needs is written to disk; also done when a run "
@@ -279,6 +292,10 @@ class Settings(BaseModel):
             parse_stop_strings(self.stop_strings)
         except ValueError as error:
             return {"stop_strings": f"Stop strings (stop_strings): {error}"}
+        if self.held_out_prompts > 1 and self.held_out_prompts % 1:
+            return {"held_out_prompts":
+                    "Held-out prompts (held_out_prompts) must be a whole number of prompts, or a "
+                    f"share of them below 1, not {self.held_out_prompts:g}."}
         return {}
 
     def with_changes(self, changes: Mapping[str, object]) -> Self:

@@ -13,7 +13,7 @@ from workbench.gui.hyperparameters.dock import HyperparametersDock
 from workbench.gui.metrics.view import MetricsView
 from workbench.gui.runs.branch_dialog import BranchDialog
 from workbench.gui.runs.comparison import compare
-from workbench.learning.metrics import COMPARED, KL, LENGTH, SCORES
+from workbench.learning.metrics import COMPARED, HELD_OUT, KL, LENGTH, SCORES
 from workbench.ppo.declaration import PPO
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.store.records import HealthRecord, Prompt
@@ -158,7 +158,7 @@ def test_a_run_is_shown_as_its_algorithm_has_it(
     view.choose_plots([SCORES, KL, "val/value"])
     drawn = view._grid.plot_of(SCORES)
     assert drawn is not None
-    assert drawn.names == (SCORES, *PPO.companions)
+    assert drawn.names == (SCORES, *PPO.companions, HELD_OUT)
     assert show(qtbot, opened, run_id) is view
     assert view.plots() == [SCORES, LOSS, KL, LENGTH]
     assert offered(view)[:4] == ["Overview", "Reward and KL", "Update", "Time"]
@@ -166,7 +166,7 @@ def test_a_run_is_shown_as_its_algorithm_has_it(
     assert "val/value" not in view.controls._choices
     drawn = view._grid.plot_of(SCORES)
     assert drawn is not None
-    assert drawn.names == (SCORES, COMPARED)
+    assert drawn.names == (SCORES, COMPARED, HELD_OUT)
     assert drawn.about.label == "Training reward"
     assert chooser(opened).currentText() == "REINFORCE"
     opened.window.reveal("tokens")

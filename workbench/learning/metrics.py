@@ -6,6 +6,7 @@ from workbench.algorithm import Metric
 from workbench.papers import HUANG_2024, LI_2016, PASCANU_2013, SCHULMAN_2020, WELLECK_2020
 
 SCORES, COMPARED = "objective/scores", "objective/scores_compared"
+HELD_OUT = "eval/scores"
 KL, LENGTH = "objective/kl", "objective/length"
 SECONDS, SPEED = "seconds", "tokens_per_second"
 STEPS = "policy/steps"
@@ -22,6 +23,13 @@ _ALL = (
            "What the reward model gives the completions of the compared prompts. Prompts and "
            "random numbers are the same in every cycle, so what differs was learned.",
            short="compared"),
+    Metric(HELD_OUT, "Reward on held-out prompts", "score",
+           "mean of r(x, y) over the held-out prompts, after the update",
+           "What the reward model gives the completions of prompts that are never trained on, with "
+           "the same random numbers each time. Where it stays behind the training reward, what was "
+           "learned holds for the trained prompts alone.",
+           absent="No prompts are held out, or it was not their turn in this cycle.",
+           short="held out"),
     Metric("objective/scores_std", "Reward spread", "score", "deviation of r(x, y)",
            "How much scores differ within a cycle. Near 0 there is nothing to learn from."),
     Metric(KL, "KL to start policy", "nats / completion",
@@ -85,7 +93,7 @@ VARIETY = ("objective/entropy", DISTINCT_2, REPETITION)
 """Whether the policy still tries different things, as any algorithm knows it."""
 COMMON: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 GROUPS = {
-    "Reward and KL": ("objective/",),
+    "Reward and KL": ("objective/", "eval/"),
     "Update": ("policy/", "loss/", "lr"),
     "Time": (SECONDS, SPEED),
 }

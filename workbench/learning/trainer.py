@@ -18,7 +18,8 @@ from workbench.feedback.reward_arguments import missing_column
 from workbench.feedback.reward_model import Reward
 from workbench.feedback.weighted_reward import score_all
 from workbench.learning.batch import Batch, check_finite, measure
-from workbench.learning.metrics import COMPARED, LENGTH
+from workbench.learning.held_out import held_out
+from workbench.learning.metrics import COMPARED, HELD_OUT, LENGTH
 from workbench.learning.parts import COMPARE, SCORE, UPDATE, WRITE
 from workbench.learning.traces import ALTERNATIVES, likeliest_before, token_traces
 from workbench.learning.workload import Phases, Workload
@@ -88,6 +89,10 @@ class Trainer(ABC, Generic[S]):
         self.prompts: list[PromptLike] = []
         self.prompt_ids: list[list[int]] = []
         """The prompts as the policy reads them."""
+        self.held_out: list[int] = []
+        """Which of the prompts are never trained on."""
+        self.trained_on: list[int] = []
+        """Which of them are."""
 
     @classmethod
     def made_for(cls, policy: LoadedPolicy, reward: Reward) -> Self:
@@ -224,10 +229,12 @@ class Trainer(ABC, Generic[S]):
                 another text today.
 
         Raises:
-            PromptError: a prompt cannot be used, or a reward needs a column that they do not have.
+            PromptError: a prompt cannot be used, a reward needs a column that they do not have, or
+                none would be left to train on.
             UnsupportedModelError: the models cannot be used as ``settings`` asks.
         """
         asked = with_equal_columns(prompts)
+        apart = _held_out(len(asked), settings)
         if lacking := missing_column(self.reward, list(asked[0].columns) if asked else []):
             raise PromptError(lacking)
         if prompt_ids is None:
@@ -241,6 +248,7 @@ class Trainer(ABC, Generic[S]):
         check_optimizer(settings.optimizer, self.policy.device)
         value_source = self._value_source(settings)
         self.prompts, self.prompt_ids = asked, encoded
+        self._hold_out(apart)
         # Adapters begin with random numbers; they follow from the seed like all others.
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
@@ -266,7 +274,8 @@ class Trainer(ABC, Generic[S]):
         weights.
 
         Raises:
-            PromptError: a longer response no longer fits a prompt.
+            PromptError: a longer response no longer fits a prompt, or none would be left to train
+                on.
             ValueError: a structural hyperparameter changed: there are other weights then.
         """
         if new.response_length > old.response_length:
@@ -274,10 +283,16 @@ class Trainer(ABC, Generic[S]):
         if old.control_tokens != new.control_tokens:
             self.prompt_ids = self.policy_tokenizer.encode(
                 self.prompts, new.response_length, control_tokens=new.control_tokens == "tokens")
+        if old.held_out_prompts != new.held_out_prompts:
+            self._hold_out(_held_out(len(self.prompts), new))
         if any(getattr(old, name) != getattr(new, name) for name in self.MADE_WITH):
             arrays, numbers = self.snapshot()
             self.begin(self.prompts, new, self.prompt_ids)
             self.restore(arrays, numbers)
+
+    def _hold_out(self, prompts: list[int]) -> None:
+        self.held_out = prompts
+        self.trained_on = sorted({*range(len(self.prompts))} - {*prompts})
 
     def snapshot(self) -> tuple[dict[str, np.ndarray], dict[str, float]]:
         """Return all that the next cycle depends on, as arrays and numbers."""
@@ -325,8 +340,10 @@ class Trainer(ABC, Generic[S]):
         control.step(Phase.SAMPLING, 0, settings.response_length)  # before memory is taken for it
         clock = Clock(self.policy.device)
         each = self.group_size(settings)
-        drawn = [prompt_at(settings.seed, self.position + i // each, len(self.prompts))
-                 for i in range(settings.batch_size)]
+        trained_on = self.trained_on
+        drawn = [
+            trained_on[prompt_at(settings.seed, self.position + i // each, len(trained_on))]
+            for i in range(settings.batch_size)]
         noise = uniforms(
             settings.seed, Stream.ROLLOUT, cycle, settings.batch_size, settings.response_length)
         completions = self._sample(drawn, noise, settings, control, Phase.SAMPLING)
@@ -354,6 +371,7 @@ class Trainer(ABC, Generic[S]):
         compared_scores = [w.score for w in comparison if math.isfinite(w.score)]
         if compared_scores:
             metrics[COMPARED] = sum(compared_scores) / len(compared_scores)
+        metrics |= self.score_held_out(cycle, settings, control)
         clock.lap("seconds/comparison")
         control.tell(COMPARE.name, metrics)
         self.between_cycles = True
@@ -377,6 +395,29 @@ class Trainer(ABC, Generic[S]):
             self.comparison_seed, Stream.COMPARISON, 0, len(prompts), settings.response_length)
         completions = self._sample(prompts, noise, settings, control, Phase.COMPARING)
         return self._score(prompts, completions, settings, control, Phase.COMPARING).written
+
+    def score_held_out(self, cycle: int, settings: S, control: Control) -> dict[str, float]:
+        """Return the metric of the held-out prompts after ``cycle``, completed by the present
+        policy with the same random numbers each time; nothing where it is not their turn.
+
+        Raises:
+            Interrupted: ``control`` asked to end.
+            RewardError: a reward's Python file failed.
+        """
+        if not self.held_out or cycle % settings.held_out_every:
+            return {}
+        noise = uniforms(self.comparison_seed, Stream.HELD_OUT, 0, len(self.held_out),
+                         settings.response_length)
+        scores: list[float] = []
+        for first in range(0, len(self.held_out), settings.batch_size):  # as much as in phase 1
+            part = slice(first, first + settings.batch_size)
+            written = self._sample(
+                self.held_out[part], noise[part], settings, control, Phase.COMPARING)
+            exchanges = self._exchanges(self.held_out[part], written)
+            scores += score_all(
+                self.reward, exchanges, control=control, phase=Phase.COMPARING)[0].tolist()
+        known = [score for score in scores if math.isfinite(score)]
+        return {HELD_OUT: sum(known) / len(known)} if known else {}
 
     def _sample(
         self, drawn: Sequence[int], noise: Tensor, settings: S, control: Control,
@@ -446,6 +487,13 @@ class Trainer(ABC, Generic[S]):
 
     def _leave_cycle(self, *_: object) -> None:
         self.between_cycles = False
+
+
+def _held_out(count: int, settings: Settings) -> list[int]:
+    try:
+        return held_out(count, settings.held_out_prompts)
+    except ValueError as error:
+        raise PromptError(str(error)) from None
 
 
 def scheduled(settings: Settings, rate: float, cycle: int) -> float:

@@ -25,6 +25,8 @@ class Stream(IntEnum):
     TRYING = 5
     VALUE_BATCHES = 6
     PRETRAINING = 7
+    HELD_OUT = 8
+    BEST_OF = 9
 
 
 def uniforms(seed: int, stream: Stream, cycle: int, rows: int, length: int) -> Tensor:

@@ -187,12 +187,13 @@ class PPOTrainer(Trainer[Hyperparameters]):
             RewardError: a reward's Python file failed.
         """
         def write(drawn: Sequence[int], noise: Tensor, part: Control) -> tuple[Completions, Tensor]:
+            drawn = [self.trained_on[i] for i in drawn]
             done = self._sample(drawn, noise, hp, part, Phase.PRETRAINING)
             return done, score_all(self.reward, self._exchanges(drawn, done), control=part,
                                    phase=Phase.PRETRAINING)[0]
 
         self.between_cycles = False
-        completions, scores = write_episodes(write, len(self.prompts), hp, control)
+        completions, scores = write_episodes(write, len(self.trained_on), hp, control)
         scores = scores.to(self.policy.device)
         self.score_mean, self.score_std = scale(scores)
         self._scale_known = True

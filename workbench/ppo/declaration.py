@@ -64,7 +64,7 @@ _WITH_VALUES = Algorithm(
                 "Whether the policy still tries different things"),
     ),
     groups={
-        "Reward and KL": ("objective/", "kl_coef"),
+        "Reward and KL": ("objective/", "eval/", "kl_coef"),
         "Policy": ("policy/", "val/ratio", "loss/policy", "loss/total", "lr"),
         "Value": ("loss/value", "val/"),
         "Time": ("seconds", "tokens_per_second"),

@@ -90,5 +90,6 @@ def _made_for(models: Models, trainer: AnyTrainer, run: Run) -> dict[str, Any] |
         "prompts": [prompt.text for prompt in run.prompts],
         "prompt_ids": trainer.prompt_ids,
         **({"columns": columns} if any(columns) else {}),
+        **({"held_out": trainer.held_out} if trainer.held_out else {}),
         "settings": {name: hp[name] for name in trainer.PREPARED_BY},
     }

@@ -94,6 +94,8 @@ def table(runs: Sequence[RunData], names: Sequence[str]) -> str:
     """Return the numbers as CSV: a row for each cycle of each run, which has its number and its
     name; empty where there is none."""
     text = io.StringIO()
+    # A companion that no run has, as held-out prompts, is no column.
+    names = [name for name in names if any(name in run.curves for run in runs)]
     writer = csv.writer(text)
     writer.writerow(["run", "name", "cycle", *map(as_text, names)])
     for run in runs:

@@ -11,6 +11,7 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from workbench.algorithm import Algorithm
+from workbench.algorithms import companions_of
 from workbench.gui.metrics.controls import MOST_PLOTS
 from workbench.gui.metrics.data import XAxis
 from workbench.gui.metrics.plot import MetricPlot
@@ -91,7 +92,7 @@ class PlotGrid(QWidget):
         """Plot these metrics as ``algorithm`` has them, in this order, and the ``parts`` of the
         reward in one plot."""
         self._parts = parts
-        self._companions = {algorithm.headline: algorithm.companions}
+        self._companions = {algorithm.headline: companions_of(algorithm)}
         kept = {plot.about.name: plot for plot in self._plots
                 if plot.names == self._lines(plot.about.name)}
         gone = [plot for plot in self._plots if plot.about.name not in kept]

@@ -37,7 +37,7 @@ _NEAR = 24  # pixels between the pointer and the curve it means
 _NOISE = 1e-6  # below this a sum of float32 numbers around zero says nothing
 _STEADY = 0.02  # of its height by which a y range may be off before it is chosen anew
 _TURNS = 4
-_STROKES = ("╌╌", "┈┈")
+_STROKES = ("╌╌", "┈┈", "╌┈")
 
 
 class MetricPlot(QFrame):
