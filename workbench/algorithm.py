@@ -151,6 +151,31 @@ class ValueLine:
     say: Callable[[Any], str]
     formula: str = ""
     source: str = ""
+    of_value_head: bool = True
+    """Whether a value head foresaw it, so that those of checkpoints can be drawn beside it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Siblings:
+    """Completions of one prompt that a cycle wrote, held against something they have in common.
+
+    They follow one another in the batch; ``count`` is the setting that says how many a prompt has.
+    Of the steps of one (:class:`TokenView`), ``worth(steps)`` is what it came to as it was learned
+    from, ``against(steps)`` what that was held against, both on the scale of the scores, and
+    ``advantage(steps)`` what came of it; NaN where not known yet. ``line`` is what the mean of
+    ``against`` over the siblings is called, ``gained`` what the advantage is.
+    """
+
+    title: str
+    help: str
+    count: str
+    line: str
+    gained: str
+    worth: Callable[[Sequence[Any]], float]
+    against: Callable[[Sequence[Any]], float]
+    advantage: Callable[[Sequence[Any]], float]
+    formula: str = ""
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +195,7 @@ class TokenView:
     say: Callable[[Any, Mapping[str, object]], str]
     weight: Callable[[Any], float]
     line: ValueLine | None = None
+    siblings: Siblings | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ ABOUT = {
     "Try": "Prompts of your own, completed by the policy as it is now or was.",
     "Tokens": "A completion token by token: chances, estimates, advantages.",
     "Objective": "The terms of the loss, what each gave to it, and the trust region.",
-    "Paths": "The ways on from a token: what else the policy might have written there.",
+    "Paths": "The ways on from a token: what else the policy might have written there; and the "
+             "completions of one prompt side by side.",
     "Guide": "What happens in a cycle and what for, card by card with the run.",
     "Distributions": "How the numbers of all tokens or completions are spread, cycle by cycle.",
     "Chances": "The chance of every next token at a place, and as another temperature would have "

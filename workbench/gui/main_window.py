@@ -166,8 +166,8 @@ class MainWindow(QMainWindow):
 
     def run_views(self) -> list[RunView]:
         """Return the views that follow the run on display cycle by cycle."""
-        found = [view for view in self.views.values() if isinstance(view, RunView)]
-        return [*found, self.metrics.dials] if found and self.metrics.dials else found
+        return [each for view in self.views.values() for each in (view, *view.findChildren(RunView))
+                if isinstance(each, RunView)]
 
     # -- what shows
 

@@ -47,7 +47,7 @@ def make_views(store: Store, background: Background) -> dict[str, QWidget]:
         "trying": TryView(store, prompts.rows, prompts.selected),
         "tokens": TokensView(store),
         "objective": ObjectiveView(store, background),
-        "paths": PathsView(store),
+        "paths": PathsView(store, background),
         "chances": ChancesView(store),
         "guide": GuideView(store, background),
         "distributions": DistributionsView(store, background),

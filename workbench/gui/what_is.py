@@ -14,6 +14,7 @@ from workbench.algorithm import (
     Distribution,
     Metric,
     Objective,
+    Siblings,
     Term,
     TrustRegion,
     ValueLine,
@@ -75,7 +76,7 @@ def of_region(region: TrustRegion) -> Explanation:
         "Trust region", f"{region.help}.", formula=region.formula, source=region.source)
 
 
-def of_picture(picture: ValueLine | Distribution | Calibration) -> Explanation:
+def of_picture(picture: ValueLine | Siblings | Distribution | Calibration) -> Explanation:
     """Return what a picture that an algorithm declares shows."""
     return Explanation(picture.title, f"{picture.help.rstrip('.')}.", formula=picture.formula,
                        source=picture.source)

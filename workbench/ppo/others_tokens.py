@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from workbench.algorithm import TokenColumn, TokenView, ValueLine
 from workbench.formatting import number, percent, signed, visible
-from workbench.ppo.tokens import COLUMNS, TOKENS, Step, say_band, times
+from workbench.ppo.tokens import COLUMNS, SIBLINGS, TOKENS, Step, say_band, times
 
 _EVEN = 0.05  # advantages nearer to 0 than this say nothing about a completion
 _APART = 0.1  # a score and what it was worth that differ by less say the same
@@ -18,11 +18,13 @@ _APART = 0.1  # a score and what it was worth that differ by less say the same
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What completions are held against: the ``mean``, its ``title`` and the ``others``."""
+    """What completions are held against: the ``mean``, its ``title`` and the ``others``; over all
+    siblings it is ``together``."""
 
     mean: str
     title: str
     others: str
+    together: str
     formula: str
     source: str
 
@@ -48,7 +50,19 @@ def token_view(words: Words) -> TokenView:
             "Left and Right go through the tokens.",
             estimate=lambda s: s.value, target=lambda s: math.nan, bar=lambda s: s.advantage,
             end=_worth, flag=_flag, gap=lambda s: _gap(s, words),
-            say=lambda s: _say_value(s, words), formula=words.formula, source=words.source))
+            say=lambda s: _say_value(s, words), formula=words.formula, source=words.source,
+            of_value_head=False),
+        siblings=replace(
+            SIBLINGS, line=words.together, gained="advantage", worth=_whole_worth,
+            against=lambda steps: steps[0].value, advantage=lambda steps: steps[0].advantage,
+            help="The completions of one prompt that a cycle wrote. A path's height is what it was "
+            f"worth, its colour the advantage: how much better or worse than {words.mean}, "
+            "which the dashed line is", formula=words.formula, source=words.source))
+
+
+def _whole_worth(steps: Sequence[Step]) -> float:
+    """What a completion was worth from its first token on."""
+    return _worth(steps[-1]) if math.isnan(steps[0].returned) else steps[0].returned
 
 
 def _worth(step: Step) -> float:

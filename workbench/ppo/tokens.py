@@ -6,8 +6,9 @@ import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
-from workbench.algorithm import TokenColumn, TokenView, ValueLine
+from workbench.algorithm import Siblings, TokenColumn, TokenView, ValueLine
 from workbench.formatting import difference, number, percent, signed, visible
 from workbench.papers import SCHULMAN_2016
 from workbench.ppo.picture import band, held
@@ -265,9 +266,20 @@ VALUE_LINE = ValueLine(
     end=lambda s: s.came_to, flag=_flag, gap=_gap, say=_say_value,
     formula="A_t = δ_t + γλ·A_{t+1}\nδ_t = r_t + γ·V_{t+1} - V_t", source=SCHULMAN_2016)
 
+SIBLINGS = Siblings(
+    "Siblings",
+    "The completions of one prompt that a cycle wrote. A path's height is its reward, its colour "
+    "the mean advantage of its tokens; the dashed line is what the value head foresaw of all of "
+    "them, when none of their words was written",
+    count="completions_per_prompt", line="value head at the prompt",
+    gained="mean advantage of its tokens",
+    worth=lambda steps: steps[-1].came_to, against=lambda steps: steps[0].value,
+    advantage=lambda steps: fmean(step.advantage for step in steps),
+    formula="A_t = δ_t + γλ·A_{t+1}\nδ_t = r_t + γ·V_{t+1} - V_t", source=SCHULMAN_2016)
+
 TOKENS = TokenView(
     "the value head's estimate, its advantage and what the update made of it",
     COLUMNS, read_steps, say,
     # A large advantage where there was a choice.
     weight=lambda step: abs(step.advantage) * min(1.0, step.entropy),
-    line=VALUE_LINE)
+    line=VALUE_LINE, siblings=SIBLINGS)

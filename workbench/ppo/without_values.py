@@ -20,13 +20,13 @@ from workbench.ppo.rules import NO_SPREAD_RULE, OF_VALUES_RULES, RULES, WATCHED
 
 _GROUP = Words(
     "the mean of its group", "Group's mean", "the other completions of its prompt",
-    formula="A = {r - mean}÷{std + 0.0001}", source=SHAO_2024)
+    "group's mean", formula="A = {r - mean}÷{std + 0.0001}", source=SHAO_2024)
 _OTHERS = Words(
     "the mean of the others", "Mean of the others", "the other completions of its prompt",
-    formula="A = r - mean of the others", source=AHMADIAN_2024)
+    "group's mean", formula="A = r - mean of the others", source=AHMADIAN_2024)
 _BATCH = Words(
     "the mean of the batch", "Batch's mean", "the other completions of the cycle",
-    formula="A_t = {G_t - μ}÷{σ}", source=HU_2025)
+    "batch's mean", formula="A_t = {G_t - μ}÷{σ}", source=HU_2025)
 _HELP = {
     "group": "Group relative policy optimisation (Shao et al. 2024): each completion is held "
              "against the mean of those of its prompt, in deviations of theirs; no value head.",

@@ -28,6 +28,8 @@ class ViewLinks(QObject):
         for of_place in (window.paths, window.chances):
             window.tokens.place_shown.connect(of_place.show_place)
             of_place.message.connect(window.toast.show_message)
+        window.tokens.place_shown.connect(window.paths.siblings.show_place)
+        window.paths.siblings.token_wanted.connect(self._show_token)
         window.strip.opened.connect(self._show_held)
         window.strip.part_chosen.connect(self._explain_part)
         window.strip.turned.connect(window.guide.turn_to)
@@ -71,6 +73,7 @@ class ViewLinks(QObject):
 
     def _show_paths(self, cycle: int, prompt: int) -> None:
         self._window.tokens.show_prompt(cycle, prompt)
+        self._window.paths.choose_mode("token")
         self._window.reveal("paths")
 
     def _show_answer(self, before: int, after: int, prompt: int) -> None:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from PySide6.QtCore import QSignalBlocker, QSize, Qt
 from PySide6.QtWidgets import (
+    QButtonGroup,
     QComboBox,
     QHBoxLayout,
     QPushButton,
     QSpinBox,
     QStackedWidget,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 from superqt import QElidingLabel, QFlowLayout
 
 from workbench.formatting import difference, number, percent, visible
+from workbench.gui.background import Background
 from workbench.gui.paths.layout import Node
+from workbench.gui.paths.siblings import SiblingsView
 from workbench.gui.paths.tree import PathTree
 from workbench.gui.place_view import Place, PlaceView
 from workbench.gui.widgets.controls import enable, label, named, tool_button
@@ -40,11 +45,16 @@ _ELSEWHERE = ("Nothing was written on from here yet. The tree is of {} of this c
 _SOURCES = {"Policy as it is now": TrySource("current"), "Start policy": TrySource("start")}
 
 
-class PathsView(PlaceView):
-    """Shows the tree of all places of a completion that were written on from."""
+_FROM_TOKEN, _SIBLINGS = "token", "siblings"
 
-    def __init__(self, store: Store, parent: QWidget | None = None) -> None:
+
+class PathsView(PlaceView):
+    """Shows the tree of all places of a completion that were written on from, or the completion
+    beside its :attr:`siblings`."""
+
+    def __init__(self, store: Store, background: Background, parent: QWidget | None = None) -> None:
         super().__init__("paths_view", store, parent)
+        self.siblings = SiblingsView(store, background, self)
         self._found: list[Crossroads] = []  # of the completion
         self._trees: dict[str, list[Crossroads]] = {}  # the same by who wrote them
         self._asked: dict[int, Place] = {}
@@ -93,7 +103,28 @@ class PathsView(PlaceView):
         self._show()
         self._enable()
 
+    def save_state(self) -> dict[str, object]:
+        """Return which of the two is shown."""
+        return {"shows": self.shows()}
+
+    def restore_state(self, state: dict[str, object]) -> None:
+        """Show as :meth:`save_state` told."""
+        if state.get("shows") in self._modes:
+            self.choose_mode(str(state["shows"]))
+
     # -- what the person does
+
+    def shows(self) -> str:
+        """Return what is shown: paths from a "token", or "siblings"."""
+        return next(name for name, button in self._modes.items() if button.isChecked())
+
+    def choose_mode(self, name: str) -> None:
+        """Show paths from a "token", or "siblings"."""
+        self._modes[name].setChecked(True)
+        siblings = name == _SIBLINGS
+        self._both.setCurrentWidget(self.siblings if siblings else self._pages)
+        self.siblings.controls.setVisible(siblings)
+        self._where.setVisible(not siblings)
 
     def write_on(self) -> None:
         """Write on from the place on display, or end that."""
@@ -171,6 +202,8 @@ class PathsView(PlaceView):
     def _show(self) -> None:
         place, found, shown = self._place, self._chosen(), self._shown()
         self._pages.setCurrentWidget(self._empty if place is None else self._whole)
+        if place is None:
+            self._where.setText("")
         self.writer.setVisible(len(self._trees) > 1)
         self._by.setVisible(len(self._trees) > 1)
         self.tree.show_places(shown, self._at())
@@ -240,7 +273,7 @@ class PathsView(PlaceView):
         self._where = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "paths_where",
                             "Place", "The place in a completion from which is written on")
         self._where.setElideMode(Qt.TextElideMode.ElideMiddle)
-        column.addWidget(self._where)
+        layout.addWidget(self._make_head())
         controls = QWidget()
         flow = QFlowLayout(controls)
         flow.setContentsMargins(0, 0, 0, 0)
@@ -295,7 +328,33 @@ class PathsView(PlaceView):
         self._pages = QStackedWidget()
         self._pages.addWidget(self._empty)
         self._pages.addWidget(self._whole)
-        layout.addWidget(self._pages)
+        self._both = QStackedWidget()
+        self._both.addWidget(self._pages)
+        self._both.addWidget(self.siblings)
+        layout.addWidget(self._both, 1)
+        self.choose_mode(_FROM_TOKEN)
+
+    def _make_head(self) -> QWidget:
+        """Return the choice between the two, and beside it what belongs to each."""
+        head, self._chooser = QWidget(), QButtonGroup(self)
+        row = QHBoxLayout(head)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(4)
+        self._modes: dict[str, QToolButton] = {}
+        for name, title, tip in (
+                (_FROM_TOKEN, "From a token", "What else could have come at a token, written on"),
+                (_SIBLINGS, "Siblings", "The completions of one prompt side by side, as a cycle "
+                                        "learned from them")):
+            button = tool_button(title, f"paths_{name}", title, tip, role="compact")
+            button.setCheckable(True)
+            button.clicked.connect(lambda _=False, name=name: self.choose_mode(name))
+            self._chooser.addButton(button)
+            self._modes[name] = button
+            row.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)
+        row.addSpacing(8)
+        row.addWidget(self._where, 1)
+        row.addWidget(self.siblings.controls, 1)
+        return head
 
     def _spin(self, name: str, title: str, least: int, most: int, value: int, tip: str) -> QSpinBox:
         spin = named(QSpinBox(), name, title, tip)
@@ -316,5 +375,6 @@ def say(found: Crossroads) -> str:
     worth, against = number(path.worth), number(found.others)
     return (f"{chance}This path is worth {worth}, the others {against} "
             f"on average: advantage {difference(against, worth)} of reward, against the other "
-            f"paths. All together {number(found.worth)} (●); the value head foresaw "
-            f"{number(found.value)} (◇).")
+            f"paths. All together {number(found.worth)} (●)"
+            + (f"; the value head foresaw {number(found.value)} (◇)."
+               if math.isfinite(found.value) else "."))
