@@ -86,11 +86,13 @@ class _Run(Protocol):
     def algorithm(self) -> str: ...
     @property
     def hyperparameters(self) -> Mapping[str, Value]: ...
+    @property
+    def forked_with(self) -> Mapping[str, Value]: ...
 
 
 def algorithm_of_run(run: _Run) -> Algorithm:
-    """Return what a run is shown as."""
-    return algorithm_named(run.algorithm, run.hyperparameters)
+    """Return what a run is shown as; a fork as what it goes on with."""
+    return algorithm_named(run.algorithm, {**run.hyperparameters, **run.forked_with})
 
 
 def are_several(runs: Iterable[str] = ()) -> bool:
@@ -102,6 +104,11 @@ def are_several(runs: Iterable[str] = ()) -> bool:
 def algorithm_of(settings: Settings) -> Algorithm:
     """Return the algorithm that these are the settings of."""
     return next(a for a in ALGORITHMS if a.settings is type(settings))
+
+
+def shown_as(settings: Settings) -> Algorithm:
+    """Return what a run with these settings is shown as."""
+    return algorithm_of(settings).variant(settings.model_dump())
 
 
 def read_settings(algorithm: str, values: Mapping[str, Value]) -> Settings:

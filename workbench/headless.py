@@ -21,7 +21,6 @@ from workbench import algorithms, assets
 from workbench.algorithm import Algorithm, Figure
 from workbench.algorithms import (
     algorithm_named,
-    algorithm_of_run,
     find_algorithm,
     find_metric,
     find_rule,
@@ -332,7 +331,7 @@ def _follow(
                 more(f"{name}: {count_cycles(int(hp['num_cycles']))} of {hp['batch_size']} "
                      "completions.")
             case ev.RunResumed() as resumed:
-                figures = algorithm_of_run(resumed).figures
+                figures = algorithm_named(resumed.algorithm, resumed.hyperparameters).figures
                 more(_begun(resumed))
             case ev.StateChanged(state=ev.State.PAUSED, note=note, held=True):
                 if note != told:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -26,7 +27,10 @@ def next_logprobs(policy: Policy, ids: Sequence[int], temperature: float = 1.0) 
 
 @torch.no_grad()
 def values_after(policy: Policy, rows: Sequence[Sequence[int]]) -> list[float]:
-    """Return what the value head foresees after each text of token ids."""
+    """Return what the value head foresees after each text of token ids; NaN where the policy has
+    none."""
+    if policy.value_head is None:
+        return [math.nan] * len(rows)
     return [policy.values(policy.value_states(
         torch.tensor([list(ids)], device=policy.device))[0, -1:]).item() for ids in rows]
 

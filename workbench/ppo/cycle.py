@@ -66,7 +66,7 @@ class PPOTrainer(Trainer[Hyperparameters]):
     mean and deviation of the start policy's scores.
     """
 
-    MADE_WITH = (*Trainer.MADE_WITH, "value_model")
+    MADE_WITH = (*Trainer.MADE_WITH, "value_model", "advantage_estimator")
     PREPARED_BY = DECIDED_BY
     PREPARATION = 3
 

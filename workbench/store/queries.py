@@ -42,6 +42,9 @@ if TYPE_CHECKING:  # numpy takes a while to import, and a window wants its store
     from workbench.records import TokenTrace
 
 
+_RUN = ("select r.*, iif(parent_id is null, null, (select json_group_array(json_array(name, "
+        "json(new))) from (select name, new from changes where run_id = r.id "
+        "and cycle <= r.parent_cycle + 1 order by cycle))) as forked_with from runs r")
 _COMPLETION = ("select c.*, p.text as prompt_text from completions c join run_prompts p "
                "on p.run_id = c.run_id and p.position = c.prompt")
 
@@ -63,11 +66,11 @@ class Queries:
 
     def runs(self) -> list[RunRecord]:
         """Return every run, newest first."""
-        return [run_record(row) for row in self._db.query("select * from runs order by id desc")]
+        return [run_record(row) for row in self._db.query(f"{_RUN} order by id desc")]
 
     def run(self, run_id: int) -> RunRecord | None:
         """Return one run, or None when there is none of that number."""
-        rows = self._db.query("select * from runs where id = ?", [run_id])
+        rows = self._db.query(f"{_RUN} where id = ?", [run_id])
         return next((run_record(row) for row in rows), None)
 
     def sweeps(self) -> list[SweepRecord]:

@@ -73,6 +73,8 @@ class RunRecord:
     sweep: int | None = None
     """The sweep that it is the run of ``place`` of; None: it is of none."""
     place: int | None = None
+    forked_with: Mapping[str, Value] = field(default_factory=dict)
+    """Of a fork: what had been changed when its own first cycle began."""
 
 
 @dataclass(frozen=True, slots=True)

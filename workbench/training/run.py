@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from workbench.algorithms import algorithm_of, find_algorithm, read_settings
+from workbench.algorithms import find_algorithm, read_settings, shown_as
 from workbench.health import Watch
 from workbench.records import Completion
 from workbench.settings import Settings
@@ -83,8 +83,13 @@ class Run:
     health: Watch = field(init=False)
 
     def __post_init__(self) -> None:
-        algorithm = algorithm_of(self.hp)
-        self.health = Watch(algorithm.rules, algorithm.watched)
+        shown = shown_as(self.hp)
+        self.health = Watch(shown.rules, shown.watched)
+
+    def use(self, hp: Settings) -> None:
+        """Take over settings from the next cycle on, and what they have the run judged by."""
+        self.hp, shown = hp, shown_as(hp)
+        self.health.rules, self.health.watched = shown.rules, shown.watched
 
     @property
     def compared(self) -> list[int]:
@@ -122,7 +127,7 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
     if unreadable := store.checkpoints.why_unreadable(record.id):
         raise ResumeError(unreadable)
     try:
-        algorithm = find_algorithm(record.algorithm)
+        find_algorithm(record.algorithm)
     except KeyError:
         raise ResumeError(
             f"{record.name} learns by {record.algorithm!r}, which this version of PPO Workbench "
@@ -156,7 +161,7 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
         record.id, read_settings(record.algorithm, settings),
         tuple(store.run_prompts(record.id)), cycle=cycle, compared_start=cycle > 0,
         checkpointed=cycle, score=score)
-    watched = algorithm.watched
+    watched = run.health.watched
     for name, series in (store.metrics(record.id, watched) if watched else {}).items():
         run.health.know(name, [value for at, value in zip(series.cycles, series.values, strict=True)
                                if at <= cycle])

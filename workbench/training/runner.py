@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 
-from workbench.algorithms import algorithm_of, parts_of
+from workbench.algorithms import parts_of, shown_as
 from workbench.feedback.reward_text import RewardError
 from workbench.learning.trainer import AnyTrainer
 from workbench.memory_allocator import return_freed_memory
@@ -167,7 +167,7 @@ class Runner:
             run.id, run.cycle + 1, records(made.rollout, run), made.traces).exception()
         run.drafted = run.drafted or written is None
         self._store.set_status(run.id, "paused").exception()
-        title = next(p.title for p in parts_of(algorithm_of(run.hp)) if p.name == part)
+        title = next(p.title for p in parts_of(shown_as(run.hp)) if p.name == part)
         self._session.enter(
             State.PAUSED, f"In cycle {run.cycle + 1}, after {title}"
             f"{f'; it cannot be shown: {written}' if written else ''}", within=part)

@@ -31,6 +31,8 @@ _CAN_WAIT = (do.SetHyperparameters, do.EstimateMemory, do.ReadDistribution, do.R
 NOT_KEPT = "The tokens of this completion are not kept any more; choose one of a later cycle."
 OTHER_MODELS = ("The models in memory are not those of this run; load them (Models), or resume the "
                 "run, to ask them about its completions.")
+NO_VALUES = ("There is no value head in this checkpoint, so that it foresees nothing: completions "
+             "are held against others.")
 Waiting = do.Command | do.Close | RemoteCommand
 
 
@@ -97,11 +99,16 @@ class SideRequest:
 
     @contextlib.contextmanager
     def _policy(
-        self, source: do.TrySource, trainer: AnyTrainer, models: Models, prefix: str = WEIGHTS
+        self, source: do.TrySource, trainer: AnyTrainer, models: Models, prefix: str = WEIGHTS,
+        head: str = "",
     ) -> Iterator[Policy]:
         """Give the policy of a source; of a checkpoint the weights whose names begin so.
 
+        Args:
+            head: how the names of a value head's weights begin, where it has to have one.
+
         Raises:
+            ResumeError: it has none.
             CheckpointError: it is missing or damaged.
             WrongWeightsError: it belongs to another model.
         """
@@ -122,6 +129,8 @@ class SideRequest:
                     sentence := models.changed_weights(run.models, policy_alone=True)):
                 raise WrongWeightsError(sentence)
             arrays, _ = self._store.checkpoints.read(source.run_id, source.cycle, prefix)
+            if not any(name.startswith(head) for name in arrays):
+                raise ResumeError(NO_VALUES)
             with other_weights(trainer.policy, arrays, prefix) as policy:
                 yield policy
 

@@ -61,7 +61,7 @@ def apply_staged(run: Run, trainer: AnyTrainer) -> HyperparametersApplied | None
         for name, (old, now) in run.hp.differences(new).items())
     run.staged.clear()
     trainer.apply(run.hp, new)
-    run.hp = new
+    run.use(new)
     return HyperparametersApplied(run.id, run.cycle + 1, changes, new.model_dump())
 
 

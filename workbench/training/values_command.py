@@ -10,6 +10,8 @@ from workbench.training import events as ev
 from workbench.training.models import Models
 from workbench.training.side_request import SideRequest, Waiting
 
+_HEAD = "weights/value_head."
+
 
 class ReadingValues(SideRequest):
     """Serves :class:`~workbench.training.commands.ReadValues`."""
@@ -32,5 +34,5 @@ class ReadingValues(SideRequest):
         place = self._find_place(command, models)
         self.step(Phase.SAMPLING, 0, 0)
         source = do.TrySource("checkpoint", command.run_id, command.checkpoint)
-        with self._policy(source, place.trainer, models, ALL_WEIGHTS) as policy:
+        with self._policy(source, place.trainer, models, ALL_WEIGHTS, _HEAD) as policy:
             return tuple(values_along(policy, place.prompt_ids, place.tokens))

@@ -29,8 +29,8 @@ from workbench.gui.widgets.controls import describe, named
 from workbench.gui.widgets.theme import Theme, mix, themes
 
 _SCALE, _EDGE = 44, 6  # pixels for the numbers of the scale, and at the other edges
-_PROMPT, _PROMPT_SHARE = 170, 0.22  # pixels that the prompt takes at most, and of the width
-_FAN = 0.3  # of what is left of the width, for the paths; the texts have the rest
+_PROMPT, _PROMPT_SHARE = 170, 0.2  # pixels that the prompt takes at most, and of the width
+_FAN = 0.24  # of what is left of the width, for the paths; the texts have the rest
 _LEADER, _GAP = 18, 12  # pixels from a path's end to its line, and between columns
 _LINES = 3  # of the prompt
 _TICKS = 4
@@ -103,7 +103,7 @@ class SiblingTree(QWidget):
     def _fan_end(self) -> float:
         return self._prompt_end + _FAN * (self.width() - self._prompt_end)
 
-    def y(self, worth: float) -> float:
+    def height_of(self, worth: float) -> float:
         """Return the height of a number."""
         low, high = self.span()
         bottom = self.height() - _EDGE - self._high / 2
@@ -122,7 +122,7 @@ class SiblingTree(QWidget):
         """Return where a path ends."""
         assert self.group is not None
         worth = self.group.members[row].worth
-        return QPointF(self._fan_end, self.y(worth if math.isfinite(worth) else self.group.mean))
+        return QPointF(self._fan_end, self.height_of(worth if math.isfinite(worth) else self.group.mean))
 
     def line(self, row: int) -> QRectF:
         """Return where a completion's numbers and text stand."""
@@ -241,9 +241,9 @@ class SiblingTree(QWidget):
 
     def _draw_scale(self, painter: QPainter, theme: Theme) -> None:
         low, high = self.span()
-        count = max(1, min(_TICKS, int((self.y(low) - self.y(high)) / self._high)))
+        count = max(1, min(_TICKS, int((self.height_of(low) - self.height_of(high)) / self._high)))
         for value in (low + (high - low) * i / count for i in range(count + 1)):
-            y = self.y(value)
+            y = self.height_of(value)
             painter.setPen(QPen(QColor(theme.border), 1))
             painter.drawLine(QPointF(_SCALE, y), QPointF(self._fan_end, y))
             painter.setPen(QColor(theme.muted))
@@ -252,7 +252,7 @@ class SiblingTree(QWidget):
 
     def _draw_path(self, painter: QPainter, theme: Theme, row: int) -> None:
         assert self.group is not None
-        start, end = QPointF(self._prompt_end, self.y(self.group.mean)), self.end(row)
+        start, end = QPointF(self._prompt_end, self.height_of(self.group.mean)), self.end(row)
         bend = (end.x() - start.x()) / 2
         path = QPainterPath(start)
         path.cubicTo(QPointF(start.x() + bend, start.y()), QPointF(end.x() - bend, end.y()), end)
@@ -269,7 +269,7 @@ class SiblingTree(QWidget):
     def _draw_prompt(self, painter: QPainter, theme: Theme, group: Group) -> None:
         """Draw the prompt, where all begin, with what they were held against below it, and the
         dashed line of that."""
-        y, accent = self.y(group.mean), QColor(theme.accent)
+        y, accent = self.height_of(group.mean), QColor(theme.accent)
         painter.setPen(QPen(accent, 1.6, Qt.PenStyle.DashLine))
         painter.drawLine(QPointF(_SCALE, y), QPointF(self._fan_end, y))
         wide = self._prompt_end - _SCALE - 4

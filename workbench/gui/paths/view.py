@@ -342,7 +342,7 @@ class PathsView(PlaceView):
         row.setSpacing(4)
         self._modes: dict[str, QToolButton] = {}
         for name, title, tip in (
-                (_FROM_TOKEN, "From a token", "What else could have come at a token, written on"),
+                (_FROM_TOKEN, "Token", "What else could have come at a token, written on"),
                 (_SIBLINGS, "Siblings", "The completions of one prompt side by side, as a cycle "
                                         "learned from them")):
             button = tool_button(title, f"paths_{name}", title, tip, role="compact")
