@@ -121,8 +121,8 @@ class SiblingTree(QWidget):
     def end(self, row: int) -> QPointF:
         """Return where a path ends."""
         assert self.group is not None
-        worth = self.group.members[row].worth
-        return QPointF(self._fan_end, self.height_of(worth if math.isfinite(worth) else self.group.mean))
+        worth, mean = self.group.members[row].worth, self.group.mean
+        return QPointF(self._fan_end, self.height_of(worth if math.isfinite(worth) else mean))
 
     def line(self, row: int) -> QRectF:
         """Return where a completion's numbers and text stand."""

@@ -1,0 +1,204 @@
+"""Siblings: the completions of one prompt beside one another, in the numbers that the store has."""
+
+from __future__ import annotations
+
+from statistics import fmean, stdev
+
+import pytest
+from helpers import groups, pointer, traces
+from helpers.groups import PRICE, SCORES
+from helpers.window import PROMPTS, Opened, as_plain, fill
+from PySide6.QtCore import Qt
+from pytestqt.qtbot import QtBot
+
+from workbench.formatting import number, signed
+from workbench.gui.paths.siblings import SiblingsView
+from workbench.store.store import Store
+
+
+def show(qtbot: QtBot, opened: Opened, run_id: int) -> SiblingsView:
+    opened.controller.show_run(run_id)
+    opened.window.paths.choose_mode("siblings")
+    opened.window.reveal("paths")
+    dock = opened.window.docks["paths"]
+    dock.setFloating(True)
+    dock.resize(1000, 500)
+    view = opened.window.paths.siblings
+    qtbot.waitUntil(lambda: view.picture is not None and view.picture.run_id == run_id
+                    and view._pages.currentWidget() is not None)
+    return view
+
+
+@pytest.fixture
+def siblings(qtbot: QtBot, opened: Opened, store: Store) -> SiblingsView:
+    return show(qtbot, opened, groups.fill(store))
+
+
+def first(view: SiblingsView) -> None:
+    """Look at the first prompt's group, whatever Tokens shows."""
+    view.choose_group(0)
+
+
+@pytest.mark.parametrize("kind", ["group", "leave_one_out"])
+def test_numbers_are_those_of_hand(
+    qtbot: QtBot, opened: Opened, store: Store, kind: str
+) -> None:
+    view = show(qtbot, opened, groups.fill(store, advantage_estimator=kind))
+    first(view)
+    scores = sorted(SCORES[0], reverse=True)
+    mean, spread = fmean(scores), stdev(scores)
+    gained = [(s - mean) / (spread + 1e-4) if kind == "group" else (s - mean) * 4 / 3
+              for s in scores]
+    columns = {head: texts for head, _, texts in view.tree.columns()}
+    assert columns == {
+        "Score": [number(s) for s in scores], "Worth": [number(s - PRICE) for s in scores],
+        "Advantage": [signed(a) for a in gained]}
+    # Of either kind the line is the mean of the group: so is the mean of the means of the others.
+    assert view.group().mean == pytest.approx(mean - PRICE)
+    assert view._said.text() == (
+        f"4 completions. The best is worth 3.75, the worst 0.75; group's mean {mean - PRICE:.2f}.")
+    # The higher, the better, and the line lies in the middle of an even group.
+    ends = [view.tree.end(row).y() for row in range(4)]
+    assert ends == sorted(ends)
+    assert view.tree.height_of(view.group().mean) == pytest.approx((ends[0] + ends[3]) / 2)
+
+
+def test_lines_stand_clear_of_one_another(siblings: SiblingsView) -> None:
+    first(siblings)
+    tree = siblings.tree
+    for place in range(3):
+        siblings.choose_group(place)
+        for high in (tree.minimumSizeHint().height(), 300):
+            tree.resize(700, high)
+            boxes = [tree.line(row) for row in range(4)]
+            assert not any(a.intersects(b) for i, a in enumerate(boxes) for b in boxes[:i])
+            assert all(box.top() >= 0 and box.bottom() <= tree.height() for box in boxes)
+            assert not tree.grab().isNull()
+
+
+def test_one_goes_from_completion_to_completion_and_opens_one(
+    qtbot: QtBot, opened: Opened, siblings: SiblingsView
+) -> None:
+    first(siblings)
+    tree = siblings.tree
+    assert (siblings._text.isVisible(), siblings._hint.isVisible()) == (False, True)
+    tree.setFocus()
+    for _ in range(2):
+        qtbot.keyClick(tree, Qt.Key.Key_Down)
+    said = ("Score 3.00, worth 2.75, held against 2.25: advantage +0.39. clean and quiet 3")
+    assert siblings._text.text() == said
+    assert tree.accessibleDescription() == f"Completion 2 of 4: {said}"
+    assert not siblings._hint.isVisible()
+    qtbot.keyClick(tree, Qt.Key.Key_Return)
+    tokens = opened.window.tokens
+    qtbot.waitUntil(lambda: tokens._record is not None and tokens._record.position == 3)
+    assert tokens._shown_cycle == 2
+    opened.window.reveal("paths")
+    assert tree.read_row == 1  # what Tokens shows is marked
+    pointer.move(tree, tree.line(3).center())
+    assert "Score 1.00" in siblings._text.text()
+    qtbot.mouseClick(tree, Qt.MouseButton.LeftButton, pos=tree.line(3).center().toPoint())
+    qtbot.waitUntil(lambda: tokens._record is not None and tokens._record.position == 0)
+    for _ in range(9):
+        qtbot.keyClick(tree, Qt.Key.Key_Up)
+    assert tree.row == 0
+    qtbot.keyClick(tree, Qt.Key.Key_End)
+    assert tree.row == 3
+
+
+def test_colours_tell_better_from_worse(siblings: SiblingsView) -> None:
+    from workbench.gui.widgets.theme import themes
+
+    theme = themes().theme
+    first(siblings)
+    colours = [siblings.tree.colour(row, theme) for row in range(4)]
+    assert colours[0].green() > colours[0].red()
+    assert colours[3].red() > colours[3].green()
+    siblings.choose_group(1)  # all alike
+    assert {siblings.tree.colour(row, theme).name() for row in range(4)} == {theme.muted}
+
+
+def test_one_goes_from_prompt_to_prompt(qtbot: QtBot, siblings: SiblingsView) -> None:
+    first(siblings)
+    assert [siblings.prompt.itemText(i) for i in range(3)] == [
+        f"{PROMPTS[0]}  (0.75 to 3.75)", f"{PROMPTS[1]}  (all 0.25)",
+        f"{PROMPTS[2]}  (−2.25 to 1.25)"]
+    assert not siblings.previous.isEnabled()
+    qtbot.mouseClick(siblings.next, Qt.MouseButton.LeftButton)
+    assert siblings.group().text == PROMPTS[1]
+    assert siblings._said.text() == (
+        "4 completions. All of them are worth 0.25: none is better than its siblings, so they "
+        "teach nothing.")
+    assert siblings.wanted == 2  # the cycle stays
+    siblings.tree.setFocus()
+    qtbot.keyClick(siblings.tree, Qt.Key.Key_Right)
+    assert siblings.prompt.currentIndex() == 2
+    assert not siblings.next.isEnabled()
+    qtbot.keyClick(siblings.tree, Qt.Key.Key_Right)  # there is none
+    assert siblings.prompt.currentIndex() == 2
+    # The prompt stays in another cycle.
+    qtbot.mouseClick(siblings.cycles.previous, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: siblings.shown_cycle() == 1)
+    assert siblings.group().text == PROMPTS[2]
+
+
+def test_it_follows_the_run(qtbot: QtBot, opened: Opened, siblings: SiblingsView,
+                            store: Store) -> None:
+    assert siblings.cycles.latest.isChecked()
+    groups.record(store, siblings.run_id or 0, 3)
+    siblings.cycle_available(siblings.run_id or 0)
+    qtbot.waitUntil(lambda: siblings.shown_cycle() == 3)
+    siblings.choose_group(2)
+    groups.record(store, siblings.run_id or 0, 4)
+    siblings.cycle_available(siblings.run_id or 0)
+    qtbot.waitUntil(lambda: siblings.picture is not None and len(siblings.picture.cycles) == 4)
+    assert siblings.shown_cycle() == 3
+
+
+def test_without_tokens_heights_are_scores(qtbot: QtBot, opened: Opened, store: Store) -> None:
+    view = show(qtbot, opened, groups.fill(store, keep=0))
+    assert [head for head, *_ in view.tree.columns()] == ["Score"]
+    assert view.group().mean == fmean(SCORES[0])
+    assert view._said.text() == (
+        "4 completions. The best is worth 4.00, the worst 1.00; mean 2.50. Their tokens are not "
+        "kept, or not judged yet, so that heights are scores and the dashed line is their mean.")
+
+
+def test_what_there_is_none_of_is_said(qtbot: QtBot, opened: Opened, store: Store) -> None:
+    view = opened.window.paths.siblings
+    assert "Press Start" in view._empty.text()
+    show(qtbot, opened, traces.fill(store))  # of PPO, with one completion of each prompt
+    assert view._empty.text() == (
+        "This cycle wrote each prompt's completions without siblings. Set Completions per prompt "
+        "in Hyperparameters to 2 or more, and start a run: here they then stand side by side.")
+    assert view._empty.isVisible()
+    assert not view._of_prompt.isVisible()
+
+
+def test_of_ppo_the_line_is_what_the_value_head_foresaw(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    view = show(qtbot, opened, groups.fill(store, advantage_estimator="gae"))
+    first(view)
+    kept = {t.position: t for t in store.traces(view.run_id or 0, 2)}
+    assert view.group().mean == pytest.approx(
+        fmean(float(kept[i].numbers["value"][0]) for i in range(4)))
+    assert "value head at the prompt 2.25." in view._said.text()
+
+
+def test_what_is_shown_is_remembered(opened: Opened, store: Store) -> None:
+    paths = opened.window.paths
+    assert paths.shows() == "token"
+    paths.choose_mode("siblings")
+    kept = paths.save_state()
+    paths.choose_mode("token")
+    paths.restore_state(kept)
+    assert paths.shows() == "siblings"
+    assert paths.siblings.isVisibleTo(paths)
+    paths.restore_state({"shows": "novel"})
+    assert paths.shows() == "siblings"
+    # Paths of a completion are those from a token.
+    opened.controller.show_run(fill(store))
+    opened.window.completions.paths_wanted.emit(1, 0)
+    assert paths.shows() == "token"
+    assert "side by side" in as_plain(paths._modes["siblings"].toolTip())
