@@ -86,7 +86,7 @@ class Queries:
     def runs_of_sweep(self, number: int) -> list[RunRecord]:
         """Return the runs of a sweep, newest first."""
         return [run_record(row) for row in self._db.query(
-            "select * from runs where sweep = ? order by id desc", [number])]
+            f"{_RUN} where sweep = ? order by id desc", [number])]
 
     def identity(self, run_id: int) -> str:
         """Return what tells a run from those of the same number in other databases; "" when there

@@ -228,7 +228,7 @@ class SiblingsView(PictureView[Picture]):
         self.prompt.setProperty("role", "compact")
         self.prompt.setSizeAdjustPolicy(
             QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-        self.prompt.setMinimumContentsLength(18)
+        self.prompt.setMinimumContentsLength(14)
         self.prompt.currentIndexChanged.connect(self.choose_group)
         self._of_prompt = QWidget()
         row = QHBoxLayout(self._of_prompt)
