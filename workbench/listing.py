@@ -103,7 +103,8 @@ def _open(options: argparse.Namespace) -> Store | None:
 
 
 def console_of_lines() -> Console:
-    """Return where lines are printed. What no terminal shows, a file or another program, is not wrapped."""
+    """Return where to print lines. What no terminal shows, a file or another program, is not
+    wrapped."""
     wide = not (sys.stdout.isatty() or os.environ.get("COLUMNS"))
     return Console(highlight=False, markup=False, width=_UNWRAPPED if wide else None)
 

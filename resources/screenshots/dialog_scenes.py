@@ -56,6 +56,11 @@ async def compare_settings(stage: Stage) -> None:
 
 
 @scene
+async def compare_algorithms(stage: Stage) -> None:
+    stage.actions["compare_algorithms"].trigger()
+
+
+@scene
 async def delete_run(stage: Stage) -> None:
     stage.window.reveal("runs")
     stage.window.runs.delete_selected()

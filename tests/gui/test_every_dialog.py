@@ -109,6 +109,11 @@ def unhealthy(opened: Opened) -> None:
     opened.window.actions_["health"].trigger()
 
 
+def compare_algorithms(opened: Opened) -> None:
+    opened.window.models.is_loaded = lambda: True
+    opened.window.actions_["compare_algorithms"].trigger()
+
+
 def delete_checkpoint(opened: Opened) -> None:
     opened.window.actions_["checkpoints"].trigger()
     listed = opened.window.findChild(CheckpointsView, "checkpoints")
@@ -126,6 +131,7 @@ DIALOGS: dict[str, Callable[[Opened], object]] = {
     "command_palette": action("palette"),
     "shortcut_sheet": action("shortcuts"),
     "about": action("about"),
+    "compare_algorithms": compare_algorithms,
     "what_is": lambda opened: next(
         iter(opened.window.metrics._grid)).menu.actions()[-1].trigger(),
     "notifications": action("notifications"),

@@ -85,6 +85,9 @@ SPECS = (
     ActionSpec("go_back", "Go back to checkpoint…", "Let the run selected in Runs go on from an "
                "earlier checkpoint; what it did later is kept as an abandoned branch", "Run",
                "Ctrl+Shift+B", states=CAN_BRANCH, of_run="Go back in {} to checkpoint…"),
+    ActionSpec("compare_algorithms", "Compare algorithms…", "Train in several ways on the same "
+               "models, prompts and budget, one run after the other", "Run",
+               states=allowed(do.Start), group=True),
     ActionSpec("checkpoint", "Checkpoint now", "Write a checkpoint of the paused run, to resume "
                "from later", "Run", "Ctrl+S", states=allowed(do.Checkpoint), group=True),
     ActionSpec("checkpoints", "Checkpoints…", "See, pin and delete the checkpoints of the run "

@@ -16,6 +16,7 @@ from workbench.formatting import count_cycles, file_size
 from workbench.gui.background import Background
 from workbench.gui.command_palette import CommandPalette
 from workbench.gui.controllers.branching import Branching
+from workbench.gui.controllers.comparing import Comparing
 from workbench.gui.controllers.experiments import Experiments
 from workbench.gui.controllers.explaining import Explaining
 from workbench.gui.controllers.exporting import Exporting
@@ -69,6 +70,7 @@ class Controller(QObject):
         self._display = RunDisplay(window, store, background, self.health, self.resuming, send)
         self.branching = Branching(window, store, background, self.resuming)
         self.experiments = Experiments(window, store, self.resuming)
+        self.comparing = Comparing(window, store, self.resuming, send)
         self.explaining = Explaining(window)
         ViewLinks(window)
         self._connect()
@@ -159,6 +161,7 @@ class Controller(QObject):
                     view.cycle_available(event.run_id)
                 self._display.add(event)
                 window.runs.refresh_run(event.run_id)
+                self.comparing.cycle_finished(event)
             case ev.HealthChecked():
                 self.health.checked(event)
             case ev.HyperparametersStaged():
@@ -220,6 +223,7 @@ class Controller(QObject):
         self.resuming.state_changed(event.state)
         self._display.say_what_shows()
         self.readiness.update()
+        self.comparing.state_changed(event.state)
 
     def _refused(self, event: ev.CommandRefused) -> None:
         if event.command in ("SetHyperparameters", "Start") and event.problems:
@@ -228,6 +232,8 @@ class Controller(QObject):
             self._window.trying.refused()
         if event.command in ("Fork", "LoadModels"):
             self.experiments.refused()
+        if event.command in ("Start", "ResumeRun", "LoadModels"):
+            self.comparing.refused()
         if event.command == "WriteOn":
             self._window.paths.refused()
         if event.command == "ReadDistribution":
@@ -242,8 +248,11 @@ class Controller(QObject):
 
     def _run_started(self, event: ev.RunStarted) -> None:
         window = self._window
-        window.hyperparameters.run_started(
-            event.hyperparameters, find_algorithm(event.algorithm))
+        algorithm = find_algorithm(event.algorithm)
+        if self.comparing.has(event.run_id):
+            window.hyperparameters.lend(event.hyperparameters, event.name, algorithm)
+        else:
+            window.hyperparameters.run_started(event.hyperparameters, algorithm)
         window.status.run_started(event)
         window.runs.refresh()
         self._display.begin(
@@ -320,6 +329,7 @@ class Controller(QObject):
                 f"{name} {event.outcome} after {cycles}. {more}".rstrip())
         self._written = None
         self._display.say_what_shows()
+        self.comparing.run_finished(event)
 
     def _run_failed(self, event: ev.RunFailed) -> None:
         log.error(_in_full(event))
@@ -413,6 +423,7 @@ class Controller(QObject):
         window = self._window
         window.show_starting(False)
         self.run_control.give_up_waiting()
+        self.comparing.loading_failed()
         if event.untrusted:
             ask_to_run(window, event.untrusted, partial(self._run_file, event), partial(
                 self._loading_failed, replace(event, untrusted=None, details="")))

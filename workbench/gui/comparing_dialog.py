@@ -1,0 +1,132 @@
+"""What is to be compared: ways to learn, seeds, and how much each run may use."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QLineEdit, QWidget
+
+from workbench.gui.widgets.controls import describe, enable, label, named, push_button
+from workbench.gui.widgets.dialog import Dialog
+from workbench.gui.widgets.plain_text import plain_tip
+from workbench.settings import HyperparameterError, Settings
+from workbench.training.comparing import CompareError, Plan, Unit, Way, make_plan
+
+_UNITS: Mapping[Unit, str] = {"samples": "completions", "seconds": "seconds"}
+_AT_FIRST = ("PPO", "GRPO", "RLOO")
+_COLUMNS = 3
+
+
+class ComparingDialog(Dialog):
+    """Asks what is to be compared, says what that would train, and calls ``begin`` with the plan.
+
+    ``unfinished`` are the names of comparisons that can go on, by number, and ``go_on`` is called
+    with the number of one. The runs have what they have in common from ``like``, the settings in
+    the form.
+    """
+
+    def __init__(
+        self, ways: Sequence[Way], like: Settings, unfinished: Mapping[int, str],
+        begin: Callable[[Plan], None], go_on: Callable[[int], None], parent: QWidget,
+    ) -> None:
+        super().__init__(parent, "compare_algorithms", "Compare algorithms")
+        self._ways, self._like, self._begin, self._go_on = ways, like, begin, go_on
+        self._plan: Plan | None = None
+        self._add_unfinished(unfinished)
+        self.body.addWidget(label(
+            "Train the same policy by the same reward on the same prompts in several ways, one "
+            "run after the other.", wrap=True))
+        grid = QGridLayout()
+        grid.setHorizontalSpacing(16)
+        self.boxes: list[QCheckBox] = []
+        for place, way in enumerate(ways):
+            box = named(QCheckBox(way.name), f"way_{place}", way.name, plain_tip(way.help))
+            box.setChecked(way.name in _AT_FIRST)
+            box.toggled.connect(self._refresh)
+            grid.addWidget(box, place // _COLUMNS, place % _COLUMNS)
+            self.boxes.append(box)
+        self.body.addLayout(grid)
+        self.seeds = named(QLineEdit("0"), "compare_seeds", "Seeds",
+                           "A run of each way for each of these whole numbers, with commas between")
+        self.budget = named(
+            QLineEdit(str(like.num_cycles * like.batch_size)), "compare_budget", "Budget",
+            "How much each run may use")
+        self.unit = named(QComboBox(), "compare_unit", "Budget in",
+                          "What the budget counts: completions written, or seconds of the run's "
+                          "cycles")
+        for unit, title in _UNITS.items():
+            self.unit.addItem(title, unit)
+        for text, fields in (("&Seeds", (self.seeds,)),
+                             ("&Each run has", (self.budget, self.unit))):
+            self.body.addLayout(self._line(text, fields))
+        self.seeds.textChanged.connect(self._refresh)
+        self.budget.textChanged.connect(self._refresh)
+        self.unit.currentIndexChanged.connect(self._refresh)
+        self.said = label("", "muted", wrap=True)
+        self.said.setObjectName("compare_said")
+        self.body.addWidget(self.said)
+        self.body.addStretch(1)
+        self.start = self.add_accept("Compare", "compare_begin", "Train the runs")
+        self.accepted.connect(self._accept)
+        self.setMinimumWidth(420)
+        self._refresh()
+        self.finish("Cancel", "Train nothing")
+
+    def _line(self, text: str, fields: Sequence[QWidget]) -> QHBoxLayout:
+        line = QHBoxLayout()
+        title = label(text)
+        title.setBuddy(fields[0])
+        title.setMinimumWidth(100)
+        line.addWidget(title)
+        for field in fields:
+            line.addWidget(field, 1)
+        return line
+
+    def _add_unfinished(self, unfinished: Mapping[int, str]) -> None:
+        for number, name in unfinished.items():
+            line = QHBoxLayout()
+            line.addWidget(label(name, wrap=True), 1)
+            line.addWidget(push_button(
+                "Go on", f"compare_go_on_{number}", "Train the runs that are not done yet",
+                lambda number=number: self._leave_for(number)))  # type: ignore[misc]
+            self.body.addLayout(line)
+
+    def _leave_for(self, number: int) -> None:
+        self.close()
+        self._go_on(number)
+
+    def _refresh(self) -> None:
+        """Say what would be trained, or what is wrong."""
+        try:
+            self._plan, wrong = self._make(), ""
+        except (CompareError, HyperparameterError) as error:
+            self._plan, wrong = None, str(error)
+        self.said.setProperty("role", "error" if wrong else "muted")
+        self.said.style().polish(self.said)
+        self.said.setText(wrong or self._summary())
+        enable(self.start, not wrong, wrong)
+        describe(self.said, self.said.text())
+
+    def _make(self) -> Plan:
+        chosen = [way for way, box in zip(self._ways, self.boxes, strict=True) if box.isChecked()]
+        text = self.seeds.text().strip()
+        if not re.fullmatch(r"\d{1,9}(\s*,\s*\d{1,9})*", text):
+            raise CompareError("Seeds are whole numbers with commas between, such as 0, 1, 2.")
+        budget = self.budget.text().strip()
+        if not re.fullmatch(r"\d{1,9}", budget):
+            raise CompareError("The budget is a whole number, without separators.")
+        return make_plan(chosen, [int(part) for part in text.split(",")], self._like,
+                         int(budget), self.unit.currentData())
+
+    def _summary(self) -> str:
+        assert self._plan is not None
+        runs = self._plan.runs
+        each = f"{self._plan.budget:,.0f} {_UNITS[self._plan.unit]}"
+        count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
+        return (f"{count} of {each} each; all else is as in Hyperparameters. "
+                "Stopped, it goes on from here where it stood.")
+
+    def _accept(self) -> None:
+        if self._plan is not None:
+            self._begin(self._plan)
