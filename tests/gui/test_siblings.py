@@ -202,3 +202,71 @@ def test_what_is_shown_is_remembered(opened: Opened, store: Store) -> None:
     opened.window.completions.paths_wanted.emit(1, 0)
     assert paths.shows() == "token"
     assert "side by side" in as_plain(paths._modes["siblings"].toolTip())
+
+
+def test_tokens_lists_siblings_together(qtbot: QtBot, opened: Opened, store: Store) -> None:
+    opened.controller.show_run(groups.fill(store))
+    opened.window.reveal("tokens")
+    view = opened.window.tokens
+    qtbot.waitUntil(lambda: view.list.count() == 12)
+    lines = [view.list.model().index(row, 0).data() for row in range(12)]
+    gained = [groups.advantages(SCORES[0], "group")[i] for i in (1, 3, 2, 0)]
+    assert lines[:4] == [
+        f"{score:.2f}  {signed(a)}  {start} clean and quiet {i}" for score, a, start, i in zip(
+            (4, 3, 2, 1), gained, (PROMPTS[0], "…", "…", "…"), (1, 3, 2, 0), strict=True)]
+    # The group with the best comes first.
+    assert [line.split()[0] for line in lines] == [
+        "4.00", "3.00", "2.00", "1.00", "1.50", "0.25", "−1.00", "−2.00", *["0.50"] * 4]
+    assert lines[8] == f"0.50  0.00  {PROMPTS[1]} clean and quiet 0"
+    assert view.controls.count.text() == "12 completions, siblings together, best first"
+    assert view.list._model.firsts == {0, 4, 8}
+    view.filter.show_text("quiet 0")
+    assert view.list._model.firsts == {0, 1, 2}
+    assert all("…" not in view.list.model().index(row, 0).data() for row in range(3))
+    assert not view.list.grab().isNull()
+
+
+def test_the_line_of_a_group_is_its_mean_and_no_value_head_is_beside_it(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    opened.controller.show_run(groups.fill(store))
+    opened.window.reveal("tokens")
+    view = opened.window.tokens
+    qtbot.waitUntil(lambda: view.list.count() == 12)
+    figures = view.line.figures
+    assert figures.estimates == (2.25, 2.25, 2.25)
+    assert figures.end == 3.75
+    assert figures.flag == "reward 4.00\nworth 3.75"
+    assert figures.gap_text == "1.50 better than the mean of its group"
+    assert figures.bars == pytest.approx((groups.advantages(SCORES[0], "group")[1],) * 3)
+    assert "better than the mean of its group, 2.25." in as_plain(view._said.text())
+    assert not view.earlier.isVisible()
+    assert not view.controls._earlier_title.isVisible()
+    assert view.line.accessibleName() == "Group's mean"
+    opened.controller.show_run(traces.fill(store))
+    qtbot.waitUntil(lambda: view.list.count() == 3)
+    assert view.earlier.isVisible()
+    assert view.line.accessibleName() == "Value line"
+    assert view.controls.count.text() == "3 completions, best first"
+    assert view.list._model.firsts is None
+
+
+def test_cycles_before_a_fork_are_read_as_they_were_learned_from(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    run_id = groups.fill(store, cycles=1, advantage_estimator="gae")
+    fork = store.fork_run(
+        run_id, 0, name="", hyperparameters=store.settings_after(run_id, 0),
+        changes=[("advantage_estimator", "gae", "group", "person")]).result()
+    store.rewind(fork, 0)
+    groups.record(store, fork, 1)
+    run = store.run(fork)
+    assert run is not None
+    assert run.forked_with == {"advantage_estimator": "group"}
+    opened.controller.show_run(fork)
+    opened.window.reveal("tokens")
+    view = opened.window.tokens
+    qtbot.waitUntil(lambda: view.list.count() == 12)
+    assert view.line.accessibleName() == "Group's mean"
+    opened.controller.show_run(run_id)
+    qtbot.waitUntil(lambda: view.line.accessibleName() == "Value line")

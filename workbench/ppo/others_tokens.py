@@ -18,12 +18,11 @@ _APART = 0.1  # a score and what it was worth that differ by less say the same
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What completions are held against: the ``mean``, its ``title`` and the ``others``; over all
-    siblings it is ``together``."""
+    """What completions are held against: the ``mean`` and its ``title``; over all siblings it is
+    ``together``."""
 
     mean: str
     title: str
-    others: str
     together: str
     formula: str
     source: str
@@ -99,9 +98,9 @@ def _say(step: Step, settings: Mapping[str, object], words: Words) -> str:
     """Say in words, as rich text, what was made of a token."""
     turned = ("about as good as" if abs(step.advantage) < _EVEN else
               "better than" if step.advantage > 0 else "worse than")
-    judged = ("Advantage: told by Compare" if math.isnan(step.advantage) else
-              f"Advantage {signed(step.advantage)}: its completion was {turned} {words.others}"
-              + ("" if math.isnan(step.value) else f", whose mean was {number(step.value)}"))
+    judged = ("Advantage: told by Advantages" if math.isnan(step.advantage) else
+              f"Advantage {signed(step.advantage)}: its completion was {turned} {words.mean}"
+              + ("" if math.isnan(step.value) else f", {number(step.value)}"))
     updated = ("the update is still to come" if math.isnan(step.ratio) else
                f"the update made it {times(step.ratio)}{say_band(step, settings)}")
     return (

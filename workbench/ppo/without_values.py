@@ -19,13 +19,13 @@ from workbench.ppo.picture import OBJECTIVE, shares_without_values
 from workbench.ppo.rules import NO_SPREAD_RULE, OF_VALUES_RULES, RULES, WATCHED
 
 _GROUP = Words(
-    "the mean of its group", "Group's mean", "the other completions of its prompt",
+    "the mean of its group", "Group's mean",
     "group's mean", formula="A = {r - mean}÷{std + 0.0001}", source=SHAO_2024)
 _OTHERS = Words(
-    "the mean of the others", "Mean of the others", "the other completions of its prompt",
+    "the mean of the others", "Mean of the others",
     "group's mean", formula="A = r - mean of the others", source=AHMADIAN_2024)
 _BATCH = Words(
-    "the mean of the batch", "Batch's mean", "the other completions of the cycle",
+    "the mean of the batch", "Batch's mean",
     "batch's mean", formula="A_t = {G_t - μ}÷{σ}", source=HU_2025)
 _HELP = {
     "group": "Group relative policy optimisation (Shao et al. 2024): each completion is held "
@@ -54,7 +54,7 @@ def _variant(ppo: Algorithm, estimator: str, title: str, words: Words) -> Algori
     metrics = tuple(metric for metric in METRICS if metric.name not in left_out)
     rules = tuple(rule for rule in RULES if rule.name not in OF_VALUES_RULES)
     estimate = replace(
-        ESTIMATE, title="Compare", view="tokens", say=lambda found: _say_spread(found, grouped),
+        ESTIMATE, title="Advantages", view="tokens", say=lambda found: _say_spread(found, grouped),
         help=f"Each completion is held against {words.mean}. What scored better than that has a "
              "positive advantage, what scored worse a negative one, and all tokens of a "
              "completion have the same.")

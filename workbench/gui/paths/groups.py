@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from statistics import fmean
@@ -112,25 +112,7 @@ def read_groups(store: Store, run_id: int, wanted: int | None) -> Picture | None
     return Picture(run_id, algorithm, cycles, cycle, groups, bool(traces))
 
 
-def by_groups(
-    records: Sequence[CompletionRecord], algorithm: Algorithm, settings: Mapping[str, object]
-) -> list[list[CompletionRecord]]:
-    """Return completions of a cycle by their groups, each best first, and the group with the best
-    first; each by itself where the run has no groups."""
-    siblings = algorithm.tokens.siblings if algorithm.tokens else None
-    count = settings.get(siblings.count) if siblings else 1
-    each = count if isinstance(count, int) and count > 1 else 1
-    found = [sorted(members, key=_best) for _, members in groupby(
-        sorted(records, key=lambda record: record.position),
-        lambda record: record.position // each)]
-    return sorted(found, key=lambda members: _best(members[0]))
-
-
 def _group(members: Sequence[Sibling]) -> Group:
     first = members[0].record
     order = sorted(members, key=lambda m: (math.isnan(m.worth), -m.worth, m.record.position))
     return Group(first.prompt, first.prompt_text, tuple(order))
-
-
-def _best(record: CompletionRecord) -> tuple[bool, float]:
-    return math.isnan(record.score), -record.score

@@ -98,8 +98,13 @@ class Controls(QWidget):
         """Offer this line, or none."""
         self._line_title.setText(line.title if line else "")
         self.line.setAccessibleName(line.title if line else "")
-        for widget in (self._line_title, self.line, self._earlier_title, self.earlier):
+        for widget in (self._line_title, self.line):
             widget.setVisible(line is not None)
+        for widget in (self._earlier_title, self.earlier):
+            widget.setVisible(line is not None and line.of_value_head)
+        if line is None or not line.of_value_head:
+            self.earlier.setCurrentIndex(0)
+            self.earlier.show_checkpoints([])
 
     def column(self) -> TokenColumn | None:
         """Return the number that colours the text; None where there is none."""

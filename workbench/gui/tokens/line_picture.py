@@ -112,7 +112,9 @@ class Picture:
         for x, value in ((at.left(), before), (at.right(), math.nan if last else after)):
             if math.isfinite(value) and x <= self.end:
                 painter.drawEllipse(QPointF(x, self._y(value)), 3, 3)
-        said = f"{number(before)} → {number(after)}"
+        said = number(before)
+        if number(after) != said:
+            said += f" → {number(after)}"
         if math.isfinite(figures.bars[row]):
             said += f", advantage {signed(figures.bars[row])}"
         if len(figures.others) == len(self.words):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Container, Sequence
 
 from PySide6.QtCore import (
     QAbstractListModel,
@@ -13,16 +14,18 @@ from PySide6.QtCore import (
     Qt,
     Signal,
 )
-from PySide6.QtGui import QFont
-from PySide6.QtWidgets import QListView
+from PySide6.QtGui import QColor, QFont, QPainter
+from PySide6.QtWidgets import QListView, QStyleOptionViewItem
 
 from workbench.gui.tokens.steps import summary
 from workbench.gui.widgets.controls import named
 from workbench.gui.widgets.quick_text import QuickDelegate
+from workbench.gui.widgets.theme import themes
 from workbench.store.records import CompletionRecord
 
 _LEAST = 18  # letters
 Index = QModelIndex | QPersistentModelIndex
+Gained = Callable[[CompletionRecord], float]
 
 
 class _Completions(QAbstractListModel):
@@ -31,9 +34,13 @@ class _Completions(QAbstractListModel):
     def __init__(self, parent: QObject) -> None:
         super().__init__(parent)
         self.records: Sequence[CompletionRecord] = ()
+        self.firsts: Container[int] | None = None
+        self._gained: Gained | None = None
 
-    def show(self, records: Sequence[CompletionRecord]) -> None:
+    def show(self, records: Sequence[CompletionRecord], firsts: Container[int] | None,
+             gained: Gained | None) -> None:
         """Show other completions."""
+        self.firsts, self._gained = firsts, gained
         if len(records) == len(self.records):
             self.records = records
             if records:
@@ -51,7 +58,22 @@ class _Completions(QAbstractListModel):
         """Return the line of a completion."""
         if role != Qt.ItemDataRole.DisplayRole or not index.isValid():
             return None
-        return summary(self.records[index.row()])
+        record = self.records[index.row()]
+        return summary(record, self._gained(record) if self._gained else math.nan,
+                       first=self.firsts is None or index.row() in self.firsts)
+
+
+class _Lines(QuickDelegate):
+    """Parts groups from one another."""
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
+        """Paint a line, the first of a group with a rule above it."""
+        super().paint(painter, option, index)
+        model = index.model()
+        if isinstance(model, _Completions) and model.firsts is not None and (
+                index.row() > 0 and index.row() in model.firsts):
+            painter.setPen(QColor(themes().theme.muted))
+            painter.drawLine(option.rect.topLeft(), option.rect.topRight())
 
 
 class CompletionsList(QListView):
@@ -72,13 +94,21 @@ class CompletionsList(QListView):
         self.setMinimumWidth(self.fontMetrics().averageCharWidth() * _LEAST)  # number and words
         self.setSpacing(1)
         self.setUniformItemSizes(True)
-        self.setItemDelegate(QuickDelegate(self))
+        self.setItemDelegate(_Lines(self))
         self.selectionModel().currentChanged.connect(lambda: self.chosen.emit())
 
-    def show_records(self, records: Sequence[CompletionRecord], row: int) -> None:
-        """Show other completions, of which the one in ``row`` is chosen, and tell nobody."""
+    def show_records(
+        self, records: Sequence[CompletionRecord], row: int,
+        firsts: Container[int] | None = None, gained: Gained | None = None,
+    ) -> None:
+        """Show other completions, of which the one in ``row`` is chosen, and tell nobody.
+
+        Args:
+            firsts: the rows of those that are the first of their group; None: there are no groups.
+            gained: returns the advantage of one, asked when it comes into view.
+        """
         with QSignalBlocker(self):
-            self._model.show(records)
+            self._model.show(records, firsts, gained)
             self.setCurrentRow(row)
         self.executeDelayedItemsLayout()
 

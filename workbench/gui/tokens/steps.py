@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from workbench.algorithm import TokenColumn, TokenView
-from workbench.formatting import number
+from workbench.formatting import number, signed
 from workbench.store.records import CompletionRecord
 
 _WRITTEN = 0.005  # what is nearer to 0 is written as 0.00
@@ -29,7 +30,27 @@ def most_telling(steps: Sequence[Any], view: TokenView) -> int:
     return max(range(len(steps)), default=-1, key=lambda i: view.weight(steps[i]))
 
 
-def summary(record: CompletionRecord) -> str:
-    """Return the line of a completion in the list."""
-    text = " ".join((record.prompt_text[:_SHOWN] + record.text[:_SHOWN]).split())
-    return f"{number(record.score)}  {text}"
+def summary(record: CompletionRecord, gained: float = math.nan, *, first: bool = True) -> str:
+    """Return the line of a completion in the list: with its advantage, where it has siblings; those
+    that are not the ``first`` of them have their prompt in a line above."""
+    prompt = record.prompt_text[:_SHOWN] if first else "…"
+    text = " ".join((prompt + record.text[:_SHOWN]).split())
+    return "  ".join((
+        number(record.score), *([signed(gained)] if math.isfinite(gained) else ()), text))
+
+
+def by_groups(
+    records: Sequence[CompletionRecord], view: TokenView | None, settings: Mapping[str, object]
+) -> list[list[CompletionRecord]]:
+    """Return completions of a cycle by their groups, each best first, and that with the best first;
+    each by itself where the run has no groups."""
+    count = settings.get(view.siblings.count) if view is not None and view.siblings else 1
+    each = count if isinstance(count, int) and count > 1 else 1
+    found = [sorted(members, key=_best) for _, members in groupby(
+        sorted(records, key=lambda record: record.position),
+        lambda record: record.position // each)]
+    return sorted(found, key=lambda members: _best(members[0]))
+
+
+def _best(record: CompletionRecord) -> tuple[bool, float]:
+    return math.isnan(record.score), -record.score

@@ -11,12 +11,12 @@ from PySide6.QtCore import QEvent, QObject, QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
 from workbench.algorithm import Algorithm
-from workbench.algorithms import algorithm_of_run, default_algorithm
+from workbench.algorithms import algorithm_named, algorithm_of_run, default_algorithm
 from workbench.gui.completions.filter_field import FilterField
 from workbench.gui.run_view import RunView
 from workbench.gui.tokens.controls import HIDDEN, WHOLE, WORDS, Controls
 from workbench.gui.tokens.list import CompletionsList
-from workbench.gui.tokens.steps import most_telling
+from workbench.gui.tokens.steps import by_groups, most_telling
 from workbench.gui.tokens.table import ColouredText, StepsModel, StepsTable, grounds
 from workbench.gui.tokens.value_line import ValueLineChart
 from workbench.gui.widgets.controls import label
@@ -60,6 +60,8 @@ class TokensView(RunView):
         self._settings: Mapping[str, object] = {}
         self._algorithm = default_algorithm()
         self._records: Sequence[CompletionRecord] = ()  # of the cycle, best first
+        self._groups: Mapping[int, int] = {}  # which each is of, by its row in the batch
+        self._gained: dict[int, float] = {}  # the advantages that were asked for, likewise
         self._record: CompletionRecord | None = None
         self._reads: tuple[int | None, int | None, int] | None = None
         self._build()
@@ -152,12 +154,20 @@ class TokensView(RunView):
         cycle = kept[-1] if self.wanted is None else self.wanted
         cycles = kept if not reading or cycle in kept else sorted([*kept, cycle])
         self.controls.setVisible(True)
-        self.earlier.show_checkpoints([c.cycle for c in self.store.checkpoints.all(run.id)])
         self.controls.show_cycles(
             cycles, cycle, cycles[-1], self.wanted is None,
             wanted if wanted != self.wanted else None)
-        if not reading or self._is_asked():
+        anew = not reading or self._is_asked()
+        if anew:
             self._settings = self.store.settings_after(run.id, cycle)
+            # Before it was forked, the run may have learned in another way.
+            algorithm = algorithm_named(run.algorithm, self._settings)
+            if algorithm is not self._algorithm:
+                self._use(algorithm)
+        view = self._algorithm.tokens
+        if view is not None and view.line is not None and view.line.of_value_head:
+            self.earlier.show_checkpoints([c.cycle for c in self.store.checkpoints.all(run.id)])
+        if anew:
             if not reading:
                 self._traces = {} if self.wanted is None else self._read_traces(run.id, cycle)
             self._show_completions(run.id, cycle)
@@ -178,7 +188,7 @@ class TokensView(RunView):
         return known[: bisect_right(known, after)] + self.store.traced_cycles(run.id, after)
 
     def _use(self, algorithm: Algorithm) -> None:
-        """Show tokens as the run's algorithm has them shown."""
+        """Show tokens as the algorithm has them shown."""
         self._algorithm = algorithm
         columns = algorithm.tokens.columns if algorithm.tokens is not None else ()
         self.model.set_columns(columns)
@@ -211,8 +221,12 @@ class TokensView(RunView):
 
     def _show_completions(self, run_id: int, cycle: int) -> None:
         kept = set(self._traces or self.store.traced_positions(run_id, cycle))
-        records = sorted((r for r in self.store.completions(run_id, cycle, "rollout")
-                          if r.position in kept), key=lambda r: -r.score)
+        groups = by_groups(
+            [r for r in self.store.completions(run_id, cycle, "rollout") if r.position in kept],
+            self._algorithm.tokens, self._settings)
+        records = [record for members in groups for record in members]
+        self._groups, self._gained = {
+            r.position: group for group, members in enumerate(groups) for r in members}, {}
         wanted = next((r for r in records if self._is_wanted(r, cycle)), None)
         if self._is_asked() and wanted and not self.filter.filter.fits([wanted]):
             with QSignalBlocker(self.filter):
@@ -239,13 +253,42 @@ class TokensView(RunView):
         where nothing is wanted."""
         found = [r for r in self._records if self.filter.filter.fits([r])]
         places = {r.position: i for i, r in enumerate(found)}
-        self.list.show_records(found, 0 if wanted is None else places.get(wanted.position, -1))
+        numbers = [self._groups[r.position] for r in found]
+        together = len(set(self._groups.values())) < len(self._groups)
+        firsts = {row for row, group in enumerate(numbers) if group not in numbers[:row][-1:]}
+        self.list.show_records(
+            found, 0 if wanted is None else places.get(wanted.position, -1),
+            *((firsts, self._find_gained) if together else ()))
         many = "1 completion" if len(self._records) == 1 else f"{len(self._records):,} completions"
         scored = any(math.isfinite(r.score) for r in self._records)
         order = "best first" if scored else "in the order written"
+        if together:
+            order = f"siblings together, {order}"
         self.controls.count.setText(
             f"{len(found):,} of {many}" if self.filter.filter else f"{many}, {order}")
         self._none.setVisible(not found and bool(self._records))
+
+    def _find_gained(self, record: CompletionRecord) -> float:
+        """Return the advantage of one that has siblings."""
+        if record.position not in self._gained:
+            siblings = self._algorithm.tokens.siblings if self._algorithm.tokens else None
+            steps = self._read_steps(record)
+            self._gained[record.position] = (
+                siblings.advantage(steps) if siblings is not None and steps else math.nan)
+        return self._gained[record.position]
+
+    def _read_steps(self, record: CompletionRecord) -> Sequence[Any]:
+        """Return the steps of a completion of the cycle on display; none where they are not
+        kept."""
+        view = self._algorithm.tokens
+        if view is None or self.run_id is None or self._shown_cycle is None:
+            return ()
+        trace = self._traces.get(record.position) or self.store.trace(
+            self.run_id, self._shown_cycle, record.position)
+        if trace is None:
+            return ()
+        numbers = {name: [float(x) for x in column] for name, column in trace.numbers.items()}
+        return view.read(trace.pieces, numbers, record.score, self._settings)
 
     def _is_wanted(self, record: CompletionRecord, cycle: int) -> bool:
         """Whether a completion is of the prompt asked for, or the one that is being read."""
@@ -263,16 +306,9 @@ class TokensView(RunView):
     def _show_completion(self, record: CompletionRecord | None) -> None:
         run_id = self.run_id
         self._record = record
-        trace = None
-        if record is not None and run_id is not None and self._shown_cycle is not None:
-            trace = self._traces.get(record.position) or self.store.trace(
-                run_id, self._shown_cycle, record.position)
         view = self._algorithm.tokens
         row = self.table.currentIndex().row()
-        steps: Sequence[Any] = ()
-        if trace is not None and record is not None and view is not None:
-            numbers = {name: [float(x) for x in column] for name, column in trace.numbers.items()}
-            steps = view.read(trace.pieces, numbers, record.score, self._settings)
+        steps: Sequence[Any] = () if record is None else self._read_steps(record)
         with QSignalBlocker(self.table):  # a shorter one takes the row away that was chosen
             self.model.show_steps(steps)
         self._draw()
