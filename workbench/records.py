@@ -276,6 +276,24 @@ class Distribution:
 
 
 @dataclass(frozen=True, slots=True)
+class BestOf:
+    """What the best of n completions of each of ``prompts`` prompts are worth.
+
+    ``writer`` names the policy: that of the run after ``cycle``, 0 the start policy. ``rewards``
+    are those for n = 1, 2, …, and ``kl`` is how far each is at most from the start policy, in nats
+    a completion.
+    """
+
+    run_id: int
+    cycle: int
+    writer: str
+    seed: int
+    prompts: int
+    rewards: tuple[float, ...]
+    kl: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class CycleResult:
     """What a finished cycle leaves to be recorded: the completions that it learned from, those of
     the compared prompts after it, and tokens of the former. Of ``spreads``, (n,) each, only how the

@@ -12,7 +12,7 @@ from typing import Any
 from sqlite_utils import Database
 
 RECORDED = ("cycles", "metrics", "completions", "traces", "changes", "health",
-            "crossroads", "quantiles")
+            "crossroads", "quantiles", "best_of")
 """The tables with a row for a run and a cycle."""
 Change = tuple[str, object, object, str]
 """Name, old value, new value, by whom."""

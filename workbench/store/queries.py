@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from sqlite_utils import Database
 
-from workbench.records import Crossroads
+from workbench.records import BestOf, Crossroads
+from workbench.store.best_of import unpack as unpack_best_of
 from workbench.store.crossroads import unpack as unpack_crossroads
 from workbench.store.records import (
     ChangeRecord,
@@ -234,6 +235,11 @@ class Queries:
         return [unpack_crossroads(row) for row in self._db.query(
             "select * from crossroads where run_id = ? and cycle = ? and position = ? order by at",
             [run_id, cycle, position])]
+
+    def best_of(self, run_id: int) -> list[BestOf]:
+        """Return what is known of the best of n completions of a run's policy, by cycle."""
+        return [unpack_best_of(row) for row in self._db.query(
+            "select * from best_of where run_id = ? order by cycle", [run_id])]
 
     def compared_cycles(self, run_id: int) -> list[int]:
         """Return the cycles after which the compared prompts were completed, ascending."""

@@ -198,6 +198,15 @@ def sweeps(db: Database) -> None:
     db.table("runs").add_column("place", int)
 
 
+@migrations()
+def best_of_n(db: Database) -> None:
+    """What the best of n completions are worth by what a run's policy was after a cycle, as
+    JSON."""
+    db.table("best_of").create(
+        {"run_id": int, "cycle": int, "found": str}, pk=("run_id", "cycle"),
+        foreign_keys=[("run_id", "runs", "id")], strict=True)
+
+
 def connect(path: Path, *, create: bool = False) -> Database:
     """Open a connection with the settings every thread uses (WAL, full durability).
 

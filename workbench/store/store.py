@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from sqlite_utils import Database
 
-from workbench.records import Crossroads
+from workbench.records import BestOf, Crossroads
 from workbench.store import branches
+from workbench.store.best_of import pack as pack_best_of
 from workbench.store.checkpoints import Checkpoints
 from workbench.store.clock import now
 from workbench.store.crossroads import pack as pack_crossroads
@@ -222,6 +223,11 @@ class Store(Queries):
         before."""
         row = pack_crossroads(found)
         return self._writer.submit(lambda db: _upsert(db, "crossroads", [row]))
+
+    def record_best_of(self, found: BestOf) -> Future[None]:
+        """Record what the best of n are worth, in place of what was known of the same policy."""
+        row = pack_best_of(found)
+        return self._writer.submit(lambda db: _upsert(db, "best_of", [row]))
 
     def record_health(self, run_id: int, health: Iterable[HealthRecord]) -> Future[None]:
         """Record findings of a cycle that failed."""

@@ -263,6 +263,25 @@ class ReadValues:
 
 
 @dataclass(frozen=True, slots=True)
+class SampleBestOf:
+    """Write ``n`` completions of each prompt with a run's policy after ``cycle`` (0: the start
+    policy; None: its last checkpoint), and keep with the run what the best of them are worth.
+
+    Without ``prompts`` they are at most ``most`` of those that the run trains on, in the order in
+    which it draws them. Between the parts of a run, without a trace in it; where no run is on, its
+    models are loaded if they are not. ``id`` comes back in the events.
+    """
+
+    id: int
+    run_id: int
+    cycle: int | None = None
+    n: int = 16
+    prompts: tuple[PromptItem, ...] = ()
+    most: int = 64
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class StopTrying:
     """End a try, or writing on, within a token. What was written so far has been told."""
 
@@ -286,5 +305,5 @@ class Close:
 Command = (
     LoadModels | CancelLoading | EstimateMemory | Start | ResumeRun | GoBack | Fork | ExportRun
     | Checkpoint | Pause | Resume | StepCycle | StepInto | Stop | SetHyperparameters
-    | Try | WriteOn | ReadDistribution | ReadValues | StopTrying | Watch | Unwatch
+    | Try | WriteOn | ReadDistribution | ReadValues | SampleBestOf | StopTrying | Watch | Unwatch
 )

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from workbench.health import Finding
 from workbench.models.phases import Phase
-from workbench.records import Completion, Crossroads, Distribution
+from workbench.records import BestOf, Completion, Crossroads, Distribution
 from workbench.settings import Value
 from workbench.training.commands import Command, ExportRun, Fork, GoBack, LoadModels, ResumeRun
 
@@ -459,13 +459,38 @@ class ReadingValuesFailed:
     sentence: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class SamplingBestOf:
+    """So many of all completions have been written and scored. ``id`` is the command's."""
+
+    id: int
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class BestOfSampled:
+    """What the best of n are worth; already in the store."""
+
+    id: int
+    found: BestOf
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingBestOfFailed:
+    """That could not be told; ``sentence`` is empty where it was ended."""
+
+    id: int
+    sentence: str = ""
+
+
 Event = (
     StateChanged | LoadingProgress | ModelsLoaded | HalfLoaded | LoadingFailed | CommandRefused
     | MemoryEstimated | RunStarted | RunResumed | RunFollowed | Progress | PartReported
     | ComparisonReady | Prepared | CycleFinished | HealthChecked
     | HyperparametersStaged | HyperparametersApplied | CheckpointWritten | CheckpointFailed
     | WritingOn | WroteOn | WritingOnFailed | DistributionRead | ReadingDistributionFailed
-    | ValuesRead | ReadingValuesFailed
+    | ValuesRead | ReadingValuesFailed | SamplingBestOf | BestOfSampled | SamplingBestOfFailed
     | Exported | TryStarted | TryProgress | TryScored | TryFailed | TryFinished
     | RunFinished | RunFailed
 )

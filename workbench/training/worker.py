@@ -16,6 +16,7 @@ from workbench.store.records import Prompt
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
+from workbench.training.best_of_command import SamplingBestOf
 from workbench.training.branching import plan, put_back
 from workbench.training.distribution_command import ReadingDistribution
 from workbench.training.events import State
@@ -66,6 +67,7 @@ class Worker:
         self._writing_on = WritingOn(inbox, store, emit)
         self._reading = ReadingDistribution(inbox, store, emit)
         self._reading_values = ReadingValues(inbox, store, emit)
+        self._sampling = SamplingBestOf(inbox, store, emit)
         self._cancelled = False
         self._load_next: do.LoadModels | None = None
 
@@ -155,11 +157,33 @@ class Worker:
                 for waiting in self._reading_values.run(command, self._models):
                     self._handle(waiting)
 
+            case do.SampleBestOf():
+                self._sample_best_of(command)
+
+    def _sample_best_of(self, command: do.SampleBestOf) -> None:
+        """Sample the best of n, with the models of its run, which are loaded where no run is on."""
+        if self._runner.run is None:
+            try:
+                found = read_checkpoint(self._store, command.run_id, command.cycle)
+            except (ResumeError, HyperparameterError) as error:
+                self._refuse_reading(command, error)
+                return
+            trained, rank = self._models.trained, found.run.hp.lora_rank
+            # Adapters of a checkpoint need a policy that has such.
+            fits = self._models.command == found.models and (
+                not rank or (trained is not None and trained.hp.lora_rank == rank))
+            if not fits and not self._put_back(command, found):
+                return
+        for waiting in self._sampling.run(command, self._models):
+            self._handle(waiting)
+
     def _refuse_reading(
-        self, command: do.ResumeRun | do.GoBack | do.Fork | do.ExportRun,
+        self,
+        command: do.ResumeRun | do.GoBack | do.Fork | do.ExportRun | do.SampleBestOf,
         error: ResumeError | HyperparameterError,
     ) -> None:
-        instead = replace(command, cycle=error.before) if isinstance(error, DamagedError) else None
+        instead = replace(command, cycle=error.before) if isinstance(error, DamagedError) and (
+            not isinstance(command, do.SampleBestOf)) else None
         self._emit(ev.CommandRefused(type(command).__name__, str(error), instead=instead))
 
     # -- models

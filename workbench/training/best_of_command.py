@@ -1,0 +1,140 @@
+"""Best of n: what the best of several completions of each prompt are worth by the reward."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from workbench.algorithms import read_settings
+from workbench.feedback.reward_arguments import missing_column
+from workbench.feedback.weighted_reward import score_all
+from workbench.learning.best_of_n import MOST, best_of, kl_bound
+from workbench.learning.held_out import held_out
+from workbench.learning.trainer import AnyTrainer
+from workbench.models.forward import read_logprobs
+from workbench.models.phases import Phase
+from workbench.models.policy import Policy
+from workbench.models.policy_tokenizer import PromptError
+from workbench.models.randomness import Stream, prompt_at, uniforms
+from workbench.models.sampling import sample
+from workbench.records import BestOf, PromptLike, with_equal_columns
+from workbench.settings import Settings
+from workbench.stop_strings import parse_stop_strings
+from workbench.store.records import RunRecord
+from workbench.training import commands as do
+from workbench.training import events as ev
+from workbench.training.models import Models
+from workbench.training.run import ResumeError
+from workbench.training.side_request import OTHER_MODELS, SideRequest, Waiting
+
+
+class SamplingBestOf(SideRequest):
+    """Serves :class:`~workbench.training.commands.SampleBestOf`."""
+
+    def run(self, command: do.SampleBestOf, models: Models) -> list[Waiting]:
+        """Sample, keep what came of it, and return the commands to serve afterwards."""
+        def work() -> ev.BestOfSampled:
+            found = self._sample(command, models)
+            self._store.record_best_of(found).result()
+            return ev.BestOfSampled(command.id, found)
+
+        return self._serve(
+            work, lambda sentence: ev.SamplingBestOfFailed(command.id, sentence))
+
+    def _sample(self, command: do.SampleBestOf, models: Models) -> BestOf:
+        """Do so.
+
+        Raises:
+            Interrupted: another command came.
+            ResumeError, PromptError: it cannot be done, as the sentence says.
+            RewardError: a reward's Python file failed.
+        """
+        run, trainer = self._store.run(command.run_id), models.trainer
+        if not 2 <= command.n <= MOST:
+            raise ResumeError(f"n must be between 2 and {MOST}, not {command.n}.")
+        if run is None:
+            raise ResumeError(f"There is no run {command.run_id}.")
+        if trainer is None or models.command != do.LoadModels.recorded(run.policy, run.models):
+            raise ResumeError(OTHER_MODELS)
+        if changed := models.changed_weights(run.models):
+            raise ResumeError(changed)
+        cycle = command.cycle
+        if cycle is None:
+            cycle = max((c for c in self._store.checkpoints.cycles(run.id) if c <= run.cycles),
+                        default=0)
+        settings = read_settings(run.algorithm, self._store.settings_after(run.id, cycle))
+        trainer.policy_tokenizer.stop_strings = parse_stop_strings(settings.stop_strings)
+        prompts, prompt_ids = self._prompts(command, run, trainer, settings)
+        source = do.TrySource("checkpoint", run.id, cycle) if cycle else do.TrySource("start")
+        with self._policy(source, trainer, models) as policy:
+            scores, distances = self._write(
+                command, policy, trainer, prompts, prompt_ids, settings, start=not cycle)
+        kl = best_of(scores, distances)
+        return BestOf(
+            run.id, cycle, self._label(source, models), command.seed, len(prompts),
+            tuple(best_of(scores).tolist()),
+            tuple(kl_bound(n) + float(kl[n - 1]) for n in range(1, command.n + 1)))
+
+    def _prompts(
+        self, command: do.SampleBestOf, run: RunRecord, trainer: AnyTrainer, settings: Settings
+    ) -> tuple[Sequence[PromptLike], list[list[int]]]:
+        """Return the prompts, and as the policy reads them."""
+        def encode(prompts: Sequence[PromptLike]) -> list[list[int]]:
+            return trainer.policy_tokenizer.encode(
+                prompts, settings.response_length,
+                control_tokens=settings.control_tokens == "tokens")
+
+        if command.prompts:
+            prompts = with_equal_columns(command.prompts)
+            if lacking := missing_column(trainer.reward, list(prompts[0].columns)):
+                raise PromptError(lacking)
+            return prompts, encode(prompts)
+        prompts = with_equal_columns(self._store.run_prompts(run.id))
+        ids = self._store.run_prompt_ids(run.id) or encode(prompts)
+        apart = held_out(len(prompts), settings.held_out_prompts)
+        trained_on = sorted({*range(len(prompts))} - {*apart})
+        chosen = [trained_on[prompt_at(settings.seed, i, len(trained_on))]
+                  for i in range(min(command.most, len(trained_on)))]
+        return [prompts[i] for i in chosen], [ids[i] for i in chosen]
+
+    def _write(
+        self, command: do.SampleBestOf, policy: Policy, trainer: AnyTrainer,
+        prompts: Sequence[PromptLike], prompt_ids: Sequence[Sequence[int]], settings: Settings,
+        *, start: bool,
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return the scores of n completions of each prompt, and how far each is from the start
+        policy, (p, n) both. A completion's random numbers depend on the seed, its prompt's place
+        and which one of the prompt it is."""
+        count, total = len(prompts), len(prompts) * command.n
+        scores: list[float] = []
+        distances: list[float] = []
+        for first in range(0, total, settings.batch_size):  # as much at once as in a cycle
+            rows = range(first, min(first + settings.batch_size, total))
+            self._emit(ev.SamplingBestOf(command.id, first, total))
+            noise = torch.cat([
+                uniforms(command.seed, Stream.BEST_OF, time, count, settings.response_length)[
+                    max(rows.start - time * count, 0) : rows.stop - time * count]
+                for time in range(rows.start // count, (rows.stop - 1) // count + 1)])
+            written = sample(
+                policy, [prompt_ids[row % count] for row in rows], noise,
+                temperature=settings.temperature, eos_ids=trainer.policy_tokenizer.eos_ids,
+                control=self, stopped=trainer.policy_tokenizer.stopped)
+            found = [trainer.policy_tokenizer.exchange(
+                prompts[row % count], written.prompts[i], written.response(i))
+                for i, row in enumerate(rows)]
+            scores += score_all(trainer.reward, found, control=self)[0].tolist()
+            if start:
+                distances += [0.0] * len(rows)
+                continue
+            with trainer.reference() as reference:
+                known = read_logprobs(
+                    reference, written, temperature=settings.temperature,
+                    max_tokens=settings.micro_batch_tokens, control=self, phase=Phase.SCORING)
+            distances += (written.logprobs - known).sum(dim=1).tolist()
+        if not all(map(math.isfinite, scores)):
+            raise ResumeError("A score is not a finite number; check the reward model.")
+        shape = (command.n, count)
+        return np.array(scores).reshape(shape).T, np.array(distances).reshape(shape).T
