@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from work import EOS, PAD, Work, word
 
 from workbench.feedback.loading import load_reward
-from workbench.learning import trainer as trainer_module
+from workbench.learning import on_policy
 from workbench.memory_allocator import keep_freed_memory
 from workbench.models.control import Unattended
 from workbench.models.device import find_placement
@@ -66,7 +66,7 @@ class Side:
 
     def _watch(self) -> None:
         """Fix the response lengths, time the reward model, and keep what a check compares."""
-        uniforms, update = trainer_module.uniforms, cycle_module.update
+        uniforms, update = on_policy.uniforms, cycle_module.update
 
         def steered(seed: int, stream: Stream, *where: int) -> torch.Tensor:
             drawn = uniforms(seed, stream, *where)
@@ -78,7 +78,7 @@ class Side:
             self.saw = {"experience": loss.experience}
             return update(policy, optimizer, loss, **more)
 
-        trainer_module.uniforms, cycle_module.update = steered, watched
+        on_policy.uniforms, cycle_module.update = steered, watched
         self.ppo.reward.judge = self.phases.timed(
             self.ppo.reward.judge,
             lambda *_, phase=Phase.SCORING, **__: "reward" if phase is Phase.SCORING else None)

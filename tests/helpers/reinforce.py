@@ -16,7 +16,8 @@ from workbench.algorithm import Algorithm, Figure, Metric, PlotSet, Preset
 from workbench.learning.batch import Batch
 from workbench.learning.epochs import Epochs, Plan, Tokens, mean, summarise
 from workbench.learning.metrics import COMMON, COMPARED, KL, LENGTH, SCORES
-from workbench.learning.trainer import Learned, Trainer, scheduled
+from workbench.learning.on_policy import Learned, OnPolicyTrainer
+from workbench.learning.trainer import scheduled
 from workbench.models.clock import Clock
 from workbench.models.control import Control
 from workbench.models.optimizer import set_rates
@@ -50,7 +51,7 @@ class ReinforceLoss:
         return loss, {"loss": loss}
 
 
-class ReinforceTrainer(Trainer[ReinforceSettings]):
+class ReinforceTrainer(OnPolicyTrainer[ReinforceSettings]):
     """Makes completions likelier that scored better than the others."""
 
     def learn(self, batch: Batch, cycle: int, settings: ReinforceSettings, control: Control,

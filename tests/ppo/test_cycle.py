@@ -7,7 +7,8 @@ import pytest
 import torch
 from helpers.models import make_ppo
 
-import workbench.learning.trainer as trainer_module
+from workbench.learning import on_policy
+from workbench.learning import trainer as trainer_module
 from workbench.models.control import NotFiniteError, Phase, Unattended
 from workbench.models.policy_tokenizer import PromptError
 from workbench.models.randomness import uniforms as make_uniforms
@@ -258,7 +259,8 @@ def test_a_phase_is_announced_before_memory_is_taken_for_it(monkeypatch):
         at_noise.append(announced[-1])
         return make_uniforms(*arguments)
 
-    monkeypatch.setattr(trainer_module, "uniforms", uniforms)
+    for module in (on_policy, trainer_module):
+        monkeypatch.setattr(module, "uniforms", uniforms)
     ppo = make_ppo()
     hp = parse({"num_cycles": 2, "batch_size": 2, "response_length": 3})
     ppo.begin(["A"], hp)

@@ -1,4 +1,4 @@
-"""What every algorithm's cycle stands on: models in training, writing, scoring, comparing."""
+"""What every algorithm stands on: models in training, writing, scoring, comparing."""
 
 from __future__ import annotations
 
@@ -6,25 +6,21 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from workbench.feedback.reward_arguments import missing_column
 from workbench.feedback.reward_model import Reward
 from workbench.feedback.weighted_reward import score_all
-from workbench.learning.batch import Batch, check_finite, measure
+from workbench.learning.batch import Batch
 from workbench.learning.held_out import held_out
-from workbench.learning.metrics import COMPARED, HELD_OUT, LENGTH
-from workbench.learning.parts import COMPARE, SCORE, UPDATE, WRITE
-from workbench.learning.traces import ALTERNATIVES, likeliest_before, token_traces
+from workbench.learning.metrics import COMPARED, HELD_OUT
+from workbench.learning.traces import ALTERNATIVES
 from workbench.learning.workload import Phases, Workload
 from workbench.models import snapshot
-from workbench.models.clock import Clock
 from workbench.models.control import Control, CycleControl, NotFiniteError
 from workbench.models.device import find_placement
 from workbench.models.forward import read_chances
@@ -33,16 +29,14 @@ from workbench.models.optimizer import check_optimizer, make_optimizer
 from workbench.models.phases import Phase
 from workbench.models.policy import Policy
 from workbench.models.policy_tokenizer import PolicyTokenizer, PromptError
-from workbench.models.randomness import Stream, prompt_at, uniforms
+from workbench.models.randomness import Stream, uniforms
 from workbench.models.sampling import Completions, sample
 from workbench.models.trainable import Trainable
 from workbench.records import (
     Completion,
     CycleResult,
-    Draft,
     Exchange,
     PromptLike,
-    TokenTrace,
     with_equal_columns,
 )
 from workbench.settings import Settings, Value
@@ -51,18 +45,10 @@ from workbench.stop_strings import parse_stop_strings
 S = TypeVar("S", bound=Settings)
 
 
-@dataclass(frozen=True, slots=True)
-class Learned:
-    """What an algorithm made of a batch: its metrics, and what it saw of each token."""
-
-    metrics: Mapping[str, float]
-    traces: Sequence[TokenTrace] = ()
-    spreads: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
-    """Numbers of which only how they are spread is kept, by name, (n,) each."""
-
-
 class Trainer(ABC, Generic[S]):
-    """Trains one policy by one reward, cycle by cycle. An algorithm says how (:meth:`learn`).
+    """Trains one policy, cycle by cycle, and compares what it writes. An algorithm says how
+    (:meth:`run_cycle`); one that learns from what the policy itself has just written is an
+    :class:`workbench.learning.on_policy.OnPolicyTrainer`.
 
     Holds what lives from cycle to cycle: the policy, the frozen start policy as reference, the
     optimiser and the position in the prompts. Everything random follows from the seed and the
@@ -106,23 +92,17 @@ class Trainer(ABC, Generic[S]):
     # -- what an algorithm may have of its own
 
     @abstractmethod
-    def learn(self, batch: Batch, cycle: int, settings: S, control: CycleControl, clock: Clock
-              ) -> Learned:
-        """Let the policy learn from ``batch``, with :attr:`optimizer`.
-
-        Args:
-            clock: to be lapped as ``seconds/scoring`` before the first step and as
-                ``seconds/update`` after the last.
+    def run_cycle(
+        self, cycle: int, settings: S, compared: Sequence[int], control: CycleControl
+    ) -> CycleResult:
+        """Run cycle number ``cycle`` (from 1), complete the ``compared`` prompts with the updated
+        policy, and return all of it.
 
         Raises:
             Interrupted: ``control`` asked to end; the policy may be part of the way.
-            NotFiniteError: a gradient is not a number.
+            NotFiniteError: a score, a log-probability or a gradient is not a number.
+            RewardError: a reward's Python file failed.
         """
-
-    def columns(self, completions: Completions, batch: Batch | None) -> dict[str, Tensor]:
-        """Return what is known of each token before the update, (b, T) each, by the column of its
-        trace; ``batch`` is None until the completions have been scored."""
-        return {}
 
     def note(self) -> str:
         """Return a sentence on what may surprise about the models with this algorithm."""
@@ -193,10 +173,6 @@ class Trainer(ABC, Generic[S]):
     def has_values(self, settings: S) -> bool:
         """Whether the policy in training has a value head."""
         return False
-
-    def group_size(self, settings: S) -> int:
-        """Return how many completions of each prompt drawn a cycle writes, one after the other."""
-        return 1
 
     def token_kl(self, logprobs: Tensor, ref_logprobs: Tensor, settings: S) -> Tensor:
         """Return how far each token is from the start policy, (b, T): log π - log π_start."""
@@ -326,62 +302,6 @@ class Trainer(ABC, Generic[S]):
         self._trainable.save(folder)
         self.policy_tokenizer.tokenizer.save_pretrained(folder)
 
-    def run_cycle(
-        self, cycle: int, settings: S, compared: Sequence[int], control: CycleControl
-    ) -> CycleResult:
-        """Run cycle number ``cycle`` (from 1), complete the ``compared`` prompts with the updated
-        policy, and return all of it.
-
-        Raises:
-            Interrupted: ``control`` asked to end; the policy may be part of the way.
-            NotFiniteError: a score, a log-probability or a gradient is not a number.
-            RewardError: a reward's Python file failed.
-        """
-        control.step(Phase.SAMPLING, 0, settings.response_length)  # before memory is taken for it
-        clock = Clock(self.policy.device)
-        each = self.group_size(settings)
-        trained_on = self.trained_on
-        drawn = [
-            trained_on[prompt_at(settings.seed, self.position + i // each, len(trained_on))]
-            for i in range(settings.batch_size)]
-        noise = uniforms(
-            settings.seed, Stream.ROLLOUT, cycle, settings.batch_size, settings.response_length)
-        completions = self._sample(drawn, noise, settings, control, Phase.SAMPLING)
-        clock.lap("seconds/sampling")
-        control.tell(WRITE.name, {LENGTH: completions.lengths.float().mean().item()})
-        control.part_done(WRITE.name, lambda: self._draft(drawn, completions, None))
-        clock.skip()
-        batch = self._score(drawn, completions, settings, control, Phase.SCORING)
-        check_finite(batch, cycle)
-        metrics = measure(batch)
-        control.tell(SCORE.name, metrics)
-        control.part_done(SCORE.name, lambda: self._draft(drawn, completions, batch))
-        clock.skip()
-        learned = self.learn(batch, cycle, settings, control, clock)
-        metrics |= learned.metrics
-        self.position += settings.batch_size // each
-        control.tell(UPDATE.name, learned.metrics)
-        control.part_done(UPDATE.name, lambda: Draft(batch.written, learned.traces))
-        clock.skip()
-        comparison = self.compare(compared, settings, control)
-        if not all(math.isfinite(written.kl) for written in comparison):
-            raise NotFiniteError(
-                f"Cycle {cycle} left a policy whose log-probabilities are not finite numbers; the "
-                "cycle was dropped. Lower the learning rate.")
-        compared_scores = [w.score for w in comparison if math.isfinite(w.score)]
-        if compared_scores:
-            metrics[COMPARED] = sum(compared_scores) / len(compared_scores)
-        metrics |= self.score_held_out(cycle, settings, control)
-        clock.lap("seconds/comparison")
-        control.tell(COMPARE.name, metrics)
-        self.between_cycles = True
-        metrics |= clock.laps | {
-            "seconds": clock.total,
-            "tokens_per_second": float(completions.mask.sum()) / clock.total,
-        }
-        return CycleResult(
-            metrics, batch.written, comparison, learned.traces, learned.spreads)
-
     def compare(
         self, prompts: Sequence[int], settings: S, control: Control
     ) -> list[Completion]:
@@ -390,11 +310,33 @@ class Trainer(ABC, Generic[S]):
         The random numbers depend on the seed at the start of the run and the place in ``prompts``
         alone, so what differs between two cycles is what the policy learned.
         """
+        return self._compare(prompts, settings, control).written
+
+    def _compare(self, prompts: Sequence[int], settings: S, control: Control) -> Batch:
         control.step(Phase.COMPARING, 0, settings.response_length)
         noise = uniforms(
             self.comparison_seed, Stream.COMPARISON, 0, len(prompts), settings.response_length)
         completions = self._sample(prompts, noise, settings, control, Phase.COMPARING)
-        return self._score(prompts, completions, settings, control, Phase.COMPARING).written
+        return self._score(prompts, completions, settings, control, Phase.COMPARING)
+
+    def _compare_after(
+        self, cycle: int, compared: Sequence[int], settings: S, control: Control
+    ) -> tuple[Batch, dict[str, float]]:
+        """Complete the compared prompts after ``cycle``, and the held-out ones where it is their
+        turn, and return the former with the metrics of both.
+
+        Raises:
+            Interrupted, RewardError: as :meth:`run_cycle`.
+            NotFiniteError: what the cycle left is no policy any more.
+        """
+        comparison = self._compare(compared, settings, control)
+        if not all(math.isfinite(written.kl) for written in comparison.written):
+            raise NotFiniteError(
+                f"Cycle {cycle} left a policy whose log-probabilities are not finite numbers; the "
+                "cycle was dropped. Lower the learning rate.")
+        scores = [w.score for w in comparison.written if math.isfinite(w.score)]
+        found = {COMPARED: sum(scores) / len(scores)} if scores else {}
+        return comparison, found | self.score_held_out(cycle, settings, control)
 
     def score_held_out(self, cycle: int, settings: S, control: Control) -> dict[str, float]:
         """Return the metric of the held-out prompts after ``cycle``, completed by the present
@@ -459,19 +401,6 @@ class Trainer(ABC, Generic[S]):
         return Batch(
             drawn, completions, written, scores.to(self.policy.device), parts, ref_logprobs, kl,
             ref_likeliest)
-
-    def _draft(
-        self, drawn: Sequence[int], completions: Completions, batch: Batch | None
-    ) -> Draft:
-        """Return what is known before the update."""
-        written = batch.written if batch is not None else [
-            Completion(p, e.completion, math.nan, math.nan, length, ended)
-            for p, e, length, ended in zip(
-                drawn, self._exchanges(drawn, completions), completions.lengths.tolist(),
-                completions.ended.tolist(), strict=True)]
-        return Draft(written, list(token_traces(
-            drawn, completions, self.columns(completions, batch), self.policy_tokenizer,
-            likeliest_before(completions, batch))))
 
     def _exchanges(self, drawn: Sequence[int], completions: Completions) -> list[Exchange]:
         return [

@@ -12,8 +12,9 @@ from torch import Tensor
 from workbench.feedback.reward_model import Reward
 from workbench.feedback.weighted_reward import score_all
 from workbench.learning.batch import Batch
+from workbench.learning.on_policy import Learned, OnPolicyTrainer
 from workbench.learning.traces import likeliest_before, token_traces
-from workbench.learning.trainer import Learned, Trainer, scheduled
+from workbench.learning.trainer import scheduled
 from workbench.learning.workload import Phases, Workload
 from workbench.models import snapshot
 from workbench.models.clock import Clock
@@ -59,14 +60,14 @@ NO_VALUE_HEAD = (
     "c₁ (vf_coef) to 0.1, and Value pretraining for values that mean something from the start.")
 
 
-class PPOTrainer(Trainer[Hyperparameters]):
+class PPOTrainer(OnPolicyTrainer[Hyperparameters]):
     """Proximal policy optimisation of one policy against one reward.
 
     Beside what every trainer has, it holds the value head, the KL coefficient and, for normalising,
     mean and deviation of the start policy's scores.
     """
 
-    MADE_WITH = (*Trainer.MADE_WITH, "value_model", "advantage_estimator")
+    MADE_WITH = (*OnPolicyTrainer.MADE_WITH, "value_model", "advantage_estimator")
     PREPARED_BY = DECIDED_BY
     PREPARATION = 3
 
