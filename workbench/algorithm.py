@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from workbench.formatting import number, short_number
 from workbench.guide import Guide
@@ -333,6 +333,8 @@ class Algorithm:
     the algorithm is, but for what differs."""
     trainer: Callable[[], Any]
     """Imports and returns its :class:`workbench.learning.trainer.Trainer`: torch takes seconds."""
+    learns_from: Literal["", "pairs"] = ""
+    """The data that a run needs beside its prompts; nothing: what the policy writes."""
     metrics: tuple[Metric, ...]
     start_metrics: tuple[Metric, ...] = ()
     """Measured once, before the first cycle."""

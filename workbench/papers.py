@@ -2,7 +2,11 @@
 
 AHMADIAN_2024 = ("Ahmadian et al. 2024, Back to Basics: Revisiting REINFORCE Style Optimization "
                  "for Learning from Human Feedback in LLMs, arXiv:2402.14740")
+AZAR_2023 = ("Azar et al. 2023, A General Theoretical Paradigm to Understand Learning from Human "
+             "Preferences (IPO), arXiv:2310.12036")
 CHEN_2016 = "Chen et al. 2016, Training Deep Nets with Sublinear Memory Cost, arXiv:1604.06174"
+CHOWDHURY_2024 = ("Chowdhury et al. 2024, Provably Robust DPO: Aligning Language Models with Noisy "
+                  "Feedback, arXiv:2403.00409")
 DETTMERS_2022 = ("Dettmers et al. 2022, 8-bit Optimizers via Block-wise Quantization, "
                  "arXiv:2110.02861")
 HU_2021 = "Hu et al. 2021, LoRA: Low-Rank Adaptation of Large Language Models, arXiv:2106.09685"
@@ -16,8 +20,12 @@ LIU_2025 = ("Liu et al. 2025, Understanding R1-Zero-Like Training: A Critical Pe
             "arXiv:2503.20783")
 LOSHCHILOV_2019 = ("Loshchilov and Hutter 2019, Decoupled Weight Decay Regularization (AdamW), "
                    "arXiv:1711.05101")
+PANG_2024 = ("Pang et al. 2024, Iterative Reasoning Preference Optimization, "
+             "arXiv:2404.19733")
 PASCANU_2013 = ("Pascanu et al. 2013, On the difficulty of training Recurrent Neural Networks, "
                 "arXiv:1211.5063")
+RAFAILOV_2023 = ("Rafailov et al. 2023, Direct Preference Optimization: Your Language Model is "
+                 "Secretly a Reward Model, arXiv:2305.18290")
 SCHULMAN_2016 = ("Schulman et al. 2016, High-Dimensional Continuous Control Using Generalized "
                  "Advantage Estimation, arXiv:1506.02438")
 SCHULMAN_2017 = ("Schulman et al. 2017, Proximal Policy Optimization Algorithms, "
@@ -33,6 +41,8 @@ YU_2025 = ("Yu et al. 2025, DAPO: An Open-Source LLM Reinforcement Learning Syst
            "arXiv:2503.14476")
 YUAN_2025 = ("Yuan et al. 2025, What's Behind PPO's Collapse in Long-CoT? Value Optimization Holds "
              "the Secret, arXiv:2503.01491")
+ZHAO_2023 = ("Zhao et al. 2023, SLiC-HF: Sequence Likelihood Calibration with Human Feedback, "
+             "arXiv:2305.10425")
 ZHENG_2025 = "Zheng et al. 2025, Group Sequence Policy Optimization, arXiv:2507.18071"
 ZIEGLER_2019 = ("Ziegler et al. 2019, Fine-Tuning Language Models from Human Preferences, "
                 "arXiv:1909.08593")

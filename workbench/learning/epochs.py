@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, Self, runtime_checkable
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from workbench.learning.aggregation import Aggregation
 from workbench.learning.metrics import STEPS
+from workbench.models.capabilities import Batching
 from workbench.models.control import Control, NotFiniteError
 from workbench.models.forward import MicroBatch, divide_by_temperature, head_chunks, micro_batches
 from workbench.models.in_place_gradients import in_place_gradients
@@ -50,7 +51,8 @@ class TokenLoss(Protocol):
 
 @runtime_checkable
 class RowLoss(TokenLoss, Protocol):
-    """A loss of a token that depends on the other tokens of its row."""
+    """A loss of a token that depends on the other tokens of its row, and of the rows that are
+    learned from together with it."""
 
     def read_rows(self, at: tuple[Tensor, Tensor], logprobs: Tensor) -> None:
         """Take the log-probabilities of all tokens of some rows, (n,), before the losses of these
@@ -72,15 +74,17 @@ class Plan:
     """Longer gradients are shortened to it; 0: none."""
     values_alone: bool = False
     """The policy stays as it is: only its value head, or its value model, learns."""
+    together: int = 1
+    """So many rows, one after another, are learned from together: pairs, say."""
 
     @classmethod
     def of(
         cls, settings: Settings, cycle: int, *, epochs: int = 1, mini_batches: int = 1,
-        values_alone: bool = False,
+        values_alone: bool = False, together: int = 1,
     ) -> Self:
         """Return the plan of a cycle by the settings that all algorithms have."""
         return cls(settings.seed, cycle, epochs, mini_batches, settings.micro_batch_tokens,
-                   settings.temperature, settings.max_grad_norm, values_alone)
+                   settings.temperature, settings.max_grad_norm, values_alone, together)
 
 
 class Epochs:
@@ -123,13 +127,12 @@ class Epochs:
         self, optimizer: torch.optim.Optimizer, enough: Callable[[Mapping[str, float]], bool]
     ) -> list[dict[str, float]]:
         plan = self._plan
-        rows = self._completions.mask.shape[0]
         log: list[dict[str, float]] = []
         epoch = 0
         stopped = False
         self._control.step(Phase.UPDATING, 0, self._total)
         while epoch < plan.epochs and not stopped:
-            for chosen in mini_batches(plan.seed, plan.cycle, epoch, rows, plan.mini_batches):
+            for chosen in self._mini_batches(epoch):
                 optimizer.zero_grad(set_to_none=True)
                 found = self._accumulate(chosen, len(log))
                 if not found:  # no completion of it counts
@@ -160,10 +163,8 @@ class Epochs:
         Raises:
             Interrupted: the control asked to end.
         """
-        plan, usual = self._plan, self._loss
-        rows = self._completions.mask.shape[0]
-        chosen = next(iter(mini_batches(plan.seed, plan.cycle, 0, rows, plan.mini_batches)))
-        self._loss = loss
+        usual, self._loss = self._loss, loss
+        chosen = self._mini_batches(0)[0]
         try:
             with in_place_gradients(self._policy):
                 optimizer.zero_grad(set_to_none=True)
@@ -174,6 +175,20 @@ class Epochs:
         finally:
             self._loss = usual
             optimizer.zero_grad(set_to_none=True)
+
+    def _mini_batches(self, epoch: int) -> list[Tensor]:
+        """Return the rows of each mini-batch of an epoch; those that belong together stay so."""
+        plan = self._plan
+        units = self._completions.mask.shape[0] // plan.together
+        within = torch.arange(plan.together)
+        return [(chosen.unsqueeze(1) * plan.together + within).flatten() for chosen in
+                mini_batches(plan.seed, plan.cycle, epoch, units, plan.mini_batches)]
+
+    def _micro_batches(self, chosen: Tensor) -> Iterator[MicroBatch]:
+        policy, plan = self._policy, self._plan
+        return micro_batches(
+            self._completions, chosen, max_tokens=plan.micro_batch_tokens, device=policy.device,
+            batching=policy.capabilities.reading, together=plan.together)
 
     def _accumulate(self, chosen: Tensor, done: int) -> dict[str, float]:
         """Add the gradient of one mini-batch and return its means over tokens; nothing where none
@@ -194,16 +209,22 @@ class Epochs:
                 self._completions.mask[rows].sum(dim=1), rows)
         # Summed on the device: reading a number at every step would stall a GPU.
         sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=policy.device))
-        for batch in micro_batches(
-            self._completions, chosen, max_tokens=plan.micro_batch_tokens, device=policy.device,
-            batching=policy.capabilities.reading,
-        ):
+        apart = plan.together > 1 and policy.capabilities.reading is not Batching.PADDED
+        if apart and isinstance(self._loss, RowLoss):
+            # Rows that belong together do not come together: all are read beforehand.
+            for batch in self._micro_batches(chosen):
+                self._control.step(Phase.UPDATING, done, self._total)
+                with torch.no_grad():
+                    states = policy.hidden_states(batch.input_ids).flatten(0, 1)[batch.source]
+                self._loss.read_rows((batch.row, batch.column), self._logprobs(states, batch))
+        for batch in self._micro_batches(chosen):
             self._control.step(Phase.UPDATING, done, self._total)
-            self._backward(batch, count, weights, sums)
+            self._backward(batch, count, weights, sums, read=not apart)
         return {name: number.item() / count for name, number in sums.items()}
 
     def _backward(
-        self, batch: MicroBatch, count: int, weights: Tensor | None, sums: dict[str, Tensor]
+        self, batch: MicroBatch, count: int, weights: Tensor | None, sums: dict[str, Tensor], *,
+        read: bool,
     ) -> None:
         """Add one micro-batch's gradient, and what is logged to ``sums``. A token's loss is divided
         by ``count``, or multiplied by its row's of ``weights``, (b,).
@@ -219,7 +240,7 @@ class Epochs:
         states = hidden.flatten(0, 1)[batch.source]
         value_states = (
             states if shared else policy.value_states(batch.input_ids).flatten(0, 1)[batch.source])
-        if isinstance(self._loss, RowLoss):
+        if read and isinstance(self._loss, RowLoss):
             self._loss.read_rows((batch.row, batch.column), self._logprobs(states, batch))
         leaves, value_leaves = [], []
         for part in head_chunks(len(states), policy.config.vocab_size, policy.device):

@@ -36,6 +36,7 @@ from workbench.records import (
     Completion,
     CycleResult,
     Exchange,
+    Pair,
     PromptLike,
     with_equal_columns,
 )
@@ -103,6 +104,15 @@ class Trainer(ABC, Generic[S]):
             NotFiniteError: a score, a log-probability or a gradient is not a number.
             RewardError: a reward's Python file failed.
         """
+
+    def learn_from(self, pairs: Sequence[Pair]) -> None:
+        """Learn from ``pairs`` in the runs that begin from now on; of an algorithm whose
+        declaration says so."""
+        raise NotImplementedError
+
+    def remark(self) -> str:
+        """Return a sentence on what the run that has begun learns from, or nothing."""
+        return ""
 
     def note(self) -> str:
         """Return a sentence on what may surprise about the models with this algorithm."""

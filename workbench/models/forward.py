@@ -45,7 +45,7 @@ class MicroBatch:
 
 def micro_batches(
     completions: Completions, rows: Tensor, *, max_tokens: int, device: torch.device,
-    batching: Batching = Batching.PADDED,
+    batching: Batching = Batching.PADDED, together: int = 1,
 ) -> Iterator[MicroBatch]:
     """Split ``rows`` by length so that hardly any padding is computed.
 
@@ -55,13 +55,19 @@ def micro_batches(
     Args:
         max_tokens: of a micro-batch, padding included; 0 for what suits the device.
         batching: which rows may be side by side.
+        together: so many of ``rows``, one after another, stay in one micro-batch; not where
+            ``batching`` keeps rows of unlike lengths apart.
     """
     max_tokens = tokens_at_once(max_tokens, device)
+    together = together if batching is Batching.PADDED else 1
     prompt_lengths = torch.tensor([len(p) for p in completions.prompts])
     response_lengths = completions.lengths.cpu()
     totals = prompt_lengths + response_lengths - 1
-    rows = rows[totals[rows].argsort(descending=True, stable=True)]
-    widths = totals[rows].tolist()
+    units = rows.view(-1, together)
+    width_of = totals[units].amax(dim=1)
+    order = width_of.argsort(descending=True, stable=True)
+    rows = units[order].flatten()
+    widths = width_of[order].repeat_interleave(together).tolist()
     ids = torch.zeros(len(rows), max(widths, default=0), dtype=torch.long)
     place = torch.arange(ids.shape[1])
     ids[place < prompt_lengths[rows, None]] = torch.tensor(
@@ -76,6 +82,7 @@ def micro_batches(
         within = widths[first : first + count]
         close = bisect_right(within, -_SHORTEST * width, key=neg)
         count = min(count, max(close, math.ceil(_LEAST * max_tokens / width)))
+        count = max(together, count - count % together)
         if batching is Batching.SINGLE:
             count = 1
         elif batching is Batching.EQUAL:

@@ -59,15 +59,27 @@ class PolicyTokenizer:
         self, prompts: Sequence[str | PromptLike], response_length: int, *,
         control_tokens: bool = False,
     ) -> list[list[int]]:
-        """Return the token ids of every prompt. Those of the last call are known already.
+        """Return the token ids of every prompt, which leaves room for a response.
+
+        Raises:
+            PromptError: a prompt and its response do not fit the model's context; as :meth:`read`.
+        """
+        encoded = self.read(prompts, control_tokens=control_tokens)
+        self.check_lengths(prompts, encoded, response_length)
+        return encoded
+
+    def read(
+        self, prompts: Sequence[str | PromptLike], *, control_tokens: bool = False
+    ) -> list[list[int]]:
+        """Return the token ids of every prompt, however long. Those of the last call are known
+        already.
 
         Args:
             control_tokens: what a prompt spells like a control token of the policy, ``<|im_end|>``
                 say, is one; else it is text like any other.
 
         Raises:
-            PromptError: a prompt and its response do not fit the model's context, or a prompt
-                cannot be written with what tokenizer, template and weights know.
+            PromptError: a prompt cannot be written with what tokenizer, template and weights know.
         """
         asked = list(map(as_prompt, prompts))
         keys = [(self._key(prompt), control_tokens) for prompt in asked]
@@ -80,8 +92,53 @@ class PolicyTokenizer:
         encoded = [known[key] for key in keys]
         self._check_rows(asked, encoded)
         self._known = known
-        self.check_lengths(asked, encoded, response_length)
         return encoded
+
+    def read_answers(
+        self, prompts: Sequence[PromptLike], prompt_ids: Sequence[Sequence[int]],
+        answers: Sequence[tuple[str, bool]],
+    ) -> list[list[int]]:
+        """Return the token ids of completions that somebody else wrote, as the policy would have to
+        write them after ``prompt_ids``.
+
+        Args:
+            answers: the text of each, and whether it ended, so that an end token follows it.
+
+        Raises:
+            PromptError: the tokenizer cannot read one.
+        """
+        texts = [text for text, _ in answers]
+        alone = self._bare(texts)
+        found = alone
+        if not self.use_chat_template:
+            # Read together with its prompt, an answer has the space before it, or none, as the
+            # tokenizer writes it there; where both grow together into a token, the prompt's stay.
+            found = []
+            joined = self._bare([p.text + text for p, text in zip(prompts, texts, strict=True)])
+            for ids, together, own in zip(prompt_ids, joined, alone, strict=True):
+                lead = list(ids[len(self._before):]) if (
+                    list(ids[: len(self._before)]) == self._before) else list(ids)
+                found.append(together[len(lead):] if together[: len(lead)] == lead else own)
+        end = self._end_of_answer()
+        return [ids + end if ended else ids
+                for ids, (_, ended) in zip(found, answers, strict=True)]
+
+    def _bare(self, texts: Sequence[str]) -> list[list[int]]:
+        found: list[list[int]] = []
+        for start in range(0, len(texts), _AT_ONCE):
+            some = list(texts[start : start + _AT_ONCE])
+            try:
+                found += self.tokenizer(
+                    some, add_special_tokens=False, return_attention_mask=False,
+                    return_token_type_ids=False, split_special_tokens=True)["input_ids"]
+            except Exception as error:
+                raise PromptError("The policy's tokenizer cannot read a completion of the pairs: "
+                                  f"{reason(error)}; take it out.") from error
+        return [list(ids) for ids in found]
+
+    def _end_of_answer(self) -> list[int]:
+        own = getattr(self.tokenizer, "eos_token_id", None)
+        return [own] if own in self.eos_ids else list(self.eos_ids[:1])
 
     def check_lengths(
         self, prompts: Sequence[str | PromptLike], encoded: Sequence[Sequence[int]],

@@ -27,6 +27,7 @@ class Stream(IntEnum):
     PRETRAINING = 7
     HELD_OUT = 8
     BEST_OF = 9
+    HELD_OUT_PAIRS = 10
 
 
 def uniforms(seed: int, stream: Stream, cycle: int, rows: int, length: int) -> Tensor:

@@ -1,0 +1,131 @@
+"""What a person can set of DPO. No torch."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from workbench.papers import (
+    AZAR_2023,
+    CHOWDHURY_2024,
+    LOSHCHILOV_2019,
+    PANG_2024,
+    RAFAILOV_2023,
+    ZHAO_2023,
+)
+from workbench.settings import Settings, declare
+
+_UPDATE = "Phase 2: update"
+_WRITTEN = "Compared completions"
+
+
+class DPOSettings(Settings):
+    """The settings of a DPO run."""
+
+    GROUPS: ClassVar[tuple[str, ...]] = ("Run", "Models", "Pairs", _UPDATE, _WRITTEN)
+
+    # -- pairs
+    batch_size: int = declare(
+        32, "Batch size", "Pairs",
+        "Pairs learned from in each optimiser step. More make the step less noisy and slower.",
+        ge=1, le=65_536, unit="pairs",
+    )
+    steps_per_cycle: int = declare(
+        8, "Steps per cycle", "Pairs",
+        "Optimiser steps between two comparisons, each on a batch of pairs of its own. All pairs "
+        "come once before any comes again.",
+        ge=1, le=10_000, unit="steps",
+    )
+    held_out_share: float = declare(
+        0.1, "Held-out pairs", "Pairs",
+        "Share of the prompts whose pairs are never learned from: after every cycle they tell "
+        "whether what was learned holds for others. All pairs of one prompt are on the same side.",
+        ge=0.0, le=0.5, live=False, zero_text="none",
+    )
+    eval_pairs: int = declare(
+        128, "Held-out pairs read", "Pairs",
+        "How many of the held-out pairs are read after every cycle, always the same ones.",
+        ge=1, le=100_000, unit="pairs", advanced=True,
+    )
+
+    # -- the update
+    beta: float = declare(
+        0.1, "Beta (β)", _UPDATE,
+        "The price of leaving the start policy, as that of KL in PPO. Lower lets the policy go "
+        "further for the same preferences.",
+        ge=0.001, le=100.0, scientific=True,
+        formula="π* ∝ π_start·exp(r÷β)", source=RAFAILOV_2023,
+    )
+    loss_type: Literal["sigmoid", "hinge", "ipo", "robust"] = declare(
+        "sigmoid", "Loss", _UPDATE,
+        "Of d, by how much more the log-ratio of the chosen completion is than the rejected one's. "
+        "sigmoid is DPO's own; hinge stops at a margin of 1÷β; ipo pulls d to 1÷(2β), so that it "
+        "cannot run away; robust expects a share of wrong labels.",
+        formula="sigmoid: -log s(β·d); hinge: max(0, 1 - β·d); ipo: (d - 1÷(2·β))²",
+        source=f"{RAFAILOV_2023}; {ZHAO_2023}; {AZAR_2023}; {CHOWDHURY_2024}",
+    )
+    label_smoothing: float = declare(
+        0.0, "Label smoothing (ε)", _UPDATE,
+        "The share of labels that is taken to be wrong. With sigmoid it makes the loss "
+        "conservative: margins stop growing; with robust it is right on average over such labels.",
+        ge=0.0, le=0.49, zero_text="off", advanced=True,
+        only_with=("loss_type", ("sigmoid", "robust")),
+        formula="-(1 - ε)·log s(β·d) - ε·log s(-β·d)", source=CHOWDHURY_2024,
+    )
+    average_log_prob: bool = declare(
+        False, "Mean over tokens", _UPDATE,
+        "Take the mean log-probability of a completion's tokens in place of the sum, as IPO's "
+        "authors advise for long completions and TRL does. Off follows IPO's paper; on, β has to "
+        "be far larger for the same strength, since 1÷(2β) is then a difference a token.",
+        advanced=True, only_with=("loss_type", "ipo"), source=AZAR_2023,
+    )
+    sft_coef: float = declare(
+        0.0, "SFT coefficient", _UPDATE,
+        "Weight of -log π of the chosen completion's tokens, on average, beside the preference: "
+        "keeps the chosen ones likely while both log-probabilities would fall (RPO).",
+        ge=0.0, le=100.0, zero_text="off", advanced=True,
+        formula="loss + c·(-log π(chosen)÷{tokens})", source=PANG_2024,
+    )
+    learning_rate: float = declare(
+        5e-5, "Learning rate", _UPDATE,
+        "Step size of AdamW. All weights of a model with a billion parameters bear about 1e-6, "
+        "adapters (LoRA) ten times as much, the small bundled policy far more.",
+        ge=0.0, le=1.0, scientific=True,
+        source=LOSHCHILOV_2019,
+    )
+
+    # -- what is written to compare
+    response_length: int = declare(
+        48, "Response length", _WRITTEN,
+        "The longest completion of a compared prompt. The pairs are learned from whole, however "
+        "long they are.",
+        ge=1, le=32_768, unit="tokens",
+    )
+    temperature: float = declare(
+        1.0, "Temperature", _WRITTEN,
+        "The T at which the compared prompts are completed and at which log-probabilities of pairs "
+        "are read, the start policy's too. Leave it at 1 unless completions are chaotic.",
+        ge=0.05, le=5.0, live=False,
+        formula="π(v) = {exp(z_v ÷ T)}÷{Σ_u exp(z_u ÷ T)}",
+    )
+    control_tokens: Literal["text", "tokens"] = declare(
+        "text", "Control tokens in prompts", _WRITTEN,
+        "What a prompt is that spells a control token of the policy, the end of a turn say: text "
+        "like any other, or that token. Set it to tokens for prompts that write the turns of a "
+        "chat themselves, with the chat template switched off.",
+        live=False, advanced=True,
+    )
+    stop_strings: str = declare(
+        "", "Stop strings", _WRITTEN,
+        "Text that ends a completion of a compared prompt as its end-of-sequence token does, for "
+        "base models that never write one: \\n for a line break, several between |.",
+        empty_text="none",
+    )
+
+    def conflicts(self) -> dict[str, str]:
+        """Return what is wrong between values that are right by themselves, by name."""
+        found = super().conflicts()
+        if self.loss_type == "robust" and not self.label_smoothing:
+            found["label_smoothing"] = (
+                "Label smoothing (label_smoothing) says to the robust loss which share of the "
+                "labels is wrong: set it above 0, or Loss (loss_type) to sigmoid.")
+        return found

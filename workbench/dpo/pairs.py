@@ -1,0 +1,154 @@
+"""Pairs as the policy reads them: token ids, and which pairs are held out."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workbench.models.policy_tokenizer import PolicyTokenizer, PromptError
+from workbench.models.randomness import Stream
+from workbench.models.sampling import Completions
+from workbench.records import Pair, TextPrompt
+
+_FOREIGN = re.compile(
+    r"<\|[\w .-]{1,32}\|>|<｜[^｜<>]{1,32}｜>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>"
+    r"|<(?:bos|eos|pad|unk)>")
+"""How the control tokens of models that people use are spelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class PairTable:
+    """The pairs that can be learned from: ids of prompt, chosen and rejected completion of each.
+
+    ``training`` and ``held_out`` are their places; a prompt is in one of the two alone.
+    ``left_out``
+    counts the others by the reason.
+    """
+
+    prompts: Sequence[Sequence[int]]
+    chosen: Sequence[Sequence[int]]
+    rejected: Sequence[Sequence[int]]
+    texts: Sequence[tuple[str, str, str]]
+    training: Sequence[int]
+    held_out: Sequence[int]
+    left_out: Counter[str]
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def completions(self, places: Sequence[int], device: torch.device) -> Completions:
+        """Return the completions of some pairs as rows of a batch, (2n, T): of each the chosen one,
+        then the rejected one."""
+        rows = [ids for p in places for ids in (self.chosen[p], self.rejected[p])]
+        width = max(map(len, rows), default=0)
+        lengths = torch.tensor([len(ids) for ids in rows])
+        mask = torch.arange(width) < lengths.unsqueeze(1)
+        tokens = torch.zeros(len(rows), width, dtype=torch.long)
+        tokens[mask] = torch.tensor([token for ids in rows for token in ids], dtype=torch.long)
+        nothing = torch.zeros(1, 1, device=device).expand(len(rows), width)
+        prompts = [list(self.prompts[p]) for p in places for _ in range(2)]
+        return Completions(
+            prompts, tokens.to(device), mask.to(device), nothing, nothing, nothing,
+            torch.ones(len(rows), dtype=torch.bool, device=device))
+
+    @property
+    def remark(self) -> str:
+        """Say in a sentence what is learned from and what is not."""
+        said = (f"{_count(len(self.training), 'pair')} to learn from, "
+                f"{len(self.held_out):,} held out")
+        return f"{said}; left out: {_listed(self.left_out)}." if self.left_out else f"{said}."
+
+
+def read_table(
+    pairs: Sequence[Pair], policy_tokenizer: PolicyTokenizer, *, control_tokens: bool,
+    held_out_share: float, seed: int,
+) -> PairTable:
+    """Return pairs as the policy reads them.
+
+    Raises:
+        PromptError: none can be learned from, or the tokenizer cannot read one.
+    """
+    if not pairs:
+        raise PromptError("There are no pairs to learn from; choose a file of pairs or a run.")
+    left_out: Counter[str] = Counter()
+    own = {str(token) for token in getattr(policy_tokenizer.tokenizer, "all_special_tokens", ())}
+    readable = []
+    for pair in pairs:
+        if foreign := _foreign(pair, own):
+            left_out[f"with control tokens of another tokenizer ({foreign})"] += 1
+        else:
+            readable.append(pair)
+    chat = policy_tokenizer.use_chat_template
+    asked = [pair.asked for pair in readable]
+    prompt_ids = policy_tokenizer.read(asked, control_tokens=control_tokens)
+    sides = [policy_tokenizer.read_answers(asked, prompt_ids, [
+        (_answer(pair, side, chat), (pair.chosen_ended, pair.rejected_ended)[side])
+        for pair in readable]) for side in (0, 1)]
+    limit = policy_tokenizer.context_length
+    kept = []
+    for place, (ids, chosen, rejected) in enumerate(zip(prompt_ids, *sides, strict=True)):
+        if chosen == rejected:
+            left_out["whose completions are the same tokens"] += 1
+        elif not chosen or not rejected:
+            left_out["with a completion that has no token"] += 1
+        elif limit is not None and len(ids) + max(len(chosen), len(rejected)) > limit:
+            left_out[f"longer than the policy's {limit:,} tokens"] += 1
+        else:
+            kept.append(place)
+    if not kept:
+        raise PromptError(f"None of the {_count(len(pairs), 'pair')} can be learned from: "
+                          f"{_listed(left_out)}; choose others.")
+    training, held_out = _split([asked[place] for place in kept], held_out_share, seed)
+    return PairTable(
+        [prompt_ids[p] for p in kept], [sides[0][p] for p in kept], [sides[1][p] for p in kept],
+        [(asked[p].text, *readable[p].answers) for p in kept], training, held_out, left_out)
+
+
+def split_sums(sums: Tensor) -> tuple[Tensor, Tensor]:
+    """Return those of the chosen and of the rejected completions, (n,) each, of rows (2n,)."""
+    return sums[0::2], sums[1::2]
+
+
+def _answer(pair: Pair, side: int, chat: bool) -> str:
+    text = pair.answers[side]
+    if chat:
+        return text.removeprefix(" ")
+    # After turns that are written out, an answer is a word like any other.
+    return text if isinstance(pair.prompt, str) or text[:1].isspace() else f" {text}"
+
+
+def _foreign(pair: Pair, own: set[str]) -> str:
+    """Return a control token of another tokenizer that a pair spells, if there is one."""
+    for text in (pair.asked.text, *pair.answers):
+        for found in _FOREIGN.finditer(text):
+            if found[0] not in own:
+                return found[0]
+    return ""
+
+
+def _split(
+    asked: Sequence[TextPrompt], share: float, seed: int
+) -> tuple[list[int], list[int]]:
+    """Return the places of pairs to learn from and of those held out, by prompt."""
+    prompts = list(dict.fromkeys((p.text, p.messages) for p in asked))
+    number = min(round(share * len(prompts)), len(prompts) - 1)
+    order = np.random.default_rng([seed, Stream.HELD_OUT_PAIRS]).permutation(len(prompts))
+    chosen = {prompts[i] for i in order[:number]}
+    sides: tuple[list[int], list[int]] = ([], [])
+    for place, p in enumerate(asked):
+        sides[(p.text, p.messages) in chosen].append(place)
+    return sides
+
+
+def _listed(left_out: Counter[str]) -> str:
+    return ", ".join(f"{number:,} {reason}" for reason, number in left_out.items())
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun if number == 1 else noun + 's'}"

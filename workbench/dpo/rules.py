@@ -1,0 +1,75 @@
+"""The rules of DPO's health check."""
+
+from __future__ import annotations
+
+import math
+
+from workbench import health
+from workbench.dpo.hyperparameters import DPOSettings
+from workbench.dpo.metrics import ACCURACY, CHOSEN, EVAL, LOSS, MARGIN, METRICS, PASSES
+from workbench.formatting import number, percent
+
+_LABELS = {metric.name: metric.label for metric in METRICS}
+_HELD = f"{EVAL}{ACCURACY}"
+_FAR_MARGIN, _FALLEN = 5.0, 0.2
+
+
+def _not_finite(history: health.History, hp: DPOSettings) -> health.Reading:
+    watched = [name for name in (LOSS, CHOSEN, "policy/grad_norm") if history.get(name)]
+    lost = [_LABELS[name] for name in watched if not math.isfinite(health.last(history, name))]
+    limit = "any that is not finite"
+    if lost:
+        return health.Reading(f"{lost[0]} is not finite", limit, math.inf, "serious",
+                              f"{lost[0]} is not a finite number.", over="")
+    return health.Reading("all numbers are finite", limit, 0.0 if watched else math.nan, over="")
+
+
+def _runaway(history: health.History, hp: DPOSettings) -> health.Reading:
+    """A margin of 5 is odds of 150 to 1 for the chosen completion. Log-probabilities of chosen
+    completions usually fall by a few per cent; by a fifth, it is the language that goes."""
+    margin = health.recent(history, MARGIN)
+    start = health.at_start(history, CHOSEN)
+    fallen = (start - health.recent(history, CHOSEN)) / max(abs(start), 1e-9)
+    share = health.both(margin / _FAR_MARGIN, fallen / _FALLEN)
+    value = f"margin {number(margin, 1)}, log π of the chosen {percent(-fallen)}"
+    limit = f"margin above {_FAR_MARGIN:g} while log π of the chosen falls by {percent(_FALLEN)}"
+    if not share > 1:
+        return health.Reading(value, limit, share, over=health.OVER_RECENT)
+    return health.Reading(value, limit, share, "serious" if share > 2 else "warning", (
+        f"The margin is {margin:.1f} while the chosen completions have become "
+        f"{percent(fallen)} less likely in nats: the policy runs away from both."))
+
+
+def _by_heart(history: health.History, hp: DPOSettings) -> health.Reading:
+    """Accuracy 1 on what was read several times says nothing, unless held-out pairs say so too."""
+    own, held = health.recent(history, ACCURACY), health.recent(history, _HELD)
+    passes = health.last(history, PASSES)
+    gap = own - held if math.isfinite(held) else (0.3 if own > 0.99 else 0.0)
+    share = health.both(own / 0.95, passes / 2, gap / 0.15)
+    known = math.isfinite(held)
+    value = f"{percent(own)}, held out {percent(held)}" if known else percent(own)
+    limit = "above 95% after two passes, and 15 points above the held-out pairs" if known else (
+        "above 99% after two passes, with nothing held out")
+    if not share > 1:
+        return health.Reading(value, limit, share)
+    but = f" but of the held-out ones {percent(held)}" if known else ""
+    return health.Reading(value, limit, share, "warning", (
+        f"{percent(own)} of the pairs are told apart after {passes:.1f} passes{but}: they are "
+        "known by heart."))
+
+
+RULES = (
+    health.Rule(
+        health.NOT_FINITE, "Numbers lost", LOSS, _not_finite,
+        "Lower the learning rate and go back to the last checkpoint.", "learning_rate",
+        lambda hp: hp.learning_rate / 10, alone=True),
+    health.Rule(
+        "dpo_runaway", "Margin runs away", MARGIN, _runaway,
+        "Raise the SFT coefficient (sft_coef) to 0.1 or more, raise β, or lower the learning rate.",
+        "sft_coef", lambda hp: max(0.1, 2 * hp.sft_coef), short="margin"),
+    health.Rule(
+        "dpo_by_heart", "Pairs known by heart", ACCURACY, _by_heart,
+        "Stop here, bring more pairs, or lower the learning rate.", "learning_rate",
+        lambda hp: hp.learning_rate / 2, short="by heart"),
+)
+WATCHED = (LOSS, CHOSEN, MARGIN, ACCURACY, _HELD, PASSES, "policy/grad_norm")
