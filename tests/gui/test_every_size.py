@@ -8,10 +8,11 @@ from helpers.window import DEFAULTS, PROMPTS, Opened, fill, ready
 from PySide6.QtCore import QPoint, QRect, Qt
 from PySide6.QtGui import QFontMetricsF
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QScrollBar, QTabBar, QWidget
+from PySide6.QtWidgets import QApplication, QLabel, QScrollBar, QTabBar, QWidget
 from pytestqt.qtbot import QtBot
 
 from workbench.gui.completions.model import Column
+from workbench.gui.metrics.plot import MetricPlot
 from workbench.gui.widgets.form_scroll import FormScroll
 from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.store import Store
@@ -242,6 +243,45 @@ def test_a_double_click_on_a_tab_enlarges_and_another_shows_all(opened: Opened) 
     assert in_sight(opened) == ["tokens"]
     click(tabs(opened, "Tokens"), "Tokens")
     assert in_sight(opened) == [*(n for n in before if n != "completions"), "tokens"]
+
+
+@pytest.mark.parametrize("name", ["tokens", "objective", "paths", "chances", "distributions"])
+def test_the_view_whose_tab_was_clicked_is_enlarged_and_escape_leaves_it(
+    opened: Opened, name: str
+) -> None:
+    size(opened, 1280, 720)
+    window, title = opened.window, opened.window.docks[name].windowTitle()
+    window.activateWindow()
+    window.reveal("completions")
+    bar = tabs(opened, title)
+    at = next(i for i in range(bar.count()) if bar.tabText(i) == title)
+    QTest.mouseClick(bar, Qt.MouseButton.LeftButton, pos=bar.tabRect(at).center())
+    QApplication.processEvents()
+    assert name in in_sight(opened)
+    QTest.keyClick(window, Qt.Key.Key_F11)
+    QApplication.processEvents()
+    assert in_sight(opened) == [name]
+    QTest.keyClick(QApplication.focusWidget() or window, Qt.Key.Key_Escape)
+    QApplication.processEvents()
+    assert "models" in in_sight(opened)
+
+
+@pytest.mark.parametrize("name", ["completions", "models", "metrics", "prompts"])
+def test_the_view_that_was_clicked_in_is_enlarged_though_nothing_there_takes_keys(
+    opened: Opened, name: str
+) -> None:
+    size(opened, 1280, 720)
+    window = opened.window
+    window.activateWindow()
+    window.reveal("hyperparameters")
+    view = window.views[name]
+    plain = [w for w in view.findChildren(QWidget) if type(w) in (QWidget, QLabel, MetricPlot)
+             and w.isVisible() and w.focusPolicy() is Qt.FocusPolicy.NoFocus]
+    assert plain
+    QTest.mouseClick(plain[-1], Qt.MouseButton.LeftButton)
+    QTest.keyClick(window, Qt.Key.Key_F11)
+    QApplication.processEvents()
+    assert in_sight(opened) == [name]
 
 
 def tabs(opened: Opened, title: str) -> QTabBar:

@@ -11,9 +11,11 @@ from workbench.gui.dock_layout import DockLayout
 
 
 class Enlarging(QObject):
-    """Gives the window's room to the docks of one place. ``changed`` tells whether it does."""
+    """Gives the window's room to the docks of one place. ``changed`` tells whether it does,
+    ``tab_clicked`` which dock a click on its tab asks for, by name."""
 
     changed = Signal(bool)
+    tab_clicked = Signal(str)
 
     def __init__(
         self, window: QMainWindow, docks: Mapping[str, QDockWidget], layout: DockLayout,
@@ -92,16 +94,21 @@ class Enlarging(QObject):
         self.changed.emit(False)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Have a double click on a tab enlarge its view; the window makes its tab bars as they
-        are needed."""
+        """Follow clicks on the tabs, a double one of which enlarges the view; the window makes its
+        tab bars as they are needed."""
         if event.type() == QEvent.Type.ChildPolished and isinstance(event, QChildEvent):
             bar = event.child()
             if isinstance(bar, QTabBar):
-                bar.tabBarDoubleClicked.connect(lambda tab, bar=bar: self._clicked(bar, tab))
+                bar.tabBarClicked.connect(
+                    lambda tab, bar=bar: self.tab_clicked.emit(self._name(bar, tab)))
+                bar.tabBarDoubleClicked.connect(
+                    lambda tab, bar=bar: self._double_clicked(self._name(bar, tab)))
         return False
 
-    def _clicked(self, bar: QTabBar, tab: int) -> None:
+    def _name(self, bar: QTabBar, tab: int) -> str:
         title = bar.tabText(tab)
-        dock = next((d for d in self._docks.values() if d.windowTitle() == title), None)
-        if dock is not None:
-            self.toggle(dock)
+        return next((n for n, dock in self._docks.items() if dock.windowTitle() == title), "")
+
+    def _double_clicked(self, name: str) -> None:
+        if name:
+            self.toggle(self._docks[name])

@@ -140,6 +140,7 @@ class MainWindow(QMainWindow):
         self.dock_layout.reset()
         self.enlarging = Enlarging(self, self.docks, self.dock_layout, _LAYOUT_VERSION)
         self.enlarging.changed.connect(self._show_enlarged)
+        self.enlarging.tab_clicked.connect(self._tab_clicked)
         self._focused = self.docks["metrics"]
         self.show_state(State.IDLE)
         self.setFocus()  # not the first field: nothing should change by typing at once
@@ -255,8 +256,13 @@ class MainWindow(QMainWindow):
                 dock.widget().focusNextChild()
 
     def enlarge_view(self) -> None:
-        """Give the view that has or had the keyboard the window's room, or show all again."""
+        """Give the view that was last clicked in or brought forward the window's room, or show all
+        again."""
         self.enlarging.toggle(self._focused)
+
+    def _tab_clicked(self, name: str) -> None:
+        if name:
+            self.reveal(name)  # with the keyboard, which else the dock next to it would get
 
     def reset_layout(self) -> None:
         """Put every dock back where it was at first."""
@@ -332,7 +338,11 @@ class MainWindow(QMainWindow):
             QTimer.singleShot(0, self.first_paint.emit)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        """Say why a shortcut does nothing: Qt passes over that of a disabled action."""
+        """Let Escape, where nothing else wants it, show all docks again. Say why a shortcut does
+        nothing: Qt passes over that of a disabled action."""
+        if event.key() == Qt.Key.Key_Escape and self.enlarging.is_on:
+            self.enlarging.leave()
+            return
         pressed = QKeySequence(event.keyCombination())
         found = next((action for action in self.actions_
                       if not action.isEnabled() and pressed in action.shortcuts()), None)
@@ -405,6 +415,9 @@ class MainWindow(QMainWindow):
 
     def _add_view(self, name: str, view: QWidget) -> None:
         self.views[name] = view
+        if view.focusPolicy() is Qt.FocusPolicy.NoFocus:
+            # A click on anything in it that takes no keys makes it the view that has the keyboard.
+            view.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.docks[name].setWidget(view)
 
     def _set_apart(self, dock: QDockWidget, floats: bool) -> None:
