@@ -11,9 +11,14 @@ from helpers.window import PROMPTS, Opened, as_plain, fill
 from PySide6.QtCore import Qt
 from pytestqt.qtbot import QtBot
 
+from workbench.algorithms import algorithm_named
 from workbench.formatting import number, signed
+from workbench.gui.guide.drawings import is_known
+from workbench.gui.guide.scene import read_scene
 from workbench.gui.paths.siblings import SiblingsView
 from workbench.store.store import Store
+
+GRPO = algorithm_named("ppo", groups.GROUP)
 
 
 def show(qtbot: QtBot, opened: Opened, run_id: int) -> SiblingsView:
@@ -270,3 +275,32 @@ def test_cycles_before_a_fork_are_read_as_they_were_learned_from(
     assert view.line.accessibleName() == "Group's mean"
     opened.controller.show_run(run_id)
     qtbot.waitUntil(lambda: view.line.accessibleName() == "Value line")
+
+
+def test_a_card_of_the_guide_draws_a_group(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    run_id = groups.fill(store)
+    opened.controller.show_run(run_id)
+    guide = opened.window.guide
+    opened.window.reveal("guide")
+    card = next(card for card in GRPO.guide.cards if card.drawing == "siblings")
+    assert card.title == "Better than the others?"
+    scene = read_scene(store, run_id, GRPO.guide.cards)
+    best = sorted(zip(SCORES[0], groups.advantages(SCORES[0], "group"), strict=True), reverse=True)
+    assert scene.siblings is not None
+    assert scene.siblings.paths == [
+        (pytest.approx(score - PRICE), pytest.approx(gained)) for score, gained in best]
+    assert scene.siblings.mean == 2.25
+    assert is_known(scene, card)
+    guide.show_part("estimate")
+    qtbot.waitUntil(lambda: guide.card == card and guide.scene.siblings is not None)
+    assert not guide.grab().isNull()
+
+
+def test_numbers_of_the_drawing_of_a_batch(store: Store) -> None:
+    scene = read_scene(store, groups.fill(
+        store, advantage_estimator="batch", completions_per_prompt=1), GRPO.guide.cards)
+    assert scene.siblings is not None
+    assert len(scene.siblings.paths) == 12
+    assert scene.siblings.title == "batch's mean"

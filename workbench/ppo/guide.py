@@ -130,7 +130,7 @@ def without_values(guide: Guide, words: Words) -> Guide:
         f"There is no value head: each completion is held against {words.mean}. What was worth "
         "more has an advantage above 0, what was worth less one below, and all words of a "
         "completion share it; which of them made the difference comes out over many completions.",
-        "scores", view="tokens", formula=words.formula)
+        "siblings", view="paths", formula=words.formula)
     loss = replace(
         LOSS, title="One loss of two terms", formula="L = L_POLICY + c₂·L_ENT",
         text="Gradient steps turn the weights so that the loss falls: L_POLICY makes the words of "

@@ -213,6 +213,42 @@ def _paths(pencil: Pencil, box: QRectF, scene: Scene, card: Card) -> None:
     pencil.dot(begin, 4, theme.text)
 
 
+def _siblings(pencil: Pencil, box: QRectF, scene: Scene, card: Card) -> None:
+    """Completions of one prompt: as high as they were worth, and what they are held against."""
+    theme, found = pencil.theme, scene.siblings
+    if found is None:
+        return
+    worths = [worth for worth, _ in found.paths]
+    low, high = min(*worths, found.mean), max(*worths, found.mean)
+    half = pencil.line / 2
+    top, bottom = box.top() + half, box.bottom() - 1.5 * pencil.line
+    best, mean, worst = (number(x) for x in (worths[0], found.mean, worths[-1]))
+    end = box.right() - max(map(pencil.wide, (best, mean, worst))) - 10
+
+    def at(x: float, worth: float) -> QPointF:
+        share = (high - worth) / (high - low) if high > low else 0.5
+        return QPointF(x, top + share * (bottom - top))
+
+    begin = at(box.left() + 8, found.mean)
+    pencil.stroke([begin, at(end, found.mean)], theme.accent, 1.5, Qt.PenStyle.DashLine)
+    most = max(abs(gained) for _, gained in found.paths) or 1.0
+    for worth, gained in found.paths:
+        colour = theme.good if gained > 0 else theme.bad if gained < 0 else theme.muted
+        colour = mix(colour, theme.border, 0.3 + 0.7 * abs(gained) / most)
+        pencil.curve(begin, at(end, worth), colour, 2)
+        pencil.dot(at(end, worth), 2.5, colour)
+    pencil.dot(begin, 4, theme.text)
+    written: list[float] = []
+    for text, worth, colour in ((mean, found.mean, theme.accent), (best, worths[0], theme.text),
+                                (worst, worths[-1], theme.text)):
+        y = at(end, worth).y()
+        if all(abs(y - other) >= pencil.line for other in written):
+            written.append(y)
+            pencil.write(QRectF(end, y - half, box.right() - end, pencil.line), text, colour, RIGHT)
+    pencil.write(QRectF(box.left(), box.bottom() - pencil.line, box.width(), pencil.line),
+                 f"dashed: {found.title} {mean}", theme.accent, LEFT)
+
+
 def _terms(pencil: Pencil, box: QRectF, scene: Scene, card: Card) -> None:
     """What each term gives to the loss, left or right of 0."""
     theme = pencil.theme
@@ -320,14 +356,14 @@ def _rewards(pencil: Pencil, box: QRectF, scene: Scene, card: Card) -> None:
 DRAW: Mapping[Drawing, Draw] = {
     "models": _models, "cycle": _cycle, "chances": _chances, "scores": _scores, "leash": _leash,
     "estimates": _estimates, "paths": _paths, "terms": _terms, "band": _band,
-    "openness": _openness, "rewards": _rewards}
+    "openness": _openness, "rewards": _rewards, "siblings": _siblings}
 _NEEDS: Mapping[Drawing, Callable[[Scene, Card], object]] = {
     "chances": lambda s, c: s.chances, "scores": lambda s, c: s.best,
     "estimates": lambda s, c: s.estimates, "paths": lambda s, c: s.up,
     "terms": lambda s, c: s.terms, "band": lambda s, c: s.dots,
     "leash": lambda s, c: math.isfinite(s.distance),
     "openness": lambda s, c: s.made_up or math.isfinite(s.latest(c.metric)),
-    "rewards": lambda s, c: s.rewards}
+    "rewards": lambda s, c: s.rewards, "siblings": lambda s, c: s.siblings}
 
 
 def is_known(scene: Scene, card: Card) -> bool:

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QPointF, QRectF, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen, QPolygonF, QTextLayout
+from PySide6.QtGui import (
+    QColor,
+    QFont,
+    QFontMetricsF,
+    QPainter,
+    QPainterPath,
+    QPen,
+    QPolygonF,
+    QTextLayout,
+)
 
 from workbench.gui.widgets.theme import Theme, themes
 
@@ -72,6 +81,14 @@ class Pencil:
         """Draw a line through points."""
         self.painter.setPen(QPen(QColor(colour), width, style))
         self.painter.drawPolyline(QPolygonF(points))
+
+    def curve(self, begin: QPointF, end: QPointF, colour: str, width: float = 1.5) -> None:
+        """Draw a line that leaves and arrives level."""
+        path, bend = QPainterPath(begin), (end.x() - begin.x()) / 2
+        path.cubicTo(QPointF(begin.x() + bend, begin.y()), QPointF(end.x() - bend, end.y()), end)
+        self.painter.setBrush(Qt.BrushStyle.NoBrush)
+        self.painter.setPen(QPen(QColor(colour), width))
+        self.painter.drawPath(path)
 
     def dot(self, at: QPointF, radius: float, colour: str) -> None:
         """Draw a dot."""

@@ -6,11 +6,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from statistics import fmean
 from typing import Any
 
 import numpy as np
 
-from workbench.algorithm import Algorithm, Share, TrustRegion
+from workbench.algorithm import Algorithm, Share, TokenView, TrustRegion
 from workbench.algorithms import algorithm_of_run
 from workbench.formatting import visible
 from workbench.guide import Card
@@ -19,7 +20,7 @@ from workbench.records import TokenTrace
 from workbench.store.records import CompletionRecord
 from workbench.store.store import Store
 
-_DOTS = 400
+_DOTS, _SIBLINGS = 400, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,16 @@ class Dots:
 
 
 @dataclass(frozen=True, slots=True)
+class Siblings:
+    """Completions that were held against one another: what each was worth with its advantage, best
+    first, and the mean of what they were held against."""
+
+    paths: Sequence[tuple[float, float]]
+    mean: float
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
 class InHand:
     """What is known of a cycle that is not whole."""
 
@@ -94,6 +105,7 @@ class Scene:
     down: Word | None = None
     terms: Sequence[tuple[str, Share]] = ()
     dots: Dots | None = None
+    siblings: Siblings | None = None
     rewards: Sequence[float] = ()
     """The compared reward, of the start policy at first."""
     made_up: bool = False
@@ -130,7 +142,7 @@ class Scene:
 
 _FIELDS: Mapping[str, str] = {
     "chances": "chances", "scores": "best", "estimates": "estimates", "paths": "up",
-    "terms": "terms", "band": "dots"}
+    "terms": "terms", "band": "dots", "siblings": "siblings"}
 
 EXAMPLE = Scene(
     cycle=0, made_up=True,
@@ -146,6 +158,8 @@ EXAMPLE = Scene(
            ("c₂ · L_ENT", Share(-0.01, "−0.01"))),
     dots=Dots((0.93, 0.97, 0.99, 1.0, 1.01, 1.02, 1.04, 1.07, 1.12, 0.9, 1.24, 0.77),
               (*[False] * 10, True, True), (0.8, 1.2)),
+    siblings=Siblings(((1.87, 1.05), (1.2, 0.52), (0.3, -0.19), (-1.22, -1.38)), 0.54,
+                      "mean"),
     rewards=(-0.1, 0.2, 0.5, 0.9, 1.1, 1.3))
 """What is drawn before there is a run."""
 
@@ -255,10 +269,34 @@ def _of_traces(
         at = begins if begins[-1] == len(values) - 1 else [*begins, len(values) - 1]
         found["estimates"] = Estimates(
             _written(shown.pieces, begins) + rest, [values[i] for i in at], line.end(mine[-1]))
+    if together := _siblings(traces, scores, shown.position, view, settings):
+        found["siblings"] = together
     region = algorithm.objective.region if algorithm.objective else None
     if region is not None and region.advantage in shown.numbers:
         found |= _of_update(traces, region, settings, column)
     return found
+
+
+def _siblings(
+    traces: Sequence[TokenTrace], scores: Mapping[int, float], position: int, view: TokenView,
+    settings: Mapping[str, object],
+) -> Siblings | None:
+    """Return the group of a completion; where each prompt has one, some of the batch."""
+    declared = view.siblings
+    if declared is None:
+        return None
+    count = settings.get(declared.count)
+    each = count if isinstance(count, int) and count > 1 else len(traces)
+    group = [t for t in traces if t.position // each == position // each]
+    paths, against = [], []
+    for trace in group[::max(1, len(group) // _SIBLINGS)]:
+        steps = view.read(trace.pieces, {k: v.tolist() for k, v in trace.numbers.items()},
+                          scores.get(trace.position, math.nan), settings)
+        if steps:
+            paths.append((declared.worth(steps), declared.advantage(steps)))
+            against.append(declared.against(steps))
+    known = paths and all(math.isfinite(x) for path in paths for x in path)
+    return Siblings(sorted(paths, reverse=True), fmean(against), declared.line) if known else None
 
 
 def _of_update(

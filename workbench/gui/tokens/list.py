@@ -23,7 +23,7 @@ from workbench.gui.widgets.quick_text import QuickDelegate
 from workbench.gui.widgets.theme import themes
 from workbench.store.records import CompletionRecord
 
-_LEAST = 18  # letters
+_LEAST, _LEAST_GAINED = 18, 30  # letters: a number and words, and with an advantage
 Index = QModelIndex | QPersistentModelIndex
 Gained = Callable[[CompletionRecord], float]
 
@@ -91,7 +91,6 @@ class CompletionsList(QListView):
         font = self.font()
         font.setFeature(QFont.Tag("tnum"), 1)
         self.setFont(font)
-        self.setMinimumWidth(self.fontMetrics().averageCharWidth() * _LEAST)  # number and words
         self.setSpacing(1)
         self.setUniformItemSizes(True)
         self.setItemDelegate(_Lines(self))
@@ -107,6 +106,8 @@ class CompletionsList(QListView):
             firsts: the rows of those that are the first of their group; None: there are no groups.
             gained: returns the advantage of one, asked when it comes into view.
         """
+        self.setMinimumWidth(self.fontMetrics().averageCharWidth() * (
+            _LEAST_GAINED if gained else _LEAST))
         with QSignalBlocker(self):
             self._model.show(records, firsts, gained)
             self.setCurrentRow(row)
