@@ -147,29 +147,112 @@ def test_the_card_is_that_of_the_part_after_which_a_run_is_held(opened, guide) -
         opened.controller.handle([ev.StateChanged(State.RUNNING)])
 
 
-def test_a_running_cycle_is_followed_no_faster_than_it_is_read(opened, guide) -> None:
+def test_a_running_cycle_is_followed_once_a_part_has_lasted(opened, guide) -> None:
     begin(opened)
     opened.controller.handle([ev.Progress(7, 1, 20, ev.Phase.SAMPLING, 1, 64)])
     assert title(guide) == titles("write")[0]
+    assert not guide._now.isVisible()
     report(opened, "write", "score", "estimate")
-    assert title(guide) == titles("write")[0]
-    assert guide._reading.isActive()
+    assert title(guide) == titles("write")[0]  # those between were over at once
+    assert guide._now.text() == "The run is at Update."
+    assert guide._settling.isActive()
+    assert guide._settling.interval() < 1000
+    guide._settling.timeout.emit()
+    assert title(guide) == titles("update")[0]
+    assert not guide._now.isVisible()
     told = []
-    for _ in range(8):
+    for _ in range(4):
         guide._reading.timeout.emit()  # the time that reading takes is over
         told.append(title(guide))
-    # All that the run has come to, in its order, and then it waits.
-    come = [*titles("score"), *titles("estimate"), *titles("update")]
-    assert told == [*come, *come[-1:] * (8 - len(come))]
+    assert told == [*titles("update")[1:], titles("update")[-1], titles("update")[-1]]
     report(opened, "update")
-    assert title(guide) == titles("compare")[0]  # has been read: goes on at once
+    guide._settling.timeout.emit()
+    assert title(guide) == titles("compare")[0]
+
+
+def test_of_cycles_faster_than_reading_one_card_comes_after_the_other(opened, guide) -> None:
+    begin(opened)
+    for cycle in (1, 2, 3):
+        opened.controller.handle([ev.Progress(7, cycle, 20, ev.Phase.SAMPLING, 1, 64)])
+        report(opened, *(p.name for p in parts_of(PPO)), cycle=cycle)
+    opened.controller.handle([ev.Progress(7, 4, 20, ev.Phase.SAMPLING, 1, 64)])
+    report(opened, "write", cycle=4)
+    guide._settling.timeout.emit()
+    told = [title(guide)]
+    for _ in range(len(PPO.guide.cards)):
+        guide._reading.timeout.emit()
+        told.append(title(guide))
+        assert guide.card_part() == "score" or guide._now.text().startswith("The run is at Score.")
+        assert guide.card_part() == "score" or "faster than one reads" in guide._now.text()
+    assert set(told) == {c.title for c in PPO.guide.cards if c.part not in (BEFORE, LOADING)}
+
+
+def test_a_part_too_short_to_be_read_is_passed_over_from_the_second_cycle_on() -> None:
+    cards = [Card(part, f"{part} {i}", "", "cycle") for part in "abc" for i in range(2)]
+    following, now = Following([Card(BEFORE, "", "", "cycle"), *cards], "abc"), 0.0
+
+    def cycle() -> list[str]:
+        nonlocal now
+        seen = []
+        for part, took in (("a", 1.0), ("b", 20.0), ("c", 4.0)):
+            following.turn(part, now)
+            following.lasted(read=False)
+            seen.append(following.cards[following.row].title)
+            now += took
+        return seen
+
+    assert cycle() == ["a 0", "b 0", "c 0"]
+    assert cycle() == ["c 0", "b 0", "c 0"]
+    assert not following.fast
+    following.turn("a", now)
+    assert (following.at, following.live) == ("a", False)
+    following.turn("b", now + 1)
+    following.lasted(read=False)
+    assert following.lasted(read=True)  # the second of its cards
+    assert following.cards[following.row].title == "b 1"
+    assert following.lasted(read=True)  # and again from the first
+    assert following.cards[following.row].title == "b 0"
+
+
+def test_after_the_last_step_into_of_a_cycle_the_cycle_is_done(opened, guide) -> None:
+    begin(opened)
+    for part in ("write", "score", "estimate", "update"):
+        report(opened, part)
+        opened.controller.handle([ev.StateChanged(State.PAUSED, "held", within=part)])
+    opened.controller.handle([ev.StateChanged(State.RUNNING)])
+    report(opened, "compare")
+    opened.controller.handle([ev.CycleFinished(7, 1, 20, NUMBERS),
+                              ev.StateChanged(State.PAUSED)])
+    assert title(guide) == titles("compare")[0]
+    assert guide._now.text() == "The run is paused: this cycle is done."
+
+
+def test_a_guide_that_is_not_to_turn_stays_at_its_summary(opened, guide, store: Store) -> None:
+    over = fill(store)
+    ready(opened)
+    opened.controller.show_run(over)
+    assert guide.following.row == guide.following.summary
+    guide.follow_box.click()
+    begin(opened, run_id=over + 1)
+    report(opened, "write", run_id=over + 1)
+    guide._settling.timeout.emit()
+    assert guide.following.row == guide.following.summary
+
+
+def test_paging_says_that_pages_no_longer_turn(opened, guide) -> None:
+    begin(opened)
+    report(opened, "write")
+    guide.next_button.click()
+    assert "no longer turns with the run" in guide._now.text()
+    guide.follow_box.click()
+    assert "no longer turns" not in guide._now.text()
 
 
 def test_where_the_run_is_held_only_its_cards_turn() -> None:
     cards = [Card(part, f"{part} {i}", "", "cycle") for part in "abc" for i in range(2)]
     following = Following([Card(BEFORE, "", "", "cycle"), *cards], "abc")
-    for part in "abcab":  # ahead of what has been read
-        following.turn(part)
+    for part in "abcab":
+        following.turn(part, 0.0)
     following.stand("b")
     assert (following.row, following.held) == (3, (1, 2))
     assert following.leaf()
@@ -286,17 +369,6 @@ def test_in_the_first_cycle_what_is_not_known_yet_is_said_to_be_so(
             assert guide.canvas.example
             assert guide.canvas._foot == "an example: not yet known in cycle 1"
             assert not guide._said.text()
-
-
-def test_a_run_that_is_ahead_is_told_card_by_card() -> None:
-    cards = [Card(part, f"{part} {i}", "", "cycle") for part in "abc" for i in range(2)]
-    following = Following([Card(BEFORE, "", "", "cycle"), *cards], "abc")
-    for part in "abcabca":
-        following.turn(part)
-    seen = [following.row]
-    while following.leaf() and len(seen) < 20:
-        seen.append(following.row)
-    assert seen == [*range(1, 7), *range(1, 7), 1, 2]
 
 
 def test_back_and_next_leaf_while_following_waits(opened, guide) -> None:

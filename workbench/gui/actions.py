@@ -121,7 +121,7 @@ SPECS = (
                "View", "Ctrl+Shift+N", "bell"),
     ActionSpec("enlarge_view", "Enlarge the view", "Give the view that you clicked in last, and the "
                "tabs beside it, the whole window; again, or Escape: show all as before. A double "
-               "click on a tab does the same", "View", "F11", checkable=True, group=True),
+               "click on a tab does it too", "View", "F11", checkable=True, group=True),
     ActionSpec("reset_layout", "Reset layout", "Put every dock back where it was at first", "View",
                icon="reset"),
     ActionSpec("theme_system", "Theme: like the system", "Follow the system's colour scheme",

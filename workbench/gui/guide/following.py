@@ -6,10 +6,13 @@ from collections.abc import Sequence
 
 from workbench.guide import BEFORE, Card
 
+READING = 3.0  # seconds that the shortest card takes
+
 
 class Following:
-    """Goes through the cards of a cycle as the run comes to their parts, and no faster than they
-    are read: where a cycle takes less time than that, it shows one after the other all the same.
+    """Shows the card of the part that the run is at. A part that took less time in the cycle before
+    than its card takes to read is passed over; where all did, the cards of the cycle come one after
+    the other, as they are read.
 
     ``row`` is the card that shows; the one past the last is the summary of the run.
     """
@@ -23,7 +26,8 @@ class Following:
         self._at = BEFORE  # where the run was last
         self._is_on = self._held = False  # whether it is there still, and whether it stays
         self._began = False  # whether a card of before the run gives way to the first of its own
-        self._ahead = 0  # parts that the run is ahead of the card
+        self._since = 0.0
+        self._took: dict[str, float] = {}  # seconds of each part when it was last whole
 
     @property
     def summary(self) -> int:
@@ -31,10 +35,26 @@ class Following:
         return len(self.cards)
 
     @property
+    def at(self) -> str:
+        """The part that is on, or at which the run is held; "" where none is."""
+        return self._at if self._is_on and self._at in self._parts else ""
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the run stays where it is."""
+        return self._held
+
+    @property
     def live(self) -> bool:
         """Whether the card that shows is of the part that is on."""
         return (self._is_on and self.row < self.summary and self._at in self._parts
                 and self.cards[self.row].part == self._at)
+
+    @property
+    def fast(self) -> bool:
+        """Whether the run is faster than one reads."""
+        return set(self._took) >= set(self._parts) and all(
+            took < READING for took in self._took.values())
 
     @property
     def held(self) -> tuple[int, int] | None:
@@ -52,24 +72,31 @@ class Following:
 
     def go_to(self, row: int) -> None:
         """Show a card."""
-        self.row, self._ahead = min(max(0, row), self.summary), 0
+        self.row = min(max(0, row), self.summary)
 
     def begin(self) -> None:
         """Another run is on display, which is on: nothing is known yet of where it is."""
         self._at, self._is_on, self._began = BEFORE, False, True
-        if self.row == self.summary:
+        self._took = {}
+        if self.on and self.row == self.summary:
             self.go_to(self.first(BEFORE))
 
     def stand(self, part: str) -> None:
         """The run is held at this part, or there is none: its card shows at once, and no later
         one."""
-        self._at, self._is_on, self._held, self._ahead = part, True, part in self._parts, 0
+        self._at, self._is_on, self._held = part, True, part in self._parts
         if self._leads() and (self.row >= self.summary or self.cards[self.row].part != part):
             self.go_to(self.first(part))
 
     def rest(self) -> None:
         """No part is on."""
         self._is_on = self._held = False
+
+    def end_cycle(self) -> None:
+        """The run is paused after a cycle: show the card of its last part."""
+        self.rest()
+        if self.on and self.row in self._cycle and self.cards[self.row].part != self._parts[-1]:
+            self.go_to(self.first(self._parts[-1]))
 
     def end(self) -> None:
         """The run on display is over."""
@@ -82,34 +109,45 @@ class Following:
         """Show the card before."""
         self.go_to(self.row - 1)
 
-    def turn(self, part: str) -> None:
-        """The run goes on with this part of a cycle."""
-        if self._at in self._parts:
-            self._ahead += self._steps(self._at, part)
+    def turn(self, part: str, now: float) -> None:
+        """The run goes on with this part of a cycle, at ``now`` in seconds. Its card shows once the
+        part has :meth:`lasted`."""
+        if self._at in self._parts and part != self._at and not self._held:
+            self._took[self._at] = now - self._since
+        self._since = now
         self._at, self._is_on, self._held = part, True, False
         if self._leads() and self.row not in self._cycle:
             self.go_to(self.first(part))
+
+    def lasted(self, read: bool) -> bool:
+        """The part that is on has not been over at once: show its card, if it is followed and
+        leaves time to read it, and the next one if the card that shows has been ``read``. Return
+        whether another one shows now."""
+        part, before = self.at, self.row
+        if not (self.on and part) or self.fast:
+            return False
+        if self.live:
+            if read and not self.leaf():
+                self.go_to(self.first(part))
+        elif self._took.get(part, READING) >= READING:
+            self.go_to(self.first(part))
+        return self.row != before
 
     def _leads(self) -> bool:
         """Return whether the run decides on the card that shows: while it is followed, and where
         it has begun since and the card still tells how to begin one."""
         began, self._began = self._began, False
-        return self.on or (began and self.row not in self._cycle)
+        return self.on or (began and self.row < self.summary and self.row not in self._cycle)
 
     def leaf(self) -> bool:
-        """The card has been read: show the next one, if the run has come to it, and return
-        whether it has."""
-        if not self.on or self.row not in self._cycle:
+        """The card has been read: show the next one of its part, or of the cycle where that is
+        faster, and return whether there is one."""
+        if not (self.on and self._is_on and self.row in self._cycle):
             return False
         place = self._cycle.index(self.row) + 1
-        if self._held and place == len(self._cycle):
-            return False
         wanted = self._cycle[place % len(self._cycle)]
-        steps = self._steps(self.cards[self.row].part, self.cards[wanted].part)
-        if steps > self._ahead:
+        same = place < len(self._cycle) and self.cards[wanted].part == self.cards[self.row].part
+        if not same and (self._held or not self.fast):
             return False
-        self.row, self._ahead = wanted, self._ahead - steps
+        self.row = wanted
         return True
-
-    def _steps(self, one: str, other: str) -> int:
-        return (self._parts.index(other) - self._parts.index(one)) % len(self._parts)

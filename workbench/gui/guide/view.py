@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -18,7 +20,7 @@ from workbench.algorithms import algorithm_of_run, default_algorithm, guide_of, 
 from workbench.gui.background import Background
 from workbench.gui.guide.canvas import Canvas
 from workbench.gui.guide.drawings import is_known
-from workbench.gui.guide.following import Following
+from workbench.gui.guide.following import READING, Following
 from workbench.gui.guide.results import Results, read_results
 from workbench.gui.guide.scene import EXAMPLE, InHand, Scene, read_scene
 from workbench.gui.guide.summary import Summary
@@ -32,7 +34,8 @@ from workbench.store.store import Store
 from workbench.training.events import PartReported, State
 from workbench.training.states import ALIVE
 
-_MS_A_WORD, _LEAST_MS = 250, 3000  # of reading
+_MS_A_WORD, _LEAST_MS = 250, round(1000 * READING)  # of reading
+_SETTLE_MS = 600  # after which a part that has begun is not over at once
 _WIDE = 260  # pixels
 _BUSY = "A run is on; stop it, or wait for its end, to begin another."
 _PHASES = {1: "Phase 1 · ", 2: "Phase 2 · ", 0: ""}
@@ -60,6 +63,9 @@ class GuideView(RunView):
         self._read = False  # whether the card has been shown as long as reading it takes
         self._reading = QTimer(self, singleShot=True)
         self._reading.timeout.connect(self._has_read)
+        self._settling = QTimer(self, singleShot=True, interval=_SETTLE_MS)
+        self._settling.timeout.connect(self._has_lasted)
+        self._by_hand = False  # whether the person turned a page, by which following ended
         self._build()
         self._use(default_algorithm())
 
@@ -104,6 +110,9 @@ class GuideView(RunView):
         if self.run_id is None:
             self.following.stand(LOADING if state in (State.IDLE, State.LOADING) else BEFORE)
             self._draw()
+        elif self.alive and not self._part and state is State.PAUSED:
+            self.following.end_cycle()
+            self._draw()
 
     def set_alive(self, alive: bool) -> None:
         """Say whether the run on display is alive: it may have been so behind another."""
@@ -119,16 +128,22 @@ class GuideView(RunView):
         if not self.alive:
             return
         if not part:
-            self.following.rest()
+            self._settling.stop()
+            if self._state is State.PAUSED:
+                self.following.end_cycle()
+            else:
+                self.following.rest()
             self._draw()
             return
         self._over = False
         if held:
+            self._settling.stop()
             self.following.stand(part)
             self.load_soon()
         else:
-            self.following.turn(part)
-            if self._read:
+            self.following.turn(part, monotonic())
+            self._settling.start()
+            if self._read and self.following.fast:
                 self.following.leaf()
         self._draw()
 
@@ -152,9 +167,7 @@ class GuideView(RunView):
 
     def go_back(self) -> None:
         """Show the card before; following waits."""
-        self.follow_box.setChecked(False)
-        self.following.back()
-        self._draw()
+        self.go_to(self.following.row - 1)
 
     def go_on(self) -> None:
         """Show the next card; following waits."""
@@ -162,21 +175,26 @@ class GuideView(RunView):
 
     def go_to(self, row: int) -> None:
         """Show a card; following waits."""
-        self.follow_box.setChecked(False)
+        self._unfollow()
         self.following.go_to(row)
         self._draw()
 
     def show_part(self, part: str) -> None:
         """Show the first card of a part. Following waits if the run is at another one."""
         if self._part and self.alive and part != self._part:
-            self.follow_box.setChecked(False)
+            self._unfollow()
         if self.card_part() != part:
             self.following.go_to(self.following.first(part))
         self._draw()
 
+    def _unfollow(self) -> None:
+        self._by_hand = self._by_hand or self.follow_box.isChecked()
+        self.follow_box.setChecked(False)
+
     def _follow(self, on: bool) -> None:
         following = self.following
         following.on = on
+        self._by_hand = self._by_hand and not on
         if on and self._part and self.alive:
             here = self.card_part() == self._part
             following.go_to(following.row if here else following.first(self._part))
@@ -236,8 +254,30 @@ class GuideView(RunView):
         if self.following.leaf():
             self._draw()
 
+    def _has_lasted(self) -> None:
+        if self.following.lasted(self._read):
+            self._draw()
+
+    def _say_where(self) -> str:
+        """Return where the run is, where that is no part of the card, and whether pages turn."""
+        following, said = self.following, []
+        if following.at and not following.live:
+            title = self._parts[following.at].title
+            said.append(f"The run is {'held ' if following.is_held else ''}at {title}.")
+            if following.on and following.fast:
+                said.append("Its cycles are faster than one reads; the cards come one by one.")
+        elif self.alive and not following.at and self._state is State.PAUSED:
+            said.append("The run is paused: this cycle is done.")
+        if self._by_hand:
+            said.append("You turned the page, so it no longer turns with the run; tick below to "
+                        "have it do so.")
+        return " ".join(said)
+
     def _draw(self) -> None:
         following = self.following
+        now = self._say_where()
+        self._now.setText(now)
+        self._now.setVisible(bool(now))
         last = following.row == following.summary
         self._count.setText(f"{following.row + 1} of {following.summary + 1}")
         enable(self.back_button, following.row > 0, "This is the first card.")
@@ -297,6 +337,9 @@ class GuideView(RunView):
             "More", "guide_more", "Open the view that shows this in full",
             lambda: self.opened.emit(self.card.view))
         set_look(self.more_button, role="quiet")
+        self._now = label(role="muted", wrap=True)
+        self._now.setObjectName("guide_now")
+        self._now.setContentsMargins(10, 2, 10, 0)
         head = QHBoxLayout()
         head.setContentsMargins(10, 8, 10, 0)
         head.addWidget(self._where, 1)
@@ -316,8 +359,8 @@ class GuideView(RunView):
         self._pages.addWidget(self._summary_scroll)
         self.follow_box = named(
             QCheckBox("Turn with the run"), "guide_follow", "Turn pages with the run",
-            "Show the cards of the cycle as the run comes to their parts, no faster than one "
-            "reads; Back and Next switch it off")
+            "Show the card of the part of the cycle that the run is at; where cycles are faster "
+            "than one reads, their cards one after the other. Back and Next switch it off")
         self.follow_box.setChecked(True)
         self.follow_box.toggled.connect(self._follow)
         self.back_button = tool_button(
@@ -338,6 +381,7 @@ class GuideView(RunView):
         whole.setSpacing(0)
         whole.addLayout(head)
         whole.addWidget(self._pages, 1)
+        whole.addWidget(self._now)
         whole.addLayout(foot)
 
 
