@@ -194,7 +194,8 @@ def test_of_ppo_the_line_is_what_the_value_head_foresaw(
 def test_what_is_shown_is_remembered(opened: Opened, store: Store) -> None:
     paths = opened.window.paths
     assert paths.shows() == "token"
-    paths.choose_mode("siblings")
+    assert paths.save_state() == {}  # nobody has said it yet
+    paths._modes["siblings"].click()
     kept = paths.save_state()
     paths.choose_mode("token")
     paths.restore_state(kept)
@@ -304,3 +305,31 @@ def test_numbers_of_the_drawing_of_a_batch(store: Store) -> None:
     assert scene.siblings is not None
     assert len(scene.siblings.paths) == 12
     assert scene.siblings.title == "batch's mean"
+
+
+def test_a_run_with_siblings_begins_with_them(opened: Opened, store: Store) -> None:
+    paths, with_them, without = opened.window.paths, groups.fill(store), fill(store)
+    for run_id, shown in ((with_them, "siblings"), (without, "token"), (with_them, "siblings")):
+        opened.controller.show_run(run_id)
+        assert paths.shows() == shown
+    opened.window.completions.paths_wanted.emit(2, 0)
+    opened.controller.show_run(with_them)  # the same one
+    assert paths.shows() == "token"
+    paths._modes["token"].click()
+    opened.controller.show_run(without)
+    opened.controller.show_run(with_them)
+    assert paths.shows() == "token"
+
+
+def test_distributions_say_why_nothing_is_foreseen(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    view = opened.window.distributions
+    opened.window.reveal("distributions")
+    for run_id, without in ((groups.fill(store), True), (traces.fill(store), False)):
+        opened.controller.show_run(run_id)
+        qtbot.waitUntil(lambda run_id=run_id: (
+            view.picture is not None and view.picture.run_id == run_id))
+        qtbot.waitUntil(lambda: not view._waiting)
+        assert view._unforeseen.isVisibleTo(view) == without
+        assert view.calibration.isVisibleTo(view) != without

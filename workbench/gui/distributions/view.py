@@ -21,6 +21,8 @@ _LEAST_WIDTH = 260  # pixels of a plot
 _NO_RUN = ("Press Start: here every cycle shows how its rewards, advantages, lengths and KL are "
            "spread, and how well the value head foresaw what came.")
 _NO_CYCLE = "The numbers of the first cycle appear here when it has ended."
+_UNFORESEEN = ("{} foresees nothing token by token, so that there is no picture of what was "
+               "foreseen against what came.")
 _ENDED = "No cycle of this run is complete. Resume begins it from the start."
 
 
@@ -70,6 +72,8 @@ class DistributionsView(PictureView[Picture]):
         first = [plot for plot in self._waiting if plot in plots]
         self._waiting = first + [plot for plot in plots if plot not in first]
         self.calibration.setVisible(picture.predictions is not None)
+        self._unforeseen.setText(_UNFORESEEN.format(picture.algorithm.title))
+        self._unforeseen.setVisible(picture.algorithm.calibration is None)
         if self._pages.currentWidget() is self._whole and self.is_seen():
             self._next.start()
         else:
@@ -123,7 +127,8 @@ class DistributionsView(PictureView[Picture]):
         for place, plot in enumerate(self.fans):
             self._grid.addWidget(plot, place // columns, place % columns)
         row, column = divmod(len(self.fans), columns)
-        self._grid.addWidget(self.calibration, row, column, 1, columns - column)
+        for widget in (self.calibration, self._unforeseen):  # of which one shows
+            self._grid.addWidget(widget, row, column, 1, columns - column)
         for column in range(3):
             self._grid.setColumnStretch(column, 1 if column < columns else 0)
 
@@ -136,6 +141,10 @@ class DistributionsView(PictureView[Picture]):
         self.cycles.picked.connect(self.choose_cycle)
         self.cycles.following.connect(self.follow)
         self.calibration = CalibrationPlot()
+        self._unforeseen = label("", "muted", wrap=True)
+        self._unforeseen.setObjectName("distributions_unforeseen")
+        self._unforeseen.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._unforeseen.hide()
         inside = QWidget()
         self._grid = QGridLayout(inside)
         self._grid.setContentsMargins(0, 0, 0, 0)

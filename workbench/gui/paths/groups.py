@@ -76,6 +76,17 @@ class Picture:
                      if any(m.record.position == position for m in group.members)), -1)
 
 
+def has_siblings(store: Store, run_id: int) -> bool:
+    """Return whether a run writes several completions of each prompt that are held against one
+    another."""
+    run = store.run(run_id)
+    view = algorithm_of_run(run).tokens if run else None
+    if run is None or view is None or view.siblings is None:
+        return False
+    count = store.settings_planned(run_id).get(view.siblings.count)
+    return isinstance(count, int) and count > 1
+
+
 def read_groups(store: Store, run_id: int, wanted: int | None) -> Picture | None:
     """Return the groups of cycle ``wanted``, or the nearest before it; None: of the latest. None
     where there is no such run."""

@@ -21,6 +21,7 @@ from superqt import QElidingLabel, QFlowLayout
 
 from workbench.formatting import difference, number, percent, visible
 from workbench.gui.background import Background
+from workbench.gui.paths.groups import has_siblings
 from workbench.gui.paths.layout import Node
 from workbench.gui.paths.siblings import SiblingsView
 from workbench.gui.paths.tree import PathTree
@@ -59,6 +60,8 @@ class PathsView(PlaceView):
         self._trees: dict[str, list[Crossroads]] = {}  # the same by who wrote them
         self._asked: dict[int, Place] = {}
         self._number = 0
+        self._run_id: int | None = None
+        self._chosen_by_hand = False
         self._build()
         self._show()
 
@@ -68,6 +71,16 @@ class PathsView(PlaceView):
         """Show what is known of a place of a completion."""
         if (run_id, cycle, position, at) != self._place:
             super().show_place(run_id, cycle, position, at)
+
+    def show_run(self, run_id: int | None) -> None:
+        """Let go of a place of another run. One with siblings begins with them, unless the person
+        has said what is to be shown."""
+        super().show_run(run_id)
+        if run_id != self._run_id:
+            self._run_id = run_id
+            if not self._chosen_by_hand:
+                siblings = run_id is not None and has_siblings(self.store, run_id)
+                self.choose_mode(_SIBLINGS if siblings else _FROM_TOKEN)
 
     def leave(self) -> None:
         """Show nothing: there is no place any more."""
@@ -104,13 +117,13 @@ class PathsView(PlaceView):
         self._enable()
 
     def save_state(self) -> dict[str, object]:
-        """Return which of the two is shown."""
-        return {"shows": self.shows()}
+        """Return which of the two is shown, where the person has said it."""
+        return {"shows": self.shows()} if self._chosen_by_hand else {}
 
     def restore_state(self, state: dict[str, object]) -> None:
         """Show as :meth:`save_state` told."""
         if state.get("shows") in self._modes:
-            self.choose_mode(str(state["shows"]))
+            self._choose_by_hand(str(state["shows"]))
 
     # -- what the person does
 
@@ -125,6 +138,10 @@ class PathsView(PlaceView):
         self._both.setCurrentWidget(self.siblings if siblings else self._pages)
         self.siblings.controls.setVisible(siblings)
         self._where.setVisible(not siblings)
+
+    def _choose_by_hand(self, name: str) -> None:
+        self._chosen_by_hand = True
+        self.choose_mode(name)
 
     def write_on(self) -> None:
         """Write on from the place on display, or end that."""
@@ -347,7 +364,7 @@ class PathsView(PlaceView):
                                         "learned from them")):
             button = tool_button(title, f"paths_{name}", title, tip, role="compact")
             button.setCheckable(True)
-            button.clicked.connect(lambda _=False, name=name: self.choose_mode(name))
+            button.clicked.connect(lambda _=False, name=name: self._choose_by_hand(name))
             self._chooser.addButton(button)
             self._modes[name] = button
             row.addWidget(button, 0, Qt.AlignmentFlag.AlignTop)

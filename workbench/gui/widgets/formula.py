@@ -12,6 +12,7 @@ _VARIABLE = re.compile(rf"{_ALONE}(?!a(?=\s))([{_LETTER}])(?![{_LETTER}])|([α-�
 # An index is a group in braces, a word, or a number, after a letter, a sum or a bracket.
 _INDEX = re.compile(rf"(?:(?<={_ALONE}[{_LETTER}])|(?<=[Σ)]))([_^])(?:\{{([^}}]*)\}}|([^\W_]+))")
 _FRACTION = re.compile(r"\{([^{}]*)\}÷\{([^{}]*)\}")
+_SUM = re.compile(r"\s[-+]\s|·")
 _MINUS = re.compile(rf"(?<![{_LETTER}]{{2}})-|-(?![{_LETTER}\d])")  # no hyphen in a word
 _TERM = re.compile(r"\bL_[A-Z]+\b")
 _TAG = re.compile(r"(<[^>]*>|&\w+;)")
@@ -20,7 +21,13 @@ _TAG = re.compile(r"(<[^>]*>|&\w+;)")
 def formula_html(text: str) -> str:
     """Return a formula that is written as text, "L_POLICY = -A·ρ_t" or "{R - V}÷{R}", as HTML for
     one line of a label."""
-    return _line(_FRACTION.sub(r"\1 ÷ \2", text.replace("\n", "; ")))
+    return _line(_FRACTION.sub(
+        lambda found: f"{_side(found[1])} ÷ {_side(found[2])}", text.replace("\n", "; ")))
+
+
+def _side(text: str) -> str:
+    """Return one side of a fraction in a line: a sum or a product in brackets."""
+    return f"({text})" if _SUM.search(text) else text
 
 
 def printed_formula(text: str, colour: str) -> str:
