@@ -14,6 +14,10 @@ HU_2025 = ("Hu 2025, REINFORCE++: A Simple and Efficient Approach for Aligning L
            "Models, arXiv:2501.03262")
 HUANG_2024 = ("Huang et al. 2024, The N+ Implementation Details of RLHF with PPO: A Case Study on "
               "TL;DR Summarization, arXiv:2403.17031")
+KOSTRIKOV_2021 = ("Kostrikov et al. 2021, Offline Reinforcement Learning with Implicit Q-Learning, "
+                  "arXiv:2110.06169")
+KUMAR_2020 = ("Kumar et al. 2020, Conservative Q-Learning for Offline Reinforcement Learning, "
+              "arXiv:2006.04779")
 LI_2016 = ("Li et al. 2016, A Diversity-Promoting Objective Function for Neural Conversation "
            "Models, arXiv:1510.03055")
 LIU_2025 = ("Liu et al. 2025, Understanding R1-Zero-Like Training: A Critical Perspective, "
@@ -33,6 +37,8 @@ SCHULMAN_2017 = ("Schulman et al. 2017, Proximal Policy Optimization Algorithms,
 SCHULMAN_2020 = "Schulman 2020, Approximating KL Divergence, joschu.net/blog/kl-approx.html"
 SHAO_2024 = ("Shao et al. 2024, DeepSeekMath: Pushing the Limits of Mathematical Reasoning in Open "
              "Language Models, arXiv:2402.03300")
+SNELL_2022 = ("Snell et al. 2022, Offline RL for Natural Language Generation with Implicit Language Q "
+              "Learning, arXiv:2206.11871")
 WELLECK_2020 = ("Welleck et al. 2020, Neural Text Generation with Unlikelihood Training, "
                 "arXiv:1908.04319")
 YE_2020 = ("Ye et al. 2020, Mastering Complex Control in MOBA Games with Deep Reinforcement "

@@ -1,0 +1,170 @@
+"""The ILQL cycle: steps on completions that were scored before, then the comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from workbench.ilql.heads import QHeads
+from workbench.ilql.hyperparameters import ILQLSettings
+from workbench.ilql.loss import ILQLLoss
+from workbench.ilql.metrics import (
+    ADVANTAGE,
+    AWAC,
+    CQL,
+    OF_WRITTEN,
+    PASSES,
+    Q_MEAN,
+    TOTAL,
+    V_MEAN,
+    Q,
+    V,
+)
+from workbench.ilql.scored import ScoredTable, read_table
+from workbench.learning.batch import measure
+from workbench.learning.epochs import Epochs, Plan, mean, summarise
+from workbench.learning.parts import COMPARE, UPDATE
+from workbench.learning.trainer import Trainer, scheduled
+from workbench.models.clock import Clock
+from workbench.models.control import Control, CycleControl
+from workbench.models.optimizer import set_rates
+from workbench.models.phases import Phase
+from workbench.models.randomness import prompt_at
+from workbench.models.sampling import Completions
+from workbench.records import CycleResult, Draft, PromptLike, ScoredText
+
+_TARGETS = "targets/"
+_LOGGED = {Q: "q", V: "v", CQL: "cql", AWAC: "awac", TOTAL: "total", Q_MEAN: "q_mean",
+           V_MEAN: "v_mean", ADVANTAGE: "advantage"}
+
+
+class ILQLTrainer(Trainer[ILQLSettings]):
+    """Learns what tokens are worth from scored completions, which :meth:`learn_from` gives it, and
+    lets the policy write by that. The reward only judges the compared prompts."""
+
+    _texts: Sequence[ScoredText] = ()
+    _table: ScoredTable | None = None
+    heads: QHeads
+
+    def learn_from(self, texts: Sequence[Any]) -> None:
+        """Learn from scored ``texts`` in the runs that begin from now on."""
+        self._texts = texts
+
+    @property
+    def table(self) -> ScoredTable:
+        """The completions as the policy reads them, after :meth:`begin`."""
+        assert self._table is not None
+        return self._table
+
+    def begin(
+        self, prompts: Sequence[str | PromptLike], settings: ILQLSettings,
+        prompt_ids: Sequence[Sequence[int]] | None = None,
+    ) -> None:
+        """Return to the start policy, for a new run that learns from the scored completions and
+        compares ``prompts``.
+
+        Raises:
+            PromptError: none of the completions can be learned from; as every trainer.
+            UnsupportedModelError: the models cannot be used as ``settings`` ask.
+        """
+        self._table = read_table(
+            self._texts, self.policy_tokenizer, settings.response_length,
+            control_tokens=settings.control_tokens == "tokens")
+        super().begin(prompts, settings, prompt_ids)
+        self._steer(settings)
+
+    def remark(self) -> str:
+        """Return a sentence on what the run that has begun learns from."""
+        return self.table.remark
+
+    def _begun(self, settings: ILQLSettings, value_source: Any) -> None:
+        policy = self.policy
+        self.heads = QHeads(policy.value_width, policy.config.vocab_size, policy.device)
+        policy.add_module("q_heads", self.heads)
+        self._rate = settings.polyak
+
+    def _make_optimizer(self, kind: str) -> torch.optim.Optimizer:
+        optimizer = super()._make_optimizer(kind)
+        optimizer.register_step_post_hook(lambda *_: self.heads.follow(self._rate))
+        return optimizer
+
+    def snapshot(self) -> tuple[dict[str, np.ndarray], dict[str, float]]:
+        """Return all that the next cycle depends on, as arrays and numbers."""
+        arrays, numbers = super().snapshot()
+        return arrays | {f"{_TARGETS}{name}": p.detach().cpu().numpy().copy()
+                         for name, p in self.heads.targets.items()}, numbers
+
+    @torch.no_grad()
+    def restore(self, arrays: Mapping[str, np.ndarray], numbers: Mapping[str, float]) -> None:
+        """Go on from a snapshot, also of another algorithm, after :meth:`begin`.
+
+        Raises:
+            ValueError: the snapshot belongs to another model.
+        """
+        super().restore(arrays, numbers)
+        for name, parameter in self.heads.targets.items():
+            kept = arrays.get(f"{_TARGETS}{name}")
+            if kept is not None:
+                parameter.copy_(torch.from_numpy(kept))
+
+    # -- the cycle
+
+    def run_cycle(
+        self, cycle: int, settings: ILQLSettings, compared: Sequence[int], control: CycleControl
+    ) -> CycleResult:
+        """Take the steps of cycle number ``cycle`` (from 1), complete the ``compared`` prompts by
+        what was learned, and return all of it.
+
+        Raises:
+            Interrupted: ``control`` asked to end; the policy may be part of the way.
+            NotFiniteError: a gradient is not a number.
+            RewardError: a reward's Python file failed.
+        """
+        control.step(Phase.UPDATING, 0, settings.steps_per_cycle)
+        clock = Clock(self.policy.device)
+        self._rate = settings.polyak
+        number = settings.steps_per_cycle * settings.batch_size
+        drawn = [prompt_at(settings.seed, self.position + i, len(self.table))
+                 for i in range(number)]
+        completions, rewards = self.table.batch(drawn, self.policy.device)
+        rate = scheduled(settings, settings.learning_rate, cycle)
+        set_rates(self.optimizer, rate,
+                  scheduled(settings, settings.q_learning_rate or settings.learning_rate, cycle))
+        loss = ILQLLoss(self.heads, completions, rewards, settings)
+        plan = Plan.of(settings, cycle, mini_batches=settings.steps_per_cycle)
+        log = Epochs(self.policy, completions, loss, plan, control).run(self.optimizer)
+        self.position += number
+        metrics = summarise(log) | {name: mean(log, key) for name, key in _LOGGED.items()} | {
+            "lr": rate, PASSES: self.position / len(self.table)}
+        metrics.pop("policy/epochs")
+        clock.lap("seconds/update")
+        control.tell(UPDATE.name, metrics)
+        control.part_done(UPDATE.name, lambda: Draft(()))
+        clock.skip()
+        comparison, found = self._compare_after(cycle, compared, settings, control)
+        written = measure(comparison)
+        metrics |= found | {name: written[name] for name in OF_WRITTEN}
+        clock.lap("seconds/comparison")
+        control.tell(COMPARE.name, metrics)
+        self.between_cycles = True
+        metrics |= clock.laps | {
+            "seconds": clock.total,
+            "tokens_per_second": float(completions.mask.sum()) / clock.total,
+        }
+        return CycleResult(metrics, (), comparison.written)
+
+    def _sample(
+        self, drawn: Sequence[int], noise: Tensor, settings: ILQLSettings, control: Control,
+        phase: Phase,
+    ) -> Completions:
+        self._steer(settings)
+        return super()._sample(drawn, noise, settings, control, phase)
+
+    def _steer(self, settings: ILQLSettings) -> None:
+        """Let the policy write by what was learned."""
+        self.policy.steering = lambda logits, states: self.heads.steered(
+            logits, states, beta=settings.beta, top_k=settings.steer_top_k)

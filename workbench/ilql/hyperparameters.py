@@ -1,0 +1,59 @@
+"""The settings of ILQL, beside those that all algorithms have. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from workbench.papers import KOSTRIKOV_2021, KUMAR_2020, SNELL_2022
+from workbench.settings import Settings, declare
+
+
+class ILQLSettings(Settings):
+    """The settings of an ILQL run."""
+
+    GROUPS: ClassVar = ("Run", "Models", "Data", "Phase 1: completions", "Q-learning",
+                        "Phase 2: update")
+
+    steps_per_cycle: int = declare(
+        20, "Steps per cycle", "Q-learning",
+        "Optimiser steps of a cycle, after which the prompts are compared.", ge=1, le=100_000)
+    beta: float = declare(
+        1.0, "Steering (β)", "Q-learning",
+        "How much values count when the policy writes: each token's log-probability is raised by "
+        "β times what Q finds it better than the state. 0 is the policy alone; more follows the "
+        "values further from it.",
+        ge=0.0, le=1000.0,
+        formula="log π(v) + β·(Q(s, v) - V(s))", source=SNELL_2022)
+    steer_top_k: int = declare(
+        0, "Steered tokens", "Q-learning",
+        "Only so many tokens, the best after steering, can be written: what Q says of tokens that "
+        "nobody wrote means little.",
+        ge=0, le=1_000_000, zero_text="all", advanced=True, source=SNELL_2022)
+    gamma: float = declare(
+        0.99, "Discount (γ)", "Q-learning", "Worth of a reward one token later.",
+        ge=0.0, le=1.0, advanced=True,
+        formula="L_Q = Σ_i (Q_i(s, a) - [r + γ·V(s')])²", source=SNELL_2022)
+    tau: float = declare(
+        0.7, "Expectile (τ)", "Q-learning",
+        "0.5: a state is worth the mean of what was done in it; nearer to 1: the best of it.",
+        ge=0.5, le=0.999,
+        formula="L_V = |τ - 1[Q < V]|·(Q - V)²", source=f"{SNELL_2022}; {KOSTRIKOV_2021}")
+    cql_coef: float = declare(
+        0.1, "Conservative coefficient", "Q-learning",
+        "Keeps what nobody wrote from being valued higher than what somebody did. Raise it when Q "
+        "runs away.",
+        ge=0.0, le=100.0, source=KUMAR_2020,
+        formula="L_CQL = Σ_i -log softmax(Q_i)(a)")
+    awac_coef: float = declare(
+        1.0, "Imitation coefficient", "Q-learning",
+        "How much the policy itself goes on learning to write what was written.",
+        ge=0.0, le=100.0, advanced=True, formula="-log π(a)")
+    polyak: float = declare(
+        0.005, "Target rate", "Q-learning",
+        "By which share the slow copies of Q follow it at each step.",
+        ge=0.0, le=1.0, advanced=True, scientific=True, formula="Q' ← Q' + rate·(Q - Q')",
+        source=SNELL_2022)
+    q_learning_rate: float = declare(
+        0.0, "Learning rate of the heads", "Phase 2: update",
+        "Step size of AdamW for V and Q; it follows the same schedule.",
+        ge=0.0, le=1.0, scientific=True, zero_text="policy's", advanced=True)

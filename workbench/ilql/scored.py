@@ -1,0 +1,94 @@
+"""Scored completions as the policy reads them: token ids, and the score on the last of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from workbench.models.policy_tokenizer import PolicyTokenizer, PromptError
+from workbench.models.sampling import Completions
+from workbench.records import ScoredText
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredTable:
+    """The completions that can be learned from: ids of prompt and completion of each, and its
+    ``rewards``, the scores standardised over them. ``left_out`` counts the others by the reason."""
+
+    prompts: Sequence[Sequence[int]]
+    responses: Sequence[Sequence[int]]
+    rewards: Sequence[float]
+    left_out: Counter[str]
+
+    def __len__(self) -> int:
+        return len(self.prompts)
+
+    def batch(self, places: Sequence[int], device: torch.device) -> tuple[Completions, Tensor]:
+        """Return some completions as rows of a batch, and the reward of each token, (b, T)."""
+        rows = [self.responses[p] for p in places]
+        lengths = torch.tensor([len(ids) for ids in rows])
+        mask = torch.arange(int(lengths.max())) < lengths.unsqueeze(1)
+        tokens = torch.zeros(mask.shape, dtype=torch.long)
+        tokens[mask] = torch.tensor([token for ids in rows for token in ids], dtype=torch.long)
+        rewards = torch.zeros(mask.shape)
+        rewards[torch.arange(len(rows)), lengths - 1] = torch.tensor(
+            [self.rewards[p] for p in places])
+        nothing = torch.zeros(1, 1, device=device).expand(mask.shape)
+        return Completions(
+            [list(self.prompts[p]) for p in places], tokens.to(device), mask.to(device), nothing,
+            nothing, nothing, torch.ones(len(rows), dtype=torch.bool, device=device),
+        ), rewards.to(device)
+
+    @property
+    def remark(self) -> str:
+        """Say in a sentence what is learned from and what is not."""
+        count = "1 completion" if len(self) == 1 else f"{len(self):,} completions"
+        said = f"{count} to learn from"
+        return f"{said}; left out: {_listed(self.left_out)}." if self.left_out else f"{said}."
+
+
+def read_table(
+    texts: Sequence[ScoredText], policy_tokenizer: PolicyTokenizer, longest: int, *,
+    control_tokens: bool,
+) -> ScoredTable:
+    """Return scored completions as the policy reads them.
+
+    Args:
+        longest: completions of more tokens are left out, and counted.
+
+    Raises:
+        PromptError: none can be learned from.
+    """
+    if not texts:
+        raise PromptError("There are no scored completions to learn from; choose a run that has "
+                          "some, or a file with scores.")
+    left_out: Counter[str] = Counter()
+    encoded = policy_tokenizer.encode(
+        [text.prompt for text in texts], 0, control_tokens=control_tokens)
+    prompts, responses, scores = [], [], []
+    for text, ids in zip(texts, encoded, strict=True):
+        response = policy_tokenizer.encode_completion(text.completion, ended=text.ended)
+        if not response:
+            left_out["empty"] += 1
+        elif len(response) > longest:
+            left_out["longer than the response length"] += 1
+        else:
+            prompts.append(ids)
+            responses.append(response)
+            scores.append(text.score)
+    if not scores:
+        raise PromptError("None of the scored completions can be learned from: "
+                          f"{_listed(left_out)}.")
+    found = torch.tensor(scores, dtype=torch.double)
+    spread = found.std(unbiased=False)
+    # Scores that are all equal say nothing: all rewards are 0.
+    rewards = (found - found.mean()) / (spread if spread > 0 else 1.0)
+    return ScoredTable(prompts, responses, rewards.tolist(), left_out)
+
+
+def _listed(reasons: Counter[str]) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
