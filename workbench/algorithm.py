@@ -333,7 +333,7 @@ class Algorithm:
     the algorithm is, but for what differs."""
     trainer: Callable[[], Any]
     """Imports and returns its :class:`workbench.learning.trainer.Trainer`: torch takes seconds."""
-    learns_from: Literal["", "pairs"] = ""
+    learns_from: Literal["", "pairs", "completions"] = ""
     """The data that a run needs beside its prompts; nothing: what the policy writes."""
     metrics: tuple[Metric, ...]
     start_metrics: tuple[Metric, ...] = ()

@@ -37,8 +37,8 @@ SCHULMAN_2017 = ("Schulman et al. 2017, Proximal Policy Optimization Algorithms,
 SCHULMAN_2020 = "Schulman 2020, Approximating KL Divergence, joschu.net/blog/kl-approx.html"
 SHAO_2024 = ("Shao et al. 2024, DeepSeekMath: Pushing the Limits of Mathematical Reasoning in Open "
              "Language Models, arXiv:2402.03300")
-SNELL_2022 = ("Snell et al. 2022, Offline RL for Natural Language Generation with Implicit Language Q "
-              "Learning, arXiv:2206.11871")
+SNELL_2022 = ("Snell et al. 2022, Offline RL for Natural Language Generation with Implicit "
+              "Language Q Learning, arXiv:2206.11871")
 WELLECK_2020 = ("Welleck et al. 2020, Neural Text Generation with Unlikelihood Training, "
                 "arXiv:1908.04319")
 YE_2020 = ("Ye et al. 2020, Mastering Complex Control in MOBA Games with Deep Reinforcement "

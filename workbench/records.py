@@ -276,6 +276,16 @@ class Distribution:
 
 
 @dataclass(frozen=True, slots=True)
+class ScoredText:
+    """A completion that somebody wrote and somebody scored; ``ended``: an end token follows it."""
+
+    prompt: PromptLike
+    completion: str
+    score: float
+    ended: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class BestOf:
     """What the best of n completions of each of ``prompts`` prompts are worth.
 

@@ -101,13 +101,20 @@ def pretrained(graph: Graph, seed: int, steps: int = 200) -> Policy:
     return Policy(model, CPU)
 
 
+def letters_tokenizer() -> PolicyTokenizer:
+    """Return what reads walks."""
+    return PolicyTokenizer(Letters(), (GOAL,), context_length=LONGEST, use_chat_template=False)
+
+
 def make_ppo(graph: Graph, policy: Policy) -> tuple[PPOTrainer, list[str]]:
     """Return PPO over walks from every node but the goal, and those prompts."""
-    policy_tokenizer = PolicyTokenizer(
-        Letters(), (GOAL,), context_length=LONGEST, use_chat_template=False
-    )
     prompts = [chr(ord("a") + node) for node in range(NODES) if node != GOAL]
-    return PPOTrainer(policy, _Walks(graph), policy_tokenizer), prompts
+    return PPOTrainer(policy, walks_reward(graph), letters_tokenizer()), prompts
+
+
+def walks_reward(graph: Graph) -> TextReward:
+    """Return the reward that is a walk's optimality."""
+    return _Walks(graph)
 
 
 class _Walks(TextReward):

@@ -28,7 +28,7 @@ def test_the_push_is_the_gradient_of_the_loss(temperature):
     # Without an advantage and without an error of the value nothing else has a gradient.
     loss = PPOLoss(Experience(completions, nothing, nothing, nothing), hp, kl_coef=0.0)
     at = torch.zeros(1, dtype=torch.long), torch.zeros(1, dtype=torch.long)
-    terms, _ = loss(Tokens(at, logprobs, entropy, torch.zeros(1)))
+    terms, _ = loss(Tokens(at, logprobs, entropy, torch.zeros(1), torch.zeros(1, 3)))
     terms.sum().backward()
     all_logprobs = scaled.detach()[0].log_softmax(-1).numpy()
     pushed = PPO.entropy.push(all_logprobs, entropy.item(), hp.model_dump())

@@ -22,6 +22,7 @@ class PairLoss:
     """
 
     uses_entropy = False
+    reads_logprobs = True
 
     def __init__(self, lengths: Tensor, reference: Tensor, settings: DPOSettings) -> None:
         """Learn from rows of ``lengths`` tokens, (2n,), whose log-probabilities by the start policy
@@ -31,9 +32,9 @@ class PairLoss:
         """(2n,) by the policy, as each row was found when it was learned from."""
         self._gradients = torch.zeros_like(reference)
 
-    def read_rows(self, at: tuple[Tensor, Tensor], logprobs: Tensor) -> None:
+    def read_rows(self, tokens: Tokens) -> None:
         """Take the log-probabilities of all tokens of some rows."""
-        rows = at[0]
+        rows, logprobs = tokens.at[0], tokens.logprobs
         pairs = torch.unique(rows // 2)
         self.sums[torch.unique(rows)] = 0.0
         self.sums.index_add_(0, rows, logprobs)

@@ -155,7 +155,7 @@ class ILQLTrainer(Trainer[ILQLSettings]):
             "seconds": clock.total,
             "tokens_per_second": float(completions.mask.sum()) / clock.total,
         }
-        return CycleResult(metrics, (), comparison.written)
+        return CycleResult(metrics, (), comparison.written, ())
 
     def _sample(
         self, drawn: Sequence[int], noise: Tensor, settings: ILQLSettings, control: Control,

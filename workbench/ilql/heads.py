@@ -62,8 +62,7 @@ class QHeads(nn.Module):
 
 
 def _head(width: int, outputs: int, device: torch.device) -> nn.Sequential:
-    head = nn.Sequential(nn.Linear(width, width, device=device), nn.GELU(),
-                         nn.Linear(width, outputs, device=device))
-    nn.init.zeros_(head[2].weight)
-    nn.init.zeros_(head[2].bias)
-    return head
+    last = nn.Linear(width, outputs, device=device)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return nn.Sequential(nn.Linear(width, width, device=device), nn.GELU(), last)

@@ -67,13 +67,17 @@ def read_table(
         raise PromptError("There are no scored completions to learn from; choose a run that has "
                           "some, or a file with scores.")
     left_out: Counter[str] = Counter()
-    encoded = policy_tokenizer.encode(
-        [text.prompt for text in texts], 0, control_tokens=control_tokens)
+    asked = [text.prompt for text in texts]
+    encoded = policy_tokenizer.read(asked, control_tokens=control_tokens)
+    written = policy_tokenizer.read_answers(
+        asked, encoded, [(text.completion, text.ended) for text in texts])
+    limit = policy_tokenizer.context_length
     prompts, responses, scores = [], [], []
-    for text, ids in zip(texts, encoded, strict=True):
-        response = policy_tokenizer.encode_completion(text.completion, ended=text.ended)
+    for text, ids, response in zip(texts, encoded, written, strict=True):
         if not response:
             left_out["empty"] += 1
+        elif limit is not None and len(ids) + len(response) > limit:
+            left_out[f"longer than the policy's {limit:,} tokens"] += 1
         elif len(response) > longest:
             left_out["longer than the response length"] += 1
         else:

@@ -29,13 +29,15 @@ from workbench.settings import Settings
 class Tokens:
     """n tokens of a batch as the policy reads them now; ``at`` is where they stand in (b, T).
 
-    ``logprobs``, ``entropy`` and ``values``, of the states the tokens were chosen in, are (n,).
+    ``logprobs``, ``entropy`` and ``values``, of the ``states`` (n, H) the tokens were chosen in,
+    are (n,).
     """
 
     at: tuple[Tensor, Tensor]
     logprobs: Tensor
     entropy: Tensor
     values: Tensor
+    states: Tensor
 
 
 class TokenLoss(Protocol):
@@ -54,9 +56,13 @@ class RowLoss(TokenLoss, Protocol):
     """A loss of a token that depends on the other tokens of its row, and of the rows that are
     learned from together with it."""
 
-    def read_rows(self, at: tuple[Tensor, Tensor], logprobs: Tensor) -> None:
-        """Take the log-probabilities of all tokens of some rows, (n,), before the losses of these
-        tokens are asked for; ``at`` is where they stand in (b, T)."""
+    @property
+    def reads_logprobs(self) -> bool:
+        """Whether :meth:`read_rows` looks at log-probabilities; else they are 0 there."""
+
+    def read_rows(self, tokens: Tokens) -> None:
+        """Take all tokens of some rows, without gradients, before their losses are asked for.
+        Entropy and values are 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +222,7 @@ class Epochs:
                 self._control.step(Phase.UPDATING, done, self._total)
                 with torch.no_grad():
                     states = policy.hidden_states(batch.input_ids).flatten(0, 1)[batch.source]
-                self._loss.read_rows((batch.row, batch.column), self._logprobs(states, batch))
+                self._loss.read_rows(self._read(states, batch, self._loss.reads_logprobs))
         for batch in self._micro_batches(chosen):
             self._control.step(Phase.UPDATING, done, self._total)
             self._backward(batch, count, weights, sums, read=not apart)
@@ -241,7 +247,7 @@ class Epochs:
         value_states = (
             states if shared else policy.value_states(batch.input_ids).flatten(0, 1)[batch.source])
         if read and isinstance(self._loss, RowLoss):
-            self._loss.read_rows((batch.row, batch.column), self._logprobs(states, batch))
+            self._loss.read_rows(self._read(states, batch, self._loss.reads_logprobs))
         leaves, value_leaves = [], []
         for part in head_chunks(len(states), policy.config.vocab_size, policy.device):
             at = (batch.row[part], batch.column[part])
@@ -255,7 +261,8 @@ class Epochs:
                     self._completions.tokens[at],
                     entropy_gradient=self._loss.uses_entropy,
                 )
-            loss, logged = self._loss(Tokens(at, logprobs, entropy, policy.values(value_leaf)))
+            loss, logged = self._loss(
+                Tokens(at, logprobs, entropy, policy.values(value_leaf), leaf))
             for name, numbers in logged.items():
                 told = numbers.detach()
                 if weights is not None:
@@ -267,6 +274,13 @@ class Epochs:
         if not shared:
             value_states.backward(_gradients(value_leaves))
 
+
+    def _read(self, states: Tensor, batch: MicroBatch, wanted: bool) -> Tokens:
+        """Return all tokens of a micro-batch for a :class:`RowLoss` to look at."""
+        nothing = torch.zeros(len(states), device=states.device)
+        logprobs = self._logprobs(states, batch) if wanted else nothing
+        return Tokens(
+            (batch.row, batch.column), logprobs, nothing, nothing, states.detach())
 
     @torch.no_grad()
     def _logprobs(self, states: Tensor, batch: MicroBatch) -> Tensor:

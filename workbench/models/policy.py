@@ -24,7 +24,7 @@ from workbench.models.rotary import longest_alike
 
 _CONTEXT = "max_position_embeddings", "max_seq_len"
 """What configurations call the most tokens that a model reads."""
-VALUE_PARTS = ("value_head.", "value_trunk.")
+VALUE_PARTS = ("value_head.", "value_trunk.", "q_heads.")
 """What the names of the parameters begin with that values alone learn."""
 
 
@@ -68,6 +68,9 @@ class Policy(nn.Module):
         self.config = model.config.get_text_config()
         self.value_trunk = value_trunk
         self.capabilities = capabilities or Capabilities()
+        self.steering: Callable[[Tensor, Tensor], Tensor] | None = None
+        """Makes of logits (n, V) and their states (n, H) the logits to write with; None: they are
+        those."""
         self._checkpointed: list[Any] = []
         self.eval()  # dropout stays off, in training too: the ratio must start at 1
         width = self._find_head() if capabilities is None else 0
@@ -167,6 +170,11 @@ class Policy(nn.Module):
         if (cap := getattr(self.config, "final_logit_softcapping", None)) is not None:
             logits = cap * torch.tanh(logits / cap)
         return logits
+
+    def writing_logits(self, hidden: Tensor) -> Tensor:
+        """Return the float32 logits (n, V) that tokens are drawn by, for hidden states (n, H)."""
+        logits = self.logits(hidden)
+        return logits if self.steering is None else self.steering(logits, hidden)
 
     def _own_logits(self, hidden: Tensor) -> Tensor:
         """Run the model's own code from the trunk on, which is given ``hidden`` to return."""

@@ -16,6 +16,9 @@ from workbench.models.phases import Phase
 from workbench.models.policy import Policy
 from workbench.stop_strings import Stopped
 
+_IMPOSSIBLE = -1e30
+"""The log-probability of a token that cannot be drawn, in place of minus infinity."""
+
 
 @dataclass(frozen=True, slots=True)
 class Completions:
@@ -133,8 +136,10 @@ def sample(
     best_logprobs = torch.zeros(*uniforms.shape, noted + 1, device=device)
 
     def choose(hidden: Tensor, rows: Tensor, t: Tensor) -> Tensor:
-        logits = policy.logits(hidden) / temperature
+        logits = policy.writing_logits(hidden) / temperature
         normalised = logits.log_softmax(dim=-1)
+        if policy.steering is not None:  # which may leave tokens out: 0 times infinity is no number
+            normalised = normalised.clamp(min=_IMPOSSIBLE)
         probabilities = normalised.exp()
         chosen = choose_tokens(probabilities, uniforms[rows, t])
         logprob = normalised.gather(-1, chosen.unsqueeze(-1))

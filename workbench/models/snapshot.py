@@ -30,8 +30,7 @@ def put_back(
     policy: nn.Module, optimizer: torch.optim.Optimizer, arrays: Mapping[str, np.ndarray]
 ) -> None:
     """Restore what :func:`take` returned, into a policy and optimiser of the same shape; what
-    learns values stays as it is where the arrays have no such weights, as those of an algorithm
-    without values.
+    learns values stays as it is where the arrays have none such, as those of another algorithm.
 
     Raises:
         ValueError: the arrays belong to another model.
@@ -40,7 +39,7 @@ def put_back(
     there = {k.removeprefix("weights/") for k in arrays if k.startswith("weights/")}
     ours, theirs = ({n for n in names if n.startswith(VALUE_PARTS)}
                     for names in ({n for n, _ in trained}, there))
-    if not ours or not theirs:
+    if ours != theirs:
         trained = [(n, p) for n, p in trained if n not in ours]
         there -= theirs
     if {name for name, _ in trained} != there:

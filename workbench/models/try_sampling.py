@@ -98,7 +98,7 @@ def write(
     logprobs = torch.zeros(len(prompts), length, device=device)
 
     def choose(hidden: Tensor, rows: Tensor, t: Tensor) -> Tensor:
-        logits = policy.logits(hidden)
+        logits = policy.writing_logits(hidden)
         chosen = choose_tokens(distribution(logits, decoding.temperature, decoding.top_p),
                                noise[taken[rows], t])
         logprobs[rows, t] = logits.log_softmax(dim=-1).gather(

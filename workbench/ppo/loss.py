@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import reduce
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -84,8 +85,11 @@ class SequencePPOLoss(PPOLoss):
     _means: list[Tensor] = field(default_factory=list)
     """The mean log-ratio of each row that was read last, (b,)."""
 
-    def read_rows(self, at: tuple[Tensor, Tensor], logprobs: Tensor) -> None:
+    reads_logprobs: ClassVar[bool] = True
+
+    def read_rows(self, tokens: Tokens) -> None:
         """Take the log-probabilities of all tokens of some rows."""
+        at, logprobs = tokens.at, tokens.logprobs
         old = self.experience.completions
         lengths = old.mask.sum(dim=1).clamp(min=1)
         sums = torch.zeros(lengths.shape, device=logprobs.device).index_add(

@@ -1,0 +1,212 @@
+"""ILQL end to end: from random walks it learns which way is short."""
+
+from copy import deepcopy
+
+import pytest
+import torch
+from helpers.models import Letters, TextReward, make_policy
+from helpers.random_walks import (
+    GOAL,
+    LONGEST,
+    NODES,
+    Graph,
+    letters_tokenizer,
+    pretrained,
+    walks_reward,
+)
+
+from workbench.ilql.cycle import ILQLTrainer
+from workbench.ilql.hyperparameters import ILQLSettings
+from workbench.ilql.metrics import METRICS
+from workbench.ilql.objective import conservative_loss, q_loss, value_loss
+from workbench.models.policy_tokenizer import PolicyTokenizer, PromptError
+from workbench.records import ScoredText, TextPrompt
+
+SETTINGS = {"batch_size": 100, "response_length": LONGEST - 1, "learning_rate": 1e-3,
+            "keep_tokens": 0, "comparison_prompts": NODES - 1, "lr_scheduler_type": "constant"}
+
+
+def walked(graph, count=1000):
+    walks = graph.walks(count, torch.Generator().manual_seed(1)).tolist()
+    found = []
+    for walk in walks:
+        arrived = GOAL in walk
+        if arrived:
+            walk = walk[: walk.index(GOAL)]
+        text = "".join(chr(ord("a") + node) for node in walk)
+        score = graph.optimality(text + "a") if arrived else 0.0
+        if len(text) > 1 or arrived:
+            found.append(ScoredText(TextPrompt(text[0]), text[1:], score, ended=arrived))
+    return found
+
+
+def trainer(graph, settings):
+    ilql = ILQLTrainer(pretrained(graph, seed=0), walks_reward(graph), letters_tokenizer())
+    ilql.learn_from(walked(graph))
+    prompts = [chr(ord("a") + node) for node in range(NODES) if node != GOAL]
+    ilql.begin(prompts, settings)
+    return ilql, prompts
+
+
+@pytest.mark.slow
+def test_the_more_values_count_the_shorter_the_walks(unattended):
+    graph = Graph(0)
+    hp = ILQLSettings.parse({**SETTINGS, "steps_per_cycle": 50, "num_cycles": 6})
+    ilql, prompts = trainer(graph, hp)
+    for cycle in range(1, hp.num_cycles + 1):
+        ilql.run_cycle(cycle, hp, range(len(prompts)), unattended)
+    found = []
+    for beta in (0.0, 1.0, 100.0):
+        written = ilql.compare(range(len(prompts)), hp.with_changes({"beta": beta}), unattended)
+        found.append(sum(w.score for w in written) / len(written))
+    assert found[0] < found[1] < found[2]
+    assert found[2] > 0.9
+
+
+TEXTS = [ScoredText(TextPrompt(prompt), completion, score, ended) for prompt, completion, score,
+         ended in (("A", "BCD", 1.0, True), ("AB", "C", -1.0, False), ("B", "DDDD", 0.5, True),
+                   ("CA", "BABA", 2.0, False), ("A", "D", 0.0, True), ("D", "CC", 1.5, True))]
+
+
+def make(texts=TEXTS, **settings):
+    hp = ILQLSettings.parse({"batch_size": 6, "steps_per_cycle": 1, "response_length": 6,
+                             "num_cycles": 4, "learning_rate": 1e-3, "comparison_prompts": 2,
+                             "lr_scheduler_type": "constant", **settings})
+    tokenizer = PolicyTokenizer(Letters(), (2,), context_length=64, use_chat_template=False)
+    ilql = ILQLTrainer(make_policy(), TextReward(len), tokenizer)
+    ilql.learn_from(texts)
+    ilql.begin(["A", "B"], hp)
+    return ilql, hp
+
+
+def stir(ilql):
+    """Let heads and targets know something, as they do after some steps."""
+    torch.manual_seed(5)
+    with torch.no_grad():
+        for parameter in ilql.heads.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape))
+
+
+def gradient(**settings):
+    ilql, hp = make(max_grad_norm=0, **settings)
+    stir(ilql)
+    kept = {}
+
+    def keep(*_):
+        for name, p in ilql.policy.named_parameters():
+            if p.grad is not None:
+                kept[name] = p.grad.clone()
+    ilql.optimizer.register_step_pre_hook(keep)
+    return ilql, hp, kept, keep
+
+
+def test_the_gradient_is_that_of_the_formulas(unattended):
+    ilql, hp, kept, _ = gradient(cql_coef=0.3, awac_coef=0.7, gamma=0.9, tau=0.8, learning_rate=0,
+                                 q_learning_rate=0)
+    completions, rewards = ilql.table.batch(range(6), torch.device("cpu"))
+    mask = completions.mask
+    rows = []
+    for row, prompt in enumerate(completions.prompts):
+        response = completions.response(row)
+        hidden = ilql.policy.hidden_states(torch.tensor([prompt + response]))
+        rows.append(hidden[0, len(prompt) - 1:-1])
+    states = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    taken = completions.tokens.unsqueeze(-1)
+    heads = ilql.heads
+    values = heads.values(states)
+    after = torch.cat([values[:, 1:], torch.zeros(6, 1)], dim=1)
+    following = torch.cat([mask[:, 1:], torch.zeros(6, 1, dtype=torch.bool)], dim=1)
+    q1, q2 = heads.online(states)
+    target = heads.target(states).gather(-1, taken).squeeze(-1)
+    logprobs = ilql.policy.logits(states).log_softmax(-1).gather(-1, taken).squeeze(-1)
+    loss = (q_loss(q1.gather(-1, taken).squeeze(-1), q2.gather(-1, taken).squeeze(-1),
+                   after.masked_fill(~following, 0.0), rewards, mask, gamma=0.9)
+            + value_loss(values, target, mask, tau=0.8)
+            + 0.3 * (conservative_loss(q1, completions.tokens, mask)
+                     + conservative_loss(q2, completions.tokens, mask))
+            - 0.7 * (logprobs * mask).sum() / mask.sum())
+    names = {name: p for name, p in ilql.policy.named_parameters() if p.requires_grad}
+    expected = dict(zip(names, torch.autograd.grad(loss, list(names.values()), allow_unused=True),
+                        strict=True))
+    metrics = ilql.run_cycle(1, hp, [0], unattended).metrics
+    assert metrics["loss/total"] == pytest.approx(loss.item(), rel=1e-5)
+    for name, found in kept.items():
+        torch.testing.assert_close(found, expected[name], rtol=1e-3, atol=1e-6)
+    assert {name for name, g in expected.items() if g is not None} == set(kept)
+    assert set(metrics) == {metric.name for metric in METRICS}
+
+
+def test_micro_batches_and_the_order_of_rows_change_nothing(unattended):
+    found = []
+    for texts, tokens in ((TEXTS, 10_000), (TEXTS, 16), (TEXTS[::-1], 10_000)):
+        ilql, hp, kept, _ = gradient(texts=texts, micro_batch_tokens=tokens)
+        ilql.run_cycle(1, hp, [0], unattended)
+        found.append(kept)
+    for other in found[1:]:
+        for name, g in found[0].items():
+            torch.testing.assert_close(other[name], g, rtol=1e-3, atol=1e-5)
+
+
+def test_beta_of_zero_is_the_policy_alone(unattended):
+    ilql, hp = make(beta=0.0)
+    stir(ilql)
+    plain = ilql.compare([0, 1], hp, unattended)
+    ilql.policy.steering = None
+    ilql._steer = lambda settings: None
+    assert ilql.compare([0, 1], hp, unattended) == plain
+    assert ilql.compare([0, 1], hp.with_changes({"beta": 30.0}), unattended) == plain  # not asked
+
+
+def test_what_is_written_has_the_chances_it_was_drawn_by(unattended):
+    ilql, hp = make(beta=3.0, steer_top_k=4)
+    stir(ilql)
+    written = ilql._compare([0, 1], hp, unattended).completions
+    for row, prompt in enumerate(written.prompts):
+        ids = prompt + written.response(row)
+        states = ilql.policy.hidden_states(torch.tensor([ids]))[0, len(prompt) - 1:-1]
+        logits = ilql.heads.steered(ilql.policy.logits(states), states, beta=3.0, top_k=4)
+        assert (torch.isfinite(logits).sum(dim=-1) == 4).all()
+        own = logits.log_softmax(-1).gather(-1, torch.tensor(written.response(row))[:, None])[:, 0]
+        length = int(written.lengths[row])
+        torch.testing.assert_close(written.logprobs[row, :length], own, rtol=1e-4, atol=1e-4)
+        assert torch.isfinite(written.entropies).all()
+
+
+@pytest.mark.parametrize("settings", [{}, {"lora_rank": 2}])
+def test_it_goes_on_bit_for_bit(unattended, settings):
+    ilql, hp = make(steps_per_cycle=3, polyak=0.3, **settings)
+    ilql.run_cycle(1, hp, [0], unattended)
+    arrays, numbers = deepcopy(ilql.snapshot())
+    straight = ilql.run_cycle(2, hp, [0, 1], unattended)
+    again, _ = make(steps_per_cycle=3, polyak=0.3, **settings)
+    again.restore(arrays, numbers)
+    resumed = again.run_cycle(2, hp, [0, 1], unattended)
+    for name, value in straight.metrics.items():
+        if not name.startswith(("seconds", "tokens_per")):
+            assert resumed.metrics[name] == value, name
+    assert resumed.comparison == straight.comparison
+
+
+def test_scores_are_standardised_and_equal_ones_say_nothing():
+    ilql, _ = make()
+    rewards = torch.tensor(ilql.table.rewards)
+    assert rewards.mean().item() == pytest.approx(0, abs=1e-6)
+    assert rewards.std(unbiased=False).item() == pytest.approx(1, abs=1e-6)
+    equal = [ScoredText(text.prompt, text.completion, 0.3, text.ended) for text in TEXTS]
+    assert make(equal)[0].table.rewards == [0.0] * 6
+
+
+def test_what_cannot_be_learned_from_is_counted():
+    texts = [*TEXTS, ScoredText(TextPrompt("A"), "", 1.0, False),
+             ScoredText(TextPrompt("A"), "BBBBBBBBB", 1.0)]
+    assert make(texts)[0].remark() == (
+        "6 completions to learn from; left out: 1 empty, 1 longer than the response length.")
+    with pytest.raises(PromptError, match="no scored completions to learn from"):
+        make([])
+    with pytest.raises(PromptError, match="None of the scored completions"):
+        make(texts[-1:])
+
+
+def test_a_single_token_is_learned_from(unattended):
+    ilql, hp = make([ScoredText(TextPrompt("A"), "B", 1.0, False)] * 6)
+    assert ilql.run_cycle(1, hp, [0], unattended).metrics["loss/q"] == pytest.approx(0, abs=1e-6)

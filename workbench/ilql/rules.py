@@ -1,0 +1,51 @@
+"""The rules of ILQL's health check."""
+
+from __future__ import annotations
+
+import math
+
+from workbench import health
+from workbench.formatting import number
+from workbench.ilql.hyperparameters import ILQLSettings
+from workbench.ilql.metrics import Q_MEAN, TOTAL, Q
+
+_FAR = 10.0
+"""Scores are standardised: what is worth more deviations than this nobody has seen."""
+
+
+def _not_finite(history: health.History, hp: ILQLSettings) -> health.Reading:
+    known = [name for name in (TOTAL, "policy/grad_norm") if history.get(name)]
+    lost = [name for name in known if not math.isfinite(health.last(history, name))]
+    limit = "any that is not finite"
+    if lost:
+        return health.Reading("the loss is not finite", limit, math.inf, "serious",
+                              "The loss or its gradient is not a finite number.", over="")
+    return health.Reading("all numbers are finite", limit, 0.0 if known else math.nan, over="")
+
+
+def _diverging(history: health.History, hp: ILQLSettings) -> health.Reading:
+    """Returns are standardised scores on the last token, discounted: Q has no reason to be far from
+    -3 to 3. A loss of Q that grows tenfold says the same of its aim."""
+    far = abs(health.recent(history, Q_MEAN)) / _FAR
+    grown = health.ratio(health.recent(history, Q), health.at_start(history, Q)) / 10
+    share = health.either(far, grown)
+    value = f"Q {number(health.recent(history, Q_MEAN))}, loss {health.recent(history, Q):.3g}"
+    limit = f"beyond ±{_FAR:g}, or 10 × the first loss"
+    if not share > 1:
+        return health.Reading(value, limit, share)
+    return health.Reading(value, limit, share, "serious" if share > 3 else "warning", (
+        f"Q of what was written is {number(health.recent(history, Q_MEAN))} deviations and its "
+        f"loss {health.recent(history, Q):.3g}: values feed on one another."))
+
+
+RULES = (
+    health.Rule(
+        health.NOT_FINITE, "Numbers lost", TOTAL, _not_finite,
+        "Lower the learning rate and go back to the last checkpoint.", "learning_rate",
+        lambda hp: hp.learning_rate / 10, alone=True, short="Finite"),
+    health.Rule(
+        "ilql_diverging", "Q diverges", Q_MEAN, _diverging,
+        "Raise the conservative coefficient, lower the learning rate of the heads or the target "
+        "rate.", "cql_coef", lambda hp: max(0.1, 2 * hp.cql_coef), short="Q"),
+)
+WATCHED = (TOTAL, Q, Q_MEAN, "policy/grad_norm")
