@@ -119,8 +119,8 @@ SPECS = (
                "and what to try", "View", "Ctrl+H", group=True),
     ActionSpec("notifications", "Notifications…", "What the window has told, with the time",
                "View", "Ctrl+Shift+N", "bell"),
-    ActionSpec("enlarge_view", "Enlarge the view", "Give the view that you clicked in last, and the "
-               "tabs beside it, the whole window; again, or Escape: show all as before. A double "
+    ActionSpec("enlarge_view", "Enlarge the view", "Give the view that you clicked in last, and "
+               "the tabs beside it, the whole window; again, or Escape: show all as before. A double "
                "click on a tab does it too", "View", "F11", checkable=True, group=True),
     ActionSpec("reset_layout", "Reset layout", "Put every dock back where it was at first", "View",
                icon="reset"),
