@@ -5,7 +5,7 @@ What looks for something goes through :data:`ALGORITHMS` when it is called.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol
@@ -95,10 +95,10 @@ def algorithm_of_run(run: _Run) -> Algorithm:
     return algorithm_named(run.algorithm, {**run.hyperparameters, **run.forked_with})
 
 
-def are_several(runs: Iterable[str] = ()) -> bool:
+def are_several(*shown: Algorithm) -> bool:
     """Return whether it is worth saying which algorithm is meant: whether there are several, or
-    ``runs``, the names that runs keep, are of another than the one there is."""
-    return len({*(a.name for a in ALGORITHMS), *runs}) > 1
+    what is ``shown`` is another than the one there is."""
+    return len({*(a.title for a in ALGORITHMS), *(a.title for a in shown)}) > 1
 
 
 def algorithm_of(settings: Settings) -> Algorithm:

@@ -43,7 +43,7 @@ def list_runs(options: argparse.Namespace) -> int:
     console = console_of_lines()
     reward = find_metric(default_algorithm().headline)
     runs, rewards, lengths = store.runs(), store.metric_spans(headlines()), store.lengths()
-    several = len({run.algorithm for run in runs}) > 1
+    several = len({algorithm_of_run(run).title for run in runs}) > 1
     for heading in ("run", "name", *(["algorithm"] if several else []), "from", "begun (UTC)",
                     "status", "cycles", reward.label.lower(), "saved"):
         table.add_column(heading, justify="right" if heading in ("run", "cycles") else "left",
@@ -75,7 +75,7 @@ def show_run(options: argparse.Namespace) -> int:
         store.close()
         return UNUSABLE
     console = console_of_lines()
-    by = [f"({algorithm_of_run(run).title})"] if are_several([run.algorithm]) else []
+    by = [f"({algorithm_of_run(run).title})"] if are_several(algorithm_of_run(run)) else []
     console.print(Text(run.name, "bold"), *by, f"{run.status} after {count_cycles(run.cycles)},",
                   f"begun {_minute(run.created_at)} UTC")
     if run.note:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 
+from workbench.algorithm import Algorithm
 from workbench.algorithms import algorithm_of_run, are_several
 from workbench.gui.controllers.resuming import Resuming, lost_cycles, planned_cycles
 from workbench.gui.prompts.prompt_counts import count
@@ -137,7 +138,7 @@ class Readiness(QObject):
         return _what(
             source_name(wanted.policy), pending or models.policy_is_loaded(),
             reward_name(wanted.parts), pending or models.reward_is_loaded(), prompts, self._seed,
-            window.hyperparameters.algorithm.title)
+            window.hyperparameters.algorithm.variant(window.hyperparameters.form.values()))
 
     def _of_run(self, run_id: int) -> tuple[str, list[Piece]]:
         """What a run of the store trains. It does not change while the run is on."""
@@ -148,13 +149,14 @@ class Readiness(QObject):
             self._live = run_id, run.name, _what(
                 source_name(run.policy), True, reward_of(run), True,
                 len(self._store.run_prompts(run_id)), run.hyperparameters.get("seed", 0),
-                algorithm_of_run(run).title)
+                algorithm_of_run(run))
         return self._live[1:]
 
 
 def _what(policy: str, policy_there: bool, reward: str, reward_there: bool, prompts: int,
-          seed: object, algorithm: str) -> list[Piece]:
-    by: list[Piece] = [(" by ", ""), (algorithm, "name")] if are_several() else []
+          seed: object, algorithm: Algorithm) -> list[Piece]:
+    by: list[Piece] = (
+        [(" by ", ""), (algorithm.title, "name")] if are_several(algorithm) else [])
     return [
         (policy or "no policy", "name" if policy and policy_there else "warning"),
         (" with ", ""),

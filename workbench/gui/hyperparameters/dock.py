@@ -502,7 +502,12 @@ class HyperparametersDock(QWidget):
         menu.clear()
         defaults = Preset("Defaults", "Put every setting back to its default",
                           {name: spec.default for name, spec in specs.items()})
+        chose = False
         for preset in (defaults, *self.algorithm.presets):
+            chooses = self.algorithm.choice in preset.values
+            if chose and not chooses:  # those that choose how is learned stand above the others
+                menu.addSeparator()
+            chose = chooses and preset is not defaults
             action = menu.addAction(preset.name)
             action.setObjectName(f"preset_{preset.name.partition(' ')[0].lower()}")
             action.setProperty("whole_text", f"Preset: {preset.name}")

@@ -396,7 +396,7 @@ def describe(run: RunRecord, changes: Sequence[ChangeRecord]) -> str:
         for name, spec in specs.items()
         if name in run.hyperparameters and run.hyperparameters[name] != spec.default]
     settings = [", ".join(differing) or "defaults", *changes_by_cycle(changes)]
-    by = f"{algorithm.title}. " if are_several([run.algorithm]) else ""
+    by = f"{algorithm.title}. " if are_several(algorithm) else ""
     parts = [f"{by}Policy: {source_name(run.policy)}. Reward: {reward_of(run)}. "
              f"Settings: {'; '.join(settings)}."]
     if run.note:
