@@ -51,7 +51,7 @@ async def go_back(stage: Stage) -> None:
 
 @scene
 async def compare_settings(stage: Stage) -> None:
-    stage.window.runs.model.set_ticked(stage.runs[1:])
+    stage.window.runs.model.set_ticked(stage.runs[1:4])
     stage.actions["compare_settings"].trigger()
 
 

@@ -210,6 +210,8 @@ async def readme(workbench, camera: Camera) -> None:  # type: ignore[no-untyped-
     window.docks["guide"].resize(300, 420)
     guide.go_to(guide.following.first("estimate"))
     await camera.take("guide", 1280, 720, "light", guide)
+    window.docks["guide"].setFloating(False)
+    await siblings(window, camera)
 
 
 async def chances(window, camera: Camera) -> None:  # type: ignore[no-untyped-def]
@@ -243,6 +245,26 @@ async def paths(window, camera: Camera) -> None:  # type: ignore[no-untyped-def]
         await until(lambda: len(view.tree.places) == 2)
         view.go_to(here)
     await camera.take("paths", 1280, 720, "light", view)
+    dock.setFloating(False)
+
+
+async def siblings(window, camera: Camera) -> None:  # type: ignore[no-untyped-def]
+    """The completions of one prompt in a run that holds them against one another."""
+    from workbench.ppo.declaration import PPO
+    from workbench.training.events import State
+
+    form, view = window.hyperparameters.form, window.paths.siblings
+    grpo = next(preset for preset in PPO.presets if preset.name == "GRPO")
+    before = window.runs.newest.id
+    form.set_values({**grpo.values, "num_cycles": 5}, "tour")
+    window.actions_["start"].trigger()
+    await until(lambda: window.runs.newest.id > before and window.state is State.FINISHED)
+    dock = window.docks["paths"]
+    dock.setFloating(True)
+    dock.resize(960, 400)
+    window.reveal("paths")
+    await until(lambda: view.picture is not None and view.picture.groups)
+    await camera.take("siblings", 1280, 720, "light", window.paths)
     dock.setFloating(False)
 
 
@@ -294,6 +316,8 @@ def make_runs(home: Path) -> None:
         "train --cycles 3 --reward bundled --reward length_and_repetition=0.5 "
         "--trust-reward-file",
         "train --cycles 4 --set learning_rate=5e-3 --set num_ppo_epochs=8",
+        "train --cycles 4 --set advantage_estimator=group --set completions_per_prompt=8 "
+        "--name GRPO",
     ):
         subprocess.run([*command, *words.split(), "--home", str(home)], check=True)
 

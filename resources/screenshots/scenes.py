@@ -207,6 +207,26 @@ async def no_prompts(stage: Stage) -> None:
 
 
 @scene
+async def siblings(stage: Stage) -> None:
+    stage.show(stage.runs[4], "paths")
+    await until(lambda: stage.window.paths.siblings.group())
+    press(stage.window.paths.siblings.tree, Qt.Key.Key_Down)
+
+
+@scene
+async def tokens_of_a_group(stage: Stage) -> None:
+    stage.show(stage.runs[4], "tokens")
+    await until(lambda: stage.window.tokens.model.steps)
+
+
+@scene
+async def guide_of_a_group(stage: Stage) -> None:
+    stage.show(stage.runs[4], "guide")
+    await until(lambda: stage.window.guide.scene.siblings)
+    stage.window.guide.go_to(stage.window.guide.following.first("estimate"))
+
+
+@scene
 async def paths(stage: Stage) -> None:
     stage.window.reveal("tokens")
     await until(lambda: stage.window.tokens.model.steps)

@@ -158,6 +158,11 @@ def test_it_follows_the_run(qtbot: QtBot, opened: Opened, siblings: SiblingsView
     siblings.cycle_available(siblings.run_id or 0)
     qtbot.waitUntil(lambda: siblings.picture is not None and len(siblings.picture.cycles) == 4)
     assert siblings.shown_cycle() == 3
+    assert not siblings.cycles.latest.isChecked()
+    siblings.cycles.latest.click()
+    qtbot.waitUntil(lambda: siblings.shown_cycle() == 4)
+    assert siblings.cycles.latest.isChecked()
+    assert siblings.prompt.currentIndex() == 2
 
 
 def test_without_tokens_heights_are_scores(qtbot: QtBot, opened: Opened, store: Store) -> None:

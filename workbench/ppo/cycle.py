@@ -56,8 +56,9 @@ from workbench.records import Draft, TokenTrace
 from workbench.settings import Value
 
 NO_VALUE_HEAD = (
-    "It brings no value head for this reward, so values begin at zero: set the value coefficient "
-    "c₁ (vf_coef) to 0.1, and Value pretraining for values that mean something from the start.")
+    "It brings no value head for this reward, so that values, where a run learns them (PPO), begin "
+    "at zero: set the value coefficient c₁ (vf_coef) to 0.1, and Value pretraining for values that "
+    "mean something from the start.")
 
 
 class PPOTrainer(OnPolicyTrainer[Hyperparameters]):

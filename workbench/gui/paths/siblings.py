@@ -5,7 +5,14 @@ from __future__ import annotations
 import math
 
 from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QStackedWidget,
+    QStyleOptionComboBox,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt import QElidingLabel, QFlowLayout
 
 from workbench.algorithms import find_spec
@@ -156,7 +163,8 @@ class SiblingsView(PictureView[Picture]):
         if [self.prompt.itemText(i) for i in range(self.prompt.count())] != texts:
             with QSignalBlocker(self.prompt):
                 self.prompt.clear()
-                self.prompt.addItems(texts)
+                for text, group in zip(texts, picture.groups, strict=True):
+                    self.prompt.addItem(text, one_line(group.text)[:_SHOWN])
         with QSignalBlocker(self.prompt):
             self.prompt.setCurrentIndex(self._place)
         self.prompt.setToolTip(plain_tip(picture.groups[self._place].text[:2000]))
@@ -223,7 +231,7 @@ class SiblingsView(PictureView[Picture]):
                                 role="compact")
         self.previous.clicked.connect(lambda: self.choose_group(self._place - 1))
         self.next.clicked.connect(lambda: self.choose_group(self._place + 1))
-        self.prompt = named(QComboBox(), "siblings_prompt", "Prompt",
+        self.prompt = named(_PromptPicker(), "siblings_prompt", "Prompt",
                             "Whose completions are shown, with what they were worth")
         self.prompt.setProperty("role", "compact")
         self.prompt.setSizeAdjustPolicy(
@@ -270,6 +278,15 @@ class SiblingsView(PictureView[Picture]):
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(self._pages)
+
+
+class _PromptPicker(QComboBox):
+    """Shows, closed, the prompt alone: there is no room for what its completions were worth."""
+
+    def initStyleOption(self, option: QStyleOptionComboBox) -> None:
+        """Leave out all but the prompt."""
+        super().initStyleOption(option)
+        option.currentText = self.currentData() or ""
 
 
 def say(member: Sibling, gained: str) -> str:
