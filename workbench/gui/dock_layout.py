@@ -20,7 +20,8 @@ _MODELS = 340  # pixels: both models with their facts
 _APART = 24  # pixels between a floating dock and the edges of its screen
 _GEOMETRY = 0x01D9D0CB  # how QWidget.saveGeometry begins
 _BELOW = (
-    "completions", "tokens", "objective", "paths", "chances", "distributions", "trying")
+    "completions", "tokens", "objective", "paths", "chances", "distributions", "frontier",
+    "trying")
 """Tabs below the plots, from left to right; beside them where there is little room."""
 _ACROSS, _DOWN = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
 

@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from workbench.gui.background import Background
     from workbench.gui.chances.view import ChancesView
     from workbench.gui.completions.view import CompletionsView
+    from workbench.gui.frontier.view import FrontierView
     from workbench.gui.guide.view import GuideView
     from workbench.gui.metrics.view import MetricsView
     from workbench.gui.objective.view import ObjectiveView
@@ -106,6 +107,7 @@ class MainWindow(QMainWindow):
     objective: ObjectiveView
     paths: PathsView
     chances: ChancesView
+    frontier: FrontierView
     guide: GuideView
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ DOCKS = {
     "models": "Models", "prompts": "Prompts", "runs": "Runs", "metrics": "Metrics",
     "completions": "Completions", "hyperparameters": "Hyperparameters", "trying": "Try",
     "tokens": "Tokens", "objective": "Objective", "paths": "Paths", "guide": "Guide",
-    "distributions": "Distributions", "chances": "Chances",
+    "distributions": "Distributions", "chances": "Chances", "frontier": "Frontier",
 }
 """What each is called on the screen."""
 
@@ -28,6 +28,7 @@ def make_views(store: Store, background: Background) -> dict[str, QWidget]:
     from workbench.gui.chances.view import ChancesView
     from workbench.gui.completions.view import CompletionsView
     from workbench.gui.distributions.view import DistributionsView
+    from workbench.gui.frontier.view import FrontierView
     from workbench.gui.guide.view import GuideView
     from workbench.gui.health.dials import Dials
     from workbench.gui.metrics.view import MetricsView
@@ -51,6 +52,7 @@ def make_views(store: Store, background: Background) -> dict[str, QWidget]:
         "chances": ChancesView(store),
         "guide": GuideView(store, background),
         "distributions": DistributionsView(store, background),
+        "frontier": FrontierView(store, background),
     }
 
 

@@ -115,6 +115,14 @@ class Queries:
             "and kind = 'comparison' and cycle > 0 group by cycle order by cycle", [run_id]))
         return Series([row["cycle"] for row in rows], [number(row["mean"]) for row in rows])
 
+    def compared_kl(self, run_id: int) -> Series:
+        """Return how far the compared prompts' completions after every cycle are from the start
+        policy, on average."""
+        rows = list(self._db.query(
+            "select cycle, avg(kl) as mean from completions where run_id = ? "
+            "and kind = 'comparison' and cycle > 0 group by cycle order by cycle", [run_id]))
+        return Series([row["cycle"] for row in rows], [number(row["mean"]) for row in rows])
+
     def cycle_metrics(self, run_id: int, after: int) -> dict[int, dict[str, float]]:
         """Return the metrics of every cycle past ``after``, by cycle."""
         result: dict[int, dict[str, float]] = {}

@@ -188,6 +188,8 @@ class Controller(QObject):
                 window.chances.handle(event)
             case ev.ValuesRead() | ev.ReadingValuesFailed():
                 window.tokens.earlier.handle(event)
+            case ev.SamplingBestOf() | ev.BestOfSampled() | ev.SamplingBestOfFailed():
+                window.frontier.handle(event)
             case ev.RunFinished():
                 self._run_finished(event)
             case ev.RunFailed():
@@ -236,6 +238,8 @@ class Controller(QObject):
             self.comparing.refused()
         if event.command == "WriteOn":
             self._window.paths.refused()
+        if event.command == "SampleBestOf":
+            self._window.frontier.refused()
         if event.command == "ReadDistribution":
             self._window.chances.refused()
         if event.command == "ReadValues":
@@ -245,6 +249,11 @@ class Controller(QObject):
             self._window.toast.show_message(_level(event), event.sentence)
         else:
             self.resuming.offer_instead(event.sentence, event.instead)
+
+    def _show_point(self, run_id: int, cycle: int) -> None:
+        """Put another run on display, at a cycle."""
+        self._display.show_run(run_id)
+        self._window.frontier.choose_cycle(cycle)
 
     def _run_started(self, event: ev.RunStarted) -> None:
         window = self._window
@@ -403,6 +412,8 @@ class Controller(QObject):
         window.trying.command.connect(self._try)
         window.paths.wanted.connect(self._send)
         window.chances.wanted.connect(self._send)
+        window.frontier.command.connect(self._send)
+        window.frontier.point_wanted.connect(self._show_point)
         window.tokens.earlier.wanted.connect(self._send)
 
     def _models_command(self, command: do.Command) -> None:

@@ -37,6 +37,9 @@ class ViewLinks(QObject):
         window.guide.summary.answer_wanted.connect(self._show_answer)
         window.objective.setting_wanted.connect(self._take_setting)
         window.objective.token_wanted.connect(self._show_token)
+        window.frontier.message.connect(window.toast.show_message)
+        window.runs.model.ticked.connect(window.frontier.show_ticked)
+        window.frontier.show_ticked(window.runs.model.ticks)
         self._connect_cycles()
 
     def _connect_cycles(self) -> None:

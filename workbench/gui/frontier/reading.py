@@ -1,0 +1,160 @@
+"""What the frontier is drawn of: points of runs, a cycle each, and the best of n. No Qt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from workbench.algorithms import algorithm_of_run
+from workbench.formatting import format_duration
+from workbench.gui.metrics.reading import read_series
+from workbench.learning.metrics import COMPARED, HELD_OUT, KL, SECONDS, STEPS
+from workbench.records import BestOf
+from workbench.store.records import RunRecord, Series
+
+if TYPE_CHECKING:
+    from workbench.store.store import Store
+
+Array = NDArray[np.float64]
+Y = Literal["trained", "compared", "held out"]
+X = Literal["kl", "root", "samples", "steps", "seconds"]
+REWARDS: Mapping[Y, str] = {
+    "trained": "Training reward", "compared": "Compared reward", "held out": "Held-out reward"}
+COSTS: Mapping[X, str] = {
+    "kl": "KL to start policy", "root": "√KL to start policy", "samples": "Samples drawn",
+    "steps": "Optimiser steps", "seconds": "Time"}
+UNITS: Mapping[X, str] = {
+    "kl": "KL to start policy (nats / completion)", "root": "√KL to start policy",
+    "samples": "samples drawn", "steps": "optimiser steps", "seconds": "time"}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Track:
+    """A run: its reward after each of ``cycles``, and by then how much ``costs`` of each kind, (n,)
+    all. Runs of one ``setting`` differ in their seeds alone."""
+
+    run_id: int
+    name: str
+    setting: str
+    cycles: Array
+    reward: Array
+    costs: Mapping[X, Array]
+
+    def index(self, cycle: int) -> int:
+        """Return which point is that of the last of its cycles up to ``cycle``; -1: none."""
+        return int(np.searchsorted(self.cycles, cycle, side="right")) - 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Band:
+    """Runs of one setting: their mean cost and reward cycle by cycle, and the least and the most
+    reward, (n,) all, over the cycles that each of them has."""
+
+    runs: tuple[int, ...]
+    name: str
+    costs: Array
+    mean: Array
+    least: Array
+    most: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """What is drawn: the run on display first, if it has a point."""
+
+    tracks: tuple[Track, ...]
+    best: tuple[BestOf, ...]
+    """Of the run on display, or else of another one of the same policy and reward."""
+
+
+def read_picture(store: Store, run_id: int, others: Sequence[int], y: Y) -> Picture:
+    """Read a run and ``others`` that are drawn over it."""
+    found = [run for i in dict.fromkeys((run_id, *others)) if (run := store.run(i)) is not None]
+    tracks = tuple(track for run in found if len((track := _track(store, run, y)).cycles))
+    own = next((run for run in found if run.id == run_id), None)
+    best = next((known for run in found
+                 if own and (run.policy, run.reward) == (own.policy, own.reward)
+                 and (known := store.best_of(run.id))), [])
+    return Picture(tracks, tuple(best))
+
+
+def bands(tracks: Sequence[Track], x: X) -> list[Band]:
+    """Return a band for every setting that several of the runs have."""
+    by_setting: dict[str, list[Track]] = {}
+    for track in tracks:
+        by_setting.setdefault(track.setting, []).append(track)
+    found = []
+    for same in by_setting.values():
+        cycles = same[0].cycles
+        for track in same[1:]:
+            cycles = np.intersect1d(cycles, track.cycles)
+        if len(same) < 2 or not len(cycles):
+            continue
+        places = [np.searchsorted(track.cycles, cycles) for track in same]
+        rewards = np.array([t.reward[i] for t, i in zip(same, places, strict=True)])
+        costs = np.array([t.costs[x][i] for t, i in zip(same, places, strict=True)])
+        found.append(Band(
+            tuple(t.run_id for t in same), f"{same[0].name} and {len(same) - 1} more seeds"
+            if len(same) > 2 else f"{same[0].name} and another seed",
+            costs.mean(axis=0), rewards.mean(axis=0), rewards.min(axis=0), rewards.max(axis=0)))
+    return found
+
+
+def cost_text(x: X, cost: float) -> str:
+    """Return a cost as it is written."""
+    match x:
+        case "seconds":
+            return format_duration(cost)
+        case "samples":
+            return f"{cost:,.0f} samples"
+        case "steps":
+            return f"{cost:,.0f} steps"
+        case _:
+            return f"√KL {cost:.2f}" if x == "root" else f"KL {cost:.3g}"
+
+
+def _track(store: Store, run: RunRecord, y: Y) -> Track:
+    headline = algorithm_of_run(run).headline
+    name = {"trained": headline, "compared": COMPARED, "held out": HELD_OUT}[y]
+    series = read_series(store, run.id, (name, KL, STEPS, SECONDS))
+    # What is written before the update has its distance in the cycle; what is written after it,
+    # that of the completions which are compared after it.
+    kl = series.get(KL, Series()) if y == "trained" else store.compared_kl(run.id)
+    reward = series.get(name, Series())
+    known = dict(zip(kl.cycles, kl.values, strict=True))
+    points = np.array([(c, r, known[c]) for c, r in zip(reward.cycles, reward.values, strict=True)
+                       if c in known], float).reshape(-1, 3)
+    points = points[np.isfinite(points).all(axis=1)]
+    cycles = points[:, 0]
+    far = np.maximum(points[:, 2], 0.0)  # an estimate may be below 0, which no distance is
+    return Track(run.id, run.name, _setting(run), cycles, points[:, 1], {
+        "kl": far, "root": np.sqrt(far), "samples": _samples(store, run, cycles),
+        "steps": _summed(series.get(STEPS), cycles),
+        "seconds": _summed(series.get(SECONDS), cycles)})
+
+
+def _samples(store: Store, run: RunRecord, cycles: Array) -> Array:
+    """Return how many completions were drawn by the end of each of ``cycles``."""
+    last = int(cycles[-1]) if len(cycles) else 0
+    drawn = np.full(last + 1, float(run.hyperparameters.get("batch_size", 0)))
+    for change in store.changes(run.id):
+        if change.name == "batch_size":
+            drawn[change.cycle:] = float(change.new)
+    drawn[0] = 0
+    return np.asarray(np.cumsum(drawn)[cycles.astype(int)])
+
+
+def _summed(series: Series | None, cycles: Array) -> Array:
+    if series is None or not series.cycles:
+        return cycles
+    return np.interp(cycles, series.cycles, np.cumsum(np.nan_to_num(series.values)))
+
+
+def _setting(run: RunRecord) -> str:
+    decided = {k: v for k, v in run.hyperparameters.items() if k != "seed"}
+    return json.dumps([run.algorithm, run.policy, run.reward, decided], sort_keys=True)

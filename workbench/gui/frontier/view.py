@@ -1,0 +1,256 @@
+"""The frontier: how much reward for how much KL, run against run and against the best of n."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from html import escape
+from typing import Any
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+from superqt import QElidingLabel
+
+from workbench.algorithms import find_metric
+from workbench.formatting import percent
+from workbench.gui.background import Background
+from workbench.gui.frontier.controls import Controls
+from workbench.gui.frontier.plot import FrontierPlot, Point
+from workbench.gui.frontier.reading import REWARDS, Picture, Y, cost_text, read_picture
+from workbench.gui.run_view import PictureView
+from workbench.gui.widgets.controls import label, named
+from workbench.gui.widgets.plain_text import plain_tip
+from workbench.gui.widgets.run_colours import run_colour
+from workbench.gui.widgets.theme import themes
+from workbench.learning.metrics import SCORES
+from workbench.records import BestOf
+from workbench.store.store import Store
+from workbench.training.commands import StopTrying
+from workbench.training.events import (
+    BestOfSampled,
+    SamplingBestOf,
+    SamplingBestOfFailed,
+    State,
+)
+
+FrontierEvent = SamplingBestOf | BestOfSampled | SamplingBestOfFailed
+_NO_RUN = ("Press Start: here every cycle is a point, its reward against how far the policy has "
+           "moved from the start policy. Tick other runs in Runs to draw them too.")
+_NO_CYCLE = "The first cycle is drawn here when it has ended."
+_ENDED = "No cycle of this run is complete. Resume begins it from the start."
+_NOTHING: Mapping[Y, str] = {
+    "trained": "No cycle of this run has a reward and a KL.",
+    "compared": "No compared prompts of this run are kept.",
+    "held out": "No prompts are held out in this run: set Held-out prompts in Hyperparameters "
+                "before it starts."}
+_TELL = "Point at a cycle to read it, click to go there"
+
+
+class FrontierView(PictureView[Picture]):
+    """Draws the run on display and those that are ticked in Runs; ``command`` carries commands,
+    ``point_wanted`` another run's number and a cycle of it."""
+
+    command = Signal(object)
+    message = Signal(str, str)
+    """Level and sentence of a message for the person."""
+    point_wanted = Signal(int, int)
+
+    def __init__(self, store: Store, background: Background, parent: QWidget | None = None) -> None:
+        super().__init__("frontier_view", store, background, parent)
+        self._ticked: tuple[int, ...] = ()
+        self._state = State.IDLE
+        self._number = self._asked_best = 0
+        self._reward: Y = "trained"
+        self._build()
+        themes().changed.connect(self.draw)
+        self._allow()
+        self.draw()
+
+    # -- what the window tells
+
+    def read(self, run_id: int, wanted: int | None) -> Picture | None:
+        """Read the runs' points."""
+        return read_picture(self.store, run_id, self._ticked, self._reward)
+
+    def load(self) -> None:
+        """Read the reward that is chosen now."""
+        self._reward = self.controls.reward
+        super().load()
+
+    def shown_cycle(self) -> int | None:
+        """Return the cycle on display, if there is one."""
+        return self.plot.cycle
+
+    def show_run(self, run_id: int | None) -> None:
+        """Show a run, or none."""
+        super().show_run(run_id)
+        self._allow()
+
+    def show_ticked(self, runs: Collection[int]) -> None:
+        """Draw these runs as well."""
+        self._ticked = tuple(sorted(runs))
+        self.load_soon()
+
+    def cycle_available(self, run_id: int) -> None:
+        """Take note that a cycle of a run has ended."""
+        if run_id == self.run_id or run_id in self._ticked:
+            self.load_soon()
+
+    def set_state(self, state: State) -> None:
+        """Take note of what can be asked for."""
+        self._state = state
+        self._allow()
+
+    def handle(self, event: FrontierEvent) -> None:
+        """Take note of what came of sampling the best of n."""
+        if isinstance(event, SamplingBestOf):
+            if event.id == self._asked_best:
+                self._said.setText(f"Sampling the best of n: {percent(event.done / event.total)} "
+                                   f"of {event.total:,} completions")
+            return
+        self._asked_best = 0
+        if isinstance(event, BestOfSampled):
+            self.load_soon()
+        elif event.sentence:
+            self.message.emit("warning", event.sentence)
+        self._point_at(None)
+        self._allow()
+
+    def refused(self) -> None:
+        """A command was refused, as the person is told elsewhere."""
+        self._asked_best = 0
+        self._allow()
+
+    def save_state(self) -> dict[str, object]:
+        """Return what is to be remembered."""
+        return self.controls.save_state()
+
+    def restore_state(self, state: dict[str, Any]) -> None:
+        """Choose as :meth:`save_state` told."""
+        self.controls.restore_state(state)
+
+    # -- what the person does
+
+    def sample_best_of(self) -> None:
+        """Sample the best of n of the run on display, or end that."""
+        if self._asked_best:
+            self.command.emit(StopTrying())
+        elif self.run_id is not None:
+            self._number += 1
+            self._asked_best = self._number
+            self._allow()
+            self.command.emit(self.controls.command(self._number, self.run_id))
+
+    def _choose(self, run_id: int, cycle: int) -> None:
+        if run_id != self.run_id:
+            self.point_wanted.emit(run_id, cycle)
+            return
+        self.choose_cycle(cycle)
+        self.plot.show_cycle(run_id, cycle)
+
+    # -- showing
+
+    def sizeHint(self) -> QSize:
+        """Wide enough for a plot."""
+        return QSize(640, 360)
+
+    def draw(self) -> None:
+        """Draw what was read, or say why there is nothing."""
+        picture = self.picture
+        if picture is None or self.run_id is None or not (picture.tracks or picture.best):
+            self._empty.setText(
+                _NO_RUN if self.run_id is None
+                else _NO_CYCLE if self.alive and self._reward == "trained"
+                else "" if picture is None
+                else _ENDED if self._reward == "trained" else _NOTHING[self._reward])
+            self._shown.setCurrentWidget(self._empty)
+            return
+        self.plot.show_picture(
+            picture, self.controls.cost, self.run_id, self.wanted,
+            self.controls.band.isChecked())
+        self._draw_legend()
+        self._point_at(None)
+        self._shown.setCurrentWidget(self._drawn)
+
+    def _draw_legend(self) -> None:
+        theme, plot = themes().theme, self.plot
+        within = {i for band in plot.bands for i in band.runs}
+        entries = [(run_colour(t.run_id, theme), t.name) for t in plot.tracks
+                   if t.run_id not in within]
+        entries += [(run_colour(b.runs[0], theme), b.name) for b in plot.bands]
+        parts = [f"<span style='color: {colour}'>━</span>&nbsp;{escape(name)}"
+                 for colour, name in entries]
+        parts += [f"╍&nbsp;{escape(name_of(best))}" for best in plot.best]
+        self._legend.setText(" &nbsp; ".join(parts))
+        self._legend.setToolTip(" <br> ".join(parts))
+
+    def _point_at(self, point: Point | None) -> None:
+        if self._asked_best:
+            return  # how far it is stands there
+        self._said.setText(self._say(point) if point else _TELL)
+        self.plot.setToolTip(plain_tip(self._say(point) if point else ""))
+        self.plot.setAccessibleDescription(self._say(point) if point else self._summary())
+
+    def _say(self, point: Point) -> str:
+        reward = find_metric(SCORES)
+        if point.best is not None:
+            far = point.best.kl[point.index]
+            return (f"Best of {point.n} ({point.best.writer}, {point.best.prompts:,} prompts): "
+                    f"reward {reward.text(point.best.rewards[point.index])} at a KL of at most "
+                    f"{far:.3g}")
+        track, i = point.track, point.index
+        assert track is not None
+        costs = ", ".join(cost_text(x, float(track.costs[x][i]))
+                          for x in ("kl", "samples", "steps", "seconds"))
+        return (f"{track.name}, cycle {int(track.cycles[i]):,}: "
+                f"{REWARDS[self._reward].lower()} {reward.text(float(track.reward[i]))}; {costs}")
+
+    def _summary(self) -> str:
+        """Say where each run has come to."""
+        found = [self._say(Point(t, len(t.cycles) - 1)) for t in self.plot.tracks]
+        found += [self._say(Point(None, len(b.rewards) - 1, b)) for b in self.plot.best]
+        return ". ".join(found)
+
+    def _allow(self) -> None:
+        self.controls.allow(self._state, self.run_id, bool(self._asked_best))
+
+    def _build(self) -> None:
+        self.controls = Controls()
+        self.plot = named(
+            FrontierPlot(), "frontier_plot", "Frontier", "")
+        self.plot.pointed.connect(self._point_at)
+        self.plot.chosen.connect(self._choose)
+        self.controls.changed.connect(self.draw)
+        self.controls.reread.connect(self.load_now)
+        self.controls.asked.connect(self.sample_best_of)
+        self._legend = label(rich=True, wrap=True)
+        self._legend.setObjectName("frontier_legend")
+        self._legend.setAccessibleName("Legend")
+        self._said = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "frontier_said",
+                           "The point pointed at", "")
+        self._said.setProperty("role", "muted")
+        self._said.setMinimumWidth(1)
+        self._empty = label("", "muted", wrap=True)
+        self._empty.setObjectName("frontier_empty")
+        self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._empty.setMargin(24)
+        self._drawn = QWidget()
+        inside = QVBoxLayout(self._drawn)
+        inside.setContentsMargins(0, 0, 0, 0)
+        inside.setSpacing(4)
+        inside.addWidget(self._legend)
+        inside.addWidget(self.plot, 1)
+        inside.addWidget(self._said)
+        self._shown = QStackedWidget()
+        self._shown.addWidget(self._empty)
+        self._shown.addWidget(self._drawn)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(8, 8, 8, 8)
+        column.setSpacing(6)
+        column.addWidget(self.controls)
+        column.addWidget(self._shown, 1)
+
+
+def name_of(best: BestOf) -> str:
+    """Return what a line of the best of n is called."""
+    return f"Best of n, {best.writer[:1].lower()}{best.writer[1:]}" if not best.cycle else (
+        f"Best of n, {best.writer}")
