@@ -335,6 +335,9 @@ class Algorithm:
     """Imports and returns its :class:`workbench.learning.trainer.Trainer`: torch takes seconds."""
     learns_from: Literal["", "pairs", "completions"] = ""
     """The data that a run needs beside its prompts; nothing: what the policy writes."""
+    batch: Callable[[Mapping[str, Any]], str] = lambda settings: (
+        f"{settings['batch_size']} completions")
+    """What a cycle with these settings learns from, in a few words."""
     metrics: tuple[Metric, ...]
     start_metrics: tuple[Metric, ...] = ()
     """Measured once, before the first cycle."""

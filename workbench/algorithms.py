@@ -11,6 +11,7 @@ from functools import cache
 from typing import Any, Protocol
 
 from workbench.algorithm import Algorithm, Distribution, Metric, Part, PlotSet
+from workbench.dpo.declaration import DPO
 from workbench.guide import Guide
 from workbench.health import Rule
 from workbench.learning.distributions import DISTRIBUTIONS
@@ -31,7 +32,7 @@ from workbench.learning.parts import PARTS as CYCLE_PARTS
 from workbench.ppo.declaration import PPO
 from workbench.settings import Settings, Spec, Value
 
-ALGORITHMS: tuple[Algorithm, ...] = (PPO,)
+ALGORITHMS: tuple[Algorithm, ...] = (PPO, DPO)
 
 
 def variety_of(algorithm: Algorithm) -> tuple[Metric, ...]:

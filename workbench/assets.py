@@ -14,3 +14,5 @@ BUNDLED_REWARD = RESOURCES / "models" / "reward"
 EXAMPLE_REWARDS = {name: RESOURCES / "rewards" / f"{name}.py"
                    for name in ("vader", "length_and_repetition")}
 DEFAULT_PROMPTS = SAMPLE_PROMPTS / "review_openings.txt"
+DEFAULT_PAIRS = RESOURCES / "pairs" / "review_pairs.jsonl.gz"
+"""Pairs that the bundled models make (`resources/make/make_pairs.py`)."""

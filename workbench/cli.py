@@ -119,6 +119,12 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_hyperparameter_help(), formatter_class=argparse.RawDescriptionHelpFormatter)
     train.add_argument("--algorithm", metavar="A", default="ppo",
                        help="how the policy learns (default: ppo)")
+    train.add_argument("--data", metavar="FILE|RUN",
+                       help="for dpo: a file of pairs, or the number of a run whose completions "
+                            "make them (default: bundled)")
+    train.add_argument("--least-difference", metavar="X", type=float,
+                       help="of the scores of two completions that make a pair of --data RUN "
+                            "(default: half the deviation of all)")
     _add_models(train)
     train.add_argument("--seed", metavar="N", help="the same as --set seed=N")
     train.add_argument("--name", default="", help="a name for the run")
@@ -279,14 +285,15 @@ def _hyperparameter_help() -> str:
     def shown(default: object) -> str:
         return format_number(default) if isinstance(default, float) else str(default) or '""'
 
-    parts = []
-    for algorithm in ALGORITHMS:
-        rows = [(s.name, shown(s.default), s.label) for s in algorithm.settings.specs().values()]
-        name, default = (max(len(row[column]) for row in rows) for column in (0, 1))
-        parts.append("\n".join([
-            f"{algorithm.title}: settings for --set, with their defaults:",
-            *(f"  {row[0]:{name}}  {row[1]:>{default}}  {row[2]}" for row in rows)]))
-    return "\n\n".join(parts)
+    tables = {algorithm.title: [(s.name, shown(s.default), s.label)
+                                for s in algorithm.settings.specs().values()]
+              for algorithm in ALGORITHMS}
+    name, default = (max(len(row[column]) for rows in tables.values() for row in rows)
+                     for column in (0, 1))
+    return "\n\n".join("\n".join([
+        f"{title}: settings for --set, with their defaults:",
+        *(f"  {row[0]:{name}}  {row[1]:>{default}}  {row[2]}" for row in rows)])
+        for title, rows in tables.items())
 
 
 def _window(options: argparse.Namespace) -> int:

@@ -32,7 +32,7 @@ from workbench.formatting import count_cycles, format_speed, size
 from workbench.health import NOT_FINITE
 from workbench.known_models import known_policy
 from workbench.learning.metrics import KL, SCORES, SECONDS, SPEED
-from workbench.records import BestOf
+from workbench.records import BestOf, PairData
 from workbench.settings import HyperparameterError
 from workbench.store.home import StoreError, find_home
 from workbench.store.prompt_files import read_prompts
@@ -41,6 +41,7 @@ from workbench.store.store import Store
 from workbench.terminal import say, tell
 from workbench.training import commands as do
 from workbench.training import events as ev
+from workbench.training.pair_data import PairDataError, pairs_from_run, pairs_of_file
 from workbench.training.reward_parts import PartError, RewardPart, parse_part
 from workbench.training.session import Session
 
@@ -64,12 +65,23 @@ def train(options: argparse.Namespace) -> int:
     Ctrl+C, SIGTERM or SIGHUP.
     """
     try:
-        hp = _algorithm(options.algorithm).settings.parse(settings_of(options))
+        algorithm = _algorithm(options.algorithm)
+        hp = algorithm.settings.parse(settings_of(options))
         start = do.Start(hp, prompts_of(options.prompts), _name(options))
         load = load_command(options)
-    except (HyperparameterError, PartError, PromptFileError, UsageError) as error:
+        of_run = _data_run(options, algorithm)
+        if options.data is not None and of_run is None:
+            start = replace(start, data=_data_of(Path(options.data).expanduser()))
+        with opened(options) as engine:
+            if of_run is not None:
+                start = replace(start, data=pairs_from_run(
+                    engine.store, of_run, least=options.least_difference))
+            if start.data is not None:
+                tell(f"{start.data.what}: {start.data.summary}")
+            return engine.run(load, start)
+    except (HyperparameterError, PairDataError, PartError, PromptFileError, StoreError,
+            UsageError) as error:
         return unusable(error)
-    return _run(options, load, start)
 
 
 def resume(options: argparse.Namespace) -> int:
@@ -187,6 +199,25 @@ def _algorithm(name: str) -> Algorithm:
     except KeyError:
         names = ", ".join(algorithm.name for algorithm in algorithms.ALGORITHMS)
         raise UsageError(f"There is no algorithm {name!r}; there are: {names}.") from None
+
+
+def _data_run(options: argparse.Namespace, algorithm: Algorithm) -> int | None:
+    """Return the number of the run to make pairs of; None: none was named."""
+    if options.data is not None and not algorithm.learns_from:
+        needing = ", ".join(a.name for a in algorithms.ALGORITHMS if a.learns_from)
+        raise UsageError(f"{algorithm.title} learns from what the policy writes and takes no "
+                         f"--data; that goes with --algorithm {needing}.")
+    number = options.data if options.data is not None and options.data.isdecimal() else None
+    if options.least_difference is not None and number is None:
+        raise UsageError("--least-difference goes with --data RUN, a run's number.")
+    return None if number is None else int(number)
+
+
+def _data_of(path: Path) -> PairData:
+    data, found = pairs_of_file(path)
+    for problem in found.problems[:_PROBLEMS]:
+        tell(problem)
+    return data
 
 
 def settings_of(options: argparse.Namespace) -> dict[str, object]:
@@ -341,8 +372,8 @@ def _follow(
                 figures = algorithm_named(algorithm, hp).figures
                 if note:
                     tell(note)
-                more(f"{name}: {count_cycles(int(hp['num_cycles']))} of {hp['batch_size']} "
-                     "completions.")
+                more(f"{name}: {count_cycles(int(hp['num_cycles']))} of "
+                     f"{algorithm_named(algorithm, hp).batch(hp)}.")
             case ev.RunResumed() as resumed:
                 figures = algorithm_named(resumed.algorithm, resumed.hyperparameters).figures
                 more(_begun(resumed))

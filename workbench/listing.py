@@ -155,6 +155,8 @@ def _models(run: RunRecord) -> Table:
                      f"{size / 1e6:.1f} M" if size else "",
                      " on ".join(str(facts[k]) for k in ("dtype", "device") if facts.get(k)),
                      more))
+    if run.data:
+        rows.append(("learns from", str(run.data["what"]), str(run.data["summary"]), "", "", ""))
     return _rows(rows)
 
 

@@ -102,6 +102,16 @@ class Pair:
 
 
 @dataclass(frozen=True, slots=True)
+class PairData:
+    """Pairs that a run learns from: ``what`` they are, in a few words, and what was read and left
+    out on the way, in a sentence."""
+
+    what: str
+    pairs: Sequence[Pair]
+    summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Exchange:
     """A prompt and its completion as text.
 

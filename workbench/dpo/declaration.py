@@ -38,6 +38,8 @@ DPO = Algorithm(
     settings=DPOSettings,
     trainer=_trainer,
     learns_from="pairs",
+    batch=lambda settings: (
+        f"{settings['steps_per_cycle']} steps on {settings['batch_size']} pairs each"),
     metrics=METRICS,
     start_metrics=START_METRICS,
     headline=COMPARED,

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,22 @@ def read_pairs(path: Path) -> PairFile:
 def pair_lines(pairs: Iterable[Pair]) -> str:
     """Return pairs as JSON Lines in TRL's explicit layout, which :func:`read_pairs` reads back."""
     return "".join(f"{json.dumps(_record(pair), ensure_ascii=False)}\n" for pair in pairs)
+
+
+def pairs_of_lines(lines: str) -> tuple[Pair, ...]:
+    """Return what :func:`pair_lines` wrote."""
+    return tuple(_pair(json.loads(line)) for line in lines.split("\n") if line)
+
+
+def _pair(record: Mapping[str, Any]) -> Pair:
+    prompt, chosen, rejected = (
+        value if isinstance(value, str) else [(turn["role"], turn["content"]) for turn in value]
+        for value in (record["prompt"], record["chosen"], record["rejected"]))
+    return Pair(
+        prompt, chosen, rejected,
+        tuple((role, said) for role, said in record.get("prompt_messages", ())),
+        record.get("chosen_ended", True), record.get("rejected_ended", True),
+        record.get("margin"), record.get("by", ""))
 
 
 def _record(pair: Pair) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlite_utils import Database
 
-from workbench.records import BestOf, Crossroads
+from workbench.records import BestOf, Crossroads, PairData
 from workbench.store.best_of import unpack as unpack_best_of
 from workbench.store.crossroads import unpack as unpack_crossroads
 from workbench.store.records import (
@@ -316,6 +316,17 @@ class Queries:
             "select text, pinned, messages, columns from run_prompts where run_id = ? "
             "order by position", [run_id])
         return [prompt_record(row) for row in rows]
+
+    def run_data(self, run_id: int) -> PairData | None:
+        """Return what a run learns from beside its prompts; None where that is nothing."""
+        from workbench.store.pair_sets import unpack
+
+        about = next((json.loads(row["data"]) for row in self._db.query(
+            "select data from runs where id = ? and data is not null", [run_id])), None)
+        if about is None:
+            return None
+        rows = self._db.query("select pairs from pair_sets where digest = ?", [about["digest"]])
+        return next((unpack(row, about) for row in rows), None)
 
     def run_prompt_ids(self, run_id: int) -> list[list[int]] | None:
         """Return the token ids of a run's prompts; None where they were not kept."""

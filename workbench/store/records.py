@@ -75,6 +75,9 @@ class RunRecord:
     place: int | None = None
     forked_with: Mapping[str, Value] = field(default_factory=dict)
     """Of a fork: what had been changed when its own first cycle began."""
+    data: Mapping[str, Value] = field(default_factory=dict)
+    """What it learns from beside its prompts: ``what`` that is, how many ``pairs``, a ``summary``
+    of what was read and left out, and the ``digest`` of all; nothing where there is none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,8 @@ def run_record(row: Mapping[str, Any]) -> RunRecord:
         cycles=row["cycles"], note=row["note"] or "", parent=row["parent_id"],
         parent_cycle=row["parent_cycle"] or 0, owner=row["owner"] or "",
         algorithm=row["algorithm"], sweep=row["sweep"], place=row["place"],
-        forked_with=dict(json.loads(row["forked_with"] or "[]")))
+        forked_with=dict(json.loads(row["forked_with"] or "[]")),
+        data=json.loads(row["data"] or "{}"))
 
 
 def sweep_record(row: Mapping[str, Any]) -> SweepRecord:

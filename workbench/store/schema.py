@@ -207,6 +207,15 @@ def best_of_n(db: Database) -> None:
         foreign_keys=[("run_id", "runs", "id")], strict=True)
 
 
+@migrations()
+def pairs_of_runs(db: Database) -> None:
+    """The pairs that runs learn from, as packed JSON Lines under the hash of these, and which of
+    them a run does, as JSON; NULL for none."""
+    db.table("pair_sets").create(
+        {"digest": str, "count": int, "pairs": bytes}, pk="digest", strict=True)
+    db.table("runs").add_column("data", str)
+
+
 def connect(path: Path, *, create: bool = False) -> Database:
     """Open a connection with the settings every thread uses (WAL, full durability).
 

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 
 from sqlite_utils import Database
 
-from workbench.records import BestOf, Crossroads
+from workbench.records import BestOf, Crossroads, PairData
 from workbench.store import branches
 from workbench.store.best_of import pack as pack_best_of
 from workbench.store.checkpoints import Checkpoints
 from workbench.store.clock import now
 from workbench.store.crossroads import pack as pack_crossroads
 from workbench.store.home import StoreError
+from workbench.store.pair_sets import drop_unused as drop_unused_pairs
+from workbench.store.pair_sets import pack as pack_pairs
 from workbench.store.queries import Queries
 from workbench.store.records import (
     LIVE,
@@ -95,15 +97,17 @@ class Store(Queries):
         self, *, name: str, policy: str, reward: str, models: Mapping[str, object],
         hyperparameters: Mapping[str, object], prompts: Sequence[Prompt],
         prompt_ids: Sequence[Sequence[int]] = (), algorithm: str = "ppo",
-        sweep: tuple[int, int] | None = None,
+        sweep: tuple[int, int] | None = None, data: PairData | None = None,
     ) -> Future[int]:
         """Record a new running run and its prompts, with the token ids that the policy reads them
         as; the future gives its number.
 
         The run is this store's to train (:attr:`owners`) until it has an outcome.
-        ``sweep`` is that it belongs to, and its place there.
+        ``sweep`` is that it belongs to, and its place there; ``data`` what it learns from beside
+        its prompts.
         """
         taken: list[int] = []
+        pairs, about = pack_pairs(data) if data is not None else (None, None)
         packed = [pack_ids(ids) for ids in prompt_ids]
 
         def write(db: Database) -> int:
@@ -114,8 +118,10 @@ class Store(Queries):
                 "policy": policy, "reward": reward, "models": json.dumps(models),
                 "algorithm": algorithm,
                 "hyperparameters": json.dumps(hyperparameters), "cycles": 0, "note": "",
-                **dict(zip(("sweep", "place"), sweep or (), strict=False)),
+                **dict(zip(("sweep", "place"), sweep or (), strict=False)), "data": about,
             })
+            if pairs is not None:
+                _upsert(db, "pair_sets", [pairs])
             db.table("run_prompts").insert_all(
                 {"run_id": run_id, "position": i, **prompt_row(p),
                  "tokens": packed[i] if packed else None}
@@ -347,6 +353,7 @@ class Store(Queries):
             known[:] = [row["uid"] or "" for row in db.query(
                 "select uid from runs where id = ?", [run_id])]
             branches.delete(db, run_id)
+            drop_unused_pairs(db)
 
         def gone() -> None:
             self.checkpoints.delete(run_id, known[0])

@@ -148,7 +148,10 @@ def put_back(
         raise ResumeError(sentence)
     models.trained = None
     try:
-        trainer = models.learn_by(algorithm_of(run.hp))
+        algorithm = algorithm_of(run.hp)
+        trainer = models.learn_by(algorithm)
+        if algorithm.learns_from:
+            trainer.learn_from(found.data.pairs if found.data else ())
         trainer.begin(run.prompts, run.hp, found.prompt_ids)
         if found.snapshot is not None:
             trainer.restore(*found.snapshot)

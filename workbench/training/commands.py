@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from workbench.records import PairData
 from workbench.settings import Settings, Value
 from workbench.store.records import Message, Prompt
 from workbench.training.reward_parts import RewardPart
@@ -70,7 +71,8 @@ class PromptItem:
 @dataclass(frozen=True, slots=True)
 class Start:
     """Begin a new run from the start policy. ``step`` pauses it after its first cycle, ``into``
-    after the first part of that. ``sweep`` is that it belongs to, and its place there."""
+    after the first part of that. ``sweep`` is that it belongs to, and its place there.
+    ``data`` is what an algorithm learns from that needs some; None: the bundled pairs."""
 
     hyperparameters: Settings
     prompts: tuple[PromptItem, ...]
@@ -78,6 +80,7 @@ class Start:
     step: bool = False
     into: bool = False
     sweep: tuple[int, int] | None = None
+    data: PairData | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,11 @@ def prepare(
     trainer = models.trainer
     if trainer is None:
         raise RuntimeError("a run is on without models")
+    record = store.run(run.id)
+    digest = record.data.get("digest") if record else None
     made_for = _made_for(models, trainer, run)
+    if made_for and digest:
+        made_for["data"] = digest
     found = _kept(store, models, trainer, made_for) if made_for else None
     kept = found is not None
     if found is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.algorithms import find_algorithm, read_settings, shown_as
 from workbench.health import Watch
-from workbench.records import Completion
+from workbench.records import Completion, PairData
 from workbench.settings import Settings
 from workbench.store.checkpoints import CheckpointError, ForeignError
 from workbench.store.records import CompletionRecord, Prompt
@@ -111,6 +111,8 @@ class Resumed:
     """For :meth:`workbench.learning.trainer.Trainer.restore`; None: from the very beginning."""
     prompt_ids: Sequence[Sequence[int]] | None = None
     """The prompts as the run has read them; None: not kept."""
+    data: PairData | None = None
+    """What it learns from beside its prompts."""
 
 
 def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
@@ -168,7 +170,8 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
     run.health.before = frozenset(h.rule for h in store.health(record.id) if h.cycle == cycle)
     models = LoadModels.recorded(record.policy, record.models)
     return Resumed(
-        run, record.name, models, record.models, snapshot, store.run_prompt_ids(record.id))
+        run, record.name, models, record.models, snapshot, store.run_prompt_ids(record.id),
+        store.run_data(record.id))
 
 
 def records(written: Sequence[Completion], run: Run) -> list[CompletionRecord]:

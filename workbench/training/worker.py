@@ -23,6 +23,7 @@ from workbench.training.events import State
 from workbench.training.exporting import ExportError, check_folder, export
 from workbench.training.failures import explain, loading_failed
 from workbench.training.models import Models
+from workbench.training.pair_data import bundled_pairs
 from workbench.training.publisher import RemoteCommand
 from workbench.training.run import (
     DamagedError,
@@ -249,19 +250,22 @@ class Worker:
         models.trained = None
         try:
             trainer = models.learn_by(algorithm)
+            data = (command.data or bundled_pairs()) if algorithm.learns_from else None
+            if data is not None:
+                trainer.learn_from(data.pairs)
             trainer.begin(prompts, hp)
             run_id = self._store.create_run(
                 name=command.name, policy=models.command.policy,
                 reward=models.facts.reward.source, models=models.record(),
                 hyperparameters=hp.model_dump(), prompts=prompts,
                 prompt_ids=trainer.prompt_ids, algorithm=algorithm.name,
-                sweep=command.sweep).result()
+                sweep=command.sweep, data=data).result()
         except Exception as error:
             self._session.refuse(command, explain(error, hp)[0])
             return
         notes = [trainer.policy_tokenizer.remark(
             trainer.prompts, trainer.prompt_ids, control_tokens=hp.control_tokens == "tokens"),
-            *algorithm.remarks(hp, trainer.brings_values)]
+            trainer.remark(), *algorithm.remarks(hp, trainer.brings_values)]
         note = " ".join(filter(None, notes))
         self._emit(ev.RunStarted(
             run_id, command.name or f"Run {run_id}", algorithm.name, hp.model_dump(), note))

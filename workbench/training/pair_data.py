@@ -1,0 +1,62 @@
+"""Where pairs come from that a run learns from: the bundled ones, a file, another run."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from workbench.assets import DEFAULT_PAIRS
+from workbench.records import PairData
+from workbench.store.pair_files import PairFile, read_pairs
+from workbench.store.prompt_readers import PromptFileError
+from workbench.store.queries import Queries
+from workbench.store.run_pairs import pairs_of_run
+
+
+class PairDataError(ValueError):
+    """There are no pairs to learn from. A plain sentence."""
+
+
+@cache
+def bundled_pairs() -> PairData:
+    """Return the pairs that the bundled models make."""
+    found = read_pairs(DEFAULT_PAIRS)
+    return PairData("Bundled pairs", found.pairs, found.summary)
+
+
+def pairs_of_file(path: Path) -> tuple[PairData, PairFile]:
+    """Return the pairs of a file, and all that is to be said of it.
+
+    Raises:
+        PairDataError: it cannot be read, or holds no pair.
+    """
+    try:
+        found = read_pairs(path)
+    except PromptFileError as error:
+        raise PairDataError(str(error)) from error
+    if not found.pairs:
+        only = " but ties" if len(found.problems) == found.ties else ""
+        raise PairDataError(
+            f"{path.name} holds no pairs{only} ({found.summary.rstrip('.')}); the first: "
+            f"{found.problems[0]}")
+    return PairData(path.name, found.pairs, found.summary), found
+
+
+def pairs_from_run(store: Queries, run_id: int, *, least: float | None = None) -> PairData:
+    """Return the pairs that a run's completions make (:mod:`workbench.store.run_pairs`).
+
+    Raises:
+        PairDataError: there is no such run, or they make none.
+    """
+    run = store.run(run_id)
+    if run is None:
+        raise PairDataError(f"There is no run {run_id}; `ppo-workbench runs` lists them.")
+    found = pairs_of_run(store, run_id, least=least)
+    if not found.pairs:
+        left = dict(found.counts)
+        raise PairDataError(
+            f"{run.name} has no scored completions to make pairs of; choose another run."
+            if not left or set(left) == {"without a score"} else
+            f"{run.name} has no two completions of one prompt whose scores are far enough apart to "
+            "make a pair; choose a run with more completions of each prompt.")
+    return PairData(f"Pairs of {run.name}", found.pairs, found.summary)
