@@ -57,8 +57,8 @@ def main() -> None:
             prompts, ids, done.responses(), strict=True)]
         scores = judge.score(exchanges, control=control).tolist()
         written += [
-            CompletionRecord(time, place % count, prompts[place].text, exchange.completion, score, 0.0,
-                             int(length), bool(ended))
+            CompletionRecord(time, place % count, prompts[place].text, exchange.completion, score,
+                             0.0, int(length), bool(ended))
             for place, (exchange, score, length, ended) in enumerate(zip(
                 exchanges, scores, done.lengths.tolist(), done.ended.tolist(), strict=True))]
         print(f"{(time + 1) * AT_ONCE} of {options.each}", flush=True)

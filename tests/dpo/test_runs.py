@@ -41,7 +41,8 @@ def numbers(store: Store, run_id: int) -> dict[str, list[float]]:
 
 def train(*more: str, data: Path | str | None = None, cycles: int = 3) -> int:
     chosen = [] if data is None else ["--data", str(data)]
-    return cli.main(["train", "--algorithm", "dpo", *QUICK, "--cycles", str(cycles), *chosen, *more])
+    return cli.main(
+        ["train", "--algorithm", "dpo", *QUICK, "--cycles", str(cycles), *chosen, *more])
 
 
 def test_a_run_keeps_its_pairs_and_goes_on_bit_for_bit(

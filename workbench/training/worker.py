@@ -250,7 +250,8 @@ class Worker:
         models.trained = None
         try:
             trainer = models.learn_by(algorithm)
-            data = (command.data or bundled_pairs()) if algorithm.learns_from else None
+            data = (command.data or bundled_pairs()) if (
+                algorithm.learns_from == "pairs") else None
             if data is not None:
                 trainer.learn_from(data.pairs)
             trainer.begin(prompts, hp)
