@@ -4,11 +4,14 @@ AHMADIAN_2024 = ("Ahmadian et al. 2024, Back to Basics: Revisiting REINFORCE Sty
                  "for Learning from Human Feedback in LLMs, arXiv:2402.14740")
 AZAR_2023 = ("Azar et al. 2023, A General Theoretical Paradigm to Understand Learning from Human "
              "Preferences (IPO), arXiv:2310.12036")
+BEIRAMI_2024 = ("Beirami et al. 2024, Theoretical Guarantees on the Best-of-n Alignment Policy, "
+                "arXiv:2401.01879")
 CHEN_2016 = "Chen et al. 2016, Training Deep Nets with Sublinear Memory Cost, arXiv:1604.06174"
 CHOWDHURY_2024 = ("Chowdhury et al. 2024, Provably Robust DPO: Aligning Language Models with Noisy "
                   "Feedback, arXiv:2403.00409")
 DETTMERS_2022 = ("Dettmers et al. 2022, 8-bit Optimizers via Block-wise Quantization, "
                  "arXiv:2110.02861")
+GAO_2022 = "Gao et al. 2022, Scaling Laws for Reward Model Overoptimization, arXiv:2210.10760"
 HU_2021 = "Hu et al. 2021, LoRA: Low-Rank Adaptation of Large Language Models, arXiv:2106.09685"
 HU_2025 = ("Hu 2025, REINFORCE++: A Simple and Efficient Approach for Aligning Large Language "
            "Models, arXiv:2501.03262")

@@ -159,6 +159,13 @@ async def distributions(stage: Stage) -> None:
 
 
 @scene
+async def frontier(stage: Stage) -> None:
+    stage.window.runs.model.set_ticked(stage.runs)
+    stage.window.reveal("frontier")
+    await until(lambda: stage.window.frontier.plot.isVisible())
+
+
+@scene
 async def chances(stage: Stage) -> None:
     stage.window.reveal("tokens")
     await until(lambda: stage.window.tokens.model.steps)

@@ -8,6 +8,8 @@ import torch
 from helpers.preferences import bradley_terry, make_dpo, parse, ragged
 
 from workbench.dpo.metrics import METRICS
+from workbench.learning.held_out import held_out
+from workbench.learning.metrics import HELD_OUT
 from workbench.models.capabilities import Batching
 from workbench.models.control import Interrupted, Unattended
 from workbench.models.policy_tokenizer import PromptError
@@ -269,3 +271,18 @@ def test_stopping_within_a_cycle_leaves_the_position():
     with pytest.raises(Interrupted):
         dpo.run_cycle(1, hp, [0], Stop())
     assert dpo.position == 0
+
+
+def test_of_held_out_prompts_no_pair_is_learned_from():
+    prompts = ["A", "B", "C", "D"]
+    pairs = [Pair(prompt, "E", "F", (), False, False) for prompt in prompts for _ in range(2)]
+    dpo = make_dpo(pairs)
+    hp = parse(learning_rate=1e-2, held_out_share=0, held_out_prompts=2, held_out_every=1)
+    dpo.begin(prompts, hp)
+    apart = {prompts[i] for i in held_out(4, 2)}
+    assert {pairs[i].prompt for i in dpo.table.training} == set(prompts) - apart
+    assert {pairs[i].prompt for i in dpo.table.held_out} == apart
+    assert HELD_OUT in run(dpo, hp)[-1].metrics
+    dpo.learn_from([pair for pair in pairs if pair.prompt in apart])
+    with pytest.raises(PromptError, match="All pairs are of held-out prompts"):
+        dpo.begin(prompts, hp)

@@ -11,12 +11,15 @@ from PySide6.QtGui import QColor
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
+from workbench import algorithms
+from workbench.dpo.declaration import DPO
 from workbench.gui.frontier.reading import bands, read_picture
 from workbench.gui.frontier.view import FrontierView
 from workbench.gui.widgets.run_colours import run_colour
 from workbench.gui.widgets.theme import themes
 from workbench.learning.best_of_n import kl_bound
 from workbench.learning.metrics import COMPARED, HELD_OUT, KL, SCORES, SECONDS, STEPS
+from workbench.ppo.declaration import PPO
 from workbench.records import BestOf
 from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.store import Store
@@ -41,10 +44,11 @@ def record(store: Store, run_id: int, cycle: int, more: float = 0.0) -> None:
                  STEPS: 4.0, SECONDS: 1.5, **({HELD_OUT: 0.7} if cycle == 2 else {})}).result()
 
 
-def fill(store: Store, cycles: int = 4, more: float = 0.0, **settings: object) -> int:
+def fill(store: Store, cycles: int = 4, more: float = 0.0, algorithm: str = "ppo",
+         **settings: object) -> int:
     run_id: int = store.create_run(
         name="", policy="/p", reward="/r", models={}, prompts=[Prompt(t) for t in PROMPTS],
-        hyperparameters={**DEFAULTS, "batch_size": 8, **settings}).result()
+        hyperparameters={**DEFAULTS, "batch_size": 8, **settings}, algorithm=algorithm).result()
     for cycle in range(1, cycles + 1):
         record(store, run_id, cycle, more)
     store.set_status(run_id, "finished").result()
@@ -97,6 +101,16 @@ def test_what_is_written_after_the_update_has_its_own_distance(store):
     assert held_out.cycles.tolist() == [2]
     assert held_out.costs["kl"] == pytest.approx([1.6])
     assert held_out.costs["seconds"] == pytest.approx([3.0])
+
+
+def test_what_learns_from_pairs_draws_no_samples(store, monkeypatch):
+    monkeypatch.setattr(algorithms, "ALGORITHMS", (PPO, DPO))
+    run_id = fill(store, algorithm="dpo", **DPO.settings().model_dump())
+    [track] = read_picture(store, run_id, [], "trained").tracks
+    assert track.metric == COMPARED  # by which its runs are compared
+    assert track.reward == pytest.approx([0.2, 0.4, 0.6, 0.8])
+    assert track.costs["kl"] == pytest.approx([0.25, 1, 2.25, 4])
+    assert track.costs["samples"] == pytest.approx([0] * 4)
 
 
 def test_seeds_of_one_setting_make_a_band(store):

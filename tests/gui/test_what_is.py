@@ -97,12 +97,15 @@ def test_every_picture_says_what_it_is(qtbot: QtBot, opened: Opened, store) -> N
     window = opened.window
     opened.controller.show_run(fill(store))
     seen = set()
-    for name in ("metrics", "tokens", "objective", "distributions", "chances", "paths"):
+    for name in ("metrics", "tokens", "objective", "distributions", "chances", "paths",
+                 "frontier"):
         window.reveal(name)
         view = window.views[name]
         qtbot.waitUntil(lambda view=view: view.isVisible())
         if name == "objective":
             qtbot.waitUntil(lambda: window.objective.picture is not None)
+        if name == "frontier":
+            qtbot.waitUntil(lambda: window.frontier.plot.isVisible())
         if name == "distributions":
             qtbot.waitUntil(lambda: window.distributions.picture is not None)
         for widget in view.findChildren(QWidget):
@@ -118,7 +121,7 @@ def test_every_picture_says_what_it_is(qtbot: QtBot, opened: Opened, store) -> N
                     dialog.close()
                     QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     assert {"plot_objective/scores", "objective_region", "objective_bars", "objective_term_0",
-            "tokens_line", "chance_bars", "path_tree", "calibration"} <= seen
+            "tokens_line", "chance_bars", "path_tree", "calibration", "frontier_plot"} <= seen
     assert any(name.startswith("distribution_") for name in seen)
 
 

@@ -19,7 +19,7 @@ from workbench.learning.aggregation import Aggregation
 from workbench.learning.batch import measure
 from workbench.learning.epochs import Epochs, Plan, summarise
 from workbench.learning.parts import COMPARE
-from workbench.learning.trainer import Trainer, scheduled
+from workbench.learning.trainer import Trainer, held_out_prompts, scheduled
 from workbench.models.clock import Clock
 from workbench.models.control import Control, CycleControl, NotFiniteError
 from workbench.models.forward import read_logprobs
@@ -28,7 +28,7 @@ from workbench.models.phases import Phase
 from workbench.models.policy import Policy
 from workbench.models.policy_tokenizer import PolicyTokenizer
 from workbench.models.randomness import prompt_at
-from workbench.records import CycleResult, Draft, Pair, PromptLike
+from workbench.records import CycleResult, Draft, Pair, PromptLike, with_equal_columns
 
 _REFERENCE = "pairs/reference"
 _AT_ONCE = 512
@@ -78,12 +78,14 @@ class DPOTrainer(Trainer[DPOSettings]):
             PromptError: none of the pairs can be learned from; as every trainer.
             UnsupportedModelError: the models cannot be used as ``settings`` ask.
         """
-        how = (settings.control_tokens, settings.held_out_share, settings.seed)
+        asked = with_equal_columns(prompts)
+        never = frozenset(asked[i].text for i in held_out_prompts(len(asked), settings))
+        how = (settings.control_tokens, settings.held_out_share, settings.seed, never)
         if self._table is None or self._read_with != (id(self._pairs), how):
             self._table = read_table(
                 self._pairs, self.policy_tokenizer,
                 control_tokens=settings.control_tokens == "tokens",
-                held_out_share=settings.held_out_share, seed=settings.seed)
+                held_out_share=settings.held_out_share, seed=settings.seed, never=never)
             self._read_with = (id(self._pairs), how)
         super().begin(prompts, settings, prompt_ids)
         self.reference_sums = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,9 +67,12 @@ class PairTable:
 
 def read_table(
     pairs: Sequence[Pair], policy_tokenizer: PolicyTokenizer, *, control_tokens: bool,
-    held_out_share: float, seed: int,
+    held_out_share: float, seed: int, never: Collection[str] = (),
 ) -> PairTable:
     """Return pairs as the policy reads them.
+
+    Args:
+        never: prompts of which no pair is learned from.
 
     Raises:
         PromptError: none can be learned from, or the tokenizer cannot read one.
@@ -104,7 +107,10 @@ def read_table(
     if not kept:
         raise PromptError(f"None of the {_count(len(pairs), 'pair')} can be learned from: "
                           f"{_listed(left_out)}; choose others.")
-    training, held_out = _split([asked[place] for place in kept], held_out_share, seed)
+    training, held_out = _split([asked[place] for place in kept], held_out_share, seed, never)
+    if not training:
+        raise PromptError("All pairs are of held-out prompts, so there are none to learn from; "
+                          "lower Held-out prompts (held_out_prompts), or choose other pairs.")
     return PairTable(
         [prompt_ids[p] for p in kept], [sides[0][p] for p in kept], [sides[1][p] for p in kept],
         [(asked[p].text, *readable[p].answers) for p in kept], training, held_out, left_out)
@@ -133,13 +139,13 @@ def _foreign(pair: Pair, own: set[str]) -> str:
 
 
 def _split(
-    asked: Sequence[TextPrompt], share: float, seed: int
+    asked: Sequence[TextPrompt], share: float, seed: int, never: Collection[str]
 ) -> tuple[list[int], list[int]]:
     """Return the places of pairs to learn from and of those held out, by prompt."""
     prompts = list(dict.fromkeys((p.text, p.messages) for p in asked))
     number = min(round(share * len(prompts)), len(prompts) - 1)
     order = np.random.default_rng([seed, Stream.HELD_OUT_PAIRS]).permutation(len(prompts))
-    chosen = {prompts[i] for i in order[:number]}
+    chosen = {prompts[i] for i in order[:number]} | {p for p in prompts if p[0] in never}
     sides: tuple[list[int], list[int]] = ([], [])
     for place, p in enumerate(asked):
         sides[(p.text, p.messages) in chosen].append(place)

@@ -220,7 +220,7 @@ class Trainer(ABC, Generic[S]):
             UnsupportedModelError: the models cannot be used as ``settings`` asks.
         """
         asked = with_equal_columns(prompts)
-        apart = _held_out(len(asked), settings)
+        apart = held_out_prompts(len(asked), settings)
         if lacking := missing_column(self.reward, list(asked[0].columns) if asked else []):
             raise PromptError(lacking)
         if prompt_ids is None:
@@ -270,7 +270,7 @@ class Trainer(ABC, Generic[S]):
             self.prompt_ids = self.policy_tokenizer.encode(
                 self.prompts, new.response_length, control_tokens=new.control_tokens == "tokens")
         if old.held_out_prompts != new.held_out_prompts:
-            self._hold_out(_held_out(len(self.prompts), new))
+            self._hold_out(held_out_prompts(len(self.prompts), new))
         if any(getattr(old, name) != getattr(new, name) for name in self.MADE_WITH):
             arrays, numbers = self.snapshot()
             self.begin(self.prompts, new, self.prompt_ids)
@@ -428,7 +428,12 @@ class Trainer(ABC, Generic[S]):
         self.between_cycles = False
 
 
-def _held_out(count: int, settings: Settings) -> list[int]:
+def held_out_prompts(count: int, settings: Settings) -> list[int]:
+    """Return which of ``count`` prompts ``settings`` hold out.
+
+    Raises:
+        PromptError: none would be left to train on.
+    """
     try:
         return held_out(count, settings.held_out_prompts)
     except ValueError as error:

@@ -30,7 +30,9 @@ class Controls(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.rewards = named(QComboBox(), "frontier_y", "Reward", "Which reward is drawn")
+        self.rewards = named(QComboBox(), "frontier_y", "Reward",
+                             "Which reward is drawn: that by which an algorithm's runs are "
+                             "compared, that of the compared prompts, or of the held-out ones")
         self.rewards.addItems(list(REWARDS.values()))
         self.costs = named(QComboBox(), "frontier_x", "Against", "What the reward is drawn against")
         self.costs.addItems(list(COSTS.values()))

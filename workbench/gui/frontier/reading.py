@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 Y = Literal["trained", "compared", "held out"]
 X = Literal["kl", "root", "samples", "steps", "seconds"]
 REWARDS: Mapping[Y, str] = {
-    "trained": "Training reward", "compared": "Compared reward", "held out": "Held-out reward"}
+    "trained": "Reward", "compared": "Compared reward", "held out": "Held-out reward"}
 COSTS: Mapping[X, str] = {
     "kl": "KL to start policy", "root": "√KL to start policy", "samples": "Samples drawn",
     "steps": "Optimiser steps", "seconds": "Time"}
@@ -35,11 +35,12 @@ UNITS: Mapping[X, str] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Track:
-    """A run: its reward after each of ``cycles``, and by then how much ``costs`` of each kind, (n,)
-    all. Runs of one ``setting`` differ in their seeds alone."""
+    """A run: its reward, which is ``metric``, at each of ``cycles``, and what of each kind it
+    ``costs`` by then, (n,) all. Runs of one ``setting`` differ in their seeds alone."""
 
     run_id: int
     name: str
+    metric: str
     setting: str
     cycles: Array
     reward: Array
@@ -119,8 +120,8 @@ def cost_text(x: X, cost: float) -> str:
 
 
 def _track(store: Store, run: RunRecord, y: Y) -> Track:
-    headline = algorithm_of_run(run).headline
-    name = {"trained": headline, "compared": COMPARED, "held out": HELD_OUT}[y]
+    algorithm = algorithm_of_run(run)
+    name = {"trained": algorithm.headline, "compared": COMPARED, "held out": HELD_OUT}[y]
     series = read_series(store, run.id, (name, KL, STEPS, SECONDS))
     # What is written before the update has its distance in the cycle; what is written after it,
     # that of the completions which are compared after it.
@@ -132,8 +133,10 @@ def _track(store: Store, run: RunRecord, y: Y) -> Track:
     points = points[np.isfinite(points).all(axis=1)]
     cycles = points[:, 0]
     far = np.maximum(points[:, 2], 0.0)  # an estimate may be below 0, which no distance is
-    return Track(run.id, run.name, _setting(run), cycles, points[:, 1], {
-        "kl": far, "root": np.sqrt(far), "samples": _samples(store, run, cycles),
+    # What learns from data draws none.
+    samples = np.zeros(len(cycles)) if algorithm.learns_from else _samples(store, run, cycles)
+    return Track(run.id, run.name, name, _setting(run), cycles, points[:, 1], {
+        "kl": far, "root": np.sqrt(far), "samples": samples,
         "steps": _summed(series.get(STEPS), cycles),
         "seconds": _summed(series.get(SECONDS), cycles)})
 

@@ -15,13 +15,15 @@ from workbench.formatting import percent
 from workbench.gui.background import Background
 from workbench.gui.frontier.controls import Controls
 from workbench.gui.frontier.plot import FrontierPlot, Point
-from workbench.gui.frontier.reading import REWARDS, Picture, Y, cost_text, read_picture
+from workbench.gui.frontier.reading import Picture, Y, cost_text, read_picture
 from workbench.gui.run_view import PictureView
+from workbench.gui.what_is import Explanation, explain_by
 from workbench.gui.widgets.controls import label, named
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.run_colours import run_colour
 from workbench.gui.widgets.theme import themes
 from workbench.learning.metrics import SCORES
+from workbench.papers import BEIRAMI_2024, GAO_2022
 from workbench.records import BestOf
 from workbench.store.store import Store
 from workbench.training.commands import StopTrying
@@ -42,6 +44,13 @@ _NOTHING: Mapping[Y, str] = {
     "compared": "No compared prompts of this run are kept.",
     "held out": "No prompts are held out in this run: set Held-out prompts in Hyperparameters "
                 "before it starts."}
+_ABOUT = Explanation(
+    "Frontier", "How much reward a run has for how far its policy has moved from the start policy, "
+    "a point a cycle (Gao et al. 2022). What lies higher at the same KL is better. The dashed line "
+    "is what sampling n completions and keeping the best one gives, without any training; its KL "
+    "is at most that of the formula (Beirami et al. 2024). Reward that falls while KL grows is the "
+    "sign of a reward that is exploited.",
+    formula="KL(best of n) ≤ ln n - {n - 1}÷{n}", source=f"{GAO_2022}; {BEIRAMI_2024}")
 _TELL = "Point at a cycle to read it, click to go there"
 
 
@@ -202,7 +211,8 @@ class FrontierView(PictureView[Picture]):
         costs = ", ".join(cost_text(x, float(track.costs[x][i]))
                           for x in ("kl", "samples", "steps", "seconds"))
         return (f"{track.name}, cycle {int(track.cycles[i]):,}: "
-                f"{REWARDS[self._reward].lower()} {reward.text(float(track.reward[i]))}; {costs}")
+                f"{find_metric(track.metric).label.lower()} "
+                f"{reward.text(float(track.reward[i]))}; {costs}")
 
     def _summary(self) -> str:
         """Say where each run has come to."""
@@ -215,8 +225,8 @@ class FrontierView(PictureView[Picture]):
 
     def _build(self) -> None:
         self.controls = Controls()
-        self.plot = named(
-            FrontierPlot(), "frontier_plot", "Frontier", "")
+        self.plot = named(FrontierPlot(), "frontier_plot", "Frontier", "")
+        explain_by(self.plot, lambda: _ABOUT)
         self.plot.pointed.connect(self._point_at)
         self.plot.chosen.connect(self._choose)
         self.controls.changed.connect(self.draw)
