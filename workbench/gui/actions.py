@@ -120,8 +120,8 @@ SPECS = (
     ActionSpec("notifications", "Notifications…", "What the window has told, with the time",
                "View", "Ctrl+Shift+N", "bell"),
     ActionSpec("enlarge_view", "Enlarge the view", "Give the view that you clicked in last, and "
-               "the tabs beside it, the whole window; again, or Escape: show all as before. A double "
-               "click on a tab does it too", "View", "F11", checkable=True, group=True),
+               "the tabs beside it, the whole window; again, or Escape: show all as before. A "
+               "double click on a tab does it too", "View", "F11", checkable=True, group=True),
     ActionSpec("reset_layout", "Reset layout", "Put every dock back where it was at first", "View",
                icon="reset"),
     ActionSpec("theme_system", "Theme: like the system", "Follow the system's colour scheme",
