@@ -35,6 +35,15 @@ def test_a_plan_has_what_the_ways_have_in_common() -> None:
     assert Plan.of_json(plan.as_json()) == plan
 
 
+def test_a_way_that_writes_nothing_has_its_own_steps_and_as_many_cycles() -> None:
+    like = parse({"batch_size": 24, "learning_rate": 1e-3, "num_cycles": 7, "response_length": 9})
+    plan = make_plan(find_ways(["DPO"]), [2], like, 10, "samples")
+    (dpo,) = (run.settings() for run in plan.runs)
+    own = type(dpo)()
+    assert (dpo.batch_size, dpo.learning_rate) == (own.batch_size, own.learning_rate)
+    assert (dpo.num_cycles, dpo.response_length, dpo.seed) == (7, 9, 2)
+
+
 @pytest.mark.parametrize(("names", "seeds", "budget", "sentence"), [
     ([], [0], 100, "at least one way"), (["PPO"], [], 100, "and one seed"),
     (["PPO"], [0], 0, "must be above 0 samples")])

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Unit = Literal["samples", "seconds"]
 _NO_END = 100_000  # cycles of a run that seconds end
+_OF_STEPS = "Phase 2: update"
 
 
 class CompareError(ValueError):
@@ -35,15 +36,17 @@ class Way:
     values: Mapping[str, Value]
 
     def settings(self, like: Settings) -> Settings:
-        """Return its settings, where what all algorithms share is as in ``like``, and the rest
-        too if those are of the same algorithm.
+        """Return its settings: as in ``like``, if those are of the same algorithm; of those of
+        another what is written and compared is the same, and how large a batch and a step are is
+        each algorithm's own.
 
         Raises:
             HyperparameterError: they do not go together.
         """
         kept = like.model_dump()
         if algorithm_of(like) is not self.algorithm:
-            kept = {name: kept[name] for name in Settings.specs()}
+            kept = {name: kept[name] for name, spec in Settings.specs().items()
+                    if spec.group != _OF_STEPS and name != "batch_size"}
         return self.algorithm.settings.parse({**kept, **self.values})
 
 
@@ -109,7 +112,8 @@ def make_plan(
 
     Args:
         like: what the ways have in common.
-        budget: of each run: completions to write, or seconds of its cycles.
+        budget: of each run: completions to write, or seconds of its cycles. A way that writes
+            none has as many cycles as ``like``.
 
     Raises:
         CompareError: there is nothing to compare.
@@ -123,7 +127,9 @@ def make_plan(
     for seed in dict.fromkeys(seeds):
         for way in chosen:
             settings = way.settings(like)
-            cycles = _NO_END if unit == "seconds" else math.ceil(budget / settings.batch_size)
+            cycles = _NO_END if unit == "seconds" else (
+                like.num_cycles if way.algorithm.learns_from
+                else math.ceil(budget / settings.batch_size))
             settings = settings.with_changes({"seed": seed, "num_cycles": cycles})
             runs.append(Planned(f"{way.name}, seed {seed}", way.name, seed, way.algorithm.name,
                                 settings.model_dump()))
@@ -175,7 +181,7 @@ def results(
         metrics = store.metrics(at.run.id)
         last = {name: series.values[-1] for name, series in metrics.items() if series.values}
         first = metrics.get(shown.headline)
-        batch = at.run.hyperparameters.get("batch_size", 0)
+        batch = 0 if shown.learns_from else at.run.hyperparameters.get("batch_size", 0)
         assert isinstance(batch, int)
         yield at.planned, at.run, last | {
             "first": first.values[0] if first else math.nan,
