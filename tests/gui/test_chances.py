@@ -5,10 +5,10 @@ import re
 
 import numpy as np
 import pytest
+from helpers import pointer
 from helpers.reinforce import REINFORCE, add_reinforce
 from helpers.window import DEFAULTS, PROMPTS, as_plain, ready
-from PySide6.QtCore import QPoint, Qt
-from PySide6.QtTest import QTest
+from PySide6.QtCore import Qt
 
 from workbench.gui.chances.bars import say_row
 from workbench.gui.chances.reading import ROWS, Whole, entropy_of, tempered
@@ -77,7 +77,7 @@ def test_before_a_token_is_chosen_it_says_what_it_is_for(opened):
 
 def test_the_bars_are_what_the_store_has(qtbot, opened, store):
     view = shown(qtbot, opened, fill(store))
-    assert view._where.text() == "Cycle 2, in place of “odd” at the beginning"
+    assert view._where.text() == "Cycle 2, in place of “odd” right after the prompt"
     picture = view.bars.picture
     assert picture.marks == ("Start policy", "Before the update", "After it")
     assert [row.piece for row in picture.rows] == [" bad", " good", " fine", " odd", None]
@@ -276,11 +276,24 @@ def test_small_plots_follow_the_metrics(qtbot, opened, store):
     assert not view.grab().isNull()
 
 
+def test_it_says_whose_chances_the_arrows_go_by_and_what_the_slider_waits_for(
+    qtbot, opened, store
+):
+    view = shown(qtbot, opened, fill(store))
+    assert "by the chances before the update" in view._idea.text()
+    for widget in (view.slider, view._degrees, view._slider_name):
+        assert not widget.isEnabled()
+        assert "press Whole distribution first" in widget.toolTip()
+    opened.controller.handle([ev.StateChanged(State.RUNNING)])
+    assert not view.whole.isEnabled()
+    assert "Pause first" in view.whole.toolTip()
+
+
 def test_a_row_is_told_by_pointer_and_keyboard(qtbot, opened, store):
     view = shown(qtbot, opened, fill(store))
     bars = view.bars
     middle = bars.bar(3, 1).center()
-    QTest.mouseMove(bars, QPoint(round(middle.x()) + 1, round(middle.y())))
+    pointer.move(bars, middle)
     expected = say_row(bars.picture.rows[3], bars.picture)
     assert expected == (
         "“odd”, which was drawn: start policy 5.0\N{NO-BREAK SPACE}%; before the update "

@@ -11,6 +11,7 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QTextDocumentFragment
 
 from workbench.gui.paths.layout import grow, spread
+from workbench.gui.paths.tree import _lit
 from workbench.gui.paths.view import say
 from workbench.records import Branch, Continuation, Crossroads, TokenTrace
 from workbench.store.records import CompletionRecord, Prompt
@@ -104,8 +105,9 @@ def test_it_is_written_on_and_drawn(qtbot, opened, store):
     opened.controller.handle([ev.WroteOn(1, FOUND)])
     assert view.button.text() == "Write on from here"
     assert view._said.text() == (
-        "“good” had a chance of 20\N{NO-BREAK SPACE}% (start policy 10\N{NO-BREAK SPACE}%). This "
-        "path is worth 1.90, the others 0.70 on average: advantage +1.20 of reward, against the "
+        "“good” has a chance of 20\N{NO-BREAK SPACE}% by Run 1 after cycle 1 (start policy "
+        "10\N{NO-BREAK SPACE}%). This path is worth 1.90, the others 0.70 on average: advantage "
+        "+1.20 of reward, against the "
         "other paths. All together 1.00 (●); the value head foresaw 0.64 (◇).")
     tree = view.tree
     assert len(tree.root.leaves()) == 5
@@ -221,11 +223,71 @@ def test_from_the_prompt(qtbot, opened, store):
     run_id = place(opened, store)
     view = opened.window.paths
     qtbot.mouseClick(view.from_prompt, Qt.MouseButton.LeftButton)
-    assert view._where.text() == "Cycle 1, in place of “was” at the beginning"
+    assert view._where.text() == "Cycle 1, in place of “was” right after the prompt"
+    # Nothing was written there yet, so that it is now.
+    assert (opened.sent[-1].at, opened.sent[-1].run_id) == (0, run_id)
+    assert view.button.text() == "Stop"
+    store.record_crossroads(FIRST).result()
+    opened.controller.handle([ev.WroteOn(1, FIRST)])
     assert not view.from_prompt.isEnabled()
-    qtbot.mouseClick(view.button, Qt.MouseButton.LeftButton)
-    assert opened.sent[-1].at == 0
-    assert opened.sent[-1].run_id == run_id
+    sent = len(opened.sent)
+    view.go_to(1)
+    qtbot.mouseClick(view.from_prompt, Qt.MouseButton.LeftButton)
+    assert (view._place[3], len(opened.sent)) == (0, sent)  # what is there is shown
+
+
+def test_the_name_of_a_branch_lights_it_and_shows_its_best_text(qtbot, opened, store):
+    place(opened, store)
+    store.record_crossroads(FOUND).result()
+    view, tree = opened.window.paths, opened.window.paths.tree
+    view._read()
+    node, box, _ = next(n for n in tree.names() if n[0].branch.piece == " bad")
+    qtbot.mouseClick(tree, Qt.MouseButton.LeftButton, pos=box.center().toPoint())
+    assert tree._leaf is node
+    assert view._text.text() == "0.50 on average of 2, the best 1.00: …bad 1 2"
+    assert view._text.isVisible()
+    assert {id(n) for n in node.leaves()} <= {id(n) for n in _lit(node)}
+    assert not tree.grab().isNull()
+    pointer.move(tree, QPointF(1, 1))
+    assert tree._leaf is None
+
+
+def test_it_says_why_tokens_has_another_advantage(opened, store):
+    run_id = place(opened, store)
+    trace = TokenTrace(0, 0, np.array([3, 7], np.int32), (" was", " good"), {
+        "value": np.zeros(2, np.float32), "advantage": np.array([0.5, -3.69], np.float32)})
+    store.record_cycle(
+        run_id, 2, metrics={}, rollout=[CompletionRecord(
+            0, 0, "The film", " was good", 1.9, 0.0, 2, True)], comparison=[], traces=[trace],
+        keep_traces=9).result()
+    store.record_crossroads(replace(FOUND, cycle=2)).result()
+    view = opened.window.paths
+    view.show_place(run_id, 2, 0, 1)
+    assert view._said.text().endswith(
+        "In Tokens it has −3.69 deviations: there against the value head's estimate (GAE), by the "
+        "policy before the update of cycle 2; here against what else could be written, by "
+        "Run 1 after cycle 1.")
+
+
+def test_marks_of_the_first_place_are_clear_of_the_scale(opened, store):
+    place(opened, store)
+    tree = opened.window.paths.tree
+    tree.show_places([FOUND], 1)
+    assert tree.place(tree.root).x() >= 46 + 6
+    assert all(box.left() >= 46 for _, box, _ in tree.estimates())
+
+
+@pytest.mark.parametrize(("low", "high"), [(-0.62, 1.51), (0.013, 0.038), (-7.0, 12.4), (3.0, 3.1)])
+def test_numbers_of_the_scale_are_round(opened, store, low, high):
+    place(opened, store)
+    tree = opened.window.paths.tree
+    tree.resize(600, 400)
+    tree._range = low, high
+    ticks = tree.ticks()
+    step = ticks[1] - ticks[0]
+    assert round(step / 10 ** math.floor(math.log10(step) + 1e-9), 6) in (1, 2, 5)
+    assert all(low - 1e-9 <= t <= high + 1e-9 for t in ticks)
+    assert 2 <= len(ticks) <= 5
 
 
 def test_what_another_policy_wrote_is_chosen(opened, store):
@@ -375,7 +437,8 @@ def test_the_tree_stays_at_a_token_that_nothing_was_written_on_from(qtbot, opene
         "Nothing was written on from here yet. The tree is of another place of this completion; "
         "Left and Right in it go there.")
     assert [node.crossroads.at for node, *_ in tree.estimates()] == [1, 1]
-    assert not tree.names()
+    # What has been written keeps its names.
+    assert {node.branch.piece for node, *_ in tree.names()} == {" bad", " good", "."}
     assert not tree.grab().isNull()
     qtbot.keyClick(tree, Qt.Key.Key_Left)
     assert tree.chosen is tree.places[0]

@@ -14,10 +14,12 @@ from PySide6.QtTest import QAbstractItemModelTester
 from PySide6.QtWidgets import QApplication, QDockWidget, QLabel
 from pytestqt.qtbot import QtBot
 
+from workbench.gui.completions.model import TITLES, Column
 from workbench.gui.tokens.steps import most_telling, strengths
 from workbench.gui.tokens.table import ColouredText, StepsModel, tint
 from workbench.gui.tokens.view import TokensView
 from workbench.gui.widgets.theme import DARK, LIGHT, themes
+from workbench.learning.distributions import KL_OF_COMPLETIONS
 from workbench.ppo.tokens import COLUMNS, TOKENS, Step, read_steps, say
 from workbench.records import TokenTrace
 from workbench.store.store import Store
@@ -104,6 +106,10 @@ def test_a_token_is_told_in_words() -> None:
             "itself; the step that left the band, or other tokens, moved it further.") in beyond
     assert ("made it ×0.50, outside the band 0.80 to 1.20 but not held: carried by other tokens, "
             "against its own advantage.") in say(step(ratio=0.5), SETTINGS)
+    for ratio, advantage in ((0.9, 1.0), (1.1, -1.0)):
+        assert (f"made it ×{ratio:.2f}, carried by other tokens, against its own advantage."
+                in say(step(ratio=ratio, advantage=advantage), SETTINGS))
+        assert "carried" not in say(step(ratio=ratio, advantage=-advantage), SETTINGS)
     rare = say(step(piece="<b>", chance=1e-5, start_chance=1e-6), SETTINGS)
     shown = QTextDocumentFragment.fromHtml(rare).toPlainText().replace("\N{NO-BREAK SPACE}", " ")
     assert shown.startswith("<b> ")
@@ -146,6 +152,17 @@ def test_a_price_that_is_part_of_an_advantage_is_told() -> None:
     assert ("What followed was worse than foreseen (−0.20 as GAE counts it), KL price and discount "
             "−0.13; together +0.56. Advantage +1.00 deviations") in text
     assert "together" not in say(step(returned=0.9, followed=-0.2), {"cliprange": 0.2})
+
+
+def test_what_kl_price_and_discount_add_is_called_a_gain() -> None:
+    assert "KL price and discount +0.07 (a gain here);" in say(
+        step(returned=0.9, followed=-0.4), SETTINGS)
+
+
+def test_help_says_that_one_kl_may_be_below_0() -> None:
+    tips = [next(c.help for c in COLUMNS if c.title == "KL"), KL_OF_COMPLETIONS.help,
+            TITLES[Column.KL][1]]
+    assert all("may be below 0; only the mean over many is a distance" in tip for tip in tips)
 
 
 def test_the_token_that_mattered_had_alternatives() -> None:

@@ -93,7 +93,8 @@ COLUMNS = (
            lambda s: math.log(s.ratio) if s.ratio > 0 else 0.0),
     TokenColumn("KL",
            "How much likelier the policy finds the token than the start policy does, in nats: "
-           "log π − log π_start. Its sum is the completion's KL by the estimator k1",
+           "log π − log π_start. Its sum is the completion's KL by the estimator k1. Of a single "
+           "token or completion it may be below 0; only the mean over many is a distance",
            lambda s: signed(s.kl), lambda s: s.kl, False),
     TokenColumn("Entropy",
            "How open the choice of this token was, in nats. 0: no alternative; this is what the "
@@ -192,7 +193,8 @@ def _say_together(step: Step, whitened: bool) -> str:
     if not followed:
         return ""
     rest = _rest(step)
-    price = f", KL price and discount {signed(rest)}" if rest else ""
+    price = (f", KL price and discount {signed(rest)}{' (a gain here)' if rest > 0 else ''}"
+             if rest else "")
     total = f"; together {signed(step.together)}" if whitened else ""
     return f"{followed[0].upper()}{followed[1:]}{price}{total}. "
 
@@ -204,7 +206,9 @@ def say_band(step: Step, settings: Mapping[str, object]) -> str:
         return (f", held by the clip (the band is {number(low)} to {number(high)}): it no longer "
                 "pushes itself; the step that left the band, or other tokens, moved it further")
     if low <= step.ratio <= high:
-        return ""
+        against = (abs(step.advantage) >= _EVEN and abs(step.ratio - 1) >= _LEAST
+                   and (step.ratio > 1) != (step.advantage > 0))
+        return ", carried by other tokens, against its own advantage" if against else ""
     return (f", outside the band {number(low)} to {number(high)} but not held: carried by other "
             "tokens, against its own advantage")
 

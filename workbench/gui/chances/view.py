@@ -195,7 +195,7 @@ class ChancesView(PlaceView):
         place = self._place
         self._pages.setCurrentWidget(self._empty if place is None else self._scroll)
         enable(self.whole, self._state in allowed(ReadDistribution), WHEN[ReadDistribution][1])
-        for widget in (self.slider, self._degrees):
+        for widget in (self.slider, self._degrees, self._slider_name):
             enable(widget, self._found is not None, _SLIDER_OFF)
         with QSignalBlocker(self.slider):
             self.slider.setValue(round(self._temperature * _STEPS))
@@ -241,9 +241,12 @@ class ChancesView(PlaceView):
             return (f"{said}. The entropy term would change the policy itself; it is off in this "
                     f"cycle ({why}).")
         coefficient = self._settings[term.coefficient]
+        whose = ("by the chances of the policy as it is now, so that they may turn from those "
+                 "before the update" if self._found is not None else
+                 "by the chances before the update")
         return (f"{said}. The entropy term ({term.symbol} = {coefficient:g}) changes the policy "
-                "itself: the arrows say which tokens the update makes likelier for it and which "
-                "rarer, whatever the slider shows.")
+                f"itself: the arrows say which tokens it pushes up and which down, {whose}, "
+                "whatever the slider shows.")
 
     def _show_row(self, row: Row | None) -> None:
         self._pointed.setText("" if row is None else say_row(row, self.bars.picture))
@@ -314,7 +317,8 @@ class ChancesView(PlaceView):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(6)
         group.setMinimumHeight(self.whole.sizeHint().height())  # side by side with it
-        for widget in (label("Temperature (sampling)"), self.slider, self._degrees):
+        self._slider_name = label("Temperature (sampling)")
+        for widget in (self._slider_name, self.slider, self._degrees):
             row.addWidget(widget)
         flow.addWidget(group)
         return controls

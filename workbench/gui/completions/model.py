@@ -43,7 +43,8 @@ TITLES: Mapping[Column, tuple[str, str]] = {
                     "those of the others above it, in the order of the columns"),
     Column.CHANGE: ("Change", "The change in reward from the first column to the last"),
     Column.KL: ("KL", "How far it is from what the start policy would write, in nats; the last "
-                "cycle's at the foot"),
+                "cycle's at the foot. Of one completion it may be below 0; only the mean over "
+                "many is a distance"),
     Column.LENGTH: ("Length", "Tokens; the last cycle's at the foot"),
 }
 SORTS: Mapping[str, Column] = {

@@ -30,6 +30,7 @@ from workbench.gui.widgets.theme import Theme, themes
 from workbench.records import Crossroads
 
 _LEFT, _RIGHT, _ABOVE = 46, 56, 14  # pixels for the scale, for rewards, and above and below
+_IN = 12  # pixels from the scale to the first place, whose mark stands clear of it
 _EVEN = 0.02  # of the range: an advantage that is less has no colour
 _BESIDE = 8  # pixels from a leaf to its reward
 _NEAR = 24  # pixels within which a leaf is pointed at
@@ -52,7 +53,8 @@ _WHAT = Explanation(
 class PathTree(QWidget):
     """The places of one completion that were written on from, of which one is chosen.
 
-    ``pointed`` carries the leaf that is pointed at or chosen with Up and Down, None: none is;
+    ``pointed`` carries the leaf that is pointed at or chosen with Up and Down, or the branch whose
+    name is, None: none is;
     ``place_chosen`` the place (how many tokens are before it) that was clicked or gone to with Left
     and Right. A branch of the chosen place stands where its name has room, as near to its worth as
     can be.
@@ -74,6 +76,7 @@ class PathTree(QWidget):
         """The places that were written on from, in their order."""
         self.chosen: Node | None = None
         """The one that is looked at."""
+        self._spoken: Node | None = None  # the one whose branches are named
         self._nodes: list[Node] = []
         self._leaves: list[Node] = []
         self._leaf: Node | None = None
@@ -94,6 +97,8 @@ class PathTree(QWidget):
             self._range = self._find_range()
             self._point_at(None)
         self.chosen = next((n for n in self.places if n.crossroads.at == at), None)
+        self._spoken = self.chosen or next(
+            (n for n in reversed(self.places) if n.crossroads.at < at), self.root)
         if self._leaf is not None and not self._is_chosen(self._leaf):
             self._point_at(None)
         self._make_room()
@@ -142,11 +147,12 @@ class PathTree(QWidget):
         return found
 
     def ticks(self) -> list[float]:
-        """Return the numbers of the scale, evenly spaced and clear of one another."""
+        """Return the round numbers of the scale, evenly spaced and clear of one another."""
         low, high = self._range
         room = (self.height() - 2 * _ABOVE) / QFontMetricsF(self.font()).height()
-        count = max(1, min(_TICKS, int(room)))
-        return [low + (high - low) * i / count for i in range(count + 1)]
+        step = _round_up((high - low) / max(1, min(_TICKS, int(room))))
+        return [i * step for i in range(math.ceil(low / step - 1e-9),
+                                        math.floor(high / step + 1e-9) + 1)]
 
     def value_at(self, place: Node) -> QPointF:
         """Return where the value head's estimate at a place is drawn, beside its mean."""
@@ -171,7 +177,8 @@ class PathTree(QWidget):
             for at, text, over in marks:
                 wide = metrics.horizontalAdvance(text) + 2
                 top = at.y() - _MARK - high if over else at.y() + _MARK
-                box = QRectF(max(0.0, at.x() - wide / 2), top, wide, high)
+                left = _LEFT if at.x() < _LEFT + 2 * _IN else 0.0  # clear of the scale
+                box = QRectF(max(left, at.x() - wide / 2), top, wide, high)
                 if box.top() < 0 or box.bottom() > self.height():
                     box.moveTo(at.x() + _MARK + 2, at.y() - high / 2)
                 if taken.is_clear(box):
@@ -193,9 +200,10 @@ class PathTree(QWidget):
     def _make_room(self) -> None:
         """Find where nodes are; branches of the chosen place stand clear of one another."""
         self._at = {id(node): QPointF(
-            _LEFT + node.x * (self.width() - _LEFT - _RIGHT), self._height(node.worth))
+            _LEFT + _IN + node.x * (self.width() - _LEFT - _IN - _RIGHT),
+            self._height(node.worth))
             for node in self._nodes}
-        nodes = self.chosen.branches() if self.chosen else []
+        nodes = self._spoken.branches() if self._spoken else []
         low, high = _EDGE, max(_EDGE, self.height() - _EDGE)
         tall = QFontMetricsF(self.font()).height() + 2
         # Without the last one or ones, where they would not be clear of the others.
@@ -241,14 +249,21 @@ class PathTree(QWidget):
     # -- pointing
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
-        """Point at the nearest leaf."""
+        """Point at the branch whose name it is, or at the nearest leaf."""
         at = event.position()
+        if (branch := self._name_at(at)) is not None:
+            self._point_at(branch)
+            return
         nearest = min(self._leaves, default=None, key=lambda n: self._far(n, at))
         self._point_at(nearest if nearest and self._far(nearest, at) <= _NEAR else None)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Choose the place of what is clicked."""
         at = event.position()
+        if event.button() == Qt.MouseButton.LeftButton and (branch := self._name_at(at)):
+            self._point_at(branch)
+            self._choose(branch.crossroads.at)
+            return
         nearest = min(self._nodes, default=None, key=lambda n: self._far(n, at))
         if (event.button() == Qt.MouseButton.LeftButton and nearest
                 and self._far(nearest, at) <= _NEAR):
@@ -271,6 +286,10 @@ class PathTree(QWidget):
             return
         at = leaves.index(self._leaf) + step if self._leaf in leaves else 0
         self._point_at(leaves[max(0, min(at, len(leaves) - 1))])
+
+    def _name_at(self, at: QPointF) -> Node | None:
+        """Return the branch whose name stands there."""
+        return next((node for node, box, _ in self.names() if box.contains(at)), None)
 
     def _choose(self, at: int) -> None:
         if self.chosen is None or self.chosen.crossroads.at != at:
@@ -305,7 +324,7 @@ class PathTree(QWidget):
         painter = QPainter(self)
         painter.drawPixmap(0, 0, self._picture)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        for node in [] if self._leaf is None else _way(self._leaf):
+        for node in [] if self._leaf is None else _lit(self._leaf):
             if node.parent is not None:
                 self._draw_edge(painter, node, theme, wider=1.2)
         self._draw_labels(painter, theme)
@@ -351,7 +370,7 @@ class PathTree(QWidget):
             painter.drawLine(QPointF(_LEFT, y), QPointF(self.width() - _RIGHT, y))
             painter.setPen(QColor(theme.muted))
             painter.drawText(QRectF(0, y - 8, _LEFT - 6, 16), Qt.AlignmentFlag.AlignRight
-                             | Qt.AlignmentFlag.AlignVCenter, number(value, 1))
+                             | Qt.AlignmentFlag.AlignVCenter, _tick_text(value, self.ticks()))
 
     def _draw_edge(
         self, painter: QPainter, node: Node, theme: Theme, wider: float = 0.0
@@ -380,8 +399,7 @@ class PathTree(QWidget):
         text, accent = QColor(theme.text), QColor(theme.accent)
         for leaf, box in self.labels():
             pointed = leaf is self._leaf
-            if pointed:  # over all that it crosses
-                painter.fillRect(box, QColor(theme.window))
+            painter.fillRect(box, QColor(theme.window))  # over all that it crosses
             painter.setPen(accent if pointed else text)
             painter.drawText(box, Qt.AlignmentFlag.AlignVCenter, number(leaf.worth))
 
@@ -417,6 +435,23 @@ class PathTree(QWidget):
             painter.fillRect(box, QColor(theme.window))
             painter.setPen(QColor(theme.text if place is self.chosen else theme.muted))
             painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
+
+
+def _round_up(step: float) -> float:
+    """Return the least of 1, 2, 5 times a power of ten that is no less than ``step``."""
+    unit = 10.0 ** math.floor(math.log10(step))
+    return next(unit * n for n in (1, 2, 5, 10) if unit * n >= step * (1 - 1e-9))
+
+
+def _tick_text(value: float, ticks: Sequence[float]) -> str:
+    """Return a tick with as many places as all of them need."""
+    places = next((n for n in (1, 2) if all(abs(round(t, n) - t) < 1e-9 for t in ticks)), 3)
+    return number(value, places)
+
+
+def _lit(node: Node) -> list[Node]:
+    """Return what leads to a leaf or a branch, and of a branch all that came of it."""
+    return [*_way(node), *(n for n in list(node.walk())[1:] if n.crossroads is node.crossroads)]
 
 
 def _way(leaf: Node) -> list[Node]:

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
     QPushButton,
+    QSizePolicy,
     QSpinBox,
     QStackedWidget,
     QToolButton,
@@ -19,7 +20,8 @@ from PySide6.QtWidgets import (
 )
 from superqt import QElidingLabel, QFlowLayout
 
-from workbench.formatting import difference, number, percent, visible
+from workbench.algorithms import algorithm_named
+from workbench.formatting import difference, number, percent, signed, visible
 from workbench.gui.background import Background
 from workbench.gui.paths.groups import has_siblings
 from workbench.gui.paths.layout import Node
@@ -158,9 +160,11 @@ class PathsView(PlaceView):
                 self.branches.value(), self.times.value()))
 
     def go_to_prompt(self) -> None:
-        """Show the place right after the prompt."""
+        """Show what was written on from the prompt, and write on from there if nothing was."""
         if self._place is not None:
             self.go_to(0)
+            if self._chosen() is None and self._state in allowed(WriteOn):
+                self.write_on()
 
     def go_to(self, at: int) -> None:
         """Show another place of the completion."""
@@ -228,7 +232,7 @@ class PathsView(PlaceView):
         self._show_leaf(None)
         said = _NOTHING
         if found is not None:
-            said = say(found)
+            said = f"{say(found)} {self._say_tokens(found)}".rstrip()
         elif shown:
             said = _ELSEWHERE.format(f"{len(shown):,} other places" if len(shown) > 1
                                      else "another place")
@@ -243,15 +247,37 @@ class PathsView(PlaceView):
         run_id, cycle, position, at = place
         return place_text(self.store.trace(run_id, cycle, position), cycle, at)
 
+    def _say_tokens(self, found: Crossroads) -> str:
+        """Say the advantage that Tokens has of the same token, and why it is another one."""
+        assert self._place is not None
+        run_id, cycle, position, at = self._place
+        run, trace = self.store.run(run_id), self.store.trace(run_id, cycle, position)
+        column = None if trace is None else trace.numbers.get("advantage")
+        if run is None or column is None or at >= len(column) or math.isnan(column[at]):
+            return ""
+        settings = self.store.settings_after(run_id, cycle)
+        tokens = algorithm_named(run.algorithm, settings).tokens
+        by_head = tokens is not None and tokens.line is not None and tokens.line.of_value_head
+        return (f"In Tokens it has {signed(float(column[at]))}"
+                f"{' deviations' if settings.get('whiten_advantages') else ''}: there "
+                + ("against the value head's estimate (GAE)" if by_head
+                   else "against the other completions")
+                + f", by the policy before the update of cycle {cycle:,}; here against what else "
+                f"could be written, by {_who(found.writer)}.")
+
     def _show_leaf(self, leaf: Node | None) -> None:
-        pointed = leaf is not None and leaf.continuation is not None
-        self._text.setVisible(pointed)  # one line of the two, so that the tree keeps its height
-        self._legend.setVisible(not pointed and self.tree.root is not None)
-        if leaf is None or leaf.continuation is None or leaf.branch is None:
+        pointed = leaf is not None and leaf.branch is not None
+        self._below.setVisible(self.tree.root is not None)
+        self._below.setCurrentWidget(self._text if pointed else self._legend)
+        if leaf is None or leaf.branch is None:
             self._text.setText("")
             return
-        text = leaf.branch.piece + "".join(leaf.continuation.pieces)
-        self._text.setText(f"{number(leaf.worth)}: …{' '.join(text.split())}")
+        ends = [n.continuation for n in leaf.leaves() if n.continuation is not None]
+        best = max(ends, key=lambda c: c.score)
+        text = leaf.branch.piece + "".join(best.pieces)
+        many = (f" on average of {len(ends):,}, the best {number(best.score)}"
+                if len(ends) > 1 else "")
+        self._text.setText(f"{number(leaf.worth)}{many}: …{' '.join(text.split())}")
         self._text.setToolTip(plain_tip(text))
 
     def _draw_legend(self) -> None:
@@ -273,9 +299,12 @@ class PathsView(PlaceView):
         enable(self.button, busy or self._state in allowed(WriteOn), WHEN[WriteOn][1])
         for widget in (self.source, self.branches, self.times):
             enable(widget, not busy, "Paths are being written.")
-        first = self._place is not None and self._place[3] == 0
-        enable(self.from_prompt, not (busy or first),
-               "Paths are being written." if busy else "This is the first token.")
+        first, can = self._at() == 0, self._state in allowed(WriteOn)
+        written = first and self._chosen() is not None
+        enable(self.from_prompt, not (busy or written) and (can or not first),
+               "Paths are being written." if busy else
+               "What was written on from the prompt is on display." if written else
+               WHEN[WriteOn][1])
 
     def _build(self) -> None:
         layout = QVBoxLayout(self)
@@ -301,7 +330,8 @@ class PathsView(PlaceView):
         self.button.clicked.connect(lambda _=False: self.write_on())
         self.from_prompt = tool_button(
             "From the prompt", "paths_from_prompt", "From the prompt",
-            "Go to the first token, in place of which anything could have been answered",
+            "Go to the first token, in place of which anything could have been answered, and write "
+            "on from there if nothing was written yet",
             role="compact")
         self.from_prompt.clicked.connect(self.go_to_prompt)
         self.source = named(QComboBox(), "paths_source", "Written by", "Which policy writes on")
@@ -332,16 +362,19 @@ class PathsView(PlaceView):
         self.tree = PathTree()
         self.tree.pointed.connect(self._show_leaf)
         self.tree.place_chosen.connect(self.go_to)
-        self._legend = label(rich=True)
+        self._legend = label(rich=True, wrap=True)
         self._legend.setObjectName("paths_legend")
         self._legend.setMinimumWidth(1)
         self._draw_legend()
         themes().changed.connect(self._draw_legend)
         column.addWidget(self.tree, 1)
-        column.addWidget(self._legend)
         self._text = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "paths_text",
                            "The path pointed at", "")
-        column.addWidget(self._text)
+        self._below = QStackedWidget()  # one of the two, so that the tree keeps its height
+        self._below.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        self._below.addWidget(self._legend)
+        self._below.addWidget(self._text)
+        column.addWidget(self._below)
         self._pages = QStackedWidget()
         self._pages.addWidget(self._empty)
         self._pages.addWidget(self._whole)
@@ -381,12 +414,17 @@ class PathsView(PlaceView):
         return spin
 
 
+def _who(writer: str) -> str:
+    """Return who wrote, within a sentence."""
+    return "the start policy" if writer == "Start policy" else writer
+
+
 def say(found: Crossroads) -> str:
     """Say in a sentence what a tree shows."""
     others: Sequence[str] = [visible(b.piece) for b in found.branches if b.token != found.taken]
     path = found.path
-    chance = (f"“{visible(path.piece)}” had a chance of {percent(path.chance)} "
-              f"(start policy {percent(path.start_chance)}). ")
+    chance = (f"“{visible(path.piece)}” has a chance of {percent(path.chance)} by "
+              f"{_who(found.writer)} (start policy {percent(path.start_chance)}). ")
     if not others:
         return chance
     worth, against = number(path.worth), number(found.others)

@@ -13,5 +13,5 @@ def place_text(trace: TokenTrace | None, cycle: int, at: int) -> str:
     if trace is None or at >= len(trace.pieces):
         return f"Cycle {cycle:,}"
     before = "".join(trace.pieces[:at])
-    stands = f"after …{before[-_BEFORE:]}" if at else "at the beginning"
+    stands = f"after …{before[-_BEFORE:]}" if at else "right after the prompt"
     return f"Cycle {cycle:,}, in place of “{visible(trace.pieces[at])}” {stands}"
