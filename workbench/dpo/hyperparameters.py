@@ -30,7 +30,7 @@ class DPOSettings(Settings):
         ge=1, le=65_536, unit="pairs",
     )
     steps_per_cycle: int = declare(
-        8, "Steps per cycle", "Pairs",
+        4, "Steps per cycle", "Pairs",
         "Optimiser steps between two comparisons, each on a batch of pairs of its own. All pairs "
         "come once before any comes again.",
         ge=1, le=10_000, unit="steps",
@@ -86,7 +86,7 @@ class DPOSettings(Settings):
         formula="loss + c·(-log π(chosen)÷{tokens})", source=PANG_2024,
     )
     learning_rate: float = declare(
-        5e-5, "Learning rate", _UPDATE,
+        2.5e-4, "Learning rate", _UPDATE,
         "Step size of AdamW. All weights of a model with a billion parameters bear about 1e-6, "
         "adapters (LoRA) ten times as much, the small bundled policy far more.",
         ge=0.0, le=1.0, scientific=True,
