@@ -267,8 +267,8 @@ def _no_spread(history: health.History, hp: Hyperparameters) -> health.Reading:
     if not share > 1:
         return health.Reading(value, limit, share)
     return health.Reading(value, limit, share, "warning", (
-        f"All completions of {percent(alike)} of the prompts were worth the same, so nothing is "
-        "learned of them."))
+        f"Of {percent(alike)} of the prompts all completions were worth the same, so nothing is "
+        "learned from them."))
 
 
 def _cut(history: health.History, hp: Hyperparameters) -> health.Reading:
@@ -360,9 +360,8 @@ OF_VALUES_RULES = ("value_loss", "explained_variance")
 """The rules that look at a value head."""
 NO_SPREAD_RULE = health.Rule(
     "no_spread", "Groups without spread", NO_SPREAD, _no_spread,
-    "Nothing is learned from a prompt whose completions are all worth the same. Raise the "
-    "completions per prompt or the temperature, choose prompts that are neither solved nor out of "
-    "reach, or a reward that tells more apart.", "completions_per_prompt",
+    "Raise the completions per prompt or the temperature, choose prompts that are neither solved "
+    "nor out of reach, or a reward that tells more apart.", "completions_per_prompt",
     lambda hp: next((n for n in range(2 * hp.completions_per_prompt, hp.batch_size)
                      if hp.batch_size % n == 0), hp.completions_per_prompt),
     short="Spread")
