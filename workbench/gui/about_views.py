@@ -18,6 +18,6 @@ ABOUT = {
     "Distributions": "How the numbers of all tokens or completions are spread, cycle by cycle.",
     "Chances": "The chance of every next token at a place, and as another temperature would have "
                "it.",
-    "Frontier": "How much reward for how much KL, samples, steps or time, run against run and against "
-                "the best of n.",
+    "Frontier": "How much reward for how much KL, samples, steps or time, run against run and "
+                "against the best of n.",
 }
