@@ -64,6 +64,8 @@ class Controls(QWidget):
             row.setSpacing(4)
             for widget in widgets:
                 row.addWidget(widget)
+            # Or what is low would stand at the top of the line.
+            group.setMinimumHeight(self.n.sizeHint().height())
             flow.addWidget(group)
         self.rewards.currentIndexChanged.connect(lambda _: self.reread.emit())
         self.costs.currentIndexChanged.connect(lambda _: self.changed.emit())
