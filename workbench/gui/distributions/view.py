@@ -144,8 +144,9 @@ class DistributionsView(PictureView[Picture]):
         self._unforeseen = label("", "muted", wrap=True)
         self._unforeseen.setObjectName("distributions_unforeseen")
         self._unforeseen.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._unforeseen.hide()
         inside = QWidget()
+        self._unforeseen.setParent(inside)  # before it is shown, or it would be a window
+        self._unforeseen.hide()
         self._grid = QGridLayout(inside)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(12)
