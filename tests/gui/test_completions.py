@@ -394,6 +394,35 @@ def test_long_texts_show_their_first_lines_and_say_how_much_more_there_is(view, 
     assert (laid.badge, laid.shown) == ("", "a slow mess")
 
 
+def test_a_click_on_how_much_more_there_is_opens_the_texts(qtbot, view, run, store):
+    store.record_comparison(run, 3, [replace(r, text="word " * 1000) for r in records(2)]).result()
+    view.show_run(run)
+    table = view.table
+    index = table.model().index(2, Column.TEXT + 1)
+    box = table.delegate.badge_rect(table.visualRect(index), view.rows()[2], index.column())
+    cell = table.visualRect(index)
+    qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton,
+                     pos=cell.topLeft() + QPoint(10, 30))
+    assert view.pages.currentWidget() is not view.pages.detail
+    qtbot.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=box.center().toPoint())
+    assert view.pages.currentWidget() is view.pages.detail
+
+
+def test_texts_that_begin_alike_show_where_they_part(view, run, store):
+    same = "one two three four " * 60
+    store.record_comparison(
+        run, 3, [replace(r, text=f"{same}and it was slow.") for r in records(2)]).result()
+    store.record_comparison(
+        run, 4, [replace(r, text=f"{same}and it was lovely.") for r in records(2)]).result()
+    view.show_run(run)
+    view.choose(3, 4)
+    before, after = (view.table.delegate.laid(view.rows()[0], i) for i in (0, 1))
+    assert before.shown == "… and it was slow."
+    assert after.shown == "… and it was lovely."
+    assert after.layout.formats()
+    assert "more word" not in after.badge
+
+
 def test_only_texts_in_view_and_what_is_shown_again_are_kept(view, run, store):
     for cycle in range(3, 90):
         store.record_comparison(run, cycle, [

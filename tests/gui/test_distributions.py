@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from helpers import pointer
 from helpers.reinforce import REINFORCE
 from helpers.window import DEFAULTS, PROMPTS, Opened, completions, unexplained
-from PySide6.QtCore import QPointF, Qt
+from PySide6.QtCore import QPoint, QPointF, Qt
+from PySide6.QtGui import QFontMetricsF
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -18,6 +21,8 @@ from workbench.gui.distributions.calibration import say as say_predictions
 from workbench.gui.distributions.fan import histogram, say, view_range
 from workbench.gui.distributions.reading import Known, Picture, means, read_picture
 from workbench.gui.distributions.view import DistributionsView
+from workbench.gui.metrics.axes import ValueAxis
+from workbench.gui.widgets.form_scroll import FormScroll
 from workbench.gui.widgets.theme import themes
 from workbench.ppo.declaration import PPO
 from workbench.records import TokenTrace
@@ -282,6 +287,36 @@ def test_the_top_number_is_whole_and_x_is_named_where_there_is_room(
         assert axis.label.isVisible() == named
         assert axis.labelText == "cycle"
         assert box.bottom() + axis.height() <= height + 1
+
+
+def test_the_wheel_over_a_plot_scrolls_the_view(view: DistributionsView, opened: Opened) -> None:
+    opened.window.resize(960, 540)
+    QApplication.processEvents()
+    bar = view.findChild(FormScroll).verticalScrollBar()
+    assert bar.maximum() > 0
+    window = opened.window
+    for plot, start, by in ((view.fans[0].plot, 0, -120),
+                            (view.calibration.plot, bar.maximum(), 120)):
+        bar.setValue(start)
+        QApplication.processEvents()
+        port = plot.viewport()
+        seen = port.visibleRegion().boundingRect().center()
+        QTest.wheelEvent(window.windowHandle(), QPointF(port.mapTo(window, seen)), QPoint(0, by))
+        QApplication.processEvents()
+        assert bar.value() != start
+
+
+@pytest.mark.parametrize(("low", "high"), [(-1.2, 1.7), (0.13, 0.14), (-30.0, 42.0)])
+@pytest.mark.parametrize("width", [70, 120, 240, 500, 1100])
+def test_numbers_below_a_plot_are_clear_of_one_another(low: float, high: float, width: int) -> None:
+    axis = ValueAxis("bottom")
+    ((spacing, values),) = axis.tickValues(low, high, width)
+    texts = axis.tickStrings(values, 1.0, spacing)
+    assert texts
+    wide = QFontMetricsF(QApplication.font())
+    for (one, a), (other, b) in pairwise(zip(values, texts, strict=True)):
+        assert (other - one) / (high - low) * width >= (
+            wide.horizontalAdvance(a) + wide.horizontalAdvance(b)) / 2
 
 
 def test_a_run_that_goes_leaves_no_plot_waiting(

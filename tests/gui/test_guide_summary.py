@@ -91,6 +91,9 @@ def test_a_fork_is_told_beside_the_run_it_came_from(store: Store) -> None:
     assert (found.kl, found.parent_kl) == (1.0, 1.0)
     said = found.say()
     assert "Mine, without the change: reward 0.14, KL 1.0 nats; here 0.50, KL 1.0." in said
+    learned = [number(store.cycle_metrics(r, 0)[1]["objective/scores"]) for r in (parent, free)]
+    assert (f"Both are of the compared prompts, after 1 cycle. What cycle 1 itself learned from, "
+            f"of other prompts drawn by chance, had {learned[0]}; here {learned[1]}.") in said
     assert "Mine was finished after cycle 2 of 4." in said
     assert said.endswith("another seed alone may make such a difference.")
     seed = fork(store, parent, (0.04,) * 5, seed=1)

@@ -363,7 +363,8 @@ def test_the_terms_shares_of_the_gradient_on_request(
     # The button is no term of the sum, and the view says what comes of it.
     assert not view.formula.isAncestorOf(button)
     assert button.isChecked()
-    assert view.formula.measured.text() == "Measured in the next run."
+    assert view.formula.measured.text() == (
+        "Measured in the next run by Start; an experiment or a fork keeps its run's setting.")
     view.set_alive(True)
     view.draw()
     assert view.formula.measured.text() == "Measured from the next cycle on, after Apply."

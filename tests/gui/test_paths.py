@@ -9,6 +9,7 @@ from helpers import pointer
 from helpers.window import DEFAULTS, ready
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QTextDocumentFragment
+from PySide6.QtWidgets import QPushButton
 
 from workbench.gui.paths.layout import grow, spread
 from workbench.gui.paths.tree import _lit
@@ -152,6 +153,33 @@ def test_rewards_stand_at_their_leaves_and_clear_of_one_another(qtbot, opened, s
     tree._point_at(hidden)
     assert tree.labels()[0][0] is hidden
     assert not tree.grab().isNull()
+
+
+@pytest.mark.parametrize("name", ["paths", "chances"])
+def test_a_view_of_a_place_says_that_the_run_has_gone_on_and_goes_there(
+    qtbot, opened, store, name
+):
+    run_id = place(opened, store)
+    opened.controller.show_run(run_id)
+    opened.window.reveal("tokens")
+    qtbot.waitUntil(lambda: len(opened.window.tokens.model.steps) == 2)
+    opened.window.tokens._choose_step(1)  # and stay there
+    opened.window.reveal(name)
+    view = getattr(opened.window, name)
+    qtbot.waitUntil(lambda: "Cycle 1" in view._where.text())
+    assert not view.behind.isVisible()
+    trace = store.trace(run_id, 1, 0)
+    for cycle in (2, 3):
+        store.record_cycle(
+            run_id, cycle, metrics={}, rollout=[CompletionRecord(
+                0, 0, "The film", " was good", 1.9, 0.0, 2, True)], comparison=[],
+            traces=[trace], keep_traces=9).result()
+        opened.controller.handle([ev.CycleFinished(run_id, cycle, 9, {})])
+    assert view.behind.isVisible()
+    assert view._gone_on.text() == "This is cycle 1; the run has gone on and has 3 cycles."
+    qtbot.mouseClick(view.behind.findChild(QPushButton), Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: "Cycle 3" in view._where.text())
+    assert not view.behind.isVisible()
 
 
 def test_another_run_takes_the_place_away(opened, store):

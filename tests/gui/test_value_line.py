@@ -109,6 +109,19 @@ def test_the_pointer_on_the_line_marks_word_and_row(tokens: TokensView) -> None:
     assert hovered(tokens) == (-1, -1, [])
 
 
+def test_the_pointer_on_the_line_leaves_the_table_where_it_is_read(tokens: TokensView) -> None:
+    tokens.table.setMinimumHeight(0)
+    tokens.table.setMaximumHeight(60)
+    QApplication.processEvents()
+    bar = tokens.table.verticalScrollBar()
+    assert bar.maximum() > 0
+    tokens._choose_step(0)
+    before = bar.value()
+    for row in range(len(tokens.model.steps)):
+        tokens._hover_step(row)
+        assert bar.value() == before
+
+
 def test_the_pointer_on_a_word_marks_line_and_row(tokens: TokensView) -> None:
     pointer.move(tokens.text, letter(tokens, len("The film was clean and lo")))
     assert hovered(tokens) == (LOUD, LOUD, [" loud"])

@@ -187,6 +187,7 @@ def test_from_the_menu_the_next_click_explains_what_it_hits(
         qtbot.mouseClick(widget, Qt.MouseButton.LeftButton, pos=at)
         assert not opened.controller.explaining.pointing
         assert QApplication.overrideCursor() is None
+        assert not opened.window.toast.isVisible()  # it has been clicked
         dialog = page(opened)
         assert title in said(dialog)
         assert text in said(dialog)
@@ -214,6 +215,7 @@ def test_escape_ends_pointing(qtbot: QtBot, opened: Opened) -> None:
     qtbot.keyClick(opened.window, Qt.Key.Key_Escape)
     assert not opened.controller.explaining.pointing
     assert QApplication.overrideCursor() is None
+    assert not opened.window.toast.isVisible()
 
 
 def test_where_nothing_is_explained_the_next_click_is_asked_for(

@@ -132,8 +132,9 @@ SPECS = (
                checkable=True),
     ActionSpec("guide", "Guide", "What happens in a cycle and what for, card by card with the run, "
                "and what came of it", "Help", "Ctrl+G"),
-    ActionSpec("what_is", "What is this?", "Say what is clicked next, or by the key what has the "
-               "keyboard or the pointer: formula, meaning, source", "Help",
+    ActionSpec("what_is", "What is this?", "Formula, meaning and source of what you click next, if "
+               "you choose it here; of what has the keyboard or the pointer, if you press its key",
+               "Help",
                "Shift+F1"),
     ActionSpec("palette", "Command palette…", "Find any action by typing a part of its name",
                "Help", "Ctrl+Shift+P", "search", group=True),

@@ -267,6 +267,7 @@ class ChancesView(PlaceView):
                             "Place", "The place in a completion that is looked at")
         self._where.setElideMode(Qt.TextElideMode.ElideMiddle)
         column.addWidget(self._where)
+        column.addWidget(self.behind)
         column.addWidget(self._make_controls())
         self._said = self._sentence("chances_said", "Entropy, and what is shown", column)
         self._parts = QBoxLayout(QBoxLayout.Direction.LeftToRight)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, Qt
@@ -14,7 +14,7 @@ from PySide6.QtWidgets import QStyle, QStyledItemDelegate, QStyleOptionViewItem,
 
 from workbench.formatting import number
 from workbench.gui.completions import completion_texts
-from workbench.gui.completions.diff import marked_difference
+from workbench.gui.completions.diff import Span, marked_difference
 from workbench.gui.completions.marks import ranges
 from workbench.gui.completions.model import NOT_YET, Column, Role
 from workbench.gui.completions.rows import Row
@@ -25,6 +25,7 @@ from workbench.store.records import CompletionRecord
 PAD = 6
 LEAST_LINES, MOST_LINES = 3, 9
 _CHARACTERS = 1200
+_LEFT_OUT, _SHARED_WORDS = "… ", 3
 _KEPT = 256  # laid out texts take up to 100 kB each
 
 
@@ -145,16 +146,21 @@ class CompletionsDelegate(QStyledItemDelegate):
     def _lay_out(self, content: _Content) -> Laid:
         width = self._width - 2 * PAD
         shown = content.text[:_CHARACTERS].replace("\n", "\u2028")
-        layout = QTextLayout(shown, self._font)
-        option = QTextOption()
-        option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
-        layout.setTextOption(option)
+        changed: tuple[Span, ...] = ()
         if content.beside is not None:
             found = marked_difference(*((shown, content.beside[:_CHARACTERS]) if content.first
                                         else (content.beside[:_CHARACTERS], shown)))
-            if changed := found.deleted if content.first else found.inserted:
-                layout.setFormats(ranges(shown, changed))
+            changed = found.deleted if content.first else found.inserted
+        layout = self._make_layout(shown, changed)
         seen, bottom, last = _break_lines(layout, width, self._lines)
+        if changed and changed[0][0] >= len(_first(shown, seen)):
+            # All that is seen is as in the other text: begin a few words before what is not.
+            skipped = _words_before(shown, changed[0][0])
+            shown = _LEFT_OUT + shown[skipped:]
+            changed = tuple((start - skipped + len(_LEFT_OUT), many) for start, many in changed)
+            content = replace(content, text=_LEFT_OUT + content.text[skipped:])
+            layout = self._make_layout(shown, changed)
+            seen, bottom, last = _break_lines(layout, width, self._lines)
         badge = self._badge(content, seen)
         at = QPointF(last + 6, bottom - self.line)
         if badge and at.x() + self._badge_width(badge) > width:
@@ -163,6 +169,24 @@ class CompletionsDelegate(QStyledItemDelegate):
                 badge = self._badge(content, seen)
             at = QPointF(0, bottom)
         return Laid(layout, _first(shown, seen), badge, at)
+
+    def _make_layout(self, text: str, changed: tuple[Span, ...]) -> QTextLayout:
+        layout = QTextLayout(text, self._font)
+        option = QTextOption()
+        option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+        layout.setTextOption(option)
+        if changed:
+            layout.setFormats(ranges(text, changed))
+        return layout
+
+    def badge_rect(self, cell: QRect, row: Row, column: int) -> QRectF:
+        """Return where a text's badge is drawn in its cell; nothing where it has none."""
+        if not Column.TEXT <= column < Column.REWARD:
+            return QRectF()
+        laid = self.laid(row, column - Column.TEXT)
+        at = QPointF(cell.left() + PAD, cell.top() + PAD + self.line + 2) + laid.badge_at
+        return QRectF(at.x(), at.y(), self._badge_width(laid.badge), self.line) if (
+            laid.badge) else QRectF()
 
     def _badge(self, content: _Content, seen: int) -> str:
         shown = _first(content.text[:_CHARACTERS].replace("\n", "\u2028"), seen)
@@ -265,6 +289,13 @@ def _break_lines(layout: QTextLayout, width: int, lines: int) -> tuple[int, floa
 def _first(text: str, end: int) -> str:
     """Return the beginning of a text, up to a place that Qt counts in UTF-16."""
     return text.encode("utf-16-le")[: 2 * end].decode("utf-16-le", "ignore")
+
+
+def _words_before(text: str, place: int) -> int:
+    """Return where the third word before a place begins."""
+    for _ in range(_SHARED_WORDS):
+        place = max(0, text.rfind(" ", 0, max(0, place - 1)) + 1)
+    return place
 
 
 def _written(record: CompletionRecord) -> str:

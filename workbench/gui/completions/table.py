@@ -6,11 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, Qt, Signal
-from PySide6.QtGui import QFont, QFontMetrics, QKeyEvent, QResizeEvent
+from PySide6.QtGui import QFont, QFontMetrics, QKeyEvent, QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
 from workbench.gui.completions.delegate import LEAST_LINES, MOST_LINES, PAD, CompletionsDelegate
-from workbench.gui.completions.model import COUNT, Column, CompletionsModel, CompletionsProxy
+from workbench.gui.completions.model import (
+    COUNT,
+    Column,
+    CompletionsModel,
+    CompletionsProxy,
+    Role,
+)
 from workbench.gui.widgets.controls import as_list, named
 
 _LEAST_TEXT = 16  # letters in a line
@@ -23,7 +29,7 @@ _GIVE_WAY: tuple[int, ...] = (Column.LENGTH, Column.KL)
 
 
 class CompletionsTable(QTableView):
-    """Enter or a double click opens a row."""
+    """Enter, a double click, or a click on how much more there is of a text opens a row."""
 
     opened = Signal(QModelIndex)
 
@@ -57,6 +63,15 @@ class CompletionsTable(QTableView):
         self._numbers: dict[int, int] = {}
         self.restyle()
         self.fit(anew=True)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        """Open the texts by a click on how much more there is of one."""
+        super().mouseReleaseEvent(event)
+        index = self.indexAt(event.position().toPoint())
+        if (event.button() == Qt.MouseButton.LeftButton and index.isValid()
+                and self.delegate.badge_rect(self.visualRect(index), index.data(Role.ROW),
+                                             index.column()).contains(event.position())):
+            self.opened.emit(index)
 
     def sorting(self) -> tuple[int, bool]:
         """Return the column that sorts, and whether it descends."""

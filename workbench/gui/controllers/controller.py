@@ -159,6 +159,8 @@ class Controller(QObject):
                 window.strip.cycle_finished(event)
                 for view in window.run_views():
                     view.cycle_available(event.run_id)
+                for of_place in (window.paths, window.chances):
+                    of_place.cycle_finished(event.run_id, event.cycle)
                 self._display.add(event)
                 window.runs.refresh_run(event.run_id)
                 self.comparing.cycle_finished(event)

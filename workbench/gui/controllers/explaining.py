@@ -74,6 +74,7 @@ class Explaining(QObject):
 
     def _end(self) -> None:
         self.pointing = False
+        self._window.toast.take_back(_HOW)
         QApplication.restoreOverrideCursor()
 
     def _menu_hides(self) -> None:

@@ -28,6 +28,7 @@ class ViewLinks(QObject):
         for of_place in (window.paths, window.chances):
             window.tokens.place_shown.connect(of_place.show_place)
             of_place.message.connect(window.toast.show_message)
+            of_place.latest_wanted.connect(lambda: window.tokens.follow(True))
         window.tokens.place_shown.connect(window.paths.siblings.show_place)
         window.paths.siblings.token_wanted.connect(self._show_token)
         window.strip.opened.connect(self._show_held)

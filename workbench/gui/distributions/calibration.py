@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QRectF, Qt
-from PySide6.QtGui import QColor
+from PySide6.QtGui import QColor, QWheelEvent
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
@@ -35,7 +35,7 @@ class CalibrationPlot(QWidget):
         self.said = QElidingLabel(textFormat=Qt.TextFormat.PlainText)
         self.said.setProperty("role", "muted")
         self.said.setMinimumWidth(1)
-        self.plot = pg.PlotWidget(enableMenu=False, axisItems={
+        self.plot = _Plot(enableMenu=False, axisItems={
             "left": ValueAxis(), "bottom": ValueAxis("bottom")})
         self.plot.setFrameShape(QFrame.Shape.NoFrame)
         self.plot.setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -99,6 +99,12 @@ class CalibrationPlot(QWidget):
             axis.setPen(theme.border)
             axis.setTextPen(theme.muted)
             axis.setLabel(title, color=theme.muted)
+
+
+class _Plot(pg.PlotWidget):
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Leave it to what scrolls the plots."""
+        event.ignore()
 
 
 def say(found: Predictions) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Signal
-from PySide6.QtGui import QColor, QMouseEvent, QResizeEvent
+from PySide6.QtGui import QColor, QMouseEvent, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QFrame, QGraphicsPathItem, QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
@@ -158,6 +158,10 @@ class _FanPlot(pg.GraphicsLayoutWidget):
         for plot in (self._over, self._beside):
             plot.getAxis("bottom").setHeight(_TITLED if titled else _BELOW)
         self._over.getAxis("bottom").showLabel(titled)
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        """Leave it to what scrolls the plots."""
+        event.ignore()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Go to the cycle that is pressed."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from workbench.formatting import count_cycles, number
+from workbench.learning.metrics import SCORES
 from workbench.settings import Value
 from workbench.store.records import LIVE, RunRecord
 from workbench.store.store import Store
@@ -28,14 +29,26 @@ class Beside:
     """A sentence, where the parent did not run all its cycles."""
     only_seed: bool = False
     by_seed: float = math.nan
+    learned: float = math.nan
+    """Mean score of what the cycle learned from; ``parent_learned`` is the parent's."""
+    parent_learned: float = math.nan
 
     def say(self) -> str:
         """Return both in a few sentences, and what they are worth."""
         without = "" if self.only_seed else ", without the change"
         said = (f"{self.parent}{without}: reward {number(self.parent_reward)}, KL "
                 f"{number(self.parent_kl, 1)} nats; here {number(self.reward)}, KL "
-                f"{number(self.kl, 1)}. Both are after {count_cycles(self.cycle)}.")
-        return " ".join(filter(None, (said, self.ended_early, self._worth())))
+                f"{number(self.kl, 1)}. Both are of the compared prompts, after "
+                f"{count_cycles(self.cycle)}.")
+        return " ".join(filter(None, (said, self._say_learned(), self.ended_early,
+                                      self._worth())))
+
+    def _say_learned(self) -> str:
+        """Say the rewards that Metrics draws first, which are of other texts."""
+        if math.isnan(self.learned + self.parent_learned):
+            return ""
+        return (f"What cycle {self.cycle:,} itself learned from, of other prompts drawn by chance, "
+                f"had {number(self.parent_learned)}; here {number(self.learned)}.")
 
     def _worth(self) -> str:
         if self.only_seed:
@@ -67,8 +80,11 @@ def read_beside(store: Store, run: RunRecord) -> Beside | None:
         other for other in store.runs() if other.parent == parent.id and not other.parent_cycle
         and _changed(other, parent) == {"seed"} and cycle in store.compared_cycles(other.id)]
     differ = [abs(_means(store, other, cycle)[0] - parent_reward) for other in others]
+    learned, parent_learned = (
+        store.cycle_metrics(r.id, cycle - 1).get(cycle, {}).get(SCORES, math.nan)
+        for r in (run, parent))
     return Beside(parent.name, cycle, reward, kl, parent_reward, parent_kl, early, only_seed,
-                  max(differ, default=math.nan))
+                  max(differ, default=math.nan), learned, parent_learned)
 
 
 def _changed(one: RunRecord, other: RunRecord) -> set[str]:

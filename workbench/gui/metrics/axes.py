@@ -15,6 +15,7 @@ from workbench.gui.metrics.data import Array, XAxis
 _DECADES = 3  # below the largest number; nearer to zero a logarithmic scale is linear
 _NOISE = 1e-6  # of float32 sums around zero
 _LINE = 13  # pixels that a label needs
+_WIDE = 48  # pixels that one needs below a plot
 _ROOM = 18  # pixels between labels on a logarithmic axis, where they are not as far apart
 _CLOCK = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 28_800, 86_400)
 
@@ -77,7 +78,9 @@ class ValueAxis(pg.AxisItem):
     ) -> list[tuple[float, float]]:
         """Return one distance, so that all labels have the same number of decimals."""
         # About three labels, if need be closer together: one alone says nothing.
-        room = max(min(3.5, size / 16), size / 26, 1.0)
+        across = self.orientation in ("bottom", "top")
+        room = (max(min(3.5, size / _WIDE), size / (1.5 * _WIDE), 1.0) if across else
+                max(min(3.5, size / 16), size / 26, 1.0))
         step = _round_step((maxVal - minVal) / room)
         if math.floor(maxVal / step) <= math.ceil(minVal / step):
             step = _round_step(step / 2.6)

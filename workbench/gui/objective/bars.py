@@ -45,6 +45,8 @@ class Bars(pg.PlotWidget):
         self.hideButtons()
         self.setMinimumSize(120, 80)
         self.getAxis("left").setWidth(44)
+        # For the upper half of a number at the very top.
+        self.plotItem.layout.setContentsMargins(0, 8, 0, 0)
         self.getAxis("bottom").enableAutoSIPrefix(False)
         self._chosen = pg.LinearRegionItem(movable=False)
         self._chosen.setZValue(-10)

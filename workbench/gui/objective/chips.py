@@ -165,7 +165,8 @@ class Formula(QWidget):
         """Say when the gradients come, where they were asked for and are not there yet."""
         said = ""
         if self._wanted is not None:
-            said = "from the next cycle on, after Apply" if self._alive else "in the next run"
+            said = "from the next cycle on, after Apply" if self._alive else (
+                "in the next run by Start; an experiment or a fork keeps its run's setting")
             said = f"{'Measured' if self._wanted else 'Not measured'} {said}."
         elif measures and not known:
             said = "Not measured in this cycle."

@@ -29,6 +29,7 @@ _MANY, _PLACES = 3000, 500  # dots; where there are more, one stands for those i
 _POINTS = 121  # of a curve, beside its corners
 _LOW = 200  # pixels of height below which the curves have it all
 _HIGH = 330  # from here on there is room for the epochs as well
+_ABOVE = 8  # pixels, for the upper half of a number at the very top
 _AXIS = 44  # pixels of the y axes, so that both plots have x in the same places
 
 
@@ -60,7 +61,7 @@ class RegionPlot(pg.GraphicsLayoutWidget):
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # the keyboard moves the edge in the field
         self.setMinimumSize(160, 100)
         layout = self.ci.layout
-        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setContentsMargins(0, _ABOVE, 0, 0)
         layout.setVerticalSpacing(0)
         self._upper = self.addPlot(0, 0, enableMenu=False, axisItems={"left": ValueAxis()})
         self._lower = self.addPlot(1, 0, enableMenu=False, axisItems={"left": ValueAxis()})

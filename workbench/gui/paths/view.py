@@ -354,6 +354,7 @@ class PathsView(PlaceView):
             for widget in widgets:
                 row.addWidget(widget)
             flow.addWidget(group)
+        column.addWidget(self.behind)
         column.addWidget(controls)
         self._said = label("", wrap=True)
         self._said.setObjectName("paths_said")

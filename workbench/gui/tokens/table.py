@@ -170,8 +170,6 @@ class StepsTable(QTableView):
         """Frame the row of the token that the pointer is on, here or elsewhere."""
         if row != self._hover:
             self._hover = row
-            if row >= 0 and not self.viewport().underMouse():
-                self.scrollTo(self.model().index(row, 0))
             self.viewport().update()
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:

@@ -111,6 +111,11 @@ class Toast(QFrame):
         self.notices.append(Notice(datetime.now(), level, sentence))
         self.told.emit()
 
+    def take_back(self, sentence: str) -> None:
+        """Hide a message that has done its work, if it still shows."""
+        if self.text == sentence:
+            self.hide()
+
     def withdraw_offer(self) -> None:
         """Take an offer away that no longer makes sense."""
         if self._offered is not None:
