@@ -13,12 +13,13 @@ from helpers.window import DEFAULTS, PROMPTS, Opened, completions, unexplained
 from PySide6.QtCore import QPoint, QPointF, Qt
 from PySide6.QtGui import QFontMetricsF
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QVBoxLayout, QWidget
 from pytestqt.qtbot import QtBot
 
 from workbench import algorithms
+from workbench.gui.distributions.calibration import CalibrationPlot
 from workbench.gui.distributions.calibration import say as say_predictions
-from workbench.gui.distributions.fan import histogram, say, view_range
+from workbench.gui.distributions.fan import Fan, histogram, say, view_range
 from workbench.gui.distributions.reading import Known, Picture, means, read_picture
 from workbench.gui.distributions.view import DistributionsView
 from workbench.gui.metrics.axes import ValueAxis
@@ -289,19 +290,22 @@ def test_the_top_number_is_whole_and_x_is_named_where_there_is_room(
         assert box.bottom() + axis.height() <= height + 1
 
 
-def test_the_wheel_over_a_plot_scrolls_the_view(view: DistributionsView, opened: Opened) -> None:
-    opened.window.resize(960, 540)
-    QApplication.processEvents()
-    bar = view.findChild(FormScroll).verticalScrollBar()
-    assert bar.maximum() > 0
-    window = opened.window
-    for plot, start, by in ((view.fans[0].plot, 0, -120),
-                            (view.calibration.plot, bar.maximum(), 120)):
+def test_the_wheel_over_a_plot_scrolls_the_view(qtbot: QtBot) -> None:
+    fan, calibration, form = Fan("1"), CalibrationPlot(), QWidget()
+    column = QVBoxLayout(form)
+    for plot in (fan, calibration):
+        plot.setFixedHeight(300)
+        column.addWidget(plot)
+    area = FormScroll(form)
+    qtbot.addWidget(area)
+    area.resize(400, 320)
+    with qtbot.waitExposed(area):
+        area.show()
+    bar = area.verticalScrollBar()
+    for start, by in ((0, -120), (bar.maximum(), 120)):  # over the one, over the other
         bar.setValue(start)
         QApplication.processEvents()
-        port = plot.viewport()
-        seen = port.visibleRegion().boundingRect().center()
-        QTest.wheelEvent(window.windowHandle(), QPointF(port.mapTo(window, seen)), QPoint(0, by))
+        QTest.wheelEvent(area.windowHandle(), QPointF(200, 150), QPoint(0, by))
         QApplication.processEvents()
         assert bar.value() != start
 
