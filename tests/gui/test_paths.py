@@ -9,7 +9,7 @@ from helpers import pointer
 from helpers.window import DEFAULTS, ready
 from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QTextDocumentFragment
-from PySide6.QtWidgets import QPushButton
+from PySide6.QtWidgets import QApplication, QPushButton
 
 from workbench.gui.paths.layout import grow, spread
 from workbench.gui.paths.tree import _lit
@@ -278,6 +278,27 @@ def test_the_name_of_a_branch_lights_it_and_shows_its_best_text(qtbot, opened, s
     assert not tree.grab().isNull()
     pointer.move(tree, QPointF(1, 1))
     assert tree._leaf is None
+
+
+def test_the_tree_keeps_its_height_and_rewards_are_clear_of_names(qtbot, opened, store):
+    place(opened, store)
+    store.record_crossroads(FOUND).result()
+    view, tree = opened.window.paths, opened.window.paths.tree
+    view._read()
+    opened.window.enlarge_view()
+    for width in (1280, 700):
+        opened.window.resize(width, 720)
+        tree._point_at(None)
+        QApplication.processEvents()
+        height = tree.height()
+        for node in (tree.names()[0][0], tree.root.leaves()[0]):
+            tree._point_at(node)
+            QApplication.processEvents()
+            assert tree.height() == height
+        names = [box for _, box, _ in tree.names()]
+        tree._point_at(None)
+        assert tree.labels()
+        assert not any(a.intersects(b) for _, a in tree.labels() for b in names)
 
 
 def test_it_says_why_tokens_has_another_advantage(opened, store):

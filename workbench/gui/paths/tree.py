@@ -228,6 +228,9 @@ class PathTree(QWidget):
         for leaf in self._leaves:
             at = self.place(leaf)
             dots.add(QRectF(at.x() - 3, at.y() - 3, 6, 6))
+        named = {id(node): box for node, box, _ in self.names()}
+        for box in named.values():
+            boxes.add(box)
         found: list[tuple[Node, QRectF]] = []
         written = [n for n in self._leaves
                    if self.chosen is None or self._is_chosen(n) or n is self._leaf]
@@ -235,7 +238,10 @@ class PathTree(QWidget):
         # is left of its reward.
         for leaf in sorted(written, key=lambda n: (n is not self._leaf, not n.taken, -n.worth)):
             at = self.place(leaf)
-            box = QRectF(at.x() + _BESIDE, at.y() - high / 2,
+            begins = at.x() + _BESIDE
+            if (name := named.get(id(leaf.parent))) and name.contains(at):  # it ends right there
+                begins, at = name.right() + 4, QPointF(at.x(), name.center().y())
+            box = QRectF(begins, at.y() - high / 2,
                          metrics.horizontalAdvance(number(leaf.worth)) + 1, high)
             if leaf is self._leaf or (boxes.is_clear(box) and dots.is_clear(box)):
                 boxes.add(box)

@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QComboBox,
     QHBoxLayout,
     QPushButton,
-    QSizePolicy,
     QSpinBox,
     QStackedWidget,
     QToolButton,
@@ -267,8 +266,10 @@ class PathsView(PlaceView):
 
     def _show_leaf(self, leaf: Node | None) -> None:
         pointed = leaf is not None and leaf.branch is not None
-        self._below.setVisible(self.tree.root is not None)
-        self._below.setCurrentWidget(self._text if pointed else self._legend)
+        if pointed and self._legend.isVisible():
+            self._text.setFixedHeight(self._legend.height())  # so that the tree keeps its own
+        self._legend.setVisible(not pointed and self.tree.root is not None)
+        self._text.setVisible(pointed)
         if leaf is None or leaf.branch is None:
             self._text.setText("")
             return
@@ -371,11 +372,8 @@ class PathsView(PlaceView):
         column.addWidget(self.tree, 1)
         self._text = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "paths_text",
                            "The path pointed at", "")
-        self._below = QStackedWidget()  # one of the two, so that the tree keeps its height
-        self._below.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
-        self._below.addWidget(self._legend)
-        self._below.addWidget(self._text)
-        column.addWidget(self._below)
+        column.addWidget(self._legend)
+        column.addWidget(self._text)
         self._pages = QStackedWidget()
         self._pages.addWidget(self._empty)
         self._pages.addWidget(self._whole)
