@@ -268,6 +268,7 @@ VALUE_LINE = ValueLine(
     "and Right go through the tokens.",
     estimate=lambda s: s.value, target=lambda s: s.returned, bar=lambda s: s.advantage,
     end=lambda s: s.came_to, flag=_flag, gap=_gap, say=_say_value,
+    unit=lambda settings: "deviations" if settings.get("whiten_advantages") else "",
     formula="A_t = δ_t + γλ·A_{t+1}\nδ_t = r_t + γ·V_{t+1} - V_t", source=SCHULMAN_2016)
 
 SIBLINGS = Siblings(

@@ -256,9 +256,9 @@ class PathsView(PlaceView):
             return ""
         settings = self.store.settings_after(run_id, cycle)
         tokens = algorithm_named(run.algorithm, settings).tokens
-        by_head = tokens is not None and tokens.line is not None and tokens.line.of_value_head
-        return (f"In Tokens it has {signed(float(column[at]))}"
-                f"{' deviations' if settings.get('whiten_advantages') else ''}: there "
+        line = tokens.line if tokens is not None else None
+        by_head, unit = line is not None and line.of_value_head, line.unit(settings) if line else ""
+        return (f"In Tokens it has {f'{signed(float(column[at]))} {unit}'.rstrip()}: there "
                 + ("against the value head's estimate (GAE)" if by_head
                    else "against the other completions")
                 + f", by the policy before the update of cycle {cycle:,}; here against what else "
