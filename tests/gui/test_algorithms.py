@@ -8,6 +8,7 @@ from helpers.window import DEFAULTS, PROMPTS, Opened, as_plain, completions, fil
 from PySide6.QtWidgets import QComboBox, QLabel
 from pytestqt.qtbot import QtBot
 
+from workbench import algorithms
 from workbench.gui.controllers.palette_entries import palette_entries
 from workbench.gui.hyperparameters.dock import HyperparametersDock
 from workbench.gui.metrics.view import MetricsView
@@ -74,6 +75,13 @@ def offered(view: MetricsView) -> list[str]:
     return [a.text() for a in view.controls.plots.menu().actions() if a.text()]
 
 
+@pytest.fixture
+def one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is PPO alone."""
+    monkeypatch.setattr(algorithms, "ALGORITHMS", (PPO,))
+
+
+@pytest.mark.usefixtures("one")
 def test_with_one_algorithm_nothing_speaks_of_it(opened: Opened, store: Store) -> None:
     dock = opened.window.hyperparameters
     assert not chooser(opened).isVisibleTo(dock)

@@ -85,7 +85,7 @@ def test_double_click_and_enter_show_a_run(qtbot: QtBot, dock: RunsDock) -> None
 def test_details_name_what_differs_from_the_defaults(dock: RunsDock) -> None:
     dock.table.selectRow(1)
     assert dock._details.text() == (
-        "Policy: policy. Reward: reward. Settings: Cycles 3, Learning rate 1e-4; "
+        "PPO. Policy: policy. Reward: reward. Settings: Cycles 3, Learning rate 1e-4; "
         "cycle 2: KL coefficient (β) 0.05 → 0.1.")
 
 

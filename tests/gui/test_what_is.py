@@ -39,11 +39,11 @@ def said(dialog: QDialog) -> str:
 @pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda a: a.name)
 def test_every_number_has_a_formula_and_every_source_is_a_paper(algorithm) -> None:
     assert all(metric.formula for metric in algorithm.metrics)
-    declared = [*algorithm.metrics, *algorithm.settings.specs().values(),
-                *algorithm.objective.terms]
+    terms = algorithm.objective.terms if algorithm.objective else ()
+    declared = [*algorithm.metrics, *algorithm.settings.specs().values(), *terms]
     assert {part for d in declared for part in d.source.split("; ") if part} <= {
         part for text in SOURCES.values() for part in text.split("; ")}
-    assert all(term.formula and term.source for term in algorithm.objective.terms)
+    assert all(term.formula and term.source for term in terms)
 
 
 def test_a_source_says_who_when_and_where() -> None:

@@ -68,7 +68,8 @@ def test_the_line_says_what_start_would_train(opened: Opened) -> None:
     ready(opened)
     window = opened.window
     assert window.trains.sentence == (
-        f"Start trains bundled policy with bundled reward on {on(opened)} prompts, seed 0")
+        "Start trains bundled policy with bundled reward on "
+        f"{on(opened)} prompts by PPO, seed 0")
     assert window.trains.warned == []
     assert (window.chip.text(), window.actions_["start"].text()) == ("Ready", "Start")
     window.hyperparameters.form.set_values({"seed": 7}, "test")
@@ -76,7 +77,7 @@ def test_the_line_says_what_start_would_train(opened: Opened) -> None:
         (RewardPart(str(BUNDLED_REWARD)), RewardPart(str(EXAMPLE_REWARDS["vader"]), -0.5)))
     assert window.trains.sentence == (
         "Start loads and trains bundled policy with bundled reward − 0.5 × vader on "
-        f"{on(opened)} prompts, seed 7")
+        f"{on(opened)} prompts by PPO, seed 7")
     assert window.trains.warned == ["bundled reward − 0.5 × vader"]
     window.models.reward.fields[1].parent().weight.setText("0.")  # being typed
     assert window.models.reward.fields[1].parent().weight.text() == "0."
@@ -94,7 +95,7 @@ def test_the_line_is_seen_on_a_small_screen(opened: Opened) -> None:
     assert "bundled policy" in window.trains.text()
     assert "bundled reward" in window.trains.text()
     assert window.trains.width() >= window.trains.fontMetrics().horizontalAdvance(
-        f"bundled policy with bundled reward on {on(opened)} prompts, seed 0")
+        f"bundled policy with bundled reward on {on(opened)} prompts by PPO, seed 0")
 
 
 def test_a_choice_that_is_not_loaded_is_marked_and_the_way_back_offered(opened: Opened) -> None:
@@ -295,7 +296,7 @@ def test_the_line_tells_what_a_run_trains(opened: Opened, store: Store) -> None:
     window.models.policy.combo.setEditText("no/such/folder")
     run_id = fill(store, 1, status="running")
     begin(opened, store, run_id)
-    assert window.trains.sentence == "Run 1 trains policy with reward on 3 prompts, seed 0"
+    assert window.trains.sentence == "Run 1 trains policy with reward on 3 prompts by PPO, seed 0"
     assert window.trains.warned == []
     assert window.chip.text() == "Running"
 
@@ -308,7 +309,7 @@ def test_a_watched_run_is_told_of_likewise(opened: Opened, store: Store) -> None
         ev.RunFollowed(run_id, "Run 1", 2, "ppo", DEFAULTS, "process 7 on there"),
         ev.StateChanged(State.RUNNING)])
     assert opened.window.trains.sentence == (
-        "Run 1 trains policy with reward on 3 prompts, seed 0")
+        "Run 1 trains policy with reward on 3 prompts by PPO, seed 0")
 
 
 @pytest.mark.parametrize("by", ["pause", "step"])

@@ -143,7 +143,8 @@ class HyperparametersDock(QWidget):
 
     def choose_algorithm(self, algorithm: Algorithm) -> None:
         """Show the settings of an algorithm, unless a run is alive, which has its own. Those that
-        it shares with the one before keep their values, the others have those they had last."""
+        mean the same with the one before keep their values, the others have those they had
+        last."""
         if not self._alive:
             self._use(algorithm, shared=True)
         self._show_algorithm()
@@ -162,14 +163,15 @@ class HyperparametersDock(QWidget):
     def _use(self, algorithm: Algorithm, *, shared: bool) -> None:
         if algorithm is self.algorithm:
             return
-        values = self.form.values()
+        values, before = self.form.values(), self.algorithm.settings.specs()
         self._kept[self.algorithm.name] = self._now()
         self.algorithm = algorithm
         specs = algorithm.settings.specs()
         kept = self._kept.pop(algorithm.name, None) or _Kept({}, None, {})
         now = {name: spec.default for name, spec in specs.items()} | dict(kept.values)
         if shared:
-            now |= {name: value for name, value in values.items() if name in specs}
+            now |= {name: value for name, value in values.items()
+                    if specs.get(name) == before[name]}
         self._in_force = dict(kept.in_force) if kept.in_force is not None else None
         self._untouched = {**now, **kept.untouched}
         self._staged, self._effect = {}, ""
