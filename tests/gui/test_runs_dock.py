@@ -303,3 +303,13 @@ def test_names_can_be_read_in_a_small_window_whatever_stands_beside_them(
     table.resize(480, 300)
     assert not table.isColumnHidden(1)
     assert table.columnWidth(1) > reward == 0
+
+
+def test_the_run_on_display_says_why_it_has_no_tick(opened: Opened, store: Store) -> None:
+    first, other = fill(store), fill(store)
+    opened.window.runs.refresh()
+    opened.controller.show_run(first)
+    model = opened.window.runs.table.model()
+    tips = [model.index(row, 0).data(Qt.ItemDataRole.ToolTipRole) for row in range(2)]
+    assert other
+    assert sorted("drawn without a tick" in tip for tip in tips) == [False, True]

@@ -44,9 +44,9 @@ START = Card(
 WRITE = Card(
     "write", "The policy writes",
     "It completes each prompt a token (a word or a piece of one) at a time, by chance: a token of "
-    "30 % comes three times in ten. The temperature T makes these draws more daring or less; "
-    "all that the run learns from is read at the same T, so T itself teaches nothing.", "chances",
-    view="tokens", say=_say_length)
+    "30\N{NO-BREAK SPACE}% comes three times in ten. The temperature T makes these draws more "
+    "daring or less; all that the run learns from is read at the same T, so T itself teaches "
+    "nothing.", "chances", view="tokens", say=_say_length)
 SCORE = Card(
     "score", "The reward model scores",
     "It reads each finished text and gives it one number, its reward: high is good. It does not "

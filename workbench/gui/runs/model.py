@@ -219,7 +219,9 @@ class RunsModel(QAbstractTableModel):
             cycles = f"{run.cycles:,} {'cycle' if run.cycles == 1 else 'cycles'}"
             reward = f"{REWARD.lower()} {self._reward(run)}" if run.id in self._rewards else ""
             about = ", ".join(part for part in (run.status, cycles, reward, origin) if part)
-            return plain_tip(f"{run.name}: {about}. {run.note}".strip())
+            own = (" It is on display and drawn without a tick; a tick draws another run over it."
+                   if run.id == self._shown else "")
+            return plain_tip(f"{run.name}: {about}.{own} {run.note}".strip())
         if role == Qt.ItemDataRole.FontRole and run.id == self._shown:
             font = QFont()
             font.setBold(True)
