@@ -73,6 +73,8 @@ class Controller(QObject):
         self.comparing = Comparing(window, store, self.resuming, send)
         self.explaining = Explaining(window)
         ViewLinks(window)
+        window.hyperparameters.data_line.attach(store, background.run)
+        window.hyperparameters.data_line.message.connect(window.toast.show_message)
         self._connect()
 
     @property
@@ -264,6 +266,7 @@ class Controller(QObject):
             window.hyperparameters.lend(event.hyperparameters, event.name, algorithm)
         else:
             window.hyperparameters.run_started(event.hyperparameters, algorithm)
+        self._show_data(event.run_id)
         window.status.run_started(event)
         window.runs.refresh()
         self._display.begin(
@@ -272,11 +275,15 @@ class Controller(QObject):
         if event.note:
             window.toast.show_message("info", event.note)
 
+    def _show_data(self, run_id: int) -> None:
+        self._window.hyperparameters.data_line.show_run(self._store.run(run_id))
+
     def _run_followed(self, event: ev.RunFollowed) -> None:
         window = self._window
         self.resuming.live = self._display.watched = event.run_id
         window.hyperparameters.run_resumed(
             event.hyperparameters, event.name, find_algorithm(event.algorithm))
+        self._show_data(event.run_id)
         window.status.run_started(event)
         window.runs.refresh()
         self.show_run(event.run_id)
@@ -287,6 +294,7 @@ class Controller(QObject):
         window = self._window
         self.resuming.live, self._display.watched = event.run_id, None
         self.experiments.resumed(event)
+        self._show_data(event.run_id)
         window.status.run_started(event)
         window.runs.refresh()
         self.show_run(event.run_id)

@@ -63,6 +63,11 @@ class RunControl(QObject):
             window.toast.show_message(
                 "info", "No prompt is switched on: add one, or tick one in Prompts.")
             return
+        pairs = window.hyperparameters.data_line
+        if pairs.reading:
+            window.toast.show_message(
+                "info", "The pairs are still being read; press Start again in a moment.")
+            return
         self._withhold("start", "step", "step_into")
         models = window.models
         if window.state == State.LOADING or not models.is_loaded() or (
@@ -72,7 +77,7 @@ class RunControl(QObject):
                 models.load()
         else:
             window.show_starting(True)
-            self._send(do.Start(settings, prompts, step=step, into=into))
+            self._send(do.Start(settings, prompts, step=step, into=into, data=pairs.data))
 
     def give_up_waiting(self) -> None:
         """The models will not come, or others will: nothing starts."""

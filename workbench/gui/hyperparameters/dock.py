@@ -28,6 +28,7 @@ from workbench.algorithm import Algorithm, Preset
 from workbench.algorithms import default_algorithm, find_spec
 from workbench.formatting import format_value
 from workbench.gui.actions import set_tip
+from workbench.gui.hyperparameters.data_line import DataLine
 from workbench.gui.hyperparameters.form import HyperparametersForm
 from workbench.gui.hyperparameters.memory import MemoryLine
 from workbench.gui.settings import section, texts
@@ -106,6 +107,7 @@ class HyperparametersDock(QWidget):
         """Whose settings the form shows."""
         self._kept: dict[str, _Kept] = {}
         self._own: _Own | None = None
+        self.data_line = DataLine()
         self.form = HyperparametersForm(self.algorithm.settings)
         self._untouched: Mapping[str, Value] = self.form.values()
         self.undo_stack = self.form.undo_stack
@@ -122,6 +124,7 @@ class HyperparametersDock(QWidget):
         layout.setContentsMargins(0, 4, 0, 0)
         layout.setSpacing(4)
         layout.addWidget(self._make_chooser())
+        layout.addWidget(self.data_line)
         layout.addLayout(self._make_header())
         layout.addWidget(scroll, 1)
         layout.addLayout(self._make_footer())
@@ -192,6 +195,7 @@ class HyperparametersDock(QWidget):
                 self.algorithm_field.setItemData(
                     place, plain_tip(algorithm.help), Qt.ItemDataRole.ToolTipRole)
             self.algorithm_field.setCurrentIndex(there.index(self.algorithm))
+        self.data_line.show_for(self.algorithm.learns_from, self._alive)
         describe(self.algorithm_field, self.algorithm.help)
         self.algorithm_field.setAccessibleDescription(self.algorithm.help)
         enable(self.algorithm_field, not self._alive,
@@ -359,6 +363,8 @@ class HyperparametersDock(QWidget):
         chosen: dict[str, object] = {"algorithm": own.algorithm.name, "others": others}
         if not others and own.algorithm is default_algorithm():
             chosen = {}
+        if self.data_line.source:
+            chosen["learns_from"] = self.data_line.source
         return {"values": dict(own.form.values),
                 "before": dict(own.form.in_force or own.form.untouched),
                 "show_all": self._show_all.isChecked(),
@@ -384,6 +390,8 @@ class HyperparametersDock(QWidget):
         self.form.set_values(mine, "restore")
         self.undo_stack.clear()
         self._show_all.setChecked(state.get("show_all") is True)
+        source = state.get("learns_from")
+        self.data_line.restore(source if isinstance(source, str) else "")
         if "open" in state:
             self.form.set_open_sections(texts(state, "open"))
 
