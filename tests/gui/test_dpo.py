@@ -12,6 +12,7 @@ from pytestqt.qtbot import QtBot
 
 from workbench.dpo.declaration import DPO
 from workbench.gui.app import Workbench
+from workbench.gui.distributions.reading import Known, read_picture
 from workbench.gui.hyperparameters.data_line import DataLine
 from workbench.ppo.declaration import PPO
 from workbench.store.store import Store
@@ -41,17 +42,17 @@ def test_what_it_learns_from_is_chosen(qtbot: QtBot, opened: Opened, tmp_path: P
     assert not found.isVisibleTo(dock)
     dock.choose_algorithm(DPO)
     assert found.isVisibleTo(dock)
-    assert found.text.text() == f"Learns from bundled pairs ({len(bundled_pairs().pairs):,})"
+    assert found.text.text() == f"Bundled pairs ({len(bundled_pairs().pairs):,})"
     found.open_file(wrote(tmp_path / "mine.jsonl", GOOD, {**GOOD, "rejected": " hot."}))
     qtbot.waitUntil(lambda: not found.reading)
-    assert found.text.text() == "Learns from mine.jsonl (1)"
+    assert found.text.text() == "mine.jsonl (1)"
     assert "1 pair, 1 left out: 1 equal texts. The first: Line 2 has two equal answers." in (
         opened.window.toast.text)
     # A file without pairs changes nothing, and says why.
     found.open_file(wrote(tmp_path / "none.jsonl", {**GOOD, "rejected": " hot."}))
     qtbot.waitUntil(lambda: not found.reading)
     assert "none.jsonl holds no pairs" in opened.window.toast.text
-    assert found.text.text() == "Learns from mine.jsonl (1)"
+    assert found.text.text() == "mine.jsonl (1)"
     found.take_run(99)
     qtbot.waitUntil(lambda: not found.reading)
     assert "There is no run 99" in opened.window.toast.text
@@ -74,7 +75,7 @@ def test_it_is_remembered(qtbot: QtBot, opened: Opened, tmp_path: Path) -> None:
     assert found.data is None
     dock.restore_state(state)
     qtbot.waitUntil(lambda: not found.reading)
-    assert found.text.text() == "Learns from mine.jsonl (1)"
+    assert found.text.text() == "mine.jsonl (1)"
 
 
 def test_a_run_on_the_bundled_pairs(qapp: QApplication, home: Path) -> None:
@@ -96,10 +97,14 @@ def test_a_run_on_the_bundled_pairs(qapp: QApplication, home: Path) -> None:
         assert (run.algorithm, run.data["what"], run.cycles) == ("dpo", "Bundled pairs", 2)
         for name in window.docks:
             window.reveal(name)
+        reading = read_picture(store, 1, None, Known())
+        assert reading is not None
+        assert (list(reading.cycles), reading.cycle) == ([1, 2], 2)
+        assert [len(spread.cycles) for spread in reading.spreads] == [2, 2, 2]
         # Its completions make pairs for the next.
         dock.data_line.take_run(1)
         await until(lambda: not dock.data_line.reading)
-        assert dock.data_line.text.text().startswith("Learns from pairs of Run 1 (")
+        assert dock.data_line.text.text().startswith("Pairs of Run 1 (")
 
     play(qapp, home, scenario)
     store = Store(home)

@@ -21,12 +21,14 @@ from workbench.algorithms import default_algorithm, parts_of
 from workbench.gui.cycle_strip.part_button import PartButton
 from workbench.gui.widgets.controls import label, named
 from workbench.gui.widgets.theme import themes
+from workbench.learning.parts import WRITE
 from workbench.training.events import CycleFinished, PartReported, Progress, State
 from workbench.training.states import ALIVE
 
 HEIGHT, COMPACT = 52, 32  # pixels, with and without the phases' names
 _TITLES = {1: "Phase 1: create completions", 2: "Phase 2: update the model",
            0: "Before and after"}
+_NOTHING_WRITTEN = "Phase 1: draw from the data"
 
 
 class CycleStrip(QWidget):
@@ -212,7 +214,9 @@ class CycleStrip(QWidget):
         column = QVBoxLayout(half)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(1)
-        title = label(_TITLES[phase], "muted")
+        writes = any(part.name == WRITE.name for part in parts)
+        text = _TITLES[phase] if phase != 1 or writes else _NOTHING_WRITTEN
+        title = label(text, "muted")
         font = title.font()
         font.setPointSizeF(0.82 * font.pointSizeF())
         title.setFont(font)
@@ -222,7 +226,7 @@ class CycleStrip(QWidget):
         row = QHBoxLayout()
         row.setSpacing(4)
         for part in parts:
-            button = PartButton(part, _TITLES[phase])
+            button = PartButton(part, text)
             button.clicked.connect(lambda _=False, part=part: self._choose(part))
             self.buttons.append(button)
             row.addWidget(button, 1)

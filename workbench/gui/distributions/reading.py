@@ -84,19 +84,21 @@ def read_picture(store: Store, run_id: int, wanted: int | None, known: Known) ->
     algorithm = algorithm_of_run(run)
     wished = distributions_of(algorithm)
     _read_on(store, run_id, run.cycles, [d.column for d in wished if d.column], known)
-    cycles = [cycle for cycle in known.completions["score"] if cycle <= run.cycles]
+    # What learns from data that is there records no completions of its cycles.
+    there_are = sorted({*known.completions["score"], *(
+        cycle for found in known.tokens.values() for cycle in found)})
+    cycles = [cycle for cycle in there_are if cycle <= run.cycles]
     if not cycles:
         return Picture(run_id, algorithm)
     cycle = cycles[max(0, bisect_right(cycles, wanted) - 1)] if wanted is not None else cycles[-1]
     columns = _read_tokens(store, run_id, cycle)
-    rows = list(zip(_FIELDS, zip(*(
-        row[1:] for row in store.rollout_numbers(run_id, cycle - 1, cycle)), strict=True),
-        strict=True))
-    values = {**columns, **{name: np.array(numbers, float) for name, numbers in rows}}
+    rows = [row[1:] for row in store.rollout_numbers(run_id, cycle - 1, cycle)]
+    written = zip(_FIELDS, zip(*rows, strict=True), strict=True) if rows else ()
+    values = {**columns, **{name: np.array(numbers, float) for name, numbers in written}}
     spreads = []
     for distribution in wished:
         name = distribution.column or distribution.completions
-        found = (known.tokens if distribution.column else known.completions)[name]
+        found = (known.tokens if distribution.column else known.completions).get(name, {})
         there = [c for c in found if c <= run.cycles]
         spreads.append(Spread(
             distribution, there, np.array([found[c] for c in there]).reshape(-1, COUNT),

@@ -155,5 +155,5 @@ class DataLine(ButtonLine):
         else:
             data = self.data or bundled_pairs()
             what, number, summary = data.what, len(data.pairs), data.summary
-        self.say(f"Learns from {what[0].lower() + what[1:]} ({number:,})",
+        self.say(f"{what} ({number:,})",
                  f"Learns from {what}: {summary}")
