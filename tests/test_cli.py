@@ -493,7 +493,8 @@ def test_compare_trains_each_way_and_goes_on_where_it_stood(forked, models, tmp_
              "--set", "completions_per_prompt=2"]
     wrong = forked("compare", *home, "--ways", "PPO,PP0", *models)
     assert (wrong.returncode, "no way to learn called 'PP0'" in wrong.stderr) == (2, True)
-    done = forked("compare", *home, "--ways", "PPO,REINFORCE++", "--seeds", "0,1", *small, *models)
+    done = forked("compare", *home, "--ways", "PPO,REINFORCE++", "--seeds", "0,1", *small, *models,
+                  COLUMNS="200")
     assert done.returncode == 0, done.stderr
     table = [line.split() for line in done.stdout.splitlines()]
     assert [row[:2] for row in table if row[:1] in (["PPO"], ["REINFORCE++"])] == [

@@ -6,13 +6,13 @@ What looks for something goes through :data:`ALGORITHMS` when it is called.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Protocol
 
 from workbench.algorithm import Algorithm, Distribution, Metric, Part, PlotSet
 from workbench.dpo.declaration import DPO
-from workbench.guide import Guide
+from workbench.guide import BEFORE, LOADING, Guide
 from workbench.health import Rule
 from workbench.learning.distributions import DISTRIBUTIONS
 from workbench.learning.guide import GUIDE
@@ -57,8 +57,12 @@ def distributions_of(algorithm: Algorithm) -> tuple[Distribution, ...]:
 
 
 def guide_of(algorithm: Algorithm) -> Guide:
-    """Return what the guide tells of an algorithm."""
-    return algorithm.guide or GUIDE
+    """Return what the guide tells of an algorithm: where it has none of its own, what all do
+    alike in the parts that its cycle has."""
+    if algorithm.guide is not None:
+        return algorithm.guide
+    there = {BEFORE, LOADING, *(part.name for part in parts_of(algorithm))}
+    return replace(GUIDE, cards=tuple(card for card in GUIDE.cards if card.part in there))
 
 
 def default_algorithm() -> Algorithm:

@@ -111,7 +111,9 @@ def test_every_part_of_a_cycle_has_a_card_in_its_order(algorithm) -> None:
     order = [part.name for part in parts_of(algorithm)]
     cards = [card.part for card in guide_of(algorithm).cards]
     assert cards[:2] == [LOADING, BEFORE]
-    assert list(dict.fromkeys(cards[2:])) == order
+    told = set(cards[2:])
+    assert list(dict.fromkeys(cards[2:])) == [name for name in order if name in told]
+    assert told == set(order) or algorithm.guide is None
     assert cards[2:] == sorted(cards[2:], key=order.index)
     for experiment in guide_of(algorithm).experiments:
         assert experiment.setting in algorithm.settings.specs()

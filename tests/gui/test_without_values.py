@@ -47,7 +47,7 @@ def test_names_say_how_a_run_learns(opened: Opened, store: Store) -> None:
     traces.fill(store)
     opened.window.runs.refresh()
     table = opened.window.runs.table
-    for row, by in ((0, ""), (1, "GRPO. ")):
+    for row, by in ((0, "PPO. "), (1, "GRPO. ")):
         table.selectRow(row)
         assert opened.window.runs._details.text().startswith(f"{by}Policy: policy.")
     rows = {row.title: row.cells for row in compare(store, store.runs()[::-1])}
@@ -59,7 +59,7 @@ def test_names_say_how_a_run_learns(opened: Opened, store: Store) -> None:
 def test_what_start_trains_names_the_estimator(opened: Opened) -> None:
     ready(opened)
     form = opened.window.hyperparameters.form
-    assert " by " not in opened.window.trains.sentence
+    assert " by PPO, seed 0" in opened.window.trains.sentence
     form.set_values({"advantage_estimator": "group", "completions_per_prompt": 8}, "test")
     assert " by GRPO, seed 0" in opened.window.trains.sentence
     # What has no effect without a value head is not shown.

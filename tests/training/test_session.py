@@ -44,7 +44,8 @@ def test_a_run_from_start_to_finish(ready, store):
     assert [c.prompt_text for c in store.completions(run_id, 0)] == ["two", "one"]  # pinned first
     assert len(store.completions(run_id, 3, "rollout")) == 4
     assert {e.phase for e in ready.of(ev.Progress)} == set(ev.Phase) - {
-        ev.Phase.PRETRAINING, ev.Phase.VALUES}  # off by default
+        ev.Phase.PRETRAINING, ev.Phase.VALUES,  # off by default
+        ev.Phase.REFERENCE, ev.Phase.EVALUATING}  # of pairs
 
 
 @pytest.mark.parametrize(("precision", "has", "said"), [
@@ -84,10 +85,10 @@ def test_what_settings_do_that_nobody_may_expect_is_said_at_the_start(ready):
 
 
 def test_every_metric_is_described(ready):
-    from workbench.ppo.metrics import METRICS
+    from workbench.ppo.declaration import PPO
 
     ready.send(start(1, measure_gradients=True))
-    assert set(ready.wait(ev.CycleFinished).metrics) == {metric.name for metric in METRICS}
+    assert set(ready.wait(ev.CycleFinished).metrics) == {metric.name for metric in PPO.metrics}
 
 
 def test_pause_step_and_resume(ready, store):

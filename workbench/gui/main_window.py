@@ -417,7 +417,8 @@ class MainWindow(QMainWindow):
 
     def _add_view(self, name: str, view: QWidget) -> None:
         self.views[name] = view
-        if view.focusPolicy() is Qt.FocusPolicy.NoFocus:
+        # What it hands the keyboard on to would take this policy over.
+        if view.focusPolicy() is Qt.FocusPolicy.NoFocus and view.focusProxy() is None:
             # A click on anything in it that takes no keys makes it the view that has the keyboard.
             view.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
         self.docks[name].setWidget(view)

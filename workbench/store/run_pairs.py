@@ -6,11 +6,14 @@ import math
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from workbench.records import Pair
 from workbench.store.pair_files import PairFile
-from workbench.store.queries import Queries
 from workbench.store.records import CompletionRecord, Prompt
+
+if TYPE_CHECKING:  # a window wants its first paint before the database
+    from workbench.store.queries import Queries
 
 _CLOSE, _UNSCORED = "whose scores are too close", "without a score"
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from workbench.assets import DEFAULT_PAIRS
 from workbench.records import PairData
 from workbench.store.pair_files import PairFile, read_pairs
 from workbench.store.prompt_readers import PromptFileError
-from workbench.store.queries import Queries
 from workbench.store.run_pairs import pairs_of_run
+
+if TYPE_CHECKING:  # a window wants its first paint before the database
+    from workbench.store.queries import Queries
 
 
 class PairDataError(ValueError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QMenu
@@ -14,13 +14,15 @@ from workbench.gui.widgets.controls import enable
 from workbench.gui.widgets.dialog import choose_file
 from workbench.records import PairData
 from workbench.store.records import RunRecord
-from workbench.store.store import Store
 from workbench.training.pair_data import (
     PairDataError,
     bundled_pairs,
     pairs_from_run,
     pairs_of_file,
 )
+
+if TYPE_CHECKING:
+    from workbench.store.store import Store
 
 _RUNS = 12
 """So many of the last runs are offered."""
