@@ -417,10 +417,14 @@ class MainWindow(QMainWindow):
 
     def _add_view(self, name: str, view: QWidget) -> None:
         self.views[name] = view
-        # What it hands the keyboard on to would take this policy over.
-        if view.focusPolicy() is Qt.FocusPolicy.NoFocus and view.focusProxy() is None:
+        if view.focusPolicy() is Qt.FocusPolicy.NoFocus:
             # A click on anything in it that takes no keys makes it the view that has the keyboard.
+            # What it hands the keyboard on to would take this policy over, and be left out by Tab.
+            takes_keys = view.focusProxy()
+            view.setFocusProxy(None)  # type: ignore[arg-type]
             view.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+            if takes_keys is not None:
+                view.setFocusProxy(takes_keys)
         self.docks[name].setWidget(view)
 
     def _set_apart(self, dock: QDockWidget, floats: bool) -> None:
