@@ -23,6 +23,7 @@ from workbench.headless import (
 )
 from workbench.learning.metrics import KL, SECONDS
 from workbench.listing import console_of_lines
+from workbench.records import PairData
 from workbench.settings import HyperparameterError
 from workbench.store.home import StoreError
 from workbench.store.prompt_readers import PromptFileError
@@ -33,6 +34,7 @@ from workbench.training.comparing import (
     CompareError,
     Plan,
     Progress,
+    begun_with,
     default_like,
     find_ways,
     make_plan,
@@ -58,11 +60,10 @@ def compare(options: argparse.Namespace) -> int:
                 return _go_on(engine, options.go_on)
             plan = _plan(options)
             prompts, load = prompts_of(options.prompts), load_command(options)
-            name = f"{', '.join(dict.fromkeys(run.way for run in plan.runs))}"
-            number = engine.store.create_sweep(name, plan.as_json()).result()
+            number = engine.store.create_sweep(plan.name, plan.as_json()).result()
             _say(options, f"Comparison {number}: {len(plan.runs)} runs of "
                           f"{short_number(plan.budget)} {plan.unit} each.")
-            return _train(engine, number, load, prompts)
+            return _train(engine, number, load, prompts, None)
     except (CompareError, HyperparameterError, PartError, PromptFileError, StoreError,
             UsageError) as error:
         return unusable(error)
@@ -89,15 +90,15 @@ def _seeds(text: str) -> list[int]:
 
 def _go_on(engine: Engine, number: int) -> int:
     """Go on with a comparison: its first run knows models and prompts."""
-    begun = next((at.run for at in progress(engine.store, number) if at.run is not None), None)
+    begun = begun_with(engine.store, number)
     if begun is None:
         raise CompareError(f"No run of comparison {number} has begun; begin it anew.")
-    prompts = tuple(do.PromptItem.of(prompt) for prompt in engine.store.run_prompts(begun.id))
-    return _train(engine, number, do.LoadModels.recorded(begun.policy, begun.models), prompts)
+    return _train(engine, number, *begun)
 
 
 def _train(
-    engine: Engine, number: int, load: do.LoadModels, prompts: tuple[do.PromptItem, ...]
+    engine: Engine, number: int, load: do.LoadModels, prompts: tuple[do.PromptItem, ...],
+    data: PairData | None,
 ) -> int:
     options, worst, loaded = engine.options, 0, False
     kept = engine.store.sweep(number)
@@ -111,8 +112,7 @@ def _train(
         if at.run is not None:
             status = engine.run(do.ResumeRun(at.run.id), enough=enough)
         else:
-            start = do.Start(at.planned.settings(), prompts, at.planned.name,
-                             sweep=(number, place))
+            start = at.planned.start(number, place, prompts, data)
             status = (engine.run(start, enough=enough) if loaded
                       else engine.run(load, start, enough=enough))
         loaded = True

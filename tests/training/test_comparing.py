@@ -3,16 +3,23 @@
 import pytest
 
 from workbench.ppo.hyperparameters import parse
+from workbench.records import Pair, PairData
 from workbench.store.store import Store
 from workbench.training.comparing import (
     CompareError,
     Plan,
+    begun_with,
     find_ways,
     make_plan,
     progress,
     used,
     ways,
 )
+
+
+def started(planned):
+    """Return the settings that a planned run starts with."""
+    return planned.start(1, 0, (), None).hyperparameters
 
 
 def test_ways_are_found_by_name_in_any_case() -> None:
@@ -27,7 +34,7 @@ def test_a_plan_has_what_the_ways_have_in_common() -> None:
     plan = make_plan(find_ways(["PPO", "GRPO"]), [3, 1], like, 100, "samples")
     assert [run.name for run in plan.runs] == [
         "PPO, seed 3", "GRPO, seed 3", "PPO, seed 1", "GRPO, seed 1"]
-    ppo, grpo, *_ = (run.settings() for run in plan.runs)
+    ppo, grpo, *_ = (started(run) for run in plan.runs)
     assert (ppo.learning_rate, grpo.learning_rate) == (1e-3, 1e-3)
     assert (ppo.num_cycles, grpo.num_cycles) == (5, 5)  # 100 completions, 24 at a time
     assert (grpo.advantage_estimator, grpo.completions_per_prompt) == ("group", 8)
@@ -38,7 +45,7 @@ def test_a_plan_has_what_the_ways_have_in_common() -> None:
 def test_a_way_that_writes_nothing_has_its_own_steps_and_as_many_cycles() -> None:
     like = parse({"batch_size": 24, "learning_rate": 1e-3, "num_cycles": 7, "response_length": 9})
     plan = make_plan(find_ways(["DPO"]), [2], like, 10, "samples")
-    (dpo,) = (run.settings() for run in plan.runs)
+    (dpo,) = (started(run) for run in plan.runs)
     own = type(dpo)()
     assert (dpo.batch_size, dpo.learning_rate) == (own.batch_size, own.learning_rate)
     assert (dpo.num_cycles, dpo.response_length, dpo.seed) == (7, 9, 2)
@@ -84,3 +91,18 @@ def test_seconds_end_a_run(store: Store) -> None:
             run_id, cycle, metrics={"seconds": 3.0}, rollout=(), comparison=()).result()
         assert used(store, run_id) == 3.0 * cycle
         assert [at.done for at in progress(store, number)] == [done]
+
+
+def test_pairs_go_to_what_learns_from_pairs_alone(store: Store) -> None:
+    pairs = PairData("Mine", (Pair("p", "good", "bad"),))
+    plan = make_plan(find_ways(["PPO", "DPO"]), [0], parse({}), 10, "samples")
+    assert [run.start(1, 0, (), pairs).data for run in plan.runs] == [None, pairs]
+    number = store.create_sweep(plan.name, plan.as_json()).result()
+    assert begun_with(store, number) is None
+    for place, run in enumerate(plan.runs):
+        store.create_run(
+            name=run.name, policy="p", reward="r", prompts=(), algorithm=run.algorithm,
+            models={"reward": [], "use_chat_template": False}, hyperparameters=run.hyperparameters,
+            sweep=(number, place), data=run.start(1, place, (), pairs).data).result()
+    _, _, data = begun_with(store, number)
+    assert data.pairs == pairs.pairs  # it goes on with those that it was begun with

@@ -11,7 +11,9 @@ from workbench import algorithms
 from workbench.algorithm import Algorithm
 from workbench.algorithms import algorithm_of, algorithm_of_run
 from workbench.learning.metrics import SECONDS
+from workbench.records import PairData
 from workbench.settings import Settings, Value
+from workbench.training import commands as do
 
 if TYPE_CHECKING:
     from workbench.store.records import RunRecord
@@ -82,9 +84,15 @@ class Planned:
     algorithm: str
     hyperparameters: Mapping[str, Value]
 
-    def settings(self) -> Settings:
-        """Return its settings."""
-        return algorithms.read_settings(self.algorithm, self.hyperparameters)
+    def start(
+        self, sweep: int, place: int, prompts: tuple[do.PromptItem, ...], data: PairData | None
+    ) -> do.Start:
+        """Return the command that begins it as the run ``place`` of a comparison; ``data`` is for
+        an algorithm that learns from some."""
+        settings = algorithms.read_settings(self.algorithm, self.hyperparameters)
+        learns_from = algorithm_of(settings).learns_from
+        return do.Start(settings, prompts, self.name, sweep=(sweep, place),
+                        data=data if learns_from else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +102,11 @@ class Plan:
     runs: tuple[Planned, ...]
     budget: float
     unit: Unit
+
+    @property
+    def name(self) -> str:
+        """The ways it compares, in a few words."""
+        return ", ".join(dict.fromkeys(run.way for run in self.runs))
 
     def as_json(self) -> dict[str, Any]:
         """Return it as the store keeps it."""
@@ -160,6 +173,24 @@ def progress(store: Store, sweep: int) -> list[Progress]:
         run.status == "finished"
         or (plan.unit == "seconds" and used(store, run.id) >= plan.budget)))
             for place, planned in enumerate(plan.runs)]
+
+
+def begun_with(
+    store: Store, sweep: int
+) -> tuple[do.LoadModels, tuple[do.PromptItem, ...], PairData | None] | None:
+    """Return models, prompts and data that a comparison was begun with; None: no run of it has
+    begun.
+
+    Raises:
+        CompareError: there is no such comparison.
+    """
+    runs = [at.run for at in progress(store, sweep) if at.run is not None]
+    if not runs:
+        return None
+    first = runs[0]
+    data = next((found for run in runs if (found := store.run_data(run.id))), None)
+    prompts = tuple(do.PromptItem.of(prompt) for prompt in store.run_prompts(first.id))
+    return do.LoadModels.recorded(first.policy, first.models), prompts, data
 
 
 def used(store: Store, run_id: int) -> float:

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject
 
 from workbench.gui.comparing_dialog import ComparingDialog
-from workbench.settings import HyperparameterError
+from workbench.records import PairData
 from workbench.training import commands as do
 from workbench.training import events as ev
-from workbench.training.comparing import Plan, Progress, progress, used, ways
+from workbench.training.comparing import Plan, Progress, begun_with, progress, used, ways
 from workbench.training.events import State
 from workbench.training.states import ALIVE
 
 if TYPE_CHECKING:
     from workbench.gui.controllers.resuming import Resuming
+    from workbench.gui.controllers.run_control import RunControl
     from workbench.gui.main_window import MainWindow
     from workbench.store.store import Store
 
@@ -28,12 +29,13 @@ class Comparing(QObject):
     person stops, or that fails, holds the comparison; the dialog offers to go on with it."""
 
     def __init__(self, window: MainWindow, store: Store, resuming: Resuming,
-                 send: Callable[[do.Command], None]) -> None:
+                 run_control: RunControl, send: Callable[[do.Command], None]) -> None:
         super().__init__(window)
         self._window, self._store, self._resuming, self._send = window, store, resuming, send
+        self._run_control = run_control
         self._sweep: int | None = None
         self._prompts: tuple[do.PromptItem, ...] = ()
-        self._spent = 0.0
+        self._data: PairData | None = None
         self._enough = self._next = False
         window.actions_.on("compare_algorithms", self.ask)
 
@@ -41,43 +43,29 @@ class Comparing(QObject):
 
     def ask(self) -> None:
         """Ask what is to be compared."""
-        window = self._window
-        window.hyperparameters.form.commit()
-        try:
-            like = window.hyperparameters.hyperparameters()
-        except HyperparameterError as error:
-            window.reveal("hyperparameters")
-            window.toast.show_message("warning", str(error))
+        window, start = self._window, self._run_control.on_screen()
+        if start is None:
             return
-        prompts = tuple(do.PromptItem.of(p) for p in window.prompts.prompts()
-                        if p.enabled and p.text.strip())
-        if not prompts:
-            window.reveal("prompts")
-            window.toast.show_message(
-                "info", "No prompt is switched on: add one, or tick one in Prompts.")
-            return
-        if not window.models.is_loaded():
+        if not window.models.is_loaded() or window.models.reward.files_changed():
             window.reveal("models")
             window.toast.show_message(
                 "info", "Load the models first: what is compared is trained with those in memory.")
             return
-        ComparingDialog(ways(), like, self._unfinished(),
-                        lambda plan: self._begin(plan, prompts), self.go_on, window).open()
+        ComparingDialog(ways(), start.hyperparameters, self._unfinished(),
+                        lambda plan: self._begin(plan, start), self.go_on, window).open()
 
-    def _begin(self, plan: Plan, prompts: tuple[do.PromptItem, ...]) -> None:
-        name = ", ".join(dict.fromkeys(run.way for run in plan.runs))
-        self._sweep = self._store.create_sweep(name, plan.as_json()).result()
-        self._prompts = prompts
+    def _begin(self, plan: Plan, start: do.Start) -> None:
+        self._sweep = self._store.create_sweep(plan.name, plan.as_json()).result()
+        self._prompts, self._data = start.prompts, start.data
         self._train_next()
 
     def go_on(self, sweep: int) -> None:
         """Go on with a comparison, whose first run knows models and prompts."""
-        begun = next((at.run for at in progress(self._store, sweep) if at.run is not None), None)
+        begun = begun_with(self._store, sweep)
         if begun is not None:
             self._sweep, self._next = sweep, True
-            self._prompts = tuple(
-                do.PromptItem.of(prompt) for prompt in self._store.run_prompts(begun.id))
-            self._send(do.LoadModels.recorded(begun.policy, begun.models))
+            load, self._prompts, self._data = begun
+            self._send(load)
 
     def _unfinished(self) -> dict[int, str]:
         found = {}
@@ -143,8 +131,7 @@ class Comparing(QObject):
             self._resuming.go_on(at.run.name, do.ResumeRun(at.run.id))
             return
         self._window.show_starting(True)
-        self._send(do.Start(at.planned.settings(), self._prompts, at.planned.name,
-                            sweep=(self._sweep, place)))
+        self._send(at.planned.start(self._sweep, place, self._prompts, self._data))
 
     def _hold(self) -> None:
         assert self._sweep is not None

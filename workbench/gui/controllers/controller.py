@@ -70,7 +70,7 @@ class Controller(QObject):
         self._display = RunDisplay(window, store, background, self.health, self.resuming, send)
         self.branching = Branching(window, store, background, self.resuming)
         self.experiments = Experiments(window, store, self.resuming)
-        self.comparing = Comparing(window, store, self.resuming, send)
+        self.comparing = Comparing(window, store, self.resuming, self.run_control, send)
         self.explaining = Explaining(window)
         ViewLinks(window)
         window.hyperparameters.data_line.attach(store, background.run)

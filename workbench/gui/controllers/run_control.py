@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
@@ -44,10 +45,9 @@ class RunControl(QObject):
         on("checkpoint", self.checkpoint)
         on("apply", self.apply)
 
-    def start(self, *, step: bool = False, into: bool = False) -> None:
-        """Begin a new run with the models, the settings and the prompts on screen. Models that are
-        not loaded are loaded first, as is a reward file that has changed since, and those that are
-        being loaded are waited for."""
+    def on_screen(self) -> do.Start | None:
+        """Return the start of a run with the settings, the prompts and the data on screen; where
+        they are none to start with, say why and return None."""
         window = self._window
         window.hyperparameters.form.commit()
         try:
@@ -55,19 +55,29 @@ class RunControl(QObject):
         except HyperparameterError as error:
             window.reveal("hyperparameters")
             window.toast.show_message("warning", str(error))
-            return
+            return None
         prompts = tuple(do.PromptItem.of(p) for p in window.prompts.prompts()
                         if p.enabled and p.text.strip())
         if not prompts:
             window.reveal("prompts")
             window.toast.show_message(
                 "info", "No prompt is switched on: add one, or tick one in Prompts.")
-            return
+            return None
         pairs = window.hyperparameters.data_line
         if pairs.reading:
             window.toast.show_message(
-                "info", "The pairs are still being read; press Start again in a moment.")
+                "info", "The pairs are still being read; try again in a moment.")
+            return None
+        return do.Start(settings, prompts, data=pairs.data)
+
+    def start(self, *, step: bool = False, into: bool = False) -> None:
+        """Begin a new run with the models, the settings and the prompts on screen. Models that are
+        not loaded are loaded first, as is a reward file that has changed since, and those that are
+        being loaded are waited for."""
+        command = self.on_screen()
+        if command is None:
             return
+        window = self._window
         self._withhold("start", "step", "step_into")
         models = window.models
         if window.state == State.LOADING or not models.is_loaded() or (
@@ -77,7 +87,7 @@ class RunControl(QObject):
                 models.load()
         else:
             window.show_starting(True)
-            self._send(do.Start(settings, prompts, step=step, into=into, data=pairs.data))
+            self._send(replace(command, step=step, into=into))
 
     def give_up_waiting(self) -> None:
         """The models will not come, or others will: nothing starts."""
