@@ -97,6 +97,21 @@ def read(rules: Sequence[Rule], history: History, settings: Settings) -> dict[st
     return {rule.name: rule.read(history, settings) for rule in rules}
 
 
+def all_finite(history: History, names: Sequence[str], labels: Mapping[str, str]) -> Reading:
+    """Return what is to be said of numbers that must be finite, as far as they are known.
+
+    Args:
+        names: of their metrics, and ``labels`` what these are called.
+    """
+    watched = [name for name in names if history.get(name)]
+    lost = [labels[name] for name in watched if not math.isfinite(last(history, name))]
+    limit = "any that is not finite"
+    if lost:
+        return Reading(f"{lost[0]} is not finite", limit, math.inf, "serious",
+                       f"{lost[0]} is not a finite number.", over="")
+    return Reading("all numbers are finite", limit, 0.0 if watched else math.nan, over="")
+
+
 def judge(rules: Sequence[Rule], history: History, settings: Settings) -> list[Finding]:
     """Return what is wrong after the last cycle of ``history``; serious ones first.
 

@@ -10,15 +10,14 @@ from torch import Tensor
 
 from workbench.dpo.hyperparameters import DPOSettings
 from workbench.dpo.loss import PairLoss
-from workbench.dpo.metrics import EVAL, OF_WRITTEN, PASSES, START_ACCURACY
+from workbench.dpo.metrics import EVAL, PASSES, START_ACCURACY
 from workbench.dpo.pairs import PairTable, read_table
 from workbench.dpo.parts import DRAW, EVALUATE, UPDATE
 from workbench.feedback.reward_model import Reward
 from workbench.formatting import percent
 from workbench.learning.aggregation import Aggregation
-from workbench.learning.batch import measure
 from workbench.learning.epochs import Epochs, Plan, summarise
-from workbench.learning.parts import COMPARE
+from workbench.learning.metrics import OF_WRITTEN
 from workbench.learning.trainer import Trainer, held_out_prompts, scheduled
 from workbench.models.clock import Clock
 from workbench.models.control import Control, CycleControl, NotFiniteError
@@ -185,19 +184,11 @@ class DPOTrainer(Trainer[DPOSettings]):
             control.tell(EVALUATE.name, metrics)
             control.part_done(EVALUATE.name, lambda: Draft(()))
             clock.skip()
-        comparison, found = self._compare_after(cycle, compared, settings, control)
-        written = measure(comparison)
-        metrics |= found | {name: written[name] for name in OF_WRITTEN}
-        clock.lap("seconds/comparison")
-        control.tell(COMPARE.name, metrics)
-        self.between_cycles = True
-        metrics |= clock.laps | {
-            "seconds": clock.total,
-            "tokens_per_second": float(completions.mask.sum()) / clock.total,
-        }
+        comparison = self._end_cycle(
+            cycle, compared, settings, control, clock, metrics, completions.mask, OF_WRITTEN)
         metrics.pop("policy/epochs")
         spreads = {name: numbers.cpu().numpy() for name, numbers in loss.of_pairs.items()}
-        return CycleResult(metrics, (), comparison.written, (), spreads)
+        return CycleResult(metrics, (), comparison, (), spreads)
 
     def _evaluate(self, cycle: int, settings: DPOSettings, control: Control) -> dict[str, float]:
         """Read held-out pairs, always the same, and return what is logged of them."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from workbench.algorithm import Metric
-from workbench.learning.metrics import COMMON
+from workbench.learning.metrics import COMMON, OF_WRITTEN
 from workbench.papers import PANG_2024, RAFAILOV_2023
 
 LOSS, SFT = "loss/preference", "loss/sft"
@@ -14,12 +14,6 @@ CHOSEN, REJECTED = "logps/chosen", "logps/rejected"
 EVAL = "eval/"
 PASSES = "pairs/passes"
 START_ACCURACY = "pairs/start_accuracy"
-OF_WRITTEN = (
-    "objective/kl", "objective/entropy", "objective/unlikely", "objective/length",
-    "objective/distinct", "objective/distinct_2", "objective/repetition", "objective/cut",
-    "val/num_eos_tokens")
-"""The metrics of what was written, which here are those of the compared prompts, after the
-update."""
 
 _OF_PAIRS = (
     Metric(LOSS, "Preference loss", "", "mean over pairs of L(β·d)",

@@ -15,13 +15,7 @@ _FAR_MARGIN, _FALLEN = 5.0, 0.2
 
 
 def _not_finite(history: health.History, hp: DPOSettings) -> health.Reading:
-    watched = [name for name in (LOSS, CHOSEN, "policy/grad_norm") if history.get(name)]
-    lost = [_LABELS[name] for name in watched if not math.isfinite(health.last(history, name))]
-    limit = "any that is not finite"
-    if lost:
-        return health.Reading(f"{lost[0]} is not finite", limit, math.inf, "serious",
-                              f"{lost[0]} is not a finite number.", over="")
-    return health.Reading("all numbers are finite", limit, 0.0 if watched else math.nan, over="")
+    return health.all_finite(history, (LOSS, CHOSEN, "policy/grad_norm"), _LABELS)
 
 
 def _runaway(history: health.History, hp: DPOSettings) -> health.Reading:

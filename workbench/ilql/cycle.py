@@ -16,7 +16,6 @@ from workbench.ilql.metrics import (
     ADVANTAGE,
     AWAC,
     CQL,
-    OF_WRITTEN,
     PASSES,
     Q_MEAN,
     TOTAL,
@@ -25,9 +24,9 @@ from workbench.ilql.metrics import (
     V,
 )
 from workbench.ilql.scored import ScoredTable, read_table
-from workbench.learning.batch import measure
 from workbench.learning.epochs import Epochs, Plan, mean, summarise
-from workbench.learning.parts import COMPARE, UPDATE
+from workbench.learning.metrics import OF_WRITTEN
+from workbench.learning.parts import UPDATE
 from workbench.learning.trainer import Trainer, scheduled
 from workbench.models.clock import Clock
 from workbench.models.control import Control, CycleControl
@@ -145,17 +144,9 @@ class ILQLTrainer(Trainer[ILQLSettings]):
         control.tell(UPDATE.name, metrics)
         control.part_done(UPDATE.name, lambda: Draft(()))
         clock.skip()
-        comparison, found = self._compare_after(cycle, compared, settings, control)
-        written = measure(comparison)
-        metrics |= found | {name: written[name] for name in OF_WRITTEN}
-        clock.lap("seconds/comparison")
-        control.tell(COMPARE.name, metrics)
-        self.between_cycles = True
-        metrics |= clock.laps | {
-            "seconds": clock.total,
-            "tokens_per_second": float(completions.mask.sum()) / clock.total,
-        }
-        return CycleResult(metrics, (), comparison.written, ())
+        comparison = self._end_cycle(
+            cycle, compared, settings, control, clock, metrics, completions.mask, OF_WRITTEN)
+        return CycleResult(metrics, (), comparison, ())
 
     def _sample(
         self, drawn: Sequence[int], noise: Tensor, settings: ILQLSettings, control: Control,

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from workbench.algorithm import Metric
-from workbench.learning.metrics import COMMON, COMPARED, KL, LENGTH
+from workbench.learning.metrics import COMMON, COMPARED, OF_WRITTEN
 from workbench.papers import KOSTRIKOV_2021, KUMAR_2020, SNELL_2022
 
 Q, V, CQL, AWAC, TOTAL = "loss/q", "loss/v", "loss/cql", "loss/awac", "loss/total"
 Q_MEAN, V_MEAN, ADVANTAGE = "val/q", "val/v", "val/q_advantage"
 PASSES = "data/passes"
-OF_WRITTEN = (KL, "objective/entropy", "objective/unlikely", LENGTH, "objective/distinct",
-              "objective/distinct_2", "objective/repetition", "objective/cut",
-              "val/num_eos_tokens")
-"""What is measured of the compared completions."""
 METRICS = (
     COMMON[COMPARED],
     *(COMMON[name] for name in OF_WRITTEN),

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import math
-
 from workbench import health
 from workbench.formatting import number
 from workbench.ilql.hyperparameters import ILQLSettings
-from workbench.ilql.metrics import Q_MEAN, TOTAL, Q
+from workbench.ilql.metrics import METRICS, Q_MEAN, TOTAL, Q
 
+_LABELS = {metric.name: metric.label for metric in METRICS}
 _FAR = 10.0
 """Scores are standardised: what is worth more deviations than this nobody has seen."""
 
 
 def _not_finite(history: health.History, hp: ILQLSettings) -> health.Reading:
-    known = [name for name in (TOTAL, "policy/grad_norm") if history.get(name)]
-    lost = [name for name in known if not math.isfinite(health.last(history, name))]
-    limit = "any that is not finite"
-    if lost:
-        return health.Reading("the loss is not finite", limit, math.inf, "serious",
-                              "The loss or its gradient is not a finite number.", over="")
-    return health.Reading("all numbers are finite", limit, 0.0 if known else math.nan, over="")
+    return health.all_finite(history, (TOTAL, "policy/grad_norm"), _LABELS)
 
 
 def _diverging(history: health.History, hp: ILQLSettings) -> health.Reading:

@@ -89,6 +89,10 @@ _ALL = (
            "wall time of reading again and of the after-completions",
            "The updated policy reading the batch again and completing the compared prompts."),
 )
+OF_WRITTEN = (KL, "objective/entropy", "objective/unlikely", LENGTH, "objective/distinct",
+              DISTINCT_2, REPETITION, "objective/cut", "val/num_eos_tokens")
+"""What is measured of completions; where a cycle writes none to learn from, of the compared ones,
+after the update."""
 VARIETY = ("objective/entropy", DISTINCT_2, REPETITION)
 """Whether the policy still tries different things, as any algorithm knows it."""
 COMMON: dict[str, Metric] = {metric.name: metric for metric in _ALL}

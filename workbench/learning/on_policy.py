@@ -13,7 +13,7 @@ from torch import Tensor
 
 from workbench.learning.batch import Batch, check_finite, measure
 from workbench.learning.metrics import LENGTH
-from workbench.learning.parts import COMPARE, SCORE, UPDATE, WRITE
+from workbench.learning.parts import SCORE, UPDATE, WRITE
 from workbench.learning.traces import likeliest_before, token_traces
 from workbench.learning.trainer import S, Trainer
 from workbench.models.clock import Clock
@@ -98,17 +98,10 @@ class OnPolicyTrainer(Trainer[S]):
         control.tell(UPDATE.name, learned.metrics)
         control.part_done(UPDATE.name, lambda: Draft(batch.written, learned.traces))
         clock.skip()
-        comparison, found = self._compare_after(cycle, compared, settings, control)
-        metrics |= found
-        clock.lap("seconds/comparison")
-        control.tell(COMPARE.name, metrics)
-        self.between_cycles = True
-        metrics |= clock.laps | {
-            "seconds": clock.total,
-            "tokens_per_second": float(completions.mask.sum()) / clock.total,
-        }
+        comparison = self._end_cycle(
+            cycle, compared, settings, control, clock, metrics, completions.mask)
         return CycleResult(
-            metrics, batch.written, comparison.written, learned.traces, learned.spreads)
+            metrics, batch.written, comparison, learned.traces, learned.spreads)
 
     def _draft(
         self, drawn: Sequence[int], completions: Completions, batch: Batch | None

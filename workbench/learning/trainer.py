@@ -15,12 +15,14 @@ from torch import Tensor
 from workbench.feedback.reward_arguments import missing_column
 from workbench.feedback.reward_model import Reward
 from workbench.feedback.weighted_reward import score_all
-from workbench.learning.batch import Batch
+from workbench.learning.batch import Batch, measure
 from workbench.learning.held_out import held_out
 from workbench.learning.metrics import COMPARED, HELD_OUT
+from workbench.learning.parts import COMPARE
 from workbench.learning.traces import ALTERNATIVES
 from workbench.learning.workload import Phases, Workload
 from workbench.models import snapshot
+from workbench.models.clock import Clock
 from workbench.models.control import Control, CycleControl, NotFiniteError
 from workbench.models.device import find_placement
 from workbench.models.forward import read_chances
@@ -347,6 +349,31 @@ class Trainer(ABC, Generic[S]):
         scores = [w.score for w in comparison.written if math.isfinite(w.score)]
         found = {COMPARED: sum(scores) / len(scores)} if scores else {}
         return comparison, found | self.score_held_out(cycle, settings, control)
+
+    def _end_cycle(
+        self, cycle: int, compared: Sequence[int], settings: S, control: CycleControl,
+        clock: Clock, metrics: dict[str, float], tokens: Tensor, of_written: Sequence[str] = (),
+    ) -> list[Completion]:
+        """Complete the compared prompts, and the held-out ones where it is their turn, and add to
+        ``metrics`` what is measured of them and what the cycle took.
+
+        Args:
+            tokens: (b, T) bool, those that the cycle learned from.
+            of_written: what is measured of the compared completions, for a cycle that writes no
+                others.
+
+        Returns:
+            the completions of the compared prompts.
+        """
+        comparison, found = self._compare_after(cycle, compared, settings, control)
+        measured = measure(comparison) if of_written else {}
+        metrics |= found | {name: measured[name] for name in of_written}
+        clock.lap("seconds/comparison")
+        control.tell(COMPARE.name, metrics)
+        self.between_cycles = True
+        metrics |= clock.laps | {
+            "seconds": clock.total, "tokens_per_second": float(tokens.sum()) / clock.total}
+        return comparison.written
 
     def score_held_out(self, cycle: int, settings: S, control: Control) -> dict[str, float]:
         """Return the metric of the held-out prompts after ``cycle``, completed by the present

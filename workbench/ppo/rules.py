@@ -21,15 +21,9 @@ _VALUES_RECENT, _VALUES_LEARN = 8, 2
 
 
 def _not_finite(history: health.History, hp: Hyperparameters) -> health.Reading:
-    watched = [name for name in (
+    return health.all_finite(history, (
         "objective/scores", "objective/kl", "policy/entropy_avg", "loss/policy_avg",
-        "loss/value_avg", "policy/grad_norm") if history.get(name)]
-    lost = [_LABELS[name] for name in watched if not math.isfinite(health.last(history, name))]
-    limit = "any that is not finite"
-    if lost:
-        return health.Reading(f"{lost[0]} is not finite", limit, math.inf, "serious",
-                       f"{lost[0]} is not a finite number.", over="")
-    return health.Reading("all numbers are finite", limit, 0.0 if watched else math.nan, over="")
+        "loss/value_avg", "policy/grad_norm"), _LABELS)
 
 
 def _not_one(history: health.History, hp: Hyperparameters) -> health.Reading:
