@@ -105,3 +105,13 @@ def test_a_run_without_a_cycle_has_them_empty_and_no_run_none(
     qtbot.waitUntil(lambda: bool(dials.dials) and not any(
         dial.reading.known for dial in dials.dials))
     assert all("not known yet" in dial.accessibleName() for dial in dials.dials)
+
+
+def test_bars_of_a_low_window_say_what_they_are(opened: Opened, dials: Dials, store: Store) -> None:
+    assert not dials.said.isVisibleTo(dials)
+    dials.set_compact(True)
+    assert dials.said.isVisibleTo(dials)
+    wrong = sum(r.severity is not None for r in read_run(store, store.run(1)).values())
+    assert dials.said.text().strip() == f"Health: {f'{wrong} to look at' if wrong else 'well'}"
+    dials.set_compact(False)
+    assert not dials.said.isVisibleTo(dials)

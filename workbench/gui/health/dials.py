@@ -13,7 +13,7 @@ from workbench.algorithms import find_metric, find_rule
 from workbench.gui.background import Background
 from workbench.gui.health.scales import in_words
 from workbench.gui.run_view import PictureView
-from workbench.gui.widgets.controls import named
+from workbench.gui.widgets.controls import label, named
 from workbench.gui.widgets.theme import mix, themes
 from workbench.health import Reading
 from workbench.store.store import Store
@@ -124,10 +124,18 @@ class Dials(PictureView[Mapping[str, Reading]]):
         self.setAccessibleName("Health of the run, rule by rule")
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setMinimumHeight(_BAR + 2)  # of none at all nothing would be read
-        self._compact = False
+        self._compact = self._bare = False
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(0, 0, 12, 0)  # as the plots above leave for their scroll bar
         self._row.setSpacing(0)
+        self.said = label("", "muted")
+        self.said.setObjectName("health_said")
+        small = self.said.font()
+        small.setPointSizeF(_SMALL * small.pointSizeF())
+        self.said.setFont(small)
+        self.said.setMaximumHeight(self.said.fontMetrics().tightBoundingRect("Hkp").height() + 1)
+        self.said.hide()
+        self._row.addWidget(self.said)
         themes().changed.connect(self.update)
 
     def show_run(self, run_id: int | None) -> None:
@@ -135,12 +143,18 @@ class Dials(PictureView[Mapping[str, Reading]]):
         self.setVisible(run_id is not None)
         super().show_run(run_id)
 
-    def set_compact(self, compact: bool) -> None:
-        """Take little room, or show the names of the rules."""
+    def set_compact(self, compact: bool, *, bare: bool = False) -> None:
+        """Take little room, and where ``bare`` still less, or show the names of the rules."""
+        self._bare = bare
         if compact != self._compact:
             self._compact = compact
             for dial in self.dials:
                 dial.set_compact(compact)
+        self._show_said()
+
+    def _show_said(self) -> None:
+        """Bars alone would not say what they are."""
+        self.said.setVisible(self._compact and not self._bare and bool(self.dials))
 
     def read(self, run_id: int, wanted: int | None) -> Mapping[str, Reading] | None:
         """Read where the rules stand after the latest cycle."""
@@ -170,6 +184,9 @@ class Dials(PictureView[Mapping[str, Reading]]):
             self._at = 0
         for dial in self.dials:
             dial.show_reading(readings[dial.rule])
+        wrong = sum(reading.severity is not None for reading in readings.values())
+        self.said.setText(f"Health: {f'{wrong} to look at' if wrong else 'well'} ")
+        self._show_said()
         self._mark()
 
     def focusInEvent(self, event: QFocusEvent) -> None:

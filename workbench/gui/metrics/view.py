@@ -45,6 +45,7 @@ from workbench.training.events import Change
 _TICK_MS = 40
 _TICK = "The run on display and those drawn over it; tick runs in Runs."
 _SETTLED_MS = 200
+_PLOTS_BESIDE_WORDS = 4  # more of them need the pixels that the word Health takes
 _WHOLE_DIALS_FROM = 280  # pixels of height
 
 
@@ -207,6 +208,7 @@ class MetricsView(QWidget):
         self.controls.show_plots(names)
         self.controls.show_parts(bool(self._parts), self._parts_wanted)
         self._show_options()
+        self._fit_dials()
 
     def follow(self) -> None:
         """Show the whole run and follow its latest cycle."""
@@ -300,8 +302,12 @@ class MetricsView(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Leave the plots their room where there is little height."""
         super().resizeEvent(event)
+        self._fit_dials()
+
+    def _fit_dials(self) -> None:
         if self.dials is not None:
-            self.dials.set_compact(self.height() < _WHOLE_DIALS_FROM)
+            self.dials.set_compact(self.height() < _WHOLE_DIALS_FROM,
+                                   bare=len(list(self._grid)) > _PLOTS_BESIDE_WORDS)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw what has come while the view was behind others."""
