@@ -9,6 +9,7 @@ from helpers.models import make_ppo
 
 from workbench.learning import on_policy
 from workbench.learning import trainer as trainer_module
+from workbench.models import clock
 from workbench.models.control import NotFiniteError, Phase, Unattended
 from workbench.models.policy_tokenizer import PromptError
 from workbench.models.randomness import uniforms as make_uniforms
@@ -270,3 +271,25 @@ def test_a_phase_is_announced_before_memory_is_taken_for_it(monkeypatch):
     assert list(dict.fromkeys(announced)) == [
         Phase.SAMPLING, Phase.SCORING, Phase.UPDATING, Phase.READING,
         Phase.COMPARING]
+
+
+def test_waiting_between_the_parts_does_not_count_and_scoring_does(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(clock.time, "perf_counter", lambda: now[0])
+
+    def reward(text):
+        now[0] += 1.0  # eight completions to learn from, and one that is compared
+        return float(len(text))
+
+    class Watched(Unattended):
+        def part_done(self, part, draft):
+            now[0] += 1000.0
+
+    ppo, settings = make_ppo(reward), small()
+    ppo.begin(["A"], settings)
+    now[0] = 50.0
+    metrics = ppo.run_cycle(1, settings, [0], Watched()).metrics
+    assert metrics["seconds/scoring"] == 8.0
+    assert metrics["seconds/sampling"] == metrics["seconds/update"] == 0.0
+    assert metrics["seconds/comparison"] == 1.0
+    assert metrics["seconds"] == 9.0

@@ -164,8 +164,8 @@ class DPOTrainer(Trainer[DPOSettings]):
         completions = self.table.completions(drawn, self.policy.device)
         loss = PairLoss(completions.lengths, self._reference(drawn), settings)
         control.tell(DRAW.name, {"pairs": number})
-        control.part_done(DRAW.name, lambda: Draft(()))
-        clock.skip()
+        with clock.paused():
+            control.part_done(DRAW.name, lambda: Draft(()))
         rate = scheduled(settings, settings.learning_rate, cycle)
         set_rates(self.optimizer, rate, rate)
         plan = Plan.of(settings, cycle, mini_batches=settings.steps_per_cycle, together=2)
@@ -176,14 +176,14 @@ class DPOTrainer(Trainer[DPOSettings]):
             "lr": rate, PASSES: self.position / len(training)}
         clock.lap("seconds/update")
         control.tell(UPDATE.name, metrics)
-        control.part_done(UPDATE.name, lambda: Draft(()))
-        clock.skip()
+        with clock.paused():
+            control.part_done(UPDATE.name, lambda: Draft(()))
         if self.table.held_out:
             metrics |= self._evaluate(cycle, settings, control)
             clock.lap("seconds/evaluation")
             control.tell(EVALUATE.name, metrics)
-            control.part_done(EVALUATE.name, lambda: Draft(()))
-            clock.skip()
+            with clock.paused():
+                control.part_done(EVALUATE.name, lambda: Draft(()))
         comparison = self._end_cycle(
             cycle, compared, settings, control, clock, metrics, completions.mask, OF_WRITTEN)
         metrics.pop("policy/epochs")

@@ -142,8 +142,8 @@ class ILQLTrainer(Trainer[ILQLSettings]):
         metrics.pop("policy/epochs")
         clock.lap("seconds/update")
         control.tell(UPDATE.name, metrics)
-        control.part_done(UPDATE.name, lambda: Draft(()))
-        clock.skip()
+        with clock.paused():
+            control.part_done(UPDATE.name, lambda: Draft(()))
         comparison = self._end_cycle(
             cycle, compared, settings, control, clock, metrics, completions.mask, OF_WRITTEN)
         return CycleResult(metrics, (), comparison, ())

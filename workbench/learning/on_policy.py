@@ -84,20 +84,20 @@ class OnPolicyTrainer(Trainer[S]):
         completions = self._sample(drawn, noise, settings, control, Phase.SAMPLING)
         clock.lap("seconds/sampling")
         control.tell(WRITE.name, {LENGTH: completions.lengths.float().mean().item()})
-        control.part_done(WRITE.name, lambda: self._draft(drawn, completions, None))
-        clock.skip()
+        with clock.paused():
+            control.part_done(WRITE.name, lambda: self._draft(drawn, completions, None))
         batch = self._score(drawn, completions, settings, control, Phase.SCORING)
         check_finite(batch, cycle)
         metrics = measure(batch)
         control.tell(SCORE.name, metrics)
-        control.part_done(SCORE.name, lambda: self._draft(drawn, completions, batch))
-        clock.skip()
+        with clock.paused():
+            control.part_done(SCORE.name, lambda: self._draft(drawn, completions, batch))
         learned = self.learn(batch, cycle, settings, control, clock)
         metrics |= learned.metrics
         self.position += settings.batch_size // each
         control.tell(UPDATE.name, learned.metrics)
-        control.part_done(UPDATE.name, lambda: Draft(batch.written, learned.traces))
-        clock.skip()
+        with clock.paused():
+            control.part_done(UPDATE.name, lambda: Draft(batch.written, learned.traces))
         comparison = self._end_cycle(
             cycle, compared, settings, control, clock, metrics, completions.mask)
         return CycleResult(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -25,11 +27,15 @@ class Clock:
         self.laps[name] = now - self._last
         self._last = now
 
-    def skip(self) -> None:
-        """Leave out what has passed since the last lap: nothing was computed."""
-        now = time.perf_counter()
-        self._start += now - self._last
-        self._last = now
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave out what passes within: nothing of the cycle is computed there."""
+        synchronize(self._device)
+        began = time.perf_counter()
+        yield
+        waited = time.perf_counter() - began
+        self._start += waited
+        self._last += waited
 
     @property
     def total(self) -> float:

@@ -245,8 +245,8 @@ class PPOTrainer(OnPolicyTrainer[Hyperparameters]):
                 likeliest if after is None else likeliest | {"after": after}))
 
         control.tell(ESTIMATE.name, metrics)
-        control.part_done(ESTIMATE.name, lambda: Draft(batch.written, traces({}, None)))
-        clock.skip()
+        with clock.paused():
+            control.part_done(ESTIMATE.name, lambda: Draft(batch.written, traces({}, None)))
         rate, value_rate = learning_rates(settings, cycle)
         set_rates(self.optimizer, rate, value_rate)
         kind = PPOLoss if settings.ratio_level == "token" else SequencePPOLoss
