@@ -125,9 +125,10 @@ class CompletionsTable(QTableView):
             chosen = self.indexAt(self.viewport().rect().topLeft())
         kept, y = QPersistentModelIndex(chosen), self.rowViewportPosition(chosen.row())
         yield
+        # Now, and not after the next painting, which titles that change would otherwise have twice.
+        self.doItemsLayout()
         if kept.isValid():
             bar = self.verticalScrollBar()
-            self.updateGeometries()
             bar.setValue(bar.value() + self.rowViewportPosition(kept.row()) - y)
 
     def restyle(self) -> None:

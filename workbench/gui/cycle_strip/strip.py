@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QAction, QColor, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QAction, QColor, QPainter, QPaintEvent, QPen, QResizeEvent
 from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
@@ -50,7 +50,9 @@ class CycleStrip(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Preferred)
         self.buttons: list[PartButton] = []
         self._titles: list[QLabel] = []
-        self._row = QHBoxLayout(self)
+        # Not the strip's own layout: a part's new words would lay the whole window out anew.
+        self._inside = QWidget(self)
+        self._row = QHBoxLayout(self._inside)
         self._row.setSizeConstraint(QHBoxLayout.SizeConstraint.SetNoConstraint)
         self._row.setContentsMargins(8, 2, 8, 4)
         self._row.setSpacing(6)
@@ -151,6 +153,10 @@ class CycleStrip(QWidget):
     def minimumSizeHint(self) -> QSize:
         """Give way to the window, which hides it where it is low."""
         return QSize(1, 1)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Give the parts the room there is."""
+        self._inside.setGeometry(self.rect())
 
     def _turn_to(self, cycle: int) -> None:
         """Begin another cycle, of which nothing is known yet."""
