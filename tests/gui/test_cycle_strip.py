@@ -5,8 +5,8 @@ import math
 import pytest
 from helpers.play import SMALL, play, until
 from helpers.window import DEFAULTS, ready
-from PySide6.QtCore import QPoint, Qt
-from PySide6.QtWidgets import QToolTip
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt
+from PySide6.QtWidgets import QApplication, QToolTip
 
 from workbench.algorithms import algorithm_named
 from workbench.formatting import number, percent, signed
@@ -159,9 +159,32 @@ def test_titles_are_whole_at_960_pixels(qtbot, opened):
     begin(opened)
     opened.window.resize(960, 540)
     qtbot.waitUntil(lambda: opened.window.strip.isVisible())
-    opened.window.strip.layout().activate()
-    for button in opened.window.strip.buttons:
-        assert button.width() >= button.minimumSizeHint().width(), button.part.title
+    qtbot.waitUntil(lambda: all(
+        button.width() >= button.minimumSizeHint().width()
+        for button in opened.window.strip.buttons))
+
+
+def test_what_is_known_of_parts_does_not_lay_the_window_out_anew(qtbot, opened):
+    begin(opened)
+    qtbot.waitUntil(lambda: opened.window.strip.isVisible())
+    QApplication.processEvents()
+    asked = []
+
+    class Watch(QObject):
+        def eventFilter(self, watched, event):
+            if event.type() == QEvent.Type.LayoutRequest:
+                asked.append(watched)
+            return False
+
+    watch = Watch()
+    opened.window.installEventFilter(watch)
+    strip = opened.window.strip
+    for cycle in (9, 10, 1000):
+        strip.progress(ev.Progress(7, cycle, 2000, Phase.SAMPLING, 38, 64))
+        strip.report(ev.PartReported(7, cycle, "score", {"objective/scores": cycle * 1.5}, True))
+        QApplication.processEvents()
+    assert shown(opened)[1] == "Score mean 1500.00"
+    assert not asked
 
 
 def test_its_numbers_are_those_of_the_store(qapp, tmp_path):
