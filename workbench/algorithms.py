@@ -14,6 +14,7 @@ from workbench.algorithm import Algorithm, Distribution, Metric, Part, PlotSet
 from workbench.dpo.declaration import DPO
 from workbench.guide import BEFORE, LOADING, Guide
 from workbench.health import Rule
+from workbench.ilql.declaration import ILQL
 from workbench.learning.distributions import DISTRIBUTIONS
 from workbench.learning.guide import GUIDE
 from workbench.learning.metrics import (
@@ -32,7 +33,7 @@ from workbench.learning.parts import PARTS as CYCLE_PARTS
 from workbench.ppo.declaration import PPO
 from workbench.settings import Settings, Spec, Value
 
-ALGORITHMS: tuple[Algorithm, ...] = (PPO, DPO)
+ALGORITHMS: tuple[Algorithm, ...] = (PPO, DPO, ILQL)
 
 
 def variety_of(algorithm: Algorithm) -> tuple[Metric, ...]:

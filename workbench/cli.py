@@ -119,9 +119,11 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_hyperparameter_help(), formatter_class=argparse.RawDescriptionHelpFormatter)
     train.add_argument("--algorithm", metavar="A", default="ppo",
                        help="how the policy learns (default: ppo)")
-    train.add_argument("--data", metavar="FILE|RUN",
+    train.add_argument("--data", metavar="FILE|RUN", action="append",
                        help="for dpo: a file of pairs, or the number of a run whose completions "
-                            "make them (default: bundled)")
+                            "make them (default: bundled); for ilql: a file of completions with "
+                            "scores, or a run's number, for several runs several times (default: "
+                            "all finished runs of the same models)")
     train.add_argument("--least-difference", metavar="X", type=float,
                        help="of the scores of two completions that make a pair of --data RUN "
                             "(default: half the deviation of all)")

@@ -23,7 +23,6 @@ from workbench.headless import (
 )
 from workbench.learning.metrics import KL, SECONDS
 from workbench.listing import console_of_lines
-from workbench.records import PairData
 from workbench.settings import HyperparameterError
 from workbench.store.home import StoreError
 from workbench.store.prompt_readers import PromptFileError
@@ -32,6 +31,7 @@ from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.comparing import (
     CompareError,
+    DataByKind,
     Plan,
     Progress,
     begun_with,
@@ -63,7 +63,7 @@ def compare(options: argparse.Namespace) -> int:
             number = engine.store.create_sweep(plan.name, plan.as_json()).result()
             _say(options, f"Comparison {number}: {len(plan.runs)} runs of "
                           f"{short_number(plan.budget)} {plan.unit} each.")
-            return _train(engine, number, load, prompts, None)
+            return _train(engine, number, load, prompts, {})
     except (CompareError, HyperparameterError, PartError, PromptFileError, StoreError,
             UsageError) as error:
         return unusable(error)
@@ -98,7 +98,7 @@ def _go_on(engine: Engine, number: int) -> int:
 
 def _train(
     engine: Engine, number: int, load: do.LoadModels, prompts: tuple[do.PromptItem, ...],
-    data: PairData | None,
+    data: DataByKind,
 ) -> int:
     options, worst, loaded = engine.options, 0, False
     kept = engine.store.sweep(number)

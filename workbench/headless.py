@@ -32,7 +32,7 @@ from workbench.formatting import count_cycles, format_speed, size
 from workbench.health import NOT_FINITE
 from workbench.known_models import known_policy
 from workbench.learning.metrics import KL, SCORES, SECONDS, SPEED
-from workbench.records import BestOf, PairData
+from workbench.records import BestOf, RunData
 from workbench.settings import HyperparameterError
 from workbench.store.home import StoreError, find_home
 from workbench.store.prompt_files import read_prompts
@@ -41,8 +41,9 @@ from workbench.store.store import Store
 from workbench.terminal import say, tell
 from workbench.training import commands as do
 from workbench.training import events as ev
-from workbench.training.pair_data import PairDataError, pairs_from_run, pairs_of_file
+from workbench.training.pair_data import DataError, pairs_from_run, pairs_of_file
 from workbench.training.reward_parts import PartError, RewardPart, parse_part
+from workbench.training.scored_data import scored_of_file
 from workbench.training.session import Session
 
 RETRY = 10
@@ -69,17 +70,19 @@ def train(options: argparse.Namespace) -> int:
         hp = algorithm.settings.parse(settings_of(options))
         start = do.Start(hp, prompts_of(options.prompts), _name(options))
         load = load_command(options)
-        of_run = _data_run(options, algorithm)
-        if options.data is not None and of_run is None:
-            start = replace(start, data=_data_of(Path(options.data).expanduser()))
+        runs, file = _data(options, algorithm)
+        if file is not None:
+            start = replace(start, data=_data_of(file, algorithm))
         with opened(options) as engine:
-            if of_run is not None:
+            if runs and algorithm.learns_from == "pairs":
                 start = replace(start, data=pairs_from_run(
-                    engine.store, of_run, least=options.least_difference))
-            if start.data is not None:
+                    engine.store, runs[0], least=options.least_difference))
+            elif runs:  # only the models in memory tell whether they are the same
+                start = replace(start, data=runs)
+            if isinstance(start.data, RunData):
                 tell(f"{start.data.what}: {start.data.summary}")
             return engine.run(load, start)
-    except (HyperparameterError, PairDataError, PartError, PromptFileError, StoreError,
+    except (HyperparameterError, DataError, PartError, PromptFileError, StoreError,
             UsageError) as error:
         return unusable(error)
 
@@ -201,20 +204,29 @@ def _algorithm(name: str) -> Algorithm:
         raise UsageError(f"There is no algorithm {name!r}; there are: {names}.") from None
 
 
-def _data_run(options: argparse.Namespace, algorithm: Algorithm) -> int | None:
-    """Return the number of the run to make pairs of; None: none was named."""
-    if options.data is not None and not algorithm.learns_from:
-        needing = ", ".join(a.name for a in algorithms.ALGORITHMS if a.learns_from)
+def _data(
+    options: argparse.Namespace, algorithm: Algorithm
+) -> tuple[tuple[int, ...], Path | None]:
+    """Return the numbers of the runs, or the file, to learn from; none: nothing was named."""
+    named = options.data or []
+    if named and not algorithm.learns_from:
+        needing = " or ".join(a.name for a in algorithms.ALGORITHMS if a.learns_from)
         raise UsageError(f"{algorithm.title} learns from what the policy writes and takes no "
                          f"--data; that goes with --algorithm {needing}.")
-    number = options.data if options.data is not None and options.data.isdecimal() else None
-    if options.least_difference is not None and number is None:
-        raise UsageError("--least-difference goes with --data RUN, a run's number.")
-    return None if number is None else int(number)
+    runs = tuple(int(name) for name in named if name.isdecimal())
+    if len(named) > 1 and (len(runs) < len(named) or algorithm.learns_from == "pairs"):
+        several = " or several runs" if algorithm.learns_from == "completions" else ""
+        raise UsageError(f"{algorithm.title} learns from one file, one run{several}; give --data "
+                         "no more than that.")
+    if options.least_difference is not None and not (runs and algorithm.learns_from == "pairs"):
+        raise UsageError("--least-difference goes with --data RUN, a run's number, of which pairs "
+                         "are made.")
+    return runs, Path(named[0]).expanduser() if named and not runs else None
 
 
-def _data_of(path: Path) -> PairData:
-    data, found = pairs_of_file(path)
+def _data_of(path: Path, algorithm: Algorithm) -> RunData:
+    read = pairs_of_file if algorithm.learns_from == "pairs" else scored_of_file
+    data, found = read(path)
     for problem in found.problems[:_PROBLEMS]:
         tell(problem)
     return data

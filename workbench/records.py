@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,9 +106,44 @@ class PairData:
     """Pairs that a run learns from: ``what`` they are, in a few words, and what was read and left
     out on the way, in a sentence."""
 
+    kind: ClassVar = "pairs"
     what: str
     pairs: Sequence[Pair]
     summary: str = ""
+
+    @property
+    def items(self) -> Sequence[Pair]:
+        """What is learned from."""
+        return self.pairs
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredText:
+    """A completion that somebody wrote and somebody scored; ``ended``: an end token follows it."""
+
+    prompt: PromptLike
+    completion: str
+    score: float
+    ended: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredData:
+    """Scored completions that a run learns from, told of as :class:`PairData` is."""
+
+    kind: ClassVar = "completions"
+    what: str
+    texts: Sequence[ScoredText]
+    summary: str = ""
+
+    @property
+    def items(self) -> Sequence[ScoredText]:
+        """What is learned from."""
+        return self.texts
+
+
+RunData = PairData | ScoredData
+"""What a run learns from beside its prompts; ``kind`` is what its algorithm ``learns_from``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,16 +318,6 @@ class Distribution:
     logprobs: np.ndarray
     start: np.ndarray
     pieces: Mapping[int, str]
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredText:
-    """A completion that somebody wrote and somebody scored; ``ended``: an end token follows it."""
-
-    prompt: PromptLike
-    completion: str
-    score: float
-    ended: bool = True
 
 
 @dataclass(frozen=True, slots=True)

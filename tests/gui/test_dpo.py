@@ -71,7 +71,7 @@ def test_it_is_remembered(qtbot: QtBot, opened: Opened, tmp_path: Path) -> None:
     found.open_file(wrote(tmp_path / "mine.jsonl", GOOD))
     qtbot.waitUntil(lambda: not found.reading)
     state = dock.save_state()
-    found.take_bundled()
+    found.take_default()
     assert found.data is None
     dock.restore_state(state)
     qtbot.waitUntil(lambda: not found.reading)

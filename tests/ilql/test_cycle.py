@@ -198,9 +198,19 @@ def test_scores_are_standardised_and_equal_ones_say_nothing():
 
 def test_what_cannot_be_learned_from_is_counted():
     texts = [*TEXTS, ScoredText(TextPrompt("A"), "", 1.0, False),
-             ScoredText(TextPrompt("A"), "BBBBBBBBB", 1.0)]
+             ScoredText(TextPrompt("A"), "B" * 64, 1.0)]
     assert make(texts)[0].remark() == (
-        "6 completions to learn from; left out: 1 empty, 1 longer than the response length.")
+        "6 completions to learn from; left out: 1 empty, 1 longer than the policy's 64 tokens.")
+    equal = [ScoredText(text.prompt, text.completion, 0.3, text.ended) for text in TEXTS]
+    assert make(equal)[0].remark() == (
+        "6 completions to learn from. All their scores are equal, so that no token is worth more "
+        "than another; choose other completions.")
+    ilql, hp = make(held_out_prompts=1)
+    left = hp.with_changes({"held_out_prompts": 0})
+    assert "left out: " in ilql.remark()
+    assert "of held-out prompts" in ilql.remark()
+    ilql.apply(hp, left)
+    assert ilql.remark() == "6 completions to learn from."
     with pytest.raises(PromptError, match="no scored completions to learn from"):
         make([])
     with pytest.raises(PromptError, match="None of the scored completions"):

@@ -3,7 +3,7 @@
 import pytest
 
 from workbench.ppo.hyperparameters import parse
-from workbench.records import Pair, PairData
+from workbench.records import Pair, PairData, ScoredData, ScoredText, TextPrompt
 from workbench.store.store import Store
 from workbench.training.comparing import (
     CompareError,
@@ -19,7 +19,7 @@ from workbench.training.comparing import (
 
 def started(planned):
     """Return the settings that a planned run starts with."""
-    return planned.start(1, 0, (), None).hyperparameters
+    return planned.start(1, 0, (), {}).hyperparameters
 
 
 def test_ways_are_found_by_name_in_any_case() -> None:
@@ -93,16 +93,19 @@ def test_seconds_end_a_run(store: Store) -> None:
         assert [at.done for at in progress(store, number)] == [done]
 
 
-def test_pairs_go_to_what_learns_from_pairs_alone(store: Store) -> None:
+def test_data_goes_to_what_learns_from_its_kind(store: Store) -> None:
     pairs = PairData("Mine", (Pair("p", "good", "bad"),))
-    plan = make_plan(find_ways(["PPO", "DPO"]), [0], parse({}), 10, "samples")
-    assert [run.start(1, 0, (), pairs).data for run in plan.runs] == [None, pairs]
+    texts = ScoredData("Mine too", (ScoredText(TextPrompt("p"), " good", 1.0),))
+    chosen = {"pairs": pairs, "completions": texts}
+    plan = make_plan(find_ways(["PPO", "DPO", "ILQL"]), [0], parse({}), 10, "samples")
+    assert [run.start(1, 0, (), chosen).data for run in plan.runs] == [None, pairs, texts]
+    assert [run.start(1, 0, (), {}).data for run in plan.runs] == [None, None, None]
     number = store.create_sweep(plan.name, plan.as_json()).result()
     assert begun_with(store, number) is None
     for place, run in enumerate(plan.runs):
         store.create_run(
             name=run.name, policy="p", reward="r", prompts=(), algorithm=run.algorithm,
             models={"reward": [], "use_chat_template": False}, hyperparameters=run.hyperparameters,
-            sweep=(number, place), data=run.start(1, place, (), pairs).data).result()
+            sweep=(number, place), data=run.start(1, place, (), chosen).data).result()
     _, _, data = begun_with(store, number)
-    assert data.pairs == pairs.pairs  # it goes on with those that it was begun with
+    assert data == chosen  # it goes on with those that it was begun with

@@ -4,21 +4,11 @@ import shutil
 
 import pytest
 from helpers.recorded import outcome
+from helpers.trying import CURRENT, PROMPTS, START, attempt, start
 
-from workbench.ppo.hyperparameters import parse
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
-
-PROMPTS = (do.PromptItem("one"), do.PromptItem("two"), do.PromptItem("three"))
-CURRENT, START = do.TrySource("current"), do.TrySource("start")
-
-
-def start(*, step=False, **settings):
-    return do.Start(parse({
-        "num_cycles": 4, "batch_size": 4, "response_length": 6, "learning_rate": 1e-2,
-        "kl_coef": 0.05, "comparison_prompts": 2, "checkpoint_every": 1, "keep_checkpoints": 9,
-        **settings}), PROMPTS, step=step)
 
 
 def pause_after(client, cycle, **settings):
@@ -30,17 +20,6 @@ def pause_after(client, cycle, **settings):
         client.send(do.StepCycle())
         client.wait_for(State.PAUSED)
     return run_id
-
-
-def attempt(client, *sources, prompts=("one", "hello there"), **settings):
-    """Try and return the texts by source."""
-    client.send(do.Try(7, prompts, sources, **{"length": 8, **settings}))
-    client.wait(ev.TryStarted)
-    seen = len(client.seen)
-    assert not client.wait(ev.TryFinished).stopped
-    scored = [e for e in client.seen[seen:] if isinstance(e, ev.TryScored)]
-    assert [e.source for e in scored] == list(range(len(sources)))
-    return [[c.text for c in e.completions] for e in scored]
 
 
 @pytest.mark.parametrize("settings", [{}, {"lora_rank": 2}, {"value_model": "policy"}],

@@ -56,9 +56,9 @@ class DPOTrainer(Trainer[DPOSettings]):
         """(2n,) log-probabilities by the start policy, of the chosen and the rejected completion of
         each of the n pairs that can be learned from, in turn; None: not read yet."""
 
-    def learn_from(self, pairs: Sequence[Pair]) -> None:
-        """Learn from ``pairs`` in the runs that begin from now on."""
-        self._pairs = pairs
+    def learn_from(self, items: Sequence[Pair]) -> None:
+        """Learn from pairs in the runs that begin from now on."""
+        self._pairs = items
 
     @property
     def table(self) -> PairTable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,16 +28,17 @@ from workbench.ilql.scored import ScoredTable, read_table
 from workbench.learning.epochs import Epochs, Plan, mean, summarise
 from workbench.learning.metrics import OF_WRITTEN
 from workbench.learning.parts import UPDATE
-from workbench.learning.trainer import Trainer, scheduled
+from workbench.learning.trainer import Trainer, held_out_prompts, scheduled
 from workbench.models.clock import Clock
 from workbench.models.control import Control, CycleControl
 from workbench.models.optimizer import set_rates
 from workbench.models.phases import Phase
+from workbench.models.policy import Steering
 from workbench.models.randomness import prompt_at
 from workbench.models.sampling import Completions
-from workbench.records import CycleResult, Draft, PromptLike, ScoredText
+from workbench.records import CycleResult, Draft, PromptLike, ScoredText, with_equal_columns
 
-_TARGETS = "targets/"
+_HEADS, _TARGETS = "weights/q_heads.", "targets/"
 _LOGGED = {Q: "q", V: "v", CQL: "cql", AWAC: "awac", TOTAL: "total", Q_MEAN: "q_mean",
            V_MEAN: "v_mean", ADVANTAGE: "advantage"}
 
@@ -45,13 +47,17 @@ class ILQLTrainer(Trainer[ILQLSettings]):
     """Learns what tokens are worth from scored completions, which :meth:`learn_from` gives it, and
     lets the policy write by that. The reward only judges the compared prompts."""
 
+    STEERED_BY = (_HEADS, _TARGETS)
+
     _texts: Sequence[ScoredText] = ()
     _table: ScoredTable | None = None
+    _read_with: object = None
     heads: QHeads
 
-    def learn_from(self, texts: Sequence[Any]) -> None:
-        """Learn from scored ``texts`` in the runs that begin from now on."""
-        self._texts = texts
+    def learn_from(self, items: Sequence[ScoredText]) -> None:
+        """Learn from scored completions in the runs that begin from now on."""
+        if items is not self._texts:
+            self._texts, self._table = items, None
 
     @property
     def table(self) -> ScoredTable:
@@ -70,11 +76,25 @@ class ILQLTrainer(Trainer[ILQLSettings]):
             PromptError: none of the completions can be learned from; as every trainer.
             UnsupportedModelError: the models cannot be used as ``settings`` ask.
         """
-        self._table = read_table(
-            self._texts, self.policy_tokenizer, settings.response_length,
-            control_tokens=settings.control_tokens == "tokens")
+        self._read(with_equal_columns(prompts), settings)
         super().begin(prompts, settings, prompt_ids)
         self._steer(settings)
+
+    def apply(self, old: ILQLSettings, new: ILQLSettings) -> None:
+        """Take over changes, as every trainer; other completions may be left out then."""
+        super().apply(old, new)
+        self._read(self.prompts, new)
+        self._steer(new)
+
+    def _read(self, prompts: Sequence[PromptLike], settings: ILQLSettings) -> None:
+        """Read the completions as the policy does, unless they are read already."""
+        never = frozenset(prompts[i].text for i in held_out_prompts(len(prompts), settings))
+        how = (settings.control_tokens, never)
+        if self._table is None or self._read_with != how:
+            self._table = read_table(
+                self._texts, self.policy_tokenizer,
+                control_tokens=settings.control_tokens == "tokens", never=never)
+            self._read_with = how
 
     def remark(self) -> str:
         """Return a sentence on what the run that has begun learns from."""
@@ -90,6 +110,18 @@ class ILQLTrainer(Trainer[ILQLSettings]):
         optimizer = super()._make_optimizer(kind)
         optimizer.register_step_post_hook(lambda *_: self.heads.follow(self._rate))
         return optimizer
+
+    @classmethod
+    def steering(
+        cls, arrays: Mapping[str, np.ndarray], settings: ILQLSettings, device: torch.device
+    ) -> Steering | None:
+        """Return how a policy with the weights of a snapshot writes by its values; None where the
+        snapshot, of another algorithm, has none."""
+        heads = QHeads.of_arrays({
+            name.removeprefix(prefix): array for name, array in arrays.items()
+            for prefix in cls.STEERED_BY if name.startswith(prefix)}, device)
+        return None if heads is None else partial(
+            heads.steered, beta=settings.beta, top_k=settings.steer_top_k)
 
     def snapshot(self) -> tuple[dict[str, np.ndarray], dict[str, float]]:
         """Return all that the next cycle depends on, as arrays and numbers."""
@@ -107,8 +139,22 @@ class ILQLTrainer(Trainer[ILQLSettings]):
         super().restore(arrays, numbers)
         for name, parameter in self.heads.targets.items():
             kept = arrays.get(f"{_TARGETS}{name}")
-            if kept is not None:
+            if kept is None:
+                self.position = 0  # that of another algorithm is one in the prompts
+            else:
                 parameter.copy_(torch.from_numpy(kept))
+
+    def export(self, folder: str) -> None:
+        """Save the policy as every trainer does, and beside it its values and how transformers
+        writes by them (:mod:`workbench.ilql.custom_generate`).
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        super().export(folder)
+        steering = self.policy.steering
+        assert isinstance(steering, partial)
+        self.heads.save(folder, trunk=self.policy.capabilities.trunk or "", **steering.keywords)
 
     # -- the cycle
 
@@ -157,5 +203,5 @@ class ILQLTrainer(Trainer[ILQLSettings]):
 
     def _steer(self, settings: ILQLSettings) -> None:
         """Let the policy write by what was learned."""
-        self.policy.steering = lambda logits, states: self.heads.steered(
-            logits, states, beta=settings.beta, top_k=settings.steer_top_k)
+        self.policy.steering = partial(
+            self.heads.steered, beta=settings.beta, top_k=settings.steer_top_k)

@@ -27,6 +27,8 @@ ILQL = Algorithm(
     settings=ILQLSettings,
     trainer=_trainer,
     learns_from="completions",
+    batch=lambda settings: (
+        f"{settings['steps_per_cycle']} steps on {settings['batch_size']} completions each"),
     metrics=METRICS,
     headline=COMPARED,
     parts=PARTS,

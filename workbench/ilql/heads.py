@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import copy
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
 
+import numpy as np
 import torch
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from workbench.ilql import custom_generate
 from workbench.ilql.decoding import steer
 from workbench.ilql.objective import follow
 
@@ -26,6 +32,16 @@ class QHeads(nn.Module):
             _head(width, outputs, device) for outputs in (1, vocabulary, vocabulary))
         self.target1, self.target2 = (
             copy.deepcopy(q).requires_grad_(False) for q in (self.q1, self.q2))
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, np.ndarray], device: torch.device) -> QHeads | None:
+        """Return heads with the weights that the parameters of others had, by name; None where
+        there are none."""
+        if "v.0.weight" not in arrays:
+            return None
+        heads = cls(arrays["v.0.weight"].shape[1], len(arrays["q1.2.bias"]), device)
+        heads.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+        return heads.requires_grad_(False)
 
     def values(self, states: Tensor) -> Tensor:
         """Return V (...) of states (..., H)."""
@@ -54,6 +70,26 @@ class QHeads(nn.Module):
             return logits
         return steer(logits.log_softmax(-1), self.target(states), self.values(states),
                      beta=beta, top_k=top_k)
+
+    def save(self, folder: str, *, beta: float, top_k: int, trunk: str) -> None:
+        """Save what is needed to write by values, and the code that does so with transformers
+        alone.
+
+        Args:
+            trunk: where it is in the model; nothing: its base model.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        kept = {name: tensor.detach().cpu().contiguous()
+                for name, tensor in self.state_dict().items()
+                if name.startswith(("v.", "target"))}
+        # Not beside the weights, where other programs would take them for some.
+        file = Path(folder, custom_generate.HEADS)
+        file.parent.mkdir(exist_ok=True)
+        save_file(kept, file, metadata={
+            "beta": str(beta), "top_k": str(top_k), "trunk": trunk, "format": "pt"})
+        shutil.copyfile(custom_generate.__file__, file.with_name("generate.py"))
 
     @property
     def targets(self) -> dict[str, nn.Parameter]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -23,6 +23,8 @@ class ScoredTable:
     responses: Sequence[Sequence[int]]
     rewards: Sequence[float]
     left_out: Counter[str]
+    all_equal: bool = False
+    """Whether all scores are the same, so that all rewards are 0."""
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -48,17 +50,21 @@ class ScoredTable:
         """Say in a sentence what is learned from and what is not."""
         count = "1 completion" if len(self) == 1 else f"{len(self):,} completions"
         said = f"{count} to learn from"
-        return f"{said}; left out: {_listed(self.left_out)}." if self.left_out else f"{said}."
+        said = f"{said}; left out: {_listed(self.left_out)}." if self.left_out else f"{said}."
+        if self.all_equal:
+            said += (" All their scores are equal, so that no token is worth more than another; "
+                     "choose other completions.")
+        return said
 
 
 def read_table(
-    texts: Sequence[ScoredText], policy_tokenizer: PolicyTokenizer, longest: int, *,
-    control_tokens: bool,
+    texts: Sequence[ScoredText], policy_tokenizer: PolicyTokenizer, *, control_tokens: bool,
+    never: Collection[str] = (),
 ) -> ScoredTable:
     """Return scored completions as the policy reads them.
 
     Args:
-        longest: completions of more tokens are left out, and counted.
+        never: prompts of which no completion is learned from.
 
     Raises:
         PromptError: none can be learned from.
@@ -68,18 +74,20 @@ def read_table(
                           "some, or a file with scores.")
     left_out: Counter[str] = Counter()
     asked = [text.prompt for text in texts]
+    chat = policy_tokenizer.use_chat_template
     encoded = policy_tokenizer.read(asked, control_tokens=control_tokens)
-    written = policy_tokenizer.read_answers(
-        asked, encoded, [(text.completion, text.ended) for text in texts])
+    written = policy_tokenizer.read_answers(asked, encoded, [
+        (text.completion.removeprefix(" ") if chat else text.completion, text.ended)
+        for text in texts])
     limit = policy_tokenizer.context_length
     prompts, responses, scores = [], [], []
     for text, ids, response in zip(texts, encoded, written, strict=True):
-        if not response:
+        if text.prompt.text in never:
+            left_out["of held-out prompts"] += 1
+        elif not response:
             left_out["empty"] += 1
         elif limit is not None and len(ids) + len(response) > limit:
             left_out[f"longer than the policy's {limit:,} tokens"] += 1
-        elif len(response) > longest:
-            left_out["longer than the response length"] += 1
         else:
             prompts.append(ids)
             responses.append(response)
@@ -91,7 +99,7 @@ def read_table(
     spread = found.std(unbiased=False)
     # Scores that are all equal say nothing: all rewards are 0.
     rewards = (found - found.mean()) / (spread if spread > 0 else 1.0)
-    return ScoredTable(prompts, responses, rewards.tolist(), left_out)
+    return ScoredTable(prompts, responses, rewards.tolist(), left_out, not spread > 0)
 
 
 def _listed(reasons: Counter[str]) -> str:

@@ -29,7 +29,7 @@ from workbench.models.forward import read_chances
 from workbench.models.loading import LoadedPolicy
 from workbench.models.optimizer import check_optimizer, make_optimizer
 from workbench.models.phases import Phase
-from workbench.models.policy import Policy
+from workbench.models.policy import Policy, Steering
 from workbench.models.policy_tokenizer import PolicyTokenizer, PromptError
 from workbench.models.randomness import Stream, uniforms
 from workbench.models.sampling import Completions, sample
@@ -38,7 +38,6 @@ from workbench.records import (
     Completion,
     CycleResult,
     Exchange,
-    Pair,
     PromptLike,
     with_equal_columns,
 )
@@ -64,6 +63,8 @@ class Trainer(ABC, Generic[S]):
     """The settings that decide what :meth:`prepare` makes, beside models and prompts."""
     PREPARATION: ClassVar[int] = 0
     """To be raised when something else comes of the same settings."""
+    STEERED_BY: ClassVar[tuple[str, ...]] = ()
+    """How the names in a snapshot begin of what the policy writes by beside its weights."""
 
     def __init__(self, policy: Policy, reward: Reward, policy_tokenizer: PolicyTokenizer) -> None:
         """Train ``policy``, whose tokenizer ``policy_tokenizer`` has."""
@@ -92,6 +93,14 @@ class Trainer(ABC, Generic[S]):
         """
         return cls(policy.policy, reward, policy.policy_tokenizer)
 
+    @classmethod
+    def steering(
+        cls, arrays: Mapping[str, np.ndarray], settings: S, device: torch.device
+    ) -> Steering | None:
+        """Return how a policy writes that has the weights of a snapshot, of whose ``arrays`` at
+        least those of :attr:`STEERED_BY` are given; None: by its own logits."""
+        return None
+
     # -- what an algorithm may have of its own
 
     @abstractmethod
@@ -107,9 +116,9 @@ class Trainer(ABC, Generic[S]):
             RewardError: a reward's Python file failed.
         """
 
-    def learn_from(self, pairs: Sequence[Pair]) -> None:
-        """Learn from ``pairs`` in the runs that begin from now on; of an algorithm whose
-        declaration says so."""
+    def learn_from(self, items: Sequence[Any]) -> None:
+        """Learn from pairs, or scored completions, in the runs that begin from now on; of an
+        algorithm whose declaration says so."""
         raise NotImplementedError
 
     def remark(self) -> str:

@@ -19,9 +19,9 @@ def next_token(policy: Policy, ids: Sequence[int], temperature: float) -> Tensor
 
 @torch.no_grad()
 def next_logprobs(policy: Policy, ids: Sequence[int], temperature: float = 1.0) -> Tensor:
-    """Return the (V,) float32 log-probabilities of the token after ``ids``."""
+    """Return the (V,) float32 log-probabilities of the token after ``ids``, as it is written."""
     states = policy.hidden_states(torch.tensor([list(ids)], device=policy.device))
-    logits = divide_by_temperature(policy.logits(states[0, -1:]), temperature)
+    logits = divide_by_temperature(policy.writing_logits(states[0, -1:]), temperature)
     return logits.log_softmax(dim=-1)[0]
 
 

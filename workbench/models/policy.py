@@ -28,6 +28,9 @@ VALUE_PARTS = ("value_head.", "value_trunk.", "q_heads.")
 """What the names of the parameters begin with that values alone learn."""
 
 
+Steering = Callable[[Tensor, Tensor], Tensor]
+
+
 class UnsupportedModelError(ValueError):
     """A model cannot be used in the way asked for. The message is a plain sentence."""
 
@@ -68,7 +71,7 @@ class Policy(nn.Module):
         self.config = model.config.get_text_config()
         self.value_trunk = value_trunk
         self.capabilities = capabilities or Capabilities()
-        self.steering: Callable[[Tensor, Tensor], Tensor] | None = None
+        self.steering: Steering | None = None
         """Makes of logits (n, V) and their states (n, H) the logits to write with; None: they are
         those."""
         self._checkpointed: list[Any] = []
@@ -175,6 +178,15 @@ class Policy(nn.Module):
         """Return the float32 logits (n, V) that tokens are drawn by, for hidden states (n, H)."""
         logits = self.logits(hidden)
         return logits if self.steering is None else self.steering(logits, hidden)
+
+    @contextlib.contextmanager
+    def writing_by(self, steering: Steering | None) -> Iterator[None]:
+        """Write by another :attr:`steering` for as long as the context lasts."""
+        before, self.steering = self.steering, steering
+        try:
+            yield
+        finally:
+            self.steering = before
 
     def _own_logits(self, hidden: Tensor) -> Tensor:
         """Run the model's own code from the trunk on, which is given ``hidden`` to return."""

@@ -74,7 +74,8 @@ class Trainable:
             return
         self._adapters.disable_adapter_layers()
         try:
-            yield self.policy
+            with self.policy.writing_by(None):
+                yield self.policy
         finally:
             self._adapters.enable_adapter_layers()
 

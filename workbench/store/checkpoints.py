@@ -157,9 +157,10 @@ class Checkpoints:
             "The run has no other, and would begin from the start.")
 
     def read(
-        self, run_id: int, cycle: int, prefix: str = ""
+        self, run_id: int, cycle: int, prefix: str | tuple[str, ...] = ""
     ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-        """Return the tensors whose name begins with ``prefix`` and the state of a checkpoint.
+        """Return the tensors whose name begins with ``prefix``, or one of several, and the state of
+        a checkpoint.
 
         Raises:
             ForeignError: it is that of another run.

@@ -106,7 +106,7 @@ def _pair(
     chosen_ended, rejected_ended = (
         fields.get(name) not in (False, "false", "False", 0, "0")
         for name in ("chosen_ended", "rejected_ended"))
-    margin = abs(better) if better not in (1.0, -1.0) else _number(fields.get("margin"))
+    margin = abs(better) if better not in (1.0, -1.0) else number_of(fields.get("margin"))
     if not turns:
         asked = prompt.messages or [(str(role), str(said)) for role, said in
                                     fields.get("prompt_messages") or ()]
@@ -145,7 +145,7 @@ def _chosen(fields: Fields) -> _Read:
     """TRL's explicit and implicit one, HH-RLHF's and UltraFeedback's."""
     better = 1.0
     for names in _SCORES:
-        scores = [_number(fields.get(name)) for name in names]
+        scores = [number_of(fields.get(name)) for name in names]
         if None not in scores:
             better = scores[0] - scores[1]  # type: ignore[operator]
             if better < 0:
@@ -160,7 +160,7 @@ def _summaries(fields: Fields) -> _Read:
     if not isinstance(both, list) or len(both) != 2:
         raise UnpairedError('has no two "summaries"', _NO_ANSWER)
     first, second = (each.get("text") if isinstance(each, dict) else each for each in both)
-    choice = _number(fields.get("choice"))
+    choice = number_of(fields.get("choice"))
     if choice not in (0, 1):
         raise UnpairedError('has a "choice" that is neither 0 nor 1', _NO_VERDICT)
     return ("summaries", first), ("summaries", second), [(1.0 - 2 * choice, _by(fields))]
@@ -170,7 +170,7 @@ def _numbered(first: str, second: str, verdict: str, better: Callable[[float], f
               ) -> Callable[[Fields], _Read]:
     """Return the reader of two answers with a number that says which is better."""
     def read(fields: Fields) -> _Read:
-        said = _number(fields.get(verdict))
+        said = number_of(fields.get(verdict))
         if said is None:
             raise UnpairedError(f'has no number under "{verdict}"', _NO_VERDICT)
         return _sides(fields, first, second, [(better(said), _by(fields))])
@@ -283,7 +283,7 @@ def _ranked(value: Any, both: tuple[str, str]) -> float:
     if not isinstance(value, list):
         word = re.sub(r"response[-_ ]?(?=[12ab]$)", "", str(value).strip().casefold())
         return _word(word, both, "responses")
-    ranks = [_number(each.get("rank")) for each in _list(value)]
+    ranks = [number_of(each.get("rank")) for each in _list(value)]
     if len(ranks) != 2 or None in ranks:
         raise UnpairedError("has a ranking that is not of its two answers", _NO_VERDICT)
     first, second = (each["rank"] for each in sorted(value, key=lambda each: str(each["value"])))
@@ -299,7 +299,7 @@ def _list(value: Any) -> Iterator[Mapping[str, Any]]:
     return (each for each in (value if isinstance(value, list) else []) if isinstance(each, dict))
 
 
-def _number(value: Any) -> float | None:
+def number_of(value: Any) -> float | None:
     """Return a number, also one that is written out; None: there is none."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None

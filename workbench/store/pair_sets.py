@@ -1,4 +1,4 @@
-"""The pairs that runs learn from, as the database keeps them: once, whichever runs they are of."""
+"""What runs learn from, as the database keeps it: once, whichever runs it is of."""
 
 from __future__ import annotations
 
@@ -10,27 +10,31 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from workbench.records import PairData
+from workbench.records import PairData, RunData, ScoredData
 from workbench.store.pair_files import pair_lines, pairs_of_lines
+from workbench.store.scored_files import scored_lines, scored_of_lines
 
 Row = dict[str, Any]
 
 
-def pack(data: PairData) -> tuple[Row, str]:
-    """Return the row of a set of pairs, and what a run keeps of it."""
-    lines = pair_lines(data.pairs).encode()
+def pack(data: RunData) -> tuple[Row, str]:
+    """Return the row of pairs, or of scored completions, and what a run keeps of it."""
+    lines = (pair_lines(data.pairs) if isinstance(data, PairData)
+             else scored_lines(data.texts)).encode()
     digest = sha256(lines).hexdigest()
     about = {"what": data.what, "summary": data.summary, "digest": digest,
-             "pairs": len(data.pairs)}
+             data.kind: len(data.items)}
     # Without the time of day, and not as small as can be: it takes ten times as long.
-    row = {"digest": digest, "count": len(data.pairs), "pairs": gzip.compress(lines, 6, mtime=0)}
+    row = {"digest": digest, "count": len(data.items), "pairs": gzip.compress(lines, 6, mtime=0)}
     return row, json.dumps(about)
 
 
-def unpack(row: Mapping[str, Any], about: Mapping[str, Any]) -> PairData:
+def unpack(row: Mapping[str, Any], about: Mapping[str, Any]) -> RunData:
     """Return what :func:`pack` packed."""
-    return PairData(about["what"], pairs_of_lines(gzip.decompress(row["pairs"]).decode()),
-                    about["summary"])
+    lines = gzip.decompress(row["pairs"]).decode()
+    if PairData.kind in about:
+        return PairData(about["what"], pairs_of_lines(lines), about["summary"])
+    return ScoredData(about["what"], scored_of_lines(lines), about["summary"])
 
 
 def drop_unused(db: Database) -> None:

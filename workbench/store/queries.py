@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlite_utils import Database
 
-from workbench.records import BestOf, Crossroads, PairData
+from workbench.records import BestOf, Crossroads, RunData
 from workbench.store.best_of import unpack as unpack_best_of
 from workbench.store.crossroads import unpack as unpack_crossroads
 from workbench.store.records import (
@@ -317,7 +317,7 @@ class Queries:
             "order by position", [run_id])
         return [prompt_record(row) for row in rows]
 
-    def run_data(self, run_id: int) -> PairData | None:
+    def run_data(self, run_id: int) -> RunData | None:
         """Return what a run learns from beside its prompts; None where that is nothing."""
         from workbench.store.pair_sets import unpack
 

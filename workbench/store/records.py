@@ -76,8 +76,9 @@ class RunRecord:
     forked_with: Mapping[str, Value] = field(default_factory=dict)
     """Of a fork: what had been changed when its own first cycle began."""
     data: Mapping[str, Value] = field(default_factory=dict)
-    """What it learns from beside its prompts: ``what`` that is, how many ``pairs``, a ``summary``
-    of what was read and left out, and the ``digest`` of all; nothing where there is none."""
+    """What it learns from beside its prompts: ``what`` that is, how many ``pairs`` or
+    ``completions``, a ``summary`` of what was read and left out, and the ``digest`` of all; nothing
+    where there is none."""
 
 
 @dataclass(frozen=True, slots=True)

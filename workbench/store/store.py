@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlite_utils import Database
 
-from workbench.records import BestOf, Crossroads, PairData
+from workbench.records import BestOf, Crossroads, RunData
 from workbench.store import branches
 from workbench.store.best_of import pack as pack_best_of
 from workbench.store.checkpoints import Checkpoints
@@ -97,7 +97,7 @@ class Store(Queries):
         self, *, name: str, policy: str, reward: str, models: Mapping[str, object],
         hyperparameters: Mapping[str, object], prompts: Sequence[Prompt],
         prompt_ids: Sequence[Sequence[int]] = (), algorithm: str = "ppo",
-        sweep: tuple[int, int] | None = None, data: PairData | None = None,
+        sweep: tuple[int, int] | None = None, data: RunData | None = None,
     ) -> Future[int]:
         """Record a new running run and its prompts, with the token ids that the policy reads them
         as; the future gives its number.

@@ -150,8 +150,8 @@ def put_back(
     try:
         algorithm = algorithm_of(run.hp)
         trainer = models.learn_by(algorithm)
-        if algorithm.learns_from == "pairs":
-            trainer.learn_from(found.data.pairs if found.data else ())
+        if algorithm.learns_from:
+            trainer.learn_from(found.data.items if found.data else ())
         trainer.begin(run.prompts, run.hp, found.prompt_ids)
         if found.snapshot is not None:
             trainer.restore(*found.snapshot)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from workbench.records import PairData
+from workbench.records import RunData
 from workbench.settings import Settings, Value
 from workbench.store.records import Message, Prompt
 from workbench.training.reward_parts import RewardPart
@@ -72,7 +72,8 @@ class PromptItem:
 class Start:
     """Begin a new run from the start policy. ``step`` pauses it after its first cycle, ``into``
     after the first part of that. ``sweep`` is that it belongs to, and its place there.
-    ``data`` is what an algorithm learns from that needs some; None: the bundled pairs."""
+    ``data`` is what an algorithm learns from that needs some, or the numbers of the runs whose
+    completions that is; None: the bundled pairs, or all finished runs of the same models."""
 
     hyperparameters: Settings
     prompts: tuple[PromptItem, ...]
@@ -80,7 +81,7 @@ class Start:
     step: bool = False
     into: bool = False
     sweep: tuple[int, int] | None = None
-    data: PairData | None = None
+    data: RunData | tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

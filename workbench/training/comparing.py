@@ -11,7 +11,7 @@ from workbench import algorithms
 from workbench.algorithm import Algorithm
 from workbench.algorithms import algorithm_of, algorithm_of_run
 from workbench.learning.metrics import SECONDS
-from workbench.records import PairData
+from workbench.records import RunData
 from workbench.settings import Settings, Value
 from workbench.training import commands as do
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 Unit = Literal["samples", "seconds"]
 _NO_END = 100_000  # cycles of a run that seconds end
 _OF_STEPS = "Phase 2: update"
+DataByKind = Mapping[str, RunData | tuple[int, ...]]
+"""What is learned from by those that need it, by what they learn from; what is not there, is what
+there is without a choice (:class:`workbench.training.commands.Start`)."""
 
 
 class CompareError(ValueError):
@@ -85,14 +88,13 @@ class Planned:
     hyperparameters: Mapping[str, Value]
 
     def start(
-        self, sweep: int, place: int, prompts: tuple[do.PromptItem, ...], data: PairData | None
+        self, sweep: int, place: int, prompts: tuple[do.PromptItem, ...], data: DataByKind
     ) -> do.Start:
-        """Return the command that begins it as the run ``place`` of a comparison; ``data`` is for
-        an algorithm that learns from some."""
+        """Return the command that begins it as the run ``place`` of a comparison."""
         settings = algorithms.read_settings(self.algorithm, self.hyperparameters)
         learns_from = algorithm_of(settings).learns_from
         return do.Start(settings, prompts, self.name, sweep=(sweep, place),
-                        data=data if learns_from else None)
+                        data=data.get(learns_from))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +179,7 @@ def progress(store: Store, sweep: int) -> list[Progress]:
 
 def begun_with(
     store: Store, sweep: int
-) -> tuple[do.LoadModels, tuple[do.PromptItem, ...], PairData | None] | None:
+) -> tuple[do.LoadModels, tuple[do.PromptItem, ...], DataByKind] | None:
     """Return models, prompts and data that a comparison was begun with; None: no run of it has
     begun.
 
@@ -188,7 +190,7 @@ def begun_with(
     if not runs:
         return None
     first = runs[0]
-    data = next((found for run in runs if (found := store.run_data(run.id))), None)
+    data = {found.kind: found for run in reversed(runs) if (found := store.run_data(run.id))}
     prompts = tuple(do.PromptItem.of(prompt) for prompt in store.run_prompts(first.id))
     return do.LoadModels.recorded(first.policy, first.models), prompts, data
 

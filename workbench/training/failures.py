@@ -17,10 +17,11 @@ from workbench.store.checkpoints import CheckpointError
 from workbench.store.home import StoreError
 from workbench.training.commands import Command, LoadModels
 from workbench.training.events import LoadingFailed
+from workbench.training.pair_data import DataError
 from workbench.training.reward_loading import UntrustedError
 
-_EXPECTED = (CheckpointError, LoadError, NotFiniteError, PromptError, RewardError, StoreError,
-             UnsupportedModelError)
+_EXPECTED = (CheckpointError, DataError, LoadError, NotFiniteError, PromptError, RewardError,
+             StoreError, UnsupportedModelError)
 
 
 def is_expected(error: BaseException) -> bool:

@@ -16,8 +16,8 @@ if TYPE_CHECKING:  # a window wants its first paint before the database
     from workbench.store.queries import Queries
 
 
-class PairDataError(ValueError):
-    """There are no pairs to learn from. A plain sentence."""
+class DataError(ValueError):
+    """There is nothing to learn from. A plain sentence."""
 
 
 @cache
@@ -31,15 +31,15 @@ def pairs_of_file(path: Path) -> tuple[PairData, PairFile]:
     """Return the pairs of a file, and all that is to be said of it.
 
     Raises:
-        PairDataError: it cannot be read, or holds no pair.
+        DataError: it cannot be read, or holds no pair.
     """
     try:
         found = read_pairs(path)
     except PromptFileError as error:
-        raise PairDataError(str(error)) from error
+        raise DataError(str(error)) from error
     if not found.pairs:
         only = " but ties" if len(found.problems) == found.ties else ""
-        raise PairDataError(
+        raise DataError(
             f"{path.name} holds no pairs{only} ({found.summary.rstrip('.')}); the first: "
             f"{found.problems[0]}")
     return PairData(path.name, found.pairs, found.summary), found
@@ -49,15 +49,15 @@ def pairs_from_run(store: Queries, run_id: int, *, least: float | None = None) -
     """Return the pairs that a run's completions make (:mod:`workbench.store.run_pairs`).
 
     Raises:
-        PairDataError: there is no such run, or they make none.
+        DataError: there is no such run, or they make none.
     """
     run = store.run(run_id)
     if run is None:
-        raise PairDataError(f"There is no run {run_id}; `ppo-workbench runs` lists them.")
+        raise DataError(f"There is no run {run_id}; `ppo-workbench runs` lists them.")
     found = pairs_of_run(store, run_id, least=least)
     if not found.pairs:
         left = dict(found.counts)
-        raise PairDataError(
+        raise DataError(
             f"{run.name} has no scored completions to make pairs of; choose another run."
             if not left or set(left) == {"without a score"} else
             f"{run.name} has no two completions of one prompt whose scores are far enough apart to "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.algorithms import find_algorithm, read_settings, shown_as
 from workbench.health import Watch
-from workbench.records import Completion, PairData
+from workbench.records import Completion, RunData
 from workbench.settings import Settings
 from workbench.store.checkpoints import CheckpointError, ForeignError
 from workbench.store.records import CompletionRecord, Prompt
@@ -111,7 +111,7 @@ class Resumed:
     """For :meth:`workbench.learning.trainer.Trainer.restore`; None: from the very beginning."""
     prompt_ids: Sequence[Sequence[int]] | None = None
     """The prompts as the run has read them; None: not kept."""
-    data: PairData | None = None
+    data: RunData | None = None
     """What it learns from beside its prompts."""
 
 

@@ -7,8 +7,8 @@ import queue
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from workbench.algorithms import read_settings
-from workbench.learning.trainer import AnyTrainer
+from workbench.algorithms import find_algorithm, read_settings
+from workbench.learning.trainer import AnyTrainer, Trainer
 from workbench.models.control import Interrupted
 from workbench.models.out_of_memory import is_out_of_memory
 from workbench.models.phases import Phase
@@ -128,10 +128,17 @@ class SideRequest:
             if run is not None and run.hyperparameters.get("lora_rank") and (
                     sentence := models.changed_weights(run.models, policy_alone=True)):
                 raise WrongWeightsError(sentence)
-            arrays, _ = self._store.checkpoints.read(source.run_id, source.cycle, prefix)
+            trainer_type = _trainer_type(run)
+            arrays, state = self._store.checkpoints.read(
+                source.run_id, source.cycle, (prefix, *trainer_type.STEERED_BY))
             if not any(name.startswith(head) for name in arrays):
                 raise ResumeError(NO_VALUES)
-            with other_weights(trainer.policy, arrays, prefix) as policy:
+            steering = None if run is None or not trainer_type.STEERED_BY else (
+                trainer_type.steering(
+                    arrays, read_settings(run.algorithm, state["hyperparameters"]),
+                    trainer.policy.device))
+            with other_weights(trainer.policy, arrays, prefix) as policy, (
+                    policy.writing_by(steering)):
                 yield policy
 
     def _find_place(
@@ -180,6 +187,15 @@ class SideRequest:
     def _name(self, run_id: int) -> str:
         record = self._store.run(run_id)
         return record.name if record else f"Run {run_id}"
+
+
+def _trainer_type(run: RunRecord | None) -> type[AnyTrainer]:
+    """Return what trains a run; of an algorithm of another version, what all have in common."""
+    try:
+        found: type[AnyTrainer] = find_algorithm(run.algorithm if run else "").trainer()
+    except KeyError:
+        return Trainer
+    return found
 
 
 def say_why(error: Exception) -> str:

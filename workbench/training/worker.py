@@ -11,6 +11,7 @@ from transformers.utils import logging as transformers_logging
 
 from workbench.algorithms import algorithm_of
 from workbench.models.control import Interrupted
+from workbench.records import ScoredData
 from workbench.settings import HyperparameterError, Settings
 from workbench.store.records import Prompt
 from workbench.store.store import Store
@@ -23,7 +24,6 @@ from workbench.training.events import State
 from workbench.training.exporting import ExportError, check_folder, export
 from workbench.training.failures import explain, loading_failed
 from workbench.training.models import Models
-from workbench.training.pair_data import bundled_pairs
 from workbench.training.publisher import RemoteCommand
 from workbench.training.run import (
     DamagedError,
@@ -33,6 +33,7 @@ from workbench.training.run import (
     read_checkpoint,
 )
 from workbench.training.runner import Runner
+from workbench.training.scored_data import data_for
 from workbench.training.session_state import SessionState
 from workbench.training.states import BETWEEN_CYCLES, NOT_WITHIN, WHEN
 from workbench.training.threads import Threads
@@ -250,10 +251,9 @@ class Worker:
         models.trained = None
         try:
             trainer = models.learn_by(algorithm)
-            data = (command.data or bundled_pairs()) if (
-                algorithm.learns_from == "pairs") else None
+            data = data_for(algorithm, command.data, self._store, models.command)
             if data is not None:
-                trainer.learn_from(data.pairs)
+                trainer.learn_from(data.items)
             trainer.begin(prompts, hp)
             run_id = self._store.create_run(
                 name=command.name, policy=models.command.policy,
@@ -264,7 +264,8 @@ class Worker:
         except Exception as error:
             self._session.refuse(command, explain(error, hp)[0])
             return
-        notes = [trainer.policy_tokenizer.remark(
+        notes = [f"{data.what}: {data.summary}" if isinstance(data, ScoredData) and (
+            data is not command.data) else "", trainer.policy_tokenizer.remark(
             trainer.prompts, trainer.prompt_ids, control_tokens=hp.control_tokens == "tokens"),
             trainer.remark(), *algorithm.remarks(hp, trainer.brings_values)]
         note = " ".join(filter(None, notes))

@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject
 
 from workbench.gui.comparing_dialog import ComparingDialog
-from workbench.records import PairData
 from workbench.training import commands as do
 from workbench.training import events as ev
-from workbench.training.comparing import Plan, Progress, begun_with, progress, used, ways
+from workbench.training.comparing import (
+    DataByKind,
+    Plan,
+    Progress,
+    begun_with,
+    progress,
+    used,
+    ways,
+)
 from workbench.training.events import State
 from workbench.training.states import ALIVE
 
@@ -35,7 +42,7 @@ class Comparing(QObject):
         self._run_control = run_control
         self._sweep: int | None = None
         self._prompts: tuple[do.PromptItem, ...] = ()
-        self._data: PairData | None = None
+        self._data: DataByKind = {}
         self._enough = self._next = False
         window.actions_.on("compare_algorithms", self.ask)
 
@@ -56,7 +63,8 @@ class Comparing(QObject):
 
     def _begin(self, plan: Plan, start: do.Start) -> None:
         self._sweep = self._store.create_sweep(plan.name, plan.as_json()).result()
-        self._prompts, self._data = start.prompts, start.data
+        self._prompts = start.prompts
+        self._data = self._window.hyperparameters.data_line.choices
         self._train_next()
 
     def go_on(self, sweep: int) -> None:

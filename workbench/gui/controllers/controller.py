@@ -73,7 +73,8 @@ class Controller(QObject):
         self.comparing = Comparing(window, store, self.resuming, self.run_control, send)
         self.explaining = Explaining(window)
         ViewLinks(window)
-        window.hyperparameters.data_line.attach(store, background.run)
+        window.hyperparameters.data_line.attach(
+            store, background.run, window.models.wanted)
         window.hyperparameters.data_line.message.connect(window.toast.show_message)
         self._connect()
 

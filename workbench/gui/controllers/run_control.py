@@ -63,12 +63,13 @@ class RunControl(QObject):
             window.toast.show_message(
                 "info", "No prompt is switched on: add one, or tick one in Prompts.")
             return None
-        pairs = window.hyperparameters.data_line
-        if pairs.reading:
+        line = window.hyperparameters.data_line
+        if line.reading:
             window.toast.show_message(
-                "info", "The pairs are still being read; try again in a moment.")
+                "info", "What is learned from is still being read; try again in a moment.")
             return None
-        return do.Start(settings, prompts, data=pairs.data)
+        learns_from = window.hyperparameters.algorithm.learns_from
+        return do.Start(settings, prompts, data=line.choices.get(learns_from))
 
     def start(self, *, step: bool = False, into: bool = False) -> None:
         """Begin a new run with the models, the settings and the prompts on screen. Models that are

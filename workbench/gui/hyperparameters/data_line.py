@@ -1,8 +1,10 @@
-"""The line that says which pairs an algorithm learns from, and lets the person choose others."""
+"""The line that says what an algorithm learns from beside its prompts, and lets the person choose
+something else."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,61 +12,109 @@ from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QMenu
 
 from workbench.gui.widgets.button_line import ButtonLine
-from workbench.gui.widgets.controls import enable
+from workbench.gui.widgets.controls import describe, enable
 from workbench.gui.widgets.dialog import choose_file
-from workbench.records import PairData
+from workbench.records import PairData, RunData, ScoredData
 from workbench.store.records import RunRecord
+from workbench.training.commands import LoadModels
 from workbench.training.pair_data import (
-    PairDataError,
+    DataError,
     bundled_pairs,
     pairs_from_run,
     pairs_of_file,
 )
+from workbench.training.scored_data import runs_of, scored_from_runs, scored_of_file
 
 if TYPE_CHECKING:
     from workbench.store.store import Store
 
 _RUNS = 12
 """So many of the last runs are offered."""
-_FILTERS = "Pairs (*.jsonl *.json *.csv *.tsv *.parquet *.gz);;All files (*)"
+_FILTERS = "{} (*.jsonl *.json *.csv *.tsv *.parquet *.gz);;All files (*)"
 _FILE, _OF_RUN = "file:", "run:"
-_TIP = "Choose what is learned from: the bundled pairs, a file of pairs, or those that a run makes"
+Found = tuple[RunData, Sequence[str]]
+"""What was read, and a sentence for each line that was left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How a kind of data is spoken of."""
+
+    noun: str
+    default: str
+    tip: str
+
+
+_KINDS = {
+    PairData.kind: _Kind(
+        "Pairs", "Bundled pairs",
+        "Choose what is learned from: the bundled pairs, a file of pairs, or those that a run "
+        "makes"),
+    ScoredData.kind: _Kind(
+        "Completions", "All finished runs of these models",
+        "Choose what is learned from: all that finished runs of the same models wrote, the "
+        "completions of some runs, or a file of completions with scores"),
+}
 
 
 class DataLine(ButtonLine):
-    """Hidden where an algorithm needs no pairs. What is chosen is read in the background."""
+    """Hidden where an algorithm needs nothing. What is chosen is read in the background."""
 
     message = Signal(str, str)
+    changed = Signal()
+    """Something else is learned from."""
 
     def __init__(self) -> None:
         self._menu = QMenu()
-        super().__init__("learns_from", "Learns from", "muted", "choose_pairs", "Choose…", _TIP,
-                         self._choose)
+        super().__init__("learns_from", "Learns from", "muted", "choose_pairs", "Choose…",
+                         _KINDS[PairData.kind].tip, self._choose)
         self.setContentsMargins(8, 0, 8, 0)
         self._store: Store | None = None
         self._run: Callable[[Callable[[], Any], Callable[[Any], None]], None] | None = None
-        self.data: PairData | None = None
-        """What the person chose; None: the bundled pairs."""
-        self.reading = False
-        """Whether what was chosen is still being read."""
-        self.source = ""
-        """What was chosen, to be remembered; nothing: the bundled pairs."""
+        self._models: Callable[[], LoadModels | None] = lambda: None
+        self._chosen: dict[str, RunData] = {}
+        self.sources: dict[str, str] = {}
+        """What was chosen, to be remembered, by kind."""
+        self._being_read = 0
         self._of_run: RunRecord | None = None
-        self._wanted = False
+        self._wanted = ""
 
     def attach(self, store: Store,
-               run: Callable[[Callable[[], Any], Callable[[Any], None]], None]) -> None:
-        """Read runs from ``store``, and files, by ``run``, which works in the background."""
-        self._store, self._run = store, run
-        self.restore(self.source)
+               run: Callable[[Callable[[], Any], Callable[[Any], None]], None],
+               models: Callable[[], LoadModels | None]) -> None:
+        """Read runs from ``store``, and files, by ``run``, which works in the background;
+        ``models`` tells those of the next run."""
+        self._store, self._run, self._models = store, run, models
+        self.restore(self.sources)
+
+    @property
+    def data(self) -> RunData | None:
+        """What the person chose; None: what there is without."""
+        return self._chosen.get(self._wanted)
+
+    @property
+    def choices(self) -> dict[str, RunData | tuple[int, ...]]:
+        """What runs are to begin with, by what their algorithm learns from: completions of runs by
+        the numbers of these, for only the models in memory tell whether they are the same."""
+        of_runs = {kind: runs for kind in (ScoredData.kind,) if (runs := self._runs(kind))}
+        return {**self._chosen, **of_runs}
+
+    @property
+    def reading(self) -> bool:
+        """Whether what was chosen is still being read."""
+        return self._being_read > 0
 
     def show_for(self, learns_from: str, alive: bool) -> None:
-        """Show where an algorithm learns from pairs; while a run is ``alive`` nothing can be
-        chosen."""
-        self._wanted = learns_from == "pairs"
+        """Show what an algorithm learns from, if it needs something; while a run is ``alive``
+        nothing can be chosen."""
+        self._wanted = learns_from
         if not alive:
             self._of_run = None
-        enable(self.button, not alive, "A run is on; other pairs can be chosen when it has ended.")
+        if learns_from:
+            kind = _KINDS[learns_from]
+            describe(self.button, kind.tip)
+            enable(self.button, not alive, f"A run is on; other {kind.noun.lower()} can be chosen "
+                                           "when it has ended.")
         self._say()
 
     def show_run(self, run: RunRecord | None) -> None:
@@ -73,89 +123,145 @@ class DataLine(ButtonLine):
         self._say()
 
     def open_file(self, path: Path) -> None:
-        """Learn from the pairs of a file."""
-        def read() -> tuple[PairData, tuple[str, ...]]:
-            data, found = pairs_of_file(path)
-            return data, found.problems
-        self._read(f"{_FILE}{path}", read)
+        """Learn from what a file holds."""
+        self._read(self._wanted, f"{_FILE}{path}")
 
     def take_run(self, run_id: int) -> None:
-        """Learn from the pairs that a run makes."""
-        store = self._store
-        if store is not None:
-            self._read(f"{_OF_RUN}{run_id}", lambda: (pairs_from_run(store, run_id), ()))
+        """Learn from the pairs that a run makes, or from its completions alone."""
+        self._read(self._wanted, f"{_OF_RUN}{run_id}")
 
-    def take_bundled(self) -> None:
-        """Learn from the bundled pairs."""
-        self.data, self.source = None, ""
+    def take_runs(self, run_ids: Sequence[int]) -> None:
+        """Learn from the completions of some runs; none: of what there is."""
+        if run_ids:
+            self._read(self._wanted, f"{_OF_RUN}{','.join(map(str, run_ids))}")
+        else:
+            self.take_default()
+
+    def take_default(self) -> None:
+        """Learn from what there is without a choice."""
+        self._chosen.pop(self._wanted, None)
+        self.sources.pop(self._wanted, None)
         self._say()
+        self.changed.emit()
 
-    def restore(self, source: str) -> None:
-        """Choose again what :attr:`source` told."""
-        self.source = source
-        if self._run is None or not source:
+    def restore(self, sources: object) -> None:
+        """Choose again what :attr:`sources` told; earlier, pairs alone were remembered."""
+        told = {PairData.kind: sources} if isinstance(sources, str) else sources
+        self.sources = {kind: source for kind, source in told.items() if kind in _KINDS
+                        and isinstance(source, str)} if isinstance(told, dict) else {}
+        for kind, source in list(self.sources.items()):
+            self._read(kind, source)
+
+    def _runs(self, kind: str) -> tuple[int, ...]:
+        """The runs of a choice."""
+        source = self.sources.get(kind, "") if kind in self._chosen else ""
+        return tuple(map(int, source.removeprefix(_OF_RUN).split(","))) if (
+            source.startswith(_OF_RUN)) else ()
+
+    def _read(self, kind: str, source: str) -> None:
+        store = self._store
+        if self._run is None or store is None:
             return
-        if source.startswith(_FILE):
-            self.open_file(Path(source.removeprefix(_FILE)))
-        elif source.startswith(_OF_RUN) and (number := source.removeprefix(_OF_RUN)).isdecimal():
-            self.take_run(int(number))
 
-    def _read(self, source: str, work: Callable[[], tuple[PairData, tuple[str, ...]]]) -> None:
-        if self._run is None:
-            return
-
-        def attempt() -> tuple[PairData, tuple[str, ...]] | PairDataError:
+        def attempt() -> Found | DataError:
             try:
-                return work()
-            except PairDataError as error:
+                return _read(store, kind, source)
+            except DataError as error:
                 return error
-        self.reading = True
-        self._run(attempt, lambda found: self._done(source, found))
+        self._being_read += 1
+        self._run(attempt, lambda found: self._done(kind, source, found))
 
-    def _done(
-        self, source: str, found: tuple[PairData, tuple[str, ...]] | PairDataError
-    ) -> None:
-        self.reading, again = False, source == self.source
-        if isinstance(found, PairDataError):
-            if again and self.data is None:  # what was chosen before the window was closed
-                self.source = ""
+    def _done(self, kind: str, source: str, found: Found | DataError) -> None:
+        self._being_read -= 1
+        again = source == self.sources.get(kind)
+        if isinstance(found, DataError):
+            if again and kind not in self._chosen:  # what was chosen before the window was closed
+                self.sources.pop(kind)
             self.message.emit("warning", str(found))
             return
-        (self.data, problems), self.source = found, source
+        (data, problems), self.sources[kind] = found, source
+        self._chosen[kind] = data
         more = f" The first: {problems[0]}" if problems else ""
         if not again:
-            self.message.emit("info", f"{self.data.what}: {self.data.summary}{more}")
+            self.message.emit("info", f"{data.what}: {data.summary}{more}")
         self._say()
+        self.changed.emit()
 
     def _choose(self) -> None:
-        menu = self._menu
+        menu, kind = self._menu, _KINDS[self._wanted]
         menu.clear()
         menu.setToolTipsVisible(True)
-        menu.addAction("Bundled pairs").triggered.connect(self.take_bundled)
-        menu.addAction("Pairs of a file…").triggered.connect(self._ask_file)
+        menu.addAction(kind.default).triggered.connect(self.take_default)
+        menu.addAction(f"{kind.noun} of a file…").triggered.connect(self._ask_file)
         menu.addSeparator()
         runs = [run for run in (self._store.runs() if self._store else ())
                 if run.cycles][:_RUNS]
+        several, chosen = self._wanted == ScoredData.kind, self._runs(self._wanted)
         for run in runs:
-            menu.addAction(f"Pairs of {run.name}".replace("&", "&&")).triggered.connect(
-                lambda _=False, number=run.id: self.take_run(number))
+            action = menu.addAction(f"{kind.noun} of {run.name}".replace("&", "&&"))
+            if several:
+                action.setCheckable(True)
+                action.setChecked(run.id in chosen)
+                others = tuple(number for number in chosen if number != run.id)
+                action.toggled.connect(lambda on, number=run.id, others=others: self.take_runs(
+                    (*others, number) if on else others))
+            else:
+                action.triggered.connect(lambda _=False, number=run.id: self.take_run(number))
         if not runs:
-            menu.addAction("Pairs of a run: there is none with a cycle yet").setEnabled(False)
+            menu.addAction(
+                f"{kind.noun} of a run: there is none with a cycle yet").setEnabled(False)
         menu.popup(self.button.mapToGlobal(self.button.rect().bottomLeft()))
 
     def _ask_file(self) -> None:
-        choose_file(self, "pairs_file", "Pairs to learn from",
-                    lambda paths: self.open_file(paths[0]), filters=_FILTERS)
+        noun = _KINDS[self._wanted].noun
+        choose_file(self, f"{noun.lower()}_file", f"{noun} to learn from",
+                    lambda paths: self.open_file(paths[0]), filters=_FILTERS.format(noun))
 
     def _say(self) -> None:
         if not self._wanted:
             self.say("", "")
             return
-        if self._of_run is not None:
-            what, number = str(self._of_run.data["what"]), int(self._of_run.data["pairs"])
-            summary = str(self._of_run.data["summary"])
+        told = self._of_run.data if self._of_run is not None else {}
+        if self._wanted in told:
+            what, number, summary = (told[name] for name in ("what", self._wanted, "summary"))
+        elif (data := self.data) is not None:
+            what, number, summary = data.what, len(data.items), data.summary
+        elif self._wanted == PairData.kind:
+            bundled = bundled_pairs()
+            what, number, summary = bundled.what, len(bundled.pairs), bundled.summary
         else:
-            data = self.data or bundled_pairs()
-            what, number, summary = data.what, len(data.pairs), data.summary
-        self.say(f"{what} ({number:,})",
-                 f"Learns from {what}: {summary}")
+            self._say_all()
+            return
+        self.say(f"{what} ({number:,})", f"Learns from {what}: {summary}")
+
+    def _say_all(self) -> None:
+        models = self._models()
+        runs = runs_of(self._store, models) if self._store and models else []
+        if not runs:
+            self.say("No finished run of these models yet",
+                     "Learns from what finished runs of the same models wrote, and there are none: "
+                     "train with another algorithm first, or choose runs, or a file with scores.")
+        else:
+            named = ", ".join(run.name for run in runs[:_RUNS])
+            self.say(f"{_KINDS[ScoredData.kind].default} ({len(runs):,})",
+                     f"Learns from what the finished runs of these models wrote: {named}"
+                     + ("." if len(runs) <= _RUNS else ", …"))
+
+
+def _read(store: Store, kind: str, source: str) -> Found:
+    """Return what a source holds.
+
+    Raises:
+        DataError: nothing to learn from.
+    """
+    if source.startswith(_FILE):
+        path = Path(source.removeprefix(_FILE))
+        data, found = pairs_of_file(path) if kind == PairData.kind else scored_of_file(path)
+        return data, found.problems
+    runs = [int(number) for number in source.removeprefix(_OF_RUN).split(",")
+            if number.isdecimal()]
+    if not runs:
+        raise DataError("What was to be learned from is not known any more; choose it again.")
+    if kind == PairData.kind:
+        return pairs_from_run(store, runs[0]), ()
+    return scored_from_runs(store, runs), ()

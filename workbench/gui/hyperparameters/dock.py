@@ -363,8 +363,8 @@ class HyperparametersDock(QWidget):
         chosen: dict[str, object] = {"algorithm": own.algorithm.name, "others": others}
         if not others and own.algorithm is default_algorithm():
             chosen = {}
-        if self.data_line.source:
-            chosen["learns_from"] = self.data_line.source
+        if self.data_line.sources:
+            chosen["learns_from"] = dict(self.data_line.sources)
         return {"values": dict(own.form.values),
                 "before": dict(own.form.in_force or own.form.untouched),
                 "show_all": self._show_all.isChecked(),
@@ -390,8 +390,7 @@ class HyperparametersDock(QWidget):
         self.form.set_values(mine, "restore")
         self.undo_stack.clear()
         self._show_all.setChecked(state.get("show_all") is True)
-        source = state.get("learns_from")
-        self.data_line.restore(source if isinstance(source, str) else "")
+        self.data_line.restore(state.get("learns_from"))
         if "open" in state:
             self.form.set_open_sections(texts(state, "open"))
 

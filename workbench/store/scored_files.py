@@ -1,0 +1,89 @@
+"""Files of completions with scores: read with every line that is none named, and written."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from workbench.records import ScoredText, TextPrompt
+from workbench.store.pair_layouts import UnpairedError
+from workbench.store.prompt_files import records_of
+from workbench.store.prompt_layouts import BadRecordError
+from workbench.store.prompt_readers import PromptFileError, Wanted
+from workbench.store.scored_layouts import layout_of, scored_of
+
+_SCORED = Wanted(layout_of, 'there is no "completion" and "score" among them')
+_OTHERS = "that cannot be read"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredFile:
+    """What a file, or a run, held. ``problems`` has one sentence for each record that was left out;
+    ``counts`` are they by kind."""
+
+    texts: tuple[ScoredText, ...]
+    problems: tuple[str, ...] = ()
+    counts: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def summary(self) -> str:
+        """Say in one sentence what was read and what was not."""
+        text = "1 scored completion" if len(self.texts) == 1 else (
+            f"{len(self.texts):,} scored completions")
+        if self.counts:
+            text += f", {sum(number for _, number in self.counts):,} left out: " + ", ".join(
+                f"{number:,} {kind}" for kind, number in self.counts)
+        return f"{text}."
+
+
+def read_scored(path: Path) -> ScoredFile:
+    """Read the scored completions of a file, by its ending, as
+    :func:`workbench.store.prompt_files.read_prompts` does; the layouts are those of
+    :mod:`workbench.store.scored_layouts`. There may be none.
+
+    Raises:
+        PromptFileError: the file is missing, unreadable, not text, or empty.
+    """
+    texts: list[ScoredText] = []
+    problems: list[str] = []
+    counts: Counter[str] = Counter()
+    for where, parse in records_of(path, _SCORED):
+        try:
+            record = parse()
+            if isinstance(record, str):
+                raise BadRecordError("is a text without a score")
+            texts += scored_of(record)
+        except BadRecordError as error:
+            problems.append(f"{where} {error}.")
+            counts[error.kind if isinstance(error, UnpairedError) else _OTHERS] += 1
+    if not texts and not problems:
+        raise PromptFileError(
+            f'{path.name} holds no scored completions; write {{"prompt": …, "completion": …, '
+            '"score": …} on each line.')
+    return ScoredFile(tuple(texts), tuple(problems), tuple(counts.items()))
+
+
+def scored_lines(texts: Iterable[ScoredText]) -> str:
+    """Return scored completions as JSON Lines, which :func:`scored_of_lines` reads back."""
+    found = []
+    for text in texts:
+        record: dict[str, object] = {
+            "prompt": text.prompt.text, "completion": text.completion, "score": text.score}
+        if text.prompt.messages:
+            record["messages"] = [list(turn) for turn in text.prompt.messages]
+        if not text.ended:
+            record["ended"] = False
+        found.append(f"{json.dumps(record, ensure_ascii=False)}\n")
+    return "".join(found)
+
+
+def scored_of_lines(lines: str) -> tuple[ScoredText, ...]:
+    """Return what :func:`scored_lines` wrote."""
+    return tuple(
+        ScoredText(TextPrompt(record["prompt"], tuple(
+            (role, said) for role, said in record.get("messages", ()))),
+            record["completion"], record["score"], record.get("ended", True))
+        for record in map(json.loads, filter(None, lines.split("\n"))))

@@ -1,0 +1,120 @@
+"""Where scored completions come from that a run learns from: a file, chosen runs, or all that there
+are of the same models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from workbench.algorithm import Algorithm
+from workbench.records import RunData, ScoredData
+from workbench.store.prompt_readers import PromptFileError
+from workbench.store.run_completions import scored_of_runs
+from workbench.store.scored_files import ScoredFile, read_scored
+from workbench.training.commands import LoadModels
+from workbench.training.pair_data import DataError, bundled_pairs
+
+if TYPE_CHECKING:  # a window wants its first paint before the database
+    from workbench.store.queries import Queries
+    from workbench.store.records import RunRecord
+
+_NAMED = 3
+
+
+def scored_of_file(path: Path) -> tuple[ScoredData, ScoredFile]:
+    """Return the scored completions of a file, and all that is to be said of it.
+
+    Raises:
+        DataError: it cannot be read, or holds none.
+    """
+    try:
+        found = read_scored(path)
+    except PromptFileError as error:
+        raise DataError(str(error)) from error
+    if not found.texts:
+        raise DataError(f"{path.name} holds no scored completions ({found.summary.rstrip('.')}); "
+                        f"the first: {found.problems[0]}")
+    return ScoredData(path.name, found.texts, found.summary), found
+
+
+def scored_from_runs(
+    store: Queries, run_ids: Sequence[int], models: LoadModels | None = None
+) -> ScoredData:
+    """Return what chosen runs wrote, with its scores (:mod:`workbench.store.run_completions`).
+
+    Args:
+        models: what is to learn from it; None: whatever the first of the runs had.
+
+    Raises:
+        DataError: there is no such run, it is one of other models, or they have none.
+    """
+    runs: list[RunRecord] = []
+    for run_id in dict.fromkeys(run_ids):
+        run = store.run(run_id)
+        if run is None:
+            raise DataError(f"There is no run {run_id}; `ppo-workbench runs` lists them.")
+        runs.append(run)
+    for run in runs:
+        models = models or models_of(run)
+        if other := _says_otherwise(run, models):
+            raise DataError(f"{run.name} cannot be learned from together with these models: {other}"
+                            "; choose another run, or load its models.")
+    named = ", ".join(run.name for run in runs[:_NAMED]) if len(runs) <= _NAMED else (
+        f"{runs[0].name} and {len(runs) - 1:,} other runs")
+    found = scored_of_runs(store, [run.id for run in runs])
+    if not found.texts:
+        raise DataError(
+            f"{named} {'has' if len(runs) == 1 else 'have'} no scored completions to learn from; "
+            "choose another run.")
+    return ScoredData(f"Completions of {named}", found.texts, found.summary)
+
+
+def runs_of(store: Queries, models: LoadModels) -> list[RunRecord]:
+    """Return the finished runs of the same models, the latest first."""
+    return [run for run in store.runs()
+            if run.status == "finished" and run.cycles and not _says_otherwise(run, models)]
+
+
+def models_of(run: RunRecord) -> LoadModels | None:
+    """Return the models of a run; None where they were not recorded."""
+    return LoadModels.recorded(run.policy, run.models) if run.models else None
+
+
+def data_for(
+    algorithm: Algorithm, chosen: RunData | Sequence[int] | None, store: Queries,
+    models: LoadModels,
+) -> RunData | None:
+    """Return what a new run of ``algorithm`` learns from beside its prompts; None: nothing.
+
+    Args:
+        chosen: that, or the numbers of the runs whose completions it is; None: what there is.
+        models: those of the new run.
+
+    Raises:
+        DataError: there is none.
+    """
+    if not algorithm.learns_from:
+        return None
+    if isinstance(chosen, RunData):
+        return chosen
+    if algorithm.learns_from == "pairs":
+        return bundled_pairs()
+    if chosen:
+        return scored_from_runs(store, chosen, models)
+    runs = runs_of(store, models)
+    if not runs:
+        raise DataError(
+            f"{algorithm.title} learns from what finished runs of the same models wrote, and there "
+            "are none: train with another algorithm first, or choose runs, or a file with scores.")
+    return scored_from_runs(store, [run.id for run in runs], models)
+
+
+def _says_otherwise(run: RunRecord, models: LoadModels | None) -> str:
+    """Return in what a run's models are others; nothing: they are the same."""
+    own = models_of(run)
+    if own is None or models is None:
+        return "its models are not known"
+    if own.policy != models.policy or own.use_chat_template != models.use_chat_template:
+        return "another policy wrote its completions"
+    return "another reward scored its completions" if own.reward != models.reward else ""
