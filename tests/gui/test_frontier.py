@@ -155,6 +155,17 @@ def test_runs_are_drawn_in_their_colours_and_read_off(qtbot, opened, store):
     assert view._said.text().startswith("Point at a cycle")
 
 
+def test_the_axis_has_no_factor_beside_its_unit(qtbot, opened, store):
+    run_id = fill(store, cycles=1)  # a KL of 0.25
+    view = show(qtbot, opened, run_id)
+    axis = view.plot.getAxis("bottom")
+    opened.window.resize(1280, 1400)
+    qtbot.waitUntil(axis.label.isVisible)
+    view.plot.getViewBox().setXRange(0, 0.3)
+    qtbot.waitUntil(lambda: axis.range[1] < 1)
+    assert "(x" not in axis.labelString() and "nats" in axis.labelString()
+
+
 def test_against_samples_the_best_of_n_is_a_height(qtbot, opened, store):
     run_id = fill(store)
     store.record_best_of(best(run_id)).result()

@@ -64,6 +64,7 @@ class ValueAxis(pg.AxisItem):
 
     def __init__(self, side: str = "left") -> None:
         super().__init__(side)
+        self.enableAutoSIPrefix(False)  # numbers are as they are, also beside a label
         self._log = Scale()
 
     def set_scale(self, scale: Scale) -> None:
@@ -119,6 +120,7 @@ class CycleAxis(pg.AxisItem):
 
     def __init__(self) -> None:
         super().__init__("bottom")
+        self.enableAutoSIPrefix(False)
         self._x_axis: XAxis = "cycles"
 
     def set_x_axis(self, x_axis: XAxis) -> None:

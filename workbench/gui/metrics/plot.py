@@ -352,7 +352,6 @@ class MetricPlot(QFrame):
         digits.setPointSizeF(self.font().pointSizeF() * 0.85)
         for axis in (self._value_axis, self._cycle_axis):
             axis.setTickFont(digits)
-            axis.enableAutoSIPrefix(False)
             axis.setStyle(tickLength=-4, tickTextOffset=4)
         self._statistics.setFont(digits)
         # The same width everywhere, so that plots above each other line up.

@@ -47,7 +47,6 @@ class Bars(pg.PlotWidget):
         self.getAxis("left").setWidth(44)
         # For the upper half of a number at the very top.
         self.plotItem.layout.setContentsMargins(0, 8, 0, 0)
-        self.getAxis("bottom").enableAutoSIPrefix(False)
         self._chosen = pg.LinearRegionItem(movable=False)
         self._chosen.setZValue(-10)
         self.addItem(self._chosen)
