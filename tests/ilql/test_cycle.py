@@ -15,10 +15,12 @@ from helpers.random_walks import (
     walks_reward,
 )
 
+from workbench.health import Watch
 from workbench.ilql.cycle import ILQLTrainer
 from workbench.ilql.hyperparameters import ILQLSettings
 from workbench.ilql.metrics import METRICS
 from workbench.ilql.objective import conservative_loss, q_loss, value_loss
+from workbench.ilql.rules import RULES, WATCHED
 from workbench.models.policy_tokenizer import PolicyTokenizer, PromptError
 from workbench.records import ScoredText, TextPrompt
 
@@ -215,6 +217,24 @@ def test_what_cannot_be_learned_from_is_counted():
         make([])
     with pytest.raises(PromptError, match="None of the scored completions"):
         make(texts[-1:])
+
+
+def findings(unattended, cycles=6, **settings):
+    ilql, hp = make(num_cycles=cycles, **settings)
+    watch = Watch(RULES, WATCHED)
+    said = [watch.check(ilql.run_cycle(cycle, hp, [0], unattended).metrics, hp)
+            for cycle in range(1, cycles + 1)]
+    return said[-1]
+
+
+def test_health_speaks_of_values_that_feed_on_one_another(unattended):
+    assert findings(unattended, steps_per_cycle=5) == []
+    found, = findings(unattended, steps_per_cycle=20, q_learning_rate=0.5, polyak=1.0, cql_coef=0.0,
+                      gamma=1.0, tau=0.999)
+    assert found.rule == "ilql_diverging"
+    assert "values feed on one another" in found.sentence
+    rule = next(rule for rule in RULES if rule.name == "ilql_diverging")
+    assert rule.suggestion(ILQLSettings.parse({"cql_coef": 0.5})) == {"cql_coef": 1.0}
 
 
 def test_a_single_token_is_learned_from(unattended):

@@ -36,7 +36,13 @@ from workbench.models.phases import Phase
 from workbench.models.policy import Steering
 from workbench.models.randomness import prompt_at
 from workbench.models.sampling import Completions
-from workbench.records import CycleResult, Draft, PromptLike, ScoredText, with_equal_columns
+from workbench.records import (
+    CycleResult,
+    Draft,
+    PromptLike,
+    ScoredText,
+    with_equal_columns,
+)
 
 _HEADS, _TARGETS = "weights/q_heads.", "targets/"
 _LOGGED = {Q: "q", V: "v", CQL: "cql", AWAC: "awac", TOTAL: "total", Q_MEAN: "q_mean",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from workbench.papers import KOSTRIKOV_2021, KUMAR_2020, SNELL_2022
+from workbench.papers import KOSTRIKOV_2021, KUMAR_2020, LOSHCHILOV_2019, SNELL_2022
 from workbench.settings import Settings, declare
 
 
@@ -49,11 +49,19 @@ class ILQLSettings(Settings):
         "How much the policy itself goes on learning to write what was written.",
         ge=0.0, le=100.0, advanced=True, formula="-log π(a)")
     polyak: float = declare(
-        0.005, "Target rate", "Q-learning",
-        "By which share the slow copies of Q follow it at each step.",
+        0.1, "Target rate", "Q-learning",
+        "By which share the slow copies of Q follow it at each step. What the last token brings "
+        "comes to the first ones through them: lower is steadier, and needs many more steps (the "
+        "paper has 0.005).",
         ge=0.0, le=1.0, advanced=True, scientific=True, formula="Q' ← Q' + rate·(Q - Q')",
         source=SNELL_2022)
+    learning_rate: float = declare(
+        2e-5, "Learning rate", "Phase 2: update",
+        "Step size of AdamW for the policy, which goes on learning to write like the data, and "
+        "whose trunk the values read. Lower it when KL with β of 0 grows.",
+        ge=0.0, le=1.0, scientific=True, source=LOSHCHILOV_2019,
+    )
     q_learning_rate: float = declare(
-        0.0, "Learning rate of the heads", "Phase 2: update",
-        "Step size of AdamW for V and Q; it follows the same schedule.",
+        1e-3, "Learning rate of the heads", "Phase 2: update",
+        "Step size of AdamW for V and Q, which begin from nothing; it follows the same schedule.",
         ge=0.0, le=1.0, scientific=True, zero_text="policy's", advanced=True)

@@ -8,6 +8,7 @@ from workbench.ilql.hyperparameters import ILQLSettings
 from workbench.ilql.metrics import METRICS, Q_MEAN, TOTAL, Q
 
 _LABELS = {metric.name: metric.label for metric in METRICS}
+_LEAST = 0.01
 _FAR = 10.0
 """Scores are standardised: what is worth more deviations than this nobody has seen."""
 
@@ -20,7 +21,8 @@ def _diverging(history: health.History, hp: ILQLSettings) -> health.Reading:
     """Returns are standardised scores on the last token, discounted: Q has no reason to be far from
     -3 to 3. A loss of Q that grows tenfold says the same of its aim."""
     far = abs(health.recent(history, Q_MEAN)) / _FAR
-    grown = health.ratio(health.recent(history, Q), health.at_start(history, Q)) / 10
+    # Where all scores are equal, it begins at 0.
+    grown = health.ratio(health.recent(history, Q), max(_LEAST, health.at_start(history, Q))) / 10
     share = health.either(far, grown)
     value = f"Q {number(health.recent(history, Q_MEAN))}, loss {health.recent(history, Q):.3g}"
     limit = f"beyond ±{_FAR:g}, or 10 × the first loss"

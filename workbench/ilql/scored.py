@@ -16,9 +16,11 @@ from workbench.records import ScoredText
 
 @dataclass(frozen=True, slots=True)
 class ScoredTable:
-    """The completions that can be learned from: ids of prompt and completion of each, and its
-    ``rewards``, the scores standardised over them. ``left_out`` counts the others by the reason."""
+    """The completions that can be learned from, ``texts``: ids of prompt and completion of each,
+    and its ``rewards``, the scores standardised over them. ``left_out`` counts the others by the
+    reason."""
 
+    texts: Sequence[ScoredText]
     prompts: Sequence[Sequence[int]]
     responses: Sequence[Sequence[int]]
     rewards: Sequence[float]
@@ -80,7 +82,7 @@ def read_table(
         (text.completion.removeprefix(" ") if chat else text.completion, text.ended)
         for text in texts])
     limit = policy_tokenizer.context_length
-    prompts, responses, scores = [], [], []
+    kept, prompts, responses = [], [], []
     for text, ids, response in zip(texts, encoded, written, strict=True):
         if text.prompt.text in never:
             left_out["of held-out prompts"] += 1
@@ -91,15 +93,16 @@ def read_table(
         else:
             prompts.append(ids)
             responses.append(response)
-            scores.append(text.score)
-    if not scores:
+            kept.append(text)
+    if not kept:
         raise PromptError("None of the scored completions can be learned from: "
                           f"{_listed(left_out)}.")
-    found = torch.tensor(scores, dtype=torch.double)
+    found = torch.tensor([text.score for text in kept], dtype=torch.double)
     spread = found.std(unbiased=False)
     # Scores that are all equal say nothing: all rewards are 0.
     rewards = (found - found.mean()) / (spread if spread > 0 else 1.0)
-    return ScoredTable(prompts, responses, rewards.tolist(), left_out, not spread > 0)
+    return ScoredTable(
+        kept, prompts, responses, rewards.tolist(), left_out, not spread > 0)
 
 
 def _listed(reasons: Counter[str]) -> str:
