@@ -12,6 +12,7 @@ import pytest
 from helpers.command_line import CommandLine
 from helpers.folders import save_gguf, save_policy, save_reward
 from helpers.patience import SECONDS
+from helpers.recorded import outcome
 
 from workbench import __version__
 from workbench.cli import parse
@@ -344,6 +345,45 @@ def test_a_signal_to_end_stops_with_a_checkpoint(models, home, tmp_path, forked,
     assert run.status == "stopped"
     assert run.cycles >= 1
     assert [c.cycle for c in store.checkpoints.all(1)] == [run.cycles]
+    store.close()
+
+
+@unix
+@pytest.mark.parametrize(("algorithm", "more"), [
+    ("ppo", ()), ("ppo", ("advantage_estimator=group", "completions_per_prompt=2")),
+    ("dpo", ("steps_per_cycle=2", "eval_pairs=4"))], ids=["PPO", "GRPO", "DPO"])
+def test_a_kill_within_a_cycle_loses_only_that(models, home, tmp_path, forked, algorithm, more):
+    """Of whichever way to learn, bit for bit."""
+    file, marker = tmp_path / "mine.py", tmp_path / "kill"
+    file.write_text(
+        "import os, pathlib, signal\n"
+        f"marker = pathlib.Path({str(marker)!r})\n"
+        "calls = []\n"
+        "def reward(prompts, completions):\n"
+        "    calls.append(1)\n"
+        "    if marker.exists() and len(calls) == 4:\n"
+        "        marker.unlink()\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return [float(len(c)) for c in completions]\n")
+    settings = [x for each in ("batch_size=4", "response_length=6", "comparison_prompts=4",
+                               "checkpoint_every=1", "keep_checkpoints=9", *more)
+                for x in ("--set", each)]
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text("".join(json.dumps({"prompt": f"tea {i}", "chosen": " good", "rejected": " b"})
+                             + "\n" for i in range(8)))
+    data = ("--data", pairs) if algorithm == "dpo" else ()
+    asked = ("train", "--home", home, "--algorithm", algorithm, *data, *models[:2], "--reward",
+             file, "--trust-reward-file", "--threads", 1, "--cycles", 4, *settings)
+    whole = forked(*asked)
+    assert whole.returncode == 0, whole.stderr
+    marker.touch()
+    assert forked(*asked).returncode not in (0, 1, 2, 130)
+    assert not marker.exists()
+    again = forked("resume", 2, "--home", home)
+    assert again.returncode == 0, again.stderr
+    store = Store(home)
+    assert [run.cycles for run in store.runs()] == [4, 4]
+    assert outcome(store, 1, 4) == outcome(store, 2, 4)
     store.close()
 
 

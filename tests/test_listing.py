@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from workbench.algorithms import ALGORITHMS
+from workbench.algorithms import ALGORITHMS, find_algorithm
 from workbench.cli import main
+from workbench.learning.metrics import COMPARED, SCORES
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.store.records import Prompt
 from workbench.store.store import Store
@@ -40,6 +41,36 @@ def test_paths_are_whole_where_no_terminal_is(
     lines = shown(capsys, home, run)
     for name in NAMES:
         assert sum(f"{FOLDER}/{name}" in line for line in lines) == 1
+
+
+def test_a_run_of_whose_models_nothing_is_known(
+    capsys: pytest.CaptureFixture[str], home: Path, store: Store
+) -> None:
+    run_id = store.create_run(
+        name="Bare", policy="/models/mine", reward="", models={}, prompts=[Prompt("one")],
+        hyperparameters=Hyperparameters().model_dump()).result()
+    assert any("/models/mine" in line for line in shown(capsys, home, run_id))
+
+
+@pytest.mark.parametrize(("algorithms", "title"), [
+    (("ppo",), "training reward"), (("dpo", "dpo"), "compared reward"),
+    (("ppo", "dpo"), "  reward")])
+def test_the_reward_is_titled_by_what_it_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, home: Path, store: Store,
+    algorithms: tuple[str, ...], title: str,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    for name in algorithms:
+        run_id = store.create_run(
+            name="", policy="", reward="", models={}, prompts=[Prompt("one")], algorithm=name,
+            hyperparameters=find_algorithm(name).settings().model_dump()).result()
+        store.record_cycle(run_id, 1, metrics={SCORES: 0.25, COMPARED: 0.75}, rollout=[],
+                           comparison=[]).result()
+    assert main(["runs", "--home", str(home)]) == 0
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert f"{title}  " in head
+    assert sorted("0.75 to 0.75" in row for row in rows) == sorted(
+        name == "dpo" for name in algorithms)
 
 
 @pytest.mark.parametrize("columns", [80, 120])

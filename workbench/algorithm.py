@@ -181,6 +181,18 @@ class Siblings:
 
 
 @dataclass(frozen=True, slots=True)
+class Sides:
+    """Completions that are learned from side by side, and that the cycle did not write: they follow
+    one another in the batch, and ``titles`` is what each is called. What one came to is kept with
+    its tokens, and called ``worth``."""
+
+    titles: tuple[str, ...]
+    worth: str
+    many: str
+    """What they are together, in the plural."""
+
+
+@dataclass(frozen=True, slots=True)
 class TokenView:
     """How the tokens of a completion are shown.
 
@@ -198,6 +210,7 @@ class TokenView:
     weight: Callable[[Any], float]
     line: ValueLine | None = None
     siblings: Siblings | None = None
+    sides: Sides | None = None
 
 
 @dataclass(frozen=True, slots=True)

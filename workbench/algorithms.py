@@ -5,7 +5,7 @@ What looks for something goes through :data:`ALGORITHMS` when it is called.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Protocol
@@ -96,9 +96,31 @@ class _Run(Protocol):
     def forked_with(self) -> Mapping[str, Value]: ...
 
 
+class _Past(Protocol):
+    @property
+    def until(self) -> int: ...
+    @property
+    def algorithm(self) -> str: ...
+
+
+class _Forked(Protocol):
+    @property
+    def algorithm(self) -> str: ...
+    @property
+    def past(self) -> Sequence[_Past]: ...
+
+
 def algorithm_of_run(run: _Run) -> Algorithm:
     """Return what a run is shown as; a fork as what it goes on with."""
     return algorithm_named(run.algorithm, {**run.hyperparameters, **run.forked_with})
+
+
+def algorithm_of_cycle(run: _Forked, cycle: int, settings: Mapping[str, Any]) -> Algorithm:
+    """Return what a cycle of a run is shown as that used these ``settings``: before a run was
+    forked, it may have learned in another way. What shows a whole run goes by
+    :func:`algorithm_of_run`."""
+    name = next((past.algorithm for past in run.past if cycle <= past.until), run.algorithm)
+    return algorithm_named(name, settings)
 
 
 def are_several(*shown: Algorithm) -> bool:
@@ -126,6 +148,17 @@ def read_settings(algorithm: str, values: Mapping[str, Value]) -> Settings:
     """
     settings = find_algorithm(algorithm).settings
     return settings.parse(settings.renamed(values))
+
+
+def carried_over(
+    algorithm: Algorithm, before: Algorithm, values: Mapping[str, Value]
+) -> dict[str, Value]:
+    """Return those ``values`` of settings of one algorithm that mean the same with another."""
+    theirs = before.settings.specs()
+    return {name: values[name] for name, spec in algorithm.settings.specs().items()
+            if name in values and name in theirs and all(
+                getattr(spec, what) == getattr(theirs[name], what)
+                for what in ("kind", "unit", "choices", "minimum", "maximum"))}
 
 
 def find_metric(name: str) -> Metric:
@@ -156,6 +189,19 @@ def find_rule(name: str) -> Rule | None:
 def headlines() -> Mapping[str, str]:
     """Return the metric by which runs are compared, by algorithm."""
     return {algorithm.name: algorithm.headline for algorithm in ALGORITHMS}
+
+
+def headline_of(runs: Iterable[_Run]) -> str | None:
+    """Return the metric that all these runs are compared by, of none the default's; None where they
+    go by several."""
+    names = {algorithm_of_run(run).headline for run in runs} or {default_algorithm().headline}
+    return names.pop() if len(names) == 1 else None
+
+
+def headline_title(runs: Iterable[_Run]) -> str:
+    """Return what the number that these runs are compared by is called."""
+    name = headline_of(runs)
+    return "Reward" if name is None else find_metric(name).label
 
 
 def grouped(algorithm: Algorithm) -> dict[str, list[Metric]]:

@@ -119,14 +119,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_hyperparameter_help(), formatter_class=argparse.RawDescriptionHelpFormatter)
     train.add_argument("--algorithm", metavar="A", default="ppo",
                        help="how the policy learns (default: ppo)")
-    train.add_argument("--data", metavar="FILE|RUN", action="append",
-                       help="for dpo: a file of pairs, or the number of a run whose completions "
-                            "make them (default: bundled); for ilql: a file of completions with "
-                            "scores, or a run's number, for several runs several times (default: "
-                            "all finished runs of the same models)")
-    train.add_argument("--least-difference", metavar="X", type=float,
-                       help="of the scores of two completions that make a pair of --data RUN "
-                            "(default: half the deviation of all)")
+    _add_data(train)
     _add_models(train)
     train.add_argument("--seed", metavar="N", help="the same as --set seed=N")
     train.add_argument("--name", default="", help="a name for the run")
@@ -163,6 +156,9 @@ def _parser() -> argparse.ArgumentParser:
                       help="from the checkpoint after cycle N (default: the last; 0: the start)")
     fork.add_argument("--seed", metavar="N", help="the same as --set seed=N")
     fork.add_argument("--name", default="", help="a name for the fork")
+    fork.add_argument("--algorithm", metavar="A",
+                      help="go on by another algorithm, with the settings that mean the same to it")
+    _add_data(fork)
     for command in (train, resume, fork, compare):
         _add_trust(command)
         command.add_argument("--cycles", metavar="N", help="the same as --set num_cycles=N")
@@ -189,6 +185,17 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("doctor", parents=[home],
                         help="versions, device, memory, home folder, and what is wrong")
     return parser
+
+
+def _add_data(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--data", metavar="FILE|RUN", action="append",
+                         help="for dpo: a file of pairs, or the number of a run whose completions "
+                              "make them (default: bundled); for ilql: a file of completions with "
+                              "scores, or a run's number, for several runs several times (default: "
+                              "all finished runs of the same models)")
+    command.add_argument("--least-difference", metavar="X", type=float,
+                         help="of the scores of two completions that make a pair of --data RUN "
+                              "(default: half the deviation of all)")
 
 
 def _add_models(command: argparse.ArgumentParser) -> None:

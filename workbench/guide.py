@@ -10,12 +10,13 @@ from typing import Any, Literal
 from workbench.settings import Value
 
 Drawing = Literal["models", "cycle", "chances", "scores", "leash", "estimates", "paths", "terms",
-                  "band", "openness", "rewards", "siblings"]
+                  "band", "openness", "rewards", "siblings", "course"]
 """What a card shows of the run: the models; the cycle; a completion with the chance of each token;
-the best and the worst completion with their scores; how far it is from the start policy; what was
-foreseen of a completion; the tokens that turned out best and worst; the terms of the loss; ratios
-in the trust region; how open the choice of a token is; the compared reward over cycles;
-completions of one prompt and what they were held against."""
+the best and the worst completion with their scores, or the two sides of a pair; how far it is
+from the start policy; what was foreseen of a completion; the tokens that turned out best and worst;
+the terms of the loss; ratios in the trust region; how open the choice of a token is; the compared
+reward over cycles; completions of one prompt and what they were held against; a metric over
+cycles."""
 BEFORE, LOADING = "", "loading"
 """When a card shows that belongs to no part of a cycle: before a run, and while models are read."""
 

@@ -70,18 +70,10 @@ def train(options: argparse.Namespace) -> int:
         hp = algorithm.settings.parse(settings_of(options))
         start = do.Start(hp, prompts_of(options.prompts), _name(options))
         load = load_command(options)
-        runs, file = _data(options, algorithm)
-        if file is not None:
-            start = replace(start, data=_data_of(file, algorithm))
+        data = _data(options, algorithm)
         with opened(options) as engine:
-            if runs and algorithm.learns_from == "pairs":
-                start = replace(start, data=pairs_from_run(
-                    engine.store, runs[0], least=options.least_difference))
-            elif runs:  # only the models in memory tell whether they are the same
-                start = replace(start, data=runs)
-            if isinstance(start.data, RunData):
-                tell(f"{start.data.what}: {start.data.summary}")
-            return engine.run(load, start)
+            data = _made(engine.store, data, options, algorithm)
+            return engine.run(load, replace(start, data=data))
     except (HyperparameterError, DataError, PartError, PromptFileError, StoreError,
             UsageError) as error:
         return unusable(error)
@@ -104,7 +96,20 @@ def fork(options: argparse.Namespace) -> int:
         changes: dict[str, Any] = settings_of(options)
     except UsageError as error:
         return unusable(error)
-    return _run(options, do.Fork(options.run, options.cycle, changes, _name(options)))
+    if options.algorithm is None:
+        if options.data is not None:
+            return unusable(UsageError(
+                "--data goes with --algorithm: a fork that learns as before learns from the same."))
+        return _run(options, do.Fork(options.run, options.cycle, changes, _name(options)))
+    try:
+        algorithm = _algorithm(options.algorithm)
+        data = _data(options, algorithm)
+        with opened(options) as engine:
+            return engine.run(do.Fork(
+                options.run, options.cycle, changes, _name(options), algorithm=algorithm.name,
+                data=_made(engine.store, data, options, algorithm)))
+    except (DataError, PromptFileError, StoreError, UsageError) as error:
+        return unusable(error)
 
 
 def export(options: argparse.Namespace) -> int:
@@ -206,8 +211,9 @@ def _algorithm(name: str) -> Algorithm:
 
 def _data(
     options: argparse.Namespace, algorithm: Algorithm
-) -> tuple[tuple[int, ...], Path | None]:
-    """Return the numbers of the runs, or the file, to learn from; none: nothing was named."""
+) -> RunData | tuple[int, ...] | None:
+    """Return what the file holds that is to be learned from, or the numbers of the runs; None:
+    nothing was named."""
     named = options.data or []
     if named and not algorithm.learns_from:
         needing = " or ".join(a.name for a in algorithms.ALGORITHMS if a.learns_from)
@@ -221,7 +227,22 @@ def _data(
     if options.least_difference is not None and not (runs and algorithm.learns_from == "pairs"):
         raise UsageError("--least-difference goes with --data RUN, a run's number, of which pairs "
                          "are made.")
-    return runs, Path(named[0]).expanduser() if named and not runs else None
+    if runs or not named:
+        return runs or None
+    return _data_of(Path(named[0]).expanduser(), algorithm)
+
+
+def _made(
+    store: Store, data: RunData | tuple[int, ...] | None, options: argparse.Namespace,
+    algorithm: Algorithm,
+) -> RunData | tuple[int, ...] | None:
+    """Return ``data`` with the pairs made of a run that is to make some, and say what it is. Only
+    the models in memory tell whether other runs had the same."""
+    if isinstance(data, tuple) and algorithm.learns_from == "pairs":
+        data = pairs_from_run(store, data[0], least=options.least_difference)
+    if isinstance(data, RunData):
+        tell(f"{data.what}: {data.summary}")
+    return data
 
 
 def _data_of(path: Path, algorithm: Algorithm) -> RunData:
@@ -342,6 +363,7 @@ def _follow(
     stopped, settings = INTERRUPTED, ""
     held, told, unloaded = False, "", False
     figures: tuple[Figure, ...] = ()
+    algorithm = ""
     while True:
         try:
             event = events.get(timeout=RETRY if held else None)
@@ -387,8 +409,11 @@ def _follow(
                 more(f"{name}: {count_cycles(int(hp['num_cycles']))} of "
                      f"{algorithm_named(algorithm, hp).batch(hp)}.")
             case ev.RunResumed() as resumed:
-                figures = algorithm_named(resumed.algorithm, resumed.hyperparameters).figures
+                algorithm = resumed.algorithm
+                figures = algorithm_named(algorithm, resumed.hyperparameters).figures
                 more(_begun(resumed))
+            case ev.HyperparametersApplied(hyperparameters=hp):  # a fork may be another kind
+                figures = algorithm_named(algorithm, hp).figures
             case ev.StateChanged(state=ev.State.PAUSED, note=note, held=True):
                 if note != told:
                     tell(f"{note} It is tried again every {RETRY} seconds; Ctrl+C stops the run.")

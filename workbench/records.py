@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Protocol
@@ -213,6 +214,11 @@ class TokenTrace:
     pieces: tuple[str, ...]
     numbers: Mapping[str, np.ndarray]
     likeliest: Likeliest | None = None
+    prompt_text: str = ""
+    """Its prompt, where that is none of the run's; ``prompt`` is -1 then, and the cycle did not
+    write it."""
+    worth: float = math.nan
+    """What such a one came to."""
 
 
 @dataclass(frozen=True, slots=True)

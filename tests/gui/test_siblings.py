@@ -13,9 +13,13 @@ from pytestqt.qtbot import QtBot
 
 from workbench.algorithms import algorithm_named
 from workbench.formatting import number, signed
+from workbench.gui.distributions import reading as distributions
 from workbench.gui.guide.drawings import is_known
 from workbench.gui.guide.scene import read_scene
+from workbench.gui.objective import reading as objective
+from workbench.gui.paths.groups import read_groups
 from workbench.gui.paths.siblings import SiblingsView
+from workbench.ppo.declaration import PPO
 from workbench.store.store import Store
 
 GRPO = algorithm_named("ppo", groups.GROUP)
@@ -281,6 +285,26 @@ def test_cycles_before_a_fork_are_read_as_they_were_learned_from(
     assert view.line.accessibleName() == "Group's mean"
     opened.controller.show_run(run_id)
     qtbot.waitUntil(lambda: view.line.accessibleName() == "Value line")
+
+
+def test_every_view_of_a_cycle_shows_it_as_what_it_was(store: Store) -> None:
+    parent = groups.fill(store, cycles=1, advantage_estimator="gae")
+    fork = store.fork_run(
+        parent, 1, name="", hyperparameters=store.settings_after(parent, 0),
+        changes=[("advantage_estimator", "gae", "group", "person")]).result()
+    groups.record(store, fork, 2)
+    for cycle, shown in ((1, PPO), (2, GRPO), (None, GRPO)):
+        known = distributions.Known()
+        for found in (read_groups(store, fork, cycle),
+                      objective.read_picture(store, fork, cycle),
+                      distributions.read_picture(store, fork, cycle, known)):
+            assert found is not None
+            assert found.algorithm is shown
+        # What has been read of earlier cycles is there whichever is looked at.
+        spreads = distributions.read_picture(store, fork, 1, known)
+        assert spreads is not None
+        assert all(1 in spread.cycles for spread in spreads.spreads
+                   if spread.distribution.column in ("value", "advantage"))
 
 
 def test_a_card_of_the_guide_draws_a_group(

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from workbench.ppo import footprint
-from workbench.ppo.footprint import Cost, PolicyCosts, policy_costs, reward_costs
+from workbench.learning import footprint
+from workbench.learning.footprint import Cost, PolicyCosts, policy_costs, reward_costs
 
 _POLICIES: dict[object, PolicyCosts] = {}
 _REWARDS: dict[object, Cost] = {}

@@ -6,11 +6,14 @@ import pytest
 import torch
 from benchmarks.memory import measure
 from helpers.models import CONFIGS, CPU, TextReward, make_policy, make_ppo
+from transformers import GPT2Config, GPT2LMHeadModel
 
+from workbench.learning.footprint import policy_costs, trunk_costs
 from workbench.learning.workload import Workload, needed
 from workbench.models.phases import Phase
+from workbench.models.policy import Policy
 from workbench.models.trainable import Trainable
-from workbench.ppo.footprint import Footprint, policy_costs, trunk_costs
+from workbench.ppo.footprint import ValueFootprint
 from workbench.ppo.hyperparameters import parse
 from workbench.ppo.memory import less, memory, relief
 
@@ -19,7 +22,7 @@ WORK = Workload(prompt=8, scored=24, compared=4)
 
 @pytest.fixture(scope="module")
 def models():
-    return Footprint(make_policy("llama"), TextReward(len))
+    return ValueFootprint(make_policy("llama"), TextReward(len))
 
 
 def settings(**values):
@@ -40,13 +43,25 @@ def test_costs_found_on_short_texts_hold_for_long_ones(architecture):
         assert short.peak(*shape) == pytest.approx(long.peak(*shape), rel=0.02)
 
 
+@pytest.mark.parametrize("entropy", [False, True])
+def test_the_head_of_a_large_vocabulary_costs_as_much_a_token_however_many(entropy):
+    # It is gone over 10 tokens at a time, which no probe's number of tokens is a multiple of.
+    policy = Policy(GPT2LMHeadModel(GPT2Config(
+        vocab_size=50_257, n_embd=8, n_layer=1, n_head=1, n_positions=128)), CPU)
+    costs = policy_costs(policy.model, CPU, gradient_checkpointing=False)
+    head = costs.head_entropy if entropy else costs.head_training
+    # Logits or probabilities with their gradient; for the entropy both.
+    tensors = head(1, 512) / (4 * 50_257 * 512)
+    assert tensors == pytest.approx(3 if entropy else 1, abs=0.1)
+
+
 def test_costs_are_those_of_the_tensors():
     policy = make_policy("llama")
     config = policy.config
     costs = policy_costs(policy.model, CPU, gradient_checkpointing=False)
     each = config.num_key_value_heads * config.hidden_size // config.num_attention_heads
     assert costs.cache(5, 20) == 2 * config.num_hidden_layers * each * 5 * 20 * 4
-    weights = Footprint(policy, TextReward(len)).weights
+    weights = ValueFootprint(policy, TextReward(len)).weights
     assert weights.bytes >= 4 * sum(p.numel() for p in policy.model.parameters())
     assert not any(p.grad is not None for p in policy.parameters())
 
@@ -54,7 +69,7 @@ def test_costs_are_those_of_the_tensors():
 def test_measuring_leaves_the_start_policy_frozen():
     policy = make_policy("gpt2")
     Trainable(policy)
-    Footprint(policy, TextReward(len)).costs(settings())
+    ValueFootprint(policy, TextReward(len)).costs(settings())
     assert not any(p.requires_grad for p in policy.model.parameters())
 
 
@@ -76,9 +91,9 @@ def test_lora_counts_the_adapters_peft_makes(models):
 
 def test_a_run_with_adapters_is_measured_like_its_start():
     ppo, hp = make_ppo(), settings(lora_rank=3)
-    before = Footprint(ppo.policy, ppo.reward).costs(hp)
+    before = ValueFootprint(ppo.policy, ppo.reward).costs(hp)
     ppo.begin(["ab"], hp)
-    assert Footprint(ppo.policy, ppo.reward).costs(hp) == before  # and peft warns of nothing
+    assert ValueFootprint(ppo.policy, ppo.reward).costs(hp) == before  # and peft warns of nothing
 
 
 def test_what_each_setting_costs(models):

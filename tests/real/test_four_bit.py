@@ -21,7 +21,7 @@ from workbench.models.loading import load_policy
 from workbench.models.policy import UnsupportedModelError
 from workbench.models.sources import LoadError
 from workbench.ppo.cycle import PPOTrainer
-from workbench.ppo.footprint import Footprint
+from workbench.ppo.footprint import ValueFootprint
 from workbench.ppo.hyperparameters import parse
 from workbench.ppo.memory import memory
 from workbench.training.model_facts import facts_of
@@ -169,7 +169,7 @@ def test_what_would_train_packed_weights_is_refused(loaded, changes, says):
 def test_memory_is_estimated_and_nothing_is_changed_by_it(loaded):
     model = loaded.policy.model
     before = packed_bytes(model)
-    footprint = Footprint(loaded.policy, TextReward(len))
+    footprint = ValueFootprint(loaded.policy, TextReward(len))
     unpacked = sum(layer.in_features * layer.out_features
                    for layer in four_bit.packed_layers(model).values())
     plain = 4 * (four_bit.count(model) - unpacked)

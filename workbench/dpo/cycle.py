@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from workbench.dpo import memory
 from workbench.dpo.hyperparameters import DPOSettings
 from workbench.dpo.loss import PairLoss
+from workbench.dpo.memory import Lengths
 from workbench.dpo.metrics import EVAL, PASSES, START_ACCURACY
 from workbench.dpo.pairs import PairTable, read_table
 from workbench.dpo.parts import DRAW, EVALUATE, UPDATE
@@ -17,8 +20,11 @@ from workbench.feedback.reward_model import Reward
 from workbench.formatting import percent
 from workbench.learning.aggregation import Aggregation
 from workbench.learning.epochs import Epochs, Plan, summarise
+from workbench.learning.footprint import Footprint
 from workbench.learning.metrics import OF_WRITTEN
+from workbench.learning.traces import token_traces
 from workbench.learning.trainer import Trainer, held_out_prompts, scheduled
+from workbench.learning.workload import Phases, Workload
 from workbench.models.clock import Clock
 from workbench.models.control import Control, CycleControl, NotFiniteError
 from workbench.models.forward import read_logprobs
@@ -27,12 +33,22 @@ from workbench.models.phases import Phase
 from workbench.models.policy import Policy
 from workbench.models.policy_tokenizer import PolicyTokenizer
 from workbench.models.randomness import prompt_at
-from workbench.records import CycleResult, Draft, Pair, PromptLike, with_equal_columns
+from workbench.records import (
+    CycleResult,
+    Draft,
+    Pair,
+    PromptLike,
+    TokenTrace,
+    with_equal_columns,
+)
+from workbench.settings import Value
 
 _REFERENCE = "pairs/reference"
 _AT_ONCE = 512
 """Pairs that are read in one call: the log-probabilities of all tokens of very many would take much
 memory."""
+_KEPT = 128
+"""Pairs of a cycle whose tokens are kept."""
 
 
 class DPOTrainer(Trainer[DPOSettings]):
@@ -51,6 +67,8 @@ class DPOTrainer(Trainer[DPOSettings]):
         super().__init__(policy, reward, policy_tokenizer)
         self._pairs: Sequence[Pair] = ()
         self._table: PairTable | None = None
+        self._footprint: Footprint[DPOSettings] | None = None
+        self._lengths: tuple[Sequence[Pair], str, Lengths] | None = None
         self._read_with: object = None
         self.reference_sums: Tensor | None = None
         """(2n,) log-probabilities by the start policy, of the chosen and the rejected completion of
@@ -163,9 +181,13 @@ class DPOTrainer(Trainer[DPOSettings]):
                  for i in range(number)]
         completions = self.table.completions(drawn, self.policy.device)
         loss = PairLoss(completions.lengths, self._reference(drawn), settings)
+        kept = drawn[:_KEPT] if settings.keep_tokens else []
+        tokens = self._start_tokens(kept, settings, control)
+        if kept:
+            loss.keep(completions.mask)
         control.tell(DRAW.name, {"pairs": number})
         with clock.paused():
-            control.part_done(DRAW.name, lambda: Draft(()))
+            control.part_done(DRAW.name, lambda: Draft((), self._traces(kept, tokens, settings)))
         rate = scheduled(settings, settings.learning_rate, cycle)
         set_rates(self.optimizer, rate, rate)
         plan = Plan.of(settings, cycle, mini_batches=settings.steps_per_cycle, together=2)
@@ -175,20 +197,66 @@ class DPOTrainer(Trainer[DPOSettings]):
         metrics = loss.measure() | summarise(log) | {
             "lr": rate, PASSES: self.position / len(training)}
         clock.lap("seconds/update")
+        if loss.logprobs is not None:
+            width = tokens["ref_logprob"].shape[1]
+            tokens["logprob"] = loss.logprobs[: 2 * len(kept), :width]
+        traces = self._traces(kept, tokens, settings)
         control.tell(UPDATE.name, metrics)
         with clock.paused():
-            control.part_done(UPDATE.name, lambda: Draft(()))
+            control.part_done(UPDATE.name, lambda: Draft((), traces))
         if self.table.held_out:
             metrics |= self._evaluate(cycle, settings, control)
             clock.lap("seconds/evaluation")
             control.tell(EVALUATE.name, metrics)
             with clock.paused():
-                control.part_done(EVALUATE.name, lambda: Draft(()))
+                control.part_done(EVALUATE.name, lambda: Draft((), traces))
         comparison = self._end_cycle(
             cycle, compared, settings, control, clock, metrics, completions.mask, OF_WRITTEN)
         metrics.pop("policy/epochs")
         spreads = {name: numbers.cpu().numpy() for name, numbers in loss.of_pairs.items()}
-        return CycleResult(metrics, (), comparison, (), spreads)
+        return CycleResult(metrics, (), comparison, traces, spreads)
+
+    # -- memory
+
+    def measure(self) -> None:
+        """Measure what the models cost, before they are trained."""
+        self._footprint = Footprint(self.policy, self.reward)
+
+    def memory(self, settings: DPOSettings, work: Workload) -> Phases:
+        """Return what a run takes of memory (:mod:`workbench.dpo.memory`).
+
+        Raises:
+            PromptError: none of the pairs can be learned from.
+            UnsupportedModelError: the policy cannot be trained as ``settings`` ask.
+        """
+        return memory.memory(self._models, settings, work, self._long(settings, work))
+
+    def relief(
+        self, settings: DPOSettings, work: Workload, available: int
+    ) -> dict[str, Value]:
+        """Return the gentlest change of settings with which a run fits."""
+        return memory.relief(
+            self._models, settings, work, self._long(settings, work), available)
+
+    def less(self, settings: DPOSettings, work: Workload, phase: Phase) -> dict[str, Value]:
+        """Return the live change to try when memory ran out in ``phase``."""
+        return memory.less(self._models, settings, work, self._long(settings, work), phase)
+
+    @property
+    def _models(self) -> Footprint[DPOSettings]:
+        if self._footprint is None:
+            self.measure()
+        assert self._footprint is not None
+        return self._footprint
+
+    def _long(self, settings: DPOSettings, work: Workload) -> Lengths:
+        """Return how long the pairs are; counted once for the same ones."""
+        known, read = self._lengths, settings.control_tokens
+        if known is None or known[0] is not work.pairs or known[1] != read:
+            known = (work.pairs, read, memory.measure(
+                work.pairs, self.policy_tokenizer, control_tokens=read == "tokens"))
+            self._lengths = known
+        return known[2]
 
     def _evaluate(self, cycle: int, settings: DPOSettings, control: Control) -> dict[str, float]:
         """Read held-out pairs, always the same, and return what is logged of them."""
@@ -229,6 +297,35 @@ class DPOTrainer(Trainer[DPOSettings]):
                                                                        len(places)),
                 phase=phase).sum(dim=1))
         return torch.cat(found)
+
+    def _start_tokens(
+        self, places: Sequence[int], settings: DPOSettings, control: Control
+    ) -> dict[str, Tensor]:
+        """Return what the start policy finds of each token of some pairs, (2n, T)."""
+        if not places:
+            return {}
+        with self.reference() as start:
+            return {"ref_logprob": read_logprobs(
+                start, self.table.completions(places, self.policy.device),
+                temperature=settings.temperature, max_tokens=settings.micro_batch_tokens,
+                control=control, phase=Phase.READING)}
+
+    def _traces(
+        self, places: Sequence[int], tokens: Mapping[str, Tensor], settings: DPOSettings
+    ) -> list[TokenTrace]:
+        """Return the tokens of some pairs with what is known of each, (2n, T), and the implicit
+        reward that they add up to."""
+        if not places:
+            return []
+        known = "logprob" in tokens
+        worth = settings.beta * (tokens["logprob"] - tokens["ref_logprob"]).sum(dim=1) if (
+            known) else torch.full((2 * len(places),), torch.nan)
+        found = token_traces(
+            [-1] * (2 * len(places)), self.table.completions(places, torch.device("cpu")), tokens,
+            self.policy_tokenizer)
+        return [replace(trace, prompt_text=self.table.texts[place][0], worth=total)
+                for trace, place, total in zip(
+                    found, [p for p in places for _ in range(2)], worth.tolist(), strict=True)]
 
     def _reference(self, places: Sequence[int]) -> Tensor:
         """Return the start policy's log-probabilities of some pairs, (2n,)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from workbench.algorithm import Algorithm, Distribution, Figure, PlotSet, Preset
+from workbench.dpo.guide import GUIDE
 from workbench.dpo.hyperparameters import DPOSettings
 from workbench.dpo.metrics import (
     ACCURACY,
@@ -18,6 +19,7 @@ from workbench.dpo.metrics import (
 )
 from workbench.dpo.parts import PARTS
 from workbench.dpo.rules import RULES, WATCHED
+from workbench.dpo.tokens import TOKENS
 from workbench.formatting import number
 from workbench.learning.metrics import COMPARED, KL
 from workbench.papers import RAFAILOV_2023
@@ -72,6 +74,8 @@ DPO = Algorithm(
         Distribution("log π of the rejected", "How likely the policy found the rejected "
                      "completions of a cycle, in nats", number, column=REJECTED),
     ),
+    tokens=TOKENS,
+    guide=GUIDE,
     rules=RULES,
     watched=WATCHED,
     presets=(

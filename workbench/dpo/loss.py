@@ -30,12 +30,20 @@ class PairLoss:
         self._lengths, self._reference, self._settings = lengths, reference, settings
         self.sums = torch.zeros_like(reference)
         """(2n,) by the policy, as each row was found when it was learned from."""
+        self.logprobs: Tensor | None = None
+        """(2n, T) of each token by the policy, likewise, where :meth:`keep` asked for them."""
         self._gradients = torch.zeros_like(reference)
+
+    def keep(self, mask: Tensor) -> None:
+        """Keep what is found of each token of ``mask``, (2n, T)."""
+        self.logprobs = torch.zeros(mask.shape, device=self.sums.device)
 
     def read_rows(self, tokens: Tokens) -> None:
         """Take the log-probabilities of all tokens of some rows."""
         rows, logprobs = tokens.at[0], tokens.logprobs
         pairs = torch.unique(rows // 2)
+        if self.logprobs is not None:
+            self.logprobs[tokens.at] = logprobs
         self.sums[torch.unique(rows)] = 0.0
         self.sums.index_add_(0, rows, logprobs)
         both = torch.stack([2 * pairs, 2 * pairs + 1])

@@ -21,7 +21,8 @@ def _say_held_out(metrics: Mapping[str, float]) -> str:
     return f"accuracy {percent(metrics[name])}" if name in metrics else ""
 
 
-def _say_drawn(metrics: Mapping[str, float]) -> str:
+def say_drawn(metrics: Mapping[str, float]) -> str:
+    """Say how many pairs a cycle has drawn."""
     return f"{metrics['pairs']:.0f} pairs" if "pairs" in metrics else ""
 
 
@@ -29,7 +30,7 @@ DRAW = Part(
     "draw", "Draw pairs", 1,
     "Of the pairs so many are drawn as the cycle's steps learn from. The start policy has read "
     "them all before the first cycle; nothing is written.",
-    "completions", _say_drawn)
+    "tokens", say_drawn)
 UPDATE = Part(
     "update", "Update", 2,
     "Each step makes the chosen completion of a pair likelier against the rejected one, measured "

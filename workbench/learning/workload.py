@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from workbench.models.phases import Phase
+from workbench.records import Pair
 
 Phases = dict[Phase, dict[str, int]]
 """Bytes of each part that a phase holds at its worst moment."""
@@ -21,6 +22,8 @@ class Workload:
     """Tokens of the longest prompt and response as the reward model reads them."""
     compared: int
     """Prompts completed after every cycle."""
+    pairs: Sequence[Pair] = ()
+    """What is learned from beside the prompts."""
 
 
 def needed(phases: Mapping[Phase, Mapping[str, int]]) -> int:

@@ -21,10 +21,10 @@ class Clock:
         self.laps: dict[str, float] = {}
 
     def lap(self, name: str) -> None:
-        """End the part that began when the last one ended; its seconds go to ``laps``."""
+        """End the part that began when the last one ended; its seconds are added to ``laps``."""
         synchronize(self._device)
         now = time.perf_counter()
-        self.laps[name] = now - self._last
+        self.laps[name] = self.laps.get(name, 0.0) + now - self._last
         self._last = now
 
     @contextmanager

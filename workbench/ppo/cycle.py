@@ -29,7 +29,7 @@ from workbench.models.sampling import Completions
 from workbench.models.trainable import find_value_source
 from workbench.ppo import memory
 from workbench.ppo.experience import Experience, Judged, judge
-from workbench.ppo.footprint import Footprint
+from workbench.ppo.footprint import ValueFootprint
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.kl import adapt_kl_coef, kl_estimate
 from workbench.ppo.linear_values import Moments
@@ -82,7 +82,7 @@ class PPOTrainer(OnPolicyTrainer[Hyperparameters]):
         self.kl_coef = 0.0
         self.score_mean, self.score_std = 0.0, 1.0
         self._scale_known = False
-        self._footprint: Footprint | None = None
+        self._footprint: ValueFootprint | None = None
 
     @classmethod
     def made_for(cls, policy: LoadedPolicy, reward: Reward) -> Self:
@@ -158,8 +158,11 @@ class PPOTrainer(OnPolicyTrainer[Hyperparameters]):
     def restore_numbers(self, numbers: Mapping[str, float]) -> None:
         """Take over the :attr:`numbers` of a snapshot alone."""
         super().restore_numbers(numbers)
+        if "kl_coef" not in numbers:  # another algorithm's: the next batch gives the scale
+            return
         self.kl_coef = numbers["kl_coef"]
         self.score_mean, self.score_std = numbers["score_mean"], numbers["score_std"]
+        self._scale_known = True
 
     # -- before the first cycle
 
@@ -333,9 +336,10 @@ class PPOTrainer(OnPolicyTrainer[Hyperparameters]):
 
     def _judge(self, batch: Batch, cycle: int, hp: Hyperparameters) -> Judged:
         """Turn scores into advantages, and measure them."""
-        if cycle == 1 and not self._scale_known:
+        if not self._scale_known:
             # The first batch is the start policy's own; normalising may be switched on later.
             self.score_mean, self.score_std = scale(batch.scores)
+            self._scale_known = True
         return judge(batch, hp, kl_coef=self.kl_coef,
                      score_mean=self.score_mean, score_std=self.score_std)
 
@@ -355,10 +359,10 @@ class PPOTrainer(OnPolicyTrainer[Hyperparameters]):
 
     def measure(self) -> None:
         """Measure what the models cost, before they are trained."""
-        self._footprint = Footprint(self.policy, self.reward)
+        self._footprint = ValueFootprint(self.policy, self.reward)
 
     @property
-    def footprint(self) -> Footprint:
+    def footprint(self) -> ValueFootprint:
         """What the models cost."""
         if self._footprint is None:
             self.measure()

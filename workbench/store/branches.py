@@ -21,12 +21,14 @@ Change = tuple[str, object, object, str]
 def fork(
     db: Database, parent: int, cycle: int, *, run_id: int, identity: str, name: str,
     hyperparameters: Mapping[str, object], changes: Iterable[Change], moment: str, owner: str,
+    other: Mapping[str, object],
 ) -> None:
     """Add the running run ``run_id`` that stands where ``parent`` stood after ``cycle``.
 
-    ``changes`` are journaled for the next cycle.
+    ``changes`` are journaled for the next cycle; of ``other`` columns it has values of its own.
     """
     _copy(db, parent, cycle, {
+        **other,
         "id": run_id, "uid": identity, "name": name,
         "created_at": moment, "status": "running", "owner": owner, "note": "", "cycles": cycle,
         "hyperparameters": json.dumps(hyperparameters)})

@@ -45,6 +45,7 @@ if TYPE_CHECKING:  # numpy takes a while to import, and a window wants its store
 
 _RUN = ("select r.*, iif(parent_id is null, null, (select json_group_array(json_array(name, "
         "json(new))) from (select name, new from changes where run_id = r.id "
+        "and cycle > ifnull(json_extract(r.past, '$[#-1][0]'), 0) "
         "and cycle <= r.parent_cycle + 1 order by cycle))) as forked_with from runs r")
 _COMPLETION = ("select c.*, p.text as prompt_text from completions c join run_prompts p "
                "on p.run_id = c.run_id and p.position = c.prompt")
@@ -278,8 +279,16 @@ class Queries:
     def settings_after(self, run_id: int, cycle: int) -> dict[str, Value]:
         """Return the hyperparameters a run used in ``cycle`` (0: those it began with)."""
         record = self.run(run_id)
-        found = dict(record.hyperparameters) if record else {}
-        return found | {c.name: c.new for c in self.changes(run_id) if c.cycle <= cycle}
+        if record is None:
+            return {}
+        begun, found = 0, dict(record.hyperparameters)
+        for past in reversed(record.past):
+            if cycle > past.until:
+                begun = past.until
+                break
+            found = dict(past.hyperparameters)
+        return found | {
+            c.name: c.new for c in self.changes(run_id) if begun < c.cycle <= cycle}
 
     def settings_planned(self, run_id: int) -> dict[str, Value]:
         """Return the hyperparameters a run goes on with: with every change that was made, also one

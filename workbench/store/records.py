@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+if TYPE_CHECKING:
+    from workbench.records import TokenTrace
 
 Status = Literal[
     "running", "paused", "finished", "stopped", "failed", "interrupted", "abandoned"]
@@ -47,6 +51,15 @@ class PromptSet:
     source: str = ""
 
 
+class Past(NamedTuple):
+    """Up to which cycle a fork's past was learned by another algorithm, and with which settings
+    that began."""
+
+    until: int
+    algorithm: str
+    hyperparameters: Mapping[str, Value]
+
+
 @dataclass(frozen=True, slots=True)
 class RunRecord:
     """A run: what decided it at the start, and where it stands.
@@ -75,6 +88,9 @@ class RunRecord:
     place: int | None = None
     forked_with: Mapping[str, Value] = field(default_factory=dict)
     """Of a fork: what had been changed when its own first cycle began."""
+    past: tuple[Past, ...] = ()
+    """Of a fork of a run of another algorithm: what was before, the earliest first. Its own
+    ``hyperparameters`` are then those that its first own cycle used."""
     data: Mapping[str, Value] = field(default_factory=dict)
     """What it learns from beside its prompts: ``what`` that is, how many ``pairs`` or
     ``completions``, a ``summary`` of what was read and left out, and the ``digest`` of all; nothing
@@ -116,6 +132,13 @@ class CompletionRecord:
     ended: bool
     parts: Mapping[str, float] = field(default_factory=dict)
     cut: int = 0
+
+
+def completion_of(trace: TokenTrace) -> CompletionRecord:
+    """Return a completion that a cycle learned from without writing it, of its tokens."""
+    return CompletionRecord(
+        trace.position, trace.prompt, trace.prompt_text, "".join(trace.pieces), trace.worth,
+        math.nan, len(trace.pieces), ended=True)
 
 
 @dataclass(frozen=True, slots=True)

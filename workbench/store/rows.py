@@ -14,6 +14,7 @@ from workbench.store.records import (
     HealthRecord,
     Kind,
     Message,
+    Past,
     Prompt,
     RunRecord,
     SweepRecord,
@@ -74,6 +75,7 @@ def run_record(row: Mapping[str, Any]) -> RunRecord:
         parent_cycle=row["parent_cycle"] or 0, owner=row["owner"] or "",
         algorithm=row["algorithm"], sweep=row["sweep"], place=row["place"],
         forked_with=dict(json.loads(row["forked_with"] or "[]")),
+        past=tuple(Past(*each) for each in json.loads(row["past"] or "[]")),
         data=json.loads(row["data"] or "{}"))
 
 

@@ -216,6 +216,19 @@ def pairs_of_runs(db: Database) -> None:
     db.table("runs").add_column("data", str)
 
 
+@migrations()
+def tokens_of_pairs(db: Database) -> None:
+    """Of tokens whose prompt is none of the run's: that prompt, and what they came to."""
+    db.table("traces").add_column("prompt_text", str)
+    db.table("traces").add_column("worth", float)
+
+
+@migrations()
+def other_ways_before(db: Database) -> None:
+    """By which algorithms a fork's cycles before it were learned, as JSON; NULL: by its own."""
+    db.table("runs").add_column("past", str)
+
+
 def connect(path: Path, *, create: bool = False) -> Database:
     """Open a connection with the settings every thread uses (WAL, full durability).
 

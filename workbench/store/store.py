@@ -257,12 +257,20 @@ class Store(Queries):
 
     def fork_run(
         self, parent: int, cycle: int, *, name: str, hyperparameters: Mapping[str, object],
-        changes: Sequence[branches.Change], about: str = "",
+        changes: Sequence[branches.Change], about: str = "", algorithm: str = "",
+        data: RunData | None = None,
     ) -> Future[int]:
         """Record a new running run that stands where ``parent`` stood after ``cycle``, with its
         checkpoint; the future gives its number. ``hyperparameters`` are those of its start,
         ``changes`` what its next cycle uses first; ``about`` follows the number in the name where
-        there is no ``name``."""
+        there is no ``name``. With an ``algorithm``, which is not the parent's, ``hyperparameters``
+        are those of its first own cycle, and ``data`` is what it learns from."""
+        other: dict[str, object] = {}
+        pairs = None
+        if algorithm:
+            pairs, about_data = pack_pairs(data) if data is not None else (None, None)
+            other = {"algorithm": algorithm, "data": about_data,
+                     "past": self._past(parent, cycle)}
         made: list[tuple[int, str]] = []
 
         def write(db: Database) -> int:
@@ -272,11 +280,21 @@ class Store(Queries):
                 db, parent, cycle, run_id=run_id, identity=identity,
                 name=name or f"Run {run_id}{about and f': {about}'}",
                 hyperparameters=hyperparameters, changes=changes, moment=now(),
-                owner=this_process())
+                owner=this_process(), other=other)
+            if pairs is not None:
+                _upsert(db, "pair_sets", [pairs])
             self.run_locks.take(run_id)
             self.checkpoints.share(parent, run_id, [cycle], identity)
             return run_id
         return self._writer.submit(write, undo=lambda: self._unmake(made))
+
+    def _past(self, parent: int, cycle: int) -> str | None:
+        """Return what the past of a fork is that learns by another algorithm."""
+        run = self.run(parent)
+        if run is None or not cycle:
+            return None
+        before = [past for past in run.past if past.until < cycle]
+        return json.dumps([*before, (cycle, run.algorithm, dict(run.hyperparameters))])
 
     def rewind(self, run_id: int, cycle: int) -> Future[None]:
         """Forget what was recorded after ``cycle`` but the changes, which are to be replayed: the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -20,6 +21,8 @@ def pack(run_id: int, cycle: int, trace: TokenTrace) -> dict[str, Any]:
         "pieces": json.dumps(trace.pieces, ensure_ascii=False),
         "columns": json.dumps(list(trace.numbers)),
         "numbers": np.stack(list(trace.numbers.values())).astype("<f4").tobytes(),
+        "prompt_text": trace.prompt_text or None,
+        "worth": trace.worth if math.isfinite(trace.worth) else None,
         "likeliest": None if found is None else json.dumps(
             {"by": list(found.logprobs), "pieces": found.pieces}, ensure_ascii=False),
         "chances": None if found is None else b"".join([
@@ -38,7 +41,8 @@ def unpack(row: Mapping[str, Any]) -> TokenTrace:
         row["position"], row["prompt"], tokens, tuple(json.loads(row["pieces"])),
         dict(zip(names, numbers, strict=True)),
         None if row["likeliest"] is None else _unpack_likeliest(
-            json.loads(row["likeliest"]), row["chances"], len(tokens)))
+            json.loads(row["likeliest"]), row["chances"], len(tokens)),
+        row["prompt_text"] or "", math.nan if row["worth"] is None else row["worth"])
 
 
 def _unpack_likeliest(known: Mapping[str, Any], packed: bytes, count: int) -> Likeliest:

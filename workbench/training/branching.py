@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from workbench.algorithms import algorithm_of
+from workbench.algorithms import algorithm_of, carried_over, find_algorithm
 from workbench.models.policy import UnsupportedModelError
 from workbench.models.policy_tokenizer import PromptError
 from workbench.settings import Settings, Value
@@ -14,7 +14,9 @@ from workbench.store.records import ChangeRecord
 from workbench.training.commands import Fork, GoBack, ResumeRun
 from workbench.training.failures import explain
 from workbench.training.models import Models
+from workbench.training.pair_data import DataError
 from workbench.training.run import Resumed, ResumeError, Run, read_checkpoint
+from workbench.training.scored_data import data_for
 
 if TYPE_CHECKING:
     from workbench.store.store import Store
@@ -49,9 +51,12 @@ class Continuation:
                        for name, (old, new) in run.hp.differences(self.first).items()]
             start = store.run(run.id)
             parent = dict(start.hyperparameters) if start else {}
+            algorithm = algorithm_of(run.hp).name
+            other = start is not None and start.algorithm != algorithm
             run.id = store.fork_run(
                 run.id, run.cycle, name=command.name, about=command.about, changes=changes,
-                hyperparameters=parent if run.cycle else run.hp.model_dump()).result()
+                hyperparameters=parent if run.cycle and not other else run.hp.model_dump(),
+                algorithm=algorithm if other else "", data=self.resumed.data).result()
             made = store.run(run.id)
             return (made.name if made else ""), None
         abandoned = None
@@ -74,6 +79,8 @@ def plan(store: Store, command: ResumeRun | GoBack | Fork) -> Continuation:
     """
     resumed = read_checkpoint(store, command.run_id, command.cycle)
     run, changes = resumed.run, dict(command.changes)
+    if isinstance(command, Fork) and command.algorithm not in ("", algorithm_of(run.hp).name):
+        return _into_another(store, command, resumed)
     _check(run, changes, isinstance(command, Fork))
     if isinstance(command, Fork) and not run.cycle:
         was, run.hp = run.hp.control_tokens, run.hp.with_changes(changes)
@@ -99,6 +106,38 @@ def plan(store: Store, command: ResumeRun | GoBack | Fork) -> Continuation:
     return Continuation(
         command, resumed, run.hp.with_changes({name: value for name, (value, _) in soon.items()}),
         abandons=later and another, overruled=overruled)
+
+
+def _into_another(store: Store, command: Fork, resumed: Resumed) -> Continuation:
+    """Go on from a checkpoint by another algorithm, with what means the same to it of the settings
+    there."""
+    run, changes = resumed.run, dict(command.changes)
+    try:
+        algorithm = find_algorithm(command.algorithm)
+    except KeyError:
+        raise ResumeError(f"There is no algorithm {command.algorithm!r}.") from None
+    before = algorithm_of(run.hp)
+    wanted = algorithm.settings.parse(
+        carried_over(algorithm, before, run.hp.model_dump()) | changes)
+    for name, spec in algorithm.settings.specs().items():
+        if spec.structural and run.cycle and name in changes and (
+                name in run.hp.specs() and getattr(wanted, name) != getattr(run.hp, name)):
+            raise ResumeError(f"{spec.label} decides which weights a run trains, so only a fork "
+                              "from cycle 0 can change it.")
+    if run.cycle >= wanted.num_cycles:
+        raise ResumeError(
+            f"{resumed.name} has run {run.cycle} cycles; raise the number of cycles (--cycles) to "
+            "go on.")
+    run.use(wanted)
+    chosen = command.data
+    if chosen is None and resumed.data is not None and (
+            resumed.data.kind == algorithm.learns_from):
+        chosen = resumed.data
+    try:
+        data = data_for(algorithm, chosen, store, resumed.models)
+    except DataError as error:
+        raise ResumeError(str(error)) from error
+    return Continuation(command, replace(resumed, data=data), wanted)
 
 
 def _replay(store: Store, run: Run, changes: Mapping[str, Value]) -> list[ChangeRecord]:

@@ -86,10 +86,11 @@ class Start:
 
 @dataclass(frozen=True, slots=True)
 class EstimateMemory:
-    """Ask how much memory a run with these settings and prompts would take."""
+    """Ask how much memory a run with these settings, prompts and data would take."""
 
     hyperparameters: Settings
     prompts: tuple[PromptItem, ...]
+    data: RunData | tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,10 @@ class Fork:
     changes: Mapping[str, Value] = field(default_factory=dict)
     name: str = ""
     about: str = ""
+    algorithm: str = ""
+    """Learn by another one from there on; ``changes`` are settings of it, and ``data`` is what it
+    learns from, as that of :class:`Start`."""
+    data: RunData | tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

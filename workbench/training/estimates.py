@@ -13,7 +13,7 @@ from workbench.learning.trainer import AnyTrainer
 from workbench.learning.workload import Phases, Workload, needed
 from workbench.models.device import tokens_at_once
 from workbench.models.phases import Phase
-from workbench.records import PromptLike, as_prompt
+from workbench.records import Pair, PromptLike, as_prompt
 from workbench.settings import Settings, Value
 from workbench.training.events import MemoryEstimated
 
@@ -34,16 +34,18 @@ class Estimator:
         trainer.measure()
         self._prompts: tuple[str | PromptLike, ...] | None = None
         self._tokens = (1, 1)
+        self._pairs: Sequence[Pair] = ()
 
     def estimate(
-        self, hp: Settings, prompts: Sequence[str | PromptLike]
+        self, hp: Settings, prompts: Sequence[str | PromptLike], pairs: Sequence[Pair] = ()
     ) -> MemoryEstimated | None:
-        """Say what a run would take, whether that is there, and what to lower if not; None where
-        the algorithm does not know.
+        """Say what a run would take that learns from ``pairs``, if it needs some, whether that is
+        there, and what to lower if not; None where the algorithm does not know.
 
         Raises:
             UnsupportedModelError: the policy cannot be trained as ``hp`` asks.
         """
+        self._pairs = pairs
         work = self._work(hp, prompts)
         phases = self._trainer.memory(hp, work)
         if not phases:
@@ -58,7 +60,8 @@ class Estimator:
     def after_failure(
         self, hp: Settings, prompts: Sequence[str | PromptLike], phase: Phase
     ) -> tuple[str, Mapping[str, Value]]:
-        """Say what to lower after memory ran out in ``phase``, and the changes that do it."""
+        """Say what to lower after memory ran out in ``phase`` of the run that was last estimated,
+        and the changes that do it."""
         changes = self._trainer.less(hp, self._work(hp, prompts), phase)
         if changes:
             lower = say_changes(changes, hp, self._trainer.policy.device)
@@ -75,7 +78,8 @@ class Estimator:
         compared = min(hp.comparison_prompts, len(prompts))
         limit = getattr(self._trainer.reward, "max_length", None)
         scored += hp.response_length
-        return Workload(prompt, min(scored, limit) if limit else scored, compared)
+        return Workload(prompt, min(scored, limit) if limit else scored, compared,
+                        self._pairs)
 
     def _longest(self, prompts: Sequence[str | PromptLike]) -> tuple[int, int]:
         """Tokens of the longest prompt, as the policy and as the reward model count them."""

@@ -21,6 +21,7 @@ from workbench.models.device import find_placement
 from workbench.models.loading import LoadedPolicy, load_policy
 from workbench.models.phases import Phase
 from workbench.models.sources import LoadError, Report, check_on_disk
+from workbench.records import PairData
 from workbench.settings import Settings, Value
 from workbench.store.folders import why_not_kept
 from workbench.store.records import Prompt
@@ -212,15 +213,18 @@ class Models:
             parts, self._parts(), strict=True) if part.sha256 not in ("", loaded.sha256)]
 
     def estimate(
-        self, hp: Settings, prompts: Sequence[PromptItem | Prompt],
+        self, hp: Settings, prompts: Sequence[PromptItem | Prompt], data: PairData | None,
         emit: Callable[[MemoryEstimated], None],
     ) -> None:
-        """Say what a run will take. It is said or not: no run fails for want of an estimate."""
+        """Say what a run will take that learns from ``data``, if it needs some. It is said or not:
+        no run fails for want of an estimate."""
         if self._memory:
             with contextlib.suppress(Exception):
-                algorithm = algorithms.algorithm_of(hp).name
-                if (estimate := self._memory[algorithm].estimate(hp, prompts)) is not None:
-                    emit(replace(estimate, algorithm=algorithm))
+                algorithm = algorithms.algorithm_of(hp)
+                found = self._memory[algorithm.name].estimate(
+                    hp, prompts, data.pairs if data is not None else ())
+                if found is not None:
+                    emit(replace(found, algorithm=algorithm.name))
 
     def ran_out(self, run: Run, phase: Phase) -> tuple[str, Mapping[str, Value]]:
         """Return a sentence on memory that ran out, and the changes to resume the run with."""

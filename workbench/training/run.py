@@ -128,6 +128,12 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
         raise ResumeError(f"There is no run {run_id}; `ppo-workbench runs` lists them.")
     if unreadable := store.checkpoints.why_unreadable(record.id):
         raise ResumeError(unreadable)
+    before_it = next(
+        (past for past in record.past if cycle is not None and cycle < past.until), None)
+    if before_it is not None:
+        raise ResumeError(
+            f"Up to cycle {before_it.until} {record.name} is the past of another run, which "
+            "learned otherwise; go back in that one.")
     try:
         find_algorithm(record.algorithm)
     except KeyError:
@@ -135,7 +141,13 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
             f"{record.name} learns by {record.algorithm!r}, which this version of PPO Workbench "
             "does not know; go on with it in the one that trained it.") from None
     # The beginning needs no checkpoint: all that is random follows from the seed.
-    there = [0, *(c.cycle for c in store.checkpoints.all(record.id) if c.cycle <= record.cycles)]
+    there = [c.cycle for c in store.checkpoints.all(record.id) if c.cycle <= record.cycles]
+    if not record.past:
+        there.insert(0, 0)
+    if not there:
+        raise ResumeError(
+            f"{record.name} goes on from another algorithm's checkpoint, which is not there any "
+            "more, and it has none of its own; fork the run that it came from again.")
     if cycle is None:
         cycle = there[-1]
     if cycle not in there:
@@ -149,13 +161,19 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
         except ForeignError as error:
             raise ResumeError(str(error)) from error
         except CheckpointError as error:
-            before = max(c for c in there if c < cycle and (
-                c == 0 or store.checkpoints.is_whole(record.id, c)))
+            before = max((c for c in there if c < cycle and (
+                c == 0 or store.checkpoints.is_whole(record.id, c))), default=None)
+            if before is None:  # what was before is another run's
+                raise ResumeError(
+                    f"The checkpoint of {record.name} after cycle {cycle} is damaged, "
+                    "and there is no earlier one.") from error
             where = f"the one after cycle {before} is whole" if before else (
                 "no earlier one is whole, so only the beginning is left")
             raise DamagedError(f"The checkpoint of {record.name} after cycle {cycle} is damaged; "
                                f"{where}.", before) from error
-        snapshot, settings = (arrays, state["numbers"]), state["hyperparameters"]
+        snapshot = arrays, state["numbers"]
+        if not any(cycle == past.until for past in record.past):  # that is another algorithm's
+            settings = state["hyperparameters"]
         score = state["score"]
     # Until this was a setting, control tokens in a prompt were what they spelled.
     settings.setdefault("control_tokens", "tokens")

@@ -29,6 +29,8 @@ from workbench.training.run import ResumeError
 
 _CAN_WAIT = (do.SetHyperparameters, do.EstimateMemory, do.ReadDistribution, do.ReadValues)
 NOT_KEPT = "The tokens of this completion are not kept any more; choose one of a later cycle."
+NOT_WRITTEN = ("The run did not write this completion: it is one of the pairs that it learns from, "
+               "of a prompt of theirs; try its prompt in Try.")
 OTHER_MODELS = ("The models in memory are not those of this run; load them (Models), or resume the "
                 "run, to ask them about its completions.")
 NO_VALUES = ("There is no value head in this checkpoint, so that it foresees nothing: completions "
@@ -154,6 +156,8 @@ class SideRequest:
         at = 0 if isinstance(command, do.ReadValues) else command.at
         if run is None or trace is None or not 0 <= at < len(trace.tokens):
             raise ResumeError(NOT_KEPT)
+        if trace.prompt < 0:
+            raise ResumeError(NOT_WRITTEN)
         if trainer is None or models.command != do.LoadModels.recorded(run.policy, run.models):
             raise ResumeError(OTHER_MODELS)
         if changed := models.changed_weights(run.models):

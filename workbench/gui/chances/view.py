@@ -18,7 +18,7 @@ from PySide6.QtWidgets import (
 )
 from superqt import QElidingLabel, QFlowLayout
 
-from workbench.algorithms import algorithm_of_run, default_algorithm, variety_of
+from workbench.algorithms import algorithm_of_cycle, default_algorithm, variety_of
 from workbench.formatting import number
 from workbench.gui.chances.bars import ChanceBars, say_row
 from workbench.gui.chances.over_cycles import MetricLine
@@ -144,8 +144,9 @@ class ChancesView(PlaceView):
         if known != self._known or run is None or cycle > run.cycles:
             self._known = known
             self._trace = self.store.trace(run_id, cycle, position)
-            self._algorithm = default_algorithm() if run is None else algorithm_of_run(run)
             self._settings = self.store.settings_after(run_id, cycle)
+            self._algorithm = default_algorithm() if run is None else (
+                algorithm_of_cycle(run, cycle, self._settings))
             self._read_metrics(run_id, cycle)
         if not self.whole.isChecked():
             self._temperature = self._sampled()

@@ -19,7 +19,7 @@ _ASK_MS = 300  # after the last edit
 
 
 class MemoryWatch(QObject):
-    """Asks for an estimate a moment after settings or prompts have changed."""
+    """Asks for an estimate a moment after settings, prompts or pairs have changed."""
 
     def __init__(self, window: MainWindow, send: Callable[[Command], None]) -> None:
         super().__init__(window)
@@ -29,6 +29,7 @@ class MemoryWatch(QObject):
         self._timer.timeout.connect(self._ask)
         window.hyperparameters.form.changed.connect(self._changed)
         window.prompts.changed.connect(self._changed)
+        window.hyperparameters.data_line.changed.connect(self._changed)
         window.models.changed.connect(self._name_models)
         window.hyperparameters.memory.wanted.connect(
             lambda values: window.hyperparameters.form.set_values(values, "settings that fit"))
@@ -58,4 +59,5 @@ class MemoryWatch(QObject):
         prompts = tuple(PromptItem.of(p) for p in self._window.prompts.prompts()
                         if p.enabled and p.text.strip())
         if prompts and self._window.state in WHEN[EstimateMemory][0]:
-            self._send(EstimateMemory(settings, prompts))
+            self._send(EstimateMemory(
+                settings, prompts, self._window.hyperparameters.data_line.data))

@@ -11,7 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.algorithm import Algorithm, Calibration, Distribution
-from workbench.algorithms import algorithm_of_run, distributions_of
+from workbench.algorithms import (
+    algorithm_named,
+    algorithm_of_cycle,
+    algorithm_of_run,
+    distributions_of,
+)
 from workbench.store.quantiles import COUNT, quantiles
 from workbench.store.store import Store
 
@@ -81,9 +86,14 @@ def read_picture(store: Store, run_id: int, wanted: int | None, known: Known) ->
     run = store.run(run_id)
     if run is None:
         return None
-    algorithm = algorithm_of_run(run)
+    algorithm = algorithm_of_run(run) if wanted is None else (
+        algorithm_of_cycle(run, wanted, store.settings_after(run_id, wanted)))
     wished = distributions_of(algorithm)
-    _read_on(store, run_id, run.cycles, [d.column for d in wished if d.column], known)
+    ways = [algorithm_named(name, {}) for name in (
+        run.algorithm, *(past.algorithm for past in run.past))]
+    _read_on(store, run_id, run.cycles, list(dict.fromkeys(
+        d.column for way in ways for a in (way, *way.variants.values())
+        for d in distributions_of(a) if d.column)), known)
     # What learns from data that is there records no completions of its cycles.
     there_are = sorted({*known.completions["score"], *(
         cycle for found in known.tokens.values() for cycle in found)})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 from PySide6.QtCore import QPointF, QRectF, Qt
@@ -111,7 +111,7 @@ def _scores(pencil: Pencil, box: QRectF, scene: Scene, card: Card) -> None:
             (scene.best, theme.better, theme.good), (scene.worst, theme.worse, theme.bad))):
         if isinstance(scored, Scored):
             at = QRectF(box.left(), box.top() + row * (half + 8), box.width(), half)
-            score = number(scored.score)
+            score = number(scored.score) if math.isfinite(scored.score) else ""
             room = pencil.wide(score, pencil.bold) + 14
             pencil.box(at, ground)
             lines = max(1, int((half - 6) // pencil.line))
@@ -332,7 +332,16 @@ def _openness(pencil: Pencil, box: QRectF, scene: Scene, card: Card) -> None:
 
 def _rewards(pencil: Pencil, box: QRectF, scene: Scene, card: Card) -> None:
     """The compared reward over cycles."""
-    theme, values = pencil.theme, [v for v in scene.rewards if math.isfinite(v)]
+    _draw_course(pencil, box, scene.rewards, "start policy")
+
+
+def _course(pencil: Pencil, box: QRectF, scene: Scene, card: Card) -> None:
+    """A metric over cycles."""
+    _draw_course(pencil, box, scene.courses.get(card.metric, ()), "at first")
+
+
+def _draw_course(pencil: Pencil, box: QRectF, course: Sequence[float], begin: str) -> None:
+    theme, values = pencil.theme, [v for v in course if math.isfinite(v)]
     if not values:
         return
     low, span = min(values), max(max(values) - min(values), 0.2)
@@ -342,7 +351,7 @@ def _rewards(pencil: Pencil, box: QRectF, scene: Scene, card: Card) -> None:
                       bottom - (value - low) / span * (bottom - top))
               for i, value in enumerate(values)]
     pencil.stroke(points, theme.accent, 2)
-    for point, value, name, side in ((points[0], values[0], "start policy", LEFT),
+    for point, value, name, side in ((points[0], values[0], begin, LEFT),
                                      (points[-1], values[-1], "now", RIGHT)):
         pencil.dot(point, 3.5, theme.accent)
         wide = 84.0
@@ -356,14 +365,15 @@ def _rewards(pencil: Pencil, box: QRectF, scene: Scene, card: Card) -> None:
 DRAW: Mapping[Drawing, Draw] = {
     "models": _models, "cycle": _cycle, "chances": _chances, "scores": _scores, "leash": _leash,
     "estimates": _estimates, "paths": _paths, "terms": _terms, "band": _band,
-    "openness": _openness, "rewards": _rewards, "siblings": _siblings}
+    "openness": _openness, "rewards": _rewards, "siblings": _siblings, "course": _course}
 _NEEDS: Mapping[Drawing, Callable[[Scene, Card], object]] = {
     "chances": lambda s, c: s.chances, "scores": lambda s, c: s.best,
     "estimates": lambda s, c: s.estimates, "paths": lambda s, c: s.up,
     "terms": lambda s, c: s.terms, "band": lambda s, c: s.dots,
     "leash": lambda s, c: math.isfinite(s.distance),
     "openness": lambda s, c: s.made_up or math.isfinite(s.latest(c.metric)),
-    "rewards": lambda s, c: s.rewards, "siblings": lambda s, c: s.siblings}
+    "rewards": lambda s, c: s.rewards, "siblings": lambda s, c: s.siblings,
+    "course": lambda s, c: s.courses.get(c.metric)}
 
 
 def is_known(scene: Scene, card: Card) -> bool:

@@ -106,6 +106,8 @@ class Scene:
     terms: Sequence[tuple[str, Share]] = ()
     dots: Dots | None = None
     siblings: Siblings | None = None
+    courses: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    """Metrics of every cycle, as far as cards draw them."""
     rewards: Sequence[float] = ()
     """The compared reward, of the start policy at first."""
     made_up: bool = False
@@ -122,7 +124,8 @@ class Scene:
 
     def cycle_of(self, card: Card) -> int:
         """Return the cycle that what a card draws is of."""
-        metric = {"leash": KL, "openness": card.metric, "rewards": COMPARED}.get(card.drawing)
+        metric = {"leash": KL, "openness": card.metric, "course": card.metric,
+                  "rewards": COMPARED}.get(card.drawing)
         if metric:
             earlier = metric not in self.metrics and metric in self.whole
             return self.before if earlier else self.cycle
@@ -193,8 +196,11 @@ def read_scene(
     if cycle > last and COMPARED in metrics:
         rewards.append(metrics[COMPARED])
     first = {card.metric: metrics[card.metric] for card in cards if card.metric in metrics}
+    courses = {name: [*s.values, *([metrics[name]] if cycle > last and name in metrics else ())]
+               for name, s in series.items()}
     return Scene(
-        cycle=cycle, num_cycles=int(store.settings_planned(run_id).get("num_cycles", 0)),
+        courses=courses, cycle=cycle,
+        num_cycles=int(store.settings_planned(run_id).get("num_cycles", 0)),
         settings=used[last + 1 if cycle > last else last], settings_before=used[last],
         metrics=metrics, whole=whole if cycle > last else {},
         before=last if cycle > last else 0, of=of,
@@ -225,10 +231,16 @@ def _read_tokens(
     rest of the last one that is whole; and of which cycle each is."""
     found: dict[str, Any] = {}
     of: dict[str, int] = {}
+    sides = algorithm.tokens.sides if algorithm.tokens else None
     for cycle in (last + 1, last):
+        if algorithm.tokens is not None and sides is not None:
+            seen = _of_sides(store.traces(run_id, cycle), algorithm.tokens, used[cycle])
+            of = dict.fromkeys(seen, cycle) | of
+            found = seen | found
+            continue
         rollout = store.completions(run_id, cycle, "rollout")
         scored = [c for c in rollout if math.isfinite(c.score)]
-        seen: dict[str, Any] = {}
+        seen = {}
         if scored:
             best, worst = (pick(scored, key=lambda c: c.score) for pick in (max, min))
             seen |= {"best": Scored(_whole_text(best), best.score),
@@ -259,22 +271,47 @@ def _of_traces(
     line = view.line if view is not None else None
     if view is None or line is None:
         return found
-    mine = view.read(shown.pieces, {k: v.tolist() for k, v in shown.numbers.items()},
-                     scores.get(shown.position, math.nan), settings)
-    values = [line.estimate(step) for step in mine]
-    if mine and all(map(math.isfinite, values)):
-        begins = word_begins(shown.pieces)
-        # What is foreseen before a word is so after the last piece of the word before it; of the
-        # last word, what was foreseen last.
-        at = begins if begins[-1] == len(values) - 1 else [*begins, len(values) - 1]
-        found["estimates"] = Estimates(
-            _written(shown.pieces, begins) + rest, [values[i] for i in at], line.end(mine[-1]))
+    found |= _estimates(shown, scores.get(shown.position, math.nan), rest, view, settings)
     if together := _siblings(traces, scores, shown.position, view, settings):
         found["siblings"] = together
     region = algorithm.objective.region if algorithm.objective else None
     if region is not None and region.advantage in shown.numbers:
         found |= _of_update(traces, region, settings, column)
     return found
+
+
+def _estimates(
+    trace: TokenTrace, score: float, rest: str, view: TokenView, settings: Mapping[str, object]
+) -> dict[str, Any]:
+    line = view.line
+    steps = view.read(
+        trace.pieces, {k: v.tolist() for k, v in trace.numbers.items()}, score, settings)
+    values = [] if line is None else [line.estimate(step) for step in steps]
+    if line is None or not values or not all(map(math.isfinite, values)):
+        return {}
+    begins = word_begins(trace.pieces)
+    # What is foreseen before a word is so after the last piece of the word before it; of the last
+    # word, what was foreseen last.
+    at = begins if begins[-1] == len(values) - 1 else [*begins, len(values) - 1]
+    return {"estimates": Estimates(
+        _written(trace.pieces, begins) + rest, [values[i] for i in at], line.end(steps[-1]))}
+
+
+def _of_sides(
+    traces: Sequence[TokenTrace], view: TokenView, settings: Mapping[str, object]
+) -> dict[str, Any]:
+    """Return what is seen of completions that stand side by side: those two that are furthest
+    apart, where that is known, and the first of them word by word."""
+    pairs = [(one, other) for one, other in pairwise(traces)
+             if one.position % 2 == 0 and other.position == one.position + 1]
+    if not pairs:
+        return {}
+    first, second = max(pairs, key=lambda pair: (
+        pair[0].worth - pair[1].worth if math.isfinite(pair[0].worth) else 0.0))
+    best, worst = (Scored(visible(f"{trace.prompt_text}{''.join(trace.pieces)}"), trace.worth)
+                   for trace in (first, second))
+    return {"best": best, "worst": worst,
+            **_estimates(first, first.worth, "", view, settings)}
 
 
 def _siblings(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from workbench.algorithm import Algorithm, Objective, Share, TrustRegion
-from workbench.algorithms import algorithm_of_run
+from workbench.algorithms import algorithm_of_cycle, algorithm_of_run
 from workbench.store.store import Store
 
 Array = NDArray[np.float64]
@@ -54,7 +54,8 @@ def read_picture(store: Store, run_id: int, wanted: int | None) -> Picture | Non
     run = store.run(run_id)
     if run is None:
         return None
-    algorithm = algorithm_of_run(run)
+    algorithm = algorithm_of_run(run) if wanted is None else (
+        algorithm_of_cycle(run, wanted, store.settings_after(run_id, wanted)))
     objective = algorithm.objective
     if objective is None:
         return Picture(run_id, algorithm)

@@ -9,7 +9,7 @@ from itertools import groupby
 from statistics import fmean
 
 from workbench.algorithm import Algorithm, Siblings
-from workbench.algorithms import algorithm_of_run
+from workbench.algorithms import algorithm_of_cycle, algorithm_of_run
 from workbench.store.records import CompletionRecord
 from workbench.store.store import Store
 
@@ -93,15 +93,13 @@ def read_groups(store: Store, run_id: int, wanted: int | None) -> Picture | None
     run = store.run(run_id)
     if run is None:
         return None
-    algorithm = algorithm_of_run(run)
-    view, last = algorithm.tokens, run.cycles
-    if view is None or view.siblings is None:
-        return Picture(run_id, algorithm)
-    last += bool(store.completions(run_id, last + 1, "rollout"))  # of a cycle in hand
-    if not last:
-        return Picture(run_id, algorithm)
-    cycle = last if wanted is None else max(1, min(wanted, last))
+    last = run.cycles + bool(store.completions(run_id, run.cycles + 1, "rollout"))
+    cycle = last if wanted is None else max(1, min(wanted, last))  # one in hand, or the last
     settings = store.settings_after(run_id, cycle)
+    algorithm = algorithm_of_cycle(run, cycle, settings) if last else algorithm_of_run(run)
+    view = algorithm.tokens
+    if view is None or view.siblings is None or not last:
+        return Picture(run_id, algorithm)
     count = settings.get(view.siblings.count)
     records = store.completions(run_id, cycle, "rollout")
     cycles = range(1, last + 1)

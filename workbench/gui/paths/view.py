@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 )
 from superqt import QElidingLabel, QFlowLayout
 
-from workbench.algorithms import algorithm_named
+from workbench.algorithms import algorithm_of_cycle
 from workbench.formatting import difference, number, percent, signed, visible
 from workbench.gui.background import Background
 from workbench.gui.paths.groups import has_siblings
@@ -255,7 +255,7 @@ class PathsView(PlaceView):
         if run is None or column is None or at >= len(column) or math.isnan(column[at]):
             return ""
         settings = self.store.settings_after(run_id, cycle)
-        tokens = algorithm_named(run.algorithm, settings).tokens
+        tokens = algorithm_of_cycle(run, cycle, settings).tokens
         line = tokens.line if tokens is not None else None
         by_head, unit = line is not None and line.of_value_head, line.unit(settings) if line else ""
         return (f"In Tokens it has {f'{signed(float(column[at]))} {unit}'.rstrip()}: there "

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from workbench.algorithms import algorithm_of_run, default_algorithm, find_metric
+from workbench.algorithms import algorithm_of_run, find_metric, headline_of
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.formatting import format_value
 from workbench.gui.metrics.metric_texts import in_sentence
-from workbench.learning.metrics import KL
+from workbench.learning.metrics import COMPARED, KL
 from workbench.settings import Spec
 from workbench.store.records import ChangeRecord, RunRecord, Series
 from workbench.store.store import Store
@@ -42,7 +42,9 @@ def compare(store: Store, runs: Sequence[RunRecord]) -> list[Row]:
         plain = spec is not None and known == {format_value(spec, spec.default)}
         if len(set(cells)) > 1 and not plain:
             rows.append(Row(name, cells))
-    results = [_results(store, run) for run in runs]
+    # Runs of several algorithms are held against one another by what all of them measure.
+    headline = headline_of(runs) or COMPARED
+    results = [_results(store, run, headline) for run in runs]
     return rows + [Row(name, tuple(r[name] for r in results), result=True) for name in results[0]]
 
 
@@ -112,13 +114,13 @@ def _prompts(texts: Sequence[str]) -> str:
     return f"{len(texts)}, from “{first}” on"
 
 
-def _results(store: Store, run: RunRecord) -> dict[str, str]:
+def _results(store: Store, run: RunRecord, headline: str) -> dict[str, str]:
     metrics = store.metrics(run.id)
-    scores = metrics.get(algorithm_of_run(run).headline, Series())
+    scores = metrics.get(headline, Series())
     finite = [(v, c) for v, c in zip(scores.values, scores.cycles, strict=True) if math.isfinite(v)]
     best = max(finite, default=None)
     kl = metrics.get(KL, Series()).values
-    reward, distance = (find_metric(name) for name in (default_algorithm().headline, KL))
+    reward, distance = (find_metric(name) for name in (headline, KL))
     return {
         "Cycles run": str(run.cycles),
         f"Best {in_sentence(reward.label)}":

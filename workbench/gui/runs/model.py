@@ -10,17 +10,17 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QWidget
 
-from workbench.algorithms import algorithm_of_run, default_algorithm, find_metric
+from workbench.algorithms import algorithm_of_run, find_metric, headline_title
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.run_colours import draw_together, swatch
 from workbench.gui.widgets.theme import themes
 from workbench.store.records import RunRecord
 
-REWARD = find_metric(default_algorithm().headline).label
-COLUMNS = ("Run", REWARD.replace(" ", "\n"), "Cycles", "Status", "Started")  # it is a narrow one
+_REWARD = 1
+COLUMNS = ("Run", "Reward", "Cycles", "Status", "Started")
 _TIPS = ("Tick a run to draw it over the one on display; double-click to show it; F2 renames it",
-         "What the first and the last cycle had on average", "Cycles completed",
-         "Where the run stands", "When the run was started")
+         "What the first and the last cycle had on average, of what the run's algorithm is "
+         "compared by", "Cycles completed", "Where the run stands", "When the run was started")
 BRANCH_ROLE = Qt.ItemDataRole.UserRole + 1
 Index = QModelIndex | QPersistentModelIndex
 
@@ -73,6 +73,7 @@ class RunsModel(QAbstractTableModel):
         self._branches: list[Branch] = []
         self._names: dict[int, str] = {}
         self._rewards: dict[int, tuple[float, float]] = {}
+        self._title = headline_title(())
         self._shown: int | None = None
         self._elsewhere: frozenset[int] = frozenset()
         self._ticks: set[int] = set()
@@ -91,6 +92,9 @@ class RunsModel(QAbstractTableModel):
         self.runs, self._branches = ordered, branches
         self._rewards, self._elsewhere = dict(rewards), elsewhere
         self._names = {run.id: run.name for run in runs}
+        if self._title != headline_title(runs):
+            self._title = headline_title(runs)
+            self.headerDataChanged.emit(Qt.Orientation.Horizontal, _REWARD, _REWARD)
         self._repaint()
         self.set_ticked(self._ticks & set(self._names))
 
@@ -164,6 +168,8 @@ class RunsModel(QAbstractTableModel):
         """Return a column's title and tooltip."""
         if orientation != Qt.Orientation.Horizontal:
             return None
+        if number == _REWARD and role == Qt.ItemDataRole.DisplayRole:
+            return self._title.replace(" ", "\n")  # it is a narrow one
         return {Qt.ItemDataRole.DisplayRole: COLUMNS, Qt.ItemDataRole.ToolTipRole: _TIPS}.get(
             Qt.ItemDataRole(role), (None,) * len(COLUMNS))[number]
 
@@ -179,6 +185,8 @@ class RunsModel(QAbstractTableModel):
         if not index.isValid():
             return None
         run, column = self.runs[index.row()], index.column()
+        if role == Qt.ItemDataRole.ToolTipRole and column == _REWARD:
+            return plain_tip(f"{headline_title([run])} of the first and of the last cycle")
         if role == Qt.ItemDataRole.DisplayRole:
             return (run.name, self._reward(run), str(run.cycles), self._status(run),
                     _when(run.created_at))[column]
@@ -217,7 +225,8 @@ class RunsModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.ToolTipRole:
             origin = self.origin(run)
             cycles = f"{run.cycles:,} {'cycle' if run.cycles == 1 else 'cycles'}"
-            reward = f"{REWARD.lower()} {self._reward(run)}" if run.id in self._rewards else ""
+            reward = (f"{headline_title([run]).lower()} {self._reward(run)}"
+                      if run.id in self._rewards else "")
             about = ", ".join(part for part in (run.status, cycles, reward, origin) if part)
             own = (" It is on display and drawn without a tick; a tick draws another run over it."
                    if run.id == self._shown else "")

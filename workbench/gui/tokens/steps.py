@@ -30,11 +30,17 @@ def most_telling(steps: Sequence[Any], view: TokenView) -> int:
     return max(range(len(steps)), default=-1, key=lambda i: view.weight(steps[i]))
 
 
-def summary(record: CompletionRecord, gained: float = math.nan, *, first: bool = True) -> str:
-    """Return the line of a completion in the list: with its advantage, where it has siblings; those
-    that are not the ``first`` of them have their prompt in a line above."""
+def summary(
+    record: CompletionRecord, gained: float = math.nan, *, first: bool = True, title: str = ""
+) -> str:
+    """Return the line of a completion in the list: with its advantage, where it has siblings, or
+    its ``title``, where it stands beside another; those that are not the ``first`` of them have
+    their prompt in a line above."""
     prompt = record.prompt_text[:_SHOWN] if first else "…"
     text = " ".join((prompt + record.text[:_SHOWN]).split())
+    if title:
+        worth = signed(record.score) if math.isfinite(record.score) else "–"
+        return "  ".join((title, worth, text))
     return "  ".join((
         number(record.score), *([signed(gained)] if math.isfinite(gained) else ()), text))
 
@@ -43,13 +49,19 @@ def by_groups(
     records: Sequence[CompletionRecord], view: TokenView | None, settings: Mapping[str, object]
 ) -> list[list[CompletionRecord]]:
     """Return completions of a cycle by their groups, each best first, and that with the best first;
-    each by itself where the run has no groups."""
+    each by itself where the run has no groups. Those that stand side by side stay as they were
+    drawn."""
+    if view is not None and view.sides is not None:
+        return _together(records, len(view.sides.titles))
     count = settings.get(view.siblings.count) if view is not None and view.siblings else 1
     each = count if isinstance(count, int) and count > 1 else 1
-    found = [sorted(members, key=_best) for _, members in groupby(
-        sorted(records, key=lambda record: record.position),
-        lambda record: record.position // each)]
+    found = [sorted(members, key=_best) for members in _together(records, each)]
     return sorted(found, key=lambda members: _best(members[0]))
+
+
+def _together(records: Sequence[CompletionRecord], each: int) -> list[list[CompletionRecord]]:
+    in_turn = sorted(records, key=lambda record: record.position)
+    return [list(members) for _, members in groupby(in_turn, lambda r: r.position // each)]
 
 
 def _best(record: CompletionRecord) -> tuple[bool, float]:

@@ -10,21 +10,23 @@ from typing import Any
 from PySide6.QtCore import QEvent, QObject, QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtWidgets import QSplitter, QStackedWidget, QVBoxLayout, QWidget
 
-from workbench.algorithm import Algorithm
-from workbench.algorithms import algorithm_named, algorithm_of_run, default_algorithm
+from workbench.algorithm import Algorithm, Sides
+from workbench.algorithms import algorithm_of_cycle, algorithm_of_run, default_algorithm
+from workbench.formatting import signed
 from workbench.gui.completions.filter_field import FilterField
 from workbench.gui.run_view import RunView
 from workbench.gui.tokens.controls import HIDDEN, WHOLE, WORDS, Controls
 from workbench.gui.tokens.list import CompletionsList
 from workbench.gui.tokens.steps import by_groups, most_telling
 from workbench.gui.tokens.table import ColouredText, StepsModel, StepsTable, grounds
+from workbench.gui.tokens.text_pair import TextPair
 from workbench.gui.tokens.value_line import ValueLineChart
 from workbench.gui.widgets.controls import label
 from workbench.gui.widgets.form_scroll import FormScroll
 from workbench.gui.widgets.still_label import StillLabel
 from workbench.gui.widgets.theme import themes
 from workbench.records import TokenTrace
-from workbench.store.records import CompletionRecord, RunRecord
+from workbench.store.records import CompletionRecord, RunRecord, completion_of
 from workbench.store.store import Store
 from workbench.training.events import State
 
@@ -63,6 +65,8 @@ class TokensView(RunView):
         self._groups: Mapping[int, int] = {}  # which each is of, by its row in the batch
         self._gained: dict[int, float] = {}  # the advantages that were asked for, likewise
         self._record: CompletionRecord | None = None
+        self._partner: CompletionRecord | None = None  # which stands beside it
+        self._partner_steps: Sequence[Any] = ()
         self._reads: tuple[int | None, int | None, int] | None = None
         self._build()
         self.earlier = self.controls.earlier
@@ -160,8 +164,7 @@ class TokensView(RunView):
         anew = not reading or self._is_asked()
         if anew:
             self._settings = self.store.settings_after(run.id, cycle)
-            # Before it was forked, the run may have learned in another way.
-            algorithm = algorithm_named(run.algorithm, self._settings)
+            algorithm = algorithm_of_cycle(run, cycle, self._settings)
             if algorithm is not self._algorithm:
                 self._use(algorithm)
         view = self._algorithm.tokens
@@ -206,8 +209,11 @@ class TokensView(RunView):
         low = self._side.height() < _LOW * self.fontMetrics().lineSpacing()
         self.line.set_compact(low, self._side.height())
         self.line.set_whole(chosen == WHOLE)
-        self.line.setVisible(shown)
-        self.text.setVisible(not (shown and low and chosen == WORDS))
+        # Two texts side by side are what there is to see; the line is of one of them.
+        beside = view is not None and view.sides is not None
+        self.line.setVisible(shown and not (low and beside))
+        for shown_text in (self.text, self.pair):
+            shown_text.setVisible(beside or not (shown and low and chosen == WORDS))
 
     def _hold(self) -> None:
         """Stay with what is on display: somebody reads it."""
@@ -219,11 +225,21 @@ class TokensView(RunView):
     def _read_traces(self, run_id: int, cycle: int) -> dict[int, TokenTrace]:
         return {trace.position: trace for trace in self.store.traces(run_id, cycle)}
 
-    def _show_completions(self, run_id: int, cycle: int) -> None:
+    def _read_records(self, run_id: int, cycle: int) -> list[CompletionRecord]:
+        """Return what a cycle learned from whose tokens are kept."""
+        if self._sides is not None:
+            traces = self._traces.values() or self.store.traces(run_id, cycle)
+            return [completion_of(trace) for trace in traces]
         kept = set(self._traces or self.store.traced_positions(run_id, cycle))
+        return [r for r in self.store.completions(run_id, cycle, "rollout") if r.position in kept]
+
+    @property
+    def _sides(self) -> Sides | None:
+        return self._algorithm.tokens.sides if self._algorithm.tokens is not None else None
+
+    def _show_completions(self, run_id: int, cycle: int) -> None:
         groups = by_groups(
-            [r for r in self.store.completions(run_id, cycle, "rollout") if r.position in kept],
-            self._algorithm.tokens, self._settings)
+            self._read_records(run_id, cycle), self._algorithm.tokens, self._settings)
         records = [record for members in groups for record in members]
         self._groups, self._gained = {
             r.position: group for group, members in enumerate(groups) for r in members}, {}
@@ -256,9 +272,16 @@ class TokensView(RunView):
         numbers = [self._groups[r.position] for r in found]
         together = len(set(self._groups.values())) < len(self._groups)
         firsts = {row for row, group in enumerate(numbers) if group not in numbers[:row][-1:]}
+        sides = self._sides
         self.list.show_records(
             found, 0 if wanted is None else places.get(wanted.position, -1),
-            *((firsts, self._find_gained) if together else ()))
+            firsts if together else None,
+            self._find_gained if together and sides is None else None,
+            sides.titles if sides is not None else ())
+        if sides is not None:
+            self._say_sides(sides, len(set(numbers)))
+            self._none.setVisible(not found and bool(self._records))
+            return
         many = "1 completion" if len(self._records) == 1 else f"{len(self._records):,} completions"
         scored = any(math.isfinite(r.score) for r in self._records)
         order = "best first" if scored else "in the order written"
@@ -267,6 +290,11 @@ class TokensView(RunView):
         self.controls.count.setText(
             f"{len(found):,} of {many}" if self.filter.filter else f"{many}, {order}")
         self._none.setVisible(not found and bool(self._records))
+
+    def _say_sides(self, sides: Sides, shown: int) -> None:
+        many = len(set(self._groups.values()))
+        there = f"{many:,} {sides.many}, in the order drawn"
+        self.controls.count.setText(f"{shown:,} of {there}" if self.filter.filter else there)
 
     def _find_gained(self, record: CompletionRecord) -> float:
         """Return the advantage of one that has siblings."""
@@ -311,6 +339,7 @@ class TokensView(RunView):
         steps: Sequence[Any] = () if record is None else self._read_steps(record)
         with QSignalBlocker(self.table):  # a shorter one takes the row away that was chosen
             self.model.show_steps(steps)
+        self._show_beside(record)
         self._draw()
         self.earlier.show_completion(
             None if record is None or run_id is None or self._shown_cycle is None or not steps
@@ -326,6 +355,36 @@ class TokensView(RunView):
         self.table.fit()
         with QSignalBlocker(self.table):
             self.table.setCurrentIndex(self.model.index(best, 0))
+
+    def _show_beside(self, record: CompletionRecord | None) -> None:
+        """Show the completion that stands beside another, where there is one: in the order of the
+        pair, so that the two change places rather than what is on the left and on the right."""
+        sides = self._sides
+        self._partner, self._partner_steps = None, ()
+        if sides is not None and record is not None:
+            place, many = record.position % len(sides.titles), len(sides.titles)
+            self._partner = next((r for r in self._records if r.position != record.position
+                                  and r.position // many == record.position // many), None)
+            self.pair.show_titles(
+                self._say_side(sides, record), "" if self._partner is None
+                else self._say_side(sides, self._partner), first=place == 0)
+        if self._partner is not None:
+            self._partner_steps = self._read_steps(self._partner)
+        self.pair.show_beside(self._partner is not None)
+
+    def _say_side(self, sides: Sides, record: CompletionRecord) -> str:
+        title = sides.titles[record.position % len(sides.titles)]
+        return (f"{title.capitalize()}: {sides.worth} {signed(record.score)}"
+                if math.isfinite(record.score) else title.capitalize())
+
+    def _choose_beside(self, row: int) -> None:
+        """Go to a token of the completion that stands beside the one on display."""
+        self._hold()
+        partner = self._partner
+        if partner is not None:
+            self._show_list(partner)
+            self._show_completion(partner)
+            self._choose_step(row)
 
     def _show_step(self, row: int) -> None:
         if row >= 0 and self._record and self.run_id and self._shown_cycle:
@@ -351,6 +410,8 @@ class TokensView(RunView):
         prompt = self._record.prompt_text if self._record else ""
         steps, column = self.model.steps, self.controls.column()
         self.text.show_steps(prompt, steps, column)
+        if self._partner is not None:
+            self.pair.beside.show_steps(prompt, self._partner_steps, column)
         self.line.show_steps(prompt, steps, grounds(steps, column))
         for shown in (self.text, self.line):
             shown.mark(self.table.currentIndex().row())
@@ -384,6 +445,8 @@ class TokensView(RunView):
             listed.addWidget(widget)
         self.line = ValueLineChart()
         self.text = ColouredText()
+        self.pair = TextPair(self.text)
+        self.pair.beside.chosen.connect(self._choose_beside)
         self._said = label(wrap=True, rich=True)
         self._said.setObjectName("tokens_said")
         self._said.setAccessibleName("The chosen token in words")
@@ -399,7 +462,7 @@ class TokensView(RunView):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
         column.addWidget(self.line)
-        column.addWidget(self.text)
+        column.addWidget(self.pair)
         column.addWidget(StillLabel(self._said))
         column.addWidget(self.table, 1)
         self._both = QSplitter(Qt.Orientation.Horizontal)
