@@ -17,8 +17,8 @@ from rich.tree import Tree
 from workbench.algorithms import (
     algorithm_of_run,
     are_several,
-    default_algorithm,
     find_metric,
+    headline_title,
     headlines,
 )
 from workbench.exit_status import UNUSABLE
@@ -41,11 +41,10 @@ def list_runs(options: argparse.Namespace) -> int:
         return UNUSABLE
     table = Table(box=None, pad_edge=False)
     console = console_of_lines()
-    reward = find_metric(default_algorithm().headline)
     runs, rewards, lengths = store.runs(), store.metric_spans(headlines()), store.lengths()
     several = len({algorithm_of_run(run).title for run in runs}) > 1
     for heading in ("run", "name", *(["algorithm"] if several else []), "from", "begun (UTC)",
-                    "status", "cycles", reward.label.lower(), "saved"):
+                    "status", "cycles", headline_title(runs).lower(), "saved"):
         table.add_column(heading, justify="right" if heading in ("run", "cycles") else "left",
                          no_wrap=heading not in ("name", "saved"), overflow="fold")
     for run, depth in _in_tree_order(runs):
@@ -55,7 +54,7 @@ def list_runs(options: argparse.Namespace) -> int:
             f"{run.parent} at {run.parent_cycle}" if run.parent else "",
             _minute(run.created_at)[5:], run.status,
             f"{run.cycles}/{lengths.get(run.id) or run.hyperparameters.get('num_cycles', '?')}",
-            " to ".join(reward.text(value).replace("−", "-")
+            " to ".join(find_metric(algorithm_of_run(run).headline).text(value).replace("−", "-")
                         for value in rewards.get(run.id, ())),
             ", ".join(map(str, store.checkpoints.cycles(run.id))))
     store.close()
@@ -146,9 +145,9 @@ def _models(run: RunRecord) -> Table:
     models: dict[str, Any] = dict(run.models)
     rows = []
     for kind, source, facts, more in (
-        ("policy", run.policy, models["policy"], ""),
+        ("policy", run.policy, models.get("policy", {}), ""),
         *((f"reward × {p['weight']:g}", p["source"], p["facts"], _reading(p))
-          for p in models["reward"]),
+          for p in models.get("reward", ())),
     ):
         size = facts.get("parameters")
         rows.append((kind, source, str(facts.get("architecture", "")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,8 +81,7 @@ class OnPolicyTrainer(Trainer[S]):
             for i in range(settings.batch_size)]
         noise = uniforms(
             settings.seed, Stream.ROLLOUT, cycle, settings.batch_size, settings.response_length)
-        completions = replace(self._sample(drawn, noise, settings, control, Phase.SAMPLING),
-                              siblings=each)
+        completions = self._sample(drawn, noise, settings, control, Phase.SAMPLING)
         clock.lap("seconds/sampling")
         control.tell(WRITE.name, {LENGTH: completions.lengths.float().mean().item()})
         with clock.paused():
