@@ -14,6 +14,8 @@ from work import Work
 # Rounding in float32 leaves differences of about 1e-6.
 TOLERANCE = 2e-5
 AFTER = 5e-5  # of the largest move, which float error grows with
+STEP = 1e-2  # of the learning rate, for a weight after one step of Adam
+RATE = 1e-4
 # What is compared and how it is called.
 QUANTITIES = {
     "logprobs": "log-probabilities, sampling policy",
@@ -25,6 +27,22 @@ QUANTITIES = {
     "value_loss": "value loss, mean of the epochs",
     "approxkl": "approx-KL, mean of the epochs",
     "after": "log-probabilities after the epochs",
+}
+
+# The same of TRL 1.16.0's trainers.
+PAIR_QUANTITIES = {
+    "logprobs": "log-probabilities a token, policy",
+    "ref_logprobs": "log-probabilities a token, reference",
+    "loss": "loss",
+    "margins": "reward margin",
+}
+GROUP_QUANTITIES = {
+    "logprobs": "log-probabilities, policy",
+    "ref_logprobs": "log-probabilities, reference",
+    "scores": "scores",
+    "advantages": "advantages of the group",
+    "loss": "loss, mean of the steps",
+    "after": "log-probabilities after the steps",
 }
 
 _PEERS = {"trl-1.12.0": "ours-separate", "trl-0.11.4": "ours"}
@@ -46,7 +64,7 @@ def compare_numbers(
         DisagreementError: some quantity is too far apart.
     """
     found: dict[str, dict[str, float]] = {}
-    told = replace(work, learning_rate=1e-4, ragged=False, mini_batches=1)
+    told = replace(work, learning_rate=RATE, ragged=False, mini_batches=1)
     for name, peer in _PEERS.items():
         if name not in pythons:
             continue
@@ -59,6 +77,72 @@ def compare_numbers(
             other.ask(do="check", save=str(theirs), ours=str(mine))
         found[name] = _differences(np.load(mine), np.load(theirs))
     return _table(found, np.load(mine)) if found else []
+
+
+def compare_steps(
+    work: Work, pythons: Mapping[str, Path], folder: Path, settings: dict[str, str]
+) -> list[str]:
+    """Take the same steps on the same texts by our DPO, or GRPO, and by TRL 1.16.0's, and compare
+    losses, log-probabilities and, after a single step, all weights. Returns the lines of a table.
+
+    Raises:
+        DisagreementError: some quantity is too far apart.
+    """
+    found: dict[str, dict[str, float]] = {}
+    moves: dict[str, float] = {}
+    names = PAIR_QUANTITIES if work.algorithm == "dpo" else GROUP_QUANTITIES
+    for title, told in _cases(work).items():
+        ours, theirs = (folder / f"{side}.npz" for side in ("ours", "theirs"))
+        with ExitStack() as stack:
+            mine, other = (
+                stack.enter_context(Side(side, pythons[side], told, settings))
+                for side in (f"ours-{work.algorithm}", f"trl-1.16.0-{work.algorithm}"))
+            mine.ask(do="check", save=str(ours))
+            other.ask(do="check", save=str(theirs), ours=str(ours))
+        a, b = np.load(ours), np.load(theirs)
+        if not np.array_equal(a["tokens"], b["tokens"]):
+            raise DisagreementError("the sequences compared are not the same")
+        found[title] = {key: _apart(a[key], b[key]) for key in names}
+        if told.epochs == 1:
+            found[title]["weights"] = _apart(a["weights"], b["weights"]) / RATE
+        moves[title] = float(np.abs(a["moved"]).max() / RATE)
+    return _step_table(found, moves, {**names, "weights": "weights, in learning rates"})
+
+
+def _cases(work: Work) -> dict[str, Work]:
+    """What is compared, by its title: one step each of several losses, or one and four steps."""
+    if work.algorithm == "dpo":
+        told = replace(work, learning_rate=RATE, rows=work.rows // work.mini_batches,
+                       mini_batches=1, epochs=1, ragged=True)
+        return {loss: replace(told, loss=loss) for loss in ("sigmoid", "ipo", "hinge")}
+    told = replace(work, learning_rate=RATE, ragged=True, kl_coef=0.05)
+    return {"one step": replace(told, epochs=1), "four steps": replace(told, epochs=4)}
+
+
+def _apart(mine: np.ndarray, theirs: np.ndarray) -> float:
+    if mine.ndim > theirs.ndim:  # what is the same all along a row
+        mine = mine[:, 0]
+    return float(np.abs(mine.astype(float) - theirs).max())
+
+
+def _step_table(
+    found: Mapping[str, Mapping[str, float]], moves: Mapping[str, float], names: Mapping[str, str]
+) -> list[str]:
+    lines = ["| largest difference to the workbench | " + " | ".join(found) + " |",
+             "|---|" + "---:|" * len(found)]
+    wrong = []
+    for key, label in names.items():
+        numbers = [differences.get(key) for differences in found.values()]
+        lines.append(f"| {label} | " + " | ".join(
+            "–" if x is None else f"{x:.1e}" for x in numbers) + " |")
+        tolerance = STEP if key == "weights" else TOLERANCE
+        wrong += [f"{label}: {x:.1e}" for x in numbers if x is not None and not x <= tolerance]
+    lines += ["", f"Tolerance {TOLERANCE:.0e}; of a weight "
+                  f"{STEP:.0e} of the learning rate ({RATE:.0e}), by which Adam's first step moves "
+                  f"it at most ({max(moves.values()):.2f} of it at most, in all steps)."]
+    if wrong:
+        raise DisagreementError("\n".join([*lines, "", "Too far apart:", *wrong]))
+    return lines
 
 
 def _table(found: Mapping[str, Mapping[str, float]], mine: Mapping[str, np.ndarray]) -> list[str]:

@@ -15,10 +15,10 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from workbench.algorithms import ALGORITHMS, find_algorithm
+from workbench.algorithms import find_algorithm
 from workbench.headless import Engine, load_command, opened, prompts_of
 from workbench.memory_allocator import keep_freed_memory
-from workbench.records import PairData
+from workbench.records import PairData, RunData, ScoredData, ScoredText, TextPrompt
 from workbench.settings import Value
 from workbench.store.records import RunRecord
 from workbench.store.run_pairs import pairs_of_scored
@@ -54,11 +54,9 @@ def main() -> None:
 def ways() -> list[Way]:
     """Return the ways that are compared; PPO is the first, for others learn from its runs."""
     found = find_ways(["PPO", "GRPO", "RLOO", "DPO"])
-    if any(algorithm.name == "ilql" for algorithm in ALGORITHMS):
-        ilql = find_algorithm("ilql")
-        choices: tuple[dict[str, Value], ...] = ({"beta": 1.0}, {"beta": 4.0})
-        found += [Way(f"ILQL, β {values['beta']:g}", "", ilql, values) for values in choices]
-    return found
+    choices: tuple[dict[str, Value], ...] = ({"beta": 1.0}, {"beta": 4.0})
+    return found + [Way(f"ILQL, β {values['beta']:g}", "", find_algorithm("ilql"), values)
+                    for values in choices]
 
 
 def table(store: Store, seeds: int) -> list[str]:
@@ -115,16 +113,22 @@ def _training(engine: Engine, way: Way, seed: int) -> do.Command | None:
     if way.algorithm.learns_from:
         source = _run(engine.store, "PPO", seed)
         assert source is not None
-        data = _data(engine.store, source)
+        data = _data(engine.store, source, way.algorithm.learns_from)
     return do.Start(settings, prompts_of(None), _name(way.name, seed), data=data)
 
 
-def _data(store: Store, run: RunRecord) -> PairData:
-    """Return the pairs of what ``run`` learned from; the compared completions are none of it."""
+def _data(store: Store, run: RunRecord, kind: str) -> RunData:
+    """Return what ``run`` learned from, as pairs or as scored completions; what was compared is no
+    part of it."""
+    prompts = store.run_prompts(run.id)
     written = [completion for cycle in range(1, run.cycles + 1)
                for completion in store.completions(run.id, cycle, "rollout")]
-    found = pairs_of_scored(store.run_prompts(run.id), written)
-    return PairData(f"Pairs of {run.name}", found.pairs, found.summary)
+    if kind == "pairs":
+        found = pairs_of_scored(prompts, written)
+        return PairData(f"Pairs of {run.name}", found.pairs, found.summary)
+    return ScoredData(f"Completions of {run.name}", tuple(
+        ScoredText(TextPrompt(prompts[one.prompt].text), one.text, one.score, one.ended)
+        for one in written))
 
 
 def _best_of(engine: Engine, seed: int) -> do.Command | None:

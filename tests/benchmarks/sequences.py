@@ -17,7 +17,10 @@ from work import EOS, PAD, SHAPES, Work, word
 
 
 def lengths(work: Work, cycle: int) -> list[int]:
-    """Return the response length of every row: all full, or half on average."""
+    """Return the response length of every row: all full, or half on average. Of pairs, the chosen
+    and the rejected one in turn, the same in every cycle."""
+    if work.algorithm == "dpo":
+        return [len(ids) for pair in pairs(work) for ids in pair[1:]]
     if not work.ragged:
         return [work.response_length] * work.rows
     draw = random.Random(f"{work.seed} {cycle}")
@@ -74,7 +77,20 @@ def prompt_ids(work: Work) -> list[list[int]]:
     draw = random.Random(work.seed)
     vocabulary = SHAPES[work.shape].vocabulary
     return [[draw.randrange(2, vocabulary) for _ in range(work.prompt_length)]
-            for _ in range(work.rows)]
+            for _ in range(work.rows // work.group)]
+
+
+def pairs(work: Work) -> list[tuple[list[int], list[int], list[int]]]:
+    """Return the token ids of prompt, chosen and rejected completion of every pair; completions end
+    with the end-of-sequence token."""
+    draw = random.Random(f"pairs {work.seed}")
+    vocabulary, most = SHAPES[work.shape].vocabulary, work.response_length
+
+    def completion() -> list[int]:
+        length = draw.randint(2, most - 1) if work.ragged else most
+        return [*(draw.randrange(2, vocabulary) for _ in range(length - 1)), EOS]
+
+    return [(ids, completion(), completion()) for ids in prompt_ids(work)]
 
 
 def text(ids: list[int]) -> str:

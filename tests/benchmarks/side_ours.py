@@ -32,6 +32,9 @@ _SETTINGS = {
     "ours": {},
     "ours-bf16": {"precision": "bfloat16"},
     "ours-separate": {"value_model": "policy"},
+    # As TRL 1.16.0 has it.
+    "ours-grpo": {"advantage_estimator": "group", "loss_aggregation": "token", "kl_in": "loss",
+                  "kl_estimator": "k3"},
 }
 
 
@@ -44,24 +47,25 @@ class Side:
         self.saw: dict[str, Any] = {}
         self.cycle = 0
         placement = find_placement()
-        loaded = load_policy(f"{work.models}/reference", placement, _silent)
-        moved = load_policy(f"{work.models}/policy", placement, _silent)
-        reward = load_reward(f"{work.models}/reward", placement, _silent).reward
+        loaded = load_policy(f"{work.models}/reference", placement, silent)
+        moved = load_policy(f"{work.models}/policy", placement, silent)
+        reward = load_reward(f"{work.models}/reward", placement, silent).reward
         self.hp = parse({
             "num_cycles": 1000, "seed": work.seed, "batch_size": work.rows,
             "response_length": work.response_length, "num_ppo_epochs": work.epochs,
             "num_mini_batches": work.mini_batches, "learning_rate": work.learning_rate,
             "lr_scheduler_type": "constant", "kl_coef": work.kl_coef, "vf_coef": work.vf_coef,
-            "missing_eos_penalty": 0.0, "max_grad_norm": 0.0, "keep_tokens": 0,
-            "entropy_coef": 0.0, **settings})
-        self.ppo = PPOTrainer(loaded.policy, reward, _policy_tokenizer(work))
+            "completions_per_prompt": work.group, "missing_eos_penalty": 0.0,
+            "max_grad_norm": 0.0, "keep_tokens": 0, "entropy_coef": 0.0, **settings})
+        self.ppo = PPOTrainer(loaded.policy, reward, policy_tokenizer(work))
         self.ppo.begin([text(ids) for ids in prompt_ids(work)], self.hp)
         policy = self.ppo.policy
         policy.model.load_state_dict(moved.policy.model.state_dict())
         if policy.value_trunk is not None:
             policy.value_trunk.load_state_dict(moved.policy.trunk.state_dict())
-        head = json.loads(Path(work.models, "value_head.json").read_text())
-        policy.value_head.weight.data.copy_(torch.tensor([head]))
+        if policy.value_head is not None:
+            head = json.loads(Path(work.models, "value_head.json").read_text())
+            policy.value_head.weight.data.copy_(torch.tensor([head]))
         self._watch()
 
     def _watch(self) -> None:
@@ -104,7 +108,9 @@ class Side:
 
     def check(self, path: str) -> None:
         """Run one cycle and save everything that the other sides are to reproduce."""
+        before = flat_weights(self.ppo.policy.model)
         _, _, result = self.run()
+        weights = flat_weights(self.ppo.policy.model)
         experience = self.saw["experience"]
         done = experience.completions
         after = read_logprobs(self.ppo.policy, done, temperature=1.0, max_tokens=4096,
@@ -114,12 +120,13 @@ class Side:
             ref_logprobs=experience.ref_logprobs, values=done.values,
             scores=np.array([w.score for w in result.rollout]),
             advantages=experience.advantages, after=after,
-            policy_loss=result.metrics["loss/policy_avg"],
-            value_loss=result.metrics["loss/value_avg"],
-            approxkl=result.metrics["policy/approxkl_avg"])
+            policy_loss=result.metrics["loss/policy_avg"], loss=result.metrics["loss/total_avg"],
+            value_loss=result.metrics.get("loss/value_avg", 0.0),
+            approxkl=result.metrics["policy/approxkl_avg"],
+            weights=weights, moved=weights - before)
 
 
-def _policy_tokenizer(work: Work) -> PolicyTokenizer:
+def policy_tokenizer(work: Work) -> PolicyTokenizer:
     """Return the tokenizer that the other sides read, whatever the architecture:
     transformers would give some architectures their own class in its place."""
     tokenizer = PreTrainedTokenizerFast(
@@ -128,7 +135,13 @@ def _policy_tokenizer(work: Work) -> PolicyTokenizer:
     return PolicyTokenizer(tokenizer, (EOS,), context_length=None, use_chat_template=False)
 
 
-def _silent(_: str, __: float | None) -> None:
+def flat_weights(model: torch.nn.Module) -> np.ndarray:
+    """Return all weights of a model in one row, by name."""
+    return np.concatenate([weights.detach().numpy().ravel()
+                           for _, weights in sorted(model.named_parameters())])
+
+
+def silent(_: str, __: float | None) -> None:
     """Loading is not reported."""
 
 
@@ -139,7 +152,7 @@ def main() -> None:
     side = Side(work, _SETTINGS[sys.argv[2]] | json.loads(sys.argv[3]))
     for request in server.requests():
         if request["do"] == "matmul":
-            server.answer(rates=[matmul_rate(False), matmul_rate(True)])
+            server.answer(rate=matmul_rate(request["bf16"]))
         elif request["do"] == "check":
             side.check(request["save"])
             server.answer(saved=request["save"])

@@ -18,16 +18,17 @@ def render(sides: Sequence[Side], fp32_rate: float, bf16_rate: float) -> list[st
     matrix-multiply rate is the time that the products alone would need over the time taken.
     """
     first = sides[0]
+    phases = [name for name in _PHASES if any(s.measured.phase(name) is not None for s in sides)]
     lines = [
-        f"| side | seconds a cycle | × {first.name} | " + " | ".join(_PHASES)
+        f"| side | seconds a cycle | × {first.name} | " + " | ".join(phases)
         + " | CPU s | tokens/s | peak memory | of matmul rate |",
-        "|---|" + "---:|" * (len(_PHASES) + 6),
+        "|---|" + "---:|" * (len(phases) + 6),
     ]
     for side in sides:
         found = side.measured
         ratio = median(a / b for a, b in
                        zip(found.seconds, first.measured.seconds, strict=True))
-        seconds = [found.phase(name) for name in _PHASES]
+        seconds = [found.phase(name) for name in phases]
         rate = bf16_rate if side.name.endswith("bf16") else fp32_rate
         share = median(f / rate / s for f, s in
                        zip(found.flops, found.seconds, strict=True)) if rate else float("nan")
@@ -38,6 +39,6 @@ def render(sides: Sequence[Side], fp32_rate: float, bf16_rate: float) -> list[st
             + f" | {median(found.cpu):.2f} | {speed:,.0f} | {found.memory / 2**30:.2f} GiB "
             f"| {share:.0%} |")
     if fp32_rate:
-        lines += ["", f"Matrix products ran at {fp32_rate / 1e9:,.0f} GFLOP/s in float32 and "
-                      f"{bf16_rate / 1e9:,.0f} in bf16."]
+        bf16 = f" and {bf16_rate / 1e9:,.0f} in bf16" if bf16_rate else ""
+        lines += ["", f"Matrix products ran at {fp32_rate / 1e9:,.0f} GFLOP/s in float32{bf16}."]
     return lines

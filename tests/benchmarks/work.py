@@ -9,13 +9,26 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-SIDES = {
-    "ours": "the workbench, float32",
-    "ours-bf16": "the workbench, bf16",
-    "ours-separate": "the workbench, separate value model",
-    "trl-1.12.0": "TRL 1.12.0, separate value model",
-    "trl-0.11.4": "TRL 0.11.4, value head on the trunk",
+OF = {
+    "ppo": {
+        "ours": "the workbench, float32",
+        "ours-bf16": "the workbench, bf16",
+        "ours-separate": "the workbench, separate value model",
+        "trl-1.12.0": "TRL 1.12.0, separate value model",
+        "trl-0.11.4": "TRL 0.11.4, value head on the trunk",
+    },
+    "dpo": {
+        "ours-dpo": "the workbench",
+        "trl-1.16.0-dpo": "TRL 1.16.0",
+        "trl-1.16.0-dpo-defaults": "TRL 1.16.0, 8 pairs at once, recomputing",
+    },
+    "grpo": {
+        "ours-grpo": "the workbench",
+        "trl-1.16.0-grpo": "TRL 1.16.0",
+    },
 }
+"""The sides of each algorithm."""
+SIDES = {name: said for sides in OF.values() for name, said in sides.items()}
 # Which sides run a second transformer to estimate values.
 SEPARATE_VALUE_MODEL = {"ours-separate", "trl-1.12.0"}
 EOS, PAD = 0, 1
@@ -24,7 +37,6 @@ EOS, PAD = 0, 1
 def word(token: int) -> str:
     """Return how a token is spelled: one word a token, so that text and ids say the same."""
     return {EOS: "<eos>", PAD: "<pad>"}.get(token, f"w{token}")
-
 
 
 @dataclass(frozen=True)
@@ -77,11 +89,22 @@ class Work:
     vf_coef: float = 0.1
     kl_coef: float = 0.05
     seed: int = 0
+    algorithm: str = "ppo"
+    group: int = 1
+    """Completions of each prompt (GRPO)."""
+    loss: str = "sigmoid"
+    """Of pairs (DPO, of which ``rows`` are those of a cycle, and mini-batches its steps)."""
 
     @property
     def label(self) -> str:
         """The comparison in a few words."""
         ends = "ragged" if self.ragged else "full"
+        if self.algorithm == "dpo":
+            return (f"DPO: {self.shape}, {self.mini_batches} steps of "
+                    f"{self.rows // self.mini_batches} pairs, {ends} completions")
+        if self.algorithm == "grpo":
+            kl = f"KL in the loss ({self.kl_coef:g})" if self.kl_coef else "no KL in the loss"
+            return f"GRPO: {self.shape}, {self.epochs} step(s), {kl}, {ends} completions"
         return f"{self.shape}, {self.mini_batches} mini-batch(es), {ends} responses"
 
     def save(self, path: Path) -> None:
@@ -99,7 +122,8 @@ def flops(work: Work, lengths: list[int], *, separate_value_model: bool) -> floa
 
     Counted are the matrix products over real tokens: every hidden state once in sampling, once
     through the reference and the reward model, and three times in each epoch (forward, and twice
-    that backward). The head counts over response tokens only.
+    that backward). The head counts over response tokens only. DPO samples and scores nothing, and
+    has one epoch; GRPO has no reference where no KL is in its loss.
     """
     shape = SHAPES[work.shape]
     reward = Shape("gpt2", REWARD_LAYERS, REWARD_WIDTH, REWARD_HEADS, shape.vocabulary)
@@ -112,7 +136,10 @@ def flops(work: Work, lengths: list[int], *, separate_value_model: bool) -> floa
     for length in lengths:
         fed = work.prompt_length + length - 1  # from the last token nothing is predicted
         body, head = trunk(shape, fed), 2 * shape.width * shape.vocabulary * length
-        passes = 1 + 1 + 3 * work.epochs
+        if work.algorithm == "dpo":
+            total += (1 + 3) * (body + head)
+            continue
+        passes = 1 + (work.algorithm == "ppo" or work.kl_coef > 0) + 3 * work.epochs
         total += passes * (body + head) + trunk(reward, fed + 1)
         if separate_value_model:
             total += (1 + 3 * work.epochs) * body

@@ -282,3 +282,38 @@ def test_one_formula_for_both(monkeypatch):
     monkeypatch.setattr(sampling, "choose_tokens", lambda p, u: p.argmax(dim=-1))
     policy = make_policy()
     assert_same(draw(policy, FixedDecoder), draw(policy, Decoder))
+
+
+class EachAlone(Decoder):
+    """Reads a prompt as often as it comes."""
+
+    _reads_once = False
+
+
+class Counting(Decoder):
+    """Counts the rows that go through the model at each step."""
+
+    def _run(self, ids, attention, positions):
+        self.__dict__.setdefault("rows", []).append(len(ids))
+        return super()._run(ids, attention, positions)
+
+
+@pytest.mark.parametrize("prompts", [PROMPTS, PROMPTS[5:6]], ids=["padded", "of one length"])
+def test_a_prompt_that_comes_several_times_is_read_once(any_policy, prompts):
+    asked, made = [prompt for prompt in prompts for _ in range(3)], []
+
+    def counting(*args):
+        made.append(Counting(*args))
+        return made[0]
+
+    found = draw(any_policy, counting, asked)
+    assert made[0].rows[:2] == [len(prompts), 3 * len(prompts)]
+    assert_same(found, draw(any_policy, EachAlone, asked))
+
+
+def test_a_recurrent_state_is_copied_too():
+    torch.manual_seed(0)
+    policy = Policy(tf.AutoModelForCausalLM.from_config(tf.MambaConfig(
+        vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2, initializer_range=0.3)), CPU)
+    asked = [[5, 6, 7]] * 3 + [[9, 8, 4]] * 2
+    assert_same(draw(policy, Decoder, asked), draw(policy, EachAlone, asked))

@@ -34,17 +34,19 @@ def checked(config):
     (tf.LlamaConfig(**SMALL), {}),
     # Padding would get into its recurrent state.
     (tf.MambaConfig(vocab_size=VOCABULARY, hidden_size=32, num_hidden_layers=2,
-                    initializer_range=0.3), {"writing": Batching.EQUAL}),
-    # It has no cache at all.
+                    initializer_range=0.3), {"writing": Batching.EQUAL, "branches": False}),
+    # It has no cache at all, and reads all that comes before.
     (tf.OpenAIGPTConfig(vocab_size=VOCABULARY, n_embd=32, n_layer=1, n_head=2, n_positions=64,
-                        initializer_range=0.3), {"cached": False}),
+                        initializer_range=0.3), {"cached": False, "branches": False}),
     # Between trunk and head there is more, which no attribute names; and it counts from 2.
-    (tf.RobertaConfig(**BERT, is_decoder=True), {"own_head": True, "cached": False}),
+    (tf.RobertaConfig(**BERT, is_decoder=True), {
+        "own_head": True, "cached": False, "branches": False}),
     # Its head is narrower than its states.
     (tf.ElectraConfig(**BERT, embedding_size=16, is_decoder=True), {"own_head": True}),
     # It calls no part of itself the base model.
     (tf.AutoConfig.for_model("llama4_text", **SMALL, head_dim=8, intermediate_size_mlp=48,
-                             num_local_experts=2, num_experts_per_tok=1), {"trunk": "model"}),
+                             num_local_experts=2, num_experts_per_tok=1), {
+                                 "trunk": "model", "branches": False}),
 ], ids=["llama", "mamba", "openai-gpt", "roberta", "electra", "llama4_text"])
 def test_the_fastest_way_that_is_exact_is_found(config, expected):
     policy = checked(config)
@@ -66,9 +68,11 @@ def test_a_window_that_the_model_does_not_heed_changes_nothing(name):
 def test_a_window_is_passed_however_wide_it_is(monkeypatch):
     """A cache that forgot what the model still looks at would be found at loading."""
     config = tf.MistralConfig(**SMALL, sliding_window=40)
-    assert checked(config).capabilities == Capabilities()
+    # A mask of one's own takes the place of the window's.
+    assert checked(config).capabilities == Capabilities(branches=False)
     monkeypatch.setattr("workbench.models.kv_cache._GROWING", (tf.cache_utils.DynamicLayer,))
-    assert checked(config).capabilities == Capabilities()  # transformers' own layers forget rightly
+    # transformers' own layers forget rightly
+    assert checked(config).capabilities == Capabilities(branches=False)
     ignoring = tf.LlamaConfig(**SMALL)
     ignoring.sliding_window = 40
     assert checked(ignoring).capabilities == Capabilities(cached=False)

@@ -23,7 +23,7 @@ from workbench.learning.memory import (
 )
 from workbench.learning.workload import Phases, Workload
 from workbench.models.capabilities import Batching
-from workbench.models.forward import side_by_side
+from workbench.models.forward import cut_by_width
 from workbench.models.phases import Phase
 from workbench.models.policy_tokenizer import PolicyTokenizer
 from workbench.records import Pair
@@ -134,7 +134,7 @@ def _shapes(
     known = lengths.rows
     chosen = [known[i * len(known) // pairs] for i in range(pairs) for _ in range(2)]
     shapes, first = [], 0
-    for count, width in side_by_side([total for total, _ in chosen], tokens, together=together,
+    for count, width in cut_by_width([total for total, _ in chosen], tokens, together=together,
                                      batching=batching):
         part = chosen[first : first + count]
         shapes.append((count, width, round(sum(completion for _, completion in part))))

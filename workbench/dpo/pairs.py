@@ -55,7 +55,7 @@ class PairTable:
         prompts = [list(self.prompts[p]) for p in places for _ in range(2)]
         return Completions(
             prompts, tokens.to(device), mask.to(device), nothing, nothing, nothing,
-            torch.ones(len(rows), dtype=torch.bool, device=device))
+            torch.ones(len(rows), dtype=torch.bool, device=device), siblings=2)
 
     @property
     def remark(self) -> str:

@@ -194,7 +194,9 @@ class Epochs:
         policy, plan = self._policy, self._plan
         return micro_batches(
             self._completions, chosen, max_tokens=plan.micro_batch_tokens, device=policy.device,
-            batching=policy.capabilities.reading, together=plan.together)
+            batching=policy.capabilities.reading, together=plan.together,
+            # A separate value model reads each completion by itself.
+            branches=policy.branches if policy.value_trunk is None else 0)
 
     def _accumulate(self, chosen: Tensor, done: int) -> dict[str, float]:
         """Add the gradient of one mini-batch and return its means over tokens; nothing where none
@@ -221,7 +223,7 @@ class Epochs:
             for batch in self._micro_batches(chosen):
                 self._control.step(Phase.UPDATING, done, self._total)
                 with torch.no_grad():
-                    states = policy.hidden_states(batch.input_ids).flatten(0, 1)[batch.source]
+                    states = batch.states(policy)
                 self._loss.read_rows(self._read(states, batch, self._loss.reads_logprobs))
         for batch in self._micro_batches(chosen):
             self._control.step(Phase.UPDATING, done, self._total)
@@ -240,10 +242,9 @@ class Epochs:
         """
         policy, plan = self._policy, self._plan
         with torch.set_grad_enabled(not plan.values_alone):
-            hidden = policy.hidden_states(batch.input_ids)
+            states = batch.states(policy)
         # The shared trunk stays as it is where values learn alone; a separate one is theirs.
         shared = policy.value_trunk is None
-        states = hidden.flatten(0, 1)[batch.source]
         value_states = (
             states if shared else policy.value_states(batch.input_ids).flatten(0, 1)[batch.source])
         if read and isinstance(self._loss, RowLoss):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +81,8 @@ class OnPolicyTrainer(Trainer[S]):
             for i in range(settings.batch_size)]
         noise = uniforms(
             settings.seed, Stream.ROLLOUT, cycle, settings.batch_size, settings.response_length)
-        completions = self._sample(drawn, noise, settings, control, Phase.SAMPLING)
+        completions = replace(self._sample(drawn, noise, settings, control, Phase.SAMPLING),
+                              siblings=each)
         clock.lap("seconds/sampling")
         control.tell(WRITE.name, {LENGTH: completions.lengths.float().mean().item()})
         with clock.paused():

@@ -30,6 +30,9 @@ class Capabilities:
     """Logits are made from states in a way that only the model's own code knows."""
     reading: Batching = Batching.PADDED
     """Of whole texts, padded on the right."""
+    branches: bool = True
+    """Several completions of one prompt can be read in one row after it, each blind for the others
+    (:mod:`workbench.models.branches`)."""
     writing: Batching = Batching.PADDED
     """Of prompts that tokens are written to, padded on the left."""
     cached: bool = True

@@ -70,6 +70,9 @@ class Decoder:
         eos_ids: a row has ended after the first of these.
     """
 
+    _reads_once = True
+    """Whether what equal prompts leave in the cache can be copied."""
+
     def __init__(
         self, policy: Policy, prompts: Sequence[Sequence[int]], length: int, choose: Choose,
         eos_ids: Sequence[int],
@@ -90,6 +93,11 @@ class Decoder:
         self._eos = torch.tensor(list(eos_ids), dtype=torch.long, device=device)
         self._fed = ids.to(device)
         self._cache: Any = self._make_cache(policy)
+        once = [row for row in range(rows) if not row or prompts[row] != prompts[row - 1]]
+        self._once = torch.tensor(once, device=device)
+        """The first row of each prompt: those after it that have the same one read it with it."""
+        counts = torch.tensor([*once[1:], rows]) - torch.tensor(once)
+        self._copies = torch.arange(len(once)).repeat_interleave(counts).to(device)
         self._rows = torch.arange(rows, device=device)
         """The places of the rows still in the batch."""
         self._going = torch.ones(rows, dtype=torch.bool, device=device)
@@ -101,16 +109,24 @@ class Decoder:
 
     def step(self) -> None:
         """Write one more token to every row still in the batch."""
-        end = self._width + self.written
-        hidden = self._run(
-            self._fed, self._attention[:, :end] if self._padded else None,
-            self._positions[:, end - self._fed.shape[1] : end])
+        if self._reads_once and not self.written and len(self._once) < len(self._rows):
+            hidden = self._read(self._once)[self._copies]
+            self._keep_cache(self._copies)
+        else:
+            hidden = self._read(slice(None))
         chosen = self._choose(hidden, self._rows, self._t)
         self.tokens[self._rows, self._t] = chosen
         self._going &= ~self._ends(chosen)
         self._fed = chosen.unsqueeze(-1)
         self._t += 1
         self.written += 1
+
+    def _read(self, rows: Tensor | slice) -> Tensor:
+        """Read what was fed last to some rows; return the (n, H) states of the last tokens."""
+        fed, end = self._fed[rows], self._width + self.written
+        return self._run(
+            fed, self._attention[rows, :end] if self._padded else None,
+            self._positions[rows, end - fed.shape[1] : end])
 
     def end(self, rows: Tensor) -> None:
         """Let ``rows``, (n,) places among all, be ended by what they have written."""
@@ -165,6 +181,8 @@ def read_on(
 
 class RereadingDecoder(Decoder):
     """Writes the same tokens without a cache: each reads its text again, as training does."""
+
+    _reads_once = False
 
     def _make_cache(self, policy: Policy) -> Any:
         self._policy = policy

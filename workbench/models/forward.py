@@ -11,6 +11,7 @@ from operator import neg
 import torch
 from torch import Tensor
 
+from workbench.models.branches import lay_out, share_rows, side_by_side
 from workbench.models.capabilities import Batching
 from workbench.models.control import Control
 from workbench.models.device import tokens_at_once
@@ -41,24 +42,40 @@ class MicroBatch:
     source: Tensor
     row: Tensor
     column: Tensor
+    positions: Tensor | None = None
+    """(rows, width): where the tokens stand in their texts; None: one after the other."""
+    seen: Tensor | None = None
+    """(rows, 1, width, width) bool: which tokens each one reads; None: all before it."""
+
+    def states(self, policy: Policy) -> Tensor:
+        """Return the hidden state before each response token, (n, H)."""
+        return policy.hidden_states(
+            self.input_ids, self.positions, self.seen).flatten(0, 1)[self.source]
 
 
 def micro_batches(
     completions: Completions, rows: Tensor, *, max_tokens: int, device: torch.device,
-    batching: Batching = Batching.PADDED, together: int = 1,
+    batching: Batching = Batching.PADDED, together: int = 1, branches: int = 0,
 ) -> Iterator[MicroBatch]:
     """Split ``rows`` by length so that hardly any padding is computed.
 
     Sequences are prompt and response without the padding between them, so a token's position is
     its index. The last token is never fed: nothing is predicted from it.
 
+    Siblings share a row, where that takes fewer operations: their prompt is read once.
+
     Args:
         max_tokens: of a micro-batch, padding included; 0 for what suits the device.
         batching: which rows may be side by side.
         together: so many of ``rows``, one after another, stay in one micro-batch; not where
             ``batching`` keeps rows of unlike lengths apart.
+        branches: the width of the model's states, if it reads branches; else 0.
     """
     max_tokens = tokens_at_once(max_tokens, device)
+    shared = share_rows(completions, rows.tolist(), branches, max_tokens, together)
+    if shared:
+        yield from _branched(completions, shared, max_tokens, device)
+        return
     together = together if batching is Batching.PADDED else 1
     prompt_lengths = torch.tensor([len(p) for p in completions.prompts])
     response_lengths = completions.lengths.cpu()
@@ -76,7 +93,7 @@ def micro_batches(
     ids[(place >= prompt_lengths[rows, None]) & (place < totals[rows, None])] = (
         completions.tokens.cpu()[rows][fed])
     first = 0
-    for count, width in side_by_side(widths, max_tokens, together=together, batching=batching):
+    for count, width in cut_by_width(widths, max_tokens, together=together, batching=batching):
         part = slice(first, first + count)
         first += count
         row, column = torch.nonzero(
@@ -87,7 +104,24 @@ def micro_batches(
             ids[part, :width], source, rows[part][row], column)))
 
 
-def side_by_side(
+def _branched(
+    completions: Completions, shared: list[list[int]], max_tokens: int, device: torch.device
+) -> Iterator[MicroBatch]:
+    """Yield micro-batches of rows that hold several completions each."""
+    lengths = completions.lengths.tolist()
+    tokens = completions.tokens.cpu()
+    lines = sorted((lay_out(completions.prompts[some[0]], some, [
+        tokens[row, : lengths[row]].tolist() for row in some]) for some in shared),
+        key=lambda line: -len(line.ids))
+    widths = [len(line.ids) for line in lines]
+    first = 0
+    for count, _ in cut_by_width(widths, max_tokens):
+        yield MicroBatch(*(tensor.to(device) for tensor in side_by_side(
+            lines[first : first + count])))
+        first += count
+
+
+def cut_by_width(
     widths: Sequence[int], max_tokens: int, *, together: int = 1,
     batching: Batching = Batching.PADDED,
 ) -> Iterator[tuple[int, int]]:
@@ -140,7 +174,7 @@ def read_chances(
     others = None if noted is None else torch.zeros(noted.shape, device=policy.device)
 
     def numbers(batch: MicroBatch) -> Iterator[Tensor]:
-        hidden = policy.hidden_states(batch.input_ids).flatten(0, 1)[batch.source]
+        hidden = batch.states(policy)
         if show is not None:
             show(hidden, batch)
         taken = completions.tokens[batch.row, batch.column]
@@ -158,7 +192,8 @@ def read_chances(
             others[at] = wanted - (own - logprobs.unsqueeze(-1))
             yield logprobs
 
-    return _read(policy, completions, numbers, max_tokens, control, phase), others
+    return _read(policy, completions, numbers, max_tokens, control, phase,
+                 branches=policy.branches), others
 
 
 @torch.no_grad()
@@ -180,16 +215,16 @@ def read_values(
 
 def _read(
     policy: Policy, completions: Completions, numbers: Callable[[MicroBatch], Iterator[Tensor]],
-    max_tokens: int, control: Control, phase: Phase,
+    max_tokens: int, control: Control, phase: Phase, *, branches: int = 0,
 ) -> Tensor:
     result = torch.zeros(completions.mask.shape, device=policy.device)
     rows = torch.arange(len(result))
     done = 0
     for batch in micro_batches(completions, rows, max_tokens=max_tokens, device=policy.device,
-                               batching=policy.capabilities.reading):
+                               batching=policy.capabilities.reading, branches=branches):
         control.step(phase, done, len(rows))
         result[batch.row, batch.column] = torch.cat(list(numbers(batch)))
-        done += batch.input_ids.shape[0]
+        done += len(batch.row.unique())
     return result
 
 

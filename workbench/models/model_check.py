@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from workbench.models.branches import lay_out, side_by_side
 from workbench.models.capabilities import Batching, Capabilities
 from workbench.models.decoders import (
     FixedDecoder,
@@ -76,6 +77,9 @@ def find_capabilities(policy: Policy) -> Capabilities:
             limit = max(TOLERANCE, 2 * _rounding(policy, rows[-1]))
             policy.capabilities = replace(policy.capabilities, reading=_first(
                 Batching, lambda batching: _reads(policy, rows, batching, limit)))
+            policy.capabilities = replace(
+                policy.capabilities, branches=policy.capabilities.reading is Batching.PADDED
+                and _tried(lambda: _reads_branches(policy, rows, limit)))
             policy.capabilities = _writing(policy, rows, end, limit)
             return policy.capabilities
     finally:
@@ -189,6 +193,20 @@ def _reads(policy: Policy, rows: list[_Row], batching: Batching, limit: float) -
             if not _distance(found.log_softmax(dim=-1), row.expected) <= limit:
                 return False
     return True
+
+
+def _reads_branches(policy: Policy, rows: list[_Row], limit: float) -> bool:
+    """Whether two responses to one prompt are as probable when they are read in one row."""
+    prompt, responses = rows[-1].prompt, [rows[-1].response, rows[-2].response]
+    line = lay_out(prompt, [0, 1], responses)
+    ids, source, row, _, positions, seen = (
+        tensor.to(policy.device) for tensor in side_by_side([line]))
+    states = policy.hidden_states(ids, positions, seen)[0, source]
+    expected = (rows[-1].whole, _plain(policy, prompt + responses[1][:-1]))
+    return all(
+        _distance(policy.logits(states[row == place]).log_softmax(dim=-1),
+                  whole[len(prompt) - 1 :]) <= limit
+        for place, whole in enumerate(expected))
 
 
 def _writes(

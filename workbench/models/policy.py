@@ -102,6 +102,12 @@ class Policy(nn.Module):
         return self.model.base_model if where is None else self.model.get_submodule(where)
 
     @property
+    def branches(self) -> int:
+        """The width of the states, if completions of one prompt can share a row; else 0."""
+        return (self.model.get_input_embeddings().weight.shape[1]
+                if self.capabilities.branches else 0)
+
+    @property
     def context_length(self) -> int | None:
         """The most tokens the model can read, or None when it says nothing."""
         known = (getattr(self.config, name, None) for name in _CONTEXT)
@@ -139,7 +145,9 @@ class Policy(nn.Module):
         finally:
             self.placement = placement
 
-    def hidden_states(self, input_ids: Tensor) -> Tensor:
+    def hidden_states(
+        self, input_ids: Tensor, positions: Tensor | None = None, seen: Tensor | None = None
+    ) -> Tensor:
         """Run the trunk over whole sequences, padded on the right.
 
         No attention mask is needed: a causal model's real tokens never see what comes after
@@ -147,11 +155,14 @@ class Policy(nn.Module):
 
         Args:
             input_ids: (b, L); padding on the right may be any token.
+            positions: (b, L), where the tokens stand in their texts; None: one after the other.
+            seen: (b, 1, L, L) bool, which tokens each one reads; None: all before it.
 
         Returns:
             (b, L, H); what stands over padding means nothing.
         """
-        return self._run(self.trunk, input_ids)
+        more = {} if positions is None else {"position_ids": positions, "attention_mask": seen}
+        return self._run(self.trunk, input_ids, **more)
 
     def value_states(self, input_ids: Tensor) -> Tensor:
         """Run the trunk that the value head reads, as :meth:`hidden_states` does."""
@@ -211,9 +222,9 @@ class Policy(nn.Module):
         with torch.autocast(self.device.type, enabled=False):
             return self.value_head(states.float()).squeeze(-1)
 
-    def _run(self, trunk: nn.Module, input_ids: Tensor) -> Tensor:
+    def _run(self, trunk: nn.Module, input_ids: Tensor, **more: Tensor | None) -> Tensor:
         with self.autocast(), self._checkpointing():
-            return _states(trunk, input_ids)
+            return _states(trunk, input_ids, **more)
 
     @contextlib.contextmanager
     def _checkpointing(self) -> Iterator[None]:
@@ -302,8 +313,8 @@ def _trunks(model: Any) -> list[str | None]:
     return [None, *dict.fromkeys(inner)]
 
 
-def _states(trunk: nn.Module, input_ids: Tensor) -> Tensor:
-    return trunk(input_ids=input_ids, **no_cache(trunk)).last_hidden_state
+def _states(trunk: nn.Module, input_ids: Tensor, **more: Tensor | None) -> Tensor:
+    return trunk(input_ids=input_ids, **no_cache(trunk), **more).last_hidden_state
 
 
 def no_cache(module: nn.Module) -> dict[str, bool]:

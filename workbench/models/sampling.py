@@ -28,7 +28,7 @@ class Completions:
     before it; a separate value model gives it later (:func:`workbench.models.forward.read_values`).
     ``likeliest`` and ``likeliest_logprobs`` are the tokens that were likeliest at each place,
     likeliest first, and last the one that was chosen, (b, T, k); None where they were not asked
-    for.
+    for. So many rows as ``siblings``, one after another, complete the same prompt.
     """
 
     prompts: list[list[int]]
@@ -40,6 +40,7 @@ class Completions:
     ended: Tensor
     likeliest: Tensor | None = None
     likeliest_logprobs: Tensor | None = None
+    siblings: int = 1
 
     def response(self, row: int) -> list[int]:
         """Return a row's real token ids, the end-of-sequence token included."""

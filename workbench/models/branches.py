@@ -1,0 +1,122 @@
+"""Several completions of one prompt in one row: the prompt is read once for all of them.
+
+A row holds the prompt and, one after another, its completions. Each token stands where it stands in
+its own text, and reads the prompt and its own completion alone; so its state is the one that it has
+in a row of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from workbench.models.sampling import Completions
+
+_PADDING = -1
+_LONGEST = 2048
+"""Tokens of a row that is shared: what each of them reads is a square of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row of W tokens: ``branch`` says whose each is, 0 for the prompt, and ``positions`` where
+    in its text it stands. ``source`` are the tokens out of whose states the completions' tokens
+    were chosen, ``row`` and ``column`` where those stand in (b, T)."""
+
+    ids: list[int]
+    branch: list[int]
+    positions: list[int]
+    source: list[int]
+    row: list[int]
+    column: list[int]
+
+
+def lay_out(prompt: Sequence[int], rows: Sequence[int], responses: Sequence[Sequence[int]]) -> Line:
+    """Return ``responses`` to a prompt in one row; the last token of each is not fed."""
+    start = len(prompt)
+    line = Line(list(prompt), [0] * start, list(range(start)), [], [], [])
+    for number, (row, response) in enumerate(zip(rows, responses, strict=True), start=1):
+        fed = len(response) - 1
+        line.source.extend([start - 1, *range(len(line.ids), len(line.ids) + fed)])
+        line.row.extend([row] * len(response))
+        line.column.extend(range(len(response)))
+        line.ids.extend(response[:-1])
+        line.branch.extend([number] * fed)
+        line.positions.extend(range(start, start + fed))
+    return line
+
+
+def side_by_side(lines: Sequence[Line]) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Return token ids (n, W), padded on the right, source, row, column, positions (n, W) and which
+    tokens each one reads, (n, 1, W, W)."""
+    width = max(len(line.ids) for line in lines)
+
+    def padded(rows: Iterable[list[int]], value: int) -> Tensor:
+        return torch.tensor([row + [value] * (width - len(row)) for row in rows])
+
+    source = torch.tensor([
+        place * width + at for place, line in enumerate(lines) for at in line.source])
+    row = torch.tensor([at for line in lines for at in line.row])
+    column = torch.tensor([at for line in lines for at in line.column])
+    branch = padded((line.branch for line in lines), _PADDING)
+    keys, queries = branch.unsqueeze(1), branch.unsqueeze(2)
+    before = torch.ones(width, width, dtype=torch.bool).tril()
+    seen = before & ((keys == 0) | (keys == queries))
+    return (padded((line.ids for line in lines), 0), source, row, column,
+            padded((line.positions for line in lines), 0), seen.unsqueeze(1))
+
+
+def share_rows(
+    completions: Completions, rows: Sequence[int], width: int, max_tokens: int, together: int
+) -> list[list[int]]:
+    """Return which of ``rows`` share a row of the model; nothing where none should.
+
+    Args:
+        width: of the model's states; 0: it does not read branches.
+        max_tokens: a shared row has no more.
+        together: so many siblings must be in one micro-batch: they share a row, or none does.
+    """
+    if not width or completions.siblings < 2:
+        return []
+    lengths = completions.lengths.tolist()
+    if together > 1:
+        units = [list(rows[i : i + together]) for i in range(0, len(rows), together)]
+        gain = sum(_saved(completions, lengths, unit[:i], unit[i], width)
+                   for unit in units for i in range(1, together))
+        fits = all(_length(completions, lengths, unit) <= _LONGEST for unit in units)
+        return units if fits and gain > 0 else []
+    families: dict[int, list[int]] = {}
+    for row in rows:
+        families.setdefault(row // completions.siblings, []).append(row)
+    shared: list[list[int]] = []
+    for family in families.values():
+        some: list[int] = []
+        for row in sorted(family, key=lambda row: -lengths[row]):
+            taken = _length(completions, lengths, [*some, row])
+            if some and taken <= min(max_tokens, _LONGEST) and (
+                    _saved(completions, lengths, some, row, width) > 0):
+                some.append(row)
+            else:
+                some = [row]
+                shared.append(some)
+    return shared if any(len(some) > 1 for some in shared) else []
+
+
+def _length(completions: Completions, lengths: Sequence[int], some: Sequence[int]) -> int:
+    return len(completions.prompts[some[0]]) + sum(lengths[row] for row in some)
+
+
+def _saved(
+    completions: Completions, lengths: Sequence[int], some: Sequence[int], row: int, width: int
+) -> float:
+    """Return how many operations it saves that ``row`` shares a row with ``some``, in units of
+    4 width: those of a layer's matrices for the prompt (12 width² a token, each costing two), and
+    its own attention (half a square); against that of the longer row, of which nothing is left
+    out."""
+    prompt, own = len(completions.prompts[row]), lengths[row]
+    before = _length(completions, lengths, some)
+    return (6 * width * prompt + (prompt + own) ** 2 / 2
+            - ((before + own) ** 2 - before**2))
