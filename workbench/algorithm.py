@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from workbench.records import Likeliest
+
     Array = NDArray[np.float64]
     Flags = NDArray[np.bool_]
 
@@ -183,8 +185,8 @@ class Siblings:
 @dataclass(frozen=True, slots=True)
 class Sides:
     """Completions that are learned from side by side, and that the cycle did not write: they follow
-    one another in the batch, and ``titles`` is what each is called. What one came to is kept with
-    its tokens, and called ``worth``."""
+    one another in the batch, and ``titles`` is what each is called; a single one, which may be
+    empty: each stands by itself. What one came to is kept with its tokens, and called ``worth``."""
 
     titles: tuple[str, ...]
     worth: str
@@ -211,6 +213,8 @@ class TokenView:
     line: ValueLine | None = None
     siblings: Siblings | None = None
     sides: Sides | None = None
+    others: Callable[[Sequence[Any], Likeliest], Sequence[Any]] | None = None
+    """Returns steps with what is kept of the tokens that could have stood in their places."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,12 @@ def test_a_run_on_what_another_wrote(qapp: QApplication, home: Path) -> None:
         assert (run.algorithm, run.data["what"], run.cycles) == ("ilql", "Completions of Run 1", 2)
         for name in window.docks:
             window.reveal(name)
+        window.reveal("tokens")
+        tokens = window.tokens
+        await until(lambda: tokens.model.steps)
+        assert "Q − V" in tokens._said.text()
+        assert any(step.instead is not None for step in tokens.model.steps)
+        assert tokens.controls.count.text() == "8 completions, in the order drawn"
 
     play(qapp, home, scenario)
     store = Store(home)

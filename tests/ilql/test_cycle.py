@@ -4,7 +4,6 @@ from copy import deepcopy
 
 import pytest
 import torch
-from helpers.models import Letters, TextReward, make_policy
 from helpers.random_walks import (
     GOAL,
     LONGEST,
@@ -14,6 +13,7 @@ from helpers.random_walks import (
     pretrained,
     walks_reward,
 )
+from helpers.scored import TEXTS, make, stir
 
 from workbench.health import Watch
 from workbench.ilql.cycle import ILQLTrainer
@@ -21,7 +21,7 @@ from workbench.ilql.hyperparameters import ILQLSettings
 from workbench.ilql.metrics import METRICS
 from workbench.ilql.objective import conservative_loss, q_loss, value_loss
 from workbench.ilql.rules import RULES, WATCHED
-from workbench.models.policy_tokenizer import PolicyTokenizer, PromptError
+from workbench.models.policy_tokenizer import PromptError
 from workbench.records import ScoredText, TextPrompt
 
 SETTINGS = {"batch_size": 100, "response_length": LONGEST - 1, "learning_rate": 1e-3,
@@ -63,30 +63,6 @@ def test_the_more_values_count_the_shorter_the_walks(unattended):
         found.append(sum(w.score for w in written) / len(written))
     assert found[0] < found[1] < found[2]
     assert found[2] > 0.9
-
-
-TEXTS = [ScoredText(TextPrompt(prompt), completion, score, ended) for prompt, completion, score,
-         ended in (("A", "BCD", 1.0, True), ("AB", "C", -1.0, False), ("B", "DDDD", 0.5, True),
-                   ("CA", "BABA", 2.0, False), ("A", "D", 0.0, True), ("D", "CC", 1.5, True))]
-
-
-def make(texts=TEXTS, **settings):
-    hp = ILQLSettings.parse({"batch_size": 6, "steps_per_cycle": 1, "response_length": 6,
-                             "num_cycles": 4, "learning_rate": 1e-3, "comparison_prompts": 2,
-                             "lr_scheduler_type": "constant", **settings})
-    tokenizer = PolicyTokenizer(Letters(), (2,), context_length=64, use_chat_template=False)
-    ilql = ILQLTrainer(make_policy(), TextReward(len), tokenizer)
-    ilql.learn_from(texts)
-    ilql.begin(["A", "B"], hp)
-    return ilql, hp
-
-
-def stir(ilql):
-    """Let heads and targets know something, as they do after some steps."""
-    torch.manual_seed(5)
-    with torch.no_grad():
-        for parameter in ilql.heads.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape))
 
 
 def gradient(**settings):

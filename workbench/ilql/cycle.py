@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,10 +25,12 @@ from workbench.ilql.metrics import (
     Q,
     V,
 )
+from workbench.ilql.reading import read_tokens
 from workbench.ilql.scored import ScoredTable, read_table
 from workbench.learning.epochs import Epochs, Plan, mean, summarise
 from workbench.learning.metrics import OF_WRITTEN
 from workbench.learning.parts import UPDATE
+from workbench.learning.traces import token_traces
 from workbench.learning.trainer import Trainer, held_out_prompts, scheduled
 from workbench.models.clock import Clock
 from workbench.models.control import Control, CycleControl
@@ -41,10 +44,13 @@ from workbench.records import (
     Draft,
     PromptLike,
     ScoredText,
+    TokenTrace,
     with_equal_columns,
 )
 
 _HEADS, _TARGETS = "weights/q_heads.", "targets/"
+_KEPT = 64
+"""Completions of a cycle whose tokens are kept."""
 _LOGGED = {Q: "q", V: "v", CQL: "cql", AWAC: "awac", TOTAL: "total", Q_MEAN: "q_mean",
            V_MEAN: "v_mean", ADVANTAGE: "advantage"}
 
@@ -185,6 +191,7 @@ class ILQLTrainer(Trainer[ILQLSettings]):
         rate = scheduled(settings, settings.learning_rate, cycle)
         set_rates(self.optimizer, rate,
                   scheduled(settings, settings.q_learning_rate or settings.learning_rate, cycle))
+        traces = self._traces(drawn[:_KEPT], settings, control) if settings.keep_tokens else []
         loss = ILQLLoss(self.heads, completions, rewards, settings)
         plan = Plan.of(settings, cycle, mini_batches=settings.steps_per_cycle)
         log = Epochs(self.policy, completions, loss, plan, control).run(self.optimizer)
@@ -195,10 +202,23 @@ class ILQLTrainer(Trainer[ILQLSettings]):
         clock.lap("seconds/update")
         control.tell(UPDATE.name, metrics)
         with clock.paused():
-            control.part_done(UPDATE.name, lambda: Draft(()))
+            control.part_done(UPDATE.name, lambda: Draft((), traces))
         comparison = self._end_cycle(
             cycle, compared, settings, control, clock, metrics, completions.mask, OF_WRITTEN)
-        return CycleResult(metrics, (), comparison, ())
+        return CycleResult(metrics, (), comparison, traces)
+
+    def _traces(
+        self, places: Sequence[int], settings: ILQLSettings, control: Control
+    ) -> list[TokenTrace]:
+        """Return the tokens of some completions of the data, as they are before they are learned
+        from."""
+        noted, columns, others = read_tokens(
+            self.policy, self.heads, *self.table.batch(places, self.policy.device), settings,
+            control)
+        traces = token_traces([-1] * len(places), noted, columns, self.policy_tokenizer, others)
+        return [replace(trace, prompt_text=self.table.texts[place].prompt.text,
+                        worth=self.table.texts[place].score)
+                for trace, place in zip(traces, places, strict=True)]
 
     def _sample(
         self, drawn: Sequence[int], noise: Tensor, settings: ILQLSettings, control: Control,

@@ -9,6 +9,7 @@ from workbench.ilql.hyperparameters import ILQLSettings
 from workbench.ilql.metrics import ADVANTAGE, CQL, METRICS, Q_MEAN, TOTAL, V_MEAN, Q, V
 from workbench.ilql.parts import PARTS
 from workbench.ilql.rules import RULES, WATCHED
+from workbench.ilql.tokens import TOKENS
 from workbench.learning.metrics import COMPARED, KL
 
 
@@ -48,6 +49,7 @@ ILQL = Algorithm(
         "Update": ("policy/", "lr"),
         "Time": ("seconds", "tokens_per_second"),
     },
+    tokens=TOKENS,
     rules=RULES,
     watched=WATCHED,
     presets=(

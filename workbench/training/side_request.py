@@ -29,8 +29,8 @@ from workbench.training.run import ResumeError
 
 _CAN_WAIT = (do.SetHyperparameters, do.EstimateMemory, do.ReadDistribution, do.ReadValues)
 NOT_KEPT = "The tokens of this completion are not kept any more; choose one of a later cycle."
-NOT_WRITTEN = ("The run did not write this completion: it is one of the pairs that it learns from, "
-               "of a prompt of theirs; try its prompt in Try.")
+NOT_WRITTEN = ("The run did not write this completion: it is part of what it learns from; try its "
+               "prompt in Try.")
 OTHER_MODELS = ("The models in memory are not those of this run; load them (Models), or resume the "
                 "run, to ask them about its completions.")
 NO_VALUES = ("There is no value head in this checkpoint, so that it foresees nothing: completions "

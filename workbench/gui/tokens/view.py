@@ -210,7 +210,7 @@ class TokensView(RunView):
         self.line.set_compact(low, self._side.height())
         self.line.set_whole(chosen == WHOLE)
         # Two texts side by side are what there is to see; the line is of one of them.
-        beside = view is not None and view.sides is not None
+        beside = view is not None and view.sides is not None and len(view.sides.titles) > 1
         self.line.setVisible(shown and not (low and beside))
         for shown_text in (self.text, self.pair):
             shown_text.setVisible(beside or not (shown and low and chosen == WORDS))
@@ -316,7 +316,10 @@ class TokensView(RunView):
         if trace is None:
             return ()
         numbers = {name: [float(x) for x in column] for name, column in trace.numbers.items()}
-        return view.read(trace.pieces, numbers, record.score, self._settings)
+        steps = view.read(trace.pieces, numbers, record.score, self._settings)
+        if view.others is not None and trace.likeliest is not None:
+            steps = view.others(steps, trace.likeliest)
+        return steps
 
     def _is_wanted(self, record: CompletionRecord, cycle: int) -> bool:
         """Whether a completion is of the prompt asked for, or the one that is being read."""
