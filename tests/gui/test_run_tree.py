@@ -27,6 +27,7 @@ from workbench.gui.widgets.run_colours import run_colour, run_line, swatch
 from workbench.gui.widgets.theme import DARK, LIGHT, themes
 from workbench.ppo.declaration import PPO
 from workbench.ppo.hyperparameters import Hyperparameters
+from workbench.records import Pair, PairData
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
@@ -264,6 +265,27 @@ def test_a_fork_is_asked_for_with_checkpoint_settings_and_name(opened: Opened) -
     asked.name.setText("Bold")
     asked.accept()
     assert opened.sent == [do.Fork(1, 2, {"learning_rate": 2e-4, "seed": 3}, "Bold")]
+
+
+def test_a_fork_may_learn_by_another_algorithm(opened: Opened) -> None:
+    ready(opened)
+    select(opened, 1)
+    opened.window.actions_["fork_run"].trigger()
+    asked = dialog(opened)
+    field = asked.algorithm_field
+    assert (field.currentText(), field.isVisibleTo(asked)) == ("PPO", True)
+    assert "kl_coef" in asked.form.values()
+    asked.choose_algorithm("dpo")
+    # What means the same to both is kept.
+    assert asked.form.values()["learning_rate"] == 1e-4
+    assert "kl_coef" not in asked.form.values()
+    assert not asked.form.rows["lora_rank"].field.isEnabled()
+    asked.form.set_values({"beta": 0.5}, "test")
+    assert asked._summary.text() == "It goes on by DPO. Changes: Beta (β) 1e-1 → 5e-1."
+    pairs = PairData("Mine", (Pair("tea", " good", " bad"),))
+    opened.window.hyperparameters.data_line._chosen["pairs"] = pairs
+    asked.accept()
+    assert opened.sent == [do.Fork(1, 4, {"beta": 0.5}, algorithm="dpo", data=pairs)]
 
 
 @pytest.mark.parametrize("back", [False, True])

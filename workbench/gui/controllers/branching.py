@@ -4,14 +4,17 @@ the plots and the session."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from PySide6.QtCore import QObject
 
+from workbench.algorithms import find_algorithm
 from workbench.gui.metrics.reading import read_series
 from workbench.settings import Value
 from workbench.store.records import LIVE, RunRecord, Series
+from workbench.training.commands import Fork, GoBack
 from workbench.training.events import State
 
 if TYPE_CHECKING:
@@ -82,7 +85,7 @@ class Branching(QObject):
         alive = self._store.run(self._resuming.live) if self._resuming.live is not None else None
         shown = self._store.run(self._window.runs.model.shown or 0)
         dialog = BranchDialog(
-            self._window, self._store, run, partial(self._resuming.go_on, run.name), back=back,
+            self._window, self._store, run, partial(self._go_on, run.name), back=back,
             changes=changes, warning=self._warning(run, back=back),
             on_display="" if shown is None or shown.id == run.id else shown.name,
             cycle_in_hand=(alive is not None and alive.id == run.id
@@ -93,6 +96,14 @@ class Branching(QObject):
         self._window.state_shown.connect(warn)  # a run may pause or end meanwhile
         dialog.finished.connect(lambda: self._window.state_shown.disconnect(warn))
         dialog.open()
+
+    def _go_on(self, name: str, command: Fork | GoBack) -> None:
+        """Go on with a run as the dialog says; by another algorithm, from what is chosen for it."""
+        if isinstance(command, Fork) and command.algorithm:
+            choices = self._window.hyperparameters.data_line.choices
+            command = replace(
+                command, data=choices.get(find_algorithm(command.algorithm).learns_from))
+        self._resuming.go_on(name, command)
 
     def _warning(self, run: RunRecord, *, back: bool) -> str:
         """Say what becomes of the run that is alive, where there is one."""

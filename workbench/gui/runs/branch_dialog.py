@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QPaintEvent
 from PySide6.QtWidgets import (
+    QComboBox,
     QHBoxLayout,
     QHeaderView,
     QLineEdit,
@@ -16,12 +17,21 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from workbench.algorithms import algorithm_of_run, find_metric
+from workbench import algorithms
+from workbench.algorithms import algorithm_of_run, carried_over, find_metric
 from workbench.formatting import file_size, format_value
 from workbench.gui.hyperparameters.form import HyperparametersForm
 from workbench.gui.metrics.metric_texts import changes_by_cycle
 from workbench.gui.metrics.reading import read_series
-from workbench.gui.widgets.controls import RIGHT, as_list, enable, label, named, tool_button
+from workbench.gui.widgets.controls import (
+    RIGHT,
+    as_list,
+    describe,
+    enable,
+    label,
+    named,
+    tool_button,
+)
 from workbench.gui.widgets.dialog import Dialog
 from workbench.gui.widgets.form_scroll import FormScroll
 from workbench.gui.widgets.plain_text import plain_tip
@@ -58,7 +68,9 @@ class BranchDialog(Dialog):
         super().__init__(parent, "go_back_dialog" if back else "fork_dialog",
                          f"Go back in {run.name}" if back else f"Fork {run.name}")
         self._store, self._run, self._then, self._back = store, run, then, back
-        self._settings = algorithm_of_run(run).settings
+        self._own = next((a for a in algorithms.ALGORITHMS if a.name == run.algorithm), None)
+        self._algorithm = self._own or algorithm_of_run(run)
+        self._settings = self._algorithm.settings
         self._reference: dict[str, Value] = {}
         self._cycles: list[int | None] = []
         self._proposed: int | None = None  # more cycles, where the checkpoint is the run's end
@@ -106,8 +118,28 @@ class BranchDialog(Dialog):
         if self._back:
             self._then(GoBack(self._run.id, self.cycle or 0, changes))
         else:
-            self._then(Fork(self._run.id, self.cycle, changes, self.name.text().strip()))
+            self._then(Fork(
+                self._run.id, self.cycle, changes, self.name.text().strip(),
+                algorithm=self._algorithm.name if self._is_other() else ""))
         super().accept()
+
+    def choose_algorithm(self, name: str) -> None:
+        """Go on by the algorithm of this name."""
+        found = next(a for a in algorithms.ALGORITHMS if a.name == name)
+        self.algorithm_field.setCurrentIndex(algorithms.ALGORITHMS.index(found))
+
+    def _is_other(self) -> bool:
+        return self._own is not None and self._algorithm is not self._own
+
+    def _use(self, place: int) -> None:
+        """Show the settings of the algorithm that was chosen."""
+        self._algorithm = algorithms.ALGORITHMS[place]
+        self._settings, self._reference = self._algorithm.settings, {}
+        describe(self.algorithm_field, self._algorithm.help)
+        if self._form is not None:
+            self._form.show_settings(self._settings, {})
+            self._search()
+            self._chosen()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Bring the settings, once there is a dialog to be seen and left."""
@@ -131,8 +163,9 @@ class BranchDialog(Dialog):
         if cycle_in_hand and not self._back:
             rows.insert(0, (f"{run.cycles + 1}, in hand", "", "", ""))
             self._cycles.insert(0, None)
-        rows.append(("0, the start", "", "", ""))
-        self._cycles.append(0)
+        if not run.past:  # else that is where another algorithm began
+            rows.append(("0, the start", "", "", ""))
+            self._cycles.append(0)
         self.checkpoints.setRowCount(len(rows))
         for row, cells in enumerate(rows):
             for column, text in enumerate(cells):
@@ -150,7 +183,7 @@ class BranchDialog(Dialog):
             return
         edits = self.changes() if self._reference else {}
         cycle = self._begins()
-        used = self._store.settings_after(self._run.id, cycle)
+        used = self._used(cycle)
         try:
             self._reference = self._settings.parse(self._settings.known(used)).model_dump()
         except HyperparameterError:
@@ -170,6 +203,16 @@ class BranchDialog(Dialog):
         self.form.undo_stack.clear()
         self._say()
 
+    def _used(self, cycle: int) -> dict[str, Value]:
+        """Return the settings that the chosen checkpoint has for what goes on from it."""
+        run = self._run
+        # Where the run itself began to learn otherwise, it begins with its own.
+        at = any(cycle == past.until for past in run.past)
+        used = dict(run.hyperparameters) if at else self._store.settings_after(run.id, cycle)
+        if self._own is None or not self._is_other():
+            return used
+        return carried_over(self._algorithm, self._own, used)
+
     def _say(self) -> None:
         changes, problems = self.changes(), self.form.problems()
         specs = self._settings.specs()
@@ -181,9 +224,13 @@ class BranchDialog(Dialog):
             text = "Changes: " + "; ".join(
                 f"{specs[n].label} {format_value(specs[n], self._reference[n])} → "
                 f"{format_value(specs[n], v)}" for n, v in changes.items()) + "."
+        elif self._is_other():
+            text = "It keeps the settings that mean the same to both."
         else:
             text = ("No setting changes." if later else
                     f"Nothing changes: it goes the way {self._run.name} went.")
+        if self._is_other() and not problems:
+            text = f"It goes on by {self._algorithm.title}. {text}"
         if later and not problems:
             text += (f" What {self._run.name} changed after that is not repeated: "
                      f"{'; '.join(later)}.")
@@ -216,9 +263,18 @@ class BranchDialog(Dialog):
         self._summary = named(label(wrap=True), "fork_changes", "What changes", "")
         self.ok = self.add_accept("Go back" if self._back else "Fork", "confirm_branch",
                                   "Begin at the chosen checkpoint")
+        self.algorithm_field = named(
+            QComboBox(), "fork_algorithm", "Algorithm",
+            "How the policy learns from there on; another one learns from what is chosen for it in "
+            "Hyperparameters")
+        for algorithm in algorithms.ALGORITHMS:
+            self.algorithm_field.addItem(algorithm.title)
+        if self._own is not None:
+            self.algorithm_field.setCurrentIndex(algorithms.ALGORITHMS.index(self._own))
+        self.algorithm_field.currentIndexChanged.connect(self._use)
         left = QVBoxLayout()
         left.setSpacing(8)
-        for widget in (self._explain, self.name):
+        for widget in (self._explain, self.name, self.algorithm_field):
             left.addWidget(widget)
         left.addWidget(label("Checkpoint", "heading"))
         left.addWidget(self.checkpoints, 1)
@@ -231,6 +287,8 @@ class BranchDialog(Dialog):
         across.addLayout(self._make_settings(), 1)
         self.body.addLayout(across, 1)
         self.name.setVisible(not self._back)  # with a parent now: else a window of its own
+        self.algorithm_field.setVisible(
+            not self._back and self._own is not None and len(algorithms.ALGORITHMS) > 1)
         self.warn(warning)
         self.body.addWidget(self._summary)
         self.finish("Cancel", "Leave everything as it is", 860, 600)
