@@ -155,6 +155,8 @@ class ValueLine:
     source: str = ""
     of_value_head: bool = True
     """Whether a value head foresaw it, so that those of checkpoints can be drawn beside it."""
+    gained: str = "advantage"
+    """What ``bar`` is called."""
     unit: Callable[[Mapping[str, object]], str] = lambda settings: ""
     """What ``bar`` is counted in with some settings; nothing: the score's own unit."""
 

@@ -267,6 +267,7 @@ def test_a_fork_is_asked_for_with_checkpoint_settings_and_name(opened: Opened) -
     assert opened.sent == [do.Fork(1, 2, {"learning_rate": 2e-4, "seed": 3}, "Bold")]
 
 
+@pytest.mark.usefixtures("family")
 def test_a_fork_may_learn_by_another_algorithm(opened: Opened) -> None:
     ready(opened)
     select(opened, 1)

@@ -274,8 +274,14 @@ class BranchDialog(Dialog):
         self.algorithm_field.currentIndexChanged.connect(self._use)
         left = QVBoxLayout()
         left.setSpacing(8)
-        for widget in (self._explain, self.name, self.algorithm_field):
+        self._learns_by = label("Algorithm")
+        self._learns_by.setBuddy(self.algorithm_field)
+        for widget in (self._explain, self.name):
             left.addWidget(widget)
+        row = QHBoxLayout()
+        row.addWidget(self._learns_by)
+        row.addWidget(self.algorithm_field, 1)
+        left.addLayout(row)
         left.addWidget(label("Checkpoint", "heading"))
         left.addWidget(self.checkpoints, 1)
         self._warning = label("", "warning", wrap=True)
@@ -287,8 +293,9 @@ class BranchDialog(Dialog):
         across.addLayout(self._make_settings(), 1)
         self.body.addLayout(across, 1)
         self.name.setVisible(not self._back)  # with a parent now: else a window of its own
-        self.algorithm_field.setVisible(
-            not self._back and self._own is not None and len(algorithms.ALGORITHMS) > 1)
+        for widget in (self._learns_by, self.algorithm_field):
+            widget.setVisible(
+                not self._back and self._own is not None and len(algorithms.ALGORITHMS) > 1)
         self.warn(warning)
         self.body.addWidget(self._summary)
         self.finish("Cancel", "Leave everything as it is", 860, 600)

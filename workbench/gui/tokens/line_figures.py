@@ -24,6 +24,8 @@ class Figures:
     end: float = math.nan
     flag: str = ""
     gap_text: str = ""
+    gained: str = ""
+    """What bars are called."""
     others: tuple[float, ...] = ()
     """What another value head foresees, where one is shown."""
     other_text: str = ""
@@ -54,7 +56,8 @@ def read_figures(line: ValueLine, steps: Sequence[Any]) -> Figures:
         return Figures()
     last = steps[-1]
     return Figures(tuple(map(line.estimate, steps)), tuple(map(line.target, steps)),
-                   tuple(map(line.bar, steps)), line.end(last), line.flag(last), line.gap(last))
+                   tuple(map(line.bar, steps)), line.end(last), line.flag(last), line.gap(last),
+                   line.gained)
 
 
 def prompt_end(prompt: str, most: int) -> str:

@@ -116,7 +116,7 @@ class Picture:
         if number(after) != said:
             said += f" → {number(after)}"
         if math.isfinite(figures.bars[row]):
-            said += f", advantage {signed(figures.bars[row])}"
+            said += f", {figures.gained} {signed(figures.bars[row])}"
         if len(figures.others) == len(self.words):
             said += f"  beside it {number(figures.others[row])}"
         wide = self.text.width(said)
