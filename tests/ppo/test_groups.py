@@ -92,6 +92,18 @@ def test_leave_one_out_by_brute_force(scores):
         close(found[i], scores[i] - others.mean(), atol=1e-9)
 
 
+@pytest.mark.parametrize("advantages", [group_advantages, leave_one_out_advantages])
+def test_the_order_of_groups_and_siblings_changes_no_advantage(advantages):
+    torch.manual_seed(0)
+    scores, groups = torch.randn(12), torch.arange(3).repeat_interleave(4)
+    order = torch.randperm(12)
+    torch.testing.assert_close(
+        advantages(scores[order], groups[order]), advantages(scores, groups)[order],
+        rtol=1e-5, atol=1e-6)
+    # Nor does what the groups are numbered by.
+    torch.testing.assert_close(advantages(scores, 7 - groups), advantages(scores, groups))
+
+
 def test_the_whole_batch_by_hand():
     # Returns with gamma 0.5: [1 + .5 * 2, 2], [4]; their mean 8 / 3, their deviation 2 / sqrt(3).
     rewards = torch.tensor([[1.0, 2], [4, 99]])

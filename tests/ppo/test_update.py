@@ -115,7 +115,14 @@ def test_chunks_of_the_head_change_nothing(experience, unattended, monkeypatch):
     assert_same(gradient_after(experience, unattended), whole)
 
 
-def test_padding_width_changes_nothing(experience, unattended):
+LOSSES = pytest.mark.parametrize("settings", [
+    {}, {"loss_aggregation": "sequence"}, {"loss_aggregation": "constant"},
+    {"ratio_level": "sequence", "cliprange": 0.05},
+    {"ratio_level": "sequence", "cliprange": 0.05, "loss_aggregation": "sequence"}])
+
+
+@LOSSES
+def test_padding_width_changes_nothing(experience, unattended, settings):
     def wide(x):
         junk = torch.zeros(6, 9, dtype=x.dtype) if x.dtype == torch.bool else torch.full(
             (6, 9), 1, dtype=x.dtype)
@@ -125,17 +132,20 @@ def test_padding_width_changes_nothing(experience, unattended):
     wider = Experience(
         replace(old, **{k: wide(getattr(old, k)) for k in KEPT}),
         wide(experience.ref_logprobs), wide(experience.advantages), wide(experience.returns))
-    assert_same(gradient_after(wider, unattended), gradient_after(experience, unattended))
+    assert_same(gradient_after(wider, unattended, **settings),
+                gradient_after(experience, unattended, **settings))
 
 
-def test_order_of_rows_changes_nothing(experience, unattended):
+@LOSSES
+def test_order_of_rows_changes_nothing(experience, unattended, settings):
     order = [4, 0, 5, 2, 1, 3]
     old = experience.completions
     shuffled = Experience(
         replace(old, prompts=[old.prompts[i] for i in order], ended=old.ended[order],
                 **{k: getattr(old, k)[order] for k in KEPT}),
         experience.ref_logprobs[order], experience.advantages[order], experience.returns[order])
-    assert_same(gradient_after(shuffled, unattended), gradient_after(experience, unattended))
+    assert_same(gradient_after(shuffled, unattended, **settings),
+                gradient_after(experience, unattended, **settings))
 
 
 @pytest.mark.parametrize("settings", [
