@@ -282,7 +282,7 @@ def test_a_fork_may_learn_by_another_algorithm(opened: Opened) -> None:
     assert "kl_coef" not in asked.form.values()
     assert not asked.form.rows["lora_rank"].field.isEnabled()
     asked.form.set_values({"beta": 0.5}, "test")
-    assert asked._summary.text() == "It goes on by DPO. Changes: Beta (β) 1e-1 → 5e-1."
+    assert asked._summary.text() == "It goes on by DPO. Changes: Beta (β) 0.1 → 0.5."
     pairs = PairData("Mine", (Pair("tea", " good", " bad"),))
     opened.window.hyperparameters.data_line._chosen["pairs"] = pairs
     asked.accept()

@@ -134,7 +134,8 @@ class BranchDialog(Dialog):
     def _use(self, place: int) -> None:
         """Show the settings of the algorithm that was chosen."""
         self._algorithm = algorithms.ALGORITHMS[place]
-        self._settings, self._reference = self._algorithm.settings, {}
+        self._settings = self._algorithm.settings
+        self._reference = self._settings().model_dump()
         describe(self.algorithm_field, self._algorithm.help)
         if self._form is not None:
             self._form.show_settings(self._settings, {})
