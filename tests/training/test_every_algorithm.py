@@ -6,7 +6,7 @@ import math
 import pytest
 from helpers.client import Client
 from helpers.recorded import outcome
-from helpers.short_runs import PAIRS, WAYS, start_of
+from helpers.short_runs import DATA, WAYS, start_of
 
 from workbench.algorithms import algorithm_of_cycle, algorithm_of_run, find_algorithm, parts_of
 from workbench.training import commands as do
@@ -67,7 +67,7 @@ def test_a_run_that_was_broken_off_goes_on_bit_for_bit(store, folders, way, sett
 
 @EVERY
 def test_a_change_is_in_use_from_the_next_cycle_and_replayed(ready, store, way):
-    price = "beta" if way == "DPO" else "kl_coef"
+    price = "beta" if way in ("DPO", "ILQL") else "kl_coef"
     changes = {price: 0.7, "learning_rate": 2e-3, "lr_scheduler_type": "constant"}
     for again in (False, True):
         ready.send(start_of(way, step=True, num_cycles=4))
@@ -144,11 +144,13 @@ def test_what_is_declared_is_whole(way):
 
 
 @pytest.mark.parametrize(("first", "then"), [
-    ("DPO", "PPO"), ("PPO", "DPO"), ("GRPO", "DPO"), ("DPO", "GRPO")])
+    ("DPO", "PPO"), ("PPO", "DPO"), ("GRPO", "DPO"), ("DPO", "GRPO"), ("PPO", "ILQL"),
+    ("ILQL", "PPO"), ("DPO", "ILQL")])
 def test_a_run_goes_on_by_another_algorithm(ready, store, first, then):
     old, (new, own) = WAYS[first][0], WAYS[then]
     finish(ready, start_of(first, seed=7))
-    finish(ready, do.Fork(1, 2, {**own, "num_cycles": 4}, algorithm=new, data=PAIRS))
+    finish(ready, do.Fork(1, 2, {**own, "num_cycles": 4}, algorithm=new,
+                          data=DATA[find_algorithm(new).learns_from]))
     run = store.run(2)
     assert (run.algorithm, run.parent, run.parent_cycle, run.cycles) == (new, 1, 2, 4)
     assert [(past.until, past.algorithm) for past in run.past] == [(2, old)]
@@ -159,10 +161,10 @@ def test_a_run_goes_on_by_another_algorithm(ready, store, first, then):
     assert algorithm_of_run(run).title == then
     titles = [algorithm_of_cycle(run, c, store.settings_after(2, c)).title for c in range(1, 5)]
     assert titles == [first, first, then, then]
-    for metric, cycles in (("loss/preference", (1, 2) if first == "DPO" else (3, 4)),
-                           ("policy/clipfrac_avg", (3, 4) if first == "DPO" else (1, 2))):
-        assert store.metrics(2)[metric].cycles == list(cycles)
-    assert (store.run_data(2) is not None) == (then == "DPO")
+    of = {"DPO": "loss/preference", "ILQL": "loss/q"}
+    for way, cycles in ((first, [1, 2]), (then, [3, 4])):
+        assert store.metrics(2)[of.get(way, "policy/clipfrac_avg")].cycles == cycles
+    assert store.run_data(2) == DATA[find_algorithm(new).learns_from]
     # From the checkpoint that both share it goes the same way again, also by a fork of its own.
     before = outcome(store, 2, 4)
     finish(ready, do.GoBack(2, 2))

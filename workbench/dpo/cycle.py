@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -252,9 +253,10 @@ class DPOTrainer(Trainer[DPOSettings]):
     def _long(self, settings: DPOSettings, work: Workload) -> Lengths:
         """Return how long the pairs are; counted once for the same ones."""
         known, read = self._lengths, settings.control_tokens
-        if known is None or known[0] is not work.pairs or known[1] != read:
-            known = (work.pairs, read, memory.measure(
-                work.pairs, self.policy_tokenizer, control_tokens=read == "tokens"))
+        pairs = cast("Sequence[Pair]", work.data)
+        if known is None or known[0] is not pairs or known[1] != read:
+            known = (pairs, read, memory.measure(
+                pairs, self.policy_tokenizer, control_tokens=read == "tokens"))
             self._lengths = known
         return known[2]
 

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from workbench.ilql import memory
 from workbench.ilql.heads import QHeads
 from workbench.ilql.hyperparameters import ILQLSettings
 from workbench.ilql.loss import ILQLLoss
+from workbench.ilql.memory import Lengths
 from workbench.ilql.metrics import (
     ADVANTAGE,
     AWAC,
@@ -28,10 +30,12 @@ from workbench.ilql.metrics import (
 from workbench.ilql.reading import read_tokens
 from workbench.ilql.scored import ScoredTable, read_table
 from workbench.learning.epochs import Epochs, Plan, mean, summarise
+from workbench.learning.footprint import Footprint
 from workbench.learning.metrics import OF_WRITTEN
 from workbench.learning.parts import UPDATE
 from workbench.learning.traces import token_traces
 from workbench.learning.trainer import Trainer, held_out_prompts, scheduled
+from workbench.learning.workload import Phases, Workload
 from workbench.models.clock import Clock
 from workbench.models.control import Control, CycleControl
 from workbench.models.optimizer import set_rates
@@ -47,6 +51,7 @@ from workbench.records import (
     TokenTrace,
     with_equal_columns,
 )
+from workbench.settings import Value
 
 _HEADS, _TARGETS = "weights/q_heads.", "targets/"
 _KEPT = 64
@@ -64,6 +69,8 @@ class ILQLTrainer(Trainer[ILQLSettings]):
     _texts: Sequence[ScoredText] = ()
     _table: ScoredTable | None = None
     _read_with: object = None
+    _footprint: Footprint[ILQLSettings] | None = None
+    _lengths: tuple[Sequence[ScoredText], str, Lengths] | None = None
     heads: QHeads
 
     def learn_from(self, items: Sequence[ScoredText]) -> None:
@@ -114,7 +121,10 @@ class ILQLTrainer(Trainer[ILQLSettings]):
 
     def _begun(self, settings: ILQLSettings, value_source: Any) -> None:
         policy = self.policy
-        self.heads = QHeads(policy.value_width, policy.config.vocab_size, policy.device)
+        # What is random of them follows from the seed, as all else.
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed)
+            self.heads = QHeads(policy.value_width, policy.config.vocab_size, policy.device)
         policy.add_module("q_heads", self.heads)
         self._rate = settings.polyak
 
@@ -134,6 +144,53 @@ class ILQLTrainer(Trainer[ILQLSettings]):
             for prefix in cls.STEERED_BY if name.startswith(prefix)}, device)
         return None if heads is None else partial(
             heads.steered, beta=settings.beta, top_k=settings.steer_top_k)
+
+    # -- memory
+
+    def measure(self) -> None:
+        """Measure what the models cost, before they are trained."""
+        self._footprint = Footprint(self.policy, self.reward)
+
+    def memory(self, settings: ILQLSettings, work: Workload) -> Phases:
+        """Return what a run takes of memory (:mod:`workbench.ilql.memory`).
+
+        Raises:
+            PromptError: none of the completions can be learned from.
+            UnsupportedModelError: the policy cannot be trained as ``settings`` ask.
+        """
+        return memory.memory(self._models, settings, work, self._long(settings, work))
+
+    def relief(
+        self, settings: ILQLSettings, work: Workload, available: int
+    ) -> dict[str, Value]:
+        """Return the gentlest change of settings with which a run fits."""
+        return memory.relief(
+            self._models, settings, work, self._long(settings, work), available)
+
+    def less(self, settings: ILQLSettings, work: Workload, phase: Phase) -> dict[str, Value]:
+        """Return the live change to try when memory ran out in ``phase``."""
+        return memory.less(self._models, settings, work, self._long(settings, work), phase)
+
+    @property
+    def _models(self) -> Footprint[ILQLSettings]:
+        if self._footprint is None:
+            self.measure()
+        assert self._footprint is not None
+        return self._footprint
+
+    def _long(self, settings: ILQLSettings, work: Workload) -> Lengths:
+        """Return how long the completions are, counted once for the same ones; while they are not
+        known, as long as ``settings`` allow."""
+        texts = cast("Sequence[ScoredText]", work.data)
+        if not texts:
+            row = (work.prompt + settings.response_length - 1, settings.response_length)
+            return Lengths([row], 0)
+        known, read = self._lengths, settings.control_tokens
+        if known is None or known[0] is not texts or known[1] != read:
+            known = (texts, read, memory.measure(
+                texts, self.policy_tokenizer, control_tokens=read == "tokens"))
+            self._lengths = known
+        return known[2]
 
     def snapshot(self) -> tuple[dict[str, np.ndarray], dict[str, float]]:
         """Return all that the next cycle depends on, as arrays and numbers."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from workbench.algorithm import Algorithm, Figure, PlotSet, Preset
+from workbench.ilql.guide import GUIDE
 from workbench.ilql.hyperparameters import ILQLSettings
 from workbench.ilql.metrics import ADVANTAGE, CQL, METRICS, Q_MEAN, TOTAL, V_MEAN, Q, V
 from workbench.ilql.parts import PARTS
@@ -50,6 +51,7 @@ ILQL = Algorithm(
         "Time": ("seconds", "tokens_per_second"),
     },
     tokens=TOKENS,
+    guide=GUIDE,
     rules=RULES,
     watched=WATCHED,
     presets=(

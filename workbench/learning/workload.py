@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from workbench.models.phases import Phase
-from workbench.records import Pair
+from workbench.records import Pair, ScoredText
 
 Phases = dict[Phase, dict[str, int]]
 """Bytes of each part that a phase holds at its worst moment."""
@@ -22,8 +22,8 @@ class Workload:
     """Tokens of the longest prompt and response as the reward model reads them."""
     compared: int
     """Prompts completed after every cycle."""
-    pairs: Sequence[Pair] = ()
-    """What is learned from beside the prompts."""
+    data: Sequence[Pair] | Sequence[ScoredText] = ()
+    """What is learned from beside the prompts, as far as it is known."""
 
 
 def needed(phases: Mapping[Phase, Mapping[str, int]]) -> int:

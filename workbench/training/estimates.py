@@ -13,7 +13,7 @@ from workbench.learning.trainer import AnyTrainer
 from workbench.learning.workload import Phases, Workload, needed
 from workbench.models.device import tokens_at_once
 from workbench.models.phases import Phase
-from workbench.records import Pair, PromptLike, as_prompt
+from workbench.records import Pair, PromptLike, ScoredText, as_prompt
 from workbench.settings import Settings, Value
 from workbench.training.events import MemoryEstimated
 
@@ -34,18 +34,19 @@ class Estimator:
         trainer.measure()
         self._prompts: tuple[str | PromptLike, ...] | None = None
         self._tokens = (1, 1)
-        self._pairs: Sequence[Pair] = ()
+        self._data: Sequence[Pair] | Sequence[ScoredText] = ()
 
     def estimate(
-        self, hp: Settings, prompts: Sequence[str | PromptLike], pairs: Sequence[Pair] = ()
+        self, hp: Settings, prompts: Sequence[str | PromptLike],
+        data: Sequence[Pair] | Sequence[ScoredText] = (),
     ) -> MemoryEstimated | None:
-        """Say what a run would take that learns from ``pairs``, if it needs some, whether that is
+        """Say what a run would take that learns from ``data``, if it needs some, whether that is
         there, and what to lower if not; None where the algorithm does not know.
 
         Raises:
             UnsupportedModelError: the policy cannot be trained as ``hp`` asks.
         """
-        self._pairs = pairs
+        self._data = data
         work = self._work(hp, prompts)
         phases = self._trainer.memory(hp, work)
         if not phases:
@@ -79,7 +80,7 @@ class Estimator:
         limit = getattr(self._trainer.reward, "max_length", None)
         scored += hp.response_length
         return Workload(prompt, min(scored, limit) if limit else scored, compared,
-                        self._pairs)
+                        self._data)
 
     def _longest(self, prompts: Sequence[str | PromptLike]) -> tuple[int, int]:
         """Tokens of the longest prompt, as the policy and as the reward model count them."""

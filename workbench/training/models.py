@@ -21,7 +21,7 @@ from workbench.models.device import find_placement
 from workbench.models.loading import LoadedPolicy, load_policy
 from workbench.models.phases import Phase
 from workbench.models.sources import LoadError, Report, check_on_disk
-from workbench.records import PairData
+from workbench.records import RunData
 from workbench.settings import Settings, Value
 from workbench.store.folders import why_not_kept
 from workbench.store.records import Prompt
@@ -213,7 +213,7 @@ class Models:
             parts, self._parts(), strict=True) if part.sha256 not in ("", loaded.sha256)]
 
     def estimate(
-        self, hp: Settings, prompts: Sequence[PromptItem | Prompt], data: PairData | None,
+        self, hp: Settings, prompts: Sequence[PromptItem | Prompt], data: RunData | None,
         emit: Callable[[MemoryEstimated], None],
     ) -> None:
         """Say what a run will take that learns from ``data``, if it needs some. It is said or not:
@@ -222,7 +222,7 @@ class Models:
             with contextlib.suppress(Exception):
                 algorithm = algorithms.algorithm_of(hp)
                 found = self._memory[algorithm.name].estimate(
-                    hp, prompts, data.pairs if data is not None else ())
+                    hp, prompts, data.items if data is not None else ())
                 if found is not None:
                     emit(replace(found, algorithm=algorithm.name))
 

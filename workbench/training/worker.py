@@ -11,7 +11,7 @@ from transformers.utils import logging as transformers_logging
 
 from workbench.algorithms import algorithm_of
 from workbench.models.control import Interrupted
-from workbench.records import PairData, ScoredData
+from workbench.records import PairData, RunData, ScoredData
 from workbench.settings import HyperparameterError, Settings
 from workbench.store.records import Prompt
 from workbench.store.store import Store
@@ -126,7 +126,7 @@ class Worker:
             case do.CancelLoading():
                 self._cancelled = True
             case do.EstimateMemory(hyperparameters=hp, prompts=prompts, data=data):
-                self._models.estimate(hp, prompts, _pairs(hp, data), self._emit)
+                self._models.estimate(hp, prompts, _known(hp, data), self._emit)
             case do.Start():
                 self._start(command)
             case do.ResumeRun() | do.GoBack() | do.Fork():
@@ -248,7 +248,7 @@ class Worker:
         prompts = tuple(Prompt(p.text, pinned=p.pinned, messages=p.messages, columns=p.columns)
                         for p in command.prompts)
         self._threads.begin()
-        models.estimate(hp, prompts, _pairs(hp, command.data), self._emit)
+        models.estimate(hp, prompts, _known(hp, command.data), self._emit)
         models.trained = None
         try:
             trainer = models.learn_by(algorithm)
@@ -291,7 +291,7 @@ class Worker:
         if not self._put_back(command, planned.resumed, planned.first):
             return
         changed = self._models.changed_since(planned.resumed.models.parts)
-        self._models.estimate(run.hp, run.prompts, _pairs(run.hp, planned.resumed.data), self._emit)
+        self._models.estimate(run.hp, run.prompts, _known(run.hp, planned.resumed.data), self._emit)
         try:
             name, abandoned = planned.record(self._store)
             if self._models.trainer is not None:
@@ -363,9 +363,10 @@ class Worker:
         return True
 
 
-def _pairs(hp: Settings, chosen: object) -> PairData | None:
-    """Return the pairs that a run with these settings learns from: what was chosen, or the bundled
-    ones; None where it learns from none."""
-    if algorithm_of(hp).learns_from != PairData.kind:
-        return None
-    return chosen if isinstance(chosen, PairData) else bundled_pairs()
+def _known(hp: Settings, chosen: object) -> RunData | None:
+    """Return what a run with these settings learns from beside its prompts, as far as that is known
+    without looking through other runs; None where it needs nothing."""
+    kind = algorithm_of(hp).learns_from
+    if isinstance(chosen, RunData) and chosen.kind == kind:
+        return chosen
+    return bundled_pairs() if kind == PairData.kind else None
