@@ -218,11 +218,11 @@ def test_it_follows_the_run_and_waits(
 def test_what_is_not_there_is_said(qtbot: QtBot, opened: Opened, store: Store) -> None:
     view = opened.window.distributions
     opened.window.reveal("distributions")
-    assert "Press Start" in view._empty.text()
-    assert view._empty.isVisible()
+    assert "Press Start" in view._pages.empty.text()
+    assert view._pages.empty.isVisible()
     opened.controller.show_run(fill(store, cycles=0))
     qtbot.waitUntil(lambda: view.picture is not None)
-    assert "Resume begins it" in view._empty.text()
+    assert "Resume begins it" in view._pages.empty.text()
     run_id = fill(store, cycles=1, kept=0)
     store._writer.submit(lambda db: db.table("quantiles").delete_where("1")).result()
     opened.controller.show_run(run_id)
@@ -333,4 +333,4 @@ def test_a_run_that_goes_leaves_no_plot_waiting(
     opened.controller.show_run(None)
     assert not view._waiting
     assert not view._next.isActive()
-    assert view._pages.currentWidget() is view._empty
+    assert not view._pages.is_whole()

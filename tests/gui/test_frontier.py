@@ -266,13 +266,13 @@ def test_where_there_is_nothing_it_says_why(qtbot, opened, store):
     window.show()
     window.reveal("frontier")
     view = window.frontier
-    assert view._empty.text().startswith("Press Start")
+    assert view._pages.empty.text().startswith("Press Start")
     assert "choose one in Runs" in view.controls.button.toolTip()
     run_id = fill(store, cycles=1)
     opened.controller.show_run(run_id)
     qtbot.waitUntil(lambda: view.picture is not None)
     view.controls.rewards.setCurrentText("Held-out reward")
-    qtbot.waitUntil(lambda: view._empty.text().startswith("No prompts are held out"))
+    qtbot.waitUntil(lambda: view._pages.empty.text().startswith("No prompts are held out"))
 
 
 def test_what_was_chosen_is_remembered(qtbot, opened, store):

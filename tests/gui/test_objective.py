@@ -286,16 +286,16 @@ def test_empty_states_say_what_will_be_here(
 ) -> None:
     view = opened.window.objective
     opened.window.reveal("objective")
-    assert view._empty.text().startswith("Press Start")
+    assert view._pages.empty.text().startswith("Press Start")
     run_id = fill(store, cycles=0)
     opened.controller.show_run(run_id)
-    qtbot.waitUntil(lambda: "No cycle of this run" in view._empty.text())
+    qtbot.waitUntil(lambda: "No cycle of this run" in view._pages.empty.text())
     view.set_alive(True)
-    qtbot.waitUntil(lambda: "when it has ended" in view._empty.text())
+    qtbot.waitUntil(lambda: "when it has ended" in view._pages.empty.text())
     monkeypatch.setattr("workbench.gui.objective.reading.algorithm_of_run", lambda _: REINFORCE)
     view.cycle_available(run_id)
-    qtbot.waitUntil(lambda: view._empty.text().startswith(REINFORCE.title))
-    assert view._empty.isVisible()
+    qtbot.waitUntil(lambda: view._pages.empty.text().startswith(REINFORCE.title))
+    assert view._pages.empty.isVisible()
 
 
 def test_a_low_view_leaves_the_curves_their_room(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, QTimer
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QGridLayout, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
 
 from workbench.gui.background import Background
 from workbench.gui.distributions.calibration import CalibrationPlot
@@ -14,6 +14,7 @@ from workbench.gui.run_view import PictureView
 from workbench.gui.widgets.controls import label
 from workbench.gui.widgets.cycle_controls import CycleControls
 from workbench.gui.widgets.form_scroll import FormScroll
+from workbench.gui.widgets.pages import Pages
 from workbench.gui.widgets.theme import themes
 from workbench.store.store import Store
 
@@ -38,7 +39,10 @@ class DistributionsView(PictureView[Picture]):
         # All at once would take longer than a frame of the screen.
         self._next = QTimer(self, interval=0)
         self._next.timeout.connect(self._draw_next)
-        self._build()
+        self._pages = Pages("distributions", self._make_plots)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self._pages)
         themes().changed.connect(self._redraw)
         self.draw()
 
@@ -61,10 +65,10 @@ class DistributionsView(PictureView[Picture]):
         self._next.stop()
         if picture is None or not picture.cycles:
             self._waiting = []
-            self._empty.setText(_NO_RUN if self.run_id is None
-                                else _NO_CYCLE if self.alive else _ENDED if picture else "")
-            self._pages.setCurrentWidget(self._empty)
+            self._pages.say(_NO_RUN if self.run_id is None
+                            else _NO_CYCLE if self.alive else _ENDED if picture else "")
             return
+        self._pages.make()
         self.cycles.show_cycles(picture.cycles, picture.cycle, self.wanted is None)
         self._make_fans(len(picture.spreads))
         plots = range(len(self.fans) + (picture.predictions is not None))
@@ -74,11 +78,11 @@ class DistributionsView(PictureView[Picture]):
         self.calibration.setVisible(picture.predictions is not None)
         self._unforeseen.setText(_UNFORESEEN.format(picture.algorithm.title))
         self._unforeseen.setVisible(picture.algorithm.calibration is None)
-        if self._pages.currentWidget() is self._whole and self.is_seen():
+        if self._pages.is_whole() and self.is_seen():
             self._next.start()
         else:
             self._draw_all()
-        self._pages.setCurrentWidget(self._whole)
+        self._pages.show_whole()
         self._arrange()
 
     def _redraw(self) -> None:
@@ -132,11 +136,7 @@ class DistributionsView(PictureView[Picture]):
         for column in range(3):
             self._grid.setColumnStretch(column, 1 if column < columns else 0)
 
-    def _build(self) -> None:
-        self._empty = label("", "muted", wrap=True)
-        self._empty.setObjectName("distributions_empty")
-        self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._empty.setMargin(24)
+    def _make_plots(self) -> QWidget:
         self.cycles = CycleControls("distributions", "The cycle whose numbers are shown")
         self.cycles.picked.connect(self.choose_cycle)
         self.cycles.following.connect(self.follow)
@@ -150,15 +150,10 @@ class DistributionsView(PictureView[Picture]):
         self._grid = QGridLayout(inside)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(12)
-        self._whole = QWidget()
-        column = QVBoxLayout(self._whole)
+        whole = QWidget()
+        column = QVBoxLayout(whole)
         column.setContentsMargins(8, 8, 8, 8)
         column.setSpacing(6)
         column.addWidget(self.cycles, 0, Qt.AlignmentFlag.AlignLeft)
         column.addWidget(FormScroll(inside), 1)
-        self._pages = QStackedWidget()
-        self._pages.addWidget(self._empty)
-        self._pages.addWidget(self._whole)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(self._pages)
+        return whole

@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 from superqt import QElidingLabel
 
 from workbench.algorithms import find_metric
@@ -19,6 +19,7 @@ from workbench.gui.frontier.reading import Picture, Y, cost_text, read_picture
 from workbench.gui.run_view import PictureView
 from workbench.gui.what_is import Explanation, explain_by
 from workbench.gui.widgets.controls import label, named
+from workbench.gui.widgets.pages import Pages
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.run_colours import run_colour
 from workbench.gui.widgets.theme import themes
@@ -87,7 +88,7 @@ class FrontierView(PictureView[Picture]):
 
     def shown_cycle(self) -> int | None:
         """Return the cycle on display, if there is one."""
-        return self.plot.cycle
+        return self.plot.cycle if self._pages.is_made else None
 
     def show_run(self, run_id: int | None) -> None:
         """Show a run, or none."""
@@ -166,19 +167,19 @@ class FrontierView(PictureView[Picture]):
         """Draw what was read, or say why there is nothing."""
         picture = self.picture
         if picture is None or self.run_id is None or not (picture.tracks or picture.best):
-            self._empty.setText(
+            self._pages.say(
                 _NO_RUN if self.run_id is None
                 else _NO_CYCLE if self.alive and self._reward == "trained"
                 else "" if picture is None
                 else _ENDED if self._reward == "trained" else _NOTHING[self._reward])
-            self._shown.setCurrentWidget(self._empty)
             return
+        self._pages.make()
         self.plot.show_picture(
             picture, self.controls.cost, self.run_id, self.wanted,
             self.controls.band.isChecked())
         self._draw_legend()
         self._point_at(None)
-        self._shown.setCurrentWidget(self._drawn)
+        self._pages.show_whole()
 
     def _draw_legend(self) -> None:
         theme, plot = themes().theme, self.plot
@@ -196,6 +197,8 @@ class FrontierView(PictureView[Picture]):
         if self._asked_best:
             return  # how far it is stands there
         self._said.setText(self._say(point) if point else _TELL)
+        if not self._pages.is_made:
+            return
         self.plot.setToolTip(plain_tip(self._say(point) if point else ""))
         self.plot.setAccessibleDescription(self._say(point) if point else self._summary())
 
@@ -225,10 +228,6 @@ class FrontierView(PictureView[Picture]):
 
     def _build(self) -> None:
         self.controls = Controls()
-        self.plot = named(FrontierPlot(), "frontier_plot", "Frontier", "")
-        explain_by(self.plot, lambda: _ABOUT)
-        self.plot.pointed.connect(self._point_at)
-        self.plot.chosen.connect(self._choose)
         self.controls.changed.connect(self.draw)
         self.controls.reread.connect(self.load_now)
         self.controls.asked.connect(self.sample_best_of)
@@ -239,25 +238,26 @@ class FrontierView(PictureView[Picture]):
                            "The point pointed at", "")
         self._said.setProperty("role", "muted")
         self._said.setMinimumWidth(1)
-        self._empty = label("", "muted", wrap=True)
-        self._empty.setObjectName("frontier_empty")
-        self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._empty.setMargin(24)
-        self._drawn = QWidget()
-        inside = QVBoxLayout(self._drawn)
+        self._pages = Pages("frontier", self._make_plot)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(8, 8, 8, 8)
+        column.setSpacing(6)
+        column.addWidget(self.controls)
+        column.addWidget(self._pages, 1)
+
+    def _make_plot(self) -> QWidget:
+        self.plot = named(FrontierPlot(), "frontier_plot", "Frontier", "")
+        explain_by(self.plot, lambda: _ABOUT)
+        self.plot.pointed.connect(self._point_at)
+        self.plot.chosen.connect(self._choose)
+        whole = QWidget()
+        inside = QVBoxLayout(whole)
         inside.setContentsMargins(0, 0, 0, 0)
         inside.setSpacing(4)
         inside.addWidget(self._legend)
         inside.addWidget(self.plot, 1)
         inside.addWidget(self._said)
-        self._shown = QStackedWidget()
-        self._shown.addWidget(self._empty)
-        self._shown.addWidget(self._drawn)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(8, 8, 8, 8)
-        column.setSpacing(6)
-        column.addWidget(self.controls)
-        column.addWidget(self._shown, 1)
+        return whole
 
 
 def name_of(best: BestOf) -> str:

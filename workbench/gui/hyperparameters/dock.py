@@ -583,7 +583,7 @@ class HyperparametersDock(QWidget):
         return " and ".join(labels)
 
     def _label(self, name: str) -> str:
-        return self.form.rows[name].spec.label
+        return self.algorithm.settings.specs()[name].label
 
     def _say_problem(self, problems: Mapping[str, str]) -> tuple[str, str]:
         name, sentence = next(iter(problems.items()))
@@ -615,7 +615,7 @@ class HyperparametersDock(QWidget):
             if item is not None and item.data(0, _PENDING):
                 self._history.takeTopLevelItem(row)
         for name, value in self._staged.items():
-            spec = self.form.rows[name].spec
+            spec = self.algorithm.settings.specs()[name]
             old = format_value(spec, (self._in_force or {})[name])
             item = QTreeWidgetItem([f"from {self._staged_at}", spec.label,
                                     f"{old} → {format_value(spec, value)}", "pending"])

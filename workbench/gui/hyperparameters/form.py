@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from itertools import takewhile
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QUndoCommand, QUndoStack
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
-from workbench.gui.hyperparameters.row import Row
+from workbench.gui.hyperparameters.row import Row, matches
 from workbench.gui.setting_facts import only_with
 from workbench.gui.widgets.controls import label, push_button
 from workbench.gui.widgets.section import Section
@@ -18,6 +19,33 @@ from workbench.settings import HyperparameterError, Settings, Spec, Value
 FIXED = "Fixed at start"
 LOCKED = ("Each decides the whole run, so it cannot change while one is alive. Change it here to "
           "fork the run with it.")
+
+
+class Rows(Mapping[str, Row]):
+    """The rows of all settings, by name and in their order. One is made when it is first asked
+    for: of seventy a person sees twenty, and the window opens with those."""
+
+    def __init__(self, names: Iterable[str], make: Callable[[str], None]) -> None:
+        """``make`` puts a row into :attr:`made` and shows it."""
+        self._names, self._make = dict.fromkeys(names), make
+        self.made: dict[str, Row] = {}
+        """The rows that there are."""
+
+    def __getitem__(self, name: str) -> Row:
+        if name not in self.made:
+            if name not in self._names:
+                raise KeyError(name)
+            self._make(name)
+        return self.made[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._names
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 class HyperparametersForm(QWidget):
@@ -30,7 +58,7 @@ class HyperparametersForm(QWidget):
     def __init__(self, settings: type[Settings], parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.undo_stack = QUndoStack(self)
-        self.rows: dict[str, Row] = {}
+        self.rows = Rows((), self._add_row)
         self.sections: dict[str, Section] = {}
         self._words: list[str] = []
         self._everything = False
@@ -47,7 +75,7 @@ class HyperparametersForm(QWidget):
     def show_settings(self, settings: type[Settings], values: Mapping[str, Value]) -> None:
         """Show the settings of another algorithm, with ``values`` as far as it has them."""
         opened, before = self.open_sections(), set(self.sections)
-        for row in self.rows.values():
+        for row in self.rows.made.values():
             row.field.blockSignals(True)  # it may lose the keyboard only now
             row.problem.deleteLater()  # which floats over the rows
         for section in self.sections.values():
@@ -56,7 +84,7 @@ class HyperparametersForm(QWidget):
             section.deleteLater()
         self._column.takeAt(0)  # the stretch
         self.undo_stack.clear()
-        self.rows, self.sections = {}, {}
+        self.sections = {}
         self._make(settings, values)
         self.set_open_sections({
             *opened, *(title for title in self.open_sections() if title not in before)})
@@ -72,8 +100,10 @@ class HyperparametersForm(QWidget):
         self._reference: dict[str, Value] | None = None
         self._staged: dict[str, Value] = {}
         self._in_play: set[str] | None = None
-        for name, spec in specs.items():
-            self._section(spec).body.addWidget(self._row(name, spec))
+        self._wrong: Mapping[str, str] = {}
+        self.rows = Rows(specs, self._add_row)
+        for spec in specs.values():
+            self._section(spec)
         self.sections[FIXED] = self.sections.pop(FIXED)  # last
         for section in self.sections.values():
             self._column.addWidget(section)
@@ -86,11 +116,6 @@ class HyperparametersForm(QWidget):
         for place, widget in enumerate((self._lock_hint, self.fork_button)):
             self.sections[FIXED].body.insertWidget(place, widget)
             widget.hide()
-        for row in self.rows.values():
-            row.problem.float_in(self)
-        self._draw()
-        for name, row in self.rows.items():
-            row.field.set_value(self._values[name])
         self._refresh()
 
     # -- values
@@ -141,7 +166,7 @@ class HyperparametersForm(QWidget):
 
     def commit(self) -> None:
         """End the edit of a field that is being typed in."""
-        for row in self.rows.values():
+        for row in self.rows.made.values():
             row.field.commit()
 
     def seal(self) -> None:
@@ -201,7 +226,7 @@ class HyperparametersForm(QWidget):
 
     def open_section(self, name: str) -> None:
         """Open the section a setting is in."""
-        self._section(self.rows[name].spec).set_open(True)
+        self._section(self.settings.specs()[name]).set_open(True)
 
     # -- inside
 
@@ -209,7 +234,8 @@ class HyperparametersForm(QWidget):
         """Show values; called by undo and redo only."""
         for name, value in values.items():
             self._values[name] = value
-            self.rows[name].field.set_value(value)
+            if name in self.rows.made:
+                self.rows[name].field.set_value(value)
             self._refused.pop(name, None)
         self._refresh()
 
@@ -219,21 +245,40 @@ class HyperparametersForm(QWidget):
             section = self.sections[title] = Section(title)
             # While it is empty: else all that is in it is laid out for it.
             section.set_open(title not in {*self.settings.CLOSED, FIXED})
+            section.toggled.connect(self._make_rows)
         return self.sections[title]
 
-    def _row(self, name: str, spec: Spec) -> Row:
-        row = self.rows[name] = Row(spec)
+    def _add_row(self, name: str) -> None:
+        """Make the row of a setting, in its place among those of its section."""
+        specs = self.settings.specs()
+        spec = specs[name]
+        row = Row(spec)
+        section = self._section(spec)
+        above = [self.rows.made[other] for other in takewhile(name.__ne__, specs)
+                 if other in self.rows.made and self._section(specs[other]) is section]
+        self.rows.made[name] = row
+        in_fixed = section is self.sections[FIXED]  # which begins with hint and button
+        section.body.insertWidget(2 * in_fixed + len(above), row)
+        before = above[-1].reset if above else self.fork_button if in_fixed else section.header
+        for widget in (row.field, row.reset):  # Tab goes from above to below
+            self.setTabOrder(before, widget)
+            before = widget
+        row.problem.float_in(self)
+        row.draw()
+        row.field.set_value(self._values[name])
         row.field.edited.connect(lambda value: self._edit(name, value))
         row.field.committed.connect(self.seal)
         row.field.problem.connect(lambda sentence: self._say(name, sentence))
         row.reset.clicked.connect(
             lambda: self.set_values({name: spec.default}, f"reset {spec.label}"))
-        return row
+        self._fit_row(name)
+        self._show_row(name)
 
     def _edit(self, name: str, value: Value) -> None:
         if value != self._values[name]:
             self.undo_stack.push(_SetValues(
-                self, {name: self._values[name]}, {name: value}, self.rows[name].spec.label))
+                self, {name: self._values[name]}, {name: value},
+                self.settings.specs()[name].label))
 
     def _say(self, name: str, sentence: str) -> None:
         if sentence:
@@ -243,49 +288,85 @@ class HyperparametersForm(QWidget):
         self._refresh()
 
     def _refresh(self) -> None:
-        wrong = self.problems()
+        self._wrong = self.problems()
         in_play = {name for name, spec in self.settings.specs().items()
                    if spec.matters(self._values)}
         if in_play != self._in_play:
             self._in_play = in_play
             self._filter()
-        for name, row in self.rows.items():
-            problem = "" if row.field.unfinished else wrong.get(name, "")
-            used = self._reference[name] if self._reference is not None else None
-            value = self._values[name]
-            soon = self._staged.get(name, value)
-            row.show_value(value, used, soon)
-            row.show_problem(problem, edited=used is not None and (
-                used != value or soon != value))
-            if problem:
-                self._section(row.spec).set_open(True)
-                row.show()
+        for name in self._wrong:
+            self.rows.get(name)  # which says what is wrong
+        for name in list(self.rows.made):
+            self._show_row(name)
         self._offer_fork()
         self.changed.emit()
+
+    def _show_row(self, name: str) -> None:
+        """Show what has become of a setting."""
+        row, value = self.rows[name], self._values[name]
+        problem = "" if row.field.unfinished else self._wrong.get(name, "")
+        used = self._reference[name] if self._reference is not None else None
+        soon = self._staged.get(name, value)
+        row.show_value(value, used, soon)
+        row.show_problem(problem, edited=used is not None and (used != value or soon != value))
+        if problem:
+            self._section(row.spec).set_open(True)
+            row.show()
 
     def _offer_fork(self) -> None:
         edits = list(self.fixed_edits()) if self._alive else []
         self._lock_hint.setVisible(self._alive)
         self.fork_button.setVisible(bool(edits))
+        specs = self.settings.specs()
         self._lock_hint.setText(
-            f"{self.rows[edits[0]].spec.label} decides the whole run, so it cannot change while "
-            "the run is alive. A fork can have the change." if edits else LOCKED)
+            f"{specs[edits[0]].label} decides the whole run, so it cannot change while the run is "
+            "alive. A fork can have the change." if edits else LOCKED)
 
     def _filter(self) -> None:
-        for name, row in self.rows.items():
-            idle = name not in (self._in_play or ())  # found by its name it is shown, disabled
-            common = self._everything or not row.spec.advanced
-            row.setVisible(row.matches(self._words)
-                           and bool(self._words or (common and not idle)))
-            row.explain(self._locked.get(name) or (only_with(row.spec) if idle else ""))
-        for section in self.sections.values():
-            shown = [row for row in section.content.findChildren(Row) if not row.isHidden()]
-            section.setVisible(bool(shown))
-            if shown and self._words:
+        for section, names in self._shown_rows().items():
+            section.setVisible(bool(names))
+            if names and self._words:
                 section.set_open(True)
+        self._make_rows()
+        for name in list(self.rows.made):
+            self._fit_row(name)
+
+    def _shown_rows(self) -> dict[Section, list[str]]:
+        """Return what is to be seen in each section when it is open."""
+        shown: dict[Section, list[str]] = {section: [] for section in self.sections.values()}
+        for name, spec in self.settings.specs().items():
+            if self._is_shown(name):
+                shown[self._section(spec)].append(name)
+        return shown
+
+    def _is_shown(self, name: str) -> bool:
+        """Whether a setting is among those asked for."""
+        spec = self.settings.specs()[name]
+        if self._words:
+            return matches(spec, self._words)
+        common = self._everything or not spec.advanced
+        return common and not self._is_idle(name)
+
+    def _is_idle(self, name: str) -> bool:
+        """Whether a setting has no effect now; found by its name it is shown, disabled."""
+        return name not in (self._in_play or ())
+
+    def _make_rows(self) -> None:
+        """Make the rows that are to be seen."""
+        for section, names in self._shown_rows().items():
+            if section.is_open:
+                for name in names:
+                    self.rows.get(name)
+
+    def _fit_row(self, name: str) -> None:
+        """Show a row where it is among those asked for, and say why it is disabled."""
+        row = self.rows[name]
+        row.setVisible(self._is_shown(name))
+        row.explain(self._locked.get(name)
+                    or (only_with(row.spec) if self._is_idle(name) else ""))
 
     def _draw(self) -> None:
-        for row in self.rows.values():
+        for row in self.rows.made.values():
             row.draw()
 
 

@@ -110,11 +110,6 @@ class Row(QWidget):
         self.label.setToolTip(tip)
         self.note.setToolTip(tip)
 
-    def matches(self, words: Iterable[str]) -> bool:
-        """Return whether every word occurs in the label, the name or the help."""
-        text = f"{self.spec.label} {self.spec.name} {self.spec.group} {self.spec.help}".lower()
-        return all(word in text for word in words)
-
     def minimumSizeHint(self) -> QSize:
         """Need no more width than the field and its reset button."""
         return QSize(self._beside(), super().minimumSizeHint().height())
@@ -139,3 +134,9 @@ class Row(QWidget):
         grid.setContentsMargins(0, 0, 0, 6 if narrow else 0)
         grid.setColumnStretch(0, int(not narrow))
         grid.setColumnStretch(2, int(narrow))
+
+
+def matches(spec: Spec, words: Iterable[str]) -> bool:
+    """Return whether every word occurs in the label, the name or the help."""
+    text = f"{spec.label} {spec.name} {spec.group} {spec.help}".lower()
+    return all(word in text for word in words)

@@ -25,6 +25,7 @@ _LEAST_WIDTH = 160  # pixels in which most titles are whole, above their value
 
 class PlotGrid(QWidget):
     """The plots below the legend of their runs. A plot that stays is kept when others are chosen.
+    None is made before :meth:`make_plots`: they take a good part of a window's start.
 
     Iterating gives the plots on screen: all of them, or the one that is enlarged. What the person
     does on a plot, the signals tell as the plot does.
@@ -41,6 +42,8 @@ class PlotGrid(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._chosen: list[str] = []
+        self._wanted = False
         self._plots: list[MetricPlot] = []
         self._parts: tuple[str, ...] = ()
         self._companions: dict[str, tuple[str, ...]] = {}
@@ -80,7 +83,7 @@ class PlotGrid(QWidget):
 
     def names(self) -> list[str]:
         """Return the names of the metrics plotted. The parts of the reward are not among them."""
-        return [plot.about.name for plot in self._plots if not plot.lines]
+        return [name for name in self._chosen if name != PARTS]
 
     def plot_of(self, name: str) -> MetricPlot | None:
         """Return the plot that shows this metric."""
@@ -93,17 +96,30 @@ class PlotGrid(QWidget):
         reward in one plot."""
         self._parts = parts
         self._companions = {algorithm.headline: companions_of(algorithm)}
-        kept = {plot.about.name: plot for plot in self._plots
-                if plot.names == self._lines(plot.about.name)}
-        gone = [plot for plot in self._plots if plot.about.name not in kept]
-        shown = list(names)
+        self._chosen = shown = list(names)
         if parts:  # right after the reward itself
             shown.insert(shown.index(SCORES) + 1 if SCORES in shown else 0, PARTS)
-        gone += [kept.pop(name) for name in set(kept) - set(shown)]
-        for plot in gone:
-            plot.hide()
-            plot.deleteLater()
-        self._plots = [kept.get(name) or self._make(name) for name in shown]
+        if self._wanted:
+            self._make_anew()
+
+    def make_plots(self) -> bool:
+        """Make the plots that are chosen, from now on at once; return whether this is the first
+        that is said of it."""
+        first, self._wanted = not self._wanted, True
+        if first:
+            self._make_anew()
+        return first
+
+    def _make_anew(self) -> None:
+        """Make the plots that are missing, and let go of those that are not chosen any more."""
+        kept = {plot.about.name: plot for plot in self._plots
+                if plot.about.name in self._chosen
+                and plot.names == self._lines(plot.about.name)}
+        for plot in self._plots:
+            if plot not in kept.values():
+                plot.hide()
+                plot.deleteLater()
+        self._plots = [kept.get(name) or self._make(name) for name in self._chosen]
         if self._enlarged not in self._plots:
             self._enlarged = None
         self._columns = 0
@@ -183,6 +199,8 @@ class PlotGrid(QWidget):
     def _arrange(self) -> None:
         shown = list(self)
         count = len(shown)
+        if not count:
+            return
         around = self.parentWidget()  # in which the plots are scrolled where it is low
         columns = best_columns(count, self.width(), min(
             self.height(), around.height() if around else self.height()))

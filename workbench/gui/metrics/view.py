@@ -155,6 +155,7 @@ class MetricsView(QWidget):
     def point_at(self, name: str, cycle: int) -> None:
         """Put the crosshair at ``cycle`` and say what is marked there in the plot of ``name``,
         which is added where it is missing."""
+        self._make_plots()
         if self._grid.plot_of(name) is None:
             self.choose_plots([*self.plots()[: MOST_PLOTS - 1], name])
         plot = self._grid.plot_of(name)
@@ -271,6 +272,8 @@ class MetricsView(QWidget):
         self._tick.stop()
         run, x_axis = self._run, self._options.x_axis
         empty = run is None or not len(run.cycles)
+        if not empty:
+            self._make_plots()
         self._pages.setCurrentWidget(self._empty if empty else self._scroll)
         self.controls.show_run(not empty)
         for action in self._figure_actions:
@@ -294,6 +297,12 @@ class MetricsView(QWidget):
                           raw=plot.about.name in self._options.raw)
             self._show_legend(run)
         self._pointing.draw()
+
+    def _make_plots(self) -> None:
+        """Have the plots there from now on."""
+        if self._grid.make_plots():
+            self._show_options()
+            self._fit_dials()
 
     def _on_tick(self) -> None:
         if not self.visibleRegion().isEmpty():  # behind another tab nothing is drawn
@@ -394,6 +403,7 @@ class MetricsView(QWidget):
 
     def _current(self) -> MetricPlot:
         """Return the plot the person is at: by keyboard, by pointer, or the first."""
+        self._make_plots()
         shown, focus = list(self._grid), QApplication.focusWidget()
         at = [plot for plot in shown if focus and plot.isAncestorOf(focus)]
         return next(iter([*at, *filter(None, [self._pointing.crosshair.plot]), *shown]))
@@ -454,7 +464,8 @@ class MetricsView(QWidget):
             plot.menu.show_state(
                 enlarged=plot is self._grid.enlarged, log=options.is_log(name),
                 raw=name in options.raw, smoothing=options.weight > 0)
-        self.controls.show_log(options.all_log([plot.about.name for plot in self._grid]))
+        self.controls.show_log(options.all_log(
+            [plot.about.name for plot in self._grid] or self.plots()))
         self._show_following()
         self._schedule()
 

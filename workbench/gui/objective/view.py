@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QSplitter, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSplitter, QVBoxLayout, QWidget
 
 from workbench.gui.background import Background
 from workbench.gui.objective.bars import Bars
@@ -13,8 +13,8 @@ from workbench.gui.objective.edge import Edge
 from workbench.gui.objective.reading import Picture, read_picture
 from workbench.gui.objective.region import RegionPlot
 from workbench.gui.run_view import PictureView
-from workbench.gui.widgets.controls import label
 from workbench.gui.widgets.cycle_controls import CycleControls
+from workbench.gui.widgets.pages import Pages
 from workbench.gui.widgets.theme import themes
 from workbench.store.store import Store
 
@@ -34,7 +34,10 @@ class ObjectiveView(PictureView[Picture]):
 
     def __init__(self, store: Store, background: Background, parent: QWidget | None = None) -> None:
         super().__init__("objective_view", store, background, parent)
-        self._build()
+        self._pages = Pages("objective", self._make_plots)
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(self._pages)
         themes().changed.connect(self.draw)
         self.draw()
 
@@ -52,6 +55,10 @@ class ObjectiveView(PictureView[Picture]):
         """Put the two plots beside each other, or above where the view is narrow; a low one has
         the formula in fewer words."""
         super().resizeEvent(event)
+        if self._pages.is_made:
+            self._arrange()
+
+    def _arrange(self) -> None:
         self.formula.set_low(self.height() < _LOW)
         beside = self.width() >= 0.9 * self.height()
         self._plots.setOrientation(
@@ -66,12 +73,12 @@ class ObjectiveView(PictureView[Picture]):
         picture = self.picture
         objective = None if picture is None else picture.algorithm.objective
         if picture is None or objective is None or not picture.cycles:
-            self._empty.setText(
+            self._pages.say(
                 _NO_OBJECTIVE.format(picture.algorithm.title) if picture and objective is None
                 else _NO_RUN if self.run_id is None
                 else _NO_CYCLE if self.alive else _ENDED if picture else "")
-            self._pages.setCurrentWidget(self._empty)
             return
+        self._pages.make()
         self.cycles.show_cycles(picture.cycles, picture.cycle, self.wanted is None)
         self.formula.show_picture(picture, self.alive)
         self.bars.show_picture(picture)
@@ -80,7 +87,7 @@ class ObjectiveView(PictureView[Picture]):
         if objective.region is not None:
             self.edge.show_picture(picture)
             self._draw_region()
-        self._pages.setCurrentWidget(self._whole)
+        self._pages.show_whole()
 
     def _draw_region(self) -> None:
         picture = self.picture
@@ -98,11 +105,7 @@ class ObjectiveView(PictureView[Picture]):
 
     # -- making it
 
-    def _build(self) -> None:
-        self._empty = label("", "muted", wrap=True)
-        self._empty.setObjectName("objective_empty")
-        self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._empty.setMargin(24)
+    def _make_plots(self) -> QWidget:
         self.cycles = CycleControls(
             "objective", "The cycle whose loss and trust region are shown")
         self.bars, self.region, self.edge = Bars(), RegionPlot(), Edge()
@@ -122,8 +125,9 @@ class ObjectiveView(PictureView[Picture]):
         self._plots.addWidget(self.region)
         self._plots.setStretchFactor(0, 1)
         self._plots.setStretchFactor(1, 1)
-        self._whole = QWidget()
-        column = QVBoxLayout(self._whole)
+        self._arrange()
+        whole = QWidget()
+        column = QVBoxLayout(whole)
         column.setContentsMargins(8, 8, 8, 8)
         column.setSpacing(6)
         top = QHBoxLayout()
@@ -133,9 +137,4 @@ class ObjectiveView(PictureView[Picture]):
         column.addLayout(top)
         column.addWidget(self._plots, 1)
         column.addWidget(self.edge)
-        self._pages = QStackedWidget()
-        self._pages.addWidget(self._empty)
-        self._pages.addWidget(self._whole)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(self._pages)
+        return whole
