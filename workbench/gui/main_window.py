@@ -122,11 +122,11 @@ class MainWindow(QMainWindow):
         self._restored: set[str] = set()
         self.actions_ = Actions(self)
         self.undo_group = QUndoGroup(self)
-        self.models = ModelsDock()
-        self.hyperparameters = HyperparametersDock()
+        self.docks = {name: self._make_dock(name, title) for name, title in DOCKS.items()}
+        self.models = ModelsDock(self.docks["models"])
+        self.hyperparameters = HyperparametersDock(self.docks["hyperparameters"])
         self.hyperparameters.appliable.connect(
             lambda can, why: self.actions_.allow("apply", can, why))
-        self.docks = {name: self._make_dock(name, title) for name, title in DOCKS.items()}
         self.views: dict[str, QWidget] = {}
         """What is in each dock; of the large views, once they are there."""
         self._add_view("models", self.models)
@@ -155,12 +155,12 @@ class MainWindow(QMainWindow):
         from workbench.gui.prompts.run_prompts import PromptsOfRun
 
         background.failed.connect(self.toast.show_message)
-        for name, view in make_views(store, background).items():
+        for name, view in make_views(store, background, self.docks).items():
             if name != "runs":  # whose columns say what it needs
                 view.setMinimumSize(_SMALLEST)
             setattr(self, name, view)
             self._add_view(name, view)
-        self.prompts_of_run = PromptsOfRun(self.prompts)
+        self.prompts_of_run = PromptsOfRun(self.prompts, self.docks["prompts"])
         self.prompts_of_run.titled.connect(self.docks["prompts"].setWindowTitle)
         self.docks["prompts"].setWidget(self.prompts_of_run)
         self.guide.set_state(self.state)
@@ -425,7 +425,8 @@ class MainWindow(QMainWindow):
             view.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
             if takes_keys is not None:
                 view.setFocusProxy(takes_keys)
-        self.docks[name].setWidget(view)
+        if name != "prompts":  # which has those of the run beside it
+            self.docks[name].setWidget(view)
 
     def _set_apart(self, dock: QDockWidget, floats: bool) -> None:
         """Let a dock that begins to float lie beside where it was, so that one sees that it

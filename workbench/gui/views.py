@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from PySide6.QtWidgets import QWidget
@@ -22,9 +23,15 @@ DOCKS = {
 """What each is called on the screen."""
 
 
-def make_views(store: Store, background: Background) -> dict[str, QWidget]:
+def make_views(
+    store: Store, background: Background, docks: Mapping[str, QWidget]
+) -> dict[str, QWidget]:
     """Return the views that need the store, by the dock they are in. What they import takes most
-    of a second: pyqtgraph, numpy, the store."""
+    of a second: pyqtgraph, numpy, the store.
+
+    Each has its place before it is built: Qt styles all that is in a widget anew whenever the
+    widget gets another parent.
+    """
     from workbench.gui.chances.view import ChancesView
     from workbench.gui.completions.view import CompletionsView
     from workbench.gui.distributions.view import DistributionsView
@@ -39,20 +46,20 @@ def make_views(store: Store, background: Background) -> dict[str, QWidget]:
     from workbench.gui.tokens.view import TokensView
     from workbench.gui.trying.view import TryView
 
-    prompts = PromptsView(store)
+    prompts = PromptsView(store, docks["prompts"])
     return {
         "prompts": prompts,
-        "runs": RunsDock(store, background),
-        "metrics": MetricsView(Dials(store, background)),
-        "completions": CompletionsView(store, prompts.rows),
-        "trying": TryView(store, prompts.rows, prompts.selected),
-        "tokens": TokensView(store),
-        "objective": ObjectiveView(store, background),
-        "paths": PathsView(store, background),
-        "chances": ChancesView(store),
-        "guide": GuideView(store, background),
-        "distributions": DistributionsView(store, background),
-        "frontier": FrontierView(store, background),
+        "runs": RunsDock(store, background, docks["runs"]),
+        "metrics": MetricsView(Dials(store, background), docks["metrics"]),
+        "completions": CompletionsView(store, prompts.rows, docks["completions"]),
+        "trying": TryView(store, prompts.rows, prompts.selected, docks["trying"]),
+        "tokens": TokensView(store, docks["tokens"]),
+        "objective": ObjectiveView(store, background, docks["objective"]),
+        "paths": PathsView(store, background, docks["paths"]),
+        "chances": ChancesView(store, docks["chances"]),
+        "guide": GuideView(store, background, docks["guide"]),
+        "distributions": DistributionsView(store, background, docks["distributions"]),
+        "frontier": FrontierView(store, background, docks["frontier"]),
     }
 
 

@@ -14,7 +14,7 @@ from workbench.gui.run_view import PictureView
 from workbench.gui.widgets.controls import label
 from workbench.gui.widgets.cycle_controls import CycleControls
 from workbench.gui.widgets.form_scroll import FormScroll
-from workbench.gui.widgets.pages import Pages
+from workbench.gui.widgets.picture_pages import PicturePages
 from workbench.gui.widgets.theme import themes
 from workbench.store.store import Store
 
@@ -39,7 +39,7 @@ class DistributionsView(PictureView[Picture]):
         # All at once would take longer than a frame of the screen.
         self._next = QTimer(self, interval=0)
         self._next.timeout.connect(self._draw_next)
-        self._pages = Pages("distributions", self._make_plots)
+        self._pages = PicturePages("distributions", self._make_plots)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(self._pages)

@@ -19,7 +19,7 @@ from workbench.gui.frontier.reading import Picture, Y, cost_text, read_picture
 from workbench.gui.run_view import PictureView
 from workbench.gui.what_is import Explanation, explain_by
 from workbench.gui.widgets.controls import label, named
-from workbench.gui.widgets.pages import Pages
+from workbench.gui.widgets.picture_pages import PicturePages
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.run_colours import run_colour
 from workbench.gui.widgets.theme import themes
@@ -238,7 +238,7 @@ class FrontierView(PictureView[Picture]):
                            "The point pointed at", "")
         self._said.setProperty("role", "muted")
         self._said.setMinimumWidth(1)
-        self._pages = Pages("frontier", self._make_plot)
+        self._pages = PicturePages("frontier", self._make_plot)
         column = QVBoxLayout(self)
         column.setContentsMargins(8, 8, 8, 8)
         column.setSpacing(6)

@@ -50,8 +50,8 @@ class GuideView(RunView):
 
     opened = Signal(str)
 
-    def __init__(self, store: Store, background: Background) -> None:
-        super().__init__("guide_view", store)
+    def __init__(self, store: Store, background: Background, parent: QWidget | None = None) -> None:
+        super().__init__("guide_view", store, parent)
         self._background = background
         self._state = State.IDLE
         self._part, self._held = "", False

@@ -108,17 +108,6 @@ class HyperparametersDock(QWidget):
         self._kept: dict[str, _Kept] = {}
         self._own: _Own | None = None
         self.data_line = DataLine()
-        self.form = HyperparametersForm(self.algorithm.settings)
-        self._untouched: Mapping[str, Value] = self.form.values()
-        self.undo_stack = self.form.undo_stack
-        scrolled = QWidget()
-        column = QVBoxLayout(scrolled)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        column.addWidget(self.form, 1)
-        column.addWidget(self._make_history())
-        scroll = self._scroll = FormScroll(scrolled)
-        scroll.setMinimumHeight(_LEAST_FORM)
         # What is scrolled gives way, so that Apply and Revert are in sight at every height.
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 4, 0, 0)
@@ -126,7 +115,19 @@ class HyperparametersDock(QWidget):
         layout.addWidget(self._make_chooser())
         layout.addWidget(self.data_line)
         layout.addLayout(self._make_header())
-        layout.addWidget(scroll, 1)
+        # From the outside to the inside, so that what is in the form is styled once.
+        scrolled = QWidget()
+        self._scroll = FormScroll(scrolled, self)
+        self._scroll.setMinimumHeight(_LEAST_FORM)
+        layout.addWidget(self._scroll, 1)
+        self.form = HyperparametersForm(self.algorithm.settings, scrolled)
+        self._untouched: Mapping[str, Value] = self.form.values()
+        self.undo_stack = self.form.undo_stack
+        column = QVBoxLayout(scrolled)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        column.addWidget(self.form, 1)
+        column.addWidget(self._make_history())
         layout.addLayout(self._make_footer())
         self.form.changed.connect(self._refresh)
         self.form.fork_wanted.connect(

@@ -14,7 +14,7 @@ from workbench.gui.objective.reading import Picture, read_picture
 from workbench.gui.objective.region import RegionPlot
 from workbench.gui.run_view import PictureView
 from workbench.gui.widgets.cycle_controls import CycleControls
-from workbench.gui.widgets.pages import Pages
+from workbench.gui.widgets.picture_pages import PicturePages
 from workbench.gui.widgets.theme import themes
 from workbench.store.store import Store
 
@@ -34,7 +34,7 @@ class ObjectiveView(PictureView[Picture]):
 
     def __init__(self, store: Store, background: Background, parent: QWidget | None = None) -> None:
         super().__init__("objective_view", store, background, parent)
-        self._pages = Pages("objective", self._make_plots)
+        self._pages = PicturePages("objective", self._make_plots)
         outer = QVBoxLayout(self)
         outer.setContentsMargins(0, 0, 0, 0)
         outer.addWidget(self._pages)

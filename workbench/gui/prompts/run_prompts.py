@@ -30,8 +30,8 @@ class PromptsOfRun(QWidget):
 
     titled = Signal(str)
 
-    def __init__(self, view: PromptsView) -> None:
-        super().__init__()
+    def __init__(self, view: PromptsView, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
         self.view = view
         self._run: tuple[int, str, tuple[str, ...]] | None = None
         self.run_button = tool_button("", "prompts_of_run", "Prompts of the run",
@@ -54,18 +54,18 @@ class PromptsOfRun(QWidget):
         self.list.setUniformItemSizes(True)
         self.list.setTextElideMode(Qt.TextElideMode.ElideRight)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        framed = QWidget()
-        inside = QVBoxLayout(framed)
-        inside.setContentsMargins(8, 8, 8, 8)
-        inside.addWidget(self.list)
-        self._pages = QStackedWidget()
-        self._pages.addWidget(view)
-        self._pages.addWidget(framed)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(0)
         layout.addWidget(self._switch)
+        self._pages = QStackedWidget(self)
         layout.addWidget(self._pages, 1)
+        framed = QWidget(self._pages)
+        inside = QVBoxLayout(framed)
+        inside.setContentsMargins(8, 8, 8, 8)
+        inside.addWidget(self.list)
+        self._pages.addWidget(view)
+        self._pages.addWidget(framed)
         self.setFocusProxy(view)
         self.next_button.setChecked(True)
         view.changed.connect(self._edited)

@@ -21,8 +21,8 @@ class FormScroll(QScrollArea):
     narrower when there is something to scroll: a width that depended on it could make the text
     wrap so that the bar goes again, without end."""
 
-    def __init__(self, form: QWidget) -> None:
-        super().__init__(widgetResizable=True)
+    def __init__(self, form: QWidget, parent: QWidget | None = None) -> None:
+        super().__init__(parent, widgetResizable=True)
         self.setVerticalScrollBar(_QuietBar())
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QStackedWidget, QWidget
 from workbench.gui.widgets.controls import label
 
 
-class Pages(QStackedWidget):
+class PicturePages(QStackedWidget):
     """A sentence at first. What there is to see is made by ``make`` when it is first shown: plots
     take a good part of a window's start, and of most there is nothing to see yet."""
 
