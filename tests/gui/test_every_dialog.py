@@ -127,13 +127,22 @@ def export_figure(opened: Opened) -> None:
 
 
 FILE = ev.UntrustedFile(str(EXAMPLE_REWARDS["vader"]), "0f" * 32, "def reward(p, c): ...")
+
+
+def what_is(opened: Opened) -> None:
+    """Ask what the first plot of a run is."""
+    metrics = opened.window.metrics
+    metrics.show_run(1, {name: Series([1], [0.5]) for name in metrics.plots()}, [])
+    metrics.repaint_now()
+    next(iter(metrics._grid)).menu.actions()[-1].trigger()
+
+
 DIALOGS: dict[str, Callable[[Opened], object]] = {
     "command_palette": action("palette"),
     "shortcut_sheet": action("shortcuts"),
     "about": action("about"),
     "compare_algorithms": compare_algorithms,
-    "what_is": lambda opened: next(
-        iter(opened.window.metrics._grid)).menu.actions()[-1].trigger(),
+    "what_is": what_is,
     "notifications": action("notifications"),
     "checkpoints": action("checkpoints"),
     "delete_checkpoint_question": delete_checkpoint,

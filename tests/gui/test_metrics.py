@@ -159,9 +159,10 @@ def plot(view, name):
 
 
 def shown_value(view, name):
+    """What a plot says, if there is one yet."""
     label = find_metric(name).label
-    return next(w for w in view.findChildren(QLabel)
-                if w.accessibleName() == f"{label}, current value").text()
+    return next((w.text() for w in view.findChildren(QLabel)
+                 if w.accessibleName() == f"{label}, current value"), "–")
 
 
 def visible_texts(view):

@@ -58,7 +58,10 @@ def test_the_five_ideas_say_their_formula_and_their_paper() -> None:
         assert specs[name].source
 
 
-def test_a_plot_says_what_it_is(opened: Opened) -> None:
+def test_a_plot_says_what_it_is(qtbot: QtBot, opened: Opened, run_id: int) -> None:
+    opened.controller.show_run(run_id)
+    opened.window.reveal("metrics")
+    qtbot.waitUntil(lambda: bool(list(opened.window.metrics._grid)))
     plot = next(iter(opened.window.metrics._grid))
     entry = next(a for a in plot.menu.actions() if a.text() == WHAT_IS)
     entry.trigger()
@@ -79,7 +82,7 @@ def test_a_term_says_what_it_is_by_mouse_and_by_keyboard(
     opened.controller.show_run(fill(store))
     opened.window.reveal("objective")
     view = opened.window.objective
-    qtbot.waitUntil(lambda: bool(view.formula.chips) and view.formula.chips[0].isVisible())
+    qtbot.waitUntil(lambda: view.picture is not None and view.formula.chips[0].isVisible())
     chip = view.formula.chips[0]
     qtbot.mouseClick(chip, Qt.MouseButton.LeftButton)
     dialog = page(opened)
@@ -102,10 +105,13 @@ def test_every_picture_says_what_it_is(qtbot: QtBot, opened: Opened, store) -> N
         window.reveal(name)
         view = window.views[name]
         qtbot.waitUntil(lambda view=view: view.isVisible())
+        if name == "metrics":
+            qtbot.waitUntil(lambda: bool(list(window.metrics._grid)))
         if name == "objective":
             qtbot.waitUntil(lambda: window.objective.picture is not None)
         if name == "frontier":
-            qtbot.waitUntil(lambda: window.frontier.plot.isVisible())
+            qtbot.waitUntil(lambda: window.frontier.picture is not None
+                            and window.frontier.plot.isVisible())
         if name == "distributions":
             qtbot.waitUntil(lambda: window.distributions.picture is not None)
         for widget in view.findChildren(QWidget):

@@ -259,7 +259,8 @@ class HyperparametersForm(QWidget):
         self.rows.made[name] = row
         in_fixed = section is self.sections[FIXED]  # which begins with hint and button
         section.body.insertWidget(2 * in_fixed + len(above), row)
-        before = above[-1].reset if above else self.fork_button if in_fixed else section.header
+        before: QWidget = (
+            above[-1].reset if above else self.fork_button if in_fixed else section.header)
         for widget in (row.field, row.reset):  # Tab goes from above to below
             self.setTabOrder(before, widget)
             before = widget
