@@ -17,7 +17,6 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QElidingLabel, QFlowLayout
 
 from workbench.algorithms import algorithm_of_cycle
 from workbench.formatting import difference, number, percent, signed, visible
@@ -28,6 +27,8 @@ from workbench.gui.paths.siblings import SiblingsView
 from workbench.gui.paths.tree import PathTree
 from workbench.gui.place_view import Place, PlaceView
 from workbench.gui.widgets.controls import enable, label, named, tool_button
+from workbench.gui.widgets.eliding_label import ElidingLabel
+from workbench.gui.widgets.flow_layout import FlowLayout
 from workbench.gui.widgets.place_text import place_text
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import themes
@@ -317,12 +318,12 @@ class PathsView(PlaceView):
         column = QVBoxLayout(self._whole)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
-        self._where = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "paths_where",
+        self._where = named(ElidingLabel(), "paths_where",
                             "Place", "The place in a completion from which is written on")
-        self._where.setElideMode(Qt.TextElideMode.ElideMiddle)
+        self._where.set_elide_mode(Qt.TextElideMode.ElideMiddle)
         layout.addWidget(self._make_head())
         controls = QWidget()
-        flow = QFlowLayout(controls)
+        flow = FlowLayout(controls)
         flow.setContentsMargins(0, 0, 0, 0)
         flow.setSpacing(6)
         self.button = named(QPushButton("Write on from here"), "write_on", "Write on from here",
@@ -370,7 +371,7 @@ class PathsView(PlaceView):
         self._draw_legend()
         themes().changed.connect(self._draw_legend)
         column.addWidget(self.tree, 1)
-        self._text = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "paths_text",
+        self._text = named(ElidingLabel(), "paths_text",
                            "The path pointed at", "")
         column.addWidget(self._legend)
         column.addWidget(self._text)
