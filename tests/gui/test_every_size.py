@@ -123,18 +123,16 @@ def test_the_filter_is_on_the_line_of_the_cycles(
     assert controls.filter.width() >= 13 * controls.fontMetrics().averageCharWidth()
 
 
-@pytest.mark.parametrize(("screen", "least"), [(LAPTOP_AT_200, 100), ((1280, 720), 80)])
-def test_the_value_line_is_read(
-    qtbot: QtBot, opened: Opened, store: Store, screen: tuple[int, int], least: int
-) -> None:
+def test_the_value_line_is_read(qtbot: QtBot, opened: Opened, store: Store) -> None:
     opened.controller.show_run(fill_traced(store))
-    size(opened, *screen)
-    opened.window.reveal("tokens")
     view = opened.window.tokens
-    qtbot.waitUntil(lambda: view.list.count() == len(PROMPTS))
-    size(opened, *screen)
-    assert view.line.height() >= least
-    assert is_whole(view.line)
+    for screen, least in ((LAPTOP_AT_200, 100), ((1280, 720), 80)):
+        size(opened, *screen)
+        opened.window.reveal("tokens")
+        qtbot.waitUntil(lambda: view.list.count() == len(PROMPTS))
+        size(opened, *screen)
+        assert view.line.height() >= least
+        assert is_whole(view.line)
 
 
 def test_a_mistyped_filter_covers_no_headline(
@@ -245,43 +243,45 @@ def test_a_double_click_on_a_tab_enlarges_and_another_shows_all(opened: Opened) 
     assert in_sight(opened) == [*(n for n in before if n != "completions"), "tokens"]
 
 
-@pytest.mark.parametrize("name", ["tokens", "objective", "paths", "chances", "distributions"])
-def test_the_view_whose_tab_was_clicked_is_enlarged_and_escape_leaves_it(
-    opened: Opened, name: str
-) -> None:
+def test_the_view_whose_tab_was_clicked_is_enlarged_and_escape_leaves_it(opened: Opened) -> None:
     size(opened, 1280, 720)
-    window, title = opened.window, opened.window.docks[name].windowTitle()
+    window = opened.window
     window.activateWindow()
-    window.reveal("completions")
-    bar = tabs(opened, title)
-    at = next(i for i in range(bar.count()) if bar.tabText(i) == title)
-    QTest.mouseClick(bar, Qt.MouseButton.LeftButton, pos=bar.tabRect(at).center())
-    QApplication.processEvents()
-    assert name in in_sight(opened)
-    QTest.keyClick(window, Qt.Key.Key_F11)
-    QApplication.processEvents()
-    assert in_sight(opened) == [name]
-    QTest.keyClick(QApplication.focusWidget() or window, Qt.Key.Key_Escape)
-    QApplication.processEvents()
-    assert "models" in in_sight(opened)
+    for name in ("tokens", "objective", "paths", "chances", "distributions"):
+        title = window.docks[name].windowTitle()
+        window.reveal("completions")
+        bar = tabs(opened, title)
+        at = next(i for i in range(bar.count()) if bar.tabText(i) == title)
+        QTest.mouseClick(bar, Qt.MouseButton.LeftButton, pos=bar.tabRect(at).center())
+        QApplication.processEvents()
+        assert name in in_sight(opened)
+        QTest.keyClick(window, Qt.Key.Key_F11)
+        QApplication.processEvents()
+        assert in_sight(opened) == [name]
+        QTest.keyClick(QApplication.focusWidget() or window, Qt.Key.Key_Escape)
+        QApplication.processEvents()
+        assert "models" in in_sight(opened)
 
 
-@pytest.mark.parametrize("name", ["completions", "models", "metrics", "prompts"])
 def test_the_view_that_was_clicked_in_is_enlarged_though_nothing_there_takes_keys(
-    opened: Opened, name: str
+    opened: Opened
 ) -> None:
     size(opened, 1280, 720)
     window = opened.window
     window.activateWindow()
-    window.reveal("hyperparameters")
-    view = window.views[name]
-    plain = [w for w in view.findChildren(QWidget) if type(w) in (QWidget, QLabel, MetricPlot)
-             and w.isVisible() and w.focusPolicy() is Qt.FocusPolicy.NoFocus]
-    assert plain
-    QTest.mouseClick(plain[-1], Qt.MouseButton.LeftButton)
-    QTest.keyClick(window, Qt.Key.Key_F11)
-    QApplication.processEvents()
-    assert in_sight(opened) == [name]
+    for name in ("completions", "models", "metrics", "prompts"):
+        window.reveal("hyperparameters")
+        plain = [w for w in window.views[name].findChildren(QWidget)
+                 if type(w) in (QWidget, QLabel, MetricPlot)
+                 and w.isVisible() and w.focusPolicy() is Qt.FocusPolicy.NoFocus]
+        assert plain
+        QTest.mouseClick(plain[-1], Qt.MouseButton.LeftButton)
+        QTest.keyClick(window, Qt.Key.Key_F11)
+        QApplication.processEvents()
+        assert in_sight(opened) == [name]
+        QTest.keyClick(window, Qt.Key.Key_F11)
+        size(opened, 1280, 720)
+        assert "hyperparameters" in in_sight(opened)
 
 
 def tabs(opened: Opened, title: str) -> QTabBar:

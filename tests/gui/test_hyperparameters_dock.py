@@ -9,6 +9,7 @@ from pytestqt.qtbot import QtBot
 from workbench.gui.actions import tip_of
 from workbench.gui.hyperparameters.dock import HyperparametersDock
 from workbench.gui.hyperparameters.form import FIXED, LOCKED
+from workbench.gui.hyperparameters.row import Row
 from workbench.gui.widgets.number_field import NumberField
 from workbench.ppo.declaration import PPO
 from workbench.ppo.hyperparameters import Hyperparameters, parse, specs
@@ -51,6 +52,49 @@ def line(dock: HyperparametersDock) -> str:
 def test_every_declared_hyperparameter_has_a_row(dock: HyperparametersDock) -> None:
     assert list(dock.form.rows) == list(specs())
     assert dock.hyperparameters() == Hyperparameters()
+
+
+def test_rows_are_made_when_they_are_to_be_seen(dock: HyperparametersDock) -> None:
+    form = dock.form
+    assert 0 < len(form.rows.made) < len(specs()) / 2
+    assert all(row.isVisible() for row in form.rows.made.values())
+    closed = next(title for title, section in form.sections.items() if not section.is_open)
+    form.set_values({"kl_coef": 0.2}, "test")
+    form.sections[closed].set_open(True)
+    dock._show_all.click()
+    form.set_open_sections(form.sections)
+    assert form.rows.made["kl_coef"].field.value() == 0.2
+    for title, section in form.sections.items():
+        shown = [row for row in section.content.findChildren(Row) if row.isVisible()]
+        in_order = [name for name, spec in specs().items()
+                    if (spec.group if spec.live else FIXED) == title and name in form.rows.made
+                    and form.rows[name] in shown]
+        assert [row.spec.name for row in sorted(shown, key=Row.y)] == in_order
+
+
+def test_tab_goes_from_above_to_below_whenever_a_row_was_made(dock: HyperparametersDock) -> None:
+    form = dock.form
+    form.rows["seed"], form.rows["dual_clip"]  # before those above them
+    dock._show_all.click()
+    form.set_open_sections(form.sections)
+    QApplication.processEvents()
+    rows = [row for row in form.rows.made.values() if row.isVisible()]
+    places = {row.field: row.mapTo(form, QPoint()).y() for row in rows}
+    passed: list[int] = []
+    at = form.sections[next(iter(form.sections))].header.nextInFocusChain()
+    for _ in range(2000):
+        if at in places:
+            passed.append(places.pop(at))
+        at = at.nextInFocusChain()
+    assert not places
+    assert passed == sorted(passed)
+
+
+def test_what_is_wrong_opens_its_section_and_is_said(running: HyperparametersDock) -> None:
+    name = next(n for n, spec in specs().items() if spec.live and n not in running.form.rows.made)
+    running.refused({name: "That cannot be."})
+    assert running.form.rows.made[name].isVisible()
+    assert running.form.rows[name].problem.text() == "That cannot be."
 
 
 def test_edits_are_what_start_uses(dock: HyperparametersDock) -> None:

@@ -15,6 +15,7 @@ from helpers.window import (
     bare_controls,
     fill,
     is_part_of_another,
+    make_all,
     ready,
 )
 from PySide6.QtCore import QByteArray, QEvent, QPoint, QRect, QSize, Qt
@@ -24,6 +25,7 @@ from PySide6.QtWidgets import (
     QApplication,
     QDialog,
     QFileDialog,
+    QGraphicsView,
     QLabel,
     QToolBar,
     QToolButton,
@@ -58,8 +60,26 @@ from workbench.training.events import (
 
 
 def test_every_control_has_a_name_and_a_tooltip(opened: Opened) -> None:
+    make_all(opened.window)
     bare = bare_controls(opened.window)
     assert not bare, "\n".join(bare)
+
+
+def test_nothing_is_plotted_before_there_is_something_to_see(
+    qtbot: QtBot, opened: Opened, run_id: int
+) -> None:
+    window = opened.window
+    assert window.findChildren(QGraphicsView) == []
+    opened.controller.show_run(run_id)
+    window.reveal("metrics")
+    qtbot.waitUntil(lambda: bool(window.findChildren(QGraphicsView)))
+    assert [plot.about.name for plot in window.metrics._grid] == window.metrics.plots()
+    # The pictures that are behind other tabs wait.
+    assert all(window.metrics.isAncestorOf(v) for v in window.findChildren(QGraphicsView))
+    window.resize(1280, 800)
+    window.reveal("frontier")
+    qtbot.waitUntil(lambda: any(
+        window.frontier.isAncestorOf(v) for v in window.findChildren(QGraphicsView)))
 
 
 def test_no_two_actions_share_a_shortcut(opened: Opened) -> None:

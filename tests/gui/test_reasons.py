@@ -11,6 +11,7 @@ from helpers.window import (
     Opened,
     completions,
     fill,
+    make_all,
     metrics,
     ready,
     unexplained,
@@ -98,6 +99,7 @@ def test_what_is_disabled_says_why(
     opened: Opened, store: Store, bring: Callable[[Opened, Store], object]
 ) -> None:
     window = opened.window
+    make_all(window)
     bring(opened, store)
     for view in (window.metrics, window.tokens, window.completions):
         view._tick.stop() if hasattr(view, "_tick") else view._reload.stop()

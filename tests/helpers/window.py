@@ -110,6 +110,14 @@ class Opened:
             shiboken6.delete(self.window)
 
 
+def make_all(window: MainWindow) -> None:
+    """Have everything there that is made when it is first seen."""
+    list(window.hyperparameters.form.rows.values())
+    window.metrics._make_plots()
+    for view in (window.objective, window.distributions, window.frontier):
+        view._pages.make()
+
+
 def ready(opened: Opened) -> None:
     """Let the models that are named be loaded, as the session would."""
     command = opened.window.models.wanted()
