@@ -25,7 +25,8 @@ from workbench.models.policy_tokenizer import PromptError
 from workbench.records import ScoredText, TextPrompt
 
 SETTINGS = {"batch_size": 100, "response_length": LONGEST - 1, "learning_rate": 1e-3,
-            "keep_tokens": 0, "comparison_prompts": NODES - 1, "lr_scheduler_type": "constant"}
+            "keep_tokens": 0, "comparison_prompts": NODES - 1, "lr_scheduler_type": "constant",
+            "polyak": 0.005}
 
 
 def walked(graph, count=1000):
