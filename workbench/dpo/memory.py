@@ -11,6 +11,7 @@ from workbench.dpo.pairs import read_table
 from workbench.learning import memory as any_run
 from workbench.learning.footprint import Footprint, PolicyCosts
 from workbench.learning.memory import (
+    alone,
     at_once,
     halved,
     held,
@@ -18,7 +19,6 @@ from workbench.learning.memory import (
     sampling,
     scoring,
     updating,
-    with_allocator,
     work_of,
 )
 from workbench.learning.workload import Phases, Workload
@@ -80,13 +80,15 @@ def memory(models: _Models, hp: DPOSettings, work: Workload, lengths: Lengths) -
     batching = models.capabilities.reading
     longest = _shapes(lengths, len(lengths.rows), at_once(models, hp), 1, batching)
     read = max(reading(models, costs, *shape) for shape in longest)
-    phases = with_allocator(models, _held(models, hp, work, lengths), {
+    there = _held(models, hp, work, lengths)
+    # The update comes first and needs most.
+    working: Phases = {
         Phase.UPDATING: updating(models, costs, hp, _shapes(
             lengths, hp.batch_size, at_once(models, hp), 2, batching)),
         Phase.EVALUATING: {"Reading": read},
         Phase.COMPARING: _comparing(models, costs, hp, work, width),
-    })
-    return {phase: phases[phase] for phase in Phase if phase in phases}
+    }
+    return {phase: alone(models, there, parts) for phase, parts in working.items()}
 
 
 def relief(

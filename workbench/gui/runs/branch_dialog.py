@@ -294,9 +294,9 @@ class BranchDialog(Dialog):
         across.addLayout(self._make_settings(), 1)
         self.body.addLayout(across, 1)
         self.name.setVisible(not self._back)  # with a parent now: else a window of its own
-        for widget in (self._learns_by, self.algorithm_field):
-            widget.setVisible(
-                not self._back and self._own is not None and len(algorithms.ALGORITHMS) > 1)
+        several = not self._back and self._own is not None and len(algorithms.ALGORITHMS) > 1
+        self._learns_by.setVisible(several)
+        self.algorithm_field.setVisible(several)
         self.warn(warning)
         self.body.addWidget(self._summary)
         self.finish("Cancel", "Leave everything as it is", 860, 600)
