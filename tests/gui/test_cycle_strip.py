@@ -56,7 +56,7 @@ def test_the_part_in_hand_is_live_and_what_is_known_stands_beside_it(opened):
             "val/ratio_var": 0.0025})])
     assert shown(opened) == [
         "Write mean length 48", "Score mean 1.42", "Estimate mean 0.91",
-        f"*Update epoch 2/4, outside {percent(0.06)}, KL +0.30", "Compare"]
+        f"*Update epoch 2/4, outside {percent(0.06)}, moved KL +0.30", "Compare"]
     # The clip range, and one deviation of the ratio to each side of 1.
     assert opened.window.strip.buttons[3].band == pytest.approx((0.8, 1.2, 0.95, 1.05))
     # Of another run nothing is shown.
@@ -216,7 +216,7 @@ def test_its_numbers_are_those_of_the_store(qapp, tmp_path):
         metrics = {name: s.values[-1] for name, s in store.metrics(1).items()}
         moved = metrics["policy/approxkl"] * metrics["objective/length"]
         assert window.strip.buttons[3].result == (
-            f"outside {percent(metrics['policy/clipfrac'])}, KL {signed(moved)}")
+            f"outside {percent(metrics['policy/clipfrac'])}, moved KL {signed(moved)}")
         assert window.strip.buttons[4].result == (
             f"mean {number(metrics['objective/scores_compared'])}")
 

@@ -250,16 +250,17 @@ def test_paging_says_that_pages_no_longer_turn(opened, guide) -> None:
     assert "no longer turns" not in guide._now.text()
 
 
-def test_where_the_run_is_held_only_its_cards_turn() -> None:
+def test_where_the_run_is_held_no_card_turns_by_itself() -> None:
     cards = [Card(part, f"{part} {i}", "", "cycle") for part in "abc" for i in range(2)]
     following = Following([Card(BEFORE, "", "", "cycle"), *cards], "abc")
     for part in "abcab":
         following.turn(part, 0.0)
     following.stand("b")
     assert (following.row, following.held) == (3, (1, 2))
-    assert following.leaf()
-    assert (following.row, following.held) == (4, (2, 2))
     assert not following.leaf()
+    assert (following.row, following.held) == (3, (1, 2))
+    following.go_to(4)
+    assert following.held == (2, 2)
     following.rest()
     assert following.held is None
     assert not following.live

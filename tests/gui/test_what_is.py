@@ -21,6 +21,7 @@ from workbench.gui.what_is import WHAT_IS, of_metric, of_setting, of_term, show_
 from workbench.gui.widgets.formula import printed_formula
 from workbench.gui.widgets.theme import themes
 from workbench.ppo.declaration import PPO
+from workbench.store.store import Store
 
 SOURCES = {name: text for name, text in vars(papers).items() if name.isupper()}
 
@@ -72,6 +73,26 @@ def test_a_plot_says_what_it_is(qtbot: QtBot, opened: Opened, run_id: int) -> No
     formula = dialog.findChild(QLabel, "what_is_formula")
     assert formula.text() == printed_formula(metric.formula, themes().theme.text)
     dialog.grab()
+
+
+def test_what_was_pointed_at_is_let_go_of_when_the_page_opens(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    from gui.test_frontier import fill
+
+    window = opened.window
+    window.show()
+    opened.controller.show_run(fill(store, cycles=20))
+    view = window.metrics
+    plot = next(iter(view._grid))
+    qtbot.waitUntil(lambda: plot.isVisible() and len(view._pointing.run.cycles) == 20)
+    canvas = plot._canvas
+    QApplication.sendEvent(canvas, QEvent(QEvent.Type.Enter))  # as Qt does, on screen
+    view._pointing.crosshair.hover(plot, (7.0, 0.0), view._pointing.run, (), "cycles")
+    assert view._pointing.crosshair.cycle == 7
+    next(a for a in plot.menu.actions() if a.text() == WHAT_IS).trigger()
+    page(opened)
+    qtbot.waitUntil(lambda: view._pointing.crosshair.cycle is None)
 
 
 def test_a_term_says_what_it_is_by_mouse_and_by_keyboard(

@@ -222,9 +222,9 @@ class Actions(QObject):
             self._starting = starting
             self._enable()
 
-    def set_start(self, text: str, tip: str, step_tip: str) -> None:
-        """Say what Start and Step would do."""
-        now = {"start": tip, "step": step_tip}
+    def set_start(self, text: str, tip: str, step_tip: str, into_tip: str) -> None:
+        """Say what Start, Step and Step into would do."""
+        now = {"start": tip, "step": step_tip, "step_into": into_tip}
         if text != self["start"].text() or any(
             tip_of(self[name]) != said for name, said in now.items()
         ):

@@ -94,19 +94,22 @@ LOSS = Card(
     "update", "One loss of three terms",
     "Gradient steps turn the weights so that L_PPO falls: L_POLICY makes tokens with a positive "
     "advantage likelier, L_VF teaches the value head to foresee better, L_ENT keeps choices open. "
-    "The coefficients c₁ and c₂ say how much the second and the third count.", "terms",
+    "The coefficients c₁ and c₂ say how much the second and the third have a say in the weights "
+    "that all three share.", "terms",
     view="objective", formula="L_PPO = L_POLICY + c₁·L_VF + c₂·L_ENT", say=_say_loss)
 CLIP = Card(
     "update", "The clip: a guard rail",
-    "The ratio ρ says how many times as likely the update has made a token. Beyond 1 + ε, or below "
-    "1 − ε, a token earns nothing more by going on, so it stops pushing: no lucky text can throw "
-    "the policy far off in one update. The band is the trust region.", "band", view="objective",
+    "The ratio ρ says how many times as likely the update has made a token. Once its own advantage "
+    "has pushed it beyond 1 ± ε, a token earns nothing more and stops pushing, so that no lucky "
+    "text throws the policy far off in one update; other tokens may still carry it on. The band is "
+    "the trust region.", "band", view="objective",
     formula="L_POLICY = mean of max(-A·ρ, -A·clip(ρ, 1-ε, 1+ε))", say=_say_clip)
 ENTROPY = Card(
     "update", "Entropy keeps choices open",
-    "Entropy says how open the choice of the next token is: 0 where only one is possible. A slow "
-    "fall is what learning looks like; a fall to almost 0 means that it writes one answer and "
-    "tries nothing else, and a rise while the reward does not rise that it forgets how to write. "
+    "Entropy says how open the choice of the next token is: 0 where only one is possible. Slow "
+    "change, more often down than up, is what learning looks like; a fall to almost 0 means that "
+    "it writes one answer and tries nothing else, and a rise while the reward does not rise that "
+    "it forgets how to write. "
     "The entropy term rewards openness; the temperature T teaches nothing by itself.", "openness",
     view="metrics", formula="L_ENT = Σ_v π(v)·log π(v)", metric="policy/entropy_avg",
     say=_say_entropy)

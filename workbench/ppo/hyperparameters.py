@@ -237,8 +237,9 @@ class Hyperparameters(Settings):
     )
     cliprange: float = declare(
         0.2, "Clip range (ε)", "Phase 2: update",
-        "The trust region: within an update a token's probability ratio earns nothing outside "
-        "1 ± ε.",
+        "The trust region: once a token's own advantage has pushed its probability ratio beyond "
+        "1 ± ε within an update, it earns nothing more and stops pushing. What the other tokens "
+        "teach may still carry it on.",
         ge=0.001, le=10.0,
         formula="L_POLICY = mean of max(-A·ρ, -A·clip(ρ, 1-ε, 1+ε))",
         source=SCHULMAN_2017,

@@ -81,7 +81,8 @@ METRICS = (
            "The clipped surrogate. Its level says little; sudden jumps say something.",
            source=SCHULMAN_2017),
     Metric("loss/value_avg", "Value loss", "score²", "mean of ½·(V - R)², clipped",
-           "How wrong the value head is about the reward still to come.",
+           "How wrong the value head is: V is what it foresaw at a token, R what came of it. Lower "
+           "is better; it rises for a while where rewards begin to differ from what was foreseen.",
            source=SCHULMAN_2017),
     Metric("loss/total_avg", "Total loss", "", "L_POLICY + c₁·L_VF + c₂·L_ENT",
            "What the optimiser minimises; with KL in the loss, β·KL is added, scaled as whitening "

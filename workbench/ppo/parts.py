@@ -20,7 +20,7 @@ def _say_update(metrics: Mapping[str, float]) -> str:
     if "policy/clipfrac" in metrics:
         said.append(f"outside {percent(metrics['policy/clipfrac'])}")
     if "policy/approxkl" in metrics and LENGTH in metrics:
-        said.append(f"KL {signed(metrics['policy/approxkl'] * metrics[LENGTH])}")
+        said.append(f"moved KL {signed(metrics['policy/approxkl'] * metrics[LENGTH])}")
     return ", ".join(said)
 
 

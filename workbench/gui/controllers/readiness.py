@@ -76,10 +76,13 @@ class Readiness(QObject):
         self._say(state, loaded, resume)
         if state not in ALIVE:
             tip += f"\n{window.trains.sentence}."  # for which a small window has no room
+        begins = "" if state in ALIVE or resume else "Begin a new run: "
+        more = f" more cycle of {resume}" if resume else " cycle"
         window.actions_.set_start(
             "Start" if loaded or state == State.LOADING or state in ALIVE else "Load and start",
-            tip, f"Run one more cycle of {resume}, then pause" if resume
-            else "Run one cycle, then pause")
+            tip, _capital(f"{begins}run one{more}, then pause"), _capital(
+                f"{begins}run one part of {'one' if resume else 'a'}{more}, then pause, so that "
+                "one looks at scores and estimates before the update"))
         if stopped is not None and state != State.LOADING:
             done = (f"{stopped.status.capitalize()} after {stopped.cycles} of "
                     f"{planned_cycles(self._store, stopped)}")
@@ -165,3 +168,7 @@ def _what(policy: str, policy_there: bool, reward: str, reward_there: bool, prom
         (count(prompts) if prompts else "no prompt", "name" if prompts else "warning"),
         *by, (f", seed {seed}", ""),
     ]
+
+
+def _capital(sentence: str) -> str:
+    return sentence[:1].upper() + sentence[1:]

@@ -21,7 +21,8 @@ from workbench.store.store import Store
 _LEAST_WIDTH = 260  # pixels of a plot
 _NO_RUN = ("Press Start: here every cycle shows how its rewards, advantages, lengths and KL are "
            "spread, and how well the value head foresaw what came.")
-_NO_CYCLE = "The numbers of the first cycle appear here when it has ended."
+_NO_CYCLE = ("The numbers of the first cycle appear here when the cycle has ended, after Compare; "
+             "a run that is held goes on with Step into or Resume.")
 _UNFORESEEN = ("{} foresees nothing token by token, so that there is no picture of what was "
                "foreseen against what came.")
 _ENDED = "No cycle of this run is complete. Resume begins it from the start."

@@ -351,8 +351,8 @@ def _draw_course(pencil: Pencil, box: QRectF, course: Sequence[float], begin: st
                       bottom - (value - low) / span * (bottom - top))
               for i, value in enumerate(values)]
     pencil.stroke(points, theme.accent, 2)
-    for point, value, name, side in ((points[0], values[0], begin, LEFT),
-                                     (points[-1], values[-1], "now", RIGHT)):
+    ends = [(points[0], values[0], begin, LEFT), (points[-1], values[-1], "now", RIGHT)]
+    for point, value, name, side in ends[: len(values)]:  # at first there is no "now"
         pencil.dot(point, 3.5, theme.accent)
         wide = 84.0
         x = box.left() if side == LEFT else box.right() - wide

@@ -141,13 +141,13 @@ class Following:
 
     def leaf(self) -> bool:
         """The card has been read: show the next one of its part, or of the cycle where that is
-        faster, and return whether there is one."""
-        if not (self.on and self._is_on and self.row in self._cycle):
+        faster, and return whether there is one. Where the run is held, whoever reads turns."""
+        if self._held or not (self.on and self._is_on and self.row in self._cycle):
             return False
         place = self._cycle.index(self.row) + 1
         wanted = self._cycle[place % len(self._cycle)]
         same = place < len(self._cycle) and self.cards[wanted].part == self.cards[self.row].part
-        if not same and (self._held or not self.fast):
+        if not (same or self.fast):
             return False
         self.row = wanted
         return True

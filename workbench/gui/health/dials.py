@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QAbstractButton, QHBoxLayout
 
 from workbench.algorithms import find_metric, find_rule
 from workbench.gui.background import Background
-from workbench.gui.health.scales import in_words
+from workbench.gui.health.scales import in_words, value_of
 from workbench.gui.run_view import PictureView
 from workbench.gui.widgets.controls import label, named
 from workbench.gui.widgets.theme import mix, themes
@@ -52,8 +52,10 @@ class Dial(QAbstractButton):
         rule = find_rule(self.rule)
         if rule is None:
             return
-        value, about = in_words(reading), find_metric(rule.metric)
-        named(self, self.objectName(), f"{rule.title}: {value}",
+        about = find_metric(rule.metric)
+        answer = "" if not reading.known else "Yes: " if reading.severity else "No: "
+        value = f"{answer}{value_of(reading)}; limit {reading.limit}"
+        named(self, self.objectName(), f"{rule.title}: {in_words(reading)}",
               f"{rule.title}? {value[:1].upper()}{value[1:]}\n{about.label}: {about.help}\n"
               "A click shows the whole report")
         self.setText(rule.short or rule.title)

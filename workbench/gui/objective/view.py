@@ -21,7 +21,8 @@ from workbench.store.store import Store
 _LOW = 340  # pixels
 _NO_RUN = ("Press Start: here the loss of every cycle is drawn as the sum of its terms, and the "
            "tokens that it learned from in the trust region.")
-_NO_CYCLE = "The loss of the first cycle is drawn here when it has ended."
+_NO_CYCLE = ("The loss of the first cycle is drawn here when the cycle has ended, after Compare; "
+             "a run that is held goes on with Step into or Resume.")
 _ENDED = "No cycle of this run is complete. Resume begins it from the start."
 _NO_OBJECTIVE = "{} does not tell what its loss is the sum of; what it measures is in Metrics."
 
