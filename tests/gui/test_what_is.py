@@ -84,8 +84,9 @@ def test_what_was_pointed_at_is_let_go_of_when_the_page_opens(
     window.show()
     opened.controller.show_run(fill(store, cycles=20))
     view = window.metrics
+    qtbot.waitUntil(lambda: view._pointing.run is not None
+                    and len(view._pointing.run.cycles) == 20)
     plot = next(iter(view._grid))
-    qtbot.waitUntil(lambda: plot.isVisible() and len(view._pointing.run.cycles) == 20)
     canvas = plot._canvas
     QApplication.sendEvent(canvas, QEvent(QEvent.Type.Enter))  # as Qt does, on screen
     view._pointing.crosshair.hover(plot, (7.0, 0.0), view._pointing.run, (), "cycles")

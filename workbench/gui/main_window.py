@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QByteArray, QEvent, QPoint, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QByteArray, QPoint, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import (
     QAction,
     QCloseEvent,
@@ -392,14 +392,6 @@ class MainWindow(QMainWindow):
         self._keep_note()
         self._want_strip(self._strip_wanted)
         self._fit_docks()
-
-    def event(self, event: QEvent) -> bool:
-        """Let go of what is pointed at when a dialog comes: after a menu Qt does not tell it."""
-        if event.type() == QEvent.Type.WindowBlocked:
-            for widget in self.findChildren(QWidget):
-                if widget.underMouse():
-                    QApplication.sendEvent(widget, QEvent(QEvent.Type.Leave))
-        return super().event(event)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Closing is asked for, not done: the run has to end first."""

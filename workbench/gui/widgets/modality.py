@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QObject
 from PySide6.QtGui import QKeyEvent, QWindow
-from PySide6.QtWidgets import QApplication, QDialog
+from PySide6.QtWidgets import QApplication, QDialog, QWidget
 
 _KEYS = {QEvent.Type.KeyPress, QEvent.Type.KeyRelease}
 _PRESSES = {QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonDblClick,
@@ -31,8 +31,16 @@ class HeldInput(QObject):
         assert isinstance(app, QApplication)
         self._moved = app.focusWindowChanged
         window.installEventFilter(self)
+        self._let_go(dialog.parentWidget().window())
         self._moved.connect(self._focus_moved)
         dialog.finished.connect(self.end)
+
+    @staticmethod
+    def _let_go(window: QWidget) -> None:
+        """Let nothing look as if the pointer stayed over it."""
+        for widget in window.findChildren(QWidget):
+            if widget.underMouse():
+                QApplication.sendEvent(widget, QEvent(QEvent.Type.Leave))
 
     def end(self) -> None:
         """Let the window have its input again."""
