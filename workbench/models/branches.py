@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -84,20 +85,27 @@ def share_rows(
     lengths = completions.lengths.tolist()
     if together > 1:
         units = [list(rows[i : i + together]) for i in range(0, len(rows), together)]
-        gain = sum(_saved(completions, lengths, unit[:i], unit[i], width)
-                   for unit in units for i in range(1, together))
+        gain = sum(
+            _saved(len(completions.prompts[unit[0]]), _length(completions, lengths, unit[:i]),
+                   lengths[unit[i]], width)
+            for unit in units for i in range(1, together))
         fits = all(_length(completions, lengths, unit) <= _LONGEST for unit in units)
         return units if fits and gain > 0 else []
     families: dict[int, list[int]] = {}
     for row in rows:
         families.setdefault(row // completions.siblings, []).append(row)
+    # As many in every row, so that rows are of like width.
+    most = most_in_a_row(
+        round(fmean(len(completions.prompts[row]) for row in rows)),
+        round(fmean(lengths[row] for row in rows)), completions.siblings, width, max_tokens)
+    if most < 2:
+        return []
     shared: list[list[int]] = []
     for family in families.values():
         some: list[int] = []
         for row in sorted(family, key=lambda row: -lengths[row]):
             taken = _length(completions, lengths, [*some, row])
-            if some and taken <= min(max_tokens, _LONGEST) and (
-                    _saved(completions, lengths, some, row, width) > 0):
+            if some and len(some) < most and taken <= min(max_tokens, _LONGEST):
                 some.append(row)
             else:
                 some = [row]
@@ -105,18 +113,26 @@ def share_rows(
     return shared if any(len(some) > 1 for some in shared) else []
 
 
+def most_in_a_row(
+    prompt: int, response: int, siblings: int, width: int, max_tokens: int
+) -> int:
+    """Return how many of ``siblings`` share a row, by :func:`share_rows`, where all have so many
+    tokens of response."""
+    count, limit = 1, min(max_tokens, _LONGEST)
+    while (count < siblings and prompt + (count + 1) * response <= limit
+           and _saved(prompt, prompt + count * response, response, width) > 0):
+        count += 1
+    return count
+
+
 def _length(completions: Completions, lengths: Sequence[int], some: Sequence[int]) -> int:
     return len(completions.prompts[some[0]]) + sum(lengths[row] for row in some)
 
 
-def _saved(
-    completions: Completions, lengths: Sequence[int], some: Sequence[int], row: int, width: int
-) -> float:
-    """Return how many operations it saves that ``row`` shares a row with ``some``, in units of
-    4 width: those of a layer's matrices for the prompt (12 width² a token, each costing two), and
-    its own attention (half a square); against that of the longer row, of which nothing is left
-    out."""
-    prompt, own = len(completions.prompts[row]), lengths[row]
-    before = _length(completions, lengths, some)
+def _saved(prompt: int, before: int, own: int, width: int) -> float:
+    """Return how many operations it saves that a completion of ``own`` tokens comes into a row of
+    ``before``, in units of 4 width: those of a layer's matrices for the prompt (12 width² a token,
+    each costing two), and its own attention (half a square); against that of the longer row, of
+    which nothing is left out."""
     return (6 * width * prompt + (prompt + own) ** 2 / 2
             - ((before + own) ** 2 - before**2))

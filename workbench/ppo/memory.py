@@ -3,6 +3,8 @@ lower."""
 
 from __future__ import annotations
 
+import math
+
 from workbench.learning import memory as any_run
 from workbench.learning.footprint import PolicyCosts, Trunk
 from workbench.learning.memory import (
@@ -18,6 +20,7 @@ from workbench.learning.memory import (
     work_of,
 )
 from workbench.learning.workload import Phases, Workload
+from workbench.models.branches import most_in_a_row
 from workbench.models.optimizer import state_bytes
 from workbench.models.phases import Phase
 from workbench.ppo.footprint import ValueFootprint
@@ -40,15 +43,29 @@ def memory(models: ValueFootprint, hp: Hyperparameters, work: Workload) -> Phase
     costs, value = models.costs(hp), models.value_costs(hp)
     rows, width = max(hp.batch_size, work.compared), work.prompt + hp.response_length
     there = _held(models, hp, rows)
-    together = max(1, min(hp.batch_size // hp.num_mini_batches, at_once(models, hp) // (width - 1)))
     phases = with_allocator(models, there, {
         Phase.SAMPLING: sampling(costs, rows, work.prompt, width),
         Phase.SCORING: scoring(models, costs, hp, rows, work),
         Phase.UPDATING: updating(
-            models, costs, hp, [(together, width - 1, together * hp.response_length)], value=value,
-            entropy=hp.entropy_coef > 0),
+            models, costs, hp, [_largest(models, costs, hp, work, shared=value is None)],
+            value=value, entropy=hp.entropy_coef > 0),
     }) | _for_values(models, costs, value, hp, work, there)
     return {phase: phases[phase] for phase in Phase if phase in phases}
+
+
+def _largest(
+    models: ValueFootprint, costs: PolicyCosts, hp: Hyperparameters, work: Workload, *,
+    shared: bool,
+) -> tuple[int, int, int]:
+    """Return rows, width and tokens of completions of the largest micro-batch of the update."""
+    rows, tokens, each = hp.batch_size // hp.num_mini_batches, at_once(models, hp), 1
+    if shared and hp.num_mini_batches == 1 and models.capabilities.branches:
+        # Several mini-batches tear most siblings apart.
+        each = most_in_a_row(work.prompt, hp.response_length, hp.completions_per_prompt,
+                             costs.width, tokens)
+    width = work.prompt + each * (hp.response_length - 1)
+    together = max(1, min(math.ceil(rows / each), tokens // width))
+    return together, width, min(rows, together * each) * hp.response_length
 
 
 def relief(
