@@ -101,7 +101,8 @@ def test_settings_stand_in_columns(
         assert max(map(len, lines)) <= int(columns)
         for algorithm in ALGORITHMS:
             specs = algorithm.settings.specs()
-            own = lines[lines.index(f"{algorithm.title}: settings for --set, with their defaults:"):]
+            title = f"{algorithm.title}: settings for --set, with their defaults:"
+            own = lines[lines.index(title):]
             rows = {name: next(line for line in own if line.startswith(f"  {name} "))
                     for name in specs}
             assert len({rows[name].rindex(f"  {spec.label}")

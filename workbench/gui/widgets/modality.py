@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QEvent, QObject
 from PySide6.QtGui import QKeyEvent, QWindow
-from PySide6.QtWidgets import QApplication, QDialog, QWidget
+from PySide6.QtWidgets import QApplication, QDialog
 
 _KEYS = {QEvent.Type.KeyPress, QEvent.Type.KeyRelease}
 _PRESSES = {QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonDblClick,
@@ -31,15 +31,14 @@ class HeldInput(QObject):
         assert isinstance(app, QApplication)
         self._moved = app.focusWindowChanged
         window.installEventFilter(self)
-        self._let_go(dialog.parentWidget().window())
+        self._let_go()
         self._moved.connect(self._focus_moved)
         dialog.finished.connect(self.end)
 
-    @staticmethod
-    def _let_go(window: QWidget) -> None:
+    def _let_go(self) -> None:
         """Let nothing look as if the pointer stayed over it."""
-        for widget in window.findChildren(QWidget):
-            if widget.underMouse():
+        for widget in QApplication.allWidgets():
+            if widget.underMouse() and widget.window().windowHandle() is self._window:
                 QApplication.sendEvent(widget, QEvent(QEvent.Type.Leave))
 
     def end(self) -> None:
