@@ -84,7 +84,7 @@ def test_what_was_pointed_at_is_let_go_of_when_the_page_opens(
     window.show()
     opened.controller.show_run(fill(store, cycles=20))
     view = window.metrics
-    qtbot.waitUntil(lambda: view._pointing.run is not None
+    qtbot.waitUntil(lambda: bool(list(view._grid)) and view._pointing.run is not None
                     and len(view._pointing.run.cycles) == 20)
     plot = next(iter(view._grid))
     canvas = plot._canvas
