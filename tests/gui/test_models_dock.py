@@ -8,11 +8,11 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QApplication, QFileDialog, QToolButton
 from pytestqt.qtbot import QtBot
+from superqt import QElidingLabel
 
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.gui.models.dock import ModelsDock
 from workbench.gui.models.source_field import BUNDLED, count
-from workbench.gui.widgets.eliding_label import ElidingLabel
 from workbench.known_models import SMOLLM2
 from workbench.training.commands import CancelLoading, Command, LoadModels
 from workbench.training.events import LoadingFailed, LoadingProgress, ModelsLoaded, State
@@ -140,7 +140,7 @@ def test_nothing_moves_and_nothing_is_cut_as_models_come_and_go(
     def whole() -> None:
         """Every line that shows has room for its words."""
         QApplication.processEvents()
-        for line in dock.findChildren(ElidingLabel):
+        for line in dock.findChildren(QElidingLabel):
             if line.isVisible():
                 assert line.width() >= line.fontMetrics().horizontalAdvance(line.text())
 

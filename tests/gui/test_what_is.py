@@ -81,7 +81,9 @@ def test_what_was_pointed_at_is_let_go_of_when_the_page_opens(
     from gui.test_frontier import fill
 
     window = opened.window
+    window.resize(1280, 800)
     window.show()
+    window.reveal("metrics")
     opened.controller.show_run(fill(store, cycles=20))
     view = window.metrics
     qtbot.waitUntil(lambda: bool(list(view._grid)) and view._pointing.run is not None

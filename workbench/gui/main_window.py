@@ -28,6 +28,7 @@ from PySide6.QtWidgets import (
     QToolButton,
     QWidget,
 )
+from superqt import QElidingLabel
 
 from workbench.gui.actions import Actions, explain, set_tip, tip_of
 from workbench.gui.cycle_strip.strip import CycleStrip
@@ -42,7 +43,6 @@ from workbench.gui.status_bar import StatusBar
 from workbench.gui.trains_line import TrainsLine
 from workbench.gui.views import DOCKS, Remembering, Stateful, make_views
 from workbench.gui.widgets.controls import goes_away, label, named
-from workbench.gui.widgets.eliding_label import ElidingLabel
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import set_look, themes
 from workbench.gui.widgets.toast import Toast
@@ -462,7 +462,7 @@ class MainWindow(QMainWindow):
         pause.setMinimumWidth(pause.sizeHint().width())
         self.actions_["pause"].setText("Pause")
         self.chip = named(label(), "state_chip", "State", "Where the run stands")
-        self.note = named(_Shown(), "state_note", "Note",
+        self.note = named(_Shown(textFormat=Qt.TextFormat.PlainText), "state_note", "Note",
                           "Why, or what it waits for")
         widest = max(self.fontMetrics().horizontalAdvance(state.value) for state in State)
         self._least_chip = round(1.2 * widest) + 24
@@ -481,10 +481,10 @@ class MainWindow(QMainWindow):
         bar.addWidget(self.trains)
         self.health = HealthChip()
         self._health_action = bar.addWidget(self.health)
-        self.shown = named(_Shown(), "shown_run",
+        self.shown = named(_Shown(textFormat=Qt.TextFormat.PlainText), "shown_run",
                            "Run on display", "The run whose curves and completions are shown")
         self.shown.setContentsMargins(8, 0, 8, 0)
-        self.shown.keep_free(18)  # which are not counted else
+        self.shown.setEllipsesWidth(18)  # which are not counted else
         self.shown.setProperty("role", "muted")
         self.shown.setMinimumWidth(1)
         self._shown_action = bar.addWidget(self.shown)
@@ -589,7 +589,7 @@ def first_size(screen: QSize) -> QSize:
                  min(max(720, round(_SHARE * high)), high - 48))
 
 
-class _Shown(ElidingLabel):
+class _Shown(QElidingLabel):
     """A label that wants room for all of its text, also where it has none at the moment."""
 
     def sizeHint(self) -> QSize:

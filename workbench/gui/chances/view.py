@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt import QElidingLabel, QFlowLayout
 
 from workbench.algorithms import algorithm_of_cycle, default_algorithm, variety_of
 from workbench.formatting import number
@@ -24,8 +25,6 @@ from workbench.gui.chances.over_cycles import MetricLine
 from workbench.gui.chances.reading import Picture, Row, Whole, read_kept
 from workbench.gui.place_view import Place, PlaceView
 from workbench.gui.widgets.controls import enable, label, named
-from workbench.gui.widgets.eliding_label import ElidingLabel
-from workbench.gui.widgets.flow_layout import FlowLayout
 from workbench.gui.widgets.form_scroll import FormScroll
 from workbench.gui.widgets.place_text import place_text
 from workbench.gui.widgets.still_label import StillLabel
@@ -265,9 +264,9 @@ class ChancesView(PlaceView):
         column = QVBoxLayout(whole)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
-        self._where = named(ElidingLabel(), "chances_where",
+        self._where = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "chances_where",
                             "Place", "The place in a completion that is looked at")
-        self._where.set_elide_mode(Qt.TextElideMode.ElideMiddle)
+        self._where.setElideMode(Qt.TextElideMode.ElideMiddle)
         column.addWidget(self._where)
         column.addWidget(self.behind)
         column.addWidget(self._make_controls())
@@ -283,7 +282,7 @@ class ChancesView(PlaceView):
         self._parts.addWidget(self.bars, 3)
         self._parts.addWidget(beside, 2)
         column.addLayout(self._parts, 1)
-        self._pointed = named(ElidingLabel(), "chances_pointed",
+        self._pointed = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "chances_pointed",
                               "The token pointed at", "")
         column.addWidget(self._pointed)
         self._scroll = FormScroll(whole)
@@ -294,7 +293,7 @@ class ChancesView(PlaceView):
 
     def _make_controls(self) -> QWidget:
         controls = QWidget()
-        flow = FlowLayout(controls)
+        flow = QFlowLayout(controls)
         flow.setContentsMargins(0, 0, 0, 0)
         self.whole = named(QPushButton("Whole distribution"), "chances_whole",
                            "Whole distribution",

@@ -8,13 +8,13 @@ from functools import partial
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QAction, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QSizePolicy, QToolButton, QWidget
+from superqt import QFlowLayout
 
 from workbench.gui.completions.cycles import LEAST, MOST, ComparedCycles
 from workbench.gui.completions.filter_field import FilterField
 from workbench.gui.widgets.controls import enable, named, tool_button
 from workbench.gui.widgets.cycle_picker import CyclePicker
 from workbench.gui.widgets.flow import line_width
-from workbench.gui.widgets.flow_layout import FlowLayout
 from workbench.gui.widgets.icons import icon
 from workbench.gui.widgets.theme import themes
 
@@ -36,7 +36,7 @@ class Controls(QWidget):
     def __init__(self, view: QWidget, head: QWidget) -> None:
         """What is wrong with the filter lies over ``view``, below its ``head``."""
         super().__init__()
-        layout = FlowLayout(self)
+        layout = QFlowLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setHorizontalSpacing(6)
         layout.setVerticalSpacing(4)

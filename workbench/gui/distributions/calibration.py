@@ -7,6 +7,7 @@ import pyqtgraph as pg
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QWheelEvent
 from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
+from superqt import QElidingLabel
 
 from workbench.algorithm import Calibration
 from workbench.formatting import number, percent
@@ -14,7 +15,6 @@ from workbench.gui.distributions.reading import Predictions
 from workbench.gui.metrics.axes import ValueAxis
 from workbench.gui.what_is import explain_by, of_picture
 from workbench.gui.widgets.controls import label, named
-from workbench.gui.widgets.eliding_label import ElidingLabel
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import Theme, themes
 
@@ -32,7 +32,7 @@ class CalibrationPlot(QWidget):
         self._theme: Theme | None = None
         explain_by(self, lambda: of_picture(self._shown) if self._shown else None)
         self.title = label(role="heading")
-        self.said = ElidingLabel()
+        self.said = QElidingLabel(textFormat=Qt.TextFormat.PlainText)
         self.said.setProperty("role", "muted")
         self.said.setMinimumWidth(1)
         self.plot = _Plot(enableMenu=False, axisItems={

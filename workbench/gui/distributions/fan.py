@@ -7,13 +7,13 @@ import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Signal
 from PySide6.QtGui import QColor, QMouseEvent, QResizeEvent, QWheelEvent
 from PySide6.QtWidgets import QFrame, QGraphicsPathItem, QVBoxLayout, QWidget
+from superqt import QElidingLabel
 
 from workbench.algorithm import Distribution
 from workbench.gui.distributions.reading import Array, Spread
 from workbench.gui.metrics.axes import CycleAxis, ValueAxis
 from workbench.gui.what_is import explain_by, of_picture
 from workbench.gui.widgets.controls import label, named
-from workbench.gui.widgets.eliding_label import ElidingLabel
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import Theme, mix, themes
 from workbench.store.quantiles import COUNT
@@ -41,7 +41,7 @@ class Fan(QWidget):
         super().__init__()
         self.setObjectName(f"distribution_{name}")
         self.title = label(role="heading")
-        self.said = ElidingLabel()
+        self.said = QElidingLabel(textFormat=Qt.TextFormat.PlainText)
         self.said.setProperty("role", "muted")
         self.said.setMinimumWidth(1)
         self.plot = _FanPlot()

@@ -7,10 +7,10 @@ from typing import Any, cast
 
 from PySide6.QtCore import QSignalBlocker, Signal
 from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QPushButton, QSpinBox, QWidget
+from superqt import QFlowLayout
 
 from workbench.gui.frontier.reading import COSTS, REWARDS, X, Y
 from workbench.gui.widgets.controls import enable, label, named
-from workbench.gui.widgets.flow_layout import FlowLayout
 from workbench.learning.best_of_n import MOST
 from workbench.training.commands import SampleBestOf
 from workbench.training.events import State
@@ -52,7 +52,7 @@ class Controls(QWidget):
                             "Write n completions of each of up to 64 prompts, and draw what the "
                             "best of them are worth: the line that training has to beat. It is "
                             "kept with the run")
-        flow = FlowLayout(self)
+        flow = QFlowLayout(self)
         flow.setContentsMargins(0, 0, 0, 0)
         flow.setSpacing(6)
         for widgets in ((self.rewards, label("against", "muted"), self.costs), (self.band,),

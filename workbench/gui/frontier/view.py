@@ -6,8 +6,9 @@ from collections.abc import Collection, Mapping
 from html import escape
 from typing import Any
 
-from PySide6.QtCore import QSize, Signal
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QVBoxLayout, QWidget
+from superqt import QElidingLabel
 
 from workbench.algorithms import find_metric
 from workbench.formatting import percent
@@ -18,7 +19,6 @@ from workbench.gui.frontier.reading import Picture, Y, cost_text, read_picture
 from workbench.gui.run_view import PictureView
 from workbench.gui.what_is import Explanation, explain_by
 from workbench.gui.widgets.controls import label, named
-from workbench.gui.widgets.eliding_label import ElidingLabel
 from workbench.gui.widgets.picture_pages import PicturePages
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.run_colours import run_colour
@@ -234,7 +234,7 @@ class FrontierView(PictureView[Picture]):
         self._legend = label(rich=True, wrap=True)
         self._legend.setObjectName("frontier_legend")
         self._legend.setAccessibleName("Legend")
-        self._said = named(ElidingLabel(), "frontier_said",
+        self._said = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "frontier_said",
                            "The point pointed at", "")
         self._said.setProperty("role", "muted")
         self._said.setMinimumWidth(1)

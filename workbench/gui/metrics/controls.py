@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QToolButton,
     QWidget,
 )
+from superqt import QFlowLayout
 
 from workbench.algorithm import Algorithm
 from workbench.algorithms import default_algorithm, find_metric, grouped
@@ -21,7 +22,6 @@ from workbench.gui.actions import enable_action, set_tip
 from workbench.gui.metrics.data import XAxis
 from workbench.gui.widgets.controls import describe, enable, label, named, tool_button
 from workbench.gui.widgets.flow import line_width
-from workbench.gui.widgets.flow_layout import FlowLayout
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.learning.metrics import PARTS
 
@@ -68,7 +68,7 @@ class Controls(QWidget):
         self._offered: list[QAction] = []
         self._choices: dict[str, QAction] = {}
         self._sets: dict[tuple[str, ...], QAction] = {}
-        layout = FlowLayout(self)
+        layout = QFlowLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setHorizontalSpacing(6)
         layout.setVerticalSpacing(4)

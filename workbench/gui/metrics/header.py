@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QFont, QResizeEvent
 from PySide6.QtWidgets import QApplication, QLabel, QWidget
+from superqt import QElidingLabel
 
 from workbench.algorithm import Metric
 from workbench.algorithms import find_metric
 from workbench.formatting import short_number
 from workbench.gui.metrics.metric_texts import describe, headline, in_sentence
 from workbench.gui.widgets.controls import RIGHT, label
-from workbench.gui.widgets.eliding_label import ElidingLabel
 from workbench.gui.widgets.plain_text import plain_tip
 
 _GAP = 6
@@ -50,7 +50,7 @@ class Header(QWidget):
         font = self.title.font()
         font.setWeight(QFont.Weight.DemiBold)  # not left to the style: the width is asked for
         self.title.setFont(font)
-        self._unit = ElidingLabel(about.unit, self)
+        self._unit = QElidingLabel(about.unit, self)
         self._unit.setTextFormat(Qt.TextFormat.PlainText)
         self._unit.setProperty("role", "muted")
         beside = "".join(
@@ -248,12 +248,13 @@ class Keys(QLabel):
         self.setText(" &nbsp; ".join(entries))
 
 
-class GapWarning(ElidingLabel):
+class GapWarning(QElidingLabel):
     """Names the cycles whose number was not finite: a warning, but where a metric may have none."""
 
     def __init__(self, about: Metric, parent: QWidget | None = None) -> None:
-        super().__init__(parent=parent)
+        super().__init__(parent)
         self._about = about
+        self.setTextFormat(Qt.TextFormat.PlainText)
         self.setProperty("role", "muted" if about.absent else "warning")
         self.setAccessibleName(f"{'Note on' if about.absent else 'Warning about'} {about.label}")
         self.hide()

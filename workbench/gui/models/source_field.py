@@ -15,10 +15,10 @@ from PySide6.QtWidgets import (
     QToolButton,
     QWidget,
 )
+from superqt import QElidingLabel
 
 from workbench.gui.widgets.controls import describe, label, named, tool_button
 from workbench.gui.widgets.dialog import choose_file
-from workbench.gui.widgets.eliding_label import ElidingLabel
 from workbench.gui.widgets.icons import icon
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import set_look, themes
@@ -105,7 +105,7 @@ class SourceField(QWidget):
         layout.addWidget(self.heading, 0, 0, 1, 2)
         layout.addWidget(self.combo, 1, 0)
         layout.addWidget(self.button, 1, 1)
-        self.facts = named(ElidingLabel(), f"{name}_facts",
+        self.facts = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), f"{name}_facts",
                            f"{title}, loaded", "What is loaded")
         self.facts.setProperty("role", "muted")
         self.facts.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)

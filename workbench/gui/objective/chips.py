@@ -8,13 +8,13 @@ import math
 from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import QBrush, QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
+from superqt import QFlowLayout
 
 from workbench.algorithm import Share, Term
 from workbench.formatting import percent, short_number
 from workbench.gui.objective.reading import Picture
 from workbench.gui.what_is import explain_by, of_term, show_explanation
 from workbench.gui.widgets.controls import describe, label, named, tool_button
-from workbench.gui.widgets.flow_layout import FlowLayout
 from workbench.gui.widgets.theme import Theme, mix, themes
 
 _EDGE = 4  # pixels of a chip's coloured edge
@@ -98,7 +98,7 @@ class Formula(QWidget):
     def __init__(self, first: QWidget) -> None:
         super().__init__()
         self.setObjectName("objective_formula")
-        self._flow = FlowLayout(self)
+        self._flow = QFlowLayout(self)
         self._flow.setContentsMargins(0, 0, 0, 0)
         self._flow.setHorizontalSpacing(6)
         self._flow.setVerticalSpacing(4)

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt import QElidingLabel, QFlowLayout
 
 from workbench.algorithms import find_spec
 from workbench.formatting import number, signed
@@ -22,8 +23,6 @@ from workbench.gui.paths.sibling_tree import SiblingTree, one_line
 from workbench.gui.run_view import PictureView
 from workbench.gui.widgets.controls import enable, label, named, tool_button
 from workbench.gui.widgets.cycle_controls import CycleControls
-from workbench.gui.widgets.eliding_label import ElidingLabel
-from workbench.gui.widgets.flow_layout import FlowLayout
 from workbench.gui.widgets.form_scroll import FormScroll
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.store.store import Store
@@ -219,7 +218,7 @@ class SiblingsView(PictureView[Picture]):
 
     def _build(self) -> None:
         self.controls = QWidget()
-        flow = FlowLayout(self.controls)
+        flow = QFlowLayout(self.controls)
         flow.setContentsMargins(0, 0, 0, 0)
         flow.setSpacing(6)
         self.cycles = CycleControls("siblings", "The cycle that learned from these completions",
@@ -255,10 +254,10 @@ class SiblingsView(PictureView[Picture]):
         self.tree.opened.connect(self._open)
         self.tree.turned.connect(lambda by: self.choose_group(self._place + by))
         self._scroll = FormScroll(self.tree)
-        self._text = named(ElidingLabel(), "siblings_text",
+        self._text = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "siblings_text",
                            "The completion pointed at", "")
         self._hint = named(
-            ElidingLabel("Height: what a completion was worth; colour: its advantage; dashed: "
+            QElidingLabel("Height: what a completion was worth; colour: its advantage; dashed: "
                           "what they are held against. A click opens one in Tokens"),
             "siblings_legend", "What the picture means", "")
         self._hint.setProperty("role", "muted")

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
+from superqt import QElidingLabel, QFlowLayout
 
 from workbench.algorithms import algorithm_of_cycle
 from workbench.formatting import difference, number, percent, signed, visible
@@ -27,8 +28,6 @@ from workbench.gui.paths.siblings import SiblingsView
 from workbench.gui.paths.tree import PathTree
 from workbench.gui.place_view import Place, PlaceView
 from workbench.gui.widgets.controls import enable, label, named, tool_button
-from workbench.gui.widgets.eliding_label import ElidingLabel
-from workbench.gui.widgets.flow_layout import FlowLayout
 from workbench.gui.widgets.place_text import place_text
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import themes
@@ -318,12 +317,12 @@ class PathsView(PlaceView):
         column = QVBoxLayout(self._whole)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
-        self._where = named(ElidingLabel(), "paths_where",
+        self._where = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "paths_where",
                             "Place", "The place in a completion from which is written on")
-        self._where.set_elide_mode(Qt.TextElideMode.ElideMiddle)
+        self._where.setElideMode(Qt.TextElideMode.ElideMiddle)
         layout.addWidget(self._make_head())
         controls = QWidget()
-        flow = FlowLayout(controls)
+        flow = QFlowLayout(controls)
         flow.setContentsMargins(0, 0, 0, 0)
         flow.setSpacing(6)
         self.button = named(QPushButton("Write on from here"), "write_on", "Write on from here",
@@ -371,7 +370,7 @@ class PathsView(PlaceView):
         self._draw_legend()
         themes().changed.connect(self._draw_legend)
         column.addWidget(self.tree, 1)
-        self._text = named(ElidingLabel(), "paths_text",
+        self._text = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "paths_text",
                            "The path pointed at", "")
         column.addWidget(self._legend)
         column.addWidget(self._text)

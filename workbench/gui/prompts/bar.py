@@ -10,6 +10,7 @@ from typing import Protocol
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QKeySequence, QUndoStack
 from PySide6.QtWidgets import QComboBox, QMenu, QToolButton, QWidget
+from superqt import QFlowLayout
 
 from workbench.assets import SAMPLE_PROMPTS
 from workbench.gui.actions import enable_action, explain
@@ -17,7 +18,6 @@ from workbench.gui.prompts.library import Library
 from workbench.gui.prompts.table import PromptsTable
 from workbench.gui.widgets.controls import tool_button
 from workbench.gui.widgets.dialog import ask, ask_for, choose_file, choose_new_file
-from workbench.gui.widgets.flow_layout import FlowLayout
 from workbench.gui.widgets.plain_text import plain_tip, without_mnemonic
 from workbench.store.prompt_files import ENDINGS
 
@@ -49,7 +49,7 @@ class Bar(QWidget):
     def __init__(self, view: _View, parent: QWidget) -> None:
         super().__init__(parent)
         self._view = view
-        layout = FlowLayout(self)
+        layout = QFlowLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setHorizontalSpacing(4)
         layout.setVerticalSpacing(4)

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QWidget
+from superqt import QFlowLayout
 
 from workbench.algorithm import TokenColumn, ValueLine
 from workbench.gui.tokens.earlier_head import EarlierHead
 from workbench.gui.widgets.controls import label, named, tool_button
 from workbench.gui.widgets.cycle_controls import CycleControls
-from workbench.gui.widgets.flow_layout import FlowLayout
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import themes
 
@@ -30,7 +30,7 @@ class Controls(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._columns: tuple[TokenColumn, ...] = ()
-        self._flow = FlowLayout(self)
+        self._flow = QFlowLayout(self)
         self._flow.setContentsMargins(0, 0, 0, 0)
         self._flow.setHorizontalSpacing(12)
         self._flow.setVerticalSpacing(4)

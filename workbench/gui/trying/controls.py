@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import QHBoxLayout, QMenu, QToolButton, QWidget
+from superqt import QFlowLayout
 
 from workbench.gui.hyperparameters.fields import Field, make_field
 from workbench.gui.widgets.controls import enable, label, tool_button
-from workbench.gui.widgets.flow_layout import FlowLayout
 from workbench.gui.widgets.number_field import range_sentence
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import number_font, set_look
@@ -27,7 +27,7 @@ class Controls(QWidget):
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        layout = self._flow = FlowLayout(self)
+        layout = self._flow = QFlowLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setHorizontalSpacing(12)
         layout.setVerticalSpacing(4)

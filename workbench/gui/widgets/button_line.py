@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
+from superqt import QElidingLabel
 
 from workbench.gui.widgets.controls import describe, named, push_button
-from workbench.gui.widgets.eliding_label import ElidingLabel
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import set_look
 
@@ -19,7 +20,7 @@ class ButtonLine(QWidget):
     def __init__(self, name: str, title: str, role: str, button: str, button_text: str, tip: str,
                  call: Callable[[], object]) -> None:
         super().__init__()
-        self.text = named(ElidingLabel(), name, title, "")
+        self.text = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), name, title, "")
         set_look(self.text, role=role)
         self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.button = push_button(button_text, button, tip, call)

@@ -12,7 +12,7 @@ from workbench.gui.widgets.icons import icon
 class Section(QWidget):
     """A heading that shows or hides what is below it.
 
-    It is hidden, not made lower step by step: that cuts off a problem's sentence when it
+    superqt's QCollapsible animates a maximum height: that cuts off a problem's sentence when it
     appears, and Tab still walks through the fields of a closed section. Hiding does neither.
     """
 
