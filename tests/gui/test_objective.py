@@ -291,7 +291,7 @@ def test_empty_states_say_what_will_be_here(
     opened.controller.show_run(run_id)
     qtbot.waitUntil(lambda: "No cycle of this run" in view._pages.empty.text())
     view.set_alive(True)
-    qtbot.waitUntil(lambda: "when it has ended" in view._pages.empty.text())
+    qtbot.waitUntil(lambda: "when the cycle has ended" in view._pages.empty.text())
     monkeypatch.setattr("workbench.gui.objective.reading.algorithm_of_run", lambda _: REINFORCE)
     view.cycle_available(run_id)
     qtbot.waitUntil(lambda: view._pages.empty.text().startswith(REINFORCE.title))
