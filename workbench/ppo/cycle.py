@@ -162,7 +162,8 @@ class PPOTrainer(OnPolicyTrainer[Hyperparameters]):
             return
         self.kl_coef = numbers["kl_coef"]
         self.score_mean, self.score_std = numbers["score_mean"], numbers["score_std"]
-        self._scale_known = True
+        # Before the first cycle it is known only where values were prepared.
+        self._scale_known = self.position > 0 or (self.score_mean, self.score_std) != (0.0, 1.0)
 
     # -- before the first cycle
 
