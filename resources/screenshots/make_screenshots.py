@@ -203,7 +203,7 @@ async def readme(workbench, camera: Camera) -> None:  # type: ignore[no-untyped-
     window.docks["frontier"].setFloating(True)
     window.docks["frontier"].resize(960, 480)
     window.reveal("frontier")
-    await until(lambda: window.frontier.plot.isVisible())
+    await until(lambda: window.frontier.picture)
     window.frontier.controls.n.setValue(64)
     window.frontier.sample_best_of()
     await until(lambda: window.frontier.picture.best)

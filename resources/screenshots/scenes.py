@@ -162,7 +162,7 @@ async def distributions(stage: Stage) -> None:
 async def frontier(stage: Stage) -> None:
     stage.window.runs.model.set_ticked(stage.runs)
     stage.window.reveal("frontier")
-    await until(lambda: stage.window.frontier.plot.isVisible())
+    await until(lambda: stage.window.frontier.picture)
 
 
 @scene
