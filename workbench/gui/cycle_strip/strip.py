@@ -25,7 +25,6 @@ from workbench.learning.parts import WRITE
 from workbench.training.events import CycleFinished, PartReported, Progress, State
 from workbench.training.states import ALIVE
 
-_WIDE = 1360  # pixels, from which Step into has its name beside it
 HEIGHT, COMPACT = 52, 32  # pixels, with and without the phases' names
 _TITLES = {1: "Phase 1: create completions", 2: "Phase 2: update the model",
            0: "Before and after"}
@@ -60,6 +59,7 @@ class CycleStrip(QWidget):
         self._loop = _Loop()
         self._into = named(QToolButton(), "strip_step_into", "Step into", "")
         self._into.setDefaultAction(step_into)
+        self._into.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonIconOnly)
         self._into.setProperty("role", "flat")
         self._into.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self._run: int | None = None
@@ -155,11 +155,8 @@ class CycleStrip(QWidget):
         return QSize(1, 1)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Give the parts the room there is, and Step into its name where there is much."""
+        """Give the parts the room there is."""
         self._inside.setGeometry(self.rect())
-        self._into.setToolButtonStyle(
-            Qt.ToolButtonStyle.ToolButtonTextBesideIcon if self.width() >= _WIDE
-            else Qt.ToolButtonStyle.ToolButtonIconOnly)
 
     def _turn_to(self, cycle: int) -> None:
         """Begin another cycle, of which nothing is known yet."""
