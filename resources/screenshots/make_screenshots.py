@@ -249,8 +249,7 @@ async def paths(window, camera: Camera) -> None:  # type: ignore[no-untyped-def]
     await until(lambda: view.tree.root is not None)
     here = view.tree.places[0].crossroads.at
     if here:  # from the prompt as well
-        view.go_to_prompt()
-        view.write_on()
+        view.go_to_prompt()  # which writes on from there
         await until(lambda: len(view.tree.places) == 2)
         view.go_to(here)
     await camera.take("paths", 1280, 720, "light", view)
