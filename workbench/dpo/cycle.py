@@ -13,13 +13,13 @@ from torch import Tensor
 from workbench.dpo import memory
 from workbench.dpo.hyperparameters import DPOSettings
 from workbench.dpo.loss import PairLoss
-from workbench.dpo.memory import Lengths
 from workbench.dpo.metrics import EVAL, PASSES, START_ACCURACY
 from workbench.dpo.pairs import PairTable, read_table
 from workbench.dpo.parts import DRAW, EVALUATE, UPDATE
 from workbench.feedback.reward_model import Reward
 from workbench.formatting import percent
 from workbench.learning.aggregation import Aggregation
+from workbench.learning.data_lengths import Lengths
 from workbench.learning.epochs import Epochs, Plan, summarise
 from workbench.learning.footprint import Footprint
 from workbench.learning.metrics import OF_WRITTEN

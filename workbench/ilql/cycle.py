@@ -15,7 +15,6 @@ from workbench.ilql import memory
 from workbench.ilql.heads import QHeads
 from workbench.ilql.hyperparameters import ILQLSettings
 from workbench.ilql.loss import ILQLLoss
-from workbench.ilql.memory import Lengths
 from workbench.ilql.metrics import (
     ADVANTAGE,
     AWAC,
@@ -29,6 +28,7 @@ from workbench.ilql.metrics import (
 )
 from workbench.ilql.reading import read_tokens
 from workbench.ilql.scored import ScoredTable, read_table
+from workbench.learning.data_lengths import Lengths
 from workbench.learning.epochs import Epochs, Plan, mean, summarise
 from workbench.learning.footprint import Footprint
 from workbench.learning.metrics import OF_WRITTEN

@@ -4,11 +4,11 @@ lower."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from workbench.ilql.hyperparameters import ILQLSettings
 from workbench.ilql.scored import read_table
 from workbench.learning import memory as any_run
+from workbench.learning.data_lengths import Lengths, of_all_lengths
 from workbench.learning.footprint import Footprint, PolicyCosts
 from workbench.learning.memory import (
     FLOAT,
@@ -23,32 +23,17 @@ from workbench.learning.memory import (
     work_of,
 )
 from workbench.learning.workload import Phases, Workload
-from workbench.models.forward import cut_by_width
 from workbench.models.optimizer import state_bytes
 from workbench.models.phases import Phase
 from workbench.models.policy_tokenizer import PolicyTokenizer
 from workbench.records import ScoredText
 from workbench.settings import Value
 
-_READ = 256
-"""Completions whose tokens are counted; of more, so many of all lengths."""
-_TOKEN_BYTES = 40
-"""Of a token in a table of completions: a number of Python's, and the place that points to it."""
 _Q_LOGITS = 7
 """(n, V) tensors in float32, beside the policy's own, while n tokens are steered: what is made of
 log-probabilities, two targets, the smaller of these, its distance from V, that times β, the sum."""
 
 _Models = Footprint[ILQLSettings]
-
-
-@dataclass(frozen=True, slots=True)
-class Lengths:
-    """How long completions are."""
-
-    rows: Sequence[tuple[int, int]]
-    """Of each its tokens with the prompt's, and its own; longest first."""
-    total: int
-    """Tokens of all."""
 
 
 def measure(
@@ -59,9 +44,8 @@ def measure(
     Raises:
         PromptError: none can be learned from.
     """
-    by_length = sorted(texts, key=lambda t: len(t.prompt.text) + len(t.completion), reverse=True)
-    table = read_table(by_length[:: max(1, len(texts) // _READ)], policy_tokenizer,
-                       control_tokens=control_tokens)
+    some = of_all_lengths(texts, lambda t: len(t.prompt.text) + len(t.completion))
+    table = read_table(some, policy_tokenizer, control_tokens=control_tokens)
     rows = [(len(prompt) + len(response) - 1, len(response))
             for prompt, response in zip(table.prompts, table.responses, strict=True)]
     return Lengths(sorted(rows, reverse=True), sum(map(sum, rows)) * len(texts) // len(rows))
@@ -77,7 +61,7 @@ def memory(models: _Models, hp: ILQLSettings, work: Workload, lengths: Lengths) 
         UnsupportedModelError: the policy cannot be trained as ``hp`` asks.
     """
     costs, width = models.costs(hp), work.prompt + hp.response_length
-    shapes = _shapes(models, hp, lengths)
+    shapes = lengths.shapes(hp.batch_size, at_once(models, hp), models.capabilities.reading)
     update = updating(models, costs, hp, shapes)
     most = max(tokens for *_, tokens in shapes)
     update["Gradients"] += FLOAT * _learning(costs)
@@ -129,22 +113,7 @@ def _held(
     parts = held(models, hp, work.compared)
     parts["Optimiser"] += state_bytes(hp.optimizer, _learning(costs))
     return parts | {"Value heads": FLOAT * (_learning(costs) + targets),
-                    "Data": _TOKEN_BYTES * lengths.total}
-
-
-def _shapes(
-    models: _Models, hp: ILQLSettings, lengths: Lengths
-) -> list[tuple[int, int, int]]:
-    """Return rows, width and tokens of completions of the micro-batches of a step, whose
-    completions are of all lengths in equal shares."""
-    known, rows = lengths.rows, hp.batch_size
-    chosen = [known[i * len(known) // rows] for i in range(rows)]
-    shapes, first = [], 0
-    for count, width in cut_by_width([total for total, _ in chosen], at_once(models, hp),
-                                     batching=models.capabilities.reading):
-        shapes.append((count, width, sum(own for _, own in chosen[first : first + count])))
-        first += count
-    return shapes
+                    "Data": lengths.table_bytes}
 
 
 def _tokens(models: _Models, hp: ILQLSettings, lengths: Lengths) -> int:
