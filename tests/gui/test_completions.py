@@ -33,7 +33,6 @@ from workbench.gui.completions.model import (
     Column,
     CompletionsModel,
     CompletionsProxy,
-    Role,
 )
 from workbench.gui.completions.rows import Shown, cycle_name, line_up
 from workbench.gui.completions.view import CompletionsView
@@ -313,12 +312,12 @@ def test_a_new_cycle_keeps_the_chosen_row(qtbot, view, run, store):
     view.show_run(run)
     view.table.sort_by(Column.CHANGE, True)
     view.table.setCurrentIndex(view.table.model().index(1, 0))
-    chosen = view.table.currentIndex().data(Role.ROW).prompt
+    chosen = view.table.model().row(view.table.currentIndex()).prompt
     better = [replace(r, score=r.position * 10.0) for r in records(2)]
     store.record_comparison(run, 3, better).result()
     view.cycle_available(run, 3)
     qtbot.waitUntil(lambda: compared(view) == (2, 3))
-    assert view.table.currentIndex().data(Role.ROW).prompt == chosen
+    assert view.table.model().row(view.table.currentIndex()).prompt == chosen
 
 
 def test_the_model_keeps_its_promises(qtbot, qtmodeltester):
@@ -666,12 +665,12 @@ def test_what_is_read_stays_where_it_is_when_a_cycle_comes(qtbot, view, store):
     table = view.table
     table.sort_by(Column.REWARD, True)
     table.go_to(30)
-    prompt, y = table.currentIndex().data(Role.ROW).prompt, table.visualRect(
+    prompt, y = table.model().row(table.currentIndex()).prompt, table.visualRect(
         table.currentIndex()).y()
     record(2, 40)  # rows become higher
     view.cycle_available(number, 2)
     qtbot.waitUntil(lambda: compared(view) == (1, 2))
-    assert table.currentIndex().data(Role.ROW).prompt == prompt
+    assert table.model().row(table.currentIndex()).prompt == prompt
     assert table.currentIndex().row() != 30
     assert table.visualRect(table.currentIndex()).y() == y
     table.verticalScrollBar().setValue(0)  # the chosen row is out of view: then the first stays
@@ -679,12 +678,12 @@ def test_what_is_read_stays_where_it_is_when_a_cycle_comes(qtbot, view, store):
     first = table.indexAt(QPoint(0, 0)).row()
     table.verticalScrollBar().setValue(777)
     first = table.indexAt(QPoint(0, 0))
-    prompt, y = first.data(Role.ROW).prompt, table.visualRect(first).y()
+    prompt, y = table.model().row(first).prompt, table.visualRect(first).y()
     record(3, 3)
     view.cycle_available(number, 3)
     qtbot.waitUntil(lambda: compared(view) == (2, 3))
     first = table.indexAt(QPoint(0, 0))
-    assert (first.data(Role.ROW).prompt, table.visualRect(first).y()) == (prompt, y)
+    assert (table.model().row(first).prompt, table.visualRect(first).y()) == (prompt, y)
 
 
 def test_rows_are_filtered(qtbot, view, run):
@@ -707,7 +706,7 @@ def test_rows_are_filtered(qtbot, view, run):
     asked.show_text("hotel")
     view.select_prompt(2)
     assert asked.text() == ""
-    assert view.table.currentIndex().data(Role.ROW).prompt == "My bicycle"
+    assert view.table.model().row(view.table.currentIndex()).prompt == "My bicycle"
 
 
 # -- what can be done with a row
@@ -715,7 +714,7 @@ def test_rows_are_filtered(qtbot, view, run):
 def press(qtbot, view, key):
     view.table.setFocus()
     qtbot.keyClick(view.table, key)
-    return view.table.currentIndex().data(Role.ROW).prompt
+    return view.table.model().row(view.table.currentIndex()).prompt
 
 
 def test_best_worst_and_most_changed_are_a_key_away(qtbot, view, run, store):

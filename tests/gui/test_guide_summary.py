@@ -11,7 +11,6 @@ from pytestqt.qtbot import QtBot
 
 from workbench.formatting import difference, number
 from workbench.gui.app import Workbench
-from workbench.gui.completions.model import Role
 from workbench.gui.guide.results import read_results, trials_of
 from workbench.gui.guide.summary import Summary
 from workbench.ppo.declaration import PPO
@@ -125,7 +124,7 @@ def test_an_answer_opens_in_completions(qtbot: QtBot, opened: Opened, summary: S
     summary.answers[1].click()
     view = opened.window.completions
     assert view.isVisible()
-    row = view.table.currentIndex().data(Role.ROW)
+    row = view.table.model().row(view.table.currentIndex())
     assert (row.prompt, row.last.text) == (TEXTS[3], " new 3")
     assert row.first.text == " old 3"
 

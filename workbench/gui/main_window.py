@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray, QPoint, QSize, Qt, QTimer, Signal
@@ -167,8 +167,9 @@ class MainWindow(QMainWindow):
         for stack in (self.prompts.undo_stack, self.hyperparameters.undo_stack):
             self.undo_group.addStack(stack)
 
-    def run_views(self) -> list[RunView]:
-        """Return the views that follow the run on display cycle by cycle."""
+    @cached_property
+    def run_views(self) -> Sequence[RunView]:
+        """The views that follow the run on display cycle by cycle, once all are made."""
         return [each for view in self.views.values() for each in (view, *view.findChildren(RunView))
                 if isinstance(each, RunView)]
 

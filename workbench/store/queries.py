@@ -307,9 +307,10 @@ class Queries:
         cell = ("(select value from metrics m where m.run_id = r.id and m.cycle = {} "
                 f"and m.name = case r.algorithm {chosen} end)")
         given = [text for pair in headlines.items() for text in pair]
+        which, one = ("", []) if run_id is None else (" where id = ?", [run_id])
         rows = self._db.query(
             f"select id, {cell.format(1)} as first, {cell.format('r.cycles')} as last "
-            "from runs r where ? is null or r.id = ?", [*given, *given, run_id, run_id])
+            f"from runs r{which}", [*given, *given, *one])
         return {row["id"]: (row["first"], row["last"]) for row in rows
                 if row["first"] is not None and row["last"] is not None}
 

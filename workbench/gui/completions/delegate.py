@@ -6,7 +6,6 @@ import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import cast
 
 from PySide6.QtCore import QModelIndex, QPersistentModelIndex, QPointF, QRect, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QTextLayout, QTextOption
@@ -16,7 +15,7 @@ from workbench.formatting import number
 from workbench.gui.completions import completion_texts
 from workbench.gui.completions.diff import Span, marked_difference
 from workbench.gui.completions.marks import ranges
-from workbench.gui.completions.model import NOT_YET, Column, Role
+from workbench.gui.completions.model import NOT_YET, Column, CompletionsProxy
 from workbench.gui.completions.rows import Row
 from workbench.gui.widgets.quick_text import QuickText
 from workbench.gui.widgets.theme import themes
@@ -57,9 +56,9 @@ class CompletionsDelegate(QStyledItemDelegate):
     how many. Marks are part of the layout: as selections they would have every text drawn twice.
     """
 
-    def __init__(self, parent: QTableView) -> None:
+    def __init__(self, parent: QTableView, rows: CompletionsProxy) -> None:
         super().__init__(parent)
-        self._table = parent
+        self._table, self._rows = parent, rows
         self._made: OrderedDict[_Content, Laid] = OrderedDict()
         self._width, self._lines = 0, LEAST_LINES
         self._fonts()
@@ -93,7 +92,9 @@ class CompletionsDelegate(QStyledItemDelegate):
         index: QModelIndex | QPersistentModelIndex,
     ) -> None:
         """Paint one cell."""
-        row, column = cast(Row, index.data(Role.ROW)), index.column()
+        row, column = self._rows.row(index), index.column()
+        if row is None:
+            return
         rect: QRect = option.rect
         painter.save()
         painter.setClipRect(rect)

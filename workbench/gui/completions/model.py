@@ -53,11 +53,8 @@ SORTS: Mapping[str, Column] = {
 """By what rows are sorted, as saved states name it."""
 
 
-class Role(IntEnum):
-    """What the model tells of a cell beyond its text."""
-
-    ROW = Qt.ItemDataRole.UserRole
-    SORT = Qt.ItemDataRole.UserRole + 1
+SORT_ROLE = Qt.ItemDataRole.UserRole
+"""By which the model tells what a cell is sorted by."""
 
 
 class CompletionsModel(QAbstractTableModel):
@@ -81,14 +78,12 @@ class CompletionsModel(QAbstractTableModel):
         return max(LEAST, len(self.shown.cycles))
 
     def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
-        """Return a cell's text, what is said of it, what it is sorted by, or the whole row."""
+        """Return a cell's text, what is said of it, or what it is sorted by."""
         if not index.isValid():
             return None
         row, column = self.shown.rows[index.row()], index.column()
-        if role == Role.SORT:  # asked for most often
+        if role == SORT_ROLE:  # asked for most often
             return _sort_key(row, column)
-        if role == Role.ROW:
-            return row
         if role == Qt.ItemDataRole.DisplayRole:
             return _text(row, column)
         return self._spoken(row, column) if role == Qt.ItemDataRole.AccessibleTextRole else None
@@ -154,7 +149,7 @@ class CompletionsProxy(QSortFilterProxyModel):
         super().__init__(parent)
         self._filter = Filter()
         self._rows = model
-        self.setSortRole(Role.SORT)
+        self.setSortRole(SORT_ROLE)
         self.setSourceModel(model)
 
     def set_filter(self, wanted: Filter) -> None:
@@ -166,9 +161,15 @@ class CompletionsProxy(QSortFilterProxyModel):
         """Return whether a row fits."""
         return not self._filter or self._filter.fits(self._rows.shown.rows[source_row].written)
 
+    def row(self, index: Index) -> Row | None:
+        """Return the row of a cell; None where the index is of none. Every cell is painted from
+        its row, and by way of :meth:`data` that would take longer than the painting."""
+        return self._rows.shown.rows[self.mapToSource(index).row()] if index.isValid() else None
+
     def rows(self) -> list[Row]:
         """Return the rows in the order shown."""
-        return [self.index(i, 0).data(Role.ROW) for i in range(self.rowCount())]
+        return [self._rows.shown.rows[self.mapToSource(self.index(i, 0)).row()]
+                for i in range(self.rowCount())]
 
 
 def _text(row: Row, column: int) -> str:

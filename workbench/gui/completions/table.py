@@ -15,7 +15,6 @@ from workbench.gui.completions.model import (
     Column,
     CompletionsModel,
     CompletionsProxy,
-    Role,
 )
 from workbench.gui.widgets.controls import as_list, named
 
@@ -43,7 +42,7 @@ class CompletionsTable(QTableView):
         as_list(self)
         self.setAlternatingRowColors(False)
         self.setModel(proxy)
-        self.delegate = CompletionsDelegate(self)
+        self.delegate = CompletionsDelegate(self, proxy)
         self.setItemDelegate(self.delegate)
         self.setVerticalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
@@ -68,9 +67,10 @@ class CompletionsTable(QTableView):
         """Open the texts by a click on how much more there is of one."""
         super().mouseReleaseEvent(event)
         index = self.indexAt(event.position().toPoint())
-        if (event.button() == Qt.MouseButton.LeftButton and index.isValid()
-                and self.delegate.badge_rect(self.visualRect(index), index.data(Role.ROW),
-                                             index.column()).contains(event.position())):
+        row = self._proxy.row(index)
+        if (event.button() == Qt.MouseButton.LeftButton and row is not None
+                and self.delegate.badge_rect(
+                    self.visualRect(index), row, index.column()).contains(event.position())):
             self.opened.emit(index)
 
     def sorting(self) -> tuple[int, bool]:

@@ -16,7 +16,7 @@ from workbench.gui.completions import completion_texts
 from workbench.gui.completions.controls import Controls
 from workbench.gui.completions.cycles import ComparedCycles, Mode
 from workbench.gui.completions.headline import headline
-from workbench.gui.completions.model import SORTS, CompletionsModel, CompletionsProxy, Role
+from workbench.gui.completions.model import SORTS, CompletionsModel, CompletionsProxy
 from workbench.gui.completions.pages import Pages
 from workbench.gui.completions.row_actions import Chosen, RowActions
 from workbench.gui.completions.rows import Row, Shown, line_up
@@ -313,7 +313,7 @@ class CompletionsView(QWidget):
         self._summarise()
 
     def _chosen(self) -> Row | None:
-        return self.table.currentIndex().data(Role.ROW)
+        return self._proxy.row(self.table.currentIndex())
 
     def _chosen_text(self, row: Row) -> tuple[CompletionRecord, int]:
         """Return the completion that is chosen in a row, or the last, and its cycle."""

@@ -160,7 +160,7 @@ class Controller(QObject):
             case ev.CycleFinished():
                 window.status.cycle_finished(event)
                 window.strip.cycle_finished(event)
-                for view in window.run_views():
+                for view in window.run_views:
                     view.cycle_available(event.run_id)
                 for of_place in (window.paths, window.chances):
                     of_place.cycle_finished(event.run_id, event.cycle)

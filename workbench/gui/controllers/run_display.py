@@ -76,7 +76,7 @@ class RunDisplay(QObject):
 
     def _tell_views(self, run_id: int | None) -> None:
         window = self._window
-        for view in (*window.run_views(), window.paths, window.chances):
+        for view in (*window.run_views, window.paths, window.chances):
             view.show_run(run_id)
 
     def show_live(self) -> None:
@@ -144,7 +144,7 @@ class RunDisplay(QObject):
         alive = live is not None and not other
         window.metrics.set_alive(alive)
         window.completions.set_alive(alive)
-        for view in window.run_views():
+        for view in window.run_views:
             view.set_alive(alive)
         window.runs.set_shown(self.shown, other)
         window.trying.show_run(live or self.shown)

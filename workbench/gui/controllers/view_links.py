@@ -45,7 +45,7 @@ class ViewLinks(QObject):
 
     def _connect_cycles(self) -> None:
         """A cycle that the person goes to in one view is shown in the others."""
-        window, following = self._window, self._window.run_views()
+        window, following = self._window, self._window.run_views
         window.metrics.cycle_chosen.connect(window.completions.show_cycle)
         window.completions.cycle_chosen.connect(window.metrics.show_chosen)
         window.tokens.cycle_shown.connect(window.metrics.leave_chosen)

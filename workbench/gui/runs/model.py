@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 
 from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelIndex, Qt, Signal
 from PySide6.QtGui import QFont
@@ -120,8 +121,7 @@ class RunsModel(QAbstractTableModel):
         """Show where a run stands now, and return whether a text got longer. Its name and its
         place in the tree stay."""
         row = next(i for i, known in enumerate(self.runs) if known.id == run.id)
-        others = range(1, len(COLUMNS))
-        before = [len(str(self.index(row, i).data())) for i in others]
+        before = self._texts(self.runs[row])
         self.runs[row] = run
         self._rewards.pop(run.id, None)
         if reward is not None:
@@ -129,8 +129,8 @@ class RunsModel(QAbstractTableModel):
         self._elsewhere = self._elsewhere - {run.id} | ({run.id} if elsewhere else frozenset())
         # Not the name, which may be being edited.
         self.dataChanged.emit(self.index(row, 1), self.index(row, len(COLUMNS) - 1))
-        return any(len(str(self.index(row, i).data())) > n
-                   for i, n in zip(others, before, strict=True))
+        return any(len(now) > len(then)
+                   for now, then in zip(self._texts(run)[1:], before[1:], strict=True))
 
     @property
     def shown(self) -> int | None:
@@ -188,8 +188,7 @@ class RunsModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.ToolTipRole and column == _REWARD:
             return plain_tip(f"{headline_title([run])} of the first and of the last cycle")
         if role == Qt.ItemDataRole.DisplayRole:
-            return (run.name, self._reward(run), str(run.cycles), self._status(run),
-                    _when(run.created_at))[column]
+            return self._texts(run)[column]
         if role == Qt.ItemDataRole.ToolTipRole and column == 3:
             return plain_tip(elsewhere(run) if run.id in self._elsewhere else self._status(run))
         if role == Qt.ItemDataRole.AccessibleTextRole:
@@ -242,6 +241,11 @@ class RunsModel(QAbstractTableModel):
                  "drawn over it" if run.id in self._ticks else "", self.origin(run)]
         return "".join(f", {part}" for part in parts if part)
 
+    def _texts(self, run: RunRecord) -> tuple[str, ...]:
+        """Return what the columns show of a run."""
+        return (run.name, self._reward(run), str(run.cycles), self._status(run),
+                _when(run.created_at))
+
     def _status(self, run: RunRecord) -> str:
         return f"{run.status} elsewhere" if run.id in self._elsewhere else run.status
 
@@ -268,6 +272,7 @@ def _common(a: Sequence[int], b: Sequence[int]) -> int:
                 min(len(a), len(b)))
 
 
+@lru_cache(4096)  # as many as there may be runs; the list is filled again and again
 def _when(created: str) -> str:
     try:
         return datetime.fromisoformat(created).astimezone().strftime("%d %b %H:%M")

@@ -158,6 +158,8 @@ class StepsTable(QTableView):
         font.setPointSizeF(font.pointSizeF() * _SMALL)
         self.setFont(font)
         self._quick = QuickText(font)
+        self._titles: list[int] = []  # how wide they are
+        model.modelReset.connect(lambda: self._titles.clear())
         self._hover = -1
         self.viewport().setMouseTracking(True)
         font.setWeight(QFont.Weight.DemiBold)
@@ -193,8 +195,10 @@ class StepsTable(QTableView):
     def fit(self) -> None:
         """Share the width out: each column what it needs, and as much again as the others; where
         there is too little for all, they can be scrolled to."""
-        needed = [max(self._widest(i), self.horizontalHeader().sectionSizeHint(i))
-                  for i in range(self.model().columnCount())]
+        if not self._titles:
+            self._titles = [self.horizontalHeader().sectionSizeHint(i)
+                            for i in range(self.model().columnCount())]
+        needed = [max(self._widest(i), title) for i, title in enumerate(self._titles)]
         needed[0] = min(needed[0], _LONGEST)
         room = self.viewport().width()
         spare = max(0, room - sum(needed)) // len(needed)
@@ -239,6 +243,13 @@ class StepsTable(QTableView):
                 painter.drawRect(0, top, self.viewport().width() - 1, high - 1)
                 painter.setPen(palette.text().color())
         painter.end()
+
+    def changeEvent(self, event: QEvent) -> None:
+        """Take note of another font, or of the style that brings it."""
+        super().changeEvent(event)
+        if event.type() in (QEvent.Type.FontChange, QEvent.Type.StyleChange) and hasattr(
+                self, "_titles"):
+            self._titles.clear()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Share the width out anew, and keep the chosen token in sight."""

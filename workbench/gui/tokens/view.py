@@ -343,7 +343,7 @@ class TokensView(RunView):
         with QSignalBlocker(self.table):  # a shorter one takes the row away that was chosen
             self.model.show_steps(steps)
         self._show_beside(record)
-        self._draw()
+        self._colour()
         self.earlier.show_completion(
             None if record is None or run_id is None or self._shown_cycle is None or not steps
             else (run_id, self._shown_cycle, record.position))
@@ -409,15 +409,18 @@ class TokensView(RunView):
             self.table.setCurrentIndex(self.model.index(row, 0))
 
     def _draw(self) -> None:
-        """Colour the text anew."""
+        """Colour the text anew; the chosen token stays."""
+        self._colour()
+        for shown in (self.text, self.line):
+            shown.mark(self.table.currentIndex().row())
+
+    def _colour(self) -> None:
         prompt = self._record.prompt_text if self._record else ""
         steps, column = self.model.steps, self.controls.column()
         self.text.show_steps(prompt, steps, column)
         if self._partner is not None:
             self.pair.beside.show_steps(prompt, self._partner_steps, column)
         self.line.show_steps(prompt, steps, grounds(steps, column))
-        for shown in (self.text, self.line):
-            shown.mark(self.table.currentIndex().row())
         self.controls.draw_legend()
 
     # -- making it
