@@ -14,11 +14,11 @@ from PySide6.QtWidgets import (
     QHeaderView,
     QLineEdit,
     QTableView,
-    QVBoxLayout,
     QWidget,
 )
 
 from workbench.gui.widgets.controls import RIGHT, label, named
+from workbench.gui.widgets.layouts import vbox
 
 _MOST = 100  # rows that are shown; who wants another types on
 
@@ -95,17 +95,11 @@ class CommandPalette(QDialog):
         self._list.horizontalHeader().hide()
         self._list.verticalHeader().hide()
         self._list.clicked.connect(lambda _: self.accept())
-        self._nothing = label("", "muted", wrap=True)
-        self._nothing.setObjectName("palette_nothing")
+        self._nothing = label("", "muted", wrap=True, name="palette_nothing")
         self._nothing.setAlignment(Qt.AlignmentFlag.AlignTop)
         self._field.textChanged.connect(self._narrow)
         self._field.returnPressed.connect(self.accept)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 8, 8, 8)
-        layout.setSpacing(8)
-        layout.addWidget(self._field)
-        layout.addWidget(self._list, 1)
-        layout.addWidget(self._nothing, 1)
+        vbox(self, self._field, (self._list, 1), (self._nothing, 1), margins=8, spacing=8)
         self.resize(min(560, parent.width() - 32), min(420, parent.height() - 32))
         # Below the tool bar, in the middle, as a list that drops down.
         self.move(parent.mapToGlobal(QPoint(

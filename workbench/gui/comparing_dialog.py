@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QL
 
 from workbench.gui.widgets.controls import describe, enable, label, named, push_button
 from workbench.gui.widgets.dialog import Dialog
+from workbench.gui.widgets.layouts import hbox
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.settings import HyperparameterError, Settings
 from workbench.training.comparing import CompareError, Plan, Unit, Way, make_plan
@@ -63,8 +64,7 @@ class ComparingDialog(Dialog):
         self.seeds.textChanged.connect(self._refresh)
         self.budget.textChanged.connect(self._refresh)
         self.unit.currentIndexChanged.connect(self._refresh)
-        self.said = label("", "muted", wrap=True)
-        self.said.setObjectName("compare_said")
+        self.said = label("", "muted", wrap=True, name="compare_said")
         self.body.addWidget(self.said)
         self.body.addStretch(1)
         self.start = self.add_accept("Compare", "compare_begin", "Train the runs")
@@ -85,8 +85,7 @@ class ComparingDialog(Dialog):
 
     def _add_unfinished(self, unfinished: Mapping[int, str]) -> None:
         for number, name in unfinished.items():
-            line = QHBoxLayout()
-            line.addWidget(label(name, wrap=True), 1)
+            line = hbox(None, (label(name, wrap=True), 1))
             line.addWidget(push_button(
                 "Go on", f"compare_go_on_{number}", "Train the runs that are not done yet",
                 lambda number=number: self._leave_for(number)))  # type: ignore[misc]

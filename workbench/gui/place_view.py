@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from workbench.formatting import count_cycles
 from workbench.gui.run_view import StoreView
 from workbench.gui.widgets.controls import label, push_button
+from workbench.gui.widgets.layouts import hbox
 from workbench.training.events import State
 
 if TYPE_CHECKING:
@@ -41,15 +42,11 @@ class PlaceView(StoreView):
     def _make_behind(self) -> QWidget:
         line = QWidget()
         line.setObjectName(f"{self.objectName()}_behind")
-        row = QHBoxLayout(line)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(6)
         self._gone_on = label("", "muted", wrap=True)
-        row.addWidget(self._gone_on, 1)
-        row.addWidget(push_button(
+        hbox(line, (self._gone_on, 1), push_button(
             "Show the latest", f"{self.objectName()}_latest",
             "Have Tokens follow the run again, and show a token of its latest cycle",
-            self.latest_wanted.emit))
+            self.latest_wanted.emit), spacing=6)
         line.hide()
         return line
 

@@ -9,7 +9,6 @@ from PySide6.QtCore import QSignalBlocker, QSize, Qt
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QBoxLayout,
-    QHBoxLayout,
     QPushButton,
     QSlider,
     QStackedWidget,
@@ -26,6 +25,7 @@ from workbench.gui.chances.reading import Picture, Row, Whole, read_kept
 from workbench.gui.place_view import Place, PlaceView
 from workbench.gui.widgets.controls import enable, label, named
 from workbench.gui.widgets.form_scroll import FormScroll
+from workbench.gui.widgets.layouts import hbox, vbox
 from workbench.gui.widgets.place_text import place_text
 from workbench.gui.widgets.still_label import StillLabel
 from workbench.records import TokenTrace
@@ -255,15 +255,11 @@ class ChancesView(PlaceView):
     # -- making it
 
     def _build(self) -> None:
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(8, 8, 8, 8)
-        self._empty = label(_EMPTY, "muted", wrap=True)
-        self._empty.setObjectName("chances_empty")
+        outer = vbox(self, margins=8)
+        self._empty = label(_EMPTY, "muted", wrap=True, name="chances_empty")
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         whole = QWidget()
-        column = QVBoxLayout(whole)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(6)
+        column = vbox(whole, spacing=6)
         self._where = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "chances_where",
                             "Place", "The place in a completion that is looked at")
         self._where.setElideMode(Qt.TextElideMode.ElideMiddle)
@@ -276,8 +272,7 @@ class ChancesView(PlaceView):
         self.bars = ChanceBars()
         self.bars.pointed.connect(self._show_row)
         beside = QWidget()
-        self._plots = QVBoxLayout(beside)
-        self._plots.setContentsMargins(0, 0, 0, 0)
+        self._plots = vbox(beside)
         self._idea = self._sentence("chances_idea", "Temperature and entropy", self._plots)
         self._parts.addWidget(self.bars, 3)
         self._parts.addWidget(beside, 2)
@@ -315,19 +310,13 @@ class ChancesView(PlaceView):
         self._degrees = label(number(_HOTTEST))
         self._degrees.setFixedWidth(self._degrees.sizeHint().width() + 4)
         group = QWidget()
-        row = QHBoxLayout(group)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(6)
         group.setMinimumHeight(self.whole.sizeHint().height())  # side by side with it
         self._slider_name = label("Temperature (sampling)")
-        for widget in (self._slider_name, self.slider, self._degrees):
-            row.addWidget(widget)
+        hbox(group, self._slider_name, self.slider, self._degrees, spacing=6)
         flow.addWidget(group)
         return controls
 
     def _sentence(self, name: str, title: str, column: QVBoxLayout) -> Any:
-        made = label("", wrap=True)
-        made.setObjectName(name)
-        made.setAccessibleName(title)
+        made = label("", wrap=True, name=name, title=title)
         column.addWidget(StillLabel(made))
         return made

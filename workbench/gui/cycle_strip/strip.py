@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QLabel,
     QSizePolicy,
     QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -20,6 +19,7 @@ from workbench.algorithm import Algorithm, Part
 from workbench.algorithms import default_algorithm, parts_of
 from workbench.gui.cycle_strip.part_button import PartButton
 from workbench.gui.widgets.controls import label, named
+from workbench.gui.widgets.layouts import hbox, vbox
 from workbench.gui.widgets.theme import themes
 from workbench.learning.parts import WRITE
 from workbench.training.events import CycleFinished, PartReported, Progress, State
@@ -217,9 +217,7 @@ class CycleStrip(QWidget):
 
     def _half(self, phase: int, parts: Sequence[Part]) -> QWidget:
         half = QWidget()
-        column = QVBoxLayout(half)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(1)
+        column = vbox(half, spacing=1)
         writes = any(part.name == WRITE.name for part in parts)
         text = _TITLES[phase] if phase != 1 or writes else _NOTHING_WRITTEN
         title = label(text, "muted")
@@ -229,8 +227,7 @@ class CycleStrip(QWidget):
         title.setMinimumWidth(1)
         self._titles.append(title)
         column.addWidget(title)
-        row = QHBoxLayout()
-        row.setSpacing(4)
+        row = hbox(None, spacing=4)
         for part in parts:
             button = PartButton(part, text)
             button.clicked.connect(lambda _=False, part=part: self._choose(part))
@@ -251,8 +248,7 @@ class _Loop(QWidget):
         self.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Expanding)
         self._label = label("", "muted")
         self._label.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._column = QVBoxLayout(self)
-        self._column.addWidget(self._label)
+        self._column = vbox(self, self._label, margins=None)
         self.set_compact(False)
 
     def set_compact(self, compact: bool) -> None:

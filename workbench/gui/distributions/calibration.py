@@ -6,7 +6,7 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QRectF, Qt
 from PySide6.QtGui import QColor, QWheelEvent
-from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QWidget
 from superqt import QElidingLabel
 
 from workbench.algorithm import Calibration
@@ -15,6 +15,7 @@ from workbench.gui.distributions.reading import Predictions
 from workbench.gui.metrics.axes import ValueAxis
 from workbench.gui.what_is import explain_by, of_picture
 from workbench.gui.widgets.controls import label, named
+from workbench.gui.widgets.layouts import vbox
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import Theme, themes
 
@@ -48,12 +49,7 @@ class CalibrationPlot(QWidget):
         self.means = pg.PlotDataItem(antialias=True, symbol="o", symbolSize=6)
         for item in (self.cells, self.diagonal, self.means):
             self.plot.addItem(item)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
-        for part in (self.title, self.said, self.plot):
-            column.addWidget(part)
-        column.setStretchFactor(self.plot, 1)
+        vbox(self, self.title, self.said, (self.plot, 1), spacing=2)
 
     def show_predictions(self, found: Predictions) -> None:
         """Draw the tokens of a cycle."""

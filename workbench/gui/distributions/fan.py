@@ -6,7 +6,7 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QPointF, Qt, Signal
 from PySide6.QtGui import QColor, QMouseEvent, QResizeEvent, QWheelEvent
-from PySide6.QtWidgets import QFrame, QGraphicsPathItem, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QGraphicsPathItem, QWidget
 from superqt import QElidingLabel
 
 from workbench.algorithm import Distribution
@@ -14,6 +14,7 @@ from workbench.gui.distributions.reading import Array, Spread
 from workbench.gui.metrics.axes import CycleAxis, ValueAxis
 from workbench.gui.what_is import explain_by, of_picture
 from workbench.gui.widgets.controls import label, named
+from workbench.gui.widgets.layouts import vbox
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import Theme, mix, themes
 from workbench.store.quantiles import COUNT
@@ -48,12 +49,7 @@ class Fan(QWidget):
         self.plot.chosen.connect(self.chosen)
         self._shown: Distribution | None = None
         explain_by(self, lambda: of_picture(self._shown) if self._shown else None)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
-        for part in (self.title, self.said, self.plot):
-            column.addWidget(part)
-        column.setStretchFactor(self.plot, 1)
+        vbox(self, self.title, self.said, (self.plot, 1), spacing=2)
 
     def show_spread(self, spread: Spread, cycle: int) -> None:
         """Draw a distribution, looked at in ``cycle``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, QTimer
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QWidget
 
 from workbench.gui.background import Background
 from workbench.gui.distributions.calibration import CalibrationPlot
@@ -14,6 +14,7 @@ from workbench.gui.run_view import PictureView
 from workbench.gui.widgets.controls import label
 from workbench.gui.widgets.cycle_controls import CycleControls
 from workbench.gui.widgets.form_scroll import FormScroll
+from workbench.gui.widgets.layouts import vbox
 from workbench.gui.widgets.picture_pages import PicturePages
 from workbench.gui.widgets.theme import themes
 from workbench.store.store import Store
@@ -41,9 +42,7 @@ class DistributionsView(PictureView[Picture]):
         self._next = QTimer(self, interval=0)
         self._next.timeout.connect(self._draw_next)
         self._pages = PicturePages("distributions", self._make_plots)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(self._pages)
+        vbox(self, self._pages)
         themes().changed.connect(self._redraw)
         self.draw()
 
@@ -142,8 +141,7 @@ class DistributionsView(PictureView[Picture]):
         self.cycles.picked.connect(self.choose_cycle)
         self.cycles.following.connect(self.follow)
         self.calibration = CalibrationPlot()
-        self._unforeseen = label("", "muted", wrap=True)
-        self._unforeseen.setObjectName("distributions_unforeseen")
+        self._unforeseen = label("", "muted", wrap=True, name="distributions_unforeseen")
         self._unforeseen.setAlignment(Qt.AlignmentFlag.AlignCenter)
         inside = QWidget()
         self._unforeseen.setParent(inside)  # before it is shown, or it would be a window
@@ -152,9 +150,7 @@ class DistributionsView(PictureView[Picture]):
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(12)
         whole = QWidget()
-        column = QVBoxLayout(whole)
-        column.setContentsMargins(8, 8, 8, 8)
-        column.setSpacing(6)
-        column.addWidget(self.cycles, 0, Qt.AlignmentFlag.AlignLeft)
-        column.addWidget(FormScroll(inside), 1)
+        vbox(
+            whole, (self.cycles, 0, Qt.AlignmentFlag.AlignLeft), (FormScroll(inside), 1), margins=8,
+            spacing=6)
         return whole

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from PySide6.QtCore import QSignalBlocker, Signal
-from PySide6.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QPushButton, QSpinBox, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QPushButton, QSpinBox, QWidget
 from superqt import QFlowLayout
 
 from workbench.gui.frontier.reading import COSTS, REWARDS, X, Y
 from workbench.gui.widgets.controls import enable, label, named
+from workbench.gui.widgets.layouts import hbox
 from workbench.learning.best_of_n import MOST
 from workbench.training.commands import SampleBestOf
 from workbench.training.events import State
@@ -59,11 +60,7 @@ class Controls(QWidget):
                         (self.button, label("by", "muted"), self.source, label("n", "muted"),
                          self.n)):
             group = QWidget()
-            row = QHBoxLayout(group)
-            row.setContentsMargins(0, 0, 0, 0)
-            row.setSpacing(4)
-            for widget in widgets:
-                row.addWidget(widget)
+            hbox(group, *widgets, spacing=4)
             # Or what is low would stand at the top of the line.
             group.setMinimumHeight(self.n.sizeHint().height())
             flow.addWidget(group)

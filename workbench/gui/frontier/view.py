@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 from superqt import QElidingLabel
 
 from workbench.algorithms import find_metric
@@ -19,6 +19,7 @@ from workbench.gui.frontier.reading import Picture, Y, cost_text, read_picture
 from workbench.gui.run_view import PictureView
 from workbench.gui.what_is import Explanation, explain_by
 from workbench.gui.widgets.controls import label, named
+from workbench.gui.widgets.layouts import vbox
 from workbench.gui.widgets.picture_pages import PicturePages
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.run_colours import run_colour
@@ -231,19 +232,13 @@ class FrontierView(PictureView[Picture]):
         self.controls.changed.connect(self.draw)
         self.controls.reread.connect(self.load_now)
         self.controls.asked.connect(self.sample_best_of)
-        self._legend = label(rich=True, wrap=True)
-        self._legend.setObjectName("frontier_legend")
-        self._legend.setAccessibleName("Legend")
+        self._legend = label(rich=True, wrap=True, name="frontier_legend", title="Legend")
         self._said = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "frontier_said",
                            "The point pointed at", "")
         self._said.setProperty("role", "muted")
         self._said.setMinimumWidth(1)
         self._pages = PicturePages("frontier", self._make_plot)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(8, 8, 8, 8)
-        column.setSpacing(6)
-        column.addWidget(self.controls)
-        column.addWidget(self._pages, 1)
+        vbox(self, self.controls, (self._pages, 1), margins=8, spacing=6)
 
     def _make_plot(self) -> QWidget:
         self.plot = named(FrontierPlot(), "frontier_plot", "Frontier", "")
@@ -251,12 +246,7 @@ class FrontierView(PictureView[Picture]):
         self.plot.pointed.connect(self._point_at)
         self.plot.chosen.connect(self._choose)
         whole = QWidget()
-        inside = QVBoxLayout(whole)
-        inside.setContentsMargins(0, 0, 0, 0)
-        inside.setSpacing(4)
-        inside.addWidget(self._legend)
-        inside.addWidget(self.plot, 1)
-        inside.addWidget(self._said)
+        vbox(whole, self._legend, (self.plot, 1), self._said, spacing=4)
         return whole
 
 

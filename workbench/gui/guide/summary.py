@@ -6,12 +6,13 @@ import html
 import math
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QPushButton, QWidget
 
 from workbench.formatting import count_cycles, difference, number
 from workbench.gui.guide.answer_button import AnswerButton
 from workbench.gui.guide.results import Results, Trial
 from workbench.gui.widgets.controls import enable, label, push_button
+from workbench.gui.widgets.layouts import vbox
 from workbench.gui.widgets.theme import themes
 
 _EMPTY = ("When a run has ended, this page says what it gained, what that cost, which answers "
@@ -34,36 +35,26 @@ class Summary(QWidget):
         self._busy = ""
         self.answers: list[AnswerButton] = []
         self.trials: list[QPushButton] = []
-        self._title = label(role="heading", wrap=True)
-        self._title.setObjectName("guide_summary_title")
-        self._gain = label(rich=True, wrap=True)
-        self._gain.setObjectName("guide_gain")
-        self._cost = label(wrap=True)
-        self._cost.setObjectName("guide_cost")
-        self._beside = label(wrap=True)
-        self._beside.setObjectName("guide_beside")
+        self._title = label(role="heading", wrap=True, name="guide_summary_title")
+        self._gain = label(rich=True, wrap=True, name="guide_gain")
+        self._cost = label(wrap=True, name="guide_cost")
+        self._beside = label(wrap=True, name="guide_beside")
         self._which = label("The answers that changed most", "heading", wrap=True)
         self._next = label("What if?", "heading", wrap=True)
         self._about = label(
             "Each begins a new run from the same start with that one change, and draws both over "
             "each other in Metrics. Edits in Hyperparameters stay as they are, and are not used.",
             "muted", wrap=True)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(10, 4, 10, 8)
-        column.setSpacing(6)
-        column.addWidget(self._title)
-        column.addWidget(self._gain)
-        column.addWidget(self._cost)
-        column.addWidget(self._beside)
+        column = vbox(
+            self, self._title, self._gain, self._cost, self._beside, margins=(10, 4, 10, 8),
+            spacing=6)
         column.addSpacing(4)
         column.addWidget(self._which)
-        self._list = QVBoxLayout()
-        self._list.setSpacing(6)
+        self._list = vbox(None, spacing=6)
         column.addLayout(self._list)
         column.addSpacing(4)
         column.addWidget(self._next)
-        self._buttons = QVBoxLayout()
-        self._buttons.setSpacing(6)
+        self._buttons = vbox(None, spacing=6)
         column.addLayout(self._buttons)
         column.addWidget(self._about)
         column.addStretch(1)

@@ -8,10 +8,8 @@ from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
     QFrame,
-    QHBoxLayout,
     QScrollArea,
     QStackedWidget,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -27,6 +25,7 @@ from workbench.gui.guide.summary import Summary
 from workbench.gui.run_view import RunView
 from workbench.gui.widgets.controls import enable, label, named, push_button, tool_button
 from workbench.gui.widgets.formula import formula_html, terms_html
+from workbench.gui.widgets.layouts import STRETCH, hbox, vbox
 from workbench.gui.widgets.theme import set_look
 from workbench.guide import BEFORE, LOADING, Card
 from workbench.store.records import LIVE
@@ -323,35 +322,24 @@ class GuideView(RunView):
         self._where, self._count = label(role="muted"), label(role="muted")
         self._count.setObjectName("guide_page")
         self._where.setMinimumWidth(1)
-        self._title = label(role="heading", wrap=True)
-        self._title.setObjectName("guide_title")
+        self._title = label(role="heading", wrap=True, name="guide_title")
         self.canvas = Canvas()
-        self._said = label(role="muted", wrap=True)
-        self._said.setObjectName("guide_numbers")
-        self._text = label(wrap=True, rich=True)
-        self._text.setObjectName("guide_text")
+        self._said = label(role="muted", wrap=True, name="guide_numbers")
+        self._text = label(wrap=True, rich=True, name="guide_text")
         self._text.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        self._formula = label(wrap=True, rich=True)
-        self._formula.setObjectName("guide_formula")
+        self._formula = label(wrap=True, rich=True, name="guide_formula")
         self.more_button = push_button(
             "More", "guide_more", "Open the view that shows this in full",
             lambda: self.opened.emit(self.card.view))
         set_look(self.more_button, role="quiet")
-        self._now = label(role="muted", wrap=True)
-        self._now.setObjectName("guide_now")
+        self._now = label(role="muted", wrap=True, name="guide_now")
         self._now.setContentsMargins(10, 2, 10, 0)
-        head = QHBoxLayout()
-        head.setContentsMargins(10, 8, 10, 0)
-        head.addWidget(self._where, 1)
-        head.addWidget(self._count)
+        head = hbox(None, (self._where, 1), self._count, margins=(10, 8, 10, 0))
         page = QWidget()
-        column = QVBoxLayout(page)
-        column.setContentsMargins(10, 4, 10, 8)
-        column.setSpacing(6)
-        for part in (self._title, self.canvas, self._said, self._text, self._formula):
-            column.addWidget(part)
-        column.addWidget(self.more_button, 0, Qt.AlignmentFlag.AlignLeft)
-        column.addStretch(1)
+        vbox(
+            page, self._title, self.canvas, self._said, self._text, self._formula,
+            (self.more_button, 0, Qt.AlignmentFlag.AlignLeft), STRETCH, margins=(10, 4, 10, 8),
+            spacing=6)
         self.summary = Summary()
         self._pages = QStackedWidget()
         self._scroll, self._summary_scroll = _scrolled(page), _scrolled(self.summary)
@@ -369,20 +357,11 @@ class GuideView(RunView):
             "›", "guide_next", "Next", "The card after this one", "compact")
         self.back_button.clicked.connect(lambda _=False: self.go_back())
         self.next_button.clicked.connect(lambda _=False: self.go_on())
-        foot = QHBoxLayout()
-        foot.setContentsMargins(10, 4, 10, 8)
-        foot.setSpacing(6)
-        foot.addWidget(self.follow_box, 1)
+        foot = hbox(None, (self.follow_box, 1), margins=(10, 4, 10, 8), spacing=6)
         for button in (self.back_button, self.next_button):
             button.setFocusPolicy(Qt.FocusPolicy.TabFocus)
             foot.addWidget(button)
-        whole = QVBoxLayout(self)
-        whole.setContentsMargins(0, 0, 0, 0)
-        whole.setSpacing(0)
-        whole.addLayout(head)
-        whole.addWidget(self._pages, 1)
-        whole.addWidget(self._now)
-        whole.addLayout(foot)
+        vbox(self, head, (self._pages, 1), self._now, foot, spacing=0)
 
 
 def _scrolled(page: QWidget) -> QScrollArea:

@@ -130,8 +130,7 @@ class Dials(PictureView[Mapping[str, Reading]]):
         self._row = QHBoxLayout(self)
         self._row.setContentsMargins(0, 0, 12, 0)  # as the plots above leave for their scroll bar
         self._row.setSpacing(0)
-        self.said = label("", "muted")
-        self.said.setObjectName("health_said")
+        self.said = label("", "muted", name="health_said")
         small = self.said.font()
         small.setPointSizeF(_SMALL * small.pointSizeF())
         self.said.setFont(small)

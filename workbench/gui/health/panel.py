@@ -22,6 +22,7 @@ from workbench.algorithms import find_metric, find_rule, find_spec
 from workbench.formatting import format_value
 from workbench.gui.health.scales import scales
 from workbench.gui.widgets.controls import label, named, push_button
+from workbench.gui.widgets.layouts import vbox
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import set_look
 from workbench.health import Finding, Reading
@@ -51,9 +52,7 @@ class HealthPanel(QDialog):
         self._scroll.setFrameShape(QFrame.Shape.NoFrame)
         self._scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self._scroll.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(1, 1, 1, 1)
-        layout.addWidget(self._scroll)
+        vbox(self, self._scroll, margins=1)
 
     def show_findings(self, cycle: int, found: Sequence[Finding], earlier: Sequence[str],
                       hp: Settings, form: Mapping[str, Value],
@@ -61,10 +60,9 @@ class HealthPanel(QDialog):
         """Fill the panel and give it its size. ``hp`` is what the run uses, ``form`` what the
         person has chosen since, ``readings`` where every rule stands."""
         page = QWidget()
-        column = QVBoxLayout(page)
-        column.setContentsMargins(16, 12, 16, 12)
-        column.setSpacing(6)
-        column.addWidget(label(f"After cycle {cycle:,}" if cycle else "No cycle yet", "muted"))
+        column = vbox(
+            page, label(f"After cycle {cycle:,}" if cycle else "No cycle yet", "muted"),
+            margins=(16, 12, 16, 12), spacing=6)
         if not found:
             column.addWidget(label(
                 "No rule of the health check finds anything wrong." if readings or not cycle else

@@ -12,14 +12,12 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QBoxLayout,
     QComboBox,
-    QHBoxLayout,
     QHeaderView,
     QLineEdit,
     QMenu,
     QToolButton,
     QTreeWidget,
     QTreeWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -34,6 +32,7 @@ from workbench.gui.hyperparameters.memory import MemoryLine
 from workbench.gui.settings import section, texts
 from workbench.gui.widgets.controls import describe, enable, label, named, push_button, tool_button
 from workbench.gui.widgets.form_scroll import FormScroll
+from workbench.gui.widgets.layouts import STRETCH, hbox, vbox
 from workbench.gui.widgets.number_field import NumberField
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.section import Section
@@ -109,12 +108,9 @@ class HyperparametersDock(QWidget):
         self._own: _Own | None = None
         self.data_line = DataLine()
         # What is scrolled gives way, so that Apply and Revert are in sight at every height.
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 4, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(self._make_chooser())
-        layout.addWidget(self.data_line)
-        layout.addLayout(self._make_header())
+        layout = vbox(
+            self, self._make_chooser(), self.data_line, self._make_header(), margins=(0, 4, 0, 0),
+            spacing=4)
         # From the outside to the inside, so that what is in the form is styled once.
         scrolled = QWidget()
         self._scroll = FormScroll(scrolled, self)
@@ -123,11 +119,7 @@ class HyperparametersDock(QWidget):
         self.form = HyperparametersForm(self.algorithm.settings, scrolled)
         self._untouched: Mapping[str, Value] = self.form.values()
         self.undo_stack = self.form.undo_stack
-        column = QVBoxLayout(scrolled)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        column.addWidget(self.form, 1)
-        column.addWidget(self._make_history())
+        vbox(scrolled, (self.form, 1), self._make_history(), spacing=4)
         layout.addLayout(self._make_footer())
         self.form.changed.connect(self._refresh)
         self.form.fork_wanted.connect(
@@ -410,11 +402,7 @@ class HyperparametersDock(QWidget):
         title = label("Algorithm")
         title.setBuddy(self.algorithm_field)
         self._chooser = QWidget()
-        row = QHBoxLayout(self._chooser)
-        row.setContentsMargins(8, 0, 8, 0)
-        row.setSpacing(8)
-        row.addWidget(title)
-        row.addWidget(self.algorithm_field, 1)
+        hbox(self._chooser, title, (self.algorithm_field, 1), margins=(8, 0, 8, 0), spacing=8)
         self._chooser.hide()
         return self._chooser
 
@@ -434,11 +422,7 @@ class HyperparametersDock(QWidget):
         presets.setMenu(self._presets)
         self._find.textChanged.connect(self._filter)
         self._show_all.toggled.connect(self._filter)
-        buttons = QHBoxLayout()
-        buttons.setSpacing(4)
-        buttons.addWidget(self._show_all)
-        buttons.addWidget(presets)
-        buttons.addStretch(1)
+        buttons = hbox(None, self._show_all, presets, STRETCH, spacing=4)
         self._header = QBoxLayout(QBoxLayout.Direction.LeftToRight)
         self._header.setContentsMargins(8, 0, 8, 0)
         self._header.setSpacing(4)
@@ -482,15 +466,8 @@ class HyperparametersDock(QWidget):
             "Revert", "revert_settings", "Drop the edits; a second time, take back what "
             "was applied and no cycle has used yet", self.revert)
         self.memory = MemoryLine()
-        row = QHBoxLayout()
-        row.setSpacing(8)
-        row.addStretch(1)
-        row.addWidget(self.revert_button)
-        row.addWidget(self.apply_button)
-        column = QVBoxLayout()
-        column.setSpacing(4)
-        column.addWidget(self._line)
-        column.addWidget(self.memory)
+        row = hbox(None, STRETCH, self.revert_button, self.apply_button, spacing=8)
+        column = vbox(None, self._line, self.memory, spacing=4)
         self._footer = QBoxLayout(QBoxLayout.Direction.TopToBottom)
         self._footer.setContentsMargins(8, 4, 8, 8)
         self._footer.setSpacing(4)

@@ -7,11 +7,12 @@ from itertools import takewhile
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QUndoCommand, QUndoStack
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from workbench.gui.hyperparameters.row import Row, matches
 from workbench.gui.setting_facts import only_with
 from workbench.gui.widgets.controls import label, push_button
+from workbench.gui.widgets.layouts import vbox
 from workbench.gui.widgets.section import Section
 from workbench.gui.widgets.theme import themes
 from workbench.settings import HyperparameterError, Settings, Spec, Value
@@ -63,9 +64,7 @@ class HyperparametersForm(QWidget):
         self._words: list[str] = []
         self._everything = False
         self._locked: Mapping[str, str] = {}
-        self._column = QVBoxLayout(self)
-        self._column.setContentsMargins(8, 0, 8, 8)
-        self._column.setSpacing(0)
+        self._column = vbox(self, margins=(8, 0, 8, 8), spacing=0)
         self._alive = False
         self._make(settings)
         themes().changed.connect(self._draw)

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 
 from PySide6.QtCore import QSize
 from PySide6.QtGui import QFontMetrics, QResizeEvent
-from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QWidget
 
 from workbench.formatting import format_value
 from workbench.gui.hyperparameters.fields import make_field, tooltip
 from workbench.gui.what_is import explain_by, of_setting
 from workbench.gui.widgets.controls import enable, label, tool_button
 from workbench.gui.widgets.icons import icon
+from workbench.gui.widgets.layouts import STRETCH, vbox
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.problem_note import ProblemNote
 from workbench.gui.widgets.theme import number_font, set_look
@@ -34,8 +35,7 @@ class Row(QWidget):
         self.field.setFixedWidth(digits.horizontalAdvance("0" * 9) + 48)
         self.label = label(spec.label, wrap=True)
         self.label.setBuddy(self.field)
-        self.note = label(spec.unit, "muted", wrap=True)
-        self.note.setObjectName(f"note_{spec.name}")
+        self.note = label(spec.unit, "muted", wrap=True, name=f"note_{spec.name}")
         small = self.note.font()
         small.setPointSizeF(0.9 * small.pointSizeF())
         self.note.setFont(small)
@@ -51,13 +51,7 @@ class Row(QWidget):
         self.problem.setObjectName(f"problem_{spec.name}")
         self._why: str | None = None
         self._title = QWidget()
-        title = QVBoxLayout(self._title)
-        title.setContentsMargins(0, 0, 0, 0)
-        title.setSpacing(0)
-        title.addStretch(1)
-        title.addWidget(self.label)
-        title.addWidget(self.note)
-        title.addStretch(1)
+        vbox(self._title, STRETCH, self.label, self.note, STRETCH, spacing=0)
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setHorizontalSpacing(4)

@@ -8,7 +8,6 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal, SignalInstance
 from PySide6.QtGui import QAction, QActionGroup, QMouseEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
-    QHBoxLayout,
     QMenu,
     QSlider,
     QToolButton,
@@ -22,6 +21,7 @@ from workbench.gui.actions import enable_action, set_tip
 from workbench.gui.metrics.data import XAxis
 from workbench.gui.widgets.controls import describe, enable, label, named, tool_button
 from workbench.gui.widgets.flow import line_width
+from workbench.gui.widgets.layouts import hbox
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.learning.metrics import PARTS
 
@@ -189,9 +189,7 @@ class Controls(QWidget):
 
     def _smoothing(self) -> QWidget:
         box = QWidget()
-        row = QHBoxLayout(box)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(_GAP)
+        row = hbox(box, spacing=_GAP)
         tip = ("Smooth the curves: how much of the past a point keeps (debiased exponential "
                "moving average). The raw curve stays faint behind.")
         self.slider = named(QSlider(Qt.Orientation.Horizontal), "smoothing", "Smoothing", tip)
@@ -220,9 +218,7 @@ class Controls(QWidget):
 
     def _x_axis(self) -> QWidget:
         box = QWidget()
-        row = QHBoxLayout(box)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(0)
+        row = hbox(box, spacing=0)
         self.x_axis: dict[XAxis, QToolButton] = {
             "cycles": _button("x_cycle", "Cycles", "Plot against cycles"),
             "steps": _button("x_steps", "Steps", "Plot against optimiser steps, the gradients "
@@ -243,11 +239,7 @@ class Controls(QWidget):
     def _view(self) -> QWidget:
         """Zoom and Show all, which go to another line together."""
         box = QWidget()
-        row = QHBoxLayout(box)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(6)
-        for button in (self._zoom(), self._follow()):
-            row.addWidget(button)
+        hbox(box, self._zoom(), self._follow(), spacing=6)
         return box
 
     def _zoom(self) -> QWidget:

@@ -12,7 +12,6 @@ from PySide6.QtGui import QColor, QGuiApplication, QImage, QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QComboBox,
     QFormLayout,
-    QHBoxLayout,
     QLineEdit,
     QSpinBox,
     QWidget,
@@ -30,6 +29,7 @@ from workbench.gui.metrics.export import (
 from workbench.gui.metrics.figure import Figure
 from workbench.gui.widgets.controls import describe, enable, label, named
 from workbench.gui.widgets.dialog import Dialog, choose_new_file
+from workbench.gui.widgets.layouts import hbox
 from workbench.gui.widgets.theme import themes
 
 _SIZE = (860, 460)
@@ -143,18 +143,13 @@ class FigureDialog(Dialog):
     def _fill(self) -> None:
         form = QFormLayout()
         form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        width = QHBoxLayout()
-        width.addWidget(self.width_, 1)
-        width.addWidget(self.pixels)
+        width = hbox(None, (self.width_, 1), self.pixels)
         for text, field in (("Plots", self.plots), ("Title", self.title), ("Width", width),
                             ("Format", self.format)):
             title = label(text)
             title.setBuddy(field if isinstance(field, QWidget) else self.width_)
             form.addRow(title, field)
-        both = QHBoxLayout()
-        both.setSpacing(16)
-        both.addLayout(form)
-        both.addWidget(self._preview, 1)
+        both = hbox(None, form, (self._preview, 1), spacing=16)
         self.body.addLayout(both, 1)
 
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from PySide6.QtCore import QEvent, QObject, Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QGridLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QGridLayout, QWidget
 
 from workbench.algorithm import Algorithm
 from workbench.algorithms import companions_of
@@ -16,6 +16,7 @@ from workbench.gui.metrics.controls import MOST_PLOTS
 from workbench.gui.metrics.data import XAxis
 from workbench.gui.metrics.plot import MetricPlot
 from workbench.gui.widgets.controls import label, named
+from workbench.gui.widgets.layouts import vbox
 from workbench.gui.widgets.theme import Theme, themes
 from workbench.learning.metrics import PARTS, SCORES
 
@@ -50,17 +51,13 @@ class PlotGrid(QWidget):
         self._enlarged: MetricPlot | None = None
         self._columns = 0
         self._x_axis: XAxis = "cycles"
-        page = QVBoxLayout(self)
-        page.setContentsMargins(0, 0, 0, 0)
-        page.setSpacing(4)
         self.legend = named(label(wrap=True, rich=True), "legend", "Runs in the plots",
                             "The run on display and those drawn over it; tick runs in Runs")
         self.legend.hide()
         self._wordings = ("", "")
         self._grid = QGridLayout()
         self._grid.setSpacing(8)
-        page.addWidget(self.legend)
-        page.addLayout(self._grid, 1)
+        vbox(self, self.legend, (self._grid, 1), spacing=4)
 
     def __iter__(self) -> Iterator[MetricPlot]:
         return iter([self._enlarged] if self._enlarged else self._plots)

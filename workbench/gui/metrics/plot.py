@@ -9,7 +9,7 @@ import numpy as np
 import pyqtgraph as pg
 from PySide6.QtCore import QEvent, QPointF, Signal
 from PySide6.QtGui import QContextMenuEvent, QEnterEvent, QFont, QResizeEvent
-from PySide6.QtWidgets import QFrame, QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QSizePolicy, QWidget
 
 from workbench.algorithms import find_metric
 from workbench.gui.metrics.axes import CycleAxis, Scale, ValueAxis
@@ -24,6 +24,7 @@ from workbench.gui.metrics.plot_menu import PlotMenu
 from workbench.gui.metrics.statistics import Row, as_table, between, in_words
 from workbench.gui.what_is import explain_by, of_metric
 from workbench.gui.widgets.controls import label
+from workbench.gui.widgets.layouts import vbox
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.run_colours import run_colour, run_line
 from workbench.gui.widgets.theme import LIGHT, Theme
@@ -321,9 +322,7 @@ class MetricPlot(QFrame):
     # -- making it
 
     def _build(self) -> None:
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 4, 4, 0)
-        layout.setSpacing(0)
+        layout = vbox(self, margins=(8, 4, 4, 0), spacing=0)
         self.menu = PlotMenu(self.about, self.wished.emit, self)
         self._header = Header(self.about, () if self.lines else self.names, self.menu.buttons)
         layout.addWidget(self._header)

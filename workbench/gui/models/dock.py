@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QApplication,
     QCheckBox,
     QComboBox,
-    QHBoxLayout,
     QLineEdit,
     QProgressBar,
     QToolButton,
@@ -29,6 +28,7 @@ from workbench.gui.settings import texts
 from workbench.gui.widgets.button_line import ButtonLine
 from workbench.gui.widgets.controls import enable, explain, label, named, push_button
 from workbench.gui.widgets.form_scroll import FormScroll
+from workbench.gui.widgets.layouts import STRETCH, hbox, vbox
 from workbench.known_models import KNOWN_POLICIES, known_policy
 from workbench.training.commands import CancelLoading, LoadModels
 from workbench.training.events import (
@@ -78,11 +78,7 @@ class ModelsDock(QWidget):
         """There is always one; those that show come first."""
         self._add_failure()
         self._make_buttons()
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.setSpacing(0)
-        outer.addWidget(self._make_fields(), 1)
-        outer.addLayout(self._make_foot())
+        vbox(self, (self._make_fields(), 1), self._make_foot(), spacing=0)
         self.policy.edited.connect(self._policy_edited)
         self.reward.edited.connect(self._edited)
         self.chat.toggled.connect(self._edited)
@@ -363,27 +359,16 @@ class ModelsDock(QWidget):
 
     def _make_foot(self) -> QVBoxLayout:
         """Progress and buttons, which stay in sight however much stands above them."""
-        row = QHBoxLayout()
-        row.setSpacing(8)
-        for button in (self.load_button, self.cancel_button, self.bundled_button):
-            row.addWidget(button)
-        row.addStretch(1)
-        foot = QVBoxLayout()
-        foot.setContentsMargins(8, 4, 8, 8)
-        foot.setSpacing(8)
-        foot.addWidget(self._make_progress())
-        foot.addLayout(row)
-        return foot
+        row = hbox(
+            None, self.load_button, self.cancel_button, self.bundled_button, STRETCH, spacing=8)
+        return vbox(None, self._make_progress(), row, margins=(8, 4, 8, 8), spacing=8)
 
     def _make_progress(self) -> QWidget:
         self._progress_box = QWidget()
         self._progress_text = label("Loading…", "muted", wrap=True)
         self._bar = named(QProgressBar(maximum=1000, textVisible=False), "loading_bar",
                           "Loading progress", "How far loading is, over both models")
-        layout = QVBoxLayout(self._progress_box)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self._progress_text)
-        layout.addWidget(self._bar)
+        vbox(self._progress_box, self._progress_text, self._bar)
         return self._progress_box
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QGuiApplication
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QProgressBar, QWidget
 
 from workbench.gui.models.installing import Installer
 from workbench.gui.widgets.controls import describe, enable, label, named, push_button
+from workbench.gui.widgets.layouts import STRETCH, hbox, vbox
 from workbench.known_models import KNOWN_POLICIES, KnownPolicy, install_command
 from workbench.training.events import LoadingFailed
 
@@ -41,19 +42,10 @@ class LoadingFailure(QWidget):
             "Copy what exactly went wrong, for a bug report", self._copy_details)
         self._busy = named(QProgressBar(maximum=0, textVisible=False), "installing",
                            "Installing", "pip is at work")
-        cure = QHBoxLayout()
-        cure.setSpacing(8)
-        for button in (self.install_button, self.command_button):
-            cure.addWidget(button)
-        cure.addStretch(1)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addLayout(cure)
-        layout.addWidget(self.sentence)
-        layout.addWidget(self._busy)
-        layout.addWidget(self.copy_button, 0, Qt.AlignmentFlag.AlignLeft)
-        layout.addWidget(self._make_chooser())
+        cure = hbox(None, self.install_button, self.command_button, STRETCH, spacing=8)
+        vbox(
+            self, cure, self.sentence, self._busy,
+            (self.copy_button, 0, Qt.AlignmentFlag.AlignLeft), self._make_chooser(), spacing=4)
         self.hide()
 
     def show_failure(self, event: LoadingFailed) -> None:
@@ -132,10 +124,5 @@ class LoadingFailure(QWidget):
         question.setBuddy(self.labels)
         use = push_button("Use this output", "use_label", "Load with this output as the score",
                           lambda: self.label_chosen.emit(self.labels.currentIndex()))
-        layout = QVBoxLayout(self.chooser)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(4)
-        layout.addWidget(question)
-        layout.addWidget(self.labels)
-        layout.addWidget(use, 0, Qt.AlignmentFlag.AlignLeft)
+        vbox(self.chooser, question, self.labels, (use, 0, Qt.AlignmentFlag.AlignLeft), spacing=4)
         return self.chooser

@@ -11,11 +11,9 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QDoubleValidator
 from PySide6.QtWidgets import (
     QGridLayout,
-    QHBoxLayout,
     QLineEdit,
     QMenu,
     QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -25,6 +23,7 @@ from workbench.gui.settings import texts
 from workbench.gui.widgets.controls import describe, enable, label, named, tool_button
 from workbench.gui.widgets.dialog import choose_file
 from workbench.gui.widgets.icons import icon
+from workbench.gui.widgets.layouts import STRETCH, hbox, vbox
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.reading_button import ReadingButton
 from workbench.gui.widgets.theme import themes
@@ -66,10 +65,7 @@ class _Row(QWidget):
         for column, widget in enumerate((self._times, self.weight, self.remove), start=2):
             layout.addWidget(widget, 1, column)
         layout.removeWidget(field.facts)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.setSpacing(4)
-        outer.addWidget(field)
+        outer = vbox(self, field, spacing=4)
         outer.addWidget(field.facts)  # below the whole row
         outer.addWidget(self.reading, 0, Qt.AlignmentFlag.AlignLeft)
 
@@ -155,19 +151,10 @@ class RewardParts(QWidget):
                                       "its weight", role="flat")
         self.add_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self.add_button.setMenu(self._menu(self.add_button, self._add_source))
-        top = QHBoxLayout()
-        top.setContentsMargins(0, 0, 0, 0)
-        top.setSpacing(8)
         self._unloaded = label("not loaded", "warning")
         self._unloaded.hide()
-        top.addWidget(heading)
-        top.addWidget(self._unloaded)
-        top.addStretch(1)
-        top.addWidget(self.add_button)
-        self._layout = QVBoxLayout(self)
-        self._layout.setContentsMargins(0, 0, 0, 0)
-        self._layout.setSpacing(4)
-        self._layout.addLayout(top)
+        top = hbox(None, heading, self._unloaded, STRETCH, self.add_button, spacing=8)
+        self._layout = vbox(self, top, spacing=4)
         self.set_parts((RewardPart(str(BUNDLED_REWARD)),))
         themes().changed.connect(self._draw)
 

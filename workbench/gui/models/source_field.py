@@ -9,7 +9,6 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtWidgets import (
     QComboBox,
     QGridLayout,
-    QHBoxLayout,
     QMenu,
     QSizePolicy,
     QToolButton,
@@ -20,6 +19,7 @@ from superqt import QElidingLabel
 from workbench.gui.widgets.controls import describe, label, named, tool_button
 from workbench.gui.widgets.dialog import choose_file
 from workbench.gui.widgets.icons import icon
+from workbench.gui.widgets.layouts import STRETCH, hbox
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import set_look, themes
 from workbench.known_models import KnownPolicy, known_policy
@@ -165,10 +165,7 @@ class SourceField(QWidget):
         for part in (line, *line.findChildren(QWidget)):
             part.ensurePolished()  # the style makes it higher
         box = QWidget()
-        inside = QHBoxLayout(box)
-        inside.setContentsMargins(0, 0, 0, 0)
-        inside.addWidget(self.facts)
-        inside.addWidget(line)
+        hbox(box, self.facts, line)
         box.setFixedHeight(max(self.facts.sizeHint().height(), line.sizeHint().height()))
         layout = self.layout()
         assert isinstance(layout, QGridLayout)
@@ -201,12 +198,7 @@ class SourceField(QWidget):
         heading.setBuddy(self.combo)
         self._unloaded = label("not loaded", "warning")
         self._unloaded.hide()
-        line = self._title_line = QHBoxLayout(self.heading)
-        line.setContentsMargins(0, 0, 0, 0)
-        line.setSpacing(8)
-        line.addWidget(heading)
-        line.addWidget(self._unloaded)
-        line.addStretch(1)
+        self._title_line = hbox(self.heading, heading, self._unloaded, STRETCH, spacing=8)
 
     def _find_known(self, text: str) -> KnownPolicy | None:
         known = known_policy(text) if self._known else None

@@ -7,7 +7,7 @@ import math
 
 from PySide6.QtCore import QRectF, Qt, Signal
 from PySide6.QtGui import QBrush, QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QWidget
+from PySide6.QtWidgets import QLabel, QWidget
 from superqt import QFlowLayout
 
 from workbench.algorithm import Share, Term
@@ -15,6 +15,7 @@ from workbench.formatting import percent, short_number
 from workbench.gui.objective.reading import Picture
 from workbench.gui.what_is import explain_by, of_term, show_explanation
 from workbench.gui.widgets.controls import describe, label, named, tool_button
+from workbench.gui.widgets.layouts import hbox
 from workbench.gui.widgets.theme import Theme, mix, themes
 
 _EDGE = 4  # pixels of a chip's coloured edge
@@ -104,8 +105,7 @@ class Formula(QWidget):
         self._flow.setVerticalSpacing(4)
         self._flow.addWidget(first)
         self._least = first.sizeHint().height()  # in which everything stands in the middle
-        self.total = label(rich=True)
-        self.total.setObjectName("objective_total")
+        self.total = label(rich=True, name="objective_total")
         self.total.setMinimumHeight(self._least)
         self._flow.addWidget(self.total)
         self.measure = tool_button(
@@ -115,9 +115,8 @@ class Formula(QWidget):
             "after ∇ where there is little room", role="compact")
         self.measure.setCheckable(True)
         self.measure.clicked.connect(self._want_measure)
-        self.measured = label("", "muted")
-        self.measured.setObjectName("objective_measured")
-        self.measured.setAccessibleName("When gradients are measured")
+        self.measured = label(
+            "", "muted", name="objective_measured", title="When gradients are measured")
         self.measured.setMinimumHeight(self._least)
         self._wanted: bool | None = None
         self._alive = False
@@ -190,9 +189,7 @@ class Formula(QWidget):
         for row, term in enumerate(terms):
             chip, group = Chip(row, term), QWidget()
             group.setMinimumHeight(self._least)
-            line = QHBoxLayout(group)
-            line.setContentsMargins(0, 0, 0, 0)
-            line.setSpacing(6)
+            line = hbox(group, spacing=6)
             if row:
                 line.addWidget(label("+"))
             line.addWidget(chip)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QHBoxLayout, QWidget
+from PySide6.QtWidgets import QWidget
 
 from workbench.algorithm import Algorithm, TrustRegion
 from workbench.formatting import format_value
 from workbench.gui.objective.reading import Picture, count_tokens
 from workbench.gui.widgets.controls import describe, enable, label, named, push_button
+from workbench.gui.widgets.layouts import hbox
 from workbench.gui.widgets.number_field import NumberField
 from workbench.gui.widgets.still_label import StillLabel
 
@@ -30,19 +31,12 @@ class Edge(QWidget):
         self._picture: Picture | None = None
         self._run: tuple[int, str] | None = None
         self._tried: float | None = None
-        self.said = label(wrap=True)
-        self.said.setObjectName("objective_said")
-        self.said.setAccessibleName("The trust region in words")
+        self.said = label(wrap=True, name="objective_said", title="The trust region in words")
         self._symbol = label()
         self.field: NumberField | None = None
         self.use = push_button(
             "Use", "objective_use", "Put what is tried into Hyperparameters", self._use)
-        self._row = QHBoxLayout(self)
-        self._row.setContentsMargins(0, 0, 0, 0)
-        self._row.setSpacing(6)
-        self._row.addWidget(StillLabel(self.said), 1)
-        self._row.addWidget(self._symbol)
-        self._row.addWidget(self.use)
+        self._row = hbox(self, (StillLabel(self.said), 1), self._symbol, self.use, spacing=6)
 
     def settings(self) -> Mapping[str, object]:
         """Return the settings of the cycle, with the edge that is tried."""

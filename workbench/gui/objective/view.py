@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QSplitter, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSplitter, QWidget
 
 from workbench.gui.background import Background
 from workbench.gui.objective.bars import Bars
@@ -14,6 +14,7 @@ from workbench.gui.objective.reading import Picture, read_picture
 from workbench.gui.objective.region import RegionPlot
 from workbench.gui.run_view import PictureView
 from workbench.gui.widgets.cycle_controls import CycleControls
+from workbench.gui.widgets.layouts import hbox, vbox
 from workbench.gui.widgets.picture_pages import PicturePages
 from workbench.gui.widgets.theme import themes
 from workbench.store.store import Store
@@ -36,9 +37,7 @@ class ObjectiveView(PictureView[Picture]):
     def __init__(self, store: Store, background: Background, parent: QWidget | None = None) -> None:
         super().__init__("objective_view", store, background, parent)
         self._pages = PicturePages("objective", self._make_plots)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(self._pages)
+        vbox(self, self._pages)
         themes().changed.connect(self.draw)
         self.draw()
 
@@ -128,14 +127,8 @@ class ObjectiveView(PictureView[Picture]):
         self._plots.setStretchFactor(1, 1)
         self._arrange()
         whole = QWidget()
-        column = QVBoxLayout(whole)
-        column.setContentsMargins(8, 8, 8, 8)
-        column.setSpacing(6)
-        top = QHBoxLayout()
-        top.setSpacing(6)
-        top.addWidget(self.formula, 1)
-        top.addWidget(self.formula.measure, 0, Qt.AlignmentFlag.AlignTop)
-        column.addLayout(top)
-        column.addWidget(self._plots, 1)
-        column.addWidget(self.edge)
+        top = hbox(
+            None, (self.formula, 1), (self.formula.measure, 0, Qt.AlignmentFlag.AlignTop),
+            spacing=6)
+        vbox(whole, top, (self._plots, 1), self.edge, margins=8, spacing=6)
         return whole

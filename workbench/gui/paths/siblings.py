@@ -7,10 +7,8 @@ import math
 from PySide6.QtCore import QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtWidgets import (
     QComboBox,
-    QHBoxLayout,
     QStackedWidget,
     QStyleOptionComboBox,
-    QVBoxLayout,
     QWidget,
 )
 from superqt import QElidingLabel, QFlowLayout
@@ -24,6 +22,7 @@ from workbench.gui.run_view import PictureView
 from workbench.gui.widgets.controls import enable, label, named, tool_button
 from workbench.gui.widgets.cycle_controls import CycleControls
 from workbench.gui.widgets.form_scroll import FormScroll
+from workbench.gui.widgets.layouts import hbox, vbox
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.store.store import Store
 
@@ -239,16 +238,10 @@ class SiblingsView(PictureView[Picture]):
         self.prompt.setMinimumContentsLength(14)
         self.prompt.currentIndexChanged.connect(self.choose_group)
         self._of_prompt = QWidget()
-        row = QHBoxLayout(self._of_prompt)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(4)
-        for widget in (self.previous, self.prompt, self.next):
-            row.addWidget(widget)
+        hbox(self._of_prompt, self.previous, self.prompt, self.next, spacing=4)
         for group in (self.cycles, self._of_prompt):
             flow.addWidget(group)
-        self._said = label("", wrap=True)
-        self._said.setObjectName("siblings_said")
-        self._said.setAccessibleName("The picture in words")
+        self._said = label("", wrap=True, name="siblings_said", title="The picture in words")
         self.tree = SiblingTree()
         self.tree.pointed.connect(self._show_row)
         self.tree.opened.connect(self._open)
@@ -262,22 +255,13 @@ class SiblingsView(PictureView[Picture]):
             "siblings_legend", "What the picture means", "")
         self._hint.setProperty("role", "muted")
         self._whole = QWidget()
-        column = QVBoxLayout(self._whole)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(6)
-        column.addWidget(self._said)
-        column.addWidget(self._scroll, 1)
-        column.addWidget(self._text)
-        column.addWidget(self._hint)
-        self._empty = label("", "muted", wrap=True)
-        self._empty.setObjectName("siblings_empty")
+        vbox(self._whole, self._said, (self._scroll, 1), self._text, self._hint, spacing=6)
+        self._empty = label("", "muted", wrap=True, name="siblings_empty")
         self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._pages = QStackedWidget()
         self._pages.addWidget(self._empty)
         self._pages.addWidget(self._whole)
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(self._pages)
+        vbox(self, self._pages)
 
 
 class _PromptPicker(QComboBox):

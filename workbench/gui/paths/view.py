@@ -9,12 +9,10 @@ from PySide6.QtCore import QSignalBlocker, QSize, Qt
 from PySide6.QtWidgets import (
     QButtonGroup,
     QComboBox,
-    QHBoxLayout,
     QPushButton,
     QSpinBox,
     QStackedWidget,
     QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 from superqt import QElidingLabel, QFlowLayout
@@ -28,6 +26,7 @@ from workbench.gui.paths.siblings import SiblingsView
 from workbench.gui.paths.tree import PathTree
 from workbench.gui.place_view import Place, PlaceView
 from workbench.gui.widgets.controls import enable, label, named, tool_button
+from workbench.gui.widgets.layouts import hbox, vbox
 from workbench.gui.widgets.place_text import place_text
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import themes
@@ -308,19 +307,9 @@ class PathsView(PlaceView):
                WHEN[WriteOn][1])
 
     def _build(self) -> None:
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 8, 8, 8)
-        self._empty = label(_EMPTY, "muted", wrap=True)
-        self._empty.setObjectName("paths_empty")
-        self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self._whole = QWidget()
-        column = QVBoxLayout(self._whole)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(6)
         self._where = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "paths_where",
                             "Place", "The place in a completion from which is written on")
         self._where.setElideMode(Qt.TextElideMode.ElideMiddle)
-        layout.addWidget(self._make_head())
         controls = QWidget()
         flow = QFlowLayout(controls)
         flow.setContentsMargins(0, 0, 0, 0)
@@ -349,53 +338,42 @@ class PathsView(PlaceView):
                         (self.branches, label("tokens", "muted")),
                         (self.times, label("times", "muted")), (self._by, self.writer)):
             group = QWidget()
-            row = QHBoxLayout(group)
-            row.setContentsMargins(0, 0, 0, 0)
-            row.setSpacing(4)
-            for widget in widgets:
-                row.addWidget(widget)
+            hbox(group, *widgets, spacing=4)
             flow.addWidget(group)
-        column.addWidget(self.behind)
-        column.addWidget(controls)
-        self._said = label("", wrap=True)
-        self._said.setObjectName("paths_said")
-        self._said.setAccessibleName("The tree in words")
-        column.addWidget(self._said)
+        self._said = label("", wrap=True, name="paths_said", title="The tree in words")
         self.tree = PathTree()
         self.tree.pointed.connect(self._show_leaf)
         self.tree.place_chosen.connect(self.go_to)
-        self._legend = label(rich=True, wrap=True)
-        self._legend.setObjectName("paths_legend")
+        self._legend = label(rich=True, wrap=True, name="paths_legend")
         self._legend.setMinimumWidth(1)
         self._draw_legend()
         themes().changed.connect(self._draw_legend)
-        column.addWidget(self.tree, 1)
         self._text = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "paths_text",
                            "The path pointed at", "")
-        column.addWidget(self._legend)
-        column.addWidget(self._text)
+        self._empty = label(_EMPTY, "muted", wrap=True, name="paths_empty")
+        self._empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self._whole = QWidget()
+        vbox(self._whole, self.behind, controls, self._said, (self.tree, 1), self._legend,
+             self._text, spacing=6)
         self._pages = QStackedWidget()
-        self._pages.addWidget(self._empty)
-        self._pages.addWidget(self._whole)
+        for page in (self._empty, self._whole):
+            self._pages.addWidget(page)
         self._both = QStackedWidget()
         self._both.addWidget(self._pages)
         self._both.addWidget(self.siblings)
-        layout.addWidget(self._both, 1)
+        vbox(self, self._make_head(), (self._both, 1), margins=8)
         self.choose_mode(_FROM_TOKEN)
 
     def _make_head(self) -> QWidget:
         """Return the choice between the two, and beside it what belongs to each."""
         head, self._chooser = QWidget(), QButtonGroup(self)
-        row = QHBoxLayout(head)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(4)
+        row = hbox(head, spacing=4)
         self._modes: dict[str, QToolButton] = {}
         for name, title, tip in (
                 (_FROM_TOKEN, "Token", "What else could have come at a token, written on"),
                 (_SIBLINGS, "Siblings", "The completions of one prompt side by side, as a cycle "
                                         "learned from them")):
-            button = tool_button(title, f"paths_{name}", title, tip, role="compact")
-            button.setCheckable(True)
+            button = tool_button(title, f"paths_{name}", title, tip, role="compact", checkable=True)
             button.clicked.connect(lambda _=False, name=name: self._choose_by_hand(name))
             self._chooser.addButton(button)
             self._modes[name] = button

@@ -8,15 +8,14 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QButtonGroup,
-    QHBoxLayout,
     QListWidget,
     QStackedWidget,
-    QVBoxLayout,
     QWidget,
 )
 
 from workbench.gui.prompts.view import PromptsView
 from workbench.gui.widgets.controls import named, tool_button
+from workbench.gui.widgets.layouts import hbox, vbox
 from workbench.gui.widgets.plain_text import without_mnemonic
 from workbench.store.records import Prompt
 
@@ -39,9 +38,7 @@ class PromptsOfRun(QWidget):
         self.next_button = tool_button("", "prompts_of_next", "Prompts of the next run",
                                        "The prompts that Start would train on, to be edited")
         self._switch = QWidget()
-        row = QHBoxLayout(self._switch)
-        row.setContentsMargins(8, 8, 8, 0)
-        row.setSpacing(4)
+        row = hbox(self._switch, margins=(8, 8, 8, 0), spacing=4)
         group = QButtonGroup(self)
         for button in (self.run_button, self.next_button):
             button.setCheckable(True)
@@ -54,16 +51,11 @@ class PromptsOfRun(QWidget):
         self.list.setUniformItemSizes(True)
         self.list.setTextElideMode(Qt.TextElideMode.ElideRight)
         self.list.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self._switch)
+        layout = vbox(self, self._switch, spacing=0)
         self._pages = QStackedWidget(self)
         layout.addWidget(self._pages, 1)
         framed = QWidget(self._pages)
-        inside = QVBoxLayout(framed)
-        inside.setContentsMargins(8, 8, 8, 8)
-        inside.addWidget(self.list)
+        vbox(framed, self.list, margins=8)
         self._pages.addWidget(view)
         self._pages.addWidget(framed)
         self.setFocusProxy(view)

@@ -16,7 +16,7 @@ from PySide6.QtCore import (
     Signal,
 )
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication
-from PySide6.QtWidgets import QLineEdit, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLineEdit, QStackedWidget, QWidget
 
 from workbench.gui.prompts.bar import Bar
 from workbench.gui.prompts.library import Library
@@ -24,6 +24,7 @@ from workbench.gui.prompts.model import Column, PromptsFilter, PromptsModel
 from workbench.gui.prompts.prompt_counts import count
 from workbench.gui.prompts.table import PromptsTable, dropped_files
 from workbench.gui.widgets.controls import label, named
+from workbench.gui.widgets.layouts import vbox
 from workbench.store.records import Prompt
 from workbench.store.store import Store
 
@@ -240,9 +241,7 @@ class PromptsView(QWidget):
     # -- making it
 
     def _build(self) -> None:
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(8, 8, 8, 8)
-        layout.setSpacing(8)
+        layout = vbox(self, margins=8, spacing=8)
         self.table = PromptsTable()
         self.table.setMinimumHeight(_LEAST_TABLE)
         self.table.setModel(self._proxy)
@@ -255,11 +254,8 @@ class PromptsView(QWidget):
                             "Show only prompts that contain this text")
         self.filter.setPlaceholderText("Filter")
         self.filter.setClearButtonEnabled(True)
-        self.count = label(role="muted")
-        self.count.setObjectName("prompts_count")
-        self.count.setAccessibleName("Number of prompts")
-        self.empty = label()
-        self.empty.setObjectName("prompts_empty")
+        self.count = label(role="muted", name="prompts_count", title="Number of prompts")
+        self.empty = label(name="prompts_empty")
         self.empty.setProperty("role", "muted")
         self.empty.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.empty.setWordWrap(True)

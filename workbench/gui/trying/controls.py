@@ -11,6 +11,7 @@ from superqt import QFlowLayout
 
 from workbench.gui.hyperparameters.fields import Field, make_field
 from workbench.gui.widgets.controls import enable, label, tool_button
+from workbench.gui.widgets.layouts import hbox
 from workbench.gui.widgets.number_field import range_sentence
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import number_font, set_look
@@ -138,14 +139,10 @@ class Controls(QWidget):
 
 
 def _toggle(text: str, name: str, tip: str) -> QToolButton:
-    button = tool_button(text, name, tip, tip)
-    button.setCheckable(True)
-    return button
+    return tool_button(text, name, tip, tip, checkable=True)
 
 
 def _row() -> tuple[QWidget, QHBoxLayout]:
     box = QWidget()
-    row = QHBoxLayout(box)
-    row.setContentsMargins(0, 0, 0, 0)
-    row.setSpacing(4)
+    row = hbox(box, spacing=4)
     return box, row

@@ -14,7 +14,6 @@ from PySide6.QtWidgets import (
     QScrollArea,
     QSizePolicy,
     QTextEdit,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -24,6 +23,7 @@ from workbench.gui.completions.diff import marked_difference
 from workbench.gui.completions.marks import fill
 from workbench.gui.trying.record import Attempt, Column
 from workbench.gui.widgets.controls import label, named
+from workbench.gui.widgets.layouts import STRETCH, vbox
 from workbench.gui.widgets.plain_text import plain_tip, shortened
 from workbench.gui.widgets.theme import themes
 
@@ -72,18 +72,12 @@ class _Cell(QWidget):
         super().__init__()
         self.text = named(_Text(), name, title,
                           "Words that differ from the first column are marked")
-        self.facts = label("waits", "muted", wrap=True, rich=True)
-        self.facts.setObjectName(f"{name}_facts")
+        self.facts = label("waits", "muted", wrap=True, rich=True, name=f"{name}_facts")
         self.facts.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.facts.setToolTip(plain_tip(
             "Reward of the whole completion, and KL: how many nats likelier this policy finds "
             "it than the start policy does"))
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(2)
-        layout.addWidget(self.text)
-        layout.addWidget(self.facts)
-        layout.addStretch(1)
+        vbox(self, self.text, self.facts, STRETCH, spacing=2)
 
 
 class Results(QScrollArea):
@@ -175,17 +169,15 @@ class Results(QScrollArea):
             self._problems.append(problem)
             self._cells.append([])
         for row, prompt in enumerate(attempt.command.prompts):
-            heading = label(shortened(prompt), "muted", wrap=True)
-            heading.setObjectName(f"try_prompt_{row}")
-            heading.setAccessibleName("Prompt")
+            heading = label(
+                shortened(prompt), "muted", wrap=True, name=f"try_prompt_{row}", title="Prompt")
             grid.addWidget(heading, 2 + 2 * row, 0, 1, max(1, len(attempt.columns)))
             for index, column in enumerate(attempt.columns):
                 cell = _Cell(f"try_text_{index}_{row}",
                              f"{column.label}, completion of {shortened(prompt, 200)}")
                 grid.addWidget(cell, 3 + 2 * row, index)
                 self._cells[index].append(cell)
-        settings = label(attempt.settings, "muted", wrap=True)
-        settings.setObjectName("try_settings")
+        settings = label(attempt.settings, "muted", wrap=True, name="try_settings")
         settings.setToolTip(plain_tip("How this try was sampled"))
         grid.addWidget(settings, grid.rowCount(), 0, 1, max(1, len(attempt.columns)))
 

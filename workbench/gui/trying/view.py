@@ -11,12 +11,10 @@ from PySide6.QtCore import QEvent, QSignalBlocker, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QGuiApplication, QKeyEvent
 from PySide6.QtWidgets import (
     QComboBox,
-    QHBoxLayout,
     QMenu,
     QPlainTextEdit,
     QSizePolicy,
     QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -27,6 +25,7 @@ from workbench.gui.trying.record import Attempt, join_prompts, split_prompts
 from workbench.gui.trying.results import Results
 from workbench.gui.widgets.controls import describe, enable, label, named, push_button, tool_button
 from workbench.gui.widgets.form_scroll import FormScroll
+from workbench.gui.widgets.layouts import STRETCH, hbox, vbox
 from workbench.gui.widgets.plain_text import plain_tip, shortened, without_mnemonic
 from workbench.gui.widgets.theme import set_look
 from workbench.store.records import Prompt
@@ -283,15 +282,8 @@ class TryView(QWidget):
         self._pick_menu = QMenu(self._pick)
         self._pick_menu.aboutToShow.connect(self._offer_prompts)
         self._pick.setMenu(self._pick_menu)
-        buttons = QVBoxLayout()
-        buttons.setSpacing(4)
-        buttons.addWidget(self.button)
-        buttons.addWidget(self._pick)
-        buttons.addStretch(1)
-        top = QHBoxLayout()
-        top.setSpacing(8)
-        top.addWidget(self.prompt, 1)
-        top.addLayout(buttons)
+        buttons = vbox(None, self.button, self._pick, STRETCH, spacing=4)
+        top = hbox(None, (self.prompt, 1), buttons, spacing=8)
         self.controls = Controls()
         self.history = named(QComboBox(), "try_history", "Tries of this session",
                              "Show an earlier try; kept until the window is closed")
@@ -310,18 +302,11 @@ class TryView(QWidget):
         self.controls.add(self.history, self.reuse_button, self.copy_button)
         self.results = Results()
         form = QWidget()
-        layout = QVBoxLayout(form)
-        layout.setContentsMargins(8, 8, 8, 8)
-        layout.setSpacing(8)
-        layout.addLayout(top)
-        layout.addWidget(self.controls)
-        layout.addWidget(self.results, 1)
+        layout = vbox(form, top, self.controls, (self.results, 1), margins=8, spacing=8)
         layout.addWidget(self.line)  # below: what is read does not move when it comes
         # Where there is little height all of it is scrolled, rather than laid over each other.
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
         self._scroll = FormScroll(form)
-        outer.addWidget(self._scroll)
+        vbox(self, self._scroll)
 
     def sizeHint(self) -> QSize:
         """Wide enough for three texts beside each other."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QWidget
+from PySide6.QtWidgets import QSizePolicy, QWidget
 from superqt import QElidingLabel
 
 from workbench.gui.widgets.controls import describe, named, push_button
+from workbench.gui.widgets.layouts import hbox
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import set_look
 
@@ -25,11 +26,7 @@ class ButtonLine(QWidget):
         self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.button = push_button(button_text, button, tip, call)
         set_look(self.button, role="quiet")
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.setSpacing(8)
-        layout.addWidget(self.text, 1)
-        layout.addWidget(self.button)
+        hbox(self, (self.text, 1), self.button, spacing=8)
         self.hide()
 
     def say(self, sentence: str, in_full: str, tip: str = "") -> None:

@@ -70,20 +70,26 @@ def push_button(text: str, name: str, tip: str, call: Callable[[], object]) -> Q
     return button
 
 
-def tool_button(text: str, name: str, title: str, tip: str, role: str = "") -> QToolButton:
+def tool_button(text: str, name: str, title: str, tip: str, role: str = "",
+                checkable: bool = False) -> QToolButton:
     """Return a small button."""
     button = named(QToolButton(), name, title, tip)
     button.setText(text)
+    button.setCheckable(checkable)
     if role:
         button.setProperty("role", role)
     return button
 
 
-def label(text: str = "", role: str = "", wrap: bool = False, rich: bool = False) -> QLabel:
-    """Return a label with a part to play ("heading", "muted", "error", ...). It shows its text as
-    it stands. A ``rich`` one takes HTML, in which what comes from outside is escaped."""
+def label(text: str = "", role: str = "", wrap: bool = False, rich: bool = False, name: str = "",
+          title: str = "") -> QLabel:
+    """Return a label with a part to play ("heading", "muted", "error", ...), and with a name and a
+    title for a screen reader where it has any. It shows its text as it stands. A ``rich`` one takes
+    HTML, in which what comes from outside is escaped."""
     made = QLabel(text, wordWrap=wrap,
                   textFormat=Qt.TextFormat.RichText if rich else Qt.TextFormat.PlainText)
+    made.setObjectName(name)
+    made.setAccessibleName(title)
     if role:
         made.setProperty("role", role)
     return made

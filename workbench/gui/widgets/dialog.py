@@ -18,11 +18,11 @@ from PySide6.QtWidgets import (
     QMessageBox,
     QPushButton,
     QToolButton,
-    QVBoxLayout,
     QWidget,
 )
 
 from workbench.gui.widgets.controls import goes_away, label, named
+from workbench.gui.widgets.layouts import vbox
 from workbench.gui.widgets.modality import HeldInput
 from workbench.gui.widgets.plain_text import without_mnemonic
 
@@ -41,12 +41,8 @@ class Dialog(QDialog):
         self.setAccessibleName(title)
         self.setWindowTitle(title)
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.body = QVBoxLayout()
-        self.body.setSpacing(12)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(_MARGIN, _MARGIN, _MARGIN, _MARGIN)
-        layout.setSpacing(12)
-        layout.addLayout(self.body, 1)
+        self.body = vbox(None, spacing=12)
+        vbox(self, (self.body, 1), margins=_MARGIN, spacing=12)
         self.buttons = QDialogButtonBox()
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QSizePolicy, QWidget
 
 from workbench.gui.widgets.controls import tool_button
 from workbench.gui.widgets.icons import icon
+from workbench.gui.widgets.layouts import vbox
 
 
 class Section(QWidget):
@@ -28,14 +29,8 @@ class Section(QWidget):
         self.header.setMinimumWidth(1)  # a long title must not widen what is below it
         self.header.toggled.connect(self._toggle)
         self.content = QWidget()
-        self.body = QVBoxLayout(self.content)
-        self.body.setContentsMargins(8, 0, 0, 8)
-        self.body.setSpacing(2)
-        layout = QVBoxLayout(self)
-        layout.setContentsMargins(margin, 0, margin, 0)
-        layout.setSpacing(0)
-        layout.addWidget(self.header)
-        layout.addWidget(self.content)
+        self.body = vbox(self.content, margins=(8, 0, 0, 8), spacing=2)
+        vbox(self, self.header, self.content, margins=(margin, 0, margin, 0), spacing=0)
         self._toggle(False)
 
     @property

@@ -14,12 +14,13 @@ from datetime import datetime
 from pathlib import Path
 
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QMenuBar, QWidget
+from PySide6.QtWidgets import QFrame, QMenuBar, QWidget
 
 from workbench.formatting import both_ends
 from workbench.gui.widgets.controls import label, push_button, tool_button
 from workbench.gui.widgets.file_manager import show_folder
 from workbench.gui.widgets.icons import icon
+from workbench.gui.widgets.layouts import hbox
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.theme import set_look, themes
 
@@ -57,12 +58,8 @@ class Toast(QFrame):
         self._over = parent
         self.notices: deque[Notice] = deque(maxlen=_KEPT)
         self.setObjectName("toast")
-        self._label = label(wrap=True)
-        self._label.setObjectName("toast_text")
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(12, 3, 6, 3)
-        layout.setSpacing(_BETWEEN)
-        layout.addWidget(self._label)
+        self._label = label(wrap=True, name="toast_text")
+        layout = hbox(self, self._label, margins=(12, 3, 6, 3), spacing=_BETWEEN)
         self.action_button = push_button("Do it", "toast_action", "Do what the notice offers",
                                          self._accept)
         self.action_button.hide()
