@@ -41,6 +41,11 @@ def count_cycles(number: int) -> str:
     return "1 cycle" if number == 1 else f"{number} cycles"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return "1 prompt" or "1,200 prompts"."""
+    return f"{number:,} {noun if number == 1 else noun + 's'}"
+
+
 def format_value(spec: Spec | None, value: object) -> str:
     """Return a hyperparameter's value as the form shows it."""
     if isinstance(value, bool):

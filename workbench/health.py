@@ -50,6 +50,14 @@ class Reading:
         return not math.isnan(self.share)
 
 
+def spoken(value: str, limit: str, share: float, severity: Severity, sentence: str,
+           over: str = OVER_RECENT) -> Reading:
+    """Return a reading that has its ``severity`` and ``sentence`` only past the limit."""
+    if share > 1:
+        return Reading(value, limit, share, severity, sentence, over)
+    return Reading(value, limit, share, over=over)
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """One thing that can go wrong.

@@ -164,8 +164,8 @@ def run(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[Any, dic
     trainer = algorithm.trainer()(policy, reward, policy_tokenizer)
     trainer.measure()
     prompt = max(map(len, policy_tokenizer.encode(PROMPTS, hp.response_length)))
-    phases = trainer.memory(
-        hp, Workload(prompt, prompt + hp.response_length, len(PROMPTS), data))
+    work = Workload(prompt, prompt + hp.response_length, len(PROMPTS), data)
+    phases = trainer.needs(hp, work).phases(hp)
     if data:
         trainer.learn_from(data)
     trainer.begin(PROMPTS, hp)

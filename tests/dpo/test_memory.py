@@ -7,7 +7,7 @@ from benchmarks.memory import measure as measured
 from helpers.models import TextReward, make_policy
 from helpers.preferences import make_dpo, parse
 
-from workbench.dpo.memory import less, measure, memory, relief
+from workbench.dpo.memory import PairsMemory, measure
 from workbench.learning.footprint import Footprint
 from workbench.learning.workload import Workload, needed
 from workbench.models.phases import Phase
@@ -24,6 +24,10 @@ def models():
 
 def settings(**values):
     return parse(**{"batch_size": 32, "response_length": 16, **values})
+
+
+def needs(models, found):
+    return PairsMemory(models, WORK, found)
 
 
 def lengths(pairs):
@@ -46,7 +50,7 @@ def test_what_each_setting_and_longer_pairs_cost(models):
     found = lengths(PAIRS)
 
     def update(long=found, **values):
-        return memory(models, settings(**values), WORK, long)[Phase.UPDATING]
+        return needs(models, long).phases(settings(**values))[Phase.UPDATING]
 
     assert update(lora_rank=2)["Reference"] == 0 < update()["Reference"]
     assert update(gradient_checkpointing=True)["Activations"] < update()["Activations"] / 2
@@ -60,23 +64,23 @@ def test_what_each_setting_and_longer_pairs_cost(models):
 
 def test_relief_fits_and_less_is_live(models):
     found, hp = lengths(PAIRS), settings(micro_batch_tokens=4096)
-    phases = memory(models, hp, WORK, found)
+    phases = needs(models, found).phases(hp)
     enough = needed(phases) - phases[Phase.UPDATING]["Activations"] // 2
-    gentle = relief(models, hp, WORK, found, enough)
+    gentle = needs(models, found).relief(hp, enough)
     assert set(gentle) == {"micro_batch_tokens"}
-    assert needed(memory(models, hp.with_changes(gentle), WORK, found)) <= enough
-    assert relief(models, hp, WORK, found, 1000) == {}
+    assert needed(needs(models, found).phases(hp.with_changes(gentle))) <= enough
+    assert needs(models, found).relief(hp, 1000) == {}
     for phase in (Phase.UPDATING, Phase.EVALUATING, Phase.REFERENCE, Phase.READING,
                   Phase.COMPARING):
-        assert all(hp.specs()[name].live for name in less(models, hp, WORK, found, phase))
-    assert "micro_batch_tokens" in less(models, hp, WORK, found, Phase.UPDATING)
+        assert all(hp.specs()[name].live for name in needs(models, found).less(hp, phase))
+    assert "micro_batch_tokens" in needs(models, found).less(hp, Phase.UPDATING)
 
 
 def test_the_trainer_knows_as_soon_as_there_are_pairs():
     dpo, hp = make_dpo(PAIRS), settings()
-    work = Workload(8, 24, 4, PAIRS)
-    assert needed(dpo.memory(hp, work)) > 0
-    assert dpo.relief(hp, work, needed(dpo.memory(hp, work))) == {}
+    needs = dpo.needs(hp, Workload(8, 24, 4, PAIRS))
+    assert needed(needs.phases(hp)) > 0
+    assert needs.relief(hp, needed(needs.phases(hp))) == {}
 
 
 @pytest.mark.slow

@@ -272,7 +272,7 @@ def test_memory_counts_no_values():
     work = Workload(4, 10, 2)
     ppo, with_values = make_ppo(len), parse({"batch_size": 8, **settings})
     without = parse({"batch_size": 8, **settings, **WITHOUT[2]})
-    there, gone = ppo.memory(with_values, work), ppo.memory(without, work)
+    there, gone = (ppo.needs(hp, work).phases(hp) for hp in (with_values, without))
     assert {Phase.VALUES, Phase.PRETRAINING} <= set(there)
     assert not {Phase.VALUES, Phase.PRETRAINING} & set(gone)
     assert gone[Phase.UPDATING]["Value model"] == 0 < there[Phase.UPDATING]["Value model"]

@@ -15,7 +15,7 @@ from workbench.models.policy import Policy
 from workbench.models.trainable import Trainable
 from workbench.ppo.footprint import ValueFootprint
 from workbench.ppo.hyperparameters import parse
-from workbench.ppo.memory import less, memory, relief
+from workbench.ppo.memory import PPOMemory
 
 WORK = Workload(prompt=8, scored=24, compared=4)
 
@@ -29,8 +29,12 @@ def settings(**values):
     return parse({"batch_size": 64, "response_length": 16, **values})
 
 
+def needs(models):
+    return PPOMemory(models, WORK)
+
+
 def total(models, phase, **values):
-    return sum(memory(models, settings(**values), WORK)[phase].values())
+    return sum(needs(models).phases(settings(**values))[phase].values())
 
 
 @pytest.mark.parametrize("architecture", CONFIGS)
@@ -74,7 +78,7 @@ def test_measuring_leaves_the_start_policy_frozen():
 
 
 def test_lora_needs_no_second_copy_and_little_optimiser(models):
-    full, lora = (memory(models, settings(lora_rank=rank), WORK)[Phase.UPDATING]
+    full, lora = (needs(models).phases(settings(lora_rank=rank))[Phase.UPDATING]
                   for rank in (0, 2))
     assert lora["Reference"] == 0 < full["Reference"]
     assert lora["Optimiser"] < full["Optimiser"] / 3
@@ -97,24 +101,24 @@ def test_a_run_with_adapters_is_measured_like_its_start():
 
 
 def test_what_each_setting_costs(models):
-    update = memory(models, settings(), WORK)[Phase.UPDATING]
-    lean = memory(models, settings(gradient_checkpointing=True), WORK)[Phase.UPDATING]
+    update = needs(models).phases(settings())[Phase.UPDATING]
+    lean = needs(models).phases(settings(gradient_checkpointing=True))[Phase.UPDATING]
     assert lean["Activations"] < update["Activations"] / 2
-    separate = memory(models, settings(value_model="policy"), WORK)[Phase.UPDATING]
+    separate = needs(models).phases(settings(value_model="policy"))[Phase.UPDATING]
     assert separate["Value model"] == 4 * models.weights.trunk_parameters
     assert separate["Activations"] > 1.8 * update["Activations"]
-    halved = memory(models, settings(micro_batch_tokens=256), WORK)[Phase.UPDATING]
+    halved = needs(models).phases(settings(micro_batch_tokens=256))[Phase.UPDATING]
     assert halved["Activations"] < update["Activations"] / 2
-    cache = [memory(models, settings(batch_size=b), WORK)[Phase.SAMPLING]["KV cache"]
+    cache = [needs(models).phases(settings(batch_size=b))[Phase.SAMPLING]["KV cache"]
              for b in (64, 128)]
     assert cache[1] == 2 * cache[0]
 
 
 def test_values_that_learn_alone_are_counted(models):
-    assert set(memory(models, settings(), WORK)) == {
+    assert set(needs(models).phases(settings())) == {
         Phase.SAMPLING, Phase.SCORING, Phase.UPDATING}
     asked = {"num_value_epochs": 2, "value_pretraining_episodes": 1000}
-    found = memory(models, settings(**asked), WORK)
+    found = needs(models).phases(settings(**asked))
     assert list(found) == [Phase.PRETRAINING, Phase.SAMPLING, Phase.SCORING, Phase.UPDATING,
                            Phase.VALUES]
     # Sums of products of states of 32 numbers and a 1, and as many for those being added.
@@ -123,36 +127,36 @@ def test_values_that_learn_alone_are_counted(models):
     assert found[Phase.PRETRAINING]["Completions"] == 32 * 1000 * 16
     assert found[Phase.PRETRAINING]["Optimiser"] == 0
     # A value model of its own has gradients, an optimiser and its best weights.
-    whole = memory(models, settings(**asked, value_model="policy"), WORK)[Phase.PRETRAINING]
+    whole = needs(models).phases(settings(**asked, value_model="policy"))[Phase.PRETRAINING]
     trunk = models.weights.trunk_parameters + 33
     assert whole["Gradients"] == 4 * trunk
     assert whole["Fitting"] == 3 * 4 * trunk
     # What the run takes otherwise is not changed by it.
-    before = memory(models, settings(), WORK)
+    before = needs(models).phases(settings())
     assert {phase: found[phase] for phase in before} == before
 
 
 def test_relief_fits_and_is_gentle(models):
     hp = settings(micro_batch_tokens=4096)
-    phases = memory(models, hp, WORK)
+    phases = needs(models).phases(hp)
     most = needed(phases)
     enough = most - phases[Phase.UPDATING]["Activations"] // 2
-    assert relief(models, hp, WORK, most) == {}
-    gentle = relief(models, hp, WORK, enough)
+    assert needs(models).relief(hp, most) == {}
+    gentle = needs(models).relief(hp, enough)
     assert set(gentle) == {"micro_batch_tokens"}
-    assert needed(memory(models, hp.with_changes(gentle), WORK)) <= enough
-    assert relief(models, hp, WORK, 1000) == {}  # not even the weights
+    assert needed(needs(models).phases(hp.with_changes(gentle))) <= enough
+    assert needs(models).relief(hp, 1000) == {}  # not even the weights
 
 
 def test_half_of_what_helps_in_the_phase_that_failed(models):
     hp = settings(micro_batch_tokens=100_000, num_mini_batches=64)
-    assert less(models, hp, WORK, Phase.SAMPLING) == {"batch_size": 32, "num_mini_batches": 32}
+    assert needs(models).less(hp, Phase.SAMPLING) == {"batch_size": 32, "num_mini_batches": 32}
     hp = settings(micro_batch_tokens=100_000)
     # Half of what the batch has, not of the limit that it does not reach.
-    assert less(models, hp, WORK, Phase.UPDATING) == {"micro_batch_tokens": 64 * 24 // 2}
+    assert needs(models).less(hp, Phase.UPDATING) == {"micro_batch_tokens": 64 * 24 // 2}
     # One sequence goes through whole, so the limit is no help any more.
-    assert "batch_size" in less(models, settings(micro_batch_tokens=16), WORK, Phase.UPDATING)
-    assert less(models, settings(batch_size=1, micro_batch_tokens=16), WORK, Phase.SAMPLING) == {}
+    assert "batch_size" in needs(models).less(settings(micro_batch_tokens=16), Phase.UPDATING)
+    assert needs(models).less(settings(batch_size=1, micro_batch_tokens=16), Phase.SAMPLING) == {}
 
 
 @pytest.mark.slow
@@ -169,6 +173,6 @@ def test_estimate_is_within_a_fifth_of_the_measured_peak():
 
 
 def test_half_precision_is_measured_too(models):
-    found = memory(models, settings(precision="bfloat16"), WORK)[Phase.UPDATING]
-    assert found["Activations"] < memory(models, settings(), WORK)[Phase.UPDATING]["Activations"]
+    found = needs(models).phases(settings(precision="bfloat16"))[Phase.UPDATING]
+    assert found["Activations"] < needs(models).phases(settings())[Phase.UPDATING]["Activations"]
     assert torch.is_grad_enabled()

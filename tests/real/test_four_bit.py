@@ -23,7 +23,7 @@ from workbench.models.sources import LoadError
 from workbench.ppo.cycle import PPOTrainer
 from workbench.ppo.footprint import ValueFootprint
 from workbench.ppo.hyperparameters import parse
-from workbench.ppo.memory import memory
+from workbench.ppo.memory import PPOMemory
 from workbench.training.model_facts import facts_of
 
 PROMPTS = ["the tea", "a cat sat"]
@@ -177,7 +177,8 @@ def test_memory_is_estimated_and_nothing_is_changed_by_it(loaded):
     assert footprint.trained(settings()) == sum(
         4 * (layer.in_features + layer.out_features)
         for layer in four_bit.packed_layers(model).values()) + model.config.hidden_size + 1
-    assert needed(memory(footprint, settings(), Workload(prompt=8, scored=24, compared=1))) > 0
+    needs = PPOMemory(footprint, Workload(prompt=8, scored=24, compared=1))
+    assert needed(needs.phases(settings())) > 0
     assert all(torch.equal(packed_bytes(model)[name], before[name]) for name in before)
 
 

@@ -4,35 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from workbench.dpo import memory
 from workbench.dpo.hyperparameters import DPOSettings
 from workbench.dpo.loss import PairLoss
+from workbench.dpo.memory import PairsMemory, measure
 from workbench.dpo.metrics import EVAL, PASSES, START_ACCURACY
 from workbench.dpo.pairs import PairTable, read_table
 from workbench.dpo.parts import DRAW, EVALUATE, UPDATE
-from workbench.feedback.reward_model import Reward
 from workbench.formatting import percent
 from workbench.learning.aggregation import Aggregation
 from workbench.learning.data_lengths import Lengths
 from workbench.learning.epochs import Epochs, Plan, summarise
-from workbench.learning.footprint import Footprint
 from workbench.learning.metrics import OF_WRITTEN
+from workbench.learning.offline import OfflineTrainer
 from workbench.learning.traces import token_traces
-from workbench.learning.trainer import Trainer, held_out_prompts, scheduled
-from workbench.learning.workload import Phases, Workload
+from workbench.learning.trainer import scheduled
+from workbench.learning.workload import Workload
 from workbench.models.clock import Clock
 from workbench.models.control import Control, CycleControl, NotFiniteError
 from workbench.models.forward import read_logprobs
 from workbench.models.optimizer import set_rates
 from workbench.models.phases import Phase
 from workbench.models.policy import Policy
-from workbench.models.policy_tokenizer import PolicyTokenizer
 from workbench.models.randomness import prompt_at
 from workbench.records import (
     CycleResult,
@@ -42,7 +39,6 @@ from workbench.records import (
     TokenTrace,
     with_equal_columns,
 )
-from workbench.settings import Value
 
 _REFERENCE = "pairs/reference"
 _AT_ONCE = 512
@@ -52,38 +48,24 @@ _KEPT = 128
 """Pairs of a cycle whose tokens are kept."""
 
 
-class DPOTrainer(Trainer[DPOSettings]):
-    """Direct preference optimisation of one policy on pairs, which :meth:`learn_from` gives it.
-
-    Beside what every trainer has, it holds the pairs as the policy reads them and the start
-    policy's log-probabilities of them, which are read once. The reward only judges the compared
-    prompts.
-    """
+class DPOTrainer(OfflineTrainer[DPOSettings, Pair, PairTable]):
+    """Direct preference optimisation of one policy on pairs. It holds the start policy's
+    log-probabilities of them, which are read once."""
 
     PREPARED_BY = ("precision", "lora_rank", "temperature", "control_tokens", "micro_batch_tokens")
     PREPARATION = 1
 
-    def __init__(self, policy: Policy, reward: Reward, policy_tokenizer: PolicyTokenizer) -> None:
-        """Train ``policy``."""
-        super().__init__(policy, reward, policy_tokenizer)
-        self._pairs: Sequence[Pair] = ()
-        self._table: PairTable | None = None
-        self._footprint: Footprint[DPOSettings] | None = None
-        self._lengths: tuple[Sequence[Pair], str, Lengths] | None = None
-        self._read_with: object = None
-        self.reference_sums: Tensor | None = None
-        """(2n,) log-probabilities by the start policy, of the chosen and the rejected completion of
-        each of the n pairs that can be learned from, in turn; None: not read yet."""
+    reference_sums: Tensor | None = None
+    """(2n,) log-probabilities by the start policy, of the chosen and the rejected completion of
+    each of the n pairs that can be learned from, in turn; None: not read yet."""
 
-    def learn_from(self, items: Sequence[Pair]) -> None:
-        """Learn from pairs in the runs that begin from now on."""
-        self._pairs = items
-
-    @property
-    def table(self) -> PairTable:
-        """The pairs as the policy reads them, after :meth:`begin`."""
-        assert self._table is not None
-        return self._table
+    def read_table(
+        self, items: Sequence[Pair], settings: DPOSettings, never: frozenset[str]
+    ) -> PairTable:
+        """Return the pairs as the policy reads them."""
+        return read_table(
+            items, self.policy_tokenizer, control_tokens=settings.control_tokens == "tokens",
+            held_out_share=settings.held_out_share, seed=settings.seed, never=never)
 
     def begin(
         self, prompts: Sequence[str | PromptLike], settings: DPOSettings,
@@ -96,21 +78,9 @@ class DPOTrainer(Trainer[DPOSettings]):
             PromptError: none of the pairs can be learned from; as every trainer.
             UnsupportedModelError: the models cannot be used as ``settings`` ask.
         """
-        asked = with_equal_columns(prompts)
-        never = frozenset(asked[i].text for i in held_out_prompts(len(asked), settings))
-        how = (settings.control_tokens, settings.held_out_share, settings.seed, never)
-        if self._table is None or self._read_with != (id(self._pairs), how):
-            self._table = read_table(
-                self._pairs, self.policy_tokenizer,
-                control_tokens=settings.control_tokens == "tokens",
-                held_out_share=settings.held_out_share, seed=settings.seed, never=never)
-            self._read_with = (id(self._pairs), how)
+        self.read(with_equal_columns(prompts), settings, settings.held_out_share, settings.seed)
         super().begin(prompts, settings, prompt_ids)
         self.reference_sums = None
-
-    def remark(self) -> str:
-        """Return a sentence on what the run that has begun learns from."""
-        return self.table.remark
 
     def snapshot(self) -> tuple[dict[str, np.ndarray], dict[str, float]]:
         """Return all that the next cycle depends on, as arrays and numbers."""
@@ -219,46 +189,18 @@ class DPOTrainer(Trainer[DPOSettings]):
 
     # -- memory
 
-    def measure(self) -> None:
-        """Measure what the models cost, before they are trained."""
-        self._footprint = Footprint(self.policy, self.reward)
-
-    def memory(self, settings: DPOSettings, work: Workload) -> Phases:
-        """Return what a run takes of memory (:mod:`workbench.dpo.memory`).
+    def needs(self, settings: DPOSettings, work: Workload) -> PairsMemory:
+        """Return what a run takes of memory.
 
         Raises:
             PromptError: none of the pairs can be learned from.
-            UnsupportedModelError: the policy cannot be trained as ``settings`` ask.
         """
-        return memory.memory(self._models, settings, work, self._long(settings, work))
+        return PairsMemory(self.footprint, work, self.lengths(settings, work))
 
-    def relief(
-        self, settings: DPOSettings, work: Workload, available: int
-    ) -> dict[str, Value]:
-        """Return the gentlest change of settings with which a run fits."""
-        return memory.relief(
-            self._models, settings, work, self._long(settings, work), available)
-
-    def less(self, settings: DPOSettings, work: Workload, phase: Phase) -> dict[str, Value]:
-        """Return the live change to try when memory ran out in ``phase``."""
-        return memory.less(self._models, settings, work, self._long(settings, work), phase)
-
-    @property
-    def _models(self) -> Footprint[DPOSettings]:
-        if self._footprint is None:
-            self.measure()
-        assert self._footprint is not None
-        return self._footprint
-
-    def _long(self, settings: DPOSettings, work: Workload) -> Lengths:
-        """Return how long the pairs are; counted once for the same ones."""
-        known, read = self._lengths, settings.control_tokens
-        pairs = cast("Sequence[Pair]", work.data)
-        if known is None or known[0] is not pairs or known[1] != read:
-            known = (pairs, read, memory.measure(
-                pairs, self.policy_tokenizer, control_tokens=read == "tokens"))
-            self._lengths = known
-        return known[2]
+    def measure_lengths(self, items: Sequence[Pair], settings: DPOSettings) -> Lengths:
+        """Return how long pairs are."""
+        return measure(
+            items, self.policy_tokenizer, control_tokens=settings.control_tokens == "tokens")
 
     def _evaluate(self, cycle: int, settings: DPOSettings, control: Control) -> dict[str, float]:
         """Read held-out pairs, always the same, and return what is logged of them."""

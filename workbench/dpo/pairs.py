@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from workbench.formatting import counted
 from workbench.models.policy_tokenizer import PolicyTokenizer, PromptError
 from workbench.models.randomness import Stream
 from workbench.models.sampling import Completions
@@ -27,8 +27,7 @@ class PairTable:
     """The pairs that can be learned from: ids of prompt, chosen and rejected completion of each.
 
     ``training`` and ``held_out`` are their places; a prompt is in one of the two alone.
-    ``left_out``
-    counts the others by the reason.
+    ``left_out`` counts the others by the reason.
     """
 
     prompts: Sequence[Sequence[int]]
@@ -46,21 +45,13 @@ class PairTable:
         """Return the completions of some pairs as rows of a batch, (2n, T): of each the chosen one,
         then the rejected one."""
         rows = [ids for p in places for ids in (self.chosen[p], self.rejected[p])]
-        width = max(map(len, rows), default=0)
-        lengths = torch.tensor([len(ids) for ids in rows])
-        mask = torch.arange(width) < lengths.unsqueeze(1)
-        tokens = torch.zeros(len(rows), width, dtype=torch.long)
-        tokens[mask] = torch.tensor([token for ids in rows for token in ids], dtype=torch.long)
-        nothing = torch.zeros(1, 1, device=device).expand(len(rows), width)
-        prompts = [list(self.prompts[p]) for p in places for _ in range(2)]
-        return Completions(
-            prompts, tokens.to(device), mask.to(device), nothing, nothing, nothing,
-            torch.ones(len(rows), dtype=torch.bool, device=device), siblings=2)
+        prompts = [self.prompts[p] for p in places for _ in range(2)]
+        return Completions.of_ids(prompts, rows, device, siblings=2)
 
     @property
     def remark(self) -> str:
         """Say in a sentence what is learned from and what is not."""
-        said = (f"{_count(len(self.training), 'pair')} to learn from, "
+        said = (f"{counted(len(self.training), 'pair')} to learn from, "
                 f"{len(self.held_out):,} held out")
         return f"{said}; left out: {_listed(self.left_out)}." if self.left_out else f"{said}."
 
@@ -105,7 +96,7 @@ def read_table(
         else:
             kept.append(place)
     if not kept:
-        raise PromptError(f"None of the {_count(len(pairs), 'pair')} can be learned from: "
+        raise PromptError(f"None of the {counted(len(pairs), 'pair')} can be learned from: "
                           f"{_listed(left_out)}; choose others.")
     training, held_out = _split([asked[place] for place in kept], held_out_share, seed, never)
     if not training:
@@ -114,11 +105,6 @@ def read_table(
     return PairTable(
         [prompt_ids[p] for p in kept], [sides[0][p] for p in kept], [sides[1][p] for p in kept],
         [(asked[p].text, *readable[p].answers) for p in kept], training, held_out, left_out)
-
-
-def split_sums(sums: Tensor) -> tuple[Tensor, Tensor]:
-    """Return those of the chosen and of the rejected completions, (n,) each, of rows (2n,)."""
-    return sums[0::2], sums[1::2]
 
 
 def _answer(pair: Pair, side: int, chat: bool) -> str:
@@ -154,7 +140,3 @@ def _split(
 
 def _listed(left_out: Counter[str]) -> str:
     return ", ".join(f"{number:,} {reason}" for reason, number in left_out.items())
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun if number == 1 else noun + 's'}"

@@ -27,9 +27,7 @@ def _runaway(history: health.History, hp: DPOSettings) -> health.Reading:
     share = health.both(margin / _FAR_MARGIN, fallen / _FALLEN)
     value = f"margin {number(margin, 1)}, log π of the chosen {percent(-fallen)}"
     limit = f"margin above {_FAR_MARGIN:g} while log π of the chosen falls by {percent(_FALLEN)}"
-    if not share > 1:
-        return health.Reading(value, limit, share, over=health.OVER_RECENT)
-    return health.Reading(value, limit, share, "serious" if share > 2 else "warning", (
+    return health.spoken(value, limit, share, "serious" if share > 2 else "warning", (
         f"The margin is {margin:.1f} while the chosen completions have become "
         f"{percent(fallen)} less likely in nats: the policy runs away from both."))
 
@@ -44,10 +42,8 @@ def _by_heart(history: health.History, hp: DPOSettings) -> health.Reading:
     value = f"{percent(own)}, held out {percent(held)}" if known else percent(own)
     limit = "above 95% after two passes, and 15 points above the held-out pairs" if known else (
         "above 99% after two passes, with nothing held out")
-    if not share > 1:
-        return health.Reading(value, limit, share)
     but = f" but of the held-out ones {percent(held)}" if known else ""
-    return health.Reading(value, limit, share, "warning", (
+    return health.spoken(value, limit, share, "warning", (
         f"{percent(own)} of the pairs are told apart after {passes:.1f} passes{but}: they are "
         "known by heart."))
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from PySide6.QtWidgets import QCheckBox, QComboBox, QGridLayout, QHBoxLayout, QLineEdit, QWidget
 
+from workbench.formatting import counted
 from workbench.gui.widgets.controls import describe, enable, label, named, push_button
 from workbench.gui.widgets.dialog import Dialog
 from workbench.gui.widgets.layouts import hbox
@@ -122,8 +123,7 @@ class ComparingDialog(Dialog):
         assert self._plan is not None
         runs = self._plan.runs
         each = f"{self._plan.budget:,.0f} {_UNITS[self._plan.unit]}"
-        count = "1 run" if len(runs) == 1 else f"{len(runs)} runs"
-        return (f"{count} of {each} each; all else is as in Hyperparameters. "
+        return (f"{counted(len(runs), 'run')} of {each} each; all else is as in Hyperparameters. "
                 "Stopped, it goes on from here where it stood.")
 
     def _accept(self) -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from workbench.ilql import memory
 from workbench.ilql.heads import QHeads
 from workbench.ilql.hyperparameters import ILQLSettings
 from workbench.ilql.loss import ILQLLoss
+from workbench.ilql.memory import TextsMemory, measure
 from workbench.ilql.metrics import (
     ADVANTAGE,
     AWAC,
@@ -30,12 +30,12 @@ from workbench.ilql.reading import read_tokens
 from workbench.ilql.scored import ScoredTable, read_table
 from workbench.learning.data_lengths import Lengths
 from workbench.learning.epochs import Epochs, Plan, mean, summarise
-from workbench.learning.footprint import Footprint
 from workbench.learning.metrics import OF_WRITTEN
+from workbench.learning.offline import OfflineTrainer
 from workbench.learning.parts import UPDATE
 from workbench.learning.traces import token_traces
-from workbench.learning.trainer import Trainer, held_out_prompts, scheduled
-from workbench.learning.workload import Phases, Workload
+from workbench.learning.trainer import scheduled
+from workbench.learning.workload import Workload
 from workbench.models.clock import Clock
 from workbench.models.control import Control, CycleControl
 from workbench.models.optimizer import set_rates
@@ -51,7 +51,6 @@ from workbench.records import (
     TokenTrace,
     with_equal_columns,
 )
-from workbench.settings import Value
 
 _HEADS, _TARGETS = "weights/q_heads.", "targets/"
 _KEPT = 64
@@ -60,29 +59,19 @@ _LOGGED = {Q: "q", V: "v", CQL: "cql", AWAC: "awac", TOTAL: "total", Q_MEAN: "q_
            V_MEAN: "v_mean", ADVANTAGE: "advantage"}
 
 
-class ILQLTrainer(Trainer[ILQLSettings]):
-    """Learns what tokens are worth from scored completions, which :meth:`learn_from` gives it, and
-    lets the policy write by that. The reward only judges the compared prompts."""
+class ILQLTrainer(OfflineTrainer[ILQLSettings, ScoredText, ScoredTable]):
+    """Learns what tokens are worth from scored completions, and lets the policy write by that."""
 
     STEERED_BY = (_HEADS, _TARGETS)
 
-    _texts: Sequence[ScoredText] = ()
-    _table: ScoredTable | None = None
-    _read_with: object = None
-    _footprint: Footprint[ILQLSettings] | None = None
-    _lengths: tuple[Sequence[ScoredText], str, Lengths] | None = None
     heads: QHeads
 
-    def learn_from(self, items: Sequence[ScoredText]) -> None:
-        """Learn from scored completions in the runs that begin from now on."""
-        if items is not self._texts:
-            self._texts, self._table = items, None
-
-    @property
-    def table(self) -> ScoredTable:
-        """The completions as the policy reads them, after :meth:`begin`."""
-        assert self._table is not None
-        return self._table
+    def read_table(
+        self, items: Sequence[ScoredText], settings: ILQLSettings, never: frozenset[str]
+    ) -> ScoredTable:
+        """Return the completions as the policy reads them."""
+        return read_table(items, self.policy_tokenizer,
+                          control_tokens=settings.control_tokens == "tokens", never=never)
 
     def begin(
         self, prompts: Sequence[str | PromptLike], settings: ILQLSettings,
@@ -95,29 +84,15 @@ class ILQLTrainer(Trainer[ILQLSettings]):
             PromptError: none of the completions can be learned from; as every trainer.
             UnsupportedModelError: the models cannot be used as ``settings`` ask.
         """
-        self._read(with_equal_columns(prompts), settings)
+        self.read(with_equal_columns(prompts), settings)
         super().begin(prompts, settings, prompt_ids)
         self._steer(settings)
 
     def apply(self, old: ILQLSettings, new: ILQLSettings) -> None:
         """Take over changes, as every trainer; other completions may be left out then."""
         super().apply(old, new)
-        self._read(self.prompts, new)
+        self.read(self.prompts, new)
         self._steer(new)
-
-    def _read(self, prompts: Sequence[PromptLike], settings: ILQLSettings) -> None:
-        """Read the completions as the policy does, unless they are read already."""
-        never = frozenset(prompts[i].text for i in held_out_prompts(len(prompts), settings))
-        how = (settings.control_tokens, never)
-        if self._table is None or self._read_with != how:
-            self._table = read_table(
-                self._texts, self.policy_tokenizer,
-                control_tokens=settings.control_tokens == "tokens", never=never)
-            self._read_with = how
-
-    def remark(self) -> str:
-        """Return a sentence on what the run that has begun learns from."""
-        return self.table.remark
 
     def _begun(self, settings: ILQLSettings, value_source: Any) -> None:
         policy = self.policy
@@ -147,50 +122,21 @@ class ILQLTrainer(Trainer[ILQLSettings]):
 
     # -- memory
 
-    def measure(self) -> None:
-        """Measure what the models cost, before they are trained."""
-        self._footprint = Footprint(self.policy, self.reward)
-
-    def memory(self, settings: ILQLSettings, work: Workload) -> Phases:
-        """Return what a run takes of memory (:mod:`workbench.ilql.memory`).
+    def needs(self, settings: ILQLSettings, work: Workload) -> TextsMemory:
+        """Return what a run takes of memory. While the completions are not known, they are as long
+        as ``settings`` allow.
 
         Raises:
             PromptError: none of the completions can be learned from.
-            UnsupportedModelError: the policy cannot be trained as ``settings`` ask.
         """
-        return memory.memory(self._models, settings, work, self._long(settings, work))
+        known = self.lengths(settings, work) if work.data else Lengths(
+            [(work.prompt + settings.response_length - 1, settings.response_length)], 0)
+        return TextsMemory(self.footprint, work, known)
 
-    def relief(
-        self, settings: ILQLSettings, work: Workload, available: int
-    ) -> dict[str, Value]:
-        """Return the gentlest change of settings with which a run fits."""
-        return memory.relief(
-            self._models, settings, work, self._long(settings, work), available)
-
-    def less(self, settings: ILQLSettings, work: Workload, phase: Phase) -> dict[str, Value]:
-        """Return the live change to try when memory ran out in ``phase``."""
-        return memory.less(self._models, settings, work, self._long(settings, work), phase)
-
-    @property
-    def _models(self) -> Footprint[ILQLSettings]:
-        if self._footprint is None:
-            self.measure()
-        assert self._footprint is not None
-        return self._footprint
-
-    def _long(self, settings: ILQLSettings, work: Workload) -> Lengths:
-        """Return how long the completions are, counted once for the same ones; while they are not
-        known, as long as ``settings`` allow."""
-        texts = cast("Sequence[ScoredText]", work.data)
-        if not texts:
-            row = (work.prompt + settings.response_length - 1, settings.response_length)
-            return Lengths([row], 0)
-        known, read = self._lengths, settings.control_tokens
-        if known is None or known[0] is not texts or known[1] != read:
-            known = (texts, read, memory.measure(
-                texts, self.policy_tokenizer, control_tokens=read == "tokens"))
-            self._lengths = known
-        return known[2]
+    def measure_lengths(self, items: Sequence[ScoredText], settings: ILQLSettings) -> Lengths:
+        """Return how long completions are."""
+        return measure(
+            items, self.policy_tokenizer, control_tokens=settings.control_tokens == "tokens")
 
     def snapshot(self) -> tuple[dict[str, np.ndarray], dict[str, float]]:
         """Return all that the next cycle depends on, as arrays and numbers."""

@@ -26,9 +26,7 @@ def _diverging(history: health.History, hp: ILQLSettings) -> health.Reading:
     share = health.either(far, grown)
     value = f"Q {number(health.recent(history, Q_MEAN))}, loss {health.recent(history, Q):.3g}"
     limit = f"beyond ±{_FAR:g}, or 10 × the first loss"
-    if not share > 1:
-        return health.Reading(value, limit, share)
-    return health.Reading(value, limit, share, "serious" if share > 3 else "warning", (
+    return health.spoken(value, limit, share, "serious" if share > 3 else "warning", (
         f"Q of what was written is {number(health.recent(history, Q_MEAN))} deviations and its "
         f"loss {health.recent(history, Q):.3g}: values feed on one another."))
 

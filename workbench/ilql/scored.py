@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from workbench.formatting import counted
 from workbench.models.policy_tokenizer import PolicyTokenizer, PromptError
 from workbench.models.sampling import Completions
 from workbench.records import ScoredText
@@ -33,25 +34,17 @@ class ScoredTable:
 
     def batch(self, places: Sequence[int], device: torch.device) -> tuple[Completions, Tensor]:
         """Return some completions as rows of a batch, and the reward of each token, (b, T)."""
-        rows = [self.responses[p] for p in places]
-        lengths = torch.tensor([len(ids) for ids in rows])
-        mask = torch.arange(int(lengths.max())) < lengths.unsqueeze(1)
-        tokens = torch.zeros(mask.shape, dtype=torch.long)
-        tokens[mask] = torch.tensor([token for ids in rows for token in ids], dtype=torch.long)
-        rewards = torch.zeros(mask.shape)
-        rewards[torch.arange(len(rows)), lengths - 1] = torch.tensor(
-            [self.rewards[p] for p in places])
-        nothing = torch.zeros(1, 1, device=device).expand(mask.shape)
-        return Completions(
-            [list(self.prompts[p]) for p in places], tokens.to(device), mask.to(device), nothing,
-            nothing, nothing, torch.ones(len(rows), dtype=torch.bool, device=device),
-        ), rewards.to(device)
+        found = Completions.of_ids(
+            [self.prompts[p] for p in places], [self.responses[p] for p in places], device)
+        rewards = torch.zeros(found.mask.shape, device=device)
+        rewards[torch.arange(len(places)), found.lengths - 1] = torch.tensor(
+            [self.rewards[p] for p in places], device=device)
+        return found, rewards
 
     @property
     def remark(self) -> str:
         """Say in a sentence what is learned from and what is not."""
-        count = "1 completion" if len(self) == 1 else f"{len(self):,} completions"
-        said = f"{count} to learn from"
+        said = f"{counted(len(self), 'completion')} to learn from"
         said = f"{said}; left out: {_listed(self.left_out)}." if self.left_out else f"{said}."
         if self.all_equal:
             said += (" All their scores are equal, so that no token is worth more than another; "

@@ -1,12 +1,15 @@
-"""How long what a run learns from is, and the micro-batches that follow from it, for its memory
-estimate."""
+"""How long what a run learns from is, the micro-batches that follow from it, and what it then takes
+in memory."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, TypeVar
 
+from workbench.learning.footprint import Footprint, S
+from workbench.learning.memory import RunMemory, at_once
+from workbench.learning.workload import Workload
 from workbench.models.capabilities import Batching
 from workbench.models.forward import cut_by_width
 
@@ -53,3 +56,19 @@ def of_all_lengths(items: Sequence[T], length: Callable[[T], int]) -> list[T]:
     """Return the longest of ``items`` and, of many, some of all lengths."""
     by_length = sorted(items, key=length, reverse=True)
     return by_length[:: max(1, len(items) // _READ)]
+
+
+class DataMemory(RunMemory[S], Generic[S]):
+    """Of a run on pairs or texts of all their ``lengths``."""
+
+    ROWS = 1
+    """Rows that each of them is."""
+
+    def __init__(self, models: Footprint[S], work: Workload, lengths: Lengths) -> None:
+        """Estimate for ``models`` and ``work``."""
+        super().__init__(models, work)
+        self.lengths = lengths
+
+    def tokens(self, hp: S) -> int:
+        """Return how many tokens go through the model at once, of a whole batch."""
+        return min(at_once(self.models, hp), self.ROWS * hp.batch_size * self.lengths.rows[0][0])

@@ -6,7 +6,10 @@ gradients and activations, and weights and the optimiser's state are there throu
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Generic
 
 import torch
 
@@ -17,7 +20,7 @@ from workbench.models.device import tokens_at_once
 from workbench.models.forward import head_chunks
 from workbench.models.in_place_gradients import adds_in_place
 from workbench.models.phases import Phase
-from workbench.settings import HyperparameterError, Settings, Value
+from workbench.settings import HyperparameterError, Value
 
 FLOAT = 4
 # Kernels keep buffers of their own.
@@ -147,56 +150,78 @@ def chunk(costs: PolicyCosts, tokens: int, device: torch.device) -> int:
     return next(head_chunks(tokens, costs.vocabulary, device)).stop
 
 
-def relief(
-    hp: S, available: int, memory: Callable[[S], Phases], tokens: int,
-    halved_batch: Callable[[int], dict[str, Value]],
-) -> dict[str, Value]:
-    """Return the gentlest change of settings with which a run fits into ``available`` bytes.
+class RunMemory(ABC, Generic[S]):
+    """What a run takes on its device, by phase and part, before it starts; and what to lower."""
 
-    Tokens at once comes first, since it changes no number, then the batch size; then what is
-    decided at the start. Returns nothing where no change is found.
+    def __init__(self, models: Footprint[S], work: Workload) -> None:
+        """Estimate for ``models`` as they were measured, and for ``work``."""
+        self.models, self.work = models, work
 
-    Args:
-        memory: what the run takes with other settings.
-        tokens: how many go through the model at once, of at most one batch.
-        halved_batch: the change that halves the batch so many times; nothing where none does.
-    """
-    for changes in _gentlest_first(tokens, halved_batch):
-        try:
-            wanted = hp.with_changes(changes)
-        except HyperparameterError:
-            continue
-        if needed(memory(wanted)) <= available:
-            return {name: value for name, (value, _) in wanted.differences(hp).items()}
-    return {}
+    @abstractmethod
+    def phases(self, hp: S) -> Phases:
+        """Return the bytes of each part that each phase holds at its worst moment.
 
+        Raises:
+            UnsupportedModelError: the policy cannot be trained as ``hp`` asks.
+        """
 
-def less(
-    hp: S, working: Callable[[S], int], tokens: int,
-    halved_batch: Callable[[int], dict[str, Value]],
-) -> dict[str, Value]:
-    """Return the live change to try when memory ran out in a phase.
+    @abstractmethod
+    def held(self, hp: S) -> Parts:
+        """Return the bytes of what is there throughout."""
 
-    Half the tokens at once where that lowers by a fifth what the phase is ``working`` with; else
-    half the batch; nothing where neither can be lowered.
-    """
-    for changes in (_halved_tokens(tokens, 1), halved_batch(1)):
-        if changes:
-            lowered = hp.with_changes(changes)
-            if "batch_size" in changes or working(lowered) <= 0.8 * working(hp):
-                return changes
-    return {}
+    @abstractmethod
+    def tokens(self, hp: S) -> int:
+        """Return how many tokens go through the model at once, of at most one batch."""
 
+    def measured_as(self, phase: Phase) -> Phase:
+        """Return the phase of :meth:`phases` that stands for one in which memory ran out."""
+        return phase
 
-def work_of(parts: Mapping[str, int], there: Mapping[str, int]) -> int:
-    """Return what a phase works with beyond what is ``there`` throughout."""
-    return sum(parts[name] for name in parts if name not in there and name != "Allocator")
+    def halved_batch(self, hp: S, times: int) -> dict[str, Value]:
+        """Return the change that halves the batch so many times; nothing where that is none."""
+        lowered = hp.batch_size >> times
+        return {"batch_size": lowered} if times and lowered else {}
 
+    def comparing(self, costs: PolicyCosts, hp: S) -> Parts:
+        """Return what completing and scoring the compared prompts takes, whichever is more."""
+        work = self.work
+        ways = (sampling(costs, work.compared, work.prompt, work.prompt + hp.response_length),
+                scoring(self.models, costs, hp, work.compared, work))
+        return max(ways, key=lambda parts: sum(parts.values()))
 
-def halved(hp: Settings, times: int) -> dict[str, Value]:
-    """Return the change that halves the batch so many times; nothing where that is none."""
-    lowered = hp.batch_size >> times
-    return {"batch_size": lowered} if times and lowered else {}
+    def relief(self, hp: S, available: int) -> dict[str, Value]:
+        """Return the gentlest change of settings with which a run fits into ``available`` bytes.
+
+        Tokens at once comes first, since it changes no number, then the batch size; then what is
+        decided at the start. Returns nothing where no change is found.
+        """
+        for changes in _gentlest_first(self.tokens(hp), partial(self.halved_batch, hp)):
+            try:
+                wanted = hp.with_changes(changes)
+            except HyperparameterError:
+                continue
+            if needed(self.phases(wanted)) <= available:
+                return {name: value for name, (value, _) in wanted.differences(hp).items()}
+        return {}
+
+    def less(self, hp: S, phase: Phase) -> dict[str, Value]:
+        """Return the live change to try when memory ran out in ``phase``.
+
+        Half the tokens at once where that lowers by a fifth what the phase works with; else half
+        the batch; nothing where neither can be lowered.
+        """
+        for changes in (_halved_tokens(self.tokens(hp), 1), self.halved_batch(hp, 1)):
+            if changes:
+                lowered = hp.with_changes(changes)
+                if "batch_size" in changes or self._working(lowered, phase) <= 0.8 * self._working(
+                        hp, phase):
+                    return changes
+        return {}
+
+    def _working(self, hp: S, phase: Phase) -> int:
+        """Return what a phase works with beyond what is there throughout."""
+        parts, there = self.phases(hp)[self.measured_as(phase)], self.held(hp)
+        return sum(parts[name] for name in parts if name not in there and name != "Allocator")
 
 
 def _gentlest_first(

@@ -16,11 +16,13 @@ from workbench.feedback.reward_arguments import missing_column
 from workbench.feedback.reward_model import Reward
 from workbench.feedback.weighted_reward import score_all
 from workbench.learning.batch import Batch, measure
+from workbench.learning.footprint import Footprint
 from workbench.learning.held_out import held_out
+from workbench.learning.memory import RunMemory
 from workbench.learning.metrics import COMPARED, HELD_OUT
 from workbench.learning.parts import COMPARE
 from workbench.learning.traces import ALTERNATIVES
-from workbench.learning.workload import Phases, Workload
+from workbench.learning.workload import Workload
 from workbench.models import snapshot
 from workbench.models.clock import Clock
 from workbench.models.control import Control, CycleControl, NotFiniteError
@@ -63,12 +65,14 @@ class Trainer(ABC, Generic[S]):
     """The settings that decide what :meth:`prepare` makes, beside models and prompts."""
     PREPARATION: ClassVar[int] = 0
     """To be raised when something else comes of the same settings."""
+    FOOTPRINT: ClassVar[type[Footprint[Any]]] = Footprint
     STEERED_BY: ClassVar[tuple[str, ...]] = ()
     """How the names in a snapshot begin of what the policy writes by beside its weights."""
 
     def __init__(self, policy: Policy, reward: Reward, policy_tokenizer: PolicyTokenizer) -> None:
         """Train ``policy``, whose tokenizer ``policy_tokenizer`` has."""
         self._trainable = Trainable(policy)
+        self._footprint: Footprint[S] | None = None
         self.reward = reward
         self.policy_tokenizer = policy_tokenizer
         self.optimizer: torch.optim.Optimizer
@@ -171,25 +175,24 @@ class Trainer(ABC, Generic[S]):
         ``new`` settings no longer let it: they are journaled as its change."""
         return {}
 
-    def measure(self) -> None:
-        """Measure what :meth:`memory` needs to know of the models, before they are trained."""
-
-    def memory(self, settings: S, work: Workload) -> Phases:
-        """Return what a run takes of memory; nothing where that is not known.
+    def needs(self, settings: S, work: Workload) -> RunMemory[S] | None:
+        """Return what a run takes of memory; None where that is not known.
 
         Raises:
-            UnsupportedModelError: the policy cannot be trained as ``settings`` ask.
+            PromptError: what it learns from cannot be read.
         """
-        return {}
+        return None
 
-    def relief(self, settings: S, work: Workload, available: int) -> dict[str, Value]:
-        """Return the gentlest change of settings with which a run fits into ``available`` bytes;
-        nothing where none is known."""
-        return {}
+    def measure(self) -> None:
+        """Measure what the models cost, before they are trained."""
+        self._footprint = self.FOOTPRINT(self.policy, self.reward)
 
-    def less(self, settings: S, work: Workload, phase: Phase) -> dict[str, Value]:
-        """Return the live change to try when memory ran out in ``phase``."""
-        return {}
+    @property
+    def footprint(self) -> Any:
+        """What the models cost, as :meth:`measure` found it."""
+        if self._footprint is None:
+            self.measure()
+        return self._footprint
 
     def has_values(self, settings: S) -> bool:
         """Whether the policy in training has a value head."""

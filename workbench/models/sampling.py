@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -41,6 +42,21 @@ class Completions:
     likeliest: Tensor | None = None
     likeliest_logprobs: Tensor | None = None
     siblings: int = 1
+
+    @classmethod
+    def of_ids(
+        cls, prompts: Sequence[Sequence[int]], responses: Sequence[Sequence[int]],
+        device: torch.device, siblings: int = 1,
+    ) -> Self:
+        """Return completions that are there already, of whose tokens nothing is known."""
+        lengths = torch.tensor([len(ids) for ids in responses])
+        mask = torch.arange(max(map(len, responses), default=0)) < lengths.unsqueeze(1)
+        tokens = torch.zeros(mask.shape, dtype=torch.long)
+        tokens[mask] = torch.tensor([token for ids in responses for token in ids], dtype=torch.long)
+        nothing = torch.zeros(1, 1, device=device).expand(mask.shape)
+        return cls(
+            [list(ids) for ids in prompts], tokens.to(device), mask.to(device), nothing, nothing,
+            nothing, torch.ones(len(responses), dtype=torch.bool, device=device), siblings=siblings)
 
     def response(self, row: int) -> list[int]:
         """Return a row's real token ids, the end-of-sequence token included."""

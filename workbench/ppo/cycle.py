@@ -15,7 +15,7 @@ from workbench.learning.batch import Batch
 from workbench.learning.on_policy import Learned, OnPolicyTrainer
 from workbench.learning.traces import likeliest_before, token_traces
 from workbench.learning.trainer import scheduled
-from workbench.learning.workload import Phases, Workload
+from workbench.learning.workload import Workload
 from workbench.models import snapshot
 from workbench.models.clock import Clock
 from workbench.models.control import Control, CycleControl
@@ -27,13 +27,13 @@ from workbench.models.policy import Policy
 from workbench.models.policy_tokenizer import PolicyTokenizer
 from workbench.models.sampling import Completions
 from workbench.models.trainable import find_value_source
-from workbench.ppo import memory
 from workbench.ppo.experience import Experience, Judged, judge
 from workbench.ppo.footprint import ValueFootprint
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.kl import adapt_kl_coef, kl_estimate
 from workbench.ppo.linear_values import Moments
 from workbench.ppo.loss import PPOLoss, SequencePPOLoss
+from workbench.ppo.memory import PPOMemory
 from workbench.ppo.metrics import PRETRAINED
 from workbench.ppo.objective import (
     probability_ratio,
@@ -69,6 +69,7 @@ class PPOTrainer(OnPolicyTrainer[Hyperparameters]):
     """
 
     MADE_WITH = (*OnPolicyTrainer.MADE_WITH, "value_model", "advantage_estimator")
+    FOOTPRINT = ValueFootprint
     PREPARED_BY = DECIDED_BY
     PREPARATION = 3
 
@@ -82,7 +83,6 @@ class PPOTrainer(OnPolicyTrainer[Hyperparameters]):
         self.kl_coef = 0.0
         self.score_mean, self.score_std = 0.0, 1.0
         self._scale_known = False
-        self._footprint: ValueFootprint | None = None
 
     @classmethod
     def made_for(cls, policy: LoadedPolicy, reward: Reward) -> Self:
@@ -344,31 +344,9 @@ class PPOTrainer(OnPolicyTrainer[Hyperparameters]):
         return judge(batch, hp, kl_coef=self.kl_coef,
                      score_mean=self.score_mean, score_std=self.score_std)
 
-    # -- memory
-
-    def memory(self, settings: Hyperparameters, work: Workload) -> Phases:
-        """Return what a run takes of memory (:mod:`workbench.ppo.memory`)."""
-        return memory.memory(self.footprint, settings, work)
-
-    def relief(self, settings: Hyperparameters, work: Workload, available: int) -> dict[str, Value]:
-        """Return the gentlest change of settings with which a run fits."""
-        return memory.relief(self.footprint, settings, work, available)
-
-    def less(self, settings: Hyperparameters, work: Workload, phase: Phase) -> dict[str, Value]:
-        """Return the live change to try when memory ran out in ``phase``."""
-        return memory.less(self.footprint, settings, work, phase)
-
-    def measure(self) -> None:
-        """Measure what the models cost, before they are trained."""
-        self._footprint = ValueFootprint(self.policy, self.reward)
-
-    @property
-    def footprint(self) -> ValueFootprint:
-        """What the models cost."""
-        if self._footprint is None:
-            self.measure()
-        assert self._footprint is not None
-        return self._footprint
+    def needs(self, settings: Hyperparameters, work: Workload) -> PPOMemory:
+        """Return what a run takes of memory."""
+        return PPOMemory(self.footprint, work)
 
 
 def learning_rates(hp: Hyperparameters, cycle: int) -> tuple[float, float]:

@@ -5,19 +5,18 @@ from __future__ import annotations
 
 import math
 
-from workbench.learning import memory as any_run
 from workbench.learning.footprint import PolicyCosts, Trunk
 from workbench.learning.memory import (
     BUFFERS,
     FLOAT,
+    Parts,
+    RunMemory,
     at_once,
-    halved,
     held,
     sampling,
     scoring,
     updating,
     with_allocator,
-    work_of,
 )
 from workbench.learning.workload import Phases, Workload
 from workbench.models.branches import most_in_a_row
@@ -31,69 +30,64 @@ from workbench.settings import Value
 _EPISODE_BYTES = 32
 
 
-def memory(models: ValueFootprint, hp: Hyperparameters, work: Workload) -> Phases:
-    """Estimate a run's memory on its device, in bytes.
+class PPOMemory(RunMemory[Hyperparameters]):
+    """Every completion is taken to be as long as the settings allow, every prompt to be as long as
+    the longest."""
 
-    Every completion is taken to be as long as ``hp`` allows, every prompt as the longest.
+    models: ValueFootprint
 
-    Raises:
-        UnsupportedModelError: the policy cannot be trained as ``hp`` asks.
-    """
-    hp = hp.in_effect()
-    costs, value = models.costs(hp), models.value_costs(hp)
-    rows, width = max(hp.batch_size, work.compared), work.prompt + hp.response_length
-    there = _held(models, hp, rows)
-    phases = with_allocator(models, there, {
-        Phase.SAMPLING: sampling(costs, rows, work.prompt, width),
-        Phase.SCORING: scoring(models, costs, hp, rows, work),
-        Phase.UPDATING: updating(
-            models, costs, hp, [_largest(models, costs, hp, work, shared=value is None)],
-            value=value, entropy=hp.entropy_coef > 0),
-    }) | _for_values(models, costs, value, hp, work, there)
-    return {phase: phases[phase] for phase in Phase if phase in phases}
+    def phases(self, hp: Hyperparameters) -> Phases:
+        """Return the bytes of each part, by phase."""
+        hp, models, work = hp.in_effect(), self.models, self.work
+        costs, value = models.costs(hp), models.value_costs(hp)
+        rows = max(hp.batch_size, work.compared)
+        there = self._there(hp, rows)
+        phases = with_allocator(models, there, {
+            Phase.SAMPLING: sampling(costs, rows, work.prompt, work.prompt + hp.response_length),
+            Phase.SCORING: scoring(models, costs, hp, rows, work),
+            Phase.UPDATING: updating(
+                models, costs, hp, [self._largest(costs, hp, shared=value is None)],
+                value=value, entropy=hp.entropy_coef > 0),
+        }) | _for_values(models, costs, value, hp, work, there)
+        return {phase: phases[phase] for phase in Phase if phase in phases}
 
+    def measured_as(self, phase: Phase) -> Phase:
+        """Return the phase that stands for one in which memory ran out."""
+        return {Phase.COMPARING: Phase.SAMPLING, Phase.READING: Phase.SCORING}.get(phase, phase)
 
-def _largest(
-    models: ValueFootprint, costs: PolicyCosts, hp: Hyperparameters, work: Workload, *,
-    shared: bool,
-) -> tuple[int, int, int]:
-    """Return rows, width and tokens of completions of the largest micro-batch of the update."""
-    rows, tokens, each = hp.batch_size // hp.num_mini_batches, at_once(models, hp), 1
-    if shared and hp.num_mini_batches == 1 and models.capabilities.branches:
-        # Several mini-batches tear most siblings apart.
-        each = most_in_a_row(work.prompt, hp.response_length, hp.completions_per_prompt,
-                             costs.width, tokens)
-    width = work.prompt + each * (hp.response_length - 1)
-    together = max(1, min(math.ceil(rows / each), tokens // width))
-    return together, width, min(rows, together * each) * hp.response_length
+    def held(self, hp: Hyperparameters) -> Parts:
+        """Return the bytes of what is there throughout."""
+        return self._there(hp.in_effect(), hp.batch_size)
 
+    def tokens(self, hp: Hyperparameters) -> int:
+        """Return how many tokens go through the model at once, of the whole batch."""
+        whole = max(hp.batch_size, self.work.compared) * (self.work.prompt + hp.response_length)
+        return min(at_once(self.models, hp), whole)
 
-def relief(
-    models: ValueFootprint, hp: Hyperparameters, work: Workload, available: int,
-) -> dict[str, Value]:
-    """Return the gentlest change of settings with which a run fits into ``available`` bytes
-    (:func:`workbench.learning.memory.relief`)."""
-    return any_run.relief(hp, available, lambda wanted: memory(models, wanted, work),
-                          _tokens(models, hp, work), lambda times: _halved_batch(hp, times))
+    def halved_batch(self, hp: Hyperparameters, times: int) -> dict[str, Value]:
+        """Return the change that halves the batch so many times, and its mini-batches with it."""
+        changes = super().halved_batch(hp, times)
+        if changes and int(changes["batch_size"]) % hp.num_mini_batches:
+            changes["num_mini_batches"] = next(n for n in range(hp.num_mini_batches, 0, -1)
+                                               if int(changes["batch_size"]) % n == 0)
+        return changes
 
+    def _there(self, hp: Hyperparameters, rows: int) -> Parts:
+        return held(self.models, hp, rows, values=self.models.value_parameters(hp))
 
-def less(
-    models: ValueFootprint, hp: Hyperparameters, work: Workload, phase: Phase
-) -> dict[str, Value]:
-    """Return the live change to try when memory ran out in ``phase``
-    (:func:`workbench.learning.memory.less`)."""
-    measured = {Phase.COMPARING: Phase.SAMPLING, Phase.READING: Phase.SCORING}.get(phase, phase)
-
-    def working(settings: Hyperparameters) -> int:
-        return work_of(memory(models, settings, work)[measured],
-                       _held(models, settings.in_effect(), settings.batch_size))
-
-    return any_run.less(
-        hp, working, _tokens(models, hp, work), lambda times: _halved_batch(hp, times))
-
-
-def _held(models: ValueFootprint, hp: Hyperparameters, rows: int) -> dict[str, int]:
-    return held(models, hp, rows, values=models.value_parameters(hp))
+    def _largest(
+        self, costs: PolicyCosts, hp: Hyperparameters, *, shared: bool
+    ) -> tuple[int, int, int]:
+        """Return rows, width and tokens of completions of the update's largest micro-batch."""
+        models, work = self.models, self.work
+        rows, tokens, each = hp.batch_size // hp.num_mini_batches, at_once(models, hp), 1
+        if shared and hp.num_mini_batches == 1 and models.capabilities.branches:
+            # Several mini-batches tear most siblings apart.
+            each = most_in_a_row(work.prompt, hp.response_length, hp.completions_per_prompt,
+                                 costs.width, tokens)
+        width = work.prompt + each * (hp.response_length - 1)
+        together = max(1, min(math.ceil(rows / each), tokens // width))
+        return together, width, min(rows, together * each) * hp.response_length
 
 
 def _for_values(
@@ -131,17 +125,3 @@ def _for_values(
         phases[Phase.PRETRAINING] = there | {"Optimiser": 0} | most | {
             "Completions": _EPISODE_BYTES * tokens, "Allocator": BUFFERS}
     return phases
-
-
-def _tokens(models: ValueFootprint, hp: Hyperparameters, work: Workload) -> int:
-    """Return how many tokens go through the model at once, of the whole batch."""
-    whole = max(hp.batch_size, work.compared) * (work.prompt + hp.response_length)
-    return min(at_once(models, hp), whole)
-
-
-def _halved_batch(hp: Hyperparameters, times: int) -> dict[str, Value]:
-    changes = halved(hp, times)
-    if changes and int(changes["batch_size"]) % hp.num_mini_batches:
-        changes["num_mini_batches"] = next(n for n in range(hp.num_mini_batches, 0, -1)
-                                           if int(changes["batch_size"]) % n == 0)
-    return changes

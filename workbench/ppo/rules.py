@@ -30,9 +30,7 @@ def _not_one(history: health.History, hp: Hyperparameters) -> health.Reading:
     """The limit in half precision is four times what rounding makes of it."""
     off, most = health.last(history, "val/ratio_start"), 0.01 if hp.precision == "float32" else 0.2
     share, value, limit = health.both(off / most), f"{off:.2g} nats a token", f"above {most:g}"
-    if not share > 1:
-        return health.Reading(value, limit, share, over="")
-    return health.Reading(value, limit, share, "serious", (
+    return health.spoken(value, limit, share, "serious", (
         f"With the weights that wrote them, tokens are read {math.exp(min(off, 99)):,.2f} times "
         "more or less probable than they were written; the ratio must begin at 1."), over="")
 
@@ -73,9 +71,7 @@ def _unlikely(history: health.History, hp: Hyperparameters) -> health.Reading:
     share, most = health.both((now - start) / 0.1), start + 0.1
     value, limit = f"{percent(now)} of the tokens", (
         f"above the first + {percent(0.1)}" if math.isnan(most) else f"above {percent(most)}")
-    if not share > 1:
-        return health.Reading(value, limit, share)
-    return health.Reading(value, limit, share, "serious" if share > 3 else "warning", (
+    return health.spoken(value, limit, share, "serious" if share > 3 else "warning", (
         f"{percent(now)} of the tokens are ones that the start policy would write less than once "
         f"in a thousand times; {percent(start)} were in the first cycle."))
 
@@ -85,9 +81,7 @@ def _negative_kl(history: health.History, hp: Hyperparameters) -> health.Reading
     of three passes over the noise of a small batch."""
     kl = health.recent(history, "objective/kl")
     share, value, limit = health.both(-kl), f"{kl:.1f} nats a completion", "below -1"
-    if not share > 1:
-        return health.Reading(value, limit, share)
-    return health.Reading(value, limit, share, "warning", (
+    return health.spoken(value, limit, share, "warning", (
         f"The estimate of KL is {kl:.1f} nats, and a KL cannot be negative: the penalty rewards "
         "drifting away."))
 
@@ -126,9 +120,7 @@ def _entropy(history: health.History, hp: Hyperparameters) -> health.Reading:
     share, value, limit = (
         health.both((1 - left) / 0.5), f"{percent(max(left, 0.0))} as open as at first",
         f"below {percent(0.5)}")
-    if not share > 1:
-        return health.Reading(value, limit, share, over=health.SINCE_FIRST)
-    return health.Reading(value, limit, share, "serious" if left < 0.2 else "warning", (
+    return health.spoken(value, limit, share, "serious" if left < 0.2 else "warning", (
         f"The next token is {percent(max(left, 0.0))} as open as in the first cycles "
         f"({max(entropy, 0.0):.2f} "
         f"nats, from {first:.2f})."), over=health.SINCE_FIRST)
@@ -142,9 +134,7 @@ def _alike(history: health.History, hp: Hyperparameters) -> health.Reading:
     value, limit = f"{percent(distinct)} are different", (
         f"below {percent(0.6)} of the first" if math.isnan(first) else
         f"below {percent(0.6 * first)}")
-    if not share > 1:
-        return health.Reading(value, limit, share)
-    return health.Reading(value, limit, share, "serious" if distinct < 0.3 * first else "warning", (
+    return health.spoken(value, limit, share, "serious" if distinct < 0.3 * first else "warning", (
         f"Only {percent(distinct)} of a cycle's completions are different, from {percent(first)} "
         "in the first cycles."))
 
@@ -156,9 +146,7 @@ def _unended(history: health.History, hp: Hyperparameters) -> health.Reading:
     watched = hp.batch_size >= _FEW and hp.missing_eos_penalty > 0
     share = health.both((1 - ended / hp.batch_size) / 0.95) if watched else math.nan
     value, limit = f"{ended:.0f} of {hp.batch_size} ended", "below 1 in 20"
-    if not share > 1:
-        return health.Reading(value, limit, share)
-    return health.Reading(value, limit, share, "warning", (
+    return health.spoken(value, limit, share, "warning", (
         f"{ended:.0f} of {hp.batch_size} completions ended; the others ran into the response "
         f"length of {hp.response_length} tokens and lost the penalty for it."))
 
@@ -175,9 +163,7 @@ def _falling_reward(history: health.History, hp: Hyperparameters) -> health.Read
     value, limit = f"{difference(*ends[::-1]).lstrip('+')} below its best", (
         "above half the spread" if math.isnan(most) else f"above {most:.2f}")
     over = f"{health.OVER_RECENT} against the highest such median"
-    if not share > 1:
-        return health.Reading(value, limit, share, over=over)
-    return health.Reading(value, limit, share, "warning", (
+    return health.spoken(value, limit, share, "warning", (
         f"Reward fell from {ends[0]} to {ends[1]}: what was learned is being lost."),
         over=over)
 
@@ -199,9 +185,7 @@ def _hacking(history: health.History, hp: Hyperparameters) -> health.Reading:
     value = f"reward {difference(*ends)}, {percent(left)} as {word}"
     limit = ("above the spread" if math.isnan(spread) else f"above {spread:+.2f}") + (
         f", below {percent(0.65)}")
-    if not share > 1:
-        return health.Reading(value, limit, share, over=health.SINCE_FIRST)
-    return health.Reading(value, limit, share, "warning", (
+    return health.spoken(value, limit, share, "warning", (
         f"Reward rose from {ends[0]} to {ends[1]} while the {what} fell by "
         f"{percent(1 - left)}: the reward may be gamed. Read a few completions."),
         over=health.SINCE_FIRST)
@@ -220,9 +204,7 @@ def _value_loss(history: health.History, hp: Hyperparameters) -> health.Reading:
         health.both(*(health.ratio(loss, most) for most in limits)), f"{loss:.3g}",
         "above 5 × the first" if any(map(math.isnan, limits)) else
         f"above {max(limits):.3g}")
-    if not share > 1:
-        return health.Reading(value, limit, share)
-    return health.Reading(value, limit, share, "serious" if loss > 50 * first else "warning", (
+    return health.spoken(value, limit, share, "serious" if loss > 50 * first else "warning", (
         f"The value loss is {loss:.3g}, {health.ratio(loss, first):.0f} times that of the first "
         "cycle."))
 
@@ -258,9 +240,7 @@ def _no_spread(history: health.History, hp: Hyperparameters) -> health.Reading:
     alike = health.recent(history, NO_SPREAD)
     share, value, limit = (
         health.both(alike / 0.7), f"{percent(alike)} of the prompts", f"above {percent(0.7)}")
-    if not share > 1:
-        return health.Reading(value, limit, share)
-    return health.Reading(value, limit, share, "warning", (
+    return health.spoken(value, limit, share, "warning", (
         f"Of {percent(alike)} of the prompts all completions were worth the same, so nothing is "
         "learned from them."))
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workbench.formatting import counted
 from workbench.records import Pair
 from workbench.store.pair_layouts import TIE, UnpairedError, layout_of, pairs_of
 from workbench.store.prompt_files import records_of
@@ -44,9 +45,9 @@ class PairFile:
     @property
     def summary(self) -> str:
         """Say in one sentence what was read and what was not."""
-        said = [_count(len(self.pairs), "pair")]
+        said = [counted(len(self.pairs), "pair")]
         if self.ties:
-            said.append(_count(self.ties, "tie"))
+            said.append(counted(self.ties, "tie"))
         text = ", ".join(said)
         left = [(kind, number) for kind, number in self.counts if kind != TIE]
         if left:
@@ -125,7 +126,3 @@ def _record(pair: Pair) -> dict[str, Any]:
 
 def _key(prompt: object) -> str:
     return prompt if isinstance(prompt, str) else json.dumps(prompt)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun if number == 1 else noun + 's'}"

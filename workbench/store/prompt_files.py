@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from workbench.formatting import counted
 from workbench.store.prompt_layouts import BadRecordError, layout_of, prompt_of, text_prompt
 from workbench.store.prompt_readers import (
     TEXT_READERS,
@@ -53,7 +54,7 @@ class PromptFile:
     @property
     def summary(self) -> str:
         """Say in one sentence what was read and what was not."""
-        read = f"{_count(len(self.prompts), 'prompt')} read"
+        read = f"{counted(len(self.prompts), 'prompt')} read"
         if self.from_layout:
             read += f" from {_listed(self.fields)}"
         if columns := dict.fromkeys(name for p in self.prompts for name in p.columns):
@@ -205,7 +206,3 @@ def _decode(path: Path, data: bytes) -> str:
 def _listed(names: tuple[str, ...]) -> str:
     more = f" and {len(names) - 4} more" if len(names) > 5 else ""
     return ", ".join(f"“{name}”" for name in (names[:4] if more else names)) + more
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun if number == 1 else noun + 's'}"

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from workbench.formatting import counted
 from workbench.records import ScoredText, TextPrompt
 from workbench.store.pair_layouts import UnpairedError
 from workbench.store.prompt_files import records_of
@@ -31,8 +32,7 @@ class ScoredFile:
     @property
     def summary(self) -> str:
         """Say in one sentence what was read and what was not."""
-        text = "1 scored completion" if len(self.texts) == 1 else (
-            f"{len(self.texts):,} scored completions")
+        text = counted(len(self.texts), "scored completion")
         if self.counts:
             text += f", {sum(number for _, number in self.counts):,} left out: " + ", ".join(
                 f"{number:,} {kind}" for kind, number in self.counts)

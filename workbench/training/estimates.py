@@ -48,13 +48,14 @@ class Estimator:
         """
         self._data = data
         work = self._work(hp, prompts)
-        phases = self._trainer.memory(hp, work)
-        if not phases:
+        needs = self._trainer.needs(hp, work)
+        if needs is None:
             return None
+        phases = needs.phases(hp)
         there, device = self._available(), self._trainer.policy.device
         advice, changes = "", {}
         if needed(phases) > _MARGIN * there:
-            changes = self._trainer.relief(hp, work, round(_MARGIN * there))
+            changes = needs.relief(hp, round(_MARGIN * there))
             advice = self._advice(phases, there, hp, changes)
         return MemoryEstimated(phases, there, str(device), advice, changes)
 
@@ -63,7 +64,8 @@ class Estimator:
     ) -> tuple[str, Mapping[str, Value]]:
         """Say what to lower after memory ran out in ``phase`` of the run that was last estimated,
         and the changes that do it."""
-        changes = self._trainer.less(hp, self._work(hp, prompts), phase)
+        needs = self._trainer.needs(hp, self._work(hp, prompts))
+        changes = needs.less(hp, phase) if needs is not None else {}
         if changes:
             lower = say_changes(changes, hp, self._trainer.policy.device)
             same = ", which changes no number" if "micro_batch_tokens" in changes else ""

@@ -8,8 +8,8 @@ from PySide6.QtCore import QObject
 
 from workbench.algorithm import Algorithm
 from workbench.algorithms import algorithm_of_run, are_several
+from workbench.formatting import counted
 from workbench.gui.controllers.resuming import Resuming, lost_cycles, planned_cycles
-from workbench.gui.prompts.prompt_counts import count
 from workbench.gui.trains_line import Piece
 from workbench.training.events import State
 from workbench.training.names import reward_name, reward_of, source_name
@@ -165,7 +165,7 @@ def _what(policy: str, policy_there: bool, reward: str, reward_there: bool, prom
         (" with ", ""),
         (reward or "no reward", "name" if reward and reward_there else "warning"),
         (" on ", ""),
-        (count(prompts) if prompts else "no prompt", "name" if prompts else "warning"),
+        (counted(prompts, "prompt") if prompts else "no prompt", "name" if prompts else "warning"),
         *by, (f", seed {seed}", ""),
     ]
 

@@ -10,9 +10,10 @@ from pathlib import Path
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
 from workbench.assets import DEFAULT_PROMPTS
+from workbench.formatting import counted
 from workbench.gui.background import Background
 from workbench.gui.prompts.model import PromptsModel
-from workbench.gui.prompts.prompt_counts import count, repeated
+from workbench.gui.prompts.prompt_counts import repeated
 from workbench.store.home import StoreError
 from workbench.store.prompt_files import PromptFile, read_prompts, write_prompts
 from workbench.store.prompt_readers import PromptFileError
@@ -104,7 +105,7 @@ class Library(QObject):
             return
         self._source = found.source
         self.replace(f"load “{name}”", found.prompts, "info",
-                     f"“{name}” opened: {count(len(found.prompts))}.")
+                     f"“{name}” opened: {counted(len(found.prompts), 'prompt')}.")
 
     def replace(
         self, text: str, rows: Sequence[Prompt], level: str, sentence: str,

@@ -17,7 +17,7 @@ from PySide6.QtCore import (
 )
 from PySide6.QtGui import QColor, QUndoCommand, QUndoStack
 
-from workbench.gui.prompts.prompt_counts import count
+from workbench.formatting import counted
 from workbench.gui.widgets.plain_text import plain_tip, shortened
 from workbench.gui.widgets.theme import themes
 from workbench.store.records import Prompt
@@ -107,7 +107,7 @@ class PromptsModel(QAbstractTableModel):
     def remove(self, rows: Iterable[int]) -> None:
         """Delete rows."""
         gone = set(rows)
-        self.edit(f"delete {count(len(gone))}",
+        self.edit(f"delete {counted(len(gone), 'prompt')}",
                   (p for i, p in enumerate(self._rows) if i not in gone))
 
     def change(self, text: str, rows: Iterable[int], how: Callable[[Prompt], Prompt]) -> None:
@@ -121,7 +121,7 @@ class PromptsModel(QAbstractTableModel):
         moved = [self._rows[i] for i in chosen]
         before = [p for i, p in enumerate(self._rows[:position]) if i not in chosen]
         after = [p for i, p in enumerate(self._rows[position:], position) if i not in chosen]
-        self.edit(f"move {count(len(moved))}", [*before, *moved, *after])
+        self.edit(f"move {counted(len(moved), 'prompt')}", [*before, *moved, *after])
         return len(before)
 
     def apply(self, rows: Rows) -> None:

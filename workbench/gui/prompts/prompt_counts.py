@@ -9,11 +9,6 @@ from workbench.gui.widgets.plain_text import shortened
 from workbench.store.records import Prompt
 
 
-def count(number: int) -> str:
-    """Return "1 prompt" or "1,200 prompts"."""
-    return f"{number:,} {'prompt' if number == 1 else 'prompts'}"
-
-
 def repeated(prompts: Iterable[Prompt], among: Collection[str] | None = None) -> str:
     """Name the prompts, of those ``among``, that stand in a list more than once; "" for none."""
     counts = Counter(prompt.text for prompt in prompts)

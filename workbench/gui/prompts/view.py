@@ -18,10 +18,10 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication
 from PySide6.QtWidgets import QLineEdit, QStackedWidget, QWidget
 
+from workbench.formatting import counted
 from workbench.gui.prompts.bar import Bar
 from workbench.gui.prompts.library import Library
 from workbench.gui.prompts.model import Column, PromptsFilter, PromptsModel
-from workbench.gui.prompts.prompt_counts import count
 from workbench.gui.prompts.table import PromptsTable, dropped_files
 from workbench.gui.widgets.controls import label, named
 from workbench.gui.widgets.layouts import vbox
@@ -156,7 +156,7 @@ class PromptsView(QWidget):
             rows, place = self._model.rows, self._current_row() + 1
             self.library.replace(
                 f"paste {len(prompts):,}", [*rows[:place], *prompts, *rows[place:]], "info",
-                f"{count(len(prompts))} added.", {p.text for p in prompts})
+                f"{counted(len(prompts), 'prompt')} added.", {p.text for p in prompts})
 
     def selected(self) -> list[int]:
         """Return the selected rows of the whole list, ascending."""
@@ -185,7 +185,7 @@ class PromptsView(QWidget):
     def _show_page(self) -> None:
         rows = self._model.rows
         on = sum(p.enabled for p in rows)
-        self.count.setText(f"{count(len(rows))}, {on:,} on" + (
+        self.count.setText(f"{counted(len(rows), 'prompt')}, {on:,} on" + (
             f", {self._proxy.rowCount():,} shown" if self.filter.text() else ""))
         nothing_fits = bool(rows) and not self._proxy.rowCount()
         self.empty.setText(

@@ -1,0 +1,87 @@
+"""What algorithms do alike that learn from data which is there already."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, Generic, Protocol, TypeVar, cast
+
+from workbench.learning.data_lengths import Lengths
+from workbench.learning.trainer import S, Trainer, held_out_prompts
+from workbench.learning.workload import Workload
+from workbench.records import PromptLike
+
+
+class Table(Protocol):
+    """What is learned from, as the policy reads it."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def remark(self) -> str:
+        """What is learned from and what is not, in a sentence."""
+
+
+I = TypeVar("I")  # noqa: E741 - what it learns from: pairs, say
+T = TypeVar("T", bound=Table)
+
+
+class OfflineTrainer(Trainer[S], Generic[S, I, T]):
+    """Learns from items that :meth:`learn_from` gives it. The reward only judges the compared
+    prompts."""
+
+    _items: Sequence[I] = ()
+    _table: T | None = None
+    _read_with: object = None
+    _lengths: tuple[Sequence[I], str, Lengths] | None = None
+
+    @abstractmethod
+    def read_table(self, items: Sequence[I], settings: S, never: frozenset[str]) -> T:
+        """Return items as the policy reads them, without those of the prompts ``never``.
+
+        Raises:
+            PromptError: none can be learned from.
+        """
+
+    @abstractmethod
+    def measure_lengths(self, items: Sequence[I], settings: S) -> Lengths:
+        """Return how long items are.
+
+        Raises:
+            PromptError: none can be learned from.
+        """
+
+    def learn_from(self, items: Sequence[I]) -> None:
+        """Learn from ``items`` in the runs that begin from now on."""
+        if items is not self._items:
+            self._items, self._table = items, None
+
+    @property
+    def table(self) -> T:
+        """The items as the policy reads them, after :meth:`begin`."""
+        assert self._table is not None
+        return self._table
+
+    def read(self, prompts: Sequence[PromptLike], settings: S, *by: Any) -> None:
+        """Read the items as the policy does, unless they are read already ``by`` the same.
+
+        Raises:
+            PromptError: none can be learned from.
+        """
+        never = frozenset(prompts[i].text for i in held_out_prompts(len(prompts), settings))
+        how = (settings.control_tokens, never, *by)
+        if self._table is None or self._read_with != how:
+            self._table = self.read_table(self._items, settings, never)
+            self._read_with = how
+
+    def remark(self) -> str:
+        """Return a sentence on what the run that has begun learns from."""
+        return self.table.remark
+
+    def lengths(self, settings: S, work: Workload) -> Lengths:
+        """Return how long the items of ``work`` are; counted once for the same ones."""
+        items, read = cast("Sequence[I]", work.data), settings.control_tokens
+        known = self._lengths
+        if known is None or known[0] is not items or known[1] != read:
+            known = self._lengths = (items, read, self.measure_lengths(items, settings))
+        return known[2]
