@@ -5,10 +5,10 @@ What looks for something goes through :data:`ALGORITHMS` when it is called.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from workbench.algorithm import Algorithm, Distribution, Metric, Part, PlotSet
 from workbench.dpo.declaration import DPO
@@ -32,6 +32,9 @@ from workbench.learning.metrics import (
 from workbench.learning.parts import PARTS as CYCLE_PARTS
 from workbench.ppo.declaration import PPO
 from workbench.settings import Settings, Spec, Value
+
+if TYPE_CHECKING:
+    from workbench.store.records import RunRecord
 
 ALGORITHMS: tuple[Algorithm, ...] = (PPO, DPO, ILQL)
 
@@ -87,35 +90,12 @@ def algorithm_named(name: str, settings: Mapping[str, Any]) -> Algorithm:
     return known.variant(settings) if known else _unknown(name)
 
 
-class _Run(Protocol):
-    @property
-    def algorithm(self) -> str: ...
-    @property
-    def hyperparameters(self) -> Mapping[str, Value]: ...
-    @property
-    def forked_with(self) -> Mapping[str, Value]: ...
-
-
-class _Past(Protocol):
-    @property
-    def until(self) -> int: ...
-    @property
-    def algorithm(self) -> str: ...
-
-
-class _Forked(Protocol):
-    @property
-    def algorithm(self) -> str: ...
-    @property
-    def past(self) -> Sequence[_Past]: ...
-
-
-def algorithm_of_run(run: _Run) -> Algorithm:
+def algorithm_of_run(run: RunRecord) -> Algorithm:
     """Return what a run is shown as; a fork as what it goes on with."""
     return algorithm_named(run.algorithm, {**run.hyperparameters, **run.forked_with})
 
 
-def algorithm_of_cycle(run: _Forked, cycle: int, settings: Mapping[str, Any]) -> Algorithm:
+def algorithm_of_cycle(run: RunRecord, cycle: int, settings: Mapping[str, Any]) -> Algorithm:
     """Return what a cycle of a run is shown as that used these ``settings``: before a run was
     forked, it may have learned in another way. What shows a whole run goes by
     :func:`algorithm_of_run`."""
@@ -191,14 +171,14 @@ def headlines() -> Mapping[str, str]:
     return {algorithm.name: algorithm.headline for algorithm in ALGORITHMS}
 
 
-def headline_of(runs: Iterable[_Run]) -> str | None:
+def headline_of(runs: Iterable[RunRecord]) -> str | None:
     """Return the metric that all these runs are compared by, of none the default's; None where they
     go by several."""
     names = {algorithm_of_run(run).headline for run in runs} or {default_algorithm().headline}
     return names.pop() if len(names) == 1 else None
 
 
-def headline_title(runs: Iterable[_Run]) -> str:
+def headline_title(runs: Iterable[RunRecord]) -> str:
     """Return what the number that these runs are compared by is called."""
     name = headline_of(runs)
     return "Reward" if name is None else find_metric(name).label
