@@ -28,39 +28,22 @@ from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.models import Models
 from workbench.training.run import ResumeError
-from workbench.training.side_request import OTHER_MODELS, SideRequest, Waiting
+from workbench.training.side_request import SideRequest
 
 
 class SamplingBestOf(SideRequest):
     """Serves :class:`~workbench.training.commands.SampleBestOf`."""
 
-    def run(self, command: do.SampleBestOf, models: Models) -> list[Waiting]:
-        """Sample, keep what came of it, and return the commands to serve afterwards."""
-        def work() -> ev.BestOfSampled:
-            found = self._sample(command, models)
-            self._store.record_best_of(found).result()
-            return ev.BestOfSampled(command.id, found)
+    ANSWERED, FAILED = ev.BestOfSampled, ev.SamplingBestOfFailed
 
-        return self._serve(
-            work, lambda sentence: ev.SamplingBestOfFailed(command.id, sentence))
-
-    def _sample(self, command: do.SampleBestOf, models: Models) -> BestOf:
-        """Do so.
-
-        Raises:
-            Interrupted: another command came.
-            ResumeError, PromptError: it cannot be done, as the sentence says.
-            RewardError: a reward's Python file failed.
-        """
-        run, trainer = self._store.run(command.run_id), models.trainer
+    def answer(self, command: do.SampleBestOf, models: Models) -> BestOf:
+        """Sample, and keep what came of it."""
+        run = self._store.run(command.run_id)
         if not 2 <= command.n <= MOST:
             raise ResumeError(f"n must be between 2 and {MOST}, not {command.n}.")
         if run is None:
             raise ResumeError(f"There is no run {command.run_id}.")
-        if trainer is None or models.command != do.LoadModels.recorded(run.policy, run.models):
-            raise ResumeError(OTHER_MODELS)
-        if changed := models.changed_weights(run.models):
-            raise ResumeError(changed)
+        trainer = self._trainer_of(run, models)
         cycle = command.cycle
         if cycle is None:
             cycle = max((c for c in self._store.checkpoints.cycles(run.id) if c <= run.cycles),
@@ -73,10 +56,12 @@ class SamplingBestOf(SideRequest):
             scores, distances = self._write(
                 command, policy, trainer, prompts, prompt_ids, settings, start=not cycle)
         kl = best_of(scores, distances)
-        return BestOf(
+        found = BestOf(
             run.id, cycle, self._label(source, models), command.seed, len(prompts),
             tuple(best_of(scores).tolist()),
             tuple(kl_bound(n) + float(kl[n - 1]) for n in range(1, command.n + 1)))
+        self._store.record_best_of(found).result()
+        return found
 
     def _prompts(
         self, command: do.SampleBestOf, run: RunRecord, trainer: AnyTrainer, settings: Settings

@@ -8,7 +8,7 @@ from workbench.records import Distribution
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.models import Models
-from workbench.training.side_request import SideRequest, Waiting
+from workbench.training.side_request import SideRequest
 
 _NAMED = 12  # of the likeliest tokens, by either policy, the texts are told
 
@@ -16,19 +16,10 @@ _NAMED = 12  # of the likeliest tokens, by either policy, the texts are told
 class ReadingDistribution(SideRequest):
     """Serves :class:`~workbench.training.commands.ReadDistribution`."""
 
-    def run(self, command: do.ReadDistribution, models: Models) -> list[Waiting]:
-        """Read, tell what was found, and return the commands to serve afterwards."""
-        return self._serve(
-            lambda: ev.DistributionRead(command.id, self._read(command, models)),
-            lambda sentence: ev.ReadingDistributionFailed(command.id, sentence))
+    ANSWERED, FAILED = ev.DistributionRead, ev.ReadingDistributionFailed
 
-    def _read(self, command: do.ReadDistribution, models: Models) -> Distribution:
-        """Do so.
-
-        Raises:
-            Interrupted: another command came.
-            ResumeError: it cannot be done, as the sentence says.
-        """
+    def answer(self, command: do.ReadDistribution, models: Models) -> Distribution:
+        """Read it."""
         place = self._find_place(command, models)
         self.step(Phase.SAMPLING, 0, 0)
         now = next_logprobs(place.trainer.policy, place.before)

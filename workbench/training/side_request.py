@@ -6,6 +6,7 @@ import contextlib
 import queue
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from workbench.algorithms import find_algorithm, read_settings
 from workbench.learning.trainer import AnyTrainer, Trainer
@@ -66,27 +67,41 @@ class SideRequest:
     hold another's weights.
     """
 
+    ANSWERED: ClassVar[type[Any]]
+    """The event that tells what was found."""
+    FAILED: ClassVar[type[Any]]
+    """The one that tells why nothing was."""
+
     def __init__(self, inbox: queue.SimpleQueue[Waiting], store: Store,
                  emit: Callable[[ev.Event], None]) -> None:
         self._inbox, self._store, self._emit = inbox, store, emit
         self._later: list[Waiting] = []
         self._stopped = False
 
-    def _serve(
-        self, work: Callable[[], ev.Event], failed: Callable[[str], ev.Event]
-    ) -> list[Waiting]:
-        """Do ``work``, tell what came of it, and return the commands to serve afterwards. Where
-        nothing did, ``failed`` is told with the sentence that says why; empty: it was ended."""
+    def run(self, command: Any, models: Models) -> list[Waiting]:
+        """Do what is asked, tell what came of it, and return the commands to serve afterwards.
+        Where nothing came of it, a sentence says why; it is empty where it was ended."""
         self._later, self._stopped = [], False
         try:
-            self._emit(work())
+            self._emit(self.ANSWERED(command.id, self.answer(command, models)))
         except Interrupted:
-            self._emit(failed(""))
+            self._emit(self.FAILED(command.id, ""))
         except (CheckpointError, WrongWeightsError, ResumeError) as error:
-            self._emit(failed(str(error)))
+            self._emit(self.FAILED(command.id, str(error)))
         except Exception as error:
-            self._emit(failed(say_why(error)))
+            self._emit(self.FAILED(command.id, say_why(error)))
         return self._later
+
+    def answer(self, command: Any, models: Models) -> Any:
+        """Return what is asked for, kept with the run where it is kept.
+
+        Raises:
+            Interrupted: another command came.
+            ResumeError: it cannot be done, as the sentence says.
+            CheckpointError: the checkpoint is missing or damaged.
+            WrongWeightsError: it belongs to another model.
+        """
+        raise NotImplementedError
 
     def step(self, phase: Phase, done: int, total: int) -> None:
         """Serve as the :class:`~workbench.models.control.Control` of what is computed."""
@@ -151,17 +166,14 @@ class SideRequest:
         Raises:
             ResumeError: it is not kept, or the models in memory are not those of its run.
         """
-        run, trainer = self._store.run(command.run_id), models.trainer
+        run = self._store.run(command.run_id)
         trace = self._store.trace(command.run_id, command.cycle, command.position)
         at = 0 if isinstance(command, do.ReadValues) else command.at
         if run is None or trace is None or not 0 <= at < len(trace.tokens):
             raise ResumeError(NOT_KEPT)
         if trace.prompt < 0:
             raise ResumeError(NOT_WRITTEN)
-        if trainer is None or models.command != do.LoadModels.recorded(run.policy, run.models):
-            raise ResumeError(OTHER_MODELS)
-        if changed := models.changed_weights(run.models):
-            raise ResumeError(changed)
+        trainer = self._trainer_of(run, models)
         settings = read_settings(
             run.algorithm, self._store.settings_after(run.id, command.cycle))
         trainer.policy_tokenizer.stop_strings = parse_stop_strings(settings.stop_strings)
@@ -171,6 +183,19 @@ class SideRequest:
         tokens = [int(i) for i in trace.tokens]
         return Place(run, trainer, settings, trace, prompts[trace.prompt], prompt_ids, tokens,
                      [*prompt_ids, *tokens[:at]], tokens[at])
+
+    def _trainer_of(self, run: RunRecord, models: Models) -> AnyTrainer:
+        """Return the trainer in memory, whose models are those of a run.
+
+        Raises:
+            ResumeError: they are not.
+        """
+        trainer = models.trainer
+        if trainer is None or models.command != do.LoadModels.recorded(run.policy, run.models):
+            raise ResumeError(OTHER_MODELS)
+        if changed := models.changed_weights(run.models):
+            raise ResumeError(changed)
+        return trainer
 
     def _label(self, source: do.TrySource, models: Models) -> str:
         """Name what writes so that it is still true when training has gone on."""

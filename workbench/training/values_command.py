@@ -8,7 +8,7 @@ from workbench.models.try_sampling import ALL_WEIGHTS
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.models import Models
-from workbench.training.side_request import SideRequest, Waiting
+from workbench.training.side_request import SideRequest
 
 _HEAD = "weights/value_head."
 
@@ -16,21 +16,10 @@ _HEAD = "weights/value_head."
 class ReadingValues(SideRequest):
     """Serves :class:`~workbench.training.commands.ReadValues`."""
 
-    def run(self, command: do.ReadValues, models: Models) -> list[Waiting]:
-        """Read, tell what was found, and return the commands to serve afterwards."""
-        return self._serve(
-            lambda: ev.ValuesRead(command.id, self._read(command, models)),
-            lambda sentence: ev.ReadingValuesFailed(command.id, sentence))
+    ANSWERED, FAILED = ev.ValuesRead, ev.ReadingValuesFailed
 
-    def _read(self, command: do.ReadValues, models: Models) -> tuple[float, ...]:
-        """Do so.
-
-        Raises:
-            Interrupted: another command came.
-            ResumeError: it cannot be done, as the sentence says.
-            CheckpointError: the checkpoint is missing or damaged.
-            WrongWeightsError: it belongs to another model.
-        """
+    def answer(self, command: do.ReadValues, models: Models) -> tuple[float, ...]:
+        """Read them."""
         place = self._find_place(command, models)
         self.step(Phase.SAMPLING, 0, 0)
         source = do.TrySource("checkpoint", command.run_id, command.checkpoint)

@@ -36,6 +36,7 @@ from workbench.training.run import (
 from workbench.training.runner import Runner
 from workbench.training.scored_data import data_for
 from workbench.training.session_state import SessionState
+from workbench.training.side_request import SideRequest
 from workbench.training.states import BETWEEN_CYCLES, NOT_WITHIN, WHEN
 from workbench.training.threads import Threads
 from workbench.training.try_command import Trying
@@ -66,11 +67,10 @@ class Worker:
         self._runner = Runner(
             store, self._models, self._session, self._attend,
             lambda: self._handle(inbox.get()))
-        self._trying = Trying(inbox, store, emit)
-        self._writing_on = WritingOn(inbox, store, emit)
-        self._reading = ReadingDistribution(inbox, store, emit)
-        self._reading_values = ReadingValues(inbox, store, emit)
-        self._sampling = SamplingBestOf(inbox, store, emit)
+        self._beside: dict[type, SideRequest] = {
+            asked: kind(inbox, store, emit) for asked, kind in (
+                (do.Try, Trying), (do.WriteOn, WritingOn), (do.ReadValues, ReadingValues),
+                (do.ReadDistribution, ReadingDistribution), (do.SampleBestOf, SamplingBestOf))}
         self._cancelled = False
         self._load_next: do.LoadModels | None = None
 
@@ -147,19 +147,8 @@ class Worker:
                 self._runner.stop()
             case do.SetHyperparameters():
                 self._runner.stage(command)
-            case do.Try():
-                for waiting in self._trying.run(command, self._models):
-                    self._handle(waiting)
-            case do.WriteOn():
-                for waiting in self._writing_on.run(command, self._models):
-                    self._handle(waiting)
-            case do.ReadDistribution():
-                for waiting in self._reading.run(command, self._models):
-                    self._handle(waiting)
-            case do.ReadValues():
-                for waiting in self._reading_values.run(command, self._models):
-                    self._handle(waiting)
-
+            case do.Try() | do.WriteOn() | do.ReadDistribution() | do.ReadValues():
+                self._serve_beside(command)
             case do.SampleBestOf():
                 self._sample_best_of(command)
 
@@ -177,7 +166,10 @@ class Worker:
                 not rank or (trained is not None and trained.hp.lora_rank == rank))
             if not fits and not self._put_back(command, found):
                 return
-        for waiting in self._sampling.run(command, self._models):
+        self._serve_beside(command)
+
+    def _serve_beside(self, command: do.Command) -> None:
+        for waiting in self._beside[type(command)].run(command, self._models):
             self._handle(waiting)
 
     def _refuse_reading(

@@ -16,29 +16,16 @@ from workbench.settings import Settings
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.models import Models
-from workbench.training.side_request import SideRequest, Waiting
+from workbench.training.side_request import SideRequest
 
 
 class WritingOn(SideRequest):
     """Serves :class:`~workbench.training.commands.WriteOn`."""
 
-    def run(self, command: do.WriteOn, models: Models) -> list[Waiting]:
-        """Write on, keep what came of it, and return the commands to serve afterwards."""
-        def work() -> ev.WroteOn:
-            found = self._write_on(command, models)
-            self._store.record_crossroads(found).result()
-            return ev.WroteOn(command.id, found)
+    ANSWERED, FAILED = ev.WroteOn, ev.WritingOnFailed
 
-        return self._serve(
-            work, lambda sentence: ev.WritingOnFailed(command.id, sentence))
-
-    def _write_on(self, command: do.WriteOn, models: Models) -> Crossroads:
-        """Do so.
-
-        Raises:
-            Interrupted: another command came.
-            ResumeError: it cannot be done, as the sentence says.
-        """
+    def answer(self, command: do.WriteOn, models: Models) -> Crossroads:
+        """Write on, and keep what came of it."""
         place = self._find_place(command, models)
         trainer, settings, tokens = place.trainer, place.settings, place.tokens
         before = place.before
@@ -55,7 +42,7 @@ class WritingOn(SideRequest):
             place.prompt, place.prompt_ids, [*tokens[: command.at], token, *more])
             for token, continued in zip(chosen, written, strict=True) for more, _ in continued]
         scores = iter(score_all(trainer.reward, exchanges, control=self)[0].tolist())
-        return Crossroads(
+        made = Crossroads(
             command.run_id, command.cycle, command.position, command.at,
             self._label(command.source, models), command.seed, value, place.taken,
             tuple(Branch(
@@ -63,6 +50,8 @@ class WritingOn(SideRequest):
                 tuple(Continuation(tuple(more), trainer.policy_tokenizer.pieces(more),
                                    next(scores), ended) for more, ended in continued))
                 for token, foreseen, continued in zip(chosen, after, written, strict=True)))
+        self._store.record_crossroads(made).result()
+        return made
 
     def _continue(
         self, command: do.WriteOn, policy: Policy, trainer: AnyTrainer, before: list[int],
