@@ -86,7 +86,7 @@ def read_pairs(path: Path) -> PairFile:
 
 def pair_lines(pairs: Iterable[Pair]) -> str:
     """Return pairs as JSON Lines in TRL's explicit layout, which :func:`read_pairs` reads back."""
-    return "".join(f"{json.dumps(_record(pair), ensure_ascii=False)}\n" for pair in pairs)
+    return "".join(f"{json.dumps(pair_record(pair), ensure_ascii=False)}\n" for pair in pairs)
 
 
 def pairs_of_lines(lines: str) -> tuple[Pair, ...]:
@@ -105,7 +105,8 @@ def _pair(record: Mapping[str, Any]) -> Pair:
         record.get("margin"), record.get("by", ""))
 
 
-def _record(pair: Pair) -> dict[str, Any]:
+def pair_record(pair: Pair) -> dict[str, Any]:
+    """Return a pair in TRL's explicit layout."""
     record: dict[str, Any] = {
         name: value if isinstance(value, str) else [
             {"role": role, "content": content} for role, content in value]

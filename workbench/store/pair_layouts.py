@@ -4,9 +4,10 @@ says."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from workbench.records import Pair, Turns
 from workbench.store.prompt_layouts import (
@@ -22,8 +23,8 @@ from workbench.store.records import Message, Prompt
 
 _FIRST = {"a", "left", "first", "1", "model_a", "assistant_a", "response_a", "answer_a"}
 _SECOND = {"b", "right", "second", "2", "model_b", "assistant_b", "response_b", "answer_b"}
-_TIE = {"tie", "tie (bothbad)", "both", "both bad", "both_bad", "bothbad", "neither", "equal",
-        "same", "none", "draw"}
+_TIE = {"tie", "both", "equal", "same", "none", "draw"}
+_BOTH_BAD = {"tie (bothbad)", "both bad", "both_bad", "bothbad", "neither"}
 _SCORES = (("score_chosen", "score_rejected"), ("chosen_score", "rejected_score"),
            ("chosen_rating", "rejected_rating"))
 _BY = ("by", "worker", "annotator", "labeler", "labeller", "judge")
@@ -45,11 +46,68 @@ _NO_VERDICT, _LAST_TURN = "without a verdict", "not differing in the last answer
 _SAYS_OTHERWISE = "whose scores say otherwise"
 
 
+class Verdict(NamedTuple):
+    """What somebody said of two answers: by how much the first is ``better``, below 0 where the
+    second is and 0 in a tie, of which ``bad`` says that neither is good; ``strength`` is 0 where
+    that was not said, 1 for slightly, 2 for clearly better."""
+
+    better: float
+    by: str = ""
+    bad: bool = False
+    strength: int = 0
+
+
+class Told(NamedTuple):
+    """What a record says: two ``answers`` to a prompt, whether they are ``turns`` of the assistant,
+    and the verdicts on them. ``names`` are those of the answers' fields."""
+
+    fields: Fields
+    prompt: Prompt
+    answers: tuple[str, str]
+    names: tuple[str, str]
+    turns: bool
+    verdicts: Sequence[Verdict]
+
+    @property
+    def messages(self) -> tuple[tuple[str, str], ...]:
+        """The turns that the prompt's text writes out."""
+        told = () if self.turns else self.fields.get("prompt_messages") or ()
+        if isinstance(told, str):  # in a cell
+            told = json.loads(told)
+        return self.prompt.messages or tuple((str(role), str(said)) for role, said in told)
+
+    def ended(self, name: str) -> bool:
+        """Whether an answer was not cut."""
+        return self.fields.get(f"{name}_ended") not in (False, "false", "False", 0, "0")
+
+    def margin(self, verdict: Verdict) -> float | None:
+        """Return by how much the better one is better; None: nobody says."""
+        better = abs(verdict.better)
+        return better if better not in (0.0, 1.0) else number_of(self.fields.get("margin"))
+
+
 def pairs_of(record: Mapping[str, Any]) -> list[Pair]:
     """Return the pairs of a record: one, or one for each person who has judged it.
 
     Raises:
         UnpairedError: it is a tie, or has completions that make no pair.
+        BadRecordError: it is in no layout that is known, or its prompt cannot be used.
+    """
+    told = told_of(record)
+    found = [_pair(told, verdict) for verdict in told.verdicts if verdict.better]
+    if not found:
+        raise UnpairedError("is a tie", TIE)
+    return found
+
+
+def told_of(record: Mapping[str, Any], *, unjudged: bool = False) -> Told:
+    """Return what a record says.
+
+    Args:
+        unjudged: two answers without a verdict will do.
+
+    Raises:
+        UnpairedError: it has completions that make no pair, or no verdict.
         BadRecordError: it is in no layout that is known, or its prompt cannot be used.
     """
     fields = Fields(unwrapped(record))
@@ -58,9 +116,14 @@ def pairs_of(record: Mapping[str, Any]) -> list[Pair]:
             first, second, verdicts = read(fields)
             break
     else:
-        known = ", ".join(f"“{name}”" for name in list(fields.record)[:8])
-        raise BadRecordError('has no “chosen” and “rejected”, nor two answers and a verdict'
-                             + (f" (its fields: {known})" if known else ""))
+        both = _two_answers(fields) if unjudged else None
+        if both is None:
+            known = ", ".join(f"“{name}”" for name in list(fields.record)[:8])
+            raise BadRecordError('has no “chosen” and “rejected”, nor two answers and a verdict'
+                                 + (f" (its fields: {known})" if known else ""))
+        first, second, verdicts = _sides(fields, *both, [])
+    if not verdicts and not unjudged:
+        raise UnpairedError("has no verdict", _NO_VERDICT)
     for name, value in (first, second):
         if value is None or (isinstance(value, str | list) and not value):
             raise UnpairedError(f'has no answer under "{name}"', _NO_ANSWER)
@@ -74,10 +137,10 @@ def pairs_of(record: Mapping[str, Any]) -> list[Pair]:
         check_characters(text)
     if one == other:
         raise UnpairedError("has two equal answers", _EQUAL)
-    found = [_pair(fields, prompt, answers, better, by) for better, by in verdicts if better]
-    if not found:
-        raise UnpairedError("is a tie", TIE)
-    return found
+    # A layout of turns is one of turns throughout.
+    turns = any(isinstance(answer, list) for answer in answers) or isinstance(
+        next((fields.get(n) for n in ("prompt", "context") if fields.has(n)), None), list)
+    return Told(fields, prompt, (one, other), (first[0], second[0]), turns, verdicts)
 
 
 def layout_of(names: Sequence[str]) -> tuple[str, ...]:
@@ -85,38 +148,35 @@ def layout_of(names: Sequence[str]) -> tuple[str, ...]:
     that is known."""
     fields = Fields(dict.fromkeys(names))
     found = next((layout for layout, _ in _LAYOUTS if all(map(fields.has, layout))), ())
+    return (*found, *(_two_answers(fields) or ()), *_prompts_in(fields)) if found else ()
+
+
+def judged_layout_of(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the same, also of two answers that nobody has judged."""
+    fields = Fields(dict.fromkeys(names))
+    both, prompts = _two_answers(fields), _prompts_in(fields)
+    return layout_of(names) or ((*both, *prompts) if both and prompts else ())
+
+
+def _prompts_in(fields: Fields) -> list[str]:
     prompts = ("prompt", "messages", "conversations", "context", "history", "question")
-    return (*found, *(_two_answers(fields) or ()),
-            *(name for name in prompts if fields.has(name))) if found else ()
+    return [name for name in prompts if fields.has(name)]
 
 
 _Side = tuple[str, Any]
-_Verdict = tuple[float, str]
-"""By how much the first is better, below 0 where the second is and 0 in a tie; by whom."""
-_Read = tuple[_Side, _Side, list[_Verdict]]
+_Read = tuple[_Side, _Side, list[Verdict]]
 
 
-def _pair(
-    fields: Fields, prompt: Prompt, answers: Sequence[str | Turns], better: float, by: str
-) -> Pair:
-    first, second = answers if better > 0 else reversed(answers)
-    # A layout of turns is one of turns throughout.
-    turns = any(isinstance(answer, list) for answer in answers) or isinstance(
-        next((fields.get(n) for n in ("prompt", "context") if fields.has(n)), None), list)
-    chosen_ended, rejected_ended = (
-        fields.get(name) not in (False, "false", "False", 0, "0")
-        for name in ("chosen_ended", "rejected_ended"))
-    margin = abs(better) if better not in (1.0, -1.0) else number_of(fields.get("margin"))
-    if not turns:
-        asked = prompt.messages or [(str(role), str(said)) for role, said in
-                                    fields.get("prompt_messages") or ()]
-        return Pair(prompt.text, first, second, tuple(asked), chosen_ended, rejected_ended,
-                    margin, by)
-    chosen, rejected = (answer if isinstance(answer, list) else [Message("assistant", answer)]
-                        for answer in (first, second))
-    turns_asked: Turns = list(prompt.messages) or [Message("user", prompt.text)]
-    return Pair(
-        turns_asked, list(chosen), list(rejected), (), chosen_ended, rejected_ended, margin, by)
+def _pair(told: Told, verdict: Verdict) -> Pair:
+    order = (0, 1) if verdict.better > 0 else (1, 0)
+    first, second = (told.answers[place] for place in order)
+    ended = told.ended("chosen"), told.ended("rejected")
+    margin, prompt = told.margin(verdict), told.prompt
+    if not told.turns:
+        return Pair(prompt.text, first, second, told.messages, *ended, margin, verdict.by)
+    asked: Turns = list(prompt.messages) or [Message("user", prompt.text)]
+    return Pair(asked, [Message("assistant", first)], [Message("assistant", second)], (), *ended,
+                margin, verdict.by)
 
 
 def _answer(name: str, value: Any, prompt: Prompt, implicit: bool) -> str | Turns:
@@ -152,7 +212,7 @@ def _chosen(fields: Fields) -> _Read:
                 raise UnpairedError(
                     f'has a "{names[0]}" below its "{names[1]}"', _SAYS_OTHERWISE)
             break
-    return _sides(fields, "chosen", "rejected", [(better, _by(fields))])
+    return _sides(fields, "chosen", "rejected", [Verdict(better, _by(fields))])
 
 
 def _summaries(fields: Fields) -> _Read:
@@ -163,7 +223,8 @@ def _summaries(fields: Fields) -> _Read:
     choice = number_of(fields.get("choice"))
     if choice not in (0, 1):
         raise UnpairedError('has a "choice" that is neither 0 nor 1', _NO_VERDICT)
-    return ("summaries", first), ("summaries", second), [(1.0 - 2 * choice, _by(fields))]
+    verdict = Verdict(1.0 - 2 * choice, _by(fields), strength=_confidence(fields, choice))
+    return ("summaries", first), ("summaries", second), [verdict]
 
 
 def _numbered(first: str, second: str, verdict: str, better: Callable[[float], float]
@@ -173,7 +234,9 @@ def _numbered(first: str, second: str, verdict: str, better: Callable[[float], f
         said = number_of(fields.get(verdict))
         if said is None:
             raise UnpairedError(f'has no number under "{verdict}"', _NO_VERDICT)
-        return _sides(fields, first, second, [(better(said), _by(fields))])
+        # Of more than one step, the first is "slightly".
+        steps = 0 if better(1) == better(2) or not said else 1 + (abs(said) > 1)
+        return _sides(fields, first, second, [Verdict(better(said), _by(fields), strength=steps)])
     return read
 
 
@@ -183,7 +246,9 @@ def _worded(fields: Fields) -> _Read:
     if both is None:
         raise UnpairedError("has a verdict and no two answers", _NO_ANSWER)
     name = next(n for n in ("winner", "preference") if fields.has(n))
-    return _sides(fields, *both, [(_word(fields.get(name), both, name), _by(fields))])
+    if fields.get(name) in (None, ""):
+        return _sides(fields, *both, [])
+    return _sides(fields, *both, [_word(fields.get(name), both, name, _by(fields))])
 
 
 def _annotated(fields: Fields) -> _Read:
@@ -199,8 +264,8 @@ def _annotated(fields: Fields) -> _Read:
             value = result.get("value") or {}
             said = value.get("selected", value.get("choices"))
             said = said[0] if isinstance(said, list) and said else said
-            verdicts.append((_word(said, both, "annotations"), "" if person is None
-                             else str(person)))
+            verdicts.append(_word(said, both, "annotations", "" if person is None
+                                  else str(person)))
             break
     return _judged(fields, both, verdicts)
 
@@ -215,7 +280,7 @@ def _answered(fields: Fields) -> _Read:
         flat = [{**response, **answer} for response in _list(responses)
                 for answer in (response.get("values") or {}).values() if isinstance(answer, dict)]
     return _judged(fields, both, [
-        (_ranked(answer.get("value"), both), str(answer.get("user_id") or ""))
+        _ranked(answer.get("value"), both, str(answer.get("user_id") or ""))
         for answer in flat if answer.get("status", "submitted") == "submitted"])
 
 
@@ -236,7 +301,7 @@ _LAYOUTS: tuple[tuple[tuple[str, ...], Callable[[Fields], _Read]], ...] = (
 """The fields that tell a layout, and what reads it; the first that fits is taken."""
 
 
-def _sides(fields: Fields, first: str, second: str, verdicts: list[_Verdict]) -> _Read:
+def _sides(fields: Fields, first: str, second: str, verdicts: list[Verdict]) -> _Read:
     return (first, fields.get(first)), (second, fields.get(second)), verdicts
 
 
@@ -248,7 +313,7 @@ def _needed(fields: Fields) -> tuple[str, str]:
     return both
 
 
-def _judged(fields: Fields, both: tuple[str, str], verdicts: list[_Verdict]) -> _Read:
+def _judged(fields: Fields, both: tuple[str, str], verdicts: list[Verdict]) -> _Read:
     if not verdicts:
         raise UnpairedError("has no verdict that was not cancelled or discarded", _NO_VERDICT)
     return _sides(fields, *both, verdicts)
@@ -261,33 +326,42 @@ def _two_answers(fields: Fields) -> tuple[str, str] | None:
         found = _ONE_OF_TWO.fullmatch(name)
         if found and found["which"] in _OTHER:
             other = name[: found.start("which")] + _OTHER[found["which"]]
-            if other in names and not name.startswith(("model", "score")):
+            if other in names and not name.startswith(("model", "score", "from")):
                 return name, other
     return None
 
 
-def _word(said: Any, both: tuple[str, str], name: str) -> float:
+def _word(said: Any, both: tuple[str, str], name: str, by: str) -> Verdict:
     """Return the verdict that a word gives."""
     word = str(said).strip().casefold() if isinstance(said, str | int) else ""
     if word in {*_FIRST, both[0]}:
-        return 1.0
+        return Verdict(1.0, by)
     if word in {*_SECOND, both[1]}:
-        return -1.0
-    if word in _TIE:
-        return 0.0
+        return Verdict(-1.0, by)
+    if word in _TIE | _BOTH_BAD:
+        return Verdict(0.0, by, word in _BOTH_BAD)
     raise UnpairedError(f'has a verdict under "{name}" that names neither of its answers',
                         _NO_VERDICT)
 
 
-def _ranked(value: Any, both: tuple[str, str]) -> float:
+def _ranked(value: Any, both: tuple[str, str], by: str) -> Verdict:
     if not isinstance(value, list):
         word = re.sub(r"response[-_ ]?(?=[12ab]$)", "", str(value).strip().casefold())
-        return _word(word, both, "responses")
+        return _word(word, both, "responses", by)
     ranks = [number_of(each.get("rank")) for each in _list(value)]
     if len(ranks) != 2 or None in ranks:
         raise UnpairedError("has a ranking that is not of its two answers", _NO_VERDICT)
     first, second = (each["rank"] for each in sorted(value, key=lambda each: str(each["value"])))
-    return float((second > first) - (second < first))
+    return Verdict(float((second > first) - (second < first)), by)
+
+
+def _confidence(fields: Fields, choice: float) -> int:
+    """Return the strength of a TL;DR verdict: from 1, the first for certain, to 9, the second."""
+    extra = fields.get("extra")
+    said = number_of(extra.get("confidence")) if isinstance(extra, dict) else None
+    if said is None or not 1 <= said <= 9 or (said < 5) != (choice == 0) or said == 5:
+        return 0
+    return 1 + (abs(said - 5) > 2)
 
 
 def _by(fields: Fields) -> str:

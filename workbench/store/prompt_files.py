@@ -120,7 +120,15 @@ def write_prompts(path: Path, prompts: Sequence[Prompt]) -> None:
     for number, prompt in enumerate(prompts, 1):
         if not prompt.text.strip():
             raise PromptFileError(f"Prompt {number:,} is empty; give it a text or delete it.")
-    data = writer(prompts)
+    write_whole(path, writer(prompts))
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file, or leave it as it was.
+
+    Raises:
+        PromptFileError: it cannot be written.
+    """
     try:
         # Beside the target, so that replacing it is one step and a full disk harms nothing.
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

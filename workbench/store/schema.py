@@ -229,6 +229,44 @@ def other_ways_before(db: Database) -> None:
     db.table("runs").add_column("past", str)
 
 
+@migrations()
+def judgements(db: Database) -> None:
+    """Sets of pairs, what people and judges said of them, thumbs on single completions, and the
+    guidelines that were beside them, by their hash. Origins are JSON; a score of NULL is not known.
+    A mark with ``replaced_by`` has given way to a later one; one with a ``source`` came of a file,
+    and comes of it once."""
+    db.table("judged_sets").create(
+        {"id": int, "name": str, "created_at": str, "seed": int, "guidelines": str},
+        pk="id", strict=True)
+    db.table("judged_sets").create_index(["name"], unique=True)
+    db.table("judged_pairs").create(
+        {"id": int, "set_id": int, "digest": str, "prompt": str, "prompt_digest": str,
+         "messages": str, "turns": int, "first": str, "second": str, "first_ended": int,
+         "second_ended": int, "first_score": float, "second_score": float, "first_origin": str,
+         "second_origin": str, "scored_by": str},
+        pk="id", foreign_keys=[("set_id", "judged_sets", "id")], strict=True)
+    db.table("judged_pairs").create_index(["set_id", "digest"], unique=True)
+    # Whole for a list of the pairs, whose texts it would take long to pass over.
+    db.table("judged_pairs").create_index(
+        ["set_id", "id", "prompt_digest", "first_score", "second_score"])
+    db.table("marks").create(
+        {"id": int, "pair_id": int, "by": str, "judge": int, "choice": str, "strength": int,
+         "at": str, "seconds": float, "left": str, "guidelines": str, "margin": float,
+         "repeat": int, "replaced_by": int, "source": str},
+        pk="id", foreign_keys=[("pair_id", "judged_pairs", "id")], strict=True)
+    db.table("marks").create_index(["pair_id", "by"])
+    db.table("marks").create_index(["by"])
+    db.table("marks").create_index(["replaced_by"])
+    db.table("marks").create_index(["pair_id", "source"], unique=True)
+    db.table("thumbs").create(
+        {"id": int, "set_id": int, "digest": str, "by": str, "up": int, "at": str, "prompt": str,
+         "messages": str, "turns": int, "completion": str, "ended": int, "score": float,
+         "origin": str},
+        pk="id", foreign_keys=[("set_id", "judged_sets", "id")], strict=True)
+    db.table("thumbs").create_index(["set_id", "by", "digest"], unique=True)
+    db.table("guidelines").create({"digest": str, "text": str, "at": str}, pk="digest", strict=True)
+
+
 def connect(path: Path, *, create: bool = False) -> Database:
     """Open a connection with the settings every thread uses (WAL, full durability).
 
