@@ -190,10 +190,11 @@ class ChanceBars(QWidget):
             painter.drawRoundedRect(QRectF(self.rect()).adjusted(0.5, 0.5, -0.5, -0.5), 3, 3)
 
     def _colours(self, theme: Theme) -> list[QColor]:
-        colours = [theme.muted, mix(theme.accent, theme.base, 0.45), theme.accent]
-        if len(self.picture.marks) < len(colours):
-            colours = [theme.muted, theme.accent]
-        return [QColor(colour) for colour in colours]
+        """Return a colour a mark; the last is the policy's after all that was learned."""
+        between = mix(theme.accent, theme.base, 0.45)
+        marks = len(self.picture.marks)
+        colours = (theme.muted, between, theme.accent) if marks > 2 else (theme.muted, theme.accent)
+        return [QColor(colour) for colour in colours[-marks:]]
 
     def _draw_legend(self, painter: QPainter, theme: Theme) -> None:
         metrics, x, high = self._metrics(), 2.0, self._head()

@@ -1,0 +1,66 @@
+"""Every view shows every way to learn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from helpers.client import Client
+from helpers.folders import save_policy, save_reward
+from helpers.short_runs import WAYS, start_of
+from helpers.window import Opened
+from PySide6.QtWidgets import QApplication
+from pytestqt.qtbot import QtBot
+
+from workbench.algorithms import algorithm_of_run
+from workbench.store.store import Store
+from workbench.training.commands import LoadModels
+from workbench.training.events import State
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a short run of every way to learn, in their order."""
+    base = tmp_path_factory.mktemp("every")
+    store = Store(base / "home")
+    client = Client(store)
+    client.send(LoadModels(str(save_policy(base / "policy")), str(save_reward(base / "reward"))))
+    client.wait_for(State.READY)
+    for way in WAYS:
+        client.send(start_of(way))
+        client.wait_for(State.FINISHED)
+    client.close()
+    store.close()
+    return base / "home"
+
+
+@pytest.fixture
+def opened_on(trained: Path, qtbot: QtBot) -> Iterator[Opened]:
+    store = Store(trained)
+    window = Opened(store)
+    with qtbot.waitExposed(window.window):
+        window.window.show()
+    yield window
+    window.close()
+    store.close()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_every_view_is_painted(qtbot: QtBot, opened_on: Opened, way: str) -> None:
+    window = opened_on.window
+    run = next(r for r in window.runs.model.runs if r.id == 1 + list(WAYS).index(way))
+    opened_on.controller.show_run(run.id)
+    algorithm = algorithm_of_run(run)
+    if algorithm.tokens is not None:
+        window.reveal("tokens")
+        qtbot.waitUntil(lambda: len(window.tokens.model.steps) > 0)
+    for name in window.docks:
+        window.reveal(name)
+        QApplication.processEvents()
+        window.grab()  # an error in painting fails the test
+    kept = window.tokens.store.traces(run.id, run.cycles)[0]
+    if kept.likeliest is not None:
+        window.reveal("chances")
+        qtbot.waitUntil(lambda: len(window.chances.bars.picture.rows) > 0)
+        window.grab()
