@@ -223,6 +223,13 @@ def test_what_is_not_there_is_said(qtbot: QtBot, opened: Opened, store: Store) -
     opened.controller.show_run(fill(store, cycles=0))
     qtbot.waitUntil(lambda: view.picture is not None)
     assert "Resume begins it" in view._pages.empty.text()
+    bare = fill(store, cycles=1, kept=0)
+    store._writer.submit(lambda db: (
+        db.table("quantiles").delete_where("run_id = ?", [bare]),
+        db.table("completions").delete_where("run_id = ?", [bare]))).result()
+    opened.controller.show_run(bare)
+    qtbot.waitUntil(lambda: view.picture is not None and view.picture.run_id == bare)
+    assert "kept none of the numbers" in view._pages.empty.text()
     run_id = fill(store, cycles=1, kept=0)
     store._writer.submit(lambda db: db.table("quantiles").delete_where("1")).result()
     opened.controller.show_run(run_id)

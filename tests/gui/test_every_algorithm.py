@@ -59,6 +59,10 @@ def test_every_view_is_painted(qtbot: QtBot, opened_on: Opened, way: str) -> Non
         window.reveal(name)
         QApplication.processEvents()
         window.grab()  # an error in painting fails the test
+    window.reveal("distributions")
+    qtbot.waitUntil(lambda: len(window.distributions.fans) > 0)
+    assert all("Nothing is known" not in fan.said.text() for fan in window.distributions.fans)
+    window.grab()
     kept = window.tokens.store.traces(run.id, run.cycles)[0]
     if kept.likeliest is not None:
         window.reveal("chances")

@@ -109,6 +109,11 @@ def test_the_gradient_is_that_of_the_formulas(unattended):
                         strict=True))
     metrics = ilql.run_cycle(1, hp, [0], unattended).metrics
     assert metrics["loss/total"] == pytest.approx(loss.item(), rel=1e-5)
+    came = torch.cat([reward[:n].sum() * 0.9 ** torch.arange(n - 1, -1, -1)
+                      for reward, n in zip(rewards, completions.lengths, strict=True)])
+    best = torch.minimum(*(q.gather(-1, taken).squeeze(-1) for q in (q1, q2)))[mask]
+    assert metrics["val/q_explained_variance"] == pytest.approx(
+        max(-1.0, 1 - ((came - best).square().mean() / came.var(correction=0)).item()), rel=1e-4)
     for name, found in kept.items():
         torch.testing.assert_close(found, expected[name], rtol=1e-3, atol=1e-6)
     assert {name for name, g in expected.items() if g is not None} == set(kept)

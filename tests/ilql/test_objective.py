@@ -11,6 +11,7 @@ from workbench.ilql.objective import (
     masked_mean,
     q_loss,
     q_targets,
+    returns,
     value_loss,
 )
 
@@ -28,6 +29,14 @@ def test_q_by_hand():
     both = q_loss(torch.tensor([[1.0, 0.5]]), torch.tensor([[1.0, 0.5]]), after, rewards, ONE,
                   gamma=0.99)
     assert both.item() == pytest.approx(2 * 0.446602)
+
+
+def test_what_came_by_hand():
+    rewards = torch.tensor([[1.0, 0.0, 2.0], [0.0, 3.0, 5.0]])
+    mask = torch.tensor([[True, True, True], [True, True, False]])
+    # 2; .5 * 2 = 1; 1 + .5 * 1 = 1.5. The second row ends before its third place.
+    torch.testing.assert_close(returns(rewards, mask, gamma=0.5),
+                               torch.tensor([[1.5, 1.0, 2.0], [1.5, 3.0, 0.0]]))
 
 
 def test_the_expectile_by_hand():

@@ -35,6 +35,8 @@ def test_what_is_kept_is_what_policy_and_values_say(unattended):
         steered = logits.log_softmax(-1) + 2 * (q - values.unsqueeze(-1))
         for name, expected in (
             ("q", q.gather(-1, at)[:, 0]), ("value", values), ("target", rewards + 0.9 * after),
+            ("advantage", q.gather(-1, at)[:, 0] - values),
+            ("return", rewards[-1] * 0.9 ** torch.arange(len(ids) - 1, -1, -1)),
             ("logprob", (logits / 0.7).log_softmax(-1).gather(-1, at)[:, 0]),
             ("steered_logprob", (steered / 0.7).log_softmax(-1).gather(-1, at)[:, 0]),
         ):

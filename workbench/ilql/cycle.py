@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,6 +20,7 @@ from workbench.ilql.metrics import (
     ADVANTAGE,
     AWAC,
     CQL,
+    EXPLAINED,
     PASSES,
     Q_MEAN,
     TOTAL,
@@ -200,7 +202,8 @@ class ILQLTrainer(OfflineTrainer[ILQLSettings, ScoredText, ScoredTable]):
         log = Epochs(self.policy, completions, loss, plan, control).run(self.optimizer)
         self.position += number
         metrics = summarise(log) | {name: mean(log, key) for name, key in _LOGGED.items()} | {
-            "lr": rate, PASSES: self.position / len(self.table)}
+            "lr": rate, PASSES: self.position / len(self.table),
+            EXPLAINED: _explained(mean(log, "unforeseen"), loss.returns[completions.mask])}
         metrics.pop("policy/epochs")
         clock.lap("seconds/update")
         control.tell(UPDATE.name, metrics)
@@ -234,3 +237,10 @@ class ILQLTrainer(OfflineTrainer[ILQLSettings, ScoredText, ScoredTable]):
         """Let the policy write by what was learned."""
         self.policy.steering = partial(
             self.heads.steered, beta=settings.beta, top_k=settings.steer_top_k)
+
+
+def _explained(unforeseen: float, came: Tensor) -> float:
+    """Return the share of the variance of what ``came``, (n,), that was foreseen, of the mean
+    square of what was not, but -1 where it is lower; NaN where all came out alike."""
+    variance = came.var(unbiased=False).item()
+    return max(-1.0, 1 - unforeseen / variance) if variance > 0 else math.nan

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from workbench.algorithm import Algorithm, Figure, PlotSet, Preset
+from workbench.ilql.distributions import CALIBRATION, DISTRIBUTIONS
 from workbench.ilql.guide import GUIDE
 from workbench.ilql.hyperparameters import ILQLSettings
-from workbench.ilql.metrics import ADVANTAGE, CQL, METRICS, Q_MEAN, TOTAL, V_MEAN, Q, V
+from workbench.ilql.metrics import ADVANTAGE, CQL, EXPLAINED, METRICS, Q_MEAN, TOTAL, V_MEAN, Q
 from workbench.ilql.parts import PARTS
 from workbench.ilql.rules import RULES, WATCHED
 from workbench.ilql.tokens import TOKENS
@@ -36,7 +37,8 @@ ILQL = Algorithm(
     parts=PARTS,
     plot_sets=(
         PlotSet("Overview", (COMPARED, Q, Q_MEAN, KL), "Compared reward, Q and its loss, and KL"),
-        PlotSet("Values", (Q, V, V_MEAN, ADVANTAGE), "How well values foresee, and what they are"),
+        PlotSet("Values", (Q, EXPLAINED, V_MEAN, ADVANTAGE),
+                "How well values foresee, and what they are"),
         PlotSet("Terms", (TOTAL, Q, CQL, "loss/awac"), "What the loss is the sum of"),
         PlotSet("Creativity",
                 ("objective/entropy", "objective/distinct", "objective/distinct_2",
@@ -50,6 +52,8 @@ ILQL = Algorithm(
         "Update": ("policy/", "lr"),
         "Time": ("seconds", "tokens_per_second"),
     },
+    distributions=DISTRIBUTIONS,
+    calibration=CALIBRATION,
     tokens=TOKENS,
     guide=GUIDE,
     rules=RULES,

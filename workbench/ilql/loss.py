@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from workbench.ilql.heads import QHeads
 from workbench.ilql.hyperparameters import ILQLSettings
-from workbench.ilql.objective import q_targets, value_loss_terms
+from workbench.ilql.objective import q_targets, returns, value_loss_terms
 from workbench.learning.epochs import Tokens
 from workbench.models.sampling import Completions
 
@@ -27,6 +27,8 @@ class ILQLLoss:
         """Learn from ``completions``, whose tokens brought ``rewards``, (b, T)."""
         self._heads, self._completions = heads, completions
         self._rewards, self._settings = rewards, settings
+        self.returns = returns(rewards, completions.mask, gamma=settings.gamma)
+        """What came in the end of each token, (b, T)."""
         self._after = torch.zeros_like(rewards)
         """V of the state after each token of the rows that were read last, 0 after the last one."""
 
@@ -56,9 +58,10 @@ class ILQLLoss:
         imitation = -tokens.logprobs
         loss = of_q + of_v + hp.cql_coef * conservative + hp.awac_coef * imitation
         with torch.no_grad():
+            online = torch.minimum(q1, q2)
             logged = {
                 "q": of_q, "v": of_v, "cql": conservative, "awac": imitation, "total": loss,
-                "q_mean": torch.minimum(q1, q2), "v_mean": values,
-                "advantage": target - values, "entropy": tokens.entropy,
+                "q_mean": online, "v_mean": values, "advantage": target - values,
+                "unforeseen": (self.returns[at] - online).square(), "entropy": tokens.entropy,
             }
         return loss, logged

@@ -8,6 +8,7 @@ from workbench.papers import KOSTRIKOV_2021, KUMAR_2020, SNELL_2022
 
 Q, V, CQL, AWAC, TOTAL = "loss/q", "loss/v", "loss/cql", "loss/awac", "loss/total"
 Q_MEAN, V_MEAN, ADVANTAGE = "val/q", "val/v", "val/q_advantage"
+EXPLAINED = "val/q_explained_variance"
 PASSES = "data/passes"
 METRICS = (
     COMMON[COMPARED],
@@ -32,6 +33,10 @@ METRICS = (
     Metric(ADVANTAGE, "Q - V", "deviations", "mean of min(Q'_1, Q'_2) - V",
            "How much better than its state the token was that was written. Below 0 on average, "
            "for V is nearer to the best than to the mean.", source=SNELL_2022),
+    Metric(EXPLAINED, "Explained variance", "share",
+           "1 - {mean of (G - min(Q_1, Q_2))²}÷{Var(G)}, at least -1",
+           "Which share of the differences in what came in the end (G, the score discounted by γ "
+           "to the token) Q had foreseen at the token.", source=SNELL_2022),
     Metric(PASSES, "Passes over the data", "passes", "{completions learned from}÷{completions}",
            "How often each completion of the data has been learned from.", exact=True),
     COMMON["policy/grad_norm"],

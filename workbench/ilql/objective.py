@@ -20,6 +20,16 @@ def q_targets(next_values: Tensor, rewards: Tensor, *, gamma: float) -> Tensor:
     return rewards + gamma * next_values
 
 
+def returns(rewards: Tensor, mask: Tensor, *, gamma: float) -> Tensor:
+    """Return what came in the end of each token, ``G_t = r_t + gamma * G_{t+1}``, (b, T); 0 where
+    masked."""
+    found, after = torch.zeros_like(rewards), torch.zeros_like(rewards[:, 0])
+    for t in reversed(range(rewards.shape[1])):
+        after = (rewards[:, t] + gamma * after) * mask[:, t]
+        found[:, t] = after
+    return found
+
+
 def q_loss(
     q1: Tensor, q2: Tensor, next_values: Tensor, rewards: Tensor, mask: Tensor, *, gamma: float
 ) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from workbench.ilql.heads import QHeads
 from workbench.ilql.hyperparameters import ILQLSettings
-from workbench.ilql.objective import q_targets
+from workbench.ilql.objective import q_targets, returns
 from workbench.learning.traces import ALTERNATIVES
 from workbench.models.control import Control
 from workbench.models.forward import (
@@ -72,4 +72,6 @@ def read_tokens(
     after = torch.cat([found["value"][:, 1:], torch.zeros_like(found["value"][:, :1])], dim=1)
     target = q_targets(after, rewards, gamma=settings.gamma)
     return replace(completions, likeliest=noted), {
-        "logprob": logprobs, **found, "target": target, "reward": rewards}, others
+        "logprob": logprobs, **found, "target": target, "reward": rewards,
+        "advantage": (found["q"] - found["value"]).masked_fill(~mask, 0.0),
+        "return": returns(rewards, mask, gamma=settings.gamma)}, others

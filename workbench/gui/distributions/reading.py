@@ -60,7 +60,8 @@ class Predictions:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """A run's distributions, of which ``cycle`` is looked at; 0: it has no cycle yet."""
+    """A run's distributions, of which ``cycle`` is looked at; 0: there are none. ``complete`` is
+    how many cycles the run has, whether or not their numbers are kept."""
 
     run_id: int
     algorithm: Algorithm
@@ -68,6 +69,7 @@ class Picture:
     cycle: int = 0
     spreads: Sequence[Spread] = ()
     predictions: Predictions | None = None
+    complete: int = 0
 
 
 @dataclass(slots=True)
@@ -99,7 +101,7 @@ def read_picture(store: Store, run_id: int, wanted: int | None, known: Known) ->
         cycle for found in known.tokens.values() for cycle in found)})
     cycles = [cycle for cycle in there_are if cycle <= run.cycles]
     if not cycles:
-        return Picture(run_id, algorithm)
+        return Picture(run_id, algorithm, complete=run.cycles)
     cycle = cycles[max(0, bisect_right(cycles, wanted) - 1)] if wanted is not None else cycles[-1]
     columns = _read_tokens(store, run_id, cycle)
     rows = [row[1:] for row in store.rollout_numbers(run_id, cycle - 1, cycle)]

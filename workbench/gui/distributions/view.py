@@ -26,6 +26,8 @@ _NO_CYCLE = ("The numbers of the first cycle appear here when the cycle has ende
              "a run that is held goes on with Step into or Resume.")
 _UNFORESEEN = ("{} foresees nothing token by token, so that there is no picture of what was "
                "foreseen against what came.")
+_NOT_KEPT = ("The cycles of this run kept none of the numbers that are shown here; a run with "
+             "Token details kept above 0 keeps them.")
 _ENDED = "No cycle of this run is complete. Resume begins it from the start."
 
 
@@ -65,8 +67,9 @@ class DistributionsView(PictureView[Picture]):
         self._next.stop()
         if picture is None or not picture.cycles:
             self._waiting = []
-            self._pages.say(_NO_RUN if self.run_id is None
-                            else _NO_CYCLE if self.alive else _ENDED if picture else "")
+            self._pages.say(
+                _NO_RUN if self.run_id is None else _NOT_KEPT if picture and picture.complete
+                else _NO_CYCLE if self.alive else _ENDED if picture else "")
             return
         self._pages.make()
         self.cycles.show_cycles(picture.cycles, picture.cycle, self.wanted is None)
