@@ -13,10 +13,10 @@ from safetensors.torch import load_file, save_file
 
 from workbench.feedback.loading import load_reward
 from workbench.models.control import Unattended
+from workbench.models.fingerprints import fingerprint
 from workbench.models.loading import load_policy
 from workbench.models.sources import LoadError
 from workbench.records import Exchange
-from workbench.training.fingerprints import fingerprint
 
 TEXT = "the tea was hot"
 # peft asks transformers for what has another name now.

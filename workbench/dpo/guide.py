@@ -8,10 +8,9 @@ from typing import Any
 
 from workbench.dpo.metrics import ACCURACY, CHOSEN, EVAL, LOSS, MARGIN, REJECTED
 from workbench.dpo.parts import say_drawn
-from workbench.formatting import format_number, number, percent, signed
+from workbench.formatting import number, percent, signed
 from workbench.guide import BEFORE, Card, Experiment, Guide
 from workbench.learning import guide
-from workbench.learning.metrics import KL
 
 Numbers = Mapping[str, float]
 _HELD = f"{EVAL}{ACCURACY}"
@@ -43,14 +42,6 @@ def _say_held_out(metrics: Numbers, settings: Mapping[str, Any]) -> str:
         return ""
     own = f", of those learned from {percent(metrics[ACCURACY])}" if ACCURACY in metrics else ""
     return f"{percent(metrics[_HELD])} the right way round{own}"
-
-
-def _cost(metrics: Numbers, settings: Mapping[str, Any]) -> str:
-    if KL not in metrics:
-        return ""
-    beta = settings.get("beta")
-    at = "" if beta is None else f", at β {format_number(beta)}"
-    return f"KL {number(metrics[KL], 1)} nats a completion{at}"
 
 
 MODELS = replace(
@@ -93,7 +84,7 @@ LEASH = Card(
     "update", "β: the price of moving away",
     "β says how dear it is to leave the start policy, as the price of KL does in PPO. Lower, and "
     "the same preferences carry the policy further; higher, and it stays nearer to how it wrote.",
-    "leash", view="metrics", formula="π* ∝ π_start·exp(r÷β)", say=_cost)
+    "leash", view="metrics", formula="π* ∝ π_start·exp(r÷β)", say=guide.say_kl_at_beta)
 HELD_OUT = Card(
     "evaluate", "Does it hold for others?",
     "Pairs of some prompts are never learned from; the policy only reads them. While it gets more "
@@ -116,4 +107,4 @@ GUIDE = Guide(
                 lambda settings: max(0.2, 2 * float(settings["sft_coef"])),
                 "Watch log π of the chosen: does it rise now, and is the accuracy still as high?"),
      guide.SEED),
-    _cost)
+    guide.say_kl_at_beta)

@@ -18,6 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from workbench.feedback.reward_text import Reader, RewardError, Row
 from workbench.models.capabilities import Batching
+from workbench.models.chat_template import reason
 from workbench.models.rotary import longest_alike
 from workbench.models.sources import LoadError
 from workbench.records import Exchange
@@ -87,8 +88,8 @@ class Classifier:
             longest = max(len(row.ids) for row in rows)
             raise RewardError(
                 f"The reward model failed on texts of up to {longest:,} tokens "
-                f"({_reason(error)}); use shorter prompts and responses, or another reward.",
-                _reason(error)) from error
+                f"({reason(error, 160)}); use shorter prompts and responses, or another reward.",
+                reason(error, 160)) from error
 
     def _batches(self, rows: Sequence[Row]) -> Iterator[list[int]]:
         """Yield the numbers of the rows to be read together, long ones first."""
@@ -215,7 +216,7 @@ class Classifier:
         except Exception as error:
             raise LoadError(
                 f"The reward model {source} ({type(self.model).__name__}) cannot score a plain "
-                f"text ({_reason(error)}); choose a classifier that reads text alone."
+                f"text ({reason(error, 160)}); choose a classifier that reads text alone."
             ) from error
 
     def _alike(self, scores: Tensor, right: Tensor) -> bool:
@@ -327,8 +328,3 @@ def embedding_rows(model: Any) -> int | None:
     except (AttributeError, NotImplementedError):
         return None
     return weight.shape[0] if isinstance(weight, Tensor) and weight.ndim == 2 else None
-
-
-def _reason(error: BaseException) -> str:
-    said = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-    return f"{said[:160]}…" if len(said) > 160 else said

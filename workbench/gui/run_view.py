@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from PySide6.QtCore import QTimer, Signal
 from PySide6.QtGui import QPaintEvent
@@ -142,7 +142,8 @@ class PictureView(RunView, Generic[Picture]):
 
     def shown_cycle(self) -> int | None:
         """Return the cycle on display, if there is one."""
-        raise NotImplementedError
+        found: Any = self.picture
+        return found.cycle if found and found.cycles else None
 
     def load(self) -> None:
         """Read in the background, then draw."""

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from workbench.formatting import format_number, number, signed
+from workbench.formatting import number, signed
 from workbench.guide import BEFORE, Card, Experiment, Guide
 from workbench.ilql.metrics import ADVANTAGE, CQL, Q_MEAN, V_MEAN, Q, V
 from workbench.learning import guide
-from workbench.learning.metrics import KL
 
 Numbers = Mapping[str, float]
 
@@ -28,14 +27,6 @@ def _say_worth(metrics: Numbers, settings: Mapping[str, Any]) -> str:
 
 def _say_better(metrics: Numbers, settings: Mapping[str, Any]) -> str:
     return f"Q - V {signed(metrics[ADVANTAGE])} on average" if ADVANTAGE in metrics else ""
-
-
-def _cost(metrics: Numbers, settings: Mapping[str, Any]) -> str:
-    if KL not in metrics:
-        return ""
-    beta = settings.get("beta")
-    at = "" if beta is None else f", at β {format_number(beta)}"
-    return f"KL {number(metrics[KL], 1)} nats a completion{at}"
 
 
 MODELS = replace(
@@ -87,4 +78,4 @@ GUIDE = Guide(
                 lambda settings: max(4.0, 4 * float(settings["beta"])),
                 "Watch the compared reward and KL: more of the one costs more of the other."),
      guide.SEED),
-    _cost)
+    guide.say_kl_at_beta)

@@ -9,10 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-
-def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean of ``x`` (b, T) over the True entries of ``mask`` (b, T); 0 if none."""
-    return x.masked_fill(~mask, 0.0).sum() / mask.sum().clamp(min=1)
+from workbench.learning.aggregation import masked_mean
 
 
 def q_targets(next_values: Tensor, rewards: Tensor, *, gamma: float) -> Tensor:

@@ -11,6 +11,11 @@ from torch import Tensor
 How = Literal["token", "sequence", "constant"]
 
 
+def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
+    """Return the mean of ``x`` (b, T) over the True entries of ``mask`` (b, T); 0 if none."""
+    return x.masked_fill(~mask, 0.0).sum() / mask.sum().clamp(min=1)
+
+
 @dataclass(frozen=True, slots=True)
 class Aggregation:
     """What each token's loss weighs in the loss of a mini-batch.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from workbench.formatting import number
+from workbench.formatting import format_number, number
 from workbench.guide import BEFORE, LOADING, Card, Experiment, Guide
 from workbench.learning.metrics import COMPARED, KL, LENGTH, SCORES
 
@@ -29,6 +29,12 @@ def _say_compared(metrics: Mapping[str, float], settings: Mapping[str, Any]) -> 
 def say_kl(metrics: Mapping[str, float], settings: Mapping[str, Any]) -> str:
     """Say how far completions have moved."""
     return f"KL {number(metrics[KL], 1)} nats a completion" if KL in metrics else ""
+
+
+def say_kl_at_beta(metrics: Mapping[str, float], settings: Mapping[str, Any]) -> str:
+    """Say the same, with the β that the run has."""
+    beta, said = settings.get("beta"), say_kl(metrics, settings)
+    return f"{said}, at β {format_number(beta)}" if said and beta is not None else said
 
 
 MODELS = Card(

@@ -40,14 +40,15 @@ class Adapter:
     @property
     def outputs(self) -> int | None:
         """How many outputs its head for scoring has; None: it has none."""
-        heads = [shape[0] for name, shape in self.shapes.items() if _HEADS.search(name)]
-        return heads[0] if heads else None
+        return self._first(_HEADS)
 
     @property
     def rows(self) -> int | None:
         """How many tokens its own embedding has; None: it has none."""
-        rows = [shape[0] for name, shape in self.shapes.items() if _ROWS.search(name)]
-        return rows[0] if rows else None
+        return self._first(_ROWS)
+
+    def _first(self, names: re.Pattern[str]) -> int | None:
+        return next((shape[0] for name, shape in self.shapes.items() if names.search(name)), None)
 
 
 def find_adapter(folder: Path, source: str, report: Report) -> Adapter | None:

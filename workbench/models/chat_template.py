@@ -140,10 +140,10 @@ def about_system(tokenizer: Any) -> str:
             "it.")
 
 
-def reason(error: Exception) -> str:
-    """Return what an error of a template says, as the middle of a sentence."""
+def reason(error: BaseException, most: int = 200) -> str:
+    """Return what an error says, as the middle of a sentence of at most ``most`` characters."""
     said = " ".join(str(error).split()).rstrip(".") or type(error).__name__
-    return f"{said[:200]}…" if len(said) > 200 else said
+    return f"{said[:most]}…" if len(said) > most else said
 
 
 def _turns(prompt: str, answered: bool) -> list[dict[str, str]]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from workbench.learning.aggregation import masked_mean
 from workbench.learning.batch import Batch
 from workbench.models.sampling import Completions
 from workbench.ppo.advantages import (
@@ -25,7 +26,7 @@ from workbench.ppo.advantages import (
 )
 from workbench.ppo.hyperparameters import GROUPED, Hyperparameters
 from workbench.ppo.metrics import NO_SPREAD
-from workbench.ppo.objective import explained_variance, masked_mean
+from workbench.ppo.objective import explained_variance
 from workbench.ppo.rewards import shape_scores, token_rewards
 
 _LEAST_SPREAD = 0.2

@@ -9,13 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from workbench.learning.aggregation import Aggregation, How
+from workbench.learning.aggregation import Aggregation, How, masked_mean
 from workbench.ppo.kl import MAX_LOG_RATIO
-
-
-def masked_mean(x: Tensor, mask: Tensor) -> Tensor:
-    """Return the mean of ``x`` (b, T) over the True entries of ``mask`` (b, T); 0 if none."""
-    return x.masked_fill(~mask, 0.0).sum() / mask.sum().clamp(min=1)
 
 
 def aggregate(loss: Tensor, mask: Tensor, how: How, *, response_length: int) -> Tensor:

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from workbench.feedback.reward_model import Reward, RewardModel
 from workbench.feedback.weighted_reward import WeightedSum
+from workbench.models.fingerprints import digest_ends
 from workbench.models.sources import LoadError
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.remarks import other_scale
@@ -26,8 +27,6 @@ from workbench.ppo.remarks import other_scale
 FILE_NAME = "value_head.safetensors"
 _WEIGHTS = ("*.safetensors", "*.bin")
 _SETTINGS = ("config.json", "tokenizer.json")
-_ENDS = 2**20
-"""Of each file of weights the first and the last of so many bytes are read: it may be large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,14 +122,7 @@ def put_in(head: ValueHead, layer: torch.nn.Linear) -> None:
 def reward_digest(folder: Path) -> str:
     """Return what a reward model's folder is known by: a digest of what decides its scores."""
     digest = hashlib.sha256()
-    for file in sorted({f for pattern in _WEIGHTS for f in folder.glob(pattern)}):
-        size = file.stat().st_size
-        digest.update(f"{file.name}\0{size}\0".encode())
-        with file.open("rb") as opened:
-            digest.update(opened.read(_ENDS))
-            if size > _ENDS:
-                opened.seek(max(_ENDS, size - _ENDS))
-                digest.update(opened.read(_ENDS))
+    digest_ends(digest, {f for pattern in _WEIGHTS for f in folder.glob(pattern)})
     for file in (folder / name for name in _SETTINGS):
         if file.is_file():  # git may have changed how its lines end
             digest.update(f"{file.name}\0".encode() + file.read_bytes().replace(b"\r\n", b"\n"))

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from workbench.formatting import counted
 from workbench.records import Pair
@@ -16,6 +16,8 @@ from workbench.store.pair_layouts import TIE, UnpairedError, layout_of, pairs_of
 from workbench.store.prompt_files import records_of
 from workbench.store.prompt_layouts import BadRecordError
 from workbench.store.prompt_readers import PromptFileError, Wanted
+
+T = TypeVar("T")
 
 _PAIRS = Wanted(layout_of, 'there is no "chosen" and "rejected" among them')
 _OTHERS = "that cannot be read"
@@ -65,23 +67,40 @@ def read_pairs(path: Path) -> PairFile:
     Raises:
         PromptFileError: the file is missing, unreadable, not text, or empty.
     """
-    pairs: list[Pair] = []
+    return PairFile(*read_file(
+        path, _PAIRS, pairs_of, "is a text, and no pair of completions",
+        'pairs; write {"prompt": …, "chosen": …, "rejected": …} on each line'))
+
+
+def read_file(
+    path: Path, wanted: Wanted, read: Callable[[Mapping[str, Any]], list[T]], is_text: str,
+    what: str,
+) -> tuple[tuple[T, ...], tuple[str, ...], tuple[tuple[str, int], ...]]:
+    """Return what ``read`` makes of the records of a file, a sentence for each that was left out,
+    and how many of these there are of each kind.
+
+    Args:
+        is_text: said of a record that is a text alone.
+        what: there is none of in an empty file.
+
+    Raises:
+        PromptFileError: the file is missing, unreadable, not text, or empty.
+    """
+    found: list[T] = []
     problems: list[str] = []
     counts: Counter[str] = Counter()
-    for where, parse in records_of(path, _PAIRS):
+    for where, parse in records_of(path, wanted):
         try:
             record = parse()
             if isinstance(record, str):
-                raise BadRecordError("is a text, and no pair of completions")
-            pairs += pairs_of(record)
+                raise BadRecordError(is_text)
+            found += read(record)
         except BadRecordError as error:
             problems.append(f"{where} {error}.")
             counts[error.kind if isinstance(error, UnpairedError) else _OTHERS] += 1
-    if not pairs and not problems:
-        raise PromptFileError(
-            f'{path.name} holds no pairs; write {{"prompt": …, "chosen": …, "rejected": …}} on '
-            "each line.")
-    return PairFile(tuple(pairs), tuple(problems), tuple(counts.items()))
+    if not found and not problems:
+        raise PromptFileError(f"{path.name} holds no {what}.")
+    return tuple(found), tuple(problems), tuple(counts.items())
 
 
 def pair_lines(pairs: Iterable[Pair]) -> str:

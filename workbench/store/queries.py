@@ -111,16 +111,16 @@ class Queries:
 
     def compared_scores(self, run_id: int) -> Series:
         """Return the mean score of the compared prompts after every cycle."""
-        rows = list(self._db.query(
-            "select cycle, avg(score) as mean from completions where run_id = ? "
-            "and kind = 'comparison' and cycle > 0 group by cycle order by cycle", [run_id]))
-        return Series([row["cycle"] for row in rows], [number(row["mean"]) for row in rows])
+        return self._compared_mean(run_id, "score")
 
     def compared_kl(self, run_id: int) -> Series:
         """Return how far the compared prompts' completions after every cycle are from the start
         policy, on average."""
+        return self._compared_mean(run_id, "kl")
+
+    def _compared_mean(self, run_id: int, column: str) -> Series:
         rows = list(self._db.query(
-            "select cycle, avg(kl) as mean from completions where run_id = ? "
+            f"select cycle, avg({column}) as mean from completions where run_id = ? "
             "and kind = 'comparison' and cycle > 0 group by cycle order by cycle", [run_id]))
         return Series([row["cycle"] for row in rows], [number(row["mean"]) for row in rows])
 

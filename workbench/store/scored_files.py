@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from workbench.formatting import counted
 from workbench.records import ScoredText, TextPrompt
-from workbench.store.pair_layouts import UnpairedError
-from workbench.store.prompt_files import records_of
-from workbench.store.prompt_layouts import BadRecordError
-from workbench.store.prompt_readers import PromptFileError, Wanted
+from workbench.store.pair_files import read_file
+from workbench.store.prompt_readers import Wanted
 from workbench.store.scored_layouts import layout_of, scored_of
 
 _SCORED = Wanted(layout_of, 'there is no "completion" and "score" among them')
-_OTHERS = "that cannot be read"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +43,9 @@ def read_scored(path: Path) -> ScoredFile:
     Raises:
         PromptFileError: the file is missing, unreadable, not text, or empty.
     """
-    texts: list[ScoredText] = []
-    problems: list[str] = []
-    counts: Counter[str] = Counter()
-    for where, parse in records_of(path, _SCORED):
-        try:
-            record = parse()
-            if isinstance(record, str):
-                raise BadRecordError("is a text without a score")
-            texts += scored_of(record)
-        except BadRecordError as error:
-            problems.append(f"{where} {error}.")
-            counts[error.kind if isinstance(error, UnpairedError) else _OTHERS] += 1
-    if not texts and not problems:
-        raise PromptFileError(
-            f'{path.name} holds no scored completions; write {{"prompt": …, "completion": …, '
-            '"score": …} on each line.')
-    return ScoredFile(tuple(texts), tuple(problems), tuple(counts.items()))
+    return ScoredFile(*read_file(
+        path, _SCORED, scored_of, "is a text without a score",
+        'scored completions; write {"prompt": …, "completion": …, "score": …} on each line'))
 
 
 def scored_lines(texts: Iterable[ScoredText]) -> str:

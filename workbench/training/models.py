@@ -18,6 +18,7 @@ from workbench.assets import RESOURCES
 from workbench.learning.trainer import AnyTrainer
 from workbench.models.control import Interrupted
 from workbench.models.device import find_placement
+from workbench.models.fingerprints import fingerprint, revision
 from workbench.models.loading import LoadedPolicy, load_policy
 from workbench.models.phases import Phase
 from workbench.models.sources import LoadError, Report, check_on_disk
@@ -30,7 +31,6 @@ from workbench.training.consent import Trusted
 from workbench.training.estimates import Estimator, resident
 from workbench.training.events import HalfLoaded, MemoryEstimated, ModelFacts, ModelsLoaded
 from workbench.training.failures import ran_out
-from workbench.training.fingerprints import fingerprint, revision
 from workbench.training.model_facts import facts_of
 from workbench.training.reward_loading import (
     LoadedRewards,

@@ -13,11 +13,11 @@ from workbench.feedback.reward_file import RewardFile, read_reward_file
 from workbench.feedback.reward_model import Reward, RewardModel
 from workbench.feedback.weighted_reward import WeightedPart, WeightedSum
 from workbench.models.device import Placement
+from workbench.models.fingerprints import revision
 from workbench.models.sources import LoadError, Report, check_on_disk
 from workbench.store.folders import why_not_kept
 from workbench.training.consent import Trusted, needs_consent
 from workbench.training.events import ModelFacts, UntrustedFile
-from workbench.training.fingerprints import revision
 from workbench.training.model_facts import facts_of
 from workbench.training.names import source_name
 from workbench.training.reward_parts import RewardPart, describe, unique_names

@@ -57,10 +57,6 @@ class DistributionsView(PictureView[Picture]):
         """Read the cycles that have ended since, and the one looked at."""
         return read_picture(self.store, run_id, wanted, self._known)
 
-    def shown_cycle(self) -> int | None:
-        """Return the cycle on display, if there is one."""
-        return self.picture.cycle if self.picture and self.picture.cycles else None
-
     def draw(self) -> None:
         """Draw what was read, or say why there is nothing."""
         picture = self.picture

@@ -45,10 +45,6 @@ class ObjectiveView(PictureView[Picture]):
         """Read the run's loss, and the tokens of a cycle's update."""
         return read_picture(self.store, run_id, wanted)
 
-    def shown_cycle(self) -> int | None:
-        """Return the cycle on display, if there is one."""
-        return self.picture.cycle if self.picture and self.picture.cycles else None
-
     # -- showing
 
     def resizeEvent(self, event: QResizeEvent) -> None:

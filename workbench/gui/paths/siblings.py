@@ -59,10 +59,6 @@ class SiblingsView(PictureView[Picture]):
         """Read the groups of a cycle."""
         return read_groups(self.store, run_id, wanted)
 
-    def shown_cycle(self) -> int | None:
-        """Return the cycle on display, if there is one."""
-        return self.picture.cycle if self.picture and self.picture.cycles else None
-
     def show_run(self, run_id: int | None) -> None:
         """Show a run, or none; another one from its latest cycle on."""
         if run_id != self.run_id:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 _ENDINGS = (".json", ".safetensors", ".bin", ".gguf", ".model", ".txt", ".jinja")
@@ -30,7 +31,13 @@ def fingerprint(source: str, revision: str | None = None) -> str:
     digest = hashlib.sha256()
     if base := _base(path):
         digest.update(fingerprint(base).encode())
-    for file in sorted(f for f in files if f.suffix.lower() in _ENDINGS and f.is_file()):
+    digest_ends(digest, (f for f in files if f.suffix.lower() in _ENDINGS and f.is_file()))
+    return digest.hexdigest()
+
+
+def digest_ends(digest: hashlib._Hash, files: Iterable[Path]) -> None:
+    """Add to ``digest`` what ``files`` are known by, in the order of their paths."""
+    for file in sorted(files):
         size = file.stat().st_size
         digest.update(f"{file.name}\0{size}\0".encode())
         with file.open("rb") as opened:
@@ -38,7 +45,6 @@ def fingerprint(source: str, revision: str | None = None) -> str:
             if size > _ENDS:
                 opened.seek(max(_ENDS, size - _ENDS))
                 digest.update(opened.read(_ENDS))
-    return digest.hexdigest()
 
 
 def _base(path: Path) -> str:
