@@ -13,7 +13,6 @@ import functools
 import logging
 import warnings
 from collections.abc import Callable, Iterator
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -26,24 +25,6 @@ Step = Callable[[], Tensor]
 # Largest difference between a step and its recording, as a share of the largest number. The
 # kernels are the same; a matrix product may be summed in another order.
 _TOLERANCES = {torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 1e-2}
-
-
-class Recorder(Protocol):
-    """What records steps."""
-
-    def rehearse(self, step: Step) -> None:
-        """Run the step as it will be recorded.
-
-        Raises:
-            RuntimeError: it does what cannot be recorded.
-        """
-
-    def record(self, step: Step) -> Step:
-        """Return a recording of the step, which is not run.
-
-        Raises:
-            RuntimeError: it cannot be recorded.
-        """
 
 
 class CudaRecorder:
@@ -59,6 +40,9 @@ class CudaRecorder:
         Libraries take their workspace there, kernels are loaded, and a step that makes the host
         wait for the device shows itself: found only while recording, it would leave PyTorch's
         memory allocator waiting for the end of the recording.
+
+        Raises:
+            RuntimeError: it does what cannot be recorded.
         """
         stream, current = _stream(torch.cuda.current_device()), torch.cuda.current_stream()
         stream.wait_stream(current)
@@ -92,7 +76,7 @@ class GraphedStep:
     the log says so. So a recording costs about three steps.
     """
 
-    def __init__(self, recorder: Recorder, dtype: torch.dtype) -> None:
+    def __init__(self, recorder: CudaRecorder, dtype: torch.dtype) -> None:
         """Begin without a recording.
 
         Args:

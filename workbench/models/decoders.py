@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from workbench.models.capabilities import Batching
-from workbench.models.cuda_graphs import CudaRecorder, GraphedStep, Recorder
+from workbench.models.cuda_graphs import CudaRecorder, GraphedStep
 from workbench.models.device import tokens_at_once
 from workbench.models.kernels import cast_weights, packed_weights
 from workbench.models.kv_cache import can_be_fixed, make_cache, make_fixed_cache
@@ -271,7 +271,7 @@ class FixedDecoder(Decoder):
 
     def __init__(
         self, policy: Policy, prompts: Sequence[Sequence[int]], length: int, choose: Choose,
-        eos_ids: Sequence[int], *, recorder: Recorder | None = None,
+        eos_ids: Sequence[int], *, recorder: CudaRecorder | None = None,
     ) -> None:
         """Prepare as :class:`Decoder` does; without a recorder every step runs as it is.
 

@@ -19,13 +19,13 @@ from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.best_of_command import SamplingBestOf
 from workbench.training.branching import plan, put_back
-from workbench.training.distribution_command import ReadingDistribution
 from workbench.training.events import State
 from workbench.training.exporting import ExportError, check_folder, export
 from workbench.training.failures import explain, loading_failed
 from workbench.training.models import Models
 from workbench.training.pair_data import bundled_pairs
 from workbench.training.publisher import RemoteCommand
+from workbench.training.reading_commands import ReadingDistribution, ReadingValues
 from workbench.training.run import (
     DamagedError,
     Resumed,
@@ -40,7 +40,6 @@ from workbench.training.side_request import SideRequest
 from workbench.training.states import BETWEEN_CYCLES, NOT_WITHIN, WHEN
 from workbench.training.threads import Threads
 from workbench.training.try_command import Trying
-from workbench.training.values_command import ReadingValues
 from workbench.training.write_on_command import WritingOn
 
 log = logging.getLogger(__name__)

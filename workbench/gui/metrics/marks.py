@@ -9,9 +9,11 @@ from PySide6.QtGui import QFont
 
 from workbench.gui.metrics.curves import set_points
 from workbench.gui.metrics.data import Array, RunData, XAxis
-from workbench.gui.metrics.health_marks import HealthTicks
 from workbench.gui.metrics.overlays import mix
 from workbench.gui.widgets.theme import Theme
+
+_HEIGHT = 0.12
+_WIDTH = 4
 
 
 class Marks:
@@ -101,3 +103,27 @@ class Marks:
         self.note.setColor(theme.text)
         self.note.fill = pg.mkBrush(theme.window)
         self.note.border = pg.mkPen(theme.warning)
+
+
+class HealthTicks:
+    """The marks of one plot: two drawing items, made once."""
+
+    def __init__(self, canvas: pg.PlotWidget, names: tuple[str, ...]) -> None:
+        self._names = names
+        self._ticks = {serious: pg.VTickGroup(yrange=[0, _HEIGHT]) for serious in (False, True)}
+        for serious, ticks in self._ticks.items():
+            ticks.setZValue(5 + serious)
+            canvas.addItem(ticks, ignoreBounds=True)
+
+    def draw(self, run: RunData, x_axis: XAxis) -> None:
+        """Show the findings of ``run`` that concern this plot."""
+        for serious, ticks in self._ticks.items():
+            cycles = [m.cycle for m in run.health
+                      if m.metric in self._names and m.serious == serious]
+            ticks.setXVals(run.positions(np.array(cycles, float), x_axis))
+            ticks.setVisible(bool(cycles))
+
+    def apply_theme(self, theme: Theme) -> None:
+        """Draw in the colours of ``theme``."""
+        for serious, ticks in self._ticks.items():
+            ticks.setPen(pg.mkPen(theme.bad if serious else theme.warning, width=_WIDTH))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from PySide6.QtCore import QObject, Qt, Signal
+import numpy as np
+from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QKeyEvent
 
-from workbench.gui.metrics.chosen_cycle import ChosenCycle
 from workbench.gui.metrics.crosshair import Crosshair
 from workbench.gui.metrics.data import RunData, XAxis
 from workbench.gui.metrics.grid import PlotGrid
 from workbench.gui.metrics.plot import MetricPlot
-from workbench.gui.metrics.selection import Selection
+
+_SECOND_CLICK_MS = 250
 
 
 class Pointing(QObject):
@@ -96,3 +97,97 @@ class Pointing(QObject):
 
     def _cycle_at(self, x: float) -> int | None:
         return self.run.cycle_at(x, self.x_axis) if self.run else None
+
+
+class ChosenCycle(QObject):
+    """A thin line in every plot. The other views hear of it once no second click can make the
+    click a double one, which means something else."""
+
+    chosen = Signal(int)
+
+    def __init__(self, grid: PlotGrid, parent: QObject) -> None:
+        super().__init__(parent)
+        self._grid = grid
+        self.cycle: int | None = None
+        self._before: int | None = None
+        self._soon = QTimer(self, singleShot=True, interval=_SECOND_CLICK_MS)
+        self._soon.timeout.connect(self.tell)
+
+    def click(self, cycle: int) -> None:
+        """Choose a cycle by a click, which may be the first of two."""
+        self._before, self.cycle = self.cycle, cycle
+        self._soon.start()
+
+    def choose(self, cycle: int) -> None:
+        """Choose a cycle."""
+        self.cycle = cycle
+        self.tell()
+
+    def take_back(self) -> None:
+        """Forget a click that was the first of two."""
+        if self._soon.isActive():
+            self._soon.stop()
+            self.cycle = self._before
+
+    def clear(self) -> None:
+        """Choose none."""
+        self._soon.stop()
+        self.cycle = None
+
+    def leave(self, cycle: int) -> bool:
+        """Choose none where another view shows ``cycle`` instead; return whether that is so. A
+        click that the views have not heard of yet stays."""
+        if self._soon.isActive() or self.cycle in (None, cycle):
+            return False
+        self.cycle = None
+        return True
+
+    def tell(self) -> None:
+        """Send the other views there."""
+        self._soon.stop()
+        if self.cycle is not None:
+            self.chosen.emit(self.cycle)
+
+    def draw(self, run: RunData, x_axis: XAxis) -> None:
+        """Show the line."""
+        x = None if self.cycle is None else float(
+            run.positions(np.array([self.cycle], float), x_axis)[0])
+        for plot in self._grid:
+            plot.marks.show_chosen(x)
+
+
+class Selection:
+    """From which cycle to which; :meth:`draw` marks it in every plot, with its statistics."""
+
+    def __init__(self, grid: PlotGrid) -> None:
+        self._grid = grid
+        self._ends: tuple[int, int] | None = None
+
+    @property
+    def cycles(self) -> tuple[int, int] | None:
+        """The first and the last cycle, or None."""
+        return None if self._ends is None else (min(self._ends), max(self._ends))
+
+    def set(self, start: int, end: int) -> None:
+        """Choose the cycles from where it began to where it is now, in either direction."""
+        self._ends = (start, end)
+
+    def extend(self, start: int, end: int) -> None:
+        """Move the end; ``start`` is where a new range begins."""
+        self._ends = (self._ends[0] if self._ends else start, end)
+
+    def clear(self) -> None:
+        """Choose nothing."""
+        self._ends = None
+
+    def places(self, run: RunData, x_axis: XAxis) -> tuple[float, float] | None:
+        """Return where it lies on the x axis."""
+        if self.cycles is None:
+            return None
+        low, high = run.positions(np.array(self.cycles, float), x_axis)
+        return float(low), float(high)
+
+    def draw(self, run: RunData, x_axis: XAxis) -> None:
+        """Mark it in every plot."""
+        for plot in self._grid:
+            plot.show_range(self.cycles, self.places(run, x_axis))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +14,7 @@ from workbench.assets import DEFAULT_PROMPTS
 from workbench.formatting import counted
 from workbench.gui.background import Background
 from workbench.gui.prompts.model import PromptsModel
-from workbench.gui.prompts.prompt_counts import repeated
+from workbench.gui.widgets.plain_text import shortened
 from workbench.store.home import StoreError
 from workbench.store.prompt_files import PromptFile, read_prompts, write_prompts
 from workbench.store.prompt_readers import PromptFileError
@@ -172,3 +173,15 @@ def _read(path: Path) -> PromptFile | PromptFileError:
         return read_prompts(path)
     except PromptFileError as error:
         return error
+
+
+def repeated(prompts: Iterable[Prompt], among: Collection[str] | None = None) -> str:
+    """Name the prompts, of those ``among``, that stand in a list more than once; "" for none."""
+    counts = Counter(prompt.text for prompt in prompts)
+    found = [text for text, number in counts.items()
+             if number > 1 and (among is None or text in among)]
+    if not found:
+        return ""
+    first = shortened(" ".join(found[0][:200].split()), 60)
+    more = f" and {len(found) - 1:,} more" if len(found) > 1 else ""
+    return f"More than once in the list: “{first}”{more}."
