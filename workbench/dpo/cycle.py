@@ -90,11 +90,7 @@ class DPOTrainer(OfflineTrainer[DPOSettings, Pair, PairTable]):
         return arrays, numbers
 
     def restore(self, arrays: Mapping[str, np.ndarray], numbers: Mapping[str, float]) -> None:
-        """Go on from a snapshot, also of another algorithm, after :meth:`begin`.
-
-        Raises:
-            ValueError: the snapshot belongs to another model.
-        """
+        """Go on from a snapshot, as every trainer."""
         super().restore(arrays, numbers)
         self._take_reference(arrays)
 
@@ -122,11 +118,7 @@ class DPOTrainer(OfflineTrainer[DPOSettings, Pair, PairTable]):
     def restore_prepared(
         self, arrays: Mapping[str, np.ndarray], numbers: Mapping[str, float]
     ) -> None:
-        """Begin with what :meth:`prepared` returned, after :meth:`begin`.
-
-        Raises:
-            ValueError: it is of other pairs.
-        """
+        """Begin with what :meth:`prepared` returned, as every trainer."""
         if not self._take_reference(arrays):
             raise ValueError("the log-probabilities belong to other pairs")
 
@@ -136,13 +128,7 @@ class DPOTrainer(OfflineTrainer[DPOSettings, Pair, PairTable]):
         self, cycle: int, settings: DPOSettings, compared: Sequence[int], control: CycleControl
     ) -> CycleResult:
         """Take the steps of cycle number ``cycle`` (from 1), read the held-out pairs, complete the
-        ``compared`` prompts, and return all of it.
-
-        Raises:
-            Interrupted: ``control`` asked to end; the policy may be part of the way.
-            NotFiniteError: a log-probability or a gradient is not a number.
-            RewardError: a reward's Python file failed.
-        """
+        ``compared`` prompts, and return all of it, as every trainer."""
         control.step(Phase.UPDATING, 0, settings.steps_per_cycle)
         clock = Clock(self.policy.device)
         if self.reference_sums is None:  # it goes on from another algorithm's checkpoint

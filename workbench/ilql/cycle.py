@@ -148,11 +148,7 @@ class ILQLTrainer(OfflineTrainer[ILQLSettings, ScoredText, ScoredTable]):
 
     @torch.no_grad()
     def restore(self, arrays: Mapping[str, np.ndarray], numbers: Mapping[str, float]) -> None:
-        """Go on from a snapshot, also of another algorithm, after :meth:`begin`.
-
-        Raises:
-            ValueError: the snapshot belongs to another model.
-        """
+        """Go on from a snapshot, as every trainer."""
         super().restore(arrays, numbers)
         for name, parameter in self.heads.targets.items():
             kept = arrays.get(f"{_TARGETS}{name}")
@@ -179,13 +175,7 @@ class ILQLTrainer(OfflineTrainer[ILQLSettings, ScoredText, ScoredTable]):
         self, cycle: int, settings: ILQLSettings, compared: Sequence[int], control: CycleControl
     ) -> CycleResult:
         """Take the steps of cycle number ``cycle`` (from 1), complete the ``compared`` prompts by
-        what was learned, and return all of it.
-
-        Raises:
-            Interrupted: ``control`` asked to end; the policy may be part of the way.
-            NotFiniteError: a gradient is not a number.
-            RewardError: a reward's Python file failed.
-        """
+        what was learned, and return all of it, as every trainer."""
         control.step(Phase.UPDATING, 0, settings.steps_per_cycle)
         clock = Clock(self.policy.device)
         self._rate = settings.polyak

@@ -64,14 +64,7 @@ class OnPolicyTrainer(Trainer[S]):
     def run_cycle(
         self, cycle: int, settings: S, compared: Sequence[int], control: CycleControl
     ) -> CycleResult:
-        """Run cycle number ``cycle`` (from 1), complete the ``compared`` prompts with the updated
-        policy, and return all of it.
-
-        Raises:
-            Interrupted: ``control`` asked to end; the policy may be part of the way.
-            NotFiniteError: a score, a log-probability or a gradient is not a number.
-            RewardError: a reward's Python file failed.
-        """
+        """Write, have it scored, learn from it (:meth:`learn`) and compare, as every trainer."""
         control.step(Phase.SAMPLING, 0, settings.response_length)  # before memory is taken for it
         clock = Clock(self.policy.device)
         each = self.group_size(settings)

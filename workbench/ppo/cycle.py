@@ -218,11 +218,7 @@ class PPOTrainer(OnPolicyTrainer[Hyperparameters]):
     def restore_prepared(
         self, arrays: Mapping[str, np.ndarray], numbers: Mapping[str, float]
     ) -> None:
-        """Begin with what :meth:`prepared` returned, after :meth:`begin`.
-
-        Raises:
-            ValueError: it is of another value model.
-        """
+        """Begin with what :meth:`prepared` returned, as every trainer."""
         snapshot.put_back_values(self.policy, arrays)
         self.score_mean, self.score_std = numbers["score_mean"], numbers["score_std"]
         self._scale_known = True
