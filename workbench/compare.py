@@ -12,17 +12,10 @@ from rich.table import Table
 
 from workbench.exit_status import INTERRUPTED, UNUSABLE
 from workbench.formatting import short_number
-from workbench.headless import (
-    Engine,
-    UsageError,
-    load_command,
-    opened,
-    prompts_of,
-    settings_of,
-    unusable,
-)
+from workbench.headless import Engine, opened, unusable
 from workbench.learning.metrics import KL, SECONDS
 from workbench.listing import console_of_lines
+from workbench.options import UsageError, load_command, prompts_of, settings_of
 from workbench.settings import HyperparameterError
 from workbench.store.home import StoreError
 from workbench.store.prompt_readers import PromptFileError

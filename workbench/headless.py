@@ -17,11 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from workbench import algorithms, assets
 from workbench.algorithm import Algorithm, Figure
 from workbench.algorithms import (
     algorithm_named,
-    find_algorithm,
     find_metric,
     find_rule,
 )
@@ -30,32 +28,32 @@ from workbench.ending_signals import HANGUP, ending_signals
 from workbench.exit_status import FAILED, INTERRUPTED, UNUSABLE, UNWELL
 from workbench.formatting import count_cycles, format_speed, size
 from workbench.health import NOT_FINITE
-from workbench.known_models import known_policy
 from workbench.learning.metrics import KL, SCORES, SECONDS, SPEED
+from workbench.options import (
+    UsageError,
+    algorithm_named_by,
+    data_of,
+    load_command,
+    name_of,
+    prompts_of,
+    settings_of,
+)
 from workbench.records import BestOf, RunData
 from workbench.settings import HyperparameterError
 from workbench.store.home import StoreError, find_home
-from workbench.store.prompt_files import read_prompts
 from workbench.store.prompt_readers import PromptFileError
 from workbench.store.store import Store
 from workbench.terminal import say, tell
 from workbench.training import commands as do
 from workbench.training import events as ev
-from workbench.training.pair_data import DataError, pairs_from_run, pairs_of_file
-from workbench.training.reward_parts import PartError, RewardPart, parse_part
-from workbench.training.scored_data import scored_of_file
+from workbench.training.pair_data import DataError, pairs_from_run
+from workbench.training.reward_parts import PartError
 from workbench.training.session import Session
 
 RETRY = 10
 """Seconds between two tries to write what a full disk did not take."""
 _MOST_THREADS = 256
 """For torch: a system that gives it no more of them lets it fail somewhere in the middle."""
-_PROBLEMS = 20
-"""Lines of a prompt file that are named, each in a line; the others are counted."""
-
-
-class UsageError(ValueError):
-    """What was asked for cannot be done. A plain sentence."""
 
 
 def train(options: argparse.Namespace) -> int:
@@ -66,11 +64,11 @@ def train(options: argparse.Namespace) -> int:
     Ctrl+C, SIGTERM or SIGHUP.
     """
     try:
-        algorithm = _algorithm(options.algorithm)
+        algorithm = algorithm_named_by(options.algorithm)
         hp = algorithm.settings.parse(settings_of(options))
-        start = do.Start(hp, prompts_of(options.prompts), _name(options))
+        start = do.Start(hp, prompts_of(options.prompts), name_of(options))
         load = load_command(options)
-        data = _data(options, algorithm)
+        data = data_of(options, algorithm)
         with opened(options) as engine:
             data = _made(engine.store, data, options, algorithm)
             return engine.run(load, replace(start, data=data))
@@ -100,13 +98,13 @@ def fork(options: argparse.Namespace) -> int:
         if options.data is not None:
             return unusable(UsageError(
                 "--data goes with --algorithm: a fork that learns as before learns from the same."))
-        return _run(options, do.Fork(options.run, options.cycle, changes, _name(options)))
+        return _run(options, do.Fork(options.run, options.cycle, changes, name_of(options)))
     try:
-        algorithm = _algorithm(options.algorithm)
-        data = _data(options, algorithm)
+        algorithm = algorithm_named_by(options.algorithm)
+        data = data_of(options, algorithm)
         with opened(options) as engine:
             return engine.run(do.Fork(
-                options.run, options.cycle, changes, _name(options), algorithm=algorithm.name,
+                options.run, options.cycle, changes, name_of(options), algorithm=algorithm.name,
                 data=_made(engine.store, data, options, algorithm)))
     except (DataError, PromptFileError, StoreError, UsageError) as error:
         return unusable(error)
@@ -185,51 +183,10 @@ def opened(options: argparse.Namespace) -> Iterator[Engine]:
             store.close()
 
 
-def load_command(options: argparse.Namespace) -> do.LoadModels:
-    """Return the command that loads the models that the command line names.
-
-    Raises:
-        PartError: a reward is not named as one is.
-    """
-    policy, chat = _policy(options)
-    return do.LoadModels(policy, _reward(options), chat)
-
-
 def unusable(error: Exception) -> int:
     """Say why a request cannot be carried out and return the exit status for that."""
     tell(str(error))
     return UNUSABLE
-
-
-def _algorithm(name: str) -> Algorithm:
-    try:
-        return find_algorithm(name)
-    except KeyError:
-        names = ", ".join(algorithm.name for algorithm in algorithms.ALGORITHMS)
-        raise UsageError(f"There is no algorithm {name!r}; there are: {names}.") from None
-
-
-def _data(
-    options: argparse.Namespace, algorithm: Algorithm
-) -> RunData | tuple[int, ...] | None:
-    """Return what the file holds that is to be learned from, or the numbers of the runs; None:
-    nothing was named."""
-    named = options.data or []
-    if named and not algorithm.learns_from:
-        needing = " or ".join(a.name for a in algorithms.ALGORITHMS if a.learns_from)
-        raise UsageError(f"{algorithm.title} learns from what the policy writes and takes no "
-                         f"--data; that goes with --algorithm {needing}.")
-    runs = tuple(int(name) for name in named if name.isdecimal())
-    if len(named) > 1 and (len(runs) < len(named) or algorithm.learns_from == "pairs"):
-        several = " or several runs" if algorithm.learns_from == "completions" else ""
-        raise UsageError(f"{algorithm.title} learns from one file, one run{several}; give --data "
-                         "no more than that.")
-    if options.least_difference is not None and not (runs and algorithm.learns_from == "pairs"):
-        raise UsageError("--least-difference goes with --data RUN, a run's number, of which pairs "
-                         "are made.")
-    if runs or not named:
-        return runs or None
-    return _data_of(Path(named[0]).expanduser(), algorithm)
 
 
 def _made(
@@ -243,47 +200,6 @@ def _made(
     if isinstance(data, RunData):
         tell(f"{data.what}: {data.summary}")
     return data
-
-
-def _data_of(path: Path, algorithm: Algorithm) -> RunData:
-    read = pairs_of_file if algorithm.learns_from == "pairs" else scored_of_file
-    data, found = read(path)
-    for problem in found.problems[:_PROBLEMS]:
-        tell(problem)
-    return data
-
-
-def settings_of(options: argparse.Namespace) -> dict[str, object]:
-    """Return the settings that the command line names.
-
-    Raises:
-        UsageError: one is not NAME=VALUE.
-    """
-    values: dict[str, object] = {}
-    for setting in options.settings:
-        name, equals, value = setting.partition("=")
-        if not equals:
-            raise UsageError(f"--set wants NAME=VALUE, not {setting!r}.")
-        values[name.strip()] = value.strip()
-    if options.cycles is not None:
-        values["num_cycles"] = options.cycles
-    if getattr(options, "seed", None) is not None:
-        values["seed"] = options.seed
-    return values
-
-
-def _name(options: argparse.Namespace) -> str:
-    """Return the run's name as one line that a terminal takes for text."""
-    return " ".join("".join(c if c.isprintable() else " " for c in options.name).split())
-
-
-def _reward(options: argparse.Namespace) -> tuple[RewardPart, ...]:
-    parts = [parse_part(text) for text in options.reward or ["bundled"]]
-    for name, told in (("label", options.reward_label), ("reads", options.reward_reads),
-                       ("end_token", options.reward_end_token)):
-        for place, value in told:
-            parts[place] = replace(parts[place], **{name: value})
-    return tuple(parts)
 
 
 def _agreed(store: Store, file: ev.UntrustedFile, said_so: bool) -> bool:
@@ -322,33 +238,6 @@ def _show_printed() -> None:
     log.setLevel(logging.INFO)
     if not logging.getLogger("workbench").handlers:  # --log-level shows it already
         log.handlers = [logging.StreamHandler(sys.stderr)]
-
-
-def prompts_of(file: str | None) -> tuple[do.PromptItem, ...]:
-    """Return the enabled prompts of a file, or the bundled ones; say which lines are none.
-
-    Raises:
-        PromptFileError: there are none.
-    """
-    found = read_prompts(Path(file).expanduser() if file else assets.DEFAULT_PROMPTS)
-    for problem in found.problems[:_PROBLEMS]:
-        tell(problem)
-    if len(found.problems) > _PROBLEMS or found.from_layout:
-        tell(found.summary)
-    return tuple(do.PromptItem.of(p) for p in found.prompts if p.enabled)
-
-
-def _policy(options: argparse.Namespace) -> tuple[str, bool]:
-    """Return what to load as the policy, and whether to apply its chat template."""
-    wanted = options.policy or str(assets.BUNDLED_POLICY)
-    path = Path(wanted).expanduser()
-    if path.exists():
-        # A run is resumed from any folder.
-        wanted = str(path.absolute())
-    known = known_policy(wanted)
-    chat = options.chat_template
-    return (known.source() if known else wanted,
-            bool(known and known.chat) if chat is None else chat)
 
 
 def _follow(

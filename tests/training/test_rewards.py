@@ -7,7 +7,7 @@ import pytest
 
 from workbench.assets import EXAMPLE_REWARDS
 from workbench.cli import parse as parse_words
-from workbench.headless import _reward
+from workbench.options import _reward
 from workbench.ppo.hyperparameters import parse
 from workbench.training import commands as do
 from workbench.training import events as ev

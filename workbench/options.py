@@ -1,0 +1,137 @@
+"""What the options of the command line say: settings, models, prompts and data of a run."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+from workbench import algorithms, assets
+from workbench.algorithm import Algorithm
+from workbench.algorithms import (
+    find_algorithm,
+)
+from workbench.known_models import known_policy
+from workbench.records import RunData
+from workbench.store.prompt_files import read_prompts
+from workbench.terminal import tell
+from workbench.training import commands as do
+from workbench.training.pair_data import pairs_of_file
+from workbench.training.reward_parts import RewardPart, parse_part
+from workbench.training.scored_data import scored_of_file
+
+_PROBLEMS = 20
+"""Lines of a prompt file that are named, each in a line; the others are counted."""
+
+
+class UsageError(ValueError):
+    """What was asked for cannot be done. A plain sentence."""
+
+
+def load_command(options: argparse.Namespace) -> do.LoadModels:
+    """Return the command that loads the models that the command line names.
+
+    Raises:
+        PartError: a reward is not named as one is.
+    """
+    policy, chat = _policy(options)
+    return do.LoadModels(policy, _reward(options), chat)
+
+
+def algorithm_named_by(name: str) -> Algorithm:
+    try:
+        return find_algorithm(name)
+    except KeyError:
+        names = ", ".join(algorithm.name for algorithm in algorithms.ALGORITHMS)
+        raise UsageError(f"There is no algorithm {name!r}; there are: {names}.") from None
+
+
+def data_of(
+    options: argparse.Namespace, algorithm: Algorithm
+) -> RunData | tuple[int, ...] | None:
+    """Return what the file holds that is to be learned from, or the numbers of the runs; None:
+    nothing was named."""
+    named = options.data or []
+    if named and not algorithm.learns_from:
+        needing = " or ".join(a.name for a in algorithms.ALGORITHMS if a.learns_from)
+        raise UsageError(f"{algorithm.title} learns from what the policy writes and takes no "
+                         f"--data; that goes with --algorithm {needing}.")
+    runs = tuple(int(name) for name in named if name.isdecimal())
+    if len(named) > 1 and (len(runs) < len(named) or algorithm.learns_from == "pairs"):
+        several = " or several runs" if algorithm.learns_from == "completions" else ""
+        raise UsageError(f"{algorithm.title} learns from one file, one run{several}; give --data "
+                         "no more than that.")
+    if options.least_difference is not None and not (runs and algorithm.learns_from == "pairs"):
+        raise UsageError("--least-difference goes with --data RUN, a run's number, of which pairs "
+                         "are made.")
+    if runs or not named:
+        return runs or None
+    return _data_of(Path(named[0]).expanduser(), algorithm)
+
+
+def _data_of(path: Path, algorithm: Algorithm) -> RunData:
+    read = pairs_of_file if algorithm.learns_from == "pairs" else scored_of_file
+    data, found = read(path)
+    for problem in found.problems[:_PROBLEMS]:
+        tell(problem)
+    return data
+
+
+def settings_of(options: argparse.Namespace) -> dict[str, object]:
+    """Return the settings that the command line names.
+
+    Raises:
+        UsageError: one is not NAME=VALUE.
+    """
+    values: dict[str, object] = {}
+    for setting in options.settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise UsageError(f"--set wants NAME=VALUE, not {setting!r}.")
+        values[name.strip()] = value.strip()
+    if options.cycles is not None:
+        values["num_cycles"] = options.cycles
+    if getattr(options, "seed", None) is not None:
+        values["seed"] = options.seed
+    return values
+
+
+def name_of(options: argparse.Namespace) -> str:
+    """Return the run's name as one line that a terminal takes for text."""
+    return " ".join("".join(c if c.isprintable() else " " for c in options.name).split())
+
+
+def _reward(options: argparse.Namespace) -> tuple[RewardPart, ...]:
+    parts = [parse_part(text) for text in options.reward or ["bundled"]]
+    for name, told in (("label", options.reward_label), ("reads", options.reward_reads),
+                       ("end_token", options.reward_end_token)):
+        for place, value in told:
+            parts[place] = replace(parts[place], **{name: value})
+    return tuple(parts)
+
+
+def prompts_of(file: str | None) -> tuple[do.PromptItem, ...]:
+    """Return the enabled prompts of a file, or the bundled ones; say which lines are none.
+
+    Raises:
+        PromptFileError: there are none.
+    """
+    found = read_prompts(Path(file).expanduser() if file else assets.DEFAULT_PROMPTS)
+    for problem in found.problems[:_PROBLEMS]:
+        tell(problem)
+    if len(found.problems) > _PROBLEMS or found.from_layout:
+        tell(found.summary)
+    return tuple(do.PromptItem.of(p) for p in found.prompts if p.enabled)
+
+
+def _policy(options: argparse.Namespace) -> tuple[str, bool]:
+    """Return what to load as the policy, and whether to apply its chat template."""
+    wanted = options.policy or str(assets.BUNDLED_POLICY)
+    path = Path(wanted).expanduser()
+    if path.exists():
+        # A run is resumed from any folder.
+        wanted = str(path.absolute())
+    known = known_policy(wanted)
+    chat = options.chat_template
+    return (known.source() if known else wanted,
+            bool(known and known.chat) if chat is None else chat)
