@@ -44,6 +44,8 @@ def _say_held_out(metrics: Numbers, settings: Mapping[str, Any]) -> str:
     return f"{percent(metrics[_HELD])} the right way round{own}"
 
 
+_cost = guide.say_kl_at("beta", "β")
+
 MODELS = replace(
     guide.MODELS,
     text="The policy is the language model that is to learn. A copy of it as it is now, the start "
@@ -84,7 +86,7 @@ LEASH = Card(
     "update", "β: the price of moving away",
     "β says how dear it is to leave the start policy, as the price of KL does in PPO. Lower, and "
     "the same preferences carry the policy further; higher, and it stays nearer to how it wrote.",
-    "leash", view="metrics", formula="π* ∝ π_start·exp(r÷β)", say=guide.say_kl_at_beta)
+    "leash", view="metrics", formula="π* ∝ π_start·exp(r÷β)", say=_cost)
 HELD_OUT = Card(
     "evaluate", "Does it hold for others?",
     "Pairs of some prompts are never learned from; the policy only reads them. While it gets more "
@@ -107,4 +109,4 @@ GUIDE = Guide(
                 lambda settings: max(0.2, 2 * float(settings["sft_coef"])),
                 "Watch log π of the chosen: does it rise now, and is the accuracy still as high?"),
      guide.SEED),
-    guide.say_kl_at_beta)
+    _cost)

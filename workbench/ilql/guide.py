@@ -29,6 +29,8 @@ def _say_better(metrics: Numbers, settings: Mapping[str, Any]) -> str:
     return f"Q - V {signed(metrics[ADVANTAGE])} on average" if ADVANTAGE in metrics else ""
 
 
+_cost = guide.say_kl_at("beta", "β")
+
 MODELS = replace(
     guide.MODELS,
     text="The policy is the language model that is to learn. A copy of it as it is now, the start "
@@ -78,4 +80,4 @@ GUIDE = Guide(
                 lambda settings: max(4.0, 4 * float(settings["beta"])),
                 "Watch the compared reward and KL: more of the one costs more of the other."),
      guide.SEED),
-    guide.say_kl_at_beta)
+    _cost)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from workbench.formatting import format_number, number
@@ -31,10 +31,12 @@ def say_kl(metrics: Mapping[str, float], settings: Mapping[str, Any]) -> str:
     return f"KL {number(metrics[KL], 1)} nats a completion" if KL in metrics else ""
 
 
-def say_kl_at_beta(metrics: Mapping[str, float], settings: Mapping[str, Any]) -> str:
-    """Say the same, with the β that the run has."""
-    beta, said = settings.get("beta"), say_kl(metrics, settings)
-    return f"{said}, at β {format_number(beta)}" if said and beta is not None else said
+def say_kl_at(price: str, symbol: str) -> Callable[[Mapping[str, float], Mapping[str, Any]], str]:
+    """Return what says the same, with what the setting ``price`` is."""
+    def say(metrics: Mapping[str, float], settings: Mapping[str, Any]) -> str:
+        at, said = settings.get(price), say_kl(metrics, settings)
+        return f"{said}, at {symbol} {format_number(at)}" if said and at is not None else said
+    return say
 
 
 MODELS = Card(
