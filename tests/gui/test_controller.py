@@ -184,7 +184,7 @@ def test_changes_are_applied_recorded_and_marked(opened: Opened, store: Store) -
     opened.controller.handle([ev.HyperparametersApplied(
         run_id, 3, (change,), Hyperparameters(kl_coef=0.1).model_dump())])
     assert [cycle for cycle, _ in window.metrics._run.marks] == [3]  # type: ignore[union-attr]
-    assert window.hyperparameters._history.topLevelItemCount() == 1
+    assert window.hyperparameters.history.tree.topLevelItemCount() == 1
 
 
 def test_what_a_change_does_that_nobody_may_expect_is_said(opened: Opened, store: Store) -> None:
@@ -217,7 +217,7 @@ def test_another_run_can_be_shown_while_one_is_live(
     window.runs.refresh()
     opened.controller.show_run(old)
     qtbot.waitUntil(lambda: plotted(opened) == [1, 2, 3])
-    assert window.hyperparameters._history.topLevelItemCount() == 1
+    assert window.hyperparameters.history.tree.topLevelItemCount() == 1
     assert window.runs.live_button.isVisibleTo(window.runs)
     finish_cycle(opened, store, live, 2)
     assert plotted(opened) == [1, 2, 3]

@@ -95,8 +95,8 @@ def test_the_history_is_brought_into_view_where_it_is_opened(opened: Opened, run
     size(opened, *LAPTOP_AT_200)
     opened.window.reveal("hyperparameters")
     form = opened.window.hyperparameters
-    form._history_section.set_open(True)
-    assert is_whole(form._history_section.header)
+    form.history.set_open(True)
+    assert is_whole(form.history.header)
 
 
 def test_the_plots_controls_are_one_line(qtbot: QtBot, opened: Opened) -> None:

@@ -255,9 +255,9 @@ def test_history(dock: HyperparametersDock) -> None:
     dock.show_history([ChangeRecord(5, "2026-03-01T10:00:00+00:00", "learning_rate", 3e-4, 1e-4,
                                     "person")])
     dock.add_history(7, [Change("max_grad_norm", 1.0, 0.0)])
-    rows = [[dock._history.topLevelItem(i).text(c) for c in range(3)] for i in range(2)]
+    rows = [[dock.history.tree.topLevelItem(i).text(c) for c in range(3)] for i in range(2)]
     assert rows == [["5", "Learning rate", "3e-4 → 1e-4"], ["7", "Gradient clip", "1 → off"]]
-    item = dock._history.topLevelItem(0)
+    item = dock.history.tree.topLevelItem(0)
     assert item.text(3) == "person"
     assert "changed by person on 2026-0" in item.toolTip(3)
 
@@ -534,12 +534,12 @@ def test_what_is_applied_and_not_used_yet_is_listed_as_pending(
     running.staged(HyperparametersStaged({"kl_coef": 1.0, "gamma": 0.9}, 3))
 
     def rows() -> list[list[str]]:
-        items = [running._history.topLevelItem(i) for i in range(
-            running._history.topLevelItemCount())]
+        items = [running.history.tree.topLevelItem(i) for i in range(
+            running.history.tree.topLevelItemCount())]
         return [[item.text(c) for c in range(4)] for item in items if item]
     assert [row[0] for row in rows()] == ["2", "from 3", "from 3"]
     assert rows()[1][2:] == ["0.04 → 1", "pending"]
-    assert running._history_section.header.text() == "History (3)"
+    assert running.history.header.text() == "History (3)"
     used = Hyperparameters(kl_coef=1.0, gamma=0.9)
     changes = (Change("kl_coef", 0.04, 1.0), Change("gamma", 1.0, 0.9))
     running.applied(HyperparametersApplied(1, 3, changes, used))

@@ -666,7 +666,7 @@ def test_nothing_moves_when_loading_ends(opened: Opened) -> None:
     window.dock_layout.reset()
     ready(opened)
     fields = (window.models.policy.combo, window.models.load_button,
-              window.hyperparameters._history_section)
+              window.hyperparameters.history)
     found = []
     for state in (State.LOADING, State.READY):
         opened.controller.handle([StateChanged(state)])

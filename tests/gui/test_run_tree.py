@@ -424,7 +424,7 @@ def test_a_fork_shows_the_shared_past_and_where_it_branched(
     # The fork's change, journaled before its cycle began, is not shown twice.
     change = ev.Change("learning_rate", 1e-4, 5e-5)
     opened.controller.handle([ev.HyperparametersApplied(2, 3, (change,), DEFAULTS)])
-    history = opened.window.hyperparameters._history
+    history = opened.window.hyperparameters.history.tree
     assert [history.topLevelItem(i).text(0) for i in range(history.topLevelItemCount())] == [
         "2", "3"]
 

@@ -73,7 +73,7 @@ def test_a_headless_run_is_watched_and_steered(
     actions["apply"].trigger()
     until(lambda: [(c.name, c.new, c.by) for c in store.changes(1)] == [
         ("kl_coef", 0.4, "person")])
-    until(lambda: window.hyperparameters._history.topLevelItemCount() == 1)
+    until(lambda: window.hyperparameters.history.tree.topLevelItemCount() == 1)
 
     actions["pause"].trigger()
     until(lambda: window.state is State.PAUSED)

@@ -75,7 +75,7 @@ def test_a_run_from_start_to_coming_back(qapp: QApplication, home: Path) -> None
         trigger(workbench, "pause")
         await until(lambda: window.state is State.FINISHED)
         await until(lambda: plotted(workbench) == [1, 2, 3])
-        assert window.hyperparameters._history.topLevelItemCount() == 1
+        assert window.hyperparameters.history.tree.topLevelItemCount() == 1
         assert workbench.store.compared_cycles(1) == [0, 1, 2, 3]
         assert window.models.policy.facts.isVisibleTo(window.models)
 
@@ -85,7 +85,7 @@ def test_a_run_from_start_to_coming_back(qapp: QApplication, home: Path) -> None
         assert window.runs.newest.status == "finished"  # type: ignore[union-attr]
         assert window.windowTitle() == "Run 1 – PPO Workbench"
         assert window.hyperparameters.hyperparameters().response_length == 12
-        assert window.hyperparameters._history.topLevelItem(0).text(2) == "0.05 → 0.2"
+        assert window.hyperparameters.history.tree.topLevelItem(0).text(2) == "0.05 → 0.2"
         await until(lambda: window.state is State.READY)
 
     play(qapp, home, first)

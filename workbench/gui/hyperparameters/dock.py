@@ -5,19 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 
 from PySide6.QtCore import QCoreApplication, QEvent, QSignalBlocker, QSize, Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QBoxLayout,
     QComboBox,
-    QHeaderView,
     QLineEdit,
     QMenu,
     QToolButton,
-    QTreeWidget,
-    QTreeWidgetItem,
     QWidget,
 )
 
@@ -28,6 +24,7 @@ from workbench.formatting import format_value
 from workbench.gui.actions import set_tip
 from workbench.gui.hyperparameters.data_line import DataLine
 from workbench.gui.hyperparameters.form import HyperparametersForm
+from workbench.gui.hyperparameters.history import History
 from workbench.gui.hyperparameters.memory import MemoryLine
 from workbench.gui.settings import section, texts
 from workbench.gui.widgets.controls import describe, enable, label, named, push_button, tool_button
@@ -35,7 +32,6 @@ from workbench.gui.widgets.form_scroll import FormScroll
 from workbench.gui.widgets.layouts import STRETCH, hbox, vbox
 from workbench.gui.widgets.number_field import NumberField
 from workbench.gui.widgets.plain_text import plain_tip
-from workbench.gui.widgets.section import Section
 from workbench.gui.widgets.theme import set_look
 from workbench.settings import HyperparameterError, Settings, Value
 from workbench.store.records import ChangeRecord
@@ -51,7 +47,6 @@ from workbench.training.states import ALIVE
 # each other.
 _WIDE, _HEADER_WIDE = 480, 260
 _LEAST, _LEAST_FORM = 150, 44  # pixels of height: of all, and of the form in it
-_PENDING = Qt.ItemDataRole.UserRole
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +114,10 @@ class HyperparametersDock(QWidget):
         self.form = HyperparametersForm(self.algorithm.settings, scrolled)
         self._untouched: Mapping[str, Value] = self.form.values()
         self.undo_stack = self.form.undo_stack
-        vbox(scrolled, (self.form, 1), self._make_history(), spacing=4)
+        self.history = History()
+        self.history.toggled.connect(self._reveal_history)
+        self._count_history()
+        vbox(scrolled, (self.form, 1), self.history, spacing=4)
         layout.addLayout(self._make_footer())
         self.form.changed.connect(self._refresh)
         self.form.fork_wanted.connect(
@@ -301,15 +299,14 @@ class HyperparametersDock(QWidget):
 
     def show_history(self, changes: Iterable[ChangeRecord]) -> None:
         """Show the changes of the run on display, oldest first."""
-        self._history.clear()
+        self.history.clear()
         for change in changes:
-            self._add_change(change.cycle, change, change.at)
+            self.history.add(change.cycle, [change])
         self._count_history()
 
     def add_history(self, cycle: int, changes: Iterable[Change]) -> None:
         """Add changes of the run on display."""
-        for change in changes:
-            self._add_change(cycle, change, datetime.now(UTC).isoformat())
+        self.history.add(cycle, changes)
         self._count_history()
 
     # -- from the person
@@ -430,31 +427,10 @@ class HyperparametersDock(QWidget):
         self._header.addLayout(buttons)
         return self._header
 
-    def _make_history(self) -> Section:
-        self._history = named(
-            QTreeWidget(), "history", "History of changes",
-            "Changes made during the run on display, and the first cycle that used each")
-        self._history.setRootIsDecorated(False)
-        self._history.setAlternatingRowColors(True)
-        self._history.setHeaderLabels(["Cycle", "Setting", "Change", "By"])
-        header = self._history.header()
-        header.setStretchLastSection(False)
-        header.setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
-        header.setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
-        self._history.setMaximumHeight(self.fontMetrics().height() * 9)
-        self._history_empty = label(
-            "No changes. Edit a setting during a run and press Apply.", "muted", wrap=True)
-        self._history_section = Section("History", margin=8)
-        self._history_section.body.addWidget(self._history_empty)
-        self._history_section.body.addWidget(self._history)
-        self._history_section.toggled.connect(self._reveal_history)
-        self._count_history()
-        return self._history_section
-
     def _reveal_history(self, opened: bool) -> None:
         if opened:
             QCoreApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)
-            self._scroll.ensureWidgetVisible(self._history_section, 0, 0)
+            self._scroll.ensureWidgetVisible(self.history, 0, 0)
 
     def _make_footer(self) -> QBoxLayout:
         self._line = named(label(wrap=True), "staged_line", "What becomes of the edits",
@@ -571,45 +547,9 @@ class HyperparametersDock(QWidget):
         still = f"; the run uses {format_value(spec, used)}" if self._alive else ""
         return f"{spec.label} is not complete{still}.", "warning"
 
-    def _add_change(self, cycle: int, change: Change | ChangeRecord, at: str) -> None:
-        spec = find_spec(change.name)
-        when = datetime.fromisoformat(at).astimezone() if at else None
-        item = QTreeWidgetItem([
-            str(cycle), spec.label if spec else change.name,
-            f"{format_value(spec, change.old)} → {format_value(spec, change.new)}",
-            change.by])
-        said = f"{change.name}, changed by {change.by}"
-        said += f" on {when:%Y-%m-%d} at {when:%H:%M:%S}" if when else ""
-        for column in range(item.columnCount()):
-            item.setToolTip(column, plain_tip(
-                f"{said}; cycle {cycle} was the first to use it"))
-        self._history.addTopLevelItem(item)
-        self._history.scrollToItem(item)
-
-    def _show_pending(self) -> None:
-        """List what is applied and no cycle uses yet, below the changes that were used."""
-        for row in reversed(range(self._history.topLevelItemCount())):
-            item = self._history.topLevelItem(row)
-            if item is not None and item.data(0, _PENDING):
-                self._history.takeTopLevelItem(row)
-        for name, value in self._staged.items():
-            spec = self.algorithm.settings.specs()[name]
-            old = format_value(spec, (self._in_force or {})[name])
-            item = QTreeWidgetItem([f"from {self._staged_at}", spec.label,
-                                    f"{old} → {format_value(spec, value)}", "pending"])
-            item.setData(0, _PENDING, True)
-            for column in range(item.columnCount()):
-                item.setToolTip(column, plain_tip(
-                    f"{name}: applied, and cycle {self._staged_at} will be the first to use it"))
-            self._history.addTopLevelItem(item)
-            self._history.scrollToItem(item)
-
     def _count_history(self) -> None:
-        self._show_pending()
-        count = self._history.topLevelItemCount()
-        self._history.setVisible(count > 0)
-        self._history_empty.setVisible(count == 0)
-        self._history_section.header.setText(f"History ({count})" if count else "History")
+        self.history.show_pending(self._staged, self._in_force or {},
+                                  self.algorithm.settings.specs(), self._staged_at)
 
 
 def _tip(preset: Preset) -> str:
