@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
@@ -21,6 +19,7 @@ from workbench.gui.controllers.experiments import Experiments
 from workbench.gui.controllers.explaining import Explaining
 from workbench.gui.controllers.exporting import Exporting
 from workbench.gui.controllers.health import Health
+from workbench.gui.controllers.loading import Loading, in_full
 from workbench.gui.controllers.memory_watch import MemoryWatch
 from workbench.gui.controllers.other_processes import from_checkpoints
 from workbench.gui.controllers.palette_entries import missing_cycle, palette_entries
@@ -32,7 +31,6 @@ from workbench.gui.controllers.view_links import ViewLinks
 from workbench.gui.dialogs import show_about, show_shortcuts
 from workbench.gui.errors import ErrorDialog
 from workbench.gui.main_window import MainWindow
-from workbench.gui.models.consent import ask_to_run
 from workbench.gui.notifications import Notifications
 from workbench.gui.runs.checkpoints import CheckpointsView
 from workbench.gui.widgets.file_manager import show_folder
@@ -58,7 +56,6 @@ class Controller(QObject):
         self._window, self._store, self._background = window, store, background
         self._send = send
         self._written: ev.CheckpointWritten | None = None
-        self._told = State.IDLE
         self.held = ""
         """Why the run waits for room on the disk, if it does."""
         self.resuming = Resuming(window, store, send)
@@ -71,6 +68,9 @@ class Controller(QObject):
         self.branching = Branching(window, store, background, self.resuming)
         self.experiments = Experiments(window, store, self.resuming)
         self.comparing = Comparing(window, store, self.resuming, self.run_control, send)
+        self.loading = Loading(
+            window, store, self._display, self.resuming, self.run_control, self.comparing,
+            self.readiness, send)
         self.explaining = Explaining(window)
         ViewLinks(window)
         window.hyperparameters.data_line.attach(
@@ -146,7 +146,7 @@ class Controller(QObject):
                 window.models.half_loaded(event)
                 log.info("Loaded the %s %s alone", event.which, event.facts.source)
             case ev.LoadingFailed():
-                self._loading_failed(event)
+                self.loading.failed(event)
             case ev.CommandRefused():
                 self._refused(event)
             case ev.RunStarted():
@@ -204,7 +204,7 @@ class Controller(QObject):
                     window.hyperparameters.memory.show_estimate(event)
 
     def _state_changed(self, event: ev.StateChanged) -> None:
-        self._told = event.state
+        self.loading.told = event.state
         self._window.show_state(event.state, event.note, event.within)
         if event.within:
             self._window.tokens.cycle_available(self.resuming.live or 0)
@@ -352,7 +352,7 @@ class Controller(QObject):
         self.comparing.run_finished(event)
 
     def _run_failed(self, event: ev.RunFailed) -> None:
-        log.error(_in_full(event))
+        log.error(in_full(event))
         if self.health.offer(event):
             return
         dialog = ErrorDialog(event.sentence, event.details, self._window)
@@ -395,8 +395,6 @@ class Controller(QObject):
             window.actions_[f"theme_{mode}"].setChecked(themes().mode == mode)
         self._display.changed.connect(self.readiness.update)
         self._display.changed.connect(lambda: window.status.show_run(self.shown))
-        window.models.command.connect(self._models_command)
-        window.models.reward.chosen.connect(self._reward_chosen)
         window.hyperparameters.apply.connect(
             lambda changes: self._send(do.SetHyperparameters(changes)))
         window.runs.opened.connect(self._open_run)
@@ -427,81 +425,10 @@ class Controller(QObject):
         window.frontier.point_wanted.connect(self._show_point)
         window.tokens.earlier.wanted.connect(self._send)
 
-    def _models_command(self, command: do.Command) -> None:
-        if isinstance(command, do.LoadModels) and self._ask_first(
-            command, then=lambda: self._models_command(command), declined=self._not_loaded
-        ):
-            return
-        if isinstance(command, do.LoadModels) and self.watched is not None:
-            run = self._store.run(self.watched)
-            self._display.leave()
-            self._window.toast.show_message(
-                "info", f"{run.name if run else 'The run'} goes on and is not watched any more; "
-                "double-click it in Runs to watch it again.")
-        self.resuming.sent(command)
-        self._send(command)
-
-    def _loading_failed(self, event: ev.LoadingFailed) -> None:
-        window = self._window
-        window.show_starting(False)
-        self.run_control.give_up_waiting()
-        self.comparing.loading_failed()
-        if event.untrusted:
-            ask_to_run(window, event.untrusted, partial(self._run_file, event), partial(
-                self._loading_failed, replace(event, untrusted=None, details="")))
-        elif not event.cancelled:
-            window.models.failed(event)
-            if event.unexpected:
-                log.error(_in_full(event))
-            # Which output is the score is a question.
-            window.toast.keep("info" if event.labels else "error", event.sentence)
-            window.reveal("models")
-
-    def _reward_chosen(self) -> None:
-        """Ask about a Python file as soon as it is chosen, with time to read it."""
-        self._ask_first(self._window.models.wanted(), then=lambda: None, declined=lambda: None)
-
-    def _ask_first(self, command: do.LoadModels, *, then: Callable[[], object],
-                   declined: Callable[[], object]) -> bool:
-        """Ask before a Python file is run that the person has not agreed to; return whether."""
-        if not any(part.is_file for part in command.parts):
-            return False
-        from workbench.models.sources import LoadError
-        from workbench.training.consent import find_untrusted
-
-        try:
-            file = find_untrusted(command.parts, self._store.is_trusted)
-        except LoadError:
-            return False  # said when it is loaded
-        if file is None:
-            return False
-
-        def agreed() -> None:
-            self._store.trust(file.sha256, file.path).result()
-            then()
-
-        def refused() -> None:
-            self._window.toast.keep("warning", f"{Path(file.path).name} was not run.")
-            declined()
-        ask_to_run(self._window, file, agreed, refused)
-        return True
-
-    def _not_loaded(self) -> None:
-        """Go back to where things stood before loading was asked for."""
-        self.run_control.give_up_waiting()
-        self._window.show_state(self._told)
-        self.readiness.update()
-
     def _try(self, command: do.Command) -> None:
         if isinstance(command, do.Try) and self.watched is not None:
             command = from_checkpoints(command, self._store, self.watched)
         self._send(command)
-
-    def _run_file(self, event: ev.LoadingFailed) -> None:
-        """Remember that a Python file may be run, and do again what needed it."""
-        if event.untrusted and event.again:
-            self._store.trust(event.untrusted.sha256, event.untrusted.path).result()
-            self._models_command(event.again)
 
 
 def _level(refused: ev.CommandRefused) -> str:
@@ -512,11 +439,6 @@ def _level(refused: ev.CommandRefused) -> str:
     if refused.sentence in {sentence for _, sentence in WHEN.values()}:
         return "info"
     return "warning" if refused.problems else "error"
-
-
-def _in_full(failed: ev.LoadingFailed | ev.RunFailed) -> str:
-    """Return what the log keeps: the traceback of what nobody foresaw, else the sentence alone."""
-    return f"{failed.sentence}\n{failed.details}" if failed.unexpected else failed.sentence
 
 
 def _written(event: ev.CheckpointWritten) -> str:
