@@ -79,5 +79,5 @@ def test_the_wall_clock_is_read_only_to_be_shown():
             ):
                 found.add(str(file.relative_to(ROOT / "workbench")))
     assert found == {
-        "store/clock.py", "gui/hyperparameters/dock.py", "gui/trying/view.py",
+        "store/clock.py", "gui/hyperparameters/history.py", "gui/trying/view.py",
         "gui/widgets/toast.py"}
