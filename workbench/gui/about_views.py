@@ -20,4 +20,6 @@ ABOUT = {
                "it.",
     "Frontier": "How much reward for how much KL, samples, steps or time, run against run and "
                 "against the best of n.",
+    "Judge": "Two completions side by side, for you to say which is better, and what your marks "
+             "teach.",
 }

@@ -21,7 +21,7 @@ _APART = 24  # pixels between a floating dock and the edges of its screen
 _GEOMETRY = 0x01D9D0CB  # how QWidget.saveGeometry begins
 _BELOW = (
     "completions", "tokens", "objective", "paths", "chances", "distributions", "frontier",
-    "trying")
+    "trying", "judge")
 """Tabs below the plots, from left to right; beside them where there is little room."""
 _ACROSS, _DOWN = Qt.Orientation.Horizontal, Qt.Orientation.Vertical
 

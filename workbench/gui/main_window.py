@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from workbench.gui.completions.view import CompletionsView
     from workbench.gui.frontier.view import FrontierView
     from workbench.gui.guide.view import GuideView
+    from workbench.gui.judge.view import JudgeView
     from workbench.gui.metrics.view import MetricsView
     from workbench.gui.objective.view import ObjectiveView
     from workbench.gui.paths.view import PathsView
@@ -108,6 +109,7 @@ class MainWindow(QMainWindow):
     paths: PathsView
     chances: ChancesView
     frontier: FrontierView
+    judge: JudgeView
     guide: GuideView
 
     def __init__(self) -> None:

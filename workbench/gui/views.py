@@ -19,6 +19,7 @@ DOCKS = {
     "completions": "Completions", "hyperparameters": "Hyperparameters", "trying": "Try",
     "tokens": "Tokens", "objective": "Objective", "paths": "Paths", "guide": "Guide",
     "distributions": "Distributions", "chances": "Chances", "frontier": "Frontier",
+    "judge": "Judge",
 }
 """What each is called on the screen."""
 
@@ -38,6 +39,7 @@ def make_views(
     from workbench.gui.frontier.view import FrontierView
     from workbench.gui.guide.view import GuideView
     from workbench.gui.health.dials import Dials
+    from workbench.gui.judge.view import JudgeView
     from workbench.gui.metrics.view import MetricsView
     from workbench.gui.objective.view import ObjectiveView
     from workbench.gui.paths.view import PathsView
@@ -47,12 +49,14 @@ def make_views(
     from workbench.gui.trying.view import TryView
 
     prompts = PromptsView(store, docks["prompts"])
+    trying = TryView(store, prompts.rows, prompts.selected, docks["trying"])
+    judge = JudgeView(store, background, prompts.rows, trying.controls.values, docks["judge"])
     return {
         "prompts": prompts,
         "runs": RunsDock(store, background, docks["runs"]),
         "metrics": MetricsView(Dials(store, background), docks["metrics"]),
         "completions": CompletionsView(store, prompts.rows, docks["completions"]),
-        "trying": TryView(store, prompts.rows, prompts.selected, docks["trying"]),
+        "trying": trying,
         "tokens": TokensView(store, docks["tokens"]),
         "objective": ObjectiveView(store, background, docks["objective"]),
         "paths": PathsView(store, background, docks["paths"]),
@@ -60,6 +64,7 @@ def make_views(
         "guide": GuideView(store, background, docks["guide"]),
         "distributions": DistributionsView(store, background, docks["distributions"]),
         "frontier": FrontierView(store, background, docks["frontier"]),
+        "judge": judge,
     }
 
 

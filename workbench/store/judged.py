@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from typing import Literal
 
+from workbench.formatting import counted
 from workbench.records import Pair, ScoredText, TextPrompt
 from workbench.store.records import Message
 
@@ -214,11 +215,11 @@ class Added:
     @property
     def summary(self) -> str:
         """Say it in a sentence."""
-        said = [f"{_count(self.pairs, 'pair')} added"]
+        said = [f"{counted(self.pairs, 'pair')} added"]
         if self.marks:
-            said.append(_count(self.marks, "mark"))
+            said.append(counted(self.marks, "mark"))
         if self.thumbs:
-            said.append(_count(self.thumbs, "thumb"))
+            said.append(counted(self.thumbs, "thumb"))
         if self.known:
             said.append(f"{self.known:,} there already")
         if self.equal:
@@ -239,10 +240,10 @@ class Judged:
     def summary(self) -> str:
         """Say in one sentence what there is."""
         text = ", ".join(said for number, said in (
-            (1, _count(len(self.pairs), "preference")), (self.ties, _count(self.ties, "tie")),
+            (1, counted(len(self.pairs), "preference")), (self.ties, counted(self.ties, "tie")),
             (self.both_bad, f"{self.both_bad:,} both bad")) if number)
         if self.disagreements:
-            text += f"; {_count(self.disagreements, 'pair')} judged both ways"
+            text += f"; {counted(self.disagreements, 'pair')} judged both ways"
         return f"{text}."
 
 
@@ -291,13 +292,10 @@ def agreement(entries: Iterable[Entry]) -> tuple[int, int]:
 
 def self_agreement(entries: Iterable[Entry]) -> tuple[int, int]:
     """Return how many repeats say what was said at first, and how many there are."""
-    told = [again == entry.choice for entry in entries if entry.choice for again in entry.repeats]
+    told = [again == entry.choice for entry in entries if entry.choice
+            for again in entry.repeats if again != "skip"]
     return sum(told), len(told)
 
 
 def _digest(what: object) -> str:
     return sha256(json.dumps(what).encode()).hexdigest()[:32]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun if number == 1 else noun + 's'}"

@@ -15,6 +15,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from workbench.formatting import counted
 from workbench.store.csv_cells import as_text
 from workbench.store.judged import (
     CLEARLY,
@@ -71,10 +72,10 @@ class JudgedFile:
     def summary(self) -> str:
         """Say in one sentence what was read and what was not."""
         choices = Counter(mark.choice for _, marks in self.found for mark in marks)
-        said = [_count(len({pair.digest for pair, _ in self.found}), "pair")] * bool(self.found)
+        said = [counted(len({pair.digest for pair, _ in self.found}), "pair")] * bool(self.found)
         for number, noun in ((choices["first"] + choices["second"], "preference"),
                              (choices["tie"], "tie"), (len(self.thumbs), "thumb")):
-            said += [_count(number, noun)] * bool(number)
+            said += [counted(number, noun)] * bool(number)
         said += [f"{choices['both_bad']:,} both bad"] * bool(choices["both_bad"])
         text = ", ".join(said) or "Nothing"
         if self.counts:
@@ -234,11 +235,11 @@ def _write_jsonl(judged: _Judged) -> tuple[bytes, str]:
             else:
                 record = pair_record(decided) | _beside(mark)
                 lines.append(f"{json.dumps(record, ensure_ascii=False)}\n")
-    left = [_count(number, noun) for number, noun in (
+    left = [counted(number, noun) for number, noun in (
         (repeats, "repeat"), (unmarked, "unmarked pair")) if number]
     if neither:
         left.append(f"{neither:,} ties or both bad")
-    said = f"{_count(len(lines), 'preference')} written"
+    said = f"{counted(len(lines), 'preference')} written"
     if left:
         said += f"; left out, which CSV would keep: {', '.join(left)}"
     return "".join(lines).encode(), f"{said}."
@@ -268,7 +269,7 @@ def _write_csv(judged: _Judged) -> tuple[bytes, str]:
             writer.writerow(row)
             number += mark is not None
     return file.getvalue().encode(), (
-        f"{_count(number, 'mark')} of {_count(len(judged), 'pair')} written.")
+        f"{counted(number, 'mark')} of {counted(len(judged), 'pair')} written.")
 
 
 _Cell = str | int | float
@@ -321,7 +322,3 @@ _COLUMNS: Mapping[str, _Column] = {
     "prompt_messages": lambda pair, _: json.dumps(pair.messages) if (
         pair.messages and not pair.turns) else "",
 }
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun if number == 1 else noun + 's'}"

@@ -131,24 +131,27 @@ class Judgements:
         return map(pair_record, self._reader().query(
             "select * from judged_pairs where set_id = ? order by id", [set_id]))
 
-    def entries(self, set_id: int, by: str) -> list[Entry]:
-        """Return the pairs of a set without their texts, and what a person said of each."""
+    def entries(self, set_id: int, by: str, pair_id: int | None = None) -> list[Entry]:
+        """Return the pairs of a set, or one, without their texts, and what a person said of
+        each."""
+        which, one = ("", []) if pair_id is None else (" and p.id = ?", [pair_id])
         said: dict[int, tuple[Choice, int, int]] = {}
         again: dict[int, list[Choice]] = defaultdict(list)
-        for pair_id, mark_id, choice, strength, repeat in self._reader().execute(
+        for pair, mark, choice, strength, repeat in self._reader().execute(
                 "select m.pair_id, m.id, m.choice, m.strength, m.repeat from marks m "
                 "join judged_pairs p on p.id = m.pair_id where p.set_id = ? and m.by = ? "
-                "and m.judge = 0 and m.replaced_by is null order by m.id", [set_id, by]):
+                f"and m.judge = 0 and m.replaced_by is null{which} order by m.id",
+                [set_id, by, *one]):
             if repeat:
-                again[pair_id].append(choice)
+                again[pair].append(choice)
             else:
-                said[pair_id] = choice, strength, mark_id
+                said[pair] = choice, strength, mark
         nothing: tuple[Choice | None, int, int] = None, 0, 0
-        return [Entry(pair_id, prompt, (number(first), number(second)),
-                      *said.get(pair_id, nothing), repeats=tuple(again.get(pair_id, ())))
-                for pair_id, prompt, first, second in self._reader().execute(
-                    "select id, prompt_digest, first_score, second_score from judged_pairs "
-                    "where set_id = ? order by id", [set_id])]
+        return [Entry(pair, prompt, (number(first), number(second)), *said.get(pair, nothing),
+                      repeats=tuple(again.get(pair, ())))
+                for pair, prompt, first, second in self._reader().execute(
+                    "select p.id, prompt_digest, first_score, second_score from judged_pairs p "
+                    f"where set_id = ?{which} order by p.id", [set_id, *one])]
 
     def prompts(self, set_id: int) -> dict[str, str]:
         """Return the prompts of a set by what :class:`Entry` calls them, the first first."""

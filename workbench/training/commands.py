@@ -206,7 +206,8 @@ class Try:
 
     Between cycles only, and without a trace in the run. ``temperature``, ``top_p``, ``seed`` and
     ``length`` are those of :class:`workbench.models.decoding.Decoding`; ``id`` comes back in the
-    events. Of ``known`` those whose text is one of the prompts bring their turns and columns.
+    events. Of ``known`` those whose text is one of the prompts bring their turns and columns. A
+    prompt that is there several times is completed by other random numbers each time.
     """
 
     id: int

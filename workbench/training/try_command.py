@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 
 from workbench.feedback.reward_arguments import missing_column
@@ -97,6 +98,7 @@ class Trying(SideRequest):
                 eos_ids=trainer.policy_tokenizer.eos_ids,
                 stopped=trainer.policy_tokenizer.stopped,
                 written=written,
+                numbers=_times_before(command.prompts),
             )
         found = exchanges(completions.responses())
         scores, parts, cuts = score_all(trainer.reward, found, control=self)
@@ -114,3 +116,14 @@ class Trying(SideRequest):
             start = read_logprobs(
                 reference, completions, temperature=1.0, max_tokens=0, control=self)
         return (completions.logprobs - start).sum(dim=1).tolist()
+
+
+def _times_before(prompts: Sequence[str]) -> list[int]:
+    """Return of each prompt how often it stands before: as often as it does it is completed by
+    other random numbers."""
+    seen = Counter[str]()
+    found = []
+    for prompt in prompts:
+        found.append(seen[prompt])
+        seen[prompt] += 1
+    return found

@@ -187,6 +187,7 @@ class Controller(QObject):
             case (ev.TryStarted() | ev.TryProgress() | ev.TryScored() | ev.TryFailed()
                   | ev.TryFinished()):
                 window.trying.handle(event)
+                window.judge.handle(event)
             case ev.WritingOn() | ev.WroteOn() | ev.WritingOnFailed():
                 window.paths.handle(event)
             case ev.DistributionRead() | ev.ReadingDistributionFailed():
@@ -237,6 +238,7 @@ class Controller(QObject):
             self._window.hyperparameters.refused(event.problems)
         if event.command == "Try":
             self._window.trying.refused()
+            self._window.judge.adding.refused()
         if event.command in ("Fork", "LoadModels"):
             self.experiments.refused()
         if event.command in ("Start", "ResumeRun", "LoadModels"):
@@ -415,10 +417,12 @@ class Controller(QObject):
                 sentence, "Undo", "Bring back the prompts that were there (Ctrl+Z)", undo, level))
         window.metrics.message.connect(window.toast.show_message)
         window.completions.message.connect(window.toast.show_message)
-        for view in (window.prompts, window.metrics, window.completions):
+        for view in (window.prompts, window.metrics, window.completions, window.judge):
             view.saved.connect(window.toast.show_saved)
         window.trying.message.connect(window.toast.show_message)
-        window.trying.command.connect(self._try)
+        for tries in (window.trying, window.judge):
+            tries.command.connect(self._try)
+        window.judge.message.connect(window.toast.show_message)
         window.paths.wanted.connect(self._send)
         window.chances.wanted.connect(self._send)
         window.frontier.command.connect(self._send)

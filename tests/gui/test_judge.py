@@ -1,0 +1,464 @@
+"""The Judge view: pairs come, keys mark them, and what was marked is kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from helpers.window import Opened, fill, ready
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QAction, QTextCursor
+from PySide6.QtWidgets import QApplication, QComboBox, QFileDialog, QLabel
+from pytestqt.qtbot import QtBot
+
+from workbench.formatting import percent
+from workbench.gui.judge.queue import EVERY, MARKED, OTHERWISE, SKIPPED
+from workbench.gui.judge.view import JudgeView
+from workbench.records import Completion
+from workbench.store.judged import CLEARLY, SLIGHTLY, Mark, PairToJudge, Side, shown_left
+from workbench.store.records import CompletionRecord, Prompt
+from workbench.store.store import Store
+from workbench.training import commands as do
+from workbench.training import events as ev
+from workbench.training.events import State
+
+KEYS = (Qt.Key.Key_1, Qt.Key.Key_2, Qt.Key.Key_3, Qt.Key.Key_4)
+ME = "ann"
+
+
+def pairs(number: int, scores: bool = True) -> list[PairToJudge]:
+    """Pairs whose first completion the reward scored higher, ever less so."""
+    return [PairToJudge(f"Prompt {i % 7}", Side(f" good {i}", score=2 + 1 / (i + 1)),
+                        Side(f" bad {i}", score=2.0)) if scores else
+            PairToJudge(f"Prompt {i}", Side(f" good {i}"), Side(f" bad {i}"))
+            for i in range(number)]
+
+
+def put_in(store: Store, found: list[PairToJudge], name: str = "Mine") -> int:
+    set_id = store.judgements.make_set(name, seed=5).result()
+    store.judgements.add(set_id, found).result()
+    return set_id
+
+
+@pytest.fixture
+def judge(opened: Opened) -> JudgeView:
+    """The view in front, with the keyboard."""
+    view = opened.window.judge
+    view.rename_person(ME)
+    opened.window.reveal("judge")
+    view.load_now()
+    return view
+
+
+def press(qtbot: QtBot, view: JudgeView, key: Qt.Key, shift: bool = False) -> None:
+    modifier = Qt.KeyboardModifier.ShiftModifier if shift else Qt.KeyboardModifier.NoModifier
+    view.stage.setFocus()
+    qtbot.keyClick(view.stage, key, modifier)
+
+
+def kept(store: Store, set_id: int) -> list[Mark]:
+    """The marks on the disk, once all that were made are."""
+    store.judgements.make_set("behind all of them").result()
+    return store.judgements.marks(set_id)
+
+
+def choose(view: JudgeView, shown: str) -> None:
+    view.bar.want(shown)
+
+
+def test_an_empty_view_says_how_to_begin_and_does_it_with_one_click(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    view = opened.window.judge
+    opened.window.reveal("judge")
+    page = view.empty_page
+    assert view.pages.currentWidget() is page
+    assert [b.isEnabled() for b in page.buttons] == [False, False, True]
+    assert "Start a run, or choose one in Runs, first." in page.buttons[0].toolTip()
+    run_id = fill(store)
+    opened.controller.show_run(run_id)
+    assert page.buttons[0].text() == "Start policy against cycle 3 of Run 1"
+    qtbot.mouseClick(page.buttons[0], Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: view.pages.currentWidget() is view.pair_page)
+    assert view.bar.said.text() == "0 of 3 marked, 3 left"
+    assert {view.stage.left.toPlainText(), view.stage.right.toPlainText()} == {
+        "clean and quiet 0", "clean and quiet 3"}
+    assert "3 pairs added." in opened.window.toast.text
+
+
+def test_a_pair_is_blind_and_its_side_is_that_of_the_seed(
+    judge: JudgeView, store: Store
+) -> None:
+    put_in(store, pairs(4))
+    judge.load_now()
+    assert judge.stage.prompt.toPlainText() == "Prompt 0"
+    first = judge.stage.left.toPlainText() == "good 0"
+    assert first is (shown_left(5, 1) == "first")
+    assert all(not label.isVisibleTo(judge) for label in judge.stage._facts)
+    seen = [label.text() for label in judge.findChildren(QLabel) if label.isVisibleTo(judge)]
+    assert not any("reward" in text or "cycle" in text for text in seen)
+
+
+def test_keys_mark_and_the_next_pair_comes(qtbot: QtBot, judge: JudgeView, store: Store) -> None:
+    set_id = put_in(store, pairs(7))
+    judge.load_now()
+    press(qtbot, judge, Qt.Key.Key_1)
+    assert judge.stage.prompt.toPlainText() == "Prompt 1"
+    press(qtbot, judge, Qt.Key.Key_2, shift=True)
+    press(qtbot, judge, Qt.Key.Key_3)
+    press(qtbot, judge, Qt.Key.Key_4)
+    press(qtbot, judge, Qt.Key.Key_Space)
+    other = {"first": "second", "second": "first"}
+    marks = kept(store, set_id)
+    assert [(m.pair, m.choice, m.strength, m.by) for m in marks] == [
+        (1, shown_left(5, 1), SLIGHTLY, ME), (2, other[shown_left(5, 2)], CLEARLY, ME),
+        (3, "tie", SLIGHTLY, ME), (4, "both_bad", 0, ME), (5, "skip", 0, ME)]
+    assert [m.left for m in marks] == [shown_left(5, number) for number in range(1, 6)]
+    assert all(m.seconds >= 0 for m in marks)
+    assert judge.bar.said.text() == "4 of 7 marked, 2 left · last: left for later"
+    choose(judge, SKIPPED)
+    assert judge.stage.prompt.toPlainText() == "Prompt 4"
+    press(qtbot, judge, Qt.Key.Key_1)
+    assert judge.pages.currentWidget() is judge.done_page
+    assert kept(store, set_id)[-1].choice == shown_left(5, 5)
+
+
+def test_arrows_go_back_and_a_mark_can_be_made_anew(
+    qtbot: QtBot, judge: JudgeView, store: Store
+) -> None:
+    set_id = put_in(store, pairs(3))
+    judge.load_now()
+    press(qtbot, judge, Qt.Key.Key_1)
+    press(qtbot, judge, Qt.Key.Key_Left)
+    assert judge.stage.prompt.toPlainText() == "Prompt 0"
+    assert judge.stage.buttons["left"].accessibleName() == "Left is better, as you said"
+    press(qtbot, judge, Qt.Key.Key_Left)  # nothing is before it
+    press(qtbot, judge, Qt.Key.Key_Space)  # it stays marked
+    press(qtbot, judge, Qt.Key.Key_Left)
+    press(qtbot, judge, Qt.Key.Key_4)
+    assert judge.stage.prompt.toPlainText() == "Prompt 1"
+    assert [(m.pair, m.choice, m.stands) for m in kept(store, set_id)] == [
+        (1, shown_left(5, 1), False), (1, "both_bad", True)]
+
+
+def test_undo_takes_exactly_the_last_back(qtbot: QtBot, judge: JudgeView, store: Store) -> None:
+    set_id = put_in(store, pairs(5))
+    judge.load_now()
+    for key in KEYS:
+        press(qtbot, judge, key)
+    press(qtbot, judge, Qt.Key.Key_Z)
+    assert judge.stage.prompt.toPlainText() == "Prompt 3"
+    qtbot.keyClick(judge.stage.left, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert judge.stage.prompt.toPlainText() == "Prompt 2"
+    assert [m.pair for m in kept(store, set_id)] == [1, 2]
+    press(qtbot, judge, Qt.Key.Key_4)
+    assert [(m.pair, m.choice) for m in kept(store, set_id)][-1] == (3, "both_bad")
+    for _ in range(4):
+        press(qtbot, judge, Qt.Key.Key_Z)
+    assert kept(store, set_id) == []
+
+
+def test_three_hundred_marks_of_which_twenty_are_undone_are_there_when_it_is_opened_again(
+    qtbot: QtBot, store: Store
+) -> None:
+    set_id = put_in(store, pairs(400))
+    opened = Opened(store)
+    with qtbot.waitActive(opened.window):
+        opened.window.show()
+        opened.window.activateWindow()
+    view = opened.window.judge
+    view.rename_person(ME)
+    opened.window.reveal("judge")
+    view.load_now()
+    made = []
+    for number in range(300):
+        assert view._pair is not None
+        made.append((view._pair.id, view.queue.repeating))
+        press(qtbot, view, KEYS[number % 2], shift=number % 5 == 0)
+    for _ in range(20):
+        press(qtbot, view, Qt.Key.Key_Z)
+    state = view.save_state()
+    opened.close()
+    found = kept(store, set_id)
+    assert [(m.pair, m.repeat) for m in found] == made[:280]
+    assert [m.id for m in found] == sorted(m.id for m in found)
+    again = Opened(store)
+    again.window.judge.restore_state(state)
+    with qtbot.waitSignal(again.window.first_paint):
+        again.window.show()
+    again.window.reveal("judge")
+    again.window.judge.load_now()
+    queue = again.window.judge.queue
+    assert queue.done == len({pair for pair, _ in made[:280]})
+    assert queue.current is not None
+    assert queue.current.choice is None
+    again.close()
+
+
+def test_every_tenth_comes_again_with_its_sides_swapped(
+    qtbot: QtBot, judge: JudgeView, store: Store
+) -> None:
+    set_id = put_in(store, pairs(15))
+    judge.load_now()
+    for _ in range(EVERY):
+        assert not judge.queue.repeating
+        press(qtbot, judge, Qt.Key.Key_1)
+    assert judge.queue.repeating
+    assert judge._pair is not None
+    pair, text = judge._pair.id, judge.stage.left.toPlainText()
+    assert pair in range(1, EVERY - 4)
+    assert judge.stage.buttons["left"].accessibleName() == "Left is better"
+    press(qtbot, judge, Qt.Key.Key_1)  # always the left: the other than before
+    first, again = (m for m in kept(store, set_id) if m.pair == pair)
+    assert (again.repeat, again.left != first.left, again.choice != first.choice) == (
+        True, True, True)
+    assert text != f"good {pair - 1}" or first.choice == "second"
+    assert "self-agreement 0 of 1" in judge.bar.said.text()
+    assert judge.stage.prompt.toPlainText() == "Prompt 3"
+    press(qtbot, judge, Qt.Key.Key_Z)
+    assert judge.queue.repeating
+    assert judge.stage.left.toPlainText() == text
+
+
+def test_a_key_that_is_held_marks_one_pair(judge: JudgeView) -> None:
+    actions = [a for a in judge.stage.actions() if a.objectName() != "judge_undo"]
+    assert len(actions) == 6
+    assert not any(action.autoRepeat() for action in judge.stage.actions())
+
+
+def test_a_double_click_marks_one_pair(qtbot: QtBot, judge: JudgeView, store: Store) -> None:
+    set_id = put_in(store, pairs(3))
+    judge.load_now()
+    button = judge.stage.buttons["right"]
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    qtbot.mouseDClick(button, Qt.MouseButton.LeftButton)
+    assert len(kept(store, set_id)) == 1
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+    assert [m.pair for m in kept(store, set_id)] == [1, 2]
+
+
+def test_by_the_keyboard_alone(qtbot: QtBot, judge: JudgeView, store: Store) -> None:
+    """A button that has the keyboard is pressed by Space, which skips elsewhere."""
+    set_id = put_in(store, pairs(3))
+    judge.load_now()
+    button = judge.stage.buttons["tie"]
+    button.setFocus(Qt.FocusReason.TabFocusReason)
+    qtbot.keyClick(button, Qt.Key.Key_Space)
+    qtbot.keyClick(judge.stage.right, Qt.Key.Key_Space)
+    assert [m.choice for m in kept(store, set_id)] == ["tie", "skip"]
+    qtbot.keyClick(judge.stage.left, Qt.Key.Key_Left)
+    assert judge.stage.prompt.toPlainText() == "Prompt 1"
+
+
+def test_what_is_typed_into_the_guidelines_marks_nothing(
+    qtbot: QtBot, judge: JudgeView, store: Store
+) -> None:
+    set_id = put_in(store, pairs(3))
+    judge.load_now()
+    judge.toggle_guidelines()
+    qtbot.keyClicks(judge.guidelines.field, "1 z 2")
+    assert kept(store, set_id) == []
+    press(qtbot, judge, Qt.Key.Key_1)
+    [mark] = kept(store, set_id)
+    assert store.judgements.guidelines(mark.guidelines) == "1 z 2"
+    assert store.judgements.set("Mine").guidelines == "1 z 2"
+
+
+def test_differences_are_shown_on_request(judge: JudgeView, store: Store) -> None:
+    put_in(store, [PairToJudge("p", Side(" a good warm tea"), Side(" a good cold tea"))])
+    judge.load_now()
+
+    def marked() -> bool:
+        cursor = QTextCursor(judge.stage.left.document())
+        cursor.setPosition(9)
+        return bool(cursor.charFormat().fontUnderline())
+    assert not marked()
+    judge.bar.differences.click()
+    assert marked()
+
+
+def test_where_the_reward_says_otherwise(qtbot: QtBot, judge: JudgeView, store: Store) -> None:
+    """It scored the first higher in every pair; the person prefers the second in two of six."""
+    put_in(store, pairs(8))
+    judge.load_now()
+    for number in range(1, 7):
+        first = shown_left(5, number) == "first"
+        wants_first = number not in (2, 4)
+        press(qtbot, judge, Qt.Key.Key_1 if first == wants_first else Qt.Key.Key_2)
+    link = judge.bar.agreement
+    assert link.text() == (
+        f"You and the reward agree on {percent(2 / 3)}; see the 2 where you do not")
+    qtbot.mouseClick(link, Qt.MouseButton.LeftButton)
+    assert judge.bar.wanted == OTHERWISE
+    assert judge.queue.position == (1, 2)
+    assert judge.stage.prompt.toPlainText() == "Prompt 1"
+    facts = {label.text() for label in judge.stage._facts if label.isVisibleTo(judge)}
+    assert facts == {"reward 2.50", "reward 2.00"}
+    press(qtbot, judge, Qt.Key.Key_Right)
+    assert judge.stage.prompt.toPlainText() == "Prompt 3"
+
+
+def test_the_most_useful_comes_first(judge: JudgeView, store: Store) -> None:
+    put_in(store, [*pairs(3), *pairs(1, scores=False)])
+    judge.load_now()
+    judge.bar.turn_nearest()
+    assert [judge.queue.entries[n].apart for n in judge.queue._ids][:3] == pytest.approx(
+        [1 / 3, 1 / 2, 1])
+    assert judge.stage.prompt.toPlainText() == "Prompt 2"
+
+
+def test_pairs_of_one_prompt_and_of_another_person(
+    qtbot: QtBot, judge: JudgeView, store: Store
+) -> None:
+    set_id = put_in(store, pairs(9))
+    for number in (1, 2, 3):
+        store.judgements.mark(number, "bob", "first").result()
+        store.judgements.mark(number, ME, "first" if number == 2 else "second").result()
+    judge.load_now()
+    prompts = judge.bar.prompts
+    prompts.setCurrentIndex(prompts.findText("Prompt 1"))
+    prompts.activated.emit(prompts.currentIndex())
+    assert judge.queue.position[1] == 1  # that of the marked one is left out
+    assert judge.stage.prompt.toPlainText() == "Prompt 1"
+    prompts.setCurrentIndex(0)
+    choose(judge, "person:bob")
+    assert judge.bar.shown.currentText() == "bob says otherwise"
+    assert judge.queue._ids == [1, 3]
+    choose(judge, MARKED)
+    assert judge.queue.position[1] == 3
+    judge.rename_person("bob")
+    assert judge.queue.done == 3
+    assert store.judgements.people(set_id) == {ME: 3, "bob": 3}
+
+
+def test_sets_are_made_named_and_deleted(judge: JudgeView, store: Store) -> None:
+    put_in(store, pairs(2))
+    put_in(store, pairs(1), "Other")
+    judge.load_now()
+    assert judge.bar.sets.isVisibleTo(judge)
+    judge.bar.sets.setCurrentIndex(1)
+    judge.bar.sets.activated.emit(1)
+    assert (judge.set_name, len(judge.queue.entries)) == ("Other", 1)
+    judge.rename_set("Mine")  # is another's
+    assert judge.set_name == "Other"
+    judge.rename_set("Taste")
+    judge.choose_set("New")
+    assert judge.pages.currentWidget() is judge.empty_page
+    judge.delete_set()
+    assert [each.name for each in store.judgements.sets()] == ["Mine", "Taste"]
+    assert judge.set_name == "Mine"
+
+
+def test_a_file_is_read_judged_and_written(
+    qtbot: QtBot, judge: JudgeView, opened: Opened, store: Store, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.jsonl"
+    record = {"prompt": "The tea was", "chosen": " hot.", "rejected": " a tea."}
+    path.write_text("".join(json.dumps(each) + "\n" for each in (
+        record, {**record, "rejected": " hot."})))
+    judge.adding.add_file(path)
+    qtbot.waitUntil(lambda: len(judge.queue.entries) == 1)
+    assert "Line 2 has two equal answers." in opened.window.toast.text
+    press(qtbot, judge, Qt.Key.Key_1)
+    written = tmp_path / "b.csv"
+    judge.export(written)
+    qtbot.waitUntil(written.exists)
+    assert len(written.read_text().splitlines()) == 3
+    judge.adding.add_file(tmp_path / "none.jsonl")
+    qtbot.waitUntil(lambda: "There is no file" in opened.window.toast.text)
+
+
+def test_two_fresh_samples_of_the_policy(
+    qtbot: QtBot, judge: JudgeView, opened: Opened, store: Store
+) -> None:
+    ready(opened)
+    opened.window.prompts._model.load([Prompt("The film was"), Prompt("off", False)])
+    qtbot.mouseClick(judge.empty_page.buttons[1], Qt.MouseButton.LeftButton)
+    asked = opened.sent[-1]
+    assert isinstance(asked, do.Try)
+    assert (asked.prompts, asked.sources) == (
+        ("The film was", "The film was"), (do.TrySource("current"),))
+    assert "The policy writes two completions of 1 prompt" in judge.empty_page.sentence.text()
+    opened.controller.handle([
+        ev.TryStarted(asked.id, ("Run 1 after cycle 2",)),
+        ev.TryScored(asked.id, 0, tuple(
+            Completion(row, text, score, 0.1, 4, True)
+            for row, (text, score) in enumerate(((" good", 1.0), (" bad", 0.5))))),
+        ev.TryFinished(asked.id, False)])
+    qtbot.waitUntil(lambda: judge.pages.currentWidget() is judge.pair_page)
+    assert opened.window.trying.attempts == ()
+    assert judge._pair is not None
+    assert judge._pair.pair.first.origin.writer == "Run 1 after cycle 2"
+    opened.controller.handle([ev.StateChanged(State.RUNNING)])
+    assert "pause the run" in judge.adding.why_not_fresh()
+
+
+def test_siblings_and_two_cycles_are_asked_for(
+    qtbot: QtBot, judge: JudgeView, opened: Opened, store: Store
+) -> None:
+    run_id = fill(store)
+    store.record_cycle(run_id, 4, metrics={}, comparison=[], rollout=[
+        CompletionRecord(i, 0, "The hotel was", f" text {i}", 0.5, 0.1, 3, True)
+        for i in range(4)]).result()
+    opened.controller.show_run(run_id)
+    judge.menus._ask_cycles()
+    dialog = judge.findChild(QComboBox, "judge_cycle_1").window()
+    second = dialog.findChild(QComboBox, "judge_cycle_2")
+    second.setCurrentIndex(second.findText("Cycle 2"))
+    dialog.accept()
+    qtbot.waitUntil(lambda: len(judge.queue.entries) == 3)
+    QApplication.sendPostedEvents(None, 0)
+    judge.menus._ask_cycle()
+    dialog = [w for w in judge.findChildren(QComboBox, "judge_cycle_1") if w.isVisible()][-1]
+    assert dialog.currentText() == "Cycle 4"
+    dialog.window().accept()
+    qtbot.waitUntil(lambda: len(judge.queue.entries) == 5)
+
+
+def test_export_is_asked_for(judge: JudgeView, store: Store) -> None:
+    put_in(store, pairs(1))
+    judge.load_now()
+    judge.bar.more_menu.aboutToShow.emit()
+    actions = {a.text(): a for a in judge.bar.more_menu.actions()}
+    assert f"Judging as {ME}…" in actions
+    assert not actions["Learn from them"].isEnabled()
+    actions["Export…"].trigger()
+    dialog = judge.findChild(QFileDialog, "judge_export")
+    assert dialog.defaultSuffix() == "jsonl"
+    dialog.reject()
+
+
+def test_what_was_chosen_is_remembered(judge: JudgeView, store: Store) -> None:
+    put_in(store, pairs(2))
+    put_in(store, pairs(2), "Other")
+    judge.choose_set("Other")
+    judge.bar.differences.setChecked(True)
+    judge.toggle_guidelines()
+    judge.bar.turn_nearest()
+    saved = judge.save_state()
+    judge.restore_state({})
+    judge.restore_state(saved | {"nonsense": 1})
+    judge.load_now()
+    assert judge.save_state() == saved
+    assert judge.set_name == "Other"
+
+
+def test_a_mark_that_is_not_kept_is_said(
+    qtbot: QtBot, judge: JudgeView, opened: Opened, store: Store
+) -> None:
+    put_in(store, pairs(2))
+    judge.load_now()
+    store.path.rename(store.path.with_suffix(".away"))
+    press(qtbot, judge, Qt.Key.Key_1)
+    qtbot.waitUntil(lambda: "The mark was not kept" in opened.window.toast.text)
+    store.path.with_suffix(".away").rename(store.path)
+    judge.load_now()
+    assert judge.queue.done == 0
+
+
+def test_every_key_is_among_the_shortcuts(opened: Opened) -> None:
+    names = {action.objectName() for action in opened.window.all_actions()
+             if isinstance(action, QAction)}
+    assert {"judge_left", "judge_left_clearly", "judge_right", "judge_tie", "judge_both_bad",
+            "judge_undo"} <= names

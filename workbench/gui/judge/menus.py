@@ -1,0 +1,113 @@
+"""What the menus of the Judge view offer, and what is asked for first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from PySide6.QtWidgets import QLineEdit
+
+from workbench.formatting import counted
+from workbench.gui.judge.bar import Source
+from workbench.gui.judge.cycles_dialog import CyclesDialog
+from workbench.gui.widgets.dialog import ask, ask_for, choose_file, choose_new_file
+from workbench.store.prompt_files import ENDINGS
+
+if TYPE_CHECKING:
+    from workbench.gui.judge.view import JudgeView
+
+_FILTERS = f"Pairs ({' '.join(f'*{ending}' for ending in ENDINGS)});;All files (*)"
+_WRITTEN = "TRL preferences (*.jsonl);;Every mark (*.csv)"
+_LINE = Source("", "", "", lambda: None)
+
+
+class Menus:
+    """Those of one view."""
+
+    def __init__(self, view: JudgeView) -> None:
+        self._view = view
+
+    def sources(self) -> list[Source]:
+        """Return what pairs can be made of."""
+        return self._view.adding.sources(self._ask_cycles, self._ask_cycle, self._ask_file)
+
+    def more(self) -> list[Source]:
+        """Return what else can be done."""
+        view = self._view
+        there, name = view.store.judgements.set(view.set_name) is not None, view.set_name
+        no_set = "" if there else "Add pairs first."
+        no_mark = no_set or ("" if view.queue.done else "Mark a pair first.")
+        return [
+            Source("Nearest scores first", "The most useful next: pairs whose scores are nearest "
+                   "to each other come first, for of these the reward is least sure", "",
+                   view.bar.turn_nearest, view.bar.nearest),
+            Source("Guidelines", "Your own words on what is good, beside the pair; each mark keeps "
+                   "which were there", "", view.toggle_guidelines, view.guidelines_shown),
+            Source(f"Judging as {view.person}…", "Under which name your marks are kept", "",
+                   self._ask_person),
+            _LINE,
+            Source("New set…", "Begin another set of pairs", "", self._ask_new),
+            Source("Rename set…", f"Give “{name}” another name", no_set, self._ask_name),
+            Source("Delete set…", f"Remove “{name}” with its pairs and marks", no_set,
+                   self._ask_delete),
+            _LINE,
+            Source("Export…", "Write this set as pairs that others learn from, or with every mark",
+                   no_set, self._ask_export),
+            Source("Learn from them", "Choose DPO in Hyperparameters, with these judgements as "
+                   "what it learns from", no_mark, lambda: view.learn_wanted.emit(name)),
+        ]
+
+    # -- asking
+
+    def _ask_cycles(self) -> None:
+        cycles = self._view.adding.cycles()
+        if len(cycles) > 1:
+            CyclesDialog(
+                self._view, "Pairs of two cycles", "What each compared prompt was completed with "
+                "after two cycles makes a pair.", ("First", "Second"), cycles,
+                (cycles[0], cycles[-1]), self._view.adding.add_cycles).open()
+
+    def _ask_cycle(self) -> None:
+        view = self._view
+        run = None if view.run_id is None else view.store.run(view.run_id)
+        if run is not None and run.cycles:
+            CyclesDialog(
+                view, "Pairs of one cycle", "What a cycle wrote to the same prompt stands two and "
+                "two.", ("Cycle",), range(1, run.cycles + 1), (run.cycles,),
+                view.adding.add_siblings).open()
+
+    def _ask_file(self) -> None:
+        choose_file(self._view, "judge_file", "Pairs to judge",
+                    lambda paths: self._view.adding.add_file(paths[0]), filters=_FILTERS)
+
+    def _ask_person(self) -> None:
+        self._ask_text("judge_person", "Your name", "Under which name are your marks kept?",
+                       self._view.person, "Judge under this name", self._view.rename_person)
+
+    def _ask_new(self) -> None:
+        self._ask_text("judge_new_set", "New set", "What is the new set called?", "",
+                       "Make the set", self._view.choose_set)
+
+    def _ask_name(self) -> None:
+        self._ask_text("judge_rename_set", "Rename set", "What is the set called?",
+                       self._view.set_name, "Rename the set", self._view.rename_set)
+
+    def _ask_text(self, name: str, title: str, question: str, text: str, tip: str,
+                  then: Callable[[str], object]) -> None:
+        field = QLineEdit(text)
+        ask_for(self._view, name, title, question, field, "OK", tip, lambda: then(field.text()))
+
+    def _ask_delete(self) -> None:
+        found = self._view.store.judgements.set(self._view.set_name)
+        if found is not None:
+            ask(self._view, "judge_delete", "Delete set",
+                f"Delete “{found.name}” with {counted(found.pairs, 'pair')} and "
+                f"{counted(found.marks, 'mark')}?", "This cannot be undone. Runs that learned from "
+                "it keep what they learned from.",
+                (("Delete", "judge_delete_accept", "Remove it for good",
+                  self._view.delete_set),), destroys=True)
+
+    def _ask_export(self) -> None:
+        name = "".join(c if c.isalnum() else "-" for c in self._view.set_name.lower()).strip("-")
+        choose_new_file(self._view, "judge_export", "Export judgements",
+                        f"{name or 'pairs'}.jsonl", _WRITTEN, self._view.export)

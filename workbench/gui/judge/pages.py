@@ -1,0 +1,84 @@
+"""What stands in place of a pair: how to begin, or that all are marked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtGui import QKeyEvent
+from PySide6.QtWidgets import QPushButton, QWidget
+
+from workbench.gui.judge.stage import is_undo
+from workbench.gui.widgets.controls import describe, enable, label, push_button
+from workbench.gui.widgets.layouts import STRETCH, hbox, vbox
+from workbench.gui.widgets.theme import set_look
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a button of a page does; ``why_not`` is why it cannot now."""
+
+    text: str
+    tip: str
+    call: Callable[[], object]
+    why_not: str = ""
+
+
+class OfferPage(QWidget):
+    """A heading, a sentence, and what can be done about it, the first of which is the main one. Its
+    keys are those of the stage that mean something without a pair."""
+
+    stepped = Signal(int)
+    undo_wanted = Signal()
+
+    def __init__(self, name: str, buttons: int) -> None:
+        super().__init__()
+        self.heading = label("", "heading", wrap=True, name=f"{name}_heading")
+        self.sentence = label("", "muted", wrap=True, name=f"{name}_sentence")
+        for text in (self.heading, self.sentence):
+            text.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self._calls: list[Callable[[], object]] = [lambda: None] * buttons
+        self.buttons: list[QPushButton] = []
+        for place in range(buttons):
+            self.buttons.append(push_button(
+                "", f"{name}_{place + 1}", "", partial(self._call, place)))
+        vbox(self, STRETCH, self.heading, self.sentence,
+             hbox(None, STRETCH, *self.buttons, STRETCH, spacing=8), STRETCH, margins=16, spacing=8)
+
+    def event(self, event: QEvent) -> bool:
+        """Keep Ctrl+Z here for the last mark."""
+        if event.type() == QEvent.Type.ShortcutOverride and is_undo(event):
+            event.accept()
+            return True
+        return super().event(event)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """The left arrow goes back to the last pair, Ctrl+Z takes the last mark back."""
+        if event.key() == Qt.Key.Key_Left:
+            self.stepped.emit(-1)
+        elif is_undo(event):
+            self.undo_wanted.emit()
+        else:
+            super().keyPressEvent(event)
+
+    def show_offers(self, heading: str, sentence: str, offers: Sequence[Offer]) -> None:
+        """Say what stands here now; an offer without a text is left out."""
+        self.heading.setText(heading)
+        self.sentence.setText(sentence)
+        main = next((place for place, offer in enumerate(offers)
+                     if offer.text and not offer.why_not), -1)
+        for place, button in enumerate(self.buttons):
+            offer = offers[place] if place < len(offers) else Offer("", "", lambda: None)
+            self._calls[place] = offer.call
+            button.setText(offer.text)
+            button.setAccessibleName(offer.text)
+            describe(button, offer.tip)
+            enable(button, not offer.why_not, offer.why_not)
+            button.setVisible(bool(offer.text))
+            set_look(button, role="primary" if place == main else "")
+
+    def _call(self, place: int) -> None:
+        self._calls[place]()

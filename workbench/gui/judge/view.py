@@ -1,0 +1,492 @@
+"""The Judge dock: a person says which of two completions is better, pair after pair."""
+
+from __future__ import annotations
+
+import getpass
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, wait
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtWidgets import QApplication, QSplitter, QStackedWidget, QWidget
+
+from workbench.formatting import counted, number, percent
+from workbench.gui.completions.rows import cycle_name
+from workbench.gui.judge.adding import FIRST_SET, Adding, TryEvent
+from workbench.gui.judge.bar import PERSON, Bar, without_newlines
+from workbench.gui.judge.guidelines import Guidelines
+from workbench.gui.judge.menus import Menus
+from workbench.gui.judge.pages import Offer, OfferPage
+from workbench.gui.judge.queue import ALL, MARKED, OTHERWISE, SHOWN, UNMARKED, Queue, other_marks
+from workbench.gui.judge.stage import Said, Shown, Stage
+from workbench.gui.judge.thumbs import Thumbs
+from workbench.gui.run_view import RunView
+from workbench.gui.widgets.layouts import vbox
+from workbench.store.home import StoreError
+from workbench.store.judged import (
+    CLEARLY,
+    Choice,
+    JudgedPair,
+    JudgedSet,
+    Side,
+    shown_left,
+)
+from workbench.store.judged_files import write_judged
+from workbench.store.prompt_readers import PromptFileError
+from workbench.training.events import State
+
+if TYPE_CHECKING:
+    from workbench.gui.background import Background
+    from workbench.store.records import Prompt
+    from workbench.store.store import Store
+
+_BEGIN = ("Pairs of completions come here, side by side and without their scores. What you say of "
+          "them is kept at once and is what DPO can learn from.")
+_TELLING = 5
+"""So many preferences say something about the reward."""
+_USES: Mapping[Choice, str] = {
+    "first": "a pair to learn from", "second": "a pair to learn from",
+    "tie": "no pair, two thumbs up", "both_bad": "no pair, two thumbs down", "skip": "skipped"}
+
+
+class JudgeView(RunView):
+    """``command`` carries what to send, ``message`` what to tell; ``saved`` a file that was
+    written; ``learn_wanted`` the name of a set that is to be learned from."""
+
+    command = Signal(object)
+    message = Signal(str, str)
+    saved = Signal(object, str)
+    learn_wanted = Signal(str)
+    _kept = Signal(object)
+
+    def __init__(self, store: Store, background: Background,
+                 prompts: Callable[[], Sequence[Prompt]],
+                 decoding: Callable[[], Mapping[str, float | int]],
+                 parent: QWidget | None = None) -> None:
+        """``prompts`` gives what the table of prompts holds, ``decoding`` how Try samples."""
+        super().__init__("judge_view", store, parent)
+        self._background = background
+        self.person = _user()
+        self._name = ""  # of the set that is judged
+        self._set: JudgedSet | None = None
+        self.queue = Queue()
+        self._pair: JudgedPair | None = None
+        self._left: Choice = "first"
+        self._began = 0.0
+        self._last = ""
+        self._asked: Future[int] | None = None
+        """The last mark that was to be kept."""
+        self._people: dict[str, int] = {}
+        """Others who have marked pairs of the set."""
+        self.thumbs = Thumbs(self, store, lambda: self.set_name, lambda: self.person)
+        self.thumbs.message.connect(self.message)
+        self.adding = Adding(self, store, background, prompts, decoding, lambda: self.set_name)
+        self.adding.command.connect(self.command)
+        self.adding.message.connect(self.message)
+        self.adding.added.connect(self._added)
+        self.adding.changed.connect(self._show)
+        self._kept.connect(self._tell_kept, Qt.ConnectionType.QueuedConnection)
+        self._build()
+        self._show()
+
+    @property
+    def set_name(self) -> str:
+        """The set that is judged, and that thumbs are put into."""
+        return self._set.name if self._set else self._name or FIRST_SET
+
+    # -- what the window tells
+
+    def show_run(self, run_id: int | None) -> None:
+        """Offer the cycles of this run."""
+        self.run_id = run_id
+        self.adding.show_run(run_id)
+        self._offer()
+
+    def cycle_available(self, run_id: int) -> None:
+        """Take note that a cycle has ended."""
+        if run_id == self.run_id and self._pair is None:
+            self._offer()
+
+    def set_alive(self, alive: bool) -> None:
+        """Nothing here depends on it."""
+
+    def show_cycle(self, cycle: int) -> None:
+        """Nothing here is of one cycle."""
+
+    def set_state(self, state: State) -> None:
+        """Take note of what can be asked for."""
+        self.adding.set_state(state)
+        self._offer()
+
+    def handle(self, event: TryEvent) -> None:
+        """Take what the policy wrote for a pair."""
+        self.adding.handle(event)
+
+    def save_state(self) -> dict[str, object]:
+        """Return what is to be remembered."""
+        self.guidelines.save()
+        return {"person": self.person, "set": self.set_name, "shown": self.bar.wanted,
+                "nearest": self.bar.nearest,
+                "differences": self.bar.differences.isChecked(),
+                "guidelines": self.guidelines_shown}
+
+    def restore_state(self, state: dict[str, Any]) -> None:
+        """Choose as :meth:`save_state` told."""
+        person, name = state.get("person"), state.get("set")
+        self.person = person if isinstance(person, str) and person else self.person
+        self._name = name if isinstance(name, str) else ""
+        bar = self.bar
+        bar.nearest = state.get("nearest") is True
+        bar.differences.setChecked(state.get("differences") is True)
+        self.guidelines.setVisible(state.get("guidelines") is True)
+        if state.get("shown") in SHOWN:
+            bar.want(str(state["shown"]))
+        self._set = None
+        self.thumbs.forget()
+        self.load_soon()
+
+    # -- reading
+
+    def load(self) -> None:
+        """Read the sets, and the pairs of the one that is judged."""
+        judgements = self.store.judgements
+        self._settle()
+        sets = judgements.sets()
+        wanted = self._set.name if self._set else self._name
+        found = next((each for each in sets if each.name == wanted), sets[0] if sets else None)
+        another = found is None or self._set is None or found.id != self._set.id
+        self._set = found
+        self.bar.show_sets(sets, found.id if found else None)
+        keep = None if another or self._pair is None else self._pair.id
+        if found is None:
+            self.queue, people = Queue(), {}
+        else:
+            self.queue = Queue(judgements.entries(found.id, self.person), found.seed)
+            people = judgements.people(found.id)
+            self.bar.show_prompts(judgements.prompts(found.id))
+        self._people = {name: marks for name, marks in people.items() if name != self.person}
+        if another:
+            self._last = ""
+            self.guidelines.show_text(found.guidelines if found else "")
+            self.thumbs.forget()
+        self._choose(keep)
+
+    def _choose(self, keep: int | None = None) -> None:
+        """Show the pairs that are wanted now."""
+        wanted, others = self.bar.wanted, None
+        if wanted.startswith(PERSON) and self._set is not None:
+            others = other_marks(self.store.judgements.marks(self._set.id),
+                                 wanted.removeprefix(PERSON))
+        self.queue.choose(ALL if others is not None else wanted, prompt=self.bar.prompt,
+                          nearest=self.bar.nearest, others=others, keep=keep)
+        self._show()
+
+    # -- what the person does
+
+    def answer(self, said: Said, strength: int = 0) -> None:
+        """Keep what was said of the pair that is shown, and go on to the next."""
+        pair, entry = self._pair, self.queue.current
+        if pair is None or entry is None or self._set is None:
+            return
+        queue = self.queue
+        if said == "skip" and not queue.repeating and entry.choice not in (None, "skip"):
+            self.step(1)  # it stays marked
+            return
+        other: Choice = "second" if self._left == "first" else "first"
+        choice = self._left if said == "left" else other if said == "right" else said
+        self.guidelines.save()
+        try:
+            kept = self.store.judgements.mark(
+                pair.id, self.person, choice, strength=strength, left=self._left,
+                seconds=round(time.monotonic() - self._began, 3),
+                guidelines=self.guidelines.text, repeat=queue.repeating)
+        except StoreError as error:
+            self.message.emit("error", str(error))
+            return
+        self._asked = kept
+        kept.add_done_callback(self._hand_over)
+        words = {"left": "left", "right": "right", "tie": "tie", "both_bad": "both bad",
+                 "skip": "left for later"}[said]
+        clearly = " clearly" if strength == CLEARLY and said in ("left", "right") else ""
+        self._last = f"last: {words}{clearly}" + (
+            ", asked again" if queue.repeating else f", {_USES[choice]}" if said != "skip" else "")
+        queue.marked(choice, strength)
+        self._show()
+
+    def undo(self) -> None:
+        """Take the last mark back, and go to its pair."""
+        if self._set is None:
+            return
+        judgements = self.store.judgements
+        try:
+            mark = judgements.undo(self._set.id, self.person).result()
+        except StoreError as error:
+            self.message.emit("error", str(error))
+            return
+        if mark is None:
+            self.message.emit("info", "There is no mark of yours here to take back.")
+            return
+        [entry] = judgements.entries(self._set.id, self.person, mark.pair)
+        self._last = "the last mark was taken back"
+        self.queue.taken_back(mark, entry)
+        self._show()
+
+    def step(self, by: int) -> None:
+        """Go on or back by so many pairs."""
+        if self.queue.step(by):
+            self._show()
+
+    @property
+    def guidelines_shown(self) -> bool:
+        """Whether the guidelines stand beside the pair."""
+        return not self.guidelines.isHidden()
+
+    def toggle_guidelines(self) -> None:
+        """Show the guidelines beside the pair, or no longer."""
+        self.guidelines.setVisible(not self.guidelines_shown)
+        if self.guidelines_shown:
+            self.guidelines.field.setFocus()
+
+    def choose_set(self, name: str) -> None:
+        """Judge another set, which is made if there is none of that name."""
+        self.guidelines.save()
+        name = without_newlines(name)
+        if not name:
+            return
+        try:
+            self.store.judgements.make_set(name).result()
+        except StoreError as error:
+            self.message.emit("error", str(error))
+            return
+        self._name, self._set, self._pair = name, None, None
+        self.load_now()
+
+    def rename_set(self, name: str) -> None:
+        """Give the set another name."""
+        name = without_newlines(name)
+        if self._set is None or not name or name == self._set.name:
+            return
+        if self.store.judgements.set(name) is not None:
+            self.message.emit("warning", f"There is a set “{name}” already; choose another name.")
+            return
+        self.store.judgements.rename_set(self._set.id, name).result()
+        self._name, self._set = name, None
+        self.load_now()
+
+    def delete_set(self) -> None:
+        """Remove the set with all that was said of its pairs."""
+        if self._set is not None:
+            self.store.judgements.delete_set(self._set.id).result()
+            self._name, self._set, self._pair = "", None, None
+            self.load_now()
+
+    def rename_person(self, name: str) -> None:
+        """Judge under another name."""
+        if name := without_newlines(name):
+            self.person, self._last = name, ""
+            self.thumbs.forget()
+            self.load_now()
+
+    def export(self, path: Path) -> None:
+        """Write the set to a file, in the background."""
+        found, judgements = self._set, self.store.judgements
+        if found is None:
+            return
+        self._settle()
+
+        def write() -> str | PromptFileError:
+            try:
+                return write_judged(path, judgements.pairs(found.id), judgements.marks(found.id))
+            except PromptFileError as error:
+                return error
+        self._background.run(write, lambda said: (
+            self.message.emit("error", str(said)) if isinstance(said, PromptFileError)
+            else self.saved.emit(path, said)))
+
+    # -- showing
+
+    def sizeHint(self) -> QSize:
+        """Wide enough for two texts beside each other."""
+        return QSize(720, 360)
+
+    def _show(self) -> None:
+        """Show the current pair, or what stands in its place."""
+        entry = self.queue.current
+        self._pair = None if entry is None else self.store.judgements.pair(entry.id)
+        there = bool(self.queue.entries)
+        self.bar.show_pairs(there)
+        if self._pair is None or entry is None or self._set is None:
+            self._offer()
+            self._turn_to(self.done_page if there else self.empty_page)
+        else:
+            self._left = shown_left(self._set.seed, entry.id, int(self.queue.repeating))
+            self.stage.show_pair(self._on_stage(self._pair))
+            self._turn_to(self.pair_page)
+            self._began = time.monotonic()
+        if there:
+            self._show_progress()
+
+    def _turn_to(self, page: QWidget) -> None:
+        """Show a page, with the keyboard where the one before had it."""
+        if page is self.pages.currentWidget():
+            return
+        focus = QApplication.focusWidget()
+        had = focus is not None and self.isAncestorOf(focus)
+        takes = self.stage if page is self.pair_page else page
+        self.pages.setCurrentWidget(page)
+        self.setFocusProxy(takes)
+        if had or focus is self:
+            takes.setFocus()
+
+    def _on_stage(self, found: JudgedPair) -> Shown:
+        pair, entry = found.pair, self.queue.current
+        left, right = (pair.first, pair.second) if self._left == "first" else (
+            pair.second, pair.first)
+        said: Said | None = None
+        clearly = known = False
+        if entry is not None and not self.queue.repeating and entry.choice:
+            clearly = entry.strength == CLEARLY
+            said = _said(entry.choice, self._left)
+            # Who looks back at what is marked may know; who may mark it anew is left blind.
+            known = entry.choice != "skip" and (
+                self.bar.wanted in (MARKED, OTHERWISE) or self.bar.wanted.startswith(PERSON))
+        facts = (self._facts(left), self._facts(right)) if known else ("", "")
+        return Shown(pair.prompt, left.text, right.text, said, clearly, facts)
+
+    def _facts(self, side: Side) -> str:
+        origin, said = side.origin, []
+        if side.score == side.score:
+            said.append(f"reward {number(side.score)}")
+        if origin.run:
+            said.append(cycle_name(origin.cycle))
+        elif origin.file:
+            said.append(f"{origin.file}, line {origin.line:,}")
+        elif origin.writer:
+            said.append(origin.writer)
+        return " · ".join(said)
+
+    def _show_progress(self) -> None:
+        queue = self.queue
+        self.bar.show_counts({name: queue.count(name) for name in SHOWN}, self._people)
+        done, of, left = queue.done, len(queue.entries), queue.left
+        said = [f"{done:,} of {of:,} marked, {left:,} left" if self.bar.wanted == UNMARKED else
+                f"Pair {queue.position[0]:,} of {queue.position[1]:,}; {done:,} of {of:,} marked"]
+        same, again = queue.with_oneself
+        if again:
+            said.append(f"self-agreement {same:,} of {again:,}")
+        said += [self._last] if self._last else []
+        agrees, told = queue.with_reward
+        about = ""
+        if told >= _TELLING:
+            about = f"You and the reward agree on {percent(agrees / told)}"
+            if told > agrees:
+                which = "the one where" if told - agrees == 1 else f"the {told - agrees:,} where"
+                about += f"; see {which} you do not"
+        self.bar.show_progress(done, of, " · ".join(said), about)
+
+    def _offer(self) -> None:
+        """Say on the pages without a pair what can be done."""
+        busy = self.adding.busy
+        sources = [s for s in self.menus.sources() if s.text]
+        start, _, _, fresh, file = sources
+        offers = [Offer(s.text, s.tip, s.call, s.why_not) for s in (start, fresh, file)]
+        if busy:
+            offers = [Offer("Stop", "Give up what the policy writes", self.adding.stop)] if (
+                "writes" in busy) else []
+        self.empty_page.show_offers("Which of two completions is better?", busy or _BEGIN, offers)
+        done, of = self.queue.done, len(self.queue.entries)
+        if self.bar.wanted == UNMARKED and not self.bar.prompt:
+            heading = f"All {counted(of, 'pair')} are marked or skipped." if of > 1 else (
+                "The pair is marked or skipped.")
+        else:
+            heading = "No pair is left here."
+        self.done_page.show_offers(heading, busy or (
+            f"{counted(done, 'mark')} of yours are kept. Add more pairs, look at others, or let "
+            "DPO learn from them."), [
+                Offer("Learn from them", "Choose DPO in Hyperparameters, with these judgements as "
+                      "what it learns from", lambda: self.learn_wanted.emit(self.set_name),
+                      "" if self._set and done else "Mark a pair first."),
+                Offer(start.text, start.tip, start.call, start.why_not),
+                Offer("Show all", "Show every pair of the set", lambda: self.bar.want(ALL))])
+
+    # -- inside
+
+    def _added(self, set_id: int) -> None:
+        if self._set is None or self._set.id == set_id:
+            self.load_now()
+
+    def _settle(self) -> None:
+        """Wait until what is read has the marks that were made."""
+        if self._asked is not None:
+            wait([self._asked])
+
+    def _hand_over(self, future: Future[int]) -> None:
+        """Called on the store's thread; the window may be gone by then."""
+        with suppress(RuntimeError):
+            self._kept.emit(future)
+
+    def _tell_kept(self, future: Future[int]) -> None:
+        if error := future.exception():
+            self.message.emit("error", f"The mark was not kept: {error}")
+            self.load_now()
+
+    def _build(self) -> None:
+        self.bar, self.menus = Bar(), Menus(self)
+        self.stage = Stage()
+        self.guidelines = Guidelines()
+        self.empty_page, self.done_page = OfferPage("judge_empty", 3), OfferPage("judge_done", 3)
+        self.pair_page = named_splitter(self.stage, self.guidelines)
+        self.pages = QStackedWidget()
+        for page in (self.empty_page, self.pair_page, self.done_page):
+            self.pages.addWidget(page)
+        vbox(self, self.bar, (self.pages, 1), margins=8, spacing=6)
+        bar, stage = self.bar, self.stage
+        bar.changed.connect(self._choose)
+        bar.set_chosen.connect(lambda _: self.choose_set(self._set_at(bar.sets.currentData())))
+        bar.otherwise_wanted.connect(lambda: bar.want(OTHERWISE))
+        bar.differences_toggled.connect(stage.show_differences)
+        bar.add_menu.aboutToShow.connect(lambda: bar.offer(bar.add_menu, self.menus.sources()))
+        bar.more_menu.aboutToShow.connect(lambda: bar.offer(bar.more_menu, self.menus.more()))
+        stage.answered.connect(self.answer)
+        stage.undo_wanted.connect(self.undo)
+        stage.stepped.connect(self.step)
+        self.guidelines.written.connect(self._keep_guidelines)
+        self.done_page.addAction(stage.undo_action)
+        self.done_page.stepped.connect(self.step)
+        self.done_page.undo_wanted.connect(self.undo)
+        self.setFocusProxy(self.empty_page)
+
+    def _set_at(self, set_id: object) -> str:
+        return next((each.name for each in self.store.judgements.sets() if each.id == set_id), "")
+
+    def _keep_guidelines(self, text: str) -> None:
+        if self._set is not None:
+            self.store.judgements.write_guidelines(self._set.id, text)
+
+
+def _said(choice: Choice, left: Choice) -> Said:
+    """Return how a choice is called where ``left`` is the side on the left."""
+    if choice == "first" or choice == "second":
+        return "left" if choice == left else "right"
+    return choice
+
+
+def named_splitter(stage: QWidget, beside: QWidget) -> QSplitter:
+    """Return what shares its room between the pair and the guidelines."""
+    splitter = QSplitter(Qt.Orientation.Horizontal)
+    splitter.setChildrenCollapsible(False)
+    for place, widget in enumerate((stage, beside)):
+        splitter.addWidget(widget)
+        splitter.setStretchFactor(place, 1 - place)
+    return splitter
+
+
+def _user() -> str:
+    """Return the name of the system's user."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return "You"
