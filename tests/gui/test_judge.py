@@ -164,9 +164,8 @@ def test_three_hundred_marks_of_which_twenty_are_undone_are_there_when_it_is_ope
 ) -> None:
     set_id = put_in(store, pairs(400))
     opened = Opened(store)
-    with qtbot.waitActive(opened.window):
+    with qtbot.waitSignal(opened.window.first_paint):
         opened.window.show()
-        opened.window.activateWindow()
     view = opened.window.judge
     view.rename_person(ME)
     opened.window.reveal("judge")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject, Signal
 
-from workbench.formatting import counted
+from workbench.formatting import both_ends, counted
 from workbench.gui.judge.bar import Source
 from workbench.store.judged import Added, Origin, PairToJudge, Side, Thumb
 from workbench.store.judged_files import JudgedFile, read_judged
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from workbench.store.store import Store
 
 FIRST_SET = "Your judgements"
+_NAME = 24  # characters of the name of a run that a button has room for
 _MOST = 16  # prompts that are completed at once
 TryEvent = ev.TryStarted | ev.TryProgress | ev.TryScored | ev.TryFailed | ev.TryFinished
 Found = tuple[Sequence[PairToJudge | Marked], Sequence[Thumb], str]
@@ -89,7 +90,7 @@ class Adding(QObject):
                 ask_file: Callable[[], object]) -> list[Source]:
         """Return all that pairs can be made of; what is asked for first is asked by the others."""
         run = None if self._run_id is None else self._store.run(self._run_id)
-        name = run.name if run else "the run"
+        name = both_ends(run.name, _NAME) if run else "the run"
         cycles = self.cycles()
         last = cycles[-1] if cycles else 0
         no_pair = "" if last else _NO_RUN if run is None else _NO_CYCLE

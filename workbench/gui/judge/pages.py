@@ -13,6 +13,7 @@ from PySide6.QtWidgets import QPushButton, QWidget
 from workbench.gui.judge.stage import is_undo
 from workbench.gui.widgets.controls import describe, enable, label, push_button
 from workbench.gui.widgets.layouts import STRETCH, hbox, vbox
+from workbench.gui.widgets.plain_text import without_mnemonic
 from workbench.gui.widgets.theme import set_look
 
 
@@ -73,7 +74,7 @@ class OfferPage(QWidget):
         for place, button in enumerate(self.buttons):
             offer = offers[place] if place < len(offers) else Offer("", "", lambda: None)
             self._calls[place] = offer.call
-            button.setText(offer.text)
+            button.setText(without_mnemonic(offer.text))
             button.setAccessibleName(offer.text)
             describe(button, offer.tip)
             enable(button, not offer.why_not, offer.why_not)
