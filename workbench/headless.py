@@ -30,6 +30,7 @@ from workbench.formatting import count_cycles, format_speed, size
 from workbench.health import NOT_FINITE
 from workbench.learning.metrics import KL, SCORES, SECONDS, SPEED
 from workbench.options import (
+    Named,
     UsageError,
     algorithm_named_by,
     data_of,
@@ -46,8 +47,9 @@ from workbench.store.store import Store
 from workbench.terminal import say, tell
 from workbench.training import commands as do
 from workbench.training import events as ev
-from workbench.training.pair_data import DataError, pairs_from_run
+from workbench.training.pair_data import DataError, pairs_from_run, pairs_of_judgements
 from workbench.training.reward_parts import PartError
+from workbench.training.scored_data import scored_of_judgements
 from workbench.training.session import Session
 
 RETRY = 10
@@ -190,12 +192,14 @@ def unusable(error: Exception) -> int:
 
 
 def _made(
-    store: Store, data: RunData | tuple[int, ...] | None, options: argparse.Namespace,
-    algorithm: Algorithm,
+    store: Store, data: Named, options: argparse.Namespace, algorithm: Algorithm,
 ) -> RunData | tuple[int, ...] | None:
-    """Return ``data`` with the pairs made of a run that is to make some, and say what it is. Only
-    the models in memory tell whether other runs had the same."""
-    if isinstance(data, tuple) and algorithm.learns_from == "pairs":
+    """Return ``data`` with what the store has of it, and say what it is. Only the models in memory
+    tell whether other runs had the same."""
+    pairs = algorithm.learns_from == "pairs"
+    if isinstance(data, str):
+        data = (pairs_of_judgements if pairs else scored_of_judgements)(store, data)
+    if isinstance(data, tuple) and pairs:
         data = pairs_from_run(store, data[0], least=options.least_difference)
     if isinstance(data, RunData):
         tell(f"{data.what}: {data.summary}")

@@ -22,6 +22,10 @@ from workbench.training.scored_data import scored_of_file
 
 _PROBLEMS = 20
 """Lines of a prompt file that are named, each in a line; the others are counted."""
+_JUDGED = "judgements:"
+Named = RunData | tuple[int, ...] | str | None
+"""What a file holds that is to be learned from, the numbers of runs, or the name of a set of
+judgements; None: nothing was named."""
 
 
 class UsageError(ValueError):
@@ -48,9 +52,8 @@ def algorithm_named_by(name: str) -> Algorithm:
 
 def data_of(
     options: argparse.Namespace, algorithm: Algorithm
-) -> RunData | tuple[int, ...] | None:
-    """Return what the file holds that is to be learned from, or the numbers of the runs; None:
-    nothing was named."""
+) -> Named:
+    """Return what the command line names to be learned from."""
     named = options.data or []
     if named and not algorithm.learns_from:
         needing = " or ".join(a.name for a in algorithms.ALGORITHMS if a.learns_from)
@@ -59,13 +62,15 @@ def data_of(
     runs = tuple(int(name) for name in named if name.isdecimal())
     if len(named) > 1 and (len(runs) < len(named) or algorithm.learns_from == "pairs"):
         several = " or several runs" if algorithm.learns_from == "completions" else ""
-        raise UsageError(f"{algorithm.title} learns from one file, one run{several}; give --data "
-                         "no more than that.")
+        raise UsageError(f"{algorithm.title} learns from one file, one run{several}, or one set of "
+                         "judgements; give --data no more than that.")
     if options.least_difference is not None and not (runs and algorithm.learns_from == "pairs"):
         raise UsageError("--least-difference goes with --data RUN, a run's number, of which pairs "
                          "are made.")
     if runs or not named:
         return runs or None
+    if named[0].startswith(_JUDGED):
+        return named[0].removeprefix(_JUDGED)
     return _data_of(Path(named[0]).expanduser(), algorithm)
 
 

@@ -12,6 +12,7 @@ import pytest
 from workbench import cli
 from workbench.assets import DEFAULT_PAIRS
 from workbench.records import Pair, PairData
+from workbench.store.judged import PairToJudge, Side
 from workbench.store.pair_files import read_pairs
 from workbench.store.store import Store
 from workbench.training.pair_data import bundled_pairs
@@ -122,6 +123,27 @@ def test_a_file_without_pairs(
     path.write_text(text)
     assert train(data=path) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_what_people_judged_is_learned_from(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(home)
+    set_id = store.judgements.make_set("Taste").result()
+    store.judgements.add(set_id, [
+        PairToJudge(f"The tea of day {i} was", Side(" hot."), Side(" a tea.")) for i in range(9)])
+    for number in range(1, 9):
+        store.judgements.mark(number, "ann", ("first", "second", "tie")[number % 3]).result()
+    store.close()
+    assert train(data="judgements:Taste", cycles=1) == 0
+    assert "Taste: 5 preferences, 3 ties." in capsys.readouterr().err
+    store = Store(home)
+    learned = store.run_data(1)
+    store.close()
+    assert (learned.what, len(learned.items)) == ("Taste", 5)
+    assert {pair.by for pair in learned.items} == {"ann"}
+    assert train(data="judgements:None") == 2
+    assert "There are no judgements called “None”; there are: “Taste”." in capsys.readouterr().err
 
 
 def test_what_cannot_be_asked_for(home: Path, tmp_path: Path,

@@ -126,6 +126,11 @@ def export_figure(opened: Opened) -> None:
     opened.window.metrics.ask_export()
 
 
+def judge_delete(opened: Opened) -> None:
+    opened.window.judge.choose_set("Mine")
+    opened.window.judge.menus._ask_delete()
+
+
 FILE = ev.UntrustedFile(str(EXAMPLE_REWARDS["vader"]), "0f" * 32, "def reward(p, c): ...")
 
 
@@ -163,6 +168,9 @@ DIALOGS: dict[str, Callable[[Opened], object]] = {
         opened.window, "A gradient was not a number.", "details", 2, "", lambda: None),
     "close_question": lambda opened: ask_about_closing(
         opened.window, stop=lambda: None, keep=lambda: None, tray=True),
+    "judge_cycles": lambda opened: opened.window.judge.menus._ask_cycles(),
+    "judge_delete": judge_delete,
+    "judge_new_set": lambda opened: opened.window.judge.menus._ask_new(),
     "more_cycles": lambda opened: ask_for_cycles(opened.window, "Run 1", 3, lambda _: None),
 }
 

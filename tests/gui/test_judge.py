@@ -9,13 +9,16 @@ import pytest
 from helpers.window import Opened, fill, ready
 from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QTextCursor
-from PySide6.QtWidgets import QApplication, QComboBox, QFileDialog, QLabel
+from PySide6.QtWidgets import QApplication, QComboBox, QFileDialog, QLabel, QToolButton
 from pytestqt.qtbot import QtBot
 
+from workbench.dpo.declaration import DPO
 from workbench.formatting import percent
+from workbench.gui.judge.adding import FIRST_SET
 from workbench.gui.judge.queue import EVERY, MARKED, OTHERWISE, SKIPPED
 from workbench.gui.judge.view import JudgeView
-from workbench.records import Completion
+from workbench.ilql.declaration import ILQL
+from workbench.records import Completion, PairData, ScoredData
 from workbench.store.judged import CLEARLY, SLIGHTLY, Mark, PairToJudge, Side, shown_left
 from workbench.store.records import CompletionRecord, Prompt
 from workbench.store.store import Store
@@ -454,6 +457,79 @@ def test_a_mark_that_is_not_kept_is_said(
     store.path.with_suffix(".away").rename(store.path)
     judge.load_now()
     assert judge.queue.done == 0
+
+
+def test_they_are_learned_from(
+    qtbot: QtBot, judge: JudgeView, opened: Opened, store: Store
+) -> None:
+    """With one click by DPO; whatever learns from single completions gets thumbs of both sides."""
+    ready(opened)
+    put_in(store, pairs(3))
+    judge.load_now()
+    for key in (Qt.Key.Key_1, Qt.Key.Key_2, Qt.Key.Key_4):
+        press(qtbot, judge, key)
+    kept(store, 1)
+    qtbot.mouseClick(judge.done_page.buttons[0], Qt.MouseButton.LeftButton)
+    dock = opened.window.hyperparameters
+    assert dock.algorithm is DPO
+    qtbot.waitUntil(lambda: not dock.data_line.reading)
+    assert dock.data_line.text.text() == "Mine (2)"
+    opened.window.actions_["start"].trigger()
+    start = next(c for c in opened.sent if isinstance(c, do.Start))
+    assert isinstance(start.data, PairData)
+    assert start.data.summary == "2 preferences, 1 both bad."
+    dock.choose_algorithm(ILQL)
+    dock.data_line._choose()
+    action = next(a for a in dock.data_line._menu.actions() if a.text() == "Mine")
+    dock.data_line._menu.close()
+    action.trigger()
+    qtbot.waitUntil(lambda: not dock.data_line.reading)
+    assert isinstance(dock.data_line.data, ScoredData)
+    assert [text.score for text in dock.data_line.data.items].count(1.0) == 2
+    assert len(dock.data_line.data.items) == 6
+    opened.controller.handle([ev.StateChanged(State.RUNNING)])
+    judge.learn_wanted.emit("Mine")
+    assert "A run is on" in opened.window.toast.text
+
+
+def test_thumbs_on_completions_and_tries(
+    qtbot: QtBot, judge: JudgeView, opened: Opened, store: Store
+) -> None:
+    opened.controller.show_run(fill(store))
+    opened.window.reveal("completions")
+    table = opened.window.completions.table
+    qtbot.waitUntil(lambda: table.model().rowCount() == 3)
+    table.setCurrentIndex(table.model().index(0, 2))
+    table.setFocus()
+
+    def given() -> list[tuple[str, bool, str]]:
+        found = store.judgements.set(FIRST_SET)
+        return [(t.completion.text, t.up, t.by) for t in store.judgements.thumbs(found.id)]
+    qtbot.keyClick(table, Qt.Key.Key_U)
+    assert given() == [("clean and quiet 3", True, ME)]
+    spoken = table.model().index(0, 2).data(Qt.ItemDataRole.AccessibleTextRole)
+    assert ", thumbs up: clean and quiet 3" in spoken
+    before = table.grab().toImage()
+    qtbot.keyClick(table, Qt.Key.Key_D)
+    assert given() == [("clean and quiet 3", False, ME)]
+    assert table.grab().toImage() != before
+    qtbot.keyClick(table, Qt.Key.Key_D)
+    assert given() == []
+    trying = opened.window.trying
+    opened.controller.handle([ev.StateChanged(State.PAUSED)])
+    trying.prompt.setPlainText("The film was")
+    trying.button.click()
+    command = opened.sent[-1]
+    opened.controller.handle([
+        ev.TryStarted(command.id, ("start", "now")),
+        ev.TryScored(command.id, 0, (Completion(0, " dull", 0.5, 0.0, 2, True),)),
+        ev.TryFinished(command.id, False)])
+    down = trying.results.findChild(QToolButton, "try_text_0_0_down")
+    assert not trying.results.findChild(QToolButton, "try_text_1_0_down").isVisibleTo(trying)
+    down.click()
+    assert down.isChecked()
+    assert given() == [(" dull", False, ME)]
+    assert store.judgements.thumbs(1)[0].completion.origin.writer == "start"
 
 
 def test_every_key_is_among_the_shortcuts(opened: Opened) -> None:

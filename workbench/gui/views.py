@@ -49,13 +49,15 @@ def make_views(
     from workbench.gui.trying.view import TryView
 
     prompts = PromptsView(store, docks["prompts"])
-    trying = TryView(store, prompts.rows, prompts.selected, docks["trying"])
-    judge = JudgeView(store, background, prompts.rows, trying.controls.values, docks["judge"])
+    judge = JudgeView(store, background, prompts.rows, lambda: trying.controls.values(),
+                      docks["judge"])
+    trying = TryView(store, prompts.rows, prompts.selected, judge.thumbs, docks["trying"])
     return {
         "prompts": prompts,
         "runs": RunsDock(store, background, docks["runs"]),
         "metrics": MetricsView(Dials(store, background), docks["metrics"]),
-        "completions": CompletionsView(store, prompts.rows, docks["completions"]),
+        "completions": CompletionsView(
+            store, prompts.rows, docks["completions"], judge.thumbs),
         "trying": trying,
         "tokens": TokensView(store, docks["tokens"]),
         "objective": ObjectiveView(store, background, docks["objective"]),

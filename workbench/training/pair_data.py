@@ -13,7 +13,9 @@ from workbench.store.prompt_readers import PromptFileError
 from workbench.store.run_pairs import pairs_of_run
 
 if TYPE_CHECKING:  # a window wants its first paint before the database
+    from workbench.store.judged import JudgedSet
     from workbench.store.queries import Queries
+    from workbench.store.store import Store
 
 
 class DataError(ValueError):
@@ -43,6 +45,32 @@ def pairs_of_file(path: Path) -> tuple[PairData, PairFile]:
             f"{path.name} holds no pairs{only} ({found.summary.rstrip('.')}); the first: "
             f"{found.problems[0]}")
     return PairData(path.name, found.pairs, found.summary), found
+
+
+def pairs_of_judgements(store: Store, name: str) -> PairData:
+    """Return the pairs that the marks of a set make (:mod:`workbench.store.judged`).
+
+    Raises:
+        DataError: there is no such set, or no mark of it prefers one of two.
+    """
+    judged = store.judgements.judged(judged_set(store, name).id)
+    if not judged.pairs:
+        raise DataError(f"“{name}” has no mark that prefers one of two; mark pairs in Judge first.")
+    return PairData(name, judged.pairs, judged.summary)
+
+
+def judged_set(store: Store, name: str) -> JudgedSet:
+    """Return a set of judgements by its name.
+
+    Raises:
+        DataError: there is none of that name.
+    """
+    found = store.judgements.set(name)
+    if found is None:
+        names = ", ".join(f"“{each.name}”" for each in store.judgements.sets())
+        raise DataError(f"There are no judgements called “{name}”; there are: {names}." if names
+                        else "Nothing has been judged yet: mark pairs in Judge first.")
+    return found
 
 
 def pairs_from_run(store: Queries, run_id: int, *, least: float | None = None) -> PairData:

@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from workbench.algorithm import Algorithm
+from workbench.formatting import counted
 from workbench.records import RunData, ScoredData
+from workbench.store.judged import thumbs_of_marks
 from workbench.store.prompt_readers import PromptFileError
 from workbench.store.run_completions import scored_of_runs
 from workbench.store.scored_files import ScoredFile, read_scored
 from workbench.training.commands import LoadModels
-from workbench.training.pair_data import DataError, bundled_pairs
+from workbench.training.pair_data import DataError, bundled_pairs, judged_set
 
 if TYPE_CHECKING:  # a window wants its first paint before the database
     from workbench.store.queries import Queries
     from workbench.store.records import RunRecord
+    from workbench.store.store import Store
 
 _NAMED = 3
 
@@ -68,6 +71,25 @@ def scored_from_runs(
             f"{named} {'has' if len(runs) == 1 else 'have'} no scored completions to learn from; "
             "choose another run.")
     return ScoredData(f"Completions of {named}", found.texts, found.summary)
+
+
+def scored_of_judgements(store: Store, name: str) -> ScoredData:
+    """Return what was said of single completions: 1 for a thumb up, 0 for one down. Marks of pairs
+    are thumbs on both sides (:func:`workbench.store.judged.thumbs_of_marks`).
+
+    Raises:
+        DataError: there is no such set, or it says nothing of any.
+    """
+    found = judged_set(store, name)
+    single = store.judgements.thumbs(found.id)
+    of_pairs = list(thumbs_of_marks(store.judgements.marked(found.id), preferences=True))
+    texts = tuple(thumb.scored for thumb in (*single, *of_pairs))
+    if not texts:
+        raise DataError(f"“{name}” says of no completion whether it is good; mark pairs in Judge, "
+                        "or give thumbs in Completions, first.")
+    good = sum(text.score > 0 for text in texts)
+    return ScoredData(name, texts, f"{counted(len(single), 'thumb')} and {len(of_pairs):,} of "
+                      f"marked pairs: {good:,} good, {len(texts) - good:,} bad.")
 
 
 def runs_of(store: Queries, models: LoadModels) -> list[RunRecord]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 
 from PySide6.QtCore import (
@@ -64,6 +64,8 @@ class CompletionsModel(QAbstractTableModel):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self.shown = Shown()
+        self.thumb_of: Callable[[str, str], bool | None] = lambda prompt, text: None
+        """Whether the person's thumb on a completion of a prompt is up; None: there is none."""
 
     def rowCount(self, parent: Index | None = None) -> int:
         """Return the number of prompts compared."""
@@ -135,8 +137,11 @@ class CompletionsModel(QAbstractTableModel):
         if 0 <= place < len(self.shown.cycles):
             record = row.records[place]
             name = cycle_name(self.shown.cycles[place]).capitalize()
-            return (f"{name}: nothing." if record is None else
-                    f"{name}, reward {number(record.score)}: {record.text}")
+            if record is None:
+                return f"{name}: nothing."
+            up = self.thumb_of(row.prompt, record.text)
+            thumb = "" if up is None else ", thumbs up" if up else ", thumbs down"
+            return f"{name}, reward {number(record.score)}{thumb}: {record.text}"
         if column == Column.PROMPT:
             return f"Prompt{', pinned' if row.pinned else ''}: {row.prompt}"
         return f"{TITLES[Column(column)][0]} {_text(row, column)}" if place >= MOST else NOT_YET
@@ -165,6 +170,11 @@ class CompletionsProxy(QSortFilterProxyModel):
         """Return the row of a cell; None where the index is of none. Every cell is painted from
         its row, and by way of :meth:`data` that would take longer than the painting."""
         return self._rows.shown.rows[self.mapToSource(index).row()] if index.isValid() else None
+
+    def thumb(self, row: Row, place: int) -> bool | None:
+        """Return whether the thumb on a row's text is up; None: there is none."""
+        record = row.records[place] if 0 <= place < len(row.records) else None
+        return None if record is None else self._rows.thumb_of(row.prompt, record.text)
 
     def rows(self) -> list[Row]:
         """Return the rows in the order shown."""

@@ -62,6 +62,11 @@ class RowActions(QWidget):
             ("paths", "Show its paths", "", "The paths not taken where the most telling token of "
              "this prompt was written"))
         self._group(
+            ("thumb_up", "Thumbs up", "U", "Keep for what learns from single marks that the chosen "
+             "text is good; once more takes it back"),
+            ("thumb_down", "Thumbs down", "D", "Keep for what learns from single marks that the "
+             "chosen text is bad; once more takes it back"))
+        self._group(
             ("best", "Best completion", "B", "Go to the row with the highest reward"),
             ("worst", "Worst completion", "W", "Go to the row with the lowest reward"),
             ("changed", "Most changed completion", "M", "Go to the row whose reward has changed "

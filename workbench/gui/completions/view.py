@@ -21,11 +21,14 @@ from workbench.gui.completions.pages import Pages
 from workbench.gui.completions.row_actions import Chosen, RowActions
 from workbench.gui.completions.rows import Row, Shown, line_up
 from workbench.gui.completions.table import CompletionsTable
+from workbench.gui.judge.thumbs import Thumbs
 from workbench.gui.settings import integers
 from workbench.gui.widgets.controls import label
 from workbench.gui.widgets.dialog import choose_new_file
 from workbench.gui.widgets.still_label import StillLabel
 from workbench.gui.widgets.theme import themes
+from workbench.store.judged import Thumb
+from workbench.store.pairs_to_judge import side_of
 from workbench.store.records import LIVE, CompletionRecord, Prompt
 from workbench.store.store import Store
 
@@ -55,11 +58,12 @@ class CompletionsView(QWidget):
     cycle_chosen = Signal(int)  # the person has gone to this cycle here
 
     def __init__(self, store: Store, prompts: Callable[[], Sequence[Prompt]] = tuple,
-                 parent: QWidget | None = None) -> None:
-        """``prompts`` gives what the table of prompts holds, which says what is pinned."""
+                 parent: QWidget | None = None, thumbs: Thumbs | None = None) -> None:
+        """``prompts`` gives what the table of prompts holds, which says what is pinned; ``thumbs``
+        are those of the person."""
         super().__init__(parent)
         self.setObjectName("completions_view")
-        self._store, self._prompts = store, prompts
+        self._store, self._prompts, self._thumbs = store, prompts, thumbs
         self._run_id: int | None = None
         self._cycles: list[int] = []
         self._alive = True
@@ -261,6 +265,8 @@ class CompletionsView(QWidget):
                 self.try_wanted.emit(row.prompt)
             case "tokens":
                 self.tokens_wanted.emit(cycle, row.first.prompt)
+            case "thumb_up" | "thumb_down":
+                self._give_thumb(record, cycle, name == "thumb_up")
             case "paths":
                 self.paths_wanted.emit(cycle, row.first.prompt)
             case _:
@@ -370,6 +376,14 @@ class CompletionsView(QWidget):
         else:
             self._stale = True
 
+    def _give_thumb(self, record: CompletionRecord, cycle: int, up: bool) -> None:
+        if self._thumbs is None or self._run_id is None:
+            return
+        prompt = self._store.run_prompts(self._run_id)[record.prompt]
+        side = side_of(self._store.identity(self._run_id), cycle, "comparison", record)
+        self._thumbs.give(Thumb(prompt.text, side, self._thumbs.person, up, prompt.messages,
+                                bool(prompt.messages)))
+
     # -- making it
 
     def _build(self) -> None:
@@ -403,9 +417,13 @@ class CompletionsView(QWidget):
         layout.addWidget(head)
 
         self._model = CompletionsModel(self)
+        if self._thumbs is not None:
+            self._model.thumb_of = self._thumbs.of
         self._proxy = CompletionsProxy(self._model, self)
         self.table = CompletionsTable(self._model, self._proxy)
         self.table.opened.connect(self._open)
+        if self._thumbs is not None:
+            self._thumbs.changed.connect(self.table.viewport().update)
         self.row_actions = RowActions(self.table)
         self.row_actions.triggered.connect(self.do)
         self.row_actions.sort_chosen.connect(self._sort)

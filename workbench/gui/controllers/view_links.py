@@ -6,8 +6,11 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
 
+from workbench.algorithms import ALGORITHMS
 from workbench.formatting import format_value
+from workbench.records import PairData
 from workbench.settings import Value
+from workbench.training.states import ALIVE
 
 if TYPE_CHECKING:
     from workbench.gui.main_window import MainWindow
@@ -38,6 +41,7 @@ class ViewLinks(QObject):
         window.guide.summary.answer_wanted.connect(self._show_answer)
         window.objective.setting_wanted.connect(self._take_setting)
         window.objective.token_wanted.connect(self._show_token)
+        window.judge.learn_wanted.connect(self._learn)
         window.frontier.message.connect(window.toast.show_message)
         window.runs.model.ticked.connect(window.frontier.show_ticked)
         window.frontier.show_ticked(window.runs.model.ticks)
@@ -88,6 +92,21 @@ class ViewLinks(QObject):
     def _try_prompt(self, text: str) -> None:
         self._window.reveal("trying")
         self._window.trying.take([text])
+
+    def _learn(self, name: str) -> None:
+        """Choose judgements as what the next run learns from, and what learns from pairs."""
+        settings = self._window.hyperparameters
+        self._window.reveal("hyperparameters")
+        if settings.algorithm.learns_from != PairData.kind:
+            settings.choose_algorithm(next(
+                each for each in ALGORITHMS if each.learns_from == PairData.kind))
+        if settings.algorithm.learns_from == PairData.kind and (
+                self._window.state not in ALIVE):
+            settings.data_line.take_judgements(name)
+        else:
+            self._window.toast.show_message(
+                "info", "A run is on; what the next one learns from can be chosen when it has "
+                "ended.")
 
     def _take_setting(self, name: str, value: Value) -> None:
         """Put a value into Hyperparameters, as if it were typed there."""

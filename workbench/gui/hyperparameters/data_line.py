@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QMenu
 
+from workbench.formatting import counted
 from workbench.gui.widgets.button_line import ButtonLine
 from workbench.gui.widgets.controls import describe, enable
 from workbench.gui.widgets.dialog import choose_file
+from workbench.gui.widgets.plain_text import plain_tip
 from workbench.records import PairData, RunData, ScoredData
 from workbench.store.records import RunRecord
 from workbench.training.commands import LoadModels
@@ -22,8 +24,14 @@ from workbench.training.pair_data import (
     bundled_pairs,
     pairs_from_run,
     pairs_of_file,
+    pairs_of_judgements,
 )
-from workbench.training.scored_data import runs_of, scored_from_runs, scored_of_file
+from workbench.training.scored_data import (
+    runs_of,
+    scored_from_runs,
+    scored_of_file,
+    scored_of_judgements,
+)
 
 if TYPE_CHECKING:
     from workbench.store.store import Store
@@ -31,7 +39,7 @@ if TYPE_CHECKING:
 _RUNS = 12
 """So many of the last runs are offered."""
 _FILTERS = "{} (*.jsonl *.json *.csv *.tsv *.parquet *.gz);;All files (*)"
-_FILE, _OF_RUN = "file:", "run:"
+_FILE, _OF_RUN, _JUDGED = "file:", "run:", "judgements:"
 Found = tuple[RunData, Sequence[str]]
 """What was read, and a sentence for each line that was left out."""
 
@@ -48,8 +56,8 @@ class _Kind:
 _KINDS = {
     PairData.kind: _Kind(
         "Pairs", "Bundled pairs",
-        "Choose what is learned from: the bundled pairs, a file of pairs, or those that a run "
-        "makes"),
+        "Choose what is learned from: the bundled pairs, a file of pairs, your judgements, or "
+        "those that a run makes"),
     ScoredData.kind: _Kind(
         "Completions", "All finished runs of these models",
         "Choose what is learned from: all that finished runs of the same models wrote, the "
@@ -126,6 +134,10 @@ class DataLine(ButtonLine):
         """Learn from what a file holds."""
         self._read(self._wanted, f"{_FILE}{path}")
 
+    def take_judgements(self, name: str) -> None:
+        """Learn from what a person said, in the set of that name."""
+        self._read(self._wanted, f"{_JUDGED}{name}")
+
     def take_run(self, run_id: int) -> None:
         """Learn from the pairs that a run makes, or from its completions alone."""
         self._read(self._wanted, f"{_OF_RUN}{run_id}")
@@ -193,6 +205,10 @@ class DataLine(ButtonLine):
         menu.setToolTipsVisible(True)
         menu.addAction(kind.default).triggered.connect(self.take_default)
         menu.addAction(f"{kind.noun} of a file…").triggered.connect(self._ask_file)
+        for name, tip in self._judged():
+            action = menu.addAction(name.replace("&", "&&"))
+            action.setToolTip(plain_tip(tip))
+            action.triggered.connect(lambda _=False, name=name: self.take_judgements(name))
         menu.addSeparator()
         runs = [run for run in (self._store.runs() if self._store else ())
                 if run.cycles][:_RUNS]
@@ -211,6 +227,13 @@ class DataLine(ButtonLine):
             menu.addAction(
                 f"{kind.noun} of a run: there is none with a cycle yet").setEnabled(False)
         menu.popup(self.button.mapToGlobal(self.button.rect().bottomLeft()))
+
+    def _judged(self) -> list[tuple[str, str]]:
+        """Return the sets in which something was said, each with what that is."""
+        sets = self._store.judgements.sets() if self._store else []
+        return [(each.name, f"What was said in Judge: {counted(each.marks, 'mark')} and "
+                            f"{counted(each.thumbs, 'thumb')}") for each in sets
+                if each.marks or (each.thumbs and self._wanted == ScoredData.kind)]
 
     def _ask_file(self) -> None:
         noun = _KINDS[self._wanted].noun
@@ -258,6 +281,10 @@ def _read(store: Store, kind: str, source: str) -> Found:
         path = Path(source.removeprefix(_FILE))
         data, found = pairs_of_file(path) if kind == PairData.kind else scored_of_file(path)
         return data, found.problems
+    if source.startswith(_JUDGED):
+        of_judgements = (
+            pairs_of_judgements if kind == PairData.kind else scored_of_judgements)
+        return of_judgements(store, source.removeprefix(_JUDGED)), ()
     runs = [int(number) for number in source.removeprefix(_OF_RUN).split(",")
             if number.isdecimal()]
     if not runs:

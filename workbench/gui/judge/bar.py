@@ -78,7 +78,8 @@ class Bar(QWidget):
         self.said.setProperty("role", "muted")
         self.said.setMinimumWidth(1)
         self.agreement = push_button(
-            "The reward and you", "judge_agreement", "Show the pairs where the reward scored the other side higher",
+            "The reward and you", "judge_agreement",
+            "Show the pairs where the reward scored the other side higher",
             self.otherwise_wanted.emit)
         set_look(self.agreement, role="quiet")
         self.agreement.hide()

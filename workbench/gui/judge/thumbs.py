@@ -27,6 +27,11 @@ class Thumbs(QObject):
         self._store, self._set_name, self._person = store, set_name, person
         self._known: dict[str, bool] | None = None
 
+    @property
+    def person(self) -> str:
+        """Whose they are."""
+        return self._person()
+
     def of(self, prompt: str, completion: str) -> bool | None:
         """Return whether the thumb on a completion is up; None: there is none."""
         if self._known is None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import html
 import math
+from collections.abc import Callable
+from functools import partial
 
-from PySide6.QtCore import QSize, QSizeF, Qt
+from PySide6.QtCore import QSize, QSizeF, Qt, Signal
 from PySide6.QtGui import QResizeEvent, QTextCursor, QTextOption
 from PySide6.QtWidgets import (
     QFrame,
@@ -22,8 +24,9 @@ from workbench.gui.completions import completion_texts
 from workbench.gui.completions.diff import marked_difference
 from workbench.gui.completions.marks import fill
 from workbench.gui.trying.record import Attempt, Column
-from workbench.gui.widgets.controls import label, named
-from workbench.gui.widgets.layouts import STRETCH, vbox
+from workbench.gui.widgets.controls import label, named, tool_button
+from workbench.gui.widgets.icons import icon
+from workbench.gui.widgets.layouts import STRETCH, hbox, vbox
 from workbench.gui.widgets.plain_text import plain_tip, shortened
 from workbench.gui.widgets.theme import themes
 
@@ -68,6 +71,8 @@ class _Text(QTextEdit):
 class _Cell(QWidget):
     """One completion and its numbers."""
 
+    thumbed = Signal(bool)
+
     def __init__(self, name: str, title: str) -> None:
         super().__init__()
         self.text = named(_Text(), name, title,
@@ -77,14 +82,38 @@ class _Cell(QWidget):
         self.facts.setToolTip(plain_tip(
             "Reward of the whole completion, and KL: how many nats likelier this policy finds "
             "it than the start policy does"))
-        vbox(self, self.text, self.facts, STRETCH, spacing=2)
+        self.thumbs = {up: tool_button(
+            "", f"{name}_{'up' if up else 'down'}", f"Thumbs {word} for {title}",
+            f"Keep for what learns from single marks that this completion is {what}; once more "
+            "takes it back", "mini", checkable=True)
+            for up, word, what in ((True, "up", "good"), (False, "down", "bad"))}
+        for up, button in self.thumbs.items():
+            button.clicked.connect(lambda _=False, up=up: self.thumbed.emit(up))
+            button.hide()
+        vbox(self, self.text, hbox(None, (self.facts, 1), *self.thumbs.values(), spacing=2),
+             STRETCH, spacing=2)
+
+    def show_thumb(self, given: bool | None) -> None:
+        """Offer thumbs, and show which is given; None: neither."""
+        theme = themes().theme
+        for up, button in self.thumbs.items():
+            colour = (theme.good if up else theme.bad) if given is up else theme.muted
+            button.setIcon(icon("thumb_up" if up else "thumb_down", colour))
+            button.setChecked(given is up)
+            button.show()
 
 
 class Results(QScrollArea):
-    """Shows one :class:`Attempt`; :meth:`refresh` follows its growth."""
+    """Shows one :class:`Attempt`; :meth:`refresh` follows its growth. ``thumbed`` carries a column,
+    a row, and whether the thumb is up; ``thumb_of`` tells the person's on a completion of a
+    prompt."""
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    thumbed = Signal(int, int, bool)
+
+    def __init__(self, thumb_of: Callable[[str, str], bool | None],
+                 parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._thumb_of = thumb_of
         self.setWidgetResizable(True)
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._attempt: Attempt | None = None
@@ -175,6 +204,7 @@ class Results(QScrollArea):
             for index, column in enumerate(attempt.columns):
                 cell = _Cell(f"try_text_{index}_{row}",
                              f"{column.label}, completion of {shortened(prompt, 200)}")
+                cell.thumbed.connect(partial(self.thumbed.emit, index, row))
                 grid.addWidget(cell, 3 + 2 * row, index)
                 self._cells[index].append(cell)
         settings = label(attempt.settings, "muted", wrap=True, name="try_settings")
@@ -206,6 +236,7 @@ class Results(QScrollArea):
             spans = marked_difference(text, other).deleted
         fill(cell.text, text, spans)
         cell.facts.setText(facts)
+        cell.show_thumb(self._thumb_of(self._attempt.command.prompts[row], mine.text))
         if index == 1 and len(columns) == 2 and first:
             self._finish(self._cells[0][row], columns[0], 0, row)
 

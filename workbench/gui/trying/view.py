@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 )
 
 from workbench.gui.actions import enable_action
+from workbench.gui.judge.thumbs import Thumbs
 from workbench.gui.settings import section
 from workbench.gui.trying.controls import Controls
 from workbench.gui.trying.record import Attempt, join_prompts, split_prompts
@@ -28,6 +29,7 @@ from workbench.gui.widgets.form_scroll import FormScroll
 from workbench.gui.widgets.layouts import STRETCH, hbox, vbox
 from workbench.gui.widgets.plain_text import plain_tip, shortened, without_mnemonic
 from workbench.gui.widgets.theme import set_look
+from workbench.store.judged import Origin, Side, Thumb
 from workbench.store.records import Prompt
 from workbench.store.store import Store
 from workbench.training import events as ev
@@ -59,11 +61,14 @@ class TryView(QWidget):
     message = Signal(str, str)
 
     def __init__(self, store: Store, prompts: Callable[[], Sequence[Prompt]],
-                 selected: Callable[[], Sequence[int]], parent: QWidget | None = None) -> None:
-        """``prompts`` and ``selected`` give what the table of prompts holds."""
+                 selected: Callable[[], Sequence[int]], thumbs: Thumbs,
+                 parent: QWidget | None = None) -> None:
+        """``prompts`` and ``selected`` give what the table of prompts holds; ``thumbs`` are those
+        of the person."""
         super().__init__(parent)
         self.setObjectName("try_view")
         self._store, self._prompts, self._selected = store, prompts, selected
+        self._thumbs = thumbs
         self._state = State.IDLE
         self._run_id: int | None = None
         self._attempts: list[Attempt] = []
@@ -244,6 +249,17 @@ class TryView(QWidget):
         self.line.setText(said)
         self.line.setVisible(bool(said))
 
+    def _give_thumb(self, index: int, row: int, up: bool) -> None:
+        """Keep what the person thinks of a completion."""
+        attempt = self._shown()
+        if attempt is None or not attempt.columns[index].completions:
+            return
+        column, command = attempt.columns[index], attempt.command
+        done, text = column.completions[row], command.prompts[row]
+        known = next((item.messages for item in command.known if item.text == text), ())
+        side = Side(done.text, done.ended, done.score, Origin(writer=column.label))
+        self._thumbs.give(Thumb(text, side, self._thumbs.person, up, known, bool(known)))
+
     def _offer_prompts(self) -> None:
         menu, rows = self._pick_menu, list(self._prompts())
         menu.clear()
@@ -300,7 +316,9 @@ class TryView(QWidget):
                           "Why nothing can be tried now")
         self.line.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.controls.add(self.history, self.reuse_button, self.copy_button)
-        self.results = Results()
+        self.results = Results(self._thumbs.of)
+        self.results.thumbed.connect(self._give_thumb)
+        self._thumbs.changed.connect(self.results.end)
         form = QWidget()
         layout = vbox(form, top, self.controls, (self.results, 1), margins=8, spacing=8)
         layout.addWidget(self.line)  # below: what is read does not move when it comes
