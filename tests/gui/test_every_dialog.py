@@ -214,6 +214,9 @@ ENTER = {
     "failed_run": "resume_good",
     "close_question": "close_question_cancel",
     "more_cycles": "more_cycles_accept",
+    "judge_cycles": "judge_cycles_add",
+    "judge_delete": "judge_delete_cancel",
+    "judge_new_set": "judge_new_set_accept",
     "notifications": "notifications_close",
 }
 
