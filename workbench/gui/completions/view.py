@@ -21,8 +21,8 @@ from workbench.gui.completions.pages import Pages
 from workbench.gui.completions.row_actions import Chosen, RowActions
 from workbench.gui.completions.rows import Row, Shown, line_up
 from workbench.gui.completions.table import CompletionsTable
-from workbench.gui.judge.thumbs import Thumbs
 from workbench.gui.settings import integers
+from workbench.gui.thumbs import Thumbs
 from workbench.gui.widgets.controls import label
 from workbench.gui.widgets.dialog import choose_new_file
 from workbench.gui.widgets.still_label import StillLabel

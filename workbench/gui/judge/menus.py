@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
-from PySide6.QtWidgets import QLineEdit
+from PySide6.QtWidgets import QLineEdit, QWidget
 
 from workbench.formatting import counted
 from workbench.gui.judge.bar import Source
@@ -14,18 +15,44 @@ from workbench.gui.widgets.dialog import ask, ask_for, choose_file, choose_new_f
 from workbench.store.prompt_files import ENDINGS
 
 if TYPE_CHECKING:
-    from workbench.gui.judge.view import JudgeView
+    from workbench.gui.judge.adding import Adding
+    from workbench.gui.judge.bar import Bar
+    from workbench.gui.judge.queue import Queue
+    from workbench.store.store import Store
 
 _FILTERS = f"Pairs ({' '.join(f'*{ending}' for ending in ENDINGS)});;All files (*)"
 _WRITTEN = "TRL preferences (*.jsonl);;Every mark (*.csv)"
 _LINE = Source("", "", "", lambda: None)
 
 
-class Menus:
-    """Those of one view."""
+class Judging(Protocol):
+    """What the menus are about: the view."""
 
-    def __init__(self, view: JudgeView) -> None:
-        self._view = view
+    store: Store
+    run_id: int | None
+    person: str
+    queue: Queue
+    adding: Adding
+    bar: Bar
+
+    @property
+    def set_name(self) -> str: ...
+    @property
+    def guidelines_shown(self) -> bool: ...
+    def toggle_guidelines(self) -> None: ...
+    def learn(self) -> None: ...
+    def choose_set(self, name: str) -> None: ...
+    def rename_set(self, name: str) -> None: ...
+    def delete_set(self) -> None: ...
+    def rename_person(self, name: str) -> None: ...
+    def export(self, path: Path) -> None: ...
+
+
+class Menus:
+    """Those of one view, which is also the parent of its dialogs."""
+
+    def __init__(self, parent: QWidget, view: Judging) -> None:
+        self._parent, self._view = parent, view
 
     def sources(self) -> list[Source]:
         """Return what pairs can be made of."""
@@ -54,7 +81,7 @@ class Menus:
             Source("Export…", "Write this set as pairs that others learn from, or with every mark",
                    no_set, self._ask_export),
             Source("Learn from them", "Choose DPO in Hyperparameters, with these judgements as "
-                   "what it learns from", no_mark, lambda: view.learn_wanted.emit(name)),
+                   "what it learns from", no_mark, view.learn),
         ]
 
     # -- asking
@@ -63,7 +90,7 @@ class Menus:
         cycles = self._view.adding.cycles()
         if len(cycles) > 1:
             CyclesDialog(
-                self._view, "Pairs of two cycles", "What each compared prompt was completed with "
+                self._parent, "Pairs of two cycles", "What each compared prompt was completed with "
                 "after two cycles makes a pair.", ("First", "Second"), cycles,
                 (cycles[0], cycles[-1]), self._view.adding.add_cycles).open()
 
@@ -72,12 +99,12 @@ class Menus:
         run = None if view.run_id is None else view.store.run(view.run_id)
         if run is not None and run.cycles:
             CyclesDialog(
-                view, "Pairs of one cycle", "What a cycle wrote to the same prompt stands two and "
-                "two.", ("Cycle",), range(1, run.cycles + 1), (run.cycles,),
+                self._parent, "Pairs of one cycle", "What a cycle wrote to the same prompt stands "
+                "two and two.", ("Cycle",), range(1, run.cycles + 1), (run.cycles,),
                 view.adding.add_siblings).open()
 
     def _ask_file(self) -> None:
-        choose_file(self._view, "judge_file", "Pairs to judge",
+        choose_file(self._parent, "judge_file", "Pairs to judge",
                     lambda paths: self._view.adding.add_file(paths[0]), filters=_FILTERS)
 
     def _ask_person(self) -> None:
@@ -95,12 +122,12 @@ class Menus:
     def _ask_text(self, name: str, title: str, question: str, text: str, tip: str,
                   then: Callable[[str], object]) -> None:
         field = QLineEdit(text)
-        ask_for(self._view, name, title, question, field, "OK", tip, lambda: then(field.text()))
+        ask_for(self._parent, name, title, question, field, "OK", tip, lambda: then(field.text()))
 
     def _ask_delete(self) -> None:
         found = self._view.store.judgements.set(self._view.set_name)
         if found is not None:
-            ask(self._view, "judge_delete", "Delete set",
+            ask(self._parent, "judge_delete", "Delete set",
                 f"Delete “{found.name}” with {counted(found.pairs, 'pair')} and "
                 f"{counted(found.marks, 'mark')}?", "This cannot be undone. Runs that learned from "
                 "it keep what they learned from.",
@@ -109,5 +136,5 @@ class Menus:
 
     def _ask_export(self) -> None:
         name = "".join(c if c.isalnum() else "-" for c in self._view.set_name.lower()).strip("-")
-        choose_new_file(self._view, "judge_export", "Export judgements",
+        choose_new_file(self._parent, "judge_export", "Export judgements",
                         f"{name or 'pairs'}.jsonl", _WRITTEN, self._view.export)

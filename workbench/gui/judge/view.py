@@ -22,8 +22,8 @@ from workbench.gui.judge.menus import Menus
 from workbench.gui.judge.pages import Offer, OfferPage
 from workbench.gui.judge.queue import ALL, MARKED, OTHERWISE, SHOWN, UNMARKED, Queue, other_marks
 from workbench.gui.judge.stage import Said, Shown, Stage
-from workbench.gui.judge.thumbs import Thumbs
 from workbench.gui.run_view import RunView
+from workbench.gui.thumbs import Thumbs
 from workbench.gui.widgets.layouts import vbox
 from workbench.store.home import StoreError
 from workbench.store.judged import (
@@ -290,6 +290,10 @@ class JudgeView(RunView):
             self.thumbs.forget()
             self.load_now()
 
+    def learn(self) -> None:
+        """Ask for this set to be learned from."""
+        self.learn_wanted.emit(self.set_name)
+
     def export(self, path: Path) -> None:
         """Write the set to a file, in the background."""
         found, judgements = self._set, self.store.judgements
@@ -407,7 +411,7 @@ class JudgeView(RunView):
             f"{counted(done, 'mark')} of yours are kept. Add more pairs, look at others, or let "
             "DPO learn from them."), [
                 Offer("Learn from them", "Choose DPO in Hyperparameters, with these judgements as "
-                      "what it learns from", lambda: self.learn_wanted.emit(self.set_name),
+                      "what it learns from", self.learn,
                       "" if self._set and done else "Mark a pair first."),
                 Offer(start.text, start.tip, start.call, start.why_not),
                 Offer("Show all", "Show every pair of the set", lambda: self.bar.want(ALL))])
@@ -434,7 +438,7 @@ class JudgeView(RunView):
             self.load_now()
 
     def _build(self) -> None:
-        self.bar, self.menus = Bar(), Menus(self)
+        self.bar, self.menus = Bar(), Menus(self, self)
         self.stage = Stage()
         self.guidelines = Guidelines()
         self.empty_page, self.done_page = OfferPage("judge_empty", 3), OfferPage("judge_done", 3)

@@ -19,8 +19,8 @@ from PySide6.QtWidgets import (
 )
 
 from workbench.gui.actions import enable_action
-from workbench.gui.judge.thumbs import Thumbs
 from workbench.gui.settings import section
+from workbench.gui.thumbs import Thumbs
 from workbench.gui.trying.controls import Controls
 from workbench.gui.trying.record import Attempt, join_prompts, split_prompts
 from workbench.gui.trying.results import Results
