@@ -5,7 +5,6 @@ import math
 import pytest
 import torch
 from helpers.client import Client
-from helpers.recorded import outcome
 from helpers.short_runs import PROMPTS, start
 
 from workbench.learning.best_of_n import kl_bound
@@ -87,23 +86,6 @@ def test_more_samples_keep_the_first_and_batches_change_nothing(ready, store):
     assert sampled(ready, run_id=2).rewards == pytest.approx(sampled(ready).rewards, abs=1e-6)
     few = sampled(ready, n=2)
     assert few.rewards[0] != pytest.approx(few.rewards[1])
-
-
-@pytest.mark.parametrize("settings", [{}, {"lora_rank": 2}, {"value_model": "policy"}],
-                         ids=["all weights", "adapters", "separate value model"])
-def test_it_leaves_the_run_as_it_would_have_been(ready, store, settings):
-    ready.send(start(**settings))
-    ready.wait_for(State.FINISHED)
-    ready.send(start(into=True, **settings))
-    while True:
-        event = ready.wait(ev.StateChanged)
-        if event.state is State.PAUSED:
-            sampled(ready, run_id=2)
-            sampled(ready, cycle=2)  # of the other run's checkpoint
-            ready.send(do.StepInto())
-        if event.state is State.FINISHED:
-            break
-    assert outcome(store, 1, 3) == outcome(store, 2, 3)
 
 
 def test_prompts_are_those_trained_on_or_those_given(ready, store):

@@ -1,9 +1,7 @@
 """The whole distribution at a place of a completion, read between the parts of a run."""
 
 import numpy as np
-import pytest
 import torch
-from helpers.recorded import outcome
 from helpers.short_runs import start
 
 from workbench.training import commands as do
@@ -39,24 +37,6 @@ def test_it_is_what_transformers_say_of_the_row_alone(ready, store, folders, tmp
     for logprobs in (found.start, found.logprobs):
         assert set(np.argsort(-logprobs)[:12].tolist()) <= found.pieces.keys()
     assert found.pieces[found.taken] == trace.pieces[1]
-
-
-@pytest.mark.parametrize("settings", [{}, {"lora_rank": 2}, {"value_model": "policy"}],
-                         ids=["all weights", "adapters", "separate value model"])
-def test_it_leaves_the_run_as_it_would_have_been(ready, store, settings):
-    ready.send(start(**settings))
-    ready.wait_for(State.FINISHED)
-    ready.send(start(into=True, **settings))
-    readers = set()
-    while True:
-        event = ready.wait(ev.StateChanged)
-        if event.state is State.PAUSED:
-            readers |= {read(ready, run_id=2, at=at).reader for at in (0, 1)}
-            ready.send(do.StepInto())
-        if event.state is State.FINISHED:
-            break
-    assert outcome(store, 1, 3) == outcome(store, 2, 3)
-    assert "Run 2 after cycle 1" in readers
 
 
 def test_what_cannot_be_read_says_why(ready, folders, tmp_path):

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from helpers.recorded import outcome
 from helpers.short_runs import start
 
 from workbench.training import commands as do
@@ -34,24 +33,6 @@ def test_the_head_that_wrote_a_completion_foresees_what_was_recorded(ready, stor
     recorded = store.trace(1, 3, 0).numbers["value"]
     assert np.abs(np.array(read(ready, checkpoint=1)) - recorded).max() > 1e-4
     assert np.abs(np.array(read(ready, checkpoint=3)) - recorded).max() > 1e-4
-
-
-@KINDS
-def test_it_leaves_the_run_as_it_would_have_been(ready, store, settings):
-    ready.send(start(**settings))
-    ready.wait_for(State.FINISHED)
-    ready.send(start(into=True, **settings))
-    found = set()
-    while True:
-        event = ready.wait(ev.StateChanged)
-        if event.state is State.PAUSED:
-            for cycle in [c.cycle for c in store.checkpoints.all(2)]:
-                found.add(read(ready, run_id=2, cycle=1, checkpoint=cycle))
-            ready.send(do.StepInto())
-        if event.state is State.FINISHED:
-            break
-    assert outcome(store, 1, 3) == outcome(store, 2, 3)
-    assert len(found) >= 2
 
 
 def test_what_cannot_be_read_says_why(ready, store):

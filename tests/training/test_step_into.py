@@ -30,28 +30,50 @@ def held(client):
     return client.wait_for(State.PAUSED).within
 
 
+def asked(client, command, answer):
+    """Send what is answered aside from the run, and return the answer."""
+    client.send(command)
+    return client.wait(answer)
+
+
 @pytest.mark.parametrize("settings", [{}, {"lora_rank": 2}, {"value_model": "policy"}],
                          ids=["all weights", "adapters", "separate value model"])
-def test_looking_into_every_part_changes_nothing(ready, store, settings):
+def test_whatever_is_asked_between_parts_leaves_the_run_as_it_would_have_been(
+    ready, store, settings
+):
+    """Tried, sampled, written on and read wherever the run can be held."""
     ready.send(start(**settings))
     ready.wait_for(State.FINISHED)
     ready.send(start(into=True, **settings))
-    seen = []
+    sources = (do.TrySource("current"), do.TrySource("start"), do.TrySource("checkpoint", 1, 2))
+    seen, readers, values = [], set(), set()
     while True:
         event = ready.wait(ev.StateChanged)
         if event.state is State.PAUSED:
+            place = len(seen)
             seen.append(event.within)
-            if event.within in ("score", "update"):  # the policy may be tried meanwhile
-                ready.send(do.Try(1, ("one",), (do.TrySource("current"), do.TrySource("start"),
-                                                do.TrySource("checkpoint", 1, 1)), length=4))
-                assert not ready.wait(ev.TryFinished).stopped
-                assert not ready.of(ev.TryFailed)
+            assert not asked(ready, do.Try(1, ("one",), sources, length=4), ev.TryFinished).stopped
+            asked(ready, do.WriteOn(2, 2, 1, 0, 1, times=3, source=sources[place % 3]), ev.WroteOn)
+            sample = {"run_id": 1, "cycle": 2} if place % 2 else {"run_id": 2, "cycle": 0}
+            asked(ready, do.SampleBestOf(id=3, n=4, **sample), ev.BestOfSampled)
+            for at in (0, 1):
+                read = asked(ready, do.ReadDistribution(4, 2, 1, 0, at), ev.DistributionRead)
+                readers.add(read.found.reader)
+            for checkpoint in store.checkpoints.all(2):
+                values.add(asked(
+                    ready, do.ReadValues(5, 2, 1, 0, checkpoint.cycle), ev.ValuesRead).values)
             ready.send(do.StepInto())
         if event.state is State.FINISHED:
             break
     # After Compare the cycle is whole, and the run is paused between two.
     assert seen == [*PARTS[:-1], "", *PARTS[:-1], "", *PARTS[:-1]]
     assert outcome(store, 1, 3) == outcome(store, 2, 3)
+    assert not ready.of(ev.TryFailed)
+    # Of the start, of a checkpoint, and of the policy as it stood each time.
+    writers = {c.writer for c in store.crossroads(2, 1, 0)}
+    assert {"Start policy", "Run 1 after cycle 2", "Run 2 after cycle 1"} < writers
+    assert "Run 2 after cycle 1" in readers
+    assert len(values) >= 2
 
 
 def test_what_the_cycle_has_so_far_is_in_the_store(ready, store):

@@ -4,7 +4,6 @@ import math
 
 import pytest
 import torch
-from helpers.recorded import outcome
 from helpers.short_runs import start
 
 from workbench.records import Branch, Continuation, Crossroads
@@ -88,27 +87,6 @@ def test_what_ends_the_text_is_one_path(ready, store):
     if len(store.trace(1, 1, 0).tokens) == 6:  # there is no room for more
         assert [c.tokens for b in found.branches for c in b.continuations] == [()] * 3
         assert found.path.worth == pytest.approx(last.score, abs=1e-5)
-
-
-@pytest.mark.parametrize("settings", [{}, {"lora_rank": 2}, {"value_model": "policy"}],
-                         ids=["all weights", "adapters", "separate value model"])
-def test_it_leaves_the_run_as_it_would_have_been(ready, store, settings):
-    ready.send(start(**settings))
-    ready.wait_for(State.FINISHED)
-    ready.send(start(into=True, **settings))
-    while True:
-        event = ready.wait(ev.StateChanged)
-        if event.state is State.PAUSED:
-            for source in (do.TrySource("current"), do.TrySource("start"),
-                           do.TrySource("checkpoint", 1, 2)):
-                wrote_on(ready, run_id=2, source=source)
-            ready.send(do.StepInto())
-        if event.state is State.FINISHED:
-            break
-    assert outcome(store, 1, 3) == outcome(store, 2, 3)
-    # Of the start, of a checkpoint, and of the policy as it stood each time.
-    writers = {c.writer for c in store.crossroads(2, 1, 0)}
-    assert {"Start policy", "Run 1 after cycle 2", "Run 2 after cycle 1"} < writers
 
 
 def test_it_is_ended_by_a_word_and_leaves_nothing(ready, store):
