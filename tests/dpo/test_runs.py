@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.preferences import few_bundled_pairs
 
 from workbench import cli
 from workbench.assets import DEFAULT_PAIRS
@@ -174,12 +175,13 @@ def test_the_bundled_pairs() -> None:
     assert all(pair.margin is not None and pair.margin >= 0.25 for pair in data.pairs)
 
 
-def test_a_run_on_the_bundled_pairs_without_asking(home: Path) -> None:
-    assert train(cycles=1) == 0
-    store = Store(home)
-    record = store.run(1)
-    assert record is not None
-    assert record.data["what"] == "Bundled pairs"
-    assert store.run_data(1) == PairData(
-        "Bundled pairs", bundled_pairs().pairs, bundled_pairs().summary)
-    store.close()
+def test_a_run_on_the_bundled_pairs_without_asking(home: Path, tmp_path: Path) -> None:
+    with few_bundled_pairs(tmp_path):
+        assert train(cycles=1) == 0
+        store = Store(home)
+        record = store.run(1)
+        assert record is not None
+        assert (record.data["what"], record.data["pairs"]) == ("Bundled pairs", 60)
+        assert store.run_data(1) == PairData(
+            "Bundled pairs", bundled_pairs().pairs, bundled_pairs().summary)
+        store.close()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from helpers.play import play, until
+from helpers.preferences import few_bundled_pairs
 from helpers.traces import fill
 from helpers.window import PROMPTS, Opened, completions, ready
 from PySide6.QtWidgets import QApplication, QLabel
@@ -144,7 +145,7 @@ def test_tokens_show_the_chosen_beside_the_rejected(
     assert view.pair.beside.parentWidget().isHidden()
 
 
-def test_a_run_on_the_bundled_pairs(qapp: QApplication, home: Path) -> None:
+def test_a_run_on_the_bundled_pairs(qapp: QApplication, home: Path, tmp_path: Path) -> None:
     async def scenario(workbench: Workbench) -> None:
         window, store = workbench.window, workbench.store
         dock = window.hyperparameters
@@ -172,7 +173,8 @@ def test_a_run_on_the_bundled_pairs(qapp: QApplication, home: Path) -> None:
         await until(lambda: not dock.data_line.reading)
         assert dock.data_line.text.text().startswith("Pairs of Run 1 (")
 
-    play(qapp, home, scenario)
+    with few_bundled_pairs(tmp_path):
+        play(qapp, home, scenario)
     store = Store(home)
     assert store.run_data(1) is not None
     store.close()

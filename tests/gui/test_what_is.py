@@ -273,9 +273,7 @@ def test_a_fraction_has_a_bar() -> None:
     assert printed_formula("β·KL\nγ", "") == "<div><i>β</i>·KL</div><div><i>γ</i></div>"
 
 
-@pytest.mark.parametrize("mode", ["light", "dark"])
-def test_every_explanation_fits(opened: Opened, theme: None, styled: None, mode: str) -> None:
-    themes().set_mode(mode)
+def test_every_explanation_fits(opened: Opened, styled: None) -> None:
     about = [*map(of_metric, PPO.metrics), *map(of_setting, PPO.settings.specs().values()),
              *map(of_term, PPO.objective.terms)]
     for explanation in about:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import gzip
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
 
+import pytest
 import torch
 from helpers.models import Letters, TextReward, make_policy
 
@@ -11,6 +16,7 @@ from workbench.dpo.cycle import DPOTrainer
 from workbench.dpo.hyperparameters import DPOSettings
 from workbench.models.policy_tokenizer import PolicyTokenizer
 from workbench.records import Pair
+from workbench.training import pair_data
 
 SMALL = {"num_cycles": 4, "batch_size": 4, "steps_per_cycle": 2, "response_length": 4,
          "comparison_prompts": 2}
@@ -30,6 +36,21 @@ def make_dpo(
 def parse(**settings: object) -> DPOSettings:
     """Return settings of a small run."""
     return DPOSettings.parse({**SMALL, **settings})
+
+
+@contextmanager
+def few_bundled_pairs(folder: Path, number: int = 60) -> Iterator[None]:
+    """The first of the bundled pairs are all: it takes seconds to read each of the two thousand."""
+    few = folder / "few.jsonl"
+    with gzip.open(pair_data.DEFAULT_PAIRS, "rt", encoding="utf-8") as lines:
+        few.write_text("".join(islice(lines, number)), "utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pair_data, "DEFAULT_PAIRS", few)
+        pair_data.bundled_pairs.cache_clear()
+        try:
+            yield
+        finally:
+            pair_data.bundled_pairs.cache_clear()
 
 
 def ragged(number: int = 12) -> list[Pair]:

@@ -79,39 +79,45 @@ import json, sys
 sys.modules["workbench"] = None  # whoever imports it finds none
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
-folder, prompts = sys.argv[1], sys.argv[2:]
-tokenizer = AutoTokenizer.from_pretrained(folder)
-def written(model, **how):
+prompts = "one", "hello there"
+def written(model, tokenizer, **how):
     found = []
     for prompt in prompts:
         ids = tokenizer(prompt, return_tensors="pt", return_token_type_ids=False)
         out = model.generate(**ids, do_sample=False, max_new_tokens=12, pad_token_id=0, **how)
         found.append(tokenizer.decode(out[0, ids["input_ids"].shape[1]:], skip_special_tokens=True))
     return found
-model = AutoModelForCausalLM.from_pretrained(folder)
-by_values = dict(custom_generate=folder, trust_remote_code=True)
-own = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)
-print(json.dumps([written(model), written(model, beta=0.0, **by_values),
-                  written(model, **by_values), written(model, beta=1.0, steer_top_k=1, **by_values),
-                  written(own), written(own, beta=0.0)]))
+def every_way(folder):
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder)
+    own = AutoModelForCausalLM.from_pretrained(folder, trust_remote_code=True)
+    by_values = dict(custom_generate=folder, trust_remote_code=True)
+    return [written(which, tokenizer, **how) for which, how in (
+        (model, {}), (model, dict(beta=0.0, **by_values)), (model, by_values),
+        (model, dict(beta=1.0, steer_top_k=1, **by_values)), (own, {}), (own, dict(beta=0.0)))]
+print(json.dumps([every_way(folder) for folder in sys.argv[1:]]))
 """
 
 
-@pytest.mark.parametrize("settings", [{}, {"lora_rank": 2}], ids=["all weights", "adapters"])
 def test_an_exported_policy_writes_by_values_with_transformers_alone(
-    ready: Client, tmp_path: Path, settings: dict[str, object]
+    ready: Client, tmp_path: Path
 ) -> None:
-    finish(ready, start(**settings))
-    run = finish(ready, start_ilql(**settings))
-    prompts, folder = ("one", "hello there"), str(tmp_path / "exported")
-    ready.send(do.ExportRun(run, folder, 3))
-    assert ready.wait(ev.Exported).note == ""
-    steered, = attempt(ready, CURRENT, prompts=prompts, temperature=0.0, length=12)
-    done = subprocess.run([sys.executable, "-c", _WRITE, folder, *prompts], check=False,
+    """One that was trained whole, and one with adapters."""
+    written = {}
+    for name, settings in {"whole": {}, "adapters": {"lora_rank": 2}}.items():
+        finish(ready, start(**settings))
+        run = finish(ready, start_ilql(**settings))
+        folder = str(tmp_path / name)
+        ready.send(do.ExportRun(run, folder, 3))
+        assert ready.wait(ev.Exported).note == ""
+        written[folder], = attempt(
+            ready, CURRENT, prompts=("one", "hello there"), temperature=0.0, length=12)
+    done = subprocess.run([sys.executable, "-c", _WRITE, *written], check=False,
                           capture_output=True, text=True,
                           env={**os.environ, "HF_HOME": str(tmp_path / "cache")})
     assert done.returncode == 0, done.stderr
-    plain, beta_0, by_values, one, own, own_0 = json.loads(done.stdout)
-    assert plain == beta_0 == own_0 != by_values
-    assert by_values == own == steered
-    assert one != plain
+    for steered, found in zip(written.values(), json.loads(done.stdout), strict=True):
+        plain, beta_0, by_values, one, own, own_0 = found
+        assert plain == beta_0 == own_0 != by_values
+        assert by_values == own == steered
+        assert one != plain
