@@ -40,7 +40,8 @@ def test_shares_add_up_to_the_rewards_that_are_logged(settings):
         for name, found in (("chosen", chosen), ("rejected", rejected),
                             ("margins", chosen - rejected)):
             assert found.mean() == pytest.approx(result.metrics[f"rewards/{name}"], abs=1e-5)
-        assert np.allclose(chosen - rejected, result.spreads["rewards/margins"], atol=1e-5)
+        # Sums of many numbers, which another processor adds in another order.
+        assert np.allclose(chosen - rejected, result.spreads["rewards/margins"], atol=5e-5)
     assert abs(results[1].metrics["rewards/margins"]) > 1e-3  # it has learned by then
     # They are the pairs that were drawn, with their prompts.
     table = dpo.table
