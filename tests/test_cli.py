@@ -13,6 +13,7 @@ from helpers.command_line import CommandLine
 from helpers.folders import save_gguf, save_policy, save_reward
 from helpers.patience import SECONDS
 from helpers.recorded import outcome
+from helpers.reward_server import serving
 
 from workbench import __version__
 from workbench.cli import parse
@@ -234,7 +235,25 @@ def test_a_reward_file_runs_once_it_is_trusted(models, home, tmp_path, forked):
     assert "r + 0.5 × mine" in again.stdout
 
 
+def test_a_server_is_asked_once_it_is_trusted(models, home, forked):
+    with serving() as server:
+        train = ["train", *models[:2], *SMALL, "--reward", f"{server.url}=0.5", "--cycles", 1,
+                 "--home", home]
+        refused = forked(*train)
+        assert refused.returncode == 2
+        assert refused.stderr == (
+            f"ppo-workbench: {server.url} would be sent every prompt and completion, which you "
+            "have not agreed to; add --trust-reward-server.\n")
+        assert not server.asked
+        done = forked(*train, "--trust-reward-server")
+        assert done.returncode == 0, done.stderr
+        again = forked("resume", 1, "--cycles", 2, "--home", home)  # remembered
+        assert again.returncode == 0, again.stderr
+        assert server.asked
+
+
 @pytest.mark.parametrize(("arguments", "sentence"), [
+    (["--reward", "https://me:secret@judge/"], "would be kept with the run"),
     (["--reward", "vader=inf"], "The weight of vader must be a finite number"),
     (["--set", "learning_rate=fast"], "must be a number between 0 and 1"),
     (["--set", "nonsense=1"], "no hyperparameter named 'nonsense'"),

@@ -205,9 +205,9 @@ def _add_models(command: argparse.ArgumentParser) -> None:
         help="folder, GGUF file, hub name, or smollm2 for SmolLM2-135M-Instruct (default: bundled)")
     command.add_argument(
         "--reward", metavar="R[=WEIGHT]", action="append",
-        help="folder or hub name of a sequence classifier, a Python file, or one of bundled, "
-             "vader, length_and_repetition (default: bundled); given several times, the reward "
-             "is their weighted sum")
+        help="folder or hub name of a sequence classifier, a Python file, the http(s) address of a "
+             "server, or one of bundled, vader, length_and_repetition (default: bundled); given "
+             "several times, the reward is their weighted sum")
     command.add_argument(
         "--reward-label", metavar="N", type=int, action=_PartAction, default=[],
         help="which output is the score, for a classifier with several; of the --reward just "
@@ -283,6 +283,9 @@ def _add_trust(command: argparse.ArgumentParser) -> None:
         "--trust-reward-file", action="store_true",
         help="run the reward's Python file: a program that can do whatever you can; remembered "
              "until the file changes")
+    command.add_argument(
+        "--trust-reward-server", action="store_true",
+        help="send every prompt and completion to the reward's address; remembered for it")
 
 
 def _hyperparameter_help() -> str:

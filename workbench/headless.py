@@ -26,6 +26,7 @@ from workbench.algorithms import (
 from workbench.crash_log import keep_crashes
 from workbench.ending_signals import HANGUP, ending_signals
 from workbench.exit_status import FAILED, INTERRUPTED, UNUSABLE, UNWELL
+from workbench.feedback.reward_server import AT_ONCE
 from workbench.formatting import count_cycles, format_speed, size
 from workbench.health import NOT_FINITE
 from workbench.learning.metrics import KL, SCORES, SECONDS, SPEED
@@ -158,7 +159,7 @@ class Engine:
         return _follow(
             self.session, self.events, start, self.interrupted,
             _quiet if self.options.json else say,
-            lambda file: _agreed(self.store, file, self.options.trust_reward_file),
+            lambda untrusted: _agreed(self.store, untrusted, self.options),
             partial(_way_on, self.store), enough)
 
 
@@ -206,8 +207,35 @@ def _made(
     return data
 
 
-def _agreed(store: Store, file: ev.UntrustedFile, said_so: bool) -> bool:
-    """Whether the person lets a Python file run: by an option, or when asked on a terminal."""
+def _agreed(store: Store, untrusted: ev.Untrusted, options: argparse.Namespace) -> bool:
+    """Whether the person agrees to a Python file or a server: by an option, or when asked on a
+    terminal."""
+    if isinstance(untrusted, ev.UntrustedServer):
+        agreed = _agreed_to_send(untrusted, options.trust_reward_server)
+    else:
+        agreed = _agreed_to_run(untrusted, options.trust_reward_file)
+    if agreed:
+        store.trust(untrusted.sha256, untrusted.path).result()
+    return agreed
+
+
+def _agreed_to_send(server: ev.UntrustedServer, said_so: bool) -> bool:
+    if said_so:
+        return True
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        tell(f"{server.path} would be sent every prompt and completion, which you have not agreed "
+             "to; add --trust-reward-server.")
+        return False
+    print(f"As the reward, {server.path} is sent every prompt and completion, of each cycle those "
+          f"of the batch and those compared, up to {AT_ONCE} in a request. Send them? [y/N] ",
+          end="", file=sys.stderr, flush=True)
+    if _answer().strip().lower() not in ("y", "yes"):
+        tell("it was not asked.")
+        return False
+    return True
+
+
+def _agreed_to_run(file: ev.UntrustedFile, said_so: bool) -> bool:
     name = Path(file.path).name
     since = f"{name} has changed since the run began; " if file.changed else ""
     if not said_so and not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -220,7 +248,6 @@ def _agreed(store: Store, file: ev.UntrustedFile, said_so: bool) -> bool:
         if _answer().strip().lower() not in ("y", "yes"):
             tell("it was not run.")
             return False
-    store.trust(file.sha256, file.path).result()
     return True
 
 
@@ -247,7 +274,7 @@ def _show_printed() -> None:
 def _follow(
     session: Session, events: queue.SimpleQueue[ev.Event], start: do.Start | None,
     interrupted: Callable[[], bool], more: Callable[[str], None],
-    agreed: Callable[[ev.UntrustedFile], bool], way_on: Callable[[int, str], str],
+    agreed: Callable[[ev.Untrusted], bool], way_on: Callable[[int, str], str],
     enough: Callable[[ev.CycleFinished], bool],
 ) -> int:
     """Send ``start`` once models are loaded; print what happens until the run ends."""

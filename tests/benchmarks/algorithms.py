@@ -184,7 +184,7 @@ def _options() -> argparse.Namespace:
     # As the commands of the workbench have them.
     return argparse.Namespace(
         policy=None, reward=None, reward_label=[], reward_reads=[], reward_end_token=[],
-        chat_template=None, trust_reward_file=False, json=False, **given)
+        chat_template=None, trust_reward_file=False, trust_reward_server=False, json=False, **given)
 
 
 if __name__ == "__main__":

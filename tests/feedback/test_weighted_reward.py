@@ -7,6 +7,7 @@ import torch
 from helpers.models import TextReward, make_ppo
 
 from workbench.algorithms import find_metric
+from workbench.feedback.reward_text import RewardError
 from workbench.feedback.weighted_reward import WeightedPart, WeightedSum, score_all
 from workbench.models.policy import UnsupportedModelError
 from workbench.ppo.hyperparameters import parse
@@ -69,3 +70,50 @@ def test_a_sum_can_start_no_value_model():
     ppo.reward = weighted(("length", 1.0, len), ("other", 1.0, len))
     with pytest.raises(UnsupportedModelError, match="only when the reward is a single causal"):
         ppo.begin(["ab"], parse({"value_model": "reward"}))
+
+
+def abstaining(function):
+    reward = TextReward(function)
+    reward.abstains = True
+    return reward
+
+
+def test_a_part_that_does_not_apply_counts_nothing(unattended):
+    reward = WeightedSum([
+        WeightedPart("length", 1.0, TextReward(len)),
+        WeightedPart("even", 2.0, abstaining(lambda t: math.nan if len(t) % 2 else 10.0))])
+    scores, parts, _ = score_all(reward, ROWS, control=unattended)
+    assert scores.tolist() == [1, 22, 20]
+    assert parts["even"].isnan().tolist() == [True, False, False]
+
+
+def test_a_number_that_is_none_is_not_taken_for_what_does_not_apply(unattended):
+    # Of a classifier a NaN is a fault.
+    scores, _, _ = score_all(weighted(
+        ("length", 1.0, len), ("broken", 1.0, lambda t: math.nan)), ROWS, control=unattended)
+    assert scores.isnan().all()
+
+
+@pytest.mark.parametrize(("reward", "said"), [
+    (abstaining(lambda t: math.nan if t == "bb" else 1.0), "the reward does not apply"),
+    (WeightedSum([WeightedPart("one", 1.0, abstaining(lambda t: math.nan if t == "bb" else 1.0)),
+                  WeightedPart("watched", 0.0, TextReward(len))]),
+     "no part of the reward applies"),
+])
+def test_where_nothing_applies_it_is_said(unattended, reward, said):
+    with pytest.raises(RewardError, match=f"To completion 2 of 3 {said}") as raised:
+        score_all(reward, ROWS, control=unattended)
+    assert "Completion:\nbb" in raised.value.details
+
+
+def test_a_part_is_measured_where_it_applies(unattended):
+    hp = parse({"num_cycles": 1, "batch_size": 8, "response_length": 6})
+    ppo = make_ppo()
+    ppo.reward = WeightedSum([
+        WeightedPart("length", 1.0, TextReward(len)),
+        WeightedPart("long", 1.0, abstaining(lambda t: len(t) if len(t) > 3 else math.nan))])
+    ppo.begin(["ab", "c"], hp)
+    result = ppo.run_cycle(1, hp, [0, 1], unattended)
+    found = [w.parts["long"] for w in result.rollout if w.parts["long"] == w.parts["long"]]
+    assert 0 < len(found) <= 8
+    assert result.metrics["objective/scores/long"] == pytest.approx(sum(found) / len(found))

@@ -163,6 +163,9 @@ DIALOGS: dict[str, Callable[[Opened], object]] = {
     "prompts_name_dialog": lambda opened: opened.window.prompts.bar._ask_name(),
     "run_file_question": tell(ev.LoadingFailed(
         "It has not been run.", "reward", untrusted=FILE, again=do.CancelLoading())),
+    "ask_server_question": tell(ev.LoadingFailed(
+        "It has not been asked.", "reward", untrusted=ev.UntrustedServer("http://judge/score"),
+        again=do.CancelLoading())),
     "error_dialog": tell(ev.RunFailed(1, "Memory ran out.", "details", {"batch_size": 32})),
     "failed_run": lambda opened: offer_resume(
         opened.window, "A gradient was not a number.", "details", 2, "", lambda: None),
@@ -210,6 +213,7 @@ ENTER = {
     "prompts_delete_question": "prompts_delete_question_cancel",
     "prompts_name_dialog": "prompts_name_dialog_accept",
     "run_file_question": "run_file_question_cancel",
+    "ask_server_question": "ask_server_question_cancel",
     "error_dialog": "error_offer",
     "failed_run": "resume_good",
     "close_question": "close_question_cancel",

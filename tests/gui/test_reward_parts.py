@@ -4,16 +4,19 @@ each part."""
 from pathlib import Path
 
 import pytest
-from helpers.window import Opened, facts, fill, metrics
+from helpers.window import Opened, facts, fill, metrics, ready
+from PySide6.QtWidgets import QLabel
 from pytestqt.qtbot import QtBot
 
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD, EXAMPLE_REWARDS
 from workbench.gui.completions import completion_texts
 from workbench.gui.models.dock import ModelsDock
+from workbench.gui.widgets.dialog import Dialog
 from workbench.store.records import CompletionRecord
 from workbench.store.store import Store
 from workbench.training import events as ev
-from workbench.training.commands import Command, LoadModels, ResumeRun
+from workbench.training.commands import Command, LoadModels, ResumeRun, Start
+from workbench.training.events import UntrustedServer
 from workbench.training.reward_parts import RewardPart
 
 VADER = str(EXAMPLE_REWARDS["vader"])
@@ -155,6 +158,31 @@ def test_a_file_runs_once_the_person_agrees(
     question.findChild(object, "run_file").click()
     assert store.is_trusted(MINE.sha256)
     assert opened.sent == [again]
+
+
+def test_a_server_is_asked_once_the_person_agrees(
+    opened: Opened, store: Store, styled: None
+) -> None:
+    ready(opened)
+    models = opened.window.models
+    models.reward.set_source("https://judge.example/score?model=small")
+    assert not models.reward._rows[0].reading.isVisibleTo(models)
+    opened.window.actions_["start"].trigger()
+    question = opened.window.findChild(Dialog, "ask_server_question")
+    said = " ".join(label.text() for label in question.findChildren(QLabel))
+    assert "https://judge.example/score?model=small" in said
+    assert "every prompt with what the policy writes" in said
+    assert question.findChild(object, "ask_server_question_cancel").isDefault()
+    assert not [c for c in opened.sent if isinstance(c, LoadModels | Start)]
+    question.findChild(object, "ask_server_question_cancel").click()
+    assert "judge.example/score?model=small was not asked" in (
+        opened.window.toast.notices[-1].sentence)
+    assert not [c for c in opened.sent if isinstance(c, LoadModels | Start)]
+    opened.window.actions_["start"].trigger()
+    opened.window.findChild(object, "ask_server").click()
+    assert store.is_trusted(UntrustedServer("https://judge.example/score?model=small").sha256)
+    assert [c.parts[0].source for c in opened.sent if isinstance(c, LoadModels)] == [
+        "https://judge.example/score?model=small"]
 
 
 def test_a_file_is_not_run_when_the_person_declines(opened: Opened, store: Store) -> None:

@@ -1,9 +1,11 @@
 """Rewards of any kind in a session: consent, failures, what is recorded, and going on."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from helpers.reward_server import serving
 
 from workbench.assets import EXAMPLE_REWARDS
 from workbench.cli import parse as parse_words
@@ -79,6 +81,36 @@ def test_a_file_runs_only_after_consent_to_its_content(client, store, folders, f
     file.write_text(LENGTH)
     client.send(command)
     assert client.wait(ev.LoadingFailed).untrusted.sha256 == digest(file)
+
+
+def test_a_server_is_asked_once_the_person_agrees_to_it(client, store, folders):
+    with serving() as server:
+        command = load(folders, RewardPart(folders[1]), RewardPart(server.url, 0.5))
+        client.send(command)
+        assert client.wait(ev.LoadingFailed).untrusted == ev.UntrustedServer(server.url)
+        assert not server.asked
+        agree(client, store, command)
+        loaded = client.wait(ev.ModelsLoaded).reward.parts[1]
+        name = f"127.0.0.1:{server.server_port}/score"
+        assert (loaded.name, loaded.architecture) == (name, "Server")
+        client.wait_for(State.READY)
+        client.send(start(2))
+        assert client.wait(ev.RunFinished).outcome == "finished"
+        written = store.completions(1, 1, "rollout")
+        assert all(w.parts[name] == len(w.text) for w in written)
+        sent = [text for asked in server.asked for text in asked["completions"]]
+        assert {w.text for w in written} <= set(sent)
+        # One that fails ends the run with a sentence; when it is back, the run goes on.
+        client.send(replace(start(4), step=True))
+        client.wait(ev.CycleFinished, lambda e: e.run_id == 2)
+        client.wait_for(State.PAUSED)
+        server.answers = [(403, "no")]
+        client.send(do.Resume())
+        assert client.wait(ev.RunFailed).sentence == (
+            f"{name} answered 403 (Forbidden); see to the server and resume the run.")
+        client.send(do.ResumeRun(2))
+        client.wait(ev.RunFinished, lambda e: e.outcome == "finished")
+    assert store.run(2).cycles == 4
 
 
 def test_the_examples_need_no_consent(client, folders):

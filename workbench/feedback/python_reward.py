@@ -44,7 +44,11 @@ log = logging.getLogger("workbench.reward")
 
 
 class PythonReward:
-    """Scores completions by the function ``reward`` of a file."""
+    """Scores completions by the function ``reward`` of a file. Where that gives None it does not
+    apply."""
+
+    abstains = True
+    """Whether NaN says that it does not apply to a completion."""
 
     def __init__(self, file: RewardFile, step: Callable[[], object] = lambda: None) -> None:
         """Run the file.
@@ -105,7 +109,8 @@ class PythonReward:
     def score(
         self, exchanges: Sequence[Exchange], *, control: Control, phase: Phase = Phase.SCORING
     ) -> Tensor:
-        """Return one float32 score a completion, (b,), on the CPU.
+        """Return one float32 score a completion, (b,), on the CPU; NaN where the reward does not
+        apply.
 
         Raises:
             RewardError: the function failed, or gave what are no scores.
@@ -156,6 +161,8 @@ class PythonReward:
         return [self._number(value, row) for row, value in enumerate(values)]
 
     def _number(self, value: Any, row: int) -> float:
+        if value is None:
+            return math.nan
         try:
             if callable(getattr(value, "item", None)) and getattr(value, "ndim", 0) == 0:
                 value = value.item()

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from workbench.feedback.reward_model import Reward, RewardModel
+from workbench.feedback.reward_text import RewardError
 from workbench.models.control import Control
 from workbench.models.phases import Phase
 from workbench.records import Exchange
@@ -39,13 +40,18 @@ class WeightedSum:
     def combine(self, scores: Mapping[str, Tensor]) -> Tensor:
         """Return the weighted sum, (b,), of the parts' scores, each (b,).
 
-        A part of weight 0 is only watched: not even a NaN of it counts.
+        A part of weight 0 is only watched: not even a NaN of it counts. Nor does that of a part
+        which does not apply to a completion; NaN where none does.
         """
         total = torch.zeros_like(next(iter(scores.values())), dtype=torch.float64)
+        applies = torch.zeros_like(total, dtype=torch.bool)
         for part in self.parts:
             if part.weight:
-                total += part.weight * scores[part.name].double()
-        return total.float()
+                found = scores[part.name].double()
+                there = ~found.isnan() if _abstains(part.reward) else torch.ones_like(applies)
+                total += part.weight * found.where(there, 0.0)
+                applies |= there
+        return total.where(applies, torch.nan).float()
 
 
 def score_all(
@@ -55,17 +61,38 @@ def score_all(
     """Score completions and say what each part of a sum gave.
 
     Returns:
-        ``(scores, parts, cut)``: (b,) float32, and the same by part, no parts for a single reward;
-        and how many tokens of each text's beginning were too many for the model that reads the
-        least, (b,) int64.
+        ``(scores, parts, cut)``: (b,) float32, and the same by part, no parts for a single reward
+        and NaN where one does not apply; and how many tokens of each text's beginning were too
+        many for the model that reads the least, (b,) int64.
+
+    Raises:
+        RewardError: a reward failed, or none applies to a completion.
     """
     if not isinstance(reward, WeightedSum):
         scores, cut = _judge(reward, exchanges, control, phase)
+        if _abstains(reward):
+            _check_applies(scores, exchanges, "the reward does not apply")
         return scores, {}, cut
     found = {p.name: _judge(p.reward, exchanges, control, phase) for p in reward.parts}
     parts = {name: scores for name, (scores, _) in found.items()}
     cuts = torch.stack([cut for _, cut in found.values()])
-    return reward.combine(parts), parts, cuts.amax(dim=0)
+    scores = reward.combine(parts)
+    if all(_abstains(part.reward) for part in reward.parts if part.weight):
+        _check_applies(scores, exchanges, "no part of the reward applies")
+    return scores, parts, cuts.amax(dim=0)
+
+
+def _abstains(reward: Reward) -> bool:
+    return getattr(reward, "abstains", False)
+
+
+def _check_applies(scores: Tensor, exchanges: Sequence[Exchange], problem: str) -> None:
+    for row in scores.isnan().nonzero().flatten().tolist():
+        exchange = exchanges[row]
+        raise RewardError(
+            f"To completion {row + 1:,} of {len(exchanges):,} {problem} (it gave None, or null); "
+            "add a part that scores all of them, or give a number, and resume the run.",
+            f"Prompt:\n{exchange.prompt}\n\nCompletion:\n{exchange.completion}\n")
 
 
 def _judge(

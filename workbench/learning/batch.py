@@ -71,4 +71,4 @@ def measure(batch: Batch) -> dict[str, float]:
         REPETITION: repetition(responses),
         "objective/cut": sum(w.cut for w in batch.written) / len(batch.written),
         "val/num_eos_tokens": float(completions.ended.sum()),
-    } | {part_metric(name): part.mean().item() for name, part in batch.parts.items()}
+    } | {part_metric(name): part.nanmean().item() for name, part in batch.parts.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -110,10 +111,27 @@ class UntrustedFile:
 
 
 @dataclass(frozen=True, slots=True)
+class UntrustedServer:
+    """A server that is asked for scores only when the person agrees."""
+
+    path: str
+    """Its address."""
+
+    @property
+    def sha256(self) -> str:
+        """By what an agreement is kept."""
+        return hashlib.sha256(self.path.encode()).hexdigest()
+
+
+Untrusted = UntrustedFile | UntrustedServer
+"""What a reward does only when the person agrees to it."""
+
+
+@dataclass(frozen=True, slots=True)
 class LoadingFailed:
     """Nothing changed. ``which`` is 'policy' or 'reward', ``part`` the number of the reward's
     part; ``labels`` is set when the person must say which of several outputs is the score,
-    ``untrusted`` when they must agree to a Python file (then send ``again``); ``cancelled`` when
+    ``untrusted`` when they must agree to something first (then send ``again``); ``cancelled`` when
     they gave up themselves; ``package`` names one that carries the model and can be installed;
     ``command`` is what was to be loaded; ``unexpected`` is what nobody foresaw, so that a log
     should keep ``details``."""
@@ -124,7 +142,7 @@ class LoadingFailed:
     labels: tuple[str, ...] = ()
     cancelled: bool = False
     part: int = 0
-    untrusted: UntrustedFile | None = None
+    untrusted: Untrusted | None = None
     again: Command | None = None
     package: str = ""
     command: LoadModels | None = None

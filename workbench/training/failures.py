@@ -56,7 +56,7 @@ def loading_failed(error: Exception, which: str, again: Command) -> LoadingFaile
         package = error.package
         sentence += f" It also comes as a package: {install_command(package)}."
     if isinstance(error, UntrustedError):
-        untrusted = error.file
+        untrusted = error.untrusted
     return LoadingFailed(
         sentence, which, explain(error)[1], labels=error.labels, part=error.part,
         untrusted=untrusted, again=again if untrusted else None, package=package)

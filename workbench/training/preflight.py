@@ -27,6 +27,6 @@ def missing_sources(command: LoadModels) -> list[LoadingFailed]:
     for number, part in enumerate(command.parts):
         if part.is_file:
             look("reward", number, partial(read_reward_file, part.source))
-        elif not why_not_kept(part.source):
+        elif not part.is_url and not why_not_kept(part.source):
             look("reward", number, partial(check_on_disk, part.source, policy=False))
     return found

@@ -1,4 +1,4 @@
-"""Loading a reward from its parts; a Python file only when the person has agreed to run it."""
+"""Loading a reward from its parts; a Python file or a server only when the person has agreed."""
 
 from __future__ import annotations
 
@@ -7,44 +7,54 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from workbench.feedback.http_reward import HTTPReward
 from workbench.feedback.loading import load_reward
 from workbench.feedback.python_reward import PythonReward
 from workbench.feedback.reward_file import RewardFile, read_reward_file
 from workbench.feedback.reward_model import Reward, RewardModel
+from workbench.feedback.reward_server import check_url
 from workbench.feedback.weighted_reward import WeightedPart, WeightedSum
 from workbench.models.device import Placement
 from workbench.models.fingerprints import revision
 from workbench.models.sources import LoadError, Report, check_on_disk
 from workbench.store.folders import why_not_kept
-from workbench.training.consent import Trusted, needs_consent
-from workbench.training.events import ModelFacts, UntrustedFile
+from workbench.training.consent import Trusted, needs_consent, needs_consent_to_send
+from workbench.training.events import ModelFacts, Untrusted, UntrustedServer
 from workbench.training.model_facts import facts_of
 from workbench.training.names import source_name
 from workbench.training.reward_parts import RewardPart, describe, unique_names
 
 
 class UntrustedError(LoadError):
-    """A Python file must not be run before the person agrees."""
+    """The person has to agree to ``untrusted`` first."""
 
-    def __init__(self, file: UntrustedFile) -> None:
-        since = "has changed since its run began and " if file.changed else ""
-        super().__init__(f"{Path(file.path).name} {since}was not run: it is a program, and you "
-                         "have not agreed to run it yet. Load again to be asked.")
-        self.file = file
+    def __init__(self, untrusted: Untrusted) -> None:
+        if isinstance(untrusted, UntrustedServer):
+            said = (f"{untrusted.path} was not asked: prompts and completions would be sent there, "
+                    "and you have not agreed to that yet.")
+        else:
+            since = "has changed since its run began and " if untrusted.changed else ""
+            said = (f"{Path(untrusted.path).name} {since}was not run: it is a program, and you "
+                    "have not agreed to run it yet.")
+        super().__init__(f"{said} Load again to be asked.")
+        self.untrusted = untrusted
 
 
 def check_part(parts: tuple[RewardPart, ...], number: int, trusted: Trusted) -> None:
-    """Make sure that a Python file may be run or a folder holds a model, before anything is loaded.
+    """Make sure that a Python file may be run, a server be asked, or a folder holds a model, before
+    anything is loaded.
 
     Raises:
         LoadError: the file or folder cannot be read; ``part`` is ``number``.
-        UntrustedError: the person has not agreed to the file.
+        UntrustedError: the person has not agreed to the file or server.
     """
     part = parts[number]
     try:
         if problem := why_not_kept(part.source):
             raise LoadError(problem)
-        if part.is_file:
+        if part.is_url:
+            _check_agreed(part, trusted)
+        elif part.is_file:
             _read_trusted(part, trusted)
         else:
             check_on_disk(part.source, policy=False)
@@ -76,7 +86,7 @@ def load_rewards(
 
     Raises:
         LoadError: there is nothing to load.
-        UntrustedError: a Python file was not run.
+        UntrustedError: a Python file was not run, or a server not asked.
     """
     if not any(part.weight for part in parts):
         raise LoadError("The reward has no part with a weight other than 0; give one a weight."
@@ -86,7 +96,8 @@ def load_rewards(
         def told(text: str, share: float, done: int = number) -> None:
             report(text, (done + share) / len(parts))
         try:
-            loaded.append(_load_file(part, told, trusted) if part.is_file
+            loaded.append(_load_server(part, told, trusted) if part.is_url
+                          else _load_file(part, told, trusted) if part.is_file
                           else _load_classifier(part, placement, told))
         except LoadError as error:
             error.part = number
@@ -136,6 +147,24 @@ def _load_file(
         source=part.source, name=source_name(part.source), architecture="Python file", parameters=0,
         vocabulary=0, dtype="", device="", tokenizer="", sha256=file.sha256,
         summary=reward.summary)
+
+
+def _load_server(part: RewardPart, report: Report, trusted: Trusted) -> tuple[Reward, ModelFacts]:
+    _check_agreed(part, trusted)
+    reward = HTTPReward(part.source)
+    asking = partial(report, f"Asking {reward.name}", 0.5)
+    asking()
+    reward.try_out(asking)
+    return reward, ModelFacts(
+        source=part.source, name=source_name(part.source), architecture="Server", parameters=0,
+        vocabulary=0, dtype="", device="", tokenizer="",
+        summary="It is sent every prompt and completion, and gives the scores.")
+
+
+def _check_agreed(part: RewardPart, trusted: Trusted) -> None:
+    check_url(part.source)
+    if question := needs_consent_to_send(part, trusted):
+        raise UntrustedError(question)
 
 
 def _read_trusted(part: RewardPart, trusted: Trusted) -> RewardFile:

@@ -28,7 +28,8 @@ class PartError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class RewardPart:
-    """One part of a reward: a sequence classifier (a folder or hub name) or a Python file.
+    """One part of a reward: a sequence classifier (a folder or hub name), a Python file, or the
+    address of a server that is asked over HTTP.
 
     A reward is the sum of its parts' scores, each times its ``weight``.
     """
@@ -47,7 +48,12 @@ class RewardPart:
     @property
     def is_file(self) -> bool:
         """Whether this is a Python file."""
-        return self.source.lower().endswith(".py")
+        return self.source.lower().endswith(".py") and not self.is_url
+
+    @property
+    def is_url(self) -> bool:
+        """Whether this is the address of a server."""
+        return is_url(self.source)
 
 
 def parse_part(text: str) -> RewardPart:
@@ -70,10 +76,17 @@ def parse_part(text: str) -> RewardPart:
     return RewardPart(find_source(source), number)
 
 
+def is_url(source: str) -> bool:
+    """Whether ``source`` is the address of a server."""
+    return source.lower().startswith(("http://", "https://"))
+
+
 def find_source(name: str) -> str:
     """Return what ``name`` means: a shipped reward by its short name, a Python file's full path,
-    or what it says (a folder or hub name)."""
+    or what it says (a folder, hub name or address)."""
     name = name.strip()
+    if is_url(name):
+        return name
     path = Path(name).expanduser()
     if not path.exists() and name in SHIPPED:
         return str(SHIPPED[name])
@@ -81,7 +94,9 @@ def find_source(name: str) -> str:
 
 
 def base_name(source: str) -> str:
-    """Return the short name of a folder, hub name or file."""
+    """Return the short name of a folder, hub name, file or address."""
+    if is_url(source):
+        return source.partition("://")[2].rstrip("/")
     last = source.replace("\\", "/").rstrip("/").rsplit("/", 1)[-1]
     return (last.removesuffix(".py") if last != ".py" else last) or source
 

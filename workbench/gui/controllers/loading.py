@@ -16,7 +16,7 @@ from workbench.gui.controllers.readiness import Readiness
 from workbench.gui.controllers.resuming import Resuming
 from workbench.gui.controllers.run_control import RunControl
 from workbench.gui.controllers.run_display import RunDisplay
-from workbench.gui.models.consent import ask_to_run
+from workbench.gui.models.consent import ask_to_trust
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
@@ -64,7 +64,7 @@ class Loading(QObject):
         self._run_control.give_up_waiting()
         self._comparing.loading_failed()
         if event.untrusted:
-            ask_to_run(window, event.untrusted, partial(self._run_file, event), partial(
+            ask_to_trust(window, event.untrusted, partial(self._run_file, event), partial(
                 self.failed, replace(event, untrusted=None, details="")))
         elif not event.cancelled:
             window.models.failed(event)
@@ -80,8 +80,9 @@ class Loading(QObject):
 
     def _ask_first(self, command: do.LoadModels, *, then: Callable[[], object],
                    declined: Callable[[], object]) -> bool:
-        """Ask before a Python file is run that the person has not agreed to; return whether."""
-        if not any(part.is_file for part in command.parts):
+        """Ask before a Python file is run, or a server asked, that the person has not agreed to;
+        return whether."""
+        if not any(part.is_file or part.is_url for part in command.parts):
             return False
         from workbench.models.sources import LoadError
         from workbench.training.consent import find_untrusted
@@ -98,9 +99,11 @@ class Loading(QObject):
             then()
 
         def refused() -> None:
-            self._window.toast.keep("warning", f"{Path(file.path).name} was not run.")
+            said = (f"{file.path} was not asked." if isinstance(file, ev.UntrustedServer)
+                    else f"{Path(file.path).name} was not run.")
+            self._window.toast.keep("warning", said)
             declined()
-        ask_to_run(self._window, file, agreed, refused)
+        ask_to_trust(self._window, file, agreed, refused)
         return True
 
     def _not_loaded(self) -> None:

@@ -35,7 +35,8 @@ EXAMPLES = {
     "Length and repetition": str(EXAMPLE_REWARDS["length_and_repetition"]),
 }
 MOST_PARTS = 8
-_TIP = ("What scores completions: a folder or hub name of a sequence classifier, or a Python file "
+_TIP = ("What scores completions: a folder or hub name of a sequence classifier, the http address of "
+        "a server, or a Python file "
         "with a function reward(prompts, completions). Several are added up, each times its "
         "weight.")
 
@@ -113,7 +114,7 @@ class _Row(QWidget):
         """Show what is loaded of what is named."""
         self.field.show_facts(facts)
         part = self.part()
-        self.reading.setVisible(not part.is_file)
+        self.reading.setVisible(not (part.is_file or part.is_url))
         self.reading.show_facts(facts if facts and facts.end_token == part.end_token else None)
 
     def tidy(self) -> None:

@@ -39,8 +39,9 @@ def count(number: int) -> str:
 
 def facts_line(facts: ModelFacts) -> str:
     """Return what a person wants to know of a loaded model, in one short line."""
-    if facts.sha256:
-        return f"Python file: {facts.summary}" if facts.summary else "Python file"
+    if facts.sha256 or not facts.parameters:  # a program
+        kind = facts.architecture
+        return f"{kind}: {facts.summary}" if facts.summary else kind
     score = ""
     if facts.label is not None and len(facts.labels) > 1:
         score = f", score: {facts.labels[facts.label]}"
