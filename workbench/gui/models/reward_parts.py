@@ -35,10 +35,9 @@ EXAMPLES = {
     "Length and repetition": str(EXAMPLE_REWARDS["length_and_repetition"]),
 }
 MOST_PARTS = 8
-_TIP = ("What scores completions: a folder or hub name of a sequence classifier, the http address of "
-        "a server, or a Python file "
-        "with a function reward(prompts, completions). Several are added up, each times its "
-        "weight.")
+_TIP = ("What scores completions: a folder or hub name of a sequence classifier, the http address "
+        "of a server, or a Python file with a function reward(prompts, completions). Several are "
+        "added up, each times its weight.")
 
 
 class _Row(QWidget):
