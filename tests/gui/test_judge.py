@@ -289,7 +289,7 @@ def test_where_the_reward_says_otherwise(qtbot: QtBot, judge: JudgeView, store: 
         wants_first = number not in (2, 4)
         press(qtbot, judge, Qt.Key.Key_1 if first == wants_first else Qt.Key.Key_2)
     link = judge.bar.agreement
-    assert link.text() == (
+    assert link.accessibleName() == (
         f"You and the reward agree on {percent(2 / 3)}; see the 2 where you do not")
     qtbot.mouseClick(link, Qt.MouseButton.LeftButton)
     assert judge.bar.wanted == OTHERWISE
@@ -327,6 +327,8 @@ def test_pairs_of_one_prompt_and_of_another_person(
     choose(judge, "person:bob")
     assert judge.bar.shown.currentText() == "bob says otherwise"
     assert judge.queue._ids == [1, 3]
+    # Chance would give a third: the other always said the first, this one in one of three.
+    assert judge.bar.said.text() == "You and bob agree on 1 of 3, Cohen's kappa 0.00"
     choose(judge, MARKED)
     assert judge.queue.position[1] == 3
     judge.rename_person("bob")

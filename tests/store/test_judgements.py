@@ -14,14 +14,12 @@ from workbench.records import Pair
 from workbench.store.judged import (
     CLEARLY,
     SLIGHTLY,
-    Entry,
     Mark,
     Origin,
     PairToJudge,
     Side,
     Thumb,
-    agreement,
-    self_agreement,
+    kappa,
     shown_left,
     thumbs_of_marks,
 )
@@ -106,7 +104,7 @@ def test_a_repeat_tells_of_the_person_and_gives_nothing(store: Store) -> None:
     mark(store, 1, "first", repeat=True)
     mark(store, 2, "first", repeat=True)
     assert choices(store, set_id) == ["first", "second"]
-    assert self_agreement(store.judgements.entries(set_id, ME)) == (1, 2)
+    assert [e.repeats for e in store.judgements.entries(set_id, ME)] == [("first",), ("first",)]
     assert len(store.judgements.judged(set_id).pairs) == 2
     assert store.judgements.set("Mine").marks == 2
 
@@ -140,12 +138,13 @@ def test_conversations_give_turns() -> None:
         False, True, by=ME)
 
 
-def test_agreement_counts_what_the_reward_tells_apart() -> None:
-    found = [Entry(1, "", (1.0, 0.0), "first"), Entry(2, "", (1.0, 0.0), "second"),
-             Entry(3, "", (0.0, 0.0), "first"), Entry(4, "", (math.nan, 0.0), "first"),
-             Entry(5, "", (1.0, 0.0), "tie"), Entry(6, "", (1.0, 0.0))]
-    assert agreement(found) == (1, 2)
-    assert [entry.apart for entry in found[:4]] == [1.0, 1.0, 0.0, math.inf]
+def test_kappa() -> None:
+    """Worked by hand: they agree on 35 of 50, where chance would give (25·30 + 25·20) / 2500."""
+    said = {("a", "a"): 20, ("a", "b"): 5, ("b", "a"): 10, ("b", "b"): 15}
+    assert kappa(said) == pytest.approx((0.7 - 0.5) / (1 - 0.5))
+    assert kappa({("a", "a"): 3, ("b", "b"): 3}) == 1
+    assert math.isnan(kappa({}))
+    assert math.isnan(kappa({("a", "a"): 3}))
 
 
 def test_the_side_is_shuffled_by_the_seed_and_swapped_when_asked_again() -> None:

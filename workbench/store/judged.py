@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from hashlib import sha256
 from typing import Literal
@@ -282,19 +283,27 @@ def thumbs_of_marks(
             yield Thumb(pair.prompt, side, mark.by, up, pair.messages, pair.turns, mark.at)
 
 
-def agreement(entries: Iterable[Entry]) -> tuple[int, int]:
-    """Return how many preferences go with the reward, and how many there are of pairs that it tells
-    apart."""
-    told = [entry.choice == entry.reward_prefers for entry in entries
-            if entry.choice in PREFERENCES and entry.reward_prefers]
-    return sum(told), len(told)
+def kappa(said: Mapping[tuple[str, str], int]) -> float:
+    """Return how far two agree beyond chance: 1 where they always do, 0 where it is no more than
+    chance would give them (J. Cohen, "A coefficient of agreement for nominal scales", 1960).
 
+    Args:
+        said: how often the first said the one while the second said the other.
 
-def self_agreement(entries: Iterable[Entry]) -> tuple[int, int]:
-    """Return how many repeats say what was said at first, and how many there are."""
-    told = [again == entry.choice for entry in entries if entry.choice
-            for again in entry.repeats if again != "skip"]
-    return sum(told), len(told)
+    Returns:
+        (p_o - p_e) / (1 - p_e), p_o the share in which they agree and p_e what chance would give;
+        NaN where there is nothing, or both always say the same one thing.
+    """
+    whole = sum(said.values())
+    if not whole:
+        return math.nan
+    first, second = Counter[str](), Counter[str]()
+    for (one, other), number in said.items():
+        first[one] += number
+        second[other] += number
+    agreed = sum(number for (one, other), number in said.items() if one == other) / whole
+    chance = sum(number * second[name] for name, number in first.items()) / whole**2
+    return (agreed - chance) / (1 - chance) if chance < 1 else math.nan
 
 
 def _digest(what: object) -> str:

@@ -19,7 +19,7 @@ from workbench.gui.completions.model import NOT_YET, Column, CompletionsProxy
 from workbench.gui.completions.rows import Row
 from workbench.gui.widgets.icons import icon
 from workbench.gui.widgets.quick_text import QuickText
-from workbench.gui.widgets.theme import themes
+from workbench.gui.widgets.theme import SOFT, mix, themes
 from workbench.store.records import CompletionRecord
 
 PAD = 6
@@ -107,7 +107,8 @@ class CompletionsDelegate(QStyledItemDelegate):
             self._prompt(painter, top, row)
             self._text(painter, QPointF(rect.left() + PAD, top + self.line + 2), row,
                        column - Column.TEXT)
-            self._thumb(painter, rect, row, column - Column.TEXT)
+            chosen = bool(option.state & QStyle.StateFlag.State_Selected)
+            self._thumb(painter, rect, row, column - Column.TEXT, chosen)
         else:
             self._numbers(painter, rect.right() - PAD, top + self.line + 2, row, Column(column))
         painter.restore()
@@ -248,14 +249,17 @@ class CompletionsDelegate(QStyledItemDelegate):
             painter.drawRoundedRect(frame.adjusted(0.5, 0, -0.5, 0), 3, 3)
             painter.drawText(frame, Qt.AlignmentFlag.AlignCenter, laid.badge)
 
-    def _thumb(self, painter: QPainter, rect: QRect, row: Row, place: int) -> None:
+    def _thumb(
+        self, painter: QPainter, rect: QRect, row: Row, place: int, chosen: bool
+    ) -> None:
         """Draw the person's thumb in the corner."""
         up = self._rows.thumb(row, place)
         if up is None:
             return
         theme, size = themes().theme, self.line
         corner = QRect(rect.right() - size - 3, rect.bottom() - size - 3, size, size)
-        painter.fillRect(corner.adjusted(-3, -2, 3, 2), QColor(theme.base))
+        behind = mix(theme.accent, theme.base, SOFT) if chosen else theme.base
+        painter.fillRect(corner.adjusted(-3, -2, 3, 2), QColor(behind))
         drawn = icon("thumb_up" if up else "thumb_down", theme.good if up else theme.bad)
         drawn.paint(painter, corner)
 

@@ -73,6 +73,11 @@ class Adding(QObject):
         self._state = state
 
     @property
+    def writing(self) -> bool:
+        """Whether the policy writes samples."""
+        return self._asked is not None
+
+    @property
     def busy(self) -> str:
         """What is on its way; "" where nothing is."""
         if self._asked is not None:
@@ -95,6 +100,12 @@ class Adding(QObject):
         last = cycles[-1] if cycles else 0
         no_pair = "" if last else _NO_RUN if run is None else _NO_CYCLE
         no_cycle = "" if run and run.cycles else _NO_RUN if run is None else _NO_CYCLE
+        fresh = Source(
+            "Stop writing samples", "Give up what the policy writes", "", self.stop) if (
+            self.writing) else Source(
+            "Two fresh samples of the policy", f"Have the policy in memory complete up to {_MOST} "
+            "of the enabled prompts twice, with temperature, top-p and length as in Try",
+            self.why_not_fresh(), self.add_fresh)
         return [
             Source(f"Start policy against cycle {last:,} of {name}" if last else
                    "Start policy against the latest cycle",
@@ -104,9 +115,7 @@ class Adding(QObject):
                    no_pair, ask_cycles),
             Source("Completions of one cycle…", "What a cycle wrote to the same prompt, two and "
                    "two", no_cycle, ask_cycle),
-            Source("Two fresh samples of the policy", "Have the policy in memory complete up to "
-                   f"{_MOST} of the enabled prompts twice, with temperature, top-p and length as "
-                   "in Try", self.why_not_fresh(), self.add_fresh),
+            fresh,
             Source("", "", "", ask_file),
             Source("A file…", "Pairs with or without marks in any layout that is known, or "
                    "completions with a label", "", ask_file),

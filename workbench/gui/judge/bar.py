@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QComboBox, QMenu, QProgressBar, QToolButton, QWidget
 from superqt import QElidingLabel, QFlowLayout
 
 from workbench.gui.actions import enable_action, set_tip
 from workbench.gui.judge.queue import SHOWN, UNMARKED
-from workbench.gui.widgets.controls import named, push_button, tool_button
+from workbench.gui.widgets.controls import describe, named, push_button, tool_button
 from workbench.gui.widgets.icons import icon
 from workbench.gui.widgets.layouts import hbox, vbox
 from workbench.gui.widgets.plain_text import plain_tip, shortened, without_mnemonic
@@ -20,6 +21,9 @@ from workbench.store.judged import JudgedSet
 
 _LETTERS = 13  # of a name or a prompt that a field has room for
 _TITLE = 60
+_SHARE = 1.6
+"""How much wider than what is said of the agreement the line is, to say it whole."""
+_OTHERWISE = "Show the pairs where the reward scored the other side higher"
 PERSON = "person:"
 """How what shows pairs on which another person says otherwise begins."""
 
@@ -79,9 +83,10 @@ class Bar(QWidget):
         self.said.setMinimumWidth(1)
         self.agreement = push_button(
             "The reward and you", "judge_agreement",
-            "Show the pairs where the reward scored the other side higher",
+            _OTHERWISE,
             self.otherwise_wanted.emit)
         set_look(self.agreement, role="quiet")
+        self._about = ""
         self.agreement.hide()
         self.progress = named(QProgressBar(textVisible=False), "judge_progress_bar",
                               "Share of the pairs that you have marked", "")
@@ -163,15 +168,29 @@ class Bar(QWidget):
                 self.shown.setItemData(place, plain_tip(tip), Qt.ItemDataRole.ToolTipRole)
             self.shown.setCurrentIndex(max(0, self.shown.findData(chosen)))
 
-    def show_progress(self, done: int, of: int, sentence: str, agreement: str) -> None:
-        """Say how far the person is, and how far they and the reward agree."""
+    def show_progress(self, done: int, of: int, sentence: str, agreement: str,
+                      beyond: str) -> None:
+        """Say how far the person is, and how far they and the reward agree; ``beyond`` is how far
+        that is beyond chance."""
         self.progress.setMaximum(max(1, of))
         self.progress.setValue(done)
         self.said.setText(sentence)
         self.said.setToolTip(plain_tip(sentence))
-        self.agreement.setText(agreement)
+        self._about = agreement
+        self._fit_agreement()
         self.agreement.setAccessibleName(agreement)
+        describe(self.agreement, f"{_OTHERWISE}\n{agreement.partition(';')[0]}{beyond}")
         self.agreement.setVisible(bool(agreement))
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Say less of the agreement where there is little room."""
+        super().resizeEvent(event)
+        self._fit_agreement()
+
+    def _fit_agreement(self) -> None:
+        said = self._about.partition(";")[0]
+        narrow = self.width() < _SHARE * self.fontMetrics().horizontalAdvance(self._about)
+        self.agreement.setText(said if narrow else self._about)
 
     def show_pairs(self, there: bool) -> None:
         """Leave out what is about pairs, where there are none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -11,8 +12,7 @@ from workbench.store.judged import (
     Choice,
     Entry,
     Mark,
-    agreement,
-    self_agreement,
+    kappa,
 )
 
 EVERY = 10
@@ -24,7 +24,7 @@ SHOWN: Mapping[str, tuple[str, str]] = {
     UNMARKED: ("Unmarked", "Pairs that you have not marked yet"),
     SKIPPED: ("Skipped", "Pairs that you have skipped"),
     MARKED: ("Marked", "Pairs that you have marked, to look at them again"),
-    OTHERWISE: ("Reward says otherwise",
+    OTHERWISE: ("Reward disagrees",
                 "Pairs whose other side the reward scored higher than the one you prefer"),
     ALL: ("All", "Every pair of the set"),
 }
@@ -40,10 +40,16 @@ class Queue:
 
     def __init__(self, entries: Iterable[Entry] = (), seed: int = 0) -> None:
         self.entries = {entry.id: entry for entry in entries}
+        # Kept up to date entry by entry: there may be very many.
+        self._tally = Counter(what for entry in self.entries.values() for what in _told(entry))
         self._seed = seed
+        self._fresh = 0
+        """Pairs that were marked since one came again."""
         self._last = max((entry.mark for entry in self.entries.values()), default=0)
         self._ids: list[int] = list(self.entries)
+        self._places = {number: place for place, number in enumerate(self._ids)}
         self._place = 0
+        self._left = self._tally[UNMARKED]
         self.shown = ALL
         self.repeating = False
         """Whether the current pair is asked once more, with its sides swapped."""
@@ -71,9 +77,12 @@ class Queue:
         if nearest:
             found.sort(key=lambda entry: entry.apart)
         self._ids = [entry.id for entry in found]
+        self._places = {number: place for place, number in enumerate(self._ids)}
+        self._left = sum(self._waits(entry) for entry in found)
         self._aside, self.repeating = None, False
-        self._place = self._ids.index(keep) if keep in self._ids else 0
-        if keep not in self._ids and shown in (UNMARKED, SKIPPED):
+        place = None if keep is None else self._places.get(keep)
+        self._place = place or 0
+        if place is None and shown in (UNMARKED, SKIPPED):
             self._seek(0)
 
     @property
@@ -105,8 +114,8 @@ class Queue:
     def show(self, pair: int, *, repeating: bool = False) -> None:
         """Go to a pair, be it among those shown or not."""
         self.repeating = repeating
-        if not repeating and pair in self._ids:
-            self._place, self._aside = self._ids.index(pair), None
+        if not repeating and pair in self._places:
+            self._place, self._aside = self._places[pair], None
         else:
             self._aside = pair
 
@@ -118,11 +127,12 @@ class Queue:
         if entry is None:
             return
         if self.repeating:
-            self.entries[entry.id] = replace(entry, repeats=(*entry.repeats, choice))
+            self._fresh = 0
+            self._put(replace(entry, repeats=(*entry.repeats, choice)))
         else:
             self._last += 1
-            self.entries[entry.id] = replace(
-                entry, choice=choice, strength=strength, mark=self._last)
+            self._fresh += _fits(entry, MARKED) < (choice != "skip")
+            self._put(replace(entry, choice=choice, strength=strength, mark=self._last))
         if self._aside is None:
             self._place += 1
         self._aside, self.repeating = None, False
@@ -133,55 +143,84 @@ class Queue:
 
     def taken_back(self, mark: Mark, entry: Entry) -> None:
         """Go back to a pair whose last mark was undone; ``entry`` is what is known of it now."""
-        self.entries[entry.id] = entry
+        self._fresh = EVERY if mark.repeat else max(0, self._fresh - (mark.choice != "skip"))
+        self._put(entry)
         self.show(mark.pair, repeating=mark.repeat)
+
+    def _put(self, entry: Entry) -> None:
+        """Take note of what is known of a pair now."""
+        before = self.entries[entry.id]
+        self._tally.subtract(_told(before))
+        self._tally.update(_told(entry))
+        if entry.id in self._places:
+            self._left += self._waits(entry) - self._waits(before)
+        self.entries[entry.id] = entry
+
+    def _waits(self, entry: Entry) -> bool:
+        """Whether a pair is still to be marked."""
+        return entry.choice is None or (self.shown == SKIPPED and entry.choice == "skip")
 
     def _seek(self, start: int) -> None:
         """Go to the next pair that is still to be marked, if need be from the beginning."""
-        wanted = {None, "skip"} if self.shown == SKIPPED else {None}
         found = [*range(start, len(self._ids))]
         if self.shown != SKIPPED:  # where skipping once more is to go on
             found += range(start)
         self._place = next(
-            (place for place in found if self.entries[self._ids[place]].choice in wanted),
+            (place for place in found if self._waits(self.entries[self._ids[place]])),
             len(self._ids))
 
     def _due(self) -> int | None:
         """Return the pair that is to come again, if one is."""
-        said = [entry for entry in self.entries.values() if entry.choice not in (None, "skip")]
-        repeats = sum(len(entry.repeats) for entry in self.entries.values())
-        if len(said) // EVERY <= repeats:
+        if self._fresh < EVERY:
             return None
-        said.sort(key=lambda entry: entry.mark)
+        said = sorted((entry for entry in self.entries.values() if _fits(entry, MARKED)),
+                      key=lambda entry: entry.mark)
         known = [entry.id for entry in said[:-_RECENT] if not entry.repeats]
-        return random.Random(f"{self._seed}:{repeats}").choice(known) if known else None
+        chance = random.Random(f"{self._seed}:{self._tally['asked again']}")
+        return chance.choice(known) if known else None
 
     # -- how far
 
     @property
     def done(self) -> int:
         """How many pairs of the set are marked."""
-        return sum(entry.choice not in (None, "skip") for entry in self.entries.values())
+        return self._tally[MARKED]
 
     @property
     def left(self) -> int:
         """How many pairs of those shown are still to be marked."""
-        wanted = (None, "skip") if self.shown == SKIPPED else (None,)
-        return sum(self.entries[number].choice in wanted for number in self._ids)
+        return self._left
 
     def count(self, shown: str) -> int:
         """Return how many pairs of the set fit."""
-        return sum(_fits(entry, shown) for entry in self.entries.values())
+        return self._tally[shown]
 
     @property
     def with_reward(self) -> tuple[int, int]:
-        """How many preferences go with the reward, of how many."""
-        return agreement(self.entries.values())
+        """How many preferences go with the reward, of how many of pairs that it tells apart."""
+        return self._tally["with the reward"], self._tally["with the reward"] + (
+            self._tally[OTHERWISE])
+
+    @property
+    def kappa_with_reward(self) -> float:
+        """How far preferences go with the reward beyond chance."""
+        return kappa({(said, other): self._tally[f"{said}, reward {other}"]
+                      for said in PREFERENCES for other in PREFERENCES})
+
+    def with_other(self, others: Mapping[int, Choice]) -> tuple[int, int, float]:
+        """Return on how many pairs the person and another agree, of how many that both have marked,
+        and how far that is beyond chance."""
+        both = Counter((entry.choice, others[entry.id]) for entry in self.entries.values()
+                       if entry.id in others and entry.choice not in (None, "skip"))
+        found = {(str(one), str(other)): number for (one, other), number in both.items()}
+        same = sum(number for (one, other), number in found.items() if one == other)
+        return same, sum(found.values()), kappa(found)
 
     @property
     def with_oneself(self) -> tuple[int, int]:
         """How many repeats say what was said at first, of how many."""
-        return self_agreement(self.entries.values())
+        tally = self._tally
+        return tally["the same again"], tally["asked again"] - tally["skipped again"]
 
 
 def other_marks(marks: Sequence[Mark], by: str) -> dict[int, Choice]:
@@ -202,6 +241,19 @@ def _fits(entry: Entry, shown: str) -> bool:
             return (entry.choice in PREFERENCES and entry.reward_prefers is not None
                     and entry.choice != entry.reward_prefers)
     return True
+
+
+def _told(entry: Entry) -> list[str]:
+    """Return what a pair counts as."""
+    found = [shown for shown in SHOWN if _fits(entry, shown)]
+    if entry.choice in PREFERENCES and entry.reward_prefers is not None:
+        found.append(f"{entry.choice}, reward {entry.reward_prefers}")
+        found += ["with the reward"] * (entry.choice == entry.reward_prefers)
+    for again in entry.repeats:
+        found.append("asked again")
+        found += ["skipped again"] if again == "skip" else (
+            ["the same again"] if again == entry.choice else [])
+    return found
 
 
 def _differs(entry: Entry, others: Mapping[int, Choice]) -> bool:

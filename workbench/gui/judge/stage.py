@@ -23,17 +23,19 @@ from workbench.store.judged import CLEARLY, NOT_SAID, SLIGHTLY
 
 Said = Literal["left", "right", "tie", "both_bad", "skip"]
 _PROMPT_LINES, _LEAST_LINES = 4, 3
-_ANSWERS: Mapping[Said, tuple[str, str, str]] = {
-    "left": ("Left is better", "1", "The left one is better: a pair to learn from. With Shift: "
-             "clearly better"),
-    "tie": ("Tie", "3", "Both are as good: no pair, and two thumbs up for what learns from "
+_ROOMY = 82
+"""Letters in a line from which on the buttons have room for all they say."""
+_PAIR = "a pair to learn from. With Shift: clearly better"
+_ANSWERS: Mapping[Said, tuple[str, str, str, str]] = {
+    "left": ("Left is better", "Left", "1", f"The left one is better: {_PAIR}"),
+    "tie": ("Tie", "Tie", "3", "Both are as good: no pair, and two thumbs up for what learns from "
             "thumbs"),
-    "both_bad": ("Both bad", "4", "Neither is good: no pair, and two thumbs down for what learns "
-                 "from thumbs"),
-    "right": ("Right is better", "2", "The right one is better: a pair to learn from. With Shift: "
-              "clearly better"),
+    "both_bad": ("Both bad", "Bad", "4", "Neither is good: no pair, and two thumbs down for what "
+                 "learns from thumbs"),
+    "right": ("Right is better", "Right", "2", f"The right one is better: {_PAIR}"),
 }
-"""What can be said, in the order of the buttons: a text, the key, and what it means."""
+"""What can be said, in the order of the buttons: a text, another where there is little room, the
+key, and what it means."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +71,8 @@ class Stage(QWidget):
         self._facts = [label("", "muted", wrap=True, name=f"judge_facts_{side}",
                              title=f"About the {side} completion") for side in ("left", "right")]
         self.buttons: dict[Said, _Answer] = {}
-        for said, (text, key, tip) in _ANSWERS.items():
-            button = self.buttons[said] = _Answer(said, text, key, tip)
+        for said, (text, short, key, tip) in _ANSWERS.items():
+            button = self.buttons[said] = _Answer(said, text, short, key, tip)
             button.clicked.connect(partial(self._answer, said, None))
         self.skip = tool_button("Skip", "judge_skip", "Skip",
                                 "Leave this pair for later (Space)", "compact")
@@ -154,7 +156,7 @@ class Stage(QWidget):
     def _make_actions(self) -> None:
         """Keys that mean the same wherever in the stage the keyboard is, by name in the palette and
         among the shortcuts."""
-        for said, (text, key, tip) in _ANSWERS.items():
+        for said, (text, _, key, tip) in _ANSWERS.items():
             self._action(f"judge_{said}", text, key, tip, partial(self._answer, said, SLIGHTLY))
             if said in ("left", "right"):
                 self._action(f"judge_{said}_clearly", f"{text}, clearly", f"Shift+{key}", tip,
@@ -194,9 +196,16 @@ class Stage(QWidget):
         text.setFixedHeight(math.ceil(max(line, min(wanted, most * line)) + around + 2))
 
     def resizeEvent(self, event: object) -> None:
-        """Wrap the prompt anew."""
+        """Wrap the prompt anew, and say on the buttons what there is room for."""
         super().resizeEvent(event)  # type: ignore[arg-type]
         self._fit_prompt()
+        narrow = self.width() < self.fontMetrics().averageCharWidth() * _ROOMY
+        for button in self.buttons.values():
+            button.show_short(narrow)
+        style = (Qt.ToolButtonStyle.ToolButtonIconOnly if narrow
+                 else Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        for tool in (self.skip, self.undo):
+            tool.setToolButtonStyle(style)
 
     def minimumSizeHint(self) -> QSize:
         """High enough to read a few lines of both."""
@@ -208,20 +217,29 @@ class _Answer(QPushButton):
     """A button for one answer, with its key. A double click is one click: the second would be for
     the next pair."""
 
-    def __init__(self, said: Said, text: str, key: str, tip: str) -> None:
+    def __init__(self, said: Said, text: str, short: str, key: str, tip: str) -> None:
         super().__init__()
-        self._text, self._key = text, key
+        self._text, self._short, self._key = text, short, key
+        self._is_short = self._said = self._clearly = False
         named(self, f"judge_button_{said}", text, f"{tip} ({key})")
         self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.show_said(False, False)
 
     def show_said(self, on: bool, clearly: bool) -> None:
         """Say whether this was said before."""
+        self._said, self._clearly = on, clearly
         text = self._text.replace("is better", "is clearly better") if on and clearly else (
             self._text)
-        self.setText(f"{'✓ ' if on else ''}{text}   {self._key}")
         self.setAccessibleName(f"{text}, as you said" if on else text)
+        shown = f"{self._short}{'!' * (on and clearly)}" if self._is_short else text
+        self.setText(f"{'✓ ' if on else ''}{shown}   {self._key}")
         set_look(self, state="edited" if on else "")
+
+    def show_short(self, short: bool) -> None:
+        """Say less where there is little room."""
+        if short != self._is_short:
+            self._is_short = short
+            self.show_said(self._said, self._clearly)
 
     def minimumSizeHint(self) -> QSize:
         """As narrow as its words, so that all stand in a line."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
@@ -13,25 +12,23 @@ from typing import TYPE_CHECKING, Any
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QApplication, QSplitter, QStackedWidget, QWidget
 
-from workbench.formatting import counted, number, percent
-from workbench.gui.completions.rows import cycle_name
+from workbench.formatting import counted
+from workbench.gui.judge import saying
 from workbench.gui.judge.adding import FIRST_SET, Adding, TryEvent
 from workbench.gui.judge.bar import PERSON, Bar, without_newlines
 from workbench.gui.judge.guidelines import Guidelines
 from workbench.gui.judge.menus import Menus
 from workbench.gui.judge.pages import Offer, OfferPage
-from workbench.gui.judge.queue import ALL, MARKED, OTHERWISE, SHOWN, UNMARKED, Queue, other_marks
-from workbench.gui.judge.stage import Said, Shown, Stage
+from workbench.gui.judge.queue import ALL, MARKED, OTHERWISE, SHOWN, Queue, other_marks
+from workbench.gui.judge.stage import Said, Stage
 from workbench.gui.run_view import RunView
 from workbench.gui.thumbs import Thumbs
 from workbench.gui.widgets.layouts import vbox
 from workbench.store.home import StoreError
 from workbench.store.judged import (
-    CLEARLY,
     Choice,
     JudgedPair,
     JudgedSet,
-    Side,
     shown_left,
 )
 from workbench.store.judged_files import write_judged
@@ -43,13 +40,6 @@ if TYPE_CHECKING:
     from workbench.store.records import Prompt
     from workbench.store.store import Store
 
-_BEGIN = ("Pairs of completions come here, side by side and without their scores. What you say of "
-          "them is kept at once and is what DPO can learn from.")
-_TELLING = 5
-"""So many preferences say something about the reward."""
-_USES: Mapping[Choice, str] = {
-    "first": "a pair to learn from", "second": "a pair to learn from",
-    "tie": "no pair, two thumbs up", "both_bad": "no pair, two thumbs down", "skip": "skipped"}
 
 
 class JudgeView(RunView):
@@ -69,7 +59,7 @@ class JudgeView(RunView):
         """``prompts`` gives what the table of prompts holds, ``decoding`` how Try samples."""
         super().__init__("judge_view", store, parent)
         self._background = background
-        self.person = _user()
+        self.person = saying.user()
         self._name = ""  # of the set that is judged
         self._set: JudgedSet | None = None
         self.queue = Queue()
@@ -79,6 +69,8 @@ class JudgeView(RunView):
         self._last = ""
         self._asked: Future[int] | None = None
         """The last mark that was to be kept."""
+        self._others: Mapping[int, Choice] | None = None
+        """What another person said of the pairs, where that is held against this one's marks."""
         self._people: dict[str, int] = {}
         """Others who have marked pairs of the set."""
         self.thumbs = Thumbs(self, store, lambda: self.set_name, lambda: self.person)
@@ -87,7 +79,7 @@ class JudgeView(RunView):
         self.adding.command.connect(self.command)
         self.adding.message.connect(self.message)
         self.adding.added.connect(self._added)
-        self.adding.changed.connect(self._show)
+        self.adding.changed.connect(self._tell_adding)
         self._kept.connect(self._tell_kept, Qt.ConnectionType.QueuedConnection)
         self._build()
         self._show()
@@ -176,12 +168,14 @@ class JudgeView(RunView):
 
     def _choose(self, keep: int | None = None) -> None:
         """Show the pairs that are wanted now."""
-        wanted, others = self.bar.wanted, None
+        wanted = self.bar.wanted
+        others: Mapping[int, Choice] | None = None
         if wanted.startswith(PERSON) and self._set is not None:
             others = other_marks(self.store.judgements.marks(self._set.id),
                                  wanted.removeprefix(PERSON))
         self.queue.choose(ALL if others is not None else wanted, prompt=self.bar.prompt,
                           nearest=self.bar.nearest, others=others, keep=keep)
+        self._others = others
         self._show()
 
     # -- what the person does
@@ -208,11 +202,7 @@ class JudgeView(RunView):
             return
         self._asked = kept
         kept.add_done_callback(self._hand_over)
-        words = {"left": "left", "right": "right", "tie": "tie", "both_bad": "both bad",
-                 "skip": "left for later"}[said]
-        clearly = " clearly" if strength == CLEARLY and said in ("left", "right") else ""
-        self._last = f"last: {words}{clearly}" + (
-            ", asked again" if queue.repeating else f", {_USES[choice]}" if said != "skip" else "")
+        self._last = saying.last(said, strength, queue.repeating)
         queue.marked(choice, strength)
         self._show()
 
@@ -327,11 +317,12 @@ class JudgeView(RunView):
             self._turn_to(self.done_page if there else self.empty_page)
         else:
             self._left = shown_left(self._set.seed, entry.id, int(self.queue.repeating))
-            self.stage.show_pair(self._on_stage(self._pair))
+            looks_back = self.bar.wanted in (MARKED, OTHERWISE) or self._others is not None
+            self.stage.show_pair(saying.on_stage(
+                self._pair.pair, self._left, None if self.queue.repeating else entry, looks_back))
             self._turn_to(self.pair_page)
             self._began = time.monotonic()
-        if there:
-            self._show_progress()
+        self._show_progress()
 
     def _turn_to(self, page: QWidget) -> None:
         """Show a page, with the keyboard where the one before had it."""
@@ -345,82 +336,43 @@ class JudgeView(RunView):
         if had or focus is self:
             takes.setFocus()
 
-    def _on_stage(self, found: JudgedPair) -> Shown:
-        pair, entry = found.pair, self.queue.current
-        left, right = (pair.first, pair.second) if self._left == "first" else (
-            pair.second, pair.first)
-        said: Said | None = None
-        clearly = known = False
-        if entry is not None and not self.queue.repeating and entry.choice:
-            clearly = entry.strength == CLEARLY
-            said = _said(entry.choice, self._left)
-            # Who looks back at what is marked may know; who may mark it anew is left blind.
-            known = entry.choice != "skip" and (
-                self.bar.wanted in (MARKED, OTHERWISE) or self.bar.wanted.startswith(PERSON))
-        facts = (self._facts(left), self._facts(right)) if known else ("", "")
-        return Shown(pair.prompt, left.text, right.text, said, clearly, facts)
-
-    def _facts(self, side: Side) -> str:
-        origin, said = side.origin, []
-        if side.score == side.score:
-            said.append(f"reward {number(side.score)}")
-        if origin.run:
-            said.append(cycle_name(origin.cycle))
-        elif origin.file:
-            said.append(f"{origin.file}, line {origin.line:,}")
-        elif origin.writer:
-            said.append(origin.writer)
-        return " · ".join(said)
-
     def _show_progress(self) -> None:
-        queue = self.queue
-        self.bar.show_counts({name: queue.count(name) for name in SHOWN}, self._people)
-        done, of, left = queue.done, len(queue.entries), queue.left
-        said = [f"{done:,} of {of:,} marked, {left:,} left" if self.bar.wanted == UNMARKED else
-                f"Pair {queue.position[0]:,} of {queue.position[1]:,}; {done:,} of {of:,} marked"]
-        same, again = queue.with_oneself
-        if again:
-            said.append(f"self-agreement {same:,} of {again:,}")
-        said += [self._last] if self._last else []
-        agrees, told = queue.with_reward
-        about = ""
-        if told >= _TELLING:
-            about = f"You and the reward agree on {percent(agrees / told)}"
-            if told > agrees:
-                which = "the one where" if told - agrees == 1 else f"the {told - agrees:,} where"
-                about += f"; see {which} you do not"
-        self.bar.show_progress(done, of, " · ".join(said), about)
+        if not self.queue.entries:
+            return
+        self.bar.show_counts({name: self.queue.count(name) for name in SHOWN}, self._people)
+        other = self.bar.wanted.removeprefix(PERSON)
+        said = saying.against(self.queue, other, self._others) if self._others is not None else (
+            saying.progress(self.queue))
+        about, beyond = saying.reward(self.queue)
+        self.bar.show_progress(
+            self.queue.done, len(self.queue.entries),
+            " · ".join(filter(None, (said, self.adding.busy or self._last))), about, beyond)
 
     def _offer(self) -> None:
         """Say on the pages without a pair what can be done."""
-        busy = self.adding.busy
-        sources = [s for s in self.menus.sources() if s.text]
-        start, _, _, fresh, file = sources
-        offers = [Offer(s.text, s.tip, s.call, s.why_not) for s in (start, fresh, file)]
-        if busy:
-            offers = [Offer("Stop", "Give up what the policy writes", self.adding.stop)] if (
-                "writes" in busy) else []
-        self.empty_page.show_offers("Which of two completions is better?", busy or _BEGIN, offers)
-        done, of = self.queue.done, len(self.queue.entries)
-        if self.bar.wanted == UNMARKED and not self.bar.prompt:
-            heading = f"All {counted(of, 'pair')} are marked or skipped." if of > 1 else (
-                "The pair is marked or skipped.")
-        else:
-            heading = "No pair is left here."
-        self.done_page.show_offers(heading, busy or (
-            f"{counted(done, 'mark')} of yours are kept. Add more pairs, look at others, or let "
-            "DPO learn from them."), [
+        busy, sources = self.adding.busy, [s for s in self.menus.sources() if s.text]
+        start, _, _, fresh, file = (Offer(s.text, s.tip, s.call, s.why_not) for s in sources)
+        self.empty_page.show_offers("Which of two completions is better?", busy or saying.BEGIN,
+                                    [fresh] if self.adding.writing else [start, fresh, file])
+        done = self.queue.done
+        self.done_page.show_offers(
+            saying.over(self.queue), busy or f"{counted(done, 'mark')} of yours are kept. Add more "
+            "pairs, look at others, or let DPO learn from them.", [
                 Offer("Learn from them", "Choose DPO in Hyperparameters, with these judgements as "
                       "what it learns from", self.learn,
                       "" if self._set and done else "Mark a pair first."),
-                Offer(start.text, start.tip, start.call, start.why_not),
-                Offer("Show all", "Show every pair of the set", lambda: self.bar.want(ALL))])
+                start, Offer("Show all", "Show every pair of the set",
+                             lambda: self.bar.want(ALL))])
 
     # -- inside
 
     def _added(self, set_id: int) -> None:
         if self._set is None or self._set.id == set_id:
             self.load_now()
+
+    def _tell_adding(self) -> None:
+        self._offer()
+        self._show_progress()
 
     def _settle(self) -> None:
         """Wait until what is read has the marks that were made."""
@@ -471,13 +423,6 @@ class JudgeView(RunView):
             self.store.judgements.write_guidelines(self._set.id, text)
 
 
-def _said(choice: Choice, left: Choice) -> Said:
-    """Return how a choice is called where ``left`` is the side on the left."""
-    if choice == "first" or choice == "second":
-        return "left" if choice == left else "right"
-    return choice
-
-
 def named_splitter(stage: QWidget, beside: QWidget) -> QSplitter:
     """Return what shares its room between the pair and the guidelines."""
     splitter = QSplitter(Qt.Orientation.Horizontal)
@@ -486,11 +431,3 @@ def named_splitter(stage: QWidget, beside: QWidget) -> QSplitter:
         splitter.addWidget(widget)
         splitter.setStretchFactor(place, 1 - place)
     return splitter
-
-
-def _user() -> str:
-    """Return the name of the system's user."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):
-        return "You"

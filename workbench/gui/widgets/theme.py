@@ -23,6 +23,8 @@ from workbench.assets import RESOURCES
 Mode = Literal["system", "light", "dark"]
 STYLE_SHEET = Path(__file__).with_name("style.qss")
 ICONS = RESOURCES / "icons"
+SOFT = 0.16
+"""Share of the accent in the background of what is selected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +166,7 @@ def style_sheet(theme: Theme) -> str:
     colours = {k: v for k, v in asdict(theme).items() if k != "series"}
     return Template(STYLE_SHEET.read_text(encoding="utf-8")).substitute(
         colours, icons=ICONS.as_posix(), disabled=_blend(theme, 0.55),
-        hover=_blend(theme, 0.08, theme.base), soft=mix(theme.accent, theme.base, 0.16))
+        hover=_blend(theme, 0.08, theme.base), soft=mix(theme.accent, theme.base, SOFT))
 
 
 def set_look(widget: QWidget, **properties: str) -> None:
