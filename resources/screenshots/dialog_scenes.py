@@ -181,6 +181,12 @@ async def tray_menu(stage: Stage) -> None:
 
 
 @scene
+async def judge_cycles(stage: Stage) -> None:
+    stage.window.reveal("judge")
+    stage.window.judge.menus._ask_cycles()
+
+
+@scene
 async def name_prompts(stage: Stage) -> None:
     stage.window.reveal("prompts")
     stage.window.prompts.bar._ask_name()

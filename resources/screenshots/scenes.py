@@ -166,6 +166,24 @@ async def frontier(stage: Stage) -> None:
 
 
 @scene
+async def judge_empty(stage: Stage) -> None:
+    stage.window.reveal("judge")
+    stage.window.judge.choose_set("Nothing yet")
+
+
+@scene
+async def judge(stage: Stage) -> None:
+    view = stage.window.judge
+    view.choose_set("Your judgements")
+    stage.window.reveal("judge")
+    if not view.queue.entries:
+        view.adding.add_cycles(0, view.adding.cycles()[-1])
+        await until(lambda: view.queue.entries)
+        for said in ("left", "right", "left", "tie", "right", "left"):
+            view.answer(said, 1)
+
+
+@scene
 async def chances(stage: Stage) -> None:
     stage.window.reveal("tokens")
     await until(lambda: stage.window.tokens.model.steps)

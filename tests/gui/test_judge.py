@@ -98,6 +98,7 @@ def test_a_pair_is_blind_and_its_side_is_that_of_the_seed(
     assert judge.stage.prompt.toPlainText() == "Prompt 0"
     first = judge.stage.left.toPlainText() == "good 0"
     assert first is (shown_left(5, 1) == "first")
+    assert judge.stage.accessibleDescription().startswith("Prompt: Prompt 0\nLeft: ")
     assert all(not label.isVisibleTo(judge) for label in judge.stage._facts)
     seen = [label.text() for label in judge.findChildren(QLabel) if label.isVisibleTo(judge)]
     assert not any("reward" in text or "cycle" in text for text in seen)

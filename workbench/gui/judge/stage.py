@@ -18,6 +18,7 @@ from workbench.gui.completions.marks import fill
 from workbench.gui.widgets.controls import label, named, tool_button
 from workbench.gui.widgets.icons import icon
 from workbench.gui.widgets.layouts import hbox, vbox
+from workbench.gui.widgets.plain_text import shortened
 from workbench.gui.widgets.theme import set_look, themes
 from workbench.store.judged import CLEARLY, NOT_SAID, SLIGHTLY
 
@@ -104,6 +105,10 @@ class Stage(QWidget):
         self._fill()
         for said, button in self.buttons.items():
             button.show_said(said == shown.said, shown.clearly)
+        # A screen reader says it whenever it is another.
+        self.setAccessibleDescription(
+            f"Prompt: {shortened(shown.prompt)}\nLeft: {shortened(shown.left.strip())}\n"
+            f"Right: {shortened(shown.right.strip())}")
         for facts, text in zip(self._facts, shown.facts, strict=True):
             facts.setText(text)
             facts.setVisible(bool(text))
