@@ -28,6 +28,7 @@ from workbench.training.comparing import (
     Plan,
     Progress,
     begun_with,
+    data_of,
     default_like,
     find_ways,
     make_plan,
@@ -105,7 +106,8 @@ def _train(
         if at.run is not None:
             status = engine.run(do.ResumeRun(at.run.id), enough=enough)
         else:
-            start = at.planned.start(number, place, prompts, data)
+            start = at.planned.start(number, place, prompts, {
+                **data, **data_of(engine.store, number)})
             status = (engine.run(start, enough=enough) if loaded
                       else engine.run(load, start, enough=enough))
         loaded = True

@@ -9,6 +9,7 @@ from workbench.training.comparing import (
     CompareError,
     Plan,
     begun_with,
+    data_of,
     find_ways,
     make_plan,
     progress,
@@ -109,3 +110,17 @@ def test_data_goes_to_what_learns_from_its_kind(store: Store) -> None:
             sweep=(number, place), data=run.start(1, place, (), chosen).data).result()
     _, _, data = begun_with(store, number)
     assert data == chosen  # it goes on with those that it was begun with
+
+
+def test_what_the_first_has_found_to_learn_from_all_of_a_comparison_have(store: Store) -> None:
+    plan = make_plan(find_ways(["ILQL", "PPO"]), [0, 1], parse({}), 10, "samples")
+    number = store.create_sweep(plan.name, plan.as_json()).result()
+    assert data_of(store, number) == {}
+    found = [ScoredData(f"Run {i}", (ScoredText(TextPrompt("p"), f" {i}", 1.0),)) for i in (1, 2)]
+    for place, data in ((0, found[0]), (1, None), (2, found[1])):
+        store.create_run(
+            name=plan.runs[place].name, policy="p", reward="r", prompts=(),
+            algorithm=plan.runs[place].algorithm, models={"reward": [], "use_chat_template": False},
+            hyperparameters=plan.runs[place].hyperparameters, sweep=(number, place),
+            data=data).result()
+    assert data_of(store, number) == {"completions": found[0]}

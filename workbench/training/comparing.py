@@ -190,9 +190,16 @@ def begun_with(
     if not runs:
         return None
     first = runs[0]
-    data = {found.kind: found for run in reversed(runs) if (found := store.run_data(run.id))}
     prompts = tuple(do.PromptItem.of(prompt) for prompt in store.run_prompts(first.id))
-    return do.LoadModels.recorded(first.policy, first.models), prompts, data
+    return (do.LoadModels.recorded(first.policy, first.models), prompts,
+            data_of(store, sweep))
+
+
+def data_of(store: Store, sweep: int) -> dict[str, RunData]:
+    """Return what runs of a comparison learn from, by its kind. What the first of them found there
+    is what all of them have: in the meantime others have written more."""
+    return {found.kind: found for run in store.runs_of_sweep(sweep)  # the first comes last
+            if (found := store.run_data(run.id))}
 
 
 def used(store: Store, run_id: int) -> float:

@@ -15,6 +15,7 @@ from workbench.training.comparing import (
     Plan,
     Progress,
     begun_with,
+    data_of,
     progress,
     used,
     ways,
@@ -139,7 +140,8 @@ class Comparing(QObject):
             self._resuming.go_on(at.run.name, do.ResumeRun(at.run.id))
             return
         self._window.show_starting(True)
-        self._send(at.planned.start(self._sweep, place, self._prompts, self._data))
+        self._send(at.planned.start(self._sweep, place, self._prompts, {
+            **self._data, **data_of(self._store, self._sweep)}))
 
     def _hold(self) -> None:
         assert self._sweep is not None
