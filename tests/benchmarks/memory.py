@@ -2,17 +2,18 @@
 
     python tests/benchmarks/memory.py [CASE]...
 
-Each case runs a cycle of two epochs in a process of its own, on the CPU. Before its models exist
-the process runs a cycle of a tiny model, so that libraries and their code are there; its resident
-set is then the base line. The models are loaded, the high-water mark is reset
-(/proc/self/clear_refs), the cycle is run, and the difference of the new mark to the base line is
-the measured peak. Needs Linux. Responses run to their full length.
+Each case runs a cycle of two epochs in a process of its own, on the CPU, forked from one that has
+imported all it takes. Before its models exist the process runs a cycle of a tiny model, so that
+libraries and their code are there; its resident set is then the base line. The models are loaded,
+the high-water mark is reset (/proc/self/clear_refs), the cycle is run, and the difference of the
+new mark to the base line is the measured peak. Needs Linux. Responses run to their full length.
 """
 
 from __future__ import annotations
 
 import gc
 import json
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +33,9 @@ SHORT = {"batch_size": 8, "response_length": 24}
 GRPO = {"advantage_estimator": "group", "completions_per_prompt": 4, "kl_in": "loss"}
 DPO = {"algorithm": "dpo"}
 ILQL = {"algorithm": "ilql"}
-CASES: dict[str, tuple[dict[str, Any] | None, dict[str, Any]]] = {
+Case = tuple[dict[str, Any] | None, dict[str, Any]]
+"""The shape of a model, of None the bundled one, and settings."""
+CASES: dict[str, Case] = {
     "bundled": (None, {}),
     "bundled, batch 512": (None, {"batch_size": 512, "response_length": 96}),
     "bundled, value model": (None, {"value_model": "policy", "micro_batch_tokens": 4096}),
@@ -84,7 +87,7 @@ def main() -> int:
     """Run the cases named, or all, and print the table."""
     print("| case | estimate | measured | ratio | largest phase |\n|---|---:|---:|---:|---|")
     for name in sys.argv[1:] or CASES:
-        found = measure(*CASES[name])
+        found, = measure(CASES[name])
         ratio = found["estimate"] / found["measured"]
         print(f"| {name} | {found['estimate'] / 2**20:,.0f} MiB | "
               f"{found['measured'] / 2**20:,.0f} MiB | {ratio:.2f} | {found['phase']} |",
@@ -92,38 +95,60 @@ def main() -> int:
     return 0
 
 
-def measure(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the estimate and the measured peak, in bytes, from a process of its own."""
-    request = json.dumps({"model": model, "settings": settings})
+def measure(*cases: Case) -> list[dict[str, Any]]:
+    """Return the estimate and the measured peak, in bytes, of each case, from a process of its
+    own."""
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", __file__, "--child", request], check=True,
+        [sys.executable, "-W", "ignore", __file__, "--cases", json.dumps(cases)], check=True,
         capture_output=True, text=True)
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
 
 
-def child(request: dict[str, Any]) -> None:
+def fork(cases: list[Case]) -> int:
+    """Measure the cases one after the other; return 0 if all were."""
+    import workbench.training.worker  # noqa: F401
+    from workbench.algorithms import ALGORITHMS
+
+    for algorithm in ALGORITHMS:
+        algorithm.trainer()
+    for case in cases:
+        # Nothing has run torch here: what has threads cannot be forked safely.
+        child = os.fork()
+        if child == 0:
+            try:
+                look(*case)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        if os.waitpid(child, 0)[1]:
+            return 1
+    return 0
+
+
+def look(model: dict[str, Any] | None, settings: dict[str, Any]) -> None:
     """Estimate, run and measure; print what was found."""
     from workbench.memory_allocator import keep_freed_memory, return_freed_memory
 
     keep_freed_memory()
     run({"kind": "gpt2", "vocab_size": 2048, "hidden_size": 32, "num_hidden_layers": 1,
          "num_attention_heads": 2},
-        {"batch_size": 4, "response_length": 4, "lora_rank": 2,
-         "algorithm": request["settings"].get("algorithm", "ppo")})
+        {"batch_size": 4, "response_length": 4, "lora_rank": 2, "data": 100,
+         "algorithm": settings.get("algorithm", "ppo")})
     gc.collect()
     return_freed_memory()
     base = _kilobytes("VmRSS")
     with ThreadPoolExecutor(1) as thread:  # as the workbench does: its memory is managed apart
-        phases = thread.submit(run, request["model"], request["settings"]).result()
+        phases = thread.submit(run, model, settings).result()
     worst = max(phases, key=lambda phase: sum(phases[phase].values()))
     print(json.dumps({
         "estimate": sum(phases[worst].values()), "phase": worst.value,
         "measured": 1024 * (_kilobytes("VmHWM") - base),
-        "phases": {phase.value: parts for phase, parts in phases.items()}}))
+        "phases": {phase.value: parts for phase, parts in phases.items()}}), flush=True)
 
 
 def run(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[Any, dict[str, int]]:
-    """Run the cycles and return the estimate that was made before them."""
+    """Run the cycles and return the estimate that was made before them. ``data`` among the settings
+    is how many of the bundled pairs there are; else there are all."""
     from workbench import assets, known_models
     from workbench.algorithms import find_algorithm
     from workbench.feedback.loading import load_reward
@@ -151,12 +176,13 @@ def run(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[Any, dic
     # No token ends a response: each has the full length, as the estimate supposes.
     policy_tokenizer = PolicyTokenizer(tokenizer, (), context_length=None, use_chat_template=False)
     settings = {"num_cycles": 1, **settings}
+    pairs = bundled_pairs().pairs[:settings.pop("data", None)]
     algorithm = find_algorithm(settings.pop("algorithm", "ppo"))
     if algorithm.learns_from == "completions":
-        data = [ScoredText(TextPrompt(p.prompt), text, score) for p in bundled_pairs().pairs
+        data = [ScoredText(TextPrompt(p.prompt), text, score) for p in pairs
                 for text, score in zip(p.answers, (1.0, 0.0), strict=True)]
     else:
-        data = list(bundled_pairs().pairs) if algorithm.learns_from else []
+        data = list(pairs) if algorithm.learns_from else []
     if not data:
         settings.setdefault("num_ppo_epochs", 2)
     hp = algorithm.settings.parse(settings)
@@ -201,7 +227,4 @@ def _kilobytes(field: str) -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--child"]:
-        child(json.loads(sys.argv[2]))
-    else:
-        sys.exit(main())
+    sys.exit(fork(json.loads(sys.argv[2])) if sys.argv[1:2] == ["--cases"] else main())

@@ -1,9 +1,7 @@
-"""DPO's memory estimate: by the lengths of the pairs, close to the measured peak, and of use."""
-
-import sys
+"""DPO's memory estimate: by the lengths of the pairs, and of use. How close it is stands in
+`tests/learning/test_memory.py`."""
 
 import pytest
-from benchmarks.memory import measure as measured
 from helpers.models import TextReward, make_policy
 from helpers.preferences import make_dpo, parse
 
@@ -81,17 +79,3 @@ def test_the_trainer_knows_as_soon_as_there_are_pairs():
     needs = dpo.needs(hp, Workload(8, 24, 4, PAIRS))
     assert needed(needs.phases(hp)) > 0
     assert needs.relief(hp, needed(needs.phases(hp))) == {}
-
-
-@pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="the high-water mark is Linux's")
-@pytest.mark.parametrize("case", [
-    {"algorithm": "dpo", "batch_size": 128, "micro_batch_tokens": 8192},
-    {"advantage_estimator": "group", "completions_per_prompt": 4, "batch_size": 128,
-     "micro_batch_tokens": 8192}])
-def test_estimate_is_within_a_fifth_of_the_measured_peak(case):
-    found = measured(None, case)
-    if found["estimate"] / found["measured"] > 1.2:
-        # The system takes pages back from a process that waits long for a core: look once more.
-        found = max(found, measured(None, case), key=lambda each: each["measured"])
-    assert 0.8 <= found["estimate"] / found["measured"] <= 1.2, found
