@@ -56,7 +56,7 @@ def test_what_each_setting_and_longer_pairs_cost(models):
     assert update(batch_size=64)["Activations"] > update()["Activations"]
     longer = lengths([Pair("ab" * 5, p.chosen * 3, p.rejected * 2) for p in PAIRS])
     assert update(longer)["Activations"] > 1.5 * update()["Activations"]
-    assert update(longer)["Pairs"] > update()["Pairs"]
+    assert update(longer)["Data"] > update()["Data"]
     assert update()["Value model"] == 0
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from helpers.preferences import make_dpo, parse, ragged
 
-from workbench.dpo.tokens import COLUMNS, TOKENS
+from workbench.dpo.tokens import TOKENS
+from workbench.learning.implicit_reward import COLUMNS
 from workbench.models.control import Unattended
 from workbench.records import TokenTrace
 from workbench.store.store import Store

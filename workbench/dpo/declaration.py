@@ -10,7 +10,6 @@ from workbench.dpo.hyperparameters import DPOSettings
 from workbench.dpo.metrics import (
     ACCURACY,
     CHOSEN,
-    EVAL,
     LOSS,
     MARGIN,
     METRICS,
@@ -21,7 +20,7 @@ from workbench.dpo.parts import PARTS
 from workbench.dpo.rules import RULES, WATCHED
 from workbench.dpo.tokens import TOKENS
 from workbench.formatting import number
-from workbench.learning.metrics import COMPARED, KL
+from workbench.learning.metrics import COMPARED, EVAL, KL
 from workbench.papers import RAFAILOV_2023
 
 

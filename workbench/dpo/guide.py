@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from workbench.dpo.metrics import ACCURACY, CHOSEN, EVAL, LOSS, MARGIN, REJECTED
+from workbench.dpo.metrics import ACCURACY, CHOSEN, LOSS, MARGIN, REJECTED
 from workbench.dpo.parts import say_drawn
 from workbench.formatting import number, percent, signed
 from workbench.guide import BEFORE, Card, Experiment, Guide
 from workbench.learning import guide
+from workbench.learning.metrics import EVAL
 
 Numbers = Mapping[str, float]
 _HELD = f"{EVAL}{ACCURACY}"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Literal
 
+from workbench.learning.referenced_settings import DATA, UPDATE, ReferencedSettings
 from workbench.papers import (
     AZAR_2023,
     CHOWDHURY_2024,
@@ -12,51 +13,27 @@ from workbench.papers import (
     RAFAILOV_2023,
     ZHAO_2023,
 )
-from workbench.settings import Settings, declare
-
-_UPDATE = "Phase 2: update"
-_WRITTEN = "Compared completions"
+from workbench.settings import declare
 
 
-class DPOSettings(Settings):
+class DPOSettings(ReferencedSettings):
     """The settings of a DPO run."""
-
-    GROUPS: ClassVar[tuple[str, ...]] = ("Run", "Models", "Pairs", _UPDATE, _WRITTEN)
 
     # -- pairs
     batch_size: int = declare(
-        32, "Batch size", "Pairs",
+        32, "Batch size", DATA,
         "Pairs learned from in each optimiser step. More make the step less noisy and slower.",
         ge=1, le=65_536, unit="pairs",
     )
-    steps_per_cycle: int = declare(
-        4, "Steps per cycle", "Pairs",
-        "Optimiser steps between two comparisons, each on a batch of pairs of its own. All pairs "
-        "come once before any comes again.",
-        ge=1, le=10_000, unit="steps",
-    )
-    held_out_share: float = declare(
-        0.1, "Held-out pairs", "Pairs",
-        "Share of the prompts whose pairs are never learned from: after every cycle they tell "
-        "whether what was learned holds for others. All pairs of one prompt are on the same side.",
-        ge=0.0, le=0.5, live=False, zero_text="none",
-    )
     eval_pairs: int = declare(
-        128, "Held-out pairs read", "Pairs",
+        128, "Held-out pairs read", DATA,
         "How many of the held-out pairs are read after every cycle, always the same ones.",
         ge=1, le=100_000, unit="pairs", advanced=True,
     )
 
     # -- the update
-    beta: float = declare(
-        0.1, "Beta (β)", _UPDATE,
-        "The price of leaving the start policy, as that of KL in PPO. Lower lets the policy go "
-        "further for the same preferences.",
-        ge=0.001, le=100.0, scientific=True,
-        formula="π* ∝ π_start·exp(r÷β)", source=RAFAILOV_2023,
-    )
     loss_type: Literal["sigmoid", "hinge", "ipo", "robust"] = declare(
-        "sigmoid", "Loss", _UPDATE,
+        "sigmoid", "Loss", UPDATE,
         "Of d, by how much more the log-ratio of the chosen completion is than the rejected one's. "
         "sigmoid is DPO's own; hinge stops at a margin of 1÷β; ipo pulls d to 1÷(2β), so that it "
         "cannot run away; robust expects a share of wrong labels.",
@@ -64,7 +41,7 @@ class DPOSettings(Settings):
         source=f"{RAFAILOV_2023}; {ZHAO_2023}; {AZAR_2023}; {CHOWDHURY_2024}",
     )
     label_smoothing: float = declare(
-        0.0, "Label smoothing (ε)", _UPDATE,
+        0.0, "Label smoothing (ε)", UPDATE,
         "The share of labels that is taken to be wrong. With sigmoid it makes the loss "
         "conservative: margins stop growing; with robust it is right on average over such labels.",
         ge=0.0, le=0.49, zero_text="off", advanced=True,
@@ -72,53 +49,25 @@ class DPOSettings(Settings):
         formula="-(1 - ε)·log s(β·d) - ε·log s(-β·d)", source=CHOWDHURY_2024,
     )
     average_log_prob: bool = declare(
-        False, "Mean over tokens", _UPDATE,
+        False, "Mean over tokens", UPDATE,
         "Take the mean log-probability of a completion's tokens in place of the sum, as IPO's "
         "authors advise for long completions and TRL does. Off follows IPO's paper; on, β has to "
         "be far larger for the same strength, since 1÷(2β) is then a difference a token.",
         advanced=True, only_with=("loss_type", "ipo"), source=AZAR_2023,
     )
     sft_coef: float = declare(
-        0.0, "SFT coefficient", _UPDATE,
+        0.0, "SFT coefficient", UPDATE,
         "Weight of -log π of the chosen completion's tokens, on average, beside the preference: "
         "keeps the chosen ones likely while both log-probabilities would fall (RPO).",
         ge=0.0, le=100.0, zero_text="off", advanced=True,
         formula="loss + c·(-log π(chosen)÷{tokens})", source=PANG_2024,
     )
     learning_rate: float = declare(
-        2.5e-4, "Learning rate", _UPDATE,
+        2.5e-4, "Learning rate", UPDATE,
         "Step size of AdamW. All weights of a model with a billion parameters bear about 1e-6, "
         "adapters (LoRA) ten times as much, the small bundled policy far more.",
         ge=0.0, le=1.0, scientific=True,
         source=LOSHCHILOV_2019,
-    )
-
-    # -- what is written to compare
-    response_length: int = declare(
-        48, "Response length", _WRITTEN,
-        "The longest completion of a compared prompt. The pairs are learned from whole, however "
-        "long they are.",
-        ge=1, le=32_768, unit="tokens",
-    )
-    temperature: float = declare(
-        1.0, "Temperature", _WRITTEN,
-        "The T at which the compared prompts are completed and at which log-probabilities of pairs "
-        "are read, the start policy's too. Leave it at 1 unless completions are chaotic.",
-        ge=0.05, le=5.0, live=False,
-        formula="π(v) = {exp(z_v ÷ T)}÷{Σ_u exp(z_u ÷ T)}",
-    )
-    control_tokens: Literal["text", "tokens"] = declare(
-        "text", "Control tokens in prompts", _WRITTEN,
-        "What a prompt is that spells a control token of the policy, the end of a turn say: text "
-        "like any other, or that token. Set it to tokens for prompts that write the turns of a "
-        "chat themselves, with the chat template switched off.",
-        live=False, advanced=True,
-    )
-    stop_strings: str = declare(
-        "", "Stop strings", _WRITTEN,
-        "Text that ends a completion of a compared prompt as its end-of-sequence token does, for "
-        "base models that never write one: \\n for a line break, several between |.",
-        empty_text="none",
     )
 
     def conflicts(self) -> dict[str, str]:

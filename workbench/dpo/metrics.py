@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from workbench.algorithm import Metric
-from workbench.learning.metrics import COMMON, OF_WRITTEN
+from workbench.learning.metrics import COMMON, EVAL, OF_WRITTEN
 from workbench.papers import PANG_2024, RAFAILOV_2023
 
 LOSS, SFT = "loss/preference", "loss/sft"
 ACCURACY, MARGIN = "rewards/accuracies", "rewards/margins"
 CHOSEN, REJECTED = "logps/chosen", "logps/rejected"
-EVAL = "eval/"
 PASSES = "pairs/passes"
 START_ACCURACY = "pairs/start_accuracy"
 

@@ -7,14 +7,13 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from workbench.formatting import counted
+from workbench.learning.data_tables import listed, remark, split_by_prompt
 from workbench.models.policy_tokenizer import PolicyTokenizer, PromptError
-from workbench.models.randomness import Stream
 from workbench.models.sampling import Completions
-from workbench.records import Pair, TextPrompt
+from workbench.records import Pair
 
 _FOREIGN = re.compile(
     r"<\|[\w .-]{1,32}\|>|<｜[^｜<>]{1,32}｜>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>"
@@ -51,9 +50,11 @@ class PairTable:
     @property
     def remark(self) -> str:
         """Say in a sentence what is learned from and what is not."""
-        said = (f"{counted(len(self.training), 'pair')} to learn from, "
-                f"{len(self.held_out):,} held out")
-        return f"{said}; left out: {_listed(self.left_out)}." if self.left_out else f"{said}."
+        return remark("pair", len(self.training), len(self.held_out), self.left_out)
+
+    def prompt_text(self, place: int) -> str:
+        """Return the prompt of a pair as a person reads it."""
+        return self.texts[place][0]
 
 
 def read_table(
@@ -97,8 +98,9 @@ def read_table(
             kept.append(place)
     if not kept:
         raise PromptError(f"None of the {counted(len(pairs), 'pair')} can be learned from: "
-                          f"{_listed(left_out)}; choose others.")
-    training, held_out = _split([asked[place] for place in kept], held_out_share, seed, never)
+                          f"{listed(left_out)}; choose others.")
+    training, held_out = split_by_prompt(
+        [asked[place] for place in kept], held_out_share, seed, never)
     if not training:
         raise PromptError("All pairs are of held-out prompts, so there are none to learn from; "
                           "lower Held-out prompts (held_out_prompts), or choose other pairs.")
@@ -122,21 +124,3 @@ def _foreign(pair: Pair, own: set[str]) -> str:
             if found[0] not in own:
                 return found[0]
     return ""
-
-
-def _split(
-    asked: Sequence[TextPrompt], share: float, seed: int, never: Collection[str]
-) -> tuple[list[int], list[int]]:
-    """Return the places of pairs to learn from and of those held out, by prompt."""
-    prompts = list(dict.fromkeys((p.text, p.messages) for p in asked))
-    number = min(round(share * len(prompts)), len(prompts) - 1)
-    order = np.random.default_rng([seed, Stream.HELD_OUT_PAIRS]).permutation(len(prompts))
-    chosen = {prompts[i] for i in order[:number]} | {p for p in prompts if p[0] in never}
-    sides: tuple[list[int], list[int]] = ([], [])
-    for place, p in enumerate(asked):
-        sides[(p.text, p.messages) in chosen].append(place)
-    return sides
-
-
-def _listed(left_out: Counter[str]) -> str:
-    return ", ".join(f"{number:,} {reason}" for reason, number in left_out.items())

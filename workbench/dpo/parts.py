@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
-from workbench.algorithm import Part
-from workbench.dpo.metrics import ACCURACY, EVAL, LOSS, MARGIN
+from workbench.dpo.metrics import ACCURACY, LOSS, MARGIN
 from workbench.formatting import number, percent
-from workbench.learning.parts import COMPARE
+from workbench.learning import parts
+from workbench.learning.metrics import EVAL
 
 
 def _say_update(metrics: Mapping[str, float]) -> str:
@@ -26,19 +27,16 @@ def say_drawn(metrics: Mapping[str, float]) -> str:
     return f"{metrics['pairs']:.0f} pairs" if "pairs" in metrics else ""
 
 
-DRAW = Part(
-    "draw", "Draw pairs", 1,
-    "Of the pairs so many are drawn as the cycle's steps learn from. The start policy has read "
-    "them all before the first cycle; nothing is written.",
-    "tokens", say_drawn)
-UPDATE = Part(
-    "update", "Update", 2,
-    "Each step makes the chosen completion of a pair likelier against the rejected one, measured "
-    "from the start policy.",
-    "metrics", _say_update)
-EVALUATE = Part(
-    "evaluate", "Held out", 0,
-    "The policy reads pairs of prompts that it never learns from: how often does it stand for the "
-    "chosen completion?",
-    "metrics", _say_held_out)
-PARTS = (DRAW, UPDATE, EVALUATE, COMPARE)
+DRAW = replace(
+    parts.DRAW, title="Draw pairs", say=say_drawn,
+    help="Of the pairs so many are drawn as the cycle's steps learn from. The start policy has "
+         "read them all before the first cycle; nothing is written.")
+UPDATE = replace(
+    parts.UPDATE, say=_say_update,
+    help="Each step makes the chosen completion of a pair likelier against the rejected one, "
+         "measured from the start policy.")
+EVALUATE = replace(
+    parts.EVALUATE, say=_say_held_out,
+    help="The policy reads pairs of prompts that it never learns from: how often does it stand for "
+         "the chosen completion?")
+PARTS = (DRAW, UPDATE, EVALUATE, parts.COMPARE)

@@ -6,8 +6,9 @@ import math
 
 from workbench import health
 from workbench.dpo.hyperparameters import DPOSettings
-from workbench.dpo.metrics import ACCURACY, CHOSEN, EVAL, LOSS, MARGIN, METRICS, PASSES
+from workbench.dpo.metrics import ACCURACY, CHOSEN, LOSS, MARGIN, METRICS, PASSES
 from workbench.formatting import number, percent
+from workbench.learning.metrics import EVAL
 
 _LABELS = {metric.name: metric.label for metric in METRICS}
 _HELD = f"{EVAL}{ACCURACY}"

@@ -8,10 +8,19 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from workbench.learning.footprint import Footprint, S
-from workbench.learning.memory import RunMemory, at_once
-from workbench.learning.workload import Workload
+from workbench.learning.memory import (
+    Parts,
+    RunMemory,
+    alone,
+    at_once,
+    held,
+    reading,
+    updating,
+)
+from workbench.learning.workload import Phases, Workload
 from workbench.models.capabilities import Batching
 from workbench.models.forward import cut_by_width
+from workbench.models.phases import Phase
 
 _READ = 256
 """Of more texts or pairs so many are counted, of all lengths."""
@@ -61,8 +70,8 @@ def of_all_lengths(items: Sequence[T], length: Callable[[T], int]) -> list[T]:
 class DataMemory(RunMemory[S], Generic[S]):
     """Of a run on pairs or texts of all their ``lengths``."""
 
-    ROWS = 1
-    """Rows that each of them is."""
+    LEARNED = 1
+    """Rows of each that are learned from."""
 
     def __init__(self, models: Footprint[S], work: Workload, lengths: Lengths) -> None:
         """Estimate for ``models`` and ``work``."""
@@ -71,4 +80,33 @@ class DataMemory(RunMemory[S], Generic[S]):
 
     def tokens(self, hp: S) -> int:
         """Return how many tokens go through the model at once, of a whole batch."""
-        return min(at_once(self.models, hp), self.ROWS * hp.batch_size * self.lengths.rows[0][0])
+        return min(at_once(self.models, hp), self.LEARNED * hp.batch_size * self.lengths.rows[0][0])
+
+
+class ReferencedMemory(DataMemory[S], Generic[S]):
+    """Where two rows of each are read by the start policy before the first cycle, and after each
+    cycle those that are held out; every compared completion is taken to be as long as the settings
+    allow."""
+
+    def phases(self, hp: S) -> Phases:
+        """Return the bytes of each part, by phase."""
+        models, lengths, each = self.models, self.lengths, self.LEARNED
+        costs, batching = models.costs(hp), models.capabilities.reading
+        longest = lengths.shapes(len(lengths.rows), at_once(models, hp), batching, each=2)
+        read = max(reading(models, costs, *shape) for shape in longest)
+        # The update comes first and needs most.
+        working: Phases = {
+            Phase.UPDATING: updating(models, costs, hp, lengths.shapes(
+                hp.batch_size, at_once(models, hp), batching, each=each, together=each)),
+            Phase.EVALUATING: {"Reading": read},
+            Phase.COMPARING: self.comparing(costs, hp),
+        }
+        return {phase: alone(models, self.held(hp), parts) for phase, parts in working.items()}
+
+    def measured_as(self, phase: Phase) -> Phase:
+        """Return the phase that stands for one in which memory ran out."""
+        return phase if phase in (Phase.UPDATING, Phase.COMPARING) else Phase.EVALUATING
+
+    def held(self, hp: S) -> Parts:
+        """Return the bytes of what is there throughout."""
+        return held(self.models, hp, self.work.compared) | {"Data": self.lengths.table_bytes}

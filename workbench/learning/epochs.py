@@ -65,6 +65,15 @@ class RowLoss(TokenLoss, Protocol):
         Entropy and values are 0."""
 
 
+@runtime_checkable
+class BatchLoss(TokenLoss, Protocol):
+    """A loss that depends on something of the whole mini-batch: of all of it at once, however it is
+    cut into micro-batches."""
+
+    def read_batch(self, rows: Tensor) -> None:
+        """Take note that a step on ``rows``, (m,), is next, with the policy as it is now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How a batch is gone through. The defaults are those of a single step."""
@@ -217,6 +226,8 @@ class Epochs:
                 self._completions.mask[rows].sum(dim=1), rows)
         # Summed on the device: reading a number at every step would stall a GPU.
         sums: dict[str, Tensor] = defaultdict(lambda: torch.zeros((), device=policy.device))
+        if isinstance(self._loss, BatchLoss):
+            self._loss.read_batch(rows)
         apart = plan.together > 1 and policy.capabilities.reading is not Batching.PADDED
         if apart and isinstance(self._loss, RowLoss):
             # Rows that belong together do not come together: all are read beforehand.

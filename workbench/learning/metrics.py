@@ -6,7 +6,9 @@ from workbench.algorithm import Metric
 from workbench.papers import HUANG_2024, LI_2016, PASCANU_2013, SCHULMAN_2020, WELLECK_2020
 
 SCORES, COMPARED = "objective/scores", "objective/scores_compared"
-HELD_OUT = "eval/scores"
+EVAL = "eval/"
+"""What the name begins with of what is measured of held-out prompts, or of data of such."""
+HELD_OUT = f"{EVAL}scores"
 KL, LENGTH = "objective/kl", "objective/length"
 SECONDS, SPEED = "seconds", "tokens_per_second"
 STEPS = "policy/steps"

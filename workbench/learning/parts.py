@@ -28,6 +28,14 @@ UPDATE = Part(
     "update", "Update", 2,
     "Gradient steps make likelier what turned out better, and less likely what turned out worse.",
     "metrics")
+DRAW = Part(
+    "draw", "Draw", 1,
+    "Of the data so much is drawn as the cycle's steps learn from. The start policy has read all "
+    "of it before the first cycle; nothing is written.",
+    "tokens")
+EVALUATE = Part(
+    "evaluate", "Held out", 0,
+    "The policy reads data of prompts that it never learns from.", "metrics")
 COMPARE = Part(
     "compare", "Compare", 0,
     "The updated policy completes the compared prompts, so that one sees what it has learned.",
