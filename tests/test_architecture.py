@@ -55,8 +55,9 @@ def test_nothing_names_what_belongs_to_one_algorithm(algorithm):
     algorithm may call something of its own the same."""
     rooms = {file.parent.name for file in (ROOT / "workbench").glob("*/declaration.py")}
     numbers = {m.name for m in (*algorithm.metrics, *algorithm.start_metrics)} - set(COMMON)
-    shared = (base.specs() for base in algorithm.settings.__mro__[1:] if issubclass(base, Settings))
-    settings = set(algorithm.settings.specs()).difference(*shared)
+    settings = set(algorithm.settings.specs()).difference(*(
+        base.specs() for each in ALGORITHMS for base in each.settings.__mro__[1:]
+        if issubclass(base, Settings)))
     found = set()
     for file, _, node in outside(algorithm):
         if file.partition("/")[0] in rooms:

@@ -194,6 +194,16 @@ class Sides:
     worth: str
     many: str
     """What they are together, in the plural."""
+    mark: str = ""
+    """The column of the trace that says what each was marked, the same for all its tokens: its
+    place in ``marks``, the best last. Empty: they are not marked."""
+    marks: tuple[str, ...] = ()
+
+    def title(self, position: int, numbers: Mapping[str, Sequence[float] | Array]) -> str:
+        """Return what a completion is called; of a trace with these ``numbers``."""
+        if self.mark in numbers:
+            return self.marks[int(numbers[self.mark][0])]
+        return self.titles[position % len(self.titles)]
 
 
 @dataclass(frozen=True, slots=True)

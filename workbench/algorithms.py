@@ -15,6 +15,7 @@ from workbench.dpo.declaration import DPO
 from workbench.guide import BEFORE, LOADING, Guide
 from workbench.health import Rule
 from workbench.ilql.declaration import ILQL
+from workbench.kto.declaration import KTO
 from workbench.learning.distributions import DISTRIBUTIONS
 from workbench.learning.guide import GUIDE
 from workbench.learning.metrics import (
@@ -36,7 +37,7 @@ from workbench.settings import Settings, Spec, Value
 if TYPE_CHECKING:
     from workbench.store.records import RunRecord
 
-ALGORITHMS: tuple[Algorithm, ...] = (PPO, DPO, ILQL)
+ALGORITHMS: tuple[Algorithm, ...] = (PPO, DPO, KTO, ILQL)
 
 
 def variety_of(algorithm: Algorithm) -> tuple[Metric, ...]:

@@ -190,10 +190,10 @@ def _parser() -> argparse.ArgumentParser:
 def _add_data(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", metavar="FILE|RUN|judgements:NAME", action="append",
                          help="for dpo: a file of pairs, or the number of a run whose completions "
-                              "make them (default: bundled); for ilql: a file of completions with "
-                              "scores, or a run's number, for several runs several times (default: "
-                              "all finished runs of the same models); for either: what was said "
-                              "in Judge, by the name of the set")
+                              "make them (default: bundled); for ilql and kto: a file of "
+                              "completions with scores or labels, or a run's number, for several "
+                              "runs several times (default: all finished runs of the same models); "
+                              "for any: what was said in Judge, by the name of the set")
     command.add_argument("--least-difference", metavar="X", type=float,
                          help="of the scores of two completions that make a pair of --data RUN "
                               "(default: half the deviation of all)")

@@ -11,6 +11,8 @@ CHOWDHURY_2024 = ("Chowdhury et al. 2024, Provably Robust DPO: Aligning Language
                   "Feedback, arXiv:2403.00409")
 DETTMERS_2022 = ("Dettmers et al. 2022, 8-bit Optimizers via Block-wise Quantization, "
                  "arXiv:2110.02861")
+ETHAYARAJH_2024 = ("Ethayarajh et al. 2024, KTO: Model Alignment as Prospect Theoretic "
+                   "Optimization, arXiv:2402.01306")
 GAO_2022 = "Gao et al. 2022, Scaling Laws for Reward Model Overoptimization, arXiv:2210.10760"
 HU_2021 = "Hu et al. 2021, LoRA: Low-Rank Adaptation of Large Language Models, arXiv:2106.09685"
 HU_2025 = ("Hu 2025, REINFORCE++: A Simple and Efficient Approach for Aligning Large Language "

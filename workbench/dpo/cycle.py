@@ -15,7 +15,6 @@ from workbench.dpo.pairs import PairTable, read_table
 from workbench.formatting import percent
 from workbench.learning.data_lengths import Lengths
 from workbench.learning.referenced import ReferencedTrainer
-from workbench.learning.workload import Workload
 from workbench.models.control import Control
 from workbench.records import Pair
 
@@ -28,6 +27,7 @@ class DPOTrainer(ReferencedTrainer[DPOSettings, Pair, PairTable]):
     NOUN = "pairs"
     PASSES = PASSES
     LEARNED = 2
+    MEMORY = PairsMemory
 
     def read_table(
         self, items: Sequence[Pair], settings: DPOSettings, never: frozenset[str]
@@ -50,7 +50,7 @@ class DPOTrainer(ReferencedTrainer[DPOSettings, Pair, PairTable]):
         """Return how many of the held-out pairs are read after a cycle."""
         return settings.eval_pairs
 
-    def start_metrics(self, sums: Tensor) -> dict[str, float]:
+    def start_metrics(self, sums: Tensor, settings: DPOSettings) -> dict[str, float]:
         """Return how often the start policy finds the chosen completion the likelier."""
         return {START_ACCURACY: (sums[0::2] > sums[1::2]).float().mean().item()}
 
@@ -58,16 +58,6 @@ class DPOTrainer(ReferencedTrainer[DPOSettings, Pair, PairTable]):
         """Return a sentence on what the start policy prefers."""
         return (f"The start policy has read {len(self.table):,} pairs: of "
                 f"{percent(metrics[START_ACCURACY])} it finds the chosen completion the likelier.")
-
-    # -- memory
-
-    def needs(self, settings: DPOSettings, work: Workload) -> PairsMemory:
-        """Return what a run takes of memory.
-
-        Raises:
-            PromptError: none of the pairs can be learned from.
-        """
-        return PairsMemory(self.footprint, work, self.lengths(settings, work))
 
     def measure_lengths(self, items: Sequence[Pair], settings: DPOSettings) -> Lengths:
         """Return how long pairs are."""

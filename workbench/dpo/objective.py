@@ -1,4 +1,4 @@
-"""Losses of preferences: of two completions of one prompt, or of one with a thumb up or down.
+"""Losses of preferences between two completions of one prompt.
 
 All take (b,) log-probabilities of whole completions, sums over their tokens, and return (b,)
 losses. With ``d = (log π - log π_start)(chosen) - (log π - log π_start)(rejected)``, β times either
@@ -85,20 +85,3 @@ def sft_loss(policy_chosen: Tensor, lengths: Tensor) -> Tensor:
         lengths: (b,) tokens of each, at least 1.
     """
     return -policy_chosen / lengths
-
-
-def kto_loss(log_ratios: Tensor, good: Tensor, *, beta: float, kl: Tensor | float) -> Tensor:
-    """Return the loss of each completion that was found good or bad by itself, (b,).
-
-    1 - s(β(h - z)) of a good one and 1 - s(β(z - h)) of a bad one, where h = log π - log π_start of
-    the completion (Ethayarajh et al. 2024, arXiv:2402.01306).
-
-    Args:
-        log_ratios: (b,) h.
-        good: (b,) bool.
-        kl: z, the batch's estimate of KL(π ‖ π_start); below 0 it counts as 0. No gradient goes
-            through it.
-    """
-    z = log_ratios.new_tensor(float(kl)).clamp(min=0)
-    sign = good.to(log_ratios.dtype) * 2 - 1
-    return 1 - (beta * sign * (log_ratios - z)).sigmoid()

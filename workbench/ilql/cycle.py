@@ -15,7 +15,7 @@ from torch import Tensor
 from workbench.ilql.heads import QHeads
 from workbench.ilql.hyperparameters import ILQLSettings
 from workbench.ilql.loss import ILQLLoss
-from workbench.ilql.memory import TextsMemory, measure
+from workbench.ilql.memory import TextsMemory
 from workbench.ilql.metrics import (
     ADVANTAGE,
     AWAC,
@@ -31,13 +31,13 @@ from workbench.ilql.metrics import (
 from workbench.ilql.reading import read_tokens
 from workbench.ilql.scored import ScoredTable, read_table
 from workbench.learning.data_lengths import Lengths
+from workbench.learning.data_tables import measure_texts
 from workbench.learning.epochs import Epochs, Plan, mean, summarise
 from workbench.learning.metrics import OF_WRITTEN
 from workbench.learning.offline import OfflineTrainer
 from workbench.learning.parts import UPDATE
 from workbench.learning.traces import token_traces
 from workbench.learning.trainer import scheduled
-from workbench.learning.workload import Workload
 from workbench.models.clock import Clock
 from workbench.models.control import Control, CycleControl
 from workbench.models.optimizer import set_rates
@@ -65,6 +65,7 @@ class ILQLTrainer(OfflineTrainer[ILQLSettings, ScoredText, ScoredTable]):
     """Learns what tokens are worth from scored completions, and lets the policy write by that."""
 
     STEERED_BY = (_HEADS, _TARGETS)
+    MEMORY = TextsMemory
 
     heads: QHeads
 
@@ -124,20 +125,9 @@ class ILQLTrainer(OfflineTrainer[ILQLSettings, ScoredText, ScoredTable]):
 
     # -- memory
 
-    def needs(self, settings: ILQLSettings, work: Workload) -> TextsMemory:
-        """Return what a run takes of memory. While the completions are not known, they are as long
-        as ``settings`` allow.
-
-        Raises:
-            PromptError: none of the completions can be learned from.
-        """
-        known = self.lengths(settings, work) if work.data else Lengths(
-            [(work.prompt + settings.response_length - 1, settings.response_length)], 0)
-        return TextsMemory(self.footprint, work, known)
-
     def measure_lengths(self, items: Sequence[ScoredText], settings: ILQLSettings) -> Lengths:
         """Return how long completions are."""
-        return measure(
+        return measure_texts(
             items, self.policy_tokenizer, control_tokens=settings.control_tokens == "tokens")
 
     def snapshot(self) -> tuple[dict[str, np.ndarray], dict[str, float]]:

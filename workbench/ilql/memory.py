@@ -3,11 +3,8 @@ lower."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from workbench.ilql.hyperparameters import ILQLSettings
-from workbench.ilql.scored import read_table
-from workbench.learning.data_lengths import DataMemory, Lengths, of_all_lengths
+from workbench.learning.data_lengths import DataMemory
 from workbench.learning.footprint import PolicyCosts
 from workbench.learning.memory import (
     FLOAT,
@@ -21,27 +18,10 @@ from workbench.learning.memory import (
 from workbench.learning.workload import Phases
 from workbench.models.optimizer import state_bytes
 from workbench.models.phases import Phase
-from workbench.models.policy_tokenizer import PolicyTokenizer
-from workbench.records import ScoredText
 
 _Q_LOGITS = 7
 """(n, V) tensors in float32, beside the policy's own, while n tokens are steered: what is made of
 log-probabilities, two targets, the smaller of these, its distance from V, that times β, the sum."""
-
-
-def measure(
-    texts: Sequence[ScoredText], policy_tokenizer: PolicyTokenizer, *, control_tokens: bool
-) -> Lengths:
-    """Return how long ``texts`` are, as the policy reads them.
-
-    Raises:
-        PromptError: none can be learned from.
-    """
-    some = of_all_lengths(texts, lambda t: len(t.prompt.text) + len(t.completion))
-    table = read_table(some, policy_tokenizer, control_tokens=control_tokens)
-    rows = [(len(prompt) + len(response) - 1, len(response))
-            for prompt, response in zip(table.prompts, table.responses, strict=True)]
-    return Lengths(sorted(rows, reverse=True), sum(map(sum, rows)) * len(texts) // len(rows))
 
 
 class TextsMemory(DataMemory[ILQLSettings]):

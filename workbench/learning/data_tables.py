@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from workbench.formatting import counted
+from workbench.learning.data_lengths import Lengths, of_all_lengths
 from workbench.models.policy_tokenizer import PolicyTokenizer, PromptError
 from workbench.models.randomness import Stream
 from workbench.records import PromptLike, ScoredText
@@ -68,6 +69,21 @@ def read_texts(
         raise PromptError("None of the scored completions can be learned from: "
                           f"{listed(left_out)}.")
     return ReadTexts(kept, prompts, responses, left_out)
+
+
+def measure_texts(
+    texts: Sequence[ScoredText], policy_tokenizer: PolicyTokenizer, *, control_tokens: bool
+) -> Lengths:
+    """Return how long ``texts`` are, as the policy reads them.
+
+    Raises:
+        PromptError: none can be learned from.
+    """
+    some = of_all_lengths(texts, lambda t: len(t.prompt.text) + len(t.completion))
+    table = read_texts(some, policy_tokenizer, control_tokens=control_tokens)
+    rows = [(len(prompt) + len(response) - 1, len(response))
+            for prompt, response in zip(table.prompts, table.responses, strict=True)]
+    return Lengths(sorted(rows, reverse=True), sum(map(sum, rows)) * len(texts) // len(rows))
 
 
 def split_by_prompt(

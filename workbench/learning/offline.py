@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, cast
 
-from workbench.learning.data_lengths import Lengths
+from workbench.learning.data_lengths import DataMemory, Lengths
 from workbench.learning.trainer import S, Trainer, held_out_prompts
 from workbench.learning.workload import Workload
 from workbench.records import PromptLike
@@ -29,6 +29,9 @@ T = TypeVar("T", bound=Table)
 class OfflineTrainer(Trainer[S], Generic[S, I, T]):
     """Learns from items that :meth:`learn_from` gives it. The reward only judges the compared
     prompts."""
+
+    MEMORY: ClassVar[type[DataMemory[Any]]]
+    """What its runs take."""
 
     _items: Sequence[I] = ()
     _table: T | None = None
@@ -78,9 +81,25 @@ class OfflineTrainer(Trainer[S], Generic[S, I, T]):
         """Return a sentence on what the run that has begun learns from."""
         return self.table.remark
 
+    def needs(self, settings: S, work: Workload) -> DataMemory[S]:
+        """Return what a run takes of memory.
+
+        Raises:
+            PromptError: none of the items can be learned from.
+        """
+        return self.MEMORY(self.footprint, work, self.lengths(settings, work))
+
     def lengths(self, settings: S, work: Workload) -> Lengths:
-        """Return how long the items of ``work`` are; counted once for the same ones."""
+        """Return how long the items of ``work`` are, counted once for the same ones; while they
+        are not known, as long as ``settings`` allow.
+
+        Raises:
+            PromptError: none can be learned from.
+        """
         items, read = cast("Sequence[I]", work.data), settings.control_tokens
+        if not items:
+            row = (work.prompt + settings.response_length - 1, settings.response_length)
+            return Lengths([row], 0)
         known = self._lengths
         if known is None or known[0] is not items or known[1] != read:
             known = self._lengths = (items, read, self.measure_lengths(items, settings))

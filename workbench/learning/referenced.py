@@ -87,16 +87,12 @@ class ReferencedTrainer(OfflineTrainer[S, I, T], Generic[S, I, T]):
         """Return how many of the held-out items are read after a cycle."""
 
     @abstractmethod
-    def start_metrics(self, sums: Tensor) -> dict[str, float]:
+    def start_metrics(self, sums: Tensor, settings: S) -> dict[str, float]:
         """Return the start metrics, of the start policy's log-probabilities (2n,)."""
 
     def learned(self, places: Sequence[int], device: torch.device) -> Completions:
         """Return the rows of some items that are learned from, (:attr:`LEARNED` n, T)."""
         return self.table.completions(places, device)
-
-    def worth(self, sums: Tensor, settings: S) -> Tensor:
-        """Return what log-ratios of whole completions stand for as a reward."""
-        return settings.beta * sums
 
     def columns(
         self, places: Sequence[int], tokens: Mapping[str, Tensor], settings: S
@@ -146,7 +142,7 @@ class ReferencedTrainer(OfflineTrainer[S, I, T], Generic[S, I, T]):
 
     def prepare(self, settings: S, control: Control) -> dict[str, float]:
         """Let the start policy read all items."""
-        return self.start_metrics(self._read_reference(settings, control))
+        return self.start_metrics(self._read_reference(settings, control), settings)
 
     def prepared(self) -> tuple[dict[str, np.ndarray], dict[str, float]]:
         """Return the start policy's log-probabilities."""
@@ -214,7 +210,8 @@ class ReferencedTrainer(OfflineTrainer[S, I, T], Generic[S, I, T]):
         comparison = self._end_cycle(
             cycle, compared, settings, control, clock, metrics, completions.mask, OF_WRITTEN)
         metrics.pop("policy/epochs")
-        spreads = {name: numbers.cpu().numpy() for name, numbers in loss.of_items.items()}
+        spreads = {name: numbers.cpu().numpy() for name, numbers in loss.of_items.items()
+                   if len(numbers)}
         return CycleResult(metrics, (), comparison, traces, spreads)
 
     @staticmethod
@@ -286,7 +283,7 @@ class ReferencedTrainer(OfflineTrainer[S, I, T], Generic[S, I, T]):
             return []
         rows = [p for p in places for _ in range(self.LEARNED)]
         known = "logprob" in tokens
-        worth = self.worth((tokens["logprob"] - tokens["ref_logprob"]).sum(dim=1), settings) if (
+        worth = settings.beta * (tokens["logprob"] - tokens["ref_logprob"]).sum(dim=1) if (
             known) else torch.full((len(rows),), torch.nan)
         found = token_traces(
             [-1] * len(rows), self.learned(places, torch.device("cpu")),

@@ -132,13 +132,15 @@ class CompletionRecord:
     ended: bool
     parts: Mapping[str, float] = field(default_factory=dict)
     cut: int = 0
+    title: str = ""
+    """What it is called, of those that a cycle learned from without writing them."""
 
 
-def completion_of(trace: TokenTrace) -> CompletionRecord:
+def completion_of(trace: TokenTrace, title: str) -> CompletionRecord:
     """Return a completion that a cycle learned from without writing it, of its tokens."""
     return CompletionRecord(
         trace.position, trace.prompt, trace.prompt_text, "".join(trace.pieces), trace.worth,
-        math.nan, len(trace.pieces), ended=True)
+        math.nan, len(trace.pieces), ended=True, title=title)
 
 
 @dataclass(frozen=True, slots=True)

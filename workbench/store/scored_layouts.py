@@ -18,7 +18,13 @@ from workbench.store.prompt_layouts import (
 from workbench.store.records import Prompt
 
 _TEXTS = ("completion", "response", "answer", "generation", "output")
-_SCORES = ("score", "reward", "rating", "overall_score", "label")
+_SCORES = ("score", "reward", "rating", "overall_score", "label", "mark", "thumb", "thumbs")
+_WORDS = {**dict.fromkeys(
+    ("good", "yes", "up", "thumbs up", "thumbs_up", "like", "liked", "positive", "desirable",
+     "chosen", "accepted", "true", "👍"), 1.0), **dict.fromkeys(
+    ("bad", "no", "down", "thumbs down", "thumbs_down", "dislike", "disliked", "negative",
+     "undesirable", "rejected", "false", "👎"), 0.0)}
+"""What a mark may be in place of a number."""
 _SIDES = tuple((side, (f"score_{side}", f"{side}_score", f"{side}_rating"))
                for side in ("chosen", "rejected"))
 _NO_SCORE, _NO_TEXT = "without a score", "without a completion"
@@ -78,7 +84,9 @@ def _scored(prompt: Prompt, fields: Fields, given: set[str]) -> ScoredText:
     value = fields.get(said)
     score = float(value) if isinstance(value, bool) else number_of(value)
     if score is None:
-        raise UnpairedError(f'has no number under "{said}"', _NO_SCORE)
+        score = _WORDS.get(str(value).strip().casefold())
+    if score is None:
+        raise UnpairedError(f'has no number under "{said}", nor good or bad', _NO_SCORE)
     check_characters(text)
     if prompt.messages and not text[:1].isspace():
         text = f" {text}"  # after turns that are written out, it is a word like any other

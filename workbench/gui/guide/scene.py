@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, product
 from statistics import fmean
 from typing import Any
 
@@ -300,10 +300,16 @@ def _estimates(
 def _of_sides(
     traces: Sequence[TokenTrace], view: TokenView, settings: Mapping[str, object]
 ) -> dict[str, Any]:
-    """Return what is seen of completions that stand side by side: those two that are furthest
-    apart, where that is known, and the first of them word by word."""
-    pairs = [(one, other) for one, other in pairwise(traces)
-             if one.position % 2 == 0 and other.position == one.position + 1]
+    """Return what is seen of completions that stand side by side, or that are marked: those two
+    that are furthest apart, where that is known, and the first of them word by word."""
+    marks = view.sides.marks if view.sides is not None else ()
+    if view.sides is not None and marks:
+        kinds = [[t for t in traces if view.sides.title(t.position, t.numbers) == mark]
+                 for mark in (marks[-1], marks[0])]
+        pairs = list(product(*kinds))
+    else:
+        pairs = [(one, other) for one, other in pairwise(traces)
+                 if one.position % 2 == 0 and other.position == one.position + 1]
     if not pairs:
         return {}
     first, second = max(pairs, key=lambda pair: (

@@ -36,12 +36,11 @@ class _Completions(QAbstractListModel):
         self.records: Sequence[CompletionRecord] = ()
         self.firsts: Container[int] | None = None
         self._gained: Gained | None = None
-        self._titles: Sequence[str] = ()
 
     def show(self, records: Sequence[CompletionRecord], firsts: Container[int] | None,
-             gained: Gained | None, titles: Sequence[str]) -> None:
+             gained: Gained | None) -> None:
         """Show other completions."""
-        self.firsts, self._gained, self._titles = firsts, gained, titles
+        self.firsts, self._gained = firsts, gained
         if len(records) == len(self.records):
             self.records = records
             if records:
@@ -61,9 +60,7 @@ class _Completions(QAbstractListModel):
             return None
         record = self.records[index.row()]
         return summary(record, self._gained(record) if self._gained else math.nan,
-                       first=self.firsts is None or index.row() in self.firsts,
-                       title=self._titles[record.position % len(self._titles)]
-                       if self._titles else "")
+                       first=self.firsts is None or index.row() in self.firsts)
 
 
 class _Lines(QuickDelegate):
@@ -102,19 +99,17 @@ class CompletionsList(QListView):
     def show_records(
         self, records: Sequence[CompletionRecord], row: int,
         firsts: Container[int] | None = None, gained: Gained | None = None,
-        titles: Sequence[str] = (),
     ) -> None:
         """Show other completions, of which the one in ``row`` is chosen, and tell nobody.
 
         Args:
             firsts: the rows of those that are the first of their group; None: there are no groups.
             gained: returns the advantage of one, asked when it comes into view.
-            titles: what those are called that stand side by side, in turn.
         """
         self.setMinimumWidth(self.fontMetrics().averageCharWidth() * (
-            _LEAST_GAINED if gained or titles else _LEAST))
+            _LEAST_GAINED if gained or any(r.title for r in records) else _LEAST))
         with QSignalBlocker(self):
-            self._model.show(records, firsts, gained, titles)
+            self._model.show(records, firsts, gained)
             self.setCurrentRow(row)
         self.executeDelayedItemsLayout()
 

@@ -31,16 +31,16 @@ def most_telling(steps: Sequence[Any], view: TokenView) -> int:
 
 
 def summary(
-    record: CompletionRecord, gained: float = math.nan, *, first: bool = True, title: str = ""
+    record: CompletionRecord, gained: float = math.nan, *, first: bool = True
 ) -> str:
     """Return the line of a completion in the list: with its advantage, where it has siblings, or
-    its ``title``, where it stands beside another; those that are not the ``first`` of them have
+    its title, where it has one; those that are not the ``first`` of them have
     their prompt in a line above."""
     prompt = record.prompt_text[:_SHOWN] if first else "…"
     text = " ".join((prompt + record.text[:_SHOWN]).split())
-    if title:
+    if record.title:
         worth = signed(record.score) if math.isfinite(record.score) else "–"
-        return "  ".join((title, worth, text))
+        return "  ".join((record.title, worth, text))
     return "  ".join((
         number(record.score), *([signed(gained)] if math.isfinite(gained) else ()), text))
 

@@ -227,9 +227,10 @@ class TokensView(RunView):
 
     def _read_records(self, run_id: int, cycle: int) -> list[CompletionRecord]:
         """Return what a cycle learned from whose tokens are kept."""
-        if self._sides is not None:
+        sides = self._sides
+        if sides is not None:
             traces = self._traces.values() or self.store.traces(run_id, cycle)
-            return [completion_of(trace) for trace in traces]
+            return [completion_of(t, sides.title(t.position, t.numbers)) for t in traces]
         kept = set(self._traces or self.store.traced_positions(run_id, cycle))
         return [r for r in self.store.completions(run_id, cycle, "rollout") if r.position in kept]
 
@@ -276,8 +277,7 @@ class TokensView(RunView):
         self.list.show_records(
             found, 0 if wanted is None else places.get(wanted.position, -1),
             firsts if together else None,
-            self._find_gained if together and sides is None else None,
-            sides.titles if sides is not None else ())
+            self._find_gained if together and sides is None else None)
         if sides is not None:
             self._say_sides(sides, len(set(numbers)))
             self._none.setVisible(not found and bool(self._records))
@@ -376,9 +376,9 @@ class TokensView(RunView):
         self.pair.show_beside(self._partner is not None)
 
     def _say_side(self, sides: Sides, record: CompletionRecord) -> str:
-        title = sides.titles[record.position % len(sides.titles)]
-        return (f"{title.capitalize()}: {sides.worth} {signed(record.score)}"
-                if math.isfinite(record.score) else title.capitalize())
+        title = record.title.capitalize()
+        return (f"{title}: {sides.worth} {signed(record.score)}"
+                if math.isfinite(record.score) else title)
 
     def _choose_beside(self, row: int) -> None:
         """Go to a token of the completion that stands beside the one on display."""

@@ -1,0 +1,1 @@
+"""Kahneman-Tversky optimisation, learning from single marks: formulas, cycle and declaration."""

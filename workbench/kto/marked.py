@@ -1,0 +1,137 @@
+"""Completions that are good or bad by their scores, as the policy reads them, each beside one that
+does not belong to its prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from statistics import fmean
+
+import torch
+from torch import Tensor
+
+from workbench.formatting import counted, number
+from workbench.kto.hyperparameters import KTOSettings
+from workbench.learning.data_tables import ReadTexts, read_texts, remark, split_by_prompt
+from workbench.models.policy_tokenizer import PolicyTokenizer, PromptError
+from workbench.models.sampling import Completions
+from workbench.records import ScoredText
+
+
+@dataclass(frozen=True, slots=True)
+class MarkedTable(ReadTexts):
+    """``training`` and ``held_out`` are the places of what is learned from and of what is not; a
+    prompt is in one of the two alone. ``partners`` has the place of the completion that each prompt
+    is read with to estimate z."""
+
+    training: Sequence[int]
+    held_out: Sequence[int]
+    partners: Sequence[int]
+    limit: int | None
+    """How many tokens the policy reads."""
+
+    def completions(self, places: Sequence[int], device: torch.device) -> Completions:
+        """Return two rows of each of some completions, (2n, T): itself, and its partner."""
+        return Completions.of_ids(
+            [self.prompts[p] for p in places for _ in range(2)],
+            [ids for p in places for ids in (self.responses[p], self._partner(p))],
+            device, siblings=2)
+
+    def own(self, places: Sequence[int], device: torch.device) -> Completions:
+        """Return some completions as rows, (n, T)."""
+        return Completions.of_ids(
+            [self.prompts[p] for p in places], [self.responses[p] for p in places], device)
+
+    def mismatched(self, places: Sequence[int], device: torch.device) -> Completions:
+        """Return the partners of some completions behind the prompts of these, (n, T)."""
+        return Completions.of_ids(
+            [self.prompts[p] for p in places], [self._partner(p) for p in places], device)
+
+    def _partner(self, place: int) -> list[int]:
+        """Return the partner of a completion, cut to what the policy reads behind its prompt."""
+        room = None if self.limit is None else self.limit - len(self.prompts[place])
+        return self.responses[self.partners[place]][:room]
+
+    def prompt_text(self, place: int) -> str:
+        """Return the prompt of a completion as a person reads it."""
+        return self.texts[place].prompt.text
+
+    def threshold(self, settings: KTOSettings) -> float:
+        """Return the lowest score of a good completion."""
+        return fmean(text.score for text in self.texts) if settings.good_at == "mean" else (
+            settings.threshold)
+
+    def good(self, places: Sequence[int], settings: KTOSettings) -> Tensor:
+        """Return which of some completions are good, (n,) bool."""
+        least = self.threshold(settings)
+        return torch.tensor([self.texts[place].score >= least for place in places])
+
+    def check(self, settings: KTOSettings) -> None:
+        """Make sure that there are both kinds to learn from.
+
+        Raises:
+            PromptError: there are not.
+        """
+        many = int(self.good(self.training, settings).sum())
+        if 0 < many < len(self.training):
+            return
+        kind, other = ("bad", "good") if not many else ("good", "bad")
+        said = f"All {counted(len(self.training), 'completion')} to learn from are {kind}"
+        least = number(self.threshold(settings))
+        if settings.good_at == "threshold":
+            raise PromptError(
+                f"{said}, with scores {'below' if not many else 'of at least'} {least}, and KTO "
+                f"needs {other} ones as well: change Threshold (threshold), or choose others.")
+        raise PromptError(
+            f"{said}, for all their scores are {least}, and KTO needs {other} ones as well: set "
+            "Good from (good_at) to a threshold, or choose others.")
+
+    @property
+    def remark(self) -> str:
+        """Say in a sentence what is learned from and what is not."""
+        return remark("completion", len(self.training), len(self.held_out), self.left_out)
+
+
+def read_table(
+    texts: Sequence[ScoredText], policy_tokenizer: PolicyTokenizer, *, control_tokens: bool,
+    held_out_share: float, seed: int, never: Collection[str] = (),
+) -> MarkedTable:
+    """Return scored completions as the policy reads them.
+
+    Args:
+        never: prompts of which no completion is learned from.
+
+    Raises:
+        PromptError: none can be learned from, or the tokenizer cannot read one.
+    """
+    read = read_texts(texts, policy_tokenizer, control_tokens=control_tokens)
+    training, held_out = split_by_prompt(
+        [text.prompt for text in read.texts], held_out_share, seed, never)
+    if not training:
+        raise PromptError(
+            "All completions are of held-out prompts, so there are none to learn from; lower "
+            "Held-out prompts (held_out_prompts), or choose other completions.")
+    partners = list(range(len(read)))
+    for side in (training, held_out):
+        for place, partner in zip(side, _partners(read, side), strict=True):
+            partners[place] = partner
+    return MarkedTable(read.texts, read.prompts, read.responses, read.left_out, training, held_out,
+                       partners, policy_tokenizer.context_length)
+
+
+def _partners(read: ReadTexts, places: Sequence[int]) -> list[int]:
+    """Return for each of ``places`` the one of them whose completion its prompt is read with: of
+    another prompt, as long as none has more than half of them, and each once.
+
+    The paper takes that of the next row of a batch, which may be one of the same prompt; TRL fixes
+    it, with the batches, when it reads the data, so that the start policy has to read it once. Here
+    it is fixed for any batches, by the texts alone: their order in the data says nothing.
+    """
+    def prompt(place: int) -> list[int]:
+        return read.prompts[place]
+
+    order = sorted(places, key=lambda place: (prompt(place), read.responses[place]))
+    largest = max((len(list(same)) for _, same in groupby(order, prompt)), default=0)
+    partner = {place: order[(i + largest) % len(order)] for i, place in enumerate(order)}
+    return [partner[place] for place in places]

@@ -1,0 +1,43 @@
+"""The parts of a cycle of KTO. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from workbench.formatting import number, percent
+from workbench.kto.metrics import LOSS, MARGIN, TOLD_APART
+from workbench.learning import parts
+from workbench.learning.metrics import EVAL
+
+
+def _say_update(metrics: Mapping[str, float]) -> str:
+    if LOSS not in metrics:
+        return ""
+    margin = f", good less bad {number(metrics[MARGIN])}" if MARGIN in metrics else ""
+    return f"loss {number(metrics[LOSS], 3)}{margin}"
+
+
+def _say_held_out(metrics: Mapping[str, float]) -> str:
+    name = f"{EVAL}{TOLD_APART}"
+    return f"told apart {percent(metrics[name])}" if name in metrics else ""
+
+
+def say_drawn(metrics: Mapping[str, float]) -> str:
+    """Say how many completions a cycle has drawn."""
+    return f"{metrics['completions']:.0f} completions" if "completions" in metrics else ""
+
+
+DRAW = replace(
+    parts.DRAW, title="Draw completions", say=say_drawn,
+    help="Of the completions so many are drawn as the cycle's steps learn from. The start policy "
+         "has read them all before the first cycle; nothing is written.")
+UPDATE = replace(
+    parts.UPDATE, say=_say_update,
+    help="Each step makes good completions likelier and bad ones less likely, measured from the "
+         "start policy and from how far the policy has moved as a whole.")
+EVALUATE = replace(
+    parts.EVALUATE, say=_say_held_out,
+    help="The policy reads completions of prompts that it never learns from: does it tell the good "
+         "ones from the bad?")
+PARTS = (DRAW, UPDATE, EVALUATE, parts.COMPARE)

@@ -1,0 +1,113 @@
+"""The rules of KTO's health check."""
+
+from __future__ import annotations
+
+import math
+
+from workbench import health
+from workbench.formatting import number, percent
+from workbench.kto.hyperparameters import KTOSettings
+from workbench.kto.metrics import (
+    GOOD,
+    LOSS,
+    MARGIN,
+    METRICS,
+    PASSES,
+    REWARD_GOOD,
+    SHARE,
+    TOLD_APART,
+)
+from workbench.learning.metrics import EVAL
+
+_LABELS = {metric.name: metric.label for metric in METRICS}
+_HELD = f"{EVAL}{TOLD_APART}"
+_FAR_MARGIN, _FALLEN = 5.0, 0.2
+_SCARCE = 4.0
+"""So many times as much as the other kind may one weigh."""
+
+
+def _not_finite(history: health.History, hp: KTOSettings) -> health.Reading:
+    return health.all_finite(history, (LOSS, "policy/grad_norm"), _LABELS)
+
+
+def _runaway(history: health.History, hp: KTOSettings) -> health.Reading:
+    """A margin of 5 is odds of 150 to 1. Log-probabilities of good completions should rise; where
+    they fall by a fifth, it is the language that goes. (They are of other completions each cycle;
+    β times how far they have moved is the reward.)"""
+    margin = health.recent(history, MARGIN)
+    now, moved = health.recent(history, GOOD), health.recent(history, REWARD_GOOD) / hp.beta
+    fallen = -moved / max(abs(now - moved), 1e-9)
+    share = health.both(margin / _FAR_MARGIN, fallen / _FALLEN)
+    return health.spoken(
+        f"good less bad {number(margin, 1)}, log π of the good {percent(-fallen)}",
+        f"above {_FAR_MARGIN:g} while log π of the good falls by {percent(_FALLEN)}", share,
+        "serious" if share > 2 else "warning", (
+            f"The good ones are {margin:.1f} above the bad while they have become "
+            f"{percent(fallen)} less likely in nats: the policy runs away from both."))
+
+
+def _scarce(good: float, bad: float) -> tuple[float, float, str]:
+    """Return how many times as much the other kind weighs as one of which there is a share of
+    ``good``, the share of the limit that this is, and the ratio in words."""
+    times = health.ratio(bad, good)
+    return times, health.both(times / _SCARCE), f"1 : {number(times, 1)}"
+
+
+def _few_good(history: health.History, hp: KTOSettings) -> health.Reading:
+    good = health.recent(history, SHARE)
+    times, share, value = _scarce(hp.desirable_weight * good, hp.undesirable_weight * (1 - good))
+    return health.spoken(value, f"bad ones weighing {_SCARCE:g} times as much", share, "warning", (
+        f"{percent(good)} of the completions are good, and with their weights the bad ones count "
+        f"{number(times, 1)} times as much: the policy learns what not to write, and little of "
+        "what to."))
+
+
+def _few_bad(history: health.History, hp: KTOSettings) -> health.Reading:
+    good = health.recent(history, SHARE)
+    times, share, value = _scarce(hp.undesirable_weight * (1 - good), hp.desirable_weight * good)
+    return health.spoken(value, f"good ones weighing {_SCARCE:g} times as much", share, "warning", (
+        f"{percent(1 - good)} of the completions are bad, and with their weights the good ones "
+        f"count {number(times, 1)} times as much: the policy hardly learns what not to write."))
+
+
+def _by_heart(history: health.History, hp: KTOSettings) -> health.Reading:
+    """What is told apart after several passes says nothing, unless the held-out ones are too."""
+    own, held = health.recent(history, TOLD_APART), health.recent(history, _HELD)
+    passes = health.last(history, PASSES)
+    known = math.isfinite(held)
+    gap = own - held if known else (0.3 if own > 0.99 else 0.0)
+    share = health.both(own / 0.95, passes / 2, gap / 0.15)
+    but = f" but of the held-out ones {percent(held)}" if known else ""
+    return health.spoken(
+        f"{percent(own)}, held out {percent(held)}" if known else percent(own),
+        "above 95% after two passes, and 15 points above the held-out ones" if known else
+        "above 99% after two passes, with nothing held out", share, "warning", (
+            f"{percent(own)} of the good and bad completions are told apart after {passes:.1f} "
+            f"passes{but}: they are known by heart."))
+
+
+RULES = (
+    health.Rule(
+        health.NOT_FINITE, "Numbers lost", LOSS, _not_finite,
+        "Lower the learning rate and go back to the last checkpoint.", "learning_rate",
+        lambda hp: hp.learning_rate / 10, alone=True),
+    health.Rule(
+        "kto_runaway", "Margin runs away", MARGIN, _runaway,
+        "Raise β, lower the learning rate, or lower the weight of the bad ones.", "beta",
+        lambda hp: 2 * hp.beta, short="margin"),
+    health.Rule(
+        "kto_few_good", "Good ones scarce", SHARE, _few_good,
+        "Raise the weight of good ones (desirable_weight), lower the threshold, or bring more that "
+        "are good.", "desirable_weight", lambda hp: max(1.0, 2 * hp.desirable_weight),
+        short="good"),
+    health.Rule(
+        "kto_few_bad", "Bad ones scarce", SHARE, _few_bad,
+        "Raise the weight of bad ones (undesirable_weight), raise the threshold, or bring more "
+        "that are bad.", "undesirable_weight", lambda hp: max(1.0, 2 * hp.undesirable_weight),
+        short="bad"),
+    health.Rule(
+        "kto_by_heart", "Known by heart", TOLD_APART, _by_heart,
+        "Stop here, bring more completions, or lower the learning rate.", "learning_rate",
+        lambda hp: hp.learning_rate / 2, short="by heart"),
+)
+WATCHED = (LOSS, GOOD, REWARD_GOOD, MARGIN, SHARE, TOLD_APART, _HELD, PASSES, "policy/grad_norm")
