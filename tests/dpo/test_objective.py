@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.dpo.objective import kto_loss, preference_loss, sft_loss
+from workbench.dpo.objective import preference_loss, sft_loss
 
 # d = [(-.5 + .1) - (-.5 + .1), (-10 + 30) - (-10.1 + 20.1), (-1 + 21) - (-.1 + .1)] = [0, 10, 20].
 POLICY = [-0.5, -10.0, -1.0], [-0.1, -30.0, -21.0]
@@ -77,15 +77,3 @@ def test_what_is_out_of_range(wrong):
 
 def test_sft():
     assert sft_loss(torch.tensor([-6.0, -1.0]), torch.tensor([3, 1])).tolist() == [2.0, 1.0]
-
-
-def test_kto():
-    # Good: 1 - s(.1 (2 - .5)) = 1 - s(.15) = .462570; bad: 1 - s(-.15) = .537430.
-    ratios = torch.tensor([2.0, 2.0], dtype=torch.double, requires_grad=True)
-    losses = kto_loss(ratios, torch.tensor([True, False]), beta=0.1, kl=0.5)
-    close(losses.detach(), [0.462570, 0.537430])
-    # An estimate below 0 counts as 0: s(.2) = .549834.
-    below = kto_loss(ratios, torch.tensor([True, False]), beta=0.1, kl=torch.tensor(-3.0))
-    close(below.detach(), [0.450166, 0.549834])
-    below.sum().backward()
-    assert ratios.grad[0] < 0 < ratios.grad[1]

@@ -33,6 +33,7 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "GRPO": ("ppo", {"batch_size": 4, "kl_coef": 0.05, "advantage_estimator": "group",
                      "completions_per_prompt": 2}),
     "DPO": ("dpo", {"batch_size": 2, "steps_per_cycle": 2, "eval_pairs": 2}),
+    "KTO": ("kto", {"batch_size": 2, "steps_per_cycle": 2, "eval_completions": 2}),
     "ILQL": ("ilql", {"batch_size": 2, "steps_per_cycle": 2}),
 }
 """Every way to learn, by its title, with its smallest settings."""

@@ -67,7 +67,7 @@ def test_a_run_that_was_broken_off_goes_on_bit_for_bit(store, folders, way, sett
 
 @EVERY
 def test_a_change_is_in_use_from_the_next_cycle_and_replayed(ready, store, way):
-    price = "beta" if way in ("DPO", "ILQL") else "kl_coef"
+    price = "beta" if "beta" in find_algorithm(WAYS[way][0]).settings.specs() else "kl_coef"
     changes = {price: 0.7, "learning_rate": 2e-3, "lr_scheduler_type": "constant"}
     for again in (False, True):
         ready.send(start_of(way, step=True, num_cycles=4))
@@ -145,7 +145,8 @@ def test_what_is_declared_is_whole(way):
 
 @pytest.mark.parametrize(("first", "then"), [
     ("DPO", "PPO"), ("PPO", "DPO"), ("GRPO", "DPO"), ("DPO", "GRPO"), ("PPO", "ILQL"),
-    ("ILQL", "PPO"), ("DPO", "ILQL")])
+    ("ILQL", "PPO"), ("DPO", "ILQL"), ("PPO", "KTO"), ("KTO", "GRPO"), ("KTO", "DPO"),
+    ("ILQL", "KTO")])
 def test_a_run_goes_on_by_another_algorithm(ready, store, first, then):
     old, (new, own) = WAYS[first][0], WAYS[then]
     finish(ready, start_of(first, seed=7))
@@ -161,7 +162,7 @@ def test_a_run_goes_on_by_another_algorithm(ready, store, first, then):
     assert algorithm_of_run(run).title == then
     titles = [algorithm_of_cycle(run, c, store.settings_after(2, c)).title for c in range(1, 5)]
     assert titles == [first, first, then, then]
-    of = {"DPO": "loss/preference", "ILQL": "loss/q"}
+    of = {"DPO": "loss/preference", "KTO": "loss/kto", "ILQL": "loss/q"}
     for way, cycles in ((first, [1, 2]), (then, [3, 4])):
         assert store.metrics(2)[of.get(way, "policy/clipfrac_avg")].cycles == cycles
     assert store.run_data(2) == DATA[find_algorithm(new).learns_from]

@@ -27,7 +27,7 @@ class KTOSettings(ReferencedSettings):
         "for thumbs or labels of 0 and 1 are those up or 1; or at least a threshold of your own. "
         "All others are bad.",
     )
-    threshold: float = declare(
+    good_threshold: float = declare(
         0.0, "Threshold", DATA,
         "The lowest score of a good completion.",
         ge=-1e9, le=1e9, only_with=("good_at", "threshold"),

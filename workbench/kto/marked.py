@@ -60,7 +60,7 @@ class MarkedTable(ReadTexts):
     def threshold(self, settings: KTOSettings) -> float:
         """Return the lowest score of a good completion."""
         return fmean(text.score for text in self.texts) if settings.good_at == "mean" else (
-            settings.threshold)
+            settings.good_threshold)
 
     def good(self, places: Sequence[int], settings: KTOSettings) -> Tensor:
         """Return which of some completions are good, (n,) bool."""
@@ -76,16 +76,11 @@ class MarkedTable(ReadTexts):
         many = int(self.good(self.training, settings).sum())
         if 0 < many < len(self.training):
             return
-        kind, other = ("bad", "good") if not many else ("good", "bad")
-        said = f"All {counted(len(self.training), 'completion')} to learn from are {kind}"
-        least = number(self.threshold(settings))
-        if settings.good_at == "threshold":
-            raise PromptError(
-                f"{said}, with scores {'below' if not many else 'of at least'} {least}, and KTO "
-                f"needs {other} ones as well: change Threshold (threshold), or choose others.")
+        kind, other, side = ("good", "bad", "of at least") if many else ("bad", "good", "below")
         raise PromptError(
-            f"{said}, for all their scores are {least}, and KTO needs {other} ones as well: set "
-            "Good from (good_at) to a threshold, or choose others.")
+            f"All {counted(len(self.training), 'completion')} to learn from are {kind}, with scores "
+            f"{side} {number(self.threshold(settings))}, and KTO needs {other} ones as well: set a "
+            "threshold (good_at, good_threshold), or choose others.")
 
     @property
     def remark(self) -> str:

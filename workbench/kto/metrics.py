@@ -80,10 +80,7 @@ METRICS = (
     COMMON["tokens_per_second"],
     COMMON["seconds"],
     COMMON["seconds/update"],
-    Metric("seconds/evaluation", "Held-out time", "s",
-           "wall time of reading the held-out completions",
-           "How long the completions took that are not learned from.",
-           absent="No completions are held out."),
+    COMMON["seconds/evaluation"],
     COMMON["seconds/comparison"],
 )
 START_METRICS = (
