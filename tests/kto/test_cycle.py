@@ -259,7 +259,7 @@ def test_all_of_one_kind_is_refused_in_a_sentence():
             "All 3 completions to learn from are (good, with scores of at least|bad, with scores "
             r"below) 0\.10, and KTO needs (good|bad) ones as well: set a threshold")):
         kto.begin(["A"], parse(held_out_share=0))
-    with pytest.raises(PromptError, match="are good, with scores of at least −1.00"):
+    with pytest.raises(PromptError, match=r"are good, with scores of at least −1\.00"):
         kto.begin(["A"], parse(held_out_share=0, good_at="threshold", good_threshold=-1.0))
 
 

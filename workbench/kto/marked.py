@@ -78,9 +78,9 @@ class MarkedTable(ReadTexts):
             return
         kind, other, side = ("good", "bad", "of at least") if many else ("bad", "good", "below")
         raise PromptError(
-            f"All {counted(len(self.training), 'completion')} to learn from are {kind}, with scores "
-            f"{side} {number(self.threshold(settings))}, and KTO needs {other} ones as well: set a "
-            "threshold (good_at, good_threshold), or choose others.")
+            f"All {counted(len(self.training), 'completion')} to learn from are {kind}, with "
+            f"scores {side} {number(self.threshold(settings))}, and KTO needs {other} ones as "
+            "well: set a threshold (good_at, good_threshold), or choose others.")
 
     @property
     def remark(self) -> str:
