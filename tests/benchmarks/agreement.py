@@ -36,6 +36,14 @@ PAIR_QUANTITIES = {
     "loss": "loss",
     "margins": "reward margin",
 }
+MARK_QUANTITIES = {
+    "logprobs": "log-probabilities a token, policy",
+    "ref_logprobs": "log-probabilities a token, reference",
+    "kl": "reference point z",
+    "loss": "loss",
+    "good": "reward of the good",
+    "bad": "reward of the bad",
+}
 GROUP_QUANTITIES = {
     "logprobs": "log-probabilities, policy",
     "ref_logprobs": "log-probabilities, reference",
@@ -82,15 +90,17 @@ def compare_numbers(
 def compare_steps(
     work: Work, pythons: Mapping[str, Path], folder: Path, settings: dict[str, str]
 ) -> list[str]:
-    """Take the same steps on the same texts by our DPO, or GRPO, and by TRL 1.16.0's, and compare
-    losses, log-probabilities and, after a single step, all weights. Returns the lines of a table.
+    """Take the same steps on the same texts by our DPO, KTO or GRPO, and by TRL 1.16.0's, and
+    compare losses, log-probabilities and, after a single step, all weights. Returns the lines of a
+    table.
 
     Raises:
         DisagreementError: some quantity is too far apart.
     """
     found: dict[str, dict[str, float]] = {}
     moves: dict[str, float] = {}
-    names = PAIR_QUANTITIES if work.algorithm == "dpo" else GROUP_QUANTITIES
+    names = {"dpo": PAIR_QUANTITIES, "kto": MARK_QUANTITIES, "grpo": GROUP_QUANTITIES}[
+        work.algorithm]
     for title, told in _cases(work).items():
         ours, theirs = (folder / f"{side}.npz" for side in ("ours", "theirs"))
         with ExitStack() as stack:
@@ -115,6 +125,10 @@ def _cases(work: Work) -> dict[str, Work]:
         told = replace(work, learning_rate=RATE, rows=work.rows // work.mini_batches,
                        mini_batches=1, epochs=1, ragged=True)
         return {loss: replace(told, loss=loss) for loss in ("sigmoid", "ipo", "hinge")}
+    if work.algorithm == "kto":
+        return {"one step": replace(
+            work, learning_rate=RATE, rows=work.rows // work.mini_batches, mini_batches=1, epochs=1,
+            ragged=True)}
     told = replace(work, learning_rate=RATE, ragged=True, kl_coef=0.05)
     return {"one step": replace(told, epochs=1), "four steps": replace(told, epochs=4)}
 

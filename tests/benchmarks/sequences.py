@@ -18,9 +18,11 @@ from work import EOS, PAD, SHAPES, Work, word
 
 def lengths(work: Work, cycle: int) -> list[int]:
     """Return the response length of every row: all full, or half on average. Of pairs, the chosen
-    and the rejected one in turn, the same in every cycle."""
+    and the rejected one in turn, and of marked completions, the same in every cycle."""
     if work.algorithm == "dpo":
         return [len(ids) for pair in pairs(work) for ids in pair[1:]]
+    if work.algorithm == "kto":
+        return [len(completion) for _, completion, _ in marks(work)]
     if not work.ragged:
         return [work.response_length] * work.rows
     draw = random.Random(f"{work.seed} {cycle}")
@@ -91,6 +93,13 @@ def pairs(work: Work) -> list[tuple[list[int], list[int], list[int]]]:
         return [*(draw.randrange(2, vocabulary) for _ in range(length - 1)), EOS]
 
     return [(ids, completion(), completion()) for ids in prompt_ids(work)]
+
+
+def marks(work: Work) -> list[tuple[list[int], list[int], bool]]:
+    """Return the token ids of prompt and completion of every completion, and whether it is good:
+    every other one. The last prompt comes first, so that the row above has the next prompt."""
+    rows = [(prompt, one, i % 2 == 0) for i, (prompt, one, _) in enumerate(pairs(work))]
+    return sorted(rows, reverse=True)
 
 
 def text(ids: list[int]) -> str:

@@ -22,6 +22,10 @@ OF = {
         "trl-1.16.0-dpo": "TRL 1.16.0",
         "trl-1.16.0-dpo-defaults": "TRL 1.16.0, 8 pairs at once, recomputing",
     },
+    "kto": {
+        "ours-kto": "the workbench",
+        "trl-1.16.0-kto": "TRL 1.16.0",
+    },
     "grpo": {
         "ours-grpo": "the workbench",
         "trl-1.16.0-grpo": "TRL 1.16.0",
@@ -93,7 +97,8 @@ class Work:
     group: int = 1
     """Completions of each prompt (GRPO)."""
     loss: str = "sigmoid"
-    """Of pairs (DPO, of which ``rows`` are those of a cycle, and mini-batches its steps)."""
+    """Of pairs (DPO, of which ``rows`` are those of a cycle, and mini-batches its steps; of KTO
+    they are completions)."""
 
     @property
     def label(self) -> str:
@@ -102,6 +107,9 @@ class Work:
         if self.algorithm == "dpo":
             return (f"DPO: {self.shape}, {self.mini_batches} steps of "
                     f"{self.rows // self.mini_batches} pairs, {ends} completions")
+        if self.algorithm == "kto":
+            return (f"KTO: {self.shape}, {self.mini_batches} steps of "
+                    f"{self.rows // self.mini_batches} completions, {ends} completions")
         if self.algorithm == "grpo":
             kl = f"KL in the loss ({self.kl_coef:g})" if self.kl_coef else "no KL in the loss"
             return f"GRPO: {self.shape}, {self.epochs} step(s), {kl}, {ends} completions"
@@ -123,7 +131,8 @@ def flops(work: Work, lengths: list[int], *, separate_value_model: bool) -> floa
     Counted are the matrix products over real tokens: every hidden state once in sampling, once
     through the reference and the reward model, and three times in each epoch (forward, and twice
     that backward). The head counts over response tokens only. DPO samples and scores nothing, and
-    has one epoch; GRPO has no reference where no KL is in its loss.
+    has one epoch; nor does KTO, which reads as many completions behind other prompts, by policy and
+    reference; GRPO has no reference where no KL is in its loss.
     """
     shape = SHAPES[work.shape]
     reward = Shape("gpt2", REWARD_LAYERS, REWARD_WIDTH, REWARD_HEADS, shape.vocabulary)
@@ -136,8 +145,9 @@ def flops(work: Work, lengths: list[int], *, separate_value_model: bool) -> floa
     for length in lengths:
         fed = work.prompt_length + length - 1  # from the last token nothing is predicted
         body, head = trunk(shape, fed), 2 * shape.width * shape.vocabulary * length
-        if work.algorithm == "dpo":
-            total += (1 + 3) * (body + head)
+        if work.algorithm in ("dpo", "kto"):
+            read = 2 if work.algorithm == "kto" else 0
+            total += (1 + read + 3) * (body + head)
             continue
         passes = 1 + (work.algorithm == "ppo" or work.kl_coef > 0) + 3 * work.epochs
         total += passes * (body + head) + trunk(reward, fed + 1)
