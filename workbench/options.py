@@ -56,9 +56,9 @@ def data_of(
     """Return what the command line names to be learned from."""
     named = options.data or []
     if named and not algorithm.learns_from:
-        needing = " or ".join(a.name for a in algorithms.ALGORITHMS if a.learns_from)
+        *needing, last = (a.name for a in algorithms.ALGORITHMS if a.learns_from)
         raise UsageError(f"{algorithm.title} learns from what the policy writes and takes no "
-                         f"--data; that goes with --algorithm {needing}.")
+                         f"--data; that goes with --algorithm {', '.join(needing)} or {last}.")
     runs = tuple(int(name) for name in named if name.isdecimal())
     if len(named) > 1 and (len(runs) < len(named) or algorithm.learns_from == "pairs"):
         several = " or several runs" if algorithm.learns_from == "completions" else ""

@@ -22,6 +22,13 @@ A = TextPrompt("A")
     ({"prompt": "A", "completion": " b", "score": 0.5}, [ScoredText(A, " b", 0.5)]),
     ({"Prompt": "A", "Response": " b", "Reward": "2.5"}, [ScoredText(A, " b", 2.5)]),
     ({"prompt": "A", "completion": " b", "label": False}, [ScoredText(A, " b", 0.0)]),
+    ({"prompt": "A", "completion": " b", "label": 1}, [ScoredText(A, " b", 1.0)]),
+    ({"prompt": "A", "completion": " b", "label": "Good"}, [ScoredText(A, " b", 1.0)]),
+    ({"prompt": "A", "completion": " b", "thumb": "👎"}, [ScoredText(A, " b", 0.0)]),
+    ({"prompt": [{"role": "user", "content": "A"}], "label": "true",
+      "completion": [{"role": "assistant", "content": "b"}]}, [ScoredText(A, "b", 1.0)]),
+    ({"prompt": TURNS, "completion": [{"role": "assistant", "content": "Me"}], "label": False},
+     [ScoredText(ASKED, " Me", 0.0)]),
     ({"prompt": "A", "completion": " b", "score": 1, "ended": False},
      [ScoredText(A, " b", 1.0, ended=False)]),
     ({"prompt": TURNS, "completion": [{"role": "assistant", "content": "Me"}], "rating": 4},
@@ -50,6 +57,8 @@ def test_a_spreadsheet(tmp_path: Path) -> None:
     found = read_scored(path)
     assert list(found.texts) == [ScoredText(A, " b, c", 1.5)]
     assert found.summary == "1 scored completion, 1 left out: 1 without a score."
+    path.write_text("prompt,completion,label\nA, b,True\nA, c,False\nA, d,thumbs up\n")
+    assert [text.score for text in read_scored(path).texts] == [1.0, 0.0, 1.0]
     path.write_text("prompt,completion\nA, b\n")
     with pytest.raises(PromptFileError, match='there is no "completion" and "score" among them'):
         read_scored(path)
@@ -57,9 +66,10 @@ def test_a_spreadsheet(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("record", "problem"), [
     ({"prompt": "A", "completion": " b"}, "Entry 1 has no score."),
-    ({"prompt": "A", "completion": " b", "score": "good"}, 'Entry 1 has no number under "score".'),
+    ({"prompt": "A", "completion": " b", "score": "fair"},
+     'Entry 1 has no number under "score", nor good or bad.'),
     ({"prompt": "A", "completion": " b", "score": float("nan")},
-     'Entry 1 has no number under "score".'),
+     'Entry 1 has no number under "score", nor good or bad.'),
     ({"prompt": "A", "completion": "", "score": 1}, 'Entry 1 has an empty "completion".'),
     ({"prompt": "A", "score": 1}, "Entry 1 has no completion."),
     ({"prompt": "", "completion": "b", "score": 1}, "Entry 1 has an empty prompt."),

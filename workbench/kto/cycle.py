@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -28,6 +29,7 @@ class KTOTrainer(ReferencedTrainer[KTOSettings, ScoredText, MarkedTable]):
     """Kahneman-Tversky optimisation of one policy on single completions: of each the rows are
     itself and, to estimate z, another one behind its prompt."""
 
+    PREPARED_BY = (*ReferencedTrainer.PREPARED_BY, "good_at", "good_threshold")
     REFERENCE = "completions/reference"
     NOUN = "completions"
     PASSES = PASSES
@@ -42,25 +44,20 @@ class KTOTrainer(ReferencedTrainer[KTOSettings, ScoredText, MarkedTable]):
             items, self.policy_tokenizer, control_tokens=settings.control_tokens == "tokens",
             held_out_share=settings.held_out_share, seed=settings.seed, never=never)
 
-    def begin(
-        self, prompts: Sequence[str | PromptLike], settings: KTOSettings,
-        prompt_ids: Sequence[Sequence[int]] | None = None,
-    ) -> None:
-        """Return to the start policy, for a new run.
+    def read(self, prompts: Sequence[PromptLike], settings: KTOSettings, *by: Any) -> None:
+        """Read the completions as the policy does, unless they are read already ``by`` the same.
 
         Raises:
-            PromptError: none of the completions can be learned from, or all are of one kind; as
-                every trainer.
-            UnsupportedModelError: the models cannot be used as ``settings`` ask.
+            PromptError: none can be learned from, or all are of one kind.
         """
-        super().begin(prompts, settings, prompt_ids)
+        super().read(prompts, settings, *by)
         self.table.check(settings)
 
     def apply(self, old: KTOSettings, new: KTOSettings) -> None:
         """Take over changes, as every trainer; other completions may be good then.
 
         Raises:
-            PromptError: all would be of one kind; as every trainer.
+            PromptError: all would be of one kind.
         """
         self.table.check(new)
         super().apply(old, new)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from workbench.formatting import format_number, number, percent, signed
+from workbench.formatting import number, percent, signed
 from workbench.guide import BEFORE, Card, Experiment, Guide
 from workbench.kto.metrics import (
     BAD,
@@ -20,7 +20,7 @@ from workbench.kto.metrics import (
 from workbench.kto.metrics import KL as Z
 from workbench.kto.parts import say_drawn
 from workbench.learning import guide
-from workbench.learning.metrics import EVAL, KL
+from workbench.learning.metrics import EVAL
 
 Numbers = Mapping[str, float]
 _HELD = f"{EVAL}{TOLD_APART}"
@@ -55,13 +55,7 @@ def _say_held_out(metrics: Numbers, settings: Mapping[str, Any]) -> str:
     return f"{percent(metrics[_HELD])} told apart{own}"
 
 
-def _cost(metrics: Numbers, settings: Mapping[str, Any]) -> str:
-    if KL not in metrics:
-        return ""
-    beta = settings.get("beta")
-    at = "" if beta is None else f", at β {format_number(beta)}"
-    return f"KL {number(metrics[KL], 1)} nats a completion{at}"
-
+_cost = guide.say_kl_at("beta", "β")
 
 MODELS = replace(
     guide.MODELS,

@@ -107,26 +107,23 @@ def read_table(
         raise PromptError(
             "All completions are of held-out prompts, so there are none to learn from; lower "
             "Held-out prompts (held_out_prompts), or choose other completions.")
-    partners = list(range(len(read)))
-    for side in (training, held_out):
-        for place, partner in zip(side, _partners(read, side), strict=True):
-            partners[place] = partner
     return MarkedTable(read.texts, read.prompts, read.responses, read.left_out, training, held_out,
-                       partners, policy_tokenizer.context_length)
+                       _partners(read), policy_tokenizer.context_length)
 
 
-def _partners(read: ReadTexts, places: Sequence[int]) -> list[int]:
-    """Return for each of ``places`` the one of them whose completion its prompt is read with: of
-    another prompt, as long as none has more than half of them, and each once.
+def _partners(read: ReadTexts) -> list[int]:
+    """Return for each place that whose completion its prompt is read with: of another prompt, as
+    long as none has more than half of them, and each once.
 
     The paper takes that of the next row of a batch, which may be one of the same prompt; TRL fixes
     it, with the batches, when it reads the data, so that the start policy has to read it once. Here
-    it is fixed for any batches, by the texts alone: their order in the data says nothing.
+    it is fixed for any batches, by the texts alone: neither their order in the data nor which are
+    held out says anything. (No completion is learned from as a partner.)
     """
     def prompt(place: int) -> list[int]:
         return read.prompts[place]
 
-    order = sorted(places, key=lambda place: (prompt(place), read.responses[place]))
+    order = sorted(range(len(read)), key=lambda place: (prompt(place), read.responses[place]))
     largest = max((len(list(same)) for _, same in groupby(order, prompt)), default=0)
     partner = {place: order[(i + largest) % len(order)] for i, place in enumerate(order)}
-    return [partner[place] for place in places]
+    return [partner[place] for place in range(len(read))]

@@ -61,7 +61,9 @@ class ReferencedTrainer(OfflineTrainer[S, I, T], Generic[S, I, T]):
     """Learns from items of two rows each. It holds the start policy's log-probabilities of all of
     them, which are read once."""
 
-    PREPARED_BY = ("precision", "lora_rank", "temperature", "control_tokens", "micro_batch_tokens")
+    PREPARED_BY: ClassVar[tuple[str, ...]] = (
+        "precision", "lora_rank", "temperature", "control_tokens",
+        "micro_batch_tokens")
     PREPARATION = 1
     REFERENCE: ClassVar[str]
     """What these are called in a snapshot."""
@@ -108,11 +110,10 @@ class ReferencedTrainer(OfflineTrainer[S, I, T], Generic[S, I, T]):
         prompt_ids: Sequence[Sequence[int]] | None = None,
     ) -> None:
         """Return to the start policy, for a new run that learns from the items and compares
-        ``prompts``.
+        ``prompts``, as every trainer.
 
         Raises:
-            PromptError: none of the items can be learned from; as every trainer.
-            UnsupportedModelError: the models cannot be used as ``settings`` ask.
+            PromptError: none of the items can be learned from.
         """
         self.read(with_equal_columns(prompts), settings, settings.held_out_share, settings.seed)
         super().begin(prompts, settings, prompt_ids)
@@ -126,11 +127,7 @@ class ReferencedTrainer(OfflineTrainer[S, I, T], Generic[S, I, T]):
         return arrays, numbers
 
     def restore(self, arrays: Mapping[str, np.ndarray], numbers: Mapping[str, float]) -> None:
-        """Go on from a snapshot, also of another algorithm, after :meth:`begin`.
-
-        Raises:
-            ValueError: the snapshot belongs to another model.
-        """
+        """Go on from a snapshot, as every trainer."""
         super().restore(arrays, numbers)
         self._take_reference(arrays)
 
@@ -152,11 +149,7 @@ class ReferencedTrainer(OfflineTrainer[S, I, T], Generic[S, I, T]):
     def restore_prepared(
         self, arrays: Mapping[str, np.ndarray], numbers: Mapping[str, float]
     ) -> None:
-        """Begin with what :meth:`prepared` returned, after :meth:`begin`.
-
-        Raises:
-            ValueError: it is of other items.
-        """
+        """Begin with what :meth:`prepared` returned, as every trainer."""
         if not self._take_reference(arrays):
             raise ValueError(f"the log-probabilities belong to other {self.NOUN}")
 
@@ -166,13 +159,7 @@ class ReferencedTrainer(OfflineTrainer[S, I, T], Generic[S, I, T]):
         self, cycle: int, settings: S, compared: Sequence[int], control: CycleControl
     ) -> CycleResult:
         """Take the steps of cycle number ``cycle`` (from 1), read the held-out items, complete the
-        ``compared`` prompts, and return all of it.
-
-        Raises:
-            Interrupted: ``control`` asked to end; the policy may be part of the way.
-            NotFiniteError: a log-probability or a gradient is not a number.
-            RewardError: a reward's Python file failed.
-        """
+        ``compared`` prompts, and return all of it, as every trainer."""
         control.step(Phase.UPDATING, 0, settings.steps_per_cycle)
         clock = Clock(self.policy.device)
         if self.reference_sums is None:  # it goes on from another algorithm's checkpoint
