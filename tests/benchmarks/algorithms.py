@@ -1,7 +1,8 @@
 """The ways to learn, side by side on the bundled models: ``python tests/benchmarks/algorithms.py``.
 
-Every seed trains with PPO, GRPO and RLOO on 20 cycles of 64 completions. DPO and ILQL learn from
-what the seed's own PPO run wrote to learn from; the best of 4 and of 16 are of the start policy.
+Every seed trains with PPO, GRPO and RLOO on 20 cycles of 64 completions. DPO, KTO and ILQL learn
+from what the seed's own PPO run wrote to learn from; the best of 4 and of 16 are of the start
+policy.
 After every cycle the same 64 prompts are completed with the same random numbers, and what they give
 before the first and after the last is what the table shows, mean (least to most) over the seeds.
 
@@ -53,7 +54,7 @@ def main() -> None:
 
 def ways() -> list[Way]:
     """Return the ways that are compared; PPO is the first, for others learn from its runs."""
-    found = find_ways(["PPO", "GRPO", "RLOO", "DPO"])
+    found = find_ways(["PPO", "GRPO", "RLOO", "DPO", "KTO"])
     choices: tuple[dict[str, Value], ...] = ({"beta": 1.0}, {"beta": 4.0})
     return found + [Way(f"ILQL, β {values['beta']:g}", "", find_algorithm("ilql"), values)
                     for values in choices]

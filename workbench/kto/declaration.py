@@ -83,7 +83,7 @@ KTO = Algorithm(
     watched=WATCHED,
     presets=(
         Preset("KTO", "The loss of the paper, both kinds alike (Ethayarajh et al. 2024).",
-               {"beta": 0.1, "desirable_weight": 1.0, "undesirable_weight": 1.0}, is_way=True),
+               {"beta": 0.1, "desirable_weight": 1.0, "undesirable_weight": 1.0}),
         Preset("Few good ones", "Good ones count four times as much, for data of which one in five "
                "is good.", {"desirable_weight": 4.0, "undesirable_weight": 1.0}),
         Preset("Few bad ones", "Bad ones count four times as much, for data of which one in five "
