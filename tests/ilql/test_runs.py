@@ -148,7 +148,8 @@ def test_what_cannot_be_learned_from_is_said_in_a_sentence(
     assert train("--data", "1", data=wrote(tmp_path / "mine.jsonl", GOOD)) == 2
     assert "ILQL learns from one file, one run or several runs" in capsys.readouterr().err
     assert cli.main(["train", "--algorithm", "dpo", "--data", "1", "--data", "2"]) == 2
-    assert "DPO learns from one file, one run, or one set of judgements; give" in capsys.readouterr().err
+    assert ("DPO learns from one file, one run, or one set of judgements; give"
+            ) in capsys.readouterr().err
     assert train("--least-difference", "1", data="1") == 2
     assert "--least-difference goes with --data RUN" in capsys.readouterr().err
     assert cli.main([*PPO, "--cycles", "1"]) == 0
