@@ -370,7 +370,8 @@ def test_a_signal_to_end_stops_with_a_checkpoint(models, home, tmp_path, forked,
 @unix
 @pytest.mark.parametrize(("algorithm", "more"), [
     ("ppo", ()), ("ppo", ("advantage_estimator=group", "completions_per_prompt=2")),
-    ("dpo", ("steps_per_cycle=2", "eval_pairs=4"))], ids=["PPO", "GRPO", "DPO"])
+    ("dpo", ("steps_per_cycle=2", "eval_pairs=4")), ("ilql", ("steps_per_cycle=2",))],
+    ids=["PPO", "GRPO", "DPO", "ILQL"])
 def test_a_kill_within_a_cycle_loses_only_that(models, home, tmp_path, forked, algorithm, more):
     """Of whichever way to learn, bit for bit."""
     file, marker = tmp_path / "mine.py", tmp_path / "kill"
@@ -387,10 +388,12 @@ def test_a_kill_within_a_cycle_loses_only_that(models, home, tmp_path, forked, a
     settings = [x for each in ("batch_size=4", "response_length=6", "comparison_prompts=4",
                                "checkpoint_every=1", "keep_checkpoints=9", *more)
                 for x in ("--set", each)]
-    pairs = tmp_path / "pairs.jsonl"
-    pairs.write_text("".join(json.dumps({"prompt": f"tea {i}", "chosen": " good", "rejected": " b"})
-                             + "\n" for i in range(8)))
-    data = ("--data", pairs) if algorithm == "dpo" else ()
+    lines = {"dpo": {"chosen": " good", "rejected": " b"},
+             "ilql": {"completion": " good", "score": 1}}.get(algorithm)
+    known = tmp_path / "known.jsonl"
+    known.write_text("".join(json.dumps({"prompt": f"tea {i}", **(lines or {})}) + "\n"
+                             for i in range(8)))
+    data = ("--data", known) if lines else ()
     asked = ("train", "--home", home, "--algorithm", algorithm, *data, *models[:2], "--reward",
              file, "--trust-reward-file", "--threads", 1, "--cycles", 4, *settings)
     whole = forked(*asked)
