@@ -8,20 +8,15 @@ alone). A score of null says that the reward does not apply to a completion.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-import requests
 import torch
-from requests.adapters import HTTPAdapter
 from torch import Tensor
-from urllib3.exceptions import ReadTimeoutError
-from urllib3.util import Retry
 
-from workbench.feedback.call_thread import CallThread
-from workbench.feedback.reward_server import AT_ONCE, KEY, check_url, is_loopback, url_name
+from workbench.feedback.http_asking import FailedRequest, HTTPAsking, shortened
+from workbench.feedback.reward_server import AT_ONCE, KEY, check_url, url_name
 from workbench.feedback.reward_text import RewardError
 from workbench.models.control import Control
 from workbench.models.phases import Phase
@@ -29,8 +24,7 @@ from workbench.models.sources import LoadError
 from workbench.records import Exchange
 
 _CONNECT, _READ = 10, 300  # seconds
-_AGAIN = (429, 500, 502, 503, 504)
-_SHOWN, _MOST_DETAILS = 80, 2_000
+_MOST_DETAILS = 2_000
 
 
 class HTTPReward:
@@ -53,15 +47,7 @@ class HTTPReward:
         """
         check_url(url)
         self.url = url
-        self._timeout = timeout
-        self._session = requests.Session()
-        again = Retry(retries, backoff_factor=backoff, status_forcelist=_AGAIN,
-                      allowed_methods=None, raise_on_status=False)
-        for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(max_retries=again))
-        # A proxy cannot reach this machine's own addresses.
-        self._session.trust_env = not is_loopback(url)
-        self._aside = CallThread()
+        self._asking = HTTPAsking(url, KEY, retries=retries, backoff=backoff, timeout=timeout)
 
     @property
     def name(self) -> str:
@@ -79,7 +65,7 @@ class HTTPReward:
         """
         try:
             self._ask([Exchange("The tea was", " good.", "The tea was good.")], step)
-        except _Failure as failure:
+        except FailedRequest as failure:
             raise LoadError(f"{self.name} {failure}; see to the server and load again."
                             ) from failure
 
@@ -98,7 +84,7 @@ class HTTPReward:
             step()
             try:
                 found += self._ask(exchanges[len(found):len(found) + AT_ONCE], step)
-            except _Failure as failure:
+            except FailedRequest as failure:
                 raise RewardError(
                     f"{self.name} {failure}; see to the server and resume the run.",
                     f"{self.url}\n{failure.details}") from failure
@@ -109,82 +95,34 @@ class HTTPReward:
                    for name in dict.fromkeys(n for each in exchanges for n in each.columns)}
         sent = columns | {"prompts": [each.prompt for each in exchanges],
                           "completions": [each.completion for each in exchanges]}
-        call = self._aside.call(partial(self._post, sent), step)
-        try:
-            answer = call.outcome()
-        except requests.ConnectionError as error:
-            late = isinstance(_innermost(error), ReadTimeoutError | TimeoutError)
-            raise _Failure(f"did not answer within {self._timeout[1]:g} seconds" if late else
-                           f"cannot be reached ({_why(error)})", error) from error
-        except (requests.RequestException, ValueError) as error:
-            raise _Failure(f"was not asked ({_short(str(error))})", error) from error
-        assert isinstance(answer, requests.Response)
-        return _read(answer, len(exchanges))
-
-    def _post(self, sent: dict[str, Any]) -> requests.Response:
-        key = os.environ.get(KEY)
-        # What the person agreed to is this address and none that it names.
-        return self._session.post(
-            self.url, json=sent, timeout=self._timeout, allow_redirects=False,
-            headers={"Authorization": f"Bearer {key}"} if key else None)
+        return _read(self._asking.ask(self.url, sent, step), len(exchanges))
 
 
-def _read(answer: requests.Response, wanted: int) -> list[float]:
+def _read(answer: Any, wanted: int) -> list[float]:
     """Return the ``wanted`` scores of an answer; NaN for those that are null."""
-    if answer.is_redirect:
-        raise _Failure(f"sends on to {answer.headers.get('Location', 'another address')}, which "
-                       "you have not agreed to ask", answer)
-    if not answer.ok:
-        raise _Failure(f"answered {answer.status_code} ({answer.reason})", answer)
-    try:
-        found = answer.json()
-    except ValueError as error:
-        raise _Failure("answered what is no JSON", answer) from error
-    if isinstance(found, dict):
-        found = found.get("scores", found.get("rewards"))
+    found = answer.get("scores", answer.get("rewards")) if isinstance(answer, dict) else answer
     if not isinstance(found, list):
-        raise _Failure("answered without a list of scores", answer)
+        raise _wrong("answered without a list of scores", answer)
     if len(found) != wanted:
-        raise _Failure(f"answered with {len(found):,} scores for {wanted:,} completions", answer)
+        raise _wrong(f"answered with {len(found):,} scores for {wanted:,} completions", answer)
     return [_number(value, answer) for value in found]
 
 
-def _number(value: object, answer: requests.Response) -> float:
+def _number(value: object, answer: Any) -> float:
     if value is None:
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise _Failure(f"gave {_short(repr(value))}, which is no number", answer)
+        raise _wrong(f"gave {shortened(repr(value))}, which is no number", answer)
     try:
         number = float(torch.tensor(float(value), dtype=torch.float32))
     except OverflowError:
         number = math.inf
     if not math.isfinite(number):
-        raise _Failure(f"gave {_short(repr(value))}, which is no finite number", answer)
+        raise _wrong(f"gave {shortened(repr(value))}, which is no finite number", answer)
     return number
 
 
-class _Failure(Exception):  # noqa: N818 - becomes a RewardError
-    """What the server did wrong, and what is known of it."""
-
-    def __init__(self, problem: str, about: requests.Response | Exception) -> None:
-        super().__init__(problem)
-        self.details = (about.text[:_MOST_DETAILS] if isinstance(about, requests.Response)
-                        else f"{type(about).__name__}: {about}")
-
-
-def _innermost(error: requests.ConnectionError) -> object:
-    """Return what requests and urllib3 have wrapped."""
-    found: object = error.args[0] if error.args else error
-    return getattr(found, "reason", None) or found
-
-
-def _why(error: requests.ConnectionError) -> str:
-    found: object = _innermost(error)
-    if isinstance(found, BaseException) and isinstance(found.__cause__, OSError):
-        found = found.__cause__.strerror or found.__cause__
-    return _short(str(found).rpartition(": ")[2] or type(found).__name__)
-
-
-def _short(text: str) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN - 1].rstrip()}…"
+def _wrong(problem: str, answer: Any) -> FailedRequest:
+    failed = FailedRequest(problem)
+    failed.details = repr(answer)[:_MOST_DETAILS]
+    return failed
