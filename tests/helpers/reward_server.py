@@ -1,24 +1,26 @@
-"""A server that scores completions, and can fail in every way that servers do."""
+"""A server that scores completions or judges, and can fail in every way that servers do."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 
 class RewardServer(ThreadingHTTPServer):
-    """Answers with ``answers``, one after the other, each a status and what is sent; then with the
-    number of letters of every completion. None: it does not answer before it is closed."""
+    """Answers with ``answers``, one after the other, each a status and what is sent; then with what
+    ``reply`` makes of what was posted. None: it does not answer before it is closed."""
 
     daemon_threads = True
 
-    def __init__(self) -> None:
+    def __init__(self, reply: Callable[[Any], Any]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        self.reply = reply
         self.asked: list[dict[str, Any]] = []
+        self.paths: list[str] = []
         self.keys: list[str | None] = []
         self.answers: list[tuple[int, Any] | None] = []
         self.closing = threading.Event()
@@ -36,9 +38,18 @@ class _Handler(BaseHTTPRequestHandler):
         """Answer a request."""
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.asked.append(body)
+        self.server.paths.append(self.path)
         self.server.keys.append(self.headers["Authorization"])
         answer = self.server.answers.pop(0) if self.server.answers else (
-            200, {"scores": [len(text) for text in body["completions"]]})
+            200, self.server.reply(body))
+        self._send(answer)
+
+    def do_GET(self) -> None:
+        """Name the models."""
+        self.server.paths.append(self.path)
+        self._send((200, {"object": "list", "data": [{"id": "tiny"}, {"id": "other"}]}))
+
+    def _send(self, answer: tuple[int, Any] | None) -> None:
         if answer is None:
             self.server.closing.wait()
             return
@@ -55,10 +66,15 @@ class _Handler(BaseHTTPRequestHandler):
         """Print nothing."""
 
 
+def _lengths(posted: Any) -> Any:
+    return {"scores": [len(text) for text in posted["completions"]]}
+
+
 @contextmanager
-def serving() -> Iterator[RewardServer]:
-    """Have a server on a free port of this machine."""
-    with RewardServer() as server:
+def serving(reply: Callable[[Any], Any] = _lengths) -> Iterator[RewardServer]:
+    """Have a server on a free port of this machine, of which a completion's score is the number of
+    its letters."""
+    with RewardServer(reply) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:

@@ -1,4 +1,4 @@
-"""Asking a server over HTTP: with time-outs, again after what passes, and left at once. No torch."""
+"""Asking a server over HTTP: within a time, again after what passes, left at once. No torch."""
 
 from __future__ import annotations
 

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
+from sqlite_utils import Database
+
 from workbench.store.judged import (
     JudgedPair,
     Mark,
@@ -19,6 +21,9 @@ from workbench.store.judged import (
 )
 from workbench.store.records import Message
 from workbench.store.rows import Row, number
+
+STANDS = "repeat = 0 and replaced_by is null"
+"""Which marks are the last word of who made them."""
 
 
 def pair_row(set_id: int, pair: PairToJudge) -> Row:
@@ -52,6 +57,21 @@ def mark_row(mark: Mark) -> Row:
         "strength": mark.strength, "at": mark.at, "seconds": _finite(mark.seconds),
         "left": mark.left, "guidelines": mark.guidelines, "margin": mark.margin,
         "repeat": int(mark.repeat), "source": mark.source or None}
+
+
+def put_mark(db: Database, made: Mark, guidelines: str) -> int:
+    """Insert a mark, in place of those that the same one has made of the pair, unless it is a
+    repeat, with the text it was made by; return its number."""
+    if guidelines:
+        db.table("guidelines").insert(
+            {"digest": made.guidelines, "text": guidelines, "at": made.at}, ignore=True)
+    new = db.table("marks").insert(mark_row(made)).last_pk
+    assert isinstance(new, int)
+    if not made.repeat:
+        db.execute("update marks set replaced_by = ? where pair_id = ? and by = ? and judge = ? "
+                   f"and id != ? and {STANDS}",
+                   [new, made.pair, made.by, int(made.judge), new])
+    return new
 
 
 def mark_record(row: Mapping[str, Any]) -> Mark:

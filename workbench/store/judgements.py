@@ -24,11 +24,13 @@ from workbench.store.judged import (
     Thumb,
 )
 from workbench.store.judged_rows import (
+    STANDS,
     guidelines_digest,
     mark_record,
     mark_row,
     pair_record,
     pair_row,
+    put_mark,
     thumb_record,
     thumb_row,
 )
@@ -38,10 +40,9 @@ T = TypeVar("T")
 Marked = tuple[PairToJudge, Sequence[Mark]]
 """A pair to be put into a set, with marks of it."""
 _SEEDS = 2**31
-_STANDS = "repeat = 0 and replaced_by is null"
 _SETS = ("select s.*, (select count(*) from judged_pairs where set_id = s.id) as pairs, "
          "(select count(*) from judged_pairs p join marks m on m.pair_id = p.id "
-         f"where p.set_id = s.id and m.{_STANDS} and m.choice != 'skip') as marks, "
+         f"where p.set_id = s.id and m.{STANDS} and m.choice != 'skip') as marks, "
          "(select count(*) from thumbs where set_id = s.id) as thumbs from judged_sets s")
 
 
@@ -84,8 +85,9 @@ class Judgements:
     def delete_set(self, set_id: int) -> Future[None]:
         """Remove a set with its pairs, marks and thumbs; what runs learned from it they keep."""
         def write(db: Database) -> None:
-            db.execute("delete from marks where pair_id in "
-                       "(select id from judged_pairs where set_id = ?)", [set_id])
+            for table in ("marks", "judge_answers"):
+                db.execute(f"delete from {table} where pair_id in "
+                           "(select id from judged_pairs where set_id = ?)", [set_id])
             for table in ("judged_pairs", "thumbs"):
                 db.table(table).delete_where("set_id = ?", [set_id])
             db.table("judged_sets").delete(set_id)
@@ -174,18 +176,7 @@ class Judgements:
         made = Mark(0, pair_id, by, choice, strength, judge, at, seconds, left,
                     guidelines_digest(guidelines), None, repeat)
 
-        def write(db: Database) -> int:
-            if guidelines:
-                db.table("guidelines").insert(
-                    {"digest": made.guidelines, "text": guidelines, "at": at}, ignore=True)
-            new = db.table("marks").insert(mark_row(made)).last_pk
-            assert isinstance(new, int)
-            if not repeat:
-                db.execute("update marks set replaced_by = ? where pair_id = ? and by = ? and "
-                           f"judge = ? and id != ? and {_STANDS}",
-                           [new, pair_id, by, int(judge), new])
-            return new
-        return self._submit(write)
+        return self._submit(lambda db: put_mark(db, made, guidelines))
 
     def undo(self, set_id: int, by: str) -> Future[Mark | None]:
         """Take the last mark back that a person has made in a set, so that what it came in place of
@@ -212,7 +203,7 @@ class Judgements:
         """Return how many marks that stand are whose, by name."""
         return dict(self._reader().execute(
             "select m.by, count(*) from marks m join judged_pairs p on p.id = m.pair_id where "
-            f"p.set_id = ? and m.{_STANDS} and m.choice != 'skip' group by m.by order by m.by",
+            f"p.set_id = ? and m.{STANDS} and m.choice != 'skip' group by m.by order by m.by",
             [set_id]))
 
     def marked(self, set_id: int) -> Iterator[tuple[PairToJudge, Mark]]:
@@ -221,7 +212,7 @@ class Judgements:
                 "select p.*, m.id as mark_id, m.by, m.judge, m.choice, m.strength, m.at, "
                 "m.seconds, m.left, m.guidelines, m.margin, m.repeat, m.replaced_by, m.pair_id, "
                 "m.source from judged_pairs p join marks m on m.pair_id = p.id where "
-                f"p.set_id = ? and m.{_STANDS} and m.choice != 'skip' order by p.id, m.id",
+                f"p.set_id = ? and m.{STANDS} and m.choice != 'skip' order by p.id, m.id",
                 [set_id]):
             yield pair_record(row).pair, mark_record({**row, "id": row["mark_id"]})
 

@@ -267,6 +267,17 @@ def judgements(db: Database) -> None:
     db.table("guidelines").create({"digest": str, "text": str, "at": str}, pk="digest", strict=True)
 
 
+@migrations()
+def judge_answers(db: Database) -> None:
+    """What judges said of pairs in each order, by the hash of the rubric: the text of which
+    completion is better, or why that is not known. A probability is that of the first."""
+    db.table("judge_answers").create(
+        {"pair_id": int, "by": str, "rubric": str, "swapped": int, "said": str, "problem": str,
+         "probability": float, "at": str},
+        pk=("pair_id", "by", "rubric", "swapped"),
+        foreign_keys=[("pair_id", "judged_pairs", "id")], strict=True)
+
+
 def connect(path: Path, *, create: bool = False) -> Database:
     """Open a connection with the settings every thread uses (WAL, full durability).
 

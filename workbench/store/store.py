@@ -18,6 +18,7 @@ from workbench.store.checkpoints import Checkpoints
 from workbench.store.clock import now
 from workbench.store.crossroads import pack as pack_crossroads
 from workbench.store.home import StoreError
+from workbench.store.judge_answers import JudgeAnswers
 from workbench.store.judgements import Judgements
 from workbench.store.pair_sets import drop_unused as drop_unused_pairs
 from workbench.store.pair_sets import pack as pack_pairs
@@ -72,6 +73,7 @@ class Store(Queries):
         self._writer = Writer(self.path)
         self.steering = Steering(self._writer.submit, lambda: self._db)
         self.judgements = Judgements(self._writer.submit, lambda: self._db)
+        self.judge_answers = JudgeAnswers(self._writer.submit, lambda: self._db)
         self.mark_interrupted().result()
 
     def is_there(self) -> bool:

@@ -1,0 +1,1 @@
+"""An AI that says which of two completions is better."""
