@@ -399,6 +399,34 @@ def test_two_fresh_samples_of_the_policy(
     assert "pause the run" in judge.adding.why_not_fresh()
 
 
+def test_the_present_reward_scores_them(
+    qtbot: QtBot, judge: JudgeView, opened: Opened, store: Store
+) -> None:
+    set_id = put_in(store, pairs(2, scores=False))
+    judge.load_now()
+    judge.bar.more_menu.aboutToShow.emit()
+    entry = next(a for a in judge.bar.more_menu.actions() if a.text().startswith("Score by"))
+    assert not entry.isEnabled()
+    assert "with the models loaded" in entry.toolTip()
+    ready(opened)
+    press(qtbot, judge, Qt.Key.Key_1)
+    judge.score()
+    asked = opened.sent[-1]
+    assert isinstance(asked, do.ScorePairs)
+    assert asked.set_id == set_id
+    assert "The reward scores pairs" in judge.bar.said.text()
+    store.judgements.score({1: (0.0, 1.0), 2: (3.0, float("nan"))}, "present").result()
+    opened.controller.handle([ev.PairsScored(asked.id, 2)])
+    assert judge.queue.entries[1].reward_prefers == "second"
+    assert judge.queue.entries[2].reward_prefers is None
+    assert "2 pairs scored" in opened.window.toast.text
+    assert judge.queue.current is not None
+    assert judge.queue.current.id == 2
+    judge.score()
+    opened.controller.handle([ev.CommandRefused("ScorePairs", "Pause first.")])
+    assert judge.adding.busy == ""
+
+
 def test_siblings_and_two_cycles_are_asked_for(
     qtbot: QtBot, judge: JudgeView, opened: Opened, store: Store
 ) -> None:

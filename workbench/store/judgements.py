@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -121,6 +122,16 @@ class Judgements:
             db.table("thumbs").insert_all(
                 (thumb_row(set_id, thumb) for thumb in several), ignore=True)
             return replace(added.counts, thumbs=_count(db, "thumbs", set_id) - before)
+        return self._submit(write)
+
+    def score(self, scores: Mapping[int, tuple[float, float]], scored_by: str) -> Future[None]:
+        """Keep what a reward gives both completions of pairs, by their numbers."""
+        rows = [(*(each if math.isfinite(each) else None for each in both), scored_by, pair_id)
+                for pair_id, both in scores.items()]
+
+        def write(db: Database) -> None:
+            db.conn.executemany("update judged_pairs set first_score = ?, second_score = ?, "
+                                "scored_by = ? where id = ?", rows)
         return self._submit(write)
 
     def pair(self, pair_id: int) -> JudgedPair | None:

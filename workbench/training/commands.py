@@ -292,6 +292,18 @@ class SampleBestOf:
 
 
 @dataclass(frozen=True, slots=True)
+class ScorePairs:
+    """Have the reward in memory score the pairs of a set of judgements that another reward scored,
+    or none, and keep that with them.
+
+    Between the parts of a run, without a trace in it; ``id`` comes back in the events.
+    """
+
+    id: int
+    set_id: int
+
+
+@dataclass(frozen=True, slots=True)
 class StopTrying:
     """End a try, or writing on, within a token. What was written so far has been told."""
 
@@ -315,5 +327,6 @@ class Close:
 Command = (
     LoadModels | CancelLoading | EstimateMemory | Start | ResumeRun | GoBack | Fork | ExportRun
     | Checkpoint | Pause | Resume | StepCycle | StepInto | Stop | SetHyperparameters
-    | Try | WriteOn | ReadDistribution | ReadValues | SampleBestOf | StopTrying | Watch | Unwatch
+    | Try | WriteOn | ReadDistribution | ReadValues | SampleBestOf | ScorePairs
+    | StopTrying | Watch | Unwatch
 )

@@ -462,6 +462,24 @@ class ReadingDistributionFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class PairsScored:
+    """How many pairs of a set of judgements the reward in memory has scored. ``id`` is the
+    command's."""
+
+    id: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ScoringPairsFailed:
+    """Pairs could not be scored; those that were keep that. ``sentence`` is empty where it was
+    ended."""
+
+    id: int
+    sentence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ValuesRead:
     """What a value head foresees before each token of a completion. ``id`` is the command's."""
 
@@ -508,6 +526,7 @@ Event = (
     | ComparisonReady | Prepared | CycleFinished | HealthChecked
     | HyperparametersStaged | HyperparametersApplied | CheckpointWritten | CheckpointFailed
     | WritingOn | WroteOn | WritingOnFailed | DistributionRead | ReadingDistributionFailed
+    | PairsScored | ScoringPairsFailed
     | ValuesRead | ReadingValuesFailed | SamplingBestOf | BestOfSampled | SamplingBestOfFailed
     | Exported | TryStarted | TryProgress | TryScored | TryFailed | TryFinished
     | RunFinished | RunFailed

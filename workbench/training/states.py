@@ -38,6 +38,9 @@ WHEN: dict[type, tuple[tuple[State, ...], str]] = {
     do.ReadValues: ((*NO_RUN, State.PAUSED),
                     "Pause first: a checkpoint is read between the parts of a run, with the models "
                     "loaded."),
+    do.ScorePairs: ((*NO_RUN, State.PAUSED),
+                    "Pause first: pairs are scored between the parts of a run, with the models "
+                    "loaded."),
     do.SampleBestOf: ((State.IDLE, *NO_RUN, State.PAUSED),
                       "Pause first: the best of n are sampled between the parts of a run."),
     do.StopTrying: (tuple(State), ""),  # it may come when the try is over

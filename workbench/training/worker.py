@@ -34,6 +34,7 @@ from workbench.training.run import (
     read_checkpoint,
 )
 from workbench.training.runner import Runner
+from workbench.training.score_pairs_command import ScoringPairs
 from workbench.training.scored_data import data_for
 from workbench.training.session_state import SessionState
 from workbench.training.side_request import SideRequest
@@ -69,7 +70,8 @@ class Worker:
         self._beside: dict[type, SideRequest] = {
             asked: kind(inbox, store, emit) for asked, kind in (
                 (do.Try, Trying), (do.WriteOn, WritingOn), (do.ReadValues, ReadingValues),
-                (do.ReadDistribution, ReadingDistribution), (do.SampleBestOf, SamplingBestOf))}
+                (do.ReadDistribution, ReadingDistribution), (do.SampleBestOf, SamplingBestOf),
+                (do.ScorePairs, ScoringPairs))}
         self._cancelled = False
         self._load_next: do.LoadModels | None = None
 
@@ -146,7 +148,8 @@ class Worker:
                 self._runner.stop()
             case do.SetHyperparameters():
                 self._runner.stage(command)
-            case do.Try() | do.WriteOn() | do.ReadDistribution() | do.ReadValues():
+            case (do.Try() | do.WriteOn() | do.ReadDistribution() | do.ReadValues()
+                  | do.ScorePairs()):
                 self._serve_beside(command)
             case do.SampleBestOf():
                 self._sample_best_of(command)

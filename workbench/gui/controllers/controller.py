@@ -192,6 +192,8 @@ class Controller(QObject):
                 window.paths.handle(event)
             case ev.DistributionRead() | ev.ReadingDistributionFailed():
                 window.chances.handle(event)
+            case ev.PairsScored() | ev.ScoringPairsFailed():
+                window.judge.handle(event)
             case ev.ValuesRead() | ev.ReadingValuesFailed():
                 window.tokens.earlier.handle(event)
             case ev.SamplingBestOf() | ev.BestOfSampled() | ev.SamplingBestOfFailed():
@@ -238,6 +240,7 @@ class Controller(QObject):
             self._window.hyperparameters.refused(event.problems)
         if event.command == "Try":
             self._window.trying.refused()
+        if event.command in ("Try", "ScorePairs"):
             self._window.judge.adding.refused()
         if event.command in ("Fork", "LoadModels"):
             self.experiments.refused()

@@ -19,7 +19,13 @@ from workbench.store.pairs_to_judge import pairs_of_cycles, pairs_of_siblings
 from workbench.store.prompt_readers import PromptFileError
 from workbench.store.records import Prompt
 from workbench.training import events as ev
-from workbench.training.commands import PromptItem, StopTrying, Try, TrySource
+from workbench.training.commands import (
+    PromptItem,
+    ScorePairs,
+    StopTrying,
+    Try,
+    TrySource,
+)
 from workbench.training.events import State
 from workbench.training.states import WHEN, allowed
 
@@ -60,6 +66,7 @@ class Adding(QObject):
         self._number = 0
         self._asked: Try | None = None
         self._label = ""
+        self._scoring = self._scored = 0
         self._reading = 0
 
     # -- what the window tells
@@ -83,6 +90,8 @@ class Adding(QObject):
         if self._asked is not None:
             pairs = len(self._asked.prompts) // 2
             return f"The policy writes two completions of {counted(pairs, 'prompt')} …"
+        if self._scoring:
+            return "The reward scores pairs …"
         return "Pairs are being read …" if self._reading else ""
 
     # -- sources
@@ -168,9 +177,35 @@ class Adding(QObject):
         self.command.emit(self._asked)
 
     def stop(self) -> None:
-        """Give up what the policy writes."""
-        if self._asked is not None:
+        """Give up what the policy writes, or the scoring."""
+        if self._asked is not None or self._scoring:
             self.command.emit(StopTrying())
+
+    def why_not_score(self) -> str:
+        """Return why the reward in memory cannot score pairs now; "" where it can."""
+        if self.writing or self._scoring:
+            return "The models in memory are busy."
+        return "" if self._state in allowed(ScorePairs) else WHEN[ScorePairs][1]
+
+    def score(self, set_id: int) -> None:
+        """Have the reward in memory score the pairs of a set that it has not scored."""
+        self._number -= 1
+        self._scoring, self._scored = self._number, set_id
+        self.changed.emit()
+        self.command.emit(ScorePairs(self._number, set_id))
+
+    def scored(self, event: ev.PairsScored | ev.ScoringPairsFailed) -> None:
+        """Take note of what came of scoring."""
+        if event.id != self._scoring:
+            return
+        self._scoring = 0
+        if isinstance(event, ev.PairsScored):
+            self.message.emit("info", f"{counted(event.count, 'pair')} scored by the reward in "
+                              "memory." if event.count else "It has scored these pairs already.")
+        elif event.sentence:
+            self.message.emit("warning", event.sentence)
+        self.added.emit(self._scored)
+        self.changed.emit()
 
     def handle(self, event: TryEvent) -> None:
         """Take what the policy wrote."""
@@ -191,7 +226,7 @@ class Adding(QObject):
 
     def refused(self) -> None:
         """What was asked for was not begun."""
-        self._asked = None
+        self._asked, self._scoring = None, 0
         self.changed.emit()
 
     def _add(self, read: Callable[[], Found]) -> None:

@@ -33,6 +33,7 @@ from workbench.store.judged import (
 )
 from workbench.store.judged_files import write_judged
 from workbench.store.prompt_readers import PromptFileError
+from workbench.training import events as ev
 from workbench.training.events import State
 
 if TYPE_CHECKING:
@@ -113,9 +114,12 @@ class JudgeView(RunView):
         self.adding.set_state(state)
         self._offer()
 
-    def handle(self, event: TryEvent) -> None:
-        """Take what the policy wrote for a pair."""
-        self.adding.handle(event)
+    def handle(self, event: TryEvent | ev.PairsScored | ev.ScoringPairsFailed) -> None:
+        """Take what the policy wrote for a pair, or what the reward gave pairs."""
+        if isinstance(event, ev.PairsScored | ev.ScoringPairsFailed):
+            self.adding.scored(event)
+        else:
+            self.adding.handle(event)
 
     def save_state(self) -> dict[str, object]:
         """Return what is to be remembered."""
@@ -279,6 +283,11 @@ class JudgeView(RunView):
             self.person, self._last = name, ""
             self.thumbs.forget()
             self.load_now()
+
+    def score(self) -> None:
+        """Have the reward in memory score the pairs of this set."""
+        if self._set is not None:
+            self.adding.score(self._set.id)
 
     def learn(self) -> None:
         """Ask for this set to be learned from."""
