@@ -1,4 +1,4 @@
-"""Working with the plots in the real window: zoom, go to a cycle, enlarge, scale, export."""
+"""Working with the plots: zoom, go to a cycle, enlarge, scale, export."""
 
 import csv
 import dataclasses
@@ -38,10 +38,27 @@ LEFT, NONE = Qt.MouseButton.LeftButton, Qt.MouseButton.NoButton
 
 
 @pytest.fixture
-def view(qtbot, opened: Opened, store: Store, theme) -> MetricsView:
-    """The plots of a finished run of twelve cycles, in the window."""
+def view(qtbot, store: Store, theme) -> MetricsView:
+    """The plots of a finished run of twelve cycles, as the window shows them."""
     run_id = fill(store, 12)
-    opened.window.resize(1500, 950)  # room for four plots with numbers on their axes
+    made = MetricsView()
+    qtbot.addWidget(made)
+    made.resize(900, 640)  # room for four plots with numbers on their axes
+    with qtbot.waitExposed(made):
+        made.show()
+    made.set_records(store.runs())
+    made.show_run(run_id, read_series(store, run_id), store.changes(run_id), PPO)
+    made.set_alive(False)
+    made.repaint_now()
+    QApplication.processEvents()
+    return made
+
+
+@pytest.fixture
+def in_window(qtbot, opened: Opened, store: Store) -> MetricsView:
+    """The same in the real window."""
+    run_id = fill(store, 12)
+    opened.window.resize(1500, 950)
     opened.controller.show_run(run_id)
     made = opened.window.metrics
     qtbot.waitUntil(lambda: made._run is not None and len(made._run.cycles) == 12)
@@ -125,7 +142,8 @@ def test_there_is_no_way_beyond_the_data(view):
     assert right - left == pytest.approx((high - low) / 12, rel=0.01)
 
 
-def test_a_click_goes_to_that_cycle_everywhere(qtbot, opened, view):
+def test_a_click_goes_to_that_cycle_everywhere(qtbot, opened, in_window):
+    view = in_window
     with qtbot.waitSignal(view.cycle_chosen) as told:
         qtbot.mouseClick(port(view), LEFT, pos=pixel(view, 7.2))
     assert told.args == [7]
@@ -163,7 +181,8 @@ def test_escape_leaves_an_enlarged_plot_first_also_with_a_cycle_chosen(view):
     assert view._pointing.choice.cycle is None
 
 
-def test_the_line_goes_where_tokens_shows_another_cycle(opened, view):
+def test_the_line_goes_where_tokens_shows_another_cycle(opened, in_window):
+    view = in_window
     view._pointing.choice.choose(7)
     opened.window.tokens.cycle_shown.emit(7)
     assert view._pointing.choice.cycle == 7
@@ -306,7 +325,7 @@ def test_a_distance_below_zero_is_about_zero(view):
     assert value(view, REWARD).text() == "−0.13"
 
 
-def test_the_two_rewards_have_names_and_stand_in_one_plot(store, view):
+def test_the_two_rewards_have_names_and_stand_in_one_plot(view):
     assert find_metric(REWARD).label == "Training reward"
     assert find_metric("objective/scores_compared").label == "Compared reward"
     assert plot(view, "objective/scores_compared") is plot(view, REWARD)
@@ -424,7 +443,7 @@ def test_every_figure_names_its_axes(view, tmp_path):
     assert any("Cycle" in text for text in texts)
 
 
-def test_a_figure_says_from_which_run_a_fork_came(view, opened, store, tmp_path):
+def test_a_figure_says_from_which_run_a_fork_came(view, store, tmp_path):
     store.fork_run(1, 5, name="Dearer", hyperparameters=store.run(1).hyperparameters,
                    changes=()).result()
     view.set_records(store.runs())
