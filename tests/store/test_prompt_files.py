@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from workbench.store.prompt_files import read_prompts, write_prompts
@@ -49,6 +49,7 @@ def reread(ending: str, prompts: list[Prompt]) -> tuple[Prompt, ...]:
         return found.prompts
 
 
+@settings(max_examples=50)  # each may be long
 @given(prompts_of(texts, st.dictionaries(names, json_values, max_size=3)))
 def test_jsonl_keeps_any_prompt(prompts):
     assert reread(".jsonl", prompts) == tuple(prompts)

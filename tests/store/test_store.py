@@ -140,16 +140,20 @@ def test_a_file_that_is_no_database(home):
 
 def test_many_that_open_a_new_home_at_once(tmp_path):
     code = ("import sys; from pathlib import Path; from workbench.store.store import Store\n"
-            "sys.stdin.read(); Store(Path(sys.argv[1])).close()")
-    for attempt in range(3):
-        home = tmp_path / str(attempt)
-        processes = [subprocess.Popen([sys.executable, "-c", code, home], stdin=subprocess.PIPE,
-                                      stderr=subprocess.PIPE, text=True) for _ in range(4)]
+            "for home in sys.argv[1:]:\n"
+            "    print(sys.stdin.readline(), end='', flush=True)\n"
+            "    Store(Path(home)).close()\n"
+            "    print('opened', flush=True)")
+    homes = [tmp_path / str(attempt) for attempt in range(3)]
+    processes = [subprocess.Popen([sys.executable, "-c", code, *homes], stdin=subprocess.PIPE,
+                                  stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                  bufsize=1) for _ in range(4)]
+    for _ in homes:
         for process in processes:  # all at once, when they have imported what they need
-            process.stdin.close()
-        assert [(p.stderr.read(), p.wait()) for p in processes] == [("", 0)] * 4
+            process.stdin.write("now\n")
         for process in processes:
-            process.stderr.close()
+            assert [process.stdout.readline() for _ in range(2)] == ["now\n", "opened\n"]
+    assert [(p.communicate()[1], p.returncode) for p in processes] == [("", 0)] * 4
 
 
 def test_a_database_that_cannot_be_locked(tmp_path):

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers import recorded
 from helpers.client import Client
 from helpers.folders import save_gguf
 
@@ -39,13 +40,8 @@ def start(**settings):
 
 
 def outcome(store, run_id):
-    """Everything recorded of a run, without wall times, and its last checkpoint."""
-    metrics = {name: s.values for name, s in store.metrics(run_id).items()
-               if "second" not in name}
-    texts = [store.completions(run_id, c, kind)
-             for c in range(7) for kind in ("rollout", "comparison")]
-    arrays, state = store.checkpoints.read(run_id, 6)
-    return metrics, texts, {k: v.tobytes() for k, v in arrays.items()}, state["numbers"]
+    """Everything recorded of a run, and its last checkpoint."""
+    return recorded.outcome(store, run_id, 6)
 
 
 def finish(client):

@@ -56,6 +56,8 @@ def test_whatever_is_asked_between_parts_leaves_the_run_as_it_would_have_been(
             asked(ready, do.WriteOn(2, 2, 1, 0, 1, times=3, source=sources[place % 3]), ev.WroteOn)
             sample = {"run_id": 1, "cycle": 2} if place % 2 else {"run_id": 2, "cycle": 0}
             asked(ready, do.SampleBestOf(id=3, n=4, **sample), ev.BestOfSampled)
+            if event.within:
+                assert store.traced_cycles(2)[-1] == seen.count("") + 1  # of the cycle in hand
             for at in (0, 1):
                 read = asked(ready, do.ReadDistribution(4, 2, 1, 0, at), ev.DistributionRead)
                 readers.add(read.found.reader)
