@@ -518,9 +518,9 @@ def test_doctor(home):
     assert str(home) in "".join(done.stdout.split())  # it may not fit a line
 
 
-def test_doctor_says_what_is_wrong(tmp_path):
+def test_doctor_says_what_is_wrong(tmp_path, forked):
     (tmp_path / "file").write_text("")
-    done = run("doctor", "--home", tmp_path / "file")
+    done = forked("doctor", "--home", tmp_path / "file")
     assert done.returncode == 1
     assert "cannot be written" in done.stdout
 

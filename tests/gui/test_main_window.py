@@ -422,14 +422,6 @@ def test_theme_changes_under_a_running_window(opened: Opened, store: Store) -> N
         assert not opened.window.grab().isNull()
 
 
-def test_the_window_imports_no_torch() -> None:
-    code = ("import sys, workbench.gui.app, workbench.gui.controllers.controller, "
-            "workbench.gui.runs.dock, workbench.gui.metrics.view, workbench.gui.completions.view, "
-            "workbench.gui.prompts.view, workbench.training.session; "
-            "assert not {'torch', 'transformers'} & set(sys.modules)")
-    subprocess.run([sys.executable, "-c", code], check=True)
-
-
 def test_the_first_paint_waits_for_no_plots() -> None:
     code = ("import sys, workbench.gui.app; "
             "assert not {'pyqtgraph', 'numpy', 'sqlite_utils'} & set(sys.modules)")

@@ -13,7 +13,16 @@ from tempfile import TemporaryDirectory
 _SERVER = """
 import json, os, sys, traceback
 import workbench.headless, workbench.listing, workbench.training.worker
+from transformers import conversion_mapping
+from transformers.models.bert import modeling_bert
+from transformers.models.gpt2 import modeling_gpt2
+from workbench.algorithms import ALGORITHMS
 from workbench.cli import main
+
+# What is imported and compiled at the first model and the first run.
+conversion_mapping.get_checkpoint_conversion_mapping("gpt2")
+for algorithm in ALGORITHMS:
+    algorithm.trainer()
 
 def command(request):
     os.environ.update(request["environment"])
