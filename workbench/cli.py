@@ -75,6 +75,10 @@ def _run(options: argparse.Namespace) -> int:
             from workbench.headless import fork
 
             return fork(options)
+        case "judge":
+            from workbench.judge import judge
+
+            return judge(options)
         case "runs":
             from workbench.listing import list_runs
 
@@ -177,6 +181,7 @@ def _parser() -> argparse.ArgumentParser:
                         help="as it stood after cycle N (default: the last checkpoint)")
     _add_trust(export)
     _add_best_of_n(commands, home)
+    _add_judge(commands, home)
     commands.add_parser("runs", parents=[home], help="list the runs of the home folder as a tree")
     show = commands.add_parser(
         "show", parents=[home], help="print a run's settings, changes, checkpoints and results",
@@ -251,6 +256,29 @@ def _add_best_of_n(commands: Any, home: argparse.ArgumentParser) -> None:
     best.add_argument("--threads", metavar="N", type=int, help="CPU threads for torch")
     best.add_argument("--json", action="store_true", help="one JSON object per n and line")
     _add_trust(best)
+
+
+def _add_judge(commands: Any, home: argparse.ArgumentParser) -> None:
+    judge = commands.add_parser(
+        "judge", parents=[home], help="have an AI say which completions of pairs are better",
+        description="Have an AI judge the pairs of a set of Judge, each in both orders; where both "
+                    "agree it is a mark. Stopped by Ctrl+C, the same command goes on: nothing is "
+                    "asked twice.")
+    judge.add_argument("set", metavar="SET", help="the set of pairs, by its name")
+    judge.add_argument("--judge", metavar="J", required=True,
+                       help="bundled, smollm2, a folder, GGUF file or hub name; or the http(s) "
+                            "address of a server that speaks OpenAI's chat completions, whose key "
+                            "is taken from PPO_WORKBENCH_JUDGE_KEY")
+    judge.add_argument("--model", metavar="NAME", default="",
+                       help="which model of the server (default: the first that it names)")
+    judge.add_argument("--rubric", metavar="FILE",
+                       help="a text that says what makes an answer better (default: one of ours)")
+    judge.add_argument("--most", metavar="N", type=int,
+                       help="so many pairs at most, with two questions each (default: all)")
+    judge.add_argument("--trust-judge-server", action="store_true",
+                       help="send prompts and completions to the judge's address; remembered for "
+                            "it")
+    judge.add_argument("--threads", metavar="N", type=int, help="CPU threads for torch")
 
 
 def _add_run(command: argparse.ArgumentParser) -> None:

@@ -229,7 +229,7 @@ def _agreed_to_send(server: ev.UntrustedServer, said_so: bool) -> bool:
     print(f"As the reward, {server.path} is sent every prompt and completion, of each cycle those "
           f"of the batch and those compared, up to {AT_ONCE} in a request. Send them? [y/N] ",
           end="", file=sys.stderr, flush=True)
-    if _answer().strip().lower() not in ("y", "yes"):
+    if typed_answer().strip().lower() not in ("y", "yes"):
         tell("it was not asked.")
         return False
     return True
@@ -245,13 +245,13 @@ def _agreed_to_run(file: ev.UntrustedFile, said_so: bool) -> bool:
     if not said_so:
         print(f"{file.text.rstrip()}\n\n{since}{file.path} (above) is a program: it can do "
               "whatever you can. Run it? [y/N] ", end="", file=sys.stderr, flush=True)
-        if _answer().strip().lower() not in ("y", "yes"):
+        if typed_answer().strip().lower() not in ("y", "yes"):
             tell("it was not run.")
             return False
     return True
 
 
-def _answer() -> str:
+def typed_answer() -> str:
     """Read a line from the terminal; Ctrl+C is no answer."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:

@@ -24,6 +24,8 @@ class RewardServer(ThreadingHTTPServer):
         self.keys: list[str | None] = []
         self.answers: list[tuple[int, Any] | None] = []
         self.closing = threading.Event()
+        self.hanging = threading.Event()
+        """Whether somebody waits for an answer."""
 
     @property
     def url(self) -> str:
@@ -51,6 +53,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _send(self, answer: tuple[int, Any] | None) -> None:
         if answer is None:
+            self.server.hanging.set()
             self.server.closing.wait()
             return
         status, sent = answer

@@ -6,6 +6,7 @@ from hashlib import sha256
 from urllib.parse import urlsplit
 
 from workbench.feedback.reward_server import check_url
+from workbench.formatting import counted
 from workbench.models.sources import LoadError
 
 KEY = "PPO_WORKBENCH_JUDGE_KEY"
@@ -43,3 +44,10 @@ def consent_of(base: str) -> str:
 def name_at(model: str, base: str) -> str:
     """Return what the marks of a server's model are by."""
     return f"{model} at {urlsplit(base).netloc}"
+
+
+def sent_to(base: str, questions: int) -> str:
+    """Say what is sent where, and how many requests that takes."""
+    return (f"{base} is sent the rubric with the prompt and both completions of each pair, once in "
+            f"each order: {counted(questions, 'request')} now, each once more up to {RETRIES} "
+            "times where the server fails.")

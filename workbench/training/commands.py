@@ -304,6 +304,24 @@ class ScorePairs:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgePairs:
+    """Have a judge say of the pairs of a set which completion is better, in both orders, and mark
+    those where both agree. What it has said by this rubric is not asked again; of the others at
+    most ``most`` pairs are.
+
+    ``judge`` is what :meth:`workbench.judging.choice.Chosen.of` takes, ``model`` which one at a
+    server. Between the parts of a run, without a trace in it; ``id`` comes back in the events.
+    """
+
+    id: int
+    set_id: int
+    judge: str
+    rubric: str
+    most: int | None = None
+    model: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class StopTrying:
     """End a try, or writing on, within a token. What was written so far has been told."""
 
@@ -328,5 +346,5 @@ Command = (
     LoadModels | CancelLoading | EstimateMemory | Start | ResumeRun | GoBack | Fork | ExportRun
     | Checkpoint | Pause | Resume | StepCycle | StepInto | Stop | SetHyperparameters
     | Try | WriteOn | ReadDistribution | ReadValues | SampleBestOf | ScorePairs
-    | StopTrying | Watch | Unwatch
+    | JudgePairs | StopTrying | Watch | Unwatch
 )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from workbench.health import Finding
+from workbench.judging.server import consent_of
 from workbench.models.phases import Phase
 from workbench.records import BestOf, Completion, Crossroads, Distribution
 from workbench.settings import Value
@@ -121,6 +122,21 @@ class UntrustedServer:
     def sha256(self) -> str:
         """By what an agreement is kept."""
         return hashlib.sha256(self.path.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class UntrustedJudge:
+    """A server that is sent pairs to judge only when the person agrees; ``questions`` are so many
+    at first."""
+
+    path: str
+    """Its address."""
+    questions: int
+
+    @property
+    def sha256(self) -> str:
+        """By what an agreement is kept."""
+        return consent_of(self.path)
 
 
 Untrusted = UntrustedFile | UntrustedServer
@@ -520,6 +536,33 @@ class SamplingBestOfFailed:
     sentence: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """So many of all questions have been answered by a judge; ``text`` is what it does first.
+    ``id`` is the command's."""
+
+    id: int
+    done: int
+    total: int
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PairsJudged:
+    """All that was to be asked is answered; ``by`` is what the marks are by."""
+
+    id: int
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class JudgingFailed:
+    """No more could be asked, what was is kept; ``sentence`` is empty where it was ended."""
+
+    id: int
+    sentence: str = ""
+
+
 Event = (
     StateChanged | LoadingProgress | ModelsLoaded | HalfLoaded | LoadingFailed | CommandRefused
     | MemoryEstimated | RunStarted | RunResumed | RunFollowed | Progress | PartReported
@@ -528,6 +571,7 @@ Event = (
     | WritingOn | WroteOn | WritingOnFailed | DistributionRead | ReadingDistributionFailed
     | PairsScored | ScoringPairsFailed
     | ValuesRead | ReadingValuesFailed | SamplingBestOf | BestOfSampled | SamplingBestOfFailed
+    | Judging | PairsJudged | JudgingFailed
     | Exported | TryStarted | TryProgress | TryScored | TryFailed | TryFinished
     | RunFinished | RunFailed
 )

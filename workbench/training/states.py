@@ -43,6 +43,8 @@ WHEN: dict[type, tuple[tuple[State, ...], str]] = {
                     "loaded."),
     do.SampleBestOf: ((State.IDLE, *NO_RUN, State.PAUSED),
                       "Pause first: the best of n are sampled between the parts of a run."),
+    do.JudgePairs: ((State.IDLE, *NO_RUN, State.PAUSED),
+                    "Pause first: pairs are judged between the parts of a run."),
     do.StopTrying: (tuple(State), ""),  # it may come when the try is over
 }
 

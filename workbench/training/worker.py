@@ -22,6 +22,7 @@ from workbench.training.branching import plan, put_back
 from workbench.training.events import State
 from workbench.training.exporting import ExportError, check_folder, export
 from workbench.training.failures import explain, loading_failed
+from workbench.training.judge_command import JudgingPairs
 from workbench.training.models import Models
 from workbench.training.pair_data import bundled_pairs
 from workbench.training.publisher import RemoteCommand
@@ -71,7 +72,7 @@ class Worker:
             asked: kind(inbox, store, emit) for asked, kind in (
                 (do.Try, Trying), (do.WriteOn, WritingOn), (do.ReadValues, ReadingValues),
                 (do.ReadDistribution, ReadingDistribution), (do.SampleBestOf, SamplingBestOf),
-                (do.ScorePairs, ScoringPairs))}
+                (do.ScorePairs, ScoringPairs), (do.JudgePairs, JudgingPairs))}
         self._cancelled = False
         self._load_next: do.LoadModels | None = None
 
@@ -149,7 +150,7 @@ class Worker:
             case do.SetHyperparameters():
                 self._runner.stage(command)
             case (do.Try() | do.WriteOn() | do.ReadDistribution() | do.ReadValues()
-                  | do.ScorePairs()):
+                  | do.ScorePairs() | do.JudgePairs()):
                 self._serve_beside(command)
             case do.SampleBestOf():
                 self._sample_best_of(command)
