@@ -366,6 +366,10 @@ class Algorithm:
     """Imports and returns its :class:`workbench.learning.trainer.Trainer`: torch takes seconds."""
     learns_from: Literal["", "pairs", "completions"] = ""
     """The data that a run needs beside its prompts; nothing: what the policy writes."""
+    makes: Literal["policy", "reward model"] = "policy"
+    """What is trained, and exported. Where it is no policy, the policy stays as it is: there is no
+    completion before and after, nothing to compare with ways that train one, and no fork into one
+    of those."""
     batch: Callable[[Mapping[str, Any]], str] = lambda settings: (
         f"{settings['batch_size']} completions")
     """What a cycle with these settings learns from, in a few words."""

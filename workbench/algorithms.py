@@ -32,12 +32,13 @@ from workbench.learning.metrics import (
 )
 from workbench.learning.parts import PARTS as CYCLE_PARTS
 from workbench.ppo.declaration import PPO
+from workbench.reward_training.declaration import REWARD
 from workbench.settings import Settings, Spec, Value
 
 if TYPE_CHECKING:
     from workbench.store.records import RunRecord
 
-ALGORITHMS: tuple[Algorithm, ...] = (PPO, DPO, KTO, ILQL)
+ALGORITHMS: tuple[Algorithm, ...] = (PPO, DPO, KTO, ILQL, REWARD)
 
 
 def variety_of(algorithm: Algorithm) -> tuple[Metric, ...]:

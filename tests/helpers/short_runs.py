@@ -35,6 +35,7 @@ WAYS: dict[str, tuple[str, dict[str, Any]]] = {
     "DPO": ("dpo", {"batch_size": 2, "steps_per_cycle": 2, "eval_pairs": 2}),
     "KTO": ("kto", {"batch_size": 2, "steps_per_cycle": 2, "eval_completions": 2}),
     "ILQL": ("ilql", {"batch_size": 2, "steps_per_cycle": 2}),
+    "Reward model": ("reward", {"batch_size": 2, "steps_per_cycle": 2, "eval_pairs": 2}),
 }
 """Every way to learn, by its title, with its smallest settings."""
 

@@ -13,7 +13,6 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 from workbench.feedback.loading import load_reward
-from workbench.learning.reading_back import check_exported
 from workbench.learning.workload import Workload, needed
 from workbench.models import four_bit
 from workbench.models.control import Unattended
@@ -105,7 +104,7 @@ def test_adapters_are_trained_and_what_is_packed_stays(folder, loaded, tmp_path)
     assert all(torch.equal(now[name], packed[name]) for name in packed)
 
     ppo.export(str(tmp_path / "saved"))
-    assert check_exported(ppo, str(tmp_path / "saved"), quiet) == ""
+    assert ppo.check_exported(str(tmp_path / "saved"), quiet) == ""
     assert "quantization_config" not in json.loads((tmp_path / "saved/config.json").read_text())
     plain, info = AutoModelForCausalLM.from_pretrained(
         tmp_path / "saved", output_loading_info=True)

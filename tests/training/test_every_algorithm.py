@@ -69,7 +69,8 @@ def test_a_run_that_was_broken_off_goes_on_bit_for_bit(store, folders, way, sett
 
 @EVERY
 def test_a_change_is_in_use_from_the_next_cycle_and_replayed(ready, store, way):
-    price = "beta" if "beta" in find_algorithm(WAYS[way][0]).settings.specs() else "kl_coef"
+    specs = find_algorithm(WAYS[way][0]).settings.specs()
+    price = next(name for name in ("beta", "kl_coef", "centering") if name in specs)
     changes = {price: 0.7, "learning_rate": 2e-3, "lr_scheduler_type": "constant"}
     for again in (False, True):
         ready.send(start_of(way, step=True, num_cycles=4))

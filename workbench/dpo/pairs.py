@@ -75,7 +75,7 @@ def read_table(
     own = {str(token) for token in getattr(policy_tokenizer.tokenizer, "all_special_tokens", ())}
     readable = []
     for pair in pairs:
-        if foreign := _foreign(pair, own):
+        if foreign := foreign_token(pair, own):
             left_out[f"with control tokens of another tokenizer ({foreign})"] += 1
         else:
             readable.append(pair)
@@ -83,7 +83,7 @@ def read_table(
     asked = [pair.asked for pair in readable]
     prompt_ids = policy_tokenizer.read(asked, control_tokens=control_tokens)
     sides = [policy_tokenizer.read_answers(asked, prompt_ids, [
-        (_answer(pair, side, chat), (pair.chosen_ended, pair.rejected_ended)[side])
+        (answer_of(pair, side, chat), (pair.chosen_ended, pair.rejected_ended)[side])
         for pair in readable]) for side in (0, 1)]
     limit = policy_tokenizer.context_length
     kept = []
@@ -109,7 +109,8 @@ def read_table(
         [(asked[p].text, *readable[p].answers) for p in kept], training, held_out, left_out)
 
 
-def _answer(pair: Pair, side: int, chat: bool) -> str:
+def answer_of(pair: Pair, side: int, chat: bool) -> str:
+    """Return the text of a completion of a pair as a policy writes it after the prompt."""
     text = pair.answers[side]
     if chat:
         return text.removeprefix(" ")
@@ -117,7 +118,7 @@ def _answer(pair: Pair, side: int, chat: bool) -> str:
     return text if isinstance(pair.prompt, str) or text[:1].isspace() else f" {text}"
 
 
-def _foreign(pair: Pair, own: set[str]) -> str:
+def foreign_token(pair: Pair, own: set[str]) -> str:
     """Return a control token of another tokenizer that a pair spells, if there is one."""
     for text in (pair.asked.text, *pair.answers):
         for found in _FOREIGN.finditer(text):

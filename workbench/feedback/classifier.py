@@ -113,6 +113,10 @@ class Classifier:
     @torch.no_grad()
     def run(self, rows: Sequence[Row]) -> Tensor:
         """Return the scores of rows that are read together, (n,) float32, on the CPU."""
+        return self.logits(rows).cpu()
+
+    def logits(self, rows: Sequence[Row]) -> Tensor:
+        """Return the same on the model's device, with their gradient."""
         padding = self._find_padding(rows)
         longest = max(len(row.ids) for row in rows)
         ids = torch.full((len(rows), longest), padding)
@@ -131,7 +135,7 @@ class Classifier:
             logits = self.model(**given).logits
         if logits.shape[:-1] != (len(rows),):
             raise ValueError(f"it gives {tuple(logits.shape)} numbers for {len(rows)} texts")
-        return logits[:, self.label].float().cpu()
+        return logits[:, self.label].float()
 
     def _find_padding(self, rows: Sequence[Row]) -> int:
         """Return the model's own padding token, or where its weights have none a token that no row

@@ -108,7 +108,10 @@ def load_reward(
     model = place(model, source, placement)
     notes = tuple(filter(None, [*unused(info, model, "reward model"), about_turns]))
     report("Trying the reward model", 0.95)
+    # A reward model that the workbench trained says whether its texts were ended.
+    ended = bool(getattr(config, "ppo_workbench", {}).get("end_token"))
     reward = RewardModel(model, tokenizer, label, placement, folder, reads=reads,
-                         end_token=end_token)
+                         end_token=end_token or ended)
+    reward.plain = reads == "auto" and not end_token
     reward.try_out(source)
     return LoadedReward(source, reward, labels, notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import psutil
 import torch
 from transformers import AutoTokenizer
 
-from workbench.learning.trainer import AnyTrainer
 from workbench.models.four_bit import count
 from workbench.models.loading import read_policy
+from workbench.models.policy import Policy
+from workbench.models.policy_tokenizer import PolicyTokenizer
 from workbench.models.sources import Report
+from workbench.records import PromptLike
 
 _ROWS, _TOKENS = 3, 32
 _TOLERANCE = {"cpu": 1e-3}
@@ -25,8 +28,12 @@ class WrongExportError(Exception):
 
 
 @torch.no_grad()
-def check_exported(trainer: AnyTrainer, folder: str, report: Report) -> str:
-    """Load what was written as anybody would, and compare its numbers with the policy's.
+def check_policy(
+    policy: Policy, policy_tokenizer: PolicyTokenizer, prompts: Sequence[PromptLike],
+    prompt_ids: Sequence[Sequence[int]], folder: str, report: Report,
+) -> str:
+    """Load a policy that was written as anybody would, and compare its numbers with those of
+    ``policy`` on some of the ``prompts``, which it reads as ``prompt_ids``.
 
     Returns:
         one plain sentence on why that was not possible, or on what other programs will read
@@ -36,16 +43,18 @@ def check_exported(trainer: AnyTrainer, folder: str, report: Report) -> str:
         WrongExportError: they are others.
         LoadError: it cannot be loaded.
     """
-    policy = trainer.policy
     size = 4 * count(policy.model)
     if psutil.virtual_memory().available < 1.2 * size:
         return "There was too little memory to read it back and compare."
     model, tokenizer, _ = read_policy(Path(folder), folder, report)
-    _same_tokens(trainer, tokenizer)
-    note = _read_elsewhere(trainer, folder)
+    texts = [prompt.text[:1000] for prompt in prompts[:_ROWS]]
+    own = policy_tokenizer.tokenizer
+    if tokenizer.chat_template != own.chat_template or not _alike(own, tokenizer, texts):
+        raise WrongExportError("read back, its tokenizer reads the prompts otherwise")
+    note = _read_elsewhere(policy, own, texts, folder)
     report("Comparing what was written with the run", 0.95)
     worst = 0.0
-    for ids in [row[:_TOKENS] for row in trainer.prompt_ids[:_ROWS]]:
+    for ids in [row[:_TOKENS] for row in prompt_ids[:_ROWS]]:
         batch = torch.tensor([ids])
         with policy.in_full_precision():
             right = policy.logits(policy.hidden_states(batch.to(policy.device))).cpu()
@@ -60,27 +69,20 @@ def check_exported(trainer: AnyTrainer, folder: str, report: Report) -> str:
     return note
 
 
-def _same_tokens(trainer: AnyTrainer, tokenizer: Any) -> None:
-    same_template = tokenizer.chat_template == trainer.policy_tokenizer.tokenizer.chat_template
-    if not same_template or not _alike(trainer, tokenizer):
-        raise WrongExportError("read back, its tokenizer reads the prompts otherwise")
+def _alike(own: Any, tokenizer: Any, texts: Sequence[str]) -> bool:
+    """Whether a tokenizer reads texts as the run's own does."""
+    return all(tokenizer(text)["input_ids"] == own(text)["input_ids"] for text in texts)
 
 
-def _alike(trainer: AnyTrainer, tokenizer: Any) -> bool:
-    """Whether a tokenizer reads the prompts as the run's does."""
-    texts = [prompt.text[:1000] for prompt in trainer.prompts[:_ROWS]]
-    return all(tokenizer(text)["input_ids"] == trainer.policy_tokenizer.tokenizer(text)["input_ids"]
-               for text in texts)
-
-
-def _read_elsewhere(trainer: AnyTrainer, folder: str) -> str:
+def _read_elsewhere(policy: Policy, own: Any, texts: Sequence[str], folder: str) -> str:
     """Return a sentence where transformers chooses another tokenizer for the model's kind than its
     tokenizer.json describes, which nothing that can be written there prevents."""
     try:
-        same = _alike(trainer, AutoTokenizer.from_pretrained(folder, local_files_only=True))
+        found = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        same = _alike(own, found, texts)
     except Exception:  # of transformers, or of a vocabulary that it does not expect
         same = False
     return "" if same else (
         "The AutoTokenizer of the installed transformers does not read its tokenizer.json as the "
-        f"run did, because the model is of the kind {trainer.policy.model.config.model_type}; read "
+        f"run did, because the model is of the kind {policy.model.config.model_type}; read "
         "that with PreTrainedTokenizerFast.")

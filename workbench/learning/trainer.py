@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from workbench.feedback.reward_arguments import missing_column
 from workbench.feedback.reward_model import Reward
@@ -21,6 +21,7 @@ from workbench.learning.held_out import held_out
 from workbench.learning.memory import RunMemory
 from workbench.learning.metrics import COMPARED, HELD_OUT
 from workbench.learning.parts import COMPARE
+from workbench.learning.reading_back import check_policy
 from workbench.learning.traces import ALTERNATIVES
 from workbench.learning.workload import Workload
 from workbench.models import snapshot
@@ -35,6 +36,7 @@ from workbench.models.policy import Policy, Steering
 from workbench.models.policy_tokenizer import PolicyTokenizer, PromptError
 from workbench.models.randomness import Stream, uniforms
 from workbench.models.sampling import Completions, sample
+from workbench.models.sources import Report
 from workbench.models.trainable import Trainable
 from workbench.records import (
     Completion,
@@ -68,6 +70,9 @@ class Trainer(ABC, Generic[S]):
     FOOTPRINT: ClassVar[type[Footprint[Any]]] = Footprint
     STEERED_BY: ClassVar[tuple[str, ...]] = ()
     """How the names in a snapshot begin of what the policy writes by beside its weights."""
+    MAKES: ClassVar[str] = "policy"
+    """What a snapshot holds and an export is; where it is no policy, the policy stays the start
+    policy."""
 
     def __init__(self, policy: Policy, reward: Reward, policy_tokenizer: PolicyTokenizer) -> None:
         """Train ``policy``, whose tokenizer ``policy_tokenizer`` has."""
@@ -206,8 +211,24 @@ class Trainer(ABC, Generic[S]):
         """Return the model that a separate value model begins as; None where there is none."""
         return None
 
+    def _make_models(self, settings: S, value_source: Any) -> None:
+        """Make what is to be trained."""
+        self._trainable.begin(
+            find_placement(settings.precision), lora_rank=settings.lora_rank,
+            value_source=value_source, gradient_checkpointing=settings.gradient_checkpointing,
+            has_values=self.has_values(settings))
+
     def _begun(self, settings: S, value_source: Any) -> None:
         """Make what else a run begins with, before its optimiser."""
+
+    @property
+    def learning(self) -> nn.Module:
+        """What is trained: the policy, with what estimates values."""
+        return self.policy
+
+    def _learned(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
+        """Return the parameters that are trained, and those that values alone learn."""
+        return self.policy.trained()
 
     @property
     def policy(self) -> Policy:
@@ -252,11 +273,7 @@ class Trainer(ABC, Generic[S]):
         # Adapters begin with random numbers; they follow from the seed like all others.
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
-            self._trainable.begin(
-                find_placement(settings.precision), lora_rank=settings.lora_rank,
-                value_source=value_source,
-                gradient_checkpointing=settings.gradient_checkpointing,
-                has_values=self.has_values(settings))
+            self._make_models(settings, value_source)
         self._begun(settings, value_source)
         self.optimizer = self._make_optimizer(settings.optimizer)
         self.position = 0
@@ -296,7 +313,7 @@ class Trainer(ABC, Generic[S]):
 
     def snapshot(self) -> tuple[dict[str, np.ndarray], dict[str, float]]:
         """Return all that the next cycle depends on, as arrays and numbers."""
-        return snapshot.take(self.policy, self.optimizer), self.numbers
+        return snapshot.take(self.learning, self.optimizer), self.numbers
 
     @property
     def numbers(self) -> dict[str, float]:
@@ -309,7 +326,7 @@ class Trainer(ABC, Generic[S]):
         Raises:
             ValueError: the snapshot belongs to another model.
         """
-        snapshot.put_back(self.policy, self.optimizer, arrays)
+        snapshot.put_back(self.learning, self.optimizer, arrays)
         self.restore_numbers(numbers)
 
     def restore_numbers(self, numbers: Mapping[str, float]) -> None:
@@ -325,6 +342,19 @@ class Trainer(ABC, Generic[S]):
         """
         self._trainable.save(folder)
         self.policy_tokenizer.tokenizer.save_pretrained(folder)
+
+    def check_exported(self, folder: str, report: Report) -> str:
+        """Load what :meth:`export` wrote as anybody would, and hold it against what is trained.
+
+        Returns:
+            one plain sentence on why that was not possible, or on what may surprise; else nothing.
+
+        Raises:
+            WrongExportError: it is not the same.
+            LoadError: it cannot be loaded.
+        """
+        return check_policy(
+            self.policy, self.policy_tokenizer, self.prompts, self.prompt_ids, folder, report)
 
     def compare(
         self, prompts: Sequence[int], settings: S, control: Control
@@ -458,7 +488,7 @@ class Trainer(ABC, Generic[S]):
                 drawn, completions.prompts, completions.responses(), strict=True)]
 
     def _make_optimizer(self, kind: str) -> torch.optim.Optimizer:
-        optimizer = make_optimizer(kind, *self.policy.trained(), self.policy.device)
+        optimizer = make_optimizer(kind, *self._learned(), self.policy.device)
         # Until the first step of a cycle the weights are still those of the cycle before.
         optimizer.register_step_pre_hook(self._leave_cycle)
         return optimizer

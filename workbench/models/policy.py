@@ -87,7 +87,7 @@ class Policy(nn.Module):
             nn.init.zeros_(self.value_head.weight)
             nn.init.zeros_(self.value_head.bias)
         if gradient_checkpointing:
-            self._checkpointed = _checkpoint_layers(self)
+            self._checkpointed = checkpoint_layers(self)
 
     @property
     def device(self) -> torch.device:
@@ -223,25 +223,8 @@ class Policy(nn.Module):
             return self.value_head(states.float()).squeeze(-1)
 
     def _run(self, trunk: nn.Module, input_ids: Tensor, **more: Tensor | None) -> Tensor:
-        with self.autocast(), self._checkpointing():
+        with self.autocast(), recomputing(self._checkpointed):
             return _states(trunk, input_ids, **more)
-
-    @contextlib.contextmanager
-    def _checkpointing(self) -> Iterator[None]:
-        """Let layers recompute, where a gradient is wanted.
-
-        They do so only "in training". The flag is set on the layer alone, and taken back before
-        it runs, so that dropout stays off; not while sampling, where it would cost them their
-        cache.
-        """
-        wanted = torch.is_grad_enabled()
-        for layer in self._checkpointed:
-            layer.training = wanted
-        try:
-            yield
-        finally:
-            for layer in self._checkpointed:
-                layer.training = False
 
     @torch.no_grad()
     def _find_head(self) -> int:
@@ -338,15 +321,38 @@ class _GivenStates(BaseModelOutputWithPast):
             raise AttributeError(name)
 
 
-def _checkpoint_layers(module: nn.Module) -> list[Any]:
+def checkpoint_layers(module: nn.Module) -> list[Any]:
+    """Have a model's layers recompute their activations within :func:`recomputing`, and return
+    them.
+
+    Raises:
+        UnsupportedModelError: it has none that can.
+    """
     layers: list[Any] = [m for m in module.modules() if isinstance(m, GradientCheckpointingLayer)]
     if not layers:
         raise UnsupportedModelError(
-            "This policy's architecture has no gradient checkpointing; switch it off.")
+            "This architecture has no gradient checkpointing; switch it off.")
     for layer in layers:
         layer.gradient_checkpointing = True
         layer._gradient_checkpointing_func = partial(_recomputed, layer)
     return layers
+
+
+@contextlib.contextmanager
+def recomputing(layers: list[Any]) -> Iterator[None]:
+    """Let ``layers`` recompute, where a gradient is wanted.
+
+    They do so only "in training". The flag is set on the layer alone, and taken back before it
+    runs, so that dropout stays off; not while sampling, where it would cost them their cache.
+    """
+    wanted = torch.is_grad_enabled()
+    for layer in layers:
+        layer.training = wanted
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.training = False
 
 
 def _recomputed(layer: nn.Module, run: Callable[..., Any], *args: Any) -> Any:

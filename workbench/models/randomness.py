@@ -28,6 +28,7 @@ class Stream(IntEnum):
     HELD_OUT = 8
     BEST_OF = 9
     HELD_OUT_PAIRS = 10
+    STANDARDISING = 11
 
 
 def uniforms(seed: int, stream: Stream, cycle: int, rows: int, length: int) -> Tensor:

@@ -117,6 +117,10 @@ def _into_another(store: Store, command: Fork, resumed: Resumed) -> Continuation
     except KeyError:
         raise ResumeError(f"There is no algorithm {command.algorithm!r}.") from None
     before = algorithm_of(run.hp)
+    if algorithm.makes != before.makes:
+        raise ResumeError(
+            f"{resumed.name} trains a {before.makes}, and {algorithm.title} trains a "
+            f"{algorithm.makes}: the one does not go on as the other. Start a new run.")
     wanted = algorithm.settings.parse(
         carried_over(algorithm, before, run.hp.model_dump()) | changes)
     for name, spec in algorithm.settings.specs().items():

@@ -56,8 +56,8 @@ class Way:
 
 
 def ways() -> list[Way]:
-    """Return all ways to learn that there are."""
-    return [way for algorithm in algorithms.ALGORITHMS for way in (
+    """Return all ways in which a policy learns."""
+    return [way for algorithm in algorithms.ALGORITHMS if algorithm.makes == "policy" for way in (
         [Way(preset.name, preset.help, algorithm, preset.values)
          for preset in algorithm.presets if preset.is_way]
         or [Way(algorithm.title, algorithm.help, algorithm, {})])]

@@ -1,4 +1,4 @@
-"""Writing a policy as a plain folder of transformers: whole or not at all."""
+"""Writing what a run trains as a plain folder of transformers: whole or not at all."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from workbench.learning.reading_back import WrongExportError, check_exported
+from workbench.learning.reading_back import WrongExportError
 from workbench.learning.trainer import AnyTrainer
 from workbench.models.control import Interrupted
 from workbench.models.sources import LoadError, Report
@@ -21,19 +21,19 @@ tokenizer in the form that llama.cpp's converter asks for."""
 
 
 class ExportError(Exception):
-    """A policy cannot be exported. The message is one plain sentence."""
+    """What a run trains cannot be exported. The message is one plain sentence."""
 
 
 def check_folder(folder: str) -> None:
-    """Raise :class:`ExportError` for a folder that a policy cannot be written to."""
+    """Raise :class:`ExportError` for a folder that cannot be written to."""
     problem = why_not_kept(folder) or why_not_writable(Path(folder))
     if problem:
         raise ExportError(problem)
 
 
 def export(trainer: AnyTrainer, folder: str, report: Report) -> str:
-    """Write the policy as it stands; it appears under its name when it is complete and has been
-    read back.
+    """Write what is trained as it stands; it appears under its name when it is complete and has
+    been read back.
 
     Args:
         report: told what is being done; may raise Interrupted to give up.
@@ -42,7 +42,7 @@ def export(trainer: AnyTrainer, folder: str, report: Report) -> str:
         a sentence on why it was not read back; empty when it was.
 
     Raises:
-        ExportError: the folder cannot be written, or what was written is not the policy; nothing
+        ExportError: the folder cannot be written, or what was written is not the same; nothing
             is left behind.
     """
     final = Path(folder)
@@ -50,7 +50,7 @@ def export(trainer: AnyTrainer, folder: str, report: Report) -> str:
     missing = [parent for parent in final.parents if not parent.exists()]
     try:
         shutil.rmtree(partial, ignore_errors=True)
-        report(f"Writing the policy to {folder}", 0.1)
+        report(f"Writing the {trainer.MAKES} to {folder}", 0.1)
         trainer.export(str(partial))
         _copy_beside(trainer, partial)
         unchecked = _read_back(trainer, str(partial), report)
@@ -62,7 +62,7 @@ def export(trainer: AnyTrainer, folder: str, report: Report) -> str:
         for parent in missing:
             with contextlib.suppress(OSError):
                 parent.rmdir()
-        raise ExportError(_why_not(error, folder)) from error
+        raise ExportError(_why_not(error, folder, trainer.MAKES)) from error
     return unchecked
 
 
@@ -79,8 +79,8 @@ def _copy_beside(trainer: AnyTrainer, folder: Path) -> None:
 
 def _read_back(trainer: AnyTrainer, folder: str, report: Report) -> str:
     try:
-        return check_exported(
-            trainer, folder, lambda text, share: report(
+        return trainer.check_exported(
+            folder, lambda text, share: report(
                 text.replace("Reading the", "Reading back the"), 0.5 + 0.5 * share))
     except LoadError as error:
         reason = str(error).partition(";")[0].replace(folder, "it")
@@ -89,12 +89,12 @@ def _read_back(trainer: AnyTrainer, folder: str, report: Report) -> str:
         return "There was too little memory to read it back and compare."
 
 
-def _why_not(error: BaseException, folder: str) -> str:
+def _why_not(error: BaseException, folder: str, what: str) -> str:
     if isinstance(error, Interrupted):
         return "The export was cancelled; nothing was written."
     if isinstance(error, WrongExportError):
-        return (f"The policy was not exported to {folder}, for {error}; please report this with "
+        return (f"The {what} was not exported to {folder}, for {error}; please report this with "
                 "the name of the model.")
     reason = getattr(error, "strerror", None) or str(error).partition("\n")[0] or (
         type(error).__name__)
-    return f"The policy could not be written to {folder} ({reason}); choose another folder."
+    return f"The {what} could not be written to {folder} ({reason}); choose another folder."

@@ -6,6 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+from workbench.algorithms import shown_as
 from workbench.learning.trainer import AnyTrainer
 from workbench.records import Completion, CycleResult
 from workbench.store.checkpoints import CheckpointError
@@ -58,7 +59,7 @@ def cycle_record(
             traces=result.traces, spreads=result.spreads, keep_traces=run.hp.keep_tokens,
             health=health_records(checked)).result()
         run.cycle, run.in_cycle, run.attended, run.drafted = cycle, False, False, False
-        run.score, run.settled = _worth(result), (run.hp, numbers)
+        run.score, run.settled = _worth(result, run), (run.hp, numbers)
         log.info("Run %d: cycle %d in %.2f s", run.id, cycle, result.metrics["seconds"])
         emit(ev.ComparisonReady(run.id, cycle))
         emit(ev.CycleFinished(run.id, cycle, run.hp.num_cycles, dict(result.metrics)))
@@ -67,9 +68,13 @@ def cycle_record(
     return Unwritten(f"cycle {cycle}", _AGAIN, write)
 
 
-def _worth(result: CycleResult) -> float | None:
-    """Return the mean score of what the updated policy wrote: the compared prompts, or, when none
-    are compared, of what the cycle before its update did."""
+def _worth(result: CycleResult, run: Run) -> float | None:
+    """Return what checkpoints are held against each other by: the mean score of what the updated
+    policy wrote, the compared prompts, or, when none are compared, of what the cycle before its
+    update did; of a judge, what its runs are compared by."""
+    algorithm = shown_as(run.hp)
+    if algorithm.makes != "policy":
+        return result.metrics.get(algorithm.headline)
     scores = [w.score for w in result.comparison or result.rollout if math.isfinite(w.score)]
     return sum(scores) / len(scores) if scores else None
 

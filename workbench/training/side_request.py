@@ -146,6 +146,10 @@ class SideRequest:
                     sentence := models.changed_weights(run.models, policy_alone=True)):
                 raise WrongWeightsError(sentence)
             trainer_type = _trainer_type(run)
+            if trainer_type.MAKES != "policy":  # it has stayed the start policy
+                with trainer.reference() as reference:
+                    yield reference
+                return
             arrays, state = self._store.checkpoints.read(
                 source.run_id, source.cycle, (prefix, *trainer_type.STEERED_BY))
             if not any(name.startswith(head) for name in arrays):

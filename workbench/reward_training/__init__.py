@@ -1,0 +1,1 @@
+"""Training a reward model on pairs: formulas, cycle and declaration."""

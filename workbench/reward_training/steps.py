@@ -1,0 +1,135 @@
+"""Optimiser steps on pairs of rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from workbench.feedback.reward_text import Row
+from workbench.models.control import Control, NotFiniteError
+from workbench.models.device import tokens_at_once
+from workbench.models.forward import cut_by_width
+from workbench.models.in_place_gradients import in_place_gradients
+from workbench.models.phases import Phase
+from workbench.reward_training.hyperparameters import RewardSettings
+from workbench.reward_training.model import RewardInTraining
+from workbench.reward_training.objective import bradley_terry_loss
+
+
+def take_steps(
+    model: RewardInTraining, optimizer: torch.optim.Optimizer, rows: Sequence[Row],
+    margins: Sequence[float], settings: RewardSettings, cycle: int, control: Control,
+) -> tuple[Tensor, Tensor, list[float]]:
+    """Learn from pairs, ``batch_size`` in each step. The loss of a step is the mean over its pairs,
+    however it is cut into micro-batches.
+
+    Args:
+        rows: of each pair the chosen one, then the rejected one.
+        margins: of each pair.
+
+    Returns:
+        the scores (2n,) and the losses (n,), each as found before its pair's step, and the length
+        of each step's gradient.
+
+    Raises:
+        Interrupted: ``control`` asked to end.
+        NotFiniteError: a gradient is not a number; it was not applied.
+    """
+    scores = torch.zeros(len(rows), device=model.device)
+    losses = torch.zeros(len(margins), device=model.device)
+    asked = torch.tensor(margins, device=model.device) if settings.margins else None
+    steps = math.ceil(len(margins) / settings.batch_size)
+    norms = []
+    control.step(Phase.UPDATING, 0, steps)
+    with in_place_gradients(model):
+        for step in range(steps):
+            optimizer.zero_grad(set_to_none=True)
+            pairs = range(len(margins))[step * settings.batch_size : (step + 1)
+                                        * settings.batch_size]
+            for some in micro_batches(rows, pairs, model, settings.micro_batch_tokens):
+                control.step(Phase.UPDATING, step, steps)
+                both = torch.tensor([2 * p + side for p in some for side in (0, 1)])
+                found = model.scores([rows[i] for i in both])
+                lost, _ = bradley_terry_loss(
+                    found[0::2], found[1::2], margin=None if asked is None else asked[some],
+                    centering=settings.centering)
+                (lost.sum() / len(pairs)).backward()
+                scores[both], losses[some] = found.detach(), lost.detach()
+            norm = torch.nn.utils.clip_grad_norm_(
+                [p for p in model.parameters() if p.requires_grad],
+                settings.max_grad_norm or float("inf"))
+            norms.append(norm.item())
+            if not math.isfinite(norms[-1]):
+                raise NotFiniteError(
+                    f"The gradient of cycle {cycle} is not a finite number; it was not applied. "
+                    "Lower the learning rate.")
+            optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    control.step(Phase.UPDATING, steps, steps)
+    return scores, losses, norms
+
+
+def micro_batches(
+    rows: Sequence[Row], pairs: Sequence[int], model: RewardInTraining, max_tokens: int
+) -> Iterator[list[int]]:
+    """Split pairs by length so that hardly any padding is computed; return the places of each.
+
+    Args:
+        max_tokens: of a micro-batch, padding included; 0 for what suits the device.
+    """
+    width = {p: max(len(rows[2 * p].ids), len(rows[2 * p + 1].ids)) for p in pairs}
+    order = sorted(pairs, key=lambda p: -width[p])
+    widths = [width[p] for p in order for _ in range(2)]
+    first = 0
+    for count, _ in cut_by_width(
+            widths, tokens_at_once(max_tokens, model.device), together=2):
+        yield order[first // 2 : (first + count) // 2]
+        first += count
+
+
+@torch.no_grad()
+def read_scores(
+    model: RewardInTraining, rows: Sequence[Row], settings: RewardSettings, control: Control,
+    phase: Phase,
+) -> Tensor:
+    """Return the scores of rows, (n,) on the CPU.
+
+    Raises:
+        Interrupted: ``control`` asked to end.
+    """
+    scores = torch.zeros(len(rows))
+    for done, some in _batches(rows, model, settings):
+        control.step(phase, done, len(rows))
+        scores[some] = model.scores([rows[i] for i in some]).cpu()
+    return scores
+
+
+def read_token_scores(
+    model: RewardInTraining, rows: Sequence[Row], settings: RewardSettings, control: Control,
+    phase: Phase,
+) -> list[Tensor]:
+    """Return the score up to each token of rows, (L,) each, on the CPU.
+
+    Raises:
+        Interrupted: ``control`` asked to end.
+    """
+    found: dict[int, Tensor] = {}
+    for done, some in _batches(rows, model, settings):
+        control.step(phase, done, len(rows))
+        found |= zip(some, model.token_scores([rows[i] for i in some]), strict=True)
+    return [found[i] for i in range(len(rows))]
+
+
+def _batches(
+    rows: Sequence[Row], model: RewardInTraining, settings: RewardSettings
+) -> Iterator[tuple[int, list[int]]]:
+    """Yield how many rows are done, and the places of the next."""
+    order = sorted(range(len(rows)), key=lambda i: -len(rows[i].ids))
+    first = 0
+    for count, _ in cut_by_width([len(rows[i].ids) for i in order], tokens_at_once(
+            settings.micro_batch_tokens, model.device)):
+        yield first, order[first : first + count]
+        first += count
