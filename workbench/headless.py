@@ -114,7 +114,7 @@ def fork(options: argparse.Namespace) -> int:
 
 
 def export(options: argparse.Namespace) -> int:
-    """Write a run's policy as a plain folder."""
+    """Write what a run trains as a plain folder."""
     options.threads, options.json = None, False
     folder = str(Path(options.folder).expanduser().resolve())
     return _run(options, do.ExportRun(options.run, folder, options.cycle))
@@ -358,8 +358,13 @@ def _follow(
                 if checked.pauses_for:
                     stopped = UNWELL
                     session.send(do.Stop())
-            case ev.Exported(cycle=cycle, folder=folder, note=note):
-                more(f"The policy after cycle {cycle} is in {folder}.")
+            case ev.RewardModelMade(folder=folder, note=note):
+                if folder:
+                    more(f"The reward model is in {folder}; learn from it with --reward {folder}")
+                if note:
+                    tell(note)
+            case ev.Exported(cycle=cycle, folder=folder, note=note, what=what):
+                more(f"The {what} after cycle {cycle} is in {folder}.")
                 if note:
                     tell(note)
                 return 0

@@ -45,6 +45,7 @@ from workbench.models.phases import Phase
 from workbench.models.policy import Steering
 from workbench.models.randomness import prompt_at
 from workbench.models.sampling import Completions
+from workbench.models.sources import Report, silent
 from workbench.records import (
     CycleResult,
     Draft,
@@ -147,7 +148,7 @@ class ILQLTrainer(OfflineTrainer[ILQLSettings, ScoredText, ScoredTable]):
             else:
                 parameter.copy_(torch.from_numpy(kept))
 
-    def export(self, folder: str) -> None:
+    def export(self, folder: str, report: Report = silent) -> None:
         """Save the policy as every trainer does, and beside it its values and how transformers
         writes by them (:mod:`workbench.ilql.custom_generate`).
 

@@ -36,7 +36,7 @@ from workbench.models.policy import Policy, Steering
 from workbench.models.policy_tokenizer import PolicyTokenizer, PromptError
 from workbench.models.randomness import Stream, uniforms
 from workbench.models.sampling import Completions, sample
-from workbench.models.sources import Report
+from workbench.models.sources import Report, silent
 from workbench.models.trainable import Trainable
 from workbench.records import (
     Completion,
@@ -334,8 +334,11 @@ class Trainer(ABC, Generic[S]):
         self.position = int(numbers["position"])
         self.comparison_seed = int(numbers.get("comparison_seed", self.comparison_seed))
 
-    def export(self, folder: str) -> None:
+    def export(self, folder: str, report: Report = silent) -> None:
         """Save the policy and its tokenizer as transformers loads them; adapters are merged.
+
+        Args:
+            report: told between the parts of what takes long; what it raises ends it.
 
         Raises:
             OSError: the folder cannot be written.

@@ -32,6 +32,10 @@ class LoadError(Exception):
         """Which part of a reward it was, where there are several."""
 
 
+def silent(text: str, share: float) -> None:
+    """Serve as a report that nobody reads."""
+
+
 def find_policy(source: str, report: Report) -> Path:
     """Return a policy's folder, or its GGUF file where it is kept in one.
 

@@ -18,14 +18,14 @@ from workbench.learning.offline import OfflineTrainer
 from workbench.learning.trainer import Trainer, scheduled
 from workbench.learning.workload import Workload
 from workbench.models.clock import Clock
-from workbench.models.control import Control, CycleControl, NotFiniteError, Unattended
+from workbench.models.control import Control, CycleControl, NotFiniteError
 from workbench.models.device import find_placement
 from workbench.models.optimizer import set_rates
 from workbench.models.phases import Phase
 from workbench.models.policy_tokenizer import PolicyTokenizer, PromptError
 from workbench.models.randomness import Stream, prompt_at, uniforms
 from workbench.models.sampling import Completions
-from workbench.models.sources import Report
+from workbench.models.sources import Report, silent
 from workbench.records import (
     Completion,
     CycleResult,
@@ -252,13 +252,13 @@ class RewardTrainer(OfflineTrainer[RewardSettings, Pair, RowTable]):
 
     # -- what it leaves
 
-    def export(self, folder: str) -> None:
+    def export(self, folder: str, report: Report = silent) -> None:
         """Save the reward model, standardised, with its tokenizer, as transformers loads them.
 
         Raises:
             OSError: the folder cannot be written.
         """
-        self._standardised = self._standard()
+        self._standardised = self._standard(_Reporting(report))
         save(self.model, folder, *self._standardised)
 
     def check_exported(self, folder: str, report: Report) -> str:
@@ -266,7 +266,7 @@ class RewardTrainer(OfflineTrainer[RewardSettings, Pair, RowTable]):
         exchanges = self.table.exchanges[:4]
         return check_exported(self.model, folder, exchanges, *self._standardised, report)
 
-    def _standard(self) -> tuple[float, float]:
+    def _standard(self, control: Control) -> tuple[float, float]:
         """Return mean and deviation of the scores of what the policy writes."""
         hp = self._settings
         if not (hp.standardise_on and self.trained_on and self.model.has_head):
@@ -274,7 +274,7 @@ class RewardTrainer(OfflineTrainer[RewardSettings, Pair, RowTable]):
         drawn = [self.trained_on[prompt_at(hp.seed, i, len(self.trained_on))]
                  for i in range(hp.standardise_on)]
         noise = uniforms(hp.seed, Stream.STANDARDISING, 0, len(drawn), hp.response_length)
-        control, scores = Unattended(), []
+        scores = []
         for first in range(0, len(drawn), 64):
             part = slice(first, first + 64)
             written = self._sample(drawn[part], noise[part], hp, control, Phase.COMPARING)
@@ -329,6 +329,17 @@ class RewardTrainer(OfflineTrainer[RewardSettings, Pair, RowTable]):
         """Return how long pairs are."""
         return measure(
             items, self.policy_tokenizer.tokenizer, chat=self.policy_tokenizer.use_chat_template)
+
+
+class _Reporting:
+    """A control for what is done beside a run."""
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+
+    def step(self, phase: Phase, done: int, total: int) -> None:
+        """Say so; may be ended there."""
+        self._report("Scoring what the policy writes", 0.1)
 
 
 def _measure(

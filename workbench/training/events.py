@@ -251,11 +251,24 @@ class CheckpointWritten:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """The policy of a run after ``cycle`` lies in ``folder``. ``note`` says why it was not read
-    back and compared, where it was not."""
+    """What a run trains, as it stood after ``cycle``, lies in ``folder``. ``note`` says why it was
+    not read back and compared, where it was not."""
 
     run_id: int
     cycle: int
+    folder: str
+    note: str = ""
+    what: str = "policy"
+
+
+@dataclass(frozen=True, slots=True)
+class RewardModelMade:
+    """The reward model of a run that has come to its end lies in ``folder`` of the home, to be
+    chosen as a reward; ``note`` is worth knowing of it. Without a folder, it says why there is
+    none."""
+
+    run_id: int
+    name: str
     folder: str
     note: str = ""
 
@@ -572,6 +585,6 @@ Event = (
     | PairsScored | ScoringPairsFailed
     | ValuesRead | ReadingValuesFailed | SamplingBestOf | BestOfSampled | SamplingBestOfFailed
     | Judging | PairsJudged | JudgingFailed
-    | Exported | TryStarted | TryProgress | TryScored | TryFailed | TryFinished
+    | Exported | RewardModelMade | TryStarted | TryProgress | TryScored | TryFailed | TryFinished
     | RunFinished | RunFailed
 )

@@ -31,12 +31,13 @@ def check_folder(folder: str) -> None:
         raise ExportError(problem)
 
 
-def export(trainer: AnyTrainer, folder: str, report: Report) -> str:
+def export(trainer: AnyTrainer, folder: str, report: Report, *, replace: bool = False) -> str:
     """Write what is trained as it stands; it appears under its name when it is complete and has
     been read back.
 
     Args:
         report: told what is being done; may raise Interrupted to give up.
+        replace: an older one of the same name makes room.
 
     Returns:
         a sentence on why it was not read back; empty when it was.
@@ -51,10 +52,12 @@ def export(trainer: AnyTrainer, folder: str, report: Report) -> str:
     try:
         shutil.rmtree(partial, ignore_errors=True)
         report(f"Writing the {trainer.MAKES} to {folder}", 0.1)
-        trainer.export(str(partial))
+        trainer.export(str(partial), report)
         _copy_beside(trainer, partial)
         unchecked = _read_back(trainer, str(partial), report)
-        if final.is_dir():
+        if final.is_dir() and replace:
+            shutil.rmtree(final)
+        elif final.is_dir():
             final.rmdir()
         partial.rename(final)
     except BaseException as error:  # whatever it is, the run and the window go on

@@ -19,11 +19,13 @@ from workbench.records import Draft
 from workbench.settings import HyperparameterError
 from workbench.store.disk_errors import NotWrittenError
 from workbench.store.records import Status
+from workbench.store.reward_models import folder_of
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.estimates import let_go
 from workbench.training.events import State
+from workbench.training.exporting import ExportError, export
 from workbench.training.failures import explain, is_expected
 from workbench.training.health import not_finite
 from workbench.training.models import Models
@@ -272,6 +274,7 @@ class Runner:
         if done or run.pause_after_cycle or (every and run.cycle and run.cycle % every == 0):
             self._write_checkpoint()
         if done:
+            self._leave_reward_model(run)
             self.finish("finished")
         elif self._session.state is State.STOPPING:
             self.finish("stopped")
@@ -280,6 +283,21 @@ class Runner:
             run.pause_after_cycle = False
             why = f": {run.health.paused_for}" if run.health.paused_for else ""
             self._session.enter(State.PAUSED, f"After cycle {run.cycle}{why}")
+
+    def _leave_reward_model(self, run: Run) -> None:
+        """Put the reward model that a run has trained, if it trains one, among those to choose."""
+        trainer = self._models.trainer
+        if trainer is None or trainer.MAKES != "reward model":
+            return
+        record = self._store.run(run.id)
+        name = record.name if record else f"Run {run.id}"
+        folder = str(folder_of(self._store.home, run.id, run.cycle))
+        try:
+            note = export(trainer, folder, lambda *_: self.step(Phase.COMPARING, 0, 0),
+                          replace=True)
+        except ExportError as error:
+            folder, note = "", f"{error} The run's checkpoint has it: Export writes it anew."
+        self._emit(ev.RewardModelMade(run.id, name, folder, note))
 
     def checkpoint(self) -> None:
         """Write a checkpoint of the last finished cycle, if the weights are still its, or say why

@@ -314,7 +314,7 @@ class Worker:
         self._runner.begin(run)
 
     def _export(self, command: do.ExportRun) -> None:
-        """Write a run's policy as a plain folder of transformers."""
+        """Write what a run trains as a plain folder of transformers."""
         try:
             check_folder(command.folder)
             found = read_checkpoint(self._store, command.run_id, command.cycle)
@@ -327,7 +327,8 @@ class Worker:
         if not self._put_back(command, found) or self._models.trainer is None:
             return
         before = self._session.state
-        self._session.enter(State.LOADING, f"Exporting the policy of {found.name}")
+        what = self._models.trainer.MAKES
+        self._session.enter(State.LOADING, f"Exporting the {what} of {found.name}")
         self._cancelled = False
         try:
             note = export(self._models.trainer, command.folder, self._report)
@@ -336,7 +337,8 @@ class Worker:
             self._session.refuse(command, str(error))
         else:
             self._session.enter(before)
-            self._emit(ev.Exported(found.run.id, found.run.cycle, command.folder, note))
+            self._emit(ev.Exported(
+                found.run.id, found.run.cycle, command.folder, note, what))
 
     def _put_back(
         self, command: do.Command, found: Resumed, first: Settings | None = None

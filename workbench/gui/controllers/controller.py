@@ -182,6 +182,8 @@ class Controller(QObject):
                 self._checkpoint_written(event)
             case ev.Exported():
                 self.exporting.done(event)
+            case ev.RewardModelMade():
+                self.exporting.made(event)
             case ev.CheckpointFailed():
                 window.toast.show_message("warning", event.sentence)
             case (ev.TryStarted() | ev.TryProgress() | ev.TryScored() | ev.TryFailed()
@@ -352,6 +354,7 @@ class Controller(QObject):
             window.toast.show_message(
                 "warning" if event.lost else "info",
                 f"{name} {event.outcome} after {cycles}. {more}".rstrip())
+            self.exporting.run_ended()
         self._written = None
         self._display.say_what_shows()
         self.comparing.run_finished(event)

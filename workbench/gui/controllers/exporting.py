@@ -10,16 +10,23 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, QStandardPaths
 from PySide6.QtWidgets import QComboBox, QGridLayout, QLineEdit, QWidget
 
+from workbench.algorithms import algorithm_of_run
 from workbench.gui.widgets.controls import label, named, push_button
 from workbench.gui.widgets.dialog import Dialog, choose_file
 from workbench.gui.widgets.file_manager import show_folder
 from workbench.store.folders import why_not_writable
+from workbench.store.reward_models import made_rewards, titles
 from workbench.training.commands import Command, ExportRun
-from workbench.training.events import Exported
+from workbench.training.events import Exported, RewardModelMade
 
 if TYPE_CHECKING:
     from workbench.gui.main_window import MainWindow
     from workbench.store.store import Store
+
+
+_CLASSIFIER = "AutoModelForSequenceClassification"
+_STANDARDISED = (" Its scores have mean 0 and deviation 1 on what the policy writes, as far as its "
+                 "architecture has a place for the mean.")
 
 
 class Exporting(QObject):
@@ -30,6 +37,8 @@ class Exporting(QObject):
         super().__init__(window)
         self._window, self._store, self._send = window, store, send
         self._last: Path | None = None
+        self._made: RewardModelMade | None = None
+        window.runs.refreshed.connect(self.refresh)
 
     def ask(self, run_id: int) -> None:
         """Ask what to export of a run, and where to."""
@@ -39,7 +48,8 @@ class Exporting(QObject):
         cycles = [c.cycle for c in reversed(self._store.checkpoints.all(run_id))]
         base = self._last or Path(QStandardPaths.writableLocation(
             QStandardPaths.StandardLocation.DocumentsLocation))
-        dialog = ExportDialog(run.name, cycles, base, self._window)
+        dialog = ExportDialog(
+            run.name, cycles, base, self._window, algorithm_of_run(run).makes)
         dialog.accepted.connect(lambda: self._export(run_id, dialog))
         dialog.open()
 
@@ -48,10 +58,40 @@ class Exporting(QObject):
         run = self._store.run(event.run_id)
         name = run.name if run else f"run {event.run_id}"
         self._window.toast.show_offer(
-            f"The policy of {name} {_when(event.cycle)} was exported to {event.folder}"
+            f"The {event.what} of {name} {_when(event.cycle)} was exported to {event.folder}"
             f"{'. ' + event.note if event.note else ', read back and found the same.'}",
             "Show in folder", "Show the exported files",
             lambda: show_folder(Path(event.folder)), level="info")
+
+    def made(self, event: RewardModelMade) -> None:
+        """Take note of the reward model that a run has made; the run ends next."""
+        self._made = event
+        self.refresh()
+
+    def run_ended(self) -> None:
+        """Offer the reward model that the run has made, or say why there is none."""
+        made, self._made = self._made, None
+        if made is None:
+            return
+        if not made.folder:
+            self._window.toast.show_message("warning", made.note)
+            return
+        self._window.toast.show_offer(
+            f"{made.name}'s reward model is among the rewards in Models now"
+            f"{'. ' + made.note if made.note else '.'}",
+            "Load it", "Let it be the reward, for the next run to learn from",
+            lambda: self._load(made.folder), level="info")
+
+    def refresh(self) -> None:
+        """Offer the reward models that runs have made, by the names that the runs have now."""
+        made = made_rewards(self._store.home)
+        names = {run.id: run.name for run in self._store.runs()} if made else {}
+        self._window.models.reward.set_made(titles(made, names))
+
+    def _load(self, folder: str) -> None:
+        self._window.models.reward.set_source(folder)
+        self._window.reveal("models")
+        self._window.models.load()
 
     def _export(self, run_id: int, dialog: ExportDialog) -> None:
         self._last = dialog.folder().parent
@@ -61,15 +101,17 @@ class Exporting(QObject):
 class ExportDialog(Dialog):
     """Asks after which cycle and to which folder. Closes only with a folder that can be used."""
 
-    def __init__(self, name: str, cycles: list[int], base: Path, parent: QWidget) -> None:
+    def __init__(
+        self, name: str, cycles: list[int], base: Path, parent: QWidget, what: str = "policy"
+    ) -> None:
         """``cycles`` are those with checkpoints, latest first; ``base`` is the folder to offer a
-        new one in."""
-        super().__init__(parent, "export_policy_dialog", "Export policy")
+        new one in, ``what`` is exported."""
+        super().__init__(parent, "export_policy_dialog", f"Export {what}")
         self.setMinimumWidth(480)
         self._name, self._base, self._offered = name, base, ""
         self._cycles = named(QComboBox(), "export_cycle", "As it stood",
-                             "The policy is exported as it stood at one of the run's checkpoints, "
-                             "or at its start")
+                             f"The {what} is exported as it stood at one of the run's "
+                             "checkpoints, or at its start")
         for place, cycle in enumerate(cycles):
             last = ", the last checkpoint" if place == 0 else ""
             self._cycles.addItem(f"After cycle {cycle}{last}", cycle)
@@ -84,9 +126,10 @@ class ExportDialog(Dialog):
         self._problem.hide()
         self._folder.textChanged.connect(self._problem.hide)
         self.body.addWidget(label(
-            f"Saves the policy of {name} with its tokenizer as a folder that transformers "
-            "(AutoModelForCausalLM) and this workbench load. LoRA adapters are merged into its "
-            "weights.", wrap=True))
+            f"Saves the {what} of {name} with its tokenizer as a folder that transformers "
+            f"({'AutoModelForCausalLM' if what == 'policy' else _CLASSIFIER}) and this workbench "
+            "load. LoRA adapters are merged into its weights."
+            f"{'' if what == 'policy' else _STANDARDISED}", wrap=True))
         grid = QGridLayout()
         grid.setHorizontalSpacing(8)
         grid.setVerticalSpacing(12)
@@ -101,7 +144,7 @@ class ExportDialog(Dialog):
         grid.addWidget(self._problem, 3, 1, 1, 2)
         grid.setColumnStretch(1, 1)
         self.body.addLayout(grid)
-        self.add_accept("Export", "export_now", "Write the policy to this folder")
+        self.add_accept("Export", "export_now", f"Write the {what} to this folder")
         self.finish("Cancel", "Export nothing")
         self._offer()
         self._folder.setFocus()

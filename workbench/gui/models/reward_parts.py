@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 
@@ -144,13 +144,14 @@ class RewardParts(QWidget):
         self._rows: list[_Row] = []
         self._recent: list[str] = []
         self._facts: dict[str, ModelFacts] = {}
+        self._made: dict[str, str] = {}
         heading = label("Reward", "heading")
         heading.setToolTip(plain_tip(_TIP))
         self.add_button = tool_button("+ Add", "add_reward", "Add to the reward",
                                       "Add another reward; the scores are added up, each times "
                                       "its weight", role="flat")
         self.add_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        self.add_button.setMenu(self._menu(self.add_button, self._add_source))
+        self._set_menu(self.add_button, self._add_source)
         self._unloaded = label("not loaded", "warning")
         self._unloaded.hide()
         top = hbox(None, heading, self._unloaded, STRETCH, self.add_button, spacing=8)
@@ -202,6 +203,16 @@ class RewardParts(QWidget):
         for source in reversed(self._facts):
             self.remember(source)
         self._tell()
+
+    def set_made(self, made: Mapping[str, str]) -> None:
+        """Offer the reward models that runs have made: folders, by title."""
+        if dict(made) == self._made:
+            return
+        self._made = dict(made)
+        for row in self._rows:
+            row.field.set_made(made)
+            self._set_menu(row.field.button, row.field.set_source)
+        self._set_menu(self.add_button, self._add_source)
 
     def mark_unloaded(self, unloaded: bool) -> None:
         """Say beside the title that what is named is not loaded, or no longer."""
@@ -271,13 +282,14 @@ class RewardParts(QWidget):
         field.edited.connect(self._tell)
         field.chosen.connect(self.chosen)
         field.entered.connect(self.entered)
+        field.set_made(self._made)
         for source in reversed(self._recent):
             field.remember(source)
         row = _Row(field)
         describe(field.button, "Choose another reward: a classifier's folder, a Python file, or "
                                "what comes with the workbench")
         field.button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
-        field.button.setMenu(self._menu(field.button, field.set_source))
+        self._set_menu(field.button, field.set_source)
         field.button.setProperty("role", "choose")
         row.remove.clicked.connect(partial(self._remove_and_arrange, row))
         row.weight.textChanged.connect(self.edited)
@@ -332,7 +344,19 @@ class RewardParts(QWidget):
             action = menu.addAction(text)
             action.setToolTip(plain_tip(f"Comes with the workbench, to use or to copy: {path}"))
             action.triggered.connect(lambda _=False, path=path: then(path))
+        if self._made:
+            menu.addSeparator()
+        for text, path in self._made.items():
+            action = menu.addAction(text)
+            action.setToolTip(plain_tip(f"Trained here, from pairs: {path}"))
+            action.triggered.connect(lambda _=False, path=path: then(path))
         return menu
+
+    def _set_menu(self, button: QToolButton, then: Callable[[str], object]) -> None:
+        before = button.menu()
+        button.setMenu(self._menu(button, then))
+        if before is not None:
+            before.deleteLater()
 
     def _pick(self, then: Callable[[str], object], source: str) -> None:
         then(source)

@@ -77,6 +77,7 @@ class SourceField(QWidget):
         super().__init__()
         self._title, self._files, self._known = title, files, known
         self._shipped = {BUNDLED: str(bundled)} | dict(examples or {})
+        self._made: dict[str, str] = {}
         kinds = "a folder with a model, " + (f"a {files.partition(' (')[0]}, " if files else "")
         self.combo = named(QComboBox(editable=True), name, title,
                            f"{title}: {kinds}or a name on the Hugging Face hub")
@@ -126,19 +127,35 @@ class SourceField(QWidget):
         each time, so that a package installed since counts."""
         text = self.combo.currentText().strip()
         known = self._find_known(text)
-        return known.source() if known else self._shipped.get(text, text)
+        return known.source() if known else self._always.get(text, text)
 
     def name(self) -> str:
         """Return what to remember: as :meth:`source`, but a known policy by its name."""
         text = self.combo.currentText().strip()
         known = self._find_known(text)
-        return known.hub if known else self._shipped.get(text, text)
+        return known.hub if known else self._always.get(text, text)
 
     def set_source(self, source: str) -> None:
         """Show ``source``."""
         known = self._find_known(source)
         self._show(known.title if known else next(
-            (text for text, path in self._shipped.items() if path == source), source))
+            (text for text, path in self._always.items() if path == source), source))
+
+    def set_made(self, made: Mapping[str, str]) -> None:
+        """Offer what was made here, by title, beside what is shipped."""
+        if dict(made) == self._made:
+            return
+        source = self.source()
+        recent = [each for each in self.recent() if each not in made.values()]
+        self._made = dict(made)
+        with QSignalBlocker(self.combo):
+            self._fill(recent)
+            self.set_source(source)
+
+    @property
+    def _always(self) -> dict[str, str]:
+        """What is offered whatever was used before, by title."""
+        return self._shipped | self._made
 
     def show_facts(self, facts: ModelFacts | None) -> None:
         """Show what is loaded, if it is what is named here."""
@@ -180,12 +197,12 @@ class SourceField(QWidget):
 
     def recent(self) -> list[str]:
         """Return the recent sources, latest first; what is shipped is always there."""
-        always = len(self._shipped) + len(self._known)
+        always = len(self._always) + len(self._known)
         return [self.combo.itemText(i) for i in range(always, self.combo.count())]
 
     def remember(self, source: str) -> None:
         """Put ``source`` first among the recent ones."""
-        if source in self._shipped.values() or self._find_known(source):
+        if source in self._always.values() or self._find_known(source):
             return
         others = [s for s in self.recent() if s != source]
         current = self.combo.currentText()
@@ -207,8 +224,8 @@ class SourceField(QWidget):
 
     def _fill(self, recent: list[str]) -> None:
         self.combo.clear()
-        self.combo.addItems([*self._shipped, *(known.title for known in self._known), *recent])
-        for place, known in enumerate(self._known, start=len(self._shipped)):
+        self.combo.addItems([*self._always, *(known.title for known in self._known), *recent])
+        for place, known in enumerate(self._known, start=len(self._always)):
             self.combo.setItemData(place, plain_tip(known.about), Qt.ItemDataRole.ToolTipRole)
 
     def _edited(self) -> None:

@@ -71,6 +71,7 @@ class BranchDialog(Dialog):
         self._own = next((a for a in algorithms.ALGORITHMS if a.name == run.algorithm), None)
         self._algorithm = self._own or algorithm_of_run(run)
         self._settings = self._algorithm.settings
+        self._others = [a for a in algorithms.ALGORITHMS if a.makes == self._algorithm.makes]
         self._reference: dict[str, Value] = {}
         self._cycles: list[int | None] = []
         self._proposed: int | None = None  # more cycles, where the checkpoint is the run's end
@@ -125,15 +126,15 @@ class BranchDialog(Dialog):
 
     def choose_algorithm(self, name: str) -> None:
         """Go on by the algorithm of this name."""
-        found = next(a for a in algorithms.ALGORITHMS if a.name == name)
-        self.algorithm_field.setCurrentIndex(algorithms.ALGORITHMS.index(found))
+        found = next(a for a in self._others if a.name == name)
+        self.algorithm_field.setCurrentIndex(self._others.index(found))
 
     def _is_other(self) -> bool:
         return self._own is not None and self._algorithm is not self._own
 
     def _use(self, place: int) -> None:
         """Show the settings of the algorithm that was chosen."""
-        self._algorithm = algorithms.ALGORITHMS[place]
+        self._algorithm = self._others[place]
         self._settings = self._algorithm.settings
         self._reference = self._settings().model_dump()
         describe(self.algorithm_field, self._algorithm.help)
@@ -268,10 +269,10 @@ class BranchDialog(Dialog):
             QComboBox(), "fork_algorithm", "Algorithm",
             "How the policy learns from there on; another one learns from what is chosen for it in "
             "Hyperparameters")
-        for algorithm in algorithms.ALGORITHMS:
+        for algorithm in self._others:
             self.algorithm_field.addItem(algorithm.title)
         if self._own is not None:
-            self.algorithm_field.setCurrentIndex(algorithms.ALGORITHMS.index(self._own))
+            self.algorithm_field.setCurrentIndex(self._others.index(self._own))
         self.algorithm_field.currentIndexChanged.connect(self._use)
         left = QVBoxLayout()
         left.setSpacing(8)
@@ -294,7 +295,7 @@ class BranchDialog(Dialog):
         across.addLayout(self._make_settings(), 1)
         self.body.addLayout(across, 1)
         self.name.setVisible(not self._back)  # with a parent now: else a window of its own
-        several = not self._back and self._own is not None and len(algorithms.ALGORITHMS) > 1
+        several = not self._back and self._own is not None and len(self._others) > 1
         self._learns_by.setVisible(several)
         self.algorithm_field.setVisible(several)
         self.warn(warning)
