@@ -126,9 +126,11 @@ class Classifier:
             mask[i, : len(row.ids)] = 1
             if row.types is not None:
                 types[i, : len(row.ids)] = torch.tensor(row.types)
-        given = {"input_ids": ids.to(self.device)}
+        given: dict[str, Any] = {"input_ids": ids.to(self.device)}
         if "attention_mask" in self._takes:
             given["attention_mask"] = mask.to(self.device)
+        if "use_cache" in self._takes:
+            given["use_cache"] = False
         if types.any() and self._knows_types(int(types.max())):
             given["token_type_ids"] = types.to(self.device)
         with self._padded_by(padding if len(rows) > 1 else self._padding):

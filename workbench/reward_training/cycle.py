@@ -38,7 +38,7 @@ from workbench.records import (
 )
 from workbench.reward_training.export import check_exported, save
 from workbench.reward_training.hyperparameters import RewardSettings
-from workbench.reward_training.memory import JudgeFootprint, JudgeMemory, measure
+from workbench.reward_training.memory import RewardFootprint, RewardMemory, measure
 from workbench.reward_training.metrics import EVAL, PASSES, PREFIX, SAMPLES, SPREAD
 from workbench.reward_training.model import RewardInTraining, of_policy, of_reward
 from workbench.reward_training.objective import (
@@ -61,7 +61,7 @@ class RewardTrainer(OfflineTrainer[RewardSettings, Pair, RowTable]):
 
     MADE_WITH = (*Trainer.MADE_WITH, "begins_as", "end_token")
     MAKES = "reward model"
-    FOOTPRINT = JudgeFootprint
+    FOOTPRINT = RewardFootprint
 
     _model: RewardInTraining | None = None
     _samples: tuple[object, Completions, list[Exchange]] | None = None
@@ -317,13 +317,13 @@ class RewardTrainer(OfflineTrainer[RewardSettings, Pair, RowTable]):
 
     # -- memory
 
-    def needs(self, settings: RewardSettings, work: Workload) -> JudgeMemory:
+    def needs(self, settings: RewardSettings, work: Workload) -> RewardMemory:
         """Return what a run takes of memory.
 
         Raises:
             PromptError: none of the pairs can be learned from.
         """
-        return JudgeMemory(self.footprint, work, self.lengths(settings, work))
+        return RewardMemory(self.footprint, work, self.lengths(settings, work))
 
     def measure_lengths(self, items: Sequence[Pair], settings: RewardSettings) -> Lengths:
         """Return how long pairs are."""

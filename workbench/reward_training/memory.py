@@ -31,7 +31,7 @@ def measure(pairs: Sequence[Pair], tokenizer: Any, *, chat: bool) -> Lengths:
     return Lengths(sorted(rows, reverse=True), sum(widths) * len(pairs) // len(rows))
 
 
-class JudgeFootprint(Footprint[RewardSettings]):
+class RewardFootprint(Footprint[RewardSettings]):
     """What is trained is a copy of the policy's trunk, with or without adapters."""
 
     def trained(self, hp: RewardSettings) -> int:
@@ -40,7 +40,7 @@ class JudgeFootprint(Footprint[RewardSettings]):
                 or self.weights.trunk_parameters) + self.width
 
 
-class JudgeMemory(DataMemory[RewardSettings]):
+class RewardMemory(DataMemory[RewardSettings]):
     """A batch is taken to have pairs of all lengths. A reward model that goes on is taken to be as
     large as the policy."""
 

@@ -131,9 +131,11 @@ class RewardInTraining(nn.Module):
         self.reader, self.classifier = scorer.reader, scorer.classifier
         self.end_token = end_token
         self._head = _head_name(model)
+        self._checkpointed: list[Any] = []
         self.states_suffice = self._head is not None and self._try_states()
         """Whether a score is made of the state of a row's last token alone."""
-        self._checkpointed = checkpoint_layers(model) if gradient_checkpointing else []
+        if gradient_checkpointing:
+            self._checkpointed = checkpoint_layers(model)
         if lora_rank:
             add_adapters(model.base_model, lora_rank)
             for parameter in self._outside():
@@ -222,7 +224,7 @@ class RewardInTraining(nn.Module):
                            device=self.device)
         trunk = self.reward.base_model
         with self._autocast(), recomputing(self._checkpointed):
-            return trunk(input_ids=ids, **no_cache(trunk)).last_hidden_state
+            return trunk(input_ids=ids, **no_cache(trunk))[0]
 
     def _score(self, states: Tensor) -> Tensor:
         """Return the scores (...) of states (..., H), in float32."""
@@ -257,7 +259,7 @@ class RewardInTraining(nn.Module):
             with self.in_full_precision():
                 found = self._score(self._states(rows)[torch.arange(len(rows)), self._ends(rows)])
             right = torch.cat([self.classifier.run([row]) for row in rows])
-        except (AttributeError, IndexError, RuntimeError, TypeError, ValueError):
+        except (IndexError, RuntimeError, TypeError, ValueError):
             return False  # it is no trunk that reads tokens alone
         return torch.allclose(found.cpu(), right, rtol=1e-3, atol=1e-4 * max(
             1e-2, right.abs().max().item()))
