@@ -16,7 +16,6 @@ from workbench.learning.batch import Batch
 from workbench.learning.data_lengths import Lengths
 from workbench.learning.offline import OfflineTrainer
 from workbench.learning.trainer import Trainer, scheduled
-from workbench.learning.workload import Workload
 from workbench.models.clock import Clock
 from workbench.models.control import Control, CycleControl, NotFiniteError
 from workbench.models.device import find_placement
@@ -62,6 +61,7 @@ class RewardTrainer(OfflineTrainer[RewardSettings, Pair, RowTable]):
     MADE_WITH = (*Trainer.MADE_WITH, "begins_as", "end_token")
     MAKES = "reward model"
     FOOTPRINT = RewardFootprint
+    MEMORY = RewardMemory
 
     _model: RewardInTraining | None = None
     _samples: tuple[object, Completions, list[Exchange]] | None = None
@@ -316,14 +316,6 @@ class RewardTrainer(OfflineTrainer[RewardSettings, Pair, RowTable]):
             tokenizer, (), context_length=None, use_chat_template=False).pieces(ids)
 
     # -- memory
-
-    def needs(self, settings: RewardSettings, work: Workload) -> RewardMemory:
-        """Return what a run takes of memory.
-
-        Raises:
-            PromptError: none of the pairs can be learned from.
-        """
-        return RewardMemory(self.footprint, work, self.lengths(settings, work))
 
     def measure_lengths(self, items: Sequence[Pair], settings: RewardSettings) -> Lengths:
         """Return how long pairs are."""

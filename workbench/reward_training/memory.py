@@ -44,7 +44,7 @@ class RewardMemory(DataMemory[RewardSettings]):
     """A batch is taken to have pairs of all lengths. A reward model that goes on is taken to be as
     large as the policy."""
 
-    ROWS = 2
+    LEARNED = 2
 
     def phases(self, hp: RewardSettings) -> Phases:
         """Return the bytes of each part, by phase."""
