@@ -150,7 +150,7 @@ def test_margins_count_where_they_are_asked_for(models):
     judge = make_trainer(pairs, models)
     found = []
     for margins in (False, True):
-        hp = parse(batch_size=2, steps_per_cycle=1, held_out_share=0, margins=margins,
+        hp = parse(batch_size=2, steps_per_cycle=1, held_out_share=0, use_margins=margins,
                    learning_rate=0)
         judge.begin(["A"], hp)
         found.append(judge.run_cycle(1, hp, [0], Unattended()).metrics["reward_model/loss"])
@@ -245,12 +245,12 @@ def test_long_texts_are_read_from_their_end(models):
 def test_every_text_ends_with_the_end_token_where_that_is_asked(models):
     for wanted in (True, False):
         judge = make_trainer(ragged(4), models)
-        judge.begin(["A"], parse(end_token=wanted))
+        judge.begin(["A"], parse(end_with_eos=wanted))
         ends = {row.ids[-1] for row in judge.table.rows}
         # This policy pads with nothing but its end token, which would hide it.
         assert (ends == {0}) is False
         judge = make_trainer(ragged(4), models, architecture="llama")
-        judge.begin(["tea"], parse(end_token=wanted))
+        judge.begin(["tea"], parse(end_with_eos=wanted))
         ends = {row.ids[-1] for row in judge.table.rows}
         assert (ends == {judge.model.reader.tokenizer.eos_token_id}) is wanted
 

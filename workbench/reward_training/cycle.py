@@ -58,7 +58,7 @@ class RewardTrainer(OfflineTrainer[RewardSettings, Pair, RowTable]):
     """Trains a reward model on pairs: a head on a copy of the policy's trunk, or the reward model
     that is loaded. The policy writes some completions once, to be scored after every cycle."""
 
-    MADE_WITH = (*Trainer.MADE_WITH, "begins_as", "end_token")
+    MADE_WITH = (*Trainer.MADE_WITH, "begins_as", "end_with_eos")
     MAKES = "reward model"
     FOOTPRINT = RewardFootprint
     MEMORY = RewardMemory
@@ -117,7 +117,7 @@ class RewardTrainer(OfflineTrainer[RewardSettings, Pair, RowTable]):
             tokenizer = self.policy_tokenizer.tokenizer
             self._model = RewardInTraining(
                 of_policy(self.policy, tokenizer), tokenizer, placement,
-                end_token=settings.end_token, lora_rank=settings.lora_rank,
+                end_token=settings.end_with_eos, lora_rank=settings.lora_rank,
                 gradient_checkpointing=settings.gradient_checkpointing)
             return
         model, reward = of_reward(self.reward), self.reward
@@ -198,7 +198,7 @@ class RewardTrainer(OfflineTrainer[RewardSettings, Pair, RowTable]):
             self.model, rows[len(ends):], settings, control, Phase.EVALUATING)])
         margins = torch.tensor([self.table.margins[p] for p in places])
         losses, _ = bradley_terry_loss(
-            scores[0::2], scores[1::2], margin=margins if settings.margins else None,
+            scores[0::2], scores[1::2], margin=margins if settings.use_margins else None,
             centering=settings.centering)
         _check_finite(scores, cycle)
         return _measure(rows, scores, losses, EVAL)

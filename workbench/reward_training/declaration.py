@@ -96,9 +96,9 @@ REWARD = Algorithm(
     watched=WATCHED,
     presets=(
         Preset("Bradley-Terry", "The loss of InstructGPT's reward model.",
-               {"margins": False, "centering": 0.0}),
+               {"use_margins": False, "centering": 0.0}),
         Preset("With margins", "Pairs that were told apart clearly shall differ by more (Touvron "
-               "et al. 2023).", {"margins": True}),
+               "et al. 2023).", {"use_margins": True}),
         Preset("Centred", "Scores stay around 0 (Eisenstein et al. 2023).", {"centering": 0.01}),
         Preset("Quick look", "Three small cycles, to see whether everything works.",
                {"num_cycles": 3, "batch_size": 16, "steps_per_cycle": 2, "response_length": 24}),

@@ -37,7 +37,7 @@ class RewardSettings(Settings):
         "loaded, a single sequence classifier with one output, which goes on learning.",
         live=False, structural=True, source=OUYANG_2022,
     )
-    end_token: bool = declare(
+    end_with_eos: bool = declare(
         True, "End token", "Models",
         "End every text with the tokenizer's end-of-sequence token, where the score is read, as "
         "TRL's RewardTrainer does. What is exported says so, and is read alike as a reward. A "
@@ -79,7 +79,7 @@ class RewardSettings(Settings):
         "are held out beside the share above.",
         ge=0, le=1_000_000, live=False, zero_text="none", advanced=True,
     )
-    margins: bool = declare(
+    use_margins: bool = declare(
         False, "Margins of pairs", "Pairs",
         "Ask of the scores of a pair that they differ by the margin that the pair brings, where it "
         "brings one: how much better the chosen one was found, on the scale of the scores.",

@@ -40,7 +40,7 @@ def take_steps(
     """
     scores = torch.zeros(len(rows), device=model.device)
     losses = torch.zeros(len(margins), device=model.device)
-    asked = torch.tensor(margins, device=model.device) if settings.margins else None
+    asked = torch.tensor(margins, device=model.device) if settings.use_margins else None
     steps = math.ceil(len(margins) / settings.batch_size)
     norms = []
     control.step(Phase.UPDATING, 0, steps)
