@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,14 +10,10 @@ import torch
 
 from workbench.formatting import counted
 from workbench.learning.data_tables import listed, remark, split_by_prompt
+from workbench.learning.pair_texts import answer_of, foreign_token
 from workbench.models.policy_tokenizer import PolicyTokenizer, PromptError
 from workbench.models.sampling import Completions
 from workbench.records import Pair
-
-_FOREIGN = re.compile(
-    r"<\|[\w .-]{1,32}\|>|<｜[^｜<>]{1,32}｜>|</?s>|\[/?INST\]|<(?:start|end)_of_turn>"
-    r"|<(?:bos|eos|pad|unk)>")
-"""How the control tokens of models that people use are spelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,21 +102,3 @@ def read_table(
     return PairTable(
         [prompt_ids[p] for p in kept], [sides[0][p] for p in kept], [sides[1][p] for p in kept],
         [(asked[p].text, *readable[p].answers) for p in kept], training, held_out, left_out)
-
-
-def answer_of(pair: Pair, side: int, chat: bool) -> str:
-    """Return the text of a completion of a pair as a policy writes it after the prompt."""
-    text = pair.answers[side]
-    if chat:
-        return text.removeprefix(" ")
-    # After turns that are written out, an answer is a word like any other.
-    return text if isinstance(pair.prompt, str) or text[:1].isspace() else f" {text}"
-
-
-def foreign_token(pair: Pair, own: set[str]) -> str:
-    """Return a control token of another tokenizer that a pair spells, if there is one."""
-    for text in (pair.asked.text, *pair.answers):
-        for found in _FOREIGN.finditer(text):
-            if found[0] not in own:
-                return found[0]
-    return ""

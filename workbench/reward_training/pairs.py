@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from workbench.dpo.pairs import answer_of, foreign_token
 from workbench.feedback.reward_text import Reader, RewardError, Row
 from workbench.formatting import counted
 from workbench.learning.data_tables import listed, remark, split_by_prompt
+from workbench.learning.pair_texts import answer_of, foreign_token
 from workbench.models.policy_tokenizer import PromptError
 from workbench.records import Exchange, Pair
 
