@@ -563,6 +563,28 @@ def test_thumbs_on_completions_and_tries(
     assert store.judgements.thumbs(1)[0].completion.origin.writer == "start"
 
 
+@pytest.mark.parametrize("size", [(640, 360), (960, 540), (1280, 720)])
+def test_in_a_small_window_both_texts_and_all_answers_are_seen(
+    judge: JudgeView, opened: Opened, store: Store, styled: None, size: tuple[int, int]
+) -> None:
+    put_in(store, [PairToJudge("The film was", Side(" dull " * 20), Side(" great " * 20))])
+    opened.window.resize(*size)
+    for _ in range(3):
+        QApplication.processEvents()
+    opened.window.reveal("judge")
+    judge.load_now()
+    for _ in range(3):
+        QApplication.processEvents()
+    stage = judge.stage
+    line = stage.fontMetrics().lineSpacing()
+    for text in (stage.left, stage.right):
+        assert text.visibleRegion().boundingRect().height() >= 2 * line
+    for button in (*stage.buttons.values(), stage.skip, stage.undo):
+        assert button.visibleRegion().boundingRect() == button.rect(), button.objectName()
+        assert button.width() >= button.fontMetrics().horizontalAdvance(
+            "" if button in (stage.skip, stage.undo) else button.text())
+
+
 def test_every_key_is_among_the_shortcuts(opened: Opened) -> None:
     names = {action.objectName() for action in opened.window.all_actions()
              if isinstance(action, QAction)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PySide6.QtCore import QTimer, Signal
-from PySide6.QtWidgets import QPlainTextEdit, QWidget
+from PySide6.QtWidgets import QPlainTextEdit, QSizePolicy, QWidget
 
 from workbench.gui.widgets.controls import label, named
 from workbench.gui.widgets.layouts import vbox
@@ -22,7 +22,8 @@ class Guidelines(QWidget):
                            "What is good, in your own words; each mark keeps which words were here")
         self.field.setPlaceholderText("What is good? For example: short, true, polite.")
         self.field.setTabChangesFocus(True)
-        self.field.setMinimumWidth(140)
+        self.field.setMinimumSize(140, 40)
+        self.field.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Ignored)
         title = label("Guidelines", "heading")
         title.setBuddy(self.field)
         vbox(self, title, (self.field, 1), spacing=4)

@@ -279,6 +279,10 @@ class _Text(QTextEdit):
         """A few lines."""
         return QSize(120, self.fontMetrics().lineSpacing() * _LEAST_LINES)
 
+    def sizeHint(self) -> QSize:
+        """No more: it takes the room there is."""
+        return self.minimumSizeHint()
+
 
 def is_undo(event: QEvent) -> bool:
     """Whether a key asks to take something back."""

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtWidgets import QApplication, QSplitter, QStackedWidget, QWidget
 
 from workbench.formatting import counted
@@ -23,6 +23,7 @@ from workbench.gui.judge.queue import ALL, MARKED, OTHERWISE, SHOWN, Queue, othe
 from workbench.gui.judge.stage import Said, Stage
 from workbench.gui.run_view import RunView
 from workbench.gui.thumbs import Thumbs
+from workbench.gui.widgets.form_scroll import FormScroll
 from workbench.gui.widgets.layouts import vbox
 from workbench.store.home import StoreError
 from workbench.store.judged import (
@@ -330,6 +331,7 @@ class JudgeView(RunView):
             self.stage.show_pair(saying.on_stage(
                 self._pair.pair, self._left, None if self.queue.repeating else entry, looks_back))
             self._turn_to(self.pair_page)
+            QTimer.singleShot(0, self, lambda: self._scroll.ensureWidgetVisible(self.stage, 0, 8))
             self._began = time.monotonic()
         self._show_progress()
 
@@ -407,7 +409,11 @@ class JudgeView(RunView):
         self.pages = QStackedWidget()
         for page in (self.empty_page, self.pair_page, self.done_page):
             self.pages.addWidget(page)
-        vbox(self, self.bar, (self.pages, 1), margins=8, spacing=6)
+        form = QWidget()
+        vbox(form, self.bar, (self.pages, 1), margins=(8, 8, 0, 8), spacing=6)
+        # Where there is little height what is above the pair is scrolled away.
+        self._scroll = FormScroll(form)
+        vbox(self, self._scroll)
         bar, stage = self.bar, self.stage
         bar.changed.connect(self._choose)
         bar.set_chosen.connect(lambda _: self.choose_set(self._set_at(bar.sets.currentData())))
