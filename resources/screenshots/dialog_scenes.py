@@ -8,6 +8,8 @@ from stage import Stage, scene
 from waiting import until
 
 from workbench.assets import EXAMPLE_REWARDS
+from workbench.gui.judge.judge_dialog import Wanted
+from workbench.gui.models.consent import ask_to_trust
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
@@ -184,6 +186,27 @@ async def tray_menu(stage: Stage) -> None:
 async def judge_cycles(stage: Stage) -> None:
     stage.window.reveal("judge")
     stage.window.judge.menus._ask_cycles()
+
+
+@scene
+async def judge_ask(stage: Stage) -> None:
+    view = stage.window.judge
+    stage.window.reveal("judge")
+    view.choose_set("Your judgements")
+    if not view.queue.entries:
+        view.adding.add_cycles(0, view.adding.cycles()[-1])
+        await until(lambda: view.queue.entries)
+    if not view.store.judge_answers.qualities(1, view.person):
+        view.asking.ask(1, Wanted())
+        await until(lambda: not view.asking.why_not() and not view.asking.isVisible())
+    view.asking.choose()
+
+
+@scene
+async def ask_judge_server(stage: Stage) -> None:
+    stage.window.reveal("judge")
+    ask_to_trust(stage.window, ev.UntrustedJudge("http://localhost:1234", 240), lambda: None,
+                 lambda: None)
 
 
 @scene

@@ -21,6 +21,7 @@ from pytestqt.qtbot import QtBot
 from workbench.assets import EXAMPLE_REWARDS
 from workbench.gui.dialogs import ask_about_closing, ask_for_cycles, offer_resume
 from workbench.gui.errors import ErrorDialog
+from workbench.gui.models.consent import ask_to_trust
 from workbench.gui.runs.branch_dialog import BranchDialog
 from workbench.gui.runs.checkpoints import CheckpointsView
 from workbench.gui.widgets.number_field import NumberField
@@ -131,6 +132,11 @@ def judge_delete(opened: Opened) -> None:
     opened.window.judge.menus._ask_delete()
 
 
+def judge_ask(opened: Opened) -> None:
+    opened.window.judge.choose_set("Mine")
+    opened.window.judge.asking.choose()
+
+
 FILE = ev.UntrustedFile(str(EXAMPLE_REWARDS["vader"]), "0f" * 32, "def reward(p, c): ...")
 
 
@@ -171,6 +177,10 @@ DIALOGS: dict[str, Callable[[Opened], object]] = {
         opened.window, "A gradient was not a number.", "details", 2, "", lambda: None),
     "close_question": lambda opened: ask_about_closing(
         opened.window, stop=lambda: None, keep=lambda: None, tray=True),
+    "ask_judge_question": lambda opened: ask_to_trust(
+        opened.window, ev.UntrustedJudge("http://localhost:1234", 240), lambda: None,
+        lambda: None),
+    "judge_ask": judge_ask,
     "judge_cycles": lambda opened: opened.window.judge.menus._ask_cycles(),
     "judge_delete": judge_delete,
     "judge_new_set": lambda opened: opened.window.judge.menus._ask_new(),
@@ -218,6 +228,7 @@ ENTER = {
     "failed_run": "resume_good",
     "close_question": "close_question_cancel",
     "more_cycles": "more_cycles_accept",
+    "ask_judge_question": "ask_judge_question_cancel",
     "judge_cycles": "judge_cycles_add",
     "judge_delete": "judge_delete_cancel",
     "judge_new_set": "judge_new_set_accept",

@@ -27,6 +27,11 @@ class Chosen:
         """Whether it is asked over HTTP."""
         return is_server(self.source)
 
+    @property
+    def at(self) -> str:
+        """How the names of all models at its server end."""
+        return name_at("", self.source)
+
     @classmethod
     def of(cls, judge: str, model: str = "") -> Chosen:
         """Return what a person calls a judge: an address, "policy", "bundled", a folder, a file, a

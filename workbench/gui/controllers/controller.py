@@ -190,6 +190,8 @@ class Controller(QObject):
                   | ev.TryFinished()):
                 window.trying.handle(event)
                 window.judge.handle(event)
+            case ev.Judging() | ev.PairsJudged() | ev.JudgingFailed():
+                window.judge.asking.handle(event)
             case ev.WritingOn() | ev.WroteOn() | ev.WritingOnFailed():
                 window.paths.handle(event)
             case ev.DistributionRead() | ev.ReadingDistributionFailed():
@@ -248,6 +250,8 @@ class Controller(QObject):
             self.experiments.refused()
         if event.command in ("Start", "ResumeRun", "LoadModels"):
             self.comparing.refused()
+        if event.command == "JudgePairs":
+            self._window.judge.asking.refused()
         if event.command == "WriteOn":
             self._window.paths.refused()
         if event.command == "SampleBestOf":

@@ -16,6 +16,7 @@ from workbench.store.prompt_files import ENDINGS
 
 if TYPE_CHECKING:
     from workbench.gui.judge.adding import Adding
+    from workbench.gui.judge.asking import Asking
     from workbench.gui.judge.bar import Bar
     from workbench.gui.judge.queue import Queue
     from workbench.store.store import Store
@@ -33,6 +34,7 @@ class Judging(Protocol):
     person: str
     queue: Queue
     adding: Adding
+    asking: Asking
     bar: Bar
 
     @property
@@ -73,6 +75,9 @@ class Menus:
                    "this set that another one scored, or none: for Nearest scores first, and for "
                    "where you and it disagree", no_set or view.adding.why_not_score(),
                    view.score),
+            Source("Ask a judge…", "Have an AI say which is better: a model, or one at a server; "
+                   "see how far it can be trusted, and mix its marks with yours",
+                   no_set or view.asking.why_not(), view.asking.choose),
             Source("Guidelines", "Your own words on what is good, beside the pair; each mark keeps "
                    "which were there", "", view.toggle_guidelines, view.guidelines_shown),
             Source(f"Judging as {view.person}…", "Under which name your marks are kept", "",

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import QApplication, QSplitter, QStackedWidget, QWidget
 from workbench.formatting import counted
 from workbench.gui.judge import saying
 from workbench.gui.judge.adding import FIRST_SET, Adding, TryEvent
+from workbench.gui.judge.asking import Asking
 from workbench.gui.judge.bar import PERSON, Bar, without_newlines
 from workbench.gui.judge.guidelines import Guidelines
 from workbench.gui.judge.menus import Menus
@@ -82,6 +83,10 @@ class JudgeView(RunView):
         self.adding.message.connect(self.message)
         self.adding.added.connect(self._added)
         self.adding.changed.connect(self._tell_adding)
+        self.asking = Asking(store, lambda: self.set_name, lambda: self.person)
+        self.asking.command.connect(self.command)
+        self.asking.message.connect(self.message)
+        self.asking.judged.connect(self._added)
         self._kept.connect(self._tell_kept, Qt.ConnectionType.QueuedConnection)
         self._build()
         self._show()
@@ -113,6 +118,7 @@ class JudgeView(RunView):
     def set_state(self, state: State) -> None:
         """Take note of what can be asked for."""
         self.adding.set_state(state)
+        self.asking.set_state(state)
         self._offer()
 
     def handle(self, event: TryEvent | ev.PairsScored | ev.ScoringPairsFailed) -> None:
@@ -128,7 +134,7 @@ class JudgeView(RunView):
         return {"person": self.person, "set": self.set_name, "shown": self.bar.wanted,
                 "nearest": self.bar.nearest,
                 "differences": self.bar.differences.isChecked(),
-                "guidelines": self.guidelines_shown}
+                "guidelines": self.guidelines_shown, "asking": self.asking.save_state()}
 
     def restore_state(self, state: dict[str, Any]) -> None:
         """Choose as :meth:`save_state` told."""
@@ -137,6 +143,7 @@ class JudgeView(RunView):
         self._name = name if isinstance(name, str) else ""
         bar = self.bar
         bar.nearest = state.get("nearest") is True
+        self.asking.restore_state(state.get("asking"))
         bar.differences.setChecked(state.get("differences") is True)
         self.guidelines.setVisible(state.get("guidelines") is True)
         if state.get("shown") in SHOWN:
@@ -410,7 +417,7 @@ class JudgeView(RunView):
         for page in (self.empty_page, self.pair_page, self.done_page):
             self.pages.addWidget(page)
         form = QWidget()
-        vbox(form, self.bar, (self.pages, 1), margins=(8, 8, 0, 8), spacing=6)
+        vbox(form, self.bar, self.asking, (self.pages, 1), margins=(8, 8, 0, 8), spacing=6)
         # Where there is little height what is above the pair is scrolled away.
         self._scroll = FormScroll(form)
         vbox(self, self._scroll)

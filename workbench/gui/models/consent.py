@@ -11,14 +11,19 @@ from workbench.feedback.reward_server import AT_ONCE, KEY
 from workbench.gui.widgets.controls import label, named
 from workbench.gui.widgets.dialog import Dialog
 from workbench.gui.widgets.theme import number_font
-from workbench.training.events import Untrusted, UntrustedFile, UntrustedServer
+from workbench.judging.server import KEY as JUDGE_KEY
+from workbench.judging.server import sent_to
+from workbench.training.events import Untrusted, UntrustedFile, UntrustedJudge, UntrustedServer
 
 
-def ask_to_trust(parent: QWidget, untrusted: Untrusted, then: Callable[[], object],
-                 declined: Callable[[], object]) -> Dialog:
-    """Show what a reward does, and call ``then`` if the person agrees to it, else ``declined``."""
+def ask_to_trust(parent: QWidget, untrusted: Untrusted | UntrustedJudge,
+                 then: Callable[[], object], declined: Callable[[], object]) -> Dialog:
+    """Show what a reward or a judge does, and call ``then`` if the person agrees to it, else
+    ``declined``."""
     if isinstance(untrusted, UntrustedServer):
         dialog, cancel = _about_server(parent, untrusted)
+    elif isinstance(untrusted, UntrustedJudge):
+        dialog, cancel = _about_judge(parent, untrusted)
     else:
         dialog, cancel = _about_file(parent, untrusted)
     dialog.accepted.connect(lambda: then())
@@ -29,24 +34,39 @@ def ask_to_trust(parent: QWidget, untrusted: Untrusted, then: Callable[[], objec
 
 
 def _about_server(parent: QWidget, server: UntrustedServer) -> tuple[Dialog, QPushButton]:
-    dialog = Dialog(parent, "ask_server_question", "Send completions to this server?")
-    layout = dialog.body
-    layout.setSpacing(8)
-    address = label(server.path, "heading", wrap=True)
-    address.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    layout.addWidget(address)
-    layout.addWidget(label(
+    dialog = _sending(
+        parent, "ask_server_question", "Send completions to this server?", server.path,
         "As the reward it is sent every prompt with what the policy writes, and the columns of the "
         "prompt file: in each cycle all completions of the batch, then those that are compared, "
-        f"up to {AT_ONCE} in a request. Who runs it can read and keep them. You are not asked "
-        "again for this address.", wrap=True))
-    layout.addWidget(label(
-        f"A key, if it asks for one, is taken from the environment variable {KEY} and kept "
-        "nowhere.", "muted", wrap=True))
+        f"up to {AT_ONCE} in a request.", KEY)
     dialog.add_accept("&Send to this server", "ask_server",
                       "Ask it now and whenever it is the reward", primary=False)
-    dialog.setMinimumWidth(520)
     return dialog, dialog.finish("Cancel", "Send nothing; nothing is loaded")
+
+
+def _about_judge(parent: QWidget, judge: UntrustedJudge) -> tuple[Dialog, QPushButton]:
+    dialog = _sending(parent, "ask_judge_question", "Send pairs to this server?", judge.path,
+                      sent_to("It", judge.questions), JUDGE_KEY)
+    dialog.add_accept("&Send to this server", "ask_judge_server",
+                      "Ask it now and whenever it is the judge", primary=False)
+    return dialog, dialog.finish("Cancel", "Send nothing")
+
+
+def _sending(parent: QWidget, name: str, title: str, address: str, what: str, key: str) -> Dialog:
+    """Return a dialog that says what is sent to an address."""
+    dialog = Dialog(parent, name, title)
+    layout = dialog.body
+    layout.setSpacing(8)
+    heading = label(address, "heading", wrap=True)
+    heading.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    layout.addWidget(heading)
+    layout.addWidget(label(f"{what} Who runs it can read and keep them. You are not asked again "
+                           "for this address.", wrap=True))
+    layout.addWidget(label(
+        f"A key, if it asks for one, is taken from the environment variable {key} and kept "
+        "nowhere.", "muted", wrap=True))
+    dialog.setMinimumWidth(520)
+    return dialog
 
 
 def _about_file(parent: QWidget, file: UntrustedFile) -> tuple[Dialog, QPushButton]:
