@@ -97,7 +97,7 @@ def test_a_server_is_sent_nothing_before_the_person_agrees(
     asking.wanted = wanted
     dialog = dialog_of(opened)
     assert dialog.model.isEnabled()
-    assert dialog.cost.text().startswith("6 requests, each once more up to 3 times")
+    assert dialog.cost.text().startswith("6 requests, each sent again up to 3 times")
     dialog.accept()
     assert not judged(opened)
     question = opened.window.findChild(QWidget, "ask_judge_question")

@@ -52,7 +52,7 @@ def test_a_server_is_asked_once_it_is_agreed_to(home_with_pairs, server, capsys)
     assert server.paths == []
     said = capsys.readouterr().err
     assert f"{url} is sent the rubric with the prompt and both completions of each pair" in said
-    assert "4 requests now, each once more up to 3 times where the server fails." in said
+    assert "4 requests now, each sent again up to 3 times where the server fails." in said
     assert "add --trust-judge-server" in said
     assert main([*words, "--trust-judge-server"]) == 0
     by = f"judge: tiny at 127.0.0.1:{server.server_port}"

@@ -49,5 +49,5 @@ def name_at(model: str, base: str) -> str:
 def sent_to(base: str, questions: int) -> str:
     """Say what is sent where, and how many requests that takes."""
     return (f"{base} is sent the rubric with the prompt and both completions of each pair, once in "
-            f"each order: {counted(questions, 'request')} now, each once more up to {RETRIES} "
-            "times where the server fails.")
+            f"each order: {counted(questions, 'request')} now, each sent again up to "
+            f"{RETRIES} times where the server fails.")

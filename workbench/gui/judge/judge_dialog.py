@@ -130,8 +130,8 @@ class JudgeDialog(Dialog):
         up_to = "" if by else "up to "
         said = f"{up_to}{counted(questions, 'question')}"
         if chosen.remote:
-            said = (f"{up_to}{counted(questions, 'request')}, each once more up to {RETRIES} times "
-                    f"where the server fails; a key comes from {KEY}")
+            said = (f"{up_to}{counted(questions, 'request')}, each sent again up to {RETRIES} "
+                    f"times where the server fails; a key comes from {KEY}")
         why_not = "" if wanted.rubric else "Say what makes an answer better."
         if not questions:
             why_not = why_not or "It has judged all of them by this rubric."
