@@ -163,6 +163,7 @@ def _parser() -> argparse.ArgumentParser:
     fork.add_argument("--algorithm", metavar="A",
                       help="go on by another algorithm, with the settings that mean the same to it")
     _add_data(fork)
+    _add_reward(fork)
     for command in (train, resume, fork, compare):
         _add_trust(command)
         command.add_argument("--cycles", metavar="N", help="the same as --set num_cycles=N")
@@ -204,10 +205,7 @@ def _add_data(command: argparse.ArgumentParser) -> None:
                               "(default: half the deviation of all)")
 
 
-def _add_models(command: argparse.ArgumentParser) -> None:
-    command.add_argument(
-        "--policy", metavar="P",
-        help="folder, GGUF file, hub name, or smollm2 for SmolLM2-135M-Instruct (default: bundled)")
+def _add_reward(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--reward", metavar="R[=WEIGHT]", action="append",
         help="folder or hub name of a sequence classifier, a Python file, the http(s) address of a "
@@ -227,6 +225,13 @@ def _add_models(command: argparse.ArgumentParser) -> None:
         "--reward-end-token", action=_PartAction, nargs=0, default=[],
         help="end every text with the classifier's end-of-sequence token (EOS), as TRL's "
              "RewardTrainer does; of the --reward just before it")
+
+
+def _add_models(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--policy", metavar="P",
+        help="folder, GGUF file, hub name, or smollm2 for SmolLM2-135M-Instruct (default: bundled)")
+    _add_reward(command)
     command.add_argument(
         "--chat-template", action=argparse.BooleanOptionalAction,
         help="wrap prompts in the policy's chat template (default: with smollm2)")

@@ -38,6 +38,7 @@ from workbench.options import (
     load_command,
     name_of,
     prompts_of,
+    reward_of,
     settings_of,
 )
 from workbench.records import BestOf, RunData
@@ -95,20 +96,22 @@ def fork(options: argparse.Namespace) -> int:
     """Begin a run where another stood; the exit status is that of :func:`train`."""
     try:
         changes: dict[str, Any] = settings_of(options)
-    except UsageError as error:
+        reward = reward_of(options) if options.reward else None
+    except (PartError, UsageError) as error:
         return unusable(error)
     if options.algorithm is None:
         if options.data is not None:
             return unusable(UsageError(
                 "--data goes with --algorithm: a fork that learns as before learns from the same."))
-        return _run(options, do.Fork(options.run, options.cycle, changes, name_of(options)))
+        return _run(options, do.Fork(
+            options.run, options.cycle, changes, name_of(options), reward=reward))
     try:
         algorithm = algorithm_named_by(options.algorithm)
         data = data_of(options, algorithm)
         with opened(options) as engine:
             return engine.run(do.Fork(
                 options.run, options.cycle, changes, name_of(options), algorithm=algorithm.name,
-                data=_made(engine.store, data, options, algorithm)))
+                data=_made(engine.store, data, options, algorithm), reward=reward))
     except (DataError, PromptFileError, StoreError, UsageError) as error:
         return unusable(error)
 

@@ -39,7 +39,7 @@ def load_command(options: argparse.Namespace) -> do.LoadModels:
         PartError: a reward is not named as one is.
     """
     policy, chat = _policy(options)
-    return do.LoadModels(policy, _reward(options), chat)
+    return do.LoadModels(policy, reward_of(options), chat)
 
 
 def algorithm_named_by(name: str) -> Algorithm:
@@ -106,7 +106,12 @@ def name_of(options: argparse.Namespace) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in options.name).split())
 
 
-def _reward(options: argparse.Namespace) -> tuple[RewardPart, ...]:
+def reward_of(options: argparse.Namespace) -> tuple[RewardPart, ...]:
+    """Return the parts of the reward that the command line names.
+
+    Raises:
+        PartError: one is not named as one is.
+    """
     parts = [parse_part(text) for text in options.reward or ["bundled"]]
     for name, told in (("label", options.reward_label), ("reads", options.reward_reads),
                        ("end_token", options.reward_end_token)):

@@ -32,6 +32,7 @@ from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
+from workbench.training.reward_parts import RewardPart
 
 pytestmark = pytest.mark.slow
 CHANGED = [("learning_rate", 1e-4, 5e-5, "person")]
@@ -265,6 +266,34 @@ def test_a_fork_is_asked_for_with_checkpoint_settings_and_name(opened: Opened) -
     asked.name.setText("Bold")
     asked.accept()
     assert opened.sent == [do.Fork(1, 2, {"learning_rate": 2e-4, "seed": 3}, "Bold")]
+
+
+@pytest.mark.usefixtures("family")
+def test_a_fork_may_go_on_with_the_reward_in_models(opened: Opened) -> None:
+    ready(opened)
+    opened.window.models.reward.set_source("/models/reward")  # the run's
+    select(opened, 1)
+    opened.window.actions_["fork_run"].trigger()
+    asked = dialog(opened)
+    assert not asked.with_reward.isVisibleTo(asked)
+    asked.reject()
+    asked.deleteLater()
+    QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    opened.window.models.reward.set_source("/models/other")
+    opened.window.actions_["fork_run"].trigger()
+    asked = dialog(opened)
+    assert asked.with_reward.isVisibleTo(asked)
+    assert asked.with_reward.text() == "With the reward in Models: other"
+    asked.form.commit()
+    assert asked._summary.text() == "Nothing changes: it goes the way Run 1 went."
+    asked.with_reward.click()
+    assert "It goes on with other, and keeps no scores of reward" in asked._summary.text()
+    asked.choose(0)
+    assert "Choose a later checkpoint" in asked._summary.text()
+    assert not asked.ok.isEnabled()
+    asked.choose(2)
+    asked.accept()
+    assert opened.sent == [do.Fork(1, 2, reward=(RewardPart("/models/other"),))]
 
 
 @pytest.mark.usefixtures("family")

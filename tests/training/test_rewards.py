@@ -9,7 +9,7 @@ from helpers.reward_server import serving
 
 from workbench.assets import EXAMPLE_REWARDS
 from workbench.cli import parse as parse_words
-from workbench.options import _reward
+from workbench.options import reward_of
 from workbench.ppo.hyperparameters import parse
 from workbench.training import commands as do
 from workbench.training import events as ev
@@ -288,7 +288,7 @@ def test_a_run_of_a_version_before_reads_as_its_tokenizer_suggests():
 def test_the_command_line_says_how_the_reward_before_reads():
     options = parse_words(["train", "--reward", "org/a", "--reward-reads", "segments",
                            "--reward", "org/b=2", "--reward-label", "1", "--reward-end-token"])
-    assert _reward(options) == (
+    assert reward_of(options) == (
         RewardPart("org/a", reads="segments"), RewardPart("org/b", 2.0, 1, end_token=True))
 
 

@@ -68,6 +68,8 @@ class Trainer(ABC, Generic[S]):
     PREPARATION: ClassVar[int] = 0
     """To be raised when something else comes of the same settings."""
     FOOTPRINT: ClassVar[type[Footprint[Any]]] = Footprint
+    OF_REWARD: ClassVar[tuple[str, ...]] = ()
+    """The :attr:`numbers` that say something of the reward: another one begins without them."""
     STEERED_BY: ClassVar[tuple[str, ...]] = ()
     """How the names in a snapshot begin of what the policy writes by beside its weights."""
     MAKES: ClassVar[str] = "policy"

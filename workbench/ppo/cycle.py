@@ -70,6 +70,7 @@ class PPOTrainer(OnPolicyTrainer[Hyperparameters]):
 
     MADE_WITH = (*OnPolicyTrainer.MADE_WITH, "value_model", "advantage_estimator")
     FOOTPRINT = ValueFootprint
+    OF_REWARD = ("score_mean", "score_std")
     PREPARED_BY = DECIDED_BY
     PREPARATION = 3
 
@@ -152,8 +153,8 @@ class PPOTrainer(OnPolicyTrainer[Hyperparameters]):
     @property
     def numbers(self) -> dict[str, float]:
         """The numbers of a snapshot: all that is carried on beside weights and optimiser."""
-        return super().numbers | {"kl_coef": self.kl_coef, "score_mean": self.score_mean,
-                                  "score_std": self.score_std}
+        scale = {"score_mean": self.score_mean, "score_std": self.score_std}
+        return super().numbers | {"kl_coef": self.kl_coef} | (scale if self._scale_known else {})
 
     def restore_numbers(self, numbers: Mapping[str, float]) -> None:
         """Take over the :attr:`numbers` of a snapshot alone."""
@@ -161,9 +162,12 @@ class PPOTrainer(OnPolicyTrainer[Hyperparameters]):
         if "kl_coef" not in numbers:  # another algorithm's: the next batch gives the scale
             return
         self.kl_coef = numbers["kl_coef"]
-        self.score_mean, self.score_std = numbers["score_mean"], numbers["score_std"]
-        # Before the first cycle it is known only where values were prepared.
-        self._scale_known = self.position > 0 or (self.score_mean, self.score_std) != (0.0, 1.0)
+        # Before the first cycle the scale is known only where values were prepared, and of another
+        # reward it is not.
+        self.score_mean, self.score_std = (
+            numbers.get(name, kept) for name, kept in (("score_mean", 0.0), ("score_std", 1.0)))
+        self._scale_known = "score_mean" in numbers and (
+            self.position > 0 or (self.score_mean, self.score_std) != (0.0, 1.0))
 
     # -- before the first cycle
 

@@ -21,11 +21,12 @@ Change = tuple[str, object, object, str]
 def fork(
     db: Database, parent: int, cycle: int, *, run_id: int, identity: str, name: str,
     hyperparameters: Mapping[str, object], changes: Iterable[Change], moment: str, owner: str,
-    other: Mapping[str, object],
+    other: Mapping[str, object], keep: bool = True,
 ) -> None:
     """Add the running run ``run_id`` that stands where ``parent`` stood after ``cycle``.
 
     ``changes`` are journaled for the next cycle; of ``other`` columns it has values of its own.
+    Without ``keep`` it has nothing of what was recorded up to there.
     """
     _copy(db, parent, cycle, {
         **other,
@@ -33,7 +34,7 @@ def fork(
         "created_at": moment, "status": "running", "owner": owner, "note": "", "cycles": cycle,
         "hyperparameters": json.dumps(hyperparameters)})
     # A fork of the beginning makes its own start completions: the settings may differ.
-    if cycle:
+    if cycle and keep:
         _copy_rows(db, parent, run_id, until=cycle)
     replace_changes(db, run_id, cycle + 1, changes, moment)
 

@@ -298,18 +298,19 @@ class Queries:
     def metric_spans(
         self, headlines: Mapping[str, str], run_id: int | None = None
     ) -> dict[int, tuple[float, float]]:
-        """Return a metric of the first and last cycle of every run, or of one.
+        """Return a metric of the first cycle that is kept, and of the last, of every run or of one.
 
         Args:
             headlines: which metric, by the run's algorithm.
         """
         chosen = " ".join("when ? then ?" for _ in headlines)
-        cell = ("(select value from metrics m where m.run_id = r.id and m.cycle = {} "
-                f"and m.name = case r.algorithm {chosen} end)")
+        cell = ("(select value from metrics m where m.run_id = r.id {} "
+                f"and m.name = case r.algorithm {chosen} end order by m.cycle limit 1)")
         given = [text for pair in headlines.items() for text in pair]
         which, one = ("", []) if run_id is None else (" where id = ?", [run_id])
         rows = self._db.query(
-            f"select id, {cell.format(1)} as first, {cell.format('r.cycles')} as last "
+            f"select id, {cell.format('')} as first, "
+            f"{cell.format('and m.cycle = r.cycles')} as last "
             f"from runs r{which}", [*given, *given, *one])
         return {row["id"]: (row["first"], row["last"]) for row in rows
                 if row["first"] is not None and row["last"] is not None}

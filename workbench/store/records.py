@@ -96,6 +96,23 @@ class RunRecord:
     ``completions``, a ``summary`` of what was read and left out, and the ``digest`` of all; nothing
     where there is none."""
 
+    @property
+    def reward_since(self) -> int:
+        """The last cycle before its present reward; 0: it has had no other. Of a fork with another
+        reward nothing is kept from before, for scores of two rewards are not to be compared."""
+        now = _sources(self.models)
+        history: Any = self.models.get("before", ())
+        for before in reversed(history):
+            if _sources(before) != now:
+                return int(before["until_cycle"])
+        return 0
+
+
+def _sources(models: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Return what tells a reward from another, of what is kept of models."""
+    return [(part["source"], part["weight"], part["label"], part.get("reads", "auto"),
+             part.get("end_token", False)) for part in models.get("reward", ())]
+
 
 @dataclass(frozen=True, slots=True)
 class SweepRecord:

@@ -117,6 +117,14 @@ def health_rows(run_id: int, health: Iterable[HealthRecord]) -> list[Row]:
              "sentence": h.sentence} for h in health]
 
 
+def with_history(before: Mapping[str, Any], models: Mapping[str, Any], cycle: int) -> str:
+    """Return the models that a run goes on with after ``cycle``, as the database keeps them, with
+    those ``before``."""
+    earlier = {name: value for name, value in before.items() if name != "before"}
+    history = [*before.get("before", ()), {"until_cycle": cycle, **earlier}]
+    return json.dumps({**models, "before": history})
+
+
 def quantile_rows(
     run_id: int, cycle: int, traces: Iterable[TokenTrace], more: Mapping[str, ArrayLike]
 ) -> list[Row]:

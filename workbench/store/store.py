@@ -41,6 +41,7 @@ from workbench.store.rows import (
     prompt_row,
     quantile_rows,
     trace_rows,
+    with_history,
 )
 from workbench.store.run_locks import RunLocks, this_process
 from workbench.store.schema import open_database
@@ -262,19 +263,26 @@ class Store(Queries):
     def fork_run(
         self, parent: int, cycle: int, *, name: str, hyperparameters: Mapping[str, object],
         changes: Sequence[branches.Change], about: str = "", algorithm: str = "",
-        data: RunData | None = None,
+        data: RunData | None = None, reward: str = "",
+        models: Mapping[str, object] | None = None,
     ) -> Future[int]:
         """Record a new running run that stands where ``parent`` stood after ``cycle``, with its
         checkpoint; the future gives its number. ``hyperparameters`` are those of its start,
         ``changes`` what its next cycle uses first; ``about`` follows the number in the name where
         there is no ``name``. With an ``algorithm``, which is not the parent's, ``hyperparameters``
-        are those of its first own cycle, and ``data`` is what it learns from."""
+        are those of its first own cycle, and ``data`` is what it learns from. With a ``reward``,
+        which is not the parent's, ``models`` are what it goes on with, and it has nothing of what
+        was recorded before."""
         other: dict[str, object] = {}
+        if models is not None:
+            run = self.run(parent)
+            other = {"reward": reward, "models": with_history(
+                run.models if run else {}, models, cycle)}
         pairs = None
         if algorithm:
             pairs, about_data = pack_pairs(data) if data is not None else (None, None)
-            other = {"algorithm": algorithm, "data": about_data,
-                     "past": self._past(parent, cycle)}
+            other |= {"algorithm": algorithm, "data": about_data,
+                      "past": self._past(parent, cycle)}
         made: list[tuple[int, str]] = []
 
         def write(db: Database) -> int:
@@ -284,7 +292,7 @@ class Store(Queries):
                 db, parent, cycle, run_id=run_id, identity=identity,
                 name=name or f"Run {run_id}{about and f': {about}'}",
                 hyperparameters=hyperparameters, changes=changes, moment=now(),
-                owner=this_process(), other=other)
+                owner=this_process(), other=other, keep=models is None)
             if pairs is not None:
                 _upsert(db, "pair_sets", [pairs])
             self.run_locks.take(run_id)
@@ -334,10 +342,8 @@ class Store(Queries):
         """Record that a run goes on after ``cycle`` with models other than it began with."""
         def write(db: Database) -> None:
             run = db.execute("select models from runs where id = ?", [run_id]).fetchone()
-            before = json.loads(run[0] or "{}")
-            history = before.pop("before", [])
-            whole = {**models, "before": [*history, {"until_cycle": cycle, **before}]}
-            db.table("runs").update(run_id, {"models": json.dumps(whole)})
+            whole = with_history(json.loads(run[0] or "{}"), models, cycle)
+            db.table("runs").update(run_id, {"models": whole})
         return self._writer.submit(write)
 
     def set_status(self, run_id: int, status: Status, note: str = "") -> Future[None]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from workbench.algorithms import algorithm_of, carried_over, find_algorithm
+from workbench.health import Watch
 from workbench.models.policy import UnsupportedModelError
 from workbench.models.policy_tokenizer import PromptError
 from workbench.settings import Settings, Value
@@ -15,7 +16,7 @@ from workbench.training.commands import Fork, GoBack, ResumeRun
 from workbench.training.failures import explain
 from workbench.training.models import Models
 from workbench.training.pair_data import DataError
-from workbench.training.run import Resumed, ResumeError, Run, read_checkpoint
+from workbench.training.run import Resumed, ResumeError, Run, read_checkpoint, without_reward
 from workbench.training.scored_data import data_for
 
 if TYPE_CHECKING:
@@ -35,8 +36,19 @@ class Continuation:
     overruled: Sequence[ChangeRecord] = ()
     """Later changes that are not made again."""
 
-    def record(self, store: Store) -> tuple[str, int | None]:
+    @property
+    def other_reward(self) -> bool:
+        """Whether it is a fork that goes on with another reward."""
+        return isinstance(self.command, Fork) and self.command.reward is not None
+
+    def record(
+        self, store: Store, reward: str, models: Mapping[str, object]
+    ) -> tuple[str, int | None]:
         """Let the store know; the run's number may become another.
+
+        Args:
+            reward: what the reward in memory is called.
+            models: what is kept of the models in memory.
 
         Returns:
             the run's name, and the number of the abandoned branch.
@@ -55,8 +67,10 @@ class Continuation:
             other = start is not None and start.algorithm != algorithm
             run.id = store.fork_run(
                 run.id, run.cycle, name=command.name, about=command.about, changes=changes,
-                hyperparameters=parent if run.cycle and not other else run.hp.model_dump(),
-                algorithm=algorithm if other else "", data=self.resumed.data).result()
+                hyperparameters=parent if run.cycle and not (other or self.other_reward)
+                else run.hp.model_dump(),
+                algorithm=algorithm if other else "", data=self.resumed.data, reward=reward,
+                models=models if self.other_reward else None).result()
             made = store.run(run.id)
             return (made.name if made else ""), None
         abandoned = None
@@ -78,6 +92,7 @@ def plan(store: Store, command: ResumeRun | GoBack | Fork) -> Continuation:
         HyperparameterError: the changes cannot be.
     """
     resumed = read_checkpoint(store, command.run_id, command.cycle)
+    command, resumed = _with_reward(command, resumed)
     run, changes = resumed.run, dict(command.changes)
     if isinstance(command, Fork) and command.algorithm not in ("", algorithm_of(run.hp).name):
         return _into_another(store, command, resumed)
@@ -106,6 +121,24 @@ def plan(store: Store, command: ResumeRun | GoBack | Fork) -> Continuation:
     return Continuation(
         command, resumed, run.hp.with_changes({name: value for name, (value, _) in soon.items()}),
         abandons=later and another, overruled=overruled)
+
+
+def _with_reward(
+    command: ResumeRun | GoBack | Fork, resumed: Resumed
+) -> tuple[ResumeRun | GoBack | Fork, Resumed]:
+    """Return a fork with the reward that it is to go on with, if that is another one."""
+    if not isinstance(command, Fork) or command.reward is None:
+        return command, resumed
+    if command.reward == resumed.models.parts:
+        return replace(command, reward=None), resumed
+    if not resumed.run.cycle:
+        raise ResumeError("At its start a run has learned nothing yet: begin a new one with "
+                          "the other reward.")
+    resumed.run.compared_start, resumed.run.score = False, None
+    resumed.run.health = Watch(resumed.run.health.rules, resumed.run.health.watched)
+    return command, replace(
+        resumed, models=replace(resumed.models, reward=command.reward),
+        snapshot=without_reward(resumed))
 
 
 def _into_another(store: Store, command: Fork, resumed: Resumed) -> Continuation:

@@ -134,6 +134,9 @@ class Fork:
     """Learn by another one from there on; ``changes`` are settings of it, and ``data`` is what it
     learns from, as that of :class:`Start`."""
     data: RunData | tuple[int, ...] | None = None
+    reward: tuple[RewardPart, ...] | None = None
+    """Go on with this reward; None: with that of the run. Where it is another one, the fork keeps
+    nothing of what the other has judged."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from workbench.algorithms import find_algorithm, read_settings, shown_as
+from workbench.algorithms import algorithm_of, find_algorithm, read_settings, shown_as
 from workbench.health import Watch
 from workbench.records import Completion, RunData
 from workbench.settings import Settings
@@ -179,7 +179,9 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
     settings.setdefault("control_tokens", "tokens")
     run = Run(
         record.id, read_settings(record.algorithm, settings),
-        tuple(store.run_prompts(record.id)), cycle=cycle, compared_start=cycle > 0,
+        tuple(store.run_prompts(record.id)), cycle=cycle,
+        compared_start=cycle > 0 and (
+            cycle > record.reward_since or bool(store.completions(record.id, cycle))),
         checkpointed=cycle, score=score)
     watched = run.health.watched
     for name, series in (store.metrics(record.id, watched) if watched else {}).items():
@@ -187,9 +189,22 @@ def read_checkpoint(store: Store, run_id: int, cycle: int | None) -> Resumed:
                                if at <= cycle])
     run.health.before = frozenset(h.rule for h in store.health(record.id) if h.cycle == cycle)
     models = LoadModels.recorded(record.policy, record.models)
-    return Resumed(
+    found = Resumed(
         run, record.name, models, record.models, snapshot, store.run_prompt_ids(record.id),
         store.run_data(record.id))
+    of_another = 0 < cycle == record.reward_since
+    return replace(found, snapshot=without_reward(found)) if of_another else found
+
+
+def without_reward(
+    found: Resumed,
+) -> tuple[Mapping[str, np.ndarray], Mapping[str, float]] | None:
+    """Return the snapshot of a run without what it knows of its reward."""
+    if found.snapshot is None:
+        return None
+    arrays, numbers = found.snapshot
+    known = algorithm_of(found.run.hp).trainer().OF_REWARD
+    return arrays, {name: n for name, n in numbers.items() if name not in known}
 
 
 def records(written: Sequence[Completion], run: Run) -> list[CompletionRecord]:

@@ -145,7 +145,7 @@ class Runner:
         self._go_on_or_end()
         if self.run is not None:
             self._emit(ev.Progress(
-                self.run.id, self.run.cycle + 1 if self.run.compared_start else 0,
+                self.run.id, self.run.cycle + self.run.compared_start,
                 self.run.hp.num_cycles, phase, done, total))
 
     def tell(self, part: str, numbers: Mapping[str, float]) -> None:

@@ -22,13 +22,14 @@ _AGAIN = "it is made again when the run is resumed"
 
 
 def start_record(store: Store, run: Run, written: Sequence[Completion], emit: Emit) -> Unwritten:
-    """Return what records the start policy's completions, then says that they are there."""
+    """Return what records the completions of the policy that the run began with, then says that
+    they are there."""
     completions = records(written, run)
 
     def write() -> None:
-        store.record_comparison(run.id, 0, completions).result()
+        store.record_comparison(run.id, run.cycle, completions).result()
         run.compared_start = True
-        emit(ev.ComparisonReady(run.id, 0))
+        emit(ev.ComparisonReady(run.id, run.cycle))
     return Unwritten("the start policy's completions", _AGAIN, write)
 
 

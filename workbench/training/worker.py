@@ -288,11 +288,15 @@ class Worker:
         changed = self._models.changed_since(planned.resumed.models.parts)
         self._models.estimate(run.hp, run.prompts, _known(run.hp, planned.resumed.data), self._emit)
         try:
-            name, abandoned = planned.record(self._store)
+            now = self._models.record()
+            facts = self._models.facts
+            reward = facts.reward if facts is not None else None
+            name, abandoned = planned.record(
+                self._store, reward.source if reward else "", now)
             if self._models.trainer is not None:
                 self._store.record_prompt_ids(run.id, self._models.trainer.prompt_ids)
-            now = self._models.record()
-            if changed or now["threads"] != planned.resumed.record.get("threads"):
+            if not planned.other_reward and (
+                    changed or now["threads"] != planned.resumed.record.get("threads")):
                 self._store.record_models(run.id, run.cycle, now).result()
         except Exception as error:
             self._store.run_locks.release(run.id)
@@ -303,6 +307,9 @@ class Worker:
             run.pause_after_cycle = command.step or command.into
         parent = planned.resumed.name if isinstance(command, do.Fork) else ""
         notes = [f"{changed[0]} has changed since the run began."] if changed else []
+        if planned.other_reward and reward is not None:
+            notes.append(f"From here on {reward.name} is the reward, so that nothing that another "
+                         "one has judged is shown with it.")
         if isinstance(command, do.Fork) and command.changes and not run.cycle and (
                 self._models.trainer is not None):
             notes += algorithm_of(run.hp).remarks(run.hp, self._models.trainer.brings_values)

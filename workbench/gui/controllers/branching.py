@@ -88,6 +88,7 @@ class Branching(QObject):
             self._window, self._store, run, partial(self._go_on, run.name), back=back,
             changes=changes, warning=self._warning(run, back=back),
             on_display="" if shown is None or shown.id == run.id else shown.name,
+            reward=self._window.models.wanted().parts,
             cycle_in_hand=(alive is not None and alive.id == run.id
                            and self._window.state is State.RUNNING))
 

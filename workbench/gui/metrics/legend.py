@@ -77,8 +77,9 @@ def name_runs(runs: Sequence[RunData], records: Mapping[int, RunRecord]) -> None
             continue
         run.name = record.name
         parent = records.get(record.parent or 0)
+        another = " with another reward" if record.reward_since else ""
         run.origin = (record.parent_cycle, f"Forked from {parent.name} after cycle "
-                      f"{record.parent_cycle}") if parent else None
+                      f"{record.parent_cycle}{another}") if parent else None
         run.first = shared_until(record, records, shown)
 
 

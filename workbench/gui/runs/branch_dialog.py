@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtGui import QPaintEvent
 from PySide6.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QHBoxLayout,
     QHeaderView,
@@ -40,7 +41,9 @@ from workbench.learning.metrics import COMPARED, KL
 from workbench.settings import HyperparameterError, Value
 from workbench.store.records import RunRecord, Series
 from workbench.store.store import Store
-from workbench.training.commands import Fork, GoBack
+from workbench.training.commands import Fork, GoBack, LoadModels
+from workbench.training.names import reward_name, reward_of
+from workbench.training.reward_parts import RewardPart
 
 _COLUMNS = (("After cycle", "The last cycle the checkpoint knows"),
             (find_metric(COMPARED).label,
@@ -57,17 +60,22 @@ class BranchDialog(Dialog):
 
     ``warning`` says what becomes of a run that is alive. With ``cycle_in_hand`` that is this run,
     and the end of its present cycle can be chosen too. ``on_display`` names the run that the window
-    shows, where it is another one.
+    shows, where it is another one. ``reward`` is the one chosen in Models: a fork may go on with it
+    where it is not the run's.
     """
 
     def __init__(
         self, parent: QWidget, store: Store, run: RunRecord, then: Callable[[Fork | GoBack], None],
         *, back: bool = False, changes: Mapping[str, Value] | None = None,
         warning: str = "", cycle_in_hand: bool = False, on_display: str = "",
+        reward: Sequence[RewardPart] = (),
     ) -> None:
         super().__init__(parent, "go_back_dialog" if back else "fork_dialog",
                          f"Go back in {run.name}" if back else f"Fork {run.name}")
         self._store, self._run, self._then, self._back = store, run, then, back
+        known = (LoadModels.recorded(run.policy, run.models).parts if "reward" in run.models
+                 else (RewardPart(run.reward),))
+        self._reward = () if back or tuple(reward) == known else tuple(reward)
         self._own = next((a for a in algorithms.ALGORITHMS if a.name == run.algorithm), None)
         self._algorithm = self._own or algorithm_of_run(run)
         self._settings = self._algorithm.settings
@@ -121,13 +129,17 @@ class BranchDialog(Dialog):
         else:
             self._then(Fork(
                 self._run.id, self.cycle, changes, self.name.text().strip(),
-                algorithm=self._algorithm.name if self._is_other() else ""))
+                algorithm=self._algorithm.name if self._is_other() else "",
+                reward=self._reward if self._takes_reward() else None))
         super().accept()
 
     def choose_algorithm(self, name: str) -> None:
         """Go on by the algorithm of this name."""
         found = next(a for a in self._others if a.name == name)
         self.algorithm_field.setCurrentIndex(self._others.index(found))
+
+    def _takes_reward(self) -> bool:
+        return self.with_reward.isChecked() and bool(self._reward)
 
     def _is_other(self) -> bool:
         return self._own is not None and self._algorithm is not self._own
@@ -229,16 +241,23 @@ class BranchDialog(Dialog):
         elif self._is_other():
             text = "It keeps the settings that mean the same to both."
         else:
-            text = ("No setting changes." if later else
+            text = ("No setting changes." if later or self._takes_reward() else
                     f"Nothing changes: it goes the way {self._run.name} went.")
         if self._is_other() and not problems:
             text = f"It goes on by {self._algorithm.title}. {text}"
+        early = self._takes_reward() and self._begins() == 0
+        if self._takes_reward() and not problems:
+            text += (" Choose a later checkpoint: from the beginning, Start trains with the other "
+                     "reward." if early else
+                     f" It goes on with {reward_name(self._reward)}, and keeps no scores of "
+                     f"{reward_of(self._run)}: the two are not to be compared.")
         if later and not problems:
             text += (f" What {self._run.name} changed after that is not repeated: "
                      f"{'; '.join(later)}.")
         self._summary.setText(text)
         set_look(self._summary, role="error" if problems else "" if changes else "muted")
-        enable(self.ok, not problems, "There is something to mend first; it is said below.")
+        enable(self.ok, not (problems or early),
+               "There is something to mend first; it is said below.")
 
     def _build(self, warning: str, on_display: str) -> None:
         other = f"{self._run.name} is selected in Runs; the window shows {on_display}. "
@@ -284,6 +303,13 @@ class BranchDialog(Dialog):
         row.addWidget(self._learns_by)
         row.addWidget(self.algorithm_field, 1)
         left.addLayout(row)
+        self.with_reward = named(
+            QCheckBox(f"With the reward in Models: {reward_name(self._reward)}"), "fork_reward",
+            "With the reward chosen in Models",
+            "The policy goes on learning from where it stands, by the other reward")
+        self.with_reward.setVisible(bool(self._reward))
+        self.with_reward.toggled.connect(self._say)
+        left.addWidget(self.with_reward)
         left.addWidget(label("Checkpoint", "heading"))
         left.addWidget(self.checkpoints, 1)
         self._warning = label("", "warning", wrap=True)

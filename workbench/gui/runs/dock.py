@@ -304,7 +304,8 @@ class RunsDock(QWidget):
     def _describe(self, run: RunRecord) -> str:
         origin = self.model.origin(run)
         said = describe(run, self._store.changes(run.id))
-        said = f"Forked {origin}. {said}" if origin else said
+        another = ", with another reward" if run.reward_since else ""
+        said = f"Forked {origin}{another}. {said}" if origin else said
         return f"{said} {elsewhere(run)}" if self._store.is_elsewhere(run) else said
 
     def make_menu(self) -> QMenu:
