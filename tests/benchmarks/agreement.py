@@ -44,6 +44,11 @@ MARK_QUANTITIES = {
     "good": "reward of the good",
     "bad": "reward of the bad",
 }
+SCORE_QUANTITIES = {
+    "scores": "scores",
+    "loss": "loss",
+    "margins": "score margin",
+}
 GROUP_QUANTITIES = {
     "logprobs": "log-probabilities, policy",
     "ref_logprobs": "log-probabilities, reference",
@@ -90,17 +95,17 @@ def compare_numbers(
 def compare_steps(
     work: Work, pythons: Mapping[str, Path], folder: Path, settings: dict[str, str]
 ) -> list[str]:
-    """Take the same steps on the same texts by our DPO, KTO or GRPO, and by TRL 1.16.0's, and
-    compare losses, log-probabilities and, after a single step, all weights. Returns the lines of a
-    table.
+    """Take the same steps on the same texts by our DPO, KTO, reward model or GRPO, and by TRL
+    1.16.0's, and compare losses, log-probabilities or scores and, after a single step, all weights.
+    Returns the lines of a table.
 
     Raises:
         DisagreementError: some quantity is too far apart.
     """
     found: dict[str, dict[str, float]] = {}
     moves: dict[str, float] = {}
-    names = {"dpo": PAIR_QUANTITIES, "kto": MARK_QUANTITIES, "grpo": GROUP_QUANTITIES}[
-        work.algorithm]
+    names = {"dpo": PAIR_QUANTITIES, "kto": MARK_QUANTITIES, "reward": SCORE_QUANTITIES,
+             "grpo": GROUP_QUANTITIES}[work.algorithm]
     for title, told in _cases(work).items():
         ours, theirs = (folder / f"{side}.npz" for side in ("ours", "theirs"))
         with ExitStack() as stack:
@@ -125,7 +130,7 @@ def _cases(work: Work) -> dict[str, Work]:
         told = replace(work, learning_rate=RATE, rows=work.rows // work.mini_batches,
                        mini_batches=1, epochs=1, ragged=True)
         return {loss: replace(told, loss=loss) for loss in ("sigmoid", "ipo", "hinge")}
-    if work.algorithm == "kto":
+    if work.algorithm in ("kto", "reward"):
         return {"one step": replace(
             work, learning_rate=RATE, rows=work.rows // work.mini_batches, mini_batches=1, epochs=1,
             ragged=True)}

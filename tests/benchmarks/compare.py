@@ -1,4 +1,4 @@
-"""Our PPO cycle, DPO, KTO and GRPO against TRL's, on the same work:
+"""Our PPO cycle, DPO, KTO, reward model and GRPO against TRL's, on the same work:
 ``python tests/benchmarks/compare.py --help``."""
 
 from __future__ import annotations
@@ -25,10 +25,12 @@ from table import render
 from work import OF, SHAPES, SIDES, Work
 
 _RESULTS = Path(__file__).with_name("RESULTS.md")
-_NAMES = {"ppo": "", "dpo": "DPO: ", "kto": "KTO: ", "grpo": "GRPO: "}
+_NAMES = {"ppo": "", "dpo": "DPO: ", "kto": "KTO: ", "reward": "Reward model: ",
+          "grpo": "GRPO: "}
 _HEADINGS = {"ppo": "# The workbench's PPO cycle against TRL's",
              "dpo": "# The workbench's DPO against TRL's",
              "kto": "# The workbench's KTO against TRL's",
+             "reward": "# The workbench's training of a reward model against TRL's",
              "grpo": "# The workbench's GRPO cycle against TRL's"}
 
 
@@ -105,7 +107,7 @@ def _works(options: argparse.Namespace, shape: str, models: Path) -> list[Work]:
         return Work(shape, str(models), ragged=responses == "ragged", threads=options.threads,
                     algorithm=options.algorithm, **{**more, **smaller})
 
-    if options.algorithm in ("dpo", "kto"):
+    if options.algorithm in ("dpo", "kto", "reward"):
         return [work(responses, rows=128, mini_batches=4) for responses in options.responses]
     if options.algorithm == "grpo":
         group = 4 if options.quick else 8
@@ -143,7 +145,8 @@ def _processor() -> str:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Compare our PPO, DPO, KTO or GRPO with TRL's.")
+    parser = argparse.ArgumentParser(
+        description="Compare our PPO, DPO, KTO, reward model or GRPO with TRL's.")
     parser.add_argument("--algorithm", choices=OF, default="ppo")
     parser.add_argument("--venvs", help="folder for TRL's environments (default: a user cache)")
     parser.add_argument("--sides", nargs="+", choices=SIDES, help="default: all of the algorithm")

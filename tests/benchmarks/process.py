@@ -20,6 +20,9 @@ _SCRIPTS = {
     "ours-dpo": "side_ours_dpo.py",
     "ours-kto": "side_ours_kto.py",
     "trl-1.16.0-kto": "side_trl_1_16_kto.py",
+    "ours-reward": "side_ours_reward.py",
+    **dict.fromkeys(
+        ("trl-1.16.0-reward", "trl-1.16.0-reward-defaults"), "side_trl_1_16_reward.py"),
     "trl-1.12.0": "side_trl_1_12.py", "trl-0.11.4": "side_trl_0_11.py",
     **dict.fromkeys(("trl-1.16.0-dpo", "trl-1.16.0-dpo-defaults"), "side_trl_1_16_dpo.py"),
     "trl-1.16.0-grpo": "side_trl_1_16_grpo.py",

@@ -19,7 +19,7 @@ from work import EOS, PAD, SHAPES, Work, word
 def lengths(work: Work, cycle: int) -> list[int]:
     """Return the response length of every row: all full, or half on average. Of pairs, the chosen
     and the rejected one in turn, and of marked completions, the same in every cycle."""
-    if work.algorithm == "dpo":
+    if work.algorithm in ("dpo", "reward"):
         return [len(ids) for pair in pairs(work) for ids in pair[1:]]
     if work.algorithm == "kto":
         return [len(completion) for _, completion, _ in marks(work)]

@@ -26,6 +26,11 @@ OF = {
         "ours-kto": "the workbench",
         "trl-1.16.0-kto": "TRL 1.16.0",
     },
+    "reward": {
+        "ours-reward": "the workbench",
+        "trl-1.16.0-reward": "TRL 1.16.0",
+        "trl-1.16.0-reward-defaults": "TRL 1.16.0, 8 pairs at once, recomputing",
+    },
     "grpo": {
         "ours-grpo": "the workbench",
         "trl-1.16.0-grpo": "TRL 1.16.0",
@@ -41,6 +46,11 @@ EOS, PAD = 0, 1
 def word(token: int) -> str:
     """Return how a token is spelled: one word a token, so that text and ids say the same."""
     return {EOS: "<eos>", PAD: "<pad>"}.get(token, f"w{token}")
+
+
+def head_weights(width: int) -> list[float]:
+    """Return the weights of the head that a reward model begins with."""
+    return [0.2 * ((7 * i) % 11 / 10 - 0.5) for i in range(width)]
 
 
 @dataclass(frozen=True)
@@ -97,15 +107,16 @@ class Work:
     group: int = 1
     """Completions of each prompt (GRPO)."""
     loss: str = "sigmoid"
-    """Of pairs (DPO, of which ``rows`` are those of a cycle, and mini-batches its steps; of KTO
-    they are completions)."""
+    """Of pairs (DPO and reward models, of which ``rows`` are those of a cycle, and mini-batches its
+    steps; of KTO they are completions)."""
 
     @property
     def label(self) -> str:
         """The comparison in a few words."""
         ends = "ragged" if self.ragged else "full"
-        if self.algorithm == "dpo":
-            return (f"DPO: {self.shape}, {self.mini_batches} steps of "
+        if self.algorithm in ("dpo", "reward"):
+            name = "DPO" if self.algorithm == "dpo" else "Reward model"
+            return (f"{name}: {self.shape}, {self.mini_batches} steps of "
                     f"{self.rows // self.mini_batches} pairs, {ends} completions")
         if self.algorithm == "kto":
             return (f"KTO: {self.shape}, {self.mini_batches} steps of "
@@ -132,7 +143,8 @@ def flops(work: Work, lengths: list[int], *, separate_value_model: bool) -> floa
     through the reference and the reward model, and three times in each epoch (forward, and twice
     that backward). The head counts over response tokens only. DPO samples and scores nothing, and
     has one epoch; nor does KTO, which reads as many completions behind other prompts, by policy and
-    reference; GRPO has no reference where no KL is in its loss.
+    reference; a reward model has no head to speak of and reads no reference; GRPO has no reference
+    where no KL is in its loss.
     """
     shape = SHAPES[work.shape]
     reward = Shape("gpt2", REWARD_LAYERS, REWARD_WIDTH, REWARD_HEADS, shape.vocabulary)
@@ -145,6 +157,9 @@ def flops(work: Work, lengths: list[int], *, separate_value_model: bool) -> floa
     for length in lengths:
         fed = work.prompt_length + length - 1  # from the last token nothing is predicted
         body, head = trunk(shape, fed), 2 * shape.width * shape.vocabulary * length
+        if work.algorithm == "reward":
+            total += 3 * trunk(shape, fed + 1)
+            continue
         if work.algorithm in ("dpo", "kto"):
             read = 2 if work.algorithm == "kto" else 0
             total += (1 + read + 3) * (body + head)
