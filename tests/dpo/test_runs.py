@@ -18,6 +18,7 @@ from workbench.store.pair_files import read_pairs
 from workbench.store.store import Store
 from workbench.training.pair_data import bundled_pairs
 
+pytestmark = pytest.mark.usefixtures("measured_once")
 QUICK = ["--threads", "1", "--set", "batch_size=4", "--set", "steps_per_cycle=2", "--set",
          "response_length=6", "--set", "comparison_prompts=4", "--set", "eval_pairs=8", "--set",
          "checkpoint_every=1", "--set", "keep_checkpoints=9"]

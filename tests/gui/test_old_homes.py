@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QApplication
 from workbench.gui.app import Workbench
 from workbench.training.events import State
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("measured_once")]
+pytestmark = pytest.mark.slow
 
 
 def plotted(workbench: Workbench) -> list[int]:

@@ -458,7 +458,6 @@ def test_a_fork_shows_the_shared_past_and_where_it_branched(
         "2", "3"]
 
 
-@pytest.mark.usefixtures("measured_once")
 def test_a_fork_in_the_application(qapp: QApplication, home: Path) -> None:
     async def scene(workbench: Workbench) -> None:
         window = workbench.window

@@ -312,7 +312,6 @@ def test_the_last_checkpoint_stands_for_a_run_that_is_watched(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("measured_once")
 def test_a_paused_run_is_tried_and_goes_on(qapp: QApplication, home: Path) -> None:
     async def scenario(workbench: Workbench) -> None:
         window, view = workbench.window, workbench.window.trying

@@ -577,7 +577,6 @@ def test_load_stays_in_sight_on_a_small_screen(opened: Opened) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("measured_once")
 def test_start_never_trains_another_model_than_the_one_shown(
     qapp: QApplication, home: Path
 ) -> None:
@@ -670,7 +669,6 @@ def test_what_is_there_is_loaded_at_the_start_though_the_other_half_is_gone(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("measured_once")
 def test_a_click_on_start_before_anything_is_loaded_starts_when_ready(
     qapp: QApplication, home: Path
 ) -> None:

@@ -30,7 +30,7 @@ from workbench.store.home import StoreError
 from workbench.store.store import Store
 from workbench.training.events import State
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("measured_once")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

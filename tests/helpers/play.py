@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 
+from helpers.measured import measured_once
 from helpers.patience import SECONDS
 from PySide6.QtWidgets import QApplication
 from qasync import QEventLoop
@@ -30,6 +31,7 @@ def play(
     models: Sequence[str] = (str(BUNDLED_POLICY), str(BUNDLED_REWARD)),
 ) -> None:
     """Open the application on ``home``, play ``scenario``, close it, and wait until it is gone.
+    What models take in memory is measured once for all tests.
 
     Args:
         models: policy and reward to load; nothing: those that the home remembers.
@@ -46,5 +48,5 @@ def play(
 
     qapp.setQuitOnLastWindowClosed(False)
     loop = QEventLoop(qapp)
-    with loop:
+    with loop, measured_once():
         loop.run_until_complete(main())

@@ -13,6 +13,7 @@ from workbench import cli
 from workbench.records import ScoredData
 from workbench.store.store import Store
 
+pytestmark = pytest.mark.usefixtures("measured_once")
 QUICK = ["--threads", "1", "--set", "batch_size=4", "--set", "steps_per_cycle=2", "--set",
          "response_length=6", "--set", "comparison_prompts=4", "--set", "checkpoint_every=1",
          "--set", "keep_checkpoints=9"]
