@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+from textwrap import fill
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QFontMetricsF, QPainter, QPaintEvent
@@ -16,6 +17,7 @@ from workbench.gui.widgets.controls import enable, label, named, push_button
 from workbench.gui.widgets.layouts import vbox
 from workbench.gui.widgets.theme import themes
 
+_LETTERS = 30  # in a line of a button
 _LINES = 2
 _PAD, _GAP = 8, 3
 
@@ -94,10 +96,13 @@ class Summary(QWidget):
             enable(button, not (why or trial.why_not), why or trial.why_not)
 
     def _trial(self, trial: Trial) -> QPushButton:
-        return push_button(
-            trial.experiment.question, f"guide_try_{trial.experiment.setting}",
+        question = trial.experiment.question
+        button = push_button(
+            question, f"guide_try_{trial.experiment.setting}",
             f"{trial.change}. {trial.experiment.look}",
             lambda: self.trial_wanted.emit(self.results.run_id, trial) if self.results else None)
+        button.setText(fill(question, _LETTERS))  # which a button does not wrap by itself
+        return button
 
     def _open(self, button: AnswerButton) -> None:
         if self.results is not None:
