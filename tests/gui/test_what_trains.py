@@ -14,12 +14,15 @@ from PySide6.QtWidgets import QApplication, QWidget
 from pytestqt.qtbot import QtBot
 
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD, EXAMPLE_REWARDS
+from workbench.dpo.declaration import DPO
 from workbench.gui.actions import SPECS
 from workbench.gui.app import Workbench
 from workbench.gui.models.loading_failure import LoadingFailure
 from workbench.gui.widgets.theme import themes
+from workbench.ilql.declaration import ILQL
 from workbench.known_models import SMOLLM2
 from workbench.models.fitting_rate import fitting_learning_rate
+from workbench.reward_training import declaration as reward_training
 from workbench.store.store import Store
 from workbench.training import commands as do
 from workbench.training import events as ev
@@ -84,6 +87,23 @@ def test_the_line_says_what_start_would_train(opened: Opened) -> None:
     assert (window.chip.text(), window.chip.property("chip")) == ("Not loaded", "warning")
     window.prompts._model.remove(range(len(window.prompts.rows())))
     assert window.trains.warned == ["bundled reward + 0 × vader", "no prompt"]
+
+
+def test_the_line_says_what_is_learned_from(opened: Opened) -> None:
+    """Of what learns from data that is there the reward and the prompts only compare."""
+    ready(opened)
+    window = opened.window
+    compared = f"compared by bundled reward on {on(opened)} prompts, seed 0"
+    window.hyperparameters.choose_algorithm(DPO)
+    assert window.trains.sentence == (
+        f"Start trains bundled policy by DPO from bundled pairs (1,921), {compared}")
+    window.hyperparameters.choose_algorithm(ILQL)
+    assert window.trains.sentence == (
+        f"Start trains bundled policy by ILQL from no data, {compared}")
+    assert window.trains.warned == ["no data"]
+    window.hyperparameters.choose_algorithm(reward_training.REWARD)
+    assert window.trains.sentence == (
+        "Start trains a reward model from bundled pairs (1,921), seed 0")
 
 
 def test_the_line_is_seen_on_a_small_screen(opened: Opened) -> None:

@@ -34,6 +34,7 @@ class Readiness(QObject):
         window.models.changed.connect(self.update)
         window.prompts.changed.connect(self.update)
         window.hyperparameters.form.changed.connect(self.update)
+        window.hyperparameters.data_line.changed.connect(self.update)
         window.models.rate.wanted.connect(
             lambda rate: window.hyperparameters.form.set_values(
                 {"learning_rate": rate}, "learning rate for the model"))
@@ -141,7 +142,8 @@ class Readiness(QObject):
         return _what(
             source_name(wanted.policy), pending or models.policy_is_loaded(),
             reward_name(wanted.parts), pending or models.reward_is_loaded(), prompts, self._seed,
-            window.hyperparameters.algorithm.variant(window.hyperparameters.form.values()))
+            window.hyperparameters.algorithm.variant(window.hyperparameters.form.values()),
+            _inside(window.hyperparameters.data_line.text.text()))
 
     def _of_run(self, run_id: int) -> tuple[str, list[Piece]]:
         """What a run of the store trains. It does not change while the run is on."""
@@ -152,22 +154,38 @@ class Readiness(QObject):
             self._live = run_id, run.name, _what(
                 source_name(run.policy), True, reward_of(run), True,
                 len(self._store.run_prompts(run_id)), run.hyperparameters.get("seed", 0),
-                algorithm_of_run(run))
+                algorithm_of_run(run), _inside(str(run.data.get("what", ""))))
         return self._live[1:]
 
 
 def _what(policy: str, policy_there: bool, reward: str, reward_there: bool, prompts: int,
-          seed: object, algorithm: Algorithm) -> list[Piece]:
+          seed: object, algorithm: Algorithm, data: str) -> list[Piece]:
+    """Say what is trained; what learns from ``data`` that is there has its prompts only compared,
+    and judged by the reward."""
+    trained = (policy or "no policy", "name" if policy and policy_there else "warning")
     by: list[Piece] = (
         [(" by ", ""), (algorithm.title, "name")] if are_several(algorithm) else [])
-    return [
-        (policy or "no policy", "name" if policy and policy_there else "warning"),
-        (" with ", ""),
+    judged: list[Piece] = [
         (reward or "no reward", "name" if reward and reward_there else "warning"),
         (" on ", ""),
-        (counted(prompts, "prompt") if prompts else "no prompt", "name" if prompts else "warning"),
-        *by, (f", seed {seed}", ""),
-    ]
+        (counted(prompts, "prompt") if prompts else "no prompt", "name" if prompts else "warning")]
+    known = (data or "no data", "name" if data else "warning")
+    if algorithm.makes != "policy":
+        return [("a ", ""), (algorithm.makes, "name"), (" from ", ""), known,
+                (f", seed {seed}", "")]
+    if algorithm.learns_from:
+        return [trained, *by, (" from ", ""), known, (", compared by ", ""), *judged,
+                (f", seed {seed}", "")]
+    return [trained, (" with ", ""), *judged, *by, (f", seed {seed}", "")]
+
+
+def _inside(title: str) -> str:
+    """Return what a title names, as it stands within a sentence: bundled pairs."""
+    first, *more = title.split(" ", 1)
+    if first == "No":  # there is none
+        return ""
+    own = first in ("Bundled", "Completions", "Pairs", "All", "Your")
+    return " ".join([first.lower() if own else first, *more])
 
 
 def _capital(sentence: str) -> str:
