@@ -154,7 +154,7 @@ def test_what_cannot_be_asked_for(home: Path, tmp_path: Path,
     assert "There is no run 7" in capsys.readouterr().err
     assert cli.main(["train", "--data", "7"]) == 2
     assert ("PPO learns from what the policy writes and takes no --data; that goes with "
-            "--algorithm dpo, kto or ilql.") in capsys.readouterr().err
+            "--algorithm dpo, kto, ilql or reward.") in capsys.readouterr().err
     assert train("--least-difference", "1") == 2
     assert "--least-difference goes with --data RUN" in capsys.readouterr().err
     assert train("--set", "loss_type=robust") == 2

@@ -8,6 +8,7 @@ from workbench import health
 from workbench.dpo.hyperparameters import DPOSettings
 from workbench.dpo.metrics import ACCURACY, CHOSEN, LOSS, MARGIN, METRICS, PASSES
 from workbench.formatting import number, percent
+from workbench.learning import rules
 from workbench.learning.metrics import EVAL
 
 _LABELS = {metric.name: metric.label for metric in METRICS}
@@ -62,5 +63,8 @@ RULES = (
         "dpo_by_heart", "Pairs known by heart", ACCURACY, _by_heart,
         "Stop here, bring more pairs, or lower the learning rate.", "learning_rate",
         lambda hp: hp.learning_rate / 2, short="by heart"),
+    *rules.of_compared(
+        "dpo", "Lower the learning rate or raise β, and go back to an earlier checkpoint.",
+        "learning_rate", lambda hp: hp.learning_rate / 4),
 )
-WATCHED = (LOSS, CHOSEN, MARGIN, ACCURACY, _HELD, PASSES, "policy/grad_norm")
+WATCHED = (*rules.WATCHED, LOSS, CHOSEN, MARGIN, ACCURACY, _HELD, PASSES, "policy/grad_norm")

@@ -6,6 +6,7 @@ from workbench import health
 from workbench.formatting import number
 from workbench.ilql.hyperparameters import ILQLSettings
 from workbench.ilql.metrics import METRICS, Q_MEAN, TOTAL, Q
+from workbench.learning import rules
 
 _LABELS = {metric.name: metric.label for metric in METRICS}
 _LEAST = 0.01
@@ -40,5 +41,8 @@ RULES = (
         "ilql_diverging", "Q diverges", Q_MEAN, _diverging,
         "Raise the conservative coefficient, lower the learning rate of the heads or the target "
         "rate.", "cql_coef", lambda hp: max(0.1, 2 * hp.cql_coef), short="Q"),
+    *rules.of_compared(
+        "ilql", "Lower β (beta), by which values steer the policy.", "beta",
+        lambda hp: hp.beta / 2),
 )
-WATCHED = (TOTAL, Q, Q_MEAN, "policy/grad_norm")
+WATCHED = (*rules.WATCHED, TOTAL, Q, Q_MEAN, "policy/grad_norm")

@@ -17,6 +17,7 @@ from workbench.kto.metrics import (
     SHARE,
     TOLD_APART,
 )
+from workbench.learning import rules
 from workbench.learning.metrics import EVAL
 
 _LABELS = {metric.name: metric.label for metric in METRICS}
@@ -109,5 +110,9 @@ RULES = (
         "kto_by_heart", "Known by heart", TOLD_APART, _by_heart,
         "Stop here, bring more completions, or lower the learning rate.", "learning_rate",
         lambda hp: hp.learning_rate / 2, short="by heart"),
+    *rules.of_compared(
+        "kto", "Lower the learning rate or raise β, and go back to an earlier checkpoint.",
+        "learning_rate", lambda hp: hp.learning_rate / 4),
 )
-WATCHED = (LOSS, GOOD, REWARD_GOOD, MARGIN, SHARE, TOLD_APART, _HELD, PASSES, "policy/grad_norm")
+WATCHED = (*rules.WATCHED, LOSS, GOOD, REWARD_GOOD, MARGIN, SHARE, TOLD_APART, _HELD, PASSES,
+           "policy/grad_norm")

@@ -1,0 +1,52 @@
+"""The rules of the health check for what learns from data that is there: they look at what is
+written to be compared after every cycle. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from workbench import health
+from workbench.formatting import percent
+from workbench.settings import Value
+
+_UNLIKELY = 0.1
+WATCHED = ("objective/kl", "objective/length", "objective/unlikely")
+
+
+def _kl(history: health.History, hp: Any) -> health.Reading:
+    """A token e times likelier than at the start, on average (1 nat), is far for a fine-tuned
+    model; at 3 nats the start policy's language is gone. What learns by default stays below 0.4."""
+    kl = health.recent(history, "objective/kl")
+    token = kl / max(1.0, health.recent(history, "objective/length"))
+    return health.spoken(
+        f"{token:.2f} nats a token", "above 1", health.both(token),
+        "serious" if token > 3 else "warning", (
+            f"The compared completions are {kl:.0f} nats from the start policy, {token:.1f} a "
+            "token: its language is being lost."))
+
+
+def _unlikely(history: health.History, hp: Any) -> health.Reading:
+    """The bundled policy itself writes 0.5 % of such words."""
+    now = health.recent(history, "objective/unlikely")
+    return health.spoken(
+        f"{percent(now)} of the tokens", f"above {percent(_UNLIKELY)}",
+        health.both(now / _UNLIKELY), "serious" if now > 3 * _UNLIKELY else "warning", (
+            f"{percent(now)} of the tokens of the compared completions are ones that the start "
+            "policy would write less than once in a thousand times."))
+
+
+def of_compared(
+    prefix: str, advice: str, setting: str, change: Callable[[Any], Value]
+) -> tuple[health.Rule, ...]:
+    """Return the rules, under names that begin with ``prefix``.
+
+    Args:
+        advice: what to do, in a sentence.
+        setting, change: what is proposed.
+    """
+    return (
+        health.Rule(f"{prefix}_kl", "Language is lost", "objective/kl", _kl, advice, setting,
+                    change, short="KL"),
+        health.Rule(f"{prefix}_unlikely", "Words the start policy would not write",
+                    "objective/unlikely", _unlikely, advice, setting, change, short="words"))
