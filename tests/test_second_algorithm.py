@@ -62,7 +62,7 @@ def test_it_is_trained_resumed_forked_and_listed(
     assert cli.main([*train, "--algorithm", "reinforce", "--set", "clip=1"]) == 2
     assert "no hyperparameter named 'clip'" in capsys.readouterr().err
     assert cli.main([*train, "--algorithm", "unheard"]) == 2
-    assert "there are: ppo, dpo, kto, ilql, reinforce" in capsys.readouterr().err
+    assert "there are: ppo, dpo, kto, ilql, reward, reinforce" in capsys.readouterr().err
     store = Store(home)
     whole, ppo = numbers(store, 1), numbers(store, 2)
     assert whole[LOSS] == [line[LOSS] for line in told]

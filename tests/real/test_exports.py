@@ -138,7 +138,7 @@ def test_an_export_that_is_not_the_policy_is_none(
 ):
     write = PPOTrainer.export
 
-    def damaged(self, folder):
+    def damaged(self, folder, *_):
         write(self, folder)
         damage(Path(folder))
 

@@ -8,6 +8,7 @@ from helpers.folders import save_reward
 from helpers.recorded import outcome
 from helpers.short_runs import WAYS, start, start_of
 
+from workbench.algorithms import find_algorithm
 from workbench.learning.metrics import COMPARED
 from workbench.training import commands as do
 from workbench.training import events as ev
@@ -34,7 +35,8 @@ def finish(client, command):
     client.wait(ev.RunFinished, lambda e: e.outcome == "finished")
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", [way for way, (algorithm, _) in WAYS.items()
+                                 if find_algorithm(algorithm).makes == "policy"])
 def test_it_goes_on_by_the_other_reward_and_shows_no_score_of_the_first(
     ready, store, other, way
 ):
@@ -104,6 +106,12 @@ def test_the_same_reward_is_a_fork_like_any(ready, store, folders):
     ready.wait(ev.RunFinished, lambda e: e.outcome == "finished" and e.run_id == 2)
     assert store.run(2).reward_since == 0
     assert store.completions(2, 1) == store.completions(1, 1)
+
+
+def test_what_makes_a_reward_has_no_other(ready, store, other):
+    finish(ready, start_of("Reward model"))
+    ready.send(do.Fork(1, 2, reward=(other,)))
+    assert "makes a reward of its own" in ready.wait(ev.CommandRefused).sentence
 
 
 def test_from_the_start_there_is_nothing_to_go_on_from(ready, store, tmp_path):

@@ -444,7 +444,7 @@ def test_an_export_that_cannot_be_written_says_so(ready, tmp_path):
 def test_an_export_that_breaks_off_leaves_nothing(ready, tmp_path, monkeypatch):
     from workbench.ppo.cycle import PPOTrainer
 
-    def full(self, folder):
+    def full(self, folder, *_):
         Path(folder).mkdir()
         raise OSError(28, "No space left on device")
 

@@ -131,6 +131,9 @@ def _with_reward(
         return command, resumed
     if command.reward == resumed.models.parts:
         return replace(command, reward=None), resumed
+    if algorithm_of(resumed.run.hp).makes != "policy":
+        raise ResumeError(f"{resumed.name} makes a reward of its own, so that there is no other to "
+                          "go on with.")
     if not resumed.run.cycle:
         raise ResumeError("At its start a run has learned nothing yet: begin a new one with "
                           "the other reward.")

@@ -75,7 +75,8 @@ class BranchDialog(Dialog):
         self._store, self._run, self._then, self._back = store, run, then, back
         known = (LoadModels.recorded(run.policy, run.models).parts if "reward" in run.models
                  else (RewardPart(run.reward),))
-        self._reward = () if back or tuple(reward) == known else tuple(reward)
+        other = not back and tuple(reward) != known and algorithm_of_run(run).makes == "policy"
+        self._reward = tuple(reward) if other else ()
         self._own = next((a for a in algorithms.ALGORITHMS if a.name == run.algorithm), None)
         self._algorithm = self._own or algorithm_of_run(run)
         self._settings = self._algorithm.settings
@@ -307,7 +308,6 @@ class BranchDialog(Dialog):
             QCheckBox(f"With the reward in Models: {reward_name(self._reward)}"), "fork_reward",
             "With the reward chosen in Models",
             "The policy goes on learning from where it stands, by the other reward")
-        self.with_reward.setVisible(bool(self._reward))
         self.with_reward.toggled.connect(self._say)
         left.addWidget(self.with_reward)
         left.addWidget(label("Checkpoint", "heading"))
@@ -324,6 +324,7 @@ class BranchDialog(Dialog):
         several = not self._back and self._own is not None and len(self._others) > 1
         self._learns_by.setVisible(several)
         self.algorithm_field.setVisible(several)
+        self.with_reward.setVisible(bool(self._reward))
         self.warn(warning)
         self.body.addWidget(self._summary)
         self.finish("Cancel", "Leave everything as it is", 860, 600)
