@@ -11,7 +11,7 @@ from helpers.window import PROMPTS as WINDOW_PROMPTS
 from helpers.window import Opened, as_plain, bare_controls, fill, unexplained
 from hypothesis import given
 from hypothesis import strategies as st
-from PySide6.QtCore import QPoint, QRect, Qt
+from PySide6.QtCore import QPoint, QRect, Qt, QTimer
 from PySide6.QtGui import (
     QContextMenuEvent,
     QFont,
@@ -155,6 +155,17 @@ def test_without_a_run_it_says_what_to_do(view, store):
                               prompts=[Prompt("x")]).result()
     view.show_run(number)
     assert "start policy is writing" in visible_texts(view)
+
+
+def test_cycles_that_come_without_a_pause_are_shown(qtbot, view, run, store):
+    view.show_run(run)
+    for i, record in enumerate(records(2)):
+        store.record_comparison(run, 3, [replace(record, position=i)]).result()
+    soon = QTimer(interval=5)  # cycles that are shorter than the view waits for more of them
+    soon.timeout.connect(lambda: view.cycle_available(run, 3))
+    soon.start()
+    qtbot.waitUntil(lambda: compared(view) == (2, 3))
+    soon.stop()
 
 
 def test_it_follows_the_latest_cycle(qtbot, view, run, store):

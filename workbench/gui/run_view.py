@@ -45,12 +45,17 @@ class StoreView(QWidget):
         """Read what has come while the view was behind others."""
         super().paintEvent(event)
         if self._stale:
-            self._reload.start()
+            self._read_soon()
 
     def load_soon(self) -> None:
         """Read anew, once the view is on the screen."""
         self._stale = True
         if self.is_seen():
+            self._read_soon()
+
+    def _read_soon(self) -> None:
+        # Begun anew at each cycle, it would never come to an end where cycles are short.
+        if not self._reload.isActive():
             self._reload.start()
 
     def load_now(self) -> None:

@@ -113,7 +113,7 @@ class CompletionsView(QWidget):
         if alive != self._alive:
             self._alive = alive
             if not self.shown.rows:
-                self._reload.start()
+                self._read_soon()
 
     def run_ended(self, run_id: int) -> None:
         """Show start against end, if the latest cycles of this run were followed until now."""
@@ -278,11 +278,16 @@ class CompletionsView(QWidget):
         """Read what has come while the view was behind others."""
         super().paintEvent(event)
         if self._stale:
-            self._reload.start()
+            self._read_soon()
 
     def _load_soon(self) -> None:
         self._stale = True
         if not self.visibleRegion().isEmpty():
+            self._read_soon()
+
+    def _read_soon(self) -> None:
+        # Begun anew at each cycle, it would never come to an end where cycles are short.
+        if not self._reload.isActive():
             self._reload.start()
 
     def _load(self, *, anew: bool = False) -> None:
