@@ -65,6 +65,21 @@ def watcher(home: Path, store: Store) -> Iterator[Watcher]:
     made.close()
 
 
+def test_who_looks_only_after_many_short_cycles_has_missed_nothing(
+    ready: Client, watcher: Watcher
+) -> None:
+    ready.send(start(num_cycles=20))
+    ready.wait_for(State.PAUSED)
+    ready.send(do.SetHyperparameters({"kl_coef": 0.4}))
+    ready.send(do.Resume())
+    ready.wait(ev.RunFinished)
+    told = [wire.load(name, event) for _, name, event in watcher.store.steering.events(1, 0)]
+    parts = [e.cycle for e in told if isinstance(e, ev.PartReported)]
+    assert {*range(1, 21)} == set(parts)
+    assert len(parts) > 80
+    assert [e.cycle for e in told if isinstance(e, ev.HyperparametersApplied)] == [2]
+
+
 def test_a_run_is_steered_from_another_process(ready: Client, watcher: Watcher) -> None:
     ready.send(start())
     ready.wait_for(State.PAUSED)

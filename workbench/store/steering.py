@@ -17,7 +17,8 @@ from sqlite_utils import Database
 from workbench.store.clock import now
 from workbench.store.run_locks import this_process
 
-KEPT_EVENTS = 64
+KEPT_EVENTS = 1000
+"""More than the shortest cycles tell between two looks of a watcher, a dozen each."""
 Outcome = Literal["done", "refused"]
 
 
