@@ -2,11 +2,14 @@
 
     python tests/benchmarks/memory.py [CASE]...
 
-Each case runs a cycle of two epochs in a process of its own, on the CPU, forked from one that has
-imported all it takes. Before its models exist the process runs a cycle of a tiny model, so that
+Each case runs a cycle of two epochs in a process of its own, forked from one that has imported all
+it takes. Before its models exist the process runs a cycle of a tiny model, so that
 libraries and their code are there; its resident set is then the base line. The models are loaded,
 the high-water mark is reset (/proc/self/clear_refs), the cycle is run, and the difference of the
 new mark to the base line is the measured peak. Needs Linux. Responses run to their full length.
+
+On an NVIDIA GPU the same is measured there: the most that tensors take at once, as PyTorch's
+allocator counts it, and beside it what the allocator has reserved for them.
 """
 
 from __future__ import annotations
@@ -95,8 +98,9 @@ def main() -> int:
     for name in sys.argv[1:] or CASES:
         found, = measure(CASES[name])
         ratio = found["estimate"] / found["measured"]
+        reserved = f", reserved {found['reserved'] / 2**20:,.0f}" if "reserved" in found else ""
         print(f"| {name} | {found['estimate'] / 2**20:,.0f} MiB | "
-              f"{found['measured'] / 2**20:,.0f} MiB | {ratio:.2f} | {found['phase']} |",
+              f"{found['measured'] / 2**20:,.0f} MiB{reserved} | {ratio:.2f} | {found['phase']} |",
               flush=True)
     return 0
 
@@ -133,8 +137,11 @@ def fork(cases: list[Case]) -> int:
 
 def look(model: dict[str, Any] | None, settings: dict[str, Any]) -> None:
     """Estimate, run and measure; print what was found."""
+    import torch
+
     from workbench.memory_allocator import keep_freed_memory, return_freed_memory
 
+    gpu = torch.cuda.is_available()
     keep_freed_memory()
     run({"kind": "gpt2", "vocab_size": 2048, "hidden_size": 32, "num_hidden_layers": 1,
          "num_attention_heads": 2},
@@ -142,13 +149,20 @@ def look(model: dict[str, Any] | None, settings: dict[str, Any]) -> None:
          "algorithm": settings.get("algorithm", "ppo")})
     gc.collect()
     return_freed_memory()
-    base = _kilobytes("VmRSS")
-    with ThreadPoolExecutor(1) as thread:  # as the workbench does: its memory is managed apart
-        phases = thread.submit(run, model, settings).result()
+    if gpu:
+        torch.cuda.empty_cache()
+        base = torch.cuda.memory_allocated()
+        phases = run(model, settings)
+        found = {"measured": torch.cuda.max_memory_allocated() - base,
+                 "reserved": torch.cuda.max_memory_reserved() - base}
+    else:
+        base = _kilobytes("VmRSS")
+        with ThreadPoolExecutor(1) as thread:  # as the workbench does: its memory is managed apart
+            phases = thread.submit(run, model, settings).result()
+        found = {"measured": 1024 * (_kilobytes("VmHWM") - base)}
     worst = max(phases, key=lambda phase: sum(phases[phase].values()))
     print(json.dumps({
-        "estimate": sum(phases[worst].values()), "phase": worst.value,
-        "measured": 1024 * (_kilobytes("VmHWM") - base),
+        "estimate": sum(phases[worst].values()), "phase": worst.value, **found,
         "phases": {phase.value: parts for phase, parts in phases.items()}}), flush=True)
 
 
@@ -192,7 +206,7 @@ def run(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[Any, dic
     if not data:
         settings.setdefault("num_ppo_epochs", 2)
     hp = algorithm.settings.parse(settings)
-    Path("/proc/self/clear_refs").write_text("5")
+    _forget_peak()
     trainer = algorithm.trainer()(policy, reward, policy_tokenizer)
     trainer.measure()
     prompt = max(map(len, policy_tokenizer.encode(PROMPTS, hp.response_length)))
@@ -206,6 +220,17 @@ def run(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[Any, dic
     for cycle in range(1, hp.num_cycles + 1):
         trainer.run_cycle(cycle, hp, range(len(PROMPTS)), Unattended())
     return phases
+
+
+def _forget_peak() -> None:
+    """Begin anew to look for the most memory there ever is."""
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+    else:
+        Path("/proc/self/clear_refs").write_text("5")
 
 
 def _make(shape: dict[str, Any], placement: Any) -> Any:
