@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from workbench.records import Likeliest
+    from workbench.records import Likeliest, TokenTrace
 
     Array = NDArray[np.float64]
     Flags = NDArray[np.bool_]
@@ -253,6 +253,14 @@ class Share:
     gradient: float = math.nan
 
 
+def weighed(coefficient: float, loss: float, why_off: str) -> Share:
+    """Return what a term gave that is its ``loss`` times a coefficient; one of 0 is off."""
+    if coefficient == 0:
+        return Share(0.0, f"off: {why_off}", off=True)
+    amount = coefficient * loss
+    return Share(amount, f"{coefficient:g} × {short_number(loss)} = {short_number(amount)}")
+
+
 @dataclass(frozen=True, slots=True)
 class TrustRegion:
     """What a token earns by the ratio of its chance after the update to that before it.
@@ -279,13 +287,58 @@ class TrustRegion:
     epochs: Callable[[Mapping[str, Any]], Sequence[str]] = lambda settings: ()
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Items:
+    """What a cycle learned from, (n,) each: ``x``, the number that decides the loss of each, which
+    of the curves it is on, and its ``places``, the row in the batch and the token."""
+
+    x: Array
+    curve: NDArray[np.int_]
+    places: Sequence[tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """What those of one kind give to the loss: ``loss(x)``, (n,) of (n,)."""
+
+    title: str
+    loss: Callable[[Array], Array]
+    tone: Literal["", "good", "bad"] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LossCurve:
+    """What each item of a cycle gives to the loss by one number of it, called ``x``.
+
+    ``curves(settings, metrics)`` has one for each kind of items, ``mark(settings, metrics)`` the
+    place to hold them against, and what stands there. ``items(traces, settings)`` finds those whose
+    tokens are kept, and ``say(items, settings, metrics)`` puts them in a sentence. ``noun`` is what
+    they are, in the plural, ``y`` what a curve is the height of.
+    """
+
+    title: str
+    help: str
+    x: str
+    y: str
+    noun: str
+    curves: Callable[[Mapping[str, Any], Mapping[str, float]], Sequence[Curve]]
+    mark: Callable[[Mapping[str, Any], Mapping[str, float]], tuple[float, str]]
+    items: Callable[[Sequence[TokenTrace], Mapping[str, Any]], Items]
+    say: Callable[[Items, Mapping[str, Any], Mapping[str, float]], str]
+    least: float = 1.0
+    """How far the axis goes on either side of 0, at least."""
+    formula: str = ""
+    source: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Objective:
     """The loss as a sum of terms.
 
-    ``shares(metrics, settings, cycle)`` gives one a term, which add up to the metric ``total``;
-    none where a cycle lacks one of ``metrics``. Some cycles have ``more`` of them. ``measure`` is
-    the setting that lets the gradients be measured.
+    ``shares(metrics, settings, cycle)`` gives one a term, which add up to the metric ``total``, or
+    where none is named to the loss; none where a cycle lacks one of ``metrics``. Some cycles have
+    ``more`` of them. ``measure`` is the setting that lets the gradients be measured. Beside the
+    terms a trust ``region`` is drawn, or a ``curve``.
     """
 
     title: str
@@ -294,6 +347,7 @@ class Objective:
     terms: tuple[Term, ...]
     shares: Callable[[Mapping[str, float], Mapping[str, Any], int], Sequence[Share]]
     region: TrustRegion | None = None
+    curve: LossCurve | None = None
     more: tuple[str, ...] = ()
     measure: str = ""
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.client import Client
 from helpers.folders import save_policy, save_reward
 from helpers.short_runs import WAYS, start_of
-from helpers.window import Opened
+from helpers.window import Opened, bare_controls
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
@@ -68,3 +69,40 @@ def test_every_view_is_painted(qtbot: QtBot, opened_on: Opened, way: str) -> Non
         window.reveal("chances")
         qtbot.waitUntil(lambda: len(window.chances.bars.picture.rows) > 0)
         window.grab()
+
+
+@pytest.mark.parametrize("way", ["DPO", "KTO", "ILQL"])
+def test_what_was_learned_from_is_on_the_curve_of_its_loss(
+    qtbot: QtBot, opened_on: Opened, way: str
+) -> None:
+    window, run_id = opened_on.window, 1 + list(WAYS).index(way)
+    opened_on.controller.show_run(run_id)
+    window.reveal("objective")
+    view = window.objective
+    qtbot.waitUntil(lambda: view.picture is not None and view.picture.run_id == run_id)
+    assert view.picture is not None
+    items = view.picture.items
+    assert items is not None
+    assert not view.curve.isHidden()
+    assert view.region.isHidden()
+    assert view.edge.isHidden()
+    drawn = sum(np.asarray(bars.opts["y1"]) - np.asarray(bars.opts["y0"])
+                for bars in view.curve.counts)
+    assert np.sum(drawn) == len(items.x)
+    assert view.said_label.text() == view.curve.accessibleDescription()
+    assert view.said_label.text()[0].isdigit()
+    assert bare_controls(view) == []
+    spot = view.curve.dots.points()[0]
+    with qtbot.waitSignal(view.token_wanted) as told:
+        view.curve.dots.sigClicked.emit(view.curve.dots, [spot], None)
+    assert told.args == [3, *items.places[int(spot.data())]]
+    window.docks["objective"].setFloating(True)
+    window.docks["objective"].resize(600, 240)
+    qtbot.waitUntil(lambda: view.curve._lower not in view.curve.ci.items)
+
+
+def test_what_has_a_single_loss_says_where_it_is_drawn(qtbot: QtBot, opened_on: Opened) -> None:
+    window = opened_on.window
+    opened_on.controller.show_run(1 + list(WAYS).index("Reward model"))
+    window.reveal("objective")
+    qtbot.waitUntil(lambda: "in Metrics" in window.objective._pages.empty.text())

@@ -17,6 +17,7 @@ from workbench.dpo.metrics import (
     START_METRICS,
 )
 from workbench.dpo.parts import PARTS
+from workbench.dpo.picture import OBJECTIVE
 from workbench.dpo.rules import RULES, WATCHED
 from workbench.dpo.tokens import TOKENS
 from workbench.formatting import number
@@ -74,6 +75,7 @@ DPO = Algorithm(
                      "completions of a cycle, in nats", number, column=REJECTED),
     ),
     tokens=TOKENS,
+    objective=OBJECTIVE,
     guide=GUIDE,
     rules=RULES,
     watched=WATCHED,

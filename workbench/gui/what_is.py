@@ -12,6 +12,7 @@ from PySide6.QtWidgets import QApplication, QHeaderView, QTabBar, QWidget
 from workbench.algorithm import (
     Calibration,
     Distribution,
+    LossCurve,
     Metric,
     Objective,
     Siblings,
@@ -76,7 +77,9 @@ def of_region(region: TrustRegion) -> Explanation:
         "Trust region", f"{region.help}.", formula=region.formula, source=region.source)
 
 
-def of_picture(picture: ValueLine | Siblings | Distribution | Calibration) -> Explanation:
+def of_picture(
+    picture: ValueLine | Siblings | Distribution | Calibration | LossCurve
+) -> Explanation:
     """Return what a picture that an algorithm declares shows."""
     return Explanation(picture.title, f"{picture.help.rstrip('.')}.", formula=picture.formula,
                        source=picture.source)

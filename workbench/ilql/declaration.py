@@ -10,6 +10,7 @@ from workbench.ilql.guide import GUIDE
 from workbench.ilql.hyperparameters import ILQLSettings
 from workbench.ilql.metrics import ADVANTAGE, CQL, EXPLAINED, METRICS, Q_MEAN, TOTAL, V_MEAN, Q
 from workbench.ilql.parts import PARTS
+from workbench.ilql.picture import OBJECTIVE
 from workbench.ilql.rules import RULES, WATCHED
 from workbench.ilql.tokens import TOKENS
 from workbench.learning.metrics import COMPARED, KL
@@ -55,6 +56,7 @@ ILQL = Algorithm(
     distributions=DISTRIBUTIONS,
     calibration=CALIBRATION,
     tokens=TOKENS,
+    objective=OBJECTIVE,
     guide=GUIDE,
     rules=RULES,
     watched=WATCHED,

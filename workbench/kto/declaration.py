@@ -21,6 +21,7 @@ from workbench.kto.metrics import (
 )
 from workbench.kto.metrics import KL as Z
 from workbench.kto.parts import PARTS
+from workbench.kto.picture import OBJECTIVE
 from workbench.kto.rules import RULES, WATCHED
 from workbench.kto.tokens import TOKENS
 from workbench.learning.metrics import COMPARED, EVAL, KL
@@ -78,6 +79,7 @@ KTO = Algorithm(
                      source=ETHAYARAJH_2024),
     ),
     tokens=TOKENS,
+    objective=OBJECTIVE,
     guide=GUIDE,
     rules=RULES,
     watched=WATCHED,

@@ -16,6 +16,8 @@ from workbench.kto.metrics import (
     KL,
     LOSS,
     MARGIN,
+    OF_BAD,
+    OF_GOOD,
     REWARD_BAD,
     REWARD_GOOD,
     SHARE,
@@ -70,7 +72,9 @@ class MarkLoss(SumLoss):
         rewards = self._settings.beta * ratios
         with torch.no_grad():
             losses = self.losses(self.sums, torch.arange(len(good), device=good.device))
-        found: dict[str, Any] = {LOSS: losses.mean(), KL: self.z.mean(), SHARE: good.float().mean()}
+        found: dict[str, Any] = {
+            LOSS: losses.mean(), OF_GOOD: (losses * good).mean(), OF_BAD: (losses * ~good).mean(),
+            KL: self.z.mean(), SHARE: good.float().mean()}
         for mark, of, logps in ((good, REWARD_GOOD, GOOD), (~good, REWARD_BAD, BAD)):
             if bool(mark.any()):
                 found |= {of: rewards[mark].mean(), logps: self.sums[mark].mean()}

@@ -9,6 +9,7 @@ from workbench.learning.metrics import COMMON, EVAL, OF_WRITTEN
 from workbench.papers import ETHAYARAJH_2024
 
 LOSS, KL = "loss/kto", "loss/reference_point"
+OF_GOOD, OF_BAD = "loss/kto_good", "loss/kto_bad"
 REWARD_GOOD, REWARD_BAD, MARGIN = "rewards/good", "rewards/bad", "rewards/good_less_bad"
 TOLD_APART = "rewards/told_apart"
 GOOD, BAD = "logps/good", "logps/bad"
@@ -22,6 +23,11 @@ _OF_MARKS = (
            "What the optimiser minimises, before each step. It begins at half the mean weight, 0.5 "
            "where both are 1: the policy is the start policy, and s(0) is a half.",
            source=ETHAYARAJH_2024),
+    Metric(OF_GOOD, "KTO loss of the good", "", "{sum over the good}÷{completions}",
+           "What good completions give to the loss, which is the sum of this and what bad ones "
+           "give.", source=ETHAYARAJH_2024),
+    Metric(OF_BAD, "KTO loss of the bad", "", "{sum over the bad}÷{completions}",
+           "What bad completions give to the loss.", source=ETHAYARAJH_2024),
     Metric(KL, "Reference point (z)", "nats / completion",
            "max(0, mean of log π(y'|x) - log π_start(y'|x))",
            "How far the policy has moved from the start policy, estimated of completions behind "

@@ -7,11 +7,17 @@ import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from workbench.algorithm import Sides, TokenColumn, TokenView, ValueLine
 from workbench.formatting import number, percent, signed, visible
 from workbench.learning.referenced_settings import ReferencedSettings
 from workbench.papers import RAFAILOV_2023
+
+if TYPE_CHECKING:
+    from workbench.records import TokenTrace
 
 _EVEN = 0.005  # what is less is written as 0
 
@@ -71,6 +77,14 @@ def read_steps(
                           before, total, i == len(pieces) - 1))
         before += shares[i]
     return tuple(steps)
+
+
+def log_ratio(trace: TokenTrace) -> float:
+    """Return by how many nats the policy found a whole completion likelier than the start policy
+    does; NaN where that is not known."""
+    now, start = (trace.numbers.get(name) for name in ("logprob", "ref_logprob"))
+    return math.nan if now is None or start is None else float(
+        np.sum(np.asarray(now, float) - np.asarray(start, float)))
 
 
 def say(step: Step, settings: Mapping[str, object]) -> str:

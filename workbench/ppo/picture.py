@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from workbench.algorithm import Objective, Share, Term, TrustRegion
+from workbench.algorithm import Objective, Share, Term, TrustRegion, weighed
 from workbench.formatting import short_number
 from workbench.papers import SCHULMAN_2017, SHAO_2024
 from workbench.ppo.metrics import GRADIENT_OF
@@ -36,12 +36,12 @@ def _shares(
     metrics: Mapping[str, float], settings: Mapping[str, Any], cycle: int
 ) -> Sequence[Share]:
     policy, value, entropy, total = (metrics[name] for name in (_POLICY, _VALUE, _ENTROPY, _TOTAL))
-    values = _product(settings["vf_coef"], value, "c₁ = 0")
+    values = weighed(settings["vf_coef"], value, "c₁ = 0")
     if cycle <= settings.get("critic_warmup_cycles", 0):
         off = Share(0.0, "off: critic warm-up", off=True)
         return off, values, off, off
     first = (Share(policy, short_number(policy)), values,
-             _product(settings["entropy_coef"], -entropy, "c₂ = 0"))
+             weighed(settings["entropy_coef"], -entropy, "c₂ = 0"))
     left = total - sum(share.amount for share in first)
     in_loss = settings.get("kl_in", "reward") == "loss"
     return *first, (Share(left, short_number(left)) if in_loss
@@ -61,14 +61,6 @@ def shares_without_values(
 def ratios_in(epoch: int) -> str:
     """Return what the ratios are kept as that an epoch found before its steps; 1 is the first."""
     return f"ratio_epoch_{epoch}"
-
-
-def _product(coefficient: float, loss: float, why_off: str) -> Share:
-    if coefficient == 0:
-        return Share(0.0, f"off: {why_off}", off=True)
-    amount = coefficient * loss
-    return Share(amount,
-                 f"{coefficient:g} × {short_number(loss)} = {short_number(amount)}")
 
 
 def band(settings: Mapping[str, Any]) -> tuple[float, float]:

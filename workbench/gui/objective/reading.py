@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.algorithm import Algorithm, Objective, Share, TrustRegion
+from workbench.algorithm import Algorithm, Items, Objective, Share, TrustRegion
 from workbench.algorithms import algorithm_of_cycle, algorithm_of_run
 from workbench.store.store import Store
 
@@ -29,7 +29,8 @@ class Tokens:
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
     """A run's loss over its cycles, of which ``cycle`` is looked at. ``shares`` has those of each
-    of ``cycles`` and ``total`` its loss. ``tokens`` is None where none of ``cycle`` are kept."""
+    of ``cycles`` and ``total`` its loss. ``tokens``, of a trust region, and ``items``, of a loss
+    that is a curve, are None where none of ``cycle`` are kept."""
 
     run_id: int
     algorithm: Algorithm
@@ -41,6 +42,9 @@ class Picture:
     epochs: Sequence[Array] = ()
     """The quantiles of the ratios that each epoch of ``cycle`` found, (COUNT,) each."""
     tokens: Tokens | None = None
+    items: Items | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """Those of ``cycle`` that the objective names."""
 
     @property
     def row(self) -> int:
@@ -59,7 +63,7 @@ def read_picture(store: Store, run_id: int, wanted: int | None) -> Picture | Non
     objective = algorithm.objective
     if objective is None:
         return Picture(run_id, algorithm)
-    cycles, shares, total = _read_shares(store, run_id, run.cycles, objective)
+    cycles, shares, total, numbers = _read_shares(store, run_id, run.cycles, objective)
     if not cycles:
         return Picture(run_id, algorithm)
     cycle = cycles[max(0, bisect_right(cycles, wanted) - 1)] if wanted is not None else cycles[-1]
@@ -67,12 +71,13 @@ def read_picture(store: Store, run_id: int, wanted: int | None) -> Picture | Non
     return Picture(
         run_id, algorithm, cycles, shares, total, cycle, settings,
         _read_epochs(store, run_id, cycle, objective, settings),
-        _read_tokens(store, run_id, cycle, objective))
+        _read_tokens(store, run_id, cycle, objective),
+        _read_items(store, run_id, cycle, objective, settings), numbers[cycles.index(cycle)])
 
 
 def _read_shares(
     store: Store, run_id: int, last: int, objective: Objective
-) -> tuple[list[int], list[Sequence[Share]], list[float]]:
+) -> tuple[list[int], list[Sequence[Share]], list[float], list[Mapping[str, float]]]:
     numbers: dict[int, dict[str, float]] = {}
     for name, series in store.metrics(
             run_id, [*objective.metrics, *objective.more]).items():
@@ -88,7 +93,9 @@ def _read_shares(
             settings[changes[at].name] = changes[at].new
             at += 1
         shares.append(objective.shares(numbers[cycle], settings, cycle))
-    return cycles, shares, [numbers[cycle][objective.total] for cycle in cycles]
+    total = [numbers[cycle][objective.total] if objective.total else
+             sum(share.amount for share in row) for cycle, row in zip(cycles, shares, strict=True)]
+    return cycles, shares, total, [numbers[cycle] for cycle in cycles]
 
 
 def _read_epochs(
@@ -113,6 +120,14 @@ def _read_tokens(store: Store, run_id: int, cycle: int, objective: Objective) ->
                         for name in (region.ratio, region.advantage))
     return Tokens(ratio, advantage, [
         (trace.position, at) for trace in traces for at in range(len(trace.numbers[region.ratio]))])
+
+
+def _read_items(
+    store: Store, run_id: int, cycle: int, objective: Objective, settings: Mapping[str, object]
+) -> Items | None:
+    curve = objective.curve
+    found = None if curve is None else curve.items(store.traces(run_id, cycle), settings)
+    return found if found is not None and len(found.x) else None
 
 
 def count_tokens(

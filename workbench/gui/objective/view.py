@@ -1,4 +1,5 @@
-"""The objective, drawn: the formula with a cycle's numbers, bars over cycles, the trust region."""
+"""The objective, drawn: the formula with a cycle's numbers, bars over cycles, and the trust region
+or the loss of each item by what decides it."""
 
 from __future__ import annotations
 
@@ -9,27 +10,32 @@ from PySide6.QtWidgets import QSplitter, QWidget
 from workbench.gui.background import Background
 from workbench.gui.objective.bars import Bars
 from workbench.gui.objective.chips import Formula
+from workbench.gui.objective.curve import CurvePlot
 from workbench.gui.objective.edge import Edge
 from workbench.gui.objective.reading import Picture, read_picture
 from workbench.gui.objective.region import RegionPlot
 from workbench.gui.run_view import PictureView
+from workbench.gui.widgets.controls import label
 from workbench.gui.widgets.cycle_controls import CycleControls
 from workbench.gui.widgets.layouts import hbox, vbox
 from workbench.gui.widgets.picture_pages import PicturePages
+from workbench.gui.widgets.still_label import StillLabel
 from workbench.gui.widgets.theme import themes
 from workbench.store.store import Store
 
 _LOW = 340  # pixels
-_NO_RUN = ("Press Start: here the loss of every cycle is drawn as the sum of its terms, and the "
-           "tokens that it learned from in the trust region.")
+_NO_RUN = ("Press Start: here the loss of every cycle is drawn as the sum of its terms, and what "
+           "it learned from where the loss is steep or flat.")
 _NO_CYCLE = ("The loss of the first cycle is drawn here when the cycle has ended, after Compare; "
              "a run that is held goes on with Step into or Resume.")
 _ENDED = "No cycle of this run is complete. Resume begins it from the start."
-_NO_OBJECTIVE = "{} does not tell what its loss is the sum of; what it measures is in Metrics."
+_NO_OBJECTIVE = ("{} has no loss that is the sum of several terms; its loss by cycle is drawn in "
+                 "Metrics.")
 
 
 class ObjectiveView(PictureView[Picture]):
-    """The loss of the run on display, and one cycle's trust region."""
+    """The loss of the run on display, and one cycle's trust region, or what it learned from on the
+    curve of the loss."""
 
     setting_wanted = Signal(str, object)
     token_wanted = Signal(int, int, int)  # cycle, row in its batch, token
@@ -78,8 +84,14 @@ class ObjectiveView(PictureView[Picture]):
         self.cycles.show_cycles(picture.cycles, picture.cycle, self.wanted is None)
         self.formula.show_picture(picture, self.alive)
         self.bars.show_picture(picture)
-        for part in (self.region, self.edge):
-            part.setVisible(objective.region is not None)
+        parts: dict[QWidget, bool] = dict.fromkeys(
+            (self.region, self.edge), objective.region is not None)
+        parts |= dict.fromkeys((self.curve, self.said), objective.curve is not None)
+        for part, shown in parts.items():
+            part.setVisible(shown)
+        if objective.curve is not None:
+            self.curve.show_curve(picture)
+            self.said_label.setText(self.curve.accessibleDescription())
         if objective.region is not None:
             self.edge.show_picture(picture)
             self._draw_region()
@@ -96,35 +108,41 @@ class ObjectiveView(PictureView[Picture]):
 
     def _want_token(self, index: int) -> None:
         picture = self.picture
-        if picture is not None and picture.tokens is not None:
-            self.token_wanted.emit(picture.cycle, *picture.tokens.places[index])
+        found = None if picture is None else picture.tokens or picture.items
+        if picture is not None and found is not None:
+            self.token_wanted.emit(picture.cycle, *found.places[index])
 
     # -- making it
 
     def _make_plots(self) -> QWidget:
         self.cycles = CycleControls(
-            "objective", "The cycle whose loss and trust region are shown")
+            "objective", "The cycle whose loss is shown")
         self.bars, self.region, self.edge = Bars(), RegionPlot(), Edge()
+        self.curve = CurvePlot()
+        self.said_label = label(
+            wrap=True, name="objective_curve_said", title="What was learned from, in words")
+        self.said = StillLabel(self.said_label)
         self.formula = Formula(self.cycles)
         self.cycles.picked.connect(self.choose_cycle)
         self.cycles.following.connect(self.follow)
         self.bars.chosen.connect(self.choose_cycle)
         self.region.edge_dragged.connect(self.edge.drag_to)
         self.region.token_chosen.connect(self._want_token)
+        self.curve.token_chosen.connect(self._want_token)
         self.edge.moved.connect(self._draw_region)
         self.edge.wanted.connect(self.setting_wanted)
         self.formula.setting_wanted.connect(self.setting_wanted)
         self._plots = QSplitter(Qt.Orientation.Horizontal)
         self._plots.setChildrenCollapsible(False)
         self._plots.setHandleWidth(8)
-        self._plots.addWidget(self.bars)
-        self._plots.addWidget(self.region)
-        self._plots.setStretchFactor(0, 1)
-        self._plots.setStretchFactor(1, 1)
+        plots: tuple[QWidget, ...] = (self.bars, self.region, self.curve)
+        for place, plot in enumerate(plots):
+            self._plots.addWidget(plot)
+            self._plots.setStretchFactor(place, 1)
         self._arrange()
         whole = QWidget()
         top = hbox(
             None, (self.formula, 1), (self.formula.measure, 0, Qt.AlignmentFlag.AlignTop),
             spacing=6)
-        vbox(whole, top, (self._plots, 1), self.edge, margins=8, spacing=6)
+        vbox(whole, top, (self._plots, 1), self.edge, self.said, margins=8, spacing=6)
         return whole
