@@ -10,6 +10,7 @@ from waiting import until
 from workbench.assets import EXAMPLE_REWARDS
 from workbench.gui.judge.judge_dialog import Wanted
 from workbench.gui.models.consent import ask_to_trust
+from workbench.records import Pair, PairData
 from workbench.training import commands as do
 from workbench.training import events as ev
 from workbench.training.events import State
@@ -200,6 +201,12 @@ async def judge_ask(stage: Stage) -> None:
         view.asking.ask(1, Wanted())
         await until(lambda: not view.asking.why_not() and not view.asking.isVisible())
     view.asking.choose()
+
+
+@scene
+async def make_reward(stage: Stage) -> None:
+    stage.workbench.controller.reward_making._ask(PairData(
+        "Your judgements", tuple(Pair(f"Prompt {i}", " good", " bad") for i in range(94))))
 
 
 @scene

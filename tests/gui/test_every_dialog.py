@@ -27,6 +27,7 @@ from workbench.gui.runs.checkpoints import CheckpointsView
 from workbench.gui.widgets.number_field import NumberField
 from workbench.health import Finding
 from workbench.models.phases import Phase
+from workbench.records import Pair, PairData
 from workbench.store.home import ENVIRONMENT_VARIABLE
 from workbench.store.records import Series
 from workbench.store.store import Store
@@ -137,6 +138,11 @@ def judge_ask(opened: Opened) -> None:
     opened.window.judge.asking.choose()
 
 
+def make_reward(opened: Opened) -> None:
+    opened.controller.reward_making._ask(PairData(
+        "Mine", tuple(Pair(f"Prompt {i}", " good", " bad") for i in range(9))))
+
+
 FILE = ev.UntrustedFile(str(EXAMPLE_REWARDS["vader"]), "0f" * 32, "def reward(p, c): ...")
 
 
@@ -181,6 +187,7 @@ DIALOGS: dict[str, Callable[[Opened], object]] = {
         opened.window, ev.UntrustedJudge("http://localhost:1234", 240), lambda: None,
         lambda: None),
     "judge_ask": judge_ask,
+    "make_reward": make_reward,
     "judge_cycles": lambda opened: opened.window.judge.menus._ask_cycles(),
     "judge_delete": judge_delete,
     "judge_new_set": lambda opened: opened.window.judge.menus._ask_new(),
@@ -230,6 +237,7 @@ ENTER = {
     "more_cycles": "more_cycles_accept",
     "ask_judge_question": "ask_judge_question_cancel",
     "judge_cycles": "judge_cycles_add",
+    "make_reward": "make_reward_cancel",
     "judge_delete": "judge_delete_cancel",
     "judge_new_set": "judge_new_set_accept",
     "notifications": "notifications_close",

@@ -500,7 +500,7 @@ def test_they_are_learned_from(
     for key in (Qt.Key.Key_1, Qt.Key.Key_2, Qt.Key.Key_4):
         press(qtbot, judge, key)
     kept(store, 1)
-    qtbot.mouseClick(judge.done_page.buttons[0], Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(judge.done_page.buttons[1], Qt.MouseButton.LeftButton)
     dock = opened.window.hyperparameters
     assert dock.algorithm is DPO
     qtbot.waitUntil(lambda: not dock.data_line.reading)

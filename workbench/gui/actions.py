@@ -88,6 +88,13 @@ SPECS = (
     ActionSpec("compare_algorithms", "Compare algorithms…", "Train in several ways on the same "
                "models, prompts and budget, one run after the other", "Run",
                states=allowed(do.Start), group=True),
+    ActionSpec("make_reward", "Make a reward from your judgements…", "Train a reward model on what "
+               "was said in Judge, which the policy can then learn by", "Run", "Ctrl+Shift+M",
+               group=True),
+    ActionSpec("go_on_with_reward", "Go on with the new reward", "Let the policy go on learning by "
+               "the reward that was made of judgements, as a fork of its run", "Run"),
+    ActionSpec("start_with_reward", "Start a run with the new reward", "Begin a new run that "
+               "learns by the reward that was made of judgements", "Run"),
     ActionSpec("checkpoint", "Checkpoint now", "Write a checkpoint of the paused run, to resume "
                "from later", "Run", "Ctrl+S", states=allowed(do.Checkpoint), group=True),
     ActionSpec("checkpoints", "Checkpoints…", "See, pin and delete the checkpoints of the run "

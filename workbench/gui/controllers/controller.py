@@ -25,6 +25,7 @@ from workbench.gui.controllers.other_processes import from_checkpoints
 from workbench.gui.controllers.palette_entries import missing_cycle, palette_entries
 from workbench.gui.controllers.readiness import Readiness
 from workbench.gui.controllers.resuming import Resuming, lost_cycles
+from workbench.gui.controllers.reward_making import RewardMaking
 from workbench.gui.controllers.run_control import RunControl
 from workbench.gui.controllers.run_display import RunDisplay
 from workbench.gui.controllers.view_links import ViewLinks
@@ -68,9 +69,11 @@ class Controller(QObject):
         self.branching = Branching(window, store, background, self.resuming)
         self.experiments = Experiments(window, store, self.resuming)
         self.comparing = Comparing(window, store, self.resuming, self.run_control, send)
+        self.reward_making = RewardMaking(window, store, background, self.resuming,
+                                          self.run_control, self.exporting, send)
         self.loading = Loading(
             window, store, self._display, self.resuming, self.run_control, self.comparing,
-            self.readiness, send)
+            self.reward_making, self.readiness, send)
         self.explaining = Explaining(window)
         ViewLinks(window)
         window.hyperparameters.data_line.attach(
@@ -167,6 +170,7 @@ class Controller(QObject):
                 self._display.add(event)
                 window.runs.refresh_run(event.run_id)
                 self.comparing.cycle_finished(event)
+                self.reward_making.cycle_finished(event)
             case ev.HealthChecked():
                 self.health.checked(event)
             case ev.HyperparametersStaged():
@@ -238,6 +242,7 @@ class Controller(QObject):
         self._display.say_what_shows()
         self.readiness.update()
         self.comparing.state_changed(event.state)
+        self.reward_making.state_changed(event.state)
 
     def _refused(self, event: ev.CommandRefused) -> None:
         if event.command in ("SetHyperparameters", "Start") and event.problems:
@@ -250,6 +255,8 @@ class Controller(QObject):
             self.experiments.refused()
         if event.command in ("Start", "ResumeRun", "LoadModels"):
             self.comparing.refused()
+        if event.command in ("Start", "Stop", "LoadModels"):
+            self.reward_making.refused()
         if event.command == "JudgePairs":
             self._window.judge.asking.refused()
         if event.command == "WriteOn":
@@ -274,7 +281,7 @@ class Controller(QObject):
     def _run_started(self, event: ev.RunStarted) -> None:
         window = self._window
         algorithm = find_algorithm(event.algorithm)
-        if self.comparing.has(event.run_id):
+        if self.comparing.has(event.run_id) or self.reward_making.has(event.run_id):
             window.hyperparameters.lend(event.hyperparameters, event.name, algorithm)
         else:
             window.hyperparameters.run_started(event.hyperparameters, algorithm)
@@ -358,7 +365,8 @@ class Controller(QObject):
             window.toast.show_message(
                 "warning" if event.lost else "info",
                 f"{name} {event.outcome} after {cycles}. {more}".rstrip())
-            self.exporting.run_ended()
+            if not self.reward_making.run_ended(event):
+                self.exporting.run_ended()
         self._written = None
         self._display.say_what_shows()
         self.comparing.run_finished(event)

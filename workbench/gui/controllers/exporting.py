@@ -68,6 +68,15 @@ class Exporting(QObject):
         self._made = event
         self.refresh()
 
+    @property
+    def last_made(self) -> RewardModelMade | None:
+        """The reward model of the run that ends, before it is offered."""
+        return self._made
+
+    def forget_made(self) -> None:
+        """Offer nothing of it."""
+        self._made = None
+
     def run_ended(self) -> None:
         """Offer the reward model that the run has made, or say why there is none."""
         made, self._made = self._made, None

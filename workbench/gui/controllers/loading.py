@@ -14,6 +14,7 @@ from PySide6.QtCore import QObject
 from workbench.gui.controllers.comparing import Comparing
 from workbench.gui.controllers.readiness import Readiness
 from workbench.gui.controllers.resuming import Resuming
+from workbench.gui.controllers.reward_making import RewardMaking
 from workbench.gui.controllers.run_control import RunControl
 from workbench.gui.controllers.run_display import RunDisplay
 from workbench.gui.models.consent import ask_to_trust
@@ -32,12 +33,14 @@ class Loading(QObject):
     """Sends what Models asks for, once what it would run is agreed to."""
 
     def __init__(self, window: MainWindow, store: Store, display: RunDisplay, resuming: Resuming,
-                 run_control: RunControl, comparing: Comparing, readiness: Readiness,
+                 run_control: RunControl, comparing: Comparing, reward_making: RewardMaking,
+                 readiness: Readiness,
                  send: Callable[[do.Command], None]) -> None:
         super().__init__(window)
         self._window, self._store, self._display, self._send = window, store, display, send
         self._resuming, self._run_control = resuming, run_control
-        self._comparing, self._readiness = comparing, readiness
+        self._comparing, self._reward_making = comparing, reward_making
+        self._readiness = readiness
         self.told = State.IDLE
         """Where the session stood when it last told."""
         window.models.command.connect(self._models_command)
@@ -63,6 +66,7 @@ class Loading(QObject):
         window.show_starting(False)
         self._run_control.give_up_waiting()
         self._comparing.loading_failed()
+        self._reward_making.refused()
         if event.untrusted:
             ask_to_trust(window, event.untrusted, partial(self._run_file, event), partial(
                 self.failed, replace(event, untrusted=None, details="")))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QObject
@@ -31,9 +32,8 @@ class RunControl(QObject):
         super().__init__(window)
         self._window, self._store, self._resuming, self._send = window, store, resuming, send
         self._readiness = readiness
-        self._waiting: dict[str, bool] | None = None
-        """How far the start that waits for models is to go (``step``, ``into``); None: none
-        waits."""
+        self._waiting: Callable[[], None] | None = None
+        """The start that waits for models; None: none waits."""
         self._pausing, self._within = False, ""
         self._stopped_at = 0.0
         on = window.actions_.on
@@ -56,12 +56,8 @@ class RunControl(QObject):
             window.reveal("hyperparameters")
             window.toast.show_message("warning", str(error))
             return None
-        prompts = tuple(do.PromptItem.of(p) for p in window.prompts.prompts()
-                        if p.enabled and p.text.strip())
+        prompts = self.prompts_on_screen()
         if not prompts:
-            window.reveal("prompts")
-            window.toast.show_message(
-                "info", "No prompt is switched on: add one, or tick one in Prompts.")
             return None
         line = window.hyperparameters.data_line
         if line.reading:
@@ -71,11 +67,23 @@ class RunControl(QObject):
         learns_from = window.hyperparameters.algorithm.learns_from
         return do.Start(settings, prompts, data=line.choices.get(learns_from))
 
-    def start(self, *, step: bool = False, into: bool = False) -> None:
-        """Begin a new run with the models, the settings and the prompts on screen. Models that are
-        not loaded are loaded first, as is a reward file that has changed since, and those that are
-        being loaded are waited for."""
-        command = self.on_screen()
+    def prompts_on_screen(self) -> tuple[do.PromptItem, ...]:
+        """Return the prompts that are switched on; where none is, say so."""
+        window = self._window
+        prompts = tuple(do.PromptItem.of(p) for p in window.prompts.prompts()
+                        if p.enabled and p.text.strip())
+        if not prompts:
+            window.reveal("prompts")
+            window.toast.show_message(
+                "info", "No prompt is switched on: add one, or tick one in Prompts.")
+        return prompts
+
+    def start(self, *, step: bool = False, into: bool = False,
+              command: do.Start | None = None) -> None:
+        """Begin a new run with the models, the settings and the prompts on screen, or that of
+        ``command``. Models that are not loaded are loaded first, as is a reward file that has
+        changed since, and those that are being loaded are waited for."""
+        asked, command = command, command or self.on_screen()
         if command is None:
             return
         window = self._window
@@ -83,7 +91,7 @@ class RunControl(QObject):
         models = window.models
         if window.state == State.LOADING or not models.is_loaded() or (
                 models.reward.files_changed()):
-            self._wait({"step": step, "into": into})
+            self._wait(partial(self.start, step=step, into=into, command=asked))
             if window.state != State.LOADING:
                 models.load()
         else:
@@ -182,7 +190,7 @@ class RunControl(QObject):
             if state == State.LOADING:
                 self._withhold("start", "step", "step_into")
             elif state in NO_RUN and self._window.models.is_loaded():
-                self.start(**waiting)
+                waiting()
 
     def refused(self, command: str) -> None:
         """The run did not take a command."""
@@ -194,7 +202,7 @@ class RunControl(QObject):
         self._readiness.update()
         self._grant_again()
 
-    def _wait(self, asked: dict[str, bool] | None) -> None:
+    def _wait(self, asked: Callable[[], None] | None) -> None:
         self._waiting = asked
         self._readiness.waiting = asked is not None
         self._readiness.update()

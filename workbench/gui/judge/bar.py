@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QComboBox, QMenu, QProgressBar, QToolButton, QWidg
 from superqt import QElidingLabel, QFlowLayout
 
 from workbench.gui.actions import enable_action, set_tip
+from workbench.gui.judge.making import TEXT, TIP
 from workbench.gui.judge.queue import SHOWN, UNMARKED
 from workbench.gui.widgets.controls import describe, named, push_button, tool_button
 from workbench.gui.widgets.icons import icon
@@ -65,6 +66,7 @@ class Bar(QWidget):
         self.differences = self._toggle(
             "Differences", "judge_differences", "Mark the words in which the two differ")
         self.differences.toggled.connect(self.differences_toggled)
+        self.make = tool_button("Make a reward", "judge_make_reward", TEXT, TIP)
         self.more = tool_button("", "judge_more", "More",
                                 "Guidelines, your name, new sets, export", "choose")
         self.add_menu, self.more_menu = self._menu(self.add), self._menu(self.more)
@@ -75,7 +77,7 @@ class Bar(QWidget):
         flow.setVerticalSpacing(4)
         first = QWidget()
         hbox(first, self.sets, self.add, spacing=6)
-        for widget in (first, self.shown, self.prompts, self.differences, self.more):
+        for widget in (first, self.shown, self.prompts, self.differences, self.make, self.more):
             flow.addWidget(widget)
         self.said = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "judge_progress",
                           "How far you are", "")
@@ -194,7 +196,7 @@ class Bar(QWidget):
 
     def show_pairs(self, there: bool) -> None:
         """Leave out what is about pairs, where there are none."""
-        for widget in (self.shown, self.differences, self.progress, self.said):
+        for widget in (self.shown, self.differences, self.make, self.progress, self.said):
             widget.setVisible(there)
         if not there:
             self.prompts.hide()

@@ -187,6 +187,11 @@ class Queue:
         return self._tally[MARKED]
 
     @property
+    def preferred(self) -> int:
+        """Of how many pairs the person says which side is better."""
+        return self._tally["preferred"]
+
+    @property
     def left(self) -> int:
         """How many pairs of those shown are still to be marked."""
         return self._left
@@ -246,6 +251,7 @@ def _fits(entry: Entry, shown: str) -> bool:
 def _told(entry: Entry) -> list[str]:
     """Return what a pair counts as."""
     found = [shown for shown in SHOWN if _fits(entry, shown)]
+    found += ["preferred"] * (entry.choice in PREFERENCES)
     if entry.choice in PREFERENCES and entry.reward_prefers is not None:
         found.append(f"{entry.choice}, reward {entry.reward_prefers}")
         found += ["with the reward"] * (entry.choice == entry.reward_prefers)

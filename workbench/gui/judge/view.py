@@ -18,12 +18,14 @@ from workbench.gui.judge.adding import FIRST_SET, Adding, TryEvent
 from workbench.gui.judge.asking import Asking
 from workbench.gui.judge.bar import PERSON, Bar, without_newlines
 from workbench.gui.judge.guidelines import Guidelines
+from workbench.gui.judge.making import TEXT, TIP, Making
 from workbench.gui.judge.menus import Menus
 from workbench.gui.judge.pages import Offer, OfferPage
 from workbench.gui.judge.queue import ALL, MARKED, OTHERWISE, SHOWN, Queue, other_marks
 from workbench.gui.judge.stage import Said, Stage
 from workbench.gui.run_view import RunView
 from workbench.gui.thumbs import Thumbs
+from workbench.gui.widgets.controls import enable
 from workbench.gui.widgets.form_scroll import FormScroll
 from workbench.gui.widgets.layouts import vbox
 from workbench.store.home import StoreError
@@ -37,6 +39,7 @@ from workbench.store.judged_files import write_judged
 from workbench.store.prompt_readers import PromptFileError
 from workbench.training import events as ev
 from workbench.training.events import State
+from workbench.training.reward_making import too_few
 
 if TYPE_CHECKING:
     from workbench.gui.background import Background
@@ -87,6 +90,7 @@ class JudgeView(RunView):
         self.asking.command.connect(self.command)
         self.asking.message.connect(self.message)
         self.asking.judged.connect(self._added)
+        self.making = Making(self._why_too_few)
         self._kept.connect(self._tell_kept, Qt.ConnectionType.QueuedConnection)
         self._build()
         self._show()
@@ -119,6 +123,7 @@ class JudgeView(RunView):
         """Take note of what can be asked for."""
         self.adding.set_state(state)
         self.asking.set_state(state)
+        self.making.set_state(state)
         self._offer()
 
     def handle(self, event: TryEvent | ev.PairsScored | ev.ScoringPairsFailed) -> None:
@@ -157,7 +162,7 @@ class JudgeView(RunView):
     def load(self) -> None:
         """Read the sets, and the pairs of the one that is judged."""
         judgements = self.store.judgements
-        self._settle()
+        self.settle()
         sets = judgements.sets()
         wanted = self._set.name if self._set else self._name
         found = next((each for each in sets if each.name == wanted), sets[0] if sets else None)
@@ -306,7 +311,7 @@ class JudgeView(RunView):
         found, judgements = self._set, self.store.judgements
         if found is None:
             return
-        self._settle()
+        self.settle()
 
         def write() -> str | PromptFileError:
             try:
@@ -355,6 +360,7 @@ class JudgeView(RunView):
             takes.setFocus()
 
     def _show_progress(self) -> None:
+        self.making.tell()
         if not self.queue.entries:
             return
         self.bar.show_counts({name: self.queue.count(name) for name in SHOWN}, self._people)
@@ -375,7 +381,8 @@ class JudgeView(RunView):
         done = self.queue.done
         self.done_page.show_offers(
             saying.over(self.queue), busy or f"{counted(done, 'mark')} of yours are kept. Add more "
-            "pairs, look at others, or let DPO learn from them.", [
+            "pairs, look at others, make a reward of them, or let DPO learn from them.", [
+                Offer(TEXT, TIP, self.making.wanted.emit, self.making.why_not()),
                 Offer("Learn from them", "Choose DPO in Hyperparameters, with these judgements as "
                       "what it learns from", self.learn,
                       "" if self._set and done else "Mark a pair first."),
@@ -392,7 +399,12 @@ class JudgeView(RunView):
         self._offer()
         self._show_progress()
 
-    def _settle(self) -> None:
+    def _why_too_few(self) -> str:
+        """Return why what was said of the set makes no reward; "" where it does. What others said
+        is counted whole: what it makes is read when it is asked for."""
+        return too_few(self.queue.preferred + sum(self._people.values()))
+
+    def settle(self) -> None:
         """Wait until what is read has the marks that were made."""
         if self._asked is not None:
             wait([self._asked])
@@ -411,18 +423,22 @@ class JudgeView(RunView):
         self.bar, self.menus = Bar(), Menus(self, self)
         self.stage = Stage()
         self.guidelines = Guidelines()
-        self.empty_page, self.done_page = OfferPage("judge_empty", 3), OfferPage("judge_done", 3)
+        self.empty_page, self.done_page = OfferPage("judge_empty", 3), OfferPage("judge_done", 4)
         self.pair_page = named_splitter(self.stage, self.guidelines)
         self.pages = QStackedWidget()
         for page in (self.empty_page, self.pair_page, self.done_page):
             self.pages.addWidget(page)
         form = QWidget()
-        vbox(form, self.bar, self.asking, (self.pages, 1), margins=(8, 8, 0, 8), spacing=6)
+        vbox(form, self.bar, self.asking, self.making, (self.pages, 1), margins=(8, 8, 0, 8),
+             spacing=6)
         # Where there is little height what is above the pair is scrolled away.
         self._scroll = FormScroll(form)
         vbox(self, self._scroll)
         bar, stage = self.bar, self.stage
         bar.changed.connect(self._choose)
+        bar.make.clicked.connect(lambda: self.making.wanted.emit())
+        self.making.possible.connect(lambda why: enable(bar.make, not why, why))
+        self.making.possible.connect(lambda _: self._offer())
         bar.set_chosen.connect(lambda _: self.choose_set(self._set_at(bar.sets.currentData())))
         bar.otherwise_wanted.connect(lambda: bar.want(OTHERWISE))
         bar.differences_toggled.connect(stage.show_differences)
