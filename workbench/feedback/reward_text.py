@@ -22,6 +22,9 @@ class RewardError(Exception):
         super().__init__(sentence)
         self.details = details
 
+    def __reduce__(self) -> tuple[type[RewardError], tuple[str, str]]:
+        return type(self), (str(self), self.details)
+
 
 @dataclass(frozen=True, slots=True)
 class Row:

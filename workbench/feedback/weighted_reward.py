@@ -10,6 +10,7 @@ from torch import Tensor
 
 from workbench.feedback.reward_model import Reward, RewardModel
 from workbench.feedback.reward_text import RewardError
+from workbench.models import ranks
 from workbench.models.control import Control
 from workbench.models.phases import Phase
 from workbench.records import Exchange
@@ -98,7 +99,18 @@ def _check_applies(scores: Tensor, exchanges: Sequence[Exchange], problem: str) 
 def _judge(
     reward: Reward, exchanges: Sequence[Exchange], control: Control, phase: Phase
 ) -> tuple[Tensor, Tensor]:
+    """Return scores and cuts, (b,) each. Ranks that are together share the rows of a reward model;
+    a program or a server is asked by the first alone."""
+    scores, cut = torch.zeros(len(exchanges)), torch.zeros(len(exchanges), dtype=torch.long)
     if isinstance(reward, RewardModel):
-        return reward.judge(exchanges, control=control, phase=phase)
-    scores = reward.score(exchanges, control=control, phase=phase)
-    return scores, torch.zeros(len(exchanges), dtype=torch.long)
+        own = ranks.share([len(e.prompt) + len(e.completion) for e in exchanges])
+        mine = [exchanges[row] for row in own]
+        judged = ranks.guarded(
+            lambda: reward.judge(mine, control=control, phase=phase) if mine else None)
+        if judged is not None:
+            scores[own], cut[own] = judged
+        ranks.sum_on_host(scores, cut)
+        return scores, cut
+    found = ranks.guarded(lambda: reward.score(exchanges, control=control, phase=phase)
+                          if ranks.number() == 0 else scores)
+    return ranks.broadcast(found), cut

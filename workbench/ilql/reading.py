@@ -11,6 +11,7 @@ from workbench.ilql.heads import QHeads
 from workbench.ilql.hyperparameters import ILQLSettings
 from workbench.ilql.objective import q_targets, returns
 from workbench.learning.traces import ALTERNATIVES
+from workbench.models import ranks
 from workbench.models.control import Control
 from workbench.models.forward import (
     MicroBatch,
@@ -69,6 +70,7 @@ def read_tokens(
     logprobs, _ = read_chances(
         policy, completions, temperature=settings.temperature,
         max_tokens=settings.micro_batch_tokens, control=control, phase=Phase.UPDATING, show=look)
+    ranks.sum_(*found.values(), noted, *others.values())
     after = torch.cat([found["value"][:, 1:], torch.zeros_like(found["value"][:, :1])], dim=1)
     target = q_targets(after, rewards, gamma=settings.gamma)
     return replace(completions, likeliest=noted), {

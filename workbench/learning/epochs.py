@@ -13,6 +13,7 @@ from torch import Tensor
 
 from workbench.learning.aggregation import Aggregation
 from workbench.learning.metrics import STEPS
+from workbench.models import ranks
 from workbench.models.capabilities import Batching
 from workbench.models.control import Control, NotFiniteError
 from workbench.models.forward import MicroBatch, divide_by_temperature, head_chunks, micro_batches
@@ -152,10 +153,11 @@ class Epochs:
                 found = self._accumulate(chosen, len(log))
                 if not found:  # no completion of it counts
                     continue
+                parameters = [p for group in optimizer.param_groups for p in group["params"]]
+                ranks.sum_gradients(parameters)
                 means = {"epoch": float(epoch)} | found
                 # This gradient is not applied any more.
                 stopped = enough(means)
-                parameters = [p for group in optimizer.param_groups for p in group["params"]]
                 norm = torch.nn.utils.clip_grad_norm_(
                     parameters, plan.max_grad_norm or float("inf"))
                 log.append(means | {"grad_norm": norm.item(), "applied": float(not stopped)})
@@ -184,8 +186,9 @@ class Epochs:
             with in_place_gradients(self._policy):
                 optimizer.zero_grad(set_to_none=True)
                 self._accumulate(chosen, 0)
-                found = [parameter.grad for group in optimizer.param_groups
-                         for parameter in group["params"] if parameter.grad is not None]
+                parameters = [p for group in optimizer.param_groups for p in group["params"]]
+                ranks.sum_gradients(parameters)
+                found = [p.grad for p in parameters if p.grad is not None]
                 return torch.nn.utils.get_total_norm(found).item()
         finally:
             self._loss = usual
@@ -239,7 +242,8 @@ class Epochs:
         for batch in self._micro_batches(chosen):
             self._control.step(Phase.UPDATING, done, self._total)
             self._backward(batch, count, weights, sums, read=not apart)
-        return {name: number.item() / count for name, number in sums.items()}
+        logged = ranks.totals({name: number.item() for name, number in sums.items()})
+        return {name: number / count for name, number in logged.items()}
 
     def _backward(
         self, batch: MicroBatch, count: int, weights: Tensor | None, sums: dict[str, Tensor], *,
@@ -282,9 +286,9 @@ class Epochs:
                 sums[name] = sums[name] + told.sum()
             (loss.sum() / count if weights is None else (loss * weights[at[0]]).sum()).backward()
         if not plan.values_alone:
-            states.backward(_gradients(leaves))
+            states.backward(_gradients(leaves, states))
         if not shared:
-            value_states.backward(_gradients(value_leaves))
+            value_states.backward(_gradients(value_leaves, value_states))
 
 
     def _read(self, states: Tensor, batch: MicroBatch, wanted: bool) -> Tokens:
@@ -304,11 +308,13 @@ class Epochs:
                 self._completions.tokens[batch.row[part], batch.column[part]],
                 entropy_gradient=False)
             found.append(logprobs)
-        return torch.cat(found)
+        return torch.cat(found) if found else states.new_zeros(0)
 
 
-def _gradients(leaves: list[Tensor]) -> Tensor:
-    return torch.cat([leaf.grad for leaf in leaves if leaf.grad is not None])
+def _gradients(leaves: list[Tensor], of: Tensor) -> Tensor:
+    """Return the gradient of states, (n, H), from that of their parts."""
+    found = [leaf.grad for leaf in leaves if leaf.grad is not None]
+    return torch.cat(found) if found else torch.zeros_like(of)
 
 
 def summarise(log: list[dict[str, float]]) -> dict[str, float]:

@@ -181,6 +181,7 @@ class ReferencedTrainer(OfflineTrainer[S, I, T], Generic[S, I, T]):
                        together=self.LEARNED)
         log = Epochs(self.policy, completions, loss, plan, control,
                      Aggregation("constant")).run(self.optimizer)
+        loss.sum_ranks()
         self.position += number
         metrics = loss.measure() | summarise(log) | {
             "lr": rate, self.PASSES: self.position / len(training)}

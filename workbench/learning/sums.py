@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from workbench.learning.epochs import Tokens
+from workbench.models import ranks
 
 
 class SumLoss(ABC):
@@ -54,6 +55,12 @@ class SumLoss(ABC):
     def keep(self, mask: Tensor) -> None:
         """Keep what is found of each token of ``mask``, (b, T)."""
         self.logprobs = torch.zeros(mask.shape, device=self.sums.device)
+
+    def sum_ranks(self) -> None:
+        """Take in what the other ranks found of their rows."""
+        ranks.sum_(self.sums)
+        if self.logprobs is not None:
+            ranks.sum_(self.logprobs)
 
     def read_rows(self, tokens: Tokens) -> None:
         """Take the log-probabilities of all tokens of some rows."""

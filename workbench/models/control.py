@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from workbench.models import ranks
 from workbench.models.phases import Phase
 from workbench.records import Draft
 
@@ -48,6 +49,46 @@ class CycleControl(Control, Protocol):
         Raises:
             Interrupted: to end the cycle here.
         """
+
+
+class SharedControl:
+    """The control of work that ranks do together: what the first one's ``control`` says is said to
+    all of them, at every step, so that all end at the same one."""
+
+    def __init__(self, control: CycleControl | None) -> None:
+        """Ask ``control``, on the first rank; the others have none."""
+        self._control = control
+
+    def step(self, phase: Phase, done: int, total: int) -> None:
+        """Report progress of the first rank, and end where it does."""
+        self._ask(lambda control: control.step(phase, done, total))
+
+    def tell(self, part: str, numbers: Mapping[str, float]) -> None:
+        """Report metrics, which all ranks have alike."""
+        if self._control is not None:
+            self._control.tell(part, numbers)
+
+    def part_done(self, part: str, draft: Callable[[], Draft]) -> None:
+        """Report a part, and wait until the first rank goes on."""
+        self._ask(lambda control: control.part_done(part, draft))
+
+    def _ask(self, question: Callable[[CycleControl], None]) -> None:
+        control = self._control
+        if ranks.is_apart():
+            if control is not None:
+                question(control)
+            return
+        error: BaseException | None = None
+        if control is not None:
+            try:
+                question(control)
+            except BaseException as raised:
+                error = raised
+        ended = ranks.any_(error is not None)
+        if error is not None:
+            raise error
+        if ended:
+            raise Interrupted
 
 
 class Unattended:

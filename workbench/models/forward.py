@@ -11,7 +11,8 @@ from operator import neg
 import torch
 from torch import Tensor
 
-from workbench.models.branches import lay_out, share_rows, side_by_side
+from workbench.models import ranks
+from workbench.models.branches import Line, lay_out, share_rows, side_by_side
 from workbench.models.capabilities import Batching
 from workbench.models.control import Control
 from workbench.models.device import tokens_at_once
@@ -64,6 +65,9 @@ def micro_batches(
 
     Siblings share a row, where that takes fewer operations: their prompt is read once.
 
+    Where ranks are together, each gets its share of ``rows``, and all as many micro-batches: those
+    that are wanting are of one token out of which none was chosen.
+
     Args:
         max_tokens: of a micro-batch, padding included; 0 for what suits the device.
         batching: which rows may be side by side.
@@ -74,8 +78,13 @@ def micro_batches(
     max_tokens = tokens_at_once(max_tokens, device)
     shared = share_rows(completions, rows.tolist(), branches, max_tokens, together)
     if shared:
-        yield from _branched(completions, shared, max_tokens, device)
+        lines = _laid_out(completions, shared)
+        cuts = list(cut_by_width([len(line.ids) for line in lines], max_tokens))
+        wanting = ranks.most(len(cuts)) - len(cuts)
+        yield from _branched(lines, cuts, device)
+        yield from _fillers(wanting, device)
         return
+    rows = _own(completions, rows, together)
     together = together if batching is Batching.PADDED else 1
     prompt_lengths = torch.tensor([len(p) for p in completions.prompts])
     response_lengths = completions.lengths.cpu()
@@ -92,8 +101,10 @@ def micro_batches(
     fed = torch.arange(completions.mask.shape[1]) < response_lengths[rows, None] - 1
     ids[(place >= prompt_lengths[rows, None]) & (place < totals[rows, None])] = (
         completions.tokens.cpu()[rows][fed])
+    cuts = list(cut_by_width(widths, max_tokens, together=together, batching=batching))
+    wanting = ranks.most(len(cuts)) - len(cuts)
     first = 0
-    for count, width in cut_by_width(widths, max_tokens, together=together, batching=batching):
+    for count, width in cuts:
         part = slice(first, first + count)
         first += count
         row, column = torch.nonzero(
@@ -102,20 +113,42 @@ def micro_batches(
         source = row * width + prompt_lengths[rows[part]][row] - 1 + column
         yield MicroBatch(*(tensor.to(device) for tensor in (
             ids[part, :width], source, rows[part][row], column)))
+    yield from _fillers(wanting, device)
 
 
-def _branched(
-    completions: Completions, shared: list[list[int]], max_tokens: int, device: torch.device
-) -> Iterator[MicroBatch]:
-    """Yield micro-batches of rows that hold several completions each."""
+def _own(completions: Completions, rows: Tensor, together: int) -> Tensor:
+    """Return which of ``rows`` this rank reads; so many as ``together`` stay so."""
+    if ranks.count() == 1:
+        return rows
+    units = rows.view(-1, together)
+    lengths = completions.lengths.tolist()
+    return units[ranks.share([sum(len(completions.prompts[row]) + lengths[row] for row in unit)
+                              for unit in units.tolist()])].flatten()
+
+
+def _fillers(wanting: int, device: torch.device) -> Iterator[MicroBatch]:
+    """Yield what is wanting to as many micro-batches as the rank with the most has."""
+    for _ in range(wanting):
+        none = torch.zeros(0, dtype=torch.long, device=device)
+        yield MicroBatch(torch.zeros(1, 1, dtype=torch.long, device=device), none, none, none)
+
+
+def _laid_out(completions: Completions, shared: list[list[int]]) -> list[Line]:
+    """Return the rows of this rank that hold several completions each, the longest first."""
     lengths = completions.lengths.tolist()
     tokens = completions.tokens.cpu()
     lines = sorted((lay_out(completions.prompts[some[0]], some, [
         tokens[row, : lengths[row]].tolist() for row in some]) for some in shared),
         key=lambda line: -len(line.ids))
-    widths = [len(line.ids) for line in lines]
+    return [lines[i] for i in ranks.share([len(line.ids) for line in lines])]
+
+
+def _branched(
+    lines: list[Line], cuts: list[tuple[int, int]], device: torch.device
+) -> Iterator[MicroBatch]:
+    """Yield micro-batches of rows that hold several completions each."""
     first = 0
-    for count, _ in cut_by_width(widths, max_tokens):
+    for count, _ in cuts:
         yield MicroBatch(*(tensor.to(device) for tensor in side_by_side(
             lines[first : first + count])))
         first += count
@@ -192,8 +225,11 @@ def read_chances(
             others[at] = wanted - (own - logprobs.unsqueeze(-1))
             yield logprobs
 
-    return _read(policy, completions, numbers, max_tokens, control, phase,
-                 branches=policy.branches), others
+    found = _read(policy, completions, numbers, max_tokens, control, phase,
+                  branches=policy.branches)
+    if others is not None:
+        ranks.sum_(others)
+    return found, others
 
 
 @torch.no_grad()
@@ -223,8 +259,10 @@ def _read(
     for batch in micro_batches(completions, rows, max_tokens=max_tokens, device=policy.device,
                                batching=policy.capabilities.reading, branches=branches):
         control.step(phase, done, len(rows))
-        result[batch.row, batch.column] = torch.cat(list(numbers(batch)))
+        if found := list(numbers(batch)):
+            result[batch.row, batch.column] = torch.cat(found)
         done += len(batch.row.unique())
+    ranks.sum_(result)
     return result
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from workbench.models import ranks
 from workbench.models.control import Control
 from workbench.models.decoders import Writer, inference_weights, make_decoder
 from workbench.models.device import widest_float
@@ -106,6 +108,17 @@ class Stops:
             writer.end(torch.tensor(ended, device=writer.tokens.device))
 
 
+def own_rows(prompts: Sequence[Sequence[int]]) -> list[int]:
+    """Return which of the ``prompts`` this rank completes. Equal ones that follow one another,
+    which are read once, stay together."""
+    first = [row for row in range(len(prompts)) if not row or prompts[row] != prompts[row - 1]]
+    ends = [*first[1:], len(prompts)]
+    if len(first) < ranks.count():
+        return ranks.share([1.0] * len(prompts))
+    chosen = ranks.share([end - row for row, end in zip(first, ends, strict=True)])
+    return [row for unit in chosen for row in range(first[unit], ends[unit])]
+
+
 def choose_tokens(probabilities: Tensor, uniform: Tensor) -> Tensor:
     """Sample one token a row by inverting the distribution function.
 
@@ -144,7 +157,11 @@ def sample(
         likeliest: so many of the likeliest tokens at each place are noted; 0: none.
     """
     device, length = policy.device, uniforms.shape[1]
-    watch = Stops(prompts, eos_ids, length, stopped)
+    own = own_rows(prompts)
+    mine = [prompts[row] for row in own]
+    places = torch.tensor(own, dtype=torch.long, device=device)
+    all_mine = len(own) == len(prompts)
+    watch = Stops(mine, eos_ids, length, stopped)
     uniforms = uniforms.to(device, widest_float(device))
     logprobs, entropies, values = (
         torch.zeros(uniforms.shape, device=device) for _ in range(3))
@@ -158,6 +175,7 @@ def sample(
         if policy.steering is not None:  # which may leave tokens out: 0 times infinity is no number
             normalised = normalised.clamp(min=_IMPOSSIBLE)
         probabilities = normalised.exp()
+        rows = rows if all_mine else places[rows]
         chosen = choose_tokens(probabilities, uniforms[rows, t])
         logprob = normalised.gather(-1, chosen.unsqueeze(-1))
         logprobs[rows, t] = logprob.squeeze(-1)
@@ -171,20 +189,27 @@ def sample(
             values[rows, t] = policy.values(hidden)
         return chosen
 
-    with inference_weights(policy), closing(
-            decoder(policy, prompts, length, choose, eos_ids)) as writer:
+    tokens = torch.zeros(uniforms.shape, dtype=torch.long, device=device)
+    ends = torch.zeros(len(prompts), 1, dtype=torch.long, device=device)
+    with inference_weights(policy), contextlib.ExitStack() as stack:
+        writer = stack.enter_context(closing(
+            decoder(policy, mine, length, choose, eos_ids))) if mine else None
         for t in range(length):
-            if t and not writer.drop_ended():
+            going = writer is not None and (not t or writer.drop_ended())
+            if not ranks.any_(going):
                 break
             control.step(phase, t, length)
-            writer.step()
-            watch.look(writer, t)
+            if writer is not None and going:
+                writer.step()
+                watch.look(writer, t)
     control.step(phase, length, length)
+    if writer is not None:
+        tokens[places], ends[places] = writer.tokens, watch.places.to(device)
+    ranks.sum_(tokens, ends, logprobs, entropies, values, best, best_logprobs)
 
     # A row that had ended while it was still in the batch went on unseen: cut it there.
-    tokens = writer.tokens
     stops = torch.isin(tokens, torch.tensor(list(eos_ids), dtype=torch.long, device=device))
-    stops |= torch.arange(length, device=device) == watch.places.to(device)
+    stops |= torch.arange(length, device=device) == ends
     mask = stops.cumsum(dim=1) - stops.long() == 0
     width = int(mask.sum(dim=1).max())
     mask = mask[:, :width]

@@ -317,6 +317,7 @@ class PPOTrainer(OnPolicyTrainer[Hyperparameters]):
             self.policy, experience.completions, temperature=hp.temperature,
             max_tokens=hp.micro_batch_tokens, control=control, phase=Phase.READING, show=gather)
         if moments is not None:
+            moments.sum_ranks()
             head_epochs(self.policy, self.optimizer, moments, hp)
         elif hp.num_value_epochs:
             ValueModelEpochs(self.policy, experience.completions, experience.returns, hp).run(

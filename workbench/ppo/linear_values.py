@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from workbench.models import ranks
 from workbench.ppo.value_head import ValueHead
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 0.1, 1.0, 10.0)
@@ -41,6 +42,10 @@ class Moments:
         self.products += x.t() @ x
         self.with_targets += x.t() @ y
         self.squares += y @ y
+
+    def sum_ranks(self) -> None:
+        """Take in what the other ranks have taken in."""
+        ranks.sum_(self.products, self.with_targets, self.squares)
 
     def __add__(self, other: Moments) -> Moments:
         total = Moments(len(self.with_targets) - 1, self.products.device)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from workbench.learning.aggregation import Aggregation
 from workbench.learning.epochs import Epochs, Plan, mean, summarise
+from workbench.models import ranks
 from workbench.models.control import CycleControl
 from workbench.models.policy import Policy
 from workbench.ppo.loss import TERMS, PPOLoss
@@ -52,7 +53,9 @@ def update(
             "epoch": means["epoch"] + 1, "epochs": hp.num_ppo_epochs,
             "policy/clipfrac": means["clipped"], "policy/approxkl": means["approxkl"],
             "val/ratio_var": _variance(means["ratio_excess"], means["ratio"])})
-        name, read = ratios_in(round(means["epoch"]) + 1), torch.cat(ratios).float().cpu().numpy()
+        name = ratios_in(round(means["epoch"]) + 1)
+        own = torch.cat(ratios).float().cpu().numpy() if ratios else np.zeros(0, np.float32)
+        read = np.concatenate(ranks.exchange(own))
         found[name] = np.concatenate([found[name], read]) if name in found else read
         ratios.clear()
         return 0 < hp.target_kl < means["approxkl"]

@@ -11,6 +11,7 @@ import math
 import torch
 from torch import Tensor
 
+from workbench.models import ranks
 from workbench.models.control import Control, NotFiniteError
 from workbench.models.forward import micro_batches
 from workbench.models.in_place_gradients import in_place_gradients
@@ -86,6 +87,7 @@ class ValueModelEpochs:
             states = policy.value_states(batch.input_ids).flatten(0, 1)[batch.source]
             errors = policy.values(states) - self._returns[batch.row, batch.column]
             (0.5 * errors.square().sum() / count).backward()
+        ranks.sum_gradients(policy.trained()[1])
         take_step(policy, optimizer, self._hp.max_grad_norm)
 
 

@@ -181,6 +181,7 @@ def _fit_head(
             states = policy.value_states(batch.input_ids).flatten(0, 1)[batch.source]
             moments.add(states, returns[batch.row, batch.column])
             done += len(batch.input_ids)
+        moments.sum_ranks()
         sums.append(moments)
     fit, explained = best_ridge(*sums)
     assert policy.value_head is not None

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from workbench.feedback.reward_text import Row
+from workbench.models import ranks
 from workbench.models.control import Control, NotFiniteError
 from workbench.models.device import tokens_at_once
 from workbench.models.forward import cut_by_width
@@ -51,6 +52,8 @@ def take_steps(
                                         * settings.batch_size]
             for some in micro_batches(rows, pairs, model, settings.micro_batch_tokens):
                 control.step(Phase.UPDATING, step, steps)
+                if not some:  # another rank has more of them
+                    continue
                 both = torch.tensor([2 * p + side for p in some for side in (0, 1)])
                 found = model.scores([rows[i] for i in both])
                 lost, _ = bradley_terry_loss(
@@ -58,9 +61,10 @@ def take_steps(
                     centering=settings.centering)
                 (lost.sum() / len(pairs)).backward()
                 scores[both], losses[some] = found.detach(), lost.detach()
+            parameters = [p for p in model.parameters() if p.requires_grad]
+            ranks.sum_gradients(parameters)
             norm = torch.nn.utils.clip_grad_norm_(
-                [p for p in model.parameters() if p.requires_grad],
-                settings.max_grad_norm or float("inf"))
+                parameters, settings.max_grad_norm or float("inf"))
             norms.append(norm.item())
             if not math.isfinite(norms[-1]):
                 raise NotFiniteError(
@@ -68,6 +72,7 @@ def take_steps(
                     "Lower the learning rate.")
             optimizer.step()
     optimizer.zero_grad(set_to_none=True)
+    ranks.sum_(scores, losses)
     control.step(Phase.UPDATING, steps, steps)
     return scores, losses, norms
 
@@ -77,17 +82,22 @@ def micro_batches(
 ) -> Iterator[list[int]]:
     """Split pairs by length so that hardly any padding is computed; return the places of each.
 
+    Where ranks are together, each gets its share, and all as many: some are empty.
+
     Args:
         max_tokens: of a micro-batch, padding included; 0 for what suits the device.
     """
     width = {p: max(len(rows[2 * p].ids), len(rows[2 * p + 1].ids)) for p in pairs}
+    pairs = [pairs[i] for i in ranks.share([width[p] for p in pairs])]
     order = sorted(pairs, key=lambda p: -width[p])
     widths = [width[p] for p in order for _ in range(2)]
+    cuts = list(cut_by_width(widths, tokens_at_once(max_tokens, model.device), together=2))
+    wanting = ranks.most(len(cuts)) - len(cuts)
     first = 0
-    for count, _ in cut_by_width(
-            widths, tokens_at_once(max_tokens, model.device), together=2):
+    for count, _ in cuts:
         yield order[first // 2 : (first + count) // 2]
         first += count
+    yield from ([] for _ in range(wanting))
 
 
 @torch.no_grad()
@@ -101,9 +111,13 @@ def read_scores(
         Interrupted: ``control`` asked to end.
     """
     scores = torch.zeros(len(rows))
-    for done, some in _batches(rows, model, settings):
+    own = ranks.share([len(row.ids) for row in rows])
+    for done, some in _batches([rows[i] for i in own], model, settings):
         control.step(phase, done, len(rows))
-        scores[some] = model.scores([rows[i] for i in some]).cpu()
+        if some:
+            places = [own[i] for i in some]
+            scores[places] = model.scores([rows[i] for i in places]).cpu()
+    ranks.sum_on_host(scores)
     return scores
 
 
@@ -128,8 +142,11 @@ def _batches(
 ) -> Iterator[tuple[int, list[int]]]:
     """Yield how many rows are done, and the places of the next."""
     order = sorted(range(len(rows)), key=lambda i: -len(rows[i].ids))
+    cuts = list(cut_by_width([len(rows[i].ids) for i in order], tokens_at_once(
+        settings.micro_batch_tokens, model.device)))
+    wanting = ranks.most(len(cuts)) - len(cuts)
     first = 0
-    for count, _ in cut_by_width([len(rows[i].ids) for i in order], tokens_at_once(
-            settings.micro_batch_tokens, model.device)):
+    for count, _ in cuts:
         yield first, order[first : first + count]
         first += count
+    yield from ((first, []) for _ in range(wanting))

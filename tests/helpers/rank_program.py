@@ -1,0 +1,74 @@
+"""What every process of a test of ranks runs: some runs of a few cycles, one after the other.
+
+    torchrun ... rank_program.py FOLDER CASES RESULT
+
+CASES is JSON, by name what :func:`run` takes; the first rank writes RESULT, a pickle of what it
+returned for each.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from helpers.models import CPU
+from helpers.short_runs import DATA, start_of
+
+from workbench.algorithms import algorithm_of
+from workbench.feedback.loading import load_reward
+from workbench.models import ranks
+from workbench.models.control import SharedControl, Unattended
+from workbench.models.loading import load_policy
+from workbench.models.sources import silent
+
+
+def run(
+    folder: Path, way: str, settings: dict[str, Any], cycles: int = 3
+) -> tuple[list[dict[str, float]], dict[str, Any], list[str]]:
+    """Return the metrics of each cycle of a small run, its last snapshot's arrays, and what the
+    compared prompts were completed with."""
+    start = start_of(way, **settings)
+    hp = start.hyperparameters
+    algorithm = algorithm_of(hp)
+    policy = load_policy(str(folder / "policy"), CPU, silent)
+    reward = load_reward(str(folder / "reward"), CPU, silent).reward
+    control = SharedControl(Unattended() if ranks.own_number() == 0 else None)
+    with ranks.together():
+        trainer = algorithm.trainer().made_for(policy, reward)
+        if start.data is not None:
+            trainer.learn_from(start.data.items)
+        trainer.begin(start.prompts, hp)
+        compared = [0, 1]
+        trainer.compare(compared, hp, control)
+        if trainer.episodes(hp):
+            trainer.prepare(hp, control)
+        found, texts = [], []
+        for cycle in range(1, cycles + 1):
+            result = trainer.run_cycle(cycle, hp, compared, control)
+            found.append({name: x for name, x in result.metrics.items()
+                          if not name.startswith(("seconds", "tokens_per_second"))})
+            texts += [written.text for written in result.comparison]
+            texts += [f"{trace.numbers[name].sum():.3f}" for trace in result.traces
+                      for name in trace.numbers if math.isfinite(trace.numbers[name].sum())]
+        return found, trainer.snapshot()[0], texts
+
+
+def main() -> None:
+    """Run the cases."""
+    folder, cases, result = sys.argv[1:]
+    torch.set_num_threads(1)
+    ranks.join()
+    found = {name: run(Path(folder), *arguments)
+             for name, arguments in json.loads(Path(cases).read_text()).items()}
+    if ranks.own_number() == 0:
+        Path(result).write_bytes(pickle.dumps(found))
+    ranks.leave()
+
+
+if __name__ == "__main__":
+    main()
