@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from workbench import __version__, logs, terminal
+from workbench import __version__, logs, processes, terminal
 from workbench.exit_status import FAILED, INTERRUPTED, UNUSABLE
 from workbench.memory_allocator import keep_freed_memory
 
@@ -20,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     terminal.prepare()
     options = parse(arguments)
+    options.words = sys.argv[1:] if arguments is None else list(arguments)
     only_prints = options.command in ("runs", "show", "doctor")
     try:
         status = _run(options)
@@ -35,6 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         terminal.discard_output()
         terminal.tell(terminal.cannot_write(error))
         return FAILED
+    if processes.started() > 1:
+        from workbench.launch import note_status
+
+        note_status(status)
     try:
         sys.stdout.flush()
     except OSError as error:
@@ -50,6 +55,10 @@ def _run(options: argparse.Namespace) -> int:
     logs.set_level(options.log_level or "info")
     if options.log_level and options.command:
         logs.start_terminal()
+    if processes.own_number():
+        from workbench.training.following import follow
+
+        return follow()
     match options.command:
         case "train":
             from workbench.headless import train
@@ -171,6 +180,8 @@ def _parser() -> argparse.ArgumentParser:
             "--set", metavar="NAME=VALUE", action="append", default=[], dest="settings",
             help="set a hyperparameter; may be given several times")
         command.add_argument("--threads", metavar="N", type=int, help="CPU threads for torch")
+        if command is not compare:
+            command.add_argument("--processes", metavar="N", help="the same as --set processes=N")
         command.add_argument(
             "--json", action="store_true", help="one JSON object per cycle and line")
     export = commands.add_parser(

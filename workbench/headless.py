@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from workbench import processes
 from workbench.algorithm import Algorithm, Figure
 from workbench.algorithms import (
     algorithm_named,
@@ -29,6 +30,7 @@ from workbench.exit_status import FAILED, INTERRUPTED, UNUSABLE, UNWELL
 from workbench.feedback.reward_server import AT_ONCE
 from workbench.formatting import count_cycles, format_speed, size
 from workbench.health import NOT_FINITE
+from workbench.launch import launch, note_first
 from workbench.learning.metrics import KL, SCORES, SECONDS, SPEED
 from workbench.options import (
     Named,
@@ -70,6 +72,9 @@ def train(options: argparse.Namespace) -> int:
     try:
         algorithm = algorithm_named_by(options.algorithm)
         hp = algorithm.settings.parse(settings_of(options))
+        if hp.processes > 1 and processes.started() == 1:
+            return launch(options.words, hp.processes)
+        hp = hp.with_changes({"processes": processes.started()})
         start = do.Start(hp, prompts_of(options.prompts), name_of(options))
         load = load_command(options)
         data = data_of(options, algorithm)
@@ -85,7 +90,9 @@ def resume(options: argparse.Namespace) -> int:
     """Go on with a run of the store; the exit status is that of :func:`train`."""
     try:
         changes: dict[str, Any] = settings_of(options)
-    except UsageError as error:
+        if (number := _processes_of(options, changes)) and processes.started() == 1:
+            return launch(options.words, number)
+    except (StoreError, UsageError) as error:
         return unusable(error)
     if options.cycle is not None:
         return _run(options, do.GoBack(options.run, options.cycle, changes))
@@ -97,7 +104,9 @@ def fork(options: argparse.Namespace) -> int:
     try:
         changes: dict[str, Any] = settings_of(options)
         reward = reward_of(options) if options.reward else None
-    except (PartError, UsageError) as error:
+        if (number := _processes_of(options, changes)) and processes.started() == 1:
+            return launch(options.words, number)
+    except (PartError, StoreError, UsageError) as error:
         return unusable(error)
     if options.algorithm is None:
         if options.data is not None:
@@ -114,6 +123,31 @@ def fork(options: argparse.Namespace) -> int:
                 data=_made(engine.store, data, options, algorithm), reward=reward))
     except (DataError, PromptFileError, StoreError, UsageError) as error:
         return unusable(error)
+
+
+def _processes_of(options: argparse.Namespace, changes: dict[str, Any]) -> int:
+    """Return by how many processes a run that goes on wants to be computed; 0: by this one alone,
+    or what is asked for cannot be. Note in ``changes`` by how many it is, where that is new.
+
+    Raises:
+        StoreError: the home cannot be used.
+    """
+    store = Store(find_home(options.home))
+    try:
+        there = store.run(options.run) is not None
+        planned = store.settings_planned(options.run) if there else {}
+    finally:
+        store.close()
+    before = int(planned.get("processes", 1))
+    try:
+        wanted = int(changes.get("processes", before))
+    except ValueError:  # it is told what is wrong with that where settings are read
+        return 0
+    if processes.started() > 1:
+        wanted = processes.started()
+    if wanted != before or "processes" in changes:
+        changes["processes"] = wanted
+    return wanted if 1 < wanted <= 1024 else 0
 
 
 def export(options: argparse.Namespace) -> int:
@@ -179,6 +213,7 @@ def opened(options: argparse.Namespace) -> Iterator[Engine]:
         raise UsageError(f"--threads must be between 1 and {most}, not {options.threads}.")
     store = Store(find_home(options.home))
     _show_printed()
+    note_first()
     events: queue.SimpleQueue[ev.Event] = queue.SimpleQueue()
     session = Session(store, events.put, threads=options.threads)
     with keep_crashes(store.home), _stop_on_signals(session) as interrupted:

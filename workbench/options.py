@@ -98,6 +98,8 @@ def settings_of(options: argparse.Namespace) -> dict[str, object]:
         values["num_cycles"] = options.cycles
     if getattr(options, "seed", None) is not None:
         values["seed"] = options.seed
+    if getattr(options, "processes", None) is not None:
+        values["processes"] = options.processes
     return values
 
 

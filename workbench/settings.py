@@ -46,6 +46,9 @@ class Spec:
     advanced: bool = False
     structural: bool = False
     """Decides which weights there are, so that a fork can change it only from the start."""
+    placement: bool = False
+    """Decides where and by how many a run is computed, and no number of it beyond rounding, so that
+    it can change whenever the run goes on."""
     controller: str = ""
     """The setting that lets the algorithm move this one."""
     formula: str = ""
@@ -172,6 +175,14 @@ class Settings(BaseModel):
         "updates. Changes no number.",
         live=False, advanced=True,
         source=CHEN_2016,
+    )
+
+    processes: int = declare(
+        1, "Processes", "Models",
+        "How many processes compute the run together: each on a GPU of its own, where there are as "
+        "many, else on its share of the processor's cores. They share out the rows of every batch. "
+        "Changes no number beyond rounding.",
+        ge=1, le=1024, live=False, advanced=True, placement=True,
     )
 
     # -- completions

@@ -17,14 +17,16 @@ from typing import Any
 
 import torch
 from helpers.models import CPU
-from helpers.short_runs import DATA, start_of
+from helpers.short_runs import start_of
 
+from workbench import processes
 from workbench.algorithms import algorithm_of
 from workbench.feedback.loading import load_reward
 from workbench.models import ranks
 from workbench.models.control import SharedControl, Unattended
 from workbench.models.loading import load_policy
 from workbench.models.sources import silent
+from workbench.training.heartbeat import meeting_place
 
 
 def run(
@@ -37,7 +39,7 @@ def run(
     algorithm = algorithm_of(hp)
     policy = load_policy(str(folder / "policy"), CPU, silent)
     reward = load_reward(str(folder / "reward"), CPU, silent).reward
-    control = SharedControl(Unattended() if ranks.own_number() == 0 else None)
+    control = SharedControl(Unattended() if processes.own_number() == 0 else None)
     with ranks.together():
         trainer = algorithm.trainer().made_for(policy, reward)
         if start.data is not None:
@@ -62,10 +64,10 @@ def main() -> None:
     """Run the cases."""
     folder, cases, result = sys.argv[1:]
     torch.set_num_threads(1)
-    ranks.join()
+    ranks.join(meeting_place("group"))
     found = {name: run(Path(folder), *arguments)
              for name, arguments in json.loads(Path(cases).read_text()).items()}
-    if ranks.own_number() == 0:
+    if processes.own_number() == 0:
         Path(result).write_bytes(pickle.dumps(found))
     ranks.leave()
 

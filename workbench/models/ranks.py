@@ -22,6 +22,9 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch.distributed.distributed_c10d import Store
+
+from workbench import processes
 
 T = TypeVar("T")
 
@@ -37,27 +40,19 @@ class RankError(RuntimeError):
     """Another process of the run has failed or is gone. The message is a plain sentence."""
 
 
-def started() -> int:
-    """Return how many processes torchrun has started for this run, this one included."""
-    return int(os.environ.get("WORLD_SIZE", "1")) if "TORCHELASTIC_RUN_ID" in os.environ else 1
+def join(store: Store) -> None:
+    """Meet the other processes at ``store``; they wait for one another.
 
-
-def own_number() -> int:
-    """Return this process's number among them, from 0, together or not."""
-    return int(os.environ.get("RANK", "0")) if started() > 1 else 0
-
-
-def join() -> None:
-    """Meet the other processes where torchrun says; they wait for one another.
-
-    Numbers on GPUs are summed by nccl, all others by gloo.
+    Numbers on GPUs, one for each process, are summed by nccl, all others by gloo.
     """
     global _host_group
+    backend = "gloo"
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
-        dist.init_process_group("cpu:gloo,cuda:nccl", timeout=_FOREVER)
-    else:
-        dist.init_process_group("gloo", timeout=_FOREVER)
+        backend = "cpu:gloo,cuda:nccl"
+    dist.init_process_group(
+        backend, store=store, rank=processes.own_number(), world_size=processes.started(),
+        timeout=_FOREVER)
     _host_group = dist.new_group(backend="gloo", timeout=_FOREVER)
 
 

@@ -114,8 +114,9 @@ def plan(store: Store, command: ResumeRun | GoBack | Fork) -> Continuation:
     record = store.run(run.id)
     later = record is not None and record.cycles > run.cycle
     before = planned | {c.name: c.new for c in overruled if c.cycle == run.cycle + 1}
+    specs = run.hp.specs()
     another = isinstance(command, GoBack) or any(
-        before[name] != wanted[name] for name in changes) or any(
+        before[name] != wanted[name] for name in changes if not specs[name].placement) or any(
         change.new != wanted[change.name] for change in overruled)
     soon = run.journaled.get(run.cycle + 1, {}) | run.staged
     return Continuation(
@@ -201,7 +202,7 @@ def _check(run: Run, changes: Mapping[str, Value], fork: bool) -> None:
     """Refuse changes that cannot be made at this place."""
     specs = run.hp.specs()
     for spec in (specs[name] for name in changes if name in specs):
-        if not fork and not spec.live:
+        if not (fork or spec.live or spec.placement):
             raise ResumeError(
                 f"{spec.label} cannot change during a run; fork the run to change it.")
         if spec.structural and run.cycle:

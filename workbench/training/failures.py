@@ -11,6 +11,7 @@ from workbench.models.out_of_memory import is_out_of_memory
 from workbench.models.phases import Phase
 from workbench.models.policy import UnsupportedModelError
 from workbench.models.policy_tokenizer import PromptError
+from workbench.models.ranks import RankError
 from workbench.models.sources import LoadError
 from workbench.settings import Settings
 from workbench.store.checkpoints import CheckpointError
@@ -20,8 +21,8 @@ from workbench.training.events import LoadingFailed
 from workbench.training.pair_data import DataError
 from workbench.training.reward_loading import UntrustedError
 
-_EXPECTED = (CheckpointError, DataError, LoadError, NotFiniteError, PromptError, RewardError,
-             StoreError, UnsupportedModelError)
+_EXPECTED = (CheckpointError, DataError, LoadError, NotFiniteError, PromptError, RankError,
+             RewardError, StoreError, UnsupportedModelError)
 
 
 def is_expected(error: BaseException) -> bool:

@@ -15,6 +15,7 @@ from workbench.models.device import caution, find_placement
 from workbench.models.out_of_memory import is_out_of_memory
 from workbench.models.phases import Phase
 from workbench.models.policy_tokenizer import PromptError
+from workbench.models.ranks import RankError
 from workbench.records import Draft
 from workbench.settings import HyperparameterError
 from workbench.store.disk_errors import NotWrittenError
@@ -206,8 +207,9 @@ class Runner:
             self._store.set_status(run.id, "paused").exception()
             self._session.enter(State.PAUSED, self._held(run, error), held=True)
         except Exception as error:
-            if isinstance(error, RewardError) and trainer.between_cycles and run.cycle:
-                self.checkpoint()  # so that the run goes on from here once the file is mended
+            if isinstance(error, RewardError | RankError) and (
+                    trainer.between_cycles and run.cycle):
+                self.checkpoint()  # so that the run goes on from here once that is mended
             sentence, details = explain(error, run.hp)
             if isinstance(error, NotFiniteError):
                 if error.intact:

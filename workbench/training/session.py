@@ -65,11 +65,13 @@ class Session:
         first = self._first_command()
         # Imported here: torch and transformers take seconds, and the caller has a window to show.
         try:
+            from workbench.training.leading import models_of_all
             from workbench.training.threads import Threads
             from workbench.training.worker import Worker
 
-            Worker(store, self._inbox, self._emit, Threads(threads, spare_threads)).serve(
-                first)
+            with models_of_all() as models:
+                Worker(store, self._inbox, self._emit, Threads(threads, spare_threads),
+                       models).serve(first)
         except Exception as error:
             sentence = (
                 f"The training thread ended unexpectedly ({error}); what was recorded is kept. "

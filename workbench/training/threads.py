@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from workbench import processes
+
 
 class Threads:
     """With another number of threads, sums come in another order and round otherwise. So a run that
@@ -16,7 +18,8 @@ class Threads:
     def __init__(self, told: int | None, spare: int) -> None:
         """``told`` is always obeyed; without it, a new run leaves ``spare`` of torch's threads."""
         self._told = told
-        self._own = told or max(1, torch.get_num_threads() - spare)
+        self._most = max(1, (os.cpu_count() or 1) // processes.on_this_machine())
+        self._own = told or max(1, min(torch.get_num_threads(), self._most) - spare)
         self.begin()
 
     def begin(self) -> None:
@@ -25,5 +28,5 @@ class Threads:
 
     def go_on(self, record: Mapping[str, Any]) -> None:
         """Compute the run with this :meth:`workbench.training.models.Models.record`."""
-        known = min(record.get("threads", self._own), os.cpu_count() or 1)
+        known = min(record.get("threads", self._own), self._most)
         torch.set_num_threads(self._told or known)

@@ -54,7 +54,7 @@ class Worker:
 
     def __init__(
         self, store: Store, inbox: queue.SimpleQueue[do.Command | do.Close | RemoteCommand],
-        emit: Callable[[ev.Event], None], threads: Threads,
+        emit: Callable[[ev.Event], None], threads: Threads, models: Models,
     ) -> None:
         transformers_logging.disable_progress_bar()
         # What it recommends to users of its own, such as masks, is settled here.
@@ -64,7 +64,7 @@ class Worker:
         self._inbox = inbox
         self._emit = emit
         self._session = SessionState(emit)
-        self._models = Models()
+        self._models = models
         self._runner = Runner(
             store, self._models, self._session, self._attend,
             lambda: self._handle(inbox.get()))

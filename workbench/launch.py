@@ -1,0 +1,125 @@
+"""Several processes for one run, started by torchrun's elastic launcher.
+
+This process starts them, hands the signals that it gets on to the first of them, which decides when
+all end, and ends with its exit status. They meet in a folder, and their connections are on the
+loopback address alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import signal
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from uuid import uuid4
+
+from workbench import processes
+from workbench.ending_signals import ending_signals
+from workbench.exit_status import FAILED
+from workbench.terminal import tell
+
+_FIRST = "first"
+"""The file, in the folder where they meet, with the number of the first process in the system."""
+_STATUS = "status"
+"""The file there in which the first process leaves its exit status."""
+_GRACE = 25
+"""Seconds that the others have to end once one has failed."""
+
+
+def launch(words: Sequence[str], number: int) -> int:
+    """Run ``ppo-workbench`` with these ``words`` in ``number`` processes, and return the exit
+    status."""
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    status = [FAILED]
+    with tempfile.TemporaryDirectory(prefix="ppo-workbench-") as folder, _environment(
+            folder, number):
+        logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
+        config = LaunchConfig(
+            1, 1, number, run_id=uuid4().hex, rdzv_backend="c10d",
+            rdzv_endpoint=str(Path(folder) / "rendezvous"),
+            rdzv_configs={"store_type": "file"}, max_restarts=0, monitor_interval=0.1,
+            local_addr="127.0.0.1", shutdown_timeout=_GRACE)
+
+        def run() -> None:
+            try:
+                elastic_launch(config, sys.executable)("-m", "workbench", *words)
+            except ChildFailedError as error:
+                first = error.failures.get(0)
+                status[0] = first.exitcode if first is not None and first.exitcode > 0 else FAILED
+            except Exception as error:
+                tell(f"the processes could not be started ({error}).")
+            else:
+                status[0] = 0
+
+        # On another thread than the first it leaves signals alone.
+        thread = threading.Thread(target=run, name="launcher")
+        with _handed_on(Path(folder) / _FIRST):
+            thread.start()
+            while thread.is_alive():
+                thread.join(0.2)
+        told = Path(folder) / _STATUS
+        if told.exists():
+            status[0] = int(told.read_text())
+    return status[0]
+
+
+def note_status(status: int) -> int:
+    """Leave the exit status of the first process for who started it, and return it."""
+    if (folder := os.environ.get(processes.MEETING)) and processes.own_number() == 0:
+        with contextlib.suppress(OSError):
+            (Path(folder) / _STATUS).write_text(str(status))
+    return status
+
+
+def note_first() -> None:
+    """Say which process is the first, so that signals are handed on to it."""
+    if (folder := os.environ.get(processes.MEETING)) and processes.own_number() == 0:
+        place = Path(folder) / _FIRST
+        place.with_suffix(".new").write_text(str(os.getpid()))
+        place.with_suffix(".new").replace(place)
+
+
+@contextlib.contextmanager
+def _environment(folder: str, number: int) -> Iterator[None]:
+    """What the processes find in their environment."""
+    threads = max(1, (os.cpu_count() or 1) // number)
+    loopback = "lo0" if sys.platform == "darwin" else "lo"
+    ours = {processes.MEETING: folder, "TORCH_DISABLE_SHARE_RDZV_TCP_STORE": "1",
+            "GLOO_SOCKET_IFNAME": loopback, "NCCL_SOCKET_IFNAME": loopback}
+    if "OMP_NUM_THREADS" not in os.environ:
+        ours["OMP_NUM_THREADS"] = str(threads)
+    before = {name: os.environ.get(name) for name in ours}
+    os.environ |= ours
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _handed_on(first: Path) -> Iterator[None]:
+    """Hand signals on to the first process; before there is one they end this one."""
+    def hand_on(number: int, _: object) -> None:
+        try:
+            os.kill(int(first.read_text()), number)
+        except (OSError, ValueError):
+            if number == signal.SIGINT:
+                raise KeyboardInterrupt from None
+
+    before = {number: signal.signal(number, hand_on) for number in ending_signals()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
