@@ -9,7 +9,6 @@ returned for each.
 from __future__ import annotations
 
 import json
-import math
 import pickle
 import sys
 from pathlib import Path
@@ -31,9 +30,9 @@ from workbench.training.heartbeat import meeting_place
 
 def run(
     folder: Path, way: str, settings: dict[str, Any], cycles: int = 3
-) -> tuple[list[dict[str, float]], dict[str, Any], list[str]]:
-    """Return the metrics of each cycle of a small run, its last snapshot's arrays, and what the
-    compared prompts were completed with."""
+) -> tuple[list[dict[str, float]], dict[str, Any], list[str], list[float]]:
+    """Return the metrics of each cycle of a small run, its last snapshot's arrays, what the
+    compared prompts were completed with, and the sums of all that is kept of tokens."""
     start = start_of(way, **settings)
     hp = start.hyperparameters
     algorithm = algorithm_of(hp)
@@ -49,15 +48,15 @@ def run(
         trainer.compare(compared, hp, control)
         if trainer.episodes(hp):
             trainer.prepare(hp, control)
-        found, texts = [], []
+        found, texts, sums = [], [], []
         for cycle in range(1, cycles + 1):
             result = trainer.run_cycle(cycle, hp, compared, control)
             found.append({name: x for name, x in result.metrics.items()
                           if not name.startswith(("seconds", "tokens_per_second"))})
             texts += [written.text for written in result.comparison]
-            texts += [f"{trace.numbers[name].sum():.3f}" for trace in result.traces
-                      for name in trace.numbers if math.isfinite(trace.numbers[name].sum())]
-        return found, trainer.snapshot()[0], texts
+            sums += [float(numbers.sum()) for trace in result.traces
+                     for numbers in trace.numbers.values()]
+        return found, trainer.snapshot()[0], texts, sums
 
 
 def main() -> None:

@@ -17,7 +17,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import psutil
-from torch.distributed.distributed_c10d import FileStore, PrefixStore, Store, TCPStore
+from torch.distributed import (  # type: ignore[attr-defined]
+    FileStore,
+    PrefixStore,
+    Store,
+    TCPStore,
+)
 
 from workbench import processes
 
@@ -119,7 +124,7 @@ class Heartbeat:
         number = 0
         while not self._ended.wait(BEAT):
             if os.getppid() != self._parent:  # who started this is gone
-                self._leave()
+                self._orphaned()
             number += 1
             try:
                 self._say(number)
@@ -149,9 +154,19 @@ class Heartbeat:
                 os.kill(pid, signal.SIGKILL)
             last.pop(rank)
 
+    def _orphaned(self) -> None:
+        """End what nobody is there for any more: the first process as where the system asks it to,
+        with a checkpoint; the others end with it, or after a while."""
+        if self._own == 0:
+            self._parent = os.getppid()
+            os.kill(os.getpid(), signal.SIGTERM)
+        elif self._ended.wait(SILENCE):
+            return
+        else:
+            os._exit(1)
+
     def _leave(self) -> None:
-        """End what nobody is there for any more: the first process as it is told to end by the
-        system, which leaves a checkpoint."""
+        """End where the others cannot be found any more."""
         if self._own:
             os._exit(1)
         os.kill(os.getpid(), signal.SIGTERM)
