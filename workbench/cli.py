@@ -68,6 +68,10 @@ def _run(options: argparse.Namespace) -> int:
             from workbench.headless import resume
 
             return resume(options)
+        case "hand-over":
+            from workbench.headless import hand_over
+
+            return hand_over(options)
         case "compare":
             from workbench.compare import compare
 
@@ -192,6 +196,8 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--cycle", metavar="N", type=int,
                         help="as it stood after cycle N (default: the last checkpoint)")
     _add_trust(export)
+    handing = commands.add_parser("hand-over", parents=[home])  # for other programs: not listed
+    handing.add_argument("--processes", required=True)
     _add_best_of_n(commands, home)
     _add_judge(commands, home)
     commands.add_parser("runs", parents=[home], help="list the runs of the home folder as a tree")

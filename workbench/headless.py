@@ -8,6 +8,7 @@ import json
 import logging
 import math
 import os
+import pickle
 import queue
 import signal
 import sys
@@ -125,6 +126,21 @@ def fork(options: argparse.Namespace) -> int:
         return unusable(error)
 
 
+def hand_over(options: argparse.Namespace) -> int:
+    """Do in several processes what is read from standard input, and say which run it became; the
+    exit status is that of :func:`train`. What asks for it is the window, or another client."""
+    if processes.started() == 1:
+        return launch(options.words, int(options.processes))
+    load, command = pickle.load(sys.stdin.buffer)
+    options.threads, options.json, options.announce = None, True, True
+    options.trust_reward_file = options.trust_reward_server = False
+    number = {"processes": processes.started()}
+    if isinstance(command, do.Start):
+        return _run(options, load, replace(
+            command, hyperparameters=command.hyperparameters.with_changes(number)))
+    return _run(options, replace(command, changes={**command.changes, **number}))
+
+
 def _processes_of(options: argparse.Namespace, changes: dict[str, Any]) -> int:
     """Return by how many processes a run that goes on wants to be computed; 0: by this one alone,
     or what is asked for cannot be. Note in ``changes`` by how many it is, where that is new.
@@ -197,7 +213,7 @@ class Engine:
             self.session, self.events, start, self.interrupted,
             _quiet if self.options.json else say,
             lambda untrusted: _agreed(self.store, untrusted, self.options),
-            partial(_way_on, self.store), enough)
+            partial(_way_on, self.store), enough, getattr(self.options, "announce", False))
 
 
 @contextlib.contextmanager
@@ -313,7 +329,7 @@ def _follow(
     session: Session, events: queue.SimpleQueue[ev.Event], start: do.Start | None,
     interrupted: Callable[[], bool], more: Callable[[str], None],
     agreed: Callable[[ev.Untrusted], bool], way_on: Callable[[int, str], str],
-    enough: Callable[[ev.CycleFinished], bool],
+    enough: Callable[[ev.CycleFinished], bool], announce: bool = False,
 ) -> int:
     """Send ``start`` once models are loaded; print what happens until the run ends."""
     as_json = more is _quiet
@@ -322,7 +338,10 @@ def _follow(
     held, told, unloaded = False, "", False
     figures: tuple[Figure, ...] = ()
     algorithm = ""
+    event: ev.Event | None = None
     while True:
+        if announce and isinstance(event, ev.RunStarted | ev.RunResumed):
+            say(json.dumps({"run": event.run_id}))
         try:
             event = events.get(timeout=RETRY if held else None)
         except queue.Empty:

@@ -84,7 +84,7 @@ def assert_alike(mine: Mapping[str, float], other: Mapping[str, float]) -> None:
             assert other[name] == pytest.approx(number, rel=1e-5, abs=2e-6), name
 
 
-@pytest.mark.parametrize("number", (1, 2, 3, 8))
+@pytest.mark.parametrize("number", [1, 2, 3, 8])
 def test_shares_are_all_there_is_and_about_as_much_work(
     number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,20 +1,34 @@
-"""One session for the window: its own, and that of a run it watches in another process."""
+"""One session for the window: its own, and that of a run it watches in other processes, which it
+may have started."""
 
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 from workbench.store.store import Store
-from workbench.training.commands import Command, Unwatch, Watch
+from workbench.training.commands import (
+    CancelLoading,
+    Command,
+    Fork,
+    GoBack,
+    LoadModels,
+    ResumeRun,
+    Start,
+    Unwatch,
+    Watch,
+)
 from workbench.training.events import (
     CommandRefused,
     Event,
+    ModelsLoaded,
     RunFinished,
     RunResumed,
     RunStarted,
     State,
     StateChanged,
 )
+from workbench.training.handing_over import HandedOver
 from workbench.training.remote import RemoteSession
 from workbench.training.session import Listener, Session
 from workbench.training.wire import STEERING
@@ -33,6 +47,8 @@ class SessionRouter:
         self._store, self._listener = store, listener
         self._guard = threading.RLock()
         self._own = StateChanged(State.IDLE)
+        self._models: LoadModels | None = None
+        self._starting: HandedOver | None = None
         self._remote: RemoteSession | None = None
         self._left: list[RemoteSession] = []
         self._session = Session(store, self._hear_own, threads=threads,
@@ -53,6 +69,11 @@ class SessionRouter:
             self._unwatch(remote)
         elif remote is not None and isinstance(command, STEERING):
             remote.send(command)
+        elif isinstance(command, CancelLoading) and self._starting is not None:
+            self._starting.cancel()
+        elif isinstance(command, Start | ResumeRun | GoBack | Fork) and (
+                (number := self._processes_of(command)) > 1):
+            self._hand_over(command, number)
         else:
             self._session.send(command)
 
@@ -77,6 +98,46 @@ class SessionRouter:
                 self._store, command.run_id, lambda event: self._hear_remote(made, event))
             made.append(self._remote)
 
+    def _processes_of(self, command: Start | ResumeRun | GoBack | Fork) -> int:
+        """Return by how many processes what is asked for is to be computed."""
+        if isinstance(command, Start):
+            # What nothing can be started with the own session says best.
+            there = self._models is not None and command.prompts
+            return command.hyperparameters.processes if there else 1
+        planned = self._store.settings_planned(command.run_id)
+        return int(command.changes.get("processes", planned.get("processes", 1)))
+
+    def _hand_over(self, command: Start | ResumeRun | GoBack | Fork, number: int) -> None:
+        """Have other processes compute a run, and watch it."""
+        name = type(command).__name__
+        with self._guard:
+            if self._own.state in _BUSY or self._starting is not None:
+                self._listener(CommandRefused(
+                    name, "A run is on in this window; stop it, then start the one that several "
+                          "processes compute."))
+                return
+            if isinstance(command, Start) and command.sweep is not None:
+                # A comparison is one run after the other, here.
+                self._session.send(replace(
+                    command, hyperparameters=command.hyperparameters.with_changes(
+                        {"processes": 1})))
+                return
+            self._listener(StateChanged(State.LOADING, f"Starting {number} processes"))
+            self._starting = HandedOver(
+                self._store.home, self._models if isinstance(command, Start) else None, command,
+                number, self._begun, lambda sentence: self._not_begun(name, sentence))
+
+    def _begun(self, run_id: int) -> None:
+        with self._guard:
+            self._starting = None
+            self._watch(Watch(run_id))
+
+    def _not_begun(self, name: str, sentence: str) -> None:
+        with self._guard:
+            self._starting = None
+            self._listener(CommandRefused(name, sentence))
+            self._listener(self._own)
+
     def _unwatch(self, remote: RemoteSession | None) -> None:
         with self._guard:
             if remote is not None and remote is self._remote:
@@ -93,6 +154,8 @@ class SessionRouter:
         with self._guard:
             if isinstance(event, RunStarted | RunResumed):
                 self._drop()
+            if isinstance(event, ModelsLoaded):
+                self._models = event.command
             if isinstance(event, StateChanged):
                 self._own = event
                 if self._remote is not None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject
 
 from workbench.gui.dialogs import ask_for_cycles
+from workbench.settings import HyperparameterError, Value
 from workbench.training.commands import (
     Command,
     ExportRun,
@@ -63,13 +64,26 @@ class Resuming(QObject):
             return
         checkpoints = self._store.checkpoints.all(run.id)
         done = checkpoints[-1].cycle if checkpoints else 0
+        placed = self._placed(run)
         if done and done >= planned_cycles(self._store, run):
             ask_for_cycles(
                 self._window, run.name, done,
                 lambda cycles: self.go_on(
-                    run.name, ResumeRun(run.id, None, {"num_cycles": cycles}, step, into)))
+                    run.name, ResumeRun(
+                        run.id, None, {"num_cycles": cycles, **placed}, step, into)))
         else:
-            self.go_on(run.name, ResumeRun(run.id, step=step, into=into))
+            self.go_on(run.name, ResumeRun(run.id, None, placed, step, into))
+
+    def _placed(self, run: RunRecord) -> dict[str, Value]:
+        """Return where and by how many the run is to be computed now, as far as the settings on
+        screen want that otherwise than it was."""
+        planned = self._store.settings_planned(run.id)
+        try:
+            now = self._window.hyperparameters.hyperparameters()
+        except HyperparameterError:  # of other settings, which this run does not ask
+            return {}
+        return {name: value for name, spec in now.specs().items() if spec.placement and (
+            value := getattr(now, name)) != planned.get(name, spec.default)}
 
     def offer(self, run: RunRecord | None) -> None:
         """Offer to go on with a run that did not come to its end."""
