@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from uuid import uuid4
 
 from workbench.training.commands import Command, LoadModels
 
@@ -37,7 +38,7 @@ class HandedOver:
         self._begun, self._failed, self._cancelled = begun, failed, False
         logs = home / "logs"
         logs.mkdir(parents=True, exist_ok=True)
-        self._log = logs / f"processes-{os.getpid()}-{time.time_ns()}.log"
+        self._log = logs / f"processes-{os.getpid()}-{uuid4().hex[:8]}.log"
         with self._log.open("wb") as said:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "workbench", "hand-over", "--home", str(home),
