@@ -235,6 +235,20 @@ def test_a_reward_file_runs_once_it_is_trusted(models, home, tmp_path, forked):
     assert "r + 0.5 × mine" in again.stdout
 
 
+def test_a_gold_reward_is_scored_on_the_side(models, home, tmp_path, forked):
+    file = tmp_path / "mine.py"
+    file.write_text("def reward(prompts, completions):\n    return [len(c) for c in completions]\n")
+    done = forked("train", *models, *SMALL, "--gold", file, "--cycles", 1, "--home", home, "--json",
+                  "--trust-reward-file")
+    assert done.returncode == 0, done.stderr
+    (line,) = map(json.loads, done.stdout.splitlines())
+    assert line["objective/scores"] == line["objective/scores/r"]
+    assert line["objective/scores/gold mine"] > 0
+    refused = forked("fork", 1, "--gold", file, "--home", home)
+    assert refused.returncode == 2
+    assert "--gold goes with --reward" in refused.stderr
+
+
 def test_a_server_is_asked_once_it_is_trusted(models, home, forked):
     with serving() as server:
         train = ["train", *models[:2], *SMALL, "--reward", f"{server.url}=0.5", "--cycles", 1,

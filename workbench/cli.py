@@ -242,6 +242,10 @@ def _add_reward(command: argparse.ArgumentParser) -> None:
         "--reward-end-token", action=_PartAction, nargs=0, default=[],
         help="end every text with the classifier's end-of-sequence token (EOS), as TRL's "
              "RewardTrainer does; of the --reward just before it")
+    command.add_argument(
+        "--gold", metavar="R", action="append", default=[],
+        help="a reward that is scored on the side and never learned from, named as --reward is: "
+             "where the reward rises and the gold one falls, the reward is over-optimised")
 
 
 def _add_models(command: argparse.ArgumentParser) -> None:

@@ -105,6 +105,9 @@ def fork(options: argparse.Namespace) -> int:
     try:
         changes: dict[str, Any] = settings_of(options)
         reward = reward_of(options) if options.reward else None
+        if options.gold and reward is None:
+            raise UsageError("--gold goes with --reward: a fork without it keeps the reward that "
+                             "it has.")
         if (number := _processes_of(options, changes)) and processes.started() == 1:
             return launch(options.words, number)
     except (PartError, StoreError, UsageError) as error:

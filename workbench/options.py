@@ -17,7 +17,7 @@ from workbench.store.prompt_files import read_prompts
 from workbench.terminal import tell
 from workbench.training import commands as do
 from workbench.training.pair_data import pairs_of_file
-from workbench.training.reward_parts import RewardPart, parse_part
+from workbench.training.reward_parts import RewardPart, find_source, parse_part
 from workbench.training.scored_data import scored_of_file
 
 _PROBLEMS = 20
@@ -119,7 +119,7 @@ def reward_of(options: argparse.Namespace) -> tuple[RewardPart, ...]:
                        ("end_token", options.reward_end_token)):
         for place, value in told:
             parts[place] = replace(parts[place], **{name: value})
-    return tuple(parts)
+    return (*parts, *(RewardPart(find_source(name), 0.0) for name in options.gold))
 
 
 def prompts_of(file: str | None) -> tuple[do.PromptItem, ...]:

@@ -67,6 +67,16 @@ def test_rewards_are_added_weighed_and_removed(dock: ModelsDock, sent: list[Comm
     assert sent[-1] == LoadModels(str(BUNDLED_POLICY), VADER)  # alone it counts as it is
 
 
+def test_a_gold_reward_is_added_to_be_watched_only(
+    dock: ModelsDock, sent: list[Command]
+) -> None:
+    choose(dock.reward.gold_button, "VADER: friendly words")
+    assert dock.reward._rows[-1].weight.text() == "0"
+    dock.load_button.click()
+    assert sent[-1] == LoadModels(
+        str(BUNDLED_POLICY), (RewardPart(str(BUNDLED_REWARD)), RewardPart(VADER, 0.0)))
+
+
 def test_what_was_chosen_is_remembered(dock: ModelsDock, qtbot: QtBot) -> None:
     parts = (RewardPart("org/toxicity", -2.0, 1), RewardPart(VADER, 0.5))
     dock.reward.set_parts(parts)

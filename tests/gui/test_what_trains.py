@@ -86,7 +86,7 @@ def test_the_line_says_what_start_would_train(opened: Opened) -> None:
     assert window.models.reward.fields[1].parent().weight.text() == "0."
     assert (window.chip.text(), window.chip.property("chip")) == ("Not loaded", "warning")
     window.prompts._model.remove(range(len(window.prompts.rows())))
-    assert window.trains.warned == ["bundled reward + 0 × vader", "no prompt"]
+    assert window.trains.warned == ["bundled reward, beside gold vader", "no prompt"]
 
 
 def test_the_line_says_what_is_learned_from(opened: Opened) -> None:

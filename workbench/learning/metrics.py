@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from workbench.algorithm import Metric
-from workbench.papers import HUANG_2024, LI_2016, PASCANU_2013, SCHULMAN_2020, WELLECK_2020
+from workbench.papers import (
+    GAO_2022,
+    HUANG_2024,
+    LI_2016,
+    PASCANU_2013,
+    SCHULMAN_2020,
+    WELLECK_2020,
+)
 
 SCORES, COMPARED = "objective/scores", "objective/scores_compared"
 EVAL = "eval/"
@@ -110,10 +117,15 @@ GROUPS = {
 
 PARTS = "objective/scores/"
 """What the name of a part's metric begins with, where a reward is a weighted sum."""
+GOLD = "gold "
+"""What the name of a part begins with that is scored on the side, and that nothing is learned
+from."""
 ALL_PARTS = Metric(
     PARTS, "Parts of the reward", "score", "mean of each part's score rᵢ(x, y), before its weight",
     "What each part of the reward gives the completions of this cycle, on average. Their weighted "
-    "sum is the reward.")
+    "sum is the reward; a gold one is only watched: nothing is learned from it. Where the reward "
+    "rises and the gold one falls, the policy learns to please the reward, and no longer what the "
+    "reward stands for.", source=GAO_2022)
 
 
 def part_metric(part: str) -> str:
@@ -124,5 +136,11 @@ def part_metric(part: str) -> str:
 def about_part(name: str) -> Metric:
     """Return what the metric of one part means."""
     part = name.removeprefix(PARTS)
+    if part.startswith(GOLD):
+        return Metric(
+            name, part, "score", f"mean of the score of {part.removeprefix(GOLD)}, of weight 0",
+            "What the gold reward gives the completions of this cycle. It is only watched: nothing "
+            "is learned from it. Where the reward rises and this one falls, the reward is "
+            "over-optimised.", source=GAO_2022)
     return Metric(name, part, "score", f"mean of the score of {part}, before its weight",
                   f"What {part}, a part of the reward, gives the completions of this cycle.")

@@ -19,7 +19,7 @@ from workbench.learning.batch import Batch, measure
 from workbench.learning.footprint import Footprint
 from workbench.learning.held_out import held_out
 from workbench.learning.memory import RunMemory
-from workbench.learning.metrics import COMPARED, HELD_OUT
+from workbench.learning.metrics import COMPARED, HELD_OUT, PARTS
 from workbench.learning.parts import COMPARE
 from workbench.learning.reading_back import check_policy
 from workbench.learning.traces import ALTERNATIVES
@@ -406,8 +406,8 @@ class Trainer(ABC, Generic[S]):
 
         Args:
             tokens: (b, T) bool, those that the cycle learned from.
-            of_written: what is measured of the compared completions, for a cycle that writes no
-                others.
+            of_written: what is measured of the compared completions, beside what each part of the
+                reward gives them, for a cycle that writes no others.
 
         Returns:
             the completions of the compared prompts.
@@ -415,6 +415,7 @@ class Trainer(ABC, Generic[S]):
         comparison, found = self._compare_after(cycle, compared, settings, control)
         measured = measure(comparison) if of_written else {}
         metrics |= found | {name: measured[name] for name in of_written}
+        metrics |= {name: x for name, x in measured.items() if name.startswith(PARTS)}
         clock.lap("seconds/comparison")
         control.tell(COMPARE.name, metrics)
         self.between_cycles = True

@@ -8,7 +8,7 @@ from typing import Any
 from workbench.assets import BUNDLED_POLICY, BUNDLED_REWARD
 from workbench.known_models import known_policy
 from workbench.store.records import RunRecord
-from workbench.training.reward_parts import RewardPart, base_name, describe, unique_names
+from workbench.training.reward_parts import RewardPart, base_name, describe, part_names
 
 _BUNDLED = {str(BUNDLED_POLICY): "bundled policy", str(BUNDLED_REWARD): "bundled reward"}
 
@@ -22,8 +22,8 @@ def source_name(source: str) -> str:
 
 def reward_name(parts: Sequence[RewardPart]) -> str:
     """Return what to call a reward: its parts as a sum where there are several."""
-    names = unique_names([source_name(part.source) for part in parts])
-    return describe([part.weight for part in parts], names)
+    weights = [part.weight for part in parts]
+    return describe(weights, part_names(weights, [source_name(part.source) for part in parts]))
 
 
 def reward_of(run: RunRecord) -> str:

@@ -22,7 +22,7 @@ from workbench.training.consent import Trusted, needs_consent, needs_consent_to_
 from workbench.training.events import ModelFacts, Untrusted, UntrustedServer
 from workbench.training.model_facts import facts_of
 from workbench.training.names import source_name
-from workbench.training.reward_parts import RewardPart, describe, unique_names
+from workbench.training.reward_parts import RewardPart, describe, part_names
 
 
 class UntrustedError(LoadError):
@@ -111,8 +111,8 @@ def load_rewards(
                  if isinstance(r, RewardModel)}
     if len(parts) == 1 and parts[0].weight == 1:
         return LoadedRewards(*loaded[0], digests, revisions)
-    names = unique_names([_metric_name(facts) for _, facts in loaded])
     weights = [part.weight for part in parts]
+    names = part_names(weights, [_metric_name(facts) for _, facts in loaded])
     total = WeightedSum([WeightedPart(name, weight, reward) for name, weight, (reward, _)
                          in zip(names, weights, loaded, strict=True)])
     text = describe(weights, names)

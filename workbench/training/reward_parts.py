@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from workbench.assets import BUNDLED_REWARD, EXAMPLE_REWARDS
+from workbench.learning.metrics import GOLD
 
 Reads = Literal["auto", "text", "segments", "chat"]
 READS: dict[Reads, str] = {
@@ -101,6 +102,12 @@ def base_name(source: str) -> str:
     return (last.removesuffix(".py") if last != ".py" else last) or source
 
 
+def part_names(weights: Sequence[float], names: Sequence[str]) -> list[str]:
+    """Return what the parts of a reward are called, each otherwise, a gold one as such."""
+    return unique_names([name if weight or not any(weights) else f"{GOLD}{name}"
+                         for weight, name in zip(weights, names, strict=True)])
+
+
 def unique_names(names: Sequence[str]) -> list[str]:
     """Number names that occur again: reward, reward 2."""
     found: list[str] = []
@@ -114,10 +121,15 @@ def unique_names(names: Sequence[str]) -> list[str]:
 
 
 def describe(weights: Sequence[float], names: Sequence[str]) -> str:
-    """Write a weighted sum as people do: reward + 0.5 × vader − 2 × length."""
+    """Write a weighted sum as people do: reward + 0.5 × vader − 2 × length, beside gold judge."""
     text = ""
+    gold = [name for weight, name in zip(weights, names, strict=True) if not weight]
+    if len(gold) == len(names):
+        gold = []
     for weight, name in zip(weights, names, strict=True):
+        if name in gold:
+            continue
         size = name if abs(weight) == 1 else f"{abs(weight):g} × {name}"
         sign = ("−" if weight < 0 else "") if not text else (" − " if weight < 0 else " + ")
         text += sign + size
-    return text
+    return f"{text}, beside {' and '.join(gold)}" if gold else text

@@ -152,9 +152,16 @@ class RewardParts(QWidget):
                                       "its weight", role="flat")
         self.add_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         self._set_menu(self.add_button, self._add_source)
+        self.gold_button = tool_button(
+            "+ Gold", "add_gold", "Add a gold reward", "Add a reward that is scored on the side "
+            "and never learned from, with weight 0: where the reward rises and the gold one falls, "
+            "the reward is over-optimised", role="flat")
+        self.gold_button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+        self._set_menu(self.gold_button, lambda source: self._add_source(source, 0.0))
         self._unloaded = label("not loaded", "warning")
         self._unloaded.hide()
-        top = hbox(None, heading, self._unloaded, STRETCH, self.add_button, spacing=8)
+        top = hbox(None, heading, self._unloaded, STRETCH, self.gold_button, self.add_button,
+                   spacing=8)
         self._layout = vbox(self, top, spacing=4)
         self.set_parts((RewardPart(str(BUNDLED_REWARD)),))
         themes().changed.connect(self._draw)
@@ -213,6 +220,7 @@ class RewardParts(QWidget):
             row.field.set_made(made)
             self._set_menu(row.field.button, row.field.set_source)
         self._set_menu(self.add_button, self._add_source)
+        self._set_menu(self.gold_button, lambda source: self._add_source(source, 0.0))
 
     def mark_unloaded(self, unloaded: bool) -> None:
         """Say beside the title that what is named is not loaded, or no longer."""
@@ -265,16 +273,16 @@ class RewardParts(QWidget):
 
     # -- what the person does
 
-    def add(self, source: str) -> None:
+    def add(self, source: str, weight: float = 1.0) -> None:
         """Add a part."""
-        self._append().set_part(RewardPart(source))
+        self._append().set_part(RewardPart(source, weight))
         self._arrange()
         self._rows[-1].weight.setFocus()
         self._rows[-1].weight.selectAll()
 
-    def _add_source(self, source: str) -> None:
+    def _add_source(self, source: str, weight: float = 1.0) -> None:
         if len(self._rows) < MOST_PARTS:
-            self.add(source)
+            self.add(source, weight)
 
     def _append(self) -> _Row:
         field = SourceField("reward", "Reward", BUNDLED_REWARD, EXAMPLES)
@@ -312,8 +320,9 @@ class RewardParts(QWidget):
     def _arrange(self) -> None:
         for number, row in enumerate(self._rows, start=1):
             row.set_place(number, len(self._rows) == 1)
-        enable(self.add_button, len(self._rows) < MOST_PARTS,
-               f"A reward has at most {MOST_PARTS} parts; remove one first.")
+        for button in (self.add_button, self.gold_button):
+            enable(button, len(self._rows) < MOST_PARTS,
+                   f"A reward has at most {MOST_PARTS} parts; remove one first.")
         self._draw()
         self._tell()
 
