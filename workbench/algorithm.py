@@ -48,6 +48,8 @@ class Metric:
     """What it is called beside another one of its kind."""
     distance: bool = False
     """It is never below 0, though its estimate may be."""
+    of: str = ""
+    """The metric that says of how many it is the share."""
     exact: bool = False
     """It is set rather than summed up, so that also a tiny one is more than rounding."""
 

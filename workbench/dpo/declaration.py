@@ -59,7 +59,7 @@ DPO = Algorithm(
                 "Whether the policy still tries different things"),
     ),
     groups={
-        "Preferences": ("rewards/", "logps/", "loss/", "pairs/"),
+        "Preferences": ("rewards/", "logps/", "loss/", "pairs/", "data/"),
         "Held out": (EVAL,),
         "Compared completions": ("objective/", "val/"),
         "Update": ("policy/", "lr"),

@@ -8,9 +8,10 @@ from typing import Any
 
 from workbench.dpo.metrics import ACCURACY, CHOSEN, LOSS, MARGIN, REJECTED
 from workbench.dpo.parts import say_drawn
-from workbench.formatting import number, percent, signed
+from workbench.formatting import number, signed
 from workbench.guide import BEFORE, Card, Experiment, Guide
 from workbench.learning import guide
+from workbench.learning.counts import say_share
 from workbench.learning.metrics import EVAL
 
 Numbers = Mapping[str, float]
@@ -27,7 +28,7 @@ def _say_rewards(metrics: Numbers, settings: Mapping[str, Any]) -> str:
 def _say_loss(metrics: Numbers, settings: Mapping[str, Any]) -> str:
     if LOSS not in metrics or MARGIN not in metrics:
         return ""
-    told = f", {percent(metrics[ACCURACY])} the right way round" if ACCURACY in metrics else ""
+    told = f", {say_share(metrics, ACCURACY)} the right way round" if ACCURACY in metrics else ""
     return f"Loss {number(metrics[LOSS], 3)}, margin {signed(metrics[MARGIN])}{told}"
 
 
@@ -41,8 +42,8 @@ def _say_likely(metrics: Numbers, settings: Mapping[str, Any]) -> str:
 def _say_held_out(metrics: Numbers, settings: Mapping[str, Any]) -> str:
     if _HELD not in metrics:
         return ""
-    own = f", of those learned from {percent(metrics[ACCURACY])}" if ACCURACY in metrics else ""
-    return f"{percent(metrics[_HELD])} the right way round{own}"
+    own = f", of those learned from {say_share(metrics, ACCURACY)}" if ACCURACY in metrics else ""
+    return f"{say_share(metrics, _HELD)} the right way round{own}"
 
 
 _cost = guide.say_kl_at("beta", "β")

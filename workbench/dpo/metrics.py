@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from workbench.algorithm import Metric
+from workbench.learning.counts import DRAWN, HELD, count_metrics
 from workbench.learning.metrics import COMMON, EVAL, OF_WRITTEN
 from workbench.papers import PANG_2024, RAFAILOV_2023
 
@@ -31,7 +32,7 @@ _OF_PAIRS = (
            source=RAFAILOV_2023),
     Metric(ACCURACY, "Accuracy", "share", "share of pairs whose chosen reward is the higher",
            "How often the policy stands for the chosen completion. A tie is no win.",
-           source=RAFAILOV_2023),
+           source=RAFAILOV_2023, of=DRAWN),
     Metric(MARGIN, "Reward margin", "", "mean of β·d",
            "By how much the implicit reward of the chosen completion is the higher. Where it grows "
            "without end while log π of the chosen falls, the policy forgets how to write.",
@@ -57,6 +58,7 @@ _SFT = Metric(
 def _held_out(metric: Metric) -> Metric:
     return replace(
         metric, name=f"{EVAL}{metric.name}", label=f"{metric.label}, held out",
+        of=HELD if metric.of else "",
         help=f"{metric.help} Of pairs that are never learned from, after the update.",
         absent=metric.absent or "No pairs are held out.")
 
@@ -72,6 +74,7 @@ METRICS = (
     Metric(PASSES, "Passes over the pairs", "passes", "{pairs learned from}÷{pairs to learn from}",
            "How often each pair has been learned from so far. Beyond two or three passes a policy "
            "learns the pairs by heart."),
+    *count_metrics("pairs"),
     COMMON["policy/grad_norm"],
     COMMON["policy/steps"],
     COMMON["lr"],

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from workbench.dpo.metrics import ACCURACY, LOSS, MARGIN
-from workbench.formatting import number, percent
-from workbench.learning import parts
+from workbench.formatting import number
+from workbench.learning import counts, parts
 from workbench.learning.metrics import EVAL
 
 
@@ -19,12 +19,12 @@ def _say_update(metrics: Mapping[str, float]) -> str:
 
 def _say_held_out(metrics: Mapping[str, float]) -> str:
     name = f"{EVAL}{ACCURACY}"
-    return f"accuracy {percent(metrics[name])}" if name in metrics else ""
+    return f"accuracy {counts.say_share(metrics, name)}" if name in metrics else ""
 
 
 def say_drawn(metrics: Mapping[str, float]) -> str:
     """Say how many pairs a cycle has drawn."""
-    return f"{metrics['pairs']:.0f} pairs" if "pairs" in metrics else ""
+    return counts.say_drawn(metrics, "pair")
 
 
 DRAW = replace(

@@ -12,6 +12,7 @@ import numpy as np
 from workbench.algorithm import Curve, Items, LossCurve, Objective, Share, Term, weighed
 from workbench.dpo.metrics import LOSS, SFT
 from workbench.formatting import number, percent, short_number
+from workbench.learning.counts import SIZE
 from workbench.learning.implicit_reward import log_ratio
 from workbench.papers import AZAR_2023, CHOWDHURY_2024, PANG_2024, RAFAILOV_2023, ZHAO_2023
 
@@ -66,11 +67,13 @@ def items(traces: Sequence[TokenTrace], settings: Mapping[str, Any]) -> Items:
 
 def _say(found: Items, settings: Mapping[str, Any], metrics: Mapping[str, float]) -> str:
     total, right = len(found.x), int((found.x > 0).sum())
+    size = metrics.get(SIZE, total)
+    whole = f"{total:,} pairs" if size >= total else f"{total:,} draws of {size:,.0f} pairs"
     what = {
         "hinge": "a pair beyond 1 teaches nothing more",
         "ipo": "a pair beyond ½ is pulled back",
     }.get(settings["loss_type"], "the steeper the curve at a pair, the more it teaches")
-    return (f"{right:,} of {total:,} pairs ({percent(right / total)}) were the right way round, "
+    return (f"{right:,} of {whole} ({percent(right / total)}) were the right way round, "
             "right of 0, when they were learned from; the mean margin was "
             f"{number(float(found.x.mean()))}. "
             f"{what[0].upper()}{what[1:]}.")
@@ -97,4 +100,4 @@ OBJECTIVE = Objective(
         formula="d = log {π(chosen)÷π_start(chosen)} - log {π(rejected)÷π_start(rejected)}\n"
                 "sigmoid: -log s(β·d); hinge: max(0, 1 - β·d); ipo: (d - 1÷(2·β))²",
         source=f"{RAFAILOV_2023}; {ZHAO_2023}; {AZAR_2023}; {CHOWDHURY_2024}"),
-    more=(SFT,))
+    more=(SFT, SIZE))

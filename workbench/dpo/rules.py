@@ -8,7 +8,7 @@ from workbench import health
 from workbench.dpo.hyperparameters import DPOSettings
 from workbench.dpo.metrics import ACCURACY, CHOSEN, LOSS, MARGIN, METRICS, PASSES
 from workbench.formatting import number, percent
-from workbench.learning import rules
+from workbench.learning import counts, rules
 from workbench.learning.metrics import EVAL
 
 _LABELS = {metric.name: metric.label for metric in METRICS}
@@ -41,10 +41,10 @@ def _by_heart(history: health.History, hp: DPOSettings) -> health.Reading:
     gap = own - held if math.isfinite(held) else (0.3 if own > 0.99 else 0.0)
     share = health.both(own / 0.95, passes / 2, gap / 0.15)
     known = math.isfinite(held)
-    value = f"{percent(own)}, held out {percent(held)}" if known else percent(own)
+    value = f"{percent(own)}, held out {counts.say_held(history, held)}" if known else percent(own)
     limit = "above 95% after two passes, and 15 points above the held-out pairs" if known else (
         "above 99% after two passes, with nothing held out")
-    but = f" but of the held-out ones {percent(held)}" if known else ""
+    but = f" but of the held-out ones {counts.say_held(history, held)}" if known else ""
     return health.spoken(value, limit, share, "warning", (
         f"{percent(own)} of the pairs are told apart after {passes:.1f} passes{but}: they are "
         "known by heart."))
@@ -67,4 +67,5 @@ RULES = (
         "dpo", "Lower the learning rate or raise β, and go back to an earlier checkpoint.",
         "learning_rate", lambda hp: hp.learning_rate / 4),
 )
-WATCHED = (*rules.WATCHED, LOSS, CHOSEN, MARGIN, ACCURACY, _HELD, PASSES, "policy/grad_norm")
+WATCHED = (*rules.WATCHED, LOSS, CHOSEN, MARGIN, ACCURACY, _HELD, PASSES, counts.HELD,
+           "policy/grad_norm")

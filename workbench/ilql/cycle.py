@@ -30,6 +30,7 @@ from workbench.ilql.metrics import (
 )
 from workbench.ilql.reading import read_tokens
 from workbench.ilql.scored import ScoredTable, read_table
+from workbench.learning.counts import DRAWN, SIZE
 from workbench.learning.data_lengths import Lengths
 from workbench.learning.data_tables import measure_texts
 from workbench.learning.epochs import Epochs, Plan, mean, summarise
@@ -183,7 +184,8 @@ class ILQLTrainer(OfflineTrainer[ILQLSettings, ScoredText, ScoredTable]):
         log = Epochs(self.policy, completions, loss, plan, control).run(self.optimizer)
         self.position += number
         metrics = summarise(log) | {name: mean(log, key) for name, key in _LOGGED.items()} | {
-            "lr": rate, PASSES: self.position / len(self.table),
+            "lr": rate, PASSES: self.position / len(self.table), DRAWN: number,
+            SIZE: len(self.table),
             EXPLAINED: _explained(mean(log, "unforeseen"), loss.returns[completions.mask])}
         metrics.pop("policy/epochs")
         clock.lap("seconds/update")

@@ -64,7 +64,7 @@ KTO = Algorithm(
                 "Whether the policy still tries different things"),
     ),
     groups={
-        "Marks": ("rewards/", "logps/", "loss/", "marks/"),
+        "Marks": ("rewards/", "logps/", "loss/", "marks/", "data/"),
         "Held out": (EVAL,),
         "Compared completions": ("objective/", "val/"),
         "Update": ("policy/", "lr"),

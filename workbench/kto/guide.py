@@ -20,6 +20,7 @@ from workbench.kto.metrics import (
 from workbench.kto.metrics import KL as Z
 from workbench.kto.parts import say_drawn
 from workbench.learning import guide
+from workbench.learning.counts import say_share
 from workbench.learning.metrics import EVAL
 
 Numbers = Mapping[str, float]
@@ -51,8 +52,9 @@ def _say_likely(metrics: Numbers, settings: Mapping[str, Any]) -> str:
 def _say_held_out(metrics: Numbers, settings: Mapping[str, Any]) -> str:
     if _HELD not in metrics:
         return ""
-    own = f", of those learned from {percent(metrics[TOLD_APART])}" if TOLD_APART in metrics else ""
-    return f"{percent(metrics[_HELD])} told apart{own}"
+    own = (f", of those learned from {say_share(metrics, TOLD_APART)}" if TOLD_APART in metrics
+           else "")
+    return f"{say_share(metrics, _HELD)} told apart{own}"
 
 
 _cost = guide.say_kl_at("beta", "β")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from workbench.algorithm import Metric
+from workbench.learning.counts import DRAWN, HELD, count_metrics
 from workbench.learning.metrics import COMMON, EVAL, OF_WRITTEN
 from workbench.papers import ETHAYARAJH_2024
 
@@ -50,7 +51,7 @@ _OF_MARKS = (
            "share of pairs of a good and a bad one whose good one has the higher log-ratio",
            "How often a good completion has become likelier than a bad one has, of all that were "
            "drawn (the area under the ROC curve). 50% is chance; a tie counts half.",
-           absent=_ONE_KIND),
+           absent=_ONE_KIND, of=DRAWN),
     Metric(GOOD, "log π of the good", "nats / completion", "mean of Σₜ log π(token)",
            "How likely the policy finds the good completions. It should rise, or fall little.",
            absent=_NO_GOOD),
@@ -65,6 +66,7 @@ _OF_MARKS = (
 def _held_out(metric: Metric) -> Metric:
     return replace(
         metric, name=f"{EVAL}{metric.name}", label=f"{metric.label}, held out",
+        of=HELD if metric.of else "",
         help=f"{metric.help} Of completions that are never learned from, after the update.",
         absent=f"No completions are held out{', or all are of one kind' * bool(metric.absent)}.")
 
@@ -80,6 +82,7 @@ METRICS = (
            "{completions learned from}÷{completions to learn from}",
            "How often each completion has been learned from so far. Beyond a few passes a policy "
            "learns them by heart.", exact=True),
+    *count_metrics("completions"),
     COMMON["policy/grad_norm"],
     COMMON["policy/steps"],
     COMMON["lr"],

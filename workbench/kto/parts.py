@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from workbench.formatting import number, percent
+from workbench.formatting import number
 from workbench.kto.metrics import LOSS, MARGIN, TOLD_APART
-from workbench.learning import parts
+from workbench.learning import counts, parts
 from workbench.learning.metrics import EVAL
 
 
@@ -20,12 +20,12 @@ def _say_update(metrics: Mapping[str, float]) -> str:
 
 def _say_held_out(metrics: Mapping[str, float]) -> str:
     name = f"{EVAL}{TOLD_APART}"
-    return f"told apart {percent(metrics[name])}" if name in metrics else ""
+    return f"told apart {counts.say_share(metrics, name)}" if name in metrics else ""
 
 
 def say_drawn(metrics: Mapping[str, float]) -> str:
     """Say how many completions a cycle has drawn."""
-    return f"{metrics['completions']:.0f} completions" if "completions" in metrics else ""
+    return counts.say_drawn(metrics, "completion")
 
 
 DRAW = replace(

@@ -17,7 +17,7 @@ from workbench.kto.metrics import (
     SHARE,
     TOLD_APART,
 )
-from workbench.learning import rules
+from workbench.learning import counts, rules
 from workbench.learning.metrics import EVAL
 
 _LABELS = {metric.name: metric.label for metric in METRICS}
@@ -78,9 +78,9 @@ def _by_heart(history: health.History, hp: KTOSettings) -> health.Reading:
     known = math.isfinite(held)
     gap = own - held if known else (0.3 if own > 0.99 else 0.0)
     share = health.both(own / 0.95, passes / 2, gap / 0.15)
-    but = f" but of the held-out ones {percent(held)}" if known else ""
+    but = f" but of the held-out ones {counts.say_held(history, held)}" if known else ""
     return health.spoken(
-        f"{percent(own)}, held out {percent(held)}" if known else percent(own),
+        f"{percent(own)}, held out {counts.say_held(history, held)}" if known else percent(own),
         "above 95% after two passes, and 15 points above the held-out ones" if known else
         "above 99% after two passes, with nothing held out", share, "warning", (
             f"{percent(own)} of the good and bad completions are told apart after {passes:.1f} "
@@ -115,4 +115,5 @@ RULES = (
         "learning_rate", lambda hp: hp.learning_rate / 4),
 )
 WATCHED = (*rules.WATCHED, LOSS, GOOD, REWARD_GOOD, MARGIN, SHARE, TOLD_APART, _HELD, PASSES,
+           counts.HELD,
            "policy/grad_norm")

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from workbench.learning.aggregation import Aggregation
+from workbench.learning.counts import DRAWN, HELD, SIZE
 from workbench.learning.epochs import Epochs, Plan, summarise
 from workbench.learning.metrics import EVAL, OF_WRITTEN
 from workbench.learning.offline import I, OfflineTrainer, Table
@@ -173,7 +174,8 @@ class ReferencedTrainer(OfflineTrainer[S, I, T], Generic[S, I, T]):
         tokens = self._start_tokens(kept, settings, control)
         if kept:
             loss.keep(completions.mask)
-        self._part_done(control, clock, DRAW.name, {self.NOUN: number}, lambda: self._traces(
+        self._part_done(control, clock, DRAW.name, {
+            DRAWN: number, SIZE: len(training)}, lambda: self._traces(
             kept, tokens, settings))
         rate = scheduled(settings, settings.learning_rate, cycle)
         set_rates(self.optimizer, rate, rate)
@@ -184,7 +186,8 @@ class ReferencedTrainer(OfflineTrainer[S, I, T], Generic[S, I, T]):
         loss.sum_ranks()
         self.position += number
         metrics = loss.measure() | summarise(log) | {
-            "lr": rate, self.PASSES: self.position / len(training)}
+            "lr": rate, self.PASSES: self.position / len(training), DRAWN: number,
+            SIZE: len(training)}
         clock.lap("seconds/update")
         if loss.logprobs is not None:
             width = tokens["ref_logprob"].shape[1]
@@ -221,7 +224,7 @@ class ReferencedTrainer(OfflineTrainer[S, I, T], Generic[S, I, T]):
                 f"Cycle {cycle} left a policy whose log-probabilities are not finite numbers; the "
                 "cycle was dropped. Lower the learning rate.")
         loss.take(sums)
-        return loss.measure(EVAL)
+        return loss.measure(EVAL) | {HELD: len(places)}
 
     def _read_reference(self, settings: S, control: Control) -> Tensor:
         with self.reference() as start:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from workbench.feedback.reward_model import RewardModel
 from workbench.feedback.reward_text import Row
 from workbench.learning.batch import Batch
+from workbench.learning.counts import DRAWN, HELD, SIZE
 from workbench.learning.data_lengths import Lengths
 from workbench.learning.offline import OfflineTrainer
 from workbench.learning.trainer import Trainer, scheduled
@@ -150,7 +151,7 @@ class RewardTrainer(OfflineTrainer[RewardSettings, Pair, RowTable]):
         drawn = [training[prompt_at(settings.seed, self.position + i, len(training))]
                  for i in range(number)]
         kept = (table.held_out or drawn)[:_KEPT] if settings.keep_tokens else []
-        control.tell(DRAW.name, {"pairs": number})
+        control.tell(DRAW.name, {DRAWN: number, SIZE: len(training)})
         with clock.paused():
             control.part_done(DRAW.name, lambda: Draft((), self._traces(kept)))
         rate = scheduled(settings, settings.learning_rate, cycle)
@@ -162,7 +163,7 @@ class RewardTrainer(OfflineTrainer[RewardSettings, Pair, RowTable]):
         self.position += number
         metrics = _measure(rows, scores.cpu(), losses.cpu(), PREFIX) | {
             "policy/grad_norm": sum(norms) / len(norms), "policy/steps": float(len(norms)),
-            "lr": rate, PASSES: self.position / len(training)}
+            "lr": rate, PASSES: self.position / len(training), DRAWN: number, SIZE: len(training)}
         clock.lap("seconds/update")
         control.tell(UPDATE.name, metrics)
         with clock.paused():
@@ -201,7 +202,7 @@ class RewardTrainer(OfflineTrainer[RewardSettings, Pair, RowTable]):
             scores[0::2], scores[1::2], margin=margins if settings.use_margins else None,
             centering=settings.centering)
         _check_finite(scores, cycle)
-        return _measure(rows, scores, losses, EVAL)
+        return _measure(rows, scores, losses, EVAL) | {HELD: len(places)}
 
     # -- what the policy writes
 

@@ -19,7 +19,6 @@ from workbench.reward_training.hyperparameters import RewardSettings
 from workbench.reward_training.metrics import (
     ACCURACY,
     CHOSEN,
-    EVAL,
     HELD_ACCURACY,
     HELD_FORESEEN,
     HELD_LENGTH,
@@ -68,8 +67,8 @@ REWARD = Algorithm(
                 "How sure it is, and how far the score is length"),
     ),
     groups={
-        "Pairs": (PREFIX, "pairs/"),
-        "Held out": (EVAL,),
+        "Pairs": (PREFIX, "pairs/", "data/"),
+        "Held out": ("eval/",),
         "Update": ("policy/", "lr"),
         "Time": ("seconds", "tokens_per_second"),
     },

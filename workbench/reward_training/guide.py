@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from workbench.formatting import number, percent, signed
+from workbench.formatting import number, signed
 from workbench.guide import BEFORE, Card, Experiment, Guide
 from workbench.learning import guide
+from workbench.learning.counts import say_share
 from workbench.reward_training.metrics import (
     ACCURACY,
     HELD_ACCURACY,
@@ -26,15 +27,15 @@ Numbers = Mapping[str, float]
 def _say_loss(metrics: Numbers, settings: Mapping[str, Any]) -> str:
     if LOSS not in metrics or MARGIN not in metrics:
         return ""
-    told = f", {percent(metrics[ACCURACY])} the right way round" if ACCURACY in metrics else ""
+    told = f", {say_share(metrics, ACCURACY)} the right way round" if ACCURACY in metrics else ""
     return f"Loss {number(metrics[LOSS], 3)}, margin {signed(metrics[MARGIN])}{told}"
 
 
 def _say_held_out(metrics: Numbers, settings: Mapping[str, Any]) -> str:
     if HELD_ACCURACY not in metrics:
         return ""
-    own = f", of those learned from {percent(metrics[ACCURACY])}" if ACCURACY in metrics else ""
-    return f"{percent(metrics[HELD_ACCURACY])} the right way round{own}"
+    own = f", of those learned from {say_share(metrics, ACCURACY)}" if ACCURACY in metrics else ""
+    return f"{say_share(metrics, HELD_ACCURACY)} the right way round{own}"
 
 
 def _say_length(metrics: Numbers, settings: Mapping[str, Any]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from workbench.algorithm import Metric
+from workbench.learning.counts import DRAWN, HELD, count_metrics
 from workbench.learning.metrics import COMMON
 from workbench.papers import (
     BRADLEY_1952,
@@ -30,7 +31,7 @@ _OF_PAIRS = (
            source=f"{BRADLEY_1952}; {OUYANG_2022}"),
     Metric(ACCURACY, "Right choices", "share", "share of pairs with r_chosen > r_rejected",
            "How often the chosen completion has the higher score. A tie is no win; guessing is "
-           "right half of the time.", source=OUYANG_2022),
+           "right half of the time.", source=OUYANG_2022, of=DRAWN),
     Metric(MARGIN, "Score margin", "", "mean of r_chosen - r_rejected",
            "By how much the chosen completion's score is the higher, in the model's own units: 1 "
            "is odds of e to 1, 3 of 20 to 1.", source=BRADLEY_1952),
@@ -53,6 +54,7 @@ _OF_PAIRS = (
 def _held_out(metric: Metric) -> Metric:
     return replace(
         metric, name=f"eval/{metric.name}", label=f"{metric.label}, held out",
+        of=HELD if metric.of else "",
         help=f"{metric.help} Of pairs that are never learned from, after the update.",
         absent=f"{metric.absent} {NOT_READ}".strip())
 
@@ -70,6 +72,7 @@ METRICS = (
     Metric(PASSES, "Passes over the pairs", "passes", "{pairs learned from}÷{pairs to learn from}",
            "How often each pair has been learned from so far. Beyond two or three passes pairs are "
            "learned by heart."),
+    *count_metrics("pairs"),
     COMMON["policy/grad_norm"],
     COMMON["policy/steps"],
     COMMON["lr"],

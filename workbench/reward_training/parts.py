@@ -5,24 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from workbench.algorithm import Part
-from workbench.formatting import number, percent
+from workbench.formatting import number
+from workbench.learning import counts
 from workbench.learning.parts import COMPARE, say_number
 from workbench.reward_training.metrics import ACCURACY, HELD_ACCURACY, LOSS, SAMPLES
 
 
 def say_drawn(metrics: Mapping[str, float]) -> str:
     """Say how many pairs a cycle has drawn."""
-    return f"{metrics['pairs']:.0f} pairs" if "pairs" in metrics else ""
+    return counts.say_drawn(metrics, "pair")
 
 
 def _say_update(metrics: Mapping[str, float]) -> str:
     if LOSS not in metrics:
         return ""
-    return f"loss {number(metrics[LOSS], 3)}, right {percent(metrics[ACCURACY])}"
+    return f"loss {number(metrics[LOSS], 3)}, right {counts.say_share(metrics, ACCURACY)}"
 
 
 def _say_held_out(metrics: Mapping[str, float]) -> str:
-    return f"right {percent(metrics[HELD_ACCURACY])}" if HELD_ACCURACY in metrics else ""
+    return f"right {counts.say_share(metrics, HELD_ACCURACY)}" if HELD_ACCURACY in metrics else ""
 
 
 DRAW = Part(

@@ -6,6 +6,7 @@ import math
 
 from workbench import health
 from workbench.formatting import number, percent
+from workbench.learning import counts
 from workbench.reward_training.hyperparameters import RewardSettings
 from workbench.reward_training.metrics import (
     ACCURACY,
@@ -34,10 +35,10 @@ def _by_heart(history: health.History, hp: RewardSettings) -> health.Reading:
     known = math.isfinite(held)
     gap = own - held if known else (0.3 if own > 0.99 else 0.0)
     share = health.both(own / 0.95, passes / 2, gap / 0.15)
-    value = f"{percent(own)}, held out {percent(held)}" if known else percent(own)
+    value = f"{percent(own)}, held out {counts.say_held(history, held)}" if known else percent(own)
     limit = "above 95% after two passes, and 15 points above the held-out pairs" if known else (
         "above 99% after two passes, with nothing held out")
-    but = f" but of the held-out ones {percent(held)}" if known else ""
+    but = f" but of the held-out ones {counts.say_held(history, held)}" if known else ""
     return health.spoken(value, limit, share, "warning", (
         f"{percent(own)} of the choices are right after {passes:.1f} passes{but}: the pairs are "
         "known by heart."))
@@ -91,5 +92,5 @@ RULES = (
         "Bring pairs whose chosen completions are not the longer, or the shorter, ones.",
         short="length"),
 )
-WATCHED = (LOSS, ACCURACY, HELD_ACCURACY, HELD_LOSS, PASSES, LENGTH, HELD_LENGTH,
+WATCHED = (LOSS, ACCURACY, HELD_ACCURACY, HELD_LOSS, PASSES, counts.HELD, LENGTH, HELD_LENGTH,
            "policy/grad_norm")

@@ -77,6 +77,7 @@ class MetricPlot(QFrame):
         self._state: tuple[object, ...] = ()
         self._turn_drawn = 0
         self._range_text = ""  # stands in the place of the unit
+        self._unit = self.about.unit
         self._scale = Scale()
         self._others: list[tuple[str, int, Curve]] = []
         self._theme, self._colour_of, self._own_colour, self._name = theme, 1, "", ""
@@ -92,6 +93,9 @@ class MetricPlot(QFrame):
     ) -> None:
         """Hand the curves of ``run`` to the curves, those of ``overlays`` to thin ones, and show
         ``x_range``, None keeping it. ``raw`` leaves smoothed curves out."""
+        counted = run.curves.get(self.about.of)
+        self._unit = self.about.unit if counted is None or not len(counted) else (
+            f"{self.about.unit} of {counted.values[-1]:,.0f}")
         if x_range:
             self.set_x_range(*x_range)  # first: what is out of view is not drawn
         others = [o.curves.get(self.names[0]) or Curve() for o in overlays]
@@ -218,7 +222,7 @@ class MetricPlot(QFrame):
         smoothed = self._curves.smoothed
         self._header.show_values(
             () if self.lines else values,
-            self._range_text or (self.about.unit if cycle is None else f"cycle {cycle:,}"),
+            self._range_text or (self._unit if cycle is None else f"cycle {cycle:,}"),
             drawn[0] if smoothed and not self.lines else math.nan,
             [len(curve) > 0 for curve in self._curves.curves])
         if self.lines:
