@@ -155,6 +155,9 @@ class ValueLine:
     say: Callable[[Any], str]
     formula: str = ""
     source: str = ""
+    sums: bool = False
+    """Whether an estimate is what has come about so far, which ends at what it came to, rather than
+    a guess at that."""
     of_value_head: bool = True
     """Whether a value head foresaw it, so that those of checkpoints can be drawn beside it."""
     gained: str = "advantage"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,11 +11,15 @@ import pytest
 from helpers.client import Client
 from helpers.folders import save_policy, save_reward
 from helpers.short_runs import WAYS, start_of
-from helpers.window import Opened, bare_controls
+from helpers.window import Opened, as_plain, bare_controls
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
 from workbench.algorithms import algorithm_of_run
+from workbench.formatting import number
+from workbench.gui.distributions.fan import of_quantiles
+from workbench.gui.guide.scene import read_scene
+from workbench.store.quantiles import quantiles
 from workbench.store.store import Store
 from workbench.training.commands import LoadModels
 from workbench.training.events import State
@@ -106,3 +111,50 @@ def test_what_has_a_single_loss_says_where_it_is_drawn(qtbot: QtBot, opened_on: 
     opened_on.controller.show_run(1 + list(WAYS).index("Reward model"))
     window.reveal("objective")
     qtbot.waitUntil(lambda: "in Metrics" in window.objective._pages.empty.text())
+
+
+@pytest.mark.parametrize("way", ["DPO", "KTO", "Reward model"])
+def test_what_is_added_up_word_by_word_ends_at_its_total(
+    qtbot: QtBot, opened_on: Opened, way: str
+) -> None:
+    window, run_id = opened_on.window, 1 + list(WAYS).index(way)
+    opened_on.controller.show_run(run_id)
+    window.reveal("tokens")
+    qtbot.waitUntil(lambda: len(window.tokens.model.steps) > 0)
+    figures = window.tokens.line.figures
+    assert figures.sums
+    assert math.isnan(figures.gap)  # nothing was missed, and nothing is hatched
+    points = np.array([*figures.estimates, figures.end])
+    shares = np.array(figures.bars)
+    known = np.isfinite(shares)
+    assert np.diff(points)[known] == pytest.approx(shares[known], abs=1e-5)
+    assert shares[known].any()
+    guide = algorithm_of_run(window.runs.model.runs[0]).guide
+    assert guide is not None
+    scene = read_scene(window.tokens.store, run_id, guide.cards)
+    assert scene is not None
+    assert scene.estimates is not None
+    assert scene.estimates.values[-1] == scene.estimates.end
+    assert scene.estimates.flag == ("score " if way == "Reward model" else "implicit reward ") + (
+        number(scene.estimates.end))
+
+
+@pytest.mark.parametrize("way", ["DPO", "KTO", "Reward model"])
+def test_a_number_of_whole_completions_has_a_histogram(
+    qtbot: QtBot, opened_on: Opened, way: str
+) -> None:
+    window, run_id = opened_on.window, 1 + list(WAYS).index(way)
+    opened_on.controller.show_run(run_id)
+    window.reveal("distributions")
+    view = window.distributions
+    qtbot.waitUntil(lambda: view.picture is not None and view.picture.run_id == run_id
+                    and not view._waiting and len(view.fans) == len(view.picture.spreads))
+    for fan in view.fans:
+        assert np.sum(fan.plot.bars.opts["x1"]) > 0
+        assert "its single numbers are not kept" in as_plain(fan.plot._beside.toolTip())
+
+
+def test_numbers_are_spread_as_their_quantiles() -> None:
+    numbers = np.random.default_rng(1).normal(size=5000)
+    drawn = of_quantiles(quantiles(numbers))
+    assert quantiles(drawn)[1:-1] == pytest.approx(quantiles(numbers)[1:-1], abs=0.02)

@@ -69,6 +69,10 @@ DPO = Algorithm(
         Distribution("Margin", "By how much the implicit reward of the chosen completion was the "
                      "higher, of every pair of a cycle before its step", number, column=MARGIN,
                      formula="β·d", source=RAFAILOV_2023),
+        *(Distribution(f"Implicit reward of the {side}", f"The implicit reward of every {side} "
+                       "completion of a cycle before its step", number, column=f"rewards/{side}",
+                       formula="r = β·(log π - log π_start)", source=RAFAILOV_2023)
+          for side in ("chosen", "rejected")),
         Distribution("log π of the chosen", "How likely the policy found the chosen completions of "
                      "a cycle, in nats", number, column=CHOSEN),
         Distribution("log π of the rejected", "How likely the policy found the rejected "

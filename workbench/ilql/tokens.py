@@ -154,5 +154,5 @@ TOKENS = TokenView(
         estimate=lambda s: s.value, target=lambda s: s.target, bar=lambda s: s.advantage,
         end=lambda s: s.reward, flag=_flag, gap=_gap, say=_say_line,
         formula="L_Q = Σ_i (Q_i(s, a) - [r + γ·V(s')])²", source=SNELL_2022, of_value_head=False,
-        unit=lambda settings: "deviations"),
+        gained="Q − V", unit=lambda settings: "deviations"),
     sides=Sides(("",), "score", "completions"), others=add_others)

@@ -131,4 +131,4 @@ _LINE = ValueLine(
     flag=lambda s: ("not known yet" if math.isnan(s.total)
                     else f"implicit reward\n{number(s.total)}"),
     gap=lambda s: "", say=_say_line, formula="r = β·Σₜ(log π − log π_start)",
-    source=RAFAILOV_2023, of_value_head=False, gained="share")
+    source=RAFAILOV_2023, sums=True, of_value_head=False, gained="share")

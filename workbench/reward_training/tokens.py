@@ -93,5 +93,5 @@ TOKENS = TokenView(
         target=lambda s: math.nan, bar=lambda s: s.change, end=lambda s: s.total,
         flag=lambda s: ("not known yet" if math.isnan(s.total) else f"score\n{number(s.total)}"),
         gap=lambda s: "", say=_say_line, formula="r(x, y_{≤t})", source=BRADLEY_1952,
-        of_value_head=False, gained="change"),
+        sums=True, of_value_head=False, gained="change"),
     sides=Sides(("chosen", "rejected"), "score", "pairs"))

@@ -27,7 +27,8 @@ _TITLED = 40  # pixels of the x axes with their title
 _TALL = 180  # pixels of a plot that has room for it
 _ABOVE = 8  # pixels, for the upper half of a number at the very top
 _LEAST_HEIGHT = 150  # pixels
-_NOT_KEPT = "The tokens of this cycle are not kept, so only their bands are known"
+_OF_BANDS = "Drawn of the bands of this cycle: its single numbers are not kept"
+_DRAWN = 2000  # numbers that quantiles are drawn as
 _NOTHING = "Nothing is known of it in this run"
 
 
@@ -140,10 +141,11 @@ class _FanPlot(pg.GraphicsLayoutWidget):
             self._draw_bands(x, rows)
         self._mark.setPos(cycle)
         if len(x):
-            self._draw_values(spread)
-            self._middle.setVisible(cycle in self._cycles)
-            if cycle in self._cycles:
-                self._middle.setPos(rows[self._cycles.index(cycle), 10])
+            row = rows[self._cycles.index(cycle)] if cycle in self._cycles else None
+            self._draw_values(spread, row)
+            self._middle.setVisible(row is not None)
+            if row is not None:
+                self._middle.setPos(row[10])
 
     def resizeEvent(self, event: QResizeEvent | None) -> None:
         """Say what x is where there is room."""
@@ -183,14 +185,17 @@ class _FanPlot(pg.GraphicsLayoutWidget):
                 plot.setYRange(*view_range(rows), padding=0)
             self._over.setXRange(x[0] - 0.5, max(x[-1], x[0] + 3) + 0.5, padding=0)
 
-    def _draw_values(self, spread: Spread) -> None:
-        values = np.empty(0) if spread.values is None else spread.values
+    def _draw_values(self, spread: Spread, row: Array | None) -> None:
+        values = spread.values
+        if values is None:
+            values = np.empty(0) if row is None else of_quantiles(row)
         counts, edges = histogram(values, *view_range(self._rows))
         self.bars.setOpts(x0=np.zeros(len(counts)), x1=counts, y0=edges[:-1], y1=edges[1:],
                           pen=pg.mkPen(None),
                           brush=pg.mkBrush(mix(themes().theme.accent, themes().theme.base, 0.6)))
         self._beside.setXRange(0, max(1.0, float(counts.max())), padding=0.02)
-        self._beside.setToolTip(plain_tip(_NOT_KEPT if spread.values is None else ""))
+        self._beside.setToolTip(plain_tip(
+            _OF_BANDS if spread.values is None and row is not None else ""))
 
     def _dress(self, theme: Theme) -> None:
         self.setBackground(theme.base)
@@ -211,6 +216,12 @@ class _FanPlot(pg.GraphicsLayoutWidget):
         self.median.setPen(pg.mkPen(theme.accent, width=2))
         self._mark.setPen(pg.mkPen(theme.muted, style=Qt.PenStyle.DashLine))
         self._middle.setPen(pg.mkPen(theme.accent, width=2))
+
+
+def of_quantiles(row: Array) -> Array:
+    """Return numbers that are spread as the quantiles ``row`` say, (COUNT,): as many in each share
+    between two of them, evenly."""
+    return np.interp((np.arange(_DRAWN) + 0.5) / _DRAWN, np.linspace(0, 1, COUNT), row)
 
 
 def view_range(rows: Array) -> tuple[float, float]:

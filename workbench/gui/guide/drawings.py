@@ -152,7 +152,8 @@ def _estimates(pencil: Pencil, box: QRectF, scene: Scene, card: Card) -> None:
     found, theme = scene.estimates, pencil.theme
     if found is None:
         return
-    flag = f"reward {number(found.end)}" if math.isfinite(found.end) else "not scored yet"
+    flag = found.flag or (
+        f"reward {number(found.end)}" if math.isfinite(found.end) else "not scored yet")
     known = [*found.values, *([found.end] if math.isfinite(found.end) else [])]
     low, most = min(known), max(known)
     span = max(most - low, 0.5)

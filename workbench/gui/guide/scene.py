@@ -49,6 +49,8 @@ class Estimates:
     text: str
     values: Sequence[float]
     end: float
+    flag: str = ""
+    """What it came to, in words; nothing: a reward."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,8 +295,13 @@ def _estimates(
     # What is foreseen before a word is so after the last piece of the word before it; of the last
     # word, what was foreseen last.
     at = begins if begins[-1] == len(values) - 1 else [*begins, len(values) - 1]
+    found = [values[i] for i in at]
+    end = line.end(steps[-1])
+    if line.sums:  # the last token's share takes it to its total
+        found.append(end)
     return {"estimates": Estimates(
-        _written(trace.pieces, begins) + rest, [values[i] for i in at], line.end(steps[-1]))}
+        _written(trace.pieces, begins) + rest, found, end,
+        "" if line.of_value_head else line.flag(steps[-1]).replace("\n", " "))}
 
 
 def _of_sides(

@@ -26,6 +26,8 @@ class Figures:
     gap_text: str = ""
     gained: str = ""
     """What bars are called."""
+    sums: bool = False
+    """Whether the line ends at what the completion came to."""
     others: tuple[float, ...] = ()
     """What another value head foresees, where one is shown."""
     other_text: str = ""
@@ -33,7 +35,7 @@ class Figures:
     @property
     def gap(self) -> float:
         """What the last estimate lacked."""
-        return self.end - self.estimates[-1] if self.estimates else math.nan
+        return self.end - self.estimates[-1] if self.estimates and not self.sums else math.nan
 
     @cached_property
     def span(self) -> tuple[float, float]:
@@ -57,7 +59,7 @@ def read_figures(line: ValueLine, steps: Sequence[Any]) -> Figures:
     last = steps[-1]
     return Figures(tuple(map(line.estimate, steps)), tuple(map(line.target, steps)),
                    tuple(map(line.bar, steps)), line.end(last), line.flag(last), line.gap(last),
-                   line.gained)
+                   line.gained, line.sums)
 
 
 def prompt_end(prompt: str, most: int) -> str:

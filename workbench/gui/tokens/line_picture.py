@@ -109,7 +109,8 @@ class Picture:
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(theme.accent))
-        for x, value in ((at.left(), before), (at.right(), math.nan if last else after)):
+        for x, value in ((at.left(), before), (
+                at.right(), math.nan if last and not figures.sums else after)):
             if math.isfinite(value) and x <= self.end:
                 painter.drawEllipse(QPointF(x, self._y(value)), 3, 3)
         said = number(before)
@@ -180,10 +181,12 @@ class Picture:
             painter.setPen(QPen(QColor(theme.accent), 2))
             painter.drawPolyline(QPolygonF(line))
         self._draw_others(painter, theme, rows)
-        if math.isfinite(last := estimates[-1]):  # it holds until the end of the text
-            painter.setPen(QPen(QColor(theme.accent), 2, Qt.PenStyle.DotLine))
-            painter.drawLine(
-                QLineF(self.edges[-2], self._y(last), self.edges[-1], self._y(last)))
+        if math.isfinite(last := estimates[-1]):  # a guess holds until the end of the text
+            sums = self.figures.sums
+            painter.setPen(QPen(QColor(theme.accent), 2, (
+                Qt.PenStyle.SolidLine if sums else Qt.PenStyle.DotLine)))
+            painter.drawLine(QLineF(self.edges[-2], self._y(last), self.edges[-1], self._y(
+                self.figures.end if sums else last)))
 
     def _draw_others(self, painter: QPainter, theme: Theme, rows: range) -> None:
         others = self.figures.others
