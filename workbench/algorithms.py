@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from workbench.algorithm import Algorithm, Distribution, Metric, Part, PlotSet
+from workbench.algorithm import Algorithm, Distribution, Metric, Part, PlotSet, Preset
 from workbench.dpo.declaration import DPO
 from workbench.guide import BEFORE, LOADING, Guide
 from workbench.health import Rule
@@ -90,6 +90,27 @@ def algorithm_named(name: str, settings: Mapping[str, Any]) -> Algorithm:
     version had it, one that has what all of them have."""
     known = _index(ALGORITHMS).algorithms.get(name)
     return known.variant(settings) if known else _unknown(name)
+
+
+def ways_of(algorithm: Algorithm) -> tuple[Preset, ...]:
+    """Return the ways to learn that an algorithm is offered as; none: as itself alone."""
+    return tuple(p for p in algorithm.presets if p.is_way) if algorithm.variants else ()
+
+
+def way_title(algorithm: Algorithm, settings: Mapping[str, Any]) -> str:
+    """Return what the way to learn of these settings is called: as the preset all of whose values
+    they have, else as what a run is shown as."""
+    specs = algorithm.settings.specs()
+    return next((way.name for way in ways_of(algorithm) if all(
+        settings.get(name, specs[name].default) == value for name, value in way.values.items())),
+        algorithm.variant(settings).title)
+
+
+def way_of_run(run: RunRecord) -> str:
+    """Return what the way to learn of a run is called; of a fork of what it goes on with."""
+    settings = {**run.hyperparameters, **run.forked_with}
+    known = _index(ALGORITHMS).algorithms.get(run.algorithm)
+    return way_title(known, settings) if known else algorithm_of_run(run).title
 
 
 def algorithm_of_run(run: RunRecord) -> Algorithm:

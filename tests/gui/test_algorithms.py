@@ -335,3 +335,47 @@ def test_what_another_version_had_is_shown_and_ends_nothing(
     assert chooser(opened).currentText() == "PPO"
     opened.window.runs.settings_button.click()
     assert opened.window.hyperparameters.hyperparameters() == Hyperparameters()
+
+
+def test_a_way_of_ppo_is_named_as_itself_before_it_starts(qtbot: QtBot, opened: Opened) -> None:
+    dock, window = opened.window.hyperparameters, opened.window
+    field = dock.algorithm_field
+    titles = [field.itemText(i) for i in range(field.count())]
+    assert titles == ["PPO", "GRPO", "Dr. GRPO", "DAPO", "RLOO", "REINFORCE++", "DPO", "KTO",
+                      "ILQL", "Reward model"]
+    assert [b.part.title for b in window.strip.buttons] == [
+        "Write", "Score", "Estimate", "Update", "Compare"]
+    for title in titles[1:]:
+        field.setCurrentText(title)
+        field.activated.emit(field.currentIndex())
+        assert field.currentText() == title
+        way = next((p for p in PPO.presets if p.name == title), None)
+        if way is not None:
+            assert dock.form.values().items() >= way.values.items()
+    field.setCurrentText("GRPO")
+    field.activated.emit(field.currentIndex())
+    assert dock.algorithm is PPO
+    grpo = PPO.variant(dock.form.values())
+    assert [b.part.title for b in window.strip.buttons][2] == "Advantages"
+    assert window.guide._algorithm is grpo
+    # What is changed of it is still of its kind, and what was typed is no reason to take a preset.
+    dock.form.set_values({"kl_coef": 0.3, "completions_per_prompt": 4}, "test")
+    assert field.currentText() == "GRPO"
+    dock.form.undo_stack.undo()
+    dock.form.set_values({"advantage_estimator": "gae", "completions_per_prompt": 1,
+                          "kl_coef": 0.3}, "test")
+    assert field.currentText() == "PPO"
+    field.activated.emit(field.currentIndex())
+    assert dock.form.values()["kl_coef"] == 0.3
+
+
+def test_what_is_on_display_is_no_other_for_what_is_chosen(
+    qtbot: QtBot, opened: Opened, store: Store
+) -> None:
+    run_id = fill(store)
+    opened.controller.show_run(run_id)
+    qtbot.waitUntil(lambda: opened.window.strip._run == run_id)
+    opened.window.hyperparameters.take(Hyperparameters(advantage_estimator="group"), "test")
+    assert "Estimate" in [b.part.title for b in opened.window.strip.buttons]
+    opened.controller.show_run(None)
+    assert "Advantages" in [b.part.title for b in opened.window.strip.buttons]

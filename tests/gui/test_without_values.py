@@ -38,7 +38,7 @@ def test_one_goes_from_a_run_with_values_to_one_without(
         assert (NO_SPREAD in offered) == (run_id == without)
         assert (NO_SPREAD in view.plots()) == (run_id == without)
         assert [button.part.title for button in strip.buttons] == [
-            "Write", "Score", "Estimate" if run_id == with_values else "Judge", "Update",
+            "Write", "Score", "Estimate" if run_id == with_values else "Advantages", "Update",
             "Compare"]
 
 

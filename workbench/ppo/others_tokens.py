@@ -98,7 +98,7 @@ def _say(step: Step, settings: Mapping[str, object], words: Words) -> str:
     """Say in words, as rich text, what was made of a token."""
     turned = ("about as good as" if abs(step.advantage) < _EVEN else
               "better than" if step.advantage > 0 else "worse than")
-    judged = ("Advantage: told by Judge" if math.isnan(step.advantage) else
+    judged = ("Advantage: told by Advantages" if math.isnan(step.advantage) else
               f"Advantage {signed(step.advantage)}: its completion was {turned} {words.mean}"
               + ("" if math.isnan(step.value) else f", {number(step.value)}"))
     updated = ("the update is still to come" if math.isnan(step.ratio) else

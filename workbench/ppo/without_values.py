@@ -54,7 +54,7 @@ def _variant(ppo: Algorithm, estimator: str, title: str, words: Words) -> Algori
     metrics = tuple(metric for metric in METRICS if metric.name not in left_out)
     rules = tuple(rule for rule in RULES if rule.name not in OF_VALUES_RULES)
     estimate = replace(
-        ESTIMATE, title="Judge", view="tokens", say=lambda found: _say_spread(found, grouped),
+        ESTIMATE, title="Advantages", view="tokens", say=lambda found: _say_spread(found, grouped),
         help=f"Each completion is held against {words.mean}. What scored better than that has a "
              "positive advantage, what scored worse a negative one, and all tokens of a "
              "completion have the same.")

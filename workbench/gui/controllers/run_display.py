@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from PySide6.QtCore import QObject, Signal
 
 from workbench.algorithm import Algorithm
-from workbench.algorithms import algorithm_of_run, default_algorithm
+from workbench.algorithms import algorithm_of_run
 from workbench.gui.background import Background
 from workbench.gui.controllers.health import Health
 from workbench.gui.controllers.resuming import Resuming
@@ -121,7 +121,7 @@ class RunDisplay(QObject):
             run_id, series, changes, algorithm_of_run(run) if run else None)
         self._window.hyperparameters.show_history(changes)
         if run is None:
-            self._window.strip.show_run(None, default_algorithm())
+            self._window.strip.show_run(None)
         else:
             self._window.strip.show_run(
                 run.id, algorithm_of_run(run), self._store.settings_planned(run.id),

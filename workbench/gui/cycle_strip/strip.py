@@ -72,21 +72,30 @@ class CycleStrip(QWidget):
         self._state, self._compact = State.IDLE, False
         self._within = ""
         self._told = "", False
-        self._use(default_algorithm())
+        self._next = default_algorithm()
+        self._use(self._next)
         self._draw()
         themes().changed.connect(self.update)
 
     # -- what the window tells
 
     def show_run(
-        self, run_id: int | None, algorithm: Algorithm, settings: Mapping[str, Any] | None = None,
-        cycle: int = 0, metrics: Mapping[str, float] | None = None,
+        self, run_id: int | None, algorithm: Algorithm | None = None,
+        settings: Mapping[str, Any] | None = None, cycle: int = 0,
+        metrics: Mapping[str, float] | None = None,
     ) -> None:
-        """Show a run as it stands after ``cycle``, whose ``metrics`` are given."""
-        self._use(algorithm)
+        """Show a run as it stands after ``cycle``, whose ``metrics`` are given; or none."""
+        self._use(algorithm or self._next)
         self._run, self._cycle, self._settings = run_id, cycle, dict(settings or {})
         self._num_cycles = int(self._settings.get("num_cycles", 0))
         self._finish(metrics or {})
+
+    def expect(self, algorithm: Algorithm) -> None:
+        """Show the parts of what the next run would learn by, while there is none on display."""
+        self._next = algorithm
+        if self._run is None:
+            self._use(algorithm)
+            self._draw()
 
     def take_settings(self, settings: Mapping[str, Any]) -> None:
         """Take note of the settings in use."""

@@ -66,7 +66,8 @@ class GuideView(RunView):
         self._settling.timeout.connect(self._has_lasted)
         self._by_hand = False  # whether the person turned a page, by which following ended
         self._build()
-        self._use(default_algorithm())
+        self._next = default_algorithm()
+        self._use(self._next)
 
     # -- what the window tells
 
@@ -76,7 +77,7 @@ class GuideView(RunView):
             self.run_id, self.scene, self._in_hand = run_id, EXAMPLE, InHand()
             run = None if run_id is None else self.store.run(run_id)
             self.summary.show_results(None)
-            self._use(algorithm_of_run(run) if run else default_algorithm())
+            self._use(algorithm_of_run(run) if run else self._next)
             if run is None:
                 self.set_state(self._state)
             self._over = run is not None and run.status not in LIVE
@@ -88,6 +89,13 @@ class GuideView(RunView):
                 self.following.go_to(self.following.first(BEFORE))
             self._draw()
         self.load_soon()
+
+    def expect(self, algorithm: Algorithm) -> None:
+        """Tell of what the next run would learn by, while there is none on display."""
+        self._next = algorithm
+        if self.run_id is None:
+            self._use(algorithm)
+            self.set_state(self._state)
 
     def run_ended(self, run_id: int) -> None:
         """A run is over: say what came of it, if it is on display."""

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
 
 from workbench import algorithms
 from workbench.algorithm import Algorithm, Preset
-from workbench.algorithms import default_algorithm, find_spec
+from workbench.algorithms import default_algorithm, find_spec, way_title, ways_of
 from workbench.formatting import format_value
 from workbench.gui.actions import set_tip
 from workbench.gui.hyperparameters.data_line import DataLine
@@ -88,6 +88,8 @@ class HyperparametersDock(QWidget):
     fork_wanted = Signal(object)
     appliable = Signal(bool, str)
     """Whether Apply makes sense now, and where it does not, why."""
+    way_chosen = Signal(object)
+    """What a run with the settings in the form is shown as, when that has changed."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -101,6 +103,7 @@ class HyperparametersDock(QWidget):
         """Whose settings the form shows."""
         self._kept: dict[str, _Kept] = {}
         self._own: _Own | None = None
+        self._shown: Algorithm | None = None
         self.data_line = DataLine()
         # What is scrolled gives way, so that Apply and Revert are in sight at every height.
         layout = vbox(
@@ -181,16 +184,40 @@ class HyperparametersDock(QWidget):
         self._chooser.setVisible(algorithms.are_several())
         with QSignalBlocker(self.algorithm_field):
             self.algorithm_field.clear()
-            for place, algorithm in enumerate(there):
-                self.algorithm_field.addItem(algorithm.title)
-                self.algorithm_field.setItemData(
-                    place, plain_tip(algorithm.help), Qt.ItemDataRole.ToolTipRole)
-            self.algorithm_field.setCurrentIndex(there.index(self.algorithm))
+            for algorithm in there:
+                for title, about in [(way.name, way.help) for way in ways_of(algorithm)] or [
+                        (algorithm.title, algorithm.help)]:
+                    self.algorithm_field.addItem(title, algorithm)
+                    self.algorithm_field.setItemData(
+                        self.algorithm_field.count() - 1, plain_tip(about),
+                        Qt.ItemDataRole.ToolTipRole)
+        self._show_way()
         self.data_line.show_for(self.algorithm.learns_from, self._alive)
         describe(self.algorithm_field, self.algorithm.help)
         self.algorithm_field.setAccessibleDescription(self.algorithm.help)
         enable(self.algorithm_field, not self._alive,
                f"A run of {self.algorithm.title} is on; another can be chosen when it has ended.")
+
+    def _show_way(self) -> None:
+        """Say by which of its ways the algorithm learns with what is in the form."""
+        values = self.form.values()
+        with QSignalBlocker(self.algorithm_field):
+            self.algorithm_field.setCurrentIndex(self.algorithm_field.findText(
+                way_title(self.algorithm, values), Qt.MatchFlag.MatchExactly))
+        shown = self.algorithm.variant(values)
+        if shown is not self._shown:
+            self._shown = shown
+            self.way_chosen.emit(shown)
+
+    def _choose_way(self, place: int) -> None:
+        """Take what was chosen of the list; where it is a way of an algorithm that is set to learn
+        by another, with its preset."""
+        field = self.algorithm_field
+        algorithm, title = field.itemData(place), field.itemText(place)
+        self.choose_algorithm(algorithm)
+        if algorithm is self.algorithm and title != way_title(algorithm, self.form.values()):
+            self._take_preset(title, next(
+                way.values for way in ways_of(algorithm) if way.name == title))
 
     # -- from the run
 
@@ -394,8 +421,7 @@ class HyperparametersDock(QWidget):
         """The choice of an algorithm, which shows where there are several."""
         self.algorithm_field = named(QComboBox(), "algorithm", "Algorithm", self.algorithm.help)
         self.algorithm_field.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        self.algorithm_field.activated.connect(
-            lambda place: self.choose_algorithm(algorithms.ALGORITHMS[place]))
+        self.algorithm_field.activated.connect(self._choose_way)
         title = label("Algorithm")
         title.setBuddy(self.algorithm_field)
         self._chooser = QWidget()
@@ -528,6 +554,7 @@ class HyperparametersDock(QWidget):
             text, role = "Start uses these settings.", "muted"
         self._line.setText(text)
         set_look(self._line, role=role)
+        self._show_way()
 
     def _name(self, names: Sequence[str]) -> str:
         """Name a setting, or two, or one and how many more."""
