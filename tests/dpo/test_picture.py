@@ -8,7 +8,7 @@ from helpers.preferences import make_dpo, parse, ragged
 
 from workbench.dpo.metrics import ACCURACY, LOSS, SFT
 from workbench.dpo.picture import OBJECTIVE
-from workbench.learning.counts import SIZE
+from workbench.learning.metrics import DATA
 from workbench.models.control import Unattended
 
 KINDS = [{}, {"label_smoothing": 0.1}, {"loss_type": "hinge"}, {"loss_type": "ipo"},
@@ -35,7 +35,7 @@ def test_the_pairs_on_the_curve_have_the_loss_of_the_cycle(settings: dict[str, o
         assert right == pytest.approx(found.metrics[ACCURACY])
     said = curve.say(items, values, found.metrics)
     assert said.startswith(f"{int(right * 8)} of 8 pairs")
-    few = found.metrics | {SIZE: 5}
+    few = found.metrics | {DATA: 5}
     assert curve.say(items, values, few).startswith(f"{int(right * 8)} of 8 draws of 5 pairs (")
     preference, sft = OBJECTIVE.shares(found.metrics, values, 2)
     assert preference.amount == found.metrics[LOSS]

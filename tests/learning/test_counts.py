@@ -13,7 +13,8 @@ from workbench.dpo import parts as dpo_parts
 from workbench.dpo.guide import GUIDE
 from workbench.dpo.metrics import ACCURACY
 from workbench.kto import parts as kto_parts
-from workbench.learning.counts import DRAWN, HELD, SIZE, say_drawn, say_share
+from workbench.learning.counts import say_drawn, say_share
+from workbench.learning.metrics import DATA, DRAWN, HELD
 from workbench.models.control import Unattended
 from workbench.reward_training import parts as reward_parts
 
@@ -21,8 +22,8 @@ NBSP = "\N{NO-BREAK SPACE}"
 
 
 def test_what_is_drawn_again_is_said() -> None:
-    assert say_drawn({DRAWN: 64, SIZE: 9}, "pair") == "64 draws of 9 pairs"
-    assert say_drawn({DRAWN: 64, SIZE: 1800}, "pair") == "64 of 1,800 pairs"
+    assert say_drawn({DRAWN: 64, DATA: 9}, "pair") == "64 draws of 9 pairs"
+    assert say_drawn({DRAWN: 64, DATA: 1800}, "pair") == "64 of 1,800 pairs"
     assert say_drawn({DRAWN: 64}, "pair") == "64 pairs"
     assert say_drawn({}, "pair") == ""
 
@@ -33,7 +34,7 @@ def test_a_cycle_of_dpo_counts_what_it_learned_from_and_what_is_held_out() -> No
     dpo.begin(["A"], hp)
     metrics = dpo.run_cycle(1, hp, [0], Unattended()).metrics
     assert metrics[DRAWN] == 8
-    assert metrics[SIZE] == len(dpo.table.training)
+    assert metrics[DATA] == len(dpo.table.training)
     assert metrics[HELD] == len(dpo.table.held_out) > 0
     held = {HELD: 1.0, f"eval/{ACCURACY}": 1.0}
     assert dpo_parts.EVALUATE.say(held) == f"accuracy 100{NBSP}% of 1"
@@ -48,11 +49,11 @@ def test_a_cycle_of_kto_counts_too() -> None:
     kto.begin(["A"], hp)
     metrics = kto.run_cycle(1, hp, [0], Unattended()).metrics
     assert metrics[DRAWN] == 8
-    assert metrics[SIZE] + metrics[HELD] == 12
+    assert metrics[DATA] + metrics[HELD] == 12
     assert kto_parts.EVALUATE.say(metrics) == (
         f"told apart {say_share(metrics, 'eval/rewards/told_apart')}")
     assert kto_parts.EVALUATE.say(metrics).endswith(f" of {metrics[HELD]:.0f}")
-    assert reward_parts.DRAW.say(metrics) == f"8 of {metrics[SIZE]:.0f} pairs" or metrics[SIZE] < 8
+    assert reward_parts.DRAW.say(metrics) == f"8 of {metrics[DATA]:.0f} pairs" or metrics[DATA] < 8
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS, ids=lambda a: a.name)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from workbench.algorithm import Metric
-from workbench.learning.counts import DRAWN, HELD, count_metrics
-from workbench.learning.metrics import COMMON, EVAL, OF_WRITTEN
+from workbench.learning.metrics import COMMON, DATA, DRAWN, EVAL, HELD, OF_WRITTEN
 from workbench.papers import PANG_2024, RAFAILOV_2023
 
 LOSS, SFT = "loss/preference", "loss/sft"
@@ -74,7 +73,9 @@ METRICS = (
     Metric(PASSES, "Passes over the pairs", "passes", "{pairs learned from}÷{pairs to learn from}",
            "How often each pair has been learned from so far. Beyond two or three passes a policy "
            "learns the pairs by heart."),
-    *count_metrics("pairs"),
+    COMMON[DRAWN],
+    COMMON[DATA],
+    COMMON[HELD],
     COMMON["policy/grad_norm"],
     COMMON["policy/steps"],
     COMMON["lr"],

@@ -12,8 +12,8 @@ import numpy as np
 from workbench.algorithm import Curve, Items, LossCurve, Objective, Share, Term, weighed
 from workbench.dpo.metrics import LOSS, SFT
 from workbench.formatting import number, percent, short_number
-from workbench.learning.counts import SIZE
 from workbench.learning.implicit_reward import log_ratio
+from workbench.learning.metrics import DATA
 from workbench.papers import AZAR_2023, CHOWDHURY_2024, PANG_2024, RAFAILOV_2023, ZHAO_2023
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def items(traces: Sequence[TokenTrace], settings: Mapping[str, Any]) -> Items:
 
 def _say(found: Items, settings: Mapping[str, Any], metrics: Mapping[str, float]) -> str:
     total, right = len(found.x), int((found.x > 0).sum())
-    size = metrics.get(SIZE, total)
+    size = metrics.get(DATA, total)
     whole = f"{total:,} pairs" if size >= total else f"{total:,} draws of {size:,.0f} pairs"
     what = {
         "hinge": "a pair beyond 1 teaches nothing more",
@@ -100,4 +100,4 @@ OBJECTIVE = Objective(
         formula="d = log {π(chosen)÷π_start(chosen)} - log {π(rejected)÷π_start(rejected)}\n"
                 "sigmoid: -log s(β·d); hinge: max(0, 1 - β·d); ipo: (d - 1÷(2·β))²",
         source=f"{RAFAILOV_2023}; {ZHAO_2023}; {AZAR_2023}; {CHOWDHURY_2024}"),
-    more=(SFT, SIZE))
+    more=(SFT, DATA))

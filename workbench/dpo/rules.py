@@ -9,7 +9,7 @@ from workbench.dpo.hyperparameters import DPOSettings
 from workbench.dpo.metrics import ACCURACY, CHOSEN, LOSS, MARGIN, METRICS, PASSES
 from workbench.formatting import number, percent
 from workbench.learning import counts, rules
-from workbench.learning.metrics import EVAL
+from workbench.learning.metrics import EVAL, HELD
 
 _LABELS = {metric.name: metric.label for metric in METRICS}
 _HELD = f"{EVAL}{ACCURACY}"
@@ -67,5 +67,5 @@ RULES = (
         "dpo", "Lower the learning rate or raise β, and go back to an earlier checkpoint.",
         "learning_rate", lambda hp: hp.learning_rate / 4),
 )
-WATCHED = (*rules.WATCHED, LOSS, CHOSEN, MARGIN, ACCURACY, _HELD, PASSES, counts.HELD,
+WATCHED = (*rules.WATCHED, LOSS, CHOSEN, MARGIN, ACCURACY, _HELD, PASSES, HELD,
            "policy/grad_norm")

@@ -30,11 +30,10 @@ from workbench.ilql.metrics import (
 )
 from workbench.ilql.reading import read_tokens
 from workbench.ilql.scored import ScoredTable, read_table
-from workbench.learning.counts import DRAWN, SIZE
 from workbench.learning.data_lengths import Lengths
 from workbench.learning.data_tables import measure_texts
 from workbench.learning.epochs import Epochs, Plan, mean, summarise
-from workbench.learning.metrics import OF_WRITTEN
+from workbench.learning.metrics import DATA, DRAWN, OF_WRITTEN
 from workbench.learning.offline import OfflineTrainer
 from workbench.learning.parts import UPDATE
 from workbench.learning.traces import token_traces
@@ -185,7 +184,7 @@ class ILQLTrainer(OfflineTrainer[ILQLSettings, ScoredText, ScoredTable]):
         self.position += number
         metrics = summarise(log) | {name: mean(log, key) for name, key in _LOGGED.items()} | {
             "lr": rate, PASSES: self.position / len(self.table), DRAWN: number,
-            SIZE: len(self.table),
+            DATA: len(self.table),
             EXPLAINED: _explained(mean(log, "unforeseen"), loss.returns[completions.mask])}
         metrics.pop("policy/epochs")
         clock.lap("seconds/update")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from workbench.algorithm import Metric
-from workbench.learning.counts import count_metrics
-from workbench.learning.metrics import COMMON, COMPARED, OF_WRITTEN
+from workbench.learning.metrics import COMMON, COMPARED, DATA, DRAWN, OF_WRITTEN
 from workbench.papers import KOSTRIKOV_2021, KUMAR_2020, SNELL_2022
 
 Q, V, CQL, AWAC, TOTAL = "loss/q", "loss/v", "loss/cql", "loss/awac", "loss/total"
@@ -40,7 +39,8 @@ METRICS = (
            "to the token) Q had foreseen at the token.", source=SNELL_2022),
     Metric(PASSES, "Passes over the data", "passes", "{completions learned from}÷{completions}",
            "How often each completion of the data has been learned from.", exact=True),
-    *count_metrics("completions", held_out=False),
+    COMMON[DRAWN],
+    COMMON[DATA],
     COMMON["policy/grad_norm"],
     COMMON["policy/steps"],
     COMMON["lr"],

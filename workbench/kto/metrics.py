@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from workbench.algorithm import Metric
-from workbench.learning.counts import DRAWN, HELD, count_metrics
-from workbench.learning.metrics import COMMON, EVAL, OF_WRITTEN
+from workbench.learning.metrics import COMMON, DATA, DRAWN, EVAL, HELD, OF_WRITTEN
 from workbench.papers import ETHAYARAJH_2024
 
 LOSS, KL = "loss/kto", "loss/reference_point"
@@ -82,7 +81,9 @@ METRICS = (
            "{completions learned from}÷{completions to learn from}",
            "How often each completion has been learned from so far. Beyond a few passes a policy "
            "learns them by heart.", exact=True),
-    *count_metrics("completions"),
+    COMMON[DRAWN],
+    COMMON[DATA],
+    COMMON[HELD],
     COMMON["policy/grad_norm"],
     COMMON["policy/steps"],
     COMMON["lr"],

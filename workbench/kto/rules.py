@@ -18,7 +18,7 @@ from workbench.kto.metrics import (
     TOLD_APART,
 )
 from workbench.learning import counts, rules
-from workbench.learning.metrics import EVAL
+from workbench.learning.metrics import EVAL, HELD
 
 _LABELS = {metric.name: metric.label for metric in METRICS}
 _HELD = f"{EVAL}{TOLD_APART}"
@@ -115,5 +115,5 @@ RULES = (
         "learning_rate", lambda hp: hp.learning_rate / 4),
 )
 WATCHED = (*rules.WATCHED, LOSS, GOOD, REWARD_GOOD, MARGIN, SHARE, TOLD_APART, _HELD, PASSES,
-           counts.HELD,
+           HELD,
            "policy/grad_norm")

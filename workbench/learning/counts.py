@@ -7,32 +7,13 @@ import math
 from collections.abc import Mapping
 
 from workbench import health
-from workbench.algorithm import Metric
 from workbench.formatting import counted, percent
-from workbench.learning.metrics import EVAL
-
-DRAWN, SIZE, HELD = "data/drawn", "data/size", f"{EVAL}size"
-
-
-def count_metrics(noun: str, *, held_out: bool = True) -> tuple[Metric, ...]:
-    """Return the metrics that count ``noun``, in the plural."""
-    found = (
-        Metric(DRAWN, f"{noun.capitalize()} drawn", noun, "steps times batch size",
-               f"How many {noun} the steps of the cycle learned from. Where there are fewer to "
-               "learn from, some come more than once.", exact=True),
-        Metric(SIZE, f"{noun.capitalize()} to learn from", noun, "",
-               f"How many {noun} there are to learn from, without those that are held out.",
-               exact=True))
-    return (*found, Metric(
-        HELD, f"{noun.capitalize()} held out", noun, "",
-        f"How many {noun} are read after a cycle that are never learned from. A share of few says "
-        "little.", absent=f"No {noun} are held out, or it was not their turn in this cycle.",
-        exact=True)) if held_out else found
+from workbench.learning.metrics import DATA, DRAWN, EVAL, HELD
 
 
 def say_drawn(metrics: Mapping[str, float], noun: str) -> str:
     """Say how many of ``noun``, in the singular, a cycle has drawn, and of how many."""
-    drawn, size = metrics.get(DRAWN), metrics.get(SIZE)
+    drawn, size = metrics.get(DRAWN), metrics.get(DATA)
     if drawn is None:
         return ""
     if size is None:

@@ -19,6 +19,7 @@ HELD_OUT = f"{EVAL}scores"
 KL, LENGTH = "objective/kl", "objective/length"
 SECONDS, SPEED = "seconds", "tokens_per_second"
 STEPS = "policy/steps"
+DRAWN, DATA, HELD = "data/drawn", "data/size", f"{EVAL}size"
 DISTINCT_2, REPETITION = "objective/distinct_2", "objective/repetition"
 
 _ALL = (
@@ -73,6 +74,16 @@ _ALL = (
            "mean tokens of prompt and completion that the reward model did not read",
            "How many tokens at the beginning of a text were left out because it was too long for "
            "the reward model, which reads the end. 0 where it reads everything."),
+    Metric(DRAWN, "Data drawn", "", "{steps}·{batch size}",
+           "How many pairs or completions the steps of the cycle learned from. Where there are "
+           "fewer to learn from, some come more than once.", exact=True),
+    Metric(DATA, "Data to learn from", "", "number of pairs or completions not held out",
+           "How many pairs or completions there are to learn from, without those that are held "
+           "out.", exact=True),
+    Metric(HELD, "Data held out", "", "number of held-out pairs or completions read",
+           "How many pairs or completions are read after a cycle that are never learned from. A "
+           "share of few says little.",
+           absent="No data is held out, or it was not its turn in this cycle.", exact=True),
     Metric("policy/grad_norm", "Gradient norm", "", "mean of ‖∇L‖₂ before clipping",
            "Length of the gradient; spikes warn of instability.",
            source=PASCANU_2013),

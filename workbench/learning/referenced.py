@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from workbench.learning.aggregation import Aggregation
-from workbench.learning.counts import DRAWN, HELD, SIZE
 from workbench.learning.epochs import Epochs, Plan, summarise
-from workbench.learning.metrics import EVAL, OF_WRITTEN
+from workbench.learning.metrics import DATA, DRAWN, EVAL, HELD, OF_WRITTEN
 from workbench.learning.offline import I, OfflineTrainer, Table
 from workbench.learning.parts import DRAW, EVALUATE, UPDATE
 from workbench.learning.referenced_settings import ReferencedSettings
@@ -175,7 +174,7 @@ class ReferencedTrainer(OfflineTrainer[S, I, T], Generic[S, I, T]):
         if kept:
             loss.keep(completions.mask)
         self._part_done(control, clock, DRAW.name, {
-            DRAWN: number, SIZE: len(training)}, lambda: self._traces(
+            DRAWN: number, DATA: len(training)}, lambda: self._traces(
             kept, tokens, settings))
         rate = scheduled(settings, settings.learning_rate, cycle)
         set_rates(self.optimizer, rate, rate)
@@ -187,7 +186,7 @@ class ReferencedTrainer(OfflineTrainer[S, I, T], Generic[S, I, T]):
         self.position += number
         metrics = loss.measure() | summarise(log) | {
             "lr": rate, self.PASSES: self.position / len(training), DRAWN: number,
-            SIZE: len(training)}
+            DATA: len(training)}
         clock.lap("seconds/update")
         if loss.logprobs is not None:
             width = tokens["ref_logprob"].shape[1]

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from workbench.feedback.reward_model import RewardModel
 from workbench.feedback.reward_text import Row
 from workbench.learning.batch import Batch
-from workbench.learning.counts import DRAWN, HELD, SIZE
 from workbench.learning.data_lengths import Lengths
+from workbench.learning.metrics import DATA, DRAWN, HELD
 from workbench.learning.offline import OfflineTrainer
 from workbench.learning.trainer import Trainer, scheduled
 from workbench.models.clock import Clock
@@ -151,7 +151,7 @@ class RewardTrainer(OfflineTrainer[RewardSettings, Pair, RowTable]):
         drawn = [training[prompt_at(settings.seed, self.position + i, len(training))]
                  for i in range(number)]
         kept = (table.held_out or drawn)[:_KEPT] if settings.keep_tokens else []
-        control.tell(DRAW.name, {DRAWN: number, SIZE: len(training)})
+        control.tell(DRAW.name, {DRAWN: number, DATA: len(training)})
         with clock.paused():
             control.part_done(DRAW.name, lambda: Draft((), self._traces(kept)))
         rate = scheduled(settings, settings.learning_rate, cycle)
@@ -163,7 +163,7 @@ class RewardTrainer(OfflineTrainer[RewardSettings, Pair, RowTable]):
         self.position += number
         metrics = _measure(rows, scores.cpu(), losses.cpu(), PREFIX) | {
             "policy/grad_norm": sum(norms) / len(norms), "policy/steps": float(len(norms)),
-            "lr": rate, PASSES: self.position / len(training), DRAWN: number, SIZE: len(training)}
+            "lr": rate, PASSES: self.position / len(training), DRAWN: number, DATA: len(training)}
         clock.lap("seconds/update")
         control.tell(UPDATE.name, metrics)
         with clock.paused():

@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from workbench.algorithm import Metric
-from workbench.learning.counts import DRAWN, HELD, count_metrics
-from workbench.learning.metrics import COMMON
+from workbench.learning.metrics import COMMON, DATA, DRAWN, HELD
 from workbench.papers import (
     BRADLEY_1952,
     BRIER_1950,
@@ -72,7 +71,9 @@ METRICS = (
     Metric(PASSES, "Passes over the pairs", "passes", "{pairs learned from}÷{pairs to learn from}",
            "How often each pair has been learned from so far. Beyond two or three passes pairs are "
            "learned by heart."),
-    *count_metrics("pairs"),
+    COMMON[DRAWN],
+    COMMON[DATA],
+    COMMON[HELD],
     COMMON["policy/grad_norm"],
     COMMON["policy/steps"],
     COMMON["lr"],

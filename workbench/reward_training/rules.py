@@ -7,6 +7,7 @@ import math
 from workbench import health
 from workbench.formatting import number, percent
 from workbench.learning import counts
+from workbench.learning.metrics import HELD
 from workbench.reward_training.hyperparameters import RewardSettings
 from workbench.reward_training.metrics import (
     ACCURACY,
@@ -92,5 +93,5 @@ RULES = (
         "Bring pairs whose chosen completions are not the longer, or the shorter, ones.",
         short="length"),
 )
-WATCHED = (LOSS, ACCURACY, HELD_ACCURACY, HELD_LOSS, PASSES, counts.HELD, LENGTH, HELD_LENGTH,
+WATCHED = (LOSS, ACCURACY, HELD_ACCURACY, HELD_LOSS, PASSES, HELD, LENGTH, HELD_LENGTH,
            "policy/grad_norm")
