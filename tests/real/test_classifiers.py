@@ -54,6 +54,20 @@ def test_a_classifier_that_people_use_is_exact(name, tmp_path):
     assert batching is (Batching.EQUAL if name in ("fnet", "xlnet") else Batching.PADDED)
 
 
+@pytest.mark.parametrize(
+    "name", ["bert", "deberta-v2", "gpt2", "modernbert", "qwen2", "roberta", "t5"])
+def test_scores_of_half_precision_are_not_rounded_to_it(name, tmp_path):
+    save_classifier(tmp_path / name, name)
+    exchanges = [Exchange("", text, text) for text in TEXTS]
+    half, whole = (
+        load_reward(
+            str(tmp_path / name), Placement(CPU.device, dtype), lambda *_: None
+        ).reward.score(exchanges, control=Unattended())
+        for dtype in (torch.bfloat16, torch.float32))
+    assert (half != half.bfloat16()).any()
+    torch.testing.assert_close(half, whole, rtol=0.1, atol=0.1)
+
+
 @pytest.mark.sweep
 @pytest.mark.parametrize("name", sorted(set(ARCHITECTURES) - set(COMMON)))
 @pytest.mark.filterwarnings("default")

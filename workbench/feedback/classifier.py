@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from workbench.feedback.reward_text import Reader, RewardError, Row
@@ -325,6 +325,23 @@ class _Lookups(TorchDispatchMode):
     def _note(self, size: int, indices: Tensor) -> None:
         if indices.numel():
             self.seen.append((size, int(indices.max())))
+
+
+def head_name(model: Any) -> str | None:
+    """Return the name of the layer that makes the scores: the last one outside the trunk that gives
+    as many numbers as the model; None where there is none."""
+    inside = {id(module) for module in model.base_model.modules()}
+    found = [name for name, module in model.named_modules() if id(module) not in inside
+             and isinstance(module, nn.Linear) and module.out_features == model.config.num_labels]
+    return found[-1] if found else None
+
+
+def widen_head(model: Any) -> None:
+    """Let the layer that makes the scores compute in float32. In bfloat16 a score near 1 is a
+    multiple of 1/128, and completions that are not alike would have the same."""
+    if name := head_name(model):
+        model.get_submodule(name).float().register_forward_pre_hook(
+            lambda _, states: tuple(each.float() for each in states))
 
 
 def embedding_rows(model: Any) -> int | None:

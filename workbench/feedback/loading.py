@@ -11,7 +11,7 @@ from transformers.models.auto.modeling_auto import (
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES,
 )
 
-from workbench.feedback.classifier import embedding_rows
+from workbench.feedback.classifier import embedding_rows, widen_head
 from workbench.feedback.reward_model import RewardModel
 from workbench.feedback.reward_text import Reads
 from workbench.models.adapter_files import find_adapter, merge
@@ -105,6 +105,8 @@ def load_reward(
     if rows := embedding_rows(model):
         check_rows(tokenizer, rows, source)
     check_finite(model, source)
+    if placement.dtype != torch.float32:
+        widen_head(model)
     model = place(model, source, placement)
     notes = tuple(filter(None, [*unused(info, model, "reward model"), about_turns]))
     report("Trying the reward model", 0.95)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForSequenceClassification
 
+from workbench.feedback.classifier import head_name
 from workbench.feedback.reward_model import RewardModel
 from workbench.feedback.reward_text import Reads, Row
 from workbench.models.capabilities import Batching
@@ -68,11 +69,12 @@ def of_policy(policy: Policy, tokenizer: Any) -> Any:
             "another way than its language model; choose another policy, or let a reward model go "
             "on (begins_as).")
     setattr(model, model.base_model_prefix, copy.deepcopy(policy.trunk))
-    made = nn.Linear(head.in_features, 1, bias=head.bias is not None, device=policy.device)
+    # Drawn on the CPU: a seed gives the same numbers on every device.
+    made = nn.Linear(head.in_features, 1, bias=head.bias is not None)
     nn.init.normal_(made.weight, std=_STD)
     if made.bias is not None:
         nn.init.zeros_(made.bias)
-    setattr(model, heads[0], made)
+    setattr(model, heads[0], made.to(policy.device))
     return model
 
 
@@ -130,7 +132,7 @@ class RewardInTraining(nn.Module):
             raise UnsupportedModelError(str(error)) from error
         self.reader, self.classifier = scorer.reader, scorer.classifier
         self.end_token = end_token
-        self._head = _head_name(model)
+        self._head = head_name(model)
         self._checkpointed: list[Any] = []
         self.states_suffice = self._head is not None and self._try_states()
         """Whether a score is made of the state of a row's last token alone."""
@@ -293,11 +295,3 @@ class RewardInTraining(nn.Module):
                 return True
             bias.copy_(before[bias])
         return False
-
-
-def _head_name(model: Any) -> str | None:
-    """Return the name of the last layer outside the trunk that gives one number."""
-    inside = {id(module) for module in model.base_model.modules()}
-    found = [name for name, module in model.named_modules() if id(module) not in inside
-             and isinstance(module, nn.Linear) and module.out_features == 1]
-    return found[-1] if found else None
