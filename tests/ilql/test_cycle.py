@@ -17,6 +17,7 @@ from helpers.scored import TEXTS, make, stir
 
 from workbench.health import Watch
 from workbench.ilql.cycle import ILQLTrainer
+from workbench.ilql.heads import QHeads
 from workbench.ilql.hyperparameters import ILQLSettings
 from workbench.ilql.metrics import METRICS
 from workbench.ilql.objective import conservative_loss, q_loss, value_loss
@@ -218,6 +219,15 @@ def test_health_speaks_of_values_that_feed_on_one_another(unattended):
     assert "values feed on one another" in found.sentence
     rule = next(rule for rule in RULES if rule.name == "ilql_diverging")
     assert rule.suggestion(ILQLSettings.parse({"cql_coef": 0.5})) == {"cql_coef": 1.0}
+
+
+def test_heads_are_drawn_from_the_same_numbers_on_every_device():
+    def next_number(device):
+        torch.manual_seed(1)
+        QHeads(8, 5, torch.device(device))
+        return torch.rand(())
+
+    assert next_number("meta") == next_number("cpu")
 
 
 def test_a_single_token_is_learned_from(unattended):

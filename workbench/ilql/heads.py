@@ -28,8 +28,9 @@ class QHeads(nn.Module):
         """Make heads for states of ``width`` numbers and ``vocabulary`` tokens; all values are 0 at
         first."""
         super().__init__()
+        # Drawn on the CPU: a seed gives the same numbers on every device.
         self.v, self.q1, self.q2 = (
-            _head(width, outputs, device) for outputs in (1, vocabulary, vocabulary))
+            _head(width, outputs).to(device) for outputs in (1, vocabulary, vocabulary))
         self.target1, self.target2 = (
             copy.deepcopy(q).requires_grad_(False) for q in (self.q1, self.q2))
 
@@ -97,8 +98,8 @@ class QHeads(nn.Module):
         return {name: p for name, p in self.named_parameters() if name.startswith("target")}
 
 
-def _head(width: int, outputs: int, device: torch.device) -> nn.Sequential:
-    last = nn.Linear(width, outputs, device=device)
+def _head(width: int, outputs: int) -> nn.Sequential:
+    last = nn.Linear(width, outputs)
     nn.init.zeros_(last.weight)
     nn.init.zeros_(last.bias)
-    return nn.Sequential(nn.Linear(width, width, device=device), nn.GELU(), last)
+    return nn.Sequential(nn.Linear(width, width), nn.GELU(), last)
