@@ -5,7 +5,7 @@ from statistics import fmean
 
 import pytest
 import torch
-from helpers.models import make_ppo
+from helpers.models import CPU, make_ppo
 
 from workbench.learning import on_policy
 from workbench.learning import trainer as trainer_module
@@ -62,6 +62,14 @@ def small(**settings):
 
 def run(ppo, hp, unattended, cycles):
     return [ppo.run_cycle(c, hp, range(len(ppo.prompts)), unattended) for c in cycles]
+
+
+def test_a_run_computes_where_its_models_are(monkeypatch):
+    ppo = make_ppo()
+    monkeypatch.setattr("workbench.models.device.has_bfloat16", lambda _: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    ppo.begin(["ab"], small())
+    assert ppo.policy.placement == CPU
 
 
 def test_same_seed_same_run(unattended):

@@ -24,7 +24,7 @@ from transformers.pytorch_utils import Conv1D
 from workbench.models import four_bit
 from workbench.models.capabilities import Batching, Capabilities
 from workbench.models.decoders import read_on
-from workbench.models.device import Placement, find_placement
+from workbench.models.device import Placement, placement_on
 from workbench.models.kernels import packed_weights
 from workbench.models.kv_cache import make_cache
 from workbench.models.optimizer import state_bytes
@@ -136,7 +136,7 @@ class Footprint(Generic[S]):
 
     def placement(self, hp: S) -> Placement:
         """Return where and in which precision a run computes."""
-        return Placement(self.device, find_placement(hp.precision).dtype)
+        return placement_on(self.device, hp.precision)
 
     def policy_costs(self, hp: S, rank: int) -> PolicyCosts:
         """Return what the policy costs with adapters of ``rank``; 0: with all weights trained."""

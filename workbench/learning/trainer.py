@@ -27,7 +27,7 @@ from workbench.learning.workload import Workload
 from workbench.models import snapshot
 from workbench.models.clock import Clock
 from workbench.models.control import Control, CycleControl, NotFiniteError
-from workbench.models.device import find_placement
+from workbench.models.device import placement_on
 from workbench.models.forward import read_chances
 from workbench.models.loading import LoadedPolicy
 from workbench.models.optimizer import check_optimizer, make_optimizer
@@ -216,7 +216,7 @@ class Trainer(ABC, Generic[S]):
     def _make_models(self, settings: S, value_source: Any) -> None:
         """Make what is to be trained."""
         self._trainable.begin(
-            find_placement(settings.precision), lora_rank=settings.lora_rank,
+            placement_on(self.policy.device, settings.precision), lora_rank=settings.lora_rank,
             value_source=value_source, gradient_checkpointing=settings.gradient_checkpointing,
             has_values=self.has_values(settings))
 

@@ -31,13 +31,18 @@ def find_placement(precision: str = "auto") -> Placement:
             float32 elsewhere.
     """
     if torch.cuda.is_available():
-        device = torch.device("cuda")
-        auto = torch.bfloat16 if has_bfloat16(device) else torch.float32
-    elif torch.backends.mps.is_available():
-        device, auto = torch.device("mps"), torch.float32
-    else:
-        device, auto = torch.device("cpu"), torch.float32
-    return Placement(device, auto if precision == "auto" else getattr(torch, precision))
+        return placement_on(torch.device("cuda"), precision)
+    if torch.backends.mps.is_available():
+        return placement_on(torch.device("mps"), precision)
+    return placement_on(torch.device("cpu"), precision)
+
+
+def placement_on(device: torch.device, precision: str) -> Placement:
+    """Choose the precision on the device where models are, as :func:`find_placement` does."""
+    if precision != "auto":
+        return Placement(device, getattr(torch, precision))
+    half = device.type == "cuda" and has_bfloat16(device)
+    return Placement(device, torch.bfloat16 if half else torch.float32)
 
 
 def has_bfloat16(device: torch.device) -> bool:

@@ -19,7 +19,7 @@ from workbench.learning.offline import OfflineTrainer
 from workbench.learning.trainer import Trainer, scheduled
 from workbench.models.clock import Clock
 from workbench.models.control import Control, CycleControl, NotFiniteError
-from workbench.models.device import find_placement
+from workbench.models.device import placement_on
 from workbench.models.optimizer import set_rates
 from workbench.models.phases import Phase
 from workbench.models.policy_tokenizer import PolicyTokenizer, PromptError
@@ -112,7 +112,7 @@ class RewardTrainer(OfflineTrainer[RewardSettings, Pair, RowTable]):
 
     def _make_models(self, settings: RewardSettings, value_source: object) -> None:
         self._model = None  # or the last run's weights would live until the new ones are made
-        placement = find_placement(settings.precision)
+        placement = placement_on(self.policy.device, settings.precision)
         self.policy.placement = placement
         if settings.begins_as == "policy":
             tokenizer = self.policy_tokenizer.tokenizer

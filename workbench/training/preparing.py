@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from workbench.learning.trainer import AnyTrainer
-from workbench.models.device import find_placement
+from workbench.models.device import placement_on
 from workbench.store.store import Store
 from workbench.training import events as ev
 from workbench.training.models import Models
@@ -81,7 +81,7 @@ def _made_for(models: Models, trainer: AnyTrainer, run: Run) -> dict[str, Any] |
     if not all(fingerprints.values()):
         return None
     hp, columns = run.hp.model_dump(), [dict(prompt.columns) for prompt in run.prompts]
-    placement = find_placement(run.hp.precision)
+    placement = placement_on(trainer.policy.device, run.hp.precision)
     return {
         "algorithm": models.algorithm.name, "recipe": trainer.PREPARATION,
         "torch": torch.__version__, "threads": torch.get_num_threads(),
