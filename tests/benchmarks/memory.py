@@ -8,8 +8,8 @@ libraries and their code are there; its resident set is then the base line. The 
 the high-water mark is reset (/proc/self/clear_refs), the cycle is run, and the difference of the
 new mark to the base line is the measured peak. Needs Linux. Responses run to their full length.
 
-On an NVIDIA GPU the same is measured there: the most that tensors take at once, as PyTorch's
-allocator counts it, and beside it what the allocator has reserved for them.
+On an NVIDIA GPU the same is measured there: the most that PyTorch's allocator has reserved, which
+the estimate foresees, and of that the most that tensors took at once.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import json
 import os
 import subprocess
 import sys
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -98,9 +99,9 @@ def main() -> int:
     for name in sys.argv[1:] or CASES:
         found, = measure(CASES[name])
         ratio = found["estimate"] / found["measured"]
-        reserved = f", reserved {found['reserved'] / 2**20:,.0f}" if "reserved" in found else ""
+        tensors = f", tensors {found['tensors'] / 2**20:,.0f}" if "tensors" in found else ""
         print(f"| {name} | {found['estimate'] / 2**20:,.0f} MiB | "
-              f"{found['measured'] / 2**20:,.0f} MiB{reserved} | {ratio:.2f} | {found['phase']} |",
+              f"{found['measured'] / 2**20:,.0f} MiB{tensors} | {ratio:.2f} | {found['phase']} |",
               flush=True)
     return 0
 
@@ -128,6 +129,8 @@ def fork(cases: list[Case]) -> int:
             try:
                 look(*case)
                 os._exit(0)
+            except BaseException:
+                traceback.print_exc()
             finally:
                 os._exit(1)
         if os.waitpid(child, 0)[1]:
@@ -151,10 +154,10 @@ def look(model: dict[str, Any] | None, settings: dict[str, Any]) -> None:
     return_freed_memory()
     if gpu:
         torch.cuda.empty_cache()
-        base = torch.cuda.memory_allocated()
+        base = torch.cuda.memory_reserved()
         phases = run(model, settings)
-        found = {"measured": torch.cuda.max_memory_allocated() - base,
-                 "reserved": torch.cuda.max_memory_reserved() - base}
+        found = {"measured": torch.cuda.max_memory_reserved() - base,
+                 "tensors": torch.cuda.max_memory_allocated() - base}
     else:
         base = _kilobytes("VmRSS")
         with ThreadPoolExecutor(1) as thread:  # as the workbench does: its memory is managed apart
@@ -192,7 +195,8 @@ def run(model: dict[str, Any] | None, settings: dict[str, Any]) -> dict[Any, dic
     elif model:
         policy = _make(model, placement)
     if settings.get("value_model") == "reward":  # of the policy's shape, with its tokenizer
-        reward = RewardModel(_classifier(policy.config), tokenizer, 0, placement)
+        reward = RewardModel(
+            _classifier(policy.config).to(placement.device), tokenizer, 0, placement)
     # No token ends a response: each has the full length, as the estimate supposes.
     policy_tokenizer = PolicyTokenizer(tokenizer, (), context_length=None, use_chat_template=False)
     settings = {"num_cycles": 1, **settings}
@@ -242,7 +246,7 @@ def _make(shape: dict[str, Any], placement: Any) -> Any:
     torch.manual_seed(0)
     shape = dict(shape)
     config = tf.AutoConfig.for_model(shape.pop("kind"), **shape, max_position_embeddings=256)
-    return Policy(tf.AutoModelForCausalLM.from_config(config), placement)
+    return Policy(tf.AutoModelForCausalLM.from_config(config).to(placement.device), placement)
 
 
 def _classifier(config: Any) -> Any:

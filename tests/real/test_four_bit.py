@@ -1,5 +1,5 @@
-"""Policies that bitsandbytes has packed into 4 bits, trained with adapters: here on the CPU, for
-which newer releases of that package have kernels."""
+"""Policies that bitsandbytes has packed into 4 bits, trained with adapters: on the CPU, for which
+newer releases of that package have kernels, and on a GPU where there is one."""
 
 import copy
 import json
@@ -16,6 +16,7 @@ from workbench.feedback.loading import load_reward
 from workbench.learning.workload import Workload, needed
 from workbench.models import four_bit
 from workbench.models.control import Unattended
+from workbench.models.device import Placement
 from workbench.models.loading import load_policy
 from workbench.models.policy import UnsupportedModelError
 from workbench.models.sources import LoadError
@@ -40,7 +41,8 @@ def settings(**changes):
 
 def logits(model):
     with torch.no_grad():
-        return model(input_ids=torch.tensor([[5, 6, 7, 8, 9, 10]])).logits.float()
+        return model(
+            input_ids=torch.tensor([[5, 6, 7, 8, 9, 10]], device=model.device)).logits.float().cpu()
 
 
 def packed_bytes(model):
@@ -111,6 +113,23 @@ def test_adapters_are_trained_and_what_is_packed_stays(folder, loaded, tmp_path)
     assert not info["unexpected_keys"]
     assert not info["missing_keys"]
     torch.testing.assert_close(logits(plain), trained, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")
+def test_on_a_gpu_it_is_read_and_trained_too(folder, loaded):
+    gpu = Placement(torch.device("cuda"), torch.float32)
+    there = load_policy(str(folder), gpu, quiet)
+    model, hp = there.policy.model, settings(precision="float32")
+    assert model.device.type == "cuda"
+    torch.testing.assert_close(logits(model), logits(loaded.policy.model), atol=1e-2, rtol=1e-2)
+    packed = packed_bytes(model)
+    ppo = PPOTrainer(there.policy, TextReward(len), there.policy_tokenizer)
+    ppo.begin(PROMPTS, hp)
+    first, second = (ppo.run_cycle(cycle, hp, [0], Unattended()) for cycle in (1, 2))
+    assert first.metrics["objective/kl"] == pytest.approx(0, abs=1e-2)
+    assert abs(second.metrics["objective/kl"]) > 1e-2
+    now = packed_bytes(ppo.policy.model)
+    assert all(torch.equal(now[name], packed[name]) for name in packed)
 
 
 def test_a_run_goes_on_as_if_it_had_not_stopped(folder, loaded):
