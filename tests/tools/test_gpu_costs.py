@@ -83,6 +83,14 @@ def test_checkpointing_keeps_an_input_a_layer_and_all_of_one():
     assert activations(shape, plan) == pytest.approx(1024 * (token + 32 * 4 * 4096))
 
 
+def test_autocast_keeps_what_learns_in_bfloat16():
+    assert updating(TOY, PLAN, 4, sharded=True)["Weights in bfloat16"] == 400
+    lora = replace(PLAN, lora=3)
+    assert updating(TOY, lora, 4, sharded=True)["Weights in bfloat16"] == 400
+    lora = replace(lora, checkpointing=True)
+    assert updating(TOY, lora, 4, sharded=True)["Weights in bfloat16"] == 200
+
+
 def test_the_cache_is_of_the_rows_that_a_process_writes():
     parts = writing(TOY, PLAN, 4, H100, sharded=False)
     assert parts["KV cache"] == 4 * 8 * 2 * 2 * 5 * 2  # rows, tokens, layers, keys and values
