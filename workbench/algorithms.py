@@ -5,7 +5,7 @@ What looks for something goes through :data:`ALGORITHMS` when it is called.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ from workbench.learning.guide import GUIDE
 from workbench.learning.metrics import (
     ALL_PARTS,
     COMMON,
+    COMPARED,
     GROUPS,
     HELD_OUT,
     KL,
@@ -189,16 +190,30 @@ def find_rule(name: str) -> Rule | None:
     return _index(ALGORITHMS).rules.get(name)
 
 
-def headlines() -> Mapping[str, str]:
-    """Return the metric by which runs are compared, by algorithm."""
-    return {algorithm.name: algorithm.headline for algorithm in ALGORITHMS}
+def headlines(runs: Iterable[RunRecord] = ()) -> Mapping[str, str]:
+    """Return the metric by which ``runs`` are compared, by algorithm: its own; but where those that
+    train a policy go by several, for all of these the compared reward, which each of them has."""
+    own = {algorithm.name: algorithm.headline for algorithm in ALGORITHMS}
+    policies = {algorithm.name for algorithm in ALGORITHMS if algorithm.makes == "policy"}
+    several = len({own[run.algorithm] for run in runs if run.algorithm in policies}) > 1
+    return {name: COMPARED if several and name in policies else headline
+            for name, headline in own.items()}
 
 
 def headline_of(runs: Iterable[RunRecord]) -> str | None:
-    """Return the metric that all these runs are compared by, of none the default's; None where they
-    go by several."""
-    names = {algorithm_of_run(run).headline for run in runs} or {default_algorithm().headline}
+    """Return the metric that all these runs that train a policy are compared by, or where there are
+    none the others, of no run the default's; None where they go by several."""
+    runs = list(runs)
+    policies = [run for run in runs if algorithm_of_run(run).makes == "policy"]
+    by = headlines_by_run(runs)
+    names = {by[run.id] for run in policies or runs} or {default_algorithm().headline}
     return names.pop() if len(names) == 1 else None
+
+
+def headlines_by_run(runs: Sequence[RunRecord]) -> dict[int, str]:
+    """Return the metric by which each run is compared among all of them."""
+    by = headlines(runs)
+    return {run.id: by.get(run.algorithm, algorithm_of_run(run).headline) for run in runs}
 
 
 def headline_title(runs: Iterable[RunRecord]) -> str:

@@ -20,6 +20,8 @@ from workbench.algorithms import (
     find_metric,
     headline_title,
     headlines,
+    headlines_by_run,
+    way_of_run,
 )
 from workbench.exit_status import UNUSABLE
 from workbench.formatting import count_cycles, format_value
@@ -41,8 +43,9 @@ def list_runs(options: argparse.Namespace) -> int:
         return UNUSABLE
     table = Table(box=None, pad_edge=False)
     console = console_of_lines()
-    runs, rewards, lengths = store.runs(), store.metric_spans(headlines()), store.lengths()
-    several = len({algorithm_of_run(run).title for run in runs}) > 1
+    runs, lengths = store.runs(), store.lengths()
+    rewards, headline = store.metric_spans(headlines(runs)), headlines_by_run(runs)
+    several = len({way_of_run(run) for run in runs}) > 1
     for heading in ("run", "name", *(["algorithm"] if several else []), "from", "begun (UTC)",
                     "status", "cycles", headline_title(runs).lower(), "saved"):
         table.add_column(heading, justify="right" if heading in ("run", "cycles") else "left",
@@ -50,11 +53,11 @@ def list_runs(options: argparse.Namespace) -> int:
     for run, depth in _in_tree_order(runs):
         table.add_row(
             str(run.id), "  " * (depth - 1) + "└ " * (depth > 0) + run.name,
-            *([algorithm_of_run(run).title] if several else []),
+            *([way_of_run(run)] if several else []),
             f"{run.parent} at {run.parent_cycle}" if run.parent else "",
             _minute(run.created_at)[5:], run.status,
             f"{run.cycles}/{lengths.get(run.id) or run.hyperparameters.get('num_cycles', '?')}",
-            " to ".join(find_metric(algorithm_of_run(run).headline).text(value).replace("−", "-")
+            " to ".join(find_metric(headline[run.id]).text(value).replace("−", "-")
                         for value in rewards.get(run.id, ())),
             ", ".join(map(str, store.checkpoints.cycles(run.id))))
     store.close()

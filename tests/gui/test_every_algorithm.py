@@ -12,13 +12,18 @@ from helpers.client import Client
 from helpers.folders import save_policy, save_reward
 from helpers.short_runs import WAYS, start_of
 from helpers.window import Opened, as_plain, bare_controls
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication
 from pytestqt.qtbot import QtBot
 
-from workbench.algorithms import algorithm_of_run
+from workbench.algorithms import algorithm_of_run, find_metric
 from workbench.formatting import number
 from workbench.gui.distributions.fan import of_quantiles
+from workbench.gui.frontier.reading import read_picture as read_frontier
 from workbench.gui.guide.scene import read_scene
+from workbench.learning.metrics import COMPARED
+from workbench.ppo.declaration import PPO
+from workbench.reward_training.declaration import REWARD
 from workbench.store.quantiles import quantiles
 from workbench.store.store import Store
 from workbench.training.commands import LoadModels
@@ -158,3 +163,68 @@ def test_numbers_are_spread_as_their_quantiles() -> None:
     numbers = np.random.default_rng(1).normal(size=5000)
     drawn = of_quantiles(quantiles(numbers))
     assert quantiles(drawn)[1:-1] == pytest.approx(quantiles(numbers)[1:-1], abs=0.02)
+
+
+def test_runs_of_several_ways_say_which_and_are_compared_by_the_same(opened_on: Opened) -> None:
+    model = opened_on.window.runs.model
+    named = {run.id: model.index(row, 0).data() for row, run in enumerate(model.runs)}
+    numbers = {run.id: model.index(row, 1).data() for row, run in enumerate(model.runs)}
+    store = opened_on.window.tokens.store
+    for run_id, way in enumerate(WAYS, 1):
+        assert named[run_id] == f"Run {run_id} · {way}"
+        metric = find_metric(COMPARED if way != "Reward model" else REWARD.headline)
+        found = store.metrics(run_id, [metric.name]).get(metric.name)
+        if found is None:
+            assert numbers[run_id] == "–"
+            continue
+        own = "right " if way == "Reward model" else ""
+        assert numbers[run_id] == (
+            f"{own}{metric.text(found.values[0])} → {metric.text(found.values[-1])}")
+    assert model.headerData(1, Qt.Orientation.Horizontal, Qt.ItemDataRole.DisplayRole) == (
+        "Compared\nreward")
+    assert model.index(0, 0).data(Qt.ItemDataRole.EditRole) == "Run 6"
+
+
+def test_the_frontier_of_several_ways_has_one_reward_from_the_start_policy_on(
+    opened_on: Opened
+) -> None:
+    store = opened_on.window.tokens.store
+    picture = read_frontier(store, 1, [2, 3], "trained")
+    assert [track.metric for track in picture.tracks] == [COMPARED] * 3
+    assert [track.name for track in picture.tracks] == [
+        "Run 1 · PPO", "Run 2 · GRPO", "Run 3 · DPO"]
+    for track in picture.tracks:
+        assert track.cycles.tolist() == [0, 1, 2, 3]
+        assert [cost[0] for cost in track.costs.values()] == [0] * len(track.costs)
+        assert track.reward[0] == pytest.approx(
+            np.mean([c.score for c in store.completions(track.run_id, 0, "comparison")]))
+    # Runs of one way go on being drawn by what they are trained on.
+    (alone,) = read_frontier(store, 1, [], "trained").tracks
+    assert (alone.metric, alone.name) == (PPO.headline, "Run 1")
+
+
+@pytest.mark.parametrize("way", ["DPO", "KTO"])
+def test_what_keeps_no_likeliest_tokens_says_so_and_what_can_be_done(
+    qtbot: QtBot, opened_on: Opened, way: str
+) -> None:
+    window, run_id = opened_on.window, 1 + list(WAYS).index(way)
+    opened_on.controller.show_run(run_id)
+    window.reveal("tokens")
+    qtbot.waitUntil(lambda: len(window.tokens.model.steps) > 0)
+    window.reveal("chances")
+    said = window.chances._said
+    qtbot.waitUntil(lambda: said.text().startswith(f"{way} keeps no likeliest tokens"))
+    assert not window.chances.whole.isEnabled()
+    assert "by a policy in memory: " in said.text()
+    assert "then the slider" not in said.text()
+
+
+@pytest.mark.parametrize("way", list(WAYS))
+def test_siblings_are_offered_where_there_can_be_some(opened_on: Opened, way: str) -> None:
+    opened_on.window.paths.choose_mode("siblings")
+    opened_on.controller.show_run(1 + list(WAYS).index(way))
+    button = opened_on.window.paths._modes["siblings"]
+    assert button.isEnabled() == (way in ("PPO", "GRPO"))
+    if not button.isEnabled():
+        assert opened_on.window.paths.shows() == "token"
+        assert f"{way} learns from no completions of its own" in as_plain(button.toolTip())

@@ -17,7 +17,7 @@ from workbench.gui.frontier.reading import bands, read_picture
 from workbench.gui.frontier.view import FrontierView
 from workbench.gui.widgets.run_colours import run_colour
 from workbench.gui.widgets.theme import themes
-from workbench.learning.best_of_n import kl_bound
+from workbench.learning.best_of_n import MOST, kl_bound
 from workbench.learning.metrics import COMPARED, HELD_OUT, KL, SCORES, SECONDS, STEPS
 from workbench.ppo.declaration import PPO
 from workbench.records import BestOf
@@ -299,3 +299,16 @@ def test_a_finished_cycle_keeps_what_is_shown_of_the_one_chosen(qtbot, opened, s
     opened.controller.handle([CycleFinished(run_id, 5, 9, {})])
     qtbot.waitUntil(lambda: len(view.picture.tracks[0].cycles) == 5)
     assert view.plot.cycle == 2
+
+
+def test_of_a_larger_n_as_many_as_can_be_are_taken_and_that_is_said(qtbot, opened, store):
+    view = show(qtbot, opened, fill(store))
+    field = view.controls.n
+    field.setFocus()
+    field.selectAll()
+    qtbot.keyClicks(field, "100")
+    assert field.text() == "100"
+    with qtbot.waitSignal(view.message) as told:
+        qtbot.keyClick(field, Qt.Key.Key_Return)
+    assert field.value() == MOST
+    assert told.args == ["info", f"n is {MOST}, the most completions of a prompt that are written."]

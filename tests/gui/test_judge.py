@@ -16,6 +16,7 @@ from workbench.dpo.declaration import DPO
 from workbench.formatting import percent
 from workbench.gui.judge.adding import FIRST_SET
 from workbench.gui.judge.queue import EVERY, MARKED, OTHERWISE, SKIPPED
+from workbench.gui.judge.stage import Shown
 from workbench.gui.judge.view import JudgeView
 from workbench.ilql.declaration import ILQL
 from workbench.records import Completion, PairData, ScoredData
@@ -505,6 +506,7 @@ def test_they_are_learned_from(
     assert dock.algorithm is DPO
     qtbot.waitUntil(lambda: not dock.data_line.reading)
     assert dock.data_line.text.text() == "Mine (2)"
+    assert opened.window.toast.text.endswith("Press Start to learn from it.")
     opened.window.actions_["start"].trigger()
     start = next(c for c in opened.sent if isinstance(c, do.Start))
     assert isinstance(start.data, PairData)
@@ -590,3 +592,32 @@ def test_every_key_is_among_the_shortcuts(opened: Opened) -> None:
              if isinstance(action, QAction)}
     assert {"judge_left", "judge_left_clearly", "judge_right", "judge_tie", "judge_both_bad",
             "judge_undo"} <= names
+
+
+def test_completions_stay_where_they_are_from_pair_to_pair(
+    qtbot: QtBot, judge: JudgeView, store: Store
+) -> None:
+    put_in(store, [PairToJudge("The film was " * 30, Side(" dull."), Side(" great."))])
+    judge.load_now()
+    stage = judge.stage
+    long = Shown("The film was " * 60, "dull.", "great.", facts=("cycle 1", "a longer line " * 20))
+    short = Shown("Tea", "dull.", "great.", facts=("cycle 1", "cycle 2"))
+    stage.show_pair(long)
+    QApplication.processEvents()
+    top, bottom = stage.left.y(), stage.left.geometry().bottom()
+    assert stage.right.geometry().bottom() == bottom  # whatever is said of the two
+    stage.show_pair(short)
+    QApplication.processEvents()
+    assert stage.left.y() == stage.right.y() == top
+
+
+def test_how_far_one_agrees_with_oneself_is_not_cut(judge: JudgeView, opened: Opened) -> None:
+    opened.window.docks["judge"].setFloating(True)
+    opened.window.docks["judge"].resize(760, 500)
+    said = "12 of 40 marked, 28 left · self-agreement 3 of 4 · Left is better."
+    judge.bar.show_pairs(True)
+    judge.bar.show_progress(12, 40, said, "You and the reward agree on 75 %; see the 3 where you "
+                            "do not", "")
+    QApplication.processEvents()
+    assert judge.bar.said.width() >= judge.bar.said.fontMetrics().horizontalAdvance(said)
+    assert judge.bar.agreement.y() < judge.bar.said.y()

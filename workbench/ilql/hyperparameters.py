@@ -4,15 +4,29 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from workbench.learning.referenced_settings import DATA, UPDATE, WRITTEN, WrittenSettings
 from workbench.papers import KOSTRIKOV_2021, KUMAR_2020, LOSHCHILOV_2019, SNELL_2022
-from workbench.settings import Settings, declare
+from workbench.settings import declare
 
 
-class ILQLSettings(Settings):
+class ILQLSettings(WrittenSettings):
     """The settings of an ILQL run."""
 
-    GROUPS: ClassVar = ("Run", "Models", "Data", "Phase 1: completions", "Q-learning",
-                        "Phase 2: update")
+    GROUPS: ClassVar = ("Run", "Models", DATA, "Q-learning", UPDATE, WRITTEN)
+
+    batch_size: int = declare(
+        64, "Batch size", DATA,
+        "Completions learned from in each optimiser step. More make the step less noisy and "
+        "slower.",
+        ge=1, le=65_536, unit="completions",
+    )
+    temperature: float = declare(
+        1.0, "Temperature", WRITTEN,
+        "The T at which the compared prompts are completed and at which log-probabilities of the "
+        "data are read. Leave it at 1 unless completions are chaotic.",
+        ge=0.05, le=5.0,
+        formula="π(v) = {exp(z_v ÷ T)}÷{Σ_u exp(z_u ÷ T)}",
+    )
 
     steps_per_cycle: int = declare(
         20, "Steps per cycle", "Q-learning",
@@ -56,12 +70,12 @@ class ILQLSettings(Settings):
         ge=0.0, le=1.0, advanced=True, scientific=True, formula="Q' ← Q' + rate·(Q - Q')",
         source=SNELL_2022)
     learning_rate: float = declare(
-        2e-5, "Learning rate", "Phase 2: update",
+        2e-5, "Learning rate", UPDATE,
         "Step size of AdamW for the policy, which goes on learning to write like the data, and "
         "whose trunk the values read. Lower it when KL with β of 0 grows.",
         ge=0.0, le=1.0, scientific=True, source=LOSHCHILOV_2019,
     )
     q_learning_rate: float = declare(
-        1e-3, "Learning rate of the heads", "Phase 2: update",
+        1e-3, "Learning rate of the heads", UPDATE,
         "Step size of AdamW for V and Q, which begin from nothing; it follows the same schedule.",
         ge=0.0, le=1.0, scientific=True, zero_text="policy's", advanced=True)

@@ -30,7 +30,7 @@ _OF_PAIRS = (
            source=f"{BRADLEY_1952}; {OUYANG_2022}"),
     Metric(ACCURACY, "Right choices", "share", "share of pairs with r_chosen > r_rejected",
            "How often the chosen completion has the higher score. A tie is no win; guessing is "
-           "right half of the time.", source=OUYANG_2022, of=DRAWN),
+           "right half of the time.", source=OUYANG_2022, of=DRAWN, short="right"),
     Metric(MARGIN, "Score margin", "", "mean of r_chosen - r_rejected",
            "By how much the chosen completion's score is the higher, in the model's own units: 1 "
            "is odds of e to 1, 3 of 20 to 1.", source=BRADLEY_1952),

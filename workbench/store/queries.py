@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -117,6 +118,14 @@ class Queries:
         """Return how far the compared prompts' completions after every cycle are from the start
         policy, on average."""
         return self._compared_mean(run_id, "kl")
+
+    def compared_start(self, run_id: int) -> float:
+        """Return the mean score of the compared prompts before the first cycle; NaN where that is
+        not known."""
+        rows = list(self._db.query(
+            "select avg(score) as mean from completions where run_id = ? and kind = 'comparison' "
+            "and cycle = 0", [run_id]))
+        return math.nan if rows[0]["mean"] is None else number(rows[0]["mean"])
 
     def _compared_mean(self, run_id: int, column: str) -> Series:
         rows = list(self._db.query(

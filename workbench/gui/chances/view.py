@@ -226,10 +226,20 @@ class ChancesView(PlaceView):
         if self._asked is not None:
             return "Reading…"
         if not picture.rows:
-            return f"{_NOT_KEPT} {_HOW}"
+            how = _HOW if self.whole.isEnabled() else (
+                "Whole distribution reads how likely every token is by a policy in memory: "
+                f"{WHEN[ReadDistribution][1][0].lower()}{WHEN[ReadDistribution][1][1:]}")
+            return f"{self._not_kept()} {how}"
         known = (f"Entropy before the update {number(picture.entropy)} nats at temperature "
                  f"{number(at)}. " if picture.entropy == picture.entropy else "")
         return f"{known}{_HOW}"
+
+    def _not_kept(self) -> str:
+        """Say why there are no bars."""
+        if self._algorithm.entropy is None and self._algorithm.learns_from:
+            return (f"{self._algorithm.title} keeps no likeliest tokens of the completions that it "
+                    "learns from.")
+        return _NOT_KEPT
 
     def _say_idea(self, cycle: int) -> str:
         """Say what temperature does and what entropy does."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 from PySide6.QtCore import QSignalBlocker, Signal
+from PySide6.QtGui import QValidator
 from PySide6.QtWidgets import QCheckBox, QComboBox, QPushButton, QSpinBox, QWidget
 from superqt import QFlowLayout
 
@@ -21,6 +22,25 @@ _SOURCES = {"Start policy": 0, "Last checkpoint": None}
 _BUSY = "The best of n are being sampled."
 
 
+class _Count(QSpinBox):
+    """Lets more be typed than can be, which is then as many as can be, and told: ``cut``."""
+
+    cut = Signal(int)
+
+    def validate(self, text: str, place: int) -> tuple[QValidator.State, str, int]:
+        """Let a number that is too large be typed."""
+        if text.isdecimal() and int(text) > self.maximum():
+            return QValidator.State.Intermediate, text, place
+        return super().validate(text, place)
+
+    def fixup(self, text: str) -> str:
+        """Put the largest in the place of what is larger."""
+        if text.isdecimal() and int(text) > self.maximum():
+            self.cut.emit(self.maximum())
+            return str(self.maximum())
+        return super().fixup(text)
+
+
 class Controls(QWidget):
     """``changed``: another picture is wanted; ``reread``: of other numbers. ``asked``: the best of
     n are wanted, or that they be given up."""
@@ -28,6 +48,8 @@ class Controls(QWidget):
     changed = Signal()
     reread = Signal()
     asked = Signal()
+    cut = Signal(int)
+    """A larger n was typed than the most there is, which is taken in its place."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,9 +65,10 @@ class Controls(QWidget):
         self.source = named(QComboBox(), "frontier_source", "Best of n by",
                             "Which policy writes the completions of which the best is kept")
         self.source.addItems(list(_SOURCES))
-        self.n = named(QSpinBox(), "frontier_n", "n",
-                       "How many completions of each prompt are written; the best of fewer come "
-                       "from the same ones")
+        self.n = named(_Count(), "frontier_n", "n",
+                       f"How many completions of each prompt are written, at most {MOST}; the best "
+                       "of fewer come from the same ones")
+        self.n.cut.connect(self.cut)
         self.n.setRange(2, MOST)
         self.n.setValue(16)
         self.n.setFixedWidth(self.n.fontMetrics().averageCharWidth() * 10)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from workbench.algorithms import algorithm_of_run
+from workbench.algorithms import algorithm_of_run, headlines, way_of_run
 from workbench.formatting import format_duration
 from workbench.gui.metrics.reading import read_series
 from workbench.learning.metrics import COMPARED, HELD_OUT, KL, SECONDS, STEPS
@@ -76,7 +76,11 @@ class Picture:
 def read_picture(store: Store, run_id: int, others: Sequence[int], y: Y) -> Picture:
     """Read a run and ``others`` that are drawn over it."""
     found = [run for i in dict.fromkeys((run_id, *others)) if (run := store.run(i)) is not None]
-    tracks = tuple(track for run in found if len((track := _track(store, run, y)).cycles))
+    by = headlines(found)
+    ways = {run.id: way_of_run(run) for run in found}
+    several = len(set(ways.values())) > 1
+    tracks = tuple(track for run in found if len((track := _track(
+        store, run, y, by, ways[run.id] if several else "")).cycles))
     own = next((run for run in found if run.id == run_id), None)
     best = next((known for run in found
                  if own and (run.policy, run.reward) == (own.policy, own.reward)
@@ -119,23 +123,28 @@ def cost_text(x: X, cost: float) -> str:
             return f"√KL {cost:.2f}" if x == "root" else f"KL {cost:.3g}"
 
 
-def _track(store: Store, run: RunRecord, y: Y) -> Track:
+def _track(store: Store, run: RunRecord, y: Y, by: Mapping[str, str], way: str) -> Track:
     algorithm = algorithm_of_run(run)
-    name = {"trained": algorithm.headline, "compared": COMPARED, "held out": HELD_OUT}[y]
+    name = {"trained": by.get(run.algorithm, algorithm.headline), "compared": COMPARED,
+            "held out": HELD_OUT}[y]
     series = read_series(store, run.id, (name, KL, STEPS, SECONDS))
     # What is written before the update has its distance in the cycle; what is written after it,
     # that of the completions which are compared after it.
-    kl = series.get(KL, Series()) if y == "trained" else store.compared_kl(run.id)
+    kl = series.get(KL, Series()) if name == algorithm.headline else store.compared_kl(run.id)
     reward = series.get(name, Series())
     known = dict(zip(kl.cycles, kl.values, strict=True))
     points = np.array([(c, r, known[c]) for c, r in zip(reward.cycles, reward.values, strict=True)
                        if c in known], float).reshape(-1, 3)
+    # The start policy is at no distance from itself.
+    if name == COMPARED and len(points) and run.parent is None:
+        points = np.vstack([[0.0, store.compared_start(run.id), 0.0], points])
     points = points[np.isfinite(points).all(axis=1)]
     cycles = points[:, 0]
     far = np.maximum(points[:, 2], 0.0)  # an estimate may be below 0, which no distance is
     # What learns from data draws none.
     samples = np.zeros(len(cycles)) if algorithm.learns_from else _samples(store, run, cycles)
-    return Track(run.id, run.name, name, _setting(run), cycles, points[:, 1], {
+    called = f"{run.name} · {way}" if way and way not in run.name else run.name
+    return Track(run.id, called, name, _setting(run), cycles, points[:, 1], {
         "kl": far, "root": np.sqrt(far), "samples": samples,
         "steps": _summed(series.get(STEPS), cycles),
         "seconds": _summed(series.get(SECONDS), cycles)})
@@ -155,7 +164,7 @@ def _samples(store: Store, run: RunRecord, cycles: Array) -> Array:
 def _summed(series: Series | None, cycles: Array) -> Array:
     if series is None or not series.cycles:
         return cycles
-    return np.interp(cycles, series.cycles, np.cumsum(np.nan_to_num(series.values)))
+    return np.interp(cycles, [0, *series.cycles], [0.0, *np.cumsum(np.nan_to_num(series.values))])
 
 
 def _setting(run: RunRecord) -> str:

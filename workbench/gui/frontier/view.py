@@ -190,6 +190,8 @@ class FrontierView(PictureView[Picture]):
         entries += [(run_colour(b.runs[0], theme), b.name) for b in plot.bands]
         parts = [f"<span style='color: {colour}'>━</span>&nbsp;{escape(name)}"
                  for colour, name in entries]
+        shown = dict.fromkeys(find_metric(t.metric).label for t in plot.tracks)
+        parts.insert(0, escape(", ".join(shown)))
         parts += [f"╍&nbsp;{escape(name_of(best))}" for best in plot.best]
         self._legend.setText(" &nbsp; ".join(parts))
         self._legend.setToolTip(" <br> ".join(parts))
@@ -232,6 +234,8 @@ class FrontierView(PictureView[Picture]):
         self.controls.changed.connect(self.draw)
         self.controls.reread.connect(self.load_now)
         self.controls.asked.connect(self.sample_best_of)
+        self.controls.cut.connect(lambda most: self.message.emit(
+            "info", f"n is {most}, the most completions of a prompt that are written."))
         self._legend = label(rich=True, wrap=True, name="frontier_legend", title="Legend")
         self._said = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "frontier_said",
                            "The point pointed at", "")

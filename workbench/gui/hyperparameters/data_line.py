@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QMenu
 
 from workbench.formatting import counted
 from workbench.gui.widgets.button_line import ButtonLine
-from workbench.gui.widgets.controls import describe, enable
+from workbench.gui.widgets.controls import describe, enable, label
 from workbench.gui.widgets.dialog import choose_file
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.records import PairData, RunData, ScoredData
@@ -77,6 +77,9 @@ class DataLine(ButtonLine):
         super().__init__("learns_from", "Learns from", "muted", "choose_pairs", "Choose…",
                          _KINDS[PairData.kind].tip, self._choose)
         self.setContentsMargins(8, 0, 8, 0)
+        title = label("Data")
+        title.setBuddy(self.button)
+        self.row.insertWidget(0, title)
         self._store: Store | None = None
         self._run: Callable[[Callable[[], Any], Callable[[Any], None]], None] | None = None
         self._models: Callable[[], LoadModels | None] = lambda: None
@@ -133,6 +136,12 @@ class DataLine(ButtonLine):
     def open_file(self, path: Path) -> None:
         """Learn from what a file holds."""
         self._read(self._wanted, f"{_FILE}{path}")
+
+    def say_kept(self, title: str, before: str) -> None:
+        """Say that what was chosen for one algorithm is what another one learns from as well."""
+        if self.data is not None:
+            self.message.emit("info", f"{title} learns from {self.data.what}, as was chosen for "
+                                      f"{before}; Choose… has something else.")
 
     def take_judgements(self, name: str) -> None:
         """Learn from what a person said, in the set of that name."""
@@ -194,6 +203,8 @@ class DataLine(ButtonLine):
         (data, problems), self.sources[kind] = found, source
         self._chosen[kind] = data
         more = f" The first: {problems[0]}" if problems else ""
+        if source.startswith(_JUDGED):
+            more += " Press Start to learn from it."
         if not again:
             self.message.emit("info", f"{data.what}: {data.summary}{more}")
         self._say()

@@ -214,7 +214,10 @@ class HyperparametersDock(QWidget):
         by another, with its preset."""
         field = self.algorithm_field
         algorithm, title = field.itemData(place), field.itemText(place)
+        before = self.algorithm
         self.choose_algorithm(algorithm)
+        if algorithm is not before and algorithm.learns_from == before.learns_from:
+            self.data_line.say_kept(algorithm.title, before.title)
         if algorithm is self.algorithm and title != way_title(algorithm, self.form.values()):
             self._take_preset(title, next(
                 way.values for way in ways_of(algorithm) if way.name == title))

@@ -77,8 +77,6 @@ class Bar(QWidget):
         flow.setVerticalSpacing(4)
         first = QWidget()
         hbox(first, self.sets, self.add, spacing=6)
-        for widget in (first, self.shown, self.prompts, self.differences, self.make, self.more):
-            flow.addWidget(widget)
         self.said = named(QElidingLabel(textFormat=Qt.TextFormat.PlainText), "judge_progress",
                           "How far you are", "")
         self.said.setProperty("role", "muted")
@@ -90,10 +88,12 @@ class Bar(QWidget):
         set_look(self.agreement, role="quiet")
         self._about = ""
         self.agreement.hide()
+        for widget in (first, self.shown, self.prompts, self.differences, self.make, self.agreement,
+                       self.more):
+            flow.addWidget(widget)
         self.progress = named(QProgressBar(textVisible=False), "judge_progress_bar",
                               "Share of the pairs that you have marked", "")
-        vbox(self, line, self.progress, hbox(None, (self.said, 1), self.agreement, spacing=8),
-             spacing=4)
+        vbox(self, line, self.progress, self.said, spacing=4)
         self._fill_shown({}, {})
         self._draw()
         themes().changed.connect(self._draw)

@@ -66,6 +66,7 @@ class Stage(QWidget):
         named(self, "judge_stage", "Which is better?", "")
         self._differences = False
         self._shown: Shown | None = None
+        self._highest, self._fitted = 0.0, QSize()
         self.prompt = _Text("judge_prompt", "Prompt", "The prompt that both complete")
         self.left = _Text("judge_left", "Left completion", "The completion on the left")
         self.right = _Text("judge_right", "Right completion", "The completion on the right")
@@ -112,6 +113,15 @@ class Stage(QWidget):
         for facts, text in zip(self._facts, shown.facts, strict=True):
             facts.setText(text)
             facts.setVisible(bool(text))
+        self._level_facts()
+
+    def _level_facts(self) -> None:
+        """Let what is said of the two be equally high, so that both completions are."""
+        for facts in self._facts:
+            facts.setMinimumHeight(0)
+        highest = max(0, *(facts.heightForWidth(max(1, facts.width())) for facts in self._facts))
+        for facts in self._facts:
+            facts.setMinimumHeight(highest)
 
     def show_differences(self, on: bool) -> None:
         """Mark the words in which the two differ, or no longer."""
@@ -190,7 +200,8 @@ class Stage(QWidget):
         self._fill()
 
     def _fit_prompt(self) -> None:
-        """Be as high as the prompt, up to a few lines."""
+        """Be as high as the prompt, up to a few lines; no lower than for those before, so that the
+        completions stay where they are."""
         text = self.prompt
         line = self.fontMetrics().lineSpacing()
         around = 2 * text.document().documentMargin() + text.contentsMargins().top() + (
@@ -198,12 +209,16 @@ class Stage(QWidget):
         text.document().setTextWidth(text.viewport().width())
         wanted = text.document().size().height() - 2 * text.document().documentMargin()
         most = _PROMPT_LINES if self.height() > 20 * line else 2
-        text.setFixedHeight(math.ceil(max(line, min(wanted, most * line)) + around + 2))
+        room = self.size()
+        self._highest = max(wanted, self._highest if room == self._fitted else 0.0)
+        self._fitted = room
+        text.setFixedHeight(math.ceil(max(line, min(self._highest, most * line)) + around + 2))
 
     def resizeEvent(self, event: object) -> None:
         """Wrap the prompt anew, and say on the buttons what there is room for."""
         super().resizeEvent(event)  # type: ignore[arg-type]
         self._fit_prompt()
+        self._level_facts()
         narrow = self.width() < self.fontMetrics().averageCharWidth() * _ROOMY
         for button in self.buttons.values():
             button.show_short(narrow)

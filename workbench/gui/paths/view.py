@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 )
 from superqt import QElidingLabel, QFlowLayout
 
-from workbench.algorithms import algorithm_of_cycle
+from workbench.algorithms import algorithm_of_cycle, algorithm_of_run
 from workbench.formatting import difference, number, percent, signed, visible
 from workbench.gui.background import Background
 from workbench.gui.paths.groups import has_siblings
@@ -78,9 +78,17 @@ class PathsView(PlaceView):
         super().show_run(run_id)
         if run_id != self._run_id:
             self._run_id = run_id
+            siblings = run_id is not None and has_siblings(self.store, run_id)
             if not self._chosen_by_hand:
-                siblings = run_id is not None and has_siblings(self.store, run_id)
                 self.choose_mode(_SIBLINGS if siblings else _FROM_TOKEN)
+            run = None if run_id is None else self.store.run(run_id)
+            algorithm = None if run is None else algorithm_of_run(run)
+            there = algorithm is None or (
+                algorithm.tokens is not None and algorithm.tokens.siblings is not None)
+            if not there:
+                self.choose_mode(_FROM_TOKEN)
+            enable(self._modes[_SIBLINGS], there, f"{algorithm.title if algorithm else ''} learns "
+                   "from no completions of its own, which could be held against one another.")
 
     def leave(self) -> None:
         """Show nothing: there is no place any more."""

@@ -108,7 +108,7 @@ class RunsDock(QWidget):
         """Read the runs again."""
         kept = self.selected()
         runs = self._store.runs()
-        self.model.fill(runs, self._store.metric_spans(headlines()), frozenset(
+        self.model.fill(runs, self._store.metric_spans(headlines(runs)), frozenset(
             run.id for run in runs if self._store.is_elsewhere(run)))
         self.table.fit()
         self._stack.setCurrentIndex(1 if self.model.runs else 0)
@@ -128,7 +128,7 @@ class RunsDock(QWidget):
         if run is None or run_id not in {known.id for known in self.model.runs}:
             self.refresh()
             return
-        spans = self._store.metric_spans(headlines(), run_id)
+        spans = self._store.metric_spans(headlines(self.model.runs), run_id)
         if self.model.update(run, spans.get(run_id), self._store.is_elsewhere(run)):
             self.table.fit()
         selected = self.selected()

@@ -11,7 +11,14 @@ from PySide6.QtCore import QAbstractTableModel, QModelIndex, QPersistentModelInd
 from PySide6.QtGui import QFont
 from PySide6.QtWidgets import QWidget
 
-from workbench.algorithms import algorithm_of_run, find_metric, headline_title
+from workbench.algorithm import Metric
+from workbench.algorithms import (
+    find_metric,
+    headline_of,
+    headline_title,
+    headlines_by_run,
+    way_of_run,
+)
 from workbench.gui.widgets.plain_text import plain_tip
 from workbench.gui.widgets.run_colours import draw_together, swatch
 from workbench.gui.widgets.theme import themes
@@ -20,8 +27,8 @@ from workbench.store.records import RunRecord
 _REWARD = 1
 COLUMNS = ("Run", "Reward", "Cycles", "Status", "Started")
 _TIPS = ("Tick a run to draw it over the one on display; double-click to show it; F2 renames it",
-         "What the first and the last cycle had on average, of what the run's algorithm is "
-         "compared by", "Cycles completed", "Where the run stands", "When the run was started")
+         "What the first and the last cycle had on average, the same of every run that trains a "
+         "policy", "Cycles completed", "Where the run stands", "When the run was started")
 BRANCH_ROLE = Qt.ItemDataRole.UserRole + 1
 Index = QModelIndex | QPersistentModelIndex
 
@@ -75,6 +82,9 @@ class RunsModel(QAbstractTableModel):
         self._names: dict[int, str] = {}
         self._rewards: dict[int, tuple[float, float]] = {}
         self._title = headline_title(())
+        self._metrics: dict[int, str] = {}
+        self._ways: dict[int, str] = {}
+        self._column = headline_of(())
         self._shown: int | None = None
         self._elsewhere: frozenset[int] = frozenset()
         self._ticks: set[int] = set()
@@ -89,10 +99,15 @@ class RunsModel(QAbstractTableModel):
         by another process."""
         placed = in_tree_order(runs)
         ordered, branches = [run for run, _ in placed], [branch for _, branch in placed]
+        # Rows that come are asked for what they show as soon as they are there.
+        self._metrics |= headlines_by_run(runs)
         self._make_room(ordered, branches)
         self.runs, self._branches = ordered, branches
         self._rewards, self._elsewhere = dict(rewards), elsewhere
         self._names = {run.id: run.name for run in runs}
+        self._column = headline_of(runs)
+        ways = {run.id: way_of_run(run) for run in runs}
+        self._ways = ways if len(set(ways.values())) > 1 else {}
         if self._title != headline_title(runs):
             self._title = headline_title(runs)
             self.headerDataChanged.emit(Qt.Orientation.Horizontal, _REWARD, _REWARD)
@@ -186,7 +201,7 @@ class RunsModel(QAbstractTableModel):
             return None
         run, column = self.runs[index.row()], index.column()
         if role == Qt.ItemDataRole.ToolTipRole and column == _REWARD:
-            return plain_tip(f"{headline_title([run])} of the first and of the last cycle")
+            return plain_tip(f"{self._metric(run).label} of the first and of the last cycle")
         if role == Qt.ItemDataRole.DisplayRole:
             return self._texts(run)[column]
         if role == Qt.ItemDataRole.ToolTipRole and column == 3:
@@ -224,9 +239,11 @@ class RunsModel(QAbstractTableModel):
         if role == Qt.ItemDataRole.ToolTipRole:
             origin = self.origin(run)
             cycles = f"{run.cycles:,} {'cycle' if run.cycles == 1 else 'cycles'}"
-            reward = (f"{headline_title([run]).lower()} {self._reward(run)}"
+            metric = self._metric(run)
+            reward = (f"{metric.label[0].lower()}{metric.label[1:]} {self._span(run)}"
                       if run.id in self._rewards else "")
-            about = ", ".join(part for part in (run.status, cycles, reward, origin) if part)
+            about = ", ".join(
+                part for part in (way_of_run(run), run.status, cycles, reward, origin) if part)
             own = (" It is on display and drawn without a tick; a tick draws another run over it."
                    if run.id == self._shown else "")
             return plain_tip(f"{run.name}: {about}.{own} {run.note}".strip())
@@ -243,18 +260,31 @@ class RunsModel(QAbstractTableModel):
 
     def _texts(self, run: RunRecord) -> tuple[str, ...]:
         """Return what the columns show of a run."""
-        return (run.name, self._reward(run), str(run.cycles), self._status(run),
+        return (self._named(run), self._reward(run), str(run.cycles), self._status(run),
                 _when(run.created_at))
 
     def _status(self, run: RunRecord) -> str:
         return f"{run.status} elsewhere" if run.id in self._elsewhere else run.status
 
+    def _named(self, run: RunRecord) -> str:
+        """Return the name of a run, with the way that it learns by where there are several."""
+        way = self._ways.get(run.id, "")
+        return f"{run.name} · {way}" if way and way not in run.name else run.name
+
+    def _metric(self, run: RunRecord) -> Metric:
+        """Return what a run is compared by."""
+        return find_metric(self._metrics[run.id])
+
     def _reward(self, run: RunRecord) -> str:
-        pair = self._rewards.get(run.id)
-        if not pair:
+        """Return a run's numbers, named where they are others than the column has."""
+        if run.id not in self._rewards:
             return "–"
-        metric = find_metric(algorithm_of_run(run).headline)
-        return " → ".join(metric.text(value) for value in pair)
+        metric = self._metric(run)
+        own = "" if metric.name == self._column else f"{metric.short or metric.label} "
+        return own + self._span(run)
+
+    def _span(self, run: RunRecord) -> str:
+        return " → ".join(self._metric(run).text(value) for value in self._rewards[run.id])
 
     def _draw_together(self) -> None:
         draw_together(self._ticks | ({self._shown} if self._shown is not None else set()))

@@ -26,7 +26,7 @@ class ButtonLine(QWidget):
         self.text.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.button = push_button(button_text, button, tip, call)
         set_look(self.button, role="quiet")
-        hbox(self, (self.text, 1), self.button, spacing=8)
+        self.row = hbox(self, (self.text, 1), self.button, spacing=8)
         self.hide()
 
     def say(self, sentence: str, in_full: str, tip: str = "") -> None:
