@@ -195,7 +195,9 @@ def test_a_run_is_shown_as_its_algorithm_has_it(
     assert chooser(opened).currentText() == "PPO"
 
 
-def test_runs_that_go_by_unlike_numbers_are_listed_by_what_both_measure(opened: Opened, store: Store) -> None:
+def test_runs_that_go_by_unlike_numbers_are_listed_by_what_both_measure(
+    opened: Opened, store: Store
+) -> None:
     def title() -> object:
         return model.headerData(1, Qt.Orientation.Horizontal, Qt.ItemDataRole.DisplayRole)
 
