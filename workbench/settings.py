@@ -223,15 +223,17 @@ class Settings(BaseModel):
     # -- the update
     learning_rate: float = declare(
         2.5e-4, "Learning rate", "Phase 2: update",
-        "Step size of AdamW. Lower it when KL or the step size jump; small models bear more "
-        "than large ones.",
+        "Step size of AdamW (ε 1e-5, no weight decay). Lower it when KL or the step size jump; "
+        "small models bear more than large ones.",
         ge=0.0, le=1.0, scientific=True,
         source=LOSHCHILOV_2019,
     )
     optimizer: Literal["adamw", "adamw_8bit"] = declare(
         "adamw", "Optimiser", "Phase 2: update",
-        "adamw_8bit keeps AdamW's two running means in 8 bits (Dettmers et al. 2022): a quarter "
-        "of its memory. It needs an NVIDIA GPU and `pip install 'ppo-workbench[eightbit]'`.",
+        "AdamW with β₁ 0.9, β₂ 0.999, ε 1e-5, as is usual for PPO (PyTorch's own is 1e-8), and no "
+        "weight decay. adamw_8bit keeps AdamW's two running means in 8 bits (Dettmers et al. "
+        "2022): a quarter of its memory. It needs an NVIDIA GPU and "
+        "`pip install 'ppo-workbench[eightbit]'`.",
         live=False, advanced=True, structural=True,
         source=f"{LOSHCHILOV_2019}; {DETTMERS_2022}",
     )

@@ -22,6 +22,7 @@ from workbench.ppo.objective import (
     policy_loss_terms,
     value_loss,
 )
+from workbench.ppo.picture import shares
 from workbench.ppo.update import update
 
 KEPT = ("tokens", "mask", "logprobs", "entropies", "values")
@@ -111,7 +112,7 @@ def test_micro_batches_change_nothing(experience, unattended):
 def test_chunks_of_the_head_change_nothing(experience, unattended, monkeypatch):
     whole = gradient_after(experience, unattended)
     monkeypatch.setattr("workbench.learning.epochs.head_chunks",
-                        lambda n, *_: (slice(i, min(i + 5, n)) for i in range(0, n, 5)))
+                        lambda n, *_, **__: (slice(i, min(i + 5, n)) for i in range(0, n, 5)))
     assert_same(gradient_after(experience, unattended), whole)
 
 
@@ -252,9 +253,25 @@ def test_tokens_weigh_as_the_aggregation_says(experience, unattended, how):
             logprobs, experience.completions.logprobs, experience.advantages, cliprange=0.2)
         return aggregate(terms, mask, how, response_length=hp.response_length)
 
-    found, _ = gradient_after(experience, unattended, loss_aggregation=how, **ALONE)
+    found, metrics = gradient_after(experience, unattended, loss_aggregation=how, **ALONE)
+    old = experience.completions
+    with torch.no_grad():  # before the step the policy is the one that wrote, but for rounding
+        expected = loss(experience.ref_logprobs, old.mask)
+    assert metrics["loss/policy_avg"] == pytest.approx(expected.item(), rel=1e-4)
+    assert metrics["loss/total_avg"] == pytest.approx(expected.item(), rel=1e-4)
     torch.testing.assert_close(
         without_zeros(found), formulas(experience, hp, loss), rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("how", ["token", "sequence", "constant"])
+def test_the_terms_that_are_told_add_up_to_the_loss(experience, unattended, how):
+    hp = parse({"loss_aggregation": how, "entropy_coef": 0.01, "vf_coef": 0.5, "kl_in": "loss",
+                "kl_coef": 0.0})
+    _, metrics = gradient_after(experience, unattended, **hp.model_dump())
+    found = shares(metrics, hp.model_dump(), 1)
+    assert [share.off for share in found] == [False, False, False, False]
+    assert found[3].amount == pytest.approx(0, abs=1e-6)  # nothing is left for KL
+    assert sum(share.amount for share in found) == pytest.approx(metrics["loss/total_avg"])
 
 
 @pytest.mark.parametrize("how", ["token", "sequence"])

@@ -71,8 +71,8 @@ class ILQLSettings(WrittenSettings):
         source=SNELL_2022)
     learning_rate: float = declare(
         2e-5, "Learning rate", UPDATE,
-        "Step size of AdamW for the policy, which goes on learning to write like the data, and "
-        "whose trunk the values read. Lower it when KL with β of 0 grows.",
+        "Step size of AdamW (ε 1e-5, no weight decay) for the policy, which goes on learning to "
+        "write like the data, and whose trunk the values read. Lower it when KL with β of 0 grows.",
         ge=0.0, le=1.0, scientific=True, source=LOSHCHILOV_2019,
     )
     q_learning_rate: float = declare(

@@ -52,8 +52,9 @@ class KTOSettings(ReferencedSettings):
     )
     learning_rate: float = declare(
         2.5e-4, "Learning rate", UPDATE,
-        "Step size of AdamW. All weights of a model with a billion parameters bear about 1e-6, "
-        "adapters (LoRA) ten times as much, the small bundled policy far more.",
+        "Step size of AdamW (ε 1e-5, no weight decay). All weights of a model with a billion "
+        "parameters bear about 1e-6, adapters (LoRA) ten times as much, the small bundled policy "
+        "far more.",
         ge=0.0, le=1.0, scientific=True, source=LOSHCHILOV_2019,
     )
 

@@ -49,7 +49,8 @@ class TokenLoss(Protocol):
         """Whether the loss has a gradient through the entropy."""
 
     def __call__(self, tokens: Tokens) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """Return the loss of each token, and what is to be logged of it, (n,) each."""
+        """Return the loss of each token, and what is to be logged of it, (n,) each: as a mean over
+        tokens, but what is called ``loss`` or ``loss/...`` as the loss is taken of a mini-batch."""
 
 
 @runtime_checkable
@@ -108,7 +109,7 @@ class Epochs:
 
     The loss of a mini-batch is the sum over its real tokens divided by their number, or what the
     ``aggregation`` has in its place, however it is cut into micro-batches, so the cut changes no
-    gradient. What is logged is always the mean over tokens.
+    gradient. Losses are logged as that too, all else as the mean over tokens.
     """
 
     def __init__(
@@ -125,12 +126,12 @@ class Epochs:
         self, optimizer: torch.optim.Optimizer,
         enough: Callable[[Mapping[str, float]], bool] = lambda means: False,
     ) -> list[dict[str, float]]:
-        """Take the steps, and return the means over tokens of what is logged, for each, with
-        ``epoch``, ``grad_norm`` and whether the gradient was ``applied``. A mini-batch of which no
-        completion counts is passed over.
+        """Take the steps, and return what is logged of each, with ``epoch``, ``grad_norm`` and
+        whether the gradient was ``applied``. A mini-batch of which no completion counts is passed
+        over.
 
         Args:
-            enough: given the means of the next step; whether it and all after it are left out.
+            enough: given what is logged of the next step; whether it and all after it are left out.
 
         Raises:
             Interrupted: ``control`` asked to end.
@@ -211,8 +212,8 @@ class Epochs:
             branches=policy.branches if policy.value_trunk is None else 0)
 
     def _accumulate(self, chosen: Tensor, done: int) -> dict[str, float]:
-        """Add the gradient of one mini-batch and return its means over tokens; nothing where none
-        of its completions counts."""
+        """Add the gradient of one mini-batch and return what is logged of it; nothing where none of
+        its completions counts."""
         policy, plan = self._policy, self._plan
         rows = chosen.to(policy.device)
         lengths = self._completions.mask[rows].sum(dim=1)
@@ -243,7 +244,8 @@ class Epochs:
             self._control.step(Phase.UPDATING, done, self._total)
             self._backward(batch, count, weights, sums, read=not apart)
         logged = ranks.totals({name: number.item() for name, number in sums.items()})
-        return {name: number / count for name, number in logged.items()}
+        return {name: number / (1 if weights is not None and _is_loss(name) else count)
+                for name, number in logged.items()}
 
     def _backward(
         self, batch: MicroBatch, count: int, weights: Tensor | None, sums: dict[str, Tensor], *,
@@ -265,7 +267,8 @@ class Epochs:
         if read and isinstance(self._loss, RowLoss):
             self._loss.read_rows(self._read(states, batch, self._loss.reads_logprobs))
         leaves, value_leaves = [], []
-        for part in head_chunks(len(states), policy.config.vocab_size, policy.device):
+        for part in head_chunks(len(states), policy.config.vocab_size, policy.device,
+                                learns=policy.head_learns):
             at = (batch.row[part], batch.column[part])
             leaf = states[part].detach().requires_grad_(not plan.values_alone)
             value_leaf = leaf if shared else value_states[part].detach().requires_grad_()
@@ -282,7 +285,8 @@ class Epochs:
             for name, numbers in logged.items():
                 told = numbers.detach()
                 if weights is not None:
-                    told = told * (weights[at[0]] != 0)
+                    weight = weights[at[0]]
+                    told = told * (weight if _is_loss(name) else weight != 0)
                 sums[name] = sums[name] + told.sum()
             (loss.sum() / count if weights is None else (loss * weights[at[0]]).sum()).backward()
         if not plan.values_alone:
@@ -309,6 +313,10 @@ class Epochs:
                 entropy_gradient=False)
             found.append(logprobs)
         return torch.cat(found) if found else states.new_zeros(0)
+
+
+def _is_loss(name: str) -> bool:
+    return name.startswith("loss")
 
 
 def _gradients(leaves: list[Tensor], of: Tensor) -> Tensor:

@@ -100,7 +100,7 @@ def updating(
     def parts(rows: int, longest: int, tokens: int) -> Parts:
         states = FLOAT * costs.width * tokens * (2 if value else 1)
         kept = costs.trunk.kept(rows, longest) + (value.kept(rows, longest) if value else 0)
-        heads = reader(1, chunk(costs, tokens, models.device)) + head
+        heads = reader(1, chunk(costs, tokens, models.device, learns=not hp.lora_rank)) + head
         trunk = costs.trunk.peak(rows, longest) - costs.trunk.kept(rows, longest) + states + layer
         return {
             "Gradients": FLOAT * models.trained(hp),
@@ -145,9 +145,11 @@ def at_once(models: Footprint[S], hp: S) -> int:
     return tokens_at_once(hp.micro_batch_tokens, models.device)
 
 
-def chunk(costs: PolicyCosts, tokens: int, device: torch.device) -> int:
+def chunk(
+    costs: PolicyCosts, tokens: int, device: torch.device, *, learns: bool = False
+) -> int:
     """Return of how many of ``tokens`` the logits are made at once."""
-    return next(head_chunks(tokens, costs.vocabulary, device)).stop
+    return next(head_chunks(tokens, costs.vocabulary, device, learns=learns)).stop
 
 
 class RunMemory(ABC, Generic[S]):

@@ -23,9 +23,10 @@ from workbench.models.token_statistics import token_statistics
 
 # What is fastest where: a CPU's caches want small pieces, a GPU wants large ones.
 # Logits of this many entries, four bytes each, are held at once; but of so many tokens at least,
-# for the gradient of the head is gone over once a chunk, and it is as large as a vocabulary.
+# for the head is gone over once a chunk, and where it learns so is its gradient: either is as large
+# as a vocabulary.
 _HEAD_ENTRIES = {"cpu": 1 << 21, "cuda": 1 << 26, "mps": 1 << 24}
-_HEAD_TOKENS = 512
+_HEAD_TOKENS, _HEAD_TOKENS_LEARNED = 256, 512
 # A row shorter than this share of the longest goes into another micro-batch, unless that would
 # leave this one with less than a quarter of its tokens.
 _SHORTEST, _LEAST = 0.8, 1 / 4
@@ -176,10 +177,15 @@ def cut_by_width(
         first += count
 
 
-def head_chunks(tokens: int, vocabulary: int, device: torch.device) -> Iterator[slice]:
-    """Split ``tokens`` so that the logits of a chunk stay within a fixed memory."""
-    size = max(_HEAD_TOKENS, _HEAD_ENTRIES.get(device.type, 1 << 24) // vocabulary)
-    return (slice(i, min(i + size, tokens)) for i in range(0, tokens, size))
+def head_chunks(
+    tokens: int, vocabulary: int, device: torch.device, *, learns: bool = False
+) -> Iterator[slice]:
+    """Split ``tokens`` evenly so that the logits of a chunk stay within a fixed memory; the head
+    has a gradient if it ``learns``."""
+    most = max(_HEAD_TOKENS_LEARNED if learns else _HEAD_TOKENS,
+               _HEAD_ENTRIES.get(device.type, 1 << 24) // vocabulary)
+    size = math.ceil(tokens / max(1, math.ceil(tokens / most)))
+    return (slice(i, min(i + size, tokens)) for i in range(0, tokens, size or 1))
 
 
 def read_logprobs(
@@ -214,7 +220,9 @@ def read_chances(
         for part in head_chunks(len(taken), policy.config.vocab_size, policy.device):
             logits = divide_by_temperature(policy.logits(hidden[part]), temperature)
             if noted is None or others is None:
-                yield token_statistics(logits, taken[part])[0]
+                logprobs = token_statistics(logits, taken[part])[0]
+                del logits  # before the next are made
+                yield logprobs
                 continue
             at = batch.row[part], batch.column[part]
             # Looked up before the logits are overwritten; what normalises them is what lies
@@ -223,6 +231,7 @@ def read_chances(
             own = logits.gather(-1, taken[part].unsqueeze(-1))
             logprobs = token_statistics(logits, taken[part])[0]
             others[at] = wanted - (own - logprobs.unsqueeze(-1))
+            del logits
             yield logprobs
 
     found = _read(policy, completions, numbers, max_tokens, control, phase,

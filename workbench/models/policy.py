@@ -102,6 +102,12 @@ class Policy(nn.Module):
         return self.model.base_model if where is None else self.model.get_submodule(where)
 
     @property
+    def head_learns(self) -> bool:
+        """Whether the language-model head is trained; beside adapters it stays as it is."""
+        head = self.model.get_output_embeddings()
+        return head is None or any(p.requires_grad for p in head.parameters())
+
+    @property
     def branches(self) -> int:
         """The width of the states, if completions of one prompt can share a row; else 0."""
         return (self.model.get_input_embeddings().weight.shape[1]

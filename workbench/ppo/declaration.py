@@ -95,7 +95,9 @@ _WITH_VALUES = Algorithm(
                 **_PLAIN, "normalize_group_std": False, "loss_aggregation": "constant"},
                is_way=True),
         Preset("DAPO", "GRPO with a wider clip above than below, a mean over tokens, cut "
-               "completions left out and no KL price (Yu et al. 2025).",
+               "completions left out and no KL price (Yu et al. 2025), but without its dynamic "
+               "sampling and its soft punishment of overlong completions; Missing-EOS penalty "
+               "stays as it is set, and counts in the group's mean.",
                {"advantage_estimator": "group", "completions_per_prompt": 8, "kl_coef": 0.0,
                 **_PLAIN, "cliprange_high": 0.28, "leave_out_cut": True}, is_way=True),
         Preset("RLOO", "Four completions of each prompt, each held against the mean of the others; "

@@ -50,7 +50,7 @@ class PPOLoss:
             value_terms, _ = value_loss_terms(
                 tokens.values, old.values[at], self.experience.returns[at],
                 cliprange_value=hp.cliprange_value)
-            terms, logged = {"value": hp.vf_coef * value_terms}, {"value": value_terms}
+            terms, logged = {"value": hp.vf_coef * value_terms}, {"loss/value": value_terms}
         if not self.warming_up:
             terms |= {"policy": policy_terms, "entropy": -hp.entropy_coef * tokens.entropy}
             if hp.kl_in == "loss":
@@ -62,7 +62,7 @@ class PPOLoss:
             self.ratios.append(ratio.detach())
         with torch.no_grad():
             logged |= {
-                "policy": policy_terms, "total": loss,
+                "loss/policy": policy_terms, "loss/entropy": -tokens.entropy, "loss/total": loss,
                 "entropy": tokens.entropy, "clipped": clipped, "ratio": ratio,
                 "approxkl": 0.5 * (logprobs - old.logprobs[at]).square(),
                 "ratio_excess": (ratio - 1).square(),

@@ -16,6 +16,7 @@ from workbench.papers import (
 GRADIENT_OF = {name: f"policy/grad_norm_{name}" for name in ("policy", "value", "entropy", "kl")}
 """The metric that has the length of each term's gradient."""
 
+ENTROPY_LOSS = "loss/entropy_avg"
 NO_SPREAD = "objective/frac_reward_zero_std"
 """The metric of groups of which nothing is learned, by TRL's name."""
 OF_VALUES = frozenset({
@@ -51,8 +52,9 @@ METRICS = (
            source=SCHULMAN_2020),
     Metric("policy/clipfrac", "Outside the trust region", "share",
            "share of tokens whose ratio π_after ÷ π_sampling is outside 1 ± ε, after the last step",
-           "How many of the sampled tokens the update moved further than the clip range. The clip "
-           "takes away the reason to go on, but does not stop a step that is too large.",
+           "How many of the sampled tokens the update moved further than the clip range, to either "
+           "side. The clip takes away the reason to go on, but does not stop a step that is too "
+           "large. (Clip fraction before steps counts other tokens: those that the clip held.)",
            source=SCHULMAN_2017),
     Metric("policy/approxkl_avg", "Approx-KL before steps", "nats / token",
            "mean of ½·(log π_new - log π_old)², before every step of the cycle",
@@ -61,8 +63,9 @@ METRICS = (
            source=SCHULMAN_2020),
     Metric("policy/clipfrac_avg", "Clip fraction before steps", "share",
            "share of tokens where the clipped loss is the larger one, before every step",
-           "TRL's measure of how many tokens the clip held. The cycle's last step "
-           "never counts: see Outside the trust region for what the update did."),
+           "TRL's measure of how many tokens the clip held: of those outside the trust region only "
+           "the ones that their advantage pushes further out. The cycle's last step never counts: "
+           "see Outside the trust region for what the update did."),
     COMMON["policy/grad_norm"],
     COMMON["policy/epochs"],
     COMMON["policy/steps"],
@@ -78,12 +81,16 @@ METRICS = (
           (GRADIENT_OF["kl"], "KL", "(β·KL)"))),
     Metric("loss/policy_avg", "Policy loss", "",
            "mean of max(-A·ρ, -A·clip(ρ, 1-ε, 1+ε))",
-           "The clipped surrogate. Its level says little; sudden jumps say something.",
+           "The clipped surrogate, over tokens as Loss is the mean over says: what the optimiser "
+           "minimises. Its level says little; sudden jumps say something.",
            source=SCHULMAN_2017),
     Metric("loss/value_avg", "Value loss", "score²", "mean of ½·(V - R)², clipped",
            "How wrong the value head is: V is what it foresaw at a token, R what came of it. Lower "
            "is better; it rises for a while where rewards begin to differ from what was foreseen.",
            source=SCHULMAN_2017),
+    Metric(ENTROPY_LOSS, "Entropy loss", "nats", "mean of Σ_v π(v)·log π(v)",
+           "Minus the entropy of the next token, over tokens as Loss is the mean over says: what "
+           "the entropy coefficient multiplies.", source=SCHULMAN_2017),
     Metric("loss/total_avg", "Total loss", "", "L_POLICY + c₁·L_VF + c₂·L_ENT",
            "What the optimiser minimises; with KL in the loss, β·KL is added, scaled as whitening "
            "scales the rewards.",

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.algorithm import Objective, Share, Term, TrustRegion, weighed
 from workbench.formatting import short_number
 from workbench.papers import SCHULMAN_2017, SHAO_2024
-from workbench.ppo.metrics import GRADIENT_OF
+from workbench.ppo.metrics import ENTROPY_LOSS, GRADIENT_OF
 
 if TYPE_CHECKING:
     from workbench.algorithm import Array, Flags
@@ -40,8 +40,9 @@ def _shares(
     if cycle <= settings.get("critic_warmup_cycles", 0):
         off = Share(0.0, "off: critic warm-up", off=True)
         return off, values, off, off
-    first = (Share(policy, short_number(policy)), values,
-             weighed(settings["entropy_coef"], -entropy, "c₂ = 0"))
+    first = (Share(policy, short_number(policy)), values, weighed(
+        # A run of an earlier version has no other than the mean over tokens.
+        settings["entropy_coef"], metrics.get(ENTROPY_LOSS, -entropy), "c₂ = 0"))
     left = total - sum(share.amount for share in first)
     in_loss = settings.get("kl_in", "reward") == "loss"
     return *first, (Share(left, short_number(left)) if in_loss
@@ -113,4 +114,4 @@ OBJECTIVE = Objective(
         source=SCHULMAN_2017,
         epochs=lambda settings: [
             ratios_in(epoch + 1) for epoch in range(settings["num_ppo_epochs"])]),
-    more=tuple(GRADIENT_OF.values()), measure="measure_gradients")
+    more=(*GRADIENT_OF.values(), ENTROPY_LOSS), measure="measure_gradients")

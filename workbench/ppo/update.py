@@ -17,7 +17,7 @@ from workbench.models import ranks
 from workbench.models.control import CycleControl
 from workbench.models.policy import Policy
 from workbench.ppo.loss import TERMS, PPOLoss
-from workbench.ppo.metrics import GRADIENT_OF
+from workbench.ppo.metrics import ENTROPY_LOSS, GRADIENT_OF
 from workbench.ppo.parts import UPDATE
 from workbench.ppo.picture import ratios_in
 
@@ -62,13 +62,14 @@ def update(
 
     log = epochs.run(optimizer, enough)
     last = [entry for entry in log if entry["epoch"] == log[-1]["epoch"]]
-    values = {"loss/value_avg": mean(log, "value")} if hp.has_values else {}
+    values = {"loss/value_avg": mean(log, "loss/value")} if hp.has_values else {}
     metrics = summarise(log) | norms | values | {
         "policy/approxkl_avg": mean(log, "approxkl"),
         "policy/clipfrac_avg": mean(log, "clipped"),
         "policy/entropy_avg": mean(log, "entropy"),
-        "loss/policy_avg": mean(log, "policy"),
-        "loss/total_avg": mean(log, "total"),
+        "loss/policy_avg": mean(log, "loss/policy"),
+        ENTROPY_LOSS: mean(log, "loss/entropy"),
+        "loss/total_avg": mean(log, "loss/total"),
         "val/ratio": mean(log, "ratio"),
         "val/ratio_start": math.sqrt(2 * mean(log[:1], "approxkl")),
         "val/ratio_var": _variance(mean(last, "ratio_excess"), mean(last, "ratio")),
