@@ -55,16 +55,19 @@ def test_one_token_policy_reaches_what_the_theorem_says(loss_type):
     assert 0.5 * (distribution(dpo.policy) - best).abs().sum() < 0.05
 
 
-def test_before_the_first_step_the_policy_prefers_nothing():
-    # Whatever dropout the model asks for is off, and all is read alike: ln 2, and no margin.
+@pytest.mark.parametrize("tokens", [0, 64, 7])
+def test_before_the_first_step_the_policy_prefers_nothing(tokens):
+    # Whatever dropout the model asks for is off, and all is read alike: ln 2, and no margin. What
+    # rounding leaves of one, which depends on what is read together, is a tie, and that no win.
     dpo = make_dpo(ragged())
-    hp = parse(learning_rate=0)
+    hp = parse(learning_rate=0, micro_batch_tokens=tokens)
     dpo.begin(["A"], hp)
     for result in run(dpo, hp):
         for prefix in ("", "eval/"):
             assert result.metrics[f"{prefix}loss/preference"] == pytest.approx(
                 math.log(2), abs=1e-6)
             assert result.metrics[f"{prefix}rewards/margins"] == pytest.approx(0, abs=2e-6)
+            assert result.metrics[f"{prefix}rewards/accuracies"] == 0
         assert result.metrics["objective/kl"] == pytest.approx(0, abs=1e-5)
     named = {metric.name for metric in METRICS
              if not metric.absent.startswith(("The SFT", "No prompts"))}
@@ -241,7 +244,8 @@ def test_what_cannot_be_learned_from_is_counted():
         Pair("A", "Hi.<|im_end|>", "c"), Pair("[INST] A [/INST]", "b", "c")])
     dpo.begin(["A"], parse())
     assert dpo.remark() == (
-        "1 pair to learn from, 0 held out; left out: 1 with control tokens of another tokenizer "
+        "1 pair to learn from, 0 held out (there are too few prompts to hold out "
+        "10\N{NO-BREAK SPACE}% of them); left out: 1 with control tokens of another tokenizer "
         "(<|im_end|>), 1 with control tokens of another tokenizer ([INST]), 1 whose completions "
         "are the same tokens, 1 longer than the policy's 64 tokens.")
     assert "eval/loss/preference" not in run(dpo, parse(), (1,))[0].metrics

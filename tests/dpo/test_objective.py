@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workbench.dpo.objective import preference_loss, sft_loss
+from workbench.dpo.objective import pair_metrics, preference_loss, sft_loss
 
 # d = [(-.5 + .1) - (-.5 + .1), (-10 + 30) - (-10.1 + 20.1), (-1 + 21) - (-.1 + .1)] = [0, 10, 20].
 POLICY = [-0.5, -10.0, -1.0], [-0.1, -30.0, -21.0]
@@ -32,6 +32,15 @@ def test_sigmoid():
         "rewards/chosen": round(-0.08 / 3, 6), "rewards/rejected": round(-3.08 / 3, 6),
         "rewards/accuracies": round(2 / 3, 6), "rewards/margins": 1.0,
         "logps/chosen": round(-11.5 / 3, 6), "logps/rejected": round(-51.1 / 3, 6)}
+
+
+def test_what_rounding_leaves_is_a_tie():
+    # Of sums near -40 the last place of float32 is 4e-6: twice that is none of them.
+    start = torch.tensor([-40.0, -40.0, -40.0])
+    policy = start + torch.tensor([8e-6, 0.01, -0.01])
+    found = pair_metrics(policy, start, start, start, beta=0.001)
+    assert found["rewards/margins"][0] > 0
+    assert found["rewards/accuracies"].tolist() == [0, 1, 0]
 
 
 def test_conservative_smoothing():

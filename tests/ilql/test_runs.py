@@ -56,9 +56,9 @@ def test_a_run_learns_from_another_and_goes_on_bit_for_bit_without_it(
     store = Store(home)
     whole, data = numbers(store, 2), store.run_data(2)
     assert isinstance(data, ScoredData)
-    # Both what it learned from and what was compared, equal texts once.
+    # What it learned from, equal texts once; nothing of what was compared.
     known = {(store.run_prompts(1)[c.prompt].text, c.text, c.ended): c.score
-             for c in store.every_completion(1)}
+             for c in store.every_rollout(1)}
     assert {(t.prompt.text, t.completion, t.ended): t.score for t in data.texts} == known
     assert len(data.texts) == len(known)
     record = store.run(2)
@@ -159,5 +159,6 @@ def test_what_cannot_be_learned_from_is_said_in_a_sentence(
     store._db.conn.commit()
     store.close()
     assert train(data="1") == 2
-    assert ("Run 1 has no scored completions to learn from; choose another run."
+    assert ("Run 1 has no scored completions to learn from (what a run wrote to be compared is "
+            "never learned from); choose another run."
             ) in capsys.readouterr().err

@@ -65,4 +65,5 @@ def test_told_apart_counts_pairs():
     # Pairs with (2, 0): 3 wins both; 1 loses and wins; 2 ties and wins.
     assert told_apart(scores, good) == pytest.approx((2 + 1 + 1.5) / 6)
     assert told_apart(torch.zeros(5), good) == 0.5
+    assert told_apart(torch.tensor([1e-6, 0.0, 0.0, -1e-6, 2e-6]), good, tie=1e-5) == 0.5
     assert math.isnan(told_apart(scores, torch.ones(5, dtype=torch.bool)))

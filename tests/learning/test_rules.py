@@ -35,3 +35,38 @@ def test_what_learns_well_is_not_spoken_of(algorithm):
     found, _ = findings(algorithm, **{
         "objective/kl": 11.0, "objective/length": 27.0, "objective/unlikely": 0.03})
     assert not {"kl", "unlikely"} & found.keys()
+
+
+@pytest.mark.parametrize("beta", [0.01, 0.1, 0.5])
+@pytest.mark.parametrize("name", ["dpo", "kto"])
+def test_a_margin_runs_away_with_a_small_beta_too(name, beta):
+    # The chosen ones from -40 to -60 nats, 50 % less likely, and the others further: the margin
+    # is far at 50 nats, or at odds of 150 to 1 where β makes fewer nats of these.
+    algorithm = next(a for a in FROM_DATA if a.name == name)
+
+    def spoken(nats):
+        watch, hp = Watch(algorithm.rules, algorithm.watched), algorithm.settings(beta=beta)
+        for chosen in (-40.0, -60.0, -60.0, -60.0):
+            found = watch.check(dict.fromkeys(algorithm.watched, 0.5) | {
+                "logps/chosen": chosen, "rewards/margins": beta * nats, "logps/good": -60.0,
+                "rewards/good": beta * -20.0, "rewards/good_less_bad": beta * nats}, hp)
+        return f"{name}_runaway" in {f.rule for f in found}
+
+    far = min(50.0, 5.0 / beta)
+    assert spoken(far + 1)
+    assert not spoken(far - 1)
+
+
+def test_values_that_diverge_within_the_first_cycle_are_said():
+    ilql = next(a for a in FROM_DATA if a.name == "ilql")
+
+    def said(*losses):
+        watch, hp = Watch(ilql.rules, ilql.watched), ilql.settings()
+        for loss in losses:
+            found = watch.check(dict.fromkeys(ilql.watched, 0.5) | {"loss/q": loss}, hp)
+        return {f.rule: f.severity for f in found}.get("ilql_diverging")
+
+    assert said(300.0, 200.0, 250.0) == "serious"
+    assert said(0.07, 0.1, 0.9, 0.9) == "warning"  # ten times the first
+    # Two Qs that know nothing are a deviation off, where every completion is a single token.
+    assert said(2.0, 1.9, 1.8) is None

@@ -33,12 +33,17 @@ def test_the_best_stands_against_the_worst() -> None:
 
 def test_what_is_too_close_or_equal_is_no_pair() -> None:
     rows = [wrote(" a", 1.0), wrote(" a", 1.0), wrote(" b", 0.5), wrote(" c", 0.5),
-            wrote(" ", 9.0)]
+            wrote(" ", 9.0, ended=False)]
     found = pairs_of_scored([TEA], rows, least=0.6)
     assert (found.pairs, found.counts) == ((), (("whose scores are too close", 1),))
     # Two that score the same are no pair however small the least difference is.
     found = pairs_of_scored([TEA], [wrote(" b", 0.5), wrote(" c", 0.5)], least=0.0)
     assert (found.pairs, found.counts) == ((), (("whose scores are too close", 1),))
+
+
+def test_an_end_token_alone_is_a_completion() -> None:
+    rows = [wrote(" a.", 1.0), wrote("", 0.0), wrote("", 5.0, ended=False)]
+    assert pairs_of_scored([TEA], rows).pairs == (Pair("The tea was", " a.", "", margin=1.0),)
 
 
 def test_the_least_difference_is_half_a_deviation() -> None:
@@ -54,10 +59,14 @@ def test_a_run_gives_pairs_across_its_cycles(home: Path) -> None:
     store = Store(home)
     run = store.create_run(
         name="", policy="p", reward="r", models={}, hyperparameters={}, prompts=[TEA]).result()
-    store.record_comparison(run, 0, [wrote(" cold.", 0.0)]).result()
-    store.record_cycle(run, 1, metrics={}, rollout=[wrote(" odd.", 1.0)],
-                       comparison=[wrote(" hot.", 2.0)]).result()
-    store.record_draft(run, 2, [wrote(" of a cycle in hand", 9.0)], []).result()
+    # What was compared is not learned from.
+    store.record_comparison(run, 0, [wrote(" icy.", -9.0)]).result()
+    store.record_cycle(run, 1, metrics={}, rollout=[wrote(" cold.", 0.0)],
+                       comparison=[wrote(" well.", 8.0)]).result()
+    for cycle, text, score in ((2, " hot.", 2.0), (3, " odd.", 1.0)):
+        store.record_cycle(
+            run, cycle, metrics={}, rollout=[wrote(text, score)], comparison=[]).result()
+    store.record_draft(run, 4, [wrote(" of a cycle in hand", 9.0)], []).result()
     assert pairs_of_run(store, run, least=0.5).pairs == (
         Pair("The tea was", " hot.", " cold.", margin=2.0),)
     store.close()

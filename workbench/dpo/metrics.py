@@ -30,7 +30,9 @@ _OF_PAIRS = (
            "ones.",
            source=RAFAILOV_2023),
     Metric(ACCURACY, "Accuracy", "share", "share of pairs whose chosen reward is the higher",
-           "How often the policy stands for the chosen completion. A tie is no win.",
+           "How often the policy stands for the chosen completion. A tie is no win, and so is "
+           "what float32 can round away: 0% before the first step, where policy and start policy "
+           "are one. (In bfloat16 the first cycle's is noise.)",
            source=RAFAILOV_2023, of=DRAWN),
     Metric(MARGIN, "Reward margin", "", "mean of β·d",
            "By how much the implicit reward of the chosen completion is the higher. Where it grows "

@@ -12,6 +12,8 @@ from typing import Literal
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from workbench.learning.sums import rounding
+
 LossType = Literal["sigmoid", "hinge", "ipo", "robust"]
 
 
@@ -63,13 +65,15 @@ def pair_metrics(
     reference_rejected: Tensor, *, beta: float,
 ) -> dict[str, Tensor]:
     """Return what is logged of each pair, (b,) each, under the names that TRL has for it. A tie is
-    no win."""
+    no win, and what differs by no more than float32 rounds is a tie."""
     chosen = beta * (policy_chosen - reference_chosen).detach()
     rejected = beta * (policy_rejected - reference_rejected).detach()
+    least = beta * rounding(
+        policy_chosen, policy_rejected, reference_chosen, reference_rejected)
     return {
         "rewards/chosen": chosen,
         "rewards/rejected": rejected,
-        "rewards/accuracies": (chosen > rejected).float(),
+        "rewards/accuracies": (chosen - rejected > least).float(),
         "rewards/margins": chosen - rejected,
         "logps/chosen": policy_chosen.detach(),
         "logps/rejected": policy_rejected.detach(),

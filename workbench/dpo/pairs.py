@@ -31,6 +31,8 @@ class PairTable:
     training: Sequence[int]
     held_out: Sequence[int]
     left_out: Counter[str]
+    share: float
+    """Of the prompts, which was to be held out."""
 
     def __len__(self) -> int:
         return len(self.prompts)
@@ -45,7 +47,8 @@ class PairTable:
     @property
     def remark(self) -> str:
         """Say in a sentence what is learned from and what is not."""
-        return remark("pair", len(self.training), len(self.held_out), self.left_out)
+        return remark("pair", len(self.training), len(self.held_out), self.left_out,
+                      self.share)
 
     def prompt_text(self, place: int) -> str:
         """Return the prompt of a pair as a person reads it."""
@@ -101,4 +104,5 @@ def read_table(
                           "lower Held-out prompts (held_out_prompts), or choose other pairs.")
     return PairTable(
         [prompt_ids[p] for p in kept], [sides[0][p] for p in kept], [sides[1][p] for p in kept],
-        [(asked[p].text, *readable[p].answers) for p in kept], training, held_out, left_out)
+        [(asked[p].text, *readable[p].answers) for p in kept], training, held_out, left_out,
+        held_out_share)

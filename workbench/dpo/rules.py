@@ -13,7 +13,7 @@ from workbench.learning.metrics import EVAL, HELD
 
 _LABELS = {metric.name: metric.label for metric in METRICS}
 _HELD = f"{EVAL}{ACCURACY}"
-_FAR_MARGIN, _FALLEN = 5.0, 0.2
+_FAR_MARGIN, _FAR_NATS, _FALLEN = 5.0, 50.0, 0.2
 
 
 def _not_finite(history: health.History, hp: DPOSettings) -> health.Reading:
@@ -21,16 +21,17 @@ def _not_finite(history: health.History, hp: DPOSettings) -> health.Reading:
 
 
 def _runaway(history: health.History, hp: DPOSettings) -> health.Reading:
-    """A margin of 5 is odds of 150 to 1 for the chosen completion. Log-probabilities of chosen
-    completions usually fall by a few per cent; by a fifth, it is the language that goes."""
-    margin = health.recent(history, MARGIN)
+    """A margin of 5 is odds of 150 to 1 for the chosen completion; with a small β it is never
+    reached, but 50 nats are as far. Log-probabilities of chosen completions usually fall by a few
+    per cent; by a fifth, it is the language that goes."""
+    margin, far = health.recent(history, MARGIN), min(_FAR_MARGIN, _FAR_NATS * hp.beta)
     start = health.at_start(history, CHOSEN)
     fallen = (start - health.recent(history, CHOSEN)) / max(abs(start), 1e-9)
-    share = health.both(margin / _FAR_MARGIN, fallen / _FALLEN)
-    value = f"margin {number(margin, 1)}, log π of the chosen {percent(-fallen)}"
-    limit = f"margin above {_FAR_MARGIN:g} while log π of the chosen falls by {percent(_FALLEN)}"
+    share = health.both(margin / far, fallen / _FALLEN)
+    value = f"margin {number(margin)}, log π of the chosen {percent(-fallen)}"
+    limit = f"margin above {far:g} while log π of the chosen falls by {percent(_FALLEN)}"
     return health.spoken(value, limit, share, "serious" if share > 2 else "warning", (
-        f"The margin is {margin:.1f} while the chosen completions have become "
+        f"The margin is {number(margin)} while the chosen completions have become "
         f"{percent(fallen)} less likely in nats: the policy runs away from both."))
 
 

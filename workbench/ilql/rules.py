@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from workbench import health
 from workbench.formatting import number
 from workbench.ilql.hyperparameters import ILQLSettings
@@ -9,7 +11,7 @@ from workbench.ilql.metrics import METRICS, Q_MEAN, TOTAL, Q
 from workbench.learning import rules
 
 _LABELS = {metric.name: metric.label for metric in METRICS}
-_LEAST = 0.01
+_LEAST, _NOTHING = 0.01, 4.0
 _FAR = 10.0
 """Scores are standardised: what is worth more deviations than this nobody has seen."""
 
@@ -20,13 +22,17 @@ def _not_finite(history: health.History, hp: ILQLSettings) -> health.Reading:
 
 def _diverging(history: health.History, hp: ILQLSettings) -> health.Reading:
     """Returns are standardised scores on the last token, discounted: Q has no reason to be far from
-    -3 to 3. A loss of Q that grows tenfold says the same of its aim."""
+    -3 to 3. A loss of Q that grows tenfold says the same of its aim; where the first cycle had
+    diverged already it cannot grow, but two Qs that know nothing are one deviation off each, and at
+    the last token alone: above 4 they are worse than that at every token."""
     far = abs(health.recent(history, Q_MEAN)) / _FAR
     # Where all scores are equal, it begins at 0.
-    grown = health.ratio(health.recent(history, Q), max(_LEAST, health.at_start(history, Q))) / 10
+    start = health.at_start(history, Q)
+    most = min(_NOTHING, 10 * max(_LEAST, start)) if math.isfinite(start) else _NOTHING
+    grown = health.ratio(health.recent(history, Q), most)
     share = health.either(far, grown)
     value = f"Q {number(health.recent(history, Q_MEAN))}, loss {health.recent(history, Q):.3g}"
-    limit = f"beyond ±{_FAR:g}, or 10 × the first loss"
+    limit = f"beyond ±{_FAR:g}, or a loss above {most:.3g}"
     return health.spoken(value, limit, share, "serious" if share > 3 else "warning", (
         f"Q of what was written is {number(health.recent(history, Q_MEAN))} deviations and its "
         f"loss {health.recent(history, Q):.3g}: values feed on one another."))

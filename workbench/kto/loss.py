@@ -24,7 +24,7 @@ from workbench.kto.metrics import (
     TOLD_APART,
 )
 from workbench.kto.objective import kto_loss, reference_point, told_apart
-from workbench.learning.sums import SumLoss
+from workbench.learning.sums import SumLoss, rounding
 
 
 class MarkLoss(SumLoss):
@@ -79,8 +79,9 @@ class MarkLoss(SumLoss):
             if bool(mark.any()):
                 found |= {of: rewards[mark].mean(), logps: self.sums[mark].mean()}
         if REWARD_GOOD in found and REWARD_BAD in found:
+            tie = 2 * rounding(self.sums, self.reference).max().item()
             found |= {MARGIN: found[REWARD_GOOD] - found[REWARD_BAD],
-                      TOLD_APART: told_apart(ratios, good)}
+                      TOLD_APART: told_apart(ratios, good, tie)}
         return {f"{prefix}{name}": float(number) for name, number in found.items()}
 
     @property

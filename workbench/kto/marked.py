@@ -30,6 +30,8 @@ class MarkedTable(ReadTexts):
     partners: Sequence[int]
     limit: int | None
     """How many tokens the policy reads."""
+    share: float
+    """Of the prompts, which was to be held out."""
 
     def completions(self, places: Sequence[int], device: torch.device) -> Completions:
         """Return two rows of each of some completions, (2n, T): itself, and its partner."""
@@ -85,7 +87,8 @@ class MarkedTable(ReadTexts):
     @property
     def remark(self) -> str:
         """Say in a sentence what is learned from and what is not."""
-        return remark("completion", len(self.training), len(self.held_out), self.left_out)
+        return remark("completion", len(self.training), len(self.held_out), self.left_out,
+                      self.share)
 
 
 def read_table(
@@ -108,7 +111,7 @@ def read_table(
             "All completions are of held-out prompts, so there are none to learn from; lower "
             "Held-out prompts (held_out_prompts), or choose other completions.")
     return MarkedTable(read.texts, read.prompts, read.responses, read.left_out, training, held_out,
-                       _partners(read), policy_tokenizer.context_length)
+                       _partners(read), policy_tokenizer.context_length, held_out_share)
 
 
 def _partners(read: ReadTexts) -> list[int]:

@@ -32,7 +32,8 @@ _OF_MARKS = (
            "max(0, mean of log π(y'|x) - log π_start(y'|x))",
            "How far the policy has moved from the start policy, estimated of completions behind "
            "prompts that they do not belong to. A completion teaches most where its log-ratio is "
-           "near z: a good one has to rise more than everything does. TRL calls it kl.",
+           "near z: a good one has to rise more than everything does. It is in nats, "
+           "not times β; TRL calls it kl.",
            source=ETHAYARAJH_2024, exact=True),
     Metric(REWARD_GOOD, "Implicit reward of the good", "",
            "mean of β·(log π - log π_start) of good completions",
@@ -49,7 +50,8 @@ _OF_MARKS = (
     Metric(TOLD_APART, "Told apart", "share",
            "share of pairs of a good and a bad one whose good one has the higher log-ratio",
            "How often a good completion has become likelier than a bad one has, of all that were "
-           "drawn (the area under the ROC curve). 50% is chance; a tie counts half.",
+           "drawn (the area under the ROC curve). 50% is chance; a tie counts half, and so does "
+           "what float32 can round away: 50% before the first step.",
            absent=_ONE_KIND, of=DRAWN),
     Metric(GOOD, "log π of the good", "nats / completion", "mean of Σₜ log π(token)",
            "How likely the policy finds the good completions. It should rise, or fall little.",

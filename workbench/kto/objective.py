@@ -38,7 +38,7 @@ def kto_loss(
     return weights * (1 - (beta * sign * (log_ratios - z)).sigmoid())
 
 
-def told_apart(scores: Tensor, good: Tensor) -> float:
+def told_apart(scores: Tensor, good: Tensor, tie: float = 0.0) -> float:
     """Return how often a good completion has a higher score than a bad one, of all pairs of one
     good and one bad; a tie counts half. NaN where one kind is missing. (The area under the ROC
     curve.)
@@ -46,9 +46,10 @@ def told_apart(scores: Tensor, good: Tensor) -> float:
     Args:
         scores: (b,).
         good: (b,) bool.
+        tie: what differs by no more than this is one.
     """
     bad = scores[~good].sort().values.contiguous()
     ours = scores[good].contiguous()
-    below = torch.searchsorted(bad, ours) + torch.searchsorted(bad, ours, right=True)
+    below = torch.searchsorted(bad, ours - tie) + torch.searchsorted(bad, ours + tie, right=True)
     return (below.double().mean() / (2 * len(bad))).item() if len(bad) and len(ours) else float(
         "nan")

@@ -22,7 +22,7 @@ from workbench.learning.metrics import EVAL, HELD
 
 _LABELS = {metric.name: metric.label for metric in METRICS}
 _HELD = f"{EVAL}{TOLD_APART}"
-_FAR_MARGIN, _FALLEN = 5.0, 0.2
+_FAR_MARGIN, _FAR_NATS, _FALLEN = 5.0, 50.0, 0.2
 _SCARCE = 4.0
 """So many times as much as the other kind may one weigh."""
 
@@ -32,18 +32,19 @@ def _not_finite(history: health.History, hp: KTOSettings) -> health.Reading:
 
 
 def _runaway(history: health.History, hp: KTOSettings) -> health.Reading:
-    """A margin of 5 is odds of 150 to 1. Log-probabilities of good completions should rise; where
-    they fall by a fifth, it is the language that goes. (They are of other completions each cycle;
-    β times how far they have moved is the reward.)"""
-    margin = health.recent(history, MARGIN)
+    """A margin of 5 is odds of 150 to 1; with a small β it is never reached, but 50 nats are as
+    far. Log-probabilities of good completions should rise; where they fall by a fifth, it is the
+    language that goes. (They are of other completions each cycle; β times how far they have moved
+    is the reward.)"""
+    margin, far = health.recent(history, MARGIN), min(_FAR_MARGIN, _FAR_NATS * hp.beta)
     now, moved = health.recent(history, GOOD), health.recent(history, REWARD_GOOD) / hp.beta
     fallen = -moved / max(abs(now - moved), 1e-9)
-    share = health.both(margin / _FAR_MARGIN, fallen / _FALLEN)
+    share = health.both(margin / far, fallen / _FALLEN)
     return health.spoken(
-        f"good less bad {number(margin, 1)}, log π of the good {percent(-fallen)}",
-        f"above {_FAR_MARGIN:g} while log π of the good falls by {percent(_FALLEN)}", share,
+        f"good less bad {number(margin)}, log π of the good {percent(-fallen)}",
+        f"above {far:g} while log π of the good falls by {percent(_FALLEN)}", share,
         "serious" if share > 2 else "warning", (
-            f"The good ones are {margin:.1f} above the bad while they have become "
+            f"The good ones are {number(margin)} above the bad while they have become "
             f"{percent(fallen)} less likely in nats: the policy runs away from both."))
 
 

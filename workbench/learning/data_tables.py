@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from workbench.formatting import counted
+from workbench.formatting import counted, percent
 from workbench.learning.data_lengths import Lengths, of_all_lengths
 from workbench.models.policy_tokenizer import PolicyTokenizer, PromptError
 from workbench.models.randomness import Stream
@@ -102,11 +102,16 @@ def split_by_prompt(
     return sides
 
 
-def remark(noun: str, training: int, held_out: int | None, left_out: Counter[str]) -> str:
+def remark(
+    noun: str, training: int, held_out: int | None, left_out: Counter[str], share: float = 0.0
+) -> str:
     """Say in a sentence what is learned from and what is not; ``held_out`` is None where nothing
-    ever is."""
+    ever is, and ``share`` of the prompts were to be."""
     said = f"{counted(training, noun)} to learn from" + (
         "" if held_out is None else f", {held_out:,} held out")
+    if held_out == 0:
+        said += (f" (there are too few prompts to hold out {percent(share)} of them)" if share else
+                 " (held_out_share is 0)")
     return f"{said}; left out: {listed(left_out)}." if left_out else f"{said}."
 
 

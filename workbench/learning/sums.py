@@ -12,6 +12,16 @@ from torch import Tensor
 from workbench.learning.epochs import Tokens
 from workbench.models import ranks
 
+# A trunk's own rounding is some units in the last place of a sum.
+_UNITS = 8 * torch.finfo(torch.float32).eps
+
+
+def rounding(*sums: Tensor) -> Tensor:
+    """Return by how much numbers may differ that are sums and differences of ``sums``, (n,) each,
+    and be the same: by eight units in the last place of float32 of each. (Which rows are read side
+    by side decides on the last places.)"""
+    return _UNITS * torch.stack([part.detach().abs() for part in sums]).sum(dim=0)
+
 
 class SumLoss(ABC):
     """A :class:`workbench.learning.epochs.RowLoss` that depends on the sums S of the

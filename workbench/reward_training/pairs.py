@@ -31,6 +31,8 @@ class RowTable:
     training: Sequence[int]
     held_out: Sequence[int]
     left_out: Counter[str]
+    share: float
+    """Of the prompts, which was to be held out."""
     cut: int = 0
 
     def __len__(self) -> int:
@@ -43,7 +45,8 @@ class RowTable:
     @property
     def remark(self) -> str:
         """Say in a sentence what is learned from and what is not."""
-        said = remark("pair", len(self.training), len(self.held_out), self.left_out)
+        said = remark("pair", len(self.training), len(self.held_out), self.left_out,
+                      self.share)
         if not self.cut:
             return said
         are = "is" if self.cut == 1 else "are"
@@ -97,7 +100,7 @@ def read_table(
     return RowTable(
         [rows[i] for i in both], [exchanges[i] for i in both],
         [readable[place].margin or 0.0 for place in kept], [readable[place].by for place in kept],
-        training, held_out, left_out, sum(rows[i].cut > 0 for i in both))
+        training, held_out, left_out, held_out_share, sum(rows[i].cut > 0 for i in both))
 
 
 def exchanges_of(pair: Pair, *, chat: bool) -> tuple[Exchange, Exchange]:

@@ -132,7 +132,7 @@ def told_of(record: Mapping[str, Any], *, unjudged: bool = False) -> Told:
     answers = [_answer(name, value, prompt, implicit) for name, value in (first, second)]
     one, other = (answer if isinstance(answer, str) else answer[-1][1] for answer in answers)
     for (name, _), text in zip((first, second), (one, other), strict=True):
-        if not text.strip():
+        if not text.strip():  # nearly always one that nobody filled in
             raise UnpairedError(f'has no answer under "{name}"', _NO_ANSWER)
         check_characters(text)
     if one == other:

@@ -156,13 +156,13 @@ class Queries:
                 f"{_COMPLETION} where c.run_id = ? and c.cycle = ? and c.kind = ? "
                 "order by c.position", [run_id, cycle, kind])]
 
-    def every_completion(self, run_id: int) -> list[CompletionRecord]:
-        """Return all that a run wrote, of both kinds, by cycle."""
+    def every_rollout(self, run_id: int) -> list[CompletionRecord]:
+        """Return all that a run wrote to learn from, by cycle."""
         return [
             completion_record(row) for row in self._db.query(
-                f"{_COMPLETION} where c.run_id = ? and c.cycle <= "
-                "(select cycles from runs where id = c.run_id) order by c.cycle, c.kind, "
-                "c.position", [run_id])]
+                f"{_COMPLETION} where c.run_id = ? and c.kind = 'rollout' and c.cycle <= "
+                "(select cycles from runs where id = c.run_id) order by c.cycle, c.position",
+                [run_id])]
 
     def compared_completion(
         self, run_id: int, cycle: int, position: int

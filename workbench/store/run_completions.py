@@ -18,8 +18,9 @@ MOST = 50_000
 
 
 def scored_of_runs(store: Queries, run_ids: Iterable[int]) -> ScoredFile:
-    """Return all that runs wrote, in whichever cycle, with its scores; equal texts to one prompt
-    are one completion. There may be none.
+    """Return all that runs wrote to learn from, in whichever cycle, with its scores; equal texts to
+    one prompt are one completion. There may be none. What they wrote to be compared is never
+    learned from, by no other run either: held-out prompts are among its prompts.
 
     Args:
         run_ids: the first matter most: of :data:`MOST` completions at most.
@@ -29,7 +30,7 @@ def scored_of_runs(store: Queries, run_ids: Iterable[int]) -> ScoredFile:
     for run_id in run_ids:
         prompts = [TextPrompt(p.text, tuple((role, said) for role, said in p.messages))
                    for p in store.run_prompts(run_id)]
-        for written in store.every_completion(run_id):
+        for written in store.every_rollout(run_id):
             if not math.isfinite(written.score):
                 counts["without a score"] += 1
                 continue

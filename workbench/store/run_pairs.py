@@ -19,10 +19,11 @@ _CLOSE, _UNSCORED = "whose scores are too close", "without a score"
 
 
 def pairs_of_run(store: Queries, run_id: int, *, least: float | None = None) -> PairFile:
-    """Return the pairs of all that a run wrote, in whichever cycle: :func:`pairs_of_scored`. There
-    may be none."""
+    """Return the pairs of all that a run wrote to learn from, in whichever cycle:
+    :func:`pairs_of_scored`. There may be none. What it wrote to be compared is never learned from,
+    by no other run either."""
     return pairs_of_scored(
-        store.run_prompts(run_id), store.every_completion(run_id), least=least)
+        store.run_prompts(run_id), store.every_rollout(run_id), least=least)
 
 
 def pairs_of_scored(
@@ -33,7 +34,8 @@ def pairs_of_scored(
 
     Of each prompt the completion that scored highest stands against the one that scored lowest, the
     second highest against the second lowest, and so on: each is in one pair at most, and equal
-    texts are one completion. What cannot be told apart by its score is no pair.
+    texts are one completion. What cannot be told apart by its score is no pair. A completion
+    without words is one if it ended: an end token alone is what a policy may write.
 
     Args:
         prompts: those that the completions are of, by their positions.
@@ -44,7 +46,7 @@ def pairs_of_scored(
     for completion in completions:
         if not math.isfinite(completion.score):
             counts[_UNSCORED] += 1
-        elif completion.text.strip():
+        elif completion.text.strip() or completion.ended:
             by_prompt[completion.prompt].setdefault(completion.text, completion)
     if least is None:
         scores = [c.score for found in by_prompt.values() for c in found.values()]

@@ -105,6 +105,6 @@ def _text(name: str, value: Any) -> str:
         if not turns or turns[-1].role != "assistant":
             raise UnpairedError(f'has a "{name}" whose last turn is not the assistant\'s', _NO_TEXT)
         text = turns[-1].content
-    if not text:
+    if not text:  # nearly always one that nobody filled in, not an end token alone
         raise UnpairedError(f'has an empty "{name}"', _NO_TEXT)
     return text

@@ -86,7 +86,8 @@ def pairs_from_run(store: Queries, run_id: int, *, least: float | None = None) -
     if not found.pairs:
         left = dict(found.counts)
         raise DataError(
-            f"{run.name} has no scored completions to make pairs of; choose another run."
+            f"{run.name} has no scored completions to make pairs of (what a run wrote to be "
+            "compared is never learned from); choose another run."
             if not left or set(left) == {"without a score"} else
             f"{run.name} has no two completions of one prompt whose scores are far enough apart to "
             "make a pair; choose a run with more completions of each prompt.")

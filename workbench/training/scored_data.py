@@ -68,8 +68,8 @@ def scored_from_runs(
     found = scored_of_runs(store, [run.id for run in runs])
     if not found.texts:
         raise DataError(
-            f"{named} {'has' if len(runs) == 1 else 'have'} no scored completions to learn from; "
-            "choose another run.")
+            f"{named} {'has' if len(runs) == 1 else 'have'} no scored completions to learn from "
+            "(what a run wrote to be compared is never learned from); choose another run.")
     return ScoredData(f"Completions of {named}", found.texts, found.summary)
 
 
