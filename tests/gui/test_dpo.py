@@ -168,10 +168,12 @@ def test_a_run_on_the_bundled_pairs(qapp: QApplication, home: Path, tmp_path: Pa
         assert reading is not None
         assert (list(reading.cycles), reading.cycle) == ([1, 2], 2)
         assert [len(spread.cycles) for spread in reading.spreads] == [2] * 5
-        # Its completions make pairs for the next.
+        # It wrote none but what was compared, which the next must not learn from.
+        before = dock.data_line.text.text()
         dock.data_line.take_run(1)
         await until(lambda: not dock.data_line.reading)
-        assert dock.data_line.text.text().startswith("Pairs of Run 1 (")
+        assert "compared is never learned from" in window.toast.text
+        assert dock.data_line.text.text() == before
 
     with few_bundled_pairs(tmp_path):
         play(qapp, home, scenario)

@@ -86,8 +86,9 @@ def pairs_from_run(store: Queries, run_id: int, *, least: float | None = None) -
     if not found.pairs:
         left = dict(found.counts)
         raise DataError(
-            f"{run.name} has no scored completions to make pairs of (what a run wrote to be "
-            "compared is never learned from); choose another run."
+            f"{run.name} has no two scored completions of one prompt to make a pair of (what a run "
+            "wrote to be compared is never learned from); choose one with more cycles, or with "
+            "several completions of each prompt."
             if not left or set(left) == {"without a score"} else
             f"{run.name} has no two completions of one prompt whose scores are far enough apart to "
             "make a pair; choose a run with more completions of each prompt.")
