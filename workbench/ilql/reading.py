@@ -66,6 +66,7 @@ def read_tokens(
             others[BEFORE][at] = divide_by_temperature(
                 logits, settings.temperature).log_softmax(-1).gather(-1, likeliest)
             others[BETTER][at] = q.gather(-1, likeliest) - values.unsqueeze(-1)
+            del logits, steered, q  # before the next are made
 
     logprobs, _ = read_chances(
         policy, completions, temperature=settings.temperature,

@@ -15,6 +15,7 @@ from workbench.learning.memory import (
     at_once,
     held,
     reading,
+    uneven,
     updating,
 )
 from workbench.learning.workload import Phases, Workload
@@ -49,7 +50,8 @@ class Lengths:
         self, count: int, tokens: int, batching: Batching, *, each: int = 1, together: int = 1
     ) -> list[tuple[int, int, int]]:
         """Return rows, width and tokens of completions of the micro-batches of at most ``tokens``
-        that ``count`` of them make, each with ``each`` rows, of all lengths in equal shares."""
+        that ``count`` of them make, each with ``each`` rows, of all lengths in equal shares; and
+        of the fullest that they make where most are rather long."""
         known = self.rows
         chosen = [known[i * len(known) // count] for i in range(count) for _ in range(each)]
         shapes, first = [], 0
@@ -58,7 +60,10 @@ class Lengths:
             part = chosen[first : first + rows]
             shapes.append((rows, width, round(sum(completion for _, completion in part))))
             first += rows
-        return shapes
+        fed, completion = known[len(known) // 4]
+        rows = 1 if batching is Batching.SINGLE else max(
+            together, min(count * each, tokens // fed))
+        return [*shapes, (rows, fed, round(rows * completion))]
 
 
 def of_all_lengths(items: Sequence[T], length: Callable[[T], int]) -> list[T]:
@@ -94,14 +99,18 @@ class ReferencedMemory(DataMemory[S], Generic[S]):
         costs, batching = models.costs(hp), models.capabilities.reading
         longest = lengths.shapes(len(lengths.rows), at_once(models, hp), batching, each=2)
         read = max(reading(models, costs, *shape) for shape in longest)
+        shapes = lengths.shapes(
+            hp.batch_size, at_once(models, hp), batching, each=each, together=each)
         # The update comes first and needs most.
         working: Phases = {
-            Phase.UPDATING: updating(models, costs, hp, lengths.shapes(
-                hp.batch_size, at_once(models, hp), batching, each=each, together=each)),
+            Phase.UPDATING: updating(models, costs, hp, shapes),
             Phase.EVALUATING: {"Reading": read},
             Phase.COMPARING: self.comparing(costs, hp),
         }
-        return {phase: alone(models, self.held(hp), parts) for phase, parts in working.items()}
+        phases = {phase: alone(models, self.held(hp), parts) for phase, parts in working.items()}
+        phases[Phase.UPDATING]["Allocator"] += uneven(
+            costs, max(tokens for *_, tokens in shapes), models.device, learns=not hp.lora_rank)
+        return phases
 
     def measured_as(self, phase: Phase) -> Phase:
         """Return the phase that stands for one in which memory ran out."""

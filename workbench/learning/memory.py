@@ -33,6 +33,10 @@ _TOKEN_BYTES = 64
 # their sums in double precision; the first three stay until the next token replaces them.
 _CHOOSING, _CHOSEN = 6, 3
 
+# So many logits of a chunk are lost in a heap (measured), where they are larger than what else
+# comes and goes.
+_LOST, _SETTLED = 2, 8 << 20
+
 Parts = dict[str, int]
 
 
@@ -132,6 +136,14 @@ def with_allocator(
         phases[phase] = there | parts | {"Allocator": BUFFERS + lost}
         before += used
     return phases
+
+
+def uneven(costs: PolicyCosts, tokens: int, device: torch.device, *, learns: bool) -> int:
+    """Return what a CPU's heap loses in an update on texts of all lengths, whose largest
+    micro-batch has ``tokens`` of completions: the logits of a large vocabulary are its largest
+    tensors by far, small ones settle where they lay, and the next are laid elsewhere."""
+    logits = FLOAT * costs.vocabulary * chunk(costs, tokens, device, learns=learns)
+    return _LOST * max(0, logits - _SETTLED) if device.type == "cpu" else 0
 
 
 def alone(models: Footprint[S], there: Parts, parts: Parts) -> Parts:
