@@ -9,7 +9,10 @@ embedding and head P_o.
 held for its log-probabilities, 4; a reward model 2. Replicated, each process has all of that.
 Sharded (PyTorch's FSDP2, a layer a unit), each has 1/N of P_l, all of P_o, and the reward model
 whole. With LoRA of rank r only matrices of (in, r) and (r, out) beside each matrix of the layers
-learn, and the start policy is the policy without them.
+learn, and the start policy is the policy without them. Before it is shared out, the policy and its
+copy, the start policy, lie whole on each GPU (8 P, or 4 P with LoRA), and each process has loaded
+it in its node's own memory (4 P), where it also gathers a checkpoint of weights and moments (12
+bytes).
 
 While it learns, autocast keeps the layers' weights in bfloat16 (2 P_l) to the end of the forward
 pass, or, where no gradient is asked of them (LoRA) and layers are checkpointed, those of one
@@ -122,6 +125,8 @@ DEVICES = {
     "a100": Device(80e9, 312e12, 2.039e12, 300e9, 8 * 25e9),
 }
 NODE = 8
+HOST = 2e12
+"""A node's own memory (DGX H100 user guide)."""
 ROOM = 0.9
 """Of the memory: the rest are kernels' own and what the allocator cannot use."""
 
@@ -218,6 +223,23 @@ def held(shape: Shape, plan: Plan, gpus: int, sharded: bool) -> Parts:
         "Start policy": weights if plan.way.reference and not plan.lora else 0,
         "Reward model": HALF * plan.reward if plan.way.writes else 0,
     }
+
+
+def beginning(shape: Shape, plan: Plan) -> Parts:
+    """Return the bytes of a process before weights are shared out: all of each model."""
+    return {
+        "Weights": FLOAT * (shape.parameters + (shape.adapters(plan.lora) if plan.lora else 0)),
+        "Start policy": FLOAT * shape.parameters if plan.way.reference and not plan.lora else 0,
+        "Reward model": HALF * plan.reward if plan.way.writes else 0,
+    }
+
+
+def of_node(shape: Shape, plan: Plan, gpus: int, sharded: bool) -> float:
+    """Return the bytes of a node's own memory: each process loads the model there, and of one that
+    is sharded each gathers what a checkpoint holds."""
+    together = min(gpus, NODE)
+    loading = together * FLOAT * shape.parameters
+    return max(loading, (together if sharded else 1) * 3 * FLOAT * sum(learns(shape, plan)))
 
 
 def activations(shape: Shape, plan: Plan) -> float:
@@ -365,7 +387,7 @@ def worst(
     shape: Shape, plan: Plan, gpus: int, device: Device, sharded: bool
 ) -> tuple[Mapping[str, float], float]:
     """Return the parts of the phase that takes most, and their sum."""
-    parts = max(updating(shape, plan, gpus, sharded),
+    parts = max(beginning(shape, plan), updating(shape, plan, gpus, sharded),
                 writing(shape, plan, gpus, device, sharded), key=lambda p: sum(p.values()))
     return parts, sum(parts.values())
 
@@ -387,6 +409,9 @@ def ends(shape: Shape, plan: Plan, gpus: int, device: Device, shares: Shares, sh
         found.append(f"It does not fit: {most / 1e9:.0f} GB of {device.memory / 1e9:.0f}; the "
                      f"largest parts are {large[0]} ({parts[large[0]] / 1e9:.0f}) and {large[1]} "
                      f"({parts[large[1]] / 1e9:.0f}).")
+    if (node := of_node(shape, plan, gpus, sharded)) > HOST:
+        found.append("The processes of a node load the model, or gather a checkpoint, in "
+                     f"{node / 1e12:.1f} TB of its own memory.")
     if gpus > plan.batch * plan.way.rows:
         found.append(f"{gpus - plan.batch * plan.way.rows} processes have no row of a batch.")
     if sharded and not gathers_whole(shape, plan, gpus, device):

@@ -20,6 +20,7 @@ from gpu_costs import (
     Plan,
     Shape,
     Shares,
+    beginning,
     ends,
     fits,
     held,
@@ -40,7 +41,8 @@ def described(
     lines = [f"{shape.parameters / 1e9:.3g} billion parameters ({shape.layers} layers, width "
              f"{shape.width}, vocabulary {shape.vocabulary:,}), {gpus} GPUs, "
              f"{'sharded' if sharded else 'replicated'}"]
-    for name, parts in (("learns", updating(shape, plan, gpus, sharded)),
+    for name, parts in (("begins", beginning(shape, plan)),
+                        ("learns", updating(shape, plan, gpus, sharded)),
                         ("writes", writing(shape, plan, gpus, device, sharded))):
         lines.append(f"\nGB of a process while it {name}: {sum(parts.values()) / 1e9:.1f}")
         lines += [f"  {part:22}{size / 1e9:10.2f}" for part, size in parts.items() if size]
@@ -53,25 +55,31 @@ def described(
     return "\n".join([*lines, "", *ends(shape, plan, gpus, device, shares, sharded)])
 
 
+def with_reward(plan: Plan, shape: Shape) -> Plan:
+    """Return the plan with the size of its reward model, where that was not said."""
+    return plan if plan.reward is not None else replace(plan, reward=min(shape.parameters, 8e9))
+
+
 def table(plans: Mapping[str, Plan], device: Device, shares: Shares, sharding: str) -> str:
     """Return the table of models of 1, 8 and 70 billion parameters on 1, 8, 64 and 512 GPUs."""
-    lines = ["| parameters | GPUs | | held GB | learns GB | writes GB | fits | sent GB | write s | "
-             "score s | update s | compare s | cycle s |",
-             "|---|---:|---|" + "---:|" * 3 + "---|" + "---:|" * 6]
+    lines = ["| parameters | GPUs | | held GB | begins GB | learns GB | writes GB | fits | "
+             "sent GB | write s | score s | update s | compare s | cycle s |",
+             "|---|---:|---|" + "---:|" * 4 + "---|" + "---:|" * 6]
     for shape in SHAPES:
         for gpus in (1, 8, 64, 512):
             for name, plan in plans.items():
-                plan = replace(plan, reward=min(shape.parameters, 8e9))
+                plan = with_reward(plan, shape)
                 shared = is_sharded(shape, plan, gpus, device, sharding)
                 sizes = [sum(parts.values()) / 1e9 for parts in (
-                    held(shape, plan, gpus, shared), updating(shape, plan, gpus, shared),
+                    held(shape, plan, gpus, shared), beginning(shape, plan),
+                    updating(shape, plan, gpus, shared),
                     writing(shape, plan, gpus, device, shared))]
                 good = fits(shape, plan, gpus, device, shared)
                 moved = sum(traffic(shape, plan, gpus, device, shared).values()) / 1e9
                 times = seconds(shape, plan, gpus, device, shares, shared).values()
                 how = f"{name}{'sharded' if shared else 'replicated'}"
                 lines.append(
-                    f"| {shape.parameters / 1e9:.0f} B | {gpus} | {how} | "
+                    f"| {int(shape.parameters / 1e9)} B | {gpus} | {how} | "
                     + " | ".join(f"{size:.0f}" for size in sizes)
                     + f" | {'yes' if good else 'no'} | {moved:,.0f} | "
                     + " | ".join(f"{t:,.1f}" if good else "–" for t in times) + " |")
@@ -113,8 +121,7 @@ def main() -> None:
         return
     shape = shape_of(options.parameters, **{
         name: known[name] for name in ("layers", "width", "vocabulary", "keys")})
-    if options.reward is None:
-        plan = replace(plan, reward=min(shape.parameters, 8e9))
+    plan = with_reward(plan, shape)
     print(described(shape, plan, options.gpus, device, shares, options.sharding))
 
 

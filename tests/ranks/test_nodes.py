@@ -68,6 +68,17 @@ def two_nodes(homes: Sequence[Path], *said: str) -> Iterator[list[subprocess.Pop
             agent.wait()
 
 
+def after_cycle(agents: Sequence[subprocess.Popen[str]], number: int) -> list[psutil.Process]:
+    """Wait until the first has told of a cycle; return the process that computes on each node."""
+    assert agents[0].stdout is not None
+    for line in agents[0].stdout:
+        if line.startswith("cycle") and line.split()[1].startswith(f"{number}/"):
+            break
+    children = [psutil.Process(agent.pid).children() for agent in agents]
+    assert [len(found) for found in children] == [1, 1]
+    return [found[0] for found in children]
+
+
 def metrics(home: Path) -> dict[int, dict[str, float]]:
     """Return those of the first run, but for what was measured in seconds."""
     store = Store(home)
@@ -102,16 +113,11 @@ def test_ctrl_c_at_the_first_node_ends_both_with_a_checkpoint(
 ) -> None:
     homes = tmp_path / "first", tmp_path / "second"
     with two_nodes(homes, *words(models, 100_000)) as agents:
-        first = agents[0].stdout
-        assert first is not None
-        assert any(line.split()[:1] == ["cycle"] and line.split()[1].startswith("2/")
-                   for line in first)
-        computing = [psutil.Process(agent.pid).children(recursive=True) for agent in agents]
-        assert all(computing)
+        computing = after_cycle(agents, 2)
         os.kill(agents[0].pid, signal.SIGINT)
         said = [agent.communicate(timeout=SECONDS)[0] for agent in agents]
         assert "Go on with: ppo-workbench resume 1" in said[0]
-        assert not psutil.wait_procs([*computing[0], *computing[1]], timeout=SECONDS)[1]
+        assert not psutil.wait_procs(computing, timeout=SECONDS)[1]
     assert not homes[1].exists()
     store = Store(homes[0])
     try:
@@ -121,3 +127,23 @@ def test_ctrl_c_at_the_first_node_ends_both_with_a_checkpoint(
         assert [c.cycle for c in store.checkpoints.all(1)][-1] == run.cycles
     finally:
         store.close()
+
+
+def test_where_the_second_node_loses_its_process_both_end_and_the_run_goes_on_alone(
+    models: Path, tmp_path: Path
+) -> None:
+    homes = tmp_path / "first", tmp_path / "second"
+    with two_nodes(homes, *words(models, 100_000)) as agents:
+        computing = after_cycle(agents, 2)
+        computing[1].kill()
+        said = [agent.communicate(timeout=SECONDS)[0] for agent in agents]
+        assert "Process 2 of 2 is gone: it was killed" in said[0]
+        assert all(agent.returncode for agent in agents)
+        assert not psutil.wait_procs(computing, timeout=SECONDS)[1]
+    done = max(metrics(homes[0]))
+    on = subprocess.run(
+        [sys.executable, "-m", "workbench", "resume", "1", "--processes", "1", "--cycles",
+         str(done + 1), "--home", str(homes[0])],
+        env=environment(), capture_output=True, text=True, timeout=SECONDS, check=False)
+    assert on.returncode == 0, on.stderr
+    assert max(metrics(homes[0])) == done + 1

@@ -13,10 +13,12 @@ from benchmarks.gpu_costs import (
     Shape,
     Shares,
     activations,
+    beginning,
     ends,
     held,
     is_sharded,
     learns,
+    of_node,
     on_links,
     seconds,
     sent,
@@ -72,6 +74,15 @@ def test_a_replicated_process_holds_all_and_a_sharded_one_its_part_of_the_layers
     assert held(TOY, PLAN, 4, sharded=True) == {
         "Weights": 4 * (50 + 40), "AdamW": 8 * (50 + 40), "Start policy": 4 * (50 + 40),
         "Reward model": 100}
+
+
+def test_before_weights_are_shared_out_each_process_has_all():
+    assert beginning(TOY, PLAN) == {"Weights": 960, "Start policy": 960, "Reward model": 100}
+    assert sum(beginning(TOY, replace(PLAN, lora=3)).values()) == pytest.approx(
+        4 * (240 + TOY.adapters(3)) + 100)
+    assert of_node(TOY, PLAN, 64, sharded=True) == 8 * 12 * 240
+    assert of_node(TOY, PLAN, 64, sharded=False) == 8 * 4 * 240
+    assert of_node(TOY, PLAN, 1, sharded=False) == 12 * 240
 
 
 def test_checkpointing_keeps_an_input_a_layer_and_all_of_one():
@@ -152,6 +163,7 @@ def test_weights_are_shared_out_only_where_they_do_not_fit_and_what_is_wrong_is_
     assert "It does not fit" in said
     assert "448 processes have no row" in said
     assert "for every token" in said
+    assert "6.8 TB of its own memory" in said
 
 
 def test_the_script_says_what_it_found():
