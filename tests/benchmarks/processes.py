@@ -2,8 +2,11 @@
 
 The same run is trained by one process with all threads and by several that have as many between
 them. They take turns, in pairs in either order (1 2, 2 1, ...), so that a busy machine slows both;
-each pair gives a ratio of their median cycles. The first cycle of each run warms up. Memory is the
-most that each process had resident (VmHWM, Linux), libraries included.
+each pair gives a ratio of their median cycles. The first cycle of each run warms up. Beside the
+seconds stand those of the processor, of all threads and processes together: what is computed in
+vain shows there however busy the machine is, best against one process of one thread (``--threads-
+of-one 1``), whose threads wait for none. Memory is the most that each process had resident (VmHWM,
+Linux), libraries included.
 
     python tests/benchmarks/processes.py --policy FOLDER --reward FOLDER --prompts FILE
     python tests/benchmarks/processes.py --shape 124m --batch 16 --cycles 3    # random weights
@@ -20,9 +23,9 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -34,9 +37,11 @@ ROOT = Path(__file__).parents[2]
 
 @dataclass
 class Found:
-    """Of one run: seconds of its cycles but the first, and the peak of each process in bytes."""
+    """Of one run: seconds of its cycles but the first and of the processor in them, and the peak
+    of each process in bytes."""
 
     seconds: list[float]
+    processor: list[float]
     peaks: list[int]
 
     @property
@@ -44,10 +49,14 @@ class Found:
         """The median cycle."""
         return statistics.median(self.seconds)
 
+    def told(self) -> str:
+        """Both medians."""
+        return f"{self.cycle:.3f} s, processor {statistics.median(self.processor):.3f} s"
+
 
 def train(words: list[str], processes: int, threads: int) -> Found:
     """Train in so many processes of so many threads each."""
-    seconds, peaks = [], {}
+    seconds, used, peaks = [], [], {}
     with tempfile.TemporaryDirectory() as home, subprocess.Popen(
             [sys.executable, "-m", "workbench", "train", "--json", "--home", home, *words,
              "--processes", str(processes), "--threads", str(threads)],
@@ -59,21 +68,25 @@ def train(words: list[str], processes: int, threads: int) -> Found:
             if "seconds" in told:
                 seconds.append(told["seconds"])
                 with suppress(psutil.NoSuchProcess, FileNotFoundError):  # the last cycle's line
-                    peaks |= dict(_peaks(started.pid, processes))
+                    computing = _computing(started.pid, processes)
+                    used.append(sum(sum(p.cpu_times()[:2]) for p in computing))
+                    peaks |= {p.pid: _peak(p) for p in computing}
     if started.returncode:
         raise SystemExit(f"training in {processes} processes ended with {started.returncode}")
-    return Found(seconds[1:], list(peaks.values()))
+    return Found(seconds[1:], [b - a for a, b in pairwise(used)], list(peaks.values()))
 
 
-def _peaks(pid: int, processes: int) -> Iterator[tuple[int, int]]:
-    """Yield the peaks of the processes that compute, in their order."""
+def _computing(pid: int, processes: int) -> list[psutil.Process]:
+    """Return the processes that compute, in their order."""
     started = psutil.Process(pid)
-    computing = [started] if processes == 1 else sorted(
+    return [started] if processes == 1 else sorted(
         (child for child in started.children() if "RANK" in child.environ()),
         key=lambda child: int(child.environ()["RANK"]))
-    for process in computing:
-        status = Path(f"/proc/{process.pid}/status").read_text()
-        yield process.pid, 1024 * int(status.partition("VmHWM:")[2].split()[0])
+
+
+def _peak(process: psutil.Process) -> int:
+    status = Path(f"/proc/{process.pid}/status").read_text()
+    return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
 
 def made(shape: str, folder: Path) -> list[str]:
@@ -97,6 +110,7 @@ def main() -> None:
     parser.add_argument("--algorithm", default="ppo")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--threads", type=int, default=1, help="of each")
+    parser.add_argument("--threads-of-one", type=int, help="default: as many as all have")
     parser.add_argument("--cycles", type=int, default=6)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--pairs", type=int, default=3)
@@ -104,6 +118,7 @@ def main() -> None:
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE")
     options = parser.parse_args()
     number, threads = options.processes, options.threads
+    all_threads = options.threads_of_one or number * threads
     settings = [f"num_cycles={options.cycles}", f"batch_size={options.batch}", *options.set]
     words = ["--algorithm", options.algorithm,
              *(part for setting in settings for part in ("--set", setting))]
@@ -118,7 +133,7 @@ def main() -> None:
             words += made(options.shape, Path(folder))
 
         def one() -> None:
-            of_one.append(train(words, 1, number * threads))
+            of_one.append(train(words, 1, all_threads))
 
         def several() -> None:
             of_several.append(train([*words, *shared], number, threads))
@@ -127,11 +142,11 @@ def main() -> None:
             for turn in (one, several) if pair % 2 == 0 else (several, one):
                 turn()
             ratios.append(of_one[-1].cycle / of_several[-1].cycle)
-            print(f"cycle of 1 x {number * threads}: {of_one[-1].cycle:.3f} s, of {number} x "
-                  f"{threads}: {of_several[-1].cycle:.3f} s, speed {ratios[-1]:.3f}, load "
+            print(f"cycle of 1 x {all_threads}: {of_one[-1].told()}; of {number} x {threads}: "
+                  f"{of_several[-1].told()}; speed {ratios[-1]:.3f}, load "
                   f"{os.getloadavg()[0]:.1f}", flush=True)
     print(f"{number} processes of {threads} thread(s) compute at {statistics.median(ratios):.3f} "
-          f"of the speed of one of {number * threads} ({min(ratios):.3f} to {max(ratios):.3f}, "
+          f"of the speed of one of {all_threads} ({min(ratios):.3f} to {max(ratios):.3f}, "
           f"{options.pairs} pairs). Peak of the one: {_size(max(f.peaks[0] for f in of_one))}; of "
           f"each: {', '.join(_size(max(f.peaks[i] for f in of_several)) for i in range(number))}.")
 
