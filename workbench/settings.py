@@ -184,6 +184,13 @@ class Settings(BaseModel):
         "Changes no number beyond rounding.",
         ge=1, le=1024, live=False, advanced=True, placement=True,
     )
+    sharding: Literal["auto", "replicate", "shard"] = declare(
+        "auto", "Sharding", "Models",
+        "With several processes: each holds all weights (replicate), or its part of those of the "
+        "layers, with their gradients and the optimiser's state (shard, PyTorch's FSDP2), which "
+        "takes less memory and more time. Auto shares them out only where they would not fit.",
+        live=False, advanced=True, placement=True, only_with=("processes", True),
+    )
 
     # -- completions
     batch_size: int = declare(

@@ -22,6 +22,7 @@ from workbench.models.phases import Phase
 from workbench.models.policy import Policy
 from workbench.models.randomness import mini_batches
 from workbench.models.sampling import Completions
+from workbench.models.sharding import gradient_length, shorten_gradients
 from workbench.models.token_statistics import token_statistics
 from workbench.settings import Settings
 
@@ -159,8 +160,7 @@ class Epochs:
                 means = {"epoch": float(epoch)} | found
                 # This gradient is not applied any more.
                 stopped = enough(means)
-                norm = torch.nn.utils.clip_grad_norm_(
-                    parameters, plan.max_grad_norm or float("inf"))
+                norm = shorten_gradients(parameters, plan.max_grad_norm or float("inf"))
                 log.append(means | {"grad_norm": norm.item(), "applied": float(not stopped)})
                 if not math.isfinite(log[-1]["grad_norm"]):  # nor would Adam's state be, ever again
                     raise NotFiniteError(
@@ -189,8 +189,7 @@ class Epochs:
                 self._accumulate(chosen, 0)
                 parameters = [p for group in optimizer.param_groups for p in group["params"]]
                 ranks.sum_gradients(parameters)
-                found = [p.grad for p in parameters if p.grad is not None]
-                return torch.nn.utils.get_total_norm(found).item()
+                return gradient_length(parameters).item()
         finally:
             self._loss = usual
             optimizer.zero_grad(set_to_none=True)

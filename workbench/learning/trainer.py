@@ -218,7 +218,7 @@ class Trainer(ABC, Generic[S]):
         self._trainable.begin(
             placement_on(self.policy.device, settings.precision), lora_rank=settings.lora_rank,
             value_source=value_source, gradient_checkpointing=settings.gradient_checkpointing,
-            has_values=self.has_values(settings))
+            has_values=self.has_values(settings), sharding=settings.sharding)
 
     def _begun(self, settings: S, value_source: Any) -> None:
         """Make what else a run begins with, before its optimiser."""

@@ -18,6 +18,7 @@ from workbench.models.device import tokens_at_once
 from workbench.models.kernels import cast_weights, packed_weights
 from workbench.models.kv_cache import can_be_fixed, make_cache, make_fixed_cache
 from workbench.models.policy import Policy
+from workbench.models.sharding import gathered, is_shared_out
 
 Choose = Callable[[Tensor, Tensor, Tensor], Tensor]
 """``choose(hidden, rows, t)`` returns the (n,) tokens that come next.
@@ -392,7 +393,8 @@ def make_decoder(
     """
     if (
         policy.device.type == "cuda" and length >= _STEPS_WORTH_A_RECORDING
-        and policy.model not in _not_recordable and steps_can_be_alike(policy)
+        and policy.model not in _not_recordable and not is_shared_out(policy.model)
+        and steps_can_be_alike(policy)
         # What transformers says of models that ask for no value on their way.
         and getattr(policy.model, "_can_compile_fullgraph", False)
     ):
@@ -421,17 +423,19 @@ def make_growing(
 
 
 @contextlib.contextmanager
-def inference_weights(policy: Policy) -> Iterator[None]:
+def inference_weights(policy: Policy, *, whole: bool = True) -> Iterator[None]:
     """Let many tokens be written with the weights as they are, in the policy's precision.
 
-    A CPU's matrix kernels get the weights laid out for them. On a GPU weights that autocast would
-    lower the precision of, some once and frozen ones at every step, are lowered once.
+    Those that ranks share out are gathered first, unless ``whole`` is false. A CPU's matrix kernels
+    get the weights laid out for them. On a GPU weights that autocast would lower the precision of,
+    some once and frozen ones at every step, are lowered once.
     """
     model, dtype = policy.model, policy.placement.dtype
     if policy.device.type == "cuda" and dtype != torch.float32:
         # A recording must not use what autocast has kept: it is freed when the context ends.
-        with torch.autocast("cuda", dtype=dtype, cache_enabled=False), cast_weights(model, dtype):
+        with gathered(model, whole), torch.autocast(
+                "cuda", dtype=dtype, cache_enabled=False), cast_weights(model, dtype):
             yield
     else:
-        with policy.autocast(), packed_weights(model, dtype):
+        with gathered(model, whole), policy.autocast(), packed_weights(model, dtype):
             yield

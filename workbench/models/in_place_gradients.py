@@ -19,6 +19,7 @@ from transformers.pytorch_utils import Conv1D
 
 from workbench.models.device import Placement
 from workbench.models.kernels import linear
+from workbench.models.sharding import is_part
 
 # Entries of a weight from which on that is worth a function in Python each way.
 _LARGE = 1 << 19
@@ -51,8 +52,8 @@ def in_place_gradients(model: nn.Module) -> Iterator[None]:
 
 def _suits(layer: Any) -> bool:
     weight = layer.weight
-    return (weight.requires_grad and weight.numel() >= _LARGE and weight.device.type == "cpu"
-            and weight.dtype == torch.float32)
+    return (weight.requires_grad and not is_part(weight) and weight.numel() >= _LARGE
+            and weight.device.type == "cpu" and weight.dtype == torch.float32)
 
 
 def _linear(layer: nn.Linear, x: Tensor) -> Tensor:

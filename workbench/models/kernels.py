@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from transformers.activations import FastGELUActivation, NewGELUActivation
 from transformers.pytorch_utils import Conv1D
 
@@ -69,7 +70,7 @@ def packed_weights(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
     Args:
         dtype: of the products: float32, or what autocast would use.
     """
-    layers: list[Any] = [m for m in model.modules() if type(m) in (nn.Linear, Conv1D)]
+    layers = _plain_layers(model)
     size = sum(layer.weight.numel() for layer in layers) * dtype.itemsize
     if not _can_pack(layers, dtype) or size > _PACKED_BYTES_AT_MOST:
         yield
@@ -84,6 +85,12 @@ def packed_weights(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
             layer.__dict__.pop("forward", None)
         if size > _PACKED_BYTES_KEPT:
             return_freed_memory()
+
+
+def _plain_layers(model: nn.Module) -> list[Any]:
+    """Return the linear layers whose weights are here, whole."""
+    return [m for m in model.modules()
+            if type(m) in (nn.Linear, Conv1D) and not isinstance(m.weight, DTensor)]
 
 
 def _can_pack(layers: list[Any], dtype: torch.dtype) -> bool:
@@ -116,7 +123,7 @@ def cast_weights(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
 
     No gradient flows meanwhile.
     """
-    layers: list[Any] = [m for m in model.modules() if type(m) in (nn.Linear, Conv1D)]
+    layers = _plain_layers(model)
     try:
         for layer in layers:
             layer.forward = _cast(layer, dtype)

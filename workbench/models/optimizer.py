@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from workbench.models.policy import UnsupportedModelError
+from workbench.models.sharding import is_part
 
 ADAM_EPS = 1e-5
 
@@ -38,10 +39,15 @@ def make_optimizer(
     """Return AdamW (Loshchilov & Hutter 2019), or ``adamw_8bit``, whose moments are quantised in
     blocks of 256 (Dettmers et al. 2022).
 
-    Its two groups are what the policy learns and what values alone learn, with a learning rate
+    Its groups are of what the policy learns and of what values alone learn, with a learning rate
     each (:func:`set_rates`).
     """
-    parameters = [{"params": list(policy)}, {"params": list(values)}]
+    parameters = [
+        {"params": some, "of_values": of_values}
+        for found, of_values in ((list(policy), False), (list(values), True))
+        # PyTorch's kernels take whole parameters, or parts that ranks share, not both at once.
+        for some in ([p for p in found if not is_part(p)], [p for p in found if is_part(p)])
+        if some or not found]
     if kind == "adamw_8bit":
         from bitsandbytes.optim import AdamW8bit
 
@@ -52,8 +58,8 @@ def make_optimizer(
 
 def set_rates(optimizer: torch.optim.Optimizer, policy: float, values: float) -> None:
     """Set the learning rates of both groups."""
-    for group, rate in zip(optimizer.param_groups, (policy, values), strict=True):
-        group["lr"] = rate
+    for group in optimizer.param_groups:
+        group["lr"] = values if group["of_values"] else policy
 
 
 def state_bytes(kind: str, parameters: int) -> int:

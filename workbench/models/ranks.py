@@ -23,6 +23,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 from torch.distributed.distributed_c10d import Store
+from torch.distributed.tensor import DTensor
 
 from workbench import processes
 
@@ -142,9 +143,15 @@ def sum_gradients(parameters: Sequence[torch.nn.Parameter]) -> None:
     """Sum over ranks what each has found of the gradients of its rows."""
     if count() == 1:
         return
+    for parameter in parameters:
+        if isinstance(parameter.grad, DTensor):
+            # FSDP has summed them as they came, and divided by the number of ranks; a loss here is
+            # divided by the tokens of all ranks already.
+            parameter.grad.to_local().mul_(count())
     there = torch.tensor([p.grad is not None for p in parameters], dtype=torch.long)
     dist.all_reduce(there, group=_host_group)
-    learned = [p for p, found in zip(parameters, there.tolist(), strict=True) if found]
+    learned = [p for p, found in zip(parameters, there.tolist(), strict=True)
+               if found and not isinstance(p, DTensor)]
     for parameter in learned:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)

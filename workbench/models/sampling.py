@@ -17,6 +17,7 @@ from workbench.models.decoders import Writer, inference_weights, make_decoder
 from workbench.models.device import widest_float
 from workbench.models.phases import Phase
 from workbench.models.policy import Policy
+from workbench.models.sharding import fits_whole, is_shared_out
 from workbench.stop_strings import Stopped
 
 _IMPOSSIBLE = -1e30
@@ -158,6 +159,11 @@ def sample(
     """
     device, length = policy.device, uniforms.shape[1]
     own = own_rows(prompts)
+    whole = not is_shared_out(policy.model) or fits_whole(policy.model)
+    # Layers are gathered one by one then, by all ranks alike: who has nothing to do writes along.
+    along = not whole
+    idle = along and not own
+    own = own or ([0] if idle else [])
     mine = [prompts[row] for row in own]
     places = torch.tensor(own, dtype=torch.long, device=device)
     all_mine = len(own) == len(prompts)
@@ -191,19 +197,22 @@ def sample(
 
     tokens = torch.zeros(uniforms.shape, dtype=torch.long, device=device)
     ends = torch.zeros(len(prompts), 1, dtype=torch.long, device=device)
-    with inference_weights(policy), contextlib.ExitStack() as stack:
+    with inference_weights(policy, whole=whole), contextlib.ExitStack() as stack:
         writer = stack.enter_context(closing(
             decoder(policy, mine, length, choose, eos_ids))) if mine else None
         for t in range(length):
-            going = writer is not None and (not t or writer.drop_ended())
+            going = writer is not None and not idle and (not t or writer.drop_ended())
             if not ranks.any_(going):
                 break
             control.step(phase, t, length)
-            if writer is not None and going:
+            if writer is not None and (going or along):
                 writer.step()
                 watch.look(writer, t)
     control.step(phase, length, length)
-    if writer is not None:
+    if idle:
+        for found in (logprobs, entropies, values, best, best_logprobs):
+            found.zero_()
+    elif writer is not None:
         tokens[places], ends[places] = writer.tokens, watch.places.to(device)
     ranks.sum_(tokens, ends, logprobs, entropies, values, best, best_logprobs)
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from workbench.models.policy import VALUE_PARTS, Policy
+from workbench.models.sharding import fill, is_part, whole
 
 
 def take(policy: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, np.ndarray]:
@@ -47,7 +48,7 @@ def put_back(
     # Each optimiser names its state in its own way.
     keys = {k.split("/", 2)[1] for k in arrays if k.startswith("optimizer/")}
     for name, parameter in trained:
-        parameter.copy_(torch.from_numpy(arrays[f"weights/{name}"]))
+        fill(parameter, torch.from_numpy(arrays[f"weights/{name}"]))
         state: dict[str, Any] = {}
         for key in keys:
             array = arrays.get(f"optimizer/{key}/{name}")
@@ -59,6 +60,9 @@ def put_back(
             else:
                 on_device = key != "step" or parameter.device.type == "cuda"
                 state[key] = value.to(parameter.device) if on_device else value
+                if key != "step" and is_part(parameter):
+                    state[key] = torch.zeros_like(parameter)
+                    fill(state[key], value)
         if state:
             optimizer.state[parameter] = state
 
@@ -79,7 +83,7 @@ def put_back_values(policy: Policy, arrays: Mapping[str, np.ndarray]) -> None:
     if {n: tuple(p.shape) for n, p in wanted} != {n: a.shape for n, a in arrays.items()}:
         raise ValueError("the values belong to another model")
     for name, parameter in wanted:
-        parameter.copy_(torch.from_numpy(arrays[name]))
+        fill(parameter, torch.from_numpy(arrays[name]))
 
 
 def _values(policy: Policy) -> list[tuple[str, Tensor]]:
@@ -95,5 +99,6 @@ def _array(value: Tensor | int) -> np.ndarray:
     """Return weights and moments as float32; a count, and what is quantised, as it is."""
     if not isinstance(value, Tensor):
         return np.asarray(value)
-    exact = value.detach().float() if value.is_floating_point() else value.detach()
+    value = whole(value.detach())
+    exact = value.float() if value.is_floating_point() else value
     return exact.cpu().contiguous().numpy()

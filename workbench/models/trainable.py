@@ -12,10 +12,12 @@ import torch
 from torch import nn
 from transformers.pytorch_utils import Conv1D
 
+from workbench.models import ranks
 from workbench.models.device import Placement
 from workbench.models.four_bit import packed_layers
 from workbench.models.merging import SHARD, save_merged
 from workbench.models.policy import Policy, UnsupportedModelError
+from workbench.models.sharding import fits_replicated, is_shared_out, shard
 
 
 class Trainable:
@@ -38,12 +40,14 @@ class Trainable:
 
     def begin(
         self, placement: Placement, *, lora_rank: int, value_source: Any,
-        gradient_checkpointing: bool, has_values: bool = True,
+        gradient_checkpointing: bool, has_values: bool = True, sharding: str = "replicate",
     ) -> Policy:
         """Return a policy to train that is the start policy, with a value head of zero if it is to
         have one.
 
         Args:
+            sharding: of several ranks: ``shard`` has them share out the weights, ``auto`` where
+                they would not fit.
             value_source: the model whose trunk a separate value model begins as; None for none.
 
         Raises:
@@ -51,6 +55,9 @@ class Trainable:
         """
         if packed_layers(self._start.model):
             _check_packed(lora_rank, value_source is self._start.model)
+        if is_shared_out(self._start):
+            raise UnsupportedModelError(
+                "The processes share out the weights of a run already; start others for another.")
         self.dismantle()
         # Before there are adapters, which it might take for its own.
         value_trunk = None if value_source is None else _copy_trunk(
@@ -64,6 +71,13 @@ class Trainable:
             model, placement, value_trunk=value_trunk, capabilities=self._start.capabilities,
             gradient_checkpointing=gradient_checkpointing, has_values=has_values)
         self.policy.freeze_unread()
+        if ranks.count() > 1 and (sharding == "shard" or (
+                sharding == "auto" and not fits_replicated(self.policy))):
+            try:
+                for part in dict.fromkeys((self.policy, self._start)):
+                    shard(part, placement.device)
+            except ValueError as error:
+                raise UnsupportedModelError(str(error)) from None
         return self.policy
 
     @contextlib.contextmanager

@@ -19,6 +19,7 @@ from workbench.models.phases import Phase
 from workbench.models.policy import Policy
 from workbench.models.randomness import Stream, mini_batches
 from workbench.models.sampling import Completions
+from workbench.models.sharding import shorten_gradients
 from workbench.ppo.hyperparameters import Hyperparameters
 from workbench.ppo.linear_values import Moments
 
@@ -98,7 +99,7 @@ def take_step(policy: Policy, optimizer: torch.optim.Optimizer, max_grad_norm: f
         NotFiniteError: it is not a number.
     """
     _, parameters = policy.trained()
-    norm = torch.nn.utils.clip_grad_norm_(parameters, max_grad_norm or float("inf"))
+    norm = shorten_gradients(parameters, max_grad_norm or float("inf"))
     if not math.isfinite(norm.item()):
         raise NotFiniteError("The gradient of the value function is not a finite number; it was "
                              "not applied. Lower the value learning rate or clip scores.")

@@ -15,6 +15,7 @@ from workbench.models.device import tokens_at_once
 from workbench.models.forward import cut_by_width
 from workbench.models.in_place_gradients import in_place_gradients
 from workbench.models.phases import Phase
+from workbench.models.sharding import shorten_gradients
 from workbench.reward_training.hyperparameters import RewardSettings
 from workbench.reward_training.model import RewardInTraining
 from workbench.reward_training.objective import bradley_terry_loss
@@ -63,8 +64,7 @@ def take_steps(
                 scores[both], losses[some] = found.detach(), lost.detach()
             parameters = [p for p in model.parameters() if p.requires_grad]
             ranks.sum_gradients(parameters)
-            norm = torch.nn.utils.clip_grad_norm_(
-                parameters, settings.max_grad_norm or float("inf"))
+            norm = shorten_gradients(parameters, settings.max_grad_norm or float("inf"))
             norms.append(norm.item())
             if not math.isfinite(norms[-1]):
                 raise NotFiniteError(

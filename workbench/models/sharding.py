@@ -1,0 +1,138 @@
+"""Weights, gradients and the optimiser's state shared out over ranks, by PyTorch's FSDP2.
+
+Each of a model's layers is a unit: of its weights a rank holds its part, and the whole only while
+the layer computes. Embeddings, the last norm and heads are whole on every rank, whose gradients
+:func:`workbench.models.ranks.sum_gradients` sums.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import psutil
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from workbench import processes
+from workbench.models import ranks
+
+
+def shard(model: nn.Module, device: torch.device) -> None:
+    """Share out the weights of a model's layers, in place, over the ranks that are together.
+
+    Raises:
+        ValueError: it has no layers that are known as such.
+    """
+    layers = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
+    inner = {id(part) for layer in layers for part in layer.modules() if part is not layer}
+    layers = [layer for layer in layers if id(layer) not in inner]
+    if not layers:
+        raise ValueError("This architecture has no layers that could be shared out over processes; "
+                         "set Sharding (sharding) to replicate.")
+    mesh = init_device_mesh(device.type, (dist.get_world_size(),))
+    for layer in layers:
+        fully_shard(layer, mesh=mesh, reshard_after_forward=True)
+
+
+def units(model: nn.Module) -> list[Any]:
+    """Return the layers whose weights are shared out."""
+    return [m for m in model.modules() if isinstance(m, FSDPModule)]
+
+
+def is_shared_out(model: nn.Module) -> bool:
+    """Whether ranks share out a model's weights."""
+    return any(isinstance(m, FSDPModule) for m in model.modules())
+
+
+def fits_whole(model: nn.Module) -> bool:
+    """Whether every rank has memory for all weights of a model at once, with as much again to
+    spare."""
+    missing = sum(p.numel() * p.element_size() for p in model.parameters() if is_part(p))
+    device = next(model.parameters()).device
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else (
+        psutil.virtual_memory().available // processes.on_this_machine())
+    return not ranks.any_(2 * missing > free)
+
+
+def fits_replicated(model: nn.Module) -> bool:
+    """Whether every rank has memory to train all of a model: for weights that learn, their
+    gradients and the optimiser's two moments, with a third to spare for what computing takes."""
+    needed = sum(12 * p.numel() for p in model.parameters() if p.requires_grad)
+    device = next(model.parameters()).device
+    free = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else (
+        psutil.virtual_memory().available // processes.on_this_machine())
+    return not ranks.any_(1.5 * needed > free)
+
+
+@contextlib.contextmanager
+def gathered(model: nn.Module, wanted: bool = True) -> Iterator[None]:
+    """Hold all weights of a model whole on every rank, if that is ``wanted``. Only reading is done
+    meanwhile. A rank that is alone takes them as they are."""
+    layers = units(model) if wanted and ranks.count() > 1 else []
+    for layer in layers:
+        layer.set_reshard_after_forward(False)
+        layer.unshard()
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.set_reshard_after_forward(True)
+            layer.reshard()
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """Return all of a tensor; of one that is shared out every rank has to ask."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+@torch.no_grad()
+def fill(tensor: Tensor, value: Tensor) -> None:
+    """Write ``value``, which every rank has whole, into a tensor, of which it may hold a part."""
+    if not isinstance(tensor, DTensor):
+        tensor.copy_(value)
+        return
+    own = tensor.to_local()
+    parts = value.to(own.device).chunk(dist.get_world_size(), dim=0)
+    if dist.get_rank() < len(parts):  # of very few rows some ranks hold none
+        own.copy_(parts[dist.get_rank()])
+
+
+@torch.no_grad()
+def shorten_gradients(parameters: Sequence[nn.Parameter], most: float) -> Tensor:
+    """Shorten the gradient of all parameters together to the length ``most``, and return the length
+    that it had."""
+    parts = [p.grad for p in parameters if isinstance(p.grad, DTensor)]
+    if not parts:
+        return torch.nn.utils.clip_grad_norm_(parameters, most)
+    length = gradient_length(parameters)
+    factor = (most / (length + 1e-6)).clamp(max=1.0)  # as PyTorch has it
+    for p in parameters:
+        if p.grad is not None:
+            (p.grad.to_local() if isinstance(p.grad, DTensor) else p.grad).mul_(factor)
+    return length
+
+
+@torch.no_grad()
+def gradient_length(parameters: Sequence[nn.Parameter]) -> Tensor:
+    """Return the length of the gradient of all parameters together."""
+    found = [p.grad for p in parameters if p.grad is not None]
+    plain = [g for g in found if not isinstance(g, DTensor)]
+    shared = [g.to_local() for g in found if isinstance(g, DTensor)]
+    length = torch.nn.utils.get_total_norm(plain)
+    if not shared:
+        return length
+    squares = torch.nn.utils.get_total_norm(shared).square()
+    ranks.sum_(squares)
+    return (length.to(squares).square() + squares).sqrt()
+
+
+def is_part(tensor: Tensor) -> bool:
+    """Whether a rank holds only a part of it."""
+    return isinstance(tensor, DTensor)
