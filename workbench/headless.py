@@ -370,7 +370,10 @@ def _follow(
                     if start is not None:
                         session.send(start)
             case ev.MemoryEstimated() as memory:
-                more(f"Memory: about {size(memory.needed)} of {size(memory.available)} free.")
+                each = f" for each of {memory.processes} processes" if (
+                    memory.processes > 1) else ""
+                more(f"Memory: about {size(memory.needed)} of {size(memory.available)} free"
+                     f"{each}.")
                 if memory.advice:
                     tell(memory.advice)
             case ev.CommandRefused(command="Resume"):

@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from helpers.models import CPU
 from helpers.short_runs import start_of
@@ -21,7 +22,7 @@ from helpers.short_runs import start_of
 from workbench import processes
 from workbench.algorithms import algorithm_of
 from workbench.feedback.loading import load_reward
-from workbench.models import ranks
+from workbench.models import ranks, sampling
 from workbench.models.control import SharedControl, Unattended
 from workbench.models.loading import load_policy
 from workbench.models.sources import silent
@@ -29,17 +30,22 @@ from workbench.training.heartbeat import meeting_place
 
 
 def run(
-    folder: Path, way: str, settings: dict[str, Any], cycles: int = 3
+    folder: Path, way: str, settings: dict[str, Any], one_by_one: bool = False, cycles: int = 3
 ) -> tuple[list[dict[str, float]], dict[str, Any], list[str], list[float]]:
     """Return the metrics of each cycle of a small run, its last snapshot's arrays, what the
-    compared prompts were completed with, and the sums of all that is kept of tokens."""
+    compared prompts were completed with, and the sums of all that is kept of tokens.
+
+    Args:
+        one_by_one: what ranks share out is not gathered to write.
+    """
     start = start_of(way, **settings)
     hp = start.hyperparameters
     algorithm = algorithm_of(hp)
     policy = load_policy(str(folder / "policy"), CPU, silent)
     reward = load_reward(str(folder / "reward"), CPU, silent).reward
     control = SharedControl(Unattended() if processes.own_number() == 0 else None)
-    with ranks.together():
+    with pytest.MonkeyPatch.context() as patch, ranks.together():
+        patch.setattr(sampling, "fits_whole", lambda model: not one_by_one)
         trainer = algorithm.trainer().made_for(policy, reward)
         if start.data is not None:
             trainer.learn_from(start.data.items)

@@ -20,6 +20,7 @@ from workbench.models import ranks
 PROGRAM = Path(__file__).parents[1] / "helpers" / "rank_program.py"
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "PPO": ("PPO", {}),
+    "layers gathered one by one": ("PPO", {"batch_size": 10, "stop_strings": "a"}),
     "batches that ranks do not divide": ("PPO", {
         "batch_size": 10, "num_mini_batches": 2, "num_value_epochs": 2,
         "value_pretraining_episodes": 11, "measure_gradients": True, "micro_batch_tokens": 16}),
@@ -39,21 +40,27 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("models")
     save_policy(made / "policy")
     save_reward(made / "reward")
-    cases = {name: (way, {"learning_rate": 1e-3, **more}) for name, (way, more) in CASES.items()}
-    (made / "cases.json").write_text(json.dumps(cases))
     return made
+
+
+def cases(**settings: object) -> dict[str, tuple[str, dict[str, Any], bool]]:
+    """Return what is run, by name."""
+    return {name: (way, {"learning_rate": 1e-3, **more, **settings}, "one by one" in name)
+            for name, (way, more) in CASES.items()}
 
 
 @pytest.fixture(scope="module")
 def alone(folder: Path) -> Found:
-    return {name: run(folder, *case)
-            for name, case in json.loads((folder / "cases.json").read_text()).items()}
+    return {name: run(folder, *case) for name, case in cases().items()}
 
 
-@pytest.fixture(scope="module", params=(2, 3))
+@pytest.fixture(scope="module", params=[
+    (2, "replicate"), (3, "replicate"), (2, "shard"), (3, "shard")], ids="{0[0]} {0[1]}".format)
 def together(folder: Path, request: pytest.FixtureRequest) -> Found:
-    result = folder / f"{request.param}.pickle"
-    run_together(PROGRAM, [str(folder), str(folder / "cases.json"), str(result)], request.param)
+    number, sharding = request.param
+    asked, result = folder / "cases.json", folder / f"{number} {sharding}.pickle"
+    asked.write_text(json.dumps(cases(sharding=sharding)))
+    run_together(PROGRAM, [str(folder), str(asked), str(result)], number)
     return pickle.loads(result.read_bytes())
 
 

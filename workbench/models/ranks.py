@@ -44,13 +44,14 @@ class RankError(RuntimeError):
 def join(store: Store) -> None:
     """Meet the other processes at ``store``; they wait for one another.
 
-    Numbers on GPUs, one for each process, are summed by nccl, all others by gloo.
+    Numbers on GPUs are summed by nccl where each process has one of its own, all others by gloo.
     """
     global _host_group
     backend = "gloo"
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]) % torch.cuda.device_count())
-        backend = "cpu:gloo,cuda:nccl"
+        if torch.cuda.device_count() >= processes.on_this_machine():
+            backend = "cpu:gloo,cuda:nccl"
     dist.init_process_group(
         backend, store=store, rank=processes.own_number(), world_size=processes.started(),
         timeout=_FOREVER)

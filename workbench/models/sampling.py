@@ -159,7 +159,7 @@ def sample(
     """
     device, length = policy.device, uniforms.shape[1]
     own = own_rows(prompts)
-    whole = not is_shared_out(policy.model) or fits_whole(policy.model)
+    whole = ranks.count() == 1 or not is_shared_out(policy.model) or fits_whole(policy.model)
     # Layers are gathered one by one then, by all ranks alike: who has nothing to do writes along.
     along = not whole
     idle = along and not own

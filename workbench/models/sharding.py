@@ -30,15 +30,26 @@ def shard(model: nn.Module, device: torch.device) -> None:
     Raises:
         ValueError: it has no layers that are known as such.
     """
-    layers = [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
-    inner = {id(part) for layer in layers for part in layer.modules() if part is not layer}
-    layers = [layer for layer in layers if id(layer) not in inner]
+    layers = _layers(model)
     if not layers:
         raise ValueError("This architecture has no layers that could be shared out over processes; "
                          "set Sharding (sharding) to replicate.")
     mesh = init_device_mesh(device.type, (dist.get_world_size(),))
     for layer in layers:
         fully_shard(layer, mesh=mesh, reshard_after_forward=True)
+
+
+def _layers(model: nn.Module) -> list[nn.Module]:
+    found: list[nn.Module] = [
+        m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
+    inner = {id(part) for layer in found for part in layer.modules() if part is not layer}
+    return [layer for layer in found if id(layer) not in inner]
+
+
+def share_in_layers(model: nn.Module) -> float:
+    """Return which share of a model's weights is in its layers, which are shared out."""
+    inner = sum(p.numel() for layer in _layers(model) for p in layer.parameters())
+    return inner / max(1, sum(p.numel() for p in model.parameters()))
 
 
 def units(model: nn.Module) -> list[Any]:

@@ -74,7 +74,7 @@ class Trainable:
         if ranks.count() > 1 and (sharding == "shard" or (
                 sharding == "auto" and not fits_replicated(self.policy))):
             try:
-                for part in dict.fromkeys((self.policy, self._start)):
+                for part in (self.policy, *(() if lora_rank else (self._start,))):
                     shard(part, placement.device)
             except ValueError as error:
                 raise UnsupportedModelError(str(error)) from None

@@ -13,12 +13,23 @@ from workbench.learning.trainer import AnyTrainer
 from workbench.learning.workload import Phases, Workload, needed
 from workbench.models.device import tokens_at_once
 from workbench.models.phases import Phase
+from workbench.models.sharding import share_in_layers
 from workbench.records import Pair, PromptLike, ScoredText, as_prompt
 from workbench.settings import Settings, Value
 from workbench.training.events import MemoryEstimated
 
 # Left for the rest of the system before a run is said to fit.
 _MARGIN = 0.95
+
+
+_SHARED_OUT = ("Policy", "Reference", "Value model", "Optimiser", "Gradients")
+"""What processes share out, as far as it is of layers."""
+
+
+def _share_of_rows(hp: Settings) -> Settings:
+    """Return settings with the rows of a batch that one of the processes has."""
+    rows = -(-hp.batch_size // hp.processes)
+    return hp.model_copy(update={"batch_size": rows}) if hp.processes > 1 else hp
 
 
 class Estimator:
@@ -32,6 +43,7 @@ class Estimator:
         """
         self._trainer, self._before = trainer, before
         trainer.measure()
+        self._in_layers = share_in_layers(trainer.policy)
         self._prompts: tuple[str | PromptLike, ...] | None = None
         self._tokens = (1, 1)
         self._data: Sequence[Pair] | Sequence[ScoredText] = ()
@@ -51,13 +63,26 @@ class Estimator:
         needs = self._trainer.needs(hp, work)
         if needs is None:
             return None
-        phases = needs.phases(hp)
+        phases = self._of_each(needs.phases(_share_of_rows(hp)), hp)
         there, device = self._available(), self._trainer.policy.device
+        if device.type == "cpu":
+            there //= hp.processes
         advice, changes = "", {}
         if needed(phases) > _MARGIN * there:
             changes = needs.relief(hp, round(_MARGIN * there))
             advice = self._advice(phases, there, hp, changes)
-        return MemoryEstimated(phases, there, str(device), advice, changes)
+        return MemoryEstimated(
+            phases, there, str(device), advice, changes, processes=hp.processes)
+
+    def _of_each(self, phases: Phases, hp: Settings) -> Phases:
+        """Return what each of the processes takes, of what one would that has its rows."""
+        if hp.processes == 1 or hp.sharding != "shard":
+            return phases
+        part = 1 - self._in_layers * (1 - 1 / hp.processes)
+        return {phase: {name: round(part * size) if name in _SHARED_OUT and not (
+            # To write, the policy's layers are gathered.
+            name == "Policy" and phase in (Phase.SAMPLING, Phase.COMPARING)) else size
+            for name, size in parts.items()} for phase, parts in phases.items()}
 
     def after_failure(
         self, hp: Settings, prompts: Sequence[str | PromptLike], phase: Phase

@@ -182,7 +182,7 @@ class MemoryEstimated:
 
     ``phases`` gives each phase's parts; the most is held in one phase, not in all together.
     ``advice`` is a sentence when it does not fit, ``changes`` the settings with which it would.
-    ``algorithm`` is that of the settings.
+    ``algorithm`` is that of the settings; of several ``processes`` it is for each.
     """
 
     phases: Mapping[Phase, Mapping[str, int]]
@@ -191,6 +191,7 @@ class MemoryEstimated:
     advice: str = ""
     changes: Mapping[str, Value] = field(default_factory=dict)
     algorithm: str = ""
+    processes: int = 1
 
     @property
     def needed(self) -> int:

@@ -21,6 +21,7 @@ from workbench.feedback.reward_text import RewardError
 from workbench.learning.trainer import AnyTrainer
 from workbench.models import ranks
 from workbench.models.control import Interrupted, SharedControl
+from workbench.models.sharding import is_shared_out
 from workbench.models.sources import LoadError, Report
 from workbench.training.commands import LoadModels
 from workbench.training.consent import Trusted
@@ -69,7 +70,7 @@ class Leader:
 
     def __init__(self, heartbeat: Heartbeat) -> None:
         self._heartbeat = heartbeat
-        self._over = False
+        self._over = self._doing = False
 
     def tell(self, message: object) -> None:
         """Have the others do something; they do it while this one does."""
@@ -83,6 +84,9 @@ class Leader:
         """
         if self._over:
             raise ranks.RankError("The other processes have ended; start the run again.")
+        if self._doing:
+            raise ranks.RankError("The processes are within a cycle; ask again after it.")
+        self._doing = True
         try:
             with ranks.together():
                 self.tell(message)
@@ -94,6 +98,8 @@ class Leader:
             if _is_broken(error):
                 raise ranks.RankError(self._heartbeat.why()) from error
             raise
+        finally:
+            self._doing = False
 
     def close(self) -> None:
         """Let the others end."""
@@ -163,7 +169,10 @@ class LeadingTrainer:
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._trainer, name)
-        if name not in TOGETHER:
+        # What ranks share out none can read alone.
+        alone = name not in TOGETHER and not (
+            name == "snapshot" and is_shared_out(self._trainer.policy.model))
+        if alone:
             return found
 
         def call(*arguments: Any) -> Any:

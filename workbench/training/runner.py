@@ -309,7 +309,7 @@ class Runner:
         sentence = self.settle()
         try:
             self._write_checkpoint()
-        except NotWrittenError as error:
+        except (NotWrittenError, RankError) as error:
             sentence = str(error)
         if sentence:
             self._emit(ev.CheckpointFailed(self.run.id, sentence))

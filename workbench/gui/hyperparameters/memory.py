@@ -43,7 +43,8 @@ _PARTS = {
 
 def line(event: MemoryEstimated) -> str:
     """Return the estimate in a few words."""
-    return f"about {size(event.needed)} of {size(event.available)} free"
+    times = f"{event.processes} × " if event.processes > 1 else ""
+    return f"{times}about {size(event.needed)} of {size(event.available)} free"
 
 
 def says(event: MemoryEstimated, instead: str) -> str:
