@@ -20,6 +20,7 @@ from workbench.algorithms import algorithm_of_run, find_metric
 from workbench.formatting import number
 from workbench.gui.distributions.fan import of_quantiles
 from workbench.gui.frontier.reading import read_picture as read_frontier
+from workbench.gui.guide.results import read_results
 from workbench.gui.guide.scene import read_scene
 from workbench.learning.metrics import COMPARED
 from workbench.ppo.declaration import PPO
@@ -228,3 +229,39 @@ def test_siblings_are_offered_where_there_can_be_some(opened_on: Opened, way: st
     if not button.isEnabled():
         assert opened_on.window.paths.shows() == "token"
         assert f"{way} learns from no completions of its own" in as_plain(button.toolTip())
+
+
+def test_the_summary_of_a_reward_model_is_of_the_judge(opened_on: Opened) -> None:
+    store, run_id = opened_on.window.tokens.store, 1 + list(WAYS).index("Reward model")
+    results = read_results(store, run_id)
+    assert results is not None
+    metric = find_metric(REWARD.headline)
+    series = store.metrics(run_id, [metric.name, metric.of])
+    if metric.name in series:
+        first, last = (metric.text(series[metric.name].values[i]) for i in (0, -1))
+        assert results.made == (
+            f"{metric.label}: {first} → {last} of {series[metric.of].values[-1]:.0f}")
+    summary = opened_on.window.guide.summary
+    summary.show_results(results)
+    assert ("The policy stays as it is" in summary._gain.text()) == bool(results.made)
+    policy = read_results(store, 1)
+    assert policy is not None
+    assert policy.made == ""
+
+
+def test_the_curve_has_as_much_room_as_the_bars_after_a_run_of_ppo(
+    qtbot: QtBot, opened_on: Opened
+) -> None:
+    window = opened_on.window
+    window.docks["objective"].setFloating(True)
+    window.docks["objective"].resize(900, 500)
+    view = window.objective
+    for way in ("PPO", "DPO", "PPO", "KTO"):
+        run_id = 1 + list(WAYS).index(way)
+        opened_on.controller.show_run(run_id)
+        window.reveal("objective")
+        qtbot.waitUntil(lambda run_id=run_id: (
+            view.picture is not None and view.picture.run_id == run_id and view.isVisible()))
+        QApplication.processEvents()
+        beside = view.region if way == "PPO" else view.curve
+        assert abs(view.bars.width() - beside.width()) <= 2

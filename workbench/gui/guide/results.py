@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from workbench.algorithm import Algorithm
-from workbench.algorithms import algorithm_of_run, guide_of
+from workbench.algorithms import algorithm_of_run, find_metric, guide_of
 from workbench.formatting import format_value
 from workbench.gui.guide.beside import Beside, mean, read_beside
 from workbench.guide import Experiment
 from workbench.learning.metrics import KL
 from workbench.settings import HyperparameterError, Value
-from workbench.store.records import CompletionRecord
+from workbench.store.records import CompletionRecord, RunRecord
 from workbench.store.store import Store
 
 _CHANGED = 3
@@ -62,6 +62,8 @@ class Results:
     changed: Sequence[Answer] = ()
     """The answers that changed most by their reward, the most changed first."""
     trials: Sequence[Trial] = field(default=())
+    made: str = ""
+    """How well what the run made does, where that is no policy."""
     beside: Beside | None = None
     """How it came out beside the run it was forked from."""
 
@@ -96,7 +98,18 @@ def read_results(store: Store, run_id: int) -> Results | None:
         run_id, run.name, cycles, len(known), mean(a.before.score for a in known),
         mean(a.after.score for a in known), kl, cost,
         sorted(known, key=lambda a: -abs(a.gain))[:_CHANGED], trials,
-        read_beside(store, run))
+        _made(store, run, algorithm), read_beside(store, run))
+
+
+def _made(store: Store, run: RunRecord, algorithm: Algorithm) -> str:
+    """Say how the number by which its runs are compared went, of what trains no policy."""
+    metric = find_metric(algorithm.headline)
+    span = store.metric_spans({run.algorithm: metric.name}, run.id).get(run.id)
+    if algorithm.makes == "policy" or span is None:
+        return ""
+    counted = store.metrics(run.id, [metric.of]).get(metric.of) if metric.of else None
+    many = f" of {counted.values[-1]:,.0f}" if counted and counted.values else ""
+    return f"{metric.label}: {' → '.join(metric.text(value) for value in span)}{many}"
 
 
 def trials_of(algorithm: Algorithm, settings: Mapping[str, Value]) -> list[Trial]:

@@ -127,7 +127,10 @@ class Summary(QWidget):
             self._gain.setText(
                 f"<b style='font-size: large; color: {colour}'>{difference(*ends)}</b> reward: "
                 f"<b>{' → '.join(ends)}</b>, the mean of "
-                f"{html.escape(many)} {where}.")
+                f"{html.escape(many)} {where}." if not results.made else
+                f"<b>{html.escape(results.made)}</b>. The policy stays as it is: what the reward "
+                f"model gives its answers to {html.escape(many)} went from {ends[0]} to {ends[1]} "
+                f"{where}.")
         cost = results.cost if results else ""
         self._cost.setText(f"What it cost: {cost}, in the same answers." if cost else "")
         self._cost.setVisible(bool(cost))

@@ -95,7 +95,7 @@ class MetricPlot(QFrame):
         ``x_range``, None keeping it. ``raw`` leaves smoothed curves out."""
         counted = run.curves.get(self.about.of)
         self._unit = self.about.unit if counted is None or not len(counted) else (
-            f"{self.about.unit} of {counted.values[-1]:,.0f}")
+            f"of {counted.values[-1]:,.0f}")
         if x_range:
             self.set_x_range(*x_range)  # first: what is out of view is not drawn
         others = [o.curves.get(self.names[0]) or Curve() for o in overlays]

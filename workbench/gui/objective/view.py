@@ -24,6 +24,7 @@ from workbench.gui.widgets.theme import themes
 from workbench.store.store import Store
 
 _LOW = 340  # pixels
+_EQUAL = 10_000  # more pixels than there are, which are then shared
 _NO_RUN = ("Press Start: here the loss of every cycle is drawn as the sum of its terms, and what "
            "it learned from where the loss is steep or flat.")
 _NO_CYCLE = ("The loss of the first cycle is drawn here when the cycle has ended, after Compare; "
@@ -87,8 +88,11 @@ class ObjectiveView(PictureView[Picture]):
         parts: dict[QWidget, bool] = dict.fromkeys(
             (self.region, self.edge), objective.region is not None)
         parts |= dict.fromkeys((self.curve, self.said), objective.curve is not None)
+        others = any(part.isHidden() == shown for part, shown in parts.items())
         for part, shown in parts.items():
             part.setVisible(shown)
+        if others:  # one that was hidden would have what little room it had then
+            self._plots.setSizes([_EQUAL] * self._plots.count())
         if objective.curve is not None:
             self.curve.show_curve(picture)
             self.said_label.setText(self.curve.accessibleDescription())
